@@ -1,0 +1,69 @@
+package netserve
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conn is a connection of a Group. Its read deadline goes through AwaitUntil
+// and BusyUntil, so that a shutdown can wake a session that waits and leave
+// alone one that works. Under TLS the session keeps the Conn for this and
+// reads and writes through the tls.Conn on top.
+type Conn struct {
+	net.Conn
+	// Refused is not Welcome when the session should say why and end.
+	Refused Refusal
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	waiting  bool
+	stopping bool
+}
+
+// past is a read deadline that has been reached already.
+var past = time.Unix(1, 0)
+
+// Context ends when the connection has ended or was closed by force.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// AwaitUntil sets the read deadline for a wait that a shutdown may cut short,
+// such as the wait for the next command. The zero time means none.
+func (c *Conn) AwaitUntil(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = true
+	if c.stopping {
+		t = past
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// BusyUntil sets the read deadline for work in progress, such as a message
+// being received, which a shutdown lets finish.
+func (c *Conn) BusyUntil(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = false
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Stopping says whether a shutdown asks the session to end at the next
+// opportunity.
+func (c *Conn) Stopping() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopping
+}
+
+func (c *Conn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	if c.waiting {
+		c.Conn.SetReadDeadline(past)
+	}
+}

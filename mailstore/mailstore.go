@@ -1,0 +1,115 @@
+// Package mailstore says what a mail store is: the small interfaces through
+// which mail is put into mailboxes and taken out again. It stores nothing
+// itself; mailstore/maildir is the default answer, and mailstore/storetest is
+// the suite every answer must pass.
+//
+// A mailbox is named by its full address, "local@domain". How a store turns
+// that name into something on disk is the store's own business, and must be
+// reversible and unable to escape the store's root.
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Errors a store answers with. Callers compare with errors.Is.
+var (
+	// ErrLocked: another session holds the maildrop (RFC 1939 §3).
+	ErrLocked = errors.New("mailstore: maildrop is locked")
+	// ErrNoMailbox: the mailbox does not exist and the store does not make it.
+	ErrNoMailbox = errors.New("mailstore: no such mailbox")
+	// ErrOverQuota: the message does not fit into the mailbox or its domain.
+	ErrOverQuota = errors.New("mailstore: mailbox is full")
+	// ErrBadName: the name cannot be a mailbox name.
+	ErrBadName = errors.New("mailstore: bad mailbox name")
+	// ErrNoSpace: the disk is full or the system's quota is used up.
+	ErrNoSpace = errors.New("mailstore: no space left on device")
+	// ErrPoisoned: a sync failed earlier. Nothing more is accepted until the
+	// store has been opened again, because what the kernel dropped is unknown.
+	ErrPoisoned = errors.New("mailstore: a sync failed; the store accepts nothing more")
+	// ErrGone: the message was there when the maildrop was opened and was
+	// since removed by another program.
+	ErrGone = errors.New("mailstore: message is gone")
+)
+
+// Meta is what is known about a message before its first octet.
+type Meta struct {
+	// ID is the transaction's id, for logs; it need not be unique for ever.
+	ID string
+	// Size is the announced size in octets, or 0 if none was announced. It is
+	// a hint for quotas, never trusted.
+	Size int64
+	// Received is when the message was accepted; zero means now.
+	Received time.Time
+	// Flags are Maildir info letters (D F P R S T) the message starts with;
+	// empty for new mail.
+	Flags string
+	// UID asks for this unique id (for imports). Empty lets the store choose;
+	// an id already taken in the mailbox is replaced by a fresh one.
+	UID string
+	// Exact asks that the octets be kept as they are even where the store
+	// would otherwise keep lines in its own convention (BODY=BINARYMIME,
+	// RFC 3030 §3).
+	Exact bool
+}
+
+// Usage is what a mailbox holds.
+type Usage struct {
+	Messages int64
+	Octets   int64 // in CRLF octets, the sum of Maildrop.Size
+}
+
+// Store keeps mailboxes. Its methods may be called concurrently.
+type Store interface {
+	// Create begins one message for one or more mailboxes. Nothing is visible
+	// before Commit. A mailbox that is not there yet is made.
+	Create(ctx context.Context, m Meta, users ...string) (Delivery, error)
+	// Open locks the maildrop and freezes its list: mail that arrives later is
+	// not in it. It is ErrLocked if another session, also of another process,
+	// holds it.
+	Open(ctx context.Context, user string) (Maildrop, error)
+	// Room reports whether a message of size octets (0 if unknown) would fit
+	// into the mailbox now: nil, or an error that is ErrOverQuota,
+	// ErrNoSpace or ErrPoisoned.
+	Room(ctx context.Context, user string, size int64) error
+	// Usage counts what the mailbox holds. A mailbox never delivered to is
+	// empty, not an error.
+	Usage(ctx context.Context, user string) (Usage, error)
+	// Users yields the name of every mailbox in the store, in no order.
+	Users(ctx context.Context) iter.Seq2[string, error]
+}
+
+// Delivery is one message on its way into the store. Lines end in CRLF, as on
+// the wire. It is not safe for concurrent use.
+type Delivery interface {
+	io.Writer
+	// Commit returns nil only when every recipient's copy, contents and
+	// directory entry, is on stable storage. Otherwise no recipient has it.
+	Commit(ctx context.Context) error
+	// Abort throws the message away. After Commit it does nothing.
+	Abort() error
+}
+
+// Maildrop is a locked mailbox with a frozen list. Messages are counted from
+// 0. It is not safe for concurrent use.
+type Maildrop interface {
+	// Len is the number of messages when the maildrop was opened.
+	Len() int
+	// Size is the exact number of octets Open will give.
+	Size(i int) int64
+	// UID is the message's unique id: 1 to 70 characters of 0x21 to 0x7E
+	// (RFC 1939 §7), unique in the maildrop, the same in every session.
+	UID(i int) string
+	// Open streams the message with CRLF line endings, in constant memory.
+	// It is ErrGone if another program removed the message meanwhile.
+	Open(i int) (io.ReadCloser, error)
+	// Remove deletes exactly these messages. It returns nil only when that
+	// will survive a crash. A message already gone counts as removed.
+	Remove(ctx context.Context, is []int) error
+	// Close unlocks the maildrop. It is safe to call twice.
+	Close() error
+}
