@@ -1,0 +1,261 @@
+// Package house_test tests the rules of the house on the source itself: who may
+// import whom, what must be documented, what must not appear.
+package house_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/postrider-mail/postrider"
+
+// mayImport says which packages of ours a package may import, tests aside. A
+// package that is not named here fails the test: its place in the house has to
+// be decided, not found.
+var mayImport = map[string][]string{
+	"parsers/textual":     {},
+	"parsers/config":      {},
+	"cipher":              {},
+	"cipher/sealedmail":   {"cipher"},
+	"cipher/sasl":         {"cipher"},
+	"rfc2822":             {},
+	"internal/durable":    {},
+	"internal/netserve":   {},
+	"mailstore":           {},
+	"mailstore/storetest": {"mailstore"},
+	"mailstore/maildir":   {"mailstore", "internal/durable"},
+	"smtp":                {"parsers/textual", "cipher", "cipher/sasl", "internal/netserve"},
+	"pop3":                {"parsers/textual", "cipher", "cipher/sasl", "internal/netserve"},
+	"smtp/queue":          {"smtp", "parsers/textual", "rfc2822", "internal/durable", "cipher", "cipher/sasl"},
+	"conf":                {"parsers/config"},
+	"internal/control":    {},
+	"internal/daemon":     {"*"},
+	"internal/mailtest":   {},
+	"cmd/postrider":       {"*"},
+}
+
+type file struct {
+	path string // slash-separated, from the module's root
+	dir  string
+	ast  *ast.File
+}
+
+func sources(t *testing.T) (*token.FileSet, []file) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	fset := token.NewFileSet()
+	var files []file
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if d.Name() == "testdata" || rel != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && rel != "." {
+				return fs.SkipDir // a module of its own
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		files = append(files, file{rel, strings.TrimSuffix(rel, "/"+d.Name()), f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fset, files
+}
+
+func isTest(path string) bool { return strings.HasSuffix(path, "_test.go") }
+
+func TestImports(t *testing.T) {
+	_, files := sources(t)
+	for _, f := range files {
+		if isTest(f.path) {
+			continue
+		}
+		allowed, known := lookup(f.dir)
+		if !known {
+			t.Errorf("%s: package %s has no place in the import rules", f.path, f.dir)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			ours, ok := strings.CutPrefix(path, module+"/")
+			if ok && ours != f.dir && !slices.Contains(allowed, "*") && !slices.Contains(allowed, ours) && !strings.HasPrefix(ours, f.dir+"/internal/") {
+				t.Errorf("%s: %s may not import %s", f.path, f.dir, ours)
+			}
+			if path == "C" {
+				t.Errorf("%s: cgo", f.path)
+			}
+		}
+	}
+}
+
+// lookup finds the rules of a package; a package below another one of ours,
+// such as a suite of tests, follows the one above and may import it.
+func lookup(dir string) ([]string, bool) {
+	if allowed, ok := mayImport[dir]; ok {
+		return allowed, true
+	}
+	i := strings.LastIndex(dir, "/")
+	if i < 0 {
+		return nil, false
+	}
+	above, ok := mayImport[dir[:i]]
+	return append([]string{dir[:i]}, above...), ok
+}
+
+// TestNoInit: no package does work, or lets the process end, behind its
+// importer's back.
+func TestNoInit(t *testing.T) {
+	fset, files := sources(t)
+	for _, f := range files {
+		if isTest(f.path) {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				t.Errorf("%s: init function", fset.Position(fn.Pos()))
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := sel.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			name := pkg.Name + "." + sel.Sel.Name
+			if name == "os.Exit" && f.path != "cmd/postrider/main.go" || strings.HasPrefix(name, "log.Fatal") {
+				t.Errorf("%s: %s: only main may end the process", fset.Position(call.Pos()), name)
+			}
+			return true
+		})
+	}
+}
+
+func TestDocumented(t *testing.T) {
+	fset, files := sources(t)
+	packageDoc := map[string]bool{}
+	for _, f := range files {
+		if isTest(f.path) {
+			continue
+		}
+		packageDoc[f.dir] = packageDoc[f.dir] || f.ast.Doc != nil
+		for _, d := range f.ast.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d) && !wellKnown(d) {
+					t.Errorf("%s: %s is not documented", fset.Position(d.Pos()), d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					undocumented(t, fset, d, s)
+				}
+			}
+		}
+	}
+	for dir, ok := range packageDoc {
+		if !ok {
+			t.Errorf("%s: no package comment", dir)
+		}
+	}
+}
+
+func undocumented(t *testing.T, fset *token.FileSet, d *ast.GenDecl, s ast.Spec) {
+	switch s := s.(type) {
+	case *ast.TypeSpec:
+		if s.Name.IsExported() && d.Doc == nil && s.Doc == nil {
+			t.Errorf("%s: %s is not documented", fset.Position(s.Pos()), s.Name.Name)
+		}
+	case *ast.ValueSpec:
+		for _, name := range s.Names {
+			if name.IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+				t.Errorf("%s: %s is not documented", fset.Position(s.Pos()), name.Name)
+			}
+		}
+	}
+}
+
+// wellKnown methods say everything with their name.
+func wellKnown(d *ast.FuncDecl) bool {
+	return d.Recv != nil && slices.Contains([]string{"Error", "Unwrap", "String", "Len", "Less", "Swap", "Push", "Pop", "Is", "Timeout", "Temporary"}, d.Name.Name)
+}
+
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil || len(d.Recv.List) == 0 {
+		return true
+	}
+	typ := d.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if index, ok := typ.(*ast.IndexExpr); ok {
+		typ = index.X
+	}
+	name, ok := typ.(*ast.Ident)
+	return ok && name.IsExported()
+}
+
+// TestTopLevel: the house has these rooms and no others.
+func TestTopLevel(t *testing.T) {
+	rooms := []string{"go.mod", "go.sum", "README.md", "LICENSE", "CHANGELOG.md", "cmd", "smtp", "pop3", "parsers", "cipher", "rfc2822", "mailstore", "conf", "testdata", "internal", "docs", ".ci", ".git", ".gitignore"}
+	ignored := []string{"postrider", "postrider-data"} // what .gitignore names
+	entries, err := os.ReadDir(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(rooms, e.Name()) && !slices.Contains(ignored, e.Name()) {
+			t.Errorf("%s does not belong on the top level", e.Name())
+		}
+	}
+}
+
+// TestBudgets: a file that has outgrown its neighbours has a second idea in it.
+func TestBudgets(t *testing.T) {
+	const fileLines, funcLines = 600, 100
+	fset, files := sources(t)
+	for _, f := range files {
+		if isTest(f.path) {
+			continue
+		}
+		if n := fset.Position(f.ast.End()).Line; n > fileLines {
+			t.Errorf("%s has %d lines, more than %d: which idea should move out?", f.path, n, fileLines)
+		}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line; n > funcLines {
+				t.Errorf("%s: %s has %d lines, more than %d", fset.Position(fn.Pos()), fn.Name.Name, n, funcLines)
+			}
+		}
+	}
+}

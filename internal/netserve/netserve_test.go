@@ -1,0 +1,233 @@
+package netserve_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// pipeListener hands out the server ends of net.Pipes, so that a test runs in
+// a synctest bubble.
+type pipeListener struct {
+	conns  chan net.Conn
+	errs   chan error
+	closed chan struct{}
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{make(chan net.Conn), make(chan error), make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case err := <-l.errs:
+		return nil, err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (l *pipeListener) dial(t *testing.T) net.Conn {
+	t.Helper()
+	client, server := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	l.conns <- server
+	return client
+}
+
+// wait reads until the connection ends or its deadline passes, as an idle
+// session does, and says goodbye when it was woken.
+func idle(c *netserve.Conn) {
+	c.AwaitUntil(time.Time{})
+	_, err := c.Read(make([]byte, 1))
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.Stopping() {
+		io.WriteString(c, "bye")
+	}
+}
+
+func TestShutdownWakesIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g netserve.Group
+		l := newPipeListener()
+		served := make(chan error, 1)
+		go func() { served <- g.Serve(l, idle) }()
+		c := l.dial(t)
+		synctest.Wait()
+		go g.Shutdown(context.Background())
+		got, _ := io.ReadAll(c)
+		if string(got) != "bye" {
+			t.Errorf("idle session said %q, want bye", got)
+		}
+		if err := <-served; !errors.Is(err, netserve.ErrClosed) {
+			t.Errorf("Serve returned %v, want ErrClosed", err)
+		}
+	})
+}
+
+func TestShutdownLetsBusyFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g netserve.Group
+		l := newPipeListener()
+		go g.Serve(l, func(c *netserve.Conn) {
+			c.BusyUntil(time.Time{})
+			io.ReadFull(c, make([]byte, 4))
+			idle(c)
+		})
+		c := l.dial(t)
+		c.Write([]byte("ma"))
+		synctest.Wait()
+		down := make(chan error, 1)
+		go func() { down <- g.Shutdown(context.Background()) }()
+		synctest.Wait()
+		select {
+		case <-down:
+			t.Fatal("Shutdown did not wait for the busy session")
+		default:
+		}
+		c.Write([]byte("il"))
+		if got, _ := io.ReadAll(c); string(got) != "bye" {
+			t.Errorf("session said %q, want bye", got)
+		}
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+func TestShutdownGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g netserve.Group
+		l := newPipeListener()
+		go g.Serve(l, func(c *netserve.Conn) {
+			c.BusyUntil(time.Time{})
+			io.ReadAll(c)
+			<-c.Context().Done()
+		})
+		l.dial(t)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := g.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v, want deadline exceeded", err)
+		}
+		synctest.Wait()
+		if n := g.Len(); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
+
+func TestCaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := netserve.Group{MaxConns: 2}
+		l := newPipeListener()
+		refused := make(chan netserve.Refusal, 10)
+		go g.Serve(l, func(c *netserve.Conn) {
+			refused <- c.Refused
+			if c.Refused == netserve.Welcome {
+				idle(c)
+			}
+		})
+		for range 3 {
+			l.dial(t)
+			synctest.Wait()
+		}
+		for i, want := range []netserve.Refusal{netserve.Welcome, netserve.Welcome, netserve.TooMany} {
+			if got := <-refused; got != want {
+				t.Errorf("connection %d: refusal %v, want %v", i, got, want)
+			}
+		}
+		g.Close()
+	})
+}
+
+func TestAcceptBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g netserve.Group
+		l := newPipeListener()
+		go g.Serve(l, idle)
+		start := time.Now()
+		for range 12 {
+			l.errs <- errors.New("too many open files")
+		}
+		l.dial(t)
+		// 5 ms doubling to one second: 5+10+…+640+1000+1000+1000+1000.
+		if got, want := time.Since(start), 5275*time.Millisecond; got != want {
+			t.Errorf("waited %v over twelve errors, want %v", got, want)
+		}
+		g.Close()
+	})
+}
+
+func TestPerBlock(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := netserve.Group{MaxPerBlock: 1}
+	refused := make(chan netserve.Refusal, 3)
+	go g.Serve(l, func(c *netserve.Conn) {
+		refused <- c.Refused
+		io.ReadAll(c)
+	})
+	defer g.Close()
+	from := func(ip string) {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		c, err := d.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	for _, step := range []struct {
+		from string
+		want netserve.Refusal
+	}{{"127.0.0.1", netserve.Welcome}, {"127.0.0.1", netserve.TooMuchOf}, {"127.0.0.2", netserve.Welcome}} {
+		from(step.from)
+		if got := <-refused; got != step.want {
+			t.Errorf("from %s: refusal %v, want %v", step.from, got, step.want)
+		}
+	}
+}
+
+func TestBlock(t *testing.T) {
+	for _, c := range []struct{ addr, want string }{
+		{"192.0.2.7:25", "192.0.2.7/32"},
+		{"[::ffff:192.0.2.7]:25", "192.0.2.7/32"},
+		{"[2001:db8:1:2:3::4]:25", "2001:db8:1:2::/64"},
+		{"[fe80::1%eth0]:25", "fe80::/64"},
+	} {
+		a, err := net.ResolveTCPAddr("tcp", c.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := netserve.Block(a).String(); got != c.want {
+			t.Errorf("Block(%s) = %s, want %s", c.addr, got, c.want)
+		}
+	}
+	client, _ := net.Pipe()
+	if p := netserve.Block(client.RemoteAddr()); p.IsValid() {
+		t.Errorf("Block of a pipe is %v, want none", p)
+	}
+}
