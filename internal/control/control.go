@@ -1,0 +1,166 @@
+// Package control is the door through which the command line talks to a
+// running daemon: HTTP over a Unix socket that only the daemon's own user may
+// open. What is said through it is the daemon's business.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrNotRunning: nobody answers at the socket.
+var ErrNotRunning = errors.New("no daemon is running there")
+
+// ErrInUse: a daemon answers at the socket already.
+var ErrInUse = errors.New("another daemon is listening there")
+
+// maxAnswer bounds what a client reads of one answer, in octets.
+const maxAnswer = 64 << 20
+
+// Listen opens the socket with mode 0600. A socket left behind by a daemon
+// that died is replaced; one that answers is ErrInUse.
+func Listen(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("control socket %s: %w", path, ErrInUse)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&fs.ModeSocket == 0 {
+			return nil, fmt.Errorf("control socket %s: there is something else of that name", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("control socket: %w", err)
+		}
+	}
+	// The socket is made under a name nobody knows and renamed when its mode
+	// is right, so that there is no moment in which others could connect.
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	os.Remove(tmp)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	err = errors.Join(os.Chmod(tmp, 0o600), os.Rename(tmp, path))
+	if err != nil {
+		l.Close()
+		os.Remove(tmp)
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return &listener{l, path}, nil
+}
+
+// listener removes the socket under its final name.
+type listener struct {
+	net.Listener
+	path string
+}
+
+func (l *listener) Close() error {
+	os.Remove(l.path)
+	return l.Listener.Close()
+}
+
+type peerKey struct{}
+
+// NewServer returns a server for a socket's requests, through which handlers
+// can ask Caller.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, c)
+		},
+	}
+}
+
+// Caller returns the user id of the process at the other end of the request's
+// connection, as the kernel knows it (SO_PEERCRED), or an error where the
+// system cannot tell.
+func Caller(r *http.Request) (uid uint32, err error) {
+	c, ok := r.Context().Value(peerKey{}).(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("control: not a Unix socket")
+	}
+	return peerUID(c)
+}
+
+// Client talks to the daemon at one socket.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// NewClient returns a client for the socket. Nothing is opened yet.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{path, http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Call posts in as JSON to the named action and decodes the answer into out;
+// either may be nil. The daemon's own refusal comes back as its text.
+// ErrNotRunning if nobody is there.
+func (c *Client) Call(ctx context.Context, action string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", action, err)
+	}
+	return c.Stream(ctx, action, bytes.NewReader(body), out)
+}
+
+// Stream is Call with a body that is sent as it is.
+func (c *Client) Stream(ctx context.Context, action string, body io.Reader, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon/"+action, body)
+	if err != nil {
+		return fmt.Errorf("call %s: %w", action, err)
+	}
+	resp, err := c.http.Do(req)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("control socket %s: %w", c.path, ErrNotRunning)
+	}
+	if err != nil {
+		return fmt.Errorf("call %s: %w", action, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read answer to %s: %w", action, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(string(answer)))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("decode answer to %s: %w", action, err)
+	}
+	return nil
+}
+
+// Answer writes what a handler found: err as plain text with status 422, or
+// out as JSON.
+func Answer(w http.ResponseWriter, out any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(out)
+}
