@@ -1,0 +1,86 @@
+package conf
+
+import (
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// New returns the settings that hold where a configuration says nothing. It
+// has no name, no listeners and no accounts.
+func New() *Settings {
+	return &Settings{
+		DataDir: "/var/lib/postrider",
+		SMTP: SMTP{
+			Greeting:                 "ESMTP Postrider",
+			MaxMessageSize:           50 * config.MiB,
+			MaxRecipients:            1000,
+			MaxConnections:           2000,
+			MaxConnectionsPerAddress: 50,
+			MaxErrors:                10,
+			MaxAuthFailures:          3,
+			IdleTimeout:              5 * time.Minute,
+			SessionTimeout:           2 * time.Hour,
+			MaxHops:                  100,
+			Tarpit:                   time.Second,
+			BareNewline:              BareReject,
+		},
+		POP3: POP3{
+			Greeting:                 "Postrider ready",
+			MaxConnections:           2000,
+			MaxConnectionsPerAddress: 50,
+			MaxErrors:                10,
+			MaxAuthFailures:          3,
+			IdleTimeout:              10 * time.Minute,
+			SessionTimeout:           12 * time.Hour,
+			Deletion:                 DeleteRemove,
+		},
+		Auth: Auth{
+			Mechanisms:            []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},
+			MaxFailuresPerAddress: 20,
+			MaxFailuresPerAccount: 20,
+			FailureWindow:         15 * time.Minute,
+			CacheTime:             10 * time.Minute,
+		},
+		TLS: TLS{MinVersion: "1.2", SelfSigned: true},
+		Queue: Queue{
+			Retry: []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
+				40 * time.Minute, 70 * time.Minute},
+			ExpireAfter:       5 * 24 * time.Hour,
+			DelayWarningAfter: 4 * time.Hour,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: LogText},
+	}
+}
+
+// Default returns the settings of a start without any configuration: loopback
+// only, high ports, everything below dir. Its one account is for the caller to
+// add.
+func Default(dir string) *Settings {
+	s := New()
+	s.ServerName = "localhost"
+	s.DataDir = dir
+	at := func(port string) string { return net.JoinHostPort("127.0.0.1", port) }
+	s.Listeners = []Listener{
+		{Address: at("2525"), Protocol: ProtocolSMTP, TLS: TLSStartTLS},
+		{Address: at("2587"), Protocol: ProtocolSubmission, TLS: TLSStartTLS},
+		{Address: at("2465"), Protocol: ProtocolSubmission, TLS: TLSImplicit},
+		{Address: at("2110"), Protocol: ProtocolPOP3, TLS: TLSStartTLS},
+		{Address: at("2995"), Protocol: ProtocolPOP3, TLS: TLSImplicit},
+	}
+	s.complete()
+	return s
+}
+
+// standardListeners are those of a server that has a name and no Listeners.
+func standardListeners() []Listener {
+	return []Listener{
+		{Address: ":25", Protocol: ProtocolSMTP, TLS: TLSStartTLS},
+		{Address: ":587", Protocol: ProtocolSubmission, TLS: TLSStartTLS},
+		{Address: ":465", Protocol: ProtocolSubmission, TLS: TLSImplicit},
+		{Address: ":110", Protocol: ProtocolPOP3, TLS: TLSStartTLS},
+		{Address: ":995", Protocol: ProtocolPOP3, TLS: TLSImplicit},
+	}
+}

@@ -1,0 +1,253 @@
+package conf
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// SMTP is about mail coming in.
+type SMTP struct {
+	// What follows the server's name in the greeting.
+	Greeting string `json:"greeting"`
+
+	// The largest message. It is announced (SIZE, RFC 1870) and enforced.
+	MaxMessageSize config.Size `json:"max_message_size"`
+
+	// Recipients of one message; 100 is the least RFC 5321 §4.5.3.1.8 allows.
+	MaxRecipients int `json:"max_recipients"`
+
+	// Connections at a time on each listener.
+	MaxConnections int `json:"max_connections"`
+
+	// Connections at a time from one IPv4 address or one IPv6 /64.
+	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+
+	// Wrong or refused commands after which a session is ended with 421.
+	MaxErrors int `json:"max_errors"`
+
+	// Failed logins after which a session is ended with 421.
+	MaxAuthFailures int `json:"max_auth_failures"`
+
+	// How long to wait for the next command (RFC 5321 §4.5.3.2.7).
+	IdleTimeout time.Duration `json:"idle_timeout"`
+
+	// How long a connection may last in all.
+	SessionTimeout time.Duration `json:"session_timeout"`
+
+	// Received fields in a message above which it is taken for one that goes
+	// round in a loop (RFC 5321 §6.3).
+	MaxHops int `json:"max_hops"`
+
+	// Answers to wrong commands and to refused recipients are delayed by this
+	// much, which costs guessers more than it costs us.
+	Tarpit time.Duration `json:"tarpit"`
+
+	// The networks that may send mail to anywhere without logging in. Nobody
+	// else can: there is no open relay by accident.
+	RelayFrom []netip.Prefix `json:"relay_from"`
+
+	// The networks that may use XCLIENT to tell the client's real address and
+	// name: filters and proxies.
+	XclientFrom []netip.Prefix `json:"xclient_from"`
+
+	// What happens to a message with line endings that are not CRLF. "reject":
+	// it is refused with 550, which defeats SMTP smuggling. "normalise": they
+	// become CRLF before the message is stored.
+	BareNewline BareNewline `json:"bare_newline"`
+
+	// The networks whose messages are normalised also if bare_newline is
+	// "reject": old machines in the house.
+	NormaliseFrom []netip.Prefix `json:"normalise_from"`
+
+	// Whether a password may cross the network without TLS. Do not.
+	CleartextAuth bool `json:"cleartext_auth"`
+}
+
+// POP3 is about mail being fetched.
+type POP3 struct {
+	// What stands in the greeting.
+	Greeting string `json:"greeting"`
+
+	// Connections at a time on each listener.
+	MaxConnections int `json:"max_connections"`
+
+	// Connections at a time from one IPv4 address or one IPv6 /64.
+	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+
+	// Wrong commands after which a session is ended.
+	MaxErrors int `json:"max_errors"`
+
+	// Failed logins after which a session is ended.
+	MaxAuthFailures int `json:"max_auth_failures"`
+
+	// How long to wait for the next command; RFC 1939 §3 allows no less than
+	// ten minutes.
+	IdleTimeout time.Duration `json:"idle_timeout"`
+
+	// How long a connection may last in all.
+	SessionTimeout time.Duration `json:"session_timeout"`
+
+	// What DELE followed by QUIT does. "remove": the message is gone. "trash":
+	// it is only hidden from POP3 and kept in the Maildir with the flag T.
+	Deletion Deletion `json:"deletion"`
+
+	// Messages that were retrieved are removed after this long (whole days,
+	// announced as EXPIRE, RFC 2449 §6.7). Zero means never.
+	Expire time.Duration `json:"expire"`
+
+	// How soon after a login the same account may log in again (announced as
+	// LOGIN-DELAY, RFC 2449 §6.5).
+	LoginDelay time.Duration `json:"login_delay"`
+
+	// Whether APOP is offered, for accounts that have an APOP secret. It is
+	// weak (MD5) and needs a password that the server can recover.
+	APOP bool `json:"apop"`
+
+	// Whether a password may cross the network without TLS. Do not.
+	CleartextAuth bool `json:"cleartext_auth"`
+}
+
+// Auth is about logins, on all protocols.
+type Auth struct {
+	// The mechanisms offered, best first. PLAIN, LOGIN and USER/PASS are
+	// offered under TLS only (see cleartext_auth).
+	Mechanisms []string `json:"mechanisms"`
+
+	// Failed logins from one IPv4 address or one IPv6 /64 within the window,
+	// after which more from there are refused unseen.
+	MaxFailuresPerAddress int `json:"max_failures_per_address"`
+
+	// Failed logins to one account within the window, after which more are
+	// refused unseen, wherever they come from, unless that address has
+	// logged in to the account before.
+	MaxFailuresPerAccount int `json:"max_failures_per_account"`
+
+	// How long a failure counts.
+	FailureWindow time.Duration `json:"failure_window"`
+
+	// How long a password that was right is remembered (as a keyed hash, in
+	// memory only), so that clients which poll do not cost a full argon2id
+	// each time. Zero means not at all.
+	CacheTime time.Duration `json:"cache_time"`
+}
+
+// TLS is about certificates.
+type TLS struct {
+	// Certificates with their keys. The one whose names fit what the client
+	// asks for (SNI) is used, else the first.
+	//
+	//	"certificates": [{"cert_file": "/etc/ssl/mail.pem", "key_file": "/etc/ssl/mail.key"}]
+	Certificates []Certificate `json:"certificates"`
+
+	// One certificate, with the chain up to but without the root, in PEM.
+	CertificateFile string `json:"certificate_file"`
+
+	// The key of certificate_file, in PEM.
+	CertificateKeyFile string `json:"certificate_key_file"`
+
+	// The oldest version of TLS that is spoken: "1.2" or "1.3".
+	MinVersion string `json:"min_version"`
+
+	// Where no certificate is given, make a self-signed one and keep it below
+	// data_dir. Servers accept it, users' programs will complain. If this is
+	// false, a configuration without a certificate is refused.
+	SelfSigned bool `json:"self_signed"`
+}
+
+// Certificate is a certificate and its key.
+type Certificate struct {
+	// The certificate, with the chain up to but without the root, in PEM.
+	CertFile string `json:"cert_file"`
+
+	// Its key, in PEM.
+	KeyFile string `json:"key_file"`
+}
+
+// Store is about mailboxes.
+type Store struct {
+	// What one mailbox may hold. Zero means no limit.
+	Quota config.Size `json:"quota"`
+
+	// How many messages one mailbox may hold. Zero means no limit.
+	QuotaMessages int64 `json:"quota_messages"`
+}
+
+// Queue is about mail that must leave.
+type Queue struct {
+	// How mail to a domain travels, the first that fits. "*" fits every
+	// domain, ".example.com" all below example.com. Without a route, MX
+	// records decide.
+	//
+	//	"Routes": [
+	//	    {"domain": "*", "host": "smtp.provider.example", "port": 587, "tls": "verify",
+	//	     "user": "me@provider.example", "password_file": "provider.password"},
+	//	]
+	Routes []Route
+
+	// The waits between attempts. The last one repeats.
+	Retry []time.Duration `json:"retry"`
+
+	// When to give up and tell the sender.
+	ExpireAfter time.Duration `json:"expire_after"`
+
+	// When to tell the sender that the message is still waiting. Zero means
+	// never.
+	DelayWarningAfter time.Duration `json:"delay_warning_after"`
+
+	// Whether aliases may lead to addresses elsewhere.
+	Forward bool `json:"forward"`
+}
+
+// Route is where mail for a domain is handed over.
+type Route struct {
+	// The domain it is for.
+	Domain string `json:"domain"`
+
+	// The host, a name or an address; its MX records are not asked.
+	Host string `json:"host"`
+
+	// The port; zero means 25, or 465 for "implicit" TLS.
+	Port int `json:"port"`
+
+	// "none", "may" (if it is offered), "encrypt" (always), "verify" (always,
+	// and the certificate must fit), "implicit" (as verify, from the first
+	// octet on). Empty means "may", with a user "verify".
+	TLS string `json:"tls"`
+
+	// "smtp" (also if empty) or "lmtp".
+	Protocol string `json:"protocol"`
+
+	// The user to log in as.
+	User string `json:"user"`
+
+	// The password to log in with, in clear; "env:NAME" takes it from the
+	// environment.
+	Password Secret `json:"password"`
+
+	// A file whose first line is the password.
+	PasswordFile string `json:"password_file"`
+}
+
+// Log is about what is written down.
+type Log struct {
+	// "debug" (with the dialogue, passwords struck out), "info", "warn",
+	// "error".
+	Level slog.Level `json:"level"`
+
+	// "text" or "json".
+	Format LogFormat `json:"format"`
+
+	// The file to append to, opened again on SIGHUP. Empty means standard
+	// error.
+	File string `json:"file"`
+}
+
+// Admin is about steering the running server.
+type Admin struct {
+	// The Unix socket for "postrider reload" and its like; only the user the
+	// server runs as can open it. Empty means "control.sock" below data_dir.
+	Socket string `json:"socket"`
+}

@@ -1,0 +1,218 @@
+package conf
+
+import (
+	"net/netip"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// Settings is everything that can be configured. The comments of its fields
+// are the manual: "postrider conf doc" prints them.
+type Settings struct {
+	// The name this server goes by in greetings, in EHLO and in Received
+	// fields. It should be a name that DNS knows, and the one in the
+	// certificate. Mail to this domain is local. A configuration that says
+	// nothing but this is enough: without Listeners, the standard ports are
+	// served.
+	ServerName string `json:"server_name"`
+
+	// The directory that holds all state. A path that is not absolute is
+	// taken from the folder of the file that names it.
+	DataDir string `json:"data_dir"`
+
+	// Where mailboxes are kept. Empty means "mail" below data_dir.
+	MailDir string `json:"mail_dir"`
+
+	// Where outbound mail waits. Empty means "queue" below data_dir; it should
+	// be on the same file system as mail_dir, so that both are made durable
+	// together.
+	QueueDir string `json:"queue_dir"`
+
+	// The file with the key that seals secrets which must be recoverable
+	// (APOP). It is made when it is needed and not there. Empty means
+	// "secret.key" below data_dir.
+	SecretKeyFile string `json:"secret_key_file"`
+
+	// Who gets mail to postmaster and abuse of a domain that has no account
+	// and no alias of that name (RFC 5321 §4.5.1, RFC 2142). Empty means the
+	// domain's first account in the order of the alphabet or, if it has none,
+	// the first account of all.
+	Postmaster string `json:"postmaster"`
+
+	// Where to listen. If none is given, a server with a server_name has the
+	// standard ports: 25 for mail from the world, 587 (STARTTLS) and 465
+	// (TLS) for submission by its users, 110 (STLS) and 995 (TLS) for POP3.
+	//
+	//	"Listeners": [
+	//	    {"address": ":25", "protocol": "smtp"},
+	//	    {"address": "[::1]:2525", "protocol": "smtp", "tls": "off"},
+	//	    {"address": ":995", "protocol": "pop3", "tls": "implicit", "proxy_from": ["10.0.0.7/32"]},
+	//	]
+	Listeners []Listener
+
+	// The domains whose mail is kept here, each with its accounts and aliases
+	// by local part. Domains of Accounts, and server_name, are local without
+	// standing here.
+	//
+	//	"Domains": {
+	//	    "example.com": {
+	//	        "Accounts": {"alice": "$argon2id$v=19$...", "bob": {"password_file": "bob.hash"}},
+	//	        "Aliases": {"sales": ["alice", "bob"], "hostmaster": "alice"},
+	//	        "plus": "+",
+	//	    },
+	//	}
+	Domains map[string]*Domain
+
+	// The accounts by full address: a password hash as "postrider user add"
+	// writes it, or an object.
+	//
+	//	"Accounts": {
+	//	    "alice@example.com": "$argon2id$v=19$m=19456,t=2,p=1$...",
+	//	    "bob@example.com": {"password_file": "bob.hash", "quota": "2GB"},
+	//	}
+	Accounts map[string]*Account
+
+	// Addresses that lead to other addresses here, one or several. An alias
+	// may lead to an alias; loops are refused. "*@example.com" is for whatever
+	// nobody else takes.
+	//
+	//	"Aliases": {"sales@example.com": ["alice@example.com", "bob@example.com"]}
+	Aliases map[string]Targets
+
+	// Mail coming in, from the world and from users.
+	SMTP SMTP
+
+	// Mail being fetched.
+	POP3 POP3
+
+	// How passwords are asked for and how guessing is slowed down.
+	Auth Auth
+
+	// Certificates.
+	TLS TLS
+
+	// The mailboxes.
+	Store Store
+
+	// Mail that must leave.
+	Queue Queue
+
+	// What is written down about the work.
+	Log Log
+
+	// The control socket that "postrider reload" and its like talk to.
+	Admin Admin
+
+	// sources is where the values came from; nil for settings made in code.
+	sources *config.Source
+	// dir is what relative paths are taken from in settings made in code.
+	dir string
+}
+
+// Listener is one place to listen.
+type Listener struct {
+	// "host:port" or ":port" for all addresses; an IPv6 address stands in
+	// brackets. "unix:/path" is a Unix socket (LMTP).
+	Address string `json:"address"`
+
+	// What is spoken: "smtp" (mail from the world, no relaying), "submission"
+	// (mail from users, after authentication), "lmtp" (mail from another MTA
+	// on this host, RFC 2033), "pop3".
+	Protocol Protocol `json:"protocol"`
+
+	// "starttls": offered, and needed before a password is sent (STLS in
+	// POP3). "required": nothing works before it. "implicit": TLS from the
+	// first octet on (RFC 8314). "off": none. The default is "implicit" for
+	// the ports 465 and 995, "off" for lmtp, and "starttls" for all others.
+	TLS TLSMode `json:"tls"`
+
+	// The networks whose connections begin with a PROXY protocol header
+	// (version 1 or 2) that tells the client's real address. From nobody else
+	// is such a header accepted.
+	ProxyFrom []netip.Prefix `json:"proxy_from"`
+
+	// The greeting of this listener, instead of that of SMTP or POP3.
+	Greeting string `json:"greeting"`
+
+	// Limits of this listener, instead of those of SMTP or POP3. What is not
+	// given is as there.
+	Limits *ListenerLimits
+}
+
+// ListenerLimits are limits that one listener has of its own. Zero means that
+// the section's value holds.
+type ListenerLimits struct {
+	// Connections at a time.
+	MaxConnections int `json:"max_connections"`
+
+	// Connections at a time from one IPv4 address or one IPv6 /64.
+	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+
+	// The largest message in octets (SMTP, LMTP).
+	MaxMessageSize config.Size `json:"max_message_size"`
+
+	// Recipients of one message (SMTP, LMTP).
+	MaxRecipients int `json:"max_recipients"`
+}
+
+// Domain is one local domain.
+type Domain struct {
+	// The accounts by local part: a password hash, or an object.
+	Accounts map[string]*Account
+
+	// Local parts that lead elsewhere. A target without "@" is in this domain.
+	Aliases map[string]Targets
+
+	// The address that gets whatever nobody else takes. Empty means that such
+	// mail is refused with 550, which is better unless you need it.
+	CatchAll string `json:"catch_all"`
+
+	// The character that begins a detail, as in alice+shop@example.com, which
+	// is delivered to alice. Empty means "+". "none" turns it off.
+	Plus string `json:"plus"`
+
+	// What each account of this domain may hold, unless it says otherwise.
+	// Zero means as in Store.
+	Quota config.Size `json:"quota"`
+
+	// What all accounts of this domain may hold together. Zero means no limit.
+	TotalQuota config.Size `json:"total_quota"`
+}
+
+// Account is one mailbox and the password to it. A string instead of the
+// object is its password.
+type Account struct {
+	// The hash of the password, as "postrider user add" writes it: argon2id.
+	// Read as well are bcrypt ($2a$ $2b$ $2y$), SHA-crypt ($5$ $6$) and what
+	// Dovecot writes ({SCHEME}...). "env:NAME" takes it from the environment.
+	// Empty: nobody can log in, mail is still delivered.
+	Password Secret `json:"password" config:"short"`
+
+	// A file whose first line is the hash of the password.
+	PasswordFile string `json:"password_file"`
+
+	// Derived keys for the SCRAM-SHA-256 mechanism, as "postrider user add"
+	// writes them: "SCRAM-SHA-256$4096:salt$storedkey:serverkey".
+	ScramSHA256 Secret `json:"scram_sha_256"`
+
+	// Derived key for the CRAM-MD5 mechanism, as "postrider user add" writes
+	// it. It is worth as much as the password to who can read it.
+	CRAMMD5 Secret `json:"cram_md5"`
+
+	// The secret for APOP, sealed with the server's key, as
+	// "postrider user add --apop" writes it.
+	APOP Secret `json:"apop"`
+
+	// More addresses this account may send from; "*@example.com" for all of
+	// a domain. Its own address, with any detail after plus, and the aliases
+	// that lead to it are always allowed.
+	Addresses []string `json:"addresses"`
+
+	// What the mailbox may hold. Zero means as in its domain or in Store;
+	// "none" means no limit.
+	Quota Quota `json:"quota"`
+
+	// An account that is disabled keeps its mail and receives more, but
+	// nobody can log in.
+	Disabled bool `json:"disabled"`
+}
