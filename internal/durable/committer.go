@@ -1,0 +1,276 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+)
+
+// ErrPoisoned: a sync failed earlier. What the kernel dropped is unknown, so
+// nothing more is accepted until the store has been opened again.
+var ErrPoisoned = errors.New("durable: a sync failed earlier")
+
+// ErrNotTried: a directory could not be opened, so no sync of it was tried. It
+// fails the transaction that asked and poisons nothing.
+var ErrNotTried = errors.New("durable: sync not tried")
+
+// SyncMode chooses how a group is made durable.
+type SyncMode uint8
+
+const (
+	// Auto syncs small groups file by file and larger ones with one syncfs.
+	Auto SyncMode = iota
+	// PerFile gives every file and directory of every transaction an fsync of
+	// its own, one transaction after the other, sharing nothing. It is the
+	// slow standard the benchmarks compare with.
+	PerFile
+	// Grouped shares groups but syncs them with fsync only.
+	Grouped
+	// Whole syncs every group with syncfs.
+	Whole
+)
+
+// smallGroup is the number of files and directories up to which Auto prefers
+// fsync for each over one syncfs (docs/storage.md, "Choosing").
+const smallGroup = 3
+
+// Committer makes transactions durable, those waiting at one moment together.
+// Everything that shares a file system, the mail store and the queue, should
+// share one Committer. It has no goroutine of its own and needs no closing.
+type Committer struct {
+	fs   FS
+	mode SyncMode
+
+	mu      sync.Mutex
+	leading bool    // somebody runs a sync
+	pending []*wait // gathering for the next one
+	failed  error   // set once; see ErrPoisoned
+}
+
+// wait is one caller waiting for a sync that starts after now.
+type wait struct {
+	files []File
+	dirs  []string
+	err   error
+	wake  chan bool // true: lead the next group; false: done, err is set
+}
+
+// NewCommitter returns a Committer working through fsys.
+func NewCommitter(fsys FS) *Committer { return &Committer{fs: fsys} }
+
+// NewCommitterMode is NewCommitter with a fixed way to sync, for measurements.
+func NewCommitterMode(fsys FS, mode SyncMode) *Committer {
+	return &Committer{fs: fsys, mode: mode}
+}
+
+// FS returns the file system the committer works through.
+func (c *Committer) FS() FS { return c.fs }
+
+// Err is nil while all syncs have succeeded, and afterwards an error that is
+// ErrPoisoned and holds the cause.
+func (c *Committer) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// Commit carries out a transaction. It returns nil only when all of it will
+// survive a crash. On an error nothing is published, except that a removal
+// already done is not undone.
+//
+// ctx is looked at once, before anything happens: a transaction under way
+// cannot be abandoned, only finished.
+func (c *Committer) Commit(ctx context.Context, t *Tx) error {
+	if err := c.ready(ctx); err != nil {
+		t.closeFiles()
+		return err
+	}
+	if !t.Proven && len(t.Files)+len(t.EarlyDirs) > 0 {
+		err := c.sync(t.Files, t.EarlyDirs)
+		if cerr := t.closeFiles(); err == nil && cerr != nil {
+			err = fmt.Errorf("durable: close: %w", cerr)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.publish(c.fs); err != nil {
+		if t.Proven {
+			t.closeFiles()
+		}
+		return fmt.Errorf("durable: publish: %w", err)
+	}
+	var files []File
+	dirs := t.dirs()
+	if t.Proven {
+		files = t.Files
+		dirs = append(dirs, t.EarlyDirs...)
+	}
+	err := c.sync(files, dirs)
+	if t.Proven {
+		if cerr := t.closeFiles(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		t.unpublish(c.fs, len(t.Steps))
+	}
+	return err
+}
+
+func (c *Committer) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.Err()
+}
+
+// sync waits for a sync that begins after the call and covers the files'
+// contents and the directories' entries. The first to come leads: it syncs for
+// everybody gathered, itself among them, and passes the lead on to one of those
+// who came meanwhile.
+func (c *Committer) sync(files []File, dirs []string) error {
+	if c.mode == PerFile {
+		return c.syncAlone(files, dirs)
+	}
+	c.mu.Lock()
+	if c.failed != nil {
+		defer c.mu.Unlock()
+		return c.failed
+	}
+	w := &wait{files: files, dirs: dirs}
+	c.pending = append(c.pending, w)
+	if c.leading {
+		w.wake = make(chan bool, 1)
+		c.mu.Unlock()
+		if lead := <-w.wake; !lead {
+			return w.err
+		}
+		c.mu.Lock()
+	}
+	c.leading = true
+	group := c.pending
+	c.pending = nil
+	failed := c.failed
+	c.mu.Unlock()
+
+	if failed == nil {
+		failed = c.fail(c.syncGroup(group))
+	}
+	c.release(w, group, failed)
+	return w.err
+}
+
+// release lets the members of a finished group go and names the next leader.
+func (c *Committer) release(leader *wait, group []*wait, err error) {
+	c.mu.Lock()
+	if len(c.pending) > 0 {
+		c.pending[0].wake <- true
+	} else {
+		c.leading = false
+	}
+	c.mu.Unlock()
+	for _, w := range group {
+		if err != nil {
+			w.err = err
+		}
+		if w != leader {
+			w.wake <- false
+		}
+	}
+}
+
+// fail poisons the committer if err is not nil, and returns what callers get.
+func (c *Committer) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = fmt.Errorf("%w: %w", ErrPoisoned, err)
+	}
+	return c.failed
+}
+
+// syncGroup makes everything the group waits for durable. An error is a failed
+// sync; a directory that could not even be tried is the error of those waiters
+// alone who asked for it.
+func (c *Committer) syncGroup(group []*wait) error {
+	n := 0
+	for _, w := range group {
+		n += len(w.files) + len(w.dirs)
+	}
+	whole := c.mode == Whole || c.mode == Auto && n > smallGroup
+	if whole {
+		err := c.fs.SyncAll()
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			whole = false
+		case err != nil:
+			return fmt.Errorf("sync file system: %w", err)
+		}
+	}
+	skip := func(dir string) bool { return whole && c.fs.Covers(dir) }
+	done := make(map[string]error, len(group))
+	for _, w := range group {
+		if err := syncFiles(w.files, skip); err != nil {
+			return err
+		}
+		if err := c.syncDirs(w, done, skip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFiles(files []File, skip func(dir string) bool) error {
+	for _, f := range files {
+		if skip(filepath.Dir(f.Name())) {
+			continue
+		}
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync %s: %w", f.Name(), err)
+		}
+	}
+	return nil
+}
+
+// syncDirs syncs the directories of one waiter unless done knows them already.
+func (c *Committer) syncDirs(w *wait, done map[string]error, skip func(string) bool) error {
+	for _, d := range w.dirs {
+		if skip(d) {
+			continue
+		}
+		err, ok := done[d]
+		if !ok {
+			err = c.fs.SyncDir(d)
+			done[d] = err
+		}
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("sync directory %s: %w", d, err)
+		if !errors.Is(err, ErrNotTried) {
+			return err
+		}
+		w.err = err
+	}
+	return nil
+}
+
+// syncAlone is the slow standard: nothing is shared, not even a directory
+// between two transactions.
+func (c *Committer) syncAlone(files []File, dirs []string) error {
+	never := func(string) bool { return false }
+	if err := syncFiles(files, never); err != nil {
+		return c.fail(err)
+	}
+	w := &wait{dirs: dirs}
+	if err := c.syncDirs(w, make(map[string]error), never); err != nil {
+		return c.fail(err)
+	}
+	return w.err
+}

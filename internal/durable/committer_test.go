@@ -1,0 +1,50 @@
+package durable_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+)
+
+func TestPublish(t *testing.T) {
+	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+		dir := t.TempDir()
+		fsys, err := durable.OpenOS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fsys.Close()
+		c := durable.NewCommitterMode(fsys, mode)
+		ctx := context.Background()
+		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, "a", "b")); err != nil {
+			t.Fatal(err)
+		}
+		f, err := fsys.Create(filepath.Join(dir, "tmp"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write([]byte("hello"))
+		name := filepath.Join(dir, "a", "b", "c")
+		err = c.Commit(ctx, &durable.Tx{Files: []durable.File{f}, Steps: []durable.Step{durable.Rename(f.Name(), name)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(name); err != nil || string(b) != "hello" {
+			t.Fatalf("mode %d: %q %v", mode, b, err)
+		}
+		for _, s := range []string{"x", "y"} {
+			if err := c.ReplaceFile(ctx, name, []byte(s)); err != nil {
+				t.Fatal(err)
+			}
+			if b, _ := os.ReadFile(name); string(b) != s {
+				t.Fatalf("mode %d: after ReplaceFile: %q", mode, b)
+			}
+		}
+		if err := c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name), durable.Remove(name)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// MkdirAll makes dir and its missing parents up to, but not including, root,
+// and returns once every one of them, found or made, is durable in its parent.
+// A directory found is synced too: whoever made it may have died before.
+func (c *Committer) MkdirAll(ctx context.Context, root, dir string) error {
+	dirs, err := c.mkdirs(root, dir)
+	if err != nil {
+		return err
+	}
+	return c.Commit(ctx, &Tx{Dirs: dirs})
+}
+
+// mkdirs makes the directories and lists their parents.
+func (c *Committer) mkdirs(root, dir string) ([]string, error) {
+	root, dir = filepath.Clean(root), filepath.Clean(dir)
+	if dir == root {
+		return nil, nil
+	}
+	up := filepath.Dir(dir)
+	if up == dir {
+		return nil, fmt.Errorf("durable: %s is not below %s", dir, root)
+	}
+	dirs, err := c.mkdirs(root, up)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("durable: make directory: %w", err)
+	}
+	return append(dirs, up), nil
+}
+
+// ReplaceFile gives the small file name new contents: readers, also those after
+// a crash, find the old ones or the new ones. Two calls for one name must not
+// run at the same time; name+".tmp" is used on the way.
+func (c *Committer) ReplaceFile(ctx context.Context, name string, data []byte) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	tmp := name + ".tmp"
+	f, err := c.fs.Create(tmp)
+	if errors.Is(err, fs.ErrExist) {
+		// Left behind by a crash; nobody else writes it.
+		if err = c.fs.Remove(tmp); err == nil {
+			f, err = c.fs.Create(tmp)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("durable: create %s: %w", tmp, err)
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		_ = c.fs.Remove(tmp)
+		return fmt.Errorf("durable: write %s: %w", tmp, err)
+	}
+	return c.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{Rename(tmp, name)}})
+}

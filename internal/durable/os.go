@@ -1,0 +1,100 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// OS is the real file system, opened on one directory. Close it when nothing
+// uses it any more.
+type OS struct {
+	// root stays open for the whole life: syncfs reports the errors that
+	// happened since the descriptor was opened, so one opened just before the
+	// call would hear of none.
+	root *os.File
+	dev  uint64
+
+	mu   sync.Mutex
+	near map[string]bool // directory -> on root's device
+}
+
+// maxNear bounds the memory of Covers; when it is full it is forgotten.
+const maxNear = 1 << 16
+
+// OpenOS opens the file system that holds dir. SyncAll syncs that one.
+func OpenOS(dir string) (*OS, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("durable: open root: %w", err)
+	}
+	dev, err := device(f.Name())
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		f.Close()
+		return nil, fmt.Errorf("durable: open root: %w", err)
+	}
+	return &OS{root: f, dev: dev, near: make(map[string]bool)}, nil
+}
+
+// Close releases the descriptor of the root.
+func (o *OS) Close() error { return o.root.Close() }
+
+// Create implements FS.
+func (o *OS) Create(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err // not f: a nil *os.File in a File is not nil
+	}
+	return f, nil
+}
+
+// Mkdir implements FS.
+func (o *OS) Mkdir(name string) error { return os.Mkdir(name, 0o700) }
+
+// Link implements FS.
+func (o *OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
+
+// Rename implements FS.
+func (o *OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
+
+// Remove implements FS.
+func (o *OS) Remove(name string) error { return os.Remove(name) }
+
+// SyncDir implements FS.
+func (o *OS) SyncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotTried, err)
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// SyncAll implements FS with syncfs(2). Linux has it, and reports write errors
+// through it since 5.8.
+func (o *OS) SyncAll() error { return syncfs(o.root) }
+
+// Covers implements FS: it compares devices. A file system mounted over a
+// directory that was asked about before is not noticed until the OS is opened
+// again.
+func (o *OS) Covers(dir string) bool {
+	o.mu.Lock()
+	near, ok := o.near[dir]
+	o.mu.Unlock()
+	if ok {
+		return near
+	}
+	dev, err := device(dir)
+	if err != nil {
+		return false
+	}
+	near = dev == o.dev
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.near) >= maxNear {
+		clear(o.near)
+	}
+	o.near[dir] = near
+	return near
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package durable
+
+import (
+	"errors"
+	"os"
+)
+
+func device(string) (uint64, error) { return 0, errors.ErrUnsupported }
+
+func syncfs(*os.File) error { return errors.ErrUnsupported }
