@@ -11,6 +11,7 @@ package sasl
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 )
@@ -32,6 +33,15 @@ type Peer struct {
 	Hostname   string // the server's name, as in its greeting
 	RemoteAddr net.Addr
 	TLS        *tls.ConnectionState // nil in the clear
+
+	// Announced are the names of the mechanisms announced to this client on
+	// this connection. Offered sets it. SCRAM needs to know whether a -PLUS
+	// variant was among them; nil means that one was if it could be.
+	Announced []string
+	// Certificate is the server's own certificate on this connection, where it
+	// is known. It allows tls-server-end-point (RFC 5929 §4) beside
+	// tls-exporter.
+	Certificate *x509.Certificate
 }
 
 type peerKey struct{}
@@ -56,7 +66,9 @@ func PeerOf(ctx context.Context) *Peer {
 type Credentials interface {
 	// Verify checks a password that was presented in clear and returns the
 	// account it belongs to, which need not be spelt as user was. authzid is
-	// who the client asks to act as; empty means user.
+	// who the client asks to act as; empty means user. Where it is somebody
+	// else, account must be that one's, or err ErrDenied: an account returned
+	// that is not authzid's ends in ErrDenied (RFC 4616 §2).
 	Verify(ctx context.Context, authzid, user string, password []byte) (account string, err error)
 	// Secret returns what is kept to check a challenge's answer without the
 	// password, and the account. Where the account does not exist or keeps
@@ -85,6 +97,19 @@ type Tokens interface {
 // certificate (EXTERNAL, RFC 4422 appendix A); it finds it in PeerOf(ctx).TLS.
 type Certificates interface {
 	Certificate(ctx context.Context, authzid string) (account string, err error)
+}
+
+// Guests is implemented by Credentials that let a client in without an account
+// (ANONYMOUS, RFC 4505). trace is what the client says of itself, if anything.
+type Guests interface {
+	Guest(ctx context.Context, trace string) (account string, err error)
+}
+
+// Delegates is implemented by Credentials that let one account act as another
+// after a challenge was answered (SCRAM's authzid, RFC 5802 §5.1). Without it
+// every authzid but the user's own is denied.
+type Delegates interface {
+	ActAs(ctx context.Context, account, authzid string) (as string, err error)
 }
 
 // Kind names a kind of stored secret.
@@ -145,6 +170,9 @@ type Mechanism struct {
 	NeedsTLS bool
 	// Usable says whether c can serve it.
 	Usable func(c Credentials) bool
+	// Fits says whether it can work on p's connection; nil means on any that
+	// NeedsTLS allows.
+	Fits func(p *Peer) bool
 	// New starts an exchange.
 	New func(c Credentials) Server
 }

@@ -1,0 +1,138 @@
+package cipher
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// selfSignedFor is how long a self-signed certificate is good for: the longest
+// that Apple's clients take (825 days).
+const selfSignedFor = 825 * 24 * time.Hour
+
+// SelfSigned makes a P-256 ECDSA key and a certificate for the names, DNS names
+// or IP addresses, signed with itself, as PEM. It is valid from an hour ago
+// (clocks differ) for 825 days.
+func SelfSigned(names ...string) (certPEM, keyPEM []byte, err error) {
+	if len(names) == 0 {
+		return nil, nil, errors.New("cipher: self-signed certificate for no name")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cipher: generate key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, fmt.Errorf("cipher: generate serial number: %w", err)
+	}
+	from := time.Now().Add(-time.Hour).Truncate(time.Second)
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: names[0]},
+		NotBefore:             from,
+		NotAfter:              from.Add(selfSignedFor),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cipher: sign certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cipher: encode key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// EnsureSelfSigned makes the pair's files (0600, their folders 0700) with a
+// self-signed certificate for the names, unless both are there already. One
+// without the other is an error: somebody's key is not to be overwritten.
+func EnsureSelfSigned(pair Keypair, names ...string) (created bool, err error) {
+	haveCert, err := exists(pair.Cert)
+	if err != nil {
+		return false, err
+	}
+	haveKey, err := exists(pair.Key)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case haveCert && haveKey:
+		return false, nil
+	case haveCert || haveKey:
+		return false, fmt.Errorf("cipher: only one of %s and %s is there", pair.Cert, pair.Key)
+	case pair.Cert == pair.Key:
+		return false, fmt.Errorf("cipher: make %s: certificate and key need a file each", pair.Cert)
+	}
+	certPEM, keyPEM, err := SelfSigned(names...)
+	if err != nil {
+		return false, err
+	}
+	if err := createPrivate(pair.Key, keyPEM); err != nil {
+		return false, err
+	}
+	if err := createPrivate(pair.Cert, certPEM); err != nil {
+		os.Remove(pair.Key)
+		return false, err
+	}
+	return true, nil
+}
+
+func exists(name string) (bool, error) {
+	_, err := os.Stat(name)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, fmt.Errorf("cipher: look for file: %w", err)
+}
+
+// createPrivate makes a new file that only its owner can read. It never
+// overwrites one.
+func createPrivate(name string, content []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return fmt.Errorf("cipher: make folder: %w", err)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("cipher: create file: %w", err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("cipher: close file: %w", cerr)
+		}
+		if err != nil {
+			os.Remove(name)
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return fmt.Errorf("cipher: write file: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("cipher: sync file: %w", err)
+	}
+	return nil
+}
