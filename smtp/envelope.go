@@ -1,0 +1,113 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+)
+
+// Session is one connection as callbacks see it. It belongs to the
+// connection's goroutine: callbacks may read it and set Values until they
+// return, and must not keep it.
+type Session struct {
+	ID   string // random; in every log line and in every 4yz and 5yz reply
+	Helo string // what HELO, EHLO or LHLO said; empty before
+	// User is the account that authenticated; empty for none.
+	User  string
+	ESMTP bool // EHLO or LHLO rather than HELO
+	LMTP  bool // this server speaks LMTP (RFC 2033)
+	// RemoteAddr and LocalAddr are the connection's ends; RemoteAddr is the
+	// original client's where a trusted proxy told it (XCLIENT).
+	RemoteAddr, LocalAddr net.Addr
+	// TLS is nil in the clear.
+	TLS *tls.ConnectionState
+	// Name is the client's host name as a trusted proxy told it (XCLIENT or
+	// XFORWARD NAME); this package itself never asks the DNS.
+	Name string
+	// Forward is what a trusted content filter's client told about the mail's
+	// original client (XFORWARD): attribute names to values.
+	Forward map[string]string
+	// Envelope is the transaction between MAIL and its end; nil outside.
+	Envelope *Envelope
+	// Values is for the callbacks' own use. It is emptied by STARTTLS.
+	Values map[any]any
+}
+
+// Set puts a value into Values, making the map if needed.
+func (s *Session) Set(key, value any) {
+	if s.Values == nil {
+		s.Values = make(map[any]any)
+	}
+	s.Values[key] = value
+}
+
+// Envelope is one mail transaction.
+type Envelope struct {
+	// Session is the connection the mail came by: Helo, User, RemoteAddr and
+	// TLS are its fields.
+	*Session
+
+	ID     string      // of this transaction; begins with the session's id, echoed in the 250
+	From   Path        // From.IsNull() for a bounce
+	To     []Recipient // accepted ones, in the client's order, at least one
+	Params Params      // of MAIL
+	// Data is the message as sent: dots unstuffed, lines end in CRLF. It is
+	// read from the network as the handler reads it, ends with io.EOF only
+	// when the whole message has arrived, and with ErrTooBig, ErrBareLineEnd
+	// or ErrAborted otherwise; the handler then returns that error. What the
+	// handler leaves is read and thrown away. nil before DATA or BDAT.
+	Data io.Reader
+}
+
+// Recipient is one accepted RCPT.
+type Recipient struct {
+	Path   Path
+	Params RcptParams
+	// Value is for CheckRcpt to leave its decision to the Handler.
+	Value any
+	// Result is for the Handler of an LMTP server to answer for this recipient
+	// alone; it counts when ServeSMTP returns nil. Over SMTP there is one
+	// answer for all, so that any Result that is not nil becomes that answer.
+	Result error
+
+	handler Handler
+}
+
+// Handler takes responsibility for a message. ServeSMTP returns nil only when
+// every copy it answers for is on stable storage: 250 is sent then, and the
+// client forgets the message. A *Reply is sent as it is; any other error is
+// 451 and goes to the log. e and e.Data must not be used after it returns.
+type Handler interface {
+	ServeSMTP(ctx context.Context, e *Envelope) error
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(ctx context.Context, e *Envelope) error
+
+// ServeSMTP calls f.
+func (f HandlerFunc) ServeSMTP(ctx context.Context, e *Envelope) error { return f(ctx, e) }
+
+// Protocol is the keyword for the "with" clause of a Received field
+// (RFC 3848, RFC 6531 §4.3): SMTP, ESMTP, ESMTPSA, LMTPS, UTF8SMTPSA and so on.
+func (e *Envelope) Protocol() string {
+	base := "SMTP"
+	switch {
+	case e.LMTP:
+		base = "LMTP"
+	case e.ESMTP && !e.Params.SMTPUTF8:
+		base = "ESMTP"
+	case !e.ESMTP:
+		return base
+	}
+	if e.Params.SMTPUTF8 {
+		base = "UTF8" + base
+	}
+	if e.TLS != nil {
+		base += "S"
+	}
+	if e.User != "" {
+		base += "A"
+	}
+	return base
+}

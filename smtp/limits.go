@@ -1,0 +1,60 @@
+package smtp
+
+import "time"
+
+// Limits bound what one client can make the server hold, wait for and do. In
+// every field 0 means the default and a negative value no limit. The defaults
+// are the minima of RFC 5321 §4.5.3 or better.
+type Limits struct {
+	MessageSize int64 // octets of one message as RFC 1870 counts them; default 50 MiB
+	Recipients  int   // in one transaction; default 1000, at least 100 by the RFC
+	Line        int   // octets of a command line with its CRLF; default 4096
+	Errors      int   // refused commands before 421 and the end; default 20
+	AuthErrors  int   // failed AUTH before 421 and the end; default 3
+	// Idle is how many commands may pass without a message being accepted or
+	// a recipient named before 421 and the end; default 100.
+	Idle int
+	// Messages is how many transactions one connection may make; default none.
+	Messages int
+
+	Command time.Duration // to wait for a command; default 5 minutes
+	// Session is the time a whole connection may take, messages in progress
+	// aside; default 1 hour.
+	Session time.Duration
+	// Data is the wait for the next piece of a message; default 3 minutes
+	// (RFC 5321 §4.5.3.2.5).
+	Data time.Duration
+	// MinRate is how many octets per second a message must arrive at, averaged
+	// from its beginning after a minute of grace; default 100.
+	MinRate   int
+	Handshake time.Duration // for TLS; default 1 minute
+	Reply     time.Duration // to write replies to a client that does not read; default 5 minutes
+
+	Conns         int // at a time; default 1000
+	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
+}
+
+func (l Limits) withDefaults() Limits {
+	set(&l.MessageSize, 50<<20)
+	set(&l.Recipients, 1000)
+	set(&l.Line, 4096)
+	set(&l.Errors, 20)
+	set(&l.AuthErrors, 3)
+	set(&l.Idle, 100)
+	set(&l.Messages, -1)
+	set(&l.Command, 5*time.Minute)
+	set(&l.Session, time.Hour)
+	set(&l.Data, 3*time.Minute)
+	set(&l.MinRate, 100)
+	set(&l.Handshake, time.Minute)
+	set(&l.Reply, 5*time.Minute)
+	set(&l.Conns, 1000)
+	set(&l.ConnsPerBlock, 50)
+	return l
+}
+
+func set[T ~int | ~int64](v *T, to T) {
+	if *v == 0 {
+		*v = to
+	}
+}

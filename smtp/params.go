@@ -1,0 +1,55 @@
+package smtp
+
+import (
+	"time"
+)
+
+// Params are the parameters of MAIL. The zero value means none were given.
+type Params struct {
+	Size       int64  // SIZE=, octets announced (RFC 1870); 0 if not
+	Body       string // BODY=: "7BIT", "8BITMIME" (RFC 6152), "BINARYMIME" (RFC 3030) or ""
+	SMTPUTF8   bool   // RFC 6531
+	RequireTLS bool   // REQUIRETLS (RFC 8689)
+	Ret        string // RET=: "FULL", "HDRS" or "" (RFC 3461 §4.3)
+	EnvID      string // ENVID=, decoded from xtext (RFC 3461 §4.4)
+	// Auth is AUTH= (RFC 4954 §5) decoded: who submitted the message first,
+	// "<>" if that is not known or the client is not trusted to say, "" if the
+	// parameter was not given. Only an authenticated client is trusted.
+	Auth string
+	// HoldUntil is HOLDUNTIL=, or HOLDFOR= counted from now (RFC 4865); zero
+	// for at once.
+	HoldUntil time.Time
+	By        *DeliverBy // BY= (RFC 2852); nil if not given
+	Priority  int        // MT-PRIORITY=, -9 to 9 (RFC 6710); 0 is also "not given"
+}
+
+// DeliverBy is the BY= parameter (RFC 2852 §4).
+type DeliverBy struct {
+	By     time.Time // the deadline
+	Return bool      // mode R: return to sender at the deadline; otherwise N: notify
+	Trace  bool      // T: say so at each hop
+}
+
+// Notify is when a recipient's sender wants to hear (RFC 3461 §4.1).
+type Notify uint8
+
+// The events of Notify; zero means the parameter was not given.
+const (
+	NotifySuccess Notify = 1 << iota
+	NotifyFailure
+	NotifyDelay
+	NotifyNever // alone
+)
+
+// RcptParams are the parameters of RCPT.
+type RcptParams struct {
+	Notify Notify // NOTIFY=
+	// ORcptType and ORcpt are ORCPT=: the address type ("rfc822", "utf-8") and
+	// the original recipient, decoded (RFC 3461 §4.2, RFC 6533 §3).
+	ORcptType, ORcpt string
+	// RRVS is RRVS= (RFC 7293): deliver only if the mailbox belonged to its
+	// owner already then; zero if not given. Reject is its action: R (reject)
+	// rather than C (continue).
+	RRVS       time.Time
+	RRVSReject bool
+}
