@@ -1,0 +1,313 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+const (
+	envelopeHead = "postrider-envelope 1"
+	stateHead    = "postrider-state 1"
+	endMark      = "end"
+)
+
+// A document is written line by line and ended by finish.
+type document struct{ b []byte }
+
+func newDocument(head string) *document {
+	return &document{append(make([]byte, 0, 512), head+"\n"...)}
+}
+
+func (d *document) text(key, value string) {
+	if value == "" {
+		return
+	}
+	d.b = append(d.b, key...)
+	d.b = append(d.b, ": "...)
+	d.b = append(d.b, value...)
+	d.b = append(d.b, '\n')
+}
+
+func (d *document) flag(key string, value bool) {
+	if value {
+		d.text(key, "yes")
+	}
+}
+
+func (d *document) number(key string, value int64) {
+	if value != 0 {
+		d.text(key, strconv.FormatInt(value, 10))
+	}
+}
+
+func (d *document) time(key string, t time.Time) {
+	if !t.IsZero() {
+		d.text(key, t.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+func (d *document) finish() []byte { return append(d.b, endMark+"\n"...) }
+
+// formatEnvelope writes an envelope. The entry has passed Check, so that no
+// value can end its line.
+func formatEnvelope(e *queue.Entry, sum uint32) []byte {
+	d := newDocument(envelopeHead)
+	d.text("id", e.ID)
+	d.time("queued", e.Queued)
+	d.text("from", e.From)
+	d.text("envid", e.EnvID)
+	d.text("ret", e.Ret)
+	d.text("body", string(e.Body))
+	d.flag("smtputf8", e.SMTPUTF8)
+	d.flag("requiretls", e.RequireTLS)
+	d.text("session", e.Session)
+	d.text("user", e.User)
+	d.number("size", e.Size)
+	d.text("crc32c", fmt.Sprintf("%08x", sum))
+	for _, r := range e.To {
+		d.text("to", r.Address)
+		d.text("notify", r.Notify.String())
+		d.text("orcpt", r.ORcpt)
+	}
+	return d.finish()
+}
+
+// formatState writes a state. Texts that came from other hosts are made to
+// fit one line.
+func formatState(s *queue.State) []byte {
+	d := newDocument(stateHead)
+	d.time("queued", s.Queued)
+	d.flag("held", s.Held)
+	d.text("route", oneLine(s.Route))
+	for i := range s.To {
+		r := &s.To[i]
+		d.text("to", string(r.Status))
+		d.number("attempts", int64(r.Attempts))
+		d.time("next", r.Next)
+		d.flag("warned", r.Warned)
+		d.flag("reported", r.Reported)
+		d.flag("expire", r.Expire)
+		l := &r.Last
+		d.time("last", l.Time)
+		d.text("result", string(l.Status))
+		d.number("code", int64(l.Code))
+		d.text("enhanced", oneLine(l.Enhanced))
+		d.text("text", oneLine(l.Text))
+		d.text("host", oneLine(l.Host))
+		d.text("tls", oneLine(l.TLS))
+		d.flag("relayed", l.Relayed)
+	}
+	return d.finish()
+}
+
+// longest is the octets kept of a text that came from another host: the 4 to 8
+// lines of a chatty reply.
+const longest = 2048
+
+// oneLine makes s fit to be a value: no control characters, no white space at
+// the ends, valid UTF-8, bounded.
+func oneLine(s string) string {
+	clean := func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return clean(r) != r }) {
+		s = strings.Map(clean, s)
+	}
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "")
+	}
+	return strings.TrimSpace(s)
+}
+
+var errFormat = errors.New("not of the format")
+
+// each calls line with every key and value between the first line and the end
+// mark, both of which must be there.
+func each(data []byte, head string, line func(key, value string) error) error {
+	rest, ok := strings.CutPrefix(string(data), head+"\n")
+	if !ok {
+		return fmt.Errorf("%w: does not begin with %q", errFormat, head)
+	}
+	rest, ok = strings.CutSuffix(rest, endMark+"\n")
+	if !ok || rest != "" && rest[len(rest)-1] != '\n' {
+		return fmt.Errorf("%w: no end mark", errFormat)
+	}
+	for n := 2; rest != ""; n++ {
+		var l string
+		l, rest, _ = strings.Cut(rest, "\n")
+		key, value, ok := strings.Cut(l, ": ")
+		if !ok || value == "" {
+			return fmt.Errorf("%w: line %d is not \"key: value\"", errFormat, n)
+		}
+		if err := line(key, value); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+func yes(value string) (bool, error) {
+	if value != "yes" {
+		return false, fmt.Errorf("%w: %q instead of \"yes\"", errFormat, value)
+	}
+	return true, nil
+}
+
+func parseTime(value string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, value)
+	return t.UTC(), err
+}
+
+// parseEnvelope reads what formatEnvelope wrote.
+func parseEnvelope(data []byte) (e *queue.Entry, sum uint32, err error) {
+	e = &queue.Entry{}
+	err = each(data, envelopeHead, func(key, value string) error {
+		switch key {
+		case "to":
+			e.To = append(e.To, queue.Recipient{Address: value})
+			return nil
+		case "notify", "orcpt":
+			return recipientLine(e, key, value)
+		case "crc32c":
+			n, err := strconv.ParseUint(value, 16, 32)
+			sum = uint32(n)
+			return err
+		}
+		return entryLine(e, key, value)
+	})
+	if err == nil {
+		err = e.Check()
+	}
+	if err == nil && (e.Queued.IsZero() || e.Size < 0) {
+		err = fmt.Errorf("%w: no time or size", errFormat)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("parse envelope: %w", err)
+	}
+	return e, sum, nil
+}
+
+func recipientLine(e *queue.Entry, key, value string) (err error) {
+	if len(e.To) == 0 {
+		return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
+	}
+	r := &e.To[len(e.To)-1]
+	if key == "notify" {
+		r.Notify, err = queue.ParseNotify(value)
+		return err
+	}
+	r.ORcpt = value
+	return nil
+}
+
+func entryLine(e *queue.Entry, key, value string) (err error) {
+	switch key {
+	case "id":
+		e.ID = value
+	case "queued":
+		e.Queued, err = parseTime(value)
+	case "from":
+		e.From = value
+	case "envid":
+		e.EnvID = value
+	case "ret":
+		e.Ret = value
+	case "body":
+		e.Body = queue.BodyType(value)
+	case "smtputf8":
+		e.SMTPUTF8, err = yes(value)
+	case "requiretls":
+		e.RequireTLS, err = yes(value)
+	case "session":
+		e.Session = value
+	case "user":
+		e.User = value
+	case "size":
+		e.Size, err = strconv.ParseInt(value, 10, 64)
+	default:
+		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
+	}
+	return err
+}
+
+// parseState reads what formatState wrote.
+func parseState(data []byte) (*queue.State, error) {
+	s := &queue.State{}
+	err := each(data, stateHead, func(key, value string) (err error) {
+		switch key {
+		case "queued":
+			s.Queued, err = parseTime(value)
+		case "held":
+			s.Held, err = yes(value)
+		case "route":
+			s.Route = value
+		case "to":
+			s.To = append(s.To, queue.RcptState{})
+			s.To[len(s.To)-1].Status, err = parseStatus(value)
+		default:
+			if len(s.To) == 0 {
+				return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
+			}
+			err = rcptLine(&s.To[len(s.To)-1], key, value)
+		}
+		return err
+	})
+	if err == nil && (s.Queued.IsZero() || len(s.To) == 0) {
+		err = fmt.Errorf("%w: no time or no recipient", errFormat)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parse state: %w", err)
+	}
+	return s, nil
+}
+
+func parseStatus(value string) (queue.Status, error) {
+	switch s := queue.Status(value); s {
+	case queue.Pending, queue.Delivered, queue.Failed, queue.Expired:
+		return s, nil
+	}
+	return "", fmt.Errorf("%w: status %q", errFormat, value)
+}
+
+func rcptLine(r *queue.RcptState, key, value string) (err error) {
+	switch key {
+	case "attempts":
+		r.Attempts, err = strconv.Atoi(value)
+	case "next":
+		r.Next, err = parseTime(value)
+	case "warned":
+		r.Warned, err = yes(value)
+	case "reported":
+		r.Reported, err = yes(value)
+	case "expire":
+		r.Expire, err = yes(value)
+	case "last":
+		r.Last.Time, err = parseTime(value)
+	case "result":
+		r.Last.Status, err = parseStatus(value)
+	case "code":
+		r.Last.Code, err = strconv.Atoi(value)
+	case "enhanced":
+		r.Last.Enhanced = value
+	case "text":
+		r.Last.Text = value
+	case "host":
+		r.Last.Host = value
+	case "tls":
+		r.Last.TLS = value
+	case "relayed":
+		r.Last.Relayed, err = yes(value)
+	default:
+		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
+	}
+	return err
+}

@@ -1,0 +1,162 @@
+package spool
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+const sampleEnvelope = `postrider-envelope 1
+id: 01k3v8m2x7q4
+queued: 2026-03-01T08:15:00.25Z
+from: ann@example.org
+envid: QQ314159
+ret: HDRS
+body: 8BITMIME
+smtputf8: yes
+requiretls: yes
+session: 7f3a01
+user: ann@example.org
+size: 2048
+crc32c: 0a1b2c3d
+to: bob@example.net
+notify: SUCCESS,FAILURE
+orcpt: rfc822;bob@example.net
+to: carol@example.com
+end
+`
+
+const sampleState = `postrider-state 1
+queued: 2026-03-01T08:15:00.25Z
+held: yes
+route: smarthost
+to: pending
+attempts: 3
+next: 2026-03-01T08:35:00Z
+warned: yes
+last: 2026-03-01T08:25:00Z
+result: pending
+code: 451
+enhanced: 4.7.1
+text: Greylisted, come back later
+host: mx.example.net [192.0.2.7]:25
+tls: TLS1.3
+to: delivered
+attempts: 1
+reported: yes
+end
+`
+
+// TestSamples: the files of the package comment are read, and written the same
+// again.
+func TestSamples(t *testing.T) {
+	e, sum, err := parseEnvelope([]byte(sampleEnvelope))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum != 0x0a1b2c3d || len(e.To) != 2 || e.To[0].Notify != queue.NotifySuccess|queue.NotifyFailure || !e.RequireTLS {
+		t.Errorf("%+v %x", e, sum)
+	}
+	if got := string(formatEnvelope(e, sum)); got != sampleEnvelope {
+		t.Errorf("written as\n%s", got)
+	}
+	s, err := parseState([]byte(sampleState))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.Held || s.To[0].Last.Text != "Greylisted, come back later" || s.To[1].Status != queue.Delivered {
+		t.Errorf("%+v", s)
+	}
+	if got := string(formatState(s)); got != sampleState {
+		t.Errorf("written as\n%s", got)
+	}
+}
+
+// TestEveryPrefix: no part of a file passes for the whole.
+func TestEveryPrefix(t *testing.T) {
+	for i := range len(sampleEnvelope) {
+		if _, _, err := parseEnvelope([]byte(sampleEnvelope[:i])); err == nil {
+			t.Errorf("envelope cut at %d is taken", i)
+		}
+	}
+	for i := range len(sampleState) {
+		if _, err := parseState([]byte(sampleState[:i])); err == nil {
+			t.Errorf("state cut at %d is taken", i)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, replace := range map[string][2]string{
+		"unknown key":     {"ret: HDRS", "return: HDRS"},
+		"unknown RET":     {"ret: HDRS", "ret: ALL"},
+		"flag":            {"smtputf8: yes", "smtputf8: true"},
+		"time":            {"queued: 2026-03-01T08:15:00.25Z", "queued: yesterday"},
+		"notify":          {"SUCCESS,FAILURE", "NEVER,FAILURE"},
+		"bad id":          {"id: 01k", "id: ../01k"},
+		"negative size":   {"size: 2048", "size: -1"},
+		"no recipient":    {"to: bob@example.net\nnotify: SUCCESS,FAILURE\norcpt: rfc822;bob@example.net\nto: carol@example.com\n", ""},
+		"notify first":    {"to: bob@example.net\n", ""},
+		"carriage return": {"from: ann", "from: ann\r"},
+		"other version":   {"envelope 1", "envelope 2"},
+		"after the end":   {"end\n", "end\nx\n"},
+	} {
+		b := bytes.Replace([]byte(sampleEnvelope), []byte(replace[0]), []byte(replace[1]), 1)
+		if _, _, err := parseEnvelope(b); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// FuzzEnvelope: nothing panics; what is read is written and read back the same.
+func FuzzEnvelope(f *testing.F) {
+	f.Add([]byte(sampleEnvelope))
+	f.Add([]byte(sampleState))
+	f.Add([]byte("postrider-envelope 1\nend\n"))
+	f.Add([]byte("postrider-state 1\nqueued: 9999-12-31T23:59:59+14:00\nto: pending\nend\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if e, sum, err := parseEnvelope(data); err == nil {
+			again, sum2, err := parseEnvelope(formatEnvelope(e, sum))
+			if err != nil || sum != sum2 || !reflect.DeepEqual(e, again) {
+				t.Fatalf("%+v\nbecame %+v, %v", e, again, err)
+			}
+		}
+		if s, err := parseState(data); err == nil {
+			again, err := parseState(formatState(s))
+			if err != nil {
+				t.Fatalf("%+v: %v", s, err)
+			}
+			// Texts may be cleaned once, and are then stable.
+			third, err := parseState(formatState(again))
+			if err != nil || !reflect.DeepEqual(again, third) {
+				t.Fatalf("%+v\nbecame %+v, %v", again, third, err)
+			}
+			if len(again.To) != len(s.To) || !again.Queued.Equal(s.Queued) {
+				t.Fatalf("%+v\nbecame %+v", s, again)
+			}
+		}
+	})
+}
+
+// FuzzState: whatever a host said, the state it goes into can be read again.
+func FuzzState(f *testing.F) {
+	f.Add("451 later", "4.7.1", "mx [::1]", int64(1), 3)
+	f.Add("a\r\nend\n", "\x00", "to: delivered", int64(-1), -3)
+	f.Fuzz(func(t *testing.T, text, enhanced, host string, at int64, attempts int) {
+		s := &queue.State{Queued: time.Unix(1, 0).UTC(), To: []queue.RcptState{{
+			Status: queue.Pending, Attempts: attempts, Next: time.Unix(at%(1<<37), 0).UTC(),
+			Last: queue.Result{Text: text, Enhanced: enhanced, Host: host},
+		}}}
+		got, err := parseState(formatState(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w := got.To[0], s.To[0]
+		if len(got.To) != 1 || r.Status != w.Status || r.Attempts != w.Attempts || !r.Next.Equal(w.Next) {
+			t.Fatalf("%+v became %+v", w, r)
+		}
+	})
+}

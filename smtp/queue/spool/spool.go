@@ -1,0 +1,294 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+const shards = 256
+
+// maxFile bounds an envelope or a state that is read: a million recipients.
+const maxFile = 64 << 20
+
+// Spool is a queue.Spool in a directory. Make it with Open.
+type Spool struct {
+	// MinFree is the room in octets that is left free on the file system:
+	// below it, nothing more is accepted. 64 MiB after Open.
+	MinFree int64
+	// Log is told of entries put aside; slog.Default after Open.
+	Log *slog.Logger
+
+	dir string
+	c   *durable.Committer
+}
+
+var _ queue.Spool = (*Spool)(nil)
+
+// Open opens the spool in dir, which must exist, makes what is missing in it,
+// and deletes what was being built when the last process ended. Only one
+// process may have it open. The Committer should be shared with everything
+// else on the same file system.
+func Open(ctx context.Context, dir string, c *durable.Committer) (*Spool, error) {
+	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, c: c}
+	for _, sub := range []string{"tmp", "msg", "corrupt"} {
+		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, sub)); err != nil {
+			return nil, fmt.Errorf("open spool: %w", err)
+		}
+	}
+	for i := range shards {
+		err := c.FS().Mkdir(s.shard(i))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("open spool: %w", err)
+		}
+	}
+	if err := c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(dir, "msg")}}); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if err := s.emptyTmp(); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Spool) emptyTmp() error {
+	tmp := filepath.Join(s.dir, "tmp")
+	entries, err := os.ReadDir(tmp)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.removeDir(filepath.Join(tmp, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDir removes a directory and the files in it. It needs no sync: what
+// comes back after a crash is removed again.
+func (s *Spool) removeDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.c.FS().Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return s.c.FS().Remove(dir)
+}
+
+func (s *Spool) shard(i int) string {
+	const hex = "0123456789abcdef"
+	return filepath.Join(s.dir, "msg", string([]byte{hex[i>>4], hex[i&15]}))
+}
+
+// path is where an entry lives. The id has been checked.
+func (s *Spool) path(id string) string {
+	h := fnv.New32a()
+	io.WriteString(h, id)
+	return filepath.Join(s.shard(int(h.Sum32()%shards)), id)
+}
+
+func (s *Spool) tmp(id string) string { return filepath.Join(s.dir, "tmp", id) }
+
+// Load implements queue.Spool.
+func (s *Spool) Load(ctx context.Context, id string) (*queue.Entry, *queue.State, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if !queue.ValidID(id) {
+		return nil, nil, queue.ErrNotFound
+	}
+	dir := s.path(id)
+	e, st, err := s.load(dir, id)
+	if err == nil {
+		return e, st, nil
+	}
+	if _, serr := os.Lstat(dir); errors.Is(serr, fs.ErrNotExist) {
+		return nil, nil, queue.ErrNotFound
+	}
+	if temporary(err) {
+		return nil, nil, fmt.Errorf("load entry %s: %w", id, err)
+	}
+	s.putAside(ctx, dir, id, err)
+	return nil, nil, fmt.Errorf("load entry %s: %w: %w", id, queue.ErrCorrupt, err)
+}
+
+// temporary: an error of the system, such as too many open files, says nothing
+// about the entry. A file that is missing, or that is no file, does.
+func temporary(err error) bool {
+	var perr *fs.PathError
+	return errors.As(err, &perr) && !errors.Is(err, fs.ErrNotExist) &&
+		!errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EISDIR)
+}
+
+func (s *Spool) load(dir, id string) (*queue.Entry, *queue.State, error) {
+	data, err := readFile(filepath.Join(dir, "envelope"))
+	if err != nil {
+		return nil, nil, err
+	}
+	e, _, err := parseEnvelope(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := readState(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := os.Stat(filepath.Join(dir, "body"))
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case e.ID != id:
+		return nil, nil, fmt.Errorf("%w: envelope of %s", errFormat, e.ID)
+	case len(e.To) != len(st.To):
+		return nil, nil, fmt.Errorf("%w: %d recipients in the envelope, %d in the state", errFormat, len(e.To), len(st.To))
+	case body.Size() != e.Size:
+		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, body.Size(), e.Size)
+	}
+	return e, st, nil
+}
+
+// readState reads the state, or the one that was about to replace it: a
+// replacement that failed half way may have left that one only.
+func readState(dir string) (*queue.State, error) {
+	name := filepath.Join(dir, "state")
+	data, err := readFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		var terr error
+		if data, terr = readFile(name + ".tmp"); terr != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	return parseState(data)
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data := make([]byte, 0, 1024)
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > maxFile {
+			return nil, fmt.Errorf("%w: %s is longer than %d octets", errFormat, filepath.Base(name), maxFile)
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// putAside moves an entry that cannot be read to where an operator finds it.
+func (s *Spool) putAside(ctx context.Context, dir, id string, reason error) {
+	for n := range 1000 {
+		to := filepath.Join(s.dir, "corrupt", id)
+		if n > 0 {
+			to += "." + strconv.Itoa(n)
+		}
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(dir, to)}})
+		s.Log.Error("queue entry put aside", "id", id, "to", to, "reason", reason, "err", err)
+		return
+	}
+}
+
+// Open implements queue.Spool.
+func (s *Spool) Open(ctx context.Context, id string) (io.ReadCloser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !queue.ValidID(id) {
+		return nil, queue.ErrNotFound
+	}
+	f, err := os.Open(filepath.Join(s.path(id), "body"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, queue.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open entry: %w", err)
+	}
+	return f, nil
+}
+
+// Save implements queue.Spool.
+func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
+	if !queue.ValidID(id) {
+		return queue.ErrNotFound
+	}
+	name := filepath.Join(s.path(id), "state")
+	err := s.c.ReplaceFile(ctx, name, formatState(st))
+	if errors.Is(err, fs.ErrNotExist) {
+		return queue.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("save state of %s: %w", id, err)
+	}
+	return nil
+}
+
+// Remove implements queue.Spool.
+func (s *Spool) Remove(ctx context.Context, id string) error {
+	if !queue.ValidID(id) {
+		return queue.ErrNotFound
+	}
+	gone := s.tmp(id + ".removed")
+	err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(s.path(id), gone)}})
+	if errors.Is(err, fs.ErrNotExist) {
+		return queue.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("remove entry %s: %w", id, err)
+	}
+	if err := s.removeDir(gone); err != nil {
+		s.Log.Warn("removed queue entry stays in tmp until the next start", "id", id, "err", err)
+	}
+	return nil
+}
+
+// Room implements queue.Spool: there is room while the file system has MinFree
+// more than the message takes, and a few inodes.
+func (s *Spool) Room(ctx context.Context, size int64) error {
+	if err := s.c.Err(); err != nil {
+		return err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.dir, &fs); err != nil {
+		return fmt.Errorf("look for room: %w", err)
+	}
+	free := int64(fs.Bavail) * int64(fs.Bsize)
+	if free-size < s.MinFree || fs.Files > 0 && fs.Ffree < 1000 {
+		return fmt.Errorf("%w: %d octets free on the file system", queue.ErrFull, free)
+	}
+	return nil
+}
