@@ -28,7 +28,14 @@ func (s *Spool) Scan(ctx context.Context, each func(id string, st *queue.State) 
 	one := func(id string, st *queue.State) error {
 		mu.Lock()
 		defer mu.Unlock()
-		return each(id, st)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := each(id, st)
+		if err != nil {
+			cancel(err)
+		}
+		return err
 	}
 	next := make(chan int)
 	var wg sync.WaitGroup
