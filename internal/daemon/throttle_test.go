@@ -10,10 +10,10 @@ import (
 
 func TestThrottlePerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newThrottle()
+		th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
 		bad := netip.MustParsePrefix("192.0.2.1/32")
 		other := netip.MustParsePrefix("192.0.2.2/32")
-		for i := range guessesPerBlock {
+		for i := range 10 {
 			if !th.allows(bad, fmt.Sprint("user", i)) {
 				t.Fatalf("guess %d refused", i+1)
 			}
@@ -25,7 +25,7 @@ func TestThrottlePerAddress(t *testing.T) {
 		if !th.allows(other, "somebody") {
 			t.Error("another address suffers")
 		}
-		time.Sleep(blockForgets)
+		time.Sleep(time.Minute)
 		if !th.allows(bad, "somebody") {
 			t.Error("nothing was forgiven after a minute")
 		}
@@ -38,10 +38,10 @@ func TestThrottlePerAddress(t *testing.T) {
 
 func TestThrottlePerAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newThrottle()
+		th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
 		home := netip.MustParsePrefix("198.51.100.1/32")
 		th.succeeded(home, "anna")
-		for i := range guessesPerAccount {
+		for i := range 100 {
 			from := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
 			if !th.allows(from, "anna") {
 				t.Fatalf("guess %d refused", i+1)
@@ -62,7 +62,7 @@ func TestThrottlePerAccount(t *testing.T) {
 }
 
 func TestThrottleIsBounded(t *testing.T) {
-	th := newThrottle()
+	th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
 	for i := range 2*throttleEntries + 10 {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		p := netip.PrefixFrom(a, 32)

@@ -1,0 +1,100 @@
+// Command postrider is a mail server: SMTP in, POP3 out, and a durable queue
+// for what must leave. See the README for a first start, and
+// "postrider help" for its subcommands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1 // something is wrong, and was said
+	exitUsage = 2 // the command line was
+)
+
+// run carries out one command line and returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSaid):
+		return exitError
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "postrider: %v\n\n%s", err, usage.help)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "postrider: %v\n", err)
+	return exitError
+}
+
+// errSaid: what is wrong has been printed already.
+var errSaid = errors.New("said already")
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	err  error
+	help string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "postrider",
+		Short:         "A mail server: SMTP in, POP3 out, one folder of settings",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(
+		serveCommand(),
+		reloadCommand(),
+		statusCommand(),
+	)
+	usageErrors(root)
+	return root
+}
+
+// usageErrors marks what is wrong with a command line, as opposed to what went
+// wrong in carrying it out, in c and all commands below it.
+func usageErrors(c *cobra.Command) {
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err, c.UsageString()}
+	})
+	if args := c.Args; args != nil {
+		c.Args = func(c *cobra.Command, a []string) error {
+			if err := args(c, a); err != nil {
+				return &usageError{err, c.UsageString()}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageErrors(sub)
+	}
+}
+
+// confFlag gives a command the -c flag.
+func confFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVarP(path, "conf", "c", "", `folder of *.conf files, or one file (default "./`+quickStartDir+`")`)
+	c.MarkFlagDirname("conf")
+}

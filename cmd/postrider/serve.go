@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/daemon"
+)
+
+// quickStartDir is where "serve" without a configuration keeps everything,
+// below the folder it is started in.
+const quickStartDir = "postrider-data"
+
+func serveCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve [-c DIR]",
+		Short: "Run the mail server",
+		Long: `Run the mail server until it is told to stop (SIGTERM or SIGINT).
+
+With -c it reads every *.conf file in DIR, in the order of their names. SIGHUP
+or "postrider reload" makes it read them again without ending a session.
+
+Without -c it makes itself a configuration in ./` + quickStartDir + ` that listens on
+this machine only, and prints how to send a message and fetch it back.`,
+		Example: "  postrider serve\n  postrider serve -c /etc/postrider",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd, path)
+		},
+	}
+	c.Flags().StringVarP(&path, "conf", "c", "", "folder of *.conf files, or one file")
+	c.MarkFlagDirname("conf")
+	return c
+}
+
+func serve(cmd *cobra.Command, path string) error {
+	if path == "" {
+		dir, err := filepath.Abs(quickStartDir)
+		if err != nil {
+			return err
+		}
+		password, err := daemon.QuickStart(dir)
+		if err != nil {
+			return err
+		}
+		path = dir
+		daemon.Introduce(cmd.OutOrStdout(), dir, password)
+	}
+	d, err := daemon.New(func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+				d.Reload() // it logs what is wrong
+			}
+		}
+	}()
+	return d.Run(ctx)
+}
+
+func reloadCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "reload -c DIR",
+		Short: "Make the running server read its configuration again",
+		Long: `Make the running server read its configuration again. If something is wrong with
+it, that is said here and in the log, and the old settings stay in force.`,
+		Example: "  postrider reload -c /etc/postrider",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return call(cmd, path, "reload", nil, nil)
+		},
+	}
+	confFlag(c, &path)
+	return c
+}
+
+func statusCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "status -c DIR",
+		Short: "Say how the running server is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s daemon.Status
+			if err := call(cmd, path, "status", nil, &s); err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "%s, since %s, %d sessions\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), s.Sessions)
+			for name, addr := range s.Listeners {
+				fmt.Fprintf(out, "  %s on %s\n", name, addr)
+			}
+			if !s.Healthy {
+				return fmt.Errorf("not healthy: %s", s.Problem)
+			}
+			return nil
+		},
+	}
+	confFlag(c, &path)
+	return c
+}
+
+// call asks the daemon that runs with the configuration at path.
+func call(cmd *cobra.Command, path, action string, in, out any) error {
+	if path == "" {
+		path = quickStartDir
+	}
+	s, err := conf.Load(path)
+	if err != nil {
+		return err
+	}
+	return control.NewClient(s.Admin.Socket).Call(cmd.Context(), action, in, out)
+}

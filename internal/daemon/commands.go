@@ -1,0 +1,48 @@
+package daemon
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/control"
+)
+
+// Status is what the daemon says of itself through the control socket.
+type Status struct {
+	Name      string            `json:"name"`
+	Since     time.Time         `json:"since"`
+	Sessions  int               `json:"sessions"`
+	Listeners map[string]string `json:"listeners"` // settings' address → bound address
+	Healthy   bool              `json:"healthy"`
+	Problem   string            `json:"problem,omitempty"`
+}
+
+// commands is what can be asked through the control socket.
+func (d *Daemon) commands() http.Handler {
+	since := time.Now()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		control.Answer(w, struct{}{}, d.Reload())
+	})
+	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
+		control.Answer(w, d.status(since), nil)
+	})
+	return mux
+}
+
+func (d *Daemon) status(since time.Time) Status {
+	s := Status{
+		Name:      d.state().settings.ServerName,
+		Since:     since,
+		Sessions:  d.sessions(),
+		Listeners: make(map[string]string),
+		Healthy:   true,
+	}
+	for name, addr := range d.Addrs() {
+		s.Listeners[name] = addr.String()
+	}
+	if err := d.healthy(); err != nil {
+		s.Healthy, s.Problem = false, err.Error()
+	}
+	return s
+}

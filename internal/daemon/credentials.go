@@ -1,0 +1,211 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// secrets are what one account keeps for challenges, read from its settings
+// once.
+type secrets struct {
+	cram  []byte
+	scram *sasl.ScramKeys
+	apop  []byte
+}
+
+// readSecrets opens and parses an account's stored secrets. unseal opens the
+// APOP secret; the key behind it is needed only where an account has one.
+func readSecrets(address string, a *conf.Account, unseal func(text string, context []byte) ([]byte, error)) (*secrets, error) {
+	var s secrets
+	var err error
+	if a.CRAMMD5 != "" {
+		if s.cram, err = sasl.ParseCRAM(string(a.CRAMMD5)); err != nil {
+			return nil, fmt.Errorf("account %s: cram_md5: %w", address, err)
+		}
+	}
+	if a.ScramSHA256 != "" {
+		kind, keys, err := sasl.ParseScram(string(a.ScramSHA256))
+		if err == nil && kind != sasl.ScramSHA256 {
+			err = errors.New("not a SCRAM-SHA-256 secret")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("account %s: scram_sha_256: %w", address, err)
+		}
+		s.scram = keys
+	}
+	if a.APOP != "" {
+		if s.apop, err = unseal(string(a.APOP), apopContext(address)); err != nil {
+			return nil, fmt.Errorf("account %s: apop: %w", address, err)
+		}
+	}
+	return &s, nil
+}
+
+// apopContext binds a sealed APOP secret to its account, so that it cannot be
+// copied to another one.
+func apopContext(address string) []byte { return []byte("apop:" + address) }
+
+// credentials answer for one set of accounts. The verifier and the throttle
+// live longer than it: a reload must not forgive guesses.
+type credentials struct {
+	dir      *directory
+	secrets  map[string]*secrets // by account
+	offers   map[sasl.Kind]bool
+	verifier *cipher.Verifier
+	throttle *throttle
+	decoy    *sasl.Decoy
+	log      *slog.Logger
+}
+
+func newCredentials(dir *directory, keyFile string) (*credentials, error) {
+	// A client takes the strongest mechanism it is offered. It must not be
+	// one that its account keeps no secret for: the right password would be
+	// refused. So one account without keys (taken over as a bcrypt hash, say)
+	// keeps the mechanism from being offered. APOP is chosen by hand and
+	// needs one account only.
+	c := &credentials{
+		dir:     dir,
+		secrets: make(map[string]*secrets),
+		offers: map[sasl.Kind]bool{
+			sasl.Password: true, sasl.CRAMMD5: len(dir.accounts) > 0, sasl.ScramSHA256: len(dir.accounts) > 0,
+		},
+	}
+	var key *cipher.Key
+	unseal := func(text string, context []byte) ([]byte, error) {
+		if key == nil {
+			k, err := cipher.LoadKey(keyFile)
+			if err != nil {
+				return nil, err
+			}
+			key = &k
+		}
+		return key.OpenText(text, context)
+	}
+	var problems []error
+	for address, account := range dir.accounts {
+		s, err := readSecrets(address, account, unseal)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		c.secrets[address] = s
+		if account.Password != "" && !account.Disabled {
+			c.offers[sasl.CRAMMD5] = c.offers[sasl.CRAMMD5] && s.cram != nil
+			c.offers[sasl.ScramSHA256] = c.offers[sasl.ScramSHA256] && s.scram != nil
+		}
+		c.offers[sasl.APOP] = c.offers[sasl.APOP] || s.apop != nil
+	}
+	return c, errors.Join(problems...)
+}
+
+// Offers implements sasl.Credentials.
+func (c *credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
+
+// Verify implements sasl.Credentials.
+func (c *credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	name, account := c.dir.login(user)
+	block := netserve.Block(sasl.PeerOf(ctx).RemoteAddr)
+	if !c.throttle.allows(block, name) {
+		return "", sasl.ErrThrottled
+	}
+	err := c.check(ctx, name, account, password)
+	if err == nil && !c.mayActAs(name, authzid) {
+		err = sasl.ErrDenied
+	}
+	c.Outcome(ctx, user, err)
+	if err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+// check costs the same whether there is such an account or not.
+func (c *credentials) check(ctx context.Context, name string, account *conf.Account, password []byte) error {
+	if account == nil || account.Disabled || account.Password == "" {
+		if err := c.verifier.Dummy(ctx, password); err != nil && !errors.Is(err, cipher.ErrMismatch) {
+			return err
+		}
+		return sasl.ErrDenied
+	}
+	err := c.verifier.Verify(ctx, name, string(account.Password), password)
+	if errors.Is(err, cipher.ErrMismatch) {
+		return sasl.ErrDenied
+	}
+	return err
+}
+
+// mayActAs: an account may act as itself and as nobody else (RFC 4616 §2).
+func (c *credentials) mayActAs(name, authzid string) bool {
+	if authzid == "" {
+		return true
+	}
+	as, _ := c.dir.login(authzid)
+	return as == name
+}
+
+// Secret implements sasl.Credentials.
+func (c *credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
+	name, account := c.dir.login(user)
+	if !c.throttle.allows(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name) {
+		return sasl.Secret{}, "", sasl.ErrThrottled
+	}
+	s := c.secrets[name]
+	if account == nil || account.Disabled || s == nil {
+		return c.decoy.Secret(kind, name), name, nil
+	}
+	switch {
+	case kind == sasl.CRAMMD5 && s.cram != nil:
+		return sasl.Secret{CRAM: s.cram}, name, nil
+	case kind == sasl.ScramSHA256 && s.scram != nil:
+		return sasl.Secret{SCRAM: s.scram}, name, nil
+	case kind == sasl.APOP && s.apop != nil:
+		return sasl.Secret{APOP: s.apop}, name, nil
+	}
+	return c.decoy.Secret(kind, name), name, nil
+}
+
+// Outcome implements sasl.Observer: only a wrong answer counts as a guess, not
+// a client that broke off or a failure of our own.
+func (c *credentials) Outcome(ctx context.Context, user string, err error) {
+	name, _ := c.dir.login(user)
+	peer := sasl.PeerOf(ctx)
+	block := netserve.Block(peer.RemoteAddr)
+	switch {
+	case err == nil:
+		c.throttle.succeeded(block, name)
+	case errors.Is(err, sasl.ErrDenied):
+		c.throttle.failed(block, name)
+		c.log.Warn("login failed", "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
+	case !errors.Is(err, sasl.ErrThrottled) && !errors.Is(err, sasl.ErrMalformed) && ctx.Err() == nil:
+		c.log.Error("login could not be checked", "service", peer.Service, "user", user, "err", err)
+	}
+}
+
+// live answers with the accounts of the moment, so that a session which began
+// before a reload knows of it.
+type live struct{ d *Daemon }
+
+// Offers implements sasl.Credentials.
+func (l live) Offers(kind sasl.Kind) bool { return l.d.state().credentials.Offers(kind) }
+
+// Verify implements sasl.Credentials.
+func (l live) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	return l.d.state().credentials.Verify(ctx, authzid, user, password)
+}
+
+// Secret implements sasl.Credentials.
+func (l live) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
+	return l.d.state().credentials.Secret(ctx, kind, user)
+}
+
+// Outcome implements sasl.Observer.
+func (l live) Outcome(ctx context.Context, user string, err error) {
+	l.d.state().credentials.Outcome(ctx, user, err)
+}

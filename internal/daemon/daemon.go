@@ -1,0 +1,241 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// shutdownGrace is how long messages on their way in or out may take to
+// finish after a stop was asked for.
+const shutdownGrace = 30 * time.Second
+
+// Daemon is one running mail system.
+type Daemon struct {
+	now      atomic.Pointer[state]
+	store    mailstore.Store
+	closers  []io.Closer // what is closed at the end, last first
+	outbound *outbound   // nil: no mail leaves
+
+	log      *slog.Logger
+	logFile  *logFile
+	logLevel slog.LevelVar
+	stderr   io.Writer
+
+	reloading sync.Mutex // guards the fields below
+	load      func() (*conf.Settings, error)
+	listeners map[string]*listener // by address in the settings
+	retired   []server             // replaced by a reload; their sessions live on
+
+	serving sync.WaitGroup
+	control *http.Server
+}
+
+// listener is a socket with the server that takes its connections now.
+type listener struct {
+	socket *socket
+	tap    *tap
+	server server
+}
+
+// server is what smtp.Server and pop3.Server have in common.
+type server interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+	Sessions() int
+}
+
+func (d *Daemon) state() *state { return d.now.Load() }
+
+// New makes a daemon of the settings that load returns, and opens everything:
+// log, store, queue, certificates, sockets. load is called again at every
+// Reload. Log lines go to stderr unless the settings name a file. Nothing is
+// served before Run. On an error everything is closed again.
+func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
+	settings, err := load()
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(settings.Check()...); err != nil {
+		return nil, err
+	}
+	d := &Daemon{load: load, stderr: stderr, logFile: &logFile{w: stderr}, listeners: make(map[string]*listener)}
+	defer func() {
+		if err != nil {
+			d.closeAll()
+		}
+	}()
+	if err := d.logFile.open(settings.Log.File, stderr); err != nil {
+		return nil, err
+	}
+	d.log = newLogger(d.logFile, settings.Log, &d.logLevel)
+	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := d.openStore(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, nil, d.log)
+	if err != nil {
+		return nil, err
+	}
+	d.now.Store(st)
+	if err := d.openOutbound(settings); err != nil {
+		return nil, err
+	}
+	for _, l := range settings.Listeners {
+		s, err := openSocket(l.Address)
+		if err != nil {
+			return nil, err
+		}
+		d.listeners[l.Address] = &listener{socket: s}
+	}
+	return d, d.openControl(settings)
+}
+
+// Addrs returns the address each listener of the settings is bound to, by the
+// address as the settings have it ("127.0.0.1:0" becomes a real port).
+func (d *Daemon) Addrs() map[string]net.Addr {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	addrs := make(map[string]net.Addr)
+	for name, l := range d.listeners {
+		addrs[name] = l.socket.listener.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, then stops: nothing new is accepted, idle
+// sessions are told so, messages on their way may finish within half a
+// minute. It returns nil after a stop that was asked for.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.reloading.Lock()
+	for _, l := range d.state().settings.Listeners {
+		d.start(l, d.listeners[l.Address])
+	}
+	d.reloading.Unlock()
+	if d.outbound != nil {
+		d.serving.Go(func() { d.outbound.run(ctx) })
+	}
+	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
+	d.watchCertificates(ctx)
+	d.log.Info("stopping", "sessions", d.sessions())
+	return d.stop()
+}
+
+// start gives a listener a fresh server made from the present settings.
+// d.reloading is held.
+func (d *Daemon) start(settings conf.Listener, l *listener) {
+	l.tap = l.socket.tap()
+	l.server = d.newServer(settings)
+	tap, server := l.tap, l.server
+	d.log.Info("listening", "addr", l.socket.listener.Addr().String(), "protocol", string(settings.Protocol), "tls", string(settings.TLS))
+	d.serving.Go(func() {
+		err := server.Serve(behindProxy(tap, settings))
+		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, errStopped) {
+			d.log.Error("listener ended", "addr", settings.Address, "err", err)
+		}
+	})
+}
+
+// watchCertificates looks once a minute whether a certificate was renewed,
+// until ctx ends.
+func (d *Daemon) watchCertificates(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		certs := d.state().tls
+		if certs == nil {
+			continue
+		}
+		switch changed, err := certs.ReloadIfChanged(); {
+		case err != nil:
+			d.log.Error("certificate files changed but cannot be used; the old ones stay", "err", err)
+		case changed:
+			d.log.Info("certificates read again")
+		}
+	}
+}
+
+func (d *Daemon) sessions() int {
+	n := 0
+	d.eachServer(func(s server) { n += s.Sessions() })
+	return n
+}
+
+func (d *Daemon) eachServer(f func(server)) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	for _, l := range d.listeners {
+		if l.server != nil {
+			f(l.server)
+		}
+	}
+	for _, s := range d.retired {
+		f(s)
+	}
+}
+
+// stop shuts all servers down at the same time and closes what is open.
+func (d *Daemon) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	var down sync.WaitGroup
+	d.eachServer(func(s server) {
+		down.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				d.log.Warn("sessions were cut off", "err", err)
+			}
+		})
+	})
+	down.Wait()
+	d.serving.Wait()
+	d.log.Info("stopped")
+	return d.closeAll()
+}
+
+// closeAll closes everything that is open, in reverse order of opening.
+func (d *Daemon) closeAll() error {
+	var problems []error
+	if d.control != nil {
+		d.control.Close()
+	}
+	for _, l := range d.listeners {
+		l.socket.close()
+	}
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		problems = append(problems, d.closers[i].Close())
+	}
+	d.logFile.close()
+	return errors.Join(problems...)
+}
+
+// openControl opens the door for the command line. That of another daemon
+// with the same data stays untouched: the store's lock has refused us before.
+func (d *Daemon) openControl(s *conf.Settings) error {
+	l, err := control.Listen(s.Admin.Socket)
+	if err != nil {
+		return err
+	}
+	d.control = control.NewServer(d.commands())
+	d.serving.Go(func() { d.control.Serve(l) })
+	return nil
+}

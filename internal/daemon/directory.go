@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// directory knows who lives here. It is made from one set of settings and
+// never changes; a reload makes another one.
+//
+// All its keys are in canonical form: the domain as lower-case A-labels
+// (RFC 5890), the local part in lower case. RFC 5321 §2.4 leaves the reading
+// of a local part to the host that owns it; this host folds case.
+type directory struct {
+	domains  map[string]string        // domain → the character before a detail, or ""
+	accounts map[string]*conf.Account // by address
+	aliases  map[string][]string      // by address, "*@domain" for the rest of a domain
+	home     string                   // the domain of names without one
+}
+
+func newDirectory(s *conf.Settings) *directory {
+	d := &directory{
+		domains:  make(map[string]string),
+		accounts: make(map[string]*conf.Account),
+		aliases:  make(map[string][]string),
+		home:     canonicalDomain(s.ServerName),
+	}
+	for _, name := range s.LocalDomains() {
+		d.domains[canonicalDomain(name)] = "+"
+	}
+	for name, domain := range s.Domains {
+		switch {
+		case domain == nil || domain.Plus == "":
+		case domain.Plus == "none":
+			d.domains[canonicalDomain(name)] = ""
+		default:
+			d.domains[canonicalDomain(name)] = domain.Plus
+		}
+	}
+	for address, account := range s.AllAccounts() {
+		d.accounts[canonical(address)] = account
+	}
+	for address, targets := range s.AllAliases() {
+		var to []string
+		for _, t := range targets {
+			to = append(to, canonical(t))
+		}
+		d.aliases[canonical(address)] = to
+	}
+	return d
+}
+
+// canonicalDomain returns the form domains are compared in. What IDNA cannot
+// read is only lower-cased: it will match nothing, or itself.
+func canonicalDomain(domain string) string {
+	domain = strings.TrimSuffix(domain, ".")
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return strings.ToLower(domain)
+}
+
+func canonical(address string) string {
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		return strings.ToLower(address)
+	}
+	return strings.ToLower(address[:i]) + "@" + canonicalDomain(address[i+1:])
+}
+
+// address returns the canonical form of a path; <postmaster> without a domain
+// (RFC 5321 §4.1.1.3) belongs to the server's own.
+func (d *directory) address(p smtp.Path) string {
+	domain := canonicalDomain(p.Domain)
+	if p.Domain == "" {
+		domain = d.home
+	}
+	return strings.ToLower(p.Local) + "@" + domain
+}
+
+// isLocal says whether mail for the path's domain is kept here.
+func (d *directory) isLocal(p smtp.Path) bool {
+	if p.Domain == "" {
+		return true
+	}
+	_, ok := d.domains[canonicalDomain(p.Domain)]
+	return ok
+}
+
+// targets is where mail for one address goes.
+type targets struct {
+	mailboxes []string // accounts, by address
+	elsewhere []string // addresses of other hosts
+}
+
+func (t targets) none() bool { return len(t.mailboxes)+len(t.elsewhere) == 0 }
+
+// lookup follows an address to its targets: an account, else an alias, then
+// the same without its detail, then the domain's catch-all. There are none for
+// an address that nobody has.
+func (d *directory) lookup(address string) targets {
+	var t targets
+	d.follow(address, &t, make(map[string]bool), true)
+	return t
+}
+
+// follow is lookup with the addresses seen so far, so that a loop that the
+// check of the settings let through still ends.
+func (d *directory) follow(address string, t *targets, seen map[string]bool, catchAll bool) {
+	if seen[address] {
+		return
+	}
+	seen[address] = true
+	local, domain := split(address)
+	mark, ours := d.domains[domain]
+	if !ours {
+		t.elsewhere = append(t.elsewhere, address)
+		return
+	}
+	bare := address
+	if base, _, ok := strings.Cut(local, mark); mark != "" && ok && base != "" {
+		bare = base + "@" + domain
+	}
+	names := []string{address, bare, "*@" + domain}
+	if !catchAll {
+		names = names[:2]
+	}
+	for _, name := range names {
+		if _, ok := d.accounts[name]; ok {
+			if !slices.Contains(t.mailboxes, name) {
+				t.mailboxes = append(t.mailboxes, name)
+			}
+			return
+		}
+		if next, ok := d.aliases[name]; ok {
+			for _, n := range next {
+				d.follow(n, t, seen, catchAll)
+			}
+			return
+		}
+	}
+}
+
+func split(address string) (local, domain string) {
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		return address, ""
+	}
+	return address[:i], address[i+1:]
+}
+
+// maySend says whether an account may use the path as envelope sender: its own
+// address with any detail, an alias that leads to it, or an address that its
+// settings name. The null path is allowed: receipts and vacation notices need
+// it (RFC 3834 §3.3, RFC 8098 §3).
+func (d *directory) maySend(account string, from smtp.Path) bool {
+	if from.IsNull() {
+		return true
+	}
+	a, ok := d.accounts[account]
+	if !ok {
+		return false
+	}
+	address := d.address(from)
+	_, domain := split(address)
+	for _, allowed := range a.Addresses {
+		if allowed = canonical(allowed); allowed == address || allowed == "*@"+domain {
+			return true
+		}
+	}
+	// Without the catch-all: being where strays go does not make one their
+	// sender.
+	var t targets
+	d.follow(address, &t, make(map[string]bool), false)
+	return slices.Contains(t.mailboxes, account)
+}
+
+// login returns the account that a name given at login means: the address
+// itself, or a local part of the server's own domain.
+func (d *directory) login(user string) (string, *conf.Account) {
+	name := canonical(user)
+	if !strings.Contains(name, "@") {
+		name += "@" + d.home
+	}
+	return name, d.accounts[name]
+}

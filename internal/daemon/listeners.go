@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"github.com/postrider-mail/postrider/conf"
+)
+
+// proxyHeaderTimeout is how long a proxy may take to send its header.
+const proxyHeaderTimeout = 10 * time.Second
+
+// socket is one listening address. It stays open over reloads: the servers
+// behind it come and go, each taking connections through a tap of its own.
+type socket struct {
+	listener net.Listener
+	accepted chan accepted
+	closed   chan struct{}
+	once     sync.Once
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// openSocket listens on an address of the settings: host:port, or unix:/path.
+func openSocket(address string) (*socket, error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+		if err := removeStaleSocket(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s := &socket{listener: l, accepted: make(chan accepted), closed: make(chan struct{})}
+	go s.pump()
+	return s, nil
+}
+
+// removeStaleSocket removes a Unix socket that nobody answers at.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("listen: %s is there and not a socket", path)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return fmt.Errorf("listen: another program answers at %s", path)
+	}
+	return os.Remove(path)
+}
+
+// pump accepts for whichever tap asks next. Errors go to the taps as well,
+// whose server waits before it asks again.
+func (s *socket) pump() {
+	for {
+		c, err := s.listener.Accept()
+		select {
+		case s.accepted <- accepted{c, err}:
+		case <-s.closed:
+			if c != nil {
+				c.Close()
+			}
+			return
+		}
+	}
+}
+
+func (s *socket) close() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.listener.Close()
+	})
+}
+
+// tap is a listener that takes connections from a socket until it is closed;
+// the socket stays open.
+type tap struct {
+	*socket
+	off  chan struct{}
+	once sync.Once
+}
+
+func (s *socket) tap() *tap { return &tap{socket: s, off: make(chan struct{})} }
+
+// Accept takes the next connection.
+func (t *tap) Accept() (net.Conn, error) {
+	select {
+	case <-t.off:
+		return nil, net.ErrClosed
+	default:
+	}
+	select {
+	case a := <-t.accepted:
+		return a.conn, a.err
+	case <-t.off:
+		return nil, net.ErrClosed
+	case <-t.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr is the socket's address.
+func (t *tap) Addr() net.Addr { return t.listener.Addr() }
+
+// Close ends Accept.
+func (t *tap) Close() error {
+	t.once.Do(func() { close(t.off) })
+	return nil
+}
+
+// behindProxy wraps l so that connections from the networks a listener trusts
+// must begin with a PROXY protocol header, version 1 or 2, which is read
+// before anything else, TLS included. From elsewhere such a header is just a
+// wrong first line.
+func behindProxy(l net.Listener, settings conf.Listener) net.Listener {
+	if len(settings.ProxyFrom) == 0 {
+		return l
+	}
+	return &proxyproto.Listener{
+		Listener:          l,
+		ReadHeaderTimeout: proxyHeaderTimeout,
+		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+			if containsAddr(settings.ProxyFrom, o.Upstream) {
+				return proxyproto.REQUIRE, nil
+			}
+			return proxyproto.SKIP, nil
+		},
+	}
+}

@@ -1,0 +1,122 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/durable"
+)
+
+// QuickStartAccount is the account that QuickStart makes.
+const QuickStartAccount = "me@localhost"
+
+// quickStartFile is where QuickStart keeps the settings it made.
+const quickStartFile = "postrider.conf"
+
+// quickStartConf are those settings. Nothing in them listens to the world.
+const quickStartConf = `// Made by "postrider serve" when it was started without a configuration.
+// It listens on this machine only. Change what you like; "postrider conf doc"
+// explains every setting.
+{
+	"server_name": "localhost",
+	"data_dir": ".",
+
+	"Listeners": [
+		{"address": "127.0.0.1:2525", "protocol": "smtp"},
+		{"address": "127.0.0.1:2587", "protocol": "submission"},
+		{"address": "127.0.0.1:2465", "protocol": "submission", "tls": "implicit"},
+		{"address": "127.0.0.1:2110", "protocol": "pop3"},
+		{"address": "127.0.0.1:2995", "protocol": "pop3", "tls": "implicit"},
+	],
+
+	"Accounts": {
+		"%s": {
+			"password": "%s",
+			"scram_sha_256": "%s",
+			"cram_md5": "%s",
+		},
+	},
+}
+`
+
+// QuickStart makes dir a configuration folder that works at once, with one
+// account and a random password, which it returns. A folder that has been made
+// so before stays as it is, and password is empty: only its hash was kept.
+func QuickStart(dir string) (password string, err error) {
+	name := filepath.Join(dir, quickStartFile)
+	if _, err := os.Stat(name); err == nil {
+		return "", nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("quick start: %w", err)
+	}
+	password = rand.Text()[:20]
+	text, err := quickStartText(password)
+	if err != nil {
+		return "", fmt.Errorf("quick start: %w", err)
+	}
+	if err := writeDurably(dir, name, text); err != nil {
+		return "", fmt.Errorf("quick start: %w", err)
+	}
+	return password, nil
+}
+
+// writeDurably puts a small file, mode 0600, into a directory.
+func writeDurably(dir, name, text string) error {
+	disk, err := durable.OpenOS(dir)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	return durable.NewCommitter(disk).ReplaceFile(context.Background(), name, []byte(text))
+}
+
+func quickStartText(password string) (string, error) {
+	hash, err := cipher.HashPassword([]byte(password))
+	if err != nil {
+		return "", err
+	}
+	scram, err := sasl.MakeScram(sasl.ScramSHA256, []byte(password), 0)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(quickStartConf, QuickStartAccount, hash,
+		sasl.FormatScram(sasl.ScramSHA256, scram),
+		sasl.FormatCRAM(sasl.MakeCRAM([]byte(password)))), nil
+}
+
+// Introduce prints what a newcomer can do with a quick start in dir, ready to
+// paste. password is what QuickStart returned.
+func Introduce(w io.Writer, dir, password string) {
+	shown := password
+	if password == "" {
+		shown = "PASSWORD"
+	}
+	cert := filepath.Join(dir, "tls", "self-signed.crt")
+	fmt.Fprintf(w, `Postrider runs without a configuration: on this machine only, settings and
+mail in %[1]s.
+
+  send a message:
+    printf 'Subject: hello\r\n\r\nIt works.\r\n' | curl -sS smtp://127.0.0.1:2525 --mail-from you@example.com --mail-rcpt %[2]s -T -
+  fetch it back:
+    curl -sS --cacert %[4]s -u %[2]s:%[3]s pop3s://127.0.0.1:2995/1
+  send as the account, over TLS:
+    printf 'Subject: hello\r\n\r\nIt works.\r\n' | curl -sS --cacert %[4]s -u %[2]s:%[3]s smtps://127.0.0.1:2465 --mail-from %[2]s --mail-rcpt %[2]s -T -
+
+`, dir, QuickStartAccount, shown, cert)
+	if password == "" {
+		fmt.Fprintf(w, "The password was shown at the first start. For a new one:\n    postrider user passwd -c %s %s\n\n", dir, QuickStartAccount)
+	} else {
+		fmt.Fprintf(w, "The password is %s; it is not shown again.\n\n", password)
+	}
+}

@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// receiver is one listener's way in: the answers an SMTP or LMTP server asks
+// for, and the handler that puts a message where it belongs.
+type receiver struct {
+	d        *Daemon
+	protocol conf.Protocol
+}
+
+// trusts says whether the client may send mail to other hosts.
+func (r *receiver) trusts(s *smtp.Session) bool {
+	return s.User != "" || containsAddr(r.d.state().settings.SMTP.RelayFrom, s.RemoteAddr)
+}
+
+// checkSender binds the sender of submitted mail to the account.
+func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
+	if r.protocol != conf.ProtocolSubmission || s.User == "" {
+		return nil
+	}
+	if !r.d.state().dir.maySend(s.User, from) {
+		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
+	}
+	return nil
+}
+
+// checkRcpt decides about one recipient while the client can still act on the
+// answer: nobody there, no room, not ours to relay.
+func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	st := r.d.state()
+	if !st.dir.isLocal(to.Path) {
+		if !r.trusts(s) {
+			return smtp.ErrRelayDenied
+		}
+		to.Value = targets{elsewhere: []string{st.dir.address(to.Path)}}
+		return r.roomElsewhere(ctx, s)
+	}
+	found := st.dir.lookup(st.dir.address(to.Path))
+	if found.none() {
+		return smtp.ErrNoSuchUser
+	}
+	for _, mailbox := range found.mailboxes {
+		if err := r.d.store.Room(ctx, mailbox, s.Envelope.Params.Size); err != nil {
+			return r.refusal(err)
+		}
+	}
+	if len(found.elsewhere) > 0 {
+		if err := r.roomElsewhere(ctx, s); err != nil {
+			return err
+		}
+	}
+	to.Value = found
+	return nil
+}
+
+// roomElsewhere says whether a message for another host can be taken.
+func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
+	if r.d.outbound == nil {
+		return smtp.ErrRelayDenied.Textf("This server does not send mail to other hosts")
+	}
+	return r.refusal(r.d.outbound.room(ctx, s.Envelope.Params.Size))
+}
+
+// refusal turns an error of the store or the queue into an answer.
+func (r *receiver) refusal(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mailstore.ErrOverQuota):
+		return smtp.ErrMailboxFull.With(err)
+	case errors.Is(err, mailstore.ErrNoSpace):
+		return smtp.ErrNoSpace.With(err)
+	case errors.Is(err, mailstore.ErrBadName):
+		return smtp.ErrNoSuchUser.With(err)
+	}
+	var reply *smtp.Reply
+	if errors.As(err, &reply) {
+		return reply
+	}
+	return smtp.ErrTryLater.With(err)
+}
+
+// ServeSMTP stores a message: one delivery for all local mailboxes, one queue
+// entry for everybody else. It returns nil when both are on stable storage.
+func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
+	to := gather(e)
+	m, err := r.read(e, len(e.To) == 1)
+	if err != nil {
+		return err
+	}
+	size, err := r.deliver(ctx, e, m, to)
+	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
+	if err != nil {
+		log.Warn("message not accepted", "from", e.From.String(), "recipients", len(e.To), "err", err)
+		return err
+	}
+	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
+		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "octets", size,
+		"user", e.User, "remote", e.RemoteAddr)
+	return nil
+}
+
+// gather unites what checkRcpt found for each recipient: two addresses that
+// lead to one mailbox are one copy.
+func gather(e *smtp.Envelope) (to union) {
+	for i := range e.To {
+		t, _ := e.To[i].Value.(targets)
+		for _, mailbox := range t.mailboxes {
+			if !slices.Contains(to.mailboxes, mailbox) {
+				to.mailboxes = append(to.mailboxes, mailbox)
+			}
+		}
+		for _, address := range t.elsewhere {
+			to.add(address, &e.To[i])
+		}
+	}
+	return to
+}
+
+// union is where the whole message goes.
+type union struct {
+	mailboxes []string
+	elsewhere []remote
+}
+
+// remote is one address of another host, and the recipient it came from.
+type remote struct {
+	address string
+	for_    *smtp.Recipient
+}
+
+func (u *union) add(address string, r *smtp.Recipient) {
+	for _, have := range u.elsewhere {
+		if have.address == address {
+			return
+		}
+	}
+	u.elsewhere = append(u.elsewhere, remote{address, r})
+}
+
+// copyBuffer is how much of a message is in memory at a time, in octets.
+const copyBuffer = 32 << 10
+
+// deliver writes the message once to everybody and commits.
+//
+// The mailboxes are committed before the queue entry: of the two they are more
+// likely to refuse (a quota filled up meanwhile). If the second commit fails,
+// the client is told so and sends again, and a copy too many in a mailbox here
+// is then the price, not one in the world. Neither order can lose the message.
+func (r *receiver) deliver(ctx context.Context, e *smtp.Envelope, m *message, to union) (int64, error) {
+	var out sinks
+	defer out.abort()
+	if len(to.mailboxes) > 0 {
+		meta := mailstore.Meta{ID: e.ID, Size: e.Params.Size, Exact: e.Params.Body == "BINARYMIME"}
+		box, err := r.d.store.Create(ctx, meta, to.mailboxes...)
+		if err != nil {
+			return 0, r.refusal(err)
+		}
+		out.add(box)
+		if _, err := box.Write(m.returnPath); err != nil {
+			return 0, r.refusal(err)
+		}
+	}
+	if len(to.elsewhere) > 0 {
+		entry, err := r.d.outbound.begin(ctx, e, to.elsewhere)
+		if err != nil {
+			return 0, r.refusal(err)
+		}
+		out.add(entry)
+	}
+	size, err := m.writeTo(&out)
+	if out.failed != nil {
+		return size, r.refusal(out.failed)
+	}
+	if err != nil {
+		return size, err // the session knows what is wrong with its own data
+	}
+	return size, r.refusal(out.commit(ctx))
+}
+
+// copyOf is one copy of a message on its way to stable storage.
+type copyOf interface {
+	io.Writer
+	Commit(ctx context.Context) error
+	Abort() error
+}
+
+// sinks writes to every copy. What goes wrong in a sink is kept apart from
+// what goes wrong in reading the message.
+type sinks struct {
+	copies []copyOf
+	failed error
+}
+
+func (s *sinks) add(c copyOf) { s.copies = append(s.copies, c) }
+
+func (s *sinks) Write(p []byte) (int, error) {
+	for _, c := range s.copies {
+		if _, err := c.Write(p); err != nil {
+			s.failed = err
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (s *sinks) commit(ctx context.Context) error {
+	for _, c := range s.copies {
+		if err := c.Commit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abort throws away what was not committed.
+func (s *sinks) abort() {
+	for _, c := range s.copies {
+		c.Abort()
+	}
+}

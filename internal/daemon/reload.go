@@ -1,0 +1,122 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/postrider-mail/postrider/conf"
+)
+
+// Reload reads the settings again and puts them in force: accounts, aliases,
+// certificates and the log at once for everybody, limits and listeners for
+// connections from now on. Sessions go on. On an error nothing has changed.
+func (d *Daemon) Reload() error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	err := d.reload()
+	if err != nil {
+		d.log.Error("the new settings cannot be used; the old ones stay", "err", err)
+		return err
+	}
+	d.log.Info("settings read again")
+	return nil
+}
+
+func (d *Daemon) reload() error {
+	settings, err := d.load()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(settings.Check()...); err != nil {
+		return err
+	}
+	old := d.state()
+	if err := onlyAtStart(old.settings, settings); err != nil {
+		return err
+	}
+	st, err := newState(settings, old, d.log)
+	if err != nil {
+		return err
+	}
+	opened, err := d.openMissing(settings.Listeners)
+	if err != nil {
+		return err
+	}
+	if err := d.logFile.open(settings.Log.File, d.stderr); err != nil {
+		closeSockets(opened)
+		return err
+	}
+	// From here on nothing can fail.
+	d.logLevel.Set(settings.Log.Level)
+	d.now.Store(st)
+	if d.outbound != nil {
+		d.outbound.reconfigure(settings)
+	}
+	d.exchange(settings.Listeners, opened)
+	return nil
+}
+
+// onlyAtStart refuses changes of what is open for as long as the daemon runs.
+func onlyAtStart(old, new *conf.Settings) error {
+	var problems []error
+	for _, c := range []struct{ key, old, new string }{
+		{"data_dir", old.DataDir, new.DataDir},
+		{"mail_dir", old.MailDir, new.MailDir},
+		{"queue_dir", old.QueueDir, new.QueueDir},
+		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
+		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
+	} {
+		if c.old != c.new {
+			problems = append(problems, fmt.Errorf("%s cannot change while the daemon runs (%s, was %s): restart it", c.key, c.new, c.old))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// openMissing opens the sockets that are not open yet, all or none.
+func (d *Daemon) openMissing(want []conf.Listener) (map[string]*socket, error) {
+	opened := make(map[string]*socket)
+	for _, l := range want {
+		if _, ok := d.listeners[l.Address]; ok {
+			continue
+		}
+		s, err := openSocket(l.Address)
+		if err != nil {
+			closeSockets(opened)
+			return nil, err
+		}
+		opened[l.Address] = s
+	}
+	return opened, nil
+}
+
+func closeSockets(sockets map[string]*socket) {
+	for _, s := range sockets {
+		s.close()
+	}
+}
+
+// exchange gives every socket a server made from the new settings. The old
+// servers take no more connections and keep those they have.
+func (d *Daemon) exchange(want []conf.Listener, opened map[string]*socket) {
+	d.retired = slices.DeleteFunc(d.retired, func(s server) bool { return s.Sessions() == 0 })
+	for address, l := range d.listeners {
+		if l.tap != nil {
+			l.tap.Close()
+			d.retired = append(d.retired, l.server)
+		}
+		wanted := slices.ContainsFunc(want, func(w conf.Listener) bool { return w.Address == address })
+		if !wanted {
+			l.socket.close()
+			delete(d.listeners, address)
+			d.log.Info("no longer listening", "addr", address)
+		}
+	}
+	for address, s := range opened {
+		d.listeners[address] = &listener{socket: s}
+	}
+	for _, w := range want {
+		d.start(w, d.listeners[w.Address])
+	}
+}

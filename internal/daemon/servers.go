@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"cmp"
+	"crypto/tls"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/parsers/textual"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// errStopped is what Serve returns when its server was shut down.
+var errStopped = smtp.ErrServerClosed
+
+// newServer makes the server of one listener from the present settings.
+func (d *Daemon) newServer(l conf.Listener) server {
+	if l.Protocol == conf.ProtocolPOP3 {
+		return d.newPOP3(l)
+	}
+	return d.newSMTP(l)
+}
+
+func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
+	st := d.state()
+	c := st.settings.SMTP
+	r := &receiver{d: d, protocol: l.Protocol}
+	s := &smtp.Server{
+		Hostname:      st.settings.ServerName,
+		Banner:        cmp.Or(l.Greeting, c.Greeting),
+		Handler:       r,
+		CheckSender:   r.checkSender,
+		CheckRcpt:     r.checkRcpt,
+		TLSConfig:     st.tlsConfig(l),
+		TLSMode:       smtpTLSMode(l.TLS),
+		LMTP:          l.Protocol == conf.ProtocolLMTP,
+		Limits:        smtpLimits(c, l.Limits),
+		Extensions:    smtp.Extensions{BinaryMIME: true},
+		NormaliseFrom: c.NormaliseFrom,
+		XClient:       c.XclientFrom,
+		XForward:      c.XclientFrom,
+		Tarpit:        c.Tarpit,
+		Log:           d.log,
+	}
+	if c.BareNewline == conf.BareNormalise {
+		s.Newlines = textual.Normalise
+	}
+	if l.Protocol == conf.ProtocolSubmission {
+		s.Credentials = live{d}
+		s.Mechanisms = st.mechanisms
+		s.RequireAuth = true
+		s.CleartextAuth = c.CleartextAuth
+	}
+	return s
+}
+
+func smtpLimits(c conf.SMTP, own *conf.ListenerLimits) smtp.Limits {
+	if own == nil {
+		own = &conf.ListenerLimits{}
+	}
+	return smtp.Limits{
+		MessageSize:   int64(cmp.Or(own.MaxMessageSize, c.MaxMessageSize)),
+		Recipients:    cmp.Or(own.MaxRecipients, c.MaxRecipients),
+		Errors:        c.MaxErrors,
+		AuthErrors:    c.MaxAuthFailures,
+		Command:       c.IdleTimeout,
+		Session:       c.SessionTimeout,
+		Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
+		ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
+	}
+}
+
+func smtpTLSMode(m conf.TLSMode) smtp.TLSMode {
+	switch m {
+	case conf.TLSRequired:
+		return smtp.RequireTLS
+	case conf.TLSImplicit:
+		return smtp.ImplicitTLS
+	}
+	return smtp.StartTLS
+}
+
+// tlsConfig is the TLS of a listener; nil if it has none.
+func (st *state) tlsConfig(l conf.Listener) *tls.Config {
+	if st.tls == nil || l.TLS == conf.TLSOff {
+		return nil
+	}
+	var options []cipher.Option
+	if l.Protocol == conf.ProtocolSMTP {
+		options = append(options, cipher.WithoutTickets)
+	}
+	c := st.tls.Config(options...)
+	if st.settings.TLS.MinVersion == "1.3" {
+		c.MinVersion = tls.VersionTLS13
+	}
+	return c
+}

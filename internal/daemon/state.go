@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/conf"
+)
+
+// state is everything that follows from one set of settings. A reload makes a
+// whole new one and puts it in place of the old one at once, or not at all.
+type state struct {
+	settings    *conf.Settings
+	dir         *directory
+	credentials *credentials
+	mechanisms  []sasl.Mechanism
+	tls         *cipher.TLS
+}
+
+// newState builds a state. old, if not nil, hands on what must outlive a
+// reload: counted guesses and remembered passwords.
+func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
+	st := &state{settings: s, dir: newDirectory(s)}
+	var err error
+	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
+		return nil, fmt.Errorf("auth mechanisms: %w", err)
+	}
+	if st.tls, err = loadCertificates(s, log); err != nil {
+		return nil, err
+	}
+	if st.credentials, err = newCredentials(st.dir, s.SecretKeyFile); err != nil {
+		return nil, err
+	}
+	c := st.credentials
+	c.log = log
+	if old == nil {
+		c.throttle = newThrottle(throttleRates(s))
+		c.verifier = newVerifier(s)
+		c.decoy = sasl.NewDecoy(nil)
+		return st, nil
+	}
+	c.throttle, c.verifier, c.decoy = old.credentials.throttle, old.credentials.verifier, old.credentials.decoy
+	c.throttle.setRates(throttleRates(s))
+	if old.settings.Auth.CacheTime != s.Auth.CacheTime {
+		c.verifier = newVerifier(s)
+	}
+	return st, nil
+}
+
+func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
+	return over(s.Auth.MaxFailuresPerAddress, s.Auth.FailureWindow), over(s.Auth.MaxFailuresPerAccount, s.Auth.FailureWindow)
+}
+
+func newVerifier(s *conf.Settings) *cipher.Verifier {
+	v := &cipher.Verifier{RememberFor: s.Auth.CacheTime}
+	if s.Auth.CacheTime == 0 {
+		v.Remember = -1
+	}
+	return v
+}
+
+// loadCertificates reads the certificates the settings name or, where they
+// name none and allow it, makes a self-signed one that later starts find again.
+func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
+	var pairs []cipher.Keypair
+	if s.TLS.CertificateFile != "" {
+		pairs = append(pairs, cipher.Keypair{Cert: s.TLS.CertificateFile, Key: s.TLS.CertificateKeyFile})
+	}
+	for _, c := range s.TLS.Certificates {
+		pairs = append(pairs, cipher.Keypair{Cert: c.CertFile, Key: c.KeyFile})
+	}
+	if len(pairs) == 0 {
+		if !s.TLS.SelfSigned {
+			return nil, nil
+		}
+		own := selfSignedPair(s)
+		names := []string{s.ServerName, "localhost", "127.0.0.1", "::1"}
+		created, err := cipher.EnsureSelfSigned(own, names...)
+		if err != nil {
+			return nil, fmt.Errorf("self-signed certificate: %w", err)
+		}
+		if created {
+			log.Warn("made a self-signed certificate, as the settings name no other", "file", own.Cert)
+		}
+		pairs = append(pairs, own)
+	}
+	certs, err := cipher.LoadTLS(pairs...)
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	for _, e := range certs.Expiring(14 * 24 * time.Hour) {
+		log.Warn("certificate expires soon", "file", e.File, "names", e.Names, "not_after", e.NotAfter)
+	}
+	return certs, nil
+}
+
+func selfSignedPair(s *conf.Settings) cipher.Keypair {
+	dir := filepath.Join(s.DataDir, "tls")
+	return cipher.Keypair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
+}
