@@ -1,0 +1,28 @@
+// Package rfc2822 reads any mail message without losing an octet, and writes
+// what a mail system has to write.
+//
+// Reading is total. Read never refuses a message for what stands in it: it
+// returns the header fields in their order, their octets untouched, the body
+// as a stream or a section of the source, and a list of what was wrong.
+// WriteTo gives back exactly the input. Fields can be added on top and removed;
+// the rest is never touched. Memory is bounded by the header section, not by
+// the size of the message.
+//
+// How the files relate:
+//
+//   - scan.go finds the end of a header section, section.go holds its fields,
+//     field.go is one of them (RFC 5322 §2.2, §3.6.8, and the obsolete forms of §4.5);
+//   - message.go is a message, peek.go looks at the header of a stream and
+//     leaves the stream as it was, gomaild.go keeps the names of an older package;
+//   - received.go, trace.go and authres.go write and read the trace fields
+//     (RFC 5321 §4.4, RFC 8601);
+//   - report.go and its neighbours write multipart/report: delivery status
+//     (RFC 3464, RFC 6533) and dispositions (RFC 8098);
+//   - address.go, date.go and msgid.go read and write what stands in structured
+//     fields (RFC 5322 §3.3, §3.4, §3.6.4);
+//   - mime.go, part.go and walk.go take a body apart (RFC 2045, 2046, 2047, 2231)
+//     within Limits;
+//   - compose.go writes new messages.
+//
+// No function panics for input, and none keeps state between calls.
+package rfc2822

@@ -1,0 +1,317 @@
+package rfc2822
+
+import (
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Section is a header section (RFC 5322 §2.2): the fields of a message or of
+// a MIME part in their order, each with its octets, and the empty line behind
+// them. The zero value is an empty section.
+type Section struct {
+	fields []Field
+	sep    string // the empty line, "" if the message has none
+	cut    bool
+	bare   bool // there was no field at all, and a body
+	lf     bool // lines end in LF alone
+}
+
+// ParseHeader reads the header section at the start of text. It returns the
+// section, the number of octets it takes (the empty line included), and what
+// is wrong with it.
+func ParseHeader(text string) (Section, int, []Defect) {
+	var scan headerScan
+	scan.more([]byte(text), true)
+	s := newSection(text[:scan.end+scan.sep], scan.end, scan.fields)
+	s.bare = scan.end == 0 && scan.sep == 0 && text != ""
+	return s, scan.end + scan.sep, s.defects(len(text) > scan.end+scan.sep)
+}
+
+// newSection splits text, whose fields end at end.
+func newSection(text string, end, count int) Section {
+	s := Section{sep: text[end:]}
+	if end == 0 {
+		return s
+	}
+	s.fields = make([]Field, 0, count)
+	text = text[:end]
+	for start := 0; start < len(text); {
+		stop := fieldEnd(text[start:]) + start
+		s.fields = append(s.fields, parseField(text[start:stop]))
+		start = stop
+	}
+	first := s.fields[0].raw
+	nl := strings.IndexByte(first, '\n')
+	s.lf = nl == 0 || nl > 0 && first[nl-1] != '\r'
+	return s
+}
+
+// fieldEnd is where the first field of s ends: at a line end that no blank follows.
+func fieldEnd(s string) int {
+	for i := 0; ; {
+		nl := strings.IndexByte(s[i:], '\n')
+		if nl < 0 {
+			return len(s)
+		}
+		i += nl + 1
+		if i == len(s) || s[i] != ' ' && s[i] != '\t' {
+			return i
+		}
+	}
+}
+
+// Len returns the number of fields, junk lines included.
+func (s *Section) Len() int { return len(s.fields) }
+
+// Truncated reports whether the header section was cut at the limit, so that
+// fields may lie beyond it.
+func (s *Section) Truncated() bool { return s.cut }
+
+// Bare reports whether the message has no header section at all: its first
+// line is body already. Whoever puts fields on top of it must end them with
+// an empty line; WriteTo does.
+func (s *Section) Bare() bool { return s.bare }
+
+// Fields returns all fields from top to bottom.
+func (s *Section) Fields() []Field { return slices.Clone(s.fields) }
+
+// All iterates over the fields from top to bottom.
+func (s *Section) All() iter.Seq[Field] { return slices.Values(s.fields) }
+
+// First returns the topmost field with this name.
+func (s *Section) First(name string) (Field, bool) {
+	for i := range s.fields {
+		if s.fields[i].Is(name) {
+			return s.fields[i], true
+		}
+	}
+	return Field{}, false
+}
+
+// Last returns the lowest field with this name.
+func (s *Section) Last(name string) (Field, bool) {
+	for i := len(s.fields) - 1; i >= 0; i-- {
+		if s.fields[i].Is(name) {
+			return s.fields[i], true
+		}
+	}
+	return Field{}, false
+}
+
+// Named returns all fields with this name from top to bottom.
+func (s *Section) Named(name string) []Field {
+	var out []Field
+	for i := range s.fields {
+		if s.fields[i].Is(name) {
+			out = append(out, s.fields[i])
+		}
+	}
+	return out
+}
+
+// Get returns the unfolded value of the topmost field with this name, or "".
+func (s *Section) Get(name string) string {
+	f, ok := s.First(name)
+	if !ok {
+		return ""
+	}
+	return f.Value()
+}
+
+// Has reports whether a field with this name is there.
+func (s *Section) Has(name string) bool {
+	_, ok := s.First(name)
+	return ok
+}
+
+// Missing returns those of the names that no field has. Of a truncated section
+// it returns none: what is not seen may still be there.
+func (s *Section) Missing(names ...string) []string {
+	if s.cut {
+		return nil
+	}
+	var out []string
+	for _, name := range names {
+		if !s.Has(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Prepend puts fields on top, the first argument topmost.
+func (s *Section) Prepend(fields ...Field) {
+	s.fields = slices.Concat(s.local(fields), s.fields)
+	s.separate()
+}
+
+// Append puts fields below the others.
+func (s *Section) Append(fields ...Field) {
+	s.endLast()
+	s.fields = slices.Concat(s.fields, s.local(fields))
+	s.separate()
+}
+
+// Add makes a field and puts it on top.
+func (s *Section) Add(name, value string) error {
+	f, err := NewField(name, value)
+	if err != nil {
+		return err
+	}
+	s.Prepend(f)
+	return nil
+}
+
+// Remove takes away all fields with one of the names and returns how many there were.
+func (s *Section) Remove(names ...string) int {
+	before := len(s.fields)
+	kept := make([]Field, 0, before)
+	for _, f := range s.fields {
+		if !slices.ContainsFunc(names, f.Is) {
+			kept = append(kept, f)
+		}
+	}
+	s.fields = kept
+	return before - len(kept)
+}
+
+// local gives new fields the line ends of the section they go into.
+func (s *Section) local(fields []Field) []Field {
+	if !s.lf {
+		return fields
+	}
+	out := make([]Field, len(fields))
+	for i, f := range fields {
+		out[i] = parseField(strings.ReplaceAll(f.raw, "\r\n", "\n"))
+	}
+	return out
+}
+
+// separate gives a message that had no header the empty line it now needs.
+func (s *Section) separate() {
+	if s.bare {
+		s.sep, s.bare = s.eol(), false
+	}
+}
+
+// endLast ends the last line, which a message cut short may leave open.
+func (s *Section) endLast() {
+	if n := len(s.fields); n > 0 && !strings.HasSuffix(s.fields[n-1].raw, "\n") {
+		s.fields = slices.Clone(s.fields)
+		s.fields[n-1].raw += s.eol()
+	}
+}
+
+func (s *Section) eol() string {
+	if s.lf {
+		return "\n"
+	}
+	return "\r\n"
+}
+
+// Size is the number of octets WriteTo writes.
+func (s *Section) Size() int {
+	n := len(s.sep)
+	for i := range s.fields {
+		n += len(s.fields[i].raw)
+	}
+	return n
+}
+
+// WriteTo writes the fields as they are, and the empty line if there is one.
+func (s *Section) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.WriteString(w, s.String())
+	return int64(n), err
+}
+
+// String returns the octets of the section, the empty line included.
+func (s *Section) String() string {
+	var b strings.Builder
+	b.Grow(s.Size())
+	for i := range s.fields {
+		b.WriteString(s.fields[i].raw)
+	}
+	b.WriteString(s.sep)
+	return b.String()
+}
+
+// defects looks for what is wrong. body says whether something follows.
+func (s *Section) defects(body bool) []Defect {
+	var out []Defect
+	if s.bare {
+		return []Defect{{Kind: NoHeader}}
+	}
+	offset := int64(0)
+	for i := range s.fields {
+		f := &s.fields[i]
+		out = f.defects(out, offset, i == 0, s.lf)
+		offset += int64(len(f.raw))
+	}
+	if s.sep == "" && body && !s.cut {
+		out = append(out, Defect{Kind: MissingSeparator, Offset: offset})
+	}
+	if s.cut {
+		out = append(out, Defect{Kind: HeaderTooLong, Offset: offset})
+	}
+	return out
+}
+
+// defects appends what is wrong with one field.
+func (f *Field) defects(out []Defect, offset int64, first, lf bool) []Defect {
+	add := func(k DefectKind, at int) { out = append(out, Defect{Kind: k, Offset: offset + int64(at)}) }
+	switch {
+	case f.name > 0:
+	case first && (strings.HasPrefix(f.raw, "From ") || strings.HasPrefix(f.raw, ">From ")):
+		add(MboxFrom, 0)
+	case first && (f.raw[0] == ' ' || f.raw[0] == '\t'):
+		add(LeadingFold, 0)
+	default:
+		add(JunkLine, 0)
+	}
+	if i := strings.IndexByte(f.raw, 0); i >= 0 {
+		add(NulOctet, i)
+	}
+	if !utf8.ValidString(f.raw) {
+		add(NotUTF8, 0)
+	}
+	if i := bareCR(f.raw); i >= 0 {
+		add(BareCR, i)
+	}
+	if !lf || len(f.raw) > hardLine {
+		out = f.lineDefects(out, offset, lf)
+	}
+	return out
+}
+
+func (f *Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
+	for start := 0; start < len(f.raw); {
+		nl := strings.IndexByte(f.raw[start:], '\n')
+		if nl < 0 {
+			nl = len(f.raw) - start
+		} else if !lf && (nl == 0 || f.raw[start+nl-1] != '\r') {
+			out = append(out, Defect{Kind: BareLF, Offset: offset + int64(start+nl)})
+		}
+		if nl > hardLine+1 {
+			out = append(out, Defect{Kind: LongLine, Offset: offset + int64(start)})
+		}
+		start += nl + 1
+	}
+	return out
+}
+
+// bareCR finds a CR that stands before anything but LF.
+func bareCR(s string) int {
+	for i := 0; ; i++ {
+		j := strings.IndexByte(s[i:], '\r')
+		if j < 0 {
+			return -1
+		}
+		i += j
+		if i+1 >= len(s) || s[i+1] != '\n' {
+			return i
+		}
+	}
+}
