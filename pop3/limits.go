@@ -1,0 +1,55 @@
+package pop3
+
+import "time"
+
+// Limits bound what one client can make the server hold, wait for and do. In
+// every field 0 means the default and a negative value no limit.
+type Limits struct {
+	// Line is the longest command line in octets with its CRLF; default 4096.
+	// RFC 2449 §4 wants 255 at least; bearer tokens need more. Answers to SASL
+	// challenges may have 12288 (RFC 4954 §4) if this is less.
+	Line       int
+	Errors     int // commands that are unknown, malformed or out of place before the end; default 20
+	AuthErrors int // failed logins before the end; default 3
+
+	// Command is the wait for the next command; default 10 minutes, the least
+	// that RFC 1939 §3 allows.
+	Command time.Duration
+	// Login is the time from the greeting to a login; default 15 minutes.
+	Login time.Duration
+	// Session is the time a whole connection may take; default 12 hours. What
+	// is being sent then is still sent to its end.
+	Session time.Duration
+	// Handshake is the time for the TLS handshake; default 1 minute.
+	Handshake time.Duration
+	// Reply is the time to take each 32 kB of what is sent, or the last piece;
+	// default 5 minutes.
+	Reply time.Duration
+	// FailureDelay is the pause before a failed login is answered; default
+	// 1 second.
+	FailureDelay time.Duration
+
+	Conns         int // at a time; default 1000
+	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
+}
+
+func (l Limits) withDefaults() Limits {
+	set(&l.Line, 4096)
+	set(&l.Errors, 20)
+	set(&l.AuthErrors, 3)
+	set(&l.Command, 10*time.Minute)
+	set(&l.Login, 15*time.Minute)
+	set(&l.Session, 12*time.Hour)
+	set(&l.Handshake, time.Minute)
+	set(&l.Reply, 5*time.Minute)
+	set(&l.FailureDelay, time.Second)
+	set(&l.Conns, 1000)
+	set(&l.ConnsPerBlock, 50)
+	return l
+}
+
+func set[T ~int | ~int64](v *T, to T) {
+	if *v == 0 {
+		*v = to
+	}
+}

@@ -1,0 +1,190 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// ErrServerClosed is what Serve and ListenAndServe return after Shutdown or
+// Close.
+var ErrServerClosed = netserve.ErrClosed
+
+// TLSMode says when a connection is encrypted.
+type TLSMode int
+
+// The modes. With a nil TLSConfig, StartTLS offers nothing and the other two
+// refuse to serve.
+const (
+	StartTLS    TLSMode = iota // STLS is offered (RFC 2595 §4)
+	RequireTLS                 // demanded: only CAPA, STLS, UTF8, LANG, NOOP and QUIT before it
+	ImplicitTLS                // from the first octet (RFC 8314 §3)
+)
+
+// Server is a POP3 server. The zero value serves: it greets, and has no logins.
+// Fields must not change once it serves; to change settings, let another Server
+// take the next connections by ServeConn.
+//
+// Callbacks get a context that ends with the connection. A callback that panics
+// ends its session, and no other.
+type Server struct {
+	Addr     string // for ListenAndServe; "" means ":110", or ":995" with ImplicitTLS
+	Hostname string // in APOP's timestamp and for SASL; "" means os.Hostname
+
+	Greeting string // stands in the greeting; "" means "POP3 ready"
+	Farewell string // stands in the answer to QUIT; "" means "bye"
+	// Implementation is announced to clients that have logged in (RFC 2449
+	// §6.9); "" means "Postrider", "-" nothing.
+	Implementation string
+
+	// Backend opens maildrops. Without it every login fails with [SYS/PERM].
+	Backend Backend
+	// Credentials check logins. Without them there are none.
+	Credentials sasl.Credentials
+	// Mechanisms limits and orders what AUTH offers; nil means all of package
+	// sasl that Credentials can serve.
+	Mechanisms []sasl.Mechanism
+	// CleartextAuth allows USER and PASS, and mechanisms that send the password
+	// itself, without TLS.
+	CleartextAuth bool
+	// NoUser takes away USER and PASS altogether, leaving AUTH.
+	NoUser bool
+	// APOP puts a timestamp into the greeting, if Credentials offer sasl.APOP.
+	APOP bool
+
+	TLSConfig *tls.Config // nil: no TLS
+	TLSMode   TLSMode
+
+	Limits Limits
+	Policy Policy
+
+	// XClient names the networks whose clients may tell the original client's
+	// address by XCLIENT. Nobody else sees it.
+	XClient []netip.Prefix
+
+	Log *slog.Logger // nil means slog.Default()
+	// Trace sees the dialogue, credentials and messages left out. nil shows it
+	// to Log at Debug.
+	Trace Tracer
+
+	group netserve.Group
+	once  sync.Once
+	conf  settled
+	err   error // what makes it unable to serve
+}
+
+// Policy is what is told about how long messages stay and how often a client
+// may come. It is announced, not enforced: the Backend answers ErrLoginDelay,
+// and the store removes what has expired.
+type Policy struct {
+	// Expire is the least time a message stays, told in whole days (RFC 2449
+	// §6.7). 0 means for ever; ExpireAtOnce that a retrieved message may be
+	// gone after the session.
+	Expire time.Duration
+	// LoginDelay is the least time between two logins, told in seconds
+	// (RFC 2449 §6.5). 0 means none.
+	LoginDelay time.Duration
+	// PerUser says that accounts may differ. What is told before the login is
+	// then marked so.
+	PerUser bool
+}
+
+// ExpireAtOnce is the Policy.Expire announced as "EXPIRE 0".
+const ExpireAtOnce time.Duration = -1
+
+// Tracer sees the lines of a dialogue: dir is 'r' for a line read, 'w' for one
+// written, '#' for a remark. Credentials are replaced by "***" before it sees
+// them; messages and listings are left out.
+type Tracer func(s *Session, dir byte, line string)
+
+// settled is what a Server has worked out of its fields.
+type settled struct {
+	limits   Limits
+	hostname string
+	log      *slog.Logger
+}
+
+func (s *Server) settle() error {
+	s.once.Do(func() {
+		if s.TLSMode != StartTLS && s.TLSConfig == nil {
+			s.err = errors.New("pop3: TLSMode needs a TLSConfig")
+		}
+		s.conf = settled{limits: s.Limits.withDefaults(), hostname: s.Hostname, log: s.Log}
+		if s.conf.hostname == "" {
+			s.conf.hostname, _ = os.Hostname()
+		}
+		if s.conf.hostname == "" {
+			s.conf.hostname = "localhost"
+		}
+		if s.conf.log == nil {
+			s.conf.log = slog.Default()
+		}
+		s.group.MaxConns = max(s.conf.limits.Conns, 0)
+		s.group.MaxPerBlock = max(s.conf.limits.ConnsPerBlock, 0)
+		s.group.Log = s.conf.log
+	})
+	return s.err
+}
+
+// Serve accepts connections from l, each in a goroutine of its own, until
+// Shutdown or Close, and then returns ErrServerClosed. It closes l.
+//
+// A listener may be wrapped, for example to read the PROXY protocol: the
+// server asks a connection for its addresses only in the connection's own
+// goroutine, where that may block.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.settle(); err != nil {
+		l.Close()
+		return err
+	}
+	return s.group.Serve(l, s.session)
+}
+
+// ServeConn serves one connection that was accepted elsewhere and returns when
+// it has ended. The caps of Limits apply.
+func (s *Server) ServeConn(c net.Conn) error {
+	if err := s.settle(); err != nil {
+		c.Close()
+		return err
+	}
+	s.group.ServeConn(c, s.session)
+	return nil
+}
+
+// ListenAndServe listens on Addr and serves.
+func (s *Server) ListenAndServe() error {
+	addr := s.Addr
+	switch {
+	case addr != "":
+	case s.TLSMode == ImplicitTLS:
+		addr = ":995"
+	default:
+		addr = ":110"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
+
+// Shutdown stops accepting, tells idle clients [SYS/TEMP], lets commands in
+// progress (RETR, QUIT) end, and waits for all sessions. What was marked by
+// DELE without QUIT is not removed. When ctx ends first it closes the rest and
+// returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.group.Shutdown(ctx) }
+
+// Close closes all listeners and connections at once.
+func (s *Server) Close() error { return s.group.Close() }
+
+// Sessions is the number of connections now.
+func (s *Server) Sessions() int { return s.group.Len() }
