@@ -1,8 +1,11 @@
 package textual
 
+import "bytes"
+
 // Command splits a command line at its first white space: "MAIL FROM:<a@b>"
 // is "MAIL" and "FROM:<a@b>". White space around both is not part of either.
-// Nothing is copied: both lie in line.
+// Nothing is copied: both lie in line. Where white space counts, as in the
+// password of POP3's PASS, use Cut.
 func Command(line []byte) (verb, args []byte) {
 	line = trim(line)
 	for i, c := range line {
@@ -11,6 +14,13 @@ func Command(line []byte) (verb, args []byte) {
 		}
 	}
 	return line, nil
+}
+
+// Cut splits a command line at its first space and leaves everything else as
+// it is: "PASS  a b " is "PASS" and " a b ".
+func Cut(line []byte) (verb, rest []byte) {
+	verb, rest, _ = bytes.Cut(line, []byte{' '})
+	return verb, rest
 }
 
 // Is says whether word, in any case, is the upper-case keyword. Only ASCII

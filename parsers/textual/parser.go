@@ -68,8 +68,9 @@ func (p *Parser) Parse(s string) Statement {
 }
 
 // ParseStrict is Parse, but returns ErrTooLong, ErrAffix, ErrUnbalanced or
-// ErrTooMany (only separators and brackets decide: with MaxArgs the last
-// argument may then hold no separator) together with what Parse returns.
+// ErrTooMany, whichever comes first, together with what Parse returns.
+// ErrTooMany says that the last argument of MaxArgs had to keep more than one
+// argument; who allows that uses Parse.
 func (p *Parser) ParseStrict(s string) (Statement, error) {
 	return p.parse(s)
 }
@@ -96,12 +97,11 @@ func (p *Parser) parse(s string) (Statement, error) {
 			break
 		}
 		n, arg, err := p.argument(s)
+		if p.MaxArgs > 0 && len(st.Arguments) == p.MaxArgs-1 && n < len(s) {
+			n, arg, err = len(s), s, ErrTooMany
+		}
 		if err != nil {
 			note(err)
-		}
-		if p.MaxArgs > 0 && len(st.Arguments) == p.MaxArgs-1 && n < len(s) {
-			n, arg = len(s), s
-			note(ErrTooMany)
 		}
 		st.Arguments = append(st.Arguments, arg)
 		st.Offset = append(st.Offset, at)
