@@ -77,8 +77,16 @@ func (w *Writer) WriteByte(c byte) error {
 
 // WriteReply adds a reply as AppendReply makes it.
 func (w *Writer) WriteReply(code int, enhanced, text string) error {
-	var a [512]byte
-	_, err := w.Write(AppendReply(a[:0], code, enhanced, text))
+	if w.n > batchSize-maxReplyLine {
+		w.Flush()
+	}
+	room := w.room()
+	b := AppendReply(room[:0], code, enhanced, text)
+	if w.err == nil && len(b) <= len(room) {
+		w.n += len(b) // it was appended in place
+		return nil
+	}
+	_, err := w.Write(b)
 	return err
 }
 
