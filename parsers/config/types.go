@@ -66,7 +66,7 @@ func (s Size) String() string {
 	for _, u := range []struct {
 		name   string
 		factor Size
-	}{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+	}{{"TiB", TiB}, {"TB", 1e12}, {"GiB", GiB}, {"GB", 1e9}, {"MiB", MiB}, {"MB", 1e6}, {"KiB", KiB}, {"kB", 1e3}} {
 		if s%u.factor == 0 {
 			return strconv.FormatInt(int64(s/u.factor), 10) + u.name
 		}

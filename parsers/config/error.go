@@ -1,0 +1,209 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Position is a place in a file. Lines and columns are counted from 1, columns
+// in characters. A zero Line means the file as a whole.
+type Position struct {
+	File      string
+	Line, Col int
+}
+
+// String gives "file:line:col", as compilers write it.
+func (p Position) String() string {
+	name := p.File
+	if name == "" {
+		name = "configuration"
+	}
+	if p.Line == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s:%d:%d", name, p.Line, p.Col)
+}
+
+// Error is one problem at one place.
+type Error struct {
+	Name      string // the file's name; may be empty
+	Line, Col int    // from 1, columns in characters; Line 0: the file as a whole
+	Err       error  // what is wrong there
+
+	excerpt string // the line and a caret below it; may be empty
+}
+
+// Error gives "file:line:col: what", and below it the line with a caret.
+func (e *Error) Error() string {
+	if e.excerpt == "" {
+		return e.Brief()
+	}
+	return e.Brief() + "\n" + e.excerpt
+}
+
+// Brief is the error on one line, for a log.
+func (e *Error) Brief() string { return e.Position().String() + ": " + e.Err.Error() }
+
+// Position is the place.
+func (e *Error) Position() Position { return Position{e.Name, e.Line, e.Col} }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errors is all problems of a text, in its order.
+type Errors []*Error
+
+// Error gives each problem on lines of its own.
+func (es Errors) Error() string {
+	texts := make([]string, len(es))
+	for i, e := range es {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Unwrap returns each problem.
+func (es Errors) Unwrap() []error {
+	errs := make([]error, len(es))
+	for i, e := range es {
+		errs[i] = e
+	}
+	return errs
+}
+
+// Sort puts the problems in the order of files, lines and columns.
+func (es Errors) Sort() {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Col - b.Col
+	})
+}
+
+// errOrNil keeps an empty list from becoming an error that is not nil.
+func (es Errors) errOrNil() error {
+	if len(es) == 0 {
+		return nil
+	}
+	return es
+}
+
+// file is one text and what is needed to show a place in it.
+type file struct {
+	name  string
+	text  []byte
+	hide  func(string) bool
+	lines []int // offsets of line starts, made when first needed
+}
+
+func (f *file) position(offset int) Position {
+	if f.lines == nil {
+		f.lines = append(f.lines, 0)
+		for i, c := range f.text {
+			if c == '\n' {
+				f.lines = append(f.lines, i+1)
+			}
+		}
+	}
+	offset = min(offset, len(f.text))
+	line := sort.SearchInts(f.lines, offset+1)
+	start := f.lines[line-1]
+	if line == 1 && bytes.HasPrefix(f.text, bom) {
+		start = min(len(bom), offset)
+	}
+	far := min(offset, start+longLine)
+	return Position{f.name, line, 1 + utf8.RuneCount(f.text[start:far]) + offset - far}
+}
+
+// longLine is how far into a line characters are counted. Beyond, octets are,
+// so that asking for every place in a file of one line stays cheap.
+const longLine = 4096
+
+func (f *file) errorAt(offset int, err error) *Error { return f.problem(offset, err, false) }
+
+// problem makes an Error. With secret, the line is shown without its values.
+func (f *file) problem(offset int, err error, secret bool) *Error {
+	p := f.position(offset)
+	return &Error{Name: f.name, Line: p.Line, Col: p.Col, Err: err, excerpt: f.excerpt(p, secret)}
+}
+
+// excerptWidth is how much of a long line is shown.
+const excerptWidth = 100
+
+// excerpt shows p's line and a caret below it. Secrets become stars, character
+// by character, so that the caret still points where it should.
+func (f *file) excerpt(p Position, secret bool) string {
+	start := f.lines[p.Line-1]
+	line := f.text[start:lineEnd(f.text, start)]
+	if p.Line == 1 {
+		line = []byte(strings.TrimPrefix(string(line), string(bom)))
+	}
+	shown := []rune(f.conceal(line, secret))
+	for i, r := range shown {
+		if r != '\t' && !unicode.IsPrint(r) { // nothing that a terminal obeys
+			shown[i] = ' '
+		}
+	}
+	caret := min(p.Col-1, len(shown))
+	from, head := 0, ""
+	if caret > excerptWidth*3/4 {
+		from, head = caret-excerptWidth/2, "..."
+	}
+	upto, tail := len(shown), ""
+	if upto-from > excerptWidth {
+		upto, tail = from+excerptWidth, "..."
+	}
+	under := []rune(head + string(shown[from:caret]))
+	for i, r := range under {
+		if r != '\t' {
+			under[i] = ' '
+		}
+	}
+	text := strings.TrimRight(head+string(shown[from:upto]), " \t") + tail
+	return "    " + text + "\n    " + string(under) + "^"
+}
+
+// conceal replaces the contents of strings on a line by stars: those that
+// f.hide names, and with all every string that is not a key.
+func (f *file) conceal(line []byte, all bool) string {
+	if f.hide == nil && !all {
+		return string(line)
+	}
+	var b strings.Builder
+	for i := 0; i < len(line); {
+		if line[i] != '"' {
+			b.WriteByte(line[i])
+			i++
+			continue
+		}
+		end := stringEnd(line, i)
+		inner := line[i+1:]
+		closed := end >= 0
+		if closed {
+			inner = line[i+1 : end-1]
+		} else {
+			end = len(line)
+		}
+		isKey := closed && skipBlank(line, end) < len(line) && line[skipBlank(line, end)] == ':'
+		b.WriteByte('"')
+		if all && !isKey || f.hide != nil && f.hide(string(inner)) {
+			b.WriteString(strings.Repeat("*", utf8.RuneCount(inner)))
+		} else {
+			b.Write(inner)
+		}
+		if closed {
+			b.WriteByte('"')
+		}
+		i = end
+	}
+	return b.String()
+}

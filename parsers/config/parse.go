@@ -1,0 +1,336 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds on what is read. A configuration with a million accounts stays below
+// them.
+const (
+	maxSize   = 64 << 20 // octets of one text
+	maxDepth  = 64       // objects and lists within each other
+	maxValues = 4 << 20  // values of one text
+)
+
+// parser makes a tree of plain JSON. The grammar is that of RFC 8259. The
+// first violation ends it, since what follows could only be guessed at; keys
+// that stand twice are collected in errs.
+type parser struct {
+	file   *file
+	src    []byte // standardized
+	at     int
+	last   int // where the last value ended
+	depth  int
+	values int
+	merge  bool // objects that stand twice are merged
+	errs   Errors
+}
+
+// parse returns the tree of a text; nil if the text holds no value at all.
+func parse(f *file, merge bool) (*node, Errors) {
+	if len(f.text) > maxSize {
+		f.text = f.text[:0]
+		return nil, Errors{f.errorAt(0, fmt.Errorf("the file is larger than %v", Size(maxSize)))}
+	}
+	if i := validUTF8(f.text); i >= 0 && !strings.HasPrefix(string(f.text[:min(2, len(f.text))]), "\xFF\xFE") &&
+		!strings.HasPrefix(string(f.text[:min(2, len(f.text))]), "\xFE\xFF") {
+		return nil, Errors{f.errorAt(i, errors.New("this is not UTF-8; save the file as UTF-8"))}
+	}
+	src, err := standardize(f)
+	if err != nil {
+		return nil, Errors{err}
+	}
+	p := &parser{file: f, src: src, merge: merge}
+	if p.blank(); p.at == len(src) {
+		return nil, nil
+	}
+	root, err := p.value()
+	if err == nil {
+		if p.blank(); p.at < len(src) {
+			err = p.unexpected("the end of the file")
+		}
+	}
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+	return root, p.errs
+}
+
+func (p *parser) blank() {
+	for p.at < len(p.src) && isBlank(p.src[p.at]) {
+		p.at++
+	}
+}
+
+func (p *parser) value() (*node, *Error) {
+	if p.values++; p.values > maxValues {
+		return nil, p.file.errorAt(p.at, fmt.Errorf("more than %d values", maxValues))
+	}
+	if p.at == len(p.src) {
+		return nil, p.unexpected("a value")
+	}
+	n := &node{start: p.at, file: p.file}
+	var err *Error
+	switch c := p.src[p.at]; {
+	case c == '{':
+		n.kind = kindObject
+		err = p.nested(func() *Error { return p.object(n) })
+	case c == '[':
+		n.kind = kindList
+		err = p.nested(func() *Error { return p.list(n) })
+	case c == '"':
+		n.kind = kindString
+		n.text, err = p.string()
+	case c == '-' || c >= '0' && c <= '9':
+		n.kind = kindNumber
+		n.text, err = p.number()
+	default:
+		n.kind, n.text, err = p.word()
+	}
+	n.end, p.last = p.at, p.at
+	return n, err
+}
+
+func (p *parser) nested(body func() *Error) *Error {
+	if p.depth++; p.depth > maxDepth {
+		return p.file.errorAt(p.at, fmt.Errorf("objects and lists are nested deeper than %d", maxDepth))
+	}
+	defer func() { p.depth-- }()
+	return body()
+}
+
+func (p *parser) object(n *node) *Error {
+	p.at++
+	for first := true; ; first = false {
+		if done, err := p.next('}', first, "object"); done || err != nil {
+			return err
+		}
+		m := &member{start: p.at, file: p.file}
+		if p.src[p.at] != '"' {
+			return p.unexpected("a key in quotes")
+		}
+		var err *Error
+		if m.key, err = p.string(); err != nil {
+			return err
+		}
+		m.end = p.at
+		if p.blank(); p.at == len(p.src) || p.src[p.at] != ':' {
+			return p.unexpected(fmt.Sprintf("a colon after the key %q", m.key))
+		}
+		p.at++
+		p.blank()
+		if m.value, err = p.value(); err != nil {
+			return err
+		}
+		if old := n.member(m.key); old != nil {
+			p.again(old, m)
+		} else {
+			n.add(m)
+		}
+	}
+}
+
+// again deals with a key that stood in the object before. A scalar that stands
+// twice is a mistake that would otherwise show only in the behaviour of the
+// program.
+func (p *parser) again(old, m *member) {
+	if p.merge && old.value.kind == kindObject && m.value.kind == kindObject {
+		for _, inner := range m.value.members {
+			if o := old.value.member(inner.key); o != nil {
+				p.again(o, inner)
+			} else {
+				old.value.add(inner)
+			}
+		}
+		return
+	}
+	if len(p.errs) == maxErrors {
+		return
+	}
+	first := p.file.position(old.start)
+	p.errs = append(p.errs, p.file.errorAt(m.start,
+		fmt.Errorf("%q stands here for the second time, the first is on line %d", m.key, first.Line)))
+}
+
+func (p *parser) list(n *node) *Error {
+	p.at++
+	for first := true; ; first = false {
+		if done, err := p.next(']', first, "list"); done || err != nil {
+			return err
+		}
+		item, err := p.value()
+		if err != nil {
+			return err
+		}
+		n.items = append(n.items, item)
+	}
+}
+
+// next steps to the next element of an object or list: over a comma, unless it
+// is the first. done means that the end was there instead.
+func (p *parser) next(end byte, first bool, what string) (done bool, err *Error) {
+	p.blank()
+	switch {
+	case p.at == len(p.src):
+		return false, p.unexpected(fmt.Sprintf("%q at the end of the %s", end, what))
+	case p.src[p.at] == end:
+		p.at++
+		return true, nil
+	case first:
+		return false, nil
+	case strings.IndexByte(`"{[`, p.src[p.at]) >= 0:
+		return false, p.file.errorAt(p.last, errors.New("a comma is missing here"))
+	case p.src[p.at] != ',':
+		return false, p.unexpected(fmt.Sprintf("a comma or %q", end))
+	}
+	p.at++
+	if p.blank(); p.at == len(p.src) {
+		return false, p.unexpected(fmt.Sprintf("%q at the end of the %s", end, what))
+	}
+	return false, nil
+}
+
+func (p *parser) string() (string, *Error) {
+	start := p.at
+	end := stringEnd(p.src, start)
+	if end < 0 {
+		return "", p.file.errorAt(start, errors.New("this string is not closed on its line"))
+	}
+	p.at = end
+	raw := p.src[start+1 : end-1]
+	plain := true
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c < 0x20:
+			return "", p.file.errorAt(start+1+i, fmt.Errorf("a control character in a string; write \\u%04x", c))
+		case c == '\\':
+			plain = false
+			n := escapeLen(raw[i:])
+			if n == 0 {
+				return "", p.file.errorAt(start+1+i, errors.New(`not an escape sequence; write \\ for a backslash`))
+			}
+			i += n - 1
+		}
+	}
+	if plain {
+		return string(raw), nil
+	}
+	var s string
+	if err := json.Unmarshal(p.src[start:end], &s); err != nil {
+		return "", p.file.errorAt(start, fmt.Errorf("this string cannot be read: %w", err))
+	}
+	return s, nil
+}
+
+// escapeLen returns the length of the escape sequence that b begins with, or 0
+// if it is none. Half a surrogate pair is none: it would silently become
+// another character.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	if b[1] != 'u' {
+		if strings.IndexByte(`"\/bfnrt`, b[1]) < 0 {
+			return 0
+		}
+		return 2
+	}
+	r, ok := hex4(b)
+	switch {
+	case !ok || r >= 0xDC00 && r <= 0xDFFF:
+		return 0
+	case r < 0xD800 || r > 0xDFFF:
+		return 6
+	}
+	if low, ok := hex4(b[6:]); !ok || low < 0xDC00 || low > 0xDFFF {
+		return 0
+	}
+	return 12
+}
+
+func hex4(b []byte) (n int, ok bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	for _, c := range b[2:6] {
+		n <<= 4
+		switch {
+		case c >= '0' && c <= '9':
+			n += int(c - '0')
+		case c >= 'a' && c <= 'f':
+			n += int(c-'a') + 10
+		case c >= 'A' && c <= 'F':
+			n += int(c-'A') + 10
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// number reads the grammar of RFC 8259 §6, which is narrower than strconv's.
+func (p *parser) number() (string, *Error) {
+	start := p.at
+	for p.at < len(p.src) && strings.IndexByte("+-.0123456789eE", p.src[p.at]) >= 0 {
+		p.at++
+	}
+	lit := p.src[start:p.at]
+	if !json.Valid(lit) || p.at < len(p.src) && isWord(p.src[p.at]) {
+		p.at = start
+		return "", p.file.errorAt(start, fmt.Errorf("%q is not a number; put a text in quotes", p.token()))
+	}
+	return string(lit), nil
+}
+
+func (p *parser) word() (kind, string, *Error) {
+	switch w := p.token(); w {
+	case "true", "false":
+		p.at += len(w)
+		return kindBool, w, nil
+	case "null":
+		p.at += len(w)
+		return kindNull, w, nil
+	}
+	return kindNull, "", p.unexpected("a value")
+}
+
+// token is the word or the character at the current place, for a message.
+func (p *parser) token() string {
+	end := p.at
+	for end < len(p.src) && end-p.at < 40 && (isWord(p.src[end]) || strings.IndexByte("+-.", p.src[end]) >= 0) {
+		end++
+	}
+	if end == p.at {
+		_, n := utf8.DecodeRune(p.src[p.at:])
+		end += n
+	}
+	return string(p.src[p.at:end])
+}
+
+func isWord(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c >= 0x80
+}
+
+func (p *parser) unexpected(wanted string) *Error {
+	if p.at == len(p.src) {
+		return p.file.errorAt(p.at, fmt.Errorf("the file ends where %s should stand", wanted))
+	}
+	hint := ""
+	switch w := p.token(); {
+	case w == "'":
+		hint = "; strings stand in double quotes"
+	case w == "True" || w == "False" || w == "yes" || w == "no" || w == "on" || w == "off":
+		hint = "; write true or false"
+	case isWord(w[0]) && (w[0] < '0' || w[0] > '9'):
+		hint = "; texts and keys stand in quotes"
+	case w == "}" || w == "]":
+		if wanted == "a key in quotes" || wanted == "a value" {
+			hint = "; is something missing before it?"
+		}
+	}
+	return p.file.errorAt(p.at, fmt.Errorf("found %q where %s should stand%s", p.token(), wanted, hint))
+}

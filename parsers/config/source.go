@@ -1,0 +1,205 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Source is the parsed text of one file, or of several merged ones: every
+// value and the place where it stands. It does not change and may be used
+// concurrently.
+type Source struct {
+	root  *node // nil if the text held nothing
+	files []*file
+}
+
+// Origins says where each value came from, by its path (see Path).
+type Origins map[string]Position
+
+// Read reads all of r. The error is an Errors, or what r failed with.
+func (d *Decoder) Read(r io.Reader) (*Source, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", Position{File: d.Name}, err)
+	}
+	f := &file{name: d.Name, text: text, hide: d.Hide}
+	root, errs := parse(f, d.DuplicateObjects)
+	if root != nil && len(errs) == 0 && root.kind != kindObject && d.objectOnly {
+		errs = append(errs, f.errorAt(root.start, fmt.Errorf("found %s where an object should stand: { ... }", root.found())))
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	f.position(0) // makes the index of lines, so that later uses only read it
+	return &Source{root: root, files: []*file{f}}, nil
+}
+
+// ReadFiles reads these files and merges them in this order. All their
+// problems are in the error: an Errors, unless a file cannot be read.
+func (d *Decoder) ReadFiles(names ...string) (*Source, error) {
+	var all Errors
+	var failed []error
+	sources := make([]*Source, 0, len(names))
+	for _, name := range names {
+		s, err := d.readFile(name)
+		var errs Errors
+		switch {
+		case errors.As(err, &errs):
+			all = append(all, errs...)
+		case err != nil:
+			failed = append(failed, err)
+		default:
+			sources = append(sources, s)
+		}
+	}
+	if len(failed) > 0 {
+		return nil, errors.Join(append(failed, all.Unwrap()...)...)
+	}
+	if len(all) > 0 {
+		return nil, all
+	}
+	return Merge(sources...), nil
+}
+
+func (d *Decoder) readFile(name string) (*Source, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	one := *d
+	one.Name = filepath.ToSlash(name)
+	one.objectOnly = true
+	return one.Read(f)
+}
+
+// Merge lays sources over each other: objects are merged, of anything else
+// the last one counts. A null takes back what an earlier source said.
+func Merge(sources ...*Source) *Source {
+	merged := &Source{}
+	for _, s := range sources {
+		merged.files = append(merged.files, s.files...)
+		if s.root != nil {
+			merged.root = overlay(merged.root, s.root)
+		}
+	}
+	return merged
+}
+
+// overlay returns new trees where it changes something, so that the sources
+// stay as they are.
+func overlay(under, over *node) *node {
+	if under == nil || under.kind != kindObject || over.kind != kindObject {
+		return over
+	}
+	n := &node{kind: kindObject, start: under.start, end: under.end, file: under.file}
+	for _, m := range under.members {
+		if o := over.member(m.key); o != nil {
+			m = &member{key: o.key, start: o.start, end: o.end, file: o.file, value: overlay(m.value, o.value)}
+		}
+		n.add(m)
+	}
+	for _, m := range over.members {
+		if under.member(m.key) == nil {
+			n.add(m)
+		}
+	}
+	return n
+}
+
+// Files returns the names of the files, in order.
+func (s *Source) Files() []string {
+	names := make([]string, len(s.files))
+	for i, f := range s.files {
+		names[i] = f.name
+	}
+	return names
+}
+
+// Origins returns the place of every value; for a member of an object that is
+// where its key stands.
+func (s *Source) Origins() Origins {
+	o := make(Origins)
+	if s.root != nil {
+		walk(s.root, "", s.root.start, s.root.file, func(path string, f *file, offset int) { o[path] = f.position(offset) })
+	}
+	return o
+}
+
+func walk(n *node, path string, offset int, f *file, visit func(path string, f *file, offset int)) {
+	visit(path, f, offset)
+	for _, m := range n.members {
+		walk(m.value, childPath(path, m.key), m.start, m.file, visit)
+	}
+	for i, item := range n.items {
+		walk(item, itemPath(path, i), item.start, item.file, visit)
+	}
+}
+
+// Has says whether the text gives a value at this path (see Path for the
+// steps), be it null.
+func (s *Source) Has(steps ...any) bool {
+	_, _, depth := s.find(steps)
+	return depth == len(steps) && s.root != nil
+}
+
+// Errorf makes an Error about the value at steps (see Path). If it is not
+// in the text, the Error is about the nearest thing around it that is.
+func (s *Source) Errorf(steps []any, format string, args ...any) *Error {
+	return s.problem(steps, false, fmt.Errorf(format, args...))
+}
+
+// SecretErrorf is Errorf for a place where a secret may stand: the line is
+// shown without its values.
+func (s *Source) SecretErrorf(steps []any, format string, args ...any) *Error {
+	return s.problem(steps, true, fmt.Errorf(format, args...))
+}
+
+func (s *Source) problem(steps []any, secret bool, err error) *Error {
+	f, offset, _ := s.find(steps)
+	if f == nil || len(f.lines) == 0 {
+		e := &Error{Err: err}
+		if len(s.files) > 0 {
+			e.Name = s.files[0].name
+		}
+		return e
+	}
+	return f.problem(offset, err, secret)
+}
+
+// find follows steps as far as the text goes. For a member it gives the place
+// of the value if the value stands on the key's line and is no object or list,
+// else that of the key.
+func (s *Source) find(steps []any) (f *file, offset, depth int) {
+	n := s.root
+	if n == nil {
+		return nil, 0, 0
+	}
+	f, offset = n.file, n.start
+	for depth < len(steps) {
+		switch step := steps[depth].(type) {
+		case string:
+			m := n.member(step)
+			if m == nil {
+				return f, offset, depth
+			}
+			n, f, offset = m.value, m.file, m.start
+			if n.kind != kindObject && n.kind != kindList {
+				f, offset = n.file, n.start
+			}
+		case int:
+			if step < 0 || step >= len(n.items) {
+				return f, offset, depth
+			}
+			n = n.items[step]
+			f, offset = n.file, n.start
+		default:
+			return f, offset, depth
+		}
+		depth++
+	}
+	return f, offset, depth
+}
