@@ -34,6 +34,11 @@ var (
 	// ErrGone: the message was there when the maildrop was opened and was
 	// since removed by another program.
 	ErrGone = errors.New("mailstore: message is gone")
+	// ErrReadOnly: the file system is mounted read-only, or the store was
+	// opened for reading.
+	ErrReadOnly = errors.New("mailstore: store is read-only")
+	// ErrUnavailable: the disk or a permission failed. Trying later may work.
+	ErrUnavailable = errors.New("mailstore: store is unavailable")
 )
 
 // Meta is what is known about a message before its first octet.

@@ -6,17 +6,29 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 )
 
-// MkdirAll makes dir and its missing parents up to, but not including, root,
-// and returns once every one of them, found or made, is durable in its parent.
-// A directory found is synced too: whoever made it may have died before.
-func (c *Committer) MkdirAll(ctx context.Context, root, dir string) error {
-	dirs, err := c.mkdirs(root, dir)
-	if err != nil {
+// MkdirAll makes each of dirs and its missing parents up to, but not including,
+// root, and returns once every one of them, found or made, is durable in its
+// parent. A directory found is synced too: whoever made it may have died before.
+func (c *Committer) MkdirAll(ctx context.Context, root string, dirs ...string) error {
+	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	return c.Commit(ctx, &Tx{Dirs: dirs})
+	var parents []string
+	for _, dir := range dirs {
+		ups, err := c.mkdirs(root, dir)
+		if err != nil {
+			return err
+		}
+		for _, up := range ups {
+			if !slices.Contains(parents, up) {
+				parents = append(parents, up)
+			}
+		}
+	}
+	return c.Commit(ctx, &Tx{Dirs: parents})
 }
 
 // mkdirs makes the directories and lists their parents.

@@ -33,7 +33,7 @@ type Tx struct {
 	Proven bool
 }
 
-// Step is one change of names. Make one with Link, Rename or Remove.
+// Step is one change of names. Make one with Link, Publish, Rename or Remove.
 type Step struct {
 	op       op
 	old, new string
@@ -43,12 +43,18 @@ type op uint8
 
 const (
 	opLink op = iota + 1
+	opPublish
 	opRename
 	opRemove
 )
 
 // Link publishes oldname also as newname. It fails if newname exists.
 func Link(oldname, newname string) Step { return Step{opLink, oldname, newname} }
+
+// Publish renames oldname, which stands in a place that is cleaned at start, to
+// newname. Only newname's directory is made durable: should a crash leave the
+// old name behind as well, the cleaning takes it away.
+func Publish(oldname, newname string) Step { return Step{opPublish, oldname, newname} }
 
 // Rename publishes oldname, a file or a directory, as newname. A file already
 // called newname is replaced: that is how small state files change.
@@ -62,7 +68,7 @@ func (s Step) run(fsys FS) error {
 	switch s.op {
 	case opLink:
 		return fsys.Link(s.old, s.new)
-	case opRename:
+	case opRename, opPublish:
 		return fsys.Rename(s.old, s.new)
 	case opRemove:
 		if err := fsys.Remove(s.old); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +86,7 @@ func (s Step) undo(fsys FS) {
 	switch s.op {
 	case opLink:
 		_ = fsys.Remove(s.new)
-	case opRename:
+	case opRename, opPublish:
 		_ = fsys.Rename(s.new, s.old)
 	}
 }
@@ -104,8 +110,7 @@ func (t *Tx) dirs() []string {
 		if s.new != "" {
 			add(filepath.Dir(s.new))
 		}
-		// A link leaves the old name's directory as it was.
-		if s.op != opLink {
+		if s.op == opRename || s.op == opRemove {
 			add(filepath.Dir(s.old))
 		}
 	}

@@ -1,0 +1,60 @@
+package maildir
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Names in tmp. What an owner left there is nobody's once the next owner has
+// the lock; what a tool or another program wrote there may still be growing, so
+// it goes only by age, after the 36 hours the Maildir convention gives.
+const (
+	tmpOwned  = "postrider-own-"
+	tmpShared = "postrider-tool-"
+	tmpAge    = 36 * time.Hour
+)
+
+func (s *Store) tmpName() string {
+	if s.mode == Own {
+		return tmpOwned + s.name.next(time.Now())
+	}
+	return tmpShared + s.name.next(time.Now())
+}
+
+// clean clears every mailbox's tmp of what a crash left there.
+func (s *Store) clean() error {
+	removed := 0
+	err := s.walk(context.Background(), func(domain, local, _ string) bool {
+		removed += s.cleanTmp(filepath.Join(s.root, domain, local, "tmp"))
+		return true
+	})
+	if removed > 0 {
+		s.log.Info("cleared unfinished deliveries", "files", removed)
+	}
+	return err
+}
+
+func (s *Store) cleanTmp(dir string) (removed int) {
+	ents, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, e := range ents {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if !strings.HasPrefix(e.Name(), tmpOwned) {
+			info, err := e.Info()
+			if err != nil || time.Since(info.ModTime()) < tmpAge {
+				continue
+			}
+		}
+		if s.fs.Remove(filepath.Join(dir, e.Name())) == nil {
+			removed++
+		}
+	}
+	return removed
+}

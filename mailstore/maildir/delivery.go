@@ -1,0 +1,312 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// spill is how much of a message waits in memory before a file is made: most
+// messages are smaller and then cost a single write.
+const spill = 64 << 10
+
+// bufs holds slices with room for spill octets and one chunk more.
+var bufs = sync.Pool{New: func() any {
+	b := make([]byte, 0, spill+chunk)
+	return &b
+}}
+
+// delivery is one message on its way into one or more mailboxes.
+type delivery struct {
+	s     *Store
+	meta  mailstore.Meta
+	boxes []*box // no two the same
+
+	fold  folder
+	exact bool
+	wire  int64 // octets written by the caller
+	disk  int64 // octets already in file
+	buf   *[]byte
+	file  durable.File
+	err   error // the first failure; nothing works after it
+	done  bool
+}
+
+// Create implements mailstore.Store.
+func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
+	if s.mode == ReadOnly {
+		return nil, mailstore.ErrReadOnly
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if len(users) == 0 {
+		return nil, errors.New("maildir: delivery without recipients")
+	}
+	d := &delivery{s: s, meta: m, exact: m.Exact}
+	for _, u := range users {
+		b, err := s.box(u)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(d.boxes, b) {
+			continue // one copy each, however often named
+		}
+		if err := s.room(ctx, b, m.Size); err != nil {
+			return nil, fmt.Errorf("mailbox %s: %w", b.user, err)
+		}
+		d.boxes = append(d.boxes, b)
+	}
+	for _, b := range d.boxes {
+		if err := b.ensure(ctx); err != nil {
+			return nil, err
+		}
+	}
+	d.buf = bufs.Get().(*[]byte)
+	return d, nil
+}
+
+// Write implements mailstore.Delivery.
+func (d *delivery) Write(p []byte) (int, error) {
+	if d.done {
+		return 0, fs.ErrClosed
+	}
+	written := 0
+	for len(p) > 0 && d.err == nil {
+		piece := p[:min(len(p), chunk)]
+		p = p[len(piece):]
+		d.put(piece)
+		if d.err == nil {
+			written += len(piece)
+			d.wire += int64(len(piece))
+		}
+	}
+	return written, d.err
+}
+
+// put adds at most one chunk.
+func (d *delivery) put(p []byte) {
+	if !d.exact {
+		out, n, ok := d.fold.fold(*d.buf, p)
+		*d.buf, p = out, p[n:]
+		if !ok {
+			if d.unfold(); d.err != nil {
+				return
+			}
+		}
+	}
+	if d.exact {
+		d.flushFull()
+		*d.buf = append(*d.buf, p...)
+	}
+	d.flushFull()
+}
+
+// flushFull keeps the buffer below spill.
+func (d *delivery) flushFull() {
+	if d.err == nil && len(*d.buf) >= spill {
+		d.flush()
+	}
+}
+
+// flush writes the buffer to the file, making it first.
+func (d *delivery) flush() {
+	if d.file == nil {
+		d.file, d.err = d.newFile()
+		if d.err != nil {
+			return
+		}
+	}
+	n, err := d.file.Write(*d.buf)
+	d.disk += int64(n)
+	if err != nil {
+		d.err = wrap("maildir: write message", err)
+	}
+	*d.buf = (*d.buf)[:0]
+}
+
+// newFile makes a file in the first mailbox's tmp. Should somebody have taken
+// the mailbox away since ensure, it is made again.
+func (d *delivery) newFile() (durable.File, error) {
+	b := d.boxes[0]
+	for try := 0; ; try++ {
+		f, err := d.s.fs.Create(b.sub("tmp", d.s.tmpName()))
+		if err == nil {
+			return f, nil
+		}
+		if try > 0 || !errors.Is(err, fs.ErrNotExist) {
+			return nil, wrap("maildir: create message", err)
+		}
+		for _, b := range d.boxes {
+			b.vanished()
+			if err := b.ensure(context.Background()); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// unfold turns what was written so far back into what came, because the rest
+// cannot be folded. It happens to few messages and mostly within the buffer.
+func (d *delivery) unfold() {
+	d.exact = true
+	folded, old := *d.buf, d.file
+	fresh := make([]byte, 0, spill+chunk)
+	d.buf, d.file, d.disk = &fresh, nil, 0
+	var conv unfold
+	add := func(p []byte) {
+		for len(p) > 0 && d.err == nil {
+			nd, ns := conv.next(fresh[len(fresh):cap(fresh)], p)
+			fresh = fresh[:len(fresh)+nd]
+			p = p[ns:]
+			d.flushFull()
+		}
+	}
+	if old != nil {
+		d.reread(old.Name(), add)
+		d.discard(old)
+	}
+	add(folded)
+	folded = folded[:0]
+	bufs.Put(&folded)
+	if d.fold.pending && d.err == nil {
+		fresh = append(fresh, '\r')
+	}
+}
+
+func (d *delivery) reread(name string, add func([]byte)) {
+	f, err := os.Open(name)
+	if err != nil {
+		d.err = wrap("maildir: reread message", err)
+		return
+	}
+	defer f.Close()
+	buf := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(buf)
+	for d.err == nil {
+		n, err := f.Read(buf[:])
+		add(buf[:n])
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			d.err = wrap("maildir: reread message", err)
+		}
+	}
+}
+
+func (d *delivery) discard(f durable.File) {
+	_ = f.Close()
+	_ = d.s.fs.Remove(f.Name())
+}
+
+// Commit implements mailstore.Delivery.
+func (d *delivery) Commit(ctx context.Context) error {
+	if d.done {
+		return fs.ErrClosed
+	}
+	if !d.exact && d.fold.pending && d.err == nil {
+		*d.buf = append(*d.buf, '\r') // the last octet was a CR
+	}
+	if d.err == nil {
+		d.flush()
+	}
+	if d.err != nil {
+		err := d.err
+		d.Abort()
+		return err
+	}
+	d.finish()
+	if err := d.publish(ctx); err != nil {
+		// Gone already if the commit failed after the rename and took it back
+		// incompletely; then there is nothing to remove.
+		_ = d.s.fs.Remove(d.file.Name())
+		return wrap("maildir: deliver", err)
+	}
+	return nil
+}
+
+// publish reserves the room, commits, and tells the boxes.
+func (d *delivery) publish(ctx context.Context) error {
+	settle, err := d.reserve(ctx)
+	if err != nil {
+		_ = d.file.Close()
+		return err
+	}
+	tx := &durable.Tx{Files: []durable.File{d.file}}
+	if tx.Steps, err = d.steps(); err != nil {
+		_ = d.file.Close()
+	} else {
+		err = d.s.c.Commit(ctx, tx)
+	}
+	settle(err == nil)
+	return err
+}
+
+// steps links the file into every mailbox but the first, and moves it into that.
+func (d *delivery) steps() ([]durable.Step, error) {
+	when := d.meta.Received
+	if when.IsZero() {
+		when = time.Now()
+	} else if time.Since(when) > time.Minute {
+		// For tools that take the arrival from the file's time. Best effort.
+		_ = os.Chtimes(d.file.Name(), when, when)
+	}
+	base := d.s.name.next(when)
+	steps := make([]durable.Step, len(d.boxes))
+	for i, b := range d.boxes {
+		name := base + sizeFields(d.disk, d.wire, d.exact, "")
+		if d.meta.UID != "" {
+			taken, err := b.claim(d.meta.UID)
+			if err != nil {
+				return nil, err
+			}
+			with := base + sizeFields(d.disk, d.wire, d.exact, d.meta.UID)
+			if !taken && len(with) < maxComponent-10 { // room for flags
+				name = with
+			}
+		}
+		sub := "new"
+		if flags := cleanFlags(d.meta.Flags); flags != "" {
+			sub, name = "cur", name+":2,"+flags
+		}
+		// The first box's step comes last: it takes the name in tmp away.
+		if i == 0 {
+			steps[len(steps)-1] = durable.Publish(d.file.Name(), b.sub(sub, name))
+		} else {
+			steps[i-1] = durable.Link(d.file.Name(), b.sub(sub, name))
+		}
+	}
+	return steps, nil
+}
+
+// Abort implements mailstore.Delivery.
+func (d *delivery) Abort() error {
+	if d.done {
+		return nil
+	}
+	d.finish()
+	if d.file != nil {
+		d.discard(d.file)
+	}
+	return nil
+}
+
+// finish gives the buffer back.
+func (d *delivery) finish() {
+	d.done = true
+	if d.buf != nil && cap(*d.buf) <= spill+chunk {
+		*d.buf = (*d.buf)[:0]
+		bufs.Put(d.buf)
+	}
+	d.buf = nil
+}

@@ -1,0 +1,321 @@
+package maildir
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// entry is one message of a listing. All but the last three fields are fixed,
+// so that sessions share entries with the cache.
+type entry struct {
+	name string // file name in sub
+	uid  string
+	sec  int64
+	sub  string // "new" or "cur"
+
+	exact bool
+	size  atomic.Int64 // wire octets; corrected if the name turns out to lie
+	disk  atomic.Int64 // octets of the file
+	gen   uint64       // of the reading that saw it last; under box.mu
+}
+
+// base is the name up to its fields and flags.
+func base(name string) string {
+	if i := strings.IndexAny(name, ",:"); i >= 0 {
+		return name[:i]
+	}
+	return name
+}
+
+func byAge(a, b *entry) int {
+	if c := cmp.Compare(a.sec, b.sec); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.name, b.name)
+}
+
+// stamp identifies a state of the two directories.
+type stamp struct {
+	newTime, curTime time.Time
+	newID, curID     uint64
+}
+
+// listing is the content of a mailbox at one moment, oldest first. The slice
+// never changes once made; the map belongs to the box.
+type listing struct {
+	entries []*entry
+	byBase  map[string]*entry
+	octets  int64
+	at      stamp
+	settled bool // the stamp will change if the directories do
+}
+
+// settledAfter is how much older than the reading a directory's time must be
+// before it can be relied on: a change after the reading might else fall into
+// the same tick and leave the time as it is. File systems with nanoseconds
+// take them from a clock that ticks every 1 to 10 ms; others count in
+// seconds, FAT in two.
+func settledAfter(t time.Time) time.Duration {
+	if t.Nanosecond()%1_000_000 != 0 {
+		return 50 * time.Millisecond
+	}
+	return 2100 * time.Millisecond
+}
+
+func settled(at stamp, read time.Time) bool {
+	old := func(t time.Time) bool { return read.Sub(t) > settledAfter(t) }
+	return old(at.newTime) && old(at.curTime)
+}
+
+func (b *box) stamp() (stamp, error) {
+	var st stamp
+	var err error
+	if st.newTime, st.newID, err = dirTime(b.sub("new", "")); err != nil {
+		return st, err
+	}
+	st.curTime, st.curID, err = dirTime(b.sub("cur", ""))
+	return st, err
+}
+
+// dirTime gives a directory's time and number; zero if it is not there.
+func dirTime(dir string) (time.Time, uint64, error) {
+	info, err := os.Stat(dir)
+	if os.IsNotExist(err) {
+		return time.Time{}, 0, nil
+	}
+	if err != nil {
+		return time.Time{}, 0, err
+	}
+	return info.ModTime(), inode(info), nil
+}
+
+// current returns the mailbox's listing, from memory if the directories have
+// not changed since it was read. box.mu must be held.
+func (b *box) current() (*listing, error) {
+	for try := 0; ; try++ {
+		read := time.Now()
+		at, err := b.stamp()
+		if err != nil {
+			return nil, wrap("maildir: stat mailbox", err)
+		}
+		if b.list != nil && b.list.settled && b.list.at == at {
+			b.s.cache.touch(b)
+			return b.list, nil
+		}
+		list, err := b.read()
+		if err != nil {
+			return nil, wrap("maildir: list mailbox", err)
+		}
+		list.at, list.settled = at, settled(at, read)
+		b.list = list
+		b.s.cache.put(b, len(list.entries))
+		b.setUse(int64(len(list.entries)), list.octets)
+		after, err := b.stamp()
+		if err != nil {
+			return nil, wrap("maildir: stat mailbox", err)
+		}
+		// A message moved from cur to new between the two readings was missed;
+		// the times tell. A mailbox that never rests gets the third reading.
+		if after == at || try == 2 {
+			return list, nil
+		}
+	}
+}
+
+// reading is one pass over the directories.
+type reading struct {
+	b     *box
+	gen   uint64
+	seen  int
+	fresh []*entry
+}
+
+// read goes through new, then cur (a message on its way between them is then
+// seen at least once) and builds on the last listing: known names cost one look
+// into a map, only fresh ones are parsed and sorted.
+func (b *box) read() (*listing, error) {
+	old := b.list
+	if old == nil {
+		old = &listing{byBase: make(map[string]*entry)}
+	}
+	b.gen++
+	r := &reading{b: b, gen: b.gen}
+	for _, sub := range []string{"new", "cur"} {
+		err := readDir(b.sub(sub, ""), func(name []byte, regular bool) {
+			if regular && len(name) > 0 && name[0] != '.' {
+				r.name(old, sub, name)
+			}
+		})
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+	}
+	if r.seen == len(old.entries) && len(r.fresh) == 0 {
+		same := *old
+		return &same, nil
+	}
+	return r.merge(old), nil
+}
+
+func (r *reading) name(old *listing, sub string, name []byte) {
+	key := name
+	for i, c := range name {
+		if c == ',' || c == ':' {
+			key = name[:i]
+			break
+		}
+	}
+	if e := old.byBase[string(key)]; e != nil && e.name == string(name) && e.sub == sub {
+		e.gen = r.gen
+		r.seen++
+		return
+	}
+	f := parseName(string(name))
+	e := &entry{name: string(name), uid: f.uid, sec: f.sec, sub: sub, exact: f.exact, gen: r.gen}
+	if r.b.measure(e, f) {
+		r.fresh = append(r.fresh, e)
+	}
+}
+
+// merge makes the new listing from what is still there of the old one and the
+// fresh entries.
+func (r *reading) merge(old *listing) *listing {
+	slices.SortFunc(r.fresh, byAge)
+	keep := make([]*entry, 0, r.seen+len(r.fresh))
+	for _, e := range old.entries {
+		if e.gen == r.gen {
+			keep = append(keep, e)
+		} else if k := base(e.name); old.byBase[k] == e {
+			delete(old.byBase, k)
+		}
+	}
+	r.dedup(old.byBase)
+	out := &listing{byBase: old.byBase, entries: mergeSorted(keep, r.fresh)}
+	// Entries dedup has found out as gone.
+	out.entries = slices.DeleteFunc(out.entries, func(e *entry) bool { return e.gen != r.gen })
+	uniqueImported(out.entries)
+	for _, e := range out.entries {
+		out.octets += e.size.Load()
+	}
+	return out
+}
+
+// dedup enters the fresh entries into the map and gives those whose id is
+// taken another one.
+func (r *reading) dedup(m map[string]*entry) {
+	for _, e := range r.fresh {
+		k := base(e.name)
+		other := m[k]
+		if other == nil {
+			m[k] = e
+			continue
+		}
+		// Seen in new, then moved to cur and seen again: one message.
+		if e.sub == "cur" && other.sub == "new" {
+			if _, err := os.Lstat(r.b.sub("new", other.name)); os.IsNotExist(err) {
+				other.gen = 0
+				m[k] = e
+				continue
+			}
+		}
+		// A name that was repeated. Which of them is "the" one must not
+		// depend on the order of reading: the first in age keeps the id.
+		e.uid = hashUID(parseName(e.name).stable, e.sub+flagsOf(e.name))
+	}
+}
+
+func flagsOf(name string) string {
+	_, info, _ := strings.Cut(name, ":")
+	return info
+}
+
+// uniqueImported looks after ids that came with a message (",U="), which the
+// names alone do not keep apart.
+func uniqueImported(entries []*entry) {
+	imported := func(e *entry) bool { return strings.Contains(e.name, ",U=") }
+	if !slices.ContainsFunc(entries, imported) {
+		return
+	}
+	seen := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		if seen[e.uid] {
+			e.uid = hashUID(parseName(e.name).stable, strconv.Itoa(len(seen)))
+		}
+		seen[e.uid] = true
+	}
+}
+
+func mergeSorted(a, b []*entry) []*entry {
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]*entry, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if byAge(a[0], b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// measure finds an entry's sizes: from its name if we wrote that, else by
+// asking the file, else by reading it. It is false if the file is gone.
+func (b *box) measure(e *entry, f fields) bool {
+	e.size.Store(f.wire)
+	e.disk.Store(f.disk)
+	if f.wire >= 0 && f.disk >= 0 {
+		if isOurs(e.name) {
+			return true
+		}
+		info, err := os.Stat(b.sub(e.sub, e.name))
+		if err == nil && info.Size() == f.disk {
+			return true
+		}
+		if os.IsNotExist(err) {
+			return false
+		}
+		b.s.log.Warn("file name does not tell its size", "mailbox", b.user, "file", e.name)
+	}
+	return b.scan(e)
+}
+
+// scan reads the file to learn its sizes. An unreadable one stays in the list,
+// with the size the directory knows, so that somebody hears of it.
+func (b *box) scan(e *entry) bool {
+	path := b.sub(e.sub, e.name)
+	file, err := os.Open(path)
+	if err != nil {
+		info, serr := os.Stat(path)
+		if serr != nil {
+			return false
+		}
+		b.s.log.Warn("message cannot be read", "mailbox", b.user, "file", e.name, "err", err)
+		e.size.Store(info.Size())
+		e.disk.Store(info.Size())
+		return true
+	}
+	defer file.Close()
+	disk, wire, err := wireSize(file)
+	if err != nil {
+		b.s.log.Warn("message cannot be read", "mailbox", b.user, "file", e.name, "err", err)
+	}
+	if e.exact {
+		wire = disk
+	}
+	e.size.Store(wire)
+	e.disk.Store(disk)
+	return true
+}
+
+// isOurs knows names made by namer: <digits>.M<6 digits>P<12 hex>Q...
+func isOurs(name string) bool {
+	_, rest, ok := strings.Cut(name, ".")
+	return ok && len(rest) > 22 && rest[0] == 'M' && rest[7] == 'P' && rest[20] == 'Q'
+}

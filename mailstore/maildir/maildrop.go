@@ -1,0 +1,244 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// maildrop is one session's view: a frozen list. Where the files are may change
+// under it, when another program marks a message as read; it finds them again.
+type maildrop struct {
+	b     *box
+	lock  *os.File // nil in ReadOnly mode
+	list  []*entry
+	moved map[string]where // by base: files not where the list says
+	open  bool
+}
+
+type where struct{ sub, name string }
+
+// Open implements mailstore.Store.
+func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	b, err := s.box(user)
+	if err != nil {
+		return nil, err
+	}
+	m := &maildrop{b: b, open: true}
+	if s.mode != ReadOnly {
+		if err := b.ensure(ctx); err != nil {
+			return nil, err
+		}
+		m.lock, err = b.lock()
+		if errors.Is(err, fs.ErrNotExist) { // somebody took the mailbox away
+			b.vanished()
+			if err = b.ensure(ctx); err == nil {
+				m.lock, err = b.lock()
+			}
+		}
+		if err != nil {
+			return nil, wrap("maildir: lock maildrop", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list, err := b.current()
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	m.list = list.entries
+	return m, nil
+}
+
+func (m *maildrop) Len() int         { return len(m.list) }
+func (m *maildrop) Size(i int) int64 { return m.list[i].size.Load() }
+func (m *maildrop) UID(i int) string { return m.list[i].uid }
+func (m *maildrop) at(e *entry) where {
+	if w, ok := m.moved[base(e.name)]; ok {
+		return w
+	}
+	return where{e.sub, e.name}
+}
+
+// Open implements mailstore.Maildrop. If the file is not as long as its name
+// says, the name lied: the true size is noted, for Size and for the next
+// session, and the file given out as it is.
+func (m *maildrop) Open(i int) (io.ReadCloser, error) {
+	if !m.open {
+		return nil, fs.ErrClosed
+	}
+	if i < 0 || i >= len(m.list) {
+		return nil, fmt.Errorf("maildir: no message %d", i)
+	}
+	e := m.list[i]
+	var f *os.File
+	err := m.find(e, func(w where) error {
+		var err error
+		f, err = os.Open(m.b.sub(w.sub, w.name))
+		return err
+	})
+	if err != nil {
+		return nil, wrap("maildir: open message", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, wrap("maildir: open message", err)
+	}
+	if info.Size() != e.disk.Load() {
+		if err := m.correct(e, f); err != nil {
+			f.Close()
+			return nil, wrap("maildir: open message", err)
+		}
+	}
+	// As long on the wire as on the disk: nothing to convert.
+	if e.exact || e.size.Load() == e.disk.Load() {
+		return f, nil
+	}
+	return newLineReader(f), nil
+}
+
+func (m *maildrop) correct(e *entry, f *os.File) error {
+	disk, wire, err := wireSize(f)
+	if err != nil {
+		return err
+	}
+	if e.exact {
+		wire = disk
+	}
+	m.b.s.log.Warn("file is not as long as its name says", "mailbox", m.b.user, "file", e.name, "octets", disk)
+	m.b.addUse(0, wire-e.size.Load())
+	e.disk.Store(disk)
+	e.size.Store(wire)
+	_, err = f.Seek(0, io.SeekStart)
+	return err
+}
+
+// find runs do on the message's file, wherever that is by now. Another program
+// may rename it at any moment, so finding and doing may need more than one try.
+func (m *maildrop) find(e *entry, do func(where) error) error {
+	for range 3 {
+		if err := do(m.at(e)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		found, err := m.search(e)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return mailstore.ErrGone
+		}
+	}
+	return mailstore.ErrGone
+}
+
+// search reads the directories again and notes where everything that moved is.
+// A name is known by its base; where a mailbox repeats one, only a file not
+// otherwise in the list can be the one that moved.
+func (m *maildrop) search(e *entry) (bool, error) {
+	known := make(map[where]bool, len(m.list))
+	ambiguous := make(map[string]bool)
+	bases := make(map[string]bool, len(m.list))
+	for _, o := range m.list {
+		known[where{o.sub, o.name}] = true
+		k := base(o.name)
+		ambiguous[k] = bases[k]
+		bases[k] = true
+	}
+	moved := make(map[string]where)
+	for _, sub := range []string{"new", "cur", "new"} { // twice: it may move back
+		err := readDir(m.b.sub(sub, ""), func(name []byte, regular bool) {
+			w := where{sub, string(name)}
+			k := base(w.name)
+			if regular && bases[k] && !known[w] {
+				moved[k] = w
+			}
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	m.moved = moved
+	w, ok := moved[base(e.name)]
+	return ok && (!ambiguous[base(e.name)] || sameStable(w.name, e.name)), nil
+}
+
+func sameStable(a, b string) bool {
+	a, _, _ = strings.Cut(a, ":")
+	b, _, _ = strings.Cut(b, ":")
+	return a == b
+}
+
+// Remove implements mailstore.Maildrop.
+func (m *maildrop) Remove(ctx context.Context, is []int) error {
+	switch {
+	case !m.open:
+		return fs.ErrClosed
+	case m.b.s.mode == ReadOnly:
+		return mailstore.ErrReadOnly
+	case len(is) == 0:
+		return nil
+	}
+	for _, i := range is {
+		if i < 0 || i >= len(m.list) {
+			return fmt.Errorf("maildir: no message %d", i)
+		}
+	}
+	// Before anything is touched: a poisoned store must not pretend.
+	if err := m.b.s.Err(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var first error
+	done := make(map[int]bool, len(is))
+	for _, i := range is {
+		if done[i] {
+			continue
+		}
+		done[i] = true
+		if err := m.remove(m.list[i]); err != nil && first == nil {
+			first = err
+		}
+	}
+	// Both directories: what another program moved or removed is not durable
+	// before that either. And also after an error, for those that are gone.
+	dirs := []string{m.b.sub("new", ""), m.b.sub("cur", "")}
+	err := m.b.s.c.Commit(context.WithoutCancel(ctx), &durable.Tx{Dirs: dirs})
+	if first != nil {
+		err = first
+	}
+	return wrap("maildir: remove messages", err)
+}
+
+func (m *maildrop) remove(e *entry) error {
+	err := m.find(e, func(w where) error { return m.b.s.fs.Remove(m.b.sub(w.sub, w.name)) })
+	if errors.Is(err, mailstore.ErrGone) {
+		return nil
+	}
+	if err == nil {
+		m.b.addUse(-1, -e.size.Load())
+	}
+	return err
+}
+
+// Close implements mailstore.Maildrop. Closing the file unlocks it.
+func (m *maildrop) Close() error {
+	if !m.open {
+		return nil
+	}
+	m.open = false
+	if m.lock == nil {
+		return nil
+	}
+	return m.lock.Close()
+}

@@ -1,0 +1,60 @@
+package maildir
+
+import (
+	"log/slog"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+)
+
+// Quota bounds what a mailbox or a domain may hold. Zero means no bound.
+type Quota struct {
+	Octets   int64 // in CRLF octets
+	Messages int64
+}
+
+// Mode says on what terms a store is opened.
+type Mode uint8
+
+const (
+	// Own is the daemon's mode: the store has one owner at a time, who clears
+	// away at start what a crash left in tmp. A second one gets ErrHeld.
+	Own Mode = iota
+	// Share is for tools that deliver or remove beside a running daemon, as
+	// any Maildir program may. Nothing is cleared away.
+	Share
+	// ReadOnly changes nothing on the disk: no lock is taken, no directory
+	// made, and a maildrop opened this way is not exclusive.
+	ReadOnly
+)
+
+// Option changes how Open sets a store up.
+type Option func(*Store)
+
+// WithMode sets the mode; the default is Own.
+func WithMode(m Mode) Option { return func(s *Store) { s.mode = m } }
+
+// WithLogger sets where the store tells of what it repaired or set aside; the
+// default is nowhere.
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
+
+// WithCommitter makes the store share a committer, with the queue for
+// instance, so that both share their syncs. It must work on the store's file
+// system. The default is one of the store's own.
+func WithCommitter(c *durable.Committer) Option { return func(s *Store) { s.c = c } }
+
+// WithQuota asks fn for each mailbox's quota, every time it matters: fn must be
+// quick and may change its answers.
+func WithQuota(fn func(user string) Quota) Option { return func(s *Store) { s.boxQuota = fn } }
+
+// WithDomainQuota asks fn for each domain's quota, over all its mailboxes.
+func WithDomainQuota(fn func(domain string) Quota) Option {
+	return func(s *Store) { s.domainQuota = fn }
+}
+
+// WithCache bounds the listings kept in memory, in messages over all
+// mailboxes; one message takes about 250 octets. The default is 400,000.
+func WithCache(messages int) Option { return func(s *Store) { s.cacheMax = messages } }
+
+// WithReserve keeps octets of the disk free: mail is refused with ErrNoSpace
+// while less is left. The default is 16 MiB.
+func WithReserve(octets int64) Option { return func(s *Store) { s.reserve = octets } }

@@ -1,0 +1,223 @@
+package maildir
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// Store keeps mailboxes as Maildirs below one directory. It implements
+// mailstore.Store and is safe for concurrent use.
+type Store struct {
+	root string
+	mode Mode
+	log  *slog.Logger
+	c    *durable.Committer
+	fs   durable.FS
+	name *namer
+
+	boxQuota    func(user string) Quota
+	domainQuota func(domain string) Quota
+	reserve     int64
+	cacheMax    int
+
+	owner   *os.File     // holds the owner lock; nil unless mode is Own
+	ownedFS *durable.OS  // to be closed with the store
+	cache   listingCache // which listings stay in memory
+	domains domainsInfo  // usage per domain, where a quota asks for it
+
+	seed  maphash.Seed // for sets of ids
+	mu    sync.Mutex
+	boxes map[string]*box // by path below root
+}
+
+var _ mailstore.Store = (*Store)(nil)
+
+// Open opens the store below root, making the directory if it is not there
+// (except in ReadOnly mode). Close it when done.
+func Open(root string, opts ...Option) (*Store, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("maildir: open store: %w", err)
+	}
+	s := &Store{
+		root: root, log: slog.New(slog.DiscardHandler), boxes: make(map[string]*box),
+		seed: maphash.MakeSeed(), reserve: 16 << 20, cacheMax: 400_000,
+	}
+	for _, o := range opts {
+		o(s)
+	}
+	if s.name, err = newNamer(); err != nil {
+		return nil, err
+	}
+	s.cache.max = s.cacheMax
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, wrap("maildir: open store", err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if s.mode != ReadOnly {
+		if err := os.MkdirAll(s.root, 0o700); err != nil {
+			return err
+		}
+	}
+	if _, err := os.ReadDir(s.root); err != nil {
+		return err
+	}
+	if s.c == nil {
+		var err error
+		if s.ownedFS, err = durable.OpenOS(s.root); err != nil {
+			return err
+		}
+		s.c = durable.NewCommitter(s.ownedFS)
+	}
+	s.fs = s.c.FS()
+	if s.mode != Own {
+		return nil
+	}
+	var err error
+	if s.owner, err = takeOwnership(s.root); err != nil {
+		return err
+	}
+	// The root's own entry, in case it was made just now.
+	if err := s.c.Commit(context.Background(), &durable.Tx{Dirs: []string{filepath.Dir(s.root)}}); err != nil {
+		return err
+	}
+	return s.clean()
+}
+
+// Close gives up the ownership of the store. Sessions still open must be closed
+// before. It is safe to call twice.
+func (s *Store) Close() error {
+	var err error
+	if s.owner != nil {
+		err = releaseOwnership(s.owner)
+		s.owner = nil
+	}
+	if s.ownedFS != nil {
+		if cerr := s.ownedFS.Close(); err == nil {
+			err = cerr
+		}
+		s.ownedFS = nil
+	}
+	return err
+}
+
+// Err is nil while the store is sound, and an error that is
+// mailstore.ErrPoisoned after a sync has failed.
+func (s *Store) Err() error { return wrap("maildir", s.c.Err()) }
+
+// Committer returns what makes the store's files durable, for others on the
+// same file system to share.
+func (s *Store) Committer() *durable.Committer { return s.c }
+
+// Root is the directory the store is in, as an absolute path.
+func (s *Store) Root() string { return s.root }
+
+// Path is the Maildir of a mailbox, whether it is there or not.
+func (s *Store) Path(user string) (string, error) {
+	rel, err := boxPath(user)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(s.root, rel), nil
+}
+
+// box returns the one box for a mailbox.
+func (s *Store) box(user string) (*box, error) {
+	rel, err := boxPath(user)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[rel]
+	if b == nil {
+		domain, local := filepath.Split(rel)
+		domain = filepath.Clean(domain)
+		name, _ := boxUser(domain, local)
+		b = &box{s: s, user: name, dir: filepath.Join(s.root, rel)}
+		s.boxes[rel] = b
+	}
+	return b, nil
+}
+
+// Users implements mailstore.Store. Directories that are no mailbox of the
+// store are passed over.
+func (s *Store) Users(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		err := s.walk(ctx, func(_, _ string, user string) bool { return yield(user, nil) })
+		if err != nil {
+			yield("", wrap("maildir: list mailboxes", err))
+		}
+	}
+}
+
+// walk calls fn for each mailbox until fn returns false.
+func (s *Store) walk(ctx context.Context, fn func(domain, local, user string) bool) error {
+	domains, err := subdirs(s.root)
+	if err != nil {
+		return err
+	}
+	for _, d := range domains {
+		locals, err := subdirs(filepath.Join(s.root, d))
+		if err != nil {
+			return err
+		}
+		for _, l := range locals {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			user, ok := boxUser(d, l)
+			if !ok || !isMaildir(filepath.Join(s.root, d, l)) {
+				continue
+			}
+			if !fn(d, l, user) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// subdirs lists the directories, also those behind a symbolic link, whose names
+// do not begin with a dot. One that vanished meanwhile has none.
+func subdirs(dir string) ([]string, error) {
+	ents, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range ents {
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			st, err := os.Stat(filepath.Join(dir, e.Name()))
+			isDir = err == nil && st.IsDir()
+		}
+		if isDir && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
+
+func isMaildir(dir string) bool {
+	st, err := os.Stat(filepath.Join(dir, "new"))
+	return err == nil && st.IsDir()
+}
