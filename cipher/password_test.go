@@ -28,7 +28,7 @@ var stored = []struct{ password, stored string }{
 	{"test", "{CRYPT}$2y$05$tx2OdHLcraWa7nwt/w645./2nIabpAQChW9e.Nu4t/MKOp//edF1m"},
 	{"test", "{SHA256-CRYPT}$5$CYaCsu01ngwOuBgL$3JBQ5ue4TobG9eA4tPNyfLFkaEGuPwyKQS1vWYtdLl9"},
 	{"test", "{SHA512-CRYPT}$6$/sUkRCR3klk0SmYa$0zkF784EbsSAak9nKN4tWfvC5TiqwV9OK5SgedNJVe1RDI3bEodWr4wtKv7sgsQh11STANfmiEVwdXkKw.5ke1"},
-	// SHA-crypt: glibc, musl and OpenSSL give the same.
+	// SHA-crypt, as OpenSSL and libxcrypt give it.
 	{"Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"},
 	{"Hello world!", "$5$rounds=10000$saltstringsaltst$3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA"},
 	{"a short string", "$6$rounds=123456$asaltof16chars..$BtCwjqMJGx5hrJhZywWvt0RLE8uZ4oPwcelCjmw2kSYu.Ec6ycULevoBK25fs2xXgMNrCzIMVcgEJAstJeonj1"},

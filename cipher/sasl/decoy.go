@@ -1,0 +1,62 @@
+package sasl
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"strings"
+
+	"github.com/postrider-mail/postrider/cipher"
+)
+
+// Decoy makes secrets for accounts that do not exist. They are the same each
+// time for the same name, so that asking twice does not tell (RFC 5802 §9
+// leaves the salt visible to anybody), and no answer fits them.
+type Decoy struct {
+	// Iterations is what real accounts have for SCRAM; 0 means ScramIterations.
+	Iterations int
+	key        []byte
+}
+
+// NewDecoy makes a Decoy from a secret key that survives restarts; nil means a
+// random one, whose salts change when the server starts again, which tells
+// whoever asks before and after.
+func NewDecoy(key []byte) *Decoy {
+	d := &Decoy{key: append([]byte(nil), key...)}
+	if len(key) == 0 {
+		d.key = make([]byte, 32)
+		rand.Read(d.key)
+	}
+	return d
+}
+
+// Secret gives a Secret of the kind that no answer fits. The name's case does
+// not matter, as it does not for real accounts.
+func (d *Decoy) Secret(kind Kind, user string) Secret {
+	derive := func(what string, n int) []byte {
+		m := hmac.New(sha256.New, d.key)
+		m.Write([]byte(what + "\x00" + strings.ToLower(user)))
+		return m.Sum(nil)[:n]
+	}
+	scram := func(size int) Secret {
+		name := scramName(kind)
+		k := &ScramKeys{Salt: derive(name+" salt", 16), Iterations: d.Iterations,
+			StoredKey: derive(name+" stored", size), ServerKey: derive(name+" server", size)}
+		if k.Iterations == 0 {
+			k.Iterations = ScramIterations
+		}
+		return Secret{SCRAM: k}
+	}
+	switch kind {
+	case CRAMMD5:
+		return Secret{CRAM: derive("cram", cipher.CRAMSize)}
+	case APOP:
+		return Secret{APOP: derive("apop", 32)}
+	case ScramSHA1:
+		return scram(sha1.Size)
+	case ScramSHA256:
+		return scram(sha256.Size)
+	}
+	return Secret{}
+}

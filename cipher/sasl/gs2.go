@@ -1,0 +1,65 @@
+package sasl
+
+import "strings"
+
+// gs2 is the head of SCRAM's and OAUTHBEARER's first message (RFC 5801 §4,
+// RFC 5802 §7):
+//
+//	gs2-header  = gs2-cbind-flag "," [ "a=" saslname ] ","
+//	gs2-cbind-flag = ("p=" cb-name) / "n" / "y"
+type gs2 struct {
+	flag    byte   // 'p' bound, 'y' could be bound but the server does not offer it, 'n' not
+	binding string // of 'p': the binding's name
+	authzid string
+	text    string // as it was sent
+}
+
+func parseGS2(s string) (g gs2, rest string, err error) {
+	flag, after, ok1 := strings.Cut(s, ",")
+	authzid, rest, ok2 := strings.Cut(after, ",")
+	if !ok1 || !ok2 {
+		return gs2{}, "", ErrMalformed
+	}
+	g.text = s[:len(s)-len(rest)]
+	switch name, bound := strings.CutPrefix(flag, "p="); {
+	case flag == "n" || flag == "y":
+		g.flag = flag[0]
+	case bound && name != "" && len(name) <= 64:
+		g.flag, g.binding = 'p', name
+	default:
+		return gs2{}, "", ErrMalformed
+	}
+	if authzid != "" {
+		name, ok := strings.CutPrefix(authzid, "a=")
+		if !ok || name == "" {
+			return gs2{}, "", ErrMalformed
+		}
+		if g.authzid, err = unescapeName(name); err != nil {
+			return gs2{}, "", err
+		}
+	}
+	return g, rest, nil
+}
+
+// authzidField writes "a=" saslname, or nothing.
+func authzidField(authzid string) string {
+	if authzid == "" {
+		return ""
+	}
+	return "a=" + escapeName(authzid)
+}
+
+// escapeName makes a saslname: "," and "=" are "=2C" and "=3D".
+func escapeName(name string) string {
+	return strings.NewReplacer("=", "=3D", ",", "=2C").Replace(name)
+}
+
+// unescapeName reads a saslname and prepares it.
+func unescapeName(s string) (string, error) {
+	plain := strings.NewReplacer("=2C", ",", "=3D", "=").Replace(s)
+	// Every "=" must have been one of the two.
+	if strings.Count(s, "=") != strings.Count(s, "=2C")+strings.Count(s, "=3D") {
+		return "", ErrMalformed
+	}
+	return prepareName(plain)
+}
