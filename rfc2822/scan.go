@@ -5,12 +5,12 @@ import "bytes"
 // headerScan finds the end of a header section in octets that arrive piece by
 // piece. It looks at each octet once and remembers only where it stands.
 type headerScan struct {
-	pos     int  // start of the first line not yet judged
-	fields  int  // fields and junk lines seen, for the size of the list
-	junk    bool // the line before pos is junk if a field follows it
-	junkAt  int
-	end     int // length of the fields; the body or the empty line follows
-	sep     int // length of the empty line, 0 if there is none
+	pos    int  // start of the first line not yet judged
+	fields int  // fields and junk lines seen, for the size of the list
+	junk   bool // the line before pos is junk if a field follows it
+	junkAt int
+	end    int // length of the fields; the body or the empty line follows
+	sep    int // length of the empty line, 0 if there is none
 }
 
 // more judges the lines of buf that are complete (all of them if eof), buf

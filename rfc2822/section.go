@@ -294,7 +294,7 @@ func (f *Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
 		} else if !lf && (nl == 0 || f.raw[start+nl-1] != '\r') {
 			out = append(out, Defect{Kind: BareLF, Offset: offset + int64(start+nl)})
 		}
-		if nl > hardLine+1 {
+		if len(strings.TrimSuffix(f.raw[start:start+nl], "\r")) > hardLine {
 			out = append(out, Defect{Kind: LongLine, Offset: offset + int64(start)})
 		}
 		start += nl + 1

@@ -2,7 +2,6 @@ package rfc2822
 
 import (
 	"errors"
-	"io"
 	"strings"
 )
 
@@ -15,12 +14,6 @@ func (a Address) Addr() string { return a.Local + "@" + a.Domain }
 func ParseAddress(s string) (Address, error) {
 	return Address{}, errNotYet
 }
-
-// WriteTo writes the report as a message with CRLF, header section first.
-func (r *Report) WriteTo(w io.Writer) (int64, error) { return 0, errNotYet }
-
-// WriteTo writes the notification as a message with CRLF, header section first.
-func (d *Disposition) WriteTo(w io.Writer) (int64, error) { return 0, errNotYet }
 
 func skipComments(s string) string { return strings.TrimSpace(s) }
 func closingQuote(s string) int    { return len(s) }

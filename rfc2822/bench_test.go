@@ -1,0 +1,70 @@
+package rfc2822
+
+import (
+	"bufio"
+	"io"
+	"net/mail"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-message"
+	"github.com/emersion/go-message/textproto"
+)
+
+func benchMessage(b *testing.B) (text string, header int) {
+	text = sample(b, "signed.eml")
+	_, n, _ := ParseHeader(text)
+	b.SetBytes(int64(n))
+	b.ReportAllocs()
+	return text, n
+}
+
+// The header scan, and the same with what people use.
+func BenchmarkHeaderScan(b *testing.B) {
+	text, _ := benchMessage(b)
+	for b.Loop() {
+		if m, err := Read(strings.NewReader(text)); err != nil || m.Header.Len() < 8 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHeaderScanNetMail(b *testing.B) {
+	text, _ := benchMessage(b)
+	for b.Loop() {
+		if m, err := mail.ReadMessage(strings.NewReader(text)); err != nil || len(m.Header) < 8 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHeaderScanGoMessage(b *testing.B) {
+	text, _ := benchMessage(b)
+	for b.Loop() {
+		if h, err := textproto.ReadHeader(bufio.NewReader(strings.NewReader(text))); err != nil || h.Len() < 8 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHeaderScanGoMessageRead(b *testing.B) {
+	text, _ := benchMessage(b)
+	for b.Loop() {
+		if e, err := message.Read(strings.NewReader(text)); err != nil || e.Header.Len() < 8 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPeek(b *testing.B) {
+	text, _ := benchMessage(b)
+	for b.Loop() {
+		head, r, err := Peek(strings.NewReader(text), 0)
+		if err != nil || head.Missing("Date") != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
