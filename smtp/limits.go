@@ -1,6 +1,10 @@
 package smtp
 
-import "time"
+import (
+	"errors"
+	"math"
+	"time"
+)
 
 // Limits bound what one client can make the server hold, wait for and do. In
 // every field 0 means the default and a negative value no limit. The defaults
@@ -52,6 +56,17 @@ func (l Limits) withDefaults() Limits {
 	set(&l.ConnsPerBlock, 50)
 	return l
 }
+
+// endless is how many octets of a message too big are read and dropped for the
+// sake of answering in step. Beyond, the client is cut off.
+func (l *Limits) endless() int64 {
+	if l.MessageSize <= 0 || l.MessageSize > math.MaxInt64/16 {
+		return math.MaxInt64
+	}
+	return 10*l.MessageSize + 1<<20
+}
+
+var errNoEnd = errors.New("smtp: message goes on far beyond its limit")
 
 func set[T ~int | ~int64](v *T, to T) {
 	if *v == 0 {

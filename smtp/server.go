@@ -100,6 +100,10 @@ type Server struct {
 	// end so.
 	TolerantLines bool
 
+	// Paths is what is accepted in MAIL and RCPT beyond the grammar of
+	// RFC 5321, such as PathLenient.
+	Paths PathOption
+
 	// XClient and XForward name the networks whose clients may use these
 	// commands to tell about the original client. Nobody else sees them.
 	XClient, XForward []netip.Prefix

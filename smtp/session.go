@@ -1,12 +1,347 @@
 package smtp
 
 import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// settled is what a Server has worked out of its fields.
-type settled struct{}
+// state is where in the dialogue a session is (RFC 5321 §4.1.4).
+type state uint8
 
-func (s *Server) settle() error { return s.err }
+// The states, as bits of the masks in the table of commands.
+const (
+	fresh    state = 1 << iota // before HELO, EHLO or LHLO
+	ready                      // between transactions
+	sender                     // MAIL was accepted
+	rcpts                      // and at least one RCPT
+	anyState = fresh | ready | sender | rcpts
+)
 
-func (s *Server) session(c *netserve.Conn) {}
+// session is the engine's side of a connection. Commands return their reply;
+// the loop counts it, writes it, and sends it when the client waits.
+type session struct {
+	srv   *settled
+	pub   Session
+	state state
+
+	conn *netserve.Conn // for deadlines and the context; under TLS its plain side
+	net  net.Conn       // what is read and written
+	r    textual.Reader
+	w    textual.Writer
+
+	env      *Envelope // the transaction; nil between them
+	handler  Handler   // of the transaction's recipients
+	pattern  string    // and the pattern that chose it
+	named    int       // RCPTs seen in the transaction
+	messages int       // transactions so far
+
+	pending []byte // a line that was read and is still to be obeyed
+	closing bool   // after the reply at hand
+	refused bool   // the greeting was 554: only QUIT is obeyed
+
+	clock    clock
+	dot      textual.DotReader
+	peer     *sasl.Peer
+	announce []sasl.Mechanism // what EHLO announced
+	rcptAny  bool             // a RCPT was refused in this transaction
+
+	errors, authErrors, junk int
+	accepted                 int // messages
+	counts                   [maxCommands]uint16
+	mechanism                string // that AUTH succeeded with
+	err                      error  // what ended the session, for its log line
+}
+
+// session serves one connection.
+func (s *Server) session(c *netserve.Conn) {
+	newSession(s.conf, c).run()
+}
+
+func newSession(conf *settled, c *netserve.Conn) *session {
+	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
+	s.pub = Session{ID: newID(), LMTP: conf.LMTP, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
+	s.r.Tolerant = conf.TolerantLines
+	s.r.Reset((*source)(s))
+	s.w.Reset((*sink)(s))
+	s.clock.begin(&conf.limits)
+	return s
+}
+
+// newID is 65 random bits, short enough to be read out over a telephone.
+func newID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return idEncoding.EncodeToString(b[:])
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// run is the whole session: one command after another until the end.
+func (s *session) run() {
+	defer s.end()
+	for open := s.open(); open && !s.closing; {
+		line, err := s.nextLine()
+		if err != nil {
+			s.answer(s.readFailed(err))
+			continue
+		}
+		s.answer(s.obey(line))
+	}
+	s.flush()
+}
+
+// obey finds the command in the table, checks all that the table knows about
+// it, and runs it.
+func (s *session) obey(line []byte) *Reply {
+	verb, args := textual.Command(line)
+	c := s.find(verb)
+	s.traceCommand(c, line)
+	switch {
+	case c == nil && isHTTP(verb):
+		// A browser was told to talk to us (cross-protocol scripting): its
+		// header and body must not be taken for commands.
+		s.closing = true
+		return errNotSMTP
+	case c == nil:
+		return errUnknown
+	}
+	s.counts[c.index]++
+	switch {
+	case c.flags&selfChecked != 0:
+	case s.refused && c.flags&always == 0:
+		return errRefusedGreeting
+	case len(line) > s.srv.limits.Line && c.flags&longLine == 0:
+		return errLineTooLong
+	case s.srv.TLSMode == RequireTLS && s.pub.TLS == nil && c.flags&beforeTLS == 0:
+		return errNeedTLS
+	case s.state&c.states == 0:
+		return s.outOfOrder(c)
+	case s.srv.RequireAuth && s.pub.User == "" && c.flags&afterAuth != 0:
+		return ErrAuthRequired
+	}
+	if c.flags&work == 0 {
+		s.junk++
+	}
+	return c.run(s, args)
+}
+
+// find looks verb up; commands switched off are not there.
+func (s *session) find(verb []byte) *command {
+	if len(verb) > maxVerb {
+		return nil
+	}
+	var upper [maxVerb]byte
+	return s.srv.commands[string(textual.Upper(upper[:copy(upper[:], verb)]))]
+}
+
+func isHTTP(verb []byte) bool {
+	for _, v := range [...]string{"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS"} {
+		if textual.Is(verb, v) {
+			return true
+		}
+	}
+	return bytes.EqualFold(verb, []byte("Host:"))
+}
+
+func (s *session) outOfOrder(c *command) *Reply {
+	switch {
+	case s.state == fresh:
+		return errHelloFirst
+	case c.states&ready == 0 && s.state == ready:
+		return errMailFirst
+	case c.states == rcpts:
+		if s.rcptAny {
+			return errNoValidRcpt
+		}
+		return errRcptFirst
+	}
+	return errInTransaction
+}
+
+// answer counts a reply, writes it, and ends the session where it must end.
+// nil means that the command has answered for itself.
+func (s *session) answer(r *Reply) {
+	if r != nil {
+		s.count(r)
+		s.say(r)
+		if r.Code == 221 || r.Code == 421 {
+			s.closing = true
+		}
+	}
+	if s.closing {
+		return
+	}
+	switch l := &s.srv.limits; {
+	case l.Errors > 0 && s.errors >= l.Errors:
+		s.lastWord(errTooManyErrors)
+	case l.AuthErrors > 0 && s.authErrors >= l.AuthErrors:
+		s.lastWord(errTooManyGuesses)
+	case l.Idle > 0 && s.junk > l.Idle:
+		s.lastWord(errTooIdle)
+	}
+}
+
+// count counts refusals, and slows down the client that collects them. A
+// command out of order is not counted: a client that pipelines has sent it
+// before it could know.
+func (s *session) count(r *Reply) {
+	if r.Code < 500 || r.Code == 503 || r == errNoValidRcpt {
+		return
+	}
+	s.errors++
+	if s.srv.Tarpit > 0 {
+		s.pause(min(time.Duration(s.errors)*s.srv.Tarpit, time.Minute))
+	}
+}
+
+func (s *session) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.conn.Context().Done():
+	}
+}
+
+// lastWord tells the client, unasked, that this is the end (RFC 5321 §3.8).
+func (s *session) lastWord(r *Reply) {
+	s.err = r
+	s.say(r)
+	s.closing = true
+}
+
+// say writes a reply. It is sent when the client has nothing more to say.
+func (s *session) say(r *Reply) {
+	text := r.Text
+	if r.Code >= 400 {
+		text += " (" + s.pub.ID + ")"
+	}
+	s.traceReply(r)
+	s.w.WriteReply(r.Code, r.Enhanced, text)
+}
+
+func (s *session) flush() {
+	if err := s.w.Flush(); err != nil && s.err == nil {
+		s.err = err
+		s.closing = true
+	}
+}
+
+// nextLine is the next command.
+func (s *session) nextLine() ([]byte, error) {
+	if line := s.pending; line != nil {
+		s.pending = nil
+		return line, nil
+	}
+	s.clock.await()
+	return s.r.ReadLine(s.srv.maxLine)
+}
+
+// readFailed is the answer to a line that could not be read; nil if there is
+// nobody left to answer.
+func (s *session) readFailed(err error) *Reply {
+	switch {
+	case errors.Is(err, textual.ErrLineTooLong):
+		return errLineTooLong
+	case errors.Is(err, textual.ErrBareCR), errors.Is(err, textual.ErrBareLF):
+		return errBareLine
+	}
+	s.closing = true
+	return s.lostContact(err)
+}
+
+// lostContact notes what ended the session and what may still be said: 421
+// after a time-out or when the server shuts down.
+func (s *session) lostContact(err error) *Reply {
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		if !errors.Is(err, io.EOF) {
+			s.err = err
+		}
+		return nil
+	case s.conn.Stopping():
+		s.err = errShutdown
+		return errShutdown
+	}
+	s.err = err
+	return errTimeout
+}
+
+// ask calls a callback of the application, whose panic costs this session and
+// nothing else.
+func (s *session) ask(callback func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.closing = true
+			err = fmt.Errorf("%w: %v", errPanic, p)
+			s.err = err
+			s.srv.log.Error("panic in a callback", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return callback()
+}
+
+var errPanic = errors.New("smtp: callback panicked")
+
+// refusal turns a callback's error into the reply to send, and logs what the
+// client must not see.
+func (s *session) refusal(err error) *Reply {
+	r, ok := replyOf(err)
+	if !ok && !errors.Is(err, errPanic) {
+		s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
+	} else if ok && r.cause != nil {
+		s.srv.log.Warn("refused", "session", s.pub.ID, "reply", r, "err", r.cause)
+	}
+	return r
+}
+
+// end closes the connection and writes the session's line into the log. Should
+// the engine itself have panicked, that is the end of this session only.
+func (s *session) end() {
+	if p := recover(); p != nil {
+		s.err = fmt.Errorf("smtp: panic: %v", p)
+		s.srv.log.Error("panic", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
+	}
+	s.reset()
+	if s.srv.Done != nil {
+		s.ask(func() error { s.srv.Done(&s.pub); return nil })
+	}
+	if c, ok := s.net.(*tls.Conn); ok {
+		c.Close() // sends close_notify; the group closes what is below
+	}
+	s.logEnd()
+}
+
+// reset ends the transaction without a message.
+func (s *session) reset() {
+	if s.state > ready {
+		s.state = ready
+	}
+	s.env, s.pub.Envelope, s.handler, s.pattern = nil, nil, nil, ""
+	s.named, s.rcptAny = 0, false
+}
+
+// forget makes the session as it was before the first command, as STARTTLS
+// (RFC 3207 §4.2) and XCLIENT demand. Errors stay counted.
+func (s *session) forget() {
+	s.reset()
+	s.state = fresh
+	s.pub.Helo, s.pub.User, s.pub.ESMTP, s.pub.Values, s.pub.Forward = "", "", false, nil, nil
+	s.announce, s.mechanism = nil, ""
+}
+
+func (s *session) context() context.Context { return s.conn.Context() }

@@ -1,0 +1,303 @@
+package smtp
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// bdat is BDAT chunk-size [LAST] (RFC 3030 §2). The first one calls the
+// handler, whose reads then pull in the chunks that follow: what the handler
+// sees is one stream, and no goroutine stands between it and the network.
+func (s *session) bdat(args []byte) *Reply {
+	size, last, ok := parseChunk(args)
+	if !ok {
+		s.closing = true // nobody knows where the next command begins
+		return errBadChunk
+	}
+	if r := s.refuseChunk(); r != nil {
+		return s.skipChunk(size, r)
+	}
+	s.clock.receive()
+	defer s.clock.done()
+	c := &chunks{s: s, left: size, last: last, limit: s.srv.limits.MessageSize}
+	c.mode, c.binary = s.newlines(), s.env.Params.Body == "BINARYMIME"
+	b := &body{src: c}
+	err := s.serve(b)
+	fault := b.err
+	b.err = errReturned
+	if err == nil && fault == nil {
+		fault = c.drain()
+	}
+	if fault == io.EOF {
+		fault = nil
+	}
+	switch {
+	case c.lost != nil:
+		s.reset()
+		return s.broken(c.lost)
+	case s.pending != nil: // given up between two chunks: the command behind them is next
+		s.reset()
+		return nil
+	case c.left > 0 || !c.last:
+		r := s.refusal(firstOf(fault, err))
+		s.reset()
+		return s.skipChunk(c.left, r)
+	}
+	return s.verdict(err, fault)
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// parseChunk reads chunk-size [SP "LAST"].
+func parseChunk(args []byte) (size int64, last, ok bool) {
+	number, rest := textual.Command(args)
+	if len(rest) > 0 {
+		if last = textual.Is(rest, "LAST"); !last {
+			return 0, false, false
+		}
+	}
+	if len(number) == 0 || len(number) > 19 || len(bytes.Trim(number, "0123456789")) > 0 {
+		return 0, false, false
+	}
+	size, err := strconv.ParseInt(string(number), 10, 64)
+	return size, last, err == nil
+}
+
+// refuseChunk makes the checks that the loop leaves to commands with octets
+// behind them.
+func (s *session) refuseChunk() *Reply {
+	switch {
+	case s.refused:
+		return errRefusedGreeting
+	case s.srv.TLSMode == RequireTLS && s.pub.TLS == nil:
+		return errNeedTLS
+	case s.state != rcpts:
+		return s.outOfOrder(&command{states: rcpts})
+	}
+	return s.checkData()
+}
+
+// skipChunk drops the octets of a refused chunk, so that none of them is taken
+// for a command, and passes on the reply.
+func (s *session) skipChunk(size int64, r *Reply) *Reply {
+	if size > s.srv.limits.endless() {
+		s.closing = true
+		return r
+	}
+	s.clock.receive()
+	defer s.clock.done()
+	if err := s.r.Discard(size); err != nil {
+		return s.broken(err)
+	}
+	return r
+}
+
+// chunks is the message that a series of BDAT commands carries.
+type chunks struct {
+	s     *session
+	left  int64 // octets of the chunk at hand
+	last  bool  // it is the last chunk
+	size  int64 // of the message so far
+	limit int64
+	lost  error // the connection's error
+
+	mode   textual.Mode
+	binary bool // any octets are legal
+	ends   lineEnds
+}
+
+// Read implements io.Reader.
+func (c *chunks) Read(p []byte) (int, error) {
+	if c.binary {
+		return c.raw(p)
+	}
+	if c.mode == textual.Normalise {
+		return c.ends.normalise(p, c.raw)
+	}
+	n, err := c.raw(p)
+	if !c.ends.check(p[:n], err == io.EOF) {
+		return 0, ErrBareLineEnd
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (c *chunks) WriteTo(w io.Writer) (int64, error) {
+	buf := chunkPool.Get().(*[chunkSize]byte)
+	defer chunkPool.Put(buf)
+	var total int64
+	for {
+		n, err := c.Read(buf[:])
+		if n > 0 {
+			m, werr := w.Write(buf[:n])
+			total += int64(m)
+			if werr != nil {
+				return total, werr
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return total, nil
+		default:
+			return total, err
+		}
+	}
+}
+
+const chunkSize = 32 << 10
+
+var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// raw reads the octets as they come, chunk after chunk.
+func (c *chunks) raw(p []byte) (int, error) {
+	for c.left == 0 {
+		if c.last {
+			return 0, io.EOF
+		}
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.s.r.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	c.size += int64(n)
+	switch {
+	case n == 0 && err != nil:
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		c.lost = fmt.Errorf("%w: %w", ErrAborted, err)
+		return 0, c.lost
+	case c.limit > 0 && c.size > c.limit:
+		return 0, ErrTooBig
+	}
+	return n, nil
+}
+
+// next acknowledges a chunk and waits for the next one. Whatever else the
+// client says, other than to pass the time, gives the message up, and is
+// obeyed when the handler has returned.
+func (c *chunks) next() error {
+	s := c.s
+	s.say(&Reply{Code: 250, Enhanced: "2.0.0", Text: strconv.FormatInt(c.size, 10) + " octets so far"})
+	for !s.closing {
+		line, err := s.r.ReadLine(s.srv.limits.Line)
+		if err != nil {
+			c.lost = fmt.Errorf("%w: %w", ErrAborted, err)
+			return c.lost
+		}
+		verb, args := textual.Command(line)
+		cmd := s.find(verb)
+		switch {
+		case cmd != nil && cmd.flags&neutral != 0:
+			s.traceCommand(cmd, line)
+			s.counts[cmd.index]++
+			s.junk++
+			s.answer(cmd.run(s, args))
+			continue
+		case cmd == nil || cmd.name != "BDAT":
+			s.pending = line
+			return ErrAborted
+		}
+		s.traceCommand(cmd, line)
+		s.counts[cmd.index]++
+		size, last, ok := parseChunk(args)
+		if !ok {
+			s.say(errBadChunk)
+			s.closing = true
+			break
+		}
+		c.left, c.last = size, last
+		return nil
+	}
+	c.lost = ErrAborted
+	return c.lost
+}
+
+// drain reads to the end of the message.
+func (c *chunks) drain() error {
+	_, err := c.WriteTo(io.Discard)
+	return err
+}
+
+// lineEnds watches the ends of lines in a message that arrives in pieces.
+type lineEnds struct {
+	crs int // CRs at the end of what came before
+	buf []byte
+}
+
+// check says whether every CR and LF in p belongs to a CRLF.
+func (l *lineEnds) check(p []byte, end bool) bool {
+	for len(p) > 0 {
+		text, rest, found := bytes.Cut(p, []byte{'\n'})
+		cr := bytes.IndexByte(text, '\r')
+		switch {
+		case l.crs > 0 && (len(text) > 0 || !found): // a CR before, no LF behind it
+			return false
+		case !found:
+			if cr >= 0 && cr != len(text)-1 {
+				return false
+			}
+			l.crs = 0
+			if cr >= 0 {
+				l.crs = 1
+			}
+		case l.crs > 0: // CR before, LF now
+			l.crs = 0
+		case len(text) == 0 || cr != len(text)-1:
+			return false
+		}
+		p = rest
+	}
+	return !end || l.crs == 0
+}
+
+// normalise fills p from raw, with CRLF in the place of every CR and LF of its
+// own, and of a run of CRs before an LF, as textual.Normalise does it.
+func (l *lineEnds) normalise(p []byte, raw func([]byte) (int, error)) (int, error) {
+	for len(l.buf) == 0 {
+		// Three octets at most for each one: the CRLF owed for a CR before, and
+		// one for itself.
+		in := make([]byte, 1024)
+		n, err := raw(in)
+		for _, b := range in[:n] {
+			switch {
+			case b == '\r':
+				l.crs++
+				continue
+			case b == '\n':
+				l.crs = 0
+				l.buf = append(l.buf, "\r\n"...)
+				continue
+			}
+			l.owed()
+			l.buf = append(l.buf, b)
+		}
+		if err == io.EOF {
+			l.owed()
+		}
+		if err != nil && len(l.buf) == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, l.buf)
+	l.buf = l.buf[n:]
+	return n, nil
+}
+
+func (l *lineEnds) owed() {
+	for ; l.crs > 0; l.crs-- {
+		l.buf = append(l.buf, "\r\n"...)
+	}
+}

@@ -1,0 +1,115 @@
+package smtp
+
+import (
+	"time"
+)
+
+// clock rules how long a session may wait. Two clocks run while it waits for a
+// command: one for the command, from its first to its last octet, and one for
+// the whole session. A message in progress is ruled by the wait for its next
+// octets and by the rate at which it must arrive, so that a big message on a
+// slow line is not cut off, and one octet a minute is.
+type clock struct {
+	limits  *Limits
+	began   time.Time // the session
+	end     time.Time // of the session
+	line    time.Time // when the command must be complete; zero: not begun
+	message time.Time // when the message began; zero: none in progress
+	octets  int64     // of the message, as they crossed the wire
+	written time.Time // when the deadline for writing was set
+}
+
+// grace is how long a message may take before its rate counts.
+const grace = time.Minute
+
+func (c *clock) begin(l *Limits) {
+	c.limits, c.began = l, time.Now()
+	if l.Session > 0 {
+		c.end = c.began.Add(l.Session)
+	}
+}
+
+func (c *clock) since() time.Duration { return time.Since(c.began) }
+
+// await begins the wait for a command.
+func (c *clock) await() { c.line = time.Time{} }
+
+// receive begins a message, and done ends it.
+func (c *clock) receive() { c.message, c.octets = time.Now(), 0 }
+
+func (c *clock) done() { c.message = time.Time{} }
+
+// receiving says whether a message is in progress.
+func (c *clock) receiving() bool { return !c.message.IsZero() }
+
+// deadline is until when the next octet must be here; zero if it may take for
+// ever.
+func (c *clock) deadline() time.Time {
+	now := time.Now()
+	if !c.receiving() {
+		if c.line.IsZero() && c.limits.Command > 0 {
+			c.line = now.Add(c.limits.Command)
+		}
+		return earlier(c.line, c.end)
+	}
+	var t time.Time
+	if c.limits.Data > 0 {
+		t = now.Add(c.limits.Data)
+	}
+	if c.limits.MinRate > 0 {
+		paid := time.Duration(float64(c.octets) / float64(c.limits.MinRate) * float64(time.Second))
+		t = earlier(t, c.message.Add(grace+paid))
+	}
+	return t
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// source is the session as its Reader sees it: every read from the network
+// first sends what the client waits for, and then waits only so long.
+type source session
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.w.Buffered() > 0 && s.r.Buffered() == 0 {
+		if err := s.w.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	var err error
+	if t := s.clock.deadline(); s.clock.receiving() {
+		err = s.conn.BusyUntil(t)
+	} else {
+		err = s.conn.AwaitUntil(t)
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.net.Read(p)
+	s.clock.octets += int64(n)
+	if s.clock.receiving() && s.clock.octets > s.srv.limits.endless() {
+		return 0, errNoEnd
+	}
+	return n, err
+}
+
+// sink is the session as its Writer sees it.
+type sink session
+
+func (s *sink) Write(p []byte) (int, error) {
+	if d := s.srv.limits.Reply; d > 0 {
+		// One deadline serves many replies: it is moved on when an eighth of it
+		// has gone.
+		if now := time.Now(); now.Sub(s.clock.written) > d/8 {
+			s.clock.written = now
+			if err := s.conn.SetWriteDeadline(now.Add(d)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return s.net.Write(p)
+}

@@ -1,0 +1,140 @@
+package smtp
+
+import (
+	"strings"
+)
+
+// command is a row of the protocol: when it is legal and what it does.
+type command struct {
+	name   string
+	states state
+	flags  flag
+	run    func(s *session, args []byte) *Reply
+
+	index int
+}
+
+// flag says what the loop must know about a command.
+type flag uint8
+
+const (
+	beforeTLS   flag = 1 << iota // legal before TLS where TLS is required
+	afterAuth                    // legal only after AUTH where AUTH is required
+	neutral                      // legal between two chunks of a message
+	work                         // part of sending mail: not idling
+	always                       // legal after a 554 greeting
+	longLine                     // its line may be as long as an AUTH response
+	selfChecked                  // checks for itself: octets follow that must be skipped
+)
+
+const (
+	maxVerb     = 8
+	maxCommands = 20
+)
+
+// protocol is SMTP on one page (RFC 5321 §4.1.4 and the extensions).
+func protocol() []*command {
+	return []*command{
+		{name: "HELO", states: anyState, run: (*session).helo},
+		{name: "EHLO", states: anyState, flags: beforeTLS, run: (*session).ehlo},
+		{name: "LHLO", states: anyState, flags: beforeTLS, run: (*session).ehlo},
+		{name: "STARTTLS", states: ready, flags: beforeTLS, run: (*session).startTLS},
+		{name: "AUTH", states: ready, flags: longLine, run: (*session).auth},
+		{name: "MAIL", states: ready, flags: afterAuth | work, run: (*session).mail},
+		{name: "RCPT", states: sender | rcpts, flags: work, run: (*session).rcpt},
+		{name: "DATA", states: rcpts, flags: work, run: (*session).data},
+		{name: "BDAT", states: anyState, flags: work | selfChecked, run: (*session).bdat},
+		{name: "RSET", states: anyState, run: (*session).rset},
+		{name: "NOOP", states: anyState, flags: beforeTLS | neutral, run: (*session).noop},
+		{name: "VRFY", states: anyState, flags: afterAuth, run: (*session).vrfy},
+		{name: "EXPN", states: anyState, flags: afterAuth, run: (*session).expn},
+		{name: "HELP", states: anyState, flags: neutral, run: (*session).help},
+		{name: "QUIT", states: anyState, flags: beforeTLS | always, run: (*session).quit},
+		{name: "XCLIENT", states: fresh | ready, run: (*session).xclient},
+		{name: "XFORWARD", states: ready, run: (*session).xforward},
+	}
+}
+
+// table is the protocol as a server with these settings speaks it.
+func (s *settled) table() map[string]*command {
+	t := make(map[string]*command)
+	for i, c := range protocol() {
+		c.index = i
+		switch c.name {
+		case "HELO", "EHLO":
+			if s.LMTP { // RFC 2033 §4.1
+				continue
+			}
+		case "LHLO":
+			if !s.LMTP {
+				continue
+			}
+		case "STARTTLS":
+			if s.TLSConfig == nil || s.hidden("STARTTLS") {
+				continue
+			}
+		case "BDAT":
+			if s.hidden("CHUNKING") {
+				continue
+			}
+		case "XCLIENT":
+			if len(s.XClient) == 0 {
+				continue
+			}
+		case "XFORWARD":
+			if len(s.XForward) == 0 {
+				continue
+			}
+		}
+		t[c.name] = c
+		s.names[i] = c.name
+	}
+	return t
+}
+
+func (s *session) rset(args []byte) *Reply {
+	if len(args) > 0 {
+		return errNoArgument
+	}
+	s.reset()
+	return okReset
+}
+
+func (s *session) noop([]byte) *Reply { return okNoop }
+
+func (s *session) quit([]byte) *Reply { return goodbye }
+
+// help lists the commands (RFC 5321 §4.1.1.8).
+func (s *session) help([]byte) *Reply {
+	var names []string
+	for _, name := range s.srv.names {
+		if name != "" && !strings.HasPrefix(name, "X") {
+			names = append(names, name)
+		}
+	}
+	return &Reply{Code: 214, Enhanced: "2.0.0", Text: "Commands: " + strings.Join(names, " ") + "\nSee RFC 5321"}
+}
+
+func (s *session) vrfy(args []byte) *Reply { return s.lookUp(args, false, cannotVrfy) }
+
+func (s *session) expn(args []byte) *Reply { return s.lookUp(args, true, errNotOffered) }
+
+// lookUp asks the application. By default nothing is told: neither whether a
+// mailbox exists nor who is behind an alias (RFC 5321 §7.3).
+func (s *session) lookUp(args []byte, expand bool, silent *Reply) *Reply {
+	if len(args) == 0 {
+		return errSyntax
+	}
+	if s.srv.hooks.vrfy == nil {
+		return silent
+	}
+	r := silent
+	arg := string(args)
+	if err := s.ask(func() error { r = s.srv.hooks.vrfy(s.context(), &s.pub, arg, expand); return nil }); err != nil {
+		return s.refusal(err)
+	}
+	if r == nil {
+		return silent
+	}
+	return r
+}

@@ -1,0 +1,207 @@
+package smtp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// body is the Envelope.Data of one message: what its source reads, with the
+// errors this package promises, and nothing once the handler has returned.
+type body struct {
+	src interface {
+		io.Reader
+		io.WriterTo
+	}
+	err error // io.EOF at the true end; otherwise why there is no more
+}
+
+var errReturned = errors.New("smtp: Envelope.Data read after the handler returned")
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.src.Read(p)
+	if err != nil {
+		b.err = bodyError(err)
+	}
+	return n, b.err
+}
+
+// WriteTo implements io.WriterTo: io.Copy needs no buffer of its own.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	if b.err != nil {
+		if b.err == io.EOF {
+			return 0, nil
+		}
+		return 0, b.err
+	}
+	t := target{w: w}
+	n, err := b.src.WriteTo(&t)
+	switch {
+	case t.err != nil:
+		return n, t.err // the message itself may be well: it can be read on
+	case err == nil:
+		b.err = io.EOF
+	default:
+		b.err = bodyError(err)
+		err = b.err
+	}
+	return n, err
+}
+
+// target remembers whether it was the handler's own writer that failed.
+type target struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (t *target) Write(p []byte) (int, error) {
+	n, err := t.w.Write(p)
+	t.err = err
+	return n, err
+}
+
+// bodyError translates the errors of sources.
+func bodyError(err error) error {
+	switch {
+	case err == io.EOF:
+		return err
+	case errors.Is(err, textual.ErrTooBig):
+		return ErrTooBig
+	case errors.Is(err, textual.ErrBareCR), errors.Is(err, textual.ErrBareLF):
+		return ErrBareLineEnd
+	case errors.Is(err, ErrAborted), errors.Is(err, ErrTooBig), errors.Is(err, ErrBareLineEnd):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrAborted, err)
+}
+
+// newlines is what happens to a bare CR or LF in a message of this client.
+func (s *session) newlines() textual.Mode {
+	if s.srv.Newlines == textual.Normalise || within(s.pub.RemoteAddr, s.srv.NormaliseFrom) {
+		return textual.Normalise
+	}
+	return textual.Reject
+}
+
+// data is DATA (RFC 5321 §4.1.1.4): the message streams through the handler
+// while it arrives.
+func (s *session) data(args []byte) *Reply {
+	if r := s.beginData(args); r != nil {
+		if s.r.Buffered() > 0 {
+			// A client that did not wait for 354 has sent the message already:
+			// no line of it may be taken for a command.
+			s.closing = true
+		}
+		return r
+	}
+	s.say(goAhead)
+	s.flush()
+	s.clock.receive()
+	s.dot.Limit = max(s.srv.limits.MessageSize, 0)
+	s.dot.Reset(&s.r, s.newlines())
+	b := &body{src: &s.dot}
+	err := s.serve(b)
+	fault := b.err
+	if !s.dot.Done() {
+		if fault = s.dot.Drain(); fault != nil {
+			fault = bodyError(fault)
+		}
+	}
+	b.err = errReturned
+	s.clock.done()
+	return s.verdict(err, fault)
+}
+
+// beginData is what DATA and the first BDAT have in common.
+func (s *session) beginData(args []byte) *Reply {
+	switch {
+	case len(args) > 0:
+		return errNoArgument
+	case s.env.Params.Body == "BINARYMIME":
+		return errNeedBDAT // RFC 3030 §3
+	}
+	return s.checkData()
+}
+
+func (s *session) checkData() *Reply {
+	if check := s.srv.hooks.data; check != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub) }); err != nil {
+			return s.refusal(err)
+		}
+	}
+	return nil
+}
+
+// serve hands the message to its handler.
+func (s *session) serve(b *body) error {
+	s.env.Data = b
+	return s.ask(func() error { return s.handler.ServeSMTP(s.context(), s.env) })
+}
+
+// verdict ends the transaction (RFC 5321 §4.1.1.4: also when it failed) and
+// says what became of the message. err is the handler's answer, fault what was
+// wrong with the message as it arrived; a faulty message is refused whatever
+// the handler says.
+func (s *session) verdict(err, fault error) *Reply {
+	e := s.env
+	defer s.reset()
+	e.Data = nil
+	if fault != nil && fault != io.EOF {
+		if errors.Is(fault, ErrAborted) {
+			return s.broken(fault)
+		}
+		err = fault
+	}
+	if s.srv.LMTP {
+		for i := range e.To {
+			result := err
+			if result == nil {
+				result = e.To[i].Result
+			}
+			s.conclude(s.result(e, result))
+		}
+		return nil
+	}
+	for i := range e.To {
+		if err == nil {
+			err = e.To[i].Result
+		}
+	}
+	return s.result(e, err)
+}
+
+// conclude writes one of several replies to one command.
+func (s *session) conclude(r *Reply) {
+	s.count(r)
+	s.say(r)
+}
+
+func (s *session) result(e *Envelope, err error) *Reply {
+	if err != nil {
+		return s.refusal(err)
+	}
+	s.junk = 0
+	s.accepted++
+	return &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
+}
+
+// broken ends a session whose message never became complete.
+func (s *session) broken(err error) *Reply {
+	s.closing = true
+	s.err = err
+	switch {
+	case errors.Is(err, errNoEnd):
+		return errEndless
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errTimeout
+	}
+	return nil
+}

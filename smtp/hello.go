@@ -1,0 +1,247 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// open is everything before the first command: TLS on a port of implicit TLS,
+// and the greeting. It is false if the session is over already.
+func (s *session) open() bool {
+	if s.srv.TLSMode == ImplicitTLS {
+		// Even a refusal can only be said under TLS, and is not worth a handshake.
+		if s.conn.Refused != netserve.Welcome || s.handshake() != nil {
+			return false
+		}
+	}
+	switch s.conn.Refused {
+	case netserve.Welcome:
+	case netserve.Stopping:
+		s.lastWord(errShutdown)
+	default:
+		s.lastWord(errTooManyConns)
+	}
+	if !s.closing {
+		s.greet()
+	}
+	return true
+}
+
+// greet sends the greeting, or the reason why there is none. After 554 the
+// session waits for QUIT (RFC 5321 §3.1).
+func (s *session) greet() {
+	if check := s.srv.hooks.conn; check != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub) }); err != nil {
+			r := s.refusal(err)
+			s.err = r
+			if r.Permanent() {
+				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text}
+				s.refused = true
+			} else {
+				r = &Reply{Code: 421, Enhanced: r.Enhanced, Text: r.Text}
+				s.closing = true
+			}
+			s.say(r)
+			return
+		}
+	}
+	text := s.srv.hostname + " ESMTP"
+	if s.srv.LMTP {
+		text = s.srv.hostname + " LMTP"
+	}
+	if s.srv.Banner != "" {
+		text += " " + s.srv.Banner
+	}
+	s.say(&Reply{Code: 220, Text: text})
+}
+
+func (s *session) helo(args []byte) *Reply {
+	if r := s.introduce(string(args), false); r != nil {
+		return r
+	}
+	return &Reply{Code: 250, Text: s.srv.hostname}
+}
+
+func (s *session) ehlo(args []byte) *Reply {
+	if r := s.introduce(string(args), true); r != nil {
+		return r
+	}
+	return &Reply{Code: 250, Text: s.keywords()}
+}
+
+// introduce is what HELO, EHLO and LHLO have in common: they end a transaction
+// like RSET (RFC 5321 §4.1.4).
+func (s *session) introduce(name string, esmtp bool) *Reply {
+	if !validHelo(name) {
+		return errHelo
+	}
+	if check := s.srv.hooks.helo; check != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub, name) }); err != nil {
+			return s.refusal(err)
+		}
+	}
+	s.reset()
+	s.state = ready
+	s.pub.Helo, s.pub.ESMTP = name, esmtp
+	return nil
+}
+
+// validHelo accepts what can stand in a Received field: a domain or an address
+// literal (RFC 5321 §4.1.1.1), and from the many clients that know no better,
+// any word without syntax of its own.
+func validHelo(name string) bool {
+	if name == "" || len(name) > maxDomain {
+		return false
+	}
+	if name[0] == '[' {
+		return name[len(name)-1] == ']' && validLiteral(name[1:len(name)-1])
+	}
+	if a, err := netip.ParseAddr(name); err == nil && a.Zone() == "" {
+		return true // an address without its brackets
+	}
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; !isLetDig(c) && strings.IndexByte("-._+~", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// keywords is the text of the reply to EHLO: what works now, in this session.
+func (s *session) keywords() string {
+	k := keywords{b: append(make([]byte, 0, 384), s.srv.hostname...)}
+	o, c, l := s.offer(), s.srv, &s.srv.limits
+	k.add(c.pipelining, "PIPELINING")
+	k.add(c.size, "SIZE")
+	k.number(c.size && l.MessageSize > 0, " ", l.MessageSize)
+	k.add(c.eightBit, "8BITMIME")
+	k.add(o.smtputf8, "SMTPUTF8")
+	k.add(c.chunking, "CHUNKING")
+	k.add(o.binaryMIME, "BINARYMIME")
+	k.add(c.enhanced, "ENHANCEDSTATUSCODES")
+	k.add(o.dsn, "DSN")
+	k.add(o.requireTLS, "REQUIRETLS")
+	k.add(o.futureRelease > 0, "FUTURERELEASE", strconv.Itoa(int(o.futureRelease/time.Second)), maxFuture(o.futureRelease))
+	k.add(o.deliverBy, "DELIVERBY")
+	k.number(o.deliverBy && o.deliverByMin > 0, " ", int64(o.deliverByMin/time.Second))
+	k.add(o.priority, "MT-PRIORITY", c.PriorityPolicy)
+	k.add(o.rrvs, "RRVS")
+	if c.limitsExt && (l.Recipients > 0 || l.Messages > 0) {
+		k.add(true, "LIMITS")
+		k.number(l.Messages > 0, " MAILMAX=", int64(l.Messages))
+		k.number(l.Recipients > 0, " RCPTMAX=", int64(l.Recipients))
+	}
+	k.add(c.starttls && s.pub.TLS == nil, "STARTTLS")
+	if s.offerAuth(); len(s.announce) > 0 {
+		k.add(true, "AUTH")
+		for _, m := range s.announce {
+			k.b = append(append(k.b, ' '), m.Name...)
+		}
+	}
+	k.add(s.trusted(c.XClient), "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
+	k.add(s.trusted(c.XForward), "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
+	for _, more := range c.Announce {
+		k.add(true, more)
+	}
+	return string(k.b)
+}
+
+// keywords gathers the lines of the reply to EHLO.
+type keywords struct{ b []byte }
+
+func (k *keywords) add(on bool, words ...string) {
+	if !on {
+		return
+	}
+	for i, w := range words {
+		switch {
+		case i == 0:
+			k.b = append(k.b, '\n')
+		case w != "":
+			k.b = append(k.b, ' ')
+		}
+		k.b = append(k.b, w...)
+	}
+}
+
+func (k *keywords) number(on bool, before string, n int64) {
+	if on {
+		k.b = strconv.AppendInt(append(k.b, before...), n, 10)
+	}
+}
+
+// trusted says whether the connection comes from one of the networks,
+// whatever XCLIENT said.
+func (s *session) trusted(networks []netip.Prefix) bool {
+	return len(networks) > 0 && within(s.conn.RemoteAddr(), networks)
+}
+
+// startTLS is a rebirth (RFC 3207 §4): what was said before it was never said.
+func (s *session) startTLS(args []byte) *Reply {
+	switch {
+	case len(args) > 0:
+		return errNoArgument
+	case s.pub.TLS != nil:
+		return errTLSAgain
+	case s.r.Buffered() > 0:
+		// Somebody in between may have added it (CVE-2011-0411).
+		s.closing = true
+		return errPipelined
+	}
+	s.say(okTLS)
+	s.flush()
+	if !s.closing && s.handshake() != nil {
+		s.closing = true // in the clear there is nothing more to say
+	}
+	return nil
+}
+
+// handshake puts TLS between the connection and the session.
+func (s *session) handshake() error {
+	ctx := s.context()
+	if d := s.srv.limits.Handshake; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	s.conn.BusyUntil(time.Time{})
+	s.clock.written = time.Time{}
+	s.conn.SetWriteDeadline(time.Time{})
+	conn, err := cipher.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+	if s.srv.hooks.tls != nil {
+		s.srv.hooks.tls(err)
+	}
+	if err != nil {
+		s.err = err
+		return err
+	}
+	s.forget()
+	state := conn.ConnectionState()
+	s.net, s.pub.TLS = conn, &state
+	s.remark(tlsName(&state))
+	s.r.Reset((*source)(s))
+	s.w.Reset((*sink)(s))
+	return nil
+}
+
+// offerAuth decides which mechanisms work for this client now.
+func (s *session) offerAuth() {
+	s.announce = nil
+	if s.srv.hooks.creds == nil || s.srv.hidden("AUTH") {
+		return
+	}
+	s.peer = &sasl.Peer{Service: "smtp", Hostname: s.srv.hostname, RemoteAddr: s.pub.RemoteAddr, TLS: s.pub.TLS}
+	s.announce = sasl.Offered(s.srv.hooks.creds, s.peer, s.srv.CleartextAuth, s.srv.Mechanisms...)
+}
+
+func tlsName(c *tls.ConnectionState) string {
+	return tls.VersionName(c.Version) + " " + tls.CipherSuiteName(c.CipherSuite)
+}

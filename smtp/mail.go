@@ -1,0 +1,148 @@
+package smtp
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// argument cuts "FROM:" or "TO:" off the arguments of MAIL or RCPT. Blanks
+// behind the colon are against RFC 5321 §3.3, and frequent.
+func argument(args []byte, word string) (string, bool) {
+	n := len(word)
+	if len(args) <= n || args[n] != ':' || !textual.Is(args[:n], word) {
+		return "", false
+	}
+	args = args[n+1:]
+	for len(args) > 0 && (args[0] == ' ' || args[0] == '\t') {
+		args = args[1:]
+	}
+	return string(args), true
+}
+
+// mail is MAIL FROM:<reverse-path> [parameters].
+func (s *session) mail(args []byte) *Reply {
+	arg, ok := argument(args, "FROM")
+	if !ok {
+		return errSyntax
+	}
+	if m := s.srv.limits.Messages; m > 0 && s.messages >= m {
+		return errMailMax
+	}
+	from, rest, err := cutPath(arg, PathNull|PathUTF8|s.srv.Paths)
+	if err != nil || !startsParams(rest) {
+		return badPath("5.1.7", err)
+	}
+	s.messages++
+	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.messages), From: from}
+	o := s.offer()
+	if r := e.Params.parse(rest, &o, time.Now()); r != nil {
+		return r
+	}
+	switch l := s.srv.limits.MessageSize; {
+	case !from.IsASCII() && !e.Params.SMTPUTF8:
+		return errNeedUTF8
+	case l > 0 && e.Params.Size > l:
+		return ErrTooBig
+	}
+	if e.Params.Auth != "" && s.pub.User == "" {
+		e.Params.Auth = "<>" // RFC 4954 §5: not from a client we do not know
+	}
+	if check := s.srv.hooks.sender; check != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub, from, &e.Params) }); err != nil {
+			return s.refusal(err)
+		}
+	}
+	s.env, s.pub.Envelope = e, e
+	s.state = sender
+	return okSender
+}
+
+// startsParams: nothing may stand directly behind a path.
+func startsParams(rest string) bool {
+	return rest == "" || rest[0] == ' ' || rest[0] == '\t'
+}
+
+func badPath(enhanced string, err error) *Reply {
+	text := "Malformed address"
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	return &Reply{Code: 501, Enhanced: enhanced, Text: text}
+}
+
+// rcpt is RCPT TO:<forward-path> [parameters].
+func (s *session) rcpt(args []byte) *Reply {
+	r := s.addRcpt(args)
+	if r.Positive() {
+		s.state = rcpts
+		s.junk = 0
+	} else {
+		s.rcptAny = true
+	}
+	return r
+}
+
+func (s *session) addRcpt(args []byte) *Reply {
+	arg, ok := argument(args, "TO")
+	if !ok {
+		return errSyntax
+	}
+	o := PathPostmaster | s.srv.Paths
+	if s.env.Params.SMTPUTF8 {
+		o |= PathUTF8
+	}
+	path, rest, err := cutPath(arg, o)
+	switch {
+	case err == errNotASCII:
+		return errNeedUTF8
+	case err != nil || !startsParams(rest):
+		return badPath("5.1.3", err)
+	}
+	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
+		return ErrTooManyRecipients
+	}
+	to := Recipient{Path: path}
+	offered := s.offer()
+	if r := to.Params.parse(rest, &offered); r != nil {
+		return r
+	}
+	if r := s.route(&to); r != nil {
+		return r
+	}
+	s.env.To = append(s.env.To, to)
+	return okRcpt
+}
+
+// matcher is a Handler that decides which recipients exist, as a ServeMux does.
+type matcher interface {
+	Match(Path) (Handler, string)
+}
+
+// route asks who takes this recipient's mail. Nobody unless somebody says so:
+// an open relay takes a deliberate line of code.
+func (s *session) route(to *Recipient) *Reply {
+	check, h := s.srv.hooks.rcpt, s.srv.hooks.handler
+	m, matches := h.(matcher)
+	if check == nil && !matches {
+		return ErrRelayDenied
+	}
+	if check != nil {
+		// The recipient escapes into the callback; most servers have one.
+		if err := s.ask(func() error { return check(s.context(), &s.pub, to) }); err != nil {
+			return s.refusal(err)
+		}
+	}
+	pattern := ""
+	if matches {
+		if h, pattern = m.Match(to.Path); h == nil {
+			return ErrNoSuchUser
+		}
+	}
+	if s.state == rcpts && pattern != s.pattern {
+		return errOneRoute
+	}
+	s.handler, s.pattern = h, pattern
+	return nil
+}

@@ -1,0 +1,189 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+)
+
+// settled is what a Server works out of its fields before it serves, once:
+// what sessions read, and none of them writes.
+type settled struct {
+	*Server
+	hooks    hooks
+	hostname string
+	limits   Limits
+	log      *slog.Logger
+	tracer   Tracer
+	commands map[string]*command
+	names    [maxCommands]string // by command.index; empty if switched off
+	maxLine  int                 // the longest line read as a command
+
+	pipelining, chunking, size, eightBit, smtputf8, enhanced, limitsExt, starttls bool
+}
+
+// hooks are the application's part of a session: the Server's callbacks, or
+// the events made of them.
+type hooks struct {
+	conn    func(ctx context.Context, s *Session) error
+	helo    func(ctx context.Context, s *Session, name string) error
+	sender  func(ctx context.Context, s *Session, from Path, p *Params) error
+	rcpt    func(ctx context.Context, s *Session, to *Recipient) error
+	data    func(ctx context.Context, s *Session) error
+	vrfy    func(ctx context.Context, s *Session, arg string, expand bool) *Reply
+	handler Handler
+	creds   sasl.Credentials
+	// auth, if not nil, decides instead of creds which account an exchange
+	// ends with; run carries it out.
+	auth func(mechanism string, run func(sasl.Credentials) (string, error)) (string, error)
+	tls  func(err error)
+}
+
+// settle checks the settings and works them out, once.
+func (s *Server) settle() error {
+	s.once.Do(func() { s.conf, s.err = s.workOut() })
+	return s.err
+}
+
+func (s *Server) workOut() (*settled, error) {
+	c := &settled{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
+	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials}
+	switch {
+	case s.TLSMode != StartTLS && s.TLSConfig == nil:
+		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
+	case s.Handler == nil && (s.CheckRcpt != nil || s.Addressable != nil):
+		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
+	case s.RequireAuth && s.Credentials == nil && s.Auth == nil:
+		return nil, errors.New("smtp: RequireAuth without Credentials")
+	}
+	if c.hostname == "" {
+		name, err := os.Hostname()
+		if err != nil || name == "" {
+			name = "localhost"
+		}
+		c.hostname = name
+	}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	if c.tracer == nil && c.log.Enabled(context.Background(), slog.LevelDebug) {
+		c.tracer = traceTo(c.log)
+	}
+	if s.Addressable != nil {
+		c.hooks.rcpt = s.addressable()
+	}
+	if c.hooks.creds == nil && s.Auth != nil {
+		c.hooks.creds = passwords{s.Auth}
+	}
+	c.keywords()
+	c.commands = c.table()
+	c.maxLine = c.limits.Line
+	if c.hooks.creds != nil {
+		c.maxLine = max(c.maxLine, maxAuthLine)
+	}
+	s.group.MaxConns, s.group.MaxPerBlock, s.group.Log = max(c.limits.Conns, 0), max(c.limits.ConnsPerBlock, 0), c.log
+	return c, nil
+}
+
+// keywords decides which extensions this server offers at all.
+func (s *settled) keywords() {
+	s.pipelining = !s.hidden("PIPELINING")
+	s.chunking = !s.hidden("CHUNKING")
+	s.size = !s.hidden("SIZE")
+	s.eightBit = !s.hidden("8BITMIME")
+	s.smtputf8 = !s.hidden("SMTPUTF8")
+	s.enhanced = !s.hidden("ENHANCEDSTATUSCODES")
+	s.limitsExt = !s.hidden("LIMITS")
+	s.starttls = s.TLSConfig != nil && s.TLSMode != ImplicitTLS && !s.hidden("STARTTLS")
+}
+
+func (s *settled) hidden(keyword string) bool {
+	return slices.ContainsFunc(s.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
+}
+
+// addressable is the short form of CheckRcpt, behind CheckRcpt if both are set.
+func (s *Server) addressable() func(context.Context, *Session, *Recipient) error {
+	return func(ctx context.Context, ss *Session, to *Recipient) error {
+		if s.CheckRcpt != nil {
+			if err := s.CheckRcpt(ctx, ss, to); err != nil {
+				return err
+			}
+		}
+		if !s.Addressable(ss.User, to.Path.String()) {
+			return ErrRelayDenied
+		}
+		return nil
+	}
+}
+
+// passwords makes Credentials of the short form Auth.
+type passwords struct {
+	check func(user, password, remoteAddr string) error
+}
+
+// Verify lets nobody act as somebody else.
+func (p passwords) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	if authzid != "" && authzid != user {
+		return "", sasl.ErrDenied
+	}
+	addr := ""
+	if a := sasl.PeerOf(ctx).RemoteAddr; a != nil {
+		addr = a.String()
+	}
+	if err := p.check(user, string(password), addr); err != nil {
+		// In the short form any error means no; the log learns which.
+		return "", errors.Join(sasl.ErrDenied, err)
+	}
+	return user, nil
+}
+
+func (p passwords) Secret(context.Context, sasl.Kind, string) (sasl.Secret, string, error) {
+	return sasl.Secret{}, "", sasl.ErrDenied
+}
+
+func (p passwords) Offers(kind sasl.Kind) bool { return kind == sasl.Password }
+
+// within says whether a is an address in one of the networks.
+func within(a net.Addr, networks []netip.Prefix) bool {
+	if len(networks) == 0 || a == nil {
+		return false
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return false
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// offer is which parameters are known in the session's present state.
+func (s *session) offer() offer {
+	x := &s.srv.Extensions
+	o := offer{
+		smtputf8:     s.srv.smtputf8,
+		requireTLS:   x.RequireTLSExt && s.pub.TLS != nil,
+		binaryMIME:   x.BinaryMIME && s.srv.chunking,
+		dsn:          x.DSN,
+		deliverBy:    x.DeliverBy,
+		deliverByMin: x.DeliverByMin,
+		priority:     x.Priority,
+		rrvs:         x.RRVS,
+	}
+	if s.pub.User != "" || s.srv.hooks.creds == nil {
+		o.futureRelease = x.FutureRelease
+	}
+	return o
+}
+
+// maxFuture is the latest moment FUTURERELEASE offers now.
+func maxFuture(d time.Duration) string {
+	return time.Now().Add(d).UTC().Format(time.RFC3339)
+}
