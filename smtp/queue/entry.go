@@ -23,7 +23,7 @@ type Entry struct {
 	To []Recipient
 
 	// EnvID and Ret are the sender's ENVID and RET (RFC 3461 §4.3, §4.4), as
-	// they came: ENVID in xtext, RET "FULL", "HDRS" or empty.
+	// they cross the wire: ENVID in xtext, RET "FULL", "HDRS" or empty.
 	EnvID, Ret string
 	// Body is what the message was declared to be.
 	Body BodyType
@@ -31,6 +31,10 @@ type Entry struct {
 	SMTPUTF8 bool
 	// RequireTLS: deliver over verified TLS or not at all (RFC 8689).
 	RequireTLS bool
+
+	// NotBefore, where not zero, is when the first attempt may be made
+	// (RFC 4865). Giving up and warning count from it.
+	NotBefore time.Time
 
 	// Session and User are for the log and the operator: the id of the
 	// session that brought the message, and who was authenticated in it.
@@ -57,7 +61,7 @@ type Recipient struct {
 	Address string
 	// Notify is the NOTIFY parameter (RFC 3461 §4.1).
 	Notify Notify
-	// ORcpt is the ORCPT parameter as it came: "rfc822;" and xtext.
+	// ORcpt is the ORCPT parameter as it crosses the wire: "rfc822;" and xtext.
 	ORcpt string
 }
 
@@ -134,6 +138,14 @@ func ParseNotify(s string) (Notify, error) {
 		}
 	}
 	return n, nil
+}
+
+// since is the time from which the entry's age counts.
+func (e *Entry) since() time.Time {
+	if e.NotBefore.After(e.Queued) {
+		return e.NotBefore
+	}
+	return e.Queued
 }
 
 // Clone returns a copy that shares nothing with e.

@@ -10,6 +10,8 @@ import (
 type State struct {
 	// Queued repeats Entry.Queued, so that a scan reads states only.
 	Queued time.Time
+	// Size repeats Entry.Size; the Spool sets it when the entry is committed.
+	Size int64
 	// Held: nothing is attempted, and nothing expires, until it is released.
 	Held bool
 	// Route, where not empty, is the name of the route all recipients take
@@ -105,11 +107,11 @@ func (s *State) Clone() *State {
 }
 
 // NewState is the state of an entry just accepted: every recipient due at
-// once.
+// once, or when NotBefore says.
 func NewState(e *Entry) *State {
 	s := &State{Queued: e.Queued, To: make([]RcptState, len(e.To))}
 	for i := range s.To {
-		s.To[i] = RcptState{Status: Pending, Next: e.Queued}
+		s.To[i] = RcptState{Status: Pending, Next: e.since()}
 	}
 	return s
 }

@@ -34,6 +34,7 @@
 //	body: 8BITMIME
 //	smtputf8: yes
 //	requiretls: yes
+//	notbefore: 2026-03-01T09:00:00Z
 //	session: 7f3a01
 //	user: ann@example.org
 //	size: 2048
@@ -50,6 +51,7 @@
 //
 //	postrider-state 1
 //	queued: 2026-03-01T08:15:00.25Z
+//	size: 2048
 //	held: yes
 //	route: smarthost
 //	to: pending

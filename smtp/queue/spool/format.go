@@ -66,6 +66,7 @@ func formatEnvelope(e *queue.Entry, sum uint32) []byte {
 	d.text("body", string(e.Body))
 	d.flag("smtputf8", e.SMTPUTF8)
 	d.flag("requiretls", e.RequireTLS)
+	d.time("notbefore", e.NotBefore)
 	d.text("session", e.Session)
 	d.text("user", e.User)
 	d.number("size", e.Size)
@@ -83,6 +84,7 @@ func formatEnvelope(e *queue.Entry, sum uint32) []byte {
 func formatState(s *queue.State) []byte {
 	d := newDocument(stateHead)
 	d.time("queued", s.Queued)
+	d.number("size", s.Size)
 	d.flag("held", s.Held)
 	d.text("route", oneLine(s.Route))
 	for i := range s.To {
@@ -227,6 +229,8 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 		e.SMTPUTF8, err = yes(value)
 	case "requiretls":
 		e.RequireTLS, err = yes(value)
+	case "notbefore":
+		e.NotBefore, err = parseTime(value)
 	case "session":
 		e.Session = value
 	case "user":
@@ -246,6 +250,8 @@ func parseState(data []byte) (*queue.State, error) {
 		switch key {
 		case "queued":
 			s.Queued, err = parseTime(value)
+		case "size":
+			s.Size, err = strconv.ParseInt(value, 10, 64)
 		case "held":
 			s.Held, err = yes(value)
 		case "route":

@@ -18,6 +18,7 @@ ret: HDRS
 body: 8BITMIME
 smtputf8: yes
 requiretls: yes
+notbefore: 2026-03-01T09:00:00Z
 session: 7f3a01
 user: ann@example.org
 size: 2048
@@ -31,6 +32,7 @@ end
 
 const sampleState = `postrider-state 1
 queued: 2026-03-01T08:15:00.25Z
+size: 2048
 held: yes
 route: smarthost
 to: pending

@@ -101,7 +101,7 @@ func (w *writer) commit(ctx context.Context) error {
 	if err := w.buf.Flush(); err != nil {
 		return err
 	}
-	w.e.Size = w.size
+	w.e.Size, w.st.Size = w.size, w.size
 	envelope, err := w.create("envelope", formatEnvelope(w.e, w.sum.Sum32()))
 	if err != nil {
 		return err

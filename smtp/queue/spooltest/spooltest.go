@@ -40,7 +40,8 @@ func Entry(id string) *queue.Entry {
 		ID: id, Queued: time.Date(2026, 3, 1, 8, 15, 0, 250e6, time.UTC),
 		From:  "ann@example.org",
 		EnvID: "QQ314159", Ret: "HDRS", Body: queue.EightBit, SMTPUTF8: true, RequireTLS: true,
-		Session: "7f3a01", User: "ann@example.org",
+		NotBefore: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+		Session:   "7f3a01", User: "ann@example.org",
 		To: []queue.Recipient{
 			{Address: "bob@example.net", Notify: queue.NotifySuccess | queue.NotifyFailure, ORcpt: "rfc822;bob+40example.net"},
 			{Address: `"odd: one"@[192.0.2.1]`, Notify: queue.NotifyNever},
@@ -125,7 +126,9 @@ func roundTrip(t *testing.T, open func(*testing.T) queue.Spool) {
 		w := e.Clone()
 		w.Size = int64(len(Body))
 		same(t, got, w)
-		same(t, st, queue.NewState(e))
+		ws := queue.NewState(e)
+		ws.Size = w.Size
+		same(t, st, ws)
 		if b := read(t, s, "a-1"); !bytes.Equal(b, Body) {
 			t.Errorf("body %q, want %q", b, Body)
 		}

@@ -1,0 +1,270 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// active is an entry in memory, being delivered.
+type active struct {
+	it *item
+	e  *Entry
+
+	mu sync.Mutex // guards st, and the order in which it is saved
+	st *State
+	// dirty: st is not what is on disk.
+	dirty bool
+
+	jobs int // unfinished; guarded by Queue.mu
+}
+
+// job is one attempt to be made: recipients of one entry with one destination.
+type job struct {
+	a  *active
+	to []int // indexes into Entry.To
+}
+
+// destination is what the queue knows of one next hop. It exists while it has
+// jobs or something worth remembering.
+type destination struct {
+	name    string
+	jobs    []*job
+	parked  []*item // entries for which there was no place in jobs
+	running int
+	queued  bool // in Queue.ready
+
+	// window is how many attempts may run: it starts low, grows with each
+	// success, by one at first and then by one per window of them, and is
+	// halved when the other side has had enough.
+	window float64
+	slow   bool // there was a refusal: no more doubling
+
+	// down until: no attempt is made, all get last as their result.
+	down  time.Time
+	fails int // unreachable in a row
+	last  Result
+}
+
+const (
+	firstWindow = 4
+	// backlog is how many jobs of one destination are kept in memory, so that
+	// one that takes its time does not fill it. What is above waits as an id.
+	backlog = 200
+	// A destination found unreachable is left alone for a time that doubles
+	// with each failure in a row.
+	firstDown = time.Minute
+	maxDown   = 10 * time.Minute
+)
+
+func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) }
+
+// take makes jobs of what is due in an entry. q.mu is held.
+func (q *Queue) take(it *item, e *Entry, st *State) {
+	a := &active{it: it, e: e, st: st}
+	it.a = a
+	it.flags &^= parked
+	q.loaded++
+	now := time.Now()
+	all := it.flags&forced != 0
+	it.flags &^= forced
+	var parkedAt *destination
+	for name, to := range q.groups(a, now, all) {
+		d := q.destination(name)
+		if len(d.jobs) >= backlog {
+			parkedAt = d
+			continue
+		}
+		d.jobs = append(d.jobs, &job{a, to})
+		a.jobs++
+		q.offer(d)
+	}
+	if parkedAt != nil {
+		it.flags |= parked
+		parkedAt.parked = append(parkedAt.parked, it)
+	}
+	if a.jobs > 0 {
+		return
+	}
+	if parkedAt != nil {
+		q.drop(a)
+		return
+	}
+	q.resume(it) // to be reported or removed, or not due after all
+}
+
+// groups sorts the recipients that are due by destination. Entries with one
+// recipient are the rule.
+func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
+	out := make(map[string][]int, 1)
+	for i := range a.st.To {
+		r := &a.st.To[i]
+		if r.Status != Pending || a.st.Held || !all && r.Next.After(now) {
+			continue
+		}
+		name := q.Transport.Destination(a.e.To[i], a.st.Route)
+		out[name] = append(out[name], i)
+	}
+	return out
+}
+
+// resume ends the work on an entry of which no job is left: it may have been
+// interrupted before. q.mu is held.
+func (q *Queue) resume(it *item) {
+	a := it.a
+	q.group.Add(1)
+	ctx := q.ctx
+	go func() {
+		defer q.group.Done()
+		q.finish(ctx, a)
+	}()
+}
+
+// drop lets go of an entry in memory. q.mu is held.
+func (q *Queue) drop(a *active) {
+	a.it.a = nil
+	q.loaded--
+	q.poke()
+}
+
+func (q *Queue) destination(name string) *destination {
+	d := q.dests[name]
+	if d == nil {
+		d = &destination{name: name, window: min(firstWindow, float64(cmpOr(q.DestinationConcurrency, defaultDestConcurrency)))}
+		q.dests[name] = d
+	}
+	return d
+}
+
+// offer puts a destination in line if it has work and room. q.mu is held.
+func (q *Queue) offer(d *destination) {
+	if !d.queued && len(d.jobs) > 0 && d.running < int(d.window) {
+		d.queued = true
+		q.ready = append(q.ready, d)
+	}
+}
+
+// dispatch starts what may run, one attempt per destination in turn. Those
+// known to be in trouble get no more than half of the places: they would take
+// all of them, with time-outs. q.mu is held.
+func (q *Queue) dispatch() {
+	most := cmpOr(q.Concurrency, defaultConcurrency)
+	for passed := 0; q.state == running && q.jobs < most && passed < len(q.ready); {
+		d := q.ready[0]
+		q.ready = q.ready[1:]
+		if d.fails > 0 && q.jobs >= most/2 {
+			q.ready = append(q.ready, d)
+			passed++
+			continue
+		}
+		d.queued = false
+		if len(d.jobs) == 0 {
+			continue
+		}
+		j := d.jobs[0]
+		d.jobs[0] = nil
+		d.jobs = d.jobs[1:]
+		d.running++
+		q.jobs++
+		q.offer(d)
+		q.unpark(d)
+		q.group.Add(1)
+		ctx := q.ctx
+		go func() {
+			defer q.group.Done()
+			q.attempt(ctx, d, j)
+		}()
+	}
+}
+
+// unpark makes waiting entries due as soon as there is place for their jobs.
+func (q *Queue) unpark(d *destination) {
+	if len(d.jobs) > backlog/2 || len(d.parked) == 0 {
+		return
+	}
+	n := min(len(d.parked), backlog/2)
+	now := time.Now().UnixNano()
+	for _, it := range d.parked[:n] {
+		if it.flags&parked == 0 || q.index[it.id] != it {
+			continue // loaded or removed meanwhile
+		}
+		it.flags &^= parked
+		it.next = now
+		if it.a == nil && it.flags&(held|claimed) == 0 {
+			q.wait.put(it)
+		}
+	}
+	d.parked = d.parked[n:]
+	if len(d.parked) == 0 {
+		d.parked = nil
+	}
+	q.poke()
+}
+
+// done takes note of how an attempt went, for the destination. q.mu is held.
+func (q *Queue) done(d *destination, results []Result) {
+	d.running--
+	q.jobs--
+	most := float64(cmpOr(q.DestinationConcurrency, defaultDestConcurrency))
+	now := time.Now()
+	switch v := worst(results); {
+	case v == nil: // nothing was tried
+	case v.Unreachable:
+		d.slow, d.window = true, max(1, d.window/2)
+		if !now.Before(d.down) {
+			d.fails++
+			d.down = now.Add(min(firstDown<<min(d.fails-1, 10), maxDown))
+		}
+		d.last = *v
+	case v.Status == Pending && v.Code == 421:
+		d.slow, d.window = true, max(1, d.window/2)
+	case v.Status == Pending:
+		d.fails, d.slow, d.window = 0, true, max(1, d.window-1/d.window)
+	default:
+		d.fails, d.down = 0, time.Time{}
+		if d.slow {
+			d.window = min(most, d.window+1/d.window)
+		} else {
+			d.window = min(most, d.window+1)
+		}
+	}
+	q.offer(d)
+	q.unpark(d)
+	if len(d.jobs) == 0 && len(d.parked) == 0 && d.running == 0 && d.fails == 0 {
+		delete(q.dests, d.name)
+	}
+	q.dispatch()
+}
+
+// worst is the result that says most about the destination.
+func worst(results []Result) *Result {
+	var w *Result
+	for i := range results {
+		r := &results[i]
+		if w == nil || r.Unreachable || r.Status == Pending && w.Status != Pending && !w.Unreachable {
+			w = r
+		}
+	}
+	return w
+}
+
+// more says whether other messages wait for d.
+func (q *Queue) more(d *destination) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(d.jobs) > 0
+}
+
+// isDown returns the result all attempts get while d is left alone.
+func (q *Queue) isDown(d *destination) (Result, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d.fails == 0 || !time.Now().Before(d.down) {
+		return Result{}, false
+	}
+	return d.last, true
+}
+
+// detached is ctx for work that has to be completed once it has begun.
+func detached(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }

@@ -1,0 +1,178 @@
+package queue
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+)
+
+// attempt makes one attempt: write it down, make it, take note of the results.
+func (q *Queue) attempt(ctx context.Context, d *destination, j *job) {
+	var results []Result
+	last, down := q.isDown(d)
+	if q.record(ctx, j, down) {
+		if down {
+			results = q.refuse(j, last)
+		} else {
+			results = q.deliver(ctx, d, j)
+		}
+	}
+	q.settle(ctx, j, results)
+
+	q.mu.Lock()
+	if down {
+		results = nil // no news
+	}
+	q.done(d, results)
+	j.a.jobs--
+	left := j.a.jobs
+	q.mu.Unlock()
+	if left == 0 {
+		q.finish(ctx, j.a)
+	}
+}
+
+// record writes the attempt down before it is made, with the time of the next
+// one, so that a crash in the middle costs that wait and not a storm. Where
+// nothing is going to be sent there is nothing to protect, and one write,
+// after it, is enough. It returns false where the attempt must not be made.
+func (q *Queue) record(ctx context.Context, j *job, down bool) bool {
+	a := j.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.st.Held || ctx.Err() != nil {
+		return false
+	}
+	now := time.Now()
+	for _, i := range j.to {
+		r := &a.st.To[i]
+		r.Attempts++
+		r.Next, _ = q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, chance())
+		r.Next = stamp(r.Next)
+	}
+	if down {
+		return true
+	}
+	if err := q.save(ctx, a); err != nil {
+		q.log().Error("attempt cannot be written down and is not made", "id", a.e.ID, "err", err)
+		for _, i := range j.to {
+			a.st.To[i].Attempts--
+			a.st.To[i].Next = stamp(now.Add(time.Minute))
+		}
+		return false
+	}
+	return true
+}
+
+// stamp is a time as it is kept: without the monotonic clock, in UTC.
+func stamp(t time.Time) time.Time { return t.Round(0).UTC() }
+
+func (q *Queue) deliver(ctx context.Context, d *destination, j *job) []Result {
+	a := j.a
+	dl := &Delivery{
+		Entry: a.e, Destination: d.name, Since: a.e.since(),
+		To:   make([]Recipient, len(j.to)),
+		Open: func() (io.ReadCloser, error) { return q.Spool.Open(ctx, a.e.ID) },
+		More: func() bool { return q.more(d) },
+	}
+	a.mu.Lock()
+	dl.Route = a.st.Route
+	for n, i := range j.to {
+		dl.To[n] = a.e.To[i]
+		dl.Attempt = max(dl.Attempt, a.st.To[i].Attempts)
+	}
+	a.mu.Unlock()
+	results := q.Transport.Deliver(ctx, dl)
+	for len(results) < len(j.to) {
+		results = append(results, Result{Status: Pending, Text: "no result from the transport"})
+	}
+	now := stamp(time.Now())
+	for i := range results {
+		results[i].Time = now
+	}
+	return results[:len(j.to)]
+}
+
+// refuse answers for a destination that was found unreachable a moment ago.
+func (q *Queue) refuse(j *job, last Result) []Result {
+	last.Status = Pending
+	last.Text = "not tried: " + strings.TrimPrefix(last.Text, "not tried: ")
+	last.Time = stamp(time.Now())
+	results := make([]Result, len(j.to))
+	for i := range results {
+		results[i] = last
+	}
+	return results
+}
+
+// settle takes the results over into the state in memory. finish, or the save
+// here where other attempts for the entry still run, puts them on disk.
+func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
+	if results == nil {
+		return
+	}
+	a := j.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cut := ctx.Err() != nil // our own end, not the other side's doing
+	statuses := make([]Status, len(results))
+	for n, i := range j.to {
+		r, res := &a.st.To[i], &results[n]
+		switch res.Status {
+		case Delivered, Failed:
+			r.Status = res.Status
+		default:
+			res.Status = Pending
+			q.later(a, i, cut)
+		}
+		r.Last = *res
+		statuses[n] = r.Status
+		q.logAttempt(a, i)
+	}
+	a.dirty = true
+	q.tally(a, results, statuses)
+	if q.othersRun(a) {
+		if err := q.save(ctx, a); err != nil {
+			q.log().Error("results cannot be written down now", "id", a.e.ID, "err", err)
+		}
+	}
+}
+
+// later decides about a recipient for whom the attempt failed for now.
+func (q *Queue) later(a *active, i int, cut bool) {
+	r := &a.st.To[i]
+	now := time.Now()
+	if cut {
+		r.Attempts--
+		r.Next = stamp(now)
+		return
+	}
+	if _, over := q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, 0); over || r.Expire {
+		r.Status = Expired
+	}
+}
+
+func (q *Queue) othersRun(a *active) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return a.jobs > 1
+}
+
+func (q *Queue) logAttempt(a *active, i int) {
+	st := &a.st.To[i]
+	r := &st.Last
+	q.log().Info("attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From, "to", a.e.To[i].Address,
+		"status", st.Status, "attempt", st.Attempts, "host", r.Host, "tls", r.TLS,
+		"code", r.Code, "enhanced", r.Enhanced, "text", oneLine(r.Text),
+		"delay", time.Since(a.e.since()).Round(time.Millisecond))
+}
+
+// oneLine bounds a text for the log.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > 500 {
+		s = strings.ToValidUTF8(s[:500], "")
+	}
+	return s
+}

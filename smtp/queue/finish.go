@@ -1,0 +1,165 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// finish ends the work on an entry when its last attempt of this round is over:
+// the sender is told what he has to know, and what is left goes on disk, or
+// the entry away.
+func (q *Queue) finish(ctx context.Context, a *active) {
+	ctx = detached(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gone, err := q.close(ctx, a)
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case gone:
+		q.drop(a)
+		q.forget(a.it)
+	case err != nil:
+		// What was learnt is in memory only, and must not be forgotten: the
+		// entry stays there, and the writing is tried again.
+		q.log().Error("queue entry cannot be brought up to date", "id", a.e.ID, "err", err)
+		q.postpone(a.it)
+	default:
+		q.drop(a)
+		a.it.follow(a.st)
+		if a.it.flags&parked == 0 {
+			q.wait.put(a.it)
+		}
+		q.poke()
+	}
+	q.dispatch()
+}
+
+// close reports, and saves or removes. gone: there is no such entry any more.
+func (q *Queue) close(ctx context.Context, a *active) (gone bool, err error) {
+	if !q.isRemoved(a.it) {
+		if err := q.report(ctx, a); err != nil {
+			return false, err
+		}
+		if !a.st.Settled() {
+			if a.dirty {
+				err = q.save(ctx, a)
+			}
+			return isGone(err), err
+		}
+	}
+	if err := q.Spool.Remove(ctx, a.e.ID); err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	return true, nil
+}
+
+func (q *Queue) isRemoved(it *item) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return it.flags&removed != 0
+}
+
+// save puts the state in memory on disk. a.mu is held.
+func (q *Queue) save(ctx context.Context, a *active) error {
+	err := q.Spool.Save(detached(ctx), a.e.ID, a.st)
+	a.dirty = err != nil
+	return err
+}
+
+// news sorts what a sender may want to hear.
+type news struct {
+	failed, delayed, succeeded []int // indexes into Entry.To
+}
+
+// report tells the sender what there is to tell, and marks it told. Results are
+// on disk before anything is said about them, so that a crash can repeat a
+// notification and not lose one. a.mu is held.
+func (q *Queue) report(ctx context.Context, a *active) error {
+	n := q.collect(a)
+	if len(n.failed)+len(n.delayed)+len(n.succeeded) == 0 {
+		return nil
+	}
+	if a.dirty {
+		if err := q.save(ctx, a); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []struct {
+		kind Kind
+		to   []int
+	}{{Bounce, n.failed}, {Delay, n.delayed}, {Success, n.succeeded}} {
+		if len(kind.to) == 0 {
+			continue
+		}
+		told := q.tell(ctx, a, kind.kind, kind.to)
+		for _, i := range kind.to {
+			r := &a.st.To[i]
+			switch {
+			case told && kind.kind == Delay:
+				r.Warned = true
+			case told:
+				r.Reported = true
+			case kind.kind != Delay:
+				r.Next = stamp(time.Now().Add(DefaultFirst))
+			}
+		}
+		a.dirty = true
+	}
+	return nil
+}
+
+// collect finds what is to be told, and marks what need not be.
+func (q *Queue) collect(a *active) news {
+	var n news
+	now := time.Now()
+	for i := range a.st.To {
+		r, rcpt := &a.st.To[i], a.e.To[i]
+		switch {
+		case r.Reported:
+		case r.Status == Pending:
+			at, ok := q.schedule(rcpt).WarnAt(a.e.since())
+			if ok && !r.Warned && r.Attempts > 0 && !now.Before(at) && a.e.From != "" && rcpt.Notify.Wants(NotifyDelay) {
+				n.delayed = append(n.delayed, i)
+			}
+		case r.Status == Delivered && rcpt.Notify.Wants(NotifySuccess) && !r.Last.Relayed && a.e.From != "":
+			n.succeeded = append(n.succeeded, i)
+		case r.Status != Delivered && rcpt.Notify.Wants(NotifyFailure):
+			n.failed = append(n.failed, i)
+		default:
+			r.Reported = true
+			a.dirty = true
+		}
+	}
+	return n
+}
+
+// tell hands one notification on. For an entry with the null sender there is
+// nobody to be told but the postmaster (RFC 5321 §4.5.5: never a bounce for a
+// bounce).
+func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
+	m, err := q.compose(ctx, a, kind, to)
+	if err == nil {
+		switch {
+		case a.e.From == "":
+			q.countNotice("undeliverable")
+			q.log().Warn("undeliverable notification", "id", a.e.ID, "to", a.e.To[to[0]].Address)
+			if q.Undeliverable != nil {
+				err = q.Undeliverable(ctx, m)
+			}
+		case q.Notify != nil:
+			err = q.Notify(ctx, m)
+		default:
+			err = q.SubmitNotification(ctx, m)
+		}
+	}
+	if err != nil {
+		q.log().Error("notification cannot be sent now", "id", a.e.ID, "kind", kind, "err", err)
+		return false
+	}
+	q.countNotice(kind)
+	q.log().Info("notification", "id", a.e.ID, "kind", kind, "to", a.e.From)
+	return true
+}

@@ -1,0 +1,148 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/rfc2822"
+)
+
+// Notification is a message the queue writes about an entry.
+type Notification struct {
+	// To is the entry's sender, "" where it has none.
+	To string
+	// Kind is Bounce, Delay or Success.
+	Kind Kind
+	// Entry is what it is about.
+	Entry *Entry
+	// Body and SMTPUTF8 say what Message needs of those that carry it.
+	Body     BodyType
+	SMTPUTF8 bool
+	// Message is a whole message with CRLF lines, multipart/report (RFC 3464).
+	// Its return path is the null sender.
+	Message []byte
+}
+
+// Kind of a notification.
+type Kind string
+
+// The kinds of notification.
+const (
+	Bounce  Kind = "bounce"
+	Delay   Kind = "delay"
+	Success Kind = "success"
+)
+
+// returnMost is the largest message, in octets, that goes back whole; of a
+// larger one the header section does, whatever RET asks (RFC 3461 §6.2 allows
+// it), so that a bounce never needs much memory.
+const returnMost = 1 << 20
+
+// compose writes a notification. a.mu is held.
+func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*Notification, error) {
+	e := a.e
+	body, err := q.Spool.Open(ctx, e.ID)
+	if err != nil {
+		return nil, fmt.Errorf("compose notification: %w", err)
+	}
+	defer body.Close()
+	now := time.Now()
+	r := &rfc2822.Report{
+		To: e.From, Date: now, MessageID: rfc2822.NewMessageID(q.Hostname, now),
+		ReportingMTA: q.Hostname, OriginalEnvelopeID: decodeXtext(e.EnvID), ArrivalDate: e.Queued,
+		Original: body, UTF8: e.SMTPUTF8,
+	}
+	// RFC 3461 §4.3: RET=FULL concerns failures; other news return headers.
+	if e.Ret != "HDRS" && kind == Bounce && e.Size <= returnMost {
+		r.Return = rfc2822.ReturnFull
+	}
+	for _, i := range to {
+		r.Recipients = append(r.Recipients, q.status(a, kind, i))
+	}
+	if e.Body == BinaryMIME { // a text may hold no such thing, so headers only
+		r.Return = rfc2822.ReturnHeaders
+	}
+	var out bytes.Buffer
+	if _, err := r.WriteTo(&out); err != nil {
+		return nil, fmt.Errorf("compose notification: %w", err)
+	}
+	n := &Notification{To: e.From, Kind: kind, Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
+	if !ascii(n.Message) {
+		n.Body = EightBit
+	}
+	return n, nil
+}
+
+// status is one recipient's part of a notification.
+func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
+	r, rcpt := &a.st.To[i], a.e.To[i]
+	s := rfc2822.RecipientStatus{
+		FinalRecipient: rcpt.Address, Status: r.Last.Enhanced, LastAttempt: r.Last.Time, FinalLogID: a.e.ID,
+	}
+	if typ, addr, ok := strings.Cut(rcpt.ORcpt, ";"); ok {
+		s.OriginalRecipient = typ + ";" + decodeXtext(addr)
+	}
+	if r.Last.Code != 0 {
+		s.RemoteMTA, _, _ = strings.Cut(r.Last.Host, " ")
+		s.DiagnosticCode = diagnostic(&r.Last)
+	}
+	switch {
+	case kind == Delay:
+		s.Action = rfc2822.Delayed
+		s.WillRetryUntil = a.e.since().Add(q.schedule(rcpt).withDefaults().GiveUp)
+		s.Status = class(s.Status, '4', "4.0.0")
+	case kind == Success:
+		s.Action = rfc2822.Relayed
+		s.Status = class(s.Status, '2', "2.0.0")
+	case r.Status == Expired:
+		s.Action = rfc2822.Failed
+		// Too long in the queue (RFC 3463 §3.5: X.4.7), whatever was said last.
+		s.Status = class(s.Status, '4', "4.4.7")
+	default:
+		s.Action = rfc2822.Failed
+		s.Status = class(s.Status, '5', "5.0.0")
+	}
+	if s.DiagnosticCode == "" && r.Last.Text != "" {
+		s.DiagnosticCode = r.Last.Text
+	}
+	return s
+}
+
+// class returns status if it is of the class, or otherwise.
+func class(status string, c byte, otherwise string) string {
+	if len(status) > 0 && status[0] == c {
+		return status
+	}
+	return otherwise
+}
+
+func diagnostic(r *Result) string {
+	s := fmt.Sprint(r.Code)
+	if r.Enhanced != "" {
+		s += " " + r.Enhanced
+	}
+	return s + " " + r.Text
+}
+
+func ascii(b []byte) bool {
+	return bytes.IndexFunc(b, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+// SubmitNotification queues a notification for its recipient. It is what
+// happens where Queue.Notify is nil, and what Notify does for a sender who is
+// not local. It is not refused for a queue that is full: the entry it is about
+// will leave.
+func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
+	e := &Entry{To: []Recipient{{Address: n.To, Notify: NotifyNever}}, Body: n.Body, SMTPUTF8: n.SMTPUTF8}
+	w, err := q.begin(ctx, e)
+	if err != nil {
+		return fmt.Errorf("queue notification: %w", err)
+	}
+	return fill(ctx, w, bytes.NewReader(n.Message))
+}
+
+var _ io.WriterTo = (*rfc2822.Report)(nil)
