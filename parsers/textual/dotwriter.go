@@ -18,6 +18,7 @@ var errClosed = errors.New("textual: write after the end of the text")
 type DotWriter struct {
 	w    io.Writer
 	mode Mode
+	bare bool           // no dots and no end: the engine of a LineWriter
 	buf  *[bulkSize]byte // borrowed from the first Write to Close
 	n    int             // buf[:n] is to be written
 	fold int             // CRs held back until what follows them is known
@@ -50,7 +51,7 @@ func (d *DotWriter) Write(p []byte) (int, error) {
 			from = i
 			continue
 		}
-		if !d.mid && p[i] == '.' {
+		if !d.mid && p[i] == '.' && !d.bare {
 			d.emit(p[from:i])
 			d.emit(dot)
 			from = i
@@ -154,10 +155,12 @@ func (d *DotWriter) Close() error {
 		d.fault(ErrBareCR)
 		d.unfold()
 	}
-	if d.mid {
-		d.emit(manyCRLF[:2])
+	if !d.bare {
+		if d.mid {
+			d.emit(manyCRLF[:2])
+		}
+		d.emit(ending)
 	}
-	d.emit(ending)
 	d.flush()
 	d.release()
 	err := d.err

@@ -79,6 +79,27 @@ func TestDotWriter(t *testing.T) {
 	}
 }
 
+func TestLineWriter(t *testing.T) {
+	for _, tt := range texts {
+		want, _ := refNormalise(tt.text)
+		for i := range len(tt.text) + 1 {
+			var out bytes.Buffer
+			l := NewLineWriter(&out)
+			_, err1 := io.WriteString(l, tt.text[:i])
+			_, err2 := l.ReadFrom(strings.NewReader(tt.text[i:]))
+			if err := errors.Join(err1, err2, l.Close()); err != nil || out.String() != want {
+				t.Errorf("%s, split at %d: %q, %v; want %q", tt.name, i, out.String(), err, want)
+			}
+		}
+		var l LineWriter
+		l.Reset(io.Discard, Reject)
+		_, err := io.WriteString(&l, tt.text)
+		if err := errors.Join(err, l.Close()); !errors.Is(err, tt.reject) {
+			t.Errorf("%s, rejecting: %v", tt.name, err)
+		}
+	}
+}
+
 // Large pieces, whatever they hold, and pieces of every size around the
 // buffer's must come out the same.
 func TestDotWriterLarge(t *testing.T) {
