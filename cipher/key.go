@@ -1,17 +1,28 @@
 package cipher
 
 import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
-	"io"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // Errors of sealing. Callers compare with errors.Is.
 var (
 	// ErrOpen: the box was not sealed with this key and context, or was changed.
 	ErrOpen = errors.New("cipher: cannot open: wrong key, wrong context, or damaged")
-	// ErrTruncated: a sealed stream ended before its end.
+	// ErrTruncated: a sealed stream ended before its end, or its end was changed.
 	ErrTruncated = errors.New("cipher: sealed stream is cut short")
-	// ErrKeyFile: a key file others can read, or that holds no key.
+	// ErrKey: a key of a wrong size, or none.
+	ErrKey = errors.New("cipher: no usable key")
+	// ErrKeyFile: a key file that others can read, or that holds no key.
 	ErrKeyFile = errors.New("cipher: bad key file")
 )
 
@@ -19,59 +30,139 @@ var (
 const KeySize = 32
 
 // Key seals secrets with XChaCha20-Poly1305. Make one with NewKey, GenerateKey,
-// DeriveKey or LoadKey; the zero Key seals nothing.
+// DeriveKey or LoadKey; the zero Key seals nothing. Printing or logging it does
+// not show it.
 type Key struct{ secret *[KeySize]byte }
 
-// NewKey makes a Key of 32 random bytes from elsewhere.
-func NewKey(raw []byte) (Key, error) { return Key{}, errors.ErrUnsupported }
+// NewKey makes a Key of KeySize random bytes from elsewhere, which it copies.
+func NewKey(raw []byte) (Key, error) {
+	if len(raw) != KeySize {
+		return Key{}, fmt.Errorf("%w: %d bytes instead of %d", ErrKey, len(raw), KeySize)
+	}
+	k := Key{new([KeySize]byte)}
+	copy(k.secret[:], raw)
+	return k, nil
+}
 
 // GenerateKey makes a random Key.
-func GenerateKey() Key { return Key{} }
+func GenerateKey() Key {
+	k := Key{new([KeySize]byte)}
+	rand.Read(k.secret[:]) // never fails: crypto/rand ends the process instead
+	return k
+}
 
 // DeriveKey makes a Key of a passphrase and a salt of at least 16 bytes with
-// argon2id (64 MiB, three passes, four lanes: RFC 9106's second choice).
-func DeriveKey(passphrase, salt []byte) (Key, error) { return Key{}, errors.ErrUnsupported }
-
-// LoadKey reads a key file, which must not be readable by group or others.
-func LoadKey(name string) (Key, error) { return Key{}, errors.ErrUnsupported }
-
-// CreateKey makes a key file, 0600, with a random Key in it. It never
-// overwrites one.
-func CreateKey(name string) (Key, error) { return Key{}, errors.ErrUnsupported }
-
-// EnsureKey is LoadKey, after CreateKey if there is no such file.
-func EnsureKey(name string) (k Key, created bool, err error) {
-	return Key{}, false, errors.ErrUnsupported
+// argon2id: 64 MiB, three passes, four lanes (RFC 9106 §4, the second
+// recommended option).
+func DeriveKey(passphrase, salt []byte) (Key, error) {
+	if len(passphrase) == 0 || len(salt) < 16 {
+		return Key{}, fmt.Errorf("%w: no passphrase, or a salt shorter than 16 bytes", ErrKey)
+	}
+	return NewKey(argon2.IDKey(passphrase, salt, 3, 64<<10, 4, KeySize))
 }
+
+// Derive gives 32 bytes for another purpose, from which neither the Key nor
+// what it derives for any other purpose can be found (HKDF-SHA256, RFC 5869).
+// One key file is thus enough for a server: sasl.NewDecoy(k.Derive("sasl decoy")).
+func (k Key) Derive(purpose string) ([]byte, error) { return k.subkey("derive " + purpose) }
+
+func (k Key) subkey(info string) ([]byte, error) {
+	if k.secret == nil {
+		return nil, ErrKey
+	}
+	return hkdf.Key(sha256.New, k.secret[:], nil, "postrider cipher v1 "+info, KeySize)
+}
+
+// Equal says in constant time whether two Keys are the same.
+func (k Key) Equal(other Key) bool {
+	if k.secret == nil || other.secret == nil {
+		return k.secret == other.secret
+	}
+	return subtleEqual(k.secret[:], other.secret[:])
+}
+
+// String hides the key.
+func (k Key) String() string { return "cipher.Key(hidden)" }
+
+// GoString hides the key.
+func (k Key) GoString() string { return k.String() }
+
+// LogValue hides the key.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// boxVersion is the first byte of a box: XChaCha20-Poly1305 under the sealing
+// subkey, nonce, ciphertext, tag.
+const boxVersion = 1
+
+// Overhead is how many bytes longer than its plaintext a box is.
+const Overhead = 1 + chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead
 
 // Seal encrypts plaintext under a random nonce. context says what the secret
 // is and whose ("apop:alice@example.com"); the box opens with the same context
-// only, so that it cannot be moved to another place.
-func (k Key) Seal(plaintext, context []byte) ([]byte, error) { return nil, errors.ErrUnsupported }
+// only, so that it cannot be moved to another place. The error is ErrKey for
+// the zero Key.
+func (k Key) Seal(plaintext, context []byte) ([]byte, error) {
+	sub, err := k.subkey("seal")
+	if err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(sub)
+	if err != nil {
+		return nil, fmt.Errorf("cipher: seal: %w", err)
+	}
+	box := make([]byte, 1+aead.NonceSize(), len(plaintext)+Overhead)
+	box[0] = boxVersion
+	nonce := box[1:]
+	rand.Read(nonce)
+	return aead.Seal(box, nonce, plaintext, context), nil
+}
 
 // Open gives back what Seal encrypted, or ErrOpen.
-func (k Key) Open(box, context []byte) ([]byte, error) { return nil, errors.ErrUnsupported }
+func (k Key) Open(box, context []byte) ([]byte, error) {
+	sub, err := k.subkey("seal")
+	if err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(sub)
+	if err != nil {
+		return nil, fmt.Errorf("cipher: open: %w", err)
+	}
+	if len(box) < Overhead || box[0] != boxVersion {
+		return nil, ErrOpen
+	}
+	nonce, text := box[1:1+aead.NonceSize()], box[1+aead.NonceSize():]
+	plaintext, err := aead.Open(nil, nonce, text, context)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plaintext, nil
+}
+
+// sealedPrefix marks SealText's form.
+const sealedPrefix = "sealed:"
 
 // SealText is Seal in a form for configuration files: "sealed:" and base64.
-func (k Key) SealText(plaintext, context []byte) (string, error) { return "", errors.ErrUnsupported }
+func (k Key) SealText(plaintext, context []byte) (string, error) {
+	box, err := k.Seal(plaintext, context)
+	if err != nil {
+		return "", err
+	}
+	return sealedPrefix + base64.RawStdEncoding.EncodeToString(box), nil
+}
 
-// OpenText opens what SealText gave.
+// OpenText opens what SealText gave. The error is ErrOpen also for a text of
+// another form.
 func (k Key) OpenText(text string, context []byte) ([]byte, error) {
-	return nil, errors.ErrUnsupported
+	encoded, ok := strings.CutPrefix(text, sealedPrefix)
+	if !ok {
+		return nil, fmt.Errorf("%w: it does not begin with %q", ErrOpen, sealedPrefix)
+	}
+	box, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("%w: damaged base64", ErrOpen)
+	}
+	return k.Open(box, context)
 }
 
 // IsSealed says whether text is of SealText's form.
-func IsSealed(text string) bool { return false }
-
-// EncryptWriter seals a stream in constant memory. What is written is complete
-// only after Close, which does not close w.
-func (k Key) EncryptWriter(w io.Writer, context []byte) (io.WriteCloser, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// DecryptReader opens a stream sealed by EncryptWriter in constant memory. It
-// gives only bytes that were sealed; io.EOF comes only when the stream's own
-// end was reached, ErrTruncated or ErrOpen otherwise.
-func (k Key) DecryptReader(r io.Reader, context []byte) (io.Reader, error) {
-	return nil, errors.ErrUnsupported
-}
+func IsSealed(text string) bool { return strings.HasPrefix(text, sealedPrefix) }

@@ -13,7 +13,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -108,31 +107,4 @@ func exists(name string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("cipher: look for file: %w", err)
-}
-
-// createPrivate makes a new file that only its owner can read. It never
-// overwrites one.
-func createPrivate(name string, content []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return fmt.Errorf("cipher: make folder: %w", err)
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("cipher: create file: %w", err)
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil && cerr != nil {
-			err = fmt.Errorf("cipher: close file: %w", cerr)
-		}
-		if err != nil {
-			os.Remove(name)
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return fmt.Errorf("cipher: write file: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("cipher: sync file: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,141 @@
+package cipher
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// keyFileHead explains a key file to whoever opens it.
+const keyFileHead = `# Postrider key, version 1: 32 bytes in base64.
+# Keep it secret, and keep a copy elsewhere: what it sealed opens with nothing else.
+`
+
+// LoadKey reads a key file: one line of base64 among comments that begin with
+// "#". The error is ErrKeyFile if group or others can read or write it or if
+// there is not exactly one key in it; fs.ErrNotExist if it is not there.
+func LoadKey(name string) (Key, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Key{}, fmt.Errorf("cipher: open key file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the open file, so that it is the one that is read
+	if err != nil {
+		return Key{}, fmt.Errorf("cipher: look at key file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return Key{}, fmt.Errorf("%w: %s is no regular file", ErrKeyFile, name)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return Key{}, fmt.Errorf("%w: %s has mode %04o; make it 0600", ErrKeyFile, name, info.Mode().Perm())
+	}
+	content, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return Key{}, fmt.Errorf("cipher: read key file: %w", err)
+	}
+	k, err := parseKeyFile(content)
+	if err != nil {
+		return Key{}, fmt.Errorf("%w: %s holds %w", ErrKeyFile, name, err)
+	}
+	return k, nil
+}
+
+func parseKeyFile(content []byte) (k Key, err error) {
+	lines := bufio.NewScanner(bytes.NewReader(content))
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		raw, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || len(raw) != KeySize || k.secret != nil {
+			return Key{}, errors.New("something that is not one line of base64 with 32 bytes")
+		}
+		if k, err = NewKey(raw); err != nil {
+			return Key{}, err
+		}
+	}
+	if k.secret == nil {
+		return Key{}, errors.New("no key")
+	}
+	return k, nil
+}
+
+// CreateKey makes a key file, 0600, with a random Key in it, durably. It never
+// overwrites a file: the error is then fs.ErrExist.
+func CreateKey(name string) (Key, error) {
+	k := GenerateKey()
+	text := keyFileHead + base64.StdEncoding.EncodeToString(k.secret[:]) + "\n"
+	if err := createPrivate(name, []byte(text)); err != nil {
+		return Key{}, err
+	}
+	return k, nil
+}
+
+// EnsureKey is LoadKey, after CreateKey if there is no such file. Two processes
+// that do so at the same time get the same key.
+func EnsureKey(name string) (k Key, created bool, err error) {
+	k, err = LoadKey(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return k, false, err
+	}
+	k, err = CreateKey(name)
+	if errors.Is(err, fs.ErrExist) {
+		k, err = LoadKey(name)
+		return k, false, err
+	}
+	return k, err == nil, err
+}
+
+// createPrivate makes a new file that only its owner can read: whole and on
+// stable storage, or not at all. It never overwrites one.
+func createPrivate(name string, content []byte) (err error) {
+	folder := filepath.Dir(name)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("cipher: make folder: %w", err)
+	}
+	f, err := os.CreateTemp(folder, ".new-*") // 0600
+	if err != nil {
+		return fmt.Errorf("cipher: create file: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("cipher: write file: %w", err)
+	}
+	// A link, unlike a rename, fails if the name is taken.
+	if err := os.Link(f.Name(), name); err != nil {
+		return fmt.Errorf("cipher: create file: %w", err)
+	}
+	return syncFolder(folder)
+}
+
+func syncFolder(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("cipher: sync folder: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("cipher: sync folder: %w", err)
+	}
+	return nil
+}
+
+func subtleEqual(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
