@@ -143,10 +143,10 @@ type TLS struct {
 	Certificates []Certificate `json:"certificates"`
 
 	// One certificate, with the chain up to but without the root, in PEM.
-	CertificateFile string `json:"certificate_file"`
+	CertificateFile string `json:"certificate_file" conf:"path"`
 
 	// The key of certificate_file, in PEM.
-	CertificateKeyFile string `json:"certificate_key_file"`
+	CertificateKeyFile string `json:"certificate_key_file" conf:"path"`
 
 	// The oldest version of TLS that is spoken: "1.2" or "1.3".
 	MinVersion string `json:"min_version"`
@@ -160,10 +160,10 @@ type TLS struct {
 // Certificate is a certificate and its key.
 type Certificate struct {
 	// The certificate, with the chain up to but without the root, in PEM.
-	CertFile string `json:"cert_file"`
+	CertFile string `json:"cert_file" conf:"path"`
 
 	// Its key, in PEM.
-	KeyFile string `json:"key_file"`
+	KeyFile string `json:"key_file" conf:"path"`
 }
 
 // Store is about mailboxes.
@@ -228,7 +228,7 @@ type Route struct {
 	Password Secret `json:"password"`
 
 	// A file whose first line is the password.
-	PasswordFile string `json:"password_file"`
+	PasswordFile string `json:"password_file" conf:"path"`
 }
 
 // Log is about what is written down.
@@ -242,12 +242,12 @@ type Log struct {
 
 	// The file to append to, opened again on SIGHUP. Empty means standard
 	// error.
-	File string `json:"file"`
+	File string `json:"file" conf:"path"`
 }
 
 // Admin is about steering the running server.
 type Admin struct {
 	// The Unix socket for "postrider reload" and its like; only the user the
 	// server runs as can open it. Empty means "control.sock" below data_dir.
-	Socket string `json:"socket"`
+	Socket string `json:"socket" conf:"path"`
 }

@@ -16,22 +16,22 @@ type Settings struct {
 	// served.
 	ServerName string `json:"server_name"`
 
-	// The directory that holds all state. A path that is not absolute is
-	// taken from the folder of the file that names it.
-	DataDir string `json:"data_dir"`
+	// The directory that holds all state. Here and everywhere, a path that is
+	// not absolute is taken from the folder of the file that names it.
+	DataDir string `json:"data_dir" conf:"path"`
 
 	// Where mailboxes are kept. Empty means "mail" below data_dir.
-	MailDir string `json:"mail_dir"`
+	MailDir string `json:"mail_dir" conf:"path"`
 
 	// Where outbound mail waits. Empty means "queue" below data_dir; it should
 	// be on the same file system as mail_dir, so that both are made durable
 	// together.
-	QueueDir string `json:"queue_dir"`
+	QueueDir string `json:"queue_dir" conf:"path"`
 
 	// The file with the key that seals secrets which must be recoverable
 	// (APOP). It is made when it is needed and not there. Empty means
 	// "secret.key" below data_dir.
-	SecretKeyFile string `json:"secret_key_file"`
+	SecretKeyFile string `json:"secret_key_file" conf:"path"`
 
 	// Who gets mail to postmaster and abuse of a domain that has no account
 	// and no alias of that name (RFC 5321 §4.5.1, RFC 2142). Empty means the
@@ -103,10 +103,9 @@ type Settings struct {
 	// The control socket that "postrider reload" and its like talk to.
 	Admin Admin
 
-	// sources is where the values came from; nil for settings made in code.
-	sources *config.Source
-	// dir is what relative paths are taken from in settings made in code.
-	dir string
+	source   *config.Source    // where the values came from; empty for settings made in code
+	problems config.Errors     // what Load could not fill in, for Check
+	notes    map[string]string // where secrets came from, by path: "environment NAME"
 }
 
 // Listener is one place to listen.
@@ -186,10 +185,10 @@ type Account struct {
 	// Read as well are bcrypt ($2a$ $2b$ $2y$), SHA-crypt ($5$ $6$) and what
 	// Dovecot writes ({SCHEME}...). "env:NAME" takes it from the environment.
 	// Empty: nobody can log in, mail is still delivered.
-	Password Secret `json:"password" config:"short"`
+	Password Secret `json:"password"`
 
 	// A file whose first line is the hash of the password.
-	PasswordFile string `json:"password_file"`
+	PasswordFile string `json:"password_file" conf:"path"`
 
 	// Derived keys for the SCRAM-SHA-256 mechanism, as "postrider user add"
 	// writes them: "SCRAM-SHA-256$4096:salt$storedkey:serverkey".

@@ -151,3 +151,15 @@ func (q Quota) MarshalText() ([]byte, error) {
 // Targets are the addresses an alias leads to. In a configuration, one target
 // may stand alone, without a list.
 type Targets []string
+
+// UnmarshalText makes a list of one target.
+func (t *Targets) UnmarshalText(text []byte) error {
+	*t = Targets{string(text)}
+	return nil
+}
+
+// UnmarshalText takes a string in place of an account for its password.
+func (a *Account) UnmarshalText(text []byte) error {
+	*a = Account{Password: Secret(text)}
+	return nil
+}

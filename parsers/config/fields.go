@@ -79,7 +79,7 @@ func (d *decoding) unknown(m *member, path string, t reflect.Type, fs fields) {
 	hint := ""
 	if now := d.Renamed[path]; now != "" {
 		hint = "; " + now
-	} else if name := nearest(m.key, fs); name != "" {
+	} else if name := Nearest(m.key, fs.names()); name != "" {
 		hint = fmt.Sprintf("; did you mean %q?", name)
 	} else if inside := within(m.key, t); inside != "" {
 		hint = fmt.Sprintf("; did you mean %s?", inside)
@@ -87,18 +87,27 @@ func (d *decoding) unknown(m *member, path string, t reflect.Type, fs fields) {
 	d.report(m.file, m.start, path, fmt.Errorf("unknown key%s", hint))
 }
 
-// nearest returns the name that key was probably meant to be, or nothing.
-func nearest(key string, fs fields) string {
-	best, bestDistance := "", max(1, len(key)/3)+1
-	for _, f := range fs {
-		if simple(f.name) == simple(key) {
-			return f.name
+// Nearest returns the name that word was probably meant to be, or nothing if
+// none is near: for a "did you mean" of one's own.
+func Nearest(word string, names []string) string {
+	best, bestDistance := "", max(1, len(word)/3)+1
+	for _, name := range names {
+		if simple(name) == simple(word) {
+			return name
 		}
-		if d := distance(strings.ToLower(key), strings.ToLower(f.name), bestDistance); d < bestDistance {
-			best, bestDistance = f.name, d
+		if d := distance(strings.ToLower(word), strings.ToLower(name), bestDistance); d < bestDistance {
+			best, bestDistance = name, d
 		}
 	}
 	return best
+}
+
+func (fs fields) names() []string {
+	names := make([]string, len(fs))
+	for i, f := range fs {
+		names[i] = f.name
+	}
+	return names
 }
 
 // simple makes MaxSize, max_size and max-size the same.

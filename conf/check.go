@@ -1,0 +1,257 @@
+package conf
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// Probes are checks that this package cannot make itself. A nil one is left
+// out.
+type Probes struct {
+	// Password says what is wrong with the form of a stored password. Without
+	// it, only the kinds of hashes are known.
+	Password func(stored string) error
+	// Listen says why nothing can listen there.
+	Listen func(l Listener) error
+}
+
+// Check returns every problem with the settings, each with its place where
+// they were read from files. It opens what they name (certificates, keys,
+// directories) but changes nothing.
+func (s *Settings) Check() []error { return s.CheckWith(Probes{}) }
+
+// CheckWith is Check with further checks.
+func (s *Settings) CheckWith(probes Probes) []error {
+	problems := s.check(probes)
+	problems.Sort()
+	return problems.Unwrap()
+}
+
+// checker collects problems.
+type checker struct {
+	*Settings
+	probes Probes
+	errs   config.Errors
+
+	local  map[string]bool     // the domains of this server
+	plus   map[string]string   // the character before a detail, by domain
+	people map[string]*Account // by canonical address
+	leads  map[string][]string // the aliases, likewise
+}
+
+func newChecker(s *Settings, probes Probes) *checker {
+	c := &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems),
+		local: make(map[string]bool), plus: make(map[string]string), people: s.AllAccounts(), leads: s.AllAliases()}
+	for _, domain := range s.LocalDomains() {
+		c.local[domain] = true
+		c.plus[domain] = "+"
+	}
+	s.eachDomain(func(name string, d *Domain) {
+		if d.Plus != "" {
+			c.plus[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")
+		}
+	})
+	return c
+}
+
+func (s *Settings) check(probes Probes) config.Errors {
+	c := newChecker(s, probes)
+	c.server()
+	c.openFiles()
+	c.listeners()
+	c.domains()
+	c.accounts()
+	c.aliases()
+	c.smtp()
+	c.pop3()
+	c.auth()
+	c.tls()
+	c.queue()
+	c.directories()
+	return c.errs
+}
+
+// fail notes a problem with the value at steps.
+func (c *checker) fail(steps []any, format string, args ...any) {
+	c.errs = append(c.errs, c.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+}
+
+// failSecret is fail where the line must not be shown.
+func (c *checker) failSecret(steps []any, format string, args ...any) {
+	c.errs = append(c.errs, c.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+}
+
+// fault notes a problem while the settings are loaded.
+func (s *Settings) fault(steps []any, format string, args ...any) {
+	s.problems = append(s.problems, s.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+}
+
+// at makes the way to a setting.
+func at(steps ...any) []any { return steps }
+
+func (c *checker) server() {
+	switch {
+	case c.ServerName == "":
+		c.fail(at("server_name"), `missing; write the name of this host: "server_name": "mail.example.com"`)
+	case checkDomain(c.ServerName) != nil:
+		c.fail(at("server_name"), "%w", checkDomain(c.ServerName))
+	}
+	if c.Postmaster != "" {
+		if err := checkAddress(c.Postmaster); err != nil {
+			c.fail(at("postmaster"), "%w", err)
+		}
+	}
+	c.line(at("SMTP", "greeting"), c.SMTP.Greeting)
+	c.line(at("POP3", "greeting"), c.POP3.Greeting)
+}
+
+// line refuses a text that would not be one line on the wire.
+func (c *checker) line(steps []any, text string) {
+	const longest = 400 // with the server's name, below 512 (RFC 5321 §4.5.3.1.5)
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		c.fail(steps, "only printable ASCII can stand in a greeting")
+	}
+	if len(text) > longest {
+		c.fail(steps, "longer than %d characters", longest)
+	}
+}
+
+// number refuses a value outside a range.
+func (c *checker) number(steps []any, n, least, most int64) {
+	switch {
+	case n < least:
+		c.fail(steps, "%d is too small; at least %d", n, least)
+	case n > most:
+		c.fail(steps, "%d is too large; at most %d", n, most)
+	}
+}
+
+func (c *checker) duration(steps []any, d, least time.Duration, why string) {
+	if d < least {
+		c.fail(steps, "%s is too short; at least %s%s", config.FormatDuration(d), config.FormatDuration(least), why)
+	}
+}
+
+// limits checks what SMTP and POP3 have in common.
+func (c *checker) limits(section string, conns, perAddress, errors, auth int, idle, session time.Duration) {
+	c.number(at(section, "max_connections"), int64(conns), 1, math.MaxInt32)
+	c.number(at(section, "max_connections_per_address"), int64(perAddress), 1, math.MaxInt32)
+	c.number(at(section, "max_errors"), int64(errors), 1, math.MaxInt32)
+	c.number(at(section, "max_auth_failures"), int64(auth), 1, math.MaxInt32)
+	if perAddress > conns && conns > 0 {
+		c.fail(at(section, "max_connections_per_address"), "%d is more than max_connections, %d", perAddress, conns)
+	}
+	if session < idle {
+		c.fail(at(section, "session_timeout"), "%s is shorter than idle_timeout, %s", config.FormatDuration(session), config.FormatDuration(idle))
+	}
+}
+
+func (c *checker) smtp() {
+	s := &c.SMTP
+	c.limits("SMTP", s.MaxConnections, s.MaxConnectionsPerAddress, s.MaxErrors, s.MaxAuthFailures, s.IdleTimeout, s.SessionTimeout)
+	c.duration(at("SMTP", "idle_timeout"), s.IdleTimeout, 10*time.Second, "")
+	if s.MaxMessageSize < 64*config.KiB {
+		c.fail(at("SMTP", "max_message_size"), "%v is too small; at least 64KiB (RFC 5321 §4.5.3.1.7)", s.MaxMessageSize)
+	}
+	if s.MaxRecipients < 100 {
+		c.fail(at("SMTP", "max_recipients"), "%d is too small; at least 100 (RFC 5321 §4.5.3.1.8)", s.MaxRecipients)
+	}
+	c.number(at("SMTP", "max_hops"), int64(s.MaxHops), 10, 10000)
+	if s.Tarpit > time.Minute {
+		c.fail(at("SMTP", "tarpit"), "%s is too long; honest clients give up; at most 1m", config.FormatDuration(s.Tarpit))
+	}
+	for i, p := range s.RelayFrom {
+		if everybody(p) {
+			c.fail(at("SMTP", "relay_from", i), "%v is the whole internet; this would be an open relay", p)
+		}
+	}
+	for i, p := range s.XclientFrom {
+		if everybody(p) {
+			c.fail(at("SMTP", "xclient_from", i), "%v is the whole internet; anybody could claim any address", p)
+		}
+	}
+}
+
+func everybody(p netip.Prefix) bool { return p.IsValid() && p.Bits() == 0 }
+
+func (c *checker) pop3() {
+	p := &c.POP3
+	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.MaxErrors, p.MaxAuthFailures, p.IdleTimeout, p.SessionTimeout)
+	c.duration(at("POP3", "idle_timeout"), p.IdleTimeout, 10*time.Minute, " (RFC 1939 §3)")
+	const day = 24 * time.Hour
+	if p.Expire%day != 0 {
+		c.fail(at("POP3", "expire"), "%s is not a number of whole days", config.FormatDuration(p.Expire))
+	}
+	if p.LoginDelay > day {
+		c.fail(at("POP3", "login_delay"), "%s is too long; at most 1d", config.FormatDuration(p.LoginDelay))
+	}
+}
+
+func (c *checker) auth() {
+	known := []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"}
+	seen := make(map[string]bool)
+	for i, m := range c.Auth.Mechanisms {
+		steps, upper := at("Auth", "mechanisms", i), strings.ToUpper(m)
+		switch {
+		case seen[upper]:
+			c.fail(steps, "%s stands here twice", m)
+		case slices.Contains(known, m):
+		case slices.Contains(known, upper):
+			c.fail(steps, "write it in capitals: %q", upper)
+		case upper == "DIGEST-MD5":
+			c.fail(steps, "DIGEST-MD5 is broken and historic (RFC 6331); use SCRAM-SHA-256")
+		case strings.HasPrefix(upper, "SCRAM-SHA-1"):
+			c.fail(steps, "no keys are kept for it; use SCRAM-SHA-256")
+		default:
+			c.fail(steps, "%q is not one of %s", m, strings.Join(known, ", "))
+		}
+		seen[upper] = true
+	}
+	if len(c.Auth.Mechanisms) == 0 {
+		c.fail(at("Auth", "mechanisms"), "without any, nobody can log in")
+	}
+	c.number(at("Auth", "max_failures_per_address"), int64(c.Auth.MaxFailuresPerAddress), 1, math.MaxInt32)
+	c.number(at("Auth", "max_failures_per_account"), int64(c.Auth.MaxFailuresPerAccount), 1, math.MaxInt32)
+	c.duration(at("Auth", "failure_window"), c.Auth.FailureWindow, time.Second, "")
+	if c.Auth.CacheTime > time.Hour {
+		c.fail(at("Auth", "cache_time"), "%s is too long; at most 1h", config.FormatDuration(c.Auth.CacheTime))
+	}
+}
+
+// directories checks that what is to be written can be.
+func (c *checker) directories() {
+	if c.DataDir == "" {
+		c.fail(at("data_dir"), "missing; write the directory that mail is kept in")
+		return
+	}
+	for _, d := range []struct{ key, path string }{
+		{"data_dir", c.DataDir}, {"mail_dir", c.MailDir}, {"queue_dir", c.QueueDir},
+	} {
+		if d.key != "data_dir" && filepath.Dir(d.path) == c.DataDir {
+			continue // said already
+		}
+		if err := canMakeDir(d.path); err != nil {
+			c.fail(at(d.key), "%w", err)
+		}
+	}
+	if c.MailDir != "" && c.MailDir == c.QueueDir {
+		c.fail(at("queue_dir"), "the queue cannot be in the folder of the mailboxes")
+	}
+	if c.Log.File != "" {
+		if err := canMakeDir(filepath.Dir(c.Log.File)); err != nil {
+			c.fail(at("Log", "file"), "%w", err)
+		}
+	}
+	// The name of a Unix socket has little room: 108 octets on Linux, 104 on BSD.
+	const room = 103
+	if len(c.Admin.Socket) > room {
+		c.fail(at("Admin", "socket"), "%s is longer than the %d characters the system has room for; write a shorter path", c.Admin.Socket, room)
+	}
+}

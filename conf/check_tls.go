@@ -1,0 +1,163 @@
+package conf
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+func (c *checker) tls() {
+	t := &c.TLS
+	switch t.MinVersion {
+	case "1.2", "1.3":
+	case "1.0", "1.1":
+		c.fail(at("TLS", "min_version"), "TLS %s must not be used any more (RFC 8996); write \"1.2\"", t.MinVersion)
+	default:
+		c.fail(at("TLS", "min_version"), "%q is neither \"1.2\" nor \"1.3\"", t.MinVersion)
+	}
+	switch {
+	case t.CertificateFile != "" && t.CertificateKeyFile == "":
+		c.fail(at("TLS", "certificate_file"), "certificate_key_file is missing")
+	case t.CertificateFile == "" && t.CertificateKeyFile != "":
+		c.fail(at("TLS", "certificate_key_file"), "certificate_file is missing")
+	case t.CertificateFile != "":
+		c.certificate(at("TLS", "certificate_file"), at("TLS", "certificate_key_file"), t.CertificateFile, t.CertificateKeyFile)
+	}
+	for i, p := range t.Certificates {
+		switch {
+		case p.CertFile == "":
+			c.fail(at("TLS", "certificates", i, "cert_file"), "missing")
+		case p.KeyFile == "":
+			c.fail(at("TLS", "certificates", i, "key_file"), "missing")
+		default:
+			c.certificate(at("TLS", "certificates", i, "cert_file"), at("TLS", "certificates", i, "key_file"), p.CertFile, p.KeyFile)
+		}
+	}
+	needs := slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.TLS != TLSOff })
+	if needs && !t.SelfSigned && t.CertificateFile == "" && len(t.Certificates) == 0 {
+		c.fail(at("TLS", "self_signed"), "there is no certificate, and none may be made; write certificate_file and certificate_key_file")
+	}
+}
+
+// certificate reads a pair as the server will.
+func (c *checker) certificate(certAt, keyAt []any, certFile, keyFile string) {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		c.fail(certAt, "%w", err)
+	}
+	key, keyErr := os.ReadFile(keyFile)
+	if keyErr != nil {
+		c.fail(keyAt, "%w", keyErr)
+	} else if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+		// Groups may read it: that is how Debian's ssl-cert shares keys.
+		c.fail(keyAt, "everybody can read this key (mode %04o); run: chmod o= %s", info.Mode().Perm(), keyFile)
+	}
+	if err != nil || keyErr != nil {
+		return
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		c.fail(certAt, "%w", explain(err))
+		return
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		c.fail(certAt, "%w", err)
+		return
+	}
+	const minute = "2006-01-02 15:04 MST"
+	switch now := time.Now(); {
+	case now.After(leaf.NotAfter):
+		c.fail(certAt, "the certificate expired on %s", leaf.NotAfter.UTC().Format(minute))
+	case now.Before(leaf.NotBefore):
+		c.fail(certAt, "the certificate is valid from %s on, and it is %s", leaf.NotBefore.UTC().Format(minute), now.UTC().Format(minute))
+	}
+}
+
+// explain puts crypto/tls's commonest complaints in the words of who made the
+// mistake.
+func explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "private key does not match"):
+		return errors.New("the certificate is not for this key; do the two belong together?")
+	case strings.Contains(text, "failed to find any PEM data in certificate"):
+		return errors.New("there is no certificate in PEM form in the file")
+	case strings.Contains(text, "failed to find any PEM data in key"), strings.Contains(text, "found a certificate rather than a key"):
+		return errors.New("there is no key in PEM form in the key's file")
+	case strings.Contains(text, "PEM inputs may have been switched"):
+		return errors.New("the file holds a key; are certificate and key switched?")
+	}
+	return err
+}
+
+func (c *checker) queue() {
+	q := &c.Queue
+	if len(q.Retry) == 0 {
+		c.fail(at("Queue", "retry"), "the list is empty; a message would be tried only once")
+	}
+	for i, d := range q.Retry {
+		c.duration(at("Queue", "retry", i), d, time.Second, "")
+	}
+	c.duration(at("Queue", "expire_after"), q.ExpireAfter, time.Hour, "")
+	if q.DelayWarningAfter >= q.ExpireAfter && q.DelayWarningAfter > 0 {
+		c.fail(at("Queue", "delay_warning_after"), "%s is not before expire_after, %s",
+			config.FormatDuration(q.DelayWarningAfter), config.FormatDuration(q.ExpireAfter))
+	}
+	for i := range q.Routes {
+		c.route(&q.Routes[i], i)
+	}
+}
+
+func (c *checker) route(r *Route, i int) {
+	here := func(key string) []any { return at("Queue", "Routes", i, key) }
+	if r.Domain == "" {
+		c.fail(here("domain"), `missing; write a domain, or "*" for all`)
+	} else if r.Domain != "*" {
+		if err := checkDomain(strings.TrimPrefix(r.Domain, ".")); err != nil {
+			c.fail(here("domain"), "%w", err)
+		}
+	}
+	for j := range c.Queue.Routes[:i] {
+		if other := c.Queue.Routes[j].Domain; other == "*" || r.Domain != "" && CanonicalDomain(other) == CanonicalDomain(r.Domain) {
+			c.fail(here("domain"), "this route is never taken: Routes[%d], for %q, comes first", j, other)
+			break
+		}
+	}
+	if r.Host == "" {
+		c.fail(here("host"), "missing; write the host that takes the mail")
+	}
+	c.number(here("port"), int64(r.Port), 0, 65535)
+	c.choice(here("tls"), r.TLS, "", "none", "may", "encrypt", "verify", "implicit")
+	c.choice(here("protocol"), r.Protocol, "", "smtp", "lmtp")
+	switch {
+	case r.User != "" && r.Password == "" && r.PasswordFile == "":
+		c.fail(here("user"), "password or password_file is missing")
+	case r.User == "" && r.Password != "":
+		c.fail(here("password"), "user is missing")
+	case r.User != "" && (r.TLS == "none" || r.TLS == "may"):
+		c.fail(here("tls"), "%q would let the password cross the network in clear; write \"verify\"", r.TLS)
+	}
+}
+
+// choice refuses a text that is not one of those given; the first stands for
+// the default.
+func (c *checker) choice(steps []any, text string, choices ...string) {
+	if !slices.Contains(choices, text) {
+		c.fail(steps, "%q is not one of %s", text, quoted(choices[1:]))
+	}
+}
+
+func quoted(texts []string) string {
+	q := make([]string, len(texts))
+	for i, t := range texts {
+		q[i] = fmt.Sprintf("%q", t)
+	}
+	return strings.Join(q, ", ")
+}

@@ -1,0 +1,274 @@
+package conf
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// checkDomain says what is wrong with a domain name (RFC 5321 §4.1.2, RFC 5890).
+func checkDomain(domain string) error {
+	bad := fmt.Errorf("%q is not a domain name; write one like \"example.com\"", domain)
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil || ascii == "" || len(ascii) > 253 {
+		return bad
+	}
+	labels := strings.Split(ascii, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') }) {
+			return bad
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+		return bad // an IPv4 address
+	}
+	return nil
+}
+
+// checkAddress says what is wrong with an address as users have it: a
+// dot-atom, which may be of UTF-8 (RFC 6531), at a domain.
+func checkAddress(address string) error {
+	i := strings.LastIndexByte(address, '@')
+	if i < 0 {
+		return fmt.Errorf("%q is not a full address; write one like \"alice@example.com\"", address)
+	}
+	if err := checkLocal(address[:i]); err != nil {
+		return err
+	}
+	return checkDomain(address[i+1:])
+}
+
+func checkLocal(local string) error {
+	bad := fmt.Errorf("%q cannot stand before the @ of an address", local)
+	if local == "" || len(local) > 64 || !utf8.ValidString(local) || strings.Contains("."+local+".", "..") {
+		return bad
+	}
+	for _, r := range local {
+		if r < 0x80 && !isAtom(byte(r)) && r != '.' || unicode.IsControl(r) || unicode.IsSpace(r) {
+			return bad
+		}
+	}
+	return nil
+}
+
+// isAtom says whether c is of the atext of RFC 5322 §3.2.3.
+func isAtom(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+}
+
+// plusMarks are the characters that may begin a detail: those an address can
+// hold that are neither letters nor digits nor a dot.
+const plusMarks = "+-_=#~!%&*^|$/"
+
+func (c *checker) domains() {
+	seen := make(map[string]string)
+	c.eachDomain(func(name string, d *Domain) {
+		if err := checkDomain(name); err != nil {
+			c.fail(at("Domains", name), "%w", err)
+		}
+		if other, twice := seen[CanonicalDomain(name)]; twice {
+			c.fail(at("Domains", name), "the domain is there already, as %q", other)
+		}
+		seen[CanonicalDomain(name)] = name
+		if p := d.Plus; p != "" && p != "none" && (len(p) != 1 || !strings.Contains(plusMarks, p)) {
+			c.fail(at("Domains", name, "plus"), "%q is not one character like \"+\" or \"-\", nor \"none\"", p)
+		}
+		for _, locals := range [][]string{slices.Sorted(maps.Keys(d.Accounts)), slices.Sorted(maps.Keys(d.Aliases))} {
+			for _, local := range locals {
+				if i := strings.LastIndexByte(local, '@'); i >= 0 && checkDomain(local[i+1:]) == nil {
+					where := "Accounts"
+					if d.Accounts[local] == nil {
+						where = "Aliases"
+					}
+					c.fail(at("Domains", name, where, local), "write only %q here; the domain is said already", local[:i])
+				}
+			}
+		}
+	})
+}
+
+func (c *checker) accounts() {
+	seen := make(map[string][]any)
+	c.eachAccount(func(steps []any, address string, a *Account) {
+		if strings.Count(address, "@") < 2 || steps[0] == "Accounts" { // else said by domains
+			if err := checkAddress(address); err != nil {
+				c.fail(steps, "%w", err)
+			}
+		}
+		if other, twice := seen[Canonical(address)]; twice {
+			c.fail(steps, "the account is there already, as %s", config.Path(other...))
+		}
+		seen[Canonical(address)] = steps
+		below := func(key string) []any { return append(steps[:len(steps):len(steps)], key) }
+		c.password(below("password"), address, a)
+		if a.ScramSHA256 != "" && !strings.HasPrefix(string(a.ScramSHA256), "SCRAM-SHA-256$") {
+			c.failSecret(below("scram_sha_256"), "not derived keys; run: postrider user passwd %s", address)
+		}
+		if a.CRAMMD5 != "" && !isCRAM(string(a.CRAMMD5)) {
+			c.failSecret(below("cram_md5"), "not a derived key; run: postrider user passwd %s", address)
+		}
+		for i, other := range a.Addresses {
+			if err := checkAddress(strings.Replace(other, "*@", "any@", 1)); err != nil {
+				c.fail(append(below("addresses"), i), "%w", err)
+			}
+		}
+	})
+}
+
+// isCRAM knows the two MD5 states that CRAM-MD5 needs, as Dovecot writes them.
+func isCRAM(text string) bool {
+	states, err := hex.DecodeString(strings.TrimPrefix(text, "{CRAM-MD5}"))
+	return err == nil && len(states) == 32
+}
+
+// password checks the form of a stored password. One in clear is the mistake
+// that everybody makes first.
+func (c *checker) password(steps []any, address string, a *Account) {
+	stored := string(a.Password)
+	if stored == "" {
+		return
+	}
+	if note := c.notes[config.Path(steps...)]; note != "" {
+		address += " (" + note + ")"
+	}
+	err := knownForm(stored)
+	if err == nil && c.probes.Password != nil {
+		err = c.probes.Password(stored)
+	}
+	if errors.Is(err, errInClear) {
+		c.failSecret(steps, "%w; run: postrider user passwd %s", err, address)
+	} else if err != nil {
+		c.failSecret(steps, "%w", err)
+	}
+}
+
+var errInClear = errors.New("this is not the hash of a password; passwords are not kept in clear")
+
+// knownForm knows password hashes by how they begin.
+func knownForm(stored string) error {
+	for _, prefix := range []string{"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$pbkdf2", "SCRAM-SHA-"} {
+		if strings.HasPrefix(stored, prefix) {
+			return nil
+		}
+	}
+	scheme, rest, ok := strings.Cut(stored, "}")
+	if !ok || !strings.HasPrefix(scheme, "{") || rest == "" {
+		return errInClear
+	}
+	switch name := strings.ToUpper(scheme[1:]); name {
+	case "PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-MD5", "LANMAN", "NTLM", "DES-CRYPT", "CRYPT-DES", "MD5", "LDAP-MD5", "SHA", "SHA1":
+		return fmt.Errorf("passwords stored as {%s} are as good as in clear", name)
+	}
+	return nil
+}
+
+func (c *checker) aliases() {
+	accounts, all := c.people, c.leads
+	seen := make(map[string][]any)
+	c.eachAlias(func(steps []any, address string, targets []string) {
+		name := Canonical(address)
+		local, domain, _ := strings.Cut(name, "@")
+		if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil && (steps[0] == "Aliases" || strings.Count(address, "@") < 2) {
+			c.fail(steps, "%w", err)
+			return
+		}
+		if other, twice := seen[name]; twice {
+			c.fail(steps, "the alias is there already, as %s", config.Path(other...))
+		}
+		seen[name] = steps
+		switch {
+		case !c.local[domain]:
+			c.fail(steps, "%s is no domain of this server; add it to Domains", domain)
+		case accounts[name] != nil && local != "*":
+			c.fail(steps, "there is an account of this name, which gets the mail; the alias would never be used")
+		case len(targets) == 0:
+			c.fail(steps, "it leads nowhere; write at least one address")
+		}
+		for i, t := range targets {
+			to := append(steps[:len(steps):len(steps)], i)
+			if !c.text().Has(to...) {
+				to = steps
+			}
+			if err := c.target(t); err != nil {
+				c.fail(to, "%w", err)
+			}
+		}
+		if loop := findLoop(name, all); loop != nil {
+			c.fail(steps, "it leads in a circle: %s", strings.Join(loop, " -> "))
+		}
+	})
+	if c.Postmaster != "" && checkAddress(c.Postmaster) == nil {
+		if err := c.target(c.Postmaster); err != nil {
+			c.fail(at("postmaster"), "%w", err)
+		}
+	}
+}
+
+// target says why an alias cannot lead to an address.
+func (c *checker) target(address string) error {
+	if err := checkAddress(address); err != nil {
+		return err
+	}
+	name := Canonical(address)
+	local, domain, _ := strings.Cut(name, "@")
+	if !c.local[domain] {
+		if c.Queue.Forward {
+			return nil
+		}
+		return fmt.Errorf("%s is not an address of this server; to forward mail elsewhere, write \"Queue\": {\"forward\": true}", address)
+	}
+	bare := name
+	if mark := c.plus[domain]; mark != "" {
+		base, _, _ := strings.Cut(local, mark)
+		bare = base + "@" + domain
+	}
+	for _, n := range []string{name, bare, "*@" + domain} {
+		if c.people[n] != nil || c.leads[n] != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no account and no alias %s%s", address, c.didYouMean(name))
+}
+
+// didYouMean finds the address that was probably meant.
+func (c *checker) didYouMean(name string) string {
+	known := slices.AppendSeq(slices.Collect(maps.Keys(c.people)), maps.Keys(c.leads))
+	if best := config.Nearest(name, slices.Sorted(slices.Values(known))); best != "" {
+		return fmt.Sprintf("; did you mean %s?", best)
+	}
+	return ""
+}
+
+// findLoop returns the way from an alias back to itself, or nil. Mail that
+// comes by twice on different ways is no loop.
+func findLoop(start string, aliases map[string][]string) []string {
+	done := make(map[string]bool)
+	var walk func(name string, way []string) []string
+	walk = func(name string, way []string) []string {
+		way = append(way, name)
+		if name == start && len(way) > 1 {
+			return way
+		}
+		if done[name] {
+			return nil
+		}
+		done[name] = true
+		for _, next := range aliases[name] {
+			if loop := walk(next, way); loop != nil {
+				return loop
+			}
+		}
+		return nil
+	}
+	return walk(start, nil)
+}

@@ -1,0 +1,135 @@
+package conf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// fillSecrets takes secrets from the environment and from files of their own.
+// What goes wrong is kept for Check.
+func (s *Settings) fillSecrets() {
+	s.notes = make(map[string]string)
+	eachSetting(reflect.ValueOf(s), func(v setting) {
+		if v.value.Type() != reflect.TypeFor[Secret]() {
+			return
+		}
+		name, ok := strings.CutPrefix(v.value.Interface().(Secret).reveal(), "env:")
+		if !ok {
+			return
+		}
+		text := os.Getenv(name)
+		if text == "" {
+			s.fault(v.steps, "the environment has no %q", name)
+		}
+		s.notes[config.Path(v.steps...)] = "environment " + name
+		v.value.SetString(text)
+	})
+	s.eachAccount(func(steps []any, _ string, a *Account) {
+		s.fromFile(steps, &a.Password, a.PasswordFile)
+	})
+	for i := range s.Queue.Routes {
+		r := &s.Queue.Routes[i]
+		s.fromFile([]any{"Queue", "Routes", i}, &r.Password, r.PasswordFile)
+	}
+}
+
+func (s Secret) reveal() string { return string(s) }
+
+// fromFile fills a secret from the first line of its file.
+func (s *Settings) fromFile(steps []any, to *Secret, name string) {
+	if name == "" {
+		return
+	}
+	at := append(steps[:len(steps):len(steps)], "password_file")
+	if *to != "" {
+		s.fault(at, "there is a password as well; keep one of the two")
+		return
+	}
+	text, err := firstLine(name)
+	switch {
+	case err != nil:
+		s.fault(at, "%w", err)
+	case text == "":
+		s.fault(at, "the first line of %s is empty", name)
+	}
+	*to = Secret(text)
+	s.notes[config.Path(append(steps[:len(steps):len(steps)], "password")...)] = "file " + name
+}
+
+// firstLine reads a secret. Its file must be closed to others.
+func firstLine(name string) (string, error) {
+	const longest = 64 << 10
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if err := private(name, info.Mode()); err != nil {
+		return "", fmt.Errorf("%s %w", name, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, longest+1))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	if len(line) > longest {
+		return "", fmt.Errorf("the first line of %s is longer than any password", name)
+	}
+	return string(bytes.TrimSuffix(line, []byte("\r"))), nil
+}
+
+// private refuses a file with secrets that not only its owner can read.
+func private(name string, mode fs.FileMode) error {
+	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
+		return fmt.Errorf("holds secrets and is open to others (mode %04o); run: chmod 600 %s", mode.Perm(), name)
+	}
+	return nil
+}
+
+// openFiles finds the configuration files that hold secrets and can be read by
+// others.
+func (c *checker) openFiles() {
+	origins := c.text().Origins()
+	holds := make(map[string]bool)
+	eachSetting(reflect.ValueOf(c.Settings), func(v setting) {
+		if v.value.Type() != reflect.TypeFor[Secret]() || v.value.String() == "" {
+			return
+		}
+		path := config.Path(v.steps...)
+		if c.notes[path] != "" {
+			return // it stands elsewhere
+		}
+		origin, ok := origins[path]
+		if !ok { // an account that is only its password
+			origin = origins[config.Path(v.steps[:len(v.steps)-1]...)]
+		}
+		holds[origin.File] = true
+	})
+	for _, name := range c.text().Files() {
+		if !holds[name] {
+			continue
+		}
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was there when it was read
+		}
+		if err == nil {
+			err = private(name, info.Mode())
+		}
+		if err != nil {
+			c.errs = append(c.errs, &config.Error{Name: name, Err: err})
+		}
+	}
+}
