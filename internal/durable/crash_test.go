@@ -98,7 +98,7 @@ func check(dir string, marks []string) error {
 // With first it stops at the first.
 func crashes(t *testing.T, mode durable.SyncMode, first bool, forget func(what, name string) bool) []string {
 	t.Helper()
-	root := t.TempDir()
+	root := crashtest.Scratch(t)
 	r, err := crashtest.NewRecorder(root)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func crashes(t *testing.T, mode durable.SyncMode, first bool, forget func(what, 
 		t.Fatal(err)
 	}
 	var found []string
-	base := t.TempDir()
+	base := crashtest.Scratch(t)
 	for n := range r.Len() + 1 {
 		for _, how := range crashtest.Outcomes(uint64(n)) {
 			dir := filepath.Join(base, "disk")

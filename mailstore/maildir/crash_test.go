@@ -1,0 +1,236 @@
+package maildir_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// replayed is a store whose every operation is on record.
+type replayed struct {
+	t    *testing.T
+	root string
+	rec  *crashtest.Recorder
+	s    *maildir.Store
+
+	mu   sync.Mutex
+	sent map[string]string // body -> key
+}
+
+func record(t *testing.T, mode durable.SyncMode, forget func(what, name string) bool) *replayed {
+	t.Helper()
+	root := crashtest.Scratch(t)
+	rec, err := crashtest.NewRecorder(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rec.Close() })
+	rec.Forget = forget
+	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
+	r.s = open(t, root, maildir.WithCommitter(durable.NewCommitterMode(rec, mode)))
+	r.script()
+	return r
+}
+
+func (r *replayed) deliver(key, body string, users ...string) {
+	r.mu.Lock()
+	r.sent[body] = key
+	r.mu.Unlock()
+	d, err := r.s.Create(context.Background(), mailstore.Meta{}, users...)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	io.WriteString(d, body)
+	if err := d.Commit(context.Background()); err != nil {
+		r.t.Error(err)
+		return
+	}
+	for _, u := range users {
+		r.rec.Mark("delivered " + key + " " + u)
+	}
+}
+
+func (r *replayed) removeOne(user string) {
+	m, err := r.s.Open(context.Background(), user)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	defer m.Close()
+	rd, err := m.Open(0)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	b, _ := io.ReadAll(rd)
+	rd.Close()
+	key := r.sent[string(b)]
+	r.rec.Mark("removing " + key + " " + user)
+	if err := m.Remove(context.Background(), []int{0}); err != nil {
+		r.t.Error(err)
+		return
+	}
+	r.rec.Mark("removed " + key + " " + user)
+}
+
+// script delivers alone and at once, to one and to several, small, large and
+// inconvenient messages, and removes some.
+func (r *replayed) script() {
+	r.deliver("small", "small\r\n", "a@x")
+	r.deliver("three", "three\r\n", "a@x", "b@x", "c@y")
+	r.deliver("spilled", strings.Repeat("0123456789abcde\r\n", 5000), "b@x")
+	r.deliver("exact", strings.Repeat("0123456789abcde\r\n", 5000)+"bare\n", "c@y")
+	r.removeOne("a@x")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			key := fmt.Sprint("at once ", i)
+			r.deliver(key, key+"\r\n", fmt.Sprintf("%c@x", 'a'+i), "new@z")
+		})
+	}
+	wg.Wait()
+	r.removeOne("b@x")
+	r.removeOne("new@z")
+}
+
+// crash looks at every cut and outcome and returns what was broken.
+func (r *replayed) crash(first bool) []string {
+	var found []string
+	base := crashtest.Scratch(r.t)
+	for n := range r.rec.Len() + 1 {
+		for _, how := range crashtest.Outcomes(uint64(n)) {
+			dir := filepath.Join(base, "disk")
+			if err := r.rec.Crash(r.root, n, how, dir); err != nil {
+				r.t.Fatal(err)
+			}
+			if err := r.check(dir, r.rec.Marks(n)); err != nil {
+				found = append(found, fmt.Sprintf("after %d operations, %s: %v", n, how.Name, err))
+				if first {
+					return found
+				}
+			}
+			os.RemoveAll(dir)
+		}
+	}
+	return found
+}
+
+// check reopens what the crash left and compares it with what was promised.
+func (r *replayed) check(dir string, marks []string) error {
+	rec, err := crashtest.NewRecorder(dir) // whose syncs cost nothing
+	if err != nil {
+		return err
+	}
+	defer rec.Close()
+	s, err := maildir.Open(dir, maildir.WithReserve(0), maildir.WithCommitter(durable.NewCommitter(rec)))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	there := make(map[string]int)
+	for u, err := range s.Users(context.Background()) {
+		if err != nil {
+			return err
+		}
+		if err := r.count(s, u, there); err != nil {
+			return err
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", "tmp", "*")); len(left) > 0 {
+			return fmt.Errorf("left in tmp: %q", left)
+		}
+	}
+	removing := make(map[string]bool)
+	for _, m := range marks {
+		if id, ok := strings.CutPrefix(m, "removing "); ok {
+			removing[id] = true
+		}
+	}
+	for _, m := range marks {
+		if id, ok := strings.CutPrefix(m, "delivered "); ok && !removing[id] && there[id] != 1 {
+			return fmt.Errorf("%s: there %d times", m, there[id])
+		}
+		if id, ok := strings.CutPrefix(m, "removed "); ok && there[id] != 0 {
+			return fmt.Errorf("%s: is back", m)
+		}
+	}
+	return nil
+}
+
+// count reads a mailbox; anything that is not a whole message is an error.
+func (r *replayed) count(s *maildir.Store, user string, there map[string]int) error {
+	m, err := s.Open(context.Background(), user)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	for i := range m.Len() {
+		rd, err := m.Open(i)
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(rd)
+		rd.Close()
+		if err != nil {
+			return err
+		}
+		key, ok := r.sent[string(b)]
+		if !ok {
+			return fmt.Errorf("%s: half a message: %.40q (%d octets)", user, b, len(b))
+		}
+		if m.Size(i) != int64(len(b)) {
+			return fmt.Errorf("%s: size %d, %d octets", user, m.Size(i), len(b))
+		}
+		there[key+" "+user]++
+	}
+	return nil
+}
+
+func TestCrash(t *testing.T) {
+	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			r := record(t, mode, nil)
+			if found := r.crash(false); len(found) > 0 {
+				t.Errorf("%d failures, first: %s", len(found), found[0])
+			}
+		})
+	}
+}
+
+// TestCrashNoticesMissingSync leaves out one kind of sync at a time. If the
+// check above did not turn red, it would prove nothing.
+func TestCrashNoticesMissingSync(t *testing.T) {
+	for name, forget := range map[string]func(what, name string) bool{
+		"contents": func(what, _ string) bool { return what == "file" },
+		"new":      func(what, name string) bool { return filepath.Base(name) == "new" },
+		"mailbox":  func(what, name string) bool { return what == "dir" && filepath.Base(name) == "a" },
+		"domain":   func(what, name string) bool { return what == "dir" && filepath.Base(name) == "x" },
+		"store": func(what, name string) bool {
+			return what == "dir" && strings.HasPrefix(filepath.Base(name), "crashtest-")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if found := record(t, durable.Grouped, forget).crash(true); len(found) == 0 {
+				t.Error("nothing noticed")
+			} else {
+				t.Log(found[0])
+			}
+		})
+	}
+	t.Run("whole", func(t *testing.T) {
+		forget := func(what, _ string) bool { return what == "all" }
+		if found := record(t, durable.Whole, forget).crash(true); len(found) == 0 {
+			t.Error("nothing noticed")
+		}
+	})
+}
