@@ -23,6 +23,7 @@ const (
 	neutral                      // legal between two chunks of a message
 	work                         // part of sending mail: not idling
 	always                       // legal after a 554 greeting
+	textFollows                  // the client may have sent a message behind it
 	longLine                     // its line may be as long as an AUTH response
 	selfChecked                  // checks for itself: octets follow that must be skipped
 )
@@ -42,7 +43,7 @@ func protocol() []*command {
 		{name: "AUTH", states: ready, flags: longLine, run: (*session).auth},
 		{name: "MAIL", states: ready, flags: afterAuth | work, run: (*session).mail},
 		{name: "RCPT", states: sender | rcpts, flags: work, run: (*session).rcpt},
-		{name: "DATA", states: rcpts, flags: work, run: (*session).data},
+		{name: "DATA", states: rcpts, flags: work | textFollows, run: (*session).data},
 		{name: "BDAT", states: anyState, flags: work | selfChecked, run: (*session).bdat},
 		{name: "RSET", states: anyState, run: (*session).rset},
 		{name: "NOOP", states: anyState, flags: beforeTLS | neutral, run: (*session).noop},

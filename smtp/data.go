@@ -95,11 +95,7 @@ func (s *session) newlines() textual.Mode {
 // while it arrives.
 func (s *session) data(args []byte) *Reply {
 	if r := s.beginData(args); r != nil {
-		if s.r.Buffered() > 0 {
-			// A client that did not wait for 354 has sent the message already:
-			// no line of it may be taken for a command.
-			s.closing = true
-		}
+		s.distrust()
 		return r
 	}
 	s.say(goAhead)

@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,6 +44,7 @@ func play(t *testing.T, d *mailtest.Dialogue) {
 		Idle:  synctest.Wait,
 		Steps: w.steps(),
 	}
+	w.player = p
 	p.Play(t, d)
 	w.srv.Close()
 	synctest.Wait()
@@ -57,6 +59,7 @@ type world struct {
 	srv       *smtp.Server
 	clientTLS *tls.Config
 	client    string // address
+	player    *mailtest.Player
 	down      chan error
 
 	mu     sync.Mutex
@@ -280,6 +283,26 @@ func (w *world) steps() map[string]func(string) error {
 			}
 			return nil
 		},
+		// clean text: the oldest message holds text, and no CR or LF of its own.
+		"clean": func(arg string) error {
+			want, err := strconv.Unquote(`"` + arg + `"`)
+			if err != nil {
+				return err
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.mails) == 0 {
+				return errors.New("no message has arrived")
+			}
+			got := w.mails[0]
+			w.mails = w.mails[1:]
+			if rest := strings.ReplaceAll(got, "\r\n", ""); strings.ContainsAny(rest, "\r\n") || !strings.Contains(got, want) {
+				return fmt.Errorf("message is %q", got)
+			}
+			return nil
+		},
+		// drain: the connection ends; what TLS says before does not matter.
+		"drain": func(string) error { return w.player.Drain() },
 		"nomail": func(string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -296,6 +319,26 @@ func (w *world) steps() map[string]func(string) error {
 			return nil
 		},
 		"down": func(string) error { return <-w.down },
+		// long n: a command line of n octets.
+		"long": func(arg string) error {
+			n, _ := strconv.Atoi(arg)
+			return w.player.Send(strings.Repeat("x", n) + "\r\n")
+		},
+		// flood n: n octets of text, or until the server hangs up.
+		"flood": func(arg string) error {
+			n, _ := strconv.Atoi(arg)
+			return w.player.Send(strings.Repeat("x", n))
+		},
+		// second line: what another connection is greeted with.
+		"second": func(want string) error {
+			c, _ := w.dial()
+			defer c.Close()
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if err == nil && !strings.HasPrefix(line, want) {
+				err = fmt.Errorf("greeted with %q", line)
+			}
+			return err
+		},
 		// logged text: somewhere in the log.
 		"logged": func(text string) error {
 			synctest.Wait()

@@ -120,8 +120,23 @@ func (s *session) obey(line []byte) *Reply {
 		return errUnknown
 	}
 	s.counts[c.index]++
+	if r := s.illegal(c, line); r != nil {
+		if c.flags&textFollows != 0 {
+			s.distrust()
+		}
+		return r
+	}
+	if c.flags&work == 0 {
+		s.junk++
+	}
+	return c.run(s, args)
+}
+
+// illegal is why the command may not be run now, or nil.
+func (s *session) illegal(c *command, line []byte) *Reply {
 	switch {
 	case c.flags&selfChecked != 0:
+		return nil
 	case s.refused && c.flags&always == 0:
 		return errRefusedGreeting
 	case len(line) > s.srv.limits.Line && c.flags&longLine == 0:
@@ -133,10 +148,16 @@ func (s *session) obey(line []byte) *Reply {
 	case s.srv.RequireAuth && s.pub.User == "" && c.flags&afterAuth != 0:
 		return ErrAuthRequired
 	}
-	if c.flags&work == 0 {
-		s.junk++
+	return nil
+}
+
+// distrust ends the session if the client has sent more behind a DATA that is
+// refused: it did not wait for 354, so that what it sent may be the message,
+// and no line of that may be taken for a command.
+func (s *session) distrust() {
+	if s.r.Buffered() > 0 {
+		s.closing = true
 	}
-	return c.run(s, args)
 }
 
 // find looks verb up; commands switched off are not there.

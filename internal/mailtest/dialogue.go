@@ -210,6 +210,24 @@ func (p *Player) connect() (err error) {
 	return nil
 }
 
+// Send sends text as it is. Steps of a test's own use it.
+func (p *Player) Send(text string) error {
+	p.out.WriteString(text)
+	p.send()
+	return nil
+}
+
+// Drain reads to the end of the connection, whatever the server says.
+func (p *Player) Drain() error {
+	p.send()
+	p.conn.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, p.r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("connection is still open")
+	}
+	return nil
+}
+
 // send lets what the client has to say leave at once, while the server may
 // already answer: a pipe holds nothing.
 func (p *Player) send() {
