@@ -1,0 +1,165 @@
+package conf
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+const referenceHead = `// Postrider: every setting, and the value that it has if it is not given.
+//
+// A configuration is a folder of *.conf files, read in the order of their names
+// and merged: objects are merged, of anything else the last one counts. They are
+// JSON with comments (#, // and /* */) and may have a comma after a last element.
+// Durations are written like "30s", "5m", "2h", "5d", sizes like "50MB" or
+// "64KiB", networks like "10.0.0.0/8". Where a secret stands, "env:NAME" takes it
+// from the environment. A file that holds secrets must not be open to others.
+`
+
+// Reference prints the manual: a .conf file with every setting at its default,
+// explained by the comments of the struct.
+func Reference(w io.Writer) error {
+	manual, err := readManual()
+	if err != nil {
+		return err
+	}
+	p := &printer{manual: manual}
+	p.b.WriteString(referenceHead)
+	p.b.WriteString("{\n")
+	p.section(reflect.ValueOf(New()).Elem(), "    ")
+	p.b.WriteString("}\n")
+	_, err = io.WriteString(w, p.b.String())
+	return err
+}
+
+// printer writes settings as a .conf file.
+type printer struct {
+	b      strings.Builder
+	manual map[string]string
+}
+
+// section prints the fields of v, each below its comment.
+func (p *printer) section(v reflect.Value, indent string) {
+	for i, f := range fieldsOf(v.Type()) {
+		if i > 0 {
+			p.b.WriteByte('\n')
+		}
+		p.comment(p.manual[v.Type().Name()+"."+f.Name], indent+"// ")
+		value := v.FieldByIndex(f.Index)
+		key := quote(keyOf(f))
+		switch item := itemType(f.Type); {
+		case isObject(f.Type):
+			fmt.Fprintf(&p.b, "%s%s: {\n", indent, key)
+			p.section(value, indent+"    ")
+			fmt.Fprintf(&p.b, "%s},\n", indent)
+		case item != nil:
+			fmt.Fprintf(&p.b, "%s//\n%s// Each is an object with:\n", indent, indent)
+			p.fields(item, indent+"//   ")
+		case value.Kind() == reflect.Map:
+			fmt.Fprintf(&p.b, "%s%s: {},\n", indent, key)
+		default:
+			fmt.Fprintf(&p.b, "%s%s: %s,\n", indent, key, render(value))
+		}
+	}
+}
+
+// fields explains the fields of objects that a list or a map holds.
+func (p *printer) fields(t reflect.Type, indent string) {
+	for _, f := range fieldsOf(t) {
+		fmt.Fprintf(&p.b, "%s\n%s%s (%s)\n", strings.TrimRight(indent, " "), indent, quote(keyOf(f)), kindOf(f.Type))
+		p.comment(p.manual[t.Name()+"."+f.Name], indent+"    ")
+		if isObject(f.Type) {
+			p.fields(f.Type.Elem(), indent+"    ")
+		}
+	}
+}
+
+func (p *printer) comment(text, prefix string) {
+	for line := range strings.Lines(text + "\n") {
+		line = strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "    ")
+		p.b.WriteString(strings.TrimRight(prefix+line, " ") + "\n")
+	}
+}
+
+// itemType returns the type of the objects in a list or map, or nil.
+func itemType(t reflect.Type) reflect.Type {
+	if t.Kind() != reflect.Map && t.Kind() != reflect.Slice || !isObject(t.Elem()) {
+		return nil
+	}
+	if t = t.Elem(); t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
+// kindOf names a type in a user's words.
+func kindOf(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "duration"
+	case reflect.TypeFor[config.Size]():
+		return "size"
+	case reflect.TypeFor[Quota]():
+		return `size or "none"`
+	case reflect.TypeFor[netip.Prefix]():
+		return "network"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "number"
+	case reflect.Slice:
+		return "list of " + kindOf(t.Elem()) + "s"
+	case reflect.Map, reflect.Struct, reflect.Pointer:
+		return "object"
+	}
+	return "text"
+}
+
+// render writes a value that is not made of objects.
+func render(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return quote(config.FormatDuration(x))
+	case slog.Level:
+		return quote(strings.ToLower(x.String()))
+	case encoding.TextMarshaler:
+		text, err := x.MarshalText()
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		return quote(string(text))
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	case reflect.Int, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10)
+	case reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = render(v.Index(i))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return quote(v.String())
+}
+
+// quote writes a JSON string without the escapes that only HTML needs.
+func quote(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.Encode(s) // a string cannot fail
+	return strings.TrimSuffix(b.String(), "\n")
+}
