@@ -62,7 +62,7 @@ func (s *session) unknownMechanism(name string) *Reply {
 		if among == nil {
 			among = sasl.Mechanisms()
 		}
-		if m, err := sasl.Find(among, name); err == nil && (m.Cleartext || m.NeedsTLS) {
+		if m, err := sasl.Find(among, name); err == nil && (m.Cleartext || m.NeedsTLS) && (m.Usable == nil || m.Usable(s.srv.hooks.creds)) {
 			return errAuthNeedsTLS
 		}
 	}

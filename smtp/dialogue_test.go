@@ -110,6 +110,8 @@ func (w *world) set(t *testing.T, word string) {
 		s.TLSMode = map[string]smtp.TLSMode{"tls": smtp.StartTLS, "requiretls": smtp.RequireTLS, "implicit": smtp.ImplicitTLS}[key]
 	case "auth":
 		s.Auth = w.auth
+	case "creds":
+		s.Credentials = newAccounts()
 	case "cleartext":
 		s.CleartextAuth = true
 	case "requireauth":
@@ -324,6 +326,12 @@ func (w *world) steps() map[string]func(string) error {
 			n, _ := strconv.Atoi(arg)
 			return w.player.Send(strings.Repeat("x", n) + "\r\n")
 		},
+		// longauth n: AUTH PLAIN with a wrong password of n octets.
+		"longauth": func(arg string) error {
+			n, _ := strconv.Atoi(arg)
+			return w.player.Send("AUTH PLAIN " + encode([]byte("\x00test\x00"+strings.Repeat("x", n))) + "\r\n")
+		},
+		"sasl": w.sasl,
 		// flood n: n octets of text, or until the server hangs up.
 		"flood": func(arg string) error {
 			n, _ := strconv.Atoi(arg)

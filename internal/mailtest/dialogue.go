@@ -217,6 +217,15 @@ func (p *Player) Send(text string) error {
 	return nil
 }
 
+// TLSState is the state of TLS, if a tls step has been played.
+func (p *Player) TLSState() (tls.ConnectionState, bool) {
+	c, ok := p.conn.(*tls.Conn)
+	if !ok {
+		return tls.ConnectionState{}, false
+	}
+	return c.ConnectionState(), true
+}
+
 // Drain reads to the end of the connection, whatever the server says.
 func (p *Player) Drain() error {
 	p.send()
@@ -251,7 +260,8 @@ func (p *Player) settle() {
 	}
 }
 
-func (p *Player) line() (string, error) {
+// Line reads the server's next line, without its ending.
+func (p *Player) Line() (string, error) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
 	line, err := p.r.ReadString('\n')
 	if err != nil {
@@ -265,7 +275,7 @@ func (p *Player) line() (string, error) {
 }
 
 func (p *Player) expect(pattern string) error {
-	line, err := p.line()
+	line, err := p.Line()
 	if err == nil && !p.match(pattern, line) {
 		err = fmt.Errorf("server says %q", line)
 	}
