@@ -49,6 +49,24 @@ func (n *node) member(key string) *member {
 	return nil
 }
 
+// child returns the value one step on, a key or a position, or nil.
+func (n *node) child(step any) *node {
+	if n == nil {
+		return nil
+	}
+	switch step := step.(type) {
+	case string:
+		if m := n.member(step); m != nil {
+			return m.value
+		}
+	case int:
+		if step >= 0 && step < len(n.items) {
+			return n.items[step]
+		}
+	}
+	return nil
+}
+
 func (n *node) add(m *member) {
 	n.members = append(n.members, m)
 	switch {

@@ -146,6 +146,17 @@ func (s *Source) Has(steps ...any) bool {
 	return depth == len(steps) && s.root != nil
 }
 
+// Scalar says whether the text gives a string, a number or a bool at this path.
+func (s *Source) Scalar(steps ...any) bool {
+	n := s.root
+	for _, step := range steps {
+		if n = n.child(step); n == nil {
+			return false
+		}
+	}
+	return n != nil && n.kind != kindNull && n.kind != kindList && n.kind != kindObject
+}
+
 // Errorf makes an Error about the value at steps (see Path). If it is not
 // in the text, the Error is about the nearest thing around it that is.
 func (s *Source) Errorf(steps []any, format string, args ...any) *Error {
@@ -179,27 +190,17 @@ func (s *Source) find(steps []any) (f *file, offset, depth int) {
 		return nil, 0, 0
 	}
 	f, offset = n.file, n.start
-	for depth < len(steps) {
-		switch step := steps[depth].(type) {
-		case string:
-			m := n.member(step)
-			if m == nil {
-				return f, offset, depth
-			}
-			n, f, offset = m.value, m.file, m.start
-			if n.kind != kindObject && n.kind != kindList {
-				f, offset = n.file, n.start
-			}
-		case int:
-			if step < 0 || step >= len(n.items) {
-				return f, offset, depth
-			}
-			n = n.items[step]
-			f, offset = n.file, n.start
-		default:
-			return f, offset, depth
+	for ; depth < len(steps); depth++ {
+		next := n.child(steps[depth])
+		if next == nil {
+			break
 		}
-		depth++
+		f, offset = next.file, next.start
+		if key, ok := steps[depth].(string); ok && (next.kind == kindObject || next.kind == kindList) {
+			m := n.member(key)
+			f, offset = m.file, m.start
+		}
+		n = next
 	}
 	return f, offset, depth
 }

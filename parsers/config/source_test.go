@@ -79,6 +79,9 @@ func TestMerge(t *testing.T) {
 		if got := src.Has(c.steps...); got != c.has {
 			t.Errorf("Has(%v) = %v", c.steps, got)
 		}
+		if got, want := src.Scalar(c.steps...), c.has && c.steps != nil; got != want {
+			t.Errorf("Scalar(%v) = %v", c.steps, got)
+		}
 		if e := src.Errorf(c.steps, "bad %d", 1); e.Brief() != c.where+": bad 1" {
 			t.Errorf("Errorf(%v) = %s, want %s", c.steps, e.Brief(), c.where)
 		}

@@ -1,0 +1,150 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// Errors of edits.
+var (
+	ErrNoAccount     = errors.New("no such account")
+	ErrAccountExists = errors.New("the account is there already")
+)
+
+// Edit is a changed configuration file, not written yet.
+type Edit struct {
+	File string // its name
+	New  bool   // it is not there yet
+	Text []byte // what it is to hold
+}
+
+// Keys are what a password is stored as. Empty ones are left out.
+type Keys struct {
+	Password    string `json:"password,omitempty"`
+	ScramSHA256 string `json:"scram_sha_256,omitempty"`
+	CRAMMD5     string `json:"cram_md5,omitempty"`
+	APOP        string `json:"apop,omitempty"`
+}
+
+// AddAccount adds an account to the configuration at path, the one the settings
+// were loaded from: to its domain's Accounts if the domain has some, else
+// where Accounts stands, else to accounts.conf in the folder. Comments and layout
+// of the file stay.
+func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
+	if err := checkAddress(address); err != nil {
+		return nil, err
+	}
+	if steps, _ := s.findAccount(address); steps != nil {
+		return nil, fmt.Errorf("%s: %w", address, ErrAccountExists)
+	}
+	address = Canonical(address)
+	local, domain, _ := strings.Cut(address, "@")
+	origins := s.text().Origins()
+	steps := []string{"Accounts", address}
+	at, ok := origins["Accounts"]
+	s.eachDomain(func(name string, d *Domain) {
+		if CanonicalDomain(name) == domain && d.Accounts != nil {
+			steps = []string{"Domains", name, "Accounts", local}
+			at, ok = origins[config.Path("Domains", name, "Accounts")]
+		}
+	})
+	file := at.File
+	if !ok {
+		file = path
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			file = filepath.Join(path, "accounts.conf")
+		}
+	}
+	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+}
+
+// SetKeys changes the password of an account in the file it stands in. Comments
+// and layout of the file, and whatever else the account has, stay.
+func (s *Settings) SetKeys(address string, k Keys) (*Edit, error) {
+	steps, a := s.findAccount(address)
+	if steps == nil {
+		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
+	}
+	if a.PasswordFile != "" {
+		return nil, fmt.Errorf("the password of %s stands in %s; change it there", address, a.PasswordFile)
+	}
+	if note := s.notes[config.Path(anys(steps, "password")...)]; note != "" {
+		return nil, fmt.Errorf("the password of %s comes from the %s; change it there", address, note)
+	}
+	origins := s.text().Origins()
+	path := config.Path(anys(steps)...)
+	if s.text().Scalar(anys(steps)...) {
+		return edit(origins[path].File, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+	}
+	file := origins[path].File
+	if at, ok := origins[config.Path(anys(steps, "password")...)]; ok {
+		file = at.File
+	}
+	return edit(file, func(text []byte) (_ []byte, err error) {
+		for _, key := range []struct{ name, value string }{
+			{"password", k.Password}, {"scram_sha_256", k.ScramSHA256}, {"cram_md5", k.CRAMMD5}, {"apop", k.APOP},
+		} {
+			at := append(steps[:len(steps):len(steps)], key.name)
+			if key.value == "" { // one for the old password must not stay
+				text, err = config.Remove(text, at...)
+			} else {
+				text, err = config.Set(text, key.value, at...)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	})
+}
+
+// RemoveAccount takes an account out of the file it stands in.
+func (s *Settings) RemoveAccount(address string) (*Edit, error) {
+	steps, _ := s.findAccount(address)
+	if steps == nil {
+		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
+	}
+	return edit(s.text().Origins()[config.Path(anys(steps)...)].File,
+		func(text []byte) ([]byte, error) { return config.Remove(text, steps...) })
+}
+
+// findAccount returns the way to an account, or nil.
+func (s *Settings) findAccount(address string) (found []string, account *Account) {
+	s.eachAccount(func(steps []any, written string, a *Account) {
+		if Canonical(written) != Canonical(address) {
+			return
+		}
+		found, account = nil, a
+		for _, step := range steps {
+			found = append(found, step.(string))
+		}
+	})
+	return found, account
+}
+
+func anys(steps []string, more ...any) []any {
+	way := make([]any, 0, len(steps)+len(more))
+	for _, s := range steps {
+		way = append(way, s)
+	}
+	return append(way, more...)
+}
+
+// edit applies change to the text of a file, which may be missing.
+func edit(name string, change func([]byte) ([]byte, error)) (*Edit, error) {
+	text, err := os.ReadFile(name)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, err
+	}
+	if text, err = change(text); err != nil {
+		return nil, fmt.Errorf("change %s: %w", name, err)
+	}
+	return &Edit{File: name, New: missing, Text: text}, nil
+}
