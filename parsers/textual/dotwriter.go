@@ -18,7 +18,7 @@ var errClosed = errors.New("textual: write after the end of the text")
 type DotWriter struct {
 	w    io.Writer
 	mode Mode
-	bare bool           // no dots and no end: the engine of a LineWriter
+	bare bool            // no dots and no end: the engine of a LineWriter
 	buf  *[bulkSize]byte // borrowed from the first Write to Close
 	n    int             // buf[:n] is to be written
 	fold int             // CRs held back until what follows them is known

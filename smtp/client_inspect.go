@@ -1,0 +1,107 @@
+package smtp
+
+import (
+	"bytes"
+	"io"
+)
+
+// Needs is what a message asks of the servers it passes through.
+type Needs struct {
+	Size       int64 // octets
+	EightBit   bool  // octets above 127: 8BITMIME (RFC 6152)
+	UTF8Header bool  // octets above 127 in the header section: SMTPUTF8 (RFC 6531)
+	// Binary: NUL, or CR or LF on its own, or a line of more than 998 octets:
+	// BINARYMIME (RFC 3030), if it is to arrive as it is.
+	Binary bool
+}
+
+// Body is the value of the BODY parameter.
+func (n Needs) Body() string {
+	switch {
+	case n.Binary:
+		return "BINARYMIME"
+	case n.EightBit:
+		return "8BITMIME"
+	}
+	return "7BIT"
+}
+
+// maxTextLine is the longest line in octets without CRLF (RFC 5321
+// §4.5.3.1.6).
+const maxTextLine = 998
+
+// Inspect reads a message to its end and says what it needs. Only its own
+// header section counts as header; those of parts and attached messages are
+// looked at by nobody on the way who would mind.
+func Inspect(r io.Reader) (Needs, error) {
+	i := inspector{header: true}
+	buf := chunkPool.Get().(*[chunkSize]byte)
+	defer chunkPool.Put(buf)
+	for {
+		n, err := r.Read(buf[:])
+		i.write(buf[:n])
+		if err == io.EOF {
+			i.needs.Binary = i.needs.Binary || i.cr || i.line > maxTextLine
+			return i.needs, nil
+		}
+		if err != nil {
+			return i.needs, err
+		}
+	}
+}
+
+type inspector struct {
+	needs  Needs
+	header bool
+	cr     bool // the last octet was CR
+	line   int  // octets in the line so far
+}
+
+func (i *inspector) write(p []byte) {
+	n := &i.needs
+	n.Size += int64(len(p))
+	if !n.Binary && bytes.IndexByte(p, 0) >= 0 {
+		n.Binary = true
+	}
+	for len(p) > 0 {
+		text, rest, ended := bytes.Cut(p, []byte{'\n'})
+		p = rest
+		if i.cr && len(text) > 0 { // CR and then something else than LF
+			n.Binary = true
+		}
+		crlf := i.cr && len(text) == 0
+		if len(text) > 0 {
+			crlf = text[len(text)-1] == '\r'
+			if at := bytes.IndexByte(text, '\r'); at >= 0 && at < len(text)-1 {
+				n.Binary = true
+			}
+		}
+		if (!n.EightBit || i.header && !n.UTF8Header) && !isASCIIBytes(text) {
+			n.EightBit = true
+			n.UTF8Header = n.UTF8Header || i.header
+		}
+		i.line += len(text)
+		if !ended {
+			i.cr = crlf || i.cr && len(text) == 0
+			return
+		}
+		length := i.line
+		if crlf {
+			length--
+		} else {
+			n.Binary = true // bare LF
+		}
+		n.Binary = n.Binary || length > maxTextLine
+		i.header = i.header && length > 0
+		i.cr, i.line = false, 0
+	}
+}
+
+func isASCIIBytes(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,272 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// Bounds of one reply. RFC 5321 §4.5.3.1.5 allows lines of 512 octets; real
+// servers write longer ones.
+const (
+	maxReplyLine  = 4096
+	maxReplyLines = 128
+)
+
+// enter begins a call: from here to leave, the end of ctx interrupts whatever
+// waits on the connection.
+func (c *Client) enter(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return ErrClientClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx) // nothing was said, nothing is broken
+	}
+	c.ctx = ctx
+	if ctx.Done() != nil {
+		c.stop = context.AfterFunc(ctx, c.interrupt)
+	}
+	return nil
+}
+
+func (c *Client) leave() {
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+	c.ctx = nil
+}
+
+// interrupt wakes what waits on the connection, now and from now on.
+func (c *Client) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = true
+	c.conn.SetDeadline(time.Unix(1, 0))
+}
+
+// await and push set the deadlines for the next read and the next writes.
+func (c *Client) await(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.cut {
+		c.conn.SetReadDeadline(time.Now().Add(d))
+	}
+}
+
+func (c *Client) push(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.cut {
+		c.conn.SetWriteDeadline(time.Now().Add(d))
+	}
+}
+
+// exchange sends one command line and reads its reply.
+func (c *Client) exchange(op string, d time.Duration, parts ...string) (*Reply, error) {
+	if err := c.queue(op, parts...); err != nil {
+		return nil, err
+	}
+	if err := c.flush(op); err != nil {
+		return nil, err
+	}
+	return c.reply(op, d)
+}
+
+// queue adds a command line to those that flush will send. Whatever a caller
+// passes in, it stays one line.
+func (c *Client) queue(op string, parts ...string) error {
+	start := len(c.out)
+	for _, p := range parts {
+		c.out = append(c.out, p...)
+	}
+	for _, b := range c.out[start:] {
+		if b < ' ' || b == 0x7f {
+			c.out = c.out[:start]
+			return &ClientError{Op: op, Err: ErrBadCommand}
+		}
+	}
+	c.show('w', op, c.out[start:])
+	c.out = append(c.out, "\r\n"...)
+	return nil
+}
+
+// smallBatch is what a server surely reads before it waits for us to read.
+const smallBatch = 400
+
+// flush sends the commands in one piece.
+func (c *Client) flush(op string) error {
+	c.push(c.times.Command)
+	_, err := c.conn.Write(c.out)
+	c.out = c.out[:0]
+	if err != nil {
+		return c.broken(op, err)
+	}
+	return nil
+}
+
+// flushBeside sends the commands while replies are being read: a server may
+// stop reading a long batch until it gets rid of its replies (RFC 2920 §3.1
+// leaves it to the client to avoid that deadlock). The returned function waits
+// for the end of the writing.
+func (c *Client) flushBeside(op string) (wait func() error, err error) {
+	if len(c.out) <= smallBatch {
+		return func() error { return nil }, c.flush(op)
+	}
+	done := make(chan error, 1)
+	c.push(c.times.Command)
+	go func() {
+		_, err := c.conn.Write(c.out)
+		done <- err
+	}()
+	return func() error {
+		err := <-done
+		c.out = c.out[:0]
+		if err != nil {
+			return c.broken(op, err)
+		}
+		return nil
+	}, nil
+}
+
+// reply reads the reply to op. An error means that the connection is closed;
+// 421 is one, for the server is about to do the same, whatever the command was
+// (RFC 5321 §3.8).
+func (c *Client) reply(op string, d time.Duration) (*Reply, error) {
+	c.await(d)
+	got, err := c.r.ReadReply(maxReplyLine, maxReplyLines)
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		e := c.broken(op, err)
+		if len(got.Lines) > 0 {
+			e.Reply = &Reply{Text: legible(strings.Join(got.Lines, "\n"))}
+		}
+		return nil, e
+	}
+	r := newReply(got, op)
+	c.show('r', op, []byte(r.Error()))
+	if r.Code == 421 {
+		c.Close()
+		return nil, &ClientError{Op: op, Reply: r}
+	}
+	return r, nil
+}
+
+// newReply splits the enhanced code (RFC 2034 §4) off the lines that have it.
+func newReply(got textual.Reply, op string) *Reply {
+	r := &Reply{Code: got.Code}
+	if op != "EHLO" && op != "LHLO" {
+		r.Enhanced = enhancedCode(got.Lines[0], got.Code)
+	}
+	for i, line := range got.Lines {
+		if rest, ok := strings.CutPrefix(line, r.Enhanced); ok && r.Enhanced != "" && (rest == "" || rest[0] == ' ') {
+			got.Lines[i] = strings.TrimPrefix(rest, " ")
+		}
+	}
+	r.Text = legible(strings.Join(got.Lines, "\n"))
+	return r
+}
+
+// enhancedCode is the "5.1.1" that line begins with, or "" if it begins with
+// none of the reply's class.
+//
+//	status-code = class "." subject "." detail     (RFC 3463 §2)
+//	subject     = 1*3digit
+//	detail      = 1*3digit
+func enhancedCode(line string, code int) string {
+	word, _, _ := strings.Cut(line, " ")
+	class, rest, ok := strings.Cut(word, ".")
+	subject, detail, ok2 := strings.Cut(rest, ".")
+	if !ok || !ok2 || len(class) != 1 || int(class[0]-'0') != code/100 || !isNumber(subject) || !isNumber(detail) {
+		return ""
+	}
+	return word
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 3
+}
+
+// legible makes what a server said fit to be logged and reported: valid UTF-8
+// without control characters but LF.
+func legible(s string) string {
+	return strings.ToValidUTF8(strings.Map(func(c rune) rune {
+		if c < ' ' && c != '\n' || c >= 0x7f && c < 0xa0 {
+			return '?'
+		}
+		return c
+	}, s), "?")
+}
+
+// broken closes the connection and says why it cannot be used any more.
+func (c *Client) broken(op string, err error) *ClientError {
+	c.mu.Lock()
+	wasClosed := c.closed
+	cut := c.cut
+	c.mu.Unlock()
+	c.Close()
+	switch {
+	case cut:
+		err = fmt.Errorf("%w: %w", context.Cause(c.ctx), err)
+	case wasClosed:
+		err = fmt.Errorf("%w: %w", ErrClientClosed, err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("timeout: %w", err)
+	case isGarbled(err):
+		err = fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return &ClientError{Op: op, Err: err}
+}
+
+// refused is the error for a reply that was read well and means no.
+func (c *Client) refused(op string, r *Reply) *ClientError {
+	e := &ClientError{Op: op, Reply: r}
+	if r.Code/100 != 4 && r.Code/100 != 5 {
+		// 3yz where nothing was to be continued, or 2yz where something was:
+		// we are not having the same conversation.
+		c.Close()
+		e.Err = ErrProtocol
+	}
+	return e
+}
+
+// show passes a line to the trace. What follows the mechanism of AUTH is left
+// out; the responses to challenges have the op "AUTH response".
+func (c *Client) show(dir byte, op string, line []byte) {
+	if c.trace == nil {
+		return
+	}
+	text := string(line)
+	if dir == 'w' {
+		switch op {
+		case "AUTH":
+			if words := strings.SplitN(text, " ", 3); len(words) == 3 {
+				text = words[0] + " " + words[1] + " ***"
+			}
+		case "AUTH response":
+			text = "***"
+		}
+	} else if op == "AUTH" || op == "AUTH response" {
+		if strings.HasPrefix(text, "334") {
+			text = "334 ***"
+		}
+	}
+	c.traceMu.Lock() // chunks are sent and answered at the same time
+	defer c.traceMu.Unlock()
+	c.trace(dir, text)
+}

@@ -1,0 +1,427 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Mail is the envelope of a message to be sent.
+type Mail struct {
+	From Path // the zero Path for a bounce
+	// To are the recipients; Path and Params count.
+	To []Recipient
+	// Params are the parameters of MAIL. Size, if known, lets the server
+	// refuse a message before it is sent. Body says what the message holds:
+	// "8BITMIME" if there are octets above 127, "BINARYMIME" if there are CR
+	// or LF that are no line endings (Inspect finds out). What the server does
+	// not offer is an ErrUnsupported where the message would suffer (BODY,
+	// SMTPUTF8, REQUIRETLS, HOLDUNTIL, BY with Return); RET, ENVID, AUTH,
+	// MT-PRIORITY and the parameters of RCPT are left out then, and it is the
+	// caller's to do the next hop's part of DSN (RFC 3461 §5.2.2).
+	Params Params
+	// AllOrNothing: if one recipient is refused, the message is sent to none.
+	AllOrNothing bool
+}
+
+// RcptResult is what became of one recipient.
+type RcptResult struct {
+	// Err is nil if the server has taken responsibility for the message to
+	// this recipient. Otherwise it is a *ClientError that names the step and
+	// holds the server's *Reply, if it sent one.
+	Err error
+	// Reply is the server's last word about this recipient, also when it
+	// accepted; nil if there was none.
+	Reply *Reply
+	// InDoubt: the connection failed after the whole message had been sent
+	// and before the server's answer, so that it may have been delivered
+	// although Err is set. Err then holds ErrInDoubt.
+	InDoubt bool
+}
+
+// errNotSent is the error of recipients that were accepted, when another was
+// not and all had to be.
+var errNotSent = errors.New("smtp: not sent because another recipient was refused")
+
+// Send sends one message, and returns one result for each of m.To, in order.
+// The commands travel together where the server offers PIPELINING (RFC 2920),
+// and the message in chunks where it offers CHUNKING (RFC 3030).
+//
+// Bare CR and LF in body become CRLF, except with Params.Body "BINARYMIME".
+// The body is read to its end unless no recipient was accepted; if reading it
+// fails, the message is not delivered.
+//
+// The error is nil when the conversation took its course, even if everybody
+// was refused: the results say so. Otherwise it is also the error of every
+// recipient whose fate was not decided by then.
+func (c *Client) Send(ctx context.Context, m *Mail, body io.Reader) ([]RcptResult, error) {
+	t := &transaction{c: c, m: m, results: make([]RcptResult, len(m.To))}
+	err := c.enter(ctx)
+	if err == nil {
+		err = t.run(body)
+		c.leave()
+	} else {
+		err = &ClientError{Op: "MAIL", Err: err}
+	}
+	for i := range t.results {
+		r := &t.results[i]
+		if r.Err == nil && !t.done[i] {
+			r.Err, r.InDoubt = err, t.doubt
+			var e *ClientError
+			if errors.As(err, &e) {
+				r.Reply = e.Reply
+			}
+		}
+	}
+	return t.results, err
+}
+
+// transaction is one Send.
+type transaction struct {
+	c        *Client
+	m        *Mail
+	results  []RcptResult
+	done     []bool // a positive answer to the message was had
+	asked    []int  // recipients that RCPT was sent for
+	accepted []int
+	refused  *ClientError // MAIL was
+	doubt    bool         // the whole message has left us, or may have
+}
+
+func (t *transaction) run(body io.Reader) error {
+	c := t.c
+	t.done = make([]bool, len(t.m.To))
+	if c.hello == nil {
+		return &ClientError{Op: "MAIL", Err: errors.New("smtp: Hello has not been said")}
+	}
+	if len(t.m.To) == 0 {
+		return &ClientError{Op: "MAIL", Err: errors.New("smtp: no recipients")}
+	}
+	params, err := t.mailParams()
+	if err != nil {
+		return &ClientError{Op: "MAIL", Err: err}
+	}
+	chunking := c.has("CHUNKING") && (!c.opt.noChunking || t.m.Params.Body == "BINARYMIME")
+	var data *Reply
+	if c.has("PIPELINING") {
+		data, err = t.pipeline(params, !chunking && !t.m.AllOrNothing)
+	} else {
+		err = t.stepwise(params)
+	}
+	if err != nil {
+		return err
+	}
+	if t.refused != nil {
+		for i := range t.results {
+			if t.results[i].Err == nil {
+				t.results[i] = RcptResult{Err: t.refused, Reply: t.refused.Reply}
+			}
+		}
+		return nil
+	}
+	if len(t.accepted) == 0 || t.m.AllOrNothing && len(t.accepted) < len(t.m.To) {
+		return t.nobody(data)
+	}
+	if chunking {
+		return t.chunks(body)
+	}
+	if data == nil {
+		if data, err = c.exchange("DATA", c.times.DataStart, "DATA"); err != nil {
+			return err
+		}
+	}
+	return t.data(data, body)
+}
+
+// path writes a Path with its brackets. Nothing in it may end the path before
+// its end.
+func path(p Path) (string, error) {
+	if p.IsNull() {
+		return "<>", nil
+	}
+	if strings.ContainsAny(p.Domain, " <>") {
+		return "", ErrBadCommand
+	}
+	return "<" + p.String() + ">", nil
+}
+
+// queueMail and queueRcpt add the commands of the envelope.
+func (t *transaction) queueMail(params string) error {
+	from, err := path(t.m.From)
+	if err != nil {
+		return &ClientError{Op: "MAIL", Err: err}
+	}
+	return t.c.queue("MAIL", "MAIL FROM:", from, params)
+}
+
+// queueRcpts adds RCPT for those recipients, from the i-th on, that can be
+// named to this server, until the batch is full. It returns the next i.
+func (t *transaction) queueRcpts(i, most int) int {
+	limit := t.rcptMax()
+	for n := 0; i < len(t.m.To) && n < most; i++ {
+		to, params, err := t.rcpt(i)
+		if err == nil && limit > 0 && len(t.asked) >= limit {
+			err = ErrRecipients
+		}
+		if err == nil {
+			err = t.c.queue("RCPT", "RCPT TO:", to, params)
+		}
+		if err != nil {
+			var e *ClientError
+			if !errors.As(err, &e) {
+				e = &ClientError{Op: "RCPT", Err: err}
+			}
+			t.results[i].Err = e
+			continue
+		}
+		t.asked = append(t.asked, i)
+		n++
+	}
+	return i
+}
+
+func (t *transaction) rcpt(i int) (to, params string, err error) {
+	r := &t.m.To[i]
+	if !t.c.has("SMTPUTF8") && !r.Path.IsASCII() {
+		return "", "", fmt.Errorf("%w: SMTPUTF8", ErrUnsupported)
+	}
+	to, err = path(r.Path)
+	return to, t.rcptParams(&r.Params), err
+}
+
+// rcptMax is how many recipients the server takes (RFC 9422 §4.2); 0 if it
+// does not say.
+func (t *transaction) rcptMax() int {
+	for _, limit := range strings.Fields(t.c.ext["LIMITS"]) {
+		if n, ok := strings.CutPrefix(strings.ToUpper(limit), "RCPTMAX="); ok {
+			if n, err := strconv.Atoi(n); err == nil && n > 0 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// rcptBatch is how many RCPT travel together. The replies to them must fit
+// into what the network buffers, whatever the server does.
+const rcptBatch = 100
+
+// pipeline sends the envelope, and DATA behind it if withData, without waiting
+// in between (RFC 2920 §3.1). It returns the reply to DATA.
+func (t *transaction) pipeline(params string, withData bool) (data *Reply, err error) {
+	c := t.c
+	reset := c.dirty
+	if reset {
+		c.queue("RSET", "RSET")
+	}
+	if err := t.queueMail(params); err != nil {
+		c.out = c.out[:0]
+		return nil, err
+	}
+	for next, first := 0, true; (first || next < len(t.m.To)) && t.refused == nil; first = false {
+		from := len(t.asked)
+		next = t.queueRcpts(next, rcptBatch)
+		ends := next == len(t.m.To)
+		if len(t.asked) == 0 && ends {
+			c.out = c.out[:0] // nobody who could be asked
+			return nil, nil
+		}
+		if withData && ends {
+			c.queue("DATA", "DATA")
+		}
+		wait, err := c.flushBeside("MAIL")
+		if err == nil {
+			data, err = t.replies(reset && first, first, from, withData && ends)
+			if werr := wait(); err == nil {
+				err = werr
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// replies reads the replies to a batch. When MAIL was refused, those behind it
+// mean nothing.
+func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *Reply, err error) {
+	c := t.c
+	if reset {
+		if err := t.resetReply(); err != nil {
+			return nil, err
+		}
+	}
+	if mail {
+		if err := t.mailReply(); err != nil {
+			return nil, err
+		}
+	}
+	for _, i := range t.asked[from:] {
+		if err := t.rcptReply(i); err != nil {
+			return nil, err
+		}
+	}
+	if withData {
+		if data, err = c.reply("DATA", c.times.DataStart); err != nil {
+			return nil, err
+		}
+	}
+	if t.refused != nil {
+		t.accepted = nil
+		return data, t.nobody(data)
+	}
+	return data, nil
+}
+
+// resetReply reads the reply to an RSET. Without it, the next message would go
+// to the recipients of the one before.
+func (t *transaction) resetReply() error {
+	r, err := t.c.reply("RSET", t.c.times.Command)
+	if err == nil && r.Code/100 != 2 {
+		t.c.Close()
+		return &ClientError{Op: "RSET", Reply: r}
+	}
+	t.c.dirty = false
+	return err
+}
+
+// mailReply reads the reply to MAIL.
+func (t *transaction) mailReply() error {
+	r, err := t.c.reply("MAIL", t.c.times.Command)
+	switch {
+	case err != nil:
+		return err
+	case r.Code/100 == 2:
+		t.c.dirty = true
+	default:
+		t.refused = t.c.refused("MAIL", r)
+	}
+	return nil
+}
+
+// rcptReply reads the reply to the RCPT of recipient i. If MAIL was refused it
+// says nothing new.
+func (t *transaction) rcptReply(i int) error {
+	r, err := t.c.reply("RCPT", t.c.times.Command)
+	switch {
+	case err != nil:
+		return err
+	case t.refused != nil:
+	case r.Code/100 == 2:
+		t.accepted = append(t.accepted, i)
+	default:
+		t.results[i] = RcptResult{Reply: r, Err: t.c.refused("RCPT", r)}
+	}
+	return nil
+}
+
+// stepwise sends the envelope command by command.
+func (t *transaction) stepwise(params string) error {
+	c := t.c
+	if c.dirty {
+		c.queue("RSET", "RSET")
+		if err := c.flush("RSET"); err != nil {
+			return err
+		}
+		if err := t.resetReply(); err != nil {
+			return err
+		}
+	}
+	if err := t.queueMail(params); err != nil {
+		return err
+	}
+	if err := c.flush("MAIL"); err != nil {
+		return err
+	}
+	if err := t.mailReply(); err != nil || t.refused != nil {
+		return err
+	}
+	for i := 0; i < len(t.m.To); {
+		asked := len(t.asked)
+		if i = t.queueRcpts(i, 1); len(t.asked) == asked {
+			continue
+		}
+		if err := c.flush("RCPT"); err != nil {
+			return err
+		}
+		if err := t.rcptReply(t.asked[asked]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nobody ends a transaction in which nothing is to be sent. data is the reply
+// to DATA if that was sent already: a server that wants the message all the
+// same gets an empty one, which it has nobody to deliver to (RFC 2920 §3.1).
+func (t *transaction) nobody(data *Reply) error {
+	c := t.c
+	for _, i := range t.accepted {
+		t.results[i].Err = &ClientError{Op: "RCPT", Err: errNotSent}
+	}
+	if data == nil || data.Code/100 != 3 {
+		return nil
+	}
+	c.out = append(c.out, ".\r\n"...)
+	if err := c.flush("DATA"); err != nil {
+		return err
+	}
+	_, err := c.reply("message", c.times.DataEnd)
+	c.dirty = false
+	return err
+}
+
+// answer reads the reply, or with LMTP the replies, to the whole message.
+func (t *transaction) answer() error {
+	c := t.c
+	var r *Reply
+	for n, i := range t.accepted {
+		if n == 0 || c.lmtp {
+			var err error
+			if r, err = c.reply("message", c.times.DataEnd); err != nil {
+				return t.inDoubt(err)
+			}
+		}
+		t.settle(i, r)
+	}
+	c.dirty = false
+	return nil
+}
+
+// settle notes the server's answer to the message for recipient i.
+func (t *transaction) settle(i int, r *Reply) {
+	t.results[i].Reply = r
+	if r.Code/100 == 2 {
+		t.done[i] = true
+	} else {
+		t.results[i].Err = t.c.refused("message", r)
+	}
+}
+
+// settleAll does so for all who have no answer yet.
+func (t *transaction) settleAll(op string, r *Reply) {
+	for _, i := range t.accepted {
+		if !t.done[i] && t.results[i].Err == nil {
+			t.results[i] = RcptResult{Reply: r, Err: t.c.refused(op, r)}
+		}
+	}
+}
+
+// inDoubt marks err as one behind which the message may have been delivered.
+// A 421 is an answer, and leaves no doubt.
+func (t *transaction) inDoubt(err error) error {
+	var e *ClientError
+	if !errors.As(err, &e) {
+		e = &ClientError{Err: err}
+	}
+	e.Op = "message"
+	if e.Err != nil {
+		t.doubt = true
+		e.Err = fmt.Errorf("%w: %w", ErrInDoubt, e.Err)
+	}
+	return e
+}
