@@ -128,11 +128,10 @@ var (
 	ErrUTF8       error = &Error{Code: UTF8, Text: "message needs UTF8"}
 )
 
-// answer is what the client hears of err, and whether the log should hear more.
-func answer(err error) (e *Error, unexpected bool) {
+// answerOf is what the client hears of err, and whether err chose it.
+func answerOf(err error) (e *Error, chosen bool) {
 	if errors.As(err, &e) {
-		return e, e.Err != nil || e.Code == SysTemp || e.Code == SysPerm
+		return e, true
 	}
-	errors.As(ErrTemporary, &e)
-	return e, true
+	return ErrTemporary.(*Error), false
 }

@@ -1,10 +1,22 @@
 package pop3
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
 
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // Session is one connection, as callbacks see it.
@@ -28,4 +40,291 @@ func (s *Session) Set(key, value any) {
 	s.Values[key] = value
 }
 
-func (s *Server) session(c *netserve.Conn) {}
+// conn is one connection, as the server sees it. It lives as long as its
+// goroutine; everything it holds while idle counts ten thousand times.
+type conn struct {
+	Session
+	srv *Server
+	nc  *netserve.Conn // for deadlines
+	rw  net.Conn       // nc, or TLS on top of it
+	r   textual.Reader
+	w   output
+	ctx context.Context // nc's, with peer
+
+	state     state
+	peer      sasl.Peer
+	trusted   bool   // may send XCLIENT
+	name      string // what USER said
+	timestamp string // of the greeting, if it invites to APOP
+	box       box
+
+	began      time.Time
+	tracing    bool
+	errors     int    // refused commands
+	authErrors int    // failed logins
+	cut        bool   // nothing may be said any more: a text was begun and not ended, or TLS failed
+	why        string // it ended, for the log
+	tally      tally
+}
+
+// state is a set of RFC 1939's states, as a set so that a command can have
+// several. UPDATE is not among them: no command is read in it.
+type state uint8
+
+const (
+	authorization state = 1 << iota
+	transaction
+)
+
+// session serves one connection.
+func (s *Server) session(nc *netserve.Conn) {
+	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
+	c.ID = strings.ToLower(rand.Text()[:10])
+	c.RemoteAddr, c.LocalAddr = nc.RemoteAddr(), nc.LocalAddr()
+	c.trusted = contains(s.XClient, c.RemoteAddr)
+	c.tracing = s.tracing(nc.Context())
+	c.bind(nil)
+	defer c.end()
+	defer c.recover()
+	if c.open() {
+		c.serve()
+	}
+}
+
+// bind makes rw (nil at the beginning) the connection below, and forgets all
+// that was learnt on the one before (RFC 2595 §4).
+func (c *conn) bind(over *tls.Conn) {
+	c.name, c.UTF8, c.Values, c.TLS = "", false, nil, nil
+	if over != nil {
+		state := over.ConnectionState()
+		c.rw, c.TLS = over, &state
+	}
+	c.r.Reset(c.rw)
+	c.r.Tolerant = true // a command that ends in LF alone harms nobody
+	c.w.reset(c.rw, c.srv.conf.limits.Reply)
+	c.peer = sasl.Peer{Service: "pop", Hostname: c.srv.conf.hostname, RemoteAddr: c.RemoteAddr, TLS: c.TLS}
+	c.ctx = sasl.WithPeer(c.nc.Context(), &c.peer)
+}
+
+// open does what comes before the first command.
+func (c *conn) open() bool {
+	implicit := c.srv.TLSMode == ImplicitTLS
+	if c.nc.Refused != netserve.Welcome {
+		c.why = "refused: " + refusals[c.nc.Refused]
+		if !implicit {
+			c.send(failure(SysTemp, refusals[c.nc.Refused]))
+		}
+		return false
+	}
+	if implicit && !c.handshake(0) {
+		return false
+	}
+	if c.srv.APOP && c.srv.Credentials != nil && c.srv.Credentials.Offers(sasl.APOP) {
+		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
+	}
+	text := c.srv.Greeting
+	if text == "" {
+		text = "POP3 ready"
+	}
+	if c.timestamp != "" {
+		text += " " + c.timestamp
+	}
+	c.send(ok(text))
+	return true
+}
+
+var refusals = map[netserve.Refusal]string{
+	netserve.TooMany:   "too many connections, try again later",
+	netserve.TooMuchOf: "too many connections from your address, try again later",
+	netserve.Stopping:  "server is shutting down, try again later",
+}
+
+// handshake puts TLS on the connection. A shutdown may interrupt it.
+func (c *conn) handshake(buffered int) bool {
+	deadline := within(time.Now(), c.srv.conf.limits.Handshake)
+	ctx, cancel := c.nc.Context(), context.CancelFunc(func() {})
+	if !deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+	}
+	defer cancel()
+	c.nc.AwaitUntil(deadline)
+	over, err := cipher.Upgrade(ctx, c.nc, buffered, c.srv.TLSConfig)
+	c.nc.BusyUntil(time.Time{})
+	if err != nil {
+		c.why = "TLS handshake failed"
+		c.remark("TLS handshake failed: " + err.Error())
+		return false
+	}
+	c.bind(over)
+	return true
+}
+
+// within is a deadline, none (the zero time) for a limit that is none.
+func within(now time.Time, limit time.Duration) time.Time {
+	if limit < 0 {
+		return time.Time{}
+	}
+	return now.Add(limit)
+}
+
+// serve reads commands and answers them until the session ends.
+func (c *conn) serve() {
+	for {
+		line, err := c.read(c.srv.conf.limits.Line - 2)
+		var r reply
+		switch {
+		case err == nil:
+			r = c.dispatch(line)
+		case textualFault(err):
+			r = c.bad(err.Error()[len("textual: "):])
+		default:
+			c.lost(err)
+			return
+		}
+		c.send(r)
+		if c.w.err != nil {
+			c.lost(c.w.err)
+		}
+		if r.end || c.w.err != nil {
+			return
+		}
+	}
+}
+
+// textualFault says whether err is about a line that has been read, so that
+// the conversation is still in step.
+func textualFault(err error) bool {
+	return errors.Is(err, textual.ErrLineTooLong) || errors.Is(err, textual.ErrBareCR) || errors.Is(err, textual.ErrBareLF)
+}
+
+// errStopping and errTooLong end a session between two commands.
+var (
+	errStopping = errors.New("shutdown")
+	errTooLong  = errors.New("session limit")
+)
+
+// read returns the next line. The answers so far leave first, unless a whole
+// line is there already: then they wait for its answer (RFC 2449 §6.6).
+func (c *conn) read(max int) ([]byte, error) {
+	if max < 0 {
+		max = textual.MaxLine
+	}
+	now := time.Now()
+	deadline := c.deadline(now)
+	ahead := c.r.Peek()
+	if lf := indexLF(ahead); lf >= 0 {
+		switch {
+		case c.nc.Stopping() && !isQuit(ahead[:lf]):
+			return nil, errStopping
+		case !deadline.IsZero() && now.After(deadline):
+			return nil, errTooLong
+		}
+		return c.r.ReadLine(max)
+	}
+	if err := c.w.flush(); err != nil {
+		return nil, err
+	}
+	c.nc.AwaitUntil(deadline)
+	line, err := c.r.ReadLine(max)
+	c.nc.BusyUntil(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.nc.Stopping() {
+		err = errStopping
+	}
+	return line, err
+}
+
+// deadline is when the wait for a command that begins now ends.
+func (c *conn) deadline(now time.Time) time.Time {
+	l := &c.srv.conf.limits
+	at := within(now, l.Command)
+	if c.state == authorization {
+		at = earlier(at, within(c.began, l.Login))
+	}
+	return earlier(at, within(c.began, l.Session))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// lost says goodbye, where RFC 1939 §3 wants it, and notes why. A client that
+// was silent for too long gets no response.
+func (c *conn) lost(err error) {
+	switch {
+	case c.why != "":
+	case err == errStopping:
+		c.why = "shutdown"
+		c.send(failure(SysTemp, "server is shutting down, nothing was removed"))
+	case err == errTooLong:
+		c.why = "took too long"
+		c.send(failure(SysTemp, "session took too long, nothing was removed"))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.why = "timeout"
+	case err == io.EOF:
+		c.why = "client left"
+	default:
+		c.why = "connection lost: " + err.Error()
+	}
+}
+
+// recover keeps a panic in a callback from ending more than its session.
+func (c *conn) recover() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.why = "panic"
+	c.srv.conf.log.Error("panic in pop3 session", c.attrs("panic", p, "stack", string(debug.Stack()))...)
+	if !c.cut {
+		c.send(failure(SysTemp, "internal error, nothing was removed"))
+	}
+}
+
+// end releases what the session holds, on every way out.
+func (c *conn) end() {
+	if !c.cut {
+		c.w.flush()
+	}
+	c.w.release()
+	c.unlock()
+	if over, ok := c.rw.(*tls.Conn); ok && !c.cut {
+		over.Close() // with close_notify: nothing was cut off
+	}
+	c.r.Reset(nil)
+	c.summarize()
+}
+
+// unlock closes the maildrop, whatever the Drop does.
+func (c *conn) unlock() {
+	defer c.recover()
+	if err := c.box.close(); err != nil {
+		c.srv.conf.log.Error("maildrop did not close", c.attrs("err", err)...)
+	}
+}
+
+func contains(networks []netip.Prefix, a net.Addr) bool {
+	ip, ok := addrOf(a)
+	if !ok {
+		return false
+	}
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+func addrOf(a net.Addr) (netip.Addr, bool) {
+	if a == nil {
+		return netip.Addr{}, false
+	}
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().WithZone(""), t.IP != nil
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	return ap.Addr().Unmap().WithZone(""), err == nil
+}

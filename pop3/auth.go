@@ -1,0 +1,177 @@
+package pop3
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// maxResponse is the longest line that answers a challenge, with its CRLF
+// (RFC 4954 §4, which RFC 5034 follows but for this number).
+const maxResponse = 12288
+
+// offered are the mechanisms for this connection as it is now.
+func (c *conn) offered() []sasl.Mechanism {
+	s := c.srv
+	if s.Credentials == nil || s.TLSMode == RequireTLS && c.TLS == nil {
+		return nil
+	}
+	return sasl.Offered(s.Credentials, &c.peer, s.CleartextAuth, s.Mechanisms...)
+}
+
+// auth does a SASL exchange (RFC 5034 §4). Without a mechanism it lists them,
+// as clients older than CAPA ask.
+func (c *conn) auth(a *args) reply {
+	offered := c.offered()
+	if a.n == 0 {
+		r := ok("mechanisms")
+		r.body = func() error { return c.lines(names(offered)) }
+		return r
+	}
+	mechanism, err := sasl.Find(offered, string(a.v[0]))
+	if err != nil {
+		return c.bad(c.notOffered(string(a.v[0])))
+	}
+	response, err := initialResponse(a)
+	if err != nil {
+		return c.bad("initial response is not base64")
+	}
+	account, r := c.exchange(mechanism.New(c.srv.Credentials), response)
+	if !r.ok {
+		return r
+	}
+	return c.login(account)
+}
+
+// notOffered says why a mechanism cannot be used.
+func (c *conn) notOffered(name string) string {
+	among := c.srv.Mechanisms
+	if len(among) == 0 {
+		among = sasl.Mechanisms()
+	}
+	m, err := sasl.Find(among, name)
+	switch {
+	case c.srv.Credentials == nil:
+	case err != nil && !errors.Is(err, sasl.ErrUnknownMechanism):
+		return err.Error()
+	case err == nil && c.TLS == nil && (m.NeedsTLS || m.Cleartext):
+		return "mechanism needs TLS"
+	}
+	return "mechanism is not available"
+}
+
+func names(of []sasl.Mechanism) []string {
+	var names []string
+	for _, m := range of {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// initialResponse is nil if there is none, and empty if it is "=".
+func initialResponse(a *args) ([]byte, error) {
+	switch {
+	case a.n < 2:
+		return nil, nil
+	case string(a.v[1]) == "=":
+		return []byte{}, nil
+	}
+	return decode(a.v[1])
+}
+
+// decode reads strict base64 into new memory that is never nil.
+func decode(text []byte) ([]byte, error) {
+	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Strict().Decode(out, text)
+	clear(text)
+	return out[:n], err
+}
+
+// exchange passes challenges and responses until it is known who the client
+// is. Otherwise the reply is the answer to AUTH.
+func (c *conn) exchange(server sasl.Server, response []byte) (account string, r reply) {
+	for {
+		challenge, account, done, err := server.Next(c.ctx, response)
+		clear(response)
+		if err != nil {
+			return "", c.denied(err)
+		}
+		if done && challenge == nil {
+			return account, reply{ok: true}
+		}
+		response, r = c.ask(challenge)
+		switch {
+		case !r.ok:
+			return "", r
+		case done && len(response) > 0:
+			return "", c.denied(sasl.ErrMalformed)
+		case done:
+			return account, reply{ok: true}
+		}
+	}
+}
+
+// ask sends a challenge and reads the response.
+func (c *conn) ask(challenge []byte) ([]byte, reply) {
+	text := base64.StdEncoding.EncodeToString(challenge)
+	io.WriteString(&c.w, "+ "+text+"\r\n")
+	if c.tracing {
+		c.trace('w', "+ ***")
+	}
+	limit := c.srv.conf.limits.Line
+	if limit >= 0 {
+		limit = max(limit, maxResponse) - 2
+	}
+	line, err := c.read(limit)
+	switch {
+	case textualFault(err):
+		return nil, c.bad(err.Error()[len("textual: "):])
+	case err != nil:
+		c.lost(err)
+		return nil, reply{end: true, mute: true}
+	}
+	if c.tracing {
+		c.trace('r', "***")
+	}
+	if textual.Is(line, "*") {
+		return nil, failure("", "authentication cancelled")
+	}
+	response, err := decode(line)
+	if err != nil {
+		return nil, c.denied(sasl.ErrMalformed)
+	}
+	return response, reply{ok: true}
+}
+
+// stls puts TLS on the connection (RFC 2595 §4). What the client sent behind
+// it in the clear would be taken for what it says under TLS, so that ends the
+// session; so does a handshake that fails.
+func (c *conn) stls(*args) reply {
+	switch {
+	case c.TLS != nil:
+		return c.bad("TLS is active already")
+	case c.srv.TLSConfig == nil:
+		return c.bad("TLS is not available")
+	}
+	if c.r.Buffered() != 0 {
+		c.why = "data behind STLS"
+		r := failure("", "data behind STLS")
+		r.end = true
+		return r
+	}
+	c.send(ok("begin TLS"))
+	gone := reply{end: true, mute: true}
+	if err := c.w.flush(); err != nil {
+		c.lost(err)
+		return gone
+	}
+	if !c.handshake(c.r.Buffered()) {
+		c.cut = true
+		return gone
+	}
+	c.remark("TLS")
+	return reply{ok: true, mute: true}
+}

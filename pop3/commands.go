@@ -1,0 +1,135 @@
+package pop3
+
+import (
+	"bytes"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// command is a row of the protocol: what a verb needs, and who answers it.
+type command struct {
+	verb     string
+	states   state
+	min, max int  // arguments
+	early    bool // allowed before TLS where TLS is demanded
+	run      func(c *conn, a *args) reply
+}
+
+// rest as a command's max: what follows the verb is one argument, spaces and
+// all.
+const rest = -1
+
+// commands is the protocol (RFC 1939 §9, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4,
+// RFC 6856). Frequent ones come first.
+var commands = [...]command{
+	{"RETR", transaction, 1, 1, false, (*conn).retr},
+	{"DELE", transaction, 1, 1, false, (*conn).dele},
+	{"TOP", transaction, 2, 2, false, (*conn).top},
+	{"UIDL", transaction, 0, 1, false, (*conn).uidl},
+	{"LIST", transaction, 0, 1, false, (*conn).list},
+	{"STAT", transaction, 0, 0, false, (*conn).stat},
+	{"NOOP", transaction, 0, 0, false, (*conn).noop},
+	{"RSET", transaction, 0, 0, false, (*conn).rset},
+	{"QUIT", authorization | transaction, 0, 0, true, (*conn).quit},
+	{"CAPA", authorization | transaction, 0, 0, true, (*conn).capa},
+	{"USER", authorization, 1, rest, false, (*conn).user},
+	{"PASS", authorization, 0, rest, false, (*conn).pass},
+	{"APOP", authorization, 2, 2, false, (*conn).apop},
+	{"AUTH", authorization, 0, 2, false, (*conn).auth},
+	{"STLS", authorization, 0, 0, true, (*conn).stls},
+	{"UTF8", authorization, 0, 0, true, (*conn).utf8},
+	{"LANG", authorization | transaction, 0, 1, true, (*conn).lang},
+	{"XCLIENT", authorization, 0, rest, true, (*conn).xclient},
+}
+
+func find(verb []byte) *command {
+	for i := range commands {
+		if textual.Is(verb, commands[i].verb) {
+			return &commands[i]
+		}
+	}
+	return nil
+}
+
+// args are a command's arguments. They lie in the reader's buffer.
+type args struct {
+	n    int
+	v    [2][]byte
+	rest []byte // everything behind the verb and one space
+}
+
+// dispatch answers a command. It checks for everyone what the table says.
+func (c *conn) dispatch(line []byte) reply {
+	verb, behind := textual.Cut(line)
+	cmd := find(verb)
+	if c.tracing {
+		c.traceCommand(cmd, line)
+	}
+	if cmd == nil {
+		return c.bad("unknown command")
+	}
+	c.tally.commands++
+	a, problem := cmd.arguments(behind)
+	switch {
+	case cmd.states&c.state == 0 && c.state == authorization:
+		return c.bad("log in first")
+	case cmd.states&c.state == 0:
+		return c.bad("you are logged in already")
+	case !cmd.early && c.srv.TLSMode == RequireTLS && c.TLS == nil:
+		return c.bad("send STLS first")
+	case problem != "":
+		return c.bad(problem)
+	}
+	return cmd.run(c, &a)
+}
+
+// arguments takes what is behind the verb apart, and says what is wrong with
+// the number of arguments.
+func (cmd *command) arguments(behind []byte) (a args, problem string) {
+	a.rest = behind
+	if cmd.max == rest {
+		if a.v[0] = behind; len(bytes.TrimSpace(behind)) > 0 {
+			a.n = 1
+		}
+	} else {
+		for left := behind; ; {
+			var arg []byte
+			arg, left = textual.Command(left)
+			if len(arg) == 0 {
+				break
+			}
+			if a.n == cmd.max {
+				return a, "too many arguments"
+			}
+			a.v[a.n] = arg
+			a.n++
+		}
+	}
+	if a.n < cmd.min {
+		return a, "missing argument"
+	}
+	return a, ""
+}
+
+// bad answers a command that breaks the protocol. Too many of them end the
+// session.
+func (c *conn) bad(text string) reply {
+	r := failure("", text)
+	c.errors++
+	if limit := c.srv.conf.limits.Errors; limit >= 0 && c.errors >= limit {
+		r.text += "; too many errors"
+		r.end = true
+		c.why = "too many errors"
+	}
+	return r
+}
+
+func (c *conn) noop(*args) reply { return ok("") }
+
+// isQuit says whether line, which may still have its CR, is QUIT.
+func isQuit(line []byte) bool {
+	verb, _ := textual.Command(bytes.TrimSuffix(line, []byte{'\r'}))
+	return textual.Is(verb, "QUIT")
+}
+
+func indexLF(b []byte) int { return bytes.IndexByte(b, '\n') }

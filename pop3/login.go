@@ -1,0 +1,148 @@
+package pop3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+)
+
+// cleartext says why USER and PASS may not be used, or nothing if they may.
+func (c *conn) cleartext() string {
+	s := c.srv
+	switch {
+	case s.Credentials == nil || s.NoUser || !s.Credentials.Offers(sasl.Password):
+		return "USER and PASS are not available"
+	case c.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
+		return "passwords are accepted under TLS only, send STLS first"
+	case c.TLS == nil && !s.CleartextAuth:
+		return "passwords are accepted under TLS only"
+	}
+	return ""
+}
+
+// user notes the name (RFC 1939 §7). The answer is the same whether there is
+// such an account or not.
+func (c *conn) user(a *args) reply {
+	if why := c.cleartext(); why != "" {
+		return c.bad(why)
+	}
+	c.name = string(bytes.TrimSpace(a.rest))
+	return ok("send PASS")
+}
+
+// pass checks the password, which is everything behind the first space
+// (RFC 1939 §7).
+func (c *conn) pass(a *args) reply {
+	if why := c.cleartext(); why != "" {
+		return c.bad(why)
+	}
+	if c.name == "" {
+		return c.bad("send USER first")
+	}
+	name, password := c.name, slices.Clone(a.rest)
+	clear(a.rest)
+	defer clear(password)
+	c.name = ""
+	account, err := c.srv.Credentials.Verify(c.ctx, "", name, password)
+	if err != nil {
+		return c.denied(err)
+	}
+	return c.login(account)
+}
+
+// apop checks the digest of the greeting's timestamp and the shared secret
+// (RFC 1939 §7).
+func (c *conn) apop(a *args) reply {
+	if c.timestamp == "" {
+		return c.bad("APOP is not available")
+	}
+	account, err := sasl.VerifyAPOP(c.ctx, c.srv.Credentials, c.timestamp, string(a.v[0]), string(a.v[1]))
+	if err != nil {
+		return c.denied(err)
+	}
+	return c.login(account)
+}
+
+// denied answers a login that failed. All failures of one kind look and take
+// the same.
+func (c *conn) denied(err error) reply {
+	var r reply
+	switch {
+	case errors.Is(err, sasl.ErrDenied):
+		r = failure(Auth, "authentication failed")
+	case errors.Is(err, sasl.ErrMalformed):
+		r = failure("", "malformed response")
+	case errors.Is(err, sasl.ErrThrottled):
+		r = failure(SysTemp, "too many failed logins, try again later")
+	default:
+		r = failure(SysTemp, "authentication is out of order, try again later")
+		if c.ctx.Err() == nil {
+			c.srv.conf.log.Error("login could not be checked", c.attrs("err", err)...)
+		}
+	}
+	c.tally.failures++
+	c.authErrors++
+	if limit := c.srv.conf.limits.AuthErrors; limit >= 0 && c.authErrors >= limit {
+		r.end = true
+		c.why = "too many failed logins"
+	}
+	c.pause(c.srv.conf.limits.FailureDelay)
+	return r
+}
+
+// pause waits, but not longer than the connection.
+func (c *conn) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
+}
+
+// login opens the maildrop of an account that has proved who it is.
+func (c *conn) login(account string) reply {
+	if c.srv.Backend == nil {
+		return c.refusal("opening a maildrop", &Error{Code: SysPerm, Text: "this server has no maildrops"})
+	}
+	c.User = account
+	d, err := c.openDrop(account)
+	if err != nil {
+		r := c.refusal("opening a maildrop", err)
+		c.User = ""
+		return r
+	}
+	c.box.open(d)
+	c.state = transaction
+	c.tally.messages = c.box.left
+	c.timestamp = ""
+	c.remark("logged in")
+	return ok("messages").with(int64(c.box.left))
+}
+
+func (c *conn) openDrop(account string) (Drop, error) {
+	d, err := c.srv.Backend.Open(c.ctx, &c.Session, account)
+	if err == nil && d == nil {
+		err = errors.New("backend gave no maildrop")
+	}
+	return d, err
+}
+
+// refusal is the answer to an error of the Backend or the Drop; what the
+// client is not told, the log is.
+func (c *conn) refusal(doing string, err error) reply {
+	e, chosen := answerOf(err)
+	if !chosen || e.Err != nil {
+		if !errors.Is(err, context.Canceled) {
+			c.srv.conf.log.Error(doing+" failed", c.attrs("err", err)...)
+		}
+	}
+	return failure(e.Code, e.Text)
+}

@@ -1,0 +1,152 @@
+package pop3
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// retr sends a message (RFC 1939 §5).
+func (c *conn) retr(a *args) reply {
+	i, src, r := c.message(a.v[0])
+	if !r.ok {
+		return r
+	}
+	r = ok("octets").with(c.box.drop.Size(i))
+	r.body = func() error {
+		defer src.Close()
+		n, err := c.copy(src)
+		if err == nil && n < r.numbers[0] {
+			err = c.broken(fmt.Errorf("message has %d octets instead of %d: %w", n, r.numbers[0], io.ErrUnexpectedEOF))
+		}
+		if err == nil {
+			c.tally.retrieved++
+			c.tally.octets += n
+			if _, ok := c.box.drop.(Retriever); ok {
+				c.box.retrieved.add(i, c.box.drop.Len())
+			}
+		}
+		return c.finish(err)
+	}
+	return r
+}
+
+// top sends a message's header, the blank line, and as many lines of the body
+// as were asked for (RFC 1939 §7).
+func (c *conn) top(a *args) reply {
+	lines, ok1 := parseNumber(a.v[1])
+	if !ok1 {
+		return c.bad("number of lines expected")
+	}
+	_, src, r := c.message(a.v[0])
+	if !r.ok {
+		return r
+	}
+	r = ok("")
+	r.body = func() error {
+		defer src.Close()
+		_, err := c.copy(&topReader{src: src, lines: lines})
+		if err == nil {
+			c.tally.tops++
+		}
+		return c.finish(err)
+	}
+	return r
+}
+
+// message opens the message that arg names.
+func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
+	i, r := c.number(arg)
+	if !r.ok {
+		return 0, nil, r
+	}
+	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(i) {
+		return 0, nil, failure(UTF8, ErrUTF8.(*Error).Text)
+	}
+	src, err := c.box.drop.Open(i)
+	if err != nil {
+		r = c.refusal("opening a message", err)
+		if _, chosen := answerOf(err); !chosen {
+			r.text = "message cannot be read"
+		}
+		return 0, nil, r
+	}
+	return i, src, reply{ok: true}
+}
+
+// copy sends src dot-stuffed, without the end.
+func (c *conn) copy(src io.Reader) (int64, error) {
+	d := &c.w.dots
+	d.Reset(&c.w, textual.Normalise)
+	n, err := d.ReadFrom(src)
+	switch {
+	case c.w.err != nil:
+		return n, c.w.err
+	case err != nil:
+		return n, c.broken(err)
+	}
+	return n, nil
+}
+
+// finish says that the text is complete, if it is.
+func (c *conn) finish(err error) error {
+	if err != nil {
+		c.w.dots.Reset(nil, textual.Normalise) // gives its buffer back
+		return err
+	}
+	return c.w.dots.Close()
+}
+
+// errBroken is what the session ends with when the store fails within a text.
+var errBroken = errors.New("message could not be read to its end")
+
+// broken notes a failure of the store that the client can only be told by
+// cutting the connection.
+func (c *conn) broken(err error) error {
+	c.srv.conf.log.Error("message could not be read to its end", c.attrs("err", err)...)
+	c.why = "store failed while sending"
+	return errBroken
+}
+
+// topReader gives a message's header, the blank line, and lines more lines.
+type topReader struct {
+	src   io.Reader
+	lines int64
+	body  bool // behind the blank line
+	begun bool // within a line, CR aside
+	done  bool
+}
+
+// Read implements io.Reader.
+func (t *topReader) Read(p []byte) (int, error) {
+	if t.done {
+		return 0, io.EOF
+	}
+	n, err := t.src.Read(p)
+	for i := 0; i < n; {
+		lf := bytes.IndexByte(p[i:n], '\n')
+		if lf < 0 {
+			t.begun = t.begun || !onlyCR(p[i:n])
+			break
+		}
+		blank := !t.begun && onlyCR(p[i:i+lf])
+		i += lf + 1
+		t.begun = false
+		switch {
+		case t.body:
+			t.lines--
+		case blank:
+			t.body = true
+		}
+		if t.body && t.lines == 0 {
+			t.done = true
+			return i, nil
+		}
+	}
+	return n, err
+}
+
+func onlyCR(p []byte) bool { return len(p) == 0 || len(p) == 1 && p[0] == '\r' }
