@@ -90,7 +90,7 @@ var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 
 // lineReader streams a file with CRLF line ends.
 type lineReader struct {
-	f    *os.File
+	f    io.ReadCloser
 	buf  *[chunk]byte
 	have []byte // of buf, not yet converted
 	conv unfold
@@ -99,7 +99,7 @@ type lineReader struct {
 	left []byte
 }
 
-func newLineReader(f *os.File) *lineReader {
+func newLineReader(f io.ReadCloser) *lineReader {
 	return &lineReader{f: f, buf: chunks.Get().(*[chunk]byte)}
 }
 

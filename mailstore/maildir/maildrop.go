@@ -115,9 +115,15 @@ func (m *maildrop) correct(e *entry, f *os.File) error {
 		wire = disk
 	}
 	m.b.s.log.Warn("file is not as long as its name says", "mailbox", m.b.user, "file", e.name, "octets", disk)
-	m.b.addUse(0, wire-e.size.Load())
+	more := wire - e.size.Load()
 	e.disk.Store(disk)
 	e.size.Store(wire)
+	m.b.mu.Lock()
+	if l := m.b.list; l != nil && l.byBase[base(e.name)] == e {
+		l.octets += more
+	}
+	m.b.mu.Unlock()
+	m.b.addUse(0, more)
 	_, err = f.Seek(0, io.SeekStart)
 	return err
 }

@@ -1,0 +1,233 @@
+package maildir_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// faulty is a file system in which one operation fails.
+type faulty struct {
+	*durable.OS
+	fail func(op, name string) error
+}
+
+func (f *faulty) try(op, name string) error {
+	if err := f.fail(op, name); err != nil {
+		return &os.PathError{Op: op, Path: name, Err: err}
+	}
+	return nil
+}
+
+func (f *faulty) Create(name string) (durable.File, error) {
+	if err := f.try("create", name); err != nil {
+		return nil, err
+	}
+	file, err := f.OS.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{file, f}, nil
+}
+
+func (f *faulty) Rename(o, n string) error {
+	if err := f.try("rename", n); err != nil {
+		return err
+	}
+	return f.OS.Rename(o, n)
+}
+
+func (f *faulty) Link(o, n string) error {
+	if err := f.try("link", n); err != nil {
+		return err
+	}
+	return f.OS.Link(o, n)
+}
+
+func (f *faulty) Remove(n string) error {
+	if err := f.try("remove", n); err != nil {
+		return err
+	}
+	return f.OS.Remove(n)
+}
+
+func (f *faulty) SyncDir(n string) error {
+	if err := f.try("syncdir", n); err != nil {
+		return err
+	}
+	return f.OS.SyncDir(n)
+}
+
+func (f *faulty) SyncAll() error { return errors.ErrUnsupported }
+
+type faultyFile struct {
+	durable.File
+	f *faulty
+}
+
+func (f *faultyFile) Write(p []byte) (int, error) {
+	if err := f.f.try("write", f.Name()); err != nil {
+		n, _ := f.File.Write(p[:len(p)/2])
+		return n, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *faultyFile) Sync() error {
+	if err := f.f.try("sync", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+// TestFaults lets each operation of a delivery fail in each way: the error says
+// what it means, nobody has the message, nothing is left in tmp, and the store
+// goes on, unless it was a sync.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		op       string
+		err      error
+		want     error
+		poisoned bool
+	}{
+		{"create", syscall.ENOSPC, mailstore.ErrNoSpace, false},
+		{"create", syscall.EDQUOT, mailstore.ErrNoSpace, false},
+		{"create", syscall.EROFS, mailstore.ErrReadOnly, false},
+		{"create", syscall.EACCES, mailstore.ErrUnavailable, false},
+		{"create", syscall.EMFILE, mailstore.ErrUnavailable, false},
+		{"write", syscall.ENOSPC, mailstore.ErrNoSpace, false},
+		{"write", syscall.EIO, mailstore.ErrUnavailable, false},
+		{"rename", syscall.ENOSPC, mailstore.ErrNoSpace, false},
+		{"rename", syscall.EIO, mailstore.ErrUnavailable, false},
+		{"link", syscall.ENOSPC, mailstore.ErrNoSpace, false},
+		{"link", syscall.EMLINK, syscall.EMLINK, false},
+		{"sync", syscall.EIO, mailstore.ErrPoisoned, true},
+		{"sync", syscall.ENOSPC, mailstore.ErrPoisoned, true},
+		{"syncdir", syscall.EIO, mailstore.ErrPoisoned, true},
+	} {
+		for _, size := range []int{10, 200000} {
+			fault(t, c.op, c.err, c.want, c.poisoned, size)
+		}
+	}
+}
+
+func fault(t *testing.T, op string, cause, want error, poisoned bool, size int) {
+	dir := t.TempDir()
+	base, err := durable.OpenOS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	armed := false
+	fsys := &faulty{base, func(o, _ string) error {
+		if armed && o == op {
+			armed = op == "syncdir" // one fault is enough, but dirs are many
+			return cause
+		}
+		return nil
+	}}
+	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	body := strings.Repeat("x", size) + "\r\n"
+	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", "a@x", "b@x"); err != nil {
+		t.Fatal(err)
+	}
+	armed = true
+	err = deliver(t, s, mailstore.Meta{}, body, "a@x", "b@x")
+	if !errors.Is(err, want) || !errors.Is(err, cause) {
+		t.Errorf("%s: %v: got %v, want %v", op, cause, err, want)
+	}
+	armed = false
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", "tmp", "*")); len(left) > 0 {
+		t.Errorf("%s: left in tmp: %q", op, left)
+	}
+	for _, u := range []string{"a@x", "b@x"} {
+		if n, err := s.Usage(context.Background(), u); err != nil || n.Messages != 1 {
+			t.Errorf("%s: %s has %d messages, %v", op, u, n.Messages, err)
+		}
+	}
+	err = deliver(t, s, mailstore.Meta{}, body, "a@x", "b@x")
+	if !poisoned && err != nil {
+		t.Errorf("after %s: %v: %v", op, cause, err)
+	}
+	if !poisoned {
+		return
+	}
+	for what, err := range map[string]error{"delivery": err, "Err": s.Err(), "Room": s.Room(context.Background(), "a@x", 1)} {
+		if !errors.Is(err, mailstore.ErrPoisoned) {
+			t.Errorf("poisoned by %s: %s: %v", op, what, err)
+		}
+	}
+	m := drop(t, s, "a@x") // reading still works
+	if read(t, m, 0) != "first\r\n" {
+		t.Error("cannot read from a poisoned store")
+	}
+	if err := m.Remove(context.Background(), []int{0}); !errors.Is(err, mailstore.ErrPoisoned) {
+		t.Errorf("removal from a poisoned store: %v", err)
+	}
+	if read(t, m, 0) != "first\r\n" {
+		t.Error("a poisoned store removed a message")
+	}
+}
+
+// TestRemoveFault: a QUIT that could not be made durable is not acknowledged.
+func TestRemoveFault(t *testing.T) {
+	dir := t.TempDir()
+	base, err := durable.OpenOS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	var fail string
+	fsys := &faulty{base, func(op, _ string) error {
+		if op == fail {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	for range 3 {
+		if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := drop(t, s, who)
+	fail = "remove"
+	if err := m.Remove(context.Background(), []int{0}); !errors.Is(err, mailstore.ErrUnavailable) {
+		t.Errorf("remove: %v", err)
+	}
+	fail = "syncdir"
+	if err := m.Remove(context.Background(), []int{0}); !errors.Is(err, mailstore.ErrPoisoned) {
+		t.Errorf("remove without sync: %v", err)
+	}
+}
+
+// TestMailboxTakenAway: the administrator removes a mailbox under the daemon.
+func TestMailboxTakenAway(t *testing.T) {
+	s := open(t, t.TempDir())
+	for range 3 {
+		if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); err != nil {
+			t.Fatal(err)
+		}
+		m := drop(t, s, who)
+		if m.Len() != 1 {
+			t.Errorf("%d messages", m.Len())
+		}
+		m.Close()
+		dir, _ := s.Path(who)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		drop(t, s, who).Close()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
