@@ -26,8 +26,11 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	now      atomic.Pointer[state]
 	store    mailstore.Store
-	closers  []io.Closer // what is closed at the end, last first
-	outbound *outbound   // nil: no mail leaves
+	healthy  func() error // nil: mail can be stored
+	closers  []io.Closer  // what is closed at the end, last first
+	outbound *outbound    // nil: no mail leaves
+	buffers  sync.Pool    // of *[copyBuffer]byte
+	logins   loginTimes
 
 	log      *slog.Logger
 	logFile  *logFile
@@ -73,6 +76,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	d := &Daemon{load: load, stderr: stderr, logFile: &logFile{w: stderr}, listeners: make(map[string]*listener)}
+	d.buffers.New = func() any { return new([copyBuffer]byte) }
 	defer func() {
 		if err != nil {
 			d.closeAll()

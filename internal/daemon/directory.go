@@ -18,6 +18,7 @@ import (
 // of a local part to the host that owns it; this host folds case.
 type directory struct {
 	domains  map[string]string        // domain → the character before a detail, or ""
+	settings map[string]*conf.Domain  // by domain, those with settings of their own
 	accounts map[string]*conf.Account // by address
 	aliases  map[string][]string      // by address, "*@domain" for the rest of a domain
 	home     string                   // the domain of names without one
@@ -26,6 +27,7 @@ type directory struct {
 func newDirectory(s *conf.Settings) *directory {
 	d := &directory{
 		domains:  make(map[string]string),
+		settings: make(map[string]*conf.Domain),
 		accounts: make(map[string]*conf.Account),
 		aliases:  make(map[string][]string),
 		home:     canonicalDomain(s.ServerName),
@@ -34,12 +36,17 @@ func newDirectory(s *conf.Settings) *directory {
 		d.domains[canonicalDomain(name)] = "+"
 	}
 	for name, domain := range s.Domains {
-		switch {
-		case domain == nil || domain.Plus == "":
-		case domain.Plus == "none":
-			d.domains[canonicalDomain(name)] = ""
+		if domain == nil {
+			continue
+		}
+		name = canonicalDomain(name)
+		d.settings[name] = domain
+		switch domain.Plus {
+		case "":
+		case "none":
+			d.domains[name] = ""
 		default:
-			d.domains[canonicalDomain(name)] = domain.Plus
+			d.domains[name] = domain.Plus
 		}
 	}
 	for address, account := range s.AllAccounts() {

@@ -16,7 +16,7 @@ func (o *outbound) begin(context.Context, *smtp.Envelope, []remote) (copyOf, err
 	return nil, smtp.ErrRelayDenied
 }
 
-func (o *outbound) run(context.Context)       {}
+func (o *outbound) run(context.Context)        {}
 func (o *outbound) reconfigure(*conf.Settings) {}
 
 func (d *Daemon) openOutbound(*conf.Settings) error { return nil }

@@ -94,7 +94,7 @@ func (r *receiver) refusal(err error) error {
 // entry for everybody else. It returns nil when both are on stable storage.
 func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	to := gather(e)
-	m, err := r.read(e, len(e.To) == 1)
+	m, err := r.read(e)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,9 @@ func (r *receiver) deliver(ctx context.Context, e *smtp.Envelope, m *message, to
 		}
 		out.add(entry)
 	}
-	size, err := m.writeTo(&out)
+	buffer := r.d.buffers.Get().(*[copyBuffer]byte)
+	defer r.d.buffers.Put(buffer)
+	size, err := m.writeTo(&out, buffer[:])
 	if out.failed != nil {
 		return size, r.refusal(out.failed)
 	}

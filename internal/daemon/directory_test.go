@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+func testDirectory(t *testing.T) *directory {
+	t.Helper()
+	s := conf.New()
+	s.ServerName = "Mail.Example.com"
+	s.Accounts = map[string]*conf.Account{
+		"Alice@example.com": {Addresses: []string{"ceo@partner.example", "*@alice.example"}},
+		"bob@example.com":   {},
+	}
+	s.Domains = map[string]*conf.Domain{
+		"example.com":     {},
+		"dash.example":    {Plus: "-", Accounts: map[string]*conf.Account{"carol": {}}},
+		"exact.example":   {Plus: "none", Accounts: map[string]*conf.Account{"dave": {}}},
+		"catch.example":   {CatchAll: "alice@example.com", Aliases: map[string]conf.Targets{"known": {"bob@example.com"}}},
+		"bücher.example":  {Accounts: map[string]*conf.Account{"eve": {}}},
+		"forward.example": {Aliases: map[string]conf.Targets{"out": {"friend@far.example", "bob@example.com"}}},
+	}
+	s.Aliases = map[string]conf.Targets{
+		"team@example.com": {"alice@example.com", "bob@example.com"},
+		"all@example.com":  {"team@example.com", "carol@dash.example"},
+	}
+	return newDirectory(s)
+}
+
+func TestLookup(t *testing.T) {
+	d := testDirectory(t)
+	for _, c := range []struct {
+		path      smtp.Path
+		mailboxes []string
+		elsewhere []string
+	}{
+		{smtp.Path{Local: "alice", Domain: "example.com"}, []string{"alice@example.com"}, nil},
+		{smtp.Path{Local: "ALICE", Domain: "EXAMPLE.com"}, []string{"alice@example.com"}, nil},
+		{smtp.Path{Local: "alice+shop+two", Domain: "example.com"}, []string{"alice@example.com"}, nil},
+		{smtp.Path{Local: "+", Domain: "example.com"}, nil, nil},
+		{smtp.Path{Local: "nobody", Domain: "example.com"}, nil, nil},
+		{smtp.Path{Local: "team", Domain: "example.com"}, []string{"alice@example.com", "bob@example.com"}, nil},
+		{smtp.Path{Local: "team+x", Domain: "example.com"}, []string{"alice@example.com", "bob@example.com"}, nil},
+		{smtp.Path{Local: "all", Domain: "example.com"}, []string{"alice@example.com", "bob@example.com", "carol@dash.example"}, nil},
+		{smtp.Path{Local: "carol-lists", Domain: "dash.example"}, []string{"carol@dash.example"}, nil},
+		{smtp.Path{Local: "carol+lists", Domain: "dash.example"}, nil, nil},
+		{smtp.Path{Local: "dave+x", Domain: "exact.example"}, nil, nil},
+		{smtp.Path{Local: "known", Domain: "catch.example"}, []string{"bob@example.com"}, nil},
+		{smtp.Path{Local: "anything", Domain: "catch.example"}, []string{"alice@example.com"}, nil},
+		{smtp.Path{Local: "eve", Domain: "bücher.example"}, []string{"eve@xn--bcher-kva.example"}, nil},
+		{smtp.Path{Local: "eve", Domain: "xn--bcher-kva.example"}, []string{"eve@xn--bcher-kva.example"}, nil},
+		{smtp.Path{Local: "out", Domain: "forward.example"}, []string{"bob@example.com"}, []string{"friend@far.example"}},
+		{smtp.Path{Local: "../../etc/x", Domain: "example.com"}, nil, nil},
+	} {
+		got := d.lookup(d.address(c.path))
+		if !slices.Equal(got.mailboxes, c.mailboxes) || !slices.Equal(got.elsewhere, c.elsewhere) {
+			t.Errorf("%v: %v %v, want %v %v", c.path, got.mailboxes, got.elsewhere, c.mailboxes, c.elsewhere)
+		}
+	}
+}
+
+// TestPostmaster: RFC 5321 §4.5.1 wants mail to postmaster accepted for every
+// domain, and for <postmaster> alone.
+func TestPostmaster(t *testing.T) {
+	d := testDirectory(t)
+	for _, p := range []smtp.Path{
+		{Local: "postmaster"}, {Local: "Postmaster", Domain: "mail.example.com"},
+		{Local: "postmaster", Domain: "dash.example"}, {Local: "abuse", Domain: "exact.example"},
+	} {
+		if !d.isLocal(p) || d.lookup(d.address(p)).none() {
+			t.Errorf("<%v> leads nowhere", p)
+		}
+	}
+}
+
+func TestLookupEndsInLoops(t *testing.T) {
+	d := testDirectory(t)
+	d.aliases["a@example.com"] = []string{"b@example.com", "alice@example.com"}
+	d.aliases["b@example.com"] = []string{"a@example.com"}
+	if got := d.lookup("b@example.com"); !slices.Equal(got.mailboxes, []string{"alice@example.com"}) {
+		t.Errorf("lookup through a loop: %v", got.mailboxes)
+	}
+}
+
+func TestMaySend(t *testing.T) {
+	d := testDirectory(t)
+	for _, c := range []struct {
+		account string
+		from    smtp.Path
+		want    bool
+	}{
+		{"alice@example.com", smtp.Path{Local: "alice", Domain: "example.com"}, true},
+		{"alice@example.com", smtp.Path{Local: "Alice+x", Domain: "Example.com"}, true},
+		{"alice@example.com", smtp.Path{Local: "team", Domain: "example.com"}, true},
+		{"alice@example.com", smtp.Path{Local: "all", Domain: "example.com"}, true},
+		{"alice@example.com", smtp.Path{Local: "ceo", Domain: "partner.example"}, true},
+		{"alice@example.com", smtp.Path{Local: "whoever", Domain: "alice.example"}, true},
+		{"alice@example.com", smtp.Path{Local: "whoever", Domain: "evilalice.example"}, false},
+		{"alice@example.com", smtp.Path{}, true},
+		{"alice@example.com", smtp.Path{Local: "bob", Domain: "example.com"}, false},
+		{"alice@example.com", smtp.Path{Local: "president", Domain: "far.example"}, false},
+		// The catch-all leads to alice, but strays are not hers to send as.
+		{"alice@example.com", smtp.Path{Local: "stray", Domain: "catch.example"}, false},
+		{"bob@example.com", smtp.Path{Local: "known", Domain: "catch.example"}, true},
+		{"gone@example.com", smtp.Path{Local: "gone", Domain: "example.com"}, false},
+	} {
+		if got := d.maySend(c.account, c.from); got != c.want {
+			t.Errorf("%s as <%v>: %v, want %v", c.account, c.from, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/pop3"
+)
+
+func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
+	st := d.state()
+	c := st.settings.POP3
+	own := l.Limits
+	if own == nil {
+		own = &conf.ListenerLimits{}
+	}
+	return &pop3.Server{
+		Hostname:      st.settings.ServerName,
+		Greeting:      cmp.Or(l.Greeting, c.Greeting),
+		Backend:       pop3.BackendFunc(d.openMaildrop),
+		Credentials:   live{d},
+		Mechanisms:    st.mechanisms,
+		CleartextAuth: c.CleartextAuth,
+		APOP:          c.APOP,
+		TLSConfig:     st.tlsConfig(l),
+		TLSMode:       pop3TLSMode(l.TLS),
+		Limits: pop3.Limits{
+			Errors:        c.MaxErrors,
+			AuthErrors:    c.MaxAuthFailures,
+			Command:       c.IdleTimeout,
+			Session:       c.SessionTimeout,
+			Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
+			ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
+		},
+		Policy: pop3.Policy{LoginDelay: c.LoginDelay},
+		Log:    d.log,
+	}
+}
+
+func pop3TLSMode(m conf.TLSMode) pop3.TLSMode {
+	switch m {
+	case conf.TLSRequired:
+		return pop3.RequireTLS
+	case conf.TLSImplicit:
+		return pop3.ImplicitTLS
+	}
+	return pop3.StartTLS
+}
+
+// openMaildrop locks an account's mailbox for a POP3 session. Maildrop and
+// pop3.Drop are the same promises.
+func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account string) (pop3.Drop, error) {
+	if !d.logins.allow(account, d.state().settings.POP3.LoginDelay) {
+		return nil, pop3.ErrLoginDelay
+	}
+	drop, err := d.store.Open(ctx, account)
+	switch {
+	case errors.Is(err, mailstore.ErrLocked):
+		return nil, pop3.ErrInUse
+	case err != nil:
+		return nil, err
+	}
+	return drop, nil
+}
+
+// loginTimes remembers when accounts logged in last, for as long as a login
+// delay makes that matter (RFC 2449 §6.5).
+type loginTimes struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// allow says whether the account may log in, and if so notes it.
+func (l *loginTimes) allow(account string, delay time.Duration) bool {
+	if delay <= 0 {
+		return true
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, ok := l.last[account]; ok && now.Sub(last) < delay {
+		return false
+	}
+	if l.last == nil {
+		l.last = make(map[string]time.Time)
+	}
+	l.last[account] = now
+	return true
+}

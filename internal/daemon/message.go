@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// message is a message on its way in: what is put on top of it, and the rest,
+// octet for octet as it comes.
+type message struct {
+	returnPath []byte    // for mailboxes only (RFC 5321 §4.4)
+	trace      []byte    // for everybody
+	body       io.Reader // the message as the client sent it
+}
+
+// errLoop: the message has passed more hosts than any honest one.
+var errLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received fields: the message goes round in a loop"}
+
+// read looks at the header of the message that e.Data begins with and decides
+// what goes on top.
+func (r *receiver) read(e *smtp.Envelope) (*message, error) {
+	st := r.d.state()
+	header, body, err := rfc2822.Peek(e.Data, 0)
+	if err != nil {
+		return nil, err
+	}
+	if hops := st.settings.SMTP.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
+		return nil, errLoop
+	}
+	now := time.Now()
+	m := &message{body: body}
+	m.trace = append(m.trace, r.received(e, now).String()...)
+	if r.protocol == conf.ProtocolSubmission {
+		// RFC 6409 §8.2, §8.3: only what is missing, never a change.
+		for _, missing := range header.Missing("Date", "Message-ID") {
+			switch missing {
+			case "Date":
+				m.trace = append(m.trace, rfc2822.DateField(now).Raw()...)
+			case "Message-ID":
+				m.trace = append(m.trace, rfc2822.MessageIDField(st.settings.ServerName, now).Raw()...)
+			}
+		}
+	}
+	path, err := rfc2822.ReturnPath(e.From.String())
+	if err != nil {
+		return nil, fmt.Errorf("return path: %w", err)
+	}
+	m.returnPath = []byte(path.Raw())
+	return m, nil
+}
+
+// received is the trace field of this host. The recipient is named only when
+// there is one: several would tell each of the others, blind copies too
+// (RFC 5321 §7.2).
+func (r *receiver) received(e *smtp.Envelope, now time.Time) rfc2822.Received {
+	field := rfc2822.Received{
+		From:     e.Helo,
+		FromRDNS: e.Name,
+		By:       r.d.state().settings.ServerName,
+		With:     e.Protocol(),
+		ID:       e.ID,
+		Date:     now,
+	}
+	if e.RemoteAddr != nil {
+		if ap, err := netip.ParseAddrPort(e.RemoteAddr.String()); err == nil {
+			field.FromIP = ap.Addr()
+		}
+	}
+	if e.TLS != nil {
+		field.TLS = strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", "") + " " + tls.CipherSuiteName(e.TLS.CipherSuite)
+	}
+	if len(e.To) == 1 {
+		field.For = e.To[0].Path.String()
+	}
+	return field
+}
+
+// writeTo writes trace fields and message, through a buffer that holds as much
+// of the message as is ever in memory, and returns the octets written.
+func (m *message) writeTo(w io.Writer, buffer []byte) (int64, error) {
+	n, err := w.Write(m.trace)
+	if err != nil {
+		return int64(n), err
+	}
+	// The wrappers keep io.CopyBuffer from finding a way around the buffer.
+	size, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{m.body}, buffer)
+	return size + int64(n), err
+}

@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// openStore opens the mailboxes and becomes their owner: a second daemon on
+// the same store is refused here.
+func (d *Daemon) openStore(s *conf.Settings) error {
+	store, err := maildir.Open(s.MailDir,
+		maildir.WithLogger(d.log),
+		maildir.WithQuota(d.quota),
+		maildir.WithDomainQuota(d.domainQuota))
+	if err != nil {
+		return fmt.Errorf("mail store: %w", err)
+	}
+	d.store = store
+	d.closers = append(d.closers, store)
+	d.healthy = store.Err
+	return nil
+}
+
+// quota is what a mailbox may hold now: its account's limit, else its
+// domain's, else the store's.
+func (d *Daemon) quota(user string) maildir.Quota {
+	st := d.state()
+	if st == nil {
+		return maildir.Quota{}
+	}
+	s := st.settings
+	q := maildir.Quota{Octets: int64(s.Store.Quota), Messages: s.Store.QuotaMessages}
+	_, domain := split(user)
+	if dom := st.dir.settings[domain]; dom != nil && dom.Quota > 0 {
+		q.Octets = int64(dom.Quota)
+	}
+	switch a := st.dir.accounts[user]; {
+	case a == nil || a.Quota == 0:
+	case a.Quota == conf.Unlimited:
+		q.Octets = 0
+	default:
+		q.Octets = int64(a.Quota)
+	}
+	return q
+}
+
+// domainQuota is what all mailboxes of a domain may hold together.
+func (d *Daemon) domainQuota(domain string) maildir.Quota {
+	st := d.state()
+	if st == nil {
+		return maildir.Quota{}
+	}
+	if dom := st.dir.settings[domain]; dom != nil {
+		return maildir.Quota{Octets: int64(dom.TotalQuota)}
+	}
+	return maildir.Quota{}
+}
