@@ -43,7 +43,7 @@ func (s *session) auth(args []byte) *Reply {
 	run := func(creds sasl.Credentials) (string, error) { return s.exchange(ctx, m.New(creds), initial) }
 	var account string
 	if hook := s.srv.hooks.auth; hook != nil {
-		account, err = hook(m.Name, run)
+		err = s.ask(func() (err error) { account, err = hook(&s.pub, m.Name, run); return err })
 	} else {
 		account, err = run(s.srv.hooks.creds)
 	}

@@ -30,7 +30,7 @@ func (s *session) bdat(args []byte) *Reply {
 	err := s.serve(b)
 	fault := b.err
 	b.err = errReturned
-	if err == nil && fault == nil {
+	if accepts(err) && fault == nil {
 		fault = c.drain()
 	}
 	if fault == io.EOF {

@@ -97,13 +97,24 @@ func (s *session) rset(args []byte) *Reply {
 	if len(args) > 0 {
 		return errNoArgument
 	}
-	s.reset()
+	s.giveUp()
 	return okReset
+}
+
+// giveUp ends the transaction because the client says so.
+func (s *session) giveUp() {
+	if hook := s.srv.hooks.reset; hook != nil && s.env != nil {
+		s.ask(func() error { hook(&s.pub); return nil })
+	}
+	s.reset()
 }
 
 func (s *session) noop([]byte) *Reply { return okNoop }
 
-func (s *session) quit([]byte) *Reply { return goodbye }
+func (s *session) quit([]byte) *Reply {
+	s.byQuit = true
+	return goodbye
+}
 
 // help lists the commands (RFC 5321 §4.1.1.8).
 func (s *session) help([]byte) *Reply {

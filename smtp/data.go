@@ -129,7 +129,7 @@ func (s *session) beginData(args []byte) *Reply {
 
 func (s *session) checkData() *Reply {
 	if check := s.srv.hooks.data; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub) }); err != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub) }); !accepts(err) {
 			return s.refusal(err)
 		}
 	}
@@ -159,7 +159,7 @@ func (s *session) verdict(err, fault error) *Reply {
 	if s.srv.LMTP {
 		for i := range e.To {
 			result := err
-			if result == nil {
+			if accepts(err) && e.To[i].Result != nil {
 				result = e.To[i].Result
 			}
 			s.conclude(s.result(e, result))
@@ -167,8 +167,8 @@ func (s *session) verdict(err, fault error) *Reply {
 		return nil
 	}
 	for i := range e.To {
-		if err == nil {
-			err = e.To[i].Result
+		if r := e.To[i].Result; accepts(err) && r != nil {
+			err = r
 		}
 	}
 	return s.result(e, err)
@@ -181,12 +181,16 @@ func (s *session) conclude(r *Reply) {
 }
 
 func (s *session) result(e *Envelope, err error) *Reply {
-	if err != nil {
+	if !accepts(err) {
 		return s.refusal(err)
 	}
 	s.junk = 0
 	s.accepted++
-	return &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
+	r := &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
+	if err != nil {
+		r.Text = err.Error()
+	}
+	return r
 }
 
 // broken ends a session whose message never became complete.

@@ -39,7 +39,7 @@ func (s *session) open() bool {
 // session waits for QUIT (RFC 5321 §3.1).
 func (s *session) greet() {
 	if check := s.srv.hooks.conn; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub) }); err != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub) }); !accepts(err) {
 			r := s.refusal(err)
 			s.err = r
 			if r.Permanent() {
@@ -84,11 +84,11 @@ func (s *session) introduce(name string, esmtp bool) *Reply {
 		return errHelo
 	}
 	if check := s.srv.hooks.helo; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub, name) }); err != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub, name) }); !accepts(err) {
 			return s.refusal(err)
 		}
 	}
-	s.reset()
+	s.giveUp()
 	s.state = ready
 	s.pub.Helo, s.pub.ESMTP = name, esmtp
 	return nil
@@ -217,7 +217,7 @@ func (s *session) handshake() error {
 	s.conn.SetWriteDeadline(time.Time{})
 	conn, err := cipher.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
 	if s.srv.hooks.tls != nil {
-		s.srv.hooks.tls(err)
+		s.ask(func() error { s.srv.hooks.tls(&s.pub, err); return nil })
 	}
 	if err != nil {
 		s.err = err

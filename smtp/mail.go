@@ -23,10 +23,11 @@ func argument(args []byte, word string) (string, bool) {
 
 // mail is MAIL FROM:<reverse-path> [parameters].
 func (s *session) mail(args []byte) *Reply {
-	arg, ok := argument(args, "FROM")
-	if !ok {
+	arg, found := argument(args, "FROM")
+	if !found {
 		return errSyntax
 	}
+	ok := okSender
 	if m := s.srv.limits.Messages; m > 0 && s.messages >= m {
 		return errMailMax
 	}
@@ -50,13 +51,18 @@ func (s *session) mail(args []byte) *Reply {
 		e.Params.Auth = "<>" // RFC 4954 §5: not from a client we do not know
 	}
 	if check := s.srv.hooks.sender; check != nil {
+		s.env, s.pub.Envelope = e, e
 		if err := s.ask(func() error { return check(s.context(), &s.pub, from, &e.Params) }); err != nil {
-			return s.refusal(err)
+			if !accepts(err) {
+				s.reset()
+				return s.refusal(err)
+			}
+			ok = inWords(okSender, err)
 		}
 	}
 	s.env, s.pub.Envelope = e, e
 	s.state = sender
-	return okSender
+	return ok
 }
 
 // startsParams: nothing may stand directly behind a path.
@@ -108,11 +114,11 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if r := to.Params.parse(rest, &offered); r != nil {
 		return r
 	}
-	if r := s.route(&to); r != nil {
-		return r
+	r := s.route(&to)
+	if r.Positive() {
+		s.env.To = append(s.env.To, to)
 	}
-	s.env.To = append(s.env.To, to)
-	return okRcpt
+	return r
 }
 
 // matcher is a Handler that decides which recipients exist, as a ServeMux does.
@@ -128,10 +134,12 @@ func (s *session) route(to *Recipient) *Reply {
 	if check == nil && !matches {
 		return ErrRelayDenied
 	}
+	ok := okRcpt
 	if check != nil {
-		// The recipient escapes into the callback; most servers have one.
-		if err := s.ask(func() error { return check(s.context(), &s.pub, to) }); err != nil {
+		if err := s.ask(func() error { return check(s.context(), &s.pub, to) }); !accepts(err) {
 			return s.refusal(err)
+		} else if err != nil {
+			ok = inWords(okRcpt, err)
 		}
 	}
 	pattern := ""
@@ -144,5 +152,18 @@ func (s *session) route(to *Recipient) *Reply {
 		return errOneRoute
 	}
 	s.handler, s.pattern = h, pattern
-	return nil
+	return ok
+}
+
+// accepts says whether a callback's answer is yes, in whatever words.
+func accepts(err error) bool {
+	_, words := err.(said)
+	return err == nil || words
+}
+
+// inWords is the reply r in the words of an answer that accepts.
+func inWords(r *Reply, answer error) *Reply {
+	c := *r
+	c.Text = answer.Error()
+	return &c
 }

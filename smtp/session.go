@@ -51,6 +51,7 @@ type session struct {
 
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
+	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
 
 	clock    clock
@@ -338,8 +339,8 @@ func (s *session) end() {
 		s.srv.log.Error("panic", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
 	}
 	s.reset()
-	if s.srv.Done != nil {
-		s.ask(func() error { s.srv.Done(&s.pub); return nil })
+	if hook := s.srv.hooks.done; hook != nil {
+		s.ask(func() error { hook(&s.pub, s.byQuit, s.err); return nil })
 	}
 	if c, ok := s.net.(*tls.Conn); ok {
 		c.Close() // sends close_notify; the group closes what is below

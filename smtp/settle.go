@@ -43,25 +43,29 @@ type hooks struct {
 	creds   sasl.Credentials
 	// auth, if not nil, decides instead of creds which account an exchange
 	// ends with; run carries it out.
-	auth func(mechanism string, run func(sasl.Credentials) (string, error)) (string, error)
-	tls  func(err error)
+	auth  func(s *Session, mechanism string, run func(sasl.Credentials) (string, error)) (string, error)
+	tls   func(s *Session, err error)
+	reset func(s *Session)
+	done  func(s *Session, quit bool, err error)
 }
 
 // settle checks the settings and works them out, once.
 func (s *Server) settle() error {
-	s.once.Do(func() { s.conf, s.err = s.workOut() })
+	s.once.Do(func() { s.conf, s.err = s.workOut(false) })
 	return s.err
 }
 
-func (s *Server) workOut() (*settled, error) {
+// workOut does settle's work. events: the mail goes to a loop over events,
+// not to a Handler.
+func (s *Server) workOut(events bool) (*settled, error) {
 	c := &settled{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
 	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials}
 	switch {
 	case s.TLSMode != StartTLS && s.TLSConfig == nil:
 		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
-	case s.Handler == nil && (s.CheckRcpt != nil || s.Addressable != nil):
+	case s.Handler == nil && !events && (s.CheckRcpt != nil || s.Addressable != nil):
 		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
-	case s.RequireAuth && s.Credentials == nil && s.Auth == nil:
+	case s.RequireAuth && s.Credentials == nil && s.Auth == nil && !events:
 		return nil, errors.New("smtp: RequireAuth without Credentials")
 	}
 	if c.hostname == "" {
@@ -76,6 +80,9 @@ func (s *Server) workOut() (*settled, error) {
 	}
 	if c.tracer == nil && c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.tracer = traceTo(c.log)
+	}
+	if s.Done != nil {
+		c.hooks.done = func(ss *Session, _ bool, _ error) { s.Done(ss) }
 	}
 	if s.Addressable != nil {
 		c.hooks.rcpt = s.addressable()

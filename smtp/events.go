@@ -1,0 +1,274 @@
+package smtp
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// Kind says what an Event is about.
+type Kind int
+
+// The events, in the order they can come in. Only what is legal at its time is
+// delivered; everything else the engine answers by itself.
+const (
+	Connect  Kind = iota // a client is there, and was not greeted yet
+	TLSError             // a TLS handshake failed, Event.Err; Abort follows
+	Helo                 // HELO, EHLO or LHLO; Event.Arg is the name
+	Auth                 // AUTH; Event.Arg is the mechanism; see Authenticate
+	Mail                 // MAIL; Event.Path and Event.Envelope.Params
+	Rcpt                 // RCPT; Event.Path and Event.To
+	Data                 // the client is about to send the message
+	Message              // Event.Data is the message
+	Reset                // the transaction was given up: RSET, EHLO
+	Done                 // the client said QUIT
+	Abort                // the session ended otherwise; Event.Err if known
+)
+
+// String is the kind's name.
+func (k Kind) String() string {
+	names := [...]string{"Connect", "TLSError", "Helo", "Auth", "Mail", "Rcpt", "Data", "Message", "Reset", "Done", "Abort"}
+	if k < 0 || int(k) >= len(names) {
+		return "?"
+	}
+	return names[k]
+}
+
+// Event is a question of the engine. It is answered before the loop asks for
+// the next one, and means nothing afterwards. Unanswered questions are
+// accepted, except Auth, which is refused. TLSError, Reset, Done and Abort are
+// no questions.
+type Event struct {
+	What     Kind
+	Session  *Session
+	Envelope *Envelope  // of the transaction; nil outside
+	Path     Path       // of Mail and Rcpt
+	To       *Recipient // of Rcpt
+	Arg      string
+	Data     io.Reader // of Message; read before the next event, or skipped
+	Err      error
+
+	answer error // nil, said, or a refusal
+	run    func(sasl.Credentials) (string, error)
+	user   string
+}
+
+// said is the answer yes, in other words.
+type said string
+
+// Error is the words.
+func (s said) Error() string { return string(s) }
+
+// Accept says yes; text replaces the engine's own words in the answer to Mail,
+// Rcpt and Message, unless it is empty.
+func (e *Event) Accept(text string) {
+	e.answer = nil
+	if text != "" {
+		e.answer = said(text)
+	}
+}
+
+// Reject says no with this reply; nil means ErrRefused. In the answer to
+// Message for a server of LMTP it is the answer for every recipient; set
+// Envelope.To[i].Result to answer for each.
+func (e *Event) Reject(r *Reply) {
+	if r == nil {
+		r = ErrRefused
+	}
+	e.answer = r
+}
+
+// Tempfail says not now.
+func (e *Event) Tempfail(text string) { e.answer = &Reply{Code: 451, Enhanced: "4.3.0", Text: text} }
+
+// Authenticate runs the exchange that an Auth event is about and returns the
+// account, which is the session's from then on. nil means the Server's own
+// Credentials. The client is answered by it.
+func (e *Event) Authenticate(c sasl.Credentials) (user string, err error) {
+	if e.run == nil {
+		return "", sasl.ErrDenied
+	}
+	e.user, e.answer = e.run(c)
+	e.run = nil
+	return e.user, e.answer
+}
+
+// Conn is a connection whose dialogue is driven by a loop over its events, by
+// the same engine that serves callbacks:
+//
+//	for ev := range smtp.NewConn(c, srv).Events(ctx) {
+//		switch ev.What {
+//		case smtp.Rcpt:
+//			if !known(ev.Path) {
+//				ev.Reject(smtp.ErrNoSuchUser)
+//			}
+//		case smtp.Message:
+//			io.Copy(os.Stdout, ev.Data)
+//		}
+//	}
+type Conn struct {
+	srv *Server
+	net net.Conn
+}
+
+// NewConn takes a connection with the settings of s. The callbacks of s are
+// asked first; what they refuse is no event. Its Handler is not used.
+func NewConn(c net.Conn, s *Server) *Conn { return &Conn{s, c} }
+
+// Events serves the connection and closes it. Leaving the loop ends the
+// session with 421. ctx's end closes the connection at once. The loop can be
+// run once.
+func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		l := &loop{yield: yield}
+		if err := c.srv.settleEvents(); err != nil {
+			c.net.Close()
+			l.ask(&Event{What: Abort, Err: err})
+			return
+		}
+		defer context.AfterFunc(ctx, func() { c.net.Close() })()
+		conf := *c.srv.conf
+		l.hook(&conf)
+		c.srv.group.ServeConn(c.net, func(nc *netserve.Conn) { newSession(&conf, nc).run() })
+	}
+}
+
+// settleEvents is settle for a server that needs no Handler.
+func (s *Server) settleEvents() error {
+	s.once.Do(func() { s.conf, s.err = s.workOut(true) })
+	return s.err
+}
+
+// loop turns callbacks into events.
+type loop struct {
+	yield func(*Event) bool
+	left  bool // the loop was left: nobody is there to ask
+}
+
+// ask delivers an event and returns the answer.
+func (l *loop) ask(e *Event) error {
+	if l.left {
+		return ErrUnavailable
+	}
+	if e.Session != nil {
+		e.Envelope = e.Session.Envelope
+	}
+	if !l.yield(e) {
+		l.left = true
+		return ErrUnavailable
+	}
+	return e.answer
+}
+
+// hook puts the events behind the server's own callbacks.
+func (l *loop) hook(conf *settled) {
+	own := conf.hooks
+	h := &conf.hooks
+	h.conn = func(ctx context.Context, s *Session) error {
+		if own.conn != nil {
+			if err := own.conn(ctx, s); err != nil {
+				return err
+			}
+		}
+		return l.ask(&Event{What: Connect, Session: s})
+	}
+	h.helo = func(ctx context.Context, s *Session, name string) error {
+		if own.helo != nil {
+			if err := own.helo(ctx, s, name); err != nil {
+				return err
+			}
+		}
+		return l.ask(&Event{What: Helo, Session: s, Arg: name})
+	}
+	h.sender = func(ctx context.Context, s *Session, from Path, p *Params) error {
+		if own.sender != nil {
+			if err := own.sender(ctx, s, from, p); err != nil {
+				return err
+			}
+		}
+		return l.ask(&Event{What: Mail, Session: s, Path: from})
+	}
+	h.rcpt = func(ctx context.Context, s *Session, to *Recipient) error {
+		if own.rcpt != nil {
+			if err := own.rcpt(ctx, s, to); err != nil {
+				return err
+			}
+		}
+		return l.ask(&Event{What: Rcpt, Session: s, Path: to.Path, To: to})
+	}
+	h.data = func(ctx context.Context, s *Session) error {
+		if own.data != nil {
+			if err := own.data(ctx, s); err != nil {
+				return err
+			}
+		}
+		return l.ask(&Event{What: Data, Session: s})
+	}
+	h.handler = HandlerFunc(func(ctx context.Context, e *Envelope) error {
+		return l.ask(&Event{What: Message, Session: e.Session, Data: e.Data})
+	})
+	l.hookRest(conf, own)
+}
+
+func (l *loop) hookRest(conf *settled, own hooks) {
+	h := &conf.hooks
+	if h.creds == nil && len(conf.Mechanisms) > 0 {
+		h.creds = anyone{} // the loop says who is who
+	}
+	h.auth = func(s *Session, mechanism string, run func(sasl.Credentials) (string, error)) (string, error) {
+		e := &Event{What: Auth, Session: s, Arg: mechanism, answer: sasl.ErrDenied}
+		e.run = func(c sasl.Credentials) (string, error) {
+			if c == nil {
+				c = own.creds
+			}
+			if c == nil {
+				return "", sasl.ErrDenied
+			}
+			return run(c)
+		}
+		err := l.ask(e)
+		if err == nil && e.user == "" {
+			err = sasl.ErrDenied // Accept does not tell who it is
+		}
+		return e.user, err
+	}
+	h.tls = func(s *Session, err error) {
+		if err != nil {
+			l.ask(&Event{What: TLSError, Session: s, Err: err})
+		}
+	}
+	h.reset = func(s *Session) { l.ask(&Event{What: Reset, Session: s}) }
+	h.done = func(s *Session, quit bool, err error) {
+		if own.done != nil {
+			own.done(s, quit, err)
+		}
+		what := Abort
+		if quit {
+			what = Done
+		}
+		l.ask(&Event{What: what, Session: s, Err: err})
+	}
+}
+
+// anyone are Credentials that offer everything and know nobody.
+type anyone struct{}
+
+func (anyone) Verify(context.Context, string, string, []byte) (string, error) {
+	return "", sasl.ErrDenied
+}
+
+func (anyone) Secret(context.Context, sasl.Kind, string) (sasl.Secret, string, error) {
+	return sasl.Secret{}, "", sasl.ErrDenied
+}
+
+func (anyone) Offers(kind sasl.Kind) bool { return kind != sasl.APOP }
+
+func (anyone) Token(context.Context, string, string, string) (string, error) {
+	return "", sasl.ErrDenied
+}
+
+func (anyone) Certificate(context.Context, string) (string, error) { return "", sasl.ErrDenied }
