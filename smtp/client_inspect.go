@@ -35,8 +35,8 @@ const maxTextLine = 998
 // looked at by nobody on the way who would mind.
 func Inspect(r io.Reader) (Needs, error) {
 	i := inspector{header: true}
-	buf := chunkPool.Get().(*[chunkSize]byte)
-	defer chunkPool.Put(buf)
+	buf := sendPool.Get().(*[chunkHead + sendChunk]byte)
+	defer sendPool.Put(buf)
 	for {
 		n, err := r.Read(buf[:])
 		i.write(buf[:n])

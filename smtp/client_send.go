@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Mail is the envelope of a message to be sent.
-type Mail struct {
+// Outgoing is the envelope of a message to be sent.
+type Outgoing struct {
 	From Path // the zero Path for a bounce
 	// To are the recipients; Path and Params count.
 	To []Recipient
@@ -57,7 +57,7 @@ var errNotSent = errors.New("smtp: not sent because another recipient was refuse
 // The error is nil when the conversation took its course, even if everybody
 // was refused: the results say so. Otherwise it is also the error of every
 // recipient whose fate was not decided by then.
-func (c *Client) Send(ctx context.Context, m *Mail, body io.Reader) ([]RcptResult, error) {
+func (c *Client) Send(ctx context.Context, m *Outgoing, body io.Reader) ([]RcptResult, error) {
 	t := &transaction{c: c, m: m, results: make([]RcptResult, len(m.To))}
 	err := c.enter(ctx)
 	if err == nil {
@@ -82,7 +82,7 @@ func (c *Client) Send(ctx context.Context, m *Mail, body io.Reader) ([]RcptResul
 // transaction is one Send.
 type transaction struct {
 	c        *Client
-	m        *Mail
+	m        *Outgoing
 	results  []RcptResult
 	done     []bool // a positive answer to the message was had
 	asked    []int  // recipients that RCPT was sent for

@@ -79,12 +79,12 @@ func SendMail(ctx context.Context, addr, from string, to []string, body io.Reade
 	return new(Dialer).SendMail(ctx, addr, from, to, body)
 }
 
-// envelope makes a Mail of addresses.
-func envelope(from string, to []string) (*Mail, error) {
+// envelope makes an Outgoing of addresses.
+func envelope(from string, to []string) (*Outgoing, error) {
 	if len(to) == 0 {
 		return nil, errors.New("smtp: no recipients")
 	}
-	m := &Mail{To: make([]Recipient, len(to))}
+	m := &Outgoing{To: make([]Recipient, len(to))}
 	var err error
 	if from != "" {
 		if m.From, err = ParseMailbox(from, PathUTF8|PathLenient); err != nil {
@@ -100,7 +100,7 @@ func envelope(from string, to []string) (*Mail, error) {
 }
 
 // inspect sets the parameters the message asks for, and rewinds it.
-func (m *Mail) inspect(s io.ReadSeeker) error {
+func (m *Outgoing) inspect(s io.ReadSeeker) error {
 	start, err := s.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return err
