@@ -53,6 +53,8 @@ func (p *shower) member(key string, v reflect.Value, steps []any, indent string,
 		v = v.Elem()
 	}
 	switch {
+	case v.Kind() == reflect.Map && v.Len() == 0:
+		fmt.Fprintf(&p.b, "%s%s{},\n", indent, key)
 	case isObject(v.Type()), v.Kind() == reflect.Map:
 		fmt.Fprintf(&p.b, "%s%s{\n", indent, key)
 		p.value(v, steps, indent+"    ", brief)

@@ -69,6 +69,10 @@ func rootCommand() *cobra.Command {
 		serveCommand(),
 		reloadCommand(),
 		statusCommand(),
+		checkCommand(),
+		confCommand(),
+		userCommand(),
+		versionCommand(),
 	)
 	usageErrors(root)
 	return root

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/conf"
+)
+
+func checkCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "check [-c DIR]",
+		Short: "Say everything that is wrong with a configuration",
+		Long: `Read the configuration and verify all of it: the text, every setting, users and
+aliases, certificates and keys, directories. Each problem is printed with its
+place and what to write instead. Nothing is changed.
+
+The exit code is 0 if nothing is wrong, 1 if something is.
+
+Run it as the user that the server runs as: whether files can be read and
+directories written to depends on that.`,
+		Example: "  postrider check -c /etc/postrider\n  postrider check -c /etc/postrider && postrider reload -c /etc/postrider",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return check(cmd, confPath(path))
+		},
+	}
+	confFlag(c, &path)
+	return c
+}
+
+// confPath is where the configuration is without -c: where a quick start
+// keeps it.
+func confPath(path string) string {
+	if path == "" {
+		return quickStartDir
+	}
+	return path
+}
+
+// probes are the checks that need what conf does not know.
+func probes() conf.Probes { return conf.Probes{Password: cipher.CheckForm} }
+
+func check(cmd *cobra.Command, path string) error {
+	s, problems := conf.Verify(path, probes())
+	for _, p := range problems {
+		fmt.Fprintln(cmd.ErrOrStderr(), p)
+	}
+	if n := len(problems); n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, count(n, "problem"))
+		return errSaid
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s in %s on %s\n", path,
+		count(len(s.AllAccounts()), "account"), count(len(s.LocalDomains()), "domain"), count(len(s.Listeners), "listener"))
+	return nil
+}
+
+// count writes "1 problem" and "2 problems".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,17 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives a file to the owner of another. Only root can, and only
+// root needs to.
+func keepOwner(name string, like fs.FileInfo) error {
+	stat, ok := like.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Chown(name, int(stat.Uid), int(stat.Gid))
+}
