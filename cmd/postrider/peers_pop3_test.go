@@ -82,7 +82,7 @@ func fetchmailFetch(listener string, options string) func(*world, *testing.T) (s
 	return func(w *world, t *testing.T) (string, string, error) {
 		dir := t.TempDir()
 		rc, out := filepath.Join(dir, "fetchmailrc"), filepath.Join(dir, "out")
-		quoted := strings.ReplaceAll(password, `"`, `\"`)
+		quoted := strings.ReplaceAll(password, `"`, `\042`)
 		text := fmt.Sprintf("poll %s service %s protocol pop3 uidl\n user %q there with password \"%s\"\n %s\n keep fetchall no rewrite\n mda \"cat >%s\"\n",
 			w.host(listener), w.port(listener), user, quoted, strings.ReplaceAll(options, "CERT", w.cert), out)
 		if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
@@ -160,10 +160,6 @@ func onlyFile(t *testing.T, dir string) string {
 	return string(text)
 }
 
-func mpopAuth(mech string) []string {
-	return []string{"auth " + mech, "user " + user, `passwordeval "printf '%s' 'pass word, 1\"2'\"'\"'3'"`}
-}
-
 // TestClientsFetch: whatever client fetches a message, it gets the octets that
 // were sent, below the trace fields.
 func TestClientsFetch(t *testing.T) {
@@ -179,15 +175,15 @@ func TestClientsFetch(t *testing.T) {
 		{"curl", "STLS LOGIN", curlFetch("pop3", "pop3", "--ssl-reqd", "--login-options", "AUTH=LOGIN")},
 		{"curl", "CRAM-MD5 in clear", curlFetch("pop3", "pop3", "--login-options", "AUTH=CRAM-MD5")},
 		{"curl", "APOP in clear", curlFetch("pop3", "pop3", "--login-options", "AUTH=+APOP")},
-		{"mpop", "STLS user", mpopFetch("pop3", join(stls, mpopAuth("user"))...)},
-		{"mpop", "STLS plain", mpopFetch("pop3", join(stls, mpopAuth("plain"))...)},
-		{"mpop", "STLS login", mpopFetch("pop3", join(stls, mpopAuth("login"))...)},
-		{"mpop", "STLS cram-md5", mpopFetch("pop3", join(stls, mpopAuth("cram-md5"))...)},
-		{"mpop", "STLS scram-sha-256", mpopFetch("pop3", join(stls, mpopAuth("scram-sha-256"))...)},
-		{"mpop", "STLS strongest", mpopFetch("pop3", join(stls, mpopAuth("on"))...)},
-		{"mpop", "implicit user", mpopFetch("pop3s", join(implicit, mpopAuth("user"))...)},
-		{"mpop", "implicit strongest", mpopFetch("pop3s", join(implicit, mpopAuth("on"))...)},
-		{"mpop", "clear apop", mpopFetch("pop3", join([]string{"tls off"}, mpopAuth("apop"))...)},
+		{"mpop", "STLS user", mpopFetch("pop3", join(stls, credentialsOf("user"))...)},
+		{"mpop", "STLS plain", mpopFetch("pop3", join(stls, credentialsOf("plain"))...)},
+		{"mpop", "STLS login", mpopFetch("pop3", join(stls, credentialsOf("login"))...)},
+		{"mpop", "STLS cram-md5", mpopFetch("pop3", join(stls, credentialsOf("cram-md5"))...)},
+		{"mpop", "STLS scram-sha-256", mpopFetch("pop3", join(stls, credentialsOf("scram-sha-256"))...)},
+		{"mpop", "STLS strongest", mpopFetch("pop3", join(stls, credentialsOf("on"))...)},
+		{"mpop", "implicit user", mpopFetch("pop3s", join(implicit, credentialsOf("user"))...)},
+		{"mpop", "implicit strongest", mpopFetch("pop3s", join(implicit, credentialsOf("on"))...)},
+		{"mpop", "clear apop", mpopFetch("pop3", join([]string{"tls off"}, credentialsOf("apop"))...)},
 		{"fetchmail", "implicit", fetchmailFetch("pop3s", `ssl sslcertfile "CERT" sslcertck sslcommonname "mail.test"`)},
 		{"fetchmail", "STLS", fetchmailFetch("pop3", `sslproto "TLS1.2+" sslcertfile "CERT" sslcertck sslcommonname "mail.test"`)},
 		{"python3", "poplib implicit", pythonPOP3("pop3s", "POP3_SSL", false, "c.user(user); c.pass_(password)")},
@@ -200,11 +196,11 @@ func TestClientsFetch(t *testing.T) {
 			peer(t, c.client)
 			message, said, err := c.run(w, t)
 			if err != nil {
-				t.Fatalf("%v\n%s\n%s", err, said, w.log)
+				t.Fatalf("%v\n%s\n%s", err, said, w.log.tail())
 			}
 			got := strings.ReplaceAll(strings.ReplaceAll(message, "\r\n", "\n"), "\n", "\r\n")
 			if body := untraced(t, got); body != sample {
-				t.Errorf("fetched\n%q\nwant\n%q\nclient: %s", body, sample, said)
+				t.Errorf("%s\nclient: %s", difference(body, sample), said)
 			}
 		})
 	}

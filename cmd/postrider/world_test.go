@@ -138,6 +138,12 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// tail is the last few lines of the log.
+func (l *lockedBuffer) tail() string {
+	lines := strings.Split(l.String(), "\n")
+	return strings.Join(lines[max(0, len(lines)-6):], "\n")
+}
+
 // newWorld starts the program with worldConf.
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -149,6 +155,7 @@ func newWorld(t *testing.T) *world {
 	w.cert = filepath.Join(w.dir, "mail.crt")
 	w.write("mail.crt", string(certPEM))
 	w.write("mail.key", string(keyPEM))
+	w.write("password", password)
 	key, err := cipher.CreateKey(filepath.Join(w.dir, "secret.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -309,6 +316,16 @@ func untraced(t *testing.T, message string) string {
 		}
 	}
 	return message
+}
+
+// difference shows where two messages part.
+func difference(got, want string) string {
+	i := 0
+	for i < len(got) && i < len(want) && got[i] == want[i] {
+		i++
+	}
+	cut := func(s string) string { return s[max(0, i-30):min(len(s), i+60)] }
+	return fmt.Sprintf("%d octets, want %d; at octet %d\n got …%q\nwant …%q", len(got), len(want), i, cut(got), cut(want))
 }
 
 // runPeer runs a client to its end and returns what it printed.

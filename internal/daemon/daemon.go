@@ -211,6 +211,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.control.Close()
 	d.serving.Wait()
 	d.log.Info("stopped")
 	return d.closeAll()
