@@ -27,7 +27,8 @@ func parseSHACrypt(stored string) (*form, error) {
 	if stored[1] == '6' {
 		newHash, hashLen = sha512.New, 86
 	}
-	part := strings.Split(stored[3:], "$")
+	_, rest, _ := strings.Cut(stored[1:], "$")
+	part := strings.Split(rest, "$")
 	rounds := uint64(5000)
 	if len(part) == 3 {
 		n, ok := number(part[0], "rounds=", 999_999_999)
