@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// entry is one message of a listing. All but the last three fields are fixed,
-// so that sessions share entries with the cache.
+// entry is one message of a listing. The fields above the gap are fixed, so that
+// sessions share entries with the cache.
 type entry struct {
-	name string // file name in sub
-	uid  string
-	sec  int64
-	sub  string // "new" or "cur"
-
+	name  string // file name in sub
+	uid   string
+	sec   int64
+	sub   string // "new" or "cur"
 	exact bool
-	size  atomic.Int64 // wire octets; corrected if the name turns out to lie
-	disk  atomic.Int64 // octets of the file
-	gen   uint64       // of the reading that saw it last; under box.mu
+
+	size atomic.Int64 // wire octets; corrected if the name turns out to lie
+	disk atomic.Int64 // octets of the file
+	gen  uint64       // of the reading that saw it last; under box.mu
+	pos  int          // in listing.order; under box.mu
 }
 
 // base is the name up to its fields and flags.
@@ -45,11 +46,12 @@ type stamp struct {
 	newID, curID     uint64
 }
 
-// listing is the content of a mailbox at one moment, oldest first. The slice
-// never changes once made; the map belongs to the box.
+// listing is the content of a mailbox at one moment, oldest first. The
+// entries never change once made; the rest belongs to the box.
 type listing struct {
 	entries []*entry
 	byBase  map[string]*entry
+	order   []*entry // as the directories gave them
 	octets  int64
 	at      stamp
 	settled bool // the stamp will change if the directories do
@@ -133,18 +135,22 @@ type reading struct {
 	gen   uint64
 	seen  int
 	fresh []*entry
+	order []*entry
+	next  int // where in the old order the next name is expected
 }
 
 // read goes through new, then cur (a message on its way between them is then
-// seen at least once) and builds on the last listing: known names cost one look
-// into a map, only fresh ones are parsed and sorted.
+// seen at least once) and builds on the last listing. Directories tend to give
+// their names in the same order each time, so most known names are found where
+// they are expected, the others by a look into a map; only fresh ones are
+// parsed and sorted.
 func (b *box) read() (*listing, error) {
 	old := b.list
 	if old == nil {
 		old = &listing{byBase: make(map[string]*entry)}
 	}
 	b.gen++
-	r := &reading{b: b, gen: b.gen}
+	r := &reading{b: b, gen: b.gen, order: make([]*entry, 0, len(old.order)+16)}
 	for _, sub := range []string{"new", "cur"} {
 		err := readDir(b.sub(sub, ""), func(name []byte, regular bool) {
 			if regular && len(name) > 0 && name[0] != '.' {
@@ -157,12 +163,19 @@ func (b *box) read() (*listing, error) {
 	}
 	if r.seen == len(old.entries) && len(r.fresh) == 0 {
 		same := *old
+		same.order = r.order
 		return &same, nil
 	}
 	return r.merge(old), nil
 }
 
 func (r *reading) name(old *listing, sub string, name []byte) {
+	if r.next < len(old.order) {
+		if e := old.order[r.next]; e.name == string(name) && e.sub == sub {
+			r.saw(e)
+			return
+		}
+	}
 	key := name
 	for i, c := range name {
 		if c == ',' || c == ':' {
@@ -171,15 +184,24 @@ func (r *reading) name(old *listing, sub string, name []byte) {
 		}
 	}
 	if e := old.byBase[string(key)]; e != nil && e.name == string(name) && e.sub == sub {
-		e.gen = r.gen
-		r.seen++
+		r.saw(e)
 		return
 	}
 	f := parseName(string(name))
 	e := &entry{name: string(name), uid: f.uid, sec: f.sec, sub: sub, exact: f.exact, gen: r.gen}
 	if r.b.measure(e, f) {
+		e.pos = len(r.order)
+		r.order = append(r.order, e)
 		r.fresh = append(r.fresh, e)
 	}
+}
+
+// saw notes an entry of the old listing that is still there.
+func (r *reading) saw(e *entry) {
+	r.next = e.pos + 1
+	e.gen, e.pos = r.gen, len(r.order)
+	r.order = append(r.order, e)
+	r.seen++
 }
 
 // merge makes the new listing from what is still there of the old one and the
@@ -195,9 +217,11 @@ func (r *reading) merge(old *listing) *listing {
 		}
 	}
 	r.dedup(old.byBase)
-	out := &listing{byBase: old.byBase, entries: mergeSorted(keep, r.fresh)}
+	out := &listing{byBase: old.byBase, order: r.order, entries: mergeSorted(keep, r.fresh)}
 	// Entries dedup has found out as gone.
-	out.entries = slices.DeleteFunc(out.entries, func(e *entry) bool { return e.gen != r.gen })
+	gone := func(e *entry) bool { return e.gen != r.gen }
+	out.entries = slices.DeleteFunc(out.entries, gone)
+	out.order = slices.DeleteFunc(out.order, gone)
 	uniqueImported(out.entries)
 	for _, e := range out.entries {
 		out.octets += e.size.Load()
