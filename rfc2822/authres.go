@@ -1,9 +1,6 @@
 package rfc2822
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // AuthResults is an Authentication-Results field (RFC 8601 §2.2): what a host
 // found out about a message's sender.
@@ -109,12 +106,24 @@ func isToken(c rune) bool {
 func ParseAuthServID(value string) (string, bool) {
 	value = skipComments(value)
 	if strings.HasPrefix(value, `"`) {
-		s, err := strconv.Unquote(value[:closingQuote(value)])
+		p := newAddressParser(value, false)
+		s, err := p.quoted()
 		return s, err == nil
 	}
-	end := strings.IndexAny(value, " \t;(")
+	end := strings.IndexAny(value, " \t\r\n;(")
 	if end < 0 {
 		end = len(value)
 	}
 	return value[:end], end > 0
+}
+
+// skipComments returns s behind the blanks and comments it begins with.
+func skipComments(s string) string {
+	for {
+		s = strings.TrimLeft(s, " \t\r\n")
+		if !strings.HasPrefix(s, "(") {
+			return s
+		}
+		s = s[commentLen(s):]
+	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func benchMessage(b *testing.B) (text string, header int) {
-	text = sample(b, "signed.eml")
+	text = sample(b, "delivered.eml")
 	_, n, _ := ParseHeader(text)
 	b.SetBytes(int64(n))
 	b.ReportAllocs()

@@ -30,8 +30,8 @@ const (
 // line ends and its folding. It is immutable.
 type Field struct {
 	raw  string
-	name int // length of the name; 0 for a line that is no field
-	body int // where the body begins, after the colon
+	name uint32 // length of the name; 0 for a line that is no field
+	body uint32 // where the body begins, after the colon
 }
 
 // NewField makes a field from a name and an unfolded value, ends its lines
@@ -57,7 +57,7 @@ func newField(name, value, eol string) (Field, error) {
 		return Field{}, fmt.Errorf("%w: %s", err, name)
 	}
 	b.WriteString(eol)
-	return Field{raw: b.String(), name: len(name), body: len(name) + 1}, nil
+	return Field{raw: b.String(), name: uint32(len(name)), body: uint32(len(name) + 1)}, nil
 }
 
 // fold writes value, breaking lines before a blank so that unfolding gives
@@ -105,7 +105,7 @@ func (f Field) Name() string { return f.raw[:f.name] }
 
 // Is reports whether the field has this name; case does not matter.
 func (f Field) Is(name string) bool {
-	return f.name == len(name) && f.name > 0 && strings.EqualFold(f.raw[:f.name], name)
+	return int(f.name) == len(name) && f.name > 0 && strings.EqualFold(f.raw[:f.name], name)
 }
 
 // Raw returns the field's octets, line end included.
@@ -139,23 +139,10 @@ func unfold(s string) string {
 	}
 }
 
-// parseField splits one field's lines. raw begins where a field may begin; what
-// is no field gets no name.
+// parseField makes a field of its lines. What is no field gets no name.
 func parseField(raw string) Field {
-	f := Field{raw: raw}
-	colon := strings.IndexByte(raw, ':')
-	if colon <= 0 {
-		return f
-	}
-	n := colon
-	for n > 0 && (raw[n-1] == ' ' || raw[n-1] == '\t') {
-		n-- // RFC 5322 §4.5: obsolete fields may have blanks before the colon
-	}
-	if n == 0 || !validName(raw[:n]) {
-		return f
-	}
-	f.name, f.body = n, colon+1
-	return f
+	name, body := splitName([]byte(raw))
+	return Field{raw: raw, name: uint32(name), body: uint32(body)}
 }
 
 func validName(s string) bool {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 )
 
 // Message is a message that was read: its header section, and where its body is.
@@ -41,13 +42,12 @@ func Read(r io.Reader) (*Message, error) { return ReadLimited(r, Limits{}) }
 // ReadLimited is Read with a limit of its own for the header section.
 func ReadLimited(r io.Reader, l Limits) (*Message, error) {
 	at, size, off := section(r)
-	head, err := readHead(r, l.withDefaults().HeaderBytes)
+	head, err := readHead(r, l.withDefaults().HeaderBytes, at == nil)
 	m := &Message{Header: head.section, Defects: head.defects}
-	used := int64(head.section.Size())
 	if at != nil {
-		m.body = body{at: at, off: off + used, n: size - off - used}
+		m.body = body{at: at, off: off + int64(head.used), n: size - off - int64(head.used)}
 	} else {
-		m.body.stream = prefixed(head.rest, r, err)
+		m.body.stream = prefixed(head.text[head.used:], r, err)
 	}
 	return m, err
 }
@@ -112,19 +112,30 @@ func section(r io.Reader) (at io.ReaderAt, size, off int64) {
 type head struct {
 	section Section
 	defects []Defect
-	rest    []byte // read from the source, and beyond the section
+	used    int    // length of the section, the empty line included
+	text    string // what was read: the section, and what was read beyond it if that was asked for
 }
 
+// headBuffer is what reading a header section needs for a while; what is kept of
+// a message is a copy of the right size.
+type headBuffer struct {
+	text  [16 << 10]byte
+	marks [128]mark
+}
+
+var headBuffers = sync.Pool{New: func() any { return new(headBuffer) }}
+
 // readHead reads r up to the end of the header section, or max octets of it.
-func readHead(r io.Reader, max int) (head, error) {
-	var scan headerScan
-	buf := make([]byte, 0, min(4096, max+1))
+func readHead(r io.Reader, max int, keepRest bool) (head, error) {
+	pooled := headBuffers.Get().(*headBuffer)
+	defer headBuffers.Put(pooled)
+	scan := headerScan{fields: pooled.marks[:0]}
+	buf := pooled.text[:0:min(len(pooled.text), max+1)]
 	for {
 		n, err := readSome(r, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		eof := err != nil
-		if found := scan.more(buf, eof); found || len(buf) > max {
-			return takeHead(&scan, buf, max, found), ignoreEOF(err)
+		if found := scan.more(buf, err != nil); found || len(buf) > max {
+			return takeHead(&scan, buf, max, found, keepRest), ignoreEOF(err)
 		}
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, min(2*cap(buf), max+1)), buf...)
@@ -132,16 +143,20 @@ func readHead(r io.Reader, max int) (head, error) {
 	}
 }
 
-func takeHead(scan *headerScan, buf []byte, max int, found bool) head {
+func takeHead(scan *headerScan, buf []byte, max int, found, keepRest bool) head {
 	cut := !found || scan.end > max
 	if cut {
 		scan.cut(max)
 	}
-	used := scan.end + scan.sep
-	s := newSection(string(buf[:used]), scan.end, scan.fields)
+	used, read := scan.end+scan.sep, len(buf)
+	if !keepRest {
+		buf = buf[:used]
+	}
+	text := string(buf)
+	s := newSection(text[:used], scan.end, scan.fields)
 	s.cut = cut
-	s.bare = used == 0 && len(buf) > 0
-	return head{section: s, defects: s.defects(len(buf) > used), rest: buf[used:]}
+	s.bare = used == 0 && read > 0
+	return head{section: s, defects: s.defects(read > used, scan.clean(text[:used])), used: used, text: text}
 }
 
 // readSome reads at least one octet or returns an error.
@@ -162,14 +177,14 @@ func ignoreEOF(err error) error {
 }
 
 // prefixed gives rest and then r, or the error r had already given.
-func prefixed(rest []byte, r io.Reader, err error) io.Reader {
+func prefixed(rest string, r io.Reader, err error) io.Reader {
 	if err != nil {
 		r = failing{err}
 	}
 	if len(rest) == 0 {
 		return r
 	}
-	return io.MultiReader(strings.NewReader(string(rest)), r)
+	return io.MultiReader(strings.NewReader(rest), r)
 }
 
 type failing struct{ err error }

@@ -12,7 +12,6 @@ func Peek(r io.Reader, max int) (*Section, io.Reader, error) {
 	if max <= 0 {
 		max = Limits{}.withDefaults().HeaderBytes
 	}
-	h, err := readHead(r, max)
-	whole := append([]byte(h.section.String()), h.rest...)
-	return &h.section, prefixed(whole, r, err), err
+	h, err := readHead(r, max, true)
+	return &h.section, prefixed(h.text, r, err), err
 }

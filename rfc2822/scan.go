@@ -1,17 +1,28 @@
 package rfc2822
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
 // headerScan finds the end of a header section in octets that arrive piece by
 // piece. It looks at each octet once and remembers only where it stands.
 type headerScan struct {
-	pos    int  // start of the first line not yet judged
-	fields int  // fields and junk lines seen, for the size of the list
+	pos    int // start of the first line not yet judged
+	fields []mark
+	lines  int  // lines seen
+	crlf   int  // how many of them end in CRLF
+	long   bool // one of them exceeds 998 octets
 	junk   bool // the line before pos is junk if a field follows it
 	junkAt int
 	end    int // length of the fields; the body or the empty line follows
 	sep    int // length of the empty line, 0 if there is none
 }
+
+// mark says where a field or a junk line begins, and how long its name is and
+// where its body begins, counted from there; 0 for a junk line.
+type mark struct{ start, name, body uint32 }
 
 // more judges the lines of buf that are complete (all of them if eof), buf
 // being everything so far. It reports whether the end was found.
@@ -25,7 +36,13 @@ func (s *headerScan) more(buf []byte, eof bool) bool {
 			}
 			next = len(buf)
 		}
-		if s.line(buf[s.pos:next]) {
+		line := buf[s.pos:next]
+		s.lines++
+		if n := len(line); n >= 2 && line[n-2] == '\r' && line[n-1] == '\n' {
+			s.crlf++
+		}
+		s.long = s.long || len(line) > hardLine
+		if s.line(line) {
 			return true
 		}
 		s.pos = next
@@ -40,7 +57,7 @@ func (s *headerScan) more(buf []byte, eof bool) bool {
 // hopeless says of the start of a line that it cannot become a field, so that
 // a body without header is not read to its limit in search of a line end.
 func (s *headerScan) hopeless(start []byte) bool {
-	return s.fields == 0 && !isFold(start) && classify(start) == lineJunk && !isMboxFrom(start) && len(start) > hardLine
+	return len(s.fields) == 0 && !isFold(start) && !isField(start) && !isMboxFrom(start) && len(start) > hardLine
 }
 
 // line judges one line and reports whether the header ends at or before it.
@@ -49,31 +66,34 @@ func (s *headerScan) line(line []byte) bool {
 		s.stop(s.pos, n)
 		return true
 	}
-	switch {
-	case isFold(line):
-		if s.fields == 0 {
+	if isFold(line) {
+		if len(s.fields) == 0 {
 			s.junk, s.junkAt = true, 0 // a continuation of nothing: junk if a field follows
-			s.fields++
+			s.mark(0, 0)
 		}
 		return false
-	case classify(line) == lineField:
+	}
+	name, body := splitName(line)
+	switch {
+	case name > 0:
 		s.junk = false
-		s.fields++
-		return false
-	case s.fields == 0 && isMboxFrom(line):
-		s.fields++
-		return false
-	case s.fields == 0:
+	case len(s.fields) == 0 && isMboxFrom(line):
+	case len(s.fields) == 0:
 		s.stop(0, 0)
 		return true
 	case s.junk:
 		// Two lines in a row that are no fields: this is the body.
 		s.stop(s.junkAt, 0)
 		return true
+	default:
+		s.junk, s.junkAt = true, s.pos
 	}
-	s.junk, s.junkAt = true, s.pos
-	s.fields++
+	s.mark(name, body)
 	return false
+}
+
+func (s *headerScan) mark(name, body int) {
+	s.fields = append(s.fields, mark{uint32(s.pos), uint32(name), uint32(body)})
 }
 
 // stop ends the header at end. A junk line that no field followed was the
@@ -83,6 +103,16 @@ func (s *headerScan) stop(end, sep int) {
 		end, sep = s.junkAt, 0
 	}
 	s.end, s.sep = end, sep
+	s.trim()
+}
+
+// trim forgets what was marked beyond the end.
+func (s *headerScan) trim() {
+	n := len(s.fields)
+	for n > 0 && int(s.fields[n-1].start) >= s.end {
+		n--
+	}
+	s.fields = s.fields[:n]
 }
 
 // cut ends the header at the limit: at the start of the line that crosses it,
@@ -92,35 +122,46 @@ func (s *headerScan) cut(limit int) {
 	if s.pos == 0 || s.pos > limit {
 		s.end = limit
 	}
+	s.trim()
 }
 
-type lineKind uint8
+// clean reports whether text, the section found, needs no search for what is
+// wrong with its lines. It may say no of a section that has no defect.
+func (s *headerScan) clean(text string) bool {
+	return !s.long && (s.crlf == s.lines || s.crlf == 0) && strings.Count(text, "\r") == s.crlf &&
+		strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
+}
 
-const (
-	lineJunk lineKind = iota
-	lineField
-)
-
-// classify looks at a line that is no continuation.
-func classify(line []byte) lineKind {
+// splitName looks at a line that is no continuation: how long the field's name
+// is and where its body begins, or 0, 0 if it is no field.
+func splitName(line []byte) (name, body int) {
 	for i, c := range line {
-		switch {
-		case c == ':':
-			if i > 0 {
-				return lineField
-			}
-			return lineJunk
-		case c == ' ' || c == '\t':
-			rest := bytes.TrimLeft(line[i:], " \t")
-			if i > 0 && len(rest) > 0 && rest[0] == ':' {
-				return lineField
-			}
-			return lineJunk
-		case c < ' ' || c >= 0x7f:
-			return lineJunk
+		if c > ' ' && c < 0x7f && c != ':' {
+			continue
 		}
+		if c == ':' && i > 0 {
+			return i, i + 1
+		}
+		if i == 0 || c != ' ' && c != '\t' {
+			return 0, 0
+		}
+		// RFC 5322 §4.5: an obsolete field may have blanks before the colon.
+		for j, d := range line[i:] {
+			if d == ':' {
+				return i, i + j + 1
+			}
+			if d != ' ' && d != '\t' {
+				return 0, 0
+			}
+		}
+		return 0, 0
 	}
-	return lineJunk
+	return 0, 0
+}
+
+func isField(line []byte) bool {
+	name, _ := splitName(line)
+	return name > 0
 }
 
 func isFold(line []byte) bool { return len(line) > 0 && (line[0] == ' ' || line[0] == '\t') }

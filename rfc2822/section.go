@@ -27,40 +27,33 @@ func ParseHeader(text string) (Section, int, []Defect) {
 	scan.more([]byte(text), true)
 	s := newSection(text[:scan.end+scan.sep], scan.end, scan.fields)
 	s.bare = scan.end == 0 && scan.sep == 0 && text != ""
-	return s, scan.end + scan.sep, s.defects(len(text) > scan.end+scan.sep)
+	used := scan.end + scan.sep
+	return s, used, s.defects(len(text) > used, scan.clean(text[:used]))
 }
 
-// newSection splits text, whose fields end at end.
-func newSection(text string, end, count int) Section {
+// newSection makes the fields the scan has marked in text, whose fields end at
+// end. A section cut in the middle of a line has that line as its last field.
+func newSection(text string, end int, marks []mark) Section {
 	s := Section{sep: text[end:]}
 	if end == 0 {
 		return s
 	}
-	s.fields = make([]Field, 0, count)
-	text = text[:end]
-	for start := 0; start < len(text); {
-		stop := fieldEnd(text[start:]) + start
-		s.fields = append(s.fields, parseField(text[start:stop]))
-		start = stop
+	if len(marks) == 0 {
+		name, body := splitName([]byte(text[:end]))
+		marks = []mark{{0, uint32(name), uint32(body)}}
+	}
+	s.fields = make([]Field, len(marks))
+	for i, m := range marks {
+		next := end
+		if i+1 < len(marks) {
+			next = int(marks[i+1].start)
+		}
+		s.fields[i] = Field{raw: text[m.start:next], name: m.name, body: m.body}
 	}
 	first := s.fields[0].raw
 	nl := strings.IndexByte(first, '\n')
 	s.lf = nl == 0 || nl > 0 && first[nl-1] != '\r'
 	return s
-}
-
-// fieldEnd is where the first field of s ends: at a line end that no blank follows.
-func fieldEnd(s string) int {
-	for i := 0; ; {
-		nl := strings.IndexByte(s[i:], '\n')
-		if nl < 0 {
-			return len(s)
-		}
-		i += nl + 1
-		if i == len(s) || s[i] != ' ' && s[i] != '\t' {
-			return i
-		}
-	}
 }
 
 // Len returns the number of fields, junk lines included.
@@ -238,8 +231,9 @@ func (s *Section) String() string {
 	return b.String()
 }
 
-// defects looks for what is wrong. body says whether something follows.
-func (s *Section) defects(body bool) []Defect {
+// defects looks for what is wrong. body says whether something follows, clean
+// that the lines themselves are in order.
+func (s *Section) defects(body, clean bool) []Defect {
 	var out []Defect
 	if s.bare {
 		return []Defect{{Kind: NoHeader}}
@@ -247,7 +241,12 @@ func (s *Section) defects(body bool) []Defect {
 	offset := int64(0)
 	for i := range s.fields {
 		f := &s.fields[i]
-		out = f.defects(out, offset, i == 0, s.lf)
+		if f.name == 0 {
+			out = append(out, Defect{Kind: f.junkKind(i == 0), Offset: offset})
+		}
+		if !clean {
+			out = f.defects(out, offset, s.lf)
+		}
 		offset += int64(len(f.raw))
 	}
 	if s.sep == "" && body && !s.cut {
@@ -259,18 +258,20 @@ func (s *Section) defects(body bool) []Defect {
 	return out
 }
 
-// defects appends what is wrong with one field.
-func (f *Field) defects(out []Defect, offset int64, first, lf bool) []Defect {
-	add := func(k DefectKind, at int) { out = append(out, Defect{Kind: k, Offset: offset + int64(at)}) }
+// junkKind says what a line is that is no field.
+func (f *Field) junkKind(first bool) DefectKind {
 	switch {
-	case f.name > 0:
 	case first && (strings.HasPrefix(f.raw, "From ") || strings.HasPrefix(f.raw, ">From ")):
-		add(MboxFrom, 0)
+		return MboxFrom
 	case first && (f.raw[0] == ' ' || f.raw[0] == '\t'):
-		add(LeadingFold, 0)
-	default:
-		add(JunkLine, 0)
+		return LeadingFold
 	}
+	return JunkLine
+}
+
+// defects appends what is wrong with the lines of one field.
+func (f *Field) defects(out []Defect, offset int64, lf bool) []Defect {
+	add := func(k DefectKind, at int) { out = append(out, Defect{Kind: k, Offset: offset + int64(at)}) }
 	if i := strings.IndexByte(f.raw, 0); i >= 0 {
 		add(NulOctet, i)
 	}
