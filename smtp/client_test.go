@@ -29,6 +29,9 @@ func play(conn net.Conn, script string) error {
 	}
 	for _, line := range strings.Split(strings.TrimSpace(script), "\n") {
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if verb == "" {
+			continue
+		}
 		if verb == "S:" {
 			say.WriteString(rest + "\r\n")
 			continue
