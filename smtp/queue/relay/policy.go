@@ -1,0 +1,236 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Level is how much TLS a destination must show.
+type Level string
+
+// The levels, from the lowest. The empty one is Auto.
+const (
+	Auto    Level = ""        // May, raised by DANE, MTA-STS and what was seen before
+	None    Level = "none"    // no TLS
+	May     Level = "may"     // TLS where offered, whatever the certificate
+	Encrypt Level = "encrypt" // TLS, whatever the certificate
+	Verify  Level = "verify"  // TLS and a certificate of the public PKI for the host
+	DANE    Level = "dane"    // TLS and a certificate that TLSA records name
+)
+
+// ParseLevel reads a level as a configuration has it.
+func ParseLevel(s string) (Level, error) {
+	switch l := Level(strings.ToLower(s)); l {
+	case None, May, Encrypt, Verify, DANE, Auto:
+		return l, nil
+	case "auto":
+		return Auto, nil
+	}
+	return Auto, fmt.Errorf("parse TLS level %q: not one of auto, none, may, encrypt, verify, dane", s)
+}
+
+// demand is what one target must show for one message.
+type demand struct {
+	level Level  // never Auto
+	by    string // whose demand it is, in one word or two: "configuration", "mta-sts", "dane", "seen before"
+	// tlsa are usable records, for DANE.
+	tlsa []TLSA
+	// names are those the certificate may be for; the first is said in SNI.
+	names []string
+	// policy is MTA-STS's, in force or in testing.
+	policy *STSPolicy
+}
+
+// domainPolicy is what holds for all hosts of a domain.
+type domainPolicy struct {
+	domain   string
+	level    Level // of the configuration
+	explicit bool
+	sts      *STSPolicy
+	stsErr   error
+	seen     bool
+}
+
+// policyOf looks up what a domain asks. route's level, or the domain's in the
+// configuration, comes before all else.
+func (r *Relay) policyOf(ctx context.Context, domain string, route *Route) domainPolicy {
+	p := domainPolicy{domain: domain}
+	if route != nil {
+		p.level, p.explicit = route.TLS, true
+		if p.level == Auto {
+			p.level = May
+		}
+		return p
+	}
+	if l := r.level(domain); l != Auto {
+		p.level, p.explicit = l, true
+		return p
+	}
+	p.level = May
+	if strings.HasPrefix(domain, "[") {
+		return p
+	}
+	if r.STS != nil {
+		p.sts, p.stsErr = r.STS.Policy(ctx, domain)
+	}
+	p.seen = r.seen.verified(domain)
+	return p
+}
+
+// level is the configured level of a domain: its own, or that of the nearest
+// domain above that is written with a dot before it.
+func (r *Relay) level(domain string) Level {
+	if l, ok := r.Levels[domain]; ok {
+		return l
+	}
+	for rest := domain; ; {
+		_, above, ok := strings.Cut(rest, ".")
+		if !ok {
+			return r.Levels["*"]
+		}
+		if l, ok := r.Levels["."+above]; ok {
+			return l
+		}
+		rest = above
+	}
+}
+
+// demandOf decides what one target must show. An error is a refusal: this
+// target must not be used.
+func (r *Relay) demandOf(ctx context.Context, p domainPolicy, t target, requireTLS bool) (demand, error) {
+	d := demand{level: p.level, by: "configuration", names: []string{t.host}}
+	if p.explicit && p.level != DANE {
+		return r.require(d, t, requireTLS)
+	}
+	if !p.explicit {
+		d.by = "default"
+	}
+	applies, err := r.demandDANE(ctx, &d, p, t)
+	if err != nil || applies {
+		return d, err
+	}
+	if p.sts != nil && p.sts.Mode != STSNone {
+		d.policy = p.sts
+		if p.sts.Mode == STSEnforce {
+			if !p.sts.Match(t.host) {
+				return d, refuse("4.7.0", "TLS policy: %s is not among the hosts that the MTA-STS policy of %s names", t.host, p.domain)
+			}
+			d.level, d.by = Verify, "mta-sts"
+			return d, nil
+		}
+	}
+	if p.seen {
+		d.level, d.by = Verify, "seen before"
+	}
+	return r.require(d, t, requireTLS)
+}
+
+// demandDANE applies TLSA records where there are any (RFC 7672 §2.2). With
+// DANE in force MTA-STS has no say (RFC 8461 §2).
+func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t target) (applies bool, err error) {
+	if !t.mxSecure && !p.explicit {
+		return false, nil
+	}
+	records, base, err := r.lookupTLSA(ctx, t)
+	if err != nil {
+		return false, refuse("4.7.5", "TLS policy: TLSA records of %s cannot be had: %v", t.host, err)
+	}
+	if len(records) == 0 {
+		if p.explicit {
+			return false, refuse("4.7.5", "TLS policy: dane is configured for %s, but %s has no validated TLSA records", p.domain, t.host)
+		}
+		return false, nil
+	}
+	usable := slices.DeleteFunc(slices.Clone(records), func(t TLSA) bool { return !t.usable() })
+	if len(usable) == 0 {
+		if p.explicit {
+			return false, refuse("4.7.5", "TLS policy: dane is configured for %s, but no TLSA record of %s is usable", p.domain, t.host)
+		}
+		// RFC 7672 §2.2: encryption is mandatory even so, authentication impossible.
+		d.level, d.by = Encrypt, "dane"
+		return true, nil
+	}
+	d.level, d.by, d.tlsa = DANE, "dane", usable
+	d.names = []string{base}
+	for _, name := range []string{t.host, p.domain} {
+		if !slices.Contains(d.names, name) {
+			d.names = append(d.names, name)
+		}
+	}
+	return true, nil
+}
+
+// require raises a demand for a message with REQUIRETLS (RFC 8689 §4.2.1):
+// verified TLS, whatever the configuration allows.
+func (r *Relay) require(d demand, t target, requireTLS bool) (demand, error) {
+	if !requireTLS || d.level == Verify || d.level == DANE {
+		return d, nil
+	}
+	d.level, d.by = Verify, "requiretls"
+	return d, nil
+}
+
+// needsTLS says whether a connection in the clear is out of the question.
+func (d demand) needsTLS() bool { return d.level != None && d.level != May }
+
+// tlsConfig is for the handshake. The certificate is looked at by check, after
+// it, so that one place decides and the cause can be told.
+func (r *Relay) tlsConfig(d demand) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.TLSConfig != nil {
+		c = r.TLSConfig.Clone()
+	}
+	if !d.needsTLS() && c.MinVersion == tls.VersionTLS12 {
+		c.MinVersion = tls.VersionTLS10 // better than the clear, where that is the alternative
+	}
+	c.InsecureSkipVerify = true // see check
+	c.ServerName = d.names[0]
+	return c
+}
+
+// check says whether what a server showed meets the demand, and whether it was
+// verified, by DANE or the public PKI. pki is why the public PKI does not.
+func (r *Relay) check(d demand, cs *tls.ConnectionState) (verified bool, pki, err error) {
+	now := time.Now()
+	if d.level == DANE {
+		err := verifyDANE(d.tlsa, cs.PeerCertificates, d.names, now)
+		return err == nil, nil, err
+	}
+	pki = r.verifyPKI(cs.PeerCertificates, d.names[0], now)
+	if d.level == Verify {
+		return pki == nil, pki, pki
+	}
+	return pki == nil, pki, nil
+}
+
+func (r *Relay) verifyPKI(chain []*x509.Certificate, host string, now time.Time) error {
+	if len(chain) == 0 {
+		return errors.New("the server shows no certificate")
+	}
+	others := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		others.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Roots: r.Roots, Intermediates: others, CurrentTime: now})
+	return err
+}
+
+// describe is a connection's TLS in a few words.
+func describe(cs *tls.ConnectionState, d demand, verified bool) string {
+	s := strings.ReplaceAll(tls.VersionName(cs.Version), " ", "")
+	switch {
+	case verified && d.level == DANE:
+		return s + " verified by dane"
+	case verified && d.by == "mta-sts":
+		return s + " verified by mta-sts"
+	case verified:
+		return s + " verified"
+	}
+	return s + " not verified"
+}

@@ -1,0 +1,273 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// Relay is a queue.Transport. Resolver and Hostname must be set; no field may
+// be changed after the first attempt.
+type Relay struct {
+	// Hostname is said in EHLO, unless Sources names another for the domain.
+	Hostname string
+	Resolver Resolver
+
+	// OwnNames and OwnAddrs are further names and the addresses under which
+	// this host receives mail: mail that the DNS sends there loops.
+	OwnNames []string
+	OwnAddrs []netip.Addr
+
+	// Routes are the ways other than the DNS, by name; ByDomain says which
+	// recipients take them: "example.org", ".example.org" for all below, "*"
+	// for all.
+	Routes   map[string]*Route
+	ByDomain map[string]string
+
+	// Levels are the TLS levels of recipients' domains, with names as in
+	// ByDomain. A level here overrides MTA-STS, DANE and what was seen before.
+	Levels map[string]Level
+	// STS finds MTA-STS policies; nil for none.
+	STS *STS
+	// Roots are the authorities certificates are checked with; the system's
+	// where nil. TLSConfig is the base of what is used, for example for its
+	// MinVersion; it may be nil.
+	Roots     *x509.CertPool
+	TLSConfig *tls.Config
+	// Cache remembers over restarts which domains have shown verified TLS;
+	// memory only where nil.
+	Cache Cache
+	// Report, where not nil, hears the outcome of each TLS session, for
+	// TLS-RPT.
+	Report func(TLSResult)
+
+	// Sources are the source address and EHLO name by recipient's domain, with
+	// names as in ByDomain.
+	Sources map[string]Source
+	// Port is where hosts of the DNS are dialled; 25 where zero.
+	Port uint16
+	// Dial makes connections; net.Dialer, with source as its local address
+	// where that is valid, where nil. network is "tcp" or "unix".
+	Dial func(ctx context.Context, network, address string, source netip.Addr) (net.Conn, error)
+	// Timeouts of the dialogue; the defaults of smtp.ClientTimeouts where zero.
+	Timeouts smtp.ClientTimeouts
+
+	// IdleTime is how long a connection is kept for the next message; 5
+	// seconds where zero. MessagesPerConnection is the most it carries; 100
+	// where zero.
+	IdleTime              time.Duration
+	MessagesPerConnection int
+
+	// Log is for what has no place in a result; slog.Default where nil.
+	Log *slog.Logger
+
+	once sync.Once
+	seen seen
+	pool pool
+	dead deadHosts
+}
+
+// Source is how we present ourselves.
+type Source struct {
+	Addr  netip.Addr // to bind to, for hosts of its family; invalid: any
+	Hello string     // Hostname where empty
+}
+
+var _ queue.Transport = (*Relay)(nil)
+
+// The bounds of one attempt: a domain may list any number of hosts.
+const (
+	maxTargets   = 10 // addresses dialled
+	maxHosts     = 10 // hosts looked up
+	maxRounds    = 20 // transactions, for a server that takes few recipients each
+	defaultIdle  = 5 * time.Second
+	defaultMost  = 100
+	defaultPort  = 25
+	dialTimeout  = 30 * time.Second
+	attemptLimit = time.Hour // whatever the time-outs of its steps add up to
+)
+
+func (r *Relay) start() {
+	r.once.Do(func() { r.seen.cache = r.Cache })
+}
+
+func (r *Relay) port() uint16 {
+	if r.Port != 0 {
+		return r.Port
+	}
+	return defaultPort
+}
+
+func (r *Relay) log() *slog.Logger {
+	if r.Log != nil {
+		return r.Log
+	}
+	return slog.Default()
+}
+
+// Destination implements queue.Transport: the name of a route, or the domain.
+func (r *Relay) Destination(rcpt queue.Recipient, route string) string {
+	domain := rcpt.Domain()
+	if way := r.routeOf(domain, route); way != nil {
+		return "route:" + way.Name
+	}
+	return domain
+}
+
+// Close closes the connections that are kept for reuse.
+func (r *Relay) Close() error {
+	r.pool.close()
+	return nil
+}
+
+// Deliver implements queue.Transport.
+func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
+	r.start()
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	a := &attempt{r: r, d: d, results: make([]queue.Result, len(d.To)), open: make([]int, len(d.To))}
+	for i := range a.open {
+		a.open[i] = i
+	}
+	a.domain = d.To[0].Domain()
+	a.route = r.routeOf(a.domain, d.Route)
+	a.run(ctx)
+	return a.results
+}
+
+// attempt is one Delivery on its way.
+type attempt struct {
+	r       *Relay
+	d       *queue.Delivery
+	route   *Route // nil: by the DNS
+	domain  string
+	policy  domainPolicy
+	results []queue.Result
+	open    []int // recipients without a result yet
+}
+
+// settle gives all recipients without a result this one.
+func (a *attempt) settle(res queue.Result) {
+	for _, i := range a.open {
+		a.results[i] = res
+	}
+	a.open = nil
+}
+
+// run tries one host after the other until every recipient has a result. What
+// is tried next after what is RFC 5321 §5.1.
+func (a *attempt) run(ctx context.Context) {
+	if c := a.r.pool.take(a.key()); c != nil {
+		if a.over(ctx, c, true) == nil {
+			return
+		}
+	}
+	last := a.tryAll(ctx)
+	if len(a.open) == 0 {
+		return
+	}
+	if last == nil {
+		last = refuse("4.4.1", "no host for %s", a.domain)
+	}
+	a.settle(last.result())
+}
+
+// tryAll returns why the last target that was tried did not serve. It prefers
+// a reason that is not final: where one host may do later, the mail waits.
+func (a *attempt) tryAll(ctx context.Context) *refusal {
+	h, err := a.hosts(ctx)
+	if err != nil {
+		return asRefusal(err)
+	}
+	a.policy = a.r.policyOf(ctx, a.domain, a.route)
+	var last *refusal
+	dialled := 0
+	note := func(err error) {
+		why := asRefusal(err)
+		if last == nil || last.permanent || !why.permanent {
+			why.unreachable = why.unreachable && (last == nil || last.unreachable)
+			last = why
+		}
+	}
+	for _, name := range h.names[:min(len(h.names), maxHosts)] {
+		targets, err := a.targets(ctx, h, name)
+		if err != nil {
+			note(err)
+			continue
+		}
+		for _, t := range targets {
+			if dialled++; dialled > maxTargets || ctx.Err() != nil {
+				return last
+			}
+			if err := a.try(ctx, t); err != nil {
+				note(err)
+			}
+			if len(a.open) == 0 {
+				return nil
+			}
+		}
+	}
+	return last
+}
+
+func (a *attempt) hosts(ctx context.Context) (hosts, error) {
+	if a.route != nil {
+		return a.r.routeHosts(ctx, a.route)
+	}
+	return a.r.findHosts(ctx, a.domain)
+}
+
+func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, error) {
+	port := a.r.port()
+	if a.route != nil {
+		port = a.route.port()
+		if isSocket(name) {
+			return []target{{host: name, name: name, socket: name, literal: true}}, nil
+		}
+	}
+	return a.r.addresses(ctx, h, name, port)
+}
+
+// try makes a connection to one target and delivers over it. An error means
+// that the next target is to be tried for the recipients still open.
+func (a *attempt) try(ctx context.Context, t target) error {
+	if why, dead := a.r.dead.look(t.String()); dead {
+		return why
+	}
+	c, err := a.connect(ctx, t)
+	if err != nil {
+		why := asRefusal(err)
+		if why.unreachable && ctx.Err() == nil {
+			a.r.dead.note(t.String(), why)
+		}
+		return why
+	}
+	a.r.dead.forget(t.String())
+	return a.over(ctx, c, false)
+}
+
+// key names connections that can serve one another's messages.
+func (a *attempt) key() string {
+	key := a.d.Destination
+	if a.d.Entry.RequireTLS {
+		key += " requiretls"
+	}
+	return key
+}
+
+func asRefusal(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &refusal{enhanced: "4.4.0", text: err.Error()}
+}

@@ -1,0 +1,121 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+)
+
+// Route is a way for mail other than the DNS of its domain.
+type Route struct {
+	// Name is what State.Route and Relay.Routes call it.
+	Name string
+	// Hosts are tried in order: "smtp.example.org", "192.0.2.1",
+	// "[IPv6:2001:db8::1]", or for LMTP also "/run/lmtp.sock".
+	Hosts []string
+	// MX: look up the MX records of Hosts, as for a recipient's domain.
+	MX bool
+	// Port is 25 where zero; 24 for LMTP.
+	Port uint16
+	// LMTP: the other side speaks LMTP (RFC 2033), and answers for each
+	// recipient.
+	LMTP bool
+	// TLS is the level demanded; May where Auto. ImplicitTLS: the connection
+	// begins with the handshake (RFC 8314).
+	TLS         Level
+	ImplicitTLS bool
+	// User and Password authenticate. The strongest mechanism both sides have
+	// is used, of those Mechanisms names where it names any. Passwords are
+	// sent under TLS only.
+	User, Password string
+	Mechanisms     []string
+}
+
+// routeOf finds a recipient's route: the one an operator chose for the entry,
+// that of the domain, of ".parent" domains, and of "*". nil is the DNS.
+func (r *Relay) routeOf(domain, name string) *Route {
+	if name != "" {
+		if route, ok := r.Routes[name]; ok {
+			return route
+		}
+	}
+	if len(r.ByDomain) == 0 {
+		return nil
+	}
+	if name, ok := r.ByDomain[domain]; ok {
+		return r.Routes[name]
+	}
+	for rest := domain; ; {
+		_, above, ok := strings.Cut(rest, ".")
+		if !ok {
+			break
+		}
+		if name, ok := r.ByDomain["."+above]; ok {
+			return r.Routes[name]
+		}
+		rest = above
+	}
+	return r.Routes[r.ByDomain["*"]]
+}
+
+func (route *Route) port() uint16 {
+	switch {
+	case route.Port != 0:
+		return route.Port
+	case route.LMTP:
+		return 24
+	}
+	return 25
+}
+
+// hosts are the route's hosts, through the DNS if it says so.
+func (r *Relay) routeHosts(ctx context.Context, route *Route) (hosts, error) {
+	if !route.MX {
+		return hosts{names: route.Hosts}, nil
+	}
+	var all hosts
+	var last error
+	for _, h := range route.Hosts {
+		found, err := r.findHosts(ctx, strings.ToLower(h))
+		if err != nil {
+			last = err
+			continue
+		}
+		all.names = append(all.names, found.names...)
+	}
+	if len(all.names) == 0 {
+		return all, last
+	}
+	return all, nil
+}
+
+// isRouteHost: an address without brackets is meant only where an operator has
+// written it.
+func (r *Relay) isRouteHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err != nil {
+		return false
+	}
+	for _, route := range r.Routes {
+		if slices.Contains(route.Hosts, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// isSocket: an absolute path is a Unix socket.
+func isSocket(host string) bool { return strings.HasPrefix(host, "/") }
+
+// credentials chooses how to authenticate.
+func (route *Route) credentials(offered []string, cs *tls.ConnectionState) (sasl.Client, error) {
+	if len(route.Mechanisms) > 0 {
+		offered = slices.DeleteFunc(slices.Clone(offered), func(m string) bool {
+			return !slices.ContainsFunc(route.Mechanisms, func(w string) bool { return strings.EqualFold(w, m) })
+		})
+	}
+	return sasl.Choose(offered, route.User, route.Password, cs)
+}

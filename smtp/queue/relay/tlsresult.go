@@ -1,0 +1,64 @@
+package relay
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// TLSResult is the outcome of one attempt to have a TLS session, as TLS-RPT
+// counts them (RFC 8460 §4.3).
+type TLSResult struct {
+	Domain     string     // of the recipients
+	PolicyType string     // "tlsa", "sts" or "no-policy-found"
+	Policy     []string   // the policy, line by line
+	MX         []string   // the patterns of an MTA-STS policy
+	Host       string     // the receiving host
+	Addr       netip.Addr // its address
+	Local      netip.Addr // ours
+	// Failure is a result type of RFC 8460 §4.3, or empty for success.
+	Failure string
+	Detail  string // the cause, in one line
+}
+
+// report tells Report of a session with t. kind is a result type, "" for
+// success.
+func (a *attempt) report(t target, d demand, local netip.Addr, kind string, cause error) {
+	if a.r.Report == nil || a.route != nil || t.literal {
+		return
+	}
+	res := TLSResult{Domain: a.domain, PolicyType: "no-policy-found", Host: t.host, Addr: t.addr.Addr(), Local: local, Failure: kind}
+	if cause != nil {
+		res.Detail = cause.Error()
+	}
+	switch {
+	case d.level == DANE || d.by == "dane":
+		res.PolicyType = "tlsa"
+		for _, rec := range d.tlsa {
+			res.Policy = append(res.Policy, fmt.Sprintf("%d %d %d %x", rec.Usage, rec.Selector, rec.Matching, rec.Data))
+		}
+	case d.policy != nil:
+		res.PolicyType = "sts"
+		res.Policy = strings.Split(strings.TrimSuffix(d.policy.String(), "\n"), "\n")
+		res.MX = d.policy.MX
+	}
+	a.r.Report(res)
+}
+
+// failureType names a certificate problem as RFC 8460 §4.3.2 does.
+func failureType(err error) string {
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &host):
+		return "certificate-host-mismatch"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "certificate-expired"
+	case errors.As(err, &unknown):
+		return "certificate-not-trusted"
+	}
+	return "validation-failure"
+}

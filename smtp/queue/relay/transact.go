@@ -1,0 +1,308 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// over sends the message to the open recipients over one connection, and keeps
+// the connection or ends it. An error means that those still open are to be
+// tried elsewhere.
+func (a *attempt) over(ctx context.Context, c *conn, reused bool) error {
+	err := a.needs(c)
+	for round := 0; err == nil && len(a.open) > 0; round++ {
+		if round == maxRounds {
+			a.settle(queue.Result{Status: queue.Pending, Host: c.t.String(), TLS: c.tls, Enhanced: "4.5.3",
+				Text: fmt.Sprintf("%s takes too few recipients at a time", c.t.host)})
+			break
+		}
+		err = a.transaction(ctx, c)
+	}
+	a.release(ctx, c)
+	return err
+}
+
+// release keeps a connection for the next message, or ends it.
+func (a *attempt) release(ctx context.Context, c *conn) {
+	keep, most := a.r.IdleTime, a.r.MessagesPerConnection
+	if keep <= 0 {
+		keep = defaultIdle
+	}
+	if most <= 0 {
+		most = defaultMost
+	}
+	if a.d.More != nil && !a.d.More() {
+		keep /= 5 // somebody may come, but nobody waits
+	}
+	switch {
+	case !c.Usable():
+		c.Close()
+	case c.sent >= most || ctx.Err() != nil:
+		a.r.pool.quit(c)
+	default:
+		a.r.pool.put(c, keep)
+	}
+}
+
+// needs says whether the other side can carry this message unharmed. What it
+// cannot is refused and never changed.
+func (a *attempt) needs(c *conn) error {
+	e := a.d.Entry
+	lacks := func(ext string) bool { _, ok := c.Extension(ext); return !ok }
+	switch {
+	case e.RequireTLS && !c.verified:
+		return refuse("5.7.10", "the message requires TLS all the way, and %s is not verified", c.t.host)
+	case e.RequireTLS && lacks("REQUIRETLS"):
+		// RFC 8689 §4.2.1, and the code it registers.
+		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
+	case e.SMTPUTF8 && lacks("SMTPUTF8"):
+		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
+	case e.Body == queue.BinaryMIME && lacks("BINARYMIME"):
+		return refuse("5.6.3", "the message is BINARYMIME, and %s does not offer it", c.t.host)
+	}
+	if !lacks("8BITMIME") || e.Body == queue.BinaryMIME {
+		return nil
+	}
+	if eight, err := a.isEightBit(); err != nil {
+		return err
+	} else if eight {
+		return refuse("5.6.3", "the message has 8-bit data, and %s does not offer 8BITMIME", c.t.host)
+	}
+	return nil
+}
+
+// isEightBit looks into the message: what was declared says what may be in it.
+func (a *attempt) isEightBit() (bool, error) {
+	body, err := a.d.Open()
+	if err != nil {
+		return false, refuse("4.3.0", "the message cannot be read now: %v", err)
+	}
+	defer body.Close()
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := body.Read(buf)
+		for _, b := range buf[:n] {
+			if b >= 0x80 {
+				return true, nil
+			}
+		}
+		if err == io.EOF {
+			return false, nil
+		}
+		if err != nil {
+			return false, refuse("4.3.0", "the message cannot be read now: %v", err)
+		}
+	}
+}
+
+// mail is the envelope for the open recipients.
+func (a *attempt) mail(c *conn) (*smtp.Outgoing, error) {
+	e := a.d.Entry
+	m := &smtp.Outgoing{Params: e.Params()}
+	if _, ok := c.Extension("8BITMIME"); !ok && e.Body != queue.BinaryMIME {
+		m.Params.Body = "" // needs has looked
+	} else if e.Body == "" || e.Body == queue.SevenBit {
+		m.Params.Body = ""
+		if eight, err := a.isEightBit(); err != nil {
+			return nil, err
+		} else if eight {
+			m.Params.Body = string(queue.EightBit)
+		}
+	}
+	var err error
+	if e.From != "" {
+		if m.From, err = smtp.ParseMailbox(e.From, smtp.PathUTF8|smtp.PathLenient); err != nil {
+			return nil, refuse("5.1.7", "the sender's address %q: %v", e.From, err)
+		}
+	}
+	for _, i := range a.open {
+		rcpt := smtp.Recipient{Params: a.d.To[i].Params()}
+		// One that does not parse is refused below, alone, by its empty path.
+		rcpt.Path, _ = smtp.ParseMailbox(a.d.To[i].Address, smtp.PathUTF8|smtp.PathLenient)
+		m.To = append(m.To, rcpt)
+	}
+	return m, nil
+}
+
+// transaction sends the message once, to those open, and settles those whose
+// fate it decides.
+func (a *attempt) transaction(ctx context.Context, c *conn) error {
+	a.dropUnparsable()
+	if len(a.open) == 0 {
+		return nil
+	}
+	m, err := a.mail(c)
+	if err != nil {
+		return err
+	}
+	body, err := a.d.Open()
+	if err != nil {
+		return refuse("4.3.0", "the message cannot be read now: %v", err)
+	}
+	defer body.Close()
+	watched := &watchedReader{r: body}
+	results, err := c.Send(ctx, m, watched)
+	c.sent++
+	if watched.err != nil {
+		a.settle(refuse("4.3.0", "the message cannot be read now: %v", watched.err).result())
+		return nil
+	}
+	return a.sort(c, results, err)
+}
+
+// dropUnparsable settles recipients that cannot be named in a command. They
+// were parsed once, when they came, so that there are none.
+func (a *attempt) dropUnparsable() {
+	var rest []int
+	for _, i := range a.open {
+		if _, err := smtp.ParseMailbox(a.d.To[i].Address, smtp.PathUTF8|smtp.PathLenient); err != nil {
+			a.results[i] = refuse("5.1.3", "the address cannot be sent to: %v", err).result()
+			continue
+		}
+		rest = append(rest, i)
+	}
+	a.open = rest
+}
+
+// sort turns the results of one transaction into ours. Those that may do
+// better in another transaction or on another host stay open; the error says
+// that it must be another host.
+func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error {
+	open := a.open
+	a.open = nil
+	accepted, again := 0, []int(nil)
+	var elsewhere *refusal
+	_, dsn := c.Extension("DSN")
+	for n, i := range open {
+		res := &results[n]
+		out := queue.Result{Host: c.t.String(), TLS: c.tls}
+		if res.Err == nil {
+			out.Status, out.Relayed = queue.Delivered, dsn
+			setReply(&out, res.Reply)
+			a.results[i] = out
+			accepted++
+			continue
+		}
+		switch v := judge(res, c.t.host); v.fate {
+		case final:
+			v.refusal.into(&out)
+			a.results[i] = out
+		case nextRound:
+			again = append(again, i)
+			v.refusal.into(&out)
+			a.results[i] = out // unless the next round changes it
+		case nextHost:
+			a.open = append(a.open, i)
+			elsewhere = v.refusal
+		}
+	}
+	if accepted > 0 && c.Usable() {
+		a.open = append(a.open, again...) // each round makes progress
+	}
+	if elsewhere == nil && sendErr != nil && len(a.open) > 0 {
+		elsewhere = asRefusal(sendErr)
+	}
+	if elsewhere != nil {
+		return elsewhere
+	}
+	return nil
+}
+
+type fate uint8
+
+const (
+	final     fate = iota // the result stands
+	nextRound             // the same host may take it in another transaction
+	nextHost              // this host will not, another may
+)
+
+type verdict struct {
+	fate
+	*refusal
+}
+
+// judge decides what a failure means (RFC 5321 §4.2.1, §4.5.3.1.10, §4.5.4.1).
+func judge(res *smtp.RcptResult, host string) verdict {
+	var step *smtp.ClientError
+	op := ""
+	if errors.As(res.Err, &step) {
+		op = step.Op
+	}
+	reply := res.Reply
+	if reply == nil {
+		errors.As(res.Err, &reply)
+	}
+	switch {
+	case res.InDoubt:
+		// Another host would deliver a second copy for certain; later, this
+		// one may know.
+		return verdict{final, refuse("4.4.2", "connection to %s was lost after the message was sent: %v", host, cause(res.Err))}
+	case reply != nil && reply.Code == 421:
+		return verdict{nextHost, fromReply(reply)}
+	case reply != nil && reply.Code >= 400:
+		v := verdict{final, fromReply(reply)}
+		if op == "RCPT" && (reply.Code == 452 || reply.Code == 552) {
+			// Too many recipients, if any was taken; 552 is what old servers
+			// say, and is to be read as 452.
+			v.fate = nextRound
+			v.permanent = false
+		}
+		return v
+	case errors.Is(res.Err, smtp.ErrRecipients):
+		return verdict{nextRound, refuse("4.5.3", "%s takes fewer recipients at a time", host)}
+	case errors.Is(res.Err, smtp.ErrUnsupported):
+		return verdict{final, refuse("5.6.7", "%s cannot take it: %v", host, cause(res.Err))}
+	case errors.Is(res.Err, smtp.ErrBadCommand):
+		return verdict{final, refuse("5.1.3", "the address cannot be sent to: %v", cause(res.Err))}
+	}
+	return verdict{nextHost, refuse("4.4.2", "conversation with %s failed at %s: %v", host, op, cause(res.Err))}
+}
+
+func fromReply(reply *smtp.Reply) *refusal {
+	r := &refusal{permanent: reply.Permanent(), code: reply.Code, enhanced: reply.Enhanced, text: reply.Text}
+	if r.enhanced == "" {
+		r.enhanced = fmt.Sprintf("%d.0.0", reply.Code/100)
+	}
+	return r
+}
+
+func (r *refusal) into(out *queue.Result) {
+	res := r.result()
+	res.Host, res.TLS = out.Host, out.TLS
+	*out = res
+}
+
+func setReply(out *queue.Result, reply *smtp.Reply) {
+	if reply != nil {
+		out.Code, out.Enhanced, out.Text = reply.Code, reply.Enhanced, reply.Text
+	}
+}
+
+// cause is an error's text without the prefixes that repeat what we say.
+func cause(err error) string {
+	var step *smtp.ClientError
+	if errors.As(err, &step) && step.Err != nil {
+		err = step.Err
+	}
+	return strings.TrimPrefix(err.Error(), "smtp: ")
+}
+
+// watchedReader remembers that the message could not be read.
+type watchedReader struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
