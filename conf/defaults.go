@@ -46,6 +46,7 @@ func New() *Settings {
 		},
 		TLS: TLS{MinVersion: "1.2", SelfSigned: true},
 		Queue: Queue{
+			Deliver: true,
 			Retry: []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
 				40 * time.Minute, 70 * time.Minute},
 			ExpireAfter:       5 * 24 * time.Hour,

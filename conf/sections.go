@@ -177,6 +177,11 @@ type Store struct {
 
 // Queue is about mail that must leave.
 type Queue struct {
+	// Whether mail for other hosts is taken, from those who may send it, and
+	// delivered. If this is false it is refused with 550: a server that only
+	// catches mail.
+	Deliver bool `json:"deliver"`
+
 	// How mail to a domain travels, the first that fits. "*" fits every
 	// domain, ".example.com" all below example.com. Without a route, MX
 	// records decide.

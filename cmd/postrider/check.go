@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 )
 
 func checkCommand() *cobra.Command {
@@ -44,8 +45,17 @@ func confPath(path string) string {
 // probes are the checks that need what conf does not know.
 func probes() conf.Probes { return conf.Probes{Password: cipher.CheckForm} }
 
+// listenProbe adds the check whether the ports are free or held by the server
+// that runs with this configuration.
+func listenProbe(cmd *cobra.Command, path string, p conf.Probes) conf.Probes {
+	if s, err := conf.Load(path); err == nil {
+		p.Listen = daemon.CanListen(cmd.Context(), s.Admin.Socket)
+	}
+	return p
+}
+
 func check(cmd *cobra.Command, path string) error {
-	s, problems := conf.Verify(path, probes())
+	s, problems := conf.Verify(path, listenProbe(cmd, path, probes()))
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)
 	}

@@ -101,6 +101,7 @@ const worldConf = `{
 	"TLS": {"certificate_file": "mail.crt", "certificate_key_file": "mail.key"},
 	"POP3": {"apop": true},
 	"SMTP": {"tarpit": "0s"},
+	"Queue": {"deliver": false},
 	"Auth": {"max_failures_per_address": 1000, "max_failures_per_account": 1000},
 	"Accounts": {
 		"alice@mail.test": %s,

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/mailstore"
@@ -46,6 +47,9 @@ type Daemon struct {
 	control *http.Server
 }
 
+// probes are the checks of settings that package conf leaves to others.
+var probes = conf.Probes{Password: cipher.CheckForm}
+
 // listener is a socket with the server that takes its connections now.
 type listener struct {
 	socket *socket
@@ -72,7 +76,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(settings.Check()...); err != nil {
+	if err := errors.Join(settings.CheckWith(probes)...); err != nil {
 		return nil, err
 	}
 	d := &Daemon{load: load, stderr: stderr, logFile: &logFile{w: stderr}, listeners: make(map[string]*listener)}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -30,16 +28,16 @@ func newDirectory(s *conf.Settings) *directory {
 		settings: make(map[string]*conf.Domain),
 		accounts: make(map[string]*conf.Account),
 		aliases:  make(map[string][]string),
-		home:     canonicalDomain(s.ServerName),
+		home:     conf.CanonicalDomain(s.ServerName),
 	}
 	for _, name := range s.LocalDomains() {
-		d.domains[canonicalDomain(name)] = "+"
+		d.domains[conf.CanonicalDomain(name)] = "+"
 	}
 	for name, domain := range s.Domains {
 		if domain == nil {
 			continue
 		}
-		name = canonicalDomain(name)
+		name = conf.CanonicalDomain(name)
 		d.settings[name] = domain
 		switch domain.Plus {
 		case "":
@@ -62,28 +60,18 @@ func newDirectory(s *conf.Settings) *directory {
 	return d
 }
 
-// canonicalDomain returns the form domains are compared in. What IDNA cannot
-// read is only lower-cased: it will match nothing, or itself.
-func canonicalDomain(domain string) string {
-	domain = strings.TrimSuffix(domain, ".")
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		return ascii
-	}
-	return strings.ToLower(domain)
-}
-
 func canonical(address string) string {
 	i := strings.LastIndexByte(address, '@')
 	if i < 0 {
 		return strings.ToLower(address)
 	}
-	return strings.ToLower(address[:i]) + "@" + canonicalDomain(address[i+1:])
+	return strings.ToLower(address[:i]) + "@" + conf.CanonicalDomain(address[i+1:])
 }
 
 // address returns the canonical form of a path; <postmaster> without a domain
 // (RFC 5321 §4.1.1.3) belongs to the server's own.
 func (d *directory) address(p smtp.Path) string {
-	domain := canonicalDomain(p.Domain)
+	domain := conf.CanonicalDomain(p.Domain)
 	if p.Domain == "" {
 		domain = d.home
 	}
@@ -95,7 +83,7 @@ func (d *directory) isLocal(p smtp.Path) bool {
 	if p.Domain == "" {
 		return true
 	}
-	_, ok := d.domains[canonicalDomain(p.Domain)]
+	_, ok := d.domains[conf.CanonicalDomain(p.Domain)]
 	return ok
 }
 

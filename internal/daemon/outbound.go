@@ -1,22 +1,294 @@
 package daemon
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
-// outbound is mail for other hosts.
-type outbound struct{}
-
-func (o *outbound) room(context.Context, int64) error { return nil }
-
-func (o *outbound) begin(context.Context, *smtp.Envelope, []remote) (copyOf, error) {
-	return nil, smtp.ErrRelayDenied
+// outbound is mail for other hosts: the queue, and the relay that empties it.
+type outbound struct {
+	d     *Daemon
+	queue *queue.Queue
+	relay atomic.Pointer[relay.Relay]
+	cache relay.Cache
 }
 
-func (o *outbound) run(context.Context)        {}
-func (o *outbound) reconfigure(*conf.Settings) {}
+// openOutbound opens the queue, unless the settings say that no mail leaves.
+// It shares the store's committer where both are on one file system, so that
+// they share its syncs.
+func (d *Daemon) openOutbound(s *conf.Settings) error {
+	if !s.Queue.Deliver {
+		return nil
+	}
+	if err := os.MkdirAll(s.QueueDir, 0o700); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	committer, err := d.queueCommitter(s)
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	ctx := context.Background()
+	sp, err := spool.Open(ctx, s.QueueDir, committer)
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	sp.Log = d.log
+	domains := filepath.Join(s.QueueDir, "domains")
+	if err := os.MkdirAll(domains, 0o700); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	cache, err := relay.OpenDir(ctx, domains, committer)
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	o := &outbound{d: d, cache: cache}
+	r, err := o.newRelay(s)
+	if err != nil {
+		return err
+	}
+	o.relay.Store(r)
+	o.queue = &queue.Queue{
+		Spool:         sp,
+		Transport:     transport{o},
+		Hostname:      s.ServerName,
+		Schedule:      schedule(s.Queue),
+		Notify:        o.notify,
+		Undeliverable: o.undeliverable,
+		Log:           d.log,
+	}
+	d.outbound = o
+	return nil
+}
 
-func (d *Daemon) openOutbound(*conf.Settings) error { return nil }
+// queueCommitter is the store's own if it reaches the queue's directory.
+func (d *Daemon) queueCommitter(s *conf.Settings) (*durable.Committer, error) {
+	if shared, ok := d.store.(interface{ Committer() *durable.Committer }); ok {
+		if c := shared.Committer(); c.FS().Covers(s.QueueDir) {
+			return c, nil
+		}
+	}
+	disk, err := durable.OpenOS(s.QueueDir)
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, disk)
+	return durable.NewCommitter(disk), nil
+}
+
+func schedule(q conf.Queue) queue.Schedule {
+	s := queue.Schedule{GiveUp: q.ExpireAfter, Warn: q.DelayWarningAfter}
+	if len(q.Retry) > 0 {
+		s.First, s.Max = q.Retry[0], q.Retry[len(q.Retry)-1]
+	}
+	if s.Warn == 0 {
+		s.Warn = -1 // the settings' "never"
+	}
+	return s
+}
+
+// newRelay makes what delivers, from one set of settings.
+func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
+	servers, err := relay.ResolvConf("/etc/resolv.conf")
+	if err != nil || len(servers) == 0 {
+		servers = []string{"127.0.0.1:53"}
+	}
+	dns := &relay.DNS{Servers: servers}
+	r := &relay.Relay{
+		Hostname: s.ServerName,
+		Resolver: dns,
+		OwnNames: []string{s.ServerName},
+		OwnAddrs: ownAddrs(s),
+		Routes:   make(map[string]*relay.Route),
+		ByDomain: make(map[string]string),
+		STS:      &relay.STS{Resolver: dns, Cache: o.cache},
+		Cache:    o.cache,
+		Log:      o.d.log,
+	}
+	if s.TLS.MinVersion == "1.3" {
+		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}
+	}
+	for i, c := range s.Queue.Routes {
+		route, err := routeOf(i, c)
+		if err != nil {
+			return nil, err
+		}
+		r.Routes[route.Name] = route
+		if _, taken := r.ByDomain[c.Domain]; !taken {
+			r.ByDomain[c.Domain] = route.Name
+		}
+	}
+	return r, nil
+}
+
+func routeOf(i int, c conf.Route) (*relay.Route, error) {
+	route := &relay.Route{
+		Name: fmt.Sprintf("%d:%s", i+1, c.Domain), Hosts: []string{c.Host}, Port: uint16(c.Port),
+		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password),
+	}
+	if c.TLS == "implicit" {
+		route.ImplicitTLS, route.TLS = true, relay.Verify
+		route.Port = cmp.Or(route.Port, 465)
+		return route, nil
+	}
+	level, err := relay.ParseLevel(c.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("route for %s: %w", c.Domain, err)
+	}
+	if level == relay.Auto && c.User != "" {
+		level = relay.Verify
+	}
+	route.TLS = level
+	return route, nil
+}
+
+// ownAddrs are the addresses at which this host takes mail in: a domain whose
+// mail exchangers lead here would loop.
+func ownAddrs(s *conf.Settings) (own []netip.Addr) {
+	for _, l := range s.Listeners {
+		if l.Protocol != conf.ProtocolSMTP || !strings.HasSuffix(l.Address, ":25") {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(l.Address)
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			own = append(own, a)
+			continue
+		}
+		addrs, _ := net.InterfaceAddrs()
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				own = append(own, p.Addr())
+			}
+		}
+	}
+	return own
+}
+
+// reconfigure puts a relay made from new settings in place of the old one,
+// whose idle connections are closed.
+func (o *outbound) reconfigure(s *conf.Settings) error {
+	r, err := o.newRelay(s)
+	if err != nil {
+		return err
+	}
+	if old := o.relay.Swap(r); old != nil {
+		old.Close()
+	}
+	return nil
+}
+
+// transport is the relay of the moment.
+type transport struct{ o *outbound }
+
+// Destination implements queue.Transport.
+func (t transport) Destination(r queue.Recipient, route string) string {
+	return t.o.relay.Load().Destination(r, route)
+}
+
+// Deliver implements queue.Transport.
+func (t transport) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
+	return t.o.relay.Load().Deliver(ctx, d)
+}
+
+// room says whether a message of size octets can be queued.
+func (o *outbound) room(ctx context.Context, size int64) error {
+	return refuseQueue(o.queue.Room(ctx, size))
+}
+
+func refuseQueue(err error) error {
+	if errors.Is(err, queue.ErrFull) {
+		return smtp.ErrNoSpace.With(err)
+	}
+	return err
+}
+
+// begin opens an entry for those recipients of a message who are elsewhere.
+func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (copyOf, error) {
+	var recipients []smtp.Recipient
+	for _, r := range to {
+		rcpt := *r.for_
+		if path, err := smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err == nil {
+			rcpt.Path = path
+		}
+		recipients = append(recipients, rcpt)
+	}
+	w, err := o.queue.Begin(ctx, queue.NewEntry(e, recipients))
+	return w, refuseQueue(err)
+}
+
+func (o *outbound) run(ctx context.Context) {
+	if err := o.queue.Run(ctx); err != nil {
+		o.d.log.Error("the queue stopped", "err", err)
+	}
+	o.relay.Load().Close()
+}
+
+// notify brings the queue's news of a message to its sender, who lives here or
+// elsewhere.
+func (o *outbound) notify(ctx context.Context, n *queue.Notification) error {
+	dir := o.d.state().dir
+	found := dir.lookup(canonical(n.To))
+	if len(found.mailboxes) > 0 {
+		if err := o.d.deliverReport(ctx, found.mailboxes, n.Message); err != nil {
+			return err
+		}
+	}
+	if len(found.elsewhere) == 0 {
+		return nil // nobody there any more: nobody to tell
+	}
+	e := &queue.Entry{SMTPUTF8: n.SMTPUTF8, Body: queue.EightBit}
+	for _, address := range found.elsewhere {
+		e.To = append(e.To, queue.Recipient{Address: address, Notify: queue.NotifyNever})
+	}
+	return o.queue.Submit(ctx, e, bytes.NewReader(n.Message))
+}
+
+// undeliverable keeps a bounce that can be told to nobody for the postmaster.
+func (o *outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
+	dir := o.d.state().dir
+	found := dir.lookup("postmaster@" + dir.home)
+	if len(found.mailboxes) == 0 {
+		return nil
+	}
+	return o.d.deliverReport(ctx, found.mailboxes, n.Message)
+}
+
+// deliverReport puts a message of our own making into mailboxes.
+func (d *Daemon) deliverReport(ctx context.Context, mailboxes []string, message []byte) error {
+	path, err := rfc2822.ReturnPath("")
+	if err != nil {
+		return err
+	}
+	box, err := d.store.Create(ctx, mailstore.Meta{}, slices.Clone(mailboxes)...)
+	if err != nil {
+		return err
+	}
+	defer box.Abort()
+	if _, err := io.WriteString(box, path.Raw()); err != nil {
+		return err
+	}
+	if _, err := box.Write(message); err != nil {
+		return err
+	}
+	return box.Commit(ctx)
+}

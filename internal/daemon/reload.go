@@ -28,7 +28,7 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(settings.Check()...); err != nil {
+	if err := errors.Join(settings.CheckWith(probes)...); err != nil {
 		return err
 	}
 	old := d.state()
@@ -47,12 +47,15 @@ func (d *Daemon) reload() error {
 		closeSockets(opened)
 		return err
 	}
+	if d.outbound != nil {
+		if err := d.outbound.reconfigure(settings); err != nil {
+			closeSockets(opened)
+			return err
+		}
+	}
 	// From here on nothing can fail.
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
-	if d.outbound != nil {
-		d.outbound.reconfigure(settings)
-	}
 	d.exchange(settings.Listeners, opened)
 	return nil
 }
@@ -66,6 +69,10 @@ func onlyAtStart(old, new *conf.Settings) error {
 		{"queue_dir", old.QueueDir, new.QueueDir},
 		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
 		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
+		{"Queue.deliver", fmt.Sprint(old.Queue.Deliver), fmt.Sprint(new.Queue.Deliver)},
+		{"Queue.retry", fmt.Sprint(old.Queue.Retry), fmt.Sprint(new.Queue.Retry)},
+		{"Queue.expire_after", old.Queue.ExpireAfter.String(), new.Queue.ExpireAfter.String()},
+		{"Queue.delay_warning_after", old.Queue.DelayWarningAfter.String(), new.Queue.DelayWarningAfter.String()},
 	} {
 		if c.old != c.new {
 			problems = append(problems, fmt.Errorf("%s cannot change while the daemon runs (%s, was %s): restart it", c.key, c.new, c.old))
