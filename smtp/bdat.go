@@ -193,6 +193,10 @@ func (c *chunks) next() error {
 	s.say(&Reply{Code: 250, Enhanced: "2.0.0", Text: strconv.FormatInt(c.size, 10) + " octets so far"})
 	for !s.closing {
 		line, err := s.r.ReadLine(s.srv.limits.Line)
+		if r := badLine(err); r != nil {
+			s.answer(r)
+			continue
+		}
 		if err != nil {
 			c.lost = fmt.Errorf("%w: %w", ErrAborted, err)
 			return c.lost

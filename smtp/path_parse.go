@@ -232,32 +232,16 @@ func cutDomain(s string, o PathOption) (domain, rest string, err error) {
 }
 
 // validLiteral says whether s stands in [brackets] rightly: an IPv4 address,
-// "IPv6:" and an IPv6 address, or another tag and printable text
-// (RFC 5321 §4.1.3).
+// or "IPv6:" and an IPv6 address (RFC 5321 §4.1.3). No other tag has been
+// registered.
 func validLiteral(s string) bool {
 	tag, rest, tagged := strings.Cut(s, ":")
 	if !tagged {
 		a, err := netip.ParseAddr(s)
 		return err == nil && a.Is4()
 	}
-	if strings.EqualFold(tag, "IPv6") {
-		a, err := netip.ParseAddr(rest)
-		return err == nil && a.Is6() && a.Zone() == ""
-	}
-	if tag == "" || rest == "" || tag[len(tag)-1] == '-' {
-		return false
-	}
-	for i := 0; i < len(tag); i++ {
-		if !isLetDig(tag[i]) && tag[i] != '-' {
-			return false
-		}
-	}
-	for i := 0; i < len(rest); i++ {
-		if c := rest[i]; c < '!' || c > '~' || c == '[' || c == '\\' || c == ']' {
-			return false
-		}
-	}
-	return true
+	a, err := netip.ParseAddr(rest)
+	return strings.EqualFold(tag, "IPv6") && err == nil && a.Is6() && a.Zone() == ""
 }
 
 // checkUTF8 refuses what is beyond ASCII unless o allows it, and then what is

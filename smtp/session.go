@@ -276,14 +276,23 @@ func (s *session) nextLine() ([]byte, error) {
 // readFailed is the answer to a line that could not be read; nil if there is
 // nobody left to answer.
 func (s *session) readFailed(err error) *Reply {
+	if r := badLine(err); r != nil {
+		return r
+	}
+	s.closing = true
+	return s.lostContact(err)
+}
+
+// badLine is the answer to a line that was read to its end and is no line; nil
+// for other errors.
+func badLine(err error) *Reply {
 	switch {
 	case errors.Is(err, textual.ErrLineTooLong):
 		return errLineTooLong
 	case errors.Is(err, textual.ErrBareCR), errors.Is(err, textual.ErrBareLF):
 		return errBareLine
 	}
-	s.closing = true
-	return s.lostContact(err)
+	return nil
 }
 
 // lostContact notes what ended the session and what may still be said: 421

@@ -53,6 +53,18 @@ type step struct {
 	argument string
 }
 
+// Said is all that the client says in the dialogue, as a corpus for a fuzz
+// target.
+func (d *Dialogue) Said() string {
+	p := Player{}
+	for _, s := range d.steps {
+		if s.verb == "C:" || s.verb == "C*" || s.verb == "C!" {
+			p.step(s)
+		}
+	}
+	return p.out.String()
+}
+
 // Dialogues reads the dialogues of all *.txt files in dir.
 func Dialogues(t testing.TB, dir string) []*Dialogue {
 	t.Helper()
