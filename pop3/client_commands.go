@@ -1,0 +1,151 @@
+package pop3
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/textual"
+)
+
+// Message is a line of a listing.
+type Message struct {
+	Number int    // 1 and up, for this session
+	Size   int64  // in octets; from List and Size
+	UID    string // the same in every session; from UIDL and UID
+}
+
+// Stat gives the number and the octets of the messages (RFC 1939 §5).
+func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) {
+	err = c.call(ctx, func() error {
+		text, err := c.exchange("STAT", "STAT")
+		if err != nil {
+			return err
+		}
+		first, rest := textual.Command([]byte(text))
+		second, _ := textual.Command(rest)
+		n, ok1 := parseNumber(first)
+		var ok2 bool
+		octets, ok2 = parseNumber(second)
+		if count = int(n); !ok1 || !ok2 || n > 1<<31-1 {
+			return fmt.Errorf("%w: STAT: %q", ErrMalformed, text)
+		}
+		return nil
+	})
+	return count, octets, err
+}
+
+// List gives the size of every message.
+func (c *Client) List(ctx context.Context) ([]Message, error) {
+	return c.listing(ctx, "LIST", func(m *Message, value []byte) bool {
+		var ok bool
+		m.Size, ok = parseNumber(value)
+		return ok
+	})
+}
+
+// UIDL gives the unique id of every message.
+func (c *Client) UIDL(ctx context.Context) ([]Message, error) {
+	return c.listing(ctx, "UIDL", func(m *Message, value []byte) bool {
+		m.UID = string(value)
+		return m.UID != ""
+	})
+}
+
+// Size gives the size of one message.
+func (c *Client) Size(ctx context.Context, number int) (int64, error) {
+	value, err := c.one(ctx, "LIST", number)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := parseNumber([]byte(value))
+	if !ok {
+		return 0, c.fail(fmt.Errorf("%w: LIST: %q", ErrMalformed, value))
+	}
+	return n, nil
+}
+
+// UID gives the unique id of one message.
+func (c *Client) UID(ctx context.Context, number int) (string, error) {
+	return c.one(ctx, "UIDL", number)
+}
+
+func (c *Client) listing(ctx context.Context, verb string, take func(m *Message, value []byte) bool) ([]Message, error) {
+	var all []Message
+	err := c.call(ctx, func() error {
+		if _, err := c.exchange(verb, verb); err != nil {
+			return err
+		}
+		return c.lines(c.maxMessages, func(line []byte) error {
+			number, rest := textual.Command(line)
+			value, _ := textual.Command(rest)
+			n, ok := parseNumber(number)
+			m := Message{Number: int(n)}
+			if !ok || n < 1 || n > 1<<31-1 || !take(&m, value) {
+				return fmt.Errorf("%w: %s: %q", ErrMalformed, verb, line[:min(len(line), 80)])
+			}
+			all = append(all, m)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// one asks about one message, and gives what follows its number.
+func (c *Client) one(ctx context.Context, verb string, number int) (value string, err error) {
+	if number < 1 {
+		return "", ErrBadArgument
+	}
+	err = c.call(ctx, func() error {
+		n := strconv.Itoa(number)
+		text, err := c.exchange(verb, verb+" "+n)
+		if err != nil {
+			return err
+		}
+		words := strings.Fields(text)
+		if len(words) < 2 || words[0] != n {
+			return fmt.Errorf("%w: %s: %q", ErrMalformed, verb, text)
+		}
+		value = words[1]
+		return nil
+	})
+	return value, err
+}
+
+// Dele marks a message; Quit removes it.
+func (c *Client) Dele(ctx context.Context, number int) error {
+	if number < 1 {
+		return ErrBadArgument
+	}
+	_, err := c.command(ctx, "DELE", strconv.Itoa(number))
+	return err
+}
+
+// Rset takes all marks away.
+func (c *Client) Rset(ctx context.Context) error {
+	_, err := c.command(ctx, "RSET")
+	return err
+}
+
+// Noop does nothing, but it keeps the connection alive.
+func (c *Client) Noop(ctx context.Context) error {
+	_, err := c.command(ctx, "NOOP")
+	return err
+}
+
+// UTF8 asks for messages with UTF-8 in their headers as they are (RFC 6856
+// §2.1). It goes before the login.
+func (c *Client) UTF8(ctx context.Context) error {
+	_, err := c.command(ctx, "UTF8")
+	return err
+}
+
+// Lang asks for texts in a language (RFC 6856 §3), by its tag.
+func (c *Client) Lang(ctx context.Context, tag string) error {
+	_, err := c.command(ctx, "LANG", tag)
+	return err
+}

@@ -1,0 +1,181 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+)
+
+// TLSPolicy says what a Dialer does about encryption.
+type TLSPolicy int
+
+// The policies. TLS is always verified: as TLSConfig says, which without
+// further settings is a certificate for the server's name by a known authority.
+const (
+	// TLSIfOffered encrypts when the server offers STLS. Without TLS, nothing
+	// that gives the password away is sent unless AllowCleartextAuth.
+	TLSIfOffered TLSPolicy = iota
+	// TLSRequired gives up without STLS.
+	TLSRequired
+	// TLSFromStart begins with the handshake, on a port of its own (RFC 8314
+	// §3.2).
+	TLSFromStart
+	// TLSNever does not encrypt.
+	TLSNever
+)
+
+// Dialer makes Clients. The zero value works. Its fields must not change while
+// it is in use.
+type Dialer struct {
+	TLS       TLSPolicy
+	TLSConfig *tls.Config // nil means the defaults; ServerName "" means the host dialled
+
+	// User and Password, if not empty, log in as Client.Login does.
+	User, Password string
+	// Auth logs in with a mechanism of the caller's choice instead; cs is nil
+	// in the clear.
+	Auth func(offered []string, cs *tls.ConnectionState) (sasl.Client, error)
+	// AllowCleartextAuth lets the password cross the network without TLS.
+	AllowCleartextAuth bool
+
+	// DialContext, if not nil, makes connections instead of a net.Dialer.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Timeout is the wait for each piece of what the server sends and for each
+	// command to leave; default 5 minutes. A context can make it shorter.
+	Timeout time.Duration
+	// MaxMessages is how many lines of a LIST or UIDL response are accepted;
+	// default 1<<20.
+	MaxMessages int
+
+	// Trace sees each line, without its ending: dir 'w' for commands, 'r' for
+	// responses. Credentials are replaced by "***", multi-line responses are
+	// not shown.
+	Trace func(dir byte, line string)
+}
+
+// Dial connects to addr, "host:port" or the path of a Unix socket, and returns
+// a Client: greeted, encrypted and logged in as d says. A refusal on the way is
+// an *Error; the connection is closed then.
+func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
+	network, host := "tcp", addr
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		host = h
+	} else if len(addr) > 0 && (addr[0] == '/' || addr[0] == '@') {
+		network, host = "unix", "localhost"
+	}
+	dial := d.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
+	}
+	conn, err := dial(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("pop3: dial %s: %w", addr, err)
+	}
+	return d.Start(ctx, conn, host)
+}
+
+// Start is Dial over a connection that was made already. host is the name by
+// which the server's certificate is checked. It closes conn on error.
+func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (_ *Client, err error) {
+	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth}
+	set(&c.timeout, 5*time.Minute)
+	set(&c.maxMessages, 1<<20)
+	c.use(conn)
+	defer func() {
+		if err != nil {
+			c.conn.Close()
+		}
+	}()
+	if d.TLS == TLSFromStart {
+		if err := c.secure(ctx, d.config(host)); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.greet(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.encrypt(ctx, c, host); err != nil {
+		return nil, err
+	}
+	return c, d.login(ctx, c)
+}
+
+func (d *Dialer) config(host string) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if d.TLSConfig != nil {
+		config = d.TLSConfig.Clone()
+	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	return config
+}
+
+// encrypt does STLS where the policy wants it.
+func (d *Dialer) encrypt(ctx context.Context, c *Client, host string) error {
+	if d.TLS != TLSIfOffered && d.TLS != TLSRequired {
+		return nil
+	}
+	if d.TLS == TLSIfOffered {
+		offered, err := c.Capabilities(ctx)
+		var refused *Error
+		switch {
+		case errors.As(err, &refused): // a server older than CAPA
+			return nil
+		case err != nil:
+			return err
+		case !offered.Has("STLS"):
+			return nil
+		}
+	}
+	return c.STLS(ctx, d.config(host))
+}
+
+func (d *Dialer) login(ctx context.Context, c *Client) error {
+	switch {
+	case d.Auth != nil:
+		offered, err := c.Capabilities(ctx)
+		if err != nil {
+			return err
+		}
+		m, err := d.Auth(offered.Arguments("SASL"), c.tls)
+		if err != nil {
+			return err
+		}
+		return c.Auth(ctx, m)
+	case d.User != "":
+		return c.Login(ctx, d.User, d.Password)
+	}
+	return nil
+}
+
+// STLS puts TLS on the connection (RFC 2595 §4). What was learnt before is
+// forgotten. After an error other than a refusal the connection is closed.
+func (c *Client) STLS(ctx context.Context, config *tls.Config) error {
+	if c.tls != nil {
+		return errors.New("pop3: TLS is active already")
+	}
+	if _, err := c.command(ctx, "STLS"); err != nil {
+		return err
+	}
+	return c.secure(ctx, config)
+}
+
+// secure does the handshake.
+func (c *Client) secure(ctx context.Context, config *tls.Config) error {
+	over, err := cipher.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
+	if err != nil {
+		return c.fail(fmt.Errorf("pop3: %w", err))
+	}
+	state := over.ConnectionState()
+	c.use(over)
+	c.tls = &state
+	return nil
+}
