@@ -99,6 +99,14 @@ type Delivery interface {
 	Abort() error
 }
 
+// Details is what a Maildrop may know beyond what POP3 needs; export asks for it.
+type Details interface {
+	// Flags are the message's Maildir info letters.
+	Flags(i int) string
+	// Received is when the message was accepted; zero if unknown.
+	Received(i int) time.Time
+}
+
 // Maildrop is a locked mailbox with a frozen list. Messages are counted from
 // 0. It is not safe for concurrent use.
 type Maildrop interface {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
@@ -61,6 +62,25 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 func (m *maildrop) Len() int         { return len(m.list) }
 func (m *maildrop) Size(i int) int64 { return m.list[i].size.Load() }
 func (m *maildrop) UID(i int) string { return m.list[i].uid }
+
+// Flags implements mailstore.Details.
+func (m *maildrop) Flags(i int) string {
+	return cleanFlags(parseName(m.at(m.list[i]).name).flags)
+}
+
+// Received implements mailstore.Details: the name knows, else the file.
+func (m *maildrop) Received(i int) time.Time {
+	if sec := m.list[i].sec; sec > 0 {
+		return time.Unix(sec, 0)
+	}
+	w := m.at(m.list[i])
+	if info, err := os.Stat(m.b.sub(w.sub, w.name)); err == nil {
+		return info.ModTime()
+	}
+	return time.Time{}
+}
+
+// at is where the message was last seen.
 func (m *maildrop) at(e *entry) where {
 	if w, ok := m.moved[base(e.name)]; ok {
 		return w

@@ -183,3 +183,10 @@ func cleanFlags(flags string) string {
 	}
 	return out
 }
+
+func timeOf(f fields) time.Time {
+	if f.sec > 0 {
+		return time.Unix(f.sec, 0)
+	}
+	return time.Now()
+}

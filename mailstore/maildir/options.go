@@ -58,3 +58,7 @@ func WithCache(messages int) Option { return func(s *Store) { s.cacheMax = messa
 // WithReserve keeps octets of the disk free: mail is refused with ErrNoSpace
 // while less is left. The default is 16 MiB.
 func WithReserve(octets int64) Option { return func(s *Store) { s.reserve = octets } }
+
+// Single makes the root itself the one Maildir of the store, whatever mailbox
+// is named: for import and export of Maildirs that belong to no store.
+func Single() Option { return func(s *Store) { s.single = true } }

@@ -19,12 +19,13 @@ import (
 // Store keeps mailboxes as Maildirs below one directory. It implements
 // mailstore.Store and is safe for concurrent use.
 type Store struct {
-	root string
-	mode Mode
-	log  *slog.Logger
-	c    *durable.Committer
-	fs   durable.FS
-	name *namer
+	root   string
+	mode   Mode
+	single bool // see Single
+	log    *slog.Logger
+	c      *durable.Committer
+	fs     durable.FS
+	name   *namer
 
 	boxQuota    func(user string) Quota
 	domainQuota func(domain string) Quota
@@ -129,12 +130,15 @@ func (s *Store) Root() string { return s.root }
 
 // Path is the Maildir of a mailbox, whether it is there or not.
 func (s *Store) Path(user string) (string, error) {
-	rel, err := boxPath(user)
+	b, err := s.box(user)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(s.root, rel), nil
+	return b.dir, nil
 }
+
+// singleUser is what the mailbox of a Single store is called.
+const singleUser = "mailbox@single.invalid"
 
 // box returns the one box for a mailbox.
 func (s *Store) box(user string) (*box, error) {
@@ -144,11 +148,15 @@ func (s *Store) box(user string) (*box, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	name := singleUser
+	if s.single {
+		rel = "."
+	} else {
+		domain, local := filepath.Split(rel)
+		name, _ = boxUser(filepath.Clean(domain), local)
+	}
 	b := s.boxes[rel]
 	if b == nil {
-		domain, local := filepath.Split(rel)
-		domain = filepath.Clean(domain)
-		name, _ := boxUser(domain, local)
 		b = &box{s: s, user: name, dir: filepath.Join(s.root, rel)}
 		s.boxes[rel] = b
 	}
@@ -168,6 +176,10 @@ func (s *Store) Users(ctx context.Context) iter.Seq2[string, error] {
 
 // walk calls fn for each mailbox until fn returns false.
 func (s *Store) walk(ctx context.Context, fn func(domain, local, user string) bool) error {
+	if s.single {
+		fn("", "", singleUser)
+		return nil
+	}
 	domains, err := subdirs(s.root)
 	if err != nil {
 		return err
