@@ -83,6 +83,11 @@ func (c *checker) fail(steps []any, format string, args ...any) {
 	c.errs = append(c.errs, c.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
 }
 
+// failKey is fail for a key that is wrong in itself.
+func (c *checker) failKey(steps []any, format string, args ...any) {
+	c.errs = append(c.errs, c.text().KeyErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+}
+
 // failSecret is fail where the line must not be shown.
 func (c *checker) failSecret(steps []any, format string, args ...any) {
 	c.errs = append(c.errs, c.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
@@ -90,7 +95,7 @@ func (c *checker) failSecret(steps []any, format string, args ...any) {
 
 // fault notes a problem while the settings are loaded.
 func (s *Settings) fault(steps []any, format string, args ...any) {
-	s.problems = append(s.problems, s.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+	s.problems = append(s.problems, s.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
 }
 
 // at makes the way to a setting.

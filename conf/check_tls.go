@@ -77,7 +77,7 @@ func (c *checker) certificate(certAt, keyAt []any, certFile, keyFile string) {
 	case now.After(leaf.NotAfter):
 		c.fail(certAt, "the certificate expired on %s", leaf.NotAfter.UTC().Format(minute))
 	case now.Before(leaf.NotBefore):
-		c.fail(certAt, "the certificate is valid from %s on, and it is %s", leaf.NotBefore.UTC().Format(minute), now.UTC().Format(minute))
+		c.fail(certAt, "the certificate is valid only from %s on", leaf.NotBefore.UTC().Format(minute))
 	}
 }
 
@@ -117,19 +117,7 @@ func (c *checker) queue() {
 
 func (c *checker) route(r *Route, i int) {
 	here := func(key string) []any { return at("Queue", "Routes", i, key) }
-	if r.Domain == "" {
-		c.fail(here("domain"), `missing; write a domain, or "*" for all`)
-	} else if r.Domain != "*" {
-		if err := checkDomain(strings.TrimPrefix(r.Domain, ".")); err != nil {
-			c.fail(here("domain"), "%w", err)
-		}
-	}
-	for j := range c.Queue.Routes[:i] {
-		if other := c.Queue.Routes[j].Domain; other == "*" || r.Domain != "" && CanonicalDomain(other) == CanonicalDomain(r.Domain) {
-			c.fail(here("domain"), "this route is never taken: Routes[%d], for %q, comes first", j, other)
-			break
-		}
-	}
+	c.routeDomain(r.Domain, i)
 	if r.Host == "" {
 		c.fail(here("host"), "missing; write the host that takes the mail")
 	}
@@ -143,6 +131,26 @@ func (c *checker) route(r *Route, i int) {
 		c.fail(here("password"), "user is missing")
 	case r.User != "" && (r.TLS == "none" || r.TLS == "may"):
 		c.fail(here("tls"), "%q would let the password cross the network in clear; write \"verify\"", r.TLS)
+	}
+}
+
+func (c *checker) routeDomain(domain string, i int) {
+	here := at("Queue", "Routes", i, "domain")
+	if domain == "" {
+		c.fail(here, `missing; write a domain, or "*" for all`)
+		return
+	}
+	if domain != "*" {
+		if err := checkDomain(strings.TrimPrefix(domain, ".")); err != nil {
+			c.fail(here, "%w", err)
+			return
+		}
+	}
+	for j := range c.Queue.Routes[:i] {
+		if other := c.Queue.Routes[j].Domain; other == "*" || CanonicalDomain(other) == CanonicalDomain(domain) {
+			c.fail(here, "this route is never taken: Routes[%d], for %q, comes first", j, other)
+			return
+		}
 	}
 }
 

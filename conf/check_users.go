@@ -74,10 +74,10 @@ func (c *checker) domains() {
 	seen := make(map[string]string)
 	c.eachDomain(func(name string, d *Domain) {
 		if err := checkDomain(name); err != nil {
-			c.fail(at("Domains", name), "%w", err)
+			c.failKey(at("Domains", name), "%w", err)
 		}
 		if other, twice := seen[CanonicalDomain(name)]; twice {
-			c.fail(at("Domains", name), "the domain is there already, as %q", other)
+			c.failKey(at("Domains", name), "the domain is there already, as %q", other)
 		}
 		seen[CanonicalDomain(name)] = name
 		if p := d.Plus; p != "" && p != "none" && (len(p) != 1 || !strings.Contains(plusMarks, p)) {
@@ -90,7 +90,7 @@ func (c *checker) domains() {
 					if d.Accounts[local] == nil {
 						where = "Aliases"
 					}
-					c.fail(at("Domains", name, where, local), "write only %q here; the domain is said already", local[:i])
+					c.failKey(at("Domains", name, where, local), "write only %q here; the domain is said already", local[:i])
 				}
 			}
 		}
@@ -100,13 +100,14 @@ func (c *checker) domains() {
 func (c *checker) accounts() {
 	seen := make(map[string][]any)
 	c.eachAccount(func(steps []any, address string, a *Account) {
-		if strings.Count(address, "@") < 2 || steps[0] == "Accounts" { // else said by domains
-			if err := checkAddress(address); err != nil {
-				c.fail(steps, "%w", err)
-			}
+		if saidByDomains(steps, address) {
+			return
+		}
+		if err := checkAddress(address); err != nil {
+			c.failKey(steps, "%w", err)
 		}
 		if other, twice := seen[Canonical(address)]; twice {
-			c.fail(steps, "the account is there already, as %s", config.Path(other...))
+			c.failKey(steps, "the account is there already, as %s", config.Path(other...))
 		}
 		seen[Canonical(address)] = steps
 		below := func(key string) []any { return append(steps[:len(steps):len(steps)], key) }
@@ -123,6 +124,11 @@ func (c *checker) accounts() {
 			}
 		}
 	})
+}
+
+// saidByDomains: a full address where a local part should stand.
+func saidByDomains(steps []any, address string) bool {
+	return steps[0] == "Domains" && strings.Count(address, "@") > 1
 }
 
 // isCRAM knows the two MD5 states that CRAM-MD5 needs, as Dovecot writes them.
@@ -170,105 +176,4 @@ func knownForm(stored string) error {
 		return fmt.Errorf("passwords stored as {%s} are as good as in clear", name)
 	}
 	return nil
-}
-
-func (c *checker) aliases() {
-	accounts, all := c.people, c.leads
-	seen := make(map[string][]any)
-	c.eachAlias(func(steps []any, address string, targets []string) {
-		name := Canonical(address)
-		local, domain, _ := strings.Cut(name, "@")
-		if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil && (steps[0] == "Aliases" || strings.Count(address, "@") < 2) {
-			c.fail(steps, "%w", err)
-			return
-		}
-		if other, twice := seen[name]; twice {
-			c.fail(steps, "the alias is there already, as %s", config.Path(other...))
-		}
-		seen[name] = steps
-		switch {
-		case !c.local[domain]:
-			c.fail(steps, "%s is no domain of this server; add it to Domains", domain)
-		case accounts[name] != nil && local != "*":
-			c.fail(steps, "there is an account of this name, which gets the mail; the alias would never be used")
-		case len(targets) == 0:
-			c.fail(steps, "it leads nowhere; write at least one address")
-		}
-		for i, t := range targets {
-			to := append(steps[:len(steps):len(steps)], i)
-			if !c.text().Has(to...) {
-				to = steps
-			}
-			if err := c.target(t); err != nil {
-				c.fail(to, "%w", err)
-			}
-		}
-		if loop := findLoop(name, all); loop != nil {
-			c.fail(steps, "it leads in a circle: %s", strings.Join(loop, " -> "))
-		}
-	})
-	if c.Postmaster != "" && checkAddress(c.Postmaster) == nil {
-		if err := c.target(c.Postmaster); err != nil {
-			c.fail(at("postmaster"), "%w", err)
-		}
-	}
-}
-
-// target says why an alias cannot lead to an address.
-func (c *checker) target(address string) error {
-	if err := checkAddress(address); err != nil {
-		return err
-	}
-	name := Canonical(address)
-	local, domain, _ := strings.Cut(name, "@")
-	if !c.local[domain] {
-		if c.Queue.Forward {
-			return nil
-		}
-		return fmt.Errorf("%s is not an address of this server; to forward mail elsewhere, write \"Queue\": {\"forward\": true}", address)
-	}
-	bare := name
-	if mark := c.plus[domain]; mark != "" {
-		base, _, _ := strings.Cut(local, mark)
-		bare = base + "@" + domain
-	}
-	for _, n := range []string{name, bare, "*@" + domain} {
-		if c.people[n] != nil || c.leads[n] != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("there is no account and no alias %s%s", address, c.didYouMean(name))
-}
-
-// didYouMean finds the address that was probably meant.
-func (c *checker) didYouMean(name string) string {
-	known := slices.AppendSeq(slices.Collect(maps.Keys(c.people)), maps.Keys(c.leads))
-	if best := config.Nearest(name, slices.Sorted(slices.Values(known))); best != "" {
-		return fmt.Sprintf("; did you mean %s?", best)
-	}
-	return ""
-}
-
-// findLoop returns the way from an alias back to itself, or nil. Mail that
-// comes by twice on different ways is no loop.
-func findLoop(start string, aliases map[string][]string) []string {
-	done := make(map[string]bool)
-	var walk func(name string, way []string) []string
-	walk = func(name string, way []string) []string {
-		way = append(way, name)
-		if name == start && len(way) > 1 {
-			return way
-		}
-		if done[name] {
-			return nil
-		}
-		done[name] = true
-		for _, next := range aliases[name] {
-			if loop := walk(next, way); loop != nil {
-				return loop
-			}
-		}
-		return nil
-	}
-	return walk(start, nil)
 }

@@ -123,9 +123,19 @@ func (s *Settings) text() *config.Source {
 	return s.source
 }
 
-// looksSecret keeps hashes out of the lines that errors show.
-func looksSecret(text string) bool {
-	return strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-")
+// looksSecret keeps secrets out of the lines that errors show: what stands
+// under the keys of secrets, what looks like a hash, and whatever stands where an
+// account may have its password.
+func looksSecret(key, text string) bool {
+	if strings.HasPrefix(text, "env:") {
+		return false
+	}
+	switch key {
+	case "password", "scram_sha_256", "cram_md5", "apop":
+		return true
+	}
+	return strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-") && strings.Contains(text, "$") ||
+		strings.Contains(key, "@") && !strings.Contains(text, "@")
 }
 
 // dropNull takes out domains and accounts that a later file took back with a

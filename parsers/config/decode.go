@@ -24,8 +24,9 @@ type Decoder struct {
 	// Path): for keys that an earlier version had.
 	Renamed map[string]string
 	// Hide says whether the content of a string is a secret, which must not
-	// be seen where an Error shows the line it stands on.
-	Hide func(content string) bool
+	// be seen where an Error shows the line it stands on. key is the last one
+	// before it on that line; empty if there is none.
+	Hide func(key, content string) bool
 
 	objectOnly bool
 }

@@ -101,7 +101,7 @@ func (es Errors) errOrNil() error {
 type file struct {
 	name  string
 	text  []byte
-	hide  func(string) bool
+	hide  func(key, content string) bool
 	lines []int // offsets of line starts, made when first needed
 }
 
@@ -179,6 +179,7 @@ func (f *file) conceal(line []byte, all bool) string {
 		return string(line)
 	}
 	var b strings.Builder
+	key := "" // of the value that comes next
 	for i := 0; i < len(line); {
 		if line[i] != '"' {
 			b.WriteByte(line[i])
@@ -186,24 +187,33 @@ func (f *file) conceal(line []byte, all bool) string {
 			continue
 		}
 		end := stringEnd(line, i)
-		inner := line[i+1:]
 		closed := end >= 0
+		content, after := line[i+1:], ""
 		if closed {
-			inner = line[i+1 : end-1]
+			content, after = line[i+1:end-1], `"`
 		} else {
 			end = len(line)
 		}
-		isKey := closed && skipBlank(line, end) < len(line) && line[skipBlank(line, end)] == ':'
 		b.WriteByte('"')
-		if all && !isKey || f.hide != nil && f.hide(string(inner)) {
-			b.WriteString(strings.Repeat("*", utf8.RuneCount(inner)))
+		if next := skipLine(line, end); closed && next < len(line) && line[next] == ':' {
+			key = string(content)
+			b.Write(content)
+		} else if all || f.hide != nil && f.hide(key, string(content)) {
+			b.WriteString(strings.Repeat("*", utf8.RuneCount(content)))
 		} else {
-			b.Write(inner)
+			b.Write(content)
 		}
-		if closed {
-			b.WriteByte('"')
-		}
+		b.WriteString(after)
 		i = end
 	}
 	return b.String()
+}
+
+// skipLine steps over blanks. Comments are not worth the trouble: a line may
+// hold the middle of one.
+func skipLine(line []byte, i int) int {
+	for i < len(line) && isBlank(line[i]) {
+		i++
+	}
+	return i
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,14 @@ var readers = map[reflect.Type]func(reflect.Value, string) error{
 		d, err := ParseDuration(s)
 		v.SetInt(int64(d))
 		return err
+	},
+	reflect.TypeFor[slog.Level](): func(v reflect.Value, s string) error {
+		var level slog.Level
+		if strings.ContainsAny(s, "+-") || level.UnmarshalText([]byte(s)) != nil {
+			return fmt.Errorf("%q is not one of \"debug\", \"info\", \"warn\" and \"error\"", s)
+		}
+		v.SetInt(int64(level))
+		return nil
 	},
 	reflect.TypeFor[netip.Prefix](): func(v reflect.Value, s string) error {
 		p, err := ParsePrefix(s)

@@ -163,6 +163,24 @@ func (s *Source) Errorf(steps []any, format string, args ...any) *Error {
 	return s.problem(steps, false, fmt.Errorf(format, args...))
 }
 
+// KeyErrorf is Errorf for what is wrong with the last key of steps, and not
+// with its value.
+func (s *Source) KeyErrorf(steps []any, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	if len(steps) > 0 {
+		parent := s.root
+		for _, step := range steps[:len(steps)-1] {
+			parent = parent.child(step)
+		}
+		if key, ok := steps[len(steps)-1].(string); ok && parent != nil {
+			if m := parent.member(key); m != nil {
+				return m.file.errorAt(m.start, err)
+			}
+		}
+	}
+	return s.problem(steps, false, err)
+}
+
 // SecretErrorf is Errorf for a place where a secret may stand: the line is
 // shown without its values.
 func (s *Source) SecretErrorf(steps []any, format string, args ...any) *Error {

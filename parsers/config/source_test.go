@@ -88,6 +88,19 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+func TestKeyErrorf(t *testing.T) {
+	d := Decoder{Name: "t"}
+	src, err := d.Read(strings.NewReader(`{"a": {"b": 1}, "l": [5]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, steps := range map[string][]any{"t:1:8": {"a", "b"}, "t:1:2": {"a", "x"}, "t:1:23": {"l", 0}, "t:1:1": {"x"}} {
+		if e := src.KeyErrorf(steps, "bad"); e.Position().String() != want {
+			t.Errorf("KeyErrorf(%v) is at %v, want %s", steps, e.Position(), want)
+		}
+	}
+}
+
 func TestMergeLeavesSources(t *testing.T) {
 	d := Decoder{Name: "x"}
 	read := func(text string) *Source {
@@ -153,11 +166,12 @@ func TestExcerpt(t *testing.T) {
 		{"long line, near", `{5: "` + long + `"}`, "t:1:2: found \"5\" where a key in quotes should stand\n    {5: \"" +
 			strings.Repeat("x", 95) + "...\n     ^"},
 		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand\n    \n    ^"},
-		{"secret", `{"a": "$ecret", "$b": 5m}`, "t:1:23: \"5m\" is not a number; put a text in quotes\n    {\"a\": \"******\", \"**\": 5m}\n                          ^"},
+		{"secret", `{"a": "$ecret", "$b": 5m}`, "t:1:23: \"5m\" is not a number; put a text in quotes\n    {\"a\": \"******\", \"$b\": 5m}\n                          ^"},
+		{"secret by its key", `{"password": "x", "p": 5m}`, "t:1:24: \"5m\" is not a number; put a text in quotes\n    {\"password\": \"*\", \"p\": 5m}\n                           ^"},
 		{"half a secret", `{"a": "$ecret`, "t:1:7: this string is not closed on its line\n    {\"a\": \"******\n          ^"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Decoder{Name: "t", Hide: func(s string) bool { return strings.HasPrefix(s, "$") }}
+			d := Decoder{Name: "t", Hide: func(key, s string) bool { return strings.HasPrefix(s, "$") || key == "password" }}
 			var v any
 			err := d.Decode(strings.NewReader(c.text), &v)
 			if err == nil || err.Error() != c.want {
