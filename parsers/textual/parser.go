@@ -16,16 +16,16 @@ type Parser struct {
 	// Brackets holds the opening brackets in its first half and the closing
 	// ones, in the same order, in its second: "<>", `"([")]` hold one and
 	// three pairs. Separators in brackets do not separate. The same octet may
-	// open and close, as quotes do. Brackets do not nest: within one pair the
-	// others are text.
+	// open and close, as quotes do. Brackets do not nest, except that quotes
+	// count within the others: <"a>b"@c> is one.
 	Brackets []byte
 	// ArgumentSeparators are the octets between two arguments. Several in a
 	// row count as one.
 	ArgumentSeparators []byte
 	// Trim removes white space around the statement.
 	Trim bool
-	// Escape, if not 0, makes the next octet within brackets mean itself. It
-	// is removed if OpenBrackets is set.
+	// Escape, if not 0, makes the next octet within brackets mean itself. Where
+	// OpenBrackets removes the brackets around, it removes the Escape too.
 	Escape byte
 	// MaxArgs, if above 0, is the most arguments, the name included; the last
 	// keeps the rest of the line as it is, with separators and brackets: the
@@ -152,23 +152,31 @@ func (p *Parser) argument(s string) (n int, arg string, err error) {
 	opening, closing := p.Brackets[:half], p.Brackets[half:]
 	var opened []byte // the argument without its brackets, once it has any
 	from := 0         // s[from:n] is not yet in opened
+	within := -1      // the pair we are in
+	quoted := -1      // the quotes within that pair
 	cut := func(i int) {
-		if p.OpenBrackets {
+		if p.OpenBrackets && quoted < 0 {
 			opened = append(opened, s[from:i]...)
 			from = i + 1
 		}
 	}
-	within := -1 // the pair we are in
 	for ; n < len(s); n++ {
 		c := s[n]
 		switch k := bytes.IndexByte(opening, c); {
 		case within >= 0 && p.Escape != 0 && c == p.Escape && n+1 < len(s):
 			cut(n)
 			n++
+		case quoted >= 0:
+			if c == closing[quoted] {
+				quoted = -1
+			}
 		case within >= 0 && c == closing[within]:
 			cut(n)
 			within = -1
 		case within >= 0:
+			if k >= 0 && opening[k] == closing[k] && opening[within] != closing[within] {
+				quoted = k
+			}
 		case k >= 0:
 			cut(n)
 			within = k
