@@ -68,3 +68,60 @@ func BenchmarkPeek(b *testing.B) {
 		}
 	}
 }
+
+// walkable are the samples both can read; the leaves are read and decoded.
+func walkable(b *testing.B) []string {
+	var out []string
+	size := 0
+	for _, text := range corpus(b) {
+		if _, err := goMessageLeaves(text); err == nil && len(text) < 100000 {
+			out = append(out, text)
+			size += len(text)
+		}
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	return out
+}
+
+// A full walk of the messages in testdata, and the same with go-message.
+func BenchmarkWalk(b *testing.B) {
+	texts := walkable(b)
+	for b.Loop() {
+		for _, text := range texts {
+			m, err := Read(strings.NewReader(text))
+			if err != nil {
+				b.Fatal(err)
+			}
+			err = m.Walk(Limits{}, func(_ []int, p *Part) error {
+				if p.IsMultipart() || p.IsMessage() {
+					return nil
+				}
+				_, err := io.Copy(io.Discard, p.Text())
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func BenchmarkWalkGoMessage(b *testing.B) {
+	texts := walkable(b)
+	for b.Loop() {
+		for _, text := range texts {
+			e, err := message.Read(strings.NewReader(text))
+			if err != nil && !message.IsUnknownCharset(err) {
+				continue
+			}
+			_ = e.Walk(func(_ []int, e *message.Entity, err error) error {
+				if err != nil || e.MultipartReader() != nil {
+					return err
+				}
+				_, err = io.Copy(io.Discard, e.Body)
+				return err
+			})
+		}
+	}
+}

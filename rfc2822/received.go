@@ -80,15 +80,15 @@ func (r Received) String() string { return r.Field().Raw() }
 
 func (r Received) writeFrom(b *strings.Builder) {
 	helo, literal := safeDomain(r.From), addressLiteral(r.FromIP)
-	if helo == "" && literal == "" {
-		if r.From == "" {
-			return
-		}
-		helo = "unknown"
-	}
 	name := helo
-	if name == "" {
+	switch {
+	case helo != "":
+	case literal != "":
 		name = literal
+	case r.From != "":
+		name = "unknown"
+	default:
+		return
 	}
 	b.WriteString("from " + name)
 	if literal != "" {

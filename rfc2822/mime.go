@@ -1,0 +1,192 @@
+package rfc2822
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// ParseMediaType reads the value of a Content-Type or Content-Disposition
+// field (RFC 2045 §5.1, RFC 2183 §2): the type or disposition in lower case, and the
+// parameters with names in lower case and values decoded (RFC 2231
+// continuations and charsets, encoded words where they should not be). It takes what
+// programs write: blanks in unquoted values, a quote left open, comments,
+// semicolons too many, a parameter twice (the first counts). It reports false if
+// there is no type.
+func ParseMediaType(value string) (kind string, params map[string]string, ok bool) {
+	value = unfold(value)
+	p := paramParser{s: skipComments(value)}
+	end := strings.IndexAny(p.s, "; \t(")
+	if end < 0 {
+		end = len(p.s)
+	}
+	kind, p.s = strings.ToLower(p.s[:end]), p.s[end:]
+	if strings.Contains(kind, "=") {
+		kind, p.s = "", ";"+value // parameters only
+	}
+	raw := p.all()
+	if len(raw) > 0 {
+		params = decodeParams(raw)
+	}
+	return kind, params, kind != ""
+}
+
+// param is one name=value as written, without quotes.
+type param struct{ name, value string }
+
+// maxParams is how many parameters of a field are read; nobody needs as many.
+const maxParams = 200
+
+type paramParser struct{ s string }
+
+func (p *paramParser) all() []param {
+	var out []param
+	for p.s != "" && len(out) < maxParams {
+		p.s = skipComments(p.s)
+		p.s = strings.TrimLeft(p.s, "; \t")
+		if p.s = skipComments(p.s); p.s == "" {
+			break
+		}
+		eq := strings.IndexAny(p.s, "=;")
+		if eq < 0 {
+			break
+		}
+		if p.s[eq] == ';' {
+			p.s = p.s[eq:]
+			continue // a name without value
+		}
+		name := strings.ToLower(strings.TrimSpace(p.s[:eq]))
+		if i := strings.LastIndexAny(name, " \t"); i >= 0 {
+			name = name[i+1:] // the semicolon before it was forgotten
+		}
+		p.s = skipComments(p.s[eq+1:])
+		out = append(out, param{name, p.value()})
+	}
+	return out
+}
+
+// value reads a quoted string, or everything up to the next semicolon.
+func (p *paramParser) value() string {
+	if !strings.HasPrefix(p.s, `"`) {
+		end := strings.IndexByte(p.s, ';')
+		if end < 0 {
+			end = len(p.s)
+		}
+		v := p.s[:end]
+		p.s = p.s[end:]
+		if paren := strings.IndexByte(v, '('); paren > 0 && strings.HasSuffix(strings.TrimSpace(v), ")") && v[paren-1] == ' ' {
+			v = v[:paren] // a comment
+		}
+		return strings.Trim(v, " \t")
+	}
+	var b strings.Builder
+	for i := 1; i < len(p.s); i++ {
+		switch c := p.s[i]; {
+		case c == '"':
+			p.s = p.s[i+1:]
+			return b.String()
+		case c == '\\' && i+1 < len(p.s) && (p.s[i+1] == '"' || p.s[i+1] == '\\'):
+			i++
+			b.WriteByte(p.s[i])
+		default: // a backslash before anything else is one: Windows writes paths
+			b.WriteByte(c)
+		}
+	}
+	// The quote is never closed. What stands before the next semicolon is the
+	// best guess.
+	v, rest, _ := strings.Cut(p.s[1:], ";")
+	p.s = rest
+	return strings.TrimSpace(v)
+}
+
+// decodeParams joins and decodes what RFC 2231 has taken apart.
+func decodeParams(raw []param) map[string]string {
+	out := make(map[string]string, len(raw))
+	var pieces map[string][]piece
+	for _, p := range raw {
+		name, n, extended, split := splitParamName(p.name)
+		if split || extended {
+			if pieces == nil {
+				pieces = map[string][]piece{}
+			}
+			pieces[name] = append(pieces[name], piece{n, extended, p.value})
+			continue
+		}
+		if _, twice := out[p.name]; !twice && p.name != "" {
+			out[p.name] = DecodeWords(p.value)
+		}
+	}
+	for name, list := range pieces {
+		out[name] = joinPieces(list) // more exact than a plain parameter beside it
+	}
+	return out
+}
+
+type piece struct {
+	n        int
+	extended bool
+	value    string
+}
+
+// splitParamName reads name*, name*1 and name*1*.
+func splitParamName(s string) (name string, n int, extended, split bool) {
+	base, rest, found := strings.Cut(s, "*")
+	if !found || base == "" {
+		return s, 0, false, false
+	}
+	if rest == "" {
+		return base, 0, true, false
+	}
+	number, star := strings.CutSuffix(rest, "*")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 {
+		return s, 0, false, false
+	}
+	return base, n, star, true
+}
+
+func joinPieces(list []piece) string {
+	sort.SliceStable(list, func(i, j int) bool { return list[i].n < list[j].n })
+	charset := ""
+	var b strings.Builder
+	for i, p := range list {
+		if i > 0 && p.n == list[i-1].n {
+			continue
+		}
+		if !p.extended {
+			b.WriteString(p.value)
+			continue
+		}
+		v := p.value
+		if i == 0 {
+			if parts := strings.SplitN(v, "'", 3); len(parts) == 3 {
+				charset, v = parts[0], parts[2]
+			}
+		}
+		b.WriteString(percentDecode(v))
+	}
+	if charset == "" {
+		return printable(b.String())
+	}
+	text, ok := decodeCharset(charset, b.String())
+	if !ok {
+		text = b.String()
+	}
+	return printable(text)
+}
+
+func percentDecode(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && unhex[s[i+1]] >= 0 && unhex[s[i+2]] >= 0 {
+			b.WriteByte(byte(unhex[s[i+1]]<<4 | unhex[s[i+2]]))
+			i += 2
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
