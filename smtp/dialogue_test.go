@@ -400,7 +400,7 @@ func (w *world) envelope(arg string) error {
 
 // certificates makes a certificate; within the bubble, whose clock stands in
 // the year 2000.
-func certificates(t *testing.T) (server, client *tls.Config) {
+func certificates(t testing.TB) (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
