@@ -88,6 +88,7 @@ type fakeMX struct {
 	greeting string
 	ext      []string // of EHLO, STARTTLS aside
 	tls      *tls.Config
+	implicit *tls.Config // the connection begins with the handshake
 	// reply, if not nil, chooses the reply to a command line, to "." for the
 	// end of a message; "" is the usual one, "drop" hangs up.
 	reply func(n int, line string) string
@@ -128,6 +129,9 @@ func (m *fakeMX) messages() []received {
 
 func (m *fakeMX) serve(c net.Conn) {
 	defer c.Close()
+	if m.implicit != nil {
+		c = tls.Server(c, m.implicit)
+	}
 	m.mu.Lock()
 	m.conns++
 	m.mu.Unlock()

@@ -232,5 +232,5 @@ func describe(cs *tls.ConnectionState, d demand, verified bool) string {
 	case verified:
 		return s + " verified"
 	}
-	return s + " not verified"
+	return s + " unverified"
 }
