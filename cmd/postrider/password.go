@@ -26,6 +26,9 @@ import (
 // write gives an account a password: gets it, derives the keys, and writes the
 // file that change edits.
 func (f *userFlags) write(cmd *cobra.Command, name string, change func(*conf.Settings, string, conf.Keys) (*conf.Edit, error)) error {
+	if f.stdin && f.generate {
+		return &usageError{errors.New("either --stdin or --generate"), cmd.UsageString()}
+	}
 	path := confPath(f.path)
 	s, err := conf.Load(path)
 	if err != nil {

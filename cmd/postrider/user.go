@@ -139,7 +139,6 @@ func (f *userFlags) register(c *cobra.Command, passwords bool) {
 	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
 	c.Flags().BoolVar(&f.generate, "generate", false, "make a password and print it")
 	c.Flags().BoolVar(&f.apop, "apop", false, "keep a secret for APOP, too: sealed, but the server can read it")
-	c.MarkFlagsMutuallyExclusive("stdin", "generate")
 }
 
 // complete offers the accounts there are.

@@ -97,7 +97,7 @@ func TestDecode(t *testing.T) {
 	want.Any = map[string]any{"a": []any{1.0, "b", false, nil}}
 	want.ByNumber, want.ByProtocol = map[int]string{1: "one", -2: "minus"}, map[protocol]int{"smtp": 1}
 	want.Listeners = []listener{{":25", "smtp", nil}, {":110", "pop3", &limits{5}}}
-	want.SMTP.MaxSize, want.SMTP.Greet = 1000, "hi"
+	want.SMTP.MaxSize, want.SMTP.Greet, want.private = 1000, "hi", 0
 	want.Aliases = map[string]targets{"a@b": {"c@d"}, "e@f": {"g@h", "i@j"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
