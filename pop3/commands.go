@@ -69,7 +69,7 @@ func (c *conn) dispatch(line []byte) reply {
 		return c.bad("unknown command")
 	}
 	c.tally.commands++
-	a, problem := cmd.arguments(behind)
+	problem := cmd.arguments(behind, &c.args)
 	switch {
 	case cmd.states&c.state == 0 && c.state == authorization:
 		return c.bad("log in first")
@@ -80,13 +80,13 @@ func (c *conn) dispatch(line []byte) reply {
 	case problem != "":
 		return c.bad(problem)
 	}
-	return cmd.run(c, &a)
+	return cmd.run(c, &c.args)
 }
 
 // arguments takes what is behind the verb apart, and says what is wrong with
 // the number of arguments.
-func (cmd *command) arguments(behind []byte) (a args, problem string) {
-	a.rest = behind
+func (cmd *command) arguments(behind []byte, a *args) (problem string) {
+	*a = args{rest: behind}
 	if cmd.max == rest {
 		if a.v[0] = behind; len(bytes.TrimSpace(behind)) > 0 {
 			a.n = 1
@@ -99,16 +99,16 @@ func (cmd *command) arguments(behind []byte) (a args, problem string) {
 				break
 			}
 			if a.n == cmd.max {
-				return a, "too many arguments"
+				return "too many arguments"
 			}
 			a.v[a.n] = arg
 			a.n++
 		}
 	}
 	if a.n < cmd.min {
-		return a, "missing argument"
+		return "missing argument"
 	}
-	return a, ""
+	return ""
 }
 
 // bad answers a command that breaks the protocol. Too many of them end the

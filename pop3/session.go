@@ -55,6 +55,7 @@ type conn struct {
 	peer      sasl.Peer
 	trusted   bool   // may send XCLIENT
 	name      string // what USER said
+	args      args   // of the command at hand: here, so that it is not allocated
 	timestamp string // of the greeting, if it invites to APOP
 	box       box
 
