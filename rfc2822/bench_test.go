@@ -97,7 +97,11 @@ func BenchmarkWalk(b *testing.B) {
 				if p.IsMultipart() || p.IsMessage() {
 					return nil
 				}
-				_, err := io.Copy(io.Discard, p.Text())
+				r := p.Decoded
+				if strings.HasPrefix(p.MediaType, "text/") {
+					r = p.Text // go-message, too, converts text only
+				}
+				_, err := io.Copy(io.Discard, r())
 				return err
 			})
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"sync"
 )
 
 // treeReader reads a message's body line by line and stops before the boundary
@@ -22,8 +23,25 @@ type treeReader struct {
 	keep  []byte   // of pend, where octets have to outlive the buffer
 }
 
+// treeBuffers keeps the buffers of walks that are over.
+var treeBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 8<<10) }}
+
 func newTreeReader(r io.Reader, work *int64) *treeReader {
-	return &treeReader{br: bufio.NewReaderSize(r, 8<<10), work: work, start: true, hit: -1}
+	br := treeBuffers.Get().(*bufio.Reader)
+	br.Reset(r)
+	return &treeReader{br: br, work: work, start: true, hit: -1}
+}
+
+// close gives the buffer back. Whoever kept a part's reader beyond the walk
+// finds it at its end, and never another message in it.
+func (t *treeReader) close() {
+	if t.err == nil {
+		t.err = io.EOF
+	}
+	t.pend, t.eol = nil, nil
+	t.br.Reset(nil)
+	treeBuffers.Put(t.br)
+	t.br = nil
 }
 
 // stopped reports whether a boundary or the end was reached.

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
-	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 )
 
@@ -113,9 +113,12 @@ func charsetReader(name string, r io.Reader) (io.Reader, bool) {
 	enc, isUTF8 := charsetOf(name)
 	switch {
 	case isUTF8:
-		return transform.NewReader(r, runes.ReplaceIllFormed()), true
+		return &utf8Reader{src: r}, true
 	case enc == nil:
 		return r, false
+	}
+	if cm, ok := enc.(*charmap.Charmap); ok {
+		return &charmapReader{src: r, cm: cm}, true
 	}
 	return transform.NewReader(r, enc.NewDecoder()), true
 }

@@ -25,6 +25,7 @@ func (m *Message) Walk(l Limits, fn func(path []int, p *Part) error) error {
 	l = l.withDefaults()
 	w := &walker{limits: l, fn: fn, work: l.Work}
 	t := newTreeReader(m.Body(), &w.work)
+	defer t.close()
 	root := newPart(&m.Header, nil, 0, "text/plain", w)
 	err := w.entity(t, root, 0)
 	if err == nil && t.err != nil && !errors.Is(t.err, io.EOF) {
@@ -145,6 +146,7 @@ func (w *walker) message(t *treeReader, p *Part, depth int) error {
 	inner := t
 	if r := p.Decoded(); r != io.Reader(t) {
 		inner = newTreeReader(r, &w.work)
+		defer inner.close()
 	}
 	h := inner.header(w.limits.HeaderBytes)
 	child := newPart(&h.section, p, 1, "text/plain", w)
