@@ -1,0 +1,256 @@
+// Package archive moves mail between a mail store and files: Maildirs, mbox
+// files in their four flavours, and single messages (.eml). Messages are
+// streamed one after the other, so memory does not depend on how many or how
+// large they are, except for a few octets per message to tell which are there
+// already.
+//
+// # Resuming
+//
+// Every message has a unique id: its own where the source has one (Maildir), one
+// computed from its header where it has none. A message whose id is in the
+// mailbox already is passed over, so an import that was interrupted is simply
+// started again.
+//
+// # What is kept
+//
+// The octets, line ends taken as CRLF on the wire; unique ids; the time of
+// arrival; Maildir flags, to and from Maildirs. An mbox file cannot hold
+// everything: see [MboxWriter].
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// Message is one message of a source.
+type Message struct {
+	Name     string // where it came from, for messages to people
+	UID      string // unique id, "" if the source has none
+	Flags    string // Maildir info letters
+	Received time.Time
+	// Body streams the message until the next call of Source.Next. Line ends
+	// may be LF or CRLF.
+	Body io.Reader
+	// Exact: the octets are as on the wire; line ends are left alone.
+	Exact bool
+	Size  int64 // octets if known, for quotas and progress
+}
+
+// Source yields messages. Next returns io.EOF after the last.
+type Source interface {
+	Next() (*Message, error)
+	Close() error
+}
+
+// Stats counts what was done.
+type Stats struct {
+	Done    int64 // messages copied
+	Skipped int64 // messages that were there already
+	Failed  int64 // messages that could not be read or stored
+	Octets  int64 // of those copied
+}
+
+// Options of Import. The zero value works.
+type Options struct {
+	// Progress is told now and then; may be nil.
+	Progress func(Stats)
+	// Problem is told of each message that fails; the import goes on. With
+	// nil the first failure ends it.
+	Problem func(name string, err error)
+	// Commits is how many messages may wait for the disk at once; they share
+	// its syncs. 0 means 32.
+	Commits int
+}
+
+// Import copies every message of src into a mailbox. It returns when all of
+// them are on stable storage.
+func Import(ctx context.Context, dst mailstore.Store, user string, src Source, o Options) (Stats, error) {
+	have, err := idsIn(ctx, dst, user)
+	if err != nil {
+		return Stats{}, fmt.Errorf("archive: import: %w", err)
+	}
+	if o.Commits <= 0 {
+		o.Commits = 32
+	}
+	im := &importer{Options: o, ctx: ctx, dst: dst, user: user, have: have, slots: make(chan struct{}, o.Commits)}
+	err = im.run(src)
+	im.wg.Wait()
+	if err == nil {
+		err = im.err
+	}
+	if o.Progress != nil {
+		o.Progress(im.stats)
+	}
+	if err != nil {
+		err = fmt.Errorf("archive: import: %w", err)
+	}
+	return im.stats, err
+}
+
+type importer struct {
+	Options
+	ctx   context.Context
+	dst   mailstore.Store
+	user  string
+	have  *idSet
+	slots chan struct{}
+	wg    sync.WaitGroup
+	told  time.Time
+
+	mu    sync.Mutex
+	stats Stats
+	err   error
+}
+
+func (im *importer) run(src Source) error {
+	for {
+		if err := im.ctx.Err(); err != nil {
+			return err
+		}
+		m, err := src.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := im.message(m); err != nil {
+			return err
+		}
+		im.tell()
+	}
+}
+
+// message copies one message; its commit goes on beside the next.
+func (im *importer) message(m *Message) error {
+	if m.UID == "" {
+		if err := im.name(m); err != nil {
+			return im.failed(m, err)
+		}
+	}
+	there := im.have.has(m.UID)
+	im.have.add(m.UID)
+	if there {
+		im.mu.Lock()
+		im.stats.Skipped++
+		im.mu.Unlock()
+		return nil
+	}
+	d, err := im.dst.Create(im.ctx, mailstore.Meta{
+		ID: m.Name, Size: m.Size, UID: m.UID, Flags: m.Flags, Received: m.Received, Exact: m.Exact}, im.user)
+	if err != nil {
+		return im.failed(m, err)
+	}
+	var n int64
+	if _, asOnWire := m.Body.(wire); asOnWire || m.Exact {
+		n, err = io.Copy(d, m.Body)
+	} else {
+		w := &crlfWriter{w: d}
+		_, err = io.Copy(w, m.Body)
+		n = w.n
+	}
+	if err != nil {
+		_ = d.Abort()
+		return im.failed(m, err)
+	}
+	im.slots <- struct{}{}
+	im.wg.Go(func() {
+		defer func() { <-im.slots }()
+		if err := d.Commit(im.ctx); err != nil {
+			_ = im.failed(m, err)
+			return
+		}
+		im.mu.Lock()
+		im.stats.Done++
+		im.stats.Octets += n
+		im.mu.Unlock()
+	})
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return im.err
+}
+
+// failed notes a failure. What it returns ends the import.
+func (im *importer) failed(m *Message, err error) error {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.stats.Failed++
+	// Without a store there is no going on.
+	fatal := im.Problem == nil || errors.Is(err, mailstore.ErrPoisoned) || errors.Is(err, mailstore.ErrNoSpace) ||
+		errors.Is(err, mailstore.ErrReadOnly) || im.ctx.Err() != nil
+	if !fatal {
+		im.Problem(m.Name, err)
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", m.Name, err)
+	if im.err == nil {
+		im.err = err
+	}
+	return err
+}
+
+func (im *importer) tell() {
+	if im.Progress == nil || time.Since(im.told) < 200*time.Millisecond {
+		return
+	}
+	im.told = time.Now()
+	im.mu.Lock()
+	s := im.stats
+	im.mu.Unlock()
+	im.Progress(s)
+}
+
+// headMax is how much of a message its computed id may depend on.
+const headMax = 64 << 10
+
+// name computes an id from the message's beginning, which for mail means its
+// header: Received fields, Date and Message-ID are different in every message
+// worth keeping apart. The same message twice in one source gets two ids.
+func (im *importer) name(m *Message) error {
+	head := make([]byte, headMax)
+	n, err := io.ReadFull(m.Body, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	head = head[:n]
+	m.Body = io.MultiReader(bytes.NewReader(head), m.Body)
+	for copyNo := 0; ; copyNo++ {
+		m.UID = computedUID(head, copyNo)
+		if !im.have.isNew(m.UID) {
+			return nil
+		}
+	}
+}
+
+// idSet is a set of ids, as hashes: a hundred thousand cost a few megabytes.
+type idSet struct {
+	seed maphash.Seed
+	m    map[uint64]bool // true: came in this run
+}
+
+func (s *idSet) has(uid string) bool { _, ok := s.m[maphash.String(s.seed, uid)]; return ok }
+
+// isNew reports whether the id came in this run: then it is another message's.
+func (s *idSet) isNew(uid string) bool { return s.m[maphash.String(s.seed, uid)] }
+func (s *idSet) add(uid string)        { s.m[maphash.String(s.seed, uid)] = true }
+
+func idsIn(ctx context.Context, store mailstore.Store, user string) (*idSet, error) {
+	s := &idSet{seed: maphash.MakeSeed(), m: make(map[uint64]bool)}
+	m, err := store.Open(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	for i := range m.Len() {
+		s.m[maphash.String(s.seed, m.UID(i))] = false
+	}
+	return s, m.Close()
+}

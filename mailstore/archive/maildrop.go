@@ -1,0 +1,61 @@
+package archive
+
+import (
+	"errors"
+	"io"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// drop is a maildrop as a source.
+type drop struct {
+	m    mailstore.Maildrop
+	i    int
+	open io.Closer
+}
+
+// FromMaildrop yields the messages of an open maildrop, with their ids, and
+// their flags and times if it knows them. Close closes the maildrop.
+func FromMaildrop(m mailstore.Maildrop) Source { return &drop{m: m} }
+
+func (d *drop) Next() (*Message, error) {
+	if err := d.closeMessage(); err != nil {
+		return nil, err
+	}
+	for ; d.i < d.m.Len(); d.i++ {
+		i := d.i
+		r, err := d.m.Open(i)
+		if errors.Is(err, mailstore.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.i++
+		d.open = r
+		m := &Message{Name: d.m.UID(i), UID: d.m.UID(i), Body: wire{r}, Size: d.m.Size(i)}
+		if details, ok := d.m.(mailstore.Details); ok {
+			m.Flags, m.Received = details.Flags(i), details.Received(i)
+		}
+		return m, nil
+	}
+	return nil, io.EOF
+}
+
+// wire marks octets that are as on the wire already: no line ends are to be put
+// right. How the other store keeps them is its own business.
+type wire struct{ io.Reader }
+
+func (d *drop) closeMessage() error {
+	if d.open == nil {
+		return nil
+	}
+	err := d.open.Close()
+	d.open = nil
+	return err
+}
+
+func (d *drop) Close() error {
+	_ = d.closeMessage()
+	return d.m.Close()
+}

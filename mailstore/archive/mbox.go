@@ -1,0 +1,302 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Flavour is a kind of mbox file. They differ in how a line of a message that
+// looks like the beginning of the next is told from one.
+type Flavour uint8
+
+const (
+	// MboxO puts ">" before lines beginning "From ". It cannot be undone with
+	// certainty: a line that began ">From " before comes back without.
+	MboxO Flavour = iota + 1
+	// MboxRD puts ">" before lines beginning with any number of ">" and "From ",
+	// and loses nothing. The best choice for new files.
+	MboxRD
+	// MboxCL is MboxO with a Content-Length field, by which readers go.
+	MboxCL
+	// MboxCL2 has a Content-Length field and quotes nothing.
+	MboxCL2
+)
+
+// ParseFlavour knows mboxo, mboxrd, mboxcl and mboxcl2.
+func ParseFlavour(s string) (Flavour, error) {
+	for i, name := range []string{"mboxo", "mboxrd", "mboxcl", "mboxcl2"} {
+		if strings.EqualFold(s, name) {
+			return Flavour(i + 1), nil
+		}
+	}
+	return 0, fmt.Errorf("archive: %q is no kind of mbox; there are mboxo, mboxrd, mboxcl and mboxcl2", s)
+}
+
+func (f Flavour) counted() bool { return f == MboxCL || f == MboxCL2 }
+
+// maxLine bounds the pieces a line is looked at in; longer lines are streamed.
+const maxLine = 64 << 10
+
+// mbox reads an mbox file line by line.
+type mbox struct {
+	r       *bufio.Reader
+	c       io.Closer
+	flavour Flavour
+	n       int    // messages so far
+	from    []byte // the From_ line of the message to come, nil if not yet seen
+	body    *mboxBody
+	err     error
+}
+
+// FromMbox reads an mbox file. Close closes r if it is an io.Closer.
+func FromMbox(r io.Reader, f Flavour) Source {
+	c, _ := r.(io.Closer)
+	return &mbox{r: bufio.NewReaderSize(r, maxLine), c: c, flavour: f}
+}
+
+func (m *mbox) Close() error {
+	if m.c == nil {
+		return nil
+	}
+	return m.c.Close()
+}
+
+// ErrNotMbox: the file does not begin with a From_ line.
+var ErrNotMbox = errors.New("archive: not an mbox file")
+
+func (m *mbox) Next() (*Message, error) {
+	if m.body != nil { // what the caller left
+		if _, err := io.Copy(io.Discard, m.body); err != nil {
+			return nil, err
+		}
+	}
+	if m.n == 0 {
+		if err := m.first(); err != nil {
+			return nil, err
+		}
+	}
+	if m.from == nil {
+		return nil, io.EOF
+	}
+	m.n++
+	msg := &Message{Name: "message " + strconv.Itoa(m.n), Received: fromTime(m.from)}
+	m.from = nil
+	m.body = &mboxBody{m: m, header: true, length: -1}
+	msg.Body = m.body
+	return msg, nil
+}
+
+// first finds the first From_ line; blank lines before it are forgiven.
+func (m *mbox) first() error {
+	for {
+		line, err := m.r.ReadSlice('\n')
+		if len(line) == 0 && err == io.EOF {
+			return io.EOF
+		}
+		if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+			return err
+		}
+		if bytes.HasPrefix(line, fromWord) {
+			m.from = bytes.Clone(line)
+			return nil
+		}
+		if len(bytes.TrimRight(line, "\r\n")) > 0 {
+			return ErrNotMbox
+		}
+	}
+}
+
+var fromWord = []byte("From ")
+
+// mboxBody streams one message: up to the next From_ line after a blank line, or
+// as many octets as Content-Length says if that leads to such a place.
+type mboxBody struct {
+	m      *mbox
+	header bool
+	length int64  // octets of body left by Content-Length, -1 if not counted
+	held   []byte // Content-Length field that may turn out not to be the last
+	blank  []byte // a blank line that may be the one before the next From_ line
+	out    []byte // ready to be read
+	mid    bool   // in the middle of a line longer than maxLine
+	done   bool
+}
+
+func (b *mboxBody) Read(p []byte) (int, error) {
+	for len(b.out) == 0 {
+		if b.done {
+			return 0, io.EOF
+		}
+		if err := b.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, b.out)
+	b.out = b.out[n:]
+	return n, nil
+}
+
+// fill makes the next piece ready.
+func (b *mboxBody) fill() error {
+	if !b.header && b.length > 0 {
+		return b.fillCounted()
+	}
+	line, err := b.m.r.ReadSlice('\n')
+	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		return err
+	}
+	if len(line) == 0 { // the end of the file: the last blank line was a separator
+		b.done = true
+		return nil
+	}
+	whole := !b.mid
+	b.mid = err == bufio.ErrBufferFull
+	if whole && b.blank != nil && bytes.HasPrefix(line, fromWord) {
+		b.m.from = bytes.Clone(line)
+		b.done = true
+		b.blank = nil
+		return nil
+	}
+	out := b.blank
+	b.blank = nil
+	if !whole {
+		b.out = append(out, line...)
+		return nil
+	}
+	if b.header {
+		b.out = b.headerLine(out, line)
+		return nil
+	}
+	if isBlank(line) {
+		b.out, b.blank = out, bytes.Clone(line)
+		return nil
+	}
+	b.out = append(out, b.unquote(line)...)
+	return nil
+}
+
+// headerLine holds back each Content-Length field: the last is the archive's own.
+func (b *mboxBody) headerLine(out, line []byte) []byte {
+	if isBlank(line) {
+		b.header = false
+		if b.held != nil {
+			_, v, _ := bytes.Cut(b.held, []byte{':'})
+			n, err := strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
+			if err == nil && n >= 0 && b.endsAt(n) {
+				b.length = n
+				b.held = nil
+			}
+		}
+		out = b.flushHeld(out)
+		if b.length == 0 {
+			b.length = -1 // an empty body; the separator comes next
+		}
+		// The blank line that ends the header may also be the last of all.
+		if b.length < 0 {
+			b.blank = bytes.Clone(line)
+			return out
+		}
+		return append(out, line...)
+	}
+	out = append(out, b.flushHeld(nil)...)
+	if b.m.flavour.counted() && len(line) > 15 && bytes.EqualFold(line[:15], []byte("content-length:")) {
+		b.held = bytes.Clone(line)
+		return out
+	}
+	return append(out, line...)
+}
+
+func (b *mboxBody) flushHeld(out []byte) []byte {
+	out = append(out, b.held...)
+	b.held = nil
+	return out
+}
+
+// endsAt reports whether after n octets a message can end. It can look no
+// further than the buffer; beyond that the field is believed.
+func (b *mboxBody) endsAt(n int64) bool {
+	if n+8 > maxLine {
+		return true
+	}
+	p, err := b.m.r.Peek(int(n) + 7)
+	if int64(len(p)) < n {
+		return false
+	}
+	rest := p[n:]
+	if err != nil && len(bytes.TrimRight(rest, "\r\n")) == 0 {
+		return true // the end of the file
+	}
+	rest = bytes.TrimLeft(rest, "\r\n")
+	// Without a body the blank line that ended the header may be the one that
+	// ends the message too.
+	return (n == 0 || len(rest) < len(p[n:])) && bytes.HasPrefix(fromWord, rest[:min(len(rest), len(fromWord))])
+}
+
+// fillCounted passes on what Content-Length counts, without looking for From_.
+func (b *mboxBody) fillCounted() error {
+	line, err := b.m.r.ReadSlice('\n')
+	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		return err
+	}
+	if len(line) == 0 {
+		b.done = true
+		return nil
+	}
+	if int64(len(line)) > b.length {
+		// The count ends within a line: the message had no line end there.
+		b.out = append(b.out[:0], line[:b.length]...)
+		rest := line[b.length:]
+		b.length = 0
+		if !isBlank(rest) {
+			b.out = append(b.out, rest...)
+		}
+	} else {
+		b.length -= int64(len(line))
+		whole := !b.mid
+		if b.mid = err == bufio.ErrBufferFull; whole {
+			line = b.unquote(line)
+		}
+		b.out = append(b.out[:0], line...)
+	}
+	if b.length == 0 {
+		b.length = -1
+		b.blank = []byte{} // what comes now may be a From_ line
+	}
+	return nil
+}
+
+func (b *mboxBody) unquote(line []byte) []byte {
+	switch b.m.flavour {
+	case MboxO, MboxCL:
+		if bytes.HasPrefix(line, []byte(">From ")) {
+			return line[1:]
+		}
+	case MboxRD:
+		if quoted := bytes.TrimLeft(line, ">"); len(quoted) < len(line) && bytes.HasPrefix(quoted, fromWord) {
+			return line[1:]
+		}
+	}
+	return line
+}
+
+func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
+
+// fromTime reads the date of a From_ line: "From sender Thu Jan  1 00:00:00 1970",
+// with or without a time zone.
+func fromTime(line []byte) time.Time {
+	f := strings.Fields(string(line))
+	if len(f) < 7 {
+		return time.Time{}
+	}
+	for i := 2; i+5 <= len(f); i++ {
+		if t, err := time.Parse("Mon Jan 2 15:04:05 2006", strings.Join(f[i:i+5], " ")); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
