@@ -109,14 +109,19 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
 		return ErrTooManyRecipients
 	}
-	to := Recipient{Path: path}
+	e := s.env
+	var params RcptParams
 	offered := s.offer()
-	if r := to.Params.parse(rest, &offered); r != nil {
+	if r := params.parse(rest, &offered); r != nil {
 		return r
 	}
-	r := s.route(&to)
+	// The callback gets the recipient in its place, so that none has to be
+	// allocated for it; refused, it leaves again.
+	all := append(e.To, Recipient{Path: path, Params: params})
+	e.To = all[:len(all)-1]
+	r := s.route(&all[len(all)-1])
 	if r.Positive() {
-		s.env.To = append(s.env.To, to)
+		e.To = all
 	}
 	return r
 }
