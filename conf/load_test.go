@@ -255,19 +255,28 @@ func uncommented(t *testing.T, text []byte) string {
 }
 
 func TestSamples(t *testing.T) {
-	names, err := fs.Glob(Samples(), "*.conf")
-	if err != nil || len(names) < 2 {
-		t.Fatalf("%v, %v", names, err)
+	for name, domain := range map[string]string{"mail.example.org": "example.org", "mx.mail.example.org": "mail.example.org", "example.org": "example.org"} {
+		texts, err := Samples(name)
+		if err != nil || len(texts) != 2 {
+			t.Fatalf("%d files, %v", len(texts), err)
+		}
+		var files []string
+		for file, text := range texts {
+			if strings.Contains(string(text), "example.com") {
+				t.Errorf("%s: the sample's name is left in %s", name, file)
+			}
+			files = append(files, file, strings.Replace(string(text), "/var/lib/postrider", "data", 1))
+		}
+		s, problems := Verify(folder(t, files...), Probes{})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if s.ServerName != name || s.Domains[domain] == nil || s.Domains[domain].Accounts == nil {
+			t.Errorf("%s: got %+v", name, s)
+		}
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(Samples(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir := folder(t, "x.conf", string(text))
-		if _, err := Load(dir); err != nil {
-			t.Error(err)
-		}
+	if _, err := Samples("my server"); err == nil {
+		t.Error("a bad name was accepted")
 	}
 }
 

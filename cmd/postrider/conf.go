@@ -1,6 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/conf"
@@ -9,12 +16,58 @@ import (
 func confCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "conf",
-		Short: "Show the settings, or explain them",
+		Short: "Start a configuration, show the settings, or explain them",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(confShowCommand(), confDocCommand())
+	c.AddCommand(confInitCommand(), confShowCommand(), confDocCommand())
 	return c
+}
+
+func confInitCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "init -c DIR SERVER_NAME",
+		Short: "Start a configuration for a real domain",
+		Long: `Write annotated .conf files for a server of this name into DIR, which is made if it is
+not there. Nothing that is there already is touched.`,
+		Example: `  postrider conf init -c /etc/postrider mail.example.com
+  postrider user add -c /etc/postrider alice@example.com
+  postrider check -c /etc/postrider
+  postrider serve -c /etc/postrider`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if path == "" {
+				return &usageError{errors.New("-c DIR is missing"), cmd.UsageString()}
+			}
+			return confInit(cmd, path, args[0])
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	c.Flags().StringVarP(&path, "conf", "c", "", "folder to write to")
+	c.MarkFlagDirname("conf")
+	return c
+}
+
+func confInit(cmd *cobra.Command, dir, name string) error {
+	texts, err := conf.Samples(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if names, err := conf.Files(dir); err == nil {
+		return fmt.Errorf("there is a configuration in %s already: %s", dir, filepath.Base(names[0]))
+	}
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
+		e := &conf.Edit{File: filepath.Join(dir, file), New: true, Text: texts[file]}
+		if err := publish(e); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), e.File)
+	}
+	return nil
 }
 
 func confShowCommand() *cobra.Command {

@@ -254,6 +254,36 @@ func TestConf(t *testing.T) {
 	}
 }
 
+// The way of a newcomer with a domain: init, user add, check.
+func TestConfInit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "etc", "postrider")
+	out, _ := must(t, "", "conf", "init", "-c", dir, "mail.example.org")
+	if want := filepath.Join(dir, "10-server.conf") + "\n" + filepath.Join(dir, "20-domains.conf") + "\n"; out != want {
+		t.Errorf("init said %s, want %s", out, want)
+	}
+	must(t, "x", "user", "add", "-c", dir, "--stdin", "alice@example.org")
+	if text, err := os.ReadFile(filepath.Join(dir, "20-domains.conf")); err != nil || !strings.Contains(string(text), `            "Accounts": {
+                "alice": {
+`) {
+		t.Errorf("%v: the file is\n%s", err, text)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"conf", "init", "-c", dir, "mail.example.org"}, exitError, "there is a configuration in " + dir + " already"},
+		{[]string{"conf", "init", "mail.example.org"}, exitUsage, "-c DIR is missing"},
+		{[]string{"conf", "init", "-c", dir}, exitUsage, "Usage"},
+		{[]string{"conf", "init", "-c", dir, "no name"}, exitError, "is not a domain name"},
+		{[]string{"conf", "init", "-c", filepath.Join(dir, "10-server.conf"), "mail.example.org"}, exitError, "not a directory"},
+	} {
+		if code, _, said := command(t, "", c.args...); code != c.code || !strings.Contains(said, c.want) {
+			t.Errorf("%v: %d %s", c.args, code, said)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	out, _ := must(t, "", "version")
 	if !strings.HasPrefix(out, "postrider ") {
