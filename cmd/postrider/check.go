@@ -17,7 +17,8 @@ func checkCommand() *cobra.Command {
 		Short: "Say everything that is wrong with a configuration",
 		Long: `Read the configuration and verify all of it: the text, every setting, users and
 aliases, certificates and keys, directories. Each problem is printed with its
-place and what to write instead. Nothing is changed.
+place and what to write instead. Notes tell what is not wrong, but may not be
+meant so. Nothing is changed.
 
 The exit code is 0 if nothing is wrong, 1 if something is.
 
@@ -62,6 +63,9 @@ func check(cmd *cobra.Command, path string) error {
 	if n := len(problems); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, count(n, "problem"))
 		return errSaid
+	}
+	for _, advice := range s.Advice() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s in %s on %s\n", path,
 		count(len(s.AllAccounts()), "account"), count(len(s.LocalDomains()), "domain"), count(len(s.Listeners), "listener"))

@@ -1,0 +1,95 @@
+package conf
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writeCert writes a certificate for a name that ends after left.
+func writeCert(t *testing.T, dir, file, name string, left time.Duration) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(left)}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{file + ".crt": {Type: "CERTIFICATE", Bytes: der}, file + ".key": {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	const day = 24 * time.Hour
+	dir := t.TempDir()
+	writeCert(t, dir, "good", "mail.example.com", 90*day)
+	writeCert(t, dir, "short", "mail.example.com", 3*day+time.Hour)
+	writeCert(t, dir, "other", "mail.example.org", 90*day)
+	pair := func(name string) string { return `{"cert_file": "` + name + `.crt", "key_file": "` + name + `.key"}` }
+	full := `{"password": "` + hashA + `", "scram_sha_256": "SCRAM-SHA-256$x", "cram_md5": "` + strings.Repeat("00", 32) + `"}`
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"nothing", ``, nil},
+		{"a good certificate", `"TLS": {"certificates": [` + pair("good") + `]}`, nil},
+		{"one of two fits", `"TLS": {"certificates": [` + pair("other") + `, ` + pair("good") + `]}`, nil},
+		{"another name", `"TLS": {"certificate_file": "other.crt", "certificate_key_file": "other.key"}`,
+			[]string{"server_name: no certificate is for this name"}},
+		{"about to expire", `"TLS": {"certificate_file": "short.crt", "certificate_key_file": "short.key"}`,
+			[]string{"TLS.certificate_file: the certificate expires on", "in 3 days"}},
+		{"passwords in the clear", `"SMTP": {"cleartext_auth": true}`, []string{"SMTP.cleartext_auth: anybody on the way"}},
+		{"nobody has keys", `"Accounts": {"a@b.example": "` + hashA + `"}`, nil},
+		{"all have keys", `"Accounts": {"a@b.example": ` + full + `, "off@b.example": {"disabled": true}, "none@b.example": {}}`, nil},
+		{"one has none", `"Accounts": {"a@b.example": ` + full + `, "b@b.example": "` + hashA + `", "c@b.example": "` + hashA + `"}`,
+			[]string{`Accounts."b@b.example": without keys for SCRAM-SHA-256`, "run: postrider user passwd b@b.example (and c@b.example)", "without keys for CRAM-MD5"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name := filepath.Join(dir, "x.conf")
+			if err := os.WriteFile(name, []byte(`{"server_name": "mail.example.com", "data_dir": "data", `+c.text+`}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, problems := Verify(name, Probes{})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			var all strings.Builder
+			for _, a := range s.Advice() {
+				all.WriteString(a.Error() + "\n")
+			}
+			if len(c.want) == 0 && all.Len() > 0 {
+				t.Errorf("got %s", all.String())
+			}
+			for _, want := range c.want {
+				if !strings.Contains(all.String(), want) {
+					t.Errorf("got %s\nwant %s", all.String(), want)
+				}
+			}
+			if strings.Contains(all.String(), hashA) {
+				t.Error("a hash is shown")
+			}
+		})
+	}
+	if got := andMore([]string{"a", "b", "c", "d"}); got != " (and others)" {
+		t.Errorf("andMore: %s", got)
+	}
+}
