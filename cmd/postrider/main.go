@@ -72,6 +72,11 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		confCommand(),
 		userCommand(),
+		storeCommand(),
+		importCommand(),
+		exportCommand(),
+		backupCommand(),
+		restoreCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)

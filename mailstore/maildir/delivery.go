@@ -31,6 +31,8 @@ type delivery struct {
 	meta  mailstore.Meta
 	boxes []*box // no two the same
 
+	base  string // name, if given out already
+
 	fold  folder
 	exact bool
 	wire  int64 // octets written by the caller
@@ -53,6 +55,11 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 		return nil, errors.New("maildir: delivery without recipients")
 	}
 	d := &delivery{s: s, meta: m, exact: m.Exact}
+	if !m.Received.IsZero() {
+		// Imports: many of one second, whose commits may overtake each other,
+		// keep the order they were begun in.
+		d.base = s.name.next(m.Received)
+	}
 	for _, u := range users {
 		b, err := s.box(u)
 		if err != nil {
@@ -261,16 +268,18 @@ func (d *delivery) steps() ([]durable.Step, error) {
 		// For tools that take the arrival from the file's time. Best effort.
 		_ = os.Chtimes(d.file.Name(), when, when)
 	}
-	base := d.s.name.next(when)
+	if d.base == "" {
+		d.base = d.s.name.next(when)
+	}
 	steps := make([]durable.Step, len(d.boxes))
 	for i, b := range d.boxes {
-		name := base + sizeFields(d.disk, d.wire, d.exact, "")
+		name := d.base + sizeFields(d.disk, d.wire, d.exact, "")
 		if d.meta.UID != "" {
 			taken, err := b.claim(d.meta.UID)
 			if err != nil {
 				return nil, err
 			}
-			with := base + sizeFields(d.disk, d.wire, d.exact, d.meta.UID)
+			with := d.base + sizeFields(d.disk, d.wire, d.exact, d.meta.UID)
 			if !taken && len(with) < maxComponent-10 { // room for flags
 				name = with
 			}

@@ -47,8 +47,7 @@ func cleanHost(host string) string {
 	return host[:min(len(host), 24)]
 }
 
-// next returns a name without size fields: 10+1+7+13+1+n+1+24 octets, n the
-// digits of the counter.
+// next returns a name without size fields: 10+1+7+13+1+7+1+24 octets.
 func (n *namer) next(t time.Time) string {
 	b := make([]byte, 0, 96) // the size fields will be appended
 	b = strconv.AppendInt(b, max(t.Unix(), 0), 10)
@@ -59,7 +58,10 @@ func (n *namer) next(t time.Time) string {
 	b = append(b, 'P')
 	b = append(b, n.token...)
 	b = append(b, 'Q')
-	b = strconv.AppendUint(b, n.count.Add(1), 36)
+	// Of one width, so that names sort as they were given out.
+	count := strconv.FormatUint(n.count.Add(1), 36)
+	b = append(b, "0000000"[min(len(count), 7):]...)
+	b = append(b, count...)
 	b = append(b, '.')
 	return string(append(b, n.host...))
 }

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// storeFlags say which store.
+type storeFlags struct {
+	conf string
+	mail string
+}
+
+func (f *storeFlags) add(c *cobra.Command) {
+	confFlag(c, &f.conf)
+	c.Flags().StringVar(&f.mail, "mail", "", "folder of the mail store itself, instead of -c")
+	c.MarkFlagDirname("mail")
+	c.MarkFlagsMutuallyExclusive("conf", "mail")
+}
+
+// open opens the store beside a running daemon. Whoever writes must be the
+// store's owner, or the daemon could not read what was written.
+func (f *storeFlags) open(cmd *cobra.Command, mode maildir.Mode, opts ...maildir.Option) (*maildir.Store, error) {
+	dir := f.mail
+	if dir == "" {
+		s, err := conf.Load(confPath(f.conf))
+		if err != nil {
+			return nil, err
+		}
+		dir = s.MailDir
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("mail store: %w", err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && mode != maildir.ReadOnly && int(st.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("mail store %s belongs to user %d: run this as that user", dir, st.Uid)
+	}
+	return maildir.Open(dir, append(opts, maildir.WithMode(mode))...)
+}
+
+// interruptible is the command's context, ended by SIGINT and SIGTERM.
+func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+}
+
+func storeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "store",
+		Short: "Look after the mail store: verify, count, import, export, back up",
+		Long: `Look after the mail store. All of these may run beside the server, and none of
+them ever deletes a message.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(storeVerifyCommand(), storeStatCommand(), importCommand(), exportCommand(),
+		backupCommand(), restoreCommand())
+	return c
+}
+
+func storeVerifyCommand() *cobra.Command {
+	var f storeFlags
+	var fix bool
+	c := &cobra.Command{
+		Use:   "verify [-c DIR] [--fix]",
+		Short: "Compare every stored message with what its name says of it",
+		Long: `Read every message of every mailbox and compare it with its file name. Found are
+unreadable and misplaced files, wrong sizes, unique ids that occur twice, and
+folders that are no mailbox.
+
+With --fix, files get true and unique names and their right place; a mailbox is locked
+meanwhile. Nothing is deleted and no message is changed. The exit code is 1
+while a problem is left.`,
+		Example: "  postrider store verify -c /etc/postrider\n  postrider store verify -c /etc/postrider --fix",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			mode := maildir.ReadOnly
+			if fix {
+				mode = maildir.Share
+			}
+			s, err := f.open(cmd, mode)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			out := cmd.OutOrStdout()
+			v, err := s.Verify(ctx, fix, func(p maildir.Problem) { fmt.Fprintln(out, p) })
+			fmt.Fprintf(out, "%d mailboxes, %d messages, %s: %d problems, %d repaired\n",
+				v.Mailboxes, v.Messages, size(v.Octets), v.Problems, v.Fixed)
+			if err == nil && v.Problems > v.Fixed {
+				err = errSaid
+			}
+			return err
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&fix, "fix", false, "repair what can be repaired")
+	return c
+}
+
+func storeStatCommand() *cobra.Command {
+	var f storeFlags
+	c := &cobra.Command{
+		Use:     "stat [-c DIR] [ADDRESS...]",
+		Short:   "Count messages and octets of each mailbox",
+		Example: "  postrider store stat -c /etc/postrider\n  postrider store stat -c /etc/postrider alice@example.com",
+		RunE: func(cmd *cobra.Command, users []string) error {
+			s, err := f.open(cmd, maildir.ReadOnly)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			return stat(ctx, cmd, s, users)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []string) error {
+	if len(users) == 0 {
+		for u, err := range s.Users(ctx) {
+			if err != nil {
+				return err
+			}
+			users = append(users, u)
+		}
+		slices.Sort(users)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
+	var sum mailstore.Usage
+	for _, u := range users {
+		use, err := s.Usage(ctx, u)
+		if err != nil {
+			return err
+		}
+		sum.Messages += use.Messages
+		sum.Octets += use.Octets
+		fmt.Fprintf(w, "%d\t%s\t\t %s\n", use.Messages, size(use.Octets), u)
+	}
+	fmt.Fprintf(w, "%d\t%s\t\t in %d mailboxes\n", sum.Messages, size(sum.Octets), len(users))
+	return w.Flush()
+}
+
+func backupCommand() *cobra.Command {
+	var f storeFlags
+	var previous string
+	c := &cobra.Command{
+		Use:   "backup [-c DIR] [--previous OLD] NEW",
+		Short: "Copy the mail store, while the server runs",
+		Long: `Copy the mail store to the folder NEW, which must not exist yet. Each message is
+in it whole or not at all; NEW appears when all of it is on the disk.
+
+With --previous, messages that are in that earlier backup already are linked from
+there instead of copied. Each backup is complete: any of them can be removed.
+
+A backup is itself a mail store: "postrider store verify --mail NEW" checks it.`,
+		Example: `  postrider backup -c /etc/postrider /backup/monday
+  postrider backup -c /etc/postrider --previous /backup/monday /backup/tuesday`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.open(cmd, maildir.ReadOnly)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			bar := newProgress(cmd, 0)
+			sum, err := s.Backup(ctx, args[0], previous, bar.copied)
+			bar.end()
+			if err == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "%d mailboxes, %d messages: %d copied (%s), %d linked\n",
+					sum.Mailboxes, sum.Messages, sum.Copied, size(sum.Octets), sum.Linked)
+			}
+			return err
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&previous, "previous", "", "an earlier backup, on the same file system as NEW")
+	c.MarkFlagDirname("previous")
+	return c
+}
+
+func restoreCommand() *cobra.Command {
+	var f storeFlags
+	c := &cobra.Command{
+		Use:   "restore [-c DIR] BACKUP [ADDRESS...]",
+		Short: "Bring back from a backup what is missing in the store",
+		Long: `Bring back those messages of a backup that are not in the store, with the unique
+ids they had, so that clients that left mail on the server do not fetch it again.
+Nothing is removed or replaced. Messages deleted since the backup come back too.
+With addresses, only those mailboxes.`,
+		Example: "  postrider restore -c /etc/postrider /backup/monday alice@example.com",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.open(cmd, maildir.Share)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			bar := newProgress(cmd, 0)
+			sum, err := s.Restore(ctx, args[0], args[1:], bar.copied)
+			bar.end()
+			fmt.Fprintf(cmd.OutOrStdout(), "%d mailboxes, %d messages: %d brought back (%s), %d there already\n",
+				sum.Mailboxes, sum.Messages, sum.Copied, size(sum.Octets), sum.Linked)
+			return err
+		},
+	}
+	f.add(c)
+	return c
+}
