@@ -198,9 +198,10 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	// be anything: 'me@here' <me@here>, J. Doe @ Work <j@work>.
 	p.pos = start
 	name, err := p.phrase()
-	if err == nil && p.peek() != '<' && !p.strict {
+	if (err != nil || p.peek() != '<') && !p.strict {
 		if open := p.openBracket(start); open >= 0 {
 			name, p.pos = DecodeWords(strings.Trim(strings.TrimSpace(p.s[start:open]), `"'`)), open
+			err = nil
 		}
 	}
 	if err != nil || p.peek() != '<' {
@@ -357,8 +358,10 @@ func (p *addressParser) domain() (string, error) {
 	}
 	var b strings.Builder
 	for {
+		start := p.pos
 		label := p.atom()
 		if label == "" || p.strict && badLabel(label) {
+			p.pos = start
 			if b.Len() > 0 && !p.strict {
 				return strings.TrimRight(b.String(), "."), nil // a trailing dot
 			}

@@ -86,10 +86,10 @@ type dateParts struct {
 // token takes one token; false if it makes no sense.
 func (d *dateParts) token(s string) bool {
 	switch {
-	case strings.IndexByte(s, ':') > 0:
-		return d.clock(s)
 	case (s[0] == '+' || s[0] == '-') && len(s) > 1:
 		return d.offset(s)
+	case strings.IndexByte(s, ':') > 0:
+		return d.clock(s)
 	case isDigit(s[0]):
 		return d.number(s)
 	}
