@@ -1,0 +1,313 @@
+package daemon
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+func TestReceiveAndFetch(t *testing.T) {
+	w := start(t, "")
+	w.dial("127.0.0.1:0").play(`
+		S: 220 mail.test
+		C: EHLO client.test
+		S: 250
+		C: MAIL FROM:<sender@far.test>
+		S: 250
+		C: RCPT TO:<team@mail.test>
+		S: 250
+		C: RCPT TO:<nobody@mail.test>
+		S: 550 5.1.1
+		C: RCPT TO:<somebody@far.test>
+		S: 550 5.7.1
+		C: RCPT TO:<"../../etc/passwd"@mail.test>
+		S: 550 5.1.1
+		C: RCPT TO:<Alice+news@MAIL.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: x\r\n\r\n..dot\r\n.
+		S: 250 2.0.0
+		C: QUIT
+		S: 221`)
+	for _, user := range []string{"alice@mail.test", "bob@mail.test"} {
+		got := w.mailbox(user)
+		if len(got) != 1 {
+			t.Fatalf("%s has %d messages, want one", user, len(got))
+		}
+		if !strings.HasPrefix(got[0], "Return-Path: <sender@far.test>\r\nReceived: from client.test ([127.0.0.1])\r\n\tby mail.test with ESMTP\r\n") ||
+			!strings.HasSuffix(got[0], "\r\nSubject: x\r\n\r\n.dot\r\n") {
+			t.Errorf("%s got %q", user, got[0])
+		}
+		if strings.Contains(got[0], "for <") {
+			t.Error("the trace field names one of two recipients")
+		}
+	}
+}
+
+func TestSubmission(t *testing.T) {
+	w := start(t, `"Queue": {"deliver": false},`)
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<alice@mail.test>\nS: 530\nC: AUTH PLAIN AGFsaWNlAGJvYg==\nS: 5")
+	k.startTLS("STARTTLS", "220")
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00" + testPassword))
+	k.play(`
+		C: EHLO client.test
+		S: 250
+		C: AUTH PLAIN ` + plain + `
+		S: 235
+		C: MAIL FROM:<bob@mail.test>
+		S: 550 5.7.1
+		C: MAIL FROM:<alice+x@mail.test>
+		S: 250
+		C: RCPT TO:<friend@far.test>
+		S: 550 5.7.1 This server does not send
+		C: RCPT TO:<bob@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: bare\r\n\r\nx\r\n.
+		S: 250
+		C: MAIL FROM:<alice@mail.test>
+		S: 250
+		C: RCPT TO:<bob@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Date: Fri, 20 Nov 2026 12:00:00 +0000\r\nMessage-ID: <a@b>\r\nSubject: full\r\n\r\nx\r\n.
+		S: 250`)
+	got := w.mailbox("bob@mail.test")
+	if len(got) != 2 {
+		t.Fatalf("%d messages", len(got))
+	}
+	for _, m := range got {
+		if !strings.Contains(m, "with ESMTPSA (TLS1.3 ") {
+			t.Errorf("the trace field does not tell how it came: %q", m)
+		}
+		for _, field := range []string{"\r\nDate: ", "\r\nMessage-ID: <"} {
+			if n := strings.Count(m, field); n != 1 {
+				t.Errorf("%d times %q in %q", n, field, m)
+			}
+		}
+	}
+}
+
+// TestNobodyGetsInWithout: an older project let any unknown user log in with
+// an empty password, because a map gives "" for what it does not hold.
+func TestNobodyGetsInWithout(t *testing.T) {
+	w := start(t, `"Auth": {"max_failures_per_address": 99, "max_failures_per_account": 99},`)
+	for _, c := range []struct{ user, password string }{
+		{"nobody@mail.test", ""}, {"", ""}, {"alice@mail.test", ""}, {"./alice@mail.test", ""},
+		{"nobody@mail.test", testPassword}, {"alice@mail.test", testPassword + " "},
+	} {
+		k := w.dial("127.0.0.4:0")
+		k.play("S: +OK")
+		k.startTLS("STLS", "+OK")
+		plain := base64.StdEncoding.EncodeToString([]byte("\x00" + c.user + "\x00" + c.password))
+		k.play("C: AUTH PLAIN " + plain + "\nS: -ERR")
+		k.play("C: STAT\nS: -ERR")
+	}
+}
+
+// TestNoSecretIsLogged plays logins, right and wrong, with everything logged,
+// and looks for the password in each form it crosses the wire in.
+func TestNoSecretIsLogged(t *testing.T) {
+	w := start(t, "")
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	plain := b64("\x00alice@mail.test\x00" + testPassword)
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250\nC: AUTH PLAIN " + plain + "\nS: 5")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO c.test\nS: 250\nC: AUTH LOGIN\nS: 334\nC: " + b64("alice@mail.test") + "\nS: 334\nC: " + b64(testPassword) + "\nS: 235\nC: QUIT\nS: 221")
+	k = w.dial("127.0.0.4:0")
+	k.play("S: +OK\nC: PASS " + testPassword + "\nS: -ERR\nC: USER alice@mail.test\nS: -ERR")
+	k.startTLS("STLS", "+OK")
+	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS wrong " + testPassword + "\nS: -ERR\nC: AUTH PLAIN\nS: +\nC: " + plain + "\nS: +OK\nC: QUIT\nS: +OK")
+	w.stop()
+	for _, secret := range []string{testPassword, plain, b64(testPassword), "$argon2id$", "SCRAM-SHA-256$"} {
+		if strings.Contains(w.logs.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	if !strings.Contains(w.logs.String(), "EHLO c.test") {
+		t.Error("the log does not hold the dialogue: nothing was tested")
+	}
+}
+
+func TestGuessesAreThrottled(t *testing.T) {
+	w := start(t, `"Auth": {"max_failures_per_address": 2},`)
+	try := func(password, want string) {
+		t.Helper()
+		k := w.dial("127.0.0.2:0")
+		k.play("S: 220\nC: EHLO c.test\nS: 250")
+		k.startTLS("STARTTLS", "220")
+		k.play("C: EHLO c.test\nS: 250\nC: AUTH PLAIN " +
+			base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00"+password)) + "\nS: " + want)
+	}
+	try("wrong", "535 5.7.8")
+	try("wrong", "535 5.7.8")
+	try(testPassword, "4")
+}
+
+func TestLMTP(t *testing.T) {
+	w := start(t, "")
+	k := w.dial("lmtp")
+	k.play(`
+		S: 220
+		C: LHLO mta.test
+		S: 250
+		C: MAIL FROM:<a@far.test>
+		S: 250
+		C: RCPT TO:<alice@mail.test>
+		S: 250
+		C: RCPT TO:<nobody@mail.test>
+		S: 550
+		C: RCPT TO:<bob@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: l\r\n\r\nx\r\n.
+		S: 250
+		S: 250
+		C: QUIT
+		S: 221`)
+	if a, b := len(w.mailbox("alice@mail.test")), len(w.mailbox("bob@mail.test")); a != 1 || b != 1 {
+		t.Errorf("alice has %d messages and bob %d", a, b)
+	}
+}
+
+func TestProxyHeader(t *testing.T) {
+	w := start(t, "")
+	k := w.dial("127.0.0.7:0")
+	k.play(`
+		C: PROXY TCP4 203.0.113.9 127.0.0.1 1234 25
+		S: 220
+		C: EHLO client.test
+		S: 250
+		C: MAIL FROM:<a@far.test>
+		S: 250
+		C: RCPT TO:<alice@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: p\r\n\r\nx\r\n.
+		S: 250`)
+	k = w.dial("127.0.0.7:0")
+	k.play("C: EHLO client.test")
+	if _, err := k.r.ReadString('\n'); err == nil {
+		t.Error("a proxy that does not tell the client's address is served")
+	}
+	// From elsewhere the header is a wrong first line, and changes nothing.
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	c, err := d.Dial("tcp", w.Addrs()["127.0.0.7:0"].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	k.c = c
+	k.r.Reset(c)
+	k.play("S: 220\nC: PROXY TCP4 203.0.113.9 127.0.0.1 1234 25\nS: 500")
+	if !strings.Contains(w.logs.String(), "remote=203.0.113.9:1234") {
+		t.Error("the client's address is not in the log")
+	}
+}
+
+// broken is a store in which something fails.
+type broken struct {
+	mailstore.Store
+	create, commit, write, room error
+}
+
+func (b *broken) Room(ctx context.Context, user string, size int64) error {
+	if b.room != nil {
+		return b.room
+	}
+	return b.Store.Room(ctx, user, size)
+}
+
+func (b *broken) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
+	if b.create != nil {
+		return nil, b.create
+	}
+	d, err := b.Store.Create(ctx, m, users...)
+	return &brokenDelivery{d, b}, err
+}
+
+type brokenDelivery struct {
+	mailstore.Delivery
+	b *broken
+}
+
+func (d *brokenDelivery) Write(p []byte) (int, error) {
+	if d.b.write != nil {
+		return 0, d.b.write
+	}
+	return d.Delivery.Write(p)
+}
+
+func (d *brokenDelivery) Commit(ctx context.Context) error {
+	if d.b.commit != nil {
+		return d.b.commit
+	}
+	return d.Delivery.Commit(ctx)
+}
+
+// TestStoreFails: whatever fails, the client hears that it should try again,
+// the session stays in step, nothing is stored, and the next message is.
+func TestStoreFails(t *testing.T) {
+	w := start(t, "")
+	whole := w.store
+	k := w.dial("127.0.0.1:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250")
+	send := func(store mailstore.Store, rcpt, data string) {
+		t.Helper()
+		w.store = store // between commands of the only session
+		k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: " + rcpt)
+		if data != "" {
+			k.play("C: DATA\nS: 354\nC: Subject: s\\r\\n\\r\\nMAIL FROM:<x@y>\\r\\n.\nS: " + data)
+		}
+		k.play("C: RSET\nS: 250")
+	}
+	disk := errors.New("input/output error")
+	send(&broken{Store: whole, room: mailstore.ErrOverQuota}, "452 4.2.2", "")
+	send(&broken{Store: whole, room: mailstore.ErrNoSpace}, "452 4.3.1", "")
+	send(&broken{Store: whole, create: mailstore.ErrNoSpace}, "250", "452 4.3.1")
+	send(&broken{Store: whole, write: mailstore.ErrNoSpace}, "250", "452 4.3.1")
+	send(&broken{Store: whole, write: disk}, "250", "451 4.3.0")
+	send(&broken{Store: whole, commit: disk}, "250", "451 4.3.0")
+	send(&broken{Store: whole, commit: mailstore.ErrPoisoned}, "250", "451 4.3.0")
+	send(&broken{Store: whole, commit: mailstore.ErrOverQuota}, "250", "452 4.2.2")
+	if got := w.mailbox("alice@mail.test"); len(got) != 0 {
+		t.Errorf("%d messages were stored though every one was refused", len(got))
+	}
+	send(whole, "250", "250")
+	if got := w.mailbox("alice@mail.test"); len(got) != 1 {
+		t.Errorf("%d messages, want the one that was accepted", len(got))
+	}
+	if !strings.Contains(w.logs.String(), "input/output error") {
+		t.Error("the log does not say what failed")
+	}
+}
+
+func TestQuota(t *testing.T) {
+	w := start(t, `"Store": {"quota": "4KiB"},`)
+	k := w.dial("127.0.0.1:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250\nC: MAIL FROM:<a@far.test> SIZE=5000\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250")
+	k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: DATA\nS: 354\nC: " +
+		strings.Repeat(`some text of fifty octets, more or less, in a line\r\n`, 100) + ".\nS: 452 4.2.2")
+	if got := w.mailbox("alice@mail.test"); len(got) != 0 {
+		t.Errorf("%d messages in a mailbox too small for them", len(got))
+	}
+}
+
+func TestLoop(t *testing.T) {
+	w := start(t, `"SMTP": {"max_hops": 30},`)
+	k := w.dial("127.0.0.1:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: RCPT TO:<postmaster>\nS: 250\nC: DATA\nS: 354\nC: " +
+		strings.Repeat(`Received: from a by b; Fri, 20 Nov 2026 12:00:00 +0000\r\n`, 31) + "\\r\\n.\nS: 554 5.4.6")
+}
