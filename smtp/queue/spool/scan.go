@@ -48,7 +48,7 @@ func (s *Spool) Scan(ctx context.Context, each func(id string, st *queue.State) 
 			}
 		})
 	}
-	for i := range shards {
+	for i := range s.shards {
 		select {
 		case next <- i:
 		case <-ctx.Done():

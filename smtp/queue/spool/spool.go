@@ -19,7 +19,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
-const shards = 256
+const defaultShards = 256
 
 // maxFile bounds an envelope or a state that is read: a million recipients.
 const maxFile = 64 << 20
@@ -32,8 +32,9 @@ type Spool struct {
 	// Log is told of entries put aside; slog.Default after Open.
 	Log *slog.Logger
 
-	dir string
-	c   *durable.Committer
+	dir    string
+	shards int
+	c      *durable.Committer
 }
 
 var _ queue.Spool = (*Spool)(nil)
@@ -43,7 +44,11 @@ var _ queue.Spool = (*Spool)(nil)
 // process may have it open. The Committer should be shared with everything
 // else on the same file system.
 func Open(ctx context.Context, dir string, c *durable.Committer) (*Spool, error) {
-	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, c: c}
+	return open(ctx, dir, c, defaultShards)
+}
+
+func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*Spool, error) {
+	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, shards: shards, c: c}
 	for _, sub := range []string{"tmp", "msg", "corrupt"} {
 		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, sub)); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
@@ -102,7 +107,7 @@ func (s *Spool) shard(i int) string {
 func (s *Spool) path(id string) string {
 	h := fnv.New32a()
 	io.WriteString(h, id)
-	return filepath.Join(s.shard(int(h.Sum32()%shards)), id)
+	return filepath.Join(s.shard(int(h.Sum32()%uint32(s.shards))), id)
 }
 
 func (s *Spool) tmp(id string) string { return filepath.Join(s.dir, "tmp", id) }

@@ -114,7 +114,7 @@ func (w *writer) commit(ctx context.Context) error {
 	tx := &durable.Tx{
 		Files:     []durable.File{w.body, envelope, state},
 		EarlyDirs: []string{w.dir},
-		Steps:     []durable.Step{durable.Rename(w.dir, w.s.path(w.e.ID))},
+		Steps:     []durable.Step{durable.Publish(w.dir, w.s.path(w.e.ID))},
 	}
 	w.body = nil // Commit closes it, whatever happens
 	return w.s.c.Commit(ctx, tx)

@@ -1,0 +1,216 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
+)
+
+func crashBody(id string) string { return strings.Repeat("body of "+id+"\r\n", 300) }
+
+// crashScript does everything a queue does to a spool, and marks what it was
+// told is safe. The attempts of the state of "kept" tell its versions apart.
+func crashScript(ctx context.Context, s *spool.Spool, mark func(string)) error {
+	put := func(id string) error {
+		e := spooltest.Entry(id)
+		w, err := s.Begin(ctx, e, queue.NewState(e))
+		if err != nil {
+			return err
+		}
+		defer w.Abort()
+		if _, err := io.WriteString(w, crashBody(id)); err != nil {
+			return err
+		}
+		if err := w.Commit(ctx); err != nil {
+			return err
+		}
+		mark("queued " + id)
+		return nil
+	}
+	for _, id := range []string{"kept", "sent"} {
+		if err := put(id); err != nil {
+			return err
+		}
+	}
+	for n := 1; n <= 2; n++ {
+		st := queue.NewState(spooltest.Entry("kept"))
+		st.To[0].Attempts = n
+		st.To[0].Last.Text = strings.Repeat("x", 300*n)
+		if err := s.Save(ctx, "kept", st); err != nil {
+			return err
+		}
+		mark(fmt.Sprint("attempt ", n))
+	}
+	mark("removing sent")
+	if err := s.Remove(ctx, "sent"); err != nil {
+		return err
+	}
+	mark("removed sent")
+	return put("last")
+}
+
+// checkCrashed opens what a crash left.
+func checkCrashed(t *testing.T, dir string, marks []string) error {
+	fsys, err := durable.OpenOS(dir)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	s, err := spool.OpenSmall(t.Context(), dir, durable.NewCommitterMode(fakeSync{fsys}, durable.Whole))
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	s.Log = slog.New(slog.DiscardHandler)
+	found := map[string]bool{}
+	err = s.Scan(t.Context(), func(id string, _ *queue.State) error { found[id] = true; return nil })
+	if err != nil {
+		return fmt.Errorf("scan: %w", err)
+	}
+	said := map[string]bool{}
+	for _, m := range marks {
+		said[m] = true
+	}
+	for _, id := range []string{"kept", "sent", "last"} {
+		switch gone := !found[id]; {
+		case gone && said["queued "+id] && !(id == "sent" && said["removing sent"]):
+			return fmt.Errorf("%s was acknowledged and is gone", id)
+		case !gone && id == "sent" && said["removed sent"]:
+			return errors.New("sent was removed and is back")
+		case gone:
+			continue
+		}
+		if err := whole(t, s, id, said); err != nil {
+			return err
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "corrupt")); len(left) > 0 {
+		return fmt.Errorf("%s did not parse", left[0].Name())
+	}
+	return nil
+}
+
+// whole checks that what is there is there completely, in a state that is not
+// older than what was acknowledged.
+func whole(t *testing.T, s *spool.Spool, id string, said map[string]bool) error {
+	e, st, err := s.Load(t.Context(), id)
+	if err != nil {
+		return fmt.Errorf("%s is half there: %w", id, err)
+	}
+	r, err := s.Open(t.Context(), id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	body, err := io.ReadAll(r)
+	if err != nil || string(body) != crashBody(id) || len(e.To) != 3 {
+		return fmt.Errorf("%s has a body of %d octets, %v", id, len(body), err)
+	}
+	for n := 1; id == "kept" && n <= 2; n++ {
+		if said[fmt.Sprint("attempt ", n)] && st.To[0].Attempts < n {
+			return fmt.Errorf("attempt %d was written down and is forgotten", n)
+		}
+	}
+	return nil
+}
+
+// fakeSync looks at crashed disks without syncing them: thousands are made.
+type fakeSync struct{ *durable.OS }
+
+func (fakeSync) SyncAll() error           { return nil }
+func (fakeSync) Covers(dir string) bool   { return true }
+func (fakeSync) SyncDir(dir string) error { return nil }
+
+func record(t *testing.T, mode durable.SyncMode, forget func(what, name string) bool) (*crashtest.Recorder, string) {
+	t.Helper()
+	root := t.TempDir()
+	r, err := crashtest.NewRecorder(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Forget = forget
+	s, err := spool.OpenSmall(t.Context(), root, durable.NewCommitterMode(r, mode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.MinFree = 0
+	if err := crashScript(t.Context(), s, r.Mark); err != nil {
+		t.Fatal(err)
+	}
+	return r, root
+}
+
+// replay crashes after every step in every way, and returns the first
+// promise that was broken.
+func replay(t *testing.T, r *crashtest.Recorder, root string) (tried int, err error) {
+	scratch := crashtest.Scratch(t)
+	for n := 0; n <= r.Len(); n++ {
+		for _, how := range crashtest.Outcomes(1) {
+			dir := filepath.Join(scratch, "disk")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				return tried, err
+			}
+			if err := r.Crash(root, n, how, dir); err != nil {
+				return tried, err
+			}
+			err := checkCrashed(t, dir, r.Marks(n))
+			os.RemoveAll(dir)
+			if err != nil {
+				return tried, fmt.Errorf("crash after step %d, %s: %w", n, how.Name, err)
+			}
+			tried++
+		}
+	}
+	return tried, nil
+}
+
+// TestCrash cuts the power after every single operation.
+func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of crashes")
+	}
+	for name, mode := range map[string]durable.SyncMode{"fsync": durable.Grouped, "syncfs": durable.Whole} {
+		t.Run(name, func(t *testing.T) {
+			r, root := record(t, mode, nil)
+			tried, err := replay(t, r, root)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d crashes, %d steps", tried, r.Len())
+		})
+	}
+}
+
+// TestCrashIsNoticed takes syncs out, one kind at a time: the replay must find
+// that a promise is broken, or it proves nothing.
+func TestCrashIsNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of crashes")
+	}
+	for name, forget := range map[string]func(what, name string) bool{
+		"body":      func(what, name string) bool { return what == "file" && filepath.Base(name) == "body" },
+		"state":     func(what, name string) bool { return what == "file" && strings.HasPrefix(filepath.Base(name), "state") },
+		"shard":     func(what, name string) bool { return what == "dir" && filepath.Base(filepath.Dir(name)) == "msg" },
+		"entry dir": func(what, name string) bool { return what == "dir" && filepath.Base(filepath.Dir(name)) == "tmp" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, root := record(t, durable.Grouped, forget)
+			if _, err := replay(t, r, root); err == nil {
+				t.Error("not noticed")
+			} else {
+				t.Log(err)
+			}
+		})
+	}
+}
