@@ -65,6 +65,7 @@ type world struct {
 	mu     sync.Mutex
 	mails  []string
 	last   smtp.Envelope
+	about  smtp.Session // as it was when the last message came
 	faults []string
 	log    strings.Builder
 }
@@ -243,7 +244,8 @@ func (w *world) serve(ctx context.Context, e *smtp.Envelope) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mails = append(w.mails, b.String())
-	w.last = *e
+	w.last, w.about = *e, *e.Session
+	w.last.Session = &w.about
 	for i, to := range e.To {
 		if to.Path.Local == "toofull" {
 			e.To[i].Result = smtp.ErrMailboxFull

@@ -26,7 +26,8 @@ type Session struct {
 	// XFORWARD NAME); this package itself never asks the DNS.
 	Name string
 	// Forward is what a trusted content filter's client told about the mail's
-	// original client (XFORWARD): attribute names to values.
+	// original client (XFORWARD): attribute names to values. It is forgotten at
+	// the end of each transaction.
 	Forward map[string]string
 	// Envelope is the transaction between MAIL and its end; nil outside.
 	Envelope *Envelope

@@ -85,7 +85,7 @@ func (s *session) rcpt(args []byte) *Reply {
 		s.state = rcpts
 		s.junk = 0
 	} else {
-		s.rcptAny = true
+		s.rcptRefused = true
 	}
 	return r
 }

@@ -46,7 +46,6 @@ type session struct {
 	env      *Envelope // the transaction; nil between them
 	handler  Handler   // of the transaction's recipients
 	pattern  string    // and the pattern that chose it
-	named    int       // RCPTs seen in the transaction
 	messages int       // transactions so far
 
 	pending []byte // a line that was read and is still to be obeyed
@@ -54,11 +53,11 @@ type session struct {
 	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
 
-	clock    clock
-	dot      textual.DotReader
-	peer     *sasl.Peer
-	announce []sasl.Mechanism // what EHLO announced
-	rcptAny  bool             // a RCPT was refused in this transaction
+	clock       clock
+	dot         textual.DotReader
+	peer        *sasl.Peer
+	announce    []sasl.Mechanism // what EHLO announced
+	rcptRefused bool             // in this transaction
 
 	errors, authErrors, junk int
 	accepted                 int // messages
@@ -121,14 +120,14 @@ func (s *session) obey(line []byte) *Reply {
 		return errUnknown
 	}
 	s.counts[c.index]++
+	if c.flags&work == 0 {
+		s.junk++
+	}
 	if r := s.illegal(c, line); r != nil {
 		if c.flags&textFollows != 0 {
 			s.distrust()
 		}
 		return r
-	}
-	if c.flags&work == 0 {
-		s.junk++
 	}
 	return c.run(s, args)
 }
@@ -186,7 +185,7 @@ func (s *session) outOfOrder(c *command) *Reply {
 	case c.states&ready == 0 && s.state == ready:
 		return errMailFirst
 	case c.states == rcpts:
-		if s.rcptAny {
+		if s.rcptRefused {
 			return errNoValidRcpt
 		}
 		return errRcptFirst
@@ -363,7 +362,7 @@ func (s *session) reset() {
 		s.state = ready
 	}
 	s.env, s.pub.Envelope, s.handler, s.pattern = nil, nil, nil, ""
-	s.named, s.rcptAny = 0, false
+	s.rcptRefused, s.pub.Forward = false, nil
 }
 
 // forget makes the session as it was before the first command, as STARTTLS
