@@ -70,6 +70,9 @@ func (c *checker) target(address, from string) error {
 		return err
 	}
 	name := Canonical(address)
+	if strings.HasPrefix(name, "*@") {
+		return fmt.Errorf("mail can be sent to a whole address only, not to %q", address)
+	}
 	if _, domain := cutAddress(name); !c.local[domain] {
 		if c.Queue.Forward {
 			return nil

@@ -105,6 +105,8 @@ func (c *checker) accounts() {
 		}
 		if err := checkAddress(address); err != nil {
 			c.failKey(steps, "%w", err)
+		} else if strings.HasPrefix(address, "*@") {
+			c.failKey(steps, "\"*\" is for aliases; write catch_all in the domain, or an alias %q", address)
 		}
 		if other, twice := seen[Canonical(address)]; twice {
 			c.failKey(steps, "the account is there already, as %s", config.Path(other...))

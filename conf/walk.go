@@ -2,7 +2,6 @@ package conf
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"slices"
 )
@@ -60,8 +59,9 @@ func fieldsOf(t reflect.Type) []reflect.StructField {
 // keyOf is the key of a field in a configuration.
 func keyOf(f reflect.StructField) string { return cmp.Or(f.Tag.Get("json"), f.Name) }
 
+// sortedKeys orders the keys of a map, which are strings.
 func sortedKeys(m reflect.Value) []reflect.Value {
 	keys := m.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
 	return keys
 }

@@ -16,7 +16,7 @@ func checkCommand() *cobra.Command {
 		Use:   "check [-c DIR]",
 		Short: "Say everything that is wrong with a configuration",
 		Long: `Read the configuration and verify all of it: the text, every setting, users and
-aliases, certificates and keys, directories. Each problem is printed with its
+aliases, certificates and keys, directories, ports. Each problem is printed with its
 place and what to write instead. Notes tell what is not wrong, but may not be
 meant so. Nothing is changed.
 

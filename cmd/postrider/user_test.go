@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"debug/buildinfo"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -11,12 +13,15 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/daemon"
 )
 
 const userConf = `{
     # us
     "server_name": "mail.test",
     "data_dir": "data",
+    "Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}],
     "Accounts": {
         // the boss
     },
@@ -173,7 +178,8 @@ func TestUserRefuses(t *testing.T) {
 
 // An account in clear is replaced by its hash, as check says.
 func TestPasswdOfClearText(t *testing.T) {
-	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "Accounts": {"alice@mail.test": "secret"}}`)
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}],
+		"Accounts": {"alice@mail.test": "secret"}}`)
 	code, _, said := command(t, "", "check", "-c", dir)
 	if code != exitError || !strings.Contains(said, "run: postrider user passwd alice@mail.test") || strings.Contains(said, `"secret"`) {
 		t.Errorf("check: %d %s", code, said)
@@ -222,7 +228,7 @@ func TestUserSymlink(t *testing.T) {
 func TestCheck(t *testing.T) {
 	dir := confDir(t, userConf)
 	out, _ := must(t, "", "check", "-c", dir)
-	if !strings.Contains(out, "is right: 0 accounts in 1 domain on 5 listeners") {
+	if !strings.Contains(out, "is right: 0 accounts in 1 domain on 1 listener") {
 		t.Errorf("check said %s", out)
 	}
 	bad := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "SMTP": {"tarpit": 5,
@@ -233,6 +239,44 @@ func TestCheck(t *testing.T) {
 	}
 	if code, _, _ := command(t, "", "check", "extra"); code != exitUsage {
 		t.Errorf("check with an argument: %d", code)
+	}
+}
+
+// A port that another program holds is a problem, one that our own daemon
+// holds is not.
+func TestCheckPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "Listeners": [
+{"address": "127.0.0.1:`+port+`", "protocol": "smtp"},
+{"address": "192.0.2.1:`+port+`", "protocol": "smtp"},
+{"address": "unix:lmtp.sock", "protocol": "lmtp"}]}`)
+	_, _, said := command(t, "", "check", "-c", dir)
+	if !strings.Contains(said, "mail.conf:2:13: Listeners[0].address: another program listens on 127.0.0.1:"+port) ||
+		!strings.Contains(said, "mail.conf:3:13: Listeners[1].address: ") ||
+		!strings.Contains(said, "2 problems") {
+		t.Errorf("check said\n%s", said)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /status", func(w http.ResponseWriter, _ *http.Request) {
+		control.Answer(w, daemon.Status{Listeners: map[string]string{":x": "127.0.0.1:" + port, "127.0.0.1:" + port: "127.0.0.1:" + port}}, nil)
+	})
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	door, err := control.Listen(filepath.Join(dir, "data", "control.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := control.NewServer(mux)
+	go server.Serve(door)
+	defer server.Close()
+	if _, _, said = command(t, "", "check", "-c", dir); strings.Contains(said, "another program") || !strings.Contains(said, "1 problem\n") {
+		t.Errorf("with our daemon there, check said\n%s", said)
 	}
 }
 
