@@ -103,6 +103,15 @@ func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
 		if r.Status != Pending || a.st.Held || !all && r.Next.After(now) {
 			continue
 		}
+		if r.Expire {
+			r.Status, r.Last.Time = Expired, stamp(now)
+			if r.Last.Text == "" {
+				r.Last.Text = "given up by the operator"
+			}
+			q.count.expired++
+			a.dirty = true
+			continue
+		}
 		name := q.Transport.Destination(a.e.To[i], a.st.Route)
 		out[name] = append(out[name], i)
 	}
