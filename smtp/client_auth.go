@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -50,8 +51,8 @@ func (c *Client) encrypt(config *tls.Config) error {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.times.Handshake)
 	defer cancel()
-	c.await(c.times.Handshake)
-	c.push(c.times.Handshake)
+	c.await(c.times.Handshake + time.Second) // later than ctx, whose error says more
+	c.push(c.times.Handshake + time.Second)
 	conn, err := cipher.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
 	if err != nil {
 		return c.broken("TLS", err)

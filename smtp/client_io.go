@@ -205,12 +205,12 @@ func isNumber(s string) bool {
 // legible makes what a server said fit to be logged and reported: valid UTF-8
 // without control characters but LF.
 func legible(s string) string {
-	return strings.ToValidUTF8(strings.Map(func(c rune) rune {
+	return strings.Map(func(c rune) rune {
 		if c < ' ' && c != '\n' || c >= 0x7f && c < 0xa0 {
 			return '?'
 		}
 		return c
-	}, s), "?")
+	}, strings.ToValidUTF8(s, "?"))
 }
 
 // broken closes the connection and says why it cannot be used any more.

@@ -58,7 +58,7 @@ var errNotSent = errors.New("smtp: not sent because another recipient was refuse
 // was refused: the results say so. Otherwise it is also the error of every
 // recipient whose fate was not decided by then.
 func (c *Client) Send(ctx context.Context, m *Outgoing, body io.Reader) ([]RcptResult, error) {
-	t := &transaction{c: c, m: m, results: make([]RcptResult, len(m.To))}
+	t := &transaction{c: c, m: m, results: make([]RcptResult, len(m.To)), done: make([]bool, len(m.To))}
 	err := c.enter(ctx)
 	if err == nil {
 		err = t.run(body)
@@ -93,7 +93,6 @@ type transaction struct {
 
 func (t *transaction) run(body io.Reader) error {
 	c := t.c
-	t.done = make([]bool, len(t.m.To))
 	if c.hello == nil {
 		return &ClientError{Op: "MAIL", Err: errors.New("smtp: Hello has not been said")}
 	}

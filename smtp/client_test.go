@@ -3,6 +3,8 @@ package smtp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,20 +14,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// play is a server that follows a script: lines "S: ..." are said, in one
+// follow is a server that follows a script: lines "S: ..." are said, in one
 // piece as far as they follow each other, lines "C: ..." must come from the
-// client. "close" hangs up, "wait 5m" waits, "end" reads until the client has
-// hung up.
-func play(conn net.Conn, script string) error {
-	defer conn.Close()
+// client. "tls" makes a handshake, "close" hangs up, "wait 5m" waits, "end"
+// reads until the client has hung up.
+func follow(conn net.Conn, script string, config *tls.Config) error {
+	defer func() { conn.Close() }()
 	r := textual.NewReader(conn)
 	var say bytes.Buffer
+	waited := false // the client may have said anything meanwhile
 	flush := func() {
-		conn.Write(say.Bytes()) // a client that has gone is seen when reading
-		say.Reset()
+		if say.Len() > 0 {
+			conn.Write(say.Bytes()) // a client that has gone is seen when reading
+			say.Reset()
+		}
 	}
 	for _, line := range strings.Split(strings.TrimSpace(script), "\n") {
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -45,9 +52,17 @@ func play(conn net.Conn, script string) error {
 			}
 		case "raw":
 			io.WriteString(conn, strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\0`, "\x00").Replace(rest))
+		case "tls":
+			upgraded := tls.Server(conn, config)
+			if err := upgraded.Handshake(); err != nil {
+				return fmt.Errorf("server's handshake: %w", err)
+			}
+			conn = upgraded
+			r.Reset(conn)
 		case "wait":
 			d, _ := time.ParseDuration(rest)
 			time.Sleep(d)
+			waited = true
 		case "close":
 			return nil
 		case "end":
@@ -61,7 +76,7 @@ func play(conn net.Conn, script string) error {
 	}
 	flush()
 	got, _ := io.ReadAll(r)
-	if len(got) > 0 {
+	if len(got) > 0 && !waited {
 		return fmt.Errorf("client said %q behind the script", got)
 	}
 	return nil
@@ -71,16 +86,41 @@ func play(conn net.Conn, script string) error {
 // server saw what it should.
 func withServer(t *testing.T, script string, client func(conn net.Conn)) {
 	t.Helper()
+	withTLSServer(t, script, func(conn net.Conn, _ *tls.Config) { client(conn) })
+}
+
+// withTLSServer does so with a certificate for mx.example; config trusts it.
+func withTLSServer(t *testing.T, script string, client func(conn net.Conn, config *tls.Config)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
+		ours, theirs := mailtest.Pipe("192.0.2.1:1025", "192.0.2.2:25")
+		var server, config *tls.Config
+		if strings.Contains(script, "tls") {
+			server, config = certificate(t) // in the bubble, whose clock it has to fit
+		}
 		done := make(chan error, 1)
-		go func() { done <- play(theirs, script) }()
-		client(ours)
+		go func() { done <- follow(theirs, script, server) }()
+		client(ours, config)
 		ours.Close()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func certificate(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	certPEM, keyPEM, err := cipher.SelfSigned("mx.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certPEM)
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, &tls.Config{RootCAs: roots}
 }
 
 // started makes a Client with d, of which the greeting and EHLO are in the
