@@ -1,0 +1,281 @@
+// Package acme gets a mail server's certificates from an ACME authority
+// (RFC 8555) such as Let's Encrypt, and renews them.
+//
+// It stands on golang.org/x/crypto/acme/autocert rather than certmagic:
+// autocert is part of a module this project has anyway, while certmagic brings
+// a dozen more, and what certmagic has beyond it (DNS challenges, shared storage)
+// a single server does not need. What autocert lacks for mail is here:
+//
+//   - Certificates are obtained ahead, by Run or Obtain, never because of a
+//     handshake: mail clients do not wait for it, and strangers must not be able
+//     to use up the authority's rate limits.
+//   - Clients that name no server (most mail servers) or one unknown get the
+//     first name's certificate.
+//   - Until there is one, a fallback certificate is served, such as a
+//     self-signed one: mail between servers flows also with that.
+//
+// The authority checks each name over HTTP on port 80 (HTTPHandler) or over TLS
+// on port 443 (ALPNConfig); one of them must reach the server from outside.
+//
+// It is a package of its own because ACME needs net/http, which nobody who
+// hashes a password should have to link.
+package acme
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher"
+	xacme "golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+	"golang.org/x/net/idna"
+)
+
+// Options say what to get and from whom.
+type Options struct {
+	// Names are the host names, each of which gets a certificate of its own.
+	// The first is for clients that name none.
+	Names []string
+	// Folder keeps account key and certificates, 0700. It must survive
+	// restarts, because authorities limit how often one may ask.
+	Folder string
+	// AcceptTerms says that the operator agrees to the authority's terms of
+	// service. Without it nothing is asked for.
+	AcceptTerms bool
+	// Email is where the authority writes about trouble; may be empty.
+	Email string
+	// Directory is the authority's URL; empty means Let's Encrypt.
+	Directory string
+	// Challenge is how the names are proved: HTTP01, also if it is empty, or
+	// TLSALPN01.
+	Challenge Challenge
+	// HTTPClient talks to the authority; nil means http.DefaultClient.
+	HTTPClient *http.Client
+	// Fallback is served for names that have no certificate yet; nil means
+	// that handshakes fail until then.
+	Fallback *cipher.TLS
+	// Log tells of certificates obtained and of failures; nil means
+	// slog.Default().
+	Log *slog.Logger
+}
+
+// Manager gets and renews certificates.
+type Manager struct {
+	o    Options
+	auto *autocert.Manager
+	web  http.Handler
+
+	mu    sync.Mutex
+	ready map[string]bool // names whose certificate is there
+}
+
+// ErrNotYet: no certificate has been obtained yet, and there is no Fallback.
+var ErrNotYet = errors.New("acme: no certificate yet")
+
+// New checks the options. It asks nobody anything yet.
+func New(o Options) (*Manager, error) {
+	switch {
+	case len(o.Names) == 0:
+		return nil, errors.New("acme: no names")
+	case o.Folder == "":
+		return nil, errors.New("acme: no folder for certificates")
+	case !o.AcceptTerms:
+		return nil, errors.New("acme: the authority's terms of service are not accepted")
+	}
+	switch o.Challenge {
+	case "":
+		o.Challenge = HTTP01
+	case HTTP01, TLSALPN01:
+	default:
+		return nil, fmt.Errorf("acme: unknown challenge %q; there are %s and %s", o.Challenge, HTTP01, TLSALPN01)
+	}
+	o.Names = slices.Clone(o.Names)
+	for i, name := range o.Names {
+		ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
+		if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "*") {
+			return nil, fmt.Errorf("acme: %q is no host name that an authority can check", name)
+		}
+		o.Names[i] = ascii
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	m := &Manager{o: o, ready: make(map[string]bool), auto: &autocert.Manager{
+		Prompt:     autocert.AcceptTOS,
+		Cache:      autocert.DirCache(o.Folder),
+		HostPolicy: autocert.HostWhitelist(o.Names...),
+		Email:      o.Email,
+		Client:     &xacme.Client{DirectoryURL: o.Directory, HTTPClient: o.client(), UserAgent: "postrider"},
+	}}
+	if o.Challenge == HTTP01 {
+		m.web = m.auto.HTTPHandler(http.NotFoundHandler()) // from now on autocert tries http-01
+	}
+	return m, nil
+}
+
+// client is the HTTPClient, seeing the chosen challenge only.
+func (o *Options) client() *http.Client {
+	c := new(http.Client)
+	if o.HTTPClient != nil {
+		*c = *o.HTTPClient
+	}
+	next := c.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	c.Transport = &chosen{next: next, keep: o.Challenge}
+	return c
+}
+
+// Obtain gets the certificates that are not there yet, from the folder or from
+// the authority, and returns when each has been got or has failed. Once there, a
+// certificate is renewed when two thirds of its time are over, without any call.
+func (m *Manager) Obtain(ctx context.Context) error {
+	var errs []error
+	for _, name := range m.o.Names {
+		if m.has(name) {
+			continue
+		}
+		if err := m.obtain(ctx, name); err != nil {
+			errs = append(errs, fmt.Errorf("acme: get certificate for %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// obtain waits for autocert, which has its own deadline of five minutes, no
+// longer than ctx.
+func (m *Manager) obtain(ctx context.Context, name string) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.auto.GetCertificate(hello(name))
+		if err == nil {
+			m.mu.Lock()
+			m.ready[name] = true
+			m.mu.Unlock()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Manager) has(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ready[name]
+}
+
+// The waits between two tries of Run. Authorities count failures per hour.
+const (
+	firstWait = 2 * time.Minute
+	lastWait  = 6 * time.Hour
+)
+
+// Run obtains certificates until all are there or ctx ends, and waits longer
+// after each failure, which it logs: 2 minutes at first, 6 hours at last.
+func (m *Manager) Run(ctx context.Context) {
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		err := m.Obtain(ctx)
+		if err == nil {
+			m.o.Log.Info("certificates are there", "names", m.o.Names)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		m.o.Log.Warn("certificates are missing", "err", err, "retry_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hello is a handshake of a client that takes ECDSA, the one kind of certificate
+// that is asked for: all clients of TLS 1.2 that matter do.
+func hello(name string) *tls.ClientHelloInfo {
+	return &tls.ClientHelloInfo{
+		ServerName:       name,
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
+		SupportedCurves:  []tls.CurveID{tls.CurveP256},
+		CipherSuites:     []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+	}
+}
+
+// Config gives a mail server's TLS configuration, which always uses the newest
+// certificate. The options are those of cipher.TLS.Config.
+func (m *Manager) Config(options ...cipher.Option) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.certificate}
+	for _, o := range options {
+		o(c)
+	}
+	return c
+}
+
+func (m *Manager) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := strings.ToLower(strings.TrimSuffix(h.ServerName, "."))
+	if !slices.Contains(m.o.Names, name) {
+		name = m.o.Names[0]
+	}
+	if m.has(name) {
+		return m.auto.GetCertificate(hello(name))
+	}
+	if m.o.Fallback != nil {
+		return m.o.Fallback.Config().GetCertificate(h)
+	}
+	return nil, ErrNotYet
+}
+
+// HTTPHandler answers the authority's http-01 challenges. It is to be served on
+// port 80 of each name; every other request is 404.
+func (m *Manager) HTTPHandler() http.Handler {
+	if m.web == nil {
+		return http.NotFoundHandler()
+	}
+	return m.web
+}
+
+// ALPNConfig answers the authority's tls-alpn-01 challenges on port 443. A connection for anything else fails.
+func (m *Manager) ALPNConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{xacme.ALPNProto},
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if !slices.Equal(h.SupportedProtos, []string{xacme.ALPNProto}) {
+				return nil, errors.New("acme: this port is for tls-alpn-01 alone")
+			}
+			return m.auto.GetCertificate(h)
+		},
+	}
+}
+
+// Expiring lists the certificates that will have expired within that time from
+// now: renewal has failed for long if there are any within, say, 20 days. Names
+// without a certificate are not listed; Obtain tells of them.
+func (m *Manager) Expiring(within time.Duration) []cipher.Expiry {
+	var found []cipher.Expiry
+	for _, name := range m.o.Names {
+		if !m.has(name) {
+			continue
+		}
+		cert, err := m.auto.GetCertificate(hello(name))
+		if err == nil && !cert.Leaf.NotAfter.After(time.Now().Add(within)) {
+			found = append(found, cipher.Expiry{Names: []string{name}, NotAfter: cert.Leaf.NotAfter})
+		}
+	}
+	return found
+}
