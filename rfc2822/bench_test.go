@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/mail"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -126,6 +127,77 @@ func BenchmarkWalkGoMessage(b *testing.B) {
 				_, err = io.Copy(io.Discard, e.Body)
 				return err
 			})
+		}
+	}
+}
+
+// 5,000 levels of multipart, 288 kB: the limit makes it cheap.
+func BenchmarkWalkNested(b *testing.B) {
+	text := nest(5000)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		m, _ := ReadString(text)
+		if err := m.Walk(Limits{}, func([]int, *Part) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadAddressList(b *testing.B) {
+	const text = `"Byron, Ada" <ada@example.com>, Ben <ben@example.org>, =?utf-8?q?J=C3=BCrgen?= <j@example.net>, broken, cy@example.org`
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if list, bad := ReadAddressList(text); len(list) != 4 || len(bad) != 1 {
+			b.Fatal(list, bad)
+		}
+	}
+}
+
+func BenchmarkParseDate(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseDate("Fri, 20 Nov 2026 09:05:01 +0100 (CET)"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReceivedString(b *testing.B) {
+	r := Received{From: "helo.example.com", FromIP: netip.MustParseAddr("192.0.2.25"), FromRDNS: "mx1.example.com", By: "mx.example.org", With: "ESMTPS", ID: "abc123", For: "u@example.org", Date: when}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = r.String()
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	raw := strings.Repeat("0123456789 plain text with a few =C3=BC escapes and more text, 76=20octets\r\n", 1000)
+	b64 := strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 1000)
+	for name, open := range map[string]func() io.Reader{
+		"quoted-printable": func() io.Reader { return newQPReader(strings.NewReader(raw)) },
+		"base64":           func() io.Reader { return &base64Reader{src: strings.NewReader(b64)} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(b64)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := io.Copy(io.Discard, open()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReport(b *testing.B) {
+	r := sampleReport()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Original = strings.NewReader("From: a@b\r\nSubject: s\r\n\r\nbody\r\n")
+		if _, err := r.WriteTo(io.Discard); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

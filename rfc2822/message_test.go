@@ -192,13 +192,7 @@ func TestBigBody(t *testing.T) {
 			t.Fatalf("%d octets, %v", n, err)
 		}
 	}
-	result := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			read()
-		}
-	})
-	if got := result.AllocedBytesPerOp(); got > 256<<10 {
+	if got := allocated(read); got > 256<<10 {
 		t.Errorf("%d octets allocated for a body of %d", got, size)
 	}
 }

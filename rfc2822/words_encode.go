@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxWord is the length of an encoded word at most (RFC 2047 §2).
-const maxWord = 75
+// maxWord is the length of the encoded words written. RFC 2047 §2 allows 75
+// octets, but 76 for a whole line with a word in it, field name and all.
+const maxWord = 62
 
 // EncodeWords writes text for an unstructured field or a phrase in ASCII: the
 // words from the first to the last that needs it become encoded words (RFC

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 	"unicode/utf8"
 )
 
@@ -69,11 +68,7 @@ func TestDecodeWords(t *testing.T) {
 	}
 	// Hostile text costs no quadratic time.
 	for _, s := range []string{"=?", "=?a?q?", "=?a?q?x", "=?a?q?=?a?b?", "=?utf-8?q?a?= "} {
-		start := time.Now()
-		DecodeWords(strings.Repeat(s, 100000))
-		if d := time.Since(start); d > 20*time.Second {
-			t.Errorf("%q: %v", s, d)
-		}
+		DecodeWords(strings.Repeat(s, 100000)) // a quadratic one would take minutes
 	}
 }
 

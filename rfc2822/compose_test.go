@@ -1,0 +1,264 @@
+package rfc2822
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/emersion/go-message/mail"
+)
+
+func sampleDraft() *Draft {
+	return &Draft{
+		From: []Address{{Name: "Jürgen Müller", Local: "j", Domain: "bücher.example"}},
+		To:   []Address{{Name: "Ben, B.", Local: "ben", Domain: "example.org"}, {Local: "cy", Domain: "example.org"}},
+		Bcc:  []Address{{Local: "secret", Domain: "example.org"}}, Subject: "Grüße aus " + strings.Repeat("Köln und ", 10) + "Bonn", Date: when,
+		InReplyTo: []string{"1@x"}, References: []string{"0@x", "<1@x>", "bad >id"}, Header: []Header{{"X-Kind", "ünusual"}},
+		Text: "Grüße,\nJ.\n", HTML: `<p>Grüße <img src="cid:i@x"></p>`,
+		Inline:      []File{{Name: "i.png", MediaType: "image/png", ContentID: "i@x", Data: bytes.NewReader(make([]byte, 1000))}},
+		Attachments: []File{{Name: "../€ rates.pdf", MediaType: "application/pdf", Data: strings.NewReader("pdf")}, {Name: "a \"b\".txt", MediaType: "nonsense"}, {MediaType: "message/rfc822", Data: strings.NewReader("A: 1\r\n\r\nü")}},
+	}
+}
+
+func TestDraft(t *testing.T) {
+	text := write(t, sampleDraft())
+	m, _ := ReadString(text)
+	if len(m.Defects) != 0 || !isASCII(m.HeadersText()) || strings.Contains(text, "secret") {
+		t.Errorf("%v\n%s", m.Defects, m.HeadersText())
+	}
+	for line := range strings.SplitSeq(m.HeadersText(), "\r\n") {
+		if len(line) > softLine {
+			t.Errorf("line of %d octets: %s", len(line), line)
+		}
+	}
+	d := sampleDraft()
+	if got, _ := m.Decoded("Subject"); got != d.Subject {
+		t.Error(got)
+	}
+	for name, want := range map[string]string{
+		"From": "=?utf-8?b?SsO8cmdlbiBNw7xsbGVy?= <j@xn--bcher-kva.example>", "To": `"Ben, B." <ben@example.org>, cy@example.org`,
+		"In-Reply-To": "<1@x>", "References": "<0@x> <1@x>", "X-Kind": "=?utf-8?q?=C3=BCnusual?=", "Date": "Fri, 20 Nov 2026 09:05:01 +0100",
+	} {
+		if got := m.Header.Get(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if !strings.HasSuffix(m.MessageID(), "@xn--bcher-kva.example") || len(d.Recipients()) != 3 {
+		t.Error(m.MessageID(), d.Recipients())
+	}
+	c, err := m.Content(Limits{}, 0)
+	if err != nil || c.Text != crlf(d.Text) || c.HTML != d.HTML || len(c.Attachments) != 4 {
+		t.Fatalf("%+v, %v\n%s", c, err, text)
+	}
+	if a := c.Attachments[0]; a.Name != "i.png" || !a.Inline || a.ContentID != "i@x" || a.Size != 1000 {
+		t.Errorf("%+v", a)
+	}
+	if a := c.Attachments[1]; a.Name != "€ rates.pdf" || a.Inline || a.MediaType != "application/pdf" || a.Size != 3 {
+		t.Errorf("%+v", a)
+	}
+	if a := c.Attachments[2]; a.Name != "a _b_.txt" || a.MediaType != "application/octet-stream" || a.Size != 0 {
+		t.Errorf("%+v", a)
+	}
+	var b strings.Builder
+	if n, err := m.WritePart(&b, Limits{}, c.Attachments[1].Path); n != 3 || b.String() != "pdf" || err != nil {
+		t.Error(n, b.String(), err)
+	}
+	if _, err := m.WritePart(&b, Limits{}, []int{9}); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := m.WritePart(&failWriter{}, Limits{}, c.Attachments[1].Path); err == nil {
+		t.Error("the writer's error is lost")
+	}
+	// go-message reads it too.
+	r, err := mail.CreateReader(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Header.Subject(); s != d.Subject || err != nil {
+		t.Error(s, err)
+	}
+	parts := 0
+	for {
+		if _, err := r.NextPart(); err != nil {
+			break
+		}
+		parts++
+	}
+	if parts != 6 {
+		t.Errorf("%d parts in go-message", parts)
+	}
+}
+
+func TestDraftForms(t *testing.T) {
+	from := []Address{{Local: "a", Domain: "[192.0.2.1]"}}
+	tests := []struct {
+		d    Draft
+		want string
+	}{
+		{Draft{From: from, Text: "plain\n"}, "Content-Type: text/plain; charset=us-ascii\r\n\r\nplain\r\n"},
+		{Draft{From: from, HTML: "<p>"}, "Content-Type: text/html; charset=us-ascii\r\n\r\n<p>"},
+		{Draft{From: from, Text: "Grüße\n"}, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n"},
+		{Draft{From: from, Text: "日本語"}, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n5pel5pys6Kqe\r\n"},
+		{Draft{From: from, Text: strings.Repeat("x", 1000)}, "quoted-printable\r\n\r\n" + strings.Repeat("x", 75) + "=\r\n"},
+		{Draft{From: from, Text: "t", Inline: []File{{Name: "i"}}}, "Content-Type: multipart/mixed;"},
+		{Draft{From: from, Sender: &Address{Local: "s", Domain: "x"}}, "Sender: s@x\r\n"},
+		{Draft{From: from, ReplyTo: from, MessageID: "<own@id>"}, "Message-ID: <own@id>\r\n"},
+		{Draft{From: []Address{{Local: "ü", Domain: "bad\u200d\u200d"}}}, "@localhost>\r\n"},
+	}
+	for _, tt := range tests {
+		if text := write(t, &tt.d); !strings.Contains(text, tt.want) {
+			t.Errorf("no %q in\n%s", tt.want, text)
+		}
+	}
+	if _, err := (&Draft{}).WriteTo(io.Discard); !errors.Is(err, ErrNoSender) {
+		t.Error(err)
+	}
+	if _, err := (&Draft{From: from, Header: []Header{{"Bad Name", "x"}}}).WriteTo(io.Discard); !errors.Is(err, ErrBadName) {
+		t.Error(err)
+	}
+	broken := errors.New("gone")
+	for _, kind := range []string{"", "message/rfc822"} {
+		d := &Draft{From: from, Attachments: []File{{MediaType: kind, Data: iotest.ErrReader(broken)}}}
+		if _, err := d.WriteTo(io.Discard); !errors.Is(err, broken) {
+			t.Error(err)
+		}
+	}
+	d := &Draft{From: from, Attachments: []File{{Data: io.LimitReader(&endless{}, 100000)}}}
+	if _, err := d.WriteTo(&failWriter{5000}); err == nil {
+		t.Error("the writer's error is lost")
+	}
+}
+
+func TestResend(t *testing.T) {
+	m, _ := ReadString(threeFields)
+	err := m.Resend(Resent{From: []Address{{Local: "r", Domain: "x"}}, To: []Address{{Name: "B", Local: "b", Domain: "y"}}, Date: when, MessageID: "<id@x>"})
+	want := crlf("Resent-Date: Fri, 20 Nov 2026 09:05:01 +0100\nResent-From: r@x\nResent-To: B <b@y>\nResent-Message-ID: <id@x>\n") + threeFields
+	if err != nil || m.Text() != want {
+		t.Errorf("%q, %v", m.Text(), err)
+	}
+	if err := m.Resend(Resent{}); !errors.Is(err, ErrNoSender) {
+		t.Error(err)
+	}
+	if err := m.Resend(Resent{From: []Address{{Local: "r", Domain: "x"}}}); err != nil || !m.Header.Has("Resent-Date") {
+		t.Error(err)
+	}
+	if err := m.Resend(Resent{From: []Address{{Local: "r", Domain: "x\ny"}}}); !errors.Is(err, ErrBadValue) {
+		t.Error(err)
+	}
+}
+
+func TestContent(t *testing.T) {
+	tests := []struct{ name, text, html, files string }{
+		{"mixed-related.eml", "plain text", `<p>html <img src="cid:img@x"></p>`, "dot.png € rates.pdf passwd"},
+		{"alternative.eml", "Grüße, € 100 soft", "<p>Grüße, € 100</p>", ""},
+		{"forwarded.eml", "See below.", "", "unnamed"},
+		{"flowed.eml", "This paragraph flows over three lines.\n> quoted flows too\n>> deeper\nFrom space-stuffed\n-- \nAda\n", "", ""},
+		{"8bit-utf8.eml", "Grüße aus Köln, 100 €, 日本語, 🙂\r\n", "", ""},
+	}
+	for _, tt := range tests {
+		m, _ := ReadString(sample(t, tt.name))
+		c, err := m.Content(Limits{}, 0)
+		if err != nil || c.Text != tt.text || c.HTML != tt.html {
+			t.Errorf("%s: %q %q, %v", tt.name, c.Text, c.HTML, err)
+		}
+		var files []string
+		for _, a := range c.Attachments {
+			files = append(files, a.Name)
+		}
+		if got := strings.Join(files, " "); got != tt.files {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+	}
+	two := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n"
+	m, _ := ReadString(two)
+	if c, _ := m.Content(Limits{}, 0); c.Text != "one\n\ntwo" {
+		t.Errorf("%q", c.Text)
+	}
+	if c, _ := m.Content(Limits{}, 4); c.Text != "one" || !c.Truncated {
+		t.Errorf("%q %v", c.Text, c.Truncated)
+	}
+	if c, _ := m.Content(Limits{}, 2); c.Text != "on" || !c.Truncated {
+		t.Errorf("%q %v", c.Text, c.Truncated)
+	}
+	broken := errors.New("gone")
+	m, _ = Read(io.MultiReader(strings.NewReader("A: 1\r\n\r\nx"), iotest.ErrReader(broken)))
+	if _, err := m.Content(Limits{}, 0); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+func TestUnflow(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a\n": "a\n", "a \nb": "a b", "a \r\nb\r\n": "a b\n", "> a \n> b\n": "> a b\n", "> a \nb\n": "> a \nb\n", " >not quoted\n": ">not quoted\n", "a \n-- \nsig": "a \n-- \nsig", ">\n": ">\n", "open ": "open ", "open \n": "open \n",
+	} {
+		if got := Unflow(in, false); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	if got := Unflow("日本 \n語\n", true); got != "日本語\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSafeName(t *testing.T) {
+	for in, want := range map[string]string{
+		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\Users\x\a.doc`: "a.doc", "/": "unnamed", "": "unnamed", "..": "unnamed", ".bashrc": "bashrc", "a\x00b\r\n.txt": "a b  .txt",
+		"x\u202etxt.exe": "xtxt.exe", "CON.txt": "_CON.txt", "lpt1": "_lpt1", "lptx": "lptx", "a:b*c?.txt": "a_b_c_.txt", "name. ": "name", "-rf": "rf", "über.txt": "über.txt", "\xfcber": "über", "|": "unnamed",
+		strings.Repeat("é", 200) + ".txt": strings.Repeat("é", 98) + ".txt", strings.Repeat("a", 300): strings.Repeat("a", 200), "a." + strings.Repeat("b", 300): "a." + strings.Repeat("b", 198),
+	} {
+		if got := SafeName(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestParseMediaType(t *testing.T) {
+	tests := []struct{ in, kind, params string }{
+		{"text/plain", "text/plain", ""},
+		{"Text/HTML; Charset=UTF-8", "text/html", "charset=UTF-8"},
+		{"text/plain; charset=\"utf-8\" (comment); format=flowed", "text/plain", "charset=utf-8 format=flowed"},
+		{"text/plain; charset=utf-8 (comment)", "text/plain", "charset=utf-8"},
+		{"(c) text/plain (c) ; (c) a=b", "text/plain", "a=b"},
+		{"a/b; name=with blanks; x=1", "a/b", "name=with blanks x=1"},
+		{`a/b; name="a \"q\" C:\dir"; x=1`, "a/b", `name=a "q" C:\dir x=1`},
+		{`a/b; name="open; x=1`, "a/b", "name=open x=1"},
+		{`a/b; name="open`, "a/b", "name=open"},
+		{"a/b;;; ; x=1;", "a/b", "x=1"},
+		{"a/b; x=1; X=2", "a/b", "x=1"},
+		{"a/b; flag; x=1; last", "a/b", "x=1"},
+		{"a/b; name*=utf-8''%e2%82%ac%20r", "a/b", "name=€ r"},
+		{"a/b; name*0*=utf-8''%e2%82; name*1*=%ac; name*2=\" r\"", "a/b", "name=€ r"},
+		{"a/b; name*1=b; name*0=a; name*1=c", "a/b", "name=ab"},
+		{"a/b; name=plain; name*=utf-8''ext", "a/b", "name=ext"},
+		{"a/b; name*=iso-8859-1'de'%fc", "a/b", "name=ü"},
+		{"a/b; name*=klingon''a%ff", "a/b", "name=aÿ"},
+		{"a/b; name*=no-quotes", "a/b", "name=no-quotes"},
+		{"a/b; name*x=1; *=2", "a/b", "*=2 name*x=1"},
+		{"a/b; name==?utf-8?q?=C3=BC?=", "a/b", "name=ü"},
+		{`a/b; name="=?utf-8?q?=C3=BC?="`, "a/b", "name=ü"},
+		{"a/b; name=\xfc", "a/b", "name=ü"},
+		{"a/b x=1", "a/b", "x=1"},
+		{"a/b; foo charset=x", "a/b", "charset=x"},
+		{"charset=utf-8", "", "charset=utf-8"},
+		{"", "", ""},
+		{"a/b; x=1%zz; y*=%4", "a/b", "x=1%zz y=%4"},
+	}
+	for _, tt := range tests {
+		kind, params, ok := ParseMediaType(tt.in)
+		var list []string
+		for _, k := range []string{"*", "a", "charset", "format", "name", "name*x", "x", "y"} {
+			if v, ok := params[k]; ok {
+				list = append(list, k+"="+v)
+			}
+		}
+		if kind != tt.kind || strings.Join(list, " ") != tt.params || ok != (tt.kind != "") {
+			t.Errorf("%q: %q %q, want %q %q", tt.in, kind, list, tt.kind, tt.params)
+		}
+	}
+	for _, s := range []string{";a=b", ";", `;a="`, "(", ";a=(", ";a*0*=x", "\\\""} {
+		ParseMediaType("a/b" + strings.Repeat(s, 100000)) // a quadratic one would take minutes
+	}
+}
