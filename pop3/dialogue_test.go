@@ -65,6 +65,7 @@ type world struct {
 	down      chan error
 	extra     net.Conn // a second session
 	implicit  bool
+	addr      string // of a server on the network, instead of a pipe
 
 	mu     sync.Mutex
 	writes int // on the last connection, by the server
@@ -306,7 +307,11 @@ func (w *world) other(arg string) error {
 		w.extra = nil
 		return ask(c, "QUIT", "+OK")
 	}
-	c, err := w.dial()
+	dial := w.dial
+	if w.addr != "" {
+		dial = func() (net.Conn, error) { return net.Dial("tcp", w.addr) }
+	}
+	c, err := dial()
 	if err != nil {
 		return err
 	}
