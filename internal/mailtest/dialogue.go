@@ -29,6 +29,7 @@ import (
 //	C! "text\r\n"        the client sends just these octets, a Go string
 //	flush                what the C lines above gathered leaves now
 //	S: pattern           the server must send this line
+//	S! pattern           the server must have sent this line already
 //	S* pattern           the server may send such lines, any number of them
 //	silent               the server must have sent nothing more by now
 //	wait 5m              so much time passes
@@ -108,7 +109,7 @@ func parseDialogues(file, text string) (all []*Dialogue, err error) {
 		switch verb {
 		case "server":
 			d.Server = append(d.Server, strings.Fields(argument)...)
-		case "C:", "C*", "C!", "flush", "S:", "S*", "silent", "wait", "tls", "closed", "hangup", "connect", "do":
+		case "C:", "C*", "C!", "flush", "S:", "S!", "S*", "silent", "wait", "tls", "closed", "hangup", "connect", "do":
 			d.steps = append(d.steps, step{at, verb, argument})
 		default:
 			return nil, fmt.Errorf("%s: unknown step %q", at, verb)
@@ -183,6 +184,8 @@ func (p *Player) step(s step) error {
 		return nil
 	case "S:":
 		return p.expect(s.argument)
+	case "S!":
+		return p.expectNow(s.argument)
 	case "S*":
 		return p.expectMany(s.argument)
 	case "do":
@@ -292,6 +295,18 @@ func (p *Player) expect(pattern string) error {
 		err = fmt.Errorf("server says %q", line)
 	}
 	return err
+}
+
+func (p *Player) expectNow(pattern string) error {
+	p.settle()
+	if p.Idle != nil {
+		p.Idle()
+	}
+	p.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if _, err := p.r.Peek(1); err != nil {
+		return fmt.Errorf("server has said nothing yet: %w", err)
+	}
+	return p.expect(pattern)
 }
 
 // expectMany consumes lines while they match. The one after them must have
