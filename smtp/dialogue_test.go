@@ -323,10 +323,10 @@ func (w *world) steps() map[string]func(string) error {
 			return nil
 		},
 		"down": func(string) error { return <-w.down },
-		// long n: a command line of n octets.
+		// long n: NOOP in a line of n octets.
 		"long": func(arg string) error {
 			n, _ := strconv.Atoi(arg)
-			return w.player.Send(strings.Repeat("x", n) + "\r\n")
+			return w.player.Send("NOOP " + strings.Repeat("x", n-5) + "\r\n")
 		},
 		// longauth n: AUTH PLAIN with a wrong password of n octets.
 		"longauth": func(arg string) error {
