@@ -63,13 +63,13 @@ func (d *Dialer) SendMail(ctx context.Context, addr, from string, to []string, b
 	}
 	defer c.Close()
 	results, err := c.Send(ctx, m, body)
+	if err == nil {
+		c.Quit(ctx)
+	}
 	for _, r := range results {
 		if r.Err != nil {
 			return &SendError{To: to, Results: results}
 		}
-	}
-	if err == nil {
-		c.Quit(ctx)
 	}
 	return err
 }
