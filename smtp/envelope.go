@@ -71,8 +71,6 @@ type Recipient struct {
 	// alone; it counts when ServeSMTP returns nil. Over SMTP there is one
 	// answer for all, so that any Result that is not nil becomes that answer.
 	Result error
-
-	handler Handler
 }
 
 // Handler takes responsibility for a message. ServeSMTP returns nil only when

@@ -108,7 +108,6 @@ type model struct {
 	replies []int
 	mails   []string
 	chunks  string // of a message being sent by BDAT
-	inBDAT  bool
 	binary  bool
 }
 

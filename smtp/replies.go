@@ -2,7 +2,6 @@ package smtp
 
 // The engine's own replies.
 var (
-	okHelo     = &Reply{Code: 250}
 	okSender   = &Reply{Code: 250, Enhanced: "2.1.0", Text: "Sender OK"}
 	okRcpt     = &Reply{Code: 250, Enhanced: "2.1.5", Text: "Recipient OK"}
 	okNoop     = &Reply{Code: 250, Enhanced: "2.0.0", Text: "OK"}
