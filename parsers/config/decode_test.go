@@ -265,11 +265,11 @@ func TestDecodeInto(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	var v any
-	if err := Parse(`{"a": "`+strings.Repeat("x", maxSize)+`"}`, &v); err == nil || !strings.Contains(err.Error(), "larger than 64MiB") {
+	if err := Parse(`{"a": "`+strings.Repeat("x", maxSize)+`"}`, &v); err == nil || !strings.Contains(err.Error(), "larger than 32MiB") {
 		t.Errorf("a huge text: %v", err)
 	}
 	err := Parse("["+strings.Repeat("[],", maxValues+1)+"]", &v)
-	if err == nil || !strings.Contains(err.Error(), "more than 4194304 values") {
+	if err == nil || !strings.Contains(err.Error(), "more than 1048576 values") {
 		t.Errorf("too many values: %v", err)
 	}
 	var m struct{}

@@ -145,7 +145,10 @@ func (f *file) excerpt(p Position, secret bool) string {
 	start := f.lines[p.Line-1]
 	line := f.text[start:lineEnd(f.text, start)]
 	if p.Line == 1 {
-		line = []byte(strings.TrimPrefix(string(line), string(bom)))
+		line = bytes.TrimPrefix(line, bom)
+	}
+	if len(bytes.TrimSpace(line)) == 0 {
+		return ""
 	}
 	shown := []rune(f.conceal(line, secret))
 	for i, r := range shown {

@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds on what is read. A configuration with a million accounts stays below
-// them.
+// Bounds on what is read: enough for some hundred thousand accounts, and never
+// more than some hundred megabytes of memory.
 const (
-	maxSize   = 64 << 20 // octets of one text
+	maxSize   = 32 << 20 // octets of one text
 	maxDepth  = 64       // objects and lists within each other
-	maxValues = 4 << 20  // values of one text
+	maxValues = 1 << 20  // values of one text
 )
 
 // parser makes a tree of plain JSON. The grammar is that of RFC 8259. The
@@ -33,8 +33,7 @@ type parser struct {
 // parse returns the tree of a text; nil if the text holds no value at all.
 func parse(f *file, merge bool) (*node, Errors) {
 	if len(f.text) > maxSize {
-		f.text = f.text[:0]
-		return nil, Errors{f.errorAt(0, fmt.Errorf("the file is larger than %v", Size(maxSize)))}
+		return nil, Errors{{Name: f.name, Err: fmt.Errorf("the file is larger than %v", Size(maxSize))}}
 	}
 	if i := validUTF8(f.text); i >= 0 && !strings.HasPrefix(string(f.text[:min(2, len(f.text))]), "\xFF\xFE") &&
 		!strings.HasPrefix(string(f.text[:min(2, len(f.text))]), "\xFE\xFF") {

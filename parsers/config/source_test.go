@@ -165,7 +165,7 @@ func TestExcerpt(t *testing.T) {
 			strings.Repeat("x", 47) + `": 5m}` + "\n    " + strings.Repeat(" ", 53) + "^"},
 		{"long line, near", `{5: "` + long + `"}`, "t:1:2: found \"5\" where a key in quotes should stand\n    {5: \"" +
 			strings.Repeat("x", 95) + "...\n     ^"},
-		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand\n    \n    ^"},
+		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand"},
 		{"secret", `{"a": "$ecret", "$b": 5m}`, "t:1:23: \"5m\" is not a number; put a text in quotes\n    {\"a\": \"******\", \"$b\": 5m}\n                          ^"},
 		{"secret by its key", `{"password": "x", "p": 5m}`, "t:1:24: \"5m\" is not a number; put a text in quotes\n    {\"password\": \"*\", \"p\": 5m}\n                           ^"},
 		{"half a secret", `{"a": "$ecret`, "t:1:7: this string is not closed on its line\n    {\"a\": \"******\n          ^"},
