@@ -93,7 +93,6 @@ type player struct {
 	b      *testing.B
 	again  []byte // sent b.N times
 	rest   []byte
-	begun  bool
 	taken  int64
 	writes int64
 	ending bool

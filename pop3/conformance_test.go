@@ -40,10 +40,10 @@ func TestConformance(t *testing.T) {
 func TestConformanceDovecot(t *testing.T) {
 	dove := startDovecot(t)
 	for _, d := range mailtest.Dialogues(t, "../testdata/dialogues/pop3/conformance") {
+		if slices.Contains(d.Server, "ours") {
+			continue // its comment says how Dovecot differs
+		}
 		t.Run(d.Name, func(t *testing.T) {
-			if slices.Contains(d.Server, "ours") {
-				t.Skip("Dovecot differs")
-			}
 			dove.fill(t, mailOne, mailDots, mailThree)
 			w := &world{addr: dove.addr, book: newBook()}
 			w.book.passwords["alice"] = "open sesame"
