@@ -42,7 +42,8 @@ type Client struct {
 
 	mu     sync.Mutex // guards what follows and the deadlines of conn
 	closed bool
-	cut    bool // ctx has ended
+	cut    bool // ctx has ended within the call
+	call   uint // counts calls and their ends
 	ctx    context.Context
 	stop   func() bool
 }
@@ -262,10 +263,6 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
-	if t, ok := c.conn.(*tls.Conn); ok {
-		// tls.Conn.Close waits for an alert to be written; the peer may not read.
-		t.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
-	}
 	return c.conn.Close()
 }
 

@@ -41,6 +41,9 @@ func (t *transaction) data(start *Reply, body io.Reader) error {
 		t.settleAll("DATA", start)
 		return nil
 	}
+	if err := c.inStep("DATA"); err != nil {
+		return err
+	}
 	m := &message{r: body}
 	var dots textual.DotWriter
 	dots.Reset(wire{c}, textual.Normalise)
@@ -85,7 +88,7 @@ func (t *transaction) lastWords() (*Reply, bool) {
 		return nil, false
 	}
 	r := newReply(got, "message")
-	t.c.show('r', "message", []byte(r.Error()))
+	t.c.showReply("message", r)
 	return r, true
 }
 
@@ -242,7 +245,7 @@ func (k *chunker) send(last bool) error {
 		h = append(h, " LAST"...)
 		k.t.doubt = true
 	}
-	c.show('w', "BDAT", h)
+	c.show("BDAT", h)
 	h = append(h, "\r\n"...)
 	start := chunkHead - len(h)
 	copy(k.buf[start:], h)

@@ -31,8 +31,10 @@ func (c *Client) enter(ctx context.Context) error {
 		return context.Cause(ctx) // nothing was said, nothing is broken
 	}
 	c.ctx = ctx
+	c.call++
 	if ctx.Done() != nil {
-		c.stop = context.AfterFunc(ctx, c.interrupt)
+		call := c.call
+		c.stop = context.AfterFunc(ctx, func() { c.interrupt(call) })
 	}
 	return nil
 }
@@ -42,15 +44,26 @@ func (c *Client) leave() {
 		c.stop()
 		c.stop = nil
 	}
-	c.ctx = nil
-}
-
-// interrupt wakes what waits on the connection, now and from now on.
-func (c *Client) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cut = true
-	c.conn.SetDeadline(time.Unix(1, 0))
+	c.ctx = nil
+	c.call++
+	if c.cut && !c.closed {
+		// The context ended too late to matter to this call, and is not to
+		// matter to the next.
+		c.cut = false
+		c.conn.SetDeadline(time.Time{})
+	}
+}
+
+// interrupt wakes what waits on the connection, now and until the call ends.
+func (c *Client) interrupt(call uint) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.call == call {
+		c.cut = true
+		c.conn.SetDeadline(time.Unix(1, 0))
+	}
 }
 
 // await and push set the deadlines for the next read and the next writes.
@@ -94,7 +107,7 @@ func (c *Client) queue(op string, parts ...string) error {
 			return &ClientError{Op: op, Err: ErrBadCommand}
 		}
 	}
-	c.show('w', op, c.out[start:])
+	c.show(op, c.out[start:])
 	c.out = append(c.out, "\r\n"...)
 	return nil
 }
@@ -102,8 +115,28 @@ func (c *Client) queue(op string, parts ...string) error {
 // smallBatch is what a server surely reads before it waits for us to read.
 const smallBatch = 400
 
+// inStep checks that nothing has arrived that was not asked for. A server that
+// answers more often than it is asked would have the answer to one message
+// taken for the answer to the next.
+func (c *Client) inStep(op string) error {
+	if c.r.Buffered() == 0 {
+		return nil
+	}
+	r, err := c.reply(op, c.times.Command)
+	if err != nil {
+		return err // such as 421, which may come at any time
+	}
+	e := c.broken(op, ErrProtocol)
+	e.Reply = r
+	return e
+}
+
 // flush sends the commands in one piece.
 func (c *Client) flush(op string) error {
+	if err := c.inStep(op); err != nil {
+		c.out = c.out[:0]
+		return err
+	}
 	c.push(c.times.Command)
 	_, err := c.conn.Write(c.out)
 	c.out = c.out[:0]
@@ -120,6 +153,10 @@ func (c *Client) flush(op string) error {
 func (c *Client) flushBeside(op string) (wait func() error, err error) {
 	if len(c.out) <= smallBatch {
 		return func() error { return nil }, c.flush(op)
+	}
+	if err := c.inStep(op); err != nil {
+		c.out = c.out[:0]
+		return nil, err
 	}
 	done := make(chan error, 1)
 	c.push(c.times.Command)
@@ -154,7 +191,7 @@ func (c *Client) reply(op string, d time.Duration) (*Reply, error) {
 		return nil, e
 	}
 	r := newReply(got, op)
-	c.show('r', op, []byte(r.Error()))
+	c.showReply(op, r)
 	if r.Code == 421 {
 		c.Close()
 		return nil, &ClientError{Op: op, Reply: r}
@@ -217,11 +254,10 @@ func legible(s string) string {
 func (c *Client) broken(op string, err error) *ClientError {
 	c.mu.Lock()
 	wasClosed := c.closed
-	cut := c.cut
 	c.mu.Unlock()
 	c.Close()
 	switch {
-	case cut:
+	case c.ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(c.ctx), err)
 	case wasClosed:
 		err = fmt.Errorf("%w: %w", ErrClientClosed, err)
@@ -245,28 +281,38 @@ func (c *Client) refused(op string, r *Reply) *ClientError {
 	return e
 }
 
-// show passes a line to the trace. What follows the mechanism of AUTH is left
-// out; the responses to challenges have the op "AUTH response".
-func (c *Client) show(dir byte, op string, line []byte) {
+// show passes a command line to the trace. What follows the mechanism of AUTH
+// is left out, and so are the responses to challenges, which have the op "AUTH
+// response".
+func (c *Client) show(op string, line []byte) {
 	if c.trace == nil {
 		return
 	}
 	text := string(line)
-	if dir == 'w' {
-		switch op {
-		case "AUTH":
-			if words := strings.SplitN(text, " ", 3); len(words) == 3 {
-				text = words[0] + " " + words[1] + " ***"
-			}
-		case "AUTH response":
-			text = "***"
+	switch op {
+	case "AUTH":
+		if words := strings.SplitN(text, " ", 3); len(words) == 3 {
+			text = words[0] + " " + words[1] + " ***"
 		}
-	} else if op == "AUTH" || op == "AUTH response" {
-		if strings.HasPrefix(text, "334") {
-			text = "334 ***"
-		}
+	case "AUTH response":
+		text = "***"
 	}
+	c.traced('w', text)
+}
+
+// showReply passes a reply to the trace, but for challenges.
+func (c *Client) showReply(op string, r *Reply) {
+	switch {
+	case c.trace == nil:
+	case r.Code == 334 && strings.HasPrefix(op, "AUTH"):
+		c.traced('r', "334 ***")
+	default:
+		c.traced('r', r.Error())
+	}
+}
+
+func (c *Client) traced(dir byte, line string) {
 	c.traceMu.Lock() // chunks are sent and answered at the same time
 	defer c.traceMu.Unlock()
-	c.trace(dir, text)
+	c.trace(dir, line)
 }

@@ -49,6 +49,9 @@ func (t *transaction) mailParams() (string, error) {
 // sizeLimit is the largest message the server takes; none if the parameter of
 // SIZE is missing or 0 (RFC 1870 §4).
 func sizeLimit(param string) (int64, bool) {
+	if param == "" {
+		return 0, false
+	}
 	n, err := strconv.ParseInt(param, 10, 64)
 	return n, err == nil && n > 0
 }
@@ -80,14 +83,14 @@ func (t *transaction) demands(add func(...string)) error {
 		}
 		return fmt.Errorf("%w: %s", ErrUnsupported, keyword)
 	}
-	utf8 := p.SMTPUTF8 || !t.m.From.IsASCII()
-	if utf8 {
+	_, utf8, _ := path(t.m.From)
+	if utf8 = utf8 || p.SMTPUTF8; utf8 {
 		if err := need("SMTPUTF8"); err != nil {
 			return err
 		}
 	}
-	for i := range t.m.To {
-		utf8 = utf8 || c.has("SMTPUTF8") && !t.m.To[i].Path.IsASCII()
+	for i := 0; i < len(t.m.To) && !utf8 && c.has("SMTPUTF8"); i++ {
+		_, utf8, _ = path(t.m.To[i].Path)
 	}
 	if utf8 {
 		add("SMTPUTF8")

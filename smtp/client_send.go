@@ -135,25 +135,30 @@ func (t *transaction) run(body io.Reader) error {
 	return t.data(data, body)
 }
 
-// path writes a Path with its brackets. Nothing in it may end the path before
-// its end.
-func path(p Path) (string, error) {
-	if p.IsNull() {
-		return "<>", nil
-	}
+// path is p as it stands between brackets, and whether it can stand there only
+// under SMTPUTF8. A domain of other letters is written in A-labels where the
+// local part needs no extension, for every server to understand (RFC 6531
+// §3.2). Nothing in a path may end it before its end.
+func path(p Path) (s string, utf8 bool, err error) {
 	if strings.ContainsAny(p.Domain, " <>") {
-		return "", ErrBadCommand
+		return "", false, ErrBadCommand
 	}
-	return "<" + p.String() + ">", nil
+	if isASCII(p.Local) && !isASCII(p.Domain) {
+		p.Domain = canonicalDomain(p.Domain)
+	}
+	if p.IsNull() {
+		return "", false, nil
+	}
+	return p.String(), !p.IsASCII(), nil
 }
 
 // queueMail and queueRcpt add the commands of the envelope.
 func (t *transaction) queueMail(params string) error {
-	from, err := path(t.m.From)
+	from, _, err := path(t.m.From)
 	if err != nil {
 		return &ClientError{Op: "MAIL", Err: err}
 	}
-	return t.c.queue("MAIL", "MAIL FROM:", from, params)
+	return t.c.queue("MAIL", "MAIL FROM:<", from, ">", params)
 }
 
 // queueRcpts adds RCPT for those recipients, from the i-th on, that can be
@@ -166,7 +171,7 @@ func (t *transaction) queueRcpts(i, most int) int {
 			err = ErrRecipients
 		}
 		if err == nil {
-			err = t.c.queue("RCPT", "RCPT TO:", to, params)
+			err = t.c.queue("RCPT", "RCPT TO:<", to, ">", params)
 		}
 		if err != nil {
 			var e *ClientError
@@ -184,10 +189,10 @@ func (t *transaction) queueRcpts(i, most int) int {
 
 func (t *transaction) rcpt(i int) (to, params string, err error) {
 	r := &t.m.To[i]
-	if !t.c.has("SMTPUTF8") && !r.Path.IsASCII() {
-		return "", "", fmt.Errorf("%w: SMTPUTF8", ErrUnsupported)
+	to, utf8, err := path(r.Path)
+	if err == nil && utf8 && !t.c.has("SMTPUTF8") {
+		err = fmt.Errorf("%w: SMTPUTF8", ErrUnsupported)
 	}
-	to, err = path(r.Path)
 	return to, t.rcptParams(&r.Params), err
 }
 

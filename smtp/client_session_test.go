@@ -357,6 +357,52 @@ func TestResetRefusedEndsIt(t *testing.T) {
 	})
 }
 
+// A server that says more than it was asked for would get out of step.
+func TestUnaskedReplies(t *testing.T) {
+	for _, tt := range []struct{ name, script, want string }{
+		{"behind EHLO", hello("PIPELINING") + "S: 250 ok\nS: 250 ok\nS: 354 go\nend", "MAIL 250 ok"},
+		{"421 behind EHLO", hello() + "S: 421 4.3.2 bye\nend", "MAIL 421 4.3.2 bye"},
+		{"behind 354", hello() + `
+			C: MAIL FROM:<a@b>
+			S: 250 ok
+			C: RCPT TO:<r@d>
+			S: 250 ok
+			C: DATA
+			S: 354 go
+			S: 250 delivered already
+			end`, "DATA 250 delivered already"},
+	} {
+		withServer(t, tt.script, func(conn net.Conn) {
+			c := started(t, Dialer{}, conn)
+			results, err := c.Send(context.Background(), mail("a@b", "r@d"), strings.NewReader("x"))
+			if outcome(results) != tt.want || err == nil || c.Usable() || results[0].InDoubt {
+				t.Errorf("%s: %s, %v", tt.name, outcome(results), err)
+			}
+		})
+	}
+}
+
+// A context that ends behind a call has no say in the next one.
+func TestContextEndsLater(t *testing.T) {
+	withServer(t, hello()+"C: NOOP\nS: 250 ok\nC: NOOP\nwait 2m\nS: 250 ok", func(conn net.Conn) {
+		c := started(t, Dialer{}, conn)
+		ctx, cancel := context.WithCancel(context.Background())
+		if err := c.Noop(ctx); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(time.Minute, cancel)
+		if err := c.Noop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		c.call, c.cut = 7, true // as if it had ended just before the end of a call
+		c.leave()
+		c.interrupt(7)
+		if c.cut {
+			t.Error("the end of a context counts after the call")
+		}
+	})
+}
+
 func TestLocalFaults(t *testing.T) {
 	withServer(t, hello()+"end", func(conn net.Conn) {
 		c := started(t, Dialer{}, conn)

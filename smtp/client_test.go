@@ -649,6 +649,18 @@ var sendTests = []struct {
 		want: "smtp: RCPT: " + ErrUnsupported.Error() + ": SMTPUTF8, RCPT 550 no",
 	},
 	{
+		name: "domains in A-labels, with or without SMTPUTF8",
+		mail: func(m *Outgoing) { m.From.Domain = "bücher.example"; m.To[0].Path.Domain = "Bücher.Example" },
+		script: hello() + `
+			C: MAIL FROM:<a@xn--bcher-kva.example>
+			S: 250 ok
+			C: RCPT TO:<r1@xn--bcher-kva.example>
+			S: 550 no
+			C: RCPT TO:<r2@d>
+			S: 550 no`,
+		want: "RCPT 550 no, RCPT 550 no",
+	},
+	{
 		name: "more recipients than the server takes",
 		script: hello("LIMITS MAILMAX=5 RCPTMAX=1", "PIPELINING") + `
 			C: MAIL FROM:<a@b>
