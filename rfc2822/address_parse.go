@@ -2,6 +2,7 @@ package rfc2822
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -289,6 +290,7 @@ func (p *addressParser) route() error {
 
 // addrSpec reads local-part "@" domain.
 func (p *addressParser) addrSpec() (Address, error) {
+	start := p.pos
 	local, err := p.local()
 	if err != nil {
 		return Address{}, err
@@ -302,6 +304,11 @@ func (p *addressParser) addrSpec() (Address, error) {
 	}
 	if !utf8.ValidString(local) || !utf8.ValidString(domain) {
 		return Address{}, p.fail(p.pos, "not UTF-8")
+	}
+	if strings.ContainsFunc(local, unicode.IsControl) {
+		// The obsolete grammar allows it in quotes. Nobody has such an address,
+		// and it could not be written in SMTP (RFC 5321 §4.1.2).
+		return Address{}, p.fail(start, "control character in the local part")
 	}
 	return Address{Local: local, Domain: domain}, nil
 }

@@ -133,8 +133,10 @@ func (s *headerScan) clean(text string) bool {
 }
 
 // splitName looks at a line that is no continuation: how long the field's name
-// is and where its body begins, or 0, 0 if it is no field.
+// is and where its body begins, or 0, 0 if it is no field. A colon beyond a
+// line's length is none, so that no endless line has to be kept for it.
 func splitName(line []byte) (name, body int) {
+	line = line[:min(len(line), hardLine)]
 	for i, c := range line {
 		if c > ' ' && c < 0x7f && c != ':' {
 			continue
