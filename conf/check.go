@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -248,6 +249,11 @@ func (c *checker) directories() {
 	}
 	if c.MailDir != "" && c.MailDir == c.QueueDir {
 		c.fail(at("queue_dir"), "the queue cannot be in the folder of the mailboxes")
+	}
+	if info, err := os.Stat(c.SecretKeyFile); err == nil {
+		if err := private(c.SecretKeyFile, info.Mode()); err != nil {
+			c.fail(at("secret_key_file"), "%s %w", c.SecretKeyFile, err)
+		}
 	}
 	if c.Log.File != "" {
 		if err := canMakeDir(filepath.Dir(c.Log.File)); err != nil {

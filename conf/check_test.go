@@ -162,6 +162,20 @@ func TestOpenFiles(t *testing.T) {
 	}
 }
 
+// A key that others can read opens what it seals for them, too.
+func TestOpenKey(t *testing.T) {
+	dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "data_dir": "data", "secret_key_file": "s.key"}`, "s.key", "x")
+	if _, problems := Verify(dir, Probes{}); len(problems) != 0 {
+		t.Errorf("got %v", problems)
+	}
+	if err := os.Chmod(filepath.Join(dir, "s.key"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems := Verify(dir, Probes{}); len(problems) != 1 || !strings.Contains(problems[0].Error(), "chmod 600 "+filepath.Join(dir, "s.key")) {
+		t.Errorf("got %v", problems)
+	}
+}
+
 func TestProbes(t *testing.T) {
 	s := New()
 	s.ServerName, s.DataDir = "mail.example.com", t.TempDir()

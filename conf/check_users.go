@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"unicode"
@@ -120,12 +121,27 @@ func (c *checker) accounts() {
 		if a.CRAMMD5 != "" && !isCRAM(string(a.CRAMMD5)) {
 			c.failSecret(below("cram_md5"), "not a derived key; run: postrider user passwd %s", address)
 		}
+		c.apop(below("apop"), address, string(a.APOP))
 		for i, other := range a.Addresses {
 			if err := checkAddress(strings.Replace(other, "*@", "any@", 1)); err != nil {
 				c.fail(append(below("addresses"), i), "%w", err)
 			}
 		}
 	})
+}
+
+// apop checks a sealed secret, and that the key to it is there.
+func (c *checker) apop(steps []any, address, sealed string) {
+	if sealed == "" {
+		return
+	}
+	if !strings.HasPrefix(sealed, "sealed:") {
+		c.failSecret(steps, "not sealed; run: postrider user passwd --apop %s", address)
+		return
+	}
+	if _, err := os.Stat(c.SecretKeyFile); err != nil {
+		c.fail(steps, "the key it is sealed with cannot be found: %w", err)
+	}
 }
 
 // saidByDomains: a full address where a local part should stand.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,14 +27,26 @@ const referenceHead = `// Postrider: every setting, and the value that it has if
 `
 
 // Reference prints the manual: a .conf file with every setting at its default,
-// explained by the comments of the struct.
-func Reference(w io.Writer) error {
+// explained by the comments of the struct. With keys of the top level, it is
+// these alone.
+func Reference(w io.Writer, keys ...string) error {
 	manual, err := readManual()
 	if err != nil {
 		return err
 	}
-	p := &printer{manual: manual}
-	p.b.WriteString(referenceHead)
+	for _, key := range keys {
+		if all := ReferenceKeys(); !slices.Contains(all, key) {
+			hint := ""
+			if near := config.Nearest(key, all); near != "" {
+				hint = fmt.Sprintf("; did you mean %s?", near)
+			}
+			return fmt.Errorf("there is no setting %q on the top level%s", key, hint)
+		}
+	}
+	p := &printer{manual: manual, only: keys}
+	if len(keys) == 0 {
+		p.b.WriteString(referenceHead)
+	}
 	p.b.WriteString("{\n")
 	p.section(reflect.ValueOf(New()).Elem(), "    ")
 	p.b.WriteString("}\n")
@@ -41,18 +54,33 @@ func Reference(w io.Writer) error {
 	return err
 }
 
+// ReferenceKeys are the keys of the top level, in the order of the reference.
+func ReferenceKeys() []string {
+	var keys []string
+	for _, f := range fieldsOf(reflect.TypeFor[Settings]()) {
+		keys = append(keys, keyOf(f))
+	}
+	return keys
+}
+
 // printer writes settings as a .conf file.
 type printer struct {
 	b      strings.Builder
 	manual map[string]string
+	only   []string // keys of the top level; none means all
 }
 
 // section prints the fields of v, each below its comment.
 func (p *printer) section(v reflect.Value, indent string) {
-	for i, f := range fieldsOf(v.Type()) {
-		if i > 0 {
+	first := true
+	for _, f := range fieldsOf(v.Type()) {
+		if _, top := v.Interface().(Settings); top && len(p.only) > 0 && !slices.Contains(p.only, keyOf(f)) {
+			continue
+		}
+		if !first {
 			p.b.WriteByte('\n')
 		}
+		first = false
 		p.comment(p.manual[v.Type().Name()+"."+f.Name], indent+"// ")
 		value := v.FieldByIndex(f.Index)
 		key := quote(keyOf(f))

@@ -32,6 +32,20 @@ func TestReferenceIsDefaults(t *testing.T) {
 	}
 }
 
+func TestReferenceOfKeys(t *testing.T) {
+	var b bytes.Buffer
+	if err := Reference(&b, "Admin", "server_name"); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.HasPrefix(text, "{\n    // The name this server goes by") || !strings.Contains(text, "\n\n    // The control socket") ||
+		strings.Contains(text, "data_dir\":") || !strings.Contains(text, `"socket": "",`) {
+		t.Errorf("got\n%s", text)
+	}
+	if err := Reference(&b, "SNTP"); err == nil || !strings.Contains(err.Error(), "did you mean SMTP?") {
+		t.Errorf("a key that is not there: %v", err)
+	}
+}
+
 // forgetEmpty makes empty lists and maps nil.
 func forgetEmpty(v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {

@@ -94,14 +94,16 @@ Secrets are shown as stars.`,
 
 func confDocCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "doc",
+		Use:   "doc [KEY...]",
 		Short: "Print every setting with its explanation and default",
-		Long: `Print the reference of all settings: a .conf file in which each has its default
-and is explained. Saved as it is, it changes nothing.`,
-		Example: "  postrider conf doc | less\n  postrider conf doc | grep -A3 max_message_size",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return conf.Reference(cmd.OutOrStdout())
+		Long: `Print the reference of all settings, or of those named: a .conf file in which each
+has its default and is explained. Saved as it is, it changes nothing.`,
+		Example: "  postrider conf doc | less\n  postrider conf doc SMTP TLS",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return conf.Reference(cmd.OutOrStdout(), args...)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return conf.ReferenceKeys(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }

@@ -74,7 +74,7 @@ func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf
 	}
 	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
 	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
-	if f.apop {
+	if a := s.AllAccounts()[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
 		k.APOP, err = sealAPOP(s.SecretKeyFile, at, password)
 	}
 	return k, err

@@ -195,7 +195,8 @@ func TestUserAPOP(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "secret", "user", "add", "-c", dir, "--stdin", "--apop", "boss")
+	must(t, "old", "user", "add", "-c", dir, "--stdin", "--apop", "boss")
+	must(t, "secret", "user", "passwd", "-c", dir, "--stdin", "boss") // keeps APOP
 	s, err := conf.Load(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -284,6 +285,12 @@ func TestConf(t *testing.T) {
 	doc, _ := must(t, "", "conf", "doc")
 	if !strings.Contains(doc, `"max_message_size": "50MiB",`) || !strings.Contains(doc, "// The largest message.") {
 		t.Errorf("doc is\n%s", doc)
+	}
+	if some, _ := must(t, "", "conf", "doc", "POP3"); !strings.Contains(some, "login_delay") || strings.Contains(some, "max_hops") {
+		t.Errorf("doc POP3 is\n%s", some)
+	}
+	if keys, _ := must(t, "", "__complete", "conf", "doc", ""); !strings.Contains(keys, "SMTP\nPOP3\n") {
+		t.Errorf("conf doc is completed by %s", keys)
 	}
 	dir := confDir(t, doc)
 	show, _ := must(t, "", "conf", "show", "-c", dir)
