@@ -7,6 +7,7 @@ import (
 // command is a row of the protocol: when it is legal and what it does.
 type command struct {
 	name   string
+	args   string // as HELP shows them
 	states state
 	flags  flag
 	run    func(s *session, args []byte) *Reply
@@ -36,23 +37,23 @@ const (
 // protocol is SMTP on one page (RFC 5321 §4.1.4 and the extensions).
 func protocol() []*command {
 	return []*command{
-		{name: "HELO", states: anyState, run: (*session).helo},
-		{name: "EHLO", states: anyState, flags: beforeTLS, run: (*session).ehlo},
-		{name: "LHLO", states: anyState, flags: beforeTLS, run: (*session).ehlo},
+		{name: "HELO", args: "domain", states: anyState, run: (*session).helo},
+		{name: "EHLO", args: "domain", states: anyState, flags: beforeTLS, run: (*session).ehlo},
+		{name: "LHLO", args: "domain", states: anyState, flags: beforeTLS, run: (*session).ehlo},
 		{name: "STARTTLS", states: ready, flags: beforeTLS, run: (*session).startTLS},
-		{name: "AUTH", states: ready, flags: longLine, run: (*session).auth},
-		{name: "MAIL", states: ready, flags: afterAuth | work, run: (*session).mail},
-		{name: "RCPT", states: sender | rcpts, flags: work, run: (*session).rcpt},
+		{name: "AUTH", args: "mechanism [initial-response]", states: ready, flags: longLine, run: (*session).auth},
+		{name: "MAIL", args: "FROM:<reverse-path> [parameters]", states: ready, flags: afterAuth | work, run: (*session).mail},
+		{name: "RCPT", args: "TO:<forward-path> [parameters]", states: sender | rcpts, flags: work, run: (*session).rcpt},
 		{name: "DATA", states: rcpts, flags: work | textFollows, run: (*session).data},
-		{name: "BDAT", states: anyState, flags: work | selfChecked, run: (*session).bdat},
+		{name: "BDAT", args: "octets [LAST]", states: anyState, flags: work | selfChecked, run: (*session).bdat},
 		{name: "RSET", states: anyState, run: (*session).rset},
-		{name: "NOOP", states: anyState, flags: beforeTLS | neutral, run: (*session).noop},
-		{name: "VRFY", states: anyState, flags: afterAuth, run: (*session).vrfy},
-		{name: "EXPN", states: anyState, flags: afterAuth, run: (*session).expn},
-		{name: "HELP", states: anyState, flags: neutral, run: (*session).help},
+		{name: "NOOP", args: "[string]", states: anyState, flags: beforeTLS | neutral, run: (*session).noop},
+		{name: "VRFY", args: "string", states: anyState, flags: afterAuth, run: (*session).vrfy},
+		{name: "EXPN", args: "string", states: anyState, flags: afterAuth, run: (*session).expn},
+		{name: "HELP", args: "[command]", states: anyState, flags: neutral, run: (*session).help},
 		{name: "QUIT", states: anyState, flags: beforeTLS | always, run: (*session).quit},
-		{name: "XCLIENT", states: fresh | ready, run: (*session).xclient},
-		{name: "XFORWARD", states: ready, run: (*session).xforward},
+		{name: "XCLIENT", args: "name=value ...", states: fresh | ready, run: (*session).xclient},
+		{name: "XFORWARD", args: "name=value ...", states: ready, run: (*session).xforward},
 	}
 }
 
@@ -116,8 +117,11 @@ func (s *session) quit([]byte) *Reply {
 	return goodbye
 }
 
-// help lists the commands (RFC 5321 §4.1.1.8).
-func (s *session) help([]byte) *Reply {
+// help lists the commands, or shows one (RFC 5321 §4.1.1.8).
+func (s *session) help(args []byte) *Reply {
+	if c := s.find(args); c != nil {
+		return &Reply{Code: 214, Enhanced: "2.0.0", Text: strings.TrimSpace(c.name + " " + c.args)}
+	}
 	var names []string
 	for _, name := range s.srv.names {
 		if name != "" && !strings.HasPrefix(name, "X") {

@@ -162,9 +162,12 @@ func (s *session) verdict(err, fault error) *Reply {
 			if accepts(err) && e.To[i].Result != nil {
 				result = e.To[i].Result
 			}
-			s.conclude(s.result(e, result))
+			r := s.result(e, result)
+			if i == len(e.To)-1 {
+				return r // counted by the loop, one for all
+			}
+			s.say(r)
 		}
-		return nil
 	}
 	for i := range e.To {
 		if r := e.To[i].Result; accepts(err) && r != nil {
@@ -174,17 +177,11 @@ func (s *session) verdict(err, fault error) *Reply {
 	return s.result(e, err)
 }
 
-// conclude writes one of several replies to one command.
-func (s *session) conclude(r *Reply) {
-	s.count(r)
-	s.say(r)
-}
-
 func (s *session) result(e *Envelope, err error) *Reply {
 	if !accepts(err) {
 		return s.refusal(err)
 	}
-	s.junk = 0
+	s.junk, s.errors = 0, 0
 	s.accepted++
 	r := &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
 	if err != nil {

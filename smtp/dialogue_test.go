@@ -160,6 +160,8 @@ func (w *world) set(t *testing.T, word string) {
 		s.CheckSender = func(context.Context, *smtp.Session, smtp.Path, *smtp.Params) error { return smtp.ErrTryLater }
 	case "refuseconn":
 		s.CheckConn = func(context.Context, *smtp.Session) error { return smtp.ErrRefused }
+	case "notls":
+		s.CheckConn = func(_ context.Context, s *smtp.Session) error { s.NoTLS = true; return nil }
 	case "deferconn":
 		s.CheckConn = func(context.Context, *smtp.Session) error { return smtp.ErrTryLater }
 	case "refusehelo":

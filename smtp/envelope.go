@@ -22,6 +22,9 @@ type Session struct {
 	RemoteAddr, LocalAddr net.Addr
 	// TLS is nil in the clear.
 	TLS *tls.ConnectionState
+	// NoTLS, set by CheckConn or CheckHelo, keeps STARTTLS from a client whose
+	// TLS is known to be broken, and which would otherwise never deliver.
+	NoTLS bool
 	// Name is the client's host name as a trusted proxy told it (XCLIENT or
 	// XFORWARD NAME); this package itself never asks the DNS.
 	Name string

@@ -2,6 +2,7 @@ package smtp_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -164,4 +165,68 @@ func TestEventsTLSError(t *testing.T) {
 	if want := "[Connect Helo TLSError Abort]"; fmt.Sprint(last) != want {
 		t.Errorf("events are %v, want %s", last, want)
 	}
+}
+
+// FuzzEvents: whatever the client says, the loop sees only what is legal, in
+// legal order, with one end.
+func FuzzEvents(f *testing.F) {
+	for _, d := range mailtest.Dialogues(f, "../testdata/dialogues/smtp") {
+		f.Add([]byte(d.Said()), byte(len(d.Said())))
+	}
+	f.Fuzz(func(t *testing.T, input []byte, mask byte) {
+		srv := fuzzServer(new([]string))
+		c := &script{in: bytes.NewReader(input), step: 1 << 20}
+		var hello, ended bool
+		state, n := smtp.Abort, 0 // the last event of the transaction
+		for ev := range smtp.NewConn(c, srv).Events(context.Background()) {
+			legal := !ended
+			refuse := mask>>(n%8)&1 != 0
+			if n++; n == 1 && ev.What != smtp.Connect && ev.What != smtp.Abort {
+				t.Fatalf("first event is %v", ev.What)
+			}
+			switch ev.What {
+			case smtp.Connect:
+				legal = legal && n == 1
+			case smtp.Helo: // if accepted within a transaction, Reset follows
+				hello = hello || !refuse
+			case smtp.Auth:
+				legal = legal && hello && state == smtp.Abort
+			case smtp.Mail:
+				legal = legal && hello && state == smtp.Abort
+				if !refuse {
+					state = smtp.Mail
+				}
+			case smtp.Rcpt:
+				legal = legal && (state == smtp.Mail || state == smtp.Rcpt)
+				if !refuse {
+					state = smtp.Rcpt
+				}
+			case smtp.Data:
+				legal = legal && state == smtp.Rcpt
+				if !refuse {
+					state = smtp.Data
+				}
+			case smtp.Message:
+				legal = legal && state == smtp.Data && len(ev.Envelope.To) > 0
+				state = smtp.Abort
+				if !refuse {
+					io.Copy(io.Discard, ev.Data)
+				}
+			case smtp.Reset:
+				legal = legal && state != smtp.Abort
+				state = smtp.Abort
+			case smtp.Done, smtp.Abort:
+				ended = true
+			}
+			if !legal {
+				t.Fatalf("event %d, %v, in state %v", n, ev.What, state)
+			}
+			if refuse {
+				ev.Reject(nil)
+			}
+		}
+		if !ended {
+			t.Fatal("no end")
+		}
+	})
 }

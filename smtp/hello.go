@@ -139,7 +139,7 @@ func (s *session) keywords() string {
 		k.number(l.Messages > 0, " MAILMAX=", int64(l.Messages))
 		k.number(l.Recipients > 0, " RCPTMAX=", int64(l.Recipients))
 	}
-	k.add(c.starttls && s.pub.TLS == nil, "STARTTLS")
+	k.add(c.starttls && s.pub.TLS == nil && !s.pub.NoTLS, "STARTTLS")
 	if s.offerAuth(); len(s.announce) > 0 {
 		k.add(true, "AUTH")
 		for _, m := range s.announce {
@@ -191,6 +191,8 @@ func (s *session) startTLS(args []byte) *Reply {
 		return errNoArgument
 	case s.pub.TLS != nil:
 		return errTLSAgain
+	case s.pub.NoTLS:
+		return errNotOffered
 	case s.r.Buffered() > 0:
 		// Somebody in between may have added it (CVE-2011-0411).
 		s.closing = true

@@ -229,12 +229,10 @@ func (s *session) count(r *Reply) {
 	}
 }
 
+// pause waits, but not longer than the connection or the server does.
 func (s *session) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.conn.Context().Done():
+	for ; d > 0 && !s.conn.Stopping() && s.context().Err() == nil; d -= time.Second {
+		time.Sleep(min(d, time.Second))
 	}
 }
 
