@@ -27,6 +27,19 @@ func ExporterBinding(cs *tls.ConnectionState) ([]byte, error) {
 	return b, nil
 }
 
+// UniqueBinding gives the connection's tls-unique channel binding (RFC 5929 §3),
+// which clients from before RFC 9266 use under TLS 1.2. TLS 1.3 has none, and
+// without the extended master secret it binds nothing (RFC 7627 §1).
+func UniqueBinding(cs *tls.ConnectionState) ([]byte, error) {
+	if _, err := ExporterBinding(cs); err != nil {
+		return nil, err
+	}
+	if cs.Version >= tls.VersionTLS13 || len(cs.TLSUnique) == 0 {
+		return nil, fmt.Errorf("%w named tls-unique", ErrNoBinding)
+	}
+	return cs.TLSUnique, nil
+}
+
 // EndPointBinding gives the tls-server-end-point channel binding (RFC 5929 §4)
 // of a server that identifies itself by leaf: a hash of the certificate, SHA-256
 // where its own signature uses MD5 or SHA-1. Certificates whose signature has

@@ -392,9 +392,20 @@ func TestExporterBinding(t *testing.T) {
 			t.Errorf("TLS %x: %x %x, %v %v", version, a, b, err1, err2)
 		}
 		last = a
+		a, err1 = cipher.UniqueBinding(&cs1)
+		b, err2 = cipher.UniqueBinding(&cs2)
+		if version == tls.VersionTLS12 && (err1 != nil || err2 != nil || len(a) == 0 || !bytes.Equal(a, b)) {
+			t.Errorf("tls-unique: %x %x, %v %v", a, b, err1, err2)
+		}
+		if version == tls.VersionTLS13 && (!errors.Is(err1, cipher.ErrNoBinding) || a != nil) {
+			t.Errorf("tls-unique under TLS 1.3: %x, %v", a, err1)
+		}
 	}
 	for _, cs := range []*tls.ConnectionState{nil, {}} {
 		if _, err := cipher.ExporterBinding(cs); !errors.Is(err, cipher.ErrNoBinding) {
+			t.Errorf("without TLS: %v", err)
+		}
+		if _, err := cipher.UniqueBinding(cs); !errors.Is(err, cipher.ErrNoBinding) {
 			t.Errorf("without TLS: %v", err)
 		}
 	}

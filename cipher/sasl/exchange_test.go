@@ -70,6 +70,9 @@ const token = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="
 func TestExchanges(t *testing.T) {
 	ccs, scs, set := tlsPair(t, tls.VersionTLS13)
 	ccs12, scs12, _ := tlsPair(t, tls.VersionTLS12)
+	noUnique := *ccs12
+	noUnique.TLSUnique = nil
+	_, other12, _ := tlsPair(t, tls.VersionTLS12)
 	peer := &sasl.Peer{Service: "smtp", Hostname: "mail.example.com", TLS: scs, Certificate: set.Certificates()[0]}
 	peer12 := &sasl.Peer{Service: "smtp", Hostname: "mail.example.com", TLS: scs12}
 	for _, tt := range []struct {
@@ -106,6 +109,8 @@ func TestExchanges(t *testing.T) {
 		{"scram 1 plus", peer, sasl.ScramSHA1PlusServer(), scram(t, "SCRAM-SHA-1-PLUS", "", "alice", "secret", ccs), "alice"},
 		{"scram 256 plus", peer, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", ccs), "alice"},
 		{"scram 256 plus, TLS 1.2", peer12, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", ccs12), "alice"},
+		{"scram 256 plus, TLS 1.2, tls-exporter", peer12, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", &noUnique), "alice"},
+		{"scram 256 plus, TLS 1.2's tls-unique on another connection", &sasl.Peer{TLS: other12}, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", ccs12), ""},
 		{"scram 256 plus, another connection", peer12, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", ccs), ""},
 		{"scram 256 plus, end point", peer, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", &tls.ConnectionState{PeerCertificates: ccs.PeerCertificates}), "alice"},
 		{"scram 256 plus, end point not known", peer12, sasl.ScramSHA256PlusServer(), scram(t, "SCRAM-SHA-256-PLUS", "", "alice", "secret", &tls.ConnectionState{PeerCertificates: ccs.PeerCertificates}), ""},

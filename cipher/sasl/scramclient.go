@@ -55,8 +55,12 @@ func ScramClient(name, authzid, user, password string, cs *tls.ConnectionState) 
 	return c, nil
 }
 
-// clientBinding gives the best binding the connection has.
+// clientBinding gives the best binding the connection has. Under TLS 1.2 that is
+// tls-unique: servers from before RFC 9266 know no other, and later ones know it.
 func clientBinding(cs *tls.ConnectionState) (name string, data []byte, err error) {
+	if data, err = cipher.UniqueBinding(cs); err == nil {
+		return "tls-unique", data, nil
+	}
 	if data, err = cipher.ExporterBinding(cs); err == nil {
 		return "tls-exporter", data, nil
 	}

@@ -17,8 +17,8 @@ func ScramSHA256Server() Mechanism {
 }
 
 // ScramSHA256PlusServer is SCRAM-SHA-256-PLUS, bound to the TLS connection by
-// tls-exporter (RFC 9266), or tls-server-end-point where Peer.Certificate is
-// set.
+// tls-exporter (RFC 9266); or tls-unique, under TLS 1.2; or tls-server-end-point
+// where Peer.Certificate is set.
 func ScramSHA256PlusServer() Mechanism {
 	return scramFlavour{ScramSHA256, crypto.SHA256, true}.mechanism()
 }
@@ -145,6 +145,8 @@ func (s *scramServer) bound(p *Peer) (string, error) {
 	switch {
 	case s.header.binding == "tls-exporter":
 		data, err = cipher.ExporterBinding(p.TLS)
+	case s.header.binding == "tls-unique":
+		data, err = cipher.UniqueBinding(p.TLS)
 	case s.header.binding == "tls-server-end-point" && p.TLS != nil && p.Certificate != nil:
 		data, err = cipher.EndPointBinding(p.Certificate)
 	}
