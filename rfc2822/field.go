@@ -84,7 +84,7 @@ func fold(b *strings.Builder, used int, value, eol string) error {
 			b.WriteByte(' ')
 			b.WriteString(value[:end])
 			used = 1 + end
-		case word == 0:
+		case word == 0 || used+word-1 > hardLine:
 			return ErrLongLine
 		default:
 			b.WriteString(value[:word-1])

@@ -192,7 +192,7 @@ func (m *multiReport) writeHeader(out *bufio.Writer, boundary string, ret *retur
 // field writes one field of the report's own header; what would break out of
 // it becomes a blank.
 func (m *multiReport) field(out *bufio.Writer, name, value string) {
-	value = strings.TrimSpace(oneLine(value))
+	value = strings.Join(strings.Fields(oneLine(value)), " ")
 	f, err := NewField(name, value)
 	if err != nil {
 		f, _ = NewField(name, EncodeWords(value[:min(len(value), 600)]))

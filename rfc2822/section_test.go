@@ -41,6 +41,7 @@ func TestNewField(t *testing.T) {
 		{"A", "x\x00y", ErrBadValue},
 		{"A", strings.Repeat("x", 998), ErrLongLine},
 		{"A", "b " + strings.Repeat("x", 998), ErrLongLine},
+		{"A", "b" + strings.Repeat(" ", 1100) + "x", ErrLongLine},
 	}
 	for _, tt := range refused {
 		if _, err := NewField(tt.name, tt.value); !errors.Is(err, tt.err) {
@@ -50,7 +51,7 @@ func TestNewField(t *testing.T) {
 		if err := m.AddHeader(tt.name, tt.value); !errors.Is(err, tt.err) || m.Header.Len() != 1 {
 			t.Errorf("AddHeader %q: %.20q: %v", tt.name, tt.value, err)
 		}
-		if len(tt.value) == 1000 {
+		if len(tt.value) >= 1000 {
 			continue // as a line of its own it has another limit
 		}
 		if err := m.AddMultiHeader(tt.name, []string{tt.value}); !errors.Is(err, tt.err) || m.Header.Len() != 1 {

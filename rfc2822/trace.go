@@ -36,7 +36,7 @@ func ParseReturnPath(value string) (string, bool) {
 	if inner == "" {
 		return "", true
 	}
-	a, err := ParseAddress(inner)
+	a, err := ParseAddress("<" + inner + ">") // a source route is left out
 	return a.Addr(), err == nil
 }
 

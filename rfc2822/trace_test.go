@@ -127,6 +127,9 @@ func TestReturnPath(t *testing.T) {
 			t.Errorf("%q: %q, %v", in, f.Raw(), err)
 		}
 	}
+	if got, ok := ParseReturnPath("<@relay.example:a@b>"); !ok || got != "a@b" {
+		t.Errorf("source route: %q", got)
+	}
 	for in, want := range map[string]bool{"<>": true, " a@b ": true, "(c) <a@b> x": true, "nothing": false, ">a@b<": false, "<nothing>": false, "": false} {
 		if _, ok := ParseReturnPath(in); ok != want {
 			t.Errorf("%q: %v", in, ok)

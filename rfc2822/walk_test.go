@@ -331,3 +331,33 @@ func TestWalkLongLines(t *testing.T) {
 		}
 	}
 }
+
+// TestWalkReadersEnd: a part's reader that is kept beyond the walk is at its
+// end; it never shows another message.
+func TestWalkReadersEnd(t *testing.T) {
+	var kept []io.Reader
+	for _, name := range []string{"plain.eml", "alternative.eml", "8bit-latin1.eml"} {
+		m, _ := Read(stream(sample(t, name)))
+		if err := m.Walk(Limits{}, func(_ []int, p *Part) error { kept = append(kept, p.Raw(), p.Text()); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, r := range kept {
+		if b, err := io.ReadAll(r); len(b) != 0 || err != nil {
+			t.Errorf("reader %d gives %q, %v", i, b, err)
+		}
+	}
+}
+
+func TestPart(t *testing.T) {
+	m, _ := ReadString("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: Base64\r\nContent-ID: <c@x>\r\nContent-Disposition: INLINE; filename=a/b.txt\r\n\r\n")
+	err := m.Walk(Limits{}, func(path []int, p *Part) error {
+		if p.ContentTransferEncoding() != "base64" || p.ContentID() != "c@x" || p.Disposition() != "inline" || p.FileName() != "b.txt" || p.Charset() != "utf-8" || p.Path() != "" {
+			t.Errorf("%+v", p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
