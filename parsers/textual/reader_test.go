@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unsafe"
 )
 
 // got is what a line turned out to be: its text or its error.
@@ -126,6 +127,29 @@ func TestReaderBuffers(t *testing.T) {
 	r.Reset(strings.NewReader("a\r\n"))
 	if l, err := r.ReadLine(10); err != nil || string(l) != "a" {
 		t.Errorf("%q, %v", l, err)
+	}
+}
+
+// What a session that waits for its next command holds.
+func TestIdleSize(t *testing.T) {
+	if n := unsafe.Sizeof(Reader{}) + unsafe.Sizeof(Writer{}); n > 1024 {
+		t.Errorf("a Reader and a Writer take %d octets", n)
+	}
+	w := NewWriter(io.Discard)
+	r := NewReader(&endless{text: []byte(strings.Repeat("x", 600) + "\r\n")})
+	for range 100 {
+		r.ReadLine(1000)
+		w.WriteReply(250, "", "ok")
+		w.Flush()
+	}
+	r.src = iotest.ErrReader(io.EOF)
+	for {
+		if _, err := r.ReadLine(1000); err != nil {
+			break
+		}
+	}
+	if w.buf != nil {
+		t.Error("the Writer holds a buffer")
 	}
 }
 
