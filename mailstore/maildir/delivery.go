@@ -31,7 +31,7 @@ type delivery struct {
 	meta  mailstore.Meta
 	boxes []*box // no two the same
 
-	base  string // name, if given out already
+	base string // name, if given out already
 
 	fold  folder
 	exact bool
