@@ -29,7 +29,7 @@ func (t *tape) RemoteAddr() net.Addr        { return &net.TCPAddr{IP: net.IPv4(1
 
 var fuzzMails = []string{
 	mailOne, mailDots, mailThree, "", "\r\n", "no end", ".", "..\r\n.", "Subject: x\r\n\r\n\r\n\r\n.\r\n", "a\r\n.b\r\n\r\n.c\r\n..\r\n",
-	strings.Repeat(".\r\n", 30000), mailOf(100000),
+	strings.Repeat(".\r\n", 30000), mailOf(100000), "\n.\n.\r\n..\n", "a\rb\r.\r\n.\r", "x\r\r\n", "\r\n\n.",
 }
 
 // model is what a maildrop should be after commands, without any of the
@@ -88,7 +88,7 @@ func FuzzServer(f *testing.F) {
 			return
 		}
 		m := &model{deleted: make(map[int]bool), count: len(fuzzMails)}
-		out = m.expect(t, out, "+OK ...\r\n+OK send PASS\r\n+OK send PASS\r\n+OK 12 messages\r\n")
+		out = m.expect(t, out, "+OK ...\r\n+OK send PASS\r\n+OK send PASS\r\n+OK 16 messages\r\n")
 		for line := range bytes.Lines(input) {
 			if m.quit || !bytes.HasSuffix(line, []byte("\n")) {
 				break

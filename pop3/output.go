@@ -5,8 +5,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // pieceSize is how much is written at a time, each piece under a deadline of
@@ -23,8 +21,7 @@ type output struct {
 	buf   *[pieceSize]byte
 	n     int
 	sent  int64
-	dots  textual.DotWriter // of the message being sent
-	err   error             // the first error; nothing is written after it
+	err   error // the first error; nothing is written after it
 }
 
 func (o *output) reset(dst net.Conn, limit time.Duration) {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // retr sends a message (RFC 1939 §5).
@@ -18,18 +16,16 @@ func (c *conn) retr(a *args) reply {
 	r = ok("octets").with(c.box.drop.Size(i))
 	r.body = func() error {
 		defer src.Close()
-		n, err := c.copy(src)
-		if err == nil && n < r.numbers[0] {
-			err = c.broken(fmt.Errorf("message has %d octets instead of %d: %w", n, r.numbers[0], io.ErrUnexpectedEOF))
+		n, err := c.copy(src, r.numbers[0])
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			c.tally.retrieved++
-			c.tally.octets += n
-			if _, ok := c.box.drop.(Retriever); ok {
-				c.box.retrieved.add(i, c.box.drop.Len())
-			}
+		c.tally.retrieved++
+		c.tally.octets += n
+		if _, ok := c.box.drop.(Retriever); ok {
+			c.box.retrieved.add(i, c.box.drop.Len())
 		}
-		return c.finish(err)
+		return nil
 	}
 	return r
 }
@@ -48,11 +44,11 @@ func (c *conn) top(a *args) reply {
 	r = ok("")
 	r.body = func() error {
 		defer src.Close()
-		_, err := c.copy(&topReader{src: src, lines: lines})
+		_, err := c.copy(&topReader{src: src, lines: lines}, 0)
 		if err == nil {
 			c.tally.tops++
 		}
-		return c.finish(err)
+		return err
 	}
 	return r
 }
@@ -77,27 +73,23 @@ func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
 	return i, src, reply{ok: true}
 }
 
-// copy sends src dot-stuffed, without the end.
-func (c *conn) copy(src io.Reader) (int64, error) {
-	d := &c.w.dots
-	d.Reset(&c.w, textual.Normalise)
-	n, err := d.ReadFrom(src)
+// copy sends all of src, and says that it is complete if it is. size is how
+// many octets it must have at least; more are sent, too, since nothing is gained
+// by keeping them back.
+func (c *conn) copy(src io.Reader, size int64) (int64, error) {
+	text := c.w.text()
+	n, err := text.readFrom(src)
 	switch {
 	case c.w.err != nil:
 		return n, c.w.err
 	case err != nil:
 		return n, c.broken(err)
+	case n < size:
+		return n, c.broken(fmt.Errorf("message has %d octets instead of %d: %w", n, size, io.ErrUnexpectedEOF))
+	case n > size && size > 0:
+		c.srv.conf.log.Warn("message is longer than it should be", c.attrs("octets", n, "announced", size)...)
 	}
-	return n, nil
-}
-
-// finish says that the text is complete, if it is.
-func (c *conn) finish(err error) error {
-	if err != nil {
-		c.w.dots.Reset(nil, textual.Normalise) // gives its buffer back
-		return err
-	}
-	return c.w.dots.Close()
+	return n, text.end()
 }
 
 // errBroken is what the session ends with when the store fails within a text.
