@@ -207,6 +207,10 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	}
 	if err != nil || p.peek() != '<' {
 		p.pos = start
+		if a, ok := p.lastWord(start); ok {
+			a.Group = group
+			return a, nil
+		}
 		if specErr == nil {
 			specErr = p.fail(start, "no address")
 		}
@@ -215,6 +219,34 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	a, err = p.angle()
 	a.Name, a.Group = name, group
 	return a, err
+}
+
+// lastWord reads an element without brackets whose last word is an address:
+// Ada Byron ada@example.com.
+func (p *addressParser) lastWord(start int) (Address, bool) {
+	if p.strict {
+		return Address{}, false
+	}
+	end := strings.IndexAny(p.s[start:], ",;<>\"()")
+	if end < 0 {
+		end = len(p.s) - start
+	}
+	if p.budget -= end; p.budget < 0 {
+		return Address{}, false
+	}
+	text := strings.TrimRight(p.s[start:start+end], " \t\r\n")
+	blank := strings.LastIndexAny(text, " \t")
+	if blank < 0 {
+		return Address{}, false
+	}
+	inner := newAddressParser(text[blank+1:], false)
+	a, err := inner.addrSpec()
+	if err != nil || inner.pos < len(inner.s) {
+		return Address{}, false
+	}
+	a.Name = DecodeWords(strings.TrimSpace(text[:blank]))
+	p.pos = start + end
+	return a, true
 }
 
 // openBracket finds the angle bracket of an element whose display name is no

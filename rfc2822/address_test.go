@@ -143,6 +143,8 @@ func TestAddressLists(t *testing.T) {
 		{"=?utf-8?q?a=2Cb?= <a@b>", "a,b|a@b", 0, false},
 		{"Caf\xe9 <a@b>", "Café|a@b", 0, true},
 		{"<a@b", "a@b", 0, true},
+		{"Ada Byron ada@x, b@c", "Ada Byron|ada@x ; b@c", 0, true},
+		{"G: Ada ada@x; nobody here", "G:Ada|ada@x", 1, true},
 		{"@, @x, <@y>, a@b", "a@b", 3, true},
 		{"a@\x00b, c@d", "c@d", 1, true},
 	}

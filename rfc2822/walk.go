@@ -97,7 +97,7 @@ func (p *Part) setEncoding(value string, w *walker) {
 		p.encoding = value
 	case "", "7-bit", "8-bit", "7bits", "8bits", "none", "plain", "us-ascii", "utf-8":
 		p.encoding = "8bit"
-	case "quotedprintable", "qp":
+	case "quotedprintable", "qp", "quoted":
 		p.encoding = "quoted-printable"
 	default:
 		w.note(UnknownEncoding, p)
