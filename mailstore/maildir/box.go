@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,16 +61,9 @@ const boxLock = "postrider.lock"
 // lock takes the maildrop's lock, for this session alone among all goroutines
 // and processes.
 func (b *box) lock() (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(b.dir, boxLock), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	f, err := openLocked(filepath.Join(b.dir, boxLock))
+	if errors.Is(err, errBusy) {
+		return nil, mailstore.ErrLocked
 	}
-	if err := lockFile(f); err != nil {
-		f.Close()
-		if err == errBusy {
-			return nil, mailstore.ErrLocked
-		}
-		return nil, err
-	}
-	return f, nil
+	return f, err
 }
