@@ -16,7 +16,7 @@ import (
 func (s *session) bdat(args []byte) *Reply {
 	size, last, ok := parseChunk(args)
 	if !ok {
-		s.closing = true // nobody knows where the next command begins
+		s.hangUp() // nobody knows where the next command begins
 		return errBadChunk
 	}
 	if r := s.refuseChunk(); r != nil {
@@ -91,7 +91,7 @@ func (s *session) refuseChunk() *Reply {
 // for a command, and passes on the reply.
 func (s *session) skipChunk(size int64, r *Reply) *Reply {
 	if size > s.srv.limits.endless() {
-		s.closing = true
+		s.hangUp()
 		return r
 	}
 	s.clock.receive()
@@ -219,7 +219,7 @@ func (c *chunks) next() error {
 		size, last, ok := parseChunk(args)
 		if !ok {
 			s.say(errBadChunk)
-			s.closing = true
+			s.hangUp()
 			break
 		}
 		c.left, c.last = size, last

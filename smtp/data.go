@@ -196,6 +196,7 @@ func (s *session) broken(err error) *Reply {
 	s.err = err
 	switch {
 	case errors.Is(err, errNoEnd):
+		s.hangUp()
 		return errEndless
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errTimeout

@@ -10,6 +10,7 @@ import (
 	netsmtp "net/smtp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -215,5 +216,53 @@ func TestH6DataAfterReturn(t *testing.T) {
 	}
 	if b, err := io.ReadAll(data[0]); err == nil || len(b) > 0 {
 		t.Errorf("Data gives %q, %v after the handler has returned", b, err)
+	}
+}
+
+// TestCutOffHearsWhy: a client that is cut off in the midst of sending still
+// reads the reply.
+func TestCutOffHearsWhy(t *testing.T) {
+	l, _ := collect(t, func(s *smtp.Server) { s.Limits.MessageSize = 10 })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n")
+	flood := bytes.Repeat([]byte("0123456789abcdef"), 3<<20/16)
+	if _, err := c.Write(flood); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(c)
+	if err != nil || !bytes.Contains(said, []byte("552 5.3.4 Message is far too big")) {
+		t.Errorf("server said %q, %v", said, err)
+	}
+}
+
+// TestValuesSurviveSTARTTLS: what CheckConn found out about the connection
+// is no knowledge obtained from the client.
+func TestValuesSurviveSTARTTLS(t *testing.T) {
+	type key string
+	var seen []any
+	server, client := certificates(t)
+	l, _ := collect(t, func(s *smtp.Server) {
+		s.TLSConfig = server
+		s.CheckConn = func(_ context.Context, s *smtp.Session) error { s.Set(key("conn"), 1); return nil }
+		s.CheckHelo = func(_ context.Context, s *smtp.Session, name string) error {
+			seen = append(seen, s.Values[key("conn")], s.Values[key("helo")])
+			s.Set(key("helo"), 2)
+			return nil
+		}
+	})
+	c, err := netsmtp.Dial(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartTLS(client); err != nil {
+		t.Fatal(err)
+	}
+	c.Quit()
+	if want := []any{1, nil, 1, nil}; !slices.Equal(seen, want) {
+		t.Errorf("Values held %v, want %v", seen, want)
 	}
 }

@@ -34,7 +34,8 @@ type Session struct {
 	Forward map[string]string
 	// Envelope is the transaction between MAIL and its end; nil outside.
 	Envelope *Envelope
-	// Values is for the callbacks' own use. It is emptied by STARTTLS.
+	// Values is for the callbacks' own use. STARTTLS takes it back to what
+	// CheckConn left.
 	Values map[any]any
 }
 

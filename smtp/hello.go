@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -52,6 +53,7 @@ func (s *session) greet() {
 			s.say(r)
 			return
 		}
+		s.values = maps.Clone(s.pub.Values)
 	}
 	text := s.srv.hostname + " ESMTP"
 	if s.srv.LMTP {
@@ -195,7 +197,7 @@ func (s *session) startTLS(args []byte) *Reply {
 		return errNotOffered
 	case s.r.Buffered() > 0:
 		// Somebody in between may have added it (CVE-2011-0411).
-		s.closing = true
+		s.hangUp()
 		return errPipelined
 	}
 	s.say(okTLS)

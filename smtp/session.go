@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -50,11 +51,13 @@ type session struct {
 
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
+	linger  bool   // and the client may be sending
 	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
 
 	clock       clock
 	dot         textual.DotReader
+	values      map[any]any // what CheckConn left in pub.Values
 	peer        *sasl.Peer
 	announce    []sasl.Mechanism // what EHLO announced
 	rcptRefused bool             // in this transaction
@@ -81,7 +84,7 @@ func newSession(conf *settled, c *netserve.Conn) *session {
 	return s
 }
 
-// newID is 65 random bits, short enough to be read out over a telephone.
+// newID is 64 random bits, short enough to be read out over a telephone.
 func newID() string {
 	var b [8]byte
 	rand.Read(b[:])
@@ -102,6 +105,7 @@ func (s *session) run() {
 		s.answer(s.obey(line))
 	}
 	s.flush()
+	s.letRead()
 }
 
 // obey finds the command in the table, checks all that the table knows about
@@ -114,7 +118,7 @@ func (s *session) obey(line []byte) *Reply {
 	case c == nil && isHTTP(verb):
 		// A browser was told to talk to us (cross-protocol scripting): its
 		// header and body must not be taken for commands.
-		s.closing = true
+		s.hangUp()
 		return errNotSMTP
 	case c == nil:
 		return errUnknown
@@ -156,7 +160,7 @@ func (s *session) illegal(c *command, line []byte) *Reply {
 // and no line of that may be taken for a command.
 func (s *session) distrust() {
 	if s.r.Buffered() > 0 {
-		s.closing = true
+		s.hangUp()
 	}
 }
 
@@ -240,8 +244,30 @@ func (s *session) pause(d time.Duration) {
 func (s *session) lastWord(r *Reply) {
 	s.err = r
 	s.say(r)
-	s.closing = true
+	s.hangUp()
 }
+
+// hangUp ends the session, behind the reply at hand, although the client may
+// be sending.
+func (s *session) hangUp() { s.closing, s.linger = true, true }
+
+// letRead gives a client that is still sending the time to read why it is cut
+// off: octets that nobody had read when a connection is closed make the other
+// side forget what it has received (RFC 1122 §4.2.2.13).
+func (s *session) letRead() {
+	c, ok := s.net.(interface{ CloseWrite() error })
+	if !ok || !s.linger || c.CloseWrite() != nil {
+		return
+	}
+	s.conn.AwaitUntil(time.Now().Add(lingering))
+	io.CopyN(io.Discard, s.net, lingerOctets)
+}
+
+// How long, and for how much, a client that is cut off is waited for.
+const (
+	lingering    = 2 * time.Second
+	lingerOctets = 4 << 20
+)
 
 // say writes a reply. It is sent when the client has nothing more to say.
 func (s *session) say(r *Reply) {
@@ -368,7 +394,7 @@ func (s *session) reset() {
 func (s *session) forget() {
 	s.reset()
 	s.state = fresh
-	s.pub.Helo, s.pub.User, s.pub.ESMTP, s.pub.Values, s.pub.Forward = "", "", false, nil, nil
+	s.pub.Helo, s.pub.User, s.pub.ESMTP, s.pub.Values, s.pub.Forward = "", "", false, maps.Clone(s.values), nil
 	s.announce, s.mechanism = nil, ""
 }
 

@@ -88,6 +88,7 @@ func (s *session) xclient(args []byte) *Reply {
 	if r != nil {
 		return r
 	}
+	s.values = nil
 	s.forget()
 	s.pub.Name, s.pub.Helo, s.pub.User, s.pub.ESMTP = c.Name, helo, login, esmtp
 	if remote.IsValid() {
