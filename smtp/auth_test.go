@@ -61,6 +61,16 @@ func (a *accounts) Token(_ context.Context, authzid, user, token string) (string
 	return "test", nil
 }
 
+// holders are accounts that may also show a certificate.
+type holders struct{ *accounts }
+
+func (holders) Certificate(ctx context.Context, authzid string) (string, error) {
+	if p := sasl.PeerOf(ctx); p.TLS == nil || len(p.TLS.PeerCertificates) == 0 {
+		return "", sasl.ErrDenied
+	}
+	return "test", nil
+}
+
 // sasl runs an exchange as a client: mechanism, user, password, and the reply
 // it should end with.
 func (w *world) sasl(arg string) error {

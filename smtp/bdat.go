@@ -114,6 +114,7 @@ type chunks struct {
 	mode   textual.Mode
 	binary bool // any octets are legal
 	ends   lineEnds
+	stored int64 // octets that normalising has made of them
 }
 
 // Read implements io.Reader.
@@ -122,7 +123,11 @@ func (c *chunks) Read(p []byte) (int, error) {
 		return c.raw(p)
 	}
 	if c.mode == textual.Normalise {
-		return c.ends.normalise(p, c.raw)
+		n, err := c.ends.normalise(p, c.raw)
+		if c.stored += int64(n); c.limit > 0 && c.stored > c.limit {
+			return 0, ErrTooBig
+		}
+		return n, err
 	}
 	n, err := c.raw(p)
 	if !c.ends.check(p[:n], err == io.EOF) {

@@ -113,6 +113,10 @@ func (w *world) set(t *testing.T, word string) {
 		s.Auth = w.auth
 	case "creds":
 		s.Credentials = newAccounts()
+	case "holders": // behind tls
+		s.Credentials = holders{newAccounts()}
+		s.TLSConfig.ClientAuth = tls.RequestClientCert
+		w.clientTLS.Certificates = s.TLSConfig.Certificates
 	case "cleartext":
 		s.CleartextAuth = true
 	case "requireauth":
