@@ -76,7 +76,7 @@ func TestBad(t *testing.T) {
 			if b.String() != string(want) || b.Len() == 0 {
 				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 			}
-			for _, secret := range []string{"correct horse", "hunter2", "aGFzaGhhc2"} {
+			for _, secret := range []string{"correct horse", "hunter2", "471147", "aGFzaGhhc2"} {
 				if strings.Contains(b.String(), secret) {
 					t.Errorf("%q is shown", secret)
 				}

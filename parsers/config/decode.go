@@ -72,6 +72,7 @@ func (d *Decoder) DecodeSource(s *Source, object any) error {
 type decoding struct {
 	*Decoder
 	errs   Errors
+	key    string // the last one on the way to what is decoded
 	fields map[reflect.Type]fields
 }
 
@@ -99,7 +100,11 @@ func (d *decoding) report(f *file, offset int, path string, err error) {
 }
 
 func (d *decoding) mismatch(n *node, t reflect.Type, path string) {
-	d.fail(n, path, "found %s where %s should stand", n.found(), wanted(t, n))
+	found := n.found()
+	if n.kind == kindNumber && d.Hide != nil && d.Hide(d.key, n.text) {
+		found = "a number"
+	}
+	d.fail(n, path, "found %s where %s should stand", found, wanted(t, n))
 }
 
 // value puts n into v, which can be set.
@@ -194,6 +199,7 @@ func (d *decoding) structure(n *node, v reflect.Value, path string) {
 			}
 			continue
 		}
+		d.key = m.key
 		d.value(m.value, fieldByIndex(v, f.index), at)
 	}
 }
@@ -229,6 +235,7 @@ func (d *decoding) mapping(n *node, v reflect.Value, path string) {
 			continue
 		}
 		item := reflect.New(t.Elem()).Elem()
+		d.key = m.key
 		d.value(m.value, item, at)
 		v.SetMapIndex(key, item)
 	}

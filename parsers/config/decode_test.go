@@ -328,6 +328,17 @@ func FuzzDecode(f *testing.F) {
 		}
 		var s settings
 		check(t, text, Parse(text, &s))
+		// A secret marked as one shows in no error.
+		if strings.Contains(text, "hunter2") {
+			return
+		}
+		for _, secret := range []string{`"hunter2"`, `hunter2`, `"hunter2`} {
+			d := Decoder{Hide: func(key, _ string) bool { return key == "secret" }}
+			err := d.Decode(strings.NewReader(`{"secret": `+secret+`, "x": `+text+"}"), &settings{})
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Fatalf("%q: the secret shows in %v", text, err)
+			}
+		}
 	})
 }
 

@@ -175,41 +175,51 @@ func (f *file) excerpt(p Position, secret bool) string {
 	return "    " + text + "\n    " + string(under) + "^"
 }
 
-// conceal replaces the contents of strings on a line by stars: those that
+// conceal replaces the contents of values on a line by stars: those that
 // f.hide names, and with all every string that is not a key.
 func (f *file) conceal(line []byte, all bool) string {
 	if f.hide == nil && !all {
 		return string(line)
 	}
 	var b strings.Builder
-	key := "" // of the value that comes next
+	key, colon := "", false // of the value that comes next, and whether it comes at once
 	for i := 0; i < len(line); {
-		if line[i] != '"' {
-			b.WriteByte(line[i])
-			i++
+		end, quoted := token(line, i)
+		content := line[i:end]
+		if quoted {
+			content = bytes.TrimSuffix(line[i+1:end], []byte(`"`))
+		}
+		next := skipLine(line, end)
+		switch {
+		case quoted && next < len(line) && line[next] == ':':
+			key, colon = string(content), true
+			i = next + 1
+			b.Write(line[end-len(content)-2 : i])
 			continue
+		case quoted && (all || f.hide != nil && f.hide(key, string(content))), colon && isWord(line[i]) && f.hide != nil && f.hide(key, string(content)):
+			shown := strings.Repeat("*", utf8.RuneCount(content))
+			b.Write(bytes.Replace(line[i:end], content, []byte(shown), 1))
+		default:
+			b.Write(line[i:end])
 		}
-		end := stringEnd(line, i)
-		closed := end >= 0
-		content, after := line[i+1:], ""
-		if closed {
-			content, after = line[i+1:end-1], `"`
-		} else {
-			end = len(line)
-		}
-		b.WriteByte('"')
-		if next := skipLine(line, end); closed && next < len(line) && line[next] == ':' {
-			key = string(content)
-			b.Write(content)
-		} else if all || f.hide != nil && f.hide(key, string(content)) {
-			b.WriteString(strings.Repeat("*", utf8.RuneCount(content)))
-		} else {
-			b.Write(content)
-		}
-		b.WriteString(after)
+		colon = colon && isBlank(line[i])
 		i = end
 	}
 	return b.String()
+}
+
+// token returns the end of what begins at i: a string, closed or not, a word,
+// or a single octet.
+func token(line []byte, i int) (end int, quoted bool) {
+	if line[i] == '"' {
+		if end = stringEnd(line, i); end < 0 {
+			end = len(line)
+		}
+		return end, true
+	}
+	for end = i; end < len(line) && (isWord(line[end]) || end > i && line[end] == '.'); end++ {
+	}
+	return max(end, i+1), false
 }
 
 // skipLine steps over blanks. Comments are not worth the trouble: a line may

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,7 +24,8 @@ type parser struct {
 	file   *file
 	src    []byte // standardized
 	at     int
-	last   int // where the last value ended
+	last   int    // where the last value ended
+	key    string // the last one read
 	depth  int
 	values int
 	merge  bool // objects that stand twice are merged
@@ -116,7 +118,7 @@ func (p *parser) object(n *node) *Error {
 		if m.key, err = p.string(); err != nil {
 			return err
 		}
-		m.end = p.at
+		m.end, p.key = p.at, m.key
 		if p.blank(); p.at == len(p.src) || p.src[p.at] != ':' {
 			return p.unexpected(fmt.Sprintf("a colon after the key %q", m.key))
 		}
@@ -280,7 +282,7 @@ func (p *parser) number() (string, *Error) {
 	lit := p.src[start:p.at]
 	if !json.Valid(lit) || p.at < len(p.src) && isWord(p.src[p.at]) {
 		p.at = start
-		return "", p.file.errorAt(start, fmt.Errorf("%q is not a number; put a text in quotes", p.token()))
+		return "", p.file.errorAt(start, fmt.Errorf("%s is not a number; put a text in quotes", p.shown()))
 	}
 	return string(lit), nil
 }
@@ -331,5 +333,15 @@ func (p *parser) unexpected(wanted string) *Error {
 			hint = "; is something missing before it?"
 		}
 	}
-	return p.file.errorAt(p.at, fmt.Errorf("found %q where %s should stand%s", p.token(), wanted, hint))
+	return p.file.errorAt(p.at, fmt.Errorf("found %s where %s should stand%s", p.shown(), wanted, hint))
+}
+
+// shown is the token for a message, unless it may be a secret without its
+// quotes.
+func (p *parser) shown() string {
+	w := p.token()
+	if p.file.hide != nil && p.key != "" && p.file.hide(p.key, w) {
+		return "this"
+	}
+	return strconv.Quote(w)
 }

@@ -168,6 +168,8 @@ func TestExcerpt(t *testing.T) {
 		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand"},
 		{"secret", `{"a": "$ecret", "$b": 5m}`, "t:1:23: \"5m\" is not a number; put a text in quotes\n    {\"a\": \"******\", \"$b\": 5m}\n                          ^"},
 		{"secret by its key", `{"password": "x", "p": 5m}`, "t:1:24: \"5m\" is not a number; put a text in quotes\n    {\"password\": \"*\", \"p\": 5m}\n                           ^"},
+		{"secret number", `{"password": 1234, "x": 12, "p": 5m}`, "t:1:34: \"5m\" is not a number; put a text in quotes\n    {\"password\": ****, \"x\": 12, \"p\": 5m}\n                                     ^"},
+		{"secret without quotes", `{"password": hunter2, "p": 5}`, "t:1:14: found this where a value should stand; texts and keys stand in quotes\n    {\"password\": *******, \"p\": 5}\n                 ^"},
 		{"half a secret", `{"a": "$ecret`, "t:1:7: this string is not closed on its line\n    {\"a\": \"******\n          ^"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
