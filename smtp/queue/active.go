@@ -16,6 +16,9 @@ type active struct {
 	st *State
 	// dirty: st is not what is on disk.
 	dirty bool
+	// fresh: for recipients without a result the first attempt was written
+	// down with the entry, and is to be made now.
+	fresh bool
 
 	jobs int // unfinished; guarded by Queue.mu
 }
@@ -58,11 +61,16 @@ const (
 	maxDown   = 10 * time.Minute
 )
 
+// first: the first attempt for r is written down, and not made yet.
+func (a *active) first(r *RcptState) bool {
+	return a.fresh && r.Attempts == 1 && r.Last.Time.IsZero()
+}
+
 func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) }
 
 // take makes jobs of what is due in an entry. q.mu is held.
 func (q *Queue) take(it *item, e *Entry, st *State) {
-	a := &active{it: it, e: e, st: st}
+	a := &active{it: it, e: e, st: st, fresh: it.flags&fresh != 0}
 	it.a = a
 	it.flags &^= parked
 	q.loaded++
@@ -100,7 +108,8 @@ func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
 	out := make(map[string][]int, 1)
 	for i := range a.st.To {
 		r := &a.st.To[i]
-		if r.Status != Pending || a.st.Held || !all && r.Next.After(now) {
+		due := all || a.first(r) || !r.Next.After(now)
+		if r.Status != Pending || a.st.Held || !due {
 			continue
 		}
 		if r.Expire {

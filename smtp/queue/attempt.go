@@ -45,13 +45,20 @@ func (q *Queue) record(ctx context.Context, j *job, down bool) bool {
 		return false
 	}
 	now := time.Now()
+	written := true
 	for _, i := range j.to {
 		r := &a.st.To[i]
-		r.Attempts++
+		if a.first(r) && r.Next.After(now) {
+			continue
+		}
+		written = false
+		if !a.first(r) {
+			r.Attempts++
+		}
 		r.Next, _ = q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, chance())
 		r.Next = stamp(r.Next)
 	}
-	if down {
+	if down || written {
 		return true
 	}
 	if err := q.save(ctx, a); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -280,6 +281,7 @@ func (f *fixture) run(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f.cancel, f.ended = cancel, make(chan error, 1)
 	go func() { f.ended <- f.Run(ctx) }()
+	synctest.Wait()
 }
 
 // stop ends the queue; a bubble must not be left before.

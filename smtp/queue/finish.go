@@ -30,6 +30,7 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 		q.drop(a)
 		a.it.follow(a.st)
 		if a.it.flags&parked == 0 {
+			a.it.flags &^= fresh
 			q.wait.put(a.it)
 		}
 		q.poke()

@@ -27,6 +27,7 @@ const (
 	removed                   // to be removed as soon as nobody works on it
 	claimed                   // an operator's command works on it
 	again                     // was wanted while claimed
+	fresh                     // its first attempt was written down with it, and not made yet
 )
 
 // never is the time of what is not due.

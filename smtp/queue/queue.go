@@ -120,12 +120,32 @@ func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	st := NewState(e)
+	st, first := NewState(e), q.isRunning() && e.NotBefore.Before(time.Now())
+	if first {
+		q.recordFirst(e, st)
+	}
 	w, err := q.Spool.Begin(ctx, e, st)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{Writer: w, q: q, e: e, st: st}, nil
+	return &writer{Writer: w, q: q, e: e, st: st, first: first}, nil
+}
+
+// recordFirst writes the first attempt down together with the entry: it will be
+// made as soon as the entry is committed, and one write does for both.
+func (q *Queue) recordFirst(e *Entry, st *State) {
+	now := time.Now()
+	for i := range st.To {
+		st.To[i].Attempts = 1
+		next, _ := q.schedule(e.To[i]).Next(1, e.since(), now, chance())
+		st.To[i].Next = stamp(next)
+	}
+}
+
+func (q *Queue) isRunning() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.state == running
 }
 
 // writer lets the queue know of what its spool has committed.
@@ -135,6 +155,8 @@ type writer struct {
 	e    *Entry
 	st   *State
 	size int64
+	// first: the first attempt is written down.
+	first bool
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -148,7 +170,7 @@ func (w *writer) Commit(ctx context.Context) error {
 		return err
 	}
 	w.e.Size, w.st.Size = w.size, w.size
-	w.q.accept(w.e, w.st)
+	w.q.accept(w.e, w.st, w.first)
 	return nil
 }
 
@@ -172,7 +194,7 @@ func fill(ctx context.Context, w Writer, message io.Reader) error {
 
 // accept takes up an entry that has just been committed. While there is room
 // in memory it need not be loaded again.
-func (q *Queue) accept(e *Entry, st *State) {
+func (q *Queue) accept(e *Entry, st *State, first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count.accepted++
@@ -181,6 +203,10 @@ func (q *Queue) accept(e *Entry, st *State) {
 		return // the scan has seen it
 	}
 	q.add(it)
+	if first {
+		it.flags |= fresh
+		it.next = it.queued
+	}
 	if q.state == running && q.loaded < q.maxLoaded() && it.next <= time.Now().UnixNano() {
 		q.take(it, e, st)
 		q.dispatch()

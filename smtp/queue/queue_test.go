@@ -105,17 +105,56 @@ func TestNotWrittenNotMade(t *testing.T) {
 		}
 		f.run(t)
 		defer f.stop(t)
+		f.world.answer = func(d *Delivery, _ Recipient) Result {
+			if d.Attempt == 1 {
+				return grey
+			}
+			return ok
+		}
+		// The first attempt is written down with the entry; no second one is
+		// made while its result and the attempt itself cannot be.
 		f.submit(t, entry("a", "bob@example.net"))
-		time.Sleep(10 * time.Second)
-		if n := f.world.count(); n != 0 {
+		time.Sleep(24 * time.Hour)
+		if n := f.world.count(); n != 1 {
 			t.Errorf("%d attempts", n)
 		}
 		broken.Store(false)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if n := f.world.count(); n != 1 || f.spool.len() != 0 {
+		if n := f.world.count(); n != 2 || f.spool.len() != 0 {
 			t.Errorf("%d attempts, %d entries left", n, f.spool.len())
 		}
+	})
+}
+
+// TestFirstAttempt: what came while no queue ran, or was parked, is attempted
+// once and counted once, and a crash before the first attempt costs its wait.
+func TestFirstAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.submit(t, entry("early", "bob@example.net"))
+		if st := f.spool.state("early"); st.To[0].Attempts != 0 {
+			t.Errorf("before Run: %+v", st.To[0])
+		}
+		f.world.took = time.Second
+		f.world.answer = func(d *Delivery, _ Recipient) Result {
+			if d.Attempt != 1 {
+				t.Errorf("%s: attempt %d", d.Entry.ID, d.Attempt)
+			}
+			return ok
+		}
+		f.run(t)
+		f.submitMany(t, 3*backlog, func(int) string { return "example.net" })
+		time.Sleep(3 * time.Minute)
+		if f.spool.len() != 0 || f.spool.saves != 1 {
+			t.Errorf("%d left, %d states written", f.spool.len(), f.spool.saves)
+		}
+		f.world.took = time.Hour
+		f.submit(t, entry("late", "bob@example.net"))
+		if st := f.spool.state("late"); st.To[0].Attempts != 1 || time.Until(st.To[0].Next) != 5*time.Minute {
+			t.Errorf("on disk: %+v", st.To[0])
+		}
+		f.stop(t)
 	})
 }
 
