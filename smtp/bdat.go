@@ -43,10 +43,14 @@ func (s *session) bdat(args []byte) *Reply {
 	case s.pending != nil: // given up between two chunks: the command behind them is next
 		s.reset()
 		return nil
-	case c.left > 0 || !c.last:
+	case !c.last:
 		r := s.refusal(firstOf(fault, err))
 		s.reset()
 		return s.skipChunk(c.left, r)
+	}
+	if lost := s.r.Discard(c.left); lost != nil {
+		s.reset()
+		return s.broken(lost)
 	}
 	return s.verdict(err, fault)
 }

@@ -17,6 +17,7 @@ import (
 // open is everything before the first command: TLS on a port of implicit TLS,
 // and the greeting. It is false if the session is over already.
 func (s *session) open() bool {
+	s.began = s.conn.Refused == netserve.Welcome
 	if s.srv.TLSMode == ImplicitTLS {
 		// Even a refusal can only be said under TLS, and is not worth a handshake.
 		if s.conn.Refused != netserve.Welcome || s.handshake() != nil {

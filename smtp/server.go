@@ -56,7 +56,8 @@ type Server struct {
 	// CheckSender decides about MAIL.
 	CheckSender func(ctx context.Context, s *Session, from Path, p *Params) error
 	// CheckRcpt decides about each RCPT; s.Envelope has the sender and the
-	// recipients before. It may change to.Path and to.Value. If it is nil and
+	// recipients before. It may change to.Path and to.Value, and must not keep
+	// to. If it is nil and
 	// neither Addressable nor a Handler with Match decides, every recipient is
 	// 550: an open relay takes a deliberate line of code.
 	CheckRcpt func(ctx context.Context, s *Session, to *Recipient) error
@@ -68,7 +69,8 @@ type Server struct {
 	// CheckVrfy answers VRFY (expand false) and EXPN (expand true); the reply
 	// returned is sent, whatever its code. nil answers 252 and 502.
 	CheckVrfy func(ctx context.Context, s *Session, arg string, expand bool) *Reply
-	// Done is called when a session ends, if it began.
+	// Done is called when a session ends that CheckConn was, or would have
+	// been, asked about.
 	Done func(s *Session)
 
 	// Credentials enables AUTH with every mechanism it can serve.

@@ -52,6 +52,7 @@ type session struct {
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
 	linger  bool   // and the client may be sending
+	began   bool   // the application was asked
 	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
 
@@ -371,7 +372,7 @@ func (s *session) end() {
 		s.srv.log.Error("panic", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
 	}
 	s.reset()
-	if hook := s.srv.hooks.done; hook != nil {
+	if hook := s.srv.hooks.done; hook != nil && s.began {
 		s.ask(func() error { hook(&s.pub, s.byQuit, s.err); return nil })
 	}
 	if c, ok := s.net.(*tls.Conn); ok {
