@@ -2,6 +2,7 @@ package cipher_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -177,6 +178,22 @@ func TestNeedsRehash(t *testing.T) {
 	} {
 		if got := cipher.NeedsRehash(s); got != want {
 			t.Errorf("NeedsRehash(%s) = %v", s, got)
+		}
+	}
+}
+
+// Nobody gets in with an empty password, even where somebody stored one.
+func TestEmptyPassword(t *testing.T) {
+	empty := fmt.Sprintf("{CRAM-MD5}%x", cipher.CRAMKeys(nil))
+	if err := cipher.CheckForm(empty); err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range [][]byte{nil, {}} {
+		if err := cipher.VerifyPassword(empty, password); !errors.Is(err, cipher.ErrMismatch) {
+			t.Errorf("VerifyPassword: %v", err)
+		}
+		if err := new(cipher.Verifier).Verify(t.Context(), "alice", empty, password); !errors.Is(err, cipher.ErrMismatch) {
+			t.Errorf("Verify: %v", err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"filippo.io/age"
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 )
 
@@ -228,6 +229,30 @@ func TestSwappedRecipient(t *testing.T) {
 	}
 	if _, err := k.Recover(recovery); !errors.Is(err, sealedmail.ErrKeyring) {
 		t.Errorf("not noticed by the recovery key: %v", err)
+	}
+}
+
+// So is another recovery key, to which the next rotation would give the keys.
+func TestSwappedRecovery(t *testing.T) {
+	k, recovery := newKeyring(t)
+	_, other := newKeyring(t)
+	public := func(key string) string {
+		id, err := age.ParseX25519Identity(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.Recipient().String()
+	}
+	text, _ := k.MarshalText()
+	swapped := bytes.Replace(text, []byte(public(recovery)), []byte(public(other)), 1)
+	if bytes.Equal(swapped, text) {
+		t.Fatal("nothing swapped")
+	}
+	if err := k.UnmarshalText(swapped); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Rotate([]byte("password")); !errors.Is(err, sealedmail.ErrPassword) {
+		t.Errorf("Rotate: %v", err)
 	}
 }
 
