@@ -72,6 +72,7 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		confCommand(),
 		userCommand(),
+		queueCommand(),
 		storeCommand(),
 		importCommand(),
 		exportCommand(),

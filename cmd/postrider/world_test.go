@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -145,8 +143,9 @@ func (l *lockedBuffer) tail() string {
 	return strings.Join(lines[max(0, len(lines)-6):], "\n")
 }
 
-// newWorld starts the program with worldConf.
-func newWorld(t *testing.T) *world {
+// newWorld starts the program with worldConf, in which each first text of a
+// pair is replaced by the second.
+func newWorld(t *testing.T, replace ...string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), addrs: make(map[string]string)}
 	certPEM, keyPEM, err := cipher.SelfSigned("mail.test", "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
@@ -167,7 +166,8 @@ func newWorld(t *testing.T) *world {
 	if err := os.Rename(filepath.Join(w.dir, "secret.key"), filepath.Join(w.dir, "data", "secret.key")); err != nil {
 		t.Fatal(err)
 	}
-	w.write("mail.conf", fmt.Sprintf(worldConf, accountJSON(t, key, user), accountJSON(t, key, "bob@mail.test")))
+	text := fmt.Sprintf(worldConf, accountJSON(t, key, user), accountJSON(t, key, "bob@mail.test"))
+	w.write("mail.conf", strings.NewReplacer(replace...).Replace(text))
 	w.start()
 	return w
 }
@@ -242,18 +242,6 @@ func (w *world) waitReady() {
 		}
 	}
 	w.t.Fatalf("the daemon does not answer\n%s", w.log)
-}
-
-// stop asks the daemon to end and says whether it did so well.
-func (w *world) stop() error {
-	w.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-w.ended:
-		return err
-	case <-time.After(time.Minute):
-		w.cmd.Process.Kill()
-		return errors.New("the daemon did not stop")
-	}
 }
 
 func (w *world) port(name string) string {

@@ -27,6 +27,7 @@ func (d *Daemon) commands() http.Handler {
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.status(since), nil)
 	})
+	d.queueCommands(mux)
 	return mux
 }
 

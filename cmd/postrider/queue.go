@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// queueFlags are those of every queue command.
+type queueFlags struct {
+	conf string
+	json bool
+}
+
+func (f *queueFlags) add(c *cobra.Command) *cobra.Command {
+	confFlag(c, &f.conf)
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return c
+}
+
+// ask calls the running server and prints its answer, as JSON or by human.
+func ask[T any](cmd *cobra.Command, f *queueFlags, action string, r daemon.QueueRequest, human func(io.Writer, T)) error {
+	var out T
+	if err := call(cmd, f.conf, "queue/"+action, r, &out); err != nil {
+		return err
+	}
+	if f.json {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(out)
+	}
+	human(cmd.OutOrStdout(), out)
+	return nil
+}
+
+func queueCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "queue",
+		Short: "See and steer mail on its way out",
+		Long: `See and steer the mail that waits for other hosts, by asking the running server.
+"postrider queue explain ID" says in words why a message is still here.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(
+		queueListCommand(),
+		queueShowCommand(),
+		queueExplainCommand(),
+		queueChangeCommand("hold", "Keep a message from being delivered until it is released"),
+		queueChangeCommand("release", "Let a held message go on its way"),
+		queueChangeCommand("retry", "Try a message again now"),
+		queueChangeCommand("expire", "Give a message up now and tell its sender"),
+		queueChangeCommand("remove", "Take a message out of the queue and tell nobody"),
+		queueFlushCommand(),
+		queueRouteCommand(),
+		queueCountersCommand(),
+	)
+	return c
+}
+
+func queueListCommand() *cobra.Command {
+	var f queueFlags
+	var filter queue.Filter
+	c := f.add(&cobra.Command{
+		Use:     "list",
+		Short:   "List the messages that wait, oldest first",
+		Example: "  postrider queue list --to example.com",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(cmd, &f, "list", daemon.QueueRequest{Filter: filter}, printList)
+		},
+	})
+	c.Flags().IntVarP(&filter.Limit, "limit", "n", 100, "how many at the most")
+	c.Flags().StringVar(&filter.From, "from", "", "only from this address or domain")
+	c.Flags().StringVar(&filter.To, "to", "", "only to this address or domain")
+	c.Flags().BoolVar(&filter.Held, "held", false, "only those held")
+	return c
+}
+
+func printList(w io.Writer, views []queue.View) {
+	if len(views) == 0 {
+		fmt.Fprintln(w, "The queue is empty.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tAGE\tSIZE\tNEXT\tFROM\tTO")
+	for _, v := range views {
+		var to []string
+		for _, r := range v.Recipients {
+			to = append(to, r.Address)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t<%s>\t%s\n", v.ID, age(v.Queued), v.Size, next(v), v.From, strings.Join(to, " "))
+	}
+	t.Flush()
+}
+
+func age(since time.Time) string { return time.Since(since).Round(time.Second).String() }
+
+func next(v queue.View) string {
+	switch {
+	case v.Held:
+		return "held"
+	case v.Active:
+		return "now"
+	case v.Next.IsZero():
+		return "-"
+	}
+	return v.Next.Local().Format("01-02 15:04:05")
+}
+
+func queueShowCommand() *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   "show ID",
+		Short: "Show all that is known of a message",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return ask(cmd, &f, "show", daemon.QueueRequest{ID: args[0]}, func(w io.Writer, v queue.View) {
+				e := json.NewEncoder(w)
+				e.SetIndent("", "  ")
+				e.Encode(v)
+			})
+		},
+	})
+}
+
+func queueExplainCommand() *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   "explain ID",
+		Short: "Say in words why a message is still here",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return ask(cmd, &f, "explain", daemon.QueueRequest{ID: args[0]}, func(w io.Writer, e queue.Explanation) {
+				fmt.Fprintf(w, "%s, from <%s>, %d octets, here for %s\n", e.ID, e.From, e.Size, age(e.Queued))
+				for _, why := range e.Why {
+					fmt.Fprintln(w, "  "+why)
+				}
+			})
+		},
+	})
+}
+
+// queueChangeCommand is an action on messages named by their ids.
+func queueChangeCommand(action, short string) *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   action + " ID...",
+		Short: short,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, id := range args {
+				if err := call(cmd, f.conf, "queue/"+action, daemon.QueueRequest{ID: id}, nil); err != nil {
+					return fmt.Errorf("%s %s: %w", action, id, err)
+				}
+			}
+			return nil
+		},
+	})
+}
+
+func queueFlushCommand() *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   "flush [DOMAIN]",
+		Short: "Try everything again now, or everything for a domain",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var r daemon.QueueRequest
+			if len(args) > 0 {
+				r.Domain = args[0]
+			}
+			return ask(cmd, &f, "flush", r, func(w io.Writer, n int) { fmt.Fprintf(w, "%s due now.\n", count(n, "message")) })
+		},
+	})
+}
+
+func queueRouteCommand() *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   "route ID [ROUTE]",
+		Short: "Send a message another way; without a route, the usual one",
+		Args:  cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := daemon.QueueRequest{ID: args[0]}
+			if len(args) > 1 {
+				r.Route = args[1]
+			}
+			return call(cmd, f.conf, "queue/route", r, nil)
+		},
+	})
+}
+
+func queueCountersCommand() *cobra.Command {
+	var f queueFlags
+	return f.add(&cobra.Command{
+		Use:   "counters",
+		Short: "What the queue holds and has done since the server started",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(cmd, &f, "counters", daemon.QueueRequest{}, func(w io.Writer, c queue.Counters) {
+				fmt.Fprintf(w, "%s in the queue (%d octets), %d held, %d being delivered", count(c.Entries, "message"), c.Octets, c.Held, c.Active)
+				if !c.Oldest.IsZero() {
+					fmt.Fprintf(w, ", the oldest for %s", age(c.Oldest))
+				}
+				fmt.Fprintf(w, "\nsince the start: %d accepted; recipients: %d delivered, %d deferred, %d failed, %d expired\n",
+					c.Accepted, c.Delivered, c.Deferred, c.Failed, c.Expired)
+			})
+		},
+	})
+}

@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// QueueRequest is what a queue command asks for through the control socket.
+type QueueRequest struct {
+	ID     string       `json:"id,omitempty"`
+	Domain string       `json:"domain,omitempty"`
+	Route  string       `json:"route,omitempty"`
+	Filter queue.Filter `json:"filter"`
+}
+
+var errNoQueue = errors.New(`this server keeps no queue ("Queue": {"deliver": false})`)
+
+// maxRequest bounds a request's body, in octets.
+const maxRequest = 1 << 20
+
+// queueCommands adds what can be asked about mail on its way out. Each action
+// takes a QueueRequest and answers with what the queue's method of that name
+// returns.
+func (d *Daemon) queueCommands(mux *http.ServeMux) {
+	actions := map[string]func(context.Context, *queue.Queue, QueueRequest) (any, error){
+		"list":    func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.List(ctx, r.Filter) },
+		"show":    func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Show(ctx, r.ID) },
+		"explain": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Explain(ctx, r.ID) },
+		"hold":    change((*queue.Queue).Hold),
+		"release": change((*queue.Queue).Release),
+		"retry":   change((*queue.Queue).Retry),
+		"remove":  change((*queue.Queue).Remove),
+		"expire":  change((*queue.Queue).Expire),
+		"flush":   func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Flush(ctx, r.Domain) },
+		"route": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
+			return struct{}{}, q.Route(ctx, r.ID, r.Route)
+		},
+		"counters": func(_ context.Context, q *queue.Queue, _ QueueRequest) (any, error) { return q.Counters(), nil },
+	}
+	for name, act := range actions {
+		mux.HandleFunc("POST /queue/"+name, func(w http.ResponseWriter, req *http.Request) {
+			var r QueueRequest
+			if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxRequest)).Decode(&r); err != nil {
+				control.Answer(w, nil, err)
+				return
+			}
+			if d.outbound == nil {
+				control.Answer(w, nil, errNoQueue)
+				return
+			}
+			out, err := act(req.Context(), d.outbound.queue, r)
+			if err == nil {
+				d.log.Info("queue command", "action", name, "id", r.ID, "domain", r.Domain, "route", r.Route)
+			}
+			control.Answer(w, out, err)
+		})
+	}
+}
+
+// change is an action on one entry that has nothing to tell.
+func change(f func(*queue.Queue, context.Context, string) error) func(context.Context, *queue.Queue, QueueRequest) (any, error) {
+	return func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
+		return struct{}{}, f(q, ctx, r.ID)
+	}
+}
