@@ -64,3 +64,15 @@ func syncfs(f *os.File) error {
 	}
 	return os.NewSyscallError("syncfs", serr)
 }
+
+// beginWriting starts the writing of a part of a file and does not wait for it. It
+// promises nothing; what goes wrong is heard of by the sync.
+func beginWriting(f *os.File, off, n int64) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SyncFileRange(int(fd), off, n, unix.SYNC_FILE_RANGE_WRITE)
+	})
+}
