@@ -96,6 +96,7 @@ type dovecot struct {
 	tls       *tls.Config
 	uid       int // of the mail; -1: ours
 	delivered int
+	pid       int
 }
 
 const dovecotConf = `
@@ -110,7 +111,8 @@ ssl_key = <%[1]s/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5
 auth_failure_delay = 0
-mail_location = maildir:%[1]s/mail
+mail_location = maildir:%[1]s/mail/%%u
+mail_max_userip_connections = 0
 mail_uid = %[2]s
 mail_gid = %[3]s
 first_valid_uid = 1
@@ -123,7 +125,12 @@ userdb {
   driver = static
   args = home=%[1]s/home
 }
+service pop3 {
+  process_limit = 2000
+}
 service pop3-login {
+  # One process serves many logins: Dovecot's own advice for speed.
+  service_count = 0
   inet_listener pop3 {
     port = %[4]d
   }
@@ -140,8 +147,9 @@ service anvil {
 %[6]s
 `
 
-// startDovecot runs Dovecot for the test, on a mailbox of alice.
-func startDovecot(t testing.TB) *dovecot {
+// startDovecot runs Dovecot for the test, with what stands before it on the
+// command line.
+func startDovecot(t testing.TB, before ...string) *dovecot {
 	t.Helper()
 	path, err := exec.LookPath("dovecot")
 	if err != nil {
@@ -150,6 +158,7 @@ func startDovecot(t testing.TB) *dovecot {
 	if _, err := os.Stat("/usr/lib/dovecot/pop3-login"); err != nil {
 		missing(t, "dovecot-pop3d")
 	}
+	args := append(before, path)
 	dir, err := os.MkdirTemp("", "dovecot")
 	if err != nil {
 		t.Fatal(err)
@@ -157,13 +166,19 @@ func startDovecot(t testing.TB) *dovecot {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	os.Chmod(dir, 0o755)
 	d := &dovecot{dir: dir, uid: -1}
+	os.Mkdir(filepath.Join(dir, "mail"), 0o755)
 	d.certificate(t)
 	os.WriteFile(filepath.Join(dir, "dovecot.conf"), []byte(d.conf(t)), 0o644)
-	os.WriteFile(filepath.Join(dir, "users"), []byte("alice:{PLAIN}open sesame::::::\n"), 0o644)
-	cmd := exec.Command(path, "-F", "-c", filepath.Join(dir, "dovecot.conf"))
+	users := "alice:{PLAIN}open sesame::::::\n"
+	for i := range besideUsers {
+		users += fmt.Sprintf("u%d:{PLAIN}secret::::::\n", i)
+	}
+	os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o644)
+	cmd := exec.Command(args[0], append(args[1:], "-F", "-c", filepath.Join(dir, "dovecot.conf"))...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	d.pid = cmd.Process.Pid
 	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
 	for range 100 {
 		if c, err := net.Dial("tcp", d.addr); err == nil {
@@ -212,25 +227,38 @@ func (d *dovecot) conf(t testing.TB) string {
 	return fmt.Sprintf(dovecotConf, d.dir, uid, gid, port, login, others)
 }
 
-// fill makes the mailbox hold these messages and nothing else.
+// fill makes the mailbox of alice hold these messages and nothing else.
 func (d *dovecot) fill(t testing.TB, mails ...string) {
 	t.Helper()
-	mail := filepath.Join(d.dir, "mail")
+	mail := filepath.Join(d.dir, "mail", "alice")
 	os.RemoveAll(mail)
-	for _, sub := range []string{"", "cur", "new", "tmp"} {
-		os.Mkdir(filepath.Join(mail, sub), 0o700)
-		if d.uid >= 0 {
-			os.Chown(filepath.Join(mail, sub), d.uid, d.uid)
-		}
-	}
+	newMaildir(t, mail, d.uid)
 	for _, text := range mails {
 		d.delivered++
-		name := filepath.Join(mail, "new", fmt.Sprintf("%d.M%d.test", 1700000000+d.delivered, d.delivered))
-		if err := os.WriteFile(name, []byte(strings.ReplaceAll(text, "\r\n", "\n")), 0o600); err != nil {
+		name := fmt.Sprintf("%d.M%d.test", 1700000000+d.delivered, d.delivered)
+		writeMail(t, mail, name, strings.ReplaceAll(text, "\r\n", "\n"), d.uid)
+	}
+}
+
+// newMaildir makes a Maildir, of uid unless that is negative.
+func newMaildir(t testing.TB, mail string, uid int) {
+	for _, sub := range []string{"", "cur", "new", "tmp"} {
+		name := filepath.Join(mail, sub)
+		if err := os.MkdirAll(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if d.uid >= 0 {
-			os.Chown(name, d.uid, d.uid)
+		if uid >= 0 {
+			os.Chown(name, uid, uid)
 		}
+	}
+}
+
+func writeMail(t testing.TB, mail, name, text string, uid int) {
+	name = filepath.Join(mail, "new", name)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if uid >= 0 {
+		os.Chown(name, uid, uid)
 	}
 }
