@@ -24,10 +24,27 @@ func Canonical(address string) string {
 // cannot read is only lower-cased.
 func CanonicalDomain(domain string) string {
 	domain = strings.TrimSuffix(domain, ".")
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+	if ascii, err := toASCII(domain); err == nil {
 		return ascii
 	}
 	return strings.ToLower(domain)
+}
+
+// toASCII is idna.Lookup.ToASCII that does not look twice at what nearly all
+// domains are: lower-case letters, digits and single hyphens within labels.
+func toASCII(domain string) (string, error) {
+	before := byte('.')
+	for i := range len(domain) {
+		c := domain[i]
+		if edge := c == '.' || c == '-'; edge && (before == '.' || before == '-') || !edge && !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
+			return idna.Lookup.ToASCII(domain)
+		}
+		before = c
+	}
+	if before == '.' || before == '-' {
+		return idna.Lookup.ToASCII(domain)
+	}
+	return domain, nil
 }
 
 // inDomain gives a local part its domain; a full address stays as it is.

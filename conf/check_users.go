@@ -11,15 +11,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
-
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
 // checkDomain says what is wrong with a domain name (RFC 5321 §4.1.2, RFC 5890).
 func checkDomain(domain string) error {
 	bad := fmt.Errorf("%q is not a domain name; write one like \"example.com\"", domain)
-	ascii, err := idna.Lookup.ToASCII(domain)
+	ascii, err := toASCII(domain)
 	if err != nil || ascii == "" || len(ascii) > 253 {
 		return bad
 	}

@@ -45,13 +45,12 @@ func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
 	}
 	address = Canonical(address)
 	local, domain, _ := strings.Cut(address, "@")
-	origins := s.text().Origins()
 	steps := []string{"Accounts", address}
-	at, ok := origins["Accounts"]
+	at, ok := s.text().Where("Accounts")
 	s.eachDomain(func(name string, d *Domain) {
 		if CanonicalDomain(name) == domain && d.Accounts != nil {
 			steps = []string{"Domains", name, "Accounts", local}
-			at, ok = origins[config.Path("Domains", name, "Accounts")]
+			at, ok = s.text().Where("Domains", name, "Accounts")
 		}
 	})
 	file := at.File
@@ -77,16 +76,14 @@ func (s *Settings) SetKeys(address string, k Keys) (*Edit, error) {
 	if note := s.notes[config.Path(anys(steps, "password")...)]; note != "" {
 		return nil, fmt.Errorf("the password of %s comes from the %s; change it there", address, note)
 	}
-	origins := s.text().Origins()
-	path := config.Path(anys(steps)...)
+	at, _ := s.text().Where(anys(steps)...)
 	if s.text().Scalar(anys(steps)...) {
-		return edit(origins[path].File, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+		return edit(at.File, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
 	}
-	file := origins[path].File
-	if at, ok := origins[config.Path(anys(steps, "password")...)]; ok {
-		file = at.File
+	if p, ok := s.text().Where(anys(steps, "password")...); ok {
+		at = p
 	}
-	return edit(file, func(text []byte) (_ []byte, err error) {
+	return edit(at.File, func(text []byte) (_ []byte, err error) {
 		for _, key := range []struct{ name, value string }{
 			{"password", k.Password}, {"scram_sha_256", k.ScramSHA256}, {"cram_md5", k.CRAMMD5}, {"apop", k.APOP},
 		} {
@@ -110,8 +107,8 @@ func (s *Settings) RemoveAccount(address string) (*Edit, error) {
 	if steps == nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
 	}
-	return edit(s.text().Origins()[config.Path(anys(steps)...)].File,
-		func(text []byte) ([]byte, error) { return config.Remove(text, steps...) })
+	at, _ := s.text().Where(anys(steps)...)
+	return edit(at.File, func(text []byte) ([]byte, error) { return config.Remove(text, steps...) })
 }
 
 // findAccount returns the way to an account, or nil.

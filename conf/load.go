@@ -161,12 +161,11 @@ func (s *Settings) dropNull() {
 // absolutePaths makes the paths in the files absolute: relative ones are meant
 // from the folder of the file they stand in.
 func (s *Settings) absolutePaths() {
-	origins := s.text().Origins()
 	eachSetting(reflect.ValueOf(s), func(v setting) {
 		if v.tag.Get("conf") != "path" || v.value.String() == "" {
 			return
 		}
-		origin, ok := origins[config.Path(v.steps...)]
+		origin, ok := s.text().Where(v.steps...)
 		if !ok {
 			return // a default
 		}
@@ -177,7 +176,8 @@ func (s *Settings) absolutePaths() {
 	for i := range s.Listeners {
 		l := &s.Listeners[i]
 		if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
-			if path, err := fromFolder(origins[config.Path("Listeners", i, "address")].File, path); err == nil {
+			origin, _ := s.text().Where("Listeners", i, "address")
+			if path, err := fromFolder(origin.File, path); err == nil {
 				l.Address = "unix:" + path
 			}
 		}

@@ -101,19 +101,17 @@ func private(name string, mode fs.FileMode) error {
 // openFiles finds the configuration files that hold secrets and can be read by
 // others.
 func (c *checker) openFiles() {
-	origins := c.text().Origins()
 	holds := make(map[string]bool)
 	eachSetting(reflect.ValueOf(c.Settings), func(v setting) {
 		if v.value.Type() != reflect.TypeFor[Secret]() || v.value.String() == "" {
 			return
 		}
-		path := config.Path(v.steps...)
-		if c.notes[path] != "" {
+		if len(c.notes) > 0 && c.notes[config.Path(v.steps...)] != "" {
 			return // it stands elsewhere
 		}
-		origin, ok := origins[path]
+		origin, ok := c.text().Where(v.steps...)
 		if !ok { // an account that is only its password
-			origin = origins[config.Path(v.steps[:len(v.steps)-1]...)]
+			origin, _ = c.text().Where(v.steps[:len(v.steps)-1]...)
 		}
 		holds[origin.File] = true
 	})

@@ -255,4 +255,11 @@ type Admin struct {
 	// The Unix socket for "postrider reload" and its like; only the user the
 	// server runs as can open it. Empty means "control.sock" below data_dir.
 	Socket string `json:"socket" conf:"path"`
+
+	// The Unix socket for "postrider sendmail", which every user of this host
+	// may submit mail through, as themselves: the kernel says who they are.
+	// Empty means that only the user the server runs as, and root, can. It
+	// must stand in a folder that those users can reach, such as
+	// "/run/postrider/submit.sock".
+	SubmitSocket string `json:"submit_socket" conf:"path"`
 }

@@ -15,30 +15,43 @@ type setting struct {
 
 // eachSetting calls f for every value within v that is not made of others:
 // texts, numbers, lists of them. Maps go in the order of their keys.
-func eachSetting(v reflect.Value, f func(setting)) { descend(setting{value: v}, f) }
+func eachSetting(v reflect.Value, f func(setting)) {
+	w := walker{f, make(map[reflect.Type][]reflect.StructField)}
+	w.descend(setting{value: v})
+}
 
-func descend(s setting, f func(setting)) {
+type walker struct {
+	f      func(setting)
+	fields map[reflect.Type][]reflect.StructField // of the types seen
+}
+
+func (w *walker) descend(s setting) {
 	v := s.value
 	switch {
 	case v.Kind() == reflect.Pointer:
 		if !v.IsNil() {
 			s.value = v.Elem()
-			descend(s, f)
+			w.descend(s)
 		}
 	case isObject(v.Type()):
-		for _, field := range fieldsOf(v.Type()) {
-			descend(setting{s.step(keyOf(field)), v.FieldByIndex(field.Index), field.Tag}, f)
+		fields := w.fields[v.Type()]
+		if fields == nil {
+			fields = fieldsOf(v.Type())
+			w.fields[v.Type()] = fields
+		}
+		for _, field := range fields {
+			w.descend(setting{s.step(keyOf(field)), v.FieldByIndex(field.Index), field.Tag})
 		}
 	case v.Kind() == reflect.Map:
 		for _, key := range sortedKeys(v) {
-			descend(setting{s.step(key.String()), v.MapIndex(key), ""}, f)
+			w.descend(setting{s.step(key.String()), v.MapIndex(key), ""})
 		}
 	case v.Kind() == reflect.Slice && isObject(v.Type().Elem()):
 		for i := range v.Len() {
-			descend(setting{s.step(i), v.Index(i), ""}, f)
+			w.descend(setting{s.step(i), v.Index(i), ""})
 		}
 	default:
-		f(s)
+		w.f(s)
 	}
 }
 

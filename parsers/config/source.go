@@ -139,6 +139,29 @@ func walk(n *node, path string, offset int, f *file, visit func(path string, f *
 	}
 }
 
+// Where returns the place of one value, as Origins has it, and whether the text
+// gives one at all.
+func (s *Source) Where(steps ...any) (Position, bool) {
+	n := s.root
+	if n == nil {
+		return Position{}, false
+	}
+	f, offset := n.file, n.start
+	for _, step := range steps {
+		next := n.child(step)
+		if next == nil {
+			return Position{}, false
+		}
+		f, offset = next.file, next.start
+		if key, ok := step.(string); ok {
+			m := n.member(key)
+			f, offset = m.file, m.start
+		}
+		n = next
+	}
+	return f.position(offset), true
+}
+
 // Has says whether the text gives a value at this path (see Path for the
 // steps), be it null.
 func (s *Source) Has(steps ...any) bool {

@@ -62,6 +62,16 @@ func TestMerge(t *testing.T) {
 	if got := src.Origins(); !reflect.DeepEqual(got, want) {
 		t.Errorf("origins\n%v\nwant\n%v", got, want)
 	}
+	for _, steps := range [][]any{nil, {"SMTP"}, {"SMTP", "greeting"}, {"retry", 1}, {"Aliases", "a@b"}} {
+		if at, ok := src.Where(steps...); !ok || at != want[Path(steps...)] {
+			t.Errorf("Where(%v) = %v, %v", steps, at, ok)
+		}
+	}
+	for _, steps := range [][]any{{"x"}, {"retry", 2}, {"SMTP", 0}, {"retry", "a"}} {
+		if at, ok := src.Where(steps...); ok {
+			t.Errorf("Where(%v) = %v", steps, at)
+		}
+	}
 	for _, c := range []struct {
 		steps []any
 		has   bool
@@ -144,6 +154,9 @@ func TestErrorfWithoutText(t *testing.T) {
 	src, err := new(Decoder).ReadFiles(names...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, ok := src.Where(); ok {
+		t.Error("an empty file has a place")
 	}
 	if src.Has("a") || src.Has() || len(src.Origins()) != 0 {
 		t.Error("an empty file has values")
