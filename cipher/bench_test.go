@@ -3,6 +3,8 @@ package cipher_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher"
@@ -45,6 +47,24 @@ func BenchmarkVerifyWrong(b *testing.B) {
 			v.Verify(context.Background(), "alice", hash, []byte("battery staple"))
 		}
 	})
+}
+
+// Two hundred guesses at a time: what they take of memory together.
+func BenchmarkVerifyStorm(b *testing.B) {
+	hash, _ := cipher.HashPassword([]byte("correct horse"))
+	var v cipher.Verifier
+	var most uint64
+	for b.Loop() {
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() { v.Verify(context.Background(), "alice", hash, []byte("battery staple")) })
+		}
+		wg.Wait()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		most = max(most, m.HeapSys-m.HeapReleased)
+	}
+	b.ReportMetric(float64(most)/(1<<20), "MiB")
 }
 
 // Each form that is read, by its own cost.
