@@ -299,6 +299,7 @@ func TestWalkRepairs(t *testing.T) {
 		{"boundary line at the very end", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b", " multipart/mixed\n1 text/plain \"one\"\n2 text/plain \"\"\n!  multipart not terminated\n"},
 		{"encoded message", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogMQoKaGVsbG8=!", " message/rfc822\n1 text/plain \"hello\"\n!  bad transfer encoding\n"},
 		{"us-ascii that is UTF-8", "Content-Type: text/plain; charset=us-ascii\n\ngr\xc3\xbc\xc3\x9fe", " text/plain \"grüße\"\n"},
+		{"cut behind a line", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n", " multipart/mixed\n1 text/plain \"one\\n\"\n!  multipart not terminated\n"},
 		{"no part at all", "Content-Type: multipart/mixed; boundary=b\n\nnothing", " multipart/mixed\n!  multipart not terminated\n"},
 		{"boundary with a blank", "Content-Type: multipart/mixed; boundary=\"b \"\n\n--b\n\none\n--b--", " multipart/mixed\n1 text/plain \"one\"\n"},
 	}
@@ -315,9 +316,20 @@ func TestWalkRepairs(t *testing.T) {
 // TestWalkLongLines: lines longer than any buffer, and a CRLF across its edge.
 func TestWalkLongLines(t *testing.T) {
 	for _, n := range []int{8190, 8191, 8192, 8193, 16383, 16384, 100000} {
-		body := strings.Repeat("x", n) + "\r\n--not the boundary\r\n" + strings.Repeat("y", n) + "\r\r\n\r\n"
-		m, _ := ReadString("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + body + "\r\n--b\r\n\r\n" + body + "\r\n--b--\r\n")
+		short := strings.Repeat("x", n) // its CRLF belongs to the boundary
+		m, _ := ReadString("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + short + "\r\n--b--\r\n")
 		err := m.Walk(Limits{}, func(path []int, p *Part) error {
+			if got, _ := io.ReadAll(p.Raw()); len(path) == 1 && string(got) != short {
+				t.Errorf("%d: %d octets before the boundary", n, len(got))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		body := short + "\r\n--not the boundary\r\n" + strings.Repeat("y", n) + "\r\r\n\r\n"
+		m, _ = ReadString("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + body + "\r\n--b\r\n\r\n" + body + "\r\n--b--\r\n")
+		err = m.Walk(Limits{}, func(path []int, p *Part) error {
 			if len(path) == 1 {
 				got, _ := io.ReadAll(p.Raw())
 				if string(got) != body {
