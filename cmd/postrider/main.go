@@ -9,11 +9,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(arguments(os.Args), os.Stdin, os.Stdout, os.Stderr)) }
+
+// arguments are those of the command line. Called by the name of sendmail, the
+// program is "postrider sendmail".
+func arguments(args []string) []string {
+	if filepath.Base(args[0]) == "sendmail" {
+		return append([]string{"sendmail"}, args[1:]...)
+	}
+	return args[1:]
+}
 
 // The exit codes.
 const (
@@ -73,6 +83,7 @@ func rootCommand() *cobra.Command {
 		confCommand(),
 		userCommand(),
 		queueCommand(),
+		sendmailCommand(),
 		storeCommand(),
 		importCommand(),
 		exportCommand(),

@@ -28,9 +28,12 @@ var ErrInUse = errors.New("another daemon is listening there")
 // maxAnswer bounds what a client reads of one answer, in octets.
 const maxAnswer = 64 << 20
 
-// Listen opens the socket with mode 0600. A socket left behind by a daemon
-// that died is replaced; one that answers is ErrInUse.
-func Listen(path string) (net.Listener, error) {
+// Listen opens the socket for its own user only, mode 0600. A socket left
+// behind by a daemon that died is replaced; one that answers is ErrInUse.
+func Listen(path string) (net.Listener, error) { return ListenMode(path, 0o600) }
+
+// ListenMode is Listen with another mode.
+func ListenMode(path string, mode fs.FileMode) (net.Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("control socket %s: %w", path, ErrInUse)
@@ -52,7 +55,7 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	l.SetUnlinkOnClose(false)
-	err = errors.Join(os.Chmod(tmp, 0o600), os.Rename(tmp, path))
+	err = errors.Join(os.Chmod(tmp, mode), os.Rename(tmp, path))
 	if err != nil {
 		l.Close()
 		os.Remove(tmp)

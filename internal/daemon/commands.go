@@ -28,6 +28,7 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, d.status(since), nil)
 	})
 	d.queueCommands(mux)
+	d.submissionCommand(mux)
 	return mux
 }
 

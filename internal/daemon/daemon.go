@@ -43,8 +43,10 @@ type Daemon struct {
 	listeners map[string]*listener // by address in the settings
 	retired   []server             // replaced by a reload; their sessions live on
 
-	serving sync.WaitGroup
-	control *http.Server
+	serving    sync.WaitGroup
+	control    *http.Server
+	submission *http.Server  // nil: only through control
+	submitted  atomic.Uint64 // messages submitted on this host
 }
 
 // probes are the checks of settings that package conf leaves to others.
@@ -111,7 +113,10 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		}
 		d.listeners[l.Address] = &listener{socket: s}
 	}
-	return d, d.openControl(settings)
+	if err := d.openControl(settings); err != nil {
+		return nil, err
+	}
+	return d, d.openSubmission(settings)
 }
 
 // Addrs returns the address each listener of the settings is bound to, by the
@@ -215,7 +220,10 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
-	d.control.Close()
+	d.control.Shutdown(ctx)
+	if d.submission != nil {
+		d.submission.Shutdown(ctx)
+	}
 	d.serving.Wait()
 	d.log.Info("stopped")
 	return d.closeAll()
@@ -224,8 +232,10 @@ func (d *Daemon) stop() error {
 // closeAll closes everything that is open, in reverse order of opening.
 func (d *Daemon) closeAll() error {
 	var problems []error
-	if d.control != nil {
-		d.control.Close()
+	for _, s := range []*http.Server{d.control, d.submission} {
+		if s != nil {
+			s.Close()
+		}
 	}
 	for _, l := range d.listeners {
 		l.socket.close()

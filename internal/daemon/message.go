@@ -69,7 +69,9 @@ func (r *receiver) received(e *smtp.Envelope, now time.Time) rfc2822.Received {
 		ID:       e.ID,
 		Date:     now,
 	}
-	if e.RemoteAddr != nil {
+	if e.RemoteAddr == nil {
+		field.With = "local" // a program of this host, through the submission socket
+	} else {
 		if ap, err := netip.ParseAddrPort(e.RemoteAddr.String()); err == nil {
 			field.FromIP = ap.Addr()
 		}
