@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -102,189 +98,6 @@ func TestHostileGreetings(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-func TestStartTLS(t *testing.T) {
-	script := hello("STARTTLS", "AUTH PLAIN", "X-BEFORE") + `
-		C: STARTTLS
-		S: 220 go
-		tls
-		C: EHLO me.example
-		S: 250-mx.example
-		S: 250 AUTH PLAIN
-		C: NOOP
-		S: 250 ok`
-	for _, policy := range []TLSPolicy{TLSIfOffered, TLSRequired, TLSOpportunistic} {
-		withTLSServer(t, script, func(conn net.Conn, config *tls.Config) {
-			d := Dialer{TLS: policy, TLSConfig: config}
-			if policy == TLSOpportunistic {
-				d.TLSConfig = nil // the certificate is of no known authority
-			}
-			c := started(t, d, conn)
-			if _, before := c.Extension("X-BEFORE"); before || c.TLS() == nil || !c.TLS().HandshakeComplete {
-				t.Errorf("policy %v: %v, %v", policy, c.ext, c.TLS())
-			}
-			if verified := len(c.TLS().VerifiedChains) > 0; verified != (policy != TLSOpportunistic) {
-				t.Errorf("policy %v: verified %v", policy, verified)
-			}
-			if err := c.Noop(context.Background()); err != nil {
-				t.Error(err)
-			}
-			if err := c.StartTLS(context.Background(), nil); err == nil {
-				t.Error("TLS within TLS")
-			}
-		})
-	}
-}
-
-func TestStartTLSFails(t *testing.T) {
-	for _, tt := range []struct {
-		name, script string
-		d            Dialer
-		trust        bool
-		is           error
-		op           string
-	}{
-		{"not offered", hello() + "end", Dialer{TLS: TLSRequired}, true, ErrUnsupported, "STARTTLS"},
-		{"refused", hello("STARTTLS") + "C: STARTTLS\nS: 454 4.7.0 not now\nC: QUIT\nS: 221 bye", Dialer{TLS: TLSRequired}, true, &Reply{Code: 454, Enhanced: "4.7.0"}, "STARTTLS"},
-		{"refused, opportunistic", hello("STARTTLS") + "C: STARTTLS\nS: 454 4.7.0 not now\nC: QUIT\nS: 221 bye", Dialer{TLS: TLSOpportunistic}, true, &Reply{Code: 454, Enhanced: "4.7.0"}, "STARTTLS"},
-		{"replies injected before the handshake", hello("STARTTLS") + "C: STARTTLS\n" + `raw 220 go\r\n250 mx.example\r\n` + "\nend", Dialer{TLS: TLSRequired}, true, cipher.ErrBuffered, "TLS"},
-		{"no handshake", hello("STARTTLS") + "C: STARTTLS\nS: 220 go\nwait 61s", Dialer{TLS: TLSRequired}, true, context.DeadlineExceeded, "TLS"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			withTLSServer(t, tt.script, func(conn net.Conn, config *tls.Config) {
-				tt.d.Hello = "me.example"
-				_, err := tt.d.Start(context.Background(), conn, "mx.example")
-				var e *ClientError
-				if !errors.Is(err, tt.is) || !errors.As(err, &e) || e.Op != tt.op {
-					t.Errorf("%v, want %s: %v", err, tt.op, tt.is)
-				}
-			})
-		})
-	}
-}
-
-func TestCertificateIsChecked(t *testing.T) {
-	for _, tt := range []struct {
-		policy TLSPolicy
-		host   string
-		trust  bool
-	}{{TLSIfOffered, "mx.example", false}, {TLSRequired, "other.example", true}, {TLSFromStart, "other.example", true}} {
-		script := hello("STARTTLS") + "C: STARTTLS\nS: 220 go\ntls\nend"
-		if tt.policy == TLSFromStart {
-			script = "tls\nend"
-		}
-		// Over TCP: a pipe has no room for the alert behind a bad certificate.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, config := certificate(t)
-		go func() {
-			if conn, err := l.Accept(); err == nil {
-				follow(conn, script, server)
-			}
-		}()
-		d := Dialer{Hello: "me.example", TLS: tt.policy}
-		if tt.trust {
-			d.TLSConfig = config
-		}
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = d.Start(context.Background(), conn, tt.host)
-		var bad *tls.CertificateVerificationError
-		if !errors.As(err, &bad) {
-			t.Errorf("policy %v: %v", tt.policy, err)
-		}
-		l.Close()
-	}
-}
-
-func TestTLSFromStart(t *testing.T) {
-	withTLSServer(t, "tls\n"+hello("REQUIRETLS", "PIPELINING")+`
-		C: MAIL FROM:<> REQUIRETLS
-		C: RCPT TO:<r@d>
-		C: DATA
-		S: 250 ok
-		S: 250 ok
-		S: 354 go
-		C: .
-		S: 250 ok`, func(conn net.Conn, config *tls.Config) {
-		c := started(t, Dialer{TLS: TLSFromStart, TLSConfig: config}, conn)
-		m := mail("", "r@d")
-		m.Params.RequireTLS = true
-		results, err := c.Send(context.Background(), m, strings.NewReader(""))
-		if err != nil || outcome(results) != "ok" {
-			t.Error(outcome(results), err)
-		}
-		c.Close()
-	})
-}
-
-func TestAuth(t *testing.T) {
-	plain := func([]string, *tls.ConnectionState) (sasl.Client, error) { return sasl.PlainClient("", "u", "p"), nil }
-	login := func([]string, *tls.ConnectionState) (sasl.Client, error) { return sasl.LoginClient("u", "p"), nil }
-	for _, tt := range []struct {
-		name   string
-		d      Dialer
-		script string
-		is     error
-		user   bool
-	}{
-		{"PLAIN", Dialer{Auth: plain, AllowCleartextAuth: true}, hello("AUTH PLAIN") + "C: AUTH PLAIN AHUAcA==\nS: 235 2.7.0 ok", nil, true},
-		{"chosen", Dialer{User: "u", Password: "p", AllowCleartextAuth: true}, hello("AUTH PLAIN") + "C: AUTH PLAIN AHUAcA==\nS: 235 2.7.0 ok", nil, true},
-		{"LOGIN", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") +
-			"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: dQ==\nS: 334 UGFzc3dvcmQ6\nC: cA==\nS: 235 ok", nil, true},
-		{"denied", Dialer{Auth: plain, AllowCleartextAuth: true}, hello("AUTH PLAIN") + "C: AUTH PLAIN AHUAcA==\nS: 535 5.7.8 no\nC: QUIT\nclose", &Reply{Code: 535, Enhanced: "5.7.8"}, false},
-		{"in the clear", Dialer{Auth: plain}, hello("AUTH PLAIN") + "end", ErrCleartext, false},
-		{"chosen in the clear", Dialer{User: "u", Password: "p"}, hello("AUTH PLAIN") + "end", sasl.ErrNoMechanism, false},
-		{"not offered", Dialer{Auth: plain, AllowCleartextAuth: true}, hello() + "end", ErrUnsupported, false},
-		{"not base64", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") + "C: AUTH LOGIN\nS: 334 !\nC: *\nS: 501 cancelled\nend", nil, false},
-		{"no end of challenges", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") +
-			"C: AUTH LOGIN\nS: 334 \nC: dQ==\nS: 334 \nC: cA==\nS: 334 \nC: *\nS: 501 cancelled\nend", sasl.ErrMalformed, false},
-		{"success after cancelling", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") + "C: AUTH LOGIN\nS: 334 !\nC: *\nS: 235 fine\nend", ErrProtocol, false},
-		{"SCRAM without its proof", Dialer{User: "u", Password: "p"}, hello("AUTH SCRAM-SHA-256") + "scram", sasl.ErrServer, false},
-	} {
-		if strings.HasSuffix(tt.script, "scram") {
-			continue // the nonce is random; see TestScramNeedsProof
-		}
-		t.Run(tt.name, func(t *testing.T) {
-			withServer(t, tt.script, func(conn net.Conn) {
-				tt.d.Hello = "me.example"
-				var shown []string
-				tt.d.Trace = func(dir byte, line string) { shown = append(shown, string(dir)+" "+line) }
-				c, err := tt.d.Start(context.Background(), conn, "mx.example")
-				if tt.user != (err == nil) || tt.is != nil && !errors.Is(err, tt.is) {
-					t.Fatalf("%v, want %v", err, tt.is)
-				}
-				if err == nil && !c.Authenticated() {
-					t.Error("not authenticated")
-				}
-				if text := strings.Join(shown, "\n"); strings.Contains(text, "AHUA") || strings.Contains(text, "cA==") || strings.Contains(text, "dQ==") {
-					t.Errorf("the trace shows credentials:\n%s", text)
-				}
-			})
-		})
-	}
-}
-
-func TestScramNeedsProof(t *testing.T) {
-	ours, theirs := net.Pipe()
-	go func() {
-		r := textual.NewReader(theirs)
-		io.WriteString(theirs, "220 hi\r\n")
-		r.ReadLine(510)
-		io.WriteString(theirs, "250-hi\r\n250 AUTH SCRAM-SHA-256\r\n")
-		r.ReadLine(510)
-		io.WriteString(theirs, "235 welcome\r\n")
-		io.Copy(io.Discard, theirs)
-	}()
-	_, err := (&Dialer{Hello: "me", User: "u", Password: "p"}).Start(context.Background(), ours, "mx.example")
-	if err == nil {
-		t.Error("a server that proved nothing was believed")
 	}
 }
 
@@ -382,27 +195,6 @@ func TestUnaskedReplies(t *testing.T) {
 	}
 }
 
-// A context that ends behind a call has no say in the next one.
-func TestContextEndsLater(t *testing.T) {
-	withServer(t, hello()+"C: NOOP\nS: 250 ok\nC: NOOP\nwait 2m\nS: 250 ok", func(conn net.Conn) {
-		c := started(t, Dialer{}, conn)
-		ctx, cancel := context.WithCancel(context.Background())
-		if err := c.Noop(ctx); err != nil {
-			t.Error(err)
-		}
-		time.AfterFunc(time.Minute, cancel)
-		if err := c.Noop(context.Background()); err != nil {
-			t.Error(err)
-		}
-		c.call, c.cut = 7, true // as if it had ended just before the end of a call
-		c.leave()
-		c.interrupt(7)
-		if c.cut {
-			t.Error("the end of a context counts after the call")
-		}
-	})
-}
-
 func TestLocalFaults(t *testing.T) {
 	withServer(t, hello()+"end", func(conn net.Conn) {
 		c := started(t, Dialer{}, conn)
@@ -467,104 +259,6 @@ func TestBodyFails(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Every wait has its own time limit (RFC 5321 §4.5.3.2).
-func TestTimeouts(t *testing.T) {
-	envelope := "C: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<r@d>\nS: 250 ok\nC: DATA\n"
-	for _, tt := range []struct {
-		name, script string
-		after        time.Duration
-		doubt        bool
-	}{
-		{"MAIL", "C: MAIL FROM:<a@b>\nwait 1h", 5 * time.Minute, false},
-		{"RCPT", "C: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<r@d>\nwait 1h", 5 * time.Minute, false},
-		{"DATA", envelope + "wait 1h", 2 * time.Minute, false},
-		{"block", envelope + "S: 354 go\nC: 1\nwait 1h", 3*time.Minute + lastWordsWait, true},
-		{"end", envelope + "S: 354 go\nC: 1\nC: .\nwait 1h", 10 * time.Minute, true},
-		{"slow but steady", "C: MAIL FROM:<a@b>\nwait 4m\nS: 250 ok\nC: RCPT TO:<r@d>\nwait 4m\nS: 250 ok\nC: DATA\nwait 1m\nS: 354 go\nC: 1\nC: .\nwait 9m\nS: 250 ok", 18 * time.Minute, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			withServer(t, hello()+tt.script, func(conn net.Conn) {
-				c := started(t, Dialer{}, conn)
-				begin := time.Now()
-				body := "1\r\n"
-				if tt.name == "block" {
-					body += strings.Repeat("x", 2<<20) // more than the server's reader takes in
-				}
-				results, err := c.Send(context.Background(), mail("a@b", "r@d"), strings.NewReader(body))
-				if got := time.Since(begin); got != tt.after {
-					t.Errorf("after %v, want %v", got, tt.after)
-				}
-				if tt.name == "slow but steady" {
-					if err != nil || outcome(results) != "ok" {
-						t.Error(err)
-					}
-					return
-				}
-				if !errors.Is(err, os.ErrDeadlineExceeded) || c.Usable() {
-					t.Errorf("%v", err)
-				}
-				if tt.name != "block" && results[0].InDoubt != tt.doubt {
-					t.Errorf("in doubt: %v", results[0].InDoubt)
-				}
-			})
-		})
-	}
-}
-
-// The end of the context ends every wait at once.
-func TestCancel(t *testing.T) {
-	envelope := "C: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<r@d>\nS: 250 ok\n"
-	cause := errors.New("shutting down")
-	for name, script := range map[string]string{
-		"greeting": "wait 1h",
-		"EHLO":     "S: 220 hi\nC: EHLO me.example\nwait 1h",
-		"TLS":      hello("STARTTLS") + "C: STARTTLS\nS: 220 go\nwait 1h",
-		"MAIL":     hello() + "C: MAIL FROM:<a@b>\nwait 1h",
-		"DATA":     hello() + envelope + "C: DATA\nwait 1h",
-		"block":    hello() + envelope + "C: DATA\nS: 354 go\nC: 1\nwait 1h",
-		"end":      hello() + envelope + "C: DATA\nS: 354 go\nC: 1\nwait 1h",
-		"BDAT":     hello("CHUNKING", "PIPELINING") + strings.ReplaceAll(envelope, "S: 250 ok\nC: R", "C: R") + "wait 1h",
-	} {
-		t.Run(name, func(t *testing.T) {
-			withServer(t, script, func(conn net.Conn) {
-				ctx, cancel := context.WithCancelCause(context.Background())
-				begin := time.Now()
-				time.AfterFunc(30*time.Second, func() { cancel(cause) })
-				c, err := (&Dialer{Hello: "me.example"}).Start(ctx, conn, "mx.example")
-				if err == nil {
-					body := "1\r\n"
-					if name == "block" || name == "BDAT" {
-						body += strings.Repeat("x", 2<<20)
-					}
-					var results []RcptResult
-					results, err = c.Send(ctx, mail("a@b", "r@d"), strings.NewReader(body))
-					if outcome(results) == "ok" || results[0].InDoubt != (name == "end") {
-						t.Error(outcome(results))
-					}
-					if c.Usable() {
-						t.Error("still usable")
-					}
-				}
-				if got := time.Since(begin); got != 30*time.Second || !errors.Is(err, cause) {
-					t.Errorf("after %v: %v", got, err)
-				}
-			})
-		})
-	}
-}
-
-// Close from elsewhere wakes a call that waits.
-func TestCloseWhileWaiting(t *testing.T) {
-	withServer(t, hello()+"C: NOOP\nwait 1h", func(conn net.Conn) {
-		c := started(t, Dialer{}, conn)
-		time.AfterFunc(time.Minute, func() { c.Close() })
-		begin := time.Now()
-		if err := c.Noop(context.Background()); !errors.Is(err, ErrClientClosed) || time.Since(begin) != time.Minute {
-			t.Error(err, time.Since(begin))
-		}
-	})
 }
 
 // A long list of recipients goes in batches, and does not wait for a server
