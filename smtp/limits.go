@@ -12,7 +12,7 @@ import (
 type Limits struct {
 	MessageSize int64 // octets of one message as RFC 1870 counts them; default 50 MiB
 	Recipients  int   // in one transaction; default 1000, at least 100 by the RFC
-	Line        int   // octets of a command line without its CRLF; default 4096, 510 by the RFC
+	Line        int   // octets of a command line without its CRLF; default 4096 (510 by the RFC), at most 32 kB
 	Errors      int   // refused commands before 421 and the end, since the last message accepted; default 20
 	AuthErrors  int   // failed AUTH before 421 and the end; default 3
 	// Idle is how many commands may pass without a message being accepted or

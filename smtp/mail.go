@@ -149,7 +149,11 @@ func (s *session) route(to *Recipient) *Reply {
 	}
 	pattern := ""
 	if matches {
-		if h, pattern = m.Match(to.Path); h == nil {
+		err := s.ask(func() error { h, pattern = m.Match(to.Path); return nil })
+		if err != nil {
+			return s.refusal(err)
+		}
+		if h == nil {
 			return ErrNoSuchUser
 		}
 	}

@@ -65,7 +65,7 @@ type session struct {
 
 	errors, authErrors, junk int
 	accepted                 int // messages
-	counts                   [maxCommands]uint16
+	counts                   [maxCommands]uint32
 	mechanism                string // that AUTH succeeded with
 	err                      error  // what ended the session, for its log line
 }

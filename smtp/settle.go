@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // settled is what a Server works out of its fields before it serves, once:
@@ -92,6 +93,9 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	}
 	c.keywords()
 	c.commands = c.table()
+	if c.limits.Line < 0 || c.limits.Line > textual.MaxLine {
+		c.limits.Line = textual.MaxLine
+	}
 	c.maxLine = c.limits.Line
 	if c.hooks.creds != nil {
 		c.maxLine = max(c.maxLine, maxAuthLine)
