@@ -319,10 +319,14 @@ func TestWalkLongLines(t *testing.T) {
 		short := strings.Repeat("x", n) // its CRLF belongs to the boundary
 		m, _ := ReadString("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + short + "\r\n--b--\r\n")
 		err := m.Walk(Limits{}, func(path []int, p *Part) error {
-			if got, _ := io.ReadAll(p.Raw()); len(path) == 1 && string(got) != short {
+			if len(path) == 0 {
+				return nil
+			}
+			got, err := io.ReadAll(p.Raw())
+			if string(got) != short {
 				t.Errorf("%d: %d octets before the boundary", n, len(got))
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			t.Error(err)
