@@ -1,0 +1,165 @@
+package queue
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// notice delivers one entry that fails, and returns the parts of what its
+// sender gets.
+func notice(t *testing.T, e *Entry, body string, answer Result, age time.Duration) (m *Notification, header mail.Header, parts []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(*Delivery, Recipient) Result { return answer }
+		f.run(t)
+		defer f.stop(t)
+		if err := f.Submit(t.Context(), e, strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(age)
+		synctest.Wait()
+		if len(f.notes.all) != 1 {
+			t.Fatalf("notifications %q", f.notes.kinds())
+		}
+		m = f.notes.all[0]
+	})
+	msg, err := mail.ReadMessage(bytes.NewReader(m.Message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	typ, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	if err != nil || typ != "multipart/report" || params["report-type"] != "delivery-status" {
+		t.Fatalf("%s %v, %v", typ, params, err)
+	}
+	r := multipart.NewReader(msg.Body, params["boundary"])
+	for {
+		p, err := r.NextRawPart()
+		if err == io.EOF {
+			return m, msg.Header, parts
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(p)
+		if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "base64") {
+			b, _ = base64.StdEncoding.DecodeString(strings.ReplaceAll(string(b), "\r\n", ""))
+		}
+		parts = append(parts, p.Header.Get("Content-Type")+"\n"+string(b))
+	}
+}
+
+func contains(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("%q is not in\n%s", w, text)
+		}
+	}
+}
+
+func TestBounce(t *testing.T) {
+	e := entry("a", "bob@example.net")
+	e.EnvID, e.To[0].ORcpt, e.Ret = "QQ+2B1", "rfc822;robert+40example.net", "FULL"
+	m, header, parts := notice(t, e, message, never5, 0)
+	if m.To != "ann@example.org" || m.Kind != Bounce || header.Get("To") == "" || header.Get("Auto-Submitted") == "" {
+		t.Errorf("%+v %v", m, header)
+	}
+	if len(parts) != 3 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	contains(t, parts[0], "text/plain", "bob@example.net")
+	contains(t, parts[1], "message/delivery-status", "Reporting-MTA: dns; mail.example.org", "Original-Envelope-Id: QQ+1",
+		"Final-Recipient: rfc822; bob@example.net", "Original-Recipient: rfc822; robert@example.net", "Action: failed", "Status: 5.1.1",
+		"Remote-MTA: dns; mx.example.net", "Diagnostic-Code: smtp; 550 5.1.1 No such user")
+	contains(t, parts[2], "message/rfc822", message)
+}
+
+func TestBounceHeadersOnly(t *testing.T) {
+	e := entry("a", "bob@example.net")
+	e.Ret = "HDRS"
+	_, _, parts := notice(t, e, message, never5, 0)
+	contains(t, parts[2], "text/rfc822-headers", "Subject: hello")
+	if strings.Contains(parts[2], "body") {
+		t.Errorf("the body is returned: %s", parts[2])
+	}
+	// A large message goes back as headers, whatever was asked.
+	e.Ret = "FULL"
+	m, _, parts := notice(t, e, message+strings.Repeat("x\r\n", returnMost), never5, 0)
+	if len(m.Message) > 10000 || !strings.Contains(parts[2], "Subject: hello") {
+		t.Errorf("a bounce of %d octets", len(m.Message))
+	}
+}
+
+func TestExpiredBounce(t *testing.T) {
+	e := entry("a", "bob@example.net")
+	e.To[0].Notify = NotifyFailure // no warning before
+	_, _, parts := notice(t, e, message, gone, 6*24*time.Hour)
+	contains(t, parts[1], "Action: failed", "Status: 4.4.7", "connection refused")
+}
+
+func TestDelayAndSuccess(t *testing.T) {
+	e := entry("a", "bob@example.net")
+	m, _, parts := notice(t, e, message, grey, 6*time.Hour)
+	contains(t, parts[1], "Action: delayed", "Status: 4.7.1", "Will-Retry-Until: ")
+	if m.Kind != Delay || strings.Contains(string(m.Message), "\r\nbody\r\n") {
+		t.Errorf("%s", m.Message)
+	}
+	e.To[0].Notify = NotifySuccess
+	m, _, parts = notice(t, e, message, ok, 0)
+	contains(t, parts[1], "Action: relayed", "Status: 2.0.0")
+	if m.Kind != Success {
+		t.Error(m.Kind)
+	}
+}
+
+// TestHostileReply: what another host says cannot add fields or parts.
+func TestHostileReply(t *testing.T) {
+	bad := never5
+	bad.Text = "no\r\nAction: delivered\r\n\r\n--x\r\nSubject: y\x00\xff"
+	bad.Host = "mx.example.net\r\nX: y [192.0.2.1]:25"
+	_, header, parts := notice(t, entry("a", "bob@example.net"), message, bad, 0)
+	if len(parts) != 3 || header.Get("X") != "" {
+		t.Fatalf("%d parts, %v", len(parts), header)
+	}
+	for line := range strings.SplitSeq(parts[1], "\n") {
+		if strings.HasPrefix(line, "Action: delivered") || strings.HasPrefix(line, "X:") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+// TestPythonReadsBounce: a parser that is not ours finds what a list manager
+// looks for.
+func TestPythonReadsBounce(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not installed")
+	}
+	m, _, _ := notice(t, entry("a", "bob@example.net"), message, never5, 0)
+	cmd := exec.Command(python, "-c", `
+import email, sys
+from email import policy
+m = email.message_from_bytes(sys.stdin.buffer.read(), policy=policy.default)
+parts = list(m.iter_parts())
+status = parts[1].get_payload()
+print(m.get_content_type(), m.defects, [p.get_content_type() for p in parts])
+print(status[1]["Final-Recipient"], status[1]["Action"], status[1]["Status"])
+print(parts[2].get_payload(0)["Subject"])
+`)
+	cmd.Stdin = bytes.NewReader(m.Message)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	contains(t, string(out), "multipart/report [] ['text/plain', 'message/delivery-status', 'message/rfc822']", "rfc822; bob@example.net failed 5.1.1", "hello")
+}
