@@ -48,24 +48,16 @@ func newDirectory(s *conf.Settings) *directory {
 		}
 	}
 	for address, account := range s.AllAccounts() {
-		d.accounts[canonical(address)] = account
+		d.accounts[conf.Canonical(address)] = account
 	}
 	for address, targets := range s.AllAliases() {
 		var to []string
 		for _, t := range targets {
-			to = append(to, canonical(t))
+			to = append(to, conf.Canonical(t))
 		}
-		d.aliases[canonical(address)] = to
+		d.aliases[conf.Canonical(address)] = to
 	}
 	return d
-}
-
-func canonical(address string) string {
-	i := strings.LastIndexByte(address, '@')
-	if i < 0 {
-		return strings.ToLower(address)
-	}
-	return strings.ToLower(address[:i]) + "@" + conf.CanonicalDomain(address[i+1:])
 }
 
 // address returns the canonical form of a path; <postmaster> without a domain
@@ -164,7 +156,7 @@ func (d *directory) maySend(account string, from smtp.Path) bool {
 	address := d.address(from)
 	_, domain := split(address)
 	for _, allowed := range a.Addresses {
-		if allowed = canonical(allowed); allowed == address || allowed == "*@"+domain {
+		if allowed = conf.Canonical(allowed); allowed == address || allowed == "*@"+domain {
 			return true
 		}
 	}
@@ -178,7 +170,7 @@ func (d *directory) maySend(account string, from smtp.Path) bool {
 // login returns the account that a name given at login means: the address
 // itself, or a local part of the server's own domain.
 func (d *directory) login(user string) (string, *conf.Account) {
-	name := canonical(user)
+	name := conf.Canonical(user)
 	if !strings.Contains(name, "@") {
 		name += "@" + d.home
 	}

@@ -247,7 +247,7 @@ func (o *outbound) run(ctx context.Context) {
 // elsewhere.
 func (o *outbound) notify(ctx context.Context, n *queue.Notification) error {
 	dir := o.d.state().dir
-	found := dir.lookup(canonical(n.To))
+	found := dir.lookup(conf.Canonical(n.To))
 	if len(found.mailboxes) > 0 {
 		if err := o.d.deliverReport(ctx, found.mailboxes, n.Message); err != nil {
 			return err

@@ -36,7 +36,9 @@ func CanListen(ctx context.Context, socket string) func(conf.Listener) error {
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("another program listens on %s", l.Address)
 		case errors.Is(err, os.ErrPermission):
-			return fmt.Errorf("may not listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE", l.Address)
+			// A port below 1024, which the service may be allowed to have
+			// though this shell is not.
+			return nil
 		}
 		return err
 	}
