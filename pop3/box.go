@@ -125,14 +125,12 @@ func (c *conn) dele(a *args) reply {
 		return r
 	}
 	c.box.mark(i)
-	c.tally.deleted++
 	return ok("marked").with(int64(i + 1))
 }
 
 // rset takes all marks away (RFC 1939 §5).
 func (c *conn) rset(*args) reply {
 	c.box.unmarkAll()
-	c.tally.deleted = 0
 	return ok("")
 }
 
@@ -149,14 +147,16 @@ func (c *conn) quit(*args) reply {
 	if c.state != transaction {
 		return r
 	}
+	marked := c.box.drop.Len() - c.box.left
 	if err := c.update(); err != nil {
 		c.why = "quit, but nothing removed"
-		c.tally.deleted = 0
 		r = c.refusal("removing messages", err)
 		if _, chosen := answerOf(err); !chosen {
 			r.text = "marked messages could not be removed"
 		}
 		r.end = true
+	} else {
+		c.tally.deleted = marked
 	}
 	c.unlock()
 	return r
