@@ -126,7 +126,7 @@ func TestTLSFromStart(t *testing.T) {
 		c := started(t, Dialer{TLS: TLSFromStart, TLSConfig: config}, conn)
 		m := mail("", "r@d")
 		m.Params.RequireTLS = true
-		results, err := c.Send(context.Background(), m, strings.NewReader(""))
+		results, err := c.Send(context.Background(), m, nil)
 		if err != nil || outcome(results) != "ok" {
 			t.Error(outcome(results), err)
 		}

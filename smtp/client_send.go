@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Outgoing is the envelope of a message to be sent.
@@ -48,7 +49,7 @@ var errNotSent = errors.New("smtp: not sent because another recipient was refuse
 // The commands travel together where the server offers PIPELINING (RFC 2920),
 // and the message in chunks where it offers CHUNKING (RFC 3030).
 //
-// Bare CR and LF in body become CRLF, except with Params.Body "BINARYMIME".
+// Bare CR and LF in body (nil is the empty message) become CRLF, except with Params.Body "BINARYMIME".
 // The body is read to its end unless no recipient was accepted; if reading it
 // fails, the message is not delivered.
 //
@@ -91,6 +92,9 @@ type transaction struct {
 
 func (t *transaction) run(body io.Reader) error {
 	c := t.c
+	if body == nil {
+		body = strings.NewReader("")
+	}
 	if c.hello == nil {
 		return &ClientError{Op: "MAIL", Err: errors.New("smtp: Hello has not been said")}
 	}
