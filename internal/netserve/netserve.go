@@ -24,7 +24,7 @@ const overflow = 64
 // Its fields must not change once it serves.
 type Group struct {
 	MaxConns    int          // connections at a time; 0 means no cap
-	MaxPerBlock int          // connections at a time from one Block; 0 means no cap
+	MaxPerBlock int          // connections at a time from one Block, for IP addresses; 0 means no cap
 	Log         *slog.Logger // nil means slog.Default()
 
 	mu        sync.Mutex
@@ -116,7 +116,7 @@ func (g *Group) admit(c net.Conn) *Conn {
 func (g *Group) run(conn *Conn, handle func(*Conn)) {
 	block := Block(conn.RemoteAddr())
 	g.mu.Lock()
-	if g.MaxPerBlock > 0 && conn.Refused == Welcome && g.blocks[block] >= g.MaxPerBlock {
+	if g.MaxPerBlock > 0 && block.IsValid() && conn.Refused == Welcome && g.blocks[block] >= g.MaxPerBlock {
 		conn.Refused = TooMuchOf
 	}
 	if g.blocks == nil {

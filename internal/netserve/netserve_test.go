@@ -211,6 +211,26 @@ func TestPerBlock(t *testing.T) {
 	}
 }
 
+// TestNoBlock: connections without an IP address are nobody's block.
+func TestNoBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := netserve.Group{MaxPerBlock: 1}
+		l := newPipeListener()
+		refused := make(chan netserve.Refusal, 3)
+		go g.Serve(l, func(c *netserve.Conn) {
+			refused <- c.Refused
+			idle(c)
+		})
+		for range 3 {
+			l.dial(t)
+			if r := <-refused; r != netserve.Welcome {
+				t.Errorf("refused: %v", r)
+			}
+		}
+		g.Close()
+	})
+}
+
 func TestBlock(t *testing.T) {
 	for _, c := range []struct{ addr, want string }{
 		{"192.0.2.7:25", "192.0.2.7/32"},
