@@ -94,7 +94,6 @@ func fill(t testing.TB, s *maildir.Store, bodies ...string) {
 func TestMbox(t *testing.T) {
 	src := store(t, t.TempDir())
 	fill(t, src, hard...)
-	want := slices.Sorted(slices.Values(hard))
 	for _, name := range []string{"mboxo", "mboxrd", "mboxcl", "mboxcl2"} {
 		f, err := archive.ParseFlavour(name)
 		if err != nil {
@@ -107,14 +106,12 @@ func TestMbox(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", name, s, err)
 		}
 		m.Close()
+		want := slices.Clone(hard)
 		if f == archive.MboxO || f == archive.MboxCL {
 			// What these flavours cannot say, and only that, comes back changed.
-			want = slices.Sorted(slices.Values(hard))
 			for i := range want {
 				want[i] = strings.ReplaceAll(want[i], "\n>From there", "\nFrom there")
 			}
-		} else {
-			want = slices.Sorted(slices.Values(hard))
 		}
 		for _, r := range []io.Reader{
 			bytes.NewReader(file.Bytes()),

@@ -51,7 +51,6 @@ type mbox struct {
 	n       int    // messages so far
 	from    []byte // the From_ line of the message to come, nil if not yet seen
 	body    *mboxBody
-	err     error
 }
 
 // FromMbox reads an mbox file. Close closes r if it is an io.Closer.

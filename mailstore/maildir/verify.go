@@ -221,10 +221,17 @@ func (v *verifier) strays() error {
 			path := filepath.Join(dir, e.Name())
 			if _, ok := boxUser(d.Name(), e.Name()); !ok {
 				v.found(Problem{Path: path, What: "is not how this store spells a mailbox"}, nil)
-			} else if !isMaildir(path) {
+			} else if !isMaildir(path) && !unfinished(path) {
 				v.found(Problem{Path: path, What: "is no Maildir"}, nil)
 			}
 		}
 	}
 	return nil
+}
+
+// unfinished reports whether a mailbox was being made when a crash came: nothing
+// can be in it, and the next delivery completes it.
+func unfinished(dir string) bool {
+	ents, err := os.ReadDir(dir)
+	return err == nil && (len(ents) == 0 || len(ents) == 1 && ents[0].Name() == "tmp")
 }
