@@ -49,9 +49,9 @@ var errNotSent = errors.New("smtp: not sent because another recipient was refuse
 // The commands travel together where the server offers PIPELINING (RFC 2920),
 // and the message in chunks where it offers CHUNKING (RFC 3030).
 //
-// Bare CR and LF in body (nil is the empty message) become CRLF, except with Params.Body "BINARYMIME".
-// The body is read to its end unless no recipient was accepted; if reading it
-// fails, the message is not delivered.
+// Bare CR and LF in body become CRLF, except with Params.Body "BINARYMIME". The
+// body is read to its end unless no recipient was accepted; if reading it
+// fails, the message is not delivered. nil is the empty message.
 //
 // The error is nil when the conversation took its course, even if everybody
 // was refused: the results say so. Otherwise it is also the error of every
