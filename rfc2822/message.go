@@ -156,7 +156,7 @@ func takeHead(scan *headerScan, buf []byte, max int, found, keepRest bool) head 
 	s := newSection(text[:used], scan.end, scan.fields)
 	s.cut = cut
 	s.bare = used == 0 && read > 0
-	return head{section: s, defects: s.defects(read > used, scan.clean(text[:used])), used: used, text: text}
+	return head{section: s, defects: s.defects(read > used, scan.clean(buf[:used])), used: used, text: text}
 }
 
 // readSome reads at least one octet or returns an error.

@@ -12,8 +12,13 @@ import (
 // a MIME part in their order, each with its octets, and the empty line behind
 // them. The zero value is an empty section.
 type Section struct {
-	fields []Field
-	sep    string // the empty line, "" if the message has none
+	// As read: the octets, and where in them the fields begin. Marks hold no
+	// pointers, so a section costs the collector nothing.
+	text  string
+	marks []mark
+
+	fields []Field // once something was changed; marks is nil then
+	sep    string  // the empty line, "" if the message has none
 	cut    bool
 	bare   bool // there was no field at all, and a body
 	lf     bool // lines end in LF alone
@@ -24,17 +29,18 @@ type Section struct {
 // is wrong with it.
 func ParseHeader(text string) (Section, int, []Defect) {
 	var scan headerScan
-	scan.more([]byte(text), true)
+	buf := []byte(text)
+	scan.more(buf, true)
 	s := newSection(text[:scan.end+scan.sep], scan.end, scan.fields)
 	s.bare = scan.end == 0 && scan.sep == 0 && text != ""
 	used := scan.end + scan.sep
-	return s, used, s.defects(len(text) > used, scan.clean(text[:used]))
+	return s, used, s.defects(len(text) > used, scan.clean(buf[:used]))
 }
 
 // newSection makes the fields the scan has marked in text, whose fields end at
 // end. A section cut in the middle of a line has that line as its last field.
 func newSection(text string, end int, marks []mark) Section {
-	s := Section{sep: text[end:]}
+	s := Section{text: text, sep: text[end:]}
 	if end == 0 {
 		return s
 	}
@@ -42,22 +48,36 @@ func newSection(text string, end int, marks []mark) Section {
 		name, body := splitName([]byte(text[:end]))
 		marks = []mark{{0, uint32(name), uint32(body)}}
 	}
-	s.fields = make([]Field, len(marks))
-	for i, m := range marks {
-		next := end
-		if i+1 < len(marks) {
-			next = int(marks[i+1].start)
-		}
-		s.fields[i] = Field{raw: text[m.start:next], name: m.name, body: m.body}
-	}
-	first := s.fields[0].raw
-	nl := strings.IndexByte(first, '\n')
-	s.lf = nl == 0 || nl > 0 && first[nl-1] != '\r'
+	s.marks = slices.Clone(marks)
+	nl := strings.IndexByte(text, '\n')
+	s.lf = nl == 0 || nl > 0 && nl < end && text[nl-1] != '\r'
 	return s
 }
 
+// at returns the field with this index.
+func (s *Section) at(i int) Field {
+	if s.marks == nil {
+		return s.fields[i]
+	}
+	m, next := s.marks[i], len(s.text)-len(s.sep)
+	if i+1 < len(s.marks) {
+		next = int(s.marks[i+1].start)
+	}
+	return Field{raw: s.text[m.start:next], name: m.name, body: m.body}
+}
+
+// own makes a list of fields that can be changed; copies of the section keep theirs.
+func (s *Section) own() {
+	s.fields, s.marks, s.text = s.Fields(), nil, ""
+}
+
 // Len returns the number of fields, junk lines included.
-func (s *Section) Len() int { return len(s.fields) }
+func (s *Section) Len() int {
+	if s.marks != nil {
+		return len(s.marks)
+	}
+	return len(s.fields)
+}
 
 // Truncated reports whether the header section was cut at the limit, so that
 // fields may lie beyond it.
@@ -69,16 +89,30 @@ func (s *Section) Truncated() bool { return s.cut }
 func (s *Section) Bare() bool { return s.bare }
 
 // Fields returns all fields from top to bottom.
-func (s *Section) Fields() []Field { return slices.Clone(s.fields) }
+func (s *Section) Fields() []Field {
+	out := make([]Field, s.Len())
+	for i := range out {
+		out[i] = s.at(i)
+	}
+	return out
+}
 
 // All iterates over the fields from top to bottom.
-func (s *Section) All() iter.Seq[Field] { return slices.Values(s.fields) }
+func (s *Section) All() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for i := range s.Len() {
+			if !yield(s.at(i)) {
+				return
+			}
+		}
+	}
+}
 
 // First returns the topmost field with this name.
 func (s *Section) First(name string) (Field, bool) {
-	for i := range s.fields {
-		if s.fields[i].Is(name) {
-			return s.fields[i], true
+	for i := range s.Len() {
+		if f := s.at(i); f.Is(name) {
+			return f, true
 		}
 	}
 	return Field{}, false
@@ -86,9 +120,9 @@ func (s *Section) First(name string) (Field, bool) {
 
 // Last returns the lowest field with this name.
 func (s *Section) Last(name string) (Field, bool) {
-	for i := len(s.fields) - 1; i >= 0; i-- {
-		if s.fields[i].Is(name) {
-			return s.fields[i], true
+	for i := s.Len() - 1; i >= 0; i-- {
+		if f := s.at(i); f.Is(name) {
+			return f, true
 		}
 	}
 	return Field{}, false
@@ -97,9 +131,9 @@ func (s *Section) Last(name string) (Field, bool) {
 // Named returns all fields with this name from top to bottom.
 func (s *Section) Named(name string) []Field {
 	var out []Field
-	for i := range s.fields {
-		if s.fields[i].Is(name) {
-			out = append(out, s.fields[i])
+	for i := range s.Len() {
+		if f := s.at(i); f.Is(name) {
+			out = append(out, f)
 		}
 	}
 	return out
@@ -137,12 +171,14 @@ func (s *Section) Missing(names ...string) []string {
 
 // Prepend puts fields on top, the first argument topmost.
 func (s *Section) Prepend(fields ...Field) {
+	s.own()
 	s.fields = slices.Concat(s.local(fields), s.fields)
 	s.separate()
 }
 
 // Append puts fields below the others.
 func (s *Section) Append(fields ...Field) {
+	s.own()
 	s.endLast()
 	s.fields = slices.Concat(s.fields, s.local(fields))
 	s.separate()
@@ -160,6 +196,7 @@ func (s *Section) Add(name, value string) error {
 
 // Remove takes away all fields with one of the names and returns how many there were.
 func (s *Section) Remove(names ...string) int {
+	s.own()
 	before := len(s.fields)
 	kept := make([]Field, 0, before)
 	for _, f := range s.fields {
@@ -193,7 +230,6 @@ func (s *Section) separate() {
 // endLast ends the last line, which a message cut short may leave open.
 func (s *Section) endLast() {
 	if n := len(s.fields); n > 0 && !strings.HasSuffix(s.fields[n-1].raw, "\n") {
-		s.fields = slices.Clone(s.fields)
 		s.fields[n-1].raw += s.eol()
 	}
 }
@@ -207,6 +243,9 @@ func (s *Section) eol() string {
 
 // Size is the number of octets WriteTo writes.
 func (s *Section) Size() int {
+	if s.marks != nil {
+		return len(s.text)
+	}
 	n := len(s.sep)
 	for i := range s.fields {
 		n += len(s.fields[i].raw)
@@ -222,6 +261,9 @@ func (s *Section) WriteTo(w io.Writer) (int64, error) {
 
 // String returns the octets of the section, the empty line included.
 func (s *Section) String() string {
+	if s.marks != nil {
+		return s.text
+	}
 	var b strings.Builder
 	b.Grow(s.Size())
 	for i := range s.fields {
@@ -239,8 +281,8 @@ func (s *Section) defects(body, clean bool) []Defect {
 		return []Defect{{Kind: NoHeader}}
 	}
 	offset := int64(0)
-	for i := range s.fields {
-		f := &s.fields[i]
+	for i := range s.Len() {
+		f := s.at(i)
 		if f.name == 0 {
 			out = append(out, Defect{Kind: f.junkKind(i == 0), Offset: offset})
 		}
@@ -259,7 +301,7 @@ func (s *Section) defects(body, clean bool) []Defect {
 }
 
 // junkKind says what a line is that is no field.
-func (f *Field) junkKind(first bool) DefectKind {
+func (f Field) junkKind(first bool) DefectKind {
 	switch {
 	case first && (strings.HasPrefix(f.raw, "From ") || strings.HasPrefix(f.raw, ">From ")):
 		return MboxFrom
@@ -270,7 +312,7 @@ func (f *Field) junkKind(first bool) DefectKind {
 }
 
 // defects appends what is wrong with the lines of one field.
-func (f *Field) defects(out []Defect, offset int64, lf bool) []Defect {
+func (f Field) defects(out []Defect, offset int64, lf bool) []Defect {
 	add := func(k DefectKind, at int) { out = append(out, Defect{Kind: k, Offset: offset + int64(at)}) }
 	if i := strings.IndexByte(f.raw, 0); i >= 0 {
 		add(NulOctet, i)
@@ -287,7 +329,7 @@ func (f *Field) defects(out []Defect, offset int64, lf bool) []Defect {
 	return out
 }
 
-func (f *Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
+func (f Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
 	for start := 0; start < len(f.raw); {
 		nl := strings.IndexByte(f.raw[start:], '\n')
 		if nl < 0 {
