@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -113,6 +114,9 @@ func (s *session) data(args []byte) *Reply {
 	}
 	b.err = errReturned
 	s.clock.done()
+	if s.srv.tracer != nil {
+		s.remark("message of " + strconv.FormatInt(s.dot.Size(), 10) + " octets")
+	}
 	return s.verdict(err, fault)
 }
 

@@ -31,6 +31,7 @@ func (s *session) open() bool {
 	default:
 		s.lastWord(errTooManyConns)
 	}
+	s.linger = false // nothing was sent yet that could be lost
 	if !s.closing {
 		s.greet()
 	}
