@@ -79,15 +79,9 @@ func scramName(h crypto.Hash) string {
 // ErrForm or ErrCost.
 func ParseScram(stored string) (*ScramKeys, error) {
 	bad := fmt.Errorf("%w: damaged SCRAM string", ErrForm)
-	if len(stored) > maxStored {
+	name, field, ok := scramFields(stored)
+	if !ok {
 		return nil, bad
-	}
-	sep, name, data := [3]string{":", "$", ":"}, "", ""
-	if s, ok := strings.CutPrefix(stored, "{"); ok {
-		sep = [3]string{",", ",", ","}
-		name, data, _ = strings.Cut(s, "}")
-	} else {
-		name, data, _ = strings.Cut(stored, "$")
 	}
 	k := new(ScramKeys)
 	switch strings.ToUpper(name) {
@@ -98,14 +92,6 @@ func ParseScram(stored string) (*ScramKeys, error) {
 	default:
 		return nil, fmt.Errorf("%w: SCRAM with a hash that is neither SHA-1 nor SHA-256", ErrForm)
 	}
-	var field [4]string
-	for i := range sep {
-		var ok bool
-		if field[i], data, ok = strings.Cut(data, sep[i]); !ok {
-			return nil, bad
-		}
-	}
-	field[3] = data
 	n, ok := number(field[0], "", 1<<31)
 	if !ok || n < 1 {
 		return nil, bad
@@ -122,6 +108,28 @@ func ParseScram(stored string) (*ScramKeys, error) {
 		return nil, fmt.Errorf("%w: SCRAM with %d iterations", ErrCost, k.Iterations)
 	}
 	return k, nil
+}
+
+// scramFields takes a SCRAM string of either form apart: the mechanism's name,
+// iterations, salt and the two keys.
+func scramFields(stored string) (name string, field [4]string, ok bool) {
+	if len(stored) > maxStored {
+		return "", field, false
+	}
+	separators, data := []string{":", "$", ":"}, ""
+	if s, dovecot := strings.CutPrefix(stored, "{"); dovecot {
+		separators = []string{",", ",", ","}
+		name, data, _ = strings.Cut(s, "}")
+	} else {
+		name, data, _ = strings.Cut(stored, "$")
+	}
+	for i, sep := range separators {
+		if field[i], data, ok = strings.Cut(data, sep); !ok {
+			return name, field, false
+		}
+	}
+	field[3] = data
+	return name, field, true
 }
 
 func parseScramForm(stored string) (*form, error) {

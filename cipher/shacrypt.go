@@ -88,7 +88,12 @@ func shaCrypt(newHash func() hash.Hash, password, salt []byte, rounds int) []byt
 		h.Write(salt)
 	}
 	s := repeatTo(h.Sum(nil), len(salt))
-	for i := range rounds { // 21
+	return cryptEncode(shaRounds(h, a, p, s, rounds))
+}
+
+// shaRounds is step 21, where the time goes.
+func shaRounds(h hash.Hash, a, p, s []byte, rounds int) []byte {
+	for i := range rounds {
 		h.Reset()
 		first, last := a, p
 		if i%2 != 0 {
@@ -104,7 +109,7 @@ func shaCrypt(newHash func() hash.Hash, password, salt []byte, rounds int) []byt
 		h.Write(last)
 		a = h.Sum(a[:0])
 	}
-	return cryptEncode(a)
+	return a
 }
 
 // repeatTo gives block over and over, cut to n bytes.
