@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/pop3"
 )
@@ -451,6 +452,61 @@ func (s *scripted) Close() error                     { s.closed.Store(true); ret
 func (s *scripted) SetDeadline(time.Time) error      { return nil }
 func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
+
+// TestClientArguments: nothing a caller passes becomes a second command, and
+// the connection survives the attempt.
+func TestClientArguments(t *testing.T) {
+	ctx := context.Background()
+	c, err := (&pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true}).Start(ctx, &scripted{r: strings.NewReader("+OK <1@x>\r\n+OK\r\n")}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, retr := c.Retr(ctx, 0)
+	_, top := c.Top(ctx, 1, -1)
+	_, size := c.Size(ctx, -1)
+	for i, err := range []error{
+		c.Lang(ctx, "en\r\nDELE 1"), c.User(ctx, "a\nb", "x"), c.User(ctx, "", "x"), c.APOP(ctx, "a b", "x"), c.APOP(ctx, "a\r", "x"),
+		c.Dele(ctx, 0), retr, top, size, c.DeleAll(ctx, []int{1, 0}),
+	} {
+		if !errors.Is(err, pop3.ErrBadArgument) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if err := c.Noop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestInjectedResponse: what came in the clear is not taken for what the server
+// says under TLS.
+func TestInjectedResponse(t *testing.T) {
+	ctx := context.Background()
+	c, err := (&pop3.Dialer{TLS: pop3.TLSNever}).Start(ctx, &scripted{r: strings.NewReader("+OK\r\n+OK begin\r\n+OK injected\r\n")}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.STLS(ctx, &tls.Config{ServerName: "x"}); !errors.Is(err, cipher.ErrBuffered) {
+		t.Error(err)
+	}
+}
+
+// TestImpoliteServer: one that knows LF only, and a message that has it inside.
+func TestImpoliteServer(t *testing.T) {
+	ctx := context.Background()
+	c, err := (&pop3.Dialer{TLS: pop3.TLSNever}).Start(ctx, &scripted{r: strings.NewReader("+ok hello\n+OK 1 5\n+OK\r\na\nb\r\n.\r\n-err [in-use] x\n")}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, octets, err := c.Stat(ctx); n != 1 || octets != 5 || err != nil {
+		t.Error(n, octets, err)
+	}
+	if got, err := text(c.Retr(ctx, 1)); got != "a\r\nb\r\n" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := c.Noop(ctx); !errors.Is(err, pop3.ErrInUse) {
+		t.Error(err)
+	}
+}
 
 func TestErrorIs(t *testing.T) {
 	e := fmt.Errorf("fetch: %w", &pop3.Error{Code: pop3.InUse, Text: "elsewhere"})

@@ -67,10 +67,11 @@ type world struct {
 	implicit  bool
 	addr      string // of a server on the network, instead of a pipe
 
-	mu     sync.Mutex
-	writes int // on the last connection, by the server
-	faults []string
-	log    strings.Builder
+	mu      sync.Mutex
+	writes  int // on the last connection, by the server
+	atClose int // writes when a maildrop was closed
+	faults  []string
+	log     strings.Builder
 }
 
 func newWorld(t testing.TB, words []string) *world {
@@ -81,6 +82,11 @@ func newWorld(t testing.TB, words []string) *world {
 		Credentials:   w.book,
 		CleartextAuth: true,
 		Log:           slog.New(slog.NewTextHandler(writerFunc(w.write), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	w.mem.onClose = func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.atClose = w.writes
 	}
 	w.mem.deliver("alice", mailOne, mailDots, mailThree)
 	for _, word := range words {
@@ -176,7 +182,10 @@ func (w *world) set(t testing.TB, word string) {
 	case "verify":
 		w.book.err = codes[value]
 	case "uid":
-		w.mem.oddUID = value
+		var err error
+		if w.mem.oddUID, err = strconv.Unquote(`"` + value + `"`); err != nil {
+			t.Fatal(err)
+		}
 	case "line":
 		s.Limits.Line = number
 	case "errors":
@@ -228,6 +237,11 @@ func (w *world) steps(p *mailtest.Player) map[string]func(string) error {
 	return map[string]func(string) error{
 		// deliver: mail arrives during the session.
 		"deliver": func(arg string) error { w.mem.deliver("alice", mailOne); return nil },
+		// length var n: the variable has so many octets.
+		"length": func(arg string) error {
+			name, n, _ := strings.Cut(arg, " ")
+			return same("length", strconv.Itoa(len(p.Vars[name])), n)
+		},
 		// left ids: these messages are in the mailbox.
 		"left": func(arg string) error { return same("mailbox", w.mem.uids("alice"), arg) },
 		"seen": func(arg string) error {
@@ -271,6 +285,13 @@ func (w *world) steps(p *mailtest.Player) map[string]func(string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return same("writes", strconv.Itoa(w.writes), arg)
+		},
+		// closed n: the maildrop was closed when there had been n writes.
+		"closed": func(arg string) error {
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return same("writes at close", strconv.Itoa(w.atClose), arg)
 		},
 		"shutdown": func(string) error {
 			go func() { w.down <- w.srv.Shutdown(context.Background()) }()

@@ -27,6 +27,7 @@ type memory struct {
 	panicAt    string // open, read, remove, close, uid
 	oddUID     string // the unique id of the first message
 	policy     *pop3.Policy
+	onClose    func()
 }
 
 type message struct{ uid, text string }
@@ -157,6 +158,9 @@ func (d *drop) Close() error {
 		panic("closed twice")
 	}
 	d.m.locked[d.user] = false
+	if d.m.onClose != nil {
+		d.m.onClose()
+	}
 	if d.m.panicAt == "close" {
 		panic("at close")
 	}
