@@ -59,6 +59,9 @@ const (
 	// with each failure in a row.
 	firstDown = time.Minute
 	maxDown   = 10 * time.Minute
+	// maxDests is how many destinations are remembered before those that are
+	// of no use are sorted out.
+	maxDests = 10000
 )
 
 // first: the first attempt for r is written down, and not made yet.
@@ -149,10 +152,25 @@ func (q *Queue) drop(a *active) {
 func (q *Queue) destination(name string) *destination {
 	d := q.dests[name]
 	if d == nil {
+		if len(q.dests) >= q.prune {
+			q.forgetDestinations()
+		}
 		d = &destination{name: name, window: min(firstWindow, float64(cmpOr(q.DestinationConcurrency, defaultDestConcurrency)))}
 		q.dests[name] = d
 	}
 	return d
+}
+
+// forgetDestinations forgets those of which only an old failure is known:
+// strangers choose domains that do not answer. q.mu is held.
+func (q *Queue) forgetDestinations() {
+	now := time.Now()
+	for name, d := range q.dests {
+		if len(d.jobs) == 0 && len(d.parked) == 0 && d.running == 0 && now.After(d.down) {
+			delete(q.dests, name)
+		}
+	}
+	q.prune = max(maxDests, 2*len(q.dests))
 }
 
 // offer puts a destination in line if it has work and room. q.mu is held.

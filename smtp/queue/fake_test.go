@@ -326,3 +326,12 @@ func (f *fixture) submitMany(t *testing.T, n int, domain func(i int) string) {
 		f.submit(t, entry(fmt.Sprintf("e%05d", i), "bob@"+domain(i)))
 	}
 }
+
+// submitStrangers queues n messages for as many domains never heard of before.
+func (f *fixture) submitStrangers(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		id := NewID(time.Now())
+		f.submit(t, entry(id, "bob@"+id+".example"))
+	}
+}

@@ -60,6 +60,7 @@ type Queue struct {
 	index  map[string]*item
 	wait   waiting
 	dests  map[string]*destination
+	prune  int            // when there are so many dests, useless ones are sorted out
 	ready  []*destination // with a job and room to run it, in turn
 	loaded int            // entries in memory
 	jobs   int            // attempts running
@@ -357,6 +358,7 @@ func (q *Queue) start() {
 		q.wake = make(chan struct{}, 1)
 		q.index = make(map[string]*item)
 		q.dests = make(map[string]*destination)
+		q.prune = maxDests
 		q.count.delay = make([]int64, len(delayBounds)+1)
 	})
 }

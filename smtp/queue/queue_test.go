@@ -568,3 +568,24 @@ func TestNewID(t *testing.T) {
 		t.Errorf("%q sorts before %q", b, a)
 	}
 }
+
+// TestDestinationsForgotten: domains that do not answer, of which strangers
+// have as many as they like, do not fill the memory.
+func TestDestinationsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(*Delivery, Recipient) Result { return gone }
+		f.Schedule.First, f.Schedule.Max = 100*time.Hour, 100*time.Hour
+		f.run(t)
+		defer f.stop(t)
+		for range 4 {
+			f.submitStrangers(t, maxDests/2)
+			time.Sleep(time.Hour)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.dests) > maxDests {
+			t.Errorf("%d destinations in memory", len(f.dests))
+		}
+	})
+}

@@ -48,12 +48,9 @@ func (r *Relay) findHosts(ctx context.Context, domain string) (hosts, error) {
 		}
 		return hosts{names: []string{domain}, literal: true}, nil
 	}
-	name, err := idna.Lookup.ToASCII(domain)
-	if err != nil {
-		// Underscores and the like are no IDNA, but resolve.
-		if name = domain; !isASCII(domain) {
-			return hosts{}, refuse("5.1.2", "%s is not a domain name", domain)
-		}
+	name := asciiDomain(domain)
+	if !isASCII(name) {
+		return hosts{}, refuse("5.1.2", "%s is not a domain name", domain)
 	}
 	answer, err := r.Resolver.MX(ctx, name)
 	switch {
@@ -206,6 +203,18 @@ func parseLiteral(s string) (netip.Addr, error) {
 		err = errors.New("wrong family")
 	}
 	return addr, err
+}
+
+// asciiDomain is a domain as the DNS has it. What IDNA does not allow stays as
+// it is: underscores and the like resolve all the same.
+func asciiDomain(domain string) string {
+	if isASCII(domain) {
+		return domain
+	}
+	if name, err := idna.Lookup.ToASCII(domain); err == nil {
+		return name
+	}
+	return domain
 }
 
 func isASCII(s string) bool {

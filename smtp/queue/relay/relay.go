@@ -29,7 +29,8 @@ type Relay struct {
 
 	// Routes are the ways other than the DNS, by name; ByDomain says which
 	// recipients take them: "example.org", ".example.org" for all below, "*"
-	// for all.
+	// for all. Domains are in lower case and, where they are not ASCII, as the
+	// DNS has them ("xn--...").
 	Routes   map[string]*Route
 	ByDomain map[string]string
 
@@ -116,7 +117,7 @@ func (r *Relay) log() *slog.Logger {
 
 // Destination implements queue.Transport: the name of a route, or the domain.
 func (r *Relay) Destination(rcpt queue.Recipient, route string) string {
-	domain := rcpt.Domain()
+	domain := asciiDomain(rcpt.Domain())
 	if way := r.routeOf(domain, route); way != nil {
 		return "route:" + way.Name
 	}
@@ -138,7 +139,7 @@ func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	for i := range a.open {
 		a.open[i] = i
 	}
-	a.domain = d.To[0].Domain()
+	a.domain = asciiDomain(d.To[0].Domain())
 	a.route = r.routeOf(a.domain, d.Route)
 	a.run(ctx)
 	return a.results
