@@ -34,7 +34,7 @@ func (o *output) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 && o.err == nil {
 		if o.n+len(p) > pieceSize && o.n > 0 {
-			o.flush()
+			o.push()
 			continue
 		}
 		if len(p) >= pieceSize/2 {
@@ -64,7 +64,7 @@ func (o *output) room() []byte {
 // to and given to done. n is at most pieceSize.
 func (o *output) short(n int) []byte {
 	if o.n+n > pieceSize {
-		o.flush()
+		o.push()
 	}
 	return o.room()[:0]
 }
@@ -72,11 +72,17 @@ func (o *output) short(n int) []byte {
 // done adds what was appended to the slice that short returned.
 func (o *output) done(p []byte) { o.n += len(p) }
 
-// flush sends what was gathered and gives the buffer back.
-func (o *output) flush() error {
+// push sends what was gathered.
+func (o *output) push() {
 	if o.n > 0 && o.err == nil {
 		o.put(o.buf[:o.n])
 	}
+	o.n = 0
+}
+
+// flush sends what was gathered and gives the buffer back.
+func (o *output) flush() error {
+	o.push()
 	o.release()
 	return o.err
 }

@@ -33,7 +33,7 @@ const noProgress = 100
 func (s *stuffer) readFrom(src io.Reader) (total int64, err error) {
 	for empty := 0; empty < noProgress; empty++ {
 		if s.o.n > pieceSize-minRoom {
-			s.o.flush()
+			s.o.push()
 		}
 		room := s.o.room()
 		n, err := src.Read(room)
