@@ -13,7 +13,7 @@ type Option func(*tls.Config)
 
 // WithoutTickets switches session tickets off. A server on port 25 wants it:
 // Microsoft's mail servers drop STARTTLS sessions in which a Go server sends
-// tickets (golang/go issue 70232), and mail between servers resumes no
+// tickets (https://go.dev/issue/70232), and mail between servers resumes no
 // sessions worth having.
 func WithoutTickets(c *tls.Config) { c.SessionTicketsDisabled = true }
 
