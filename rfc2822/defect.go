@@ -106,6 +106,10 @@ func (d Defect) Error() string {
 	return s
 }
 
+// maxDefects is how many defects of one header section, and how many of a walk,
+// are told: nobody reads more, and a hostile message could have millions.
+const maxDefects = 200
+
 // Limits bound what reading a message may cost. The zero value of each field
 // means its default.
 type Limits struct {

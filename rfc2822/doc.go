@@ -20,9 +20,13 @@
 //     (RFC 3464, RFC 6533) and dispositions (RFC 8098);
 //   - address.go, date.go and msgid.go read and write what stands in structured
 //     fields (RFC 5322 §3.3, §3.4, §3.6.4);
-//   - mime.go, part.go and walk.go take a body apart (RFC 2045, 2046, 2047, 2231)
-//     within Limits;
+//   - words_decode.go, words_encode.go, charset.go and encoding.go turn what is
+//     encoded into UTF-8 and octets, and back (RFC 2045 §6, RFC 2047);
+//   - mime.go reads media types and parameters (RFC 2045 §5, RFC 2231), walk.go,
+//     part.go and boundary.go take a body apart in one pass (RFC 2046) within
+//     Limits, content.go, flowed.go and filename.go pick what a reader shows;
 //   - compose.go writes new messages.
 //
-// No function panics for input, and none keeps state between calls.
+// No function panics for input, and none keeps state between calls. A Message is
+// for one goroutine at a time.
 package rfc2822

@@ -273,7 +273,7 @@ func (s *Section) String() string {
 	return b.String()
 }
 
-// defects looks for what is wrong. body says whether something follows, clean
+// defects looks for what is wrong, up to maxDefects. body says whether something follows, clean
 // that the lines themselves are in order.
 func (s *Section) defects(body, clean bool) []Defect {
 	var out []Defect
@@ -282,6 +282,10 @@ func (s *Section) defects(body, clean bool) []Defect {
 	}
 	offset := int64(0)
 	for i := range s.Len() {
+		if len(out) >= maxDefects {
+			out = out[:maxDefects]
+			break
+		}
 		f := s.at(i)
 		if f.name == 0 {
 			out = append(out, Defect{Kind: f.junkKind(i == 0), Offset: offset})
@@ -330,7 +334,7 @@ func (f Field) defects(out []Defect, offset int64, lf bool) []Defect {
 }
 
 func (f Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
-	for start := 0; start < len(f.raw); {
+	for start := 0; start < len(f.raw) && len(out) < maxDefects; {
 		nl := strings.IndexByte(f.raw[start:], '\n')
 		if nl < 0 {
 			nl = len(f.raw) - start

@@ -60,6 +60,9 @@ type walker struct {
 }
 
 func (w *walker) note(k DefectKind, p *Part) {
+	if len(w.defects) >= maxDefects {
+		return
+	}
 	w.defects = append(w.defects, Defect{Kind: k, Offset: -1, Part: p.Path()})
 }
 
@@ -166,8 +169,10 @@ func (w *walker) message(t *treeReader, p *Part, depth int) error {
 // keep notes the defects of a part's header section.
 func (w *walker) keep(found []Defect, p *Part) {
 	for _, d := range found {
-		d.Part = p.Path()
-		w.defects = append(w.defects, d)
+		if len(w.defects) < maxDefects {
+			d.Part = p.Path()
+			w.defects = append(w.defects, d)
+		}
 	}
 }
 

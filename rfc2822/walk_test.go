@@ -377,3 +377,12 @@ func TestPart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDefectsBounded: a hostile message does not buy memory with defects.
+func TestDefectsBounded(t *testing.T) {
+	junk := strings.Repeat("junk\r\nA: 1\n", 20000) + "\r\n"
+	m, _ := ReadString("Content-Type: multipart/mixed; boundary=b\r\n" + junk + strings.Repeat("--b\r\nA: 1\r\n"+junk, 10))
+	if err := m.Walk(Limits{}, func([]int, *Part) error { return nil }); err != nil || len(m.Defects) > 2*maxDefects+2 || len(m.Defects) < maxDefects {
+		t.Errorf("%d defects, %v", len(m.Defects), err)
+	}
+}
