@@ -99,6 +99,19 @@ type Delivery interface {
 	Abort() error
 }
 
+// Keeper is a Maildrop that can put messages away instead of removing them.
+// Both methods return nil only when what they did will survive a crash; a
+// message already gone counts as done.
+type Keeper interface {
+	Details
+	// Flag adds Maildir info letters to the messages.
+	Flag(ctx context.Context, is []int, flags string) error
+	// Move takes the messages out of the maildrop into a folder of the
+	// mailbox, which is made if it is not there. Its name is 1 to 64 ASCII
+	// letters, digits, '-' and '_'.
+	Move(ctx context.Context, is []int, folder string) error
+}
+
 // Details is what a Maildrop may know beyond what POP3 needs; export asks for it.
 type Details interface {
 	// Flags are the message's Maildir info letters.

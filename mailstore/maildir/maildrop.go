@@ -205,6 +205,12 @@ func sameStable(a, b string) bool {
 
 // Remove implements mailstore.Maildrop.
 func (m *maildrop) Remove(ctx context.Context, is []int) error {
+	return wrap("maildir: remove messages", m.change(ctx, is, m.remove))
+}
+
+// change does something to each of the messages and makes the directories
+// durable, and those named beside.
+func (m *maildrop) change(ctx context.Context, is []int, do func(*entry) error, beside ...string) error {
 	switch {
 	case !m.open:
 		return fs.ErrClosed
@@ -215,7 +221,7 @@ func (m *maildrop) Remove(ctx context.Context, is []int) error {
 	}
 	for _, i := range is {
 		if i < 0 || i >= len(m.list) {
-			return fmt.Errorf("maildir: no message %d", i)
+			return fmt.Errorf("no message %d", i)
 		}
 	}
 	// Before anything is touched: a poisoned store must not pretend.
@@ -232,18 +238,18 @@ func (m *maildrop) Remove(ctx context.Context, is []int) error {
 			continue
 		}
 		done[i] = true
-		if err := m.remove(m.list[i]); err != nil && first == nil {
+		if err := do(m.list[i]); err != nil && first == nil {
 			first = err
 		}
 	}
 	// Both directories: what another program moved or removed is not durable
-	// before that either. And also after an error, for those that are gone.
-	dirs := []string{m.b.sub("new", ""), m.b.sub("cur", "")}
+	// before that either. And also after an error, for those that are done.
+	dirs := append([]string{m.b.sub("new", ""), m.b.sub("cur", "")}, beside...)
 	err := m.b.s.c.Commit(context.WithoutCancel(ctx), &durable.Tx{Dirs: dirs})
 	if first != nil {
 		err = first
 	}
-	return wrap("maildir: remove messages", err)
+	return err
 }
 
 func (m *maildrop) remove(e *entry) error {
