@@ -26,7 +26,6 @@ const (
 	parked                    // in its destination's list
 	removed                   // to be removed as soon as nobody works on it
 	claimed                   // an operator's command works on it
-	again                     // was wanted while claimed
 	fresh                     // its first attempt was written down with it, and not made yet
 )
 

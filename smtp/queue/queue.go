@@ -302,7 +302,6 @@ func (q *Queue) loadDue(ctx context.Context) time.Duration {
 			return min(wait, longest)
 		}
 		if it.flags&(held|claimed) != 0 {
-			it.flags |= again
 			q.mu.Unlock()
 			continue
 		}
@@ -325,7 +324,7 @@ func (q *Queue) load(ctx context.Context, it *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.loaded--
-	it.flags &^= claimed | again
+	it.flags &^= claimed
 	if err != nil {
 		q.lost(it, err)
 		return

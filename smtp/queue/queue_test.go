@@ -85,7 +85,7 @@ func TestAttemptIsWrittenFirst(t *testing.T) {
 		defer f.stop(t)
 		f.submit(t, entry("a", "bob@example.net"))
 		synctest.Wait()
-		if seen == nil || seen.To[0].Attempts != 1 || seen.To[0].Next.Sub(time.Now()) != 5*time.Minute {
+		if seen == nil || seen.To[0].Attempts != 1 || time.Until(seen.To[0].Next) != 5*time.Minute {
 			t.Errorf("during the attempt the state was %+v", seen)
 		}
 	})

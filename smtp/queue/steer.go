@@ -138,7 +138,7 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 	err = q.Spool.Remove(ctx, id)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	it.flags &^= claimed | again
+	it.flags &^= claimed
 	if err == nil || isGone(err) {
 		q.forget(it)
 		return nil
@@ -165,7 +165,7 @@ func (q *Queue) update(ctx context.Context, id string, change func(*State)) erro
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	it.flags &^= claimed | again
+	it.flags &^= claimed
 	switch {
 	case isGone(err):
 		q.forget(it)

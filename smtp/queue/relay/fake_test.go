@@ -96,11 +96,10 @@ type fakeMX struct {
 	down  bool // connections are refused
 	mute  bool // connections are taken and nothing is said
 
-	mu       sync.Mutex
-	dials    int
-	conns    int
-	sessions []*fakeSession
-	got      []received
+	mu    sync.Mutex
+	dials int
+	conns int
+	got   []received
 }
 
 type received struct {

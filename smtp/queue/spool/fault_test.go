@@ -1,0 +1,181 @@
+package spool_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
+)
+
+// faulty is a file system on which the n-th operation fails.
+type faulty struct {
+	*durable.OS
+	left int // operations until the failure; negative: it is over
+	err  error
+	name string // what failed
+}
+
+func (f *faulty) op(what, name string) error {
+	f.left--
+	if f.left == 0 {
+		f.name = what + " " + filepath.Base(name)
+		return fmt.Errorf("%s: %w", f.name, f.err)
+	}
+	return nil
+}
+
+func (f *faulty) Create(name string) (durable.File, error) {
+	if err := f.op("create", name); err != nil {
+		return nil, err
+	}
+	file, err := f.OS.Create(name)
+	return &faultyFile{file, f}, err
+}
+
+func (f *faulty) Mkdir(name string) error {
+	if err := f.op("mkdir", name); err != nil {
+		return err
+	}
+	return f.OS.Mkdir(name)
+}
+
+func (f *faulty) Rename(from, to string) error {
+	if err := f.op("rename", to); err != nil {
+		return err
+	}
+	return f.OS.Rename(from, to)
+}
+
+func (f *faulty) SyncDir(name string) error {
+	if err := f.op("sync directory", name); err != nil {
+		return err
+	}
+	return f.OS.SyncDir(name)
+}
+
+func (f *faulty) SyncAll() error {
+	if err := f.op("sync all", ""); err != nil {
+		return err
+	}
+	return f.OS.SyncAll()
+}
+
+type faultyFile struct {
+	durable.File
+	f *faulty
+}
+
+func (f *faultyFile) Write(p []byte) (int, error) {
+	if err := f.f.op("write", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *faultyFile) Sync() error {
+	if err := f.f.op("sync", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+// TestFaults lets every single operation fail once, as a full disk does and as
+// a broken one: what was not acknowledged is not there, what was is whole, and
+// a disk that is full for a moment is no reason to stop.
+func TestFaults(t *testing.T) {
+	for _, cause := range []error{syscall.ENOSPC, syscall.EIO} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			for n := 1; ; n++ {
+				name, over := faultAt(t, n, cause)
+				if over {
+					t.Logf("%d operations", n-1)
+					return
+				}
+				if t.Failed() {
+					t.Fatalf("failing operation %d, %s", n, name)
+				}
+			}
+		})
+	}
+}
+
+func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
+	dir := t.TempDir()
+	fsys, err := durable.OpenOS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fsys.Close()
+	f := &faulty{OS: fsys, err: cause}
+	s, err := spool.OpenSmall(t.Context(), dir, durable.NewCommitterMode(f, durable.Grouped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.MinFree, s.Log = 0, slog.New(slog.DiscardHandler)
+	f.left = n
+
+	putErr := try(t, s, "a")
+	var saveErr, removeErr error
+	if putErr == nil {
+		st := queue.NewState(spooltest.Entry("a"))
+		st.To[0].Attempts = 7
+		saveErr = s.Save(t.Context(), "a", st)
+		if saveErr == nil {
+			removeErr = s.Remove(t.Context(), "a")
+		}
+	}
+	synced := strings.HasPrefix(f.name, "sync")
+	if cause == syscall.ENOSPC && putErr != nil && !errors.Is(putErr, queue.ErrFull) && !synced {
+		t.Errorf("a full disk is %v", putErr)
+	}
+	f.left = -1
+	if !synced && f.name != "" {
+		if err := try(t, s, "b"); err != nil {
+			t.Errorf("after the fault: %v", err)
+		}
+	}
+	// The next process, on a disk that works.
+	s, err = spool.OpenSmall(t.Context(), dir, durable.NewCommitter(fsys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, st, err := s.Load(t.Context(), "a")
+	switch {
+	case putErr != nil:
+		if err == nil && !synced {
+			t.Errorf("what was refused with %v is there", putErr)
+		}
+	case saveErr != nil:
+		if err != nil || st.To[0].Attempts != 0 && st.To[0].Attempts != 7 {
+			t.Errorf("after a Save that failed: %+v, %v", st, err)
+		}
+	case removeErr != nil:
+		if err != nil && !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("after a Remove that failed: %v", err)
+		}
+	case !errors.Is(err, queue.ErrNotFound):
+		t.Errorf("after Remove: %v", err)
+	}
+	return f.name, f.name == ""
+}
+
+func try(t *testing.T, s *spool.Spool, id string) error {
+	e := spooltest.Entry(id)
+	w, err := s.Begin(t.Context(), e, queue.NewState(e))
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := w.Write(make([]byte, 20<<10)); err != nil {
+		return err
+	}
+	return w.Commit(t.Context())
+}
