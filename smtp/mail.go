@@ -35,8 +35,8 @@ func (s *session) mail(args []byte) *Reply {
 	if err != nil || !startsParams(rest) {
 		return badPath("5.1.7", err)
 	}
-	s.messages++
-	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.messages), From: from}
+	s.attempts++
+	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.attempts), From: from}
 	o := s.offer()
 	if r := e.Params.parse(rest, &o, time.Now()); r != nil {
 		return r
@@ -62,6 +62,7 @@ func (s *session) mail(args []byte) *Reply {
 	}
 	s.env, s.pub.Envelope = e, e
 	s.state = sender
+	s.messages++
 	return ok
 }
 

@@ -47,7 +47,8 @@ type session struct {
 	env      *Envelope // the transaction; nil between them
 	handler  Handler   // of the transaction's recipients
 	pattern  string    // and the pattern that chose it
-	messages int       // transactions so far
+	attempts int       // MAILs so far
+	messages int       // and those that were accepted
 
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
