@@ -31,12 +31,15 @@ func (f BackendFunc) Open(ctx context.Context, s *Session, account string) (Drop
 type Drop interface {
 	// Len is the number of messages. It never changes.
 	Len() int
-	// Size is the exact number of octets Open will give.
+	// Size is the exact number of octets Open will give. A message that gives
+	// less is cut off, as broken; one that does not end with CRLF is sent with
+	// one more.
 	Size(i int) int64
 	// UID is the message's unique id: 1 to 70 characters of 0x21 to 0x7E
 	// (RFC 1939 §7), unique in the maildrop, the same in every session.
 	UID(i int) string
-	// Open streams the message, lines ending in CRLF.
+	// Open streams the message, lines ending in CRLF. The octets are sent as
+	// they are.
 	Open(i int) (io.ReadCloser, error)
 	// Remove deletes exactly these messages, all in one call, at QUIT. It
 	// returns nil only when that will survive a crash.
