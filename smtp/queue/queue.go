@@ -265,10 +265,44 @@ func (q *Queue) Run(ctx context.Context) error {
 	grace := time.AfterFunc(cmpOr(q.Grace, defaultGrace), cancel)
 	defer grace.Stop()
 	q.group.Wait()
+	q.giveBack(attempts)
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+// giveBack takes first attempts back that were written down and not made: an
+// orderly end, unlike a crash, is to cost nobody a wait. ctx is that of the
+// time of grace.
+func (q *Queue) giveBack(ctx context.Context) {
+	q.mu.Lock()
+	var ids []string
+	for id, it := range q.index {
+		if it.flags&fresh != 0 {
+			ids = append(ids, id)
+		}
+	}
+	q.mu.Unlock()
+	next := make(chan string)
+	var wg sync.WaitGroup
+	for range min(len(ids), 32) { // they share syncs
+		wg.Go(func() {
+			for id := range next {
+				if err := q.update(ctx, id, (*State).unattempted); err != nil && !isGone(err) {
+					q.log().Warn("first attempt cannot be taken back", "id", id, "err", err)
+				}
+			}
+		})
+	}
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break // they wait for their second attempt
+		}
+		next <- id
+	}
+	close(next)
+	wg.Wait()
 }
 
 // loop loads what is due until ctx ends.

@@ -158,6 +158,31 @@ func TestFirstAttempt(t *testing.T) {
 	})
 }
 
+// TestOrderlyEnd: what waits in line when the process is asked to end is tried
+// at once by the next one.
+func TestOrderlyEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.run(t)
+		f.world.took = time.Second
+		f.submitMany(t, 3*backlog, func(int) string { return "example.net" })
+		f.submit(t, entry("two", "bob@example.net", "bob@example.com"))
+		time.Sleep(1500 * time.Millisecond)
+		f = f.restart(t)
+		defer func() { f.stop(t) }()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if f.spool.len() != 0 || f.Counters().Deferred != 0 || f.world.count() != 3*backlog+2 {
+			t.Errorf("%d left after %d attempts", f.spool.len(), f.world.count())
+		}
+		for _, a := range f.world.attempts {
+			if a.attempt != 1 {
+				t.Errorf("%s: attempt %d", a.id, a.attempt)
+			}
+		}
+	})
+}
+
 // TestResultNotWritten: what was delivered is not delivered again because the
 // disk did not take the news.
 func TestResultNotWritten(t *testing.T) {

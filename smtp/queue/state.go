@@ -115,3 +115,13 @@ func NewState(e *Entry) *State {
 	}
 	return s
 }
+
+// unattempted makes recipients due for whom a first attempt was written down
+// and not made.
+func (s *State) unattempted() {
+	for i := range s.To {
+		if r := &s.To[i]; r.Status == Pending && r.Attempts == 1 && r.Last.Time.IsZero() {
+			r.Attempts, r.Next = 0, s.Queued
+		}
+	}
+}
