@@ -97,6 +97,9 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 		s.Status = class(s.Status, '4', "4.0.0")
 	case kind == Success:
 		s.Action = rfc2822.Relayed
+		if r.Last.Final {
+			s.Action = rfc2822.Delivered
+		}
 		s.Status = class(s.Status, '2', "2.0.0")
 	case r.Status == Expired:
 		s.Action = rfc2822.Failed

@@ -120,6 +120,10 @@ func TestDelayAndSuccess(t *testing.T) {
 	if m.Kind != Success {
 		t.Error(m.Kind)
 	}
+	lmtp := ok
+	lmtp.Final = true
+	_, _, parts = notice(t, e, message, lmtp, 0)
+	contains(t, parts[1], "Action: delivered")
 }
 
 // TestHostileReply: what another host says cannot add fields or parts.

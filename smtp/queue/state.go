@@ -70,6 +70,9 @@ type Result struct {
 	// Relayed: the next hop speaks DSN and was told what the sender asked,
 	// so that the news of success is its business (RFC 3461 §5.2.1).
 	Relayed bool
+	// Final: it is in the recipient's mailbox, as with LMTP, and not only on
+	// its way. The news of success says so.
+	Final bool
 	// Unreachable: no message could have been delivered, whatever it is; the
 	// queue takes the destination back to one connection at a time.
 	Unreachable bool

@@ -170,7 +170,7 @@ func TestLMTP(t *testing.T) {
 		if got := summary(res); got != "delivered 250, pending 452, failed 550" {
 			t.Errorf("%s", got)
 		}
-		if res[0].Host != "/run/lmtp.sock" {
+		if res[0].Host != "/run/lmtp.sock" || !res[0].Final || res[0].Relayed {
 			t.Errorf("%+v", res[0])
 		}
 	})

@@ -179,11 +179,12 @@ func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error 
 	accepted, again := 0, []int(nil)
 	var elsewhere *refusal
 	_, dsn := c.Extension("DSN")
+	lmtp := a.route != nil && a.route.LMTP
 	for n, i := range open {
 		res := &results[n]
 		out := queue.Result{Host: c.t.String(), TLS: c.tls}
 		if res.Err == nil {
-			out.Status, out.Relayed = queue.Delivered, dsn
+			out.Status, out.Relayed, out.Final = queue.Delivered, dsn && !lmtp, lmtp
 			setReply(&out, res.Reply)
 			a.results[i] = out
 			accepted++

@@ -104,6 +104,7 @@ func formatState(s *queue.State) []byte {
 		d.text("host", oneLine(l.Host))
 		d.text("tls", oneLine(l.TLS))
 		d.flag("relayed", l.Relayed)
+		d.flag("final", l.Final)
 	}
 	return d.finish()
 }
@@ -312,6 +313,8 @@ func rcptLine(r *queue.RcptState, key, value string) (err error) {
 		r.Last.TLS = value
 	case "relayed":
 		r.Last.Relayed, err = yes(value)
+	case "final":
+		r.Last.Final, err = yes(value)
 	default:
 		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
 	}
