@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/postrider-mail/postrider/parsers/config"
 )
 
 func (c *checker) tls() {
@@ -95,63 +93,6 @@ func explain(err error) error {
 		return errors.New("the file holds a key; are certificate and key switched?")
 	}
 	return err
-}
-
-func (c *checker) queue() {
-	q := &c.Queue
-	if len(q.Retry) == 0 {
-		c.fail(at("Queue", "retry"), "the list is empty; a message would be tried only once")
-	}
-	for i, d := range q.Retry {
-		c.duration(at("Queue", "retry", i), d, time.Second, "")
-	}
-	c.duration(at("Queue", "expire_after"), q.ExpireAfter, time.Hour, "")
-	if q.DelayWarningAfter >= q.ExpireAfter && q.DelayWarningAfter > 0 {
-		c.fail(at("Queue", "delay_warning_after"), "%s is not before expire_after, %s",
-			config.FormatDuration(q.DelayWarningAfter), config.FormatDuration(q.ExpireAfter))
-	}
-	for i := range q.Routes {
-		c.route(&q.Routes[i], i)
-	}
-}
-
-func (c *checker) route(r *Route, i int) {
-	here := func(key string) []any { return at("Queue", "Routes", i, key) }
-	c.routeDomain(r.Domain, i)
-	if r.Host == "" {
-		c.fail(here("host"), "missing; write the host that takes the mail")
-	}
-	c.number(here("port"), int64(r.Port), 0, 65535)
-	c.choice(here("tls"), r.TLS, "", "none", "may", "encrypt", "verify", "implicit")
-	c.choice(here("protocol"), r.Protocol, "", "smtp", "lmtp")
-	switch {
-	case r.User != "" && r.Password == "" && r.PasswordFile == "":
-		c.fail(here("user"), "password or password_file is missing")
-	case r.User == "" && r.Password != "":
-		c.fail(here("password"), "user is missing")
-	case r.User != "" && (r.TLS == "none" || r.TLS == "may"):
-		c.fail(here("tls"), "%q would let the password cross the network in clear; write \"verify\"", r.TLS)
-	}
-}
-
-func (c *checker) routeDomain(domain string, i int) {
-	here := at("Queue", "Routes", i, "domain")
-	if domain == "" {
-		c.fail(here, `missing; write a domain, or "*" for all`)
-		return
-	}
-	if domain != "*" {
-		if err := checkDomain(strings.TrimPrefix(domain, ".")); err != nil {
-			c.fail(here, "%w", err)
-			return
-		}
-	}
-	for j := range c.Queue.Routes[:i] {
-		if other := c.Queue.Routes[j].Domain; other == "*" || CanonicalDomain(other) == CanonicalDomain(domain) {
-			c.fail(here, "this route is never taken: Routes[%d], for %q, comes first", j, other)
-			return
-		}
-	}
 }
 
 // choice refuses a text that is not one of those given; the first stands for

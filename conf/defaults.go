@@ -36,6 +36,7 @@ func New() *Settings {
 			IdleTimeout:              10 * time.Minute,
 			SessionTimeout:           12 * time.Hour,
 			Deletion:                 DeleteRemove,
+			DeletionFolder:           "Trash",
 		},
 		Auth: Auth{
 			Mechanisms:            []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},
@@ -46,11 +47,15 @@ func New() *Settings {
 		},
 		TLS: TLS{MinVersion: "1.2", SelfSigned: true},
 		Queue: Queue{
-			Deliver: true,
-			Retry: []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
-				40 * time.Minute, 70 * time.Minute},
-			ExpireAfter:       5 * 24 * time.Hour,
-			DelayWarningAfter: 4 * time.Hour,
+			Deliver:                true,
+			MTASTS:                 true,
+			RetryFirst:             5 * time.Minute,
+			RetryMax:               70 * time.Minute,
+			ExpireAfter:            5 * 24 * time.Hour,
+			DelayWarningAfter:      4 * time.Hour,
+			Concurrency:            200,
+			DestinationConcurrency: 20,
+			MessagesPerConnection:  100,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},
 	}

@@ -156,6 +156,11 @@ func (s *Settings) dropNull() {
 			drop(d.Accounts)
 		}
 	}
+	for name, d := range s.Queue.Domains {
+		if d == nil {
+			delete(s.Queue.Domains, name)
+		}
+	}
 }
 
 // absolutePaths makes the paths in the files absolute: relative ones are meant
@@ -245,6 +250,7 @@ func renamed() map[string]string {
 		"TLS.cert_file":                `it is "certificate_file" here, "cert_file" in "certificates"`,
 		"TLS.key_file":                 `it is "certificate_key_file" here, "key_file" in "certificates"`,
 		"SMTP.max_message_size_octets": `it is now "max_message_size"`,
+		"Queue.retry":                  `write "retry_first", and "retry_max" up to which the wait doubles`,
 	}
 	for _, section := range []string{"SMTP.", "POP3."} {
 		for _, key := range []string{"enable_auth_login", "enable_auth_plain", "enable_auth_cram_md5"} {

@@ -212,7 +212,7 @@ func TestSecrets(t *testing.T) {
 		`"server_name": "mail.example.com", // ` + filepath.Join(dir, "a.conf") + ":2:3",
 		`"max_message_size": "50MiB", // default`,
 		`"level": "info", // default`,
-		`"retry": ["5m", "10m", "20m", "40m", "1h10m"], // default`,
+		`"retry_first": "5m", // default`,
 		`"Aliases": {},`,
 	} {
 		if !strings.Contains(b.String(), want) {

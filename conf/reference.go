@@ -140,6 +140,8 @@ func kindOf(t reflect.Type) string {
 		return `size or "none"`
 	case reflect.TypeFor[netip.Prefix]():
 		return "network"
+	case reflect.TypeFor[netip.Addr]():
+		return "IP address"
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -147,6 +149,9 @@ func kindOf(t reflect.Type) string {
 	case reflect.Int, reflect.Int64:
 		return "number"
 	case reflect.Slice:
+		if t == reflect.TypeFor[Targets]() {
+			return "text or list of texts"
+		}
 		return "list of " + kindOf(t.Elem()) + "s"
 	case reflect.Map, reflect.Struct, reflect.Pointer:
 		return "object"

@@ -92,10 +92,16 @@ type POP3 struct {
 
 	// What DELE followed by QUIT does. "remove": the message is gone. "trash":
 	// it is only hidden from POP3 and kept in the Maildir with the flag T.
+	// "move": it is moved to the mailbox's folder deletion_folder, where other
+	// Maildir programs find it.
 	Deletion Deletion `json:"deletion"`
 
-	// Messages that were retrieved are removed after this long (whole days,
-	// announced as EXPIRE, RFC 2449 §6.7). Zero means never.
+	// The Maildir folder for "deletion": "move".
+	DeletionFolder string `json:"deletion_folder"`
+
+	// Messages that were retrieved are removed when they have been here for
+	// this long (whole days, announced as EXPIRE, RFC 2449 §6.7). Zero means
+	// never.
 	Expire time.Duration `json:"expire"`
 
 	// How soon after a login the same account may log in again (announced as
@@ -173,67 +179,6 @@ type Store struct {
 
 	// How many messages one mailbox may hold. Zero means no limit.
 	QuotaMessages int64 `json:"quota_messages"`
-}
-
-// Queue is about mail that must leave.
-type Queue struct {
-	// Whether mail for other hosts is taken, from those who may send it, and
-	// delivered. If this is false it is refused with 550: a server that only
-	// catches mail.
-	Deliver bool `json:"deliver"`
-
-	// How mail to a domain travels, the first that fits. "*" fits every
-	// domain, ".example.com" all below example.com. Without a route, MX
-	// records decide.
-	//
-	//	"Routes": [
-	//	    {"domain": "*", "host": "smtp.provider.example", "port": 587, "tls": "verify",
-	//	     "user": "me@provider.example", "password_file": "provider.password"},
-	//	]
-	Routes []Route
-
-	// The waits between attempts. The last one repeats.
-	Retry []time.Duration `json:"retry"`
-
-	// When to give up and tell the sender.
-	ExpireAfter time.Duration `json:"expire_after"`
-
-	// When to tell the sender that the message is still waiting. Zero means
-	// never.
-	DelayWarningAfter time.Duration `json:"delay_warning_after"`
-
-	// Whether aliases may lead to addresses elsewhere.
-	Forward bool `json:"forward"`
-}
-
-// Route is where mail for a domain is handed over.
-type Route struct {
-	// The domain it is for.
-	Domain string `json:"domain"`
-
-	// The host, a name or an address; its MX records are not asked.
-	Host string `json:"host"`
-
-	// The port; zero means 25, or 465 for "implicit" TLS.
-	Port int `json:"port"`
-
-	// "none", "may" (if it is offered), "encrypt" (always), "verify" (always,
-	// and the certificate must fit), "implicit" (as verify, from the first
-	// octet on). Empty means "may", with a user "verify".
-	TLS string `json:"tls"`
-
-	// "smtp" (also if empty) or "lmtp".
-	Protocol string `json:"protocol"`
-
-	// The user to log in as.
-	User string `json:"user"`
-
-	// The password to log in with, in clear; "env:NAME" takes it from the
-	// environment.
-	Password Secret `json:"password"`
-
-	// A file whose first line is the password.
-	PasswordFile string `json:"password_file" conf:"path"`
 }
 
 // Log is about what is written down.

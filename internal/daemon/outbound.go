@@ -2,18 +2,13 @@ package daemon
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/conf"
@@ -31,6 +26,7 @@ type outbound struct {
 	d     *Daemon
 	queue *queue.Queue
 	relay atomic.Pointer[relay.Relay]
+	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
 }
 
@@ -63,20 +59,10 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	o := &outbound{d: d, cache: cache}
-	r, err := o.newRelay(s)
-	if err != nil {
+	if err := o.reconfigure(s); err != nil {
 		return err
 	}
-	o.relay.Store(r)
-	o.queue = &queue.Queue{
-		Spool:         sp,
-		Transport:     transport{o},
-		Hostname:      s.ServerName,
-		Schedule:      schedule(s.Queue),
-		Notify:        o.notify,
-		Undeliverable: o.undeliverable,
-		Log:           d.log,
-	}
+	o.queue = o.newQueue(s, sp)
 	d.outbound = o
 	return nil
 }
@@ -94,107 +80,6 @@ func (d *Daemon) queueCommitter(s *conf.Settings) (*durable.Committer, error) {
 	}
 	d.closers = append(d.closers, disk)
 	return durable.NewCommitter(disk), nil
-}
-
-func schedule(q conf.Queue) queue.Schedule {
-	s := queue.Schedule{GiveUp: q.ExpireAfter, Warn: q.DelayWarningAfter}
-	if len(q.Retry) > 0 {
-		s.First, s.Max = q.Retry[0], q.Retry[len(q.Retry)-1]
-	}
-	if s.Warn == 0 {
-		s.Warn = -1 // the settings' "never"
-	}
-	return s
-}
-
-// newRelay makes what delivers, from one set of settings.
-func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
-	servers, err := relay.ResolvConf("/etc/resolv.conf")
-	if err != nil || len(servers) == 0 {
-		servers = []string{"127.0.0.1:53"}
-	}
-	dns := &relay.DNS{Servers: servers}
-	r := &relay.Relay{
-		Hostname: s.ServerName,
-		Resolver: dns,
-		OwnNames: []string{s.ServerName},
-		OwnAddrs: ownAddrs(s),
-		Routes:   make(map[string]*relay.Route),
-		ByDomain: make(map[string]string),
-		STS:      &relay.STS{Resolver: dns, Cache: o.cache},
-		Cache:    o.cache,
-		Log:      o.d.log,
-	}
-	if s.TLS.MinVersion == "1.3" {
-		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}
-	}
-	for i, c := range s.Queue.Routes {
-		route, err := routeOf(i, c)
-		if err != nil {
-			return nil, err
-		}
-		r.Routes[route.Name] = route
-		if _, taken := r.ByDomain[c.Domain]; !taken {
-			r.ByDomain[c.Domain] = route.Name
-		}
-	}
-	return r, nil
-}
-
-func routeOf(i int, c conf.Route) (*relay.Route, error) {
-	route := &relay.Route{
-		Name: fmt.Sprintf("%d:%s", i+1, c.Domain), Hosts: []string{c.Host}, Port: uint16(c.Port),
-		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password),
-	}
-	if c.TLS == "implicit" {
-		route.ImplicitTLS, route.TLS = true, relay.Verify
-		route.Port = cmp.Or(route.Port, 465)
-		return route, nil
-	}
-	level, err := relay.ParseLevel(c.TLS)
-	if err != nil {
-		return nil, fmt.Errorf("route for %s: %w", c.Domain, err)
-	}
-	if level == relay.Auto && c.User != "" {
-		level = relay.Verify
-	}
-	route.TLS = level
-	return route, nil
-}
-
-// ownAddrs are the addresses at which this host takes mail in: a domain whose
-// mail exchangers lead here would loop.
-func ownAddrs(s *conf.Settings) (own []netip.Addr) {
-	for _, l := range s.Listeners {
-		if l.Protocol != conf.ProtocolSMTP || !strings.HasSuffix(l.Address, ":25") {
-			continue
-		}
-		host, _, _ := net.SplitHostPort(l.Address)
-		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
-			own = append(own, a)
-			continue
-		}
-		addrs, _ := net.InterfaceAddrs()
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				own = append(own, p.Addr())
-			}
-		}
-	}
-	return own
-}
-
-// reconfigure puts a relay made from new settings in place of the old one,
-// whose idle connections are closed.
-func (o *outbound) reconfigure(s *conf.Settings) error {
-	r, err := o.newRelay(s)
-	if err != nil {
-		return err
-	}
-	if old := o.relay.Swap(r); old != nil {
-		old.Close()
-	}
-	return nil
 }
 
 // transport is the relay of the moment.

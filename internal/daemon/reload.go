@@ -60,20 +60,20 @@ func (d *Daemon) reload() error {
 	return nil
 }
 
+// atStart is a setting that counts only when the daemon starts.
+type atStart struct{ key, old, new string }
+
 // onlyAtStart refuses changes of what is open for as long as the daemon runs.
 func onlyAtStart(old, new *conf.Settings) error {
 	var problems []error
-	for _, c := range []struct{ key, old, new string }{
+	fixed := []atStart{
 		{"data_dir", old.DataDir, new.DataDir},
 		{"mail_dir", old.MailDir, new.MailDir},
 		{"queue_dir", old.QueueDir, new.QueueDir},
 		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
 		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
-		{"Queue.deliver", fmt.Sprint(old.Queue.Deliver), fmt.Sprint(new.Queue.Deliver)},
-		{"Queue.retry", fmt.Sprint(old.Queue.Retry), fmt.Sprint(new.Queue.Retry)},
-		{"Queue.expire_after", old.Queue.ExpireAfter.String(), new.Queue.ExpireAfter.String()},
-		{"Queue.delay_warning_after", old.Queue.DelayWarningAfter.String(), new.Queue.DelayWarningAfter.String()},
-	} {
+	}
+	for _, c := range append(fixed, queueAtStart(&old.Queue, &new.Queue)...) {
 		if c.old != c.new {
 			problems = append(problems, fmt.Errorf("%s cannot change while the daemon runs (%s, was %s): restart it", c.key, c.new, c.old))
 		}

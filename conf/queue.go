@@ -1,0 +1,180 @@
+package conf
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// Queue is about mail that must leave.
+type Queue struct {
+	// Whether mail for other hosts is taken, from those who may send it, and
+	// delivered. If this is false it is refused with 550: a server that only
+	// catches mail.
+	Deliver bool `json:"deliver"`
+
+	// Other ways for mail than the MX records of its domain. The route of the
+	// domain itself is taken before one for all below a domain above it
+	// (".example.com"), and that before the one for "*".
+	//
+	//	"Routes": [
+	//	    {"domain": "*", "host": "smtp.provider.example", "port": 587, "tls": "verify",
+	//	     "user": "me@provider.example", "password_file": "provider.password"},
+	//	    {"domain": "lists.example.com", "host": ["10.0.0.7", "10.0.0.8"], "protocol": "lmtp"},
+	//	]
+	Routes []Route
+
+	// What is different for mail to some domains: "example.com" itself,
+	// ".example.com" all below it, "*" all others. The most particular one
+	// counts.
+	//
+	//	"Domains": {
+	//	    "bank.example": {"tls": "verify"},
+	//	    "slow.example": {"retry_first": "30m", "expire_after": "10d"},
+	//	}
+	Domains map[string]*QueueDomain
+
+	// The wait after the first attempt that failed. Each later wait is twice
+	// as long, up to retry_max.
+	RetryFirst time.Duration `json:"retry_first"`
+
+	// The longest wait between two attempts.
+	RetryMax time.Duration `json:"retry_max"`
+
+	// When to give up and tell the sender.
+	ExpireAfter time.Duration `json:"expire_after"`
+
+	// When to tell the sender that the message is still waiting. Zero means
+	// never.
+	DelayWarningAfter time.Duration `json:"delay_warning_after"`
+
+	// Attempts that run at a time.
+	Concurrency int `json:"concurrency"`
+
+	// Attempts that run at a time to one domain or route. There are fewer at
+	// first; it must prove able to take more.
+	DestinationConcurrency int `json:"destination_concurrency"`
+
+	// Messages that one connection carries.
+	MessagesPerConnection int `json:"messages_per_connection"`
+
+	// Messages that may wait. More are refused with 452 until there is room,
+	// and those who send them try again. Zero means no limit but the disk's.
+	MaxMessages int `json:"max_messages"`
+
+	// What they may hold together. Zero means no limit but the disk's.
+	MaxOctets config.Size `json:"max_octets"`
+
+	// The servers to ask the DNS through: "127.0.0.1", "[::1]:5353". Empty
+	// means those of /etc/resolv.conf.
+	DNSServers []string `json:"dns_servers"`
+
+	// Whether these servers validate DNSSEC and nobody can change their
+	// answers on the way here, because they run on this host or at the end of
+	// a tunnel. Only then does DANE (RFC 7672) protect, and is it done.
+	DNSSECTrusted bool `json:"dnssec_trusted"`
+
+	// Whether the policies of domains that have some (MTA-STS, RFC 8461) are
+	// fetched over HTTPS and obeyed.
+	MTASTS bool `json:"mta_sts"`
+
+	// A file with certificates in PEM of authorities that are believed beside
+	// those of the system, where the certificate of another host is verified.
+	CAFile string `json:"ca_file" conf:"path"`
+
+	// More names that this host receives mail under, beside server_name. A
+	// domain whose MX records lead to one of them would send mail in a circle,
+	// and is given up.
+	OwnNames []string `json:"own_names"`
+
+	// More addresses of the same kind, beside those of this machine: the
+	// outer one of a router that forwards port 25, for example.
+	OwnAddresses []netip.Addr `json:"own_addresses"`
+
+	// Whether aliases may lead to addresses elsewhere. The envelope sender of
+	// mail that is forwarded so becomes an address in srs_domain, so that the
+	// other host's SPF check looks at us; bounces find their way back through
+	// it.
+	Forward bool `json:"forward"`
+
+	// The domain of rewritten senders (SRS). Mail for it must come here. Empty
+	// means server_name.
+	SRSDomain string `json:"srs_domain"`
+}
+
+// QueueDomain is what is different for mail to a domain.
+type QueueDomain struct {
+	// As in Queue. The times can be given for a domain itself only, not for
+	// "*" or ".example.com".
+	RetryFirst time.Duration `json:"retry_first"`
+
+	// As in Queue.
+	RetryMax time.Duration `json:"retry_max"`
+
+	// As in Queue.
+	ExpireAfter time.Duration `json:"expire_after"`
+
+	// As in Queue; zero means what stands there.
+	DelayWarningAfter time.Duration `json:"delay_warning_after"`
+
+	// The TLS that the hosts of the domain must show: "none" (not even where
+	// it is offered), "may" (where it is offered, any certificate), "encrypt"
+	// (always, any certificate), "verify" (always, and the certificate must
+	// fit), "dane" (always, and the certificate must be one that the domain
+	// has in the DNS). It overrides the domain's own policy. Empty means "may",
+	// or what the domain's policy or what it has shown before demands.
+	TLS string `json:"tls"`
+
+	// The address of this machine to send from, to hosts that have addresses
+	// of its family.
+	SourceAddress netip.Addr `json:"source_address"`
+
+	// The name to give in EHLO. Empty means server_name.
+	EHLOName string `json:"ehlo_name"`
+}
+
+// Route is where mail for a domain is handed over.
+type Route struct {
+	// The domain it is for: "example.com", ".example.com" for all below, "*"
+	// for all. A route without a domain is taken by messages that an operator
+	// sends there ("postrider queue route").
+	Domain string `json:"domain"`
+
+	// What it is called in "postrider queue route" and in the log. Empty means
+	// its number, from 1, and its domain: "1:example.com".
+	Name string `json:"name"`
+
+	// The host, a name, an address or the path of a Unix socket; or a list of
+	// them, each tried if none before it took the message.
+	Host Targets `json:"host"`
+
+	// Whether to ask for the MX records of host; else its address is.
+	MX bool `json:"mx"`
+
+	// The port; zero means 25, 24 for LMTP, 465 for "implicit" TLS.
+	Port int `json:"port"`
+
+	// "none", "may" (if it is offered), "encrypt" (always), "verify" (always,
+	// and the certificate must fit), "dane" (as in Domains), "implicit" (as
+	// verify, from the first octet on). Empty means "may", with a user
+	// "verify".
+	TLS string `json:"tls"`
+
+	// "smtp" (also if empty) or "lmtp".
+	Protocol string `json:"protocol"`
+
+	// The user to log in as.
+	User string `json:"user"`
+
+	// The password to log in with, in clear; "env:NAME" takes it from the
+	// environment.
+	Password Secret `json:"password"`
+
+	// A file whose first line is the password.
+	PasswordFile string `json:"password_file" conf:"path"`
+
+	// The mechanisms to log in with. Empty means the strongest that the other
+	// host has of SCRAM, CRAM-MD5, PLAIN and LOGIN.
+	Mechanisms []string `json:"mechanisms"`
+}

@@ -1,0 +1,47 @@
+package conf
+
+import (
+	"testing"
+	"time"
+)
+
+// A domain has its own times where it says so, and the queue's otherwise.
+func TestQueueFor(t *testing.T) {
+	const m, h = time.Minute, time.Hour
+	q := &New().Queue
+	for _, c := range []struct {
+		name                      string
+		d                         *QueueDomain
+		first, most, expire, warn time.Duration
+	}{
+		{"nothing", nil, 5 * m, 70 * m, 120 * h, 4 * h},
+		{"only TLS", &QueueDomain{TLS: "verify"}, 5 * m, 70 * m, 120 * h, 4 * h},
+		{"all", &QueueDomain{RetryFirst: m, RetryMax: 2 * m, ExpireAfter: 3 * h, DelayWarningAfter: h}, m, 2 * m, 3 * h, h},
+		{"a first wait longer than the longest", &QueueDomain{RetryFirst: 3 * h}, 3 * h, 3 * h, 120 * h, 4 * h},
+	} {
+		got := q.For(c.d)
+		if got.RetryFirst != c.first || got.RetryMax != c.most || got.ExpireAfter != c.expire || got.DelayWarningAfter != c.warn {
+			t.Errorf("%s: got %+v", c.name, got)
+		}
+	}
+}
+
+func TestResolverAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"127.0.0.1": "127.0.0.1:53", "127.0.0.1:5353": "127.0.0.1:5353", "::1": "[::1]:53", "[::1]": "[::1]:53",
+		"[::1]:54": "[::1]:54", "localhost": "", "": "", "127.0.0.1:x": "", "[::1": "[::1]:53",
+	} {
+		got, err := ResolverAddress(in)
+		if want == "" && err == nil || want != "" && (err != nil || got.String() != want) {
+			t.Errorf("%q: got %v, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestCanonicalPattern(t *testing.T) {
+	for in, want := range map[string]string{"*": "*", "Example.COM": "example.com", ".Bücher.Example": ".xn--bcher-kva.example"} {
+		if got := CanonicalPattern(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

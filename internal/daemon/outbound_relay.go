@@ -1,0 +1,252 @@
+package daemon
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
+)
+
+// newQueue makes the queue. It is the one part of the way out that keeps its
+// settings for as long as the daemon runs; see onlyAtStart.
+func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
+	c := &s.Queue
+	q := &queue.Queue{
+		Spool:                  sp,
+		Transport:              transport{o},
+		Hostname:               s.ServerName,
+		Schedule:               schedule(c.For(nil)),
+		Schedules:              make(map[string]queue.Schedule),
+		Concurrency:            c.Concurrency,
+		DestinationConcurrency: c.DestinationConcurrency,
+		MaxEntries:             c.MaxMessages,
+		MaxOctets:              int64(c.MaxOctets),
+		Notify:                 o.notify,
+		Undeliverable:          o.undeliverable,
+		Log:                    o.d.log,
+	}
+	for name, d := range c.Domains {
+		if own := schedule(c.For(d)); own != q.Schedule {
+			q.Schedules[conf.CanonicalDomain(name)] = own
+		}
+	}
+	return q
+}
+
+// queueAtStart is what newQueue takes from the settings. Everything else about
+// mail that leaves can change at any time.
+func queueAtStart(old, new *conf.Queue) []atStart {
+	list := []atStart{{"Queue.deliver", fmt.Sprint(old.Deliver), fmt.Sprint(new.Deliver)}}
+	times := func(key string, old, new conf.QueueDomain) {
+		for _, t := range []struct {
+			key      string
+			old, new time.Duration
+		}{
+			{"retry_first", old.RetryFirst, new.RetryFirst},
+			{"retry_max", old.RetryMax, new.RetryMax},
+			{"expire_after", old.ExpireAfter, new.ExpireAfter},
+			{"delay_warning_after", old.DelayWarningAfter, new.DelayWarningAfter},
+		} {
+			list = append(list, atStart{key + t.key, t.old.String(), t.new.String()})
+		}
+	}
+	times("Queue.", old.For(nil), new.For(nil))
+	names := maps.Clone(old.Domains)
+	if names == nil {
+		names = make(map[string]*conf.QueueDomain)
+	}
+	maps.Copy(names, new.Domains)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		times("Queue.Domains."+name+".", old.For(old.Domains[name]), new.For(new.Domains[name]))
+	}
+	return append(list,
+		atStart{"Queue.concurrency", fmt.Sprint(old.Concurrency), fmt.Sprint(new.Concurrency)},
+		atStart{"Queue.destination_concurrency", fmt.Sprint(old.DestinationConcurrency), fmt.Sprint(new.DestinationConcurrency)},
+		atStart{"Queue.max_messages", fmt.Sprint(old.MaxMessages), fmt.Sprint(new.MaxMessages)},
+		atStart{"Queue.max_octets", old.MaxOctets.String(), new.MaxOctets.String()},
+	)
+}
+
+func schedule(d conf.QueueDomain) queue.Schedule {
+	s := queue.Schedule{First: d.RetryFirst, Max: d.RetryMax, GiveUp: d.ExpireAfter, Warn: d.DelayWarningAfter}
+	if s.Warn == 0 {
+		s.Warn = -1 // the settings' "never"
+	}
+	return s
+}
+
+// newRelay makes what delivers, from one set of settings.
+func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
+	servers, err := resolvers(s.Queue.DNSServers)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := authorities(s.Queue.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	dns := &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted}
+	r := &relay.Relay{
+		Hostname: s.ServerName,
+		Resolver: dns,
+		OwnNames: append([]string{s.ServerName}, s.Queue.OwnNames...),
+		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
+		Routes:   make(map[string]*relay.Route),
+		ByDomain: make(map[string]string),
+		Levels:   make(map[string]relay.Level),
+		Sources:  make(map[string]relay.Source),
+		Roots:    roots,
+		Cache:    o.cache,
+		Log:      o.d.log,
+
+		MessagesPerConnection: s.Queue.MessagesPerConnection,
+	}
+	if s.Queue.MTASTS {
+		r.STS = &relay.STS{Resolver: dns, Cache: o.cache}
+	}
+	if s.TLS.MinVersion == "1.3" {
+		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}
+	}
+	for i := range s.Queue.Routes {
+		c := &s.Queue.Routes[i]
+		route, err := routeOf(c.Label(i), c)
+		if err != nil {
+			return nil, err
+		}
+		r.Routes[route.Name] = route
+		if c.Domain != "" {
+			r.ByDomain[conf.CanonicalPattern(c.Domain)] = route.Name
+		}
+	}
+	return r, byDomain(r, s.Queue.Domains)
+}
+
+// byDomain fills in what is different for some domains.
+func byDomain(r *relay.Relay, domains map[string]*conf.QueueDomain) error {
+	for name, d := range domains {
+		pattern := conf.CanonicalPattern(name)
+		level, err := relay.ParseLevel(d.TLS)
+		if err != nil {
+			return fmt.Errorf("mail to %s: %w", name, err)
+		}
+		if level != relay.Auto {
+			r.Levels[pattern] = level
+		}
+		if d.SourceAddress.IsValid() || d.EHLOName != "" {
+			r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: d.EHLOName}
+		}
+	}
+	return nil
+}
+
+// resolvers are the DNS servers of the settings, else the system's, else one
+// on this host (resolv.conf(5)).
+func resolvers(configured []string) ([]string, error) {
+	var servers []string
+	for _, c := range configured {
+		a, err := conf.ResolverAddress(c)
+		if err != nil {
+			return nil, fmt.Errorf("DNS server: %w", err)
+		}
+		servers = append(servers, a.String())
+	}
+	if len(servers) > 0 {
+		return servers, nil
+	}
+	if servers, err := relay.ResolvConf("/etc/resolv.conf"); err == nil && len(servers) > 0 {
+		return servers, nil
+	}
+	return []string{"127.0.0.1:53"}, nil
+}
+
+// authorities are those of the system and of a file; nil, which is the
+// system's alone, without one.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authorities: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a system without any
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("certificate authorities: there is no certificate in %s", file)
+	}
+	return pool, nil
+}
+
+func routeOf(name string, c *conf.Route) (*relay.Route, error) {
+	route := &relay.Route{
+		Name: name, Hosts: c.Host, MX: c.MX, Port: uint16(c.Port),
+		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password), Mechanisms: c.Mechanisms,
+	}
+	if c.TLS == "implicit" {
+		route.ImplicitTLS, route.TLS = true, relay.Verify
+		route.Port = cmp.Or(route.Port, 465)
+		return route, nil
+	}
+	level, err := relay.ParseLevel(c.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", name, err)
+	}
+	if level == relay.Auto && c.User != "" {
+		level = relay.Verify
+	}
+	route.TLS = level
+	return route, nil
+}
+
+// ownAddrs are the addresses at which this host takes mail in: a domain whose
+// mail exchangers lead here would loop.
+func ownAddrs(s *conf.Settings) (own []netip.Addr) {
+	for _, l := range s.Listeners {
+		if l.Protocol != conf.ProtocolSMTP || !strings.HasSuffix(l.Address, ":25") {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(l.Address)
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			own = append(own, a)
+			continue
+		}
+		addrs, _ := net.InterfaceAddrs()
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				own = append(own, p.Addr())
+			}
+		}
+	}
+	return own
+}
+
+// reconfigure puts a relay made from new settings in place of the old one,
+// whose idle connections are closed. On an error nothing has changed.
+func (o *outbound) reconfigure(s *conf.Settings) error {
+	r, err := o.newRelay(s)
+	if err != nil {
+		return err
+	}
+	srs, err := newSRS(s)
+	if err != nil {
+		return err
+	}
+	o.srs.Store(srs)
+	if old := o.relay.Swap(r); old != nil {
+		old.Close()
+	}
+	return nil
+}
