@@ -20,7 +20,7 @@ func (s *Server) tracing(ctx context.Context) bool {
 
 // attrs are the facts that every line about the session carries.
 func (c *conn) attrs(more ...any) []any {
-	a := []any{"id", c.ID}
+	a := []any{"session", c.ID}
 	if c.User != "" {
 		a = append(a, "user", c.User)
 	}
