@@ -316,7 +316,7 @@ func delivery(to ...string) *queue.Delivery {
 
 func of(e *queue.Entry, body string) *queue.Delivery {
 	return &queue.Delivery{Entry: e, To: e.To, Destination: e.To[0].Domain(), Attempt: 1,
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil },
+		Open: func() (io.ReadCloser, error) { return seekable{strings.NewReader(body)}, nil },
 		More: func() bool { return false }}
 }
 
@@ -393,6 +393,11 @@ func (a *ca) server(t *testing.T, name string, valid time.Duration) *tls.Config 
 }
 
 func leaf(c *tls.Config) *x509.Certificate { return c.Certificates[0].Leaf }
+
+// seekable is a message that can be read again, as a file can.
+type seekable struct{ *strings.Reader }
+
+func (seekable) Close() error { return nil }
 
 type ioReadCloser = io.ReadCloser
 

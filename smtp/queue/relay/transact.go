@@ -84,7 +84,27 @@ func (a *attempt) isEightBit() (bool, error) {
 		return false, refuse("4.3.0", "the message cannot be read now: %v", err)
 	}
 	defer body.Close()
-	buf := make([]byte, 16<<10)
+	return hasEightBit(body)
+}
+
+// lookAhead is isEightBit for a message that is open already, and that can be
+// read again from its beginning.
+func (a *attempt) lookAhead(body io.Reader) (bool, error) {
+	seeker, ok := body.(io.Seeker)
+	if !ok {
+		return a.isEightBit()
+	}
+	eight, err := hasEightBit(body)
+	if err == nil {
+		if _, err = seeker.Seek(0, io.SeekStart); err != nil {
+			err = refuse("4.3.0", "the message cannot be read now: %v", err)
+		}
+	}
+	return eight, err
+}
+
+func hasEightBit(body io.Reader) (bool, error) {
+	buf := make([]byte, 4<<10)
 	for {
 		n, err := body.Read(buf)
 		for _, b := range buf[:n] {
@@ -102,14 +122,14 @@ func (a *attempt) isEightBit() (bool, error) {
 }
 
 // mail is the envelope for the open recipients.
-func (a *attempt) mail(c *conn) (*smtp.Outgoing, error) {
+func (a *attempt) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 	e := a.d.Entry
 	m := &smtp.Outgoing{Params: e.Params()}
 	if _, ok := c.Extension("8BITMIME"); !ok && e.Body != queue.BinaryMIME {
 		m.Params.Body = "" // needs has looked
 	} else if e.Body == "" || e.Body == queue.SevenBit {
 		m.Params.Body = ""
-		if eight, err := a.isEightBit(); err != nil {
+		if eight, err := a.lookAhead(body); err != nil {
 			return nil, err
 		} else if eight {
 			m.Params.Body = string(queue.EightBit)
@@ -137,15 +157,15 @@ func (a *attempt) transaction(ctx context.Context, c *conn) error {
 	if len(a.open) == 0 {
 		return nil
 	}
-	m, err := a.mail(c)
-	if err != nil {
-		return err
-	}
 	body, err := a.d.Open()
 	if err != nil {
 		return refuse("4.3.0", "the message cannot be read now: %v", err)
 	}
 	defer body.Close()
+	m, err := a.mail(c, body)
+	if err != nil {
+		return err
+	}
 	watched := &watchedReader{r: body}
 	results, err := c.Send(ctx, m, watched)
 	c.sent++
