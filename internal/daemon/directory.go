@@ -53,7 +53,7 @@ func newDirectory(s *conf.Settings) *directory {
 	for address, targets := range s.AllAliases() {
 		var to []string
 		for _, t := range targets {
-			to = append(to, conf.Canonical(t))
+			to = append(to, d.target(t))
 		}
 		d.aliases[conf.Canonical(address)] = to
 	}
@@ -79,10 +79,32 @@ func (d *directory) isLocal(p smtp.Path) bool {
 	return ok
 }
 
+// target is the form of an alias's target: canonical for an address here, and
+// with the local part as it is for one elsewhere, whose host alone knows what
+// case means (RFC 5321 §2.4).
+func (d *directory) target(address string) string {
+	local, domain := split(address)
+	domain = conf.CanonicalDomain(domain)
+	if _, ours := d.domains[domain]; ours {
+		return strings.ToLower(local) + "@" + domain
+	}
+	return local + "@" + domain
+}
+
+// resolve finds where mail for a path goes: here, or to the host of its domain.
+func (d *directory) resolve(p smtp.Path) targets {
+	if d.isLocal(p) {
+		return d.lookup(d.address(p))
+	}
+	p.Domain = conf.CanonicalDomain(p.Domain)
+	return targets{elsewhere: []string{p.String()}}
+}
+
 // targets is where mail for one address goes.
 type targets struct {
 	mailboxes []string // accounts, by address
 	elsewhere []string // addresses of other hosts
+	forwarded bool     // the address was one of this host
 }
 
 func (t targets) none() bool { return len(t.mailboxes)+len(t.elsewhere) == 0 }

@@ -19,6 +19,7 @@ type message struct {
 	returnPath []byte    // for mailboxes only (RFC 5321 §4.4)
 	trace      []byte    // for everybody
 	body       io.Reader // the message as the client sent it
+	header     *rfc2822.Section
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -36,7 +37,7 @@ func (r *receiver) read(e *smtp.Envelope) (*message, error) {
 		return nil, errLoop
 	}
 	now := time.Now()
-	m := &message{body: body}
+	m := &message{body: body, header: header}
 	m.trace = append(m.trace, r.received(e, now).String()...)
 	if r.protocol == conf.ProtocolSubmission {
 		// RFC 6409 §8.2, §8.3: only what is missing, never a change.

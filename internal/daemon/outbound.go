@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -107,18 +106,42 @@ func refuseQueue(err error) error {
 	return err
 }
 
-// begin opens an entry for those recipients of a message who are elsewhere.
-func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (copyOf, error) {
-	var recipients []smtp.Recipient
-	for _, r := range to {
-		rcpt := *r.for_
-		if path, err := smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err == nil {
-			rcpt.Path = path
-		}
-		recipients = append(recipients, rcpt)
+// begin opens the entries for those recipients of a message who are elsewhere:
+// one, and a second one where some are led there by aliases and the message
+// must have another sender for them. What was opened is returned with an error
+// as well, to be aborted.
+func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (copies []copyOf, err error) {
+	rewritten, err := o.forwardedFrom(e.From)
+	if err != nil {
+		return nil, err
 	}
-	w, err := o.queue.Begin(ctx, queue.NewEntry(e, recipients))
-	return w, refuseQueue(err)
+	var direct, forwarded []smtp.Recipient
+	for _, r := range to {
+		if r.rcpt.Path, err = smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err != nil {
+			return nil, err
+		}
+		if r.forwarded && rewritten != e.From {
+			forwarded = append(forwarded, r.rcpt)
+		} else {
+			direct = append(direct, r.rcpt)
+		}
+	}
+	for _, part := range []struct {
+		from smtp.Path
+		to   []smtp.Recipient
+	}{{e.From, direct}, {rewritten, forwarded}} {
+		if len(part.to) == 0 {
+			continue
+		}
+		entry := queue.NewEntry(e, part.to)
+		entry.From = part.from.String()
+		w, err := o.queue.Begin(ctx, entry)
+		if err != nil {
+			return copies, refuseQueue(err)
+		}
+		copies = append(copies, w)
+	}
+	return copies, nil
 }
 
 func (o *outbound) run(ctx context.Context) {
@@ -129,23 +152,55 @@ func (o *outbound) run(ctx context.Context) {
 }
 
 // notify brings the queue's news of a message to its sender, who lives here or
-// elsewhere.
+// elsewhere. A bounce that no mailbox takes is the postmaster's.
 func (o *outbound) notify(ctx context.Context, n *queue.Notification) error {
-	dir := o.d.state().dir
-	found := dir.lookup(conf.Canonical(n.To))
+	err := o.tell(ctx, n)
+	if n.Kind == queue.Bounce && (errors.Is(err, errNobody) || errors.Is(err, mailstore.ErrOverQuota)) {
+		o.d.log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To, "err", err)
+		return o.undeliverable(ctx, n)
+	}
+	if errors.Is(err, errNobody) {
+		return nil
+	}
+	return err
+}
+
+// errNobody: the sender of a message is nobody any more.
+var errNobody = errors.New("the sender of the message is not known here")
+
+// tell brings a report to the sender of a message. When it returns nil, the
+// report is on stable storage.
+func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
+	sender, err := smtp.ParsePath("<"+n.To+">", smtp.PathUTF8)
+	if err != nil {
+		return errors.Join(errNobody, err)
+	}
+	found, err := o.resolve(sender)
+	if err != nil || found.none() {
+		return errors.Join(errNobody, err)
+	}
 	if len(found.mailboxes) > 0 {
 		if err := o.d.deliverReport(ctx, found.mailboxes, n.Message); err != nil {
 			return err
 		}
 	}
-	if len(found.elsewhere) == 0 {
-		return nil // nobody there any more: nobody to tell
-	}
-	e := &queue.Entry{SMTPUTF8: n.SMTPUTF8, Body: queue.EightBit}
 	for _, address := range found.elsewhere {
-		e.To = append(e.To, queue.Recipient{Address: address, Notify: queue.NotifyNever})
+		onward := *n
+		onward.To = address
+		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
+			return err
+		}
 	}
-	return o.queue.Submit(ctx, e, bytes.NewReader(n.Message))
+	return nil
+}
+
+// resolve finds where mail to any address goes that this host itself sends.
+func (o *outbound) resolve(p smtp.Path) (targets, error) {
+	p, _, err := o.returned(p)
+	if err != nil {
+		return targets{}, err
+	}
+	return o.d.state().dir.resolve(p), nil
 }
 
 // undeliverable keeps a bounce that can be told to nobody for the postmaster.

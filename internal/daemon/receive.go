@@ -42,10 +42,13 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
 		}
-		to.Value = targets{elsewhere: []string{st.dir.address(to.Path)}}
+		to.Value = st.dir.resolve(to.Path)
 		return r.roomElsewhere(ctx, s)
 	}
-	found := st.dir.lookup(st.dir.address(to.Path))
+	found, err := r.find(to.Path)
+	if err != nil {
+		return err
+	}
 	if found.none() {
 		return smtp.ErrNoSuchUser
 	}
@@ -61,6 +64,18 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	}
 	to.Value = found
 	return nil
+}
+
+// find looks an address of this host up; also one that stands for a sender
+// whose mail was forwarded.
+func (r *receiver) find(to smtp.Path) (found targets, err error) {
+	if r.d.outbound != nil {
+		found, err = r.d.outbound.resolve(to)
+	} else {
+		found = r.d.state().dir.resolve(to)
+	}
+	found.forwarded = true
+	return found, err
 }
 
 // roomElsewhere says whether a message for another host can be taken.
@@ -107,6 +122,7 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
 		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "octets", size,
 		"user", e.User, "remote", e.RemoteAddr)
+	r.reportSuccess(ctx, e, m.header)
 	return nil
 }
 
@@ -121,7 +137,7 @@ func gather(e *smtp.Envelope) (to union) {
 			}
 		}
 		for _, address := range t.elsewhere {
-			to.add(address, &e.To[i])
+			to.add(remote{address, onward(e.To[i], t), t.forwarded})
 		}
 	}
 	return to
@@ -133,19 +149,26 @@ type union struct {
 	elsewhere []remote
 }
 
-// remote is one address of another host, and the recipient it came from.
+// remote is one address of another host, the recipient it came from, and
+// whether an alias led there.
 type remote struct {
-	address string
-	for_    *smtp.Recipient
+	address   string
+	rcpt      smtp.Recipient
+	forwarded bool
 }
 
-func (u *union) add(address string, r *smtp.Recipient) {
-	for _, have := range u.elsewhere {
-		if have.address == address {
+// add takes each address once, with the client's own wish for it rather than an
+// alias's.
+func (u *union) add(r remote) {
+	for i, have := range u.elsewhere {
+		if have.address == r.address {
+			if have.forwarded && !r.forwarded {
+				u.elsewhere[i] = r
+			}
 			return
 		}
 	}
-	u.elsewhere = append(u.elsewhere, remote{address, r})
+	u.elsewhere = append(u.elsewhere, r)
 }
 
 // copyBuffer is how much of a message is in memory at a time, in octets.
@@ -172,11 +195,13 @@ func (r *receiver) deliver(ctx context.Context, e *smtp.Envelope, m *message, to
 		}
 	}
 	if len(to.elsewhere) > 0 {
-		entry, err := r.d.outbound.begin(ctx, e, to.elsewhere)
+		entries, err := r.d.outbound.begin(ctx, e, to.elsewhere)
+		for _, entry := range entries {
+			out.add(entry)
+		}
 		if err != nil {
 			return 0, r.refusal(err)
 		}
-		out.add(entry)
 	}
 	buffer := r.d.buffers.Get().(*[copyBuffer]byte)
 	defer r.d.buffers.Put(buffer)

@@ -35,7 +35,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		TLSMode:       smtpTLSMode(l.TLS),
 		LMTP:          l.Protocol == conf.ProtocolLMTP,
 		Limits:        smtpLimits(c, l.Limits),
-		Extensions:    smtp.Extensions{BinaryMIME: true, RequireTLSExt: d.outbound != nil},
+		Extensions:    smtp.Extensions{BinaryMIME: true, RequireTLSExt: d.outbound != nil, DSN: d.outbound != nil},
 		NormaliseFrom: c.NormaliseFrom,
 		XClient:       c.XclientFrom,
 		XForward:      c.XclientFrom,
