@@ -1,0 +1,149 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// Begin starts an entry whose message is then written to the Writer. When the
+// Writer's Commit has returned nil, the entry is on stable storage and due at
+// once. An error that is ErrFull says that there is no room now.
+func (q *Queue) Begin(ctx context.Context, e *Entry) (Writer, error) {
+	if err := q.Room(ctx, e.Size); err != nil {
+		return nil, err
+	}
+	return q.begin(ctx, e)
+}
+
+func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
+	q.start()
+	e = e.Clone()
+	if e.Queued.IsZero() {
+		e.Queued = time.Now()
+	}
+	e.Queued = e.Queued.Round(0).UTC()
+	if e.ID == "" {
+		e.ID = NewID(e.Queued)
+	}
+	if err := e.Check(); err != nil {
+		return nil, err
+	}
+	st, first := NewState(e), q.isRunning() && e.NotBefore.Before(time.Now())
+	if first {
+		q.recordFirst(e, st)
+	}
+	w, err := q.Spool.Begin(ctx, e, st)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{Writer: w, q: q, e: e, st: st, first: first}, nil
+}
+
+// recordFirst writes the first attempt down together with the entry: it will be
+// made as soon as the entry is committed, and one write does for both.
+func (q *Queue) recordFirst(e *Entry, st *State) {
+	now := time.Now()
+	for i := range st.To {
+		st.To[i].Attempts = 1
+		next, _ := q.schedule(e.To[i]).Next(1, e.since(), now, chance())
+		st.To[i].Next = stamp(next)
+	}
+}
+
+func (q *Queue) isRunning() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.state == running
+}
+
+// writer lets the queue know of what its spool has committed.
+type writer struct {
+	Writer
+	q    *Queue
+	e    *Entry
+	st   *State
+	size int64
+	// first: the first attempt is written down.
+	first bool
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.size += int64(n)
+	return n, err
+}
+
+func (w *writer) Commit(ctx context.Context) error {
+	if err := w.Writer.Commit(ctx); err != nil {
+		return err
+	}
+	w.e.Size, w.st.Size = w.size, w.size
+	w.q.accept(w.e, w.st, w.first)
+	return nil
+}
+
+// Submit queues a whole message. When it returns nil, the entry is on stable
+// storage.
+func (q *Queue) Submit(ctx context.Context, e *Entry, message io.Reader) error {
+	w, err := q.Begin(ctx, e)
+	if err != nil {
+		return err
+	}
+	return fill(ctx, w, message)
+}
+
+func fill(ctx context.Context, w Writer, message io.Reader) error {
+	defer w.Abort()
+	if _, err := io.Copy(w, message); err != nil {
+		return fmt.Errorf("queue message: %w", err)
+	}
+	return w.Commit(ctx)
+}
+
+// accept takes up an entry that has just been committed. While there is room
+// in memory it need not be loaded again.
+func (q *Queue) accept(e *Entry, st *State, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count.accepted++
+	it := newItem(e.ID, st)
+	if q.index[it.id] != nil {
+		return // the scan has seen it
+	}
+	q.add(it)
+	if first {
+		it.flags |= fresh
+		it.next = it.queued
+	}
+	if q.state == running && q.loaded < q.maxLoaded() && it.next <= time.Now().UnixNano() {
+		q.take(it, e, st)
+		q.dispatch()
+		return
+	}
+	q.wait.put(it)
+	q.poke()
+}
+
+func (q *Queue) add(it *item) {
+	q.index[it.id] = it
+	q.octets += it.size
+}
+
+func (q *Queue) forget(it *item) {
+	q.wait.take(it)
+	if q.index[it.id] == it {
+		delete(q.index, it.id)
+		q.octets -= it.size
+	}
+}
+
+// NewID makes an id for an entry queued at t: later ones sort after earlier
+// ones, and nobody can guess one.
+func NewID(t time.Time) string {
+	stamp := strconv.FormatInt(t.UnixMicro()|1<<52, 36) // of constant length for a century
+	return stamp + strconv.FormatUint(rand.Uint64N(36*36*36*36*36*36)|1<<30, 36)
+}

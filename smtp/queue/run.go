@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Run scans the spool and delivers until ctx ends. It then lets no new attempt
+// begin, gives those that run the time of Grace, and returns nil. Entries may
+// be queued before it and while it runs. It returns an error if the spool
+// cannot be scanned, or if it is called a second time.
+func (q *Queue) Run(ctx context.Context) error {
+	q.start()
+	attempts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	q.mu.Lock()
+	if q.state != idle {
+		q.mu.Unlock()
+		return ErrClosed
+	}
+	q.state, q.ctx = running, attempts
+	q.mu.Unlock()
+
+	err := q.Spool.Scan(ctx, func(id string, st *State) error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.index[id] == nil {
+			it := newItem(id, st)
+			q.add(it)
+			q.wait.put(it)
+		}
+		return nil
+	})
+	if err == nil {
+		q.loop(ctx)
+	}
+	q.mu.Lock()
+	q.state = stopped
+	q.mu.Unlock()
+	grace := time.AfterFunc(cmpOr(q.Grace, defaultGrace), cancel)
+	defer grace.Stop()
+	q.group.Wait()
+	q.giveBack(attempts)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// giveBack takes first attempts back that were written down and not made: an
+// orderly end, unlike a crash, is to cost nobody a wait. ctx is that of the
+// time of grace.
+func (q *Queue) giveBack(ctx context.Context) {
+	q.mu.Lock()
+	var ids []string
+	for id, it := range q.index {
+		if it.flags&fresh != 0 {
+			ids = append(ids, id)
+		}
+	}
+	q.mu.Unlock()
+	next := make(chan string)
+	var wg sync.WaitGroup
+	for range min(len(ids), 32) { // they share syncs
+		wg.Go(func() {
+			for id := range next {
+				if err := q.update(ctx, id, (*State).unattempted); err != nil && !isGone(err) {
+					q.log().Warn("first attempt cannot be taken back", "id", id, "err", err)
+				}
+			}
+		})
+	}
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break // they wait for their second attempt
+		}
+		next <- id
+	}
+	close(next)
+	wg.Wait()
+}
+
+// loop loads what is due until ctx ends.
+func (q *Queue) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		wait := q.loadDue(ctx)
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// loadDue loads what is due, as far as memory allows, and returns the time
+// until the next entry is.
+func (q *Queue) loadDue(ctx context.Context) time.Duration {
+	const longest = time.Hour // a clock that was set is noticed
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		if q.loaded >= q.maxLoaded() {
+			q.mu.Unlock()
+			return longest // the next entry that is done wakes the loop
+		}
+		it, wait := q.wait.due(time.Now())
+		if it == nil {
+			q.mu.Unlock()
+			return min(wait, longest)
+		}
+		if it.flags&(held|claimed) != 0 {
+			q.mu.Unlock()
+			continue
+		}
+		if it.a != nil {
+			q.resume(it)
+			q.mu.Unlock()
+			continue
+		}
+		q.loaded++ // its place is taken while the lock is not held
+		it.flags |= claimed
+		q.mu.Unlock()
+		q.load(ctx, it)
+	}
+	return 0
+}
+
+// load brings an entry into memory. it is claimed.
+func (q *Queue) load(ctx context.Context, it *item) {
+	e, st, err := q.Spool.Load(ctx, it.id)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.loaded--
+	it.flags &^= claimed
+	if err != nil {
+		q.lost(it, err)
+		return
+	}
+	q.take(it, e, st)
+	q.dispatch()
+}
+
+// lost files an entry that could not be loaded: for a minute if that may pass,
+// for good if there is no such entry any more.
+func (q *Queue) lost(it *item, err error) {
+	switch {
+	case isGone(err):
+		q.log().Error("queue entry is gone", "id", it.id, "err", err)
+		q.forget(it)
+	default:
+		q.log().Error("queue entry cannot be loaded now", "id", it.id, "err", err)
+		q.postpone(it)
+	}
+}
+
+func (q *Queue) postpone(it *item) {
+	it.next = time.Now().Add(time.Minute).UnixNano()
+	q.wait.put(it)
+	q.poke()
+}
