@@ -112,15 +112,22 @@ func (s *Settings) AllAccounts() map[string]*Account {
 }
 
 // AllAliases returns every alias by its canonical full address, with canonical
-// full addresses as targets, those of Aliases and those of Domains together. A
-// catch-all stands as "*@domain". postmaster and abuse of every local domain
+// full addresses as targets (the local parts of those elsewhere are as they
+// stand), those of Aliases and those of Domains together. A catch-all stands as "*@domain". postmaster and abuse of every local domain
 // are there unless they are accounts, or there is nobody they could lead to.
 func (s *Settings) AllAliases() map[string][]string {
 	all := make(map[string][]string)
+	ours := s.LocalDomains()
 	s.eachAlias(func(_ []any, address string, targets []string) {
 		to := make([]string, len(targets))
 		for i, t := range targets {
 			to[i] = Canonical(t)
+			// What case means elsewhere is known there alone.
+			local, _ := cutAddress(t)
+			_, domain := cutAddress(to[i])
+			if _, found := slices.BinarySearch(ours, domain); !found {
+				to[i] = local + "@" + domain
+			}
 		}
 		all[Canonical(address)] = to
 	})

@@ -39,7 +39,7 @@ func New() *Settings {
 			DeletionFolder:           "Trash",
 		},
 		Auth: Auth{
-			Mechanisms:            []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},
+			Mechanisms:            []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},
 			MaxFailuresPerAddress: 20,
 			MaxFailuresPerAccount: 20,
 			FailureWindow:         15 * time.Minute,

@@ -51,11 +51,7 @@ func newDirectory(s *conf.Settings) *directory {
 		d.accounts[conf.Canonical(address)] = account
 	}
 	for address, targets := range s.AllAliases() {
-		var to []string
-		for _, t := range targets {
-			to = append(to, d.target(t))
-		}
-		d.aliases[conf.Canonical(address)] = to
+		d.aliases[conf.Canonical(address)] = targets
 	}
 	return d
 }
@@ -77,18 +73,6 @@ func (d *directory) isLocal(p smtp.Path) bool {
 	}
 	_, ok := d.domains[conf.CanonicalDomain(p.Domain)]
 	return ok
-}
-
-// target is the form of an alias's target: canonical for an address here, and
-// with the local part as it is for one elsewhere, whose host alone knows what
-// case means (RFC 5321 §2.4).
-func (d *directory) target(address string) string {
-	local, domain := split(address)
-	domain = conf.CanonicalDomain(domain)
-	if _, ours := d.domains[domain]; ours {
-		return strings.ToLower(local) + "@" + domain
-	}
-	return local + "@" + domain
 }
 
 // resolve finds where mail for a path goes: here, or to the host of its domain.

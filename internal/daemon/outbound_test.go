@@ -13,7 +13,7 @@ import (
 )
 
 // sinkServer is another host: it keeps what it takes and refuses "no-such".
-func sinkServer(t *testing.T) (addr *net.TCPAddr, got chan string) {
+func sinkServer(t *testing.T, options ...func(*smtp.Server)) (addr *net.TCPAddr, got chan string) {
 	t.Helper()
 	got = make(chan string, 10)
 	s := &smtp.Server{
@@ -37,6 +37,9 @@ func sinkServer(t *testing.T) (addr *net.TCPAddr, got chan string) {
 			return nil
 		}),
 	}
+	for _, o := range options {
+		o(s)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -51,8 +54,11 @@ func startRelaying(t *testing.T) (*testWorld, chan string) {
 	sink, got := sinkServer(t)
 	w := start(t, fmt.Sprintf(`
 		"SMTP": {"relay_from": ["127.0.0.1/32"]},
-		"Queue": {"forward": true, "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]},
-		"Aliases": {"away@mail.test": ["alice@mail.test", "friend@far.test"]},
+		"Queue": {"forward": true, "Routes": [
+			{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"},
+			{"domain": "third.test", "host": "127.0.0.1", "port": %[1]d, "tls": "none"},
+		]},
+		"Aliases": {"away@mail.test": ["alice@mail.test", "Friend@far.test"], "gone@mail.test": "no-such@far.test", "only@mail.test": "friend@far.test"},
 	`, sink.Port))
 	return w, got
 }
@@ -146,7 +152,7 @@ func TestForward(t *testing.T) {
 		C: Subject: f\r\n\r\nx\r\n.
 		S: 250`)
 	far := receive(t, got)
-	if !strings.Contains(far, "<friend@far.test>\n") {
+	if !strings.HasPrefix(far, "<SRS0=") || !strings.Contains(far, "=third.test=sender@mail.test> <Friend@far.test>\n") {
 		t.Errorf("the other host got %q", far)
 	}
 	if n := len(w.mailbox("alice@mail.test")); n != 1 {
