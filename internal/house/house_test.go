@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/control":    {},
 	"internal/daemon":     {"*"},
 	"internal/mailtest":   {},
+	"internal/peertest":   {},
 	"cmd/postrider":       {"*"},
 }
 

@@ -1,0 +1,119 @@
+package peertest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every mail server here takes mail for box, second and grey at this domain,
+// puts off grey with 451 until Welcome is called, and refuses every other name
+// there. Mail for other domains, sent from this machine, it relays.
+const (
+	Domain = "peer.test"
+	Box    = "box@peer.test"
+	Second = "second@peer.test"
+	Grey   = "grey@peer.test"
+	Nobody = "nobody@peer.test"
+)
+
+// User and Password log in where a server has AUTH (Exim and OpenSMTPD).
+const (
+	User     = "user"
+	Password = "correct horse"
+)
+
+// Options of a mail server.
+type Options struct {
+	// Cert is what it shows; it should be for 127.0.0.1.
+	Cert Certificate
+	// RelayPort is where on 127.0.0.1 it sends mail for other domains.
+	RelayPort int
+}
+
+// MTA is a mail server that runs.
+type MTA struct {
+	Name string
+	Port int
+	// Addr is 127.0.0.1 and the port.
+	Addr string
+
+	t       testing.TB
+	mail    string // a Maildir for each local part is below it
+	logs    func() string
+	welcome func()
+}
+
+// Servers are the functions that start each kind.
+func Servers() map[string]func(testing.TB, Options) *MTA {
+	return map[string]func(testing.TB, Options) *MTA{"Postfix": Postfix, "Exim": Exim, "OpenSMTPD": OpenSMTPD}
+}
+
+// started is the common end of starting a server: it is known by its port, and
+// if the test fails its log is shown.
+func started(t testing.TB, m *MTA, p *process) *MTA {
+	t.Helper()
+	m.t, m.Addr = t, fmt.Sprintf("127.0.0.1:%d", m.Port)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log of %s:\n%s", m.Name, m.logs())
+		}
+	})
+	p.awaitPort(t, m.Port)
+	return m
+}
+
+// Welcome lets the grey recipient in from now on.
+func (m *MTA) Welcome() { m.welcome() }
+
+// Logs is what it has written down.
+func (m *MTA) Logs() string { return m.logs() }
+
+// Received waits until n messages are in the mailbox of an address and returns
+// them, in no order, with LF lines as they are stored.
+func (m *MTA) Received(address string, n int) []string {
+	m.t.Helper()
+	local, _, _ := strings.Cut(address, "@")
+	var files []string
+	Await(m.t, fmt.Sprintf("%d messages for %s in %s", n, address, m.Name), func() bool {
+		files, _ = filepath.Glob(filepath.Join(m.mail, local, "new", "*"))
+		return len(files) >= n
+	})
+	var all []string
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		all = append(all, string(text))
+	}
+	return all
+}
+
+// tracing are the fields that servers put on top of a message.
+var tracing = []string{"return-path", "delivered-to", "x-original-to", "envelope-to", "delivery-date", "received"}
+
+var field = regexp.MustCompile(`^([!-9;-~]+):.*\n(?:[ \t].*\n)*`)
+
+// Untraced takes the trace fields off the top of a message and returns them, by
+// their names, and what is below. Lines end in LF or CRLF.
+func Untraced(message string) (names []string, rest string) {
+	for {
+		m := field.FindStringSubmatch(message)
+		if m == nil || !slices.Contains(tracing, strings.ToLower(m[1])) {
+			return names, message
+		}
+		names = append(names, m[1])
+		message = message[len(m[0]):]
+	}
+}
+
+// read returns a file's text, "" where there is none.
+func read(name string) string {
+	text, _ := os.ReadFile(name)
+	return string(text)
+}
