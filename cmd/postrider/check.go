@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +58,9 @@ func listenProbe(cmd *cobra.Command, path string, p conf.Probes) conf.Probes {
 }
 
 func check(cmd *cobra.Command, path string) error {
+	if _, err := os.Stat(path); err != nil && path == quickStartDir {
+		return err
+	}
 	s, problems := conf.Verify(path, listenProbe(cmd, path, probes()))
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)
@@ -72,10 +77,13 @@ func check(cmd *cobra.Command, path string) error {
 	return nil
 }
 
-// count writes "1 problem" and "2 problems".
-func count(n int, what string) string {
+// count writes "1 problem" and "2 problems", "1 mailbox" and "2 mailboxes".
+func count[N int | int64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if strings.HasSuffix(what, "x") {
+		what += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

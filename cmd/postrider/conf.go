@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +18,11 @@ func confCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "conf",
 		Short: "Start a configuration, show the settings, or explain them",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Start a configuration, show the settings in force, or explain every setting there is.
+A configuration is a folder of *.conf files: JSON in which #, // and /* */ start
+comments, read in the order of their names and merged.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(confInitCommand(), confShowCommand(), confDocCommand())
 	return c
@@ -38,7 +42,7 @@ not there. Nothing that is there already is touched.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if path == "" {
-				return &usageError{errors.New("-c DIR is missing"), cmd.UsageString()}
+				return usage(cmd, errors.New("-c DIR is missing"))
 			}
 			return confInit(cmd, path, args[0])
 		},
@@ -100,6 +104,9 @@ func confDocCommand() *cobra.Command {
 has its default and is explained. Saved as it is, it changes nothing.`,
 		Example: "  postrider conf doc | less\n  postrider conf doc SMTP TLS",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for i, key := range args {
+				args[i], _, _ = strings.Cut(key, ".") // SMTP.tarpit is explained among its neighbours
+			}
 			return conf.Reference(cmd.OutOrStdout(), args...)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

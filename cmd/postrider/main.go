@@ -39,6 +39,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	completeHelp(root)
 	err := root.ExecuteContext(context.Background())
 	var usage *usageError
 	switch {
@@ -50,31 +51,25 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "postrider: %v\n\n%s", err, usage.help)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "postrider: %v\n", err)
+	fmt.Fprintf(stderr, "postrider: %v\n", hint(err))
 	return exitError
 }
 
 // errSaid: what is wrong has been printed already.
 var errSaid = errors.New("said already")
 
-// usageError is a command line that makes no sense.
-type usageError struct {
-	err  error
-	help string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "postrider",
 		Short:         "A mail server: SMTP in, POP3 out, one folder of settings",
+		Version:       programVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		serveCommand(),
 		reloadCommand(),
@@ -93,25 +88,6 @@ func rootCommand() *cobra.Command {
 	)
 	usageErrors(root)
 	return root
-}
-
-// usageErrors marks what is wrong with a command line, as opposed to what went
-// wrong in carrying it out, in c and all commands below it.
-func usageErrors(c *cobra.Command) {
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{err, c.UsageString()}
-	})
-	if args := c.Args; args != nil {
-		c.Args = func(c *cobra.Command, a []string) error {
-			if err := args(c, a); err != nil {
-				return &usageError{err, c.UsageString()}
-			}
-			return nil
-		}
-	}
-	for _, sub := range c.Commands() {
-		usageErrors(sub)
-	}
 }
 
 // confFlag gives a command the -c flag.

@@ -27,7 +27,7 @@ import (
 // file that change edits.
 func (f *userFlags) write(cmd *cobra.Command, name string, change func(*conf.Settings, string, conf.Keys) (*conf.Edit, error)) error {
 	if f.stdin && f.generate {
-		return &usageError{errors.New("either --stdin or --generate"), cmd.UsageString()}
+		return usage(cmd, errors.New("either --stdin or --generate"))
 	}
 	path := confPath(f.path)
 	s, err := conf.Load(path)
@@ -137,7 +137,7 @@ func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, erro
 	}
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, &usageError{errors.New("standard input is no terminal; give the password with --stdin"), cmd.UsageString()}
+		return nil, usage(cmd, errors.New("standard input is no terminal; give the password with --stdin"))
 	}
 	ask := func(prompt string) ([]byte, error) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s: ", prompt, at)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -62,7 +63,7 @@ Link it as /usr/sbin/sendmail: a program called so behaves as this command.`,
 			}
 			f, to, err := parseSendmail(args)
 			if err != nil {
-				return &usageError{err, cmd.UsageString()}
+				return usage(cmd, err)
 			}
 			return sendmail(cmd, f, to)
 		},
@@ -140,7 +141,7 @@ func sendmail(cmd *cobra.Command, f sendmailFlags, to []string) error {
 		to = append(to, found...)
 	}
 	if len(to) == 0 {
-		return &usageError{fmt.Errorf("no recipient"), cmd.UsageString()}
+		return usage(cmd, fmt.Errorf("no recipient"))
 	}
 	var top bytes.Buffer
 	if !header.Has("From") {
@@ -251,7 +252,11 @@ func submit(ctx context.Context, client *control.Client, from string, to []strin
 	if from != "" {
 		query.Set("from", from)
 	}
-	return client.Stream(ctx, "submit?"+query.Encode(), message, nil)
+	err := client.Stream(ctx, "submit?"+query.Encode(), message, nil)
+	if errors.Is(err, control.ErrNotRunning) {
+		return fmt.Errorf("%w; name its socket with --socket or POSTRIDER_SUBMIT, or its configuration with --conf", err)
+	}
+	return err
 }
 
 // stdioSMTP is -bs: a session on standard input and output whose messages go

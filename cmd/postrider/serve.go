@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -79,14 +81,18 @@ func serve(cmd *cobra.Command, path string) error {
 func reloadCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:   "reload -c DIR",
+		Use:   "reload [-c DIR]",
 		Short: "Make the running server read its configuration again",
 		Long: `Make the running server read its configuration again. If something is wrong with
 it, that is said here and in the log, and the old settings stay in force.`,
 		Example: "  postrider reload -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return call(cmd, path, "reload", nil, nil)
+			if err := call(cmd, path, "reload", nil, nil); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "the new settings are in force")
+			return nil
 		},
 	}
 	confFlag(c, &path)
@@ -96,18 +102,24 @@ it, that is said here and in the log, and the old settings stay in force.`,
 func statusCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{
-		Use:   "status -c DIR",
+		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
-		Args:  cobra.NoArgs,
+		Long: `Say since when the server runs, how many sessions it has and where it listens. The
+exit code is 1 if it does not run, or runs but cannot keep mail.`,
+		Example: "  postrider status -c /etc/postrider",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s daemon.Status
 			if err := call(cmd, path, "status", nil, &s); err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s, since %s, %d sessions\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), s.Sessions)
-			for name, addr := range s.Listeners {
-				fmt.Fprintf(out, "  %s on %s\n", name, addr)
+			fmt.Fprintf(out, "%s, since %s, %s\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), count(s.Sessions, "session"))
+			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
+				if addr := s.Listeners[name]; addr != name {
+					name += " (" + addr + ")"
+				}
+				fmt.Fprintf(out, "  listening on %s\n", name)
 			}
 			if !s.Healthy {
 				return fmt.Errorf("not healthy: %s", s.Problem)

@@ -98,8 +98,8 @@ while a problem is left.`,
 			defer stop()
 			out := cmd.OutOrStdout()
 			v, err := s.Verify(ctx, fix, func(p maildir.Problem) { fmt.Fprintln(out, p) })
-			fmt.Fprintf(out, "%d mailboxes, %d messages, %s: %d problems, %d repaired\n",
-				v.Mailboxes, v.Messages, size(v.Octets), v.Problems, v.Fixed)
+			fmt.Fprintf(out, "%s, %s, %s: %s, %d repaired\n",
+				count(v.Mailboxes, "mailbox"), count(v.Messages, "message"), size(v.Octets), count(v.Problems, "problem"), v.Fixed)
 			if err == nil && v.Problems > v.Fixed {
 				err = errSaid
 			}
@@ -153,7 +153,7 @@ func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []str
 		sum.Octets += use.Octets
 		fmt.Fprintf(w, "%d\t%s\t\t %s\n", use.Messages, size(use.Octets), u)
 	}
-	fmt.Fprintf(w, "%d\t%s\t\t in %d mailboxes\n", sum.Messages, size(sum.Octets), len(users))
+	fmt.Fprintf(w, "%d\t%s\t\t in %s\n", sum.Messages, size(sum.Octets), count(len(users), "mailbox"))
 	return w.Flush()
 }
 
@@ -185,8 +185,8 @@ A backup is itself a mail store: "postrider store verify --mail NEW" checks it.`
 			sum, err := s.Backup(ctx, args[0], previous, bar.copied)
 			bar.end()
 			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d mailboxes, %d messages: %d copied (%s), %d linked\n",
-					sum.Mailboxes, sum.Messages, sum.Copied, size(sum.Octets), sum.Linked)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d copied (%s), %d linked\n",
+					count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
 			}
 			return err
 		},
@@ -219,8 +219,8 @@ With addresses, only those mailboxes.`,
 			bar := newProgress(cmd, 0)
 			sum, err := s.Restore(ctx, args[0], args[1:], bar.copied)
 			bar.end()
-			fmt.Fprintf(cmd.OutOrStdout(), "%d mailboxes, %d messages: %d brought back (%s), %d there already\n",
-				sum.Mailboxes, sum.Messages, sum.Copied, size(sum.Octets), sum.Linked)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d brought back (%s), %d there already\n",
+				count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
 			return err
 		},
 	}

@@ -78,7 +78,7 @@ func source(cmd *cobra.Command, format, name string, bar *progress) (archive.Sou
 	}
 	flavour, err := archive.ParseFlavour(format)
 	if err != nil {
-		return nil, &usageError{err, cmd.UsageString()}
+		return nil, usage(cmd, err)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -202,7 +202,7 @@ func export(cmd *cobra.Command, m mailstore.Maildrop, format, to string) error {
 	default:
 		flavour, ferr := archive.ParseFlavour(format)
 		if ferr != nil {
-			return &usageError{ferr, cmd.UsageString()}
+			return usage(cmd, ferr)
 		}
 		err = toFile(cmd, to, func(w io.Writer) error {
 			sum, err = archive.ExportMbox(ctx, m, archive.NewMboxWriter(w, flavour), bar.stats)

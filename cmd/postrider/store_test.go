@@ -39,7 +39,7 @@ func TestStoreCommands(t *testing.T) {
 			t.Errorf("postrider %s said %q and %q, want %q", strings.Join(args, " "), out, errs, want)
 		}
 	}
-	expect("1 mailboxes, 3 messages", "store", "verify", "-c", dir)
+	expect("1 mailbox, 3 messages", "store", "verify", "-c", dir)
 	expect("alice@mail.test", "store", "stat", "-c", dir)
 	expect("3 copied", "backup", "--mail", mail, in("one"))
 	expect("3 linked", "backup", "--mail", mail, "--previous", in("one"), in("two"))

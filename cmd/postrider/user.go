@@ -55,6 +55,9 @@ func userAddCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.write(cmd, args[0], func(s *conf.Settings, address string, k conf.Keys) (*conf.Edit, error) {
+				if err := whichDomain(s, args[0]); err != nil {
+					return nil, err
+				}
 				return s.AddAccount(confPath(f.path), address, k)
 			})
 		},
@@ -156,6 +159,16 @@ func address(s *conf.Settings, name string) string {
 		name += "@" + s.ServerName
 	}
 	return conf.Canonical(name)
+}
+
+// whichDomain refuses a new name without a domain where the domain of the
+// server's own name is probably not the one that is meant.
+func whichDomain(s *conf.Settings, name string) error {
+	if strings.Contains(name, "@") || len(s.Domains) == 0 || s.Domains[s.ServerName] != nil {
+		return nil
+	}
+	first := slices.Sorted(maps.Keys(s.Domains))[0]
+	return fmt.Errorf("%s at which domain? Give the whole address, such as %[1]s@%s", name, first)
 }
 
 // account finds an account, or says which was probably meant.

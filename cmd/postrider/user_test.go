@@ -286,6 +286,9 @@ func TestConf(t *testing.T) {
 	if !strings.Contains(doc, `"max_message_size": "50MiB",`) || !strings.Contains(doc, "// The largest message.") {
 		t.Errorf("doc is\n%s", doc)
 	}
+	if some, _ := must(t, "", "conf", "doc", "POP3.apop"); !strings.Contains(some, "login_delay") || strings.Contains(some, "max_hops") {
+		t.Errorf("doc POP3.apop is\n%s", some)
+	}
 	if some, _ := must(t, "", "conf", "doc", "POP3"); !strings.Contains(some, "login_delay") || strings.Contains(some, "max_hops") {
 		t.Errorf("doc POP3 is\n%s", some)
 	}
@@ -324,6 +327,7 @@ func TestConfInit(t *testing.T) {
 		want string
 	}{
 		{[]string{"conf", "init", "-c", dir, "mail.example.org"}, exitError, "there is a configuration in " + dir + " already"},
+		{[]string{"user", "add", "-c", dir, "--generate", "carol"}, exitError, "carol at which domain? Give the whole address, such as carol@example.org"},
 		{[]string{"conf", "init", "mail.example.org"}, exitUsage, "-c DIR is missing"},
 		{[]string{"conf", "init", "-c", dir}, exitUsage, "Usage"},
 		{[]string{"conf", "init", "-c", dir, "no name"}, exitError, "is not a domain name"},

@@ -14,11 +14,15 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, _ := debug.ReadBuildInfo()
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionOf(info))
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), programVersion())
 			return err
 		},
 	}
+}
+
+func programVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(info)
 }
 
 // versionOf tells what the go command wrote into the program: the module's
