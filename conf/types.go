@@ -61,11 +61,12 @@ type Deletion string
 const (
 	DeleteRemove Deletion = "remove"
 	DeleteTrash  Deletion = "trash"
+	DeleteMove   Deletion = "move"
 )
 
 // UnmarshalText refuses what is no way to delete.
 func (d *Deletion) UnmarshalText(text []byte) error {
-	return oneOf(d, text, DeleteRemove, DeleteTrash)
+	return oneOf(d, text, DeleteRemove, DeleteTrash, DeleteMove)
 }
 
 // LogFormat is how log lines look.

@@ -37,7 +37,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
 			ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
 		},
-		Policy: pop3.Policy{LoginDelay: c.LoginDelay},
+		Policy: pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire},
 		Log:    d.log,
 	}
 }
@@ -52,20 +52,24 @@ func pop3TLSMode(m conf.TLSMode) pop3.TLSMode {
 	return pop3.StartTLS
 }
 
-// openMaildrop locks an account's mailbox for a POP3 session. Maildrop and
-// pop3.Drop are the same promises.
+// openMaildrop locks an account's mailbox for a POP3 session.
 func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account string) (pop3.Drop, error) {
-	if !d.logins.allow(account, d.state().settings.POP3.LoginDelay) {
-		return nil, pop3.ErrLoginDelay
-	}
-	drop, err := d.store.Open(ctx, account)
+	c := d.state().settings.POP3
+	box, err := d.store.Open(ctx, account)
 	switch {
 	case errors.Is(err, mailstore.ErrLocked):
 		return nil, pop3.ErrInUse
+	case errors.Is(err, mailstore.ErrPoisoned), errors.Is(err, mailstore.ErrBadName):
+		return nil, &pop3.Error{Code: pop3.SysPerm, Text: "maildrop cannot be used, ask the administrator", Err: err}
 	case err != nil:
 		return nil, err
 	}
-	return drop, nil
+	// Only now: a login that finds the maildrop locked is none.
+	if !d.logins.allow(account, c.LoginDelay) {
+		box.Close()
+		return nil, pop3.ErrLoginDelay
+	}
+	return withPolicy(ctx, box, c)
 }
 
 // loginTimes remembers when accounts logged in last, for as long as a login

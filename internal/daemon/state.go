@@ -40,8 +40,8 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if old == nil {
 		c.throttle = newThrottle(throttleRates(s))
 		c.verifier = newVerifier(s)
-		c.decoy = sasl.NewDecoy(nil)
-		return st, nil
+		c.decoy, err = newDecoy(s.SecretKeyFile)
+		return st, err
 	}
 	c.throttle, c.verifier, c.decoy = old.credentials.throttle, old.credentials.verifier, old.credentials.decoy
 	c.throttle.setRates(throttleRates(s))
@@ -53,6 +53,21 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 
 func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
 	return over(s.Auth.MaxFailuresPerAddress, s.Auth.FailureWindow), over(s.Auth.MaxFailuresPerAccount, s.Auth.FailureWindow)
+}
+
+// newDecoy makes the secrets of accounts that do not exist from the server's
+// key, so that a restart does not change them: a salt that changes would tell
+// who probes that nobody is there.
+func newDecoy(keyFile string) (*sasl.Decoy, error) {
+	key, _, err := cipher.EnsureKey(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	seed, err := key.Derive("sasl decoy")
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	return sasl.NewDecoy(seed), nil
 }
 
 func newVerifier(s *conf.Settings) *cipher.Verifier {

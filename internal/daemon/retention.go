@@ -1,0 +1,105 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/pop3"
+)
+
+// withPolicy gives a maildrop the deletion and retention that the settings
+// ask for. Without any, maildrop and pop3.Drop are the same promises.
+func withPolicy(ctx context.Context, box mailstore.Maildrop, c conf.POP3) (pop3.Drop, error) {
+	if c.Deletion == conf.DeleteRemove && c.Expire == 0 {
+		return box, nil
+	}
+	keeper, ok := box.(mailstore.Keeper)
+	if !ok {
+		box.Close()
+		return nil, errors.New("this store can only remove messages: POP3.deletion and POP3.expire cannot be had")
+	}
+	d := &keptDrop{box: box, keeper: keeper, settings: c}
+	if err := d.expire(ctx); err != nil {
+		box.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// keptDrop is a maildrop some of whose messages POP3 does not see, or whose
+// messages are not removed by DELE.
+type keptDrop struct {
+	box      mailstore.Maildrop
+	keeper   mailstore.Keeper
+	settings conf.POP3
+	visible  []int // the session's messages, by their number in box
+}
+
+// expire removes what was retrieved (it has the flag S) and is old enough, and
+// lists what the session sees.
+func (d *keptDrop) expire(ctx context.Context) error {
+	var old []int
+	for i := range d.box.Len() {
+		flags := d.keeper.Flags(i)
+		switch {
+		case d.settings.Expire > 0 && strings.Contains(flags, "S") && time.Since(d.keeper.Received(i)) > d.settings.Expire:
+			old = append(old, i)
+		case d.settings.Deletion == conf.DeleteTrash && strings.Contains(flags, "T"):
+		default:
+			d.visible = append(d.visible, i)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	return d.box.Remove(ctx, old)
+}
+
+// Len implements pop3.Drop.
+func (d *keptDrop) Len() int { return len(d.visible) }
+
+// Size implements pop3.Drop.
+func (d *keptDrop) Size(i int) int64 { return d.box.Size(d.visible[i]) }
+
+// UID implements pop3.Drop.
+func (d *keptDrop) UID(i int) string { return d.box.UID(d.visible[i]) }
+
+// Open implements pop3.Drop.
+func (d *keptDrop) Open(i int) (io.ReadCloser, error) { return d.box.Open(d.visible[i]) }
+
+// Close implements pop3.Drop.
+func (d *keptDrop) Close() error { return d.box.Close() }
+
+// Retrieved implements pop3.Retriever: retention counts only what the user has
+// got.
+func (d *keptDrop) Retrieved(ctx context.Context, is []int) error {
+	if d.settings.Expire == 0 {
+		return nil
+	}
+	return d.keeper.Flag(ctx, d.in(is), "S")
+}
+
+// Remove implements pop3.Drop.
+func (d *keptDrop) Remove(ctx context.Context, is []int) error {
+	switch d.settings.Deletion {
+	case conf.DeleteTrash:
+		return d.keeper.Flag(ctx, d.in(is), "T")
+	case conf.DeleteMove:
+		return d.keeper.Move(ctx, d.in(is), d.settings.DeletionFolder)
+	}
+	return d.box.Remove(ctx, d.in(is))
+}
+
+// in gives the numbers in box.
+func (d *keptDrop) in(is []int) []int {
+	out := make([]int, len(is))
+	for k, i := range is {
+		out[k] = d.visible[i]
+	}
+	return out
+}
