@@ -109,7 +109,7 @@ func parseSendmail(args []string) (f sendmailFlags, to []string, err error) {
 			f.fullName, err = value(&i, a[2:])
 		case strings.ContainsRune("oNVBRXLC", rune(a[1])):
 			_, err = value(&i, a[2:])
-		case strings.Trim(a[1:], "tivmnUq0123456789hms") == "":
+		case strings.Trim(a[1:], "timnvUqhs0123456789") == "":
 			// Single letters may stand together, as in -ti.
 			f.fromHeader = f.fromHeader || strings.ContainsRune(a, 't')
 			f.ignoreDots = f.ignoreDots || strings.ContainsRune(a, 'i')
