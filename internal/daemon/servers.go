@@ -31,7 +31,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Handler:       r,
 		CheckSender:   r.checkSender,
 		CheckRcpt:     r.checkRcpt,
-		TLSConfig:     st.tlsConfig(l),
+		TLSConfig:     d.tlsConfig(l),
 		TLSMode:       smtpTLSMode(l.TLS),
 		LMTP:          l.Protocol == conf.ProtocolLMTP,
 		Limits:        smtpLimits(c, l.Limits),
@@ -80,8 +80,11 @@ func smtpTLSMode(m conf.TLSMode) smtp.TLSMode {
 	return smtp.StartTLS
 }
 
-// tlsConfig is the TLS of a listener; nil if it has none.
-func (st *state) tlsConfig(l conf.Listener) *tls.Config {
+// tlsConfig is the TLS of a listener; nil if it has none. Its certificates are
+// those of the settings in force when a handshake begins, also in a session
+// that was there before them.
+func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
+	st := d.state()
 	if st.tls == nil || l.TLS == conf.TLSOff {
 		return nil
 	}
@@ -90,6 +93,13 @@ func (st *state) tlsConfig(l conf.Listener) *tls.Config {
 		options = append(options, cipher.WithoutTickets)
 	}
 	c := st.tls.Config(options...)
+	first := c.GetCertificate
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if now := d.state().tls; now != nil {
+			return now.Config().GetCertificate(hello)
+		}
+		return first(hello)
+	}
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
