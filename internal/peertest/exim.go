@@ -25,6 +25,7 @@ rfc1413_query_timeout = 0s
 keep_environment =
 message_size_limit = 32M
 smtp_accept_max = 50
+smtp_accept_queue_per_connection = 0
 tls_advertise_hosts = *
 tls_certificate = /etc/exim4/cert.pem
 tls_privatekey = /etc/exim4/key.pem
@@ -49,6 +50,7 @@ begin routers
 here:
   driver = accept
   domains = peer.test
+  local_parts = box : second : grey
   transport = maildir
 away:
   driver = manualroute

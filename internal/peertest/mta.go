@@ -21,7 +21,7 @@ const (
 	Nobody = "nobody@peer.test"
 )
 
-// User and Password log in where a server has AUTH (Exim and OpenSMTPD).
+// User and Password log in where a server has AUTH (Exim).
 const (
 	User     = "user"
 	Password = "correct horse"
@@ -41,6 +41,8 @@ type MTA struct {
 	Port int
 	// Addr is 127.0.0.1 and the port.
 	Addr string
+	// BrokenTLS: it offers STARTTLS, and the handshake always fails.
+	BrokenTLS bool
 
 	t       testing.TB
 	mail    string // a Maildir for each local part is below it
