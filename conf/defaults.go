@@ -14,7 +14,7 @@ func New() *Settings {
 	return &Settings{
 		DataDir: "/var/lib/postrider",
 		SMTP: SMTP{
-			Greeting:                 "ESMTP Postrider",
+			Greeting:                 "Postrider",
 			MaxMessageSize:           50 * config.MiB,
 			MaxRecipients:            1000,
 			MaxConnections:           2000,

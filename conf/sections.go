@@ -10,7 +10,7 @@ import (
 
 // SMTP is about mail coming in.
 type SMTP struct {
-	// What follows the server's name in the greeting.
+	// What follows the server's name and "ESMTP" in the greeting.
 	Greeting string `json:"greeting"`
 
 	// The largest message. It is announced (SIZE, RFC 1870) and enforced.
