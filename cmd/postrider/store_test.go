@@ -55,7 +55,7 @@ func TestStoreCommands(t *testing.T) {
 	if err := os.Truncate(name[0], 1); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, _ := command(t, "", "store", "verify", "-c", dir); code != exitError || !strings.Contains(out, "1 problems") {
+	if code, out, _ := command(t, "", "store", "verify", "-c", dir); code != exitError || !strings.Contains(out, "1 problem,") {
 		t.Errorf("verify: exit %d, %s", code, out)
 	}
 	expect("1 repaired", "store", "verify", "-c", dir, "--fix")
