@@ -43,6 +43,7 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 virtual_mailbox_limit = 0
 message_size_limit = 33554432
+smtpd_error_sleep_time = 0
 minimal_backoff_time = 1s
 queue_run_delay = 1s
 `

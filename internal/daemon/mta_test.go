@@ -1,0 +1,215 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// submit sends a message over SMTP, to our daemon or to another server; all
+// recipients must be taken.
+func submit(t *testing.T, addr, text, from string, to ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	d := smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}
+	if err := d.SendMail(ctx, addr, from, to, strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// relaying is a daemon whose mail for the peers' domain goes to a port here.
+func relaying(t *testing.T, port int, tls, extra string) *testWorld {
+	t.Helper()
+	return start(t, fmt.Sprintf(`
+		"SMTP": {"relay_from": ["127.0.0.1/32"]},
+		"Queue": {
+			"Routes": [{"domain": "peer.test", "host": "127.0.0.1", "port": %d, "tls": %q}],
+			"retry_first": "1s",
+			%s
+		},`, port, tls, extra))
+}
+
+// logged waits for a line of the log with all of these in it, and returns it.
+func (w *testWorld) logged(parts ...string) (line string) {
+	w.t.Helper()
+	peertest.Await(w.t, fmt.Sprintf("a line in the log with %q", parts), func() bool {
+	lines:
+		for l := range strings.Lines(w.logs.String()) {
+			for _, p := range parts {
+				if !strings.Contains(l, p) {
+					continue lines
+				}
+			}
+			line = l
+			return true
+		}
+		return false
+	})
+	return line
+}
+
+func port(a net.Addr) int { return a.(*net.TCPAddr).Port }
+
+// caFile keeps an authority's certificate where the settings can name it.
+func caFile(t *testing.T, a *peertest.Authority) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(name, []byte(a.PEM), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestRelayIntoPeers: what we queue arrives in the mailboxes of other servers
+// as it came to us, under verified TLS where they can do it, and in the clear
+// where they offer it and then fail.
+func TestRelayIntoPeers(t *testing.T) {
+	for name, startPeer := range peertest.Servers() {
+		t.Run(name, func(t *testing.T) {
+			a := peertest.NewAuthority(t)
+			peer := startPeer(t, peertest.Options{Cert: a.Issue(t, "127.0.0.1")})
+			level, shown := "verify", "verified"
+			if peer.BrokenTLS {
+				level, shown = "may", `tls=""`
+			}
+			w := relaying(t, peer.Port, level, fmt.Sprintf(`"ca_file": %q`, caFile(t, a)))
+			samples := peertest.Samples()
+			want := map[string]string{}
+			for _, s := range samples {
+				want[s.StoredBy(name)] = s.Name
+				submit(t, w.Addrs()["127.0.0.1:0"].String(), s.Text, "bob@mail.test", peertest.Box)
+			}
+			for _, stored := range peer.Received(peertest.Box, len(samples)) {
+				trace, text := peertest.Untraced(stored)
+				if _, ok := want[text]; !ok {
+					t.Errorf("changed, or twice: %.1000q", text)
+				}
+				delete(want, text)
+				if n := strings.Count(strings.Join(trace, " "), "Received"); n != 2 {
+					t.Errorf("trace fields %v", trace)
+				}
+			}
+			for _, name := range want {
+				t.Errorf("%s did not arrive as it was", name)
+			}
+			w.logged("attempt", "status=delivered", shown)
+		})
+	}
+}
+
+// TestPeersRelayIntoUs: what other servers relay to port 25 is in our mailbox
+// as it came to them.
+func TestPeersRelayIntoUs(t *testing.T) {
+	for name, startPeer := range peertest.Servers() {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, "")
+			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), RelayPort: port(w.Addrs()["127.0.0.1:0"])})
+			samples := peertest.Samples()
+			want := map[string]string{}
+			for _, s := range samples {
+				want[s.StoredBy(name)] = s.Name
+				submit(t, peer.Addr, s.Text, "ann@home.test", "bob@mail.test")
+			}
+			var got []string
+			peertest.Await(t, "the messages", func() bool {
+				got = w.mailbox("bob@mail.test")
+				return len(got) >= len(samples)
+			})
+			for _, text := range got {
+				_, text = peertest.Untraced(strings.ReplaceAll(text, "\r\n", "\n"))
+				if _, ok := want[text]; !ok {
+					t.Errorf("changed, or twice: %.1000q", text)
+				}
+				delete(want, text)
+			}
+			for _, name := range want {
+				t.Errorf("%s did not arrive as it was", name)
+			}
+			// What we refuse, they return to their own sender.
+			submit(t, peer.Addr, "Subject: lost\r\n\r\nx\r\n", peertest.Box, "no-such@mail.test")
+			bounce := peer.Received(peertest.Box, 1)[0]
+			if !strings.Contains(bounce, "no-such@mail.test") || !strings.Contains(bounce, "550") {
+				t.Errorf("%s returned %s", name, bounce)
+			}
+		})
+	}
+}
+
+// TestPeerGreylists: a 451 is a delay and not a loss.
+func TestPeerGreylists(t *testing.T) {
+	for name, startPeer := range peertest.Servers() {
+		t.Run(name, func(t *testing.T) {
+			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1")})
+			w := relaying(t, peer.Port, "none", "")
+			submit(t, w.Addrs()["127.0.0.1:0"].String(), "Subject: grey\r\n\r\nx\r\n", "bob@mail.test", peertest.Grey, peertest.Box)
+			if line := w.logged("attempt", "to="+peertest.Grey, "status=pending"); !strings.Contains(line, "Greylisted") || !strings.Contains(line, "code=451") {
+				t.Errorf("the log says %s", line)
+			}
+			peer.Welcome()
+			peer.Received(peertest.Grey, 1)
+			w.logged("attempt", "to="+peertest.Grey, "status=delivered")
+			if n := len(peer.Received(peertest.Box, 1)); n != 1 {
+				t.Errorf("%d messages for the other recipient", n)
+			}
+		})
+	}
+}
+
+// readBounce is what Python's email makes of a notification.
+const readBounce = `
+import email, email.policy, sys
+m = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.default)
+text, status, original = m.iter_parts()
+print(m.get_content_type(), m.get_param("report-type"), [d for p in m.walk() for d in p.defects])
+print(text.get_content_type(), status.get_content_type(), original.get_content_type())
+whole, rcpt = status.get_payload()
+print(whole["Reporting-MTA"], rcpt["Final-Recipient"], rcpt["Action"], rcpt["Status"], rcpt["Diagnostic-Code"][:9])
+print(original.get_payload(0)["Subject"])
+`
+
+// TestPeerRefuses: the word of another server comes back to the sender in a
+// notification that a mail program understands.
+func TestPeerRefuses(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("python3 is not installed")
+		}
+		t.Skip("python3 is not installed")
+	}
+	for name, startPeer := range peertest.Servers() {
+		t.Run(name, func(t *testing.T) {
+			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1")})
+			w := relaying(t, peer.Port, "none", "")
+			submit(t, w.Addrs()["127.0.0.1:0"].String(), "Subject: lost in the post\r\n\r\nx\r\n", "bob@mail.test", peertest.Nobody)
+			var got []string
+			peertest.Await(t, "the notification", func() bool {
+				got = w.mailbox("bob@mail.test")
+				return len(got) > 0
+			})
+			cmd := exec.CommandContext(t.Context(), python, "-c", readBounce)
+			cmd.Stdin = strings.NewReader(got[0])
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			text := string(out)
+			for _, want := range []string{"multipart/report delivery-status []\n", "text/plain message/delivery-status message/rfc822\n",
+				"dns; mail.test rfc822; " + peertest.Nobody + " failed 5.", " smtp; 5", "\nlost in the post\n"} {
+				if !strings.Contains(strings.NewReplacer("dns;m", "dns; m", "rfc822;n", "rfc822; n", "smtp;5", "smtp; 5").Replace(text), want) {
+					t.Errorf("lacks %q:\n%s\n%s", want, text, got[0])
+				}
+			}
+		})
+	}
+}
