@@ -31,6 +31,11 @@ type Limits struct {
 
 	Conns         int // at a time; default 1000
 	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
+
+	// Patience is how long a client that has not logged in may stay when Conns
+	// is reached and another one is at the door; default 10 seconds. Without
+	// it, strangers who do nothing could keep everybody out.
+	Patience time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -45,6 +50,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.FailureDelay, time.Second)
 	set(&l.Conns, 1000)
 	set(&l.ConnsPerBlock, 50)
+	set(&l.Patience, 10*time.Second)
 	return l
 }
 

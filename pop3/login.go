@@ -113,6 +113,7 @@ func (c *conn) login(account string) reply {
 		return c.refusal("opening a maildrop", &Error{Code: SysPerm, Text: "this server has no maildrops"})
 	}
 	c.User = account
+	c.nc.Keep()
 	d, err := c.openDrop(account)
 	if err != nil {
 		r := c.refusal("opening a maildrop", err)

@@ -130,6 +130,7 @@ func (s *Server) settle() error {
 		}
 		s.group.MaxConns = max(s.conf.limits.Conns, 0)
 		s.group.MaxPerBlock = max(s.conf.limits.ConnsPerBlock, 0)
+		s.group.Patience = max(s.conf.limits.Patience, 0)
 		s.group.Log = s.conf.log
 	})
 	return s.err

@@ -258,6 +258,11 @@ func (c *conn) lost(err error) {
 	case c.why != "":
 	case err == errStopping:
 		c.why = "shutdown"
+		if c.nc.Displaced() {
+			c.why = "made room"
+			c.send(failure(SysTemp, "too many connections, somebody else needs this one"))
+			return
+		}
 		c.send(failure(SysTemp, "server is shutting down, nothing was removed"))
 	case err == errTooLong:
 		c.why = "took too long"

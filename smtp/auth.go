@@ -51,6 +51,7 @@ func (s *session) auth(args []byte) *Reply {
 		return s.authFailed(m.Name, err)
 	}
 	s.pub.User, s.mechanism = account, m.Name
+	s.conn.Keep()
 	return okAuth
 }
 

@@ -210,7 +210,8 @@ func (s *session) startTLS(args []byte) *Reply {
 	return nil
 }
 
-// handshake puts TLS between the connection and the session.
+// handshake puts TLS between the connection and the session. It is a wait like
+// that for a command: a client that never ends it is in nobody's way.
 func (s *session) handshake() error {
 	ctx := s.context()
 	if d := s.srv.limits.Handshake; d > 0 {
@@ -218,7 +219,7 @@ func (s *session) handshake() error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	s.conn.BusyUntil(time.Time{})
+	s.conn.AwaitUntil(time.Time{})
 	s.clock.written = time.Time{}
 	s.conn.SetWriteDeadline(time.Time{})
 	conn, err := cipher.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)

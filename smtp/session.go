@@ -321,7 +321,7 @@ func badLine(err error) *Reply {
 }
 
 // lostContact notes what ended the session and what may still be said: 421
-// after a time-out or when the server shuts down.
+// after a time-out, when the server shuts down, or when others need the place.
 func (s *session) lostContact(err error) *Reply {
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -329,6 +329,9 @@ func (s *session) lostContact(err error) *Reply {
 			s.err = err
 		}
 		return nil
+	case s.conn.Displaced():
+		s.err = errMakeRoom
+		return errMakeRoom
 	case s.conn.Stopping():
 		s.err = errShutdown
 		return errShutdown

@@ -101,6 +101,7 @@ func (s *Server) workOut(events bool) (*settled, error) {
 		c.maxLine = max(c.maxLine, maxAuthLine)
 	}
 	s.group.MaxConns, s.group.MaxPerBlock, s.group.Log = max(c.limits.Conns, 0), max(c.limits.ConnsPerBlock, 0), c.log
+	s.group.Patience = max(c.limits.Patience, 0)
 	return c, nil
 }
 

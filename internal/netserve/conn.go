@@ -1,6 +1,7 @@
 package netserve
 
 import (
+	"container/list"
 	"context"
 	"net"
 	"sync"
@@ -18,10 +19,16 @@ type Conn struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	began  time.Time
 
-	mu       sync.Mutex
-	waiting  bool
-	stopping bool
+	group    *Group
+	stranger *list.Element // in group.strangers; nil if it is none. group.mu guards it
+	leaving  *time.Timer   // closes a displaced connection. group.mu guards it
+
+	mu        sync.Mutex
+	waiting   bool
+	stopping  bool
+	displaced bool
 }
 
 // past is a read deadline that has been reached already.

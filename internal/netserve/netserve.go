@@ -4,6 +4,7 @@
 package netserve
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,11 +28,18 @@ type Group struct {
 	MaxPerBlock int          // connections at a time from one Block, for IP addresses; 0 means no cap
 	Log         *slog.Logger // nil means slog.Default()
 
+	// Patience is how long a stranger (a Conn without Keep) may stay when
+	// MaxConns is reached and somebody else is at the door: who has been here
+	// longest makes room. Without it, idle strangers could keep everybody out
+	// for as long as their sessions last. 0 means that nobody makes room.
+	Patience time.Duration
+
 	mu        sync.Mutex
 	stopping  bool
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	blocks    map[netip.Prefix]int
+	strangers list.List // of *Conn, who came first in front
 	done      sync.WaitGroup
 }
 
@@ -102,7 +110,7 @@ func (g *Group) admit(c net.Conn) *Conn {
 		refusal = TooMany
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	conn := &Conn{Conn: c, Refused: refusal, ctx: ctx, cancel: cancel}
+	conn := &Conn{Conn: c, Refused: refusal, group: g, began: time.Now(), ctx: ctx, cancel: cancel}
 	if g.conns == nil {
 		g.conns = make(map[*Conn]struct{})
 	}
@@ -116,8 +124,15 @@ func (g *Group) admit(c net.Conn) *Conn {
 func (g *Group) run(conn *Conn, handle func(*Conn)) {
 	block := Block(conn.RemoteAddr())
 	g.mu.Lock()
-	if g.MaxPerBlock > 0 && block.IsValid() && conn.Refused == Welcome && g.blocks[block] >= g.MaxPerBlock {
+	switch {
+	case conn.Refused == Stopping:
+	case g.MaxPerBlock > 0 && block.IsValid() && g.blocks[block] >= g.MaxPerBlock:
 		conn.Refused = TooMuchOf
+	case conn.Refused == TooMany && g.makeRoom(conn.began):
+		conn.Refused = Welcome
+	}
+	if conn.Refused == Welcome {
+		conn.stranger = g.strangers.PushBack(conn)
 	}
 	if g.blocks == nil {
 		g.blocks = make(map[netip.Prefix]int)
@@ -128,6 +143,10 @@ func (g *Group) run(conn *Conn, handle func(*Conn)) {
 		conn.cancel()
 		conn.Conn.Close()
 		g.mu.Lock()
+		g.keep(conn)
+		if conn.leaving != nil {
+			conn.leaving.Stop()
+		}
 		delete(g.conns, conn)
 		if g.blocks[block]--; g.blocks[block] == 0 {
 			delete(g.blocks, block)
