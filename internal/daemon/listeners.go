@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -42,8 +43,13 @@ func openSocket(address string) (*socket, error) {
 		}
 	}
 	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program listens on %s: %w", address, err)
+	case network == "tcp" && errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or root: %w", err)
+	case err != nil:
+		return nil, err
 	}
 	s := &socket{listener: l, accepted: make(chan accepted), closed: make(chan struct{})}
 	go s.pump()

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/control"
@@ -66,7 +67,9 @@ func (d *Daemon) submit(r *http.Request) (id string, err error) {
 	if len(to) == 0 || len(to) > maxLocalRecipients {
 		return "", fmt.Errorf("%d recipients; 1 to %d are taken at a time", len(to), maxLocalRecipients)
 	}
-	session := &smtp.Session{ID: "local-" + strconv.FormatUint(d.submitted.Add(1), 36), User: caller}
+	// The time tells apart what different runs of the program counted.
+	id = "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(d.submitted.Add(1), 36)
+	session := &smtp.Session{ID: id, User: caller}
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
 	e.Params.SMTPUTF8 = !from.IsASCII()

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDocumentedCommands: every command line in the pages for users, in the
+// unit and in the help texts' examples is one that the program understands.
+func TestDocumentedCommands(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*")
+	if err != nil || len(files) < 4 {
+		t.Fatal(files, err)
+	}
+	line := regexp.MustCompile(`(?m)^(?:.*(?:-- |\| |&& |=/usr/local/bin/|"))?postrider ([a-z][^\n#|&<>"]*)`)
+	seen := 0
+	understand := func(where, text string) {
+		for _, m := range line.FindAllStringSubmatch(text, -1) {
+			seen++
+			if err := understood(strings.Fields(m[1])); err != nil {
+				t.Errorf("%s: postrider %s: %v", where, m[1], err)
+			}
+		}
+	}
+	for _, file := range append(files, "../../README.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			understand(file, block[1])
+		}
+		if strings.HasSuffix(file, ".service") {
+			understand(file, string(text))
+		}
+	}
+	pages := seen
+	var examples func(args []string)
+	examples = func(args []string) {
+		c, _, err := rootCommand().Find(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		understand("postrider "+strings.Join(args, " ")+" --help", strings.ReplaceAll(c.Example, "  ", ""))
+		for _, sub := range c.Commands() {
+			examples(append(args[:len(args):len(args)], sub.Name()))
+		}
+	}
+	examples(nil)
+	if pages < 15 || seen < pages+30 {
+		t.Errorf("%d command lines in pages, %d in examples: the search is broken", pages, seen-pages)
+	}
+}
+
+// understood carries a command line up to the point where it would be run.
+func understood(args []string) error {
+	root := rootCommand()
+	root.SetOut(io.Discard)
+	c, rest, err := root.Find(args)
+	if err != nil || c.DisableFlagParsing {
+		return err
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	return c.ValidateArgs(c.Flags().Args())
+}

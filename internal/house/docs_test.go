@@ -1,0 +1,102 @@
+package house_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages are the texts for readers, by their slash-separated path from the
+// module's root, test data aside.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	texts := make(map[string]string)
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		if d.IsDir() {
+			if d.Name() == "testdata" || rel != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".md") {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			texts[filepath.ToSlash(rel)] = string(text)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts
+}
+
+var (
+	link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`") // what looks like a link in there is none
+)
+
+// links are the targets of a page's relative links, from the module's root.
+func links(page, text string) []string {
+	var targets []string
+	for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(text, "``"), -1) {
+		target, _, _ := strings.Cut(m[1], "#")
+		if target != "" && !strings.Contains(target, ":") {
+			targets = append(targets, filepath.ToSlash(filepath.Join(filepath.Dir(page), target)))
+		}
+	}
+	return targets
+}
+
+// TestLinks: no page leads to one that is not there.
+func TestLinks(t *testing.T) {
+	for page, text := range pages(t) {
+		for _, target := range links(page, text) {
+			if _, err := os.Stat(filepath.Join("..", "..", target)); err != nil {
+				t.Errorf("%s leads to %s: %v", page, target, err)
+			}
+		}
+	}
+}
+
+// TestReadmes: whatever has a page of its own is found from the first one, by
+// way of a link there to the page or to its folder.
+func TestReadmes(t *testing.T) {
+	all := pages(t)
+	linked := make(map[string]bool)
+	for _, target := range links("README.md", all["README.md"]) {
+		linked[target] = true
+	}
+	for page := range all {
+		if page != "README.md" && !linked[page] && !linked[strings.TrimSuffix(page, "/README.md")] {
+			t.Errorf("README.md does not lead to %s", page)
+		}
+	}
+}
+
+// TestNamedFiles: the Go files that a page names in passing are there.
+func TestNamedFiles(t *testing.T) {
+	_, files := sources(t)
+	named := regexp.MustCompile("`([a-z0-9_/]+\\.go)`")
+	for page, text := range pages(t) {
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			found := false
+			for _, f := range files {
+				found = found || f.path == m[1] || strings.HasSuffix(f.path, "/"+m[1])
+			}
+			if !found {
+				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
