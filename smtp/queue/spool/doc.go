@@ -1,13 +1,30 @@
 // Package spool keeps a queue in a directory.
 //
-//	tmp/<id>/                                    being built or taken down; emptied by Open
-//	msg/<shard>/<id>/{body,envelope,state}       one entry
-//	corrupt/<id>/                                what did not parse; never deleted by us
+//	tmp/<id>                   being written; emptied by Open
+//	msg/<shard>/<id>           one entry: message, envelope, first state
+//	msg/<shard>/<id>.state     its state now, once something has been learnt
+//	corrupt/<id>[.state]       what did not parse; never deleted by us
 //
-// An entry exists because of one rename, from tmp into its shard, and ends by
-// one, back into tmp. body and envelope never change; state is replaced by
-// rename. Every rename goes through internal/durable, so that Commit, Save and
+// An entry exists because of one rename, from tmp into its shard, and ends when
+// its file is removed. That file never changes; the state beside it is replaced
+// by rename, and outlives it for a moment: a state without an entry is removed
+// by Scan. Everything goes through internal/durable, so that Commit, Save and
 // Remove return only when it is on stable storage.
+//
+// Most entries are delivered at their first attempt: one file written, renamed,
+// read once and removed is all they cost.
+//
+// # Proof
+//
+// Contents and name of a new entry are made durable by the same sync: to wait
+// between the two would double the time a session waits for its 250. A crash
+// may therefore leave a name whose file is not whole, but only of an entry that
+// was not acknowledged. So the file proves itself: its last line holds the
+// lengths and the checksum of envelope and state, and the envelope those of the
+// message. Scan and Load look at the former; the message is compared while it
+// is read, and ends with an error where it differs, so that the end of a
+// damaged message is never sent. What fails is put aside; an empty file is
+// removed.
 //
 // # Shards
 //
@@ -20,8 +37,14 @@
 //
 // # Files
 //
-// envelope and state are text: a line with the kind of file and its version,
-// lines of "key: value", and the line "end", without which a file is not
+// An entry's file is the message, octet for octet, and behind it envelope,
+// state, and one line of constant length: the octets of the two and the CRC-32C
+// of both, in hexadecimal digits.
+//
+//	postrider-entry 1 000000f3 00000078 9b2c4d1e
+//
+// Envelope and state are text: a line with the kind of document and its
+// version, lines of "key: value", and the line "end", without which it is not
 // whole. Values run to the end of the line. Times are RFC 3339 in UTC. A key
 // stands only where its value is not the zero one.
 //

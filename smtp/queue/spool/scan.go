@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -88,15 +89,16 @@ func (s *Spool) scanOne(ctx context.Context, dir, id string, each func(string, *
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !queue.ValidID(id) {
-		return nil // nothing of ours
-	}
 	name := filepath.Join(dir, id)
-	st, err := readState(name)
+	if !queue.ValidID(id) {
+		s.scanState(dir, id)
+		return nil
+	}
+	st, err := scanEntry(name)
 	switch {
 	case err == nil && name != s.path(id):
 		// Somebody has put it back by hand, into the shard that came to mind.
-		if err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(name, s.path(id))}}); err != nil {
+		if err := s.c.Commit(ctx, &durable.Tx{Steps: move(name, s.path(id))}); err != nil {
 			s.Log.Error("queue entry is in the wrong shard and is passed over", "id", id, "dir", dir, "err", err)
 			return nil
 		}
@@ -113,6 +115,34 @@ func (s *Spool) scanOne(ctx context.Context, dir, id string, each func(string, *
 	if _, serr := os.Lstat(name); errors.Is(serr, fs.ErrNotExist) {
 		return nil // removed meanwhile
 	}
+	if fi, serr := os.Stat(name); serr == nil && fi.Mode().IsRegular() && fi.Size() == 0 {
+		// A crash while it was committed; there is nothing in it to be kept.
+		err := s.c.FS().Remove(name)
+		s.Log.Warn("empty file of a queue entry removed: it was never acknowledged", "id", id, "err", err)
+		return nil
+	}
 	s.putAside(ctx, name, id, err)
 	return nil
+}
+
+func scanEntry(name string) (*queue.State, error) {
+	f, err := openEntry(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return stateOf(name, f.state)
+}
+
+// scanState removes the state of an entry that is gone. All else that has not
+// the name of an entry is nothing of ours.
+func (s *Spool) scanState(dir, file string) {
+	id, ok := strings.CutSuffix(strings.TrimSuffix(file, tmpExt), stateExt)
+	if !ok || !queue.ValidID(id) || filepath.Join(dir, id) != s.path(id) {
+		return
+	}
+	// Not by what the listing holds: the entry may be younger than that.
+	if _, err := os.Lstat(s.path(id)); errors.Is(err, fs.ErrNotExist) {
+		s.removeState(s.path(id))
+	}
 }

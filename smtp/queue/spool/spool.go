@@ -24,6 +24,13 @@ const defaultShards = 256
 // maxFile bounds an envelope or a state that is read: a million recipients.
 const maxFile = 64 << 20
 
+// The names of an entry's files: the id, and for the state saved last the id
+// with these; tmpExt is that of durable.ReplaceFile.
+const (
+	stateExt = ".state"
+	tmpExt   = ".tmp"
+)
+
 // Spool is a queue.Spool in a directory. Make it with Open.
 type Spool struct {
 	// MinFree is the room in octets that is left free on the file system:
@@ -69,6 +76,7 @@ func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*S
 	return s, nil
 }
 
+// emptyTmp needs no sync: what comes back after a crash is removed again.
 func (s *Spool) emptyTmp() error {
 	tmp := filepath.Join(s.dir, "tmp")
 	entries, err := os.ReadDir(tmp)
@@ -76,37 +84,11 @@ func (s *Spool) emptyTmp() error {
 		return err
 	}
 	for _, e := range entries {
-		if err := s.removeDir(filepath.Join(tmp, e.Name())); err != nil {
+		if err := s.c.FS().Remove(filepath.Join(tmp, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// removeDir removes a directory and the files in it. It needs no sync: what
-// comes back after a crash is removed again.
-func (s *Spool) removeDir(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, e := range entries {
-		if err := s.c.FS().Remove(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	return s.c.FS().Remove(dir)
-}
-
-// removeEntry is removeDir for an entry with nothing unusual in it: to list its
-// files first would cost a third more.
-func (s *Spool) removeEntry(dir string) bool {
-	for _, name := range []string{"body", "envelope", "state", ""} {
-		if err := s.c.FS().Remove(filepath.Join(dir, name)); err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Spool) shard(i int) string {
@@ -131,19 +113,25 @@ func (s *Spool) Load(ctx context.Context, id string) (*queue.Entry, *queue.State
 	if !queue.ValidID(id) {
 		return nil, nil, queue.ErrNotFound
 	}
-	dir := s.path(id)
-	e, st, err := s.load(dir, id)
+	name := s.path(id)
+	e, st, err := load(name, id)
 	if err == nil {
 		return e, st, nil
 	}
-	if _, serr := os.Lstat(dir); errors.Is(serr, fs.ErrNotExist) {
-		return nil, nil, queue.ErrNotFound
+	return nil, nil, s.unreadable(ctx, name, id, err)
+}
+
+// unreadable decides what an error of reading an entry means, and puts one
+// aside that is damaged.
+func (s *Spool) unreadable(ctx context.Context, name, id string, err error) error {
+	if _, serr := os.Lstat(name); errors.Is(serr, fs.ErrNotExist) {
+		return queue.ErrNotFound
 	}
 	if temporary(err) {
-		return nil, nil, fmt.Errorf("load entry %s: %w", id, err)
+		return fmt.Errorf("read entry %s: %w", id, err)
 	}
-	s.putAside(ctx, dir, id, err)
-	return nil, nil, fmt.Errorf("load entry %s: %w: %w", id, queue.ErrCorrupt, err)
+	s.putAside(ctx, name, id, err)
+	return fmt.Errorf("read entry %s: %w: %w", id, queue.ErrCorrupt, err)
 }
 
 // temporary: an error of the system, such as too many open files, says nothing
@@ -154,20 +142,17 @@ func temporary(err error) bool {
 		!errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EISDIR)
 }
 
-func (s *Spool) load(dir, id string) (*queue.Entry, *queue.State, error) {
-	data, err := readFile(filepath.Join(dir, "envelope"))
+func load(name, id string) (*queue.Entry, *queue.State, error) {
+	f, err := openEntry(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, _, err := parseEnvelope(data)
+	defer f.Close()
+	e, _, err := parseEnvelope(f.envelope)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := readState(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	body, err := os.Stat(filepath.Join(dir, "body"))
+	st, err := stateOf(name, f.state)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -176,26 +161,10 @@ func (s *Spool) load(dir, id string) (*queue.Entry, *queue.State, error) {
 		return nil, nil, fmt.Errorf("%w: envelope of %s", errFormat, e.ID)
 	case len(e.To) != len(st.To):
 		return nil, nil, fmt.Errorf("%w: %d recipients in the envelope, %d in the state", errFormat, len(e.To), len(st.To))
-	case body.Size() != e.Size:
-		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, body.Size(), e.Size)
+	case f.body != e.Size:
+		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, f.body, e.Size)
 	}
 	return e, st, nil
-}
-
-// readState reads the state, or the one that was about to replace it: a
-// replacement that failed half way may have left that one only.
-func readState(dir string) (*queue.State, error) {
-	name := filepath.Join(dir, "state")
-	data, err := readFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		var terr error
-		if data, terr = readFile(name + ".tmp"); terr != nil {
-			return nil, err
-		}
-	} else if err != nil {
-		return nil, err
-	}
-	return parseState(data)
 }
 
 func readFile(name string) ([]byte, error) {
@@ -223,8 +192,9 @@ func readFile(name string) ([]byte, error) {
 	}
 }
 
-// putAside moves an entry that cannot be read to where an operator finds it.
-func (s *Spool) putAside(ctx context.Context, dir, id string, reason error) {
+// putAside moves an entry that cannot be read, and its state, to where an
+// operator finds them.
+func (s *Spool) putAside(ctx context.Context, name, id string, reason error) {
 	for n := range 1000 {
 		to := filepath.Join(s.dir, "corrupt", id)
 		if n > 0 {
@@ -233,13 +203,25 @@ func (s *Spool) putAside(ctx context.Context, dir, id string, reason error) {
 		if _, err := os.Lstat(to); err == nil {
 			continue
 		}
-		err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(dir, to)}})
+		err := s.c.Commit(ctx, &durable.Tx{Steps: move(name, to)})
 		s.Log.Error("queue entry put aside", "id", id, "to", to, "reason", reason, "err", err)
 		return
 	}
 }
 
-// Open implements queue.Spool.
+// move renames an entry's file and its state, where there is one.
+func move(from, to string) []durable.Step {
+	var steps []durable.Step
+	for _, ext := range []string{stateExt + tmpExt, stateExt} {
+		if _, err := os.Lstat(from + ext); err == nil {
+			steps = append(steps, durable.Rename(from+ext, to+ext))
+		}
+	}
+	return append(steps, durable.Rename(from, to))
+}
+
+// Open implements queue.Spool. A message that is not what was committed ends
+// with an error, and its entry is put aside.
 func (s *Spool) Open(ctx context.Context, id string) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -247,14 +229,17 @@ func (s *Spool) Open(ctx context.Context, id string) (io.ReadCloser, error) {
 	if !queue.ValidID(id) {
 		return nil, queue.ErrNotFound
 	}
-	f, err := os.Open(filepath.Join(s.path(id), "body"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, queue.ErrNotFound
-	}
+	name := s.path(id)
+	f, err := openEntry(name)
 	if err != nil {
-		return nil, fmt.Errorf("open entry: %w", err)
+		return nil, s.unreadable(ctx, name, id, err)
 	}
-	return f, nil
+	_, sum, err := parseEnvelope(f.envelope)
+	if err != nil {
+		f.Close()
+		return nil, s.unreadable(ctx, name, id, err)
+	}
+	return newMessage(f, sum, func(err error) { s.putAside(context.WithoutCancel(ctx), name, id, err) }), nil
 }
 
 // Save implements queue.Spool.
@@ -262,37 +247,47 @@ func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
 	if !queue.ValidID(id) {
 		return queue.ErrNotFound
 	}
-	name := filepath.Join(s.path(id), "state")
-	err := s.c.ReplaceFile(ctx, name, formatState(st))
-	if errors.Is(err, fs.ErrNotExist) {
+	name := s.path(id)
+	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return queue.ErrNotFound
 	}
-	if err != nil {
+	if err := s.c.ReplaceFile(ctx, name+stateExt, formatState(st)); err != nil {
 		return fmt.Errorf("save state of %s: %w", id, err)
 	}
 	return nil
 }
 
-// Remove implements queue.Spool.
+// Remove implements queue.Spool. The state outlives the entry for a moment:
+// were it the first to go, a crash could bring back the entry with the state
+// it had at first.
 func (s *Spool) Remove(ctx context.Context, id string) error {
 	if !queue.ValidID(id) {
 		return queue.ErrNotFound
 	}
-	gone := s.tmp(id + ".removed")
-	err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(s.path(id), gone)}})
-	if errors.Is(err, fs.ErrNotExist) {
-		return queue.ErrNotFound
+	name := s.path(id)
+	_, err := os.Lstat(name + stateExt)
+	stated := err == nil
+	if !stated {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return queue.ErrNotFound
+		}
 	}
-	if err != nil {
+	if err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name)}}); err != nil {
 		return fmt.Errorf("remove entry %s: %w", id, err)
 	}
-	if s.removeEntry(gone) {
-		return nil
-	}
-	if err := s.removeDir(gone); err != nil {
-		s.Log.Warn("removed queue entry stays in tmp until the next start", "id", id, "err", err)
+	if stated {
+		s.removeState(name)
 	}
 	return nil
+}
+
+// removeState needs no sync: Scan removes the state of an entry that is gone.
+func (s *Spool) removeState(name string) {
+	for _, ext := range []string{stateExt + tmpExt, stateExt} {
+		if err := s.c.FS().Remove(name + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.Log.Warn("state of a removed queue entry stays until the next start", "file", name+ext, "err", err)
+		}
+	}
 }
 
 // Room implements queue.Spool: there is room while the file system has MinFree

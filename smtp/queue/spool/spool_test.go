@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func add(t testing.TB, s *spool.Spool, e *queue.Entry, body []byte) {
 	}
 }
 
-// find returns the directory of an entry.
+// find returns the file of an entry.
 func find(t *testing.T, dir, id string) string {
 	t.Helper()
 	m, err := filepath.Glob(filepath.Join(dir, "msg", "??", id))
@@ -68,16 +69,22 @@ func find(t *testing.T, dir, id string) string {
 // TestCorrupt: what does not parse is put aside whole, by name, and the rest
 // goes on.
 func TestCorrupt(t *testing.T) {
-	for name, damage := range map[string]func(dir string) error{
-		"no envelope":   func(d string) error { return os.Remove(filepath.Join(d, "envelope")) },
-		"no body":       func(d string) error { return os.Remove(filepath.Join(d, "body")) },
-		"no state":      func(d string) error { return os.Remove(filepath.Join(d, "state")) },
-		"short body":    func(d string) error { return os.Truncate(filepath.Join(d, "body"), 3) },
-		"torn envelope": func(d string) error { return os.Truncate(filepath.Join(d, "envelope"), 100) },
-		"torn state":    func(d string) error { return os.Truncate(filepath.Join(d, "state"), 40) },
-		"empty state":   func(d string) error { return os.Truncate(filepath.Join(d, "state"), 0) },
-		"other version": func(d string) error {
-			return os.WriteFile(filepath.Join(d, "state"), []byte("postrider-state 2\nend\n"), 0o600)
+	for name, damage := range map[string]func(file string) error{
+		"empty":         func(f string) error { return os.Truncate(f, 0) },
+		"cut":           func(f string) error { return os.Truncate(f, 300) },
+		"body shorter":  func(f string) error { return edit(f, "Subject: x", "Subject:") },
+		"body differs":  func(f string) error { return edit(f, "Subject: x", "Subject: y") },
+		"envelope":      func(f string) error { return edit(f, "from: ann@", "from: eve@") },
+		"first state":   func(f string) error { return edit(f, "to: pending", "to: expired") },
+		"last line":     func(f string) error { return edit(f, "postrider-entry 1 0", "postrider-entry 1 f") },
+		"other version": func(f string) error { return edit(f, "postrider-entry 1", "postrider-entry 2") },
+		"a directory":   func(f string) error { return errors.Join(os.Remove(f), os.Mkdir(f, 0o700)) },
+		"empty state":   func(f string) error { return os.WriteFile(f+".state", nil, 0o600) },
+		"torn state": func(f string) error {
+			return os.WriteFile(f+".state", []byte("postrider-state 1\nqueued: 2026-03-01T08:15:00Z\n"), 0o600)
+		},
+		"other state": func(f string) error {
+			return os.WriteFile(f+".state", []byte("postrider-state 2\nend\n"), 0o600)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,9 +95,11 @@ func TestCorrupt(t *testing.T) {
 			if err := damage(find(t, dir, "bad")); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := s.Load(t.Context(), "bad")
-			if !errors.Is(err, queue.ErrCorrupt) {
-				t.Errorf("Load: %v, want ErrCorrupt", err)
+			if err := readAll(t, s, "bad"); !errors.Is(err, queue.ErrCorrupt) {
+				t.Errorf("error %v, want ErrCorrupt", err)
+			}
+			if err := readAll(t, s, "bad"); !errors.Is(err, queue.ErrNotFound) {
+				t.Errorf("once more: error %v, want ErrNotFound", err)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "corrupt", "bad")); err != nil {
 				t.Errorf("not put aside: %v", err)
@@ -101,11 +110,60 @@ func TestCorrupt(t *testing.T) {
 			// The id may come again, and may be damaged again.
 			add(t, s, spooltest.Entry("bad"), spooltest.Body)
 			damage(find(t, dir, "bad"))
-			s.Load(t.Context(), "bad")
+			readAll(t, s, "bad")
 			if _, err := os.Stat(filepath.Join(dir, "corrupt", "bad.1")); err != nil {
 				t.Errorf("not put aside the second time: %v", err)
 			}
 		})
+	}
+}
+
+// edit changes the first place where a file holds something.
+func edit(file, from, to string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, bytes.Replace(b, []byte(from), []byte(to), 1), 0o600)
+}
+
+// readAll does what a delivery does, and returns the first error.
+func readAll(t *testing.T, s *spool.Spool, id string) error {
+	if _, _, err := s.Load(t.Context(), id); err != nil {
+		return err
+	}
+	r, err := s.Open(t.Context(), id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+// TestDamagedBody: where reading begins again at the start, the checksum does.
+func TestDamagedBody(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	if err := edit(find(t, dir, "a"), "..two", "..too"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 3 {
+		if _, err := r.Read(make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.(io.Seeker).Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, queue.ErrCorrupt) {
+		t.Errorf("error %v, want ErrCorrupt", err)
 	}
 }
 
@@ -115,8 +173,10 @@ func TestScanPutsAside(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		add(t, s, spooltest.Entry(id), spooltest.Body)
 	}
-	os.WriteFile(filepath.Join(find(t, dir, "b"), "state"), []byte("nonsense"), 0o600)
-	os.WriteFile(filepath.Join(dir, "msg", "00", "stray"), nil, 0o600)
+	os.WriteFile(find(t, dir, "b")+".state", []byte("nonsense"), 0o600)
+	os.WriteFile(filepath.Join(dir, "msg", "00", "stray"), []byte("nonsense"), 0o600)
+	os.WriteFile(filepath.Join(dir, "msg", "00", "empty"), nil, 0o600)
+	os.WriteFile(filepath.Join(dir, "msg", "00", "of.another"), nil, 0o600)
 	n := 0
 	if err := s.Scan(t.Context(), func(id string, _ *queue.State) error { n++; return nil }); err != nil {
 		t.Fatal(err)
@@ -124,7 +184,10 @@ func TestScanPutsAside(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d entries seen, want 2", n)
 	}
-	for _, id := range []string{"b", "stray"} {
+	if _, err := os.Lstat(filepath.Join(dir, "msg", "00", "empty")); err == nil {
+		t.Error("a file with nothing in it is still there")
+	}
+	for _, id := range []string{"b", "b.state", "stray"} {
 		if _, err := os.Lstat(filepath.Join(dir, "corrupt", id)); err != nil {
 			t.Error(err)
 		}
@@ -132,44 +195,100 @@ func TestScanPutsAside(t *testing.T) {
 }
 
 // TestHalfReplaced: the state that was about to take the place of another one
-// counts if that one is not there any more.
+// counts if that one is not there any more, and if it is whole.
 func TestHalfReplaced(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut  int64
+		want int
+	}{"whole": {0, 5}, "torn": {20, 0}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			add(t, s, spooltest.Entry("a"), spooltest.Body)
+			f := find(t, dir, "a")
+			attempted(t, s, 5)
+			if err := os.Rename(f+".state", f+".state.tmp"); err != nil {
+				t.Fatal(err)
+			}
+			if c.cut > 0 {
+				os.Truncate(f+".state.tmp", c.cut)
+			}
+			_, st, err := s.Load(t.Context(), "a")
+			if err != nil || st.To[0].Attempts != c.want {
+				t.Errorf("%+v, %v, want %d attempts", st, err, c.want)
+			}
+			attempted(t, s, 9)
+			if _, st, err = s.Load(t.Context(), "a"); err != nil || st.To[0].Attempts != 9 {
+				t.Errorf("after Save: %+v, %v", st, err)
+			}
+		})
+	}
+}
+
+// attempted saves a state of the entry "a".
+func attempted(t *testing.T, s *spool.Spool, attempts int) {
+	t.Helper()
+	st := queue.NewState(spooltest.Entry("a"))
+	st.To[0].Attempts = attempts
+	if err := s.Save(t.Context(), "a", st); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLeftState: the state that a crash has left without its entry goes at the
+// next start, and no other.
+func TestLeftState(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for _, id := range []string{"a", "b"} {
+		add(t, s, spooltest.Entry(id), spooltest.Body)
+	}
+	attempted(t, s, 3)
+	f := find(t, dir, "b")
+	os.WriteFile(f+".state", []byte("of the past"), 0o600)
+	os.WriteFile(f+".state.tmp", []byte("of the past"), 0o600)
+	os.Remove(f)
+	if err := s.Scan(t.Context(), func(string, *queue.State) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "msg", "*", "*.state*"))
+	if len(left) != 1 || filepath.Base(left[0]) != "a.state" {
+		t.Errorf("left are %q", left)
+	}
+}
+
+// TestRemoveTakesState: nothing is left of an entry.
+func TestRemoveTakesState(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	add(t, s, spooltest.Entry("a"), spooltest.Body)
-	d := find(t, dir, "a")
-	if err := os.Rename(filepath.Join(d, "state"), filepath.Join(d, "state.tmp")); err != nil {
+	attempted(t, s, 3)
+	if err := s.Remove(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	e, st, err := s.Load(t.Context(), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	st.To[0].Attempts = 9
-	if err := s.Save(t.Context(), e.ID, st); err != nil {
-		t.Fatal(err)
-	}
-	if _, st, err = s.Load(t.Context(), "a"); err != nil || st.To[0].Attempts != 9 {
-		t.Errorf("after Save: %+v, %v", st, err)
+	if left, _ := filepath.Glob(filepath.Join(dir, "msg", "*", "*")); len(left) != 0 {
+		t.Errorf("left are %q", left)
 	}
 }
 
 // TestWrongShard: an entry that an operator has put back anywhere below msg is
-// found.
+// found, with its state.
 func TestWrongShard(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	attempted(t, s, 3)
 	for i := range 2 {
-		if err := os.Rename(find(t, dir, "a"), filepath.Join(dir, "msg", fmt.Sprintf("%02x", i), "a")); err != nil {
+		f, to := find(t, dir, "a"), filepath.Join(dir, "msg", fmt.Sprintf("%02x", i), "a")
+		if err := errors.Join(os.Rename(f, to), os.Rename(f+".state", to+".state")); err != nil {
 			t.Fatal(err)
 		}
 		n := 0
 		if err := s.Scan(t.Context(), func(string, *queue.State) error { n++; return nil }); err != nil || n == 0 {
 			t.Errorf("%d entries seen, %v", n, err)
 		}
-		if _, _, err := s.Load(t.Context(), "a"); err != nil {
-			t.Error(err)
+		if _, st, err := s.Load(t.Context(), "a"); err != nil || st.To[0].Attempts != 3 {
+			t.Errorf("%+v, %v", st, err)
 		}
 	}
 }
@@ -196,10 +315,11 @@ func TestModes(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	add(t, s, spooltest.Entry("a"), bytes.Repeat(spooltest.Body, 10000))
-	for _, f := range []string{"body", "envelope", "state"} {
-		fi, err := os.Stat(filepath.Join(find(t, dir, "a"), f))
+	attempted(t, s, 1)
+	for _, ext := range []string{"", ".state"} {
+		fi, err := os.Stat(find(t, dir, "a") + ext)
 		if err != nil || fi.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", f, fi.Mode(), err)
+			t.Errorf("a%s: %v, %v", ext, fi.Mode(), err)
 		}
 	}
 }

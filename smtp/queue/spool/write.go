@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/postrider-mail/postrider/internal/durable"
@@ -24,20 +22,11 @@ func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (que
 	if _, err := os.Lstat(s.path(e.ID)); err == nil {
 		return nil, fmt.Errorf("begin entry %s: %w", e.ID, queue.ErrExists)
 	}
-	dir := s.tmp(e.ID)
-	if err := s.c.FS().Mkdir(dir); err != nil {
-		return nil, fmt.Errorf("begin entry: %w", explain(err))
-	}
-	body, err := s.c.FS().Create(filepath.Join(dir, "body"))
+	file, err := s.c.FS().Create(s.tmp(e.ID))
 	if err != nil {
-		_ = s.removeDir(dir)
 		return nil, fmt.Errorf("begin entry: %w", explain(err))
 	}
-	return &writer{
-		s: s, e: e.Clone(), st: st.Clone(), dir: dir,
-		body: body, buf: bufio.NewWriterSize(body, 16<<10),
-		sum: crc32.New(crc32.MakeTable(crc32.Castagnoli)),
-	}, nil
+	return &writer{s: s, e: e.Clone(), st: st.Clone(), file: file, buf: bufio.NewWriterSize(file, 8<<10)}, nil
 }
 
 // explain turns the system's ways of saying "full" into ErrFull.
@@ -55,10 +44,9 @@ type writer struct {
 	s    *Spool
 	e    *queue.Entry
 	st   *queue.State
-	dir  string
-	body durable.File
+	file durable.File
 	buf  *bufio.Writer
-	sum  hash.Hash32
+	sum  uint32
 	size int64
 	err  error // the first one; nothing goes on after it
 	done bool
@@ -73,7 +61,7 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.buf.Write(p)
-	w.sum.Write(p[:n])
+	w.sum = crc32.Update(w.sum, castagnoli, p[:n])
 	w.size += int64(n)
 	if err != nil {
 		w.err = fmt.Errorf("write entry: %w", explain(err))
@@ -98,38 +86,20 @@ func (w *writer) commit(ctx context.Context) error {
 	if w.err != nil {
 		return w.err
 	}
+	w.e.Size, w.st.Size = w.size, w.size
+	if _, err := w.buf.Write(formatTail(w.e, w.st, w.sum)); err != nil {
+		return err
+	}
 	if err := w.buf.Flush(); err != nil {
 		return err
 	}
-	w.e.Size, w.st.Size = w.size, w.size
-	envelope, err := w.create("envelope", formatEnvelope(w.e, w.sum.Sum32()))
-	if err != nil {
-		return err
-	}
-	state, err := w.create("state", formatState(w.st))
-	if err != nil {
-		envelope.Close()
-		return err
-	}
 	tx := &durable.Tx{
-		Files:     []durable.File{w.body, envelope, state},
-		EarlyDirs: []string{w.dir},
-		Steps:     []durable.Step{durable.Publish(w.dir, w.s.path(w.e.ID))},
+		Files:  []durable.File{w.file},
+		Steps:  []durable.Step{durable.Publish(w.s.tmp(w.e.ID), w.s.path(w.e.ID))},
+		Proven: true,
 	}
-	w.body = nil // Commit closes it, whatever happens
+	w.file = nil // Commit closes it, whatever happens
 	return w.s.c.Commit(ctx, tx)
-}
-
-func (w *writer) create(name string, data []byte) (durable.File, error) {
-	f, err := w.s.c.FS().Create(filepath.Join(w.dir, name))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // Abort implements queue.Writer.
@@ -138,10 +108,10 @@ func (w *writer) Abort() error {
 		return nil
 	}
 	w.done = true
-	if w.body != nil {
-		w.body.Close()
+	if w.file != nil {
+		w.file.Close()
 	}
-	if err := w.s.removeDir(w.dir); err != nil {
+	if err := w.s.c.FS().Remove(w.s.tmp(w.e.ID)); err != nil {
 		return fmt.Errorf("abort entry: %w", err)
 	}
 	return nil
