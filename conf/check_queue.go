@@ -18,7 +18,9 @@ import (
 
 func (c *checker) queue() {
 	q := &c.Queue
-	c.times(at("Queue"), *q.times())
+	before := len(c.errs)
+	c.times(at("Queue"), waits{q.RetryFirst, q.RetryMax, q.ExpireAfter, q.DelayWarningAfter})
+	timesRight := len(c.errs) == before
 	c.number(at("Queue", "concurrency"), int64(q.Concurrency), 1, 100_000)
 	c.number(at("Queue", "destination_concurrency"), int64(q.DestinationConcurrency), 1, 100_000)
 	if q.DestinationConcurrency > q.Concurrency && q.Concurrency > 0 {
@@ -36,16 +38,12 @@ func (c *checker) queue() {
 		c.route(&q.Routes[i], i)
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.Domains)) {
-		c.queueDomain(name, q.Domains[name])
+		c.queueDomain(name, q.Domains[name], timesRight)
 	}
 }
 
 // waits are the times of the queue, or those of one domain.
 type waits struct{ first, most, expire, warn time.Duration }
-
-func (q *Queue) times() *waits {
-	return &waits{q.RetryFirst, q.RetryMax, q.ExpireAfter, q.DelayWarningAfter}
-}
 
 // For returns the settings of one domain with those of the queue filled in.
 // The other fields are as they stand under exactly this name; nil is an empty
@@ -139,7 +137,9 @@ func (c *checker) authorities() {
 	}
 }
 
-func (c *checker) queueDomain(name string, d *QueueDomain) {
+// queueDomain checks what is different for a domain; its times only where
+// those that it takes over are right.
+func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool) {
 	here := func(key string) []any { return at("Queue", "Domains", name, key) }
 	single := name != "*" && !strings.HasPrefix(name, ".")
 	c.pattern(at("Queue", "Domains", name), name, true)
@@ -158,9 +158,11 @@ func (c *checker) queueDomain(name string, d *QueueDomain) {
 	case !given:
 	case !single:
 		c.failKey(at("Queue", "Domains", name), "times can be given for a domain itself only; write them into Queue")
-	default:
+	case timesRight:
+		// A warning that would come too late where mail is given up early is
+		// none; only one that was asked for is a contradiction.
 		w := c.Queue.For(d)
-		c.times(at("Queue", "Domains", name), waits{w.RetryFirst, w.RetryMax, w.ExpireAfter, w.DelayWarningAfter})
+		c.times(at("Queue", "Domains", name), waits{w.RetryFirst, w.RetryMax, w.ExpireAfter, d.DelayWarningAfter})
 	}
 }
 

@@ -137,7 +137,9 @@ func (d *Daemon) Addrs() map[string]net.Addr {
 func (d *Daemon) Run(ctx context.Context) error {
 	d.reloading.Lock()
 	for _, l := range d.state().settings.Listeners {
-		d.start(l, d.listeners[l.Address])
+		if w := d.listeners[l.Address]; w.server == nil { // a reload may have been quicker
+			d.start(l, w)
+		}
 	}
 	d.reloading.Unlock()
 	if d.outbound != nil {

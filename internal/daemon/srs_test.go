@@ -11,7 +11,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// envelope plays one message; to are RCPT arguments, each answered by 250.
+// send plays one message; to are RCPT arguments, each answered by 250.
 func (k *talk) send(from string, to []string, text string) {
 	k.t.Helper()
 	k.play("C: MAIL FROM:" + from + "\nS: 250")
@@ -39,6 +39,18 @@ func (w *testWorld) waitFor(user string, n int) []string {
 	}
 	w.t.Fatalf("%d messages for %s, not %d\n%s", len(here), user, n, w.logs)
 	return nil
+}
+
+// drained waits until nothing is in the queue.
+func (w *testWorld) drained() {
+	w.t.Helper()
+	for range 600 {
+		if w.outbound.queue.Counters().Entries == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.t.Fatalf("the queue is not empty\n%s", w.logs)
 }
 
 // senderOf is the envelope sender of a message the sink got.
@@ -117,6 +129,7 @@ func TestBounceComesBack(t *testing.T) {
 	if back := receive(t, got); !strings.HasPrefix(back, "<> <Ann@third.test>\n") || !strings.Contains(back, "Subject: returned\r\n") {
 		t.Errorf("what came back is %q", back)
 	}
+	w.drained()
 	select {
 	case m := <-got:
 		t.Errorf("and again: %q", m)
