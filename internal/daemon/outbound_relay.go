@@ -113,7 +113,7 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		MessagesPerConnection: s.Queue.MessagesPerConnection,
 	}
 	if s.Queue.MTASTS {
-		r.STS = &relay.STS{Resolver: dns, Cache: o.cache}
+		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots)}
 	}
 	if s.TLS.MinVersion == "1.3" {
 		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}

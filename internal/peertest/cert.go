@@ -50,6 +50,9 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
+// DER is its own certificate.
+func (a *Authority) DER() []byte { return a.cert.Raw }
+
 // Issue makes a certificate for names and IP addresses.
 func (a *Authority) Issue(t testing.TB, names ...string) Certificate {
 	t.Helper()

@@ -1,9 +1,7 @@
 package peertest
 
 import (
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -16,7 +14,7 @@ const (
 
 const eximConf = `
 primary_hostname = exim.test
-local_interfaces = 127.0.0.1
+local_interfaces = IP
 daemon_smtp_ports = PORT
 log_file_path = /var/log/exim4/%slog
 disable_ipv6 = true
@@ -35,13 +33,13 @@ acl_smtp_rcpt = rcpt
 
 begin acl
 rcpt:
-  defer  domains = peer.test
+  defer  domains = EACH(DOMAIN)
          local_parts = grey
          condition = ${if !exists{/tmp/welcome}}
          message = Greylisted, come back later
-  accept domains = peer.test
+  accept domains = EACH(DOMAIN)
          local_parts = box : second : grey
-  deny   domains = peer.test
+  deny   domains = EACH(DOMAIN)
          message = No such user
   accept hosts = 127.0.0.0/8
   deny   message = relay not permitted
@@ -49,7 +47,7 @@ rcpt:
 begin routers
 here:
   driver = accept
-  domains = peer.test
+  domains = EACH(DOMAIN)
   local_parts = box : second : grey
   transport = maildir
 away:
@@ -101,10 +99,9 @@ cram:
 func Exim(t testing.TB, o Options) *MTA {
 	t.Helper()
 	dir := root(t)
-	m := &MTA{Name: "Exim", Port: freePort(t), mail: filepath.Join(dir, "home/peer")}
-	settings := strings.NewReplacer("PORT", fmt.Sprint(m.Port), "RELAY", fmt.Sprint(o.RelayPort))
+	m := &MTA{Name: "Exim", mail: filepath.Join(dir, "home/peer")}
 	etc := filepath.Join(dir, "etc/exim4")
-	write(t, filepath.Join(etc, "exim4.conf"), settings.Replace(eximConf), 0o644, 0)
+	write(t, filepath.Join(etc, "exim4.conf"), m.settings(t, o, eximConf, " : "), 0o644, 0)
 	write(t, filepath.Join(etc, "cert.pem"), o.Cert.PEM, 0o644, 0)
 	write(t, filepath.Join(etc, "key.pem"), o.Cert.KeyPEM, 0o600, eximID)
 	m.logs = func() string {

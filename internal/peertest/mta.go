@@ -1,11 +1,14 @@
 package peertest
 
 import (
+	"cmp"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -33,13 +36,19 @@ type Options struct {
 	Cert Certificate
 	// RelayPort is where on 127.0.0.1 it sends mail for other domains.
 	RelayPort int
+	// IP is the address it listens on, 127.0.0.1 where empty; Port is a free
+	// one where zero.
+	IP   string
+	Port int
+	// Domains are further domains in which there is a box.
+	Domains []string
 }
 
 // MTA is a mail server that runs.
 type MTA struct {
 	Name string
 	Port int
-	// Addr is 127.0.0.1 and the port.
+	// Addr is its address and port, for Dial.
 	Addr string
 	// BrokenTLS: it offers STARTTLS, and the handshake always fails.
 	BrokenTLS bool
@@ -55,17 +64,40 @@ func Servers() map[string]func(testing.TB, Options) *MTA {
 	return map[string]func(testing.TB, Options) *MTA{"Postfix": Postfix, "Exim": Exim, "OpenSMTPD": OpenSMTPD}
 }
 
+// settings fills what is the same for all into a server's settings: its address
+// and port, where to relay to, and each of the domains, of which the text
+// "EACH(...)" is repeated with DOMAIN for each.
+func (m *MTA) settings(t testing.TB, o Options, text, separator string) string {
+	t.Helper()
+	ip := cmp.Or(o.IP, "127.0.0.1")
+	if m.Port = o.Port; m.Port == 0 {
+		m.Port = freePort(t)
+	}
+	m.Addr = net.JoinHostPort(ip, strconv.Itoa(m.Port))
+	text = each.ReplaceAllStringFunc(text, func(part string) string {
+		part = each.FindStringSubmatch(part)[1]
+		var all []string
+		for _, d := range append([]string{Domain}, o.Domains...) {
+			all = append(all, strings.ReplaceAll(part, "DOMAIN", d))
+		}
+		return strings.Join(all, separator)
+	})
+	return strings.NewReplacer("IP", ip, "PORT", strconv.Itoa(m.Port), "RELAY", strconv.Itoa(o.RelayPort)).Replace(text)
+}
+
+var each = regexp.MustCompile(`EACH\(([^)]*)\)`)
+
 // started is the common end of starting a server: it is known by its port, and
 // if the test fails its log is shown.
 func started(t testing.TB, m *MTA, p *process) *MTA {
 	t.Helper()
-	m.t, m.Addr = t, fmt.Sprintf("127.0.0.1:%d", m.Port)
+	m.t = t
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of %s:\n%s", m.Name, m.logs())
 		}
 	})
-	p.awaitPort(t, m.Port)
+	p.awaitPort(t, m.Addr)
 	return m
 }
 

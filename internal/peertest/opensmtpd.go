@@ -1,10 +1,8 @@
 package peertest
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -12,14 +10,14 @@ import (
 const opensmtpdConf = `
 pki peer cert "/etc/cert.pem"
 pki peer key "/etc/key.pem"
-table boxes { "box@peer.test" = "peer", "second@peer.test" = "peer", "grey@peer.test" = "peer" }
+table boxes { EACH("box@DOMAIN" = "peer"), "second@peer.test" = "peer", "grey@peer.test" = "peer" }
 table grey file:/etc/grey
 smtp max-message-size 32M
 filter "grey" phase rcpt-to match rcpt-to <grey> reject "451 4.7.1 Greylisted, come back later"
-listen on 127.0.0.1 port PORT tls pki peer filter "grey" hostname opensmtpd.test
+listen on IP port PORT tls pki peer filter "grey" hostname opensmtpd.test
 action "here" maildir "/home/peer/%{dest.user}" virtual <boxes>
 action "onward" relay host smtp://127.0.0.1:RELAY
-match from any for domain "peer.test" action "here"
+match from any for domain { EACH("DOMAIN") } action "here"
 match from local for any action "onward"
 `
 
@@ -29,10 +27,9 @@ match from local for any action "onward"
 func OpenSMTPD(t testing.TB, o Options) *MTA {
 	t.Helper()
 	dir := root(t)
-	m := &MTA{Name: "OpenSMTPD", BrokenTLS: true, Port: freePort(t), mail: filepath.Join(dir, "home/peer")}
-	settings := strings.NewReplacer("PORT", fmt.Sprint(m.Port), "RELAY", fmt.Sprint(o.RelayPort))
+	m := &MTA{Name: "OpenSMTPD", BrokenTLS: true, mail: filepath.Join(dir, "home/peer")}
 	etc := filepath.Join(dir, "etc")
-	write(t, filepath.Join(etc, "smtpd.conf"), settings.Replace(opensmtpdConf), 0o644, 0)
+	write(t, filepath.Join(etc, "smtpd.conf"), m.settings(t, o, opensmtpdConf, ", "), 0o644, 0)
 	write(t, filepath.Join(etc, "mailname"), "opensmtpd.test\n", 0o644, 0)
 	write(t, filepath.Join(etc, "cert.pem"), o.Cert.PEM, 0o644, 0)
 	write(t, filepath.Join(etc, "key.pem"), o.Cert.KeyPEM, 0o600, 0)

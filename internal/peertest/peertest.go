@@ -12,13 +12,11 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -192,15 +190,15 @@ func (p *process) stop() {
 }
 
 // awaitPort waits until somebody listens.
-func (p *process) awaitPort(t testing.TB, port int) {
+func (p *process) awaitPort(t testing.TB, addr string) {
 	t.Helper()
-	Await(t, "a server on port "+strconv.Itoa(port), func() bool {
+	Await(t, "a server at "+addr, func() bool {
 		select {
 		case <-p.ended:
 			t.Fatalf("%s ended:\n%s", p.cmd.Path, p.out.String())
 		default:
 		}
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
 		}

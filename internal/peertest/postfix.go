@@ -1,7 +1,6 @@
 package peertest
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -36,8 +35,8 @@ smtpd_discard_ehlo_keywords =
 smtpd_recipient_restrictions =
     check_recipient_access inline:{{grey@peer.test = 451 4.7.1 Greylisted, come back later}},
     permit_mynetworks, reject_unauth_destination
-virtual_mailbox_domains = peer.test
-virtual_mailbox_maps = inline:{box@peer.test=box/, second@peer.test=second/, grey@peer.test=grey/}
+virtual_mailbox_domains = EACH(DOMAIN)
+virtual_mailbox_maps = inline:{EACH(box@DOMAIN=box/), second@peer.test=second/, grey@peer.test=grey/}
 virtual_mailbox_base = DIR/mail
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
@@ -50,7 +49,7 @@ queue_run_delay = 1s
 
 // One smtpd for each connection, so that a change of main.cf is seen by the next.
 const postfixMaster = `
-127.0.0.1:PORT inet n - n - - smtpd -o max_use=1
+IP:PORT inet n - n - - smtpd -o max_use=1
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
@@ -89,11 +88,12 @@ func Postfix(t testing.TB, o Options) *MTA {
 	mkdir(t, dir, 0o755, 0)
 	postfixDirs(t, dir)
 	mkdir(t, filepath.Join(dir, "mail"), 0o755, nobodyID)
-	m := &MTA{Name: "Postfix", Port: freePort(t), mail: filepath.Join(dir, "mail")}
-	settings := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(m.Port), "RELAY", fmt.Sprint(o.RelayPort))
-	main := settings.Replace(postfixMain)
+	m := &MTA{Name: "Postfix", mail: filepath.Join(dir, "mail")}
+	const cut = "\n# master.cf"
+	text := strings.ReplaceAll(m.settings(t, o, postfixMain+cut+postfixMaster, ", "), "DIR", dir)
+	main, master, _ := strings.Cut(text, cut)
 	write(t, filepath.Join(dir, "main.cf"), main, 0o644, 0)
-	write(t, filepath.Join(dir, "master.cf"), settings.Replace(postfixMaster), 0o644, 0)
+	write(t, filepath.Join(dir, "master.cf"), master, 0o644, 0)
 	write(t, filepath.Join(dir, "cert.pem"), o.Cert.PEM, 0o644, 0)
 	write(t, filepath.Join(dir, "key.pem"), o.Cert.KeyPEM, 0o600, 0)
 	m.logs = func() string { return read(filepath.Join(dir, "log")) }
