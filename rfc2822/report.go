@@ -68,7 +68,7 @@ type RecipientStatus struct {
 	Action            Action
 	Status            string    // enhanced code, "5.1.1"; "" writes X.0.0 of the action's class
 	RemoteMTA         string    // the host that answered, or ""
-	DiagnosticCode    string    // its answer, lines joined with LF; SMTP is assumed; or ""
+	DiagnosticCode    string    // its answer, lines joined with LF; what is no reply of SMTP gets the type x-local; or ""
 	LastAttempt       time.Time // zero: left out
 	WillRetryUntil    time.Time // for Delayed; zero: left out
 	FinalLogID        string    // the id in the last host's log, or ""

@@ -128,12 +128,23 @@ func (s *RecipientStatus) write(w *statusWriter) {
 	w.field("Action", string(s.action()))
 	w.field("Status", s.status())
 	w.typed("Remote-MTA", "dns", s.RemoteMTA)
-	w.typed("Diagnostic-Code", "smtp", s.DiagnosticCode)
+	w.typed("Diagnostic-Code", s.diagnosticType(), s.DiagnosticCode)
 	w.date("Last-Attempt-Date", s.LastAttempt)
 	w.field("Final-Log-ID", s.FinalLogID)
 	if s.action() == Delayed {
 		w.date("Will-Retry-Until", s.WillRetryUntil)
 	}
+}
+
+// diagnosticType is "smtp" for what is a reply of SMTP. Words of our own, where
+// there was none, must not pass for one (RFC 3464 §2.3.6).
+func (s *RecipientStatus) diagnosticType() string {
+	code, _, _ := strings.Cut(s.DiagnosticCode, " ")
+	code, _, _ = strings.Cut(code, "-")
+	if len(code) == 3 && strings.Trim(code, "0123456789") == "" {
+		return "smtp"
+	}
+	return "x-local"
 }
 
 func (s *RecipientStatus) action() Action {

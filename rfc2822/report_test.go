@@ -193,6 +193,20 @@ func TestReportReturns(t *testing.T) {
 }
 
 // TestReportAddresses: RFC 6533.
+// TestDiagnosticType: only a reply of SMTP says that it is one.
+func TestDiagnosticType(t *testing.T) {
+	for code, want := range map[string]string{
+		"550 5.1.1 No such user": "smtp", "550": "smtp", "550-No\n550 such user": "smtp",
+		"no route to host": "x-local", "55 men": "x-local", "5500 men": "x-local", "the message needs SMTPUTF8": "x-local",
+	} {
+		r := sampleReport()
+		r.Recipients = []RecipientStatus{{FinalRecipient: "a@b.example", DiagnosticCode: code}}
+		if text := write(t, r); !strings.Contains(text, "\r\nDiagnostic-Code: "+want+"; ") {
+			t.Errorf("%q is not of type %s:\n%s", code, want, text)
+		}
+	}
+}
+
 func TestReportAddresses(t *testing.T) {
 	r := sampleReport()
 	r.To = "jürgen@bücher.example"

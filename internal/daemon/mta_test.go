@@ -173,7 +173,8 @@ text, status, original = m.iter_parts()
 print(m.get_content_type(), m.get_param("report-type"), [d for p in m.walk() for d in p.defects])
 print(text.get_content_type(), status.get_content_type(), original.get_content_type())
 whole, rcpt = status.get_payload()
-print(whole["Reporting-MTA"], rcpt["Final-Recipient"], rcpt["Action"], rcpt["Status"], rcpt["Diagnostic-Code"][:9])
+print(whole["Reporting-MTA"], rcpt["Final-Recipient"], rcpt["Action"], rcpt["Status"], rcpt["Diagnostic-Code"][:7])
+print(rcpt["Remote-MTA"])
 print(original.get_payload(0)["Subject"])
 `
 
@@ -205,8 +206,8 @@ func TestPeerRefuses(t *testing.T) {
 			}
 			text := string(out)
 			for _, want := range []string{"multipart/report delivery-status []\n", "text/plain message/delivery-status message/rfc822\n",
-				"dns; mail.test rfc822; " + peertest.Nobody + " failed 5.", " smtp; 5", "\nlost in the post\n"} {
-				if !strings.Contains(strings.NewReplacer("dns;m", "dns; m", "rfc822;n", "rfc822; n", "smtp;5", "smtp; 5").Replace(text), want) {
+				"dns; mail.test rfc822; " + peertest.Nobody + " failed 5.", " smtp; 5\n", "\ndns; [127.0.0.1]\n", "\nlost in the post\n"} {
+				if !strings.Contains(text, want) {
 					t.Errorf("lacks %q:\n%s\n%s", want, text, got[0])
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 		s.OriginalRecipient = typ + ";" + decodeXtext(addr)
 	}
 	if r.Last.Code != 0 {
-		s.RemoteMTA, _, _ = strings.Cut(r.Last.Host, " ")
+		s.RemoteMTA = remoteMTA(r.Last.Host)
 		s.DiagnosticCode = diagnostic(&r.Last)
 	}
 	switch {
@@ -113,6 +114,16 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 		s.DiagnosticCode = r.Last.Text
 	}
 	return s
+}
+
+// remoteMTA is the name in a Result's Host: "mx.example.org" of
+// "mx.example.org [192.0.2.1]:25", and "[192.0.2.1]" of "192.0.2.1:25".
+func remoteMTA(host string) string {
+	name, _, _ := strings.Cut(host, " ")
+	if a, err := netip.ParseAddrPort(name); err == nil {
+		return "[" + a.Addr().String() + "]"
+	}
+	return name
 }
 
 // class returns status if it is of the class, or otherwise.

@@ -84,6 +84,16 @@ func TestBounce(t *testing.T) {
 	contains(t, parts[2], "message/rfc822", message)
 }
 
+func TestRemoteMTA(t *testing.T) {
+	for host, want := range map[string]string{
+		"mx.example.net [192.0.2.1]:25": "mx.example.net", "192.0.2.1:2525": "[192.0.2.1]", "[2001:db8::1]:25": "[2001:db8::1]", "/run/lmtp": "/run/lmtp", "": "",
+	} {
+		if got := remoteMTA(host); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}
+
 func TestBounceHeadersOnly(t *testing.T) {
 	e := entry("a", "bob@example.net")
 	e.Ret = "HDRS"

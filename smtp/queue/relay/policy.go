@@ -152,9 +152,10 @@ func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t tar
 		if p.explicit {
 			return false, refuse("4.7.5", "TLS policy: dane is configured for %s, but no TLSA record of %s is usable", p.domain, t.host)
 		}
-		// RFC 7672 §2.2: encryption is mandatory even so, authentication impossible.
+		// RFC 7672 §2.2: encryption is mandatory even so, and authentication
+		// impossible by DANE. Whoever else demands it is still heard.
 		d.level, d.by = Encrypt, "dane"
-		return true, nil
+		return false, nil
 	}
 	d.level, d.by, d.tlsa = DANE, "dane", usable
 	d.names = []string{base}

@@ -198,6 +198,12 @@ func TestRequireTLS(t *testing.T) {
 			s.mx.ext = append(s.mx.ext, "REQUIRETLS")
 			s.mx.tls = newCA(t).server(t, "mx.example.net", time.Hour)
 		}, queue.Pending, "4.7.5"},
+		{"not verified, and TLSA records of no use", func(t *testing.T, s *scene) {
+			s.mx.ext = append(s.mx.ext, "REQUIRETLS")
+			s.mx.tls = newCA(t).server(t, "mx.example.net", time.Hour)
+			s.zone.secure = true
+			s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{1, 1, 1, make([]byte, 32)}}
+		}, queue.Pending, "4.7.5"},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			s.secure(t)
@@ -251,6 +257,8 @@ func TestDANE(t *testing.T) {
 		{"no STARTTLS", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, make([]byte, 32)}} },
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = nil }, queue.Pending, "", "does not offer STARTTLS"},
 		{"unusable: encrypt", func(s *scene, a *ca) []TLSA { return []TLSA{{1, 1, 1, make([]byte, 32)}, {3, 1, 1, make([]byte, 5)}} }, nil, queue.Delivered, "verified", ""},
+		{"unusable, but MTA-STS", func(s *scene, a *ca) []TLSA { return []TLSA{{1, 1, 1, make([]byte, 32)}} },
+			func(t *testing.T, s *scene, a *ca) { s.enforceSTS(strings.Replace(enforce, "mx.", "mail.", 1)) }, queue.Pending, "", "MTA-STS"},
 		{"unusable, no STARTTLS", func(s *scene, a *ca) []TLSA { return []TLSA{{0, 1, 1, make([]byte, 32)}} },
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = nil }, queue.Pending, "", "does not offer STARTTLS"},
 		{"not validated: no DANE", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, make([]byte, 32)}} },
