@@ -34,6 +34,11 @@ func (c *checker) queue() {
 	c.resolvers()
 	c.ownNames()
 	c.authorities()
+	if q.TLSReport != "" {
+		if err := checkAddress(q.TLSReport); err != nil {
+			c.fail(at("Queue", "tls_report"), "%w", err)
+		}
+	}
 	for i := range q.Routes {
 		c.route(&q.Routes[i], i)
 	}

@@ -79,6 +79,11 @@ type Queue struct {
 	// fetched over HTTPS and obeyed.
 	MTASTS bool `json:"mta_sts"`
 
+	// An address of yours. With it, the domains that ask for it are told once
+	// a day how TLS to their hosts fared (TLS-RPT, RFC 8460), by mail from this
+	// address or over HTTPS. Empty means that they are not.
+	TLSReport string `json:"tls_report"`
+
 	// A file with certificates in PEM of authorities that are believed beside
 	// those of the system, where the certificate of another host is verified.
 	CAFile string `json:"ca_file" conf:"path"`

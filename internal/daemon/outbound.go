@@ -27,6 +27,8 @@ type outbound struct {
 	relay atomic.Pointer[relay.Relay]
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
+
+	reports *relay.TLSReports // nil: nobody is told how TLS fared
 }
 
 // openOutbound opens the queue, unless the settings say that no mail leaves.
@@ -58,6 +60,9 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	o := &outbound{d: d, cache: cache}
+	if o.reports, err = o.newReports(s); err != nil {
+		return err
+	}
 	if err := o.reconfigure(s); err != nil {
 		return err
 	}
@@ -145,6 +150,13 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (co
 }
 
 func (o *outbound) run(ctx context.Context) {
+	if o.reports != nil {
+		o.d.serving.Go(func() {
+			if err := o.reports.Run(ctx); err != nil && ctx.Err() == nil {
+				o.d.log.Error("no more reports about TLS", "err", err)
+			}
+		})
+	}
 	if err := o.queue.Run(ctx); err != nil {
 		o.d.log.Error("the queue stopped", "err", err)
 	}

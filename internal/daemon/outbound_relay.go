@@ -74,6 +74,7 @@ func queueAtStart(old, new *conf.Queue) []atStart {
 		atStart{"Queue.concurrency", fmt.Sprint(old.Concurrency), fmt.Sprint(new.Concurrency)},
 		atStart{"Queue.destination_concurrency", fmt.Sprint(old.DestinationConcurrency), fmt.Sprint(new.DestinationConcurrency)},
 		atStart{"Queue.max_messages", fmt.Sprint(old.MaxMessages), fmt.Sprint(new.MaxMessages)},
+		atStart{"Queue.tls_report", old.TLSReport, new.TLSReport},
 		atStart{"Queue.max_octets", old.MaxOctets.String(), new.MaxOctets.String()},
 	)
 }
@@ -114,6 +115,9 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 	}
 	if s.Queue.MTASTS {
 		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots)}
+	}
+	if o.reports != nil {
+		r.Report = o.reports.Add
 	}
 	if s.TLS.MinVersion == "1.3" {
 		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}

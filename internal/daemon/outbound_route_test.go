@@ -356,3 +356,22 @@ func TestReloadOutbound(t *testing.T) {
 		}
 	}
 }
+
+// TestTLSReports: how TLS fared is counted where the settings say who tells of
+// it, also after a reload, and a report is mail like any other.
+func TestTLSReports(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`], "tls_report": "tls@mail.test"`)
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if w.outbound.relay.Load().Report == nil {
+		t.Error("nothing is counted")
+	}
+	if err := w.outbound.reports.Send(context.Background(), "reports@far.test", []byte("Subject: report\r\n\r\nx\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, got); !strings.HasPrefix(m, "<tls@mail.test> <reports@far.test>\nSubject: report\r\n") {
+		t.Errorf("got %q", m)
+	}
+}
