@@ -110,11 +110,16 @@ func (q *Queue) accept(e *Entry, st *State, first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count.accepted++
-	it := newItem(e.ID, st)
-	if q.index[it.id] != nil {
-		return // the scan has seen it
+	it := q.index[e.ID]
+	switch {
+	case it == nil:
+		it = newItem(e.ID, st)
+		q.add(it)
+	case it.a != nil || it.flags&claimed != 0:
+		return // the scan has seen it, and somebody is at work on it
+	default:
+		q.wait.take(it) // the scan took its first attempt for made
 	}
-	q.add(it)
 	if first {
 		it.flags |= fresh
 		it.next = it.queued
@@ -145,5 +150,6 @@ func (q *Queue) forget(it *item) {
 // ones, and nobody can guess one.
 func NewID(t time.Time) string {
 	stamp := strconv.FormatInt(t.UnixMicro()|1<<52, 36) // of constant length for a century
-	return stamp + strconv.FormatUint(rand.Uint64N(36*36*36*36*36*36)|1<<30, 36)
+	const least = 36 * 36 * 36 * 36 * 36 * 36 * 36 // of eight digits
+	return stamp + strconv.FormatUint(least+rand.Uint64N(35*least), 36)
 }

@@ -1,0 +1,53 @@
+package queue
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+)
+
+// lateScan is a spool that is scanned in the middle of a Commit: the entry is
+// on disk, and the queue has not heard of it.
+type lateScan struct {
+	*memory
+	begin, end chan struct{}
+}
+
+func (l *lateScan) Scan(ctx context.Context, each func(string, *State) error) error {
+	<-l.begin
+	defer close(l.end)
+	return l.memory.Scan(ctx, each)
+}
+
+func (l *lateScan) Begin(ctx context.Context, e *Entry, st *State) (Writer, error) {
+	w, err := l.memory.Begin(ctx, e, st)
+	return &lateWriter{w, l}, err
+}
+
+type lateWriter struct {
+	Writer
+	l *lateScan
+}
+
+func (w *lateWriter) Commit(ctx context.Context) error {
+	err := w.Writer.Commit(ctx)
+	close(w.l.begin)
+	<-w.l.end
+	return err
+}
+
+// TestAcceptAfterScan: an entry that the scan at the start finds before its
+// Commit has returned is tried at once all the same, and once.
+func TestAcceptAfterScan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.Spool = &lateScan{f.spool, make(chan struct{}), make(chan struct{})}
+		f.run(t)
+		defer f.stop(t)
+		f.submit(t, entry("a", "bob@example.net"))
+		synctest.Wait()
+		if f.world.count() != 1 || f.spool.len() != 0 {
+			t.Errorf("%d attempts, %d entries left", f.world.count(), f.spool.len())
+		}
+	})
+}
