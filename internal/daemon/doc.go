@@ -6,10 +6,13 @@
 // The files follow the life of a daemon:
 //
 //   - daemon.go starts and stops it, reload.go exchanges its settings;
-//   - listeners.go opens the sockets, servers.go makes the SMTP and POP3
-//     servers behind them, certificates.go their TLS;
+//   - state.go is what follows from one set of settings, certificates included;
+//     listeners.go opens the sockets, servers.go makes the servers behind them;
 //   - directory.go knows who lives here, credentials.go whether they are who
 //     they say, throttle.go how often they may be wrong;
-//   - receive.go is a message's way in, fetch.go its way out;
+//   - receive.go is a message's way in, with message.go for what goes on top of
+//     it; submit.go is that of programs on this host; fetch.go is its way out to
+//     who lives here, outbound.go to everybody else;
+//   - commands.go answers the command line;
 //   - quickstart.go is what happens without any configuration.
 package daemon

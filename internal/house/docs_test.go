@@ -84,9 +84,18 @@ func TestReadmes(t *testing.T) {
 	}
 }
 
-// TestNamedFiles: the Go files that a page names in passing are there.
+// TestNamedFiles: the Go files that a page or a package's comment names in
+// passing are there.
 func TestNamedFiles(t *testing.T) {
 	_, files := sources(t)
+	inComment := regexp.MustCompile(`\b[a-z0-9_]+\.go\b`)
+	for _, f := range files {
+		for _, name := range inComment.FindAllString(f.ast.Doc.Text(), -1) {
+			if _, err := os.Stat(filepath.Join("..", "..", f.dir, name)); err != nil {
+				t.Errorf("%s: the package comment names %s, which is not there", f.path, name)
+			}
+		}
+	}
 	named := regexp.MustCompile("`([a-z0-9_/]+\\.go)`")
 	for page, text := range pages(t) {
 		for _, m := range named.FindAllStringSubmatch(text, -1) {
