@@ -44,7 +44,7 @@ func Files(path string) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("configuration: there is no *.conf in %s", path)
+		return nil, fmt.Errorf("configuration: there is no *.conf in %s; \"postrider conf init -c %[1]s SERVER_NAME\" writes some", path)
 	}
 	return names, nil
 }

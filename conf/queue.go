@@ -23,7 +23,7 @@ type Queue struct {
 	//	     "user": "me@provider.example", "password_file": "provider.password"},
 	//	    {"domain": "lists.example.com", "host": ["10.0.0.7", "10.0.0.8"], "protocol": "lmtp"},
 	//	]
-	Routes []Route
+	Routes []Route `json:"Routes"`
 
 	// What is different for mail to some domains: "example.com" itself,
 	// ".example.com" all below it, "*" all others. The most particular one
@@ -33,7 +33,7 @@ type Queue struct {
 	//	    "bank.example": {"tls": "verify"},
 	//	    "slow.example": {"retry_first": "30m", "expire_after": "10d"},
 	//	}
-	Domains map[string]*QueueDomain
+	Domains map[string]*QueueDomain `json:"Domains"`
 
 	// The wait after the first attempt that failed. Each later wait is twice
 	// as long, up to retry_max.

@@ -48,7 +48,7 @@ type Settings struct {
 	//	    {"address": "[::1]:2525", "protocol": "smtp", "tls": "off"},
 	//	    {"address": ":995", "protocol": "pop3", "tls": "implicit", "proxy_from": ["10.0.0.7/32"]},
 	//	]
-	Listeners []Listener
+	Listeners []Listener `json:"Listeners"`
 
 	// The domains whose mail is kept here, each with its accounts and aliases
 	// by local part. Domains of Accounts, and server_name, are local without
@@ -61,7 +61,7 @@ type Settings struct {
 	//	        "plus": "+",
 	//	    },
 	//	}
-	Domains map[string]*Domain
+	Domains map[string]*Domain `json:"Domains"`
 
 	// The accounts by full address: a password hash as "postrider user add"
 	// writes it, or an object.
@@ -70,38 +70,38 @@ type Settings struct {
 	//	    "alice@example.com": "$argon2id$v=19$m=19456,t=2,p=1$...",
 	//	    "bob@example.com": {"password_file": "bob.hash", "quota": "2GB"},
 	//	}
-	Accounts map[string]*Account
+	Accounts map[string]*Account `json:"Accounts"`
 
 	// Addresses that lead to other addresses here, one or several. An alias
 	// may lead to an alias; loops are refused. "*@example.com" is for whatever
 	// nobody else takes.
 	//
 	//	"Aliases": {"sales@example.com": ["alice@example.com", "bob@example.com"]}
-	Aliases map[string]Targets
+	Aliases map[string]Targets `json:"Aliases"`
 
 	// Mail coming in, from the world and from users.
-	SMTP SMTP
+	SMTP SMTP `json:"SMTP"`
 
 	// Mail being fetched.
-	POP3 POP3
+	POP3 POP3 `json:"POP3"`
 
 	// How passwords are asked for and how guessing is slowed down.
-	Auth Auth
+	Auth Auth `json:"Auth"`
 
 	// Certificates.
-	TLS TLS
+	TLS TLS `json:"TLS"`
 
 	// The mailboxes.
-	Store Store
+	Store Store `json:"Store"`
 
 	// Mail that must leave.
-	Queue Queue
+	Queue Queue `json:"Queue"`
 
 	// What is written down about the work.
-	Log Log
+	Log Log `json:"Log"`
 
 	// The control socket that "postrider reload" and its like talk to.
-	Admin Admin
+	Admin Admin `json:"Admin"`
 
 	source   *config.Source    // where the values came from; empty for settings made in code
 	problems config.Errors     // what Load could not fill in, for Check
@@ -135,7 +135,7 @@ type Listener struct {
 
 	// Limits of this listener, instead of those of SMTP or POP3. What is not
 	// given is as there.
-	Limits *ListenerLimits
+	Limits *ListenerLimits `json:"Limits"`
 }
 
 // ListenerLimits are limits that one listener has of its own. Zero means that
@@ -157,10 +157,10 @@ type ListenerLimits struct {
 // Domain is one local domain.
 type Domain struct {
 	// The accounts by local part: a password hash, or an object.
-	Accounts map[string]*Account
+	Accounts map[string]*Account `json:"Accounts"`
 
 	// Local parts that lead elsewhere. A target without "@" is in this domain.
-	Aliases map[string]Targets
+	Aliases map[string]Targets `json:"Aliases"`
 
 	// The address that gets whatever nobody else takes. Empty means that such
 	// mail is refused with 550, which is better unless you need it.

@@ -29,6 +29,9 @@ func CanListen(ctx context.Context, socket string) func(conf.Listener) error {
 			}
 			return nil
 		}
+		if _, _, err := net.SplitHostPort(l.Address); err != nil {
+			return nil // has been said
+		}
 		probe, err := net.Listen("tcp", l.Address)
 		switch {
 		case err == nil:
