@@ -58,8 +58,10 @@ async function yapople({ host, port, secure, user, password }) {
 async function mailPop3({ host, port, secure, login, user, password }) {
   const client = new MailPop3(port, host, { enabletls: Boolean(secure) });
   // Every answer is an event: whether it was +OK, then what there is to say.
+  let fail;
+  client.on('error', (err) => fail(err));
   const answer = (event, ask) => new Promise((resolve, reject) => {
-    client.once('error', reject);
+    fail = reject;
     client.once(event, (ok, ...rest) => (ok ? resolve(rest) : reject(new Error(rest.join(' ')))));
     ask();
   });
