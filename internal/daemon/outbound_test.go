@@ -53,6 +53,7 @@ func startRelaying(t *testing.T) (*testWorld, chan string) {
 	t.Helper()
 	sink, got := sinkServer(t)
 	w := start(t, fmt.Sprintf(`
+		"Domains": {"mail.test": {"catch_all": "bob@mail.test"}, "second.test": {}},
 		"SMTP": {"relay_from": ["127.0.0.1/32"]},
 		"Queue": {"forward": true, "Routes": [
 			{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"},

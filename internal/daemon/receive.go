@@ -106,7 +106,8 @@ func (r *receiver) refusal(err error) error {
 }
 
 // ServeSMTP stores a message: one delivery for all local mailboxes, one queue
-// entry for everybody else. It returns nil when both are on stable storage.
+// entry for everybody else (two, where aliases change the sender for some). It
+// returns nil when all of them are on stable storage.
 func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	to := gather(e)
 	m, err := r.read(e)
