@@ -150,6 +150,6 @@ func (q *Queue) forget(it *item) {
 // ones, and nobody can guess one.
 func NewID(t time.Time) string {
 	stamp := strconv.FormatInt(t.UnixMicro()|1<<52, 36) // of constant length for a century
-	const least = 36 * 36 * 36 * 36 * 36 * 36 * 36 // of eight digits
+	const least = 36 * 36 * 36 * 36 * 36 * 36 * 36      // of eight digits
 	return stamp + strconv.FormatUint(least+rand.Uint64N(35*least), 36)
 }

@@ -264,15 +264,20 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 	if !queue.ValidID(id) {
 		return queue.ErrNotFound
 	}
+	if err := errors.Join(ctx.Err(), s.c.Err()); err != nil {
+		return fmt.Errorf("remove entry %s: %w", id, err)
+	}
 	name := s.path(id)
 	_, err := os.Lstat(name + stateExt)
 	stated := err == nil
-	if !stated {
-		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-			return queue.ErrNotFound
-		}
+	err = s.c.FS().Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return queue.ErrNotFound
 	}
-	if err := s.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name)}}); err != nil {
+	if err == nil {
+		err = s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(name)}})
+	}
+	if err != nil {
 		return fmt.Errorf("remove entry %s: %w", id, err)
 	}
 	if stated {
