@@ -162,6 +162,19 @@ func TestOpenFiles(t *testing.T) {
 	}
 }
 
+// That a file is open is said along with what is wrong in it.
+func TestOpenFileWithProblems(t *testing.T) {
+	dir := folder(t, "a.conf", `{"server_nam": "mail.example.com", "Accounts": {"a@b.example": {"cram_md5": "x"}}}`)
+	name := filepath.Join(dir, "a.conf")
+	if err := os.Chmod(name, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, problems := Verify(dir, Probes{})
+	if len(problems) != 2 || !strings.Contains(problems[0].Error(), "chmod 600 "+name) || !strings.Contains(problems[1].Error(), "unknown key") {
+		t.Errorf("problems: %v", problems)
+	}
+}
+
 // A key that others can read opens what it seals for them, too.
 func TestOpenKey(t *testing.T) {
 	dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "data_dir": "data", "secret_key_file": "s.key"}`, "s.key", "x")

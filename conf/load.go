@@ -76,7 +76,7 @@ func Verify(path string, probes Probes) (*Settings, []error) {
 		// What has no place, or the place of a problem with the text, follows
 		// from that.
 		sameLine := func(t *config.Error) bool { return t.Name == p.Name && t.Line == p.Line }
-		if len(text) == 0 || p.Line > 1 && !slices.ContainsFunc(text, sameLine) {
+		if len(text) == 0 || errors.Is(p, errOpen) || p.Line > 1 && !slices.ContainsFunc(text, sameLine) {
 			problems = append(problems, p)
 		}
 	}

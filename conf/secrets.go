@@ -90,10 +90,13 @@ func firstLine(name string) (string, error) {
 	return string(bytes.TrimSuffix(line, []byte("\r"))), nil
 }
 
+// errOpen: whoever can read the file has the secrets already.
+var errOpen = errors.New("holds secrets and is open to others")
+
 // private refuses a file with secrets that not only its owner can read.
 func private(name string, mode fs.FileMode) error {
 	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
-		return fmt.Errorf("holds secrets and is open to others (mode %04o); run: chmod 600 %s", mode.Perm(), name)
+		return fmt.Errorf("%w (mode %04o); run: chmod 600 %s", errOpen, mode.Perm(), name)
 	}
 	return nil
 }

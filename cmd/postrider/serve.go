@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -57,6 +58,9 @@ func serve(cmd *cobra.Command, path string) error {
 		daemon.Introduce(cmd.OutOrStdout(), dir, password)
 	}
 	d, err := daemon.New(func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; stop it, or change Listeners in %s", err, path)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -116,10 +117,21 @@ mail in %[1]s.
   send as the account, over TLS:
     printf 'Subject: hello\r\n\r\nIt works.\r\n' | curl -sS --cacert %[4]s -u %[2]s:%[3]s smtps://127.0.0.1:2465 --mail-from %[2]s --mail-rcpt %[2]s -T -
 
-`, dir, QuickStartAccount, shown, cert)
+`, dir, QuickStartAccount, shown, shellWord(cert))
 	if password == "" {
-		fmt.Fprintf(w, "The password was shown at the first start. For a new one:\n    postrider user passwd -c %s %s\n\n", dir, QuickStartAccount)
+		fmt.Fprintf(w, "The password was shown at the first start. For a new one:\n    postrider user passwd -c %s %s\n\n", shellWord(dir), QuickStartAccount)
 	} else {
 		fmt.Fprintf(w, "The password is %s; it is not shown again.\n\n", password)
 	}
+}
+
+// shellWord writes a path as one word of a command line.
+func shellWord(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@", r)
+	}
+	if strings.TrimFunc(path, plain) == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestQuickStart: the folder that is made is right, is the owner's alone, and
+// stays as it is; the lines that are printed can be pasted from any folder.
+func TestQuickStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's a folder; really")
+	password, err := QuickStart(dir)
+	if err != nil || len(password) != 20 {
+		t.Fatal(password, err)
+	}
+	file := filepath.Join(dir, quickStartFile)
+	first, err := os.ReadFile(file)
+	if err != nil || strings.Contains(string(first), password) {
+		t.Errorf("%v: the file holds the password", err)
+	}
+	for _, name := range []string{dir, file} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, mode %v", name, err, info.Mode())
+		}
+	}
+	if again, err := QuickStart(dir); again != "" || err != nil {
+		t.Errorf("the second start gives %q, %v", again, err)
+	}
+	if second, err := os.ReadFile(file); err != nil || string(second) != string(first) {
+		t.Errorf("%v: the second start changed the file", err)
+	}
+	for _, shown := range []string{password, ""} {
+		var text strings.Builder
+		Introduce(&text, dir, shown)
+		for line := range strings.Lines(text.String()) {
+			if !strings.HasPrefix(line, "    ") {
+				continue
+			}
+			// The shell finds the words that the program is given.
+			line = strings.NewReplacer("curl ", "printf '<%s>' ", "postrider ", "printf '<%s>' ").Replace(line)
+			out, err := exec.Command("sh", "-c", line).CombinedOutput()
+			if err != nil || strings.Contains(line, "folder") && !strings.Contains(string(out), "<"+dir) {
+				t.Errorf("%s: %v, %s", line, err, out)
+			}
+		}
+	}
+}
