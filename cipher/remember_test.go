@@ -131,7 +131,7 @@ func TestLargeFormsCountMore(t *testing.T) {
 		memory uint32
 		slots  int64
 	}{{0, 1}, {standard.memory, 1}, {standard.memory + 1, 2}, {3 * standard.memory, 3}, {maxArgonMemory, 4}} {
-		release, err := v.acquire(context.Background(), tt.memory)
+		release, err := v.acquire(context.Background(), tt.memory, Attempt{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestFailuresCostTheSame(t *testing.T) {
 func TestSameLoginTogether(t *testing.T) {
 	v := Verifier{AllowPlain: true, Concurrency: 1}
 	v.once.Do(v.start)
-	release, _ := v.acquire(context.Background(), 0)
+	release, _ := v.acquire(context.Background(), 0, Attempt{})
 	done := make(chan error)
 	go func() { done <- v.Verify(context.Background(), "alice", plainA, []byte("secret")) }()
 	v.known.add("alice", plainA, []byte("secret"))

@@ -34,6 +34,7 @@ type Verifier struct {
 
 	once  sync.Once
 	slots *semaphore.Weighted
+	gate  *semaphore.Weighted // before slots, for clients not known
 	total int64
 	dummy *form
 	known memory
@@ -44,7 +45,7 @@ func (v *Verifier) start() {
 	if v.total <= 0 {
 		v.total = int64(runtime.GOMAXPROCS(0))
 	}
-	v.slots = semaphore.NewWeighted(v.total)
+	v.slots, v.gate = semaphore.NewWeighted(v.total), semaphore.NewWeighted(v.total)
 	v.known.start(v.Remember, v.RememberFor)
 	if f, err := parseStored(v.Like, v.AllowPlain); err == nil && !f.cheap {
 		v.dummy = f
@@ -66,7 +67,31 @@ func (v *Verifier) start() {
 // that costs nothing, so that the time it takes does not tell which accounts
 // exist. Only a right password can be faster.
 func (v *Verifier) Verify(ctx context.Context, account, stored string, password []byte) error {
+	return v.Try(ctx, Attempt{Account: account, Stored: stored, Password: password})
+}
+
+// Attempt is one login to be checked by Try.
+type Attempt struct {
+	Account  string
+	Stored   string // empty: there is no such account, and Dummy is what happens
+	Password []byte
+	// Known says that the client has been right about this account before. It
+	// goes ahead of all who are not known, so that a storm of guesses does not
+	// make users wait.
+	Known bool
+	// Allowed, if not nil, is asked when the turn has come, before anything is
+	// computed; its error is returned. Here guesses are counted that were still
+	// waiting when others of them failed.
+	Allowed func() error
+}
+
+// Try is Verify with a turn of its own.
+func (v *Verifier) Try(ctx context.Context, a Attempt) error {
 	v.once.Do(v.start)
+	if a.Stored == "" {
+		return v.pretend(ctx, a)
+	}
+	account, stored, password := a.Account, a.Stored, a.Password
 	if v.known.holds(account, stored, password) {
 		return nil
 	}
@@ -75,13 +100,13 @@ func (v *Verifier) Verify(ctx context.Context, account, stored string, password 
 		return err
 	}
 	if len(password) == 0 || len(password) > MaxPassword {
-		return v.Dummy(ctx, password)
+		return v.pretend(ctx, a)
 	}
 	memory := f.memory
 	if f.cheap {
 		memory = v.dummy.memory
 	}
-	release, err := v.acquire(ctx, memory)
+	release, err := v.acquire(ctx, memory, a)
 	if err != nil {
 		return err
 	}
@@ -104,13 +129,16 @@ func (v *Verifier) Verify(ctx context.Context, account, stored string, password 
 // Dummy does the work of a Verify that fails, for an account that does not
 // exist. It returns ErrMismatch, or the context's error.
 func (v *Verifier) Dummy(ctx context.Context, password []byte) error {
-	v.once.Do(v.start)
-	release, err := v.acquire(ctx, v.dummy.memory)
+	return v.Try(ctx, Attempt{Password: password})
+}
+
+func (v *Verifier) pretend(ctx context.Context, a Attempt) error {
+	release, err := v.acquire(ctx, v.dummy.memory, a)
 	if err != nil {
 		return err
 	}
 	defer release()
-	v.dummy.check(bounded(password))
+	v.dummy.check(bounded(a.Password))
 	return ErrMismatch
 }
 
@@ -129,12 +157,36 @@ func (v *Verifier) Forget(account string) {
 
 // acquire waits for as many slots as the memory asks for. A form larger than
 // all of them together runs alone.
-func (v *Verifier) acquire(ctx context.Context, memory uint32) (release func(), err error) {
+//
+// Who is not known has to come through the gate first, which lets no more in
+// than can be computed at a time. So whoever else waits for slots is known, and
+// waits for known ones and for one hash at most.
+func (v *Verifier) acquire(ctx context.Context, memory uint32, a Attempt) (release func(), err error) {
 	n := min(max(1, int64(memory+standard.memory-1)/int64(standard.memory)), v.total)
+	if !a.Known {
+		if err := v.gate.Acquire(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	release = func() {
+		v.slots.Release(n)
+		if !a.Known {
+			v.gate.Release(n)
+		}
+	}
 	if err := v.slots.Acquire(ctx, n); err != nil {
+		if !a.Known {
+			v.gate.Release(n)
+		}
 		return nil, err
 	}
-	return func() { v.slots.Release(n) }, nil
+	if a.Allowed != nil {
+		if err := a.Allowed(); err != nil {
+			release()
+			return nil, err
+		}
+	}
+	return release, nil
 }
 
 func bounded(password []byte) []byte { return password[:min(len(password), MaxPassword)] }

@@ -112,10 +112,19 @@ func (c *credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
 func (c *credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
 	name, account := c.dir.login(user)
 	block := netserve.Block(sasl.PeerOf(ctx).RemoteAddr)
-	if !c.throttle.allows(block, name) {
-		return "", sasl.ErrThrottled
+	// It is asked again when the turn has come: of many guesses made at once,
+	// those behind the last that may fail are not worth a hash.
+	allowed := func() error {
+		if !c.throttle.allows(block, name) {
+			return sasl.ErrThrottled
+		}
+		return nil
 	}
-	err := c.check(ctx, name, account, password)
+	if err := allowed(); err != nil {
+		return "", err
+	}
+	a := cipher.Attempt{Account: name, Password: password, Known: c.throttle.knows(block, name), Allowed: allowed}
+	err := c.check(ctx, account, a)
 	if err == nil && !c.mayActAs(name, authzid) {
 		err = sasl.ErrDenied
 	}
@@ -127,14 +136,11 @@ func (c *credentials) Verify(ctx context.Context, authzid, user string, password
 }
 
 // check costs the same whether there is such an account or not.
-func (c *credentials) check(ctx context.Context, name string, account *conf.Account, password []byte) error {
-	if account == nil || account.Disabled || account.Password == "" {
-		if err := c.verifier.Dummy(ctx, password); err != nil && !errors.Is(err, cipher.ErrMismatch) {
-			return err
-		}
-		return sasl.ErrDenied
+func (c *credentials) check(ctx context.Context, account *conf.Account, a cipher.Attempt) error {
+	if account != nil && !account.Disabled {
+		a.Stored = string(account.Password)
 	}
-	err := c.verifier.Verify(ctx, name, string(account.Password), password)
+	err := c.verifier.Try(ctx, a)
 	if errors.Is(err, cipher.ErrMismatch) {
 		return sasl.ErrDenied
 	}

@@ -84,10 +84,22 @@ func (t *throttle) allows(block netip.Prefix, account string) bool {
 	if t.blocks[block].full(t.perBlock, now) {
 		return false
 	}
-	if last, ok := t.known[login{block, account}]; ok && now.Sub(last) < remembersLogin {
+	if t.isKnown(block, account, now) {
 		return true
 	}
 	return !t.accounts[account].full(t.perAccount, now)
+}
+
+// knows says whether the account has been logged in to from block before.
+func (t *throttle) knows(block netip.Prefix, account string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.isKnown(block, account, time.Now())
+}
+
+func (t *throttle) isKnown(block netip.Prefix, account string, now time.Time) bool {
+	last, ok := t.known[login{block, account}]
+	return ok && now.Sub(last) < remembersLogin
 }
 
 // failed counts a wrong guess. It is called for accounts that do not exist,
