@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"go/ast"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,5 +108,62 @@ func TestNamedFiles(t *testing.T) {
 				t.Errorf("%s names %s, which is not there", page, m[1])
 			}
 		}
+	}
+}
+
+// exported are the names a package offers to others.
+func exported(files []file) map[string]map[string]bool {
+	names := make(map[string]map[string]bool)
+	for _, f := range files {
+		if isTest(f.path) || strings.HasPrefix(f.dir, "internal/") || strings.HasPrefix(f.dir, "cmd/") {
+			continue
+		}
+		of := names[f.ast.Name.Name]
+		if of == nil {
+			of = make(map[string]bool)
+			names[f.ast.Name.Name] = of
+		}
+		for _, d := range f.ast.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				of[d.Name.Name] = true // methods as well: a page writes maildir.Commit
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						of[s.Name.Name] = true
+					case *ast.ValueSpec:
+						for _, n := range s.Names {
+							of[n.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// TestNamedSymbols: what a page calls package.Name is in that package.
+func TestNamedSymbols(t *testing.T) {
+	_, files := sources(t)
+	names := exported(files)
+	symbol := regexp.MustCompile(`\b([a-z0-9]+)\.([A-Z][A-Za-z0-9]*)`)
+	seen := 0
+	for page, text := range pages(t) {
+		for _, part := range code.FindAllString(text, -1) {
+			for _, m := range symbol.FindAllStringSubmatch(part, -1) {
+				of, ours := names[m[1]]
+				if !ours {
+					continue
+				}
+				if seen++; !of[m[2]] {
+					t.Errorf("%s names %s, which is not there", page, m[0])
+				}
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("%d names: the search is broken", seen)
 	}
 }
