@@ -91,10 +91,14 @@ func link(from, to string) error {
 	})
 }
 
-// write makes a file with an owner.
+// write makes a file with an owner. It is there whole or not at all, since a
+// server may be reading it, and looks a minute old, since Postfix waits until
+// nobody can be writing it any more.
 func write(t testing.TB, name, text string, mode os.FileMode, uid int) {
 	t.Helper()
-	err := errors.Join(os.RemoveAll(name), os.WriteFile(name, []byte(text), mode), os.Chown(name, uid, uid))
+	next := name + ".new"
+	past := time.Now().Add(-time.Minute)
+	err := errors.Join(os.WriteFile(next, []byte(text), mode), os.Chown(next, uid, uid), os.Chtimes(next, past, past), os.Rename(next, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,9 @@ func Postfix(t testing.TB, o Options) *MTA {
 		open := strings.Replace(main, "grey@peer.test = 451 4.7.1 Greylisted, come back later", "x@peer.test = OK", 1)
 		write(t, filepath.Join(dir, "main.cf"), open, 0o644, 0)
 	}
-	return started(t, m, run(t, "", program, "-c", dir, "-d"))
+	// The master closes every descriptor it could have, of which a container
+	// may allow a thousand million.
+	return started(t, m, run(t, "", "/bin/sh", "-c", `ulimit -n 1000; exec "$0" "$@"`, program, "-c", dir, "-d"))
 }
 
 // postfixDirs makes what "postfix start" would, whose shell scripts take three
