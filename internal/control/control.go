@@ -61,13 +61,15 @@ func ListenMode(path string, mode fs.FileMode) (net.Listener, error) {
 		os.Remove(tmp)
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return &listener{l, path}, nil
+	return &listener{Listener: l, path: path}, nil
 }
 
-// listener removes the socket under its final name.
+// listener removes the socket under its final name, and bounds what one user
+// can have open.
 type listener struct {
 	net.Listener
 	path string
+	users
 }
 
 func (l *listener) Close() error {
@@ -83,6 +85,7 @@ func NewServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, c)
@@ -94,11 +97,15 @@ func NewServer(h http.Handler) *http.Server {
 // connection, as the kernel knows it (SO_PEERCRED), or an error where the
 // system cannot tell.
 func Caller(r *http.Request) (uid uint32, err error) {
-	c, ok := r.Context().Value(peerKey{}).(*net.UnixConn)
+	c, _ := r.Context().Value(peerKey{}).(net.Conn)
+	if counted, ok := c.(*conn); ok {
+		c = counted.Conn
+	}
+	u, ok := c.(*net.UnixConn)
 	if !ok {
 		return 0, errors.New("control: not a Unix socket")
 	}
-	return peerUID(c)
+	return peerUID(u)
 }
 
 // Client talks to the daemon at one socket.

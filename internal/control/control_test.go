@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -91,4 +92,48 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	if _, err := control.Listen(path); err == nil {
 		t.Error("a file that is no socket was replaced")
 	}
+}
+
+// TestTooManyOfOneUser: connections beyond the cap are closed, and there is
+// room again when others have ended.
+func TestTooManyOfOneUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control")
+	l, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accepted := make(chan net.Conn, control.MaxPerUser+1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	var first net.Conn
+	for range control.MaxPerUser {
+		dial()
+		if c := <-accepted; first == nil {
+			first = c
+		}
+	}
+	if _, err := dial().Read(make([]byte, 1)); err == nil || len(accepted) > 0 {
+		t.Errorf("one connection too many was taken (%v)", err)
+	}
+	first.Close()
+	first.Close()
+	dial()
+	(<-accepted).Close()
 }
