@@ -188,7 +188,11 @@ func queueRouteCommand() *cobra.Command {
 	return f.add(&cobra.Command{
 		Use:   "route ID [ROUTE]",
 		Short: "Send a message another way; without a route, the usual one",
-		Args:  cobra.RangeArgs(1, 2),
+		Long: `Send a message by one of the routes in Queue.Routes, by its "name" or as "explain"
+calls it; without a route, the way it would have gone. It is tried at once.`,
+		Example: `  postrider queue route -c /etc/postrider 1q0qfclfp8me0obzdbc backup-provider
+  postrider queue route -c /etc/postrider 1q0qfclfp8me0obzdbc`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := daemon.QueueRequest{ID: args[0]}
 			if len(args) > 1 {

@@ -66,6 +66,9 @@ func TestQueueCommands(t *testing.T) {
 	if out := command("counters"); !strings.Contains(out, "1 message in the queue") {
 		t.Errorf("counters: %s", out)
 	}
+	if _, said, code := postrider(t, "queue", "route", id, "nowhere", "-c", w.dir); code != 1 || !strings.Contains(said, `there is no route "nowhere"`) {
+		t.Errorf("a route that is not there: code %d, %s", code, said)
+	}
 	if _, said, code := postrider(t, "queue", "show", "nothing", "-c", w.dir); code != 1 || !strings.Contains(said, "no such entry") {
 		t.Errorf("show of what is not there: code %d, %s", code, said)
 	}

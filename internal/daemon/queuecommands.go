@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -38,6 +42,9 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 		"expire":  change((*queue.Queue).Expire),
 		"flush":   func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Flush(ctx, r.Domain) },
 		"route": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
+			if err := d.outbound.knowsRoute(r.Route); err != nil {
+				return nil, err
+			}
 			return struct{}{}, q.Route(ctx, r.ID, r.Route)
 		},
 		"counters": func(_ context.Context, q *queue.Queue, _ QueueRequest) (any, error) { return q.Counters(), nil },
@@ -54,12 +61,29 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 				return
 			}
 			out, err := act(req.Context(), d.outbound.queue, r)
-			if err == nil {
+			if err == nil && steers[name] {
 				d.log.Info("queue command", "action", name, "id", r.ID, "domain", r.Domain, "route", r.Route)
 			}
 			control.Answer(w, out, err)
 		})
 	}
+}
+
+// steers are the actions that change something: the log tells who did it to a
+// message, and not that somebody looked.
+var steers = map[string]bool{"hold": true, "release": true, "retry": true, "remove": true, "expire": true, "flush": true, "route": true}
+
+// knowsRoute refuses a route that no setting has: the message would go the
+// usual way, and nobody would notice.
+func (o *outbound) knowsRoute(name string) error {
+	routes := o.relay.Load().Routes
+	if _, ok := routes[name]; ok || name == "" {
+		return nil
+	}
+	if len(routes) == 0 {
+		return fmt.Errorf("there is no route %q: Queue.Routes is empty", name)
+	}
+	return fmt.Errorf("there is no route %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(routes)), ", "))
 }
 
 // change is an action on one entry that has nothing to tell.
