@@ -214,3 +214,40 @@ func TestPeerRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestSuccessThroughPeers: who asks to be told of success hears of it, from us
+// where the server before us passes the wish on (RFC 3461 §5.2.1), and our
+// report finds its way back through that server.
+func TestSuccessThroughPeers(t *testing.T) {
+	for name, startPeer := range peertest.Servers() {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			free := port(l.Addr())
+			l.Close()
+			w := relaying(t, free, "none", "")
+			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), Port: free, RelayPort: port(w.Addrs()["127.0.0.1:0"])})
+			c, err := (&smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}).Dial(t.Context(), peer.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			from, _ := smtp.ParsePath("<"+peertest.Box+">", 0)
+			to, _ := smtp.ParsePath("<bob@mail.test>", 0)
+			m := &smtp.Outgoing{From: from, To: []smtp.Recipient{{Path: to, Params: smtp.RcptParams{Notify: smtp.NotifySuccess}}}}
+			m.Params.EnvID, m.Params.Ret = "env+1", "HDRS"
+			r, err := c.Send(t.Context(), m, strings.NewReader("Subject: tell me\r\n\r\nx\r\n"))
+			if err != nil || r[0].Err != nil {
+				t.Fatal(err, r)
+			}
+			report := peer.Received(peertest.Box, 1)[0]
+			for _, want := range []string{"Reporting-MTA: dns; mail.test\n", "Action: delivered\n", "Original-Envelope-Id: env+1\n", "Final-Recipient: rfc822; bob@mail.test\n"} {
+				if !strings.Contains(report, want) {
+					t.Errorf("no %q in %s", want, report)
+				}
+			}
+		})
+	}
+}
