@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 )
 
@@ -151,6 +152,12 @@ func (c *Committer) sync(files []File, dirs []string) error {
 		c.mu.Lock()
 	}
 	c.leading = true
+	c.mu.Unlock()
+	// Those who are about to ask get to do so first. A sync shorter than the
+	// scheduler takes to notice a blocked thread would keep them all waiting,
+	// on a single processor, and the groups would stay as small as they are.
+	runtime.Gosched()
+	c.mu.Lock()
 	group := c.pending
 	c.pending = nil
 	failed := c.failed
