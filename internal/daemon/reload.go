@@ -71,6 +71,7 @@ func onlyAtStart(old, new *conf.Settings) error {
 		{"mail_dir", old.MailDir, new.MailDir},
 		{"queue_dir", old.QueueDir, new.QueueDir},
 		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
+		{"Admin.submit_socket", old.Admin.SubmitSocket, new.Admin.SubmitSocket},
 		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
 	}
 	for _, c := range append(fixed, queueAtStart(&old.Queue, &new.Queue)...) {
