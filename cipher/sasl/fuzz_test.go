@@ -79,7 +79,7 @@ func FuzzScramClient(f *testing.F) {
 	f.Add("m=x,r=abcdef", "")
 	f.Fuzz(func(t *testing.T, first, final string) {
 		if i := strings.Index(first, ",i="); i >= 0 && len(first) > i+7 {
-			t.Skip("bounded, but slow")
+			return // bounded, but slow
 		}
 		client, err := ScramClient("SCRAM-SHA-1", "", "alice", "secret", nil)
 		if err != nil {

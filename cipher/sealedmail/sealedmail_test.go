@@ -330,7 +330,7 @@ func FuzzSizes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n int64) {
 		if n > 1<<60 {
-			t.Skip()
+			return
 		}
 		plain, err := sealedmail.PlainSize(n)
 		if err == nil && (plain < 0 || sealedmail.SealedSize(plain) != n) {
