@@ -191,13 +191,26 @@ func (c *checker) pop3() {
 	p := &c.POP3
 	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.MaxErrors, p.MaxAuthFailures, p.IdleTimeout, p.SessionTimeout)
 	c.duration(at("POP3", "idle_timeout"), p.IdleTimeout, 10*time.Minute, " (RFC 1939 §3)")
-	const day = 24 * time.Hour
-	if p.Expire%day != 0 {
-		c.fail(at("POP3", "expire"), "%s is not a number of whole days", config.FormatDuration(p.Expire))
+	c.expire(at("POP3", "expire"), p.Expire)
+	if !isFolder(p.DeletionFolder) {
+		c.fail(at("POP3", "deletion_folder"), "%q cannot be a folder's name: 1 to 64 ASCII letters, digits, \"-\" and \"_\"", p.DeletionFolder)
 	}
-	if p.LoginDelay > day {
+	if p.LoginDelay > 24*time.Hour {
 		c.fail(at("POP3", "login_delay"), "%s is too long; at most 1d", config.FormatDuration(p.LoginDelay))
 	}
+}
+
+// expire: EXPIRE is told in whole days (RFC 2449 §6.7).
+func (c *checker) expire(steps []any, d time.Duration) {
+	if d < 0 || d%(24*time.Hour) != 0 {
+		c.fail(steps, "%s is not a number of whole days", config.FormatDuration(d))
+	}
+}
+
+// isFolder: what a Maildir folder's name needs no encoding for.
+func isFolder(name string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return name != "" && len(name) <= 64 && strings.Trim(name, letters) == ""
 }
 
 func (c *checker) auth() {

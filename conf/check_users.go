@@ -120,6 +120,7 @@ func (c *checker) accounts() {
 			c.failSecret(below("cram_md5"), "not a derived key; run: postrider user passwd %s", address)
 		}
 		c.apop(below("apop"), address, string(a.APOP))
+		c.expire(below("expire"), a.Expire)
 		for i, other := range a.Addresses {
 			if err := checkAddress(strings.Replace(other, "*@", "any@", 1)); err != nil {
 				c.fail(append(below("addresses"), i), "%w", err)

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
 )
@@ -210,6 +211,14 @@ type Account struct {
 	// What the mailbox may hold. Zero means as in its domain or in Store;
 	// "none" means no limit.
 	Quota Quota `json:"quota"`
+
+	// What DELE followed by QUIT does to this mailbox: "remove", "trash" or
+	// "move", as in POP3. Empty means as there.
+	Deletion Deletion `json:"deletion"`
+
+	// When messages that were retrieved are removed from this mailbox, as
+	// "expire" in POP3. Zero means as there.
+	Expire time.Duration `json:"expire"`
 
 	// An account that is disabled keeps its mail and receives more, but
 	// nobody can log in.

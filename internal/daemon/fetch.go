@@ -37,7 +37,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
 			ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
 		},
-		Policy: pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire},
+		Policy: pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire, PerUser: st.dir.ownRetention()},
 		Log:    d.log,
 	}
 }
@@ -69,7 +69,7 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 		box.Close()
 		return nil, pop3.ErrLoginDelay
 	}
-	return withPolicy(ctx, box, c)
+	return withPolicy(ctx, box, d.state().dir.retention(account, c))
 }
 
 // loginTimes remembers when accounts logged in last, for as long as a login

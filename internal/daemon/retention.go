@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,27 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/pop3"
 )
+
+// retention is how POP3 treats an account's messages: as the settings of POP3
+// say, unless the account has its own.
+func (d *directory) retention(account string, c conf.POP3) conf.POP3 {
+	if a := d.accounts[account]; a != nil {
+		c.Deletion = cmp.Or(a.Deletion, c.Deletion)
+		c.Expire = cmp.Or(a.Expire, c.Expire)
+	}
+	return c
+}
+
+// ownRetention says whether an account expires messages at its own time, so
+// that what is told before the login holds for some only (RFC 2449 §6.7).
+func (d *directory) ownRetention() bool {
+	for _, a := range d.accounts {
+		if a.Expire != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // withPolicy gives a maildrop the deletion and retention that the settings
 // ask for. Without any, maildrop and pop3.Drop are the same promises.
@@ -71,6 +93,11 @@ func (d *keptDrop) UID(i int) string { return d.box.UID(d.visible[i]) }
 
 // Open implements pop3.Drop.
 func (d *keptDrop) Open(i int) (io.ReadCloser, error) { return d.box.Open(d.visible[i]) }
+
+// Policy implements pop3.Expiring.
+func (d *keptDrop) Policy() pop3.Policy {
+	return pop3.Policy{Expire: d.settings.Expire, LoginDelay: d.settings.LoginDelay}
+}
 
 // Close implements pop3.Drop.
 func (d *keptDrop) Close() error { return d.box.Close() }

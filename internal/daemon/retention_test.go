@@ -82,3 +82,29 @@ func TestExpire(t *testing.T) {
 		t.Errorf("%d files left, want 2", n)
 	}
 }
+
+// TestOwnRetention: an account may keep what others remove, and says so.
+func TestOwnRetention(t *testing.T) {
+	w := start(t, "")
+	a := w.state().dir.accounts["alice@mail.test"]
+	a.Deletion, a.Expire = "trash", 48*time.Hour
+	w.put(time.Minute, "one\r\n")
+	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+	if n := w.files("cur/*:2,T"); n != 1 {
+		t.Errorf("%d files are kept, want one", n)
+	}
+	k := w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK\nC: CAPA\nS: +OK")
+	for line := ""; line != ".\r\n"; {
+		var err error
+		if line, err = k.r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if line == "EXPIRE 2\r\n" {
+			return
+		}
+	}
+	t.Error("CAPA does not tell of the account's own EXPIRE")
+}
