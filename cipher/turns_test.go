@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +12,10 @@ import (
 
 // turns is a verifier of one slot, taken, and the order in which others get it.
 type turns struct {
-	t     *testing.T
-	v     Verifier
+	t *testing.T
+	v Verifier
+
+	mu    sync.Mutex
 	order []string
 }
 
@@ -30,6 +33,8 @@ func inTurns(t *testing.T, test func(q *turns)) {
 func (q *turns) try(name string, a Attempt) {
 	go func() {
 		if err := q.v.Try(q.t.Context(), a); errors.Is(err, ErrMismatch) {
+			q.mu.Lock()
+			defer q.mu.Unlock()
 			q.order = append(q.order, name)
 		}
 	}()
@@ -46,6 +51,8 @@ func TestKnownFirst(t *testing.T) {
 		q.try("known", Attempt{Known: true})
 		q.try("known", Attempt{Stored: plainA, Account: "alice", Password: []byte("x"), Known: true})
 		time.Sleep(time.Minute)
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		// One stranger may be ahead: who is at the slot already stays there.
 		last := 0
 		for i, who := range q.order {
