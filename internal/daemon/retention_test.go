@@ -85,9 +85,7 @@ func TestExpire(t *testing.T) {
 
 // TestOwnRetention: an account may keep what others remove, and says so.
 func TestOwnRetention(t *testing.T) {
-	w := start(t, "")
-	a := w.state().dir.accounts["alice@mail.test"]
-	a.Deletion, a.Expire = "trash", 48*time.Hour
+	w := start(t, `"Accounts": {"alice@mail.test": {"deletion": "trash", "expire": "2d"}},`)
 	w.put(time.Minute, "one\r\n")
 	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
 	if n := w.files("cur/*:2,T"); n != 1 {
