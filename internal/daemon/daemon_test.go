@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -197,6 +198,13 @@ func TestProxyHeader(t *testing.T) {
 		S: 354
 		C: Subject: p\r\n\r\nx\r\n.
 		S: 250`)
+	// Version 2: signature, PROXY over TCP and IPv4, 12 octets of addresses;
+	// STARTTLS comes behind it.
+	k = w.dial("127.0.0.7:0")
+	fmt.Fprint(k.c, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x0a\x7f\x00\x00\x01\x11\xd7\x00\x19")
+	k.play("S: 220\nC: EHLO client.test\nS: 250")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO client.test\nS: 250\nC: QUIT\nS: 221")
 	k = w.dial("127.0.0.7:0")
 	k.play("C: EHLO client.test")
 	if _, err := k.r.ReadString('\n'); err == nil {
@@ -212,8 +220,11 @@ func TestProxyHeader(t *testing.T) {
 	k.c = c
 	k.r.Reset(c)
 	k.play("S: 220\nC: PROXY TCP4 203.0.113.9 127.0.0.1 1234 25\nS: 500")
-	if !strings.Contains(w.logs.String(), "remote=203.0.113.9:1234") {
-		t.Error("the client's address is not in the log")
+	w.stop()
+	for _, remote := range []string{"remote=203.0.113.9:1234", "remote=203.0.113.10:4567"} {
+		if !strings.Contains(w.logs.String(), remote) {
+			t.Errorf("the client's address is not in the log: %s", remote)
+		}
 	}
 }
 
