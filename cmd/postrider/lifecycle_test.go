@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -200,64 +201,108 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	session.expect("220 ")
 }
 
-// TestKill: whenever the daemon dies, what it has answered 250 to is there
-// when it comes back, once and whole.
-func TestKill(t *testing.T) {
-	rounds := 5
+// killRounds is how often TestKill kills the daemon: 50 times in CI, as often
+// as POSTRIDER_CRASH_ROUNDS says, else a few times.
+func killRounds() int {
+	if n, err := strconv.Atoi(os.Getenv("POSTRIDER_CRASH_ROUNDS")); err == nil {
+		return n
+	}
 	if os.Getenv("CI") == "true" {
-		rounds = 50
+		return 50
 	}
+	return 5
+}
+
+// TestKill: whenever the daemon dies, what it has answered 250 to is there
+// when it comes back, once and whole. What POP3 gave out and removed does not
+// come back either: it would be counted twice.
+func TestKill(t *testing.T) {
 	w := newWorld(t)
-	acked := make(map[string]bool)
-	var mu sync.Mutex
+	k := &killed{w: w, acked: make(map[string]bool), have: make(map[string]int)}
+	rounds := killRounds()
 	for round := range rounds {
-		var senders sync.WaitGroup
-		for s := range 4 {
-			senders.Go(func() {
-				for i := 0; ; i++ {
-					id := fmt.Sprintf("%d-%d-%d", round, s, i)
-					if !send(w.addrs["smtp"], id) {
-						return
-					}
-					mu.Lock()
-					acked[id] = true
-					mu.Unlock()
-				}
-			})
+		k.round(round)
+		// Now and then, so that some rounds find what those before have left.
+		if (round+1)%20 == 0 || round == rounds-1 {
+			k.collect()
 		}
-		time.Sleep(time.Duration(rand.IntN(150)+20) * time.Millisecond)
-		w.cmd.Process.Kill()
-		<-w.ended
-		senders.Wait()
-		w.start()
+		if (round+1)%100 == 0 {
+			t.Logf("%d rounds, %d messages acknowledged, %d copies found", round+1, len(k.acked), len(k.have))
+		}
 	}
-	have := make(map[string]int)
-	for _, box := range []string{user, "bob@mail.test"} {
-		for _, m := range w.fetchAll(box) {
+	missing, doubled := k.compare()
+	t.Logf("%d rounds, %d messages acknowledged to two mailboxes each, %d copies found; %d missing, %d doubled",
+		rounds, len(k.acked), len(k.have), missing, doubled)
+	if len(k.acked) < rounds {
+		t.Errorf("only %d messages in %d rounds: nothing was tested", len(k.acked), rounds)
+	}
+}
+
+// killed is what is known of the messages sent to a daemon that is killed again
+// and again.
+type killed struct {
+	w     *world
+	acked map[string]bool // by id: answered with 250
+	have  map[string]int  // by id and mailbox: how often POP3 gave it
+}
+
+// round has four clients send until the daemon is killed, and starts it again.
+func (k *killed) round(n int) {
+	var mu sync.Mutex
+	var senders sync.WaitGroup
+	for s := range 4 {
+		senders.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%d-%d-%d", n, s, i)
+				if !send(k.w.addrs["smtp"], id) {
+					return
+				}
+				mu.Lock()
+				k.acked[id] = true
+				mu.Unlock()
+			}
+		})
+	}
+	time.Sleep(time.Duration(rand.IntN(150)+20) * time.Millisecond)
+	k.w.cmd.Process.Kill()
+	<-k.w.ended
+	senders.Wait()
+	k.w.start()
+}
+
+// boxes are those each message of send goes to.
+var boxes = []string{user, "bob@mail.test"}
+
+// collect takes everything out of the mailboxes by POP3.
+func (k *killed) collect() {
+	for _, box := range boxes {
+		for _, m := range k.w.fetchAll(box) {
 			_, rest, _ := strings.Cut(m, "X-Id: ")
 			id, _, _ := strings.Cut(rest, "\r\n")
-			have[id+box]++
+			k.have[id+" "+box]++
 			if !strings.HasSuffix(m, "\r\nend of "+id+"\r\n") {
-				t.Errorf("%s is not whole: %q", id, m)
+				k.w.t.Errorf("%s is not whole: %q", id, m)
 			}
 		}
 	}
-	for id := range acked {
-		for _, box := range []string{user, "bob@mail.test"} {
-			if have[id+box] == 0 {
-				t.Errorf("%s was acknowledged and is not in the mailbox of %s", id, box)
+}
+
+func (k *killed) compare() (missing, doubled int) {
+	for id := range k.acked {
+		for _, box := range boxes {
+			if k.have[id+" "+box] == 0 {
+				missing++
+				k.w.t.Errorf("%s was acknowledged and is not in the mailbox of %s", id, box)
 			}
 		}
 	}
-	for id, n := range have {
+	for id, n := range k.have {
 		if n > 1 {
-			t.Errorf("%s is there %d times", id, n)
+			doubled++
+			k.w.t.Errorf("%s is there %d times", id, n)
 		}
 	}
-	t.Logf("%d rounds, %d messages acknowledged, %d copies found", rounds, len(acked), len(have))
-	if len(acked) < rounds {
-		t.Errorf("only %d messages in %d rounds: nothing was tested", len(acked), rounds)
-	}
+	return missing, doubled
 }
 
 // send says whether the message was acknowledged.
