@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // Verifier checks passwords for a server. However many clients log in at a
@@ -33,19 +31,17 @@ type Verifier struct {
 	Like string
 
 	once  sync.Once
-	slots *semaphore.Weighted
-	gate  *semaphore.Weighted // before slots, for clients not known
-	total int64
+	turns turns
 	dummy *form
 	known memory
 }
 
 func (v *Verifier) start() {
-	v.total = int64(v.Concurrency)
-	if v.total <= 0 {
-		v.total = int64(runtime.GOMAXPROCS(0))
+	total := v.Concurrency
+	if total <= 0 {
+		total = runtime.GOMAXPROCS(0)
 	}
-	v.slots, v.gate = semaphore.NewWeighted(v.total), semaphore.NewWeighted(v.total)
+	v.turns.start(int64(total))
 	v.known.start(v.Remember, v.RememberFor)
 	if f, err := parseStored(v.Like, v.AllowPlain); err == nil && !f.cheap {
 		v.dummy = f
@@ -75,10 +71,21 @@ type Attempt struct {
 	Account  string
 	Stored   string // empty: there is no such account, and Dummy is what happens
 	Password []byte
+	// Like is the stored string whose cost an account that does not exist
+	// imitates; empty means the Verifier's own. Give each name always the same,
+	// of some account, and costs do not tell who exists even where accounts
+	// are stored in forms of different cost.
+	Like string
+	// Source is where the client comes from, such as its network. Sources take
+	// turns: many attempts from one do not delay those from others.
+	Source string
 	// Known says that the client has been right about this account before. It
 	// goes ahead of all who are not known, so that a storm of guesses does not
 	// make users wait.
 	Known bool
+	// Suspect says that there were wrong guesses from the same source lately.
+	// It waits behind those who are not suspects, but gets every fourth turn.
+	Suspect bool
 	// Allowed, if not nil, is asked when the turn has come, before anything is
 	// computed; its error is returned. Here guesses are counted that were still
 	// waiting when others of them failed.
@@ -100,6 +107,7 @@ func (v *Verifier) Try(ctx context.Context, a Attempt) error {
 		return err
 	}
 	if len(password) == 0 || len(password) > MaxPassword {
+		a.Like = stored
 		return v.pretend(ctx, a)
 	}
 	memory := f.memory
@@ -133,12 +141,16 @@ func (v *Verifier) Dummy(ctx context.Context, password []byte) error {
 }
 
 func (v *Verifier) pretend(ctx context.Context, a Attempt) error {
-	release, err := v.acquire(ctx, v.dummy.memory, a)
+	dummy := v.dummy
+	if f, err := parseStored(a.Like, v.AllowPlain); err == nil && !f.cheap {
+		dummy = f
+	}
+	release, err := v.acquire(ctx, dummy.memory, a)
 	if err != nil {
 		return err
 	}
 	defer release()
-	v.dummy.check(bounded(a.Password))
+	dummy.check(bounded(a.Password))
 	return ErrMismatch
 }
 
@@ -155,31 +167,21 @@ func (v *Verifier) Forget(account string) {
 	v.known.drop(account)
 }
 
-// acquire waits for as many slots as the memory asks for. A form larger than
-// all of them together runs alone.
-//
-// Who is not known has to come through the gate first, which lets no more in
-// than can be computed at a time. So whoever else waits for slots is known, and
-// waits for known ones and for one hash at most.
+// acquire waits for as many slots as the memory asks for, in the order of turns.
+// A form larger than all of them together runs alone.
 func (v *Verifier) acquire(ctx context.Context, memory uint32, a Attempt) (release func(), err error) {
-	n := min(max(1, int64(memory+standard.memory-1)/int64(standard.memory)), v.total)
-	if !a.Known {
-		if err := v.gate.Acquire(ctx, n); err != nil {
-			return nil, err
-		}
+	n := min(max(1, int64(memory+standard.memory-1)/int64(standard.memory)), v.turns.total)
+	rank := rankStranger
+	switch {
+	case a.Known:
+		rank = rankKnown
+	case a.Suspect:
+		rank = rankSuspect
 	}
-	release = func() {
-		v.slots.Release(n)
-		if !a.Known {
-			v.gate.Release(n)
-		}
-	}
-	if err := v.slots.Acquire(ctx, n); err != nil {
-		if !a.Known {
-			v.gate.Release(n)
-		}
+	if err := v.turns.acquire(ctx, n, rank, a.Source); err != nil {
 		return nil, err
 	}
+	release = func() { v.turns.release(n) }
 	if a.Allowed != nil {
 		if err := a.Allowed(); err != nil {
 			release()

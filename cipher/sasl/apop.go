@@ -35,8 +35,8 @@ func APOPDigest(timestamp string, secret []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// VerifyAPOP checks the answer in an APOP command and tells an Observer how it
-// ended. It takes the same time wherever a wrong digest differs, and for an
+// VerifyAPOP checks the answer in an APOP command, which a Guard is asked about
+// before and an Observer told about after. It takes the same time wherever a wrong digest differs, and for an
 // account that does not exist. The error is ErrDenied, ErrMalformed, or the
 // Credentials' own.
 func VerifyAPOP(ctx context.Context, c Credentials, timestamp, user, digest string) (account string, err error) {
@@ -52,11 +52,13 @@ func VerifyAPOP(ctx context.Context, c Credentials, timestamp, user, digest stri
 	if err != nil {
 		return "", err
 	}
-	want, _ := hex.DecodeString(APOPDigest(timestamp, secret.APOP))
-	if !hmac.Equal(got, want) || len(secret.APOP) == 0 || timestamp == "" {
-		err = ErrDenied
-	}
-	tell(ctx, c, user, err)
+	err = guess(ctx, c, user, func() error {
+		want, _ := hex.DecodeString(APOPDigest(timestamp, secret.APOP))
+		if !hmac.Equal(got, want) || len(secret.APOP) == 0 || timestamp == "" {
+			return ErrDenied
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
 	}

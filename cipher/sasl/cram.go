@@ -67,11 +67,13 @@ func (s *cramServer) check(ctx context.Context, response []byte) (string, error)
 	if err != nil {
 		return "", err
 	}
-	want, err := cramDigest(secret.CRAM, s.challenge)
-	if err != nil || !hmac.Equal(want, digest) {
-		err = ErrDenied
-	}
-	tell(ctx, s.c, user, err)
+	err = guess(ctx, s.c, user, func() error {
+		want, err := cramDigest(secret.CRAM, s.challenge)
+		if err != nil || !hmac.Equal(want, digest) {
+			return ErrDenied
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
 	}

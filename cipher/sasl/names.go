@@ -75,11 +75,23 @@ func verify(ctx context.Context, c Credentials, authzid, user string, password [
 	return account, nil
 }
 
-// tell reports how a challenge exchange ended.
-func tell(ctx context.Context, c Credentials, user string, err error) {
-	if o, ok := c.(Observer); ok {
-		o.Outcome(ctx, user, err)
+// guess lets check judge an answer to a challenge, booked before and reported
+// after.
+func guess(ctx context.Context, c Credentials, user string, check func() error) error {
+	settle := func(error) {}
+	switch who := c.(type) {
+	case Guard:
+		booked, err := who.Book(ctx, user)
+		if err != nil {
+			return err
+		}
+		settle = booked
+	case Observer:
+		settle = func(err error) { who.Outcome(ctx, user, err) }
 	}
+	err := check()
+	settle(err)
+	return err
 }
 
 // single is the server's side of a mechanism that takes one response: it asks

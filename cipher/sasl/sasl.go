@@ -81,10 +81,21 @@ type Credentials interface {
 }
 
 // Observer is implemented by Credentials that want to hear how challenge
-// exchanges ended, for example to count guesses. Verify's outcome is not
-// reported: the Credentials saw it.
+// exchanges ended, for example to write them down. Verify's outcome is not
+// reported: the Credentials saw it. To limit guesses, be a Guard: what is heard
+// of afterwards comes too late to stop those made at the same time.
 type Observer interface {
 	Outcome(ctx context.Context, user string, err error)
+}
+
+// Guard is implemented by Credentials that limit guesses. Book is called when
+// the answer to a challenge is about to be checked, and should count it as
+// wrong: any number of exchanges may have come this far at the same time. An
+// error, usually ErrThrottled, ends the exchange unchecked. Otherwise settle is
+// called once, with nil if the answer was right (so that it can be taken back)
+// or the exchange's error. A Guard is not told as an Observer as well.
+type Guard interface {
+	Book(ctx context.Context, user string) (settle func(err error), err error)
 }
 
 // Tokens is implemented by Credentials that accept bearer tokens

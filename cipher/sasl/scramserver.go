@@ -175,16 +175,16 @@ func (s *scramServer) final(ctx context.Context, response []byte) ([]byte, strin
 		return nil, "", false, ErrMalformed
 	}
 	auth := s.said + "," + text[:at]
-	genuine := s.proves(proof, auth)
-	want, err := s.bound(PeerOf(ctx))
-	if err != nil || !hmac.Equal(binding, []byte(want)) || v[1] != s.nonce || !genuine {
-		err = ErrDenied
-	}
 	account := s.account
-	if err == nil {
-		account, err = actAs(ctx, s.c, s.header.authzid, s.user, account)
-	}
-	tell(ctx, s.c, s.user, err)
+	err = guess(ctx, s.c, s.user, func() error {
+		genuine := s.proves(proof, auth)
+		want, err := s.bound(PeerOf(ctx))
+		if err != nil || !hmac.Equal(binding, []byte(want)) || v[1] != s.nonce || !genuine {
+			return ErrDenied
+		}
+		account, err = actAs(ctx, s.c, s.header.authzid, s.user, s.account)
+		return err
+	})
 	if err != nil {
 		return nil, "", false, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -112,37 +113,53 @@ func (c *credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
 func (c *credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
 	name, account := c.dir.login(user)
 	block := netserve.Block(sasl.PeerOf(ctx).RemoteAddr)
-	// It is asked again when the turn has come: of many guesses made at once,
-	// those behind the last that may fail are not worth a hash.
-	allowed := func() error {
-		if !c.throttle.allows(block, name) {
+	if !c.throttle.allows(block, name) {
+		return "", sasl.ErrThrottled
+	}
+	// A password that is remembered comes through without a turn, and so
+	// without a booking: then there is nothing to settle but where it came from.
+	settle := func(v verdict) { c.throttle.remember(block, name, v) }
+	is := c.throttle.standing(block, name)
+	a := cipher.Attempt{Account: name, Password: password, Source: block.String(), Known: is.known, Suspect: is.suspect}
+	// It is booked when its turn has come: of many guesses made at once, those
+	// behind the last that may fail are not worth a hash.
+	a.Allowed = func() error {
+		booked, ok := c.throttle.book(block, name)
+		if !ok {
 			return sasl.ErrThrottled
 		}
+		settle = booked
 		return nil
 	}
-	if err := allowed(); err != nil {
-		return "", err
-	}
-	a := cipher.Attempt{Account: name, Password: password, Known: c.throttle.knows(block, name), Allowed: allowed}
 	err := c.check(ctx, account, a)
 	if err == nil && !c.mayActAs(name, authzid) {
 		err = sasl.ErrDenied
 	}
-	c.Outcome(ctx, user, err)
+	settle(c.judge(ctx, user, err))
 	if err != nil {
 		return "", err
 	}
 	return name, nil
 }
 
+// loginPatience is how long a password waits for its turn to be checked. Then the
+// client is told to come back, rather than hold a connection for as long as a
+// storm of guesses lasts.
+const loginPatience = 30 * time.Second
+
 // check costs the same whether there is such an account or not.
 func (c *credentials) check(ctx context.Context, account *conf.Account, a cipher.Attempt) error {
 	if account != nil && !account.Disabled {
 		a.Stored = string(account.Password)
 	}
-	err := c.verifier.Try(ctx, a)
-	if errors.Is(err, cipher.ErrMismatch) {
+	patience, cancel := context.WithTimeout(ctx, loginPatience)
+	defer cancel()
+	err := c.verifier.Try(patience, a)
+	switch {
+	case errors.Is(err, cipher.ErrMismatch):
 		return sasl.ErrDenied
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return sasl.ErrThrottled
 	}
 	return err
 }
@@ -177,21 +194,31 @@ func (c *credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	return c.decoy.Secret(kind, name), name, nil
 }
 
-// Outcome implements sasl.Observer: only a wrong answer counts as a guess, not
-// a client that broke off or a failure of our own.
-func (c *credentials) Outcome(ctx context.Context, user string, err error) {
+// Book implements sasl.Guard.
+func (c *credentials) Book(ctx context.Context, user string) (settle func(error), err error) {
 	name, _ := c.dir.login(user)
+	booked, ok := c.throttle.book(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name)
+	if !ok {
+		return nil, sasl.ErrThrottled
+	}
+	return func(err error) { booked(c.judge(ctx, user, err)) }, nil
+}
+
+// judge says what a login counts as, and writes down what the operator should
+// know of: only a wrong answer is a guess, not a client that broke off or a
+// failure of our own.
+func (c *credentials) judge(ctx context.Context, user string, err error) verdict {
 	peer := sasl.PeerOf(ctx)
-	block := netserve.Block(peer.RemoteAddr)
 	switch {
 	case err == nil:
-		c.throttle.succeeded(block, name)
+		return right
 	case errors.Is(err, sasl.ErrDenied):
-		c.throttle.failed(block, name)
 		c.log.Warn("login failed", "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
+		return wrong
 	case !errors.Is(err, sasl.ErrThrottled) && !errors.Is(err, sasl.ErrMalformed) && ctx.Err() == nil:
 		c.log.Error("login could not be checked", "service", peer.Service, "user", user, "err", err)
 	}
+	return undecided
 }
 
 // live answers with the accounts of the moment, so that a session which began
@@ -211,7 +238,7 @@ func (l live) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Sec
 	return l.d.state().credentials.Secret(ctx, kind, user)
 }
 
-// Outcome implements sasl.Observer.
-func (l live) Outcome(ctx context.Context, user string, err error) {
-	l.d.state().credentials.Outcome(ctx, user, err)
+// Book implements sasl.Guard.
+func (l live) Book(ctx context.Context, user string) (settle func(error), err error) {
+	return l.d.state().credentials.Book(ctx, user)
 }

@@ -14,10 +14,17 @@ const (
 	throttleEntries = 1 << 16
 )
 
-// throttle counts failed logins over all listeners and protocols, per address
-// and per account. A botnet that uses each address once so still meets a
-// bound, while the owner, whose address has logged in before, is never locked
-// out by strangers guessing at their account.
+// throttle counts failed logins over all listeners and protocols.
+//
+// A stranger's count per address and per account, so that a botnet that uses
+// each address once meets a bound as well. Where the account has been logged in
+// to before, its owner is at home: there only its own failures count, as many as
+// an address has. So neither strangers who guess at the account nor a neighbour
+// behind the same address can lock the owner out, and nobody can buy further
+// guesses at others with logins to an account of his own.
+//
+// A guess is booked before it is checked and settled after, because any number
+// may be checked at the same time.
 type throttle struct {
 	mu sync.Mutex
 
@@ -25,7 +32,13 @@ type throttle struct {
 
 	blocks   map[netip.Prefix]bucket
 	accounts map[string]bucket
-	known    map[login]time.Time // last success
+	known    map[login]home
+}
+
+// home is an address that an account has been logged in to from.
+type home struct {
+	last time.Time // success
+	bucket
 }
 
 type login struct {
@@ -45,10 +58,12 @@ func over(failures int, window time.Duration) rate {
 	return rate{failures, window / time.Duration(max(1, failures))}
 }
 
-// bucket is a leaky bucket: its level falls by one every rate.forgets.
+// bucket is a leaky bucket: its level falls by one every rate.forgets. pending
+// guesses are booked and not settled yet.
 type bucket struct {
-	level float64
-	at    time.Time
+	level   float64
+	at      time.Time
+	pending int
 }
 
 func (b bucket) now(r rate, now time.Time) float64 {
@@ -57,7 +72,21 @@ func (b bucket) now(r rate, now time.Time) float64 {
 
 // full says whether one more failure would be too many.
 func (b bucket) full(r rate, now time.Time) bool {
-	return r.failures > 0 && b.now(r, now) > float64(r.failures-1)
+	return r.failures > 0 && b.now(r, now)+float64(b.pending) > float64(r.failures-1)
+}
+
+func (b bucket) booked() bucket {
+	b.pending++
+	return b
+}
+
+// settled ends what booked began.
+func (b bucket) settled(wrong bool, r rate, now time.Time) bucket {
+	b.pending = max(0, b.pending-1) // it may have been evicted in between
+	if wrong {
+		b.level, b.at = b.now(r, now)+1, now
+	}
+	return b
 }
 
 func newThrottle(perBlock, perAccount rate) *throttle {
@@ -65,7 +94,7 @@ func newThrottle(perBlock, perAccount rate) *throttle {
 		perBlock: perBlock, perAccount: perAccount,
 		blocks:   make(map[netip.Prefix]bucket),
 		accounts: make(map[string]bucket),
-		known:    make(map[login]time.Time),
+		known:    make(map[login]home),
 	}
 }
 
@@ -78,63 +107,122 @@ func (t *throttle) setRates(perBlock, perAccount rate) {
 
 // allows says whether a guess at account from block should be checked at all.
 func (t *throttle) allows(block netip.Prefix, account string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mayGuess(login{block, account}, time.Now())
+}
+
+func (t *throttle) mayGuess(l login, now time.Time) bool {
+	if t.isKnown(l, now) {
+		return !t.known[l].full(t.perBlock, now)
+	}
+	return !t.blocks[l.block].full(t.perBlock, now) && !t.accounts[l.account].full(t.perAccount, now)
+}
+
+// standing is how a guess stands with the throttle before it is made.
+type standing struct {
+	known   bool // the account has been logged in to from there before
+	suspect bool // there were wrong guesses from there lately
+}
+
+func (t *throttle) standing(block netip.Prefix, account string) standing {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.blocks[block].full(t.perBlock, now) {
-		return false
-	}
-	if t.isKnown(block, account, now) {
-		return true
-	}
-	return !t.accounts[account].full(t.perAccount, now)
+	return standing{known: t.isKnown(login{block, account}, now), suspect: t.blocks[block].now(t.perBlock, now) > 0}
 }
 
-// knows says whether the account has been logged in to from block before.
-func (t *throttle) knows(block netip.Prefix, account string) bool {
+func (t *throttle) isKnown(l login, now time.Time) bool {
+	h, ok := t.known[l]
+	return ok && now.Sub(h.last) < remembersLogin
+}
+
+// verdict is how a guess ended.
+type verdict int
+
+const (
+	undecided verdict = iota // nothing was checked in the end
+	right
+	wrong
+)
+
+// book is allows, and counts the guess as wrong until settle is called, which
+// must happen once. It is so for accounts that do not exist, too: the throttle
+// must not tell them apart.
+func (t *throttle) book(block netip.Prefix, account string) (settle func(verdict), ok bool) {
+	l, now := login{block, account}, time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.isKnown(block, account, time.Now())
+	if !t.mayGuess(l, now) {
+		return nil, false
+	}
+	if t.isKnown(l, now) {
+		h := t.known[l]
+		t.known[l] = home{h.last, h.booked()}
+		return func(v verdict) { t.settleAtHome(l, v) }, true
+	}
+	update(t.blocks, block, t.perBlock, now, bucket.booked)
+	update(t.accounts, account, t.perAccount, now, bucket.booked)
+	return func(v verdict) { t.settle(l, v) }, true
 }
 
-func (t *throttle) isKnown(block netip.Prefix, account string, now time.Time) bool {
-	last, ok := t.known[login{block, account}]
-	return ok && now.Sub(last) < remembersLogin
-}
-
-// failed counts a wrong guess. It is called for accounts that do not exist,
-// too: the throttle must not tell them apart.
-func (t *throttle) failed(block netip.Prefix, account string) {
+func (t *throttle) settleAtHome(l login, v verdict) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	add(t.blocks, block, t.perBlock, now)
-	add(t.accounts, account, t.perAccount, now)
+	if h, ok := t.known[l]; ok {
+		t.known[l] = home{h.last, h.settled(v == wrong, t.perBlock, now)}
+	}
+	t.welcome(l, v, now)
 }
 
-// succeeded forgives the address its typing errors and remembers that it
-// belongs to the account's owner.
-func (t *throttle) succeeded(block netip.Prefix, account string) {
+func (t *throttle) settle(l login, v verdict) {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.blocks, block)
-	if len(t.known) >= throttleEntries {
+	update(t.blocks, l.block, t.perBlock, now, func(b bucket) bucket { return b.settled(v == wrong, t.perBlock, now) })
+	update(t.accounts, l.account, t.perAccount, now, func(b bucket) bucket { return b.settled(v == wrong, t.perAccount, now) })
+	t.welcome(l, v, now)
+}
+
+// remember is for a right answer that needed no booking.
+func (t *throttle) remember(block netip.Prefix, account string, v verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.welcome(login{block, account}, v, time.Now())
+}
+
+// welcome remembers that a right answer came from the account's owner.
+func (t *throttle) welcome(l login, v verdict, now time.Time) {
+	if v != right {
+		return
+	}
+	h, ok := t.known[l]
+	if !ok && len(t.known) >= throttleEntries {
 		evict(t.known)
 	}
-	t.known[login{block, account}] = time.Now()
+	h.last = now
+	t.known[l] = h
 }
 
-func add[K comparable](m map[K]bucket, k K, r rate, now time.Time) {
-	if _, ok := m[k]; !ok && len(m) >= throttleEntries {
+// update changes a bucket. Empty ones are not kept.
+func update[K comparable](m map[K]bucket, k K, r rate, now time.Time, change func(bucket) bucket) {
+	b, ok := m[k]
+	b = change(b)
+	if b.pending == 0 && b.now(r, now) == 0 {
+		delete(m, k)
+		return
+	}
+	if !ok && len(m) >= throttleEntries {
 		prune(m, r, now)
 	}
-	m[k] = bucket{m[k].now(r, now) + 1, now}
+	m[k] = b
 }
 
 // prune drops what has been forgotten, and at least something.
 func prune[K comparable](m map[K]bucket, r rate, now time.Time) {
 	for k, b := range m {
-		if b.now(r, now) == 0 {
+		if b.pending == 0 && b.now(r, now) == 0 {
 			delete(m, k)
 		}
 	}

@@ -8,6 +8,18 @@ import (
 	"time"
 )
 
+// fail and succeed make a guess that is allowed, if it is.
+func (t *throttle) fail(block netip.Prefix, account string)    { t.guess(block, account, wrong) }
+func (t *throttle) succeed(block netip.Prefix, account string) { t.guess(block, account, right) }
+
+func (t *throttle) guess(block netip.Prefix, account string, v verdict) bool {
+	settle, ok := t.book(block, account)
+	if ok {
+		settle(v)
+	}
+	return ok
+}
+
 func TestThrottlePerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
@@ -17,7 +29,7 @@ func TestThrottlePerAddress(t *testing.T) {
 			if !th.allows(bad, fmt.Sprint("user", i)) {
 				t.Fatalf("guess %d refused", i+1)
 			}
-			th.failed(bad, fmt.Sprint("user", i))
+			th.fail(bad, fmt.Sprint("user", i))
 		}
 		if th.allows(bad, "somebody") {
 			t.Error("one guess too many was allowed")
@@ -29,7 +41,7 @@ func TestThrottlePerAddress(t *testing.T) {
 		if !th.allows(bad, "somebody") {
 			t.Error("nothing was forgiven after a minute")
 		}
-		th.failed(bad, "somebody")
+		th.fail(bad, "somebody")
 		if th.allows(bad, "somebody") {
 			t.Error("more than one guess was forgiven after a minute")
 		}
@@ -40,13 +52,13 @@ func TestThrottlePerAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
 		home := netip.MustParsePrefix("198.51.100.1/32")
-		th.succeeded(home, "anna")
+		th.succeed(home, "anna")
 		for i := range 100 {
 			from := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
 			if !th.allows(from, "anna") {
 				t.Fatalf("guess %d refused", i+1)
 			}
-			th.failed(from, "anna")
+			th.fail(from, "anna")
 		}
 		stranger := netip.MustParsePrefix("203.0.113.9/32")
 		if th.allows(stranger, "anna") {
@@ -66,10 +78,76 @@ func TestThrottleIsBounded(t *testing.T) {
 	for i := range 2*throttleEntries + 10 {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		p := netip.PrefixFrom(a, 32)
-		th.failed(p, fmt.Sprint(i))
-		th.succeeded(netip.PrefixFrom(a.Next(), 32), fmt.Sprint(i))
+		th.fail(p, fmt.Sprint(i))
+		th.succeed(netip.PrefixFrom(a.Next(), 32), fmt.Sprint(i))
 	}
 	if n := max(len(th.blocks), len(th.accounts), len(th.known)); n > throttleEntries {
 		t.Errorf("%d entries, more than %d", n, throttleEntries)
 	}
+}
+
+// TestThrottleBooks: guesses made at the same time are counted before any of
+// them has failed, and those that were right or not made are taken back.
+func TestThrottleBooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(over(10, 10*time.Minute), over(5, 10*time.Minute))
+		from := netip.MustParsePrefix("192.0.2.1/32")
+		other := netip.MustParsePrefix("192.0.2.2/32")
+		for _, v := range []verdict{undecided, right, wrong} {
+			var settle []func(verdict)
+			for range 100 {
+				if s, ok := th.book(from, "anna"); ok {
+					settle = append(settle, s)
+				}
+			}
+			if len(settle) != 5 {
+				t.Fatalf("%d guesses at a time at one account, want 5", len(settle))
+			}
+			if th.allows(other, "anna") {
+				t.Error("guesses under way do not count elsewhere")
+			}
+			for _, s := range settle {
+				s(v)
+			}
+			if got, want := th.allows(other, "anna"), v != wrong; got != want {
+				t.Errorf("after guesses that ended in %d: allowed %t", v, got)
+			}
+			if len(th.blocks)+len(th.accounts) != 0 && v != wrong {
+				t.Error("empty buckets are kept")
+			}
+			th.known = make(map[login]home)
+		}
+	})
+}
+
+// TestThrottleAtHome: a neighbour behind the same address does not lock the
+// owner out, and the owner's logins do not forgive the neighbour's guesses.
+func TestThrottleAtHome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(over(10, 10*time.Minute), over(100, 1000*time.Second))
+		office := netip.MustParsePrefix("192.0.2.1/32")
+		th.succeed(office, "insider")
+		n := 0
+		for i := range 100 {
+			if th.guess(office, fmt.Sprint("user", i), wrong) {
+				n++
+			}
+			if !th.guess(office, "insider", right) {
+				t.Fatal("the owner is locked out by a neighbour")
+			}
+		}
+		if n != 10 {
+			t.Errorf("%d guesses bought with logins of the guesser's own, want 10", n)
+		}
+		// At home, too, a guess is a guess.
+		n = 0
+		for range 100 {
+			if th.guess(office, "insider", wrong) {
+				n++
+			}
+		}
+		if n != 10 {
+			t.Errorf("%d guesses at an account from its home, want 10", n)
+		}
+	})
 }
