@@ -20,7 +20,7 @@ func (s *session) bdat(args []byte) *Reply {
 		return errBadChunk
 	}
 	if r := s.refuseChunk(); r != nil {
-		return s.skipChunk(size, r)
+		return s.giveUpChunk(size, last, r)
 	}
 	s.clock.receive()
 	defer s.clock.done()
@@ -89,6 +89,27 @@ func (s *session) refuseChunk() *Reply {
 		return s.outOfOrder(&command{states: rcpts})
 	}
 	return s.checkData()
+}
+
+// giveUpChunk refuses the chunk at hand and with it the message: chunks that
+// are on their way behind it must not be taken for another message (RFC 3030
+// §2). An LMTP client that sent all of one waits for a reply for each
+// recipient.
+func (s *session) giveUpChunk(size int64, last bool, r *Reply) *Reply {
+	recipients := 1
+	if s.state == rcpts {
+		if s.srv.LMTP && last {
+			recipients = len(s.env.To)
+		}
+		s.reset()
+	}
+	if r = s.skipChunk(size, r); r == nil {
+		return nil
+	}
+	for range recipients - 1 {
+		s.say(r)
+	}
+	return r
 }
 
 // skipChunk drops the octets of a refused chunk, so that none of them is taken

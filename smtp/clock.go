@@ -75,7 +75,9 @@ func earlier(a, b time.Time) time.Time {
 type source session
 
 func (s *source) Read(p []byte) (int, error) {
-	if s.w.Buffered() > 0 && s.r.Buffered() == 0 {
+	// Also when half a command is here: the client may want its answers before
+	// it sends the other half (RFC 2920 §3.2).
+	if s.w.Buffered() > 0 {
 		if err := s.w.Flush(); err != nil {
 			return 0, err
 		}

@@ -138,19 +138,45 @@ func (s *session) expn(args []byte) *Reply { return s.lookUp(args, true, errNotO
 // lookUp asks the application. By default nothing is told: neither whether a
 // mailbox exists nor who is behind an alias (RFC 5321 §7.3).
 func (s *session) lookUp(args []byte, expand bool, silent *Reply) *Reply {
-	if len(args) == 0 {
-		return errSyntax
+	arg, r := s.lookUpArgument(string(args))
+	if r != nil {
+		return r
 	}
 	if s.srv.hooks.vrfy == nil {
 		return silent
 	}
-	r := silent
-	arg := string(args)
+	r = silent
 	if err := s.ask(func() error { r = s.srv.hooks.vrfy(s.context(), &s.pub, arg, expand); return nil }); err != nil {
 		return s.refusal(err)
 	}
-	if r == nil {
+	switch {
+	case r == nil:
 		return silent
+	case r.Positive() && !s.utf8 && !isASCII(r.Text):
+		return needsUTF8
 	}
 	return r
+}
+
+// lookUpArgument takes what is to be looked up from the arguments of VRFY and
+// EXPN, and notes whether UTF-8 may be in the answer (RFC 6531 §3.7.4.2):
+//
+//	"VRFY" SP String [ SP "SMTPUTF8" ]
+func (s *session) lookUpArgument(args string) (string, *Reply) {
+	s.utf8 = false
+	if i := strings.LastIndexAny(args, " \t"); i >= 0 && is(args[i+1:], "SMTPUTF8") {
+		if s.utf8 = s.srv.offers.smtputf8; !s.utf8 {
+			return "", errUnknownParam
+		}
+		args = strings.TrimRight(args[:i], " \t")
+	}
+	switch {
+	case args == "":
+		return "", errSyntax
+	case !s.utf8 && !isASCII(args):
+		return "", errNeedUTF8
+	case checkUTF8(args, PathUTF8) != nil:
+		return "", errSyntax
+	}
+	return args, nil
 }

@@ -177,8 +177,19 @@ func (w *world) set(t *testing.T, word string) {
 		}
 	case "refusedata":
 		s.CheckData = func(context.Context, *smtp.Session) error { return smtp.ErrRefused }
+	case "deferdata": // the first time
+		asked := 0
+		s.CheckData = func(context.Context, *smtp.Session) error {
+			if asked++; asked == 1 {
+				return smtp.ErrTryLater
+			}
+			return nil
+		}
 	case "vrfy":
 		s.CheckVrfy = func(_ context.Context, _ *smtp.Session, arg string, expand bool) *smtp.Reply {
+			if arg == "umlaut" {
+				return &smtp.Reply{Code: 250, Enhanced: "2.1.5", Text: "Ümlaut <umlaut@example.com>"}
+			}
 			return &smtp.Reply{Code: 250, Enhanced: "2.1.5", Text: fmt.Sprintf("%s %v", arg, expand)}
 		}
 	default:
@@ -216,6 +227,8 @@ func (w *world) rcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) e
 		return errors.New("a secret of ours")
 	case "inject":
 		return smtp.ErrRefused.Textf("two\r\n250 replies")
+	case "umlaut":
+		return smtp.ErrRefused.Textf("No ümlaut here")
 	case "lines":
 		return smtp.ErrRefused.Textf("first\nsecond")
 	case "positive":

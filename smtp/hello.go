@@ -124,9 +124,9 @@ func (s *session) keywords() string {
 	k := keywords{b: append(make([]byte, 0, 384), s.srv.hostname...)}
 	o, c, l := s.offer(), s.srv, &s.srv.limits
 	k.add(c.pipelining, "PIPELINING")
-	k.add(c.size, "SIZE")
-	k.number(c.size && l.MessageSize > 0, " ", l.MessageSize)
-	k.add(c.eightBit, "8BITMIME")
+	k.add(o.size, "SIZE")
+	k.number(o.size && l.MessageSize > 0, " ", l.MessageSize)
+	k.add(o.eightBit, "8BITMIME")
 	k.add(o.smtputf8, "SMTPUTF8")
 	k.add(c.chunking, "CHUNKING")
 	k.add(o.binaryMIME, "BINARYMIME")

@@ -41,6 +41,7 @@ func (s *session) mail(args []byte) *Reply {
 	if r := e.Params.parse(rest, &o, time.Now()); r != nil {
 		return r
 	}
+	s.utf8 = e.Params.SMTPUTF8
 	switch l := s.srv.limits.MessageSize; {
 	case !from.IsASCII() && !e.Params.SMTPUTF8:
 		return errNeedUTF8

@@ -16,10 +16,10 @@ var (
 
 // offer says which parameters are known in a session's present state.
 type offer struct {
-	smtputf8, requireTLS, binaryMIME, dsn bool
-	futureRelease                         time.Duration
-	deliverBy, priority, rrvs             bool
-	deliverByMin                          time.Duration
+	size, eightBit, smtputf8, requireTLS, binaryMIME, dsn bool
+	futureRelease                                         time.Duration
+	deliverBy, priority, rrvs                             bool
+	deliverByMin                                          time.Duration
 }
 
 // nextParam splits the first parameter off s:
@@ -49,7 +49,7 @@ var rcptParams = [...]string{"NOTIFY", "ORCPT", "RRVS"}
 // keywordBit finds keyword in names and notes it in seen.
 func keywordBit(names []string, keyword string, seen *uint) (string, *Reply) {
 	for i, name := range names {
-		if strings.EqualFold(name, keyword) {
+		if is(keyword, name) {
 			if *seen&(1<<i) != 0 {
 				return "", errParamTwice
 			}
@@ -87,10 +87,14 @@ func (p *Params) set(name, value string, o *offer, now time.Time) *Reply {
 	switch name {
 	case "SIZE":
 		p.Size, ok = parseSize(value)
+		known = o.size
 	case "BODY":
 		p.Body = oneOf(value, "7BIT", "8BITMIME", "BINARYMIME")
 		ok = p.Body != ""
-		known = p.Body != "BINARYMIME" || o.binaryMIME
+		known = o.eightBit
+		if p.Body == "BINARYMIME" {
+			known = o.binaryMIME
+		}
 	case "SMTPUTF8":
 		p.SMTPUTF8, known = true, o.smtputf8
 	case "REQUIRETLS":
@@ -103,7 +107,7 @@ func (p *Params) set(name, value string, o *offer, now time.Time) *Reply {
 		ok, known = ok && len(p.EnvID) <= 100 && isPrintable(p.EnvID), o.dsn
 	case "AUTH":
 		p.Auth, ok = decodeXtext(value)
-		ok = ok && p.Auth != ""
+		ok = ok && p.Auth != "" && isPrintable(p.Auth)
 	case "HOLDFOR", "HOLDUNTIL":
 		ok, known = p.hold(name, value, o, now), o.futureRelease > 0
 	case "BY":
@@ -145,6 +149,9 @@ func (p *Params) hold(name, value string, o *offer, now time.Time) bool {
 func (p *Params) by(value string, o *offer, now time.Time) bool {
 	secs, mode, _ := strings.Cut(value, ";")
 	digits, negative := strings.CutPrefix(secs, "-")
+	if !negative {
+		digits = strings.TrimPrefix(secs, "+")
+	}
 	n, ok := parseDigits(digits, 9)
 	if negative {
 		n = -n
@@ -187,7 +194,7 @@ func (p *RcptParams) parse(s string, o *offer) *Reply {
 func parseNotify(value string) (n Notify, ok bool) {
 	for word := range strings.SplitSeq(value, ",") {
 		bit := Notify(0)
-		switch strings.ToUpper(word) {
+		switch oneOf(word, "SUCCESS", "FAILURE", "DELAY", "NEVER") {
 		case "SUCCESS":
 			bit = NotifySuccess
 		case "FAILURE":
@@ -224,7 +231,7 @@ func (p *RcptParams) orcpt(value string) bool {
 	} else {
 		p.ORcpt, ok = decodeXtext(addr)
 	}
-	return ok && isPrintable(p.ORcpt)
+	return ok && isPrintable(p.ORcpt) && checkUTF8(p.ORcpt, PathUTF8) == nil
 }
 
 // rrvs reads date-time [";" ("C" / "R")] (RFC 7293 §3.1).
@@ -232,7 +239,7 @@ func (p *RcptParams) rrvs(value string) bool {
 	date, action, given := strings.Cut(value, ";")
 	t, err := time.Parse(time.RFC3339, date)
 	p.RRVS = t
-	p.RRVSReject = !given || strings.EqualFold(action, "R")
+	p.RRVSReject = !given || is(action, "R")
 	return err == nil && (!given || oneOf(action, "R", "C") != "")
 }
 
@@ -256,10 +263,14 @@ func parseDigits(s string, max int) (int64, bool) {
 	return n, err == nil
 }
 
+// is says whether s is the keyword in any case. Only ASCII letters have case
+// (RFC 5321 §2.4): Unicode folds U+017F to an S, too.
+func is(s, keyword string) bool { return strings.EqualFold(s, keyword) && isASCII(s) }
+
 // oneOf is the word that s is in any case, or "".
 func oneOf(s string, words ...string) string {
 	for _, w := range words {
-		if strings.EqualFold(s, w) {
+		if is(s, w) {
 			return w
 		}
 	}

@@ -149,7 +149,7 @@ func cutMailbox(s string, o PathOption) (p Path, rest string, err error) {
 		return Path{}, "", err
 	}
 	if !strings.HasPrefix(rest, "@") {
-		if o&PathPostmaster != 0 && strings.EqualFold(p.Local, "postmaster") {
+		if o&PathPostmaster != 0 && is(p.Local, "postmaster") {
 			return p, rest, nil
 		}
 		return Path{}, "", errors.New("address must have a domain")

@@ -22,6 +22,7 @@ var (
 	errMailFirst       = &Reply{Code: 503, Enhanced: "5.5.1", Text: "MAIL first"}
 	errRcptFirst       = &Reply{Code: 503, Enhanced: "5.5.1", Text: "RCPT first"}
 	errNoValidRcpt     = &Reply{Code: 554, Enhanced: "5.5.1", Text: "No valid recipients"}
+	errNoValidRcptLMTP = &Reply{Code: 503, Enhanced: "5.5.1", Text: "No valid recipients"} // RFC 2033 §4.2
 	errInTransaction   = &Reply{Code: 503, Enhanced: "5.5.1", Text: "Not while a message is being sent"}
 	errRefusedGreeting = &Reply{Code: 503, Enhanced: "5.5.1", Text: "No service here, only QUIT"}
 	errNotOffered      = &Reply{Code: 502, Enhanced: "5.5.1", Text: "Not offered here"}
@@ -31,6 +32,7 @@ var (
 	errTLSAgain = &Reply{Code: 503, Enhanced: "5.5.1", Text: "TLS is active already"}
 	errHelo     = &Reply{Code: 501, Enhanced: "5.5.2", Text: "Not a domain name or address literal"}
 	errNeedUTF8 = &Reply{Code: 553, Enhanced: "5.6.7", Text: "Address needs SMTPUTF8"}
+	needsUTF8   = &Reply{Code: 252, Enhanced: "2.6.8", Text: "Answer needs SMTPUTF8"}
 	errMailMax  = &Reply{Code: 452, Enhanced: "4.5.3", Text: "Too many messages, use another connection"}
 	errOneRoute = &Reply{Code: 452, Enhanced: "4.5.3", Text: "Send to this recipient in another transaction"}
 	errBadChunk = &Reply{Code: 501, Enhanced: "5.5.4", Text: "Malformed chunk size, closing the connection"}

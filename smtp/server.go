@@ -67,7 +67,9 @@ type Server struct {
 	// authenticated) send to address? false is 550 5.7.1.
 	Addressable func(user, address string) bool
 	// CheckVrfy answers VRFY (expand false) and EXPN (expand true); the reply
-	// returned is sent, whatever its code. nil answers 252 and 502.
+	// returned is sent, whatever its code. nil answers 252 and 502. arg is not
+	// ASCII only if the client said SMTPUTF8; a positive answer that is not goes
+	// to such clients only, others hear 252 2.6.8 (RFC 6531 §3.7.4.2).
 	CheckVrfy func(ctx context.Context, s *Session, arg string, expand bool) *Reply
 	// Done is called when a session ends that CheckConn was, or would have
 	// been, asked about.
@@ -154,7 +156,7 @@ type Extensions struct {
 	// Announce are further lines for the reply to EHLO.
 	Announce []string
 	// Hide are keywords not to announce and not to honour, such as
-	// "CHUNKING" or "SMTPUTF8".
+	// "CHUNKING" or "SMTPUTF8": their parameters are 555, their commands 500.
 	Hide []string
 }
 

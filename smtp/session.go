@@ -13,7 +13,9 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
@@ -59,6 +61,7 @@ type session struct {
 
 	clock       clock
 	dot         textual.DotReader
+	utf8        bool        // the client understands UTF-8 in the reply at hand
 	values      map[any]any // what CheckConn left in pub.Values
 	peer        *sasl.Peer
 	announce    []sasl.Mechanism // what EHLO announced
@@ -115,6 +118,7 @@ func (s *session) run() {
 func (s *session) obey(line []byte) *Reply {
 	verb, args := textual.Command(line)
 	c := s.find(verb)
+	s.utf8 = s.env != nil && s.env.Params.SMTPUTF8
 	s.traceCommand(c, line)
 	switch {
 	case c == nil && isHTTP(verb):
@@ -191,7 +195,9 @@ func (s *session) outOfOrder(c *command) *Reply {
 	case c.states&ready == 0 && s.state == ready:
 		return errMailFirst
 	case c.states == rcpts:
-		if s.rcptRefused {
+		if s.rcptRefused && s.srv.LMTP {
+			return errNoValidRcptLMTP
+		} else if s.rcptRefused {
 			return errNoValidRcpt
 		}
 		return errRcptFirst
@@ -277,8 +283,21 @@ func (s *session) say(r *Reply) {
 	if r.Code >= 400 {
 		text += " (" + s.pub.ID + ")"
 	}
+	if !s.utf8 && !isASCII(text) {
+		text = toASCII(text) // RFC 6531 §3.7.4.1
+	}
 	s.traceReply(r)
 	s.w.WriteReply(r.Code, r.Enhanced, text)
+}
+
+// toASCII puts "?" in the place of every other character.
+func toASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func (s *session) flush() {

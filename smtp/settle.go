@@ -28,7 +28,8 @@ type settled struct {
 	names    [maxCommands]string // by command.index; empty if switched off
 	maxLine  int                 // the longest line read as a command
 
-	pipelining, chunking, size, eightBit, smtputf8, enhanced, limitsExt, starttls bool
+	pipelining, chunking, enhanced, limitsExt, starttls bool
+	offers                                              offer // in the best case, see session.offer
 }
 
 // hooks are the application's part of a session: the Server's callbacks, or
@@ -109,12 +110,25 @@ func (s *Server) workOut(events bool) (*settled, error) {
 func (s *settled) keywords() {
 	s.pipelining = !s.hidden("PIPELINING")
 	s.chunking = !s.hidden("CHUNKING")
-	s.size = !s.hidden("SIZE")
-	s.eightBit = !s.hidden("8BITMIME")
-	s.smtputf8 = !s.hidden("SMTPUTF8")
 	s.enhanced = !s.hidden("ENHANCEDSTATUSCODES")
 	s.limitsExt = !s.hidden("LIMITS")
 	s.starttls = s.TLSConfig != nil && s.TLSMode != ImplicitTLS && !s.hidden("STARTTLS")
+	x := &s.Extensions
+	s.offers = offer{
+		size:         !s.hidden("SIZE"),
+		eightBit:     !s.hidden("8BITMIME"),
+		smtputf8:     !s.hidden("SMTPUTF8"),
+		requireTLS:   x.RequireTLSExt && !s.hidden("REQUIRETLS"),
+		binaryMIME:   x.BinaryMIME && s.chunking && !s.hidden("BINARYMIME"),
+		dsn:          x.DSN && !s.hidden("DSN"),
+		deliverBy:    x.DeliverBy && !s.hidden("DELIVERBY"),
+		deliverByMin: x.DeliverByMin,
+		priority:     x.Priority && !s.hidden("MT-PRIORITY"),
+		rrvs:         x.RRVS && !s.hidden("RRVS"),
+	}
+	if !s.hidden("FUTURERELEASE") {
+		s.offers.futureRelease = x.FutureRelease
+	}
 }
 
 func (s *settled) hidden(keyword string) bool {
@@ -178,19 +192,10 @@ func within(a net.Addr, networks []netip.Prefix) bool {
 
 // offer is which parameters are known in the session's present state.
 func (s *session) offer() offer {
-	x := &s.srv.Extensions
-	o := offer{
-		smtputf8:     s.srv.smtputf8,
-		requireTLS:   x.RequireTLSExt && s.pub.TLS != nil,
-		binaryMIME:   x.BinaryMIME && s.srv.chunking,
-		dsn:          x.DSN,
-		deliverBy:    x.DeliverBy,
-		deliverByMin: x.DeliverByMin,
-		priority:     x.Priority,
-		rrvs:         x.RRVS,
-	}
-	if s.pub.User != "" || s.srv.hooks.creds == nil {
-		o.futureRelease = x.FutureRelease
+	o := s.srv.offers
+	o.requireTLS = o.requireTLS && s.pub.TLS != nil
+	if s.pub.User == "" && s.srv.hooks.creds != nil {
+		o.futureRelease = 0
 	}
 	return o
 }
