@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,40 +18,54 @@ type Copied struct {
 	Mailboxes, Messages int64
 	Copied              int64 // messages written anew
 	Linked              int64 // messages shared with the previous backup, or there already
+	Failed              int64 // messages that could not be read; see ErrIncomplete
 	Octets              int64 // of those copied, on the disk
 }
 
-// Backup writes the store's mail to dst, which must not exist, as a store of the
-// same layout. It may run beside the daemon: every message is whole, because it
-// is never seen before it is, and one delivered or removed during the backup is
-// in it or not.
+// ErrIncomplete: a backup or restore was finished, but lacks messages that could
+// not be read. The error's text names the first ten.
+var ErrIncomplete = errors.New("maildir: some messages could not be read")
+
+// Backup writes the store's mail, that in folders too, to dst, which must not
+// exist, as a store of the same layout. It may run beside the daemon: every
+// message is whole, because it is never seen before it is, and one delivered or
+// removed during the backup is in it or not. One that is there all the time is in
+// it, whatever other programs call it meanwhile.
 //
 // Messages already in previous, an earlier backup on the same file system ("" for
-// none), are linked from there and take no room. dst appears by one rename when
-// everything is on stable storage. progress may be nil.
+// none), are linked from there and take no room: those of the same name, size and
+// time. dst appears by one rename when everything is on stable storage. progress
+// may be nil.
+//
+// A message that cannot be read is left out; the error is then ErrIncomplete, and
+// dst is there all the same.
 func (s *Store) Backup(ctx context.Context, dst, previous string, progress func(Copied)) (Copied, error) {
 	c := &copier{ctx: ctx, previous: previous, progress: progress}
-	if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
-		return c.sum, fmt.Errorf("maildir: back up: %s is there already", dst)
+	err := s.backup(c, filepath.Clean(dst))
+	if err == nil {
+		err = c.incomplete()
 	}
-	if previous != "" {
-		if _, err := os.Stat(previous); err != nil {
-			return c.sum, wrap("maildir: back up: previous backup", err)
+	return c.sum, wrap("maildir: back up", err)
+}
+
+func (s *Store) backup(c *copier, dst string) error {
+	if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is there already", dst)
+	}
+	if s.contains(dst) {
+		return fmt.Errorf("%s is inside the store", dst)
+	}
+	if c.previous != "" {
+		if _, err := os.ReadDir(c.previous); err != nil {
+			return fmt.Errorf("previous backup: %w", err)
 		}
 	}
 	part := dst + ".partial"
-	// What an interrupted backup left is as good as a previous one, but telling
-	// whole files from torn ones there is not worth it.
-	if err := os.RemoveAll(part); err != nil {
-		return c.sum, wrap("maildir: back up", err)
+	lock, err := takePart(part)
+	if err != nil {
+		return err
 	}
-	if err := os.MkdirAll(part, 0o700); err != nil {
-		return c.sum, wrap("maildir: back up", err)
-	}
-	return c.sum, wrap("maildir: back up", s.backup(c, dst, part))
-}
-
-func (s *Store) backup(c *copier, dst, part string) error {
+	defer lock.Close()
 	fsys, err := durable.OpenOS(part)
 	if err != nil {
 		return err
@@ -60,82 +73,230 @@ func (s *Store) backup(c *copier, dst, part string) error {
 	defer fsys.Close()
 	c.c, c.fs = durable.NewCommitter(fsys), fsys
 	err = s.walk(c.ctx, func(domain, local, _ string) bool {
-		old := ""
-		if c.previous != "" {
-			old = filepath.Join(c.previous, domain, local)
-		}
-		c.err = c.backupBox(filepath.Join(s.root, domain, local), filepath.Join(part, domain, local), old)
+		c.err = c.backupBox(s.root, part, filepath.Join(domain, local))
 		return c.err == nil
 	})
 	if err == nil {
 		err = c.err
 	}
 	if err == nil {
-		err = c.finish()
+		err = c.flush()
 	}
 	if err != nil {
 		return err
 	}
+	c.tell(true)
 	return c.c.Commit(c.ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(part, dst)}})
 }
 
-// copier copies messages and makes them durable in batches.
-type copier struct {
-	ctx      context.Context
-	c        *durable.Committer
-	fs       durable.FS
-	previous string
-	progress func(Copied)
-	sum      Copied
-	err      error
-
-	files []durable.File // written, not yet durable
-	dirs  map[string]bool
-	told  time.Time
+// contains reports whether a path is below the store's root. The directory it
+// is in may be missing.
+func (s *Store) contains(path string) bool {
+	root, err := filepath.EvalSymlinks(s.root)
+	if err != nil {
+		return false
+	}
+	path, err = filepath.Abs(path)
+	for err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real == root || strings.HasPrefix(real, root+string(filepath.Separator))
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			break
+		}
+		path = up
+	}
+	return false
 }
 
-// batch is how many files stay open until they are synced together.
-const batch = 256
-
-func (c *copier) backupBox(src, dst, old string) error {
-	c.sum.Mailboxes++
-	for _, sub := range []string{"tmp", "new", "cur"} {
-		if err := os.MkdirAll(filepath.Join(dst, sub), 0o700); err != nil {
-			return err
-		}
-		c.dirty(dst)
+// takePart makes the directory a backup grows in, or takes over what an
+// interrupted one left there: that is as good as a previous backup, but telling
+// whole files from torn ones there is not worth it. The lock keeps a second
+// backup to the same place from doing that to one that is still running.
+func takePart(part string) (*os.File, error) {
+	if err := os.MkdirAll(part, 0o700); err != nil {
+		return nil, err
 	}
-	c.dirty(filepath.Dir(dst))
-	c.dirty(filepath.Dir(filepath.Dir(dst)))
-	have := c.index(old)
-	seen := make(map[string]bool)
-	// new before cur: one that moves meanwhile is met at least once.
-	for _, sub := range []string{"new", "cur"} {
-		names, err := messageNames(filepath.Join(src, sub))
-		if err != nil {
+	lock, err := os.Open(part)
+	if err != nil {
+		return nil, err
+	}
+	err = lockFile(lock)
+	if err == nil {
+		// The other may have finished, and renamed it, before the lock was taken.
+		var mine, there fs.FileInfo
+		if mine, err = lock.Stat(); err == nil {
+			if there, err = os.Stat(part); err == nil && !os.SameFile(mine, there) {
+				err = errBusy
+			}
+		}
+	}
+	if errors.Is(err, errBusy) || errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s is being written by another backup", part)
+	}
+	if err == nil {
+		err = empty(part)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return lock, nil
+}
+
+// empty removes everything in a directory.
+func empty(dir string) error {
+	ents, err := os.ReadDir(dir)
+	for _, e := range ents {
+		if err == nil {
+			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return err
+}
+
+// backupBox copies a mailbox and its folders.
+func (c *copier) backupBox(from, to, rel string) error {
+	c.sum.Mailboxes++
+	folders, err := Folders(filepath.Join(from, rel))
+	if err != nil {
+		return err
+	}
+	for _, folder := range append([]string{""}, folders...) {
+		old := ""
+		if c.previous != "" {
+			old = filepath.Join(c.previous, rel, folder)
+		}
+		dst := filepath.Join(to, rel, folder)
+		if err := c.backupDir(filepath.Join(from, rel, folder), dst, old); err != nil {
 			return err
 		}
-		for _, name := range names {
-			stable, _, _ := strings.Cut(name, ":")
-			if seen[stable] {
-				continue
-			}
-			to := filepath.Join(dst, sub, name)
-			err := c.message(filepath.Join(src, sub, name), to, have[stable])
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // moved or removed; if moved, cur has it
-			}
-			if err != nil {
-				return err
-			}
-			seen[stable] = true
+		for up := dst; len(up) >= len(to); up = filepath.Dir(up) {
+			c.dirty(up)
 		}
 	}
 	return nil
 }
 
-// index finds the messages of a mailbox by the stable part of their names.
-func (c *copier) index(dir string) map[string]string {
+// backupDir copies one Maildir.
+func (c *copier) backupDir(src, dst, old string) error {
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		if err := os.MkdirAll(filepath.Join(dst, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	from := &source{dir: src, seen: make(map[same]bool)}
+	have := index(old)
+	for try := range tries {
+		rests, err := from.list(try)
+		if err != nil {
+			return err
+		}
+		for _, w := range from.names {
+			gone, err := c.backupOne(from, w, dst, have[stable(w.name)])
+			if err != nil {
+				return err
+			}
+			rests = rests && !gone
+		}
+		if rests {
+			break
+		}
+	}
+	return nil
+}
+
+// backupOne copies one message, unless it was met before under another name. gone
+// tells that another program has renamed or removed it meanwhile.
+func (c *copier) backupOne(from *source, w where, dst string, old string) (gone bool, err error) {
+	in, info, err := c.openMessage(filepath.Join(from.dir, w.sub, w.name))
+	if err != nil || in == nil {
+		return errors.Is(err, fs.ErrNotExist), notGone(err)
+	}
+	defer in.Close()
+	key := same{stable(w.name), inode(info)}
+	if from.seen[key] {
+		return false, nil
+	}
+	from.seen[key] = true
+	to := filepath.Join(dst, w.sub, w.name)
+	c.dirty(filepath.Dir(to))
+	c.sum.Messages++
+	defer c.tell(false)
+	if old != "" && isSame(old, info) && c.fs.Link(old, to) == nil {
+		c.sum.Linked++
+		return false, nil
+	}
+	f, err := c.copy(in, to, info)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil // rewritten under its old name while we looked
+	}
+	if err != nil || f == nil {
+		return false, err
+	}
+	c.files = append(c.files, f)
+	return false, c.flushFull()
+}
+
+func notGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// isSame reports whether old is the message info is of. Messages never change,
+// and a copy has the time of what it was copied from, so its size and time tell;
+// file systems may round the time to two seconds.
+func isSame(old string, info fs.FileInfo) bool {
+	was, err := os.Stat(old)
+	return err == nil && was.Size() == info.Size() && was.ModTime().Sub(info.ModTime()).Abs() <= 2*time.Second
+}
+
+// tries is how often a Maildir that does not rest is read again.
+const tries = 10
+
+// source lists a Maildir in which other programs go on renaming.
+type source struct {
+	dir   string
+	names []where
+	seen  map[same]bool
+}
+
+// same tells messages apart: the name alone would take two of one name for one,
+// the file alone those that share their octets.
+type same struct {
+	stable string
+	inode  uint64
+}
+
+// list reads new before cur, so that a message on its way is met at least once.
+// A rename within cur can hide a message from the one who is reading: settled is
+// whether nothing has changed meanwhile.
+func (s *source) list(try int) (rests bool, err error) {
+	read := time.Now()
+	before, err := stampOf(s.dir)
+	if err != nil {
+		return false, err
+	}
+	s.names = s.names[:0]
+	for _, sub := range []string{"new", "cur"} {
+		names, err := messageNames(filepath.Join(s.dir, sub))
+		if err != nil {
+			return false, err
+		}
+		for _, n := range names {
+			s.names = append(s.names, where{sub, n})
+		}
+	}
+	after, err := stampOf(s.dir)
+	// A change within the same tick leaves no trace; a second look will do.
+	return before == after && (try > 0 || settled(before, read)), err
+}
+
+// index finds the messages of a Maildir by the stable part of their names.
+func index(dir string) map[string]string {
 	out := make(map[string]string)
 	if dir == "" {
 		return out
@@ -143,14 +304,19 @@ func (c *copier) index(dir string) map[string]string {
 	for _, sub := range []string{"new", "cur"} {
 		names, err := messageNames(filepath.Join(dir, sub))
 		if err != nil {
-			continue
+			continue // they are copied again, then
 		}
 		for _, name := range names {
-			stable, _, _ := strings.Cut(name, ":")
-			out[stable] = filepath.Join(dir, sub, name)
+			out[stable(name)] = filepath.Join(dir, sub, name)
 		}
 	}
 	return out
+}
+
+// stable is the part of a name that flags do not change.
+func stable(name string) string {
+	s, _, _ := strings.Cut(name, ":")
+	return s
 }
 
 func messageNames(dir string) ([]string, error) {
@@ -160,187 +326,5 @@ func messageNames(dir string) ([]string, error) {
 			names = append(names, string(name))
 		}
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return names, err
-}
-
-// message brings one message to dst, by a link to old if that is the same.
-func (c *copier) message(src, dst, old string) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	in, err := os.Open(src)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	c.dirty(filepath.Dir(dst))
-	c.sum.Messages++
-	defer c.tell(false)
-	if old != "" {
-		// Messages never change: the same name and size is the same message.
-		if was, err := os.Stat(old); err == nil && was.Size() == info.Size() && c.fs.Link(old, dst) == nil {
-			c.sum.Linked++
-			return nil
-		}
-	}
-	f, err := c.copy(in, dst, info)
-	if err != nil {
-		return err
-	}
-	c.sum.Copied++
-	c.sum.Octets += info.Size()
-	if c.files = append(c.files, f); len(c.files) >= batch {
-		return c.flush()
-	}
-	return nil
-}
-
-func (c *copier) copy(in io.Reader, dst string, info fs.FileInfo) (durable.File, error) {
-	f, err := c.fs.Create(dst)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = io.Copy(f, in); err == nil {
-		err = os.Chtimes(dst, info.ModTime(), info.ModTime())
-	}
-	if err != nil {
-		f.Close()
-		_ = c.fs.Remove(dst)
-		return nil, err
-	}
-	return f, nil
-}
-
-func (c *copier) dirty(dir string) {
-	if c.dirs == nil {
-		c.dirs = make(map[string]bool)
-	}
-	c.dirs[dir] = true
-}
-
-// flush makes the open files durable.
-func (c *copier) flush() error {
-	files := c.files
-	c.files = nil
-	return c.c.Commit(c.ctx, &durable.Tx{Files: files})
-}
-
-// finish makes everything durable.
-func (c *copier) finish() error {
-	tx := &durable.Tx{Files: c.files}
-	for d := range c.dirs {
-		tx.Dirs = append(tx.Dirs, d)
-	}
-	c.files, c.dirs = nil, nil
-	defer c.tell(true)
-	return c.c.Commit(c.ctx, tx)
-}
-
-func (c *copier) tell(always bool) {
-	if c.progress != nil && (always || time.Since(c.told) > 200*time.Millisecond) {
-		c.told = time.Now()
-		c.progress(c.sum)
-	}
-}
-
-// Restore brings the messages of a backup back that are not in the store, under
-// the names they had, so that their unique ids stay. It removes and replaces
-// nothing, may be repeated, and may run beside the daemon. users limits it to
-// some mailboxes; none means all.
-func (s *Store) Restore(ctx context.Context, backup string, users []string, progress func(Copied)) (Copied, error) {
-	c := &copier{ctx: ctx, progress: progress, c: s.c, fs: s.fs}
-	from, err := Open(backup, WithMode(ReadOnly))
-	if err != nil {
-		return c.sum, wrap("maildir: restore", err)
-	}
-	defer from.Close()
-	only := make(map[string]bool)
-	for _, u := range users {
-		b, err := s.box(u)
-		if err != nil {
-			return c.sum, err
-		}
-		only[b.user] = true
-	}
-	err = from.walk(ctx, func(domain, local, user string) bool {
-		if len(only) == 0 || only[user] {
-			c.err = s.restoreBox(c, filepath.Join(from.root, domain, local), user)
-		}
-		return c.err == nil
-	})
-	if err == nil {
-		err = c.err
-	}
-	c.tell(true)
-	return c.sum, wrap("maildir: restore", err)
-}
-
-func (s *Store) restoreBox(c *copier, src, user string) error {
-	b, err := s.box(user)
-	if err != nil {
-		return err
-	}
-	if err := b.ensure(c.ctx); err != nil {
-		return err
-	}
-	c.sum.Mailboxes++
-	have := c.index(b.dir)
-	tx := &durable.Tx{}
-	for _, sub := range []string{"new", "cur"} {
-		names, err := messageNames(filepath.Join(src, sub))
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			stable, _, _ := strings.Cut(name, ":")
-			c.sum.Messages++
-			if have[stable] != "" {
-				c.sum.Linked++
-				continue
-			}
-			if err := s.restoreOne(c, tx, filepath.Join(src, sub, name), b, sub, name); err != nil {
-				return err
-			}
-			if len(tx.Files) >= batch {
-				if err := c.c.Commit(c.ctx, tx); err != nil {
-					return err
-				}
-				tx = &durable.Tx{}
-			}
-			c.tell(false)
-		}
-	}
-	return c.c.Commit(c.ctx, tx)
-}
-
-// restoreOne writes a message to tmp and adds its publication to the transaction.
-func (s *Store) restoreOne(c *copier, tx *durable.Tx, src string, b *box, sub, name string) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	in, err := os.Open(src)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	f, err := c.copy(in, b.sub("tmp", s.tmpName()), info)
-	if err != nil {
-		return err
-	}
-	tx.Files = append(tx.Files, f)
-	tx.Steps = append(tx.Steps, durable.Publish(f.Name(), b.sub(sub, name)))
-	c.sum.Copied++
-	c.sum.Octets += info.Size()
-	return nil
+	return names, notGone(err)
 }

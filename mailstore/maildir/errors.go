@@ -47,3 +47,8 @@ func classify(err error) error {
 	}
 	return err
 }
+
+// tooMany: there are no descriptors left, so whatever is opened next fails too.
+func tooMany(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}

@@ -3,6 +3,7 @@ package maildir
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,13 +75,14 @@ func settled(at stamp, read time.Time) bool {
 	return old(at.newTime) && old(at.curTime)
 }
 
-func (b *box) stamp() (stamp, error) {
-	var st stamp
-	var err error
-	if st.newTime, st.newID, err = dirTime(b.sub("new", "")); err != nil {
+func (b *box) stamp() (stamp, error) { return stampOf(b.dir) }
+
+// stampOf is the stamp of the Maildir dir.
+func stampOf(dir string) (st stamp, err error) {
+	if st.newTime, st.newID, err = dirTime(filepath.Join(dir, "new")); err != nil {
 		return st, err
 	}
-	st.curTime, st.curID, err = dirTime(b.sub("cur", ""))
+	st.curTime, st.curID, err = dirTime(filepath.Join(dir, "cur"))
 	return st, err
 }
 
