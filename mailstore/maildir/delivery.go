@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -40,7 +39,6 @@ type delivery struct {
 	disk  int64 // octets already in file
 	buf   *[]byte
 	file  durable.File
-	named bool  // file stands in tmp
 	err   error // the first failure; nothing works after it
 	done  bool
 }
@@ -127,13 +125,10 @@ func (d *delivery) flushFull() {
 	}
 }
 
-// flush writes the buffer to the file, making it in tmp first.
+// flush writes the buffer to the file, making it first.
 func (d *delivery) flush() {
 	if d.file == nil {
-		d.named = true
-		d.file, d.err = d.newFile(func(tmp string) (durable.File, error) {
-			return d.s.fs.Create(filepath.Join(tmp, d.s.tmpName()))
-		})
+		d.file, d.err = d.newFile()
 		if d.err != nil {
 			return
 		}
@@ -146,27 +141,12 @@ func (d *delivery) flush() {
 	*d.buf = (*d.buf)[:0]
 }
 
-// flushWhole writes a message that has stayed in the buffer to a file that needs
-// no name before its last: it is cheaper to make, and a crash leaves nothing to
-// clear away. Where there is no such thing it goes by way of tmp as well.
-func (d *delivery) flushWhole() {
-	if d.file == nil && !d.old() {
-		d.file, d.err = d.newFile(d.s.fs.CreateUnnamed)
-		if errors.Is(d.err, errors.ErrUnsupported) {
-			d.file, d.err = nil, nil
-		}
-	}
-	if d.err == nil {
-		d.flush()
-	}
-}
-
-// newFile makes a file with the first mailbox's tmp. Should somebody have taken
+// newFile makes a file in the first mailbox's tmp. Should somebody have taken
 // the mailbox away since ensure, it is made again.
-func (d *delivery) newFile(create func(tmp string) (durable.File, error)) (durable.File, error) {
-	tmp := d.boxes[0].sub("tmp", "")
+func (d *delivery) newFile() (durable.File, error) {
+	b := d.boxes[0]
 	for try := 0; ; try++ {
-		f, err := create(tmp)
+		f, err := d.s.fs.Create(b.sub("tmp", d.s.tmpName()))
 		if err == nil {
 			return f, nil
 		}
@@ -233,20 +213,7 @@ func (d *delivery) reread(name string, add func([]byte)) {
 
 func (d *delivery) discard(f durable.File) {
 	_ = f.Close()
-	d.unlink(f)
-}
-
-// unlink takes the name in tmp away, if there is one.
-func (d *delivery) unlink(f durable.File) {
-	if d.named {
-		_ = d.s.fs.Remove(f.Name())
-	}
-}
-
-// old reports whether the message came long ago, as with an import, so that its
-// file is given that time.
-func (d *delivery) old() bool {
-	return !d.meta.Received.IsZero() && time.Since(d.meta.Received) > time.Minute
+	_ = d.s.fs.Remove(f.Name())
 }
 
 // Commit implements mailstore.Delivery.
@@ -258,7 +225,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 		*d.buf = append(*d.buf, '\r') // the last octet was a CR
 	}
 	if d.err == nil {
-		d.flushWhole()
+		d.flush()
 	}
 	if d.err != nil {
 		err := d.err
@@ -269,7 +236,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 	if err := d.publish(ctx); err != nil {
 		// Gone already if the commit failed after the rename and took it back
 		// incompletely; then there is nothing to remove.
-		d.unlink(d.file)
+		_ = d.s.fs.Remove(d.file.Name())
 		return wrap("maildir: deliver", err)
 	}
 	return nil
@@ -297,8 +264,7 @@ func (d *delivery) steps() ([]durable.Step, error) {
 	when := d.meta.Received
 	if when.IsZero() {
 		when = time.Now()
-	}
-	if d.old() {
+	} else if time.Since(when) > time.Minute {
 		// For tools that take the arrival from the file's time. Best effort.
 		_ = os.Chtimes(d.file.Name(), when, when)
 	}
@@ -323,9 +289,7 @@ func (d *delivery) steps() ([]durable.Step, error) {
 			sub, name = "cur", name+":2,"+flags
 		}
 		// The first box's step comes last: it takes the name in tmp away.
-		if !d.named {
-			steps[i] = durable.PublishFile(d.file, b.sub(sub, name))
-		} else if i == 0 {
+		if i == 0 {
 			steps[len(steps)-1] = durable.Publish(d.file.Name(), b.sub(sub, name))
 		} else {
 			steps[i-1] = durable.Link(d.file.Name(), b.sub(sub, name))
