@@ -14,9 +14,12 @@ type clock struct {
 	began   time.Time // the session
 	end     time.Time // of the session
 	line    time.Time // when the command must be complete; zero: not begun
-	message time.Time // when the message began; zero: none in progress
 	octets  int64     // of the message, as they crossed the wire
 	written time.Time // when the deadline for writing was set
+
+	receiving bool          // a message is in progress
+	asked     time.Time     // when its next octets were asked for
+	waited    time.Duration // for its octets so far: what the handler takes is not the client's
 }
 
 // grace is how long a message may take before its rate counts.
@@ -35,32 +38,38 @@ func (c *clock) since() time.Duration { return time.Since(c.began) }
 func (c *clock) await() { c.line = time.Time{} }
 
 // receive begins a message, and done ends it.
-func (c *clock) receive() { c.message, c.octets = time.Now(), 0 }
+func (c *clock) receive() { c.receiving, c.octets, c.waited = true, 0, 0 }
 
-func (c *clock) done() { c.message = time.Time{} }
-
-// receiving says whether a message is in progress.
-func (c *clock) receiving() bool { return !c.message.IsZero() }
+func (c *clock) done() { c.receiving = false }
 
 // deadline is until when the next octet must be here; zero if it may take for
 // ever.
 func (c *clock) deadline() time.Time {
 	now := time.Now()
-	if !c.receiving() {
+	if !c.receiving {
 		if c.line.IsZero() && c.limits.Command > 0 {
 			c.line = now.Add(c.limits.Command)
 		}
 		return earlier(c.line, c.end)
 	}
+	c.asked = now
 	var t time.Time
 	if c.limits.Data > 0 {
 		t = now.Add(c.limits.Data)
 	}
 	if c.limits.MinRate > 0 {
 		paid := time.Duration(float64(c.octets) / float64(c.limits.MinRate) * float64(time.Second))
-		t = earlier(t, c.message.Add(grace+paid))
+		t = earlier(t, now.Add(grace+paid-c.waited))
 	}
 	return t
+}
+
+// arrived notes that n octets came of what deadline was asked for.
+func (c *clock) arrived(n int) {
+	c.octets += int64(n)
+	if c.receiving {
+		c.waited += time.Since(c.asked)
+	}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -83,14 +92,14 @@ func (s *source) Read(p []byte) (int, error) {
 		}
 	}
 	// Should setting a deadline fail, the read says why.
-	if t := s.clock.deadline(); s.clock.receiving() {
+	if t := s.clock.deadline(); s.clock.receiving {
 		s.conn.BusyUntil(t)
 	} else {
 		s.conn.AwaitUntil(t)
 	}
 	n, err := s.net.Read(p)
-	s.clock.octets += int64(n)
-	if s.clock.receiving() && s.clock.octets > s.srv.limits.endless() {
+	s.clock.arrived(n)
+	if s.clock.receiving && s.clock.octets > s.srv.limits.endless() {
 		return 0, errNoEnd
 	}
 	return n, err

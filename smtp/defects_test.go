@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -265,4 +266,38 @@ func TestValuesSurviveSTARTTLS(t *testing.T) {
 	if want := []any{1, nil, 1, nil}; !slices.Equal(seen, want) {
 		t.Errorf("Values held %v, want %v", seen, want)
 	}
+}
+
+// TestSlowHandlerIsNotASlowClient: the time a Handler takes before it reads on
+// is not held against the client, who has sent all there is.
+func TestSlowHandlerIsNotASlowClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := strings.Repeat("0123456789abcdef\r\n", 8<<10) // more than is buffered
+		var got []string
+		srv := &smtp.Server{
+			Hostname:  "mx.example.com",
+			Log:       slog.New(slog.DiscardHandler),
+			CheckRcpt: func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
+			Handler: smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
+				var first [4]byte
+				if _, err := io.ReadFull(e.Data, first[:]); err != nil {
+					return err
+				}
+				time.Sleep(time.Hour) // a store that hangs
+				b, err := io.ReadAll(e.Data)
+				got = append(got, string(first[:])+string(b))
+				return err
+			}),
+		}
+		for _, how := range []string{"DATA\r\n" + text + ".\r\n", fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text)} {
+			client, server := mailtest.Pipe("192.0.2.1:50000", "192.0.2.25:25")
+			go srv.ServeConn(server)
+			go io.WriteString(client, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n"+how+"QUIT\r\n")
+			said, _ := io.ReadAll(client)
+			if len(got) != 1 || got[0] != text || !strings.Contains(string(said), "\r\n250 2.0.0 Queued") {
+				t.Errorf("%.4s: %d messages, server said %q", how, len(got), said)
+			}
+			got = nil
+		}
+	})
 }

@@ -29,7 +29,8 @@ type Limits struct {
 	// (RFC 5321 §4.5.3.2.5).
 	Data time.Duration
 	// MinRate is how many octets per second a message must arrive at, averaged
-	// from its beginning after a minute of grace; default 100.
+	// from its beginning after a minute of grace, over the time spent waiting
+	// for them; default 100.
 	MinRate   int
 	Handshake time.Duration // for TLS; default 1 minute
 	Reply     time.Duration // to write replies to a client that does not read; default 5 minutes
