@@ -40,7 +40,7 @@ type Group struct {
 	conns     map[*Conn]struct{}
 	blocks    map[netip.Prefix]int
 	strangers list.List // of *Conn, who came first in front
-	done      sync.WaitGroup
+	ended     chan struct{} // closed when conns is empty; nil if nobody waits for that
 }
 
 // Refusal says why a connection should be turned away.
@@ -115,7 +115,6 @@ func (g *Group) admit(c net.Conn) *Conn {
 		g.conns = make(map[*Conn]struct{})
 	}
 	g.conns[conn] = struct{}{}
-	g.done.Add(1)
 	return conn
 }
 
@@ -151,8 +150,11 @@ func (g *Group) run(conn *Conn, handle func(*Conn)) {
 		if g.blocks[block]--; g.blocks[block] == 0 {
 			delete(g.blocks, block)
 		}
+		if len(g.conns) == 0 && g.ended != nil {
+			close(g.ended)
+			g.ended = nil
+		}
 		g.mu.Unlock()
-		g.done.Done()
 	}()
 	handle(conn)
 }
@@ -163,15 +165,29 @@ func (g *Group) run(conn *Conn, handle func(*Conn)) {
 // error.
 func (g *Group) Shutdown(ctx context.Context) error {
 	g.stop(func(c *Conn) { c.wake() })
-	ended := make(chan struct{})
-	go func() { g.done.Wait(); close(ended) }()
 	select {
-	case <-ended:
+	case <-g.allEnded():
 		return nil
 	case <-ctx.Done():
 	}
 	g.Close()
 	return ctx.Err()
+}
+
+// allEnded is closed once there is no connection. (A WaitGroup would not do:
+// connections from elsewhere may still come and be turned away.)
+func (g *Group) allEnded() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended == nil {
+		g.ended = make(chan struct{})
+	}
+	ended := g.ended
+	if len(g.conns) == 0 {
+		close(g.ended)
+		g.ended = nil
+	}
+	return ended
 }
 
 // Close closes listeners and connections at once, and cancels the

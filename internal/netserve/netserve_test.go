@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,5 +251,34 @@ func TestBlock(t *testing.T) {
 	client, _ := net.Pipe()
 	if p := netserve.Block(client.RemoteAddr()); p.IsValid() {
 		t.Errorf("Block of a pipe is %v, want none", p)
+	}
+}
+
+// Connections that come while a shutdown waits for the last one, from other
+// listeners, are turned away and waited for too; for the race detector.
+func TestConnectionsDuringShutdown(t *testing.T) {
+	for range 200 {
+		var g netserve.Group
+		var ended atomic.Int32
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				client, server := net.Pipe()
+				client.Close()
+				g.ServeConn(server, func(*netserve.Conn) { ended.Add(1) })
+			})
+		}
+		all.Go(func() {
+			if err := g.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if err := g.Shutdown(context.Background()); err != nil {
+				t.Errorf("again: %v", err)
+			}
+		})
+		all.Wait()
+		if n := ended.Load(); n != 4 || g.Len() != 0 {
+			t.Fatalf("%d of 4 sessions ended, %d left", n, g.Len())
+		}
 	}
 }
