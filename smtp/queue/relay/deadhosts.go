@@ -51,8 +51,10 @@ func (d *deadHosts) note(name string, why *refusal) {
 	d.hosts[name] = h
 }
 
-func (d *deadHosts) forget(name string) {
+func (d *deadHosts) forget(names ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.hosts, name)
+	for _, name := range names {
+		delete(d.hosts, name)
+	}
 }

@@ -97,7 +97,7 @@ func (a *attempt) prepare(ctx context.Context, c *conn, hello string) error {
 	if err != nil {
 		r := asRefusal(a.step(c, "authentication", err))
 		// A wrong password is ours to put right, and no reason to bounce.
-		r.permanent, r.unreachable = false, true
+		r.permanent, r.unreachable, r.login = false, true, true
 		if r.enhanced[0] == '5' {
 			r.enhanced = "4.7.8"
 		}
@@ -142,7 +142,7 @@ func (a *attempt) encrypt(ctx context.Context, c *conn, hello string) error {
 // certificate checks what the server showed, and remembers it.
 func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) error {
 	d, t, cs := c.d, c.t, c.TLS()
-	verified, pki, err := a.r.check(d, cs)
+	verified, pki, err := a.r.check(d, t.host, cs)
 	if err != nil {
 		a.report(t, d, local, failureType(err), err)
 		return refuse("4.7.5", "TLS policy (%s): certificate of %s: %v", d.by, t.host, err)
@@ -156,7 +156,9 @@ func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) er
 	default:
 		a.report(t, d, local, "", nil)
 	}
-	if verified && a.route == nil && !a.policy.explicit && !t.literal {
+	// What is remembered is what will be demanded: the public PKI. TLSA records
+	// that go away, DNSSEC vouches for.
+	if pki == nil && a.route == nil && !a.policy.explicit && !t.literal {
 		if err := a.r.seen.note(ctx, a.domain); err != nil {
 			a.r.log().Warn("verified TLS cannot be remembered", "domain", a.domain, "err", err)
 		}
@@ -164,11 +166,15 @@ func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) er
 	return nil
 }
 
-// greeting is the refusal for a host that does not let us in. It is never
-// final: the mail is not the reason (RFC 5321 §3.1, §4.2.1; another host or
-// another day may do).
+// greeting is the refusal for a host that does not let us in. It is not final:
+// the mail is not the reason (RFC 5321 §3.1, §4.2.1; another host or another
+// day may do). Only 521 says that the host never takes mail (RFC 7504 §3); of
+// a route it says that the route is wrong.
 func (a *attempt) greeting(c *conn, err error) error {
 	r := asRefusal(a.step(c, "greeting", err))
+	if r.code == 521 && a.route == nil {
+		return r
+	}
 	r.unreachable = r.code/100 == 5 || r.code == 0
 	if r.permanent {
 		r.permanent = false

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ func (r *DNS) Addr(ctx context.Context, host string) (Answer[netip.Addr], error)
 	six := <-v6
 	switch {
 	case err != nil && six.err != nil:
+		if errors.Is(err, ErrNoName) {
+			err = six.err // of the two, the one that may pass
+		}
 		return a, err
 	case err != nil:
 		return six.a, errUnless(six.a.Records, err)
@@ -139,15 +143,38 @@ func ask[T any](ctx context.Context, r *DNS, name string, qtype uint16, pick fun
 	default:
 		return a, fmt.Errorf("look up %s of %s: server says %s", dns.TypeToString[qtype], name, dns.RcodeToString[reply.Rcode])
 	}
+	owner, end := follow(reply.Answer, dns.CanonicalName(name))
+	if end != "" {
+		a.Name = end
+	}
 	for _, rr := range reply.Answer {
-		if c, ok := rr.(*dns.CNAME); ok {
-			a.Name = strings.TrimSuffix(c.Target, ".")
-		}
-		if v, ok := pick(rr); ok {
+		if v, ok := pick(rr); ok && belongs(rr, owner) {
 			a.Records = append(a.Records, v)
 		}
 	}
 	return a, nil
+}
+
+// maxChain is the most CNAMEs that are followed.
+const maxChain = 16
+
+// follow goes through the CNAMEs of an answer, in whatever order they stand, to
+// the name that the records are under. end is the same
+// without the last dot, "" where there was no CNAME.
+func follow(answer []dns.RR, name string) (owner, end string) {
+	for range maxChain {
+		i := slices.IndexFunc(answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeCNAME && belongs(rr, name) })
+		if i < 0 {
+			break
+		}
+		name = dns.CanonicalName(answer[i].(*dns.CNAME).Target)
+		end = strings.TrimSuffix(name, ".")
+	}
+	return name, end
+}
+
+func belongs(rr dns.RR, owner string) bool {
+	return rr.Header().Class == dns.ClassINET && dns.CanonicalName(rr.Header().Name) == owner
 }
 
 // exchange asks one server after the other, over UDP and, for an answer that
@@ -199,5 +226,18 @@ func (r *DNS) one(ctx context.Context, network, server string, m *dns.Msg) (*dns
 	q.Id = dns.Id()
 	client := &dns.Client{Net: network, Timeout: timeout, UDPSize: 1232}
 	reply, _, err := client.ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn, UDPSize: 1232})
+	if err == nil && !answers(reply, q) {
+		return nil, fmt.Errorf("%s answers what was not asked", server)
+	}
 	return reply, err
+}
+
+// answers: a reply repeats the question (RFC 5452 §4.2), which is one thing more
+// that a forger has to know.
+func answers(reply, q *dns.Msg) bool {
+	if !reply.Response || len(reply.Question) != 1 {
+		return false
+	}
+	got, want := reply.Question[0], q.Question[0]
+	return got.Qtype == want.Qtype && got.Qclass == want.Qclass && dns.CanonicalName(got.Name) == dns.CanonicalName(want.Name)
 }

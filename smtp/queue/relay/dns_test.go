@@ -28,11 +28,10 @@ func nameserver(t *testing.T, ad bool, records ...string) (addr string, asked *a
 		zone[rr.Header().Name] = append(zone[rr.Header().Name], rr)
 	}
 	asked = new(atomic.Int32)
-	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	addr = serveDNS(t, func(m *dns.Msg, q dns.Question) {
 		asked.Add(1)
-		m := new(dns.Msg).SetReply(q)
 		m.AuthenticatedData = ad
-		name := strings.ToLower(q.Question[0].Name)
+		name := strings.ToLower(q.Name)
 		if strings.HasPrefix(name, "servfail.") {
 			m.Rcode = dns.RcodeServerFailure
 		} else if zone[name] == nil {
@@ -43,12 +42,22 @@ func nameserver(t *testing.T, ad bool, records ...string) (addr string, asked *a
 			for _, rr := range zone[name] {
 				if c, ok := rr.(*dns.CNAME); ok {
 					m.Answer, next = append(m.Answer, rr), c.Target
-				} else if rr.Header().Rrtype == q.Question[0].Qtype {
+				} else if rr.Header().Rrtype == q.Qtype {
 					m.Answer = append(m.Answer, rr)
 				}
 			}
 			name = next
 		}
+	})
+	return addr, asked
+}
+
+// serveDNS is a DNS server on loopback, whose answers fill fills in.
+func serveDNS(t *testing.T, fill func(m *dns.Msg, q dns.Question)) (addr string) {
+	t.Helper()
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		fill(m, q.Question[0])
 		if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
 			m.Truncate(512)
 		}
@@ -69,7 +78,7 @@ func nameserver(t *testing.T, ad bool, records ...string) (addr string, asked *a
 		<-started
 		t.Cleanup(func() { s.Shutdown() })
 	}
-	return l.Addr().String(), asked
+	return l.Addr().String()
 }
 
 func TestDNS(t *testing.T) {

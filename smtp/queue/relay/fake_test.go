@@ -33,8 +33,10 @@ type zone struct {
 	tlsa   map[string][]TLSA
 	cname  map[string]string
 	secure bool
-	fail   map[string]error // by name
-	asked  map[string]int
+	// insecure are answers that are not secure all the same, "MX example.net".
+	insecure map[string]bool
+	fail     map[string]error // by name
+	asked    map[string]int
 }
 
 func newZone() *zone {
@@ -46,7 +48,7 @@ func lookup[T any](z *zone, kind, name string, all map[string][]T) (Answer[T], e
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked[kind+" "+name]++
-	a := Answer[T]{Name: name, Secure: z.secure}
+	a := Answer[T]{Name: name, Secure: z.secure && !z.insecure[kind+" "+name]}
 	if err := z.fail[name]; err != nil {
 		return a, err
 	}
@@ -95,6 +97,10 @@ type fakeMX struct {
 	lmtp  bool
 	down  bool // connections are refused
 	mute  bool // connections are taken and nothing is said
+	// slow names commands that are answered an octet each second; endless: and
+	// without an end.
+	slow    func(line string) bool
+	endless bool
 
 	mu    sync.Mutex
 	dials int
@@ -116,7 +122,8 @@ type fakeSession struct {
 	c   net.Conn
 	r   *bufio.Reader
 	tls bool
-	n   int // commands
+	n   int    // commands
+	now string // the command being answered
 	msg received
 }
 
@@ -156,13 +163,38 @@ func (m *fakeMX) serve(c net.Conn) {
 
 func (s *fakeSession) say(reply string) error {
 	s.c.SetWriteDeadline(time.Now().Add(time.Minute))
+	if s.m.slow != nil && s.m.slow(s.now) {
+		return s.drip(reply)
+	}
 	_, err := io.WriteString(s.c, strings.ReplaceAll(reply, "\n", "\r\n")+"\r\n")
 	return err
+}
+
+// drip says something an octet each second.
+func (s *fakeSession) drip(reply string) error {
+	last := strings.LastIndex(reply, "\n") + 1
+	text := strings.ReplaceAll(reply, "\n", "\r\n") + strings.Repeat("x", 250) + "\r\n"
+	if s.m.endless {
+		text = reply[last:last+3] + "-x\r\n"
+	}
+	for {
+		for i := range len(text) {
+			time.Sleep(time.Second)
+			s.c.SetWriteDeadline(time.Now().Add(time.Minute))
+			if _, err := io.WriteString(s.c, text[i:i+1]); err != nil {
+				return err
+			}
+		}
+		if !s.m.endless {
+			return nil
+		}
+	}
 }
 
 // command answers one command line; false ends the session.
 func (s *fakeSession) command(line string) bool {
 	s.n++
+	s.now = line
 	verb := strings.ToUpper(strings.SplitN(line, " ", 2)[0])
 	if s.m.reply != nil {
 		if r := s.m.reply(s.n, line); r == "drop" {
@@ -223,6 +255,7 @@ func (s *fakeSession) data() bool {
 		b.WriteString(strings.TrimPrefix(line, "."))
 	}
 	s.msg.data = b.String()
+	s.now = "."
 	n := 1
 	if s.m.lmtp {
 		n = len(s.msg.to)
@@ -398,6 +431,11 @@ func leaf(c *tls.Config) *x509.Certificate { return c.Certificates[0].Leaf }
 type seekable struct{ *strings.Reader }
 
 func (seekable) Close() error { return nil }
+
+// certErr is what a client says of a web server that nobody vouches for.
+func certErr() error {
+	return &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+}
 
 type ioReadCloser = io.ReadCloser
 

@@ -22,6 +22,8 @@ type hosts struct {
 	secure bool
 	// literal: the one name is an address.
 	literal bool
+	// configured: the names are an operator's, and not of the DNS.
+	configured bool
 }
 
 // refusal is an error that decides the result of an attempt.
@@ -31,6 +33,8 @@ type refusal struct {
 	enhanced    string
 	text        string
 	unreachable bool
+	login       bool // it is about our login, and nothing to other routes
+	loop        bool // the host is this one: those not preferred to it are no way either
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -74,11 +78,11 @@ func (r *Relay) findHosts(ctx context.Context, domain string) (hosts, error) {
 // are where the mail would come from.
 func (r *Relay) sortMX(domain string, answer Answer[MX]) (hosts, error) {
 	mx := slices.Clone(answer.Records)
-	if len(mx) == 1 && mx[0].Host == "" {
+	mx = slices.DeleteFunc(mx, func(m MX) bool { return m.Host == "" })
+	if len(mx) == 0 {
 		// RFC 7505 §3 and §4.
 		return hosts{}, refuse("5.1.10", "domain %s does not accept mail (null MX)", domain)
 	}
-	mx = slices.DeleteFunc(mx, func(m MX) bool { return m.Host == "" })
 	rand.Shuffle(len(mx), func(i, j int) { mx[i], mx[j] = mx[j], mx[i] })
 	slices.SortStableFunc(mx, func(a, b MX) int { return int(a.Preference) - int(b.Preference) })
 	for i, m := range mx {
@@ -94,6 +98,9 @@ func (r *Relay) sortMX(domain string, answer Answer[MX]) (hosts, error) {
 	for _, m := range mx {
 		if name := strings.ToLower(m.Host); !slices.Contains(h.names, name) {
 			h.names = append(h.names, name)
+		}
+		if len(h.names) == maxHosts {
+			break // there may be thousands
 		}
 	}
 	return h, nil
@@ -135,6 +142,9 @@ func (r *Relay) addresses(ctx context.Context, h hosts, host string, port uint16
 		if err != nil {
 			return nil, refuse("5.1.2", "%s is not an address literal", host)
 		}
+		if addr = addr.Unmap(); r.isOwnAddr(addr, port) || !h.configured && isThisHost(addr, port) {
+			return nil, loops(addr.String())
+		}
 		return []target{{host: addr.String(), name: addr.String(), addr: netip.AddrPortFrom(addr, port), literal: true}}, nil
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && r.isRouteHost(host) {
@@ -149,19 +159,40 @@ func (r *Relay) addresses(ctx context.Context, h hosts, host string, port uint16
 	}
 	var targets []target
 	for _, addr := range interleave(answer.Records) {
-		if r.isOwnAddr(addr, port) {
-			continue
+		if !h.configured && isThisHost(addr, port) || r.isOwnAddr(addr, port) {
+			if h.configured {
+				continue
+			}
+			// One of its addresses is enough: the others may be ours as well, or
+			// those of a host that would send the mail here.
+			return nil, loops(host)
 		}
 		targets = append(targets, target{host: host, name: answer.Name, addr: netip.AddrPortFrom(addr, port), secure: answer.Secure, mxSecure: h.secure})
 	}
 	if len(targets) == 0 {
-		return nil, refuse("5.4.6", "mail loops: host %s is this host", host)
+		return nil, loops(host)
 	}
 	return targets, nil
 }
 
+func loops(host string) *refusal {
+	r := refuse("5.4.6", "mail loops: host %s is this host", host)
+	r.loop = true
+	return r
+}
+
+// isOwnAddr: who takes mail at the loopback address takes it at all of its kind.
 func (r *Relay) isOwnAddr(addr netip.Addr, port uint16) bool {
-	return port == r.port() && slices.Contains(r.OwnAddrs, addr.Unmap())
+	return port == r.port() && slices.ContainsFunc(r.OwnAddrs, func(own netip.Addr) bool {
+		return own.Unmap() == addr || own.IsLoopback() && addr.IsLoopback()
+	})
+}
+
+// isThisHost knows the addresses that are this host's on every host. A stranger
+// who has them in his DNS would have us talk to ourselves, as somebody who is
+// trusted.
+func isThisHost(addr netip.Addr, port uint16) bool {
+	return addr.IsUnspecified() || port == defaultPort && (addr == netip.IPv6Loopback() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
 
 // interleave shuffles, then takes an IPv6 and an IPv4 address in turn.
@@ -221,9 +252,20 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }
 
+// maxText is how much is kept of what a host says: for each recipient, for as
+// long as the message waits.
+const maxText = 2000
+
+func shortened(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "..."
+}
+
 // result is what a refusal means for a recipient.
 func (r *refusal) result() queue.Result {
-	res := queue.Result{Status: queue.Pending, Code: r.code, Enhanced: r.enhanced, Text: r.text, Unreachable: r.unreachable}
+	res := queue.Result{Status: queue.Pending, Code: r.code, Enhanced: r.enhanced, Text: shortened(r.text), Unreachable: r.unreachable}
 	if r.permanent {
 		res.Status = queue.Failed
 	}

@@ -52,15 +52,17 @@ type domainPolicy struct {
 	domain   string
 	level    Level // of the configuration
 	explicit bool
+	route    bool // the hosts are a route's
 	sts      *STSPolicy
 	stsErr   error
 	seen     bool
 }
 
 // policyOf looks up what a domain asks. route's level, or the domain's in the
-// configuration, comes before all else.
-func (r *Relay) policyOf(ctx context.Context, domain string, route *Route) domainPolicy {
-	p := domainPolicy{domain: domain}
+// configuration, comes before all else; for a message with REQUIRETLS the
+// domain's policy has a say about the hosts all the same.
+func (r *Relay) policyOf(ctx context.Context, domain string, route *Route, requireTLS bool) domainPolicy {
+	p := domainPolicy{domain: domain, route: route != nil}
 	if route != nil {
 		p.level, p.explicit = route.TLS, true
 		if p.level == Auto {
@@ -68,19 +70,32 @@ func (r *Relay) policyOf(ctx context.Context, domain string, route *Route) domai
 		}
 		return p
 	}
-	if l := r.level(domain); l != Auto {
-		p.level, p.explicit = l, true
-		return p
-	}
-	p.level = May
-	if strings.HasPrefix(domain, "[") {
-		return p
-	}
-	if r.STS != nil {
+	p.level = r.level(domain)
+	p.explicit = p.level != Auto
+	literal := strings.HasPrefix(domain, "[")
+	if r.STS != nil && !literal && (!p.explicit || requireTLS) {
 		p.sts, p.stsErr = r.STS.Policy(ctx, domain)
 	}
-	p.seen = r.seen.verified(domain)
+	if !p.explicit {
+		p.level = May
+		p.seen = !literal && r.seen.verified(domain)
+	}
 	return p
+}
+
+// confirm refuses, for a message with REQUIRETLS, hosts that anybody who can
+// forge DNS answers may have named: their certificates prove nothing then
+// (RFC 8689 §4.2.1).
+func (p domainPolicy) confirm(t target) error {
+	switch {
+	case p.route, t.literal, t.mxSecure:
+		return nil
+	case p.sts != nil && p.sts.Mode != STSNone && p.sts.Match(t.host):
+		return nil
+	case p.stsErr != nil:
+		return refuse("4.7.0", "the message requires TLS all the way, and the MTA-STS policy of %s cannot be had: %v", p.domain, p.stsErr)
+	}
+	return refuse("5.7.10", "the message requires TLS all the way, and neither DNSSEC nor MTA-STS confirms that %s is a host of %s", t.host, p.domain)
 }
 
 // level is the configured level of a domain: its own, or that of the nearest
@@ -105,6 +120,11 @@ func (r *Relay) level(domain string) Level {
 // target must not be used.
 func (r *Relay) demandOf(ctx context.Context, p domainPolicy, t target, requireTLS bool) (demand, error) {
 	d := demand{level: p.level, by: "configuration", names: []string{t.host}}
+	if requireTLS {
+		if err := p.confirm(t); err != nil {
+			return d, err
+		}
+	}
 	if p.explicit && p.level != DANE {
 		return r.require(d, t, requireTLS)
 	}
@@ -134,8 +154,13 @@ func (r *Relay) demandOf(ctx context.Context, p domainPolicy, t target, requireT
 // demandDANE applies TLSA records where there are any (RFC 7672 §2.2). With
 // DANE in force MTA-STS has no say (RFC 8461 §2).
 func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t target) (applies bool, err error) {
-	if !t.mxSecure && !p.explicit {
+	switch {
+	case t.mxSecure:
+	case !p.explicit:
 		return false, nil
+	case !t.literal:
+		// Somebody who forges MX records has a host with good TLSA records.
+		return false, refuse("4.7.5", "TLS policy: dane is configured for %s, but DNSSEC does not confirm that %s is its host", p.domain, t.host)
 	}
 	records, base, err := r.lookupTLSA(ctx, t)
 	if err != nil {
@@ -160,7 +185,7 @@ func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t tar
 	d.level, d.by, d.tlsa = DANE, "dane", usable
 	d.names = []string{base}
 	for _, name := range []string{t.host, p.domain} {
-		if !slices.Contains(d.names, name) {
+		if !slices.Contains(d.names, name) && (name == t.host || !p.route) {
 			d.names = append(d.names, name)
 		}
 	}
@@ -195,15 +220,15 @@ func (r *Relay) tlsConfig(d demand) *tls.Config {
 	return c
 }
 
-// check says whether what a server showed meets the demand, and whether it was
+// check says whether what host showed meets the demand, and whether it was
 // verified, by DANE or the public PKI. pki is why the public PKI does not.
-func (r *Relay) check(d demand, cs *tls.ConnectionState) (verified bool, pki, err error) {
+func (r *Relay) check(d demand, host string, cs *tls.ConnectionState) (verified bool, pki, err error) {
 	now := time.Now()
+	pki = r.verifyPKI(cs.PeerCertificates, host, now)
 	if d.level == DANE {
 		err := verifyDANE(d.tlsa, cs.PeerCertificates, d.names, now)
-		return err == nil, nil, err
+		return err == nil, pki, err
 	}
-	pki = r.verifyPKI(cs.PeerCertificates, d.names[0], now)
 	if d.level == Verify {
 		return pki == nil, pki, pki
 	}

@@ -207,6 +207,7 @@ func TestRequireTLS(t *testing.T) {
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			s.secure(t)
+			s.zone.secure = true // so that the host is the right one
 			c.change(t, s)
 			d := delivery("bob@example.net")
 			d.Entry.RequireTLS = true

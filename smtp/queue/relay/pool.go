@@ -21,11 +21,16 @@ type conn struct {
 	timer *time.Timer // while in the pool
 }
 
+// maxIdle is the most that are kept, whoever they lead to: strangers choose how
+// many destinations there are.
+const maxIdle = 256
+
 // pool keeps connections for the next message to the same destination. The
 // newest is taken first: the others get to end.
 type pool struct {
 	mu     sync.Mutex
 	idle   map[string][]*conn
+	n      int // of them
 	closed bool
 	quits  sync.WaitGroup
 }
@@ -41,7 +46,10 @@ func (p *pool) take(key string) *conn {
 		}
 		c := conns[len(conns)-1]
 		p.remove(key, len(conns)-1)
-		if c.timer.Stop() && c.Usable() {
+		switch {
+		case !c.timer.Stop():
+			p.quit(c) // its time was up just now, and who ends it finds it no more
+		case c.Usable():
 			return c
 		}
 	}
@@ -51,6 +59,7 @@ func (p *pool) take(key string) *conn {
 func (p *pool) remove(key string, i int) {
 	conns := p.idle[key]
 	conns = append(conns[:i:i], conns[i+1:]...)
+	p.n--
 	if len(conns) == 0 {
 		delete(p.idle, key)
 		return
@@ -62,7 +71,7 @@ func (p *pool) remove(key string, i int) {
 func (p *pool) put(c *conn, keep time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.n >= maxIdle {
 		p.quit(c)
 		return
 	}
@@ -71,6 +80,7 @@ func (p *pool) put(c *conn, keep time.Duration) {
 	}
 	c.timer = time.AfterFunc(keep, func() { p.expire(c) })
 	p.idle[c.key] = append(p.idle[c.key], c)
+	p.n++
 }
 
 func (p *pool) expire(c *conn) {
@@ -102,12 +112,11 @@ func (p *pool) close() {
 	p.closed = true
 	for _, conns := range p.idle {
 		for _, c := range conns {
-			if c.timer.Stop() {
-				p.quit(c)
-			}
+			c.timer.Stop() // where it is too late, there is nothing to be found any more
+			p.quit(c)
 		}
 	}
-	p.idle = nil
+	p.idle, p.n = nil, 0
 	p.mu.Unlock()
 	p.quits.Wait()
 }

@@ -95,6 +95,7 @@ const (
 	defaultPort  = 25
 	dialTimeout  = 30 * time.Second
 	attemptLimit = time.Hour // whatever the time-outs of its steps add up to
+	slowest      = 16 << 10  // octets of a message that may take a second more
 )
 
 func (r *Relay) start() {
@@ -133,7 +134,7 @@ func (r *Relay) Close() error {
 // Deliver implements queue.Transport.
 func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	r.start()
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit+time.Duration(d.Entry.Size/slowest)*time.Second)
 	defer cancel()
 	a := &attempt{r: r, d: d, results: make([]queue.Result, len(d.To)), open: make([]int, len(d.To))}
 	for i := range a.open {
@@ -168,7 +169,7 @@ func (a *attempt) settle(res queue.Result) {
 // is tried next after what is RFC 5321 §5.1.
 func (a *attempt) run(ctx context.Context) {
 	if c := a.r.pool.take(a.key()); c != nil {
-		if a.over(ctx, c, true) == nil {
+		if a.over(ctx, c) == nil {
 			return
 		}
 	}
@@ -189,7 +190,8 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 	if err != nil {
 		return asRefusal(err)
 	}
-	a.policy = a.r.policyOf(ctx, a.domain, a.route)
+	a.policy = a.r.policyOf(ctx, a.domain, a.route, a.d.Entry.RequireTLS)
+	a.reportPolicy()
 	var last *refusal
 	dialled := 0
 	note := func(err error) {
@@ -203,9 +205,16 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 		targets, err := a.targets(ctx, h, name)
 		if err != nil {
 			note(err)
+			if a.route == nil && asRefusal(err).loop {
+				return last
+			}
 			continue
 		}
 		for _, t := range targets {
+			if why, dead := a.isDead(t); dead {
+				note(why)
+				continue
+			}
 			if dialled++; dialled > maxTargets || ctx.Err() != nil {
 				return last
 			}
@@ -241,19 +250,35 @@ func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, 
 // try makes a connection to one target and delivers over it. An error means
 // that the next target is to be tried for the recipients still open.
 func (a *attempt) try(ctx context.Context, t target) error {
-	if why, dead := a.r.dead.look(t.String()); dead {
-		return why
-	}
 	c, err := a.connect(ctx, t)
 	if err != nil {
 		why := asRefusal(err)
-		if why.unreachable && ctx.Err() == nil {
+		switch {
+		case why.login:
+			a.r.dead.note(a.login(t), why)
+		case why.unreachable && ctx.Err() == nil:
 			a.r.dead.note(t.String(), why)
 		}
 		return why
 	}
-	a.r.dead.forget(t.String())
-	return a.over(ctx, c, false)
+	a.r.dead.forget(t.String(), a.login(t))
+	return a.over(ctx, c)
+}
+
+// isDead says why a target is not to be tried now.
+func (a *attempt) isDead(t target) (*refusal, bool) {
+	if why, dead := a.r.dead.look(t.String()); dead {
+		return why, true
+	}
+	return a.r.dead.look(a.login(t))
+}
+
+// login names a target as far as our login there is concerned.
+func (a *attempt) login(t target) string {
+	if a.route == nil {
+		return t.String()
+	}
+	return "route " + a.route.Name + " by " + t.String()
 }
 
 // key names connections that can serve one another's messages.

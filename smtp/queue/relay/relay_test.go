@@ -372,7 +372,7 @@ func TestNeeds(t *testing.T) {
 		{"declared 8-bit, is 7-bit", nil, queue.Entry{Body: queue.EightBit}, message, "delivered 250", "", ""},
 		{"SMTPUTF8 taken", []string{"SMTPUTF8", "8BITMIME"}, queue.Entry{SMTPUTF8: true}, message, "delivered 250", "", "SMTPUTF8"},
 		{"SMTPUTF8 refused", []string{"8BITMIME"}, queue.Entry{SMTPUTF8: true}, message, "failed 0", "5.6.7", ""},
-		{"REQUIRETLS refused", []string{"8BITMIME"}, queue.Entry{RequireTLS: true}, message, "pending 0", "4.7.4", ""},
+		{"REQUIRETLS refused", []string{"8BITMIME"}, queue.Entry{RequireTLS: true}, message, "failed 0", "5.7.10", ""},
 		{"BINARYMIME refused", []string{"8BITMIME", "CHUNKING"}, queue.Entry{Body: queue.BinaryMIME}, message, "failed 0", "5.6.3", ""},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {

@@ -72,12 +72,13 @@ func (route *Route) port() uint16 {
 	return 25
 }
 
-// hosts are the route's hosts, through the DNS if it says so.
+// routeHosts are the route's hosts, through the DNS if it says so. Those that
+// stand in the configuration need nobody to confirm them.
 func (r *Relay) routeHosts(ctx context.Context, route *Route) (hosts, error) {
 	if !route.MX {
-		return hosts{names: route.Hosts}, nil
+		return hosts{names: route.Hosts, secure: true, configured: true}, nil
 	}
-	var all hosts
+	all := hosts{secure: true}
 	var last error
 	for _, h := range route.Hosts {
 		found, err := r.findHosts(ctx, strings.ToLower(h))
@@ -86,6 +87,7 @@ func (r *Relay) routeHosts(ctx context.Context, route *Route) (hosts, error) {
 			continue
 		}
 		all.names = append(all.names, found.names...)
+		all.secure = all.secure && found.secure
 	}
 	if len(all.names) == 0 {
 		return all, last

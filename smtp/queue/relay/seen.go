@@ -19,6 +19,7 @@ type seen struct {
 
 type sighting struct {
 	Verified time.Time `json:"verified"` // the last time
+	written  time.Time // as the file has it
 }
 
 const (
@@ -40,6 +41,7 @@ func (s *seen) get(domain string) sighting {
 	if s.cache != nil {
 		if data, ok := s.cache.Get("seen", domain); ok {
 			_ = json.Unmarshal(data, &v) // what cannot be read was never seen
+			v.written = v.Verified
 		}
 	}
 	s.put(domain, v)
@@ -56,14 +58,18 @@ func (s *seen) put(domain string, v sighting) {
 // note takes down that a domain has shown verified TLS.
 func (s *seen) note(ctx context.Context, domain string) error {
 	s.mu.Lock()
-	before := s.get(domain)
-	now := sighting{time.Now().UTC()}
-	s.put(domain, now)
+	v := s.get(domain)
+	v.Verified = time.Now().UTC()
+	write := s.cache != nil && v.Verified.Sub(v.written) >= seenWrite
+	if write {
+		v.written = v.Verified
+	}
+	s.put(domain, v)
 	s.mu.Unlock()
-	if s.cache == nil || now.Verified.Sub(before.Verified) < seenWrite {
+	if !write {
 		return nil
 	}
-	data, err := json.Marshal(now)
+	data, err := json.Marshal(v)
 	if err == nil {
 		err = s.cache.Put(ctx, "seen", domain, data)
 	}

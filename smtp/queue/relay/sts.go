@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strconv"
@@ -137,6 +138,9 @@ type STS struct {
 	HTTP *http.Client
 	// Cache keeps policies over restarts; memory only where nil.
 	Cache Cache
+	// Log hears of policies that cannot be had, at most every five minutes for
+	// each domain; nobody does where nil.
+	Log *slog.Logger
 
 	mu      sync.Mutex
 	domains map[string]*stsDomain
@@ -147,6 +151,7 @@ type stsDomain struct {
 	ID      string    `json:"id"`
 	Policy  STSPolicy `json:"policy"`
 	Expires time.Time `json:"expires"`
+	Fetched time.Time `json:"fetched"`
 
 	mu      sync.Mutex // one fetch at a time
 	known   bool       // there is a policy
@@ -158,6 +163,8 @@ type stsDomain struct {
 const (
 	recheck   = 5 * time.Minute // between two looks into the DNS
 	afterFail = 5 * time.Minute // between two fetches, after one that failed
+	refetch   = 24 * time.Hour  // between two fetches of a policy whose id stays
+	afterMiss = time.Hour       // and after one of these that failed
 	maxKnown  = 100000          // domains in memory
 )
 
@@ -174,6 +181,10 @@ func (s *STS) Policy(ctx context.Context, domain string) (*STSPolicy, error) {
 	}
 	if now.Sub(d.checked) >= recheck || now.Before(d.checked) {
 		d.problem = s.refresh(ctx, domain, d, now)
+		var failed *fetchError
+		if s.Log != nil && d.problem != nil && (d.known || errors.As(d.problem, &failed)) && ctx.Err() == nil {
+			s.Log.Warn("MTA-STS policy cannot be had", "domain", domain, "known", d.known, "err", d.problem)
+		}
 	}
 	if !d.known {
 		return nil, d.problem
@@ -202,8 +213,9 @@ func (s *STS) domain(domain string) *stsDomain {
 }
 
 // refresh asks the DNS for the policy's id, and fetches the policy if it is
-// another one than before. A policy that is known stays in force through every
-// failure, until it expires (RFC 8461 §3.3).
+// another one than before, or once a day: who wants to keep us from the policy
+// must do so for as long as it is good (RFC 8461 §3.3, §10.2). A policy that is
+// known stays in force through every failure, until it expires.
 func (s *STS) refresh(ctx context.Context, domain string, d *stsDomain, now time.Time) error {
 	id, err := s.id(ctx, domain)
 	if ctx.Err() != nil {
@@ -213,18 +225,22 @@ func (s *STS) refresh(ctx context.Context, domain string, d *stsDomain, now time
 	if err != nil {
 		return err
 	}
-	if id == "" || d.known && id == d.ID {
+	same, wait := d.known && id == d.ID, afterFail
+	if id == "" || same && now.Sub(d.Fetched) < refetch {
 		return nil
 	}
-	if now.Sub(d.failed) < afterFail && !d.failed.IsZero() {
+	if same {
+		wait = afterMiss
+	}
+	if now.Sub(d.failed) < wait && !d.failed.IsZero() {
 		return d.problem
 	}
 	p, err := s.fetch(ctx, domain)
 	if err != nil {
 		d.failed = now
-		return err
+		return &fetchError{err}
 	}
-	d.ID, d.Policy, d.Expires, d.known, d.failed = id, *p, now.Add(p.MaxAge), true, time.Time{}
+	d.ID, d.Policy, d.Expires, d.Fetched, d.known, d.failed = id, *p, now.Add(p.MaxAge), now, true, time.Time{}
 	if s.Cache == nil {
 		return nil
 	}
@@ -294,5 +310,19 @@ func (s *STS) fetch(ctx context.Context, domain string) (*STSPolicy, error) {
 	if len(data) > maxPolicy {
 		return nil, fmt.Errorf("fetch MTA-STS policy: %s is longer than %d octets", url, maxPolicy)
 	}
-	return ParseSTSPolicy(data)
+	p, err := ParseSTSPolicy(data)
+	if err != nil {
+		return nil, &invalidPolicy{err}
+	}
+	return p, nil
 }
+
+// fetchError is a policy that is announced and could not be had.
+type fetchError struct{ error }
+
+func (e *fetchError) Unwrap() error { return e.error }
+
+// invalidPolicy is a policy that was fetched and is none.
+type invalidPolicy struct{ error }
+
+func (e *invalidPolicy) Unwrap() error { return e.error }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -45,6 +46,24 @@ func (a *attempt) report(t target, d demand, local netip.Addr, kind string, caus
 		res.MX = d.policy.MX
 	}
 	a.r.Report(res)
+}
+
+// reportPolicy tells Report of an MTA-STS policy that could not be had.
+func (a *attempt) reportPolicy() {
+	var failed *fetchError
+	if a.r.Report == nil || !errors.As(a.policy.stsErr, &failed) {
+		return
+	}
+	var cert *tls.CertificateVerificationError
+	var invalid *invalidPolicy
+	kind := "sts-policy-fetch-error"
+	switch {
+	case errors.As(failed, &cert):
+		kind = "sts-webpki-invalid"
+	case errors.As(failed, &invalid):
+		kind = "sts-policy-invalid"
+	}
+	a.r.Report(TLSResult{Domain: a.domain, PolicyType: "sts", Failure: kind, Detail: failed.Error()})
 }
 
 // failureType names a certificate problem as RFC 8460 §4.3.2 does.

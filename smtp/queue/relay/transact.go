@@ -2,10 +2,8 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -14,7 +12,7 @@ import (
 // over sends the message to the open recipients over one connection, and keeps
 // the connection or ends it. An error means that those still open are to be
 // tried elsewhere.
-func (a *attempt) over(ctx context.Context, c *conn, reused bool) error {
+func (a *attempt) over(ctx context.Context, c *conn) error {
 	err := a.needs(c)
 	for round := 0; err == nil && len(a.open) > 0; round++ {
 		if round == maxRounds {
@@ -210,7 +208,7 @@ func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error 
 			accepted++
 			continue
 		}
-		switch v := judge(res, c.t.host); v.fate {
+		switch v := a.judge(res, c); v.fate {
 		case final:
 			v.refusal.into(&out)
 			a.results[i] = out
@@ -223,6 +221,11 @@ func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error 
 			elsewhere = v.refusal
 		}
 	}
+	if accepted > 0 {
+		for _, i := range open {
+			a.results[i].Unreachable = false // it took something
+		}
+	}
 	if accepted > 0 && c.Usable() {
 		a.open = append(a.open, again...) // each round makes progress
 	}
@@ -233,85 +236,6 @@ func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error 
 		return elsewhere
 	}
 	return nil
-}
-
-type fate uint8
-
-const (
-	final     fate = iota // the result stands
-	nextRound             // the same host may take it in another transaction
-	nextHost              // this host will not, another may
-)
-
-type verdict struct {
-	fate
-	*refusal
-}
-
-// judge decides what a failure means (RFC 5321 §4.2.1, §4.5.3.1.10, §4.5.4.1).
-func judge(res *smtp.RcptResult, host string) verdict {
-	var step *smtp.ClientError
-	op := ""
-	if errors.As(res.Err, &step) {
-		op = step.Op
-	}
-	reply := res.Reply
-	if reply == nil {
-		errors.As(res.Err, &reply)
-	}
-	switch {
-	case res.InDoubt:
-		// Another host would deliver a second copy for certain; later, this
-		// one may know.
-		return verdict{final, refuse("4.4.2", "connection to %s was lost after the message was sent: %v", host, cause(res.Err))}
-	case reply != nil && reply.Code == 421:
-		return verdict{nextHost, fromReply(reply)}
-	case reply != nil && reply.Code >= 400:
-		v := verdict{final, fromReply(reply)}
-		if op == "RCPT" && (reply.Code == 452 || reply.Code == 552) {
-			// Too many recipients, if any was taken; 552 is what old servers
-			// say, and is to be read as 452.
-			v.fate = nextRound
-			v.permanent = false
-		}
-		return v
-	case errors.Is(res.Err, smtp.ErrRecipients):
-		return verdict{nextRound, refuse("4.5.3", "%s takes fewer recipients at a time", host)}
-	case errors.Is(res.Err, smtp.ErrUnsupported):
-		return verdict{final, refuse("5.6.7", "%s cannot take it: %v", host, cause(res.Err))}
-	case errors.Is(res.Err, smtp.ErrBadCommand):
-		return verdict{final, refuse("5.1.3", "the address cannot be sent to: %v", cause(res.Err))}
-	}
-	return verdict{nextHost, refuse("4.4.2", "conversation with %s failed at %s: %v", host, op, cause(res.Err))}
-}
-
-func fromReply(reply *smtp.Reply) *refusal {
-	r := &refusal{permanent: reply.Permanent(), code: reply.Code, enhanced: reply.Enhanced, text: reply.Text}
-	if r.enhanced == "" {
-		r.enhanced = fmt.Sprintf("%d.0.0", reply.Code/100)
-	}
-	return r
-}
-
-func (r *refusal) into(out *queue.Result) {
-	res := r.result()
-	res.Host, res.TLS = out.Host, out.TLS
-	*out = res
-}
-
-func setReply(out *queue.Result, reply *smtp.Reply) {
-	if reply != nil {
-		out.Code, out.Enhanced, out.Text = reply.Code, reply.Enhanced, reply.Text
-	}
-}
-
-// cause is an error's text without the prefixes that repeat what we say.
-func cause(err error) string {
-	var step *smtp.ClientError
-	if errors.As(err, &step) && step.Err != nil {
-		err = step.Err
-	}
-	return strings.TrimPrefix(err.Error(), "smtp: ")
 }
 
 // watchedReader remembers that the message could not be read.

@@ -1,0 +1,124 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+type fate uint8
+
+const (
+	final     fate = iota // the result stands
+	nextRound             // the same host may take it in another transaction
+	nextHost              // this host will not, another may
+)
+
+type verdict struct {
+	fate
+	*refusal
+}
+
+// judge decides what a failure means (RFC 5321 §4.2.1, §4.5.3.1.10, §4.5.4.1).
+func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
+	host := c.t.host
+	var step *smtp.ClientError
+	op := ""
+	if errors.As(res.Err, &step) {
+		op = step.Op
+	}
+	reply := res.Reply
+	if reply == nil {
+		errors.As(res.Err, &reply)
+	}
+	switch {
+	case res.InDoubt:
+		// Another host would deliver a second copy for certain; later, this
+		// one may know.
+		return verdict{final, refuse("4.4.2", "connection to %s was lost after the message was sent: %v", host, cause(res.Err))}
+	case reply != nil && reply.Code == 421:
+		return verdict{nextHost, fromReply(reply)}
+	case reply != nil && a.isOurs(reply, c):
+		return verdict{final, a.misconfigured(reply, c)}
+	case reply != nil && reply.Code >= 400:
+		v := verdict{final, fromReply(reply)}
+		if op == "RCPT" && (reply.Code == 452 || reply.Code == 552) {
+			// Too many recipients, if any was taken; 552 is what old servers
+			// say, and is to be read as 452.
+			v.fate = nextRound
+			v.permanent = false
+		}
+		return v
+	case errors.Is(res.Err, smtp.ErrRecipients):
+		return verdict{nextRound, refuse("4.5.3", "%s takes fewer recipients at a time", host)}
+	case errors.Is(res.Err, smtp.ErrUnsupported):
+		return verdict{final, refuse("5.6.7", "%s cannot take it: %v", host, cause(res.Err))}
+	case errors.Is(res.Err, smtp.ErrBadCommand):
+		return verdict{final, refuse("5.1.3", "the address cannot be sent to: %v", cause(res.Err))}
+	}
+	return verdict{nextHost, refuse("4.4.2", "conversation with %s failed at %s: %v", host, op, cause(res.Err))}
+}
+
+// isOurs: what RFC 4954 §6 and RFC 3207 §4 have a server say to a client that
+// has not logged in, not well enough, or not under TLS. Of a route that is our
+// settings' fault, and no reason to return other people's mail; where it is a
+// host of the DNS, only TLS can be what it misses, which may work next time.
+func (a *attempt) isOurs(reply *smtp.Reply, c *conn) bool {
+	switch reply.Code {
+	case 530:
+		return a.route != nil || c.TLS() == nil
+	case 534, 535, 538:
+		return a.route != nil
+	}
+	return false
+}
+
+// misconfigured is the refusal for it. All that goes by the route waits.
+func (a *attempt) misconfigured(reply *smtp.Reply, c *conn) *refusal {
+	r := fromReply(reply)
+	r.permanent = false
+	r.enhanced = "4" + strings.TrimLeft(r.enhanced, "5")
+	switch {
+	case a.route == nil:
+		r.text = fmt.Sprintf("%s wants TLS, and had none: %s", c.t.host, reply.Text)
+		return r
+	case a.route.User == "":
+		r.text = fmt.Sprintf("route %s has no user, and %s does not do without: %s", a.route.Name, c.t.host, reply.Text)
+	default:
+		r.text = fmt.Sprintf("route %s: %s wants more, in spite of the login as %s: %s", a.route.Name, c.t.host, a.route.User, reply.Text)
+	}
+	r.unreachable = true
+	return r
+}
+
+func fromReply(reply *smtp.Reply) *refusal {
+	r := &refusal{permanent: reply.Permanent(), code: reply.Code, enhanced: reply.Enhanced, text: reply.Text}
+	if r.enhanced == "" {
+		r.enhanced = fmt.Sprintf("%d.0.0", reply.Code/100)
+	}
+	return r
+}
+
+func (r *refusal) into(out *queue.Result) {
+	res := r.result()
+	res.Host, res.TLS = out.Host, out.TLS
+	*out = res
+}
+
+func setReply(out *queue.Result, reply *smtp.Reply) {
+	if reply != nil {
+		out.Code, out.Enhanced, out.Text = reply.Code, reply.Enhanced, shortened(reply.Text)
+	}
+}
+
+// cause is an error's text without the prefixes that repeat what we say.
+func cause(err error) string {
+	var step *smtp.ClientError
+	if errors.As(err, &step) && step.Err != nil {
+		err = step.Err
+	}
+	return strings.TrimPrefix(err.Error(), "smtp: ")
+}
