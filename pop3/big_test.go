@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pires/go-proxyproto"
-
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -129,30 +127,6 @@ func TestConstantMemory(t *testing.T) {
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
 		t.Errorf("%d octets allocated", used)
-	}
-}
-
-// TestProxyProtocol: a wrapped listener's addresses are the session's.
-func TestProxyProtocol(t *testing.T) {
-	addrs := make(chan string, 1)
-	srv := benchServer(pop3.BackendFunc(func(_ context.Context, s *pop3.Session, _ string) (pop3.Drop, error) {
-		addrs <- s.RemoteAddr.String()
-		return virtualDrop{}, nil
-	}))
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go srv.Serve(&proxyproto.Listener{Listener: inner})
-	defer srv.Close()
-	c, err := net.Dial("tcp", inner.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	io.WriteString(c, "PROXY TCP4 203.0.113.9 198.51.100.1 4711 110\r\nUSER alice\r\nPASS x\r\n")
-	if got := <-addrs; got != "203.0.113.9:4711" {
-		t.Errorf("client is %s", got)
 	}
 }
 

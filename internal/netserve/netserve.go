@@ -39,7 +39,7 @@ type Group struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	blocks    map[netip.Prefix]int
-	strangers list.List // of *Conn, who came first in front
+	strangers list.List     // of *Conn, who came first in front
 	ended     chan struct{} // closed when conns is empty; nil if nobody waits for that
 }
 
