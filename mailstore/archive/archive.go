@@ -45,11 +45,24 @@ type Message struct {
 	Size  int64 // octets if known, for quotas and progress
 }
 
-// Source yields messages. Next returns io.EOF after the last.
+// Source yields messages. Next returns io.EOF after the last, and a
+// *MessageError for one that cannot be read; the next call goes on behind it.
 type Source interface {
 	Next() (*Message, error)
 	Close() error
 }
+
+// MessageError: one message cannot be read, the others can.
+type MessageError struct {
+	Name string // where it is, as in Message.Name
+	Err  error
+}
+
+// Error implements error.
+func (e *MessageError) Error() string { return e.Name + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *MessageError) Unwrap() error { return e.Err }
 
 // Stats counts what was done.
 type Stats struct {
@@ -119,6 +132,13 @@ func (im *importer) run(src Source) error {
 		m, err := src.Next()
 		if err == io.EOF {
 			return nil
+		}
+		var bad *MessageError
+		if errors.As(err, &bad) {
+			if err := im.failed(&Message{Name: bad.Name}, bad.Err); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return err

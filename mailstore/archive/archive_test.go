@@ -146,6 +146,10 @@ func TestMboxTime(t *testing.T) {
 		"From a@b Thu Jan  1 00:01:40 1970 remote from x\n": 100,
 		"From a@b  Thu Jan 1 00:01:40 1970 +0000\n":         100,
 		"From \"a b\"@c Thu Jan  1 00:01:40 1970\n":         100,
+		"From a@b Thu Jan  1 00:01:40 GMT 1970\n":           100,
+		"From a@b Thu Jan  1 01:01:40 +0100 1970\n":         100,
+		"From a@b Thu Jan  1 00:01 1970\n":                  60,
+		"From - Thu Jan 01 00:01:40 1970\r\n":               100,
 	} {
 		src := archive.FromMbox(strings.NewReader(line+"x: y\n\n"), archive.MboxRD)
 		m, err := src.Next()
@@ -160,6 +164,114 @@ func TestMboxTime(t *testing.T) {
 	src = archive.FromMbox(strings.NewReader(""), archive.MboxRD)
 	if _, err := src.Next(); err != io.EOF {
 		t.Errorf("empty file: %v", err)
+	}
+}
+
+// TestContentLength: a sender's own Content-Length, in a file whose writer added
+// none, does not swallow the messages behind; a true one is gone by.
+func TestContentLength(t *testing.T) {
+	big := strings.Repeat("all work and no play\n", 5000)
+	true1 := fmt.Sprintf("From a Thu Jan  1 00:00:00 1970\nSubject: true\nContent-Length: %d\n\n%s\n", len(big)+len("\nFrom x\n"), big+"\nFrom x\n")
+	for name, c := range map[string]struct {
+		file string
+		want int
+	}{
+		"beyond the end": {"From a Thu Jan  1 00:00:00 1970\nContent-Length: 999999999\n\nx\n\nFrom b\n\ny\n\n", 2},
+		"for ever":       {"From a Thu Jan  1 00:00:00 1970\nContent-Length: 9223372036854775807\n\nx\n\nFrom b\n\ny\n\n", 2},
+		"into a message": {"From a Thu Jan  1 00:00:00 1970\nContent-Length: 70000\n\nx\n\nFrom b\n\n" + big + "\n", 2},
+		"true":           {true1 + "From b\n\ny\n\n", 2},
+		"true, the last": {true1, 1},
+	} {
+		src := archive.FromMbox(strings.NewReader(c.file), archive.MboxCL2)
+		n := 0
+		for {
+			m, err := src.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, m.Body); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != c.want {
+			t.Errorf("%s: %d messages, want %d", name, n, c.want)
+		}
+	}
+}
+
+// broken is a maildrop one of whose messages cannot be read.
+type broken struct {
+	mailstore.Maildrop
+	late bool // only its end cannot
+}
+
+func (b broken) Open(i int) (io.ReadCloser, error) {
+	switch {
+	case i != 1:
+		return b.Maildrop.Open(i)
+	case b.late:
+		return io.NopCloser(io.MultiReader(strings.NewReader("Subject: half\r\n"), iotest.ErrReader(errors.New("bad sector")))), nil
+	}
+	return nil, errors.New("bad sector")
+}
+
+// TestUnreadable: a message that cannot be read costs no other, and is said.
+func TestUnreadable(t *testing.T) {
+	ctx := context.Background()
+	s := store(t, t.TempDir())
+	fill(t, s, "one\r\n", "two\r\n", "three\r\n")
+	want := archive.Stats{Done: 2, Failed: 1}
+	check := func(what string, got archive.Stats, err error) {
+		t.Helper()
+		got.Octets = 0
+		if got != want || !errors.Is(err, archive.ErrIncomplete) || !strings.Contains(err.Error(), "bad sector") {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+	for _, late := range []bool{false, true} {
+		m := broken{drop(t, s), late}
+		dir := t.TempDir()
+		st, err := archive.ExportFiles(ctx, m, dir, nil)
+		check("eml", st, err)
+		if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) != 2 {
+			t.Errorf("eml: %q", names)
+		}
+		var file bytes.Buffer
+		st, err = archive.ExportMbox(ctx, m, archive.NewMboxWriter(&file, archive.MboxCL2), nil)
+		check("mboxcl2", st, err)
+		if !late {
+			st, err = archive.ExportMbox(ctx, m, archive.NewMboxWriter(&file, archive.MboxRD), nil)
+			check("mboxrd", st, err)
+		}
+		if strings.Contains(file.String(), "half") {
+			t.Error("half a message in the mbox")
+		}
+		var said []string
+		st, err = archive.Import(ctx, store(t, t.TempDir()), user, archive.FromMaildrop(m), archive.Options{
+			Problem: func(name string, err error) { said = append(said, err.Error()) }})
+		if st.Done != 2 || st.Failed != 1 || err != nil || len(said) != 1 {
+			t.Errorf("import: %+v, %v, %q", st, err, said)
+		}
+		m.Close()
+	}
+	good := filepath.Join(t.TempDir(), "good.eml")
+	if err := os.WriteFile(good, []byte("Subject: x\n\ny\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := archive.FromFiles(good, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(good); err != nil {
+		t.Fatal(err)
+	}
+	st, err := archive.Import(ctx, s, user, src, archive.Options{Problem: func(string, error) {}})
+	if st.Failed != 2 || err != nil {
+		t.Errorf("files that vanished: %+v, %v", st, err)
 	}
 }
 

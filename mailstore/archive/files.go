@@ -57,14 +57,26 @@ func (e *eml) Next() (*Message, error) {
 	e.names = e.names[1:]
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, &MessageError{name, bare(err)}
 	}
 	e.open = f
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is no regular file")
+	}
 	if err != nil {
-		return nil, err
+		return nil, &MessageError{name, bare(err)}
 	}
 	return &Message{Name: name, Received: info.ModTime(), Body: f, Size: info.Size()}, nil
+}
+
+// bare takes off what a MessageError says already.
+func bare(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 func (e *eml) Close() error {
@@ -76,56 +88,18 @@ func (e *eml) Close() error {
 	return err
 }
 
-// each runs add for every message of a maildrop that is still there.
-func each(ctx context.Context, m mailstore.Maildrop, progress func(Stats),
-	add func(i int, received time.Time, flags string) (int64, error), end func() error) (Stats, error) {
-	var s Stats
-	details, _ := m.(mailstore.Details)
-	told := time.Now()
-	for i := range m.Len() {
-		if err := ctx.Err(); err != nil {
-			return s, err
-		}
-		var received time.Time
-		var flags string
-		if details != nil {
-			received, flags = details.Received(i), details.Flags(i)
-		}
-		n, err := add(i, received, flags)
-		switch {
-		case errors.Is(err, mailstore.ErrGone):
-			continue
-		case errors.Is(err, fs.ErrExist):
-			s.Skipped++
-		case err != nil:
-			return s, fmt.Errorf("archive: export: %w", err)
-		default:
-			s.Done++
-			s.Octets += n
-		}
-		if progress != nil && time.Since(told) > 200*time.Millisecond {
-			told = time.Now()
-			progress(s)
-		}
-	}
-	if err := end(); err != nil {
-		return s, fmt.Errorf("archive: export: %w", err)
-	}
-	if progress != nil {
-		progress(s)
-	}
-	return s, nil
-}
-
 // ExportFiles writes each message of an open maildrop, octet for octet, to a
-// file in dir named by its unique id. One that is there already is passed over.
+// file in dir named by its unique id. One that is there already is passed over, as
+// is one that cannot be read: the error is then ErrIncomplete.
 func ExportFiles(ctx context.Context, m mailstore.Maildrop, dir string, progress func(Stats)) (Stats, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Stats{}, fmt.Errorf("archive: export: %w", err)
 	}
-	return each(ctx, m, progress, func(i int, received time.Time, _ string) (int64, error) {
+	e := &exporter{progress: progress, end: func() error { return syncDir(dir) }}
+	e.add = func(i int, received time.Time, _ string) (int64, error) {
 		return exportFile(m, i, filepath.Join(dir, fileName(m.UID(i))+".eml"), received)
-	}, func() error { return syncDir(dir) })
+	}
+	return e.run(ctx, m)
 }
 
 func exportFile(m mailstore.Maildrop, i int, name string, received time.Time) (int64, error) {
@@ -134,7 +108,7 @@ func exportFile(m mailstore.Maildrop, i int, name string, received time.Time) (i
 	}
 	r, err := m.Open(i)
 	if err != nil {
-		return 0, err
+		return 0, unreadable(err)
 	}
 	defer r.Close()
 	part := name + ".partial"
@@ -142,7 +116,7 @@ func exportFile(m mailstore.Maildrop, i int, name string, received time.Time) (i
 	if err != nil {
 		return 0, err
 	}
-	n, err := io.Copy(f, r)
+	n, err := io.Copy(f, marked{r})
 	if err == nil {
 		err = f.Sync()
 	}
@@ -154,6 +128,8 @@ func exportFile(m mailstore.Maildrop, i int, name string, received time.Time) (i
 	}
 	if err == nil {
 		err = os.Rename(part, name)
+	} else {
+		_ = os.Remove(part)
 	}
 	return n, err
 }

@@ -28,10 +28,10 @@ func (d *drop) Next() (*Message, error) {
 		if errors.Is(err, mailstore.ErrGone) {
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
 		d.i++
+		if err != nil {
+			return nil, &MessageError{d.m.UID(i), err}
+		}
 		d.open = r
 		m := &Message{Name: d.m.UID(i), UID: d.m.UID(i), Body: wire{r}, Size: d.m.Size(i)}
 		if details, ok := d.m.(mailstore.Details); ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -47,16 +48,35 @@ const maxLine = 64 << 10
 type mbox struct {
 	r       *bufio.Reader
 	c       io.Closer
+	at      io.ReaderAt // the same file, nil if it is a stream
+	read    int64       // octets taken from the file into r
 	flavour Flavour
 	n       int    // messages so far
 	from    []byte // the From_ line of the message to come, nil if not yet seen
 	body    *mboxBody
 }
 
-// FromMbox reads an mbox file. Close closes r if it is an io.Closer.
+// FromMbox reads an mbox file. Close closes r if it is an io.Closer. If r is an
+// io.ReaderAt and stands at the beginning, a Content-Length of any size is believed
+// only if a message can end where it leads.
 func FromMbox(r io.Reader, f Flavour) Source {
-	c, _ := r.(io.Closer)
-	return &mbox{r: bufio.NewReaderSize(r, maxLine), c: c, flavour: f}
+	m := &mbox{flavour: f}
+	m.c, _ = r.(io.Closer)
+	m.at, _ = r.(io.ReaderAt)
+	m.r = bufio.NewReaderSize(mboxInput{m, r}, maxLine)
+	return m
+}
+
+// mboxInput counts what is taken from the file.
+type mboxInput struct {
+	m *mbox
+	r io.Reader
+}
+
+func (in mboxInput) Read(p []byte) (int, error) {
+	n, err := in.r.Read(p)
+	in.m.read += int64(n)
+	return n, err
 }
 
 func (m *mbox) Close() error {
@@ -216,24 +236,34 @@ func (b *mboxBody) flushHeld(out []byte) []byte {
 	return out
 }
 
-// endsAt reports whether after n octets a message can end. It can look no
-// further than the buffer; beyond that the field is believed.
+// endsAt reports whether after n octets a message can end. In a stream it can look
+// no further than the buffer; beyond that the field is believed.
 func (b *mboxBody) endsAt(n int64) bool {
-	if n+8 > maxLine {
+	if n+8 <= maxLine {
+		p, err := b.m.r.Peek(int(n) + 7)
+		return int64(len(p)) >= n && canEnd(p[n:], err != nil, n == 0)
+	}
+	if b.m.at == nil {
 		return true
 	}
-	p, err := b.m.r.Peek(int(n) + 7)
-	if int64(len(p)) < n {
+	if n > math.MaxInt64-b.m.read {
 		return false
 	}
-	rest := p[n:]
-	if err != nil && len(bytes.TrimRight(rest, "\r\n")) == 0 {
-		return true // the end of the file
+	// With the octet before: the end of the file may be exactly there.
+	p := make([]byte, 8)
+	k, err := b.m.at.ReadAt(p, b.m.read-int64(b.m.r.Buffered())+n-1)
+	return k > 0 && canEnd(p[1:k], err != nil, false)
+}
+
+// canEnd reports whether rest, which goes to the end of the file if last, may
+// follow a message. An empty body needs no blank line: the one that ended the
+// header may be the one that ends the message too.
+func canEnd(rest []byte, last, empty bool) bool {
+	from := bytes.TrimLeft(rest, "\r\n")
+	if last && len(from) == 0 {
+		return true
 	}
-	rest = bytes.TrimLeft(rest, "\r\n")
-	// Without a body the blank line that ended the header may be the one that
-	// ends the message too.
-	return (n == 0 || len(rest) < len(p[n:])) && bytes.HasPrefix(fromWord, rest[:min(len(rest), len(fromWord))])
+	return (empty || len(from) < len(rest)) && bytes.HasPrefix(fromWord, from[:min(len(from), len(fromWord))])
 }
 
 // fillCounted passes on what Content-Length counts, without looking for From_.
@@ -285,16 +315,29 @@ func (b *mboxBody) unquote(line []byte) []byte {
 
 func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
 
+// dates are the forms of the date in a From_ line, beginning with the weekday.
+var dates = []string{
+	"Mon Jan 2 15:04:05 2006",
+	"Mon Jan 2 15:04:05 -0700 2006",
+	"Mon Jan 2 15:04:05 MST 2006",
+	"Mon Jan 2 15:04 2006",
+	"Mon, 2 Jan 2006 15:04:05 -0700",
+}
+
 // fromTime reads the date of a From_ line: "From sender Thu Jan  1 00:00:00 1970",
-// with or without a time zone.
+// with or without a time zone, which counts only if it is a number or GMT: what
+// other names of zones mean nobody can know.
 func fromTime(line []byte) time.Time {
 	f := strings.Fields(string(line))
-	if len(f) < 7 {
-		return time.Time{}
-	}
-	for i := 2; i+5 <= len(f); i++ {
-		if t, err := time.Parse("Mon Jan 2 15:04:05 2006", strings.Join(f[i:i+5], " ")); err == nil {
-			return t
+	for i := 2; i < len(f); i++ {
+		for _, d := range dates {
+			n := strings.Count(d, " ") + 1
+			if i+n > len(f) {
+				continue
+			}
+			if t, err := time.Parse(d, strings.Join(f[i:i+n], " ")); err == nil {
+				return t
+			}
 		}
 	}
 	return time.Time{}

@@ -35,7 +35,7 @@ func (w *MboxWriter) Add(received time.Time, open func() (io.ReadCloser, error))
 	if w.flavour.counted() {
 		c := &mboxMessage{flavour: w.flavour, out: io.Discard}
 		if err := c.read(open); err != nil {
-			return 0, err
+			return 0, unreadable(err) // nothing has been written yet
 		}
 		length = c.body
 	}
@@ -176,9 +176,19 @@ func returnPath(head []byte) string {
 	return "MAILER-DAEMON"
 }
 
-// ExportMbox appends every message of an open maildrop to w.
+// ExportMbox appends every message of an open maildrop to w. One that cannot be
+// opened, or read in the counted flavours, which read it twice, is passed over: the
+// error is then ErrIncomplete. Another error leaves half a message in the file.
 func ExportMbox(ctx context.Context, m mailstore.Maildrop, w *MboxWriter, progress func(Stats)) (Stats, error) {
-	return each(ctx, m, progress, func(i int, received time.Time, _ string) (int64, error) {
-		return w.Add(received, func() (io.ReadCloser, error) { return m.Open(i) })
-	}, w.Flush)
+	e := &exporter{progress: progress, end: w.Flush}
+	e.add = func(i int, received time.Time, _ string) (int64, error) {
+		return w.Add(received, func() (io.ReadCloser, error) {
+			r, err := m.Open(i)
+			if err != nil {
+				return nil, unreadable(err)
+			}
+			return r, nil
+		})
+	}
+	return e.run(ctx, m)
 }
