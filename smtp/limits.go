@@ -12,9 +12,12 @@ import (
 type Limits struct {
 	MessageSize int64 // octets of one message as RFC 1870 counts them; default 50 MiB
 	Recipients  int   // in one transaction; default 1000, at least 100 by the RFC
-	Line        int   // octets of a command line without its CRLF; default 4096 (510 by the RFC), at most 32 kB
-	Errors      int   // refused commands before 421 and the end, since the last message accepted; default 20
-	AuthErrors  int   // failed AUTH before 421 and the end; default 3
+	// AllRecipients bounds what all sessions hold together, the first 100 of
+	// each transaction not counted; default 50,000. Beyond it, 452.
+	AllRecipients int
+	Line          int // octets of a command line without its CRLF; default 4096 (510 by the RFC), at most 32 kB
+	Errors        int // refused commands before 421 and the end, since the last message accepted; default 20
+	AuthErrors    int // failed AUTH before 421 and the end; default 3
 	// Idle is how many commands may pass without a message being accepted or
 	// a recipient named before 421 and the end; default 100.
 	Idle int
@@ -47,6 +50,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.MessageSize, 50<<20)
 	set(&l.Recipients, 1000)
+	set(&l.AllRecipients, 50000)
 	set(&l.Line, 4096)
 	set(&l.Errors, 20)
 	set(&l.AuthErrors, 3)

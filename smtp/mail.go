@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -111,12 +112,16 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
 		return ErrTooManyRecipients
 	}
+	if !s.srv.crowd.admits(len(s.env.To)) {
+		return ErrTooManyRecipients
+	}
 	e := s.env
 	var params RcptParams
 	offered := s.offer()
 	if r := params.parse(rest, &offered); r != nil {
 		return r
 	}
+	letGo(&path, &params, len(arg))
 	// The callback gets the recipient in its place, so that none has to be
 	// allocated for it; refused, it leaves again.
 	all := append(e.To, Recipient{Path: path, Params: params})
@@ -124,8 +129,19 @@ func (s *session) addRcpt(args []byte) *Reply {
 	r := s.route(&all[len(all)-1])
 	if r.Positive() {
 		e.To = all
+		s.srv.crowd.join(s, len(all))
 	}
 	return r
+}
+
+// letGo copies what is kept of a command line that is much longer, as a source
+// route makes it: a thousand recipients would hold a thousand such lines.
+func letGo(p *Path, params *RcptParams, line int) {
+	if kept := len(p.Local) + len(p.Domain) + len(params.ORcpt); line <= 2*kept+128 {
+		return
+	}
+	p.Local, p.Domain = strings.Clone(p.Local), strings.Clone(p.Domain)
+	params.ORcpt, params.ORcptType = strings.Clone(params.ORcpt), strings.Clone(params.ORcptType)
 }
 
 // matcher is a Handler that decides which recipients exist, as a ServeMux does.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -121,10 +122,11 @@ type Server struct {
 	// to Log at Debug.
 	Trace Tracer
 
-	group netserve.Group
-	once  sync.Once
-	conf  *settled
-	err   error // what makes it unable to serve
+	group      netserve.Group
+	recipients atomic.Int64 // for crowd
+	once       sync.Once
+	conf       *settled
+	err        error // what makes it unable to serve
 }
 
 // Extensions are what the server announces beyond what this package does by

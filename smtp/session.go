@@ -52,6 +52,7 @@ type session struct {
 	attempts int       // MAILs so far
 	messages int       // and those that were accepted
 
+	crowded int64  // recipients that crowd counts
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
 	linger  bool   // and the client may be sending
@@ -409,6 +410,7 @@ func (s *session) reset() {
 	if s.state > ready {
 		s.state = ready
 	}
+	s.srv.crowd.leave(s)
 	s.env, s.pub.Envelope, s.handler, s.pattern = nil, nil, nil, ""
 	s.rcptRefused, s.pub.Forward = false, nil
 }

@@ -27,6 +27,7 @@ type settled struct {
 	commands map[string]*command
 	names    [maxCommands]string // by command.index; empty if switched off
 	maxLine  int                 // the longest line read as a command
+	crowd    crowd
 
 	pipelining, chunking, enhanced, limitsExt, starttls bool
 	offers                                              offer // in the best case, see session.offer
@@ -101,6 +102,7 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	if c.hooks.creds != nil {
 		c.maxLine = max(c.maxLine, maxAuthLine)
 	}
+	c.crowd = crowd{int64(c.limits.AllRecipients), &s.recipients}
 	s.group.MaxConns, s.group.MaxPerBlock, s.group.Log = max(c.limits.Conns, 0), max(c.limits.ConnsPerBlock, 0), c.log
 	s.group.Patience = max(c.limits.Patience, 0)
 	return c, nil

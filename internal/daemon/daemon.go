@@ -32,6 +32,7 @@ type Daemon struct {
 	outbound *outbound    // nil: no mail leaves
 	buffers  sync.Pool    // of *[copyBuffer]byte
 	logins   loginTimes
+	heads    heads
 
 	log      *slog.Logger
 	logFile  *logFile

@@ -20,6 +20,7 @@ type message struct {
 	trace      []byte    // for everybody
 	body       io.Reader // the message as the client sent it
 	header     *rfc2822.Section
+	done       func() // gives back what it holds of the daemon's
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -28,16 +29,25 @@ var errLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received
 // read looks at the header of the message that e.Data begins with and decides
 // what goes on top.
 func (r *receiver) read(e *smtp.Envelope) (*message, error) {
-	st := r.d.state()
-	header, body, err := rfc2822.Peek(e.Data, 0)
+	header, body, done, err := r.d.heads.peek(e.Data)
 	if err != nil {
 		return nil, err
 	}
+	m := &message{body: body, header: header, done: done}
+	if err := r.onTop(e, m); err != nil {
+		done()
+		return nil, err
+	}
+	return m, nil
+}
+
+// onTop is what read puts on top of the message.
+func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
+	st, header := r.d.state(), m.header
 	if hops := st.settings.SMTP.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
-		return nil, errLoop
+		return errLoop
 	}
 	now := time.Now()
-	m := &message{body: body, header: header}
 	m.trace = append(m.trace, r.received(e, now).String()...)
 	if r.protocol == conf.ProtocolSubmission {
 		// RFC 6409 §8.2, §8.3: only what is missing, never a change.
@@ -52,10 +62,10 @@ func (r *receiver) read(e *smtp.Envelope) (*message, error) {
 	}
 	path, err := rfc2822.ReturnPath(e.From.String())
 	if err != nil {
-		return nil, fmt.Errorf("return path: %w", err)
+		return fmt.Errorf("return path: %w", err)
 	}
 	m.returnPath = []byte(path.Raw())
-	return m, nil
+	return nil
 }
 
 // received is the trace field of this host. The recipient is named only when

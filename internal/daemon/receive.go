@@ -114,6 +114,7 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil {
 		return err
 	}
+	defer m.done()
 	size, err := r.deliver(ctx, e, m, to)
 	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
 	if err != nil {

@@ -1,0 +1,299 @@
+package daemon
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/control"
+)
+
+// Attacks are made on the program itself, in a process of its own, so that what
+// they cost can be read from /proc and is not the attacker's own. Each is small
+// by default; with POSTRIDER_ATTACK=1 it is as large as docs/limits.md tells.
+
+// victim is a running program under attack.
+type victim struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	ended chan error
+	addrs map[string]string // by protocol: smtp, submission, pop3, proxied
+}
+
+// attackConf has one listener of each kind; %s are an account, and what a test
+// adds.
+const attackConf = `{
+	"server_name": "mail.test",
+	"data_dir": "data",
+	"Listeners": [
+		{"address": "127.0.0.1:0", "protocol": "smtp"},
+		{"address": "127.0.0.2:0", "protocol": "submission"},
+		{"address": "127.0.0.4:0", "protocol": "pop3"},
+		{"address": "127.0.0.7:0", "protocol": "smtp", "proxy_from": ["127.0.0.1/32"]},
+	],
+	"Queue": {"deliver": false},
+	"Log": {"file": "log"},
+	"Accounts": {"alice@mail.test": %s, "bob@mail.test": %[1]s},
+	%s
+}`
+
+var listenersOf = map[string]string{"smtp": "127.0.0.1:0", "submission": "127.0.0.2:0", "pop3": "127.0.0.4:0", "proxied": "127.0.0.7:0"}
+
+var program struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program.path != "" {
+		os.RemoveAll(filepath.Dir(program.path))
+	}
+	os.Exit(code)
+}
+
+// heavy is much where the attacks are to be as large as they can, else little.
+func heavy(little, much int) int {
+	if os.Getenv("POSTRIDER_ATTACK") != "" {
+		return much
+	}
+	return little
+}
+
+// underAttack starts the program. extra are further settings.
+func underAttack(t *testing.T, extra string) *victim {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("what an attack costs is read from /proc")
+	}
+	program.once.Do(func() {
+		dir, err := os.MkdirTemp("", "postrider-attack")
+		program.path, program.err = filepath.Join(dir, "postrider"), err
+		if err == nil {
+			var out []byte
+			out, program.err = exec.Command("go", "build", "-o", program.path, "../../cmd/postrider").CombinedOutput()
+			if program.err != nil {
+				program.err = fmt.Errorf("%w\n%s", program.err, out)
+			}
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	dir, err := os.MkdirTemp("", "pr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	hash, err := cipher.HashPassword([]byte(testPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scram, err := sasl.MakeScram(sasl.ScramSHA256, []byte(testPassword), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
+		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword))))
+	text := fmt.Sprintf(attackConf, account, extra)
+	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{t: t, dir: dir, ended: make(chan error, 1), addrs: make(map[string]string)}
+	v.cmd = exec.Command(program.path, "serve", "-c", dir)
+	v.cmd.Stderr = os.Stderr
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { v.ended <- v.cmd.Wait() }()
+	t.Cleanup(v.stop)
+	v.awaitUp()
+	return v
+}
+
+func (v *victim) stop() {
+	v.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-v.ended:
+		if err != nil {
+			v.t.Errorf("the program ended: %v", err)
+		}
+	case <-time.After(40 * time.Second):
+		v.cmd.Process.Kill()
+		v.t.Error("the program does not stop")
+	}
+	if log := v.log(); strings.Contains(log, "panic") || strings.Contains(log, "level=ERROR") {
+		v.t.Errorf("the log tells of trouble:\n%s", tail(log))
+	}
+}
+
+func (v *victim) awaitUp() {
+	v.t.Helper()
+	client := control.NewClient(filepath.Join(v.dir, "data", "control.sock"))
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var s Status
+		if err := client.Call(context.Background(), "status", nil, &s); err == nil {
+			for name, address := range listenersOf {
+				v.addrs[name] = s.Listeners[address]
+			}
+			return
+		} else if time.Now().After(deadline) {
+			v.t.Fatalf("the program does not come up: %v", err)
+		}
+	}
+}
+
+func (v *victim) log() string {
+	text, _ := os.ReadFile(filepath.Join(v.dir, "log"))
+	return string(text)
+}
+
+func tail(s string) string { return s[max(0, len(s)-4000):] }
+
+// cost is what a process holds and has used.
+type cost struct {
+	rss int // kB
+	fds int
+	cpu time.Duration
+	log int64 // octets
+}
+
+func (v *victim) cost() (c cost) {
+	v.t.Helper()
+	proc := filepath.Join("/proc", strconv.Itoa(v.cmd.Process.Pid))
+	status, err := os.ReadFile(filepath.Join(proc, "status"))
+	if err != nil {
+		v.t.Fatalf("the program is gone: %v\n%s", err, tail(v.log()))
+	}
+	for line := range strings.Lines(string(status)) {
+		fmt.Sscanf(line, "VmRSS: %d", &c.rss)
+	}
+	fds, _ := os.ReadDir(filepath.Join(proc, "fd"))
+	c.fds = len(fds)
+	stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	for _, i := range []int{11, 12} { // utime and stime, in hundredths
+		n, _ := strconv.Atoi(fields[i])
+		c.cpu += time.Duration(n) * 10 * time.Millisecond
+	}
+	if info, err := os.Stat(filepath.Join(v.dir, "log")); err == nil {
+		c.log = info.Size()
+	}
+	return c
+}
+
+// spend makes an attack and says what it cost.
+func (v *victim) spend(what string, attack func()) (during cost) {
+	v.t.Helper()
+	before, began := v.cost(), time.Now()
+	attack()
+	after := v.cost()
+	during = cost{after.rss - before.rss, after.fds - before.fds, after.cpu - before.cpu, after.log - before.log}
+	v.t.Logf("%s: %d kB, %d descriptors, %v processor, %d octets of log, in %v (resident %d kB)", what,
+		during.rss, during.fds, during.cpu, during.log, time.Since(began).Round(time.Millisecond), after.rss)
+	return during
+}
+
+// settled waits until as many descriptors are open as before an attack.
+func (v *victim) settled(before cost) {
+	v.t.Helper()
+	var now cost
+	for range 400 {
+		if now = v.cost(); now.fds <= before.fds+2 {
+			return
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	v.t.Errorf("%d descriptors are open, %d were before the attack", now.fds, before.fds)
+}
+
+// stranger is a client of no account, from an address of its own: n is any
+// number up to four million.
+func (v *victim) stranger(n int, protocol string) (*talk, error) {
+	from := &net.TCPAddr{IP: net.IPv4(127, byte(64+n>>16), byte(n>>8), byte(n))}
+	d := net.Dialer{LocalAddr: from, Timeout: 10 * time.Second}
+	c, err := d.Dial("tcp", v.addrs[protocol])
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(time.Minute))
+	return &talk{v.t, c, bufio.NewReader(c)}, nil
+}
+
+// attacker is stranger for a test that cannot go on without.
+func (v *victim) attacker(n int, protocol string) *talk {
+	v.t.Helper()
+	k, err := v.stranger(n, protocol)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { k.c.Close() })
+	return k
+}
+
+// serves demands that an honest client gets its message in, and its owner out.
+func (v *victim) serves() {
+	v.t.Helper()
+	began := time.Now()
+	mark := strconv.FormatInt(began.UnixNano(), 36)
+	k := v.attacker(1<<20, "smtp")
+	k.play(`
+		S: 220
+		C: EHLO honest.test
+		S: 250
+		C: MAIL FROM:<honest@far.test>
+		S: 250
+		C: RCPT TO:<bob@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: ` + mark + `\r\n\r\nhonest\r\n.
+		S: 250
+		C: QUIT
+		S: 221`)
+	k = v.attacker(1<<20, "pop3")
+	k.play("S: +OK\nC: STLS\nS: +OK")
+	over := tls.Client(k.c, &tls.Config{InsecureSkipVerify: true})
+	if err := over.Handshake(); err != nil {
+		v.t.Fatal(err)
+	}
+	k.c, k.r = over, bufio.NewReader(over)
+	k.play("C: USER bob@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
+	var n, size int
+	fmt.Sscanf(k.play("C: STAT\nS: +OK"), "+OK %d %d", &n, &size)
+	fmt.Fprintf(k.c, "RETR %d\r\nQUIT\r\n", n)
+	text, _ := io.ReadAll(k.r)
+	if !strings.Contains(string(text), mark) {
+		v.t.Errorf("the honest message is not there: %q", tail(string(text)))
+	}
+	v.t.Logf("an honest message in and out in %v", time.Since(began).Round(time.Millisecond))
+}
+
+// crowd runs n strangers at the same time, at most 200 of them dialling.
+func (v *victim) crowd(n int, each func(i int)) {
+	var all sync.WaitGroup
+	places := make(chan struct{}, 200)
+	for i := range n {
+		places <- struct{}{}
+		all.Go(func() { defer func() { <-places }(); each(i) })
+	}
+	all.Wait()
+}
