@@ -20,6 +20,8 @@ import (
 type storeFlags struct {
 	conf string
 	mail string
+
+	settings *conf.Settings // nil if --mail was given
 }
 
 func (f *storeFlags) add(c *cobra.Command) {
@@ -38,7 +40,7 @@ func (f *storeFlags) open(cmd *cobra.Command, mode maildir.Mode, opts ...maildir
 		if err != nil {
 			return nil, err
 		}
-		dir = s.MailDir
+		f.settings, dir = s, s.MailDir
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -144,7 +146,13 @@ func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []str
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
 	var sum mailstore.Usage
+	var failed error
 	for _, u := range users {
+		if err := known(s, u); err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), err)
+			failed = errSaid
+			continue
+		}
 		use, err := s.Usage(ctx, u)
 		if err != nil {
 			return err
@@ -154,7 +162,10 @@ func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []str
 		fmt.Fprintf(w, "%d\t%s\t\t %s\n", use.Messages, size(use.Octets), u)
 	}
 	fmt.Fprintf(w, "%d\t%s\t\t in %s\n", sum.Messages, size(sum.Octets), count(len(users), "mailbox"))
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return failed
 }
 
 func backupCommand() *cobra.Command {

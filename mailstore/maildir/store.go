@@ -137,6 +137,16 @@ func (s *Store) Path(user string) (string, error) {
 	return b.dir, nil
 }
 
+// Has reports whether a mailbox is there. The first delivery makes one, so an
+// account that never got mail has none.
+func (s *Store) Has(user string) (bool, error) {
+	b, err := s.box(user)
+	if err != nil {
+		return false, err
+	}
+	return holdsMail(b.dir), nil
+}
+
 // singleUser is what the mailbox of a Single store is called.
 const singleUser = "mailbox@single.invalid"
 
