@@ -123,11 +123,19 @@ func (a Address) ASCII() (Address, error) {
 	return a, nil
 }
 
+// maxDomain is more than a domain of 255 octets in A-labels (RFC 5321
+// §4.5.3.1.2) has in any form. Punycode takes quadratic time: nothing longer is
+// worth the attempt.
+const maxDomain = 1024
+
 // DomainToASCII returns a domain in A-labels and lower case. Address literals
 // and domains that are ASCII already are only put in lower case.
 func DomainToASCII(domain string) (string, error) {
 	if strings.HasPrefix(domain, "[") || isASCII(domain) {
 		return strings.ToLower(domain), nil
+	}
+	if len(domain) > maxDomain {
+		return "", fmt.Errorf("rfc2822: bad domain of %d octets", len(domain))
 	}
 	out, err := idna.Lookup.ToASCII(domain)
 	if err != nil {
@@ -139,6 +147,9 @@ func DomainToASCII(domain string) (string, error) {
 // DomainToUnicode returns a domain with its A-labels as people read them. What
 // is no valid A-label stays as it is.
 func DomainToUnicode(domain string) string {
+	if len(domain) > maxDomain {
+		return domain
+	}
 	out, err := idna.Lookup.ToUnicode(domain)
 	if err != nil {
 		return domain

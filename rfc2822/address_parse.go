@@ -75,8 +75,7 @@ func (p *addressParser) element(list *[]Address, group string) (string, bool, er
 	case c == ';' && (group != "" || !p.strict): // read by the next turn
 	case p.strict:
 		return "", false, p.fail(p.pos, "unexpected "+describe(p.s[p.pos:]))
-	default:
-		p.recover(p.pos)
+	default: // no comma, and yet another element: <a@b> <c@d>
 	}
 	*list = append(*list, a)
 	return "", false, nil
@@ -143,14 +142,13 @@ func (p *addressParser) recover(start int) {
 
 // phrase reads words, with dots as obs-phrase allows, and decodes them.
 func (p *addressParser) phrase() (string, error) {
-	var words []string
-	glue := false // no blank stood before this word
-	for {
+	var text strings.Builder
+	for words := 0; ; words++ {
 		before := p.pos
 		if err := p.cfws(); err != nil {
 			return "", err
 		}
-		glue = glue && before == p.pos
+		blank := before != p.pos
 		word := ""
 		switch c := p.peek(); {
 		case c == '"' && p.pos < len(p.s):
@@ -159,21 +157,19 @@ func (p *addressParser) phrase() (string, error) {
 				return "", err
 			}
 			word = q
-		case c == '.' && len(words) > 0:
+		case c == '.' && words > 0:
 			p.pos++
 			word = "."
 		default:
 			word = p.atom()
 			if word == "" {
-				return DecodeWords(strings.Join(words, " ")), nil
+				return DecodeWords(text.String()), nil
 			}
 		}
-		if glue {
-			words[len(words)-1] += word
-		} else {
-			words = append(words, word)
+		if words > 0 && blank {
+			text.WriteByte(' ')
 		}
-		glue = true
+		text.WriteString(word)
 	}
 }
 

@@ -136,7 +136,10 @@ func TestAddressLists(t *testing.T) {
 		{"<a..b@docomo.example>, .x@y, x.@y", `"a..b"@docomo.example ; ".x"@y ; "x."@y`, 0, true},
 		{"<<a@b>>, <c@d, e@f", "a@b ; c@d ; e@f", 0, true},
 		{`"open <a@b>, c@d`, `open|a@b ; c@d`, 0, true},
-		{"a@b c@d, e@f", "a@b ; e@f", 0, true},
+		{"a@b c@d, e@f", "a@b ; c@d ; e@f", 0, true},
+		{"A <a@b> C <c@d> e@f", "A|a@b ; C|c@d ; e@f", 0, true},
+		{"A <a@b> rubbish, e@f", "A|a@b ; e@f", 1, true},
+		{`a"b"c. d."e" <a@b>`, "abc. d.e|a@b", 0, false},
 		{"(open a@b, c@d", "c@d", 1, true},
 		{"a@b., c@[1 2]", "a@b ; c@[12]", 0, true},
 		{"Team: a@b, c@d", "Team:a@b ; Team:c@d", 0, true},
@@ -168,7 +171,7 @@ func TestAddressLists(t *testing.T) {
 
 // TestAddressWork: repairing costs no quadratic time.
 func TestAddressWork(t *testing.T) {
-	for _, s := range []string{"(,", `",`, "<,", `a"(,`, "=?,", "a ", "a@b,", "(", "\"\\", "x:;", "<@a:", "a@b(c),", "=?a?q?x", "[", "a@["} {
+	for _, s := range []string{"(,", `",`, "<,", `a"(,`, "=?,", "a ", "a@b,", "(", "\"\\", "x:;", "<@a:", "a@b(c),", "=?a?q?x", "[", "a@[", "a.", "\"a\"", "a\"\"", "a@b ", "<a@b>"} {
 		in := strings.Repeat(s, 100000)
 		ReadAddressList(in) // a quadratic one would take minutes
 		_, _ = ParseAddressList(in)

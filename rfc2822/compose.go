@@ -80,11 +80,7 @@ func (d *Draft) head() ([]Field, error) {
 	}
 	id := d.MessageID
 	if id == "" {
-		host, err := DomainToASCII(d.From[0].Domain)
-		if err != nil {
-			host = "localhost"
-		}
-		id = NewMessageID(strings.Trim(host, "[]"), date)
+		id = ownID(d.From[0], date)
 	}
 	list := []Header{
 		{"Date", FormatDate(date)},
@@ -116,6 +112,15 @@ func (d *Draft) head() ([]Field, error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// ownID makes a message id in the domain of an address.
+func ownID(a Address, date time.Time) string {
+	host, err := DomainToASCII(a.Domain)
+	if err != nil {
+		host = "localhost"
+	}
+	return NewMessageID(strings.Trim(host, "[]"), date)
 }
 
 // headerList writes addresses, their domains in A-labels where that is enough
@@ -175,6 +180,7 @@ func files(list []File, disposition string) []*node {
 // Resent says who sends a message on, unchanged (RFC 5322 §3.6.6).
 type Resent struct {
 	From      []Address
+	Sender    *Address // only where From has several
 	To, Cc    []Address
 	Date      time.Time // zero means now
 	MessageID string    // with brackets; "" makes one
@@ -191,13 +197,15 @@ func (m *Message) Resend(r Resent) error {
 	}
 	id := r.MessageID
 	if id == "" {
-		id = NewMessageID(r.From[0].Domain, date)
+		id = ownID(r.From[0], date)
 	}
+	list := []Header{{"Resent-Date", FormatDate(date)}, {"Resent-From", headerList(r.From)}}
+	if r.Sender != nil {
+		list = append(list, Header{"Resent-Sender", headerList([]Address{*r.Sender})})
+	}
+	list = append(list, Header{"Resent-To", headerList(r.To)}, Header{"Resent-Cc", headerList(r.Cc)}, Header{"Resent-Message-ID", id})
 	var fields []Field
-	for _, h := range []Header{
-		{"Resent-Date", FormatDate(date)}, {"Resent-From", headerList(r.From)}, {"Resent-To", headerList(r.To)},
-		{"Resent-Cc", headerList(r.Cc)}, {"Resent-Message-ID", id},
-	} {
+	for _, h := range list {
 		if h.Value == "" {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -139,6 +140,12 @@ func TestResend(t *testing.T) {
 	if err != nil || m.Text() != want {
 		t.Errorf("%q, %v", m.Text(), err)
 	}
+	m, _ = ReadString(threeFields)
+	two := []Address{{Local: "r", Domain: "bücher.example"}, {Local: "s", Domain: "x"}}
+	if err := m.Resend(Resent{From: two, Sender: &two[1]}); err != nil || m.Header.Get("Resent-Sender") != "s@x" ||
+		!strings.HasSuffix(m.Header.Get("Resent-Message-ID"), "@xn--bcher-kva.example>") {
+		t.Errorf("%q, %v", m.HeadersText(), err)
+	}
 	if err := m.Resend(Resent{}); !errors.Is(err, ErrNoSender) {
 		t.Error(err)
 	}
@@ -183,11 +190,53 @@ func TestContent(t *testing.T) {
 	if c, _ := m.Content(Limits{}, 2); c.Text != "on" || !c.Truncated {
 		t.Errorf("%q %v", c.Text, c.Truncated)
 	}
+	for in, want := range map[string]string{ // a letter is a part: p(lain), h(tml), a(ttachment), brackets a multipart
+		"p(first) [alternative p(second) h(x)]":               "first\n\nsecond",
+		"[alternative p(a) h(x)] p(footer)":                   "a\n\nfooter",
+		"[alternative p(a) [mixed p(b) a(f) p(c)]]":           "b\n\nc",
+		"[alternative p(a) p(b)] [alternative p(c) p()] p(d)": "b\n\nc\n\nd",
+	} {
+		m, _ := ReadString(sketch(in))
+		if c, err := m.Content(Limits{}, 0); err != nil || c.Text != want {
+			t.Errorf("%s: %q, %v, want %q", in, c.Text, err, want)
+		}
+	}
+	many, _ := ReadString("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 200000))
+	if _, err := many.Content(Limits{Parts: 1 << 20}, 1<<30); err != nil { // a quadratic one would take minutes
+		t.Error(err)
+	}
 	broken := errors.New("gone")
 	m, _ = Read(io.MultiReader(strings.NewReader("A: 1\r\n\r\nx"), iotest.ErrReader(broken)))
 	if _, err := m.Content(Limits{}, 0); !errors.Is(err, broken) {
 		t.Error(err)
 	}
+}
+
+// sketch writes a multipart/mixed from a drawing of its parts.
+func sketch(s string) string {
+	var b strings.Builder
+	depth := 0
+	part := func(kind string) { b.WriteString("--b" + strconv.Itoa(depth) + "\r\nContent-Type: " + kind) }
+	b.WriteString("Content-Type: multipart/mixed; boundary=b0\r\n\r\n")
+	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
+		switch {
+		case s[0] == '[':
+			kind, rest, _ := strings.Cut(s[1:], " ")
+			part("multipart/" + kind)
+			depth++
+			b.WriteString("; boundary=b" + strconv.Itoa(depth) + "\r\n\r\n")
+			s = rest
+		case s[0] == ']':
+			b.WriteString("--b" + strconv.Itoa(depth) + "--\r\n")
+			depth--
+			s = s[1:]
+		default:
+			text, rest, _ := strings.Cut(s[2:], ")")
+			part(map[byte]string{'p': "text/plain", 'h': "text/html", 'a': "image/png"}[s[0]] + "\r\n\r\n" + text + "\r\n")
+			s = rest
+		}
+	}
+	return b.String() + "--b0--\r\n"
 }
 
 func TestUnflow(t *testing.T) {
@@ -206,7 +255,7 @@ func TestUnflow(t *testing.T) {
 func TestSafeName(t *testing.T) {
 	for in, want := range map[string]string{
 		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\Users\x\a.doc`: "a.doc", "/": "unnamed", "": "unnamed", "..": "unnamed", ".bashrc": "bashrc", "a\x00b\r\n.txt": "a b  .txt",
-		"x\u202etxt.exe": "xtxt.exe", "CON.txt": "_CON.txt", "lpt1": "_lpt1", "lptx": "lptx", "a:b*c?.txt": "a_b_c_.txt", "name. ": "name", "-rf": "rf", "über.txt": "über.txt", "\xfcber": "über", "|": "unnamed",
+		"x\u202etxt.exe": "xtxt.exe", "CON.txt": "_CON.txt", "lpt1": "_lpt1", "lptx": "lptx", "nul .txt": "_nul .txt", "a:b*c?.txt": "a_b_c_.txt", "name. ": "name", "-rf": "rf", "über.txt": "über.txt", "\xfcber": "über", "|": "unnamed",
 		strings.Repeat("é", 200) + ".txt": strings.Repeat("é", 98) + ".txt", strings.Repeat("a", 300): strings.Repeat("a", 200), "a." + strings.Repeat("b", 300): "a." + strings.Repeat("b", 198),
 	} {
 		if got := SafeName(in); got != want {
@@ -244,12 +293,14 @@ func TestParseMediaType(t *testing.T) {
 		{"a/b; foo charset=x", "a/b", "charset=x"},
 		{"charset=utf-8", "", "charset=utf-8"},
 		{"", "", ""},
+		{`a/b; boundary="=?utf-8?q?a?="; name="=?utf-8?q?a?="`, "a/b", "boundary==?utf-8?q?a?= name=a"},
+		{"a/b; boundary=\xff", "a/b", "boundary=\xff"},
 		{"a/b; x=1%zz; y*=%4", "a/b", "x=1%zz y=%4"},
 	}
 	for _, tt := range tests {
 		kind, params, ok := ParseMediaType(tt.in)
 		var list []string
-		for _, k := range []string{"*", "a", "charset", "format", "name", "name*x", "x", "y"} {
+		for _, k := range []string{"*", "a", "boundary", "charset", "format", "name", "name*x", "x", "y"} {
 			if v, ok := params[k]; ok {
 				list = append(list, k+"="+v)
 			}

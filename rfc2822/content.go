@@ -34,39 +34,91 @@ func (m *Message) Content(l Limits, max int) (*Content, error) {
 		max = 1 << 20
 	}
 	c := &Content{}
-	err := m.Walk(l, func(path []int, p *Part) error { return c.part(path, p, max) })
+	text, html := shown{max: max}, shown{max: max}
+	err := m.Walk(l, func(path []int, p *Part) error { return c.part(path, p, &text, &html) })
+	c.Text, c.HTML = text.String(), html.String()
+	c.Truncated = text.cut || html.cut
 	return c, err
 }
 
-func (c *Content) part(path []int, p *Part, max int) error {
+func (c *Content) part(path []int, p *Part, text, html *shown) error {
 	if p.IsMultipart() && p.Params["boundary"] != "" {
 		return nil
 	}
 	if p.isAttachment() {
 		return c.attach(path, p)
 	}
-	text, cut, err := readText(p.Text(), max)
+	into := text
+	if p.MediaType == "text/html" {
+		into = html
+	}
+	body, cut, err := readText(p.Text(), into.max)
 	if err != nil {
 		return err
 	}
-	c.Truncated = c.Truncated || cut
-	into := &c.Text
-	if p.MediaType == "text/html" {
-		into = &c.HTML
-	} else if strings.EqualFold(p.Params["format"], "flowed") {
-		text = Unflow(text, strings.EqualFold(p.Params["delsp"], "yes"))
+	into.cut = into.cut || cut
+	if into == text && strings.EqualFold(p.Params["format"], "flowed") {
+		body = Unflow(body, strings.EqualFold(p.Params["delsp"], "yes"))
 	}
-	switch {
-	case *into == "":
-		*into = text
-	case p.Parent != nil && p.Parent.MediaType == "multipart/alternative":
-		*into = text // of alternatives the last is the best
-	case len(*into)+len(text) > max:
-		c.Truncated = true
-	default:
-		*into = strings.TrimRight(*into, "\r\n") + "\n\n" + text
-	}
+	into.add(body, p)
 	return nil
+}
+
+// shown gathers the texts of one kind that stand one below the other.
+type shown struct {
+	pieces    []shownText
+	size, max int
+	cut       bool
+}
+
+// shownText is one of them, and the multipart/alternative around it, if there
+// is one, with the number of its part that the text is in.
+type shownText struct {
+	text        string
+	alternative *Part
+	branch      int
+}
+
+// add takes the text of p. It takes the place of texts of an earlier alternative: the
+// last is the best (RFC 2046 §5.1.4).
+func (s *shown) add(text string, p *Part) {
+	if text == "" {
+		return
+	}
+	t := shownText{text: text}
+	for ; p.Parent != nil && t.alternative == nil; p = p.Parent {
+		if p.Parent.MediaType == "multipart/alternative" {
+			t.alternative, t.branch = p.Parent, p.Index
+		}
+	}
+	for n := len(s.pieces); n > 0 && t.alternative != nil; n-- {
+		if last := s.pieces[n-1]; last.alternative != t.alternative || last.branch == t.branch {
+			break
+		}
+		s.size -= len(s.pieces[n-1].text)
+		s.pieces = s.pieces[:n-1]
+	}
+	if s.size += len(text); s.size > s.max && len(s.pieces) > 0 {
+		s.size -= len(text)
+		s.cut = true
+		return
+	}
+	s.pieces = append(s.pieces, t)
+}
+
+// String puts an empty line between the texts.
+func (s *shown) String() string {
+	if len(s.pieces) == 1 {
+		return s.pieces[0].text
+	}
+	var b strings.Builder
+	for i, t := range s.pieces {
+		if i+1 < len(s.pieces) {
+			t.text = strings.TrimRight(t.text, "\r\n") + "\n\n"
+		}
+		b.WriteString(t.text)
+	}
+	return b.String()
 }
 
 func readText(r io.Reader, max int) (text string, cut bool, err error) {

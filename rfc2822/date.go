@@ -148,7 +148,7 @@ func (d *dateParts) offset(s string) bool {
 		return false
 	}
 	if d.zoned {
-		return true // GMT+1: the name was there first, and the number says more
+		return true // GMT +0200: what was there first counts, as it does for others
 	}
 	d.zone = n/100*60 + n%100
 	if s[0] == '-' {

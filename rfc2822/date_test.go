@@ -69,11 +69,14 @@ func TestParseDate(t *testing.T) {
 func TestMessageIDs(t *testing.T) {
 	for in, want := range map[string]string{
 		"<a@b>": "a@b", "<a@b> <c@d>\r\n <e@f>": "a@b c@d e@f", "<a@b>,<c@d>": "a@b c@d", "a@b": "a@b", "": "", "no id": "", "Your message of <a@b> (x <no@no>)": "a@b",
-		`<"a b>c"@d>`: `"a b>c"@d`, "<a@ b>": "a@b", "<a@b <c@d>": "a@b c@d", "<a@b": "", "<>": "", "(c) <a@b>": "a@b", `<"open@b> <c@d>`: `"open@b c@d`,
+		`<"a b>c"@d>`: `"a b>c"@d`, "<a@ b>": "a@b", "<a@b <c@d>": "a@b c@d", "<a@b": "", "<>": "", "(c) <a@b>": "a@b", `<"open@b> <c@d>`: `"open@b c@d`, `<"a>b"@c> <"open@b> <c<d@e>`: `"a>b"@c "open@b c d@e`,
 	} {
 		if got := strings.Join(ParseMessageIDs(in), " "); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+	for _, s := range []string{"<a@b> ", "<", `<"`, `<\">`, "(", "()<a>", "<a@b>("} {
+		ParseMessageIDs(strings.Repeat(s, 300000)) // a quadratic one would take minutes
 	}
 	for in, want := range map[string]string{
 		"Message-ID: <m@x>\r\nReferences: <a@b> <c@d>\r\nIn-Reply-To: <z@z>\r\n\r\n": "a@b c@d m@x",

@@ -113,7 +113,7 @@ const maxDefects = 200
 // Limits bound what reading a message may cost. The zero value of each field
 // means its default.
 type Limits struct {
-	HeaderBytes int   // octets of one header section, of the message or of a part; default 1 MiB
+	HeaderBytes int   // octets of one header section, of the message or of a part; default 1 MiB, at most 1 GiB
 	Parts       int   // parts of all levels together; default 1000
 	Depth       int   // levels of nesting that are taken apart; default 50
 	Work        int64 // octets read in one walk; default 1 GiB
@@ -123,6 +123,7 @@ func (l Limits) withDefaults() Limits {
 	if l.HeaderBytes <= 0 {
 		l.HeaderBytes = 1 << 20
 	}
+	l.HeaderBytes = min(l.HeaderBytes, 1<<30) // marks are of 32 bits
 	if l.Parts <= 0 {
 		l.Parts = 1000
 	}

@@ -40,7 +40,7 @@ func SafeName(name string) string {
 
 // isDevice: names Windows does not give to files.
 func isDevice(s string) bool {
-	s = strings.ToUpper(s)
+	s = strings.ToUpper(strings.TrimRight(s, " ")) // which Windows does not see
 	switch s {
 	case "CON", "PRN", "AUX", "NUL":
 		return true

@@ -345,3 +345,52 @@ func (f *failWriter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestTruncatedSection: what is not all there is neither removed nor cut in two.
+func TestTruncatedSection(t *testing.T) {
+	in := "A: 1\r\nBcc: a,\r\n " + strings.Repeat("x", 100) + "\r\n\r\nbody"
+	for _, change := range []func(*Section){
+		func(h *Section) { h.Remove("Bcc") },
+		func(h *Section) { h.Append(mustField(t, "X", "1")); h.Remove("X") },
+	} {
+		m, _ := ReadLimited(strings.NewReader(in), Limits{HeaderBytes: 50})
+		change(&m.Header)
+		if !m.Header.Truncated() || m.Text() != in {
+			t.Errorf("%q", m.Text())
+		}
+	}
+	m, _ := ReadLimited(strings.NewReader(in), Limits{HeaderBytes: 50})
+	m.Header.Append(mustField(t, "X", "1"))
+	if want := strings.Replace(in, "Bcc:", "X: 1\r\nBcc:", 1); m.Text() != want {
+		t.Errorf("%q", m.Text())
+	}
+}
+
+// TestSeam: whatever a message begins with, fields written above it stay whole,
+// and the message's own fields stay fields.
+func TestSeam(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "A: 1\r\n\r\n": "", "\r\nbody": "", "From x\r\nA: 1\r\n": "", "no header\r\n": "\r\n",
+		" b\r\nA: 1\r\n": "X-Leading-Line:\r\n", "\tb\nA: 1\n": "X-Leading-Line:\n", " \r\n\r\n": "\r\n",
+	} {
+		head, r, err := Peek(strings.NewReader(in), 0)
+		if err != nil || head.Seam() != want {
+			t.Errorf("%q: %q, %v", in, head.Seam(), err)
+		}
+		rest, _ := io.ReadAll(r)
+		m, _ := ReadString("Trace: ours\r\n" + head.Seam() + string(rest))
+		if f, ok := m.Header.First("Trace"); !ok || f.Value() != "ours" || m.Header.Get("A") != head.Get("A") {
+			t.Errorf("%q: the trace is %q", in, f.Raw())
+		}
+	}
+}
+
+// TestHeaderByteByByte: a long line that comes octet by octet is not looked
+// through again with each of them.
+func TestHeaderByteByByte(t *testing.T) {
+	text := "A: " + strings.Repeat("x", 1<<20-10)
+	m, err := Read(iotest.OneByteReader(strings.NewReader(text))) // a quadratic one would take half a minute
+	if err != nil || m.Header.Size() != len(text) {
+		t.Error(m.Header.Size(), err)
+	}
+}

@@ -34,6 +34,15 @@ func ParseMediaType(value string) (kind string, params map[string]string, ok boo
 // param is one name=value as written, without quotes.
 type param struct{ name, value string }
 
+// decoded is the value without encoded words. A boundary is compared octet by
+// octet with lines of the body, and stays as it is.
+func (p param) decoded() string {
+	if p.name == "boundary" {
+		return p.value
+	}
+	return DecodeWords(p.value)
+}
+
 // maxParams is how many parameters of a field are read; nobody needs as many.
 const maxParams = 200
 
@@ -113,7 +122,7 @@ func decodeParams(raw []param) map[string]string {
 			continue
 		}
 		if _, twice := out[p.name]; !twice && p.name != "" {
-			out[p.name] = DecodeWords(p.value)
+			out[p.name] = p.decoded()
 		}
 	}
 	for name, list := range pieces {

@@ -10,17 +10,24 @@ import "strings"
 func ParseMessageIDs(value string) []string {
 	var out []string
 	s := unfold(value)
+	quotes := true // until one is found that is never closed: then all are just characters
 	for {
 		s = skipComments(s)
 		open := strings.IndexByte(s, '<')
-		if paren := strings.IndexByte(s, '('); paren >= 0 && paren < open {
-			s = s[paren:]
-			continue
-		}
 		if open < 0 {
 			break
 		}
-		end := idEnd(s[open+1:])
+		if paren := strings.IndexByte(s[:open], '('); paren >= 0 {
+			s = s[paren:]
+			continue
+		}
+		end := -1
+		if quotes {
+			end, quotes = idEnd(s[open+1:])
+		}
+		if !quotes {
+			end = strings.IndexAny(s[open+1:], "<>")
+		}
 		if end < 0 {
 			break
 		}
@@ -38,8 +45,9 @@ func ParseMessageIDs(value string) []string {
 }
 
 // idEnd finds the closing bracket, not within a quoted local part. A bracket
-// that opens again means the first was never closed.
-func idEnd(s string) int {
+// that opens again means the first was never closed. It reports whether all
+// quotes have their end.
+func idEnd(s string) (end int, balanced bool) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -47,13 +55,11 @@ func idEnd(s string) int {
 			i++
 		case c == '"':
 			quoted = !quoted
-		case c == '>' && !quoted:
-			return i
-		case c == '<' && !quoted:
-			return i
+		case (c == '>' || c == '<') && !quoted:
+			return i, true
 		}
 	}
-	return strings.IndexByte(s, '>') // the quote was just a character
+	return -1, !quoted
 }
 
 func cleanID(s string) string {

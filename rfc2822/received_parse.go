@@ -33,13 +33,26 @@ func ParseReceived(value string) (Received, bool) {
 	return r, found
 }
 
-// splitDate cuts at the last semicolon that is not in a comment or in quotes.
+// splitDate cuts at the last semicolon that is not in a comment, unless a
+// comment is never closed.
 func splitDate(s string) (body, date string) {
-	i := strings.LastIndexByte(s, ';')
-	if i < 0 {
+	cut := -1
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case ';':
+			cut = i
+		case '(':
+			n, closed := comment(s[i:])
+			if !closed {
+				cut = strings.LastIndexByte(s, ';')
+			}
+			i += n - 1
+		}
+	}
+	if cut < 0 {
 		return s, ""
 	}
-	return s[:i], s[i+1:]
+	return s[:cut], s[cut+1:]
 }
 
 func isTraceKeyword(s string) bool {
@@ -84,6 +97,12 @@ func traceToken(s string) (token string, comment bool, rest string) {
 // commentLen is the length of the comment s begins with, parentheses included;
 // all of s if it is not closed.
 func commentLen(s string) int {
+	n, _ := comment(s)
+	return n
+}
+
+// comment is commentLen, and tells whether the comment is closed.
+func comment(s string) (n int, closed bool) {
 	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -93,11 +112,11 @@ func commentLen(s string) int {
 			depth++
 		case ')':
 			if depth--; depth == 0 {
-				return i + 1
+				return i + 1, true
 			}
 		}
 	}
-	return len(s)
+	return len(s), false
 }
 
 func (r *Received) set(keyword, value string) {

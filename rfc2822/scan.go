@@ -10,6 +10,7 @@ import (
 // piece. It looks at each octet once and remembers only where it stands.
 type headerScan struct {
 	pos    int // start of the first line not yet judged
+	seen   int // no line end between pos and here
 	fields []mark
 	lines  int  // lines seen
 	crlf   int  // how many of them end in CRLF
@@ -28,9 +29,11 @@ type mark struct{ start, name, body uint32 }
 // being everything so far. It reports whether the end was found.
 func (s *headerScan) more(buf []byte, eof bool) bool {
 	for s.pos < len(buf) {
-		nl := bytes.IndexByte(buf[s.pos:], '\n')
-		next := s.pos + nl + 1
+		from := max(s.pos, s.seen)
+		nl := bytes.IndexByte(buf[from:], '\n')
+		next := from + nl + 1
 		if nl < 0 {
+			s.seen = len(buf)
 			if !eof && !s.hopeless(buf[s.pos:]) {
 				return false
 			}

@@ -29,8 +29,10 @@ type Section struct {
 // is wrong with it.
 func ParseHeader(text string) (Section, int, []Defect) {
 	var scan headerScan
-	buf := []byte(text)
-	scan.more(buf, true)
+	buf := []byte(text[:min(len(text), 16<<10)])
+	for !scan.more(buf, len(buf) == len(text)) {
+		buf = append(buf, text[len(buf):min(len(text), 4*len(buf))]...)
+	}
 	s := newSection(text[:scan.end+scan.sep], scan.end, scan.fields)
 	s.bare = scan.end == 0 && scan.sep == 0 && text != ""
 	used := scan.end + scan.sep
@@ -85,8 +87,36 @@ func (s *Section) Truncated() bool { return s.cut }
 
 // Bare reports whether the message has no header section at all: its first
 // line is body already. Whoever puts fields on top of it must end them with
-// an empty line; WriteTo does.
+// an empty line (see Seam); WriteTo does.
 func (s *Section) Bare() bool { return s.bare }
+
+// leadingLine is the field that a continuation line at the top of a message
+// becomes the value of when fields are put above it.
+const leadingLine = "X-Leading-Line"
+
+// Seam returns what has to stand between fields put on top of the message and
+// the message's first octet: nearly always nothing. A message without header
+// needs the empty line that ends the new one. One that begins with a
+// continuation line needs a field for it to continue, or a stranger's text would become
+// part of the trace field above. Prepend, Add and WriteTo see to it themselves; Seam is for
+// those who write on top of a stream (see Peek).
+func (s *Section) Seam() string {
+	switch {
+	case s.bare:
+		return s.eol()
+	case s.leadingFold():
+		return leadingLine + ":" + s.eol()
+	}
+	return ""
+}
+
+func (s *Section) leadingFold() bool {
+	if s.Len() == 0 {
+		return false
+	}
+	first := s.at(0)
+	return first.name == 0 && first.junkKind(true) == LeadingFold
+}
 
 // Fields returns all fields from top to bottom.
 func (s *Section) Fields() []Field {
@@ -169,18 +199,29 @@ func (s *Section) Missing(names ...string) []string {
 	return out
 }
 
-// Prepend puts fields on top, the first argument topmost.
+// Prepend puts fields on top, the first argument topmost. A continuation line
+// that the message began with becomes a field of its own (see Seam).
 func (s *Section) Prepend(fields ...Field) {
+	seam := s.leadingFold()
 	s.own()
+	if seam && len(fields) > 0 {
+		s.fields[0] = parseField(leadingLine + ":" + s.eol() + s.fields[0].raw)
+	}
 	s.fields = slices.Concat(s.local(fields), s.fields)
 	s.separate()
 }
 
-// Append puts fields below the others.
+// Append puts fields below the others; in a truncated section above the last
+// one, whose rest may follow.
 func (s *Section) Append(fields ...Field) {
 	s.own()
-	s.endLast()
-	s.fields = slices.Concat(s.fields, s.local(fields))
+	at := len(s.fields)
+	if s.cut {
+		at = max(0, at-1)
+	} else {
+		s.endLast()
+	}
+	s.fields = slices.Concat(s.fields[:at], s.local(fields), s.fields[at:])
 	s.separate()
 }
 
@@ -194,13 +235,16 @@ func (s *Section) Add(name, value string) error {
 	return nil
 }
 
-// Remove takes away all fields with one of the names and returns how many there were.
+// Remove takes away all fields with one of the names and returns how many there
+// were. The last field of a truncated section stays: its rest may lie beyond.
+// Lines that are no fields stay, too; two that come to stand together may end
+// the header for whoever reads the message next.
 func (s *Section) Remove(names ...string) int {
 	s.own()
 	before := len(s.fields)
 	kept := make([]Field, 0, before)
-	for _, f := range s.fields {
-		if !slices.ContainsFunc(names, f.Is) {
+	for i, f := range s.fields {
+		if s.cut && i == before-1 || !slices.ContainsFunc(names, f.Is) {
 			kept = append(kept, f)
 		}
 	}

@@ -103,6 +103,8 @@ func TestAddRemove(t *testing.T) {
 		{"no header", func(h *Section) { h.Append(mustField(t, "X", "1")) }, "X: 1\r\n\r\nno header"},
 		{"\r\nbody", func(h *Section) { _ = h.Add("X", "1") }, "X: 1\r\n\r\nbody"},
 		{"", func(h *Section) { _ = h.Add("X", "1") }, "X: 1\r\n"},
+		{" evil\r\nA: 1\r\n\r\n", func(h *Section) { _ = h.Add("X", "1") }, "X: 1\r\nX-Leading-Line:\r\n evil\r\nA: 1\r\n\r\n"},
+		{"\tevil\nA: 1\n\n", func(h *Section) { h.Prepend(); _ = h.Add("X", "1"); _ = h.Add("Y", "2") }, "Y: 2\nX: 1\nX-Leading-Line:\n\tevil\nA: 1\n\n"},
 		{"A: 1\r\nbody at once\r\n", func(h *Section) { _ = h.Add("X", "1") }, "X: 1\r\nA: 1\r\nbody at once\r\n"},
 	}
 	for _, tt := range tests {

@@ -73,6 +73,8 @@ func TestParseReceived(t *testing.T) {
 		{"by 10.0.0.1 with SMTP id x; Tue, 3 Nov 2020 10:00:00 GMT", "", "", "", "10.0.0.1", "SMTP", "x", "", "", "2020-11-03T10:00:00Z"},
 		{"from unknown (HELO foo) (192.0.2.9) by 0 with SMTP; 3 Nov 2020 10:00:00 -0000", "foo", "192.0.2.9", "", "0", "SMTP", "", "", "", "2020-11-03T10:00:00Z"},
 		{"from [IPv6:2001:db8::9] by x with ESMTP (TLS1.2:ECDHE); bad date", "[IPv6:2001:db8::9]", "2001:db8::9", "", "x", "ESMTP", "", "", "TLS1.2:ECDHE", ""},
+		{"from a (x; y) by b (c; d) with SMTP; 3 Nov 2020 10:00:00 GMT (a; comment)", "a", "", "", "b", "SMTP", "", "", "", "2020-11-03T10:00:00Z"},
+		{"from a by b (open; 3 Nov 2020 10:00:00 GMT", "a", "", "", "b", "", "", "", "", "2020-11-03T10:00:00Z"},
 		{"(qmail 123 invoked by uid 0); 3 Nov 2020 10:00:00 -0000", "", "", "", "", "", "", "", "", "2020-11-03T10:00:00Z"},
 		{"from a (b (c) unclosed by x", "a", "", "", "", "", "", "", "", ""},
 		{"", "", "", "", "", "", "", "", "", ""},

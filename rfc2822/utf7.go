@@ -3,7 +3,6 @@ package rfc2822
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"strings"
 	"unicode/utf16"
 
 	"golang.org/x/text/encoding"
@@ -29,7 +28,16 @@ const maxShift = 2048
 
 func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		text, used, wait := utf7Step(string(src[nSrc:min(len(src), nSrc+maxShift)]), atEOF || len(src)-nSrc >= maxShift)
+		if c := src[nSrc]; c != '+' && c < 0x80 {
+			if nDst == len(dst) {
+				return nDst, nSrc, transform.ErrShortDst
+			}
+			dst[nDst] = c
+			nDst++
+			nSrc++
+			continue
+		}
+		text, used, wait := utf7Step(src[nSrc:min(len(src), nSrc+maxShift)], atEOF || len(src)-nSrc >= maxShift)
 		if wait {
 			return nDst, nSrc, transform.ErrShortSrc
 		}
@@ -42,16 +50,13 @@ func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err e
 	return nDst, nSrc, nil
 }
 
-// utf7Step decodes the first character or the first run of base64 of s.
-func utf7Step(s string, all bool) (text string, used int, wait bool) {
+// utf7Step decodes the octet above 127 or the run of base64 that s begins with.
+func utf7Step(s []byte, all bool) (text string, used int, wait bool) {
 	if s[0] != '+' {
-		if s[0] >= 0x80 {
-			return "\ufffd", 1, false
-		}
-		return s[:1], 1, false
+		return "\ufffd", 1, false
 	}
 	end := 1
-	for end < len(s) && strings.IndexByte(base64Alphabet, s[end]) >= 0 {
+	for end < len(s) && b64Kind[s[end]] == b64Data {
 		end++
 	}
 	if end == len(s) && !all {
@@ -64,11 +69,16 @@ func utf7Step(s string, all bool) (text string, used int, wait bool) {
 			return "+", used, false
 		}
 	}
-	raw, err := base64.RawStdEncoding.DecodeString(s[1 : 1+(end-1)/4*4+map[int]int{0: 0, 1: 0, 2: 2, 3: 3}[(end-1)%4]])
-	if err != nil || len(raw) < 2 {
+	run := s[1:end]
+	if len(run)%4 == 1 {
+		run = run[:len(run)-1] // six bits that are no octet
+	}
+	raw := make([]byte, base64.RawStdEncoding.DecodedLen(len(run)))
+	n, err := base64.RawStdEncoding.Decode(raw, run)
+	if err != nil || n < 2 {
 		return "\ufffd", used, false
 	}
-	units := make([]uint16, len(raw)/2)
+	units := make([]uint16, n/2)
 	for i := range units {
 		units[i] = binary.BigEndian.Uint16(raw[2*i:])
 	}

@@ -12,6 +12,7 @@ import (
 type uuReader struct {
 	src   *bufio.Reader
 	begun bool
+	ended bool
 	pend  []byte
 	bad   bool
 	err   error
@@ -41,7 +42,10 @@ func (r *uuReader) line(s []byte) {
 	case !r.begun:
 		r.begun = bytes.HasPrefix(s, []byte("begin "))
 		return
-	case len(s) == 0 || s[0] == '`' || bytes.Equal(s, []byte("end")):
+	case bytes.Equal(s, []byte("end")):
+		r.ended = true // what follows is text again
+		return
+	case r.ended || len(s) == 0 || s[0] == '`':
 		return
 	}
 	n := int(s[0]-' ') & 63

@@ -294,6 +294,7 @@ func TestWalkRepairs(t *testing.T) {
 		{"misspelt encodings", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: 8-bit\n\nx\n--b\nContent-Transfer-Encoding: QP\n\n=78\n--b\nContent-Transfer-Encoding: quoted printable\n\n=79\n--b--", " multipart/mixed\n1 text/plain \"x\"\n2 text/plain \"x\"\n3 text/plain \"y\"\n"},
 		{"unknown charset", "Content-Type: text/plain; charset=klingon\n\nx\xff", " text/plain \"x�\"\n!  unknown charset\n"},
 		{"uuencode", "Content-Transfer-Encoding: x-uuencode\n\ntext\nbegin 644 f\n#0V%T\n`\nend\n", " text/plain \"Cat\"\n"},
+		{"text behind uuencode", "Content-Transfer-Encoding: x-uuencode\n\nbegin 644 f\n#0V%T\n`\nend\nRegards, A\n", " text/plain \"Cat\"\n"},
 		{"bad uuencode", "Content-Transfer-Encoding: uuencode\n\nbegin 644 f\n#0V\n", " text/plain \"C`\\x00\"\n!  bad transfer encoding\n"},
 		{"bad quoted-printable", "Content-Transfer-Encoding: quoted-printable\n\na=ZZ=3d=\n=", " text/plain \"a=ZZ=\"\n!  bad transfer encoding\n"},
 		{"boundary line at the very end", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b", " multipart/mixed\n1 text/plain \"one\"\n2 text/plain \"\"\n!  multipart not terminated\n"},

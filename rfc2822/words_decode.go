@@ -133,7 +133,7 @@ func (r *wordRun) flush(b *strings.Builder) {
 			octets = joined.String()
 		}
 		text, ok := decodeCharset(r.words[i].charset, octets)
-		if !ok {
+		if !ok && !isASCII(octets) { // ASCII is the same in nearly every charset
 			text = r.words[i].raw
 		}
 		b.WriteString(text)

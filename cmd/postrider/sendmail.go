@@ -145,7 +145,7 @@ func sendmail(cmd *cobra.Command, f sendmailFlags, to []string) error {
 	}
 	var top bytes.Buffer
 	if !header.Has("From") {
-		fmt.Fprintf(&top, "From: %s\n", f.sender())
+		fmt.Fprintf(&top, "From: %s\n%s", f.sender(), header.Seam())
 	}
 	if f.fromHeader && header.Has("Bcc") {
 		body = withoutBcc(header, body)

@@ -60,6 +60,7 @@ func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
 			}
 		}
 	}
+	m.trace = append(m.trace, header.Seam()...) // nothing of the message may become part of ours
 	path, err := rfc2822.ReturnPath(e.From.String())
 	if err != nil {
 		return fmt.Errorf("return path: %w", err)
