@@ -73,8 +73,8 @@ func (p Policy) capabilities(before bool) (l []string) {
 		// Rounded down: a message that stays longer than told is no lie.
 		expire = strconv.FormatInt(int64(p.Expire/(24*time.Hour)), 10)
 	}
-	if p.LoginDelay > 0 || user != "" {
-		seconds := (max(p.LoginDelay, 0) + time.Second - 1) / time.Second
+	if p.LoginDelay > 0 {
+		seconds := (p.LoginDelay + time.Second - 1) / time.Second
 		l = append(l, "LOGIN-DELAY "+strconv.FormatInt(int64(seconds), 10)+user)
 	}
 	return append(l, "EXPIRE "+expire+user)

@@ -85,6 +85,48 @@ func TestClientSession(t *testing.T) {
 	})
 }
 
+// TestClientExactOctets: bytes in are bytes out, from a Drop through server and
+// client, CR and LF of their own and dots behind them included.
+func TestClientExactOctets(t *testing.T) {
+	mails := []string{
+		"", "\r\n", ".\r\n", "..\r\n", "a\nb\rc\r\n", "a\n.\n..\n...\r\n.\r\n", "\n.\r\n", "\r.\r\n", "\r\r\n.\r\n",
+		"a\n.\r\nb\r\n", "a\r\n.\nb\r\n", "\x00\xff\r\n", "no end", "no end\n", "no end\n.", "no end\r",
+	}
+	for _, edge := range []int{512, 4096, 32 << 10} { // of buffers on either side
+		for pad := edge - 16; pad < edge+2; pad++ {
+			mails = append(mails, strings.Repeat("x", pad)+"\r\n.\r\n.a\n.\n..b\r\n")
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t, nil)
+		w.mem.deliver("bob", mails...)
+		conn, err := w.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.srv.Close()
+		d := pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: "bob", Password: "sesame"}
+		c, err := d.Start(ctx, conn, "pop.example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for i, want := range mails {
+			if want != "" && !strings.HasSuffix(want, "\r\n") {
+				want += "\r\n"
+			}
+			m, err := c.Retr(ctx, i+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := io.ReadAll(m); err != nil || string(b) != want {
+				t.Errorf("%q came as %q, %v", mails[i], b, err)
+			}
+		}
+	})
+}
+
 // text reads a Text to its end.
 func text(t *pop3.Text, err error) (string, error) {
 	if err != nil {

@@ -13,6 +13,11 @@ import (
 // Text is a message on its way from the server. It is read as it arrives, in
 // constant memory, and must be read to its end or closed. The next command of
 // its Client reads what is left.
+//
+// The octets are the server's: only dots that were doubled on the way are
+// removed. A CR or LF of its own, which a server that keeps to RFC 1939 §3 does
+// not send, stays as it is; for SMTP such a message must be mended first
+// (smtp.Client does). A message that does not end in CRLF gets one on the way.
 type Text struct {
 	// Size is the number of octets the server announced; -1 if it did not.
 	Size int64
@@ -65,7 +70,7 @@ func (c *Client) begin(text string) *Text {
 	if n, ok := parseNumber(word); ok {
 		t.Size = n
 	}
-	t.dots.Reset(&c.r, textual.Normalise)
+	t.dots.Reset(&c.r, textual.Keep)
 	c.text = t
 	return t
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // tally counts what a session did, for its line in the log.
@@ -66,11 +67,22 @@ func (c *conn) traceCommand(cmd *command, line []byte) {
 }
 
 func (c *conn) trace(dir byte, line string) {
+	line = printable(line)
 	if c.srv.Trace != nil {
 		c.srv.Trace(&c.Session, dir, line)
 		return
 	}
 	c.srv.conf.log.Debug("pop3", c.attrs("dir", string(dir), "line", line)...)
+}
+
+// printable replaces what could confuse whoever reads a transcript.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func (c *conn) remark(text string) {

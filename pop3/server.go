@@ -26,7 +26,7 @@ type TLSMode int
 // refuse to serve.
 const (
 	StartTLS    TLSMode = iota // STLS is offered (RFC 2595 §4)
-	RequireTLS                 // demanded: only CAPA, STLS, UTF8, LANG, NOOP and QUIT before it
+	RequireTLS                 // demanded: only CAPA, STLS, UTF8, LANG and QUIT before it
 	ImplicitTLS                // from the first octet (RFC 8314 §3)
 )
 
@@ -94,7 +94,9 @@ type Policy struct {
 	// (RFC 2449 §6.5). 0 means none.
 	LoginDelay time.Duration
 	// PerUser says that accounts may differ. What is told before the login is
-	// then marked so.
+	// then marked so, and has to be on the safe side: Expire the least that an
+	// account may have, LoginDelay the most (RFC 2449 §6.5, §6.7). Drops that
+	// are Expiring tell what is true for the account.
 	PerUser bool
 }
 

@@ -282,11 +282,19 @@ func (c *conn) recover() {
 	if p == nil {
 		return
 	}
+	text := "internal error, nothing was removed"
+	if c.why == "quit" { // RFC 1939 §6: some or none
+		text = "internal error, marked messages may not have been removed"
+	}
+	c.panicked(p)
+	if !c.cut {
+		c.send(failure(SysTemp, text))
+	}
+}
+
+func (c *conn) panicked(p any) {
 	c.why = "panic"
 	c.srv.conf.log.Error("panic in pop3 session", c.attrs("panic", p, "stack", string(debug.Stack()))...)
-	if !c.cut {
-		c.send(failure(SysTemp, "internal error, nothing was removed"))
-	}
 }
 
 // end releases what the session holds, on every way out.
@@ -303,9 +311,14 @@ func (c *conn) end() {
 	c.summarize()
 }
 
-// unlock closes the maildrop, whatever the Drop does.
+// unlock closes the maildrop, whatever the Drop does: what QUIT is answered
+// does not depend on it.
 func (c *conn) unlock() {
-	defer c.recover()
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(p)
+		}
+	}()
 	if err := c.box.close(); err != nil {
 		c.srv.conf.log.Error("maildrop did not close", c.attrs("err", err)...)
 	}

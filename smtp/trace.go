@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -87,7 +88,7 @@ func (s *session) remark(text string) {
 // printable replaces what could confuse whoever reads a transcript.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r

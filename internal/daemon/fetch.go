@@ -37,7 +37,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
 			ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
 		},
-		Policy: pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire, PerUser: st.dir.ownRetention()},
+		Policy: st.dir.policy(c),
 		Log:    d.log,
 	}
 }

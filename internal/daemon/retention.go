@@ -23,22 +23,38 @@ func (d *directory) retention(account string, c conf.POP3) conf.POP3 {
 	return c
 }
 
-// ownRetention says whether an account expires messages at its own time, so
-// that what is told before the login holds for some only (RFC 2449 §6.7).
-func (d *directory) ownRetention() bool {
+// policy is what POP3 tells before it knows the account: where accounts have
+// their own retention, the least of all (RFC 2449 §6.7).
+func (d *directory) policy(c conf.POP3) pop3.Policy {
+	p := pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire}
 	for _, a := range d.accounts {
-		if a.Expire != 0 {
-			return true
+		if a.Expire == 0 || a.Expire == c.Expire {
+			continue
+		}
+		p.PerUser = true
+		if p.Expire == 0 || a.Expire < p.Expire {
+			p.Expire = a.Expire
 		}
 	}
-	return false
+	return p
+}
+
+// told is a maildrop without a policy of its own, which the settings give it.
+type told struct {
+	mailstore.Maildrop
+	settings conf.POP3
+}
+
+// Policy implements pop3.Expiring.
+func (t told) Policy() pop3.Policy {
+	return pop3.Policy{Expire: t.settings.Expire, LoginDelay: t.settings.LoginDelay}
 }
 
 // withPolicy gives a maildrop the deletion and retention that the settings
 // ask for. Without any, maildrop and pop3.Drop are the same promises.
 func withPolicy(ctx context.Context, box mailstore.Maildrop, c conf.POP3) (pop3.Drop, error) {
 	if c.Deletion == conf.DeleteRemove && c.Expire == 0 {
-		return box, nil
+		return told{box, c}, nil
 	}
 	keeper, ok := box.(mailstore.Keeper)
 	if !ok {

@@ -94,15 +94,36 @@ func TestOwnRetention(t *testing.T) {
 	k := w.dial("127.0.0.4:0")
 	k.play("S: +OK")
 	k.startTLS("STLS", "+OK")
-	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK\nC: CAPA\nS: +OK")
+	// Before the login, the least that anybody has (RFC 2449 §6.7).
+	k.capability("EXPIRE 2 USER")
+	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
+	k.capability("EXPIRE 2")
+}
+
+// capability wants a line in the answer to CAPA.
+func (k *talk) capability(want string) {
+	k.t.Helper()
+	k.play("C: CAPA\nS: +OK")
+	found := false
 	for line := ""; line != ".\r\n"; {
 		var err error
 		if line, err = k.r.ReadString('\n'); err != nil {
-			t.Fatal(err)
+			k.t.Fatal(err)
 		}
-		if line == "EXPIRE 2\r\n" {
-			return
-		}
+		found = found || line == want+"\r\n"
 	}
-	t.Error("CAPA does not tell of the account's own EXPIRE")
+	if !found {
+		k.t.Errorf("CAPA does not say %s", want)
+	}
+}
+
+// TestOthersRetention: what one account loses after two days, another keeps.
+func TestOthersRetention(t *testing.T) {
+	w := start(t, `"Accounts": {"bob@mail.test": {"expire": "2d"}},`)
+	k := w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.capability("EXPIRE 2 USER")
+	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
+	k.capability("EXPIRE NEVER")
 }

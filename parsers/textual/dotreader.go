@@ -6,8 +6,8 @@ import (
 )
 
 // Mode says what a dot reader or writer does with a CR that is not followed by
-// LF and an LF that does not follow a CR (RFC 5321 §2.3.8). No mode lets one
-// through.
+// LF and an LF that does not follow a CR (RFC 5321 §2.3.8). No mode for what is
+// to be passed on by SMTP lets one through.
 type Mode int
 
 // The modes.
@@ -18,6 +18,11 @@ const (
 	// Normalise: each becomes CRLF. CR CR LF, the mark of software that
 	// writes text files twice, becomes one CRLF.
 	Normalise
+	// Keep: the octets stay as they are. It is for the reader of POP3, where
+	// a message is to arrive as the server has it. Behind an LF alone, the first
+	// of two dots is removed: servers double a dot there for the sake of clients
+	// that take any LF for the end of a line. Writers take Keep for Normalise.
+	Keep
 )
 
 // DotReader reads a dot-stuffed text: the mail data of SMTP (RFC 5321 §4.5.2)
@@ -44,6 +49,7 @@ type DotReader struct {
 	fold int    // CRs at the start of a run whose meaning its end will tell
 	owed int    // CRLFs still to return for a run of bare CRs
 	mid  bool   // within a line, as opposed to at its first octet
+	bare bool   // at the first octet behind an LF alone that is kept
 	bad  error  // what to report at the true end
 	err  error  // reported already: io.EOF or worse
 }
@@ -158,7 +164,7 @@ func (d *DotReader) text() {
 	for !stop {
 		if !d.mid {
 			// At the first octet of a line: an end, a dot to remove, or text.
-			switch n := dotLine(b[i:]); n {
+			switch d.lineStart(b[i:]) {
 			case needMore:
 				stop = true
 				continue
@@ -172,21 +178,24 @@ func (d *DotReader) text() {
 				i++
 				from = i
 			}
-			d.mid = true
+			d.mid, d.bare = true, false
 		}
 		n, kind := line(b[i:])
 		i += n
-		switch kind {
-		case whole:
+		switch {
+		case kind == whole:
 			d.mid = false
-		case bareCR, bareLF:
+		case kind == part:
+			stop = true
+		case d.mode == Keep:
+			d.mid, d.bare = kind == bareCR, kind == bareLF
+			i++
+		default:
 			o += move(b, o, from, i)
 			r.r += i
 			d.out = b[:o]
-			d.bare(kind)
+			d.alone(kind)
 			return
-		default:
-			stop = true
 		}
 	}
 	o += move(b, o, from, i)
@@ -227,6 +236,20 @@ func dotLine(b []byte) int {
 	return stuffed
 }
 
+// lineStart says what stands at the beginning of a line. Behind an LF that is
+// kept nothing ends the text.
+func (d *DotReader) lineStart(b []byte) int {
+	switch {
+	case !d.bare:
+		return dotLine(b)
+	case len(b) == 0 || len(b) == 1 && b[0] == '.':
+		return needMore
+	case b[0] == '.' && b[1] == '.':
+		return stuffed
+	}
+	return plain
+}
+
 // What line found.
 const (
 	part   = iota // no ending yet
@@ -258,8 +281,8 @@ func line(b []byte) (n, kind int) {
 	return len(b), part
 }
 
-// bare handles a bare CR or LF, which is the next octet of r.
-func (d *DotReader) bare(kind int) {
+// alone handles a bare CR or LF, which is the next octet of r.
+func (d *DotReader) alone(kind int) {
 	switch {
 	case d.mode == Reject && kind == bareCR:
 		d.bad = ErrBareCR
@@ -302,7 +325,7 @@ func (d *DotReader) drain() {
 	for {
 		b := r.buf[r.r:r.w]
 		if !d.mid {
-			switch dotLine(b) {
+			switch d.lineStart(b) {
 			case needMore:
 				d.more()
 				return
@@ -311,7 +334,7 @@ func (d *DotReader) drain() {
 				d.finish(nil)
 				return
 			}
-			d.mid = true
+			d.mid, d.bare = true, false
 		}
 		lf := bytes.IndexByte(b, '\n')
 		switch {

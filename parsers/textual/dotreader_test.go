@@ -26,8 +26,13 @@ func refDecode(raw string, mode Mode) (text, rest string, err error) {
 			if raw[i] == '.' {
 				continue
 			}
+		} else if mode == Keep && raw[i-1] == '\n' && strings.HasPrefix(raw[i:], "..") {
+			continue
 		}
 		plain = append(plain, raw[i])
+	}
+	if mode == Keep {
+		return string(plain), rest, nil
 	}
 	text, err = refNormalise(string(plain))
 	if mode == Normalise {
@@ -122,12 +127,15 @@ var endings = []struct {
 
 func TestDotReader(t *testing.T) {
 	for _, tt := range endings {
-		for _, mode := range []Mode{Reject, Normalise} {
+		for _, mode := range []Mode{Reject, Normalise, Keep} {
 			want, wantErr := tt.text, tt.reject
-			if mode == Normalise && tt.rest != "-" {
+			if mode != Reject && tt.rest != "-" {
 				wantErr = nil
 			}
 			ref, refRest, refErr := refDecode(tt.raw, mode)
+			if mode == Keep {
+				want = ref // and TestDotReaderKeep
+			}
 			if refErr != wantErr || tt.rest != "-" && (ref != want || refRest != tt.rest) {
 				t.Errorf("%s, mode %d: the reference gives %q, %q, %v", tt.name, mode, ref, refRest, refErr)
 			}
@@ -139,6 +147,38 @@ func TestDotReader(t *testing.T) {
 			checkDot(t, tt.name+", data with EOF", iotest.DataErrReader(strings.NewReader(tt.raw)), mode, want, tt.rest, wantErr)
 			checkDot(t, tt.name+", empty reads", &stutter{strings.NewReader(tt.raw), false}, mode, want, tt.rest, wantErr)
 		}
+	}
+}
+
+func TestDotReaderKeep(t *testing.T) {
+	for _, tt := range []struct{ raw, text string }{
+		{"a\nb\rc\r\n.\r\n", "a\nb\rc\r\n"},
+		{"a\n..b\n.c\n..\r\n...\r\n.\r\n", "a\n.b\n.c\n.\r\n..\r\n"},
+		{"a\n.\r\nb\r\n.\r\n", "a\n.\r\nb\r\n"}, // no end
+		{"\n..\r\n.\r\n", "\n.\r\n"},
+		{"a\r..\r\n.\r\n", "a\r..\r\n"},
+		{"a\r\r\n..\r\n.\r\n", "a\r\r\n.\r\n"},
+		{"a\n\n..\n\r\n.\r\n", "a\n\n.\n\r\n"},
+		{".\r\n", ""},
+	} {
+		for i := range len(tt.raw) + 1 {
+			src := io.MultiReader(strings.NewReader(tt.raw[:i]), strings.NewReader(tt.raw[i:]+"+OK\r\n"))
+			checkDot(t, fmt.Sprintf("%q, split at %d", tt.raw, i), src, Keep, tt.text, "+OK\r\n", nil)
+		}
+		checkDot(t, fmt.Sprintf("%q, an octet at a time", tt.raw), iotest.OneByteReader(strings.NewReader(tt.raw)), Keep, tt.text, "", nil)
+	}
+}
+
+// A text too big is drained to its true end, also from behind an LF that was
+// kept.
+func TestDotReaderKeepTooBig(t *testing.T) {
+	d := NewReader(strings.NewReader("a\n.\r\nb\r\n.\r\nQUIT\r\n")).Dot(Keep)
+	d.Limit = 1
+	if _, err := io.ReadAll(d); err != ErrTooBig || !d.Done() {
+		t.Errorf("%v, done %v", err, d.Done())
+	}
+	if l, err := d.r.ReadLine(512); err != nil || string(l) != "QUIT" {
+		t.Errorf("behind it %q, %v", l, err)
 	}
 }
 
