@@ -71,6 +71,12 @@ type testWorld struct {
 // start runs a daemon in this process. extra are further settings.
 func start(t *testing.T, extra string) *testWorld {
 	t.Helper()
+	return startWith(t, testConf, extra)
+}
+
+// startWith is start with a world that is another one than testConf.
+func startWith(t *testing.T, world, extra string) *testWorld {
+	t.Helper()
 	hash, err := cipher.HashPassword([]byte(testPassword))
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +93,7 @@ func start(t *testing.T, extra string) *testWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	text := fmt.Sprintf(testConf, account, extra)
+	text := fmt.Sprintf(world, account, extra)
 	text = strings.ReplaceAll(text, "unix:lmtp.sock", "unix:"+filepath.Join(dir, "lmtp.sock"))
 	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
