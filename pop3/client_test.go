@@ -542,7 +542,7 @@ func TestImpoliteServer(t *testing.T) {
 	if n, octets, err := c.Stat(ctx); n != 1 || octets != 5 || err != nil {
 		t.Error(n, octets, err)
 	}
-	if got, err := text(c.Retr(ctx, 1)); got != "a\r\nb\r\n" || err != nil {
+	if got, err := text(c.Retr(ctx, 1)); got != "a\nb\r\n" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := c.Noop(ctx); !errors.Is(err, pop3.ErrInUse) {

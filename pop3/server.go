@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -165,19 +166,11 @@ func (s *Server) ServeConn(c net.Conn) error {
 
 // ListenAndServe listens on Addr and serves.
 func (s *Server) ListenAndServe() error {
-	addr := s.Addr
-	switch {
-	case addr != "":
-	case s.TLSMode == ImplicitTLS:
+	addr := ":110"
+	if s.TLSMode == ImplicitTLS {
 		addr = ":995"
-	default:
-		addr = ":110"
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	return s.Serve(l)
+	return netserve.ListenAndServe(cmp.Or(s.Addr, addr), s.Serve)
 }
 
 // Shutdown stops accepting, tells idle clients [SYS/TEMP], lets commands in

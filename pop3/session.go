@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -82,7 +81,7 @@ func (s *Server) session(nc *netserve.Conn) {
 	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
 	c.ID = strings.ToLower(rand.Text()[:10])
 	c.RemoteAddr, c.LocalAddr = nc.RemoteAddr(), nc.LocalAddr()
-	c.trusted = contains(s.XClient, c.RemoteAddr)
+	c.trusted = netserve.Within(c.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
 	c.bind(nil)
 	defer c.end()
@@ -322,28 +321,4 @@ func (c *conn) unlock() {
 	if err := c.box.close(); err != nil {
 		c.srv.conf.log.Error("maildrop did not close", c.attrs("err", err)...)
 	}
-}
-
-func contains(networks []netip.Prefix, a net.Addr) bool {
-	ip, ok := addrOf(a)
-	if !ok {
-		return false
-	}
-	for _, n := range networks {
-		if n.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
-func addrOf(a net.Addr) (netip.Addr, bool) {
-	if a == nil {
-		return netip.Addr{}, false
-	}
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort().Addr().Unmap().WithZone(""), t.IP != nil
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	return ap.Addr().Unmap().WithZone(""), err == nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -86,7 +87,7 @@ func bodyError(err error) error {
 
 // newlines is what happens to a bare CR or LF in a message of this client.
 func (s *session) newlines() textual.Mode {
-	if s.srv.Newlines == textual.Normalise || within(s.pub.RemoteAddr, s.srv.NormaliseFrom) {
+	if s.srv.Newlines == textual.Normalise || netserve.Within(s.pub.RemoteAddr, s.srv.NormaliseFrom) {
 		return textual.Normalise
 	}
 	return textual.Reject

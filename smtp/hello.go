@@ -185,7 +185,7 @@ func (k *keywords) number(on bool, before string, n int64) {
 // trusted says whether the connection comes from one of the networks,
 // whatever XCLIENT said.
 func (s *session) trusted(networks []netip.Prefix) bool {
-	return len(networks) > 0 && within(s.conn.RemoteAddr(), networks)
+	return netserve.Within(s.conn.RemoteAddr(), networks)
 }
 
 // startTLS is a rebirth (RFC 3207 §4): what was said before it was never said.

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -39,7 +40,7 @@ const (
 // Callbacks of one connection never run at the same time. A callback that
 // panics ends its session with 451; no other.
 type Server struct {
-	Addr     string // for ListenAndServe; "" means ":25", or ":465" with ImplicitTLS
+	Addr     string // for ListenAndServe; "" means ":25", or ":465" with ImplicitTLS; LMTP needs one
 	Hostname string // in the greeting; "" means os.Hostname
 	Banner   string // in the greeting behind "ESMTP"; may be empty
 
@@ -189,19 +190,16 @@ func (s *Server) ServeConn(c net.Conn) error {
 
 // ListenAndServe listens on Addr and serves.
 func (s *Server) ListenAndServe() error {
-	addr := s.Addr
+	addr := ":25"
 	switch {
-	case addr != "":
+	case s.Addr != "":
+		addr = s.Addr
+	case s.LMTP:
+		return errors.New("smtp: LMTP needs an Addr: it has no port of its own, and port 25 is not for it (RFC 2033 §5)")
 	case s.TLSMode == ImplicitTLS:
 		addr = ":465"
-	default:
-		addr = ":25"
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	return s.Serve(l)
+	return netserve.ListenAndServe(addr, s.Serve)
 }
 
 // ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;

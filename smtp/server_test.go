@@ -53,6 +53,13 @@ func TestSettingsThatCannotServe(t *testing.T) {
 	}
 }
 
+// LMTP must not be spoken on port 25 (RFC 2033 §5), so that it needs an address.
+func TestLMTPNeedsAddr(t *testing.T) {
+	if err := (&smtp.Server{LMTP: true}).ListenAndServe(); err == nil || !strings.Contains(err.Error(), "LMTP") {
+		t.Errorf("ListenAndServe returned %v", err)
+	}
+}
+
 func TestZeroServer(t *testing.T) {
 	out := say(&smtp.Server{}, "HELO c\nMAIL FROM:<>\nRCPT TO:<b@example.com>\nQUIT\n")
 	for _, want := range []string{"220 ", "250 2.1.0", "550 5.7.1 Relaying denied", "221 "} {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -178,19 +176,6 @@ func (p passwords) Secret(context.Context, sasl.Kind, string) (sasl.Secret, stri
 }
 
 func (p passwords) Offers(kind sasl.Kind) bool { return kind == sasl.Password }
-
-// within says whether a is an address in one of the networks.
-func within(a net.Addr, networks []netip.Prefix) bool {
-	if len(networks) == 0 || a == nil {
-		return false
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return false
-	}
-	ip := ap.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
 
 // offer is which parameters are known in the session's present state.
 func (s *session) offer() offer {

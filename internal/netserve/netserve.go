@@ -86,6 +86,15 @@ func (g *Group) Serve(l net.Listener, handle func(*Conn)) error {
 	}
 }
 
+// ListenAndServe listens on addr and serves what comes.
+func ListenAndServe(addr string, serve func(net.Listener) error) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return serve(l)
+}
+
 // ServeConn runs handle for a connection that came from elsewhere and returns
 // when it has ended. The caps apply.
 func (g *Group) ServeConn(c net.Conn, handle func(*Conn)) {
@@ -249,31 +258,4 @@ func (g *Group) log() *slog.Logger {
 		return g.Log
 	}
 	return slog.Default()
-}
-
-// Block is the unit in which addresses are counted: one IPv4 address, or the
-// /64 that one IPv6 customer has (RFC 6177). It is the zero Prefix for an
-// address that is not an IP address.
-func Block(a net.Addr) netip.Prefix {
-	if a == nil {
-		return netip.Prefix{}
-	}
-	var ip netip.Addr
-	switch a := a.(type) {
-	case *net.TCPAddr:
-		ip = a.AddrPort().Addr()
-	default:
-		ap, err := netip.ParseAddrPort(a.String())
-		if err != nil {
-			return netip.Prefix{}
-		}
-		ip = ap.Addr()
-	}
-	ip = ip.Unmap()
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, _ := ip.WithZone("").Prefix(bits)
-	return p
 }

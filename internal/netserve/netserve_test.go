@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -279,6 +280,39 @@ func TestConnectionsDuringShutdown(t *testing.T) {
 		all.Wait()
 		if n := ended.Load(); n != 4 || g.Len() != 0 {
 			t.Fatalf("%d of 4 sessions ended, %d left", n, g.Len())
+		}
+	}
+}
+
+// text is an address of another kind.
+type text string
+
+func (t text) Network() string { return "test" }
+func (t text) String() string  { return string(t) }
+
+func TestWithin(t *testing.T) {
+	networks := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	for addr, want := range map[net.Addr]bool{
+		nil:                              false,
+		&net.TCPAddr{}:                   false,
+		&net.UnixAddr{Name: "192.0.2.1"}: false,
+		text("192.0.2.1:25"):             true,
+		text("192.0.3.1:25"):             false,
+		text("[2001:db8::1%eth0]:25"):    true,
+		text("[::ffff:192.0.2.1]:25"):    true,
+		text("192.0.2.1"):                false,
+		text("pipe"):                     false,
+	} {
+		if got := netserve.Within(addr, networks); got != want {
+			t.Errorf("%v: %v", addr, got)
+		}
+		if netserve.Within(addr, nil) {
+			t.Errorf("%v is in no network", addr)
+		}
+	}
+	for _, ip := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} {
+		if !netserve.Within(&net.TCPAddr{IP: net.ParseIP(ip)}, networks) {
+			t.Errorf("%s is not found", ip)
 		}
 	}
 }
