@@ -26,14 +26,6 @@ func (m *message) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wire is the connection while a message is sent: each piece has a time limit.
-type wire struct{ c *Client }
-
-func (w wire) Write(p []byte) (int, error) {
-	w.c.push(w.c.times.DataBlock)
-	return w.c.conn.Write(p)
-}
-
 // data sends the message behind DATA, whose reply is start.
 func (t *transaction) data(start *Reply, body io.Reader) error {
 	c := t.c
@@ -41,55 +33,73 @@ func (t *transaction) data(start *Reply, body io.Reader) error {
 		t.settleAll("DATA", start)
 		return nil
 	}
-	if err := c.inStep("DATA"); err != nil {
-		return err
+	w := &t.watch
+	w.c, w.sending = c, true
+	if c.r.Buffered() > 0 {
+		return t.unsent(w, errEarly) // "354 go on" and no in one breath
 	}
 	m := &message{r: body}
 	var dots textual.DotWriter
-	dots.Reset(wire{c}, textual.Normalise)
+	dots.Reset(w, textual.Normalise)
 	if _, err := dots.ReadFrom(m); err != nil {
-		return t.unsent("DATA", m, err)
+		if m.err != nil {
+			// A dot now would make its beginning pass for the whole.
+			w.stop()
+			return &ClientError{Op: "DATA", Err: fmt.Errorf("reading the message: %w", m.err)}
+		}
+		return t.unsent(w, err)
+	}
+	if !w.last() {
+		return t.unsent(w, errEarly)
 	}
 	// The last piece and the dot leave together. From here on the server may
 	// have the whole message.
 	if err := dots.Close(); err != nil {
-		if r, ok := t.lastWords(); ok {
-			c.Close()
-			t.settleAll("message", r)
-			return nil
+		if err := t.unsent(w, err); err != nil {
+			return t.inDoubt(err)
 		}
-		return t.inDoubt(c.broken("message", err))
+		return nil
 	}
-	return t.answer()
+	return t.answer(w)
 }
 
-// unsent ends the connection because the message could not be sent to its end:
-// a dot now would make its beginning pass for the whole.
-func (t *transaction) unsent(op string, m *message, err error) error {
+// unsent ends the connection because the server did not hear the message to its
+// end. If it has said why, that is its answer.
+func (t *transaction) unsent(w *watcher, cause error) error {
 	c := t.c
-	if m.err != nil {
-		c.Close()
-		return &ClientError{Op: op, Err: fmt.Errorf("reading the message: %w", m.err)}
+	r, err := w.lastWords(cause)
+	if err != nil {
+		var e *ClientError
+		if errors.As(err, &e) {
+			e.Op = "DATA"
+		}
+		return err
 	}
-	if r, ok := t.lastWords(); ok {
-		c.Close()
+	defer c.Close()
+	if !c.lmtp {
 		t.settleAll("message", r)
 		return nil
 	}
-	return c.broken(op, err)
+	for n, i := range t.accepted { // each has a reply of its own
+		if n > 0 {
+			if r, err = c.reply("message", lastWordsWait); err != nil {
+				return err
+			}
+			if r.Code < 400 {
+				return c.broken("message", ErrProtocol)
+			}
+		}
+		t.settle(i, r)
+	}
+	return nil
 }
 
 // lastWords is for when the connection broke while we were sending: the server
 // may have said why before it hung up.
 func (t *transaction) lastWords() (*Reply, bool) {
-	t.c.await(lastWordsWait)
-	got, err := t.c.r.ReadReply(maxReplyLine, maxReplyLines)
-	if err != nil || got.Code < 400 {
-		return nil, false
-	}
-	r := newReply(got, "message")
-	t.c.showReply("message", r)
-	return r, true
+	t.watch.c = t.c
+	r, err := t.watch.lastWords(io.ErrUnexpectedEOF)
+	return r, err == nil
 }
 
 // lastWordsWait is how long: what is not on its way already is not coming.
@@ -120,6 +130,7 @@ type chunker struct {
 
 	mu     sync.Mutex
 	failed *Reply // the first refusal
+	hurry  bool   // what is not on its way is not coming
 }
 
 // errChunkRefused stops the sending of further chunks.
@@ -137,11 +148,11 @@ func (t *transaction) chunks(body io.Reader) error {
 	if k.sent != nil {
 		close(k.sent)
 		if err != nil && !errors.Is(err, errChunkRefused) && m.err == nil {
-			t.c.await(lastWordsWait) // the connection is broken: don't wait long
+			k.hurryUp() // the connection is broken
 		}
 		<-k.done
-		if err == nil || errors.Is(err, errChunkRefused) {
-			err = firstOf(k.answer, err)
+		if m.err == nil {
+			err = firstOf(k.answer, err) // it may have been 421 that ended the sending
 		}
 	}
 	return k.finish(m, err)
@@ -165,7 +176,8 @@ func (k *chunker) finish(m *message, err error) error {
 		return &ClientError{Op: "BDAT", Err: fmt.Errorf("reading the message: %w", m.err)}
 	case err == nil:
 		t.doubt = false
-		return t.answer()
+		t.watch.c = c
+		return t.answer(&t.watch)
 	}
 	var e *ClientError
 	if !errors.As(err, &e) {
@@ -249,23 +261,51 @@ func (k *chunker) send(last bool) error {
 	h = append(h, "\r\n"...)
 	start := chunkHead - len(h)
 	copy(k.buf[start:], h)
-	_, err := wire{c}.Write(k.buf[start : chunkHead+k.n])
+	piped := !last && c.has("PIPELINING")
+	if piped {
+		k.expect()
+	}
+	err := k.write(k.buf[start : chunkHead+k.n])
 	k.n = 0
 	switch {
-	case err != nil || last:
+	case err != nil || last || piped:
 		return err
-	case !c.has("PIPELINING"):
+	default:
 		if err := k.read(); err != nil {
 			return err
 		}
 		return k.refusedErr()
-	case k.sent == nil:
+	}
+}
+
+// expect has the answer to one more chunk read, from before the chunk is sent:
+// a server that does not take it says so and may hang up.
+func (k *chunker) expect() {
+	if k.sent == nil {
 		k.sent, k.done = make(chan struct{}, sendWindow), make(chan struct{})
 		go k.readAll()
 	}
 	k.sent <- struct{}{}
-	return nil
 }
+
+// write sends a chunk in one piece. If there was a refusal, the server may not
+// be reading any more.
+func (k *chunker) write(p []byte) error {
+	c := k.t.c
+	d := c.times.DataBlock
+	k.mu.Lock()
+	if k.failed != nil {
+		d = min(d, refusedWait)
+	}
+	c.push(d)
+	k.mu.Unlock()
+	_, err := c.conn.Write(p)
+	return err
+}
+
+// refusedWait is how long a server that has refused a chunk has to read the one
+// that is under way.
+const refusedWait = 10 * time.Second
 
 // readAll reads the answer to each chunk sent. After an error it goes on
 // taking chunks off the list, since the sender must not wait for it.
@@ -280,7 +320,16 @@ func (k *chunker) readAll() {
 
 // read reads the answer to one chunk.
 func (k *chunker) read() error {
-	r, err := k.t.c.reply("BDAT", k.t.c.times.DataEnd)
+	c := k.t.c
+	k.mu.Lock()
+	if k.hurry {
+		c.await(lastWordsWait)
+	} else {
+		c.await(c.times.DataEnd)
+	}
+	k.mu.Unlock()
+	got, err := c.r.ReadReply(maxReplyLine, maxReplyLines)
+	r, err := c.said("BDAT", got, err)
 	if err != nil {
 		return err
 	}
@@ -289,9 +338,19 @@ func (k *chunker) read() error {
 		defer k.mu.Unlock()
 		if k.failed == nil {
 			k.failed = r
+			c.push(min(c.times.DataBlock, refusedWait))
 		}
 	}
 	return nil
+}
+
+// hurryUp has what is being read now, and what is read from now on, be there
+// soon.
+func (k *chunker) hurryUp() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hurry = true
+	k.t.c.await(lastWordsWait)
 }
 
 func (k *chunker) refusal() *Reply {

@@ -17,6 +17,7 @@ import (
 const (
 	maxReplyLine  = 4096
 	maxReplyLines = 128
+	maxKept       = 4096 // octets of a reply to a part of a message
 )
 
 // enter begins a call: from here to leave, the end of ctx interrupts whatever
@@ -180,6 +181,11 @@ func (c *Client) flushBeside(op string) (wait func() error, err error) {
 func (c *Client) reply(op string, d time.Duration) (*Reply, error) {
 	c.await(d)
 	got, err := c.r.ReadReply(maxReplyLine, maxReplyLines)
+	return c.said(op, got, err)
+}
+
+// said makes a Reply of what was read.
+func (c *Client) said(op string, got textual.Reply, err error) (*Reply, error) {
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -210,7 +216,13 @@ func newReply(got textual.Reply, op string) *Reply {
 			got.Lines[i] = strings.TrimPrefix(rest, " ")
 		}
 	}
-	r.Text = legible(strings.Join(got.Lines, "\n"))
+	text := strings.Join(got.Lines, "\n")
+	switch op {
+	case "MAIL", "RCPT", "DATA", "BDAT", "message":
+		// Kept for each recipient, and the server chooses how much it says.
+		text = text[:min(len(text), maxKept)]
+	}
+	r.Text = legible(text)
 	return r
 }
 

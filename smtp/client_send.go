@@ -88,6 +88,7 @@ type transaction struct {
 	accepted []int
 	refused  *ClientError // MAIL was
 	doubt    bool         // the whole message has left us, or may have
+	watch    watcher      // of the reply to the message
 }
 
 func (t *transaction) run(body io.Reader) error {
@@ -138,19 +139,27 @@ func (t *transaction) run(body io.Reader) error {
 }
 
 // answer reads the reply, or with LMTP the replies, to the whole message.
-func (t *transaction) answer() error {
+func (t *transaction) answer(w *watcher) error {
 	c := t.c
+	refused := false
 	var r *Reply
 	for n, i := range t.accepted {
-		if n == 0 || c.lmtp {
-			var err error
-			if r, err = c.reply("message", c.times.DataEnd); err != nil {
-				return t.inDoubt(err)
-			}
+		var err error
+		switch {
+		case n == 0:
+			r, err = w.reply("message", c.times.DataEnd)
+		case c.lmtp:
+			r, err = c.reply("message", c.times.DataEnd)
+		}
+		if err != nil {
+			return t.inDoubt(err)
 		}
 		t.settle(i, r)
+		refused = refused || r.Code >= 400
 	}
-	c.dirty = false
+	// A refusal may have crossed the end of a long message, and another one be
+	// on its way as the answer to that. RSET then finds out.
+	c.dirty = refused && w.done != nil
 	return nil
 }
 
