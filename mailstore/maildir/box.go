@@ -3,6 +3,7 @@ package maildir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,8 @@ type box struct {
 
 	makeMu sync.Mutex
 	made   bool // directories there and durable, as far as this process knows
+	mount  uint64
+	split  bool // tmp, new and cur are not all on mount
 
 	mu       sync.Mutex
 	gen      uint64   // of readings
@@ -46,7 +49,29 @@ func (b *box) ensure(ctx context.Context) error {
 		return wrap("maildir: make mailbox", err)
 	}
 	b.made = true
+	b.mount, b.split = mountOf(b.sub("tmp", "")), false
+	for _, sub := range []string{"new", "cur"} {
+		b.split = b.split || mountOf(b.sub(sub, "")) != b.mount
+	}
 	return nil
+}
+
+// oneMount refuses a mailbox into which nothing can be moved from its own tmp.
+func (b *box) oneMount() error {
+	b.makeMu.Lock()
+	defer b.makeMu.Unlock()
+	if !b.split {
+		return nil
+	}
+	b.made = false // look again next time
+	return fmt.Errorf("%w: %s: tmp, new and cur must be on one file system", mailstore.ErrUnavailable, b.dir)
+}
+
+// onMount is the mount the mailbox was found on.
+func (b *box) onMount() uint64 {
+	b.makeMu.Lock()
+	defer b.makeMu.Unlock()
+	return b.mount
 }
 
 // vanished forgets that the directories are there.

@@ -28,7 +28,12 @@ func (s *Store) tmpName() string {
 func (s *Store) clean() error {
 	removed := 0
 	err := s.walk(context.Background(), func(domain, local, _ string) bool {
-		removed += s.cleanTmp(filepath.Join(s.root, domain, local, "tmp"))
+		box := filepath.Join(s.root, domain, local)
+		removed += s.cleanTmp(filepath.Join(box, "tmp"))
+		folders, _ := Folders(box)
+		for _, f := range folders {
+			removed += s.cleanTmp(filepath.Join(box, f, "tmp"))
+		}
 		return true
 	})
 	if removed > 0 {
@@ -48,7 +53,7 @@ func (s *Store) cleanTmp(dir string) (removed int) {
 		}
 		if !strings.HasPrefix(e.Name(), tmpOwned) {
 			info, err := e.Info()
-			if err != nil || time.Since(info.ModTime()) < tmpAge {
+			if err != nil || time.Since(lastTouched(info)) < tmpAge {
 				continue
 			}
 		}
@@ -57,4 +62,13 @@ func (s *Store) cleanTmp(dir string) (removed int) {
 		}
 	}
 	return removed
+}
+
+// lastTouched is when a file in tmp was last worked on. Our own tools set the
+// time of the contents to that of the message, which may be old mail.
+func lastTouched(info os.FileInfo) time.Time {
+	if strings.HasPrefix(info.Name(), tmpShared) {
+		return changed(info)
+	}
+	return info.ModTime()
 }

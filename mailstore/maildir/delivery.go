@@ -39,7 +39,8 @@ type delivery struct {
 	disk  int64 // octets already in file
 	buf   *[]byte
 	file  durable.File
-	err   error // the first failure; nothing works after it
+	apart map[*box]string // copies in tmp, for mailboxes on other mounts
+	err   error           // the first failure; nothing works after it
 	done  bool
 }
 
@@ -75,6 +76,9 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	}
 	for _, b := range d.boxes {
 		if err := b.ensure(ctx); err != nil {
+			return nil, err
+		}
+		if err := b.oneMount(); err != nil {
 			return nil, err
 		}
 	}
@@ -250,10 +254,16 @@ func (d *delivery) publish(ctx context.Context) error {
 		return err
 	}
 	tx := &durable.Tx{Files: []durable.File{d.file}}
-	if tx.Steps, err = d.steps(); err != nil {
-		_ = d.file.Close()
+	if err = d.copyApart(tx); err == nil {
+		tx.Steps, err = d.steps()
+	}
+	if err != nil {
+		closeAll(tx.Files)
 	} else {
 		err = d.s.c.Commit(ctx, tx)
+	}
+	if err != nil {
+		d.dropApart(err)
 	}
 	settle(err == nil)
 	return err
@@ -291,6 +301,8 @@ func (d *delivery) steps() ([]durable.Step, error) {
 		// The first box's step comes last: it takes the name in tmp away.
 		if i == 0 {
 			steps[len(steps)-1] = durable.Publish(d.file.Name(), b.sub(sub, name))
+		} else if copied, ok := d.apart[b]; ok {
+			steps[i-1] = durable.Publish(copied, b.sub(sub, name))
 		} else {
 			steps[i-1] = durable.Link(d.file.Name(), b.sub(sub, name))
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,4 +63,12 @@ func inode(info os.FileInfo) uint64 {
 		return st.Ino
 	}
 	return 0
+}
+
+// changed is when a file was last written, renamed or given other times.
+func changed(info os.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Ctim.Unix())
+	}
+	return info.ModTime()
 }

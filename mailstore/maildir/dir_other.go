@@ -5,6 +5,7 @@ package maildir
 import (
 	"io"
 	"os"
+	"time"
 )
 
 // readDir calls fn for each name in a directory, in no order.
@@ -30,3 +31,6 @@ func readDir(dir string, fn func(name []byte, regular bool)) error {
 
 // inode is not known here; the directory's time has to do.
 func inode(os.FileInfo) uint64 { return 0 }
+
+// changed is when a file was last written.
+func changed(info os.FileInfo) time.Time { return info.ModTime() }

@@ -307,3 +307,26 @@ func TestCacheBound(t *testing.T) {
 		m.Close()
 	}
 }
+
+// TestRepeatedImportedUID: whose id is taken keeps the one it got instead,
+// whatever becomes of the messages before it.
+func TestRepeatedImportedUID(t *testing.T) {
+	s := open(t, t.TempDir())
+	plant(t, s, "new", "1.first.h", "first\n")
+	plant(t, s, "new", "2.a.h,S=3,W=4,U=same", "a1\n")
+	plant(t, s, "new", "3.b.h,S=3,W=4,U=same", "b1\n")
+	m := drop(t, s, who)
+	before := m.UID(2)
+	if before == "same" || m.UID(1) != "same" {
+		t.Errorf("ids %q, %q", m.UID(1), before)
+	}
+	if err := m.Remove(context.Background(), []int{0}); err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	s.Close()
+	s = open(t, s.Root())
+	if m := drop(t, s, who); m.Len() != 2 || m.UID(1) != before {
+		t.Errorf("after a restart %q, before %q", m.UID(1), before)
+	}
+}

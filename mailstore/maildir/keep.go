@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/postrider-mail/postrider/mailstore"
 )
@@ -48,8 +50,13 @@ func (m *maildrop) Move(ctx context.Context, is []int, folder string) error {
 func (m *maildrop) rename(e *entry, to func(name string) string) error {
 	var there string
 	err := m.find(e, func(w where) error {
-		there = to(w.name)
-		return m.b.s.fs.Rename(m.b.sub(w.sub, w.name), there)
+		from := m.b.sub(w.sub, w.name)
+		there = m.unused(e, from, to(w.name))
+		err := m.b.s.fs.Rename(from, there)
+		if errors.Is(err, syscall.EXDEV) {
+			err = m.moveApart(from, there)
+		}
+		return err
 	})
 	if errors.Is(err, mailstore.ErrGone) {
 		return nil
@@ -61,6 +68,17 @@ func (m *maildrop) rename(e *entry, to func(name string) string) error {
 		m.moved[base(e.name)] = where{"cur", filepath.Base(there)}
 	}
 	return err
+}
+
+// unused is to, unless another message has that name, which a rename would replace:
+// then a name of its own, with the same id and flags.
+func (m *maildrop) unused(e *entry, from, to string) string {
+	if _, err := os.Lstat(to); err != nil || from == to {
+		return to
+	}
+	f := fields{sec: e.sec}
+	name := m.b.s.name.next(timeOf(f)) + sizeFields(e.disk.Load(), e.size.Load(), e.exact, e.uid)
+	return filepath.Join(filepath.Dir(to), withFlags(name, parseName(filepath.Base(to)).flags))
 }
 
 // withFlags adds flags to a name.

@@ -269,8 +269,9 @@ func uniqueImported(entries []*entry) {
 	}
 	seen := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		if seen[e.uid] {
-			e.uid = hashUID(parseName(e.name).stable, strconv.Itoa(len(seen)))
+		// Not by its place in the list, which changes with what stands before.
+		for n := 0; seen[e.uid]; n++ {
+			e.uid = hashUID(parseName(e.name).stable, strconv.Itoa(n))
 		}
 		seen[e.uid] = true
 	}

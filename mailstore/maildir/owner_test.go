@@ -107,8 +107,10 @@ func TestTmpCleaned(t *testing.T) {
 	young := plant(t, s, "tmp", "2.young", "x")
 	tool := plant(t, s, "tmp", "postrider-tool-1", "x")
 	past := time.Now().Add(-37 * time.Hour)
-	if err := os.Chtimes(old, past, past); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{old, tool} { // the tool imports old mail just now
+		if err := os.Chtimes(name, past, past); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Close()
 	open(t, s.Root())
