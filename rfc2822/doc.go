@@ -16,8 +16,8 @@
 //     leaves the stream as it was, gomaild.go keeps the names of an older package;
 //   - received.go, trace.go and authres.go write and read the trace fields
 //     (RFC 5321 §4.4, RFC 8601);
-//   - report.go and its neighbours write multipart/report: delivery status
-//     (RFC 3464, RFC 6533) and dispositions (RFC 8098);
+//   - report.go and its neighbours write and read multipart/report: delivery
+//     status (RFC 3464, RFC 6533) and dispositions (RFC 8098);
 //   - address.go, date.go and msgid.go read and write what stands in structured
 //     fields (RFC 5322 §3.3, §3.4, §3.6.4);
 //   - words_decode.go, words_encode.go, charset.go and encoding.go turn what is

@@ -101,6 +101,7 @@ func ExamplePeek() {
 			fmt.Fprint(show{}, rfc2822.MessageIDField("mx.example.org", now).Raw())
 		}
 	}
+	fmt.Fprint(show{}, head.Seam()) // "" for this message
 	_, _ = io.Copy(show{}, whole)
 	// Output:
 	// Date: Fri, 20 Nov 2026 09:00:00 +0000

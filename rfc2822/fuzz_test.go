@@ -202,6 +202,48 @@ func FuzzWords(f *testing.F) {
 	})
 }
 
+// FuzzParseReport: whatever a status says, what is read of it is clean and
+// within the limits; and once it is written, it is read as the same.
+func FuzzParseReport(f *testing.F) {
+	f.Add([]byte("Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; a@b\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 no\r\n"), "delivery-status")
+	f.Add([]byte("Original-Recipient: utf-8;\\x{FC}@b\nStatus: x\n\n\nAction: (a) b\n\nFinal-Recipient: <c>"), "global-delivery-status\r\nContent-Transfer-Encoding: base64")
+	f.Add([]byte("Disposition: automatic-action/MDN-sent-automatically; displayed/a,b\nError: x\nFinal-Recipient: a"), "disposition-notification")
+	f.Fuzz(func(t *testing.T, status []byte, kind string) {
+		text := "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/" + kind + "\r\n\r\n" + string(status)
+		m, _ := ReadString(text)
+		if d, err := m.ParseDisposition(Limits{}); err == nil && (len(d.Errors) > maxParams || strings.ContainsAny(d.Type+d.FinalRecipient, "\r\n\x00")) {
+			t.Fatalf("%+v", d)
+		}
+		r, err := m.ParseReport(Limits{Parts: 10})
+		if err != nil {
+			return
+		}
+		if len(r.Recipients) > 10 {
+			t.Fatalf("%d recipients", len(r.Recipients))
+		}
+		again := func(r *Report) *Report {
+			var b strings.Builder
+			if _, err := r.WriteTo(&b); err != nil {
+				t.Fatal(err)
+			}
+			m, _ := ReadString(b.String())
+			out, err := m.ParseReport(Limits{Parts: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		one := again(r) // the writer cuts what is too long and drops what is empty
+		two := again(one)
+		if len(one.Recipients) > len(r.Recipients) || short(one) != short(two) {
+			t.Fatalf("%s\nis written as\n%s\nand that as\n%s", short(r), short(one), short(two))
+		}
+		if strings.ContainsAny(strings.ReplaceAll(short(r), "\n", ""), "\r\x00\x1b") || !utf8.ValidString(short(r)) {
+			t.Fatalf("%q", short(r))
+		}
+	})
+}
+
 // FuzzReport: whatever is reported, the report is a clean message with its parts in place.
 func FuzzReport(f *testing.F) {
 	f.Add("a@b", "550 no\n550 such", "rfc822;c@d", []byte("A: 1\r\n\r\nbody"), true)

@@ -52,6 +52,10 @@ type Report struct {
 	Original io.Reader
 	Return   Return
 
+	// Returned is the header section of the original as ParseReport found it, or
+	// nil. WriteTo does not look at it.
+	Returned *Section
+
 	// SevenBit: the way back does not carry 8-bit data. An original with such
 	// octets, or one that cannot be looked through, is then returned as header
 	// section only, in an encoding.
@@ -61,14 +65,17 @@ type Report struct {
 	UTF8 bool
 }
 
-// RecipientStatus is what became of one recipient.
+// RecipientStatus is what became of one recipient. In what ParseReport returns,
+// Action is in lower case and may be none of the constants, and Status is "" if no
+// valid code was found.
 type RecipientStatus struct {
 	OriginalRecipient string // ORCPT with its type, "rfc822;user@example.com", decoded; or ""
 	FinalRecipient    string // the address, without type
 	Action            Action
 	Status            string    // enhanced code, "5.1.1"; "" writes X.0.0 of the action's class
 	RemoteMTA         string    // the host that answered, or ""
-	DiagnosticCode    string    // its answer, lines joined with LF; what is no reply of SMTP gets the type x-local; or ""
+	DiagnosticCode    string    // its answer, lines joined with LF; or ""
+	DiagnosticType    string    // what the answer is, in lower case; "" writes smtp for a reply of SMTP, else x-local
 	LastAttempt       time.Time // zero: left out
 	WillRetryUntil    time.Time // for Delayed; zero: left out
 	FinalLogID        string    // the id in the last host's log, or ""
@@ -87,13 +94,14 @@ type Disposition struct {
 	FinalRecipient    string // the address
 	OriginalMessageID string // with its brackets, or ""
 	Automatic         bool   // automatic-action and MDN-sent-automatically, else manual
-	Type              string // displayed, deleted, dispatched, processed
+	Type              string // displayed, deleted, dispatched, processed; others that ParseDisposition found, in lower case
 	Modifiers         []string
 	Errors            []string // one Error field each
 
 	Text     string // for people; "" writes one
 	Original io.Reader
 	Return   Return
+	Returned *Section // the original's header section as ParseDisposition found it; WriteTo does not look at it
 	SevenBit bool
 	UTF8     bool
 }

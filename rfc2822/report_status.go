@@ -139,6 +139,9 @@ func (s *RecipientStatus) write(w *statusWriter) {
 // diagnosticType is "smtp" for what is a reply of SMTP. Words of our own, where
 // there was none, must not pass for one (RFC 3464 §2.3.6).
 func (s *RecipientStatus) diagnosticType() string {
+	if s.DiagnosticType != "" {
+		return token(s.DiagnosticType)
+	}
 	code, _, _ := strings.Cut(s.DiagnosticCode, " ")
 	code, _, _ = strings.Cut(code, "-")
 	if len(code) == 3 && strings.Trim(code, "0123456789") == "" {

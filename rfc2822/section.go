@@ -29,7 +29,7 @@ type Section struct {
 // is wrong with it.
 func ParseHeader(text string) (Section, int, []Defect) {
 	var scan headerScan
-	buf := []byte(text[:min(len(text), 16<<10)])
+	buf := []byte(text[:min(len(text), 1<<10)])
 	for !scan.more(buf, len(buf) == len(text)) {
 		buf = append(buf, text[len(buf):min(len(text), 4*len(buf))]...)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -140,6 +141,14 @@ func TestPeersRelayIntoUs(t *testing.T) {
 			bounce := peer.Received(peertest.Box, 1)[0]
 			if !strings.Contains(bounce, "no-such@mail.test") || !strings.Contains(bounce, "550") {
 				t.Errorf("%s returned %s", name, bounce)
+			}
+			m, _ := rfc2822.ReadString(bounce)
+			report, err := m.ParseReport(rfc2822.Limits{})
+			if err != nil || len(report.Recipients) != 1 || report.Returned == nil || report.Returned.Get("Subject") != "lost" {
+				t.Fatalf("%+v, %v is what is read of %s", report, err, bounce)
+			}
+			if r := report.Recipients[0]; r.FinalRecipient != "no-such@mail.test" || r.Action != rfc2822.Failed || !strings.HasPrefix(r.Status, "5.") {
+				t.Errorf("%+v is what is read of %s", r, bounce)
 			}
 		})
 	}
