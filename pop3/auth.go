@@ -16,10 +16,10 @@ const maxResponse = 12288
 // offered are the mechanisms for this connection as it is now.
 func (c *conn) offered() []sasl.Mechanism {
 	s := c.srv
-	if s.Credentials == nil || s.TLSMode == RequireTLS && c.TLS == nil {
+	if s.conf.creds == nil || s.TLSMode == RequireTLS && c.TLS == nil {
 		return nil
 	}
-	return sasl.Offered(s.Credentials, &c.peer, s.CleartextAuth, s.Mechanisms...)
+	return sasl.Offered(s.conf.creds, &c.peer, s.CleartextAuth, s.Mechanisms...)
 }
 
 // auth does a SASL exchange (RFC 5034 §4). Without a mechanism it lists them,
@@ -39,7 +39,7 @@ func (c *conn) auth(a *args) reply {
 	if err != nil {
 		return c.bad("initial response is not base64")
 	}
-	account, r := c.exchange(mechanism.New(c.srv.Credentials), response)
+	account, r := c.exchange(mechanism.New(c.srv.conf.creds), response)
 	if !r.ok {
 		return r
 	}
@@ -54,7 +54,7 @@ func (c *conn) notOffered(name string) string {
 	}
 	m, err := sasl.Find(among, name)
 	switch {
-	case c.srv.Credentials == nil:
+	case c.srv.conf.creds == nil:
 	case err != nil && !errors.Is(err, sasl.ErrUnknownMechanism):
 		return err.Error()
 	case err == nil && c.TLS == nil && (m.NeedsTLS || m.Cleartext):

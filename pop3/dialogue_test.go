@@ -136,6 +136,17 @@ func (w *world) set(t testing.TB, word string) {
 		s.CleartextAuth = value != "no"
 	case "zero":
 		*s = pop3.Server{Log: s.Log, Hostname: s.Hostname}
+	case "authfunc":
+		s.Credentials = nil
+		s.Auth = func(user, password, remoteAddr string) error {
+			switch {
+			case user == "moved":
+				return &pop3.Error{Code: pop3.SysPerm, Text: "your mail is elsewhere", Err: errDisk}
+			case user == "alice" && password == "open  sesame " && remoteAddr == w.client:
+				return nil
+			}
+			return errDisk
+		}
 	case "nouser":
 		s.NoUser = true
 	case "apop":

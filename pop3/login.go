@@ -14,7 +14,7 @@ import (
 func (c *conn) cleartext() string {
 	s := c.srv
 	switch {
-	case s.Credentials == nil || s.NoUser || !s.Credentials.Offers(sasl.Password):
+	case s.conf.creds == nil || s.NoUser || !s.conf.creds.Offers(sasl.Password):
 		return "USER and PASS are not available"
 	case c.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
 		return "passwords are accepted under TLS only, send STLS first"
@@ -47,7 +47,7 @@ func (c *conn) pass(a *args) reply {
 	clear(a.rest)
 	defer clear(password)
 	c.name = ""
-	account, err := c.srv.Credentials.Verify(c.ctx, "", name, password)
+	account, err := c.srv.conf.creds.Verify(c.ctx, "", name, password)
 	if err != nil {
 		return c.denied(err)
 	}
@@ -60,7 +60,7 @@ func (c *conn) apop(a *args) reply {
 	if c.timestamp == "" {
 		return c.bad("APOP is not available")
 	}
-	account, err := sasl.VerifyAPOP(c.ctx, c.srv.Credentials, c.timestamp, string(a.v[0]), string(a.v[1]))
+	account, err := sasl.VerifyAPOP(c.ctx, c.srv.conf.creds, c.timestamp, string(a.v[0]), string(a.v[1]))
 	if err != nil {
 		return c.denied(err)
 	}
@@ -71,7 +71,10 @@ func (c *conn) apop(a *args) reply {
 // the same.
 func (c *conn) denied(err error) reply {
 	var r reply
+	var chosen *Error
 	switch {
+	case errors.As(err, &chosen):
+		r = c.refusal("checking a login", err)
 	case errors.Is(err, sasl.ErrDenied):
 		r = failure(Auth, "authentication failed")
 	case errors.Is(err, sasl.ErrMalformed):

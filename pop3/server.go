@@ -51,6 +51,9 @@ type Server struct {
 	Backend Backend
 	// Credentials check logins. Without them there are none.
 	Credentials sasl.Credentials
+	// Auth is a short form of Credentials for passwords: nil accepts, any error
+	// is [AUTH] unless it is an *Error. See sasl.PasswordFunc.
+	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what AUTH offers; nil means all of package
 	// sasl that Credentials can serve.
 	Mechanisms []sasl.Mechanism
@@ -113,6 +116,7 @@ type Tracer func(s *Session, dir byte, line string)
 type settled struct {
 	limits   Limits
 	hostname string
+	creds    sasl.Credentials
 	log      *slog.Logger
 }
 
@@ -121,7 +125,10 @@ func (s *Server) settle() error {
 		if s.TLSMode != StartTLS && s.TLSConfig == nil {
 			s.err = errors.New("pop3: TLSMode needs a TLSConfig")
 		}
-		s.conf = settled{limits: s.Limits.withDefaults(), hostname: s.Hostname, log: s.Log}
+		s.conf = settled{limits: s.Limits.withDefaults(), hostname: s.Hostname, creds: s.Credentials, log: s.Log}
+		if s.conf.creds == nil && s.Auth != nil {
+			s.conf.creds = sasl.PasswordFunc(s.Auth)
+		}
 		if s.conf.hostname == "" {
 			s.conf.hostname, _ = os.Hostname()
 		}

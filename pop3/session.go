@@ -119,7 +119,7 @@ func (c *conn) open() bool {
 	if implicit && !c.handshake(0) {
 		return false
 	}
-	if c.srv.APOP && c.srv.Credentials != nil && c.srv.Credentials.Offers(sasl.APOP) {
+	if c.srv.APOP && c.srv.conf.creds != nil && c.srv.conf.creds.Offers(sasl.APOP) {
 		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
 	}
 	text := c.srv.Greeting

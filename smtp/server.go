@@ -46,7 +46,8 @@ type Server struct {
 
 	// Handler takes accepted messages. If it has a method
 	// Match(Path) (Handler, string), as a ServeMux has, it is asked at RCPT and
-	// decides which recipients exist. nil refuses every recipient.
+	// decides which recipients exist; otherwise CheckRcpt or Addressable must.
+	// nil refuses every recipient.
 	Handler Handler
 
 	// CheckConn decides whether a client is served at all. A refusal is sent
@@ -59,9 +60,8 @@ type Server struct {
 	CheckSender func(ctx context.Context, s *Session, from Path, p *Params) error
 	// CheckRcpt decides about each RCPT; s.Envelope has the sender and the
 	// recipients before. It may change to.Path and to.Value, and must not keep
-	// to. If it is nil and
-	// neither Addressable nor a Handler with Match decides, every recipient is
-	// 550: an open relay takes a deliberate line of code.
+	// to. A server with a Handler, but without this, Addressable or a Handler
+	// with Match does not start: an open relay takes a deliberate line of code.
 	CheckRcpt func(ctx context.Context, s *Session, to *Recipient) error
 	// CheckData decides at DATA or the first BDAT, before the message is sent.
 	CheckData func(ctx context.Context, s *Session) error
@@ -79,7 +79,8 @@ type Server struct {
 
 	// Credentials enables AUTH with every mechanism it can serve.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for PLAIN and LOGIN: nil accepts.
+	// Auth is a short form of Credentials for PLAIN and LOGIN: nil accepts, any
+	// error is 535 unless it is a *Reply. See sasl.PasswordFunc.
 	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what is announced; nil means all of
 	// package sasl that Credentials can serve.
@@ -229,7 +230,8 @@ func (s *Server) Close() error { return s.group.Close() }
 // Sessions is the number of connections now.
 func (s *Server) Sessions() int { return s.group.Len() }
 
-// ListenAndServe serves h on addr.
+// ListenAndServe serves h on addr. h must say which recipients there are, as a
+// ServeMux does; for other Handlers make a Server.
 func ListenAndServe(addr string, h Handler) error {
 	return (&Server{Addr: addr, Handler: h}).ListenAndServe()
 }

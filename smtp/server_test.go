@@ -34,6 +34,7 @@ func TestSettingsThatCannotServe(t *testing.T) {
 		"implicit TLS without a certificate": {TLSMode: smtp.ImplicitTLS},
 		"recipients without a handler":       {CheckRcpt: accept},
 		"addresses without a handler":        {Addressable: func(string, string) bool { return true }},
+		"a handler for nobody":               {Handler: smtp.HandlerFunc(func(context.Context, *smtp.Envelope) error { return nil })},
 		"AUTH required and impossible":       {RequireAuth: true},
 	} {
 		client, server := net.Pipe()

@@ -66,6 +66,8 @@ func (s *Server) workOut(events bool) (*settled, error) {
 		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
 	case s.Handler == nil && !events && (s.CheckRcpt != nil || s.Addressable != nil):
 		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
+	case s.Handler != nil && !events && !s.decides():
+		return nil, errors.New(`smtp: nothing says which recipients the Handler is for: set CheckRcpt or Addressable, or use a ServeMux ("*@*" is everybody)`)
 	case s.RequireAuth && s.Credentials == nil && s.Auth == nil && !events:
 		return nil, errors.New("smtp: RequireAuth without Credentials")
 	}
@@ -89,7 +91,7 @@ func (s *Server) workOut(events bool) (*settled, error) {
 		c.hooks.rcpt = s.addressable()
 	}
 	if c.hooks.creds == nil && s.Auth != nil {
-		c.hooks.creds = passwords{s.Auth}
+		c.hooks.creds = sasl.PasswordFunc(s.Auth)
 	}
 	c.keywords()
 	c.commands = c.table()
@@ -135,6 +137,12 @@ func (s *settled) hidden(keyword string) bool {
 	return slices.ContainsFunc(s.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
 }
 
+// decides says whether anybody is asked about recipients.
+func (s *Server) decides() bool {
+	_, matches := s.Handler.(matcher)
+	return matches || s.CheckRcpt != nil || s.Addressable != nil
+}
+
 // addressable is the short form of CheckRcpt, behind CheckRcpt if both are set.
 func (s *Server) addressable() func(context.Context, *Session, *Recipient) error {
 	return func(ctx context.Context, ss *Session, to *Recipient) error {
@@ -149,33 +157,6 @@ func (s *Server) addressable() func(context.Context, *Session, *Recipient) error
 		return nil
 	}
 }
-
-// passwords makes Credentials of the short form Auth.
-type passwords struct {
-	check func(user, password, remoteAddr string) error
-}
-
-// Verify lets nobody act as somebody else.
-func (p passwords) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
-	if authzid != "" && authzid != user {
-		return "", sasl.ErrDenied
-	}
-	addr := ""
-	if a := sasl.PeerOf(ctx).RemoteAddr; a != nil {
-		addr = a.String()
-	}
-	if err := p.check(user, string(password), addr); err != nil {
-		// In the short form any error means no; the log learns which.
-		return "", errors.Join(sasl.ErrDenied, err)
-	}
-	return user, nil
-}
-
-func (p passwords) Secret(context.Context, sasl.Kind, string) (sasl.Secret, string, error) {
-	return sasl.Secret{}, "", sasl.ErrDenied
-}
-
-func (p passwords) Offers(kind sasl.Kind) bool { return kind == sasl.Password }
 
 // offer is which parameters are known in the session's present state.
 func (s *session) offer() offer {
