@@ -31,28 +31,17 @@ func (n newsletter) Remove(context.Context, []int) error {
 	return &pop3.Error{Code: pop3.SysPerm, Text: "issues are not removed"}
 }
 
-// onePassword knows one account.
-type onePassword struct{ user, password string }
-
-func (c onePassword) Offers(kind sasl.Kind) bool { return kind == sasl.Password }
-
-func (c onePassword) Verify(_ context.Context, _, user string, password []byte) (string, error) {
-	if user != c.user || subtle.ConstantTimeCompare(password, []byte(c.password)) != 1 {
-		return "", sasl.ErrDenied
-	}
-	return user, nil
-}
-
-func (c onePassword) Secret(context.Context, sasl.Kind, string) (sasl.Secret, string, error) {
-	return sasl.Secret{}, "", sasl.ErrDenied
-}
-
 func Example() {
 	srv := &pop3.Server{
 		Backend: pop3.BackendFunc(func(_ context.Context, _ *pop3.Session, account string) (pop3.Drop, error) {
 			return newsletter{"Subject: One\r\n\r\nHello " + account + "!\r\n"}, nil
 		}),
-		Credentials:   onePassword{"reader", "secret"},
+		Auth: func(user, password, remoteAddr string) error { // or Credentials, which never see a password
+			if user == "reader" && subtle.ConstantTimeCompare([]byte(password), []byte("secret")) == 1 {
+				return nil
+			}
+			return sasl.ErrDenied
+		},
 		CleartextAuth: true, // on this machine only; elsewhere set TLSConfig
 		Log:           slog.New(slog.DiscardHandler),
 	}

@@ -47,10 +47,13 @@ func refusal(err error) string {
 	return fmt.Sprint(e.Code, " ", text)
 }
 
+// quiet keeps the log out of the examples' output.
+var quiet = slog.New(slog.DiscardHandler)
+
 // loopback serves srv on an address of its own, as ListenAndServe does on
 // srv.Addr.
 func loopback(srv *smtp.Server) (addr string) {
-	srv.Hostname, srv.Log = "mx.example.com", slog.New(slog.DiscardHandler)
+	srv.Hostname, srv.Log = "mx.example.com", quiet
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
