@@ -69,6 +69,16 @@ func (a *active) first(r *RcptState) bool {
 	return a.fresh && r.Attempts == 1 && r.Last.Time.IsZero()
 }
 
+// unstarted: for some recipient the first attempt is still to be made.
+func (a *active) unstarted() bool {
+	for i := range a.st.To {
+		if r := &a.st.To[i]; r.Status == Pending && a.first(r) {
+			return true
+		}
+	}
+	return false
+}
+
 func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) }
 
 // take makes jobs of what is due in an entry. q.mu is held.
@@ -111,7 +121,7 @@ func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
 	out := make(map[string][]int, 1)
 	for i := range a.st.To {
 		r := &a.st.To[i]
-		due := all || a.first(r) || !r.Next.After(now)
+		due := a.first(r) || !r.Next.After(now) || all && !a.e.NotBefore.After(now)
 		if r.Status != Pending || a.st.Held || !due {
 			continue
 		}

@@ -41,7 +41,7 @@ func (q *Queue) record(ctx context.Context, j *job, down bool) bool {
 	a := j.a
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.st.Held || ctx.Err() != nil {
+	if a.st.Held || ctx.Err() != nil || q.isRemoved(a.it) {
 		return false
 	}
 	now := time.Now()

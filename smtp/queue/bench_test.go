@@ -29,7 +29,7 @@ func (c *crowd) Scan(_ context.Context, each func(string, *State) error) error {
 
 // crowded is a queue of n entries that are due later.
 func crowded(tb testing.TB, n int) (q *Queue, stop func()) {
-	c := &crowd{memory: newMemory(), n: n, next: time.Now().Add(time.Hour)}
+	c := &crowd{memory: newMemory(), n: n, next: time.Now().Add(10 * time.Minute)}
 	q = &Queue{Spool: c, Transport: &world{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -28,9 +28,13 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 		q.postpone(a.it)
 	default:
 		q.drop(a)
-		a.it.follow(a.st)
+		q.follow(a.it, a.e, a.st)
 		if a.it.flags&parked == 0 {
-			a.it.flags &^= fresh
+			if !a.unstarted() {
+				a.it.flags &^= fresh
+			} else if !a.st.Held {
+				a.it.next = a.it.queued
+			}
 			q.wait.put(a.it)
 		}
 		q.poke()
@@ -55,6 +59,29 @@ func (q *Queue) close(ctx context.Context, a *active) (gone bool, err error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// follow files an entry under the time at which something is to be done for it:
+// an attempt, or to tell the sender that it is delayed. A warning whose time has
+// passed goes out with the next attempt, so that one that could not be sent is
+// not tried without end. q.mu is held.
+func (q *Queue) follow(it *item, e *Entry, st *State) {
+	it.follow(st)
+	now := time.Now()
+	for i := range st.To {
+		if at, ok := q.warnAt(e, st, i); ok && at.After(now) {
+			it.sooner(at)
+		}
+	}
+}
+
+// warnAt is when the sender is to be told that recipient i is delayed.
+func (q *Queue) warnAt(e *Entry, st *State, i int) (at time.Time, ok bool) {
+	r := &st.To[i]
+	if r.Status != Pending || r.Warned || e.From == "" || !e.To[i].Notify.Wants(NotifyDelay) {
+		return at, false
+	}
+	return q.schedule(e.To[i]).WarnAt(e.since())
 }
 
 func (q *Queue) isRemoved(it *item) bool {
@@ -121,8 +148,7 @@ func (q *Queue) collect(a *active) news {
 		switch {
 		case r.Reported:
 		case r.Status == Pending:
-			at, ok := q.schedule(rcpt).WarnAt(a.e.since())
-			if ok && !r.Warned && r.Attempts > 0 && !now.Before(at) && a.e.From != "" && rcpt.Notify.Wants(NotifyDelay) {
+			if at, ok := q.warnAt(a.e, a.st, i); ok && r.Attempts > 0 && !now.Before(at) {
 				n.delayed = append(n.delayed, i)
 			}
 		case r.Status == Delivered && rcpt.Notify.Wants(NotifySuccess) && !r.Last.Relayed && a.e.From != "":

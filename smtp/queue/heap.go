@@ -22,7 +22,7 @@ type flags uint8
 
 const (
 	held    flags = 1 << iota // not in the heap until released
-	forced                    // all recipients are due, whatever the state says
+	forced                    // all recipients are due, whatever the state says (but see Entry.NotBefore)
 	parked                    // in its destination's list
 	removed                   // to be removed as soon as nobody works on it
 	claimed                   // an operator's command works on it
@@ -31,6 +31,13 @@ const (
 
 // never is the time of what is not due.
 const never = math.MaxInt64
+
+// sooner makes an item due at t, unless it is due before.
+func (it *item) sooner(t time.Time) {
+	if it.next != never {
+		it.next = min(it.next, t.UnixNano())
+	}
+}
 
 func newItem(id string, st *State) *item {
 	it := &item{id: id, queued: st.Queued.UnixNano(), size: st.Size, pos: -1}

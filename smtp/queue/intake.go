@@ -82,7 +82,12 @@ func (w *writer) Commit(ctx context.Context) error {
 		return err
 	}
 	w.e.Size, w.st.Size = w.size, w.size
-	w.q.accept(w.e, w.st, w.first)
+	if w.q.accept(w.e, w.st, w.first) && w.first {
+		// The queue has ended meanwhile: see giveBack.
+		if err := w.q.update(detached(ctx), w.e.ID, (*State).unattempted); err != nil && !isGone(err) {
+			w.q.log().Warn("first attempt cannot be taken back", "id", w.e.ID, "err", err)
+		}
+	}
 	return nil
 }
 
@@ -105,8 +110,8 @@ func fill(ctx context.Context, w Writer, message io.Reader) error {
 }
 
 // accept takes up an entry that has just been committed. While there is room
-// in memory it need not be loaded again.
-func (q *Queue) accept(e *Entry, st *State, first bool) {
+// in memory it need not be loaded again. late: nothing is delivered any more.
+func (q *Queue) accept(e *Entry, st *State, first bool) (late bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.count.accepted++
@@ -116,7 +121,7 @@ func (q *Queue) accept(e *Entry, st *State, first bool) {
 		it = newItem(e.ID, st)
 		q.add(it)
 	case it.a != nil || it.flags&claimed != 0:
-		return // the scan has seen it, and somebody is at work on it
+		return false // the scan has seen it, and somebody is at work on it
 	default:
 		q.wait.take(it) // the scan took its first attempt for made
 	}
@@ -127,10 +132,11 @@ func (q *Queue) accept(e *Entry, st *State, first bool) {
 	if q.state == running && q.loaded < q.maxLoaded() && it.next <= time.Now().UnixNano() {
 		q.take(it, e, st)
 		q.dispatch()
-		return
+		return false
 	}
 	q.wait.put(it)
 	q.poke()
+	return q.state == stopped
 }
 
 func (q *Queue) add(it *item) {

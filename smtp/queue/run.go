@@ -22,16 +22,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.state, q.ctx = running, attempts
 	q.mu.Unlock()
 
-	err := q.Spool.Scan(ctx, func(id string, st *State) error {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if q.index[id] == nil {
-			it := newItem(id, st)
-			q.add(it)
-			q.wait.put(it)
-		}
-		return nil
-	})
+	err := q.scan(ctx)
 	if err == nil {
 		q.loop(ctx)
 	}
@@ -46,6 +37,44 @@ func (q *Queue) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// scan finds what is in the spool. What hinders it, such as too many open files,
+// may pass: a queue that does not run while mail is taken in is the worst of all.
+func (q *Queue) scan(ctx context.Context) error {
+	for pause := time.Second; ; pause *= 2 {
+		err := q.Spool.Scan(ctx, q.found)
+		if err == nil || ctx.Err() != nil || pause > time.Minute {
+			return err
+		}
+		q.log().Error("the spool cannot be read now", "again_in", pause, "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// found takes up an entry that was in the spool when the queue started.
+func (q *Queue) found(id string, st *State) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.index[id] != nil {
+		return nil
+	}
+	it, now := newItem(id, st), time.Now()
+	if q.tooFar(it.next, now) {
+		it.next, it.flags = now.UnixNano(), it.flags|forced
+	}
+	// Whether the sender wants to hear of a delay stands in the envelope, which
+	// is not read here: the entry is looked at when that time comes.
+	if at, ok := q.Schedule.WarnAt(st.Queued); ok && at.After(now) && !st.Settled() {
+		it.sooner(at)
+	}
+	q.add(it)
+	q.wait.put(it)
+	return nil
 }
 
 // giveBack takes first attempts back that were written down and not made: an
@@ -99,7 +128,8 @@ func (q *Queue) loop(ctx context.Context) {
 // loadDue loads what is due, as far as memory allows, and returns the time
 // until the next entry is.
 func (q *Queue) loadDue(ctx context.Context) time.Duration {
-	const longest = time.Hour // a clock that was set is noticed
+	const longest = time.Minute // a clock that was set is noticed
+	q.watchClock(time.Now())
 	for ctx.Err() == nil {
 		q.mu.Lock()
 		if q.loaded >= q.maxLoaded() {

@@ -67,6 +67,12 @@ func (s Schedule) wait(attempts int, chance float64) time.Duration {
 	return max(d+time.Duration(float64(d)*s.Jitter*(chance-0.5)), shortest)
 }
 
+// longest is more than any wait between two attempts.
+func (s Schedule) longest() time.Duration {
+	s = s.withDefaults()
+	return s.Max + time.Duration(float64(s.Max)*s.Jitter) + time.Minute
+}
+
 // WarnAt is when the sender is to be told of a delay; ok is false for never.
 func (s Schedule) WarnAt(queued time.Time) (t time.Time, ok bool) {
 	s = s.withDefaults()

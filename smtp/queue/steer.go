@@ -158,7 +158,7 @@ func (q *Queue) update(ctx context.Context, id string, change func(*State)) erro
 		change(a.st)
 		return q.save(ctx, a)
 	}
-	_, st, err := q.Spool.Load(ctx, id)
+	e, st, err := q.Spool.Load(ctx, id)
 	if err == nil {
 		change(st)
 		err = q.Spool.Save(ctx, id, st)
@@ -172,7 +172,7 @@ func (q *Queue) update(ctx context.Context, id string, change func(*State)) erro
 		return err
 	case err == nil:
 		it.flags &^= parked
-		it.follow(st)
+		q.follow(it, e, st)
 	}
 	q.wait.put(it)
 	q.poke()
