@@ -71,48 +71,6 @@ them ever deletes a message.`,
 	return c
 }
 
-func storeVerifyCommand() *cobra.Command {
-	var f storeFlags
-	var fix bool
-	c := &cobra.Command{
-		Use:   "verify [-c DIR] [--fix]",
-		Short: "Compare every stored message with what its name says of it",
-		Long: `Read every message of every mailbox and compare it with its file name. Found are
-unreadable and misplaced files, wrong sizes, unique ids that occur twice, and
-folders that are no mailbox.
-
-With --fix, files get true and unique names and their right place; a mailbox is locked
-meanwhile. Nothing is deleted and no message is changed. The exit code is 1
-while a problem is left.`,
-		Example: "  postrider store verify -c /etc/postrider\n  postrider store verify -c /etc/postrider --fix",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			mode := maildir.ReadOnly
-			if fix {
-				mode = maildir.Share
-			}
-			s, err := f.open(cmd, mode)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			out := cmd.OutOrStdout()
-			v, err := s.Verify(ctx, fix, func(p maildir.Problem) { fmt.Fprintln(out, p) })
-			fmt.Fprintf(out, "%s, %s, %s: %s, %d repaired\n",
-				count(v.Mailboxes, "mailbox"), count(v.Messages, "message"), size(v.Octets), count(v.Problems, "problem"), v.Fixed)
-			if err == nil && v.Problems > v.Fixed {
-				err = errSaid
-			}
-			return err
-		},
-	}
-	f.add(c)
-	c.Flags().BoolVar(&fix, "fix", false, "repair what can be repaired")
-	return c
-}
-
 func storeStatCommand() *cobra.Command {
 	var f storeFlags
 	c := &cobra.Command{

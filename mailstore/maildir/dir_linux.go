@@ -72,3 +72,11 @@ func changed(info os.FileInfo) time.Time {
 	}
 	return info.ModTime()
 }
+
+// ownerOf is the user a file belongs to.
+func ownerOf(info os.FileInfo) uint32 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Uid
+	}
+	return 0
+}

@@ -34,3 +34,6 @@ func inode(os.FileInfo) uint64 { return 0 }
 
 // changed is when a file was last written.
 func changed(info os.FileInfo) time.Time { return info.ModTime() }
+
+// ownerOf is not known here: everybody is taken for one.
+func ownerOf(os.FileInfo) uint32 { return 0 }
