@@ -21,8 +21,9 @@ const keyFileHead = `# Postrider key, version 1: 32 bytes in base64.
 `
 
 // LoadKey reads a key file: one line of base64 among comments that begin with
-// "#". The error is ErrKeyFile if group or others can read or write it or if
-// there is not exactly one key in it; fs.ErrNotExist if it is not there.
+// "#". The error is ErrKeyFile if group or others can read or write it (but for
+// the group of a file in systemd's $CREDENTIALS_DIRECTORY) or if there is not
+// exactly one key in it; fs.ErrNotExist if it is not there.
 func LoadKey(name string) (Key, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -36,7 +37,7 @@ func LoadKey(name string) (Key, error) {
 	if !info.Mode().IsRegular() {
 		return Key{}, fmt.Errorf("%w: %s is no regular file", ErrKeyFile, name)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 && !isCredential(name, info.Mode()) {
 		return Key{}, fmt.Errorf("%w: %s has mode %04o; make it 0600", ErrKeyFile, name, info.Mode().Perm())
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 4096))
@@ -48,6 +49,14 @@ func LoadKey(name string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: %s holds %w", ErrKeyFile, name, err)
 	}
 	return k, nil
+}
+
+// isCredential knows a credential that systemd passes to this process alone:
+// where it grants the right by an access control list, that shows as the
+// group's right to read (systemd.exec(5), LoadCredential).
+func isCredential(name string, mode fs.FileMode) bool {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(name) == filepath.Clean(dir) && mode.Perm()&0o037 == 0
 }
 
 func parseKeyFile(content []byte) (k Key, err error) {

@@ -28,6 +28,7 @@ func (s *Settings) Advice() []error {
 	}
 	c.adviseName()
 	c.adviseKeys()
+	c.adviseSecrets()
 	for section, cleartext := range map[string]bool{"SMTP": s.SMTP.CleartextAuth, "POP3": s.POP3.CleartextAuth} {
 		if cleartext {
 			c.fail(at(section, "cleartext_auth"), "anybody on the way can read the passwords of your users")

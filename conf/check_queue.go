@@ -196,6 +196,7 @@ func (c *checker) route(r *Route, i int) {
 	case r.User == "" && len(r.Mechanisms) > 0:
 		c.fail(here("mechanisms"), "user is missing")
 	}
+	c.sealedRoute(r, i)
 	known := []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"}
 	for j, m := range r.Mechanisms {
 		if !slices.Contains(known, strings.ToUpper(m)) {

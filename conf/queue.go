@@ -172,11 +172,14 @@ type Route struct {
 	// The user to log in as.
 	User string `json:"user"`
 
-	// The password to log in with, in clear; "env:NAME" takes it from the
+	// The password to log in with, as "postrider conf seal" writes it: sealed
+	// with the key in secret_key_file, for this route alone. In clear it works
+	// as well, with a warning at each start. "env:NAME" takes it from the
 	// environment.
 	Password Secret `json:"password"`
 
-	// A file whose first line is the password.
+	// A file whose first line is the password, sealed or in clear, such as a
+	// credential of systemd: "/run/credentials/postrider.service/provider".
 	PasswordFile string `json:"password_file" conf:"path"`
 
 	// The mechanisms to log in with. Empty means the strongest that the other

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -95,10 +96,18 @@ var errOpen = errors.New("holds secrets and is open to others")
 
 // private refuses a file with secrets that not only its owner can read.
 func private(name string, mode fs.FileMode) error {
-	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
+	if mode.IsRegular() && mode.Perm()&0o077 != 0 && !isCredential(name, mode) {
 		return fmt.Errorf("%w (mode %04o); run: chmod 600 %s", errOpen, mode.Perm(), name)
 	}
 	return nil
+}
+
+// isCredential knows a credential that systemd passes to this process alone:
+// where it grants the right by an access control list, that shows as the
+// group's right to read (systemd.exec(5), LoadCredential).
+func isCredential(name string, mode fs.FileMode) bool {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(name) == filepath.Clean(dir) && mode.Perm()&0o037 == 0
 }
 
 // openFiles finds the configuration files that hold secrets and can be read by

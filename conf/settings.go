@@ -29,8 +29,9 @@ type Settings struct {
 	// together.
 	QueueDir string `json:"queue_dir" conf:"path"`
 
-	// The file with the key that seals secrets which must be recoverable
-	// (APOP). It is made when it is needed and not there. Empty means
+	// The file with the key that seals secrets which must be recoverable: those
+	// for APOP, passwords of routes. It is made when it is needed and not there,
+	// readable for its owner only. Keep a copy of it elsewhere. Empty means
 	// "secret.key" below data_dir.
 	SecretKeyFile string `json:"secret_key_file" conf:"path"`
 

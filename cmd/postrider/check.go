@@ -46,7 +46,9 @@ func confPath(path string) string {
 }
 
 // probes are the checks that need what conf does not know.
-func probes() conf.Probes { return conf.Probes{Password: cipher.CheckForm} }
+func probes() conf.Probes {
+	return conf.Probes{Password: cipher.CheckForm, Sealed: daemon.CheckSealed}
+}
 
 // listenProbe adds the check whether the ports are free or held by the server
 // that runs with this configuration.

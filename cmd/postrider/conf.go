@@ -24,7 +24,7 @@ comments, read in the order of their names and merged.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(confInitCommand(), confShowCommand(), confDocCommand())
+	c.AddCommand(confInitCommand(), confShowCommand(), confDocCommand(), confSealCommand())
 	return c
 }
 

@@ -83,21 +83,27 @@ func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf
 // sealAPOP seals a password with the server's key, which is made if it is not
 // there yet, for the user that the server runs as.
 func sealAPOP(keyFile, at string, password []byte) (string, error) {
-	dir, err := os.Stat(filepath.Dir(keyFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("the key for APOP belongs into %s, which is not there yet: start the server once", filepath.Dir(keyFile))
-	}
+	key, err := serverKey(keyFile)
 	if err != nil {
 		return "", err
+	}
+	return key.SealText(password, []byte("apop:"+at))
+}
+
+// serverKey is the key that secrets are sealed with.
+func serverKey(keyFile string) (cipher.Key, error) {
+	dir, err := os.Stat(filepath.Dir(keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return cipher.Key{}, fmt.Errorf("the key for it belongs into %s, which is not there yet: start the server once", filepath.Dir(keyFile))
+	}
+	if err != nil {
+		return cipher.Key{}, err
 	}
 	key, created, err := cipher.EnsureKey(keyFile)
 	if err == nil && created {
 		err = keepOwner(keyFile, dir)
 	}
-	if err != nil {
-		return "", err
-	}
-	return key.SealText(password, []byte("apop:"+at))
+	return key, err
 }
 
 func (f *userFlags) remove(cmd *cobra.Command, name string) error {

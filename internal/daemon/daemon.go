@@ -51,7 +51,7 @@ type Daemon struct {
 }
 
 // probes are the checks of settings that package conf leaves to others.
-var probes = conf.Probes{Password: cipher.CheckForm}
+var probes = conf.Probes{Password: cipher.CheckForm, Sealed: CheckSealed}
 
 // listener is a socket with the server that takes its connections now.
 type listener struct {
@@ -93,6 +93,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	d.log = newLogger(d.logFile, settings.Log, &d.logLevel)
+	warnInClear(settings, d.log)
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

@@ -124,7 +124,7 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 	}
 	for i := range s.Queue.Routes {
 		c := &s.Queue.Routes[i]
-		route, err := routeOf(c.Label(i), c)
+		route, err := routeOf(c.Label(i), c, s.SecretKeyFile)
 		if err != nil {
 			return nil, err
 		}
@@ -194,10 +194,17 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func routeOf(name string, c *conf.Route) (*relay.Route, error) {
+func routeOf(name string, c *conf.Route, keyFile string) (*relay.Route, error) {
 	route := &relay.Route{
 		Name: name, Hosts: c.Host, MX: c.MX, Port: uint16(c.Port),
 		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password), Mechanisms: c.Mechanisms,
+	}
+	if c.Password.IsSealed() {
+		clear, err := openSealed(keyFile, string(c.Password), c.Subject())
+		if err != nil {
+			return nil, fmt.Errorf("password of route %s: %w", name, err)
+		}
+		route.Password = clear
 	}
 	if c.TLS == "implicit" {
 		route.ImplicitTLS, route.TLS = true, relay.Verify

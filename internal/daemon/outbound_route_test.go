@@ -118,6 +118,7 @@ func TestRouteWithLogin(t *testing.T) {
 		{"most particular", route("*", 1, "") + "," + route("far.test", starttls, login), ca, ""},
 		{"unknown authority", route("far.test", starttls, login), "", "certificate"},
 		{"wrong password", route("far.test", starttls, `, "user": "me", "password": "wrong"`), ca, "authentication"},
+		{"no user", route("far.test", starttls, `, "tls": "encrypt"`), "", "has no user"},
 		{"no mechanism", route("far.test", starttls, login+`, "mechanisms": ["SCRAM-SHA-1"]`), ca, "authentication"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,6 +56,7 @@ func (d *Daemon) reload() error {
 	// From here on nothing can fail.
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
+	warnInClear(settings, d.log)
 	d.exchange(settings.Listeners, opened)
 	return nil
 }

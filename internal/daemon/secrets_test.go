@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// TestSealedPassword: a route logs in with a password that only the server's
+// key opens, and one in clear works with a warning. Neither is ever logged.
+func TestSealedPassword(t *testing.T) {
+	config, ca := serverPair(t)
+	provider, got := sinkServer(t, func(s *smtp.Server) {
+		s.TLSConfig, s.TLSMode, s.RequireAuth = config, smtp.StartTLS, true
+		s.Auth = func(user, password, _ string) error {
+			if user != "me" || password != "hunter2" {
+				return errors.New("wrong")
+			}
+			return nil
+		}
+	})
+	keyFile := filepath.Join(t.TempDir(), "secret.key")
+	key, err := cipher.CreateKey(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal := func(subject string) string {
+		s, err := key.SealText([]byte("hunter2"), []byte(subject))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(seal("route:domain:.far.test")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, fmt.Sprintf(`"secret_key_file": %q, "SMTP": {"relay_from": ["127.0.0.1/32"]},
+		"Queue": {"retry_first": "1s", "retry_max": "1s", "ca_file": %q, "Routes": [
+			{"name": "provider", "domain": "far.test", "host": "127.0.0.1", "port": %d, "user": "me", "password": %q},
+			{"domain": ".far.test", "host": "127.0.0.1", "port": %[3]d, "user": "me", "password_file": %[5]q},
+			{"domain": "third.test", "host": "127.0.0.1", "port": %[3]d, "user": "me", "password": "hunter2"},
+		]},`, keyFile, ca, provider.Port, seal("route:name:provider"), file))
+	for _, to := range []string{"<friend@far.test>", "<friend@deep.far.test>", "<friend@third.test>"} {
+		w.greeted().send("<>", []string{to}, "Subject: s\r\n\r\nx")
+		if m := receive(t, got); !strings.HasPrefix(m, "<> "+to) {
+			t.Errorf("got %q", m)
+		}
+	}
+	logs := w.logs.String()
+	if strings.Count(logs, "a password in the configuration can be read") != 1 || !strings.Contains(logs, "postrider conf seal third.test") {
+		t.Errorf("the log says\n%s", logs)
+	}
+	if strings.Contains(logs, "hunter2") || strings.Contains(logs, "sealed:") {
+		t.Errorf("the log has the password\n%s", logs)
+	}
+}
+
+func TestCheckSealed(t *testing.T) {
+	dir := t.TempDir()
+	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
+	key, err := cipher.CreateKey(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cipher.CreateKey(other); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := key.SealText([]byte("x"), []byte("route:name:a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, text, subject, want string }{
+		{one, sealed, "route:name:a", ""},
+		{one, sealed, "route:name:b", "another route"},
+		{one, sealed + "x", "route:name:a", "was changed"},
+		{one, "sealed:", "route:name:a", "was changed"},
+		{other, sealed, "route:name:a", "another key"},
+		{one + "x", sealed, "route:name:a", "is not there"},
+	} {
+		err := CheckSealed(c.file, c.text, c.subject)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if os.Chmod(one, 0o640) == nil {
+		if err := CheckSealed(one, sealed, "route:name:a"); err == nil {
+			t.Error("a key that others can read is used")
+		}
+		t.Setenv("CREDENTIALS_DIRECTORY", dir)
+		os.Chmod(one, 0o440) // as systemd shows an access control list
+		if err := CheckSealed(one, sealed, "route:name:a"); err != nil {
+			t.Error(err)
+		}
+		os.Chmod(one, 0o444)
+		if err := CheckSealed(one, sealed, "route:name:a"); err == nil {
+			t.Error("a key that all can read is used")
+		}
+	}
+}
