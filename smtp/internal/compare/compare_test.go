@@ -9,13 +9,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -193,34 +191,30 @@ func big() []byte {
 	return append(bytes.Repeat(line, 16<<20/len(line)), ".\r\n"...)
 }
 
-// workloads are what is compared; each sends n messages.
+// workloads are what is compared. Each opens what it needs and gives a function
+// that sends one message.
 var workloads = []struct {
 	name string
-	run  func(b *testing.B, addr string)
+	open func(t testing.TB, addr string) (send func(), octets int)
 }{
-	{"connection per 1.6 kB mail", func(b *testing.B, addr string) {
-		m := small(b)
-		for b.Loop() {
-			c := dial(b, addr)
+	{"connection per 1.6 kB mail", func(t testing.TB, addr string) (func(), int) {
+		m := small(t)
+		return func() {
+			c := dial(t, addr)
 			c.mail(m)
 			c.say(quit)
 			c.Close()
-		}
+		}, 0
 	}},
-	{"same connection, 1.6 kB mail", func(b *testing.B, addr string) {
-		m, c := small(b), dial(b, addr)
-		defer c.Close()
-		for b.Loop() {
-			c.mail(m)
-		}
+	{"same connection, 1.6 kB mail", func(t testing.TB, addr string) (func(), int) {
+		m, c := small(t), dial(t, addr)
+		t.Cleanup(func() { c.Close() })
+		return func() { c.mail(m) }, 0
 	}},
-	{"16 MiB mail", func(b *testing.B, addr string) {
-		m, c := big(), dial(b, addr)
-		defer c.Close()
-		b.SetBytes(int64(len(m)))
-		for b.Loop() {
-			c.mail(m)
-		}
+	{"16 MiB mail", func(t testing.TB, addr string) (func(), int) {
+		m, c := big(), dial(t, addr)
+		t.Cleanup(func() { c.Close() })
+		return func() { c.mail(m) }, len(m)
 	}},
 }
 
@@ -239,46 +233,13 @@ func BenchmarkServers(b *testing.B) {
 	for _, w := range workloads {
 		for _, s := range servers {
 			b.Run(w.name+"/"+s.name, func(b *testing.B) {
-				addr := listen(b, s)
+				send, octets := w.open(b, listen(b, s))
+				b.SetBytes(int64(octets))
 				b.ReportAllocs()
-				w.run(b, addr)
+				for b.Loop() {
+					send()
+				}
 			})
-		}
-	}
-}
-
-// TestRatios prints the medians of five runs, in turns, and what they are of
-// the floor's. It judges nothing: times are no test.
-func TestRatios(t *testing.T) {
-	if testing.Short() || !testing.Verbose() {
-		t.Skip("prints only; run with -v")
-	}
-	const runs = 5
-	for _, w := range workloads {
-		results := make([][]testing.BenchmarkResult, len(servers))
-		for range runs {
-			for i, s := range servers {
-				results[i] = append(results[i], testing.Benchmark(func(b *testing.B) {
-					addr := listen(b, s)
-					b.ReportAllocs()
-					w.run(b, addr)
-				}))
-			}
-		}
-		fmt.Printf("%s\n", w.name)
-		var floor float64
-		for i, s := range servers {
-			slices.SortFunc(results[i], func(a, b testing.BenchmarkResult) int { return int(a.NsPerOp() - b.NsPerOp()) })
-			m := results[i][runs/2]
-			ns := float64(m.NsPerOp())
-			if i == 0 {
-				floor = ns
-			}
-			fmt.Printf("  %-10s %12.1f µs  %5.2f × floor  %8d B  %5d allocs", s.name, ns/1e3, ns/floor, m.AllocedBytesPerOp(), m.AllocsPerOp())
-			if m.Bytes > 0 {
-				fmt.Printf("  %6.0f MB/s", float64(m.Bytes)/ns*1e3)
-			}
-			fmt.Println()
 		}
 	}
 }
