@@ -19,6 +19,7 @@ type body struct {
 		io.WriterTo
 	}
 	err error // io.EOF at the true end; otherwise why there is no more
+	to  target
 }
 
 var errReturned = errors.New("smtp: Envelope.Data read after the handler returned")
@@ -43,11 +44,11 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 		}
 		return 0, b.err
 	}
-	t := target{w: w}
-	n, err := b.src.WriteTo(&t)
+	b.to = target{w: w}
+	n, err := b.src.WriteTo(&b.to)
 	switch {
-	case t.err != nil:
-		return n, t.err // the message itself may be well: it can be read on
+	case b.to.err != nil:
+		return n, b.to.err // the message itself may be well: it can be read on
 	case err == nil:
 		b.err = io.EOF
 	default:

@@ -133,7 +133,9 @@ func (s *session) keywords() string {
 	k.add(c.enhanced, "ENHANCEDSTATUSCODES")
 	k.add(o.dsn, "DSN")
 	k.add(o.requireTLS, "REQUIRETLS")
-	k.add(o.futureRelease > 0, "FUTURERELEASE", strconv.Itoa(int(o.futureRelease/time.Second)), maxFuture(o.futureRelease))
+	if o.futureRelease > 0 {
+		k.add(true, "FUTURERELEASE", strconv.Itoa(int(o.futureRelease/time.Second)), maxFuture(o.futureRelease))
+	}
 	k.add(o.deliverBy, "DELIVERBY")
 	k.number(o.deliverBy && o.deliverByMin > 0, " ", int64(o.deliverByMin/time.Second))
 	k.add(o.priority, "MT-PRIORITY", c.PriorityPolicy)
