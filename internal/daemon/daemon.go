@@ -33,6 +33,7 @@ type Daemon struct {
 	buffers  sync.Pool    // of *[copyBuffer]byte
 	logins   loginTimes
 	heads    heads
+	refused  refusals
 
 	log      *slog.Logger
 	logFile  *logFile

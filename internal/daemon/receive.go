@@ -54,7 +54,7 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	}
 	for _, mailbox := range found.mailboxes {
 		if err := r.d.store.Room(ctx, mailbox, s.Envelope.Params.Size); err != nil {
-			return r.refusal(err)
+			return r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
 		}
 	}
 	if len(found.elsewhere) > 0 {
@@ -83,7 +83,7 @@ func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 	if r.d.outbound == nil {
 		return smtp.ErrRelayDenied.Textf("This server does not send mail to other hosts")
 	}
-	return r.refusal(r.d.outbound.room(ctx, s.Envelope.Params.Size))
+	return r.d.refused.quiet(r.d.log, s, "", r.refusal(r.d.outbound.room(ctx, s.Envelope.Params.Size)))
 }
 
 // refusal turns an error of the store or the queue into an answer.
