@@ -217,6 +217,9 @@ func queueCountersCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "\nsince the start: %d accepted; recipients: %d delivered, %d deferred, %d failed, %d expired\n",
 					c.Accepted, c.Delivered, c.Deferred, c.Failed, c.Expired)
+				if c.Corrupt > 0 {
+					fmt.Fprintf(w, "%s could not be read: see the folder \"corrupt\" of the queue\n", count(c.Corrupt, "message"))
+				}
 			})
 		},
 	})

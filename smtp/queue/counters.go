@@ -14,6 +14,9 @@ type Counters struct {
 	Oldest       time.Time `json:"oldest"` // when the oldest of them came; zero if there is none
 	Destinations int       `json:"destinations"`
 	Down         int       `json:"down"` // destinations found unreachable
+	// Corrupt is how many entries the Spool has put aside, if it counts them
+	// with a method Corrupt() (int, error). They are not among Entries.
+	Corrupt int `json:"corrupt"`
 
 	Accepted int64 `json:"accepted"` // entries
 	// Recipients, by the result of an attempt.
@@ -49,9 +52,14 @@ type counters struct {
 // a second is no burden.
 func (q *Queue) Counters() Counters {
 	q.start()
+	corrupt := 0
+	if s, ok := q.Spool.(interface{ Corrupt() (int, error) }); ok {
+		corrupt, _ = s.Corrupt() // as far as could be counted
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := Counters{
+		Corrupt: corrupt,
 		Entries: len(q.index), Octets: q.octets, Active: q.jobs, Destinations: len(q.dests),
 		Accepted: q.count.accepted, Delivered: q.count.delivered, Deferred: q.count.deferred,
 		Failed: q.count.failed, Expired: q.count.expired,

@@ -199,28 +199,33 @@ type Outcome struct {
 	// names decides whether an unsynced change of names happened.
 	names func() bool
 	// data decides how much of a file of full octets is there, of which synced
-	// octets are certain, and whether the rest reads as zeros.
-	data func(synced, full int) (n int, zeros bool)
+	// octets are certain, and how many of those behind them read as zeros.
+	data func(synced, full int) (n, zeros int)
 }
 
 // Outcomes lists the extremes and some chances in between.
 func Outcomes(seed uint64) []Outcome {
 	yes := func() bool { return true }
-	least := func(synced, _ int) (int, bool) { return synced, false }
+	least := func(synced, _ int) (int, int) { return synced, 0 }
 	out := []Outcome{
 		{"only what was synced", func() bool { return false }, least},
-		{"everything", yes, func(_, full int) (int, bool) { return full, false }},
+		{"everything", yes, func(_, full int) (int, int) { return full, 0 }},
 		{"names without contents", yes, least},
-		{"names with half the contents", yes, func(synced, full int) (int, bool) { return (synced + full) / 2, false }},
-		{"names with zeros", yes, func(_, full int) (int, bool) { return full, true }},
+		{"names with half the contents", yes, func(synced, full int) (int, int) { return (synced + full) / 2, 0 }},
+		{"names with zeros", yes, func(synced, full int) (int, int) { return full, full - synced }},
+		{"names with a hole", yes, func(synced, full int) (int, int) { return full, (full - synced) / 2 }},
 	}
 	for i := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, i))
 		out = append(out, Outcome{
 			Name:  fmt.Sprintf("chance %d/%d", seed, i),
 			names: func() bool { return r.IntN(2) == 0 },
-			data: func(synced, full int) (int, bool) {
-				return synced + r.IntN(full-synced+1), r.IntN(4) == 0
+			data: func(synced, full int) (int, int) {
+				n := synced + r.IntN(full-synced+1)
+				if r.IntN(4) > 0 {
+					return n, 0
+				}
+				return n, r.IntN(n - synced + 1)
 			},
 		})
 	}
@@ -299,8 +304,7 @@ func (n *node) write(path string, how Outcome, links map[*node]string) error {
 	links[n] = path
 	size, zeros := how.data(n.synced, len(n.data))
 	data := append([]byte(nil), n.data[:size]...)
-	if zeros {
-		clear(data[min(n.synced, size):])
-	}
+	start := min(n.synced, size)
+	clear(data[start:min(start+zeros, size)])
 	return os.WriteFile(path, data, 0o600)
 }

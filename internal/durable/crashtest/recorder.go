@@ -6,7 +6,7 @@
 //
 // The model is stricter than the file systems in use: every unsynced name may
 // or may not have been made, in any combination, and the unsynced part of a file
-// may be missing, short or zeros. It grants two things that all of them do: a
+// may be missing, short, zeros or full of holes. It grants two things that all of them do: a
 // rename within one directory is atomic, and one between two directories never
 // loses the file.
 package crashtest

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,8 @@ func checkCrashed(t *testing.T, dir string, marks []string) error {
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	s.Log = slog.New(slog.DiscardHandler)
+	var log bytes.Buffer
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
 	found := map[string]bool{}
 	err = s.Scan(t.Context(), func(id string, _ *queue.State) error { found[id] = true; return nil })
 	if err != nil {
@@ -106,15 +108,37 @@ func checkCrashed(t *testing.T, dir string, marks []string) error {
 			return err
 		}
 	}
+	return setAside(s, dir, log.String(), said, found)
+}
+
+// setAside checks what was put aside: only what the crash caught half way and was
+// not acknowledged, then nowhere else, named in the log, and not taken for a loss.
+func setAside(s *spool.Spool, dir, log string, said, found map[string]bool) error {
 	left, err := os.ReadDir(filepath.Join(dir, "corrupt"))
-	for _, f := range left {
-		// One that the crash caught half way may be there, and then it is
-		// nowhere else.
-		if said["queued "+f.Name()] || found[f.Name()] || strings.Contains(f.Name(), ".") {
-			return fmt.Errorf("%s did not parse", f.Name())
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	n := 0
+	for _, f := range left {
+		id, isWhy := strings.CutSuffix(f.Name(), ".why")
+		switch {
+		case isWhy:
+			continue
+		case said["queued "+id] || found[id] || strings.Contains(id, "."):
+			return fmt.Errorf("%s did not parse", id)
+		case !strings.Contains(log, "id="+id+" "):
+			return fmt.Errorf("%s was put aside without a word in the log: %s", id, log)
+		}
+		why, err := os.ReadFile(filepath.Join(dir, "corrupt", id+".why"))
+		if err != nil || !bytes.HasPrefix(why, []byte(id+": ")) || bytes.Contains(why, []byte("it was acknowledged")) {
+			return fmt.Errorf("of %s it is said: %s, %v", id, why, err)
+		}
+		n++
+	}
+	if counted, err := s.Corrupt(); counted != n || err != nil {
+		return fmt.Errorf("%d entries put aside, %d counted, %v", n, counted, err)
+	}
+	return nil
 }
 
 // whole checks that what is there is there completely, in a state that is not

@@ -33,7 +33,7 @@ func formatTail(e *queue.Entry, st *queue.State, sum uint32) []byte {
 func parseLastLine(line string) (envelope, state int64, sum uint32, err error) {
 	fields, ok := strings.CutPrefix(line, lastLine)
 	if !ok || len(line) != tailLen || line[tailLen-1] != '\n' {
-		return 0, 0, 0, fmt.Errorf("%w: does not end with %q", errFormat, lastLine)
+		return 0, 0, 0, fmt.Errorf("%w: does not end with %q", errTorn, lastLine)
 	}
 	var n [3]uint64
 	for i := range n {
@@ -57,7 +57,7 @@ const guess = 4 << 10
 
 // openEntry opens an entry's file and reads what follows the message.
 func openEntry(name string) (*entryFile, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, openFlags, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (e *entryFile) readTail() error {
 		return err
 	}
 	if len(tail) < tailLen {
-		return fmt.Errorf("%w: %d octets", errFormat, len(tail))
+		return fmt.Errorf("%w: %d octets", errTorn, len(tail))
 	}
 	nEnvelope, nState, sum, err := parseLastLine(string(tail[len(tail)-tailLen:]))
 	if err != nil {

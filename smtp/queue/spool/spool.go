@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,20 +41,25 @@ type Spool struct {
 	dir    string
 	shards int
 	c      *durable.Committer
+	lock   *os.File // held as long as this is
 }
 
 var _ queue.Spool = (*Spool)(nil)
 
 // Open opens the spool in dir, which must exist, makes what is missing in it,
 // and deletes what was being built when the last process ended. Only one
-// process may have it open. The Committer should be shared with everything
-// else on the same file system.
+// process may have it open: an error that is ErrLocked says that another has.
+// The Committer should be shared with everything else on the same file system.
 func Open(ctx context.Context, dir string, c *durable.Committer) (*Spool, error) {
 	return open(ctx, dir, c, defaultShards)
 }
 
 func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*Spool, error) {
 	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, shards: shards, c: c}
+	var err error
+	if s.lock, err = lock(filepath.Join(dir, ".lock")); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
 	for _, sub := range []string{"tmp", "msg", "corrupt"} {
 		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, sub)); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
@@ -70,13 +74,20 @@ func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*S
 	if err := c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(dir, "msg")}}); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
+	// Whoever made dir may not have made its own name durable. A parent that we
+	// may not even open is not ours to make durable.
+	err = c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(filepath.Clean(dir))}})
+	if err != nil && !errors.Is(err, durable.ErrNotTried) {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
 	if err := s.emptyTmp(); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	return s, nil
 }
 
-// emptyTmp needs no sync: what comes back after a crash is removed again.
+// emptyTmp needs no sync: what comes back after a crash is removed again. What
+// cannot be removed, such as somebody's directory, is in nobody's way.
 func (s *Spool) emptyTmp() error {
 	tmp := filepath.Join(s.dir, "tmp")
 	entries, err := os.ReadDir(tmp)
@@ -85,7 +96,7 @@ func (s *Spool) emptyTmp() error {
 	}
 	for _, e := range entries {
 		if err := s.c.FS().Remove(filepath.Join(tmp, e.Name())); err != nil {
-			return err
+			s.Log.Warn("left in the spool", "file", filepath.Join(tmp, e.Name()), "err", err)
 		}
 	}
 	return nil
@@ -167,57 +178,48 @@ func load(name, id string) (*queue.Entry, *queue.State, error) {
 	return e, st, nil
 }
 
+// openFlags: a link or a pipe with the name of an entry is nothing of ours, and
+// opening it must neither lead elsewhere nor wait.
+const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
+
+// readFile reads a small file. A start reads a million of them: os.File, made
+// for more than that, would take half again as many system calls.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	fd, err := openRetry(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	data := make([]byte, 0, 1024)
 	for {
-		n, err := f.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if err == io.EOF {
-			return data, nil
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		if err == unix.EINTR {
+			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+		}
+		data = data[:len(data)+n]
+		if len(data) < cap(data) { // a file is read as far as it goes
+			return data, nil
 		}
 		if len(data) > maxFile {
 			return nil, fmt.Errorf("%w: %s is longer than %d octets", errFormat, filepath.Base(name), maxFile)
 		}
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
+		data = append(data, 0)[:len(data)]
 	}
 }
 
-// putAside moves an entry that cannot be read, and its state, to where an
-// operator finds them.
-func (s *Spool) putAside(ctx context.Context, name, id string, reason error) {
-	for n := range 1000 {
-		to := filepath.Join(s.dir, "corrupt", id)
-		if n > 0 {
-			to += "." + strconv.Itoa(n)
+func openRetry(name string) (fd int, err error) {
+	for {
+		fd, err = unix.Open(name, openFlags, 0)
+		if err == nil {
+			return fd, nil
 		}
-		if _, err := os.Lstat(to); err == nil {
-			continue
-		}
-		err := s.c.Commit(ctx, &durable.Tx{Steps: move(name, to)})
-		s.Log.Error("queue entry put aside", "id", id, "to", to, "reason", reason, "err", err)
-		return
-	}
-}
-
-// move renames an entry's file and its state, where there is one.
-func move(from, to string) []durable.Step {
-	var steps []durable.Step
-	for _, ext := range []string{stateExt + tmpExt, stateExt} {
-		if _, err := os.Lstat(from + ext); err == nil {
-			steps = append(steps, durable.Rename(from+ext, to+ext))
+		if err != unix.EINTR {
+			return -1, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
 	}
-	return append(steps, durable.Rename(from, to))
 }
 
 // Open implements queue.Spool. A message that is not what was committed ends

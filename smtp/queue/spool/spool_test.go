@@ -8,8 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -184,10 +188,7 @@ func TestScanPutsAside(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d entries seen, want 2", n)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "msg", "00", "empty")); err == nil {
-		t.Error("a file with nothing in it is still there")
-	}
-	for _, id := range []string{"b", "b.state", "stray"} {
+	for _, id := range []string{"b", "b.state", "b.why", "stray", "stray.why", "empty", "empty.why"} {
 		if _, err := os.Lstat(filepath.Join(dir, "corrupt", id)); err != nil {
 			t.Error(err)
 		}
@@ -322,4 +323,83 @@ func TestModes(t *testing.T) {
 			t.Errorf("a%s: %v, %v", ext, fi.Mode(), err)
 		}
 	}
+}
+
+// TestVerdict: the operator is told whether a message was lost that somebody
+// had been told is safe.
+func TestVerdict(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(file string) error
+		want   string
+	}{
+		"torn":           {func(f string) error { return os.Truncate(f, 200) }, "not acknowledged"},
+		"empty":          {func(f string) error { return os.Truncate(f, 0) }, "not acknowledged"},
+		"bit in message": {func(f string) error { return edit(f, "bare", "bark") }, "may have been acknowledged"},
+		"bit in tail":    {func(f string) error { return edit(f, "from: ann@", "from: eve@") }, "may have been acknowledged"},
+		"tried before": {func(f string) error {
+			return errors.Join(os.Truncate(f, 200), os.WriteFile(f+".state", []byte("x"), 0o600))
+		}, "it was acknowledged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			var log bytes.Buffer
+			s.Log = slog.New(slog.NewTextHandler(&log, nil))
+			add(t, s, spooltest.Entry("a"), spooltest.Body)
+			if err := c.damage(find(t, dir, "a")); err != nil {
+				t.Fatal(err)
+			}
+			readAll(t, s, "a")
+			why, err := os.ReadFile(filepath.Join(dir, "corrupt", "a.why"))
+			if err != nil || !bytes.Contains(why, []byte(c.want)) || !bytes.Contains(log.Bytes(), []byte(c.want)) {
+				t.Errorf("said %s, %v, in the log %s; want %q", why, err, log.Bytes(), c.want)
+			}
+			if n, err := s.Corrupt(); n != 1 || err != nil {
+				t.Errorf("%d counted, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestForeign: what others leave in the spool stops nothing and is not deleted.
+func TestForeign(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	in := func(name string) string { return filepath.Join(dir, "msg", "00", name) }
+	for _, err := range []error{
+		unix.Mkfifo(in("pipe"), 0o600),
+		os.Symlink("round", in("round")),
+		os.Symlink("/etc/passwd", in("away")),
+		os.WriteFile(in("of.another"), nil, 0o600),
+		os.WriteFile(filepath.Join(dir, "msg", "note"), nil, 0o600),
+		os.MkdirAll(filepath.Join(dir, "tmp", "mine", "x"), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, dir)
+	n := 0
+	if err := s.Scan(t.Context(), func(string, *queue.State) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	for _, name := range []string{in("round"), in("away"), in("of.another"), filepath.Join(dir, "corrupt", "pipe"), filepath.Join(dir, "tmp", "mine", "x")} {
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLocked: another process cannot open the spool.
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), startEnv+"="+dir)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("another process has it open, process "+fmt.Sprint(os.Getpid()))) {
+		t.Errorf("%v: %s", err, out)
+	}
+	runtime.KeepAlive(s)
 }
