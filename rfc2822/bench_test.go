@@ -90,43 +90,51 @@ func BenchmarkWalk(b *testing.B) {
 	texts := walkable(b)
 	for b.Loop() {
 		for _, text := range texts {
-			m, err := Read(strings.NewReader(text))
-			if err != nil {
-				b.Fatal(err)
-			}
-			err = m.Walk(Limits{}, func(_ []int, p *Part) error {
-				if p.IsMultipart() || p.IsMessage() {
-					return nil
-				}
-				r := p.Decoded
-				if strings.HasPrefix(p.MediaType, "text/") {
-					r = p.Text // go-message, too, converts text only
-				}
-				_, err := io.Copy(io.Discard, r())
-				return err
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
+			walkOurs(b, text)
 		}
 	}
+}
+
+func walkOurs(b *testing.B, text string) {
+	m, err := Read(strings.NewReader(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = m.Walk(Limits{}, func(_ []int, p *Part) error {
+		if p.IsMultipart() || p.IsMessage() {
+			return nil
+		}
+		r := p.Decoded
+		if strings.HasPrefix(p.MediaType, "text/") {
+			r = p.Text // go-message, too, converts text only
+		}
+		_, err := io.Copy(io.Discard, r())
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func walkGoMessage(text string) {
+	e, err := message.Read(strings.NewReader(text))
+	if err != nil && !message.IsUnknownCharset(err) {
+		return
+	}
+	_ = e.Walk(func(_ []int, e *message.Entity, err error) error {
+		if err != nil || e.MultipartReader() != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, e.Body)
+		return err
+	})
 }
 
 func BenchmarkWalkGoMessage(b *testing.B) {
 	texts := walkable(b)
 	for b.Loop() {
 		for _, text := range texts {
-			e, err := message.Read(strings.NewReader(text))
-			if err != nil && !message.IsUnknownCharset(err) {
-				continue
-			}
-			_ = e.Walk(func(_ []int, e *message.Entity, err error) error {
-				if err != nil || e.MultipartReader() != nil {
-					return err
-				}
-				_, err = io.Copy(io.Discard, e.Body)
-				return err
-			})
+			walkGoMessage(text)
 		}
 	}
 }

@@ -218,8 +218,11 @@ func (t *treeReader) skip() {
 
 // header reads a part's header section, at most max octets of it.
 func (t *treeReader) header(max int) head {
-	var scan headerScan
-	var buf []byte
+	pooled := headBuffers.Get().(*headBuffer)
+	defer pooled.free()
+	scan := headerScan{fields: pooled.marks[:0]}
+	buf := pooled.text[:0]
+	defer func() { pooled.text, pooled.marks = buf, scan.fields }()
 	for {
 		text, eol, ok := t.line()
 		if ok {
@@ -232,10 +235,12 @@ func (t *treeReader) header(max int) head {
 		if !ok && len(buf) > 0 && t.hit >= 0 {
 			// The last line end belongs to the boundary line, but a header whose
 			// lines are all there has one of its own.
-			return t.giveBack(takeHead(&scan, buf, max, scan.more(buf, true), true))
+			scan.take(scan.more(buf, true), max)
+			return t.giveBack(takeHead(&scan, buf, string(buf), nil))
 		}
 		if found := scan.more(buf, !ok); found || len(buf) > max {
-			return t.giveBack(takeHead(&scan, buf, max, found, true))
+			scan.take(found, max)
+			return t.giveBack(takeHead(&scan, buf, string(buf), nil))
 		}
 	}
 }

@@ -119,11 +119,14 @@ type Limits struct {
 	Work        int64 // octets read in one walk; default 1 GiB
 }
 
+// maxHeader is the longest header section that can be read: marks are of 32 bits.
+const maxHeader = 1 << 30
+
 func (l Limits) withDefaults() Limits {
 	if l.HeaderBytes <= 0 {
 		l.HeaderBytes = 1 << 20
 	}
-	l.HeaderBytes = min(l.HeaderBytes, 1<<30) // marks are of 32 bits
+	l.HeaderBytes = min(l.HeaderBytes, maxHeader)
 	if l.Parts <= 0 {
 		l.Parts = 1000
 	}

@@ -42,8 +42,10 @@ func Read(r io.Reader) (*Message, error) { return ReadLimited(r, Limits{}) }
 // ReadLimited is Read with a limit of its own for the header section.
 func ReadLimited(r io.Reader, l Limits) (*Message, error) {
 	at, size, off := section(r)
-	head, err := readHead(r, l.withDefaults().HeaderBytes, at == nil)
-	m := &Message{Header: head.section, Defects: head.defects}
+	roomy := new(roomyMessage)
+	head, err := readHead(r, l.withDefaults().HeaderBytes, at == nil, roomy.marks[:])
+	m := &roomy.Message
+	m.Header, m.Defects = head.section, head.defects
 	if at != nil {
 		m.body = body{at: at, off: off + int64(head.used), n: size - off - int64(head.used)}
 	} else {
@@ -52,8 +54,25 @@ func ReadLimited(r io.Reader, l Limits) (*Message, error) {
 	return m, err
 }
 
-// ReadString reads a message from a string.
-func ReadString(s string) (*Message, error) { return Read(strings.NewReader(s)) }
+// roomyMessage is a message with room for the marks of most headers: one
+// allocation, not two.
+type roomyMessage struct {
+	Message
+	marks [24]mark
+}
+
+// ReadString reads a message from a string. Nothing is copied.
+func ReadString(s string) (*Message, error) {
+	m := new(struct {
+		roomyMessage
+		source strings.Reader
+	})
+	m.source.Reset(s)
+	h := stringHead(s, Limits{}.withDefaults().HeaderBytes, m.marks[:])
+	m.Header, m.Defects = h.section, h.defects
+	m.body = body{at: &m.source, off: int64(h.used), n: int64(len(s) - h.used)}
+	return &m.Message, nil
+}
 
 // ReadFile reads a message from a file, which stays open until Close.
 func ReadFile(name string) (*Message, error) {
@@ -119,44 +138,77 @@ type head struct {
 // headBuffer is what reading a header section needs for a while; what is kept of
 // a message is a copy of the right size.
 type headBuffer struct {
-	text  [16 << 10]byte
-	marks [128]mark
+	text  []byte
+	marks []mark
 }
 
-var headBuffers = sync.Pool{New: func() any { return new(headBuffer) }}
+// maxHeadBuffer is how large a buffer may have become and be kept for the next header.
+const maxHeadBuffer = 256 << 10
+
+var headBuffers = sync.Pool{New: func() any {
+	return &headBuffer{make([]byte, 0, 16<<10), make([]mark, 0, 128)}
+}}
+
+func (h *headBuffer) free() {
+	if cap(h.text) <= maxHeadBuffer && cap(h.marks) <= maxHeadBuffer/8 {
+		headBuffers.Put(h)
+	}
+}
 
 // readHead reads r up to the end of the header section, or max octets of it.
-func readHead(r io.Reader, max int, keepRest bool) (head, error) {
+// The section's marks go into room if they fit.
+func readHead(r io.Reader, max int, keepRest bool, room []mark) (head, error) {
 	pooled := headBuffers.Get().(*headBuffer)
-	defer headBuffers.Put(pooled)
+	defer pooled.free()
 	scan := headerScan{fields: pooled.marks[:0]}
-	buf := pooled.text[:0:min(len(pooled.text), max+1)]
+	buf := pooled.text[:0:min(cap(pooled.text), max+1)]
 	for {
 		n, err := readSome(r, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if found := scan.more(buf, err != nil); found || len(buf) > max {
-			return takeHead(&scan, buf, max, found, keepRest), ignoreEOF(err)
+			pooled.marks = scan.fields
+			used := scan.take(found, max)
+			text := ""
+			if keepRest {
+				text = string(buf)
+			} else {
+				text = string(buf[:used])
+			}
+			return takeHead(&scan, buf, text, room), ignoreEOF(err)
 		}
 		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, min(2*cap(buf), max+1)), buf...)
+			pooled.text = make([]byte, 0, 2*cap(buf))
+			buf = append(pooled.text[:0:min(cap(pooled.text), max+1)], buf...)
 		}
 	}
 }
 
-func takeHead(scan *headerScan, buf []byte, max int, found, keepRest bool) head {
-	cut := !found || scan.end > max
-	if cut {
-		scan.cut(max)
+// stringHead is readHead for text that is there already. It looks at a copy, a
+// piece of it at first: most of the text is body.
+func stringHead(text string, max int, room []mark) head {
+	pooled := headBuffers.Get().(*headBuffer)
+	defer pooled.free()
+	scan := headerScan{fields: pooled.marks[:0]}
+	buf, piece := pooled.text[:0], 4<<10
+	for {
+		buf = append(buf, text[len(buf):min(len(text), piece, max+1)]...)
+		if found := scan.more(buf, len(buf) == len(text)); found || len(buf) > max {
+			pooled.text, pooled.marks = buf, scan.fields
+			scan.take(found, max)
+			return takeHead(&scan, buf, text, room)
+		}
+		piece *= 4
 	}
-	used, read := scan.end+scan.sep, len(buf)
-	if !keepRest {
-		buf = buf[:used]
-	}
-	text := string(buf)
-	s := newSection(text[:used], scan.end, scan.fields)
-	s.cut = cut
-	s.bare = used == 0 && read > 0
-	return head{section: s, defects: s.defects(read > used, scan.clean(buf[:used])), used: used, text: text}
+}
+
+// takeHead makes a head of what scan found in buf. text begins with the same
+// octets, and its own are kept.
+func takeHead(scan *headerScan, buf []byte, text string, room []mark) head {
+	used := scan.end + scan.sep
+	s := newSection(text[:used], scan.end, scan.fields, room)
+	s.cut = scan.cutOff
+	s.bare = used == 0 && len(buf) > 0
+	return head{section: s, defects: s.defects(len(buf) > used, scan.clean(buf[:used])), used: used, text: text}
 }
 
 // readSome reads at least one octet or returns an error.

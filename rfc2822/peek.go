@@ -12,6 +12,6 @@ func Peek(r io.Reader, max int) (*Section, io.Reader, error) {
 	if max <= 0 {
 		max = Limits{}.withDefaults().HeaderBytes
 	}
-	h, err := readHead(r, max, true)
+	h, err := readHead(r, max, true, nil)
 	return &h.section, prefixed(h.text, r, err), err
 }

@@ -15,15 +15,21 @@ type headerScan struct {
 	lines  int  // lines seen
 	crlf   int  // how many of them end in CRLF
 	long   bool // one of them exceeds 998 octets
+	odd    bool // one that was marked is no field
 	junk   bool // the line before pos is junk if a field follows it
 	junkAt int
-	end    int // length of the fields; the body or the empty line follows
-	sep    int // length of the empty line, 0 if there is none
+	end    int  // length of the fields; the body or the empty line follows
+	sep    int  // length of the empty line, 0 if there is none
+	cutOff bool // the limit came before the end
 }
 
 // mark says where a field or a junk line begins, and how long its name is and
-// where its body begins, counted from there; 0 for a junk line.
-type mark struct{ start, name, body uint32 }
+// where its body begins, counted from there; 0 for a junk line. A name and its
+// colon are within hardLine.
+type mark struct {
+	start      uint32
+	name, body uint16
+}
 
 // more judges the lines of buf that are complete (all of them if eof), buf
 // being everything so far. It reports whether the end was found.
@@ -100,7 +106,8 @@ func (s *headerScan) line(line []byte) bool {
 }
 
 func (s *headerScan) mark(name, body int) {
-	s.fields = append(s.fields, mark{uint32(s.pos), uint32(name), uint32(body)})
+	s.odd = s.odd || name == 0
+	s.fields = append(s.fields, mark{uint32(s.pos), uint16(name), uint16(body)})
 }
 
 // stop ends the header at end. A junk line that no field followed was the
@@ -122,6 +129,14 @@ func (s *headerScan) trim() {
 	s.fields = s.fields[:n]
 }
 
+// take says how long the section is that was found, or cuts it off at max.
+func (s *headerScan) take(found bool, max int) int {
+	if s.cutOff = !found || s.end > max; s.cutOff {
+		s.cut(max)
+	}
+	return s.end + s.sep
+}
+
 // cut ends the header at the limit: at the start of the line that crosses it,
 // or in the middle of the only line.
 func (s *headerScan) cut(limit int) {
@@ -135,7 +150,7 @@ func (s *headerScan) cut(limit int) {
 // clean reports whether text, the section found, needs no search for what is
 // wrong with its lines. It may say no of a section that has no defect.
 func (s *headerScan) clean(text []byte) bool {
-	return !s.long && (s.crlf == s.lines || s.crlf == 0) && bytes.Count(text, []byte{'\r'}) == s.crlf &&
+	return !s.long && !s.odd && (s.crlf == s.lines || s.crlf == 0) && bytes.Count(text, []byte{'\r'}) == s.crlf &&
 		bytes.IndexByte(text, 0) < 0 && (allASCII(text) || utf8.Valid(text))
 }
 
@@ -165,7 +180,7 @@ func allASCII(p []byte) bool {
 func splitName(line []byte) (name, body int) {
 	line = line[:min(len(line), hardLine)]
 	for i, c := range line {
-		if c > ' ' && c < 0x7f && c != ':' {
+		if nameOctet[c] {
 			continue
 		}
 		if c == ':' && i > 0 {
@@ -187,6 +202,14 @@ func splitName(line []byte) (name, body int) {
 	}
 	return 0, 0
 }
+
+// nameOctet: what a field name is made of (RFC 5322 §3.6.8).
+var nameOctet = func() (t [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		t[c] = c != ':'
+	}
+	return t
+}()
 
 func isField(line []byte) bool {
 	name, _ := splitName(line)

@@ -28,29 +28,27 @@ type Section struct {
 // section, the number of octets it takes (the empty line included), and what
 // is wrong with it.
 func ParseHeader(text string) (Section, int, []Defect) {
-	var scan headerScan
-	buf := []byte(text[:min(len(text), 1<<10)])
-	for !scan.more(buf, len(buf) == len(text)) {
-		buf = append(buf, text[len(buf):min(len(text), 4*len(buf))]...)
-	}
-	s := newSection(text[:scan.end+scan.sep], scan.end, scan.fields)
-	s.bare = scan.end == 0 && scan.sep == 0 && text != ""
-	used := scan.end + scan.sep
-	return s, used, s.defects(len(text) > used, scan.clean(buf[:used]))
+	h := stringHead(text, maxHeader, nil)
+	return h.section, h.used, h.defects
 }
 
 // newSection makes the fields the scan has marked in text, whose fields end at
-// end. A section cut in the middle of a line has that line as its last field.
-func newSection(text string, end int, marks []mark) Section {
+// end, and keeps the marks in room if they fit. A section cut in the middle of
+// a line has that line as its last field.
+func newSection(text string, end int, marks, room []mark) Section {
 	s := Section{text: text, sep: text[end:]}
 	if end == 0 {
 		return s
 	}
 	if len(marks) == 0 {
 		name, body := splitName([]byte(text[:end]))
-		marks = []mark{{0, uint32(name), uint32(body)}}
+		marks = []mark{{0, uint16(name), uint16(body)}}
 	}
-	s.marks = slices.Clone(marks)
+	if len(marks) <= len(room) {
+		s.marks = room[:copy(room, marks):len(marks)]
+	} else {
+		s.marks = slices.Clone(marks)
+	}
 	nl := strings.IndexByte(text, '\n')
 	s.lf = nl == 0 || nl > 0 && nl < end && text[nl-1] != '\r'
 	return s
@@ -65,7 +63,7 @@ func (s *Section) at(i int) Field {
 	if i+1 < len(s.marks) {
 		next = int(s.marks[i+1].start)
 	}
-	return Field{raw: s.text[m.start:next], name: m.name, body: m.body}
+	return Field{raw: s.text[m.start:next], name: uint32(m.name), body: uint32(m.body)}
 }
 
 // own makes a list of fields that can be changed; copies of the section keep theirs.
@@ -317,33 +315,39 @@ func (s *Section) String() string {
 	return b.String()
 }
 
-// defects looks for what is wrong, up to maxDefects. body says whether something follows, clean
-// that the lines themselves are in order.
+// defects looks for what is wrong with a section as read, up to maxDefects and
+// two. body says whether something follows, clean that the fields are in order.
 func (s *Section) defects(body, clean bool) []Defect {
 	var out []Defect
 	if s.bare {
 		return []Defect{{Kind: NoHeader}}
 	}
-	offset := int64(0)
-	for i := range s.Len() {
-		if len(out) >= maxDefects {
-			out = out[:maxDefects]
-			break
-		}
-		f := s.at(i)
-		if f.name == 0 {
-			out = append(out, Defect{Kind: f.junkKind(i == 0), Offset: offset})
-		}
-		if !clean {
-			out = f.defects(out, offset, s.lf)
-		}
-		offset += int64(len(f.raw))
+	if !clean {
+		out = s.lineDefects()
 	}
+	offset := int64(len(s.text) - len(s.sep))
 	if s.sep == "" && body && !s.cut {
 		out = append(out, Defect{Kind: MissingSeparator, Offset: offset})
 	}
 	if s.cut {
 		out = append(out, Defect{Kind: HeaderTooLong, Offset: offset})
+	}
+	return out
+}
+
+// lineDefects looks for what is wrong with the fields one by one.
+func (s *Section) lineDefects() (out []Defect) {
+	offset := int64(0)
+	for i := range s.Len() {
+		f := s.at(i)
+		if f.name == 0 {
+			out = append(out, Defect{Kind: f.junkKind(i == 0), Offset: offset})
+		}
+		out = f.defects(out, offset, s.lf)
+		if len(out) >= maxDefects {
+			return out[:maxDefects]
+		}
+		offset += int64(len(f.raw))
 	}
 	return out
 }
