@@ -3,9 +3,12 @@ package queue
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +17,9 @@ import (
 
 // Notification is a message the queue writes about an entry.
 type Notification struct {
+	// ID is the same each time this is told, and no other's: whoever keeps it can
+	// tell a notification that a crash has repeated. It is a valid Entry.ID.
+	ID string
 	// To is the entry's sender, "" where it has none.
 	To string
 	// Kind is Bounce, Delay or Success.
@@ -51,9 +57,9 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 		return nil, fmt.Errorf("compose notification: %w", err)
 	}
 	defer body.Close()
-	now := time.Now()
+	now, id := time.Now(), noticeID(e.ID, kind, to)
 	r := &rfc2822.Report{
-		To: e.From, Date: now, MessageID: rfc2822.NewMessageID(q.Hostname, now),
+		To: q.behind(e.From), Date: now, MessageID: q.messageID(id, now),
 		ReportingMTA: q.Hostname, OriginalEnvelopeID: decodeXtext(e.EnvID), ArrivalDate: e.Queued,
 		Original: body, UTF8: e.SMTPUTF8,
 	}
@@ -71,11 +77,34 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 	if _, err := r.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("compose notification: %w", err)
 	}
-	n := &Notification{To: e.From, Kind: kind, Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
+	n := &Notification{ID: id, To: e.From, Kind: kind, Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
 	if !ascii(n.Message) {
 		n.Body = EightBit
 	}
 	return n, nil
+}
+
+// noticeID names a notification of a kind about some recipients of an entry.
+// Each recipient is told of once.
+func noticeID(id string, kind Kind, to []int) string {
+	h := fnv.New64a()
+	fmt.Fprint(h, id, kind, to)
+	return fmt.Sprintf("%.30s-%.1s%s", id, kind, strconv.FormatUint(h.Sum64(), 36))
+}
+
+// messageID makes a Message-ID that is the same when a crash has repeated the
+// notification, so that a mailbox may show one of two.
+func (q *Queue) messageID(id string, now time.Time) string {
+	_, host, _ := cutLast(rfc2822.NewMessageID(q.Hostname, now), "@")
+	return "<" + id + "@" + host
+}
+
+// behind is who reads what is sent to an entry's sender.
+func (q *Queue) behind(from string) string {
+	if q.Behind != nil && from != "" {
+		return q.Behind(from)
+	}
+	return from
 }
 
 // status is one recipient's part of a notification.
@@ -149,14 +178,21 @@ func ascii(b []byte) bool {
 // SubmitNotification queues a notification for its recipient. It is what
 // happens where Queue.Notify is nil, and what Notify does for a sender who is
 // not local. It is not refused for a queue that is full: the entry it is about
-// will leave.
+// will leave. One that is in the queue already, because the process died before
+// it could note that it had been sent, is not queued again.
 func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 	e := &Entry{To: []Recipient{{Address: n.To, Notify: NotifyNever}}, Body: n.Body, SMTPUTF8: n.SMTPUTF8}
+	if n.ID != "" { // one for each address, should Notify send it to several
+		h := fnv.New32a()
+		io.WriteString(h, n.To)
+		e.ID = fmt.Sprintf("%.50s-%s", n.ID, strconv.FormatUint(uint64(h.Sum32()), 36))
+	}
 	w, err := q.begin(ctx, e)
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("queue notification: %w", err)
 	}
 	return fill(ctx, w, bytes.NewReader(n.Message))
 }
-
-var _ io.WriterTo = (*rfc2822.Report)(nil)

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -176,4 +177,94 @@ print(parts[2].get_payload(0)["Subject"])
 		t.Fatalf("%v\n%s", err, out)
 	}
 	contains(t, string(out), "multipart/report [] ['text/plain', 'message/delivery-status', 'message/rfc822']", "rfc822; bob@example.net failed 5.1.1", "hello")
+}
+
+// TestBounceOnce: a crash between a bounce and the note that it was sent does
+// not send another one while the first is still in the queue; and the bounce
+// that is repeated has the name of the first.
+func TestBounceOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.Queue.Notify = nil
+		f.world.answer = func(d *Delivery, r Recipient) Result {
+			if r.Domain() == "example.org" {
+				return grey // the bounce stays in the queue
+			}
+			return never5
+		}
+		dead := false
+		f.spool.fail = func(op, id string) error {
+			if dead = dead || op == "remove" && id == "a"; dead {
+				return errors.New("the power is gone")
+			}
+			return nil
+		}
+		f.run(t)
+		f.submit(t, entry("a", "bob@example.net", "carol@example.net"))
+		synctest.Wait()
+		f.spool.mu.Lock()
+		f.spool.fail = nil
+		f.spool.mu.Unlock()
+		f.cancel()
+		<-f.ended
+		if f.spool.len() != 2 {
+			t.Fatalf("%d entries after the crash, want the message and its bounce", f.spool.len())
+		}
+		n := newFixture()
+		n.Queue.Notify, n.Queue.Spool, n.Queue.Transport, n.spool, n.world = nil, f.spool, f.world, f.spool, f.world
+		n.run(t)
+		defer n.stop(t)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if f.spool.len() != 1 || f.spool.state("a") != nil {
+			t.Errorf("%d entries are left, want one bounce", f.spool.len())
+		}
+	})
+}
+
+func TestNoticeID(t *testing.T) {
+	seen := map[string]bool{}
+	for _, id := range []string{"a", "b", NewID(time.Now()), strings.Repeat("x", 64), strings.Repeat("x", 63) + "y"} {
+		for _, kind := range []Kind{Bounce, Delay, Success} {
+			for _, to := range [][]int{{0}, {1}, {0, 1}, {0, 11}, {01, 1}} {
+				n := noticeID(id, kind, to)
+				if !ValidID(n) || !ValidID(n+"-1z141z3") || seen[n] {
+					t.Errorf("%s %s %v: %q", id, kind, to, n)
+				}
+				seen[n] = true
+			}
+		}
+	}
+}
+
+// TestBehind: the bounce of forwarded mail is addressed to who reads it, and
+// goes to the sender that was forwarded with.
+func TestBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		s := srs()
+		from, err := s.Forward("ann@far.example", time.Now())
+		must(t, err)
+		f.Behind = func(from string) string {
+			if back, err := s.Reverse(from, time.Now()); err == nil {
+				return back
+			}
+			return from
+		}
+		f.world.answer = func(*Delivery, Recipient) Result { return never5 }
+		f.run(t)
+		defer f.stop(t)
+		e := entry("a", "bob@example.net")
+		e.From = from
+		f.submit(t, e)
+		synctest.Wait()
+		if len(f.notes.all) != 1 || f.notes.all[0].To != from {
+			t.Fatalf("%+v", f.notes.all)
+		}
+		m, err := mail.ReadMessage(bytes.NewReader(f.notes.all[0].Message))
+		must(t, err)
+		if got := m.Header.Get("To"); !strings.Contains(got, "ann@far.example") || strings.Contains(got, "SRS") {
+			t.Errorf("To: %s", got)
+		}
+	})
 }

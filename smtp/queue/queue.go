@@ -38,6 +38,11 @@ type Queue struct {
 	// where zero.
 	Grace time.Duration
 
+	// Behind returns who is behind an entry's sender: for an address that SRS
+	// made, the sender it was made of. Notifications are addressed to it in
+	// their To field; they still go to the sender. nil where they are the same.
+	Behind func(from string) string
+
 	// Notify takes a notification to the sender of an entry: a bounce, the
 	// news of a delay or of success. It returns nil when the notification is
 	// on stable storage, and is asked again later where it returns an error.
