@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,4 +162,81 @@ box.close()
 			t.Errorf("read %.200q\nwant %.200q", got[i], want[i])
 		}
 	}
+}
+
+// TestDovecotReadsMbox: so does Dovecot, which goes by Content-Length where one
+// leads to a From_ line, and by From_ lines with a date.
+func TestDovecotReadsMbox(t *testing.T) {
+	doveadm := peer(t, "doveadm")
+	dir, err := os.MkdirTemp("/tmp", "dovecot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		uid, gid = 65534, 65534 // it does not touch mail as root
+	}
+	conf := filepath.Join(dir, "dovecot.conf")
+	text := fmt.Sprintf("base_dir = %[1]s/run\nlog_path = /dev/stderr\nmail_location = mbox:%[1]s/mail\nmail_uid = %[2]d\nmail_gid = %[3]d\n"+
+		"first_valid_uid = 1\nfirst_valid_gid = 1\nssl = no\nprotocols =\nmail_privileged_group =\n", dir, uid, gid)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range flavours {
+		name := fmt.Sprint("box", f)
+		b, err := os.ReadFile(mboxFile(t, f, hard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "mail"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "mail", name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{dir, filepath.Join(dir, "mail"), filepath.Join(dir, "mail", name)} {
+			if err := os.Chown(path, uid, gid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command(doveadm, "-c", conf, "-f", "json", "fetch", "body", "mailbox", name, "all")
+		cmd.Env = append(os.Environ(), "USER=nobody", "HOME="+dir)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, &stderr)
+		}
+		var got []struct{ Body string }
+		if err := json.Unmarshal(out, &got); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, m := range inDovecot(f) {
+			_, body, _ := strings.Cut(m, "\n\n")
+			want = append(want, body)
+		}
+		if len(got) != len(want) {
+			t.Errorf("flavour %d: Dovecot finds %d messages, want %d\n%s", f, len(got), len(want), &stderr)
+			continue
+		}
+		for i := range got {
+			if g := strings.ReplaceAll(got[i].Body, "\r\n", "\n"); strings.TrimRight(g, "\n") != strings.TrimRight(want[i], "\n") {
+				t.Errorf("flavour %d: Dovecot reads %.200q\nwant %.200q", f, g, want[i])
+			}
+		}
+	}
+}
+
+// inDovecot are the hard messages as Dovecot shows them.
+func inDovecot(f archive.Flavour) []string {
+	if f != archive.MboxCL2 {
+		return readable(f)
+	}
+	var out []string
+	for _, m := range hard {
+		out = append(out, strings.ReplaceAll(m, "\r\n", "\n"))
+	}
+	return out
 }
