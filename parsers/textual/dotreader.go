@@ -164,7 +164,11 @@ func (d *DotReader) text() {
 	for !stop {
 		if !d.mid {
 			// At the first octet of a line: an end, a dot to remove, or text.
-			switch d.lineStart(b[i:]) {
+			start := dotLine(b[i:])
+			if d.bare {
+				start = d.bareLine(b[i:])
+			}
+			switch start {
 			case needMore:
 				stop = true
 				continue
@@ -178,7 +182,7 @@ func (d *DotReader) text() {
 				i++
 				from = i
 			}
-			d.mid, d.bare = true, false
+			d.mid = true
 		}
 		n, kind := line(b[i:])
 		i += n
@@ -236,15 +240,13 @@ func dotLine(b []byte) int {
 	return stuffed
 }
 
-// lineStart says what stands at the beginning of a line. Behind an LF that is
-// kept nothing ends the text.
-func (d *DotReader) lineStart(b []byte) int {
-	switch {
-	case !d.bare:
-		return dotLine(b)
-	case len(b) == 0 || len(b) == 1 && b[0] == '.':
+// bareLine is dotLine behind an LF that is kept, where nothing ends the text.
+func (d *DotReader) bareLine(b []byte) int {
+	if len(b) == 0 || len(b) == 1 && b[0] == '.' {
 		return needMore
-	case b[0] == '.' && b[1] == '.':
+	}
+	d.bare = false
+	if b[0] == '.' && b[1] == '.' {
 		return stuffed
 	}
 	return plain
@@ -325,7 +327,11 @@ func (d *DotReader) drain() {
 	for {
 		b := r.buf[r.r:r.w]
 		if !d.mid {
-			switch d.lineStart(b) {
+			start := dotLine(b)
+			if d.bare {
+				start = d.bareLine(b)
+			}
+			switch start {
 			case needMore:
 				d.more()
 				return
@@ -334,7 +340,7 @@ func (d *DotReader) drain() {
 				d.finish(nil)
 				return
 			}
-			d.mid, d.bare = true, false
+			d.mid = true
 		}
 		lf := bytes.IndexByte(b, '\n')
 		switch {
