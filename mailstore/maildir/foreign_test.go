@@ -330,3 +330,31 @@ func TestRepeatedImportedUID(t *testing.T) {
 		t.Errorf("after a restart %q, before %q", m.UID(1), before)
 	}
 }
+
+// TestForeignWireSize: another program's W= is believed no further than the first
+// reading of the message: what goes out has CRLF, whatever the name says.
+func TestForeignWireSize(t *testing.T) {
+	for _, name := range []string{
+		"1.a.h,S=8,W=8",                   // would mean that it holds CRLF, or no line end
+		"1.a.h,S=8,W=9",                   // one line end too few
+		"1.a.h,S=8,W=7",                   // less than there is
+		"1.a.h,S=8,W=17",                  // more than can be
+		"1.a.h,S=8,W=9223372036854775807", // would be a full mailbox
+		"1.a.h,S=8,X=9",                   // kept exactly, in another size
+		"1.a.h,S=8",
+	} {
+		s := open(t, t.TempDir())
+		plant(t, s, "new", name, "one\ntwo\n")
+		want := "one\r\ntwo\r\n"
+		if strings.Contains(name, "X=") {
+			want = "one\ntwo\n"
+		}
+		m := drop(t, s, who)
+		if got := read(t, m, 0); got != want || m.Size(0) != int64(len(want)) {
+			t.Errorf("%s: %q, Size %d", name, got, m.Size(0))
+		}
+		if u, err := s.Usage(context.Background(), who); err != nil || u.Octets != int64(len(want)) {
+			t.Errorf("%s: %+v, %v", name, u, err)
+		}
+	}
+}

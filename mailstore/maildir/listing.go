@@ -20,10 +20,11 @@ type entry struct {
 	sub   string // "new" or "cur"
 	exact bool
 
-	size atomic.Int64 // wire octets; corrected if the name turns out to lie
-	disk atomic.Int64 // octets of the file
-	gen  uint64       // of the reading that saw it last; under box.mu
-	pos  int          // in listing.order; under box.mu
+	size  atomic.Int64 // wire octets; corrected if the name turns out to lie
+	disk  atomic.Int64 // octets of the file
+	heard atomic.Bool  // size is another program's word, to be checked when read
+	gen   uint64       // of the reading that saw it last; under box.mu
+	pos   int          // in listing.order; under box.mu
 }
 
 // base is the name up to its fields and flags.
@@ -298,11 +299,12 @@ func (b *box) measure(e *entry, f fields) bool {
 	e.size.Store(f.wire)
 	e.disk.Store(f.disk)
 	if f.wire >= 0 && f.disk >= 0 {
-		if isOurs(e.name) {
+		if isOurs(e.name) && f.possible() {
 			return true
 		}
 		info, err := os.Stat(b.sub(e.sub, e.name))
-		if err == nil && info.Size() == f.disk {
+		if err == nil && info.Size() == f.disk && f.possible() {
+			e.heard.Store(true)
 			return true
 		}
 		if os.IsNotExist(err) {
@@ -339,6 +341,15 @@ func (b *box) scan(e *entry) bool {
 	e.size.Store(wire)
 	e.disk.Store(disk)
 	return true
+}
+
+// possible reports whether a file of S octets can have W on the wire: each may be
+// a line end, which gets one more.
+func (f fields) possible() bool {
+	if f.exact {
+		return f.wire == f.disk
+	}
+	return f.disk <= f.wire && f.wire-f.disk <= f.disk
 }
 
 // isOurs knows names made by namer: <digits>.M<6 digits>P<12 hex>Q...

@@ -90,7 +90,8 @@ func (m *maildrop) at(e *entry) where {
 
 // Open implements mailstore.Maildrop. If the file is not as long as its name
 // says, the name lied: the true size is noted, for Size and for the next
-// session, and the file given out as it is.
+// session, and the file given out as it is. What another program wrote into a
+// name is compared with the file the first time.
 func (m *maildrop) Open(i int) (io.ReadCloser, error) {
 	if !m.open {
 		return nil, fs.ErrClosed
@@ -113,7 +114,7 @@ func (m *maildrop) Open(i int) (io.ReadCloser, error) {
 		f.Close()
 		return nil, wrap("maildir: open message", err)
 	}
-	if info.Size() != e.disk.Load() {
+	if info.Size() != e.disk.Load() || e.heard.Load() {
 		if err := m.correct(e, f); err != nil {
 			f.Close()
 			return nil, wrap("maildir: open message", err)
@@ -126,6 +127,7 @@ func (m *maildrop) Open(i int) (io.ReadCloser, error) {
 	return newLineReader(f), nil
 }
 
+// correct learns the sizes from the file itself.
 func (m *maildrop) correct(e *entry, f *os.File) error {
 	disk, wire, err := wireSize(f)
 	if err != nil {
@@ -134,10 +136,12 @@ func (m *maildrop) correct(e *entry, f *os.File) error {
 	if e.exact {
 		wire = disk
 	}
-	m.b.s.log.Warn("file is not as long as its name says", "mailbox", m.b.user, "file", e.name, "octets", disk)
-	more := wire - e.size.Load()
-	e.disk.Store(disk)
-	e.size.Store(wire)
+	e.heard.Store(false)
+	// Two sessions that only read may find out at the same time.
+	was, more := e.disk.Swap(disk), wire-e.size.Swap(wire)
+	if more != 0 || disk != was {
+		m.b.s.log.Warn("file is not as long as its name says", "mailbox", m.b.user, "file", e.name, "octets", disk)
+	}
 	m.b.mu.Lock()
 	if l := m.b.list; l != nil && l.byBase[base(e.name)] == e {
 		l.octets += more
