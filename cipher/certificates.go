@@ -153,13 +153,7 @@ func (s *snapshot) add(cert tls.Certificate) error {
 // first the client can check, so that an ECDSA and an RSA certificate may stand
 // side by side.
 func (s *snapshot) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	fits := s.names[name]
-	if len(fits) == 0 {
-		if _, parent, ok := strings.Cut(name, "."); ok {
-			fits = s.names["*."+parent]
-		}
-	}
+	fits := s.named(hello.ServerName)
 	for _, cert := range fits {
 		if hello.SupportsCertificate(cert) == nil {
 			return cert
@@ -169,6 +163,18 @@ func (s *snapshot) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 		return fits[0]
 	}
 	return s.certs[0]
+}
+
+// named are the certificates for a name.
+func (s *snapshot) named(name string) []*tls.Certificate {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	fits := s.names[name]
+	if len(fits) == 0 {
+		if _, parent, ok := strings.Cut(name, "."); ok {
+			fits = s.names["*."+parent]
+		}
+	}
+	return fits
 }
 
 // Expiry tells of a certificate's end.

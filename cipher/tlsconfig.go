@@ -28,16 +28,23 @@ func AskClientCertificate(c *tls.Config) { c.ClientAuth = tls.RequestClientCert 
 // a post-quantum key exchange.
 func (t *TLS) Config(options ...Option) *tls.Config {
 	c := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return t.now.Load().choose(hello), nil
-		},
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: t.GetCertificate,
 	}
 	for _, o := range options {
 		o(c)
 	}
 	return c
 }
+
+// GetCertificate chooses for a handshake, as Config does. The error is always nil.
+func (t *TLS) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return t.now.Load().choose(hello), nil
+}
+
+// Covers says whether one of the certificates is for that name, and not only the
+// one for clients that ask for no name or an unknown one.
+func (t *TLS) Covers(name string) bool { return len(t.now.Load().named(name)) > 0 }
 
 // Certificates gives the leaf certificates in use, in the order of the pairs.
 func (t *TLS) Certificates() []*x509.Certificate {

@@ -77,6 +77,7 @@ func (s *Settings) check(probes Probes) config.Errors {
 	c.pop3()
 	c.auth()
 	c.tls()
+	c.acme()
 	c.queue()
 	c.directories()
 	return c.errs

@@ -39,8 +39,8 @@ func (c *checker) tls() {
 		}
 	}
 	needs := slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.TLS != TLSOff })
-	if needs && !t.SelfSigned && t.CertificateFile == "" && len(t.Certificates) == 0 {
-		c.fail(at("TLS", "self_signed"), "there is no certificate, and none may be made; write certificate_file and certificate_key_file")
+	if needs && !t.SelfSigned && t.CertificateFile == "" && len(t.Certificates) == 0 && !t.ACME.AcceptTerms {
+		c.fail(at("TLS", "self_signed"), "there is no certificate, and none may be made; write certificate_file and certificate_key_file, or ACME")
 	}
 }
 

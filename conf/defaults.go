@@ -45,7 +45,10 @@ func New() *Settings {
 			FailureWindow:         15 * time.Minute,
 			CacheTime:             10 * time.Minute,
 		},
-		TLS: TLS{MinVersion: "1.2", SelfSigned: true},
+		TLS: TLS{
+			MinVersion: "1.2", SelfSigned: true,
+			ACME: ACME{Directory: LetsEncrypt, Challenge: ChallengeHTTP},
+		},
 		Queue: Queue{
 			Deliver:                true,
 			MTASTS:                 true,

@@ -208,6 +208,8 @@ func (s *Settings) complete() {
 	fill(&s.QueueDir, "queue")
 	fill(&s.SecretKeyFile, "secret.key")
 	fill(&s.Admin.Socket, "control.sock")
+	fill(&s.TLS.ACME.Folder, "acme")
+	s.TLS.ACME.complete(s.ServerName)
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {
 		s.Listeners = standardListeners()
 	}

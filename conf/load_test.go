@@ -52,6 +52,7 @@ func TestOneKey(t *testing.T) {
 	want.ServerName = "mail.example.com"
 	want.MailDir, want.QueueDir = "/var/lib/postrider/mail", "/var/lib/postrider/queue"
 	want.SecretKeyFile, want.Admin.Socket = "/var/lib/postrider/secret.key", "/var/lib/postrider/control.sock"
+	want.TLS.ACME.Folder = "/var/lib/postrider/acme"
 	want.Listeners = []Listener{
 		{Address: ":25", Protocol: ProtocolSMTP, TLS: TLSStartTLS},
 		{Address: ":587", Protocol: ProtocolSubmission, TLS: TLSStartTLS},

@@ -157,6 +157,11 @@ type TLS struct {
 	// The key of certificate_file, in PEM.
 	CertificateKeyFile string `json:"certificate_key_file" conf:"path"`
 
+	// Certificates obtained from an authority such as Let's Encrypt, and
+	// renewed, without any program beside. Those above are used for their
+	// names; the self-signed one only until there is a better.
+	ACME ACME `json:"ACME"`
+
 	// The oldest version of TLS that is spoken: "1.2" or "1.3".
 	MinVersion string `json:"min_version"`
 

@@ -27,6 +27,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -72,13 +74,20 @@ type Manager struct {
 	o    Options
 	auto *autocert.Manager
 	web  http.Handler
+	line *line // to the authority
 
 	mu    sync.Mutex
 	ready map[string]bool // names whose certificate is there
+	next  time.Time       // when Run tries again; zero if it does not
 }
 
-// ErrNotYet: no certificate has been obtained yet, and there is no Fallback.
-var ErrNotYet = errors.New("acme: no certificate yet")
+// Errors of certificates that are not there.
+var (
+	// ErrNotYet: no certificate has been obtained yet, and there is no Fallback.
+	ErrNotYet = errors.New("acme: no certificate yet")
+	// ErrStopped: the Manager was stopped, and asks the authority nothing.
+	ErrStopped = errors.New("acme: stopped")
+)
 
 // New checks the options. It asks nobody anything yet.
 func New(o Options) (*Manager, error) {
@@ -108,31 +117,18 @@ func New(o Options) (*Manager, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	m := &Manager{o: o, ready: make(map[string]bool), auto: &autocert.Manager{
+	m := &Manager{o: o, ready: make(map[string]bool), line: o.line()}
+	m.auto = &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
 		Cache:      autocert.DirCache(o.Folder),
 		HostPolicy: autocert.HostWhitelist(o.Names...),
 		Email:      o.Email,
-		Client:     &xacme.Client{DirectoryURL: o.Directory, HTTPClient: o.client(), UserAgent: "postrider"},
-	}}
+		Client:     &xacme.Client{DirectoryURL: o.Directory, HTTPClient: m.line.client(o.HTTPClient), UserAgent: "postrider"},
+	}
 	if o.Challenge == HTTP01 {
 		m.web = m.auto.HTTPHandler(http.NotFoundHandler()) // from now on autocert tries http-01
 	}
 	return m, nil
-}
-
-// client is the HTTPClient, seeing the chosen challenge only.
-func (o *Options) client() *http.Client {
-	c := new(http.Client)
-	if o.HTTPClient != nil {
-		*c = *o.HTTPClient
-	}
-	next := c.Transport
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	c.Transport = &chosen{next: next, keep: o.Challenge}
-	return c
 }
 
 // Obtain gets the certificates that are not there yet, from the folder or from
@@ -178,32 +174,67 @@ func (m *Manager) has(name string) bool {
 	return m.ready[name]
 }
 
-// The waits between two tries of Run. Authorities count failures per hour.
+// The waits between two tries of Run. Authorities count failures per hour: Let's
+// Encrypt allows five for each name.
 const (
 	firstWait = 2 * time.Minute
 	lastWait  = 6 * time.Hour
+	afterKill = 15 * time.Minute
 )
 
 // Run obtains certificates until all are there or ctx ends, and waits longer
-// after each failure, which it logs: 2 minutes at first, 6 hours at last.
+// after each failure, which it logs: 2 minutes at first, 6 hours at last, up to a
+// half of it less by chance. A failure is remembered in the folder as well: a
+// program that is started over and over asks once in a quarter of an hour.
 func (m *Manager) Run(ctx context.Context) {
+	defer m.planNext(time.Time{})
+	if rest := afterKill - m.sinceFailure(); rest > 0 && !m.allCached(ctx) {
+		m.o.Log.Info("certificates are missing, and were asked for in vain a while ago", "retry_in", rest.Round(time.Second))
+		if !m.sleep(ctx, rest) {
+			return
+		}
+	}
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
 		err := m.Obtain(ctx)
 		if err == nil {
+			m.noteFailure(false)
 			m.o.Log.Info("certificates are there", "names", m.o.Names)
 			return
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrStopped) {
 			return
 		}
-		m.o.Log.Warn("certificates are missing", "err", err, "retry_in", wait)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		m.noteFailure(true)
+		jittered := wait - rand.N(wait/2)
+		m.o.Log.Warn("certificates are missing", "err", err, "retry_in", jittered.Round(time.Second))
+		if !m.sleep(ctx, jittered) {
 			return
 		}
 	}
 }
+
+// sleep says whether ctx has not ended in the meantime.
+func (m *Manager) sleep(ctx context.Context, d time.Duration) bool {
+	m.planNext(time.Now().Add(d))
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (m *Manager) planNext(at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.next = at
+}
+
+// Stop ends all talk with the authority: renewals, too, which autocert goes on
+// with for ever. Certificates that are there are served until they expire.
+func (m *Manager) Stop() { m.line.stop() }
 
 // hello is a handshake of a client that takes ECDSA, the one kind of certificate
 // that is asked for: all clients of TLS 1.2 that matter do.
@@ -219,14 +250,16 @@ func hello(name string) *tls.ClientHelloInfo {
 // Config gives a mail server's TLS configuration, which always uses the newest
 // certificate. The options are those of cipher.TLS.Config.
 func (m *Manager) Config(options ...cipher.Option) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.certificate}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.GetCertificate}
 	for _, o := range options {
 		o(c)
 	}
 	return c
 }
 
-func (m *Manager) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+// GetCertificate chooses for a handshake, as Config does. It never asks the
+// authority. The error is ErrNotYet.
+func (m *Manager) GetCertificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(h.ServerName, "."))
 	if !slices.Contains(m.o.Names, name) {
 		name = m.o.Names[0]
@@ -235,21 +268,29 @@ func (m *Manager) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) 
 		return m.auto.GetCertificate(hello(name))
 	}
 	if m.o.Fallback != nil {
-		return m.o.Fallback.Config().GetCertificate(h)
+		return m.o.Fallback.GetCertificate(h)
 	}
 	return nil, ErrNotYet
 }
 
 // HTTPHandler answers the authority's http-01 challenges. It is to be served on
-// port 80 of each name; every other request is 404.
+// port 80 of each name, or where that port is forwarded to; every other request
+// is 404.
 func (m *Manager) HTTPHandler() http.Handler {
 	if m.web == nil {
 		return http.NotFoundHandler()
 	}
-	return m.web
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r = r.Clone(r.Context())
+			r.Host = host // autocert compares the name alone
+		}
+		m.web.ServeHTTP(w, r)
+	})
 }
 
-// ALPNConfig answers the authority's tls-alpn-01 challenges on port 443. A connection for anything else fails.
+// ALPNConfig answers the authority's tls-alpn-01 challenges on port 443. A
+// connection for anything else fails.
 func (m *Manager) ALPNConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -261,21 +302,4 @@ func (m *Manager) ALPNConfig() *tls.Config {
 			return m.auto.GetCertificate(h)
 		},
 	}
-}
-
-// Expiring lists the certificates that will have expired within that time from
-// now: renewal has failed for long if there are any within, say, 20 days. Names
-// without a certificate are not listed; Obtain tells of them.
-func (m *Manager) Expiring(within time.Duration) []cipher.Expiry {
-	var found []cipher.Expiry
-	for _, name := range m.o.Names {
-		if !m.has(name) {
-			continue
-		}
-		cert, err := m.auto.GetCertificate(hello(name))
-		if err == nil && !cert.Leaf.NotAfter.After(time.Now().Add(within)) {
-			found = append(found, cipher.Expiry{Names: []string{name}, NotAfter: cert.Leaf.NotAfter})
-		}
-	}
-	return found
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // Challenge is how a name is proved to be ours.
@@ -21,31 +22,117 @@ const (
 // maxAnswer bounds an authority's answer, in bytes.
 const maxAnswer = 1 << 20
 
-// chosen hides the other challenges from autocert, which would always try
-// tls-alpn-01 first, and each failure counts against the authority's limits.
-type chosen struct {
+// line is the way to the authority. It hides the challenges that were not chosen
+// from autocert, which would always try tls-alpn-01 first, and each failure
+// counts against the authority's limits. And it listens for what the authority
+// has to complain of, since autocert keeps to itself why a renewal failed.
+type line struct {
 	next http.RoundTripper
 	keep Challenge
+
+	mu      sync.Mutex
+	stopped bool
+	last    string // problem
 }
 
-func (c *chosen) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := c.next.RoundTrip(r)
-	if err != nil || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+func (o *Options) line() *line {
+	l := &line{next: http.DefaultTransport, keep: o.Challenge}
+	if o.HTTPClient != nil && o.HTTPClient.Transport != nil {
+		l.next = o.HTTPClient.Transport
+	}
+	return l
+}
+
+// client is c, or a new one, over the line.
+func (l *line) client(c *http.Client) *http.Client {
+	own := new(http.Client)
+	if c != nil {
+		*own = *c
+	}
+	own.Transport = l
+	return own
+}
+
+func (l *line) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+}
+
+func (l *line) problem() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+func (l *line) note(problem string) {
+	const longest = 500
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = strings.ToValidUTF8(problem[:min(len(problem), longest)], "")
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	stopped := l.stopped
+	l.mu.Unlock()
+	if stopped {
+		return nil, ErrStopped
+	}
+	resp, err := l.next.RoundTrip(r)
+	if err != nil {
+		l.note(err.Error())
 		return resp, err
+	}
+	kind := resp.Header.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(kind, "application/pem-certificate-chain") && resp.StatusCode == http.StatusOK:
+		l.note("")
+		return resp, nil
+	case !strings.HasPrefix(kind, "application/json") && !strings.HasPrefix(kind, "application/problem+json"):
+		return resp, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	resp.Body.Close()
 	if err != nil {
 		return nil, fmt.Errorf("read the authority's answer: %w", err)
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(c.filter(body)))
+	l.listen(body)
+	resp.Body = io.NopCloser(bytes.NewReader(l.filter(body)))
 	resp.ContentLength = -1
 	return resp, nil
 }
 
+// problem is a complaint of the authority (RFC 7807).
+type problem struct {
+	Type   string `json:"type"`
+	Detail string `json:"detail"`
+}
+
+// listen notes a problem: the answer itself (RFC 8555 §6.7) or that of a
+// challenge in it (§8). A bad nonce is none: one tries again with a new one.
+func (l *line) listen(body []byte) {
+	var answer struct {
+		problem
+		Challenges []struct{ Error *problem }
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return
+	}
+	if p := answer.problem; strings.HasPrefix(p.Type, "urn:ietf:params:acme:error:") && !strings.HasSuffix(p.Type, ":badNonce") {
+		l.note(p.Detail)
+	}
+	for _, c := range answer.Challenges {
+		if c.Error != nil {
+			l.note(c.Error.Detail)
+		}
+	}
+}
+
 // filter takes the other challenges out of an authorization object (RFC 8555
 // §7.1.4) and leaves everything else as it is.
-func (c *chosen) filter(body []byte) []byte {
+func (l *line) filter(body []byte) []byte {
 	var object map[string]json.RawMessage
 	var all []map[string]any
 	if json.Unmarshal(body, &object) != nil || json.Unmarshal(object["challenges"], &all) != nil {
@@ -53,7 +140,7 @@ func (c *chosen) filter(body []byte) []byte {
 	}
 	kept := []map[string]any{}
 	for _, one := range all {
-		if one["type"] == string(c.keep) {
+		if one["type"] == string(l.keep) {
 			kept = append(kept, one)
 		}
 	}

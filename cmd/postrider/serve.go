@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -108,8 +110,8 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
-		Long: `Say since when the server runs, how many sessions it has and where it listens. The
-exit code is 1 if it does not run, or runs but cannot keep mail.`,
+		Long: `Say since when the server runs, how many sessions it has, where it listens and how long
+its certificates are good for. The exit code is 1 if it does not run, or runs but cannot keep mail.`,
 		Example: "  postrider status -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -125,6 +127,9 @@ exit code is 1 if it does not run, or runs but cannot keep mail.`,
 				}
 				fmt.Fprintf(out, "  listening on %s\n", name)
 			}
+			for _, c := range s.Certificates {
+				fmt.Fprintf(out, "  %s\n", describeCertificate(c))
+			}
 			if !s.Healthy {
 				return fmt.Errorf("not healthy: %s", s.Problem)
 			}
@@ -133,6 +138,28 @@ exit code is 1 if it does not run, or runs but cannot keep mail.`,
 	}
 	confFlag(c, &path)
 	return c
+}
+
+// describeCertificate says in a line what one needs to know of a certificate.
+func describeCertificate(c daemon.Certificate) string {
+	const minute = "2006-01-02 15:04"
+	text := "certificate for " + strings.Join(c.Names, ", ")
+	if c.NotAfter.IsZero() {
+		text += ", not there yet"
+	} else {
+		text += " until " + c.NotAfter.Local().Format(minute)
+	}
+	if c.Soon {
+		text += ", EXPIRES SOON"
+	}
+	text += ", from " + c.From
+	if !c.Retry.IsZero() {
+		text += ", asked for again at " + c.Retry.Local().Format(minute)
+	}
+	if c.Problem != "" {
+		text += ": " + strconv.QuoteToASCII(c.Problem)
+	}
+	return text
 }
 
 // call asks the daemon that runs with the configuration at path.

@@ -13,8 +13,10 @@ type Status struct {
 	Since     time.Time         `json:"since"`
 	Sessions  int               `json:"sessions"`
 	Listeners map[string]string `json:"listeners"` // settings' address → bound address
-	Healthy   bool              `json:"healthy"`
-	Problem   string            `json:"problem,omitempty"`
+	// Certificates are those in use, and those an authority was asked for.
+	Certificates []Certificate `json:"certificates"`
+	Healthy      bool          `json:"healthy"`
+	Problem      string        `json:"problem,omitempty"`
 }
 
 // commands is what can be asked through the control socket.
@@ -34,11 +36,12 @@ func (d *Daemon) commands() http.Handler {
 
 func (d *Daemon) status(since time.Time) Status {
 	s := Status{
-		Name:      d.state().settings.ServerName,
-		Since:     since,
-		Sessions:  d.sessions(),
-		Listeners: make(map[string]string),
-		Healthy:   true,
+		Name:         d.state().settings.ServerName,
+		Since:        since,
+		Sessions:     d.sessions(),
+		Listeners:    make(map[string]string),
+		Certificates: d.state().certificates(),
+		Healthy:      true,
 	}
 	for name, addr := range d.Addrs() {
 		s.Listeners[name] = addr.String()

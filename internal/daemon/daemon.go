@@ -44,6 +44,8 @@ type Daemon struct {
 	load      func() (*conf.Settings, error)
 	listeners map[string]*listener // by address in the settings
 	retired   []server             // replaced by a reload; their sessions live on
+	door      *door                // nil: no authority comes
+	running   context.Context      // of Run; nil before it
 
 	serving    sync.WaitGroup
 	control    *http.Server
@@ -116,6 +118,9 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		}
 		d.listeners[l.Address] = &listener{socket: s}
 	}
+	if d.door, err = d.openDoor(settings, nil); err != nil {
+		return nil, err
+	}
 	if err := d.openControl(settings); err != nil {
 		return nil, err
 	}
@@ -144,6 +149,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 			d.start(l, w)
 		}
 	}
+	d.running = ctx
+	if i := d.state().issuer; i != nil {
+		i.run(ctx)
+	}
 	d.reloading.Unlock()
 	if d.outbound != nil {
 		d.serving.Go(func() { d.outbound.run(ctx) })
@@ -167,30 +176,6 @@ func (d *Daemon) start(settings conf.Listener, l *listener) {
 			d.log.Error("listener ended", "addr", settings.Address, "err", err)
 		}
 	})
-}
-
-// watchCertificates looks once a minute whether a certificate was renewed,
-// until ctx ends.
-func (d *Daemon) watchCertificates(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		certs := d.state().tls
-		if certs == nil {
-			continue
-		}
-		switch changed, err := certs.ReloadIfChanged(); {
-		case err != nil:
-			d.log.Error("certificate files changed but cannot be used; the old ones stay", "err", err)
-		case changed:
-			d.log.Info("certificates read again")
-		}
-	}
 }
 
 func (d *Daemon) sessions() int {
@@ -225,6 +210,8 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.door.close()
+	d.state().issuer.close()
 	d.control.Shutdown(ctx)
 	if d.submission != nil {
 		d.submission.Shutdown(ctx)
@@ -245,6 +232,7 @@ func (d *Daemon) closeAll() error {
 	for _, l := range d.listeners {
 		l.socket.close()
 	}
+	d.door.close()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}

@@ -43,13 +43,24 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	if err := d.logFile.open(settings.Log.File, d.stderr); err != nil {
+	door, err := d.openDoor(settings, d.door)
+	if err != nil {
 		closeSockets(opened)
+		return err
+	}
+	closeOpened := func() {
+		closeSockets(opened)
+		if door != d.door {
+			door.close()
+		}
+	}
+	if err := d.logFile.open(settings.Log.File, d.stderr); err != nil {
+		closeOpened()
 		return err
 	}
 	if d.outbound != nil {
 		if err := d.outbound.reconfigure(settings); err != nil {
-			closeSockets(opened)
+			closeOpened()
 			return err
 		}
 	}
@@ -58,6 +69,16 @@ func (d *Daemon) reload() error {
 	d.now.Store(st)
 	warnInClear(settings, d.log)
 	d.exchange(settings.Listeners, opened)
+	if door != d.door {
+		d.door.close()
+		d.door = door
+	}
+	if st.issuer != old.issuer {
+		old.issuer.close()
+		if st.issuer != nil && d.running != nil {
+			st.issuer.run(d.running)
+		}
+	}
 	return nil
 }
 

@@ -85,20 +85,23 @@ func smtpTLSMode(m conf.TLSMode) smtp.TLSMode {
 // that was there before them.
 func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 	st := d.state()
-	if st.tls == nil || l.TLS == conf.TLSOff {
+	if st.tls == nil && st.issuer == nil || l.TLS == conf.TLSOff {
 		return nil
 	}
 	var options []cipher.Option
 	if l.Protocol == conf.ProtocolSMTP {
 		options = append(options, cipher.WithoutTickets)
 	}
-	c := st.tls.Config(options...)
-	first := c.GetCertificate
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	for _, o := range options {
+		o(c)
+	}
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if now := d.state().tls; now != nil {
-			return now.Config().GetCertificate(hello)
+		cert, err := d.state().certificate(hello)
+		if err != nil { // a reload took all of them away from sessions that are there
+			return st.certificate(hello)
 		}
-		return first(hello)
+		return cert, nil
 	}
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13

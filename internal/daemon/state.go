@@ -3,8 +3,6 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"time"
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -18,7 +16,8 @@ type state struct {
 	dir         *directory
 	credentials *credentials
 	mechanisms  []sasl.Mechanism
-	tls         *cipher.TLS
+	tls         *cipher.TLS // of files; nil if there are none
+	issuer      *issuer     // nil if the settings ask for none
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -30,6 +29,13 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}
 	if st.tls, err = loadCertificates(s, log); err != nil {
+		return nil, err
+	}
+	var before *issuer
+	if old != nil {
+		before = old.issuer
+	}
+	if st.issuer, err = newIssuer(s, before, log); err != nil {
 		return nil, err
 	}
 	if st.credentials, err = newCredentials(st.dir, s.SecretKeyFile); err != nil {
@@ -76,44 +82,4 @@ func newVerifier(s *conf.Settings) *cipher.Verifier {
 		v.Remember = -1
 	}
 	return v
-}
-
-// loadCertificates reads the certificates the settings name or, where they
-// name none and allow it, makes a self-signed one that later starts find again.
-func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
-	var pairs []cipher.Keypair
-	if s.TLS.CertificateFile != "" {
-		pairs = append(pairs, cipher.Keypair{Cert: s.TLS.CertificateFile, Key: s.TLS.CertificateKeyFile})
-	}
-	for _, c := range s.TLS.Certificates {
-		pairs = append(pairs, cipher.Keypair{Cert: c.CertFile, Key: c.KeyFile})
-	}
-	if len(pairs) == 0 {
-		if !s.TLS.SelfSigned {
-			return nil, nil
-		}
-		own := selfSignedPair(s)
-		names := []string{s.ServerName, "localhost", "127.0.0.1", "::1"}
-		created, err := cipher.EnsureSelfSigned(own, names...)
-		if err != nil {
-			return nil, fmt.Errorf("self-signed certificate: %w", err)
-		}
-		if created {
-			log.Warn("made a self-signed certificate, as the settings name no other", "file", own.Cert)
-		}
-		pairs = append(pairs, own)
-	}
-	certs, err := cipher.LoadTLS(pairs...)
-	if err != nil {
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	for _, e := range certs.Expiring(14 * 24 * time.Hour) {
-		log.Warn("certificate expires soon", "file", e.File, "names", e.Names, "not_after", e.NotAfter)
-	}
-	return certs, nil
-}
-
-func selfSignedPair(s *conf.Settings) cipher.Keypair {
-	dir := filepath.Join(s.DataDir, "tls")
-	return cipher.Keypair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
 }

@@ -1,9 +1,9 @@
-// Package peertest starts real servers for tests: Postfix, Exim, OpenSMTPD, and
-// a DNS with DNSSEC made of Knot and Unbound. Each runs as a plain child process
+// Package peertest starts real servers for tests: Postfix, Exim, OpenSMTPD, the
+// ACME authority Pebble, and a DNS with DNSSEC made of Knot and Unbound. Each runs as a plain child process
 // on a free port of the loopback interface, with its files in a directory of its
 // own, until the test ends. Nothing of the machine's own services is touched.
 //
-// Postfix is the one that is installed. The others are run from a small root
+// Postfix and Pebble are those that are installed. The others are run from a small root
 // directory that .ci/peers makes; a test that needs one is skipped where it is
 // missing, and fails where the environment says CI=true.
 package peertest

@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/postrider-mail/postrider/cipher/acme"
+	"github.com/postrider-mail/postrider/conf"
+)
+
+// issuer obtains certificates from an ACME authority and renews them, for as
+// long as the settings about it stay the same.
+type issuer struct {
+	*acme.Manager
+	settings conf.ACME
+	stop     context.CancelFunc
+	told     map[string]time.Time // by name, the end of the certificate last told of
+}
+
+// newIssuer makes the issuer that the settings ask for: old, if nothing has
+// changed for it, or nil. It asks nobody anything yet.
+func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error) {
+	a := s.TLS.ACME
+	switch {
+	case !a.AcceptTerms:
+		return nil, nil
+	case old != nil && reflect.DeepEqual(a, old.settings):
+		return old, nil
+	}
+	client := &http.Client{Timeout: time.Minute}
+	if a.DirectoryCAFile != "" {
+		pem, err := os.ReadFile(a.DirectoryCAFile)
+		roots := x509.NewCertPool()
+		if err == nil && !roots.AppendCertsFromPEM(pem) {
+			err = errors.New("no certificate in it")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("TLS.ACME.directory_ca_file: %w", err)
+		}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+		client.Transport = transport
+	}
+	m, err := acme.New(acme.Options{
+		Names: a.Names, Folder: a.Folder, AcceptTerms: true, Email: a.Email,
+		Directory: a.Directory, Challenge: acme.Challenge(a.Challenge), HTTPClient: client, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("TLS.ACME: %w", err)
+	}
+	return &issuer{Manager: m, settings: a, told: make(map[string]time.Time)}, nil
+}
+
+// run obtains what is missing, in the background.
+func (i *issuer) run(ctx context.Context) {
+	ctx, i.stop = context.WithCancel(ctx)
+	go i.Run(ctx)
+}
+
+func (i *issuer) close() {
+	if i == nil {
+		return
+	}
+	if i.stop != nil {
+		i.stop()
+	}
+	i.Stop()
+}
+
+// report writes down what has come of renewals, which happen by themselves.
+func (i *issuer) report(log *slog.Logger) {
+	for _, s := range i.Standings() {
+		before := i.told[s.Name]
+		if s.NotAfter.IsZero() || s.NotAfter.Equal(before) {
+			continue
+		}
+		i.told[s.Name] = s.NotAfter
+		if before.IsZero() {
+			log.Info("certificate in use", "name", s.Name, "not_after", s.NotAfter)
+		} else {
+			log.Info("certificate renewed", "name", s.Name, "not_after", s.NotAfter)
+		}
+	}
+}
+
+// doorGuests is how many connections the authority's door takes at a time; each
+// has ten seconds.
+const doorGuests = 100
+
+// door is where the authority comes to see whose a name is. It stays open over
+// reloads that do not move it, and asks whichever issuer is there.
+type door struct {
+	challenge, listen string
+	listener          net.Listener
+	server            *http.Server
+}
+
+// openDoor listens where the settings say: old, if that has not changed, or nil.
+func (d *Daemon) openDoor(s *conf.Settings, old *door) (*door, error) {
+	a := s.TLS.ACME
+	switch {
+	case !a.AcceptTerms:
+		return nil, nil
+	case old != nil && old.challenge == a.Challenge && old.listen == a.Listen:
+		return old, nil
+	}
+	l, err := net.Listen("tcp", a.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("TLS.ACME.listen: %w", err)
+	}
+	l = netutil.LimitListener(l, doorGuests)
+	o := &door{challenge: a.Challenge, listen: a.Listen, listener: l}
+	o.server = &http.Server{
+		Handler:           http.HandlerFunc(d.answerAuthority),
+		ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
+		MaxHeaderBytes: 8 << 10,
+		ErrorLog:       slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	if a.Challenge == conf.ChallengeALPN {
+		// The handshake is all there is to it (RFC 8737 §3).
+		o.server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+		l = tls.NewListener(l, &tls.Config{GetConfigForClient: d.alpnConfig})
+	}
+	d.log.Info("listening", "addr", o.listener.Addr().String(), "protocol", a.Challenge)
+	d.serving.Go(func() { o.server.Serve(l) })
+	return o, nil
+}
+
+func (o *door) close() {
+	if o != nil {
+		o.server.Close()
+	}
+}
+
+func (d *Daemon) answerAuthority(w http.ResponseWriter, r *http.Request) {
+	i := d.state().issuer
+	if i == nil {
+		http.NotFound(w, r)
+		return
+	}
+	i.HTTPHandler().ServeHTTP(w, r)
+}
+
+func (d *Daemon) alpnConfig(*tls.ClientHelloInfo) (*tls.Config, error) {
+	if i := d.state().issuer; i != nil {
+		return i.ALPNConfig(), nil
+	}
+	return nil, acme.ErrNotYet
+}
