@@ -88,32 +88,57 @@ func (c *Committer) Commit(ctx context.Context, t *Tx) error {
 		t.closeFiles()
 		return err
 	}
-	if !t.Proven && len(t.Files)+len(t.EarlyDirs) > 0 {
-		err := c.sync(t.Files, t.EarlyDirs)
-		if cerr := t.closeFiles(); err == nil && cerr != nil {
-			err = fmt.Errorf("durable: close: %w", cerr)
-		}
-		if err != nil {
+	if t.Proven {
+		return c.commitProven(t)
+	}
+	if len(t.Files)+len(t.EarlyDirs) > 0 {
+		if err := c.sync(t.Files, t.EarlyDirs); err != nil {
+			t.closeFiles()
 			return err
 		}
 	}
-	if err := t.publish(c.fs); err != nil {
-		if t.Proven {
-			t.closeFiles()
+	if err := c.publishAndClose(t); err != nil {
+		return err
+	}
+	err := c.sync(nil, t.dirs())
+	if err != nil {
+		t.unpublish(c.fs, len(t.Steps))
+	}
+	return err
+}
+
+// publishAndClose runs the steps and closes the files: before the steps, if it
+// can be, for some systems do not rename what is open.
+func (c *Committer) publishAndClose(t *Tx) error {
+	late := t.names()
+	if !late {
+		if err := t.closeFiles(); err != nil {
+			return fmt.Errorf("durable: close: %w", err)
 		}
+	}
+	err := t.publish(c.fs)
+	if err != nil {
+		err = fmt.Errorf("durable: publish: %w", err)
+	}
+	if late {
+		if cerr := t.closeFiles(); err == nil && cerr != nil {
+			t.unpublish(c.fs, len(t.Steps))
+			err = fmt.Errorf("durable: close: %w", cerr)
+		}
+	}
+	return err
+}
+
+// commitProven publishes first and makes contents and names durable with one
+// sync.
+func (c *Committer) commitProven(t *Tx) error {
+	if err := t.publish(c.fs); err != nil {
+		t.closeFiles()
 		return fmt.Errorf("durable: publish: %w", err)
 	}
-	var files []File
-	dirs := t.dirs()
-	if t.Proven {
-		files = t.Files
-		dirs = append(dirs, t.EarlyDirs...)
-	}
-	err := c.sync(files, dirs)
-	if t.Proven {
-		if cerr := t.closeFiles(); err == nil {
-			err = cerr
-		}
+	err := c.sync(t.Files, append(t.dirs(), t.EarlyDirs...))
+	if cerr := t.closeFiles(); err == nil && cerr != nil {
+		err = fmt.Errorf("durable: close: %w", cerr)
 	}
 	if err != nil {
 		t.unpublish(c.fs, len(t.Steps))

@@ -15,10 +15,13 @@ import (
 const (
 	oldState = "state one\n"
 	newState = "state two, which is longer\n"
+
+	unnamedBody = "written before it had a name\n"
 )
 
-// script does one of everything the queue does: build a directory, publish it
-// by one rename, replace a state file, remove.
+// script does one of everything the queue and the store do: build a directory,
+// publish it by one rename, replace a state file, remove, and give a file that
+// has no name two.
 func script(c *durable.Committer, r *crashtest.Recorder, root string) error {
 	ctx := context.Background()
 	fsys := c.FS()
@@ -57,6 +60,17 @@ func script(c *durable.Committer, r *crashtest.Recorder, root string) error {
 		return err
 	}
 	r.Mark("removed 1")
+	f, err := fsys.CreateUnnamed(in("tmp"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(f, unnamedBody)
+	if err := c.Commit(ctx, &durable.Tx{Files: []durable.File{f}, Steps: []durable.Step{
+		durable.PublishFile(f, in("msg", "x")), durable.PublishFile(f, in("tmp", "y")),
+	}}); err != nil {
+		return err
+	}
+	r.Mark("named")
 	return nil
 }
 
@@ -81,6 +95,15 @@ func check(dir string, marks []string) error {
 			if string(b) != fmt.Sprintf("%s of %d\n", name, id) {
 				return fmt.Errorf("%s of %d is %q", name, id, b)
 			}
+		}
+	}
+	for _, name := range []string{"msg/x", "tmp/y"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !slices.Contains(marks, "named") {
+			continue
+		}
+		if string(b) != unnamedBody {
+			return fmt.Errorf("%s is %q, %v", name, b, err)
 		}
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "msg", "0", "state"))

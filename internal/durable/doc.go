@@ -6,7 +6,7 @@
 // A file's contents and the directory entry that names it are two things, and
 // a disk may keep either without the other. So a transaction ([Tx]) has two
 // phases: the files' contents are made durable, then their names are published
-// by rename or link, and then the directories that hold those names are made
+// by rename or link, or by giving a file that had none its first name, and then the directories that hold those names are made
 // durable. Only after that does [Committer.Commit] return nil.
 //
 // A sync that failed is never repeated: the kernel may have dropped the pages
@@ -29,6 +29,6 @@
 //
 // fs.go is the seam, the few operations through which anything is changed, so
 // that a test can record them and cut the record anywhere (package crashtest
-// below); os.go is the real one; tx.go the transaction; committer.go
+// below); os.go is the real one, file_linux.go its calls; tx.go the transaction; committer.go
 // the group commit.
 package durable

@@ -10,6 +10,14 @@ type FS interface {
 	// Create makes a new file for writing, mode 0600. It is an error that is
 	// fs.ErrExist if the name is taken.
 	Create(name string) (File, error)
+	// CreateUnnamed makes a new file for writing, mode 0600, that belongs to
+	// the file system and the defaults of dir but stands in no directory: should
+	// nobody name it, nothing is left of it. It is an error that is
+	// errors.ErrUnsupported where files must have a name from the beginning.
+	CreateUnnamed(dir string) (File, error)
+	// LinkFile gives a file made by CreateUnnamed and still open a name, or one
+	// more. fs.ErrExist if newname is taken.
+	LinkFile(f File, newname string) error
 	// Mkdir makes a directory, mode 0700. fs.ErrExist if the name is taken.
 	Mkdir(name string) error
 	// Link gives a file a second name. fs.ErrExist if newname is taken.
@@ -32,7 +40,8 @@ type FS interface {
 // File is a file being written.
 type File interface {
 	io.WriteCloser
-	// Name is the name given to Create.
+	// Name is the name given to Create. A file of CreateUnnamed has one that
+	// lies in dir, for the sake of messages; it is not to be found there.
 	Name() string
 	// Sync makes the contents durable, not the name.
 	Sync() error

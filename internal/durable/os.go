@@ -3,8 +3,10 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // OS is the real file system, opened on one directory. Close it when nothing
@@ -15,6 +17,8 @@ type OS struct {
 	// call would hear of none.
 	root *os.File
 	dev  uint64
+	// unnamed is whether CreateUnnamed works here, as far as is known.
+	unnamed atomic.Bool
 
 	mu   sync.Mutex
 	near map[string]bool // directory -> on root's device
@@ -34,7 +38,9 @@ func OpenOS(dir string) (*OS, error) {
 		f.Close()
 		return nil, fmt.Errorf("durable: open root: %w", err)
 	}
-	return &OS{root: f, dev: dev, near: make(map[string]bool)}, nil
+	o := &OS{root: f, dev: dev, near: make(map[string]bool)}
+	o.unnamed.Store(keepsUnnamed(f))
+	return o, nil
 }
 
 // Close releases the descriptor of the root.
@@ -42,11 +48,38 @@ func (o *OS) Close() error { return o.root.Close() }
 
 // Create implements FS.
 func (o *OS) Create(name string) (File, error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := createFile(name)
 	if err != nil {
 		return nil, err // not f: a nil *os.File in a File is not nil
 	}
 	return &osFile{File: f}, nil
+}
+
+// CreateUnnamed implements FS on Linux, for file systems known to make the
+// contents of a file durable that has no name yet (docs/storage.md).
+func (o *OS) CreateUnnamed(dir string) (File, error) {
+	if !o.unnamed.Load() || !o.Covers(dir) {
+		return nil, errors.ErrUnsupported
+	}
+	f, err := createUnnamed(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &osFile{File: f}, nil
+}
+
+// LinkFile implements FS.
+func (o *OS) LinkFile(f File, newname string) error {
+	of, ok := f.(*osFile)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	err := linkFile(of.File, newname)
+	// What a policy does not let be linked it will not the next time either.
+	if errors.Is(err, fs.ErrPermission) {
+		o.unnamed.Store(false)
+	}
+	return err
 }
 
 // osFile hands a large file to the disk while it is still growing, so that
@@ -76,14 +109,14 @@ func (o *OS) Mkdir(name string) error { return os.Mkdir(name, 0o700) }
 func (o *OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
 
 // Rename implements FS.
-func (o *OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
+func (o *OS) Rename(oldname, newname string) error { return rename(oldname, newname) }
 
 // Remove implements FS.
 func (o *OS) Remove(name string) error { return os.Remove(name) }
 
 // SyncDir implements FS.
 func (o *OS) SyncDir(name string) error {
-	d, err := os.Open(name)
+	d, err := openDir(name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotTried, err)
 	}

@@ -14,7 +14,8 @@ import (
 // removal for instance, has no first phase and costs one sync.
 type Tx struct {
 	// Files are written completely and still open. Commit makes their
-	// contents durable and closes them, whatever it returns.
+	// contents durable and closes them, whatever it returns. One that
+	// PublishFile names must be among them.
 	Files []File
 	// Steps publish. If one fails, those before it are undone (a removal
 	// cannot be), and Commit returns its error.
@@ -33,10 +34,12 @@ type Tx struct {
 	Proven bool
 }
 
-// Step is one change of names. Make one with Link, Publish, Rename or Remove.
+// Step is one change of names. Make one with Link, Publish, PublishFile, Rename
+// or Remove.
 type Step struct {
 	op       op
 	old, new string
+	file     File
 }
 
 type op uint8
@@ -44,21 +47,26 @@ type op uint8
 const (
 	opLink op = iota + 1
 	opPublish
+	opPublishFile
 	opRename
 	opRemove
 )
 
 // Link publishes oldname also as newname. It fails if newname exists.
-func Link(oldname, newname string) Step { return Step{opLink, oldname, newname} }
+func Link(oldname, newname string) Step { return Step{op: opLink, old: oldname, new: newname} }
 
 // Publish renames oldname, which stands in a place that is cleaned at start, to
 // newname. Only newname's directory is made durable: should a crash leave the
 // old name behind as well, the cleaning takes it away.
-func Publish(oldname, newname string) Step { return Step{opPublish, oldname, newname} }
+func Publish(oldname, newname string) Step { return Step{op: opPublish, old: oldname, new: newname} }
+
+// PublishFile gives a file that has no name (FS.CreateUnnamed) the name newname;
+// several such steps give it several. It fails if newname exists.
+func PublishFile(f File, newname string) Step { return Step{op: opPublishFile, file: f, new: newname} }
 
 // Rename publishes oldname, a file or a directory, as newname. A file already
 // called newname is replaced: that is how small state files change.
-func Rename(oldname, newname string) Step { return Step{opRename, oldname, newname} }
+func Rename(oldname, newname string) Step { return Step{op: opRename, old: oldname, new: newname} }
 
 // Remove takes a file or an empty directory away. One that is not there counts
 // as removed.
@@ -68,6 +76,8 @@ func (s Step) run(fsys FS) error {
 	switch s.op {
 	case opLink:
 		return fsys.Link(s.old, s.new)
+	case opPublishFile:
+		return fsys.LinkFile(s.file, s.new)
 	case opRename, opPublish:
 		return fsys.Rename(s.old, s.new)
 	case opRemove:
@@ -84,7 +94,7 @@ func (s Step) run(fsys FS) error {
 // whole file that was not acknowledged.
 func (s Step) undo(fsys FS) {
 	switch s.op {
-	case opLink:
+	case opLink, opPublishFile:
 		_ = fsys.Remove(s.new)
 	case opRename, opPublish:
 		_ = fsys.Rename(s.new, s.old)
@@ -133,6 +143,16 @@ func (t *Tx) unpublish(fsys FS, n int) {
 	for i := n - 1; i >= 0; i-- {
 		t.Steps[i].undo(fsys)
 	}
+}
+
+// names reports whether a step needs the files open.
+func (t *Tx) names() bool {
+	for _, s := range t.Steps {
+		if s.op == opPublishFile {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Tx) closeFiles() error {

@@ -27,7 +27,7 @@ type replayed struct {
 	sent map[string]string // body -> key
 }
 
-func record(t *testing.T, mode durable.SyncMode, forget func(what, name string) bool) *replayed {
+func record(t *testing.T, mode durable.SyncMode, named bool, forget func(what, name string) bool) *replayed {
 	t.Helper()
 	root := crashtest.Scratch(t)
 	rec, err := crashtest.NewRecorder(root)
@@ -35,7 +35,7 @@ func record(t *testing.T, mode durable.SyncMode, forget func(what, name string) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rec.Close() })
-	rec.Forget = forget
+	rec.Forget, rec.Refuse = forget, named
 	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
 	r.s = open(t, root, maildir.WithCommitter(durable.NewCommitterMode(rec, mode)))
 	r.script()
@@ -198,12 +198,17 @@ func (r *replayed) count(s *maildir.Store, user string, there map[string]int) er
 
 func TestCrash(t *testing.T) {
 	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
-		t.Run(fmt.Sprint(mode), func(t *testing.T) {
-			r := record(t, mode, nil)
-			if found := r.crash(false); len(found) > 0 {
-				t.Errorf("%d failures, first: %s", len(found), found[0])
+		for _, named := range []bool{false, true} {
+			if named && mode > durable.PerFile {
+				continue // the way of syncing does not ask what is synced
 			}
-		})
+			t.Run(fmt.Sprintf("%d/named=%v", mode, named), func(t *testing.T) {
+				r := record(t, mode, named, nil)
+				if found := r.crash(false); len(found) > 0 {
+					t.Errorf("%d failures, first: %s", len(found), found[0])
+				}
+			})
+		}
 	}
 }
 
@@ -219,17 +224,19 @@ func TestCrashNoticesMissingSync(t *testing.T) {
 			return what == "dir" && strings.HasPrefix(filepath.Base(name), "crashtest-")
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if found := record(t, durable.Grouped, forget).crash(true); len(found) == 0 {
-				t.Error("nothing noticed")
-			} else {
-				t.Log(found[0])
-			}
-		})
+		for _, named := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/named=%v", name, named), func(t *testing.T) {
+				if found := record(t, durable.Grouped, named, forget).crash(true); len(found) == 0 {
+					t.Error("nothing noticed")
+				} else {
+					t.Log(found[0])
+				}
+			})
+		}
 	}
 	t.Run("whole", func(t *testing.T) {
 		forget := func(what, _ string) bool { return what == "all" }
-		if found := record(t, durable.Whole, forget).crash(true); len(found) == 0 {
+		if found := record(t, durable.Whole, false, forget).crash(true); len(found) == 0 {
 			t.Error("nothing noticed")
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ type delivery struct {
 	disk  int64 // octets already in file
 	buf   *[]byte
 	file  durable.File
+	named bool            // file stands in tmp
 	apart map[*box]string // copies in tmp, for mailboxes on other mounts
 	err   error           // the first failure; nothing works after it
 	done  bool
@@ -129,10 +131,13 @@ func (d *delivery) flushFull() {
 	}
 }
 
-// flush writes the buffer to the file, making it first.
+// flush writes the buffer to the file, making it in tmp first.
 func (d *delivery) flush() {
 	if d.file == nil {
-		d.file, d.err = d.newFile()
+		d.named = true
+		d.file, d.err = d.newFile(func(tmp string) (durable.File, error) {
+			return d.s.fs.Create(filepath.Join(tmp, d.s.tmpName()))
+		})
 		if d.err != nil {
 			return
 		}
@@ -145,12 +150,28 @@ func (d *delivery) flush() {
 	*d.buf = (*d.buf)[:0]
 }
 
-// newFile makes a file in the first mailbox's tmp. Should somebody have taken
+// flushWhole writes a message that has stayed in the buffer to a file that needs
+// no name before its last: it is cheaper to make, and a crash leaves nothing to
+// clear away. Where there is no such thing it goes by way of tmp as well.
+func (d *delivery) flushWhole() {
+	if d.file == nil && !d.old() && !d.scattered() {
+		d.named = false
+		d.file, d.err = d.newFile(d.s.fs.CreateUnnamed)
+		if errors.Is(d.err, errors.ErrUnsupported) {
+			d.file, d.err = nil, nil
+		}
+	}
+	if d.err == nil {
+		d.flush()
+	}
+}
+
+// newFile makes a file with the first mailbox's tmp. Should somebody have taken
 // the mailbox away since ensure, it is made again.
-func (d *delivery) newFile() (durable.File, error) {
-	b := d.boxes[0]
+func (d *delivery) newFile(create func(tmp string) (durable.File, error)) (durable.File, error) {
+	tmp := d.boxes[0].sub("tmp", "")
 	for try := 0; ; try++ {
-		f, err := d.s.fs.Create(b.sub("tmp", d.s.tmpName()))
+		f, err := create(tmp)
 		if err == nil {
 			return f, nil
 		}
@@ -217,7 +238,20 @@ func (d *delivery) reread(name string, add func([]byte)) {
 
 func (d *delivery) discard(f durable.File) {
 	_ = f.Close()
-	_ = d.s.fs.Remove(f.Name())
+	d.unlink(f)
+}
+
+// unlink takes the name in tmp away, if there is one.
+func (d *delivery) unlink(f durable.File) {
+	if d.named {
+		_ = d.s.fs.Remove(f.Name())
+	}
+}
+
+// old reports whether the message came long ago, as with an import, so that its
+// file is given that time.
+func (d *delivery) old() bool {
+	return !d.meta.Received.IsZero() && time.Since(d.meta.Received) > time.Minute
 }
 
 // Commit implements mailstore.Delivery.
@@ -229,7 +263,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 		*d.buf = append(*d.buf, '\r') // the last octet was a CR
 	}
 	if d.err == nil {
-		d.flush()
+		d.flushWhole()
 	}
 	if d.err != nil {
 		err := d.err
@@ -240,7 +274,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 	if err := d.publish(ctx); err != nil {
 		// Gone already if the commit failed after the rename and took it back
 		// incompletely; then there is nothing to remove.
-		_ = d.s.fs.Remove(d.file.Name())
+		d.unlink(d.file)
 		return wrap("maildir: deliver", err)
 	}
 	return nil
@@ -274,7 +308,8 @@ func (d *delivery) steps() ([]durable.Step, error) {
 	when := d.meta.Received
 	if when.IsZero() {
 		when = time.Now()
-	} else if time.Since(when) > time.Minute {
+	}
+	if d.named && d.old() {
 		// For tools that take the arrival from the file's time. Best effort.
 		_ = os.Chtimes(d.file.Name(), when, when)
 	}
@@ -299,7 +334,9 @@ func (d *delivery) steps() ([]durable.Step, error) {
 			sub, name = "cur", name+":2,"+flags
 		}
 		// The first box's step comes last: it takes the name in tmp away.
-		if i == 0 {
+		if !d.named {
+			steps[i] = durable.PublishFile(d.file, b.sub(sub, name))
+		} else if i == 0 {
 			steps[len(steps)-1] = durable.Publish(d.file.Name(), b.sub(sub, name))
 		} else if copied, ok := d.apart[b]; ok {
 			steps[i-1] = durable.Publish(copied, b.sub(sub, name))

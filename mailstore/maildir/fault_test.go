@@ -5,18 +5,20 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/durable/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // faulty is a file system in which one operation fails.
 type faulty struct {
-	*durable.OS
+	*crashtest.Unnamed
 	fail func(op, name string) error
 }
 
@@ -31,39 +33,58 @@ func (f *faulty) Create(name string) (durable.File, error) {
 	if err := f.try("create", name); err != nil {
 		return nil, err
 	}
-	file, err := f.OS.Create(name)
+	file, err := f.Unnamed.Create(name)
 	if err != nil {
 		return nil, err
 	}
 	return &faultyFile{file, f}, nil
 }
 
+func (f *faulty) CreateUnnamed(dir string) (durable.File, error) {
+	file, err := f.Unnamed.CreateUnnamed(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.try("create", dir); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &faultyFile{file, f}, nil
+}
+
+func (f *faulty) LinkFile(file durable.File, n string) error {
+	if err := f.try("name", n); err != nil {
+		return err
+	}
+	return f.Unnamed.LinkFile(file.(*faultyFile).File, n)
+}
+
 func (f *faulty) Rename(o, n string) error {
 	if err := f.try("rename", n); err != nil {
 		return err
 	}
-	return f.OS.Rename(o, n)
+	return f.Unnamed.Rename(o, n)
 }
 
 func (f *faulty) Link(o, n string) error {
 	if err := f.try("link", n); err != nil {
 		return err
 	}
-	return f.OS.Link(o, n)
+	return f.Unnamed.Link(o, n)
 }
 
 func (f *faulty) Remove(n string) error {
 	if err := f.try("remove", n); err != nil {
 		return err
 	}
-	return f.OS.Remove(n)
+	return f.Unnamed.Remove(n)
 }
 
 func (f *faulty) SyncDir(n string) error {
 	if err := f.try("syncdir", n); err != nil {
 		return err
 	}
-	return f.OS.SyncDir(n)
+	return f.Unnamed.SyncDir(n)
 }
 
 func (f *faulty) SyncAll() error { return errors.ErrUnsupported }
@@ -88,16 +109,19 @@ func (f *faultyFile) Sync() error {
 	return f.File.Sync()
 }
 
+// fault is one way for one operation to fail.
+type fault struct {
+	op       string
+	err      error
+	want     error
+	poisoned bool
+}
+
 // TestFaults lets each operation of a delivery fail in each way: the error says
 // what it means, nobody has the message, nothing is left in tmp, and the store
 // goes on, unless it was a sync.
 func TestFaults(t *testing.T) {
-	for _, c := range []struct {
-		op       string
-		err      error
-		want     error
-		poisoned bool
-	}{
+	all := []fault{
 		{"create", syscall.ENOSPC, mailstore.ErrNoSpace, false},
 		{"create", syscall.EDQUOT, mailstore.ErrNoSpace, false},
 		{"create", syscall.EROFS, mailstore.ErrReadOnly, false},
@@ -105,30 +129,53 @@ func TestFaults(t *testing.T) {
 		{"create", syscall.EMFILE, mailstore.ErrUnavailable, false},
 		{"write", syscall.ENOSPC, mailstore.ErrNoSpace, false},
 		{"write", syscall.EIO, mailstore.ErrUnavailable, false},
+		{"sync", syscall.EIO, mailstore.ErrPoisoned, true},
+		{"sync", syscall.ENOSPC, mailstore.ErrPoisoned, true},
+		{"syncdir", syscall.EIO, mailstore.ErrPoisoned, true},
+	}
+	// A small message is given its name, twice; a large one, and all where there
+	// are no files without a name, is renamed and linked.
+	unnamed := []fault{
+		{"name", syscall.ENOSPC, mailstore.ErrNoSpace, false},
+		{"name", syscall.EIO, mailstore.ErrUnavailable, false},
+		{"name", syscall.EPERM, mailstore.ErrUnavailable, false},
+		{"name", syscall.EMLINK, syscall.EMLINK, false},
+	}
+	named := []fault{
 		{"rename", syscall.ENOSPC, mailstore.ErrNoSpace, false},
 		{"rename", syscall.EIO, mailstore.ErrUnavailable, false},
 		{"link", syscall.ENOSPC, mailstore.ErrNoSpace, false},
 		{"link", syscall.EMLINK, syscall.EMLINK, false},
-		{"sync", syscall.EIO, mailstore.ErrPoisoned, true},
-		{"sync", syscall.ENOSPC, mailstore.ErrPoisoned, true},
-		{"syncdir", syscall.EIO, mailstore.ErrPoisoned, true},
-	} {
-		for _, size := range []int{10, 200000} {
-			fault(t, c.op, c.err, c.want, c.poisoned, size)
+	}
+	const small, large = 10, 200000
+	for _, c := range slices.Concat(all, unnamed) {
+		for nth := range 2 {
+			if c.op == "name" || nth == 0 {
+				c.try(t, nth, false, small)
+			}
 		}
+	}
+	for _, c := range slices.Concat(all, named) {
+		c.try(t, 0, true, small)
+		c.try(t, 0, false, large)
 	}
 }
 
-func fault(t *testing.T, op string, cause, want error, poisoned bool, size int) {
-	dir := t.TempDir()
-	base, err := durable.OpenOS(dir)
+// try delivers with the nth operation of the kind failing.
+func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
+	dir, op, cause, want, poisoned := t.TempDir(), c.op, c.err, c.want, c.poisoned
+	base, err := crashtest.NewUnnamed(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer base.Close()
+	base.Refuse = refuse
 	armed := false
 	fsys := &faulty{base, func(o, _ string) error {
 		if armed && o == op {
+			if nth--; nth >= 0 {
+				return nil
+			}
 			armed = op == "syncdir" // one fault is enough, but dirs are many
 			return cause
 		}
@@ -180,7 +227,7 @@ func fault(t *testing.T, op string, cause, want error, poisoned bool, size int) 
 // TestRemoveFault: a QUIT that could not be made durable is not acknowledged.
 func TestRemoveFault(t *testing.T) {
 	dir := t.TempDir()
-	base, err := durable.OpenOS(dir)
+	base, err := crashtest.NewUnnamed(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

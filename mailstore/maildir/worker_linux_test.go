@@ -58,7 +58,8 @@ func work(dir string) {
 					users = append(users, fmt.Sprintf("u%d@x", (w/2+1)%4))
 				}
 				id := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
-				if err := deliverID(s, id, 1<<(i%17), users); err != nil {
+				// Some larger than what waits in memory: they go by way of tmp.
+				if err := deliverID(s, id, 1<<((w+7*i)%19), users); err != nil {
 					say(&mu, "failed %s %v", id, err)
 					if s.Err() != nil {
 						say(&mu, "poisoned")

@@ -41,7 +41,7 @@ func newDir() *node {
 type model struct {
 	root   string
 	top    *node
-	byPath map[string]*node // by the name they were last created under
+	byPath map[string]*node // by the name they were last created under, or called
 	files  []*node
 }
 
@@ -93,6 +93,17 @@ func (m *model) apply(i int, e event) error {
 		return nil
 	case syncDone:
 		return m.sync(e)
+	case unnamed:
+		n := &node{}
+		m.files = append(m.files, n)
+		m.byPath[e.name] = n
+		return nil
+	case linkFile:
+		to, base, err := m.at(e.to)
+		if err == nil {
+			to.change(&change{at: i, add: base, node: m.byPath[e.name]})
+		}
+		return err
 	}
 	d, base, err := m.at(e.name)
 	if err != nil {

@@ -8,7 +8,9 @@
 // or may not have been made, in any combination, and the unsynced part of a file
 // may be missing, short, zeros or full of holes. It grants two things that all of them do: a
 // rename within one directory is atomic, and one between two directories never
-// loses the file.
+// loses the file. It grants a third to files without a name, which is why only
+// file systems that do it are given any (durable.OS.CreateUnnamed): contents
+// synced before there was a name are there when the name is.
 package crashtest
 
 import (
@@ -22,9 +24,11 @@ type kind uint8
 
 const (
 	create kind = iota + 1
+	unnamed
 	write
 	mkdir
 	link
+	linkFile
 	rename
 	remove
 	syncStart // of a file, a directory or, with no name, everything
@@ -43,7 +47,7 @@ type event struct {
 // Recorder is a durable.FS that works on a real directory and records. Its
 // syncs do nothing to the disk, they are only recorded.
 type Recorder struct {
-	*durable.OS
+	*Unnamed
 	// Forget, if set, is asked about each sync: "file", "dir" or "all", and
 	// the name. One it returns true for is reported as done but not recorded,
 	// as if that sync had been left out of the code: the checker must notice.
@@ -55,11 +59,11 @@ type Recorder struct {
 
 // NewRecorder records what is done through it below root.
 func NewRecorder(root string) (*Recorder, error) {
-	os, err := durable.OpenOS(root)
+	fsys, err := NewUnnamed(root)
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{OS: os}, nil
+	return &Recorder{Unnamed: fsys}, nil
 }
 
 // Mark writes a label into the record: an acknowledgement, for instance.
@@ -121,7 +125,7 @@ func (r *Recorder) sync(what, name string) error {
 func (r *Recorder) Create(name string) (durable.File, error) {
 	var f durable.File
 	err := r.do(event{kind: create, name: name}, func() (err error) {
-		f, err = r.OS.Create(name)
+		f, err = r.Unnamed.Create(name)
 		return err
 	})
 	if err != nil {
@@ -130,24 +134,44 @@ func (r *Recorder) Create(name string) (durable.File, error) {
 	return &file{File: f, r: r}, nil
 }
 
+// CreateUnnamed implements durable.FS.
+func (r *Recorder) CreateUnnamed(dir string) (durable.File, error) {
+	// The name is only known afterwards, and no other event may come between.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f, err := r.Unnamed.CreateUnnamed(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.events = append(r.events, event{kind: unnamed, name: f.Name()})
+	return &file{File: f, r: r}, nil
+}
+
+// LinkFile implements durable.FS.
+func (r *Recorder) LinkFile(f durable.File, newname string) error {
+	return r.do(event{kind: linkFile, name: f.Name(), to: newname}, func() error {
+		return r.Unnamed.LinkFile(f.(*file).File, newname)
+	})
+}
+
 // Mkdir implements durable.FS.
 func (r *Recorder) Mkdir(name string) error {
-	return r.do(event{kind: mkdir, name: name}, func() error { return r.OS.Mkdir(name) })
+	return r.do(event{kind: mkdir, name: name}, func() error { return r.Unnamed.Mkdir(name) })
 }
 
 // Link implements durable.FS.
 func (r *Recorder) Link(oldname, newname string) error {
-	return r.do(event{kind: link, name: oldname, to: newname}, func() error { return r.OS.Link(oldname, newname) })
+	return r.do(event{kind: link, name: oldname, to: newname}, func() error { return r.Unnamed.Link(oldname, newname) })
 }
 
 // Rename implements durable.FS.
 func (r *Recorder) Rename(oldname, newname string) error {
-	return r.do(event{kind: rename, name: oldname, to: newname}, func() error { return r.OS.Rename(oldname, newname) })
+	return r.do(event{kind: rename, name: oldname, to: newname}, func() error { return r.Unnamed.Rename(oldname, newname) })
 }
 
 // Remove implements durable.FS.
 func (r *Recorder) Remove(name string) error {
-	return r.do(event{kind: remove, name: name}, func() error { return r.OS.Remove(name) })
+	return r.do(event{kind: remove, name: name}, func() error { return r.Unnamed.Remove(name) })
 }
 
 // SyncDir implements durable.FS.

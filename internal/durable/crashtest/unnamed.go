@@ -1,0 +1,79 @@
+package crashtest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/postrider-mail/postrider/internal/durable"
+)
+
+// Unnamed is the real file system with files that have no name on any system:
+// they stand in a directory of their own, beside what is tested, until they are
+// closed.
+type Unnamed struct {
+	*durable.OS
+	// Refuse makes CreateUnnamed unsupported, as most file systems do.
+	Refuse bool
+
+	dir   string
+	count atomic.Uint64
+}
+
+// NewUnnamed opens the file system that holds root. Close it to clear up.
+func NewUnnamed(root string) (*Unnamed, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(root)), "unnamed-")
+	if err != nil {
+		return nil, err
+	}
+	fsys, err := durable.OpenOS(root)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return &Unnamed{OS: fsys, dir: dir}, nil
+}
+
+// Close closes the file system and removes what was not closed before.
+func (u *Unnamed) Close() error {
+	os.RemoveAll(u.dir)
+	return u.OS.Close()
+}
+
+// CreateUnnamed implements durable.FS.
+func (u *Unnamed) CreateUnnamed(dir string) (durable.File, error) {
+	if u.Refuse {
+		return nil, errors.ErrUnsupported
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
+	n := strconv.FormatUint(u.count.Add(1), 10)
+	f, err := u.OS.Create(filepath.Join(u.dir, n))
+	if err != nil {
+		return nil, err
+	}
+	return &unnamedFile{File: f, name: filepath.Join(dir, "(no name "+n+")")}, nil
+}
+
+// LinkFile implements durable.FS.
+func (u *Unnamed) LinkFile(f durable.File, newname string) error {
+	return u.OS.Link(f.(*unnamedFile).File.Name(), newname)
+}
+
+type unnamedFile struct {
+	durable.File
+	name string
+}
+
+func (f *unnamedFile) Name() string { return f.name }
+
+func (f *unnamedFile) Close() error {
+	err := f.File.Close()
+	if rerr := os.Remove(f.File.Name()); err == nil {
+		err = rerr
+	}
+	return err
+}
