@@ -2,36 +2,21 @@ package durable_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/durable/measure"
 )
-
-// benchDir is a directory on the disk to be measured: $POSTRIDER_BENCH_DIR, or
-// the system's place for temporary files. A RAM disk measures nothing.
-//
-// It is removed when the whole benchmark is over, not between its parts: ext4
-// does not give out an inode again for five seconds after its file was removed,
-// and looking for one past thousands of such makes the next part five times as
-// slow to create files.
-func benchDir(b *testing.B) string {
-	dir, err := os.MkdirTemp(os.Getenv("POSTRIDER_BENCH_DIR"), "postrider-bench-")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
 
 // BenchmarkCommit publishes files of one size from tmp/ into new/ of 100
 // Maildirs, by every way to sync and with both kinds of publishing.
 func BenchmarkCommit(b *testing.B) {
-	dir := benchDir(b)
+	dir := measure.Dir(b)
 	modes := []struct {
 		name   string
 		mode   durable.SyncMode
@@ -64,6 +49,23 @@ func BenchmarkCommit(b *testing.B) {
 const benchBoxes = 100
 
 func benchCommit(b *testing.B, base string, mode durable.SyncMode, proven bool, size, writers int) {
+	boxes := newBoxes(b, base, mode, proven, size)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	spread(b, writers, boxes.one)
+}
+
+// boxes are Maildirs to publish into.
+type boxes struct {
+	dir    string
+	fsys   *durable.OS
+	c      *durable.Committer
+	proven bool
+	data   []byte
+	count  atomic.Int64
+}
+
+func newBoxes(b *testing.B, base string, mode durable.SyncMode, proven bool, size int) *boxes {
 	dir, err := os.MkdirTemp(base, "boxes-")
 	if err != nil {
 		b.Fatal(err)
@@ -79,108 +81,55 @@ func benchCommit(b *testing.B, base string, mode durable.SyncMode, proven bool, 
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer fsys.Close()
-	c := durable.NewCommitterMode(fsys, mode)
-	data := make([]byte, size)
-	one := func(i int64) error {
-		box := filepath.Join(dir, fmt.Sprint(i%benchBoxes))
-		name := fmt.Sprint(i)
-		f, err := fsys.Create(filepath.Join(box, "tmp", name))
-		if err != nil {
-			return err
-		}
-		if _, err := f.Write(data); err != nil {
-			return err
-		}
-		return c.Commit(context.Background(), &durable.Tx{
-			Files:  []durable.File{f},
-			Steps:  []durable.Step{durable.Rename(f.Name(), filepath.Join(box, "new", name))},
-			Proven: proven,
-		})
+	b.Cleanup(func() { fsys.Close() })
+	return &boxes{dir: dir, fsys: fsys, c: durable.NewCommitterMode(fsys, mode), proven: proven, data: make([]byte, size)}
+}
+
+// one publishes one file, without a name before where there is such a thing.
+func (s *boxes) one(int) error {
+	i := s.count.Add(1)
+	box, name := filepath.Join(s.dir, fmt.Sprint(i%benchBoxes)), fmt.Sprint(i)
+	there := filepath.Join(box, "new", name)
+	var step durable.Step
+	f, err := s.fsys.CreateUnnamed(filepath.Join(box, "tmp"))
+	if errors.Is(err, errors.ErrUnsupported) {
+		f, err = s.fsys.Create(filepath.Join(box, "tmp", name))
+		step = durable.Publish(filepath.Join(box, "tmp", name), there)
+	} else {
+		step = durable.PublishFile(f, there)
 	}
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	spread(b, writers, one)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(s.data); err != nil {
+		return err
+	}
+	return s.c.Commit(context.Background(), &durable.Tx{
+		Files: []durable.File{f}, Steps: []durable.Step{step}, Proven: s.proven,
+	})
 }
 
 // spread runs b.N calls of one on the given number of goroutines.
-func spread(b *testing.B, writers int, one func(i int64) error) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	cpu := cpuTime()
+func spread(b *testing.B, writers int, one func(i int) error) {
+	cpu := measure.CPUTime()
 	b.ResetTimer()
-	for range writers {
-		wg.Go(func() {
-			for {
-				i := next.Add(1)
-				if i > int64(b.N) {
-					return
-				}
-				if err := one(i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
+	if err := measure.Spread(writers, b.N, one); err != nil {
+		b.Error(err)
 	}
-	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
-	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64((measure.CPUTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
 // benchLog is the rival: one append-only file, one fdatasync per group.
 func benchLog(b *testing.B, dir string, size, writers int) {
-	f, err := os.CreateTemp(dir, "log-")
+	l, err := measure.NewLog(dir)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	l := &appendLog{f: f}
+	defer l.Close()
 	data := make([]byte, size)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
-	spread(b, writers, func(int64) error { return l.append(data) })
-}
-
-type appendLog struct {
-	f       *os.File
-	mu      sync.Mutex
-	leading bool
-	waiting []chan bool
-}
-
-func (l *appendLog) append(p []byte) error {
-	l.mu.Lock()
-	if _, err := l.f.Write(p); err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	wake := make(chan bool, 1)
-	l.waiting = append(l.waiting, wake)
-	if l.leading {
-		l.mu.Unlock()
-		if lead := <-wake; !lead {
-			return nil
-		}
-		l.mu.Lock()
-	}
-	l.leading = true
-	group := l.waiting
-	l.waiting = nil
-	l.mu.Unlock()
-	err := fdatasync(l.f)
-	l.mu.Lock()
-	if len(l.waiting) > 0 {
-		l.waiting[0] <- true
-	} else {
-		l.leading = false
-	}
-	l.mu.Unlock()
-	for _, w := range group {
-		if w != wake {
-			w <- false
-		}
-	}
-	return err
+	spread(b, writers, func(int) error { return l.Append(data) })
 }

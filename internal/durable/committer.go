@@ -37,6 +37,11 @@ const (
 // fsync for each over one syncfs (docs/storage.md, "Choosing").
 const smallGroup = 3
 
+// lonely is how many groups of one in a row show that there is no company to
+// wait for: stepping aside for it costs a lone writer two switches of threads.
+// From then on only every so many-th looks whether there is.
+const lonely = 8
+
 // Committer makes transactions durable, those waiting at one moment together.
 // Everything that shares a file system, the mail store and the queue, should
 // share one Committer. It has no goroutine of its own and needs no closing.
@@ -47,6 +52,7 @@ type Committer struct {
 	mu      sync.Mutex
 	leading bool    // somebody runs a sync
 	pending []*wait // gathering for the next one
+	alone   int     // groups of one in a row
 	failed  error   // set once; see ErrPoisoned
 }
 
@@ -177,14 +183,19 @@ func (c *Committer) sync(files []File, dirs []string) error {
 		c.mu.Lock()
 	}
 	c.leading = true
-	c.mu.Unlock()
-	// Those who are about to ask get to do so first. A sync shorter than the
-	// scheduler takes to notice a blocked thread would keep them all waiting,
-	// on a single processor, and the groups would stay as small as they are.
-	runtime.Gosched()
-	c.mu.Lock()
+	if c.alone < lonely || c.alone%lonely == 0 {
+		c.mu.Unlock()
+		// Those who are about to ask get to do so first. A sync shorter than the
+		// scheduler takes to notice a blocked thread would keep them all waiting,
+		// on a single processor, and the groups would stay as small as they are.
+		runtime.Gosched()
+		c.mu.Lock()
+	}
 	group := c.pending
 	c.pending = nil
+	if c.alone++; len(group) > 1 {
+		c.alone = 0
+	}
 	failed := c.failed
 	c.mu.Unlock()
 
