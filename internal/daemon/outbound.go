@@ -60,9 +60,7 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	o := &outbound{d: d, cache: cache}
-	if o.reports, err = o.newReports(s); err != nil {
-		return err
-	}
+	o.reports = o.newReports(s)
 	if err := o.reconfigure(s); err != nil {
 		return err
 	}

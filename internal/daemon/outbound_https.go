@@ -12,7 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
-// policyClient fetches MTA-STS policies. It asks the same DNS and believes the
+// policyClient fetches MTA-STS policies and posts TLS reports. It asks the same DNS and believes the
 // same authorities as the relay does: what the operator has set for mail holds
 // for what decides about mail.
 func policyClient(dns relay.Resolver, roots *x509.CertPool) *http.Client {

@@ -114,7 +114,7 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		MessagesPerConnection: s.Queue.MessagesPerConnection,
 	}
 	if s.Queue.MTASTS {
-		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots)}
+		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots), Log: o.d.log}
 	}
 	if o.reports != nil {
 		r.Report = o.reports.Add
@@ -256,6 +256,9 @@ func (o *outbound) reconfigure(s *conf.Settings) error {
 		return err
 	}
 	o.srs.Store(srs)
+	if o.reports != nil {
+		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots))
+	}
 	if old := o.relay.Swap(r); old != nil {
 		old.Close()
 	}

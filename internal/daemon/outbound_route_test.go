@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
 // startSending runs a daemon that relays for this host, with settings of its
@@ -230,16 +231,21 @@ func TestBounceToNobody(t *testing.T) {
 // nameServer answers for loop.test and null.test.
 func nameServer(t *testing.T) string {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	records := map[string]string{
+	return dnsServer(t, map[string]string{
 		"loop.test. MX":    "loop.test. 60 IN MX 10 mx.loop.test.",
 		"mx.loop.test. A":  "mx.loop.test. 60 IN A 127.0.0.77",
 		"named.test. MX":   "named.test. 60 IN MX 10 other.mail.test.",
 		"other.mail.test.": "",
 		"null.test. MX":    "null.test. 60 IN MX 0 .",
+	})
+}
+
+// dnsServer is a DNS server with records by name and type.
+func dnsServer(t *testing.T, records map[string]string) string {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
 	ready := make(chan struct{})
 	s := &dns.Server{PacketConn: pc, NotifyStartedFunc: func() { close(ready) },
@@ -355,6 +361,42 @@ func TestReloadOutbound(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in %v", want, err)
 		}
+	}
+}
+
+// TestReloadDNS: mail, and the reports on TLS, are led by the DNS servers of the
+// settings in force.
+func TestReloadDNS(t *testing.T) {
+	sink, got := sinkServer(t)
+	first := dnsServer(t, map[string]string{"loop.test. MX": "loop.test. 60 IN MX 0 ."})
+	second := dnsServer(t, map[string]string{"_smtp._tls.example.test. TXT": `_smtp._tls.example.test. 60 IN TXT "v=TLSRPTv1; rua=mailto:reports@far.test"`})
+	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`], "tls_report": "tls@mail.test", "dns_servers": ["`+first+`"]`)
+	w.greeted().send("<bob@mail.test>", []string{"<friend@loop.test>"}, "Subject: s\r\n\r\nx")
+	if report := w.bounced(); !strings.Contains(report, "null MX") {
+		t.Errorf("the first server was not asked: %s", report)
+	}
+	name := filepath.Join(w.dir, "t.conf")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(strings.Replace(string(text), first, second, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	r := w.outbound.reports
+	r.Add(relay.TLSResult{Domain: "example.test", PolicyType: "no-policy-found", Host: "mx.example.test"})
+	if err := r.SendDay(t.Context(), time.Now().UTC().Format("2006-01-02")); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, got); !strings.HasPrefix(m, "<tls@mail.test> <reports@far.test>\n") || !strings.Contains(m, "Report Domain: example.test") {
+		t.Errorf("got %q", m)
+	}
+	w.greeted().send("<bob@mail.test>", []string{"<friend@loop.test>"}, "Subject: s\r\n\r\nx")
+	if reports := w.waitFor("bob@mail.test", 2); !strings.Contains(flat(reports[1]), "has no address") && !strings.Contains(flat(reports[0]), "has no address") {
+		t.Errorf("the second server was not asked: %q", reports)
 	}
 }
 

@@ -10,24 +10,20 @@ import (
 )
 
 // newReports makes what counts how TLS fares and tells the domains that ask.
-// It lives as long as the daemon, and asks the DNS servers of the start. It is
-// nil where the settings name nobody who tells.
-func (o *outbound) newReports(s *conf.Settings) (*relay.TLSReports, error) {
+// It lives as long as the daemon; reconfigure tells it which DNS servers to
+// ask. It is nil where the settings name nobody who tells.
+func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	contact := s.Queue.TLSReport
 	if contact == "" {
-		return nil, nil
-	}
-	servers, err := resolvers(s.Queue.DNSServers)
-	if err != nil {
-		return nil, err
+		return nil
 	}
 	_, organization := split(contact)
 	return &relay.TLSReports{
 		Organization: organization, Contact: contact, Hostname: s.ServerName,
-		Resolver: &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted},
-		Send:     o.sendReport,
-		Cache:    o.cache,
-	}, nil
+		Send:  o.sendReport,
+		Cache: o.cache,
+		Log:   o.d.log,
+	}
 }
 
 // sendReport queues one report. What comes of it, nobody needs to know.

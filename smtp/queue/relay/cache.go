@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,8 @@ type Cache interface {
 	// Get returns what was put under a kind and a domain.
 	Get(kind, domain string) ([]byte, bool)
 	Put(ctx context.Context, kind, domain string, data []byte) error
+	// Delete forgets it. What is not there is no error.
+	Delete(ctx context.Context, kind, domain string) error
 }
 
 // Dir is a Cache in a directory: <dir>/<kind>/<domain>.
@@ -55,6 +58,20 @@ func (d *Dir) Put(ctx context.Context, kind, domain string, data []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.c.ReplaceFile(ctx, filepath.Join(d.dir, kind, domain), data)
+}
+
+// Delete implements Cache.
+func (d *Dir) Delete(ctx context.Context, kind, domain string) error {
+	if !fileName(domain) {
+		return errors.New("cache: not a domain name")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name := filepath.Join(d.dir, kind, domain)
+	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return d.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name)}})
 }
 
 // fileName: a domain in ASCII is a file name as it is, as long as it has

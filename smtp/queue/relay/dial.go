@@ -16,10 +16,16 @@ import (
 // certificate, authentication. Its errors are refusals.
 func (a *attempt) connect(ctx context.Context, t target) (*conn, error) {
 	d, err := a.r.demandOf(ctx, a.policy, t, a.d.Entry.RequireTLS)
+	switch {
+	case err != nil && d.policy != nil:
+		a.report(t, d, netip.Addr{}, "validation-failure", err)
+	case err != nil && d.by == "dane":
+		a.report(t, d, netip.Addr{}, "dnssec-invalid", err)
+	}
+	if (err != nil || d.needsTLS()) && a.waivesTLS() {
+		d, err = demand{level: May, by: "waived by the sender", names: []string{t.host}, waived: true}, nil
+	}
 	if err != nil {
-		if a.policy.sts != nil && d.policy != nil {
-			a.report(t, d, netip.Addr{}, "validation-failure", err)
-		}
 		return nil, err
 	}
 	c, err := a.session(ctx, t, d)

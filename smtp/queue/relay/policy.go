@@ -45,6 +45,8 @@ type demand struct {
 	names []string
 	// policy is MTA-STS's, in force or in testing.
 	policy *STSPolicy
+	// waived: the sender does without what would be demanded otherwise.
+	waived bool
 }
 
 // domainPolicy is what holds for all hosts of a domain.
@@ -164,6 +166,9 @@ func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t tar
 	}
 	records, base, err := r.lookupTLSA(ctx, t)
 	if err != nil {
+		if !p.explicit {
+			d.by = "dane"
+		}
 		return false, refuse("4.7.5", "TLS policy: TLSA records of %s cannot be had: %v", t.host, err)
 	}
 	if len(records) == 0 {

@@ -155,6 +155,7 @@ type attempt struct {
 	policy  domainPolicy
 	results []queue.Result
 	open    []int // recipients without a result yet
+	waives  *bool // what waivesTLS has found
 }
 
 // settle gives all recipients without a result this one.

@@ -3,7 +3,7 @@ package relay
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -12,25 +12,36 @@ import (
 )
 
 // TLSReports counts TLSResults and, once a day, tells the domains that ask to
-// hear of them (RFC 8460). Its Add is made for Relay.Report. What was counted
-// is lost with the process unless Cache is set.
+// hear of them (RFC 8460). Its Add is made for Relay.Report. With a Cache a
+// restart loses minutes at most, and a day that has passed meanwhile is
+// reported after it.
 type TLSReports struct {
 	// Organization and Contact (an address) are who reports; Hostname is our
 	// host, in the reports' ids.
 	Organization, Contact, Hostname string
-	Resolver                        Resolver
-	// HTTP posts reports to domains that want them so; a client with a
-	// time-out of 30 seconds where nil.
-	HTTP *http.Client
+	// Resolver and HTTP are where domains say what they want, and how reports
+	// are posted to those who want them so: a client with a time-out of 30
+	// seconds where nil. Use changes them while reports are being sent.
+	Resolver Resolver
+	HTTP     *http.Client
 	// Send sends a message from Contact. RFC 8460 §3 wants it signed with
 	// DKIM, which is its business. Domains that want mail hear nothing where
 	// it is nil.
 	Send func(ctx context.Context, to string, message []byte) error
 	// Cache keeps the counts over restarts.
 	Cache Cache
+	// Log hears of reports that cannot be sent; slog.Default where nil.
+	Log *slog.Logger
 
 	mu   sync.Mutex
-	days map[string]map[string]*tlsDomain // by day, by domain
+	days map[string]*rptDay
+}
+
+// rptDay is what is counted, or left to be sent, of one day.
+type rptDay struct {
+	domains map[string]*tlsDomain
+	dirty   bool      // not in the Cache as it is
+	tried   time.Time // when its reports were sent last, if ever
 }
 
 // The bounds of what is counted: strangers choose the domains and the causes.
@@ -39,8 +50,16 @@ const (
 	maxRptDetails = 100
 )
 
+const (
+	rptSpread = 4 * time.Hour      // all senders begin a day's reports at its end, give or take this
+	rptRetry  = time.Hour          // between two attempts to send what could not be sent
+	rptKeep   = 3 * 24 * time.Hour // from the beginning of the day until they are given up
+	rptStale  = 60                 // days back where left-overs are looked for
+)
+
 type tlsDomain struct {
 	Policies []*tlsPolicy `json:"policies"`
+	Done     []string     `json:"done,omitempty"` // where the report has been sent
 }
 
 // tlsPolicy is one element of "policies" in a report (RFC 8460 §4.4).
@@ -81,14 +100,40 @@ type tlsReport struct {
 
 const dayForm = "2006-01-02"
 
+// Use has reports asked for and posted in another way from now on.
+func (t *TLSReports) Use(resolver Resolver, client *http.Client) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Resolver, t.HTTP = resolver, client
+}
+
+func (t *TLSReports) ways() (Resolver, *http.Client) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Resolver, t.HTTP
+}
+
+func (t *TLSReports) log() *slog.Logger {
+	if t.Log != nil {
+		return t.Log
+	}
+	return slog.Default()
+}
+
 // Add counts one result, under the day it came (in UTC).
 func (t *TLSReports) Add(r TLSResult) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	d := t.domain(time.Now().UTC().Format(dayForm), r.Domain)
+	day := t.day(time.Now().UTC().Format(dayForm))
+	d := day.domains[r.Domain]
 	if d == nil {
-		return
+		if len(day.domains) >= maxRptDomains {
+			return
+		}
+		d = &tlsDomain{}
+		day.domains[r.Domain] = d
 	}
+	day.dirty = true
 	p := d.policy(r)
 	if r.Failure == "" {
 		p.Summary.Successful++
@@ -106,28 +151,27 @@ func (t *TLSReports) Add(r TLSResult) {
 	}
 }
 
-// domain returns what is counted for a domain on a day; nil if that would be
-// too many. t.mu is held.
-func (t *TLSReports) domain(day, domain string) *tlsDomain {
+// day returns what is counted on a day, with what a former life has counted.
+// t.mu is held.
+func (t *TLSReports) day(name string) *rptDay {
+	day := t.days[name]
+	if day != nil {
+		return day
+	}
 	if t.days == nil {
-		t.days = make(map[string]map[string]*tlsDomain)
+		t.days = make(map[string]*rptDay)
 	}
-	all := t.days[day]
-	if all == nil {
-		all = make(map[string]*tlsDomain)
-		if t.Cache != nil {
-			if data, ok := t.Cache.Get("tlsrpt", day); ok {
-				_ = json.Unmarshal(data, &all) // what cannot be read is counted anew
-			}
+	day = &rptDay{}
+	if t.Cache != nil {
+		if data, ok := t.Cache.Get("tlsrpt", name); ok && json.Unmarshal(data, &day.domains) != nil {
+			day.domains = nil // what cannot be read is counted anew
 		}
-		t.days[day] = all
 	}
-	d := all[domain]
-	if d == nil && len(all) < maxRptDomains {
-		d = &tlsDomain{}
-		all[domain] = d
+	if day.domains == nil {
+		day.domains = make(map[string]*tlsDomain)
 	}
-	return d
+	t.days[name] = day
+	return day
 }
 
 func (d *tlsDomain) policy(r TLSResult) *tlsPolicy {
@@ -143,42 +187,4 @@ func (d *tlsDomain) policy(r TLSResult) *tlsPolicy {
 	p.Policy.Type, p.Policy.String, p.Policy.Domain, p.Policy.MX = r.PolicyType, r.Policy, r.Domain, r.MX
 	d.Policies = append(d.Policies, p)
 	return p
-}
-
-// Save puts the counts of today into the Cache.
-func (t *TLSReports) Save(ctx context.Context) error {
-	if t.Cache == nil {
-		return nil
-	}
-	day := time.Now().UTC().Format(dayForm)
-	t.mu.Lock()
-	data, err := json.Marshal(t.days[day])
-	t.mu.Unlock()
-	if err != nil || string(data) == "null" {
-		return err
-	}
-	return t.Cache.Put(ctx, "tlsrpt", day, data)
-}
-
-// Run saves the counts every five minutes, and some time after each midnight
-// sends the reports of the day before, until ctx ends.
-func (t *TLSReports) Run(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Minute)
-	defer tick.Stop()
-	today := time.Now().UTC().Format(dayForm)
-	for {
-		select {
-		case <-ctx.Done():
-			return t.Save(context.WithoutCancel(ctx))
-		case now := <-tick.C:
-			err := t.Save(ctx)
-			if day := now.UTC().Format(dayForm); day != today {
-				err = errors.Join(err, t.SendDay(ctx, today))
-				today = day
-			}
-			if err != nil && ctx.Err() == nil {
-				continue // the next tick tries to save again; reports are sent once
-			}
-		}
-	}
 }

@@ -9,68 +9,122 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // SendDay sends the reports of a day ("2026-03-01", in UTC) to the domains that
-// ask for them, and forgets it. The error joins those of single domains.
-func (t *TLSReports) SendDay(ctx context.Context, day string) error {
-	begin, err := time.Parse(dayForm, day)
+// ask for them, and forgets it. The error joins those of single domains, whose
+// reports stay for another call.
+func (t *TLSReports) SendDay(ctx context.Context, name string) error {
+	begin, err := time.Parse(dayForm, name)
 	if err != nil {
 		return fmt.Errorf("send TLS reports: %w", err)
 	}
 	t.mu.Lock()
-	all := t.days[day]
-	delete(t.days, day)
+	day := t.day(name)
+	day.tried = time.Now()
+	domains := slices.Sorted(maps.Keys(day.domains))
 	t.mu.Unlock()
 	var errs []error
-	for domain, d := range all {
-		if err := t.sendOne(ctx, begin, domain, d); err != nil {
+	for n, domain := range domains {
+		if err := t.sendOne(ctx, begin, day, domain); err != nil {
 			errs = append(errs, fmt.Errorf("send TLS report to %s: %w", domain, err))
 		}
+		if ctx.Err() != nil {
+			break
+		}
+		if n%50 == 49 && t.Cache != nil { // so that a crash does not send all of them again
+			errs = append(errs, t.saveDay(ctx, name))
+		}
+	}
+	t.mu.Lock()
+	left := len(day.domains)
+	t.mu.Unlock()
+	if left == 0 {
+		t.forget(ctx, name)
+	} else if t.Cache != nil {
+		errs = append(errs, t.saveDay(context.WithoutCancel(ctx), name))
 	}
 	return errors.Join(errs...)
 }
 
-func (t *TLSReports) sendOne(ctx context.Context, begin time.Time, domain string, d *tlsDomain) error {
+// sendOne sends the report of one domain to wherever it wants it and has not
+// had it yet.
+func (t *TLSReports) sendOne(ctx context.Context, begin time.Time, day *rptDay, domain string) error {
 	where, err := t.addresses(ctx, domain)
-	if err != nil || len(where) == 0 {
-		return err
-	}
-	r := &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(dayForm) + "_" + domain + "@" + t.Hostname, Policies: d.Policies}
-	r.Range.Start, r.Range.End = begin, begin.Add(24*time.Hour-time.Second)
-	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	z.Write(data)
-	if err := z.Close(); err != nil {
+	r, packed, done, err := t.pack(begin, day, domain)
+	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, uri := range where {
-		if to, ok := strings.CutPrefix(uri, "mailto:"); ok {
-			if t.Send != nil {
-				errs = append(errs, t.Send(ctx, to, t.message(to, domain, r, packed.Bytes())))
-			}
+		if slices.Contains(done, uri) {
 			continue
 		}
-		errs = append(errs, t.post(ctx, uri, packed.Bytes()))
+		if err := t.deliver(ctx, uri, domain, r, packed); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		done = append(done, uri)
 	}
-	return errors.Join(errs...)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	day.dirty = true
+	if len(errs) > 0 {
+		day.domains[domain].Done = done
+		return errors.Join(errs...)
+	}
+	delete(day.domains, domain)
+	return nil
+}
+
+// pack makes a domain's report, and says where it has been sent already.
+func (t *TLSReports) pack(begin time.Time, day *rptDay, domain string) (r *tlsReport, packed []byte, done []string, err error) {
+	r = &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(dayForm) + "_" + domain + "@" + t.Hostname}
+	r.Range.Start, r.Range.End = begin, begin.Add(24*time.Hour-time.Second)
+	t.mu.Lock()
+	r.Policies = day.domains[domain].Policies
+	done = slices.Clone(day.domains[domain].Done)
+	data, err := json.Marshal(r)
+	t.mu.Unlock()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(data)
+	err = z.Close()
+	return r, b.Bytes(), done, err
+}
+
+// deliver sends a report to one address.
+func (t *TLSReports) deliver(ctx context.Context, uri, domain string, r *tlsReport, packed []byte) error {
+	to, mail := strings.CutPrefix(uri, "mailto:")
+	if !mail {
+		return t.post(ctx, uri, packed)
+	}
+	if t.Send == nil {
+		return nil
+	}
+	return t.Send(ctx, to, t.message(to, domain, r, packed))
 }
 
 // addresses are where a domain wants its reports (RFC 8460 §3): mailto: and
 // https: addresses, three at most.
 func (t *TLSReports) addresses(ctx context.Context, domain string) ([]string, error) {
-	a, err := t.Resolver.TXT(ctx, "_smtp._tls."+domain)
+	resolver, _ := t.ways()
+	a, err := resolver.TXT(ctx, "_smtp._tls."+domain)
 	if errors.Is(err, ErrNoName) {
 		return nil, nil
 	}
@@ -90,9 +144,7 @@ func (t *TLSReports) addresses(ctx context.Context, domain string) ([]string, er
 			continue
 		}
 		for uri := range strings.SplitSeq(value, ",") {
-			uri = strings.TrimSpace(uri)
-			ok := strings.HasPrefix(uri, "mailto:") && strings.Contains(uri, "@") || strings.HasPrefix(uri, "https://")
-			if ok && len(out) < 3 && !strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '<' || r == '>' }) {
+			if uri, ok := reportAddress(strings.TrimSpace(uri)); ok && len(out) < 3 && !slices.Contains(out, uri) {
 				out = append(out, uri)
 			}
 		}
@@ -100,11 +152,36 @@ func (t *TLSReports) addresses(ctx context.Context, domain string) ([]string, er
 	return out, err
 }
 
-func (t *TLSReports) post(ctx context.Context, uri string, packed []byte) error {
-	client := t.HTTP
-	if client == nil {
-		client = &http.Client{Timeout: 30 * time.Second}
+// reportAddress reads one address of a rua field: "mailto:" and a mailbox,
+// whatever headers it asks for (RFC 6068), or "https://".
+func reportAddress(s string) (uri string, ok bool) {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", false
 	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+	case u.Scheme == "https" && u.Host != "" && u.User == nil:
+		return u.String(), true
+	case u.Scheme == "mailto":
+		mailbox, err := url.PathUnescape(u.Opaque)
+		if err != nil {
+			break
+		}
+		if _, err := smtp.ParseMailbox(mailbox, 0); err == nil && !strings.ContainsAny(mailbox, "\r\n<>\"") {
+			return "mailto:" + mailbox, true
+		}
+	}
+	return "", false
+}
+
+func (t *TLSReports) post(ctx context.Context, uri string, packed []byte) error {
+	client := http.Client{Timeout: 30 * time.Second}
+	if _, own := t.ways(); own != nil {
+		client = *own
+	}
+	// Where the report goes the domain has said; a host has no say in it.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, bytes.NewReader(packed))
 	if err != nil {
 		return err
@@ -136,6 +213,7 @@ func (t *TLSReports) message(to, domain string, r *tlsReport, packed []byte) []b
 	line("TLS-Report-Domain: %s", domain)
 	line("TLS-Report-Submitter: %s", t.Hostname)
 	line("Auto-Submitted: auto-generated")
+	line("TLS-Required: No") // what it is about must not keep it here (RFC 8460 §3, RFC 8689 §3)
 	line("MIME-Version: 1.0")
 	line("Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n\tboundary=\"%s\"", boundary)
 	line("\r\n--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n", boundary)

@@ -41,7 +41,7 @@ func (a *attempt) release(ctx context.Context, c *conn) {
 	switch {
 	case !c.Usable():
 		c.Close()
-	case c.sent >= most || ctx.Err() != nil:
+	case c.sent >= most || ctx.Err() != nil || c.d.waived: // for this message and no other
 		a.r.pool.quit(c)
 	default:
 		a.r.pool.put(c, keep)
