@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -51,6 +52,7 @@ func (s *session) auth(args []byte) *Reply {
 		return s.authFailed(m.Name, err)
 	}
 	s.pub.User, s.mechanism = account, m.Name
+	s.clock.login = time.Time{}
 	s.conn.Keep()
 	return okAuth
 }

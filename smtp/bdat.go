@@ -220,7 +220,7 @@ func (c *chunks) raw(p []byte) (int, error) {
 // obeyed when the handler has returned.
 func (c *chunks) next() error {
 	s := c.s
-	s.say(&Reply{Code: 250, Enhanced: "2.0.0", Text: strconv.FormatInt(c.size, 10) + " octets so far"})
+	s.answer(&Reply{Code: 250, Enhanced: "2.0.0", Text: strconv.FormatInt(c.size, 10) + " octets so far"})
 	for !s.closing {
 		line, err := s.r.ReadLine(s.srv.limits.Line)
 		if r := badLine(err); r != nil {
@@ -251,6 +251,9 @@ func (c *chunks) next() error {
 			s.say(errBadChunk)
 			s.hangUp()
 			break
+		}
+		if size == 0 && !last {
+			s.junk++ // it passes the time, and its answer is counted so
 		}
 		c.left, c.last = size, last
 		return nil

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"math"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type clock struct {
 	limits  *Limits
 	began   time.Time // the session
 	end     time.Time // of the session
+	login   time.Time // when the client must have logged in; zero: it has, or need not
 	line    time.Time // when the command must be complete; zero: not begun
 	octets  int64     // of the message, as they crossed the wire
 	written time.Time // when the deadline for writing was set
@@ -25,8 +27,11 @@ type clock struct {
 // grace is how long a message may take before its rate counts.
 const grace = time.Minute
 
-func (c *clock) begin(l *Limits) {
+func (c *clock) begin(l *Limits, mustLogIn bool) {
 	c.limits, c.began = l, time.Now()
+	if mustLogIn && l.Login > 0 {
+		c.login = c.began.Add(l.Login)
+	}
 	if l.Session > 0 {
 		c.end = c.began.Add(l.Session)
 	}
@@ -50,7 +55,7 @@ func (c *clock) deadline() time.Time {
 		if c.line.IsZero() && c.limits.Command > 0 {
 			c.line = now.Add(c.limits.Command)
 		}
-		return earlier(c.line, c.end)
+		return earlier(earlier(c.line, c.login), c.end)
 	}
 	c.asked = now
 	var t time.Time
@@ -58,8 +63,7 @@ func (c *clock) deadline() time.Time {
 		t = now.Add(c.limits.Data)
 	}
 	if c.limits.MinRate > 0 {
-		paid := time.Duration(float64(c.octets) / float64(c.limits.MinRate) * float64(time.Second))
-		t = earlier(t, now.Add(grace+paid-c.waited))
+		t = earlier(t, now.Add(grace+paid(c.octets, c.limits.MinRate)-c.waited))
 	}
 	return t
 }
@@ -71,6 +75,18 @@ func (c *clock) arrived(n int) {
 		c.waited += time.Since(c.asked)
 	}
 }
+
+// paid is how long a message of n octets so far may take. What is demanded by
+// the time t is rate × t × (1 + t/demanding): a short message may come over a
+// line as slow as that, and nobody can trickle for days.
+func paid(n int64, rate int) time.Duration {
+	t := demanding.Seconds()
+	seconds := t / 2 * (math.Sqrt(1+4*float64(n)/(float64(rate)*t)) - 1)
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// demanding is after how long a message must have come twice as fast.
+const demanding = time.Hour
 
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

@@ -107,6 +107,9 @@ func (s *session) giveUp() {
 	if hook := s.srv.hooks.reset; hook != nil && s.env != nil {
 		s.ask(func() error { hook(&s.pub); return nil })
 	}
+	if s.env != nil {
+		s.abandoned++
+	}
 	s.reset()
 }
 

@@ -153,8 +153,13 @@ func (s *session) serve(b *body) error {
 // wrong with the message as it arrived; a faulty message is refused whatever
 // the handler says.
 func (s *session) verdict(err, fault error) *Reply {
-	e := s.env
+	e, accepted := s.env, s.accepted
 	defer s.reset()
+	defer func() {
+		if s.accepted == accepted {
+			s.abandoned++
+		}
+	}()
 	e.Data = nil
 	if fault != nil && fault != io.EOF {
 		if errors.Is(fault, ErrAborted) {
@@ -187,7 +192,7 @@ func (s *session) result(e *Envelope, err error) *Reply {
 	if !accepts(err) {
 		return s.refusal(err)
 	}
-	s.junk, s.errors = 0, 0
+	s.junk, s.errors, s.abandoned, s.deferred = 0, 0, 0, 0
 	s.accepted++
 	r := &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
 	if err != nil {

@@ -3,6 +3,7 @@ package smtp
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"time"
 )
 
@@ -19,7 +20,8 @@ type Limits struct {
 	Errors        int // refused commands before 421 and the end, since the last message accepted; default 20
 	AuthErrors    int // failed AUTH before 421 and the end; default 3
 	// Idle is how many commands may pass without a message being accepted or
-	// a recipient named before 421 and the end; default 100.
+	// a recipient named before 421 and the end, and how many messages may be
+	// begun and given up without one being accepted; default 100.
 	Idle int
 	// Messages is how many transactions one connection may make; default none.
 	Messages int
@@ -28,12 +30,16 @@ type Limits struct {
 	// Session is the time a whole connection may take, messages in progress
 	// aside; default 1 hour.
 	Session time.Duration
+	// Login is the time from the greeting to AUTH where RequireAuth is set;
+	// default 5 minutes.
+	Login time.Duration
 	// Data is the wait for the next piece of a message; default 3 minutes
 	// (RFC 5321 §4.5.3.2.5).
 	Data time.Duration
 	// MinRate is how many octets per second a message must arrive at, averaged
 	// from its beginning after a minute of grace, over the time spent waiting
-	// for them; default 100.
+	// for them; default 100. Who takes longer must be faster: twice as fast
+	// after an hour, three times after two.
 	MinRate   int
 	Handshake time.Duration // for TLS; default 1 minute
 	Reply     time.Duration // to write replies to a client that does not read; default 5 minutes
@@ -41,9 +47,16 @@ type Limits struct {
 	Conns         int // at a time; default 1000
 	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
 
+	// ConnsPerMinute is how many connections a minute one IPv4 address or IPv6
+	// /64 may make, half of them at once; default none. It does not bind
+	// loopback addresses and those in FreeFrom.
+	ConnsPerMinute int
+	FreeFrom       []netip.Prefix
+
 	// Patience is how long a client that has not logged in may stay when Conns
-	// is reached and another one is at the door; default 10 seconds. Without
-	// it, strangers who do nothing could keep everybody out.
+	// is reached and another one is at the door; default 10 seconds. Clients
+	// from one address share it: of ten, each has a tenth. Without it, strangers
+	// who do nothing could keep everybody out.
 	Patience time.Duration
 }
 
@@ -58,12 +71,14 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Messages, -1)
 	set(&l.Command, 5*time.Minute)
 	set(&l.Session, time.Hour)
+	set(&l.Login, 5*time.Minute)
 	set(&l.Data, 3*time.Minute)
 	set(&l.MinRate, 100)
 	set(&l.Handshake, time.Minute)
 	set(&l.Reply, 5*time.Minute)
 	set(&l.Conns, 1000)
 	set(&l.ConnsPerBlock, 50)
+	set(&l.ConnsPerMinute, -1)
 	set(&l.Patience, 10*time.Second)
 	return l
 }

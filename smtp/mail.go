@@ -89,6 +89,9 @@ func (s *session) rcpt(args []byte) *Reply {
 		s.junk = 0
 	} else {
 		s.rcptRefused = true
+		if r.Temporary() && r != ErrTooManyRecipients {
+			s.deferred++
+		}
 	}
 	return r
 }

@@ -94,6 +94,10 @@ type Server struct {
 	TLSConfig *tls.Config // nil: no TLS
 	TLSMode   TLSMode
 
+	// Pool, if not nil, is a cap on connections that this server shares with
+	// others, also of package pop3.
+	Pool *Pool
+
 	LMTP   bool // speak LMTP (RFC 2033): LHLO, and one reply per recipient
 	Limits Limits
 	Extensions
@@ -130,6 +134,11 @@ type Server struct {
 	conf       *settled
 	err        error // what makes it unable to serve
 }
+
+// Pool is a cap on connections that several servers share, such as those of one
+// process that has only so many descriptors. When it is reached, a client that
+// has not logged in, of whichever server, makes room as it does for Conns.
+type Pool = netserve.Pool
 
 // Extensions are what the server announces beyond what this package does by
 // itself, because the application has to do its part.

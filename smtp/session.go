@@ -69,6 +69,8 @@ type session struct {
 	rcptRefused bool             // in this transaction
 
 	errors, authErrors, junk int
+	abandoned                int // transactions since the last message accepted
+	deferred                 int // recipients refused for now, likewise
 	accepted                 int // messages
 	counts                   [maxCommands]uint32
 	mechanism                string // that AUTH succeeded with
@@ -86,7 +88,7 @@ func newSession(conf *settled, c *netserve.Conn) *session {
 	s.r.Tolerant = conf.TolerantLines
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
-	s.clock.begin(&conf.limits)
+	s.clock.begin(&conf.limits, conf.RequireAuth)
 	return s
 }
 
@@ -224,7 +226,7 @@ func (s *session) answer(r *Reply) {
 		s.lastWord(errTooManyErrors)
 	case l.AuthErrors > 0 && s.authErrors >= l.AuthErrors:
 		s.lastWord(errTooManyGuesses)
-	case l.Idle > 0 && s.junk > l.Idle:
+	case l.Idle > 0 && (s.junk > l.Idle || s.abandoned > l.Idle), l.Recipients > 0 && s.deferred > l.Recipients:
 		s.lastWord(errTooIdle)
 	}
 }
@@ -383,7 +385,7 @@ func (s *session) refusal(err error) *Reply {
 	if !ok && !errors.Is(err, errPanic) {
 		s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
 	} else if ok && r.cause != nil {
-		s.srv.log.Warn("refused", "session", s.pub.ID, "reply", r, "err", r.cause)
+		s.srv.log.Warn("refused", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", r.cause)
 	}
 	return r
 }

@@ -21,9 +21,11 @@ type Conn struct {
 	cancel context.CancelFunc
 	began  time.Time
 
-	group    *Group
-	stranger *list.Element // in group.strangers; nil if it is none. group.mu guards it
-	leaving  *time.Timer   // closes a displaced connection. group.mu guards it
+	group *Group
+	// Guarded by the pool's lock:
+	inGroup, inPool *list.Element // among the strangers; nil if it is none
+	block, network  *origin
+	leaving         *time.Timer // closes a displaced connection
 
 	mu        sync.Mutex
 	waiting   bool

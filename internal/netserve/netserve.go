@@ -4,13 +4,11 @@
 package netserve
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -25,21 +23,34 @@ const overflow = 64
 // Its fields must not change once it serves.
 type Group struct {
 	MaxConns    int          // connections at a time; 0 means no cap
-	MaxPerBlock int          // connections at a time from one Block, for IP addresses; 0 means no cap
+	MaxPerBlock int          // connections at a time from one Block, four times as many from one IPv6 /48; 0 means no cap
 	Log         *slog.Logger // nil means slog.Default()
+
+	// PerMinute is how many connections a minute one Block may make, half of
+	// them at once; 0 means any number. It does not bind loopback addresses and
+	// those in Free.
+	PerMinute int
+	Free      []netip.Prefix
+
+	// Pool is what this group shares with others; nil if nothing.
+	Pool *Pool
 
 	// Patience is how long a stranger (a Conn without Keep) may stay when
 	// MaxConns is reached and somebody else is at the door: who has been here
-	// longest makes room. Without it, idle strangers could keep everybody out
-	// for as long as their sessions last. 0 means that nobody makes room.
+	// longest makes room. Strangers from one Block share it: of ten, each has a
+	// tenth. Without it, idle strangers could keep everybody out for as long as
+	// their sessions last. 0 means that nobody makes room.
 	Patience time.Duration
 
-	mu        sync.Mutex
+	own Pool // where Pool is nil
+
+	// Guarded by the pool's lock:
 	stopping  bool
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
-	blocks    map[netip.Prefix]int
-	strangers list.List     // of *Conn, who came first in front
+	origins   map[netip.Prefix]*origin
+	strangers crowd
+	arrivals  map[netip.Prefix]arrival
 	ended     chan struct{} // closed when conns is empty; nil if nobody waits for that
 }
 
@@ -49,8 +60,9 @@ type Refusal int
 // The reasons.
 const (
 	Welcome   Refusal = iota
-	TooMany           // MaxConns reached
+	TooMany           // MaxConns reached, the group's or the pool's
 	TooMuchOf         // MaxPerBlock reached
+	TooOften          // PerMinute reached
 	Stopping          // Shutdown has begun
 )
 
@@ -106,16 +118,17 @@ func (g *Group) ServeConn(c net.Conn, handle func(*Conn)) {
 // admit makes a Conn of c, or closes it and returns nil if there are too many
 // even to say so.
 func (g *Group) admit(c net.Conn) *Conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	p := g.pool()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	refusal := Welcome
 	switch {
 	case g.stopping:
 		refusal = Stopping
-	case g.MaxConns > 0 && len(g.conns) >= g.MaxConns+overflow:
+	case g.MaxConns > 0 && len(g.conns) >= g.MaxConns+overflow, p.MaxConns > 0 && p.conns >= p.MaxConns+overflow:
 		c.Close()
 		return nil
-	case g.MaxConns > 0 && len(g.conns) >= g.MaxConns:
+	case g.MaxConns > 0 && len(g.conns) >= g.MaxConns, p.MaxConns > 0 && p.conns >= p.MaxConns:
 		refusal = TooMany
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -124,48 +137,59 @@ func (g *Group) admit(c net.Conn) *Conn {
 		g.conns = make(map[*Conn]struct{})
 	}
 	g.conns[conn] = struct{}{}
+	p.conns++
 	return conn
 }
 
 // run asks for the remote address only here, in the connection's own
 // goroutine: behind a proxy the answer has to be read from the connection.
 func (g *Group) run(conn *Conn, handle func(*Conn)) {
-	block := Block(conn.RemoteAddr())
-	g.mu.Lock()
+	g.enter(conn, addrOf(conn.RemoteAddr()))
+	defer g.leave(conn)
+	handle(conn)
+}
+
+// enter decides whether the connection, now that it is known where it comes
+// from, is served.
+func (g *Group) enter(conn *Conn, from netip.Addr) {
+	p := g.pool()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case conn.Refused == Stopping:
-	case g.MaxPerBlock > 0 && block.IsValid() && g.blocks[block] >= g.MaxPerBlock:
+	case !g.timely(from, conn.began):
+		conn.Refused = TooOften
+	case g.crowded(from):
 		conn.Refused = TooMuchOf
 	case conn.Refused == TooMany && g.makeRoom(conn.began):
 		conn.Refused = Welcome
 	}
+	conn.block, conn.network = g.from(block(from)), g.from(network(from))
+	conn.block.conns++
+	conn.network.conns++
 	if conn.Refused == Welcome {
-		conn.stranger = g.strangers.PushBack(conn)
+		g.strange(conn)
 	}
-	if g.blocks == nil {
-		g.blocks = make(map[netip.Prefix]int)
+}
+
+func (g *Group) leave(conn *Conn) {
+	conn.cancel()
+	conn.Conn.Close()
+	p := g.pool()
+	p.mu.Lock()
+	g.keep(conn)
+	if conn.leaving != nil {
+		conn.leaving.Stop()
 	}
-	g.blocks[block]++
-	g.mu.Unlock()
-	defer func() {
-		conn.cancel()
-		conn.Conn.Close()
-		g.mu.Lock()
-		g.keep(conn)
-		if conn.leaving != nil {
-			conn.leaving.Stop()
-		}
-		delete(g.conns, conn)
-		if g.blocks[block]--; g.blocks[block] == 0 {
-			delete(g.blocks, block)
-		}
-		if len(g.conns) == 0 && g.ended != nil {
-			close(g.ended)
-			g.ended = nil
-		}
-		g.mu.Unlock()
-	}()
-	handle(conn)
+	delete(g.conns, conn)
+	p.conns--
+	g.forget(conn.block)
+	g.forget(conn.network)
+	if len(g.conns) == 0 && g.ended != nil {
+		close(g.ended)
+		g.ended = nil
+	}
+	p.mu.Unlock()
 }
 
 // Shutdown stops accepting, wakes every connection that waits for a command
@@ -186,8 +210,7 @@ func (g *Group) Shutdown(ctx context.Context) error {
 // allEnded is closed once there is no connection. (A WaitGroup would not do:
 // connections from elsewhere may still come and be turned away.)
 func (g *Group) allEnded() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.lock()()
 	if g.ended == nil {
 		g.ended = make(chan struct{})
 	}
@@ -207,7 +230,7 @@ func (g *Group) Close() error {
 }
 
 func (g *Group) stop(each func(*Conn)) {
-	g.mu.Lock()
+	unlock := g.lock()
 	g.stopping = true
 	for l := range g.listeners {
 		l.Close()
@@ -216,7 +239,7 @@ func (g *Group) stop(each func(*Conn)) {
 	for c := range g.conns {
 		conns = append(conns, c)
 	}
-	g.mu.Unlock()
+	unlock()
 	for _, c := range conns {
 		each(c)
 	}
@@ -224,21 +247,18 @@ func (g *Group) stop(each func(*Conn)) {
 
 // Stopping says whether Shutdown or Close has been called.
 func (g *Group) Stopping() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.lock()()
 	return g.stopping
 }
 
 // Len is the number of connections now.
 func (g *Group) Len() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.lock()()
 	return len(g.conns)
 }
 
 func (g *Group) track(l net.Listener, add bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	defer g.lock()()
 	if !add {
 		delete(g.listeners, l)
 		return true
@@ -251,6 +271,19 @@ func (g *Group) track(l net.Listener, add bool) bool {
 	}
 	g.listeners[l] = struct{}{}
 	return true
+}
+
+func (g *Group) pool() *Pool {
+	if g.Pool != nil {
+		return g.Pool
+	}
+	return &g.own
+}
+
+func (g *Group) lock() (unlock func()) {
+	p := g.pool()
+	p.mu.Lock()
+	return p.mu.Unlock
 }
 
 func (g *Group) log() *slog.Logger {

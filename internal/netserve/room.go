@@ -1,6 +1,9 @@
 package netserve
 
-import "time"
+import (
+	"container/list"
+	"time"
+)
 
 const (
 	// busyPatience is how many times as long as Patience a stranger may stay
@@ -8,13 +11,21 @@ const (
 	busyPatience = 30
 	// farewell is how long a displaced connection has to hear why.
 	farewell = 5 * time.Second
+	// lookAgain is how long nobody is looked for who could make room after
+	// nobody was found: a look costs time for each connection.
+	lookAgain = 20 * time.Millisecond
 )
+
+// crowd are strangers, of *Conn, who came first in front.
+type crowd struct {
+	list.List
+	looked time.Time // and nobody could make room
+}
 
 // Keep says that the client is no stranger any more: it has logged in. It is
 // then not displaced.
 func (c *Conn) Keep() {
-	c.group.mu.Lock()
-	defer c.group.mu.Unlock()
+	defer c.group.lock()()
 	c.group.keep(c)
 }
 
@@ -26,39 +37,81 @@ func (c *Conn) Displaced() bool {
 	return c.displaced
 }
 
-func (g *Group) keep(c *Conn) {
-	if c.stranger != nil {
-		g.strangers.Remove(c.stranger)
-		c.stranger = nil
-	}
+// strange notes that c is a stranger, until keep. The pool's lock is held,
+// here and below.
+func (g *Group) strange(c *Conn) {
+	c.inGroup, c.inPool = g.strangers.PushBack(c), g.pool().strangers.PushBack(c)
+	c.block.strangers++
+	c.network.strangers++
 }
 
-// makeRoom displaces the stranger that has been here longest, if anybody has
-// been here for long enough; first those who only wait. g.mu is held.
+func (g *Group) keep(c *Conn) {
+	if c.inGroup == nil {
+		return
+	}
+	g.strangers.Remove(c.inGroup)
+	g.pool().strangers.Remove(c.inPool)
+	c.inGroup, c.inPool = nil, nil
+	c.block.strangers--
+	c.network.strangers--
+}
+
+// makeRoom displaces a stranger for somebody who has come: one of this group if
+// that is full, else one of all groups.
 func (g *Group) makeRoom(now time.Time) bool {
-	if g.Patience <= 0 {
+	p := g.pool()
+	switch {
+	case g.MaxConns > 0 && len(g.conns) > g.MaxConns:
+		return g.strangers.makeRoom(now)
+	case p.MaxConns > 0 && p.conns > p.MaxConns:
+		return p.strangers.makeRoom(now)
+	}
+	return true // somebody has left meanwhile
+}
+
+// makeRoom displaces the stranger who has been here longest, if anybody has
+// been here for long enough; first those who only wait. Patience is shared:
+// the time of one of many from the same place counts as often as there are.
+func (s *crowd) makeRoom(now time.Time) bool {
+	if now.Sub(s.looked) < lookAgain {
 		return false
 	}
-	var busy *Conn
-	for e := g.strangers.Front(); e != nil; e = e.Next() {
+	var waiting, busy candidate
+	for e := s.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*Conn)
-		here := now.Sub(c.began)
-		if here < g.Patience {
-			break // and all behind are younger still
+		patience := c.group.Patience
+		if patience <= 0 {
+			continue
 		}
+		here := now.Sub(c.began) * time.Duration(c.weight())
 		if c.idle() {
-			g.displace(c)
-			return true
-		}
-		if busy == nil && here >= busyPatience*g.Patience {
-			busy = c
+			waiting.better(c, here, patience)
+		} else {
+			busy.better(c, here, busyPatience*patience)
 		}
 	}
-	if busy == nil {
+	chosen := waiting.conn
+	if chosen == nil {
+		chosen = busy.conn
+	}
+	if chosen == nil {
+		s.looked = now
 		return false
 	}
-	g.displace(busy)
+	chosen.group.displace(chosen)
 	return true
+}
+
+// candidate is who makes room, as far as one has looked.
+type candidate struct {
+	conn *Conn
+	here time.Duration
+}
+
+func (k *candidate) better(c *Conn, here, patience time.Duration) {
+	if here >= patience && (k.conn == nil || here > k.here) {
+		k.conn, k.here = c, here
+	}
 }
 
 // displace wakes the session, which should say why and end, and sees to it
