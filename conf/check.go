@@ -165,6 +165,7 @@ func (c *checker) limits(section string, conns, perAddress, errors, auth int, id
 
 func (c *checker) smtp() {
 	s := &c.SMTP
+	c.number(at("SMTP", "max_connections_per_minute"), int64(s.MaxConnectionsPerMinute), 0, math.MaxInt32)
 	c.limits("SMTP", s.MaxConnections, s.MaxConnectionsPerAddress, s.MaxErrors, s.MaxAuthFailures, s.IdleTimeout, s.SessionTimeout)
 	c.duration(at("SMTP", "idle_timeout"), s.IdleTimeout, 10*time.Second, "")
 	if s.MaxMessageSize < 64*config.KiB {
@@ -193,6 +194,7 @@ func everybody(p netip.Prefix) bool { return p.IsValid() && p.Bits() == 0 }
 
 func (c *checker) pop3() {
 	p := &c.POP3
+	c.number(at("POP3", "max_connections_per_minute"), int64(p.MaxConnectionsPerMinute), 0, math.MaxInt32)
 	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.MaxErrors, p.MaxAuthFailures, p.IdleTimeout, p.SessionTimeout)
 	c.duration(at("POP3", "idle_timeout"), p.IdleTimeout, 10*time.Minute, " (RFC 1939 §3)")
 	c.expire(at("POP3", "expire"), p.Expire)
@@ -242,6 +244,7 @@ func (c *checker) auth() {
 	}
 	c.number(at("Auth", "max_failures_per_address"), int64(c.Auth.MaxFailuresPerAddress), 1, math.MaxInt32)
 	c.number(at("Auth", "max_failures_per_account"), int64(c.Auth.MaxFailuresPerAccount), 1, math.MaxInt32)
+	c.duration(at("Auth", "login_timeout"), c.Auth.LoginTimeout, 30*time.Second, "")
 	c.duration(at("Auth", "failure_window"), c.Auth.FailureWindow, time.Second, "")
 	if c.Auth.CacheTime > time.Hour {
 		c.fail(at("Auth", "cache_time"), "%s is too long; at most 1h", config.FormatDuration(c.Auth.CacheTime))

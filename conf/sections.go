@@ -22,8 +22,14 @@ type SMTP struct {
 	// Connections at a time on each listener.
 	MaxConnections int `json:"max_connections"`
 
-	// Connections at a time from one IPv4 address or one IPv6 /64.
+	// Connections at a time from one IPv4 address or one IPv6 /64; four times
+	// as many from one IPv6 /48.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+
+	// Connections a minute from one IPv4 address or one IPv6 /64, half of them
+	// at once, for each listener. Zero means any number. Programs of this host
+	// are not bound by it, and those in relay_from are not.
+	MaxConnectionsPerMinute int `json:"max_connections_per_minute"`
 
 	// Wrong or refused commands after which a session is ended with 421.
 	MaxErrors int `json:"max_errors"`
@@ -74,8 +80,14 @@ type POP3 struct {
 	// Connections at a time on each listener.
 	MaxConnections int `json:"max_connections"`
 
-	// Connections at a time from one IPv4 address or one IPv6 /64.
+	// Connections at a time from one IPv4 address or one IPv6 /64; four times
+	// as many from one IPv6 /48.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+
+	// Connections a minute from one IPv4 address or one IPv6 /64, half of them
+	// at once, for each listener. Zero means any number. Programs of this host
+	// are not bound by it.
+	MaxConnectionsPerMinute int `json:"max_connections_per_minute"`
 
 	// Wrong commands after which a session is ended.
 	MaxErrors int `json:"max_errors"`
@@ -133,6 +145,10 @@ type Auth struct {
 	// refused unseen, wherever they come from, unless that address has
 	// logged in to the account before.
 	MaxFailuresPerAccount int `json:"max_failures_per_account"`
+
+	// How long a client may take from connecting to having logged in, for
+	// submission and POP3.
+	LoginTimeout time.Duration `json:"login_timeout"`
 
 	// How long a failure counts.
 	FailureWindow time.Duration `json:"failure_window"`

@@ -69,6 +69,11 @@ func (c *conn) dispatch(line []byte) reply {
 		return c.bad("unknown command")
 	}
 	c.tally.commands++
+	if most := c.srv.conf.limits.Early; c.state == authorization && most >= 0 && c.tally.commands > most && cmd.verb != "QUIT" {
+		r := failure("", "too many commands before a login")
+		r.end, c.why = true, r.text
+		return r
+	}
 	problem := cmd.arguments(behind, &c.args)
 	switch {
 	case cmd.states&c.state == 0 && c.state == authorization:

@@ -205,6 +205,8 @@ func (w *world) set(t testing.TB, word string) {
 		s.Limits.AuthErrors = number
 	case "login":
 		s.Limits.Login = duration
+	case "early":
+		s.Limits.Early = number
 	case "session":
 		s.Limits.Session = duration
 	case "conns":

@@ -12,6 +12,9 @@ type Limits struct {
 	Errors     int // commands that are unknown, malformed or out of place before the end; default 20
 	AuthErrors int // failed logins before the end; default 3
 
+	// Early is how many commands there may be before a login; default 100.
+	Early int
+
 	// Command is the wait for the next command; default 10 minutes, the least
 	// that RFC 1939 §3 allows.
 	Command time.Duration
@@ -32,9 +35,15 @@ type Limits struct {
 	Conns         int // at a time; default 1000
 	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
 
+	// ConnsPerMinute is how many connections a minute one IPv4 address or IPv6
+	// /64 may make, half of them at once; default none. It does not bind
+	// loopback addresses.
+	ConnsPerMinute int
+
 	// Patience is how long a client that has not logged in may stay when Conns
-	// is reached and another one is at the door; default 10 seconds. Without
-	// it, strangers who do nothing could keep everybody out.
+	// is reached and another one is at the door; default 10 seconds. Clients
+	// from one address share it: of ten, each has a tenth. Without it, strangers
+	// who do nothing could keep everybody out.
 	Patience time.Duration
 }
 
@@ -42,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Line, 4096)
 	set(&l.Errors, 20)
 	set(&l.AuthErrors, 3)
+	set(&l.Early, 100)
 	set(&l.Command, 10*time.Minute)
 	set(&l.Login, 15*time.Minute)
 	set(&l.Session, 12*time.Hour)
@@ -50,6 +60,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.FailureDelay, time.Second)
 	set(&l.Conns, 1000)
 	set(&l.ConnsPerBlock, 50)
+	set(&l.ConnsPerMinute, -1)
 	set(&l.Patience, 10*time.Second)
 	return l
 }

@@ -71,6 +71,10 @@ type Server struct {
 	Limits Limits
 	Policy Policy
 
+	// Pool, if not nil, is a cap on connections that this server shares with
+	// others, also of package smtp.
+	Pool *Pool
+
 	// XClient names the networks whose clients may tell the original client's
 	// address by XCLIENT. Nobody else sees it.
 	XClient []netip.Prefix
@@ -85,6 +89,11 @@ type Server struct {
 	conf  settled
 	err   error // what makes it unable to serve
 }
+
+// Pool is a cap on connections that several servers share, such as those of one
+// process that has only so many descriptors. When it is reached, a client that
+// has not logged in, of whichever server, makes room as it does for Limits.Conns.
+type Pool = netserve.Pool
 
 // Policy is what is told about how long messages stay and how often a client
 // may come. It is announced, not enforced: the Backend answers ErrLoginDelay,
@@ -140,7 +149,8 @@ func (s *Server) settle() error {
 		}
 		s.group.MaxConns = max(s.conf.limits.Conns, 0)
 		s.group.MaxPerBlock = max(s.conf.limits.ConnsPerBlock, 0)
-		s.group.Patience = max(s.conf.limits.Patience, 0)
+		s.group.PerMinute = max(s.conf.limits.ConnsPerMinute, 0)
+		s.group.Patience, s.group.Pool = max(s.conf.limits.Patience, 0), s.Pool
 		s.group.Log = s.conf.log
 	})
 	return s.err

@@ -136,6 +136,7 @@ func (c *conn) open() bool {
 var refusals = map[netserve.Refusal]string{
 	netserve.TooMany:   "too many connections, try again later",
 	netserve.TooMuchOf: "too many connections from your address, try again later",
+	netserve.TooOften:  "too many connections from your address in a short time, try again later",
 	netserve.Stopping:  "server is shutting down, try again later",
 }
 

@@ -71,7 +71,11 @@ func check(cmd *cobra.Command, path string) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", path, count(n, "problem"))
 		return errSaid
 	}
-	for _, advice := range s.Advice() {
+	advice := s.Advice()
+	if err := daemon.Descriptors(s); err != nil {
+		advice = append(advice, fmt.Errorf("here: %w", err))
+	}
+	for _, advice := range advice {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s in %s on %s\n", path,

@@ -120,7 +120,7 @@ its certificates are good for. The exit code is 1 if it does not run, or runs bu
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s, since %s, %s\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), count(s.Sessions, "session"))
+			fmt.Fprintf(out, "%s, since %s, %s of at most %d\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), count(s.Sessions, "session"), s.Most)
 			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 				if addr := s.Listeners[name]; addr != name {
 					name += " (" + addr + ")"

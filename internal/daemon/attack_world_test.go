@@ -37,8 +37,8 @@ type victim struct {
 	addrs map[string]string // by protocol: smtp, submission, pop3, proxied
 }
 
-// attackConf has one listener of each kind; %s are an account, and what a test
-// adds.
+// attackConf has one listener of each kind; the formats are an account, and what
+// a test adds.
 const attackConf = `{
 	"server_name": "mail.test",
 	"data_dir": "data",
@@ -48,10 +48,10 @@ const attackConf = `{
 		{"address": "127.0.0.4:0", "protocol": "pop3"},
 		{"address": "127.0.0.7:0", "protocol": "smtp", "proxy_from": ["127.0.0.1/32"]},
 	],
-	"Queue": {"deliver": false},
+	%[3]s
 	"Log": {"file": "log"},
-	"Accounts": {"alice@mail.test": %s, "bob@mail.test": %[1]s},
-	%s
+	"Accounts": {"alice@mail.test": %[1]s, "bob@mail.test": %[1]s},
+	%[2]s
 }`
 
 var listenersOf = map[string]string{"smtp": "127.0.0.1:0", "submission": "127.0.0.2:0", "pop3": "127.0.0.4:0", "proxied": "127.0.0.7:0"}
@@ -80,6 +80,12 @@ func heavy(little, much int) int {
 
 // underAttack starts the program. extra are further settings.
 func underAttack(t *testing.T, extra string) *victim {
+	t.Helper()
+	return underAttackWith(t, 0, extra)
+}
+
+// underAttackWith starts it with so many descriptors, unless 0.
+func underAttackWith(t *testing.T, descriptors int, extra string) *victim {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("what an attack costs is read from /proc")
@@ -113,12 +119,19 @@ func underAttack(t *testing.T, extra string) *victim {
 	}
 	account := fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
 		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword))))
-	text := fmt.Sprintf(attackConf, account, extra)
+	queue := `"Queue": {"deliver": false},`
+	if strings.Contains(extra, `"Queue"`) {
+		queue = ""
+	}
+	text := fmt.Sprintf(attackConf, account, extra, queue)
 	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	v := &victim{t: t, dir: dir, ended: make(chan error, 1), addrs: make(map[string]string)}
 	v.cmd = exec.Command(program.path, "serve", "-c", dir)
+	if descriptors > 0 {
+		v.cmd = exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d; exec %s serve -c %s", descriptors, program.path, dir))
+	}
 	v.cmd.Stderr = os.Stderr
 	if err := v.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -228,14 +241,17 @@ func (v *victim) settled(before cost) {
 // stranger is a client of no account, from an address of its own: n is any
 // number up to four million.
 func (v *victim) stranger(n int, protocol string) (*talk, error) {
-	from := &net.TCPAddr{IP: net.IPv4(127, byte(64+n>>16), byte(n>>8), byte(n))}
-	d := net.Dialer{LocalAddr: from, Timeout: 10 * time.Second}
-	c, err := d.Dial("tcp", v.addrs[protocol])
+	c, err := v.from(net.IPv4(127, byte(64+n>>16), byte(n>>8), byte(n)).String(), protocol)
 	if err != nil {
 		return nil, err
 	}
 	c.SetDeadline(time.Now().Add(time.Minute))
 	return &talk{v.t, c, bufio.NewReader(c)}, nil
+}
+
+func (v *victim) from(address, protocol string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: 10 * time.Second}
+	return d.Dial("tcp", v.addrs[protocol])
 }
 
 // attacker is stranger for a test that cannot go on without.

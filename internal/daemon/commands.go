@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ type Status struct {
 	Name      string            `json:"name"`
 	Since     time.Time         `json:"since"`
 	Sessions  int               `json:"sessions"`
+	Most      int               `json:"most"`      // sessions that there can be
 	Listeners map[string]string `json:"listeners"` // settings' address → bound address
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
@@ -34,11 +36,18 @@ func (d *Daemon) commands() http.Handler {
 	return mux
 }
 
+// most is how many sessions there can be at a time.
+func (d *Daemon) most() int {
+	wanted := wantedConnections(d.state().settings)
+	return min(wanted, cmp.Or(d.pool.MaxConns, wanted))
+}
+
 func (d *Daemon) status(since time.Time) Status {
 	s := Status{
 		Name:         d.state().settings.ServerName,
 		Since:        since,
 		Sessions:     d.sessions(),
+		Most:         d.most(),
 		Listeners:    make(map[string]string),
 		Certificates: d.state().certificates(),
 		Healthy:      true,

@@ -16,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
@@ -34,6 +35,7 @@ type Daemon struct {
 	logins   loginTimes
 	heads    heads
 	refused  refusals
+	pool     *netserve.Pool // of all connections
 
 	log      *slog.Logger
 	logFile  *logFile
@@ -97,6 +99,8 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	}
 	d.log = newLogger(d.logFile, settings.Log, &d.logLevel)
 	warnInClear(settings, d.log)
+	d.pool = &netserve.Pool{MaxConns: mostConnections(settings)}
+	d.countDescriptors(settings)
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
@@ -125,6 +129,12 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	return d, d.openSubmission(settings)
+}
+
+func (d *Daemon) countDescriptors(s *conf.Settings) {
+	if err := Descriptors(s); err != nil {
+		d.log.Warn("few descriptors", "err", err)
+	}
 }
 
 // Addrs returns the address each listener of the settings is bound to, by the

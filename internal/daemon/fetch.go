@@ -36,8 +36,12 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Session:       c.SessionTimeout,
 			Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
 			ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
+
+			ConnsPerMinute: cmp.Or(c.MaxConnectionsPerMinute, -1),
+			Login:          st.settings.Auth.LoginTimeout,
 		},
 		Policy: st.dir.policy(c),
+		Pool:   d.pool,
 		Log:    d.log,
 	}
 }

@@ -79,6 +79,7 @@ func (d *Daemon) reload() error {
 			st.issuer.run(d.running)
 		}
 	}
+	d.countDescriptors(settings)
 	return nil
 }
 

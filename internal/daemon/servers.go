@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"crypto/tls"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/conf"
@@ -34,12 +35,13 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		TLSConfig:     d.tlsConfig(l),
 		TLSMode:       smtpTLSMode(l.TLS),
 		LMTP:          l.Protocol == conf.ProtocolLMTP,
-		Limits:        smtpLimits(c, l.Limits),
+		Limits:        smtpLimits(c, st.settings.Auth.LoginTimeout, l.Limits),
 		Extensions:    smtp.Extensions{BinaryMIME: true, RequireTLSExt: d.outbound != nil, DSN: d.outbound != nil},
 		NormaliseFrom: c.NormaliseFrom,
 		XClient:       c.XclientFrom,
 		XForward:      c.XclientFrom,
 		Tarpit:        c.Tarpit,
+		Pool:          d.pool,
 		Log:           d.log,
 	}
 	if c.BareNewline == conf.BareNormalise {
@@ -54,7 +56,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 	return s
 }
 
-func smtpLimits(c conf.SMTP, own *conf.ListenerLimits) smtp.Limits {
+func smtpLimits(c conf.SMTP, login time.Duration, own *conf.ListenerLimits) smtp.Limits {
 	if own == nil {
 		own = &conf.ListenerLimits{}
 	}
@@ -67,6 +69,10 @@ func smtpLimits(c conf.SMTP, own *conf.ListenerLimits) smtp.Limits {
 		Session:       c.SessionTimeout,
 		Conns:         cmp.Or(own.MaxConnections, c.MaxConnections),
 		ConnsPerBlock: cmp.Or(own.MaxConnectionsPerAddress, c.MaxConnectionsPerAddress),
+
+		ConnsPerMinute: cmp.Or(c.MaxConnectionsPerMinute, -1),
+		FreeFrom:       c.RelayFrom,
+		Login:          login,
 	}
 }
 

@@ -9,13 +9,18 @@ import (
 // /64 that one IPv6 customer has (RFC 6177). It is the zero Prefix for an
 // address that is not an IP address.
 func Block(a net.Addr) netip.Prefix {
-	ip, ok := ipOf(a)
-	if !ok {
-		return netip.Prefix{}
-	}
-	bits := ip.BitLen()
+	ip, _ := ipOf(a)
+	return block(ip)
+}
+
+func block(ip netip.Addr) netip.Prefix { return around(ip, 32, 64) }
+
+// around is the network of so many bits around ip; the zero Prefix around no
+// address.
+func around(ip netip.Addr, four, six int) netip.Prefix {
+	bits := four
 	if ip.Is6() {
-		bits = 64
+		bits = six
 	}
 	p, _ := ip.Prefix(bits)
 	return p

@@ -144,7 +144,8 @@ func (g *Group) admit(c net.Conn) *Conn {
 // run asks for the remote address only here, in the connection's own
 // goroutine: behind a proxy the answer has to be read from the connection.
 func (g *Group) run(conn *Conn, handle func(*Conn)) {
-	g.enter(conn, addrOf(conn.RemoteAddr()))
+	from, _ := ipOf(conn.RemoteAddr())
+	g.enter(conn, from)
 	defer g.leave(conn)
 	handle(conn)
 }

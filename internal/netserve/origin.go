@@ -1,9 +1,6 @@
 package netserve
 
-import (
-	"net"
-	"net/netip"
-)
+import "net/netip"
 
 // networkShare is how many times as many connections a whole IPv6 /48 may have
 // as each /64 in it: it is what one customer of a hosting company has (RFC
@@ -17,38 +14,8 @@ type origin struct {
 	strangers int
 }
 
-// Block is the unit in which addresses are counted: one IPv4 address, or the
-// /64 that one IPv6 customer has (RFC 6177). It is the zero Prefix for an
-// address that is not an IP address.
-func Block(a net.Addr) netip.Prefix { return block(addrOf(a)) }
-
-func addrOf(a net.Addr) netip.Addr {
-	switch a := a.(type) {
-	case nil:
-		return netip.Addr{}
-	case *net.TCPAddr:
-		return a.AddrPort().Addr().Unmap().WithZone("")
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
-}
-
-func block(ip netip.Addr) netip.Prefix { return prefix(ip, 32, 64) }
-
 // network is the place around a block: an IPv4 /24, an IPv6 /48.
-func network(ip netip.Addr) netip.Prefix { return prefix(ip, 24, 48) }
-
-func prefix(ip netip.Addr, four, six int) netip.Prefix {
-	bits := four
-	if ip.Is6() {
-		bits = six
-	}
-	p, _ := ip.Prefix(bits)
-	return p
-}
+func network(ip netip.Addr) netip.Prefix { return around(ip, 24, 48) }
 
 // from returns the count of one place. The pool's lock is held, here and below.
 func (g *Group) from(place netip.Prefix) *origin {
