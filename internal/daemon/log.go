@@ -54,8 +54,9 @@ func (l *logFile) close() { l.open("", io.Discard) }
 func newLogger(w io.Writer, s conf.Log, level *slog.LevelVar) *slog.Logger {
 	level.Set(s.Level)
 	opts := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if s.Format == conf.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		h = slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(quietLog{h, new(strangerLines)})
 }

@@ -118,7 +118,7 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	size, err := r.deliver(ctx, e, m, to)
 	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
 	if err != nil {
-		log.Warn("message not accepted", "from", e.From.String(), "recipients", len(e.To), "err", err)
+		log.Warn("message not accepted", "remote", e.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
 		return err
 	}
 	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),

@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestStrangersCannotFillTheLog: of many lines about one stranger some are
+// written, then how many were not; others, users and accepted mail are told of
+// as ever.
+func TestStrangersCannotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), new(strangerLines)})
+		bad, good := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
+		count := func(what string) int { return strings.Count(b.String(), what) }
+		for range 1000 {
+			log.With("session", "x").Warn("login failed", "remote", bad, "user", "alice")
+			log.Info("smtp session", "remote", "192.0.2.1:2", "accepted", 0)
+			log.Info("smtp session", "remote", "192.0.2.1:2", "accepted", 1)
+			log.Info("pop3 session", "session", "y", "user", "alice", "remote", "192.0.2.1:2")
+			log.Info("message accepted", "remote", bad)
+			log.Error("trouble", "remote", bad)
+		}
+		log.Warn("login failed", "remote", good)
+		if n := count("login failed") + count("accepted=0"); n != linesPerBlock+1 {
+			t.Errorf("%d lines about strangers, want %d", n, linesPerBlock+1)
+		}
+		for _, what := range []string{"accepted=1", "pop3 session", "message accepted", "trouble"} {
+			if n := count(what); n != 1000 {
+				t.Errorf("%d lines with %q, want 1000", n, what)
+			}
+		}
+		time.Sleep(linesInterval)
+		synctest.Wait()
+		if want := fmt.Sprintf("lines=%d addresses=1 most_from=192.0.2.1/32", 2000-linesPerBlock); count(want) != 1 {
+			t.Errorf("the log does not tell how many were left out: %q", tail(b.String()))
+		}
+		log.Warn("login failed", "remote", bad, "again", true)
+		if count("again=true") != 1 {
+			t.Error("a minute later there is no line again")
+		}
+	})
+}
+
+// TestManyStrangersCannotFillTheLog: a botnet that uses each address once.
+func TestManyStrangersCannotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		s := new(strangerLines)
+		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), s})
+		for i := range 100_000 {
+			log.Warn("login failed", "remote", &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 1})
+		}
+		if n := strings.Count(b.String(), "login failed"); n != linesOfAll {
+			t.Errorf("%d lines, want %d", n, linesOfAll)
+		}
+		if n := max(len(s.blocks), len(s.out)); n > lineBlocks+1 {
+			t.Errorf("%d addresses are held, want at most %d", n, lineBlocks+1)
+		}
+		time.Sleep(2 * linesInterval)
+	})
+}
