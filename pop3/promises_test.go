@@ -1,0 +1,86 @@
+package pop3_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/postrider-mail/postrider/pop3"
+)
+
+// TestNoDNS: the package asks no resolver anything by itself; the client's
+// Dialer leaves names to net.Dialer.
+func TestNoDNS(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"net.Lookup", "net.Resolve", "net.DefaultResolver", "Resolver{"} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s: %s", name, word)
+			}
+		}
+	}
+}
+
+// TestManySessions: sessions come and go on one server, each with its own
+// maildrop and its own login; for the race detector.
+func TestManySessions(t *testing.T) {
+	mem := newMemory()
+	users := strings.Fields("ann ben cem dan eve fay gus hal")
+	for _, user := range users {
+		mem.deliver(user, "Subject: "+user+"\r\n\r\n.\r\n")
+	}
+	addr := listen(t, &pop3.Server{
+		Hostname: "pop.example.com", Backend: mem, CleartextAuth: true, Log: slog.New(slog.DiscardHandler),
+		Auth: func(user, password, _ string) error {
+			if password != "secret of "+user {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		},
+	})
+	var all sync.WaitGroup
+	for _, user := range users {
+		all.Go(func() {
+			ctx := context.Background()
+			d := pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: user, Password: "secret of " + user}
+			for _, last := range []bool{false, true} {
+				c, err := d.Dial(ctx, addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := text(c.Retr(ctx, 1))
+				if want := "Subject: " + user + "\r\n\r\n.\r\n"; err != nil || got != want {
+					t.Errorf("%s got %q, %v", user, got, err)
+				}
+				if last {
+					err = c.Dele(ctx, 1)
+				}
+				if e := c.Quit(ctx); err != nil || e != nil {
+					t.Error(user, err, e)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, user := range users {
+		if left := mem.uids(user); left != "" {
+			t.Errorf("%s still has %s", user, left)
+		}
+	}
+}
