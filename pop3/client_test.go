@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -208,6 +209,39 @@ func TestClientLogins(t *testing.T) {
 				c.Close()
 			})
 		})
+	}
+}
+
+// TestClientOnThisMachine: what stays here needs no permission to be in the
+// clear, by any login.
+func TestClientOnThisMachine(t *testing.T) {
+	w := newWorld(t, []string{"mechanisms=PLAIN"})
+	defer w.srv.Close()
+	socket := filepath.Join(t.TempDir(), "pop")
+	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": socket} {
+		l, err := net.Listen(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go w.srv.Serve(l)
+		d := pop3.Dialer{TLS: pop3.TLSNever, DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial(network, l.Addr().String())
+		}}
+		ctx := context.Background()
+		for name, login := range map[string]func(c *pop3.Client) error{
+			"best":  func(c *pop3.Client) error { return c.Login(ctx, "bob", "sesame") },
+			"USER":  func(c *pop3.Client) error { return c.User(ctx, "bob", "sesame") },
+			"PLAIN": func(c *pop3.Client) error { return c.Auth(ctx, sasl.PlainClient("", "bob", "sesame")) },
+		} {
+			c, err := d.Dial(ctx, "localhost:110")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := login(c); err != nil {
+				t.Errorf("%s by %s: %v", name, network, err)
+			}
+			c.Quit(ctx)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/netserve"
 )
 
 // TLSPolicy says what a Dialer does about encryption.
@@ -41,7 +42,8 @@ type Dialer struct {
 	// Auth logs in with a mechanism of the caller's choice instead; cs is nil
 	// in the clear.
 	Auth func(offered []string, cs *tls.ConnectionState) (sasl.Client, error)
-	// AllowCleartextAuth lets the password cross the network without TLS.
+	// AllowCleartextAuth lets the password cross the network without TLS. It is
+	// never needed for servers on this machine.
 	AllowCleartextAuth bool
 
 	// DialContext, if not nil, makes connections instead of a net.Dialer.
@@ -84,7 +86,7 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 // Start is Dial over a connection that was made already. host is the name by
 // which the server's certificate is checked. It closes conn on error.
 func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (_ *Client, err error) {
-	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth}
+	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth || netserve.Local(conn)}
 	set(&c.timeout, 5*time.Minute)
 	set(&c.maxMessages, 1<<20)
 	c.use(conn)

@@ -53,7 +53,7 @@ func Example() {
 	defer srv.Shutdown(context.Background())
 
 	ctx := context.Background()
-	d := pop3.Dialer{User: "reader", Password: "secret", AllowCleartextAuth: true}
+	d := pop3.Dialer{User: "reader", Password: "secret"}
 	c, err := d.Dial(ctx, l.Addr().String())
 	if err != nil {
 		log.Fatal(err)

@@ -54,3 +54,15 @@ func ipOf(a net.Addr) (netip.Addr, bool) {
 	}
 	return ip.Unmap().WithZone(""), ip.IsValid()
 }
+
+// Local says whether what conn carries stays on this machine, where nobody
+// listens to passwords in the clear who could not have them otherwise.
+func Local(conn net.Conn) bool {
+	switch a := conn.RemoteAddr().(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}
