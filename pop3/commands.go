@@ -123,7 +123,7 @@ func (c *conn) bad(text string) reply {
 	c.errors++
 	if limit := c.srv.conf.limits.Errors; limit >= 0 && c.errors >= limit {
 		r.text += "; too many errors"
-		r.end = true
+		r.end, c.linger = true, true
 		c.why = "too many errors"
 	}
 	return r

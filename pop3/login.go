@@ -90,7 +90,7 @@ func (c *conn) denied(err error) reply {
 	c.tally.failures++
 	c.authErrors++
 	if limit := c.srv.conf.limits.AuthErrors; limit >= 0 && c.authErrors >= limit {
-		r.end = true
+		r.end, c.linger = true, true
 		c.why = "too many failed logins"
 	}
 	c.pause(c.srv.conf.limits.FailureDelay)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,5 +83,25 @@ func TestManySessions(t *testing.T) {
 		if left := mem.uids(user); left != "" {
 			t.Errorf("%s still has %s", user, left)
 		}
+	}
+}
+
+// TestCutOffHearsWhy: a client that is cut off while it is still sending reads
+// the reason.
+func TestCutOffHearsWhy(t *testing.T) {
+	addr := listen(t, &pop3.Server{Hostname: "pop.example.com", Log: slog.New(slog.DiscardHandler)})
+	for range 5 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, strings.Repeat("XYZZY plugh\r\n", 3<<20/13)); err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(c)
+		if err != nil || !strings.Contains(string(said), "too many errors") {
+			t.Errorf("server said %d octets, %.100q, %v", len(said), said[max(0, len(said)-100):], err)
+		}
+		c.Close()
 	}
 }

@@ -62,6 +62,7 @@ type conn struct {
 	tracing    bool
 	errors     int    // refused commands
 	authErrors int    // failed logins
+	linger     bool   // the client is cut off, and may be sending
 	cut        bool   // nothing may be said any more: a text was begun and not ended, or TLS failed
 	why        string // it ended, for the log
 	tally      tally
@@ -304,6 +305,9 @@ func (c *conn) end() {
 	}
 	c.w.release()
 	c.unlock()
+	if c.linger && !c.cut {
+		c.nc.LetRead(c.rw)
+	}
 	if over, ok := c.rw.(*tls.Conn); ok && !c.cut {
 		over.Close() // with close_notify: nothing was cut off
 	}

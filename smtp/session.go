@@ -113,7 +113,9 @@ func (s *session) run() {
 		s.answer(s.obey(line))
 	}
 	s.flush()
-	s.letRead()
+	if s.linger {
+		s.conn.LetRead(s.net)
+	}
 }
 
 // obey finds the command in the table, checks all that the table knows about
@@ -261,24 +263,6 @@ func (s *session) lastWord(r *Reply) {
 // hangUp ends the session, behind the reply at hand, although the client may
 // be sending.
 func (s *session) hangUp() { s.closing, s.linger = true, true }
-
-// letRead gives a client that is still sending the time to read why it is cut
-// off: octets that nobody had read when a connection is closed make the other
-// side forget what it has received (RFC 1122 §4.2.2.13).
-func (s *session) letRead() {
-	c, ok := s.net.(interface{ CloseWrite() error })
-	if !ok || !s.linger || c.CloseWrite() != nil {
-		return
-	}
-	s.conn.AwaitUntil(time.Now().Add(lingering))
-	io.CopyN(io.Discard, s.net, lingerOctets)
-}
-
-// How long, and for how much, a client that is cut off is waited for.
-const (
-	lingering    = 2 * time.Second
-	lingerOctets = 4 << 20
-)
 
 // say writes a reply. It is sent when the client has nothing more to say.
 func (s *session) say(r *Reply) {

@@ -3,6 +3,7 @@ package netserve
 import (
 	"container/list"
 	"context"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -75,4 +76,26 @@ func (c *Conn) wake() {
 	if c.waiting {
 		c.Conn.SetReadDeadline(past)
 	}
+}
+
+// How long, and for how much, a client that is cut off is waited for.
+const (
+	lingering    = 2 * time.Second
+	lingerOctets = 4 << 20
+)
+
+// LetRead gives a client that is still sending the time to read why it is cut
+// off: octets that nobody had read when a connection is closed make the other
+// side forget what it has received (RFC 1122 §4.2.2.13). over is what the
+// session has written to: c, what is below it, or TLS on top.
+func (c *Conn) LetRead(over net.Conn) {
+	if over == net.Conn(c) {
+		over = c.Conn
+	}
+	half, ok := over.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.AwaitUntil(time.Now().Add(lingering))
+	io.CopyN(io.Discard, over, lingerOctets)
 }
