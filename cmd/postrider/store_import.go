@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -179,12 +182,41 @@ func source(cmd *cobra.Command, format, name string, bar *progress) (archive.Sou
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err == nil {
-		bar.total = info.Size()
-	}
 	r := &counting{f: f}
-	bar.at = r.n.Load
-	return archive.FromMbox(r, flavour), nil
+	if err := lockMbox(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if r.was, err = f.Stat(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	bar.total, bar.at = r.was.Size(), r.n.Load
+	return &mboxSource{archive.FromMbox(r, flavour), r, cmd.ErrOrStderr()}, nil
+}
+
+// lockMbox keeps programs that deliver to the file from doing so meanwhile, as far
+// as they use fcntl. The lock goes with the file.
+func lockMbox(f *os.File) error {
+	err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_RDLCK})
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return errors.New("is locked: another program is writing to it; try again")
+	}
+	return nil // not every file system has locks
+}
+
+// mboxSource says so if the file was written to while it was read.
+type mboxSource struct {
+	archive.Source
+	f   *counting
+	out io.Writer
+}
+
+func (m *mboxSource) Close() error {
+	if now, err := m.f.f.Stat(); err == nil && (now.Size() != m.f.was.Size() || !now.ModTime().Equal(m.f.was.ModTime())) {
+		fmt.Fprintf(m.out, "%s changed while it was read: import it once more\n", m.f.f.Name())
+	}
+	return m.Source.Close()
 }
 
 func maildirSource(cmd *cobra.Command, name string, bar *progress) (archive.Source, error) {
@@ -204,8 +236,9 @@ const theOnly = "mailbox@localhost"
 
 // counting tells how much of a file has been read.
 type counting struct {
-	f *os.File
-	n atomic.Int64
+	f   *os.File
+	n   atomic.Int64
+	was fs.FileInfo // when it was opened
 }
 
 // ReadAt lets the reader of an mbox look ahead.

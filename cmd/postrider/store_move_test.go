@@ -232,3 +232,55 @@ func TestExportKilled(t *testing.T) {
 		t.Errorf("exported again: %v, %v", info, err)
 	}
 }
+
+// TestImportLiveMbox: a file that others deliver to.
+func TestImportLiveMbox(t *testing.T) {
+	mail := emptyStore(t)
+	name := filepath.Join(t.TempDir(), "mbox")
+	if err := os.WriteFile(name, []byte("From a Thu Jan  1 00:00:00 1970\nSubject: in x\n\ny\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command(peer(t, "python3"), "-c", `
+import fcntl, sys
+f = open(sys.argv[1], 'r+')
+fcntl.lockf(f, fcntl.LOCK_EX)
+print('locked', flush=True)
+sys.stdin.read()`, name)
+	in, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"import", "--mail", mail, "--format", "mboxo", "alice@mail.test", name}
+	if code, _, errs := command(t, "", args...); code != exitError || !strings.Contains(errs, "is locked") {
+		t.Errorf("a locked file: exit %d, %s", code, errs)
+	}
+	in.Close()
+	holder.Wait()
+	if _, errs := must(t, "", args...); errs != "" {
+		t.Errorf("a file at rest: %s", errs)
+	}
+	var said strings.Builder
+	cmd := &cobra.Command{}
+	cmd.SetErr(&said)
+	src, err := source(cmd, "mboxo", name, &progress{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, 1); err != nil {
+		t.Fatal(err)
+	}
+	src.Close()
+	if !strings.Contains(said.String(), "changed while it was read") {
+		t.Errorf("a file that changed: %q", said.String())
+	}
+}
