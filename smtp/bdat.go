@@ -45,6 +45,7 @@ func (s *session) bdat(args []byte) *Reply {
 		return nil
 	case !c.last:
 		r := s.refusal(firstOf(fault, err))
+		s.abandoned++
 		s.reset()
 		return s.skipChunk(c.left, r)
 	}
@@ -101,6 +102,7 @@ func (s *session) giveUpChunk(size int64, last bool, r *Reply) *Reply {
 		if s.srv.LMTP && last {
 			recipients = len(s.env.To)
 		}
+		s.abandoned++
 		s.reset()
 	}
 	if r = s.skipChunk(size, r); r == nil {
