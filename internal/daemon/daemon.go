@@ -258,6 +258,7 @@ func (d *Daemon) openControl(s *conf.Settings) error {
 		return err
 	}
 	d.control = control.NewServer(d.commands())
+	d.control.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)
 	d.serving.Go(func() { d.control.Serve(l) })
 	return nil
 }

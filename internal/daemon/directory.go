@@ -125,7 +125,8 @@ func (d *directory) follow(address string, t *targets, seen map[string]bool, cat
 	}
 	for _, name := range names {
 		if _, ok := d.accounts[name]; ok {
-			if !slices.Contains(t.mailboxes, name) {
+			if name == address || !seen[name] {
+				seen[name] = true
 				t.mailboxes = append(t.mailboxes, name)
 			}
 			return

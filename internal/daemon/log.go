@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/conf"
 )
@@ -53,10 +57,69 @@ func (l *logFile) close() { l.open("", io.Discard) }
 // newLogger returns a logger that writes to w as the settings say.
 func newLogger(w io.Writer, s conf.Log, level *slog.LevelVar) *slog.Logger {
 	level.Set(s.Level)
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: tame}
 	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if s.Format == conf.LogJSON {
 		h = slog.NewJSONHandler(w, opts)
 	}
 	return slog.New(quietLog{h, new(strangerLines)})
+}
+
+// longestValue is how much of a value is written down, in octets. A stranger
+// may give a name of many kilobytes, and give it often.
+const longestValue = 512
+
+// tame makes what others have said fit for a log, whoever reads it with
+// whatever: an address is text in either format, and so is everything that
+// could steer a terminal or turn around the direction of writing. (Line ends,
+// quotes and the controls of ASCII the handlers of slog escape themselves.)
+func tame(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch v := a.Value; v.Kind() {
+	case slog.KindString:
+		text = v.String()
+	case slog.KindAny:
+		switch v := v.Any().(type) {
+		case error:
+			text = v.Error()
+		case net.Addr:
+			text = v.String()
+		default:
+			return a
+		}
+	default:
+		return a
+	}
+	most := longestValue
+	switch a.Key {
+	case "stack", "panic", "err", "line": // our own words, for the most part
+		most = 16 * longestValue
+	}
+	if len(text) > most {
+		text = fmt.Sprintf("%s... (%d octets)", text[:most], len(text))
+	}
+	a.Value = slog.StringValue(readable(text))
+	return a
+}
+
+// readable writes in ASCII what is not printable beyond it.
+func readable(s string) string {
+	odd := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
+	if utf8.ValidString(s) && strings.IndexFunc(s, odd) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case odd(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		s = s[n:]
+	}
+	return b.String()
 }

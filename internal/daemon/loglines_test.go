@@ -67,3 +67,25 @@ func TestManyStrangersCannotFillTheLog(t *testing.T) {
 		time.Sleep(2 * linesInterval)
 	})
 }
+
+// TestTame: in both formats a value is one printable text of bounded length.
+func TestTame(t *testing.T) {
+	for _, c := range []struct{ said, want string }{
+		{"plain", "plain"},
+		{"Grüße 你好", "Grüße 你好"},
+		{"\u009b31m", `\u009b31m`},
+		{"\u202egnp", `\u202egnp`},
+		{"\xff\xfe", `\xff\xfe`},
+		{"\ufffd", "\ufffd"},
+		{"\x7f", `\u007f`},
+		{strings.Repeat("n", 600), strings.Repeat("n", 512) + "... (600 octets)"},
+	} {
+		if got := tame(nil, slog.String("user", c.said)).Value.String(); got != c.want {
+			t.Errorf("%q is written as %q, want %q", c.said, got, c.want)
+		}
+	}
+	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25}
+	if v := tame(nil, slog.Any("remote", addr)).Value; v.Kind() != slog.KindString || v.String() != "192.0.2.1:25" {
+		t.Errorf("an address is written as %v", v)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/mailstore"
@@ -52,6 +51,9 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	if found.none() {
 		return smtp.ErrNoSuchUser
 	}
+	if reached(s.Envelope) >= mostTargets {
+		return smtp.ErrTooManyRecipients
+	}
 	for _, mailbox := range found.mailboxes {
 		if err := r.d.store.Room(ctx, mailbox, s.Envelope.Params.Size); err != nil {
 			return r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
@@ -64,6 +66,21 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	}
 	to.Value = found
 	return nil
+}
+
+// mostTargets is how many mailboxes and addresses elsewhere one message may
+// lead to before further recipients are refused for now. An alias for a
+// thousand mailboxes can be named a thousand times, each with another detail,
+// and each mailbox is looked at whenever it is named.
+const mostTargets = 10000
+
+// reached is how many those are for the recipients so far.
+func reached(e *smtp.Envelope) (n int) {
+	for i := range e.To {
+		t, _ := e.To[i].Value.(targets)
+		n += len(t.mailboxes) + len(t.elsewhere)
+	}
+	return n
 }
 
 // find looks an address of this host up; also one that stands for a sender
@@ -131,10 +148,12 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 // gather unites what checkRcpt found for each recipient: two addresses that
 // lead to one mailbox are one copy.
 func gather(e *smtp.Envelope) (to union) {
+	have := make(map[string]bool)
 	for i := range e.To {
 		t, _ := e.To[i].Value.(targets)
 		for _, mailbox := range t.mailboxes {
-			if !slices.Contains(to.mailboxes, mailbox) {
+			if !have[mailbox] {
+				have[mailbox] = true
 				to.mailboxes = append(to.mailboxes, mailbox)
 			}
 		}
@@ -149,6 +168,7 @@ func gather(e *smtp.Envelope) (to union) {
 type union struct {
 	mailboxes []string
 	elsewhere []remote
+	at        map[string]int // where in elsewhere an address is
 }
 
 // remote is one address of another host, the recipient it came from, and
@@ -162,14 +182,16 @@ type remote struct {
 // add takes each address once, with the client's own wish for it rather than an
 // alias's.
 func (u *union) add(r remote) {
-	for i, have := range u.elsewhere {
-		if have.address == r.address {
-			if have.forwarded && !r.forwarded {
-				u.elsewhere[i] = r
-			}
-			return
+	if i, ok := u.at[r.address]; ok {
+		if u.elsewhere[i].forwarded && !r.forwarded {
+			u.elsewhere[i] = r
 		}
+		return
 	}
+	if u.at == nil {
+		u.at = make(map[string]int)
+	}
+	u.at[r.address] = len(u.elsewhere)
 	u.elsewhere = append(u.elsewhere, r)
 }
 

@@ -41,6 +41,7 @@ func (d *Daemon) openSubmission(s *conf.Settings) error {
 	mux := http.NewServeMux()
 	d.submissionCommand(mux)
 	d.submission = control.NewServer(mux)
+	d.submission.ErrorLog = d.control.ErrorLog
 	d.serving.Go(func() { d.submission.Serve(l) })
 	return nil
 }
