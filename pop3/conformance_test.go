@@ -164,6 +164,12 @@ service anvil {
 // command line.
 func startDovecot(t testing.TB, before ...string) *dovecot {
 	t.Helper()
+	return startDovecotWith(t, nil, before...)
+}
+
+// startDovecotWith overrides settings, each "name=value".
+func startDovecotWith(t testing.TB, settings []string, before ...string) *dovecot {
+	t.Helper()
 	path, err := exec.LookPath("dovecot")
 	if err != nil {
 		path = "/usr/sbin/dovecot"
@@ -184,9 +190,12 @@ func startDovecot(t testing.TB, before ...string) *dovecot {
 	os.WriteFile(filepath.Join(dir, "dovecot.conf"), []byte(d.conf(t)), 0o644)
 	users := "alice:{PLAIN}open sesame::::::\n"
 	for i := range besideUsers {
-		users += fmt.Sprintf("u%d:{PLAIN}secret::::::\n", i)
+		users += fmt.Sprintf("u%[1]d:{PLAIN}secret::::::\nu%[1]d@localhost:{PLAIN}secret::::::\n", i)
 	}
 	os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o644)
+	for _, s := range settings {
+		args = append(args, "-o", s)
+	}
 	cmd := exec.Command(args[0], append(args[1:], "-F", "-c", filepath.Join(dir, "dovecot.conf"))...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
