@@ -41,6 +41,7 @@ func (s *session) bdat(args []byte) *Reply {
 		s.reset()
 		return s.broken(c.lost)
 	case s.pending != nil: // given up between two chunks: the command behind them is next
+		s.abandoned++
 		s.reset()
 		return nil
 	case !c.last:
