@@ -34,7 +34,7 @@ var ErrIncomplete = errors.New("maildir: some messages could not be read")
 //
 // Messages already in previous, an earlier backup on the same file system ("" for
 // none), are linked from there and take no room: those of the same name, size and
-// time. dst appears by one rename when everything is on stable storage. progress
+// time. So are those of several recipients. dst appears by one rename when everything is on stable storage. progress
 // may be nil.
 //
 // A message that cannot be read is left out; the error is then ErrIncomplete, and
@@ -224,7 +224,7 @@ func (c *copier) backupOne(from *source, w where, dst string, old string) (gone 
 	c.dirty(filepath.Dir(to))
 	c.sum.Messages++
 	defer c.tell(false)
-	if old != "" && isSame(old, info) && c.fs.Link(old, to) == nil {
+	if old != "" && isSame(old, info) && c.fs.Link(old, to) == nil || c.again(info, to) {
 		c.sum.Linked++
 		return false, nil
 	}

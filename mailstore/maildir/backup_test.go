@@ -289,3 +289,38 @@ func TestRestoreAfterFix(t *testing.T) {
 		t.Errorf("a mailbox the backup has not: %v", err)
 	}
 }
+
+// TestBackupShares: a message for many is stored once, in the backup too.
+func TestBackupShares(t *testing.T) {
+	s := open(t, t.TempDir())
+	to := []string{who, "b@x", "c@x", "d@y"}
+	if err := deliver(t, s, mailstore.Meta{}, "for all\r\n", to...); err != nil {
+		t.Fatal(err)
+	}
+	dst, c, got := backedUp(t, s, "", nil)
+	if c.Copied != 1 || c.Linked != 3 || len(got) != 4 {
+		t.Errorf("%+v %q", c, got)
+	}
+	back := open(t, t.TempDir())
+	if _, err := back.Restore(context.Background(), dst, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range to {
+		if m := drop(t, back, u); m.Len() != 1 || read(t, m, 0) != "for all\r\n" {
+			t.Errorf("%s has %d messages", u, m.Len())
+		}
+	}
+}
+
+// TestBackupWithoutNew: a mailbox somebody took new away from still has mail.
+func TestBackupWithoutNew(t *testing.T) {
+	s := open(t, t.TempDir())
+	plant(t, s, "cur", "1.a.h:2,S", "still here")
+	dir, _ := s.Path(who)
+	if err := os.Remove(filepath.Join(dir, "new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, c, got := backedUp(t, s, "", nil); c.Copied != 1 || !slices.Equal(got, []string{"still here"}) {
+		t.Errorf("%+v %q", c, got)
+	}
+}

@@ -25,6 +25,8 @@ type copier struct {
 	err      error
 	unread   map[string]error // messages that could not be read, by path, and why
 
+	shared map[inodeOf]string // where a file with several names was copied to
+
 	files []durable.File // written, not yet durable
 	dirs  map[string]bool
 	told  time.Time
@@ -36,6 +38,29 @@ const (
 	batch    = 256
 	dirBatch = 1024
 )
+
+// inodeOf tells files apart.
+type inodeOf struct{ dev, ino uint64 }
+
+// sharedMax bounds the memory of copier.shared; when it is full it is forgotten,
+// and some messages are copied twice.
+const sharedMax = 1 << 17
+
+// again links a message that was copied already, for another of its recipients.
+func (c *copier) again(info fs.FileInfo, dst string) bool {
+	id, names := fileID(info)
+	if names < 2 {
+		return false
+	}
+	if first, ok := c.shared[id]; ok && c.fs.Link(first, dst) == nil {
+		return true
+	}
+	if c.shared == nil || len(c.shared) >= sharedMax {
+		c.shared = make(map[inodeOf]string)
+	}
+	c.shared[id] = dst
+	return false
+}
 
 // openMessage opens a message to be copied. One that cannot be read is noted, and
 // both results are nil; fs.ErrNotExist is the caller's to deal with.

@@ -80,3 +80,11 @@ func ownerOf(info os.FileInfo) uint32 {
 	}
 	return 0
 }
+
+// fileID is what tells the file apart from others, and how many names it has.
+func fileID(info os.FileInfo) (id inodeOf, names uint64) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return inodeOf{uint64(st.Dev), st.Ino}, uint64(st.Nlink)
+	}
+	return inodeOf{}, 1
+}

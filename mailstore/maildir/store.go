@@ -204,7 +204,7 @@ func (s *Store) walk(ctx context.Context, fn func(domain, local, user string) bo
 				return err
 			}
 			user, ok := boxUser(d, l)
-			if !ok || !isMaildir(filepath.Join(s.root, d, l)) {
+			if !ok || !holdsMail(filepath.Join(s.root, d, l)) {
 				continue
 			}
 			if !fn(d, l, user) {

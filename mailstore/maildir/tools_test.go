@@ -91,7 +91,7 @@ func TestBackup(t *testing.T) {
 	}
 	uids := uidsOf(t, s)
 	one := filepath.Join(base, "one")
-	if c, err := s.Backup(ctx, one, "", nil); err != nil || c.Copied != 40 || c.Linked != 0 {
+	if c, err := s.Backup(ctx, one, "", nil); err != nil || c.Copied != 20 || c.Linked != 20 {
 		t.Fatalf("first backup: %+v, %v", c, err)
 	}
 	if _, err := s.Backup(ctx, one, "", nil); err == nil {
