@@ -2,37 +2,25 @@ package maildir_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/durable/measure"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
-// benchDir is a directory on the disk to be measured: $POSTRIDER_BENCH_DIR, or
-// the system's place for temporary files. Removed at the end of the whole
-// benchmark: see the remark in internal/durable.
-func benchDir(b *testing.B) string {
-	dir, err := os.MkdirTemp(os.Getenv("POSTRIDER_BENCH_DIR"), "postrider-bench-")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // BenchmarkDeliver delivers to 100 mailboxes, with the store as it is and with
 // an fsync for every file and directory.
 func BenchmarkDeliver(b *testing.B) {
-	base := benchDir(b)
+	base := measure.Dir(b)
 	for _, size := range []int{2 << 10, 64 << 10, 5 << 20} {
 		for _, writers := range []int{1, 64} {
 			for name, mode := range map[string]durable.SyncMode{"group": durable.Auto, "perfile": durable.PerFile} {
@@ -45,6 +33,20 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 func benchDeliver(b *testing.B, base string, mode durable.SyncMode, size, writers int) {
+	way := deliveries(b, base, "", mode, size, writers)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := way.Run(b.N); err != nil {
+		b.Error(err)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// deliveries is a way to deliver messages of one size to 100 mailboxes of a
+// store.
+func deliveries(b *testing.B, base, name string, mode durable.SyncMode, size, writers int) measure.Way {
 	dir, err := os.MkdirTemp(base, "mail-")
 	if err != nil {
 		b.Fatal(err)
@@ -53,7 +55,7 @@ func benchDeliver(b *testing.B, base string, mode durable.SyncMode, size, writer
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer fsys.Close()
+	b.Cleanup(func() { fsys.Close() })
 	s := open(b, dir, maildir.WithCommitter(durable.NewCommitterMode(fsys, mode)))
 	users := make([]string, 100)
 	for i := range users {
@@ -64,39 +66,93 @@ func benchDeliver(b *testing.B, base string, mode durable.SyncMode, size, writer
 	}
 	body := strings.Repeat(strings.Repeat("x", 62)+"\r\n", size/64)
 	ctx := context.Background()
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range writers {
-		wg.Go(func() {
-			for {
-				i := next.Add(1)
-				if i > int64(b.N) {
-					return
-				}
-				d, err := s.Create(ctx, mailstore.Meta{Size: int64(size)}, users[i%100])
-				if err == nil {
-					_, _ = io.WriteString(d, body)
-					err = d.Commit(ctx)
-				}
-				if err != nil {
-					b.Error(err)
-					return
-				}
+	return measure.Way{Name: name, Run: func(n int) error {
+		return measure.Spread(writers, n, func(i int) error {
+			d, err := s.Create(ctx, mailstore.Meta{Size: int64(size)}, users[i%100])
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(d, body); err != nil {
+				return err
+			}
+			return d.Commit(ctx)
+		})
+	}, Reset: func() error {
+		if size < 1<<20 {
+			return nil // see measure.Dir
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*", "new", "*"))
+		for _, f := range files {
+			err = errors.Join(err, os.Remove(f))
+		}
+		return err
+	}}
+}
+
+// BenchmarkRatios answers for the lines the store is to reach, with everything
+// compared taking turns: how many times as fast as an fsync for each file and
+// directory it is, with 64 writers and with one; what part of an append-only
+// log's speed it has; and with 5 MB messages, what part of the speed at which
+// the disk takes one file written on and on. -benchtime 15x is 15 rounds.
+func BenchmarkRatios(b *testing.B) {
+	base := measure.Dir(b)
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("size=2k/writers=%d", writers), func(b *testing.B) {
+			log, err := measure.NewLog(base)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer log.Close()
+			data := make([]byte, 2<<10)
+			r := measure.Turns(b, base, max(16*writers, 50),
+				deliveries(b, base, "store", durable.Auto, len(data), writers),
+				deliveries(b, base, "each", durable.PerFile, len(data), writers),
+				measure.Way{Name: "log", Run: func(n int) error {
+					return measure.Spread(writers, n, func(int) error { return log.Append(data) })
+				}})
+			b.ReportMetric(r.Times("store", "each"), "x-fsync-each")
+			b.ReportMetric(r.Times("store", "log"), "x-log")
+			b.ReportMetric(r.Rate("store"), "messages/s")
+			for _, way := range []string{"store", "each", "log"} {
+				b.ReportMetric(r.CPU(way), way+"-cpu-µs")
 			}
 		})
 	}
-	wg.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("size=5M/writers=%d", writers), func(b *testing.B) {
+			const size = 5 << 20
+			r := measure.Turns(b, base, 64,
+				deliveries(b, base, "store", durable.Auto, size, writers),
+				measure.Way{Name: "seq", Run: func(n int) error { return writeOn(base, n, size) }})
+			b.ReportMetric(r.Times("store", "seq"), "x-seq")
+			b.ReportMetric(r.Rate("store")*size/1e6, "MB/s")
+			b.ReportMetric(r.Rate("seq")*size/1e6, "seq-MB/s")
+		})
+	}
+}
+
+// writeOn writes n pieces to one file and syncs it at the end.
+func writeOn(dir string, n, size int) error {
+	name := filepath.Join(dir, "sequential")
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(name)
+	defer f.Close()
+	buf := make([]byte, size)
+	for range n {
+		if _, err := f.Write(buf); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
 }
 
 // BenchmarkSequentialWrite is the disk's own speed, for comparison: one file,
 // written on and on, synced at the end.
 func BenchmarkSequentialWrite(b *testing.B) {
-	f, err := os.Create(filepath.Join(benchDir(b), "file"))
+	f, err := os.Create(filepath.Join(measure.Dir(b), "file"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,7 +175,7 @@ func BenchmarkSequentialWrite(b *testing.B) {
 // what reading the directory alone costs.
 func BenchmarkOpen(b *testing.B) {
 	const messages = 100_000
-	s := open(b, benchDir(b))
+	s := open(b, measure.Dir(b))
 	user := "big@example.org"
 	if err := deliver(b, s, mailstore.Meta{}, "x\r\n", user); err != nil {
 		b.Fatal(err)

@@ -49,7 +49,7 @@ func (l *Log) Append(p []byte) error {
 	group := l.waiting
 	l.waiting = nil
 	l.mu.Unlock()
-	err := dataSync(l.f)
+	err := DataSync(l.f)
 	l.mu.Lock()
 	if err != nil {
 		l.failed = err
