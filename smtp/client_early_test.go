@@ -220,6 +220,54 @@ func TestEarlyReplyTCP(t *testing.T) {
 	}
 }
 
+// TestLongTalk: of a server that says a lot, little is kept.
+func TestLongTalk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := mailtest.Pipe("192.0.2.1:1025", "192.0.2.2:25")
+		go func() {
+			defer theirs.Close()
+			r := textual.NewReader(theirs)
+			long := func(code, last string) {
+				for i := range 100 {
+					fmt.Fprintf(theirs, "%s-X%d%s\r\n", code, i, strings.Repeat("y", 4000))
+				}
+				fmt.Fprintf(theirs, "%s %s\r\n", code, last)
+			}
+			long("220", "hi")
+			for {
+				line, err := r.ReadLine(1000)
+				if err != nil {
+					return
+				}
+				if verb, _ := textual.Command(line); textual.Is(verb, "EHLO") {
+					long("250", "8BITMIME")
+				} else {
+					long("550", "no")
+				}
+			}
+		}()
+		c := started(t, Dialer{}, ours)
+		results, err := c.Send(t.Context(), mail("a@b", "r@d"), nil)
+		if err != nil || results[0].Reply == nil {
+			t.Fatal(results, err)
+		}
+		if n := len(results[0].Reply.Text); n > maxKept || n < 1000 {
+			t.Errorf("%d octets of a refusal", n)
+		}
+		for _, r := range []*Reply{c.Greeting(), c.HelloReply()} {
+			if n := len(r.Text); n > maxHello || n < 1000 || strings.HasSuffix(r.Text, "\n") {
+				t.Errorf("%d octets of a welcome", n)
+			}
+		}
+		for keyword, params := range c.ext {
+			if len(keyword) < 4000 || params != "" {
+				t.Errorf("cut in the middle: %.20q", keyword)
+			}
+		}
+		c.Close()
+	})
+}
+
 // TestRefusedThenNext: a long message that is refused at its end leaves a
 // connection for the next one, also where a second refusal follows late.
 func TestRefusedThenNext(t *testing.T) {

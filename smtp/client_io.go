@@ -17,7 +17,8 @@ import (
 const (
 	maxReplyLine  = 4096
 	maxReplyLines = 128
-	maxKept       = 4096 // octets of a reply to a part of a message
+	maxKept       = 4 << 10  // octets kept of a reply to a part of a message
+	maxHello      = 16 << 10 // and of one to EHLO
 )
 
 // enter begins a call: from here to leave, the end of ctx interrupts whatever
@@ -219,11 +220,25 @@ func newReply(got textual.Reply, op string) *Reply {
 	text := strings.Join(got.Lines, "\n")
 	switch op {
 	case "MAIL", "RCPT", "DATA", "BDAT", "message":
-		// Kept for each recipient, and the server chooses how much it says.
-		text = text[:min(len(text), maxKept)]
+		text = shortened(text, maxKept) // for each recipient
+	case "greeting", "EHLO", "LHLO", "HELO":
+		text = shortened(text, maxHello) // for as long as the connection stands
 	}
 	r.Text = legible(text)
 	return r
+}
+
+// shortened is a copy of the whole lines of text that fit into n octets, or of
+// the beginning of the first: the server chooses how much it says, and we how
+// much of it we keep.
+func shortened(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	if i := strings.LastIndexByte(text[:n+1], '\n'); i >= 0 {
+		n = i
+	}
+	return strings.Clone(text[:n])
 }
 
 // enhancedCode is the "5.1.1" that line begins with, or "" if it begins with

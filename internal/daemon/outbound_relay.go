@@ -25,7 +25,7 @@ func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 	q := &queue.Queue{
 		Spool:                  sp,
 		Transport:              transport{o},
-		Hostname:               s.ServerName,
+		Hostname:               conf.CanonicalDomain(s.ServerName), // in reports: in ASCII
 		Schedule:               schedule(c.For(nil)),
 		Schedules:              make(map[string]queue.Schedule),
 		Concurrency:            c.Concurrency,
@@ -99,9 +99,8 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 	}
 	dns := &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted}
 	r := &relay.Relay{
-		Hostname: s.ServerName,
+		Hostname: conf.CanonicalDomain(s.ServerName), // said in EHLO: in ASCII
 		Resolver: dns,
-		OwnNames: append([]string{s.ServerName}, s.Queue.OwnNames...),
 		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
 		Routes:   make(map[string]*relay.Route),
 		ByDomain: make(map[string]string),
@@ -112,6 +111,9 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		Log:      o.d.log,
 
 		MessagesPerConnection: s.Queue.MessagesPerConnection,
+	}
+	for _, name := range s.Queue.OwnNames {
+		r.OwnNames = append(r.OwnNames, conf.CanonicalDomain(name))
 	}
 	if s.Queue.MTASTS {
 		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots), Log: o.d.log}
@@ -148,7 +150,7 @@ func byDomain(r *relay.Relay, domains map[string]*conf.QueueDomain) error {
 			r.Levels[pattern] = level
 		}
 		if d.SourceAddress.IsValid() || d.EHLOName != "" {
-			r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: d.EHLOName}
+			r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}
 		}
 	}
 	return nil

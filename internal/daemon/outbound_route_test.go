@@ -364,6 +364,21 @@ func TestReloadOutbound(t *testing.T) {
 	}
 }
 
+// TestNamesInASCII: what is said to others, or compared with the DNS, is as the
+// DNS has it.
+func TestNamesInASCII(t *testing.T) {
+	w := startSending(t, `"Domains": {"x.test": {"ehlo_name": "čau.test"}, "y.test": {"source_address": "127.0.0.1"}}`)
+	s := *w.state().settings
+	s.ServerName, s.Queue.OwnNames = "Příklad.test", []string{"Jiný.test"}
+	r, err := w.outbound.newRelay(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || r.Sources["x.test"].Hello != "xn--au-dma.test" || r.Sources["y.test"].Hello != "" {
+		t.Errorf("%q, %q, %+v", r.Hostname, r.OwnNames, r.Sources)
+	}
+}
+
 // TestReloadDNS: mail, and the reports on TLS, are led by the DNS servers of the
 // settings in force.
 func TestReloadDNS(t *testing.T) {

@@ -19,7 +19,7 @@ func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	}
 	_, organization := split(contact)
 	return &relay.TLSReports{
-		Organization: organization, Contact: contact, Hostname: s.ServerName,
+		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
 		Send:  o.sendReport,
 		Cache: o.cache,
 		Log:   o.d.log,

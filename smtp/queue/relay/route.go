@@ -76,7 +76,11 @@ func (route *Route) port() uint16 {
 // stand in the configuration need nobody to confirm them.
 func (r *Relay) routeHosts(ctx context.Context, route *Route) (hosts, error) {
 	if !route.MX {
-		return hosts{names: route.Hosts, secure: true, configured: true}, nil
+		h := hosts{secure: true, configured: true}
+		for _, name := range route.Hosts {
+			h.names = append(h.names, asciiDomain(name))
+		}
+		return h, nil
 	}
 	all := hosts{secure: true}
 	var last error
