@@ -166,7 +166,7 @@ func (b *box) checkQuota(q Quota, size int64) error {
 func (s *Store) checkDomain(ctx context.Context, domain string, q Quota, size int64) error {
 	s.domains.mu.Lock()
 	u, ok := s.domains.m[domain]
-	fits := ok && !u.exceeds(q, size)
+	fits := ok && u.known && !u.exceeds(q, size)
 	s.domains.mu.Unlock()
 	if fits {
 		return nil
@@ -189,7 +189,11 @@ func (s *Store) countDomain(ctx context.Context, domain string) (usage, error) {
 	if s.domains.m == nil {
 		s.domains.m = make(map[string]*usage)
 	}
-	delete(s.domains.m, domain) // while counting, changes are counted by listing
+	// What comes while we count may be seen in its mailbox or not. It is added,
+	// so that at worst too much is known, and then all is counted again before
+	// anybody is refused.
+	meanwhile := &usage{}
+	s.domains.m[domain] = meanwhile
 	s.domains.mu.Unlock()
 	sum := usage{known: true}
 	enc, err := encodePart(domain)
@@ -215,9 +219,11 @@ func (s *Store) countDomain(ctx context.Context, domain string) (usage, error) {
 		sum.add(u.Messages, u.Octets)
 	}
 	s.domains.mu.Lock()
-	kept := sum
-	s.domains.m[domain] = &kept
-	s.domains.mu.Unlock()
+	defer s.domains.mu.Unlock()
+	if s.domains.m[domain] == meanwhile { // else somebody has begun after us
+		meanwhile.add(sum.messages, sum.octets)
+		meanwhile.known = true
+	}
 	return sum, nil
 }
 

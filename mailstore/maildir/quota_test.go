@@ -110,3 +110,51 @@ func TestQuotaAtOnce(t *testing.T) {
 		t.Errorf("%d accepted, %d there", ok.Load(), u.Messages)
 	}
 }
+
+// during runs a function when a context is asked for the nth time.
+type during struct {
+	context.Context
+	n  int
+	fn func()
+}
+
+func (d *during) Err() error {
+	if d.n--; d.n == 0 {
+		d.fn()
+	}
+	return d.Context.Err()
+}
+
+// TestDomainQuotaCountedMeanwhile: what is delivered while a domain is counted, to a
+// mailbox already passed, is not forgotten.
+func TestDomainQuotaCountedMeanwhile(t *testing.T) {
+	for n := 1; n <= 4; n++ {
+		s := open(t, t.TempDir(), maildir.WithDomainQuota(func(string) maildir.Quota { return maildir.Quota{Messages: 5} }))
+		s2 := open(t, s.Root(), maildir.WithMode(maildir.Share))
+		for _, u := range []string{"a@x", "b@x", "c@x"} {
+			if err := deliver(t, s2, mailstore.Meta{}, "x\r\n", u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx := &during{context.Background(), n, func() {
+			if err := deliver(t, s, mailstore.Meta{}, "x\r\n", "a@x"); err != nil {
+				t.Error(err)
+			}
+		}}
+		if err := s.Room(ctx, "a@x", 1); err != nil {
+			t.Error(err)
+		}
+		taken := 0
+		for range 3 {
+			if deliver(t, s, mailstore.Meta{}, "x\r\n", "b@x") == nil {
+				taken++
+			}
+		}
+		if ctx.n > 0 {
+			break // nothing more to interrupt
+		}
+		if taken != 1 {
+			t.Errorf("interrupted at %d: %d more messages taken, want 1", n, taken)
+		}
+	}
+}
