@@ -27,6 +27,7 @@ const (
 	removed                   // to be removed as soon as nobody works on it
 	claimed                   // an operator's command works on it
 	fresh                     // its first attempt was written down with it, and not made yet
+	renewed                   // another entry of this id came while it was at its end
 )
 
 // never is the time of what is not due.

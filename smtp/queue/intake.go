@@ -121,7 +121,10 @@ func (q *Queue) accept(e *Entry, st *State, first bool) (late bool) {
 		it = newItem(e.ID, st)
 		q.add(it)
 	case it.a != nil || it.flags&claimed != 0:
-		return false // the scan has seen it, and somebody is at work on it
+		// The scan has seen it, and somebody is at work on it; or on one of the
+		// same id that is about to be forgotten.
+		it.flags |= renewed
+		return false
 	default:
 		q.wait.take(it) // the scan took its first attempt for made
 	}
@@ -145,6 +148,13 @@ func (q *Queue) add(it *item) {
 }
 
 func (q *Queue) forget(it *item) {
+	if it.flags&renewed != 0 {
+		it.flags &^= renewed | removed
+		it.next = time.Now().UnixNano()
+		q.wait.put(it) // to be looked for once more
+		q.poke()
+		return
+	}
 	q.wait.take(it)
 	if q.index[it.id] == it {
 		delete(q.index, it.id)

@@ -49,6 +49,13 @@ const (
 // it), so that a bounce never needs much memory.
 const returnMost = 1 << 20
 
+// knows: an entry of this id is in the queue, or has just been settled.
+func (q *Queue) knows(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index[id] != nil
+}
+
 // compose writes a notification. a.mu is held.
 func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*Notification, error) {
 	e := a.e
@@ -186,6 +193,9 @@ func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 		h := fnv.New32a()
 		io.WriteString(h, n.To)
 		e.ID = fmt.Sprintf("%.50s-%s", n.ID, strconv.FormatUint(uint64(h.Sum32()), 36))
+		if q.knows(e.ID) {
+			return nil
+		}
 	}
 	w, err := q.begin(ctx, e)
 	if errors.Is(err, ErrExists) {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -267,4 +268,41 @@ func TestBehind(t *testing.T) {
 			t.Errorf("To: %s", got)
 		}
 	})
+}
+
+// TestSameID: an entry that comes while another one of its id is being removed is
+// not forgotten with that one.
+func TestSameID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		removing, submitted := make(chan bool), make(chan bool)
+		f.Spool = &slowRemove{f.spool, removing, submitted}
+		f.run(t)
+		defer f.stop(t)
+		f.submit(t, entry("a", "bob@example.net"))
+		<-removing
+		f.submit(t, entry("a", "carol@example.net"))
+		close(submitted)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f.world.count() != 2 || f.spool.len() != 0 || f.Counters().Entries != 0 {
+			t.Errorf("%d attempts, %d left, %d known", f.world.count(), f.spool.len(), f.Counters().Entries)
+		}
+	})
+}
+
+// slowRemove takes its first entry away and is slow to say so.
+type slowRemove struct {
+	*memory
+	removing, goOn chan bool
+}
+
+func (s *slowRemove) Remove(ctx context.Context, id string) error {
+	err := s.memory.Remove(ctx, id)
+	if s.removing != nil {
+		s.removing <- true
+		s.removing = nil
+		<-s.goOn
+	}
+	return err
 }
