@@ -2,8 +2,11 @@ package pop3
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -13,6 +16,17 @@ type tally struct {
 	commands, failures                 int
 	messages, retrieved, tops, deleted int
 	octets                             int64 // of messages retrieved
+}
+
+// TraceWriter writes a transcript: the session's id, "r", "w" or "#", and the
+// line.
+func TraceWriter(w io.Writer) Tracer {
+	var mu sync.Mutex
+	return func(s *Session, dir byte, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "%s %c %s\n", s.ID, dir, line)
+	}
 }
 
 func (s *Server) tracing(ctx context.Context) bool {

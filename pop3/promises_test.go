@@ -105,3 +105,34 @@ func TestCutOffHearsWhy(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestTraceWriter: a transcript has every line once, and no secret.
+func TestTraceWriter(t *testing.T) {
+	var b strings.Builder
+	addr := listen(t, &pop3.Server{
+		Hostname: "pop.example.com", Backend: newMemory(), Log: slog.New(slog.DiscardHandler), CleartextAuth: true,
+		Auth:  func(_, password, _ string) error { return nil },
+		Trace: pop3.TraceWriter(&b),
+	})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "USER ann\r\nPASS sesame\r\nAUTH PLAIN sesame\r\nQUIT\r\n")
+	io.ReadAll(c)
+	id, _, _ := strings.Cut(b.String(), " ")
+	want := strings.ReplaceAll(`ID w +OK POP3 ready
+ID r USER ann
+ID w +OK send PASS
+ID r PASS ***
+ID # logged in
+ID w +OK 0 messages
+ID r AUTH PLAIN ***
+ID w -ERR you are logged in already (ID)
+ID r QUIT
+ID w +OK bye
+`, "ID", id)
+	if got := b.String(); got != want {
+		t.Errorf("transcript is\n%s", got)
+	}
+}

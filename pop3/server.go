@@ -118,7 +118,8 @@ const ExpireAtOnce time.Duration = -1
 
 // Tracer sees the lines of a dialogue: dir is 'r' for a line read, 'w' for one
 // written, '#' for a remark. Credentials are replaced by "***" before it sees
-// them; messages and listings are left out.
+// them; messages and listings are left out. It is called by many sessions at
+// once.
 type Tracer func(s *Session, dir byte, line string)
 
 // settled is what a Server has worked out of its fields.
