@@ -41,7 +41,8 @@ func Parse(text string, object any) error {
 // Decode reads all of r into what object points to. Values that the text does
 // not mention stay as they are. The error is an Errors with every problem, or
 // what r failed with; object is then filled as far as it could be. A text
-// without any value changes nothing.
+// without any value changes nothing. Where object has an any, numbers become
+// float64, and json.Number if no float64 holds them.
 func (d *Decoder) Decode(r io.Reader, object any) error {
 	s, err := d.Read(r)
 	if err != nil {

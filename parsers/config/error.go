@@ -139,6 +139,10 @@ func (f *file) problem(offset int, err error, secret bool) *Error {
 // excerptWidth is how much of a long line is shown.
 const excerptWidth = 100
 
+// longestShown is the longest line that an excerpt is taken from, in octets. What is
+// longer was not written by hand, and there may be as many problems on it.
+const longestShown = 64 << 10
+
 // excerpt shows p's line and a caret below it. Secrets become stars, character
 // by character, so that the caret still points where it should.
 func (f *file) excerpt(p Position, secret bool) string {
@@ -147,7 +151,7 @@ func (f *file) excerpt(p Position, secret bool) string {
 	if p.Line == 1 {
 		line = bytes.TrimPrefix(line, bom)
 	}
-	if len(bytes.TrimSpace(line)) == 0 {
+	if len(line) > longestShown || len(bytes.TrimSpace(line)) == 0 {
 		return ""
 	}
 	shown := []rune(f.conceal(line, secret))

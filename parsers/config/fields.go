@@ -76,6 +76,9 @@ func (fs fields) find(key string) (field, bool) {
 // what was meant: a key known to have been renamed, one that is spelt nearly
 // so, or one of that name inside or outside this object.
 func (d *decoding) unknown(m *member, path string, t reflect.Type, fs fields) {
+	if len(d.errs) == maxErrors {
+		return
+	}
 	hint := ""
 	if now := d.Renamed[path]; now != "" {
 		hint = "; " + now

@@ -142,14 +142,15 @@ func wanted(t reflect.Type, found *node) string {
 	return "something else"
 }
 
-// plain gives a value as encoding/json gives it for an any.
+// plain gives a value as encoding/json gives it for an any, but a number that
+// no float64 holds as a json.Number.
 func (n *node) plain() any {
 	switch n.kind {
 	case kindBool:
 		return n.text == "true"
 	case kindNumber:
 		f, err := strconv.ParseFloat(n.text, 64)
-		if err != nil {
+		if err != nil || !strings.ContainsAny(n.text, ".eE") && !exactly(n.text, f) {
 			return json.Number(n.text)
 		}
 		return f
@@ -169,6 +170,15 @@ func (n *node) plain() any {
 		return object
 	}
 	return nil
+}
+
+// exactly reports whether f is the whole number text.
+func exactly(text string, f float64) bool {
+	const most = 1 << 53 // all whole numbers below have a float64
+	if f > -most && f < most {
+		return true
+	}
+	return strconv.FormatFloat(f, 'f', 0, 64) == text
 }
 
 // appendJSON writes the value as plain JSON, for types with UnmarshalJSON.
