@@ -43,8 +43,8 @@ func Set(src []byte, value any, path ...string) ([]byte, error) {
 }
 
 // Remove returns src without the value at path, its key and its comma. A line
-// that held nothing else goes, too; comments stay. It is not an error if there
-// is no such value.
+// that held nothing else goes, too; comments stay, but for those within the
+// value or between it and its key. It is not an error if there is no such value.
 func Remove(src []byte, path ...string) ([]byte, error) {
 	e, err := edit(src)
 	if err != nil || e.root == nil || len(path) == 0 {
