@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -175,5 +176,20 @@ func TestSameLoginTogether(t *testing.T) {
 	release()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A password too long for SHA-crypt costs what a wrong one costs: a quick answer
+// would tell that there is an account.
+func TestLongPasswordCostsTheSame(t *testing.T) {
+	f, err := parseStored("$6$rounds=60000$saltstring$"+strings.Repeat(".", 86), false)
+	if err != nil || f.cheap {
+		t.Fatal(err, f)
+	}
+	work := func(password string) float64 {
+		return testing.AllocsPerRun(1, func() { f.matches([]byte(password)) })
+	}
+	if long, short := work(strings.Repeat("x", 600)), work("x"); long < short {
+		t.Errorf("%v allocations for a long password, %v for a short one", long, short)
 	}
 }

@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
@@ -33,20 +34,29 @@ func NewDecoy(key []byte) *Decoy {
 
 // Secret gives a Secret of the kind that no answer fits. The name's case does
 // not matter, as it does not for real accounts.
-func (d *Decoy) Secret(kind Kind, user string) Secret {
-	derive := func(what string, n int) []byte {
-		m := hmac.New(sha256.New, d.key)
-		m.Write([]byte(what + "\x00" + strings.ToLower(user)))
-		return m.Sum(nil)[:n]
+func (d *Decoy) Secret(kind Kind, user string) Secret { return d.Like(kind, user, Secret{}) }
+
+// Like is Secret with what shows of a SCRAM secret, its iterations and the length
+// of its salt, taken from model, where it has them. Where accounts differ in
+// these, give each name always the same account's: then they do not tell which
+// names are accounts.
+func (d *Decoy) Like(kind Kind, user string, model Secret) Secret {
+	derive := func(what string, n int) (out []byte) {
+		for i := byte(0); len(out) < n; i++ {
+			m := hmac.New(sha256.New, d.key)
+			m.Write([]byte(what + strings.Repeat("+", int(i)) + "\x00" + strings.ToLower(user)))
+			out = m.Sum(out)
+		}
+		return out[:n]
 	}
 	scram := func(size int) Secret {
 		name := scramName(kind)
-		k := &ScramKeys{Salt: derive(name+" salt", 16), Iterations: d.Iterations,
-			StoredKey: derive(name+" stored", size), ServerKey: derive(name+" server", size)}
-		if k.Iterations == 0 {
-			k.Iterations = ScramIterations
+		salt, iterations := 16, cmp.Or(d.Iterations, ScramIterations)
+		if model.SCRAM != nil {
+			salt, iterations = len(model.SCRAM.Salt), model.SCRAM.Iterations
 		}
-		return Secret{SCRAM: k}
+		return Secret{SCRAM: &ScramKeys{Salt: derive(name+" salt", salt), Iterations: iterations,
+			StoredKey: derive(name+" stored", size), ServerKey: derive(name+" server", size)}}
 	}
 	switch kind {
 	case CRAMMD5:

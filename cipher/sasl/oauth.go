@@ -133,7 +133,8 @@ func bearer(pairs string) (token string, err error) {
 }
 
 // OAuthBearerClient answers OAUTHBEARER. authzid may be empty; host and port
-// are the server's as the user gave them, left out if empty and 0.
+// are the server's as the user gave them, left out if empty and 0. Start returns
+// ErrMalformed if one of them holds the character that separates them.
 func OAuthBearerClient(authzid, token, host string, port int) Client {
 	msg := "n," + authzidField(authzid) + ",\x01"
 	if host != "" {
@@ -143,20 +144,35 @@ func OAuthBearerClient(authzid, token, host string, port int) Client {
 		msg += "port=" + strconv.Itoa(port) + "\x01"
 	}
 	msg += "auth=Bearer " + token + "\x01\x01"
-	return &tokenClient{name: "OAUTHBEARER", initial: msg, acknowledge: "\x01"}
+	return &tokenClient{name: "OAUTHBEARER", initial: msg, acknowledge: "\x01", err: separated(authzid, token, host)}
 }
 
-// XOAuth2Client answers XOAUTH2.
+// XOAuth2Client answers XOAUTH2. Start returns ErrMalformed as OAuthBearerClient's
+// does.
 func XOAuth2Client(user, token string) Client {
-	return &tokenClient{name: "XOAUTH2", initial: "user=" + user + "\x01auth=Bearer " + token + "\x01\x01"}
+	return &tokenClient{name: "XOAUTH2", initial: "user=" + user + "\x01auth=Bearer " + token + "\x01\x01", err: separated(user, token)}
+}
+
+// separated refuses values with ^A in them, which would begin further pairs.
+func separated(values ...string) error {
+	for _, v := range values {
+		if strings.Contains(v, "\x01") {
+			return fmt.Errorf("%w: a name, host or token with ^A in it", ErrMalformed)
+		}
+	}
+	return nil
 }
 
 type tokenClient struct {
 	name, initial, acknowledge string
 	failed                     bool
+	err                        error
 }
 
 func (c *tokenClient) Start(context.Context) (string, []byte, error) {
+	if c.err != nil {
+		return "", nil, c.err
+	}
 	return c.name, []byte(c.initial), nil
 }
 

@@ -28,18 +28,24 @@ func PlainServer() Mechanism {
 	}}
 }
 
-// PlainClient answers PLAIN. authzid is usually empty.
+// PlainClient answers PLAIN. authzid is usually empty. None of the three can hold
+// a NUL, which would make others of them: Start then returns ErrMalformed.
 func PlainClient(authzid, user, password string) Client {
-	return &plainClient{"PLAIN", []byte(authzid + "\x00" + user + "\x00" + password)}
+	c := &plainClient{name: "PLAIN", initial: []byte(authzid + "\x00" + user + "\x00" + password)}
+	if bytes.Count(c.initial, []byte{0}) != 2 {
+		c.initial, c.err = nil, fmt.Errorf("%w: a name or password with NUL in it", ErrMalformed)
+	}
+	return c
 }
 
 // plainClient is a mechanism whose client sends one response and is done.
 type plainClient struct {
 	name    string
 	initial []byte
+	err     error
 }
 
-func (c *plainClient) Start(context.Context) (string, []byte, error) { return c.name, c.initial, nil }
+func (c *plainClient) Start(context.Context) (string, []byte, error) { return c.name, c.initial, c.err }
 
 func (c *plainClient) Next(context.Context, []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %s server sent a challenge", ErrMalformed, c.name)

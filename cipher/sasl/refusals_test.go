@@ -354,3 +354,32 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// A separator within a value would make other values of it.
+func TestClientsRefuseSeparators(t *testing.T) {
+	for name, c := range map[string]sasl.Client{
+		"PLAIN user":      sasl.PlainClient("", "alice\x00bob", "secret"),
+		"PLAIN authzid":   sasl.PlainClient("\x00", "alice", "secret"),
+		"PLAIN password":  sasl.PlainClient("", "alice", "sec\x00ret"),
+		"XOAUTH2 user":    sasl.XOAuth2Client("a\x01auth=Bearer x", "token"),
+		"OAUTHBEARER":     sasl.OAuthBearerClient("", "token\x01", "", 0),
+		"OAUTHBEARER for": sasl.OAuthBearerClient("", "token", "host\x01", 0),
+	} {
+		if _, initial, err := c.Start(context.Background()); !errors.Is(err, sasl.ErrMalformed) || initial != nil {
+			t.Errorf("%s: %q, %v", name, initial, err)
+		}
+	}
+}
+
+// What shows of a decoy is what shows of the account it takes after.
+func TestDecoyLike(t *testing.T) {
+	d := sasl.NewDecoy([]byte("key"))
+	model := sasl.Secret{SCRAM: &sasl.ScramKeys{Salt: make([]byte, 50), Iterations: 4097}}
+	got := d.Like(sasl.ScramSHA256, "Nobody", model).SCRAM
+	if len(got.Salt) != 50 || got.Iterations != 4097 || string(got.Salt) != string(d.Like(sasl.ScramSHA256, "nobody", model).SCRAM.Salt) {
+		t.Errorf("%d bytes of salt, %d iterations", len(got.Salt), got.Iterations)
+	}
+	if got := d.Secret(sasl.ScramSHA256, "nobody").SCRAM; len(got.Salt) != 16 || got.Iterations != sasl.ScramIterations {
+		t.Errorf("%d bytes of salt, %d iterations", len(got.Salt), got.Iterations)
+	}
+}

@@ -188,7 +188,8 @@ func (k *Keyring) rewrap(u *Unlocked, password []byte) error {
 }
 
 // Rotate makes a new mailbox key for mail to come. Mail that is there opens
-// with the old one, which stays in the keyring; the recovery key stays valid.
+// with the old one, which stays in the keyring; the recovery key stays valid. The
+// error is ErrPassword, or ErrKeyring when there are some 300 keys in it.
 func (k *Keyring) Rotate(password []byte) error {
 	u, err := k.Unlock(password)
 	if err != nil {
@@ -201,11 +202,20 @@ func (k *Keyring) Rotate(password []byte) error {
 	u = &Unlocked{keys: append([]*age.X25519Identity{fresh}, u.keys...)}
 	next := k.data
 	next.Recipient = fresh.Recipient().String()
-	if err := errors.Join(next.wrap(u, password), next.escrow(u)); err != nil {
+	if err := errors.Join(next.wrap(u, password), next.escrow(u), next.fits()); err != nil {
 		return err
 	}
 	k.data = next
 	return nil
+}
+
+// fits refuses a keyring that could not be read again.
+func (d *keyringData) fits() error {
+	text, err := (&Keyring{data: *d}).MarshalText()
+	if err == nil && len(text) > maxKeyring {
+		err = fmt.Errorf("%w: too many keys in it", ErrKeyring)
+	}
+	return err
 }
 
 // NewRecovery replaces the recovery key: the old one was lost or seen. It opens

@@ -62,6 +62,7 @@ type credentials struct {
 	verifier *cipher.Verifier
 	throttle *throttle
 	decoy    *sasl.Decoy
+	doubles  doubles
 	log      *slog.Logger
 }
 
@@ -120,7 +121,7 @@ func (c *credentials) Verify(ctx context.Context, authzid, user string, password
 	// without a booking: then there is nothing to settle but where it came from.
 	settle := func(v verdict) { c.throttle.remember(block, name, v) }
 	is := c.throttle.standing(block, name)
-	a := cipher.Attempt{Account: name, Password: password, Source: block.String(), Known: is.known, Suspect: is.suspect}
+	a := cipher.Attempt{Account: name, Password: password, Like: c.doubles.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
 	// It is booked when its turn has come: of many guesses made at once, those
 	// behind the last that may fail are not worth a hash.
 	a.Allowed = func() error {
@@ -179,9 +180,11 @@ func (c *credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	if !c.throttle.allows(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name) {
 		return sasl.Secret{}, "", sasl.ErrThrottled
 	}
+	// It is made for everybody, so that it takes no longer for those who need it.
+	fake := c.decoy.Like(kind, name, c.doubles.secret(c.decoy, name))
 	s := c.secrets[name]
 	if account == nil || account.Disabled || s == nil {
-		return c.decoy.Secret(kind, name), name, nil
+		return fake, name, nil
 	}
 	switch {
 	case kind == sasl.CRAMMD5 && s.cram != nil:
@@ -191,7 +194,7 @@ func (c *credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	case kind == sasl.APOP && s.apop != nil:
 		return sasl.Secret{APOP: s.apop}, name, nil
 	}
-	return c.decoy.Secret(kind, name), name, nil
+	return fake, name, nil
 }
 
 // Book implements sasl.Guard.

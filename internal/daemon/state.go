@@ -46,10 +46,14 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if old == nil {
 		c.throttle = newThrottle(throttleRates(s))
 		c.verifier = newVerifier(s)
-		c.decoy, err = newDecoy(s.SecretKeyFile)
-		return st, err
+		if c.decoy, err = newDecoy(s.SecretKeyFile); err != nil {
+			return nil, err
+		}
+		c.doubles = newDoubles(c)
+		return st, nil
 	}
 	c.throttle, c.verifier, c.decoy = old.credentials.throttle, old.credentials.verifier, old.credentials.decoy
+	c.doubles = newDoubles(c)
 	c.throttle.setRates(throttleRates(s))
 	if old.settings.Auth.CacheTime != s.Auth.CacheTime {
 		c.verifier = newVerifier(s)
