@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -247,8 +248,10 @@ func (m *maildrop) change(ctx context.Context, is []int, do func(*entry) error, 
 		}
 	}
 	// Both directories: what another program moved or removed is not durable
-	// before that either. And also after an error, for those that are done.
-	dirs := append([]string{m.b.sub("new", ""), m.b.sub("cur", "")}, beside...)
+	// before that either. And also after an error, for those that are done. Where
+	// a message goes to comes before where it came from: a crash in between may
+	// show it twice, but never nowhere.
+	dirs := append(slices.Clip(beside), m.b.sub("cur", ""), m.b.sub("new", ""))
 	err := m.b.s.c.Commit(context.WithoutCancel(ctx), &durable.Tx{Dirs: dirs})
 	if first != nil {
 		err = first
