@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,12 @@ func Set(src []byte, value any, path ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(rest) == 0 && e.again(path) > 1 { // an object that stands twice becomes one value
+		if src, err = removeLast(src, path); err != nil {
+			return nil, err
+		}
+		return Set(src, value, path...)
+	}
 	indent := e.indentOf(at.start)
 	if len(rest) == 0 || at.kind == kindNull {
 		text, err := e.encode(value, rest, indent)
@@ -46,16 +53,48 @@ func Set(src []byte, value any, path ...string) ([]byte, error) {
 // that held nothing else goes, too; comments stay, but for those within the
 // value or between it and its key. It is not an error if there is no such value.
 func Remove(src []byte, path ...string) ([]byte, error) {
+	for {
+		e, err := edit(src)
+		if err != nil || e.root == nil || len(path) == 0 {
+			return src, err
+		}
+		times := e.again(path)
+		if times == 0 {
+			return src, nil
+		}
+		if src, err = removeLast(src, path); err != nil || times == 1 {
+			return src, err
+		}
+	}
+}
+
+// again counts the places where the last step of path stands: more than one
+// only for objects, which are merged.
+func (e *editor) again(path []string) (times int) {
+	parent, rest, err := e.walk(path[:len(path)-1])
+	if err != nil || len(rest) > 0 {
+		return 0
+	}
+	for _, s := range parent.elements() {
+		if s.key == path[len(path)-1] {
+			times++
+		}
+	}
+	return times
+}
+
+// removeLast takes out the last element at path.
+func removeLast(src []byte, path []string) ([]byte, error) {
 	e, err := edit(src)
-	if err != nil || e.root == nil || len(path) == 0 {
-		return src, err
+	if err != nil {
+		return nil, err
 	}
 	parent, rest, err := e.walk(path[:len(path)-1])
 	if err != nil || len(rest) > 0 {
-		return src, nil
+		return src, err
 	}
 	spans := parent.elements()
-	for i, s := range spans {
+	for i, s := range slices.Backward(spans) {
 		if s.key == path[len(path)-1] {
 			return e.remove(spans, i), nil
 		}
@@ -108,7 +147,7 @@ func (e *editor) walk(path []string) (*node, []string, error) {
 		}
 		var next *node
 		for _, s := range n.elements() {
-			if s.key == step {
+			if s.key == step && next == nil { // the first is what others were merged into
 				next = s.value
 			}
 		}
@@ -131,11 +170,17 @@ type span struct {
 	value      *node
 }
 
+// elements returns the spans in the order of the text. A key may have several:
+// the first has the value, with what was merged into it.
 func (n *node) elements() []span {
 	spans := make([]span, 0, len(n.members)+len(n.items))
 	for _, m := range n.members {
 		spans = append(spans, span{m.key, m.start, m.value.end, m.value})
+		for _, other := range m.also {
+			spans = append(spans, span{m.key, other.start, other.value.end, other.value})
+		}
 	}
+	slices.SortStableFunc(spans, func(a, b span) int { return a.start - b.start })
 	for i, item := range n.items {
 		spans = append(spans, span{fmt.Sprint(i), item.start, item.end, item})
 	}

@@ -42,6 +42,8 @@ func TestSet(t *testing.T) {
 		{"merged object", "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 2}}", "P.b", 3, "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 3}}"},
 		{"add to merged object", "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 2}}", "P.c", 3,
 			"{\"P\": {\"a\": 1, \"c\": 3}, // x\n \"P\": {\"b\": 2}}"},
+		{"replace a merged object", "{\"P\": {\"a\": 1}, // x\n \"Q\": 1, \"P\": {\"b\": 2}}", "P", 3, "{\"P\": 3, // x\n \"Q\": 1}"},
+		{"replace an object merged within merged ones", `{"P": {"a": {}}, "P": {"a": {"b": 1}, "c": 2}}`, "P.a", 3, `{"P": {"a": 3}, "P": {"c": 2}}`},
 		{"comment between value and comma", "{\"a\": 1 /* , */ , }", "b", 2, "{\"a\": 1 /* , */ , \"b\": 2, }"},
 		{"no HTML escapes", `{}`, "a", "<&>", "{\n    \"a\": \"<&>\"\n}"},
 		{"key that needs quoting", `{"a": 1}`, "\"", 1, `{"a": 1, "\"": 1}`},
@@ -103,6 +105,7 @@ func TestRemove(t *testing.T) {
 		{"parent no object", `{"a": 1}`, "a.c.d", `{"a": 1}`},
 		{"item", `{"l": [1, 2, 3]}`, "l.1", `{"l": [1, 3]}`},
 		{"merged", "{\"P\": {\"a\": 1}, \"P\": {\"b\": 2}}", "P.b", "{\"P\": {\"a\": 1}, \"P\": {}}"},
+		{"merged, all of it", "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 2}, \"P\": {}}", "P", "{// x\n }"},
 		{"CRLF", "{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}\r\n", "a", "{\r\n  \"b\": 2\r\n}\r\n"},
 		{"empty", "# x", "a", "# x"},
 	} {

@@ -32,6 +32,7 @@ type member struct {
 	start, end int // the key's own offsets, quotes included, in file.text
 	file       *file
 	value      *node
+	also       []*member // objects under the same key that were merged into value
 }
 
 // few is how many members are looked through one by one.

@@ -140,6 +140,7 @@ func (p *parser) object(n *node) *Error {
 // program.
 func (p *parser) again(old, m *member) {
 	if p.merge && old.value.kind == kindObject && m.value.kind == kindObject {
+		old.also = append(old.also, m)
 		for _, inner := range m.value.members {
 			if o := old.value.member(inner.key); o != nil {
 				p.again(o, inner)
