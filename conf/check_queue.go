@@ -42,8 +42,9 @@ func (c *checker) queue() {
 	for i := range q.Routes {
 		c.route(&q.Routes[i], i)
 	}
-	for _, name := range slices.Sorted(maps.Keys(q.Domains)) {
-		c.queueDomain(name, q.Domains[name], timesRight)
+	taken := make(map[string]string)
+	for _, key := range slices.Sorted(maps.Keys(q.Domains)) {
+		c.queueDomain(key, q.Domains[key], timesRight, taken)
 	}
 }
 
@@ -142,12 +143,21 @@ func (c *checker) authorities() {
 	}
 }
 
-// queueDomain checks what is different for a domain; its times only where
-// those that it takes over are right.
-func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool) {
+// queueDomain checks what is different for a domain, or several; its times only
+// where those that it takes over are right. taken are the names seen before, with
+// the keys they stand in.
+func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool, taken map[string]string) {
 	here := func(key string) []any { return at("Queue", "Domains", name, key) }
-	single := name != "*" && !strings.HasPrefix(name, ".")
-	c.pattern(at("Queue", "Domains", name), name, true)
+	for one := range strings.SplitSeq(name, ",") {
+		if one = strings.TrimSpace(one); !c.pattern(at("Queue", "Domains", name), strings.TrimPrefix(one, "*."), true) {
+			continue
+		}
+		one = canonicalName(one)
+		if other, ok := taken[one]; ok {
+			c.failKey(at("Queue", "Domains", name), "%s stands in %q already", one, other)
+		}
+		taken[one] = name
+	}
 	c.choice(here("tls"), d.TLS, "", "none", "may", "encrypt", "verify", "dane")
 	c.needsDNSSEC(here("tls"), d.TLS)
 	if d.EHLOName != "" {
@@ -158,17 +168,33 @@ func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool) {
 	if a := d.SourceAddress; a.IsValid() && (a.IsUnspecified() || a.IsMulticast()) {
 		c.fail(here("source_address"), "%v is not the address of a host", a)
 	}
-	given := d.RetryFirst != 0 || d.RetryMax != 0 || d.ExpireAfter != 0 || d.DelayWarningAfter != 0
-	switch {
-	case !given:
-	case !single:
-		c.failKey(at("Queue", "Domains", name), "times can be given for a domain itself only; write them into Queue")
-	case timesRight:
+	if d.OwnTimes() && timesRight {
 		// A warning that would come too late where mail is given up early is
 		// none; only one that was asked for is a contradiction.
 		w := c.Queue.For(d)
 		c.times(at("Queue", "Domains", name), waits{w.RetryFirst, w.RetryMax, w.ExpireAfter, d.DelayWarningAfter})
 	}
+}
+
+// OwnTimes says whether a time of the queue is different for the domain.
+func (d *QueueDomain) OwnTimes() bool {
+	return d.RetryFirst != 0 || d.RetryMax != 0 || d.ExpireAfter != 0 || d.DelayWarningAfter != 0
+}
+
+// QueueNames are the names that a key of Queue.Domains consists of, in canonical
+// form: domains, ".example.com" for all below one, "*".
+func QueueNames(key string) (names []string) {
+	for name := range strings.SplitSeq(key, ",") {
+		names = append(names, canonicalName(strings.TrimSpace(name)))
+	}
+	return names
+}
+
+func canonicalName(name string) string {
+	if rest, ok := strings.CutPrefix(name, "*."); ok {
+		name = "." + rest
+	}
+	return CanonicalPattern(name)
 }
 
 // needsDNSSEC refuses "dane" where no answer of the DNS can be believed.

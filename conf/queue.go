@@ -26,12 +26,12 @@ type Queue struct {
 	Routes []Route `json:"Routes"`
 
 	// What is different for mail to some domains: "example.com" itself,
-	// ".example.com" all below it, "*" all others. The most particular one
-	// counts.
+	// ".example.com" or "*.example.com" all below it, "*" all others; several
+	// of them with commas between. The most particular one counts.
 	//
 	//	"Domains": {
 	//	    "bank.example": {"tls": "verify"},
-	//	    "slow.example": {"retry_first": "30m", "expire_after": "10d"},
+	//	    "slow.example, .slow.example": {"retry_first": "30m", "expire_after": "10d"},
 	//	}
 	Domains map[string]*QueueDomain `json:"Domains"`
 
@@ -110,8 +110,8 @@ type Queue struct {
 
 // QueueDomain is what is different for mail to a domain.
 type QueueDomain struct {
-	// As in Queue. The times can be given for a domain itself only, not for
-	// "*" or ".example.com".
+	// As in Queue. Where one of the four times is given, the others are those
+	// of Queue, whatever a less particular name says.
 	RetryFirst time.Duration `json:"retry_first"`
 
 	// As in Queue.

@@ -32,13 +32,16 @@ func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		DestinationConcurrency: c.DestinationConcurrency,
 		MaxEntries:             c.MaxMessages,
 		MaxOctets:              int64(c.MaxOctets),
+		Behind:                 o.behind,
 		Notify:                 o.notify,
 		Undeliverable:          o.undeliverable,
 		Log:                    o.d.log,
 	}
-	for name, d := range c.Domains {
-		if own := schedule(c.For(d)); own != q.Schedule {
-			q.Schedules[conf.CanonicalDomain(name)] = own
+	for key, d := range c.Domains {
+		for _, name := range conf.QueueNames(key) {
+			if d.OwnTimes() {
+				q.Schedules[name] = schedule(c.For(d))
+			}
 		}
 	}
 	return q
@@ -140,17 +143,18 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 
 // byDomain fills in what is different for some domains.
 func byDomain(r *relay.Relay, domains map[string]*conf.QueueDomain) error {
-	for name, d := range domains {
-		pattern := conf.CanonicalPattern(name)
+	for key, d := range domains {
 		level, err := relay.ParseLevel(d.TLS)
 		if err != nil {
-			return fmt.Errorf("mail to %s: %w", name, err)
+			return fmt.Errorf("mail to %s: %w", key, err)
 		}
-		if level != relay.Auto {
-			r.Levels[pattern] = level
-		}
-		if d.SourceAddress.IsValid() || d.EHLOName != "" {
-			r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}
+		for _, pattern := range conf.QueueNames(key) {
+			if level != relay.Auto {
+				r.Levels[pattern] = level
+			}
+			if d.SourceAddress.IsValid() || d.EHLOName != "" {
+				r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}
+			}
 		}
 	}
 	return nil

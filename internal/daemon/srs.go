@@ -79,6 +79,19 @@ func (o *outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error)
 	return sender, true, nil
 }
 
+// behind is who reads what comes back to a sender: a bounce is addressed to them
+// and not to what we made of their address. One that has expired stays as it is.
+func (o *outbound) behind(from string) string {
+	p, err := smtp.ParsePath("<"+from+">", smtp.PathUTF8)
+	if err != nil {
+		return from
+	}
+	if sender, ok, err := o.returned(p); ok && err == nil {
+		return sender.String()
+	}
+	return from
+}
+
 func looksRewritten(local string) bool {
 	return len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) &&
 		strings.IndexByte("=-+", local[4]) >= 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,7 +20,8 @@ type Queue struct {
 	Hostname string
 
 	// Schedule is when to try again. Schedules overrides it by the
-	// recipient's domain, in lower case.
+	// recipient's domain, in lower case: "example.org" itself, ".example.org"
+	// for all below it, "*" for all others. The most particular one counts.
 	Schedule  Schedule
 	Schedules map[string]Schedule
 
@@ -134,10 +136,21 @@ func (q *Queue) log() *slog.Logger {
 }
 
 func (q *Queue) schedule(r Recipient) Schedule {
-	if len(q.Schedules) > 0 {
-		if s, ok := q.Schedules[r.Domain()]; ok {
+	if len(q.Schedules) == 0 {
+		return q.Schedule
+	}
+	domain := r.Domain()
+	if s, ok := q.Schedules[domain]; ok {
+		return s
+	}
+	for dot := strings.IndexByte(domain, '.'); dot >= 0; dot = strings.IndexByte(domain, '.') {
+		if s, ok := q.Schedules[domain[dot:]]; ok {
 			return s
 		}
+		domain = domain[dot+1:]
+	}
+	if s, ok := q.Schedules["*"]; ok {
+		return s
 	}
 	return q.Schedule
 }
