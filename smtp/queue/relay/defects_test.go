@@ -288,13 +288,16 @@ func TestPoolBounded(t *testing.T) {
 			}
 		}
 		idle := 0
+		s.pool.mu.Lock()
 		for _, l := range s.pool.idle {
 			idle += len(l)
 		}
 		if idle > maxIdle || idle != s.pool.n {
 			t.Errorf("%d connections are kept, counted %d", idle, s.pool.n)
 		}
+		s.pool.mu.Unlock()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(s.pool.idle) != 0 || s.pool.n != 0 {
 			t.Errorf("%d are left, counted %d", len(s.pool.idle), s.pool.n)
 		}

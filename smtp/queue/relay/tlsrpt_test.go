@@ -289,6 +289,7 @@ func TestReportsRetried(t *testing.T) {
 		other.Domain = "example.com"
 		r.Add(other)
 		time.Sleep(30 * time.Hour)
+		synctest.Wait()
 		if len(w.web.got) != 1 || len(w.sent) != 0 {
 			t.Errorf("%d posts, %d mails", len(w.web.got), len(w.sent))
 		}
