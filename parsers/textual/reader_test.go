@@ -239,6 +239,26 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// TestNoAllocationsOfTexts: a text comes in and goes out without any.
+func TestNoAllocationsOfTexts(t *testing.T) {
+	text := []byte("a line of text\r\n..stuffed\r\nanother\r\n.\r\n")
+	r, w := NewReader(&endless{text: text}), new(DotWriter)
+	d := r.Dot(Reject)
+	n := testing.AllocsPerRun(1000, func() {
+		d.Reset(r, Reject)
+		w.Reset(io.Discard, Reject)
+		if _, err := d.WriteTo(w); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil || !d.Done() {
+			t.Fatal(err)
+		}
+	})
+	if n > 0.1 {
+		t.Errorf("%v allocations for a text", n)
+	}
+}
+
 func TestWriter(t *testing.T) {
 	var out bytes.Buffer
 	pieces := 0

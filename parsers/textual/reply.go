@@ -1,6 +1,9 @@
 package textual
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Reply is an SMTP reply as it was received (RFC 5321 §4.2).
 type Reply struct {
@@ -74,25 +77,37 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 func AppendReply(dst []byte, code int, enhanced, text string) []byte {
 	room := maxReplyLine - len("250 ") - len("\r\n")
 	if enhanced != "" {
-		room -= len(enhanced) + 1
+		room = max(room-len(enhanced)-1, minReplyText)
 	}
 	for more := true; more; {
-		var one string
-		one, text, more = strings.Cut(text, "\n")
-		if len(one) > room {
-			n := room
-			if sp := strings.LastIndexByte(one[:room], ' '); sp > 0 {
-				n = sp
-			}
-			rest := strings.TrimPrefix(one[n:], " ")
-			if more {
-				rest += "\n" + text
-			}
-			one, text, more = one[:n], rest, true
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		for len(line) > room {
+			n := breakAt(line, room)
+			dst = appendReplyLine(dst, code, enhanced, line[:n], true)
+			line = strings.TrimPrefix(line[n:], " ")
 		}
-		dst = appendReplyLine(dst, code, enhanced, strings.TrimSuffix(one, "\r"), more)
+		dst = appendReplyLine(dst, code, enhanced, line, more)
 	}
 	return dst
+}
+
+// minReplyText is what a line has room for even behind an enhanced code that is
+// none.
+const minReplyText = 64
+
+// breakAt is where a line longer than room is broken: before its last space
+// within room, else between two characters.
+func breakAt(line string, room int) int {
+	if sp := strings.LastIndexByte(line[:room], ' '); sp > 0 {
+		return sp
+	}
+	n := room
+	for n > room-utf8.UTFMax && !utf8.RuneStart(line[n]) {
+		n--
+	}
+	return n
 }
 
 func appendReplyLine(dst []byte, code int, enhanced, text string, more bool) []byte {

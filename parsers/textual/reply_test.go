@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 )
 
 var replyTests = []struct {
@@ -65,6 +66,8 @@ func TestAppendReply(t *testing.T) {
 		{"long", "", long[:511], ""},
 		{"long, two lines", "2.0.0", long + "\nend", ""},
 		{"long without spaces", "", strings.Repeat("x", 2000), ""},
+		{"long without ASCII", "2.0.0", "x" + strings.Repeat("é", 2000), ""},
+		{"long, not UTF-8", "", strings.Repeat("\xa9", 2000), ""},
 	} {
 		got := string(AppendReply(nil, 250, tt.enhanced, tt.text))
 		if tt.want != "" && got != tt.want {
@@ -84,6 +87,23 @@ func TestAppendReply(t *testing.T) {
 				t.Errorf("%s: the text changed: %q", tt.name, text)
 			}
 		}
+	}
+}
+
+// TestAppendReplyOdd: characters are not cut in two, an enhanced code that is
+// none does no harm, and megabytes take linear time.
+func TestAppendReplyOdd(t *testing.T) {
+	got := string(AppendReply(nil, 250, "", "x"+strings.Repeat("é", 2000)))
+	for line := range strings.SplitSeq(got, "\r\n") {
+		if !utf8.ValidString(line) || len(line) > 510 {
+			t.Errorf("%d octets: %q", len(line), line)
+		}
+	}
+	if got := AppendReply(nil, 250, strings.Repeat("2", 1000), strings.Repeat("x", 100)); strings.Count(string(got), "x") != 100 {
+		t.Errorf("%q", got)
+	}
+	for _, s := range []string{"x", " ", "\n", "x ", "\r\n"} {
+		AppendReply(nil, 250, "", strings.Repeat(s, 10<<20)) // a quadratic one would take minutes
 	}
 }
 
