@@ -244,11 +244,14 @@ func TestDoveadm(t *testing.T) {
 		t.Fatal(err)
 	}
 	// -O: without a configuration. Dovecot reads what we write.
-	out, err := exec.Command(doveadm, "-O", "pw", "-t", "{ARGON2ID}"+h, "-p", "secret").CombinedOutput()
-	if err != nil {
-		t.Errorf("doveadm pw -t: %v: %s", err, out)
+	for _, ours := range []string{"{ARGON2ID}" + h, fmt.Sprintf("{CRAM-MD5}%x", cipher.CRAMKeys([]byte("secret")))} {
+		out, err := exec.Command(doveadm, "-O", "pw", "-t", ours, "-p", "secret").CombinedOutput()
+		if err != nil {
+			t.Errorf("doveadm pw -t %s: %v: %s", ours, err, out)
+		}
 	}
-	for _, scheme := range []string{"SSHA", "SSHA256", "SSHA512", "SHA512-CRYPT", "PBKDF2", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "ARGON2ID", "BLF-CRYPT"} {
+	for _, scheme := range []string{"SSHA", "SSHA256", "SSHA512", "SHA512-CRYPT", "PBKDF2", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "ARGON2ID", "ARGON2I",
+		"BLF-CRYPT", "CRYPT", "SHA256-CRYPT", "SSHA.HEX", "SSHA256.HEX", "SSHA512.b64", "CRAM-MD5.B64"} {
 		out, err := exec.Command(doveadm, "-O", "pw", "-s", scheme, "-p", "secret").Output()
 		if err != nil {
 			t.Errorf("doveadm pw -s %s: %v", scheme, err)

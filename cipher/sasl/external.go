@@ -30,7 +30,9 @@ func hasCertificate(p *Peer) bool { return p.TLS != nil && len(p.TLS.PeerCertifi
 
 // ExternalClient answers EXTERNAL; authzid is empty to be whoever the
 // certificate says.
-func ExternalClient(authzid string) Client { return &plainClient{name: "EXTERNAL", initial: []byte(authzid)} }
+func ExternalClient(authzid string) Client {
+	return &plainClient{name: "EXTERNAL", initial: []byte(authzid)}
+}
 
 // AnonymousServer is ANONYMOUS (RFC 4505), for Credentials that take Guests.
 func AnonymousServer() Mechanism {
@@ -56,4 +58,6 @@ func AnonymousServer() Mechanism {
 
 // AnonymousClient answers ANONYMOUS; trace says something of the user, or
 // nothing.
-func AnonymousClient(trace string) Client { return &plainClient{name: "ANONYMOUS", initial: []byte(trace)} }
+func AnonymousClient(trace string) Client {
+	return &plainClient{name: "ANONYMOUS", initial: []byte(trace)}
+}

@@ -54,12 +54,26 @@ func escapeName(name string) string {
 	return strings.NewReplacer("=", "=3D", ",", "=2C").Replace(name)
 }
 
-// unescapeName reads a saslname and prepares it.
+// unescapeName reads a saslname and prepares it. ABNF knows no case (RFC 5234
+// §2.3): Perl's Authen::SCRAM writes "=2c".
 func unescapeName(s string) (string, error) {
-	plain := strings.NewReplacer("=2C", ",", "=3D", "=").Replace(s)
-	// Every "=" must have been one of the two.
-	if strings.Count(s, "=") != strings.Count(s, "=2C")+strings.Count(s, "=3D") {
-		return "", ErrMalformed
+	var plain strings.Builder
+	for {
+		before, after, escaped := strings.Cut(s, "=")
+		plain.WriteString(before)
+		if !escaped {
+			return prepareName(plain.String())
+		}
+		switch {
+		case len(after) < 2:
+			return "", ErrMalformed
+		case strings.EqualFold(after[:2], "2C"):
+			plain.WriteByte(',')
+		case after[:2] == "3D", after[:2] == "3d":
+			plain.WriteByte('=')
+		default:
+			return "", ErrMalformed
+		}
+		s = after[2:]
 	}
-	return prepareName(plain)
 }
