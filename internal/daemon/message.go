@@ -47,6 +47,9 @@ func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
 	if hops := st.settings.SMTP.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
 		return errLoop
 	}
+	if st.dir.forwardLoop(e, header) {
+		return errForwardLoop
+	}
 	now := time.Now()
 	m.trace = append(m.trace, r.received(e, now).String()...)
 	if r.protocol == conf.ProtocolSubmission {

@@ -110,32 +110,14 @@ func refuseQueue(err error) error {
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
-// one, and a second one where some are led there by aliases and the message
-// must have another sender for them. What was opened is returned with an error
-// as well, to be aborted.
+// one, and others where some are led there by aliases (forward.go). What was
+// opened is returned with an error as well, to be aborted.
 func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (copies []copyOf, err error) {
-	rewritten, err := o.forwardedFrom(e.From)
+	parts, err := o.parts(e, to)
 	if err != nil {
 		return nil, err
 	}
-	var direct, forwarded []smtp.Recipient
-	for _, r := range to {
-		if r.rcpt.Path, err = smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err != nil {
-			return nil, err
-		}
-		if r.forwarded && rewritten != e.From {
-			forwarded = append(forwarded, r.rcpt)
-		} else {
-			direct = append(direct, r.rcpt)
-		}
-	}
-	for _, part := range []struct {
-		from smtp.Path
-		to   []smtp.Recipient
-	}{{e.From, direct}, {rewritten, forwarded}} {
-		if len(part.to) == 0 {
-			continue
-		}
+	for _, part := range parts {
 		entry := queue.NewEntry(e, part.to)
 		entry.From = part.from.String()
 		w, err := o.queue.Begin(ctx, entry)
@@ -143,6 +125,9 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (co
 			return copies, refuseQueue(err)
 		}
 		copies = append(copies, w)
+		if _, err := io.WriteString(w, part.top); err != nil {
+			return copies, refuseQueue(err)
+		}
 	}
 	return copies, nil
 }

@@ -147,6 +147,9 @@ func TestOwnBounceOfForwarded(t *testing.T) {
 	if !strings.HasPrefix(m, "<> <ann@third.test>\n") || !strings.Contains(m, "gone@mail.test") {
 		t.Errorf("the sender got %q", m)
 	}
+	if !strings.Contains(m, "\r\nTo: <ann@third.test>\r\n") && !strings.Contains(m, "\r\nTo: ann@third.test\r\n") {
+		t.Errorf("the sender got a bounce that is addressed to somebody else: %q", m)
+	}
 }
 
 // TestSRSKey: the key is private, and outlives restarts; old bounces are taken

@@ -1,0 +1,92 @@
+package daemon
+
+import (
+	"strings"
+
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// Forwarded mail has another sender on its way (srs.go) and one field more on
+// top, Delivered-To with the address that was forwarded (RFC 9228): when it comes
+// back to that address, it goes round in a loop, and is refused at the first turn
+// and not after as many as there may be Received fields.
+
+// errForwardLoop: where an alias leads, mail is sent back to the alias.
+var errForwardLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Mail forwarding loop"}
+
+// part is one queue entry of a message that leaves.
+type part struct {
+	from smtp.Path
+	to   []smtp.Recipient
+	top  string // fields that only this entry gets
+}
+
+// mostAliases is how many aliases of one message get entries of their own, so
+// that nobody reads of another's address; those beyond go without the field.
+const mostAliases = 16
+
+// parts sorts those who are elsewhere into entries.
+func (o *outbound) parts(e *smtp.Envelope, to []remote) ([]*part, error) {
+	rewritten, err := o.forwardedFrom(e.From)
+	if err != nil {
+		return nil, err
+	}
+	var parts []*part
+	byKey := make(map[[2]string]*part)
+	aliases := make(map[string]bool)
+	for _, r := range to {
+		from, top := e.From, ""
+		if r.forwarded {
+			from, top = rewritten, deliveredTo(r.rcpt.Path, e.Params.SMTPUTF8)
+			if aliases[top] = true; len(aliases) > mostAliases {
+				top = ""
+			}
+		}
+		if r.rcpt.Path, err = smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err != nil {
+			return nil, err
+		}
+		key := [2]string{from.String(), top}
+		if byKey[key] == nil {
+			byKey[key] = &part{from: from, top: top}
+			parts = append(parts, byKey[key])
+		}
+		byKey[key].to = append(byKey[key].to, r.rcpt)
+	}
+	return parts, nil
+}
+
+// deliveredTo is the field for an alias; none where it may not be written, nor
+// for what only stood for a sender.
+func deliveredTo(alias smtp.Path, utf8 bool) string {
+	address := alias.String()
+	if alias.Domain == "" || looksRewritten(alias.Local) || !utf8 && !alias.IsASCII() || strings.ContainsAny(address, "\r\n") {
+		return ""
+	}
+	return "Delivered-To: " + address + "\r\n"
+}
+
+// forwardLoop says whether a message has been forwarded by one of the aliases
+// that it is for.
+func (d *directory) forwardLoop(e *smtp.Envelope, header *rfc2822.Section) bool {
+	var passed map[string]bool
+	for i := range e.To {
+		t, _ := e.To[i].Value.(targets)
+		if !t.forwarded || len(t.elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
+			continue
+		}
+		if passed == nil {
+			passed = make(map[string]bool)
+			for _, f := range header.Named("Delivered-To") {
+				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
+				if p, err := smtp.ParsePath("<"+value+">", smtp.PathUTF8); err == nil {
+					passed[d.address(p)] = true
+				}
+			}
+		}
+		if passed[d.address(e.To[i].Path)] {
+			return true
+		}
+	}
+	return false
+}
