@@ -3,6 +3,7 @@ package maildir_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -322,5 +323,42 @@ func TestBackupWithoutNew(t *testing.T) {
 	}
 	if _, c, got := backedUp(t, s, "", nil); c.Copied != 1 || !slices.Equal(got, []string{"still here"}) {
 		t.Errorf("%+v %q", c, got)
+	}
+}
+
+// TestRestoreMany: mailboxes are restored beside each other, and the sums are right.
+func TestRestoreMany(t *testing.T) {
+	s := open(t, t.TempDir())
+	var to []string
+	for i := range 40 {
+		to = append(to, fmt.Sprintf("u%d@x", i))
+	}
+	for range 3 {
+		if err := deliver(t, s, mailstore.Meta{}, "x\r\n", to...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dst, _, _ := backedUp(t, s, "", nil)
+	back := open(t, t.TempDir())
+	var last maildir.Copied
+	for round := range 2 {
+		c, err := back.Restore(context.Background(), dst, nil, func(c maildir.Copied) { last = c })
+		want := maildir.Copied{Mailboxes: 40, Messages: 120, Copied: 120, Octets: 240}
+		if round == 1 {
+			want = maildir.Copied{Mailboxes: 40, Messages: 120, Linked: 120}
+		}
+		if err != nil || c != want || last != want {
+			t.Errorf("%+v, last told %+v, %v", c, last, err)
+		}
+	}
+	for _, u := range to {
+		if use, err := back.Usage(context.Background(), u); err != nil || use.Messages != 3 {
+			t.Errorf("%s: %+v, %v", u, use, err)
+		}
+	}
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := back.Restore(canceled, dst, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
 	}
 }

@@ -45,15 +45,16 @@ func (s *Store) restore(c *copier, backup string, users []string) error {
 		}
 		wanted[b.user] = false
 	}
+	crew := newCrew(c, restorers)
 	err = from.walk(c.ctx, func(domain, local, user string) bool {
 		if _, ok := wanted[user]; ok || len(users) == 0 {
 			wanted[user] = true
-			c.err = s.restoreBox(c, filepath.Join(from.root, domain, local), user)
+			crew.run(func(c *copier) error { return s.restoreBox(c, filepath.Join(from.root, domain, local), user) })
 		}
-		return c.err == nil
+		return !crew.failed()
 	})
-	if err == nil {
-		err = c.err
+	if cerr := crew.wait(); err == nil {
+		err = cerr
 	}
 	for user, found := range wanted {
 		if err == nil && !found {
@@ -62,6 +63,13 @@ func (s *Store) restore(c *copier, backup string, users []string) error {
 	}
 	return err
 }
+
+// restorers is how many mailboxes are restored at once, sharing syncs, and
+// restoreBatch how many files each of them has open at most.
+const (
+	restorers    = 8
+	restoreBatch = 64
+)
 
 // restoreBox restores a mailbox and its folders.
 func (s *Store) restoreBox(c *copier, src, user string) error {
@@ -116,7 +124,7 @@ func (r *restorer) run() error {
 			if err := r.one(w, len(list) == 1); err != nil {
 				return err
 			}
-			if len(r.files) >= batch {
+			if len(r.files) >= restoreBatch {
 				if err := r.publish(); err != nil {
 					return err
 				}
