@@ -29,6 +29,8 @@ type outbound struct {
 	cache relay.Cache
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
+
+	stopped atomic.Pointer[error] // nil: it runs
 }
 
 // openOutbound opens the queue, unless the settings say that no mail leaves.
@@ -66,6 +68,8 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	}
 	o.queue = o.newQueue(s, sp)
 	d.outbound = o
+	store := d.healthy
+	d.healthy = func() error { return errors.Join(store(), o.healthy()) }
 	return nil
 }
 
@@ -132,6 +136,18 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (co
 	return copies, nil
 }
 
+// healthy says what keeps mail from leaving altogether, for the status: that it
+// is still taken in makes it worse. A full disk is told to those who send.
+func (o *outbound) healthy() error {
+	if stopped := o.stopped.Load(); stopped != nil {
+		return fmt.Errorf("the queue stopped: %w", *stopped)
+	}
+	if err := o.queue.Room(context.Background(), 0); err != nil && !errors.Is(err, queue.ErrFull) {
+		return fmt.Errorf("queue: %w", err)
+	}
+	return nil
+}
+
 func (o *outbound) run(ctx context.Context) {
 	if o.reports != nil {
 		o.d.serving.Go(func() {
@@ -141,7 +157,8 @@ func (o *outbound) run(ctx context.Context) {
 		})
 	}
 	if err := o.queue.Run(ctx); err != nil {
-		o.d.log.Error("the queue stopped", "err", err)
+		o.d.log.Error("the queue stopped: mail is taken, and leaves after the next start", "err", err)
+		o.stopped.Store(&err)
 	}
 	o.relay.Load().Close()
 }
