@@ -1,6 +1,7 @@
 package cipher
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,16 +25,28 @@ const selfSignedFor = 825 * 24 * time.Hour
 // or IP addresses, signed with itself, as PEM. It is valid from an hour ago
 // (clocks differ) for 825 days.
 func SelfSigned(names ...string) (certPEM, keyPEM []byte, err error) {
-	if len(names) == 0 {
-		return nil, nil, errors.New("cipher: self-signed certificate for no name")
-	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cipher: generate key: %w", err)
 	}
+	if certPEM, err = selfSign(key, names); err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cipher: encode key: %w", err)
+	}
+	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// selfSign makes SelfSigned's certificate for a key.
+func selfSign(key crypto.Signer, names []string) (certPEM []byte, err error) {
+	if len(names) == 0 {
+		return nil, errors.New("cipher: self-signed certificate for no name")
+	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cipher: generate serial number: %w", err)
+		return nil, fmt.Errorf("cipher: generate serial number: %w", err)
 	}
 	from := time.Now().Add(-time.Hour).Truncate(time.Second)
 	template := &x509.Certificate{
@@ -54,19 +67,16 @@ func SelfSigned(names ...string) (certPEM, keyPEM []byte, err error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cipher: sign certificate: %w", err)
+		return nil, fmt.Errorf("cipher: sign certificate: %w", err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cipher: encode key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
 }
 
 // EnsureSelfSigned makes the pair's files (0600, their folders 0700) with a
-// self-signed certificate for the names, unless both are there already. One
-// without the other is an error: somebody's key is not to be overwritten.
+// self-signed certificate for the names, unless both are there already. A key
+// that is there alone gets a certificate (a crash came between the two, or the
+// certificate was removed because it expires, and what others know of the key
+// stays true). A certificate without its key is an error.
 func EnsureSelfSigned(pair Keypair, names ...string) (created bool, err error) {
 	haveCert, err := exists(pair.Cert)
 	if err != nil {
@@ -79,8 +89,10 @@ func EnsureSelfSigned(pair Keypair, names ...string) (created bool, err error) {
 	switch {
 	case haveCert && haveKey:
 		return false, nil
-	case haveCert || haveKey:
-		return false, fmt.Errorf("cipher: only one of %s and %s is there", pair.Cert, pair.Key)
+	case haveCert:
+		return false, fmt.Errorf("cipher: %s is there, and its key %s is not", pair.Cert, pair.Key)
+	case haveKey:
+		return certify(pair, names)
 	case pair.Cert == pair.Key:
 		return false, fmt.Errorf("cipher: make %s: certificate and key need a file each", pair.Cert)
 	}
@@ -96,6 +108,31 @@ func EnsureSelfSigned(pair Keypair, names ...string) (created bool, err error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// certify makes the certificate of a key that is there.
+func certify(pair Keypair, names []string) (created bool, err error) {
+	text, err := os.ReadFile(pair.Key)
+	if err != nil {
+		return false, fmt.Errorf("cipher: read private key: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return false, fmt.Errorf("cipher: %s holds no key of ours, and there is no certificate", pair.Key)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return false, fmt.Errorf("cipher: read %s: %w", pair.Key, err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return false, fmt.Errorf("cipher: %s holds a key that cannot sign", pair.Key)
+	}
+	certPEM, err := selfSign(signer, names)
+	if err != nil {
+		return false, err
+	}
+	return true, createPrivate(pair.Cert, certPEM)
 }
 
 func exists(name string) (bool, error) {

@@ -314,8 +314,26 @@ func TestEnsureSelfSigned(t *testing.T) {
 		}
 	}
 	os.Remove(pair.Cert)
+	key, _ := os.ReadFile(pair.Key)
+	if created, err := cipher.EnsureSelfSigned(pair, "new.example.com"); err != nil || !created {
+		t.Errorf("a key alone: created %v, %v", created, err)
+	}
+	if now, _ := os.ReadFile(pair.Key); !bytes.Equal(now, key) {
+		t.Error("a key that was alone was overwritten")
+	}
+	if again, err := cipher.LoadTLS(pair); err != nil || !again.Covers("new.example.com") || again.Covers("mail.example.com") {
+		t.Errorf("the new certificate: %v", err)
+	}
+	os.Remove(pair.Key)
 	if _, err := cipher.EnsureSelfSigned(pair, "mail.example.com"); err == nil {
-		t.Error("a key without certificate was overwritten")
+		t.Error("a certificate without key was overwritten")
+	}
+	for _, text := range []string{"", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", string(before)} {
+		alone := cipher.Keypair{Cert: filepath.Join(folder, "c"), Key: filepath.Join(folder, "k")}
+		os.WriteFile(alone.Key, []byte(text), 0o600)
+		if _, err := cipher.EnsureSelfSigned(alone, "mail.example.com"); err == nil {
+			t.Errorf("a certificate for the key %q", text)
+		}
 	}
 	if _, err := cipher.EnsureSelfSigned(cipher.Keypair{Cert: folder + "/x", Key: folder + "/x"}, "a.example"); err == nil {
 		t.Error("one file for both: no error")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -53,7 +54,13 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
 			return nil, nil
 		}
 		own := selfSignedPair(s)
-		names := []string{s.ServerName, "localhost", "127.0.0.1", "::1"}
+		if outlived(own, s.ServerName) {
+			// The key stays: others may have pinned it.
+			if err := os.Remove(own.Cert); err != nil {
+				return nil, fmt.Errorf("self-signed certificate: %w", err)
+			}
+		}
+		names := []string{conf.CanonicalDomain(s.ServerName), "localhost", "127.0.0.1", "::1"}
 		created, err := cipher.EnsureSelfSigned(own, names...)
 		if err != nil {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
@@ -68,6 +75,13 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
 	return certs, nil
+}
+
+// outlived says whether a self-signed certificate is there and is to be made
+// anew: it expires soon, or the server has another name now.
+func outlived(own cipher.Keypair, serverName string) bool {
+	certs, err := cipher.LoadTLS(own)
+	return err == nil && (len(certs.Expiring(expirySoon)) > 0 || !certs.Covers(conf.CanonicalDomain(serverName)))
 }
 
 func selfSignedPair(s *conf.Settings) cipher.Keypair {

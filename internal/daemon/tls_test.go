@@ -161,3 +161,24 @@ func TestBehindStartTLS(t *testing.T) {
 		t.Error("the pushed command was read as one")
 	}
 }
+
+// TestSelfSignedAnew: a self-signed certificate of another name is made anew
+// with the same key, and one that fits stays.
+func TestSelfSignedAnew(t *testing.T) {
+	w := start(t, "")
+	first := w.see("127.0.0.2:0", "mail.test")
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.see("127.0.0.2:0", "mail.test"); !c.Equal(first) {
+		t.Error("a certificate that fits was made anew")
+	}
+	w.change(`"server_name": "mail.test"`, `"server_name": "other.test"`)
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	c := w.see("127.0.0.2:0", "other.test")
+	if c.VerifyHostname("other.test") != nil || !bytes.Equal(c.RawSubjectPublicKeyInfo, first.RawSubjectPublicKeyInfo) {
+		t.Errorf("the certificate is for %v; the same key: %t", c.DNSNames, bytes.Equal(c.RawSubjectPublicKeyInfo, first.RawSubjectPublicKeyInfo))
+	}
+}
