@@ -19,7 +19,7 @@ import (
 // happens, one after the other.
 func elsewhere(t *testing.T, run func(t *testing.T, dir func(path string))) {
 	t.Run("symbolic link", func(t *testing.T) {
-		disk := mounted(t, "tmpfs", "size=64m")
+		disk := mounted(t, "size=64m")
 		run(t, func(path string) {
 			real := filepath.Join(disk, filepath.Base(path))
 			if err := os.Mkdir(real, 0o700); err != nil {

@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/postrider-mail/postrider/internal/durable/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
@@ -39,7 +37,7 @@ func TestKill(t *testing.T) {
 		}
 		w := startWorker(t, dir)
 		w.listen(1 + rand.IntN(200))
-		w.kill()
+		w.Kill()
 		if len(w.delivered) == 0 {
 			t.Fatalf("round %d: the worker did nothing: %q", i, w.others)
 		}
@@ -52,43 +50,18 @@ func TestKill(t *testing.T) {
 	t.Logf("%d rounds, %d copies acknowledged", rounds, acked)
 }
 
-// mounted mounts a fresh file system, or skips.
-func mounted(t *testing.T, kind, options string) string {
+// mounted mounts a fresh tmpfs, or skips.
+func mounted(t *testing.T, options string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
 	}
 	dir := t.TempDir()
-	if kind == "tmpfs" {
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-			t.Skipf("mounting is not allowed here: %v", err)
-		}
-		t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-		return dir
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("mounting is not allowed here: %v", err)
 	}
-	image := filepath.Join(t.TempDir(), "image")
-	f, err := os.Create(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(320 << 20); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	if out, err := exec.Command("mkfs."+kind, "-q", image).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.%s: %v %s", kind, err, out)
-	}
-	mount(t, image, dir)
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	t.Setenv("MAILDIR_TEST_IMAGE", image)
 	return dir
-}
-
-func mount(t *testing.T, image, dir string) {
-	t.Helper()
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("mounting is not allowed here: %v %s", err, out)
-	}
 }
 
 // TestShutdown pulls the plug of a real file system under load: its own shutdown
@@ -107,44 +80,21 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-const (
-	ioctlShutdown    = 0x8004587d // _IOR('X', 125, __u32)
-	shutdownLogFlush = 2          // do not write the journal out first
-)
-
 func shutdownRound(t *testing.T, kind string) {
-	disk := mounted(t, kind, "")
-	image := os.Getenv("MAILDIR_TEST_IMAGE")
-	dir := filepath.Join(disk, "mail")
+	disk := crashtest.NewDisk(t, kind, 320<<20)
+	dir := filepath.Join(disk.Dir, "mail")
 	w := startWorker(t, dir)
 	w.listen(100 + rand.IntN(300))
 	if len(w.delivered) == 0 {
 		t.Fatalf("the worker did nothing: %q", w.others)
 	}
-	root, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	how := uint32(shutdownLogFlush)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, root.Fd(), ioctlShutdown, uintptr(unsafe.Pointer(&how)))
-	root.Close()
-	if errno != 0 {
-		t.Skipf("shutdown of %s: %v", kind, errno)
-	}
+	disk.Shutdown(t)
 	w.listen(-1) // until it notices
-	w.kill()
+	w.Kill()
 	if !w.poisoned && w.failed == 0 {
 		t.Errorf("the worker went on without a disk")
 	}
-	for try := 0; ; try++ {
-		if err := unix.Unmount(disk, 0); err == nil {
-			break
-		} else if try == 50 {
-			t.Fatalf("unmount: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond) // for the killed process's files
-	}
-	mount(t, image, disk)
+	disk.Remount(t)
 	w.check(t, dir)
 	t.Logf("%d copies acknowledged before the shutdown", len(w.delivered))
 }
@@ -152,13 +102,6 @@ func shutdownRound(t *testing.T, kind string) {
 // TestInject lets the kernel's answers be false: the n-th call of a kind fails
 // or is the last thing the process does.
 func TestInject(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("strace is not installed")
-	}
 	for _, c := range []struct {
 		calls, fault string
 		poisons      bool
@@ -183,16 +126,12 @@ func TestInject(t *testing.T) {
 	} {
 		t.Run(strings.Split(c.calls, ",")[0]+" "+c.fault, func(t *testing.T) {
 			dir := t.TempDir()
-			w := startWorker(t, dir, strace, "-f", "-qqq", "-o", "/dev/null", "-e", "trace="+c.calls,
-				"-e", "inject="+c.calls+":"+c.fault)
+			w := startWorker(t, dir, crashtest.Inject(t, c.calls, c.fault)...)
 			w.listen(60)
 			if c.poisons { // to the end: it must come
 				w.listen(-1)
 			}
-			w.kill()
-			if len(w.others) > 0 && strings.Contains(w.others[0], "ptrace") {
-				t.Skipf("strace is not allowed here: %q", w.others)
-			}
+			w.Kill()
 			if c.poisons != w.poisoned {
 				t.Errorf("poisoned: %v, want %v; said %q", w.poisoned, c.poisons, w.others)
 			}
@@ -204,7 +143,7 @@ func TestInject(t *testing.T) {
 
 // TestDiskFull fills a small file system, makes room, and goes on.
 func TestDiskFull(t *testing.T) {
-	disk := mounted(t, "tmpfs", "size=2m")
+	disk := mounted(t, "size=2m")
 	s := open(t, filepath.Join(disk, "mail"))
 	defer s.Close()
 	sent := 0
@@ -242,7 +181,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestReadOnlyRemount(t *testing.T) {
-	disk := mounted(t, "tmpfs", "size=4m")
+	disk := mounted(t, "size=4m")
 	s := open(t, filepath.Join(disk, "mail"))
 	defer s.Close()
 	if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); err != nil {

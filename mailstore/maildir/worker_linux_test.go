@@ -1,19 +1,17 @@
 package maildir_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/durable/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
@@ -139,8 +137,7 @@ func removeSome(s *maildir.Store, mu *sync.Mutex, user string) {
 
 // worker is the other process as seen from here.
 type worker struct {
-	cmd *exec.Cmd
-	out *bufio.Scanner
+	*crashtest.Worker
 	// What it said, as "id user" -> true.
 	delivered, removing, removed map[string]bool
 	failed                       int
@@ -152,66 +149,38 @@ type worker struct {
 // runs it.
 func startWorker(t *testing.T, dir string, wrap ...string) *worker {
 	t.Helper()
-	args := append(wrap, os.Args[0])
-	w := &worker{cmd: exec.Command(args[0], args[1:]...),
-		delivered: make(map[string]bool), removing: make(map[string]bool), removed: make(map[string]bool)}
-	w.cmd.Env = append(os.Environ(), workerEnv+"="+dir, "GOTRACEBACK=none")
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	w.cmd.Stderr = os.Stderr
-	out, err := w.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stuck := time.AfterFunc(2*time.Minute, func() { w.killAll() })
-	t.Cleanup(func() {
-		stuck.Stop()
-		w.killAll()
-		w.cmd.Wait()
-	})
-	w.out = bufio.NewScanner(out)
+	w := &worker{delivered: make(map[string]bool), removing: make(map[string]bool), removed: make(map[string]bool)}
+	w.Worker = crashtest.StartWorker(t, workerEnv+"="+dir, w.hear, wrap...)
 	return w
+}
+
+// hear takes one line that the worker says.
+func (w *worker) hear(line string) {
+	what, id, _ := strings.Cut(line, " ")
+	switch what {
+	case "delivered":
+		w.delivered[id] = true
+	case "removing":
+		w.removing[id] = true
+	case "removed":
+		w.removed[id] = true
+	case "failed":
+		// A disk that went away between two syncs fails every delivery
+		// without poisoning: enough is heard.
+		if w.failed++; w.failed > 200 && !w.poisoned {
+			w.Signal()
+		}
+	case "poisoned":
+		w.poisoned = true
+		w.Signal()
+	default:
+		w.others = append(w.others, line)
+	}
 }
 
 // listen reads until the worker has acknowledged n deliveries, or ends.
 func (w *worker) listen(n int) {
-	for n < 0 || len(w.delivered) < n {
-		if !w.out.Scan() {
-			return
-		}
-		what, id, _ := strings.Cut(w.out.Text(), " ")
-		switch what {
-		case "delivered":
-			w.delivered[id] = true
-		case "removing":
-			w.removing[id] = true
-		case "removed":
-			w.removed[id] = true
-		case "failed":
-			// A disk that went away between two syncs fails every delivery
-			// without poisoning: enough is heard.
-			if w.failed++; w.failed > 200 && !w.poisoned {
-				w.killAll()
-			}
-		case "poisoned":
-			w.poisoned = true
-			w.killAll()
-		default:
-			w.others = append(w.others, w.out.Text())
-		}
-	}
-}
-
-// killAll kills the worker and, if that is another process, what runs it.
-func (w *worker) killAll() { _ = syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL) }
-
-// kill ends the worker without warning and hears what it had said.
-func (w *worker) kill() {
-	w.killAll()
-	w.listen(-1)
-	w.cmd.Wait()
+	w.Listen(func() bool { return n >= 0 && len(w.delivered) >= n })
 }
 
 // check compares what the worker had acknowledged with what the store gives.
