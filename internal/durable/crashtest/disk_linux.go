@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -63,6 +64,57 @@ func (d *Disk) Shutdown(t testing.TB) {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, root.Fd(), ioctlShutdown, uintptr(unsafe.Pointer(&how))); errno != 0 {
 		t.Skipf("shutdown: %v", errno)
 	}
+}
+
+// Cut pulls the plug of a file system that has no call for it: what has been
+// handed to the disk by now is kept, and what is in memory only is lost. All who
+// write to it must have been stopped (Worker.Stop); kill ends them.
+func (d *Disk) Cut(t testing.TB, kill func()) {
+	t.Helper()
+	copied := d.image + ".cut"
+	for try := 0; ; try++ {
+		before := d.written(t)
+		if out, err := exec.Command("cp", "--sparse=always", d.image, copied).CombinedOutput(); err != nil {
+			t.Fatalf("copy: %v %s", err, out)
+		}
+		if d.written(t) == before {
+			break // of one moment
+		}
+		if try == 50 {
+			t.Skip("the disk does not come to rest")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	kill()
+	for try := 0; unix.Unmount(d.Dir, 0) != nil; try++ {
+		if try == 500 {
+			t.Fatal("cannot unmount")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := os.Rename(copied, d.image); err != nil {
+		t.Fatal(err)
+	}
+	d.mount(t)
+}
+
+// written counts what has been written to the disk, in the kernel's words
+// (Documentation/admin-guide/iostats.rst): writes done, sectors, and in flight.
+func (d *Disk) written(t testing.TB) string {
+	t.Helper()
+	device, err := exec.Command("findmnt", "-n", "-o", "SOURCE", "--target", d.Dir).Output()
+	if err != nil {
+		t.Skipf("findmnt: %v", err)
+	}
+	stat, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(strings.TrimSpace(string(device))), "stat"))
+	if err != nil {
+		t.Skip(err)
+	}
+	f := strings.Fields(string(stat))
+	if len(f) < 9 {
+		t.Skipf("%s", stat)
+	}
+	return f[4] + " " + f[6] + " " + f[8]
 }
 
 // Remount mounts the file system anew, so that what is seen is what is on the

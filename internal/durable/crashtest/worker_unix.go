@@ -59,6 +59,10 @@ func (w *Worker) Listen(enough func() bool) {
 // waiting.
 func (w *Worker) Signal() { _ = syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL) }
 
+// Stop makes the worker do nothing from now on. What it has asked of the kernel is
+// still done.
+func (w *Worker) Stop() { _ = syscall.Kill(-w.cmd.Process.Pid, syscall.SIGSTOP) }
+
 // Kill ends the worker without warning, and hears what it had said.
 func (w *Worker) Kill() {
 	w.killed.Do(func() {

@@ -251,6 +251,24 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestCut pulls the plug of file systems without asking them: what they had not
+// yet written to the disk is lost.
+func TestCut(t *testing.T) {
+	for _, kind := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(kind, func(t *testing.T) {
+			disk := crashtest.NewDisk(t, kind, 400<<20)
+			dir := filepath.Join(disk.Dir, "queue")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			w, before := live(t, dir, 50+rand.IntN(300), false)
+			w.Stop()
+			disk.Cut(t, w.Kill)
+			compare(t, before, afterwards(t, dir, before))
+		})
+	}
+}
+
 // TestInject lets the kernel's answers be false: the n-th call of a kind fails or
 // is the last thing the process does.
 func TestInject(t *testing.T) {
