@@ -115,9 +115,13 @@ const maxDefects = 200
 type Limits struct {
 	HeaderBytes int   // octets of one header section, of the message or of a part; default 1 MiB, at most 1 GiB
 	Parts       int   // parts of all levels together; default 1000
-	Depth       int   // levels of nesting that are taken apart; default 50
+	Depth       int   // levels of nesting that are taken apart; default 50, at most 1000
 	Work        int64 // octets read in one walk; default 1 GiB
 }
+
+// maxNesting is the deepest walk: each level takes some of the stack, and each line of
+// the innermost is compared with the boundaries of all.
+const maxNesting = 1000
 
 // maxHeader is the longest header section that can be read: marks are of 32 bits.
 const maxHeader = 1 << 30
@@ -133,6 +137,7 @@ func (l Limits) withDefaults() Limits {
 	if l.Depth <= 0 {
 		l.Depth = 50
 	}
+	l.Depth = min(l.Depth, maxNesting)
 	if l.Work <= 0 {
 		l.Work = 1 << 30
 	}

@@ -40,6 +40,10 @@ func FuzzRead(f *testing.F) {
 		if small.Text() != text || small.Header.Size() > 12 {
 			t.Fatal("the limit loses octets or does not hold")
 		}
+		above, _ := ReadString("Trace: ours\r\n" + m.Header.Seam() + text)
+		if f, ok := above.Header.First("Trace"); !ok || f.Raw() != "Trace: ours\r\n" {
+			t.Fatalf("%q became part of the trace above it: %q", text, f.Raw())
+		}
 		if err := m.Header.Add("X-Added", "1"); err != nil {
 			t.Fatal(err)
 		}

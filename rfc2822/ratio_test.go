@@ -110,3 +110,48 @@ func BenchmarkContestWalk(b *testing.B) {
 			theirs++
 		})
 }
+
+// What a stranger may write, at one and at two lengths: x-2N is how many times
+// as long twice as much takes; 2 is linear, 4 quadratic.
+func BenchmarkGrowth(b *testing.B) {
+	const n = 1 << 18
+	words := func(s string) func(int) string {
+		return func(n int) string { return strings.Repeat(s, n/len(s)) }
+	}
+	body := func(head, s string) func(int) string {
+		return func(n int) string { return head + "\r\n\r\n" + strings.Repeat(s, n/len(s)) }
+	}
+	addresses := func(s string) { ReadAddressList(s); _, _ = ParseAddressList(s) }
+	walk := func(s string) {
+		m, _ := ReadString(s)
+		_, _ = m.Content(Limits{Parts: 1 << 20}, 1<<30)
+	}
+	for _, c := range []struct {
+		name string
+		text func(int) string
+		read func(string)
+	}{
+		{"dots of a phrase", words("a."), addresses}, {"quotes of a phrase", words(`"a"`), addresses}, {"addresses", words("a@b, "), addresses},
+		{"brackets", words("<"), addresses}, {"comments", words("(,"), addresses}, {"routes", words("<@a:"), addresses},
+		{"message ids", words("<a@b> "), func(s string) { ParseMessageIDs(s) }}, {"open quotes of ids", words(`<\">`), func(s string) { ParseMessageIDs(s) }},
+		{"encoded words", words("=?utf-8?q?a?= "), func(s string) { DecodeWords(s) }}, {"half encoded words", words("=?a?q?"), func(s string) { DecodeWords(s) }},
+		{"parameters", words(`;a="`), func(s string) { ParseMediaType("a/b" + s) }}, {"trace", words("from a (b) ;"), func(s string) { ParseReceived(s) }},
+		{"fields", words("A: 1\r\n"), func(s string) { m, _ := ReadString(s); _ = m.Header.Add("X", "1") }},
+		{"parts", body("Content-Type: multipart/mixed; boundary=b", "--b\r\n\r\nx\r\n"), walk},
+		{"UTF-7", body("Content-Type: text/plain; charset=utf-7", "+-a"), walk}, {"quoted-printable", body("Content-Transfer-Encoding: quoted-printable", "= "), walk},
+		{"base64", body("Content-Transfer-Encoding: base64", "="), walk}, {"ISO-2022-JP", body("Content-Type: text/plain; charset=iso-2022-jp", "\x1b$B\x1b(B"), walk},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			once, twice := c.text(n), c.text(2*n)
+			var short, long time.Duration
+			for b.Loop() {
+				at := processorTime()
+				c.read(once)
+				mid := processorTime()
+				c.read(twice)
+				short, long = short+mid-at, long+processorTime()-mid
+			}
+			b.ReportMetric(float64(long)/float64(short), "x-2N")
+		})
+	}
+}
