@@ -37,7 +37,7 @@ func ask[T any](cmd *cobra.Command, f *queueFlags, action string, r daemon.Queue
 		e.SetIndent("", "  ")
 		return e.Encode(out)
 	}
-	human(cmd.OutOrStdout(), out)
+	human(plain{cmd.OutOrStdout()}, out)
 	return nil
 }
 
