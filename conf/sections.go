@@ -203,6 +203,11 @@ type Store struct {
 
 	// How many messages one mailbox may hold. Zero means no limit.
 	QuotaMessages int64 `json:"quota_messages"`
+
+	// What is left free on the disks of mail_dir and queue_dir for everything
+	// else: mail is refused for now while there is less. Zero means a twentieth
+	// of the disk, but at least 16MiB and at most 1GiB.
+	KeepFree config.Size `json:"keep_free"`
 }
 
 // Log is about what is written down.

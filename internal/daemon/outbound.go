@@ -52,7 +52,7 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sp.Log = d.log
+	sp.Log, sp.MinFree = d.log, keepFree(s, s.QueueDir)
 	domains := filepath.Join(s.QueueDir, "domains")
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return fmt.Errorf("queue: %w", err)

@@ -95,6 +95,7 @@ func onlyAtStart(old, new *conf.Settings) error {
 		{"queue_dir", old.QueueDir, new.QueueDir},
 		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
 		{"Admin.submit_socket", old.Admin.SubmitSocket, new.Admin.SubmitSocket},
+		{"Store.keep_free", old.Store.KeepFree.String(), new.Store.KeepFree.String()},
 		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
 	}
 	for _, c := range append(fixed, queueAtStart(&old.Queue, &new.Queue)...) {

@@ -12,6 +12,7 @@ import (
 func (d *Daemon) openStore(s *conf.Settings) error {
 	store, err := maildir.Open(s.MailDir,
 		maildir.WithLogger(d.log),
+		maildir.WithReserve(keepFree(s, s.MailDir)),
 		maildir.WithQuota(d.quota),
 		maildir.WithDomainQuota(d.domainQuota))
 	if err != nil {
@@ -21,6 +22,15 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	d.closers = append(d.closers, store)
 	d.healthy = store.Err
 	return nil
+}
+
+// keepFree is what is left free on the disk of dir, in octets.
+func keepFree(s *conf.Settings, dir string) int64 {
+	if s.Store.KeepFree > 0 {
+		return int64(s.Store.KeepFree)
+	}
+	const least, most = 16 << 20, 1 << 30
+	return max(least, min(diskSize(dir)/20, most))
 }
 
 // quota is what a mailbox may hold now: its account's limit, else its
