@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/netserve"
 )
 
 // ErrCleartext: the login would give the password away to whoever listens.
@@ -95,7 +96,7 @@ func (c *Client) Login(ctx context.Context, user, password string) error {
 		return c.Auth(ctx, m)
 	}
 	switch {
-	case c.tls != nil || c.cleartextAuth:
+	case c.sealed():
 		return c.User(ctx, user, password)
 	case len(mechanisms) == 0 && offered != nil && !offered.Has("USER"):
 		return fmt.Errorf("%w: the server has no login for this connection", sasl.ErrNoMechanism)
@@ -103,9 +104,14 @@ func (c *Client) Login(ctx context.Context, user, password string) error {
 	return ErrCleartext
 }
 
+// sealed says whether a password may be sent as it is.
+func (c *Client) sealed() bool {
+	return c.tls != nil || c.cleartextAuth || netserve.Local(c.conn)
+}
+
 // User logs in with USER and PASS (RFC 1939 §7).
 func (c *Client) User(ctx context.Context, user, password string) error {
-	if c.tls == nil && !c.cleartextAuth {
+	if !c.sealed() {
 		return ErrCleartext
 	}
 	// Checked first, so that USER is not left hanging.
@@ -149,7 +155,7 @@ func (c *Client) Auth(ctx context.Context, m sasl.Client) error {
 	if err != nil {
 		return fmt.Errorf("pop3: %w", err)
 	}
-	if cleartext(name) && c.tls == nil && !c.cleartextAuth {
+	if cleartext(name) && !c.sealed() {
 		return ErrCleartext
 	}
 	line := "AUTH " + name

@@ -10,7 +10,6 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
 )
 
 // TLSPolicy says what a Dialer does about encryption.
@@ -86,7 +85,7 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 // Start is Dial over a connection that was made already. host is the name by
 // which the server's certificate is checked. It closes conn on error.
 func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (_ *Client, err error) {
-	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth || netserve.Local(conn)}
+	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth}
 	set(&c.timeout, 5*time.Minute)
 	set(&c.maxMessages, 1<<20)
 	c.use(conn)
