@@ -11,7 +11,7 @@ import (
 func (q *Queue) attempt(ctx context.Context, d *destination, j *job) {
 	var results []Result
 	last, down := q.isDown(d)
-	if q.record(ctx, j, down) {
+	if q.record(ctx, d, j, down) {
 		if down {
 			results = q.refuse(j, last)
 		} else {
@@ -37,11 +37,11 @@ func (q *Queue) attempt(ctx context.Context, d *destination, j *job) {
 // one, so that a crash in the middle costs that wait and not a storm. Where
 // nothing is going to be sent there is nothing to protect, and one write,
 // after it, is enough. It returns false where the attempt must not be made.
-func (q *Queue) record(ctx context.Context, j *job, down bool) bool {
+func (q *Queue) record(ctx context.Context, d *destination, j *job, down bool) bool {
 	a := j.a
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.st.Held || ctx.Err() != nil || q.isRemoved(a.it) {
+	if a.st.Held || ctx.Err() != nil || q.isRemoved(a.it) || q.moved(d, j) {
 		return false
 	}
 	now := time.Now()
@@ -70,6 +70,17 @@ func (q *Queue) record(ctx context.Context, j *job, down bool) bool {
 		return false
 	}
 	return true
+}
+
+// moved: since the job got in line, an operator has chosen another way. The
+// recipients are due, and get in line there. a.mu is held.
+func (q *Queue) moved(d *destination, j *job) bool {
+	for _, i := range j.to {
+		if q.Transport.Destination(j.a.e.To[i], j.a.st.Route) != d.name {
+			return true
+		}
+	}
+	return false
 }
 
 // stamp is a time as it is kept: without the monotonic clock, in UTC.

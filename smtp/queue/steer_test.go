@@ -237,3 +237,31 @@ func TestExplain(t *testing.T) {
 		}
 	})
 }
+
+// TestRouteInLine: a message that waits in line goes the way that an operator
+// has chosen meanwhile, and at once.
+func TestRouteInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.took = time.Minute
+		f.run(t)
+		defer f.stop(t)
+		f.submitMany(t, 2*firstWindow, func(int) string { return "example.net" })
+		time.Sleep(time.Second)
+		last := fmt.Sprintf("e%05d", 2*firstWindow-1)
+		must(t, f.Route(t.Context(), last, "smart"))
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		seen := 0
+		for _, a := range f.world.attempts {
+			if a.id == last {
+				if seen++; a.destination != "route smart" || a.attempt != 1 {
+					t.Errorf("attempt %d at %s", a.attempt, a.destination)
+				}
+			}
+		}
+		if seen != 1 || f.spool.len() != 0 {
+			t.Errorf("%d attempts, %d left", seen, f.spool.len())
+		}
+	})
+}
