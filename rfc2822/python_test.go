@@ -19,6 +19,9 @@ import (
 // JSON, in the words of seenByUs.
 const likePython = `
 import email, email.policy, email.utils, hashlib, json, re, sys
+def addresses(values):
+    try: return email.utils.getaddresses(values, strict=False) # as it was before 3.13
+    except TypeError: return email.utils.getaddresses(values)
 def lines(b): return b.replace(b"\r\n", b"\n").rstrip(b"\n")
 def seen(text):
     m = email.message_from_bytes(text, policy=email.policy.compat32)
@@ -26,7 +29,7 @@ def seen(text):
     for name in ("From", "To", "Cc", "Reply-To", "Sender"):
         for value in m.get_all(name, []):
             if isinstance(value, str):
-                out += [name + " " + a for _, a in email.utils.getaddresses([re.sub(r"\r?\n", "", value)]) if re.fullmatch(r".+@.+", a)]
+                out += [name + " " + a for _, a in addresses([re.sub(r"\r?\n", "", value)]) if re.fullmatch(r".+@.+", a)]
     t = email.utils.parsedate_tz(m["Date"]) if isinstance(m["Date"], str) else None
     if t: out.append("date %d" % email.utils.mktime_tz(t))
     def walk(p, path):
