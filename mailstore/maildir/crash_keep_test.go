@@ -79,7 +79,7 @@ func TestCrashKeeper(t *testing.T) {
 	if _, err := src.Backup(context.Background(), backup, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []durable.SyncMode{durable.PerFile, durable.Grouped, durable.Whole} {
+	for _, mode := range []durable.SyncMode{durable.PerFile, durable.Whole} {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
 			root := crashtest.Scratch(t)
 			rec, err := crashtest.NewRecorder(root)
