@@ -2,6 +2,7 @@ package pop3_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -134,5 +135,24 @@ ID w +OK bye
 `, "ID", id)
 	if got := b.String(); got != want {
 		t.Errorf("transcript is\n%s", got)
+	}
+}
+
+// TestCloseWhileServeBegins: a server may be closed, and asked for its
+// sessions, before Serve has come to anything; for the race detector.
+func TestCloseWhileServeBegins(t *testing.T) {
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &pop3.Server{Log: slog.New(slog.DiscardHandler), Pool: new(pop3.Pool)}
+		done := make(chan error)
+		go func() { done <- srv.Serve(l) }()
+		srv.Sessions()
+		srv.Close()
+		if err := <-done; !errors.Is(err, pop3.ErrServerClosed) {
+			t.Errorf("Serve returned %v", err)
+		}
 	}
 }

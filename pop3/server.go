@@ -84,10 +84,11 @@ type Server struct {
 	// to Log at Debug.
 	Trace Tracer
 
-	group netserve.Group
-	once  sync.Once
-	conf  settled
-	err   error // what makes it unable to serve
+	group   netserve.Group // see connections
+	grouped sync.Once
+	once    sync.Once
+	conf    settled
+	err     error // what makes it unable to serve
 }
 
 // Pool is a cap on connections that several servers share, such as those of one
@@ -148,11 +149,6 @@ func (s *Server) settle() error {
 		if s.conf.log == nil {
 			s.conf.log = slog.Default()
 		}
-		s.group.MaxConns = max(s.conf.limits.Conns, 0)
-		s.group.MaxPerBlock = max(s.conf.limits.ConnsPerBlock, 0)
-		s.group.PerMinute = max(s.conf.limits.ConnsPerMinute, 0)
-		s.group.Patience, s.group.Pool = max(s.conf.limits.Patience, 0), s.Pool
-		s.group.Log = s.conf.log
 	})
 	return s.err
 }
@@ -168,7 +164,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	return s.group.Serve(l, s.session)
+	return s.connections().Serve(l, s.session)
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -178,7 +174,7 @@ func (s *Server) ServeConn(c net.Conn) error {
 		c.Close()
 		return err
 	}
-	s.group.ServeConn(c, s.session)
+	s.connections().ServeConn(c, s.session)
 	return nil
 }
 
@@ -195,10 +191,21 @@ func (s *Server) ListenAndServe() error {
 // progress (RETR, QUIT) end, and waits for all sessions. What was marked by
 // DELE without QUIT is not removed. When ctx ends first it closes the rest and
 // returns ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error { return s.group.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error { return s.connections().Shutdown(ctx) }
 
 // Close closes all listeners and connections at once.
-func (s *Server) Close() error { return s.group.Close() }
+func (s *Server) Close() error { return s.connections().Close() }
 
 // Sessions is the number of connections now.
-func (s *Server) Sessions() int { return s.group.Len() }
+func (s *Server) Sessions() int { return s.connections().Len() }
+
+// connections is the group of them, as the settings want it from its first use
+// on: Close may be called while Serve begins.
+func (s *Server) connections() *netserve.Group {
+	s.grouped.Do(func() {
+		g, l := &s.group, s.Limits.withDefaults()
+		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)
+		g.Patience, g.Pool, g.Log = max(l.Patience, 0), s.Pool, s.Log
+	})
+	return &s.group
+}

@@ -133,7 +133,7 @@ func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 		defer context.AfterFunc(ctx, func() { c.net.Close() })()
 		conf := *c.srv.conf
 		l.hook(&conf)
-		c.srv.group.ServeConn(c.net, func(nc *netserve.Conn) { newSession(&conf, nc).run() })
+		c.srv.connections().ServeConn(c.net, func(nc *netserve.Conn) { newSession(&conf, nc).run() })
 	}
 }
 

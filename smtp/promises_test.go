@@ -3,8 +3,11 @@ package smtp_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -142,4 +145,23 @@ func (r *repeated) Read(p []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// TestCloseWhileServeBegins: a server may be closed, and asked for its
+// sessions, before Serve has come to anything; for the race detector.
+func TestCloseWhileServeBegins(t *testing.T) {
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &smtp.Server{Log: slog.New(slog.DiscardHandler), Pool: new(smtp.Pool)}
+		done := make(chan error)
+		go func() { done <- srv.Serve(l) }()
+		srv.Sessions()
+		srv.Close()
+		if err := <-done; !errors.Is(err, smtp.ErrServerClosed) {
+			t.Errorf("Serve returned %v", err)
+		}
+	}
 }

@@ -128,7 +128,8 @@ type Server struct {
 	// to Log at Debug.
 	Trace Tracer
 
-	group      netserve.Group
+	group      netserve.Group // see connections
+	grouped    sync.Once
 	recipients atomic.Int64 // for crowd
 	once       sync.Once
 	conf       *settled
@@ -184,7 +185,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	return s.group.Serve(l, s.session)
+	return s.connections().Serve(l, s.session)
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -194,7 +195,7 @@ func (s *Server) ServeConn(c net.Conn) error {
 		c.Close()
 		return err
 	}
-	s.group.ServeConn(c, s.session)
+	s.connections().ServeConn(c, s.session)
 	return nil
 }
 
@@ -231,13 +232,24 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 // Shutdown stops accepting, tells idle clients 421, lets messages in progress
 // arrive and be answered, and waits for all sessions to end. When ctx ends
 // first it closes the rest and returns ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error { return s.group.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error { return s.connections().Shutdown(ctx) }
 
 // Close closes all listeners and connections at once.
-func (s *Server) Close() error { return s.group.Close() }
+func (s *Server) Close() error { return s.connections().Close() }
 
 // Sessions is the number of connections now.
-func (s *Server) Sessions() int { return s.group.Len() }
+func (s *Server) Sessions() int { return s.connections().Len() }
+
+// connections is the group of them, as the settings want it from its first use
+// on: Close may be called while Serve begins.
+func (s *Server) connections() *netserve.Group {
+	s.grouped.Do(func() {
+		g, l := &s.group, s.Limits.withDefaults()
+		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)
+		g.Free, g.Patience, g.Pool, g.Log = l.FreeFrom, max(l.Patience, 0), s.Pool, s.Log
+	})
+	return &s.group
+}
 
 // ListenAndServe serves h on addr. h must say which recipients there are, as a
 // ServeMux does; for other Handlers make a Server.

@@ -103,9 +103,6 @@ func (s *Server) workOut(events bool) (*settled, error) {
 		c.maxLine = max(c.maxLine, maxAuthLine)
 	}
 	c.crowd = crowd{int64(c.limits.AllRecipients), &s.recipients}
-	s.group.MaxConns, s.group.MaxPerBlock, s.group.Log = max(c.limits.Conns, 0), max(c.limits.ConnsPerBlock, 0), c.log
-	s.group.Patience, s.group.Pool = max(c.limits.Patience, 0), s.Pool
-	s.group.PerMinute, s.group.Free = max(c.limits.ConnsPerMinute, 0), c.limits.FreeFrom
 	return c, nil
 }
 
