@@ -340,7 +340,7 @@ func TestRouteMisconfigured(t *testing.T) {
 		{"MAIL", "530 5.7.0 Authentication required", true, false, queue.Pending, "has no user"},
 		{"RCPT", "530 5.7.0 Authentication required", true, false, queue.Pending, "has no user"},
 		{"DATA", "530 5.7.0 Authentication required", true, false, queue.Pending, "has no user"},
-		{"MAIL", "530 5.7.0 Authentication required", true, true, queue.Pending, "in spite of the login"},
+		{"MAIL", "530 5.7.0 Authentication required", true, true, queue.Pending, "is logged in as ann"},
 		{"MAIL", "530 5.7.0 Must issue a STARTTLS command first", true, false, queue.Pending, "STARTTLS"},
 		{"MAIL", "534 5.7.9 mechanism too weak", true, false, queue.Pending, "too weak"},
 		{"MAIL", "535 5.7.8 bad credentials", true, false, queue.Pending, "bad credentials"},

@@ -76,20 +76,20 @@ func (a *attempt) isOurs(reply *smtp.Reply, c *conn) bool {
 	return false
 }
 
-// misconfigured is the refusal for it. All that goes by the route waits.
+// misconfigured is the refusal for it, in words of our own. All that goes by the
+// route waits.
 func (a *attempt) misconfigured(reply *smtp.Reply, c *conn) *refusal {
-	r := fromReply(reply)
-	r.permanent = false
-	r.enhanced = "4" + strings.TrimLeft(r.enhanced, "5")
+	enhanced := "4" + strings.TrimLeft(fromReply(reply).enhanced, "5")
+	said := fmt.Sprintf("%s answered %d %s", c.t.host, reply.Code, strings.TrimSpace(reply.Enhanced+" "+reply.Text))
 	switch {
 	case a.route == nil:
-		r.text = fmt.Sprintf("%s wants TLS, and had none: %s", c.t.host, reply.Text)
-		return r
+		return refuse(enhanced, "%s; there was no TLS", said)
 	case a.route.User == "":
-		r.text = fmt.Sprintf("route %s has no user, and %s does not do without: %s", a.route.Name, c.t.host, reply.Text)
+		said += "; route " + a.route.Name + " has no user to log in as"
 	default:
-		r.text = fmt.Sprintf("route %s: %s wants more, in spite of the login as %s: %s", a.route.Name, c.t.host, a.route.User, reply.Text)
+		said += "; route " + a.route.Name + " is logged in as " + a.route.User
 	}
+	r := refuse(enhanced, "%s", said)
 	r.unreachable = true
 	return r
 }
