@@ -140,6 +140,9 @@ func (m *Manager) Obtain(ctx context.Context) error {
 		if m.has(name) {
 			continue
 		}
+		if m.line.isStopped() { // the client beneath would try again for minutes
+			return ErrStopped
+		}
 		if err := m.obtain(ctx, name); err != nil {
 			errs = append(errs, fmt.Errorf("acme: get certificate for %s: %w", name, err))
 		}

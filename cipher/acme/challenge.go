@@ -59,6 +59,12 @@ func (l *line) stop() {
 	l.stopped = true
 }
 
+func (l *line) isStopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopped
+}
+
 func (l *line) problem() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,10 +80,7 @@ func (l *line) note(problem string) {
 
 // RoundTrip implements http.RoundTripper.
 func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
-	l.mu.Lock()
-	stopped := l.stopped
-	l.mu.Unlock()
-	if stopped {
+	if l.isStopped() {
 		return nil, ErrStopped
 	}
 	resp, err := l.next.RoundTrip(r)
