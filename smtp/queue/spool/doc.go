@@ -1,9 +1,10 @@
 // Package spool keeps a queue in a directory.
 //
+//	.lock                      held by the one process that has it open
 //	tmp/<id>                   being written; emptied by Open
 //	msg/<shard>/<id>           one entry: message, envelope, first state
 //	msg/<shard>/<id>.state     its state now, once something has been learnt
-//	corrupt/<id>[.state]       what did not parse; never deleted by us
+//	corrupt/<id>[.state|.why]  what did not parse, and why; never deleted by us
 //
 // An entry exists because of one rename, from tmp into its shard, and ends when
 // its file is removed. That file never changes; the state beside it is replaced
@@ -23,8 +24,11 @@
 // lengths and the checksum of envelope and state, and the envelope those of the
 // message. Scan and Load look at the former; the message is compared while it
 // is read, and ends with an error where it differs, so that the end of a
-// damaged message is never sent. What fails is put aside; an empty file is
-// removed.
+// damaged message is never sent. What fails is put aside, with a word on whether
+// it had been acknowledged (corrupt.go).
+//
+// Where a state has been saved, the entry was acknowledged long before, and Scan
+// reads the state only.
 //
 // # Shards
 //
