@@ -96,7 +96,7 @@ func TestCutOffHearsWhy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(c, strings.Repeat("XYZZY plugh\r\n", 3<<20/13)); err != nil {
+		if _, err := io.WriteString(c, strings.Repeat("XYZZY plugh\r\n", 256<<10/13)); err != nil {
 			t.Fatal(err)
 		}
 		said, err := io.ReadAll(c)
