@@ -193,6 +193,7 @@ func tail(s string) string { return s[max(0, len(s)-4000):] }
 type cost struct {
 	rss int // kB
 	fds int
+	gos int // goroutines
 	cpu time.Duration
 	log int64 // octets
 }
@@ -215,6 +216,10 @@ func (v *victim) cost() (c cost) {
 		n, _ := strconv.Atoi(fields[i])
 		c.cpu += time.Duration(n) * 10 * time.Millisecond
 	}
+	var s Status
+	if err := control.NewClient(filepath.Join(v.dir, "data", "control.sock")).Call(context.Background(), "status", nil, &s); err == nil {
+		c.gos = s.Goroutines
+	}
 	if info, err := os.Stat(filepath.Join(v.dir, "log")); err == nil {
 		c.log = info.Size()
 	}
@@ -227,23 +232,24 @@ func (v *victim) spend(what string, attack func()) (during cost) {
 	before, began := v.cost(), time.Now()
 	attack()
 	after := v.cost()
-	during = cost{after.rss - before.rss, after.fds - before.fds, after.cpu - before.cpu, after.log - before.log}
+	during = cost{after.rss - before.rss, after.fds - before.fds, after.gos - before.gos, after.cpu - before.cpu, after.log - before.log}
 	v.t.Logf("%s: %d kB, %d descriptors, %v processor, %d octets of log, in %v (resident %d kB)", what,
 		during.rss, during.fds, during.cpu, during.log, time.Since(began).Round(time.Millisecond), after.rss)
 	return during
 }
 
-// settled waits until as many descriptors are open as before an attack.
+// settled waits until as many descriptors are open as before an attack, and as
+// many goroutines are there.
 func (v *victim) settled(before cost) {
 	v.t.Helper()
 	var now cost
 	for range 400 {
-		if now = v.cost(); now.fds <= before.fds+2 {
+		if now = v.cost(); now.fds <= before.fds+2 && now.gos <= before.gos+4 {
 			return
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	v.t.Errorf("%d descriptors are open, %d were before the attack", now.fds, before.fds)
+	v.t.Errorf("%d descriptors are open and %d goroutines are there, %d and %d were before the attack", now.fds, now.gos, before.fds, before.gos)
 }
 
 // stranger is a client of no account, from an address of its own: n is any

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/control"
@@ -10,11 +11,12 @@ import (
 
 // Status is what the daemon says of itself through the control socket.
 type Status struct {
-	Name      string            `json:"name"`
-	Since     time.Time         `json:"since"`
-	Sessions  int               `json:"sessions"`
-	Most      int               `json:"most"`      // sessions that there can be
-	Listeners map[string]string `json:"listeners"` // settings' address → bound address
+	Name       string            `json:"name"`
+	Since      time.Time         `json:"since"`
+	Sessions   int               `json:"sessions"`
+	Most       int               `json:"most"` // sessions that there can be
+	Goroutines int               `json:"goroutines"`
+	Listeners  map[string]string `json:"listeners"` // settings' address → bound address
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
 	Healthy      bool          `json:"healthy"`
@@ -48,6 +50,7 @@ func (d *Daemon) status(since time.Time) Status {
 		Since:        since,
 		Sessions:     d.sessions(),
 		Most:         d.most(),
+		Goroutines:   runtime.NumGoroutine(),
 		Listeners:    make(map[string]string),
 		Certificates: d.state().certificates(),
 		Healthy:      true,

@@ -174,9 +174,16 @@ func (d *directory) maySend(account string, from smtp.Path) bool {
 	return slices.Contains(t.mailboxes, account)
 }
 
+// longestLogin is how much of a name given at login counts: more than any
+// account's. Guesses are remembered by name, and strangers choose the name.
+const longestLogin = 512
+
 // login returns the account that a name given at login means: the address
 // itself, or a local part of the server's own domain.
 func (d *directory) login(user string) (string, *conf.Account) {
+	if len(user) > longestLogin {
+		user = user[:longestLogin]
+	}
 	name := conf.Canonical(user)
 	if !strings.Contains(name, "@") {
 		name += "@" + d.home

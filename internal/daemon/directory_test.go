@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/postrider-mail/postrider/conf"
@@ -111,5 +112,13 @@ func TestMaySend(t *testing.T) {
 		if got := d.maySend(c.account, c.from); got != c.want {
 			t.Errorf("%s as <%v>: %v, want %v", c.account, c.from, got, c.want)
 		}
+	}
+}
+
+// TestLongLogins: what is remembered of a guess is bounded.
+func TestLongLogins(t *testing.T) {
+	d := testDirectory(t)
+	if name, account := d.login(strings.Repeat("n", 4000)); account != nil || len(name) > longestLogin+100 {
+		t.Errorf("a name of %d octets is remembered", len(name))
 	}
 }
