@@ -51,7 +51,7 @@
 //	RFC 4865  FUTURERELEASE        params_parse.go (Extensions.FutureRelease)
 //	RFC 4954  AUTH                 auth.go; mechanisms in cipher/sasl
 //	RFC 6152  8BITMIME             params_parse.go
-//	RFC 6531  SMTPUTF8             mail.go, path_parse.go; RFC 6533 in xtext.go
+//	RFC 6531  SMTPUTF8             mail.go, path_parse.go, commands.go (VRFY); RFC 6533 in xtext.go
 //	RFC 6710  MT-PRIORITY          params_parse.go (Extensions.Priority)
 //	RFC 7293  RRVS                 params_parse.go (Extensions.RRVS)
 //	RFC 8314  TLS, first octet on  hello.go (ImplicitTLS)
