@@ -37,8 +37,10 @@ func (v *victim) owner(from int, user string) *talk {
 		return nil
 	}
 	io.WriteString(k.c, "STLS\r\n")
-	if !k.until("+OK") || !k.until("+OK") {
-		return nil
+	for range 2 { // the greeting, and the answer
+		if !k.until("+OK") {
+			return nil
+		}
 	}
 	c := tls.Client(k.c, &tls.Config{InsecureSkipVerify: true})
 	k.c, k.r = c, bufio.NewReader(c)
