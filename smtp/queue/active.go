@@ -192,14 +192,15 @@ func (q *Queue) offer(d *destination) {
 }
 
 // dispatch starts what may run, one attempt per destination in turn. Those
-// known to be in trouble get no more than half of the places: they would take
-// all of them, with time-outs. q.mu is held.
+// known to be in trouble get no more than half of the places, and those that
+// have not answered lately no more than three quarters: they would take all of
+// them, with time-outs. q.mu is held.
 func (q *Queue) dispatch() {
 	most := cmpOr(q.Concurrency, defaultConcurrency)
 	for passed := 0; q.state == running && q.jobs < most && passed < len(q.ready); {
 		d := q.ready[0]
 		q.ready = q.ready[1:]
-		if d.fails > 0 && q.jobs >= most/2 {
+		if d.fails > 0 && q.jobs >= most/2 || !q.answered[d.name] && q.jobs >= most-most/4 {
 			q.ready = append(q.ready, d)
 			passed++
 			continue
@@ -257,6 +258,7 @@ func (q *Queue) done(d *destination, results []Result) {
 	switch v := worst(results); {
 	case v == nil: // nothing was tried
 	case v.Unreachable:
+		delete(q.answered, d.name)
 		d.slow, d.window = true, max(1, d.window/2)
 		if !now.Before(d.down) {
 			d.fails++
@@ -274,6 +276,12 @@ func (q *Queue) done(d *destination, results []Result) {
 		} else {
 			d.window = min(most, d.window+1)
 		}
+	}
+	if v := worst(results); v != nil && !v.Unreachable {
+		if len(q.answered) >= maxDests {
+			clear(q.answered)
+		}
+		q.answered[d.name] = true
 	}
 	q.offer(d)
 	q.unpark(d)

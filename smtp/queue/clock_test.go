@@ -235,3 +235,32 @@ func TestScanFails(t *testing.T) {
 		}
 	})
 }
+
+// TestSilentStrangers: however many destinations never heard of before accept
+// connections and say nothing, those that have answered are not kept waiting.
+func TestSilentStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(d *Delivery, _ Recipient) Result {
+			if d.Destination != "living.example" {
+				time.Sleep(5 * time.Minute)
+				return gone
+			}
+			time.Sleep(10 * time.Millisecond)
+			return ok
+		}
+		f.run(t)
+		defer f.stop(t)
+		f.submit(t, entry("first", "bob@living.example"))
+		time.Sleep(time.Second)
+		f.submitMany(t, 1000, func(i int) string { return fmt.Sprintf("d%d.example", i%100) })
+		for i := range 200 {
+			f.submit(t, entry(fmt.Sprintf("l%03d", i), "bob@living.example"))
+		}
+		time.Sleep(10 * time.Second)
+		if n := f.Counters().Delivered; n != 201 {
+			t.Errorf("%d of 201 delivered", n)
+		}
+		time.Sleep(time.Hour)
+	})
+}

@@ -58,23 +58,26 @@ type Queue struct {
 	// Log is where one line per attempt goes; slog.Default where nil.
 	Log *slog.Logger
 
-	once    sync.Once
-	wake    chan struct{} // for Run: look again
-	mu      sync.Mutex    // guards all below
-	index   map[string]*item
-	wait    waiting
-	dests   map[string]*destination
-	prune   int            // when there are so many dests, useless ones are sorted out
-	ready   []*destination // with a job and room to run it, in turn
-	loaded  int            // entries in memory
-	jobs    int            // attempts running
-	octets  int64
-	longest time.Duration // a retry is never further away; see tooFar
-	clock   time.Time     // when watchClock last looked
-	state   runState
-	ctx     context.Context // of attempts, while Run runs
-	group   sync.WaitGroup  // attempts
-	count   counters
+	once  sync.Once
+	wake  chan struct{} // for Run: look again
+	mu    sync.Mutex    // guards all below
+	index map[string]*item
+	wait  waiting
+	dests map[string]*destination
+	// answered are destinations that could be reached when they were tried last;
+	// some are forgotten.
+	answered map[string]bool
+	prune    int            // when there are so many dests, useless ones are sorted out
+	ready    []*destination // with a job and room to run it, in turn
+	loaded   int            // entries in memory
+	jobs     int            // attempts running
+	octets   int64
+	longest  time.Duration // a retry is never further away; see tooFar
+	clock    time.Time     // when watchClock last looked
+	state    runState
+	ctx      context.Context // of attempts, while Run runs
+	group    sync.WaitGroup  // attempts
+	count    counters
 }
 
 type runState uint8
@@ -109,6 +112,7 @@ func (q *Queue) start() {
 		q.wake = make(chan struct{}, 1)
 		q.index = make(map[string]*item)
 		q.dests = make(map[string]*destination)
+		q.answered = make(map[string]bool)
 		q.prune = maxDests
 		q.longest = q.Schedule.longest()
 		for _, s := range q.Schedules {
