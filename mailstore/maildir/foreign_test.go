@@ -358,3 +358,63 @@ func TestForeignWireSize(t *testing.T) {
 		}
 	}
 }
+
+// TestListingWhileRenamed: another program marks messages as read and unread all
+// the time. A directory read meanwhile may show a message under two names or under
+// none; a session shows it once, under its id.
+func TestListingWhileRenamed(t *testing.T) {
+	s := open(t, t.TempDir())
+	const n = 3000
+	for i := range n {
+		plant(t, s, "cur", fmt.Sprintf("17%08d.M1P1.a-host-with-a-name-that-fills-the-buffers,S=2,W=3:2,", i), "x\n")
+	}
+	want := len(uids(t, s))
+	if want != n {
+		t.Fatalf("%d messages", want)
+	}
+	dir, _ := s.Path(who)
+	stop := make(chan struct{})
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for round := 0; ; round++ {
+			names, _ := os.ReadDir(filepath.Join(dir, "cur"))
+			for i, e := range names {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				stable, _, _ := strings.Cut(e.Name(), ":")
+				to := stable + ":2," + []string{"", "S", "RS", "FS"}[(round+i)%4]
+				os.Rename(filepath.Join(dir, "cur", e.Name()), filepath.Join(dir, "cur", to))
+			}
+		}
+	})
+	defer churn.Wait()
+	defer close(stop)
+	for range 15 {
+		got := uids(t, s)
+		if len(got) != n {
+			t.Fatalf("%d messages, want %d", len(got), n)
+		}
+		for uid := range got {
+			if !strings.HasPrefix(uid, "17") {
+				t.Fatalf("a message of two names: %q", uid)
+			}
+		}
+	}
+}
+
+func uids(t *testing.T, s *maildir.Store) map[string]bool {
+	t.Helper()
+	m := drop(t, s, who)
+	defer m.Close()
+	out := make(map[string]bool)
+	for i := range m.Len() {
+		if out[m.UID(i)] {
+			t.Errorf("id %q twice", m.UID(i))
+		}
+		out[m.UID(i)] = true
+	}
+	return out
+}

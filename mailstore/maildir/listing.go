@@ -102,6 +102,7 @@ func dirTime(dir string) (time.Time, uint64, error) {
 // current returns the mailbox's listing, from memory if the directories have
 // not changed since it was read. box.mu must be held.
 func (b *box) current() (*listing, error) {
+	var lost []*entry
 	for try := 0; ; try++ {
 		read := time.Now()
 		at, err := b.stamp()
@@ -112,24 +113,60 @@ func (b *box) current() (*listing, error) {
 			b.s.cache.touch(b)
 			return b.list, nil
 		}
+		before := b.list
 		list, err := b.read()
 		if err != nil {
 			return nil, wrap("maildir: list mailbox", err)
 		}
+		if try > 0 {
+			lost = append(lost, b.dropped(before)...)
+		}
 		list.at, list.settled = at, settled(at, read)
-		b.list = list
-		b.s.cache.put(b, len(list.entries))
-		b.setUse(int64(len(list.entries)), list.octets)
 		after, err := b.stamp()
 		if err != nil {
 			return nil, wrap("maildir: stat mailbox", err)
 		}
-		// A message moved from cur to new between the two readings was missed;
-		// the times tell. A mailbox that never rests gets the third reading.
-		if after == at || try == 2 {
+		b.list = list
+		// What was renamed during a reading may have been missed; the times tell.
+		// A mailbox that never rests gets what three readings have seen.
+		if done := after == at; done || try == 2 {
+			if !done {
+				list.bringBack(lost, b.gen)
+			}
+			b.s.cache.put(b, len(list.entries))
+			b.setUse(int64(len(list.entries)), list.octets)
 			return list, nil
 		}
 	}
+}
+
+// dropped are the entries of the listing before that the last reading has not met.
+func (b *box) dropped(before *listing) (out []*entry) {
+	for _, e := range before.entries {
+		if e.gen != b.gen {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// bringBack adds entries that were met a moment ago and not again: a rename can
+// hide a message from one reading. Should one have been removed instead, it is
+// one more message that goes during a session.
+func (l *listing) bringBack(lost []*entry, gen uint64) {
+	var back []*entry
+	for _, e := range lost {
+		k := base(e.name)
+		if l.byBase[k] != nil {
+			continue
+		}
+		e.gen, e.pos = gen, len(l.order)
+		l.byBase[k] = e
+		l.order, back = append(l.order, e), append(back, e)
+		l.octets += e.size.Load()
+	}
+	slices.SortFunc(back, byAge)
+	l.entries = mergeSorted(l.entries, back) // a new slice: sessions hold the old
 }
 
 // reading is one pass over the directories.
@@ -242,18 +279,26 @@ func (r *reading) dedup(m map[string]*entry) {
 			m[k] = e
 			continue
 		}
-		// Seen in new, then moved to cur and seen again: one message.
-		if e.sub == "cur" && other.sub == "new" {
-			if _, err := os.Lstat(r.b.sub("new", other.name)); os.IsNotExist(err) {
-				other.gen = 0
-				m[k] = e
-				continue
-			}
+		// Seen, renamed, and seen again: one message. The last look is for a
+		// rename between the two before.
+		switch {
+		case !r.exists(other), r.exists(e) && !r.exists(other):
+			other.gen = 0
+			m[k] = e
+			continue
+		case !r.exists(e):
+			e.gen = 0
+			continue
 		}
 		// A name that was repeated. Which of them is "the" one must not
 		// depend on the order of reading: the first in age keeps the id.
 		e.uid = hashUID(parseName(e.name).stable, e.sub+flagsOf(e.name))
 	}
+}
+
+func (r *reading) exists(e *entry) bool {
+	_, err := os.Lstat(r.b.sub(e.sub, e.name))
+	return !os.IsNotExist(err)
 }
 
 func flagsOf(name string) string {
