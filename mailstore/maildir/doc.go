@@ -29,7 +29,9 @@
 //
 // # Durability
 //
-// A delivery is written to tmp, made durable, moved to new (or linked, for
-// several recipients), and that is made durable before Commit returns: package
-// internal/durable, which shares the syncs among all that wait.
+// A delivery is written to a file without a name, made durable, given its name in
+// each mailbox's new, and that is made durable before Commit returns. A large one,
+// and any where there are no such files, is written to tmp and moved and linked
+// from there. Package
+// internal/durable does it, and shares the syncs among all that wait.
 package maildir
