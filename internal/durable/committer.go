@@ -42,6 +42,10 @@ const smallGroup = 3
 // From then on only every so many-th looks whether there is.
 const lonely = 8
 
+// fewBetween is up to how many between their phases are waited for
+// (docs/storage.md, "Group commit").
+const fewBetween = 16
+
 // Committer makes transactions durable, those waiting at one moment together.
 // Everything that shares a file system, the mail store and the queue, should
 // share one Committer. It has no goroutine of its own and needs no closing.
@@ -50,10 +54,12 @@ type Committer struct {
 	mode SyncMode
 
 	mu      sync.Mutex
-	leading bool    // somebody runs a sync
-	pending []*wait // gathering for the next one
-	alone   int     // groups of one in a row
-	failed  error   // set once; see ErrPoisoned
+	leading bool       // somebody runs a sync
+	pending []*wait    // gathering for the next one
+	alone   int        // groups of one in a row
+	between int        // released from their first phase, and sure to be back
+	back    *sync.Cond // between is 0
+	failed  error      // set once; see ErrPoisoned
 }
 
 // wait is one caller waiting for a sync that starts after now.
@@ -61,15 +67,19 @@ type wait struct {
 	files []File
 	dirs  []string
 	err   error
+	first bool      // if it goes well there will be a second for the same transaction
+	away  bool      // counted in Committer.between
 	wake  chan bool // true: lead the next group; false: done, err is set
 }
 
 // NewCommitter returns a Committer working through fsys.
-func NewCommitter(fsys FS) *Committer { return &Committer{fs: fsys} }
+func NewCommitter(fsys FS) *Committer { return NewCommitterMode(fsys, Auto) }
 
 // NewCommitterMode is NewCommitter with a fixed way to sync, for measurements.
 func NewCommitterMode(fsys FS, mode SyncMode) *Committer {
-	return &Committer{fs: fsys, mode: mode}
+	c := &Committer{fs: fsys, mode: mode}
+	c.back = sync.NewCond(&c.mu)
+	return c
 }
 
 // FS returns the file system the committer works through.
@@ -97,16 +107,23 @@ func (c *Committer) Commit(ctx context.Context, t *Tx) error {
 	if t.Proven {
 		return c.commitProven(t)
 	}
+	var one wait
 	if len(t.Files)+len(t.EarlyDirs) > 0 {
-		if err := c.sync(t.Files, t.EarlyDirs); err != nil {
+		one = wait{files: t.Files, dirs: t.EarlyDirs, first: true}
+		if err := c.sync(&one); err != nil {
 			t.closeFiles()
 			return err
 		}
 	}
 	if err := c.publishAndClose(t); err != nil {
+		if one.away {
+			c.mu.Lock()
+			c.comeBack()
+			c.mu.Unlock()
+		}
 		return err
 	}
-	err := c.sync(nil, t.dirs())
+	err := c.sync(&wait{dirs: t.dirs(), away: one.away})
 	if err != nil {
 		t.unpublish(c.fs, len(t.Steps))
 	}
@@ -142,7 +159,7 @@ func (c *Committer) commitProven(t *Tx) error {
 		t.closeFiles()
 		return fmt.Errorf("durable: publish: %w", err)
 	}
-	err := c.sync(t.Files, append(t.dirs(), t.EarlyDirs...))
+	err := c.sync(&wait{files: t.Files, dirs: append(t.dirs(), t.EarlyDirs...)})
 	if cerr := t.closeFiles(); err == nil && cerr != nil {
 		err = fmt.Errorf("durable: close: %w", cerr)
 	}
@@ -163,16 +180,18 @@ func (c *Committer) ready(ctx context.Context) error {
 // contents and the directories' entries. The first to come leads: it syncs for
 // everybody gathered, itself among them, and passes the lead on to one of those
 // who came meanwhile.
-func (c *Committer) sync(files []File, dirs []string) error {
+func (c *Committer) sync(w *wait) error {
 	if c.mode == PerFile {
-		return c.syncAlone(files, dirs)
+		return c.syncAlone(w)
 	}
 	c.mu.Lock()
+	if w.away {
+		c.comeBack()
+	}
 	if c.failed != nil {
 		defer c.mu.Unlock()
 		return c.failed
 	}
-	w := &wait{files: files, dirs: dirs}
 	c.pending = append(c.pending, w)
 	if c.leading {
 		w.wake = make(chan bool, 1)
@@ -183,20 +202,7 @@ func (c *Committer) sync(files []File, dirs []string) error {
 		c.mu.Lock()
 	}
 	c.leading = true
-	if c.alone < lonely || c.alone%lonely == 0 {
-		c.mu.Unlock()
-		// Those who are about to ask get to do so first. A sync shorter than the
-		// scheduler takes to notice a blocked thread would keep them all waiting,
-		// on a single processor, and the groups would stay as small as they are.
-		runtime.Gosched()
-		c.mu.Lock()
-	}
-	group := c.pending
-	c.pending = nil
-	if c.alone++; len(group) > 1 {
-		c.alone = 0
-	}
-	failed := c.failed
+	group, failed := c.gather()
 	c.mu.Unlock()
 
 	if failed == nil {
@@ -206,9 +212,53 @@ func (c *Committer) sync(files []File, dirs []string) error {
 	return w.err
 }
 
+// gather waits for those who are about to ask and returns all who have. mu must
+// be held; it is let go meanwhile.
+//
+// Those whose contents have just been made durable only publish, and then ask
+// for the second phase: a sync that did not wait for them would serve half as many,
+// and they would have to wait for all of it and then for one more. Of many there
+// are enough without them, and the disk would be idle while they publish.
+//
+// Others may be about to ask as well. A sync shorter than the scheduler takes to
+// notice a blocked thread would keep them all waiting, on a single processor,
+// and the groups would stay as small as they are.
+func (c *Committer) gather() ([]*wait, error) {
+	if c.alone < lonely || c.alone%lonely == 0 {
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	for c.between > 0 && c.between <= fewBetween {
+		c.back.Wait()
+	}
+	group := c.pending
+	c.pending = nil
+	if c.alone++; len(group) > 1 {
+		c.alone = 0
+	}
+	return group, c.failed
+}
+
+// comeBack takes one off those between their phases. mu must be held.
+func (c *Committer) comeBack() {
+	if c.between--; c.between == 0 {
+		c.back.Signal()
+	}
+}
+
 // release lets the members of a finished group go and names the next leader.
 func (c *Committer) release(leader *wait, group []*wait, err error) {
 	c.mu.Lock()
+	for _, w := range group {
+		if err != nil {
+			w.err = err
+		}
+		if w.first && w.err == nil {
+			w.away = true
+			c.between++
+		}
+	}
 	if len(c.pending) > 0 {
 		c.pending[0].wake <- true
 	} else {
@@ -216,9 +266,6 @@ func (c *Committer) release(leader *wait, group []*wait, err error) {
 	}
 	c.mu.Unlock()
 	for _, w := range group {
-		if err != nil {
-			w.err = err
-		}
 		if w != leader {
 			w.wake <- false
 		}
@@ -306,12 +353,11 @@ func (c *Committer) syncDirs(w *wait, done map[string]error, skip func(string) b
 
 // syncAlone is the slow standard: nothing is shared, not even a directory
 // between two transactions.
-func (c *Committer) syncAlone(files []File, dirs []string) error {
+func (c *Committer) syncAlone(w *wait) error {
 	never := func(string) bool { return false }
-	if err := syncFiles(files, never); err != nil {
+	if err := syncFiles(w.files, never); err != nil {
 		return c.fail(err)
 	}
-	w := &wait{dirs: dirs}
 	if err := c.syncDirs(w, make(map[string]error), never); err != nil {
 		return c.fail(err)
 	}

@@ -2,8 +2,12 @@ package durable_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/durable"
@@ -46,5 +50,48 @@ func TestPublish(t *testing.T) {
 		if err := c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name), durable.Remove(name)}}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestFailuresBetweenPhases: whoever fails to publish is waited for no longer.
+func TestFailuresBetweenPhases(t *testing.T) {
+	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+		dir := t.TempDir()
+		fsys, err := durable.OpenOS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fsys.Close()
+		c := durable.NewCommitterMode(fsys, mode)
+		taken := filepath.Join(dir, "taken")
+		if err := c.ReplaceFile(context.Background(), taken, nil); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				for i := range 12 {
+					name := filepath.Join(dir, fmt.Sprint(w, "-", i))
+					f, err := fsys.Create(name + ".tmp")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					tx := &durable.Tx{Files: []durable.File{f}, Steps: []durable.Step{durable.Link(f.Name(), name)}}
+					fails := (w+i)%3 == 0
+					if fails {
+						tx.Steps = append(tx.Steps, durable.Link(f.Name(), taken))
+					}
+					err = c.Commit(context.Background(), tx)
+					if fails != errors.Is(err, fs.ErrExist) || !fails && err != nil {
+						t.Errorf("mode %d: fails %v: %v", mode, fails, err)
+					}
+					if _, err := os.Stat(name); fails != errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("mode %d: fails %v: %v", mode, fails, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
