@@ -51,7 +51,7 @@ async function yapople({ host, port, secure, user, password }) {
     top: async (n, k) => restore(await client.top(n, k)),
     retr: async (n) => restore(await client.retr(n)),
     dele: (n) => client.dele(n),
-    quit: () => client.quit(),
+    quit: () => client.disconnect(), // its quit() does not wait for the answer
   };
 }
 
