@@ -303,12 +303,11 @@ func (s *Spool) Room(ctx context.Context, size int64) error {
 	if err := s.c.Err(); err != nil {
 		return err
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
+	free, inodes, err := freeSpace(s.dir)
+	if err != nil {
 		return fmt.Errorf("look for room: %w", err)
 	}
-	free := int64(fs.Bavail) * int64(fs.Bsize)
-	if free-size < s.MinFree || fs.Files > 0 && fs.Ffree < 1000 {
+	if free-size < s.MinFree || inodes < 1000 {
 		return fmt.Errorf("%w: %d octets free on the file system", queue.ErrFull, free)
 	}
 	return nil
