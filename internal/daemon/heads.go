@@ -34,5 +34,9 @@ func (h *heads) peek(r io.Reader) (header *rfc2822.Section, whole io.Reader, don
 		return header, whole, done, nil
 	}
 	header, whole, err = rfc2822.Peek(whole, longHead)
-	return header, whole, func() { h.long.Add(-1) }, err
+	if err != nil {
+		h.long.Add(-1) // the client is gone, and nobody calls done for an error
+		return header, whole, done, err
+	}
+	return header, whole, func() { h.long.Add(-1) }, nil
 }

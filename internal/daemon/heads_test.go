@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // TestLongHeads: only so many headers are read beyond what is common, and every
@@ -33,6 +35,10 @@ func TestLongHeads(t *testing.T) {
 		t.Error("there is no room again")
 	} else {
 		done()
+	}
+	gone := errors.New("the client is gone")
+	if _, _, _, err := h.peek(io.MultiReader(strings.NewReader(long), iotest.ErrReader(gone))); !errors.Is(err, gone) {
+		t.Errorf("a header that is broken off: %v", err)
 	}
 	if n := h.long.Load(); n != 0 {
 		t.Errorf("%d long headers are counted, want none", n)
