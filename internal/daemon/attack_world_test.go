@@ -175,6 +175,11 @@ func (v *victim) awaitUp() {
 			for name, address := range listenersOf {
 				v.addrs[name] = s.Listeners[address]
 			}
+			// The control socket is there before the listeners are served, and
+			// what an attack leaves behind is compared with all that runs.
+			for !strings.Contains(v.log(), "serving") && time.Now().Before(deadline) {
+				time.Sleep(5 * time.Millisecond)
+			}
 			return
 		} else if time.Now().After(deadline) {
 			v.t.Fatalf("the program does not come up: %v", err)
