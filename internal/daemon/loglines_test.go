@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,7 +15,7 @@ import (
 // as ever.
 func TestStrangersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b testLog
 		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), new(strangerLines)})
 		bad, good := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
 		count := func(what string) int { return strings.Count(b.String(), what) }
@@ -52,7 +51,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 // TestManyStrangersCannotFillTheLog: a botnet that uses each address once.
 func TestManyStrangersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b testLog
 		s := new(strangerLines)
 		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), s})
 		for i := range 100_000 {
@@ -61,8 +60,11 @@ func TestManyStrangersCannotFillTheLog(t *testing.T) {
 		if n := strings.Count(b.String(), "login failed"); n != linesOfAll {
 			t.Errorf("%d lines, want %d", n, linesOfAll)
 		}
-		if n := max(len(s.blocks), len(s.out)); n > lineBlocks+1 {
-			t.Errorf("%d addresses are held, want at most %d", n, lineBlocks+1)
+		s.mu.Lock()
+		held := max(len(s.blocks), len(s.out))
+		s.mu.Unlock()
+		if held > lineBlocks+1 {
+			t.Errorf("%d addresses are held, want at most %d", held, lineBlocks+1)
 		}
 		time.Sleep(2 * linesInterval)
 	})

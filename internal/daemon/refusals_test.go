@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,13 +17,18 @@ import (
 // who writes, nor nothing at all; another reason is not hidden behind it.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out testLog
 		log := slog.New(slog.NewTextHandler(&out, nil))
 		lines := func() string {
-			defer out.Reset()
-			return out.String()
+			synctest.Wait()
+			return out.take()
 		}
 		var r refusals
+		reasons := func() int {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.by)
+		}
 		full := fmt.Errorf("%w: 4711 octets left", mailstore.ErrNoSpace)
 		refuse := func(reply *smtp.Reply, cause error) {
 			t.Helper()
@@ -56,7 +60,7 @@ func TestRefusals(t *testing.T) {
 		}
 		// It is over, and begins anew much later.
 		time.Sleep(10 * refusalInterval)
-		if got := lines(); got != "" || len(r.by) != 0 {
+		if got := lines(); got != "" || reasons() != 0 {
 			t.Errorf("when it is over: %q", got)
 		}
 		refuse(smtp.ErrNoSpace, full)
