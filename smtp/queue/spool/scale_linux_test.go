@@ -106,6 +106,7 @@ func fill(b *testing.B, dir string, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer s.Close()
 	s.MinFree = 0
 	body := bytes.Repeat([]byte("0123456789 0123456789 0123456789\r\n"), 60)
 	now := time.Now()

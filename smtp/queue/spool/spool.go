@@ -60,30 +60,39 @@ func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*S
 	if s.lock, err = lock(filepath.Join(dir, ".lock")); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	for _, sub := range []string{"tmp", "msg", "corrupt"} {
-		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, sub)); err != nil {
-			return nil, fmt.Errorf("open spool: %w", err)
-		}
-	}
-	for i := range shards {
-		err := c.FS().Mkdir(s.shard(i))
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("open spool: %w", err)
-		}
-	}
-	if err := c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(dir, "msg")}}); err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
-	}
-	// Whoever made dir may not have made its own name durable. A parent that we
-	// may not even open is not ours to make durable.
-	err = c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(filepath.Clean(dir))}})
-	if err != nil && !errors.Is(err, durable.ErrNotTried) {
-		return nil, fmt.Errorf("open spool: %w", err)
-	}
-	if err := s.emptyTmp(); err != nil {
+	if err := s.prepare(ctx); err != nil {
+		s.Close()
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	return s, nil
+}
+
+// Close lets other processes open the spool. It is the last call: what is being
+// written by then would be taken for left over by the next process.
+func (s *Spool) Close() error { return s.lock.Close() }
+
+// prepare makes what is missing and clears away what was being built.
+func (s *Spool) prepare(ctx context.Context) error {
+	for _, sub := range []string{"tmp", "msg", "corrupt"} {
+		if err := s.c.MkdirAll(ctx, s.dir, filepath.Join(s.dir, sub)); err != nil {
+			return err
+		}
+	}
+	for i := range s.shards {
+		if err := s.c.FS().Mkdir(s.shard(i)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if err := s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(s.dir, "msg")}}); err != nil {
+		return err
+	}
+	// Whoever made dir may not have made its own name durable. A parent that we
+	// may not even open is not ours to make durable.
+	err := s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(filepath.Clean(s.dir))}})
+	if err != nil && !errors.Is(err, durable.ErrNotTried) {
+		return err
+	}
+	return s.emptyTmp()
 }
 
 // emptyTmp needs no sync: what comes back after a crash is removed again. What
