@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -250,7 +251,7 @@ func digits(s string) (int, bool) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 1 << 40, true
+		return math.MaxInt, true
 	}
 	return n, true
 }
