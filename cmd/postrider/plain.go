@@ -1,11 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/postrider-mail/postrider/internal/daemon"
 )
 
 // plain writes what may hold words of strangers, such as addresses and the
@@ -23,22 +22,5 @@ func (p plain) Write(b []byte) (int, error) {
 }
 
 func printable(s string) string {
-	odd := func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) }
-	if utf8.ValidString(s) && strings.IndexFunc(s, odd) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case odd(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-		s = s[n:]
-	}
-	return b.String()
+	return daemon.Escape(s, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) })
 }

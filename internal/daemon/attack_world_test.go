@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/control"
 )
 
@@ -110,16 +108,7 @@ func underAttackWith(t *testing.T, descriptors int, extra string) *victim {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	hash, err := cipher.HashPassword([]byte(testPassword))
-	if err != nil {
-		t.Fatal(err)
-	}
-	scram, err := sasl.MakeScram(sasl.ScramSHA256, []byte(testPassword), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	account := fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
-		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword))))
+	account := testAccount(t)
 	queue := `"Queue": {"deliver": false},`
 	if strings.Contains(extra, `"Queue"`) {
 		queue = ""

@@ -6,10 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/conf"
 )
@@ -98,28 +96,10 @@ func tame(_ []string, a slog.Attr) slog.Attr {
 	if len(text) > most {
 		text = fmt.Sprintf("%s... (%d octets)", text[:most], len(text))
 	}
-	a.Value = slog.StringValue(readable(text))
+	a.Value = slog.StringValue(Escape(text, beyondASCII))
 	return a
 }
 
-// readable writes in ASCII what is not printable beyond it.
-func readable(s string) string {
-	odd := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
-	if utf8.ValidString(s) && strings.IndexFunc(s, odd) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case odd(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
+// beyondASCII knows what is not printable beyond ASCII: within it, the handlers
+// of slog escape it themselves.
+func beyondASCII(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }

@@ -82,8 +82,8 @@ func start(t *testing.T, extra string) *testWorld {
 	return startWith(t, testConf, extra)
 }
 
-// startWith is start with a world that is another one than testConf.
-func startWith(t *testing.T, world, extra string) *testWorld {
+// testAccount is an account with testPassword, for every mechanism.
+func testAccount(t *testing.T) string {
 	t.Helper()
 	hash, err := cipher.HashPassword([]byte(testPassword))
 	if err != nil {
@@ -93,8 +93,14 @@ func startWith(t *testing.T, world, extra string) *testWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	account := fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
+	return fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
 		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword))))
+}
+
+// startWith is start with a world that is another one than testConf.
+func startWith(t *testing.T, world, extra string) *testWorld {
+	t.Helper()
+	account := testAccount(t)
 	// A Unix socket's path must be short.
 	dir, err := os.MkdirTemp("", "pr")
 	if err != nil {
