@@ -39,7 +39,7 @@ func copyPrivate(t *testing.T, from string) string {
 	return to
 }
 
-// checkHash stands for cipher.CheckForm.
+// checkHash stands for passwd.CheckForm.
 func checkHash(stored string) error {
 	if strings.Contains(stored, "oops") {
 		return errors.New("the hash is damaged")

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 )
 
 // BenchmarkBesideLogin measures what clients cost that poll: connect, log in,
@@ -73,7 +73,7 @@ func startProgram(b *testing.B) poller {
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/postrider").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
 	}
-	hash, err := cipher.HashPassword([]byte("secret"))
+	hash, err := passwd.Hash([]byte("secret"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/pop3"
 )
@@ -561,7 +561,7 @@ func TestInjectedResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.STLS(ctx, &tls.Config{ServerName: "x"}); !errors.Is(err, cipher.ErrBuffered) {
+	if err := c.STLS(ctx, &tls.Config{ServerName: "x"}); !errors.Is(err, certs.ErrBuffered) {
 		t.Error(err)
 	}
 }

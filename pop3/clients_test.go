@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -51,7 +51,7 @@ type stage struct {
 const clientUser, clientPassword = "bob", "sesame"
 
 func newStage(t *testing.T, mode string) *stage {
-	certPEM, keyPEM, err := cipher.SelfSigned("localhost", "127.0.0.1")
+	certPEM, keyPEM, err := certs.SelfSigned("localhost", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

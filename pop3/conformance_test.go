@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
@@ -215,7 +215,7 @@ func startDovecotWith(t testing.TB, settings []string, before ...string) *doveco
 }
 
 func (d *dovecot) certificate(t testing.TB) {
-	certPEM, keyPEM, err := cipher.SelfSigned("pop.example.com")
+	certPEM, keyPEM, err := certs.SelfSigned("pop.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}

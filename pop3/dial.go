@@ -8,7 +8,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -171,7 +171,7 @@ func (c *Client) STLS(ctx context.Context, config *tls.Config) error {
 
 // secure does the handshake.
 func (c *Client) secure(ctx context.Context, config *tls.Config) error {
-	over, err := cipher.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
+	over, err := certs.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
 	if err != nil {
 		return c.fail(fmt.Errorf("pop3: %w", err))
 	}

@@ -18,7 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/pop3"
@@ -386,7 +386,7 @@ func ask(c net.Conn, command, want string) error {
 // certificates makes the configurations of a server and of a client that
 // trusts it. Called in a bubble, they are valid there.
 func certificates(t testing.TB) (server, client *tls.Config) {
-	certPEM, keyPEM, err := cipher.SelfSigned("pop.example.com", "127.0.0.1")
+	certPEM, keyPEM, err := certs.SelfSigned("pop.example.com", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

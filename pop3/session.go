@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -150,7 +150,7 @@ func (c *conn) handshake(buffered int) bool {
 	}
 	defer cancel()
 	c.nc.AwaitUntil(deadline)
-	over, err := cipher.Upgrade(ctx, c.nc, buffered, c.srv.TLSConfig)
+	over, err := certs.Upgrade(ctx, c.nc, buffered, c.srv.TLSConfig)
 	c.nc.BusyUntil(time.Time{})
 	if err != nil {
 		c.why = "TLS handshake failed"

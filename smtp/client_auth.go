@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -53,7 +53,7 @@ func (c *Client) encrypt(config *tls.Config) error {
 	defer cancel()
 	c.await(c.times.Handshake + time.Second) // later than ctx, whose error says more
 	c.push(c.times.Handshake + time.Second)
-	conn, err := cipher.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
+	conn, err := certs.UpgradeClient(ctx, c.conn, c.r.Buffered(), config)
 	if err != nil {
 		return c.broken("TLS", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -59,7 +59,7 @@ func TestStartTLSFails(t *testing.T) {
 		{"not offered", hello() + "end", Dialer{TLS: TLSRequired}, true, ErrUnsupported, "STARTTLS"},
 		{"refused", hello("STARTTLS") + "C: STARTTLS\nS: 454 4.7.0 not now\nC: QUIT\nS: 221 bye", Dialer{TLS: TLSRequired}, true, &Reply{Code: 454, Enhanced: "4.7.0"}, "STARTTLS"},
 		{"refused, opportunistic", hello("STARTTLS") + "C: STARTTLS\nS: 454 4.7.0 not now\nC: QUIT\nS: 221 bye", Dialer{TLS: TLSOpportunistic}, true, &Reply{Code: 454, Enhanced: "4.7.0"}, "STARTTLS"},
-		{"replies injected before the handshake", hello("STARTTLS") + "C: STARTTLS\n" + `raw 220 go\r\n250 mx.example\r\n` + "\nend", Dialer{TLS: TLSRequired}, true, cipher.ErrBuffered, "TLS"},
+		{"replies injected before the handshake", hello("STARTTLS") + "C: STARTTLS\n" + `raw 220 go\r\n250 mx.example\r\n` + "\nend", Dialer{TLS: TLSRequired}, true, certs.ErrBuffered, "TLS"},
 		{"no handshake", hello("STARTTLS") + "C: STARTTLS\nS: 220 go\nwait 61s", Dialer{TLS: TLSRequired}, true, context.DeadlineExceeded, "TLS"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

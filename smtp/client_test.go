@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -110,7 +110,7 @@ func withTLSServer(t *testing.T, script string, client func(conn net.Conn, confi
 
 func certificate(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
-	certPEM, keyPEM, err := cipher.SelfSigned("mx.example")
+	certPEM, keyPEM, err := certs.SelfSigned("mx.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	netsmtp "net/smtp"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -118,7 +118,7 @@ func ExampleServer_submission() {
 
 // selfSigned is a certificate for an example, and who trusts it.
 func selfSigned(names ...string) (tls.Certificate, *x509.CertPool) {
-	certPEM, keyPEM, err := cipher.SelfSigned(names...)
+	certPEM, keyPEM, err := certs.SelfSigned(names...)
 	if err != nil {
 		log.Fatal(err)
 	}

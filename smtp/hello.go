@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
 )
@@ -224,7 +224,7 @@ func (s *session) handshake() error {
 	s.conn.AwaitUntil(time.Time{})
 	s.clock.written = time.Time{}
 	s.conn.SetWriteDeadline(time.Time{})
-	conn, err := cipher.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+	conn, err := certs.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
 	if s.srv.hooks.tls != nil {
 		s.ask(func() error { s.srv.hooks.tls(&s.pub, err); return nil })
 	}

@@ -35,7 +35,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	xacme "golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 	"golang.org/x/net/idna"
@@ -63,7 +63,7 @@ type Options struct {
 	HTTPClient *http.Client
 	// Fallback is served for names that have no certificate yet; nil means
 	// that handshakes fail until then.
-	Fallback *cipher.TLS
+	Fallback *certs.TLS
 	// Log tells of certificates obtained and of failures; nil means
 	// slog.Default().
 	Log *slog.Logger
@@ -251,8 +251,8 @@ func hello(name string) *tls.ClientHelloInfo {
 }
 
 // Config gives a mail server's TLS configuration, which always uses the newest
-// certificate. The options are those of cipher.TLS.Config.
-func (m *Manager) Config(options ...cipher.Option) *tls.Config {
+// certificate. The options are those of certs.TLS.Config.
+func (m *Manager) Config(options ...certs.Option) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.GetCertificate}
 	for _, o := range options {
 		o(c)

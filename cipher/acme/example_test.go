@@ -5,16 +5,16 @@ import (
 	"log"
 	"net/http"
 
-	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/acme"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 func Example() {
-	pair := cipher.Keypair{Cert: "/var/lib/mail/self.crt", Key: "/var/lib/mail/self.key"}
-	if _, err := cipher.EnsureSelfSigned(pair, "mail.example.com"); err != nil {
+	pair := certs.Keypair{Cert: "/var/lib/mail/self.crt", Key: "/var/lib/mail/self.key"}
+	if _, err := certs.EnsureSelfSigned(pair, "mail.example.com"); err != nil {
 		log.Fatal(err)
 	}
-	fallback, err := cipher.LoadTLS(pair)
+	fallback, err := certs.LoadTLS(pair)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,6 +30,6 @@ func Example() {
 	go http.ListenAndServe(":80", m.HTTPHandler()) // the authority asks here
 	go m.Run(context.Background())
 
-	config := m.Config(cipher.WithoutTickets) // for the SMTP and POP3 servers
+	config := m.Config(certs.WithoutTickets) // for the SMTP and POP3 servers
 	_ = config
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/acme"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
@@ -22,11 +22,11 @@ func served(t *testing.T, c *tls.Config, name string) (string, error) {
 	a, b := net.Pipe()
 	defer a.Close()
 	go func() {
-		if _, err := cipher.Upgrade(context.Background(), b, 0, c); err != nil {
+		if _, err := certs.Upgrade(context.Background(), b, 0, c); err != nil {
 			b.Close()
 		}
 	}()
-	conn, err := cipher.UpgradeClient(context.Background(), a, 0, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	conn, err := certs.UpgradeClient(context.Background(), a, 0, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +48,7 @@ func TestObtainByHTTP(t *testing.T) {
 	if m, err = acme.New(o); err != nil {
 		t.Fatal(err)
 	}
-	c := m.Config(cipher.WithoutTickets)
+	c := m.Config(certs.WithoutTickets)
 	if got, err := served(t, c, "mail.example.com"); err != nil || got != "fallback.example" {
 		t.Errorf("before: %q, %v", got, err)
 	}
@@ -101,7 +101,7 @@ func TestObtainByALPN(t *testing.T) {
 			if err != nil {
 				return
 			}
-			cipher.Upgrade(context.Background(), conn, 0, m.ALPNConfig())
+			certs.Upgrade(context.Background(), conn, 0, m.ALPNConfig())
 			conn.Close()
 		}
 	}()
@@ -116,9 +116,9 @@ func TestObtainByALPN(t *testing.T) {
 	}
 }
 
-func fallback(t *testing.T) *cipher.TLS {
+func fallback(t *testing.T) *certs.TLS {
 	t.Helper()
-	certPEM, keyPEM, err := cipher.SelfSigned("fallback.example")
+	certPEM, keyPEM, err := certs.SelfSigned("fallback.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func fallback(t *testing.T) *cipher.TLS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := cipher.NewTLS(pair)
+	set, err := certs.NewTLS(pair)
 	if err != nil {
 		t.Fatal(err)
 	}

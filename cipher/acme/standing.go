@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 // Standing is how it stands with one name's certificate.
@@ -58,11 +58,11 @@ func (m *Manager) leaf(name string) *x509.Certificate {
 // Expiring lists the certificates that will have expired within that time from
 // now: renewal has failed for long if there are any within, say, 20 days. Names
 // without a certificate are not listed; Standings tells of them.
-func (m *Manager) Expiring(within time.Duration) []cipher.Expiry {
-	var found []cipher.Expiry
+func (m *Manager) Expiring(within time.Duration) []certs.Expiry {
+	var found []certs.Expiry
 	for _, name := range m.o.Names {
 		if leaf := m.leaf(name); leaf != nil && !leaf.NotAfter.After(time.Now().Add(within)) {
-			found = append(found, cipher.Expiry{Names: []string{name}, NotAfter: leaf.NotAfter})
+			found = append(found, certs.Expiry{Names: []string{name}, NotAfter: leaf.NotAfter})
 		}
 	}
 	return found

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/postrider-mail/postrider/cipher"
 )
 
 // Choose picks the strongest of the mechanisms a server offers (names in any
@@ -67,7 +65,7 @@ func Choose(offered []string, user, password string, cs *tls.ConnectionState) (C
 
 // saltedPassword is RFC 5802 §3's Hi over the prepared password.
 func saltedPassword(h crypto.Hash, password, salt []byte, iterations int) ([]byte, error) {
-	salted, err := pbkdf2.Key(h.New, string(cipher.SASLprep(password)), salt, iterations, h.Size())
+	salted, err := pbkdf2.Key(h.New, string(SASLprep(password)), salt, iterations, h.Size())
 	if err != nil {
 		return nil, fmt.Errorf("sasl: derive key: %w", err)
 	}

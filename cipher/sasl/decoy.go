@@ -7,8 +7,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"strings"
-
-	"github.com/postrider-mail/postrider/cipher"
 )
 
 // Decoy makes secrets for accounts that do not exist. They are the same each
@@ -60,7 +58,7 @@ func (d *Decoy) Like(kind Kind, user string, model Secret) Secret {
 	}
 	switch kind {
 	case CRAMMD5:
-		return Secret{CRAM: derive("cram", cipher.CRAMSize)}
+		return Secret{CRAM: derive("cram", CRAMSize)}
 	case APOP:
 		return Secret{APOP: derive("apop", 32)}
 	case ScramSHA1:

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -136,7 +136,7 @@ func dovecotLogin(socket string, n int, c sasl.Client) (user string, err error) 
 
 // Our clients log in to Dovecot, by the secrets we made for it and by its own.
 func TestDovecotAuth(t *testing.T) {
-	hash, err := cipher.HashPassword([]byte("secret"))
+	hash, err := passwd.Hash([]byte("secret"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -16,12 +16,12 @@ import (
 // an argon2id hash, and no password.
 type accounts struct {
 	name, hash, keys string
-	verifier         cipher.Verifier
+	verifier         passwd.Verifier
 	decoy            *sasl.Decoy
 }
 
 func newAccounts(name, password string) *accounts {
-	hash, err := cipher.HashPassword([]byte(password))
+	hash, err := passwd.Hash([]byte(password))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (a *accounts) Verify(ctx context.Context, authzid, user string, password []
 			return a.verifier.Verify(ctx, user, a.hash, password)
 		}
 	}
-	if e := err(ctx, password); errors.Is(e, cipher.ErrMismatch) {
+	if e := err(ctx, password); errors.Is(e, passwd.ErrMismatch) {
 		return "", sasl.ErrDenied
 	} else if e != nil {
 		return "", e // temporary: the server was too busy
@@ -156,7 +156,7 @@ func ExampleNamed() {
 	fmt.Println(err)
 	// Output:
 	// 2 <nil>
-	// mechanism "DIGEST-MD5": sasl: unknown mechanism: cipher: refused: DIGEST-MD5 is historic, its security layers are broken (RFC 6331); use SCRAM-SHA-256
+	// mechanism "DIGEST-MD5": sasl: unknown mechanism: DIGEST-MD5 is historic, its security layers are broken (RFC 6331); use SCRAM-SHA-256
 }
 
 // Whoever asks for an account that does not exist sees a salt, and the same one

@@ -9,14 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
 // tlsPair gives both ends' states of one real TLS connection.
-func tlsPair(t testing.TB, version uint16) (client, server *tls.ConnectionState, set *cipher.TLS) {
+func tlsPair(t testing.TB, version uint16) (client, server *tls.ConnectionState, set *certs.TLS) {
 	t.Helper()
-	certPEM, keyPEM, err := cipher.SelfSigned("mail.example.com")
+	certPEM, keyPEM, err := certs.SelfSigned("mail.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,18 +24,18 @@ func tlsPair(t testing.TB, version uint16) (client, server *tls.ConnectionState,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if set, err = cipher.NewTLS(pair); err != nil {
+	if set, err = certs.NewTLS(pair); err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	cfg := set.Config(cipher.AskClientCertificate, cipher.WithoutTickets)
+	cfg := set.Config(certs.AskClientCertificate, certs.WithoutTickets)
 	cfg.MaxVersion = version
 	done := make(chan *tls.ConnectionState, 1)
 	go func() {
-		conn, err := cipher.Upgrade(ctx, b, 0, cfg)
+		conn, err := certs.Upgrade(ctx, b, 0, cfg)
 		if err != nil {
 			done <- nil
 			return
@@ -43,7 +43,7 @@ func tlsPair(t testing.TB, version uint16) (client, server *tls.ConnectionState,
 		cs := conn.ConnectionState()
 		done <- &cs
 	}()
-	conn, err := cipher.UpgradeClient(ctx, a, 0, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, Certificates: []tls.Certificate{pair}})
+	conn, err := certs.UpgradeClient(ctx, a, 0, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, Certificates: []tls.Certificate{pair}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"crypto/tls"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -33,7 +33,7 @@ func program(t *testing.T, name string) string {
 
 // toy speaks as much SMTP as an AUTH needs.
 type toy struct {
-	set     *cipher.TLS
+	set     *certs.TLS
 	account string // who logged in
 }
 
@@ -58,7 +58,7 @@ func (s *toy) serve(conn net.Conn) {
 			fmt.Fprintf(conn, "250-mail.example.com\r\n250-AUTH %s\r\n250 STARTTLS\r\n", strings.Join(names, " "))
 		case "STARTTLS":
 			fmt.Fprint(conn, "220 go\r\n")
-			over, err := cipher.Upgrade(context.Background(), conn, r.Buffered(), s.set.Config())
+			over, err := certs.Upgrade(context.Background(), conn, r.Buffered(), s.set.Config())
 			if err != nil {
 				return
 			}
@@ -140,7 +140,7 @@ func TestGNUSASL(t *testing.T) {
 	}
 }
 
-func gsaslLogin(t *testing.T, gsasl string, set *cipher.TLS, mechanism, version, password string) (account, said string) {
+func gsaslLogin(t *testing.T, gsasl string, set *certs.TLS, mechanism, version, password string) (account, said string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/postrider-mail/postrider/cipher"
 )
 
 // Errors of choosing a mechanism.
@@ -67,10 +65,7 @@ func Find(among []Mechanism, name string) (Mechanism, error) {
 	if i >= 0 {
 		return among[i], nil
 	}
-	if err := cipher.Refuse(name); err != nil {
-		return Mechanism{}, fmt.Errorf("%w: %w", ErrUnknownMechanism, err)
-	}
-	return Mechanism{}, ErrUnknownMechanism
+	return Mechanism{}, refused(name)
 }
 
 // Named gives the mechanisms of these names in the order given, for a

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/postrider-mail/postrider/cipher"
 	"github.com/xdg-go/stringprep"
 )
 
@@ -60,7 +59,7 @@ func actAs(ctx context.Context, c Credentials, authzid, user, account string) (s
 // denied without asking, except that an Observer is not told: nothing was
 // guessed.
 func verify(ctx context.Context, c Credentials, authzid, user string, password []byte) (string, error) {
-	if user == "" || len(password) == 0 || len(password) > cipher.MaxPassword {
+	if user == "" || len(password) == 0 || len(password) > MaxPassword {
 		return "", ErrDenied
 	}
 	account, err := c.Verify(ctx, authzid, user, password)

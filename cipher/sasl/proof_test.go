@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-
-	"github.com/postrider-mail/postrider/cipher"
 )
 
 // A client that knows the password can sign anything. What it signs must still
@@ -21,11 +19,11 @@ func TestProvedButWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	clientKey := f.mac(salted, "Client Key")
-	k, err := cipher.DeriveScram(crypto.SHA256, []byte("pencil"), salt, 4096)
+	k, err := DeriveScram(ScramSHA256, []byte("pencil"), salt, 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := fixed{"user", Secret{SCRAM: &ScramKeys{Salt: k.Salt, Iterations: 4096, StoredKey: k.StoredKey, ServerKey: k.ServerKey}}}
+	c := fixed{"user", Secret{SCRAM: k}}
 	b64 := base64.StdEncoding.EncodeToString
 	for _, tt := range []struct {
 		what, header, nonce, extension string

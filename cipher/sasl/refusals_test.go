@@ -383,3 +383,17 @@ func TestDecoyLike(t *testing.T) {
 		t.Errorf("%d bytes of salt, %d iterations", len(got.Salt), got.Iterations)
 	}
 }
+
+// A mechanism that is left out on purpose is refused with the reason.
+func TestNamedRefused(t *testing.T) {
+	for name, says := range map[string]string{"DIGEST-MD5": "RFC 6331", "digest_md5": "RFC 6331", "NTLM": "MD4"} {
+		if _, err := sasl.Named(name); !errors.Is(err, sasl.ErrUnknownMechanism) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q in it", name, err, says)
+		}
+	}
+	for _, name := range []string{"", "SCRAM-SHA-512"} {
+		if _, err := sasl.Named(name); !errors.Is(err, sasl.ErrUnknownMechanism) || strings.Contains(err.Error(), "RFC") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

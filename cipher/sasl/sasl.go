@@ -143,14 +143,6 @@ type Secret struct {
 	APOP  []byte     // the shared secret itself (RFC 1939 §7)
 }
 
-// ScramKeys is what a SCRAM server stores (RFC 5802 §3).
-type ScramKeys struct {
-	Salt       []byte
-	Iterations int
-	StoredKey  []byte
-	ServerKey  []byte
-}
-
 // Server is the server's side of one exchange.
 type Server interface {
 	// Next takes the client's response (nil if it sent no initial response)

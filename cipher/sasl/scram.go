@@ -7,16 +7,11 @@ import (
 	_ "crypto/sha1" // crypto.SHA1 and crypto.SHA256 are used by number
 	_ "crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
-
-// ScramIterations is how many iterations MakeScram uses: RFC 7677 §4's rule of
-// thumb.
-const ScramIterations = 15000
 
 // scramFlavour is one of the four SCRAM mechanisms (RFC 5802, RFC 7677).
 type scramFlavour struct {
@@ -100,66 +95,10 @@ func xor(a, b []byte) []byte {
 	return out
 }
 
-// MakeScram gives what to store for SCRAM, kind ScramSHA1 or ScramSHA256, with
-// a random salt. iterations 0 means ScramIterations; RFC 5802 §5.1 asks for
-// 4096 at least. The password is prepared with SASLprep.
-func MakeScram(kind Kind, password []byte, iterations int) (*ScramKeys, error) {
-	if len(password) == 0 || len(password) > cipher.MaxPassword {
-		return nil, cipher.ErrPassword
-	}
-	h := crypto.SHA256
-	switch kind {
-	case ScramSHA1:
-		h = crypto.SHA1
-	case ScramSHA256:
-	default:
-		return nil, fmt.Errorf("%w: no SCRAM kind", cipher.ErrForm)
-	}
-	if iterations == 0 {
-		iterations = ScramIterations
-	}
-	if iterations < minIterations {
-		return nil, fmt.Errorf("%w: SCRAM wants %d iterations or more", cipher.ErrForm, minIterations)
-	}
-	salt := make([]byte, 16)
-	rand.Read(salt)
-	k, err := cipher.DeriveScram(h, password, salt, iterations)
-	if err != nil {
-		return nil, err
-	}
-	return &ScramKeys{Salt: k.Salt, Iterations: k.Iterations, StoredKey: k.StoredKey, ServerKey: k.ServerKey}, nil
-}
-
 // minIterations is the least RFC 5802 §5.1 and RFC 7677 §4 allow. A client
 // refuses less: a false server would ask for one iteration and guess the
 // password from the answer cheaply.
 const minIterations = 4096
-
-// FormatScram gives the text form "SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>"
-// (RFC 5803 §2, base64).
-func FormatScram(kind Kind, k *ScramKeys) string {
-	h := crypto.SHA256
-	if kind == ScramSHA1 {
-		h = crypto.SHA1
-	}
-	c := cipher.ScramKeys{Hash: h, Iterations: k.Iterations, Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey}
-	return c.String()
-}
-
-// ParseScram reads FormatScram's text, and Dovecot's
-// "{SCRAM-SHA-256}4096,<salt>,<StoredKey>,<ServerKey>". The error is
-// cipher.ErrForm or cipher.ErrCost.
-func ParseScram(text string) (Kind, *ScramKeys, error) {
-	c, err := cipher.ParseScram(text)
-	if err != nil {
-		return 0, nil, err
-	}
-	kind := ScramSHA256
-	if c.Hash == crypto.SHA1 {
-		kind = ScramSHA1
-	}
-	return kind, &ScramKeys{Salt: c.Salt, Iterations: c.Iterations, StoredKey: c.StoredKey, ServerKey: c.ServerKey}, nil
-}
 
 // plusAnnounced says whether the client was told of f's -PLUS variant.
 func (f scramFlavour) plusAnnounced(p *Peer) bool {
@@ -171,6 +110,6 @@ func (f scramFlavour) plusAnnounced(p *Peer) bool {
 }
 
 func canBind(p *Peer) bool {
-	_, err := cipher.ExporterBinding(p.TLS)
+	_, err := certs.ExporterBinding(p.TLS)
 	return err == nil
 }

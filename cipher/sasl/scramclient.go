@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 // ErrServer: the server did not prove that it knows the account, or broke the
@@ -58,14 +58,14 @@ func ScramClient(name, authzid, user, password string, cs *tls.ConnectionState) 
 // clientBinding gives the best binding the connection has. Under TLS 1.2 that is
 // tls-unique: servers from before RFC 9266 know no other, and later ones know it.
 func clientBinding(cs *tls.ConnectionState) (name string, data []byte, err error) {
-	if data, err = cipher.UniqueBinding(cs); err == nil {
+	if data, err = certs.UniqueBinding(cs); err == nil {
 		return "tls-unique", data, nil
 	}
-	if data, err = cipher.ExporterBinding(cs); err == nil {
+	if data, err = certs.ExporterBinding(cs); err == nil {
 		return "tls-exporter", data, nil
 	}
 	if cs != nil && len(cs.PeerCertificates) > 0 {
-		data, err = cipher.EndPointBinding(cs.PeerCertificates[0])
+		data, err = certs.EndPointBinding(cs.PeerCertificates[0])
 		return "tls-server-end-point", data, err
 	}
 	return "", nil, err

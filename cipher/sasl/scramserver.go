@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 // ScramSHA256Server is SCRAM-SHA-256 (RFC 7677).
@@ -141,14 +141,14 @@ func (s *scramServer) bound(p *Peer) (string, error) {
 		return s.header.text, nil
 	}
 	var data []byte
-	err := cipher.ErrNoBinding
+	err := certs.ErrNoBinding
 	switch {
 	case s.header.binding == "tls-exporter":
-		data, err = cipher.ExporterBinding(p.TLS)
+		data, err = certs.ExporterBinding(p.TLS)
 	case s.header.binding == "tls-unique":
-		data, err = cipher.UniqueBinding(p.TLS)
+		data, err = certs.UniqueBinding(p.TLS)
 	case s.header.binding == "tls-server-end-point" && p.TLS != nil && p.Certificate != nil:
-		data, err = cipher.EndPointBinding(p.Certificate)
+		data, err = certs.EndPointBinding(p.Certificate)
 	}
 	return s.header.text + string(data), err
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -24,7 +24,7 @@ func TestStoredForms(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "{CRAM-MD5}", text + "00", "{CRAM-MD5}zz"} {
-		if _, err := sasl.ParseCRAM(bad); !errors.Is(err, cipher.ErrForm) {
+		if _, err := sasl.ParseCRAM(bad); !errors.Is(err, sasl.ErrForm) {
 			t.Errorf("ParseCRAM(%q): %v", bad, err)
 		}
 	}
@@ -39,11 +39,11 @@ func TestStoredForms(t *testing.T) {
 			t.Errorf("%s: %v %v %v", s, k, got, err)
 		}
 		// However the keyboard composes the ä.
-		if err := cipher.VerifyPassword(s, []byte("pa\u0308ssword")); err != nil {
+		if err := passwd.Verify(s, []byte("pa\u0308ssword")); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 	}
-	if _, _, err := sasl.ParseScram("SCRAM-SHA-512$x"); !errors.Is(err, cipher.ErrForm) {
+	if _, _, err := sasl.ParseScram("SCRAM-SHA-512$x"); !errors.Is(err, sasl.ErrForm) {
 		t.Errorf("ParseScram: %v", err)
 	}
 	for i, make := range []func() (*sasl.ScramKeys, error){
@@ -81,7 +81,7 @@ func TestDecoy(t *testing.T) {
 	if n := d.Secret(sasl.ScramSHA256, "nobody").SCRAM.Iterations; n != 4096 {
 		t.Errorf("%d iterations", n)
 	}
-	if s := d.Secret(sasl.CRAMMD5, "nobody"); len(s.CRAM) != cipher.CRAMSize {
+	if s := d.Secret(sasl.CRAMMD5, "nobody"); len(s.CRAM) != sasl.CRAMSize {
 		t.Errorf("CRAM-MD5 decoy of %d bytes", len(s.CRAM))
 	}
 	if s := d.Secret(sasl.APOP, "nobody"); len(s.APOP) == 0 {

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"filippo.io/age"
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/seal"
 )
 
 // Keyring is what the server stores for a sealed mailbox. Its text form (JSON,
@@ -75,7 +75,7 @@ func (k *Keyring) seal(u *Unlocked, password []byte) (recovery string, err error
 func (d *keyringData) wrap(u *Unlocked, password []byte) error {
 	d.Salt = make([]byte, 16)
 	rand.Read(d.Salt)
-	key, err := cipher.DeriveKey(password, d.Salt)
+	key, err := seal.DeriveKey(password, d.Salt)
 	if err != nil {
 		return fmt.Errorf("sealedmail: derive key: %w", err)
 	}
@@ -116,7 +116,7 @@ func (k *Keyring) Seal(w io.Writer) (io.WriteCloser, error) { return Seal(w, k.d
 // Unlock opens the keyring with the password. It takes 64 MiB for some 100 ms:
 // bound how many happen at a time. The error is ErrPassword or ErrKeyring.
 func (k *Keyring) Unlock(password []byte) (*Unlocked, error) {
-	key, err := cipher.DeriveKey(password, k.data.Salt)
+	key, err := seal.DeriveKey(password, k.data.Salt)
 	if err != nil {
 		return nil, ErrPassword
 	}

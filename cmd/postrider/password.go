@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/durable"
 )
@@ -65,7 +66,7 @@ func generatePassword() []byte { return []byte(rand.Text()[:24]) }
 
 // derive makes what is kept of a password.
 func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf.Keys, err error) {
-	if k.Password, err = cipher.HashPassword(password); err != nil {
+	if k.Password, err = passwd.Hash(password); err != nil {
 		return k, err
 	}
 	scram, err := sasl.MakeScram(sasl.ScramSHA256, password, 0)
@@ -91,15 +92,15 @@ func sealAPOP(keyFile, at string, password []byte) (string, error) {
 }
 
 // serverKey is the key that secrets are sealed with.
-func serverKey(keyFile string) (cipher.Key, error) {
+func serverKey(keyFile string) (seal.Key, error) {
 	dir, err := os.Stat(filepath.Dir(keyFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return cipher.Key{}, fmt.Errorf("the key for it belongs into %s, which is not there yet: start the server once", filepath.Dir(keyFile))
+		return seal.Key{}, fmt.Errorf("the key for it belongs into %s, which is not there yet: start the server once", filepath.Dir(keyFile))
 	}
 	if err != nil {
-		return cipher.Key{}, err
+		return seal.Key{}, err
 	}
-	key, created, err := cipher.EnsureKey(keyFile)
+	key, created, err := seal.EnsureKey(keyFile)
 	if err == nil && created {
 		err = keepOwner(keyFile, dir)
 	}
@@ -135,7 +136,7 @@ func (f *userFlags) remove(cmd *cobra.Command, name string) error {
 func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, error) {
 	in := cmd.InOrStdin()
 	if stdin {
-		line, err := bufio.NewReader(io.LimitReader(in, 2*cipher.MaxPassword)).ReadBytes('\n')
+		line, err := bufio.NewReader(io.LimitReader(in, 2*passwd.MaxPassword)).ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the password: %w", err)
 		}
@@ -172,8 +173,8 @@ func usable(password []byte) ([]byte, error) {
 	switch {
 	case len(password) == 0:
 		return nil, errors.New("an empty password is no password; nothing was changed")
-	case len(password) > cipher.MaxPassword:
-		return nil, fmt.Errorf("the password is longer than %d octets", cipher.MaxPassword)
+	case len(password) > passwd.MaxPassword:
+		return nil, fmt.Errorf("the password is longer than %d octets", passwd.MaxPassword)
 	case strings.ContainsAny(string(password), "\x00\r\n"):
 		return nil, errors.New("the password holds a line break or a NUL, which no protocol can carry")
 	}

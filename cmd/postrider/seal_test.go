@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 )
 
@@ -76,7 +76,7 @@ func TestSeal(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key file: %v, %v", info, err)
 	}
-	key, err := cipher.LoadKey(s.SecretKeyFile)
+	key, err := seal.LoadKey(s.SecretKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 // hangUp sends SIGHUP and waits for the line that says how it went.
@@ -68,7 +68,7 @@ func TestHangUp(t *testing.T) {
 	}
 	before := shown()
 	w.edit(`"tarpit": "0s"`, `"tarpit": "0s", "max_message_size": "1MiB"`)
-	certPEM, keyPEM, err := cipher.SelfSigned("mail.test")
+	certPEM, keyPEM, err := certs.SelfSigned("mail.test")
 	if err != nil {
 		t.Fatal(err)
 	}

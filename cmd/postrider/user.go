@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/parsers/config"
 )
@@ -259,8 +259,8 @@ func (f *userFlags) test(cmd *cobra.Command, name string) error {
 	if a.Password == "" {
 		return fmt.Errorf("%s has no password; nobody can log in", at)
 	}
-	switch err := cipher.VerifyPassword(string(a.Password), password); {
-	case errors.Is(err, cipher.ErrMismatch):
+	switch err := passwd.Verify(string(a.Password), password); {
+	case errors.Is(err, passwd.ErrMismatch):
 		return fmt.Errorf("this is not the password of %s", at)
 	case err != nil:
 		return fmt.Errorf("%s: %w", at, err)
@@ -271,7 +271,7 @@ func (f *userFlags) test(cmd *cobra.Command, name string) error {
 		name   string
 		stored conf.Secret
 	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}} {
-		if key.stored != "" && cipher.VerifyPassword(string(key.stored), password) != nil {
+		if key.stored != "" && passwd.Verify(string(key.stored), password) != nil {
 			return fmt.Errorf("the password is right, but the keys for %s are of another one; run: postrider user passwd %s", key.name, at)
 		}
 	}

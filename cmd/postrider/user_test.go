@@ -11,7 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -104,7 +105,7 @@ func TestUser(t *testing.T) {
 }
 
 func TestUserRefuses(t *testing.T) {
-	hash, err := cipher.HashPassword([]byte("right"))
+	hash, err := passwd.Hash([]byte("right"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestUserAPOP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := cipher.LoadKey(s.SecretKeyFile)
+	key, err := seal.LoadKey(s.SecretKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
 )
@@ -148,7 +150,7 @@ func (l *lockedBuffer) tail() string {
 func newWorld(t *testing.T, replace ...string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), addrs: make(map[string]string)}
-	certPEM, keyPEM, err := cipher.SelfSigned("mail.test", "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
+	certPEM, keyPEM, err := certs.SelfSigned("mail.test", "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +158,7 @@ func newWorld(t *testing.T, replace ...string) *world {
 	w.write("mail.crt", string(certPEM))
 	w.write("mail.key", string(keyPEM))
 	w.write("password", password)
-	key, err := cipher.CreateKey(filepath.Join(w.dir, "secret.key"))
+	key, err := seal.CreateKey(filepath.Join(w.dir, "secret.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,13 +175,13 @@ func newWorld(t *testing.T, replace ...string) *world {
 }
 
 // accountJSON is an account that every mechanism works for.
-func accountJSON(t *testing.T, key cipher.Key, address string) string {
+func accountJSON(t *testing.T, key seal.Key, address string) string {
 	t.Helper()
 	apop, err := key.SealText([]byte(password), []byte("apop:"+address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, err := cipher.HashPassword([]byte(password))
+	hash, err := passwd.Hash([]byte(password))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/acme"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/conf"
 )
 
@@ -41,13 +41,13 @@ func (st *state) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 
 // loadCertificates reads the certificates the settings name or, where they
 // name none and allow it, makes a self-signed one that later starts find again.
-func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
-	var pairs []cipher.Keypair
+func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
+	var pairs []certs.Keypair
 	if s.TLS.CertificateFile != "" {
-		pairs = append(pairs, cipher.Keypair{Cert: s.TLS.CertificateFile, Key: s.TLS.CertificateKeyFile})
+		pairs = append(pairs, certs.Keypair{Cert: s.TLS.CertificateFile, Key: s.TLS.CertificateKeyFile})
 	}
 	for _, c := range s.TLS.Certificates {
-		pairs = append(pairs, cipher.Keypair{Cert: c.CertFile, Key: c.KeyFile})
+		pairs = append(pairs, certs.Keypair{Cert: c.CertFile, Key: c.KeyFile})
 	}
 	if len(pairs) == 0 {
 		if !s.TLS.SelfSigned {
@@ -61,7 +61,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
 			}
 		}
 		names := []string{conf.CanonicalDomain(s.ServerName), "localhost", "127.0.0.1", "::1"}
-		created, err := cipher.EnsureSelfSigned(own, names...)
+		created, err := certs.EnsureSelfSigned(own, names...)
 		if err != nil {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
 		}
@@ -70,23 +70,23 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*cipher.TLS, error) {
 		}
 		pairs = append(pairs, own)
 	}
-	certs, err := cipher.LoadTLS(pairs...)
+	set, err := certs.LoadTLS(pairs...)
 	if err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
-	return certs, nil
+	return set, nil
 }
 
 // outlived says whether a self-signed certificate is there and is to be made
 // anew: it expires soon, or the server has another name now.
-func outlived(own cipher.Keypair, serverName string) bool {
-	certs, err := cipher.LoadTLS(own)
-	return err == nil && (len(certs.Expiring(expirySoon)) > 0 || !certs.Covers(conf.CanonicalDomain(serverName)))
+func outlived(own certs.Keypair, serverName string) bool {
+	set, err := certs.LoadTLS(own)
+	return err == nil && (len(set.Expiring(expirySoon)) > 0 || !set.Covers(conf.CanonicalDomain(serverName)))
 }
 
-func selfSignedPair(s *conf.Settings) cipher.Keypair {
+func selfSignedPair(s *conf.Settings) certs.Keypair {
 	dir := filepath.Join(s.DataDir, "tls")
-	return cipher.Keypair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
+	return certs.Keypair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
 }
 
 const (

@@ -7,8 +7,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/netserve"
 )
@@ -59,7 +60,7 @@ type credentials struct {
 	dir      *directory
 	secrets  map[string]*secrets // by account
 	offers   map[sasl.Kind]bool
-	verifier *cipher.Verifier
+	verifier *passwd.Verifier
 	throttle *throttle
 	decoy    *sasl.Decoy
 	doubles  doubles
@@ -79,10 +80,10 @@ func newCredentials(dir *directory, keyFile string) (*credentials, error) {
 			sasl.Password: true, sasl.CRAMMD5: len(dir.accounts) > 0, sasl.ScramSHA256: len(dir.accounts) > 0,
 		},
 	}
-	var key *cipher.Key
+	var key *seal.Key
 	unseal := func(text string, context []byte) ([]byte, error) {
 		if key == nil {
-			k, err := cipher.LoadKey(keyFile)
+			k, err := seal.LoadKey(keyFile)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +122,7 @@ func (c *credentials) Verify(ctx context.Context, authzid, user string, password
 	// without a booking: then there is nothing to settle but where it came from.
 	settle := func(v verdict) { c.throttle.remember(block, name, v) }
 	is := c.throttle.standing(block, name)
-	a := cipher.Attempt{Account: name, Password: password, Like: c.doubles.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
+	a := passwd.Attempt{Account: name, Password: password, Like: c.doubles.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
 	// It is booked when its turn has come: of many guesses made at once, those
 	// behind the last that may fail are not worth a hash.
 	a.Allowed = func() error {
@@ -149,7 +150,7 @@ func (c *credentials) Verify(ctx context.Context, authzid, user string, password
 const loginPatience = 30 * time.Second
 
 // check costs the same whether there is such an account or not.
-func (c *credentials) check(ctx context.Context, account *conf.Account, a cipher.Attempt) error {
+func (c *credentials) check(ctx context.Context, account *conf.Account, a passwd.Attempt) error {
 	if account != nil && !account.Disabled {
 		a.Stored = string(account.Password)
 	}
@@ -157,7 +158,7 @@ func (c *credentials) check(ctx context.Context, account *conf.Account, a cipher
 	defer cancel()
 	err := c.verifier.Try(patience, a)
 	switch {
-	case errors.Is(err, cipher.ErrMismatch):
+	case errors.Is(err, passwd.ErrMismatch):
 		return sasl.ErrDenied
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return sasl.ErrThrottled

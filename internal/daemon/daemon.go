@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/netserve"
@@ -56,7 +56,7 @@ type Daemon struct {
 }
 
 // probes are the checks of settings that package conf leaves to others.
-var probes = conf.Probes{Password: cipher.CheckForm, Sealed: CheckSealed}
+var probes = conf.Probes{Password: passwd.CheckForm, Sealed: CheckSealed}
 
 // listener is a socket with the server that takes its connections now.
 type listener struct {

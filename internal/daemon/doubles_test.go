@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"crypto"
 	"fmt"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
@@ -17,11 +15,11 @@ func TestDoubles(t *testing.T) {
 	const bcrypt = "$2y$05$CiM5w2.imUceVAotz3Wv..yK1IaFHOzpcBJszd02iFzkW4IPmC/rq"
 	accounts := ""
 	for i := range 20 {
-		keys, err := cipher.DeriveScram(crypto.SHA256, []byte("x"), make([]byte, 40), 4096+i%2)
+		keys, err := sasl.DeriveScram(sasl.ScramSHA256, []byte("x"), make([]byte, 40), 4096+i%2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		accounts += fmt.Sprintf(`"u%d": {"password": %q, "scram_sha_256": %q},`, i, bcrypt, keys)
+		accounts += fmt.Sprintf(`"u%d": {"password": %q, "scram_sha_256": %q},`, i, bcrypt, sasl.FormatScram(sasl.ScramSHA256, keys))
 	}
 	w := startWith(t, `{"server_name": "mail.test", "data_dir": "data",
 		"Listeners": [{"address": "127.0.0.2:0", "protocol": "submission"}],

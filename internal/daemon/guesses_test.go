@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/conf"
 )
@@ -111,10 +111,10 @@ func TestLoginPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := conf.New()
 		s.ServerName = "mail.test"
-		c := &credentials{dir: newDirectory(s), decoy: sasl.NewDecoy(nil), verifier: &cipher.Verifier{Concurrency: 1},
+		c := &credentials{dir: newDirectory(s), decoy: sasl.NewDecoy(nil), verifier: &passwd.Verifier{Concurrency: 1},
 			throttle: newThrottle(over(1, time.Minute), over(1, time.Minute)), log: slog.New(slog.DiscardHandler)}
 		free := make(chan error)
-		go c.verifier.Try(t.Context(), cipher.Attempt{Allowed: func() error { return <-free }}) // holds the one slot
+		go c.verifier.Try(t.Context(), passwd.Attempt{Allowed: func() error { return <-free }}) // holds the one slot
 		synctest.Wait()
 		begin := time.Now()
 		for range 3 {

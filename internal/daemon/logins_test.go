@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 )
 
 // TestStoredForms: whatever form a password was stored in by the program that
@@ -76,7 +76,7 @@ func TestNewPassword(t *testing.T) {
 	}
 	login("carol@mail.test", "test", "235")
 	login("carol@mail.test", "test", "235")
-	hash, err := cipher.HashPassword([]byte("another"))
+	hash, err := passwd.Hash([]byte("another"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -70,7 +70,7 @@ func (w *testWorld) bounced() string {
 // believe in it.
 func serverPair(t *testing.T) (config *tls.Config, caFile string) {
 	t.Helper()
-	cert, key, err := cipher.SelfSigned("127.0.0.1", "localhost")
+	cert, key, err := certs.SelfSigned("127.0.0.1", "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}

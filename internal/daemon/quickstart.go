@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/durable"
 )
@@ -86,7 +86,7 @@ func writeDurably(dir, name, text string) error {
 }
 
 func quickStartText(password string) (string, error) {
-	hash, err := cipher.HashPassword([]byte(password))
+	hash, err := passwd.Hash([]byte(password))
 	if err != nil {
 		return "", err
 	}

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 )
 
@@ -20,7 +20,7 @@ func CheckSealed(keyFile, sealed, subject string) error {
 // openSealed opens a secret. Without a key there is none to be made: what a new
 // one could open was not sealed yet.
 func openSealed(keyFile, sealed, subject string) (string, error) {
-	key, err := cipher.LoadKey(keyFile)
+	key, err := seal.LoadKey(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("the key it is sealed with is not there: %s", keyFile)
 	}

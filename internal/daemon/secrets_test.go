@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -26,7 +26,7 @@ func TestSealedPassword(t *testing.T) {
 		}
 	})
 	keyFile := filepath.Join(t.TempDir(), "secret.key")
-	key, err := cipher.CreateKey(keyFile)
+	key, err := seal.CreateKey(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +65,11 @@ func TestSealedPassword(t *testing.T) {
 func TestCheckSealed(t *testing.T) {
 	dir := t.TempDir()
 	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
-	key, err := cipher.CreateKey(one)
+	key, err := seal.CreateKey(one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cipher.CreateKey(other); err != nil {
+	if _, err := seal.CreateKey(other); err != nil {
 		t.Fatal(err)
 	}
 	sealed, err := key.SealText([]byte("x"), []byte("route:name:a"))

@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/smtp"
@@ -94,9 +94,9 @@ func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 	if st.tls == nil && st.issuer == nil || l.TLS == conf.TLSOff {
 		return nil
 	}
-	var options []cipher.Option
+	var options []certs.Option
 	if l.Protocol == conf.ProtocolSMTP {
-		options = append(options, cipher.WithoutTickets)
+		options = append(options, certs.WithoutTickets)
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	for _, o := range options {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -31,11 +31,11 @@ var (
 func newSRS(s *conf.Settings) (*queue.SRS, error) {
 	srs := &queue.SRS{Domain: conf.CanonicalDomain(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
 	name := filepath.Join(s.DataDir, "srs.key")
-	var key cipher.Key
+	var key seal.Key
 	var err error
 	if s.Queue.Forward {
-		key, _, err = cipher.EnsureKey(name)
-	} else if key, err = cipher.LoadKey(name); errors.Is(err, fs.ErrNotExist) {
+		key, _, err = seal.EnsureKey(name)
+	} else if key, err = seal.LoadKey(name); errors.Is(err, fs.ErrNotExist) {
 		return srs, nil
 	}
 	if err != nil {

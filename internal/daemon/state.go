@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/conf"
 )
 
@@ -16,8 +18,8 @@ type state struct {
 	dir         *directory
 	credentials *credentials
 	mechanisms  []sasl.Mechanism
-	tls         *cipher.TLS // of files; nil if there are none
-	issuer      *issuer     // nil if the settings ask for none
+	tls         *certs.TLS // of files; nil if there are none
+	issuer      *issuer    // nil if the settings ask for none
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -69,7 +71,7 @@ func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
 // key, so that a restart does not change them: a salt that changes would tell
 // who probes that nobody is there.
 func newDecoy(keyFile string) (*sasl.Decoy, error) {
-	key, _, err := cipher.EnsureKey(keyFile)
+	key, _, err := seal.EnsureKey(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
@@ -80,8 +82,8 @@ func newDecoy(keyFile string) (*sasl.Decoy, error) {
 	return sasl.NewDecoy(seed), nil
 }
 
-func newVerifier(s *conf.Settings) *cipher.Verifier {
-	v := &cipher.Verifier{RememberFor: s.Auth.CacheTime}
+func newVerifier(s *conf.Settings) *passwd.Verifier {
+	v := &passwd.Verifier{RememberFor: s.Auth.CacheTime}
 	if s.Auth.CacheTime == 0 {
 		v.Remember = -1
 	}

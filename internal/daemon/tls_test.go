@@ -15,14 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
 // certificate writes a certificate for a name and its key, and returns the
 // certificate's file.
 func certificate(t *testing.T, dir, name string) string {
 	t.Helper()
-	cert, key, err := cipher.SelfSigned(name)
+	cert, key, err := certs.SelfSigned(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/conf"
 )
@@ -85,7 +85,7 @@ func start(t *testing.T, extra string) *testWorld {
 // testAccount is an account with testPassword, for every mechanism.
 func testAccount(t *testing.T) string {
 	t.Helper()
-	hash, err := cipher.HashPassword([]byte(testPassword))
+	hash, err := passwd.Hash([]byte(testPassword))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,63 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// ErrBuffered: the peer had sent bytes behind its STARTTLS or STLS before the
+// handshake. Somebody may have put them there in the clear to be taken for
+// what the peer says under TLS (RFC 3207 §4.2, CVE-2011-0411), so the
+// connection must end.
+var ErrBuffered = errors.New("certs: data received ahead of the TLS handshake")
+
+// HandshakeTimeout bounds Upgrade's handshake where its context has no
+// deadline of its own.
+const HandshakeTimeout = 30 * time.Second
+
+// Upgrade makes the server's TLS connection of conn, behind STARTTLS or STLS or
+// on a port of implicit TLS, and finishes the handshake before it returns.
+// buffered is how many bytes the caller has read from conn but not consumed:
+// anything but 0 is ErrBuffered. The handshake ends with ctx, and after
+// HandshakeTimeout if ctx has no deadline; conn's own deadlines are left as
+// they were found, except that a handshake cut short leaves conn unusable.
+//
+// After an error nothing may be said on conn any more: close it.
+func Upgrade(ctx context.Context, conn net.Conn, buffered int, cfg *tls.Config) (*tls.Conn, error) {
+	if buffered != 0 {
+		return nil, ErrBuffered
+	}
+	if cfg == nil {
+		return nil, errors.New("certs: upgrade without a TLS configuration")
+	}
+	return handshake(ctx, tls.Server(conn, cfg))
+}
+
+// UpgradeClient is Upgrade for the client's side: it makes the client's TLS
+// connection of conn. cfg must say whom to expect (ServerName) or how to check
+// it otherwise.
+func UpgradeClient(ctx context.Context, conn net.Conn, buffered int, cfg *tls.Config) (*tls.Conn, error) {
+	if buffered != 0 {
+		return nil, ErrBuffered
+	}
+	if cfg == nil {
+		return nil, errors.New("certs: upgrade without a TLS configuration")
+	}
+	return handshake(ctx, tls.Client(conn, cfg))
+}
+
+func handshake(ctx context.Context, conn *tls.Conn) (*tls.Conn, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, HandshakeTimeout)
+		defer cancel()
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("certs: TLS handshake: %w", err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,138 @@
+package passwd
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+)
+
+// Errors of stored passwords. Callers compare with errors.Is.
+var (
+	// ErrMismatch: the password is wrong.
+	ErrMismatch = errors.New("passwd: password does not match")
+	// ErrPassword: a password to be stored is empty or longer than MaxPassword.
+	ErrPassword = sasl.ErrPassword
+	// ErrForm: the stored string is of no form that is known, or is damaged.
+	ErrForm = sasl.ErrForm
+	// ErrRefused: the form is known and refused; the error says why.
+	ErrRefused = errors.New("passwd: refused")
+	// ErrCost: checking it would take more memory or time than is allowed.
+	ErrCost = sasl.ErrCost
+)
+
+// MaxPassword is the longest password in bytes that is hashed or checked.
+const MaxPassword = sasl.MaxPassword
+
+// maxStored is the longest stored string that is looked at, in bytes.
+const maxStored = 1024
+
+// Hash gives the string to store for a password: argon2id with 19 MiB,
+// two passes and one lane (the first choice of OWASP's password storage sheet)
+// and a random salt of 16 bytes, in PHC form ("$argon2id$v=19$m=19456,t=2,p=1$…").
+// The error is ErrPassword.
+func Hash(password []byte) (string, error) {
+	if len(password) == 0 || len(password) > MaxPassword {
+		return "", ErrPassword
+	}
+	h := standard
+	h.salt = make([]byte, 16)
+	rand.Read(h.salt) // never fails: crypto/rand ends the process instead
+	h.sum = h.compute(password)
+	return h.String(), nil
+}
+
+// Verify checks password against a stored string of any accepted form
+// (see CheckForm). It returns nil, ErrMismatch, or the error CheckForm gives.
+// An empty password matches nothing. The work is bounded whatever the string
+// says, but not how much of it happens at a time: a server uses a Verifier.
+func Verify(stored string, password []byte) error {
+	f, err := parseStored(stored, false)
+	if err != nil {
+		return err
+	}
+	if !f.matches(password) {
+		return ErrMismatch
+	}
+	return nil
+}
+
+// NeedsRehash says whether a stored string should be replaced by
+// Hash's at the next login: it is of another form, or of smaller
+// parameters, or not readable at all. SCRAM and CRAM-MD5 strings are left
+// alone, because they serve those mechanisms as well.
+func NeedsRehash(stored string) bool {
+	f, err := parseStored(stored, true)
+	return err != nil || !f.lasting
+}
+
+// CheckForm says whether a stored string can be verified against, without
+// doing the work: nil, or an error that is ErrForm, ErrRefused or ErrCost and
+// says why, without repeating the string.
+//
+// Accepted are PHC strings of argon2id and argon2i; bcrypt ($2a$, $2b$, $2y$);
+// SHA-crypt ($5$, $6$); PBKDF2 ($pbkdf2-sha256$ and its kin); SCRAM keys
+// (SCRAM-SHA-256$…, RFC 5803); and Dovecot's {ARGON2ID} {ARGON2I} {BLF-CRYPT}
+// {CRYPT} {SHA256-CRYPT} {SHA512-CRYPT} {SSHA} {SSHA256} {SSHA512} {PBKDF2}
+// {SCRAM-SHA-1} {SCRAM-SHA-256} {CRAM-MD5}, with .b64 and .hex where Dovecot
+// takes them. {PLAIN} is refused here; a Verifier can allow it.
+func CheckForm(stored string) error {
+	_, err := parseStored(stored, false)
+	return err
+}
+
+// form is a stored string that was parsed and found within the limits.
+type form struct {
+	check  func(password []byte) bool
+	memory uint32 // KiB that check takes
+	cheap  bool   // check takes less time than Hash's form
+	// lasting: there is nothing better to replace it with.
+	lasting bool
+}
+
+func (f *form) matches(password []byte) bool {
+	return len(password) > 0 && len(password) <= MaxPassword && f.check(password)
+}
+
+// parseStored is the one reader of stored strings.
+func parseStored(stored string, allowPlain bool) (*form, error) {
+	switch {
+	case len(stored) > maxStored:
+		return nil, fmt.Errorf("%w: %d bytes long", ErrForm, len(stored))
+	case strings.HasPrefix(stored, "{"):
+		return parseDovecot(stored, allowPlain)
+	case strings.HasPrefix(stored, "$"):
+		return parseModular(stored)
+	case strings.HasPrefix(stored, "SCRAM-"):
+		return parseScram(stored)
+	case stored == "":
+		return nil, fmt.Errorf("%w: it is empty", ErrForm)
+	}
+	return nil, fmt.Errorf("%w: it starts with neither $ nor { (a password in clear?)", ErrForm)
+}
+
+// parseModular reads the "$id$…" forms by their id.
+func parseModular(stored string) (*form, error) {
+	id, _, _ := strings.Cut(stored[1:], "$")
+	switch id {
+	case "argon2id", "argon2i":
+		return parseArgon2(stored)
+	case "2a", "2b", "2y":
+		return parseBcrypt(stored)
+	case "5", "6":
+		return parseSHACrypt(stored)
+	case "pbkdf2", "pbkdf2-sha256", "pbkdf2-sha512":
+		return parsePBKDF2(stored)
+	case "argon2d":
+		return nil, fmt.Errorf("%w: argon2d leaks through side channels; use argon2id", ErrRefused)
+	case "2x":
+		return nil, fmt.Errorf("%w: $2x$ marks hashes of a faulty bcrypt", ErrRefused)
+	case "1", "apr1", "md5":
+		return nil, fmt.Errorf("%w: MD5-crypt is too weak; use argon2id", ErrRefused)
+	case "y", "gy", "7", "scrypt":
+		return nil, fmt.Errorf("%w: yescrypt and scrypt are not read; use argon2id", ErrForm)
+	}
+	return nil, fmt.Errorf("%w: $…$ with an id that is none of argon2id, 2b, 5, 6, pbkdf2", ErrForm)
+}
