@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 const sealConf = `{

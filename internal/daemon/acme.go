@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/postrider-mail/postrider/cipher/acme"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // issuer obtains certificates from an ACME authority and renews them, for as

@@ -12,7 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/certs"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // errNoCertificate is what a handshake ends with where an authority has been

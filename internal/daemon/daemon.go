@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"

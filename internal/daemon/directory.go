@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp"
 )
 

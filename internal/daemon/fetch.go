@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/pop3"
 )

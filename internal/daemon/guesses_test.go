@@ -12,7 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // TestGuessesAtOnce: however many exchanges have come as far as their answer at

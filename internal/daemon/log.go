@@ -9,7 +9,7 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // logFile is where log lines go. It can be pointed elsewhere while loggers

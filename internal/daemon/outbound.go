@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/rfc2822"

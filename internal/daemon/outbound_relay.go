@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )

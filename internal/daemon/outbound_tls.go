@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )

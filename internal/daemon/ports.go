@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 )
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // Reload reads the settings again and puts them in force: accounts, aliases,

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/pop3"
 )

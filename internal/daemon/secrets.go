@@ -7,7 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // CheckSealed says why a sealed secret of this subject cannot be opened with

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/smtp"
 )

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )

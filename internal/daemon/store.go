@@ -3,7 +3,7 @@ package daemon
 import (
 	"fmt"
 
-	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 

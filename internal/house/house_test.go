@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"smtp":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"smtp/queue":              {"smtp", "parsers/textual", "rfc2822", "internal/durable", "cipher/certs", "cipher/sasl"},
-	"conf":                    {"parsers/config"},
+	"internal/conf":           {"parsers/config"},
 	"internal/control":        {},
 	"internal/daemon":         {"*"},
 	"internal/mailtest":       {},

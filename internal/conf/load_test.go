@@ -283,6 +283,26 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestExamples: the folder to look at is the one that "conf init" writes.
+func TestExamples(t *testing.T) {
+	texts, err := Samples("mail.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Glob("../../conf/*.conf")
+	if err != nil || len(examples) != len(texts) {
+		t.Fatalf("%d examples of %d samples, %v", len(examples), len(texts), err)
+	}
+	for name, want := range texts {
+		got, err := os.ReadFile(filepath.Join("../../conf", name))
+		if err != nil {
+			t.Error(err)
+		} else if string(got) != string(want) {
+			t.Errorf("conf/%s is not what conf init writes: copy internal/conf/default/%s", name, name)
+		}
+	}
+}
+
 func TestQuota(t *testing.T) {
 	for text, want := range map[string]Quota{"none": Unlimited, "1GB": 1e9, "0": 0} {
 		var q Quota

@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is said about testdata/conf/bad into the .want files")
 
-const testdata = "../testdata/conf"
+const testdata = "../../testdata/conf"
 
 // copyPrivate copies the files of a folder as an administrator would keep
 // them: a checkout does not.
