@@ -227,7 +227,7 @@ func (b *mboxBody) headerLine(out, line []byte) []byte {
 		b.held = bytes.Clone(line)
 		return out
 	}
-	return append(out, line...)
+	return append(out, b.unquote(line)...)
 }
 
 func (b *mboxBody) flushHeld(out []byte) []byte {
