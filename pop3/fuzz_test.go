@@ -270,20 +270,20 @@ func stuffed(mail string) string {
 	return b.String() + ".\r\n"
 }
 
+// topOf is the header, the line without text that ends it, and so many lines more.
 func topOf(mail string, lines int) string {
-	header, body, ok := strings.Cut("\r\n"+mail, "\r\n\r\n")
-	if !ok {
-		return mail
-	}
-	top := header + "\r\n\r\n"
-	for line := range strings.Lines(body) {
-		if lines == 0 {
+	at, body := 0, false
+	for line := range strings.Lines(mail) {
+		if body && lines == 0 {
 			break
 		}
-		lines--
-		top += line
+		if body {
+			lines--
+		}
+		body = body || line == "\r\n" || line == "\n"
+		at += len(line)
 	}
-	return top[2:]
+	return mail[:at]
 }
 
 // FuzzClient: whatever a server says, every call returns, gives no more than

@@ -28,6 +28,7 @@ type memory struct {
 	oddUID     string // the unique id of the first message
 	policy     *pop3.Policy
 	onClose    func()
+	pieces     func(io.Reader) io.Reader // how a message is read; nil: as it comes
 }
 
 type message struct{ uid, text string }
@@ -109,6 +110,9 @@ func (d *drop) Open(i int) (io.ReadCloser, error) {
 		return nil, errDisk
 	}
 	var r io.Reader = strings.NewReader(d.list[i].text)
+	if d.m.pieces != nil {
+		r = d.m.pieces(r)
+	}
 	if n := d.m.breakAfter; n > 0 {
 		r = io.MultiReader(io.LimitReader(r, int64(n)), failing{d.m.breakErr})
 	}

@@ -29,22 +29,21 @@ func (o *output) reset(dst net.Conn, limit time.Duration) {
 	o.dst, o.limit = dst, limit
 }
 
-// Write adds p. Large pieces are not copied.
+// Write adds p. A large piece is not copied if nothing waits before it.
 func (o *output) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 && o.err == nil {
-		if o.n+len(p) > pieceSize && o.n > 0 {
+		switch {
+		case o.n > 0 && o.n+len(p) > pieceSize:
 			o.push()
-			continue
-		}
-		if len(p) >= pieceSize/2 {
+		case o.n == 0 && len(p) >= pieceSize/2:
 			n := min(len(p), pieceSize)
 			o.put(p[:n])
 			p = p[n:]
-			continue
+		default:
+			o.n += copy(o.room(), p)
+			p = nil
 		}
-		o.n += copy(o.room(), p)
-		p = nil
 	}
 	if o.err != nil {
 		return 0, o.err

@@ -108,7 +108,8 @@ type topReader struct {
 	src   io.Reader
 	lines int64
 	body  bool // behind the blank line
-	begun bool // within a line, CR aside
+	cr    bool // behind a CR that begins a line
+	begun bool // within a line, behind more than that
 	done  bool
 }
 
@@ -121,12 +122,13 @@ func (t *topReader) Read(p []byte) (int, error) {
 	for i := 0; i < n; {
 		lf := bytes.IndexByte(p[i:n], '\n')
 		if lf < 0 {
-			t.begun = t.begun || !onlyCR(p[i:n])
+			t.add(p[i:n])
 			break
 		}
-		blank := !t.begun && onlyCR(p[i:i+lf])
+		t.add(p[i : i+lf])
+		blank := !t.begun
 		i += lf + 1
-		t.begun = false
+		t.cr, t.begun = false, false
 		switch {
 		case t.body:
 			t.lines--
@@ -141,4 +143,11 @@ func (t *topReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func onlyCR(p []byte) bool { return len(p) == 0 || len(p) == 1 && p[0] == '\r' }
+// add notes a part of a line.
+func (t *topReader) add(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	t.begun = t.begun || t.cr || len(p) > 1 || p[0] != '\r'
+	t.cr = true
+}

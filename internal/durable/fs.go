@@ -16,7 +16,8 @@ type FS interface {
 	// errors.ErrUnsupported where files must have a name from the beginning.
 	CreateUnnamed(dir string) (File, error)
 	// LinkFile gives a file made by CreateUnnamed and still open a name, or one
-	// more. fs.ErrExist if newname is taken.
+	// more. fs.ErrExist if newname is taken, fs.ErrNotExist if it has lost all the
+	// names it had.
 	LinkFile(f File, newname string) error
 	// Mkdir makes a directory, mode 0700. fs.ErrExist if the name is taken.
 	Mkdir(name string) error

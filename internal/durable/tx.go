@@ -60,8 +60,9 @@ func Link(oldname, newname string) Step { return Step{op: opLink, old: oldname, 
 // old name behind as well, the cleaning takes it away.
 func Publish(oldname, newname string) Step { return Step{op: opPublish, old: oldname, new: newname} }
 
-// PublishFile gives a file that has no name (FS.CreateUnnamed) the name newname;
-// several such steps give it several. It fails if newname exists.
+// PublishFile gives a file that has no name (FS.CreateUnnamed) the name newname. It
+// fails if newname exists. Several such steps give it several, but should somebody
+// remove those it has before the next, that one fails.
 func PublishFile(f File, newname string) Step { return Step{op: opPublishFile, file: f, new: newname} }
 
 // Rename publishes oldname, a file or a directory, as newname. A file already

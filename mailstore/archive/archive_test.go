@@ -92,6 +92,8 @@ func fill(t testing.TB, s *maildir.Store, bodies ...string) {
 }
 
 func TestMbox(t *testing.T) {
+	// Of other readers too much to ask: Python takes the first line for its own.
+	hard := append(slices.Clone(hard), "From : x\r\nSubject: begins like an mbox\r\n>From y\r\nFrom z\r\n\r\nFrom w\r\n")
 	src := store(t, t.TempDir())
 	fill(t, src, hard...)
 	for _, name := range []string{"mboxo", "mboxrd", "mboxcl", "mboxcl2"} {
@@ -110,7 +112,7 @@ func TestMbox(t *testing.T) {
 		if f == archive.MboxO || f == archive.MboxCL {
 			// What these flavours cannot say, and only that, comes back changed.
 			for i := range want {
-				want[i] = strings.ReplaceAll(want[i], "\n>From there", "\nFrom there")
+				want[i] = strings.ReplaceAll(want[i], "\n>From ", "\nFrom ")
 			}
 		}
 		for _, r := range []io.Reader{

@@ -203,6 +203,7 @@ func (b *mboxBody) fill() error {
 func (b *mboxBody) headerLine(out, line []byte) []byte {
 	if isBlank(line) {
 		b.header = false
+		line = bytes.Clone(line) // endsAt reads on
 		if b.held != nil {
 			_, v, _ := bytes.Cut(b.held, []byte{':'})
 			n, err := strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
@@ -217,7 +218,7 @@ func (b *mboxBody) headerLine(out, line []byte) []byte {
 		}
 		// The blank line that ends the header may also be the last of all.
 		if b.length < 0 {
-			b.blank = bytes.Clone(line)
+			b.blank = line
 			return out
 		}
 		return append(out, line...)
@@ -227,7 +228,7 @@ func (b *mboxBody) headerLine(out, line []byte) []byte {
 		b.held = bytes.Clone(line)
 		return out
 	}
-	return append(out, line...)
+	return append(out, b.unquote(line)...)
 }
 
 func (b *mboxBody) flushHeld(out []byte) []byte {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/postrider-mail/postrider/internal/durable"
@@ -18,12 +17,6 @@ import (
 // may be behind a mount or a symbolic link: large ones on another disk, folders
 // on a slower one. What has to get there is copied into the tmp beside its place,
 // and published like any other message.
-
-// scattered reports whether the mailboxes are on several mounts.
-func (d *delivery) scattered() bool {
-	home := d.boxes[0].onMount()
-	return slices.ContainsFunc(d.boxes[1:], func(b *box) bool { return b.onMount() != home })
-}
 
 // copyApart writes the message anew for every mailbox on another mount than the
 // first, and has the transaction make the copies durable.

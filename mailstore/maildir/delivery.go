@@ -152,9 +152,12 @@ func (d *delivery) flush() {
 
 // flushWhole writes a message that has stayed in the buffer to a file that needs
 // no name before its last: it is cheaper to make, and a crash leaves nothing to
-// clear away. Where there is no such thing it goes by way of tmp as well.
+// clear away. Where there is no such thing it goes by way of tmp as well, and also
+// if it is for several mailboxes: whoever takes it from the first may remove it
+// before the second has it, and what has lost its last name gets no other
+// (link(2)), whereas its name in tmp stays to the end.
 func (d *delivery) flushWhole() {
-	if d.file == nil && !d.old() && !d.scattered() {
+	if d.file == nil && !d.old() && len(d.boxes) == 1 {
 		d.named = false
 		d.file, d.err = d.newFile(d.s.fs.CreateUnnamed)
 		if errors.Is(d.err, errors.ErrUnsupported) {
@@ -303,7 +306,8 @@ func (d *delivery) publish(ctx context.Context) error {
 	return err
 }
 
-// steps links the file into every mailbox but the first, and moves it into that.
+// steps names the file, or links it into every mailbox but the first and moves it
+// into that.
 func (d *delivery) steps() ([]durable.Step, error) {
 	when := d.meta.Received
 	if when.IsZero() {

@@ -133,8 +133,7 @@ func TestFaults(t *testing.T) {
 		{"sync", syscall.ENOSPC, mailstore.ErrPoisoned, true},
 		{"syncdir", syscall.EIO, mailstore.ErrPoisoned, true},
 	}
-	// A small message is given its name, twice; a large one, and all where there
-	// are no files without a name, is renamed and linked.
+	// A small message for one is given its name; all others are renamed and linked.
 	unnamed := []fault{
 		{"name", syscall.ENOSPC, mailstore.ErrNoSpace, false},
 		{"name", syscall.EIO, mailstore.ErrUnavailable, false},
@@ -149,20 +148,17 @@ func TestFaults(t *testing.T) {
 	}
 	const small, large = 10, 200000
 	for _, c := range slices.Concat(all, unnamed) {
-		for nth := range 2 {
-			if c.op == "name" || nth == 0 {
-				c.try(t, nth, false, small)
-			}
-		}
+		c.try(t, false, small, "a@x")
 	}
 	for _, c := range slices.Concat(all, named) {
-		c.try(t, 0, true, small)
-		c.try(t, 0, false, large)
+		c.try(t, true, small, "a@x", "b@x")
+		c.try(t, false, small, "a@x", "b@x")
+		c.try(t, false, large, "a@x", "b@x")
 	}
 }
 
-// try delivers with the nth operation of the kind failing.
-func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
+// try delivers with the first operation of the kind failing.
+func (c fault) try(t *testing.T, refuse bool, size int, users ...string) {
 	dir, op, cause, want, poisoned := t.TempDir(), c.op, c.err, c.want, c.poisoned
 	base, err := crashtest.NewUnnamed(dir)
 	if err != nil {
@@ -173,9 +169,6 @@ func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
 	armed := false
 	fsys := &faulty{base, func(o, _ string) error {
 		if armed && o == op {
-			if nth--; nth >= 0 {
-				return nil
-			}
 			armed = op == "syncdir" // one fault is enough, but dirs are many
 			return cause
 		}
@@ -183,11 +176,11 @@ func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
 	}}
 	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
 	body := strings.Repeat("x", size) + "\r\n"
-	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", "a@x", "b@x"); err != nil {
+	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", users...); err != nil {
 		t.Fatal(err)
 	}
 	armed = true
-	err = deliver(t, s, mailstore.Meta{}, body, "a@x", "b@x")
+	err = deliver(t, s, mailstore.Meta{}, body, users...)
 	if !errors.Is(err, want) || !errors.Is(err, cause) {
 		t.Errorf("%s: %v: got %v, want %v", op, cause, err, want)
 	}
@@ -195,12 +188,12 @@ func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", "tmp", "*")); len(left) > 0 {
 		t.Errorf("%s: left in tmp: %q", op, left)
 	}
-	for _, u := range []string{"a@x", "b@x"} {
+	for _, u := range users {
 		if n, err := s.Usage(context.Background(), u); err != nil || n.Messages != 1 {
 			t.Errorf("%s: %s has %d messages, %v", op, u, n.Messages, err)
 		}
 	}
-	err = deliver(t, s, mailstore.Meta{}, body, "a@x", "b@x")
+	err = deliver(t, s, mailstore.Meta{}, body, users...)
 	if !poisoned && err != nil {
 		t.Errorf("after %s: %v: %v", op, cause, err)
 	}
@@ -278,3 +271,42 @@ func TestMailboxTakenAway(t *testing.T) {
 		}
 	}
 }
+
+// TestTakenBeforeAll: whoever takes and removes a message as soon as it is in one
+// mailbox does not keep it from the others.
+func TestTakenBeforeAll(t *testing.T) {
+	dir := t.TempDir()
+	base, err := crashtest.NewUnnamed(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	quick := &quick{base}
+	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(quick)))
+	for _, users := range [][]string{{"quick@x", "a@x", "b@x"}, {"a@x", "quick@x", "b@x"}, {"a@x", "b@x", "quick@x"}, {"a@x"}} {
+		for _, size := range []int{10, 200_000} {
+			if err := deliver(t, s, mailstore.Meta{}, strings.Repeat("x", size)+"\r\n", users...); err != nil {
+				t.Errorf("%d octets to %v: %v", size, users, err)
+			}
+		}
+	}
+	for user, want := range map[string]int{"a@x": 8, "b@x": 6, "quick@x": 0} {
+		if m := drop(t, s, user); m.Len() != want {
+			t.Errorf("%s has %d messages, want %d", user, m.Len(), want)
+		}
+	}
+}
+
+// quick is a file system on which what gets into quick's mailbox is gone at once.
+type quick struct{ *crashtest.Unnamed }
+
+func (q *quick) take(name string, err error) error {
+	if err == nil && strings.Contains(name, filepath.FromSlash("/quick/new/")) {
+		return os.Remove(name)
+	}
+	return err
+}
+
+func (q *quick) LinkFile(f durable.File, n string) error { return q.take(n, q.Unnamed.LinkFile(f, n)) }
+func (q *quick) Link(o, n string) error                  { return q.take(n, q.Unnamed.Link(o, n)) }
+func (q *quick) Rename(o, n string) error                { return q.take(n, q.Unnamed.Rename(o, n)) }

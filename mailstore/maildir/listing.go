@@ -22,7 +22,8 @@ type entry struct {
 
 	size  atomic.Int64 // wire octets; corrected if the name turns out to lie
 	disk  atomic.Int64 // octets of the file
-	heard atomic.Bool  // size is another program's word, to be checked when read
+	heard atomic.Bool  // size is another's word or a guess, to be checked when read
+	guess bool         // the file could not be read; under box.mu
 	gen   uint64       // of the reading that saw it last; under box.mu
 	pos   int          // in listing.order; under box.mu
 }
@@ -55,6 +56,7 @@ type listing struct {
 	byBase  map[string]*entry
 	order   []*entry // as the directories gave them
 	octets  int64
+	guesses bool // at least one entry has a guess for its size
 	at      stamp
 	settled bool // the stamp will change if the directories do
 }
@@ -121,7 +123,7 @@ func (b *box) current() (*listing, error) {
 		if try > 0 {
 			lost = append(lost, b.dropped(before)...)
 		}
-		list.at, list.settled = at, settled(at, read)
+		list.at, list.settled = at, settled(at, read) && !list.guesses
 		after, err := b.stamp()
 		if err != nil {
 			return nil, wrap("maildir: stat mailbox", err)
@@ -183,7 +185,7 @@ type reading struct {
 // seen at least once) and builds on the last listing. Directories tend to give
 // their names in the same order each time, so most known names are found where
 // they are expected, the others by a look into a map; only fresh ones are
-// parsed and sorted.
+// parsed and sorted. One whose size had to be guessed counts as fresh.
 func (b *box) read() (*listing, error) {
 	old := b.list
 	if old == nil {
@@ -203,7 +205,7 @@ func (b *box) read() (*listing, error) {
 	}
 	if r.seen == len(old.entries) && len(r.fresh) == 0 {
 		same := *old
-		same.order = r.order
+		same.order, same.guesses = r.order, false
 		return &same, nil
 	}
 	return r.merge(old), nil
@@ -211,7 +213,7 @@ func (b *box) read() (*listing, error) {
 
 func (r *reading) name(old *listing, sub string, name []byte) {
 	if r.next < len(old.order) {
-		if e := old.order[r.next]; e.name == string(name) && e.sub == sub {
+		if e := old.order[r.next]; e.name == string(name) && e.sub == sub && !e.guess {
 			r.saw(e)
 			return
 		}
@@ -223,7 +225,7 @@ func (r *reading) name(old *listing, sub string, name []byte) {
 			break
 		}
 	}
-	if e := old.byBase[string(key)]; e != nil && e.name == string(name) && e.sub == sub {
+	if e := old.byBase[string(key)]; e != nil && e.name == string(name) && e.sub == sub && !e.guess {
 		r.saw(e)
 		return
 	}
@@ -265,6 +267,7 @@ func (r *reading) merge(old *listing) *listing {
 	uniqueImported(out.entries)
 	for _, e := range out.entries {
 		out.octets += e.size.Load()
+		out.guesses = out.guesses || e.guess
 	}
 	return out
 }
@@ -361,24 +364,20 @@ func (b *box) measure(e *entry, f fields) bool {
 }
 
 // scan reads the file to learn its sizes. An unreadable one stays in the list,
-// with the size the directory knows, so that somebody hears of it.
+// so that somebody hears of it, with the size the directory knows for a guess:
+// it is measured when it is opened, or listed anew.
 func (b *box) scan(e *entry) bool {
 	path := b.sub(e.sub, e.name)
-	file, err := os.Open(path)
+	disk, wire, err := sizesOf(path)
 	if err != nil {
 		info, serr := os.Stat(path)
 		if serr != nil {
 			return false
 		}
 		b.s.log.Warn("message cannot be read", "mailbox", b.user, "file", e.name, "err", err)
-		e.size.Store(info.Size())
-		e.disk.Store(info.Size())
-		return true
-	}
-	defer file.Close()
-	disk, wire, err := wireSize(file)
-	if err != nil {
-		b.s.log.Warn("message cannot be read", "mailbox", b.user, "file", e.name, "err", err)
+		disk, wire = info.Size(), info.Size()
+		e.guess = true
+		e.heard.Store(true)
 	}
 	if e.exact {
 		wire = disk
@@ -386,6 +385,15 @@ func (b *box) scan(e *entry) bool {
 	e.size.Store(wire)
 	e.disk.Store(disk)
 	return true
+}
+
+func sizesOf(path string) (disk, wire int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer file.Close()
+	return wireSize(file)
 }
 
 // possible reports whether a file of S octets can have W on the wire: each may be

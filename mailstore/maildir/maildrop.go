@@ -144,11 +144,16 @@ func (m *maildrop) correct(e *entry, f *os.File) error {
 		m.b.s.log.Warn("file is not as long as its name says", "mailbox", m.b.user, "file", e.name, "octets", disk)
 	}
 	m.b.mu.Lock()
-	if l := m.b.list; l != nil && l.byBase[base(e.name)] == e {
+	e.guess = false
+	l := m.b.list
+	counted := l == nil || l.byBase[base(e.name)] == e // else the list has measured it anew
+	if l != nil && counted {
 		l.octets += more
 	}
 	m.b.mu.Unlock()
-	m.b.addUse(0, more)
+	if counted {
+		m.b.addUse(0, more)
+	}
 	_, err = f.Seek(0, io.SeekStart)
 	return err
 }

@@ -2,8 +2,10 @@ package crashtest
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -58,14 +60,25 @@ func (u *Unnamed) CreateUnnamed(dir string) (durable.File, error) {
 	return &unnamedFile{File: f, name: filepath.Join(dir, "(no name "+n+")")}, nil
 }
 
-// LinkFile implements durable.FS.
+// LinkFile implements durable.FS. A file that has lost all names it was given
+// gets no other, as on Linux.
 func (u *Unnamed) LinkFile(f durable.File, newname string) error {
-	return u.OS.Link(f.(*unnamedFile).File.Name(), newname)
+	uf := f.(*unnamedFile)
+	there := func(name string) bool { _, err := os.Lstat(name); return err == nil }
+	if len(uf.given) > 0 && !slices.ContainsFunc(uf.given, there) {
+		return &os.LinkError{Op: "link", Old: uf.name, New: newname, Err: fs.ErrNotExist}
+	}
+	err := u.OS.Link(uf.File.Name(), newname)
+	if err == nil {
+		uf.given = append(uf.given, newname)
+	}
+	return err
 }
 
 type unnamedFile struct {
 	durable.File
-	name string
+	name  string
+	given []string
 }
 
 func (f *unnamedFile) Name() string { return f.name }
