@@ -346,8 +346,13 @@ $p->quit or die "quit";
 `
 
 func runPerl(t *testing.T, s *stage) []string {
-	if s.mode != "plain" && exec.Command("perl", "-MIO::Socket::SSL", "-e", "1").Run() != nil {
-		missing(t, "libio-socket-ssl-perl")
+	// A base Debian has perl, and neither of these.
+	needs := []string{"-MNet::POP3", "-e", "1"}
+	if s.mode != "plain" {
+		needs = append([]string{"-MIO::Socket::SSL"}, needs...)
+	}
+	if exec.Command("perl", needs...).Run() != nil {
+		missing(t, "perl's Net::POP3 or IO::Socket::SSL")
 	}
 	s.run(t, "perl", "-e", perlScript, s.mode, fmt.Sprint(s.port), s.ca, clientUser, clientPassword)
 	return s.files(t)

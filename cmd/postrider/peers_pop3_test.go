@@ -4,6 +4,7 @@ import (
 	"fmt"
 	netsmtp "net/smtp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -131,6 +132,10 @@ c.quit()
 
 func perlPOP3(listener string) func(*world, *testing.T) (string, string, error) {
 	return func(w *world, t *testing.T) (string, string, error) {
+		// A base Debian has perl, and neither of these.
+		if exec.Command("perl", "-MNet::POP3", "-MIO::Socket::SSL", "-e", "1").Run() != nil {
+			missing(t, "perl's Net::POP3 or IO::Socket::SSL")
+		}
 		script := fmt.Sprintf(`
 use strict; use Net::POP3;
 my $c = Net::POP3->new(%q, Port => %s, SSL => 1, SSL_ca_file => %q) or die "connect: $@";

@@ -113,6 +113,8 @@ func TestOpenFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) string {
 		name = filepath.Join(dir, name)
+		// What is there may be of a mode that only root writes to.
+		os.Remove(name)
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
