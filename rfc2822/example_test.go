@@ -114,7 +114,7 @@ func ExamplePeek() {
 func ExampleReceived() {
 	fmt.Fprint(show{}, rfc2822.Received{
 		From: "client.example.com", FromIP: netip.MustParseAddr("192.0.2.25"), FromRDNS: "host25.example.com",
-		By: "mx.example.org", With: rfc2822.Protocol(true, false, true, true, false), TLS: "TLS1.3 TLS_AES_128_GCM_SHA256",
+		By: "mx.example.org", With: "ESMTPSA", TLS: "TLS1.3 TLS_AES_128_GCM_SHA256",
 		ID: "4Fk3x", For: "ben@example.org", Date: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC),
 	})
 	// Output:

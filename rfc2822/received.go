@@ -16,41 +16,18 @@ type Received struct {
 	FromRDNS string     // the client's verified name in the DNS, or ""
 	By       string     // the name of the host that took the message
 	Via      string     // the link, nearly always ""
-	With     string     // the protocol; see Protocol
+	With     string     // the protocol, such as "ESMTPS" (RFC 3848)
 	TLS      string     // version and cipher, such as "TLS1.3 TLS_AES_128_GCM_SHA256", or ""
-	ID       string     // the host's own id for the message
+	ID       string     // the host's own id for the message, without brackets
 	For      string     // the one recipient, without brackets; "" if there are several
-	Date     time.Time  // when the message was taken
-}
-
-// Protocol returns the name for the with clause: ESMTP, with S under TLS and A
-// for an authenticated client (RFC 3848), LMTP and UTF8SMTP likewise (RFC 6531
-// §4.3), SMTP for a client that said HELO.
-func Protocol(ehlo, lmtp, tls, auth, utf8 bool) string {
-	name := "ESMTP"
-	switch {
-	case lmtp && utf8:
-		name = "UTF8LMTP"
-	case lmtp:
-		name = "LMTP"
-	case utf8:
-		name = "UTF8SMTP"
-	case !ehlo && !tls && !auth:
-		return "SMTP"
-	}
-	if tls {
-		name += "S"
-	}
-	if auth {
-		name += "A"
-	}
-	return name
+	Date     time.Time  // when the message was taken; zero means now
 }
 
 // Field writes the trace field, with CRLF and folded between its clauses. A
 // HELO name that is neither domain nor address literal is replaced by the
-// client's address and shown, made harmless, in a comment; an id or a
-// recipient that cannot be written is left out.
+// client's address and shown, made harmless, in a comment; so is an address
+// literal if the client's own address is not known, because it would be taken for
+// that. An id or a recipient that cannot be written is left out.
 func (r Received) Field() Field {
 	var b strings.Builder
 	b.WriteString("Received: ")
@@ -71,7 +48,11 @@ func (r Received) Field() Field {
 	if path := safePath(r.For); path != "" {
 		b.WriteString("\r\n\tfor <" + path + ">")
 	}
-	b.WriteString(";\r\n\t" + FormatDate(r.Date) + "\r\n")
+	date := r.Date
+	if date.IsZero() {
+		date = time.Now()
+	}
+	b.WriteString(";\r\n\t" + FormatDate(date) + "\r\n")
 	return parseField(b.String())
 }
 
@@ -80,6 +61,9 @@ func (r Received) String() string { return r.Field().Raw() }
 
 func (r Received) writeFrom(b *strings.Builder) {
 	helo, literal := safeDomain(r.From), addressLiteral(r.FromIP)
+	if literal == "" && strings.HasPrefix(helo, "[") {
+		helo = "" // RFC 5321 §4.4: no address literal without TCP-info
+	}
 	name := helo
 	switch {
 	case helo != "":
@@ -93,8 +77,8 @@ func (r Received) writeFrom(b *strings.Builder) {
 	b.WriteString("from " + name)
 	if literal != "" {
 		b.WriteString(" (")
-		if rdns := safeDomain(r.FromRDNS); rdns != "" {
-			b.WriteString(rdns + " ")
+		if isHostName(r.FromRDNS) {
+			b.WriteString(r.FromRDNS + " ")
 		}
 		b.WriteString(literal + ")")
 	}
@@ -175,13 +159,15 @@ func atomText(s string) string {
 	}, s)
 }
 
-// safeID returns an id as the grammar wants it: an atom or a msg-id.
+// safeID returns an id as the grammar wants it: an atom or, with an @, a msg-id.
 func safeID(id string) string {
-	if inner, ok := strings.CutPrefix(id, "<"); ok && strings.HasSuffix(inner, ">") {
-		if path := safePath(strings.TrimSuffix(inner, ">")); path != "" {
-			return "<" + path + ">"
-		}
+	inner, ok := strings.CutPrefix(id, "<")
+	inner, closed := strings.CutSuffix(inner, ">")
+	switch path := safePath(inner); {
+	case ok && closed && path == "":
 		return ""
+	case path != "" && (ok && closed || strings.Contains(id, "@")):
+		return "<" + path + ">"
 	}
 	return atomText(id)
 }

@@ -69,7 +69,7 @@ func TestParseReceived(t *testing.T) {
 		{"from mail-wr1.google.com (mail-wr1.google.com. [209.85.221.41]) by mx.google.com with SMTPS id k5sor1 for <a@gmail.com> (Google Transport Security); Mon, 02 Nov 2020 08:00:00 -0800 (PST)",
 			"mail-wr1.google.com", "209.85.221.41", "mail-wr1.google.com", "mx.google.com", "SMTPS", "k5sor1", "a@gmail.com", "", "2020-11-02T08:00:00-08:00"},
 		{"from foo (bar.example [192.0.2.1]) (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)) (No client certificate requested) by mx (Postfix) with ESMTPS id ABC for <u@x>; Tue, 3 Nov 2020 10:00:00 +0100 (CET)",
-			"foo", "192.0.2.1", "bar.example", "mx", "ESMTPS", "ABC", "u@x", "", "2020-11-03T10:00:00+01:00"},
+			"foo", "192.0.2.1", "bar.example", "mx", "ESMTPS", "ABC", "u@x", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "2020-11-03T10:00:00+01:00"},
 		{"by 10.0.0.1 with SMTP id x; Tue, 3 Nov 2020 10:00:00 GMT", "", "", "", "10.0.0.1", "SMTP", "x", "", "", "2020-11-03T10:00:00Z"},
 		{"from unknown (HELO foo) (192.0.2.9) by 0 with SMTP; 3 Nov 2020 10:00:00 -0000", "foo", "192.0.2.9", "", "0", "SMTP", "", "", "", "2020-11-03T10:00:00Z"},
 		{"from [IPv6:2001:db8::9] by x with ESMTP (TLS1.2:ECDHE); bad date", "[IPv6:2001:db8::9]", "2001:db8::9", "", "x", "ESMTP", "", "", "TLS1.2:ECDHE", ""},
@@ -92,22 +92,6 @@ func TestParseReceived(t *testing.T) {
 		want := []string{tt.from, tt.ip, tt.rdns, tt.by, tt.with, tt.id, tt.rcpt, tt.tls, tt.at}
 		if ok != (tt.in != "") || strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("%s:\n%q\nwant\n%q (%v)", tt.in, got, want, ok)
-		}
-	}
-}
-
-func TestProtocol(t *testing.T) {
-	for _, tt := range []struct {
-		ehlo, lmtp, tls, auth, utf8 bool
-		want                        string
-	}{
-		{want: "SMTP"}, {ehlo: true, want: "ESMTP"}, {ehlo: true, tls: true, want: "ESMTPS"}, {ehlo: true, auth: true, want: "ESMTPA"},
-		{ehlo: true, tls: true, auth: true, want: "ESMTPSA"}, {tls: true, want: "ESMTPS"}, {ehlo: true, utf8: true, want: "UTF8SMTP"},
-		{ehlo: true, utf8: true, tls: true, auth: true, want: "UTF8SMTPSA"}, {lmtp: true, want: "LMTP"}, {lmtp: true, tls: true, want: "LMTPS"},
-		{lmtp: true, utf8: true, auth: true, want: "UTF8LMTPA"},
-	} {
-		if got := Protocol(tt.ehlo, tt.lmtp, tt.tls, tt.auth, tt.utf8); got != tt.want {
-			t.Errorf("%+v: %s", tt, got)
 		}
 	}
 }
