@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ func (s *Settings) Advice() []error {
 	c.adviseName()
 	c.adviseKeys()
 	c.adviseSecrets()
+	c.eachTrust(func(steps []any, nets []netip.Prefix, _ string) { c.adviseTrusted(steps, nets) })
 	for section, cleartext := range map[string]bool{"SMTP": s.SMTP.CleartextAuth, "POP3": s.POP3.CleartextAuth} {
 		if cleartext {
 			c.fail(at(section, "cleartext_auth"), "anybody on the way can read the passwords of your users")

@@ -2,8 +2,6 @@ package conf
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +65,7 @@ func newChecker(s *Settings, probes Probes) *checker {
 
 func (s *Settings) check(probes Probes) config.Errors {
 	c := newChecker(s, probes)
+	c.ranges()
 	c.server()
 	c.openFiles()
 	c.listeners()
@@ -133,28 +132,8 @@ func (c *checker) line(steps []any, text string) {
 	}
 }
 
-// number refuses a value outside a range.
-func (c *checker) number(steps []any, n, least, most int64) {
-	switch {
-	case n < least:
-		c.fail(steps, "%d is too small; at least %d", n, least)
-	case n > most:
-		c.fail(steps, "%d is too large; at most %d", n, most)
-	}
-}
-
-func (c *checker) duration(steps []any, d, least time.Duration, why string) {
-	if d < least {
-		c.fail(steps, "%s is too short; at least %s%s", config.FormatDuration(d), config.FormatDuration(least), why)
-	}
-}
-
 // limits checks what SMTP and POP3 have in common.
-func (c *checker) limits(section string, conns, perAddress, errors, auth int, idle, session time.Duration) {
-	c.number(at(section, "max_connections"), int64(conns), 1, math.MaxInt32)
-	c.number(at(section, "max_connections_per_address"), int64(perAddress), 1, math.MaxInt32)
-	c.number(at(section, "max_errors"), int64(errors), 1, math.MaxInt32)
-	c.number(at(section, "max_auth_failures"), int64(auth), 1, math.MaxInt32)
+func (c *checker) limits(section string, conns, perAddress int, idle, session time.Duration) {
 	if perAddress > conns && conns > 0 {
 		c.fail(at(section, "max_connections_per_address"), "%d is more than max_connections, %d", perAddress, conns)
 	}
@@ -165,44 +144,16 @@ func (c *checker) limits(section string, conns, perAddress, errors, auth int, id
 
 func (c *checker) smtp() {
 	s := &c.SMTP
-	c.number(at("SMTP", "max_connections_per_minute"), int64(s.MaxConnectionsPerMinute), 0, math.MaxInt32)
-	c.limits("SMTP", s.MaxConnections, s.MaxConnectionsPerAddress, s.MaxErrors, s.MaxAuthFailures, s.IdleTimeout, s.SessionTimeout)
-	c.duration(at("SMTP", "idle_timeout"), s.IdleTimeout, 10*time.Second, "")
-	if s.MaxMessageSize < 64*config.KiB {
-		c.fail(at("SMTP", "max_message_size"), "%v is too small; at least 64KiB (RFC 5321 §4.5.3.1.7)", s.MaxMessageSize)
-	}
-	if s.MaxRecipients < 100 {
-		c.fail(at("SMTP", "max_recipients"), "%d is too small; at least 100 (RFC 5321 §4.5.3.1.8)", s.MaxRecipients)
-	}
-	c.number(at("SMTP", "max_hops"), int64(s.MaxHops), 10, 10000)
-	if s.Tarpit > time.Minute {
-		c.fail(at("SMTP", "tarpit"), "%s is too long; honest clients give up; at most 1m", config.FormatDuration(s.Tarpit))
-	}
-	for i, p := range s.RelayFrom {
-		if everybody(p) {
-			c.fail(at("SMTP", "relay_from", i), "%v is the whole internet; this would be an open relay", p)
-		}
-	}
-	for i, p := range s.XclientFrom {
-		if everybody(p) {
-			c.fail(at("SMTP", "xclient_from", i), "%v is the whole internet; anybody could claim any address", p)
-		}
-	}
+	c.limits("SMTP", s.MaxConnections, s.MaxConnectionsPerAddress, s.IdleTimeout, s.SessionTimeout)
+	c.eachTrust(c.trusted)
 }
-
-func everybody(p netip.Prefix) bool { return p.IsValid() && p.Bits() == 0 }
 
 func (c *checker) pop3() {
 	p := &c.POP3
-	c.number(at("POP3", "max_connections_per_minute"), int64(p.MaxConnectionsPerMinute), 0, math.MaxInt32)
-	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.MaxErrors, p.MaxAuthFailures, p.IdleTimeout, p.SessionTimeout)
-	c.duration(at("POP3", "idle_timeout"), p.IdleTimeout, 10*time.Minute, " (RFC 1939 §3)")
+	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.IdleTimeout, p.SessionTimeout)
 	c.expire(at("POP3", "expire"), p.Expire)
 	if !isFolder(p.DeletionFolder) {
 		c.fail(at("POP3", "deletion_folder"), "%q cannot be a folder's name: 1 to 64 ASCII letters, digits, \"-\" and \"_\"", p.DeletionFolder)
-	}
-	if p.LoginDelay > 24*time.Hour {
-		c.fail(at("POP3", "login_delay"), "%s is too long; at most 1d", config.FormatDuration(p.LoginDelay))
 	}
 }
 
@@ -241,13 +192,6 @@ func (c *checker) auth() {
 	}
 	if len(c.Auth.Mechanisms) == 0 {
 		c.fail(at("Auth", "mechanisms"), "without any, nobody can log in")
-	}
-	c.number(at("Auth", "max_failures_per_address"), int64(c.Auth.MaxFailuresPerAddress), 1, math.MaxInt32)
-	c.number(at("Auth", "max_failures_per_account"), int64(c.Auth.MaxFailuresPerAccount), 1, math.MaxInt32)
-	c.duration(at("Auth", "login_timeout"), c.Auth.LoginTimeout, 30*time.Second, "")
-	c.duration(at("Auth", "failure_window"), c.Auth.FailureWindow, time.Second, "")
-	if c.Auth.CacheTime > time.Hour {
-		c.fail(at("Auth", "cache_time"), "%s is too long; at most 1h", config.FormatDuration(c.Auth.CacheTime))
 	}
 }
 

@@ -25,13 +25,7 @@ func (c *checker) listeners() {
 			c.fail(here("protocol"), "missing; write one of %q, %q, %q and %q", ProtocolSMTP, ProtocolSubmission, ProtocolLMTP, ProtocolPOP3)
 		}
 		c.line(here("greeting"), l.Greeting)
-		for j, p := range l.ProxyFrom {
-			if everybody(p) {
-				c.fail(at("Listeners", i, "proxy_from", j), "%v is the whole internet; anybody could claim any address", p)
-			}
-		}
 		c.login(l, steps)
-		c.ownLimits(l, i)
 		for j := range c.Listeners[:i] {
 			if clash(c.Listeners[j].Address, l.Address) {
 				c.fail(here("address"), "%q is in use already by Listeners[%d], %q", l.Address, j, c.Listeners[j].Address)
@@ -58,25 +52,6 @@ func (c *checker) login(l *Listener, steps []any) {
 	challenge := func(m string) bool { return m == "CRAM-MD5" || m == "SCRAM-SHA-256" }
 	if !slices.ContainsFunc(c.Auth.Mechanisms, challenge) {
 		c.fail(append(steps, "tls"), "without TLS nobody can log in here; use TLS, or offer SCRAM-SHA-256 in Auth.mechanisms")
-	}
-}
-
-func (c *checker) ownLimits(l *Listener, i int) {
-	if l.Limits == nil {
-		return
-	}
-	for _, n := range []struct {
-		key          string
-		value, least int64
-	}{
-		{"max_connections", int64(l.Limits.MaxConnections), 1},
-		{"max_connections_per_address", int64(l.Limits.MaxConnectionsPerAddress), 1},
-		{"max_message_size", int64(l.Limits.MaxMessageSize), 64 << 10},
-		{"max_recipients", int64(l.Limits.MaxRecipients), 100},
-	} {
-		if n.value != 0 && n.value < n.least {
-			c.fail(at("Listeners", i, "Limits", n.key), "%d is too small; at least %d", n.value, n.least)
-		}
 	}
 }
 

@@ -3,7 +3,6 @@ package conf
 import (
 	"crypto/x509"
 	"maps"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -21,13 +20,9 @@ func (c *checker) queue() {
 	before := len(c.errs)
 	c.times(at("Queue"), waits{q.RetryFirst, q.RetryMax, q.ExpireAfter, q.DelayWarningAfter})
 	timesRight := len(c.errs) == before
-	c.number(at("Queue", "concurrency"), int64(q.Concurrency), 1, 100_000)
-	c.number(at("Queue", "destination_concurrency"), int64(q.DestinationConcurrency), 1, 100_000)
 	if q.DestinationConcurrency > q.Concurrency && q.Concurrency > 0 {
 		c.fail(at("Queue", "destination_concurrency"), "%d is more than concurrency, %d", q.DestinationConcurrency, q.Concurrency)
 	}
-	c.number(at("Queue", "messages_per_connection"), int64(q.MessagesPerConnection), 1, math.MaxInt32)
-	c.number(at("Queue", "max_messages"), int64(q.MaxMessages), 0, math.MaxInt32)
 	if q.MaxOctets > 0 && q.MaxOctets < c.SMTP.MaxMessageSize {
 		c.fail(at("Queue", "max_octets"), "%v has no room for one message of SMTP.max_message_size, %v", q.MaxOctets, c.SMTP.MaxMessageSize)
 	}
@@ -78,11 +73,9 @@ func (q *Queue) For(d *QueueDomain) QueueDomain {
 func (c *checker) times(object []any, w waits) {
 	key := func(name string) []any { return append(slices.Clone(object), name) }
 	short := func(d time.Duration) string { return config.FormatDuration(d) }
-	c.duration(key("retry_first"), w.first, time.Second, "")
 	if w.most < w.first {
 		c.fail(key("retry_max"), "%s is less than retry_first, %s", short(w.most), short(w.first))
 	}
-	c.duration(key("expire_after"), w.expire, time.Hour, "")
 	if w.first >= w.expire && w.expire >= time.Hour {
 		c.fail(key("retry_first"), "%s is not before expire_after, %s: a message would be tried only once", short(w.first), short(w.expire))
 	}
@@ -158,7 +151,6 @@ func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool, take
 		}
 		taken[one] = name
 	}
-	c.choice(here("tls"), d.TLS, "", "none", "may", "encrypt", "verify", "dane")
 	c.needsDNSSEC(here("tls"), d.TLS)
 	if d.EHLOName != "" {
 		if err := checkDomain(d.EHLOName); err != nil {
@@ -208,10 +200,7 @@ func (c *checker) route(r *Route, i int) {
 	here := func(key string) []any { return at("Queue", "Routes", i, key) }
 	c.routeDomain(r, i)
 	c.routeHosts(r, i)
-	c.number(here("port"), int64(r.Port), 0, 65535)
-	c.choice(here("tls"), r.TLS, "", "none", "may", "encrypt", "verify", "dane", "implicit")
 	c.needsDNSSEC(here("tls"), r.TLS)
-	c.choice(here("protocol"), r.Protocol, "", "smtp", "lmtp")
 	switch {
 	case r.User != "" && r.Password == "" && r.PasswordFile == "":
 		c.fail(here("user"), "password or password_file is missing")

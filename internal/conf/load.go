@@ -167,7 +167,7 @@ func (s *Settings) dropNull() {
 // from the folder of the file they stand in.
 func (s *Settings) absolutePaths() {
 	eachSetting(reflect.ValueOf(s), func(v setting) {
-		if v.tag.Get("conf") != "path" || v.value.String() == "" {
+		if !v.has("path") || v.value.String() == "" {
 			return
 		}
 		origin, ok := s.text().Where(v.steps...)
@@ -210,6 +210,7 @@ func (s *Settings) complete() {
 	fill(&s.Admin.Socket, "control.sock")
 	fill(&s.TLS.ACME.Folder, "acme")
 	s.TLS.ACME.complete(s.ServerName)
+	s.giveWay()
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {
 		s.Listeners = standardListeners()
 	}

@@ -12,7 +12,7 @@ type Queue struct {
 	// Whether mail for other hosts is taken, from those who may send it, and
 	// delivered. If this is false it is refused with 550: a server that only
 	// catches mail.
-	Deliver bool `json:"deliver"`
+	Deliver bool `json:"deliver" conf:"restart"`
 
 	// Other ways for mail than the MX records of its domain. The route of the
 	// domain itself is taken before one for all below a domain above it
@@ -37,34 +37,34 @@ type Queue struct {
 
 	// The wait after the first attempt that failed. Each later wait is twice
 	// as long, up to retry_max.
-	RetryFirst time.Duration `json:"retry_first"`
+	RetryFirst time.Duration `json:"retry_first" conf:"restart" min:"1s"`
 
 	// The longest wait between two attempts.
-	RetryMax time.Duration `json:"retry_max"`
+	RetryMax time.Duration `json:"retry_max" conf:"restart"`
 
 	// When to give up and tell the sender.
-	ExpireAfter time.Duration `json:"expire_after"`
+	ExpireAfter time.Duration `json:"expire_after" conf:"restart" min:"1h"`
 
 	// When to tell the sender that the message is still waiting. Zero means
 	// never.
-	DelayWarningAfter time.Duration `json:"delay_warning_after"`
+	DelayWarningAfter time.Duration `json:"delay_warning_after" conf:"restart"`
 
 	// Attempts that run at a time.
-	Concurrency int `json:"concurrency"`
+	Concurrency int `json:"concurrency" conf:"restart" min:"1" max:"100000"`
 
 	// Attempts that run at a time to one domain or route. There are fewer at
 	// first; it must prove able to take more.
-	DestinationConcurrency int `json:"destination_concurrency"`
+	DestinationConcurrency int `json:"destination_concurrency" conf:"restart" min:"1" max:"100000"`
 
 	// Messages that one connection carries.
-	MessagesPerConnection int `json:"messages_per_connection"`
+	MessagesPerConnection int `json:"messages_per_connection" min:"1" max:"2147483647"`
 
 	// Messages that may wait. More are refused with 452 until there is room,
 	// and those who send them try again. Zero means no limit but the disk's.
-	MaxMessages int `json:"max_messages"`
+	MaxMessages int `json:"max_messages" conf:"restart" min:"0" max:"2147483647"`
 
 	// What they may hold together. Zero means no limit but the disk's.
-	MaxOctets config.Size `json:"max_octets"`
+	MaxOctets config.Size `json:"max_octets" conf:"restart"`
 
 	// The servers to ask the DNS through: "127.0.0.1", "[::1]:5353". Empty
 	// means those of /etc/resolv.conf.
@@ -82,7 +82,7 @@ type Queue struct {
 	// An address of yours. With it, the domains that ask for it are told once
 	// a day how TLS to their hosts fared (TLS-RPT, RFC 8460), by mail from this
 	// address or over HTTPS. Empty means that they are not.
-	TLSReport string `json:"tls_report"`
+	TLSReport string `json:"tls_report" conf:"restart"`
 
 	// A file with certificates in PEM of authorities that are believed beside
 	// those of the system, where the certificate of another host is verified.
@@ -112,16 +112,16 @@ type Queue struct {
 type QueueDomain struct {
 	// As in Queue. Where one of the four times is given, the others are those
 	// of Queue, whatever a less particular name says.
-	RetryFirst time.Duration `json:"retry_first"`
+	RetryFirst time.Duration `json:"retry_first" conf:"restart,zero" min:"1s"`
 
 	// As in Queue.
-	RetryMax time.Duration `json:"retry_max"`
+	RetryMax time.Duration `json:"retry_max" conf:"restart"`
 
 	// As in Queue.
-	ExpireAfter time.Duration `json:"expire_after"`
+	ExpireAfter time.Duration `json:"expire_after" conf:"restart,zero" min:"1h"`
 
 	// As in Queue; zero means what stands there.
-	DelayWarningAfter time.Duration `json:"delay_warning_after"`
+	DelayWarningAfter time.Duration `json:"delay_warning_after" conf:"restart"`
 
 	// The TLS that the hosts of the domain must show: "none" (not even where
 	// it is offered), "may" (where it is offered, any certificate), "encrypt"
@@ -129,7 +129,7 @@ type QueueDomain struct {
 	// fit), "dane" (always, and the certificate must be one that the domain
 	// has in the DNS). It overrides the domain's own policy. Empty means "may",
 	// or what the domain's policy or what it has shown before demands.
-	TLS string `json:"tls"`
+	TLS string `json:"tls" one:"none,may,encrypt,verify,dane"`
 
 	// The address of this machine to send from, to hosts that have addresses
 	// of its family.
@@ -158,16 +158,16 @@ type Route struct {
 	MX bool `json:"mx"`
 
 	// The port; zero means 25, 24 for LMTP, 465 for "implicit" TLS.
-	Port int `json:"port"`
+	Port int `json:"port" min:"0" max:"65535"`
 
 	// "none", "may" (if it is offered), "encrypt" (always), "verify" (always,
 	// and the certificate must fit), "dane" (as in Domains), "implicit" (as
 	// verify, from the first octet on). Empty means "may", with a user
 	// "verify".
-	TLS string `json:"tls"`
+	TLS string `json:"tls" one:"none,may,encrypt,verify,dane,implicit"`
 
 	// "smtp" (also if empty) or "lmtp".
-	Protocol string `json:"protocol"`
+	Protocol string `json:"protocol" one:"smtp,lmtp"`
 
 	// The user to log in as.
 	User string `json:"user"`

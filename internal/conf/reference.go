@@ -81,7 +81,7 @@ func (p *printer) section(v reflect.Value, indent string) {
 			p.b.WriteByte('\n')
 		}
 		first = false
-		p.comment(p.manual[v.Type().Name()+"."+f.Name], indent+"// ")
+		p.explain(v.Type(), f, indent+"// ")
 		value := v.FieldByIndex(f.Index)
 		key := quote(keyOf(f))
 		switch item := itemType(f.Type); {
@@ -104,10 +104,18 @@ func (p *printer) section(v reflect.Value, indent string) {
 func (p *printer) fields(t reflect.Type, indent string) {
 	for _, f := range fieldsOf(t) {
 		fmt.Fprintf(&p.b, "%s\n%s%s (%s)\n", strings.TrimRight(indent, " "), indent, quote(keyOf(f)), kindOf(f.Type))
-		p.comment(p.manual[t.Name()+"."+f.Name], indent+"    ")
+		p.explain(t, f, indent+"    ")
 		if isObject(f.Type) {
 			p.fields(f.Type.Elem(), indent+"    ")
 		}
+	}
+}
+
+// explain prints the comment of a field of t, and what its tag says.
+func (p *printer) explain(t reflect.Type, f reflect.StructField, prefix string) {
+	p.comment(p.manual[t.Name()+"."+f.Name], prefix)
+	if rules := rulesText(f.Tag); rules != "" {
+		p.comment(rules, prefix)
 	}
 }
 

@@ -14,42 +14,42 @@ type SMTP struct {
 	Greeting string `json:"greeting"`
 
 	// The largest message. It is announced (SIZE, RFC 1870) and enforced.
-	MaxMessageSize config.Size `json:"max_message_size"`
+	MaxMessageSize config.Size `json:"max_message_size" min:"64KiB" why:"RFC 5321 §4.5.3.1.7"`
 
 	// Recipients of one message; 100 is the least RFC 5321 §4.5.3.1.8 allows.
-	MaxRecipients int `json:"max_recipients"`
+	MaxRecipients int `json:"max_recipients" min:"100" why:"RFC 5321 §4.5.3.1.8"`
 
 	// Connections at a time on each listener.
-	MaxConnections int `json:"max_connections"`
+	MaxConnections int `json:"max_connections" min:"1" max:"2147483647"`
 
 	// Connections at a time from one IPv4 address or one IPv6 /64; four times
 	// as many from one IPv6 /48.
-	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+	MaxConnectionsPerAddress int `json:"max_connections_per_address" min:"1" max:"2147483647"`
 
 	// Connections a minute from one IPv4 address or one IPv6 /64, half of them
 	// at once, for each listener. Zero means any number. Programs of this host
 	// are not bound by it, and those in relay_from are not.
-	MaxConnectionsPerMinute int `json:"max_connections_per_minute"`
+	MaxConnectionsPerMinute int `json:"max_connections_per_minute" min:"0" max:"2147483647"`
 
 	// Wrong or refused commands after which a session is ended with 421.
-	MaxErrors int `json:"max_errors"`
+	MaxErrors int `json:"max_errors" min:"1" max:"2147483647"`
 
 	// Failed logins after which a session is ended with 421.
-	MaxAuthFailures int `json:"max_auth_failures"`
+	MaxAuthFailures int `json:"max_auth_failures" min:"1" max:"2147483647"`
 
 	// How long to wait for the next command (RFC 5321 §4.5.3.2.7).
-	IdleTimeout time.Duration `json:"idle_timeout"`
+	IdleTimeout time.Duration `json:"idle_timeout" min:"10s"`
 
 	// How long a connection may last in all.
 	SessionTimeout time.Duration `json:"session_timeout"`
 
 	// Received fields in a message above which it is taken for one that goes
 	// round in a loop (RFC 5321 §6.3).
-	MaxHops int `json:"max_hops"`
+	MaxHops int `json:"max_hops" min:"10" max:"10000"`
 
 	// Answers to wrong commands and to refused recipients are delayed by this
 	// much, which costs guessers more than it costs us.
-	Tarpit time.Duration `json:"tarpit"`
+	Tarpit time.Duration `json:"tarpit" max:"1m" why:"honest clients give up"`
 
 	// The networks that may send mail to anywhere without logging in. Nobody
 	// else can: there is no open relay by accident.
@@ -78,26 +78,26 @@ type POP3 struct {
 	Greeting string `json:"greeting"`
 
 	// Connections at a time on each listener.
-	MaxConnections int `json:"max_connections"`
+	MaxConnections int `json:"max_connections" min:"1" max:"2147483647"`
 
 	// Connections at a time from one IPv4 address or one IPv6 /64; four times
 	// as many from one IPv6 /48.
-	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+	MaxConnectionsPerAddress int `json:"max_connections_per_address" min:"1" max:"2147483647"`
 
 	// Connections a minute from one IPv4 address or one IPv6 /64, half of them
 	// at once, for each listener. Zero means any number. Programs of this host
 	// are not bound by it.
-	MaxConnectionsPerMinute int `json:"max_connections_per_minute"`
+	MaxConnectionsPerMinute int `json:"max_connections_per_minute" min:"0" max:"2147483647"`
 
 	// Wrong commands after which a session is ended.
-	MaxErrors int `json:"max_errors"`
+	MaxErrors int `json:"max_errors" min:"1" max:"2147483647"`
 
 	// Failed logins after which a session is ended.
-	MaxAuthFailures int `json:"max_auth_failures"`
+	MaxAuthFailures int `json:"max_auth_failures" min:"1" max:"2147483647"`
 
 	// How long to wait for the next command; RFC 1939 §3 allows no less than
 	// ten minutes.
-	IdleTimeout time.Duration `json:"idle_timeout"`
+	IdleTimeout time.Duration `json:"idle_timeout" min:"10m" why:"RFC 1939 §3"`
 
 	// How long a connection may last in all.
 	SessionTimeout time.Duration `json:"session_timeout"`
@@ -118,7 +118,7 @@ type POP3 struct {
 
 	// How soon after a login the same account may log in again (announced as
 	// LOGIN-DELAY, RFC 2449 §6.5).
-	LoginDelay time.Duration `json:"login_delay"`
+	LoginDelay time.Duration `json:"login_delay" max:"1d"`
 
 	// Whether APOP is offered, for accounts that have an APOP secret. It is
 	// weak (MD5) and needs a password that the server can recover.
@@ -139,24 +139,24 @@ type Auth struct {
 
 	// Failed logins from one IPv4 address or one IPv6 /64 within the window,
 	// after which more from there are refused unseen.
-	MaxFailuresPerAddress int `json:"max_failures_per_address"`
+	MaxFailuresPerAddress int `json:"max_failures_per_address" min:"1" max:"2147483647"`
 
 	// Failed logins to one account within the window, after which more are
 	// refused unseen, wherever they come from, unless that address has
 	// logged in to the account before.
-	MaxFailuresPerAccount int `json:"max_failures_per_account"`
+	MaxFailuresPerAccount int `json:"max_failures_per_account" min:"1" max:"2147483647"`
 
 	// How long a client may take from connecting to having logged in, for
 	// submission and POP3.
-	LoginTimeout time.Duration `json:"login_timeout"`
+	LoginTimeout time.Duration `json:"login_timeout" min:"30s"`
 
 	// How long a failure counts.
-	FailureWindow time.Duration `json:"failure_window"`
+	FailureWindow time.Duration `json:"failure_window" min:"1s"`
 
 	// How long a password that was right is remembered (as a keyed hash, in
 	// memory only), so that clients which poll do not cost a full argon2id
 	// each time. Zero means not at all.
-	CacheTime time.Duration `json:"cache_time"`
+	CacheTime time.Duration `json:"cache_time" max:"1h"`
 }
 
 // TLS is about certificates.
@@ -207,7 +207,7 @@ type Store struct {
 	// What is left free on the disks of mail_dir and queue_dir for everything
 	// else: mail is refused for now while there is less. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.
-	KeepFree config.Size `json:"keep_free"`
+	KeepFree config.Size `json:"keep_free" conf:"restart"`
 }
 
 // Log is about what is written down.
@@ -217,7 +217,7 @@ type Log struct {
 	Level slog.Level `json:"level"`
 
 	// "text" or "json".
-	Format LogFormat `json:"format"`
+	Format LogFormat `json:"format" conf:"restart"`
 
 	// The file to append to, opened again on SIGHUP. Empty means standard
 	// error.
@@ -228,12 +228,12 @@ type Log struct {
 type Admin struct {
 	// The Unix socket for "postrider reload" and its like; only the user the
 	// server runs as can open it. Empty means "control.sock" below data_dir.
-	Socket string `json:"socket" conf:"path"`
+	Socket string `json:"socket" conf:"path,restart"`
 
 	// The Unix socket for "postrider sendmail", which every user of this host
 	// may submit mail through, as themselves: the kernel says who they are.
 	// Empty means that only the user the server runs as, and root, can. It
 	// must stand in a folder that those users can reach, such as
 	// "/run/postrider/submit.sock".
-	SubmitSocket string `json:"submit_socket" conf:"path"`
+	SubmitSocket string `json:"submit_socket" conf:"path,restart"`
 }

@@ -19,15 +19,15 @@ type Settings struct {
 
 	// The directory that holds all state. Here and everywhere, a path that is
 	// not absolute is taken from the folder of the file that names it.
-	DataDir string `json:"data_dir" conf:"path"`
+	DataDir string `json:"data_dir" conf:"path,restart"`
 
 	// Where mailboxes are kept. Empty means "mail" below data_dir.
-	MailDir string `json:"mail_dir" conf:"path"`
+	MailDir string `json:"mail_dir" conf:"path,restart"`
 
 	// Where outbound mail waits. Empty means "queue" below data_dir; it should
 	// be on the same file system as mail_dir, so that both are made durable
 	// together.
-	QueueDir string `json:"queue_dir" conf:"path"`
+	QueueDir string `json:"queue_dir" conf:"path,restart"`
 
 	// The file with the key that seals secrets which must be recoverable: those
 	// for APOP, passwords of routes. It is made when it is needed and not there,
@@ -144,16 +144,16 @@ type Listener struct {
 // the section's value holds.
 type ListenerLimits struct {
 	// Connections at a time.
-	MaxConnections int `json:"max_connections"`
+	MaxConnections int `json:"max_connections" conf:"zero" min:"1"`
 
 	// Connections at a time from one IPv4 address or one IPv6 /64.
-	MaxConnectionsPerAddress int `json:"max_connections_per_address"`
+	MaxConnectionsPerAddress int `json:"max_connections_per_address" conf:"zero" min:"1"`
 
 	// The largest message in octets (SMTP, LMTP).
-	MaxMessageSize config.Size `json:"max_message_size"`
+	MaxMessageSize config.Size `json:"max_message_size" conf:"zero" min:"64KiB" why:"RFC 5321 §4.5.3.1.7"`
 
 	// Recipients of one message (SMTP, LMTP).
-	MaxRecipients int `json:"max_recipients"`
+	MaxRecipients int `json:"max_recipients" conf:"zero" min:"100" why:"RFC 5321 §4.5.3.1.8"`
 }
 
 // Domain is one local domain.

@@ -5,13 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -19,7 +16,7 @@ import (
 )
 
 // newQueue makes the queue. It is the one part of the way out that keeps its
-// settings for as long as the daemon runs; see onlyAtStart.
+// settings for as long as the daemon runs; their tags say so (conf).
 func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 	c := &s.Queue
 	q := &queue.Queue{
@@ -45,41 +42,6 @@ func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		}
 	}
 	return q
-}
-
-// queueAtStart is what newQueue takes from the settings. Everything else about
-// mail that leaves can change at any time.
-func queueAtStart(old, new *conf.Queue) []atStart {
-	list := []atStart{{"Queue.deliver", fmt.Sprint(old.Deliver), fmt.Sprint(new.Deliver)}}
-	times := func(key string, old, new conf.QueueDomain) {
-		for _, t := range []struct {
-			key      string
-			old, new time.Duration
-		}{
-			{"retry_first", old.RetryFirst, new.RetryFirst},
-			{"retry_max", old.RetryMax, new.RetryMax},
-			{"expire_after", old.ExpireAfter, new.ExpireAfter},
-			{"delay_warning_after", old.DelayWarningAfter, new.DelayWarningAfter},
-		} {
-			list = append(list, atStart{key + t.key, t.old.String(), t.new.String()})
-		}
-	}
-	times("Queue.", old.For(nil), new.For(nil))
-	names := maps.Clone(old.Domains)
-	if names == nil {
-		names = make(map[string]*conf.QueueDomain)
-	}
-	maps.Copy(names, new.Domains)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		times("Queue.Domains."+name+".", old.For(old.Domains[name]), new.For(new.Domains[name]))
-	}
-	return append(list,
-		atStart{"Queue.concurrency", fmt.Sprint(old.Concurrency), fmt.Sprint(new.Concurrency)},
-		atStart{"Queue.destination_concurrency", fmt.Sprint(old.DestinationConcurrency), fmt.Sprint(new.DestinationConcurrency)},
-		atStart{"Queue.max_messages", fmt.Sprint(old.MaxMessages), fmt.Sprint(new.MaxMessages)},
-		atStart{"Queue.tls_report", old.TLSReport, new.TLSReport},
-		atStart{"Queue.max_octets", old.MaxOctets.String(), new.MaxOctets.String()},
-	)
 }
 
 func schedule(d conf.QueueDomain) queue.Schedule {

@@ -357,7 +357,7 @@ func TestReloadOutbound(t *testing.T) {
 	w.greeted().send("<bob@mail.test>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
 	receive(t, got)
 	err := change(`"retry_max": "1s"`, `"retry_max": "2s", "max_messages": 7, "Domains": {"slow.test": {"expire_after": "9d"}}`)
-	for _, want := range []string{"Queue.retry_max", "Queue.max_messages", "Queue.Domains.slow.test.expire_after", "restart"} {
+	for _, want := range []string{"Queue.retry_max", "Queue.max_messages", `Queue.Domains."slow.test".expire_after`, "restart"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in %v", want, err)
 		}

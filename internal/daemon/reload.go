@@ -32,8 +32,8 @@ func (d *Daemon) reload() error {
 		return err
 	}
 	old := d.state()
-	if err := onlyAtStart(old.settings, settings); err != nil {
-		return err
+	if fixed := old.settings.NeedsRestart(settings); len(fixed) > 0 {
+		return fmt.Errorf("nothing was changed: %w", errors.Join(fixed...))
 	}
 	st, err := newState(settings, old, d.log)
 	if err != nil {
@@ -81,29 +81,6 @@ func (d *Daemon) reload() error {
 	}
 	d.countDescriptors(settings)
 	return nil
-}
-
-// atStart is a setting that counts only when the daemon starts.
-type atStart struct{ key, old, new string }
-
-// onlyAtStart refuses changes of what is open for as long as the daemon runs.
-func onlyAtStart(old, new *conf.Settings) error {
-	var problems []error
-	fixed := []atStart{
-		{"data_dir", old.DataDir, new.DataDir},
-		{"mail_dir", old.MailDir, new.MailDir},
-		{"queue_dir", old.QueueDir, new.QueueDir},
-		{"Admin.socket", old.Admin.Socket, new.Admin.Socket},
-		{"Admin.submit_socket", old.Admin.SubmitSocket, new.Admin.SubmitSocket},
-		{"Store.keep_free", old.Store.KeepFree.String(), new.Store.KeepFree.String()},
-		{"Log.format", string(old.Log.Format), string(new.Log.Format)},
-	}
-	for _, c := range append(fixed, queueAtStart(&old.Queue, &new.Queue)...) {
-		if c.old != c.new {
-			problems = append(problems, fmt.Errorf("%s cannot change while the daemon runs (%s, was %s): restart it", c.key, c.new, c.old))
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // openMissing opens the sockets that are not open yet, all or none.
