@@ -11,7 +11,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // A file has names on one mount only (link(2), rename(2): EXDEV), and a mailbox

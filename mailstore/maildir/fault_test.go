@@ -10,9 +10,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -181,7 +181,7 @@ func (c fault) try(t *testing.T, nth int, refuse bool, size int) {
 		}
 		return nil
 	}}
-	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	s := open(t, dir, maildir.WithDisk(durable.New(fsys)))
 	body := strings.Repeat("x", size) + "\r\n"
 	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", "a@x", "b@x"); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestRemoveFault(t *testing.T) {
 		}
 		return nil
 	}}
-	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	s := open(t, dir, maildir.WithDisk(durable.New(fsys)))
 	for range 3 {
 		if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); err != nil {
 			t.Fatal(err)

@@ -7,17 +7,18 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Unnamed is the real file system with files that have no name on any system:
 // they stand in a directory of their own, beside what is tested, until they are
 // closed.
 type Unnamed struct {
-	*durable.OS
+	durable.FS
 	// Refuse makes CreateUnnamed unsupported, as most file systems do.
 	Refuse bool
 
+	disk  *durable.Disk
 	dir   string
 	count atomic.Uint64
 }
@@ -28,18 +29,18 @@ func NewUnnamed(root string) (*Unnamed, error) {
 	if err != nil {
 		return nil, err
 	}
-	fsys, err := durable.OpenOS(root)
+	disk, err := durable.Open(root)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	return &Unnamed{OS: fsys, dir: dir}, nil
+	return &Unnamed{FS: disk.FS(), disk: disk, dir: dir}, nil
 }
 
 // Close closes the file system and removes what was not closed before.
 func (u *Unnamed) Close() error {
 	os.RemoveAll(u.dir)
-	return u.OS.Close()
+	return u.disk.Close()
 }
 
 // CreateUnnamed implements durable.FS.
@@ -51,7 +52,7 @@ func (u *Unnamed) CreateUnnamed(dir string) (durable.File, error) {
 		return nil, err
 	}
 	n := strconv.FormatUint(u.count.Add(1), 10)
-	f, err := u.OS.Create(filepath.Join(u.dir, n))
+	f, err := u.FS.Create(filepath.Join(u.dir, n))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (u *Unnamed) CreateUnnamed(dir string) (durable.File, error) {
 
 // LinkFile implements durable.FS.
 func (u *Unnamed) LinkFile(f durable.File, newname string) error {
-	return u.OS.Link(f.(*unnamedFile).File.Name(), newname)
+	return u.FS.Link(f.(*unnamedFile).File.Name(), newname)
 }
 
 type unnamedFile struct {
