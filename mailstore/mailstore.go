@@ -39,6 +39,9 @@ var (
 	ErrReadOnly = errors.New("mailstore: store is read-only")
 	// ErrUnavailable: the disk or a permission failed. Trying later may work.
 	ErrUnavailable = errors.New("mailstore: store is unavailable")
+	// ErrClosed: a store that has a Close method has been closed. What was begun
+	// before cannot be finished, for another may own the store by now.
+	ErrClosed = errors.New("mailstore: store is closed")
 )
 
 // Meta is what is known about a message before its first octet.

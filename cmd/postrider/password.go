@@ -21,7 +21,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // write gives an account a password: gets it, derives the keys, and writes the
@@ -232,12 +232,12 @@ func publish(e *conf.Edit) error {
 	if err != nil {
 		return err
 	}
-	disk, err := durable.OpenOS(dir)
+	disk, err := durable.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer disk.Close()
-	if err := durable.NewCommitter(disk).ReplaceFile(context.Background(), name, e.Text); err != nil {
+	if err := disk.ReplaceFile(context.Background(), name, e.Text); err != nil {
 		return err
 	}
 	return keepOwner(name, owner)

@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -28,10 +29,11 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	now      atomic.Pointer[state]
 	store    mailstore.Store
-	healthy  func() error // nil: mail can be stored
-	closers  []io.Closer  // what is closed at the end, last first
-	outbound *outbound    // nil: no mail leaves
-	buffers  sync.Pool    // of *[copyBuffer]byte
+	healthy  func() error    // nil: mail can be stored
+	closers  []io.Closer     // what is closed at the end, last first
+	disks    []*durable.Disk // those of closers, each to be shared
+	outbound *outbound       // nil: no mail leaves
+	buffers  sync.Pool       // of *[copyBuffer]byte
 	logins   loginTimes
 	heads    heads
 	refused  refusals

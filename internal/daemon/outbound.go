@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -34,21 +33,16 @@ type outbound struct {
 }
 
 // openOutbound opens the queue, unless the settings say that no mail leaves.
-// It shares the store's committer where both are on one file system, so that
-// they share its syncs.
 func (d *Daemon) openOutbound(s *conf.Settings) error {
 	if !s.Queue.Deliver {
 		return nil
 	}
-	if err := os.MkdirAll(s.QueueDir, 0o700); err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	committer, err := d.queueCommitter(s)
+	disk, err := d.diskOf(s.QueueDir)
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
 	ctx := context.Background()
-	sp, err := spool.Open(ctx, s.QueueDir, committer)
+	sp, err := spool.Open(ctx, s.QueueDir, spool.WithDisk(disk))
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
@@ -57,7 +51,7 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	cache, err := relay.OpenDir(ctx, domains, committer)
+	cache, err := relay.OpenDir(ctx, domains, relay.WithDisk(disk))
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
@@ -71,21 +65,6 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	store := d.healthy
 	d.healthy = func() error { return errors.Join(store(), o.healthy()) }
 	return nil
-}
-
-// queueCommitter is the store's own if it reaches the queue's directory.
-func (d *Daemon) queueCommitter(s *conf.Settings) (*durable.Committer, error) {
-	if shared, ok := d.store.(interface{ Committer() *durable.Committer }); ok {
-		if c := shared.Committer(); c.FS().Covers(s.QueueDir) {
-			return c, nil
-		}
-	}
-	disk, err := durable.OpenOS(s.QueueDir)
-	if err != nil {
-		return nil, err
-	}
-	d.closers = append(d.closers, disk)
-	return durable.NewCommitter(disk), nil
 }
 
 // transport is the relay of the moment.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // QuickStartAccount is the account that QuickStart makes.
@@ -77,12 +77,12 @@ func QuickStart(dir string) (password string, err error) {
 
 // writeDurably puts a small file, mode 0600, into a directory.
 func writeDurably(dir, name, text string) error {
-	disk, err := durable.OpenOS(dir)
+	disk, err := durable.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer disk.Close()
-	return durable.NewCommitter(disk).ReplaceFile(context.Background(), name, []byte(text))
+	return disk.ReplaceFile(context.Background(), name, []byte(text))
 }
 
 func quickStartText(password string) (string, error) {

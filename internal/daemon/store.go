@@ -2,15 +2,22 @@ package daemon
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // openStore opens the mailboxes and becomes their owner: a second daemon on
 // the same store is refused here.
 func (d *Daemon) openStore(s *conf.Settings) error {
+	disk, err := d.diskOf(s.MailDir)
+	if err != nil {
+		return fmt.Errorf("mail store: %w", err)
+	}
 	store, err := maildir.Open(s.MailDir,
+		maildir.WithDisk(disk),
 		maildir.WithLogger(d.log),
 		maildir.WithReserve(keepFree(s, s.MailDir)),
 		maildir.WithQuota(d.quota),
@@ -22,6 +29,27 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	d.closers = append(d.closers, store)
 	d.healthy = store.Err
 	return nil
+}
+
+// diskOf opens the file system a directory is on, once for all directories on it,
+// so that mailboxes and queue share their syncs. The directory is made if it is
+// not there.
+func (d *Daemon) diskOf(dir string) (*durable.Disk, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for _, disk := range d.disks {
+		if disk.FS().Covers(dir) {
+			return disk, nil
+		}
+	}
+	disk, err := durable.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.disks = append(d.disks, disk)
+	d.closers = append(d.closers, disk)
+	return disk, nil
 }
 
 // keepFree is what is left free on the disk of dir, in octets.

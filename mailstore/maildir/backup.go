@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Copied counts what Backup or Restore did.
@@ -66,12 +66,12 @@ func (s *Store) backup(c *copier, dst string) error {
 		return err
 	}
 	defer lock.Close()
-	fsys, err := durable.OpenOS(part)
+	disk, err := durable.Open(part)
 	if err != nil {
 		return err
 	}
-	defer fsys.Close()
-	c.c, c.fs = durable.NewCommitter(fsys), fsys
+	defer disk.Close()
+	c.c, c.fs = disk, disk.FS()
 	err = s.walk(c.ctx, func(domain, local, _ string) bool {
 		c.err = c.backupBox(s.root, part, filepath.Join(domain, local))
 		return c.err == nil

@@ -11,29 +11,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/measure"
+	"github.com/postrider-mail/postrider/internal/measure"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
-// BenchmarkDeliver delivers to 100 mailboxes, with the store as it is and with
-// an fsync for every file and directory.
+// BenchmarkDeliver delivers to 100 mailboxes, with the store, and files by
+// hand with an fsync for every one and its directory.
 func BenchmarkDeliver(b *testing.B) {
 	base := measure.Dir(b)
 	for _, size := range []int{2 << 10, 64 << 10, 5 << 20} {
 		for _, writers := range []int{1, 64} {
-			for name, mode := range map[string]durable.SyncMode{"group": durable.Auto, "perfile": durable.PerFile} {
+			for name, way := range map[string]measure.Way{
+				"group":   deliveries(b, base, "", size, writers),
+				"perfile": byHand(b, base, "", size, writers),
+			} {
 				b.Run(fmt.Sprintf("size=%dk/writers=%d/%s", size>>10, writers, name), func(b *testing.B) {
-					benchDeliver(b, base, mode, size, writers)
+					benchDeliver(b, way, size)
 				})
 			}
 		}
 	}
 }
 
-func benchDeliver(b *testing.B, base string, mode durable.SyncMode, size, writers int) {
-	way := deliveries(b, base, "", mode, size, writers)
+func benchDeliver(b *testing.B, way measure.Way, size int) {
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -46,17 +47,12 @@ func benchDeliver(b *testing.B, base string, mode durable.SyncMode, size, writer
 
 // deliveries is a way to deliver messages of one size to 100 mailboxes of a
 // store.
-func deliveries(b *testing.B, base, name string, mode durable.SyncMode, size, writers int) measure.Way {
+func deliveries(b *testing.B, base, name string, size, writers int) measure.Way {
 	dir, err := os.MkdirTemp(base, "mail-")
 	if err != nil {
 		b.Fatal(err)
 	}
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { fsys.Close() })
-	s := open(b, dir, maildir.WithCommitter(durable.NewCommitterMode(fsys, mode)))
+	s := open(b, dir)
 	users := make([]string, 100)
 	for i := range users {
 		users[i] = fmt.Sprintf("u%d@example.org", i)
@@ -89,6 +85,19 @@ func deliveries(b *testing.B, base, name string, mode durable.SyncMode, size, wr
 	}}
 }
 
+// byHand writes files as a careful program does, without a store: with an fsync
+// for each file and each directory.
+func byHand(b *testing.B, base, name string, size, writers int) measure.Way {
+	each, err := measure.NewEach(base)
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, size)
+	return measure.Way{Name: name, Run: func(n int) error {
+		return measure.Spread(writers, n, func(int) error { return each.Put(data) })
+	}}
+}
+
 // BenchmarkRatios answers for the lines the store is to reach, with everything
 // compared taking turns: how many times as fast as an fsync for each file and
 // directory it is, with 64 writers and with one; what part of an append-only
@@ -105,8 +114,8 @@ func BenchmarkRatios(b *testing.B) {
 			defer log.Close()
 			data := make([]byte, 2<<10)
 			r := measure.Turns(b, base, max(16*writers, 50),
-				deliveries(b, base, "store", durable.Auto, len(data), writers),
-				deliveries(b, base, "each", durable.PerFile, len(data), writers),
+				deliveries(b, base, "store", len(data), writers),
+				byHand(b, base, "each", len(data), writers),
 				measure.Way{Name: "log", Run: func(n int) error {
 					return measure.Spread(writers, n, func(int) error { return log.Append(data) })
 				}})
@@ -122,7 +131,7 @@ func BenchmarkRatios(b *testing.B) {
 		b.Run(fmt.Sprintf("size=5M/writers=%d", writers), func(b *testing.B) {
 			const size = 5 << 20
 			r := measure.Turns(b, base, 64,
-				deliveries(b, base, "store", durable.Auto, size, writers),
+				deliveries(b, base, "store", size, writers),
 				measure.Way{Name: "seq", Run: func(n int) error { return writeOn(base, n, size) }})
 			b.ReportMetric(r.Times("store", "seq"), "x-seq")
 			b.ReportMetric(r.Rate("store")*size/1e6, "MB/s")

@@ -11,13 +11,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // copier copies messages and makes them durable in batches.
 type copier struct {
 	ctx      context.Context
-	c        *durable.Committer
+	c        *durable.Disk
 	fs       durable.FS
 	previous string
 	progress func(Copied)

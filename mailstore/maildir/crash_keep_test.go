@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -79,16 +79,17 @@ func TestCrashKeeper(t *testing.T) {
 	if _, err := src.Backup(context.Background(), backup, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []durable.SyncMode{durable.PerFile, durable.Whole} {
-		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+	for _, how := range []syncing{each, whole} {
+		t.Run(string(how), func(t *testing.T) {
 			root := crashtest.Scratch(t)
 			rec, err := crashtest.NewRecorder(root)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer rec.Close()
+			rec.Each, rec.Whole = how == each, how == whole
 			r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-			r.s = open(t, root, maildir.WithCommitter(durable.NewCommitterMode(rec, mode)))
+			r.s = open(t, root, maildir.WithDisk(durable.New(rec)))
 			from := keepScript(t, r, backup)
 			base := crashtest.Scratch(t)
 			for n := from; n <= rec.Len() && !t.Failed(); n++ {

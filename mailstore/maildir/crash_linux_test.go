@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 

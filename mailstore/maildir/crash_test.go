@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -27,7 +27,16 @@ type replayed struct {
 	sent map[string]string // body -> key
 }
 
-func record(t *testing.T, mode durable.SyncMode, named bool, forget func(what, name string) bool) *replayed {
+// syncing is how the disk is asked: as it comes, file by file, or for everything.
+type syncing string
+
+const (
+	asItComes syncing = "as it comes"
+	each      syncing = "each"
+	whole     syncing = "whole"
+)
+
+func record(t *testing.T, how syncing, named bool, forget func(what, name string) bool) *replayed {
 	t.Helper()
 	root := crashtest.Scratch(t)
 	rec, err := crashtest.NewRecorder(root)
@@ -35,9 +44,9 @@ func record(t *testing.T, mode durable.SyncMode, named bool, forget func(what, n
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rec.Close() })
-	rec.Forget, rec.Refuse = forget, named
+	rec.Forget, rec.Refuse, rec.Each, rec.Whole = forget, named, how == each, how == whole
 	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-	r.s = open(t, root, maildir.WithCommitter(durable.NewCommitterMode(rec, mode)))
+	r.s = open(t, root, maildir.WithDisk(durable.New(rec)))
 	r.script()
 	return r
 }
@@ -133,7 +142,7 @@ func (r *replayed) check(dir string, marks []string) error {
 		return err
 	}
 	defer rec.Close()
-	s, err := maildir.Open(dir, maildir.WithReserve(0), maildir.WithCommitter(durable.NewCommitter(rec)))
+	s, err := maildir.Open(dir, maildir.WithReserve(0), maildir.WithDisk(durable.New(rec)))
 	if err != nil {
 		return err
 	}
@@ -197,13 +206,13 @@ func (r *replayed) count(s *maildir.Store, user string, there map[string]int) er
 }
 
 func TestCrash(t *testing.T) {
-	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+	for _, how := range []syncing{asItComes, each, whole} {
 		for _, named := range []bool{false, true} {
-			if named && mode > durable.PerFile {
+			if named && how != asItComes {
 				continue // the way of syncing does not ask what is synced
 			}
-			t.Run(fmt.Sprintf("%d/named=%v", mode, named), func(t *testing.T) {
-				r := record(t, mode, named, nil)
+			t.Run(fmt.Sprintf("%s/named=%v", how, named), func(t *testing.T) {
+				r := record(t, how, named, nil)
 				if found := r.crash(false); len(found) > 0 {
 					t.Errorf("%d failures, first: %s", len(found), found[0])
 				}
@@ -226,7 +235,7 @@ func TestCrashNoticesMissingSync(t *testing.T) {
 	} {
 		for _, named := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/named=%v", name, named), func(t *testing.T) {
-				if found := record(t, durable.Grouped, named, forget).crash(true); len(found) == 0 {
+				if found := record(t, each, named, forget).crash(true); len(found) == 0 {
 					t.Error("nothing noticed")
 				} else {
 					t.Log(found[0])
@@ -236,7 +245,7 @@ func TestCrashNoticesMissingSync(t *testing.T) {
 	}
 	t.Run("whole", func(t *testing.T) {
 		forget := func(what, _ string) bool { return what == "all" }
-		if found := record(t, durable.Whole, false, forget).crash(true); len(found) == 0 {
+		if found := record(t, whole, false, forget).crash(true); len(found) == 0 {
 			t.Error("nothing noticed")
 		}
 	})

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // spill is how much of a message waits in memory before a file is made: most
@@ -261,6 +261,9 @@ func (d *delivery) old() bool {
 func (d *delivery) Commit(ctx context.Context) error {
 	if d.done {
 		return fs.ErrClosed
+	}
+	if d.err == nil {
+		d.err = d.s.Err()
 	}
 	if !d.exact && d.fold.pending && d.err == nil {
 		*d.buf = append(*d.buf, '\r') // the last octet was a CR

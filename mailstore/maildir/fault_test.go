@@ -10,9 +10,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -174,7 +174,7 @@ func (c fault) try(t *testing.T, refuse bool, size int, users ...string) {
 		}
 		return nil
 	}}
-	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	s := open(t, dir, maildir.WithDisk(durable.New(fsys)))
 	body := strings.Repeat("x", size) + "\r\n"
 	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", users...); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestRemoveFault(t *testing.T) {
 		}
 		return nil
 	}}
-	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(fsys)))
+	s := open(t, dir, maildir.WithDisk(durable.New(fsys)))
 	for range 3 {
 		if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); err != nil {
 			t.Fatal(err)
@@ -282,7 +282,7 @@ func TestTakenBeforeAll(t *testing.T) {
 	}
 	defer base.Close()
 	quick := &quick{base}
-	s := open(t, dir, maildir.WithCommitter(durable.NewCommitter(quick)))
+	s := open(t, dir, maildir.WithDisk(durable.New(quick)))
 	for _, users := range [][]string{{"quick@x", "a@x", "b@x"}, {"a@x", "quick@x", "b@x"}, {"a@x", "b@x", "quick@x"}, {"a@x"}} {
 		for _, size := range []int{10, 200_000} {
 			if err := deliver(t, s, mailstore.Meta{}, strings.Repeat("x", size)+"\r\n", users...); err != nil {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // maildrop is one session's view: a frozen list. Where the files are may change

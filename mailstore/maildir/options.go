@@ -3,7 +3,7 @@ package maildir
 import (
 	"log/slog"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Quota bounds what a mailbox or a domain may hold. Zero means no bound.
@@ -37,10 +37,10 @@ func WithMode(m Mode) Option { return func(s *Store) { s.mode = m } }
 // default is nowhere.
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
 
-// WithCommitter makes the store share a committer, with the queue for
-// instance, so that both share their syncs. It must work on the store's file
-// system. The default is one of the store's own.
-func WithCommitter(c *durable.Committer) Option { return func(s *Store) { s.c = c } }
+// WithDisk makes the store share a Disk, with the queue for instance, so that
+// both share their syncs. It must have been opened on the store's file system, and
+// the store does not close it. The default is one of the store's own.
+func WithDisk(d *durable.Disk) Option { return func(s *Store) { s.c = d } }
 
 // WithQuota asks fn for each mailbox's quota, every time it matters: fn must be
 // quick and may change its answers.

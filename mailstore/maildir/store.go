@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io/fs"
@@ -11,9 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Store keeps mailboxes as Maildirs below one directory. It implements
@@ -23,7 +25,7 @@ type Store struct {
 	mode   Mode
 	single bool // see Single
 	log    *slog.Logger
-	c      *durable.Committer
+	c      *durable.Disk
 	fs     durable.FS
 	name   *namer
 
@@ -32,8 +34,9 @@ type Store struct {
 	reserve     int64
 	cacheMax    int
 
-	owner   *os.File     // holds the owner lock; nil unless mode is Own
-	ownedFS *durable.OS  // to be closed with the store
+	owner   *os.File // holds the owner lock; nil unless mode is Own
+	opened  bool     // c is the store's own, to be closed with it
+	closed  atomic.Bool
 	cache   listingCache // which listings stay in memory
 	domains domainsInfo  // usage per domain, where a quota asks for it
 
@@ -80,10 +83,10 @@ func (s *Store) open() error {
 	}
 	if s.c == nil {
 		var err error
-		if s.ownedFS, err = durable.OpenOS(s.root); err != nil {
+		if s.c, err = durable.Open(s.root); err != nil {
 			return err
 		}
-		s.c = durable.NewCommitter(s.ownedFS)
+		s.opened = true
 	}
 	s.fs = s.c.FS()
 	if s.mode != Own {
@@ -100,30 +103,31 @@ func (s *Store) open() error {
 	return s.clean()
 }
 
-// Close gives up the ownership of the store. Sessions still open must be closed
-// before. It is safe to call twice.
+// Close gives up the ownership of the store: what is done with it afterwards, and
+// what was begun and not yet committed, fails with mailstore.ErrClosed. Nothing may
+// be under way while it is called. It is safe to call twice.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	var err error
 	if s.owner != nil {
 		err = releaseOwnership(s.owner)
 		s.owner = nil
 	}
-	if s.ownedFS != nil {
-		if cerr := s.ownedFS.Close(); err == nil {
-			err = cerr
-		}
-		s.ownedFS = nil
+	if s.opened {
+		err = errors.Join(err, s.c.Close())
 	}
 	return err
 }
 
 // Err is nil while the store is sound, and an error that is
-// mailstore.ErrPoisoned after a sync has failed.
-func (s *Store) Err() error { return wrap("maildir", s.c.Err()) }
-
-// Committer returns what makes the store's files durable, for others on the
-// same file system to share.
-func (s *Store) Committer() *durable.Committer { return s.c }
+// mailstore.ErrPoisoned after a sync has failed. After Close it is
+// mailstore.ErrClosed.
+func (s *Store) Err() error {
+	if s.closed.Load() {
+		return mailstore.ErrClosed
+	}
+	return wrap("maildir", s.c.Err())
+}
 
 // Root is the directory the store is in, as an absolute path.
 func (s *Store) Root() string { return s.root }
@@ -152,6 +156,9 @@ const singleUser = "mailbox@single.invalid"
 
 // box returns the one box for a mailbox.
 func (s *Store) box(user string) (*box, error) {
+	if s.closed.Load() {
+		return nil, mailstore.ErrClosed
+	}
 	rel, err := boxPath(user)
 	if err != nil {
 		return nil, err
@@ -186,6 +193,9 @@ func (s *Store) Users(ctx context.Context) iter.Seq2[string, error] {
 
 // walk calls fn for each mailbox until fn returns false.
 func (s *Store) walk(ctx context.Context, fn func(domain, local, user string) bool) error {
+	if s.closed.Load() {
+		return mailstore.ErrClosed
+	}
 	if s.single {
 		fn("", "", singleUser)
 		return nil

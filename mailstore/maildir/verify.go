@@ -11,8 +11,8 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Problem is something Verify found.

@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/measure"
+	"github.com/postrider-mail/postrider/internal/measure"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
@@ -50,13 +49,8 @@ func fresh(b *testing.B, base string) string {
 	return dir
 }
 
-func openMaildir(b *testing.B, dir string, mode durable.SyncMode) *maildir.Store {
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { fsys.Close() })
-	s, err := maildir.Open(dir, maildir.WithReserve(0), maildir.WithCommitter(durable.NewCommitterMode(fsys, mode)))
+func openMaildir(b *testing.B, dir string) *maildir.Store {
+	s, err := maildir.Open(dir, maildir.WithReserve(0))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -64,8 +58,8 @@ func openMaildir(b *testing.B, dir string, mode durable.SyncMode) *maildir.Store
 	return s
 }
 
-// BenchmarkStores compares the Maildir store, the same with an fsync for each
-// file and directory, the prototype, and a bare log, taking turns.
+// BenchmarkStores compares the Maildir store, files by hand with an fsync for each
+// and its directory, the prototype, and a bare log, taking turns.
 func BenchmarkStores(b *testing.B) {
 	base := measure.Dir(b)
 	for _, size := range []int{2 << 10, 64 << 10} {
@@ -76,11 +70,17 @@ func BenchmarkStores(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer log.Close()
+				each, err := measure.NewEach(base)
+				if err != nil {
+					b.Fatal(err)
+				}
 				data := make([]byte, size)
 				n := max(min(16*writers, 64<<20/size), 30)
 				ways := []measure.Way{
-					deliveries(b, "maildir", openMaildir(b, fresh(b, base), durable.Auto), size, writers),
-					deliveries(b, "each", openMaildir(b, fresh(b, base), durable.PerFile), size, writers),
+					deliveries(b, "maildir", openMaildir(b, fresh(b, base)), size, writers),
+					{Name: "each", Run: func(n int) error {
+						return measure.Spread(writers, n, func(int) error { return each.Put(data) })
+					}},
 					deliveries(b, "logstore", openLog(b, fresh(b, base)), size, writers),
 					{Name: "log", Run: func(n int) error {
 						return measure.Spread(writers, n, func(int) error { return log.Append(data) })

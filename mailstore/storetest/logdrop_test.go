@@ -102,7 +102,7 @@ func (d *logDelivery) Commit(ctx context.Context) error {
 		return fs.ErrClosed
 	}
 	defer d.Abort()
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), d.l.group.err()); err != nil {
 		return err
 	}
 	seq := d.l.seq.Add(1)
@@ -142,7 +142,7 @@ type logDrop struct {
 
 func (l *logStore) Open(_ context.Context, user string) (mailstore.Maildrop, error) {
 	name, err := logName(user)
-	if err != nil {
+	if err = errors.Join(err, l.group.err()); err != nil {
 		return nil, err
 	}
 	b := l.box(name)

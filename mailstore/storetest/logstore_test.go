@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
-	"github.com/postrider-mail/postrider/internal/durable/measure"
+	"github.com/postrider-mail/postrider/internal/measure"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
@@ -93,6 +93,7 @@ func openLogStore(dir string) (*logStore, error) {
 }
 
 func (l *logStore) Close() error {
+	l.group.close()
 	for _, f := range l.segs {
 		f.Close()
 	}
@@ -182,6 +183,15 @@ func (g *groupSync) fail(err error) error {
 	return g.failed
 }
 
+// close lets nothing more be written, or asked.
+func (g *groupSync) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failed == nil {
+		g.failed = mailstore.ErrClosed
+	}
+}
+
 func (g *groupSync) wait(sync func() error) error {
 	g.mu.Lock()
 	wake := make(chan bool, 1)
@@ -260,7 +270,7 @@ func (l *logStore) Room(_ context.Context, user string, _ int64) error {
 
 func (l *logStore) Usage(_ context.Context, user string) (mailstore.Usage, error) {
 	name, err := logName(user)
-	if err != nil {
+	if err = errors.Join(err, l.group.err()); err != nil {
 		return mailstore.Usage{}, err
 	}
 	b := l.box(name)
@@ -271,6 +281,10 @@ func (l *logStore) Usage(_ context.Context, user string) (mailstore.Usage, error
 
 func (l *logStore) Users(context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if err := l.group.err(); err != nil {
+			yield("", err)
+			return
+		}
 		l.boxesMu.RLock()
 		var names []string
 		for n := range l.boxes {

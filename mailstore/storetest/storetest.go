@@ -51,6 +51,7 @@ func Run(t *testing.T, open Opener) {
 		{"Usage", usage},
 		{"Users", users},
 		{"Canceled", canceled},
+		{"Closed", closed},
 		{"Concurrent", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
@@ -19,12 +18,7 @@ func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	dir := "/var/spool/postrider/queue"
-	disk, err := durable.OpenOS(dir)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer disk.Close()
-	sp, err := spool.Open(ctx, dir, durable.NewCommitter(disk))
+	sp, err := spool.Open(ctx, dir)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,13 +63,8 @@ func ExampleTransport() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	disk, err := durable.OpenOS(dir)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer disk.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	sp, err := spool.Open(ctx, dir, durable.NewCommitter(disk))
+	sp, err := spool.Open(ctx, dir)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -82,11 +81,7 @@ func nobody(int) bool { return false }
 func newLine(b *testing.B, port uint16, s queue.Schedule) (q *queue.Queue, stop func()) {
 	b.Helper()
 	dir := b.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	sp, err := spool.Open(b.Context(), dir, durable.NewCommitter(fsys))
+	sp, err := spool.Open(b.Context(), dir)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -101,7 +96,7 @@ func newLine(b *testing.B, port uint16, s queue.Schedule) (q *queue.Queue, stop 
 		cancel()
 		<-done
 		r.Close()
-		fsys.Close()
+		sp.Close()
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
@@ -44,12 +43,7 @@ func BenchmarkRelay(b *testing.B) {
 	defer sink.Close()
 
 	dir := b.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer fsys.Close()
-	sp, err := spool.Open(b.Context(), dir, durable.NewCommitter(fsys))
+	sp, err := spool.Open(b.Context(), dir)
 	if err != nil {
 		b.Fatal(err)
 	}

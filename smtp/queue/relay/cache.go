@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Cache keeps small facts about domains over restarts. Losing it costs
@@ -25,20 +25,48 @@ type Cache interface {
 
 // Dir is a Cache in a directory: <dir>/<kind>/<domain>.
 type Dir struct {
-	dir string
-	c   *durable.Committer
+	dir    string
+	disk   *durable.Disk
+	opened bool // disk is this one's own
 
 	mu sync.Mutex // ReplaceFile wants one at a time for each name
 }
 
-// OpenDir makes a Cache in dir, which must exist.
-func OpenDir(ctx context.Context, dir string, c *durable.Committer) (*Dir, error) {
-	for _, kind := range []string{"sts", "seen", "tlsrpt"} {
-		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, kind)); err != nil {
+// OpenDir makes a Cache in dir, which must exist. Close it when done.
+func OpenDir(ctx context.Context, dir string, options ...DirOption) (*Dir, error) {
+	d := &Dir{dir: dir}
+	for _, o := range options {
+		o(d)
+	}
+	if d.disk == nil {
+		disk, err := durable.Open(dir)
+		if err != nil {
 			return nil, fmt.Errorf("open cache: %w", err)
 		}
+		d.disk, d.opened = disk, true
 	}
-	return &Dir{dir: dir, c: c}, nil
+	for _, kind := range []string{"sts", "seen", "tlsrpt"} {
+		if err := d.disk.MkdirAll(ctx, dir, filepath.Join(dir, kind)); err != nil {
+			return nil, errors.Join(fmt.Errorf("open cache: %w", err), d.Close())
+		}
+	}
+	return d, nil
+}
+
+// DirOption changes how OpenDir sets a Dir up.
+type DirOption func(*Dir)
+
+// WithDisk makes the cache share a Disk with everything else on its file system,
+// the queue for instance. The cache does not close it. The default is one of the
+// cache's own.
+func WithDisk(d *durable.Disk) DirOption { return func(c *Dir) { c.disk = d } }
+
+// Close gives back what OpenDir opened. Nothing is put or deleted after it.
+func (d *Dir) Close() error {
+	if !d.opened {
+		return nil
+	}
+	return d.disk.Close()
 }
 
 // Get implements Cache.
@@ -57,7 +85,7 @@ func (d *Dir) Put(ctx context.Context, kind, domain string, data []byte) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.c.ReplaceFile(ctx, filepath.Join(d.dir, kind, domain), data)
+	return d.disk.ReplaceFile(ctx, filepath.Join(d.dir, kind, domain), data)
 }
 
 // Delete implements Cache.
@@ -71,7 +99,7 @@ func (d *Dir) Delete(ctx context.Context, kind, domain string) error {
 	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return d.c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name)}})
+	return d.disk.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name)}})
 }
 
 // fileName: a domain in ASCII is a file name as it is, as long as it has

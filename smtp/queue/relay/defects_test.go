@@ -13,7 +13,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -103,13 +102,8 @@ func TestRequireTLSNeedsTrueHosts(t *testing.T) {
 // that a restart forgets nothing, however often mail goes there.
 func TestSeenStaysFresh(t *testing.T) {
 	dir := t.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fsys.Close()
 	synctest.Test(t, func(t *testing.T) {
-		cache, err := OpenDir(t.Context(), dir, durable.NewCommitter(fsys))
+		cache, err := OpenDir(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}

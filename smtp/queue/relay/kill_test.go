@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
@@ -168,11 +167,7 @@ func victim(t *testing.T, dir, sink, round string) {
 // theQueue runs a queue on a real directory, which delivers to sink.
 func theQueue(t *testing.T, dir, sink string) (*queue.Queue, func()) {
 	t.Helper()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sp, err := spool.Open(t.Context(), dir, durable.NewCommitter(fsys))
+	sp, err := spool.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,6 +186,6 @@ func theQueue(t *testing.T, dir, sink string) (*queue.Queue, func()) {
 		cancel()
 		<-done
 		r.Close()
-		fsys.Close()
+		sp.Close()
 	}
 }

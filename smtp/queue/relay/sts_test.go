@@ -10,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/postrider-mail/postrider/internal/durable"
 )
 
 func TestParseSTSPolicy(t *testing.T) {
@@ -169,13 +167,8 @@ func TestSTSFetch(t *testing.T) {
 // the DNS or the web server from us takes nothing away.
 func TestSTSCache(t *testing.T) {
 	dir := t.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fsys.Close()
 	synctest.Test(t, func(t *testing.T) {
-		cache, err := OpenDir(t.Context(), dir, durable.NewCommitter(fsys))
+		cache, err := OpenDir(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,12 +220,7 @@ func TestSTSCache(t *testing.T) {
 
 func TestDirNames(t *testing.T) {
 	dir := t.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fsys.Close()
-	c, err := OpenDir(t.Context(), dir, durable.NewCommitter(fsys))
+	c, err := OpenDir(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

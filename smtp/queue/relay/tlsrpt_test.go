@@ -20,7 +20,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -49,13 +48,8 @@ func unpack(t *testing.T, packed []byte) map[string]any {
 // after midnight by mail and by HTTPS.
 func TestTLSReports(t *testing.T) {
 	dir := t.TempDir()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fsys.Close()
 	synctest.Test(t, func(t *testing.T) {
-		cache, err := OpenDir(t.Context(), dir, durable.NewCommitter(fsys))
+		cache, err := OpenDir(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,13 +193,8 @@ func (w *rptWorld) life(t *testing.T) (r *TLSReports, stop func()) {
 func rptBubble(t *testing.T, name string, run func(t *testing.T, w *rptWorld)) {
 	t.Run(name, func(t *testing.T) {
 		dir := t.TempDir()
-		fsys, err := durable.OpenOS(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer fsys.Close()
 		synctest.Test(t, func(t *testing.T) {
-			cache, err := OpenDir(t.Context(), dir, durable.NewCommitter(fsys))
+			cache, err := OpenDir(t.Context(), dir)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // What cannot be read is put aside, and what is known of it said: whether a
@@ -58,7 +58,7 @@ func (s *Spool) putAside(ctx context.Context, name, id string, reason error) {
 		if _, err := os.Lstat(to); err == nil {
 			continue
 		}
-		err := s.c.Commit(ctx, &durable.Tx{Steps: move(name, to)})
+		err := s.disk.Commit(ctx, &durable.Tx{Steps: move(name, to)})
 		level := s.Log.Error
 		if why == verdictTorn {
 			level = s.Log.Warn
@@ -73,7 +73,7 @@ func (s *Spool) putAside(ctx context.Context, name, id string, reason error) {
 
 // writeWhy leaves word of the reason; the log has it, whatever becomes of this.
 func (s *Spool) writeWhy(ctx context.Context, name, text string) {
-	if err := s.c.ReplaceFile(ctx, name, []byte(text)); err != nil {
+	if err := s.disk.ReplaceFile(ctx, name, []byte(text)); err != nil {
 		s.Log.Warn("no note of why a queue entry was put aside", "file", name, "err", err)
 	}
 }

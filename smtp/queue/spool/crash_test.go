@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
@@ -70,15 +70,16 @@ func crashScript(ctx context.Context, s *spool.Spool, mark func(string)) error {
 
 // checkCrashed opens what a crash left.
 func checkCrashed(t *testing.T, dir string, marks []string) error {
-	fsys, err := durable.OpenOS(dir)
+	disk, err := durable.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer fsys.Close()
-	s, err := spool.OpenSmall(t.Context(), dir, durable.NewCommitterMode(fakeSync{fsys}, durable.Whole))
+	defer disk.Close()
+	s, err := spool.Open(t.Context(), dir, spool.Small(), spool.WithDisk(durable.New(crashtest.NoSync{FS: disk.FS()})))
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
+	defer s.Close()
 	var log bytes.Buffer
 	s.Log = slog.New(slog.NewTextHandler(&log, nil))
 	found := map[string]bool{}
@@ -171,22 +172,16 @@ func whole(t *testing.T, s *spool.Spool, id string, said map[string]bool) error 
 	return nil
 }
 
-// fakeSync looks at crashed disks without syncing them: thousands are made.
-type fakeSync struct{ *durable.OS }
-
-func (fakeSync) SyncAll() error           { return nil }
-func (fakeSync) Covers(dir string) bool   { return true }
-func (fakeSync) SyncDir(dir string) error { return nil }
-
-func record(t *testing.T, mode durable.SyncMode, forget func(what, name string) bool) (*crashtest.Recorder, string) {
+func record(t *testing.T, whole bool, forget func(what, name string) bool) (*crashtest.Recorder, string) {
 	t.Helper()
 	root := t.TempDir()
 	r, err := crashtest.NewRecorder(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Forget = forget
-	s, err := spool.OpenSmall(t.Context(), root, durable.NewCommitterMode(r, mode))
+	t.Cleanup(func() { r.Close() })
+	r.Forget, r.Each, r.Whole = forget, !whole, whole
+	s, err := spool.Open(t.Context(), root, spool.Small(), spool.WithDisk(durable.New(r)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,9 +221,9 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of crashes")
 	}
-	for name, mode := range map[string]durable.SyncMode{"fsync": durable.Grouped, "syncfs": durable.Whole} {
+	for name, whole := range map[string]bool{"fsync": false, "syncfs": true} {
 		t.Run(name, func(t *testing.T) {
-			r, root := record(t, mode, nil)
+			r, root := record(t, whole, nil)
 			tried, err := replay(t, r, root)
 			if err != nil {
 				t.Error(err)
@@ -250,7 +245,7 @@ func TestCrashIsNoticed(t *testing.T) {
 		"shard": func(what, name string) bool { return what == "dir" && filepath.Base(filepath.Dir(name)) == "msg" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, root := record(t, durable.Grouped, forget)
+			r, root := record(t, false, forget)
 			if _, err := replay(t, r, root); err == nil {
 				t.Error("not noticed")
 			} else {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
@@ -17,7 +17,7 @@ import (
 
 // faulty is a file system on which the n-th operation fails.
 type faulty struct {
-	*durable.OS
+	durable.FS
 	left int // operations until the failure; negative: it is over
 	err  error
 	name string // what failed
@@ -36,7 +36,7 @@ func (f *faulty) Create(name string) (durable.File, error) {
 	if err := f.op("create", name); err != nil {
 		return nil, err
 	}
-	file, err := f.OS.Create(name)
+	file, err := f.FS.Create(name)
 	return &faultyFile{file, f}, err
 }
 
@@ -44,28 +44,25 @@ func (f *faulty) Mkdir(name string) error {
 	if err := f.op("mkdir", name); err != nil {
 		return err
 	}
-	return f.OS.Mkdir(name)
+	return f.FS.Mkdir(name)
 }
 
 func (f *faulty) Rename(from, to string) error {
 	if err := f.op("rename", to); err != nil {
 		return err
 	}
-	return f.OS.Rename(from, to)
+	return f.FS.Rename(from, to)
 }
 
 func (f *faulty) SyncDir(name string) error {
 	if err := f.op("sync directory", name); err != nil {
 		return err
 	}
-	return f.OS.SyncDir(name)
+	return f.FS.SyncDir(name)
 }
 
 func (f *faulty) SyncAll() error {
-	if err := f.op("sync all", ""); err != nil {
-		return err
-	}
-	return f.OS.SyncAll()
+	return errors.ErrUnsupported // each is synced by itself
 }
 
 type faultyFile struct {
@@ -109,13 +106,13 @@ func TestFaults(t *testing.T) {
 
 func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
 	dir := t.TempDir()
-	fsys, err := durable.OpenOS(dir)
+	disk, err := durable.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer fsys.Close()
-	f := &faulty{OS: fsys, err: cause}
-	s, err := spool.OpenSmall(t.Context(), dir, durable.NewCommitterMode(f, durable.Grouped))
+	defer disk.Close()
+	f := &faulty{FS: disk.FS(), err: cause}
+	s, err := spool.Open(t.Context(), dir, spool.Small(), spool.WithDisk(durable.New(f)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +140,7 @@ func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
 		}
 	}
 	// The next process, on a disk that works.
-	s, err = spool.OpenSmall(t.Context(), dir, durable.NewCommitter(fsys))
+	s, err = spool.Open(t.Context(), dir, spool.Small())
 	if err != nil {
 		t.Fatal(err)
 	}

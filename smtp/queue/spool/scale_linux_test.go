@@ -19,7 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/crashtest"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
@@ -97,12 +98,12 @@ func scaleDisk(b *testing.B, n int) string {
 // fill writes n entries that have failed once, in the spool's own way, and
 // makes them durable at the end only.
 func fill(b *testing.B, dir string, n int) {
-	fsys, err := durable.OpenOS(dir)
+	disk, err := durable.Open(dir)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer fsys.Close()
-	s, err := spool.Open(b.Context(), dir, durable.NewCommitterMode(fakeSync{fsys}, durable.Whole))
+	defer disk.Close()
+	s, err := spool.Open(b.Context(), dir, spool.WithDisk(durable.New(crashtest.NoSync{FS: disk.FS()})))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func fill(b *testing.B, dir string, n int) {
 	if failed != nil {
 		b.Fatal(failed)
 	}
-	if err := fsys.SyncAll(); err != nil {
+	if err := disk.FS().SyncAll(); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -184,12 +185,8 @@ func startOn(b *testing.B, dir string) (f started) {
 func sayStarted(dir string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		return err
-	}
 	begun := time.Now()
-	s, err := spool.Open(ctx, dir, durable.NewCommitter(fsys))
+	s, err := spool.Open(ctx, dir)
 	if err != nil {
 		return err
 	}

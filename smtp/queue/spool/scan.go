@@ -13,7 +13,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -159,7 +159,7 @@ func (s *Spool) scanOne(ctx context.Context, l listed, each func(string, *queue.
 	switch {
 	case err == nil && name != s.path(l.id):
 		// Somebody has put it back by hand, into the shard that came to mind.
-		if err := s.c.Commit(ctx, &durable.Tx{Steps: move(name, s.path(l.id))}); err != nil {
+		if err := s.disk.Commit(ctx, &durable.Tx{Steps: move(name, s.path(l.id))}); err != nil {
 			s.Log.Error("queue entry is in the wrong shard and is passed over", "id", l.id, "dir", dir, "err", err)
 			return nil
 		}

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -40,7 +40,8 @@ type Spool struct {
 
 	dir    string
 	shards int
-	c      *durable.Committer
+	disk   *durable.Disk
+	opened bool     // disk is this one's own
 	lock   *os.File // held as long as this is
 }
 
@@ -49,46 +50,70 @@ var _ queue.Spool = (*Spool)(nil)
 // Open opens the spool in dir, which must exist, makes what is missing in it,
 // and deletes what was being built when the last process ended. Only one
 // process may have it open: an error that is ErrLocked says that another has.
-// The Committer should be shared with everything else on the same file system.
-func Open(ctx context.Context, dir string, c *durable.Committer) (*Spool, error) {
-	return open(ctx, dir, c, defaultShards)
-}
-
-func open(ctx context.Context, dir string, c *durable.Committer, shards int) (*Spool, error) {
-	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, shards: shards, c: c}
-	var err error
-	if s.lock, err = lock(filepath.Join(dir, ".lock")); err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
+// Close it when done.
+func Open(ctx context.Context, dir string, options ...Option) (*Spool, error) {
+	s := &Spool{MinFree: 64 << 20, Log: slog.Default(), dir: dir, shards: defaultShards}
+	for _, o := range options {
+		o(s)
 	}
-	if err := s.prepare(ctx); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("open spool: %w", err)
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %w", err), s.Close())
 	}
 	return s, nil
 }
 
+// Option changes how Open sets a spool up.
+type Option func(*Spool)
+
+// WithDisk makes the spool share a Disk with everything else on its file system,
+// a mail store for instance, so that they share their syncs. The spool does not
+// close it. The default is one of the spool's own.
+func WithDisk(d *durable.Disk) Option { return func(s *Spool) { s.disk = d } }
+
+func (s *Spool) open(ctx context.Context) (err error) {
+	if s.lock, err = lock(filepath.Join(s.dir, ".lock")); err != nil {
+		return err
+	}
+	if s.disk == nil {
+		if s.disk, err = durable.Open(s.dir); err != nil {
+			return err
+		}
+		s.opened = true
+	}
+	return s.prepare(ctx)
+}
+
 // Close lets other processes open the spool. It is the last call: what is being
 // written by then would be taken for left over by the next process.
-func (s *Spool) Close() error { return s.lock.Close() }
+func (s *Spool) Close() error {
+	var err error
+	if s.opened {
+		err = s.disk.Close()
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
 
 // prepare makes what is missing and clears away what was being built.
 func (s *Spool) prepare(ctx context.Context) error {
 	for _, sub := range []string{"tmp", "msg", "corrupt"} {
-		if err := s.c.MkdirAll(ctx, s.dir, filepath.Join(s.dir, sub)); err != nil {
+		if err := s.disk.MkdirAll(ctx, s.dir, filepath.Join(s.dir, sub)); err != nil {
 			return err
 		}
 	}
 	for i := range s.shards {
-		if err := s.c.FS().Mkdir(s.shard(i)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := s.disk.FS().Mkdir(s.shard(i)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	if err := s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(s.dir, "msg")}}); err != nil {
+	if err := s.disk.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Join(s.dir, "msg")}}); err != nil {
 		return err
 	}
 	// Whoever made dir may not have made its own name durable. A parent that we
 	// may not even open is not ours to make durable.
-	err := s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(filepath.Clean(s.dir))}})
+	err := s.disk.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(filepath.Clean(s.dir))}})
 	if err != nil && !errors.Is(err, durable.ErrNotTried) {
 		return err
 	}
@@ -104,7 +129,7 @@ func (s *Spool) emptyTmp() error {
 		return err
 	}
 	for _, e := range entries {
-		if err := s.c.FS().Remove(filepath.Join(tmp, e.Name())); err != nil {
+		if err := s.disk.FS().Remove(filepath.Join(tmp, e.Name())); err != nil {
 			s.Log.Warn("left in the spool", "file", filepath.Join(tmp, e.Name()), "err", err)
 		}
 	}
@@ -262,7 +287,7 @@ func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
 	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return queue.ErrNotFound
 	}
-	if err := s.c.ReplaceFile(ctx, name+stateExt, formatState(st)); err != nil {
+	if err := s.disk.ReplaceFile(ctx, name+stateExt, formatState(st)); err != nil {
 		return fmt.Errorf("save state of %s: %w", id, err)
 	}
 	return nil
@@ -275,18 +300,18 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 	if !queue.ValidID(id) {
 		return queue.ErrNotFound
 	}
-	if err := errors.Join(ctx.Err(), s.c.Err()); err != nil {
+	if err := errors.Join(ctx.Err(), s.disk.Err()); err != nil {
 		return fmt.Errorf("remove entry %s: %w", id, err)
 	}
 	name := s.path(id)
 	_, err := os.Lstat(name + stateExt)
 	stated := err == nil
-	err = s.c.FS().Remove(name)
+	err = s.disk.FS().Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return queue.ErrNotFound
 	}
 	if err == nil {
-		err = s.c.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(name)}})
+		err = s.disk.Commit(ctx, &durable.Tx{Dirs: []string{filepath.Dir(name)}})
 	}
 	if err != nil {
 		return fmt.Errorf("remove entry %s: %w", id, err)
@@ -300,7 +325,7 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 // removeState needs no sync: Scan removes the state of an entry that is gone.
 func (s *Spool) removeState(name string) {
 	for _, ext := range []string{stateExt + tmpExt, stateExt} {
-		if err := s.c.FS().Remove(name + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.disk.FS().Remove(name + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.Log.Warn("state of a removed queue entry stays until the next start", "file", name+ext, "err", err)
 		}
 	}
@@ -309,7 +334,7 @@ func (s *Spool) removeState(name string) {
 // Room implements queue.Spool: there is room while the file system has MinFree
 // more than the message takes, and a few inodes.
 func (s *Spool) Room(ctx context.Context, size int64) error {
-	if err := s.c.Err(); err != nil {
+	if err := s.disk.Err(); err != nil {
 		return err
 	}
 	free, inodes, err := freeSpace(s.dir)

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
@@ -21,12 +20,7 @@ import (
 
 func open(t testing.TB, dir string) *spool.Spool {
 	t.Helper()
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { fsys.Close() })
-	s, err := spool.Open(context.Background(), dir, durable.NewCommitter(fsys))
+	s, err := spool.Open(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
@@ -159,11 +158,7 @@ func proven(message, want string) bool {
 
 // openQueue makes a queue on the spool in dir.
 func openQueue(dir string, say func(line string), last bool) (q *queue.Queue, s *spool.Spool, err error) {
-	fsys, err := durable.OpenOS(dir) // open as long as the process lives
-	if err != nil {
-		return nil, nil, err
-	}
-	if s, err = spool.Open(context.Background(), dir, durable.NewCommitter(fsys)); err != nil {
+	if s, err = spool.Open(context.Background(), dir); err != nil {
 		return nil, nil, err
 	}
 	s.MinFree, s.Log = 0, slog.New(slog.DiscardHandler)

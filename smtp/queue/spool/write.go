@@ -10,7 +10,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -22,7 +22,7 @@ func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (que
 	if _, err := os.Lstat(s.path(e.ID)); err == nil {
 		return nil, fmt.Errorf("begin entry %s: %w", e.ID, queue.ErrExists)
 	}
-	file, err := s.c.FS().Create(s.tmp(e.ID))
+	file, err := s.disk.FS().Create(s.tmp(e.ID))
 	if err != nil {
 		return nil, fmt.Errorf("begin entry: %w", explain(err))
 	}
@@ -99,7 +99,7 @@ func (w *writer) commit(ctx context.Context) error {
 		Proven: true,
 	}
 	w.file = nil // Commit closes it, whatever happens
-	return w.s.c.Commit(ctx, tx)
+	return w.s.disk.Commit(ctx, tx)
 }
 
 // Abort implements queue.Writer.
@@ -111,7 +111,7 @@ func (w *writer) Abort() error {
 	if w.file != nil {
 		w.file.Close()
 	}
-	if err := w.s.c.FS().Remove(w.s.tmp(w.e.ID)); err != nil {
+	if err := w.s.disk.FS().Remove(w.s.tmp(w.e.ID)); err != nil {
 		return fmt.Errorf("abort entry: %w", err)
 	}
 	return nil

@@ -9,17 +9,18 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // Unnamed is the real file system with files that have no name on any system:
 // they stand in a directory of their own, beside what is tested, until they are
 // closed.
 type Unnamed struct {
-	*durable.OS
+	durable.FS
 	// Refuse makes CreateUnnamed unsupported, as most file systems do.
 	Refuse bool
 
+	disk  *durable.Disk
 	dir   string
 	count atomic.Uint64
 }
@@ -30,18 +31,18 @@ func NewUnnamed(root string) (*Unnamed, error) {
 	if err != nil {
 		return nil, err
 	}
-	fsys, err := durable.OpenOS(root)
+	disk, err := durable.Open(root)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	return &Unnamed{OS: fsys, dir: dir}, nil
+	return &Unnamed{FS: disk.FS(), disk: disk, dir: dir}, nil
 }
 
 // Close closes the file system and removes what was not closed before.
 func (u *Unnamed) Close() error {
 	os.RemoveAll(u.dir)
-	return u.OS.Close()
+	return u.disk.Close()
 }
 
 // CreateUnnamed implements durable.FS.
@@ -53,7 +54,7 @@ func (u *Unnamed) CreateUnnamed(dir string) (durable.File, error) {
 		return nil, err
 	}
 	n := strconv.FormatUint(u.count.Add(1), 10)
-	f, err := u.OS.Create(filepath.Join(u.dir, n))
+	f, err := u.FS.Create(filepath.Join(u.dir, n))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (u *Unnamed) LinkFile(f durable.File, newname string) error {
 	if len(uf.given) > 0 && !slices.ContainsFunc(uf.given, there) {
 		return &os.LinkError{Op: "link", Old: uf.name, New: newname, Err: fs.ErrNotExist}
 	}
-	err := u.OS.Link(uf.File.Name(), newname)
+	err := u.FS.Link(uf.File.Name(), newname)
 	if err == nil {
 		uf.given = append(uf.given, newname)
 	}

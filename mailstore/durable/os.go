@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// OS is the real file system, opened on one directory. Close it when nothing
-// uses it any more.
-type OS struct {
+// osFS is the real file system, opened on one directory.
+type osFS struct {
 	// root stays open for the whole life: syncfs reports the errors that
 	// happened since the descriptor was opened, so one opened just before the
 	// call would hear of none.
@@ -27,8 +26,8 @@ type OS struct {
 // maxNear bounds the memory of Covers; when it is full it is forgotten.
 const maxNear = 1 << 16
 
-// OpenOS opens the file system that holds dir. SyncAll syncs that one.
-func OpenOS(dir string) (*OS, error) {
+// openOS opens the file system that holds dir. SyncAll syncs that one.
+func openOS(dir string) (*osFS, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("durable: open root: %w", err)
@@ -38,16 +37,16 @@ func OpenOS(dir string) (*OS, error) {
 		f.Close()
 		return nil, fmt.Errorf("durable: open root: %w", err)
 	}
-	o := &OS{root: f, dev: dev, near: make(map[string]bool)}
+	o := &osFS{root: f, dev: dev, near: make(map[string]bool)}
 	o.unnamed.Store(keepsUnnamed(f))
 	return o, nil
 }
 
 // Close releases the descriptor of the root.
-func (o *OS) Close() error { return o.root.Close() }
+func (o *osFS) Close() error { return o.root.Close() }
 
 // Create implements FS.
-func (o *OS) Create(name string) (File, error) {
+func (o *osFS) Create(name string) (File, error) {
 	f, err := createFile(name)
 	if err != nil {
 		return nil, err // not f: a nil *os.File in a File is not nil
@@ -57,7 +56,7 @@ func (o *OS) Create(name string) (File, error) {
 
 // CreateUnnamed implements FS on Linux, for file systems known to make the
 // contents of a file durable that has no name yet (docs/storage.md).
-func (o *OS) CreateUnnamed(dir string) (File, error) {
+func (o *osFS) CreateUnnamed(dir string) (File, error) {
 	if !o.unnamed.Load() || !o.Covers(dir) {
 		return nil, errors.ErrUnsupported
 	}
@@ -69,7 +68,7 @@ func (o *OS) CreateUnnamed(dir string) (File, error) {
 }
 
 // LinkFile implements FS.
-func (o *OS) LinkFile(f File, newname string) error {
+func (o *osFS) LinkFile(f File, newname string) error {
 	of, ok := f.(*osFile)
 	if !ok {
 		return errors.ErrUnsupported
@@ -103,19 +102,19 @@ func (f *osFile) Write(p []byte) (int, error) {
 }
 
 // Mkdir implements FS.
-func (o *OS) Mkdir(name string) error { return os.Mkdir(name, 0o700) }
+func (o *osFS) Mkdir(name string) error { return os.Mkdir(name, 0o700) }
 
 // Link implements FS.
-func (o *OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
+func (o *osFS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
 
 // Rename implements FS.
-func (o *OS) Rename(oldname, newname string) error { return rename(oldname, newname) }
+func (o *osFS) Rename(oldname, newname string) error { return rename(oldname, newname) }
 
 // Remove implements FS.
-func (o *OS) Remove(name string) error { return os.Remove(name) }
+func (o *osFS) Remove(name string) error { return os.Remove(name) }
 
 // SyncDir implements FS.
-func (o *OS) SyncDir(name string) error {
+func (o *osFS) SyncDir(name string) error {
 	d, err := openDir(name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotTried, err)
@@ -133,12 +132,12 @@ func (o *OS) SyncDir(name string) error {
 
 // SyncAll implements FS with syncfs(2). Linux has it, and reports write errors
 // through it since 5.8.
-func (o *OS) SyncAll() error { return syncfs(o.root) }
+func (o *osFS) SyncAll() error { return syncfs(o.root) }
 
 // Covers implements FS: it compares devices. A file system mounted over a
-// directory that was asked about before is not noticed until the OS is opened
+// directory that was asked about before is not noticed until the Disk is opened
 // again.
-func (o *OS) Covers(dir string) bool {
+func (o *osFS) Covers(dir string) bool {
 	o.mu.Lock()
 	near, ok := o.near[dir]
 	o.mu.Unlock()

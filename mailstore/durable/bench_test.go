@@ -9,34 +9,35 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/measure"
+	"github.com/postrider-mail/postrider/internal/measure"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // BenchmarkCommit publishes files of one size from tmp/ into new/ of 100
 // Maildirs, by every way to sync and with both kinds of publishing.
 func BenchmarkCommit(b *testing.B) {
 	dir := measure.Dir(b)
-	modes := []struct {
-		name   string
-		mode   durable.SyncMode
-		proven bool
+	ways := []struct {
+		name, mode string
+		proven     bool
 	}{
-		{"perfile", durable.PerFile, false},
-		{"grouped", durable.Grouped, false},
-		{"syncfs", durable.Whole, false},
-		{"auto", durable.Auto, false},
-		{"proven-grouped", durable.Grouped, true},
-		{"proven-syncfs", durable.Whole, true},
-		{"proven-auto", durable.Auto, true},
+		{"grouped", "each", false},
+		{"syncfs", "whole", false},
+		{"auto", "as it comes", false},
+		{"proven-grouped", "each", true},
+		{"proven-syncfs", "whole", true},
+		{"proven-auto", "as it comes", true},
 	}
 	for _, size := range []int{2 << 10, 64 << 10, 5 << 20} {
 		for _, writers := range []int{1, 4, 16, 64, 256} {
-			for _, m := range modes {
+			for _, m := range ways {
 				b.Run(fmt.Sprintf("size=%dk/writers=%d/%s", size>>10, writers, m.name), func(b *testing.B) {
 					benchCommit(b, dir, m.mode, m.proven, size, writers)
 				})
 			}
+			b.Run(fmt.Sprintf("size=%dk/writers=%d/perfile", size>>10, writers), func(b *testing.B) {
+				benchEach(b, dir, size, writers)
+			})
 			if size <= 64<<10 {
 				b.Run(fmt.Sprintf("size=%dk/writers=%d/log", size>>10, writers), func(b *testing.B) {
 					benchLog(b, dir, size, writers)
@@ -48,7 +49,7 @@ func BenchmarkCommit(b *testing.B) {
 
 const benchBoxes = 100
 
-func benchCommit(b *testing.B, base string, mode durable.SyncMode, proven bool, size, writers int) {
+func benchCommit(b *testing.B, base string, mode string, proven bool, size, writers int) {
 	boxes := newBoxes(b, base, mode, proven, size)
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
@@ -58,14 +59,13 @@ func benchCommit(b *testing.B, base string, mode durable.SyncMode, proven bool, 
 // boxes are Maildirs to publish into.
 type boxes struct {
 	dir    string
-	fsys   *durable.OS
-	c      *durable.Committer
+	c      *durable.Disk
 	proven bool
 	data   []byte
 	count  atomic.Int64
 }
 
-func newBoxes(b *testing.B, base string, mode durable.SyncMode, proven bool, size int) *boxes {
+func newBoxes(b *testing.B, base string, mode string, proven bool, size int) *boxes {
 	dir, err := os.MkdirTemp(base, "boxes-")
 	if err != nil {
 		b.Fatal(err)
@@ -77,12 +77,7 @@ func newBoxes(b *testing.B, base string, mode durable.SyncMode, proven bool, siz
 			}
 		}
 	}
-	fsys, err := durable.OpenOS(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { fsys.Close() })
-	return &boxes{dir: dir, fsys: fsys, c: durable.NewCommitterMode(fsys, mode), proven: proven, data: make([]byte, size)}
+	return &boxes{dir: dir, c: openDisk(b, dir, modes[mode]), proven: proven, data: make([]byte, size)}
 }
 
 // one publishes one file, without a name before where there is such a thing.
@@ -91,9 +86,9 @@ func (s *boxes) one(int) error {
 	box, name := filepath.Join(s.dir, fmt.Sprint(i%benchBoxes)), fmt.Sprint(i)
 	there := filepath.Join(box, "new", name)
 	var step durable.Step
-	f, err := s.fsys.CreateUnnamed(filepath.Join(box, "tmp"))
+	f, err := s.c.FS().CreateUnnamed(filepath.Join(box, "tmp"))
 	if errors.Is(err, errors.ErrUnsupported) {
-		f, err = s.fsys.Create(filepath.Join(box, "tmp", name))
+		f, err = s.c.FS().Create(filepath.Join(box, "tmp", name))
 		step = durable.Publish(filepath.Join(box, "tmp", name), there)
 	} else {
 		step = durable.PublishFile(f, there)
@@ -132,4 +127,16 @@ func benchLog(b *testing.B, dir string, size, writers int) {
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	spread(b, writers, func(int) error { return l.Append(data) })
+}
+
+// benchEach is the slow standard.
+func benchEach(b *testing.B, dir string, size, writers int) {
+	each, err := measure.NewEach(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, size)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	spread(b, writers, func(int) error { return each.Put(data) })
 }

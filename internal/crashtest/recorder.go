@@ -9,15 +9,16 @@
 // may be missing, short, zeros or full of holes. It grants two things that all of them do: a
 // rename within one directory is atomic, and one between two directories never
 // loses the file. It grants a third to files without a name, which is why only
-// file systems that do it are given any (durable.OS.CreateUnnamed): contents
+// file systems that do it are given any: contents
 // synced before there was a name are there when the name is.
 package crashtest
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 type kind uint8
@@ -52,6 +53,9 @@ type Recorder struct {
 	// the name. One it returns true for is reported as done but not recorded,
 	// as if that sync had been left out of the code: the checker must notice.
 	Forget func(what, name string) bool
+	// Each makes syncing everything at once unsupported, as most systems do.
+	// Whole makes every sync one of everything.
+	Each, Whole bool
 
 	mu     sync.Mutex
 	events []event
@@ -108,6 +112,9 @@ func (r *Recorder) do(e event, op func() error) error {
 // sync records the beginning and the end: what is written between the two is
 // not covered, and whoever waits goes on only after the end.
 func (r *Recorder) sync(what, name string) error {
+	if r.Whole {
+		what, name = "all", ""
+	}
 	if r.Forget != nil && r.Forget(what, name) {
 		return nil
 	}
@@ -178,7 +185,12 @@ func (r *Recorder) Remove(name string) error {
 func (r *Recorder) SyncDir(name string) error { return r.sync("dir", name) }
 
 // SyncAll implements durable.FS.
-func (r *Recorder) SyncAll() error { return r.sync("all", "") }
+func (r *Recorder) SyncAll() error {
+	if r.Each {
+		return errors.ErrUnsupported
+	}
+	return r.sync("all", "")
+}
 
 // Covers implements durable.FS: everything recorded is on one file system.
 func (r *Recorder) Covers(string) bool { return true }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
-	"github.com/postrider-mail/postrider/internal/durable/crashtest"
+	"github.com/postrider-mail/postrider/internal/crashtest"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 // script does one of everything the queue and the store do: build a directory,
 // publish it by one rename, replace a state file, remove, and give a file that
 // has no name two.
-func script(c *durable.Committer, r *crashtest.Recorder, root string) error {
+func script(c *durable.Disk, r *crashtest.Recorder, root string) error {
 	ctx := context.Background()
 	fsys := c.FS()
 	in := func(parts ...string) string { return filepath.Join(append([]string{root}, parts...)...) }
@@ -119,7 +119,7 @@ func check(dir string, marks []string) error {
 // crashes runs the script and returns what the checker found, over every cut
 // and every outcome.
 // With first it stops at the first.
-func crashes(t *testing.T, mode durable.SyncMode, first bool, forget func(what, name string) bool) []string {
+func crashes(t *testing.T, mode string, first bool, forget func(what, name string) bool) []string {
 	t.Helper()
 	root := crashtest.Scratch(t)
 	r, err := crashtest.NewRecorder(root)
@@ -128,7 +128,7 @@ func crashes(t *testing.T, mode durable.SyncMode, first bool, forget func(what, 
 	}
 	defer r.Close()
 	r.Forget = forget
-	if err := script(durable.NewCommitterMode(r, mode), r, root); err != nil {
+	if err := script(modes[mode](durable.New(r)), r, root); err != nil {
 		t.Fatal(err)
 	}
 	var found []string
@@ -152,9 +152,9 @@ func crashes(t *testing.T, mode durable.SyncMode, first bool, forget func(what, 
 }
 
 func TestCrash(t *testing.T) {
-	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+	for mode := range modes {
 		if found := crashes(t, mode, false, nil); len(found) > 0 {
-			t.Errorf("mode %d: %d failures, first: %s", mode, len(found), found[0])
+			t.Errorf("mode %s: %d failures, first: %s", mode, len(found), found[0])
 		}
 	}
 }
@@ -163,13 +163,13 @@ func TestCrash(t *testing.T) {
 // missed, or it would not be needed.
 func TestCrashNoticesMissingSync(t *testing.T) {
 	var names []string
-	crashes(t, durable.Grouped, true, func(what, name string) bool {
+	crashes(t, "each", true, func(what, name string) bool {
 		names = append(names, what+" "+filepath.Base(filepath.Dir(name))+"/"+filepath.Base(name))
 		return false
 	})
 	for i, name := range names {
 		n := 0
-		found := crashes(t, durable.Grouped, true, func(string, string) bool { n++; return n-1 == i })
+		found := crashes(t, "each", true, func(string, string) bool { n++; return n-1 == i })
 		if len(found) == 0 {
 			t.Errorf("sync %d (%s) can be left out unnoticed", i, name)
 		}

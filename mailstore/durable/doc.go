@@ -7,10 +7,10 @@
 // a disk may keep either without the other. So a transaction ([Tx]) has two
 // phases: the files' contents are made durable, then their names are published
 // by rename or link, or by giving a file that had none its first name, and then the directories that hold those names are made
-// durable. Only after that does [Committer.Commit] return nil.
+// durable. Only after that does [Disk.Commit] return nil.
 //
 // A sync that failed is never repeated: the kernel may have dropped the pages
-// it could not write and would report success the second time. The committer is
+// it could not write and would report success the second time. The [Disk] is
 // poisoned instead; everything after fails with [ErrPoisoned].
 //
 // # Group commit
@@ -28,7 +28,7 @@
 // # Files
 //
 // fs.go is the seam, the few operations through which anything is changed, so
-// that a test can record them and cut the record anywhere (package crashtest
-// below); os.go is the real one, file_linux.go its calls; tx.go the transaction; committer.go
-// the group commit.
+// that a test can record them and cut the record anywhere; os.go is the real one,
+// file_linux.go its calls; tx.go the transaction; disk.go what carries it out;
+// group.go the group commit.
 package durable

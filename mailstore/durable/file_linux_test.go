@@ -60,7 +60,7 @@ func TestUnnamed(t *testing.T) {
 // TestUnnamedOnlyWhereKnown: a file system that was not tried gets named files,
 // and one that refuses once is not asked again.
 func TestUnnamedOnlyWhereKnown(t *testing.T) {
-	o, err := OpenOS(t.TempDir())
+	o, err := openOS(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 // MkdirAll makes each of dirs and its missing parents up to, but not including,
 // root, and returns once every one of them, found or made, is durable in its
 // parent. A directory found is synced too: whoever made it may have died before.
-func (c *Committer) MkdirAll(ctx context.Context, root string, dirs ...string) error {
-	if err := c.ready(ctx); err != nil {
+func (d *Disk) MkdirAll(ctx context.Context, root string, dirs ...string) error {
+	if err := d.ready(ctx); err != nil {
 		return err
 	}
 	var parents []string
 	for _, dir := range dirs {
-		ups, err := c.mkdirs(root, dir)
+		ups, err := d.mkdirs(root, dir)
 		if err != nil {
 			return err
 		}
@@ -28,11 +28,11 @@ func (c *Committer) MkdirAll(ctx context.Context, root string, dirs ...string) e
 			}
 		}
 	}
-	return c.Commit(ctx, &Tx{Dirs: parents})
+	return d.Commit(ctx, &Tx{Dirs: parents})
 }
 
 // mkdirs makes the directories and lists their parents.
-func (c *Committer) mkdirs(root, dir string) ([]string, error) {
+func (d *Disk) mkdirs(root, dir string) ([]string, error) {
 	root, dir = filepath.Clean(root), filepath.Clean(dir)
 	if dir == root {
 		return nil, nil
@@ -41,11 +41,11 @@ func (c *Committer) mkdirs(root, dir string) ([]string, error) {
 	if up == dir {
 		return nil, fmt.Errorf("durable: %s is not below %s", dir, root)
 	}
-	dirs, err := c.mkdirs(root, up)
+	dirs, err := d.mkdirs(root, up)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := d.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("durable: make directory: %w", err)
 	}
 	return append(dirs, up), nil
@@ -54,16 +54,16 @@ func (c *Committer) mkdirs(root, dir string) ([]string, error) {
 // ReplaceFile gives the small file name new contents: readers, also those after
 // a crash, find the old ones or the new ones. Two calls for one name must not
 // run at the same time; name+".tmp" is used on the way.
-func (c *Committer) ReplaceFile(ctx context.Context, name string, data []byte) error {
-	if err := c.ready(ctx); err != nil {
+func (d *Disk) ReplaceFile(ctx context.Context, name string, data []byte) error {
+	if err := d.ready(ctx); err != nil {
 		return err
 	}
 	tmp := name + ".tmp"
-	f, err := c.fs.Create(tmp)
+	f, err := d.fs.Create(tmp)
 	if errors.Is(err, fs.ErrExist) {
 		// Left behind by a crash; nobody else writes it.
-		if err = c.fs.Remove(tmp); err == nil {
-			f, err = c.fs.Create(tmp)
+		if err = d.fs.Remove(tmp); err == nil {
+			f, err = d.fs.Create(tmp)
 		}
 	}
 	if err != nil {
@@ -71,8 +71,8 @@ func (c *Committer) ReplaceFile(ctx context.Context, name string, data []byte) e
 	}
 	if _, err := f.Write(data); err != nil {
 		f.Close()
-		_ = c.fs.Remove(tmp)
+		_ = d.fs.Remove(tmp)
 		return fmt.Errorf("durable: write %s: %w", tmp, err)
 	}
-	return c.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{Rename(tmp, name)}})
+	return d.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{Rename(tmp, name)}})
 }

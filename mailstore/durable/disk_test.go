@@ -10,18 +10,31 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
+// modes are how a Disk chooses to sync.
+var modes = map[string]func(*durable.Disk) *durable.Disk{
+	"as it comes": func(d *durable.Disk) *durable.Disk { return d },
+	"each":        (*durable.Disk).Each,
+	"whole":       (*durable.Disk).Whole,
+}
+
+func openDisk(t testing.TB, dir string, set func(*durable.Disk) *durable.Disk) *durable.Disk {
+	t.Helper()
+	d, err := durable.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return set(d)
+}
+
 func TestPublish(t *testing.T) {
-	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+	for mode, set := range modes {
 		dir := t.TempDir()
-		fsys, err := durable.OpenOS(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer fsys.Close()
-		c := durable.NewCommitterMode(fsys, mode)
+		c := openDisk(t, dir, set)
+		fsys := c.FS()
 		ctx := context.Background()
 		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, "a", "b")); err != nil {
 			t.Fatal(err)
@@ -37,14 +50,14 @@ func TestPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b, err := os.ReadFile(name); err != nil || string(b) != "hello" {
-			t.Fatalf("mode %d: %q %v", mode, b, err)
+			t.Fatalf("mode %s: %q %v", mode, b, err)
 		}
 		for _, s := range []string{"x", "y"} {
 			if err := c.ReplaceFile(ctx, name, []byte(s)); err != nil {
 				t.Fatal(err)
 			}
 			if b, _ := os.ReadFile(name); string(b) != s {
-				t.Fatalf("mode %d: after ReplaceFile: %q", mode, b)
+				t.Fatalf("mode %s: after ReplaceFile: %q", mode, b)
 			}
 		}
 		if err := c.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Remove(name), durable.Remove(name)}}); err != nil {
@@ -55,14 +68,10 @@ func TestPublish(t *testing.T) {
 
 // TestFailuresBetweenPhases: whoever fails to publish is waited for no longer.
 func TestFailuresBetweenPhases(t *testing.T) {
-	for _, mode := range []durable.SyncMode{durable.Auto, durable.PerFile, durable.Grouped, durable.Whole} {
+	for mode, set := range modes {
 		dir := t.TempDir()
-		fsys, err := durable.OpenOS(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer fsys.Close()
-		c := durable.NewCommitterMode(fsys, mode)
+		c := openDisk(t, dir, set)
+		fsys := c.FS()
 		taken := filepath.Join(dir, "taken")
 		if err := c.ReplaceFile(context.Background(), taken, nil); err != nil {
 			t.Fatal(err)
@@ -84,10 +93,10 @@ func TestFailuresBetweenPhases(t *testing.T) {
 					}
 					err = c.Commit(context.Background(), tx)
 					if fails != errors.Is(err, fs.ErrExist) || !fails && err != nil {
-						t.Errorf("mode %d: fails %v: %v", mode, fails, err)
+						t.Errorf("mode %s: fails %v: %v", mode, fails, err)
 					}
 					if _, err := os.Stat(name); fails != errors.Is(err, fs.ErrNotExist) {
-						t.Errorf("mode %d: fails %v: %v", mode, fails, err)
+						t.Errorf("mode %s: fails %v: %v", mode, fails, err)
 					}
 				}
 			})
