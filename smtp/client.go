@@ -35,7 +35,7 @@ type Client struct {
 	r    textual.Reader
 	out  []byte // commands not yet sent
 
-	greeting, hello *Reply
+	greeting, hello *Response
 	ext             map[string]string
 	user            bool // authenticated
 	dirty           bool // a transaction was begun and not ended
@@ -189,10 +189,10 @@ func (c *Client) has(keyword string) bool {
 }
 
 // Greeting is what the server said first, nil before Hello.
-func (c *Client) Greeting() *Reply { return c.greeting }
+func (c *Client) Greeting() *Response { return c.greeting }
 
 // HelloReply is what the server answered to EHLO, HELO or LHLO, nil before.
-func (c *Client) HelloReply() *Reply { return c.hello }
+func (c *Client) HelloReply() *Response { return c.hello }
 
 // TLS is the state of the encryption, nil in the clear.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
@@ -232,14 +232,14 @@ func (c *Client) Noop(ctx context.Context) error { return c.simple(ctx, "NOOP", 
 
 // Verify asks about a mailbox (VRFY, RFC 5321 §3.5.3). The reply's code
 // matters: 252 promises nothing.
-func (c *Client) Verify(ctx context.Context, mailbox string) (*Reply, error) {
+func (c *Client) Verify(ctx context.Context, mailbox string) (*Response, error) {
 	return c.Command(ctx, "VRFY "+mailbox)
 }
 
 // Command sends a command line of the caller's own and returns the reply,
 // whatever its code. It is for commands that change nothing the Client keeps
 // track of, such as ETRN or XCLIENT's relatives.
-func (c *Client) Command(ctx context.Context, line string) (*Reply, error) {
+func (c *Client) Command(ctx context.Context, line string) (*Response, error) {
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 func (t *transaction) mailParams() (string, error) {
 	c, p := t.c, &t.m.Params
 	if limit, ok := sizeLimit(c.ext["SIZE"]); ok && p.Size > limit {
-		return "", ErrTooBig.Textf("Message of %d octets, the server takes %d", p.Size, limit)
+		return "", fmt.Errorf("%w: %d octets, the server takes %d", ErrTooBigForServer, p.Size, limit)
 	}
 	var b strings.Builder
 	add := func(s ...string) {

@@ -75,7 +75,7 @@ type Dialer struct {
 
 // Dial connects to addr, "host:port" or the path of a Unix socket, and returns
 // a Client that is ready to Send: greeted, encrypted and authenticated as d
-// says. A refusal on the way is a *ClientError with the server's *Reply; the
+// says. A refusal on the way is a *ClientError with the server's *Response; the
 // connection is closed then.
 func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 	network, host := "tcp", addr

@@ -216,11 +216,11 @@ func ExampleConn_Events() {
 	for ev := range smtp.NewConn(server, srv).Events(context.Background()) {
 		fmt.Print(ev.What, " <", ev.Path, ">\n")
 		switch ev.What {
-		case smtp.Rcpt:
+		case smtp.EventRcpt:
 			if ev.Path.Local == "nobody" {
 				ev.Reject(smtp.ErrNoSuchUser)
 			}
-		case smtp.Message:
+		case smtp.EventMessage:
 			io.Copy(stdout{}, ev.Data)
 			ev.Accept("I have put it in a can")
 		}

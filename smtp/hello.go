@@ -42,8 +42,8 @@ func (s *session) open() bool {
 // session waits for QUIT (RFC 5321 §3.1).
 func (s *session) greet() {
 	if check := s.srv.hooks.conn; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub) }); !accepts(err) {
-			r := s.refusal(err)
+		err := s.ask(func() error { return check(s.context(), &s.pub) })
+		if r := s.decision(err, nil); !r.Positive() {
 			s.err = r
 			if r.Permanent() {
 				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text}
@@ -88,8 +88,9 @@ func (s *session) introduce(name string, esmtp bool) *Reply {
 		return errHelo
 	}
 	if check := s.srv.hooks.helo; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub, name) }); !accepts(err) {
-			return s.refusal(err)
+		err := s.ask(func() error { return check(s.context(), &s.pub, name) })
+		if r := s.decision(err, nil); !r.Positive() {
+			return r
 		}
 	}
 	s.giveUp()

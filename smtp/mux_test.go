@@ -122,7 +122,7 @@ func TestReply(t *testing.T) {
 		t.Error("errors.Is")
 	case r.Error() != "451 4.3.0 wait 5 s", !r.Temporary(), r.Permanent(), r.Positive():
 		t.Errorf("%v", r)
-	case smtp.ErrTryLater.Text == r.Text:
+	case smtp.ErrTryLater.Reply().Text == r.Text:
 		t.Error("the sentinel has changed")
 	}
 }

@@ -161,7 +161,7 @@ func (s *session) illegal(c *command, line []byte) *Reply {
 	case s.state&c.states == 0:
 		return s.outOfOrder(c)
 	case s.srv.RequireAuth && s.pub.User == "" && c.flags&afterAuth != 0:
-		return ErrAuthRequired
+		return authRequired
 	}
 	return nil
 }
@@ -362,15 +362,28 @@ func (s *session) ask(callback func() error) (err error) {
 
 var errPanic = errors.New("smtp: callback panicked")
 
-// refusal turns a callback's error into the reply to send, and logs what the
-// client must not see.
-func (s *session) refusal(err error) *Reply {
-	r, ok := replyOf(err)
-	if !ok && !errors.Is(err, errPanic) {
-		s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
-	} else if ok && r.cause != nil {
-		s.srv.log.Warn("refused", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", r.cause)
+// decision turns what a callback returned into the reply to send, which is yes
+// if it returned nil, and logs what the client must not see.
+func (s *session) decision(err error, yes *Reply) *Reply {
+	if err == nil {
+		return yes
 	}
+	r, known := answerTo(err, yes)
+	if !known {
+		if !errors.Is(err, errPanic) {
+			s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
+		}
+		return r
+	}
+	cause := r.Unwrap()
+	if cause == nil {
+		switch err.(type) {
+		case *Reply, StandardReply:
+			return r
+		}
+		cause = err // the words around the reply
+	}
+	s.srv.log.Warn("answered", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", cause)
 	return r
 }
 
