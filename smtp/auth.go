@@ -52,6 +52,7 @@ func (s *session) auth(args []byte) *Reply {
 		return s.authFailed(m.Name, err)
 	}
 	s.pub.User, s.mechanism = account, m.Name
+	s.tolerate()
 	s.clock.login = time.Time{}
 	s.conn.Keep()
 	return okAuth

@@ -21,12 +21,17 @@ const (
 	maxHello      = 16 << 10 // and of one to EHLO
 )
 
+// errNoConn is what the zero Client answers.
+var errNoConn = fmt.Errorf("%w: it never was connected (make a Client by Dial, by a Dialer, or by NewClient)", ErrClientClosed)
+
 // enter begins a call: from here to leave, the end of ctx interrupts whatever
 // waits on the connection.
 func (c *Client) enter(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.conn == nil:
+		return errNoConn
 	case c.closed:
 		return ErrClientClosed
 	case ctx.Err() != nil:

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -84,14 +83,6 @@ func bodyError(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrAborted, err)
-}
-
-// newlines is what happens to a bare CR or LF in a message of this client.
-func (s *session) newlines() textual.Mode {
-	if s.srv.Newlines == textual.Normalise || netserve.Within(s.pub.RemoteAddr, s.srv.NormaliseFrom) {
-		return textual.Normalise
-	}
-	return textual.Reject
 }
 
 // data is DATA (RFC 5321 §4.1.1.4): the message streams through the handler

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"net"
@@ -31,11 +32,7 @@ const (
 
 // String is the kind's name.
 func (k EventKind) String() string {
-	names := [...]string{"Connect", "TLSError", "Helo", "Auth", "Mail", "Rcpt", "Data", "Message", "Reset", "Done", "Abort"}
-	if k < 0 || int(k) >= len(names) {
-		return "?"
-	}
-	return names[k]
+	return name(int(k), "Connect", "TLSError", "Helo", "Auth", "Mail", "Rcpt", "Data", "Message", "Reset", "Done", "Abort")
 }
 
 // Event is a question of the engine. It is answered before the loop asks for
@@ -127,6 +124,10 @@ func NewConn(c net.Conn, s *Server) *Conn { return &Conn{s, c} }
 func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 	return func(yield func(*Event) bool) {
 		l := &loop{yield: yield}
+		if c.srv == nil || c.net == nil {
+			l.ask(&Event{What: EventAbort, Err: errors.New("smtp: a Conn needs a connection and a Server, see NewConn")})
+			return
+		}
 		if err := c.srv.settleEvents(); err != nil {
 			c.net.Close()
 			l.ask(&Event{What: EventAbort, Err: err})

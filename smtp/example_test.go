@@ -127,14 +127,14 @@ func ExampleServer_auth() {
 			}
 			return sasl.ErrDenied
 		},
-		Addressable: func(user, address string) bool {
+		CheckRcpt: smtp.Addressable(func(user, address string) bool {
 			return user != "" || strings.HasSuffix(address, "@example.com")
-		},
+		}),
 		CleartextAuth: true, // for this example, which has no certificate
 		Limits:        smtp.Limits{MessageSize: 5 << 20, Recipients: 200, Errors: 5},
 		Handler: smtp.HandlerFunc(func(ctx context.Context, e *smtp.Envelope) error {
 			_, err := io.Copy(io.Discard, e.Data)
-			fmt.Printf("%q sends to %s by %s\n", e.User, e.To[0].Path, e.Protocol())
+			fmt.Printf("%q sends to %s by %s\n", e.Session.User, e.To[0].Path, e.Protocol())
 			return err
 		}),
 	}

@@ -57,6 +57,7 @@ func (s *session) greet() {
 		}
 		s.values = maps.Clone(s.pub.Values)
 	}
+	s.tolerate()
 	text := s.srv.hostname + " ESMTP"
 	if s.srv.LMTP {
 		text = s.srv.hostname + " LMTP"
@@ -139,7 +140,7 @@ func (s *session) keywords() string {
 	}
 	k.add(o.deliverBy, "DELIVERBY")
 	k.number(o.deliverBy && o.deliverByMin > 0, " ", int64(o.deliverByMin/time.Second))
-	k.add(o.priority, "MT-PRIORITY", c.PriorityPolicy)
+	k.add(o.priority, "MT-PRIORITY", c.Extensions.PriorityPolicy)
 	k.add(o.rrvs, "RRVS")
 	if c.limitsExt && (l.Recipients > 0 || l.Messages > 0) {
 		k.add(true, "LIMITS")
@@ -155,7 +156,7 @@ func (s *session) keywords() string {
 	}
 	k.add(s.trusted(c.XClient), "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
 	k.add(s.trusted(c.XForward), "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
-	for _, more := range c.Announce {
+	for _, more := range c.Extensions.Announce {
 		k.add(true, more)
 	}
 	return string(k.b)

@@ -32,7 +32,7 @@ func (s *session) mail(args []byte) *Reply {
 	if m := s.srv.limits.Messages; m > 0 && s.messages >= m {
 		return errMailMax
 	}
-	from, rest, err := cutPath(arg, PathNull|PathUTF8|s.srv.Paths)
+	from, rest, err := cutPath(arg, PathNull|PathUTF8|s.paths())
 	if err != nil || !startsParams(rest) {
 		return badPath("5.1.7", err)
 	}
@@ -99,7 +99,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if !ok {
 		return errSyntax
 	}
-	o := PathPostmaster | s.srv.Paths
+	o := PathPostmaster | s.paths()
 	if s.env.Params.SMTPUTF8 {
 		o |= PathUTF8
 	}
@@ -175,9 +175,27 @@ func (s *session) route(to *Recipient) *Reply {
 			return noSuchUser
 		}
 	}
-	if s.state == rcpts && pattern != s.pattern {
-		return errOneRoute
-	}
-	s.handler, s.pattern = h, pattern
+	s.choose(m, h, pattern)
 	return ok
+}
+
+// choose notes the Handler of the next recipient. It is one for all unless
+// patterns differ.
+func (s *session) choose(m matcher, h Handler, pattern string) {
+	n := len(s.env.To)
+	switch {
+	case s.split == nil && (n == 0 || pattern == s.pattern):
+		s.handler, s.pattern = h, pattern
+		return
+	case s.split == nil:
+		s.split = new(groups)
+		if mux, ok := m.(*ServeMux); ok {
+			s.split = mux.split()
+		}
+		for i := range n {
+			s.split.add(s.handler, s.pattern, i)
+		}
+		s.handler = s.split
+	}
+	s.split.add(h, pattern, n)
 }

@@ -49,8 +49,11 @@ type session struct {
 	env      *Envelope // the transaction; nil between them
 	handler  Handler   // of the transaction's recipients
 	pattern  string    // and the pattern that chose it
+	split    *groups   // in handler's place, if there are several
 	attempts int       // MAILs so far
 	messages int       // and those that were accepted
+
+	tolerance Tolerance // see Server.Tolerate
 
 	crowded int64  // recipients that crowd counts
 	pending []byte // a line that was read and is still to be obeyed
@@ -84,8 +87,7 @@ func (s *Server) session(c *netserve.Conn) {
 
 func newSession(conf *settled, c *netserve.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
-	s.pub = Session{ID: newID(), LMTP: conf.LMTP, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
-	s.r.Tolerant = conf.TolerantLines
+	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
 	s.clock.begin(&conf.limits, conf.RequireAuth)
@@ -410,7 +412,7 @@ func (s *session) reset() {
 		s.state = ready
 	}
 	s.srv.crowd.leave(s)
-	s.env, s.pub.Envelope, s.handler, s.pattern = nil, nil, nil, ""
+	s.env, s.pub.Envelope, s.handler, s.pattern, s.split = nil, nil, nil, "", nil
 	s.rcptRefused, s.pub.Forward = false, nil
 }
 
@@ -421,6 +423,7 @@ func (s *session) forget() {
 	s.state = fresh
 	s.pub.Helo, s.pub.User, s.pub.ESMTP, s.pub.Values, s.pub.Forward = "", "", false, maps.Clone(s.values), nil
 	s.announce, s.mechanism = nil, ""
+	s.tolerate()
 }
 
 func (s *session) context() context.Context { return s.conn.Context() }
