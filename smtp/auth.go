@@ -52,6 +52,7 @@ func (s *session) auth(args []byte) *Reply {
 		return s.authFailed(m.Name, err)
 	}
 	s.pub.User, s.mechanism = account, m.Name
+	s.tolerate()
 	s.clock.login = time.Time{}
 	s.conn.Keep()
 	return okAuth
@@ -154,17 +155,17 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	case errors.Is(err, sasl.ErrThrottled):
 		s.authErrors++
 		return errAuthThrottled
-	case errors.As(err, &r):
+	case errors.As(err, &r) && !r.Positive():
 		if r != errAuthCancelled {
 			s.authErrors++
 		}
-		return s.refusal(r)
+		return s.decision(r, errAuthFailed)
 	case errors.Is(err, sasl.ErrDenied):
 		s.authErrors++
 		s.srv.log.Info("authentication failed", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism))
 		return errAuthFailed
 	case errors.Is(err, errPanic):
-		return ErrTryLater
+		return tryLater
 	}
 	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "mechanism", mechanism, "err", err)
 	return errAuthLater

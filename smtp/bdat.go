@@ -45,7 +45,7 @@ func (s *session) bdat(args []byte) *Reply {
 		s.reset()
 		return nil
 	case !c.last:
-		r := s.refusal(firstOf(fault, err))
+		r := s.decision(firstOf(fault, err), tryLater)
 		s.abandoned++
 		s.reset()
 		return s.skipChunk(c.left, r)

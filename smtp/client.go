@@ -14,7 +14,8 @@ import (
 
 // Client is the client's end of an SMTP or LMTP connection. It carries any
 // number of messages, one after the other; it is not for concurrent use,
-// except that Close may be called at any time.
+// except that Close may be called at any time. Dial, a Dialer and NewClient make
+// one; the zero Client has no connection, and says so.
 //
 // Every method that waits for the server takes a context and obeys the
 // timeouts of RFC 5321 §4.5.3.2. When the context ends, when a timeout passes
@@ -35,7 +36,7 @@ type Client struct {
 	r    textual.Reader
 	out  []byte // commands not yet sent
 
-	greeting, hello *Reply
+	greeting, hello *Response
 	ext             map[string]string
 	user            bool // authenticated
 	dirty           bool // a transaction was begun and not ended
@@ -189,10 +190,10 @@ func (c *Client) has(keyword string) bool {
 }
 
 // Greeting is what the server said first, nil before Hello.
-func (c *Client) Greeting() *Reply { return c.greeting }
+func (c *Client) Greeting() *Response { return c.greeting }
 
 // HelloReply is what the server answered to EHLO, HELO or LHLO, nil before.
-func (c *Client) HelloReply() *Reply { return c.hello }
+func (c *Client) HelloReply() *Response { return c.hello }
 
 // TLS is the state of the encryption, nil in the clear.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
@@ -203,18 +204,28 @@ func (c *Client) Authenticated() bool { return c.user }
 // Host is the server's name as NewClient or Dial got it.
 func (c *Client) Host() string { return c.host }
 
-// RemoteAddr is the server's address.
-func (c *Client) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+// RemoteAddr is the server's address; nil for the zero Client.
+func (c *Client) RemoteAddr() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.RemoteAddr()
+}
 
-// LocalAddr is our address.
-func (c *Client) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+// LocalAddr is our address; nil for the zero Client.
+func (c *Client) LocalAddr() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.LocalAddr()
+}
 
 // Usable says whether the connection can still carry commands, as far as is
 // known without asking the server; Noop asks it.
 func (c *Client) Usable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.closed
+	return !c.closed && c.conn != nil
 }
 
 // Reset gives up the transaction in progress. Send does it by itself where
@@ -232,14 +243,14 @@ func (c *Client) Noop(ctx context.Context) error { return c.simple(ctx, "NOOP", 
 
 // Verify asks about a mailbox (VRFY, RFC 5321 §3.5.3). The reply's code
 // matters: 252 promises nothing.
-func (c *Client) Verify(ctx context.Context, mailbox string) (*Reply, error) {
+func (c *Client) Verify(ctx context.Context, mailbox string) (*Response, error) {
 	return c.Command(ctx, "VRFY "+mailbox)
 }
 
 // Command sends a command line of the caller's own and returns the reply,
 // whatever its code. It is for commands that change nothing the Client keeps
 // track of, such as ETRN or XCLIENT's relatives.
-func (c *Client) Command(ctx context.Context, line string) (*Reply, error) {
+func (c *Client) Command(ctx context.Context, line string) (*Response, error) {
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -259,7 +270,7 @@ func (c *Client) Quit(ctx context.Context) error {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || c.conn == nil {
 		return nil
 	}
 	c.closed = true
@@ -281,5 +292,5 @@ func (c *Client) simple(ctx context.Context, verb string, d time.Duration) error
 
 // String names the connection for logs: "mx.example.org [192.0.2.1:25]".
 func (c *Client) String() string {
-	return fmt.Sprintf("%s [%v]", c.host, c.conn.RemoteAddr())
+	return fmt.Sprintf("%s [%v]", c.host, c.RemoteAddr())
 }

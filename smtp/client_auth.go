@@ -107,7 +107,7 @@ func (c *Client) Auth(ctx context.Context, a sasl.Client) error {
 // authStart sends AUTH, with the initial response if there is one and if it
 // fits into the line (RFC 4954 §4: 12288 octets); otherwise it is held until
 // the server has sent an empty challenge.
-func (c *Client) authStart(mech string, initial []byte) (r *Reply, held []byte, err error) {
+func (c *Client) authStart(mech string, initial []byte) (r *Response, held []byte, err error) {
 	switch {
 	case initial == nil:
 		r, err = c.exchange("AUTH", c.times.Command, "AUTH ", mech)
@@ -124,7 +124,7 @@ func (c *Client) authStart(mech string, initial []byte) (r *Reply, held []byte, 
 
 // authAnswer answers a challenge. If the mechanism does not like it, the
 // exchange is cancelled.
-func (c *Client) authAnswer(ctx context.Context, a sasl.Client, challenge *Reply, held []byte) (*Reply, error) {
+func (c *Client) authAnswer(ctx context.Context, a sasl.Client, challenge *Response, held []byte) (*Response, error) {
 	response := held
 	var err error
 	if held == nil {

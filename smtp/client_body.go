@@ -27,7 +27,7 @@ func (m *message) Read(p []byte) (int, error) {
 }
 
 // data sends the message behind DATA, whose reply is start.
-func (t *transaction) data(start *Reply, body io.Reader) error {
+func (t *transaction) data(start *Response, body io.Reader) error {
 	c := t.c
 	if start.Code/100 != 3 {
 		t.settleAll("DATA", start)
@@ -96,7 +96,7 @@ func (t *transaction) unsent(w *watcher, cause error) error {
 
 // lastWords is for when the connection broke while we were sending: the server
 // may have said why before it hung up.
-func (t *transaction) lastWords() (*Reply, bool) {
+func (t *transaction) lastWords() (*Response, bool) {
 	t.watch.c = t.c
 	r, err := t.watch.lastWords(io.ErrUnexpectedEOF)
 	return r, err == nil
@@ -129,8 +129,8 @@ type chunker struct {
 	answer error         // why reading them ended; to be looked at behind done
 
 	mu     sync.Mutex
-	failed *Reply // the first refusal
-	hurry  bool   // what is not on its way is not coming
+	failed *Response // the first refusal
+	hurry  bool      // what is not on its way is not coming
 }
 
 // errChunkRefused stops the sending of further chunks.
@@ -353,7 +353,7 @@ func (k *chunker) hurryUp() {
 	k.t.c.await(lastWordsWait)
 }
 
-func (k *chunker) refusal() *Reply {
+func (k *chunker) refusal() *Response {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.failed

@@ -254,7 +254,7 @@ func TestLongTalk(t *testing.T) {
 		if n := len(results[0].Reply.Text); n > maxKept || n < 1000 {
 			t.Errorf("%d octets of a refusal", n)
 		}
-		for _, r := range []*Reply{c.Greeting(), c.HelloReply()} {
+		for _, r := range []*Response{c.Greeting(), c.HelloReply()} {
 			if n := len(r.Text); n > maxHello || n < 1000 || strings.HasSuffix(r.Text, "\n") {
 				t.Errorf("%d octets of a welcome", n)
 			}

@@ -87,7 +87,7 @@ const rcptBatch = 100
 
 // pipeline sends the envelope, and DATA behind it if withData, without waiting
 // in between (RFC 2920 §3.1). It returns the reply to DATA.
-func (t *transaction) pipeline(params string, withData bool) (data *Reply, err error) {
+func (t *transaction) pipeline(params string, withData bool) (data *Response, err error) {
 	c := t.c
 	reset := c.dirty
 	if reset {
@@ -124,7 +124,7 @@ func (t *transaction) pipeline(params string, withData bool) (data *Reply, err e
 
 // replies reads the replies to a batch. When MAIL was refused, those behind it
 // mean nothing.
-func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *Reply, err error) {
+func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *Response, err error) {
 	c := t.c
 	if reset {
 		if err := t.resetReply(); err != nil {
@@ -234,7 +234,7 @@ func (t *transaction) stepwise(params string) error {
 // nobody ends a transaction in which nothing is to be sent. data is the reply
 // to DATA if that was sent already: a server that wants the message all the
 // same gets an empty one, which it has nobody to deliver to (RFC 2920 §3.1).
-func (t *transaction) nobody(data *Reply) error {
+func (t *transaction) nobody(data *Response) error {
 	c := t.c
 	for _, i := range t.accepted {
 		t.results[i].Err = &ClientError{Op: "RCPT", Err: errNotSent}

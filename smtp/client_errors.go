@@ -2,16 +2,20 @@ package smtp
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // Errors of the client side. A server's refusal is not among them: it is a
-// *Reply, found with errors.As.
+// *Response, found with errors.As.
 var (
 	// ErrUnsupported: the message or the caller needs an extension that the
 	// server does not offer. The connection is unharmed.
 	ErrUnsupported = errors.New("smtp: the server does not offer what is needed")
+	// ErrTooBigForServer: the server has announced by SIZE that it takes no
+	// messages as big as Params.Size (RFC 1870). Nothing was sent.
+	ErrTooBigForServer = errors.New("smtp: the message is bigger than the server takes")
 	// ErrInDoubt: the connection failed between the last octet of the message
 	// and the server's answer to it. The server may or may not have taken the
 	// message; to send it again may deliver it twice (RFC 5321 §4.5.3.2.6).
@@ -38,16 +42,22 @@ type ClientError struct {
 	Op string
 	// Reply is what the server said, as far as it could be read; Code is 0 in
 	// a reply that was not well formed. nil if it said nothing.
-	Reply *Reply
+	Reply *Response
 	// Err is the cause if it is not the reply itself.
 	Err error
 }
 
 // Error names the step, the cause and the reply.
 func (e *ClientError) Error() string {
-	s := "smtp: " + e.Op
+	return "smtp: " + e.words()
+}
+
+// words is Error without the package's name, which an error around this one
+// has said already.
+func (e *ClientError) words() string {
+	s := e.Op
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + strings.ReplaceAll(": "+e.Err.Error(), ": smtp: ", ": ")[2:]
 	}
 	if e.Reply != nil {
 		s += ": " + e.Reply.Error()
@@ -69,13 +79,14 @@ func (e *ClientError) Unwrap() []error {
 
 // Temporary says whether the same may succeed at another time or with another
 // server. Only a 5yz reply says no, and what no other try would change: a
-// command that cannot be written, and an extension that is not there.
+// command that cannot be written, an extension that is not there, a message too
+// big.
 func (e *ClientError) Temporary() bool {
-	var r *Reply
+	var r *Response
 	if errors.As(e, &r) && r.Permanent() {
 		return false
 	}
-	return !errors.Is(e.Err, ErrBadCommand) && !errors.Is(e.Err, ErrUnsupported)
+	return !errors.Is(e.Err, ErrBadCommand) && !errors.Is(e.Err, ErrUnsupported) && !errors.Is(e.Err, ErrTooBigForServer)
 }
 
 // isGarbled says whether err is about what the server said, rather than about

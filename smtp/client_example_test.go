@@ -14,7 +14,7 @@ import (
 func ExampleSendMail() {
 	body := strings.NewReader("From: a@example.com\r\nTo: b@example.org\r\nSubject: hello\r\n\r\nHi!\r\n")
 	err := smtp.SendMail(context.Background(), "mx.example.org:25", "a@example.com", []string{"b@example.org"}, body)
-	var reply *smtp.Reply
+	var reply *smtp.Response
 	switch {
 	case err == nil:
 		fmt.Println("on its way")

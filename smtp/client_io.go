@@ -21,12 +21,17 @@ const (
 	maxHello      = 16 << 10 // and of one to EHLO
 )
 
+// errNoConn is what the zero Client answers.
+var errNoConn = fmt.Errorf("%w: it never was connected (make a Client by Dial, by a Dialer, or by NewClient)", ErrClientClosed)
+
 // enter begins a call: from here to leave, the end of ctx interrupts whatever
 // waits on the connection.
 func (c *Client) enter(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.conn == nil:
+		return errNoConn
 	case c.closed:
 		return ErrClientClosed
 	case ctx.Err() != nil:
@@ -86,7 +91,7 @@ func (c *Client) push(d time.Duration) {
 }
 
 // exchange sends one command line and reads its reply.
-func (c *Client) exchange(op string, d time.Duration, parts ...string) (*Reply, error) {
+func (c *Client) exchange(op string, d time.Duration, parts ...string) (*Response, error) {
 	if err := c.queue(op, parts...); err != nil {
 		return nil, err
 	}
@@ -179,21 +184,21 @@ func (c *Client) flushBeside(op string) (wait func() error, err error) {
 // reply reads the reply to op. An error means that the connection is closed;
 // 421 is one, for the server is about to do the same, whatever the command was
 // (RFC 5321 §3.8).
-func (c *Client) reply(op string, d time.Duration) (*Reply, error) {
+func (c *Client) reply(op string, d time.Duration) (*Response, error) {
 	c.await(d)
 	got, err := c.r.ReadReply(maxReplyLine, maxReplyLines)
 	return c.said(op, got, err)
 }
 
 // said makes a Reply of what was read.
-func (c *Client) said(op string, got textual.Reply, err error) (*Reply, error) {
+func (c *Client) said(op string, got textual.Reply, err error) (*Response, error) {
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		e := c.broken(op, err)
 		if len(got.Lines) > 0 {
-			e.Reply = &Reply{Text: legible(strings.Join(got.Lines, "\n"))}
+			e.Reply = &Response{Text: legible(strings.Join(got.Lines, "\n"))}
 		}
 		return nil, e
 	}
@@ -207,8 +212,8 @@ func (c *Client) said(op string, got textual.Reply, err error) (*Reply, error) {
 }
 
 // newReply splits the enhanced code (RFC 2034 §4) off the lines that have it.
-func newReply(got textual.Reply, op string) *Reply {
-	r := &Reply{Code: got.Code}
+func newReply(got textual.Reply, op string) *Response {
+	r := &Response{Code: got.Code}
 	if op != "EHLO" && op != "LHLO" {
 		r.Enhanced = enhancedCode(got.Lines[0], got.Code)
 	}
@@ -297,7 +302,7 @@ func (c *Client) broken(op string, err error) *ClientError {
 }
 
 // refused is the error for a reply that was read well and means no.
-func (c *Client) refused(op string, r *Reply) *ClientError {
+func (c *Client) refused(op string, r *Response) *ClientError {
 	e := &ClientError{Op: op, Reply: r}
 	if r.Code/100 != 4 && r.Code/100 != 5 {
 		// 3yz where nothing was to be continued, or 2yz where something was:
@@ -328,7 +333,7 @@ func (c *Client) show(op string, line []byte) {
 }
 
 // showReply passes a reply to the trace, but for challenges.
-func (c *Client) showReply(op string, r *Reply) {
+func (c *Client) showReply(op string, r *Response) {
 	switch {
 	case c.trace == nil:
 	case r.Code == 334 && strings.HasPrefix(op, "AUTH"):

@@ -138,7 +138,7 @@ func TestMTARecipients(t *testing.T) {
 		if r[0].Err != nil || r[3].Err != nil {
 			t.Errorf("refused: %v, %v", r[0].Err, r[3].Err)
 		}
-		var reply *smtp.Reply
+		var reply *smtp.Response
 		if !errors.As(r[1].Err, &reply) || !reply.Permanent() {
 			t.Errorf("nobody: %v", r[1].Err)
 		}
@@ -174,7 +174,7 @@ func TestMTATooBig(t *testing.T) {
 			s := mtaDial(t, m, smtp.Dialer{TLS: smtp.TLSNever, NoChunking: noChunking})
 			out := &smtp.Outgoing{From: mtaPath(t, "ann@home.test"), To: []smtp.Recipient{{Path: mtaPath(t, peertest.Box)}}}
 			out.Params.Size = limit + 1
-			if _, err := s.Send(t.Context(), out, strings.NewReader("")); !errors.Is(err, smtp.ErrTooBig) {
+			if _, err := s.Send(t.Context(), out, strings.NewReader("")); !errors.Is(err, smtp.ErrTooBigForServer) {
 				t.Errorf("announced: %v", err)
 			}
 			out.Params.Size = 0
@@ -183,7 +183,7 @@ func TestMTATooBig(t *testing.T) {
 			// that it has refused, with more of them unread: in one run of 60
 			// the bundle with the refusals does not come through. That is a
 			// failure to be tried again. Where DATA is used nobody is forgiven.
-			var reply *smtp.Reply
+			var reply *smtp.Response
 			var lost *smtp.ClientError
 			answered := len(r) == 1 && errors.As(r[0].Err, &reply) && reply.Permanent()
 			cutOff := m.Name == "Postfix" && !noChunking && len(r) == 1 && errors.As(r[0].Err, &lost) && lost.Temporary() && !s.Usable()
@@ -236,7 +236,7 @@ func TestMTAAuth(t *testing.T) {
 			if err == nil {
 				c.Close()
 			}
-			var reply *smtp.Reply
+			var reply *smtp.Response
 			if password == peertest.Password && err != nil || password != peertest.Password && (!errors.As(err, &reply) || reply.Code != 535) {
 				t.Errorf("%s, %q: %v", mechanism, password, err)
 			}

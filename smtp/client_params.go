@@ -11,7 +11,7 @@ import (
 func (t *transaction) mailParams() (string, error) {
 	c, p := t.c, &t.m.Params
 	if limit, ok := sizeLimit(c.ext["SIZE"]); ok && p.Size > limit {
-		return "", ErrTooBig.Textf("Message of %d octets, the server takes %d", p.Size, limit)
+		return "", fmt.Errorf("%w: %d octets, the server takes %d", ErrTooBigForServer, p.Size, limit)
 	}
 	var b strings.Builder
 	add := func(s ...string) {
@@ -126,14 +126,7 @@ func (t *transaction) deliverBy(add func(...string), need func(string) error) er
 		}
 		return nil
 	}
-	mode := ";N"
-	if by.Return {
-		mode = ";R"
-	}
-	if by.Trace {
-		mode += "T"
-	}
-	add("BY=", strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), mode)
+	add("BY=", strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), ";", by.mode())
 	return nil
 }
 
@@ -142,7 +135,7 @@ func (t *transaction) rcptParams(p *RcptParams) string {
 	var s string
 	if t.c.has("DSN") {
 		if p.Notify != 0 {
-			s += " NOTIFY=" + notifyNames(p.Notify)
+			s += " NOTIFY=" + p.Notify.String()
 		}
 		if p.ORcpt != "" {
 			s += " ORCPT=" + t.orcpt(p)
@@ -182,17 +175,4 @@ func (t *transaction) orcpt(p *RcptParams) string {
 		}
 	}
 	return b.String()
-}
-
-func notifyNames(n Notify) string {
-	if n&NotifyNever != 0 {
-		return "NEVER"
-	}
-	var names []string
-	for i, name := range []string{"SUCCESS", "FAILURE", "DELAY"} {
-		if n&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ",")
 }

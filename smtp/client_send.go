@@ -30,11 +30,11 @@ type Outgoing struct {
 type RcptResult struct {
 	// Err is nil if the server has taken responsibility for the message to
 	// this recipient. Otherwise it is a *ClientError that names the step and
-	// holds the server's *Reply, if it sent one.
+	// holds the server's *Response, if it sent one.
 	Err error
 	// Reply is the server's last word about this recipient, also when it
 	// accepted; nil if there was none.
-	Reply *Reply
+	Reply *Response
 	// InDoubt: the connection failed after the whole message had been sent
 	// and before the server's answer, so that it may have been delivered
 	// although Err is set. Err then holds ErrInDoubt.
@@ -107,7 +107,7 @@ func (t *transaction) run(body io.Reader) error {
 		return &ClientError{Op: "MAIL", Err: err}
 	}
 	chunking := c.has("CHUNKING") && (!c.opt.noChunking || t.m.Params.Body == "BINARYMIME")
-	var data *Reply
+	var data *Response
 	if c.has("PIPELINING") {
 		data, err = t.pipeline(params, !chunking && !t.m.AllOrNothing)
 	} else {
@@ -142,7 +142,7 @@ func (t *transaction) run(body io.Reader) error {
 func (t *transaction) answer(w *watcher) error {
 	c := t.c
 	refused := false
-	var r *Reply
+	var r *Response
 	for n, i := range t.accepted {
 		var err error
 		switch {
@@ -164,7 +164,7 @@ func (t *transaction) answer(w *watcher) error {
 }
 
 // settle notes the server's answer to the message for recipient i.
-func (t *transaction) settle(i int, r *Reply) {
+func (t *transaction) settle(i int, r *Response) {
 	t.results[i].Reply = r
 	if r.Code/100 == 2 {
 		t.done[i] = true
@@ -174,7 +174,7 @@ func (t *transaction) settle(i int, r *Reply) {
 }
 
 // settleAll does so for all who have no answer yet.
-func (t *transaction) settleAll(op string, r *Reply) {
+func (t *transaction) settleAll(op string, r *Response) {
 	for _, i := range t.accepted {
 		if !t.done[i] && t.results[i].Err == nil {
 			t.results[i] = RcptResult{Reply: r, Err: t.c.refused(op, r)}

@@ -88,7 +88,7 @@ func TestHostileGreetings(t *testing.T) {
 				if !errors.As(err, &e) || tt.is != nil && !errors.Is(err, tt.is) {
 					t.Errorf("error %v, want %v", err, tt.is)
 				}
-				var r *Reply
+				var r *Response
 				if errors.As(err, &r) {
 					if got := r.Error(); got != tt.reply && !(tt.reply == "0 x" && strings.HasPrefix(got, "0 x; x")) {
 						t.Errorf("reply %q, want %q", got, tt.reply)

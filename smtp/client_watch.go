@@ -82,7 +82,7 @@ func (w *watcher) last() bool {
 
 // reply waits up to d for what the server says. Without a watcher running it
 // reads by itself.
-func (w *watcher) reply(op string, d time.Duration) (*Reply, error) {
+func (w *watcher) reply(op string, d time.Duration) (*Response, error) {
 	if w.done == nil {
 		return w.c.reply(op, d)
 	}
@@ -93,7 +93,7 @@ func (w *watcher) reply(op string, d time.Duration) (*Reply, error) {
 
 // lastWords is for when sending has failed: the server may have said why before
 // it hung up. what did not work is cause.
-func (w *watcher) lastWords(cause error) (*Reply, error) {
+func (w *watcher) lastWords(cause error) (*Response, error) {
 	c := w.c
 	if w.done == nil {
 		w.start()

@@ -150,7 +150,7 @@ func (s *session) lookUp(args []byte, expand bool, silent *Reply) *Reply {
 	}
 	r = silent
 	if err := s.ask(func() error { r = s.srv.hooks.vrfy(s.context(), &s.pub, arg, expand); return nil }); err != nil {
-		return s.refusal(err)
+		return s.decision(err, nil)
 	}
 	switch {
 	case r == nil:

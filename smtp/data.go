@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -86,14 +85,6 @@ func bodyError(err error) error {
 	return fmt.Errorf("%w: %w", ErrAborted, err)
 }
 
-// newlines is what happens to a bare CR or LF in a message of this client.
-func (s *session) newlines() textual.Mode {
-	if s.srv.Newlines == textual.Normalise || netserve.Within(s.pub.RemoteAddr, s.srv.NormaliseFrom) {
-		return textual.Normalise
-	}
-	return textual.Reject
-}
-
 // data is DATA (RFC 5321 §4.1.1.4): the message streams through the handler
 // while it arrives.
 func (s *session) data(args []byte) *Reply {
@@ -135,8 +126,9 @@ func (s *session) beginData(args []byte) *Reply {
 
 func (s *session) checkData() *Reply {
 	if check := s.srv.hooks.data; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub) }); !accepts(err) {
-			return s.refusal(err)
+		err := s.ask(func() error { return check(s.context(), &s.pub) })
+		if r := s.decision(err, nil); !r.Positive() {
+			return r
 		}
 	}
 	return nil
@@ -170,7 +162,7 @@ func (s *session) verdict(err, fault error) *Reply {
 	if s.srv.LMTP {
 		for i := range e.To {
 			result := err
-			if accepts(err) && e.To[i].Result != nil {
+			if accepts(err) && !isNil(e.To[i].Result) {
 				result = e.To[i].Result
 			}
 			r := s.result(e, result)
@@ -181,7 +173,7 @@ func (s *session) verdict(err, fault error) *Reply {
 		}
 	}
 	for i := range e.To {
-		if r := e.To[i].Result; accepts(err) && r != nil {
+		if r := e.To[i].Result; accepts(err) && !isNil(r) {
 			err = r
 		}
 	}
@@ -189,14 +181,14 @@ func (s *session) verdict(err, fault error) *Reply {
 }
 
 func (s *session) result(e *Envelope, err error) *Reply {
-	if !accepts(err) {
-		return s.refusal(err)
+	r := s.decision(err, nil)
+	if !r.Positive() {
+		return r
 	}
 	s.junk, s.errors, s.abandoned, s.deferred = 0, 0, 0, 0
 	s.accepted++
-	r := &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
-	if err != nil {
-		r.Text = err.Error()
+	if r == nil {
+		r = &Reply{Code: 250, Enhanced: "2.0.0", Text: "Queued as " + e.ID}
 	}
 	return r
 }

@@ -34,6 +34,11 @@ const (
 	TLSNever
 )
 
+// String is the policy's name.
+func (p TLSPolicy) String() string {
+	return name(int(p), "TLSIfOffered", "TLSRequired", "TLSFromStart", "TLSOpportunistic", "TLSNever")
+}
+
 // Dialer makes Clients. The zero value works. Its fields must not change while
 // it is in use.
 type Dialer struct {
@@ -75,7 +80,7 @@ type Dialer struct {
 
 // Dial connects to addr, "host:port" or the path of a Unix socket, and returns
 // a Client that is ready to Send: greeted, encrypted and authenticated as d
-// says. A refusal on the way is a *ClientError with the server's *Reply; the
+// says. A refusal on the way is a *ClientError with the server's *Response; the
 // connection is closed then.
 func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 	network, host := "tcp", addr
@@ -100,6 +105,9 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 // Start is Dial over a connection that was made already. It closes conn on
 // error.
 func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (*Client, error) {
+	if conn == nil {
+		return nil, &ClientError{Op: "dial", Err: errNoConn}
+	}
 	c := NewClient(conn, host)
 	c.lmtp, c.times, c.trace = d.LMTP, d.Timeouts.orDefaults(), d.Trace
 	c.opt = clientOptions{noChunking: d.NoChunking, send8Bit: d.Send8Bit, cleartextAuth: d.AllowCleartextAuth}

@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
-	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -124,13 +123,13 @@ func (w *world) set(t *testing.T, word string) {
 	case "zero":
 		*s = smtp.Server{Hostname: s.Hostname, Log: s.Log}
 	case "all":
-		s.Extensions = smtp.Extensions{DSN: true, RequireTLSExt: true, BinaryMIME: true, FutureRelease: 24 * time.Hour, DeliverBy: true, DeliverByMin: time.Minute, Priority: true, PriorityPolicy: "MIXER", RRVS: true, Announce: []string{"XVENDOR a b"}}
+		s.Extensions = smtp.Extensions{DSN: true, RequireTLS: true, BinaryMIME: true, FutureRelease: 24 * time.Hour, DeliverBy: true, DeliverByMin: time.Minute, Priority: true, PriorityPolicy: "MIXER", RRVS: true, Announce: []string{"XVENDOR a b"}}
 	case "hide":
-		s.Hide = strings.Split(value, ",")
+		s.Extensions.Hide = strings.Split(value, ",")
 	case "normalise":
-		s.Newlines = textual.Normalise
+		tolerate(s, smtp.TolerateBareNewlines)
 	case "lenient":
-		s.Paths, s.TolerantLines = smtp.PathLenient, true
+		tolerate(s, smtp.ToleratePaths|smtp.TolerateLF)
 	case "from":
 		w.client = value
 	case "xclient":
@@ -138,7 +137,9 @@ func (w *world) set(t *testing.T, word string) {
 	case "xforward":
 		s.XForward = []netip.Prefix{netip.MustParsePrefix(value)}
 	case "normalisefrom":
-		s.NormaliseFrom = []netip.Prefix{netip.MustParsePrefix(value)}
+		s.Tolerate = smtp.TolerateFrom(smtp.TolerateBareNewlines, netip.MustParsePrefix(value))
+	case "oldmachines":
+		s.Tolerate = smtp.TolerateFrom(smtp.TolerateAll, netip.MustParsePrefix(value))
 	case "tarpit":
 		s.Tarpit, _ = time.ParseDuration(value)
 	case "size":
@@ -195,6 +196,11 @@ func (w *world) set(t *testing.T, word string) {
 	default:
 		t.Fatalf("unknown word %q", word)
 	}
+}
+
+// tolerate forgives faults to everybody.
+func tolerate(s *smtp.Server, faults smtp.Tolerance) {
+	s.Tolerate = func(*smtp.Session) smtp.Tolerance { return faults }
 }
 
 func (w *world) mux() *smtp.ServeMux {
@@ -397,7 +403,7 @@ func (w *world) envelope(arg string) error {
 		}
 		got = strings.Join(to, " ")
 	case "user":
-		got = e.User
+		got = e.Session.User
 	case "with":
 		got = e.Protocol()
 	case "params":
@@ -405,13 +411,13 @@ func (w *world) envelope(arg string) error {
 	case "rcpt":
 		got = fmt.Sprintf("%+v", e.To[0].Params)
 	case "remote":
-		got = e.RemoteAddr
+		got = e.Session.RemoteAddr
 	case "name":
-		got = e.Name
+		got = e.Session.Name
 	case "helo":
-		got = e.Helo
+		got = e.Session.Helo
 	case "forward":
-		got = e.Forward
+		got = e.Session.Forward
 	}
 	if fmt.Sprint(got) != want {
 		return fmt.Errorf("%s is %v", field, got)

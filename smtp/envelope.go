@@ -11,8 +11,14 @@ import (
 // connection's goroutine: callbacks may read it and set Values until they
 // return, and must not keep it.
 type Session struct {
-	ID   string // random; in every log line and in every 4yz and 5yz reply
-	Helo string // what HELO, EHLO or LHLO said; empty before
+	ID string // random; in every log line and in every 4yz and 5yz reply
+	// LocalName is this server's own name, as in its greeting: the "by" of a
+	// Received field.
+	LocalName string
+	// Helo is what HELO, EHLO or LHLO said, fit to stand in a Received field as
+	// it is: what is no letter, digit or one of "-._+~[]:%" has become "?".
+	// Empty before.
+	Helo string
 	// User is the account that authenticated; empty for none.
 	User  string
 	ESMTP bool // EHLO or LHLO rather than HELO
@@ -37,6 +43,23 @@ type Session struct {
 	// Values is for the callbacks' own use. STARTTLS takes it back to what
 	// CheckConn left.
 	Values map[any]any
+
+	conn io.Closer // nil in a Session that is no connection's
+}
+
+// Close ends the session at once: nothing more is said, not even the answer to
+// the command at hand, and a message in progress ends with ErrAborted. It may
+// be called at any time while the session lasts, from any goroutine.
+func (s *Session) Close() error {
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.Close()
+}
+
+// String names the session for logs: its id and the client's address.
+func (s *Session) String() string {
+	return s.ID + " [" + addrString(s.RemoteAddr) + "]"
 }
 
 // Set puts a value into Values, making the map if needed.
@@ -49,9 +72,10 @@ func (s *Session) Set(key, value any) {
 
 // Envelope is one mail transaction.
 type Envelope struct {
-	// Session is the connection the mail came by: Helo, User, RemoteAddr and
-	// TLS are its fields.
-	*Session
+	// Session is the connection the mail came by: LocalName, Helo, User,
+	// RemoteAddr and TLS are its fields. It is nil only in an Envelope that did
+	// not come from a server.
+	Session *Session
 
 	ID     string      // of this transaction; begins with the session's id, echoed in the 250
 	From   Path        // From.IsNull() for a bounce
@@ -77,10 +101,14 @@ type Recipient struct {
 	Result error
 }
 
+// String is the recipient's address.
+func (r Recipient) String() string { return r.Path.String() }
+
 // Handler takes responsibility for a message. ServeSMTP returns nil only when
 // every copy it answers for is on stable storage: 250 is sent then, and the
-// client forgets the message. A *Reply is sent as it is; any other error is
-// 451 and goes to the log. e and e.Data must not be used after it returns.
+// client forgets the message. A *Reply is sent as it is, and a positive one means
+// the same as nil; any other error is 451 and goes to the log. e and e.Data must
+// not be used after it returns.
 type Handler interface {
 	ServeSMTP(ctx context.Context, e *Envelope) error
 }
@@ -94,22 +122,24 @@ func (f HandlerFunc) ServeSMTP(ctx context.Context, e *Envelope) error { return 
 // Protocol is the keyword for the "with" clause of a Received field
 // (RFC 3848, RFC 6531 §4.3): SMTP, ESMTP, ESMTPSA, LMTPS, UTF8SMTPSA and so on.
 func (e *Envelope) Protocol() string {
-	base := "SMTP"
+	base, s := "SMTP", e.Session
 	switch {
-	case e.LMTP:
+	case s == nil:
+		return base
+	case s.LMTP:
 		base = "LMTP"
-	case e.ESMTP && !e.Params.SMTPUTF8:
+	case s.ESMTP && !e.Params.SMTPUTF8:
 		base = "ESMTP"
-	case !e.ESMTP:
+	case !s.ESMTP:
 		return base
 	}
 	if e.Params.SMTPUTF8 {
 		base = "UTF8" + base
 	}
-	if e.TLS != nil {
+	if s.TLS != nil {
 		base += "S"
 	}
-	if e.User != "" {
+	if s.User != "" {
 		base += "A"
 	}
 	return base

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"net"
@@ -10,46 +11,42 @@ import (
 	"github.com/postrider-mail/postrider/internal/netserve"
 )
 
-// Kind says what an Event is about.
-type Kind int
+// EventKind says what an Event is about.
+type EventKind int
 
 // The events, in the order they can come in. Only what is legal at its time is
 // delivered; everything else the engine answers by itself.
 const (
-	Connect  Kind = iota // a client is there, and was not greeted yet
-	TLSError             // a TLS handshake failed, Event.Err; Abort follows
-	Helo                 // HELO, EHLO or LHLO; Event.Arg is the name
-	Auth                 // AUTH; Event.Arg is the mechanism; see Authenticate
-	Mail                 // MAIL; Event.Path and Event.Envelope.Params
-	Rcpt                 // RCPT; Event.Path and Event.To
-	Data                 // the client is about to send the message
-	Message              // Event.Data is the message
-	Reset                // the transaction was given up: RSET, EHLO
-	Done                 // the client said QUIT
-	Abort                // the session ended otherwise; Event.Err if known
+	EventConnect  EventKind = iota // a client is there, and was not greeted yet
+	EventTLSError                  // a TLS handshake failed, Event.Err; EventAbort follows
+	EventHelo                      // HELO, EHLO or LHLO; Event.Arg is the name
+	EventAuth                      // AUTH; Event.Arg is the mechanism; see Authenticate
+	EventMail                      // MAIL; Event.Path and Event.Envelope.Params
+	EventRcpt                      // RCPT; Event.Path and Event.To
+	EventData                      // the client is about to send the message
+	EventMessage                   // Event.Data is the message
+	EventReset                     // the transaction was given up: RSET, EHLO
+	EventDone                      // the client said QUIT
+	EventAbort                     // the session ended otherwise; Event.Err if known
 )
 
 // String is the kind's name.
-func (k Kind) String() string {
-	names := [...]string{"Connect", "TLSError", "Helo", "Auth", "Mail", "Rcpt", "Data", "Message", "Reset", "Done", "Abort"}
-	if k < 0 || int(k) >= len(names) {
-		return "?"
-	}
-	return names[k]
+func (k EventKind) String() string {
+	return name(int(k), "Connect", "TLSError", "Helo", "Auth", "Mail", "Rcpt", "Data", "Message", "Reset", "Done", "Abort")
 }
 
 // Event is a question of the engine. It is answered before the loop asks for
 // the next one, and means nothing afterwards. Unanswered questions are
-// accepted, except Auth, which is refused. TLSError, Reset, Done and Abort are
-// no questions.
+// accepted, except EventAuth, which is refused. EventTLSError, EventReset,
+// EventDone and EventAbort are no questions.
 type Event struct {
-	What     Kind
+	What     EventKind
 	Session  *Session
 	Envelope *Envelope  // of the transaction; nil outside
-	Path     Path       // of Mail and Rcpt
-	To       *Recipient // of Rcpt
+	Path     Path       // of EventMail and EventRcpt
+	To       *Recipient // of EventRcpt
 	Arg      string
-	Data     io.Reader // of Message; read before the next event, or skipped
+	Data     io.Reader // of EventMessage; read before the next event, or skipped
 	Err      error
 
 	answer error // nil, said, or a refusal
@@ -57,26 +54,28 @@ type Event struct {
 	user   string
 }
 
-// said is the answer yes, in other words.
-type said string
-
-// Error is the words.
-func (s said) Error() string { return string(s) }
-
-// Accept says yes; text replaces the engine's own words in the answer to Mail,
-// Rcpt and Message, unless it is empty.
+// Accept says yes; text replaces the engine's own words in the answer to
+// EventMail, EventRcpt and EventMessage, unless it is empty.
 func (e *Event) Accept(text string) {
 	e.answer = nil
-	if text != "" {
-		e.answer = said(text)
+	if text == "" {
+		return
 	}
+	r := &Reply{Code: 250, Enhanced: "2.0.0", Text: text}
+	switch e.What {
+	case EventMail:
+		r.Enhanced = okSender.Enhanced
+	case EventRcpt:
+		r.Enhanced = okRcpt.Enhanced
+	}
+	e.answer = r
 }
 
-// Reject says no with this reply; nil means ErrRefused. In the answer to
-// Message for a server of LMTP it is the answer for every recipient; set
-// Envelope.To[i].Result to answer for each.
-func (e *Event) Reject(r *Reply) {
-	if r == nil {
+// Reject says no with a *Reply or a StandardReply; nil, and a reply that says
+// yes, mean ErrRefused. In the answer to EventMessage for a server of LMTP it is
+// the answer for every recipient; set Envelope.To[i].Result to answer for each.
+func (e *Event) Reject(r error) {
+	if accepts(r) {
 		r = ErrRefused
 	}
 	e.answer = r
@@ -85,7 +84,7 @@ func (e *Event) Reject(r *Reply) {
 // Tempfail says not now.
 func (e *Event) Tempfail(text string) { e.answer = &Reply{Code: 451, Enhanced: "4.3.0", Text: text} }
 
-// Authenticate runs the exchange that an Auth event is about and returns the
+// Authenticate runs the exchange that an EventAuth is about and returns the
 // account, which is the session's from then on. nil means the Server's own
 // Credentials. The client is answered by it.
 func (e *Event) Authenticate(c sasl.Credentials) (user string, err error) {
@@ -102,11 +101,11 @@ func (e *Event) Authenticate(c sasl.Credentials) (user string, err error) {
 //
 //	for ev := range smtp.NewConn(c, srv).Events(ctx) {
 //		switch ev.What {
-//		case smtp.Rcpt:
+//		case smtp.EventRcpt:
 //			if !known(ev.Path) {
 //				ev.Reject(smtp.ErrNoSuchUser)
 //			}
-//		case smtp.Message:
+//		case smtp.EventMessage:
 //			io.Copy(os.Stdout, ev.Data)
 //		}
 //	}
@@ -125,9 +124,13 @@ func NewConn(c net.Conn, s *Server) *Conn { return &Conn{s, c} }
 func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 	return func(yield func(*Event) bool) {
 		l := &loop{yield: yield}
+		if c.srv == nil || c.net == nil {
+			l.ask(&Event{What: EventAbort, Err: errors.New("smtp: a Conn needs a connection and a Server, see NewConn")})
+			return
+		}
 		if err := c.srv.settleEvents(); err != nil {
 			c.net.Close()
-			l.ask(&Event{What: Abort, Err: err})
+			l.ask(&Event{What: EventAbort, Err: err})
 			return
 		}
 		defer context.AfterFunc(ctx, func() { c.net.Close() })()
@@ -174,7 +177,7 @@ func (l *loop) hook(conf *settled) {
 				return err
 			}
 		}
-		return l.ask(&Event{What: Connect, Session: s})
+		return l.ask(&Event{What: EventConnect, Session: s})
 	}
 	h.helo = func(ctx context.Context, s *Session, name string) error {
 		if own.helo != nil {
@@ -182,7 +185,7 @@ func (l *loop) hook(conf *settled) {
 				return err
 			}
 		}
-		return l.ask(&Event{What: Helo, Session: s, Arg: name})
+		return l.ask(&Event{What: EventHelo, Session: s, Arg: name})
 	}
 	h.sender = func(ctx context.Context, s *Session, from Path, p *Params) error {
 		if own.sender != nil {
@@ -190,7 +193,7 @@ func (l *loop) hook(conf *settled) {
 				return err
 			}
 		}
-		return l.ask(&Event{What: Mail, Session: s, Path: from})
+		return l.ask(&Event{What: EventMail, Session: s, Path: from})
 	}
 	h.rcpt = func(ctx context.Context, s *Session, to *Recipient) error {
 		if own.rcpt != nil {
@@ -198,7 +201,7 @@ func (l *loop) hook(conf *settled) {
 				return err
 			}
 		}
-		return l.ask(&Event{What: Rcpt, Session: s, Path: to.Path, To: to})
+		return l.ask(&Event{What: EventRcpt, Session: s, Path: to.Path, To: to})
 	}
 	h.data = func(ctx context.Context, s *Session) error {
 		if own.data != nil {
@@ -206,10 +209,10 @@ func (l *loop) hook(conf *settled) {
 				return err
 			}
 		}
-		return l.ask(&Event{What: Data, Session: s})
+		return l.ask(&Event{What: EventData, Session: s})
 	}
 	h.handler = HandlerFunc(func(ctx context.Context, e *Envelope) error {
-		return l.ask(&Event{What: Message, Session: e.Session, Data: e.Data})
+		return l.ask(&Event{What: EventMessage, Session: e.Session, Data: e.Data})
 	})
 	l.hookRest(conf, own)
 }
@@ -220,7 +223,7 @@ func (l *loop) hookRest(conf *settled, own hooks) {
 		h.creds = anyone{} // the loop says who is who
 	}
 	h.auth = func(s *Session, mechanism string, run func(sasl.Credentials) (string, error)) (string, error) {
-		e := &Event{What: Auth, Session: s, Arg: mechanism, answer: sasl.ErrDenied}
+		e := &Event{What: EventAuth, Session: s, Arg: mechanism, answer: sasl.ErrDenied}
 		e.run = func(c sasl.Credentials) (string, error) {
 			if c == nil {
 				c = own.creds
@@ -238,17 +241,17 @@ func (l *loop) hookRest(conf *settled, own hooks) {
 	}
 	h.tls = func(s *Session, err error) {
 		if err != nil {
-			l.ask(&Event{What: TLSError, Session: s, Err: err})
+			l.ask(&Event{What: EventTLSError, Session: s, Err: err})
 		}
 	}
-	h.reset = func(s *Session) { l.ask(&Event{What: Reset, Session: s}) }
+	h.reset = func(s *Session) { l.ask(&Event{What: EventReset, Session: s}) }
 	h.done = func(s *Session, quit bool, err error) {
 		if own.done != nil {
 			own.done(s, quit, err)
 		}
-		what := Abort
+		what := EventAbort
 		if quit {
-			what = Done
+			what = EventDone
 		}
 		l.ask(&Event{What: what, Session: s, Err: err})
 	}

@@ -75,17 +75,17 @@ func TestEvents(t *testing.T) {
 	got := converse(t, new(smtp.Server), twoMails+"QUIT\n", func(ev *smtp.Event) bool {
 		note := ev.What.String()
 		switch ev.What {
-		case smtp.Mail, smtp.Rcpt:
+		case smtp.EventMail, smtp.EventRcpt:
 			note += " <" + ev.Path.String() + ">"
-		case smtp.Helo:
+		case smtp.EventHelo:
 			note += " " + ev.Arg
 		}
 		switch {
-		case ev.What == smtp.Message:
+		case ev.What == smtp.EventMessage:
 			b, err := io.ReadAll(ev.Data)
 			note += fmt.Sprintf(" %q %v from <%s> to %d", b, err, ev.Envelope.From, len(ev.Envelope.To))
 			ev.Accept("kept it in a can")
-		case ev.What == smtp.Rcpt && ev.Path.Local == "nobody":
+		case ev.What == smtp.EventRcpt && ev.Path.Local == "nobody":
 			ev.Reject(smtp.ErrNoSuchUser)
 		}
 		order = append(order, note)
@@ -121,9 +121,9 @@ func TestEventsAuthenticate(t *testing.T) {
 		"EHLO c\nAUTH PLAIN AHRlc3QAd3Jvbmc=\nAUTH PLAIN AHRlc3QAc2VzYW1l\nMAIL FROM:<a@example.net>\nQUIT\n",
 		func(ev *smtp.Event) bool {
 			switch ev.What {
-			case smtp.Auth:
+			case smtp.EventAuth:
 				user, _ = ev.Authenticate(newAccounts())
-			case smtp.Mail:
+			case smtp.EventMail:
 				sender = ev.Session.User
 			}
 			return true
@@ -139,7 +139,7 @@ func TestEventsAuthenticate(t *testing.T) {
 func TestEventsRefusals(t *testing.T) {
 	got := converse(t, new(smtp.Server), "EHLO c\nMAIL FROM:<a@example.net>\nRCPT TO:<b@example.com>\nDATA\nQUIT\n.\nQUIT\n",
 		func(ev *smtp.Event) bool {
-			if ev.What == smtp.Message {
+			if ev.What == smtp.EventMessage {
 				ev.Tempfail("later")
 			}
 			return true
@@ -157,7 +157,7 @@ func TestEventsRefusals(t *testing.T) {
 }
 
 func TestEventsTLSError(t *testing.T) {
-	var last []smtp.Kind
+	var last []smtp.EventKind
 	converse(t, &smtp.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{{}}}}, "EHLO c\nSTARTTLS\n", func(ev *smtp.Event) bool {
 		last = append(last, ev.What)
 		return true
@@ -177,45 +177,45 @@ func FuzzEvents(f *testing.F) {
 		srv := fuzzServer(new([]string))
 		c := &script{in: bytes.NewReader(input), step: 1 << 20}
 		var hello, ended bool
-		state, n := smtp.Abort, 0 // the last event of the transaction
+		state, n := smtp.EventAbort, 0 // the last event of the transaction
 		for ev := range smtp.NewConn(c, srv).Events(context.Background()) {
 			legal := !ended
 			refuse := mask>>(n%8)&1 != 0
-			if n++; n == 1 && ev.What != smtp.Connect && ev.What != smtp.Abort {
+			if n++; n == 1 && ev.What != smtp.EventConnect && ev.What != smtp.EventAbort {
 				t.Fatalf("first event is %v", ev.What)
 			}
 			switch ev.What {
-			case smtp.Connect:
+			case smtp.EventConnect:
 				legal = legal && n == 1
-			case smtp.Helo: // if accepted within a transaction, Reset follows
+			case smtp.EventHelo: // if accepted within a transaction, Reset follows
 				hello = hello || !refuse
-			case smtp.Auth:
-				legal = legal && hello && state == smtp.Abort
-			case smtp.Mail:
-				legal = legal && hello && state == smtp.Abort
+			case smtp.EventAuth:
+				legal = legal && hello && state == smtp.EventAbort
+			case smtp.EventMail:
+				legal = legal && hello && state == smtp.EventAbort
 				if !refuse {
-					state = smtp.Mail
+					state = smtp.EventMail
 				}
-			case smtp.Rcpt:
-				legal = legal && (state == smtp.Mail || state == smtp.Rcpt)
+			case smtp.EventRcpt:
+				legal = legal && (state == smtp.EventMail || state == smtp.EventRcpt)
 				if !refuse {
-					state = smtp.Rcpt
+					state = smtp.EventRcpt
 				}
-			case smtp.Data:
-				legal = legal && state == smtp.Rcpt
+			case smtp.EventData:
+				legal = legal && state == smtp.EventRcpt
 				if !refuse {
-					state = smtp.Data
+					state = smtp.EventData
 				}
-			case smtp.Message:
-				legal = legal && state == smtp.Data && len(ev.Envelope.To) > 0
-				state = smtp.Abort
+			case smtp.EventMessage:
+				legal = legal && state == smtp.EventData && len(ev.Envelope.To) > 0
+				state = smtp.EventAbort
 				if !refuse {
 					io.Copy(io.Discard, ev.Data)
 				}
-			case smtp.Reset:
-				legal = legal && state != smtp.Abort
-				state = smtp.Abort
-			case smtp.Done, smtp.Abort:
+			case smtp.EventReset:
+				legal = legal && state != smtp.EventAbort
+				state = smtp.EventAbort
+			case smtp.EventDone, smtp.EventAbort:
 				ended = true
 			}
 			if !legal {

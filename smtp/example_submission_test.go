@@ -69,7 +69,7 @@ func ExampleServer_submission() {
 		Extensions: smtp.Extensions{DSN: true}, // the Handler sends reports
 		Handler: smtp.HandlerFunc(func(ctx context.Context, e *smtp.Envelope) error {
 			for _, to := range e.To {
-				fmt.Println(e.User, "to", to.Path, "report success:", to.Params.Notify&smtp.NotifySuccess != 0)
+				fmt.Println(e.Session.User, "to", to.Path, "report success:", to.Params.Notify&smtp.NotifySuccess != 0)
 			}
 			_, err := io.Copy(io.Discard, e.Data)
 			return err

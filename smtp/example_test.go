@@ -127,14 +127,14 @@ func ExampleServer_auth() {
 			}
 			return sasl.ErrDenied
 		},
-		Addressable: func(user, address string) bool {
+		CheckRcpt: smtp.Addressable(func(user, address string) bool {
 			return user != "" || strings.HasSuffix(address, "@example.com")
-		},
+		}),
 		CleartextAuth: true, // for this example, which has no certificate
 		Limits:        smtp.Limits{MessageSize: 5 << 20, Recipients: 200, Errors: 5},
 		Handler: smtp.HandlerFunc(func(ctx context.Context, e *smtp.Envelope) error {
 			_, err := io.Copy(io.Discard, e.Data)
-			fmt.Printf("%q sends to %s by %s\n", e.User, e.To[0].Path, e.Protocol())
+			fmt.Printf("%q sends to %s by %s\n", e.Session.User, e.To[0].Path, e.Protocol())
 			return err
 		}),
 	}
@@ -216,11 +216,11 @@ func ExampleConn_Events() {
 	for ev := range smtp.NewConn(server, srv).Events(context.Background()) {
 		fmt.Print(ev.What, " <", ev.Path, ">\n")
 		switch ev.What {
-		case smtp.Rcpt:
+		case smtp.EventRcpt:
 			if ev.Path.Local == "nobody" {
 				ev.Reject(smtp.ErrNoSuchUser)
 			}
-		case smtp.Message:
+		case smtp.EventMessage:
 			io.Copy(stdout{}, ev.Data)
 			ev.Accept("I have put it in a can")
 		}

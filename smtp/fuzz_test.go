@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
-	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -72,7 +71,8 @@ func FuzzServer(f *testing.F) {
 		srv := fuzzServer(&mails)
 		m := model{t: t, input: string(input)}
 		if step%2 == 1 {
-			srv.Newlines, m.normalise = textual.Normalise, true
+			tolerate(srv, smtp.TolerateBareNewlines)
+			m.normalise = true
 		}
 		srv.ServeConn(c)
 		m.replies = parseReplies(t, c.out.String())

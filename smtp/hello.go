@@ -42,8 +42,8 @@ func (s *session) open() bool {
 // session waits for QUIT (RFC 5321 §3.1).
 func (s *session) greet() {
 	if check := s.srv.hooks.conn; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub) }); !accepts(err) {
-			r := s.refusal(err)
+		err := s.ask(func() error { return check(s.context(), &s.pub) })
+		if r := s.decision(err, nil); !r.Positive() {
 			s.err = r
 			if r.Permanent() {
 				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text}
@@ -57,6 +57,7 @@ func (s *session) greet() {
 		}
 		s.values = maps.Clone(s.pub.Values)
 	}
+	s.tolerate()
 	text := s.srv.hostname + " ESMTP"
 	if s.srv.LMTP {
 		text = s.srv.hostname + " LMTP"
@@ -88,8 +89,9 @@ func (s *session) introduce(name string, esmtp bool) *Reply {
 		return errHelo
 	}
 	if check := s.srv.hooks.helo; check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub, name) }); !accepts(err) {
-			return s.refusal(err)
+		err := s.ask(func() error { return check(s.context(), &s.pub, name) })
+		if r := s.decision(err, nil); !r.Positive() {
+			return r
 		}
 	}
 	s.giveUp()
@@ -138,7 +140,7 @@ func (s *session) keywords() string {
 	}
 	k.add(o.deliverBy, "DELIVERBY")
 	k.number(o.deliverBy && o.deliverByMin > 0, " ", int64(o.deliverByMin/time.Second))
-	k.add(o.priority, "MT-PRIORITY", c.PriorityPolicy)
+	k.add(o.priority, "MT-PRIORITY", c.Extensions.PriorityPolicy)
 	k.add(o.rrvs, "RRVS")
 	if c.limitsExt && (l.Recipients > 0 || l.Messages > 0) {
 		k.add(true, "LIMITS")
@@ -154,7 +156,7 @@ func (s *session) keywords() string {
 	}
 	k.add(s.trusted(c.XClient), "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
 	k.add(s.trusted(c.XForward), "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
-	for _, more := range c.Announce {
+	for _, more := range c.Extensions.Announce {
 		k.add(true, more)
 	}
 	return string(k.b)

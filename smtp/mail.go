@@ -32,7 +32,7 @@ func (s *session) mail(args []byte) *Reply {
 	if m := s.srv.limits.Messages; m > 0 && s.messages >= m {
 		return errMailMax
 	}
-	from, rest, err := cutPath(arg, PathNull|PathUTF8|s.srv.Paths)
+	from, rest, err := cutPath(arg, PathNull|PathUTF8|s.paths())
 	if err != nil || !startsParams(rest) {
 		return badPath("5.1.7", err)
 	}
@@ -47,19 +47,17 @@ func (s *session) mail(args []byte) *Reply {
 	case !from.IsASCII() && !e.Params.SMTPUTF8:
 		return errNeedUTF8
 	case l > 0 && e.Params.Size > l:
-		return ErrTooBig
+		return tooBig
 	}
 	if e.Params.Auth != "" && s.pub.User == "" {
 		e.Params.Auth = "<>" // RFC 4954 §5: not from a client we do not know
 	}
 	if check := s.srv.hooks.sender; check != nil {
 		s.env, s.pub.Envelope = e, e
-		if err := s.ask(func() error { return check(s.context(), &s.pub, from, &e.Params) }); err != nil {
-			if !accepts(err) {
-				s.reset()
-				return s.refusal(err)
-			}
-			ok = inWords(okSender, err)
+		err := s.ask(func() error { return check(s.context(), &s.pub, from, &e.Params) })
+		if ok = s.decision(err, okSender); !ok.Positive() {
+			s.reset()
+			return ok
 		}
 	}
 	s.env, s.pub.Envelope = e, e
@@ -89,7 +87,7 @@ func (s *session) rcpt(args []byte) *Reply {
 		s.junk = 0
 	} else {
 		s.rcptRefused = true
-		if r.Temporary() && r != ErrTooManyRecipients {
+		if r.Temporary() && r != tooMany {
 			s.deferred++
 		}
 	}
@@ -101,7 +99,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if !ok {
 		return errSyntax
 	}
-	o := PathPostmaster | s.srv.Paths
+	o := PathPostmaster | s.paths()
 	if s.env.Params.SMTPUTF8 {
 		o |= PathUTF8
 	}
@@ -113,10 +111,10 @@ func (s *session) addRcpt(args []byte) *Reply {
 		return badPath("5.1.3", err)
 	}
 	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
-		return ErrTooManyRecipients
+		return tooMany
 	}
 	if !s.srv.crowd.admits(len(s.env.To)) {
-		return ErrTooManyRecipients
+		return tooMany
 	}
 	e := s.env
 	var params RcptParams
@@ -158,42 +156,46 @@ func (s *session) route(to *Recipient) *Reply {
 	check, h := s.srv.hooks.rcpt, s.srv.hooks.handler
 	m, matches := h.(matcher)
 	if check == nil && !matches {
-		return ErrRelayDenied
+		return relayDenied
 	}
 	ok := okRcpt
 	if check != nil {
-		if err := s.ask(func() error { return check(s.context(), &s.pub, to) }); !accepts(err) {
-			return s.refusal(err)
-		} else if err != nil {
-			ok = inWords(okRcpt, err)
+		err := s.ask(func() error { return check(s.context(), &s.pub, to) })
+		if ok = s.decision(err, okRcpt); !ok.Positive() {
+			return ok
 		}
 	}
 	pattern := ""
 	if matches {
 		err := s.ask(func() error { h, pattern = m.Match(to.Path); return nil })
 		if err != nil {
-			return s.refusal(err)
+			return s.decision(err, nil)
 		}
 		if h == nil {
-			return ErrNoSuchUser
+			return noSuchUser
 		}
 	}
-	if s.state == rcpts && pattern != s.pattern {
-		return errOneRoute
-	}
-	s.handler, s.pattern = h, pattern
+	s.choose(m, h, pattern)
 	return ok
 }
 
-// accepts says whether a callback's answer is yes, in whatever words.
-func accepts(err error) bool {
-	_, words := err.(said)
-	return err == nil || words
-}
-
-// inWords is the reply r in the words of an answer that accepts.
-func inWords(r *Reply, answer error) *Reply {
-	c := *r
-	c.Text = answer.Error()
-	return &c
+// choose notes the Handler of the next recipient. It is one for all unless
+// patterns differ.
+func (s *session) choose(m matcher, h Handler, pattern string) {
+	n := len(s.env.To)
+	switch {
+	case s.split == nil && (n == 0 || pattern == s.pattern):
+		s.handler, s.pattern = h, pattern
+		return
+	case s.split == nil:
+		s.split = new(groups)
+		if mux, ok := m.(*ServeMux); ok {
+			s.split = mux.split()
+		}
+		for i := range n {
+			s.split.add(s.handler, s.pattern, i)
+		}
+		s.handler = s.split
+	}
+	s.split.add(h, pattern, n)
 }

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -9,31 +10,59 @@ import (
 )
 
 // ServeMux chooses a Handler for each recipient by its address. Patterns are
-// "local@domain" with "*" for anything on either side: "*@*", "info@*",
-// "*@example.com", "info@example.com". An empty local part is "*".
+// "local@domain". The local part may be "*" for any, end in "*" for any with
+// that beginning ("bounce-*@example.com"), and be quoted as in an address; an
+// empty one is "*". The domain may be "*" for any, and begin with "*." or "."
+// for every domain below another ("*@*.example.com", which example.com itself
+// is not).
 //
-// The exact domain is looked at first, then "*"; within it the exact local
-// part first, then "*". Domains are compared as IDNA compares them, local
+// The exact domain is looked at first, then the domains it is below, the
+// longest first, then "*"; within it the exact local part first, then the
+// longest beginning, then "*". Domains are compared as IDNA compares them, local
 // parts octet for octet unless Canonical says otherwise. "<postmaster>" has no
-// domain and matches the patterns of domain "*" and the first pattern with
-// local part "postmaster".
+// domain and matches patterns of domain "*" only.
 //
 // The choice is made at RCPT: a recipient no pattern matches is refused there
-// with 550, and not after the message has crossed the wire. One message goes
-// to one Handler, whose answer is the answer; a recipient of another Handler
-// gets 452 4.5.3, upon which clients send it in a transaction of its own.
+// with 550, and not after the message has crossed the wire.
+//
+// A message to recipients of several Handlers is given to each of them in
+// turn, in the order of their first recipients, with an Envelope that holds its
+// own recipients and the whole message, kept until then in Memory or a
+// temporary file. Over SMTP there is one answer: the first refusal is it, and
+// those whose turn would come behind it are not called. The client then tries
+// again or gives up for everybody, so that a Handler that had accepted may see
+// the message again; none is ever acknowledged that one of them refused. Over
+// LMTP all are called, and every recipient hears its own Handler's answer.
 type ServeMux struct {
 	// Canonical, if not nil, maps a local part to the form in which it is
 	// registered and looked up: strings.ToLower, or a function that cuts off
 	// "+tag". It must be set before the first Handle. Local parts belong to
 	// the receiving host (RFC 5321 §2.4), so that nothing is folded by default.
 	Canonical func(local, domain string) string
-	// Backtrack: when the exact domain has no pattern for the local part, try
-	// the domain "*" too.
+	// Backtrack: when the most specific domain has no pattern for the local
+	// part, try the next one.
 	Backtrack bool
+	// Memory is how many octets of a message for several Handlers are held in
+	// memory before the rest goes to a temporary file in TempDir; 0 means 1 MiB.
+	// A message for one Handler is neither held nor written.
+	Memory int
+	// TempDir is where those files are; "" means os.TempDir.
+	TempDir string
 
 	mu      sync.RWMutex
-	domains map[string]map[string]entry
+	domains map[string]*locals // by exact domain, and "*"
+	below   map[string]*locals // by the domain they are below
+}
+
+// locals are the patterns of one domain.
+type locals struct {
+	exact    map[string]entry // and "*"
+	prefixes []prefixed       // the longest first
+}
+
+type prefixed struct {
+	prefix string
+	entry
 }
 
 type entry struct {
@@ -41,39 +70,136 @@ type entry struct {
 	h       Handler
 }
 
+// DefaultServeMux is the ServeMux of Handle, HandleFunc, and of ListenAndServe
+// without a Handler, as in net/http.
+var DefaultServeMux = NewServeMux()
+
+// Handle registers h for pattern in DefaultServeMux.
+func Handle(pattern string, h Handler) { DefaultServeMux.Handle(pattern, h) }
+
+// HandleFunc registers f for pattern in DefaultServeMux.
+func HandleFunc(pattern string, f func(ctx context.Context, e *Envelope) error) {
+	DefaultServeMux.HandleFunc(pattern, f)
+}
+
 // NewServeMux returns a ServeMux without patterns.
 func NewServeMux() *ServeMux { return new(ServeMux) }
 
-// Handle registers h for pattern. It panics if the pattern is malformed or
-// registered already, like net/http's.
+// Handle registers h for pattern. Like net/http's it panics, and says why, if
+// the pattern is malformed, could never match, or is registered already, and if
+// h is nil.
 func (m *ServeMux) Handle(pattern string, h Handler) {
-	i := strings.LastIndexByte(pattern, '@')
-	if i < 0 || i == len(pattern)-1 || h == nil {
-		panic("smtp: invalid pattern " + pattern)
+	if h == nil {
+		panic("smtp: no Handler for pattern " + pattern)
 	}
-	local, domain := pattern[:i], canonicalDomain(pattern[i+1:])
-	if local == "" {
-		local = "*"
-	} else if local != "*" {
-		local = m.canonical(local, domain)
+	local, prefix, err := m.localPattern(pattern)
+	if err == "" {
+		err = m.add(pattern, local, prefix, h)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, taken := m.domains[domain][local]; taken {
-		panic("smtp: pattern " + pattern + " is registered twice")
+	if err != "" {
+		panic("smtp: pattern " + pattern + ": " + err)
 	}
-	if m.domains == nil {
-		m.domains = make(map[string]map[string]entry)
-	}
-	if m.domains[domain] == nil {
-		m.domains[domain] = make(map[string]entry)
-	}
-	m.domains[domain][local] = entry{pattern, h}
 }
 
 // HandleFunc registers f for pattern.
 func (m *ServeMux) HandleFunc(pattern string, f func(ctx context.Context, e *Envelope) error) {
+	if f == nil {
+		panic("smtp: no function for pattern " + pattern)
+	}
 	m.Handle(pattern, HandlerFunc(f))
+}
+
+// domainPattern takes the domain apart: of "*.example.com" it is example.com,
+// with below.
+func domainPattern(pattern string) (domain string, below bool, err string) {
+	i := strings.LastIndexByte(pattern, '@')
+	if i < 0 {
+		return "", false, `there is no "@"`
+	}
+	domain = pattern[i+1:]
+	if domain == "*" {
+		return domain, false, ""
+	}
+	parent, star := strings.CutPrefix(domain, "*.")
+	if !star {
+		parent, below = strings.CutPrefix(domain, ".")
+	}
+	below = below || star
+	if _, rest, e := cutDomain(parent, PathUTF8); e != nil || rest != "" || below && parent[0] == '[' {
+		return "", false, "no domain can match " + domain
+	}
+	return canonicalDomain(parent), below, ""
+}
+
+// localPattern is the canonical local part of a pattern, or a prefix of it.
+func (m *ServeMux) localPattern(pattern string) (local string, prefix bool, err string) {
+	domain, _, err := domainPattern(pattern)
+	local = pattern[:max(strings.LastIndexByte(pattern, '@'), 0)]
+	switch {
+	case err != "" || local == "" || local == "*":
+		return "*", false, err
+	case local[0] == '"':
+		unquoted, rest, e := cutQuoted(local, PathUTF8)
+		if e != nil || rest != "" {
+			return "", false, "malformed quoted local part"
+		}
+		return m.canonical(unquoted, domain), false, ""
+	}
+	local, prefix = strings.CutSuffix(local, "*")
+	if _, rest, e := cutDotString(local, PathUTF8|PathLenient); e != nil || rest != "" || strings.Contains(local, "*") {
+		return "", false, "no local part can match (* stands at its end only, and quotes make any character an ordinary one)"
+	}
+	canonical := m.canonical(local, domain)
+	if prefix && m.canonical(local+"x", domain) != canonical+"x" {
+		return "", false, "the Canonical form of local parts does not keep this beginning"
+	}
+	return canonical, prefix, ""
+}
+
+func (m *ServeMux) add(pattern, local string, prefix bool, h Handler) (err string) {
+	domain, below, _ := domainPattern(pattern)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := &m.domains
+	if below {
+		all = &m.below
+	}
+	if *all == nil {
+		*all = make(map[string]*locals)
+	}
+	l := (*all)[domain]
+	if l == nil {
+		l = &locals{exact: make(map[string]entry)}
+		(*all)[domain] = l
+	}
+	if !prefix {
+		if _, taken := l.exact[local]; taken {
+			return "it is registered already"
+		}
+		l.exact[local] = entry{pattern, h}
+		return ""
+	}
+	i, _ := slices.BinarySearchFunc(l.prefixes, len(local), func(p prefixed, n int) int { return n - len(p.prefix) })
+	if slices.ContainsFunc(l.prefixes, func(p prefixed) bool { return p.prefix == local }) {
+		return "it is registered already"
+	}
+	l.prefixes = slices.Insert(l.prefixes, i, prefixed{local, entry{pattern, h}})
+	return ""
+}
+
+// find is the entry for a local part.
+func (l *locals) find(local string) (entry, bool) {
+	e, ok := l.exact[local]
+	if ok && local != "*" { // <*@domain> is an address as well
+		return e, true
+	}
+	for _, p := range l.prefixes {
+		if strings.HasPrefix(local, p.prefix) {
+			return p.entry, true
+		}
+	}
+	e, ok = l.exact["*"]
+	return e, ok
 }
 
 // Match returns the Handler for a recipient and the pattern that chose it, or
@@ -83,44 +209,48 @@ func (m *ServeMux) Match(p Path) (h Handler, pattern string) {
 	local := m.canonical(p.Local, domain)
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, d := range [2]string{domain, "*"} {
-		locals, ok := m.domains[d]
-		if !ok {
-			continue
-		}
-		for _, l := range [2]string{local, "*"} {
-			if e, ok := locals[l]; ok {
-				return e.h, e.pattern
-			}
-		}
-		if !m.Backtrack {
+	if h, pattern, decided := m.look(m.domains[domain], local); decided {
+		return h, pattern
+	}
+	for parent := domain; len(m.below) > 0; {
+		_, rest, more := strings.Cut(parent, ".")
+		if !more {
 			break
 		}
+		parent = rest
+		if h, pattern, decided := m.look(m.below[parent], local); decided {
+			return h, pattern
+		}
 	}
-	return nil, ""
+	h, pattern, _ = m.look(m.domains["*"], local)
+	return h, pattern
 }
 
-// ServeSMTP serves a message whose recipients were matched at RCPT. Called on
-// its own it matches them itself, and refuses when they have no Handler or
-// different ones.
-func (m *ServeMux) ServeSMTP(ctx context.Context, e *Envelope) error {
-	var pattern string
-	var h Handler
-	for i := range e.To {
-		next, p := m.Match(e.To[i].Path)
-		switch {
-		case next == nil:
-			return ErrNoSuchUser
-		case h != nil && p != pattern:
-			return ErrTooManyRecipients
-		}
-		h, pattern = next, p
+// look looks among the patterns of one domain. decided: no other is to be
+// looked at.
+func (m *ServeMux) look(l *locals, local string) (h Handler, pattern string, decided bool) {
+	if l == nil {
+		return nil, "", false
 	}
-	if h == nil {
-		return ErrNoSuchUser
-	}
-	return h.ServeSMTP(ctx, e)
+	e, ok := l.find(local)
+	return e.h, e.pattern, ok || !m.Backtrack
 }
+
+// ServeSMTP serves a message: it matches each recipient, and refuses if one of
+// them has no Handler.
+func (m *ServeMux) ServeSMTP(ctx context.Context, e *Envelope) error {
+	split := m.split()
+	for i := range e.To {
+		h, pattern := m.Match(e.To[i].Path)
+		if h == nil {
+			return ErrNoSuchUser
+		}
+		split.add(h, pattern, i)
+	}
+	return split.ServeSMTP(ctx, e)
+}
+
+func (m *ServeMux) split() *groups { return &groups{memory: m.Memory, dir: m.TempDir} }
 
 func (m *ServeMux) canonical(local, domain string) string {
 	if m.Canonical == nil {

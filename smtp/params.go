@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,25 @@ type DeliverBy struct {
 	Trace  bool      // T: say so at each hop
 }
 
+// String is the deadline and the mode: "2026-01-02T15:04:05Z;RT".
+func (b *DeliverBy) String() string {
+	if b == nil {
+		return ""
+	}
+	return b.By.UTC().Format(time.RFC3339) + ";" + b.mode()
+}
+
+func (b *DeliverBy) mode() string {
+	mode := "N"
+	if b.Return {
+		mode = "R"
+	}
+	if b.Trace {
+		mode += "T"
+	}
+	return mode
+}
+
 // Notify is when a recipient's sender wants to hear (RFC 3461 §4.1).
 type Notify uint8
 
@@ -40,6 +60,20 @@ const (
 	NotifyDelay
 	NotifyNever // alone
 )
+
+// String is the parameter's value: "SUCCESS,DELAY"; empty if it was not given.
+func (n Notify) String() string {
+	if n&NotifyNever != 0 {
+		return "NEVER"
+	}
+	var names []string
+	for i, name := range []string{"SUCCESS", "FAILURE", "DELAY"} {
+		if n&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
 
 // RcptParams are the parameters of RCPT.
 type RcptParams struct {

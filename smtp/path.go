@@ -21,6 +21,6 @@ const (
 	PathPostmaster                        // <postmaster>, without a domain (RFC 5321 §4.5.1)
 	// PathLenient accepts what is wrong but harmless and seen in the field:
 	// no angle brackets, blanks around the address, dots at the ends of the
-	// local part or two in a row, underscores in the domain.
+	// local part or two in a row.
 	PathLenient
 )

@@ -200,7 +200,8 @@ func cutQuoted(s string, o PathOption) (local, rest string, err error) {
 	return "", "", errors.New("quoted local part has no end")
 }
 
-// cutDomain parses Domain or address-literal.
+// cutDomain parses Domain or address-literal. Underscores are against RFC 5321,
+// and domains that hold them send and get mail.
 func cutDomain(s string, o PathOption) (domain, rest string, err error) {
 	if strings.HasPrefix(s, "[") {
 		i := strings.IndexByte(s, ']')
@@ -210,7 +211,7 @@ func cutDomain(s string, o PathOption) (domain, rest string, err error) {
 		return s[:i+1], s[i+1:], nil
 	}
 	i := 0
-	for i < len(s) && (isLetDig(s[i]) || s[i] == '-' || s[i] == '.' || s[i] >= utf8.RuneSelf || s[i] == '_' && o&PathLenient != 0) {
+	for i < len(s) && (isLetDig(s[i]) || s[i] == '-' || s[i] == '.' || s[i] == '_' || s[i] >= utf8.RuneSelf) {
 		i++
 	}
 	domain, rest = s[:i], s[i:]

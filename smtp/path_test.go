@@ -42,7 +42,7 @@ var pathTests = []struct {
 	{"<.a@example.com>", 0, "!"}, {"<a.@example.com>", 0, "!"}, {"<a..b@example.com>", 0, "!"},
 	{"<a,b@example.com>", 0, "!"}, {"<a:b@example.com>", 0, "!"}, {`<a"b@example.com>`, 0, "!"}, {`<a\b@example.com>`, 0, "!"}, {"<(a)b@example.com>", 0, "!"},
 	{`<"a@example.com>`, 0, "!"}, {`<"a\`, 0, "!"}, {`<"a"b@example.com>`, 0, "!"}, {"<\"a\x01\"@example.com>", 0, "!"}, {"<\"a\\\x01\"@example.com>", 0, "!"},
-	{"<a@.example.com>", 0, "!"}, {"<a@example.com.>", 0, "!"}, {"<a@example..com>", 0, "!"}, {"<a@-example.com>", 0, "!"}, {"<a@example-.com>", 0, "!"}, {"<a@ex_ample.com>", 0, "!"},
+	{"<a@.example.com>", 0, "!"}, {"<a@example.com.>", 0, "!"}, {"<a@example..com>", 0, "!"}, {"<a@-example.com>", 0, "!"}, {"<a@example-.com>", 0, "!"}, {"<a@ex_ample.com>", 0, "a@ex_ample.com"}, {"<s@my_host.example.org>", 0, "s@my_host.example.org"},
 	{"<a@" + strings.Repeat("a", 64) + ".com>", 0, "!"}, {"<a@" + strings.Repeat("a.", 130) + "com>", 0, "!"}, {"<" + strings.Repeat("a", 260) + "@example.com>", 0, "!"},
 	{"<a@[192.0.2.256]>", 0, "!"}, {"<a@[192.0.2.1>", 0, "!"}, {"<a@[]>", 0, "!"}, {"<a@[IPv6:x]>", 0, "!"}, {"<a@[IPv6:fe80::1%eth0]>", 0, "!"}, {"<a@[tag:]>", 0, "!"}, {"<a@[X-tag:content]>", 0, "!"}, {"<a@[2001:db8::1]>", 0, "!"},
 	{"<@a.example>", 0, "!"}, {"<@a.example:>", 0, "!"}, {"<@a.example,:b@example.com>", 0, "!"}, {"<a.example:b@example.com>", 0, "!"},

@@ -34,7 +34,6 @@ var (
 	errNeedUTF8 = &Reply{Code: 553, Enhanced: "5.6.7", Text: "Address needs SMTPUTF8"}
 	needsUTF8   = &Reply{Code: 252, Enhanced: "2.6.8", Text: "Answer needs SMTPUTF8"}
 	errMailMax  = &Reply{Code: 452, Enhanced: "4.5.3", Text: "Too many messages, use another connection"}
-	errOneRoute = &Reply{Code: 452, Enhanced: "4.5.3", Text: "Send to this recipient in another transaction"}
 	errBadChunk = &Reply{Code: 501, Enhanced: "5.5.4", Text: "Malformed chunk size, closing the connection"}
 	errNeedBDAT = &Reply{Code: 503, Enhanced: "5.5.1", Text: "BODY=BINARYMIME needs BDAT"}
 	errEndless  = &Reply{Code: 552, Enhanced: "5.3.4", Text: "Message is far too big, closing the connection"}

@@ -20,7 +20,7 @@ func (e *SendError) Error() string {
 	var failed []string
 	for i, r := range e.Results {
 		if r.Err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %v", e.To[i], r.Err))
+			failed = append(failed, e.To[i]+": "+strings.TrimPrefix(r.Err.Error(), "smtp: "))
 		}
 	}
 	return fmt.Sprintf("smtp: %d of %d recipients failed: %s", len(failed), len(e.To), strings.Join(failed, "; "))

@@ -73,7 +73,7 @@ func TestSendMail(t *testing.T) {
 	if !errors.As(err, &some) || some.Results[0].Err != nil || !errors.Is(some.Results[1].Err, ErrNoSuchUser) || !errors.Is(err, ErrNoSuchUser) {
 		t.Fatal(err)
 	}
-	if !strings.Contains(err.Error(), "1 of 2 recipients failed: no@d: smtp: RCPT: 550 5.1.1") {
+	if !strings.Contains(err.Error(), "1 of 2 recipients failed: no@d: RCPT: 550 5.1.1") {
 		t.Error(err)
 	}
 	k.mu.Lock()
@@ -183,23 +183,23 @@ func TestDial(t *testing.T) {
 
 func TestClientErrorTemporary(t *testing.T) {
 	for err, want := range map[*ClientError]bool{
-		{Reply: &Reply{Code: 450}}:              true,
-		{Reply: &Reply{Code: 550}}:              false,
-		{Reply: &Reply{Code: 0}}:                true,
-		{Err: os.ErrDeadlineExceeded}:           true,
-		{Err: ErrUnsupported}:                   false,
-		{Err: ErrBadCommand}:                    false,
-		{Err: ErrTooBig}:                        false,
-		{Err: ErrRecipients}:                    true,
-		{Err: ErrProtocol, Reply: &Reply{}}:     true,
-		{Err: ErrInDoubt, Reply: new(Reply)}:    true,
-		{Op: "dial", Err: context.Canceled}:     true,
-		{Op: "AUTH", Reply: &Reply{Code: 535}}:  false,
-		{Op: "AUTH", Reply: &Reply{Code: 454}}:  true,
-		{Op: "EHLO", Err: io.ErrUnexpectedEOF}:  true,
-		{Op: "EHLO", Reply: &Reply{Code: 554}}:  false,
-		{Op: "RSET", Reply: &Reply{Code: 421}}:  true,
-		{Op: "MAIL", Err: errors.New("hello?")}: true,
+		{Reply: &Response{Code: 450}}:             true,
+		{Reply: &Response{Code: 550}}:             false,
+		{Reply: &Response{Code: 0}}:               true,
+		{Err: os.ErrDeadlineExceeded}:             true,
+		{Err: ErrUnsupported}:                     false,
+		{Err: ErrBadCommand}:                      false,
+		{Err: ErrTooBigForServer}:                 false,
+		{Err: ErrRecipients}:                      true,
+		{Err: ErrProtocol, Reply: &Response{}}:    true,
+		{Err: ErrInDoubt, Reply: new(Response)}:   true,
+		{Op: "dial", Err: context.Canceled}:       true,
+		{Op: "AUTH", Reply: &Response{Code: 535}}: false,
+		{Op: "AUTH", Reply: &Response{Code: 454}}: true,
+		{Op: "EHLO", Err: io.ErrUnexpectedEOF}:    true,
+		{Op: "EHLO", Reply: &Response{Code: 554}}: false,
+		{Op: "RSET", Reply: &Response{Code: 421}}: true,
+		{Op: "MAIL", Err: errors.New("hello?")}:   true,
 	} {
 		if err.Temporary() != want {
 			t.Errorf("%v: temporary is %v", err, !want)

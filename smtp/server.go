@@ -7,18 +7,18 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/netserve"
-	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
 // ErrServerClosed is what Serve and ListenAndServe return after Shutdown or
 // Close.
-var ErrServerClosed = netserve.ErrClosed
+var ErrServerClosed = errors.New("smtp: server closed")
 
 // TLSMode says when a connection is encrypted.
 type TLSMode int
@@ -31,12 +31,26 @@ const (
 	ImplicitTLS                // from the first octet (RFC 8314 §3)
 )
 
+// String is the mode's name.
+func (m TLSMode) String() string { return name(int(m), "StartTLS", "RequireTLS", "ImplicitTLS") }
+
+// name is the i-th of the names of a type's values.
+func name(i int, names ...string) string {
+	if i < 0 || i >= len(names) {
+		return strconv.Itoa(i)
+	}
+	return names[i]
+}
+
 // Server is an SMTP or LMTP server. The zero value works: it greets, and
 // refuses every recipient. Fields must not change once it serves; to change
 // settings, let another Server take the next connections by ServeConn.
 //
 // Every callback gets a context that ends with the connection, and answers
-// nil to accept. A *Reply is sent as it is, any other error is 451 and logged.
+// nil to accept. A *Reply or a StandardReply chooses the answer: a refusal is
+// sent as it is, and so is a 2yz, which accepts, where it answers MAIL, RCPT or
+// the message. Any other error is 451 and logged, and so is a *Response, which
+// is what another server has said; Response.Reply passes that on.
 // Callbacks of one connection never run at the same time. A callback that
 // panics ends its session with 451; no other.
 type Server struct {
@@ -46,7 +60,7 @@ type Server struct {
 
 	// Handler takes accepted messages. If it has a method
 	// Match(Path) (Handler, string), as a ServeMux has, it is asked at RCPT and
-	// decides which recipients exist; otherwise CheckRcpt or Addressable must.
+	// decides which recipients exist; otherwise CheckRcpt must.
 	// nil refuses every recipient.
 	Handler Handler
 
@@ -60,14 +74,11 @@ type Server struct {
 	CheckSender func(ctx context.Context, s *Session, from Path, p *Params) error
 	// CheckRcpt decides about each RCPT; s.Envelope has the sender and the
 	// recipients before. It may change to.Path and to.Value, and must not keep
-	// to. A server with a Handler, but without this, Addressable or a Handler
-	// with Match does not start: an open relay takes a deliberate line of code.
+	// to. A server with a Handler, but without this or a Handler with Match, does
+	// not start: an open relay takes a deliberate line of code.
 	CheckRcpt func(ctx context.Context, s *Session, to *Recipient) error
 	// CheckData decides at DATA or the first BDAT, before the message is sent.
 	CheckData func(ctx context.Context, s *Session) error
-	// Addressable is a short form of CheckRcpt: may user ("" if not
-	// authenticated) send to address? false is 550 5.7.1.
-	Addressable func(user, address string) bool
 	// CheckVrfy answers VRFY (expand false) and EXPN (expand true); the reply
 	// returned is sent, whatever its code. nil answers 252 and 502. arg is not
 	// ASCII only if the client said SMTPUTF8; a positive answer that is not goes
@@ -79,13 +90,14 @@ type Server struct {
 
 	// Credentials enables AUTH with every mechanism it can serve.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for PLAIN and LOGIN: nil accepts, any
-	// error is 535 unless it is a *Reply. See sasl.PasswordFunc.
+	// Auth is a short form of Credentials for PLAIN and LOGIN, instead of them:
+	// nil accepts, any error is 535 unless it is a *Reply. See sasl.PasswordFunc.
 	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what is announced; nil means all of
 	// package sasl that Credentials can serve.
 	Mechanisms []sasl.Mechanism
-	// RequireAuth refuses MAIL before AUTH with 530.
+	// RequireAuth refuses MAIL before AUTH with 530. A server on which nobody
+	// could authenticate does not start.
 	RequireAuth bool
 	// CleartextAuth allows mechanisms that send the password itself without
 	// TLS.
@@ -98,22 +110,15 @@ type Server struct {
 	// others, also of package pop3.
 	Pool *Pool
 
-	LMTP   bool // speak LMTP (RFC 2033): LHLO, and one reply per recipient
-	Limits Limits
-	Extensions
+	LMTP       bool // speak LMTP (RFC 2033): LHLO, and one reply per recipient
+	Limits     Limits
+	Extensions Extensions
 
-	// Newlines says what happens to a CR or LF of its own in a message;
-	// the zero value refuses the message. Clients in NormaliseFrom get
-	// textual.Normalise whatever it says.
-	Newlines      textual.Mode
-	NormaliseFrom []netip.Prefix
-	// TolerantLines accepts command lines that end in LF alone. Messages never
-	// end so.
-	TolerantLines bool
-
-	// Paths is what is accepted in MAIL and RCPT beyond the grammar of
-	// RFC 5321, such as PathLenient.
-	Paths PathOption
+	// Tolerate says which faults of old or simple clients are forgiven to this
+	// one: such as those of one's own networks (TolerateFrom), or those that
+	// have authenticated. It is asked when the connection begins and again when
+	// STARTTLS, AUTH or XCLIENT has changed what is known. nil forgives none.
+	Tolerate func(s *Session) Tolerance
 
 	// XClient and XForward name the networks whose clients may use these
 	// commands to tell about the original client. Nobody else sees them.
@@ -139,6 +144,15 @@ type Server struct {
 // Pool is a cap on connections that several servers share, such as those of one
 // process that has only so many descriptors. When it is reached, a client that
 // has not logged in, of whichever server, makes room as it does for Conns.
+//
+// It has one field and one method:
+//
+//	MaxConns int   // connections of all its servers at a time; 0 means no cap
+//	Len() int      // connections now
+//
+// A Pool is made by &smtp.Pool{MaxConns: 500}, must not be copied or changed
+// once a server uses it, and is for any number of servers at once, also those of
+// package pop3, whose Pool is the same type.
 type Pool = netserve.Pool
 
 // Extensions are what the server announces beyond what this package does by
@@ -147,9 +161,9 @@ type Extensions struct {
 	// DSN (RFC 3461): the Handler reads Ret, EnvID, Notify and ORcpt, and
 	// sends or passes on the reports they ask for.
 	DSN bool
-	// RequireTLSExt (RFC 8689): the Handler passes on a message with
+	// RequireTLS (RFC 8689): the Handler passes on a message with
 	// Params.RequireTLS over verified TLS only. Announced under TLS.
-	RequireTLSExt bool
+	RequireTLS bool
 	// BinaryMIME (RFC 3030): the Handler stores any octets, also CR and LF
 	// alone, and knows from Params.Body when to expect them.
 	BinaryMIME bool
@@ -181,16 +195,26 @@ type Extensions struct {
 // server asks a connection for its addresses only in the connection's own
 // goroutine, where that may block.
 func (s *Server) Serve(l net.Listener) error {
+	if l == nil {
+		return errors.New("smtp: Serve without a listener")
+	}
 	if err := s.settle(); err != nil {
 		l.Close()
 		return err
 	}
-	return s.connections().Serve(l, s.session)
+	err := s.connections().Serve(l, s.session)
+	if errors.Is(err, netserve.ErrClosed) {
+		return ErrServerClosed
+	}
+	return err
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
 // it has ended. The caps of Limits apply.
 func (s *Server) ServeConn(c net.Conn) error {
+	if c == nil {
+		return errors.New("smtp: ServeConn without a connection")
+	}
 	if err := s.settle(); err != nil {
 		c.Close()
 		return err
@@ -251,14 +275,32 @@ func (s *Server) connections() *netserve.Group {
 	return &s.group
 }
 
-// ListenAndServe serves h on addr. h must say which recipients there are, as a
-// ServeMux does; for other Handlers make a Server.
+// ListenAndServe serves h on addr; nil is DefaultServeMux. h must say which
+// recipients there are, as a ServeMux does; for other Handlers make a Server.
 func ListenAndServe(addr string, h Handler) error {
-	return (&Server{Addr: addr, Handler: h}).ListenAndServe()
+	return (&Server{Addr: addr, Handler: orDefault(h)}).ListenAndServe()
 }
 
-// ListenAndServeTLS serves h on addr and offers STARTTLS with the certificate
-// of the PEM files.
+// ListenAndServeTLS serves h on addr, nil is DefaultServeMux, and offers
+// STARTTLS with the certificate of the PEM files.
 func ListenAndServeTLS(addr, certFile, keyFile string, h Handler) error {
-	return (&Server{Addr: addr, Handler: h}).ListenAndServeTLS(certFile, keyFile)
+	return (&Server{Addr: addr, Handler: orDefault(h)}).ListenAndServeTLS(certFile, keyFile)
+}
+
+func orDefault(h Handler) Handler {
+	if h == nil {
+		return DefaultServeMux
+	}
+	return h
+}
+
+// Addressable makes a CheckRcpt of the question: may user, "" if not
+// authenticated, send to address? No is 550 5.7.1.
+func Addressable(may func(user, address string) bool) func(context.Context, *Session, *Recipient) error {
+	return func(_ context.Context, s *Session, to *Recipient) error {
+		if !may(s.User, to.Path.String()) {
+			return ErrRelayDenied
+		}
+		return nil
+	}
 }

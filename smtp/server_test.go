@@ -33,9 +33,13 @@ func TestSettingsThatCannotServe(t *testing.T) {
 		"TLS required without a certificate": {TLSMode: smtp.RequireTLS},
 		"implicit TLS without a certificate": {TLSMode: smtp.ImplicitTLS},
 		"recipients without a handler":       {CheckRcpt: accept},
-		"addresses without a handler":        {Addressable: func(string, string) bool { return true }},
+		"addresses without a handler":        {CheckRcpt: smtp.Addressable(func(string, string) bool { return true })},
 		"a handler for nobody":               {Handler: smtp.HandlerFunc(func(context.Context, *smtp.Envelope) error { return nil })},
 		"AUTH required and impossible":       {RequireAuth: true},
+		"AUTH required and never offered":    {RequireAuth: true, Auth: func(user, password, remote string) error { return nil }},
+		"two ways to authenticate":           {Credentials: newAccounts(), Auth: func(user, password, remote string) error { return nil }},
+		"TLS from the start, no certificate": {TLSMode: smtp.ImplicitTLS, TLSConfig: &tls.Config{}},
+		"STARTTLS without a certificate":     {TLSConfig: &tls.Config{}},
 	} {
 		client, server := net.Pipe()
 		if err := srv.ServeConn(server); err == nil {

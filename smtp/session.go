@@ -49,8 +49,11 @@ type session struct {
 	env      *Envelope // the transaction; nil between them
 	handler  Handler   // of the transaction's recipients
 	pattern  string    // and the pattern that chose it
+	split    *groups   // in handler's place, if there are several
 	attempts int       // MAILs so far
 	messages int       // and those that were accepted
+
+	tolerance Tolerance // see Server.Tolerate
 
 	crowded int64  // recipients that crowd counts
 	pending []byte // a line that was read and is still to be obeyed
@@ -84,8 +87,7 @@ func (s *Server) session(c *netserve.Conn) {
 
 func newSession(conf *settled, c *netserve.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
-	s.pub = Session{ID: newID(), LMTP: conf.LMTP, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
-	s.r.Tolerant = conf.TolerantLines
+	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
 	s.clock.begin(&conf.limits, conf.RequireAuth)
@@ -161,7 +163,7 @@ func (s *session) illegal(c *command, line []byte) *Reply {
 	case s.state&c.states == 0:
 		return s.outOfOrder(c)
 	case s.srv.RequireAuth && s.pub.User == "" && c.flags&afterAuth != 0:
-		return ErrAuthRequired
+		return authRequired
 	}
 	return nil
 }
@@ -362,15 +364,28 @@ func (s *session) ask(callback func() error) (err error) {
 
 var errPanic = errors.New("smtp: callback panicked")
 
-// refusal turns a callback's error into the reply to send, and logs what the
-// client must not see.
-func (s *session) refusal(err error) *Reply {
-	r, ok := replyOf(err)
-	if !ok && !errors.Is(err, errPanic) {
-		s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
-	} else if ok && r.cause != nil {
-		s.srv.log.Warn("refused", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", r.cause)
+// decision turns what a callback returned into the reply to send, which is yes
+// if it returned nil, and logs what the client must not see.
+func (s *session) decision(err error, yes *Reply) *Reply {
+	if err == nil {
+		return yes
 	}
+	r, known := answerTo(err, yes)
+	if !known {
+		if !errors.Is(err, errPanic) {
+			s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
+		}
+		return r
+	}
+	cause := r.Unwrap()
+	if cause == nil {
+		switch err.(type) {
+		case *Reply, StandardReply:
+			return r
+		}
+		cause = err // the words around the reply
+	}
+	s.srv.log.Warn("answered", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", cause)
 	return r
 }
 
@@ -397,7 +412,7 @@ func (s *session) reset() {
 		s.state = ready
 	}
 	s.srv.crowd.leave(s)
-	s.env, s.pub.Envelope, s.handler, s.pattern = nil, nil, nil, ""
+	s.env, s.pub.Envelope, s.handler, s.pattern, s.split = nil, nil, nil, "", nil
 	s.rcptRefused, s.pub.Forward = false, nil
 }
 
@@ -408,6 +423,7 @@ func (s *session) forget() {
 	s.state = fresh
 	s.pub.Helo, s.pub.User, s.pub.ESMTP, s.pub.Values, s.pub.Forward = "", "", false, maps.Clone(s.values), nil
 	s.announce, s.mechanism = nil, ""
+	s.tolerate()
 }
 
 func (s *session) context() context.Context { return s.conn.Context() }

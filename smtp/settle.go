@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"os"
@@ -64,10 +65,14 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	switch {
 	case s.TLSMode != StartTLS && s.TLSConfig == nil:
 		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
-	case s.Handler == nil && !events && (s.CheckRcpt != nil || s.Addressable != nil):
+	case s.TLSConfig != nil && !hasCertificate(s.TLSConfig):
+		return nil, errors.New("smtp: TLSConfig has no certificate: no handshake could succeed")
+	case s.Handler == nil && !events && s.CheckRcpt != nil:
 		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
 	case s.Handler != nil && !events && !s.decides():
-		return nil, errors.New(`smtp: nothing says which recipients the Handler is for: set CheckRcpt or Addressable, or use a ServeMux ("*@*" is everybody)`)
+		return nil, errors.New(`smtp: nothing says which recipients the Handler is for: set CheckRcpt, or use a ServeMux ("*@*" is everybody)`)
+	case s.Credentials != nil && s.Auth != nil:
+		return nil, errors.New("smtp: both Credentials and Auth are set, and one of them would never be asked")
 	case s.RequireAuth && s.Credentials == nil && s.Auth == nil && !events:
 		return nil, errors.New("smtp: RequireAuth without Credentials")
 	}
@@ -87,11 +92,11 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	if s.Done != nil {
 		c.hooks.done = func(ss *Session, _ bool, _ error) { s.Done(ss) }
 	}
-	if s.Addressable != nil {
-		c.hooks.rcpt = s.addressable()
-	}
 	if c.hooks.creds == nil && s.Auth != nil {
 		c.hooks.creds = sasl.PasswordFunc(s.Auth)
+	}
+	if s.RequireAuth && !events && s.TLSConfig == nil && len(sasl.Offered(c.hooks.creds, &sasl.Peer{Service: "smtp"}, s.CleartextAuth, s.Mechanisms...)) == 0 {
+		return nil, errors.New("smtp: RequireAuth, but no mechanism can be offered: those there are need TLS, and there is no TLSConfig (CleartextAuth allows passwords in the clear)")
 	}
 	c.keywords()
 	c.commands = c.table()
@@ -118,7 +123,7 @@ func (s *settled) keywords() {
 		size:         !s.hidden("SIZE"),
 		eightBit:     !s.hidden("8BITMIME"),
 		smtputf8:     !s.hidden("SMTPUTF8"),
-		requireTLS:   x.RequireTLSExt && !s.hidden("REQUIRETLS"),
+		requireTLS:   x.RequireTLS && !s.hidden("REQUIRETLS"),
 		binaryMIME:   x.BinaryMIME && s.chunking && !s.hidden("BINARYMIME"),
 		dsn:          x.DSN && !s.hidden("DSN"),
 		deliverBy:    x.DeliverBy && !s.hidden("DELIVERBY"),
@@ -132,28 +137,18 @@ func (s *settled) keywords() {
 }
 
 func (s *settled) hidden(keyword string) bool {
-	return slices.ContainsFunc(s.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
+	return slices.ContainsFunc(s.Extensions.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
 }
 
 // decides says whether anybody is asked about recipients.
 func (s *Server) decides() bool {
 	_, matches := s.Handler.(matcher)
-	return matches || s.CheckRcpt != nil || s.Addressable != nil
+	return matches || s.CheckRcpt != nil
 }
 
-// addressable is the short form of CheckRcpt, behind CheckRcpt if both are set.
-func (s *Server) addressable() func(context.Context, *Session, *Recipient) error {
-	return func(ctx context.Context, ss *Session, to *Recipient) error {
-		if s.CheckRcpt != nil {
-			if err := s.CheckRcpt(ctx, ss, to); err != nil {
-				return err
-			}
-		}
-		if !s.Addressable(ss.User, to.Path.String()) {
-			return ErrRelayDenied
-		}
-		return nil
-	}
+// hasCertificate reports whether a handshake can find a certificate.
+func hasCertificate(c *tls.Config) bool {
+	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }
 
 // offer is which parameters are known in the session's present state.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // endings are what others have taken for the end of a message. Behind each
@@ -38,7 +39,9 @@ func smuggle(t *testing.T, name string, mode textual.Mode, step int, message str
 	t.Helper()
 	var mails []string
 	srv := fuzzServer(&mails)
-	srv.Newlines = mode
+	if mode == textual.Normalise {
+		tolerate(srv, smtp.TolerateBareNewlines)
+	}
 	head := "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n"
 	for _, how := range []string{
 		"DATA\r\n" + message + "\r\n.\r\n",

@@ -184,7 +184,7 @@ func (d *Daemon) start(settings conf.Listener, l *listener) {
 	d.log.Info("listening", "addr", l.socket.listener.Addr().String(), "protocol", string(settings.Protocol), "tls", string(settings.TLS))
 	d.serving.Go(func() {
 		err := server.Serve(behindProxy(tap, settings))
-		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, net.ErrClosed) && !isStopped(err) {
 			d.log.Error("listener ended", "addr", settings.Address, "err", err)
 		}
 	})

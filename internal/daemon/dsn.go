@@ -97,7 +97,7 @@ func (r *receiver) composeSuccess(e *smtp.Envelope, header *rfc2822.Section, to 
 	}
 	report := &rfc2822.Report{
 		To: e.From.String(), MessageID: rfc2822.NewMessageID(name, now), Date: now,
-		ReportingMTA: name, OriginalEnvelopeID: e.Params.EnvID, ReceivedFromMTA: e.Helo, ArrivalDate: now,
+		ReportingMTA: name, OriginalEnvelopeID: e.Params.EnvID, ReceivedFromMTA: e.Session.Helo, ArrivalDate: now,
 		Recipients: to, UTF8: e.Params.SMTPUTF8,
 		// RFC 3461 §4.3: RET=FULL is about failures; the header will do here.
 		Original: bytes.NewReader(original.Bytes()), Return: rfc2822.ReturnHeaders,

@@ -77,22 +77,22 @@ func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
 // (RFC 5321 §7.2).
 func (r *receiver) received(e *smtp.Envelope, now time.Time) rfc2822.Received {
 	field := rfc2822.Received{
-		From:     e.Helo,
-		FromRDNS: e.Name,
+		From:     e.Session.Helo,
+		FromRDNS: e.Session.Name,
 		By:       r.d.state().settings.ServerName,
 		With:     e.Protocol(),
 		ID:       e.ID,
 		Date:     now,
 	}
-	if e.RemoteAddr == nil {
+	if e.Session.RemoteAddr == nil {
 		field.With = "local" // a program of this host, through the submission socket
 	} else {
-		if ap, err := netip.ParseAddrPort(e.RemoteAddr.String()); err == nil {
+		if ap, err := netip.ParseAddrPort(e.Session.RemoteAddr.String()); err == nil {
 			field.FromIP = ap.Addr()
 		}
 	}
-	if e.TLS != nil {
-		field.TLS = strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", "") + " " + tls.CipherSuiteName(e.TLS.CipherSuite)
+	if e.Session.TLS != nil {
+		field.TLS = strings.ReplaceAll(tls.VersionName(e.Session.TLS.Version), " ", "") + " " + tls.CipherSuiteName(e.Session.TLS.CipherSuite)
 	}
 	if len(e.To) == 1 {
 		field.For = e.To[0].Path.String()

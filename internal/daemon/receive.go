@@ -135,12 +135,12 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	size, err := r.deliver(ctx, e, m, to)
 	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
 	if err != nil {
-		log.Warn("message not accepted", "remote", e.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
+		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
 		return err
 	}
 	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
 		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "octets", size,
-		"user", e.User, "remote", e.RemoteAddr)
+		"user", e.Session.User, "remote", e.Session.RemoteAddr)
 	r.reportSuccess(ctx, e, m.header)
 	return nil
 }

@@ -30,7 +30,7 @@ func TestRefusals(t *testing.T) {
 			return len(r.by)
 		}
 		full := fmt.Errorf("%w: 4711 octets left", mailstore.ErrNoSpace)
-		refuse := func(reply *smtp.Reply, cause error) {
+		refuse := func(reply smtp.StandardReply, cause error) {
 			t.Helper()
 			err := r.quiet(log, &smtp.Session{ID: "s1"}, "alice@x.test", reply.With(cause))
 			var got *smtp.Reply

@@ -3,16 +3,20 @@ package daemon
 import (
 	"cmp"
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/parsers/textual"
+	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// errStopped is what Serve returns when its server was shut down.
-var errStopped = smtp.ErrServerClosed
+// isStopped reports whether err is what Serve returns when its server was shut
+// down.
+func isStopped(err error) bool {
+	return errors.Is(err, smtp.ErrServerClosed) || errors.Is(err, pop3.ErrServerClosed)
+}
 
 // newServer makes the server of one listener from the present settings.
 func (d *Daemon) newServer(l conf.Listener) server {
@@ -27,25 +31,22 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 	c := st.settings.SMTP
 	r := &receiver{d: d, protocol: l.Protocol}
 	s := &smtp.Server{
-		Hostname:      st.settings.ServerName,
-		Banner:        cmp.Or(l.Greeting, c.Greeting),
-		Handler:       r,
-		CheckSender:   r.checkSender,
-		CheckRcpt:     r.checkRcpt,
-		TLSConfig:     d.tlsConfig(l),
-		TLSMode:       smtpTLSMode(l.TLS),
-		LMTP:          l.Protocol == conf.ProtocolLMTP,
-		Limits:        smtpLimits(c, st.settings.Auth.LoginTimeout, l.Limits),
-		Extensions:    smtp.Extensions{BinaryMIME: true, RequireTLSExt: d.outbound != nil, DSN: d.outbound != nil},
-		NormaliseFrom: c.NormaliseFrom,
-		XClient:       c.XclientFrom,
-		XForward:      c.XclientFrom,
-		Tarpit:        c.Tarpit,
-		Pool:          d.pool,
-		Log:           d.log,
-	}
-	if c.BareNewline == conf.BareNormalise {
-		s.Newlines = textual.Normalise
+		Hostname:    st.settings.ServerName,
+		Banner:      cmp.Or(l.Greeting, c.Greeting),
+		Handler:     r,
+		CheckSender: r.checkSender,
+		CheckRcpt:   r.checkRcpt,
+		TLSConfig:   d.tlsConfig(l),
+		TLSMode:     smtpTLSMode(l.TLS),
+		LMTP:        l.Protocol == conf.ProtocolLMTP,
+		Limits:      smtpLimits(c, st.settings.Auth.LoginTimeout, l.Limits),
+		Extensions:  smtp.Extensions{BinaryMIME: true, RequireTLS: d.outbound != nil, DSN: d.outbound != nil},
+		Tolerate:    tolerate(c),
+		XClient:     c.XclientFrom,
+		XForward:    c.XclientFrom,
+		Tarpit:      c.Tarpit,
+		Pool:        d.pool,
+		Log:         d.log,
 	}
 	if l.Protocol == conf.ProtocolSubmission {
 		s.Credentials = live{d}
@@ -54,6 +55,24 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		s.CleartextAuth = c.CleartextAuth
 	}
 	return s
+}
+
+// tolerate forgives old machines in the house what they do wrong, clients that
+// are known addresses without angle brackets, and the rest nothing but what the
+// settings say.
+func tolerate(c conf.SMTP) func(*smtp.Session) smtp.Tolerance {
+	old := smtp.TolerateFrom(smtp.TolerateAll, c.NormaliseFrom...)
+	own := smtp.TolerateFrom(smtp.ToleratePaths, c.RelayFrom...)
+	return func(s *smtp.Session) smtp.Tolerance {
+		t := old(s) | own(s)
+		if s.User != "" {
+			t |= smtp.ToleratePaths
+		}
+		if c.BareNewline == conf.BareNormalise {
+			t |= smtp.TolerateBareNewlines
+		}
+		return t
+	}
 }
 
 func smtpLimits(c conf.SMTP, login time.Duration, own *conf.ListenerLimits) smtp.Limits {

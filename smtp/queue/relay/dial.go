@@ -191,7 +191,7 @@ func (a *attempt) greeting(c *conn, err error) error {
 
 // step names the step of the dialogue at which err came.
 func (a *attempt) step(c *conn, step string, err error) error {
-	var reply *smtp.Reply
+	var reply *smtp.Response
 	if errors.As(err, &reply) && reply.Code != 0 {
 		r := fromReply(reply)
 		r.text = fmt.Sprintf("%s of %s refused: %s", step, c.t.host, reply.Text)

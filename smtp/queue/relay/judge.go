@@ -54,6 +54,8 @@ func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
 		return v
 	case errors.Is(res.Err, smtp.ErrRecipients):
 		return verdict{nextRound, refuse("4.5.3", "%s takes fewer recipients at a time", host)}
+	case errors.Is(res.Err, smtp.ErrTooBigForServer):
+		return verdict{final, &refusal{permanent: true, code: 552, enhanced: "5.3.4", text: cause(res.Err)}}
 	case errors.Is(res.Err, smtp.ErrUnsupported):
 		return verdict{final, refuse("5.6.7", "%s cannot take it: %v", host, cause(res.Err))}
 	case errors.Is(res.Err, smtp.ErrBadCommand):
@@ -66,7 +68,7 @@ func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
 // has not logged in, not well enough, or not under TLS. Of a route that is our
 // settings' fault, and no reason to return other people's mail; where it is a
 // host of the DNS, only TLS can be what it misses, which may work next time.
-func (a *attempt) isOurs(reply *smtp.Reply, c *conn) bool {
+func (a *attempt) isOurs(reply *smtp.Response, c *conn) bool {
 	switch reply.Code {
 	case 530:
 		return a.route != nil || c.TLS() == nil
@@ -78,7 +80,7 @@ func (a *attempt) isOurs(reply *smtp.Reply, c *conn) bool {
 
 // misconfigured is the refusal for it, in words of our own. All that goes by the
 // route waits.
-func (a *attempt) misconfigured(reply *smtp.Reply, c *conn) *refusal {
+func (a *attempt) misconfigured(reply *smtp.Response, c *conn) *refusal {
 	enhanced := "4" + strings.TrimLeft(fromReply(reply).enhanced, "5")
 	said := fmt.Sprintf("%s answered %d %s", c.t.host, reply.Code, strings.TrimSpace(reply.Enhanced+" "+reply.Text))
 	switch {
@@ -94,7 +96,7 @@ func (a *attempt) misconfigured(reply *smtp.Reply, c *conn) *refusal {
 	return r
 }
 
-func fromReply(reply *smtp.Reply) *refusal {
+func fromReply(reply *smtp.Response) *refusal {
 	r := &refusal{permanent: reply.Permanent(), code: reply.Code, enhanced: reply.Enhanced, text: reply.Text}
 	if r.enhanced == "" {
 		r.enhanced = fmt.Sprintf("%d.0.0", reply.Code/100)
@@ -108,7 +110,7 @@ func (r *refusal) into(out *queue.Result) {
 	*out = res
 }
 
-func setReply(out *queue.Result, reply *smtp.Reply) {
+func setReply(out *queue.Result, reply *smtp.Response) {
 	if reply != nil {
 		out.Code, out.Enhanced, out.Text = reply.Code, reply.Enhanced, shortened(reply.Text)
 	}
