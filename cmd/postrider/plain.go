@@ -4,7 +4,7 @@ import (
 	"io"
 	"unicode"
 
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/logs"
 )
 
 // plain writes what may hold words of strangers, such as addresses and the
@@ -22,5 +22,5 @@ func (p plain) Write(b []byte) (int, error) {
 }
 
 func printable(s string) string {
-	return daemon.Escape(s, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) })
+	return logs.Escape(s, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) })
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -40,7 +41,7 @@ type Daemon struct {
 	pool     *netserve.Pool // of all connections
 
 	log      *slog.Logger
-	logFile  *logFile
+	logFile  *logs.File
 	logLevel slog.LevelVar
 	stderr   io.Writer
 
@@ -89,17 +90,17 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	if err := errors.Join(settings.CheckWith(probes)...); err != nil {
 		return nil, err
 	}
-	d := &Daemon{load: load, stderr: stderr, logFile: &logFile{w: stderr}, listeners: make(map[string]*listener)}
+	d := &Daemon{load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener)}
 	d.buffers.New = func() any { return new([copyBuffer]byte) }
 	defer func() {
 		if err != nil {
 			d.closeAll()
 		}
 	}()
-	if err := d.logFile.open(settings.Log.File, stderr); err != nil {
+	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
-	d.log = newLogger(d.logFile, settings.Log, &d.logLevel)
+	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
 	warnInClear(settings, d.log)
 	d.pool = &netserve.Pool{MaxConns: mostConnections(settings)}
 	d.countDescriptors(settings)
@@ -248,7 +249,7 @@ func (d *Daemon) closeAll() error {
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}
-	d.logFile.close()
+	d.logFile.Close()
 	return errors.Join(problems...)
 }
 

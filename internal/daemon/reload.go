@@ -54,7 +54,7 @@ func (d *Daemon) reload() error {
 			door.close()
 		}
 	}
-	if err := d.logFile.open(settings.Log.File, d.stderr); err != nil {
+	if err := d.logFile.Open(settings.Log.File, d.stderr); err != nil {
 		closeOpened()
 		return err
 	}

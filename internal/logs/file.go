@@ -1,4 +1,4 @@
-package daemon
+package logs
 
 import (
 	"fmt"
@@ -12,25 +12,28 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 )
 
-// logFile is where log lines go. It can be pointed elsewhere while loggers
-// that write to it live on, which is how a reload changes file, format and
-// level, and how a rotated file is let go.
-type logFile struct {
+// File is where log lines go. It can be pointed elsewhere while loggers that
+// write to it live on, which is how a reload changes the file, and how a rotated
+// one is let go. It may be used concurrently.
+type File struct {
 	mu   sync.Mutex
 	w    io.Writer
 	file *os.File // nil for standard error
 }
 
+// NewFile makes a File that writes to w until it is pointed elsewhere.
+func NewFile(w io.Writer) *File { return &File{w: w} }
+
 // Write appends one log line.
-func (l *logFile) Write(p []byte) (int, error) {
+func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
 }
 
-// open points the log at the named file, or at fallback if the name is empty.
+// Open points the log at the named file, or at fallback if the name is empty.
 // On an error it stays where it was.
-func (l *logFile) open(name string, fallback io.Writer) error {
+func (l *File) Open(name string, fallback io.Writer) error {
 	var file *os.File
 	w := fallback
 	if name != "" {
@@ -50,17 +53,20 @@ func (l *logFile) open(name string, fallback io.Writer) error {
 	return nil
 }
 
-func (l *logFile) close() { l.open("", io.Discard) }
+// Close lets the file go; what is written from then on is lost.
+func (l *File) Close() { l.Open("", io.Discard) }
 
-// newLogger returns a logger that writes to w as the settings say.
-func newLogger(w io.Writer, s conf.Log, level *slog.LevelVar) *slog.Logger {
+// New returns a logger that writes to w as the settings say, in lines that
+// strangers can neither forge nor fill the disk with. level is set, and may be
+// changed later.
+func New(w io.Writer, s conf.Log, level *slog.LevelVar) *slog.Logger {
 	level.Set(s.Level)
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: tame}
 	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if s.Format == conf.LogJSON {
 		h = slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(quietLog{h, new(strangerLines)})
+	return slog.New(quietLog{h, new(strangers)})
 }
 
 // longestValue is how much of a value is written down, in octets. A stranger

@@ -1,4 +1,4 @@
-package daemon
+package logs
 
 import (
 	"context"
@@ -26,8 +26,8 @@ const (
 	lineBlocks = 1 << 14
 )
 
-// strangerLines counts the lines about strangers.
-type strangerLines struct {
+// strangers counts the lines about strangers.
+type strangers struct {
 	mu     sync.Mutex
 	blocks map[netip.Prefix]level
 	all    level
@@ -53,7 +53,7 @@ func (l *level) add(now time.Time, most float64, every time.Duration) bool {
 
 // allow says whether a line about an address is to be written. If it is the
 // first of an interval that is not, first is true.
-func (s *strangerLines) allow(from netip.Prefix, now time.Time) (ok, first bool) {
+func (s *strangers) allow(from netip.Prefix, now time.Time) (ok, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, known := s.blocks[from]
@@ -85,7 +85,7 @@ func (s *strangerLines) allow(from netip.Prefix, now time.Time) (ok, first bool)
 }
 
 // sum is what was left out, and begins a new interval.
-func (s *strangerLines) sum() (lines int, addresses int, most netip.Prefix) {
+func (s *strangers) sum() (lines int, addresses int, most netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for from, n := range s.out {
@@ -103,7 +103,7 @@ func (s *strangerLines) sum() (lines int, addresses int, most netip.Prefix) {
 // accepted, and sessions of users, are never left out.
 type quietLog struct {
 	slog.Handler
-	strangers *strangerLines
+	strangers *strangers
 }
 
 // Handle implements slog.Handler.
