@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -46,6 +47,14 @@ func (t *treeReader) close() {
 
 // stopped reports whether a boundary or the end was reached.
 func (t *treeReader) stopped() bool { return t.hit >= 0 || t.err != nil }
+
+// failed returns why the source ended, if that was not its end.
+func (t *treeReader) failed() error {
+	if errors.Is(t.err, io.EOF) {
+		return nil
+	}
+	return t.err
+}
 
 // resume goes on behind the boundary line reached.
 func (t *treeReader) resume() {
@@ -104,24 +113,33 @@ func lineLen(line []byte, n int, ended bool) int {
 // match looks whether a line is the boundary line of an open multipart.
 func (t *treeReader) match(line []byte) bool {
 	for i := len(t.open) - 1; i >= 0; i-- {
-		b := t.open[i]
-		if len(line) < len(b) || string(line[:len(b)]) != b {
+		is, last := boundaryLine(line, t.open[i])
+		if !is {
 			continue
 		}
-		rest := line[len(b):]
-		last := len(rest) >= 2 && rest[0] == '-' && rest[1] == '-'
-		if last {
-			rest = rest[2:]
+		t.hit, t.last = i, last
+		if errors.Is(t.err, io.EOF) {
+			t.err = nil // the end is found again behind this line
 		}
-		if isBlank(rest) {
-			t.hit, t.last = i, last
-			if errors.Is(t.err, io.EOF) {
-				t.err = nil // the end is found again behind this line
-			}
-			return true
-		}
+		return true
 	}
 	return false
+}
+
+// openBoundary is what the boundary lines of a multipart begin with.
+func openBoundary(param string) string { return "--" + strings.TrimRight(param, " \t") }
+
+// boundaryLine reports whether a line is the boundary line that open begins, and
+// whether it is the closing one (RFC 2046 §5.1.1).
+func boundaryLine(line []byte, open string) (is, last bool) {
+	if len(line) < len(open) || string(line[:len(open)]) != open {
+		return false, false
+	}
+	rest := line[len(open):]
+	if last = len(rest) >= 2 && rest[0] == '-' && rest[1] == '-'; last {
+		rest = rest[2:]
+	}
+	return isBlank(rest), last
 }
 
 func isBlank(s []byte) bool {

@@ -42,7 +42,7 @@ func (m *Message) Content(l Limits, max int) (*Content, error) {
 }
 
 func (c *Content) part(path []int, p *Part, text, html *shown) error {
-	if p.IsMultipart() && p.Params["boundary"] != "" {
+	if p.IsMultipart() && len(path) < p.walk.limits.Depth {
 		return nil
 	}
 	if p.isAttachment() {

@@ -30,7 +30,9 @@ const (
 	// HeaderTooLong: the header section exceeds Limits.HeaderBytes; what lies
 	// beyond is given out as body.
 	HeaderTooLong
-	// MissingBoundary: a multipart type without a boundary parameter (RFC 2046 §5.1).
+	// MissingBoundary: a multipart without a boundary parameter, or whose boundary
+	// lines never occur (RFC 2046 §5.1). Its parts are those of the boundary that it seems to
+	// have; without any, its body is one part, of plain text.
 	MissingBoundary
 	// UnterminatedMultipart: the message ends before a multipart's last boundary line.
 	UnterminatedMultipart

@@ -15,20 +15,44 @@ import (
 // there is no type.
 func ParseMediaType(value string) (kind string, params map[string]string, ok bool) {
 	value = unfold(value)
-	p := paramParser{s: skipComments(value)}
-	end := strings.IndexAny(p.s, "; \t(")
+	p := paramParser{s: value}
+	kind, ok = p.kind()
+	if !ok && strings.HasPrefix(skipComments(p.s), "=") {
+		p.s = value // parameters only
+	}
+	if raw := p.all(); len(raw) > 0 {
+		params = decodeParams(raw)
+	}
+	if !ok {
+		kind = ""
+	}
+	return kind, params, ok
+}
+
+// kind reads type "/" subtype, with blanks and comments around the slash as RFC 822
+// §3.1.4 allows, or a single token, in lower case.
+func (p *paramParser) kind() (string, bool) {
+	first := p.typeToken()
+	p.s = skipComments(p.s)
+	if p.s != "" && p.s[0] == '/' {
+		p.s = p.s[1:]
+		second := p.typeToken()
+		p.s = strings.TrimPrefix(p.s, `"`)
+		return first + "/" + second, first != "" && second != ""
+	}
+	return first, first != "" && !strings.HasPrefix(p.s, "=")
+}
+
+// typeToken reads up to what cannot stand in a token of a type.
+func (p *paramParser) typeToken() string {
+	p.s = strings.TrimPrefix(skipComments(p.s), `"`) // some put the type into quotes
+	end := strings.IndexAny(p.s, "/;,=( \t\"")
 	if end < 0 {
 		end = len(p.s)
 	}
-	kind, p.s = strings.ToLower(p.s[:end]), p.s[end:]
-	if strings.Contains(kind, "=") {
-		kind, p.s = "", ";"+value // parameters only
-	}
-	raw := p.all()
-	if len(raw) > 0 {
-		params = decodeParams(raw)
-	}
-	return kind, params, kind != ""
+	token := strings.ToLower(p.s[:end])
+	p.s = p.s[end:]
+	return token
 }
 
 // param is one name=value as written, without quotes.
@@ -52,7 +76,7 @@ func (p *paramParser) all() []param {
 	var out []param
 	for p.s != "" && len(out) < maxParams {
 		p.s = skipComments(p.s)
-		p.s = strings.TrimLeft(p.s, "; \t")
+		p.s = strings.TrimLeft(p.s, ";, \t")
 		if p.s = skipComments(p.s); p.s == "" {
 			break
 		}
@@ -69,24 +93,23 @@ func (p *paramParser) all() []param {
 			name = name[i+1:] // the semicolon before it was forgotten
 		}
 		p.s = skipComments(p.s[eq+1:])
-		out = append(out, param{name, p.value()})
+		out = append(out, param{name, p.value(name)})
 	}
 	return out
 }
 
-// value reads a quoted string, or everything up to the next semicolon.
-func (p *paramParser) value() string {
+// value reads a quoted string, or everything up to the next semicolon or, where
+// that was forgotten, up to the next parameter.
+func (p *paramParser) value(name string) string {
 	if !strings.HasPrefix(p.s, `"`) {
 		end := strings.IndexByte(p.s, ';')
 		if end < 0 {
 			end = len(p.s)
 		}
+		end = nextParam(p.s[:end])
 		v := p.s[:end]
 		p.s = p.s[end:]
-		if paren := strings.IndexByte(v, '('); paren > 0 && strings.HasSuffix(strings.TrimSpace(v), ")") && v[paren-1] == ' ' {
-			v = v[:paren] // a comment
-		}
-		return strings.Trim(v, " \t")
+		return withoutComment(name, strings.Trim(v, " \t"))
 	}
 	var b strings.Builder
 	for i := 1; i < len(p.s); i++ {
@@ -106,6 +129,37 @@ func (p *paramParser) value() string {
 	v, rest, _ := strings.Cut(p.s[1:], ";")
 	p.s = rest
 	return strings.TrimSpace(v)
+}
+
+// nextParam is where in an unquoted value a blank and another name= come, or the
+// value's length.
+func nextParam(v string) int {
+	for from := 0; ; {
+		eq := strings.IndexByte(v[from:], '=')
+		if eq < 0 {
+			return len(v)
+		}
+		eq += from
+		name := strings.TrimRightFunc(v[:eq], isToken)
+		if n := len(name); n > 0 && n < eq && (v[n-1] == ' ' || v[n-1] == '\t') {
+			return n
+		}
+		from = eq + 1
+	}
+}
+
+// withoutComment takes away a comment that an unquoted value ends in. Programs
+// write names of files with brackets and no quotes: there a blank must come before it.
+func withoutComment(name, v string) string {
+	i := strings.IndexByte(v, '(')
+	if i <= 0 || !strings.HasSuffix(v, ")") {
+		return v
+	}
+	file, _, _ := strings.Cut(name, "*")
+	if (file == "name" || file == "filename") && v[i-1] != ' ' {
+		return v
+	}
+	return strings.TrimRight(v[:i], " \t")
 }
 
 // decodeParams joins and decodes what RFC 2231 has taken apart.
@@ -161,6 +215,9 @@ func joinPieces(list []piece) string {
 	for i, p := range list {
 		if i > 0 && p.n == list[i-1].n {
 			continue
+		}
+		if i > 0 && p.n != list[i-1].n+1 {
+			break // a piece is missing, and what comes behind it belongs elsewhere
 		}
 		if !p.extended {
 			b.WriteString(p.value)

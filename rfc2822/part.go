@@ -17,6 +17,7 @@ type Part struct {
 
 	raw         *treeReader
 	started     bool
+	kids        int // how many parts of it the walk has met
 	encoding    string
 	disposition string
 	dispParams  map[string]string
@@ -27,6 +28,12 @@ type Part struct {
 
 // ContentTransferEncoding returns the encoding in lower case: "7bit" if none is named.
 func (p *Part) ContentTransferEncoding() string { return p.encoding }
+
+// nextKid is the number of the next part within p.
+func (p *Part) nextKid() int {
+	p.kids++
+	return p.kids
+}
 
 // IsMultipart reports whether the part is a multipart.
 func (p *Part) IsMultipart() bool { return strings.HasPrefix(p.MediaType, "multipart/") }

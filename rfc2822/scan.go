@@ -2,7 +2,9 @@ package rfc2822
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -21,6 +23,9 @@ type headerScan struct {
 	end    int  // length of the fields; the body or the empty line follows
 	sep    int  // length of the empty line, 0 if there is none
 	cutOff bool // the limit came before the end
+
+	boundary string // what the topmost Content-Type says, as far as looked; see atBoundary
+	looked   int    // how many fields were looked at for it
 }
 
 // mark says where a field or a junk line begins, and how long its name is and
@@ -55,7 +60,7 @@ func (s *headerScan) more(buf []byte, eof bool) bool {
 			s.pos = next
 			continue // nearly half of the lines of a header
 		}
-		if s.line(line) {
+		if s.line(line, buf) {
 			return true
 		}
 		s.pos = next
@@ -73,8 +78,8 @@ func (s *headerScan) hopeless(start []byte) bool {
 	return len(s.fields) == 0 && !isFold(start) && !isField(start) && !isMboxFrom(start) && len(start) > hardLine
 }
 
-// line judges one line and reports whether the header ends at or before it.
-func (s *headerScan) line(line []byte) bool {
+// line judges one line of buf and reports whether the header ends at or before it.
+func (s *headerScan) line(line, buf []byte) bool {
 	if n := emptyLine(line); n > 0 {
 		s.stop(s.pos, n)
 		return true
@@ -98,11 +103,34 @@ func (s *headerScan) line(line []byte) bool {
 		// Two lines in a row that are no fields: this is the body.
 		s.stop(s.junkAt, 0)
 		return true
+	case s.atBoundary(line, buf):
+		s.stop(s.pos, 0)
+		return true
 	default:
 		s.junk, s.junkAt = true, s.pos
 	}
 	s.mark(name, body)
 	return false
+}
+
+// atBoundary reports whether a line is the boundary line of the multipart whose
+// header this is: the empty line before it was forgotten, or has blanks in it.
+func (s *headerScan) atBoundary(line, buf []byte) bool {
+	if !bytes.HasPrefix(line, []byte("--")) {
+		return false
+	}
+	for ; s.boundary == "" && s.looked < len(s.fields); s.looked++ {
+		m, next := s.fields[s.looked], s.pos
+		if s.looked+1 < len(s.fields) {
+			next = int(s.fields[s.looked+1].start)
+		}
+		if f := buf[m.start:next]; bytes.EqualFold(f[:m.name], []byte("Content-Type")) {
+			_, params, _ := ParseMediaType(string(bytes.Trim(f[m.body:], " \t\r\n")))
+			s.boundary = cmp.Or(params["boundary"], " ") // a blank is none, and looked for no more
+		}
+	}
+	is, _ := boundaryLine(line, openBoundary(s.boundary))
+	return is && strings.TrimSpace(s.boundary) != ""
 }
 
 func (s *headerScan) mark(name, body int) {

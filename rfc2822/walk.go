@@ -28,8 +28,8 @@ func (m *Message) Walk(l Limits, fn func(path []int, p *Part) error) error {
 	defer t.close()
 	root := newPart(&m.Header, nil, 0, "text/plain", w)
 	err := w.entity(t, root, 0)
-	if err == nil && t.err != nil && !errors.Is(t.err, io.EOF) {
-		err = t.err
+	if err == nil {
+		err = t.failed()
 	}
 	m.keepDefects(w.defects)
 	if errors.Is(err, ErrSkip) {
@@ -54,9 +54,11 @@ type walker struct {
 	limits  Limits
 	fn      func([]int, *Part) error
 	work    int64
-	parts   int
+	count   int // of parts of all levels
 	defects []Defect
 	path    []int
+
+	guessing bool // within a multipart whose boundary was guessed
 }
 
 func (w *walker) note(k DefectKind, p *Part) {
@@ -74,7 +76,7 @@ func newPart(h *Section, parent *Part, index int, def string, w *walker) *Part {
 		kind, params, ok := ParseMediaType(f.Value())
 		p.Params = params
 		switch {
-		case ok && strings.Count(kind, "/") == 1 && kind[0] != '/' && kind[len(kind)-1] != '/':
+		case ok && strings.Contains(kind, "/"):
 			p.MediaType = kind
 		case kind == "text": // before MIME had subtypes
 			p.MediaType = "text/plain"
@@ -111,7 +113,7 @@ func (p *Part) setEncoding(value string, w *walker) {
 // entity calls fn for a node whose header was read, and goes on within it. It
 // ends with t stopped, at a boundary of an outer multipart or at the end.
 func (w *walker) entity(t *treeReader, p *Part, depth int) error {
-	if w.parts++; w.parts > w.limits.Parts {
+	if w.count++; w.count > w.limits.Parts {
 		return Defect{Kind: TooManyParts, Offset: -1, Part: p.Path()}
 	}
 	p.raw = t
@@ -133,10 +135,8 @@ func (w *walker) entity(t *treeReader, p *Part, depth int) error {
 			w.note(TooDeep, p)
 		case p.IsMessage():
 			return w.message(t, p, depth)
-		case p.Params["boundary"] != "":
-			return w.multipart(t, p, depth)
 		default:
-			w.note(MissingBoundary, p)
+			return w.multipart(t, p, depth)
 		}
 	}
 	t.skip()
@@ -179,31 +179,58 @@ func (w *walker) keep(found []Defect, p *Part) {
 // multipart goes through the parts of a multipart (RFC 2046 §5.1).
 func (w *walker) multipart(t *treeReader, p *Part, depth int) error {
 	level := len(t.open)
-	t.open = append(t.open, "--"+strings.TrimRight(p.Params["boundary"], " \t"))
-	defer func() { t.open = t.open[:level] }()
-	def := "text/plain"
-	if p.MediaType == "multipart/digest" {
-		def = "message/rfc822" // RFC 2046 §5.1.5
+	if boundary := openBoundary(p.Params["boundary"]); boundary != "--" {
+		t.open = append(t.open, boundary)
 	}
-	t.skip() // the preamble
-	for n := 1; t.hit == level && !t.last; n++ {
+	defer func() { t.open = t.open[:level] }()
+	text := t.preamble()
+	found := t.hit == level && len(t.open) > level
+	if found && t.last { // closed before it began: what stands around the line is all there is
+		t.open = t.open[:level]
 		t.resume()
-		h := t.header(w.limits.HeaderBytes)
-		child := newPart(&h.section, p, n, def, w)
-		w.keep(h.defects, child)
-		if err := w.entity(t, child, depth+1); err != nil {
+		text, found = append(append(text, '\n'), t.preamble()...), false
+	}
+	if !found {
+		w.note(MissingBoundary, p)
+		if err := w.unparted(t, p, text, depth); err != nil {
 			return err
 		}
+		if t.hit != level || len(t.open) == level {
+			return t.failed()
+		}
 	}
-	if t.err != nil && !errors.Is(t.err, io.EOF) {
-		return t.err
-	}
-	if t.hit != level {
-		w.note(UnterminatedMultipart, p)
-		return nil
+	ended, err := w.parts(t, p, level, depth)
+	if err != nil || !ended {
+		return err
 	}
 	t.open = t.open[:level]
 	t.resume()
 	t.skip() // the epilogue
 	return nil
+}
+
+// parts goes through the parts that begin at a boundary line of this level, of
+// which t has reached the first. It reports whether the closing one came.
+func (w *walker) parts(t *treeReader, p *Part, level, depth int) (bool, error) {
+	def := "text/plain"
+	if p.MediaType == "multipart/digest" {
+		def = "message/rfc822" // RFC 2046 §5.1.5
+	}
+	for t.hit == level && !t.last {
+		t.resume()
+		h := t.header(w.limits.HeaderBytes)
+		child := newPart(&h.section, p, p.nextKid(), def, w)
+		w.keep(h.defects, child)
+		if err := w.entity(t, child, depth+1); err != nil {
+			return false, err
+		}
+	}
+	if err := t.failed(); err != nil {
+		return false, err
+	}
+	if t.hit != level {
+		w.note(UnterminatedMultipart, p)
+		return false, nil
+	}
+	return true, nil
 }

@@ -77,6 +77,7 @@ func TestWalk(t *testing.T) {
 !  multipart not terminated
 `,
 		"no-boundary.eml": ` multipart/mixed
+1 text/plain "text"
 !  multipart without boundary
 `,
 		"empty.eml":     " text/plain \"\"\n",
@@ -301,7 +302,7 @@ func TestWalkRepairs(t *testing.T) {
 		{"encoded message", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogMQoKaGVsbG8=!", " message/rfc822\n1 text/plain \"hello\"\n!  bad transfer encoding\n"},
 		{"us-ascii that is UTF-8", "Content-Type: text/plain; charset=us-ascii\n\ngr\xc3\xbc\xc3\x9fe", " text/plain \"grüße\"\n"},
 		{"cut behind a line", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n", " multipart/mixed\n1 text/plain \"one\\n\"\n!  multipart not terminated\n"},
-		{"no part at all", "Content-Type: multipart/mixed; boundary=b\n\nnothing", " multipart/mixed\n!  multipart not terminated\n"},
+		{"no part at all", "Content-Type: multipart/mixed; boundary=b\n\nnothing", " multipart/mixed\n1 text/plain \"nothing\"\n!  multipart without boundary\n"},
 		{"boundary with a blank", "Content-Type: multipart/mixed; boundary=\"b \"\n\n--b\n\none\n--b--", " multipart/mixed\n1 text/plain \"one\"\n"},
 	}
 	for _, tt := range tests {
