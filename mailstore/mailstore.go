@@ -11,8 +11,12 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,6 +48,31 @@ var (
 	ErrClosed = errors.New("mailstore: store is closed")
 )
 
+// Refused is the error of Create and Commit where mailboxes cannot take the
+// message: they are full, or something is wrong with them alone. No mailbox has
+// the message, and those that are not named could have it. errors.Is finds the
+// reason of each.
+type Refused struct {
+	// Mailboxes is why, for every mailbox that cannot take the message, by all
+	// the names that Create was given for it.
+	Mailboxes map[string]error
+}
+
+// Error implements error. It names the mailboxes in order.
+func (r *Refused) Error() string {
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(r.Mailboxes)) {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "mailbox %s: %v", name, r.Mailboxes[name])
+	}
+	return b.String()
+}
+
+// Unwrap returns the reasons.
+func (r *Refused) Unwrap() []error { return slices.Collect(maps.Values(r.Mailboxes)) }
+
 // Meta is what is known about a message before its first octet.
 type Meta struct {
 	// ID is the transaction's id, for logs; it need not be unique for ever.
@@ -74,7 +103,9 @@ type Usage struct {
 // Store keeps mailboxes. Its methods may be called concurrently.
 type Store interface {
 	// Create begins one message for one or more mailboxes. Nothing is visible
-	// before Commit. A mailbox that is not there yet is made.
+	// before Commit. A mailbox that is not there yet is made. Where some of the
+	// mailboxes cannot take the message the error is a *Refused, and Create may
+	// be called again for the others.
 	Create(ctx context.Context, m Meta, users ...string) (Delivery, error)
 	// Open locks the maildrop and freezes its list: mail that arrives later is
 	// not in it. It is ErrLocked if another session, also of another process,
@@ -95,10 +126,18 @@ type Store interface {
 // the wire. It is not safe for concurrent use.
 type Delivery interface {
 	io.Writer
-	// Commit returns nil only when every recipient's copy, contents and
-	// directory entry, is on stable storage. Otherwise no recipient has it.
+	// Commit returns nil only when every mailbox's copy, contents and directory
+	// entry, is on stable storage. Otherwise no mailbox has it. Where that is
+	// because some of them cannot take the message, the error is a *Refused, and
+	// the delivery is still open: it can be committed without them, see Exclude.
+	// After any other error it is over.
 	Commit(ctx context.Context) error
-	// Abort throws the message away. After Commit it does nothing.
+	// Exclude takes mailboxes out of the delivery, by the names that Create was
+	// given. Names it was not given change nothing; Commit fails when none is
+	// left.
+	Exclude(users ...string)
+	// Abort throws the message away. It is needed wherever Commit did not
+	// return nil, and does nothing after it did.
 	Abort() error
 }
 

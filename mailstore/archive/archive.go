@@ -186,6 +186,7 @@ func (im *importer) message(m *Message) error {
 	im.wg.Go(func() {
 		defer func() { <-im.slots }()
 		if err := d.Commit(im.ctx); err != nil {
+			_ = d.Abort()
 			_ = im.failed(m, err)
 			return
 		}

@@ -3,11 +3,11 @@ package maildir
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -18,35 +18,43 @@ import (
 // on a slower one. What has to get there is copied into the tmp beside its place,
 // and published like any other message.
 
-// copyApart writes the message anew for every mailbox on another mount than the
-// first, and has the transaction make the copies durable.
-func (d *delivery) copyApart(tx *durable.Tx) error {
-	home := d.boxes[0].onMount()
-	for _, b := range d.boxes[1:] {
-		if b.onMount() == home {
-			continue
-		}
-		f, err := d.s.copyTo(d.file.Name(), b.sub("tmp", d.s.tmpName()))
-		if err != nil {
-			return fmt.Errorf("copy for %s: %w", b.user, err)
-		}
-		if d.apart == nil {
-			d.apart = make(map[*box]string)
-		}
-		d.apart[b] = f.Name()
-		tx.Files = append(tx.Files, f)
+// copyApart writes the message anew for a mailbox on another mount than the file,
+// once.
+func (d *delivery) copyApart(b *box) error {
+	if d.apart[b] != nil || b.onMount() == d.home.onMount() {
+		return nil
 	}
+	f, err := d.s.copyTo(d.file.Name(), b.sub("tmp", d.s.tmpName()))
+	if err != nil {
+		return wrap("maildir: copy", err)
+	}
+	if d.apart == nil {
+		d.apart = make(map[*box]durable.File)
+	}
+	d.apart[b] = f
 	return nil
 }
 
-// dropApart clears up after a delivery that failed. If a directory was gone or
-// on another mount than thought, the next delivery finds out what is there now.
-func (d *delivery) dropApart(err error) {
-	for _, name := range d.apart {
-		_ = d.s.fs.Remove(name)
+// files are all that the delivery has written for mailboxes that get it. What
+// was copied for others is thrown away.
+func (d *delivery) files() []durable.File {
+	files := []durable.File{d.file}
+	for b, f := range d.apart {
+		if slices.Contains(d.boxes, b) {
+			files = append(files, f)
+			continue
+		}
+		_ = f.Close()
+		_ = d.s.fs.Remove(f.Name())
 	}
+	return files
+}
+
+// forgetPlaces: if a directory was gone or on another mount than thought, the
+// next delivery finds out what is there now.
+func (d *delivery) forgetPlaces(err error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EXDEV) {
-		for _, b := range d.boxes {
+		for b := range d.names {
 			b.vanished()
 		}
 	}
@@ -95,10 +103,4 @@ func (m *maildrop) moveApart(from, to string) error {
 		return err
 	}
 	return s.fs.Remove(from)
-}
-
-func closeAll(files []durable.File) {
-	for _, f := range files {
-		_ = f.Close()
-	}
 }

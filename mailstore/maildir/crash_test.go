@@ -2,10 +2,12 @@ package maildir_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +48,12 @@ func record(t *testing.T, how syncing, named bool, forget func(what, name string
 	t.Cleanup(func() { rec.Close() })
 	rec.Forget, rec.Refuse, rec.Each, rec.Whole = forget, named, how == each, how == whole
 	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-	r.s = open(t, root, maildir.WithDisk(durable.New(rec)))
+	r.s = open(t, root, maildir.WithDisk(durable.New(rec)), maildir.WithQuota(func(user string) maildir.Quota {
+		if user == "tiny@x" {
+			return maildir.Quota{Octets: 10}
+		}
+		return maildir.Quota{}
+	}))
 	r.script()
 	return r
 }
@@ -61,7 +68,13 @@ func (r *replayed) deliver(key, body string, users ...string) {
 		return
 	}
 	io.WriteString(d, body)
-	if err := d.Commit(context.Background()); err != nil {
+	err = d.Commit(context.Background())
+	if refused := (*mailstore.Refused)(nil); errors.As(err, &refused) {
+		d.Exclude("tiny@x")
+		users = slices.DeleteFunc(users, func(u string) bool { return u == "tiny@x" })
+		err = d.Commit(context.Background())
+	}
+	if err != nil {
 		r.t.Error(err)
 		return
 	}
@@ -100,6 +113,8 @@ func (r *replayed) script() {
 	r.deliver("three", "three\r\n", "a@x", "b@x", "c@y")
 	r.deliver("spilled", strings.Repeat("0123456789abcde\r\n", 5000), "b@x")
 	r.deliver("exact", strings.Repeat("0123456789abcde\r\n", 5000)+"bare\n", "c@y")
+	r.deliver("full", "some are full\r\n", "tiny@x", "a@x", "b@x")
+	r.deliver("full and spilled", strings.Repeat("0123456789abcdef\r\n", 5000), "tiny@x", "c@y", "b@x")
 	r.removeOne("a@x")
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -157,6 +172,11 @@ func (r *replayed) check(dir string, marks []string) error {
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", "tmp", "*")); len(left) > 0 {
 			return fmt.Errorf("left in tmp: %q", left)
+		}
+	}
+	for copied := range there {
+		if strings.HasSuffix(copied, " tiny@x") {
+			return fmt.Errorf("%s: has no room for it", copied)
 		}
 	}
 	removing := make(map[string]bool)

@@ -3,7 +3,6 @@ package maildir
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -30,7 +29,9 @@ var bufs = sync.Pool{New: func() any {
 type delivery struct {
 	s     *Store
 	meta  mailstore.Meta
-	boxes []*box // no two the same
+	boxes []*box            // that get the message, no two the same
+	home  *box              // in whose tmp the file is made, also where it is excluded later
+	names map[*box][]string // by which Create was given each
 
 	base string // name, if given out already
 
@@ -40,9 +41,10 @@ type delivery struct {
 	disk  int64 // octets already in file
 	buf   *[]byte
 	file  durable.File
-	named bool            // file stands in tmp
-	apart map[*box]string // copies in tmp, for mailboxes on other mounts
-	err   error           // the first failure; nothing works after it
+	named bool                  // file stands in tmp
+	apart map[*box]durable.File // copies in tmp, for mailboxes on other mounts
+	err   error                 // the first failure; nothing works after it
+	whole bool                  // all of the message is in file
 	done  bool
 }
 
@@ -55,9 +57,9 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 		return nil, err
 	}
 	if len(users) == 0 {
-		return nil, errors.New("maildir: delivery without recipients")
+		return nil, errNobody
 	}
-	d := &delivery{s: s, meta: m, exact: m.Exact}
+	d := &delivery{s: s, meta: m, exact: m.Exact, names: make(map[*box][]string, len(users))}
 	if !m.Received.IsZero() {
 		// Imports: many of one second, whose commits may overtake each other,
 		// keep the order they were begun in.
@@ -68,29 +70,75 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(d.boxes, b) {
-			continue // one copy each, however often named
+		if d.names[b] == nil { // one copy each, however often named
+			d.boxes = append(d.boxes, b)
 		}
-		if err := s.room(ctx, b, m.Size); err != nil {
-			return nil, fmt.Errorf("mailbox %s: %w", b.user, err)
-		}
-		d.boxes = append(d.boxes, b)
-	}
-	for _, b := range d.boxes {
-		if err := b.ensure(ctx); err != nil {
-			return nil, err
-		}
-		if err := b.oneMount(); err != nil {
-			return nil, err
+		if !slices.Contains(d.names[b], u) {
+			d.names[b] = append(d.names[b], u)
 		}
 	}
+	if err := d.fits(ctx); err != nil {
+		return nil, err
+	}
+	d.home = d.boxes[0]
 	d.buf = bufs.Get().(*[]byte)
 	return d, nil
 }
 
+// fits reports whether every mailbox can take a message of the announced size.
+// What keeps a message from all of them is no mailbox's fault.
+func (d *delivery) fits(ctx context.Context) error {
+	if err := d.s.space(d.meta.Size); err != nil {
+		return err
+	}
+	var refused map[string]error
+	for _, b := range d.boxes {
+		err := d.s.checkQuota(ctx, b, d.meta.Size)
+		if err == nil {
+			err = b.ensure(ctx)
+		}
+		if err == nil {
+			err = b.oneMount()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		refused = d.refuse(refused, b, err)
+	}
+	return refusal(refused)
+}
+
+// refuse adds a mailbox that cannot take the message to those that were found so.
+func (d *delivery) refuse(refused map[string]error, b *box, err error) map[string]error {
+	if err == nil {
+		return refused
+	}
+	if refused == nil {
+		refused = make(map[string]error)
+	}
+	for _, name := range d.names[b] {
+		refused[name] = err
+	}
+	return refused
+}
+
+func refusal(refused map[string]error) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	return &mailstore.Refused{Mailboxes: refused}
+}
+
+// Exclude implements mailstore.Delivery.
+func (d *delivery) Exclude(users ...string) {
+	d.boxes = slices.DeleteFunc(d.boxes, func(b *box) bool {
+		return slices.ContainsFunc(d.names[b], func(name string) bool { return slices.Contains(users, name) })
+	})
+}
+
 // Write implements mailstore.Delivery.
 func (d *delivery) Write(p []byte) (int, error) {
-	if d.done {
+	if d.done || d.whole {
 		return 0, fs.ErrClosed
 	}
 	written := 0
@@ -157,7 +205,7 @@ func (d *delivery) flush() {
 // before the second has it, and what has lost its last name gets no other
 // (link(2)), whereas its name in tmp stays to the end.
 func (d *delivery) flushWhole() {
-	if d.file == nil && !d.old() && len(d.boxes) == 1 {
+	if d.file == nil && !d.old() && len(d.boxes) == 1 && d.boxes[0] == d.home {
 		d.named = false
 		d.file, d.err = d.newFile(d.s.fs.CreateUnnamed)
 		if errors.Is(d.err, errors.ErrUnsupported) {
@@ -172,7 +220,7 @@ func (d *delivery) flushWhole() {
 // newFile makes a file with the first mailbox's tmp. Should somebody have taken
 // the mailbox away since ensure, it is made again.
 func (d *delivery) newFile(create func(tmp string) (durable.File, error)) (durable.File, error) {
-	tmp := d.boxes[0].sub("tmp", "")
+	tmp := d.home.sub("tmp", "")
 	for try := 0; ; try++ {
 		f, err := create(tmp)
 		if err == nil {
@@ -262,55 +310,66 @@ func (d *delivery) Commit(ctx context.Context) error {
 	if d.done {
 		return fs.ErrClosed
 	}
-	if d.err == nil {
-		d.err = d.s.Err()
-	}
-	if !d.exact && d.fold.pending && d.err == nil {
-		*d.buf = append(*d.buf, '\r') // the last octet was a CR
-	}
-	if d.err == nil {
-		d.flushWhole()
-	}
-	if d.err != nil {
-		err := d.err
+	if err := d.complete(); err != nil {
 		d.Abort()
 		return err
 	}
-	d.finish()
-	if err := d.publish(ctx); err != nil {
-		// Gone already if the commit failed after the rename and took it back
-		// incompletely; then there is nothing to remove.
-		d.unlink(d.file)
-		return wrap("maildir: deliver", err)
-	}
-	return nil
+	return d.publish(ctx)
 }
 
-// publish reserves the room, commits, and tells the boxes.
+// complete brings all of the message into its file.
+func (d *delivery) complete() error {
+	if d.err == nil {
+		d.err = d.s.Err()
+	}
+	if !d.whole && d.err == nil {
+		if !d.exact && d.fold.pending {
+			*d.buf = append(*d.buf, '\r') // the last octet was a CR
+		}
+		d.flushWhole()
+		d.whole = d.err == nil
+	}
+	if d.err == nil && len(d.boxes) == 0 {
+		return errNobody
+	}
+	return d.err
+}
+
+var errNobody = errors.New("maildir: delivery without recipients")
+
+// publish reserves the room, commits, and tells the boxes. The delivery is over
+// then, unless some of the mailboxes refused.
 func (d *delivery) publish(ctx context.Context) error {
 	settle, err := d.reserve(ctx)
 	if err != nil {
-		_ = d.file.Close()
 		return err
 	}
-	tx := &durable.Tx{Files: []durable.File{d.file}}
-	if err = d.copyApart(tx); err == nil {
-		tx.Steps, err = d.steps()
-	}
+	steps, err := d.steps()
 	if err != nil {
-		closeAll(tx.Files)
-	} else {
-		err = d.s.c.Commit(ctx, tx)
+		settle(false)
+		d.Abort()
+		return wrap("maildir: deliver", err)
 	}
-	if err != nil {
-		d.dropApart(err)
-	}
+	d.finish()
+	err = d.s.c.Commit(ctx, &durable.Tx{Files: d.files(), Steps: steps})
 	settle(err == nil)
-	return err
+	if err != nil {
+		d.forgetPlaces(err)
+	}
+	if err != nil || !d.moved() {
+		// Gone already if the commit failed after the rename and took it back
+		// incompletely; then there is nothing to remove.
+		d.unlink(d.file)
+	}
+	if err != nil {
+		for _, f := range d.apart {
+			_ = d.s.fs.Remove(f.Name())
+		}
+	}
+	return wrap("maildir: deliver", err)
 }
 
-// steps names the file, or links it into every mailbox but the first and moves it
-// into that.
+// steps gives the file its name in every mailbox.
 func (d *delivery) steps() ([]durable.Step, error) {
 	when := d.meta.Received
 	if when.IsZero() {
@@ -323,35 +382,57 @@ func (d *delivery) steps() ([]durable.Step, error) {
 	if d.base == "" {
 		d.base = d.s.name.next(when)
 	}
-	steps := make([]durable.Step, len(d.boxes))
+	steps := make([]durable.Step, 0, len(d.boxes))
+	last := d.mover()
+	var move durable.Step
 	for i, b := range d.boxes {
-		name := d.base + sizeFields(d.disk, d.wire, d.exact, "")
-		if d.meta.UID != "" {
-			taken, err := b.claim(d.meta.UID)
-			if err != nil {
-				return nil, err
-			}
-			with := d.base + sizeFields(d.disk, d.wire, d.exact, d.meta.UID)
-			if !taken && len(with) < maxComponent-10 { // room for flags
-				name = with
-			}
+		name, err := d.nameIn(b)
+		if err != nil {
+			return nil, err
 		}
-		sub := "new"
-		if flags := cleanFlags(d.meta.Flags); flags != "" {
-			sub, name = "cur", name+":2,"+flags
-		}
-		// The first box's step comes last: it takes the name in tmp away.
-		if !d.named {
-			steps[i] = durable.PublishFile(d.file, b.sub(sub, name))
-		} else if i == 0 {
-			steps[len(steps)-1] = durable.Publish(d.file.Name(), b.sub(sub, name))
-		} else if copied, ok := d.apart[b]; ok {
-			steps[i-1] = durable.Publish(copied, b.sub(sub, name))
-		} else {
-			steps[i-1] = durable.Link(d.file.Name(), b.sub(sub, name))
+		switch copied, ok := d.apart[b]; {
+		case !d.named:
+			steps = append(steps, durable.PublishFile(d.file, name))
+		case ok:
+			steps = append(steps, durable.Publish(copied.Name(), name))
+		case i == last:
+			move = durable.Publish(d.file.Name(), name)
+		default:
+			steps = append(steps, durable.Link(d.file.Name(), name))
 		}
 	}
+	if d.moved() { // at the end: it takes the name in tmp away
+		steps = append(steps, move)
+	}
 	return steps, nil
+}
+
+// mover is which mailbox the file is moved into, and not linked: the first of
+// those that share its mount. -1 where there is none.
+func (d *delivery) mover() int {
+	return slices.IndexFunc(d.boxes, func(b *box) bool { return d.apart[b] == nil })
+}
+
+// moved reports whether the steps take the file's name in tmp away, if it has one.
+func (d *delivery) moved() bool { return d.named && d.mover() >= 0 }
+
+// nameIn is the file's name in a mailbox.
+func (d *delivery) nameIn(b *box) (string, error) {
+	name := d.base + sizeFields(d.disk, d.wire, d.exact, "")
+	if d.meta.UID != "" {
+		taken, err := b.claim(d.meta.UID)
+		if err != nil {
+			return "", err
+		}
+		with := d.base + sizeFields(d.disk, d.wire, d.exact, d.meta.UID)
+		if !taken && len(with) < maxComponent-10 { // room for flags
+			name = with
+		}
+	}
+	if flags := cleanFlags(d.meta.Flags); flags != "" {
+		return b.sub("cur", name+":2,"+flags), nil
+	}
+	return b.sub("new", name), nil
 }
 
 // Abort implements mailstore.Delivery.
@@ -362,6 +443,10 @@ func (d *delivery) Abort() error {
 	d.finish()
 	if d.file != nil {
 		d.discard(d.file)
+	}
+	for _, f := range d.apart {
+		_ = f.Close()
+		_ = d.s.fs.Remove(f.Name())
 	}
 	return nil
 }

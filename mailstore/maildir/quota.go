@@ -122,13 +122,21 @@ func (s *Store) Room(ctx context.Context, user string, size int64) error {
 }
 
 func (s *Store) room(ctx context.Context, b *box, size int64) error {
+	if err := s.space(size); err != nil {
+		return err
+	}
+	return s.checkQuota(ctx, b, size)
+}
+
+// space reports whether the store itself can take a message of size octets.
+func (s *Store) space(size int64) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
 	if left := free(s.root); left >= 0 && left < size+s.reserve {
 		return fmt.Errorf("%w: %d octets left", mailstore.ErrNoSpace, left)
 	}
-	return s.checkQuota(ctx, b, size)
+	return nil
 }
 
 func (s *Store) checkQuota(ctx context.Context, b *box, size int64) error {
@@ -230,21 +238,31 @@ func (s *Store) countDomain(ctx context.Context, domain string) (usage, error) {
 // reserve takes the room for a finished message in every mailbox, or in none.
 // settle says how the delivery ended.
 func (d *delivery) reserve(ctx context.Context) (settle func(delivered bool), err error) {
-	taken := 0
+	var taken []*box
 	settle = func(delivered bool) {
-		for _, b := range d.boxes[:taken] {
+		for _, b := range taken {
 			b.end(d.wire, delivered)
 		}
 	}
+	var refused map[string]error
 	for _, b := range d.boxes {
-		if err := d.s.checkQuota(ctx, b, d.wire); err != nil {
-			settle(false)
-			return nil, fmt.Errorf("mailbox %s: %w", b.user, err)
+		err := d.s.checkQuota(ctx, b, d.wire)
+		if err == nil {
+			b.begin(d.wire)
+			taken = append(taken, b)
+			err = d.copyApart(b)
 		}
-		b.begin(d.wire)
-		taken++
+		refused = d.refuse(refused, b, err)
 	}
-	return settle, nil
+	if err = ctx.Err(); err != nil {
+		d.Abort() // what was found out while time ran out says nothing of the mailboxes
+	} else {
+		err = refusal(refused)
+	}
+	if err != nil {
+		settle(false)
+	}
+	return settle, err
 }
 
 // claim reports whether an id is taken in the mailbox, and takes it if not. The

@@ -12,6 +12,9 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, dir string) mailstore.Store {
 		return open(t, dir)
 	})
+	storetest.RunQuota(t, func(t *testing.T, dir string, limit func(string) int64) mailstore.Store {
+		return open(t, dir, maildir.WithQuota(func(user string) maildir.Quota { return maildir.Quota{Octets: limit(user)} }))
+	})
 }
 
 // open opens a store that may fill the disk and that the test closes, or

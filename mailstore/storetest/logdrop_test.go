@@ -22,10 +22,9 @@ var records = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b
 // in memory.
 type logDelivery struct {
 	l      *logStore
-	boxes  []*logBox
-	uid    []string // as they came, or ""
-	head   int
-	record *[]byte
+	names  []string // of mailboxes
+	uid    string   // that was asked for
+	record *[]byte  // room for recordHeader, and the message
 	done   bool
 }
 
@@ -46,18 +45,16 @@ func (l *logStore) Create(_ context.Context, m mailstore.Meta, users ...string) 
 			names = append(names, name)
 		}
 	}
-	d := &logDelivery{l: l, record: records.Get().(*[]byte)}
-	r := append((*d.record)[:0], make([]byte, recordHeader)...)
-	r = binary.AppendUvarint(r, uint64(len(names)))
-	for _, name := range names {
-		b := l.box(name)
-		uid := b.claim(m.UID)
-		d.boxes, d.uid = append(d.boxes, b), append(d.uid, uid)
-		r = appendString(appendString(r, name), uid)
-	}
-	d.head = len(r) - recordHeader
-	*d.record = r
+	d := &logDelivery{l: l, names: names, uid: m.UID, record: records.Get().(*[]byte)}
+	*d.record = append((*d.record)[:0], make([]byte, recordHeader)...)
 	return d, nil
+}
+
+func (d *logDelivery) Exclude(users ...string) {
+	for _, u := range users {
+		name, _ := logName(u)
+		d.names = slices.DeleteFunc(d.names, func(n string) bool { return n == name })
+	}
 }
 
 // claim returns the id that was asked for, or "" if it cannot be had. Two at once
@@ -105,16 +102,29 @@ func (d *logDelivery) Commit(ctx context.Context) error {
 	if err := errors.Join(ctx.Err(), d.l.group.err()); err != nil {
 		return err
 	}
+	if len(d.names) == 0 {
+		return errors.New("delivery without recipients")
+	}
 	seq := d.l.seq.Add(1)
-	seal(*d.record, kindMessage, d.head, seq)
+	head := binary.AppendUvarint(nil, uint64(len(d.names)))
+	var boxes []*logBox
+	var uids []string
+	for _, name := range d.names {
+		b := d.l.box(name)
+		uid := b.claim(d.uid)
+		boxes, uids = append(boxes, b), append(uids, uid)
+		head = appendString(appendString(head, name), uid)
+	}
+	*d.record = slices.Insert(*d.record, recordHeader, head...)
+	seal(*d.record, kindMessage, len(head), seq)
 	seg, off, err := d.l.append(*d.record)
 	if err != nil {
 		return err
 	}
-	begin := recordHeader + d.head
+	begin := recordHeader + len(head)
 	e := logEntry{seq, off + int64(begin), uint32(len(*d.record) - begin), uint32(seg)}
-	for i, b := range d.boxes {
-		b.put(e, d.uid[i])
+	for i, b := range boxes {
+		b.put(e, uids[i])
 	}
 	return nil
 }

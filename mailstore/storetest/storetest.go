@@ -22,7 +22,7 @@ import (
 // Opener opens the store kept in dir, which is empty the first time. It is
 // called again with the same dir to see what survived; the store before is
 // closed through its Close method, if it has one. The store must have no
-// quotas.
+// quotas; those are for RunQuota.
 type Opener func(t *testing.T, dir string) mailstore.Store
 
 // Run runs the suite.
@@ -35,6 +35,7 @@ func Run(t *testing.T, open Opener) {
 		{"OctetsInPieces", octetsInPieces},
 		{"Large", large},
 		{"Recipients", recipients},
+		{"Excluded", excluded},
 		{"NothingBeforeCommit", nothingBeforeCommit},
 		{"Order", order},
 		{"Frozen", frozen},
