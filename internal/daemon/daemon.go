@@ -38,6 +38,7 @@ type Daemon struct {
 	logins   loginTimes
 	heads    heads
 	refused  refusals
+	late     lateRefusals
 	pool     *netserve.Pool // of all connections
 
 	log      *slog.Logger

@@ -3,7 +3,9 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -11,9 +13,10 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
-// What senders ask to hear about mail that stays here (RFC 3461). Failure and
-// delay need no report: a mailbox that cannot take a message says so in the
-// session. The queue tells about mail that leaves.
+// What senders hear about mail that stays here (RFC 3461): of success where they
+// ask for it, and of failure where the session could not say it, because other
+// recipients of the same message have it (plan.refuse). The queue tells about mail
+// that leaves.
 
 // onward is a recipient as it leaves for the targets of its address.
 //
@@ -45,14 +48,16 @@ func (t targets) expands() bool { return len(t.mailboxes)+len(t.elsewhere) > 1 }
 // success is what became of the recipients whose sender wants to hear of
 // success, as far as it is decided here. They are named as the sender named
 // them: where an alias leads is nobody's business.
-func success(e *smtp.Envelope) (all []rfc2822.RecipientStatus) {
+func success(e *smtp.Envelope, to *plan) (all []rfc2822.RecipientStatus) {
 	for i := range e.To {
 		r := &e.To[i]
-		t, _ := r.Value.(targets)
-		if r.Params.Notify&smtp.NotifySuccess == 0 || r.Result != nil {
+		t, _ := targetsOf(r)
+		lost, _ := to.lost(r)
+		if r.Params.Notify&smtp.NotifySuccess == 0 || r.Result != nil || lost != nil {
 			continue
 		}
-		s := rfc2822.RecipientStatus{FinalRecipient: r.Path.String(), Status: "2.0.0", FinalLogID: e.ID}
+		s := statusOf(e, r)
+		s.Status = "2.0.0"
 		switch {
 		case len(t.elsewhere) == 0:
 			s.Action = rfc2822.Delivered
@@ -61,26 +66,69 @@ func success(e *smtp.Envelope) (all []rfc2822.RecipientStatus) {
 		default:
 			continue // the queue tells
 		}
-		if r.Params.ORcpt != "" {
-			s.OriginalRecipient = r.Params.ORcptType + ";" + r.Params.ORcpt
-		}
 		all = append(all, s)
 	}
 	return all
 }
 
+// statusOf names a recipient in a report as the sender named it.
+func statusOf(e *smtp.Envelope, r *smtp.Recipient) rfc2822.RecipientStatus {
+	s := rfc2822.RecipientStatus{FinalRecipient: r.Path.String(), FinalLogID: e.ID}
+	if r.Params.ORcpt != "" {
+		s.OriginalRecipient = r.Params.ORcptType + ";" + r.Params.ORcpt
+	}
+	return s
+}
+
+// canBounce reports whether the sender of a message would hear that a recipient
+// did not get it: it wants to, there is a way, and the client is one whose sender
+// we can believe. What a stranger gives as sender may be anybody's address, and
+// is told nothing.
+func (r *receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient) bool {
+	n := rcpt.Params.Notify
+	return r.d.outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
+		r.trusts(e.Session) && r.d.outbound.canTell(ctx, e.From)
+}
+
+// reportFailure tells the sender of a message who did not get it. It returns nil
+// when the report is on stable storage; otherwise the message must not be called
+// accepted, although others have it.
+func (r *receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to []bounce) error {
+	if len(to) == 0 {
+		return nil
+	}
+	var recipients []rfc2822.RecipientStatus
+	for _, b := range to {
+		s := statusOf(e, b.rcpt)
+		s.Action = rfc2822.Failed
+		// Nobody tries again: what was a refusal for now is one for good.
+		final := smtp.Reply{Code: 552, Enhanced: "5" + strings.TrimPrefix(b.reply.Enhanced, "4"), Text: b.reply.Text}
+		s.Status, s.DiagnosticCode = final.Enhanced, final.Error()
+		recipients = append(recipients, s)
+		r.d.log.Warn("recipient bounced", "session", e.Session.ID, "id", e.ID, "to", b.rcpt.Path.String(), "from", e.From.String(), "err", b.reply.Unwrap())
+	}
+	n, err := r.compose(e, header, queue.Bounce, recipients)
+	if err == nil {
+		err = r.d.outbound.tell(ctx, n)
+	}
+	if err != nil {
+		return smtp.ErrTryLater.With(fmt.Errorf("report of failure: %w", err))
+	}
+	return nil
+}
+
 // reportSuccess tells the sender of a message that has just been stored, where
 // the sender asked for it. It costs the client one more commit, and whatever
 // goes wrong is in the log only: the message itself is safe.
-func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section) {
+func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to *plan) {
 	if r.d.outbound == nil || e.From.IsNull() {
 		return
 	}
-	recipients := success(e)
+	recipients := success(e, to)
 	if len(recipients) == 0 {
 		return
 	}
-	n, err := r.composeSuccess(e, header, recipients)
+	n, err := r.compose(e, header, queue.Success, recipients)
 	if err == nil {
 		err = r.d.outbound.tell(ctx, n)
 	}
@@ -89,7 +137,8 @@ func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *
 	}
 }
 
-func (r *receiver) composeSuccess(e *smtp.Envelope, header *rfc2822.Section, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
+// compose writes a report about a message that came just now.
+func (r *receiver) compose(e *smtp.Envelope, header *rfc2822.Section, kind queue.Kind, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
 	name, now := r.d.state().settings.ServerName, time.Now()
 	var original bytes.Buffer
 	if _, err := header.WriteTo(&original); err != nil {
@@ -99,14 +148,15 @@ func (r *receiver) composeSuccess(e *smtp.Envelope, header *rfc2822.Section, to 
 		To: e.From.String(), MessageID: rfc2822.NewMessageID(name, now), Date: now,
 		ReportingMTA: name, OriginalEnvelopeID: e.Params.EnvID, ReceivedFromMTA: e.Session.Helo, ArrivalDate: now,
 		Recipients: to, UTF8: e.Params.SMTPUTF8,
-		// RFC 3461 §4.3: RET=FULL is about failures; the header will do here.
+		// RFC 3461 §4.3 wants no more for success, and §6.2 allows it for a failure:
+		// the body has passed.
 		Original: bytes.NewReader(original.Bytes()), Return: rfc2822.ReturnHeaders,
 	}
 	var text bytes.Buffer
 	if _, err := report.WriteTo(&text); err != nil {
 		return nil, err
 	}
-	n := &queue.Notification{To: e.From.String(), Kind: queue.Success, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
+	n := &queue.Notification{To: e.From.String(), Kind: kind, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
 	if slices.ContainsFunc(n.Message, func(b byte) bool { return b >= 0x80 }) {
 		n.Body = queue.EightBit
 	}

@@ -71,7 +71,7 @@ func deliveredTo(alias smtp.Path, utf8 bool) string {
 func (d *directory) forwardLoop(e *smtp.Envelope, header *rfc2822.Section) bool {
 	var passed map[string]bool
 	for i := range e.To {
-		t, _ := e.To[i].Value.(targets)
+		t, _ := targetsOf(&e.To[i])
 		if !t.forwarded || len(t.elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
 			continue
 		}

@@ -95,7 +95,7 @@ func refuseQueue(err error) error {
 // begin opens the entries for those recipients of a message who are elsewhere:
 // one, and others where some are led there by aliases (forward.go). What was
 // opened is returned with an error as well, to be aborted.
-func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (copies []copyOf, err error) {
+func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (entries []queue.Writer, err error) {
 	parts, err := o.parts(e, to)
 	if err != nil {
 		return nil, err
@@ -105,14 +105,14 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (co
 		entry.From = part.from.String()
 		w, err := o.queue.Begin(ctx, entry)
 		if err != nil {
-			return copies, refuseQueue(err)
+			return entries, refuseQueue(err)
 		}
-		copies = append(copies, w)
+		entries = append(entries, w)
 		if _, err := io.WriteString(w, part.top); err != nil {
-			return copies, refuseQueue(err)
+			return entries, refuseQueue(err)
 		}
 	}
-	return copies, nil
+	return entries, nil
 }
 
 // healthy says what keeps mail from leaving altogether, for the status: that it
@@ -183,6 +183,22 @@ func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
 		}
 	}
 	return nil
+}
+
+// canTell reports whether a report of ours would reach the sender of a message now,
+// or the queue that brings it there.
+func (o *outbound) canTell(ctx context.Context, sender smtp.Path) bool {
+	const report = 16 << 10 // octets; headers come back, and no more
+	found, err := o.resolve(sender)
+	if err != nil || found.none() {
+		return false
+	}
+	for _, mailbox := range found.mailboxes {
+		if o.d.store.Room(ctx, mailbox, report) != nil {
+			return false
+		}
+	}
+	return len(found.elsewhere) == 0 || o.queue.Room(ctx, report) == nil
 }
 
 // resolve finds where mail to any address goes that this host itself sends.

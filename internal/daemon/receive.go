@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
@@ -54,10 +53,8 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	if reached(s.Envelope) >= mostTargets {
 		return smtp.ErrTooManyRecipients
 	}
-	for _, mailbox := range found.mailboxes {
-		if err := r.d.store.Room(ctx, mailbox, s.Envelope.Params.Size); err != nil {
-			return r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
-		}
+	if err := r.roomHere(ctx, s, to, found); err != nil {
+		return err
 	}
 	if len(found.elsewhere) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
@@ -77,7 +74,7 @@ const mostTargets = 10000
 // reached is how many those are for the recipients so far.
 func reached(e *smtp.Envelope) (n int) {
 	for i := range e.To {
-		t, _ := e.To[i].Value.(targets)
+		t, _ := targetsOf(&e.To[i])
 		n += len(t.mailboxes) + len(t.elsewhere)
 	}
 	return n
@@ -95,6 +92,25 @@ func (r *receiver) find(to smtp.Path) (found targets, err error) {
 	return found, err
 }
 
+// roomHere refuses a recipient whose mailboxes have no room. Of several, some will
+// do where the sender can be told of the others afterwards.
+func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found targets) error {
+	full, refused := 0, error(nil)
+	for _, mailbox := range found.mailboxes {
+		size := max(s.Envelope.Params.Size, r.d.late.size(s.Envelope, mailbox))
+		if err := r.d.store.Room(ctx, mailbox, size); err != nil {
+			full++
+			if refused == nil {
+				refused = r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
+			}
+		}
+	}
+	if full < len(found.mailboxes)+len(found.elsewhere) && r.canBounce(ctx, s.Envelope, to) {
+		return nil
+	}
+	return refused
+}
+
 // roomElsewhere says whether a message for another host can be taken.
 func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 	if r.d.outbound == nil {
@@ -105,9 +121,17 @@ func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 
 // refusal turns an error of the store or the queue into an answer.
 func (r *receiver) refusal(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	return replyFor(err)
+}
+
+func replyFor(err error) *smtp.Reply {
+	var reply *smtp.Reply
+	switch {
+	case errors.As(err, &reply):
+		return reply
 	case errors.Is(err, mailstore.ErrOverQuota):
 		return smtp.ErrMailboxFull.With(err)
 	case errors.Is(err, mailstore.ErrNoSpace):
@@ -115,168 +139,40 @@ func (r *receiver) refusal(err error) error {
 	case errors.Is(err, mailstore.ErrBadName):
 		return smtp.ErrNoSuchUser.With(err)
 	}
-	var reply *smtp.Reply
-	if errors.As(err, &reply) {
-		return reply
-	}
 	return smtp.ErrTryLater.With(err)
 }
 
 // ServeSMTP stores a message: one delivery for all local mailboxes, one queue
 // entry for everybody else (two, where aliases change the sender for some). It
-// returns nil when all of them are on stable storage.
+// returns nil when all of them are on stable storage; mailboxes that turned out
+// to have no room are answered for as plan.refuse says.
 func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
-	to := gather(e)
+	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
+	to, err := gather(e)
+	if err != nil {
+		return err
+	}
 	m, err := r.read(e)
 	if err != nil {
 		return err
 	}
 	defer m.done()
-	size, err := r.deliver(ctx, e, m, to)
-	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
+	d := &delivery{r: r, e: e, m: m, to: to}
+	err = d.run(ctx)
+	if err == nil {
+		err = r.reportFailure(ctx, e, m.header, to.bounced)
+	}
 	if err != nil {
 		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
 		return err
 	}
+	if to.nobody() { // LMTP: each recipient has its own refusal
+		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", e.To[0].Result)
+		return nil
+	}
 	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
-		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "octets", size,
+		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "full", len(to.failed), "octets", d.size,
 		"user", e.Session.User, "remote", e.Session.RemoteAddr)
-	r.reportSuccess(ctx, e, m.header)
+	r.reportSuccess(ctx, e, m.header, to)
 	return nil
-}
-
-// gather unites what checkRcpt found for each recipient: two addresses that
-// lead to one mailbox are one copy.
-func gather(e *smtp.Envelope) (to union) {
-	have := make(map[string]bool)
-	for i := range e.To {
-		t, _ := e.To[i].Value.(targets)
-		for _, mailbox := range t.mailboxes {
-			if !have[mailbox] {
-				have[mailbox] = true
-				to.mailboxes = append(to.mailboxes, mailbox)
-			}
-		}
-		for _, address := range t.elsewhere {
-			to.add(remote{address, onward(e.To[i], t), t.forwarded})
-		}
-	}
-	return to
-}
-
-// union is where the whole message goes.
-type union struct {
-	mailboxes []string
-	elsewhere []remote
-	at        map[string]int // where in elsewhere an address is
-}
-
-// remote is one address of another host, the recipient it came from, and
-// whether an alias led there.
-type remote struct {
-	address   string
-	rcpt      smtp.Recipient
-	forwarded bool
-}
-
-// add takes each address once, with the client's own wish for it rather than an
-// alias's.
-func (u *union) add(r remote) {
-	if i, ok := u.at[r.address]; ok {
-		if u.elsewhere[i].forwarded && !r.forwarded {
-			u.elsewhere[i] = r
-		}
-		return
-	}
-	if u.at == nil {
-		u.at = make(map[string]int)
-	}
-	u.at[r.address] = len(u.elsewhere)
-	u.elsewhere = append(u.elsewhere, r)
-}
-
-// copyBuffer is how much of a message is in memory at a time, in octets.
-const copyBuffer = 32 << 10
-
-// deliver writes the message once to everybody and commits.
-//
-// The mailboxes are committed before the queue entry: of the two they are more
-// likely to refuse (a quota filled up meanwhile). If the second commit fails,
-// the client is told so and sends again, and a copy too many in a mailbox here
-// is then the price, not one in the world. Neither order can lose the message.
-func (r *receiver) deliver(ctx context.Context, e *smtp.Envelope, m *message, to union) (int64, error) {
-	var out sinks
-	defer out.abort()
-	if len(to.mailboxes) > 0 {
-		meta := mailstore.Meta{ID: e.ID, Size: e.Params.Size, Exact: e.Params.Body == "BINARYMIME"}
-		box, err := r.d.store.Create(ctx, meta, to.mailboxes...)
-		if err != nil {
-			return 0, r.refusal(err)
-		}
-		out.add(box)
-		if _, err := box.Write(m.returnPath); err != nil {
-			return 0, r.refusal(err)
-		}
-	}
-	if len(to.elsewhere) > 0 {
-		entries, err := r.d.outbound.begin(ctx, e, to.elsewhere)
-		for _, entry := range entries {
-			out.add(entry)
-		}
-		if err != nil {
-			return 0, r.refusal(err)
-		}
-	}
-	buffer := r.d.buffers.Get().(*[copyBuffer]byte)
-	defer r.d.buffers.Put(buffer)
-	size, err := m.writeTo(&out, buffer[:])
-	if out.failed != nil {
-		return size, r.refusal(out.failed)
-	}
-	if err != nil {
-		return size, err // the session knows what is wrong with its own data
-	}
-	return size, r.refusal(out.commit(ctx))
-}
-
-// copyOf is one copy of a message on its way to stable storage.
-type copyOf interface {
-	io.Writer
-	Commit(ctx context.Context) error
-	Abort() error
-}
-
-// sinks writes to every copy. What goes wrong in a sink is kept apart from
-// what goes wrong in reading the message.
-type sinks struct {
-	copies []copyOf
-	failed error
-}
-
-func (s *sinks) add(c copyOf) { s.copies = append(s.copies, c) }
-
-func (s *sinks) Write(p []byte) (int, error) {
-	for _, c := range s.copies {
-		if _, err := c.Write(p); err != nil {
-			s.failed = err
-			return 0, err
-		}
-	}
-	return len(p), nil
-}
-
-func (s *sinks) commit(ctx context.Context) error {
-	for _, c := range s.copies {
-		if err := c.Commit(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// abort throws away what was not committed.
-func (s *sinks) abort() {
-	for _, c := range s.copies {
-		c.Abort()
-	}
 }

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// copyBuffer is how much of a message is in memory at a time, in octets.
+const copyBuffer = 32 << 10
+
+// delivery writes one message once to everybody and commits.
+type delivery struct {
+	r    *receiver
+	e    *smtp.Envelope
+	m    *message
+	to   *plan
+	size int64 // octets written, without the return path
+
+	box     mailstore.Delivery // nil where no mailbox gets it
+	entries []queue.Writer
+	out     sinks // all of these
+}
+
+// run returns nil when every copy that the plan still names is on stable storage.
+//
+// The mailboxes are committed before the queue entry: of the two they are more
+// likely to refuse (a quota filled up meanwhile). If the second commit fails,
+// the client is told so and sends again, and a copy too many in a mailbox here
+// is then the price, not one in the world. Neither order can lose the message.
+func (d *delivery) run(ctx context.Context) error {
+	defer d.out.abort()
+	if err := d.begin(ctx); err != nil {
+		return d.r.refusal(err)
+	}
+	if d.to.nobody() {
+		return nil
+	}
+	buffer := d.r.d.buffers.Get().(*[copyBuffer]byte)
+	defer d.r.d.buffers.Put(buffer)
+	var err error
+	d.size, err = d.m.writeTo(&d.out, buffer[:])
+	if d.out.failed != nil {
+		return d.r.refusal(d.out.failed)
+	}
+	if err != nil {
+		return err // the session knows what is wrong with its own data
+	}
+	return d.r.refusal(d.commit(ctx))
+}
+
+// begin opens the delivery into the mailboxes that have room for what was
+// announced, and the queue entries.
+func (d *delivery) begin(ctx context.Context) error {
+	meta := mailstore.Meta{ID: d.e.ID, Size: d.e.Params.Size, Exact: d.e.Params.Body == "BINARYMIME"}
+	for d.box == nil && len(d.to.mailboxes) > 0 {
+		box, err := d.r.d.store.Create(ctx, meta, d.to.mailboxes...)
+		if err != nil {
+			if err := d.refuse(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		d.box = box
+		d.out.add(box)
+		if _, err := box.Write(d.m.returnPath); err != nil {
+			return err
+		}
+	}
+	if len(d.to.elsewhere) == 0 {
+		return nil
+	}
+	var err error
+	d.entries, err = d.r.d.outbound.begin(ctx, d.e, d.to.elsewhere)
+	for _, entry := range d.entries {
+		d.out.add(entry)
+	}
+	d.to.queued = true
+	return err
+}
+
+// commit puts the copies on stable storage, those for mailboxes first.
+func (d *delivery) commit(ctx context.Context) error {
+	for len(d.to.mailboxes) > 0 {
+		err := d.box.Commit(ctx)
+		if err == nil {
+			break
+		}
+		before := d.to.mailboxes
+		if err := d.refuse(ctx, err); err != nil {
+			return err
+		}
+		d.box.Exclude(d.to.dropped(before)...)
+	}
+	if d.to.nobody() {
+		return nil
+	}
+	for _, entry := range d.entries {
+		if err := entry.Commit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse decides what to do about mailboxes that cannot take the message. It
+// returns the error that is the answer for all, or nil: the plan has changed, and
+// the delivery goes on.
+func (d *delivery) refuse(ctx context.Context, err error) error {
+	var refused *mailstore.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt) })
+	if err != nil && d.size > 0 {
+		for mailbox := range refused.Mailboxes {
+			d.r.d.late.note(d.e, mailbox, d.size+int64(len(d.m.returnPath)))
+		}
+	}
+	return err
+}
+
+// copyOf is one copy of a message on its way to stable storage.
+type copyOf interface {
+	io.Writer
+	Abort() error
+}
+
+// sinks writes to every copy. What goes wrong in a sink is kept apart from
+// what goes wrong in reading the message.
+type sinks struct {
+	copies []copyOf
+	failed error
+}
+
+func (s *sinks) add(c copyOf) { s.copies = append(s.copies, c) }
+
+func (s *sinks) Write(p []byte) (int, error) {
+	for _, c := range s.copies {
+		if _, err := c.Write(p); err != nil {
+			s.failed = err
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// abort throws away what was not committed.
+func (s *sinks) abort() {
+	for _, c := range s.copies {
+		c.Abort()
+	}
+}

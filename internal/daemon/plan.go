@@ -1,0 +1,179 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// plan is where one message goes.
+type plan struct {
+	e         *smtp.Envelope
+	mailboxes []string
+	elsewhere []remote
+	at        map[string]int // where in elsewhere an address is
+	queued    bool           // the entries for elsewhere are made: they cannot change
+
+	failed  map[string]error // mailboxes that cannot take it, and why
+	bounced []bounce
+}
+
+// bounce is a recipient whose sender is to be told that some of its mailboxes, or
+// all, did not get the message.
+type bounce struct {
+	rcpt  *smtp.Recipient
+	reply *smtp.Reply
+}
+
+// remote is one address of another host, the recipient it came from, and
+// whether an alias led there.
+type remote struct {
+	address   string
+	rcpt      smtp.Recipient
+	forwarded bool
+}
+
+// targetsOf is what checkRcpt found for a recipient. That there is nothing is an
+// error: a message for nobody must not be taken for one that was stored.
+func targetsOf(rcpt *smtp.Recipient) (targets, error) {
+	t, ok := rcpt.Value.(targets)
+	if !ok || t.none() {
+		return targets{}, fmt.Errorf("nobody decided where mail for <%s> goes (%T)", rcpt.Path, rcpt.Value)
+	}
+	return t, nil
+}
+
+// gather unites what checkRcpt found for each recipient: two addresses that
+// lead to one mailbox are one copy.
+func gather(e *smtp.Envelope) (*plan, error) {
+	p := &plan{e: e, failed: make(map[string]error)}
+	for i := range e.To {
+		if _, err := targetsOf(&e.To[i]); err != nil {
+			return nil, err
+		}
+	}
+	p.unite()
+	if p.nobody() {
+		return nil, fmt.Errorf("message %s has no recipient", e.ID)
+	}
+	return p, nil
+}
+
+// unite lists everybody whom a recipient leads to that is not refused.
+func (p *plan) unite() {
+	p.mailboxes = nil
+	if !p.queued {
+		p.elsewhere, p.at = nil, nil
+	}
+	have := make(map[string]bool)
+	for i := range p.e.To {
+		rcpt := &p.e.To[i]
+		if rcpt.Result != nil {
+			continue
+		}
+		t, _ := targetsOf(rcpt)
+		for _, mailbox := range t.mailboxes {
+			if !have[mailbox] && p.failed[mailbox] == nil {
+				have[mailbox] = true
+				p.mailboxes = append(p.mailboxes, mailbox)
+			}
+		}
+		for _, address := range t.elsewhere {
+			if !p.queued {
+				p.add(remote{address, onward(*rcpt, t), t.forwarded})
+			}
+		}
+	}
+}
+
+// add takes each address once, with the client's own wish for it rather than an
+// alias's.
+func (p *plan) add(r remote) {
+	if i, ok := p.at[r.address]; ok {
+		if p.elsewhere[i].forwarded && !r.forwarded {
+			p.elsewhere[i] = r
+		}
+		return
+	}
+	if p.at == nil {
+		p.at = make(map[string]int)
+	}
+	p.at[r.address] = len(p.elsewhere)
+	p.elsewhere = append(p.elsewhere, r)
+}
+
+// nobody reports whether the message goes nowhere.
+func (p *plan) nobody() bool { return len(p.mailboxes)+len(p.elsewhere) == 0 }
+
+// dropped are the mailboxes of before that the plan names no more.
+func (p *plan) dropped(before []string) []string {
+	return slices.DeleteFunc(slices.Clone(before), func(m string) bool { return slices.Contains(p.mailboxes, m) })
+}
+
+// refuse takes mailboxes that cannot have the message out of the plan, and decides
+// who hears of it:
+//
+//   - A recipient that loses one mailbox of several, and one by SMTP that loses
+//     all, is accepted if its sender will be told by a report (canBounce). The
+//     other mailboxes get the message.
+//   - By LMTP every other recipient is refused alone (RFC 2033 §4.2); none of the
+//     mailboxes it leads to gets a copy for its sake, or each new attempt would
+//     leave one more there.
+//   - By SMTP there is one answer for all. Where a report cannot be promised the
+//     message is refused for everybody, for now: a 250 would lie to somebody. It
+//     comes again, and late.go then knows at RCPT what there is no room for.
+//
+// An error is the answer for all.
+func (p *plan) refuse(refused *mailstore.Refused, canBounce func(*smtp.Recipient) bool) error {
+	for mailbox, why := range refused.Mailboxes {
+		p.failed[mailbox] = why
+	}
+	p.bounced = nil
+	served := false
+	var last error
+	for i := range p.e.To {
+		rcpt := &p.e.To[i]
+		if rcpt.Result != nil {
+			continue
+		}
+		lost, all := p.lost(rcpt)
+		if lost == nil {
+			served = true
+			continue
+		}
+		last = lost
+		alone := p.e.Session.LMTP && all
+		if !alone && canBounce(rcpt) {
+			p.bounced = append(p.bounced, bounce{rcpt, lost})
+			served = served || !all
+			continue
+		}
+		if !p.e.Session.LMTP || p.queued && !all {
+			return lost
+		}
+		rcpt.Result = lost
+	}
+	if !served && !p.e.Session.LMTP {
+		return last
+	}
+	p.unite()
+	return nil
+}
+
+// lost is why a recipient does not get the message in all mailboxes it leads to, nil
+// where it does, and whether it gets it nowhere.
+func (p *plan) lost(rcpt *smtp.Recipient) (why *smtp.Reply, all bool) {
+	t, _ := targetsOf(rcpt)
+	n := 0
+	for _, mailbox := range t.mailboxes {
+		if err := p.failed[mailbox]; err != nil {
+			n++
+			if why == nil {
+				why = replyFor(err)
+			}
+		}
+	}
+	return why, n == len(t.mailboxes)+len(t.elsewhere)
+}
