@@ -42,25 +42,11 @@ type checker struct {
 	probes Probes
 	errs   config.Errors
 
-	local  map[string]bool     // the domains of this server
-	plus   map[string]string   // the character before a detail, by domain
-	people map[string]*Account // by canonical address
-	leads  map[string][]string // the aliases, likewise
+	book *Book
 }
 
 func newChecker(s *Settings, probes Probes) *checker {
-	c := &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems),
-		local: make(map[string]bool), plus: make(map[string]string), people: s.AllAccounts(), leads: s.AllAliases()}
-	for _, domain := range s.LocalDomains() {
-		c.local[domain] = true
-		c.plus[domain] = "+"
-	}
-	s.eachDomain(func(name string, d *Domain) {
-		if d.Plus != "" {
-			c.plus[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")
-		}
-	})
-	return c
+	return &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems), book: s.Book()}
 }
 
 func (s *Settings) check(probes Probes) config.Errors {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
@@ -27,7 +28,7 @@ func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Pat
 	if r.protocol != conf.ProtocolSubmission || s.User == "" {
 		return nil
 	}
-	if !r.d.state().dir.maySend(s.User, from) {
+	if !r.d.state().dir.MaySend(s.User, from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
 	return nil
@@ -37,29 +38,29 @@ func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Pat
 // answer: nobody there, no room, not ours to relay.
 func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	st := r.d.state()
-	if !st.dir.isLocal(to.Path) {
+	if !st.dir.IsLocal(to.Path) {
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
 		}
-		to.Value = st.dir.resolve(to.Path)
+		to.Value = st.dir.Resolve(to.Path)
 		return r.roomElsewhere(ctx, s)
 	}
 	found, err := r.find(to.Path)
 	if err != nil {
 		return err
 	}
-	if found.none() {
+	if found.None() {
 		return smtp.ErrNoSuchUser
 	}
 	if reached(s.Envelope) >= mostTargets {
 		return smtp.ErrTooManyRecipients
 	}
-	for _, mailbox := range found.mailboxes {
+	for _, mailbox := range found.Mailboxes {
 		if err := r.d.store.Room(ctx, mailbox, s.Envelope.Params.Size); err != nil {
 			return r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
 		}
 	}
-	if len(found.elsewhere) > 0 {
+	if len(found.Elsewhere) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
 			return err
 		}
@@ -77,21 +78,21 @@ const mostTargets = 10000
 // reached is how many those are for the recipients so far.
 func reached(e *smtp.Envelope) (n int) {
 	for i := range e.To {
-		t, _ := e.To[i].Value.(targets)
-		n += len(t.mailboxes) + len(t.elsewhere)
+		t, _ := e.To[i].Value.(accounts.Targets)
+		n += len(t.Mailboxes) + len(t.Elsewhere)
 	}
 	return n
 }
 
 // find looks an address of this host up; also one that stands for a sender
 // whose mail was forwarded.
-func (r *receiver) find(to smtp.Path) (found targets, err error) {
+func (r *receiver) find(to smtp.Path) (found accounts.Targets, err error) {
 	if r.d.outbound != nil {
 		found, err = r.d.outbound.resolve(to)
 	} else {
-		found = r.d.state().dir.resolve(to)
+		found = r.d.state().dir.Resolve(to)
 	}
-	found.forwarded = true
+	found.Forwarded = true
 	return found, err
 }
 
@@ -150,15 +151,15 @@ func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 func gather(e *smtp.Envelope) (to union) {
 	have := make(map[string]bool)
 	for i := range e.To {
-		t, _ := e.To[i].Value.(targets)
-		for _, mailbox := range t.mailboxes {
+		t, _ := e.To[i].Value.(accounts.Targets)
+		for _, mailbox := range t.Mailboxes {
 			if !have[mailbox] {
 				have[mailbox] = true
 				to.mailboxes = append(to.mailboxes, mailbox)
 			}
 		}
-		for _, address := range t.elsewhere {
-			to.add(remote{address, onward(e.To[i], t), t.forwarded})
+		for _, address := range t.Elsewhere {
+			to.add(remote{address, onward(e.To[i], t), t.Forwarded})
 		}
 	}
 	return to

@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"smtp/queue":              {"smtp", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
 	"internal/conf":           {"parsers/config"},
 	"internal/control":        {},
+	"internal/accounts":       {"internal/conf", "internal/netserve", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "internal/netserve"},
 	"internal/daemon":         {"*"},
 	"internal/mailtest":       {},
