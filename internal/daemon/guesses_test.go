@@ -3,16 +3,11 @@ package daemon
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // TestGuessesAtOnce: however many exchanges have come as far as their answer at
