@@ -14,9 +14,6 @@ import (
 // Probes are checks that this package cannot make itself. A nil one is left
 // out.
 type Probes struct {
-	// Password says what is wrong with the form of a stored password. Without
-	// it, only the kinds of hashes are known.
-	Password func(stored string) error
 	// Sealed says why a sealed secret of this subject cannot be opened with the
 	// key in a file.
 	Sealed func(keyFile, sealed, subject string) error

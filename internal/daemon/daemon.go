@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
@@ -60,7 +59,7 @@ type Daemon struct {
 }
 
 // probes are the checks of settings that package conf leaves to others.
-var probes = conf.Probes{Password: passwd.CheckForm, Sealed: accounts.CheckSealed}
+var probes = conf.Probes{Sealed: accounts.CheckSealed}
 
 // listener is a socket with the server that takes its connections now.
 type listener struct {

@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"smtp":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"smtp/queue":              {"smtp", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
-	"internal/conf":           {"parsers/config"},
+	"internal/conf":           {"parsers/config", "cipher/passwd"},
 	"internal/control":        {},
 	"internal/accounts":       {"internal/conf", "internal/netserve", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "internal/netserve"},
