@@ -19,8 +19,8 @@ import (
 // passdbs hold them.
 func parseDovecot(stored string, allowPlain bool) (*form, error) {
 	name, data, ok := strings.Cut(stored[1:], "}")
-	if !ok {
-		return nil, fmt.Errorf("%w: { without }", ErrForm)
+	if !ok || data == "" {
+		return nil, ErrClear
 	}
 	scheme, encoding, _ := strings.Cut(strings.ToUpper(name), ".")
 	switch scheme {

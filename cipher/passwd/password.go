@@ -1,9 +1,11 @@
 package passwd
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -17,6 +19,9 @@ var (
 	ErrPassword = sasl.ErrPassword
 	// ErrForm: the stored string is of no form that is known, or is damaged.
 	ErrForm = sasl.ErrForm
+	// ErrClear: the stored string is no hash at all, but a password, it seems. Such
+	// an error is ErrForm as well.
+	ErrClear = fmt.Errorf("%w: it looks like a password in clear", ErrForm)
 	// ErrRefused: the form is known and refused; the error says why.
 	ErrRefused = errors.New("passwd: refused")
 	// ErrCost: checking it would take more memory or time than is allowed.
@@ -110,29 +115,72 @@ func parseStored(stored string, allowPlain bool) (*form, error) {
 	case stored == "":
 		return nil, fmt.Errorf("%w: it is empty", ErrForm)
 	}
-	return nil, fmt.Errorf("%w: it starts with neither $ nor { (a password in clear?)", ErrForm)
+	return nil, ErrClear
+}
+
+// scheme is a kind of "$id$…" strings. To read another one takes a line here and
+// a file that parses it.
+type scheme struct {
+	ids   []string
+	name  string // as Kind has it; empty for the id itself
+	parse func(stored string) (*form, error)
+}
+
+func schemes() []scheme {
+	return []scheme{
+		{[]string{"argon2id", "argon2i"}, "", parseArgon2},
+		{[]string{"2a", "2b", "2y"}, "bcrypt", parseBcrypt},
+		{[]string{"5", "6"}, "SHA-crypt", parseSHACrypt},
+		{[]string{"pbkdf2", "pbkdf2-sha256", "pbkdf2-sha512"}, "", parsePBKDF2},
+		{[]string{"argon2d"}, "", refusing(ErrRefused, "argon2d leaks through side channels; use argon2id")},
+		{[]string{"2x"}, "", refusing(ErrRefused, "$2x$ marks hashes of a faulty bcrypt")},
+		{[]string{"1", "apr1", "md5"}, "MD5-crypt", refusing(ErrRefused, "MD5-crypt is too weak; use argon2id")},
+		{[]string{"y", "gy"}, "yescrypt", refusing(ErrForm, "yescrypt is not supported; use argon2id")},
+		{[]string{"7", "scrypt"}, "scrypt", refusing(ErrForm, "scrypt is not supported; use argon2id")},
+	}
+}
+
+func refusing(err error, why string) func(string) (*form, error) {
+	return func(string) (*form, error) { return nil, fmt.Errorf("%w: %s", err, why) }
+}
+
+// modular finds the scheme of a "$id$…" string.
+func modular(stored string) (s scheme, id string) {
+	id, _, _ = strings.Cut(stored[1:], "$")
+	for _, s := range schemes() {
+		if slices.Contains(s.ids, id) {
+			return s, id
+		}
+	}
+	return scheme{}, id
 }
 
 // parseModular reads the "$id$…" forms by their id.
 func parseModular(stored string) (*form, error) {
-	id, _, _ := strings.Cut(stored[1:], "$")
-	switch id {
-	case "argon2id", "argon2i":
-		return parseArgon2(stored)
-	case "2a", "2b", "2y":
-		return parseBcrypt(stored)
-	case "5", "6":
-		return parseSHACrypt(stored)
-	case "pbkdf2", "pbkdf2-sha256", "pbkdf2-sha512":
-		return parsePBKDF2(stored)
-	case "argon2d":
-		return nil, fmt.Errorf("%w: argon2d leaks through side channels; use argon2id", ErrRefused)
-	case "2x":
-		return nil, fmt.Errorf("%w: $2x$ marks hashes of a faulty bcrypt", ErrRefused)
-	case "1", "apr1", "md5":
-		return nil, fmt.Errorf("%w: MD5-crypt is too weak; use argon2id", ErrRefused)
-	case "y", "gy", "7", "scrypt":
-		return nil, fmt.Errorf("%w: yescrypt and scrypt are not read; use argon2id", ErrForm)
+	s, _ := modular(stored)
+	switch {
+	case s.parse != nil:
+		return s.parse(stored)
+	case strings.Count(stored, "$") < 2:
+		return nil, ErrClear
 	}
 	return nil, fmt.Errorf("%w: $…$ with an id that is none of argon2id, 2b, 5, 6, pbkdf2", ErrForm)
+}
+
+// Kind names the form of a stored string, whether it can be used or not, for a
+// list of accounts: "argon2id", "bcrypt", "SHA-crypt", "{SSHA}", "SCRAM-SHA-256".
+// It is "unknown" for what looks like none.
+func Kind(stored string) string {
+	switch {
+	case strings.HasPrefix(stored, "$"):
+		s, id := modular(stored)
+		return cmp.Or(s.name, id, "unknown")
+	case strings.HasPrefix(stored, "{") && strings.Contains(stored, "}"):
+		kind, _, _ := strings.Cut(stored, "}")
+		return kind + "}"
+	case strings.HasPrefix(stored, "SCRAM-") && strings.Contains(stored, "$"):
+		kind, _, _ := strings.Cut(stored, "$")
+		return kind
+	}
+	return "unknown"
 }

@@ -63,7 +63,7 @@ func TestRefusedForms(t *testing.T) {
 		says   string
 	}{
 		{"", passwd.ErrForm, "empty"},
-		{"secret", passwd.ErrForm, "clear"},
+		{"secret", passwd.ErrClear, "clear"},
 		{"{PLAIN}secret", passwd.ErrRefused, "clear"},
 		{"{cleartext}secret", passwd.ErrRefused, "clear"},
 		{"{MD5}$1$abc$def", passwd.ErrRefused, "weak"},
@@ -73,7 +73,9 @@ func TestRefusedForms(t *testing.T) {
 		{"{CRYPT}$7$x", passwd.ErrForm, "scheme"},
 		{"{SHA512-CRYPT}$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", passwd.ErrForm, "scheme"},
 		{"{UNHEARD}x", passwd.ErrForm, "not known"},
-		{"{SSHA", passwd.ErrForm, "without }"},
+		{"{SSHA", passwd.ErrClear, "clear"},
+		{"{SSHA}", passwd.ErrClear, "clear"},
+		{"$ecret", passwd.ErrClear, "clear"},
 		{"{SSHA}####", passwd.ErrForm, "base64"[:0]},
 		{"{SSHA.HEX}zz", passwd.ErrForm, "hex"},
 		{"{SSHA.ROT13}zz", passwd.ErrForm, "encoding"},
@@ -136,7 +138,20 @@ func TestRefusedForms(t *testing.T) {
 	}
 }
 
-func TestHashPassword(t *testing.T) {
+// TestKind: what a list of accounts says of each form.
+func TestKind(t *testing.T) {
+	for stored, want := range map[string]string{
+		"$argon2id$v=19$x": "argon2id", "$2y$05$x": "bcrypt", "$5$x": "SHA-crypt", "$6$x": "SHA-crypt", "$pbkdf2-sha256$x": "pbkdf2-sha256",
+		"$y$j9T$x": "yescrypt", "$unheard$x": "unheard", "{SSHA}x": "{SSHA}", "SCRAM-SHA-256$x": "SCRAM-SHA-256",
+		"": "unknown", "secret": "unknown", "$": "unknown", "{x": "unknown", "SCRAM-": "unknown",
+	} {
+		if got := passwd.Kind(stored); got != want {
+			t.Errorf("%s is called %s, want %s", stored, got, want)
+		}
+	}
+}
+
+func TestHash(t *testing.T) {
 	const password = "correct horse 電池"
 	a, err := passwd.Hash([]byte(password))
 	if err != nil {

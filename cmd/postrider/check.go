@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 )
@@ -47,7 +47,7 @@ func confPath(path string) string {
 
 // probes are the checks that need what conf does not know.
 func probes() conf.Probes {
-	return conf.Probes{Password: passwd.CheckForm, Sealed: daemon.CheckSealed}
+	return conf.Probes{Sealed: accounts.CheckSealed}
 }
 
 // listenProbe adds the check whether the ports are free or held by the server

@@ -207,23 +207,13 @@ func (f *userFlags) list(cmd *cobra.Command) error {
 
 // passwordKind says how the password is stored.
 func passwordKind(a *conf.Account) string {
-	switch stored := string(a.Password); {
+	switch {
 	case a.Disabled:
 		return "disabled"
-	case stored == "":
+	case a.Password == "":
 		return "none"
-	case strings.HasPrefix(stored, "$2"):
-		return "bcrypt"
-	case strings.HasPrefix(stored, "$5$"), strings.HasPrefix(stored, "$6$"):
-		return "SHA-crypt"
-	case strings.HasPrefix(stored, "$"):
-		kind, _, _ := strings.Cut(stored[1:], "$")
-		return kind
-	case strings.HasPrefix(stored, "{"):
-		kind, _, _ := strings.Cut(stored, "}")
-		return kind + "}"
 	}
-	return "unknown"
+	return passwd.Kind(string(a.Password))
 }
 
 func keyKinds(a *conf.Account) string {

@@ -103,8 +103,8 @@ func (c *checker) adviseKeys() {
 			continue
 		}
 		with, without := 0, []string(nil)
-		for _, name := range slices.Sorted(maps.Keys(c.people)) {
-			switch a := c.people[name]; {
+		for _, name := range slices.Sorted(maps.Keys(c.book.Accounts)) {
+			switch a := c.book.Accounts[name]; {
 			case a.Disabled || a.Password == "":
 			case m.has(a):
 				with++

@@ -47,6 +47,12 @@ func toASCII(domain string) (string, error) {
 	return domain, nil
 }
 
+// CutAddress parts an address at its last "@"; without one all of it is the domain.
+func CutAddress(address string) (local, domain string) {
+	i := strings.LastIndexByte(address, '@')
+	return address[:max(i, 0)], address[i+1:]
+}
+
 // inDomain gives a local part its domain; a full address stays as it is.
 func inDomain(address, domain string) string {
 	if strings.Contains(address, "@") {
@@ -123,8 +129,8 @@ func (s *Settings) AllAliases() map[string][]string {
 		for i, t := range targets {
 			to[i] = Canonical(t)
 			// What case means elsewhere is known there alone.
-			local, _ := cutAddress(t)
-			_, domain := cutAddress(to[i])
+			local, _ := CutAddress(t)
+			_, domain := CutAddress(to[i])
 			if _, found := slices.BinarySearch(ours, domain); !found {
 				to[i] = local + "@" + domain
 			}
@@ -179,4 +185,56 @@ func (s *Settings) LocalDomains() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// Book is who has which address by one set of settings. All addresses are
+// canonical. It does not change.
+type Book struct {
+	Details  map[string]string   // by local domain, the character that begins a detail; empty for none
+	Accounts map[string]*Account // as AllAccounts has them
+	Aliases  map[string][]string // as AllAliases has them
+}
+
+// Book returns the addresses of the settings.
+func (s *Settings) Book() *Book {
+	b := &Book{Details: make(map[string]string), Accounts: s.AllAccounts(), Aliases: s.AllAliases()}
+	for _, domain := range s.LocalDomains() {
+		b.Details[domain] = "+"
+	}
+	s.eachDomain(func(name string, d *Domain) {
+		if d.Plus != "" {
+			b.Details[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")
+		}
+	})
+	return b
+}
+
+// IsLocal reports whether mail for a domain is kept here.
+func (b *Book) IsLocal(domain string) bool {
+	_, ok := b.Details[domain]
+	return ok
+}
+
+// Taker returns the account or alias that gets mail for a local address: that
+// of its name, that of its name without a detail, and, if catchAll, that of
+// "*@domain". It is empty if nobody does. Where an account and an alias have the
+// same name, the account counts.
+func (b *Book) Taker(address string, catchAll bool) string {
+	local, domain := CutAddress(address)
+	names := []string{address}
+	if mark := b.Details[domain]; mark != "" {
+		if base, _, ok := strings.Cut(local, mark); ok && base != "" {
+			names = append(names, base+"@"+domain)
+		}
+	}
+	if catchAll {
+		names = append(names, "*@"+domain)
+	}
+	for _, name := range names {
+		_, alias := b.Aliases[name]
+		if alias || b.Accounts[name] != nil {
+			return name
+		}
+	}
+	return ""
 }

@@ -14,9 +14,6 @@ import (
 // Probes are checks that this package cannot make itself. A nil one is left
 // out.
 type Probes struct {
-	// Password says what is wrong with the form of a stored password. Without
-	// it, only the kinds of hashes are known.
-	Password func(stored string) error
 	// Sealed says why a sealed secret of this subject cannot be opened with the
 	// key in a file.
 	Sealed func(keyFile, sealed, subject string) error
@@ -42,25 +39,11 @@ type checker struct {
 	probes Probes
 	errs   config.Errors
 
-	local  map[string]bool     // the domains of this server
-	plus   map[string]string   // the character before a detail, by domain
-	people map[string]*Account // by canonical address
-	leads  map[string][]string // the aliases, likewise
+	book *Book
 }
 
 func newChecker(s *Settings, probes Probes) *checker {
-	c := &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems),
-		local: make(map[string]bool), plus: make(map[string]string), people: s.AllAccounts(), leads: s.AllAliases()}
-	for _, domain := range s.LocalDomains() {
-		c.local[domain] = true
-		c.plus[domain] = "+"
-	}
-	s.eachDomain(func(name string, d *Domain) {
-		if d.Plus != "" {
-			c.plus[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")
-		}
-	})
-	return c
+	return &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems), book: s.Book()}
 }
 
 func (s *Settings) check(probes Probes) config.Errors {

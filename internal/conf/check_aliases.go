@@ -23,10 +23,10 @@ func (c *checker) aliases() {
 			c.failKey(steps, "the alias is there already, as %s", config.Path(other...))
 		}
 		seen[name] = steps
-		switch _, domain := cutAddress(name); {
-		case !c.local[domain]:
+		switch _, domain := CutAddress(name); {
+		case !c.book.IsLocal(domain):
 			c.failKey(steps, "%s is no domain of this server; add it to Domains", domain)
-		case c.people[name] != nil:
+		case c.book.Accounts[name] != nil:
 			c.failKey(steps, "there is an account of this name, which gets the mail; the alias would never be used")
 			return
 		case len(targets) == 0:
@@ -59,11 +59,6 @@ func (c *checker) targets(steps []any, name string, targets []string) {
 	}
 }
 
-func cutAddress(address string) (local, domain string) {
-	i := strings.LastIndexByte(address, '@')
-	return address[:max(i, 0)], address[i+1:]
-}
-
 // target says why the alias called from cannot lead to an address.
 func (c *checker) target(address, from string) error {
 	if err := checkAddress(address); err != nil {
@@ -73,7 +68,7 @@ func (c *checker) target(address, from string) error {
 	if strings.HasPrefix(name, "*@") {
 		return fmt.Errorf("mail can be sent to a whole address only, not to %q", address)
 	}
-	if _, domain := cutAddress(name); !c.local[domain] {
+	if _, domain := CutAddress(name); !c.book.IsLocal(domain) {
 		if c.Queue.Forward {
 			return nil
 		}
@@ -81,38 +76,20 @@ func (c *checker) target(address, from string) error {
 	}
 	// That a catch-all would take it is no excuse where it is the catch-all
 	// that leads there.
-	taken := c.takes(name)
+	taken := c.book.Taker(name, true)
 	if taken == "" || taken == from && strings.HasPrefix(from, "*@") {
 		return fmt.Errorf("there is no account and no alias %s%s", address, c.didYouMean(name))
 	}
 	return nil
 }
 
-// takes returns the account or alias that gets mail for a local address: that
-// of its name, that of its name without a detail, the catch-all. It is empty
-// if nobody does.
-func (c *checker) takes(name string) string {
-	local, domain := cutAddress(name)
-	bare := name
-	if mark := c.plus[domain]; mark != "" {
-		base, _, _ := strings.Cut(local, mark)
-		bare = base + "@" + domain
-	}
-	for _, n := range []string{name, bare, "*@" + domain} {
-		if c.people[n] != nil || c.leads[n] != nil {
-			return n
-		}
-	}
-	return ""
-}
-
 // didYouMean finds the address that was probably meant: one nearly so in the
 // same domain, or the same in a domain that is nearly so.
 func (c *checker) didYouMean(name string) string {
-	local, domain := cutAddress(name)
+	local, domain := CutAddress(name)
 	var locals, domains []string
 	add := func(known string) {
-		l, d := cutAddress(known)
+		l, d := CutAddress(known)
 		if d == domain && l != "*" {
 			locals = append(locals, l)
 		}
@@ -120,10 +97,10 @@ func (c *checker) didYouMean(name string) string {
 			domains = append(domains, d)
 		}
 	}
-	for known := range c.people {
+	for known := range c.book.Accounts {
 		add(known)
 	}
-	for known := range c.leads {
+	for known := range c.book.Aliases {
 		add(known)
 	}
 	slices.Sort(locals)
@@ -143,13 +120,13 @@ func (c *checker) findLoop(start string) []string {
 	done := make(map[string]bool)
 	var walk func(name string, way []string) []string
 	walk = func(name string, way []string) []string {
-		if c.people[name] != nil || done[name] {
+		if c.book.Accounts[name] != nil || done[name] {
 			return nil
 		}
 		done[name] = true
 		way = append(way, name)
-		for _, target := range c.leads[name] {
-			next := c.takes(target)
+		for _, target := range c.book.Aliases[name] {
+			next := c.book.Taker(target, true)
 			if next == start {
 				return append(way, start)
 			}

@@ -117,7 +117,7 @@ func (c *checker) ownNames() {
 	case domain == "":
 	case checkDomain(domain) != nil:
 		c.fail(at("Queue", "srs_domain"), "%w", checkDomain(domain))
-	case !c.local[CanonicalDomain(domain)]:
+	case !c.book.IsLocal(CanonicalDomain(domain)):
 		c.fail(at("Queue", "srs_domain"), "%s is no domain of this server: bounces would not come back; write it into Domains", domain)
 	}
 }
@@ -320,7 +320,7 @@ func (c *checker) pattern(steps []any, name string, key bool) bool {
 		fail(steps, "%w", err)
 		return false
 	}
-	if c.local[CanonicalDomain(name)] {
+	if c.book.IsLocal(CanonicalDomain(name)) {
 		fail(steps, "%s is a domain of this server; its mail does not leave", name)
 		return false
 	}

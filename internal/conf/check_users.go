@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
@@ -164,33 +165,10 @@ func (c *checker) password(steps []any, address string, a *Account) {
 	if note := c.notes[config.Path(steps...)]; note != "" {
 		address += " (" + note + ")"
 	}
-	err := knownForm(stored)
-	if err == nil && c.probes.Password != nil {
-		err = c.probes.Password(stored)
-	}
-	if errors.Is(err, errInClear) {
-		c.failSecret(steps, "%w; run: postrider user passwd %s", err, address)
-	} else if err != nil {
+	switch err := passwd.CheckForm(stored); {
+	case errors.Is(err, passwd.ErrClear):
+		c.failSecret(steps, "this is not the hash of a password; passwords are not kept in clear; run: postrider user passwd %s", address)
+	case err != nil:
 		c.failSecret(steps, "%w", err)
 	}
-}
-
-var errInClear = errors.New("this is not the hash of a password; passwords are not kept in clear")
-
-// knownForm knows password hashes by how they begin.
-func knownForm(stored string) error {
-	for _, prefix := range []string{"$argon2id$", "$argon2i$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$pbkdf2", "SCRAM-SHA-"} {
-		if strings.HasPrefix(stored, prefix) {
-			return nil
-		}
-	}
-	scheme, rest, ok := strings.Cut(stored, "}")
-	if !ok || !strings.HasPrefix(scheme, "{") || rest == "" {
-		return errInClear
-	}
-	switch name := strings.ToUpper(scheme[1:]); name {
-	case "PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-MD5", "LANMAN", "NTLM", "DES-CRYPT", "CRYPT-DES", "MD5", "LDAP-MD5", "SHA", "SHA1":
-		return fmt.Errorf("passwords stored as {%s} are as good as in clear", name)
-	}
-	return nil
 }

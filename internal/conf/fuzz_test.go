@@ -65,8 +65,8 @@ func FuzzVerify(f *testing.F) {
 				if depth > len(aliases) {
 					t.Fatalf("%q: %s leads in a circle", text, from)
 				}
-				_, domain := cutAddress(address)
-				to := newChecker(s, Probes{}).takes(address)
+				_, domain := CutAddress(address)
+				to := s.Book().Taker(address, true)
 				switch {
 				case !local[domain] || accounts[to] != nil:
 					ends++

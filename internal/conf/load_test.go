@@ -104,8 +104,8 @@ func TestEverything(t *testing.T) {
 	for name, want := range map[string]Account{
 		"alice@example.com": {Password: hashA, Quota: Unlimited, Addresses: []string{"*@example.org", "bob@example.com"}},
 		"bob@example.com":   {Disabled: true, Quota: 5e9},
-		"josé@example.com":  {Password: "{SSHA512}abc"},
-		"carol@example.org": {Password: "$6$rounds=5000$salt$hash"},
+		"josé@example.com":  {Password: "{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP"},
+		"carol@example.org": {Password: "$6$VbNlD4RhhwBgTFBm$iOu1ZCLoo39LblPgNgXI72ykiwDZ.vN3GrJ/2AmqHLS.jTqe1XMFOTYUIiy0szBltxXqnF9A62V1EvFVGluQu."},
 	} {
 		if got := accounts[name]; got == nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %#v, want %#v", name, got, want)

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
@@ -60,7 +60,7 @@ type Daemon struct {
 }
 
 // probes are the checks of settings that package conf leaves to others.
-var probes = conf.Probes{Password: passwd.CheckForm, Sealed: CheckSealed}
+var probes = conf.Probes{Sealed: accounts.CheckSealed}
 
 // listener is a socket with the server that takes its connections now.
 type listener struct {
@@ -78,6 +78,11 @@ type server interface {
 }
 
 func (d *Daemon) state() *state { return d.now.Load() }
+
+// live are the credentials of the moment.
+func (d *Daemon) live() accounts.Live {
+	return func() *accounts.Credentials { return d.state().credentials }
+}
 
 // New makes a daemon of the settings that load returns, and opens everything:
 // log, store, queue, certificates, sockets. load is called again at every
@@ -265,4 +270,13 @@ func (d *Daemon) openControl(s *conf.Settings) error {
 	d.control.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)
 	d.serving.Go(func() { d.control.Serve(l) })
 	return nil
+}
+
+// warnInClear tells the operator of passwords that anybody can read who gets to
+// see the configuration. It is no reason to refuse to work: the files are
+// closed to others, which Check sees to.
+func warnInClear(s *conf.Settings, log *slog.Logger) {
+	for _, err := range s.InClear() {
+		log.Warn("a password in the configuration can be read", "problem", err.Error())
+	}
 }

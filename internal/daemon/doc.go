@@ -8,8 +8,6 @@
 //   - daemon.go starts and stops it, reload.go exchanges its settings;
 //   - state.go is what follows from one set of settings, certificates included;
 //     listeners.go opens the sockets, servers.go makes the servers behind them;
-//   - directory.go knows who lives here, credentials.go whether they are who
-//     they say, throttle.go how often they may be wrong;
 //   - receive.go is a message's way in, with message.go for what goes on top of
 //     it; submit.go is that of programs on this host; fetch.go is its way out to
 //     who lives here, outbound.go to everybody else;

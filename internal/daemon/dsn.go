@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -23,8 +24,8 @@ import (
 // RFC 3461 §5.2.7: an alias of one target hands on what the sender asked for;
 // of one with several, the sender hears here and now that it was expanded, and
 // of success no more. The address the sender knows goes along as ORCPT.
-func onward(r smtp.Recipient, t targets) smtp.Recipient {
-	if !t.forwarded {
+func onward(r smtp.Recipient, t accounts.Targets) smtp.Recipient {
+	if !t.Forwarded {
 		return r
 	}
 	p := &r.Params
@@ -34,16 +35,13 @@ func onward(r smtp.Recipient, t targets) smtp.Recipient {
 			p.ORcptType = "utf-8"
 		}
 	}
-	if p.Notify&smtp.NotifySuccess != 0 && t.expands() {
+	if p.Notify&smtp.NotifySuccess != 0 && t.Expands() {
 		if p.Notify &^= smtp.NotifySuccess; p.Notify == 0 {
 			p.Notify = smtp.NotifyNever // none at all would be the default: failure and delay
 		}
 	}
 	return r
 }
-
-// expands says whether the address is a list of some kind.
-func (t targets) expands() bool { return len(t.mailboxes)+len(t.elsewhere) > 1 }
 
 // success is what became of the recipients whose sender wants to hear of
 // success, as far as it is decided here. They are named as the sender named
@@ -59,9 +57,9 @@ func success(e *smtp.Envelope, to *plan) (all []rfc2822.RecipientStatus) {
 		s := statusOf(e, r)
 		s.Status = "2.0.0"
 		switch {
-		case len(t.elsewhere) == 0:
+		case len(t.Elsewhere) == 0:
 			s.Action = rfc2822.Delivered
-		case t.expands():
+		case t.Expands():
 			s.Action = rfc2822.Expanded
 		default:
 			continue // the queue tells

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -109,12 +110,12 @@ func TestSuccessElsewhere(t *testing.T) {
 
 // TestOnward: what of a recipient's wishes goes on to where an alias leads.
 func TestOnward(t *testing.T) {
-	one, two := targets{elsewhere: []string{"a@x.test"}, forwarded: true}, targets{mailboxes: []string{"b"}, elsewhere: []string{"a@x.test"}, forwarded: true}
-	direct := targets{elsewhere: []string{"a@x.test"}}
+	one, two := accounts.Targets{Elsewhere: []string{"a@x.test"}, Forwarded: true}, accounts.Targets{Mailboxes: []string{"b"}, Elsewhere: []string{"a@x.test"}, Forwarded: true}
+	direct := accounts.Targets{Elsewhere: []string{"a@x.test"}}
 	const s, f, d, n = smtp.NotifySuccess, smtp.NotifyFailure, smtp.NotifyDelay, smtp.NotifyNever
 	for _, c := range []struct {
 		name      string
-		to        targets
+		to        accounts.Targets
 		notify    smtp.Notify
 		orcpt     string
 		want      smtp.Notify

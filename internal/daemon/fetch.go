@@ -23,7 +23,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		Hostname:      st.settings.ServerName,
 		Greeting:      cmp.Or(l.Greeting, c.Greeting),
 		Backend:       pop3.BackendFunc(d.openMaildrop),
-		Credentials:   live{d},
+		Credentials:   d.live(),
 		Mechanisms:    st.mechanisms,
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
@@ -40,7 +40,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			ConnsPerMinute: cmp.Or(c.MaxConnectionsPerMinute, -1),
 			Login:          st.settings.Auth.LoginTimeout,
 		},
-		Policy: st.dir.policy(c),
+		Policy: policy(st.dir, c),
 		Pool:   d.pool,
 		Log:    d.log,
 	}
@@ -73,7 +73,7 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 		box.Close()
 		return nil, pop3.ErrLoginDelay
 	}
-	return withPolicy(ctx, box, d.state().dir.retention(account, c))
+	return withPolicy(ctx, box, retention(d.state().dir, account, c))
 }
 
 // loginTimes remembers when accounts logged in last, for as long as a login

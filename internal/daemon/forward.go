@@ -3,6 +3,7 @@ package daemon
 import (
 	"strings"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -68,11 +69,11 @@ func deliveredTo(alias smtp.Path, utf8 bool) string {
 
 // forwardLoop says whether a message has been forwarded by one of the aliases
 // that it is for.
-func (d *directory) forwardLoop(e *smtp.Envelope, header *rfc2822.Section) bool {
+func forwardLoop(d *accounts.Directory, e *smtp.Envelope, header *rfc2822.Section) bool {
 	var passed map[string]bool
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		if !t.forwarded || len(t.elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
+		if !t.Forwarded || len(t.Elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
 			continue
 		}
 		if passed == nil {
@@ -80,11 +81,11 @@ func (d *directory) forwardLoop(e *smtp.Envelope, header *rfc2822.Section) bool 
 			for _, f := range header.Named("Delivered-To") {
 				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
 				if p, err := smtp.ParsePath("<"+value+">", smtp.PathUTF8); err == nil {
-					passed[d.address(p)] = true
+					passed[d.Address(p)] = true
 				}
 			}
 		}
-		if passed[d.address(e.To[i].Path)] {
+		if passed[d.Address(e.To[i].Path)] {
 			return true
 		}
 	}

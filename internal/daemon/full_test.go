@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -282,9 +283,9 @@ func TestNobodyDecided(t *testing.T) {
 	w := start(t, "")
 	r := &receiver{d: w.Daemon, protocol: conf.ProtocolSMTP}
 	for name, value := range map[string]any{
-		"nothing": nil, "pointer": &targets{mailboxes: []string{"alice@mail.test"}}, "no targets": targets{}, "another type": "alice@mail.test",
+		"nothing": nil, "pointer": &accounts.Targets{Mailboxes: []string{"alice@mail.test"}}, "no targets": accounts.Targets{}, "another type": "alice@mail.test",
 	} {
-		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: targets{mailboxes: []string{"bob@mail.test"}}}}} {
+		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: accounts.Targets{Mailboxes: []string{"bob@mail.test"}}}}} {
 			e := &smtp.Envelope{Session: &smtp.Session{ID: "s"}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
 				To: append(beside, smtp.Recipient{Path: smtp.Path{Local: "alice", Domain: "mail.test"}, Value: value})}
 			if err := r.ServeSMTP(context.Background(), e); err == nil {

@@ -47,7 +47,7 @@ func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
 	if hops := st.settings.SMTP.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
 		return errLoop
 	}
-	if st.dir.forwardLoop(e, header) {
+	if forwardLoop(st.dir, e, header) {
 		return errForwardLoop
 	}
 	now := time.Now()

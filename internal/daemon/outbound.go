@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -167,15 +168,15 @@ func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
 		return errors.Join(errNobody, err)
 	}
 	found, err := o.resolve(sender)
-	if err != nil || found.none() {
+	if err != nil || found.None() {
 		return errors.Join(errNobody, err)
 	}
-	if len(found.mailboxes) > 0 {
-		if err := o.d.deliverReport(ctx, found.mailboxes, n.Message); err != nil {
+	if len(found.Mailboxes) > 0 {
+		if err := o.d.deliverReport(ctx, found.Mailboxes, n.Message); err != nil {
 			return err
 		}
 	}
-	for _, address := range found.elsewhere {
+	for _, address := range found.Elsewhere {
 		onward := *n
 		onward.To = address
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
@@ -190,34 +191,34 @@ func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
 func (o *outbound) canTell(ctx context.Context, sender smtp.Path) bool {
 	const report = 16 << 10 // octets; headers come back, and no more
 	found, err := o.resolve(sender)
-	if err != nil || found.none() {
+	if err != nil || found.None() {
 		return false
 	}
-	for _, mailbox := range found.mailboxes {
+	for _, mailbox := range found.Mailboxes {
 		if o.d.store.Room(ctx, mailbox, report) != nil {
 			return false
 		}
 	}
-	return len(found.elsewhere) == 0 || o.queue.Room(ctx, report) == nil
+	return len(found.Elsewhere) == 0 || o.queue.Room(ctx, report) == nil
 }
 
 // resolve finds where mail to any address goes that this host itself sends.
-func (o *outbound) resolve(p smtp.Path) (targets, error) {
+func (o *outbound) resolve(p smtp.Path) (accounts.Targets, error) {
 	p, _, err := o.returned(p)
 	if err != nil {
-		return targets{}, err
+		return accounts.Targets{}, err
 	}
-	return o.d.state().dir.resolve(p), nil
+	return o.d.state().dir.Resolve(p), nil
 }
 
 // undeliverable keeps a bounce that can be told to nobody for the postmaster.
 func (o *outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
 	dir := o.d.state().dir
-	found := dir.lookup("postmaster@" + dir.home)
-	if len(found.mailboxes) == 0 {
+	found := dir.Lookup("postmaster@" + dir.Home())
+	if len(found.Mailboxes) == 0 {
 		return nil
 	}
-	return o.d.deliverReport(ctx, found.mailboxes, n.Message)
+	return o.d.deliverReport(ctx, found.Mailboxes, n.Message)
 }
 
 // deliverReport puts a message of our own making into mailboxes.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -168,7 +169,7 @@ func routeOf(name string, c *conf.Route, keyFile string) (*relay.Route, error) {
 		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password), Mechanisms: c.Mechanisms,
 	}
 	if c.Password.IsSealed() {
-		clear, err := openSealed(keyFile, string(c.Password), c.Subject())
+		clear, err := accounts.OpenSealed(keyFile, string(c.Password), c.Subject())
 		if err != nil {
 			return nil, fmt.Errorf("password of route %s: %w", name, err)
 		}

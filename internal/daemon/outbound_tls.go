@@ -17,7 +17,7 @@ func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	if contact == "" {
 		return nil
 	}
-	_, organization := split(contact)
+	_, organization := conf.CutAddress(contact)
 	return &relay.TLSReports{
 		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
 		Send:  o.sendReport,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -37,10 +38,10 @@ type remote struct {
 
 // targetsOf is what checkRcpt found for a recipient. That there is nothing is an
 // error: a message for nobody must not be taken for one that was stored.
-func targetsOf(rcpt *smtp.Recipient) (targets, error) {
-	t, ok := rcpt.Value.(targets)
-	if !ok || t.none() {
-		return targets{}, fmt.Errorf("nobody decided where mail for <%s> goes (%T)", rcpt.Path, rcpt.Value)
+func targetsOf(rcpt *smtp.Recipient) (accounts.Targets, error) {
+	t, ok := rcpt.Value.(accounts.Targets)
+	if !ok || t.None() {
+		return accounts.Targets{}, fmt.Errorf("nobody decided where mail for <%s> goes (%T)", rcpt.Path, rcpt.Value)
 	}
 	return t, nil
 }
@@ -74,15 +75,15 @@ func (p *plan) unite() {
 			continue
 		}
 		t, _ := targetsOf(rcpt)
-		for _, mailbox := range t.mailboxes {
+		for _, mailbox := range t.Mailboxes {
 			if !have[mailbox] && p.failed[mailbox] == nil {
 				have[mailbox] = true
 				p.mailboxes = append(p.mailboxes, mailbox)
 			}
 		}
-		for _, address := range t.elsewhere {
+		for _, address := range t.Elsewhere {
 			if !p.queued {
-				p.add(remote{address, onward(*rcpt, t), t.forwarded})
+				p.add(remote{address, onward(*rcpt, t), t.Forwarded})
 			}
 		}
 	}
@@ -167,7 +168,7 @@ func (p *plan) refuse(refused *mailstore.Refused, canBounce func(*smtp.Recipient
 func (p *plan) lost(rcpt *smtp.Recipient) (why *smtp.Reply, all bool) {
 	t, _ := targetsOf(rcpt)
 	n := 0
-	for _, mailbox := range t.mailboxes {
+	for _, mailbox := range t.Mailboxes {
 		if err := p.failed[mailbox]; err != nil {
 			n++
 			if why == nil {
@@ -175,5 +176,5 @@ func (p *plan) lost(rcpt *smtp.Recipient) (why *smtp.Reply, all bool) {
 			}
 		}
 	}
-	return why, n == len(t.mailboxes)+len(t.elsewhere)
+	return why, n == len(t.Mailboxes)+len(t.Elsewhere)
 }

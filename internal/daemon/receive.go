@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
@@ -26,7 +27,7 @@ func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Pat
 	if r.protocol != conf.ProtocolSubmission || s.User == "" {
 		return nil
 	}
-	if !r.d.state().dir.maySend(s.User, from) {
+	if !r.d.state().dir.MaySend(s.User, from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
 	return nil
@@ -36,18 +37,18 @@ func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Pat
 // answer: nobody there, no room, not ours to relay.
 func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	st := r.d.state()
-	if !st.dir.isLocal(to.Path) {
+	if !st.dir.IsLocal(to.Path) {
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
 		}
-		to.Value = st.dir.resolve(to.Path)
+		to.Value = st.dir.Resolve(to.Path)
 		return r.roomElsewhere(ctx, s)
 	}
 	found, err := r.find(to.Path)
 	if err != nil {
 		return err
 	}
-	if found.none() {
+	if found.None() {
 		return smtp.ErrNoSuchUser
 	}
 	if reached(s.Envelope) >= mostTargets {
@@ -56,7 +57,7 @@ func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	if err := r.roomHere(ctx, s, to, found); err != nil {
 		return err
 	}
-	if len(found.elsewhere) > 0 {
+	if len(found.Elsewhere) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
 			return err
 		}
@@ -75,28 +76,28 @@ const mostTargets = 10000
 func reached(e *smtp.Envelope) (n int) {
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		n += len(t.mailboxes) + len(t.elsewhere)
+		n += len(t.Mailboxes) + len(t.Elsewhere)
 	}
 	return n
 }
 
 // find looks an address of this host up; also one that stands for a sender
 // whose mail was forwarded.
-func (r *receiver) find(to smtp.Path) (found targets, err error) {
+func (r *receiver) find(to smtp.Path) (found accounts.Targets, err error) {
 	if r.d.outbound != nil {
 		found, err = r.d.outbound.resolve(to)
 	} else {
-		found = r.d.state().dir.resolve(to)
+		found = r.d.state().dir.Resolve(to)
 	}
-	found.forwarded = true
+	found.Forwarded = true
 	return found, err
 }
 
 // roomHere refuses a recipient whose mailboxes have no room. Of several, some will
 // do where the sender can be told of the others afterwards.
-func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found targets) error {
+func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found accounts.Targets) error {
 	full, refused := 0, error(nil)
-	for _, mailbox := range found.mailboxes {
+	for _, mailbox := range found.Mailboxes {
 		size := max(s.Envelope.Params.Size, r.d.late.size(s.Envelope, mailbox))
 		if err := r.d.store.Room(ctx, mailbox, size); err != nil {
 			full++
@@ -105,7 +106,7 @@ func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 			}
 		}
 	}
-	if full < len(found.mailboxes)+len(found.elsewhere) && r.canBounce(ctx, s.Envelope, to) {
+	if full < len(found.Mailboxes)+len(found.Elsewhere) && r.canBounce(ctx, s.Envelope, to) {
 		return nil
 	}
 	return refused

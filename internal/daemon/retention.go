@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/pop3"
@@ -15,8 +16,8 @@ import (
 
 // retention is how POP3 treats an account's messages: as the settings of POP3
 // say, unless the account has its own.
-func (d *directory) retention(account string, c conf.POP3) conf.POP3 {
-	if a := d.accounts[account]; a != nil {
+func retention(d *accounts.Directory, account string, c conf.POP3) conf.POP3 {
+	if a := d.Account(account); a != nil {
 		c.Deletion = cmp.Or(a.Deletion, c.Deletion)
 		c.Expire = cmp.Or(a.Expire, c.Expire)
 	}
@@ -25,9 +26,9 @@ func (d *directory) retention(account string, c conf.POP3) conf.POP3 {
 
 // policy is what POP3 tells before it knows the account: where accounts have
 // their own retention, the least of all (RFC 2449 §6.7).
-func (d *directory) policy(c conf.POP3) pop3.Policy {
+func policy(d *accounts.Directory, c conf.POP3) pop3.Policy {
 	p := pop3.Policy{LoginDelay: c.LoginDelay, Expire: c.Expire}
-	for _, a := range d.accounts {
+	for _, a := range d.Accounts() {
 		if a.Expire == 0 || a.Expire == c.Expire {
 			continue
 		}

@@ -49,7 +49,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Log:         d.log,
 	}
 	if l.Protocol == conf.ProtocolSubmission {
-		s.Credentials = live{d}
+		s.Credentials = d.live()
 		s.Mechanisms = st.mechanisms
 		s.RequireAuth = true
 		s.CleartextAuth = c.CleartextAuth

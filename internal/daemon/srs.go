@@ -49,14 +49,14 @@ func newSRS(s *conf.Settings) (*queue.SRS, error) {
 // host: one of ours, unless it is so already. Null stays null.
 func (o *outbound) forwardedFrom(from smtp.Path) (smtp.Path, error) {
 	srs := o.srs.Load()
-	if from.IsNull() || srs.Key == nil || o.d.state().dir.isLocal(from) {
+	if from.IsNull() || srs.Key == nil || o.d.state().dir.IsLocal(from) {
 		return from, nil
 	}
 	address, err := srs.Forward(from.Local+"@"+conf.CanonicalDomain(from.Domain), time.Now())
 	if err != nil {
 		return from, err
 	}
-	local, domain := split(address)
+	local, domain := conf.CutAddress(address)
 	return smtp.Path{Local: local, Domain: domain}, nil
 }
 
@@ -75,7 +75,7 @@ func (o *outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error)
 	case err != nil:
 		return to, true, errForgedSRS.With(err)
 	}
-	sender.Local, sender.Domain = split(address)
+	sender.Local, sender.Domain = conf.CutAddress(address)
 	return sender, true, nil
 }
 

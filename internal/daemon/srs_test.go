@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -179,7 +180,7 @@ func TestSRSKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	local, domain := split(stale)
+	local, domain := conf.CutAddress(stale)
 	if _, ok, err := w.outbound.returned(smtp.Path{Local: local, Domain: domain}); err != errStaleSRS || !ok {
 		t.Errorf("after a month: %v, %v", ok, err)
 	}

@@ -70,11 +70,11 @@ func (d *Daemon) quota(user string) maildir.Quota {
 	}
 	s := st.settings
 	q := maildir.Quota{Octets: int64(s.Store.Quota), Messages: s.Store.QuotaMessages}
-	_, domain := split(user)
-	if dom := st.dir.settings[domain]; dom != nil && dom.Quota > 0 {
+	_, domain := conf.CutAddress(user)
+	if dom := st.dir.Domain(domain); dom != nil && dom.Quota > 0 {
 		q.Octets = int64(dom.Quota)
 	}
-	switch a := st.dir.accounts[user]; {
+	switch a := st.dir.Account(user); {
 	case a == nil || a.Quota == 0:
 	case a.Quota == conf.Unlimited:
 		q.Octets = 0
@@ -90,7 +90,7 @@ func (d *Daemon) domainQuota(domain string) maildir.Quota {
 	if st == nil {
 		return maildir.Quota{}
 	}
-	if dom := st.dir.settings[domain]; dom != nil {
+	if dom := st.dir.Domain(domain); dom != nil {
 		return maildir.Quota{Octets: int64(dom.TotalQuota)}
 	}
 	return maildir.Quota{}

@@ -103,7 +103,7 @@ func (d *Daemon) caller(r *http.Request) (address string, trusted bool, err erro
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
 		name = u.Username
 	}
-	return name + "@" + d.state().dir.home, uid == 0 || int(uid) == os.Getuid(), nil
+	return name + "@" + d.state().dir.Home(), uid == 0 || int(uid) == os.Getuid(), nil
 }
 
 // localSender is the envelope sender: what was asked for, if the caller may,
@@ -120,7 +120,7 @@ func (d *Daemon) localSender(asked string, given bool, caller string, trusted bo
 		return path, err
 	}
 	st := d.state()
-	if !trusted && st.dir.address(path) != caller && !st.dir.maySend(caller, path) {
+	if !trusted && st.dir.Address(path) != caller && !st.dir.MaySend(caller, path) {
 		return path, fmt.Errorf("%s may not send as <%s>", caller, path)
 	}
 	return path, nil
@@ -129,7 +129,7 @@ func (d *Daemon) localSender(asked string, given bool, caller string, trusted bo
 // localPath reads an address; one without a domain is of this host.
 func (d *Daemon) localPath(address string) (smtp.Path, error) {
 	if !strings.Contains(address, "@") {
-		address += "@" + d.state().dir.home
+		address += "@" + d.state().dir.Home()
 	}
 	return smtp.ParsePath("<"+strings.Trim(address, "<>")+">", smtp.PathUTF8)
 }

@@ -1,25 +1,23 @@
-package daemon
+package accounts
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // CheckSealed says why a sealed secret of this subject cannot be opened with
 // the key in a file, in words for an operator. It is a conf.Probes.Sealed.
 func CheckSealed(keyFile, sealed, subject string) error {
-	_, err := openSealed(keyFile, sealed, subject)
+	_, err := OpenSealed(keyFile, sealed, subject)
 	return err
 }
 
-// openSealed opens a secret. Without a key there is none to be made: what a new
+// OpenSealed opens a sealed secret of this subject with the key in a file. Without a key there is none to be made: what a new
 // one could open was not sealed yet.
-func openSealed(keyFile, sealed, subject string) (string, error) {
+func OpenSealed(keyFile, sealed, subject string) (string, error) {
 	key, err := seal.LoadKey(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("the key it is sealed with is not there: %s", keyFile)
@@ -32,13 +30,4 @@ func openSealed(keyFile, sealed, subject string) (string, error) {
 		return "", fmt.Errorf("it was sealed for another route or with another key than that in %s, or was changed", keyFile)
 	}
 	return string(clear), nil
-}
-
-// warnInClear tells the operator of passwords that anybody can read who gets to
-// see the configuration. It is no reason to refuse to work: the files are
-// closed to others, which Check sees to.
-func warnInClear(s *conf.Settings, log *slog.Logger) {
-	for _, err := range s.InClear() {
-		log.Warn("a password in the configuration can be read", "problem", err.Error())
-	}
 }

@@ -1,30 +1,35 @@
-package daemon
+package accounts
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
-// TestDoubles: where accounts came from elsewhere, names that are nobody's have
+// TestModels: where accounts came from elsewhere, names that are nobody's have
 // the iterations and salts that accounts have, in the same proportions, and cost
 // the same; and each name always the same.
-func TestDoubles(t *testing.T) {
+func TestModels(t *testing.T) {
 	const bcrypt = "$2y$05$CiM5w2.imUceVAotz3Wv..yK1IaFHOzpcBJszd02iFzkW4IPmC/rq"
-	accounts := ""
+	s := conf.New()
+	s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
+	s.Accounts = make(map[string]*conf.Account)
 	for i := range 20 {
 		keys, err := sasl.DeriveScram(sasl.ScramSHA256, []byte("x"), make([]byte, 40), 4096+i%2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		accounts += fmt.Sprintf(`"u%d": {"password": %q, "scram_sha_256": %q},`, i, bcrypt, sasl.FormatScram(sasl.ScramSHA256, keys))
+		s.Accounts[fmt.Sprintf("u%d@mail.test", i)] = &conf.Account{Password: bcrypt, ScramSHA256: conf.Secret(sasl.FormatScram(sasl.ScramSHA256, keys))}
 	}
-	w := startWith(t, `{"server_name": "mail.test", "data_dir": "data",
-		"Listeners": [{"address": "127.0.0.2:0", "protocol": "submission"}],
-		"Domains": {"mail.test": {"Accounts": {`+accounts+`}}}, /* %s %s */}`, "")
-	c := w.state().credentials
+	c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := make(map[int]int)
 	for i := range 200 {
 		name := fmt.Sprintf("nobody%d@mail.test", i)
@@ -39,7 +44,7 @@ func TestDoubles(t *testing.T) {
 		if again, _, _ := c.Secret(context.Background(), sasl.ScramSHA256, name); again.SCRAM.Iterations != s.SCRAM.Iterations || string(again.SCRAM.Salt) != string(s.SCRAM.Salt) {
 			t.Error("asking twice shows that there is nobody")
 		}
-		if got := c.doubles.password(c.decoy, name); got != bcrypt {
+		if got := c.models.password(c.decoy, name); got != bcrypt {
 			t.Errorf("costs what %q costs", got)
 		}
 	}

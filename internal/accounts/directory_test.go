@@ -1,4 +1,4 @@
-package daemon
+package accounts
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-func testDirectory(t *testing.T) *directory {
+func testDirectory(t *testing.T) *Directory {
 	t.Helper()
 	s := conf.New()
 	s.ServerName = "Mail.Example.com"
@@ -29,7 +29,7 @@ func testDirectory(t *testing.T) *directory {
 		"team@example.com": {"alice@example.com", "bob@example.com"},
 		"all@example.com":  {"team@example.com", "carol@dash.example"},
 	}
-	return newDirectory(s)
+	return NewDirectory(s)
 }
 
 func TestLookup(t *testing.T) {
@@ -57,9 +57,9 @@ func TestLookup(t *testing.T) {
 		{smtp.Path{Local: "out", Domain: "forward.example"}, []string{"bob@example.com"}, []string{"friend@far.example"}},
 		{smtp.Path{Local: "../../etc/x", Domain: "example.com"}, nil, nil},
 	} {
-		got := d.lookup(d.address(c.path))
-		if !slices.Equal(got.mailboxes, c.mailboxes) || !slices.Equal(got.elsewhere, c.elsewhere) {
-			t.Errorf("%v: %v %v, want %v %v", c.path, got.mailboxes, got.elsewhere, c.mailboxes, c.elsewhere)
+		got := d.Lookup(d.Address(c.path))
+		if !slices.Equal(got.Mailboxes, c.mailboxes) || !slices.Equal(got.Elsewhere, c.elsewhere) {
+			t.Errorf("%v: %v %v, want %v %v", c.path, got.Mailboxes, got.Elsewhere, c.mailboxes, c.elsewhere)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestPostmaster(t *testing.T) {
 		{Local: "postmaster"}, {Local: "Postmaster", Domain: "mail.example.com"},
 		{Local: "postmaster", Domain: "dash.example"}, {Local: "abuse", Domain: "exact.example"},
 	} {
-		if !d.isLocal(p) || d.lookup(d.address(p)).none() {
+		if !d.IsLocal(p) || d.Lookup(d.Address(p)).None() {
 			t.Errorf("<%v> leads nowhere", p)
 		}
 	}
@@ -80,10 +80,10 @@ func TestPostmaster(t *testing.T) {
 
 func TestLookupEndsInLoops(t *testing.T) {
 	d := testDirectory(t)
-	d.aliases["a@example.com"] = []string{"b@example.com", "alice@example.com"}
-	d.aliases["b@example.com"] = []string{"a@example.com"}
-	if got := d.lookup("b@example.com"); !slices.Equal(got.mailboxes, []string{"alice@example.com"}) {
-		t.Errorf("lookup through a loop: %v", got.mailboxes)
+	d.book.Aliases["a@example.com"] = []string{"b@example.com", "alice@example.com"}
+	d.book.Aliases["b@example.com"] = []string{"a@example.com"}
+	if got := d.Lookup("b@example.com"); !slices.Equal(got.Mailboxes, []string{"alice@example.com"}) {
+		t.Errorf("lookup through a loop: %v", got.Mailboxes)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestMaySend(t *testing.T) {
 		{"bob@example.com", smtp.Path{Local: "known", Domain: "catch.example"}, true},
 		{"gone@example.com", smtp.Path{Local: "gone", Domain: "example.com"}, false},
 	} {
-		if got := d.maySend(c.account, c.from); got != c.want {
+		if got := d.MaySend(c.account, c.from); got != c.want {
 			t.Errorf("%s as <%v>: %v, want %v", c.account, c.from, got, c.want)
 		}
 	}
@@ -118,7 +118,7 @@ func TestMaySend(t *testing.T) {
 // TestLongLogins: what is remembered of a guess is bounded.
 func TestLongLogins(t *testing.T) {
 	d := testDirectory(t)
-	if name, account := d.login(strings.Repeat("n", 4000)); account != nil || len(name) > longestLogin+100 {
+	if name, account := d.Login(strings.Repeat("n", 4000)); account != nil || len(name) > longestLogin+100 {
 		t.Errorf("a name of %d octets is remembered", len(name))
 	}
 }

@@ -1,0 +1,243 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/netserve"
+)
+
+// Credentials answer for one set of accounts. They implement sasl.Credentials
+// and sasl.Guard, and may be used concurrently.
+type Credentials struct {
+	dir    *Directory
+	keys   map[string]*keys // by account
+	offers map[sasl.Kind]bool
+	models models
+	log    *slog.Logger
+
+	// What outlives a reload, which must not forgive guesses.
+	verifier *passwd.Verifier
+	throttle *throttle
+	decoy    *sasl.Decoy
+}
+
+// New makes credentials of the settings and their directory. old, if not nil,
+// are those before a reload: counted guesses and remembered passwords are handed
+// on. The error names every account whose keys cannot be read.
+func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (*Credentials, error) {
+	c := &Credentials{dir: dir, log: log}
+	var err error
+	if c.keys, err = readAllKeys(dir, s.SecretKeyFile); err != nil {
+		return nil, err
+	}
+	c.offers = offered(dir, c.keys)
+	if old == nil {
+		c.throttle = newThrottle(throttleRates(s))
+		c.verifier = newVerifier(s)
+		c.decoy, err = newDecoy(s.SecretKeyFile)
+	} else {
+		c.throttle, c.verifier, c.decoy = old.throttle, old.verifier, old.decoy
+		c.throttle.setRates(throttleRates(s))
+		if c.verifier.RememberFor != s.Auth.CacheTime {
+			c.verifier = newVerifier(s)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.models = newModels(dir, c.keys, c.decoy)
+	return c, nil
+}
+
+// offered says which kinds of secret accounts can be checked by. A client takes
+// the strongest mechanism it is offered. It must not be one that its account
+// keeps no secret for: the right password would be refused. So one account
+// without keys (taken over as a bcrypt hash, say) keeps the mechanism from being
+// offered. APOP is chosen by hand and needs one account only.
+func offered(dir *Directory, all map[string]*keys) map[sasl.Kind]bool {
+	accounts := dir.Accounts()
+	offers := map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
+	for address, account := range accounts {
+		k := all[address]
+		if account.Password != "" && !account.Disabled {
+			offers[sasl.CRAMMD5] = offers[sasl.CRAMMD5] && k.cram != nil
+			offers[sasl.ScramSHA256] = offers[sasl.ScramSHA256] && k.scram != nil
+		}
+		offers[sasl.APOP] = offers[sasl.APOP] || k.apop != nil
+	}
+	return offers
+}
+
+func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
+	return over(s.Auth.MaxFailuresPerAddress, s.Auth.FailureWindow), over(s.Auth.MaxFailuresPerAccount, s.Auth.FailureWindow)
+}
+
+// newDecoy makes the secrets of accounts that do not exist from the server's
+// key, so that a restart does not change them: a salt that changes would tell
+// who probes that nobody is there.
+func newDecoy(keyFile string) (*sasl.Decoy, error) {
+	key, _, err := seal.EnsureKey(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	seed, err := key.Derive("sasl decoy")
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	return sasl.NewDecoy(seed), nil
+}
+
+func newVerifier(s *conf.Settings) *passwd.Verifier {
+	v := &passwd.Verifier{RememberFor: s.Auth.CacheTime}
+	if s.Auth.CacheTime == 0 {
+		v.Remember = -1
+	}
+	return v
+}
+
+// Offers implements sasl.Credentials.
+func (c *Credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
+
+// Verify implements sasl.Credentials.
+func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	name, account := c.dir.Login(user)
+	block := netserve.Block(sasl.PeerOf(ctx).RemoteAddr)
+	if !c.throttle.allows(block, name) {
+		return "", sasl.ErrThrottled
+	}
+	// A password that is remembered comes through without a turn, and so
+	// without a booking: then there is nothing to settle but where it came from.
+	settle := func(v verdict) { c.throttle.remember(block, name, v) }
+	is := c.throttle.standing(block, name)
+	a := passwd.Attempt{Account: name, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
+	// It is booked when its turn has come: of many guesses made at once, those
+	// behind the last that may fail are not worth a hash.
+	a.Allowed = func() error {
+		booked, ok := c.throttle.book(block, name)
+		if !ok {
+			return sasl.ErrThrottled
+		}
+		settle = booked
+		return nil
+	}
+	err := c.check(ctx, account, a)
+	if err == nil && !c.mayActAs(name, authzid) {
+		err = sasl.ErrDenied
+	}
+	settle(c.judge(ctx, user, err))
+	if err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+// loginPatience is how long a password waits for its turn to be checked. Then the
+// client is told to come back, rather than hold a connection for as long as a
+// storm of guesses lasts.
+const loginPatience = 30 * time.Second
+
+// check costs the same whether there is such an account or not.
+func (c *Credentials) check(ctx context.Context, account *conf.Account, a passwd.Attempt) error {
+	if account != nil && !account.Disabled {
+		a.Stored = string(account.Password)
+	}
+	patience, cancel := context.WithTimeout(ctx, loginPatience)
+	defer cancel()
+	err := c.verifier.Try(patience, a)
+	switch {
+	case errors.Is(err, passwd.ErrMismatch):
+		return sasl.ErrDenied
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return sasl.ErrThrottled
+	}
+	return err
+}
+
+// mayActAs: an account may act as itself and as nobody else (RFC 4616 §2).
+func (c *Credentials) mayActAs(name, authzid string) bool {
+	if authzid == "" {
+		return true
+	}
+	as, _ := c.dir.Login(authzid)
+	return as == name
+}
+
+// Secret implements sasl.Credentials.
+func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
+	name, account := c.dir.Login(user)
+	if !c.throttle.allows(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name) {
+		return sasl.Secret{}, "", sasl.ErrThrottled
+	}
+	// It is made for everybody, so that it takes no longer for those who need it.
+	fake := c.decoy.Like(kind, name, c.models.secret(c.decoy, name))
+	k := c.keys[name]
+	if account == nil || account.Disabled || k == nil {
+		return fake, name, nil
+	}
+	switch {
+	case kind == sasl.CRAMMD5 && k.cram != nil:
+		return sasl.Secret{CRAM: k.cram}, name, nil
+	case kind == sasl.ScramSHA256 && k.scram != nil:
+		return sasl.Secret{SCRAM: k.scram}, name, nil
+	case kind == sasl.APOP && k.apop != nil:
+		return sasl.Secret{APOP: k.apop}, name, nil
+	}
+	return fake, name, nil
+}
+
+// Book implements sasl.Guard.
+func (c *Credentials) Book(ctx context.Context, user string) (settle func(error), err error) {
+	name, _ := c.dir.Login(user)
+	booked, ok := c.throttle.book(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name)
+	if !ok {
+		return nil, sasl.ErrThrottled
+	}
+	return func(err error) { booked(c.judge(ctx, user, err)) }, nil
+}
+
+// judge says what a login counts as, and writes down what the operator should
+// know of: only a wrong answer is a guess, not a client that broke off or a
+// failure of our own.
+func (c *Credentials) judge(ctx context.Context, user string, err error) verdict {
+	peer := sasl.PeerOf(ctx)
+	switch {
+	case err == nil:
+		return right
+	case errors.Is(err, sasl.ErrDenied):
+		c.log.Warn("login failed", "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
+		return wrong
+	case !errors.Is(err, sasl.ErrThrottled) && !errors.Is(err, sasl.ErrMalformed) && ctx.Err() == nil:
+		c.log.Error("login could not be checked", "service", peer.Service, "user", user, "err", err)
+	}
+	return undecided
+}
+
+// Live answers with the credentials of the moment, so that a session which
+// began before a reload knows of it. It implements what Credentials do.
+type Live func() *Credentials
+
+// Offers implements sasl.Credentials.
+func (l Live) Offers(kind sasl.Kind) bool { return l().Offers(kind) }
+
+// Verify implements sasl.Credentials.
+func (l Live) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	return l().Verify(ctx, authzid, user, password)
+}
+
+// Secret implements sasl.Credentials.
+func (l Live) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
+	return l().Secret(ctx, kind, user)
+}
+
+// Book implements sasl.Guard.
+func (l Live) Book(ctx context.Context, user string) (settle func(error), err error) {
+	return l().Book(ctx, user)
+}

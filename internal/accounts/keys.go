@@ -1,0 +1,76 @@
+package accounts
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/conf"
+)
+
+// keys are what one account keeps for challenges, read from its settings once.
+type keys struct {
+	cram  []byte
+	scram *sasl.ScramKeys
+	apop  []byte
+}
+
+// readKeys opens and parses what an account keeps. unseal opens the APOP
+// secret; the key behind it is needed only where an account has one.
+func readKeys(address string, a *conf.Account, unseal func(text string, context []byte) ([]byte, error)) (*keys, error) {
+	var k keys
+	var err error
+	if a.CRAMMD5 != "" {
+		if k.cram, err = sasl.ParseCRAM(string(a.CRAMMD5)); err != nil {
+			return nil, fmt.Errorf("account %s: cram_md5: %w", address, err)
+		}
+	}
+	if a.ScramSHA256 != "" {
+		kind, scram, err := sasl.ParseScram(string(a.ScramSHA256))
+		if err == nil && kind != sasl.ScramSHA256 {
+			err = errors.New("not a SCRAM-SHA-256 secret")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("account %s: scram_sha_256: %w", address, err)
+		}
+		k.scram = scram
+	}
+	if a.APOP != "" {
+		if k.apop, err = unseal(string(a.APOP), apopContext(address)); err != nil {
+			return nil, fmt.Errorf("account %s: apop: %w", address, err)
+		}
+	}
+	return &k, nil
+}
+
+// apopContext binds a sealed APOP secret to its account, so that it cannot be
+// copied to another one.
+func apopContext(address string) []byte { return []byte("apop:" + address) }
+
+// readAllKeys reads the keys of all accounts; the server's key, which opens what
+// is sealed, only if one of them needs it.
+func readAllKeys(dir *Directory, keyFile string) (map[string]*keys, error) {
+	var key *seal.Key
+	unseal := func(text string, context []byte) ([]byte, error) {
+		if key == nil {
+			k, err := seal.LoadKey(keyFile)
+			if err != nil {
+				return nil, err
+			}
+			key = &k
+		}
+		return key.OpenText(text, context)
+	}
+	all := make(map[string]*keys)
+	var problems []error
+	for address, account := range dir.Accounts() {
+		k, err := readKeys(address, account, unseal)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all[address] = k
+	}
+	return all, errors.Join(problems...)
+}
