@@ -15,7 +15,7 @@ import (
 //     the classes in turn.
 //   - Destinations that are not known to answer get no more than three quarters of
 //     all places, and what one user sends there gets no more of them than it leaves
-//     free: who comes first with a thousand of them takes half, and the next
+//     free, or eight: who comes first with a thousand of them takes half, and the next
 //     one half of what is left.
 //   - Attempts that have heard of nobody for a while give way as soon as others of
 //     their class wait for a place.
@@ -26,6 +26,9 @@ const (
 	// message, so that a host that is slow to greet gets its mail in the end.
 	patience    = 30 * time.Second
 	maxPatience = 8 * time.Minute
+	// fewUnknown places at unknown destinations one user may have in any case,
+	// if it leaves one.
+	fewUnknown = 8
 	// starving is how long a destination's turn may fail to come before the
 	// operator is told.
 	starving = time.Minute
@@ -99,8 +102,9 @@ func (p *places) admits(c Class, most int) bool {
 // admitsUnknown reports whether an attempt of user at a destination not known to
 // answer may take one more of most places.
 func (p *places) admitsUnknown(user string, most int) bool {
-	free := most - most/4 - p.unknown
-	return free > 0 && p.byUser[user] < free
+	all := most - most/4
+	free := all - p.unknown
+	return free > 0 && p.byUser[user] < max(free, min(fewUnknown, all-1))
 }
 
 // user names those who share places at unknown destinations: of ordinary mail the
