@@ -268,4 +268,7 @@ func (q *Queue) waits(r *run, yes bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r.waits = yes
+	if yes && q.crowded() {
+		q.poke() // there is one more that may have to give way
+	}
 }
