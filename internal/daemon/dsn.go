@@ -69,11 +69,20 @@ func success(e *smtp.Envelope) (all []rfc2822.RecipientStatus) {
 	return all
 }
 
+// proven reports whether a message is from its sender beyond doubt: who has logged
+// in or comes from a host that is trusted. Anybody else may have forged it, and
+// we mail nobody who has not written to us: no news of success, a trickle of bounces
+// without the message in them, and no more than a share of the queue. What else
+// proves a sender belongs here.
+func (d *Daemon) proven(e *smtp.Envelope) bool {
+	return e.User != "" || containsAddr(d.state().settings.SMTP.RelayFrom, e.RemoteAddr)
+}
+
 // reportSuccess tells the sender of a message that has just been stored, where
 // the sender asked for it. It costs the client one more commit, and whatever
 // goes wrong is in the log only: the message itself is safe.
 func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section) {
-	if r.d.outbound == nil || e.From.IsNull() {
+	if r.d.outbound == nil || e.From.IsNull() || !r.d.proven(e) {
 		return
 	}
 	recipients := success(e)
@@ -106,7 +115,7 @@ func (r *receiver) composeSuccess(e *smtp.Envelope, header *rfc2822.Section, to 
 	if _, err := report.WriteTo(&text); err != nil {
 		return nil, err
 	}
-	n := &queue.Notification{To: e.From.String(), Kind: queue.Success, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
+	n := &queue.Notification{To: e.From.String(), Kind: queue.Success, Proven: true, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
 	if slices.ContainsFunc(n.Message, func(b byte) bool { return b >= 0x80 }) {
 		n.Body = queue.EightBit
 	}

@@ -33,7 +33,7 @@ type Dir struct {
 
 // OpenDir makes a Cache in dir, which must exist.
 func OpenDir(ctx context.Context, dir string, c *durable.Committer) (*Dir, error) {
-	for _, kind := range []string{"sts", "seen", "tlsrpt"} {
+	for _, kind := range []string{"sts", "seen", "tlsrpt", "queue"} {
 		if err := c.MkdirAll(ctx, dir, filepath.Join(dir, kind)); err != nil {
 			return nil, fmt.Errorf("open cache: %w", err)
 		}
