@@ -22,7 +22,7 @@ type Return uint8
 
 // What a report returns of the original.
 const (
-	ReturnHeaders Return = iota // the header section, as text/rfc822-headers
+	ReturnHeaders Return = iota // the header section, as text/rfc822-headers; of a long one the lines within its first 16 KiB
 	ReturnFull                  // all of it, as message/rfc822
 	ReturnNothing
 )

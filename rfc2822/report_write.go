@@ -52,8 +52,22 @@ func (d *Disposition) WriteTo(w io.Writer) (int64, error) {
 // returned is what the report's last part will be.
 type returned struct {
 	contentType, encoding string
-	section               *Section  // for headers
+	head                  string    // for headers
+	cut                   bool      // there were more
 	body                  io.Reader // for a full message: all of it
+}
+
+// returnedHeader is how many octets of an original's header section are
+// returned: a report tells its reader which message it is about, and is no way
+// to have a stranger's text sent by others.
+const returnedHeader = 16 << 10
+
+// cutHeader returns what of a header section is returned: whole lines.
+func cutHeader(head string) (part string, cut bool) {
+	if len(head) <= returnedHeader {
+		return head, false
+	}
+	return head[:strings.LastIndexByte(head[:returnedHeader], '\n')+1], true
 }
 
 func (m *multiReport) writeTo(w io.Writer) (int64, error) {
@@ -65,6 +79,9 @@ func (m *multiReport) writeTo(w io.Writer) (int64, error) {
 	}
 	boundary := newBoundary()
 	m.writeHeader(out, boundary, ret)
+	if ret != nil && ret.cut {
+		m.text = strings.TrimRight(m.text, "\r\n") + "\n\nThe header of the message is long; only its beginning is enclosed.\n"
+	}
 	m.writeText(out, boundary)
 	m.writeStatus(out, boundary)
 	if err := m.writeReturned(out, boundary, ret); err != nil {
@@ -90,6 +107,7 @@ func (m *multiReport) plan() (*returned, error) {
 		return nil, err
 	}
 	head := section.String()
+	head = head[:len(head)-len(section.sep)]
 	global := m.utf8 && !isASCII(head) && utf8.ValidString(head)
 	if m.ret == ReturnFull && !(m.sevenBit && look.eight) && !look.binary {
 		r := &returned{contentType: "message/rfc822", encoding: "7bit", body: whole}
@@ -101,7 +119,8 @@ func (m *multiReport) plan() (*returned, error) {
 		}
 		return r, nil
 	}
-	r := &returned{contentType: "text/rfc822-headers", encoding: "7bit", section: section}
+	r := &returned{contentType: "text/rfc822-headers", encoding: "7bit"}
+	r.head, r.cut = cutHeader(head)
 	switch {
 	case global && !m.sevenBit:
 		r.contentType, r.encoding = "message/global-headers", "8bit"
@@ -243,21 +262,19 @@ func (m *multiReport) writeReturned(out *bufio.Writer, boundary string, ret *ret
 		return nil
 	}
 	what := "Message"
-	if ret.section != nil {
+	if ret.body == nil {
 		what = "Message headers"
 	}
 	out.WriteString("\r\n--" + boundary + "\r\nContent-Description: " + what + "\r\nContent-Type: " + ret.contentType +
 		"\r\nContent-Transfer-Encoding: " + ret.encoding + "\r\n\r\n")
-	if ret.section == nil {
+	if ret.body != nil {
 		_, err := io.Copy(out, ret.body)
 		return err
 	}
-	head := ret.section.String()
-	head = head[:len(head)-len(ret.section.sep)]
 	if ret.encoding == "quoted-printable" {
-		writeQP(out, head)
+		writeQP(out, ret.head)
 	} else {
-		out.WriteString(head)
+		out.WriteString(ret.head)
 	}
 	return nil
 }

@@ -97,6 +97,12 @@ type Queue struct {
 	// outer one of a router that forwards port 25, for example.
 	OwnAddresses []netip.Addr `json:"own_addresses"`
 
+	// Networks that are dialled where the DNS of a domain leads there, although
+	// they are not of the internet: private, loopback, link-local and the like.
+	// Anybody may have such addresses in his DNS, to have this host talk to
+	// machines behind it; better write a route, which may lead anywhere.
+	DialPrivate []netip.Prefix `json:"dial_private"`
+
 	// Whether aliases may lead to addresses elsewhere. The envelope sender of
 	// mail that is forwarded so becomes an address in srs_domain, so that the
 	// other host's SPF check looks at us; bounces find their way back through

@@ -85,7 +85,7 @@ func statusOf(e *smtp.Envelope, r *smtp.Recipient) rfc2822.RecipientStatus {
 func (r *receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient) bool {
 	n := rcpt.Params.Notify
 	return r.d.outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
-		r.trusts(e.Session) && r.d.outbound.canTell(ctx, e.From)
+		r.d.proven(e) && r.d.outbound.canTell(ctx, e.From)
 }
 
 // reportFailure tells the sender of a message who did not get it. It returns nil
@@ -115,11 +115,20 @@ func (r *receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 	return nil
 }
 
+// proven reports whether a message is from its sender beyond doubt: who has logged
+// in or comes from a host that is trusted. Anybody else may have forged it, and
+// we mail nobody who has not written to us: no news of success, a trickle of bounces
+// without the message in them, and no more than a share of the queue. What else
+// proves a sender belongs here.
+func (d *Daemon) proven(e *smtp.Envelope) bool {
+	return e.Session.User != "" || containsAddr(d.state().settings.SMTP.RelayFrom, e.Session.RemoteAddr)
+}
+
 // reportSuccess tells the sender of a message that has just been stored, where
 // the sender asked for it. It costs the client one more commit, and whatever
 // goes wrong is in the log only: the message itself is safe.
 func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to *plan) {
-	if r.d.outbound == nil || e.From.IsNull() {
+	if r.d.outbound == nil || e.From.IsNull() || !r.d.proven(e) {
 		return
 	}
 	recipients := success(e, to)
@@ -154,7 +163,7 @@ func (r *receiver) compose(e *smtp.Envelope, header *rfc2822.Section, kind queue
 	if _, err := report.WriteTo(&text); err != nil {
 		return nil, err
 	}
-	n := &queue.Notification{To: e.From.String(), Kind: kind, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
+	n := &queue.Notification{To: e.From.String(), Kind: kind, Proven: true, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
 	if slices.ContainsFunc(n.Message, func(b byte) bool { return b >= 0x80 }) {
 		n.Body = queue.EightBit
 	}

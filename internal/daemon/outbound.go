@@ -81,6 +81,20 @@ func (t transport) Deliver(ctx context.Context, d *queue.Delivery) []queue.Resul
 	return t.o.relay.Load().Deliver(ctx, d)
 }
 
+// learnt keeps what the queue knows of other hosts among what the relay does.
+type learnt struct{ cache relay.Cache }
+
+// Recall implements queue.Memory.
+func (l learnt) Recall(context.Context) ([]byte, error) {
+	data, _ := l.cache.Get("queue", "learnt")
+	return data, nil
+}
+
+// Remember implements queue.Memory.
+func (l learnt) Remember(ctx context.Context, data []byte) error {
+	return l.cache.Put(ctx, "queue", "learnt", data)
+}
+
 // room says whether a message of size octets can be queued.
 func (o *outbound) room(ctx context.Context, size int64) error {
 	return refuseQueue(o.queue.Room(ctx, size))
@@ -104,6 +118,9 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (en
 	for _, part := range parts {
 		entry := queue.NewEntry(e, part.to)
 		entry.From = part.from.String()
+		if !o.d.proven(e) {
+			entry.Class = queue.Stranger
+		}
 		w, err := o.queue.Begin(ctx, entry)
 		if err != nil {
 			return entries, refuseQueue(err)

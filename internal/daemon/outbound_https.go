@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -15,12 +16,13 @@ import (
 // policyClient fetches MTA-STS policies and posts TLS reports. It asks the same DNS and believes the
 // same authorities as the relay does: what the operator has set for mail holds
 // for what decides about mail.
-func policyClient(dns relay.Resolver, roots *x509.CertPool) *http.Client {
+// Networks that are not public are dialled only where the settings say so.
+func policyClient(dns relay.Resolver, roots *x509.CertPool, private relay.Networks) *http.Client {
 	return &http.Client{
 		Timeout: 30 * time.Second,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				return dialResolved(ctx, dns, network, address)
+				return dialResolved(ctx, dns, private, network, address)
 			},
 			TLSClientConfig:       &tls.Config{RootCAs: roots},
 			ForceAttemptHTTP2:     true,
@@ -33,7 +35,7 @@ func policyClient(dns relay.Resolver, roots *x509.CertPool) *http.Client {
 
 // dialResolved dials the addresses that dns has for a host, one after the
 // other.
-func dialResolved(ctx context.Context, dns relay.Resolver, network, address string) (net.Conn, error) {
+func dialResolved(ctx context.Context, dns relay.Resolver, private relay.Networks, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -45,6 +47,10 @@ func dialResolved(ctx context.Context, dns relay.Resolver, network, address stri
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	err = errors.New("no address for " + host)
 	for _, addr := range found.Records {
+		if !private.MayDial(addr) {
+			err = fmt.Errorf("%w: %s has %v", relay.ErrPrivate, host, addr)
+			continue
+		}
 		var conn net.Conn
 		if conn, err = dialer.DialContext(ctx, network, net.JoinHostPort(addr.String(), port)); err == nil {
 			return conn, nil

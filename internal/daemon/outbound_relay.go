@@ -33,6 +33,7 @@ func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		Behind:                 o.behind,
 		Notify:                 o.notify,
 		Undeliverable:          o.undeliverable,
+		Memory:                 learnt{o.cache},
 		Log:                    o.d.log,
 	}
 	for key, d := range c.Domains {
@@ -76,13 +77,15 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		Cache:    o.cache,
 		Log:      o.d.log,
 
+		Private:               s.Queue.DialPrivate,
+		AddressConcurrency:    s.Queue.DestinationConcurrency,
 		MessagesPerConnection: s.Queue.MessagesPerConnection,
 	}
 	for _, name := range s.Queue.OwnNames {
 		r.OwnNames = append(r.OwnNames, conf.CanonicalDomain(name))
 	}
 	if s.Queue.MTASTS {
-		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots), Log: o.d.log}
+		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots, r.Private), Log: o.d.log}
 	}
 	if o.reports != nil {
 		r.Report = o.reports.Add
@@ -226,7 +229,7 @@ func (o *outbound) reconfigure(s *conf.Settings) error {
 	}
 	o.srs.Store(srs)
 	if o.reports != nil {
-		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots))
+		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots, r.Private))
 	}
 	if old := o.relay.Swap(r); old != nil {
 		old.Close()

@@ -21,22 +21,23 @@ type active struct {
 	fresh bool
 
 	jobs int // unfinished; guarded by Queue.mu
+	// attempts are those made when the entry was loaded, by recipient.
+	attempts []int
 }
 
 // job is one attempt to be made: recipients of one entry with one destination.
 type job struct {
-	a  *active
-	to []int // indexes into Entry.To
+	a   *active
+	to  []int // indexes into Entry.To
+	run *run  // while it holds a place
 }
 
 // destination is what the queue knows of one next hop. It exists while it has
 // jobs or something worth remembering.
 type destination struct {
 	name    string
-	jobs    []*job
-	parked  []*item // entries for which there was no place in jobs
+	lanes   [classes]lane
 	running int
-	queued  bool // in Queue.ready
 
 	// window is how many attempts may run: it starts low, grows with each
 	// success, by one at first and then by one per window of them, and is
@@ -50,9 +51,50 @@ type destination struct {
 	last  Result
 }
 
+// lane is what of one class waits for a destination.
+type lane struct {
+	d       *destination
+	class   Class
+	jobs    []*job
+	parked  []*item // entries for which there was no place in jobs
+	running int
+	queued  bool      // in Queue.ready
+	since   time.Time // then
+}
+
+// open reports whether the destination takes one more attempt of the class: the
+// last place of its window is for ordinary mail.
+func (l *lane) open() bool {
+	window := int(l.d.window)
+	if l.class == Ordinary || window < 2 {
+		return l.d.running < window
+	}
+	return l.d.running < window && l.d.running-l.d.lanes[Ordinary].running < window-1
+}
+
+// waits reports whether there is anything to be done for a destination.
+func (d *destination) waits() bool {
+	for i := range d.lanes {
+		if l := &d.lanes[i]; len(l.jobs) > 0 || len(l.parked) > 0 {
+			return true
+		}
+	}
+	return d.running > 0
+}
+
+// waiting is how many attempts of all classes wait for the destination, and how
+// many entries beside them.
+func (d *destination) waiting() (jobs, parked int) {
+	for i := range d.lanes {
+		jobs += len(d.lanes[i].jobs)
+		parked += len(d.lanes[i].parked)
+	}
+	return jobs, parked
+}
+
 const (
 	firstWindow = 4
-	// backlog is how many jobs of one destination are kept in memory, so that
+	// backlog is how many jobs of one class for one destination are kept in memory, so that
 	// one that takes its time does not fill it. What is above waits as an id.
 	backlog = 200
 	// A destination found unreachable is left alone for a time that doubles
@@ -83,23 +125,32 @@ func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(er
 
 // take makes jobs of what is due in an entry. q.mu is held.
 func (q *Queue) take(it *item, e *Entry, st *State) {
+	if q.loadedBy[e.Class] >= e.Class.most(q.maxLoaded()) {
+		it.flags |= parked // memory is for others now
+		q.overflow[e.Class] = append(q.overflow[e.Class], it)
+		return
+	}
 	a := &active{it: it, e: e, st: st, fresh: it.flags&fresh != 0}
+	for i := range st.To {
+		a.attempts = append(a.attempts, st.To[i].Attempts)
+	}
 	it.a = a
 	it.flags &^= parked
 	q.loaded++
+	q.loadedBy[e.Class]++
 	now := time.Now()
 	all := it.flags&forced != 0
 	it.flags &^= forced
-	var parkedAt *destination
+	var parkedAt *lane
 	for name, to := range q.groups(a, now, all) {
-		d := q.destination(name)
-		if len(d.jobs) >= backlog {
-			parkedAt = d
+		l := &q.destination(name).lanes[e.Class]
+		if len(l.jobs) >= backlog {
+			parkedAt = l
 			continue
 		}
-		d.jobs = append(d.jobs, &job{a, to})
+		l.jobs = append(l.jobs, &job{a: a, to: to})
 		a.jobs++
-		q.offer(d)
+		q.offer(l)
 	}
 	if parkedAt != nil {
 		it.flags |= parked
@@ -156,6 +207,11 @@ func (q *Queue) resume(it *item) {
 func (q *Queue) drop(a *active) {
 	a.it.a = nil
 	q.loaded--
+	c := a.e.Class
+	q.loadedBy[c]--
+	if q.loadedBy[c] <= c.most(q.maxLoaded())/2 {
+		q.overflow[c] = q.recall(q.overflow[c])
+	}
 	q.poke()
 }
 
@@ -166,6 +222,9 @@ func (q *Queue) destination(name string) *destination {
 			q.forgetDestinations()
 		}
 		d = &destination{name: name, window: min(firstWindow, float64(cmpOr(q.DestinationConcurrency, defaultDestConcurrency)))}
+		for c := range d.lanes {
+			d.lanes[c] = lane{d: d, class: Class(c)}
+		}
 		q.dests[name] = d
 	}
 	return d
@@ -176,63 +235,35 @@ func (q *Queue) destination(name string) *destination {
 func (q *Queue) forgetDestinations() {
 	now := time.Now()
 	for name, d := range q.dests {
-		if len(d.jobs) == 0 && len(d.parked) == 0 && d.running == 0 && now.After(d.down) {
+		if !d.waits() && now.After(d.down) {
 			delete(q.dests, name)
 		}
 	}
 	q.prune = max(maxDests, 2*len(q.dests))
 }
 
-// offer puts a destination in line if it has work and room. q.mu is held.
-func (q *Queue) offer(d *destination) {
-	if !d.queued && len(d.jobs) > 0 && d.running < int(d.window) {
-		d.queued = true
-		q.ready = append(q.ready, d)
-	}
-}
-
-// dispatch starts what may run, one attempt per destination in turn. Those
-// known to be in trouble get no more than half of the places, and those that
-// have not answered lately no more than three quarters: they would take all of
-// them, with time-outs. q.mu is held.
-func (q *Queue) dispatch() {
-	most := cmpOr(q.Concurrency, defaultConcurrency)
-	for passed := 0; q.state == running && q.jobs < most && passed < len(q.ready); {
-		d := q.ready[0]
-		q.ready = q.ready[1:]
-		if d.fails > 0 && q.jobs >= most/2 || !q.answered[d.name] && q.jobs >= most-most/4 {
-			q.ready = append(q.ready, d)
-			passed++
-			continue
-		}
-		d.queued = false
-		if len(d.jobs) == 0 {
-			continue
-		}
-		j := d.jobs[0]
-		d.jobs[0] = nil
-		d.jobs = d.jobs[1:]
-		d.running++
-		q.jobs++
-		q.offer(d)
-		q.unpark(d)
-		q.group.Add(1)
-		ctx := q.ctx
-		go func() {
-			defer q.group.Done()
-			q.attempt(ctx, d, j)
-		}()
+// offer puts a lane in line if it has work and its destination has room. q.mu is
+// held.
+func (q *Queue) offer(l *lane) {
+	if !l.queued && len(l.jobs) > 0 && l.open() {
+		l.queued, l.since = true, time.Now()
+		q.ready[l.class] = append(q.ready[l.class], l)
 	}
 }
 
 // unpark makes waiting entries due as soon as there is place for their jobs.
-func (q *Queue) unpark(d *destination) {
-	if len(d.jobs) > backlog/2 || len(d.parked) == 0 {
-		return
+func (q *Queue) unpark(l *lane) {
+	if len(l.jobs) <= backlog/2 {
+		l.parked = q.recall(l.parked)
 	}
-	n := min(len(d.parked), backlog/2)
+}
+
+// recall makes the first of some parked entries due, and returns the rest. q.mu
+// is held.
+func (q *Queue) recall(list []*item) []*item {
+	n := min(len(list), backlog/2)
 	now := time.Now().UnixNano()
-	for _, it := range d.parked[:n] {
+	for _, it := range list[:n] {
 		if it.flags&parked == 0 || q.index[it.id] != it {
 			continue // loaded or removed meanwhile
 		}
@@ -242,23 +273,27 @@ func (q *Queue) unpark(d *destination) {
 			q.wait.put(it)
 		}
 	}
-	d.parked = d.parked[n:]
-	if len(d.parked) == 0 {
-		d.parked = nil
+	if n > 0 {
+		q.poke()
 	}
-	q.poke()
+	if n == len(list) {
+		return nil
+	}
+	return list[n:]
 }
 
 // done takes note of how an attempt went, for the destination. q.mu is held.
-func (q *Queue) done(d *destination, results []Result) {
+func (q *Queue) done(d *destination, j *job, results []Result) {
 	d.running--
+	d.lanes[j.run.class].running--
 	q.jobs--
+	q.places.leave(j.run)
 	most := float64(cmpOr(q.DestinationConcurrency, defaultDestConcurrency))
 	now := time.Now()
 	switch v := worst(results); {
-	case v == nil: // nothing was tried
+	case v == nil || v.Busy: // nothing was tried
 	case v.Unreachable:
-		delete(q.answered, d.name)
+		q.known.forget(d.name)
 		d.slow, d.window = true, max(1, d.window/2)
 		if !now.Before(d.down) {
 			d.fails++
@@ -277,15 +312,14 @@ func (q *Queue) done(d *destination, results []Result) {
 			d.window = min(most, d.window+1)
 		}
 	}
-	if v := worst(results); v != nil && !v.Unreachable {
-		if len(q.answered) >= maxDests {
-			clear(q.answered)
-		}
-		q.answered[d.name] = true
+	if v := worst(results); v != nil && !v.Unreachable && !v.Busy {
+		q.known.note(j.run.class, d.name)
 	}
-	q.offer(d)
-	q.unpark(d)
-	if len(d.jobs) == 0 && len(d.parked) == 0 && d.running == 0 && d.fails == 0 {
+	for i := range d.lanes {
+		q.offer(&d.lanes[i])
+		q.unpark(&d.lanes[i])
+	}
+	if !d.waits() && d.fails == 0 {
 		delete(q.dests, d.name)
 	}
 	q.dispatch()
@@ -307,7 +341,8 @@ func worst(results []Result) *Result {
 func (q *Queue) more(d *destination) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(d.jobs) > 0
+	jobs, _ := d.waiting()
+	return jobs > 0
 }
 
 // isDown returns the result all attempts get while d is left alone.

@@ -2,20 +2,23 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 )
 
 // attempt makes one attempt: write it down, make it, take note of the results.
-func (q *Queue) attempt(ctx context.Context, d *destination, j *job) {
+// ctx ends with the queue; own also where the attempt is to give way.
+func (q *Queue) attempt(ctx, own context.Context, d *destination, j *job) {
 	var results []Result
 	last, down := q.isDown(d)
 	if q.record(ctx, d, j, down) {
 		if down {
 			results = q.refuse(j, last)
 		} else {
-			results = q.deliver(ctx, d, j)
+			results = q.deliver(own, d, j)
 		}
 	}
 	q.settle(ctx, j, results)
@@ -24,7 +27,7 @@ func (q *Queue) attempt(ctx context.Context, d *destination, j *job) {
 	if down {
 		results = nil // no news
 	}
-	q.done(d, results)
+	q.done(d, j, results)
 	j.a.jobs--
 	left := j.a.jobs
 	q.mu.Unlock()
@@ -92,7 +95,7 @@ func (q *Queue) deliver(ctx context.Context, d *destination, j *job) []Result {
 		Entry: a.e, Destination: d.name, Since: a.e.since(),
 		To:   make([]Recipient, len(j.to)),
 		Open: func() (io.ReadCloser, error) { return q.Spool.Open(ctx, a.e.ID) },
-		More: func() bool { return q.more(d) },
+		More: func() bool { return q.more(d) }, Waits: func(yes bool) { q.waits(j.run, yes) },
 	}
 	a.mu.Lock()
 	dl.Route = a.st.Route
@@ -106,8 +109,14 @@ func (q *Queue) deliver(ctx context.Context, d *destination, j *job) []Result {
 		results = append(results, Result{Status: Pending, Text: "no result from the transport"})
 	}
 	now := stamp(time.Now())
+	gaveWay := context.Cause(ctx) == ErrGaveWay
 	for i := range results {
-		results[i].Time = now
+		r := &results[i]
+		r.Time = now
+		if gaveWay && r.Status == Pending && r.Code == 0 {
+			r.Unreachable, r.Busy = true, false
+			r.Text = fmt.Sprintf("given up after %v, as other mail waited: %s", time.Since(j.run.began).Round(time.Second), r.Text)
+		}
 	}
 	return results[:len(j.to)]
 }
@@ -142,7 +151,7 @@ func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
 			r.Status = res.Status
 		default:
 			res.Status = Pending
-			q.later(a, i, cut)
+			q.later(a, i, cut, res.Busy)
 		}
 		r.Last = *res
 		statuses[n] = r.Status
@@ -157,8 +166,12 @@ func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
 	}
 }
 
+// busyWait is, at least, when one is tried again that was not tried because too
+// many attempts were under way at the same address. It is at most twice that.
+const busyWait = 30 * time.Second
+
 // later decides about a recipient for whom the attempt failed for now.
-func (q *Queue) later(a *active, i int, cut bool) {
+func (q *Queue) later(a *active, i int, cut, busy bool) {
 	r := &a.st.To[i]
 	now := time.Now()
 	if cut {
@@ -166,7 +179,11 @@ func (q *Queue) later(a *active, i int, cut bool) {
 		r.Next = stamp(now)
 		return
 	}
-	if _, over := q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, 0); over || r.Expire {
+	if busy {
+		r.Attempts--
+		r.Next = stamp(now.Add(busyWait + time.Duration(chance()*float64(busyWait))))
+	}
+	if _, over := q.schedule(a.e.To[i]).Next(max(r.Attempts, 1), a.e.since(), now, 0); over || r.Expire {
 		r.Status = Expired
 	}
 }
@@ -180,7 +197,11 @@ func (q *Queue) othersRun(a *active) bool {
 func (q *Queue) logAttempt(a *active, i int) {
 	st := &a.st.To[i]
 	r := &st.Last
-	q.log().Info("attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From, "to", a.e.To[i].Address,
+	level := slog.LevelInfo
+	if r.Busy {
+		level = slog.LevelDebug // none was made
+	}
+	q.log().Log(context.Background(), level, "attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From, "to", a.e.To[i].Address,
 		"status", st.Status, "attempt", st.Attempts, "host", r.Host, "tls", r.TLS,
 		"code", r.Code, "enhanced", r.Enhanced, "text", oneLine(r.Text),
 		"delay", time.Since(a.e.since()).Round(time.Millisecond))

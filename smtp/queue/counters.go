@@ -27,12 +27,28 @@ type Counters struct {
 	// Notices counts notifications by kind; "undeliverable" are those that
 	// concern an entry with the null sender.
 	Notices map[Kind]int64 `json:"notices"`
+	// Dropped counts notifications that were one too many for a sender who is not
+	// proven.
+	Dropped int64 `json:"dropped"`
+	// Classes is how the places are shared.
+	Classes map[Class]ClassCounters `json:"classes"`
 	// Delay is a histogram of the time from Queued to Delivered: Delay[i]
 	// recipients took at most DelayBounds[i], the last longer than all.
 	Delay       []int64         `json:"delay"`
 	DelayBounds []time.Duration `json:"delay_bounds"`
 	// DelaySum is the sum of those times.
 	DelaySum time.Duration `json:"delay_sum"`
+}
+
+// ClassCounters is what a class holds, and has had to wait for.
+type ClassCounters struct {
+	Entries int `json:"entries"` // in memory, to be attempted
+	Running int `json:"running"` // attempts
+	Waiting int `json:"waiting"` // destinations whose turn has not come
+	// Starved counts how often some of them waited for more than a minute,
+	// and GaveWay the attempts that heard of nobody and were cut off for others.
+	Starved int64 `json:"starved"`
+	GaveWay int64 `json:"gave_way"`
 }
 
 var delayBounds = []time.Duration{
@@ -65,6 +81,11 @@ func (q *Queue) Counters() Counters {
 		Failed: q.count.failed, Expired: q.count.expired,
 		Notices: make(map[Kind]int64), Delay: slices.Clone(q.count.delay),
 		DelayBounds: slices.Clone(delayBounds), DelaySum: q.count.delaySum,
+	}
+	c.Dropped, c.Classes = q.trickle.dropped, make(map[Class]ClassCounters, classes)
+	for i := range Class(classes) {
+		p := &q.places
+		c.Classes[i] = ClassCounters{q.loadedBy[i], p.running[i], len(q.ready[i]), p.starved[i], p.gaveWay[i]}
 	}
 	for k, n := range q.count.notices {
 		c.Notices[k] = n

@@ -32,6 +32,12 @@ type Entry struct {
 	// RequireTLS: deliver over verified TLS or not at all (RFC 8689).
 	RequireTLS bool
 
+	// Class says whose share of the queue the entry takes. Proven: the sender of
+	// a Stranger's entry is not forged, as far as can be told; that of an Ordinary
+	// one never is.
+	Class  Class
+	Proven bool
+
 	// NotBefore, where not zero, is when the first attempt may be made
 	// (RFC 4865). Giving up and warning count from it.
 	NotBefore time.Time
@@ -140,6 +146,10 @@ func ParseNotify(s string) (Notify, error) {
 	return n, nil
 }
 
+// proven reports whether From is whoever sent the entry. Only they hear of success,
+// get a message back whole, and hear of every failure.
+func (e *Entry) proven() bool { return e.Class == Ordinary || e.Proven }
+
 // since is the time from which the entry's age counts.
 func (e *Entry) since() time.Time {
 	if e.NotBefore.After(e.Queued) {
@@ -175,6 +185,9 @@ func (e *Entry) Check() error {
 	case "", "FULL", "HDRS":
 	default:
 		return fmt.Errorf("check entry: RET %q", e.Ret)
+	}
+	if e.Class >= classes {
+		return fmt.Errorf("check entry: %v", e.Class)
 	}
 	for _, r := range e.To {
 		if r.Domain() == "" || !plain(r.Address) || !plain(r.ORcpt) {

@@ -78,7 +78,8 @@ func (q *Queue) whatNext(v *View, r *RecipientView, now time.Time) []string {
 	var line int
 	var down time.Time
 	if d != nil {
-		line = len(d.jobs) + len(d.parked)
+		jobs, parked := d.waiting()
+		line = jobs + parked
 		if d.fails > 0 {
 			down = d.down
 		}

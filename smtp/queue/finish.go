@@ -148,10 +148,10 @@ func (q *Queue) collect(a *active) news {
 		switch {
 		case r.Reported:
 		case r.Status == Pending:
-			if at, ok := q.warnAt(a.e, a.st, i); ok && r.Attempts > 0 && !now.Before(at) {
+			if at, ok := q.warnAt(a.e, a.st, i); ok && (r.Attempts > 0 || !r.Last.Time.IsZero()) && !now.Before(at) {
 				n.delayed = append(n.delayed, i)
 			}
-		case r.Status == Delivered && rcpt.Notify.Wants(NotifySuccess) && !r.Last.Relayed && a.e.From != "":
+		case r.Status == Delivered && rcpt.Notify.Wants(NotifySuccess) && !r.Last.Relayed && a.e.From != "" && a.e.proven():
 			n.succeeded = append(n.succeeded, i)
 		case r.Status != Delivered && rcpt.Notify.Wants(NotifyFailure):
 			n.failed = append(n.failed, i)

@@ -24,6 +24,9 @@ type Notification struct {
 	To string
 	// Kind is Bounce, Delay or Success.
 	Kind Kind
+	// Proven: To is whoever sent the message, beyond doubt. Others get no more of
+	// them than docs/limits.md tells.
+	Proven bool
 	// Entry is what it is about.
 	Entry *Entry
 	// Body and SMTPUTF8 say what Message needs of those that carry it.
@@ -71,7 +74,8 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 		Original: body, UTF8: e.SMTPUTF8,
 	}
 	// RFC 3461 §4.3: RET=FULL concerns failures; other news return headers.
-	if e.Ret != "HDRS" && kind == Bounce && e.Size <= returnMost {
+	// To somebody who may not have sent it, a message is not returned.
+	if e.Ret != "HDRS" && kind == Bounce && e.Size <= returnMost && e.proven() {
 		r.Return = rfc2822.ReturnFull
 	}
 	for _, i := range to {
@@ -84,7 +88,7 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 	if _, err := r.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("compose notification: %w", err)
 	}
-	n := &Notification{ID: id, To: e.From, Kind: kind, Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
+	n := &Notification{ID: id, To: e.From, Kind: kind, Proven: e.proven(), Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
 	if !ascii(n.Message) {
 		n.Body = EightBit
 	}
@@ -188,7 +192,8 @@ func ascii(b []byte) bool {
 // will leave. One that is in the queue already, because the process died before
 // it could note that it had been sent, is not queued again.
 func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
-	e := &Entry{To: []Recipient{{Address: n.To, Notify: NotifyNever}}, Body: n.Body, SMTPUTF8: n.SMTPUTF8}
+	q.start()
+	e := &Entry{Class: Notice, To: []Recipient{{Address: n.To, Notify: NotifyNever}}, Body: n.Body, SMTPUTF8: n.SMTPUTF8}
 	if n.ID != "" { // one for each address, should Notify send it to several
 		h := fnv.New32a()
 		io.WriteString(h, n.To)
@@ -196,6 +201,9 @@ func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 		if q.knows(e.ID) {
 			return nil
 		}
+	}
+	if q.dropNotice(n) {
+		return nil
 	}
 	w, err := q.begin(ctx, e)
 	if errors.Is(err, ErrExists) {

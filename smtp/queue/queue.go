@@ -25,8 +25,12 @@ type Queue struct {
 	Schedule  Schedule
 	Schedules map[string]Schedule
 
+	// Memory keeps what has been learnt about destinations and who was told of
+	// what, over restarts; nil for none.
+	Memory Memory
+
 	// Concurrency bounds attempts running at once: in all, 200 where zero,
-	// and for one destination, 20 where zero.
+	// and for one destination, 20 where zero. Each Class has its share of it.
 	Concurrency            int
 	DestinationConcurrency int
 
@@ -64,13 +68,17 @@ type Queue struct {
 	index map[string]*item
 	wait  waiting
 	dests map[string]*destination
-	// answered are destinations that could be reached when they were tried last;
-	// some are forgotten.
-	answered map[string]bool
-	prune    int            // when there are so many dests, useless ones are sorted out
-	ready    []*destination // with a job and room to run it, in turn
-	loaded   int            // entries in memory
-	jobs     int            // attempts running
+	known known
+	prune int              // when there are so many dests, useless ones are sorted out
+	ready [classes][]*lane // with a job and room at the destination to run it, in turn
+	// loaded is how many entries are in memory, loadedBy of each class. Those of
+	// a class beyond its share are parked in overflow.
+	loaded   int
+	loadedBy [classes]int
+	overflow [classes][]*item
+	jobs     int // attempts running
+	places   places
+	trickle  trickle
 	octets   int64
 	longest  time.Duration // a retry is never further away; see tooFar
 	clock    time.Time     // when watchClock last looked
@@ -112,7 +120,6 @@ func (q *Queue) start() {
 		q.wake = make(chan struct{}, 1)
 		q.index = make(map[string]*item)
 		q.dests = make(map[string]*destination)
-		q.answered = make(map[string]bool)
 		q.prune = maxDests
 		q.longest = q.Schedule.longest()
 		for _, s := range q.Schedules {

@@ -22,6 +22,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.state, q.ctx = running, attempts
 	q.mu.Unlock()
 
+	q.recollect(ctx)
 	err := q.scan(ctx)
 	if err == nil {
 		q.loop(ctx)
@@ -33,6 +34,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer grace.Stop()
 	q.group.Wait()
 	q.giveBack(attempts)
+	q.remember(context.WithoutCancel(ctx), time.Time{})
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -115,7 +117,8 @@ func (q *Queue) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		wait := q.loadDue(ctx)
+		wait := min(q.loadDue(ctx), q.relieve())
+		q.remember(ctx, time.Now())
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():

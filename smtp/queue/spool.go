@@ -106,4 +106,9 @@ type Delivery struct {
 	// More says whether other messages wait for the same destination, so
 	// that it is worth keeping the connection.
 	More func() bool
+	// Waits, which may be nil, takes notice that the attempt waits for a host of
+	// which nothing has been heard yet, or does so no more. While it waits, it is the
+	// first to be cut off where other mail needs its place: its context ends
+	// with the cause ErrGaveWay.
+	Waits func(yes bool)
 }

@@ -76,6 +76,10 @@ type Result struct {
 	// Unreachable: no message could have been delivered, whatever it is; the
 	// queue takes the destination back to one connection at a time.
 	Unreachable bool
+	// Busy: with Pending, nobody was asked, because as many attempts as may be
+	// are under way at the same address. It does not count as an attempt, and
+	// comes again in a minute.
+	Busy bool
 }
 
 // Next is the earliest time at which something is to be done for the entry;

@@ -50,7 +50,7 @@ func BenchmarkRelay(b *testing.B) {
 	z := newZone()
 	z.mx["example.net"] = []MX{{"mx.example.net", 10}}
 	z.addr["mx.example.net"] = []string{"127.0.0.1"}
-	r := &Relay{Hostname: "mail.example.org", Resolver: z, Port: netip.MustParseAddrPort(l.Addr().String()).Port()}
+	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: netip.MustParseAddrPort(l.Addr().String()).Port()}
 	defer r.Close()
 	q := &queue.Queue{Spool: sp, Transport: r, Hostname: "mail.example.org", Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(b.Context())

@@ -333,9 +333,15 @@ func newScene() *scene {
 	s.zone.mx["example.net"] = []MX{{"mx.example.net", 10}}
 	s.zone.addr["mx.example.net"] = []string{"192.0.2.1"}
 	s.net.hosts["192.0.2.1:25"] = s.mx
-	s.Relay = &Relay{Hostname: "mail.example.org", Resolver: s.zone, Dial: s.net.dial, Log: slog.New(slog.DiscardHandler)}
+	s.Relay = &Relay{Hostname: "mail.example.org", Resolver: s.zone, Dial: s.net.dial, Private: documentation, Log: slog.New(slog.DiscardHandler)}
 	return s
 }
+
+// documentation are the networks of which the tests are made.
+var documentation = Networks{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}
+
+// loopback is where the peers of some tests are.
+var loopback = Networks{netip.MustParsePrefix("127.0.0.0/8")}
 
 const message = "Subject: x\r\n\r\nhello\r\n.dot\r\n"
 

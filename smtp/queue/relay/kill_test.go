@@ -176,7 +176,7 @@ func theQueue(t *testing.T, dir, sink string) (*queue.Queue, func()) {
 	z := newZone()
 	z.mx["example.net"] = []MX{{"mx.example.net", 10}}
 	z.addr["mx.example.net"] = []string{addr.Addr().String()}
-	r := &Relay{Hostname: "mail.example.org", Resolver: z, Port: addr.Port()}
+	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: addr.Port()}
 	q := &queue.Queue{Spool: sp, Transport: r, Hostname: "mail.example.org", Log: slog.New(slog.DiscardHandler),
 		Schedule: queue.Schedule{First: time.Second, Max: time.Second}}
 	ctx, cancel := context.WithCancel(t.Context())

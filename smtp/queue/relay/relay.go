@@ -51,6 +51,14 @@ type Relay struct {
 	// TLS-RPT.
 	Report func(TLSResult)
 
+	// Private are networks that are dialled where the DNS of a domain leads there,
+	// although they are not Public. What a route names is always dialled.
+	Private Networks
+	// AddressConcurrency bounds the attempts under way at one address of the DNS, an
+	// IPv4 address or an IPv6 /64, for each queue.Class; 20 where zero, a quarter
+	// of it until the address has answered.
+	AddressConcurrency int
+
 	// Sources are the source address and EHLO name by recipient's domain, with
 	// names as in ByDomain.
 	Sources map[string]Source
@@ -75,6 +83,7 @@ type Relay struct {
 	seen seen
 	pool pool
 	dead deadHosts
+	load hostLoad
 }
 
 // Source is how we present ourselves.
@@ -156,6 +165,8 @@ type attempt struct {
 	results []queue.Result
 	open    []int // recipients without a result yet
 	waives  *bool // what waivesTLS has found
+	busy    bool  // an address was not dialled for too many others
+	dialled int   // addresses
 }
 
 // settle gives all recipients without a result this one.
@@ -181,12 +192,15 @@ func (a *attempt) run(ctx context.Context) {
 	if last == nil {
 		last = refuse("4.4.1", "no host for %s", a.domain)
 	}
-	a.settle(last.result())
+	res := last.result()
+	res.Busy = a.busy && a.dialled == 0 && res.Status == queue.Pending
+	a.settle(res)
 }
 
 // tryAll returns why the last target that was tried did not serve. It prefers
 // a reason that is not final: where one host may do later, the mail waits.
 func (a *attempt) tryAll(ctx context.Context) *refusal {
+	a.waits(true)
 	h, err := a.hosts(ctx)
 	if err != nil {
 		return asRefusal(err)
@@ -194,7 +208,6 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 	a.policy = a.r.policyOf(ctx, a.domain, a.route, a.d.Entry.RequireTLS)
 	a.reportPolicy()
 	var last *refusal
-	dialled := 0
 	note := func(err error) {
 		why := asRefusal(err)
 		if last == nil || last.permanent || !why.permanent {
@@ -216,7 +229,7 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 				note(why)
 				continue
 			}
-			if dialled++; dialled > maxTargets || ctx.Err() != nil {
+			if a.dialled >= maxTargets || ctx.Err() != nil {
 				return last
 			}
 			if err := a.try(ctx, t); err != nil {
@@ -245,25 +258,62 @@ func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, 
 			return []target{{host: name, name: name, socket: name, literal: true}}, nil
 		}
 	}
-	return a.r.addresses(ctx, h, name, port)
+	targets, err := a.r.addresses(ctx, h, name, port)
+	if err != nil || a.route != nil {
+		return targets, err
+	}
+	return a.r.publicOnly(name, targets)
+}
+
+// waits tells the queue whether anything has been heard of a host.
+func (a *attempt) waits(yes bool) {
+	if a.d.Waits != nil {
+		a.d.Waits(yes)
+	}
 }
 
 // try makes a connection to one target and delivers over it. An error means
 // that the next target is to be tried for the recipients still open.
 func (a *attempt) try(ctx context.Context, t target) error {
+	a.waits(true)
+	if a.route == nil {
+		leave := a.r.load.enter(ctx, a.loadKey(t), a.r.perAddress())
+		if leave == nil {
+			a.busy = true
+			return refuse("4.4.5", "too many attempts are under way at %s", t)
+		}
+		defer leave()
+		if why, dead := a.isDead(t); dead {
+			return why // found while this one stood in line
+		}
+	}
+	a.dialled++
+	began := time.Now()
 	c, err := a.connect(ctx, t)
 	if err != nil {
 		why := asRefusal(err)
 		switch {
 		case why.login:
 			a.r.dead.note(a.login(t), why)
-		case why.unreachable && ctx.Err() == nil:
+		case why.unreachable && (ctx.Err() == nil || context.Cause(ctx) == queue.ErrGaveWay && time.Since(began) >= inLine):
 			a.r.dead.note(t.String(), why)
+			a.r.load.note(a.loadKey(t), false)
 		}
 		return why
 	}
+	a.waits(false)
+	a.r.load.note(a.loadKey(t), true)
 	a.r.dead.forget(t.String(), a.login(t))
 	return a.over(ctx, c)
+}
+
+func (a *attempt) loadKey(t target) loadKey { return keyOf(t.addr.Addr(), a.d.Entry.Class) }
+
+func (r *Relay) perAddress() int {
+	if r.AddressConcurrency > 0 {
+		return r.AddressConcurrency
+	}
+	return defaultPerAddress
 }
 
 // isDead says why a target is not to be tried now.

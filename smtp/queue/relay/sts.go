@@ -282,7 +282,7 @@ func (s *STS) id(ctx context.Context, domain string) (string, error) {
 }
 
 func (s *STS) fetch(ctx context.Context, domain string) (*STSPolicy, error) {
-	client := http.Client{Timeout: 30 * time.Second}
+	client := *publicClient()
 	if s.HTTP != nil {
 		client = *s.HTTP
 	}

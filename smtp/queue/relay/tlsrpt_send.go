@@ -176,7 +176,7 @@ func reportAddress(s string) (uri string, ok bool) {
 }
 
 func (t *TLSReports) post(ctx context.Context, uri string, packed []byte) error {
-	client := http.Client{Timeout: 30 * time.Second}
+	client := *publicClient()
 	if _, own := t.ways(); own != nil {
 		client = *own
 	}

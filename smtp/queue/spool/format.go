@@ -69,6 +69,10 @@ func formatEnvelope(e *queue.Entry, sum uint32) []byte {
 	d.time("notbefore", e.NotBefore)
 	d.text("session", e.Session)
 	d.text("user", e.User)
+	if e.Class != queue.Ordinary { // as of all that was written before there were classes
+		d.text("class", e.Class.String())
+	}
+	d.flag("proven", e.Proven)
 	d.number("size", e.Size)
 	d.text("crc32c", fmt.Sprintf("%08x", sum))
 	for _, r := range e.To {
@@ -236,6 +240,10 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 		e.Session = value
 	case "user":
 		e.User = value
+	case "class":
+		e.Class, err = queue.ParseClass(value)
+	case "proven":
+		e.Proven, err = yes(value)
 	case "size":
 		e.Size, err = strconv.ParseInt(value, 10, 64)
 	default:

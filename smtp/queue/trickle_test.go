@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestUnprovenHearsLittle: the sender of strangers' mail, who may be forged,
+// hears of failures in a trickle, never of success, and has no message back.
+func TestUnprovenHearsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.Queue.Notify = nil // through the queue itself
+		var log bytes.Buffer
+		f.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		f.world.answer = func(_ *Delivery, r Recipient) Result {
+			if strings.HasPrefix(r.Address, "no-such") {
+				return never5
+			}
+			return ok
+		}
+		k := &kept{}
+		f.Memory = k
+		f.run(t)
+		victims := func() (n int) {
+			for _, a := range f.world.attempts {
+				if strings.HasSuffix(a.to[0], "@victim.example") {
+					n++
+				}
+			}
+			return n
+		}
+		send := func(i int, victim, to string) {
+			e := from(Stranger, "", fmt.Sprintf("x%05d", i), to)
+			e.From, e.To[0].Notify, e.Ret = victim, NotifySuccess|NotifyFailure, "FULL"
+			f.submit(t, e)
+		}
+		for i := range 50 {
+			send(i, "v@victim.example", "bob@far.example")
+		}
+		time.Sleep(time.Minute)
+		if n := victims(); n != 0 {
+			t.Errorf("%d reports of success", n)
+		}
+		for i := range 50 {
+			send(100+i, "V@victim.example", "no-such@far.example")
+		}
+		time.Sleep(time.Minute)
+		if n := victims(); n != 3 {
+			t.Errorf("%d bounces to one address", n)
+		}
+		for i := range 50 {
+			send(200+i, fmt.Sprintf("v%d@victim.example", i), "no-such@far.example")
+		}
+		time.Sleep(time.Second)
+		if n := victims(); n != 20 {
+			t.Errorf("%d bounces to one domain", n)
+		}
+		for i := range 500 {
+			send(1000+i, fmt.Sprintf("v@victim%d.example", i), "no-such@far.example")
+		}
+		time.Sleep(time.Second)
+		if n := f.Counters().Notices[Bounce] - f.Counters().Dropped; n < 200 || n > 220 {
+			t.Errorf("%d bounces in all", n)
+		}
+		if n := strings.Count(log.String(), "dropped"); n < 1 || n > 4 {
+			t.Errorf("%d lines about what is dropped", n)
+		}
+		f.stop(t)
+		n := newFixture()
+		n.Memory = k
+		n.run(t)
+		defer n.stop(t)
+		if n.trickle.admits("v@victim.example", time.Now()) {
+			t.Error("a restart begins anew")
+		}
+		time.Sleep(3*time.Hour + time.Minute)
+		if !n.trickle.admits("v@victim.example", time.Now()) {
+			t.Error("no bounce for good")
+		}
+	})
+}
+
+// TestProvenHearsAll: users hear of everything, with all of the message.
+func TestProvenHearsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(_ *Delivery, r Recipient) Result {
+			if strings.HasPrefix(r.Address, "no-such") {
+				return never5
+			}
+			return ok
+		}
+		f.run(t)
+		defer f.stop(t)
+		for i, to := range []string{"bob@far.example", "no-such@far.example"} {
+			for j, proven := range []bool{false, true} {
+				e := entry(fmt.Sprintf("e%d%d", i, j), to)
+				e.Proven = proven
+				if proven {
+					e.Class = Stranger // but found true
+				}
+				e.To[0].Notify = NotifySuccess | NotifyFailure
+				f.submit(t, e)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := f.notes.kinds(); strings.Count(got, "success") != 2 || strings.Count(got, "bounce") != 2 {
+			t.Errorf("told: %s", got)
+		}
+		for _, n := range f.notes.all {
+			if whole := strings.Contains(string(n.Message), "\r\nbody\r\n"); whole != (n.Kind == Bounce) || !n.Proven {
+				t.Errorf("%s: whole %v, proven %v", n.Kind, whole, n.Proven)
+			}
+		}
+	})
+}
+
+// TestTrickleBounded: it remembers so many and no more, however many there are.
+func TestTrickleBounded(t *testing.T) {
+	var tr trickle
+	now := time.Now()
+	for i := range 30000 {
+		now = now.Add(paces[2].every)
+		tr.admits(fmt.Sprintf("v@d%d.example", i), now)
+	}
+	if len(tr.buckets) > maxBuckets {
+		t.Errorf("%d buckets", len(tr.buckets))
+	}
+	if !tr.admits("new@new.example", now.Add(time.Hour)) {
+		t.Error("no room for a new one")
+	}
+}
