@@ -138,12 +138,27 @@ func Example_stored() {
 	// SCRAM-SHA-256$15000:
 }
 
+// readable is a Credentials whose account has a password that can be read, as
+// APOP needs it.
+type readable struct {
+	*accounts
+	password string
+}
+
+func (r readable) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
+	if kind == sasl.APOP && user == r.name {
+		return sasl.Secret{APOP: []byte(r.password)}, user, nil
+	}
+	return r.accounts.Secret(ctx, kind, user)
+}
+
 // POP3's APOP (RFC 1939).
 func ExampleVerifyAPOP() {
+	credentials := readable{newAccounts("tim", "tanstaaftanstaaf"), "tanstaaftanstaaf"}
 	timestamp := sasl.APOPTimestamp("mail.example.com") // "+OK ready " + timestamp
 	digest := sasl.APOPDigest(timestamp, []byte("tanstaaftanstaaf"))
 
-	account, err := sasl.VerifyAPOP(context.Background(), newBook(), timestamp, "tim", digest)
+	account, err := sasl.VerifyAPOP(context.Background(), credentials, timestamp, "tim", digest)
 	fmt.Println(account, err)
 	// Output: tim <nil>
 }

@@ -83,25 +83,6 @@ func quickStartInside(t *testing.T) {
 	}
 }
 
-// TestReadmeProgram builds the program that the README shows.
-func TestReadmeProgram(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := regexp.MustCompile("(?s)```go\n(package main.*?)```").FindSubmatch(readme)
-	if shown == nil {
-		t.Fatal("the README shows no program")
-	}
-	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, shown[1], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
 // copySource copies what a clone would hold.
 func copySource(t *testing.T, from, to string) {
 	t.Helper()

@@ -1,8 +1,6 @@
 package house_test
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,40 +24,12 @@ var alone = map[string][]string{
 // TestAlone builds a module of its own that imports one package of ours, and
 // looks at what is in it.
 func TestAlone(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod := strings.Replace(string(theirs), "module "+module+"\n", "module example.test/alone\n", 1) +
-		"\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + root + "\n"
 	for pkg, along := range alone {
-		dir := t.TempDir()
-		for name, text := range map[string]string{"go.mod": mod, "go.sum": string(sums), "main.go": "package main\n\nimport _ \"" + module + "/" + pkg + "\"\n\nfunc main() {}\n"} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		run := func(args ...string) string {
-			cmd := exec.CommandContext(t.Context(), "go", args...)
-			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%s by itself: %v\n%s", pkg, err, out)
-			}
-			return string(out)
-		}
-		run("build", "-o", filepath.Join(dir, "alone"), ".")
-		for _, path := range strings.Fields(run("list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")) {
-			own := path == "example.test/alone" || path == module+"/"+pkg
+		m := newOutside(t)
+		m.write("main.go", "package main\n\nimport _ \""+module+"/"+pkg+"\"\n\nfunc main() {}\n")
+		m.run("build", "-o", filepath.Join(m.dir, "alone"), ".")
+		for _, path := range strings.Fields(m.run("list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")) {
+			own := path == "example.test/outside" || path == module+"/"+pkg
 			if !own && !slices.ContainsFunc(along, func(s string) bool { return path == s || strings.HasSuffix(s, "/") && strings.HasPrefix(path, s) }) {
 				t.Errorf("with %s comes %s", pkg, path)
 			}

@@ -6,8 +6,9 @@
 // A file's contents and the directory entry that names it are two things, and
 // a disk may keep either without the other. So a transaction ([Tx]) has two
 // phases: the files' contents are made durable, then their names are published
-// by rename or link, or by giving a file that had none its first name, and then the directories that hold those names are made
-// durable. Only after that does [Disk.Commit] return nil.
+// by rename or link, or by giving a file that had none its first name, and then
+// the directories that hold those names are made durable. Only after that does
+// [Disk.Commit] return nil.
 //
 // A sync that failed is never repeated: the kernel may have dropped the pages
 // it could not write and would report success the second time. The [Disk] is
@@ -25,10 +26,12 @@
 // larger one by a single syncfs, where the system has it. docs/storage.md holds
 // the measurements behind this.
 //
-// # Files
+// So all that write to one file system should share one Disk ([Open]).
 //
-// fs.go is the seam, the few operations through which anything is changed, so
-// that a test can record them and cut the record anywhere; os.go is the real one,
-// file_linux.go its calls; tx.go the transaction; disk.go what carries it out;
-// group.go the group commit.
+// # Tests
+//
+// [FS] is the seam: the few operations through which anything is changed. A test
+// can give [New] one that records, fails or forgets. The real one is in os.go and
+// file_linux.go; the transaction is in tx.go, what carries it out in disk.go, the
+// group commit in group.go.
 package durable

@@ -52,7 +52,7 @@ func (d *Disk) mkdirs(root, dir string) ([]string, error) {
 }
 
 // ReplaceFile gives the small file name new contents: readers, also those after
-// a crash, find the old ones or the new ones. Two calls for one name must not
+// a crash or an error, find the old ones or the new ones. Two calls for one name must not
 // run at the same time; name+".tmp" is used on the way.
 func (d *Disk) ReplaceFile(ctx context.Context, name string, data []byte) error {
 	if err := d.ready(ctx); err != nil {
@@ -74,5 +74,5 @@ func (d *Disk) ReplaceFile(ctx context.Context, name string, data []byte) error 
 		_ = d.fs.Remove(tmp)
 		return fmt.Errorf("durable: write %s: %w", tmp, err)
 	}
-	return d.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{Rename(tmp, name)}})
+	return d.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{{op: opReplace, old: tmp, new: name}}})
 }

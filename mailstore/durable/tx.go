@@ -49,6 +49,7 @@ const (
 	opPublish
 	opPublishFile
 	opRename
+	opReplace // a Rename that is not undone: the file it replaced is gone
 	opRemove
 )
 
@@ -65,8 +66,9 @@ func Publish(oldname, newname string) Step { return Step{op: opPublish, old: old
 // remove those it has before the next, that one fails.
 func PublishFile(f File, newname string) Step { return Step{op: opPublishFile, file: f, new: newname} }
 
-// Rename publishes oldname, a file or a directory, as newname. A file already
-// called newname is replaced: that is how small state files change.
+// Rename publishes oldname, a file or a directory, as newname, which should be
+// free: a file of that name is replaced, and not brought back should the
+// transaction fail. Disk.ReplaceFile is for that.
 func Rename(oldname, newname string) Step { return Step{op: opRename, old: oldname, new: newname} }
 
 // Remove takes a file or an empty directory away. One that is not there counts
@@ -79,7 +81,7 @@ func (s Step) run(fsys FS) error {
 		return fsys.Link(s.old, s.new)
 	case opPublishFile:
 		return fsys.LinkFile(s.file, s.new)
-	case opRename, opPublish:
+	case opRename, opPublish, opReplace:
 		return fsys.Rename(s.old, s.new)
 	case opRemove:
 		if err := fsys.Remove(s.old); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -33,5 +33,5 @@
 // each mailbox's new, and that is made durable before Commit returns. A large one,
 // and any where there are no such files, is written to tmp and moved and linked
 // from there. Package
-// internal/durable does it, and shares the syncs among all that wait.
+// mailstore/durable does it, and shares the syncs among all that wait.
 package maildir

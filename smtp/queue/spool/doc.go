@@ -9,7 +9,7 @@
 // An entry exists because of one rename, from tmp into its shard, and ends when
 // its file is removed. That file never changes; the state beside it is replaced
 // by rename, and outlives it for a moment: a state without an entry is removed
-// by Scan. Everything goes through internal/durable, so that Commit, Save and
+// by Scan. Everything goes through mailstore/durable, so that Commit, Save and
 // Remove return only when it is on stable storage.
 //
 // Most entries are delivered at their first attempt: one file written, renamed,
