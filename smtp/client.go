@@ -38,8 +38,9 @@ type Client struct {
 
 	greeting, hello *Response
 	ext             map[string]string
-	user            bool // authenticated
-	dirty           bool // a transaction was begun and not ended
+	user            bool         // authenticated
+	dirty           bool         // a transaction was begun and not ended
+	current         *Transaction // the one that Begin has begun; nil if another was since
 
 	mu     sync.Mutex // guards what follows and the deadlines of conn
 	closed bool
@@ -96,7 +97,7 @@ func (c *Client) use(conn net.Conn) {
 	c.mu.Unlock()
 	c.r.Tolerant = true // a server that ends its replies with LF is at most impolite
 	c.r.Reset(conn)
-	c.hello, c.ext, c.user, c.dirty = nil, nil, false, false
+	c.hello, c.ext, c.user, c.dirty, c.current = nil, nil, false, false, nil
 	c.out = c.out[:0]
 }
 
@@ -125,7 +126,7 @@ func (c *Client) Hello(ctx context.Context, name string) error {
 		}
 		verb = "HELO"
 	}
-	c.dirty = false
+	c.dirty, c.current = false, nil
 	if reply.Code/100 != 2 {
 		return c.refused(verb, reply)
 	}
@@ -228,12 +229,12 @@ func (c *Client) Usable() bool {
 	return !c.closed && c.conn != nil
 }
 
-// Reset gives up the transaction in progress. Send does it by itself where
-// needed.
+// Reset gives up the transaction in progress. Send and Begin do it by themselves
+// where needed.
 func (c *Client) Reset(ctx context.Context) error {
 	err := c.simple(ctx, "RSET", c.times.Command)
 	if err == nil {
-		c.dirty = false
+		c.dirty, c.current = false, nil
 	}
 	return err
 }

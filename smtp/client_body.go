@@ -27,7 +27,7 @@ func (m *message) Read(p []byte) (int, error) {
 }
 
 // data sends the message behind DATA, whose reply is start.
-func (t *transaction) data(start *Response, body io.Reader) error {
+func (t *Transaction) data(start *Response, body io.Reader) error {
 	c := t.c
 	if start.Code/100 != 3 {
 		t.settleAll("DATA", start)
@@ -65,7 +65,7 @@ func (t *transaction) data(start *Response, body io.Reader) error {
 
 // unsent ends the connection because the server did not hear the message to its
 // end. If it has said why, that is its answer.
-func (t *transaction) unsent(w *watcher, cause error) error {
+func (t *Transaction) unsent(w *watcher, cause error) error {
 	c := t.c
 	r, err := w.lastWords(cause)
 	if err != nil {
@@ -96,7 +96,7 @@ func (t *transaction) unsent(w *watcher, cause error) error {
 
 // lastWords is for when the connection broke while we were sending: the server
 // may have said why before it hung up.
-func (t *transaction) lastWords() (*Response, bool) {
+func (t *Transaction) lastWords() (*Response, bool) {
 	t.watch.c = t.c
 	r, err := t.watch.lastWords(io.ErrUnexpectedEOF)
 	return r, err == nil
@@ -120,7 +120,7 @@ var sendPool = sync.Pool{New: func() any { return new([chunkHead + sendChunk]byt
 // commands' text is put in front of the octets, so that each chunk leaves in
 // one piece.
 type chunker struct {
-	t   *transaction
+	t   *Transaction
 	buf *[chunkHead + sendChunk]byte
 	n   int // octets in the chunk
 
@@ -137,7 +137,7 @@ type chunker struct {
 var errChunkRefused = errors.New("smtp: chunk refused")
 
 // chunks sends the message with BDAT.
-func (t *transaction) chunks(body io.Reader) error {
+func (t *Transaction) chunks(body io.Reader) error {
 	k := &chunker{t: t, buf: sendPool.Get().(*[chunkHead + sendChunk]byte)}
 	defer sendPool.Put(k.buf)
 	m := &message{r: body}

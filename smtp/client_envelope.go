@@ -25,7 +25,7 @@ func path(p Path) (s string, utf8 bool, err error) {
 }
 
 // queueMail and queueRcpt add the commands of the envelope.
-func (t *transaction) queueMail(params string) error {
+func (t *Transaction) queueMail(params string) error {
 	from, _, err := path(t.m.From)
 	if err != nil {
 		return &ClientError{Op: "MAIL", Err: err}
@@ -35,34 +35,42 @@ func (t *transaction) queueMail(params string) error {
 
 // queueRcpts adds RCPT for those recipients, from the i-th on, that can be
 // named to this server, until the batch is full. It returns the next i.
-func (t *transaction) queueRcpts(i, most int) int {
+func (t *Transaction) queueRcpts(i, most int) int {
 	limit := t.rcptMax()
 	for n := 0; i < len(t.m.To) && n < most; i++ {
-		to, params, err := t.rcpt(i)
-		if err == nil && limit > 0 && len(t.asked) >= limit {
-			err = ErrRecipients
+		if t.queueRcpt(i, limit) {
+			n++
 		}
-		if err == nil {
-			err = t.c.queue("RCPT", "RCPT TO:<", to, ">", params)
-		}
-		if err != nil {
-			var e *ClientError
-			if !errors.As(err, &e) {
-				e = &ClientError{Op: "RCPT", Err: err}
-			}
-			t.results[i].Err = e
-			continue
-		}
-		t.asked = append(t.asked, i)
-		n++
 	}
 	return i
 }
 
-func (t *transaction) rcpt(i int) (to, params string, err error) {
+// queueRcpt adds RCPT for recipient i, unless he cannot be named: limit is how
+// many recipients the server takes, 0 for any number.
+func (t *Transaction) queueRcpt(i, limit int) bool {
+	to, params, err := t.rcpt(i)
+	if err == nil && limit > 0 && len(t.asked) >= limit {
+		err = ErrRecipients
+	}
+	if err == nil {
+		err = t.c.queue("RCPT", "RCPT TO:<", to, ">", params)
+	}
+	if err != nil {
+		var e *ClientError
+		if !errors.As(err, &e) {
+			e = &ClientError{Op: "RCPT", Err: err}
+		}
+		t.results[i].Err = e
+		return false
+	}
+	t.asked = append(t.asked, i)
+	return true
+}
+
+func (t *Transaction) rcpt(i int) (to, params string, err error) {
 	r := &t.m.To[i]
 	to, utf8, err := path(r.Path)
-	if err == nil && utf8 && !t.c.has("SMTPUTF8") {
+	if err == nil && utf8 && !t.utf8 {
 		err = fmt.Errorf("%w: SMTPUTF8", ErrUnsupported)
 	}
 	return to, t.rcptParams(&r.Params), err
@@ -70,7 +78,7 @@ func (t *transaction) rcpt(i int) (to, params string, err error) {
 
 // rcptMax is how many recipients the server takes (RFC 9422 §4.2); 0 if it
 // does not say.
-func (t *transaction) rcptMax() int {
+func (t *Transaction) rcptMax() int {
 	for _, limit := range strings.Fields(t.c.ext["LIMITS"]) {
 		if n, ok := strings.CutPrefix(strings.ToUpper(limit), "RCPTMAX="); ok {
 			if n, err := strconv.Atoi(n); err == nil && n > 0 {
@@ -87,7 +95,7 @@ const rcptBatch = 100
 
 // pipeline sends the envelope, and DATA behind it if withData, without waiting
 // in between (RFC 2920 §3.1). It returns the reply to DATA.
-func (t *transaction) pipeline(params string, withData bool) (data *Response, err error) {
+func (t *Transaction) pipeline(params string, withData bool) (data *Response, err error) {
 	c := t.c
 	reset := c.dirty
 	if reset {
@@ -124,7 +132,7 @@ func (t *transaction) pipeline(params string, withData bool) (data *Response, er
 
 // replies reads the replies to a batch. When MAIL was refused, those behind it
 // mean nothing.
-func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *Response, err error) {
+func (t *Transaction) replies(reset, mail bool, from int, withData bool) (data *Response, err error) {
 	c := t.c
 	if reset {
 		if err := t.resetReply(); err != nil {
@@ -137,7 +145,7 @@ func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *
 		}
 	}
 	for _, i := range t.asked[from:] {
-		if err := t.rcptReply(i); err != nil {
+		if _, err := t.rcptReply(i); err != nil {
 			return nil, err
 		}
 	}
@@ -155,7 +163,7 @@ func (t *transaction) replies(reset, mail bool, from int, withData bool) (data *
 
 // resetReply reads the reply to an RSET. Without it, the next message would go
 // to the recipients of the one before.
-func (t *transaction) resetReply() error {
+func (t *Transaction) resetReply() error {
 	r, err := t.c.reply("RSET", t.c.times.Command)
 	if err == nil && r.Code/100 != 2 {
 		t.c.Close()
@@ -166,7 +174,7 @@ func (t *transaction) resetReply() error {
 }
 
 // mailReply reads the reply to MAIL.
-func (t *transaction) mailReply() error {
+func (t *Transaction) mailReply() error {
 	r, err := t.c.reply("MAIL", t.c.times.Command)
 	switch {
 	case err != nil:
@@ -181,22 +189,22 @@ func (t *transaction) mailReply() error {
 
 // rcptReply reads the reply to the RCPT of recipient i. If MAIL was refused it
 // says nothing new.
-func (t *transaction) rcptReply(i int) error {
+func (t *Transaction) rcptReply(i int) (*Response, error) {
 	r, err := t.c.reply("RCPT", t.c.times.Command)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case t.refused != nil:
 	case r.Code/100 == 2:
 		t.accepted = append(t.accepted, i)
 	default:
 		t.results[i] = RcptResult{Reply: r, Err: t.c.refused("RCPT", r)}
 	}
-	return nil
+	return r, nil
 }
 
-// stepwise sends the envelope command by command.
-func (t *transaction) stepwise(params string) error {
+// begin says MAIL by itself.
+func (t *Transaction) begin(params string) error {
 	c := t.c
 	if c.dirty {
 		c.queue("RSET", "RSET")
@@ -213,18 +221,28 @@ func (t *transaction) stepwise(params string) error {
 	if err := c.flush("MAIL"); err != nil {
 		return err
 	}
-	if err := t.mailReply(); err != nil || t.refused != nil {
+	return t.mailReply()
+}
+
+// name says RCPT for the i-th recipient by itself. There is no response if he
+// cannot be named to this server.
+func (t *Transaction) name(i int) (*Response, error) {
+	if !t.queueRcpt(i, t.rcptMax()) {
+		return nil, nil
+	}
+	if err := t.c.flush("RCPT"); err != nil {
+		return nil, err
+	}
+	return t.rcptReply(i)
+}
+
+// stepwise sends the envelope command by command.
+func (t *Transaction) stepwise(params string) error {
+	if err := t.begin(params); err != nil || t.refused != nil {
 		return err
 	}
-	for i := 0; i < len(t.m.To); {
-		asked := len(t.asked)
-		if i = t.queueRcpts(i, 1); len(t.asked) == asked {
-			continue
-		}
-		if err := c.flush("RCPT"); err != nil {
-			return err
-		}
-		if err := t.rcptReply(t.asked[asked]); err != nil {
+	for i := range t.m.To {
+		if _, err := t.name(i); err != nil {
 			return err
 		}
 	}
@@ -234,7 +252,7 @@ func (t *transaction) stepwise(params string) error {
 // nobody ends a transaction in which nothing is to be sent. data is the reply
 // to DATA if that was sent already: a server that wants the message all the
 // same gets an empty one, which it has nobody to deliver to (RFC 2920 §3.1).
-func (t *transaction) nobody(data *Response) error {
+func (t *Transaction) nobody(data *Response) error {
 	c := t.c
 	for _, i := range t.accepted {
 		t.results[i].Err = &ClientError{Op: "RCPT", Err: errNotSent}

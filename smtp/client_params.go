@@ -8,7 +8,7 @@ import (
 )
 
 // mailParams writes the parameters of MAIL as this server understands them.
-func (t *transaction) mailParams() (string, error) {
+func (t *Transaction) mailParams() (string, error) {
 	c, p := t.c, &t.m.Params
 	if limit, ok := sizeLimit(c.ext["SIZE"]); ok && p.Size > limit {
 		return "", fmt.Errorf("%w: %d octets, the server takes %d", ErrTooBigForServer, p.Size, limit)
@@ -58,7 +58,7 @@ func sizeLimit(param string) (int64, bool) {
 
 // bodyParam writes BODY. A server that has not said it is able to carry 8-bit
 // octets must not be given any (RFC 6152 §3), though almost all are.
-func (t *transaction) bodyParam(add func(...string)) error {
+func (t *Transaction) bodyParam(add func(...string)) error {
 	c := t.c
 	switch body := t.m.Params.Body; {
 	case body == "BINARYMIME" && !(c.has("BINARYMIME") && c.has("CHUNKING")):
@@ -75,7 +75,7 @@ func (t *transaction) bodyParam(add func(...string)) error {
 }
 
 // demands writes what the message must not travel without.
-func (t *transaction) demands(add func(...string)) error {
+func (t *Transaction) demands(add func(...string)) error {
 	c, p := t.c, &t.m.Params
 	need := func(keyword string) error {
 		if c.has(keyword) {
@@ -92,7 +92,7 @@ func (t *transaction) demands(add func(...string)) error {
 	for i := 0; i < len(t.m.To) && !utf8 && c.has("SMTPUTF8"); i++ {
 		_, utf8, _ = path(t.m.To[i].Path)
 	}
-	if utf8 {
+	if t.utf8 = utf8; utf8 {
 		add("SMTPUTF8")
 	}
 	if p.RequireTLS {
@@ -115,7 +115,7 @@ func (t *transaction) demands(add func(...string)) error {
 
 // deliverBy writes BY in whole seconds from now (RFC 2852 §4). Mode N can be
 // left out towards a server that does not know it, mode R cannot.
-func (t *transaction) deliverBy(add func(...string), need func(string) error) error {
+func (t *Transaction) deliverBy(add func(...string), need func(string) error) error {
 	by := t.m.Params.By
 	if by == nil {
 		return nil
@@ -131,7 +131,7 @@ func (t *transaction) deliverBy(add func(...string), need func(string) error) er
 }
 
 // rcptParams writes the parameters of RCPT as this server understands them.
-func (t *transaction) rcptParams(p *RcptParams) string {
+func (t *Transaction) rcptParams(p *RcptParams) string {
 	var s string
 	if t.c.has("DSN") {
 		if p.Notify != 0 {
@@ -154,7 +154,7 @@ func (t *transaction) rcptParams(p *RcptParams) string {
 
 // orcpt writes ORCPT: as utf-8-addr-xtext where the address or the server
 // needs it (RFC 6533 §3), as xtext otherwise.
-func (t *transaction) orcpt(p *RcptParams) string {
+func (t *Transaction) orcpt(p *RcptParams) string {
 	typ := p.ORcptType
 	if typ == "" {
 		typ = "rfc822"

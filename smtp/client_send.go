@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // Outgoing is the envelope of a message to be sent.
@@ -57,14 +56,20 @@ var errNotSent = errors.New("smtp: not sent because another recipient was refuse
 // was refused: the results say so. Otherwise it is also the error of every
 // recipient whose fate was not decided by then.
 func (c *Client) Send(ctx context.Context, m *Outgoing, body io.Reader) ([]RcptResult, error) {
-	t := &transaction{c: c, m: m, results: make([]RcptResult, len(m.To)), done: make([]bool, len(m.To))}
+	t := &Transaction{c: c, m: m, results: make([]RcptResult, len(m.To)), done: make([]bool, len(m.To))}
 	err := c.enter(ctx)
 	if err == nil {
+		c.current = nil
 		err = t.run(body)
 		c.leave()
 	} else {
 		err = &ClientError{Op: "MAIL", Err: err}
 	}
+	return t.outcome(err)
+}
+
+// outcome makes err the error of every recipient whose fate was not decided.
+func (t *Transaction) outcome(err error) ([]RcptResult, error) {
 	for i := range t.results {
 		r := &t.results[i]
 		if r.Err == nil && !t.done[i] {
@@ -78,35 +83,16 @@ func (c *Client) Send(ctx context.Context, m *Outgoing, body io.Reader) ([]RcptR
 	return t.results, err
 }
 
-// transaction is one Send.
-type transaction struct {
-	c        *Client
-	m        *Outgoing
-	results  []RcptResult
-	done     []bool // a positive answer to the message was had
-	asked    []int  // recipients that RCPT was sent for
-	accepted []int
-	refused  *ClientError // MAIL was
-	doubt    bool         // the whole message has left us, or may have
-	watch    watcher      // of the reply to the message
-}
-
-func (t *transaction) run(body io.Reader) error {
+func (t *Transaction) run(body io.Reader) error {
 	c := t.c
-	if body == nil {
-		body = strings.NewReader("")
-	}
-	if c.hello == nil {
-		return &ClientError{Op: "MAIL", Err: errors.New("smtp: Hello has not been said")}
-	}
 	if len(t.m.To) == 0 {
 		return &ClientError{Op: "MAIL", Err: errors.New("smtp: no recipients")}
 	}
-	params, err := t.mailParams()
+	params, err := t.prepare()
 	if err != nil {
-		return &ClientError{Op: "MAIL", Err: err}
+		return err
 	}
-	chunking := c.has("CHUNKING") && (!c.opt.noChunking || t.m.Params.Body == "BINARYMIME")
+	chunking := t.chunking()
 	var data *Response
 	if c.has("PIPELINING") {
 		data, err = t.pipeline(params, !chunking && !t.m.AllOrNothing)
@@ -127,19 +113,11 @@ func (t *transaction) run(body io.Reader) error {
 	if len(t.accepted) == 0 || t.m.AllOrNothing && len(t.accepted) < len(t.m.To) {
 		return t.nobody(data)
 	}
-	if chunking {
-		return t.chunks(body)
-	}
-	if data == nil {
-		if data, err = c.exchange("DATA", c.times.DataStart, "DATA"); err != nil {
-			return err
-		}
-	}
-	return t.data(data, body)
+	return t.message(body, chunking, data)
 }
 
 // answer reads the reply, or with LMTP the replies, to the whole message.
-func (t *transaction) answer(w *watcher) error {
+func (t *Transaction) answer(w *watcher) error {
 	c := t.c
 	refused := false
 	var r *Response
@@ -164,7 +142,7 @@ func (t *transaction) answer(w *watcher) error {
 }
 
 // settle notes the server's answer to the message for recipient i.
-func (t *transaction) settle(i int, r *Response) {
+func (t *Transaction) settle(i int, r *Response) {
 	t.results[i].Reply = r
 	if r.Code/100 == 2 {
 		t.done[i] = true
@@ -174,7 +152,7 @@ func (t *transaction) settle(i int, r *Response) {
 }
 
 // settleAll does so for all who have no answer yet.
-func (t *transaction) settleAll(op string, r *Response) {
+func (t *Transaction) settleAll(op string, r *Response) {
 	for _, i := range t.accepted {
 		if !t.done[i] && t.results[i].Err == nil {
 			t.results[i] = RcptResult{Reply: r, Err: t.c.refused(op, r)}
@@ -184,7 +162,7 @@ func (t *transaction) settleAll(op string, r *Response) {
 
 // inDoubt marks err as one behind which the message may have been delivered.
 // A 421 is an answer, and leaves no doubt.
-func (t *transaction) inDoubt(err error) error {
+func (t *Transaction) inDoubt(err error) error {
 	var e *ClientError
 	if !errors.As(err, &e) {
 		e = &ClientError{Err: err}
