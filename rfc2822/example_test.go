@@ -199,9 +199,10 @@ func ExampleReadAddressList() {
 	}
 	// Output:
 	// "Byron, Ada" ada@example.com ""
+	// "" broken ""
 	// "" ben@example.org "Team"
 	// "" cy@xn--bcher-kva.example "Team"
-	// rfc2822: bad address at octet 38: no @
+	// rfc2822: bad address at octet 32: no domain
 }
 
 func ExampleParseAddress() {

@@ -61,10 +61,13 @@ func FuzzAddress(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		loose, bad := ReadAddressList(s)
-		if len(loose)+len(bad) > len(s) {
-			t.Fatalf("%d addresses in %d octets", len(loose), len(s))
+		if len(loose) > len(s) || len(bad) > 2*len(s) {
+			t.Fatalf("%d addresses and %d errors in %d octets", len(loose), len(bad), len(s))
 		}
 		for _, a := range loose {
+			if again, err := ParseAddress(a.String()); a.Domain != "" && (err != nil || again.Addr() != a.Addr()) {
+				t.Fatalf("%q gives %+v, written as %q: %v", s, a, a.String(), err)
+			}
 			if strings.ContainsAny(a.Addr(), "\r\n\x00") || !utf8.ValidString(a.Addr()) || strings.ContainsAny(a.String(), "\r\n\x00") {
 				t.Fatalf("%q gives %q", s, a.String())
 			}
