@@ -120,7 +120,7 @@ func (a Address) ASCII() (Address, error) {
 	if !isASCII(a.Local) {
 		return a, fmt.Errorf("%w: %q", ErrNotASCII, a.Local)
 	}
-	domain, err := DomainToASCII(a.Domain)
+	domain, err := domainToASCII(a.Domain)
 	if err != nil {
 		return a, err
 	}
@@ -133,9 +133,9 @@ func (a Address) ASCII() (Address, error) {
 // worth the attempt.
 const maxDomain = 1024
 
-// DomainToASCII returns a domain in A-labels and lower case. Address literals
+// domainToASCII returns a domain in A-labels and lower case. Address literals
 // and domains that are ASCII already are only put in lower case.
-func DomainToASCII(domain string) (string, error) {
+func domainToASCII(domain string) (string, error) {
 	if strings.HasPrefix(domain, "[") || isASCII(domain) {
 		return strings.ToLower(domain), nil
 	}
@@ -147,19 +147,6 @@ func DomainToASCII(domain string) (string, error) {
 		return "", fmt.Errorf("rfc2822: bad domain %q: %w", domain, err)
 	}
 	return out, nil
-}
-
-// DomainToUnicode returns a domain with its A-labels as people read them. What
-// is no valid A-label stays as it is.
-func DomainToUnicode(domain string) string {
-	if len(domain) > maxDomain {
-		return domain
-	}
-	out, err := idna.Lookup.ToUnicode(domain)
-	if err != nil {
-		return domain
-	}
-	return out
 }
 
 // ParseAddress reads exactly one mailbox, with or without display name, by the

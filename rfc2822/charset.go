@@ -67,8 +67,8 @@ func charsetOf(name string) (enc encoding.Encoding, utf8 bool) {
 	return nil, false
 }
 
-// KnownCharset reports whether text in this charset can be turned into UTF-8.
-func KnownCharset(name string) bool {
+// knownCharset reports whether text in this charset can be turned into UTF-8.
+func knownCharset(name string) bool {
 	enc, isUTF8 := charsetOf(name)
 	return enc != nil || isUTF8
 }

@@ -62,7 +62,7 @@ func (p *Part) readDisposition() {
 	}
 }
 
-// FileName returns the name the sender gave the part, made safe by SafeName,
+// FileName returns the name the sender gave the part, made safe by safeName,
 // or "" if there was none.
 func (p *Part) FileName() string {
 	p.readDisposition()
@@ -73,7 +73,7 @@ func (p *Part) FileName() string {
 	if name == "" {
 		return ""
 	}
-	return SafeName(name)
+	return safeName(name)
 }
 
 // ContentID returns the Content-ID without brackets, or "".
