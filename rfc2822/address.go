@@ -17,7 +17,7 @@ var ErrNotASCII = errors.New("rfc2822: local part is not ASCII")
 type Address struct {
 	Name   string // display name, decoded; may be ""
 	Local  string // local part; UTF-8 (RFC 6532)
-	Domain string // domain as written, or an address literal with its brackets
+	Domain string // domain as written, or an address literal with its brackets; "" only from ReadAddressList
 	Group  string // the name of the group it stood in, decoded; may be ""
 }
 
@@ -31,15 +31,20 @@ func (e *AddressError) Error() string {
 	return fmt.Sprintf("rfc2822: bad address at octet %d: %s", e.Offset, e.Reason)
 }
 
-// Addr returns local@domain in its shortest form: the local part is quoted only if it must be.
+// Addr returns local@domain in its shortest form: the local part is quoted only if
+// it must be, and stands alone if there is no domain.
 func (a Address) Addr() string {
-	if a.Local == "" && a.Domain == "" {
+	local := a.Local
+	switch {
+	case local == "" && a.Domain == "":
 		return ""
+	case !isDotAtom(local):
+		local = quote(local)
 	}
-	if isDotAtom(a.Local) {
-		return a.Local + "@" + a.Domain
+	if a.Domain == "" {
+		return local
 	}
-	return quote(a.Local) + "@" + a.Domain
+	return local + "@" + a.Domain
 }
 
 // String writes the mailbox for a header: the display name as it is, quoted or in
@@ -115,7 +120,7 @@ func (a Address) ASCII() (Address, error) {
 	if !isASCII(a.Local) {
 		return a, fmt.Errorf("%w: %q", ErrNotASCII, a.Local)
 	}
-	domain, err := DomainToASCII(a.Domain)
+	domain, err := domainToASCII(a.Domain)
 	if err != nil {
 		return a, err
 	}
@@ -128,9 +133,9 @@ func (a Address) ASCII() (Address, error) {
 // worth the attempt.
 const maxDomain = 1024
 
-// DomainToASCII returns a domain in A-labels and lower case. Address literals
+// domainToASCII returns a domain in A-labels and lower case. Address literals
 // and domains that are ASCII already are only put in lower case.
-func DomainToASCII(domain string) (string, error) {
+func domainToASCII(domain string) (string, error) {
 	if strings.HasPrefix(domain, "[") || isASCII(domain) {
 		return strings.ToLower(domain), nil
 	}
@@ -142,19 +147,6 @@ func DomainToASCII(domain string) (string, error) {
 		return "", fmt.Errorf("rfc2822: bad domain %q: %w", domain, err)
 	}
 	return out, nil
-}
-
-// DomainToUnicode returns a domain with its A-labels as people read them. What
-// is no valid A-label stays as it is.
-func DomainToUnicode(domain string) string {
-	if len(domain) > maxDomain {
-		return domain
-	}
-	out, err := idna.Lookup.ToUnicode(domain)
-	if err != nil {
-		return domain
-	}
-	return out
 }
 
 // ParseAddress reads exactly one mailbox, with or without display name, by the
@@ -199,7 +191,9 @@ func ParseAddressList(s string) ([]Address, error) {
 // ReadAddressList reads what people and programs write: it keeps all addresses
 // it can make out, and says what was wrong with the others. Dots too many in a
 // local part, missing brackets, semicolons between addresses and specials in a
-// display name are forgiven.
+// display name are forgiven. A mailbox without a domain, such as <root>, and a name
+// with a comma, such as Byron, Ada <ada@example.com>, are read and told of as well: the
+// one may be a slip, the other two addresses. Of a broken domain nothing is kept.
 func ReadAddressList(s string) ([]Address, []*AddressError) {
 	p := newAddressParser(s, false)
 	return p.list()

@@ -13,6 +13,8 @@ type addressParser struct {
 	strict  bool
 	budget  int    // octets that may still be looked at: repair must not cost quadratic time
 	comment string // the last comment skipped
+
+	guessed []*AddressError // what was wrong with elements that were read all the same
 }
 
 func newAddressParser(s string, strict bool) *addressParser {

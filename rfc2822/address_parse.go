@@ -15,6 +15,7 @@ func (p *addressParser) list() ([]Address, []*AddressError) {
 	for p.pos < len(p.s) {
 		start := p.pos
 		name, more, err := p.element(&list, group)
+		bad, p.guessed = append(bad, p.guessed...), nil
 		if err != nil {
 			bad = append(bad, asAddressError(err, start))
 			if p.strict || p.budget < 0 {
@@ -56,6 +57,7 @@ func (p *addressParser) element(list *[]Address, group string) (string, bool, er
 		p.pos++
 		return "", true, p.afterGroup(group)
 	}
+	p.scheme()
 	if group == "" || !p.strict {
 		if name, ok := p.groupStart(); ok {
 			return name, true, nil
@@ -183,7 +185,7 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	a, specErr := p.addrSpec()
 	if specErr == nil {
 		p.comment = "" // only a comment behind the address is a name
-		if err := p.cfws(); err != nil {
+		if err := p.cfws(); err != nil && !p.openComment(err) {
 			return Address{}, err
 		}
 		if p.peek() != '<' || p.strict {
@@ -203,10 +205,11 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	}
 	if err != nil || p.peek() != '<' {
 		p.pos = start
-		if a, ok := p.lastWord(start); ok {
+		if a, ok := p.withoutBrackets(start); ok {
 			a.Group = group
 			return a, nil
 		}
+		p.pos = start
 		if specErr == nil {
 			specErr = p.fail(start, "no address")
 		}
@@ -217,62 +220,24 @@ func (p *addressParser) mailbox(group string) (Address, error) {
 	return a, err
 }
 
-// lastWord reads an element without brackets whose last word is an address:
-// Ada Byron ada@example.com.
-func (p *addressParser) lastWord(start int) (Address, bool) {
-	if p.strict {
-		return Address{}, false
-	}
-	end := strings.IndexAny(p.s[start:], ",;<>\"()")
-	if end < 0 {
-		end = len(p.s) - start
-	}
-	if p.budget -= end; p.budget < 0 {
-		return Address{}, false
-	}
-	text := strings.TrimRight(p.s[start:start+end], " \t\r\n")
-	blank := strings.LastIndexAny(text, " \t")
-	if blank < 0 {
-		return Address{}, false
-	}
-	inner := newAddressParser(text[blank+1:], false)
-	a, err := inner.addrSpec()
-	if err != nil || inner.pos < len(inner.s) {
-		return Address{}, false
-	}
-	a.Name = DecodeWords(strings.TrimSpace(text[:blank]))
-	p.pos = start + end
-	return a, true
-}
-
-// openBracket finds the angle bracket of an element whose display name is no
-// phrase, or -1.
-func (p *addressParser) openBracket(start int) int {
-	for i := start; i < len(p.s); i++ {
-		if p.budget--; p.budget < 0 {
-			return -1
-		}
-		switch p.s[i] {
-		case '<':
-			return i
-		case ',', ';', '>':
-			return -1
-		}
-	}
-	return -1
-}
-
 // angle reads angle-addr, with a source route if there is one (obs-route).
 func (p *addressParser) angle() (Address, error) {
 	open := p.pos
 	p.pos++
 	for !p.strict && p.eat('<') {
 	}
+	p.scheme()
 	if err := p.route(); err != nil {
 		return Address{}, err
 	}
+	start := p.pos
 	a, err := p.addrSpec()
 	if err != nil {
+		a, ok := p.localOnly(start, ">")
+		if ok {
+			p.pos++
+			return a, nil
+		}
 		return Address{}, err
 	}
 	if err := p.cfws(); err != nil {
@@ -329,6 +294,9 @@ func (p *addressParser) addrSpec() (Address, error) {
 	domain, err := p.domain()
 	if err != nil {
 		return Address{}, err
+	}
+	if p.pos < len(p.s) && !p.strict && strings.IndexByte(" \t\r\n,;<>(", p.s[p.pos]) < 0 {
+		return Address{}, p.fail(p.pos, "bad domain") // a part of it would be an address nobody wrote
 	}
 	if !utf8.ValidString(local) || !utf8.ValidString(domain) {
 		return Address{}, p.fail(p.pos, "not UTF-8")
@@ -395,17 +363,20 @@ func (p *addressParser) domain() (string, error) {
 	for {
 		start := p.pos
 		label := p.atom()
-		if label == "" || p.strict && badLabel(label) {
+		if label == "" || badLabel(label) {
 			p.pos = start
-			if b.Len() > 0 && !p.strict {
+			if b.Len() > 0 && label == "" && !p.strict {
 				return strings.TrimRight(b.String(), "."), nil // a trailing dot
 			}
 			return "", p.fail(p.pos, "bad domain")
 		}
 		b.WriteString(label)
 		after := p.pos
-		if err := p.cfws(); err != nil {
+		if err := p.cfws(); err != nil && p.strict {
 			return "", err
+		} else if err != nil {
+			p.pos = after // a comment that is never closed
+			return b.String(), nil
 		}
 		if !p.eat('.') {
 			p.pos = after // a comment behind the address may be its name

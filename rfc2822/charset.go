@@ -67,8 +67,8 @@ func charsetOf(name string) (enc encoding.Encoding, utf8 bool) {
 	return nil, false
 }
 
-// KnownCharset reports whether text in this charset can be turned into UTF-8.
-func KnownCharset(name string) bool {
+// knownCharset reports whether text in this charset can be turned into UTF-8.
+func knownCharset(name string) bool {
 	enc, isUTF8 := charsetOf(name)
 	return enc != nil || isUTF8
 }
@@ -82,6 +82,8 @@ func decodeCharset(name, s string) (string, bool) {
 		return strings.ToValidUTF8(s, "\ufffd"), true
 	case enc == nil:
 		return s, false
+	case isASCIIName(name) && utf8.ValidString(s):
+		return s, true // mislabelled UTF-8 is commoner than any other 8-bit text so labelled
 	case isASCII(s) && asciiSuperset(name):
 		return s, true
 	}
@@ -90,6 +92,15 @@ func decodeCharset(name, s string) (string, bool) {
 		return strings.ToValidUTF8(s, "\ufffd"), true
 	}
 	return out, true
+}
+
+// isASCIIName: text that calls itself ASCII has no octets above 127 by right.
+func isASCIIName(charset string) bool {
+	switch strings.ToLower(strings.Trim(charset, " \t\"'")) {
+	case "us-ascii", "ascii", "ansi_x3.4-1968", "us_ascii":
+		return true
+	}
+	return false
 }
 
 // asciiSuperset: text of this charset that has only ASCII octets is ASCII.

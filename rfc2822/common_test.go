@@ -45,6 +45,18 @@ type onlyReader struct{ io.Reader }
 
 func stream(s string) io.Reader { return onlyReader{strings.NewReader(s)} }
 
+// octets is what a message is written as, or "" if it cannot be.
+func octets(m *Message) string {
+	var b strings.Builder
+	if _, err := m.WriteTo(&b); err != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// fieldsOf is the fields of a message as they stand, without the empty line.
+func fieldsOf(m *Message) string { return strings.TrimSuffix(m.Header.String(), m.Header.sep) }
+
 func kinds(defects []Defect) string {
 	var out []string
 	for _, d := range defects {

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -79,23 +81,19 @@ func (n *node) writeText(out *bufio.Writer) {
 }
 
 func (n *node) writeFile(out *bufio.Writer) error {
-	kind, _, ok := ParseMediaType(n.kind)
-	if !ok || !isMediaType(kind) || strings.HasPrefix(kind, "multipart/") {
-		kind = "application/octet-stream"
-	}
-	out.WriteString("Content-Type: " + kind + "\r\nContent-Disposition: " + n.disposition)
+	out.WriteString("Content-Type: " + n.kind + n.params + "\r\nContent-Disposition: " + n.disposition)
 	if n.file.Name != "" {
-		out.WriteString(fileParam(SafeName(n.file.Name)))
+		out.WriteString(writtenParam("filename", safeName(n.file.Name)))
 	}
 	out.WriteString("\r\n")
-	if id := safePath(strings.Trim(n.file.ContentID, "<>")); id != "" {
-		out.WriteString("Content-ID: <" + id + ">\r\n")
+	if n.file.ContentID != "" {
+		out.WriteString("Content-ID: <" + contentID(n.file) + ">\r\n")
 	}
-	data := n.file.Data
-	if data == nil {
-		data = strings.NewReader("")
+	data, err := n.file.source.open()
+	if err != nil {
+		return err
 	}
-	if strings.HasPrefix(kind, "message/") { // RFC 2046 §5.2.1: no encoding within
+	if strings.HasPrefix(n.kind, "message/") { // RFC 2046 §5.2.1: no encoding within
 		out.WriteString("Content-Transfer-Encoding: 8bit\r\n\r\n")
 		_, err := io.Copy(out, data)
 		return err
@@ -104,20 +102,71 @@ func (n *node) writeFile(out *bufio.Writer) error {
 	return writeBase64(out, data)
 }
 
+func contentID(f *File) string {
+	return safePath(strings.TrimSuffix(strings.TrimPrefix(f.ContentID, "<"), ">"))
+}
+
+// check sees before anything is written whether all files can be.
+func (n *node) check() error {
+	for _, p := range n.parts {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	if n.file == nil {
+		return nil
+	}
+	if n.file.ContentID != "" && contentID(n.file) == "" {
+		return fmt.Errorf("%w: Content-ID %q of %s", ErrBadValue, n.file.ContentID, n.file.Name)
+	}
+	if err := n.mediaType(); err != nil {
+		return err
+	}
+	if err := n.file.source.mark(n.file.Data); err != nil {
+		return fmt.Errorf("%w: %s", err, n.file.Name)
+	}
+	return nil
+}
+
+// mediaType makes the node's type and parameters of the file's.
+func (n *node) mediaType() error {
+	if n.file.MediaType == "" {
+		n.kind = "application/octet-stream"
+		return nil
+	}
+	kind, params, ok := ParseMediaType(n.file.MediaType)
+	if !ok || !isMediaType(kind) || strings.HasPrefix(kind, "multipart/") || strings.ContainsAny(n.file.MediaType, "\r\n\x00") {
+		return fmt.Errorf("%w: media type %q of %s", ErrBadValue, n.file.MediaType, n.file.Name)
+	}
+	n.kind, n.params = kind, ""
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		p := writtenParam(name, params[name])
+		if v := params[name]; v != "" && strings.IndexFunc(v, func(c rune) bool { return !isToken(c) }) < 0 {
+			p = ";\r\n\t" + name + "=" + v // a token, as others write it
+		}
+		if !isMediaType("x/"+name) || len(p) > hardLine || strings.ContainsAny(params[name], "\r\n\x00") {
+			return fmt.Errorf("%w: media type %q of %s", ErrBadValue, n.file.MediaType, n.file.Name)
+		}
+		n.params += p
+	}
+	return nil
+}
+
 func isMediaType(s string) bool {
 	a, b, ok := strings.Cut(s, "/")
 	return ok && a != "" && b != "" && len(s) < 128 && strings.IndexFunc(a+b, func(c rune) bool { return !isToken(c) }) < 0
 }
 
-// fileParam writes the filename parameter, by RFC 2231 if it is not ASCII.
-func fileParam(name string) string {
-	if isASCII(name) {
-		return ";\r\n\tfilename=" + quote(name)
+// writtenParam writes a parameter on a line of its own, by RFC 2231 if its value is not ASCII.
+func writtenParam(name, value string) string {
+	value = strings.ToValidUTF8(value, "\ufffd")
+	if isASCII(value) {
+		return ";\r\n\t" + name + "=" + quote(value)
 	}
 	var b strings.Builder
-	b.WriteString(";\r\n\tfilename*=utf-8''")
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; c < 0x80 && qPlain(c) && c != '*' || c == '.' || c == '_' {
+	b.WriteString(";\r\n\t" + name + "*=utf-8''")
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c < 0x80 && qPlain(c) && c != '*' || c == '.' || c == '_' {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)

@@ -17,26 +17,26 @@ func sampleDraft() *Draft {
 		From: []Address{{Name: "Jürgen Müller", Local: "j", Domain: "bücher.example"}},
 		To:   []Address{{Name: "Ben, B.", Local: "ben", Domain: "example.org"}, {Local: "cy", Domain: "example.org"}},
 		Bcc:  []Address{{Local: "secret", Domain: "example.org"}}, Subject: "Grüße aus " + strings.Repeat("Köln und ", 10) + "Bonn", Date: when,
-		InReplyTo: []string{"1@x"}, References: []string{"0@x", "<1@x>", "bad >id"}, Header: []Header{{"X-Kind", "ünusual"}},
+		InReplyTo: []string{"1@x"}, References: []string{"0@x", "<1@x>"}, Fields: []Field{parseField("X-Kind: " + EncodeWords("ünusual") + "\r\n")},
 		Text: "Grüße,\nJ.\n", HTML: `<p>Grüße <img src="cid:i@x"></p>`,
 		Inline:      []File{{Name: "i.png", MediaType: "image/png", ContentID: "i@x", Data: bytes.NewReader(make([]byte, 1000))}},
-		Attachments: []File{{Name: "../€ rates.pdf", MediaType: "application/pdf", Data: strings.NewReader("pdf")}, {Name: "a \"b\".txt", MediaType: "nonsense"}, {MediaType: "message/rfc822", Data: strings.NewReader("A: 1\r\n\r\nü")}},
+		Attachments: []File{{Name: "../€ rates.pdf", MediaType: "application/pdf", Data: strings.NewReader("pdf")}, {Name: "a \"b\".txt", MediaType: ""}, {MediaType: "message/rfc822", Data: strings.NewReader("A: 1\r\n\r\nü")}},
 	}
 }
 
 func TestDraft(t *testing.T) {
 	text := write(t, sampleDraft())
 	m, _ := ReadString(text)
-	if len(m.Defects) != 0 || !isASCII(m.HeadersText()) || strings.Contains(text, "secret") {
-		t.Errorf("%v\n%s", m.Defects, m.HeadersText())
+	if len(m.Defects) != 0 || !isASCII(fieldsOf(m)) || strings.Contains(text, "secret") {
+		t.Errorf("%v\n%s", m.Defects, fieldsOf(m))
 	}
-	for line := range strings.SplitSeq(m.HeadersText(), "\r\n") {
+	for line := range strings.SplitSeq(fieldsOf(m), "\r\n") {
 		if len(line) > softLine {
 			t.Errorf("line of %d octets: %s", len(line), line)
 		}
 	}
 	d := sampleDraft()
-	if got, _ := m.Decoded("Subject"); got != d.Subject {
+	if got := m.Header.Text("Subject"); got != d.Subject {
 		t.Error(got)
 	}
 	for name, want := range map[string]string{
@@ -117,7 +117,7 @@ func TestDraftForms(t *testing.T) {
 	if _, err := (&Draft{}).WriteTo(io.Discard); !errors.Is(err, ErrNoSender) {
 		t.Error(err)
 	}
-	if _, err := (&Draft{From: from, Header: []Header{{"Bad Name", "x"}}}).WriteTo(io.Discard); !errors.Is(err, ErrBadName) {
+	if _, err := (&Draft{From: from, Fields: []Field{{}}}).WriteTo(io.Discard); !errors.Is(err, ErrBadName) {
 		t.Error(err)
 	}
 	broken := errors.New("gone")
@@ -137,14 +137,14 @@ func TestResend(t *testing.T) {
 	m, _ := ReadString(threeFields)
 	err := m.Resend(Resent{From: []Address{{Local: "r", Domain: "x"}}, To: []Address{{Name: "B", Local: "b", Domain: "y"}}, Date: when, MessageID: "<id@x>"})
 	want := crlf("Resent-Date: Fri, 20 Nov 2026 09:05:01 +0100\nResent-From: r@x\nResent-To: B <b@y>\nResent-Message-ID: <id@x>\n") + threeFields
-	if err != nil || m.Text() != want {
-		t.Errorf("%q, %v", m.Text(), err)
+	if err != nil || octets(m) != want {
+		t.Errorf("%q, %v", octets(m), err)
 	}
 	m, _ = ReadString(threeFields)
 	two := []Address{{Local: "r", Domain: "bücher.example"}, {Local: "s", Domain: "x"}}
 	if err := m.Resend(Resent{From: two, Sender: &two[1]}); err != nil || m.Header.Get("Resent-Sender") != "s@x" ||
 		!strings.HasSuffix(m.Header.Get("Resent-Message-ID"), "@xn--bcher-kva.example>") {
-		t.Errorf("%q, %v", m.HeadersText(), err)
+		t.Errorf("%q, %v", fieldsOf(m), err)
 	}
 	if err := m.Resend(Resent{}); !errors.Is(err, ErrNoSender) {
 		t.Error(err)
@@ -243,11 +243,11 @@ func TestUnflow(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "a\n": "a\n", "a \nb": "a b", "a \r\nb\r\n": "a b\n", "> a \n> b\n": "> a b\n", "> a \nb\n": "> a \nb\n", " >not quoted\n": ">not quoted\n", "a \n-- \nsig": "a \n-- \nsig", ">\n": ">\n", "open ": "open ", "open \n": "open \n",
 	} {
-		if got := Unflow(in, false); got != want {
+		if got := unflow(in, false); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
-	if got := Unflow("日本 \n語\n", true); got != "日本語\n" {
+	if got := unflow("日本 \n語\n", true); got != "日本語\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -258,8 +258,186 @@ func TestSafeName(t *testing.T) {
 		"x\u202etxt.exe": "xtxt.exe", "CON.txt": "_CON.txt", "lpt1": "_lpt1", "lptx": "lptx", "nul .txt": "_nul .txt", "a:b*c?.txt": "a_b_c_.txt", "name. ": "name", "-rf": "rf", "über.txt": "über.txt", "\xfcber": "über", "|": "unnamed",
 		strings.Repeat("é", 200) + ".txt": strings.Repeat("é", 98) + ".txt", strings.Repeat("a", 300): strings.Repeat("a", 200), "a." + strings.Repeat("b", 300): "a." + strings.Repeat("b", 198),
 	} {
-		if got := SafeName(in); got != want {
+		if got := safeName(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+// oneShot is a reader that cannot go back, of a type that can be compared or not.
+type oneShot struct{ io.Reader }
+
+type oneShotValue struct {
+	io.Reader
+	_ []int
+}
+
+// broken is a Seeker that cannot seek, as a pipe is.
+type broken struct{ io.Reader }
+
+func (broken) Seek(int64, int) (int64, error) { return 0, errors.New("is a pipe") }
+
+// TestWrittenAgain: a message that is written a second time is the same message,
+// with everything in it, or an error and nothing.
+func TestWrittenAgain(t *testing.T) {
+	data := strings.Repeat("x", 3000)
+	original := "From: a@b\r\nSubject: x\r\n\r\n" + data + "\r\n"
+	stood := strings.NewReader("skipped" + data)
+	_, _ = stood.Seek(7, io.SeekStart)
+	for name, tt := range map[string]struct {
+		data  func(string) io.Reader
+		again bool
+	}{
+		"strings.Reader": {func(s string) io.Reader { return strings.NewReader(s) }, true},
+		"in its middle": {func(s string) io.Reader {
+			r := strings.NewReader("skipped" + s)
+			_, _ = r.Seek(7, io.SeekStart)
+			return r
+		}, true},
+		"a stream":                 {func(s string) io.Reader { return &oneShot{strings.NewReader(s)} }, false},
+		"a value":                  {func(s string) io.Reader { return oneShotValue{Reader: strings.NewReader(s)} }, false},
+		"a pipe":                   {func(s string) io.Reader { return &broken{strings.NewReader(s)} }, false},
+		"a buffer":                 {func(s string) io.Reader { return bytes.NewBufferString(s) }, false},
+		"a section":                {func(s string) io.Reader { return io.NewSectionReader(strings.NewReader(s), 0, int64(len(s))) }, true},
+		"nothing that can be left": {func(s string) io.Reader { return io.LimitReader(strings.NewReader(s), 1<<20) }, false},
+	} {
+		from := []Address{{Local: "a", Domain: "b.c"}}
+		drafts := map[string]io.WriterTo{
+			"attachment":  &Draft{From: from, Text: "see attached", Attachments: []File{{Name: "bill.pdf", Data: tt.data(data)}}},
+			"inline":      &Draft{From: from, HTML: "<p>", Inline: []File{{ContentID: "i@x", Data: tt.data(data)}, {Name: "empty"}}},
+			"message":     &Draft{From: from, Attachments: []File{{MediaType: "message/rfc822", Data: tt.data(original)}}},
+			"report":      &Report{ReportingMTA: "mx", To: "a@b", Original: tt.data(original), Return: ReturnFull},
+			"headers":     &Report{ReportingMTA: "mx", To: "a@b", Original: tt.data(original)},
+			"disposition": &Disposition{From: "a@b", To: "c@d", Original: tt.data(original), Return: ReturnFull},
+		}
+		for kind, d := range drafts {
+			first := plainBoundaries(write(t, d))
+			var b strings.Builder
+			n, err := d.WriteTo(&b)
+			switch second := plainBoundaries(b.String()); {
+			case tt.again && (err != nil || second != first):
+				t.Errorf("%s, %s: %v, %d octets and then %d", name, kind, err, len(first), len(second))
+			case !tt.again && (!errors.Is(err, ErrBodyRead) || n != 0 || second != ""):
+				t.Errorf("%s, %s: %v, %d octets", name, kind, err, len(second))
+			}
+		}
+	}
+	// A writer that fails in the middle is followed by another.
+	d := &Draft{From: []Address{{Local: "a", Domain: "b"}}, Attachments: []File{{Data: stood}}}
+	if _, err := d.WriteTo(&failWriter{2000}); err == nil {
+		t.Fatal("the writer's error is lost")
+	}
+	if got := write(t, d); len(got) < 4000 || d.MessageID == "" || !strings.Contains(got, d.MessageID) || d.Date.IsZero() {
+		t.Errorf("%d octets, %q, %v", len(got), d.MessageID, d.Date)
+	}
+	// A new reader takes the place of one that was read.
+	d = &Draft{From: d.From, Attachments: []File{{Data: &oneShot{strings.NewReader(data)}}}}
+	first := plainBoundaries(write(t, d))
+	d.Attachments[0].Data = &oneShot{strings.NewReader(data)}
+	if plainBoundaries(write(t, d)) != first {
+		t.Error("a new reader is not read")
+	}
+	// Two files of one reader.
+	one := strings.NewReader(data)
+	m, _ := ReadString(write(t, &Draft{From: d.From, Attachments: []File{{Data: one}, {Data: one}}}))
+	if c, err := m.Content(Limits{}, 0); err != nil || len(c.Attachments) != 2 || c.Attachments[1].Size != 3000 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// plainBoundaries takes the random octets out of a message.
+func plainBoundaries(s string) string {
+	for {
+		i := strings.Index(s, "=_")
+		if i < 0 || len(s) < i+34 {
+			return s
+		}
+		s = s[:i] + "boundary" + s[i+34:]
+	}
+}
+
+// TestDraftRefuses: what cannot be written as it is meant is an error, and nothing is written.
+func TestDraftRefuses(t *testing.T) {
+	from, empty := []Address{{Local: "a", Domain: "b"}}, []Address{{}}
+	field := func(name string) []Field { return []Field{parseField("X: 1\r\n"), parseField(name + ": x\r\n")} }
+	file := func(kind, id string) []File {
+		return []File{{MediaType: "text/plain"}, {MediaType: kind, ContentID: id}}
+	}
+	tests := map[string]struct {
+		d    Draft
+		want error
+	}{
+		"no From":            {Draft{}, ErrNoSender},
+		"empty From":         {Draft{From: empty}, ErrNoSender},
+		"name only":          {Draft{From: []Address{{Name: "Ada"}}}, ErrNoSender},
+		"second From":        {Draft{From: append(from, empty...)}, ErrBadValue},
+		"From no domain":     {Draft{From: []Address{{Local: "a"}}}, ErrBadValue},
+		"From no local part": {Draft{From: []Address{{Domain: "a"}}}, ErrBadValue},
+		"Sender":             {Draft{From: from, Sender: &Address{}}, ErrBadValue},
+		"To":                 {Draft{From: from, To: empty}, ErrBadValue},
+		"Cc":                 {Draft{From: from, Cc: empty}, ErrBadValue},
+		"Reply-To":           {Draft{From: from, ReplyTo: empty}, ErrBadValue},
+		"domain":             {Draft{From: from, To: []Address{{Local: "a", Domain: "b\nc"}}}, ErrBadValue},
+		"In-Reply-To":        {Draft{From: from, InReplyTo: []string{"a@b", "bad >id"}}, ErrBadValue},
+		"empty id":           {Draft{From: from, InReplyTo: []string{""}}, ErrBadValue},
+		"References":         {Draft{From: from, References: []string{"a b"}}, ErrBadValue},
+		"Message-ID":         {Draft{From: from, MessageID: "<a\r\nX: 1>"}, ErrBadValue},
+		"long Message-ID":    {Draft{From: from, MessageID: "<" + strings.Repeat("a", 601) + ">"}, ErrBadValue},
+		"no field":           {Draft{From: from, Fields: []Field{{}}}, ErrBadName},
+		"junk line":          {Draft{From: from, Fields: []Field{parseField("junk\r\n")}}, ErrBadName},
+		"media type":         {Draft{From: from, Attachments: file("nonsense", "")}, ErrBadValue},
+		"multipart":          {Draft{From: from, Attachments: file("multipart/mixed; boundary=x", "")}, ErrBadValue},
+		"odd media type":     {Draft{From: from, Inline: file("a b/c", "")}, ErrBadValue},
+		"injected":           {Draft{From: from, Inline: file("text/plain; a=b\r\nX: 1", "")}, ErrBadValue},
+		"injected boundary":  {Draft{From: from, Inline: file("text/plain; boundary=\"b\rX: 1\"", "")}, ErrBadValue},
+		"odd parameter":      {Draft{From: from, Inline: file("text/plain; ü=b", "")}, ErrBadValue},
+		"long parameter":     {Draft{From: from, Inline: file("text/plain; a="+strings.Repeat("b", 1000), "")}, ErrBadValue},
+		"Content-ID":         {Draft{From: from, Inline: file("text/plain", "a b")}, ErrBadValue},
+	}
+	for _, name := range []string{"Date", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "SUBJECT", "Message-Id", "In-Reply-To", "References", "MIME-Version", "Content-Type", "content-transfer-encoding", "Content-X"} {
+		tests[name+" among Fields"] = struct {
+			d    Draft
+			want error
+		}{Draft{From: from, Fields: field(name)}, ErrBadName}
+	}
+	for name, tt := range tests {
+		tt.d.HTML = "<p>"
+		if n, err := tt.d.WriteTo(io.Discard); !errors.Is(err, tt.want) || n != 0 {
+			t.Errorf("%s: %d octets, %v", name, n, err)
+		}
+	}
+	m, _ := ReadString(threeFields)
+	for _, r := range []Resent{{From: empty}, {From: from, To: empty}, {From: from, MessageID: "a b"}, {From: from, Sender: &Address{}}} {
+		if err := m.Resend(r); err == nil || octets(m) != threeFields {
+			t.Errorf("%+v: %v, %q", r, err, octets(m))
+		}
+	}
+}
+
+// TestDraftInvitation: the parameters of a file's media type are kept.
+func TestDraftInvitation(t *testing.T) {
+	from := []Address{{Local: "a", Domain: "b"}}
+	for kind, want := range map[string]string{
+		"text/calendar; method=REQUEST":                    "Content-Type: text/calendar;\r\n\tmethod=REQUEST\r\n",
+		"Text/Calendar; METHOD=REQUEST; charset=\"utf-8\"": "Content-Type: text/calendar;\r\n\tcharset=utf-8;\r\n\tmethod=REQUEST\r\n",
+		`a/b; x="two words"; y="q\"q"; z=""`:               "Content-Type: a/b;\r\n\tx=\"two words\";\r\n\ty=\"q\\\"q\";\r\n\tz=\"\"\r\n",
+		"a/b; name*=utf-8''%C3%BC":                         "Content-Type: a/b;\r\n\tname*=utf-8''%C3%BC\r\n",
+		"":                                                 "Content-Type: application/octet-stream\r\n",
+		"message/rfc822; x=y":                              "Content-Type: message/rfc822;\r\n\tx=y\r\n",
+	} {
+		text := write(t, &Draft{From: from, Attachments: []File{{Name: "i.ics", MediaType: kind, Data: strings.NewReader("x")}}})
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: no %q in\n%s", kind, want, text)
+		}
+		_, params, _ := ParseMediaType(kind)
+		m, _ := ReadString(text)
+		_ = m.Walk(Limits{}, func(_ []int, p *Part) error {
+			for k, v := range params {
+				if p.Index == 2 && p.Params[k] != v {
+					t.Errorf("%s: %s=%q reads back as %q", kind, k, v, p.Params[k])
+				}
+			}
+			return nil
+		})
 	}
 }

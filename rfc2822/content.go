@@ -28,7 +28,7 @@ type Attachment struct {
 // Content picks the bodies a reader shows, at most max octets of each (0
 // means 1 MiB), and lists the attachments. Of alternatives (RFC 2046 §5.1.4)
 // both the text and the HTML are given; format=flowed is joined; messages
-// within the message are attachments. The message's stream is read, unless it is Rereadable.
+// within the message are attachments. The message's stream is read, unless it can be read again.
 func (m *Message) Content(l Limits, max int) (*Content, error) {
 	if max <= 0 {
 		max = 1 << 20
@@ -58,7 +58,7 @@ func (c *Content) part(path []int, p *Part, text, html *shown) error {
 	}
 	into.cut = into.cut || cut
 	if into == text && strings.EqualFold(p.Params["format"], "flowed") {
-		body = Unflow(body, strings.EqualFold(p.Params["delsp"], "yes"))
+		body = unflow(body, strings.EqualFold(p.Params["delsp"], "yes"))
 	}
 	into.add(body, p)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ErrBadDate: no date could be made out.
@@ -29,16 +30,21 @@ const months = "janfebmaraprmayjunjulaugsepoctnovdec"
 // ParseDate reads a Date field's value: RFC 5322 §3.3 with the obsolete forms
 // of §4.3 (two-digit years, zone names, comments anywhere), and what else is
 // seen in real mail: asctime's order, ISO 8601, months written out, a missing
-// zone or missing seconds, a leap second. The error is ErrBadDate.
+// zone or missing seconds, a leap second, an odd zone, and text behind the zone. The
+// error is ErrBadDate.
 func ParseDate(s string) (time.Time, error) {
 	if len(s) > 300 {
 		return time.Time{}, fmt.Errorf("%w: %d octets long", ErrBadDate, len(s))
 	}
 	d := dateParts{year: -1, month: -1, day: -1, hour: -1}
 	for _, token := range dateTokens(s) {
-		if !d.token(token) {
-			return time.Time{}, fmt.Errorf("%w: %q", ErrBadDate, s)
+		if d.token(token) {
+			continue
 		}
+		if d.whole() {
+			break // filters write their findings behind the date
+		}
+		return time.Time{}, fmt.Errorf("%w: %q", ErrBadDate, s)
 	}
 	t, ok := d.time()
 	if !ok {
@@ -80,7 +86,13 @@ type dateParts struct {
 	nano             int
 	zone             int // minutes east
 	zoned            bool
+	named            bool // a zone nobody knows was there
 	pm, am           bool
+}
+
+// whole reports whether nothing more is to be expected.
+func (d *dateParts) whole() bool {
+	return d.year >= 0 && d.month >= 0 && d.day >= 0 && d.hour >= 0 && (d.zoned || d.named)
 }
 
 // token takes one token; false if it makes no sense.
@@ -134,8 +146,15 @@ func (d *dateParts) clock(s string) bool {
 	return d.hour <= 23 && d.min <= 59 && d.sec <= 60
 }
 
-// offset reads +0100, +01:00, and +01 as people write it.
+// offset reads +0100, +01:00, +01 as people write it, +-0100 as broken programs do,
+// and +0100CET.
 func (d *dateParts) offset(s string) bool {
+	if len(s) > 2 && (s[1] == '-' || s[1] == '+') {
+		s = s[1:]
+	}
+	if i := strings.IndexFunc(s, unicode.IsLetter); i > 0 {
+		s = s[:i]
+	}
 	digits := strings.ReplaceAll(s[1:], ":", "")
 	if len(digits) == 0 || len(digits) > 4 || strings.Trim(digits, "0123456789") != "" {
 		return false
@@ -174,6 +193,8 @@ func (d *dateParts) number(s string) bool {
 		d.day = n
 	case d.year < 0:
 		d.year = fullYear(n, len(digits))
+	case len(s) == 4 && d.hour >= 0 && !d.zoned:
+		return d.offset("+" + s) // 0200: the sign was lost
 	default:
 		return false
 	}
@@ -269,7 +290,11 @@ func (d *dateParts) word(s string) bool {
 		}
 		return true
 	}
-	return d.hour >= 0 && isAtom(s) // RFC 5322 §4.3: an unknown zone counts as -0000
+	if d.hour < 0 || !isAtom(s) {
+		return false
+	}
+	d.named = true // RFC 5322 §4.3: an unknown zone counts as -0000
+	return true
 }
 
 // time puts the parts together, if they make a date.

@@ -37,12 +37,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err) // only if the source cannot be read
 	}
-	subject, _ := m.Decoded("Subject")
 	content, err := m.Content(rfc2822.Limits{}, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(subject)
+	fmt.Println(m.Header.Text("Subject"))
 	fmt.Println(content.Text)
 	for _, a := range content.Attachments {
 		fmt.Println(a.Name, a.MediaType, a.Size)
@@ -71,11 +70,11 @@ func ExampleRead() {
 	// true
 }
 
-func ExampleMessage_AddHeader() {
+func ExampleSection_Add() {
 	m, _ := rfc2822.ReadString("Subject: hi\r\n\r\nbody\r\n")
-	fmt.Println(m.AddHeader("X-Note", "kept"))
-	fmt.Println(m.AddHeader("X-Evil", "a\r\nBcc: everybody@example.org"))
-	fmt.Fprint(show{}, m.Text())
+	fmt.Println(m.Header.Add("X-Note", "kept"))
+	fmt.Println(m.Header.Add("X-Evil", "a\r\nBcc: everybody@example.org"))
+	_, _ = m.WriteTo(show{})
 	// Output:
 	// <nil>
 	// rfc2822: CR, LF or NUL in a header field value: X-Evil
@@ -199,9 +198,10 @@ func ExampleReadAddressList() {
 	}
 	// Output:
 	// "Byron, Ada" ada@example.com ""
+	// "" broken ""
 	// "" ben@example.org "Team"
 	// "" cy@xn--bcher-kva.example "Team"
-	// rfc2822: bad address at octet 38: no @
+	// rfc2822: bad address at octet 32: no domain
 }
 
 func ExampleParseAddress() {
@@ -249,16 +249,6 @@ func ExampleMessage_WritePart() {
 	// <nil>
 }
 
-func ExampleMessage_Top() {
-	m, _ := rfc2822.ReadString("Subject: hi\r\n\r\none\r\ntwo\r\nthree\r\n")
-	_ = m.Top(show{}, 2)
-	// Output:
-	// Subject: hi
-	//
-	// one
-	// two
-}
-
 func ExampleDraft() {
 	d := &rfc2822.Draft{
 		From:    []rfc2822.Address{{Name: "Jürgen", Local: "j", Domain: "bücher.example"}},
@@ -277,16 +267,4 @@ func ExampleDraft() {
 	// Content-Type: text/plain; charset=us-ascii
 	//
 	// Hello Ben
-}
-
-func ExampleUnflow() {
-	fmt.Print(rfc2822.Unflow("This line \r\ngoes on.\r\n> so does \r\n> this.\r\n", false))
-	// Output:
-	// This line goes on.
-	// > so does this.
-}
-
-func ExampleSafeName() {
-	fmt.Println(rfc2822.SafeName("../../etc/passwd"), rfc2822.SafeName(`C:\fotos\ferien.jpg`), rfc2822.SafeName("CON.txt"))
-	// Output: passwd ferien.jpg _CON.txt
 }

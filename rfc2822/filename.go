@@ -10,11 +10,11 @@ import (
 // maxName is the length of a safe name in octets; file systems allow 255.
 const maxName = 200
 
-// SafeName makes a file name out of what a stranger calls an attachment: only
+// safeName makes a file name out of what a stranger calls an attachment: only
 // the last element of a path, no control or direction-changing characters,
 // nothing that Windows or a shell takes for more than a name, no leading dot,
 // at most 200 octets with the extension kept. It is never empty.
-func SafeName(name string) string {
+func safeName(name string) string {
 	name = printable(name)
 	name = strings.ReplaceAll(name, `\`, "/")
 	name = path.Base(path.Clean("/" + name))

@@ -2,10 +2,10 @@ package rfc2822
 
 import "strings"
 
-// Unflow joins the lines of format=flowed text (RFC 3676) into paragraphs: one
+// unflow joins the lines of format=flowed text (RFC 3676) into paragraphs: one
 // line each, with LF, quoted text behind its quote marks. delSp is the DelSp parameter: the
 // blank at a flowed line's end is then not part of the text.
-func Unflow(text string, delSp bool) string {
+func unflow(text string, delSp bool) string {
 	var b strings.Builder
 	open, depth := false, 0 // the last line is flowed, at this depth
 	text = strings.ReplaceAll(text, "\r\n", "\n")

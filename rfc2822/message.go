@@ -1,7 +1,6 @@
 package rfc2822
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
@@ -257,9 +256,6 @@ func (m *Message) Body() io.Reader {
 	return m.body.stream
 }
 
-// Rereadable reports whether Body begins anew with every call.
-func (m *Message) Rereadable() bool { return m.body.at != nil || m.body.stream == nil }
-
 // WriteTo writes the header section as it now is, and the body. Of a message
 // nothing was changed in, that is exactly the input. It is ErrBodyRead if the body
 // was a stream and something was read from it.
@@ -281,33 +277,4 @@ func (m *Message) Reader() (io.Reader, error) {
 		return nil, ErrBodyRead
 	}
 	return io.MultiReader(strings.NewReader(m.Header.String()), m.Body()), nil
-}
-
-// Top writes the header section, the empty line, and the first lines of the
-// body, as POP3's TOP shows a message (RFC 1939 §7). Line ends are not touched.
-func (m *Message) Top(w io.Writer, lines int) error {
-	if m.body.read {
-		return ErrBodyRead
-	}
-	out := bufio.NewWriter(w)
-	if _, err := m.Header.WriteTo(out); err != nil {
-		return err
-	}
-	in := bufio.NewReader(m.Body())
-	for lines > 0 {
-		part, err := in.ReadSlice('\n')
-		if _, werr := out.Write(part); werr != nil {
-			return werr
-		}
-		switch {
-		case err == nil:
-			lines--
-		case errors.Is(err, bufio.ErrBufferFull): // the line goes on
-		case errors.Is(err, io.EOF):
-			return out.Flush()
-		default:
-			return err
-		}
-	}
-	return out.Flush()
 }

@@ -1,7 +1,6 @@
 package rfc2822
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -38,7 +37,7 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("%s: one byte at a time gives %d fields, %q; at once %d, %q", name,
 				bytewise.Header.Len(), kinds(bytewise.Defects), whole.Header.Len(), kinds(whole.Defects))
 		}
-		if m, _ := ReadString(text); m.Text() != text {
+		if m, _ := ReadString(text); octets(m) != text {
 			t.Errorf("%s: Text differs", name)
 		}
 	}
@@ -124,12 +123,12 @@ func TestHeaderLimit(t *testing.T) {
 		if got := m.Header.Missing("Date"); got != nil {
 			t.Errorf("a truncated section claims to miss %v", got)
 		}
-		if m.Text() != text {
+		if octets(m) != text {
 			t.Error("not identical")
 		}
 	}
 	m, _ := ReadLimited(stream("X: "+strings.Repeat("y", 5000)), Limits{HeaderBytes: 1000})
-	if m.Header.Size() != 1000 || len(m.Text()) != 5003 {
+	if m.Header.Size() != 1000 || len(octets(m)) != 5003 {
 		t.Errorf("one endless line: %d octets of header", m.Header.Size())
 	}
 }
@@ -209,7 +208,7 @@ func TestReadFile(t *testing.T) {
 	}
 	want, _ := os.ReadFile(name)
 	for range 2 {
-		if m.Text() != string(want) || !m.Rereadable() {
+		if octets(m) != string(want) || octets(m) != string(want) {
 			t.Error("file differs")
 		}
 	}
@@ -229,23 +228,20 @@ func TestReadFile(t *testing.T) {
 	f, _ := os.Open(name)
 	defer f.Close()
 	_, _ = f.Seek(6, io.SeekStart)
-	if m, _ := Read(f); m.Text() != string(want[6:]) {
+	if m, _ := Read(f); octets(m) != string(want[6:]) {
 		t.Error("reading from the middle of a file")
 	}
 	pr, pw, _ := os.Pipe()
 	defer pr.Close()
 	_, _ = pw.WriteString("A: 1\r\n\r\nb")
 	pw.Close()
-	if m, _ := Read(pr); m.Rereadable() || m.Text() != "A: 1\r\n\r\nb" {
+	if m, _ := Read(pr); octets(m) != "A: 1\r\n\r\nb" {
 		t.Error("reading from a pipe")
 	}
 }
 
 func TestStreamIsReadOnce(t *testing.T) {
 	m, _ := Read(stream("A: 1\r\n\r\nbody"))
-	if m.Rereadable() {
-		t.Fatal("a stream is not rereadable")
-	}
 	if b, _ := io.ReadAll(m.Body()); string(b) != "body" {
 		t.Error("body differs")
 	}
@@ -255,17 +251,11 @@ func TestStreamIsReadOnce(t *testing.T) {
 	if _, err := m.Reader(); !errors.Is(err, ErrBodyRead) {
 		t.Error(err)
 	}
-	if err := m.Top(io.Discard, 1); !errors.Is(err, ErrBodyRead) {
-		t.Error(err)
-	}
-	if _, err := m.GetBody(); !errors.Is(err, ErrBodyRead) {
-		t.Error(err)
-	}
-	if m.Text() != "" {
+	if octets(m) != "" {
 		t.Error("Text of a body that is gone")
 	}
 	var zero Message
-	if b, _ := io.ReadAll(zero.Body()); len(b) != 0 || zero.Text() != "" {
+	if b, _ := io.ReadAll(zero.Body()); len(b) != 0 || octets(&zero) != "" {
 		t.Error("the zero message is not empty")
 	}
 	m, _ = Read(stream("A: 1\r\n\r\nbody"))
@@ -296,7 +286,7 @@ func TestPeek(t *testing.T) {
 	if got := head.Missing("Date", "Message-ID", "From"); len(got) != 1 || got[0] != "Message-ID" {
 		t.Errorf("Missing: %v", got)
 	}
-	if head, _, _ := Peek(stream("no header here"), 0); !head.Bare() || len(head.Missing("Date")) != 1 {
+	if head, _, _ := Peek(stream("no header here"), 0); head.Seam() != "\r\n" || len(head.Missing("Date")) != 1 {
 		t.Error("a message without header must be told apart")
 	}
 	head, whole, _ := Peek(stream(strings.Repeat("A: 1\r\n", 100)), 50)
@@ -308,31 +298,6 @@ func TestPeek(t *testing.T) {
 	got, rerr := io.ReadAll(whole)
 	if !errors.Is(err, broken) || !errors.Is(rerr, broken) || string(got) != "A: 1" {
 		t.Errorf("%v, %q, %v", err, got, rerr)
-	}
-}
-
-func TestTop(t *testing.T) {
-	text := "A: 1\r\nB:\r\n 2\r\n\r\none\r\n" + strings.Repeat("2", 9000) + "\r\nthree"
-	head := "A: 1\r\nB:\r\n 2\r\n\r\n"
-	for lines, want := range map[int]string{
-		-1: head, 0: head, 1: head + "one\r\n", 2: strings.TrimSuffix(text, "three"), 3: text, 99: text,
-	} {
-		m, _ := ReadString(text)
-		var b bytes.Buffer
-		if err := m.Top(&b, lines); err != nil || b.String() != want {
-			t.Errorf("Top %d: %d octets, want %d, %v", lines, b.Len(), len(want), err)
-		}
-	}
-	m, _ := ReadString(text)
-	for _, at := range []int{0, 100} {
-		if err := m.Top(&failWriter{at}, 3); err == nil {
-			t.Error("the writer's error is lost")
-		}
-	}
-	broken := errors.New("gone")
-	m, _ = Read(io.MultiReader(strings.NewReader("A: 1\r\n\r\nx"), iotest.ErrReader(broken)))
-	if err := m.Top(io.Discard, 3); !errors.Is(err, broken) {
-		t.Error(err)
 	}
 }
 
@@ -351,18 +316,18 @@ func TestTruncatedSection(t *testing.T) {
 	in := "A: 1\r\nBcc: a,\r\n " + strings.Repeat("x", 100) + "\r\n\r\nbody"
 	for _, change := range []func(*Section){
 		func(h *Section) { h.Remove("Bcc") },
-		func(h *Section) { h.Append(mustField(t, "X", "1")); h.Remove("X") },
+		func(h *Section) { h.Prepend(mustField(t, "X", "1")); h.Remove("X", "Bcc") },
 	} {
 		m, _ := ReadLimited(strings.NewReader(in), Limits{HeaderBytes: 50})
 		change(&m.Header)
-		if !m.Header.Truncated() || m.Text() != in {
-			t.Errorf("%q", m.Text())
+		if !m.Header.Truncated() || octets(m) != in {
+			t.Errorf("%q", octets(m))
 		}
 	}
 	m, _ := ReadLimited(strings.NewReader(in), Limits{HeaderBytes: 50})
-	m.Header.Append(mustField(t, "X", "1"))
-	if want := strings.Replace(in, "Bcc:", "X: 1\r\nBcc:", 1); m.Text() != want {
-		t.Errorf("%q", m.Text())
+	m.Header.Prepend(mustField(t, "X", "1"))
+	if want := "X: 1\r\n" + in; octets(m) != want {
+		t.Errorf("%q", octets(m))
 	}
 }
 

@@ -66,12 +66,35 @@ func cleanID(s string) string {
 	if strings.IndexByte(s, '"') >= 0 {
 		return strings.Trim(s, " \t")
 	}
+	if strings.IndexByte(s, '(') >= 0 {
+		s = withoutComments(s)
+	}
 	return strings.Map(func(c rune) rune {
 		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
 			return -1
 		}
 		return c
 	}, s)
+}
+
+// withoutComments takes out comments (RFC 5322 §4.5.4 allows them within an id). An
+// open bracket without its end is a character.
+func withoutComments(s string) string {
+	var b strings.Builder
+	for s != "" {
+		i := strings.IndexByte(s, '(')
+		if i < 0 {
+			break
+		}
+		n, closed := comment(s[i:])
+		if !closed {
+			break
+		}
+		b.WriteString(s[:i])
+		s = s[i+n:]
+	}
+	b.WriteString(s)
+	return b.String()
 }
 
 // References returns the message ids of a reply to m (RFC 5322 §3.6.4): those

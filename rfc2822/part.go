@@ -62,7 +62,7 @@ func (p *Part) readDisposition() {
 	}
 }
 
-// FileName returns the name the sender gave the part, made safe by SafeName,
+// FileName returns the name the sender gave the part, made safe by safeName,
 // or "" if there was none.
 func (p *Part) FileName() string {
 	p.readDisposition()
@@ -73,7 +73,7 @@ func (p *Part) FileName() string {
 	if name == "" {
 		return ""
 	}
-	return SafeName(name)
+	return safeName(name)
 }
 
 // ContentID returns the Content-ID without brackets, or "".
@@ -139,7 +139,7 @@ func (p *Part) Decoded() io.Reader {
 func (p *Part) Text() io.Reader {
 	charset := p.Charset()
 	if charset == "" || isASCIIName(charset) {
-		charset = "utf-8" // mislabelled UTF-8 is commoner than any other 8-bit text so labelled
+		charset = "utf-8" // as decodeCharset does
 	}
 	r, ok := charsetReader(charset, p.Decoded())
 	if !ok {
@@ -147,14 +147,6 @@ func (p *Part) Text() io.Reader {
 		r, _ = charsetReader("utf-8", r)
 	}
 	return r
-}
-
-func isASCIIName(charset string) bool {
-	switch strings.ToLower(charset) {
-	case "us-ascii", "ascii", "ansi_x3.4-1968", "us_ascii":
-		return true
-	}
-	return false
 }
 
 // isAttachment: what a reader would show as a file.

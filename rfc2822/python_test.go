@@ -53,8 +53,10 @@ json.dump({k: seen(v.encode("latin1")) for k, v in texts.items()}, sys.stdout)
 // seenByUs is what this package makes of a message.
 func seenByUs(t *testing.T, text string) (out []string) {
 	m, _ := ReadString(text)
-	for _, f := range m.Fields() {
-		out = append(out, "field "+f.Key)
+	for f := range m.Header.All() {
+		if f.Name() != "" {
+			out = append(out, "field "+f.Name())
+		}
 	}
 	for _, name := range []string{"From", "To", "Cc", "Reply-To", "Sender"} {
 		for _, f := range m.Header.Named(name) {
@@ -95,6 +97,8 @@ var otherThanPython = map[string]string{
 	"8bit-header.eml":                               "raw 8-bit data in an address is no obstacle",
 	"bad-base64.eml":                                "what can be decoded is",
 	"bare-cr.eml":                                   "a bare CR ends no line",
+	"cpython/msg_05.txt":                            "a mailbox without a domain is read",
+	"ruby-mail/mime-raw_email11.eml":                "a mailbox without a domain is read",
 	"cpython/msg_15.txt":                            "the boundary of an outer multipart ends the inner one",
 	"cpython/msg_17.txt":                            "the body of a multipart without parts is a part within it",
 	"cpython/msg_31.txt":                            "the body of a multipart without parts is a part within it",

@@ -31,11 +31,11 @@ const (
 // people, a message/delivery-status part for programs (RFC 3464), and what is
 // returned of the original message. It is sent from the null sender.
 type Report struct {
-	From      string // the From field; "" writes Mail Delivery System <postmaster@ReportingMTA>
-	To        string // the To field: the original's envelope sender
-	Subject   string // "" writes one that fits the actions
-	MessageID string // "" makes one
-	Date      time.Time
+	From      string    // the From field; "" writes Mail Delivery System <postmaster@ReportingMTA>
+	To        string    // the To field: the original's envelope sender
+	Subject   string    // "" writes one that fits the actions
+	MessageID string    // "": WriteTo makes one and puts it here
+	Date      time.Time // zero: WriteTo puts the present time here
 
 	ReportingMTA       string // the host that reports
 	OriginalEnvelopeID string // ENVID, decoded, or ""
@@ -63,6 +63,8 @@ type Report struct {
 	// UTF8: the way back carries SMTPUTF8, so addresses stand as they are
 	// (RFC 6533). Without it those that are not ASCII are written in an encoding.
 	UTF8 bool
+
+	source source
 }
 
 // RecipientStatus is what became of one recipient. In what ParseReport returns,
@@ -84,10 +86,10 @@ type RecipientStatus struct {
 // Disposition is a message disposition notification (RFC 8098): what became
 // of a message after delivery.
 type Disposition struct {
-	From, To  string // fields
-	Subject   string // "" writes one
-	MessageID string // "" makes one
-	Date      time.Time
+	From, To  string    // fields
+	Subject   string    // "" writes one
+	MessageID string    // "": WriteTo makes one and puts it here
+	Date      time.Time // zero: WriteTo puts the present time here
 
 	ReportingUA       string // "host; product", or ""
 	OriginalRecipient string // with its type, or ""
@@ -104,4 +106,6 @@ type Disposition struct {
 	Returned *Section // the original's header section as ParseDisposition found it; WriteTo does not look at it
 	SevenBit bool
 	UTF8     bool
+
+	source source
 }

@@ -14,7 +14,7 @@ import (
 //
 // The status and the text are read up to l.HeaderBytes octets, recipients up to
 // l.Parts. Returned holds the header section of the original; to read all of
-// it, Walk. The message's stream is read, unless it is Rereadable.
+// it, Walk. The message's stream is read, unless it can be read again.
 //
 // Everything in a report may be forged: who acts on one should have put
 // something into the envelope id or the return path that only the addressee of a

@@ -67,7 +67,7 @@ func TestDispositionRoundTrip(t *testing.T) {
 	}
 	d.Original, d.Date, d.Return = nil, time.Time{}, got.Return
 	d.Subject, d.MessageID, d.Text = got.Subject, got.MessageID, got.Text
-	got.Returned, got.Date = nil, time.Time{}
+	got.Returned, got.Date, d.source = nil, time.Time{}, source{}
 	if !reflect.DeepEqual(got, d) {
 		t.Errorf("%+v\nwant %+v", got, d)
 	}

@@ -27,12 +27,20 @@ type multiReport struct {
 // WriteTo writes the report as a message, header section first, all lines
 // with CRLF except where the original has others. It returns an error of w
 // or of Original.
+//
+// It may be called again: the Date and the Message-ID stay, and an Original that is an
+// io.Seeker is read again from where it stood. Of another that was read it is ErrBodyRead.
 func (r *Report) WriteTo(w io.Writer) (int64, error) {
+	dateAndID(&r.Date, &r.MessageID, r.ReportingMTA)
+	original, err := r.source.again(r.Original)
+	if err != nil {
+		return 0, err
+	}
 	m := multiReport{
 		from: r.From, to: r.To, subject: r.subject(), messageID: r.MessageID,
 		host: r.ReportingMTA, date: r.Date, kind: "delivery-status",
 		text: r.text(), status: r.status(),
-		original: r.Original, ret: r.Return, sevenBit: r.SevenBit, utf8: r.UTF8,
+		original: original, ret: r.Return, sevenBit: r.SevenBit, utf8: r.UTF8,
 	}
 	return m.writeTo(w)
 }
@@ -40,13 +48,29 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 // WriteTo writes the notification as a message, like Report.WriteTo.
 func (d *Disposition) WriteTo(w io.Writer) (int64, error) {
 	host, _, _ := strings.Cut(d.ReportingUA, ";")
+	host = strings.TrimSpace(host)
+	dateAndID(&d.Date, &d.MessageID, host)
+	original, err := d.source.again(d.Original)
+	if err != nil {
+		return 0, err
+	}
 	m := multiReport{
 		from: d.From, to: d.To, subject: d.subject(), messageID: d.MessageID,
-		host: strings.TrimSpace(host), date: d.Date, kind: "disposition-notification",
+		host: host, date: d.Date, kind: "disposition-notification",
 		text: d.text(), status: d.status(),
-		original: d.Original, ret: d.Return, sevenBit: d.SevenBit, utf8: d.UTF8,
+		original: original, ret: d.Return, sevenBit: d.SevenBit, utf8: d.UTF8,
 	}
 	return m.writeTo(w)
+}
+
+// dateAndID fills in what is not given, so that a report that is written again is the same message.
+func dateAndID(date *time.Time, id *string, host string) {
+	if date.IsZero() {
+		*date = time.Now()
+	}
+	if *id == "" {
+		*id = NewMessageID(host, *date)
+	}
 }
 
 // returned is what the report's last part will be.
@@ -182,14 +206,6 @@ func longLine(s string) bool {
 }
 
 func (m *multiReport) writeHeader(out *bufio.Writer, boundary string, ret *returned) {
-	date := m.date
-	if date.IsZero() {
-		date = time.Now()
-	}
-	id := m.messageID
-	if id == "" {
-		id = NewMessageID(m.host, date)
-	}
 	from := m.from
 	if from == "" {
 		from = "Mail Delivery System <postmaster@" + orUnknown(safeDomain(m.host)) + ">"
@@ -197,8 +213,8 @@ func (m *multiReport) writeHeader(out *bufio.Writer, boundary string, ret *retur
 	m.field(out, "From", from)
 	m.addressField(out, "To", m.to)
 	m.field(out, "Subject", EncodeWords(m.subject))
-	m.field(out, "Date", FormatDate(date))
-	m.field(out, "Message-ID", id)
+	m.field(out, "Date", FormatDate(m.date))
+	m.field(out, "Message-ID", m.messageID)
 	m.field(out, "Auto-Submitted", "auto-replied") // RFC 3834 §5
 	m.field(out, "MIME-Version", "1.0")
 	out.WriteString("Content-Type: multipart/report; report-type=" + m.kind + ";\r\n\tboundary=\"" + boundary + "\"\r\n")

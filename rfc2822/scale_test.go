@@ -28,7 +28,7 @@ func TestScale(t *testing.T) {
 			return m.Header.Remove("A")
 		},
 		"lines of a field": func() int { return strings.Count(header("A: "+strings.Repeat("x\r\n ", n)).Header.Get("A"), "x") },
-		"junk lines":       func() int { return len(header(strings.Repeat("A: 1\r\njunk\r\n", n)).Fields()) },
+		"junk lines":       func() int { return len(header(strings.Repeat("A: 1\r\njunk\r\n", n)).Header.Named("A")) },
 		"addresses":        func() int { list, _ := ReadAddressList(strings.Repeat("a@b, ", n)); return len(list) },
 		"strict addresses": func() int { list, _ := ParseAddressList(strings.Repeat("a@b, ", n)); return len(list) },
 		"groups":           func() int { list, _ := ParseAddressList(strings.Repeat("g: a@b;, ", n)); return len(list) },

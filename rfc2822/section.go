@@ -68,7 +68,7 @@ func (s *Section) at(i int) Field {
 
 // own makes a list of fields that can be changed; copies of the section keep theirs.
 func (s *Section) own() {
-	s.fields, s.marks, s.text = s.Fields(), nil, ""
+	s.fields, s.marks, s.text = s.list(), nil, ""
 }
 
 // Len returns the number of fields, junk lines included.
@@ -82,11 +82,6 @@ func (s *Section) Len() int {
 // Truncated reports whether the header section was cut at the limit, so that
 // fields may lie beyond it.
 func (s *Section) Truncated() bool { return s.cut }
-
-// Bare reports whether the message has no header section at all: its first
-// line is body already. Whoever puts fields on top of it must end them with
-// an empty line (see Seam); WriteTo does.
-func (s *Section) Bare() bool { return s.bare }
 
 // leadingLine is the field that a continuation line at the top of a message
 // becomes the value of when fields are put above it.
@@ -116,8 +111,8 @@ func (s *Section) leadingFold() bool {
 	return first.name == 0 && first.junkKind(true) == LeadingFold
 }
 
-// Fields returns all fields from top to bottom.
-func (s *Section) Fields() []Field {
+// list returns all fields from top to bottom.
+func (s *Section) list() []Field {
 	out := make([]Field, s.Len())
 	for i := range out {
 		out[i] = s.at(i)
@@ -146,16 +141,6 @@ func (s *Section) First(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Last returns the lowest field with this name.
-func (s *Section) Last(name string) (Field, bool) {
-	for i := s.Len() - 1; i >= 0; i-- {
-		if f := s.at(i); f.Is(name) {
-			return f, true
-		}
-	}
-	return Field{}, false
-}
-
 // Named returns all fields with this name from top to bottom.
 func (s *Section) Named(name string) []Field {
 	var out []Field
@@ -175,6 +160,10 @@ func (s *Section) Get(name string) string {
 	}
 	return f.Value()
 }
+
+// Text returns the value of the topmost field with this name as UTF-8 of one line, its
+// encoded words decoded, or "".
+func (s *Section) Text(name string) string { return DecodeWords(s.Get(name)) }
 
 // Has reports whether a field with this name is there.
 func (s *Section) Has(name string) bool {
@@ -206,20 +195,6 @@ func (s *Section) Prepend(fields ...Field) {
 		s.fields[0] = parseField(leadingLine + ":" + s.eol() + s.fields[0].raw)
 	}
 	s.fields = slices.Concat(s.local(fields), s.fields)
-	s.separate()
-}
-
-// Append puts fields below the others; in a truncated section above the last
-// one, whose rest may follow.
-func (s *Section) Append(fields ...Field) {
-	s.own()
-	at := len(s.fields)
-	if s.cut {
-		at = max(0, at-1)
-	} else {
-		s.endLast()
-	}
-	s.fields = slices.Concat(s.fields[:at], s.local(fields), s.fields[at:])
 	s.separate()
 }
 
@@ -266,13 +241,6 @@ func (s *Section) local(fields []Field) []Field {
 func (s *Section) separate() {
 	if s.bare {
 		s.sep, s.bare = s.eol(), false
-	}
-}
-
-// endLast ends the last line, which a message cut short may leave open.
-func (s *Section) endLast() {
-	if n := len(s.fields); n > 0 && !strings.HasSuffix(s.fields[n-1].raw, "\n") {
-		s.fields[n-1].raw += s.eol()
 	}
 }
 

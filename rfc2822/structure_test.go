@@ -187,8 +187,8 @@ func TestBoundaryInHeader(t *testing.T) {
 			if m.Header.Len() != want || streamed.Header.Len() != want {
 				t.Errorf("%q, %s: %d and %d fields, want %d", in, kind, m.Header.Len(), streamed.Header.Len(), want)
 			}
-			if m.Text() != text {
-				t.Errorf("%q: written as %q", text, m.Text())
+			if octets(m) != text {
+				t.Errorf("%q: written as %q", text, octets(m))
 			}
 		}
 	}

@@ -19,27 +19,6 @@ func ReturnPath(sender string) (Field, error) {
 	return parseField("Return-Path: <" + sender + ">\r\n"), nil
 }
 
-// ParseReturnPath reads the value of a Return-Path field: the address, and
-// whether it could be read. The null path gives "", true.
-func ParseReturnPath(value string) (string, bool) {
-	value = strings.TrimSpace(value)
-	open := strings.IndexByte(value, '<')
-	if open < 0 {
-		a, err := ParseAddress(value)
-		return a.Addr(), err == nil
-	}
-	end := strings.LastIndexByte(value, '>')
-	if end < open {
-		return "", false
-	}
-	inner := strings.TrimSpace(value[open+1 : end])
-	if inner == "" {
-		return "", true
-	}
-	a, err := ParseAddress("<" + inner + ">") // a source route is left out
-	return a.Addr(), err == nil
-}
-
 // FormatDate writes a date as RFC 5322 §3.3 wants it, in t's own zone.
 func FormatDate(t time.Time) string { return t.Format("Mon, 02 Jan 2006 15:04:05 -0700") }
 

@@ -104,21 +104,10 @@ func TestReturnPath(t *testing.T) {
 		if err != nil || f.Raw() != want {
 			t.Errorf("%q: %q, %v", in, f.Raw(), err)
 		}
-		if got, ok := ParseReturnPath(f.Value()); !ok || got != in {
-			t.Errorf("%q reads back as %q, %v", in, got, ok)
-		}
 	}
 	for _, in := range []string{"a@b\r\nX: 1", "a>b", "a b@c", "\xff@b", strings.Repeat("a", 700), `"\` + "\n" + `"@b`} {
 		if f, err := ReturnPath(in); !errors.Is(err, ErrBadValue) {
 			t.Errorf("%q: %q, %v", in, f.Raw(), err)
-		}
-	}
-	if got, ok := ParseReturnPath("<@relay.example:a@b>"); !ok || got != "a@b" {
-		t.Errorf("source route: %q", got)
-	}
-	for in, want := range map[string]bool{"<>": true, " a@b ": true, "(c) <a@b> x": true, "nothing": false, ">a@b<": false, "<nothing>": false, "": false} {
-		if _, ok := ParseReturnPath(in); ok != want {
-			t.Errorf("%q: %v", in, ok)
 		}
 	}
 }

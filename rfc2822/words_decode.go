@@ -109,7 +109,7 @@ type wordRun struct {
 // takes reports whether a word goes into the run: only blanks stand before it.
 // If they do, but the charset differs, the run is not joined but the blanks vanish.
 func (r *wordRun) takes(before string, w encodedWord) bool {
-	return len(r.words) > 0 && strings.Trim(before, " \t\r\n") == "" && KnownCharset(w.charset) && KnownCharset(r.charset)
+	return len(r.words) > 0 && strings.Trim(before, " \t\r\n") == "" && knownCharset(w.charset) && knownCharset(r.charset)
 }
 
 func (r *wordRun) add(w encodedWord) {
@@ -192,13 +192,3 @@ func printable(s string) string {
 // Text returns the field's value with its encoded words decoded, as UTF-8
 // without control characters.
 func (f Field) Text() string { return DecodeWords(f.Value()) }
-
-// Decoded returns the value of the topmost field with this name, its encoded
-// words decoded, or ErrNotFound.
-func (m *Message) Decoded(name string) (string, error) {
-	f, ok := m.Header.First(name)
-	if !ok {
-		return "", ErrNotFound
-	}
-	return f.Text(), nil
-}

@@ -88,11 +88,7 @@ func TestReceivedIsTrue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		value, err := parsed.GetHeader("Received")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, ok := rfc2822.ParseReceived(value)
+		r, ok := rfc2822.ParseReceived(parsed.Header.Get("Received"))
 		if !ok || r.From != "c.test" || r.By != "mail.test" || r.With != c.with || r.For != "alice@mail.test" || r.ID == "" || !strings.Contains(said, r.ID) ||
 			time.Since(r.Date) > time.Minute || (r.TLS != "") != (c.with == "ESMTPS") {
 			t.Errorf("%s: %v %+v of\n%s", c.hello, ok, r, message)

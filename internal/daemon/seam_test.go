@@ -22,12 +22,12 @@ func TestTraceStaysOurs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trace, _ := m.GetHeader("Received")
+		trace := m.Header.Get("Received")
 		if !strings.HasSuffix(message, "\r\nSubject: s\r\n\r\nbody\r\n") || strings.Contains(trace, "evil") || strings.Contains(trace, "header at all") {
 			t.Errorf("%q became the Received field %q", message, trace)
 		}
 		if headless := strings.Contains(message, "no header at all"); headless == m.Header.Has("Subject") {
-			t.Errorf("the header of %q is %q", message, m.HeadersText())
+			t.Errorf("the header of %q is %q", message, m.Header.String())
 		}
 	}
 }
