@@ -2,10 +2,12 @@ package mailtest
 
 import (
 	"io"
+	"io/fs"
 	"iter"
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -188,6 +190,27 @@ func spoil(p []byte) {
 	for i := range p {
 		p[i] = 0xff
 	}
+}
+
+// Corpus are the files in dir, or in the directory that POSTRIDER_CORPUS names: all
+// are taken for messages.
+func Corpus(t testing.TB, dir string) (names, texts []string) {
+	t.Helper()
+	if other := os.Getenv("POSTRIDER_CORPUS"); other != "" {
+		dir = other
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		names, texts = append(names, path), append(texts, string(b))
+		return err
+	})
+	if err != nil || len(texts) == 0 {
+		t.Fatalf("%d messages in %s, %v", len(texts), dir, err)
+	}
+	return names, texts
 }
 
 // Differ says where two texts part, in few words; it is empty if they do not.
