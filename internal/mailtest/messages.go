@@ -2,9 +2,12 @@ package mailtest
 
 import (
 	"io"
+	"io/fs"
 	"iter"
 	"math/rand/v2"
+	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,46 +115,69 @@ func (m Messages) fill(r *rand.Rand, b *strings.Builder, n int) {
 	}
 }
 
-// Pieces gives src's octets in pieces of 1, 2, 3, some or about edge octets, or
-// as they come, as chance will have it. It spoils whatever of its buffer it does
-// not fill, as any reader may: a slice of a buffered reader's buffer that is
-// used after the next read then shows.
+// Pieces gives src's octets in pieces: of 1, 2 or 3 near the beginning and the
+// edges, of some, of about edge octets, or as they come, as chance will have it. It
+// spoils whatever of its buffer it does not fill, as any reader may: a slice of a
+// buffered reader's buffer that is used after the next read then shows.
 func Pieces(r *rand.Rand, src io.Reader, edge int) io.Reader {
-	return &pieces{src, Sizes(r, edge)}
+	return &pieces{src: src, size: Sizes(r, edge)}
 }
 
 type pieces struct {
 	src  io.Reader
-	size func() int
+	size func(at int) int
+	at   int
 }
 
+// Read implements io.Reader.
 func (s *pieces) Read(p []byte) (int, error) {
-	size := s.size()
+	size := s.size(s.at)
 	n, err := s.src.Read(p[:min(len(p), size)])
+	s.at += n
 	spoil(p[n:min(len(p), n+32*size)]) // not all, for the sake of speed
 	return n, err
 }
 
-// Sizes chooses a way to cut text into pieces, and gives one size after another.
-func Sizes(r *rand.Rand, edge int) func() int {
+// Conn is c read in such pieces.
+func Conn(r *rand.Rand, c net.Conn, edge int) net.Conn { return conn{c, Pieces(r, c, edge)} }
+
+type conn struct {
+	net.Conn
+	pieces io.Reader
+}
+
+// Read implements io.Reader.
+func (c conn) Read(p []byte) (int, error) { return c.pieces.Read(p) }
+
+// Sizes chooses a way to cut text into pieces: what it returns is the size of the
+// piece that begins at an octet.
+func Sizes(r *rand.Rand, edge int) func(at int) int {
+	r = rand.New(rand.NewPCG(r.Uint64(), r.Uint64())) // for another goroutine, perhaps
 	switch way := r.IntN(6); way {
 	case 0, 1, 2:
-		return func() int { return way + 1 }
+		const near = 24
+		return func(at int) int {
+			half := edge / 2
+			if to := half - at%half; at > near && to < half-near && to > near {
+				return to - near
+			}
+			return way + 1
+		}
 	case 3:
-		return func() int { return 1 + r.IntN(200) }
+		return func(int) int { return 1 + r.IntN(200) }
 	case 4:
-		return func() int { return max(1, edge/(1+r.IntN(3))-3+r.IntN(7)) }
+		return func(int) int { return max(1, edge/(1+r.IntN(3))-3+r.IntN(7)) }
 	}
-	return func() int { return 1 << 24 }
+	return func(int) int { return 1 << 24 }
 }
 
 // WritePieces writes text to w in pieces as Pieces would give them, and spoils
 // each when w has had it, as the caller of any writer may.
 func WritePieces(r *rand.Rand, w io.Writer, text string, edge int) error {
 	size := Sizes(r, edge)
-	for text != "" {
-		p := []byte(text[:min(len(text), size())])
-		text = text[len(p):]
+	for at := 0; at < len(text); {
+		p := []byte(text[at:min(len(text), at+size(at))])
+		at += len(p)
 		if n, err := w.Write(p); err != nil || n != len(p) {
 			return err
 		}
@@ -164,6 +190,27 @@ func spoil(p []byte) {
 	for i := range p {
 		p[i] = 0xff
 	}
+}
+
+// Corpus are the files in dir, or in the directory that POSTRIDER_CORPUS names: all
+// are taken for messages.
+func Corpus(t testing.TB, dir string) (names, texts []string) {
+	t.Helper()
+	if other := os.Getenv("POSTRIDER_CORPUS"); other != "" {
+		dir = other
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		names, texts = append(names, path), append(texts, string(b))
+		return err
+	})
+	if err != nil || len(texts) == 0 {
+		t.Fatalf("%d messages in %s, %v", len(texts), dir, err)
+	}
+	return names, texts
 }
 
 // Differ says where two texts part, in few words; it is empty if they do not.

@@ -3,7 +3,8 @@ package mailtest
 import "net"
 
 // Pipe is net.Pipe with addresses ("192.0.2.1:50000") at its ends: client's
-// remote address is server, and the other way round.
+// remote address is server, and the other way round. Reading spoils what it does
+// not fill of the reader's buffer, as Pieces does.
 func Pipe(client, server string) (clientEnd, serverEnd net.Conn) {
 	c, s := net.Pipe()
 	ca, sa := tcpAddr(client), tcpAddr(server)
@@ -13,6 +14,13 @@ func Pipe(client, server string) (clientEnd, serverEnd net.Conn) {
 type end struct {
 	net.Conn
 	local, remote net.Addr
+}
+
+// Read implements io.Reader.
+func (e *end) Read(p []byte) (int, error) {
+	n, err := e.Conn.Read(p)
+	spoil(p[n:])
+	return n, err
 }
 
 // LocalAddr implements net.Conn.

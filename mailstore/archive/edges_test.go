@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 )
 
@@ -74,4 +75,19 @@ func TestMboxEdges(t *testing.T) {
 			}
 		}
 	}
+}
+
+// contents reads a message.
+func contents(t testing.TB, m mailstore.Maildrop, i int) string {
+	t.Helper()
+	r, err := m.Open(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -1,0 +1,124 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/pop3"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+var oddLineEnds = regexp.MustCompile(`\r*\n|\r`)
+
+// TestOctets: every message that the server takes is given out again with
+// nothing but the trace fields above it, octet for octet, whichever way it
+// came. A client makes CRLF of other line ends first.
+func TestOctets(t *testing.T) {
+	names, texts := mailtest.Corpus(t, "../../testdata/messages")
+	for _, text := range (mailtest.Messages{Edges: []int{4 << 10, 32 << 10, 64 << 10}, Count: 40}).Each(t) {
+		names, texts = append(names, "generated"), append(texts, text)
+	}
+	w := start(t, "")
+	var sent, from []string
+	var c *smtp.Client
+	for i, text := range texts {
+		if i%50 == 0 {
+			c = w.sender(i/50%3 == 1, i/50%3 == 2)
+		}
+		text = oddLineEnds.ReplaceAllString(text, "\r\n")
+		m := &smtp.Outgoing{
+			From:   smtp.Path{Local: "a", Domain: "far.test"},
+			To:     []smtp.Recipient{{Path: smtp.Path{Local: "alice", Domain: "mail.test"}}},
+			Params: smtp.Params{Body: "8BITMIME"},
+		}
+		res, err := c.Send(t.Context(), m, strings.NewReader(text))
+		if err != nil {
+			t.Fatalf("%s: %v", names[i], err)
+		}
+		if res[0].Err != nil {
+			t.Logf("%s is not taken: %v", names[i], res[0].Err)
+			continue
+		}
+		if text != "" && !strings.HasSuffix(text, "\r\n") {
+			text += "\r\n" // POP3 cannot say otherwise, nor can DATA
+		}
+		sent, from = append(sent, text), append(from, names[i])
+	}
+	if len(sent) < len(texts)*9/10 {
+		t.Errorf("%d of %d messages were taken", len(sent), len(texts))
+	}
+	got := w.fetch("alice@mail.test")
+	if len(got) != len(sent) {
+		t.Fatalf("%d messages came back, want %d", len(got), len(sent))
+	}
+	for i, want := range sent {
+		head, ok := strings.CutSuffix(got[i], want)
+		if !ok {
+			t.Errorf("%s: %s", from[i], mailtest.Differ(got[i][max(0, len(got[i])-len(want)):], want))
+		} else if !strings.HasPrefix(head, "Return-Path: <a@far.test>\r\nReceived: ") || strings.Count(head, "\n") > 8 {
+			t.Errorf("%s: above it stands %q", from[i], head)
+		}
+	}
+}
+
+// sender is a client of the server's, for LMTP or SMTP.
+func (w *testWorld) sender(lmtp, noChunking bool) *smtp.Client {
+	w.t.Helper()
+	d := smtp.Dialer{Hello: "client.test", TLS: smtp.TLSNever, LMTP: lmtp, NoChunking: noChunking}
+	listener := "127.0.0.1:0"
+	if lmtp {
+		listener = "lmtp"
+	}
+	c, err := d.Start(context.Background(), w.dial(listener).c, "mail.test")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// fetch gets all messages of a mailbox, in order.
+func (w *testWorld) fetch(user string) (all []string) {
+	w.t.Helper()
+	d := pop3.Dialer{User: user, Password: testPassword, TLSConfig: &tls.Config{InsecureSkipVerify: true}}
+	conn, err := net.Dial("tcp", w.Addrs()["127.0.0.4:0"].String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	c, err := d.Start(context.Background(), conn, "mail.test")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	n, _, err := c.Stat(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i + 1
+	}
+	err = c.RetrAll(context.Background(), numbers, func(number int, text *pop3.Text, err error) error {
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(text)
+		if text.Size >= 0 && int64(len(b)) != text.Size && int64(len(b)) != text.Size+2 {
+			w.t.Errorf("message %d: %d octets of %d", number, len(b), text.Size)
+		}
+		all = append(all, string(b))
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all
+}
