@@ -24,7 +24,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher"
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -120,7 +120,7 @@ func (s *Server) SetFaults(faults ...Fault) {
 
 // certify makes the server's certificate.
 func (s *Server) certify() {
-	certPEM, keyPEM, err := cipher.SelfSigned("127.0.0.1", "localhost")
+	certPEM, keyPEM, err := certs.SelfSigned("127.0.0.1", "localhost")
 	if err != nil {
 		panic("smtptest: " + err.Error())
 	}
