@@ -101,6 +101,8 @@ func (f *osFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (f *osFile) Sync() error { return synced(f.File, f.File.Sync()) }
+
 // Mkdir implements FS.
 func (o *osFS) Mkdir(name string) error { return os.Mkdir(name, 0o700) }
 
@@ -120,19 +122,24 @@ func (o *osFS) SyncDir(name string) error {
 		return fmt.Errorf("%w: %w", ErrNotTried, err)
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return err
+	return synced(d, d.Sync())
+}
+
+// synced is what a sync of f, or of all that is on its file system, came to.
+//
+// QUIRK: XFS that has shut itself down after a failed log write has thrown away
+// what was to be logged, and then may find nothing to do when it is asked to sync:
+// it reports success. It does refuse to stat.
+func synced(f *os.File, err error) error {
+	if err == nil {
+		_, err = f.Stat()
 	}
-	// QUIRK: XFS that has shut itself down after a failed log write has thrown
-	// away what was to be logged, and then has nothing to do when it is asked to
-	// sync a directory: it reports success. It does refuse to stat one.
-	_, err = d.Stat()
 	return err
 }
 
 // SyncAll implements FS with syncfs(2). Linux has it, and reports write errors
 // through it since 5.8.
-func (o *osFS) SyncAll() error { return syncfs(o.root) }
+func (o *osFS) SyncAll() error { return synced(o.root, syncfs(o.root)) }
 
 // Covers implements FS: it compares devices. A file system mounted over a
 // directory that was asked about before is not noticed until the Disk is opened

@@ -159,7 +159,7 @@ func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
 	}
 	a.dirty = true
 	q.tally(a, results, statuses)
-	if q.othersRun(a) {
+	if q.othersRun(a) && !q.isRemoved(a.it) {
 		if err := q.save(ctx, a); err != nil {
 			q.log().Error("results cannot be written down now", "id", a.e.ID, "err", err)
 		}

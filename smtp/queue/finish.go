@@ -44,16 +44,17 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 
 // close reports, and saves or removes. gone: there is no such entry any more.
 func (q *Queue) close(ctx context.Context, a *active) (gone bool, err error) {
-	if !q.isRemoved(a.it) {
-		if err := q.report(ctx, a); err != nil {
-			return false, err
+	if q.isRemoved(a.it) {
+		return true, nil
+	}
+	if err := q.report(ctx, a); err != nil {
+		return false, err
+	}
+	if !a.st.Settled() {
+		if a.dirty {
+			err = q.save(ctx, a)
 		}
-		if !a.st.Settled() {
-			if a.dirty {
-				err = q.save(ctx, a)
-			}
-			return isGone(err), err
-		}
+		return isGone(err), err
 	}
 	if err := q.Spool.Remove(ctx, a.e.ID); err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -90,8 +91,12 @@ func (q *Queue) isRemoved(it *item) bool {
 	return it.flags&removed != 0
 }
 
-// save puts the state in memory on disk. a.mu is held.
+// save puts the state in memory on disk. It is ErrNotFound once the entry has been
+// removed, also if another one has its id by now. a.mu is held.
 func (q *Queue) save(ctx context.Context, a *active) error {
+	if q.isRemoved(a.it) {
+		return ErrNotFound
+	}
 	err := q.Spool.Save(detached(ctx), a.e.ID, a.st)
 	a.dirty = err != nil
 	return err

@@ -24,7 +24,7 @@ const (
 	held    flags = 1 << iota // not in the heap until released
 	forced                    // all recipients are due, whatever the state says (but see Entry.NotBefore)
 	parked                    // in its destination's list
-	removed                   // to be removed as soon as nobody works on it
+	removed                   // gone from the spool; forgotten as soon as nobody works on it
 	claimed                   // an operator's command works on it
 	fresh                     // its first attempt was written down with it, and not made yet
 	renewed                   // another entry of this id came while it was at its end

@@ -116,23 +116,26 @@ func (q *Queue) forgive(domain string) {
 	}
 }
 
-// Remove takes an entry away without a word to anybody. One that is being
-// delivered goes when the attempt is over.
+// Remove takes an entry away, durably and without a word to anybody. An attempt
+// under way is not interrupted, and what comes of it is forgotten.
 func (q *Queue) Remove(ctx context.Context, id string) error {
 	it, a, err := q.claim(ctx, id)
 	if err != nil {
 		return err
 	}
 	if a != nil {
+		defer a.mu.Unlock()
+		if err := q.Spool.Remove(detached(ctx), id); err != nil && !isGone(err) {
+			return err
+		}
 		q.mu.Lock()
+		defer q.mu.Unlock()
 		it.flags |= removed
 		if it.pos >= 0 { // it waits in memory for its state to be written
 			it.next = time.Now().UnixNano()
 			q.wait.put(it)
 			q.poke()
 		}
-		q.mu.Unlock()
-		a.mu.Unlock()
 		return nil
 	}
 	err = q.Spool.Remove(ctx, id)

@@ -108,6 +108,9 @@ func TestRemove(t *testing.T) {
 		f.submit(t, entry("b", "bob@example.net"))
 		time.Sleep(time.Second)
 		must(t, f.Remove(t.Context(), "b")) // under way
+		if _, _, err := f.spool.Load(t.Context(), "b"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a crash would bring back what was removed: %v", err)
+		}
 		time.Sleep(24 * time.Hour)
 		if f.spool.len() != 0 || f.world.count() != 2 || f.notes.kinds() != "" || f.Counters().Entries != 0 {
 			t.Errorf("%d left, %d attempts", f.spool.len(), f.world.count())

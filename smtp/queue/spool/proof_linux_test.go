@@ -149,7 +149,13 @@ func compare(t *testing.T, before, after *life) {
 	twice, bouncedTwice := 0, 0
 	for id, to := range before.accepted {
 		if acts := before.begun[id]; last(acts) == "remove" {
-			continue // gone or not: the operator wanted no more of it
+			// Gone or not; but where that was acknowledged, never again.
+			for _, local := range to {
+				if len(acts) == len(before.done[id]) && after.sent[id+" "+local] > 0 {
+					t.Errorf("%s was removed and is delivered to %s", id, local)
+				}
+			}
+			continue
 		}
 		expired := last(before.begun[id]) == "expire"
 		for i, local := range to {
