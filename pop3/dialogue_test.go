@@ -144,8 +144,10 @@ func (w *world) set(t testing.TB, word string) {
 				return &pop3.Error{Code: pop3.SysPerm, Text: "your mail is elsewhere", Err: errDisk}
 			case user == "alice" && password == "open  sesame " && remoteAddr == w.client:
 				return nil
+			case user == "unlucky":
+				return errDisk
 			}
-			return errDisk
+			return sasl.ErrDenied
 		}
 	case "nouser":
 		s.NoUser = true

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -50,7 +51,7 @@ func TestManySessions(t *testing.T) {
 		Hostname: "pop.example.com", Backend: mem, CleartextAuth: true, Log: slog.New(slog.DiscardHandler),
 		Auth: func(user, password, _ string) error {
 			if password != "secret of "+user {
-				return io.ErrUnexpectedEOF
+				return sasl.ErrDenied
 			}
 			return nil
 		},

@@ -51,8 +51,10 @@ type Server struct {
 	Backend Backend
 	// Credentials check logins. Without them there are none.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for passwords: nil accepts, any error
-	// is [AUTH] unless it is an *Error. See sasl.PasswordFunc.
+	// Auth is a short form of Credentials for passwords: nil accepts,
+	// sasl.ErrDenied is [AUTH], an *Error is sent as it is. Any other error is
+	// [SYS/TEMP] and logged: it says that the password could not be checked. See
+	// sasl.PasswordFunc.
 	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what AUTH offers; nil means all of package
 	// sasl that Credentials can serve.

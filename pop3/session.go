@@ -103,7 +103,7 @@ func (c *conn) bind(over *tls.Conn) {
 	c.r.Reset(c.rw)
 	c.r.Tolerant = true // a command that ends in LF alone harms nobody
 	c.w.reset(c.rw, c.srv.conf.limits.Reply)
-	c.peer = sasl.Peer{Service: "pop", Hostname: c.srv.conf.hostname, RemoteAddr: c.RemoteAddr, TLS: c.TLS}
+	c.peer = sasl.Peer{Service: "pop", Hostname: c.srv.conf.hostname, RemoteAddr: c.RemoteAddr, TLS: c.TLS, Session: c.ID}
 	c.ctx = sasl.WithPeer(c.nc.Context(), &c.peer)
 }
 
@@ -150,7 +150,7 @@ func (c *conn) handshake(buffered int) bool {
 	}
 	defer cancel()
 	c.nc.AwaitUntil(deadline)
-	over, err := certs.Upgrade(ctx, c.nc, buffered, c.srv.TLSConfig)
+	over, shown, err := certs.UpgradeShown(ctx, c.nc, buffered, c.srv.TLSConfig)
 	c.nc.BusyUntil(time.Time{})
 	if err != nil {
 		c.why = "TLS handshake failed"
@@ -158,6 +158,7 @@ func (c *conn) handshake(buffered int) bool {
 		return false
 	}
 	c.bind(over)
+	c.peer.Certificate = shown
 	return true
 }
 

@@ -162,11 +162,10 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 		return s.decision(r, errAuthFailed)
 	case errors.Is(err, sasl.ErrDenied):
 		s.authErrors++
-		s.srv.log.Info("authentication failed", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism))
 		return errAuthFailed
 	case errors.Is(err, errPanic):
 		return tryLater
 	}
-	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "mechanism", mechanism, "err", err)
+	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism), "err", err)
 	return errAuthLater
 }

@@ -22,6 +22,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -217,7 +218,7 @@ func (w *world) auth(user, password, remote string) error {
 	if user == "later" {
 		return smtp.ErrTryLater
 	}
-	return errors.New("no")
+	return sasl.ErrDenied
 }
 
 // rcpt knows what each local part means.

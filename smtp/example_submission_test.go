@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -55,7 +56,7 @@ func ExampleServer_submission() {
 			if user == "ann" && password == "sesame" {
 				return nil
 			}
-			return errors.New("wrong")
+			return sasl.ErrDenied
 		},
 		CheckRcpt: func(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 			switch to.Path.Local {

@@ -226,7 +226,7 @@ func (s *session) handshake() error {
 	s.conn.AwaitUntil(time.Time{})
 	s.clock.written = time.Time{}
 	s.conn.SetWriteDeadline(time.Time{})
-	conn, err := certs.Upgrade(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+	conn, shown, err := certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
 	if s.srv.hooks.tls != nil {
 		s.ask(func() error { s.srv.hooks.tls(&s.pub, err); return nil })
 	}
@@ -236,7 +236,7 @@ func (s *session) handshake() error {
 	}
 	s.forget()
 	state := conn.ConnectionState()
-	s.net, s.pub.TLS = conn, &state
+	s.net, s.pub.TLS, s.shown = conn, &state, shown
 	s.remark(tlsName(&state))
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
@@ -249,7 +249,7 @@ func (s *session) offerAuth() {
 	if s.srv.hooks.creds == nil || s.srv.hidden("AUTH") {
 		return
 	}
-	s.peer = &sasl.Peer{Service: "smtp", Hostname: s.srv.hostname, RemoteAddr: s.pub.RemoteAddr, TLS: s.pub.TLS}
+	s.peer = &sasl.Peer{Service: "smtp", Hostname: s.srv.hostname, RemoteAddr: s.pub.RemoteAddr, TLS: s.pub.TLS, Certificate: s.shown, Session: s.pub.ID}
 	s.announce = sasl.Offered(s.srv.hooks.creds, s.peer, s.srv.CleartextAuth, s.srv.Mechanisms...)
 }
 

@@ -91,7 +91,9 @@ type Server struct {
 	// Credentials enables AUTH with every mechanism it can serve.
 	Credentials sasl.Credentials
 	// Auth is a short form of Credentials for PLAIN and LOGIN, instead of them:
-	// nil accepts, any error is 535 unless it is a *Reply. See sasl.PasswordFunc.
+	// nil accepts, sasl.ErrDenied is 535, a *Reply is sent as it is. Any other
+	// error is 454 and logged: it says that the password could not be checked.
+	// See sasl.PasswordFunc.
 	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what is announced; nil means all of
 	// package sasl that Credentials can serve.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -68,8 +69,9 @@ type session struct {
 	utf8        bool        // the client understands UTF-8 in the reply at hand
 	values      map[any]any // what CheckConn left in pub.Values
 	peer        *sasl.Peer
-	announce    []sasl.Mechanism // what EHLO announced
-	rcptRefused bool             // in this transaction
+	announce    []sasl.Mechanism  // what EHLO announced
+	shown       *x509.Certificate // the server's own that the client was shown, if known
+	rcptRefused bool              // in this transaction
 
 	errors, authErrors, junk int
 	abandoned                int // transactions since the last message accepted

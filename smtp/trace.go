@@ -126,6 +126,9 @@ func (s *session) logEnd() {
 	if s.pub.TLS != nil {
 		add("tls", tlsName(s.pub.TLS))
 	}
+	if s.authErrors > 0 {
+		attrs = append(attrs, slog.Int("failed_logins", s.authErrors))
+	}
 	if s.errors > 0 {
 		attrs = append(attrs, slog.Int("errors", s.errors))
 	}

@@ -253,7 +253,7 @@ func hello(name string) *tls.ClientHelloInfo {
 // Config gives a mail server's TLS configuration, which always uses the newest
 // certificate. The options are those of certs.TLS.Config.
 func (m *Manager) Config(options ...certs.Option) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.GetCertificate}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.Noting(m.GetCertificate)}
 	for _, o := range options {
 		o(c)
 	}

@@ -29,7 +29,7 @@ func AskClientCertificate(c *tls.Config) { c.ClientAuth = tls.RequestClientCert 
 func (t *TLS) Config(options ...Option) *tls.Config {
 	c := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: t.GetCertificate,
+		GetCertificate: Noting(t.GetCertificate),
 	}
 	for _, o := range options {
 		o(c)

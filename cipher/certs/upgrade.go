@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -35,6 +36,47 @@ func Upgrade(ctx context.Context, conn net.Conn, buffered int, cfg *tls.Config) 
 		return nil, errors.New("certs: upgrade without a TLS configuration")
 	}
 	return handshake(ctx, tls.Server(conn, cfg))
+}
+
+// UpgradeShown is Upgrade, and tells which of the server's certificates the
+// client was shown: a SASL server binds to it (EndPointBinding). It is nil where
+// that cannot be known: the session was resumed, or cfg chooses with a
+// GetCertificate that is neither of this package nor made by Noting.
+func UpgradeShown(ctx context.Context, conn net.Conn, buffered int, cfg *tls.Config) (*tls.Conn, *x509.Certificate, error) {
+	shown := new(shownCertificate)
+	over, err := Upgrade(context.WithValue(ctx, shownKey{}, shown), conn, buffered, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.GetCertificate == nil && cfg.GetConfigForClient == nil && len(cfg.Certificates) == 1 {
+		shown.note(&cfg.Certificates[0])
+	}
+	return over, shown.leaf, nil
+}
+
+// Noting makes UpgradeShown see what get chooses.
+func Noting(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := get(hello)
+		if ctx := hello.Context(); err == nil && ctx != nil {
+			if shown, ok := ctx.Value(shownKey{}).(*shownCertificate); ok {
+				shown.note(cert)
+			}
+		}
+		return cert, err
+	}
+}
+
+type shownKey struct{}
+
+// shownCertificate is where a handshake, which is one goroutine, writes down
+// what it has shown.
+type shownCertificate struct{ leaf *x509.Certificate }
+
+func (s *shownCertificate) note(cert *tls.Certificate) {
+	if leaf, err := leafOf(cert); err == nil {
+		s.leaf = leaf
+	}
 }
 
 // UpgradeClient is Upgrade for the client's side: it makes the client's TLS

@@ -7,27 +7,27 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"strings"
+	"sync"
 )
 
 // Decoy makes secrets for accounts that do not exist. They are the same each
 // time for the same name, so that asking twice does not tell (RFC 5802 §9
-// leaves the salt visible to anybody), and no answer fits them.
+// leaves the salt visible to anybody), and no answer fits them. The zero value
+// has a random key, as NewDecoy(nil); it must not be copied. It may be used
+// concurrently.
 type Decoy struct {
 	// Iterations is what real accounts have for SCRAM; 0 means ScramIterations.
 	Iterations int
-	key        []byte
+
+	once sync.Once
+	key  []byte
 }
 
 // NewDecoy makes a Decoy from a secret key that survives restarts; nil means a
 // random one, whose salts change when the server starts again, which tells
 // whoever asks before and after.
 func NewDecoy(key []byte) *Decoy {
-	d := &Decoy{key: append([]byte(nil), key...)}
-	if len(key) == 0 {
-		d.key = make([]byte, 32)
-		rand.Read(d.key)
-	}
-	return d
+	return &Decoy{key: append([]byte(nil), key...)}
 }
 
 // Secret gives a Secret of the kind that no answer fits. The name's case does
@@ -39,6 +39,12 @@ func (d *Decoy) Secret(kind Kind, user string) Secret { return d.Like(kind, user
 // these, give each name always the same account's: then they do not tell which
 // names are accounts.
 func (d *Decoy) Like(kind Kind, user string, model Secret) Secret {
+	d.once.Do(func() {
+		if len(d.key) == 0 { // with none anybody could compute what is derived of it
+			d.key = make([]byte, 32)
+			rand.Read(d.key)
+		}
+	})
 	derive := func(what string, n int) (out []byte) {
 		for i := byte(0); len(out) < n; i++ {
 			m := hmac.New(sha256.New, d.key)

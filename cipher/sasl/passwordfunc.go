@@ -1,15 +1,14 @@
 package sasl
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // PasswordFunc is the short form of Credentials, for PLAIN, LOGIN and POP3's
-// PASS: a function that checks a password. nil accepts. Any error means no, and
-// is in the chain of the error that Verify returns beside ErrDenied; only
-// ErrThrottled is passed on alone. remoteAddr is the client's address with its
-// port, empty if it is not known.
+// PASS: a function that checks a password. nil accepts, ErrDenied (or an error
+// that wraps it) says that user or password is wrong, ErrThrottled that nothing
+// was checked. Any other error means that it could not be found out (a database
+// is down, a context ended): servers answer it as a temporary failure and log
+// it, so that clients do not forget a password that is right. remoteAddr is the
+// client's address with its port, empty if it is not known.
 //
 // It takes as long for an account that does not exist as for one that does only
 // if the function does.
@@ -24,14 +23,10 @@ func (f PasswordFunc) Verify(ctx context.Context, authzid, user string, password
 	if a := PeerOf(ctx).RemoteAddr; a != nil {
 		addr = a.String()
 	}
-	switch err := f(user, string(password), addr); {
-	case err == nil:
-		return user, nil
-	case errors.Is(err, ErrThrottled):
+	if err := f(user, string(password), addr); err != nil {
 		return "", err
-	default:
-		return "", errors.Join(ErrDenied, err)
 	}
+	return user, nil
 }
 
 // Secret has none.

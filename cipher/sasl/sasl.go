@@ -32,6 +32,7 @@ type Peer struct {
 	Service    string // "smtp" or "pop": the GSSAPI service name of the protocol
 	Hostname   string // the server's name, as in its greeting
 	RemoteAddr net.Addr
+	Session    string               // the server's name for the connection in its log, "" if it has none
 	TLS        *tls.ConnectionState // nil in the clear
 
 	// Announced are the names of the mechanisms announced to this client on

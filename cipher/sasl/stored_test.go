@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -89,6 +90,24 @@ func TestDecoy(t *testing.T) {
 	}
 	if s := d.Secret(sasl.Password, "nobody"); s.SCRAM != nil || s.CRAM != nil || s.APOP != nil {
 		t.Error("decoy of no kind")
+	}
+}
+
+// The secrets of a Decoy that nobody gave a key cannot be computed by others.
+func TestZeroDecoy(t *testing.T) {
+	var zero sasl.Decoy
+	for kind := sasl.CRAMMD5; kind <= sasl.APOP; kind++ {
+		foreseen := new(sasl.Decoy).Secret(kind, "ghost")
+		got, again := zero.Secret(kind, "ghost"), zero.Secret(kind, "ghost")
+		if reflect.DeepEqual(got, foreseen) {
+			t.Errorf("kind %d: two zero Decoys give the same", kind)
+		}
+		if !reflect.DeepEqual(got, again) {
+			t.Errorf("kind %d: asking twice tells", kind)
+		}
+	}
+	if zero.Secret(sasl.ScramSHA256, "ghost").SCRAM.StoredKey == nil {
+		t.Error("no keys")
 	}
 }
 

@@ -133,10 +133,13 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 		err = sasl.ErrDenied
 	}
 	settle(c.judge(ctx, user, err))
-	if err != nil {
+	switch {
+	case err == nil:
+		return name, nil
+	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
 	}
-	return name, nil
+	return "", fmt.Errorf("check the password of %s: %w", name, err)
 }
 
 // loginPatience is how long a password waits for its turn to be checked. Then the
@@ -203,19 +206,17 @@ func (c *Credentials) Book(ctx context.Context, user string) (settle func(error)
 	return func(err error) { booked(c.judge(ctx, user, err)) }, nil
 }
 
-// judge says what a login counts as, and writes down what the operator should
-// know of: only a wrong answer is a guess, not a client that broke off or a
-// failure of our own.
+// judge says what a login counts as, and writes a wrong one down, once: the
+// servers do not. Only a wrong answer is a guess, not a client that broke off or
+// a failure of our own, which is the server's to log.
 func (c *Credentials) judge(ctx context.Context, user string, err error) verdict {
-	peer := sasl.PeerOf(ctx)
 	switch {
 	case err == nil:
 		return right
 	case errors.Is(err, sasl.ErrDenied):
-		c.log.Warn("login failed", "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
+		peer := sasl.PeerOf(ctx)
+		c.log.Warn("login failed", "session", peer.Session, "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
 		return wrong
-	case !errors.Is(err, sasl.ErrThrottled) && !errors.Is(err, sasl.ErrMalformed) && ctx.Err() == nil:
-		c.log.Error("login could not be checked", "service", peer.Service, "user", user, "err", err)
 	}
 	return undecided
 }

@@ -1,13 +1,21 @@
 package daemon
 
 import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/passwd"
 )
 
@@ -89,4 +97,118 @@ func TestNewPassword(t *testing.T) {
 	login("carol@mail.test", "another", "535")
 	login("dora@mail.test", "another", "235")
 	k.play("C: MAIL FROM:<carol@mail.test>\nS: 5")
+}
+
+// TestFailedLoginIsOneLine: with the session it happened in, whichever server
+// and whichever mechanism.
+func TestFailedLoginIsOneLine(t *testing.T) {
+	w := start(t, "")
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00wrong"))
+	for _, c := range []struct{ listener, hello, command, script string }{
+		{"127.0.0.2:0", "S: 220\nC: EHLO c.test\nS: 250", "STARTTLS", "C: EHLO c.test\nS: 250\nC: AUTH PLAIN " + plain + "\nS: 535\nC: QUIT\nS: 221"},
+		{"127.0.0.4:0", "S: +OK", "STLS", "C: USER alice@mail.test\nS: +OK\nC: PASS wrong\nS: -ERR [AUTH]\nC: QUIT\nS: +OK"},
+		{"127.0.0.4:0", "S: +OK", "STLS", "C: AUTH CRAM-MD5\nS: + \nC: " + base64.StdEncoding.EncodeToString([]byte("alice@mail.test "+strings.Repeat("0", 32))) + "\nS: -ERR [AUTH]\nC: QUIT\nS: +OK"},
+	} {
+		w.logs.take()
+		k := w.dial(c.listener)
+		k.play(c.hello)
+		k.startTLS(c.command, map[string]string{"STARTTLS": "220", "STLS": "+OK"}[c.command])
+		k.play(c.script)
+		var logs string
+		waitFor(t, func() bool { logs += w.logs.take(); return strings.Contains(logs, " session\" session=") })
+		failed := regexp.MustCompile(`level=WARN msg="login failed" session=(\w+) service=\w+ remote=127\.\S+ user=alice@mail\.test\n`).FindAllStringSubmatch(logs, -1)
+		if len(failed) != 1 {
+			t.Fatalf("%s: %d lines of a failed login\n%s", c.listener, len(failed), logs)
+		}
+		if n := len(regexp.MustCompile(`level=(INFO|WARN|ERROR) .*session=`+failed[0][1]).FindAllString(logs, -1)); n != 2 || !strings.Contains(logs, "failed_logins=1") {
+			t.Errorf("%s: %d lines about the session, want the login's and its own\n%s", c.listener, n, logs)
+		}
+	}
+}
+
+// TestEndPointBinding: SCRAM that is bound to the server's certificate, for
+// clients whose TLS gives them neither of the other bindings.
+func TestEndPointBinding(t *testing.T) {
+	w := start(t, `"Auth": {"mechanisms": ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]},`)
+	for _, c := range []struct{ listener, hello, command, started, ehlo, challenge, final string }{
+		{"127.0.0.2:0", "S: 220\nC: EHLO c.test\nS: 250", "STARTTLS", "220", "C: EHLO c.test\nS: 250\n", "334 ", "235"},
+		{"127.0.0.4:0", "S: +OK", "STLS", "+OK", "", "+ ", "+OK"},
+	} {
+		for _, forged := range []bool{false, true} {
+			k := w.dial(c.listener)
+			k.play(c.hello)
+			k.startTLS(c.command, c.started)
+			cert := k.c.(*tls.Conn).ConnectionState().PeerCertificates[0]
+			if forged {
+				other, err := certs.NewTLS(selfSigned(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				cert = other.Certificates()[0]
+			}
+			binding, err := certs.EndPointBinding(cert)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const header, bare = "p=tls-server-end-point,,", "n=alice@mail.test,r=abcdef"
+			b64 := base64.StdEncoding.EncodeToString
+			said := k.play(c.ehlo + "C: AUTH SCRAM-SHA-256-PLUS " + b64([]byte(header+bare)) + "\nS: " + c.challenge)
+			first, err := base64.StdEncoding.DecodeString(strings.TrimSpace(said[len(c.challenge):]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			field := strings.Split(string(first), ",") // r=… s=… i=…
+			salt, _ := base64.StdEncoding.DecodeString(field[1][2:])
+			iterations, _ := strconv.Atoi(field[2][2:])
+			salted, err := pbkdf2.Key(sha256.New, testPassword, salt, iterations, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mac := func(key []byte, text string) []byte {
+				m := hmac.New(sha256.New, key)
+				m.Write([]byte(text))
+				return m.Sum(nil)
+			}
+			clientKey := mac(salted, "Client Key")
+			stored := sha256.Sum256(clientKey)
+			last := "c=" + b64(append([]byte(header), binding...)) + "," + field[0]
+			proof := mac(stored[:], bare+","+string(first)+","+last)
+			for i := range proof {
+				proof[i] ^= clientKey[i]
+			}
+			k.play("C: " + b64([]byte(last+",p="+b64(proof))))
+			if forged {
+				if said := k.reply(); !strings.HasPrefix(said, "535") && !strings.HasPrefix(said, "-ERR [AUTH]") {
+					t.Errorf("%s: bound to another certificate: %s", c.listener, said)
+				}
+				continue
+			}
+			k.play("S: " + c.challenge)
+			fmt.Fprint(k.c, "\r\n")
+			k.play("S: " + c.final)
+		}
+	}
+}
+
+func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
+	cert, key, err := certs.SelfSigned("mail.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// waitFor waits until something is so; a minute is for ever.
+func waitFor(t *testing.T, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come about")
+		}
+	}
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -96,7 +96,7 @@ func TestRouteWithLogin(t *testing.T) {
 			s.Auth = func(user, password, _ string) error {
 				users.Store(&user)
 				if password != "hunter2" {
-					return errors.New("wrong")
+					return sasl.ErrDenied
 				}
 				return nil
 			}

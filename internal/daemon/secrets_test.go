@@ -1,13 +1,13 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -20,7 +20,7 @@ func TestSealedPassword(t *testing.T) {
 		s.TLSConfig, s.TLSMode, s.RequireAuth = config, smtp.StartTLS, true
 		s.Auth = func(user, password, _ string) error {
 			if user != "me" || password != "hunter2" {
-				return errors.New("wrong")
+				return sasl.ErrDenied
 			}
 			return nil
 		}

@@ -121,13 +121,13 @@ func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 	for _, o := range options {
 		o(c)
 	}
-	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.GetCertificate = certs.Noting(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := d.state().certificate(hello)
 		if err != nil { // a reload took all of them away from sessions that are there
 			return st.certificate(hello)
 		}
 		return cert, nil
-	}
+	})
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
