@@ -78,6 +78,7 @@ var defectNames = [...]string{
 	TooMuchWork:           "too much to read",
 }
 
+// String says in a few words what is wrong.
 func (k DefectKind) String() string {
 	if int(k) < len(defectNames) && defectNames[k] != "" {
 		return defectNames[k]
@@ -98,6 +99,7 @@ type Defect struct {
 	Part string
 }
 
+// Error says what is wrong, in which part, and at which octet.
 func (d Defect) Error() string {
 	s := "rfc2822: " + d.Kind.String()
 	if d.Part != "" {

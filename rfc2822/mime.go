@@ -46,7 +46,7 @@ func (p *paramParser) kind() (string, bool) {
 // typeToken reads up to what cannot stand in a token of a type.
 func (p *paramParser) typeToken() string {
 	p.s = strings.TrimPrefix(skipComments(p.s), `"`) // some put the type into quotes
-	end := strings.IndexAny(p.s, "/;,=( \t\"")
+	end := strings.IndexFunc(p.s, func(c rune) bool { return !isToken(c) })
 	if end < 0 {
 		end = len(p.s)
 	}
