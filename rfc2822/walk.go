@@ -61,7 +61,8 @@ type walker struct {
 	defects []Defect
 	path    []int
 
-	guessing bool // within a multipart whose boundary was guessed
+	scratch  []byte // for preambles
+	guessing bool   // within a multipart whose boundary was guessed
 }
 
 func (w *walker) note(k DefectKind, p *Part) {
@@ -186,14 +187,16 @@ func (w *walker) multipart(t *treeReader, p *Part, depth int) error {
 		t.open = append(t.open, boundary)
 	}
 	defer func() { t.open = t.open[:level] }()
-	text := t.preamble()
+	text := t.preamble(w.scratch[:0])
+	w.scratch = text[:0]
 	found := t.hit == level && len(t.open) > level
 	if found && t.last { // closed before it began: what stands around the line is all there is
 		t.open = t.open[:level]
 		t.resume()
-		text, found = append(append(text, '\n'), t.preamble()...), false
+		text, found = append(append(text, '\n'), t.preamble(nil)...), false
 	}
 	if !found {
+		w.scratch = nil // what is read of it may hold other multiparts
 		w.note(MissingBoundary, p)
 		if err := w.unparted(t, p, text, depth); err != nil {
 			return err
