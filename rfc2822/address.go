@@ -27,6 +27,7 @@ type AddressError struct {
 	Reason string
 }
 
+// Error says what is wrong, and at which octet.
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("rfc2822: bad address at octet %d: %s", e.Offset, e.Reason)
 }

@@ -78,6 +78,7 @@ var defectNames = [...]string{
 	TooMuchWork:           "too much to read",
 }
 
+// String says in a few words what is wrong.
 func (k DefectKind) String() string {
 	if int(k) < len(defectNames) && defectNames[k] != "" {
 		return defectNames[k]
@@ -89,14 +90,16 @@ func (k DefectKind) String() string {
 // who are strict can return it.
 type Defect struct {
 	Kind DefectKind
-	// Offset is where in the header section it stands, in octets from the
-	// message's start; -1 where a place would mean nothing.
+	// Offset is where it stands, in octets from the start of the header section of
+	// the message or of Part: the odd octet, the line that is no field or too long, the end
+	// of a section that has no empty line. It is -1 where a place would mean nothing.
 	Offset int64
 	// Part is the path of the MIME part it concerns, such as "1.2"; empty for
 	// the message itself.
 	Part string
 }
 
+// Error says what is wrong, in which part, and at which octet.
 func (d Defect) Error() string {
 	s := "rfc2822: " + d.Kind.String()
 	if d.Part != "" {

@@ -1,32 +1,41 @@
 // Package rfc2822 reads any mail message without losing an octet, and writes
 // what a mail system has to write.
 //
-// Reading is total. Read never refuses a message for what stands in it: it
+//	m, err := rfc2822.ReadFile("message.eml")
+//	if err != nil {
+//		return err // the file cannot be read; what stands in it is never an error
+//	}
+//	defer m.Close()
+//	from, bad := rfc2822.ReadAddressList(m.Header.Get("From"))
+//	content, err := m.Content(rfc2822.Limits{}, 0) // text, HTML, attachments
+//	if err != nil {
+//		return err
+//	}
+//	fmt.Println(m.Header.Text("Subject"), from, bad, content.Text, m.Defects)
+//
+// A new one is written from a [Draft]:
+//
+//	d := &rfc2822.Draft{From: from, To: to, Subject: "Grüße", Text: "Hello\n"}
+//	_, err := d.WriteTo(w)
+//
+// Reading is total. [Read] never refuses a message for what stands in it: it
 // returns the header fields in their order, their octets untouched, the body
 // as a stream or a section of the source, and a list of what was wrong.
-// WriteTo gives back exactly the input. Fields can be added on top and removed;
-// the rest is never touched. Memory is bounded by the header section, not by
-// the size of the message.
+// [Message.WriteTo] gives back exactly the input. Fields can be added on top and
+// removed; the rest is never touched. Memory is bounded by the header section, not by the
+// size of the message; what [Message.Walk] may cost is bounded by [Limits].
 //
-// How the files relate:
+// What stands in structured fields is read by ParseAddressList and
+// ReadAddressList (RFC 5322 §3.4), ParseDate (§3.3), ParseMessageIDs (§3.6.4),
+// ParseMediaType (RFC 2045 §5.1, RFC 2231), DecodeWords (RFC 2047) and
+// ParseReceived (RFC 5321 §4.4). Parse is strict where there is a Read beside it; else
+// both take what real programs write. [Report] and [Disposition] write and read
+// multipart/report (RFC 3464, RFC 6533, RFC 8098); [Received], [ReturnPath] and
+// [AuthResults] (RFC 8601) write the trace fields of a mail server, which no text of a
+// stranger's can break out of.
 //
-//   - scan.go finds the end of a header section, section.go holds its fields,
-//     field.go is one of them (RFC 5322 §2.2, §3.6.8, and the obsolete forms of §4.5);
-//   - message.go is a message, peek.go looks at the header of a stream and
-//     leaves the stream as it was, gomaild.go keeps the names of an older package;
-//   - received.go, trace.go and authres.go write and read the trace fields
-//     (RFC 5321 §4.4, RFC 8601);
-//   - report.go and its neighbours write and read multipart/report: delivery
-//     status (RFC 3464, RFC 6533) and dispositions (RFC 8098);
-//   - address.go, date.go and msgid.go read and write what stands in structured
-//     fields (RFC 5322 §3.3, §3.4, §3.6.4);
-//   - words_decode.go, words_encode.go, charset.go and encoding.go turn what is
-//     encoded into UTF-8 and octets, and back (RFC 2045 §6, RFC 2047);
-//   - mime.go reads media types and parameters (RFC 2045 §5, RFC 2231), walk.go,
-//     part.go and boundary.go take a body apart in one pass (RFC 2046) within
-//     Limits, content.go, flowed.go and filename.go pick what a reader shows;
-//   - compose.go writes new messages.
-//
-// No function panics for input, and none keeps state between calls. A Message is
-// for one goroutine at a time.
+// Lengths and offsets are in octets. Errors are compared with errors.Is; a [Defect] or an
+// [AddressError] is found by errors.As. No function panics for input, and none keeps state
+// between calls. A Message, a Draft and a Report are each for one goroutine at a time;
+// a Field and an Address are values that any number may use.
 package rfc2822

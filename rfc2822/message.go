@@ -13,7 +13,9 @@ type Message struct {
 	// Header holds the fields. Changing it changes what WriteTo writes above
 	// the body, and nothing else.
 	Header Section
-	// Defects lists what was found wrong while reading the header section.
+	// Defects lists what was found wrong: with the header section by Read, and with
+	// the parts by what Walk, Content, WritePart and the parsers of reports have read of
+	// them so far. Nothing is taken out of it, and each thing stands there once.
 	Defects []Defect
 
 	body   body

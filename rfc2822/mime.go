@@ -32,12 +32,17 @@ func ParseMediaType(value string) (kind string, params map[string]string, ok boo
 // kind reads type "/" subtype, with blanks and comments around the slash as RFC 822
 // §3.1.4 allows, or a single token, in lower case.
 func (p *paramParser) kind() (string, bool) {
+	p.s = skipComments(p.s)
+	all := p.s
 	first := p.typeToken()
 	p.s = skipComments(p.s)
 	if p.s != "" && p.s[0] == '/' {
 		p.s = p.s[1:]
 		second := p.typeToken()
 		p.s = strings.TrimPrefix(p.s, `"`)
+		if n := len(first) + 1 + len(second); strings.EqualFold(all[:min(n, len(all))], first+"/"+second) {
+			return strings.ToLower(all[:n]), first != "" && second != "" // nearly always: no octets of its own
+		}
 		return first + "/" + second, first != "" && second != ""
 	}
 	return first, first != "" && !strings.HasPrefix(p.s, "=")
@@ -46,7 +51,7 @@ func (p *paramParser) kind() (string, bool) {
 // typeToken reads up to what cannot stand in a token of a type.
 func (p *paramParser) typeToken() string {
 	p.s = strings.TrimPrefix(skipComments(p.s), `"`) // some put the type into quotes
-	end := strings.IndexAny(p.s, "/;,=( \t\"")
+	end := strings.IndexFunc(p.s, func(c rune) bool { return !isToken(c) })
 	if end < 0 {
 		end = len(p.s)
 	}

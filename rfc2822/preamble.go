@@ -11,9 +11,9 @@ import (
 // part of its own, so that nothing can be hidden in it.
 const maxPreamble = 32 << 10
 
-// preamble reads up to the first boundary line, from where the header section
+// preamble appends what it reads to text: up to the first boundary line, from where the header section
 // ended, or as much as it may hold; t goes on behind it then.
-func (t *treeReader) preamble() (text []byte) {
+func (t *treeReader) preamble(text []byte) []byte {
 	text = append(append(text, t.pend...), t.eol...)
 	t.pend, t.eol = nil, nil
 	// What a header section gives back are whole lines, of which only the last can be a boundary line.

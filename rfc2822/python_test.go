@@ -110,6 +110,7 @@ var otherThanPython = map[string]string{
 	"enmime/mime-bad-8bit-filename.raw":             "raw UTF-8 in parameters is read",
 	"enmime/mime-bad-content-transfer-encoding.raw": "what can be decoded is",
 	"enmime/mime-bad-content-type.raw":              "a media type ends at a blank",
+	"enmime/parts-ctype-invalid-characters.raw":     "a media type is made of tokens",
 	"enmime/mime-blank-media-name.raw":              "a media type ends at a blank",
 	"enmime/parts-extra-base64-character.raw":       "what can be decoded is",
 	"junk-line.eml":                                 "a junk line does not end a header",

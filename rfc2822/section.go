@@ -337,8 +337,8 @@ func (f Field) defects(out []Defect, offset int64, lf bool) []Defect {
 	if i := strings.IndexByte(f.raw, 0); i >= 0 {
 		add(NulOctet, i)
 	}
-	if !utf8.ValidString(f.raw) {
-		add(NotUTF8, 0)
+	if i := notUTF8(f.raw); i >= 0 {
+		add(NotUTF8, i)
 	}
 	if i := bareCR(f.raw); i >= 0 {
 		add(BareCR, i)
@@ -363,6 +363,21 @@ func (f Field) lineDefects(out []Defect, offset int64, lf bool) []Defect {
 		start += nl + 1
 	}
 	return out
+}
+
+// notUTF8 finds the first octet that is not part of UTF-8 text.
+func notUTF8(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	i := 0
+	for {
+		c, n := utf8.DecodeRuneInString(s[i:])
+		if c == utf8.RuneError && n <= 1 {
+			return i
+		}
+		i += n
+	}
 }
 
 // bareCR finds a CR that stands before anything but LF.

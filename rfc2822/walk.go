@@ -3,6 +3,7 @@ package rfc2822
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,8 @@ var ErrSkip = errors.New("rfc2822: skip this part")
 // during the call. Octets nobody reads are skipped; nothing is held in memory
 // but header sections.
 //
-// Malformed structure does not end the walk: m.Defects tells, with the part it
-// concerns. More parts or octets than l allows do, with a Defect as error; parts
+// Malformed structure does not end the walk: it is added to m.Defects, with the part
+// it concerns, unless it is there already. More parts or octets than l allows do, with a Defect as error; parts
 // nested too deep are given whole. Any other error is one of fn or of the source.
 func (m *Message) Walk(l Limits, fn func(path []int, p *Part) error) error {
 	if m.body.read {
@@ -38,15 +39,17 @@ func (m *Message) Walk(l Limits, fn func(path []int, p *Part) error) error {
 	return err
 }
 
-// keepDefects puts the defects of this walk in the place of those of an earlier one.
+// keepDefects adds the defects of this walk that no earlier one found: a walk reads
+// what its caller asks for, and another may have read more.
 func (m *Message) keepDefects(found []Defect) {
-	own := m.Defects[:0:0]
-	for _, d := range m.Defects {
-		if d.Part == "" && d.Kind <= HeaderTooLong {
-			own = append(own, d)
+	for _, d := range found {
+		if len(m.Defects) >= 2*maxDefects {
+			return
+		}
+		if !slices.Contains(m.Defects, d) {
+			m.Defects = append(m.Defects, d)
 		}
 	}
-	m.Defects = append(own, found...)
 }
 
 // walker is what one walk knows.
@@ -58,7 +61,8 @@ type walker struct {
 	defects []Defect
 	path    []int
 
-	guessing bool // within a multipart whose boundary was guessed
+	scratch  []byte // for preambles
+	guessing bool   // within a multipart whose boundary was guessed
 }
 
 func (w *walker) note(k DefectKind, p *Part) {
@@ -183,14 +187,16 @@ func (w *walker) multipart(t *treeReader, p *Part, depth int) error {
 		t.open = append(t.open, boundary)
 	}
 	defer func() { t.open = t.open[:level] }()
-	text := t.preamble()
+	text := t.preamble(w.scratch[:0])
+	w.scratch = text[:0]
 	found := t.hit == level && len(t.open) > level
 	if found && t.last { // closed before it began: what stands around the line is all there is
 		t.open = t.open[:level]
 		t.resume()
-		text, found = append(append(text, '\n'), t.preamble()...), false
+		text, found = append(append(text, '\n'), t.preamble(nil)...), false
 	}
 	if !found {
+		w.scratch = nil // what is read of it may hold other multiparts
 		w.note(MissingBoundary, p)
 		if err := w.unparted(t, p, text, depth); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 // besides the standard library: import paths, or beginnings of them.
 var alone = map[string][]string{
 	"rfc2822":           {"golang.org/x/text/", "golang.org/x/net/idna"},
+	"rfc2822/gomessage": {module + "/rfc2822", "github.com/emersion/go-message", "github.com/emersion/go-message/", "golang.org/x/text/", "golang.org/x/net/idna"},
 	"parsers/textual":   {},
 	"parsers/config":    {"github.com/tidwall/jsonc"},
 	"cipher/certs":      {module + "/cipher/internal/"},

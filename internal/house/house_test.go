@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"cipher/acme":             {"cipher/certs"},
 	"cipher/sealedmail":       {"cipher/seal"},
 	"rfc2822":                 {},
+	"rfc2822/gomessage":       {"rfc2822"},
 	"mailstore/durable":       {},
 	"internal/crashtest":      {"mailstore/durable"},
 	"internal/measure":        {},
