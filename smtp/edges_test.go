@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,11 +26,11 @@ var edges = []int{512, 4 << 10, 32 << 10, 64 << 10, 64<<10 + len("BDAT 65536 LAS
 func anEdge(r *rand.Rand) int { return edges[r.IntN(len(edges))] }
 
 // taker is a server that gives what it receives to got.
-func taker(t *testing.T, lmtp bool, read func(io.Reader) (string, error)) (addr string, got chan string) {
+func taker(t *testing.T, lmtp bool, newlines textual.Mode, read func(io.Reader) (string, error)) (addr string, got chan string) {
 	t.Helper()
 	got = make(chan string, 16)
 	srv := &smtp.Server{
-		Hostname: "mx.example.com", LMTP: lmtp, Log: slog.New(slog.DiscardHandler),
+		Hostname: "mx.example.com", LMTP: lmtp, Newlines: newlines, Log: slog.New(slog.DiscardHandler),
 		Extensions: smtp.Extensions{BinaryMIME: true},
 		CheckRcpt:  func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
 		Handler: smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
@@ -79,7 +80,7 @@ func TestTransportEdges(t *testing.T) {
 
 func transport(t *testing.T, lmtp, noChunking, anything bool) {
 	chance := make(chan *rand.Rand, 1)
-	addr, got := taker(t, lmtp, func(data io.Reader) (string, error) {
+	addr, got := taker(t, lmtp, textual.Reject, func(data io.Reader) (string, error) {
 		r := <-chance
 		b, err := io.ReadAll(mailtest.Pieces(r, data, anEdge(r)))
 		return string(b), err
@@ -118,15 +119,28 @@ func transport(t *testing.T, lmtp, noChunking, anything bool) {
 
 // TestServerEdges: messages that a client sends all in one go, by DATA and in
 // chunks of any size, arrive octet for octet wherever they are cut on the way,
-// and each command behind them is obeyed.
+// and each command behind them is obeyed; with CRLF for other line ends, where
+// that is wanted.
 func TestServerEdges(t *testing.T) {
+	for _, newlines := range []textual.Mode{textual.Reject, textual.Normalise} {
+		t.Run(fmt.Sprint(newlines), func(t *testing.T) { pipelined(t, newlines) })
+	}
+}
+
+var oddLineEnds = regexp.MustCompile(`\r*\n|\r`)
+
+func pipelined(t *testing.T, newlines textual.Mode) {
 	chance := make(chan *rand.Rand, 16)
-	addr, got := taker(t, false, func(data io.Reader) (string, error) {
+	addr, got := taker(t, false, newlines, func(data io.Reader) (string, error) {
 		r := <-chance
 		b, err := io.ReadAll(mailtest.Pieces(r, data, anEdge(r)))
 		return string(b), err
 	})
-	for r, mail := range (mailtest.Messages{Edges: edges}).Each(t) {
+	for r, mail := range (mailtest.Messages{Edges: edges, Wild: newlines == textual.Normalise}).Each(t) {
+		if !strings.HasSuffix(mail, "\r\n") {
+			mail += "\r\n" // DATA cannot do without
+		}
+		want := oddLineEnds.ReplaceAllString(mail, "\r\n")
 		var script bytes.Buffer
 		script.WriteString("EHLO client.example.com\r\n")
 		const mails = 3
@@ -134,10 +148,7 @@ func TestServerEdges(t *testing.T) {
 			chance <- rand.New(rand.NewPCG(r.Uint64(), 0))
 			script.WriteString("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n")
 			if r.IntN(2) == 0 {
-				script.WriteString("DATA\r\n")
-				w := textual.NewDotWriter(&script)
-				io.WriteString(w, mail)
-				w.Close()
+				script.WriteString("DATA\r\n" + strings.ReplaceAll("\r\n"+mail, "\r\n.", "\r\n..")[2:] + ".\r\n")
 				continue
 			}
 			size := mailtest.Sizes(r, anEdge(r))
@@ -165,7 +176,7 @@ func TestServerEdges(t *testing.T) {
 			t.Fatalf("%d of %d messages arrived: %.2000s", len(got), mails, replies)
 		}
 		for range mails {
-			if d := mailtest.Differ(<-got, mail); d != "" {
+			if d := mailtest.Differ(<-got, want); d != "" {
 				t.Fatal(d)
 			}
 		}

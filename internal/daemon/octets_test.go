@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -64,6 +65,68 @@ func TestOctets(t *testing.T) {
 			t.Errorf("%s: %s", from[i], mailtest.Differ(got[i][max(0, len(got[i])-len(want)):], want))
 		} else if !strings.HasPrefix(head, "Return-Path: <a@far.test>\r\nReceived: ") || strings.Count(head, "\n") > 8 {
 			t.Errorf("%s: above it stands %q", from[i], head)
+		}
+	}
+}
+
+// TestRelayedOctets: every message that is taken for another host is given to it
+// with nothing but trace fields above it, by way of the queue, with DATA and with
+// BDAT.
+func TestRelayedOctets(t *testing.T) {
+	names, texts := mailtest.Corpus(t, "../../testdata/messages")
+	for _, text := range (mailtest.Messages{Edges: []int{4 << 10, 32 << 10, 64 << 10}, Count: 40}).Each(t) {
+		names, texts = append(names, "generated"), append(texts, text)
+	}
+	got := make(chan string, len(texts))
+	sink := func(hide ...string) int {
+		addr, _ := sinkServer(t, func(s *smtp.Server) {
+			s.Hide = hide
+			s.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
+				b, err := io.ReadAll(e.Data)
+				got <- string(b)
+				return err
+			})
+		})
+		return addr.Port
+	}
+	w := startSending(t, `"Routes": [`+route("data.test", sink("CHUNKING"), "")+`,`+route("bdat.test", sink(), "")+`]`)
+	var c *smtp.Client
+	sent := make(map[string]string)
+	for i, text := range texts {
+		if i%50 == 0 {
+			c = w.sender(false, i/50%2 == 1)
+		}
+		// Each must be found again, whatever the order they leave in.
+		text = fmt.Sprintf("X-Number: %d.\r\n", i) + oddLineEnds.ReplaceAllString(text, "\r\n")
+		m := &smtp.Outgoing{
+			From:   smtp.Path{Local: "a", Domain: "far.test"},
+			To:     []smtp.Recipient{{Path: smtp.Path{Local: "x", Domain: []string{"data.test", "bdat.test"}[i%2]}}},
+			Params: smtp.Params{Body: "8BITMIME"},
+		}
+		if res, err := c.Send(t.Context(), m, strings.NewReader(text)); err != nil || res[0].Err != nil {
+			t.Fatalf("%s: %v, %v", names[i], err, res)
+		}
+		sent[fmt.Sprintf("X-Number: %d.", i)] = text
+	}
+	for range len(texts) {
+		var text string
+		select {
+		case text = <-got:
+		case <-time.After(time.Minute):
+			t.Fatalf("%d messages did not arrive", len(sent))
+		}
+		at := strings.Index(text, "X-Number: ")
+		number, _, _ := strings.Cut(text[max(0, at):], "\r\n")
+		want, ok := sent[number]
+		if !ok {
+			t.Fatalf("not a message that was sent, or again: %.300q", text)
+		}
+		delete(sent, number)
+		if !strings.HasSuffix(want, "\r\n") && strings.HasSuffix(text, "\r\n") {
+			want += "\r\n" // DATA cannot say otherwise
+		}
+		if d := mailtest.Differ(text[at:], want); d != "" {
+			t.Errorf("%s: %s", number, d)
 		}
 	}
 }

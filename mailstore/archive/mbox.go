@@ -106,7 +106,7 @@ func (m *mbox) Next() (*Message, error) {
 	m.n++
 	msg := &Message{Name: "message " + strconv.Itoa(m.n), Received: fromTime(m.from)}
 	m.from = nil
-	m.body = &mboxBody{m: m, header: true, length: -1}
+	m.body = &mboxBody{m: m, header: true, count: -1, length: -1}
 	msg.Body = m.body
 	return msg, nil
 }
@@ -138,8 +138,9 @@ var fromWord = []byte("From ")
 type mboxBody struct {
 	m      *mbox
 	header bool
-	length int64  // octets of body left by Content-Length, -1 if not counted
-	held   []byte // Content-Length field that may turn out not to be the last
+	count  int64  // what the last Content-Length field says, -1 if nothing
+	length int64  // octets of body left by it, -1 if not counted
+	held   []byte // a Content-Length field that may turn out not to be the last field
 	blank  []byte // a blank line that may be the one before the next From_ line
 	out    []byte // ready to be read
 	mid    bool   // in the middle of a line longer than maxLine
@@ -199,18 +200,15 @@ func (b *mboxBody) fill() error {
 	return nil
 }
 
-// headerLine holds back each Content-Length field: the last is the archive's own.
+// headerLine goes by the last Content-Length field. If it is also the last of all
+// fields, where MboxWriter puts it, it is the archive's own and no part of the
+// message; other programs write more fields behind it, and there it stays.
 func (b *mboxBody) headerLine(out, line []byte) []byte {
 	if isBlank(line) {
 		b.header = false
 		line = bytes.Clone(line) // endsAt reads on
-		if b.held != nil {
-			_, v, _ := bytes.Cut(b.held, []byte{':'})
-			n, err := strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
-			if err == nil && n >= 0 && b.endsAt(n) {
-				b.length = n
-				b.held = nil
-			}
+		if b.count >= 0 && b.endsAt(b.count) {
+			b.length, b.held = b.count, nil
 		}
 		out = b.flushHeld(out)
 		if b.length == 0 {
@@ -225,10 +223,20 @@ func (b *mboxBody) headerLine(out, line []byte) []byte {
 	}
 	out = append(out, b.flushHeld(nil)...)
 	if b.m.flavour.counted() && len(line) > 15 && bytes.EqualFold(line[:15], []byte("content-length:")) {
-		b.held = bytes.Clone(line)
+		b.held, b.count = bytes.Clone(line), lengthIn(line)
 		return out
 	}
 	return append(out, b.unquote(line)...)
+}
+
+// lengthIn is the number in a Content-Length field, -1 if there is none.
+func lengthIn(field []byte) int64 {
+	_, v, _ := bytes.Cut(field, []byte{':'})
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }
 
 func (b *mboxBody) flushHeld(out []byte) []byte {
