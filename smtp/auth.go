@@ -117,7 +117,7 @@ func (s *session) exchange(ctx context.Context, m sasl.Server, response []byte) 
 // gives up.
 func (s *session) challenge(challenge []byte) ([]byte, error) {
 	s.say(&Reply{Code: 334, Text: base64.StdEncoding.EncodeToString(challenge)})
-	s.clock.await()
+	s.beginLine()
 	line, err := s.r.ReadLine(maxAuthLine)
 	if err != nil {
 		if errors.Is(err, textual.ErrLineTooLong) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -15,7 +14,7 @@ import (
 // sees is one stream, and no goroutine stands between it and the network.
 func (s *session) bdat(args []byte) *Reply {
 	size, last, ok := parseChunk(args)
-	if !ok {
+	if !ok || s.speaksLF {
 		s.hangUp() // nobody knows where the next command begins
 		return errBadChunk
 	}
@@ -26,13 +25,13 @@ func (s *session) bdat(args []byte) *Reply {
 	defer s.clock.done()
 	c := &chunks{s: s, left: size, last: last, limit: s.srv.limits.MessageSize}
 	c.mode, c.binary = s.newlines(), s.env.Params.Body == "BINARYMIME"
-	b := &body{src: c}
+	b := &body{src: c, binary: c.binary}
 	err := s.serve(b)
+	if accepts(err) {
+		b.drain()
+	}
 	fault := b.err
 	b.err = errReturned
-	if accepts(err) && fault == nil {
-		fault = c.drain()
-	}
 	if fault == io.EOF {
 		fault = nil
 	}
@@ -164,34 +163,6 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo implements io.WriterTo.
-func (c *chunks) WriteTo(w io.Writer) (int64, error) {
-	buf := chunkPool.Get().(*[chunkSize]byte)
-	defer chunkPool.Put(buf)
-	var total int64
-	for {
-		n, err := c.Read(buf[:])
-		if n > 0 {
-			m, werr := w.Write(buf[:n])
-			total += int64(m)
-			if werr != nil {
-				return total, werr
-			}
-		}
-		switch err {
-		case nil:
-		case io.EOF:
-			return total, nil
-		default:
-			return total, err
-		}
-	}
-}
-
-const chunkSize = 32 << 10
-
-var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
-
 // raw reads the octets as they come, chunk after chunk.
 func (c *chunks) raw(p []byte) (int, error) {
 	for c.left == 0 {
@@ -263,10 +234,4 @@ func (c *chunks) next() error {
 	}
 	c.lost = ErrAborted
 	return c.lost
-}
-
-// drain reads to the end of the message.
-func (c *chunks) drain() error {
-	_, err := c.WriteTo(io.Discard)
-	return err
 }

@@ -113,8 +113,7 @@ func (s *source) Read(p []byte) (int, error) {
 	} else {
 		s.conn.AwaitUntil(t)
 	}
-	n, err := s.net.Read(p)
-	s.clock.arrived(n)
+	n, err := s.readLines(p)
 	if s.clock.receiving && s.clock.octets > s.srv.limits.endless() {
 		return 0, errNoEnd
 	}

@@ -1,11 +1,13 @@
 package smtp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -13,12 +15,9 @@ import (
 // body is the Envelope.Data of one message: what its source reads, with the
 // errors this package promises, and nothing once the handler has returned.
 type body struct {
-	src interface {
-		io.Reader
-		io.WriterTo
-	}
-	err error // io.EOF at the true end; otherwise why there is no more
-	to  target
+	src    io.Reader
+	binary bool  // NUL is an octet like others (RFC 3030)
+	err    error // io.EOF at the true end; otherwise why there is no more
 }
 
 var errReturned = errors.New("smtp: Envelope.Data read after the handler returned")
@@ -29,46 +28,31 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.src.Read(p)
+	if !b.binary {
+		if i := bytes.IndexByte(p[:n], 0); i >= 0 {
+			b.err = ErrNUL
+			return i, b.err
+		}
+	}
 	if err != nil {
 		b.err = bodyError(err)
 	}
 	return n, b.err
 }
 
-// WriteTo implements io.WriterTo: io.Copy needs no buffer of its own.
-func (b *body) WriteTo(w io.Writer) (int64, error) {
+// drain reads what the handler has left, for the sake of what is wrong with it.
+func (b *body) drain() {
 	if b.err != nil {
-		if b.err == io.EOF {
-			return 0, nil
-		}
-		return 0, b.err
+		return
 	}
-	b.to = target{w: w}
-	n, err := b.src.WriteTo(&b.to)
-	switch {
-	case b.to.err != nil:
-		return n, b.to.err // the message itself may be well: it can be read on
-	case err == nil:
-		b.err = io.EOF
-	default:
-		b.err = bodyError(err)
-		err = b.err
+	buf := drainPool.Get().(*[8 << 10]byte)
+	defer drainPool.Put(buf)
+	for b.err == nil {
+		b.Read(buf[:])
 	}
-	return n, err
 }
 
-// target remembers whether it was the handler's own writer that failed.
-type target struct {
-	w   io.Writer
-	err error
-}
-
-// Write implements io.Writer.
-func (t *target) Write(p []byte) (int, error) {
-	n, err := t.w.Write(p)
-	t.err = err
-	return n, err
-}
+var drainPool = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // bodyError translates the errors of sources.
 func bodyError(err error) error {
@@ -99,10 +83,11 @@ func (s *session) data(args []byte) *Reply {
 	s.dot.Reset(&s.r, s.newlines())
 	b := &body{src: &s.dot}
 	err := s.serve(b)
+	b.drain()
 	fault := b.err
-	if !s.dot.Done() {
-		if fault = s.dot.Drain(); fault != nil {
-			fault = bodyError(fault)
+	if !s.dot.Done() { // a fault came before the end
+		if lost := s.dot.Drain(); lost != nil && (fault != ErrNUL || errors.Is(bodyError(lost), ErrAborted)) {
+			fault = bodyError(lost)
 		}
 	}
 	b.err = errReturned

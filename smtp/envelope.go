@@ -83,8 +83,8 @@ type Envelope struct {
 	Params Params      // of MAIL
 	// Data is the message as sent: dots unstuffed, lines end in CRLF. It is
 	// read from the network as the handler reads it, ends with io.EOF only
-	// when the whole message has arrived, and with ErrTooBig, ErrBareLineEnd
-	// or ErrAborted otherwise; the handler then returns that error. What the
+	// when the whole message has arrived, and with ErrTooBig, ErrBareLineEnd,
+	// ErrNUL or ErrAborted otherwise; the handler then returns that error. What the
 	// handler leaves is read and thrown away. nil before DATA or BDAT.
 	Data io.Reader
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -85,7 +86,8 @@ func (s *session) ehlo(args []byte) *Reply {
 // introduce is what HELO, EHLO and LHLO have in common: they end a transaction
 // like RSET (RFC 5321 §4.1.4).
 func (s *session) introduce(name string, esmtp bool) *Reply {
-	if !validHelo(name) {
+	name, ok := heloName(name)
+	if !ok {
 		return errHelo
 	}
 	if check := s.srv.hooks.helo; check != nil {
@@ -100,9 +102,38 @@ func (s *session) introduce(name string, esmtp bool) *Reply {
 	return nil
 }
 
+// heloName takes whatever a client calls itself, as Postfix does: the clients of
+// users say "PC of Anna", "(none)" or "[fe80::1%eth0]", and to refuse them is to
+// keep them from logging in. The name is for Received fields and the log, where
+// what has a syntax of its own there could pass for another part of the field: it
+// becomes "?".
+func heloName(name string) (string, bool) {
+	if name == "" || len(name) > maxDomain {
+		return "", false
+	}
+	if validHelo(name) {
+		return name, true
+	}
+	allowed := "-._+~"
+	literal := name[0] == '[' && name[len(name)-1] == ']'
+	if literal {
+		allowed = "-._+~:%"
+		name = name[1 : len(name)-1]
+	}
+	name = strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (isLetDig(byte(r)) || strings.IndexByte(allowed, byte(r)) >= 0) {
+			return r
+		}
+		return '?'
+	}, name)
+	if literal {
+		name = "[" + name + "]"
+	}
+	return name, true
+}
+
 // validHelo accepts what can stand in a Received field: a domain or an address
-// literal (RFC 5321 §4.1.1.1), and from the many clients that know no better,
-// any word without syntax of its own.
+// literal (RFC 5321 §4.1.1.1), and any word without syntax of its own.
 func validHelo(name string) bool {
 	if name == "" || len(name) > maxDomain {
 		return false
@@ -130,8 +161,8 @@ func (s *session) keywords() string {
 	k.number(o.size && l.MessageSize > 0, " ", l.MessageSize)
 	k.add(o.eightBit, "8BITMIME")
 	k.add(o.smtputf8, "SMTPUTF8")
-	k.add(c.chunking, "CHUNKING")
-	k.add(o.binaryMIME, "BINARYMIME")
+	k.add(c.chunking && !s.speaksLF, "CHUNKING")
+	k.add(o.binaryMIME && !s.speaksLF, "BINARYMIME")
 	k.add(c.enhanced, "ENHANCEDSTATUSCODES")
 	k.add(o.dsn, "DSN")
 	k.add(o.requireTLS, "REQUIRETLS")

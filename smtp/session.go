@@ -55,6 +55,11 @@ type session struct {
 	messages int       // and those that were accepted
 
 	tolerance Tolerance // see Server.Tolerate
+	speaksLF  bool      // see TolerateLF
+	heardLine bool      // so that speaksLF is decided
+	lastCR    bool      // the last octet that was read is CR,
+	bareLF    bool      // or is an LF without one
+	oweLF     bool      // and is to be read once more
 
 	crowded int64  // recipients that crowd counts
 	pending []byte // a line that was read and is still to be obeyed
@@ -304,7 +309,7 @@ func (s *session) nextLine() ([]byte, error) {
 		s.pending = nil
 		return line, nil
 	}
-	s.clock.await()
+	s.beginLine()
 	return s.r.ReadLine(s.srv.maxLine)
 }
 
@@ -313,6 +318,10 @@ func (s *session) nextLine() ([]byte, error) {
 func (s *session) readFailed(err error) *Reply {
 	if r := badLine(err); r != nil {
 		return r
+	}
+	if errors.Is(err, errEndsInLF) {
+		s.hangUp()
+		return errBareLine
 	}
 	s.closing = true
 	return s.lostContact(err)

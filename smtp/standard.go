@@ -61,6 +61,10 @@ const (
 	// ErrBareLineEnd: the message holds a CR or LF of its own, which the next
 	// server could take for the end of a line. Envelope.Data ends with it.
 	ErrBareLineEnd StandardReply = "550 5.6.0 Bare CR or LF in the message, see RFC 5321 section 2.3.8"
+	// ErrNUL: the message holds a NUL, which some servers drop and others take
+	// for an end (RFC 5321 §4.5.2 has none outside of BINARYMIME). Envelope.Data
+	// ends with it.
+	ErrNUL StandardReply = "550 5.6.0 NUL in the message, which only BODY=BINARYMIME may hold"
 )
 
 // tryLater and the other replies the engine itself needs again and again.

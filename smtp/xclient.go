@@ -76,7 +76,7 @@ func (s *session) xclient(args []byte) *Reply {
 			good = !ok || esmtp || strings.EqualFold(value, "SMTP") || strings.EqualFold(value, "LMTP")
 		case "HELO":
 			if ok {
-				helo, good = value, validHelo(value)
+				helo, good = heloName(value)
 			}
 		case "LOGIN":
 			if ok {
