@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -217,6 +219,15 @@ func queueCountersCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "\nsince the start: %d accepted; recipients: %d delivered, %d deferred, %d failed, %d expired\n",
 					c.Accepted, c.Delivered, c.Deferred, c.Failed, c.Expired)
+				for _, class := range slices.Sorted(maps.Keys(c.Classes)) {
+					if k := c.Classes[class]; k.Waiting+int(k.Starved+k.GaveWay) > 0 {
+						fmt.Fprintf(w, "%s mail: %d being delivered, %s waiting for a place; waited for long %d times, %d cut off for others\n",
+							class, k.Running, count(k.Waiting, "destination"), k.Starved, k.GaveWay)
+					}
+				}
+				if c.Dropped > 0 {
+					fmt.Fprintf(w, "%s to senders nobody has proven dropped, as too many\n", count(int(c.Dropped), "notification"))
+				}
 				if c.Corrupt > 0 {
 					fmt.Fprintf(w, "%s could not be read: see the folder \"corrupt\" of the queue\n", count(c.Corrupt, "message"))
 				}

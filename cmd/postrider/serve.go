@@ -130,6 +130,9 @@ its certificates are good for. The exit code is 1 if it does not run, or runs bu
 			for _, c := range s.Certificates {
 				fmt.Fprintf(out, "  %s\n", describeCertificate(c))
 			}
+			if len(s.Starving) > 0 {
+				fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
+			}
 			if !s.Healthy {
 				return fmt.Errorf("not healthy: %s", s.Problem)
 			}

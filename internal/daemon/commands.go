@@ -21,6 +21,8 @@ type Status struct {
 	Certificates []Certificate `json:"certificates"`
 	Healthy      bool          `json:"healthy"`
 	Problem      string        `json:"problem,omitempty"`
+	// Starving are the classes of mail that wait for places in the queue.
+	Starving []string `json:"starving,omitempty"`
 }
 
 // commands is what can be asked through the control socket.
@@ -58,6 +60,7 @@ func (d *Daemon) status(since time.Time) Status {
 	for name, addr := range d.Addrs() {
 		s.Listeners[name] = addr.String()
 	}
+	s.Starving = d.outbound.starving()
 	if err := d.healthy(); err != nil {
 		s.Healthy, s.Problem = false, err.Error()
 	}

@@ -58,7 +58,7 @@ func policyWorld(t *testing.T, domains []policyDomain) (*testWorld, *peertest.MT
 	servePolicies(t, a, ip, domains)
 	w := start(t, fmt.Sprintf(`
 		"SMTP": {"relay_from": ["127.0.0.1/32"]},
-		"Queue": {"dns_servers": [%q], "dnssec_trusted": true, "ca_file": %q, "retry_first": "1s"},
+		"Queue": {"dial_private": ["127.0.0.0/8"], "dns_servers": [%q], "dnssec_trusted": true, "ca_file": %q, "retry_first": "1s"},
 	`, peertest.DNS(t, zones...), caFile(t, a)))
 	return w, peer
 }

@@ -145,6 +145,20 @@ func (o *outbound) healthy() error {
 	return nil
 }
 
+// starving are the classes of mail that have waited long for a place in the queue.
+func (o *outbound) starving() (classes []string) {
+	if o == nil {
+		return nil
+	}
+	for class, c := range o.queue.Counters().Classes {
+		if c.Starving {
+			classes = append(classes, class.String())
+		}
+	}
+	slices.Sort(classes)
+	return classes
+}
+
 func (o *outbound) run(ctx context.Context) {
 	if o.reports != nil {
 		o.d.serving.Go(func() {

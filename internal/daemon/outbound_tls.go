@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -26,8 +27,15 @@ func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	}
 }
 
+// errTooMany: the address has had as many notices of ours as anybody gets who has not
+// written to us. Any domain may name any address for its reports.
+var errTooMany = errors.New("too many notices to this address, its domain, or all; later")
+
 // sendReport queues one report. What comes of it, nobody needs to know.
 func (o *outbound) sendReport(ctx context.Context, to string, message []byte) error {
-	e := &queue.Entry{From: o.reports.Contact, To: []queue.Recipient{{Address: to, Notify: queue.NotifyNever}}}
+	if !o.queue.MayNotify(to) {
+		return errTooMany
+	}
+	e := &queue.Entry{Class: queue.Notice, From: o.reports.Contact, To: []queue.Recipient{{Address: to, Notify: queue.NotifyNever}}}
 	return o.queue.Submit(ctx, e, bytes.NewReader(message))
 }

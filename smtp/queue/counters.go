@@ -45,6 +45,8 @@ type ClassCounters struct {
 	Entries int `json:"entries"` // in memory, to be attempted
 	Running int `json:"running"` // attempts
 	Waiting int `json:"waiting"` // destinations whose turn has not come
+	// Starving: one of them has waited for more than a minute.
+	Starving bool `json:"starving"`
 	// Starved counts how often some of them waited for more than a minute,
 	// and GaveWay the attempts that heard of nobody and were cut off for others.
 	Starved int64 `json:"starved"`
@@ -85,7 +87,7 @@ func (q *Queue) Counters() Counters {
 	c.Dropped, c.Classes = q.trickle.dropped, make(map[Class]ClassCounters, classes)
 	for i := range Class(classes) {
 		p := &q.places
-		c.Classes[i] = ClassCounters{q.loadedBy[i], p.running[i], len(q.ready[i]), p.starved[i], p.gaveWay[i]}
+		c.Classes[i] = ClassCounters{q.loadedBy[i], p.running[i], len(q.ready[i]), p.warned[i], p.starved[i], p.gaveWay[i]}
 	}
 	for k, n := range q.count.notices {
 		c.Notices[k] = n

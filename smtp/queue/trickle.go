@@ -103,3 +103,11 @@ func (q *Queue) dropNotice(n *Notification) bool {
 	}
 	return true
 }
+
+// MayNotify reports whether one more message that nobody has asked for may go to an
+// address whose owner is not proven, and counts it.
+func (q *Queue) MayNotify(address string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.trickle.admits(address, time.Now())
+}

@@ -23,7 +23,8 @@ type verdict struct {
 }
 
 // judge decides what a failure means (RFC 5321 §4.2.1, §4.5.3.1.10, §4.5.4.1).
-func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
+// taken: the same transaction took other recipients.
+func (a *attempt) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
 	host := c.t.host
 	var step *smtp.ClientError
 	op := ""
@@ -45,9 +46,7 @@ func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
 		return verdict{final, a.misconfigured(reply, c)}
 	case reply != nil && reply.Code >= 400:
 		v := verdict{final, fromReply(reply)}
-		if op == "RCPT" && (reply.Code == 452 || reply.Code == 552) {
-			// Too many recipients, if any was taken; 552 is what old servers
-			// say, and is to be read as 452.
+		if op == "RCPT" && isTooMany(reply, taken) {
 			v.fate = nextRound
 			v.permanent = false
 		}
@@ -62,6 +61,22 @@ func (a *attempt) judge(res *smtp.RcptResult, c *conn) verdict {
 		return verdict{final, refuse("5.1.3", "the address cannot be sent to: %v", cause(res.Err))}
 	}
 	return verdict{nextHost, refuse("4.4.2", "conversation with %s failed at %s: %v", host, op, cause(res.Err))}
+}
+
+// isTooMany reports whether a recipient was refused for being one too many. 552 is
+// what old servers say for 452 (RFC 5321 §4.5.3.1.10), if they took others, and
+// what all say for a full mailbox, with or without the code for it.
+func isTooMany(reply *smtp.Reply, taken bool) bool {
+	if reply.Code == 552 {
+		return taken && (reply.Enhanced == "" || reply.Enhanced == "5.5.3")
+	}
+	return reply.Code == 452
+}
+
+// wasTaken reports whether RCPT was answered well, whatever came later.
+func wasTaken(res smtp.RcptResult) bool {
+	var step *smtp.ClientError
+	return res.Err == nil || errors.As(res.Err, &step) && (step.Op == "message" || step.Op == "DATA" || step.Op == "BDAT")
 }
 
 // isOurs: what RFC 4954 §6 and RFC 3207 §4 have a server say to a client that

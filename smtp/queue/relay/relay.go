@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -203,7 +204,7 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 	a.waits(true)
 	h, err := a.hosts(ctx)
 	if err != nil {
-		return asRefusal(err)
+		return a.ofRoute(asRefusal(err))
 	}
 	a.policy = a.r.policyOf(ctx, a.domain, a.route, a.d.Entry.RequireTLS)
 	a.reportPolicy()
@@ -218,7 +219,7 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 	for _, name := range h.names[:min(len(h.names), maxHosts)] {
 		targets, err := a.targets(ctx, h, name)
 		if err != nil {
-			note(err)
+			note(a.ofRoute(asRefusal(err)))
 			if a.route == nil && asRefusal(err).loop {
 				return last
 			}
@@ -241,6 +242,20 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 		}
 	}
 	return last
+}
+
+// ofRoute is why no host was found, of which the route's settings may be the
+// reason, or a DNS that has lost its memory: nothing for which other people's mail
+// is returned. All that goes by the route waits.
+func (a *attempt) ofRoute(why *refusal) *refusal {
+	if a.route == nil || !why.permanent {
+		return why
+	}
+	later := *why
+	later.permanent, later.unreachable = false, true
+	later.enhanced = "4" + strings.TrimLeft(why.enhanced, "5")
+	later.text += " (of route " + a.route.Name + ")"
+	return &later
 }
 
 func (a *attempt) hosts(ctx context.Context) (hosts, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -194,6 +195,7 @@ func (a *attempt) dropUnparsable() {
 func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error {
 	open := a.open
 	a.open = nil
+	taken := slices.ContainsFunc(results, wasTaken)
 	accepted, again := 0, []int(nil)
 	var elsewhere *refusal
 	_, dsn := c.Extension("DSN")
@@ -208,7 +210,7 @@ func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error 
 			accepted++
 			continue
 		}
-		switch v := a.judge(res, c); v.fate {
+		switch v := a.judge(res, c, taken); v.fate {
 		case final:
 			v.refusal.into(&out)
 			a.results[i] = out
