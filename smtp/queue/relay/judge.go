@@ -66,7 +66,7 @@ func (a *attempt) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
 // isTooMany reports whether a recipient was refused for being one too many. 552 is
 // what old servers say for 452 (RFC 5321 §4.5.3.1.10), if they took others, and
 // what all say for a full mailbox, with or without the code for it.
-func isTooMany(reply *smtp.Reply, taken bool) bool {
+func isTooMany(reply *smtp.Response, taken bool) bool {
 	if reply.Code == 552 {
 		return taken && (reply.Enhanced == "" || reply.Enhanced == "5.5.3")
 	}
