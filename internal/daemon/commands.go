@@ -34,7 +34,7 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, d.status(since), nil)
 	})
 	d.queueCommands(mux)
-	d.submissionCommand(mux)
+	d.post.Submissions(mux)
 	return mux
 }
 

@@ -60,14 +60,6 @@ func (l *testLog) String() string {
 	return l.b.String()
 }
 
-// take returns what was written since it was last asked.
-func (l *testLog) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
-}
-
 type testWorld struct {
 	*Daemon
 	t    *testing.T
