@@ -2,6 +2,7 @@ package rfc2822_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -75,11 +76,11 @@ func seen(t *testing.T, m *rfc2822.Message, some func(io.Reader) io.Reader) stri
 			_, err := io.Copy(&out, struct{ io.Reader }{some(src)})
 			return err
 		})
+		if decoded && errors.Is(err, rfc2822.ErrBodyRead) {
+			break
+		}
 		if err != nil {
 			t.Fatal(err)
-		}
-		if !m.Rereadable() {
-			break
 		}
 	}
 	return out.String()
@@ -138,16 +139,5 @@ func checkPeek(t *testing.T, r *rand.Rand, mail string) {
 	}
 	if !strings.HasPrefix(mail, header.String()) {
 		t.Fatalf("Peek: header %.100q", header.String())
-	}
-	m, err := rfc2822.ReadString(mail)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var top strings.Builder
-	if err := m.Top(&top, 1<<20); err != nil {
-		t.Fatal(err)
-	}
-	if d := mailtest.Differ(top.String(), mail); d != "" {
-		t.Fatalf("Top: %s", d)
 	}
 }

@@ -30,7 +30,7 @@ func taker(t *testing.T, lmtp bool, newlines textual.Mode, read func(io.Reader) 
 	t.Helper()
 	got = make(chan string, 16)
 	srv := &smtp.Server{
-		Hostname: "mx.example.com", LMTP: lmtp, Newlines: newlines, Log: slog.New(slog.DiscardHandler),
+		Hostname: "mx.example.com", LMTP: lmtp, Tolerate: forgiving(newlines), Log: slog.New(slog.DiscardHandler),
 		Extensions: smtp.Extensions{BinaryMIME: true},
 		CheckRcpt:  func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
 		Handler: smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
@@ -48,6 +48,15 @@ func taker(t *testing.T, lmtp bool, newlines textual.Mode, read func(io.Reader) 
 	go srv.Serve(cut{l})
 	t.Cleanup(func() { srv.Close() })
 	return l.Addr().String(), got
+}
+
+func forgiving(newlines textual.Mode) func(*smtp.Session) smtp.Tolerance {
+	return func(*smtp.Session) smtp.Tolerance {
+		if newlines == textual.Normalise {
+			return smtp.TolerateBareNewlines
+		}
+		return 0
+	}
 }
 
 // cut is a listener whose connections are read in pieces.

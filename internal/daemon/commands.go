@@ -36,7 +36,7 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, d.status(since), nil)
 	})
 	d.queueCommands(mux)
-	d.submissionCommand(mux)
+	d.post.Submissions(mux)
 	return mux
 }
 
@@ -60,7 +60,7 @@ func (d *Daemon) status(since time.Time) Status {
 	for name, addr := range d.Addrs() {
 		s.Listeners[name] = addr.String()
 	}
-	s.Starving = d.outbound.starving()
+	s.Starving = d.post.Outbound.Starving()
 	if err := d.healthy(); err != nil {
 		s.Healthy, s.Problem = false, err.Error()
 	}

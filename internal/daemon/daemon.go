@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
@@ -28,18 +29,14 @@ const shutdownGrace = 30 * time.Second
 
 // Daemon is one running mail system.
 type Daemon struct {
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	healthy  func() error    // nil: mail can be stored
-	closers  []io.Closer     // what is closed at the end, last first
-	disks    []*durable.Disk // those of closers, each to be shared
-	outbound *outbound       // nil: no mail leaves
-	buffers  sync.Pool       // of *[copyBuffer]byte
-	logins   loginTimes
-	heads    heads
-	refused  refusals
-	late     lateRefusals
-	pool     *netserve.Pool // of all connections
+	now     atomic.Pointer[state]
+	store   mailstore.Store
+	healthy func() error    // nil: mail can be stored
+	closers []io.Closer     // what is closed at the end, last first
+	disks   []*durable.Disk // those of closers, each to be shared
+	post    *post.Post
+	logins  loginTimes
+	pool    *netserve.Pool // of all connections
 
 	log      *slog.Logger
 	logFile  *logs.File
@@ -55,8 +52,7 @@ type Daemon struct {
 
 	serving    sync.WaitGroup
 	control    *http.Server
-	submission *http.Server  // nil: only through control
-	submitted  atomic.Uint64 // messages submitted on this host
+	submission *http.Server // nil: only through control
 }
 
 // probes are the checks of settings that package conf leaves to others.
@@ -97,7 +93,6 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	d := &Daemon{load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener)}
-	d.buffers.New = func() any { return new([copyBuffer]byte) }
 	defer func() {
 		if err != nil {
 			d.closeAll()
@@ -121,7 +116,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	d.now.Store(st)
-	if err := d.openOutbound(settings); err != nil {
+	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
 	for _, l := range settings.Listeners {
@@ -173,8 +168,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 		i.run(ctx)
 	}
 	d.reloading.Unlock()
-	if d.outbound != nil {
-		d.serving.Go(func() { d.outbound.run(ctx) })
+	if o := d.post.Outbound; o != nil {
+		d.serving.Go(func() { o.Run(ctx) })
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.watchCertificates(ctx)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
@@ -230,7 +231,7 @@ func TestProxyHeader(t *testing.T) {
 
 // broken is a store in which something fails.
 type broken struct {
-	mailstore.Store
+	post.Mailboxes
 	create, commit, write, room error
 }
 
@@ -238,14 +239,14 @@ func (b *broken) Room(ctx context.Context, user string, size int64) error {
 	if b.room != nil {
 		return b.room
 	}
-	return b.Store.Room(ctx, user, size)
+	return b.Mailboxes.Room(ctx, user, size)
 }
 
 func (b *broken) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
 	if b.create != nil {
 		return nil, b.create
 	}
-	d, err := b.Store.Create(ctx, m, users...)
+	d, err := b.Mailboxes.Create(ctx, m, users...)
 	return &brokenDelivery{d, b}, err
 }
 
@@ -272,12 +273,12 @@ func (d *brokenDelivery) Commit(ctx context.Context) error {
 // the session stays in step, nothing is stored, and the next message is.
 func TestStoreFails(t *testing.T) {
 	w := start(t, "")
-	whole := w.store
+	whole := w.post.Mailboxes
 	k := w.dial("127.0.0.1:0")
 	k.play("S: 220\nC: EHLO c.test\nS: 250")
-	send := func(store mailstore.Store, rcpt, data string) {
+	send := func(store post.Mailboxes, rcpt, data string) {
 		t.Helper()
-		w.store = store // between commands of the only session
+		w.post.Mailboxes = store // between commands of the only session
 		k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: " + rcpt)
 		if data != "" {
 			k.play("C: DATA\nS: 354\nC: Subject: s\\r\\n\\r\\nMAIL FROM:<x@y>\\r\\n.\nS: " + data)
@@ -285,14 +286,14 @@ func TestStoreFails(t *testing.T) {
 		k.play("C: RSET\nS: 250")
 	}
 	disk := errors.New("input/output error")
-	send(&broken{Store: whole, room: mailstore.ErrOverQuota}, "452 4.2.2", "")
-	send(&broken{Store: whole, room: mailstore.ErrNoSpace}, "452 4.3.1", "")
-	send(&broken{Store: whole, create: mailstore.ErrNoSpace}, "250", "452 4.3.1")
-	send(&broken{Store: whole, write: mailstore.ErrNoSpace}, "250", "452 4.3.1")
-	send(&broken{Store: whole, write: disk}, "250", "451 4.3.0")
-	send(&broken{Store: whole, commit: disk}, "250", "451 4.3.0")
-	send(&broken{Store: whole, commit: mailstore.ErrPoisoned}, "250", "451 4.3.0")
-	send(&broken{Store: whole, commit: mailstore.ErrOverQuota}, "250", "452 4.2.2")
+	send(&broken{Mailboxes: whole, room: mailstore.ErrOverQuota}, "452 4.2.2", "")
+	send(&broken{Mailboxes: whole, room: mailstore.ErrNoSpace}, "452 4.3.1", "")
+	send(&broken{Mailboxes: whole, create: mailstore.ErrNoSpace}, "250", "452 4.3.1")
+	send(&broken{Mailboxes: whole, write: mailstore.ErrNoSpace}, "250", "452 4.3.1")
+	send(&broken{Mailboxes: whole, write: disk}, "250", "451 4.3.0")
+	send(&broken{Mailboxes: whole, commit: disk}, "250", "451 4.3.0")
+	send(&broken{Mailboxes: whole, commit: mailstore.ErrPoisoned}, "250", "451 4.3.0")
+	send(&broken{Mailboxes: whole, commit: mailstore.ErrOverQuota}, "250", "452 4.2.2")
 	if got := w.mailbox("alice@mail.test"); len(got) != 0 {
 		t.Errorf("%d messages were stored though every one was refused", len(got))
 	}

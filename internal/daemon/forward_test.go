@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"strings"
 	"testing"
 )
@@ -42,18 +41,5 @@ func TestForwardedApart(t *testing.T) {
 		if strings.Contains(m, "<direct@far.test>\n") && strings.Contains(m, "Delivered-To") {
 			t.Errorf("%q", m)
 		}
-	}
-}
-
-// TestQueueStopped: a queue that does not run while mail is taken shows.
-func TestQueueStopped(t *testing.T) {
-	w, _ := startRelaying(t)
-	if err := w.healthy(); err != nil {
-		t.Fatal(err)
-	}
-	broken := errors.New("no such directory")
-	w.outbound.stopped.Store(&broken)
-	if err := w.healthy(); !errors.Is(err, broken) {
-		t.Errorf("healthy: %v", err)
 	}
 }

@@ -2,17 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/smtp"
 )
 
 // fullWorld has two mailboxes with room for 4 KiB and some without limit; %s is
@@ -141,7 +133,7 @@ func TestFullStranger(t *testing.T) {
 		k.expect(k.offer(1, from, []string{"<tiny@mail.test>"}, "Subject: s\r\n\r\n"), "250")
 		w.forget("alice@mail.test", "tiny@mail.test")
 	}
-	if c := w.outbound.queue.Counters(); c.Entries != 0 || c.Accepted != 0 {
+	if c := w.post.Outbound.Queue().Counters(); c.Entries != 0 || c.Accepted != 0 {
 		t.Errorf("something was queued: %+v", c)
 	}
 }
@@ -203,28 +195,28 @@ func TestFullBounced(t *testing.T) {
 // the client hears so, whatever it is that keeps the report back.
 func TestFullNotBounced(t *testing.T) {
 	w, _ := trusting(t)
+	// Each sender is another, or the mailbox would be refused at RCPT (late.go).
 	both := func(params string) []string { return []string{"<tiny@mail.test>" + params, "<alice@mail.test>"} }
 	for name, c := range map[string]struct {
 		from string
 		to   []string
 	}{
-		"null sender":         {"<>", both("")},
-		"none wanted":         {"<ann@far.test>", both(" NOTIFY=NEVER")},
-		"success only":        {"<ann@far.test>", both(" NOTIFY=SUCCESS")},
-		"nobody":              {"<nobody@mail.test>", both("")},
-		"sender is full":      {"<tiny2@mail.test>", both("")},
-		"all are full":        {"<bob@mail.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}},
-		"alias of full ones":  {"<bob@mail.test>", []string{"<small@mail.test>"}},
-		"alias, no recipient": {"<>", []string{"<team@mail.test>"}},
+		"null sender":        {"<>", both("")},
+		"none wanted":        {"<ann@far.test>", both(" NOTIFY=NEVER")},
+		"success only":       {"<ben@far.test>", both(" NOTIFY=SUCCESS")},
+		"nobody":             {"<nobody@mail.test>", both("")},
+		"sender is full":     {"<tiny2@mail.test>", both("")},
+		"all are full":       {"<alice@mail.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}},
+		"alias of full ones": {"<bob@mail.test>", []string{"<small@mail.test>"}},
+		"alias, none wanted": {"<cid@far.test>", []string{"<team@mail.test> NOTIFY=NEVER"}},
 	} {
 		k := w.greeted()
 		if reply := k.offer(1, c.from, c.to, large); !strings.HasPrefix(reply[0], "452 4.2.2") {
 			t.Errorf("%s: %q", name, reply)
 		}
 		w.holds("tiny 0 tiny2 0 alice 0 bob 0")
-		w.late.at = nil // by the sessions before
 	}
-	if c := w.outbound.queue.Counters(); c.Entries != 0 || c.Accepted != 0 {
+	if c := w.post.Outbound.Queue().Counters(); c.Entries != 0 || c.Accepted != 0 {
 		t.Errorf("something was queued: %+v", c)
 	}
 }
@@ -235,68 +227,4 @@ func TestFullWithoutQueue(t *testing.T) {
 	k := w.greeted()
 	k.expect(k.offer(1, "<bob@mail.test>", []string{"<tiny@mail.test>", "<alice@mail.test>"}, large), "452 4.2.2")
 	w.holds("tiny 0 alice 0 bob 0")
-}
-
-// TestLate: what did not fit is remembered for a client's network and sender, for a
-// time, and for so many of them.
-func TestLate(t *testing.T) {
-	at := func(addr, from string) *smtp.Envelope {
-		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}, From: smtp.Path{Local: from, Domain: "x.test"}}
-	}
-	for _, c := range []struct {
-		addr, from, mailbox string
-		want                int64
-	}{
-		{"192.0.2.1:25", "a", "tiny", 5000}, {"192.0.2.200:1025", "a", "tiny", 5000}, {"[::ffff:192.0.2.7]:25", "a", "tiny", 5000},
-		{"192.0.3.1:25", "a", "tiny", 0}, {"192.0.2.1:25", "b", "tiny", 0}, {"192.0.2.1:25", "a", "other", 0},
-	} {
-		var l lateRefusals
-		l.note(at("192.0.2.1:25", "a"), "tiny", 5000)
-		e := at(c.addr, c.from)
-		for range 2 { // in one transaction as often as asked
-			if got := l.size(e, c.mailbox); got != c.want {
-				t.Errorf("%v: %d", c, got)
-			}
-		}
-		if e.ID = "next"; l.size(e, c.mailbox) != 0 {
-			t.Errorf("%v: remembered for good", c)
-		}
-	}
-	var l lateRefusals
-	for i := range 2 * mostLate {
-		l.note(at("192.0.2.1:25", fmt.Sprint(i)), "tiny", 1)
-	}
-	if len(l.at) > mostLate {
-		t.Errorf("%d are remembered", len(l.at))
-	}
-	for key := range l.at {
-		l.at[key] = lateRefusal{size: 9, until: time.Now().Add(-time.Second)}
-	}
-	if got := l.size(at("192.0.2.1:25", fmt.Sprint(2*mostLate-1)), "tiny"); got != 0 {
-		t.Errorf("after its time: %d", got)
-	}
-}
-
-// TestNobodyDecided: a recipient for whom nothing is to be stored, through whatever
-// mistake, makes the handler fail.
-func TestNobodyDecided(t *testing.T) {
-	w := start(t, "")
-	r := &receiver{d: w.Daemon, protocol: conf.ProtocolSMTP}
-	for name, value := range map[string]any{
-		"nothing": nil, "pointer": &accounts.Targets{Mailboxes: []string{"alice@mail.test"}}, "no targets": accounts.Targets{}, "another type": "alice@mail.test",
-	} {
-		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: accounts.Targets{Mailboxes: []string{"bob@mail.test"}}}}} {
-			e := &smtp.Envelope{Session: &smtp.Session{ID: "s"}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
-				To: append(beside, smtp.Recipient{Path: smtp.Path{Local: "alice", Domain: "mail.test"}, Value: value})}
-			if err := r.ServeSMTP(context.Background(), e); err == nil {
-				t.Errorf("%s: taken for stored", name)
-			} else if reply := (*smtp.Reply)(nil); errors.As(err, &reply) && !reply.Temporary() {
-				t.Errorf("%s: %v, refused for good", name, err)
-			}
-		}
-	}
-	if err := r.ServeSMTP(context.Background(), &smtp.Envelope{Session: &smtp.Session{}, Data: strings.NewReader("x\r\n")}); err == nil {
-		t.Error("a message for no recipient at all was taken for stored")
-	}
-	w.holds("alice 0 bob 0")
 }

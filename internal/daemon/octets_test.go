@@ -80,7 +80,7 @@ func TestRelayedOctets(t *testing.T) {
 	got := make(chan string, len(texts))
 	sink := func(hide ...string) int {
 		addr, _ := sinkServer(t, func(s *smtp.Server) {
-			s.Hide = hide
+			s.Extensions.Hide = hide
 			s.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
 				b, err := io.ReadAll(e.Data)
 				got <- string(b)

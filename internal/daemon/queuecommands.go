@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -42,7 +38,7 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 		"expire":  change((*queue.Queue).Expire),
 		"flush":   func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Flush(ctx, r.Domain) },
 		"route": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
-			if err := d.outbound.knowsRoute(r.Route); err != nil {
+			if err := d.post.Outbound.KnowsRoute(r.Route); err != nil {
 				return nil, err
 			}
 			return struct{}{}, q.Route(ctx, r.ID, r.Route)
@@ -56,11 +52,11 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 				control.Answer(w, nil, err)
 				return
 			}
-			if d.outbound == nil {
+			if d.post.Outbound == nil {
 				control.Answer(w, nil, errNoQueue)
 				return
 			}
-			out, err := act(req.Context(), d.outbound.queue, r)
+			out, err := act(req.Context(), d.post.Outbound.Queue(), r)
 			if err == nil && steers[name] {
 				d.log.Info("queue command", "action", name, "id", r.ID, "domain", r.Domain, "route", r.Route)
 			}
@@ -72,19 +68,6 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 // steers are the actions that change something: the log tells who did it to a
 // message, and not that somebody looked.
 var steers = map[string]bool{"hold": true, "release": true, "retry": true, "remove": true, "expire": true, "flush": true, "route": true}
-
-// knowsRoute refuses a route that no setting has: the message would go the
-// usual way, and nobody would notice.
-func (o *outbound) knowsRoute(name string) error {
-	routes := o.relay.Load().Routes
-	if _, ok := routes[name]; ok || name == "" {
-		return nil
-	}
-	if len(routes) == 0 {
-		return fmt.Errorf("there is no route %q: Queue.Routes is empty", name)
-	}
-	return fmt.Errorf("there is no route %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(routes)), ", "))
-}
 
 // change is an action on one entry that has nothing to tell.
 func change(f func(*queue.Queue, context.Context, string) error) func(context.Context, *queue.Queue, QueueRequest) (any, error) {

@@ -58,8 +58,8 @@ func (d *Daemon) reload() error {
 		closeOpened()
 		return err
 	}
-	if d.outbound != nil {
-		if err := d.outbound.reconfigure(settings); err != nil {
+	if o := d.post.Outbound; o != nil {
+		if err := o.Reconfigure(settings); err != nil {
 			closeOpened()
 			return err
 		}

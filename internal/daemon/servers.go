@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -29,18 +30,18 @@ func (d *Daemon) newServer(l conf.Listener) server {
 func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 	st := d.state()
 	c := st.settings.SMTP
-	r := &receiver{d: d, protocol: l.Protocol}
+	r := &post.Receiver{Post: d.post, Submission: l.Protocol == conf.ProtocolSubmission}
 	s := &smtp.Server{
 		Hostname:    st.settings.ServerName,
 		Banner:      cmp.Or(l.Greeting, c.Greeting),
 		Handler:     r,
-		CheckSender: r.checkSender,
-		CheckRcpt:   r.checkRcpt,
+		CheckSender: r.CheckSender,
+		CheckRcpt:   r.CheckRcpt,
 		TLSConfig:   d.tlsConfig(l),
 		TLSMode:     smtpTLSMode(l.TLS),
 		LMTP:        l.Protocol == conf.ProtocolLMTP,
 		Limits:      smtpLimits(c, st.settings.Auth.LoginTimeout, l.Limits),
-		Extensions:  smtp.Extensions{BinaryMIME: true, RequireTLS: d.outbound != nil, DSN: d.outbound != nil},
+		Extensions:  smtp.Extensions{BinaryMIME: true, RequireTLS: d.post.Outbound != nil, DSN: d.post.Outbound != nil},
 		Tolerate:    tolerate(c),
 		XClient:     c.XclientFrom,
 		XForward:    c.XclientFrom,

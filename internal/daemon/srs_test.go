@@ -2,14 +2,9 @@ package daemon
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/smtp"
 )
 
 // send plays one message; to are RCPT arguments, each answered by 250.
@@ -46,7 +41,7 @@ func (w *testWorld) waitFor(user string, n int) []string {
 func (w *testWorld) drained() {
 	w.t.Helper()
 	for range 600 {
-		if w.outbound.queue.Counters().Entries == 0 {
+		if w.post.Outbound.Queue().Counters().Entries == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -150,42 +145,5 @@ func TestOwnBounceOfForwarded(t *testing.T) {
 	}
 	if !strings.Contains(m, "\r\nTo: <ann@third.test>\r\n") && !strings.Contains(m, "\r\nTo: ann@third.test\r\n") {
 		t.Errorf("the sender got a bounce that is addressed to somebody else: %q", m)
-	}
-}
-
-// TestSRSKey: the key is private, and outlives restarts; old bounces are taken
-// when nothing is forwarded any more.
-func TestSRSKey(t *testing.T) {
-	w, _ := startRelaying(t)
-	info, err := os.Stat(filepath.Join(w.dir, "data", "srs.key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, %v", info, err)
-	}
-	settings := *w.state().settings
-	ann := smtp.Path{Local: "ann", Domain: "third.test"}
-	from, err := w.outbound.forwardedFrom(ann)
-	if err != nil || from == ann {
-		t.Fatalf("%v, %v", from, err)
-	}
-	settings.Queue.Forward = false
-	srs, err := newSRS(&settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.outbound.srs.Store(srs)
-	if back, ok, err := w.outbound.returned(from); back != ann || !ok || err != nil {
-		t.Errorf("%v, %v, %v", back, ok, err)
-	}
-	stale, err := srs.Forward("ann@third.test", time.Now().AddDate(0, 0, -30))
-	if err != nil {
-		t.Fatal(err)
-	}
-	local, domain := conf.CutAddress(stale)
-	if _, ok, err := w.outbound.returned(smtp.Path{Local: local, Domain: domain}); err != errStaleSRS || !ok {
-		t.Errorf("after a month: %v, %v", ok, err)
-	}
-	settings.DataDir = t.TempDir()
-	if srs, err = newSRS(&settings); err != nil || srs.Key != nil {
-		t.Errorf("a key for nothing: %v", err)
 	}
 }

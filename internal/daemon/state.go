@@ -8,6 +8,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/post"
 )
 
 // state is everything that follows from one set of settings. A reload makes a
@@ -15,6 +16,7 @@ import (
 type state struct {
 	settings    *conf.Settings
 	dir         *accounts.Directory
+	rules       *post.Rules
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
@@ -28,6 +30,7 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 		old = &state{}
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
+	st.rules = newRules(s, st.dir)
 	var err error
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)

@@ -46,10 +46,12 @@ var mayImport = map[string][]string{
 	"internal/control":        {},
 	"internal/accounts":       {"internal/conf", "internal/netserve", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "internal/netserve"},
-	"internal/daemon":         {"*"},
-	"internal/mailtest":       {},
-	"internal/peertest":       {},
-	"cmd/postrider":           {"*"},
+	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "internal/netserve", "cipher/seal", "mailstore", "mailstore/durable",
+		"parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
+	"internal/daemon":   {"*"},
+	"internal/mailtest": {},
+	"internal/peertest": {},
+	"cmd/postrider":     {"*"},
 }
 
 type file struct {

@@ -1,6 +1,7 @@
-package daemon
+package post
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,11 +18,12 @@ import (
 // who writes, nor nothing at all; another reason is not hidden behind it.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out testLog
+		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, nil))
 		lines := func() string {
 			synctest.Wait()
-			return out.take()
+			defer out.Reset()
+			return out.String()
 		}
 		var r refusals
 		reasons := func() int {

@@ -1,13 +1,15 @@
-package daemon
+package post
 
 import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
@@ -18,7 +20,7 @@ import (
 
 // newQueue makes the queue. It is the one part of the way out that keeps its
 // settings for as long as the daemon runs; their tags say so (conf).
-func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
+func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 	c := &s.Queue
 	q := &queue.Queue{
 		Spool:                  sp,
@@ -30,11 +32,11 @@ func (o *outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		DestinationConcurrency: c.DestinationConcurrency,
 		MaxEntries:             c.MaxMessages,
 		MaxOctets:              int64(c.MaxOctets),
+		Memory:                 learnt{o.cache},
 		Behind:                 o.behind,
 		Notify:                 o.notify,
 		Undeliverable:          o.undeliverable,
-		Memory:                 learnt{o.cache},
-		Log:                    o.d.log,
+		Log:                    o.need.Log,
 	}
 	for key, d := range c.Domains {
 		for _, name := range conf.QueueNames(key) {
@@ -55,7 +57,7 @@ func schedule(d conf.QueueDomain) queue.Schedule {
 }
 
 // newRelay makes what delivers, from one set of settings.
-func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
+func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 	servers, err := resolvers(s.Queue.DNSServers)
 	if err != nil {
 		return nil, err
@@ -75,17 +77,17 @@ func (o *outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		Sources:  make(map[string]relay.Source),
 		Roots:    roots,
 		Cache:    o.cache,
-		Log:      o.d.log,
+		Log:      o.need.Log,
 
+		MessagesPerConnection: s.Queue.MessagesPerConnection,
 		Private:               s.Queue.DialPrivate,
 		AddressConcurrency:    s.Queue.DestinationConcurrency,
-		MessagesPerConnection: s.Queue.MessagesPerConnection,
 	}
 	for _, name := range s.Queue.OwnNames {
 		r.OwnNames = append(r.OwnNames, conf.CanonicalDomain(name))
 	}
 	if s.Queue.MTASTS {
-		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots, r.Private), Log: o.d.log}
+		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots, r.Private), Log: o.need.Log}
 	}
 	if o.reports != nil {
 		r.Report = o.reports.Add
@@ -216,9 +218,9 @@ func ownAddrs(s *conf.Settings) (own []netip.Addr) {
 	return own
 }
 
-// reconfigure puts a relay made from new settings in place of the old one,
+// Reconfigure puts a relay made from new settings in place of the old one,
 // whose idle connections are closed. On an error nothing has changed.
-func (o *outbound) reconfigure(s *conf.Settings) error {
+func (o *Outbound) Reconfigure(s *conf.Settings) error {
 	r, err := o.newRelay(s)
 	if err != nil {
 		return err
@@ -235,4 +237,17 @@ func (o *outbound) reconfigure(s *conf.Settings) error {
 		old.Close()
 	}
 	return nil
+}
+
+// KnowsRoute refuses a route that no setting has: the message would go the
+// usual way, and nobody would notice.
+func (o *Outbound) KnowsRoute(name string) error {
+	routes := o.relay.Load().Routes
+	if _, ok := routes[name]; ok || name == "" {
+		return nil
+	}
+	if len(routes) == 0 {
+		return fmt.Errorf("there is no route %q: Queue.Routes is empty", name)
+	}
+	return fmt.Errorf("there is no route %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(routes)), ", "))
 }

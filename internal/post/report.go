@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"bytes"
@@ -82,16 +82,16 @@ func statusOf(e *smtp.Envelope, r *smtp.Recipient) rfc2822.RecipientStatus {
 // did not get it: it wants to, there is a way, and the client is one whose sender
 // we can believe. What a stranger gives as sender may be anybody's address, and
 // is told nothing.
-func (r *receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient) bool {
+func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient) bool {
 	n := rcpt.Params.Notify
-	return r.d.outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
-		r.d.proven(e) && r.d.outbound.canTell(ctx, e.From)
+	return r.Outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
+		r.proven(e.Session) && r.Outbound.reaches(ctx, r.rules(e.Session).Directory, e.From)
 }
 
 // reportFailure tells the sender of a message who did not get it. It returns nil
 // when the report is on stable storage; otherwise the message must not be called
 // accepted, although others have it.
-func (r *receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to []bounce) error {
+func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to []bounce) error {
 	if len(to) == 0 {
 		return nil
 	}
@@ -103,11 +103,11 @@ func (r *receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 		final := smtp.Reply{Code: 552, Enhanced: "5" + strings.TrimPrefix(b.reply.Enhanced, "4"), Text: b.reply.Text}
 		s.Status, s.DiagnosticCode = final.Enhanced, final.Error()
 		recipients = append(recipients, s)
-		r.d.log.Warn("recipient bounced", "session", e.Session.ID, "id", e.ID, "to", b.rcpt.Path.String(), "from", e.From.String(), "err", b.reply.Unwrap())
+		r.Log.Warn("recipient bounced", "session", e.Session.ID, "id", e.ID, "to", b.rcpt.Path.String(), "from", e.From.String(), "err", b.reply.Unwrap())
 	}
 	n, err := r.compose(e, header, queue.Bounce, recipients)
 	if err == nil {
-		err = r.d.outbound.tell(ctx, n)
+		err = r.Outbound.send(ctx, n)
 	}
 	if err != nil {
 		return smtp.ErrTryLater.With(fmt.Errorf("report of failure: %w", err))
@@ -115,20 +115,11 @@ func (r *receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 	return nil
 }
 
-// proven reports whether a message is from its sender beyond doubt: who has logged
-// in or comes from a host that is trusted. Anybody else may have forged it, and
-// we mail nobody who has not written to us: no news of success, a trickle of bounces
-// without the message in them, and no more than a share of the queue. What else
-// proves a sender belongs here.
-func (d *Daemon) proven(e *smtp.Envelope) bool {
-	return e.Session.User != "" || containsAddr(d.state().settings.SMTP.RelayFrom, e.Session.RemoteAddr)
-}
-
 // reportSuccess tells the sender of a message that has just been stored, where
 // the sender asked for it. It costs the client one more commit, and whatever
 // goes wrong is in the log only: the message itself is safe.
-func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to *plan) {
-	if r.d.outbound == nil || e.From.IsNull() || !r.d.proven(e) {
+func (r *Receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to *plan) {
+	if r.Outbound == nil || e.From.IsNull() || !r.proven(e.Session) {
 		return
 	}
 	recipients := success(e, to)
@@ -137,16 +128,16 @@ func (r *receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *
 	}
 	n, err := r.compose(e, header, queue.Success, recipients)
 	if err == nil {
-		err = r.d.outbound.tell(ctx, n)
+		err = r.Outbound.send(ctx, n)
 	}
 	if err != nil {
-		r.d.log.Warn("no report of success", "session", e.Session.ID, "id", e.ID, "to", e.From.String(), "err", err)
+		r.Log.Warn("no report of success", "session", e.Session.ID, "id", e.ID, "to", e.From.String(), "err", err)
 	}
 }
 
 // compose writes a report about a message that came just now.
-func (r *receiver) compose(e *smtp.Envelope, header *rfc2822.Section, kind queue.Kind, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
-	name, now := r.d.state().settings.ServerName, time.Now()
+func (r *Receiver) compose(e *smtp.Envelope, header *rfc2822.Section, kind queue.Kind, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
+	name, now := r.rules(e.Session).ServerName, time.Now()
 	var original bytes.Buffer
 	if _, err := header.WriteTo(&original); err != nil {
 		return nil, err

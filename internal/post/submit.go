@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/smtp"
@@ -28,39 +27,23 @@ import (
 // as well.
 const maxLocalRecipients = 1000
 
-// openSubmission opens the socket that every user of this host may write to,
-// where the settings name one.
-func (d *Daemon) openSubmission(s *conf.Settings) error {
-	if s.Admin.SubmitSocket == "" {
-		return nil
-	}
-	l, err := control.ListenMode(s.Admin.SubmitSocket, 0o666)
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	d.submissionCommand(mux)
-	d.submission = control.NewServer(mux)
-	d.submission.ErrorLog = d.control.ErrorLog
-	d.serving.Go(func() { d.submission.Serve(l) })
-	return nil
-}
-
-func (d *Daemon) submissionCommand(mux *http.ServeMux) {
+// Submissions adds the command to a socket's.
+func (p *Post) Submissions(mux *http.ServeMux) {
 	mux.HandleFunc("POST /submit", func(w http.ResponseWriter, r *http.Request) {
-		id, err := d.submit(r)
+		id, err := p.submit(r)
 		control.Answer(w, id, err)
 	})
 }
 
 // submit takes one message and returns its id, when it is on stable storage.
-func (d *Daemon) submit(r *http.Request) (id string, err error) {
-	caller, trusted, err := d.caller(r)
+func (p *Post) submit(r *http.Request) (id string, err error) {
+	rules := p.Rules()
+	caller, trusted, err := caller(r, rules.Directory)
 	if err != nil {
 		return "", err
 	}
 	query := r.URL.Query()
-	from, err := d.localSender(query.Get("from"), query.Has("from"), caller, trusted)
+	from, err := localSender(rules.Directory, query.Get("from"), query.Has("from"), caller, trusted)
 	if err != nil {
 		return "", err
 	}
@@ -69,32 +52,32 @@ func (d *Daemon) submit(r *http.Request) (id string, err error) {
 		return "", fmt.Errorf("%d recipients; 1 to %d are taken at a time", len(to), maxLocalRecipients)
 	}
 	// The time tells apart what different runs of the program counted.
-	id = "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(d.submitted.Add(1), 36)
+	id = "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(p.submitted.Add(1), 36)
 	session := &smtp.Session{ID: id, User: caller}
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
+	session.Set(rulesKey{}, rules)
 	e.Params.SMTPUTF8 = !from.IsASCII()
-	receiver := &receiver{d: d, protocol: conf.ProtocolSubmission}
+	receiver := &Receiver{Post: p, Submission: true}
 	for _, address := range to {
 		rcpt := smtp.Recipient{}
-		if rcpt.Path, err = d.localPath(address); err != nil {
+		if rcpt.Path, err = localPath(rules.Directory, address); err != nil {
 			return "", err
 		}
 		e.Params.SMTPUTF8 = e.Params.SMTPUTF8 || !rcpt.Path.IsASCII()
-		if err := receiver.checkRcpt(r.Context(), session, &rcpt); err != nil {
+		if err := receiver.CheckRcpt(r.Context(), session, &rcpt); err != nil {
 			return "", fmt.Errorf("%s: %w", address, err)
 		}
 		e.To = append(e.To, rcpt)
 	}
-	limit := int64(d.state().settings.SMTP.MaxMessageSize)
-	e.Data = networkLines(r.Context(), http.MaxBytesReader(nil, r.Body, limit))
+	e.Data = networkLines(r.Context(), http.MaxBytesReader(nil, r.Body, rules.MaxMessageSize))
 	e.Params.Body = "8BITMIME"
 	return e.ID, receiver.ServeSMTP(r.Context(), e)
 }
 
 // caller is who calls, as an address here, and whether they may send as
 // anybody: root and the server's own user may.
-func (d *Daemon) caller(r *http.Request) (address string, trusted bool, err error) {
+func caller(r *http.Request, dir Directory) (address string, trusted bool, err error) {
 	uid, err := control.Caller(r)
 	if err != nil {
 		return "", false, err
@@ -103,33 +86,32 @@ func (d *Daemon) caller(r *http.Request) (address string, trusted bool, err erro
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
 		name = u.Username
 	}
-	return name + "@" + d.state().dir.Home(), uid == 0 || int(uid) == os.Getuid(), nil
+	return name + "@" + dir.Home(), uid == 0 || int(uid) == os.Getuid(), nil
 }
 
 // localSender is the envelope sender: what was asked for, if the caller may,
 // else the caller's own address.
-func (d *Daemon) localSender(asked string, given bool, caller string, trusted bool) (smtp.Path, error) {
+func localSender(dir Directory, asked string, given bool, caller string, trusted bool) (smtp.Path, error) {
 	if !given {
 		asked = caller
 	}
 	if asked == "" || asked == "<>" {
 		return smtp.Path{}, nil
 	}
-	path, err := d.localPath(asked)
+	path, err := localPath(dir, asked)
 	if err != nil {
 		return path, err
 	}
-	st := d.state()
-	if !trusted && st.dir.Address(path) != caller && !st.dir.MaySend(caller, path) {
+	if !trusted && dir.Address(path) != caller && !dir.MaySend(caller, path) {
 		return path, fmt.Errorf("%s may not send as <%s>", caller, path)
 	}
 	return path, nil
 }
 
 // localPath reads an address; one without a domain is of this host.
-func (d *Daemon) localPath(address string) (smtp.Path, error) {
+func localPath(dir Directory, address string) (smtp.Path, error) {
 	if !strings.Contains(address, "@") {
-		address += "@" + d.state().dir.Home()
+		address += "@" + dir.Home()
 	}
 	return smtp.ParsePath("<"+strings.Trim(address, "<>")+">", smtp.PathUTF8)
 }

@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 )
 
 // newReports makes what counts how TLS fares and tells the domains that ask.
-// It lives as long as the daemon; reconfigure tells it which DNS servers to
+// It lives as long as the daemon; Reconfigure tells it which DNS servers to
 // ask. It is nil where the settings name nobody who tells.
-func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
+func (o *Outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	contact := s.Queue.TLSReport
 	if contact == "" {
 		return nil
@@ -23,7 +23,7 @@ func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
 		Send:  o.sendReport,
 		Cache: o.cache,
-		Log:   o.d.log,
+		Log:   o.need.Log,
 	}
 }
 
@@ -32,7 +32,7 @@ func (o *outbound) newReports(s *conf.Settings) *relay.TLSReports {
 var errTooMany = errors.New("too many notices to this address, its domain, or all; later")
 
 // sendReport queues one report. What comes of it, nobody needs to know.
-func (o *outbound) sendReport(ctx context.Context, to string, message []byte) error {
+func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) error {
 	if !o.queue.MayNotify(to) {
 		return errTooMany
 	}

@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"errors"
@@ -13,15 +13,15 @@ import (
 func TestLongHeads(t *testing.T) {
 	long := strings.Repeat("X-Y: "+strings.Repeat("z", 900)+"\r\n", 300)
 	text := long + "Date: x\r\n\r\nbody"
-	var h heads
+	var h longHeaders
 	var all []func()
-	for i := range manyHeads + 2 {
+	for i := range mostLong + 2 {
 		header, whole, done, err := h.peek(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, done)
-		if cut := i >= manyHeads; header.Truncated() != cut || header.Has("Date") == cut {
+		if cut := i >= mostLong; header.Truncated() != cut || header.Has("Date") == cut {
 			t.Errorf("header %d: %d fields, cut %v, want %v", i, header.Len(), header.Truncated(), cut)
 		}
 		if got, err := io.ReadAll(whole); err != nil || string(got) != text {

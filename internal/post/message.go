@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"crypto/tls"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -20,7 +19,7 @@ type message struct {
 	trace      []byte    // for everybody
 	body       io.Reader // the message as the client sent it
 	header     *rfc2822.Section
-	done       func() // gives back what it holds of the daemon's
+	done       func() // gives back the room that its header takes
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -28,8 +27,8 @@ var errLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received
 
 // read looks at the header of the message that e.Data begins with and decides
 // what goes on top.
-func (r *receiver) read(e *smtp.Envelope) (*message, error) {
-	header, body, done, err := r.d.heads.peek(e.Data)
+func (r *Receiver) read(e *smtp.Envelope) (*message, error) {
+	header, body, done, err := r.long.peek(e.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -42,24 +41,24 @@ func (r *receiver) read(e *smtp.Envelope) (*message, error) {
 }
 
 // onTop is what read puts on top of the message.
-func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
-	st, header := r.d.state(), m.header
-	if hops := st.settings.SMTP.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
+func (r *Receiver) onTop(e *smtp.Envelope, m *message) error {
+	rules, header := r.rules(e.Session), m.header
+	if hops := rules.MaxHops; hops > 0 && len(header.Named("Received")) > hops {
 		return errLoop
 	}
-	if forwardLoop(st.dir, e, header) {
+	if forwardLoop(rules.Directory, e, header) {
 		return errForwardLoop
 	}
 	now := time.Now()
-	m.trace = append(m.trace, r.received(e, now).String()...)
-	if r.protocol == conf.ProtocolSubmission {
+	m.trace = append(m.trace, r.received(e, rules.ServerName, now).String()...)
+	if r.Submission {
 		// RFC 6409 §8.2, §8.3: only what is missing, never a change.
 		for _, missing := range header.Missing("Date", "Message-ID") {
 			switch missing {
 			case "Date":
 				m.trace = append(m.trace, rfc2822.DateField(now).Raw()...)
 			case "Message-ID":
-				m.trace = append(m.trace, rfc2822.MessageIDField(st.settings.ServerName, now).Raw()...)
+				m.trace = append(m.trace, rfc2822.MessageIDField(rules.ServerName, now).Raw()...)
 			}
 		}
 	}
@@ -75,11 +74,11 @@ func (r *receiver) onTop(e *smtp.Envelope, m *message) error {
 // received is the trace field of this host. The recipient is named only when
 // there is one: several would tell each of the others, blind copies too
 // (RFC 5321 §7.2).
-func (r *receiver) received(e *smtp.Envelope, now time.Time) rfc2822.Received {
+func (r *Receiver) received(e *smtp.Envelope, name string, now time.Time) rfc2822.Received {
 	field := rfc2822.Received{
 		From:     e.Session.Helo,
 		FromRDNS: e.Session.Name,
-		By:       r.d.state().settings.ServerName,
+		By:       name,
 		With:     e.Protocol(),
 		ID:       e.ID,
 		Date:     now,

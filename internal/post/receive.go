@@ -1,50 +1,60 @@
-package daemon
+package post
 
 import (
 	"context"
 	"errors"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// receiver is one listener's way in: the answers an SMTP or LMTP server asks
+// Receiver is one listener's way in: the answers an SMTP or LMTP server asks
 // for, and the handler that puts a message where it belongs.
-type receiver struct {
-	d        *Daemon
-	protocol conf.Protocol
+type Receiver struct {
+	*Post
+	// Submission: clients are users of this host, and their mail is completed.
+	Submission bool
 }
 
 // trusts says whether the client may send mail to other hosts.
-func (r *receiver) trusts(s *smtp.Session) bool {
-	return s.User != "" || containsAddr(r.d.state().settings.SMTP.RelayFrom, s.RemoteAddr)
+func (p *Post) trusts(s *smtp.Session) bool {
+	return s.User != "" || netserve.Within(s.RemoteAddr, p.rules(s).RelayFrom)
 }
 
-// checkSender binds the sender of submitted mail to the account.
-func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
-	if r.protocol != conf.ProtocolSubmission || s.User == "" {
+// proven reports whether a session's mail is from its sender beyond doubt: who has
+// logged in or comes from a host that is trusted. Anybody else may have forged it, and
+// we mail nobody who has not written to us: no news of success, a trickle of bounces
+// without the message in them, and no more than a share of the queue. What else
+// proves a sender belongs here.
+func (p *Post) proven(s *smtp.Session) bool { return p.trusts(s) }
+
+// CheckSender begins a transaction, and binds the sender of submitted mail to the
+// account.
+func (r *Receiver) CheckSender(_ context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
+	rules := r.begin(s)
+	if !r.Submission || s.User == "" {
 		return nil
 	}
-	if !r.d.state().dir.MaySend(s.User, from) {
+	if !rules.Directory.MaySend(s.User, from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
 	return nil
 }
 
-// checkRcpt decides about one recipient while the client can still act on the
+// CheckRcpt decides about one recipient while the client can still act on the
 // answer: nobody there, no room, not ours to relay.
-func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
-	st := r.d.state()
-	if !st.dir.IsLocal(to.Path) {
+func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	dir := r.rules(s).Directory
+	if !dir.IsLocal(to.Path) {
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
 		}
-		to.Value = st.dir.Resolve(to.Path)
+		to.Value = dir.Resolve(to.Path)
 		return r.roomElsewhere(ctx, s)
 	}
-	found, err := r.find(to.Path)
+	found, err := r.find(dir, to.Path)
 	if err != nil {
 		return err
 	}
@@ -83,11 +93,11 @@ func reached(e *smtp.Envelope) (n int) {
 
 // find looks an address of this host up; also one that stands for a sender
 // whose mail was forwarded.
-func (r *receiver) find(to smtp.Path) (found accounts.Targets, err error) {
-	if r.d.outbound != nil {
-		found, err = r.d.outbound.resolve(to)
+func (r *Receiver) find(dir Directory, to smtp.Path) (found accounts.Targets, err error) {
+	if r.Outbound != nil {
+		found, err = r.Outbound.resolve(dir, to)
 	} else {
-		found = r.d.state().dir.Resolve(to)
+		found = dir.Resolve(to)
 	}
 	found.Forwarded = true
 	return found, err
@@ -95,14 +105,14 @@ func (r *receiver) find(to smtp.Path) (found accounts.Targets, err error) {
 
 // roomHere refuses a recipient whose mailboxes have no room. Of several, some will
 // do where the sender can be told of the others afterwards.
-func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found accounts.Targets) error {
+func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found accounts.Targets) error {
 	full, refused := 0, error(nil)
 	for _, mailbox := range found.Mailboxes {
-		size := max(s.Envelope.Params.Size, r.d.late.size(s.Envelope, mailbox))
-		if err := r.d.store.Room(ctx, mailbox, size); err != nil {
+		size := max(s.Envelope.Params.Size, r.late.size(s.Envelope, mailbox))
+		if err := r.Mailboxes.Room(ctx, mailbox, size); err != nil {
 			full++
 			if refused == nil {
-				refused = r.d.refused.quiet(r.d.log, s, mailbox, r.refusal(err))
+				refused = r.refused.quiet(r.Log, s, mailbox, r.refusal(err))
 			}
 		}
 	}
@@ -113,15 +123,15 @@ func (r *receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 }
 
 // roomElsewhere says whether a message for another host can be taken.
-func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
-	if r.d.outbound == nil {
+func (r *Receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
+	if r.Outbound == nil {
 		return smtp.ErrRelayDenied.Textf("This server does not send mail to other hosts")
 	}
-	return r.d.refused.quiet(r.d.log, s, "", r.refusal(r.d.outbound.room(ctx, s.Envelope.Params.Size)))
+	return r.refused.quiet(r.Log, s, "", r.refusal(r.Outbound.room(ctx, s.Envelope.Params.Size)))
 }
 
 // refusal turns an error of the store or the queue into an answer.
-func (r *receiver) refusal(err error) error {
+func (r *Receiver) refusal(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -147,8 +157,8 @@ func replyFor(err error) *smtp.Reply {
 // entry for everybody else (two, where aliases change the sender for some). It
 // returns nil when all of them are on stable storage; mailboxes that turned out
 // to have no room are answered for as plan.refuse says.
-func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
-	log := r.d.log.With("session", e.Session.ID, "id", e.ID)
+func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
+	log := r.Log.With("session", e.Session.ID, "id", e.ID)
 	to, err := gather(e)
 	if err != nil {
 		return err

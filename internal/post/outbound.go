@@ -1,18 +1,21 @@
-package daemon
+package post
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -20,9 +23,9 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
-// outbound is mail for other hosts: the queue, and the relay that empties it.
-type outbound struct {
-	d     *Daemon
+// Outbound is mail for other hosts: the queue, and the relay that empties it.
+type Outbound struct {
+	need  Needs
 	queue *queue.Queue
 	relay atomic.Pointer[relay.Relay]
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
@@ -33,43 +36,51 @@ type outbound struct {
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
-// openOutbound opens the queue, unless the settings say that no mail leaves.
-func (d *Daemon) openOutbound(s *conf.Settings) error {
-	if !s.Queue.Deliver {
-		return nil
-	}
-	disk, err := d.diskOf(s.QueueDir)
-	if err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	ctx := context.Background()
-	sp, err := spool.Open(ctx, s.QueueDir, spool.WithDisk(disk))
-	if err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	sp.Log, sp.MinFree = d.log, keepFree(s, s.QueueDir)
-	domains := filepath.Join(s.QueueDir, "domains")
-	if err := os.MkdirAll(domains, 0o700); err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	cache, err := relay.OpenDir(ctx, domains, relay.WithDisk(disk))
-	if err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	o := &outbound{d: d, cache: cache}
-	o.reports = o.newReports(s)
-	if err := o.reconfigure(s); err != nil {
-		return err
-	}
-	o.queue = o.newQueue(s, sp)
-	d.outbound = o
-	store := d.healthy
-	d.healthy = func() error { return errors.Join(store(), o.healthy()) }
-	return nil
+// Needs are what Outbound asks of others.
+type Needs struct {
+	// Disk is the file system of the queue's directory, and MinFree the octets
+	// that are to be left free there.
+	Disk    *durable.Disk
+	MinFree int64
+	// Mailboxes is where reports go whose readers are here, and Directory who
+	// that is, by the settings of the moment.
+	Mailboxes Mailboxes
+	Directory func() Directory
+	Log       *slog.Logger
 }
 
+// OpenOutbound opens the queue of the settings, whose directory is there.
+func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound, error) {
+	sp, err := spool.Open(ctx, s.QueueDir, spool.WithDisk(need.Disk))
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	sp.Log, sp.MinFree = need.Log, need.MinFree
+	domains := filepath.Join(s.QueueDir, "domains")
+	if err := os.MkdirAll(domains, 0o700); err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	o := &Outbound{need: need}
+	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	o.reports = o.newReports(s)
+	if err := o.Reconfigure(s); err != nil {
+		return nil, err
+	}
+	o.queue = o.newQueue(s, sp)
+	return o, nil
+}
+
+// Queue is the queue, to be looked at and steered.
+func (o *Outbound) Queue() *queue.Queue { return o.queue }
+
+// TLSReports counts how TLS fares and tells the domains that ask; nil where the
+// settings name nobody who tells.
+func (o *Outbound) TLSReports() *relay.TLSReports { return o.reports }
+
 // transport is the relay of the moment.
-type transport struct{ o *outbound }
+type transport struct{ o *Outbound }
 
 // Destination implements queue.Transport.
 func (t transport) Destination(r queue.Recipient, route string) string {
@@ -96,7 +107,7 @@ func (l learnt) Remember(ctx context.Context, data []byte) error {
 }
 
 // room says whether a message of size octets can be queued.
-func (o *outbound) room(ctx context.Context, size int64) error {
+func (o *Outbound) room(ctx context.Context, size int64) error {
 	return refuseQueue(o.queue.Room(ctx, size))
 }
 
@@ -110,15 +121,15 @@ func refuseQueue(err error) error {
 // begin opens the entries for those recipients of a message who are elsewhere:
 // one, and others where some are led there by aliases (forward.go). What was
 // opened is returned with an error as well, to be aborted.
-func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (entries []queue.Writer, err error) {
-	parts, err := o.parts(e, to)
+func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, to []remote) (entries []queue.Writer, err error) {
+	parts, err := o.parts(dir, e, to)
 	if err != nil {
 		return nil, err
 	}
 	for _, part := range parts {
 		entry := queue.NewEntry(e, part.to)
 		entry.From = part.from.String()
-		if !o.d.proven(e) {
+		if !proven {
 			entry.Class = queue.Stranger
 		}
 		w, err := o.queue.Begin(ctx, entry)
@@ -133,9 +144,9 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (en
 	return entries, nil
 }
 
-// healthy says what keeps mail from leaving altogether, for the status: that it
+// Healthy says what keeps mail from leaving altogether, for the status: that it
 // is still taken in makes it worse. A full disk is told to those who send.
-func (o *outbound) healthy() error {
+func (o *Outbound) Healthy() error {
 	if stopped := o.stopped.Load(); stopped != nil {
 		return fmt.Errorf("the queue stopped: %w", *stopped)
 	}
@@ -145,8 +156,8 @@ func (o *outbound) healthy() error {
 	return nil
 }
 
-// starving are the classes of mail that have waited long for a place in the queue.
-func (o *outbound) starving() (classes []string) {
+// Starving are the classes of mail that have waited long for a place in the queue.
+func (o *Outbound) Starving() (classes []string) {
 	if o == nil {
 		return nil
 	}
@@ -159,16 +170,19 @@ func (o *outbound) starving() (classes []string) {
 	return classes
 }
 
-func (o *outbound) run(ctx context.Context) {
+// Run delivers until ctx ends. Should the queue stop before, Healthy says so.
+func (o *Outbound) Run(ctx context.Context) {
+	var reporting sync.WaitGroup
+	defer reporting.Wait()
 	if o.reports != nil {
-		o.d.serving.Go(func() {
+		reporting.Go(func() {
 			if err := o.reports.Run(ctx); err != nil && ctx.Err() == nil {
-				o.d.log.Error("no more reports about TLS", "err", err)
+				o.need.Log.Error("no more reports about TLS", "err", err)
 			}
 		})
 	}
 	if err := o.queue.Run(ctx); err != nil {
-		o.d.log.Error("the queue stopped: mail is taken, and leaves after the next start", "err", err)
+		o.need.Log.Error("the queue stopped: mail is taken, and leaves after the next start", "err", err)
 		o.stopped.Store(&err)
 	}
 	o.relay.Load().Close()
@@ -176,34 +190,34 @@ func (o *outbound) run(ctx context.Context) {
 
 // notify brings the queue's news of a message to its sender, who lives here or
 // elsewhere. A bounce that no mailbox takes is the postmaster's.
-func (o *outbound) notify(ctx context.Context, n *queue.Notification) error {
-	err := o.tell(ctx, n)
-	if n.Kind == queue.Bounce && (errors.Is(err, errNobody) || errors.Is(err, mailstore.ErrOverQuota)) {
-		o.d.log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To, "err", err)
+func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
+	err := o.send(ctx, n)
+	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
+		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To, "err", err)
 		return o.undeliverable(ctx, n)
 	}
-	if errors.Is(err, errNobody) {
+	if errors.Is(err, errNoSender) {
 		return nil
 	}
 	return err
 }
 
-// errNobody: the sender of a message is nobody any more.
-var errNobody = errors.New("the sender of the message is not known here")
+// errNoSender: the sender of a message is nobody any more.
+var errNoSender = errors.New("the sender of the message is not known here")
 
-// tell brings a report to the sender of a message. When it returns nil, the
+// send brings a report to the sender of a message. When it returns nil, the
 // report is on stable storage.
-func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
+func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 	sender, err := smtp.ParsePath("<"+n.To+">", smtp.PathUTF8)
 	if err != nil {
-		return errors.Join(errNobody, err)
+		return errors.Join(errNoSender, err)
 	}
-	found, err := o.resolve(sender)
+	found, err := o.resolve(o.need.Directory(), sender)
 	if err != nil || found.None() {
-		return errors.Join(errNobody, err)
+		return errors.Join(errNoSender, err)
 	}
 	if len(found.Mailboxes) > 0 {
-		if err := o.d.deliverReport(ctx, found.Mailboxes, n.Message); err != nil {
+		if err := o.deliver(ctx, found.Mailboxes, n.Message); err != nil {
 			return err
 		}
 	}
@@ -217,16 +231,16 @@ func (o *outbound) tell(ctx context.Context, n *queue.Notification) error {
 	return nil
 }
 
-// canTell reports whether a report of ours would reach the sender of a message now,
-// or the queue that brings it there.
-func (o *outbound) canTell(ctx context.Context, sender smtp.Path) bool {
+// reaches reports whether send would bring a report of ours to a mailbox now, or
+// into the queue.
+func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path) bool {
 	const report = 16 << 10 // octets; headers come back, and no more
-	found, err := o.resolve(sender)
+	found, err := o.resolve(dir, sender)
 	if err != nil || found.None() {
 		return false
 	}
 	for _, mailbox := range found.Mailboxes {
-		if o.d.store.Room(ctx, mailbox, report) != nil {
+		if o.need.Mailboxes.Room(ctx, mailbox, report) != nil {
 			return false
 		}
 	}
@@ -234,31 +248,30 @@ func (o *outbound) canTell(ctx context.Context, sender smtp.Path) bool {
 }
 
 // resolve finds where mail to any address goes that this host itself sends.
-func (o *outbound) resolve(p smtp.Path) (accounts.Targets, error) {
+func (o *Outbound) resolve(dir Directory, p smtp.Path) (accounts.Targets, error) {
 	p, _, err := o.returned(p)
 	if err != nil {
 		return accounts.Targets{}, err
 	}
-	return o.d.state().dir.Resolve(p), nil
+	return dir.Resolve(p), nil
 }
 
 // undeliverable keeps a bounce that can be told to nobody for the postmaster.
-func (o *outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
-	dir := o.d.state().dir
-	found := dir.Lookup("postmaster@" + dir.Home())
+func (o *Outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
+	found := o.need.Directory().Resolve(smtp.Path{Local: "postmaster"})
 	if len(found.Mailboxes) == 0 {
 		return nil
 	}
-	return o.d.deliverReport(ctx, found.Mailboxes, n.Message)
+	return o.deliver(ctx, found.Mailboxes, n.Message)
 }
 
-// deliverReport puts a message of our own making into mailboxes.
-func (d *Daemon) deliverReport(ctx context.Context, mailboxes []string, message []byte) error {
+// deliver puts a message of our own making into mailboxes.
+func (o *Outbound) deliver(ctx context.Context, mailboxes []string, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err
 	}
-	box, err := d.store.Create(ctx, mailstore.Meta{}, slices.Clone(mailboxes)...)
+	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{}, mailboxes...)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,8 @@
-package daemon
+package post
 
 import (
 	"strings"
 
-	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -28,8 +27,8 @@ type part struct {
 const mostAliases = 16
 
 // parts sorts those who are elsewhere into entries.
-func (o *outbound) parts(e *smtp.Envelope, to []remote) ([]*part, error) {
-	rewritten, err := o.forwardedFrom(e.From)
+func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part, error) {
+	rewritten, err := o.forwardedFrom(dir, e.From)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func deliveredTo(alias smtp.Path, utf8 bool) string {
 
 // forwardLoop says whether a message has been forwarded by one of the aliases
 // that it is for.
-func forwardLoop(d *accounts.Directory, e *smtp.Envelope, header *rfc2822.Section) bool {
+func forwardLoop(dir Directory, e *smtp.Envelope, header *rfc2822.Section) bool {
 	var passed map[string]bool
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
@@ -81,11 +80,11 @@ func forwardLoop(d *accounts.Directory, e *smtp.Envelope, header *rfc2822.Sectio
 			for _, f := range header.Named("Delivered-To") {
 				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
 				if p, err := smtp.ParsePath("<"+value+">", smtp.PathUTF8); err == nil {
-					passed[d.Address(p)] = true
+					passed[dir.Address(p)] = true
 				}
 			}
 		}
-		if passed[d.Address(e.To[i].Path)] {
+		if passed[dir.Address(e.To[i].Path)] {
 			return true
 		}
 	}

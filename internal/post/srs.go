@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"cmp"
@@ -47,9 +47,9 @@ func newSRS(s *conf.Settings) (*queue.SRS, error) {
 
 // forwardedFrom is the sender a message has when an alias leads it to another
 // host: one of ours, unless it is so already. Null stays null.
-func (o *outbound) forwardedFrom(from smtp.Path) (smtp.Path, error) {
+func (o *Outbound) forwardedFrom(dir Directory, from smtp.Path) (smtp.Path, error) {
 	srs := o.srs.Load()
-	if from.IsNull() || srs.Key == nil || o.d.state().dir.IsLocal(from) {
+	if from.IsNull() || srs.Key == nil || dir.IsLocal(from) {
 		return from, nil
 	}
 	address, err := srs.Forward(from.Local+"@"+conf.CanonicalDomain(from.Domain), time.Now())
@@ -62,7 +62,7 @@ func (o *outbound) forwardedFrom(from smtp.Path) (smtp.Path, error) {
 
 // returned finds out who is behind a rewritten sender that mail comes back to.
 // ok is false where the address is none: an ordinary one.
-func (o *outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error) {
+func (o *Outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error) {
 	srs := o.srs.Load()
 	if srs.Key == nil || conf.CanonicalDomain(to.Domain) != srs.Domain || !looksRewritten(to.Local) {
 		return to, false, nil
@@ -81,7 +81,7 @@ func (o *outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error)
 
 // behind is who reads what comes back to a sender: a bounce is addressed to them
 // and not to what we made of their address. One that has expired stays as it is.
-func (o *outbound) behind(from string) string {
+func (o *Outbound) behind(from string) string {
 	p, err := smtp.ParsePath("<"+from+">", smtp.PathUTF8)
 	if err != nil {
 		return from

@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"hash/maphash"

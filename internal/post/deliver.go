@@ -1,4 +1,4 @@
-package daemon
+package post
 
 import (
 	"context"
@@ -10,12 +10,9 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
-// copyBuffer is how much of a message is in memory at a time, in octets.
-const copyBuffer = 32 << 10
-
 // delivery writes one message once to everybody and commits.
 type delivery struct {
-	r    *receiver
+	r    *Receiver
 	e    *smtp.Envelope
 	m    *message
 	to   *plan
@@ -40,8 +37,8 @@ func (d *delivery) run(ctx context.Context) error {
 	if d.to.nobody() {
 		return nil
 	}
-	buffer := d.r.d.buffers.Get().(*[copyBuffer]byte)
-	defer d.r.d.buffers.Put(buffer)
+	buffer := buffers.Get().(*[copyBuffer]byte)
+	defer buffers.Put(buffer)
 	var err error
 	d.size, err = d.m.writeTo(&d.out, buffer[:])
 	if d.out.failed != nil {
@@ -58,7 +55,7 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) begin(ctx context.Context) error {
 	meta := mailstore.Meta{ID: d.e.ID, Size: d.e.Params.Size, Exact: d.e.Params.Body == "BINARYMIME"}
 	for d.box == nil && len(d.to.mailboxes) > 0 {
-		box, err := d.r.d.store.Create(ctx, meta, d.to.mailboxes...)
+		box, err := d.r.Mailboxes.Create(ctx, meta, d.to.mailboxes...)
 		if err != nil {
 			if err := d.refuse(ctx, err); err != nil {
 				return err
@@ -75,7 +72,7 @@ func (d *delivery) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	d.entries, err = d.r.d.outbound.begin(ctx, d.e, d.to.elsewhere)
+	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere)
 	for _, entry := range d.entries {
 		d.out.add(entry)
 	}
@@ -118,7 +115,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt) })
 	if err != nil && d.size > 0 {
 		for mailbox := range refused.Mailboxes {
-			d.r.d.late.note(d.e, mailbox, d.size+int64(len(d.m.returnPath)))
+			d.r.late.note(d.e, mailbox, d.size+int64(len(d.m.returnPath)))
 		}
 	}
 	return err

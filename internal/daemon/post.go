@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/post"
+)
+
+// newRules is what one set of settings says about mail on its way in.
+func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
+	return &post.Rules{
+		ServerName:     s.ServerName,
+		RelayFrom:      s.SMTP.RelayFrom,
+		MaxHops:        s.SMTP.MaxHops,
+		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
+		Directory:      dir,
+	}
+}
+
+// openPost opens the ways in and out; that out only where the settings let mail
+// leave.
+func (d *Daemon) openPost(s *conf.Settings) error {
+	d.post = &post.Post{
+		Rules:     func() *post.Rules { return d.state().rules },
+		Mailboxes: d.store,
+		Log:       d.log,
+	}
+	if !s.Queue.Deliver {
+		return nil
+	}
+	disk, err := d.diskOf(s.QueueDir)
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	o, err := post.OpenOutbound(context.Background(), s, post.Needs{
+		Disk:      disk,
+		MinFree:   keepFree(s, s.QueueDir),
+		Mailboxes: d.store,
+		Directory: func() post.Directory { return d.state().rules.Directory },
+		Log:       d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.post.Outbound = o
+	stored := d.healthy
+	d.healthy = func() error { return errors.Join(stored(), o.Healthy()) }
+	return nil
+}

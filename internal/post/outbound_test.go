@@ -1,0 +1,111 @@
+package post
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// newOutbound is a way out with these settings of the queue, which nobody runs.
+func newOutbound(t *testing.T, q conf.Queue) (*Outbound, *conf.Settings) {
+	t.Helper()
+	dir := t.TempDir()
+	s := &conf.Settings{ServerName: "mail.test", DataDir: dir, QueueDir: filepath.Join(dir, "queue"), Queue: q}
+	disk, err := durable.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(s.QueueDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o, err := OpenOutbound(t.Context(), s, Needs{Disk: disk, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { disk.Close() })
+	return o, s
+}
+
+// TestQueueStopped: a queue that does not run while mail is taken shows.
+func TestQueueStopped(t *testing.T) {
+	o, _ := newOutbound(t, conf.Queue{})
+	if err := o.Healthy(); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("no such directory")
+	o.stopped.Store(&broken)
+	if err := o.Healthy(); !errors.Is(err, broken) {
+		t.Errorf("healthy: %v", err)
+	}
+}
+
+// TestNamesInASCII: what is said to others, or compared with the DNS, is as the
+// DNS has it.
+func TestNamesInASCII(t *testing.T) {
+	o, s := newOutbound(t, conf.Queue{OwnNames: []string{"Jiný.test"}, Domains: map[string]*conf.QueueDomain{
+		"x.test": {EHLOName: "čau.test"}, "y.test": {SourceAddress: netip.MustParseAddr("127.0.0.1")}}})
+	s.ServerName = "Příklad.test"
+	r, err := o.newRelay(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || r.Sources["x.test"].Hello != "xn--au-dma.test" || r.Sources["y.test"].Hello != "" {
+		t.Errorf("%q, %q, %+v", r.Hostname, r.OwnNames, r.Sources)
+	}
+}
+
+// TestTLSCounted: how TLS fares is counted where the settings say who tells of it,
+// also after a reload.
+func TestTLSCounted(t *testing.T) {
+	for contact, want := range map[string]bool{"": false, "tls@mail.test": true} {
+		o, s := newOutbound(t, conf.Queue{TLSReport: contact})
+		if err := o.Reconfigure(s); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.relay.Load().Report != nil; got != want {
+			t.Errorf("%q: counted: %v", contact, got)
+		}
+	}
+}
+
+// TestSRSKey: the key is private, and outlives restarts; old bounces are taken
+// when nothing is forwarded any more.
+func TestSRSKey(t *testing.T) {
+	o, s := newOutbound(t, conf.Queue{Forward: true})
+	info, err := os.Stat(filepath.Join(s.DataDir, "srs.key"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	ann := smtp.Path{Local: "ann", Domain: "third.test"}
+	from, err := o.forwardedFrom(village{}, ann)
+	if err != nil || from == ann {
+		t.Fatalf("%v, %v", from, err)
+	}
+	s.Queue.Forward = false
+	if err := o.Reconfigure(s); err != nil {
+		t.Fatal(err)
+	}
+	if back, ok, err := o.returned(from); back != ann || !ok || err != nil {
+		t.Errorf("%v, %v, %v", back, ok, err)
+	}
+	stale, err := o.srs.Load().Forward("ann@third.test", time.Now().AddDate(0, 0, -30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, domain := conf.CutAddress(stale)
+	if _, ok, err := o.returned(smtp.Path{Local: local, Domain: domain}); err != errStaleSRS || !ok {
+		t.Errorf("after a month: %v, %v", ok, err)
+	}
+	s.DataDir = t.TempDir()
+	if srs, err := newSRS(s); err != nil || srs.Key != nil {
+		t.Errorf("a key for nothing: %v", err)
+	}
+}
