@@ -50,8 +50,9 @@ const fewBetween = 16
 // Everything that shares a file system, the mail store and the queue, should
 // share one Committer. It has no goroutine of its own and needs no closing.
 type Committer struct {
-	fs   FS
-	mode SyncMode
+	fs    FS
+	mode  SyncMode
+	space *Space
 
 	mu      sync.Mutex
 	leading bool       // somebody runs a sync
@@ -77,13 +78,20 @@ func NewCommitter(fsys FS) *Committer { return NewCommitterMode(fsys, Auto) }
 
 // NewCommitterMode is NewCommitter with a fixed way to sync, for measurements.
 func NewCommitterMode(fsys FS, mode SyncMode) *Committer {
-	c := &Committer{fs: fsys, mode: mode}
+	c := &Committer{fs: fsys, mode: mode, space: NewSpace(nil)}
+	if f, ok := fsys.(interface{ Free() (Free, error) }); ok {
+		c.space = NewSpace(f.Free)
+	}
 	c.back = sync.NewCond(&c.mu)
 	return c
 }
 
 // FS returns the file system the committer works through.
 func (c *Committer) FS() FS { return c.fs }
+
+// Space is the room on the committer's file system, for everybody who writes
+// there. It is never short where FS has no method Free() (Free, error).
+func (c *Committer) Space() *Space { return c.space }
 
 // Err is nil while all syncs have succeeded, and afterwards an error that is
 // ErrPoisoned and holds the cause.

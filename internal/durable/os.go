@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,16 @@ func OpenOS(dir string) (*OS, error) {
 
 // Close releases the descriptor of the root.
 func (o *OS) Close() error { return o.root.Close() }
+
+// Free is what the file system has left for this user. Where that cannot be told
+// there is always room, until a write fails.
+func (o *OS) Free() (Free, error) {
+	f, err := FreeOn(o.root.Name())
+	if errors.Is(err, errors.ErrUnsupported) {
+		return Free{Octets: math.MaxInt64 / 2}, nil
+	}
+	return f, err
+}
 
 // Create implements FS.
 func (o *OS) Create(name string) (File, error) {
