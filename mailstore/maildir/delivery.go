@@ -31,6 +31,7 @@ type delivery struct {
 	s     *Store
 	meta  mailstore.Meta
 	boxes []*box // no two the same
+	hold  *durable.Hold
 
 	base string // name, if given out already
 
@@ -71,21 +72,48 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 		if slices.Contains(d.boxes, b) {
 			continue // one copy each, however often named
 		}
-		if err := s.room(ctx, b, m.Size); err != nil {
+		if err := s.checkQuota(ctx, b, m.Size); err != nil {
 			return nil, fmt.Errorf("mailbox %s: %w", b.user, err)
 		}
 		d.boxes = append(d.boxes, b)
 	}
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// begin takes the room for the message, and makes the mailboxes.
+func (d *delivery) begin(ctx context.Context) (err error) {
+	if d.hold, err = d.s.c.Space().Begin(ctx, d.s.reserve, d.meta.Size, d.lose); err != nil {
+		return wrap("maildir: begin message", err)
+	}
 	for _, b := range d.boxes {
-		if err := b.ensure(ctx); err != nil {
-			return nil, err
+		if err = b.ensure(ctx); err == nil {
+			err = b.oneMount()
 		}
-		if err := b.oneMount(); err != nil {
-			return nil, err
+		if err != nil {
+			d.hold.End()
+			return err
 		}
 	}
 	d.buf = bufs.Get().(*[]byte)
-	return d, nil
+	return nil
+}
+
+// lose gives the message's room back when others need it; see durable.Space.
+func (d *delivery) lose() {
+	if d.file != nil {
+		d.discard(d.file)
+		d.file = nil
+	}
+}
+
+// spend says that so much is about to be written, or why it must not be.
+func (d *delivery) spend(octets int) {
+	if d.err == nil {
+		d.err = wrap("maildir: write message", d.hold.Spend(int64(octets)))
+	}
 }
 
 // Write implements mailstore.Delivery.
@@ -93,6 +121,11 @@ func (d *delivery) Write(p []byte) (int, error) {
 	if d.done {
 		return 0, fs.ErrClosed
 	}
+	if err := d.hold.Enter(); err != nil {
+		d.err = wrap("maildir: write message", err)
+		return 0, d.err
+	}
+	defer d.hold.Leave()
 	written := 0
 	for len(p) > 0 && d.err == nil {
 		piece := p[:min(len(p), chunk)]
@@ -133,6 +166,9 @@ func (d *delivery) flushFull() {
 
 // flush writes the buffer to the file, making it in tmp first.
 func (d *delivery) flush() {
+	if d.spend(len(*d.buf)); d.err != nil {
+		return
+	}
 	if d.file == nil {
 		d.named = true
 		d.file, d.err = d.newFile(func(tmp string) (durable.File, error) {
@@ -259,13 +295,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 	if d.done {
 		return fs.ErrClosed
 	}
-	if !d.exact && d.fold.pending && d.err == nil {
-		*d.buf = append(*d.buf, '\r') // the last octet was a CR
-	}
-	if d.err == nil {
-		d.flushWhole()
-	}
-	if d.err != nil {
+	if d.complete(); d.err != nil {
 		err := d.err
 		d.Abort()
 		return err
@@ -278,6 +308,24 @@ func (d *delivery) Commit(ctx context.Context) error {
 		return wrap("maildir: deliver", err)
 	}
 	return nil
+}
+
+// complete writes the rest, and makes the room safe from others.
+func (d *delivery) complete() {
+	if err := d.hold.Enter(); err != nil {
+		d.err = wrap("maildir: write message", err)
+		return
+	}
+	defer d.hold.Leave()
+	if !d.exact && d.fold.pending && d.err == nil {
+		*d.buf = append(*d.buf, '\r') // the last octet was a CR
+	}
+	if d.err == nil {
+		d.flushWhole()
+	}
+	if d.err == nil {
+		d.err = wrap("maildir: write message", d.hold.Keep())
+	}
 }
 
 // publish reserves the room, commits, and tells the boxes.
@@ -359,9 +407,11 @@ func (d *delivery) Abort() error {
 	return nil
 }
 
-// finish gives the buffer back.
+// finish gives the buffer back; the room needs no account any more, as nothing
+// more will be written.
 func (d *delivery) finish() {
 	d.done = true
+	d.hold.End()
 	if d.buf != nil && cap(*d.buf) <= spill+chunk {
 		*d.buf = (*d.buf)[:0]
 		bufs.Put(d.buf)
