@@ -61,6 +61,8 @@ type Hold struct {
 	stranger string // by whose address it is counted; empty: of somebody known
 	release  func()
 
+	regardless bool // see WithoutReserve
+
 	lost  atomic.Bool // somebody else was given the room
 	using sync.Mutex  // held by the owner at work, and by who releases
 	freed bool        // release was called; guarded by using
@@ -79,10 +81,19 @@ func WithStranger(ctx context.Context, address string) context.Context {
 	return context.WithValue(ctx, strangerKey{}, address)
 }
 
+type regardlessKey struct{}
+
+// WithoutReserve lets what is begun under ctx go on whatever is left: for small
+// messages by which larger ones come to their end.
+func WithoutReserve(ctx context.Context) context.Context {
+	return context.WithValue(ctx, regardlessKey{}, true)
+}
+
 func (s *Space) newHold(ctx context.Context, keep, size int64) *Hold {
 	stranger, _ := ctx.Value(strangerKey{}).(string)
+	regardless, _ := ctx.Value(regardlessKey{}).(bool)
 	size = max(size, 0)
-	return &Hold{s: s, keep: keep, stranger: stranger, announced: size, granted: size}
+	return &Hold{s: s, keep: keep, stranger: stranger, regardless: regardless, announced: size, granted: size}
 }
 
 // Room reports whether a message of size octets (0 if unknown) could be held now
@@ -230,7 +241,7 @@ func (s *Space) comingBack(h *Hold, sign int64) {
 // need finds out who must give way for h, whose wishes are counted already, and
 // forgets them. s.mu must be held.
 func (s *Space) need(h *Hold) (losers []*Hold, err error) {
-	if s.free == nil {
+	if s.free == nil || h.regardless {
 		return nil, nil
 	}
 	f, err := s.free()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/durable"
 	"github.com/postrider-mail/postrider/rfc2822"
 )
 
@@ -197,7 +198,7 @@ func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 			return nil
 		}
 	}
-	w, err := q.begin(ctx, e)
+	w, err := q.begin(durable.WithoutReserve(ctx), e)
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
