@@ -28,6 +28,8 @@ type outbound struct {
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
 
+	besideStore bool // the queue is on the file system of the mailboxes
+
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
 	stopped atomic.Pointer[error] // nil: it runs
@@ -61,7 +63,7 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	o := &outbound{d: d, cache: cache}
+	o := &outbound{d: d, cache: cache, besideStore: d.storeCommitter() == committer}
 	o.reports = o.newReports(s)
 	if err := o.reconfigure(s); err != nil {
 		return err
@@ -73,12 +75,18 @@ func (d *Daemon) openOutbound(s *conf.Settings) error {
 	return nil
 }
 
+// storeCommitter is what makes the mailboxes durable; nil if that is the store's secret.
+func (d *Daemon) storeCommitter() *durable.Committer {
+	if shared, ok := d.store.(interface{ Committer() *durable.Committer }); ok {
+		return shared.Committer()
+	}
+	return nil
+}
+
 // queueCommitter is the store's own if it reaches the queue's directory.
 func (d *Daemon) queueCommitter(s *conf.Settings) (*durable.Committer, error) {
-	if shared, ok := d.store.(interface{ Committer() *durable.Committer }); ok {
-		if c := shared.Committer(); c.FS().Covers(s.QueueDir) {
-			return c, nil
-		}
+	if c := d.storeCommitter(); c != nil && c.FS().Covers(s.QueueDir) {
+		return c, nil
 	}
 	disk, err := durable.OpenOS(s.QueueDir)
 	if err != nil {
@@ -137,13 +145,17 @@ func (o *outbound) begin(ctx context.Context, e *smtp.Envelope, to []remote) (co
 }
 
 // healthy says what keeps mail from leaving altogether, for the status: that it
-// is still taken in makes it worse. A full disk is told to those who send.
+// is still taken in makes it worse.
 func (o *outbound) healthy() error {
 	if stopped := o.stopped.Load(); stopped != nil {
 		return fmt.Errorf("the queue stopped: %w", *stopped)
 	}
-	if err := o.queue.Room(context.Background(), 0); err != nil && !errors.Is(err, queue.ErrFull) {
-		return fmt.Errorf("queue: %w", err)
+	err := o.queue.Room(context.Background(), 0)
+	if errors.Is(err, queue.ErrFull) && o.besideStore {
+		return nil // the store says it
+	}
+	if err != nil {
+		return fmt.Errorf("queue_dir %s: %w", o.d.state().settings.QueueDir, err)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/postrider-mail/postrider/conf"
+	"github.com/postrider-mail/postrider/internal/durable"
+	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -22,6 +24,15 @@ func (r *receiver) trusts(s *smtp.Session) bool {
 	return s.User != "" || containsAddr(r.d.state().settings.SMTP.RelayFrom, s.RemoteAddr)
 }
 
+// counted marks what a stranger has the disk hold before it is accepted: it is
+// counted by his address, and makes room for others when there is little left.
+func (r *receiver) counted(ctx context.Context, s *smtp.Session) context.Context {
+	if r.trusts(s) || r.protocol == conf.ProtocolLMTP {
+		return ctx
+	}
+	return durable.WithStranger(ctx, netserve.Block(s.RemoteAddr).String())
+}
+
 // checkSender binds the sender of submitted mail to the account.
 func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
 	if r.protocol != conf.ProtocolSubmission || s.User == "" {
@@ -36,7 +47,7 @@ func (r *receiver) checkSender(_ context.Context, s *smtp.Session, from smtp.Pat
 // checkRcpt decides about one recipient while the client can still act on the
 // answer: nobody there, no room, not ours to relay.
 func (r *receiver) checkRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
-	st := r.d.state()
+	st, ctx := r.d.state(), r.counted(ctx, s)
 	if !st.dir.isLocal(to.Path) {
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
@@ -103,11 +114,16 @@ func (r *receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 	return r.d.refused.quiet(r.d.log, s, "", r.refusal(r.d.outbound.room(ctx, s.Envelope.Params.Size)))
 }
 
+// errNeverFits: to send it again would be in vain (RFC 5321 §4.2.3).
+var errNeverFits = &smtp.Reply{Code: 552, Enhanced: "5.2.2", Text: "Message is larger than the mailbox may hold"}
+
 // refusal turns an error of the store or the queue into an answer.
 func (r *receiver) refusal(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, mailstore.ErrNeverFits):
+		return errNeverFits.With(err)
 	case errors.Is(err, mailstore.ErrOverQuota):
 		return smtp.ErrMailboxFull.With(err)
 	case errors.Is(err, mailstore.ErrNoSpace):
@@ -126,6 +142,7 @@ func (r *receiver) refusal(err error) error {
 // entry for everybody else (two, where aliases change the sender for some). It
 // returns nil when all of them are on stable storage.
 func (r *receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
+	ctx = r.counted(ctx, e.Session)
 	to := gather(e)
 	m, err := r.read(e)
 	if err != nil {

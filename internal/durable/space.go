@@ -23,6 +23,18 @@ type Free struct {
 // may still want directories, states and locks.
 func (f Free) keptFiles() int64 { return min(1000, max(10, f.AllFiles/100)) }
 
+// Short is nil while keep octets and some files are left, else an error that is
+// ErrNoSpace and says what is missing.
+func (f Free) Short(keep int64) error {
+	switch {
+	case f.Octets < keep:
+		return fmt.Errorf("%w: %d octets left, %d are kept free", ErrNoSpace, f.Octets, keep)
+	case f.AllFiles > 0 && f.Files <= f.keptFiles():
+		return fmt.Errorf("%w: %d files (inodes) left, %d are kept free", ErrNoSpace, f.Files, f.keptFiles())
+	}
+	return nil
+}
+
 // Space is the room on one file system. Everybody who writes messages there
 // holds the room for each from its first octet to its end, so that those who
 // come later know what is taken, written or not. Its methods may be called
