@@ -310,6 +310,11 @@ func (s *session) readFailed(err error) *Reply {
 	if r := badLine(err); r != nil {
 		return r
 	}
+	if errors.Is(err, textual.ErrEndlessLine) {
+		s.err = err
+		s.hangUp()
+		return errLineTooLong
+	}
 	s.closing = true
 	return s.lostContact(err)
 }
