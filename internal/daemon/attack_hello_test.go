@@ -56,7 +56,7 @@ func TestAttackEndlessLine(t *testing.T) {
 			}
 		}
 		if sent >= 256<<20 {
-			t.Errorf("%s: %d octets of a line were read", protocol, sent)
+			t.Fatalf("%s: %d octets of a line were read", protocol, sent)
 		}
 		if line, err := k.r.ReadString('\n'); !strings.HasPrefix(line, answer) {
 			t.Errorf("%s: %q, %v", protocol, line, err)
