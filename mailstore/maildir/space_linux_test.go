@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -98,6 +101,79 @@ func TestUnfinishedLeavesReserve(t *testing.T) {
 	m.Close()
 	if f := freeOn(t, disk); f.Octets < before.Octets-(64<<10) {
 		t.Errorf("%d octets are free, %d were before", f.Octets, before.Octets)
+	}
+}
+
+// TestRoomAtOnce: strangers and users deliver at the same time on a disk that is too
+// small for all of them. What was accepted is whole, nothing is left of the rest, and
+// all room is there again.
+func TestRoomAtOnce(t *testing.T) {
+	disk := mounted(t, "size=16m")
+	s := open(t, filepath.Join(disk, "mail"), maildir.WithReserve(4<<20))
+	text := strings.Repeat(strings.Repeat("x", 1022)+"\r\n", 2<<10)
+	var stored, lost atomic.Int64
+	send := func(ctx context.Context, user string) error {
+		d, err := s.Create(ctx, mailstore.Meta{}, user)
+		if err != nil {
+			return err
+		}
+		defer d.Abort()
+		for rest := text; rest != ""; rest = rest[32<<10:] {
+			if _, err := d.Write([]byte(rest[:32<<10])); err != nil {
+				return err
+			}
+			runtime.Gosched()
+		}
+		return d.Commit(context.Background())
+	}
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			for range 10 {
+				err := send(from(fmt.Sprint("192.0.2.", i%4)), fmt.Sprintf("stranger%d@x", i))
+				switch {
+				case err == nil:
+					stored.Add(1)
+					m := drop(t, s, fmt.Sprintf("stranger%d@x", i))
+					if read(t, m, 0) != text {
+						t.Error("what was accepted is not whole")
+					}
+					m.Remove(context.Background(), []int{0})
+					m.Close()
+				case errors.Is(err, mailstore.ErrNoSpace):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for range 20 {
+			// Strangers' whole messages may fill the disk until they are removed.
+			if err := send(context.Background(), who); err != nil && !errors.Is(err, mailstore.ErrNoSpace) {
+				t.Errorf("a user's message: %v", err)
+			}
+			m := drop(t, s, who)
+			for i := range m.Len() {
+				if read(t, m, i) != text {
+					t.Error("a user's message is not whole")
+				}
+				m.Remove(context.Background(), []int{i})
+			}
+			m.Close()
+		}
+	})
+	all.Wait()
+	t.Logf("%d of strangers' messages stored, %d made room", stored.Load(), lost.Load())
+	if lost.Load() == 0 {
+		t.Error("none made room")
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.Root(), "*", "*", "*", "*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if err := s.Room(context.Background(), who, 11<<20); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 
