@@ -28,6 +28,9 @@ var (
 	ErrNoMailbox = errors.New("mailstore: no such mailbox")
 	// ErrOverQuota: the message does not fit into the mailbox or its domain.
 	ErrOverQuota = errors.New("mailstore: mailbox is full")
+	// ErrNeverFits: the message is larger than all that the mailbox or its domain
+	// may hold, so that trying later is of no use. It is ErrOverQuota as well.
+	ErrNeverFits = fmt.Errorf("%w: the message is larger than the whole quota", ErrOverQuota)
 	// ErrBadName: the name cannot be a mailbox name.
 	ErrBadName = errors.New("mailstore: bad mailbox name")
 	// ErrNoSpace: the disk is full or the system's quota is used up.
@@ -112,8 +115,8 @@ type Store interface {
 	// holds it.
 	Open(ctx context.Context, user string) (Maildrop, error)
 	// Room reports whether a message of size octets (0 if unknown) would fit
-	// into the mailbox now: nil, or an error that is ErrOverQuota,
-	// ErrNoSpace or ErrPoisoned.
+	// into the mailbox now: nil, or an error that is ErrOverQuota, and
+	// ErrNeverFits where no room could be enough, ErrNoSpace or ErrPoisoned.
 	Room(ctx context.Context, user string, size int64) error
 	// Usage counts what the mailbox holds. A mailbox never delivered to is
 	// empty, not an error.

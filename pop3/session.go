@@ -269,6 +269,9 @@ func (c *conn) lost(err error) {
 	case err == errTooLong:
 		c.why = "took too long"
 		c.send(failure(SysTemp, "session took too long, nothing was removed"))
+	case errors.Is(err, textual.ErrEndlessLine):
+		c.why = "line without end"
+		c.send(c.bad(c.why))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.why = "timeout"
 	case err == io.EOF:

@@ -323,6 +323,11 @@ func (s *session) readFailed(err error) *Reply {
 		s.hangUp()
 		return errBareLine
 	}
+	if errors.Is(err, textual.ErrEndlessLine) {
+		s.err = err
+		s.hangUp()
+		return errLineTooLong
+	}
 	s.closing = true
 	return s.lostContact(err)
 }

@@ -75,6 +75,9 @@ func check(cmd *cobra.Command, path string) error {
 	if err := daemon.Descriptors(s); err != nil {
 		advice = append(advice, fmt.Errorf("here: %w", err))
 	}
+	for _, short := range daemon.Space(s) {
+		advice = append(advice, fmt.Errorf("here: %w", short))
+	}
 	for _, advice := range advice {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}

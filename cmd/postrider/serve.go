@@ -111,7 +111,8 @@ func statusCommand() *cobra.Command {
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
 		Long: `Say since when the server runs, how many sessions it has, where it listens and how long
-its certificates are good for. The exit code is 1 if it does not run, or runs but cannot keep mail.`,
+its certificates are good for. The exit code is 1 if it does not run, or runs but cannot keep mail, also
+for want of octets or inodes on a disk.`,
 		Example: "  postrider status -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -205,7 +205,7 @@ type Store struct {
 	QuotaMessages int64 `json:"quota_messages"`
 
 	// What is left free on the disks of mail_dir and queue_dir for everything
-	// else: mail is refused for now while there is less. Zero means a twentieth
+	// else: mail that would go below is refused for now. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.
 	KeepFree config.Size `json:"keep_free" conf:"restart"`
 }

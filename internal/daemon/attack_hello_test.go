@@ -39,3 +39,30 @@ func TestAttackHello(t *testing.T) {
 	h.letGo()
 	v.settled(before)
 }
+
+// TestAttackEndlessLine: a command line that goes on is answered and cut off, before
+// more of it than a few MiB was read.
+func TestAttackEndlessLine(t *testing.T) {
+	v := underAttack(t, `"SMTP": {"tarpit": "0s"},`)
+	before := v.cost()
+	for protocol, answer := range map[string]string{"smtp": "500 ", "submission": "500 ", "pop3": "-ERR "} {
+		k := v.attacker(1, protocol)
+		k.reply()
+		piece, sent := []byte(strings.Repeat("x", 64<<10)), 0
+		for sent < 256<<20 {
+			n, err := k.c.Write(piece)
+			if sent += n; err != nil {
+				break
+			}
+		}
+		if sent >= 256<<20 {
+			t.Fatalf("%s: %d octets of a line were read", protocol, sent)
+		}
+		if line, err := k.r.ReadString('\n'); !strings.HasPrefix(line, answer) {
+			t.Errorf("%s: %q, %v", protocol, line, err)
+		}
+		k.c.Close()
+	}
+	v.serves()
+	v.settled(before)
+}

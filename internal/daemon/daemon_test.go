@@ -309,11 +309,20 @@ func TestStoreFails(t *testing.T) {
 func TestQuota(t *testing.T) {
 	w := start(t, `"Store": {"quota": "4KiB"},`)
 	k := w.dial("127.0.0.1:0")
-	k.play("S: 220\nC: EHLO c.test\nS: 250\nC: MAIL FROM:<a@far.test> SIZE=5000\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250")
+	k.play("S: 220\nC: EHLO c.test\nS: 250\nC: MAIL FROM:<a@far.test> SIZE=5000\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 552 5.2.2\nC: RSET\nS: 250")
 	k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: DATA\nS: 354\nC: " +
-		strings.Repeat(`some text of fifty octets, more or less, in a line\r\n`, 100) + ".\nS: 452 4.2.2")
+		strings.Repeat(`some text of fifty octets, more or less, in a line\r\n`, 100) + ".\nS: 552 5.2.2")
 	if got := w.mailbox("alice@mail.test"); len(got) != 0 {
 		t.Errorf("%d messages in a mailbox too small for them", len(got))
+	}
+	// What fits once there is room is another matter.
+	for _, answer := range []string{"250", "452 4.2.2"} {
+		k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: DATA\nS: 354\nC: " +
+			strings.Repeat(`some text of fifty octets, more or less, in a line\r\n`, 50) + ".\nS: " + answer)
+	}
+	k.play("C: MAIL FROM:<a@far.test> SIZE=3000\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 452 4.2.2")
+	if log := w.logs.String(); !strings.Contains(log, "5000 octets, the quota is 4096") || !strings.Contains(log, "and 3000 more, the quota is 4096") {
+		t.Errorf("the log does not name quota and size:\n%s", log)
 	}
 }
 

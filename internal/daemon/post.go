@@ -37,11 +37,13 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	o, err := post.OpenOutbound(context.Background(), s, post.Needs{
-		Disk:      disk,
-		MinFree:   keepFree(s, s.QueueDir),
-		Mailboxes: d.store,
-		Directory: func() post.Directory { return d.state().rules.Directory },
-		Log:       d.log,
+		Disk:    disk,
+		MinFree: keepFree(s, s.QueueDir),
+
+		BesideMailboxes: disk == d.disks[0], // which the store opened first
+		Mailboxes:       d.store,
+		Directory:       func() post.Directory { return d.state().rules.Directory },
+		Log:             d.log,
 	})
 	if err != nil {
 		return err

@@ -1,8 +1,13 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -27,7 +32,16 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	}
 	d.store = store
 	d.closers = append(d.closers, store)
-	d.healthy = store.Err
+	keep := keepFree(s, s.MailDir)
+	d.healthy = func() error {
+		if err := store.Err(); err != nil {
+			return err
+		}
+		if err := disk.Space().Room(context.Background(), keep, 0); err != nil {
+			return fmt.Errorf("mail_dir %s: %w", s.MailDir, err)
+		}
+		return nil
+	}
 	return nil
 }
 
@@ -58,7 +72,39 @@ func keepFree(s *conf.Settings, dir string) int64 {
 		return int64(s.Store.KeepFree)
 	}
 	const least, most = 16 << 20, 1 << 30
-	return max(least, min(diskSize(dir)/20, most))
+	f, _ := freeNear(dir)
+	return max(least, min(f.AllOctets/20, most))
+}
+
+// freeNear is what the file system has left that dir is on, or will be when it is
+// made.
+func freeNear(dir string) (f durable.Free, err error) {
+	for {
+		f, err = durable.FreeOn(dir)
+		up := filepath.Dir(dir)
+		if err == nil || up == dir {
+			return f, err
+		}
+		dir = up
+	}
+}
+
+// Space says on which disks of the settings there is no room for mail now.
+func Space(s *conf.Settings) (short []error) {
+	dirs := map[string]string{"mail_dir": s.MailDir}
+	if s.Queue.Deliver {
+		dirs["queue_dir"] = s.QueueDir
+	}
+	for _, name := range slices.Sorted(maps.Keys(dirs)) {
+		f, err := freeNear(dirs[name])
+		if err == nil {
+			err = f.Short(keepFree(s, dirs[name]))
+		}
+		if errors.Is(err, durable.ErrNoSpace) {
+			short = append(short, fmt.Errorf("%s %s: %w: no mail is taken until there is more", name, dirs[name], err))
+		}
+	}
+	return short
 }
 
 // quota is what a mailbox may hold now: its account's limit, else its

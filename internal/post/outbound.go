@@ -42,6 +42,8 @@ type Needs struct {
 	// that are to be left free there.
 	Disk    *durable.Disk
 	MinFree int64
+	// BesideMailboxes: the mailboxes are on the same file system.
+	BesideMailboxes bool
 	// Mailboxes is where reports go whose readers are here, and Directory who
 	// that is, by the settings of the moment.
 	Mailboxes Mailboxes
@@ -150,7 +152,11 @@ func (o *Outbound) Healthy() error {
 	if stopped := o.stopped.Load(); stopped != nil {
 		return fmt.Errorf("the queue stopped: %w", *stopped)
 	}
-	if err := o.queue.Room(context.Background(), 0); err != nil && !errors.Is(err, queue.ErrFull) {
+	err := o.queue.Room(context.Background(), 0)
+	if errors.Is(err, queue.ErrFull) && o.need.BesideMailboxes {
+		return nil // the store says it
+	}
+	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -21,6 +22,15 @@ type Receiver struct {
 // trusts says whether the client may send mail to other hosts.
 func (p *Post) trusts(s *smtp.Session) bool {
 	return s.User != "" || netserve.Within(s.RemoteAddr, p.rules(s).RelayFrom)
+}
+
+// counted marks what a stranger has the disk hold before it is accepted: it is
+// counted by his address, and makes room for others when there is little left.
+func (p *Post) counted(ctx context.Context, s *smtp.Session) context.Context {
+	if s.LMTP || p.trusts(s) {
+		return ctx
+	}
+	return durable.WithStranger(ctx, netserve.Block(s.RemoteAddr).String())
 }
 
 // proven reports whether a session's mail is from its sender beyond doubt: who has
@@ -46,7 +56,7 @@ func (r *Receiver) CheckSender(_ context.Context, s *smtp.Session, from smtp.Pat
 // CheckRcpt decides about one recipient while the client can still act on the
 // answer: nobody there, no room, not ours to relay.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
-	dir := r.rules(s).Directory
+	dir, ctx := r.rules(s).Directory, r.counted(ctx, s)
 	if !dir.IsLocal(to.Path) {
 		if !r.trusts(s) {
 			return smtp.ErrRelayDenied
@@ -130,6 +140,9 @@ func (r *Receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 	return r.refused.quiet(r.Log, s, "", r.refusal(r.Outbound.room(ctx, s.Envelope.Params.Size)))
 }
 
+// errNeverFits: to send it again would be in vain (RFC 5321 §4.2.3).
+var errNeverFits = &smtp.Reply{Code: 552, Enhanced: "5.2.2", Text: "Message is larger than the mailbox may hold"}
+
 // refusal turns an error of the store or the queue into an answer.
 func (r *Receiver) refusal(err error) error {
 	if err == nil {
@@ -143,6 +156,8 @@ func replyFor(err error) *smtp.Reply {
 	switch {
 	case errors.As(err, &reply):
 		return reply
+	case errors.Is(err, mailstore.ErrNeverFits):
+		return errNeverFits.With(err)
 	case errors.Is(err, mailstore.ErrOverQuota):
 		return smtp.ErrMailboxFull.With(err)
 	case errors.Is(err, mailstore.ErrNoSpace):
@@ -158,6 +173,7 @@ func replyFor(err error) *smtp.Reply {
 // returns nil when all of them are on stable storage; mailboxes that turned out
 // to have no room are answered for as plan.refuse says.
 func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
+	ctx = r.counted(ctx, e.Session)
 	log := r.Log.With("session", e.Session.ID, "id", e.ID)
 	to, err := gather(e)
 	if err != nil {

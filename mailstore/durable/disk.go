@@ -27,6 +27,7 @@ type Disk struct {
 	fs     FS
 	small  int       // see smallGroup
 	opened io.Closer // by Open
+	space  *Space
 
 	mu      sync.Mutex
 	leading bool       // somebody runs a sync
@@ -52,7 +53,10 @@ func Open(dir string) (*Disk, error) {
 // New returns a Disk that works through fsys, such as a test's own. Whoever made
 // fsys closes it.
 func New(fsys FS) *Disk {
-	d := &Disk{fs: fsys, small: smallGroup}
+	d := &Disk{fs: fsys, small: smallGroup, space: NewSpace(nil)}
+	if f, ok := fsys.(interface{ Free() (Free, error) }); ok {
+		d.space = NewSpace(f.Free)
+	}
 	d.back = sync.NewCond(&d.mu)
 	return d
 }
@@ -76,6 +80,10 @@ func (d *Disk) Close() error {
 // FS is what the Disk works through: for making files, and for changes that need
 // not be durable.
 func (d *Disk) FS() FS { return d.fs }
+
+// Space is the room on the file system, for everybody who writes there. It is
+// never short where FS has no method Free() (Free, error).
+func (d *Disk) Space() *Space { return d.space }
 
 // Err is nil while all syncs have succeeded, and afterwards an error that is
 // ErrPoisoned and holds the cause. After Close it is ErrClosed.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,16 @@ func openOS(dir string) (*osFS, error) {
 
 // Close releases the descriptor of the root.
 func (o *osFS) Close() error { return o.root.Close() }
+
+// Free is what the file system has left for this user. Where that cannot be told
+// there is always room, until a write fails.
+func (o *osFS) Free() (Free, error) {
+	f, err := FreeOn(o.root.Name())
+	if errors.Is(err, errors.ErrUnsupported) {
+		return Free{Octets: math.MaxInt64 / 2}, nil
+	}
+	return f, err
+}
 
 // Create implements FS.
 func (o *osFS) Create(name string) (File, error) {

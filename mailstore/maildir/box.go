@@ -83,12 +83,42 @@ func (b *box) vanished() {
 
 const boxLock = "postrider.lock"
 
-// lock takes the maildrop's lock, for this session alone among all goroutines
-// and processes.
-func (b *box) lock() (*os.File, error) {
-	f, err := openLocked(filepath.Join(b.dir, boxLock))
-	if errors.Is(err, errBusy) {
-		return nil, mailstore.ErrLocked
+// boxLocks are the locks of one session. Closing them unlocks the maildrop.
+type boxLocks struct{ dir, file *os.File } // either may be nil, not both
+
+// Close implements io.Closer.
+func (l boxLocks) Close() error {
+	var problems []error
+	for _, f := range []*os.File{l.file, l.dir} {
+		if f != nil {
+			problems = append(problems, f.Close())
+		}
 	}
-	return f, err
+	return errors.Join(problems...)
+}
+
+// lock takes the maildrop for this session alone among all goroutines and
+// processes: its directory, and a file in it, which is all that versions before
+// this one know and all that can be locked on NFS. The directory is enough where
+// there is no room to make the file: who cannot log in cannot make room.
+func (b *box) lock() (l boxLocks, err error) {
+	l.dir, err = lockDir(b.dir)
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		l.file, err = openLocked(filepath.Join(b.dir, boxLock))
+	}
+	if err == nil || l.dir != nil && noRoom(err) {
+		return l, nil
+	}
+	l.Close()
+	if errors.Is(err, errBusy) {
+		err = mailstore.ErrLocked
+	}
+	return boxLocks{}, err
+}
+
+// noRoom reports whether nothing can be made on the disk, while what is there can
+// still be read, and mostly removed.
+func noRoom(err error) bool {
+	err = classify(err)
+	return errors.Is(err, mailstore.ErrNoSpace) || errors.Is(err, mailstore.ErrReadOnly)
 }

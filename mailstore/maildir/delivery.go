@@ -32,6 +32,7 @@ type delivery struct {
 	boxes []*box            // that get the message, no two the same
 	home  *box              // in whose tmp the file is made, also where it is excluded later
 	names map[*box][]string // by which Create was given each
+	hold  *durable.Hold
 
 	base string // name, if given out already
 
@@ -77,20 +78,44 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 			d.names[b] = append(d.names[b], u)
 		}
 	}
-	if err := d.fits(ctx); err != nil {
+	if err := d.begin(ctx); err != nil {
 		return nil, err
 	}
-	d.home = d.boxes[0]
-	d.buf = bufs.Get().(*[]byte)
 	return d, nil
 }
 
-// fits reports whether every mailbox can take a message of the announced size.
-// What keeps a message from all of them is no mailbox's fault.
-func (d *delivery) fits(ctx context.Context) error {
-	if err := d.s.space(d.meta.Size); err != nil {
+// begin takes the room for the message. What keeps a message from all mailboxes
+// is no mailbox's fault.
+func (d *delivery) begin(ctx context.Context) (err error) {
+	if d.hold, err = d.s.c.Space().Begin(ctx, d.s.reserve, d.meta.Size, d.lose); err != nil {
+		return wrap("maildir: begin message", err)
+	}
+	if err := d.fits(ctx); err != nil {
+		d.hold.End()
 		return err
 	}
+	d.home = d.boxes[0]
+	d.buf = bufs.Get().(*[]byte)
+	return nil
+}
+
+// lose gives the message's room back when others need it; see durable.Space.
+func (d *delivery) lose() {
+	if d.file != nil {
+		d.discard(d.file)
+		d.file = nil
+	}
+}
+
+// spend says that so much is about to be written, or why it must not be.
+func (d *delivery) spend(octets int) {
+	if d.err == nil {
+		d.err = wrap("maildir: write message", d.hold.Spend(int64(octets)))
+	}
+}
+
+// fits reports whether every mailbox can take a message of the announced size.
+func (d *delivery) fits(ctx context.Context) error {
 	var refused map[string]error
 	for _, b := range d.boxes {
 		err := d.s.checkQuota(ctx, b, d.meta.Size)
@@ -141,6 +166,11 @@ func (d *delivery) Write(p []byte) (int, error) {
 	if d.done || d.whole {
 		return 0, fs.ErrClosed
 	}
+	if err := d.hold.Enter(); err != nil {
+		d.err = wrap("maildir: write message", err)
+		return 0, d.err
+	}
+	defer d.hold.Leave()
 	written := 0
 	for len(p) > 0 && d.err == nil {
 		piece := p[:min(len(p), chunk)]
@@ -181,6 +211,9 @@ func (d *delivery) flushFull() {
 
 // flush writes the buffer to the file, making it in tmp first.
 func (d *delivery) flush() {
+	if d.spend(len(*d.buf)); d.err != nil {
+		return
+	}
 	if d.file == nil {
 		d.named = true
 		d.file, d.err = d.newFile(func(tmp string) (durable.File, error) {
@@ -317,8 +350,14 @@ func (d *delivery) Commit(ctx context.Context) error {
 	return d.publish(ctx)
 }
 
-// complete brings all of the message into its file.
+// complete brings all of the message into its file, and makes its room safe from
+// others.
 func (d *delivery) complete() error {
+	if err := d.hold.Enter(); err != nil {
+		d.err = wrap("maildir: write message", err)
+		return d.err
+	}
+	defer d.hold.Leave()
 	if d.err == nil {
 		d.err = d.s.Err()
 	}
@@ -331,6 +370,9 @@ func (d *delivery) complete() error {
 	}
 	if d.err == nil && len(d.boxes) == 0 {
 		return errNobody
+	}
+	if d.err == nil {
+		d.err = wrap("maildir: write message", d.hold.Keep())
 	}
 	return d.err
 }
@@ -451,9 +493,11 @@ func (d *delivery) Abort() error {
 	return nil
 }
 
-// finish gives the buffer back.
+// finish gives the buffer back; the room needs no account any more, as nothing
+// more will be written.
 func (d *delivery) finish() {
 	d.done = true
+	d.hold.End()
 	if d.buf != nil && cap(*d.buf) <= spill+chunk {
 		*d.buf = (*d.buf)[:0]
 		bufs.Put(d.buf)

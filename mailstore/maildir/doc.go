@@ -5,7 +5,7 @@
 // # Layout
 //
 //	<root>/<domain>/<user>/{tmp,new,cur}   one Maildir per mailbox
-//	<root>/<domain>/<user>/postrider.lock  locked while a maildrop is open
+//	<root>/<domain>/<user>/postrider.lock  locked while a maildrop is open, as is the directory
 //	<root>/.postrider.lock                 locked by the one owner of the store
 //
 // A user name becomes a path through one fixed encoding (path.go).

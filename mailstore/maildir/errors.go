@@ -38,7 +38,7 @@ func classify(err error) error {
 	// First: a sync that failed for lack of space has poisoned all the same.
 	case is(durable.ErrPoisoned):
 		return mark(mailstore.ErrPoisoned)
-	case is(syscall.ENOSPC, syscall.EDQUOT):
+	case is(durable.ErrNoSpace, syscall.ENOSPC, syscall.EDQUOT):
 		return mark(mailstore.ErrNoSpace)
 	case is(syscall.EROFS):
 		return mark(mailstore.ErrReadOnly)

@@ -69,5 +69,5 @@ func ExampleWithQuota() {
 	}
 	defer store.Close()
 	fmt.Println(store.Room(context.Background(), "alice@example.org", 2<<20))
-	// Output: mailstore: mailbox is full: 0 messages, 0 octets
+	// Output: mailstore: mailbox is full: the message is larger than the whole quota: 2097152 octets, the quota is 1048576
 }

@@ -11,4 +11,5 @@ import (
 // there is no Maildir store.
 func lockFile(*os.File) error { return errors.ErrUnsupported }
 
-func free(string) int64 { return -1 }
+// lockDir takes an exclusive lock of a directory.
+func lockDir(string) (*os.File, error) { return nil, errors.ErrUnsupported }

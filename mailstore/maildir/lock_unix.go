@@ -3,6 +3,8 @@
 package maildir
 
 import (
+	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -24,11 +26,20 @@ func lockFile(f *os.File) error {
 	}
 }
 
-// free returns the octets left for this user on dir's file system, -1 if unknown.
-func free(dir string) int64 {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return -1
+// lockDir takes an exclusive lock of a directory, which needs no room on the disk.
+// errBusy if somebody else has it, errors.ErrUnsupported where directories cannot
+// be locked: NFS makes flock out of locks that ask for a file open for writing.
+func lockDir(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize)
+	if err = lockFile(f); err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EBADF) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return nil, err
 }

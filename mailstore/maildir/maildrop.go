@@ -19,7 +19,7 @@ import (
 // under it, when another program marks a message as read; it finds them again.
 type maildrop struct {
 	b     *box
-	lock  *os.File // nil in ReadOnly mode
+	lock  boxLocks // none in ReadOnly mode
 	list  []*entry
 	moved map[string]where // by base: files not where the list says
 	open  bool
@@ -35,17 +35,7 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	}
 	m := &maildrop{b: b, open: true}
 	if s.mode != ReadOnly {
-		if err := b.ensure(ctx); err != nil {
-			return nil, err
-		}
-		m.lock, err = b.lock()
-		if errors.Is(err, fs.ErrNotExist) { // somebody took the mailbox away
-			b.vanished()
-			if err = b.ensure(ctx); err == nil {
-				m.lock, err = b.lock()
-			}
-		}
-		if err != nil {
+		if m.lock, err = b.lockMade(ctx); err != nil {
 			return nil, wrap("maildir: lock maildrop", err)
 		}
 	}
@@ -58,6 +48,28 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	}
 	m.list = list.entries
 	return m, nil
+}
+
+// lockMade locks a mailbox, making it if it is not there. Without room to make it
+// there is nothing in it either: the list is empty, and needs no lock.
+func (b *box) lockMade(ctx context.Context) (l boxLocks, err error) {
+	for try := 0; ; try++ {
+		made := b.ensure(ctx)
+		if made != nil && !noRoom(made) {
+			return l, made
+		}
+		l, err = b.lock()
+		if !errors.Is(err, fs.ErrNotExist) {
+			return l, err
+		}
+		if made != nil {
+			return l, nil
+		}
+		if try > 0 {
+			return l, err
+		}
+		b.vanished() // somebody took the mailbox away
+	}
 }
 
 func (m *maildrop) Len() int         { return len(m.list) }
@@ -281,8 +293,5 @@ func (m *maildrop) Close() error {
 		return nil
 	}
 	m.open = false
-	if m.lock == nil {
-		return nil
-	}
 	return m.lock.Close()
 }

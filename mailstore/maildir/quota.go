@@ -28,7 +28,20 @@ func (u *usage) add(messages, octets int64) {
 
 // exceeds reports whether one more message of size octets is too much.
 func (u usage) exceeds(q Quota, size int64) bool {
-	return q.Messages > 0 && u.messages+1 > q.Messages || q.Octets > 0 && u.octets+size > q.Octets
+	return u.refuse(q, size) != nil
+}
+
+// refuse is nil if one more message of size octets fits, and says what does not.
+func (u usage) refuse(q Quota, size int64) error {
+	switch {
+	case q.Octets > 0 && size > q.Octets:
+		return fmt.Errorf("%w: %d octets, the quota is %d", mailstore.ErrNeverFits, size, q.Octets)
+	case q.Messages > 0 && u.messages+1 > q.Messages:
+		return fmt.Errorf("%w: %d messages, the quota is %d", mailstore.ErrOverQuota, u.messages, q.Messages)
+	case q.Octets > 0 && u.octets+size > q.Octets:
+		return fmt.Errorf("%w: %d octets and %d more, the quota is %d", mailstore.ErrOverQuota, u.octets, size, q.Octets)
+	}
+	return nil
 }
 
 // domainsInfo holds the usage of domains that have a quota.
@@ -118,25 +131,13 @@ func (s *Store) Room(ctx context.Context, user string, size int64) error {
 	if err != nil {
 		return err
 	}
-	return s.room(ctx, b, size)
-}
-
-func (s *Store) room(ctx context.Context, b *box, size int64) error {
-	if err := s.space(size); err != nil {
-		return err
-	}
-	return s.checkQuota(ctx, b, size)
-}
-
-// space reports whether the store itself can take a message of size octets.
-func (s *Store) space(size int64) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	if left := free(s.root); left >= 0 && left < size+s.reserve {
-		return fmt.Errorf("%w: %d octets left", mailstore.ErrNoSpace, left)
+	if err := s.c.Space().Room(ctx, s.reserve, size); err != nil {
+		return wrap("maildir", err)
 	}
-	return nil
+	return s.checkQuota(ctx, b, size)
 }
 
 func (s *Store) checkQuota(ctx context.Context, b *box, size int64) error {
@@ -165,10 +166,7 @@ func (b *box) checkQuota(q Quota, size int64) error {
 	if _, err := b.current(); err != nil { // sets use
 		return err
 	}
-	if u := b.total(); u.exceeds(q, size) {
-		return fmt.Errorf("%w: %d messages, %d octets", mailstore.ErrOverQuota, u.messages, u.octets)
-	}
-	return nil
+	return b.total().refuse(q, size)
 }
 
 func (s *Store) checkDomain(ctx context.Context, domain string, q Quota, size int64) error {
@@ -183,8 +181,8 @@ func (s *Store) checkDomain(ctx context.Context, domain string, q Quota, size in
 	if err != nil {
 		return err
 	}
-	if sum.exceeds(q, size) {
-		return fmt.Errorf("%w: domain %s: %d messages, %d octets", mailstore.ErrOverQuota, domain, sum.messages, sum.octets)
+	if err := sum.refuse(q, size); err != nil {
+		return fmt.Errorf("domain %s: %w", domain, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,31 @@ func TestQuota(t *testing.T) {
 	}
 	if err := deliver(t, s, mailstore.Meta{}, "x\r\n", who); !errors.Is(err, mailstore.ErrOverQuota) {
 		t.Errorf("fourth message: %v", err)
+	}
+}
+
+// TestNeverFits: what is larger than a whole quota is told from what will fit when
+// there is room, and the error names both.
+func TestNeverFits(t *testing.T) {
+	ctx := context.Background()
+	hundred := func(string) maildir.Quota { return maildir.Quota{Octets: 100} }
+	for name, opt := range map[string]maildir.Option{"mailbox": maildir.WithQuota(hundred), "domain": maildir.WithDomainQuota(hundred)} {
+		s := open(t, t.TempDir(), opt)
+		if err := deliver(t, s, mailstore.Meta{}, strings.Repeat("x", 48)+"\r\n", who); err != nil {
+			t.Fatal(err)
+		}
+		for size, never := range map[int64]bool{50: false, 51: false, 100: false, 101: true} {
+			err := s.Room(ctx, who, size)
+			if (err == nil) != (size == 50) || err != nil && !errors.Is(err, mailstore.ErrOverQuota) || errors.Is(err, mailstore.ErrNeverFits) != never {
+				t.Errorf("%s: %d octets beside 50 of 100: %v", name, size, err)
+			}
+			if err != nil && !(strings.Contains(err.Error(), "100") && strings.Contains(err.Error(), strconv.FormatInt(size, 10))) {
+				t.Errorf("%s: the error does not name quota and size %d: %v", name, size, err)
+			}
+		}
+		if err := deliver(t, s, mailstore.Meta{}, strings.Repeat("x", 101), who); !errors.Is(err, mailstore.ErrNeverFits) {
+			t.Errorf("%s: not announced: %v", name, err)
+		}
 	}
 }
 

@@ -16,6 +16,10 @@ var (
 	ErrTooBig = errors.New("textual: text too big")
 )
 
+// ErrEndlessLine: a MiB of a line has been read and discarded, and it goes on. The
+// conversation should end: what follows is still that line.
+var ErrEndlessLine = errors.New("textual: line without end")
+
 // Errors of replies (RFC 5321 §4.2). After them a client cannot know which
 // reply answers which command, and should close the connection.
 var (

@@ -20,6 +20,7 @@ type Reader struct {
 	err   error           // came with the last octets, not yet reported
 	full  bool            // the last read left no room: more is waiting
 	skip  error           // a line is being discarded; why
+	gone  int             // octets of it that are gone
 	small [smallSize]byte
 }
 
@@ -34,7 +35,7 @@ func NewReader(src io.Reader) *Reader {
 // Tolerant stays as it is. Borrowed buffers are given back.
 func (r *Reader) Reset(src io.Reader) {
 	r.release()
-	r.src, r.err, r.skip = src, nil, nil
+	r.src, r.err, r.skip, r.gone = src, nil, nil, 0
 }
 
 // Buffered is the number of octets that have arrived and were not consumed.
@@ -49,7 +50,8 @@ func (r *Reader) Peek() []byte { return r.buf[r.r:r.w] }
 // ending; anything above MaxLine means MaxLine.
 //
 // ErrLineTooLong, ErrBareCR and ErrBareLF are returned once the whole line has
-// been read and discarded. io.EOF means that the source ended between two
+// been read and discarded; ErrEndlessLine when a MiB of it was discarded and its
+// end is not in sight. io.EOF means that the source ended between two
 // lines, io.ErrUnexpectedEOF that it ended within one. Other errors are the
 // source's; after a timeout, ReadLine may be called again and loses nothing.
 func (r *Reader) ReadLine(max int) ([]byte, error) {
@@ -64,6 +66,9 @@ func (r *Reader) ReadLine(max int) ([]byte, error) {
 			// One octet more than max may be the CR of the ending.
 			if len(b) > max+1 || r.skip != nil {
 				r.discardLine(len(b), ErrLineTooLong)
+			}
+			if r.gone > mostDiscarded {
+				return nil, ErrEndlessLine
 			}
 			scanned = r.w - r.r
 			if err := r.fill(false); err != nil {
@@ -88,7 +93,7 @@ func (r *Reader) takeLine(b []byte, i, max int) ([]byte, error) {
 		line = b[:i-1]
 	}
 	err := r.skip
-	r.skip = nil
+	r.skip, r.gone = nil, 0
 	switch {
 	case err != nil:
 		return nil, err
@@ -110,7 +115,12 @@ func (r *Reader) discardLine(n int, why error) {
 		n--
 	}
 	r.r += n
+	r.gone += n
 }
+
+// mostDiscarded is how many octets of a line are read in vain for the sake of
+// answering in step: nobody who means well sends as many.
+const mostDiscarded = 1 << 20
 
 // midLine tells the end of the source within a line from its end between two.
 func (r *Reader) midLine(err error) error {

@@ -325,3 +325,42 @@ func TestWriterErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// repeated is a source that repeats itself for 8 MiB, and counts.
+type repeated struct {
+	text string
+	read int
+}
+
+func (e *repeated) Read(p []byte) (int, error) {
+	if e.read > 8<<20 {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = e.text[(e.read+i)%len(e.text)]
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+// TestEndlessLine: a line without end is given up after a MiB, one a little shorter
+// is read to its end, and neither adds to the next.
+func TestEndlessLine(t *testing.T) {
+	for name, text := range map[string]string{"no end": "x", "CRs": "\r", "bare LFs": "x\n"} {
+		src := &repeated{text: text}
+		_, err := NewReader(src).ReadLine(100)
+		if err != ErrEndlessLine || src.read > 1<<20+2*bulkSize {
+			t.Errorf("%s: %v after %d octets", name, err, src.read)
+		}
+	}
+	long := strings.Repeat("x", 1<<20-bulkSize) + "\r\n"
+	r := NewReader(strings.NewReader(long + long + "next\r\n"))
+	for range 2 {
+		if _, err := r.ReadLine(100); err != ErrLineTooLong {
+			t.Errorf("a long line: %v", err)
+		}
+	}
+	if line, err := r.ReadLine(100); err != nil || string(line) != "next" {
+		t.Errorf("behind it: %q, %v", line, err)
+	}
+}

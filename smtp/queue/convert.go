@@ -11,7 +11,7 @@ import (
 func NewEntry(e *smtp.Envelope, to []smtp.Recipient) *Entry {
 	p := &e.Params
 	n := &Entry{
-		From: e.From.String(), EnvID: smtp.EncodeXtext(p.EnvID), Ret: p.Ret, Body: BodyType(p.Body),
+		From: e.From.String(), Size: p.Size, EnvID: smtp.EncodeXtext(p.EnvID), Ret: p.Ret, Body: BodyType(p.Body),
 		SMTPUTF8: p.SMTPUTF8, RequireTLS: p.RequireTLS, NotBefore: stamp(p.HoldUntil), Session: e.ID,
 	}
 	if e.Session != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/rfc2822"
 )
 
@@ -205,7 +206,7 @@ func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 	if q.dropNotice(n) {
 		return nil
 	}
-	w, err := q.begin(ctx, e)
+	w, err := q.begin(durable.WithoutReserve(ctx), e)
 	if errors.Is(err, ErrExists) {
 		return nil
 	}

@@ -29,8 +29,9 @@ var (
 // every one of them promises is checked by spooltest.Run.
 type Spool interface {
 	// Begin starts an entry in the given state. Nothing of it exists before
-	// Commit. The entry has passed Check; its Size is ignored. An error that
-	// is ErrExists or ErrFull says so.
+	// Commit. The entry has passed Check; its Size is what was announced, 0 if
+	// nothing was. An error that is ErrExists or ErrFull says so, also one of the
+	// Writer's, when there is no room any more for what is written.
 	Begin(ctx context.Context, e *Entry, s *State) (Writer, error)
 
 	// Scan calls each with every entry's id and state, in no order, and

@@ -33,7 +33,7 @@ const (
 // Spool is a queue.Spool in a directory. Make it with Open.
 type Spool struct {
 	// MinFree is the room in octets that is left free on the file system:
-	// below it, nothing more is accepted. 64 MiB after Open.
+	// what would go below it is not accepted. 64 MiB after Open.
 	MinFree int64
 	// Log is told of entries put aside; slog.Default after Open.
 	Log *slog.Logger
@@ -332,17 +332,11 @@ func (s *Spool) removeState(name string) {
 }
 
 // Room implements queue.Spool: there is room while the file system has MinFree
-// more than the message takes, and a few inodes.
+// more than the message takes and than is promised to those that are coming in,
+// and some inodes.
 func (s *Spool) Room(ctx context.Context, size int64) error {
 	if err := s.disk.Err(); err != nil {
 		return err
 	}
-	free, inodes, err := freeSpace(s.dir)
-	if err != nil {
-		return fmt.Errorf("look for room: %w", err)
-	}
-	if free-size < s.MinFree || inodes < 1000 {
-		return fmt.Errorf("%w: %d octets free on the file system", queue.ErrFull, free)
-	}
-	return nil
+	return explain(s.disk.Space().Room(ctx, s.MinFree, size))
 }
