@@ -126,7 +126,7 @@ func TestCanEnd(t *testing.T) {
 		{"no blank line before the next", "abc\n", 0, next, "abc\n" + next},
 		{"too short", "abc\ndef\n", 4, "\n" + next, "abc\ndef\n"},
 		{"too long", "abc\n", 40, "\n" + next, "abc\n"},
-		{"beyond the end", "abc\n", 1 << 40, "\n" + next, "abc\n"},
+		{"beyond the end", "abc\n", 1 << 30, "\n" + next, "abc\n"},
 		{"negative", "abc\n", -5, "\n" + next, "abc\n"},
 		{"ends within a line", "abc", 0, "\n\n" + next, ""},
 	} {
