@@ -115,7 +115,7 @@ func (m *mboxMessage) line(line []byte) error {
 		}
 		return m.write(line)
 	case first && isBlank(line):
-		if err := m.endHeader(); err != nil {
+		if err := m.lengthField(); err != nil {
 			return err
 		}
 		m.inBody = true
@@ -137,6 +137,14 @@ func (m *mboxMessage) endHeader() error {
 			return err
 		}
 		m.atLine = true
+	}
+	return m.lengthField()
+}
+
+// lengthField writes Content-Length where a line begins.
+func (m *mboxMessage) lengthField() error {
+	if !m.counted {
+		return nil
 	}
 	_, err := fmt.Fprintf(m.out, "Content-Length: %d\n", m.length)
 	return err

@@ -3,6 +3,7 @@ package archive_test
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,6 +86,9 @@ func TestOctets(t *testing.T) {
 	names, mails := mailtest.Corpus(t, "../../testdata/messages")
 	for _, mail := range (mailtest.Messages{Edges: edges, Wild: true, Count: 40}).Each(t) {
 		names, mails = append(names, "generated"), append(mails, mail)
+	}
+	for _, end := range []string{"", "\r", "\n", "\r\n", "\r\r", "\r\r\n", "\r\n\r", "\r\n\r\n", "\r\n\r\r"} {
+		names, mails = append(names, "end "+end), append(mails, "Subject: "+strconv.Quote(end)+end)
 	}
 	src := store(t, t.TempDir())
 	fill(t, src, mails...)
