@@ -63,3 +63,38 @@ func TestRouteNotFound(t *testing.T) {
 		}
 	})
 }
+
+// TestOddReplies: a verdict that is clear counts, however it is written. What a
+// host has taken is not sent to it again.
+func TestOddReplies(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	lines := func(code string) string { return strings.Repeat(code+"-x\n", 200) + code + " end" }
+	for _, c := range []struct {
+		name, at, reply, want string
+	}{
+		{"taken, a long line", ". ", "250 2.0.0 " + long, "delivered 250"},
+		{"taken, many lines", ". ", lines("250"), "delivered 250"},
+		{"taken, a long line behind another", ". ", "250-ok\n250 " + long, "delivered 250"},
+		{"refused, a long line", ". ", "554 5.7.1 " + long, "failed 554"},
+		{"refused, many lines", ". ", lines("554"), "failed 554"},
+		{"recipient refused, a long line", "RCPT", "550 5.1.1 " + long, "failed 550"},
+		{"recipient refused, many lines", "RCPT", lines("550"), "failed 550"},
+		{"later, a long line", ". ", "451 " + long, "pending 451"},
+		{"mixed", "RCPT", "550-first\n551 second", "failed 551"},
+		{"mixed, of the message", ". ", "250-first\n251 second", "delivered 251"},
+		{"contradiction", ". ", "250-first\n550 second", "pending 0"},
+		{"no code", ". ", long, "pending 0"},
+	} {
+		bubble(t, c.name, func(t *testing.T, s *scene) {
+			s.mx.reply = func(_ int, line string) string {
+				if strings.HasPrefix(line, c.at) {
+					return c.reply
+				}
+				return ""
+			}
+			if got := summary(s.send(t, delivery("bob@example.net"))); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
