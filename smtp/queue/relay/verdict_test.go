@@ -1,8 +1,16 @@
 package relay
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -94,6 +102,36 @@ func TestOddReplies(t *testing.T) {
 			}
 			if got := summary(s.send(t, delivery("bob@example.net"))); got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOldTLS: a host that can exchange keys by RSA only is sent to under TLS, where
+// the alternative is the clear, and not at all where TLS is demanded.
+func TestOldTLS(t *testing.T) {
+	for _, level := range []Level{Auto, Encrypt} {
+		bubble(t, fmt.Sprint(level), func(t *testing.T, s *scene) {
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.net"}, DNSNames: []string{"mx.example.net"},
+				NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+			der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.mx.tls = &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA},
+				Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+			s.Levels = map[string]Level{"example.net": level}
+			if level == Auto {
+				s.Levels = nil
+			}
+			r := s.send(t, delivery("bob@example.net"))[0]
+			got := s.mx.messages()
+			if level == Auto && (r.Status != queue.Delivered || !got[0].tls) || level == Encrypt && (r.Status != queue.Pending || len(got) > 0) {
+				t.Errorf("%+v, %+v", r, got)
 			}
 		})
 	}
