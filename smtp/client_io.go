@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -192,6 +193,9 @@ func (c *Client) reply(op string, d time.Duration) (*Response, error) {
 
 // said makes a Reply of what was read.
 func (c *Client) said(op string, got textual.Reply, err error) (*Response, error) {
+	if err != nil && isVerdict(op) && c.decided(&got, err) {
+		err = nil
+	}
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -209,6 +213,46 @@ func (c *Client) said(op string, got textual.Reply, err error) (*Response, error
 		return nil, &ClientError{Op: op, Reply: r}
 	}
 	return r, nil
+}
+
+// isVerdict reports whether op is a step at which a message or a recipient is
+// taken or refused: what is clear there must not be lost to how it is written.
+func isVerdict(op string) bool {
+	switch op {
+	case "MAIL", "RCPT", "DATA", "BDAT", "message":
+		return true
+	}
+	return false
+}
+
+// decided reports whether a reply that breaks the rules says clearly yes or no, and
+// makes it one. Of a reply too long to be read the first code counts; what else it
+// says is not awaited, and the connection ends. Where codes of one class are mixed,
+// the last counts.
+func (c *Client) decided(got *textual.Reply, err error) bool {
+	switch {
+	case errors.Is(err, textual.ErrReplyTooBig) && got.Code != 0:
+		c.Close()
+		if len(got.Lines) == 0 {
+			got.Lines = []string{"(a reply too long to be read)"}
+		}
+		return true
+	case errors.Is(err, textual.ErrMalformedReply) && len(got.Lines) > 1:
+		last := len(got.Lines) - 1
+		code, text, ok := lastLine(got.Lines[last])
+		if ok && code/100 == got.Code/100 {
+			got.Code, got.Lines[last] = code, text
+			return true
+		}
+	}
+	return false
+}
+
+// lastLine takes apart the last line of a reply.
+func lastLine(line string) (code int, text string, ok bool) {
+	number, text, _ := strings.Cut(line, " ")
+	code, err := strconv.Atoi(number)
+	return code, text, err == nil && code >= 200 && code < 600
 }
 
 // newReply splits the enhanced code (RFC 2034 §4) off the lines that have it.

@@ -21,6 +21,7 @@ type Reader struct {
 	full  bool            // the last read left no room: more is waiting
 	skip  error           // a line is being discarded; why
 	gone  int             // octets of it that are gone
+	head  [4]byte         // what a line too long began with
 	small [smallSize]byte
 }
 
@@ -98,6 +99,7 @@ func (r *Reader) takeLine(b []byte, i, max int) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case len(line) > max:
+		copy(r.head[:], line)
 		return nil, ErrLineTooLong
 	case bytes.IndexByte(line, '\r') >= 0:
 		return nil, ErrBareCR
@@ -109,7 +111,8 @@ func (r *Reader) takeLine(b []byte, i, max int) ([]byte, error) {
 // a last CR, which may be half of the line's ending.
 func (r *Reader) discardLine(n int, why error) {
 	if r.skip == nil {
-		r.skip = why
+		r.skip, r.head = why, [4]byte{}
+		copy(r.head[:], r.buf[r.r:r.r+n])
 	}
 	if n > 0 && r.buf[r.r+n-1] == '\r' {
 		n--

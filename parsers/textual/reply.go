@@ -19,13 +19,16 @@ const maxReplyLine = 512
 // accepted in octets without its ending, maxLines the most lines.
 //
 // The errors are ErrMalformedReply and ErrReplyTooBig, then with what was read
-// so far in the Reply, the offending line last and whole; and the errors of
-// ReadLine.
+// so far in the Reply, the offending line last and whole, or of one too long its
+// code; and the errors of ReadLine.
 func (r *Reader) ReadReply(maxLine, maxLines int) (Reply, error) {
 	var reply Reply
 	for {
 		b, err := r.ReadLine(maxLine)
 		if err == ErrLineTooLong {
+			if code, _, _ := replyLine(r.head[:]); reply.Code == 0 {
+				reply.Code = code
+			}
 			return reply, ErrReplyTooBig
 		}
 		if err != nil {

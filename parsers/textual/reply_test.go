@@ -35,7 +35,7 @@ var replyTests = []struct {
 	{"end within", "250-a\r\n250", Reply{250, []string{"a"}}, io.ErrUnexpectedEOF},
 	{"as many lines as allowed", strings.Repeat("250-x\r\n", 4) + "250 x\r\n", Reply{250, []string{"x", "x", "x", "x", "x"}}, nil},
 	{"too many lines", strings.Repeat("250-x\r\n", 5) + "250 x\r\n", Reply{250, []string{"x", "x", "x", "x", "x"}}, ErrReplyTooBig},
-	{"line too long", "250 " + strings.Repeat("x", 100) + "\r\n", Reply{}, ErrReplyTooBig},
+	{"line too long", "250 " + strings.Repeat("x", 100) + "\r\n", Reply{Code: 250}, ErrReplyTooBig},
 	{"bare LF", "250 a\n250 b\r\n", Reply{}, ErrBareLF},
 	{"bare CR", "250 a\r250 b\r\n", Reply{}, ErrBareCR},
 }

@@ -219,10 +219,27 @@ func (r *Relay) tlsConfig(d demand) *tls.Config {
 	}
 	if !d.needsTLS() && c.MinVersion == tls.VersionTLS12 {
 		c.MinVersion = tls.VersionTLS10 // better than the clear, where that is the alternative
+		if c.CipherSuites == nil {
+			c.CipherSuites = anySuites()
+		}
 	}
 	c.InsecureSkipVerify = true // see check
 	c.ServerName = d.names[0]
 	return c
+}
+
+// anySuites are the cipher suites of Go and, after them, those without forward
+// secrecy, for hosts that have no others. RC4 and 3DES are no better than the clear.
+func anySuites() (ids []uint16) {
+	for _, s := range tls.CipherSuites() {
+		ids = append(ids, s.ID)
+	}
+	for _, s := range tls.InsecureCipherSuites() {
+		if !strings.Contains(s.Name, "RC4") && !strings.Contains(s.Name, "3DES") {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // check says whether what host showed meets the demand, and whether it was

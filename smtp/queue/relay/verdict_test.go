@@ -1,8 +1,16 @@
 package relay
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -62,4 +70,69 @@ func TestRouteNotFound(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestOddReplies: a verdict that is clear counts, however it is written. What a
+// host has taken is not sent to it again.
+func TestOddReplies(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	lines := func(code string) string { return strings.Repeat(code+"-x\n", 200) + code + " end" }
+	for _, c := range []struct {
+		name, at, reply, want string
+	}{
+		{"taken, a long line", ". ", "250 2.0.0 " + long, "delivered 250"},
+		{"taken, many lines", ". ", lines("250"), "delivered 250"},
+		{"taken, a long line behind another", ". ", "250-ok\n250 " + long, "delivered 250"},
+		{"refused, a long line", ". ", "554 5.7.1 " + long, "failed 554"},
+		{"refused, many lines", ". ", lines("554"), "failed 554"},
+		{"recipient refused, a long line", "RCPT", "550 5.1.1 " + long, "failed 550"},
+		{"recipient refused, many lines", "RCPT", lines("550"), "failed 550"},
+		{"later, a long line", ". ", "451 " + long, "pending 451"},
+		{"mixed", "RCPT", "550-first\n551 second", "failed 551"},
+		{"mixed, of the message", ". ", "250-first\n251 second", "delivered 251"},
+		{"contradiction", ". ", "250-first\n550 second", "pending 0"},
+		{"no code", ". ", long, "pending 0"},
+	} {
+		bubble(t, c.name, func(t *testing.T, s *scene) {
+			s.mx.reply = func(_ int, line string) string {
+				if strings.HasPrefix(line, c.at) {
+					return c.reply
+				}
+				return ""
+			}
+			if got := summary(s.send(t, delivery("bob@example.net"))); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOldTLS: a host that can exchange keys by RSA only is sent to under TLS, where
+// the alternative is the clear, and not at all where TLS is demanded.
+func TestOldTLS(t *testing.T) {
+	for _, level := range []Level{Auto, Encrypt} {
+		bubble(t, fmt.Sprint(level), func(t *testing.T, s *scene) {
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.net"}, DNSNames: []string{"mx.example.net"},
+				NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+			der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.mx.tls = &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA},
+				Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+			s.Levels = map[string]Level{"example.net": level}
+			if level == Auto {
+				s.Levels = nil
+			}
+			r := s.send(t, delivery("bob@example.net"))[0]
+			got := s.mx.messages()
+			if level == Auto && (r.Status != queue.Delivered || !got[0].tls) || level == Encrypt && (r.Status != queue.Pending || len(got) > 0) {
+				t.Errorf("%+v, %+v", r, got)
+			}
+		})
+	}
 }
