@@ -149,3 +149,28 @@ func forbid(t *testing.T, dir string) {
 	}
 	t.Cleanup(func() { set(0) })
 }
+
+// TestDescriptors: whatever is synced or refused, no descriptor stays open.
+func TestDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	o := openTest(t, dir)
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	before := count()
+	for range 100 {
+		o.SyncDir(dir)
+		o.SyncDir("/proc")
+		o.SyncDir(filepath.Join(dir, "missing"))
+		if again, err := openOS(dir); err == nil {
+			again.Close()
+		}
+	}
+	if n := count(); n >= before+100 {
+		t.Errorf("%d descriptors are open, %d were", n, before)
+	}
+}
