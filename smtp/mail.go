@@ -38,8 +38,7 @@ func (s *session) mail(args []byte) *Reply {
 	}
 	s.attempts++
 	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.attempts), From: from}
-	o := s.offer()
-	if r := e.Params.parse(rest, &o, time.Now()); r != nil {
+	if r := s.parseParams(ofMail, rest, &given{mail: &e.Params, at: time.Now()}); r != nil {
 		return r
 	}
 	s.utf8 = e.Params.SMTPUTF8
@@ -118,8 +117,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	}
 	e := s.env
 	var params RcptParams
-	offered := s.offer()
-	if r := params.parse(rest, &offered); r != nil {
+	if r := s.parseParams(ofRcpt, rest, &given{rcpt: &params}); r != nil {
 		return r
 	}
 	letGo(&path, &params, len(arg))
