@@ -317,9 +317,13 @@ func (s *session) readFailed(err error) *Reply {
 	if r := badLine(err); r != nil {
 		return r
 	}
-	if errors.Is(err, errEndsInLF) {
+	switch {
+	case errors.Is(err, errEndsInLF):
 		s.hangUp()
 		return errBareLine
+	case errors.Is(err, errEndlessLine):
+		s.hangUp()
+		return errLineTooLong
 	}
 	s.closing = true
 	return s.lostContact(err)
