@@ -58,7 +58,7 @@ func protocol() []*command {
 }
 
 // table is the protocol as a server with these settings speaks it.
-func (s *settled) table() map[string]*command {
+func (s *setup) table() map[string]*command {
 	t := make(map[string]*command)
 	for i, c := range protocol() {
 		c.index = i

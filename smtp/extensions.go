@@ -14,7 +14,7 @@ import (
 // application has to do its part, a field of Extensions.
 type extension struct {
 	keyword string
-	offered func(c *settled) bool         // by this server; nil: always
+	offered func(c *setup) bool           // by this server; nil: always
 	now     func(s *session) bool         // and to this client as it is now; nil: always
 	says    func(s *session, k *keywords) // what stands behind the keyword
 	params  []parameter
@@ -74,12 +74,12 @@ var table = [...]extension{
 	{keyword: "CHUNKING", now: speaksCRLF}, // RFC 3030
 	{ // RFC 3030 §3: a value of BODY
 		keyword: "BINARYMIME", now: speaksCRLF,
-		offered: func(c *settled) bool { return c.Extensions.BinaryMIME && !c.hidden("CHUNKING") },
+		offered: func(c *setup) bool { return c.Extensions.BinaryMIME && !c.hidden("CHUNKING") },
 	},
 	{keyword: "ENHANCEDSTATUSCODES"}, // RFC 2034
 	{ // RFC 3461
 		keyword: "DSN",
-		offered: func(c *settled) bool { return c.Extensions.DSN },
+		offered: func(c *setup) bool { return c.Extensions.DSN },
 		params: []parameter{
 			{name: "RET", parse: parseRet, write: writeRet},
 			{name: "ENVID", parse: parseEnvID, write: writeEnvID},
@@ -89,7 +89,7 @@ var table = [...]extension{
 	},
 	{ // RFC 8689
 		keyword: "REQUIRETLS",
-		offered: func(c *settled) bool { return c.Extensions.RequireTLS },
+		offered: func(c *setup) bool { return c.Extensions.RequireTLS },
 		now:     func(s *session) bool { return s.pub.TLS != nil },
 		params: []parameter{{
 			name: "REQUIRETLS", bare: true,
@@ -99,7 +99,7 @@ var table = [...]extension{
 	},
 	{ // RFC 4865
 		keyword: "FUTURERELEASE",
-		offered: func(c *settled) bool { return c.Extensions.FutureRelease > 0 },
+		offered: func(c *setup) bool { return c.Extensions.FutureRelease > 0 },
 		now:     func(s *session) bool { return s.pub.User != "" || s.srv.hooks.creds == nil },
 		says: func(s *session, k *keywords) {
 			d := s.srv.Extensions.FutureRelease
@@ -109,7 +109,7 @@ var table = [...]extension{
 	},
 	{ // RFC 2852
 		keyword: "DELIVERBY",
-		offered: func(c *settled) bool { return c.Extensions.DeliverBy },
+		offered: func(c *setup) bool { return c.Extensions.DeliverBy },
 		says: func(s *session, k *keywords) {
 			least := int64(s.srv.Extensions.DeliverByMin / time.Second)
 			k.number(least > 0, " ", least)
@@ -118,18 +118,18 @@ var table = [...]extension{
 	},
 	{ // RFC 6710
 		keyword: "MT-PRIORITY",
-		offered: func(c *settled) bool { return c.Extensions.Priority },
+		offered: func(c *setup) bool { return c.Extensions.Priority },
 		says:    func(s *session, k *keywords) { k.words(s.srv.Extensions.PriorityPolicy) },
 		params:  []parameter{{name: "MT-PRIORITY", parse: parsePriority, write: writePriority}},
 	},
 	{ // RFC 7293
 		keyword: "RRVS",
-		offered: func(c *settled) bool { return c.Extensions.RRVS },
+		offered: func(c *setup) bool { return c.Extensions.RRVS },
 		params:  []parameter{{name: "RRVS", verb: ofRcpt, parse: func(_ *session, p *given, value string) bool { return p.rcpt.rrvs(value) }, write: writeRRVS}},
 	},
 	{ // RFC 9422
 		keyword: "LIMITS",
-		offered: func(c *settled) bool { return c.limits.Recipients > 0 || c.limits.Messages > 0 },
+		offered: func(c *setup) bool { return c.limits.Recipients > 0 || c.limits.Messages > 0 },
 		says: func(s *session, k *keywords) {
 			l := &s.srv.limits
 			k.number(l.Messages > 0, " MAILMAX=", int64(l.Messages))
@@ -138,12 +138,12 @@ var table = [...]extension{
 	},
 	{ // RFC 3207
 		keyword: "STARTTLS",
-		offered: func(c *settled) bool { return c.TLSConfig != nil && c.TLSMode != ImplicitTLS },
+		offered: func(c *setup) bool { return c.TLSConfig != nil && c.TLSMode != ImplicitTLS },
 		now:     func(s *session) bool { return s.pub.TLS == nil && !s.pub.NoTLS },
 	},
 	{ // RFC 4954; AUTH= is understood whoever gives it (§5)
 		keyword: "AUTH",
-		offered: func(c *settled) bool { return c.hooks.creds != nil },
+		offered: func(c *setup) bool { return c.hooks.creds != nil },
 		now:     func(s *session) bool { s.offerAuth(); return len(s.announce) > 0 },
 		says: func(s *session, k *keywords) {
 			for _, m := range s.announce {
@@ -200,12 +200,12 @@ type Extensions struct {
 func speaksCRLF(s *session) bool { return !s.speaksLF }
 
 // hidden reports whether Hide takes the keyword away.
-func (s *settled) hidden(keyword string) bool {
+func (s *setup) hidden(keyword string) bool {
 	return slices.ContainsFunc(s.Extensions.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
 }
 
 // chooseExtensions notes which extensions this server offers at all.
-func (s *settled) chooseExtensions() {
+func (s *setup) chooseExtensions() {
 	s.offers, s.offered = make([]bool, len(table)), make(map[string]bool)
 	for i := range table {
 		x := &table[i]

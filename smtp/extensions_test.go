@@ -30,7 +30,7 @@ func TestExtensionTable(t *testing.T) {
 			if everything.Hide = nil; hide {
 				everything.Hide = []string{strings.ToLower(x.keyword)}
 			}
-			c, err := (&Server{Extensions: everything}).workOut(false)
+			c, err := (&Server{Extensions: everything}).newSetup(false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -112,7 +112,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
 		return tooMany
 	}
-	if !s.srv.crowd.admits(len(s.env.To)) {
+	if !s.srv.recipientCount.admits(len(s.env.To)) {
 		return tooMany
 	}
 	e := s.env
@@ -128,7 +128,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	r := s.route(&all[len(all)-1])
 	if r.Positive() {
 		e.To = all
-		s.srv.crowd.join(s, len(all))
+		s.srv.recipientCount.join(s, len(all))
 	}
 	return r
 }

@@ -135,9 +135,9 @@ type Server struct {
 
 	group      netserve.Group // see connections
 	grouped    sync.Once
-	recipients atomic.Int64 // for crowd
+	recipients atomic.Int64 // for recipientCount
 	once       sync.Once
-	conf       *settled
+	conf       *setup
 	err        error // what makes it unable to serve
 }
 
@@ -165,7 +165,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if l == nil {
 		return errors.New("smtp: Serve without a listener")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		l.Close()
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Server) ServeConn(c net.Conn) error {
 	if c == nil {
 		return errors.New("smtp: ServeConn without a connection")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		c.Close()
 		return err
 	}

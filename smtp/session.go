@@ -37,7 +37,7 @@ const (
 // session is the engine's side of a connection. Commands return their reply;
 // the loop counts it, writes it, and sends it when the client waits.
 type session struct {
-	srv   *settled
+	srv   *setup
 	pub   Session
 	state state
 
@@ -60,7 +60,7 @@ type session struct {
 	bareLF    bool      // or is an LF without one
 	oweLF     bool      // and is to be read once more
 
-	crowded int64  // recipients that crowd counts
+	counted int64  // recipients that recipientCount counts
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
 	linger  bool   // and the client may be sending
@@ -90,7 +90,7 @@ func (s *Server) session(c *netserve.Conn) {
 	newSession(s.conf, c).run()
 }
 
-func newSession(conf *settled, c *netserve.Conn) *session {
+func newSession(conf *setup, c *netserve.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
 	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))
@@ -424,7 +424,7 @@ func (s *session) reset() {
 	if s.state > ready {
 		s.state = ready
 	}
-	s.srv.crowd.leave(s)
+	s.srv.recipientCount.leave(s)
 	s.env, s.pub.Envelope, s.handler, s.pattern, s.split = nil, nil, nil, "", nil
 	s.rcptRefused, s.pub.Forward = false, nil
 }

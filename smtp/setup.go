@@ -11,19 +11,19 @@ import (
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// settled is what a Server works out of its fields before it serves, once:
+// setup is what a Server works out of its fields before it serves, once:
 // what sessions read, and none of them writes.
-type settled struct {
+type setup struct {
 	*Server
-	hooks    hooks
-	hostname string
-	limits   Limits
-	log      *slog.Logger
-	tracer   Tracer
-	commands map[string]*command
-	names    [maxCommands]string // by command.index; empty if switched off
-	maxLine  int                 // the longest line read as a command
-	crowd    crowd
+	hooks          hooks
+	hostname       string
+	limits         Limits
+	log            *slog.Logger
+	tracer         Tracer
+	commands       map[string]*command
+	names          [maxCommands]string // by command.index; empty if switched off
+	maxLine        int                 // the longest line read as a command
+	recipientCount recipientCount
 
 	// offers are the extensions offered in the best case, see session.offersNow,
 	// by row of their table, and offered the same by keyword.
@@ -50,16 +50,16 @@ type hooks struct {
 	done  func(s *Session, quit bool, err error)
 }
 
-// settle checks the settings and works them out, once.
-func (s *Server) settle() error {
-	s.once.Do(func() { s.conf, s.err = s.workOut(false) })
+// setUp checks the settings and works them out, once.
+func (s *Server) setUp() error {
+	s.once.Do(func() { s.conf, s.err = s.newSetup(false) })
 	return s.err
 }
 
-// workOut does settle's work. events: the mail goes to a loop over events,
+// newSetup does its work. events: the mail goes to a loop over events,
 // not to a Handler.
-func (s *Server) workOut(events bool) (*settled, error) {
-	c := &settled{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
+func (s *Server) newSetup(events bool) (*setup, error) {
+	c := &setup{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
 	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials}
 	switch {
 	case s.TLSMode != StartTLS && s.TLSConfig == nil:
@@ -106,7 +106,7 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	if c.hooks.creds != nil {
 		c.maxLine = max(c.maxLine, maxAuthLine)
 	}
-	c.crowd = crowd{int64(c.limits.AllRecipients), &s.recipients}
+	c.recipientCount = recipientCount{int64(c.limits.AllRecipients), &s.recipients}
 	return c, nil
 }
 
