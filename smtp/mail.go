@@ -38,7 +38,9 @@ func (s *session) mail(args []byte) *Reply {
 	}
 	s.attempts++
 	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.attempts), From: from}
-	if r := s.parseParams(ofMail, rest, &given{mail: &e.Params, at: time.Now()}); r != nil {
+	s.given = given{mail: &e.Params, at: time.Now()}
+	r := s.parseParams(ofMail, rest, &s.given)
+	if s.given = (given{}); r != nil {
 		return r
 	}
 	s.utf8 = e.Params.SMTPUTF8
@@ -116,9 +118,11 @@ func (s *session) addRcpt(args []byte) *Reply {
 		return tooMany
 	}
 	e := s.env
-	var params RcptParams
-	if r := s.parseParams(ofRcpt, rest, &given{rcpt: &params}); r != nil {
-		return r
+	s.given = given{rcpt: &s.rcptParams}
+	bad := s.parseParams(ofRcpt, rest, &s.given)
+	params := s.rcptParams
+	if s.given, s.rcptParams = (given{}), (RcptParams{}); bad != nil {
+		return bad
 	}
 	letGo(&path, &params, len(arg))
 	// The callback gets the recipient in its place, so that none has to be

@@ -68,6 +68,9 @@ type session struct {
 	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
 
+	given      given      // the parameters at hand; here, so that none is allocated
+	rcptParams RcptParams // of a RCPT at hand
+
 	clock       clock
 	dot         textual.DotReader
 	utf8        bool        // the client understands UTF-8 in the reply at hand
