@@ -61,7 +61,7 @@ func (s *session) auth(args []byte) *Reply {
 // unknownMechanism tells a mechanism that TLS would make possible from one
 // that is not there.
 func (s *session) unknownMechanism(name string) *Reply {
-	if s.pub.TLS == nil && s.srv.starttls {
+	if s.pub.TLS == nil && s.srv.offered["STARTTLS"] {
 		among := s.srv.Mechanisms
 		if among == nil {
 			among = sasl.Mechanisms()

@@ -30,7 +30,7 @@ func (m *message) Read(p []byte) (int, error) {
 func (t *Transaction) data(start *Response, body io.Reader) error {
 	c := t.c
 	if start.Code/100 != 3 {
-		t.settleAll("DATA", start)
+		t.recordAll("DATA", start)
 		return nil
 	}
 	w := &t.watch
@@ -77,7 +77,7 @@ func (t *Transaction) unsent(w *watcher, cause error) error {
 	}
 	defer c.Close()
 	if !c.lmtp {
-		t.settleAll("message", r)
+		t.recordAll("message", r)
 		return nil
 	}
 	for n, i := range t.accepted { // each has a reply of its own
@@ -89,7 +89,7 @@ func (t *Transaction) unsent(w *watcher, cause error) error {
 				return c.broken("message", ErrProtocol)
 			}
 		}
-		t.settle(i, r)
+		t.record(i, r)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (k *chunker) finish(m *message, err error) error {
 	t, c := k.t, k.t.c
 	switch {
 	case k.failed != nil:
-		t.settleAll("BDAT", k.failed)
+		t.recordAll("BDAT", k.failed)
 		if t.doubt || err != nil && !errors.Is(err, errChunkRefused) {
 			// The last chunk is out, and what the server says to it behind a
 			// refusal differs between servers; or the connection is broken.
@@ -184,7 +184,7 @@ func (k *chunker) finish(m *message, err error) error {
 		if r, ok := t.lastWords(); ok {
 			c.Close()
 			t.doubt = false
-			t.settleAll("message", r)
+			t.recordAll("message", r)
 			return nil
 		}
 		e = c.broken("BDAT", err)

@@ -73,7 +73,10 @@ func (t *Transaction) rcpt(i int) (to, params string, err error) {
 	if err == nil && utf8 && !t.utf8 {
 		err = fmt.Errorf("%w: SMTPUTF8", ErrUnsupported)
 	}
-	return to, t.rcptParams(&r.Params), err
+	if err == nil {
+		params, err = t.rcptParams(&r.Params)
+	}
+	return to, params, err
 }
 
 // rcptMax is how many recipients the server takes (RFC 9422 §4.2); 0 if it

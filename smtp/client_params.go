@@ -9,41 +9,23 @@ import (
 
 // mailParams writes the parameters of MAIL as this server understands them.
 func (t *Transaction) mailParams() (string, error) {
-	c, p := t.c, &t.m.Params
-	if limit, ok := sizeLimit(c.ext["SIZE"]); ok && p.Size > limit {
-		return "", fmt.Errorf("%w: %d octets, the server takes %d", ErrTooBigForServer, p.Size, limit)
+	return t.writeParams(ofMail, &given{mail: &t.m.Params})
+}
+
+// rcptParams writes the parameters of RCPT as this server understands them.
+func (t *Transaction) rcptParams(p *RcptParams) (string, error) {
+	return t.writeParams(ofRcpt, &given{rcpt: p})
+}
+
+func writeSize(t *Transaction, p *given, w *paramWriter) error {
+	size := p.mail.Size
+	if limit, ok := sizeLimit(t.c.ext["SIZE"]); ok && size > limit {
+		return fmt.Errorf("%w: %d octets, the server takes %d", ErrTooBigForServer, size, limit)
 	}
-	var b strings.Builder
-	add := func(s ...string) {
-		b.WriteByte(' ')
-		for _, s := range s {
-			b.WriteString(s)
-		}
+	if size > 0 && w.offered {
+		w.add(strconv.FormatInt(size, 10))
 	}
-	if p.Size > 0 && c.has("SIZE") {
-		add("SIZE=", strconv.FormatInt(p.Size, 10))
-	}
-	if err := t.bodyParam(add); err != nil {
-		return "", err
-	}
-	if err := t.demands(add); err != nil {
-		return "", err
-	}
-	if c.has("DSN") {
-		if p.Ret != "" {
-			add("RET=", p.Ret)
-		}
-		if p.EnvID != "" {
-			add("ENVID=", EncodeXtext(p.EnvID))
-		}
-	}
-	if p.Auth != "" && c.has("AUTH") {
-		add("AUTH=", EncodeXtext(p.Auth))
-	}
-	if p.Priority != 0 && c.has("MT-PRIORITY") {
-		add("MT-PRIORITY=", strconv.Itoa(p.Priority))
-	}
-	return b.String(), nil
+	return nil
 }
 
 // sizeLimit is the largest message the server takes; none if the parameter of
@@ -56,100 +38,133 @@ func sizeLimit(param string) (int64, bool) {
 	return n, err == nil && n > 0
 }
 
-// bodyParam writes BODY. A server that has not said it is able to carry 8-bit
+// writeBody writes BODY. A server that has not said it is able to carry 8-bit
 // octets must not be given any (RFC 6152 §3), though almost all are.
-func (t *Transaction) bodyParam(add func(...string)) error {
+func writeBody(t *Transaction, p *given, w *paramWriter) error {
 	c := t.c
-	switch body := t.m.Params.Body; {
+	switch body := p.mail.Body; {
 	case body == "BINARYMIME" && !(c.has("BINARYMIME") && c.has("CHUNKING")):
 		return fmt.Errorf("%w: BINARYMIME", ErrUnsupported)
-	case body == "8BITMIME" && !c.has("8BITMIME"):
+	case body == "8BITMIME" && !w.offered:
 		if !c.opt.send8Bit {
-			return fmt.Errorf("%w: 8BITMIME", ErrUnsupported)
+			return w.need()
 		}
-	case body == "7BIT" && !c.has("8BITMIME"):
+	case body == "7BIT" && !w.offered:
 	case body != "":
-		add("BODY=", body)
+		w.add(body)
 	}
 	return nil
 }
 
-// demands writes what the message must not travel without.
-func (t *Transaction) demands(add func(...string)) error {
-	c, p := t.c, &t.m.Params
-	need := func(keyword string) error {
-		if c.has(keyword) {
-			return nil
-		}
-		return fmt.Errorf("%w: %s", ErrUnsupported, keyword)
-	}
+// writeUTF8 writes SMTPUTF8 if the message or its sender needs it, and if it is
+// offered also where only a recipient does, who fails alone otherwise.
+func writeUTF8(t *Transaction, p *given, w *paramWriter) error {
 	_, utf8, _ := path(t.m.From)
-	if utf8 = utf8 || p.SMTPUTF8; utf8 {
-		if err := need("SMTPUTF8"); err != nil {
+	if utf8 = utf8 || p.mail.SMTPUTF8; utf8 {
+		if err := w.need(); err != nil {
 			return err
 		}
 	}
-	for i := 0; i < len(t.m.To) && !utf8 && c.has("SMTPUTF8"); i++ {
+	for i := 0; i < len(t.m.To) && !utf8 && w.offered; i++ {
 		_, utf8, _ = path(t.m.To[i].Path)
 	}
 	if t.utf8 = utf8; utf8 {
-		add("SMTPUTF8")
+		w.add()
 	}
-	if p.RequireTLS {
-		if err := need("REQUIRETLS"); err != nil {
-			return err
-		}
-		if c.tls == nil {
-			return fmt.Errorf("%w: TLS, which REQUIRETLS demands", ErrUnsupported)
-		}
-		add("REQUIRETLS")
-	}
-	if !p.HoldUntil.IsZero() {
-		if err := need("FUTURERELEASE"); err != nil {
-			return err
-		}
-		add("HOLDUNTIL=", p.HoldUntil.UTC().Format(time.RFC3339))
-	}
-	return t.deliverBy(add, need)
-}
-
-// deliverBy writes BY in whole seconds from now (RFC 2852 §4). Mode N can be
-// left out towards a server that does not know it, mode R cannot.
-func (t *Transaction) deliverBy(add func(...string), need func(string) error) error {
-	by := t.m.Params.By
-	if by == nil {
-		return nil
-	}
-	if err := need("DELIVERBY"); err != nil {
-		if by.Return {
-			return err
-		}
-		return nil
-	}
-	add("BY=", strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), ";", by.mode())
 	return nil
 }
 
-// rcptParams writes the parameters of RCPT as this server understands them.
-func (t *Transaction) rcptParams(p *RcptParams) string {
-	var s string
-	if t.c.has("DSN") {
-		if p.Notify != 0 {
-			s += " NOTIFY=" + p.Notify.String()
-		}
-		if p.ORcpt != "" {
-			s += " ORCPT=" + t.orcpt(p)
-		}
+func writeRet(_ *Transaction, p *given, w *paramWriter) error {
+	if p.mail.Ret != "" && w.offered {
+		w.add(p.mail.Ret)
 	}
-	if !p.RRVS.IsZero() && t.c.has("RRVS") {
-		s += " RRVS=" + p.RRVS.UTC().Format(time.RFC3339)
-		if p.RRVSReject {
-			s += ";R"
-		} else {
-			s += ";C"
-		}
+	return nil
+}
+
+func writeEnvID(_ *Transaction, p *given, w *paramWriter) error {
+	if p.mail.EnvID != "" && w.offered {
+		w.add(EncodeXtext(p.mail.EnvID))
 	}
-	return s
+	return nil
+}
+
+func writeAuth(_ *Transaction, p *given, w *paramWriter) error {
+	if p.mail.Auth != "" && w.offered {
+		w.add(EncodeXtext(p.mail.Auth))
+	}
+	return nil
+}
+
+func writePriority(_ *Transaction, p *given, w *paramWriter) error {
+	if p.mail.Priority != 0 && w.offered {
+		w.add(strconv.Itoa(p.mail.Priority))
+	}
+	return nil
+}
+
+func writeRequireTLS(t *Transaction, p *given, w *paramWriter) error {
+	if !p.mail.RequireTLS {
+		return nil
+	}
+	if err := w.need(); err != nil {
+		return err
+	}
+	if t.c.tls == nil {
+		return fmt.Errorf("%w: TLS, which REQUIRETLS demands", ErrUnsupported)
+	}
+	w.add()
+	return nil
+}
+
+func writeHold(_ *Transaction, p *given, w *paramWriter) error {
+	if p.mail.HoldUntil.IsZero() {
+		return nil
+	}
+	if err := w.need(); err != nil {
+		return err
+	}
+	w.add(p.mail.HoldUntil.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// writeBy writes BY in whole seconds from now (RFC 2852 §4). Mode N can be left
+// out towards a server that does not know it, mode R cannot.
+func writeBy(_ *Transaction, p *given, w *paramWriter) error {
+	by := p.mail.By
+	switch {
+	case by == nil || !w.offered && !by.Return:
+		return nil
+	case !w.offered:
+		return w.need()
+	}
+	w.add(strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), ";", by.mode())
+	return nil
+}
+
+func writeNotify(_ *Transaction, p *given, w *paramWriter) error {
+	if p.rcpt.Notify != 0 && w.offered {
+		w.add(p.rcpt.Notify.String())
+	}
+	return nil
+}
+
+func writeORcpt(t *Transaction, p *given, w *paramWriter) error {
+	if p.rcpt.ORcpt != "" && w.offered {
+		w.add(t.orcpt(p.rcpt))
+	}
+	return nil
+}
+
+func writeRRVS(_ *Transaction, p *given, w *paramWriter) error {
+	if p.rcpt.RRVS.IsZero() || !w.offered {
+		return nil
+	}
+	action := ";C"
+	if p.rcpt.RRVSReject {
+		action = ";R"
+	}
+	w.add(p.rcpt.RRVS.UTC().Format(time.RFC3339), action)
+	return nil
 }
 
 // orcpt writes ORCPT: as utf-8-addr-xtext where the address or the server

@@ -132,7 +132,7 @@ func (t *Transaction) answer(w *watcher) error {
 		if err != nil {
 			return t.inDoubt(err)
 		}
-		t.settle(i, r)
+		t.record(i, r)
 		refused = refused || r.Code >= 400
 	}
 	// A refusal may have crossed the end of a long message, and another one be
@@ -141,8 +141,8 @@ func (t *Transaction) answer(w *watcher) error {
 	return nil
 }
 
-// settle notes the server's answer to the message for recipient i.
-func (t *Transaction) settle(i int, r *Response) {
+// record notes the server's answer to the message for recipient i.
+func (t *Transaction) record(i int, r *Response) {
 	t.results[i].Reply = r
 	if r.Code/100 == 2 {
 		t.done[i] = true
@@ -151,8 +151,8 @@ func (t *Transaction) settle(i int, r *Response) {
 	}
 }
 
-// settleAll does so for all who have no answer yet.
-func (t *Transaction) settleAll(op string, r *Response) {
+// recordAll does so for all who have no answer yet.
+func (t *Transaction) recordAll(op string, r *Response) {
 	for _, i := range t.accepted {
 		if !t.done[i] && t.results[i].Err == nil {
 			t.results[i] = RcptResult{Reply: r, Err: t.c.refused(op, r)}

@@ -58,7 +58,7 @@ func protocol() []*command {
 }
 
 // table is the protocol as a server with these settings speaks it.
-func (s *settled) table() map[string]*command {
+func (s *setup) table() map[string]*command {
 	t := make(map[string]*command)
 	for i, c := range protocol() {
 		c.index = i
@@ -168,7 +168,7 @@ func (s *session) lookUp(args []byte, expand bool, silent *Reply) *Reply {
 func (s *session) lookUpArgument(args string) (string, *Reply) {
 	s.utf8 = false
 	if i := strings.LastIndexAny(args, " \t"); i >= 0 && is(args[i+1:], "SMTPUTF8") {
-		if s.utf8 = s.srv.offers.smtputf8; !s.utf8 {
+		if s.utf8 = s.srv.offered["SMTPUTF8"]; !s.utf8 {
 			return "", errUnknownParam
 		}
 		args = strings.TrimRight(args[:i], " \t")

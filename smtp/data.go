@@ -40,19 +40,39 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
+// WriteTo implements io.WriterTo, so that io.Copy allocates nothing. After an
+// error of w the message can be read on.
+func (b *body) WriteTo(w io.Writer) (n int64, err error) {
+	if b.err == io.EOF {
+		return 0, nil
+	}
+	buf := bodyPool.Get().(*[32 << 10]byte)
+	defer bodyPool.Put(buf)
+	for err == nil {
+		var got int
+		got, err = b.Read(buf[:])
+		if got > 0 {
+			wrote, werr := w.Write(buf[:got])
+			n += int64(wrote)
+			if werr != nil {
+				return n, werr
+			}
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
 // drain reads what the handler has left, for the sake of what is wrong with it.
 func (b *body) drain() {
-	if b.err != nil {
-		return
-	}
-	buf := drainPool.Get().(*[8 << 10]byte)
-	defer drainPool.Put(buf)
-	for b.err == nil {
-		b.Read(buf[:])
+	if b.err == nil {
+		b.WriteTo(io.Discard)
 	}
 }
 
-var drainPool = sync.Pool{New: func() any { return new([8 << 10]byte) }}
+var bodyPool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // bodyError translates the errors of sources.
 func bodyError(err error) error {

@@ -128,7 +128,7 @@ func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 			l.ask(&Event{What: EventAbort, Err: errors.New("smtp: a Conn needs a connection and a Server, see NewConn")})
 			return
 		}
-		if err := c.srv.settleEvents(); err != nil {
+		if err := c.srv.setUpEvents(); err != nil {
 			c.net.Close()
 			l.ask(&Event{What: EventAbort, Err: err})
 			return
@@ -140,9 +140,9 @@ func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 	}
 }
 
-// settleEvents is settle for a server that needs no Handler.
-func (s *Server) settleEvents() error {
-	s.once.Do(func() { s.conf, s.err = s.workOut(true) })
+// setUpEvents is setUp for a server that needs no Handler.
+func (s *Server) setUpEvents() error {
+	s.once.Do(func() { s.conf, s.err = s.newSetup(true) })
 	return s.err
 }
 
@@ -168,7 +168,7 @@ func (l *loop) ask(e *Event) error {
 }
 
 // hook puts the events behind the server's own callbacks.
-func (l *loop) hook(conf *settled) {
+func (l *loop) hook(conf *setup) {
 	own := conf.hooks
 	h := &conf.hooks
 	h.conn = func(ctx context.Context, s *Session) error {
@@ -217,7 +217,7 @@ func (l *loop) hook(conf *settled) {
 	l.hookRest(conf, own)
 }
 
-func (l *loop) hookRest(conf *settled, own hooks) {
+func (l *loop) hookRest(conf *setup, own hooks) {
 	h := &conf.hooks
 	if h.creds == nil && len(conf.Mechanisms) > 0 {
 		h.creds = anyone{} // the loop says who is who

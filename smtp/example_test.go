@@ -313,3 +313,22 @@ func ExampleTraceWriter() {
 	// r QUIT
 	// w 221 2.0.0 Goodbye
 }
+
+// In the manner of net/http: handlers for patterns, and a server for all of them.
+func ExampleHandleFunc() {
+	smtp.HandleFunc("*@shop.example", func(ctx context.Context, e *smtp.Envelope) error {
+		fmt.Println("for the shop:", e.To)
+		return nil
+	})
+	smtp.HandleFunc("abuse@*", func(ctx context.Context, e *smtp.Envelope) error {
+		fmt.Println("complaint:", e.To)
+		return nil
+	})
+	// log.Fatal(smtp.ListenAndServe(":smtp", nil))
+	srv := &smtp.Server{Handler: smtp.DefaultServeMux}
+	send(loopback(srv), "orders@shop.example", "abuse@example.org")
+	srv.Shutdown(context.Background())
+	// Output:
+	// for the shop: [orders@shop.example]
+	// complaint: [abuse@example.org]
+}

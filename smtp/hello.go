@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"maps"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -150,71 +149,6 @@ func validHelo(name string) bool {
 		}
 	}
 	return true
-}
-
-// keywords is the text of the reply to EHLO: what works now, in this session.
-func (s *session) keywords() string {
-	k := keywords{b: append(make([]byte, 0, 384), s.srv.hostname...)}
-	o, c, l := s.offer(), s.srv, &s.srv.limits
-	k.add(c.pipelining, "PIPELINING")
-	k.add(o.size, "SIZE")
-	k.number(o.size && l.MessageSize > 0, " ", l.MessageSize)
-	k.add(o.eightBit, "8BITMIME")
-	k.add(o.smtputf8, "SMTPUTF8")
-	k.add(c.chunking && !s.speaksLF, "CHUNKING")
-	k.add(o.binaryMIME && !s.speaksLF, "BINARYMIME")
-	k.add(c.enhanced, "ENHANCEDSTATUSCODES")
-	k.add(o.dsn, "DSN")
-	k.add(o.requireTLS, "REQUIRETLS")
-	if o.futureRelease > 0 {
-		k.add(true, "FUTURERELEASE", strconv.Itoa(int(o.futureRelease/time.Second)), maxFuture(o.futureRelease))
-	}
-	k.add(o.deliverBy, "DELIVERBY")
-	k.number(o.deliverBy && o.deliverByMin > 0, " ", int64(o.deliverByMin/time.Second))
-	k.add(o.priority, "MT-PRIORITY", c.Extensions.PriorityPolicy)
-	k.add(o.rrvs, "RRVS")
-	if c.limitsExt && (l.Recipients > 0 || l.Messages > 0) {
-		k.add(true, "LIMITS")
-		k.number(l.Messages > 0, " MAILMAX=", int64(l.Messages))
-		k.number(l.Recipients > 0, " RCPTMAX=", int64(l.Recipients))
-	}
-	k.add(c.starttls && s.pub.TLS == nil && !s.pub.NoTLS, "STARTTLS")
-	if s.offerAuth(); len(s.announce) > 0 {
-		k.add(true, "AUTH")
-		for _, m := range s.announce {
-			k.b = append(append(k.b, ' '), m.Name...)
-		}
-	}
-	k.add(s.trusted(c.XClient), "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
-	k.add(s.trusted(c.XForward), "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE")
-	for _, more := range c.Extensions.Announce {
-		k.add(true, more)
-	}
-	return string(k.b)
-}
-
-// keywords gathers the lines of the reply to EHLO.
-type keywords struct{ b []byte }
-
-func (k *keywords) add(on bool, words ...string) {
-	if !on {
-		return
-	}
-	for i, w := range words {
-		switch {
-		case i == 0:
-			k.b = append(k.b, '\n')
-		case w != "":
-			k.b = append(k.b, ' ')
-		}
-		k.b = append(k.b, w...)
-	}
-}
-
-func (k *keywords) number(on bool, before string, n int64) {
-	if on {
-		k.b = strconv.AppendInt(append(k.b, before...), n, 10)
-	}
 }
 
 // trusted says whether the connection comes from one of the networks,

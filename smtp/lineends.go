@@ -15,30 +15,33 @@ type lineEnds struct {
 	out   []byte // of it, what has not been returned
 }
 
-// check says whether every CR and LF in p belongs to a CRLF.
+// check reports whether every CR and LF in p belongs to a CRLF: before each LF
+// stands a CR, and there are no more CRs than that, but for one at the end, whose
+// LF may be in the next piece.
 func (l *lineEnds) check(p []byte, end bool) bool {
-	for len(p) > 0 {
-		text, rest, found := bytes.Cut(p, []byte{'\n'})
-		cr := bytes.IndexByte(text, '\r')
-		switch {
-		case l.crs > 0 && (len(text) > 0 || !found): // a CR before, no LF behind it
-			return false
-		case !found:
-			if cr >= 0 && cr != len(text)-1 {
-				return false
-			}
-			l.crs = 0
-			if cr >= 0 {
-				l.crs = 1
-			}
-		case l.crs > 0: // CR before, LF now
-			l.crs = 0
-		case len(text) == 0 || cr != len(text)-1:
+	if len(p) == 0 {
+		return !end || l.crs == 0
+	}
+	if l.crs > 0 && p[0] != '\n' {
+		return false
+	}
+	crs := l.crs + bytes.Count(p, []byte{'\r'})
+	for i := 0; ; i++ {
+		lf := bytes.IndexByte(p[i:], '\n')
+		if lf < 0 {
+			break
+		}
+		i += lf
+		if i == 0 && l.crs == 0 || i > 0 && p[i-1] != '\r' {
 			return false
 		}
-		p = rest
+		crs--
 	}
-	return !end || l.crs == 0
+	l.crs = 0
+	if p[len(p)-1] == '\r' {
+		l.crs = 1
+	}
+	return crs == l.crs && !(end && l.crs > 0)
 }
 
 // normalise fills p from raw, with CRLF in the place of every CR and LF of its

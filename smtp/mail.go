@@ -38,8 +38,9 @@ func (s *session) mail(args []byte) *Reply {
 	}
 	s.attempts++
 	e := &Envelope{Session: &s.pub, ID: s.pub.ID + "-" + strconv.Itoa(s.attempts), From: from}
-	o := s.offer()
-	if r := e.Params.parse(rest, &o, time.Now()); r != nil {
+	s.given = given{mail: &e.Params, at: time.Now()}
+	r := s.parseParams(ofMail, rest, &s.given)
+	if s.given = (given{}); r != nil {
 		return r
 	}
 	s.utf8 = e.Params.SMTPUTF8
@@ -113,14 +114,15 @@ func (s *session) addRcpt(args []byte) *Reply {
 	if l := s.srv.limits.Recipients; l > 0 && len(s.env.To) >= l {
 		return tooMany
 	}
-	if !s.srv.crowd.admits(len(s.env.To)) {
+	if !s.srv.recipientCount.admits(len(s.env.To)) {
 		return tooMany
 	}
 	e := s.env
-	var params RcptParams
-	offered := s.offer()
-	if r := params.parse(rest, &offered); r != nil {
-		return r
+	s.given = given{rcpt: &s.rcptParams}
+	bad := s.parseParams(ofRcpt, rest, &s.given)
+	params := s.rcptParams
+	if s.given, s.rcptParams = (given{}), (RcptParams{}); bad != nil {
+		return bad
 	}
 	letGo(&path, &params, len(arg))
 	// The callback gets the recipient in its place, so that none has to be
@@ -130,7 +132,7 @@ func (s *session) addRcpt(args []byte) *Reply {
 	r := s.route(&all[len(all)-1])
 	if r.Positive() {
 		e.To = all
-		s.srv.crowd.join(s, len(all))
+		s.srv.recipientCount.join(s, len(all))
 	}
 	return r
 }

@@ -14,14 +14,6 @@ var (
 	errParamTwice   = &Reply{Code: 501, Enhanced: "5.5.4", Text: "Parameter given twice"}
 )
 
-// offer says which parameters are known in a session's present state.
-type offer struct {
-	size, eightBit, smtputf8, requireTLS, binaryMIME, dsn bool
-	futureRelease                                         time.Duration
-	deliverBy, priority, rrvs                             bool
-	deliverByMin                                          time.Duration
-}
-
 // nextParam splits the first parameter off s:
 //
 //	esmtp-param = esmtp-keyword ["=" esmtp-value]     (RFC 5321 §4.1.2)
@@ -40,113 +32,67 @@ func nextParam(s string) (keyword, value string, hasValue bool, rest string, mor
 	return keyword, value, hasValue, rest, true
 }
 
-// mailParams are the keywords of MAIL, in the order of the bits that notice
-// one given twice.
-var mailParams = [...]string{"SIZE", "BODY", "SMTPUTF8", "REQUIRETLS", "RET", "ENVID", "AUTH", "HOLDFOR", "HOLDUNTIL", "BY", "MT-PRIORITY"}
-
-var rcptParams = [...]string{"NOTIFY", "ORCPT", "RRVS"}
-
-// keywordBit finds keyword in names and notes it in seen.
-func keywordBit(names []string, keyword string, seen *uint) (string, *Reply) {
-	for i, name := range names {
-		if is(keyword, name) {
-			if *seen&(1<<i) != 0 {
-				return "", errParamTwice
-			}
-			*seen |= 1 << i
-			return name, nil
-		}
-	}
-	return "", errUnknownParam
+func parseSizeParam(_ *session, p *given, value string) (ok bool) {
+	p.mail.Size, ok = parseSize(value)
+	return ok
 }
 
-// parse reads the parameters of MAIL. now is what durations count from.
-func (p *Params) parse(s string, o *offer, now time.Time) *Reply {
-	var seen uint
-	for {
-		keyword, value, hasValue, rest, more := nextParam(s)
-		if !more {
-			return nil
-		}
-		s = rest
-		name, r := keywordBit(mailParams[:], keyword, &seen)
-		if r != nil {
-			return r
-		}
-		if bare := name == "SMTPUTF8" || name == "REQUIRETLS"; bare == hasValue || hasValue && value == "" {
-			return errParamValue
-		}
-		if r := p.set(name, value, o, now); r != nil {
-			return r
-		}
-	}
+func parseBody(_ *session, p *given, value string) bool {
+	p.mail.Body = oneOf(value, "7BIT", "8BITMIME", "BINARYMIME")
+	return p.mail.Body != ""
 }
 
-func (p *Params) set(name, value string, o *offer, now time.Time) *Reply {
-	ok, known := true, true
-	switch name {
-	case "SIZE":
-		p.Size, ok = parseSize(value)
-		known = o.size
-	case "BODY":
-		p.Body = oneOf(value, "7BIT", "8BITMIME", "BINARYMIME")
-		ok = p.Body != ""
-		known = o.eightBit
-		if p.Body == "BINARYMIME" {
-			known = o.binaryMIME
-		}
-	case "SMTPUTF8":
-		p.SMTPUTF8, known = true, o.smtputf8
-	case "REQUIRETLS":
-		p.RequireTLS, known = true, o.requireTLS
-	case "RET":
-		p.Ret, known = oneOf(value, "FULL", "HDRS"), o.dsn
-		ok = p.Ret != ""
-	case "ENVID":
-		p.EnvID, ok = decodeXtext(value)
-		ok, known = ok && len(p.EnvID) <= 100 && isPrintable(p.EnvID), o.dsn
-	case "AUTH":
-		p.Auth, ok = decodeXtext(value)
-		ok = ok && p.Auth != "" && isPrintable(p.Auth)
-	case "HOLDFOR", "HOLDUNTIL":
-		ok, known = p.hold(name, value, o, now), o.futureRelease > 0
-	case "BY":
-		ok, known = p.by(value, o, now), o.deliverBy
-	case "MT-PRIORITY":
-		n, err := strconv.Atoi(value)
-		p.Priority, known = n, o.priority
-		ok = err == nil && -9 <= n && n <= 9 && value[0] != '+'
+// bodyKnown: a value of BODY belongs to one extension, another to another.
+func bodyKnown(s *session, value string) bool {
+	keyword := "8BITMIME"
+	if is(value, "BINARYMIME") {
+		keyword = "BINARYMIME"
 	}
-	return paramReply(ok, known)
+	return s.srv.offered[keyword]
 }
 
-func paramReply(ok, known bool) *Reply {
-	switch {
-	case !known:
-		return errUnknownParam
-	case !ok:
-		return errParamValue
-	}
-	return nil
+func parseRet(_ *session, p *given, value string) bool {
+	p.mail.Ret = oneOf(value, "FULL", "HDRS")
+	return p.mail.Ret != ""
 }
 
-// hold reads HOLDFOR and HOLDUNTIL, of which there may be one (RFC 4865 §4).
-func (p *Params) hold(name, value string, o *offer, now time.Time) bool {
-	if !p.HoldUntil.IsZero() {
+func parseEnvID(_ *session, p *given, value string) (ok bool) {
+	p.mail.EnvID, ok = decodeXtext(value)
+	return ok && len(p.mail.EnvID) <= 100 && isPrintable(p.mail.EnvID)
+}
+
+func parseAuth(_ *session, p *given, value string) (ok bool) {
+	p.mail.Auth, ok = decodeXtext(value)
+	return ok && p.mail.Auth != "" && isPrintable(p.mail.Auth)
+}
+
+func parsePriority(_ *session, p *given, value string) bool {
+	n, err := strconv.Atoi(value)
+	p.mail.Priority = n
+	return err == nil && -9 <= n && n <= 9 && value[0] != '+'
+}
+
+// parseHoldFor and parseHoldUntil: of both there may be one (RFC 4865 §4).
+func parseHoldFor(s *session, p *given, value string) bool {
+	if !p.mail.HoldUntil.IsZero() {
 		return false
 	}
-	if name == "HOLDFOR" {
-		n, ok := parseDigits(value, 9)
-		p.HoldUntil = now.Add(time.Duration(n) * time.Second)
-		return ok && n > 0 && time.Duration(n)*time.Second <= o.futureRelease
-	}
-	t, err := time.Parse(time.RFC3339, value)
-	p.HoldUntil = t
-	return err == nil && !t.After(now.Add(o.futureRelease))
+	n, ok := parseDigits(value, 9)
+	p.mail.HoldUntil = p.at.Add(time.Duration(n) * time.Second)
+	return ok && n > 0 && time.Duration(n)*time.Second <= s.srv.Extensions.FutureRelease
 }
 
-// by reads by-time ";" by-mode [ "T" ], in seconds from now (RFC 2852 §4).
-func (p *Params) by(value string, o *offer, now time.Time) bool {
+func parseHoldUntil(s *session, p *given, value string) bool {
+	if !p.mail.HoldUntil.IsZero() {
+		return false
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	p.mail.HoldUntil = t
+	return err == nil && !t.After(p.at.Add(s.srv.Extensions.FutureRelease))
+}
+
+// parseBy reads by-time ";" by-mode [ "T" ], in seconds from now (RFC 2852 §4).
+func parseBy(s *session, p *given, value string) bool {
 	secs, mode, _ := strings.Cut(value, ";")
 	digits, negative := strings.CutPrefix(secs, "-")
 	if !negative {
@@ -158,37 +104,15 @@ func (p *Params) by(value string, o *offer, now time.Time) bool {
 	}
 	mode = strings.ToUpper(mode)
 	after := time.Duration(n) * time.Second
-	p.By = &DeliverBy{By: now.Add(after), Return: strings.HasPrefix(mode, "R"), Trace: strings.HasSuffix(mode, "T")}
+	by := &DeliverBy{By: p.at.Add(after), Return: strings.HasPrefix(mode, "R"), Trace: strings.HasSuffix(mode, "T")}
+	p.mail.By = by
 	// A deadline that has passed can only be noted, not returned for.
-	return ok && oneOf(mode, "R", "RT", "N", "NT") != "" && (!p.By.Return || after > 0 && after >= o.deliverByMin)
+	return ok && oneOf(mode, "R", "RT", "N", "NT") != "" && (!by.Return || after > 0 && after >= s.srv.Extensions.DeliverByMin)
 }
 
-// parse reads the parameters of RCPT.
-func (p *RcptParams) parse(s string, o *offer) *Reply {
-	var seen uint
-	for {
-		keyword, value, _, rest, more := nextParam(s)
-		if !more {
-			return nil
-		}
-		s = rest
-		name, r := keywordBit(rcptParams[:], keyword, &seen)
-		if r != nil {
-			return r
-		}
-		ok, known := true, o.dsn
-		switch name {
-		case "NOTIFY":
-			p.Notify, ok = parseNotify(value)
-		case "ORCPT":
-			ok = p.orcpt(value)
-		case "RRVS":
-			ok, known = p.rrvs(value), o.rrvs
-		}
-		if r := paramReply(ok, known); r != nil {
-			return r
-		}
-	}
+func parseNotifyParam(_ *session, p *given, value string) (ok bool) {
+	p.rcpt.Notify, ok = parseNotify(value)
+	return ok
 }
 
 func parseNotify(value string) (n Notify, ok bool) {

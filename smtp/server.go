@@ -137,9 +137,9 @@ type Server struct {
 
 	group      netserve.Group // see connections
 	grouped    sync.Once
-	recipients atomic.Int64 // for crowd
+	recipients atomic.Int64 // for recipientCount
 	once       sync.Once
-	conf       *settled
+	conf       *setup
 	err        error // what makes it unable to serve
 }
 
@@ -157,39 +157,6 @@ type Server struct {
 // package pop3, whose Pool is the same type.
 type Pool = netserve.Pool
 
-// Extensions are what the server announces beyond what this package does by
-// itself, because the application has to do its part.
-type Extensions struct {
-	// DSN (RFC 3461): the Handler reads Ret, EnvID, Notify and ORcpt, and
-	// sends or passes on the reports they ask for.
-	DSN bool
-	// RequireTLS (RFC 8689): the Handler passes on a message with
-	// Params.RequireTLS over verified TLS only. Announced under TLS.
-	RequireTLS bool
-	// BinaryMIME (RFC 3030): the Handler stores any octets, also CR and LF
-	// alone, and knows from Params.Body when to expect them.
-	BinaryMIME bool
-	// FutureRelease (RFC 4865) is the longest time a message may be held; the
-	// Handler keeps it until Params.HoldUntil. 0: not offered. Announced to
-	// authenticated clients, or to all if AUTH is not possible.
-	FutureRelease time.Duration
-	// DeliverBy (RFC 2852): the Handler obeys Params.By. DeliverByMin is the
-	// shortest time for mode R that is not refused.
-	DeliverBy    bool
-	DeliverByMin time.Duration
-	// Priority (RFC 6710): the Handler obeys Params.Priority; PriorityPolicy
-	// names the assignment ("MIXER", "STANAG4406", "NSEP"; may be empty).
-	Priority       bool
-	PriorityPolicy string
-	// RRVS (RFC 7293): CheckRcpt obeys RcptParams.RRVS.
-	RRVS bool
-	// Announce are further lines for the reply to EHLO.
-	Announce []string
-	// Hide are keywords not to announce and not to honour, such as
-	// "CHUNKING" or "SMTPUTF8": their parameters are 555, their commands 500.
-	Hide []string
-}
-
 // Serve accepts connections from l, each in a goroutine of its own, until
 // Shutdown or Close, and then returns ErrServerClosed. It closes l.
 //
@@ -200,7 +167,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if l == nil {
 		return errors.New("smtp: Serve without a listener")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		l.Close()
 		return err
 	}
@@ -217,7 +184,7 @@ func (s *Server) ServeConn(c net.Conn) error {
 	if c == nil {
 		return errors.New("smtp: ServeConn without a connection")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		c.Close()
 		return err
 	}

@@ -38,7 +38,7 @@ const (
 // session is the engine's side of a connection. Commands return their reply;
 // the loop counts it, writes it, and sends it when the client waits.
 type session struct {
-	srv   *settled
+	srv   *setup
 	pub   Session
 	state state
 
@@ -61,13 +61,16 @@ type session struct {
 	bareLF    bool      // or is an LF without one
 	oweLF     bool      // and is to be read once more
 
-	crowded int64  // recipients that crowd counts
+	counted int64  // recipients that recipientCount counts
 	pending []byte // a line that was read and is still to be obeyed
 	closing bool   // after the reply at hand
 	linger  bool   // and the client may be sending
 	began   bool   // the application was asked
 	byQuit  bool   // the client said QUIT
 	refused bool   // the greeting was 554: only QUIT is obeyed
+
+	given      given      // the parameters at hand; here, so that none is allocated
+	rcptParams RcptParams // of a RCPT at hand
 
 	clock       clock
 	dot         textual.DotReader
@@ -92,7 +95,7 @@ func (s *Server) session(c *netserve.Conn) {
 	newSession(s.conf, c).run()
 }
 
-func newSession(conf *settled, c *netserve.Conn) *session {
+func newSession(conf *setup, c *netserve.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
 	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))
@@ -319,9 +322,13 @@ func (s *session) readFailed(err error) *Reply {
 	if r := badLine(err); r != nil {
 		return r
 	}
-	if errors.Is(err, errEndsInLF) {
+	switch {
+	case errors.Is(err, errEndsInLF):
 		s.hangUp()
 		return errBareLine
+	case errors.Is(err, errEndlessLine):
+		s.hangUp()
+		return errLineTooLong
 	}
 	if errors.Is(err, textual.ErrEndlessLine) {
 		s.err = err
@@ -427,7 +434,7 @@ func (s *session) reset() {
 	if s.state > ready {
 		s.state = ready
 	}
-	s.srv.crowd.leave(s)
+	s.srv.recipientCount.leave(s)
 	s.env, s.pub.Envelope, s.handler, s.pattern, s.split = nil, nil, nil, "", nil
 	s.rcptRefused, s.pub.Forward = false, nil
 }

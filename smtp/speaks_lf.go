@@ -11,9 +11,18 @@ import (
 // that passes on the mail of others may have made one line out of two.
 var errEndsInLF = errors.New("smtp: the line ended in LF alone")
 
+// errEndlessLine is what reading a line ends with that does not end: what is too
+// long is read and thrown away, but not for ever.
+var errEndlessLine = errors.New("smtp: a line without end")
+
+// endlessLine is how many octets of a line are read for the sake of answering in
+// step.
+const endlessLine = 1 << 20
+
 // beginLine begins the wait for a line.
 func (s *session) beginLine() {
 	s.clock.await()
+	s.clock.octets = 0
 	if s.r.Buffered() == 0 {
 		s.bareLF = false // what was read belonged to something else
 	}
@@ -30,6 +39,8 @@ func (s *source) readLines(p []byte) (int, error) {
 		return 1, nil
 	case s.bareLF && !s.clock.receiving && !s.r.Tolerant:
 		return 0, errEndsInLF
+	case s.clock.octets > endlessLine && !s.clock.receiving:
+		return 0, errEndlessLine
 	}
 	in := p
 	if s.tolerance&TolerateLF != 0 && (s.speaksLF || !s.heardLine) {

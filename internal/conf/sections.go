@@ -65,7 +65,8 @@ type SMTP struct {
 	BareNewline BareNewline `json:"bare_newline"`
 
 	// The networks whose messages are normalised also if bare_newline is
-	// "reject": old machines in the house.
+	// "reject", and whose clients may leave out angle brackets and end all
+	// their lines in LF: old machines in the house.
 	NormaliseFrom []netip.Prefix `json:"normalise_from"`
 
 	// Whether a password may cross the network without TLS. Do not.

@@ -6,28 +6,28 @@ import "sync/atomic"
 // §4.5.3.1.8), however many all sessions hold together.
 const fewRecipients = 100
 
-// crowd counts the recipients beyond the first hundred of each transaction: a
+// recipientCount counts the recipients beyond the first hundred of each transaction: a
 // stranger who names a thousand on each of a thousand connections, and waits,
 // must not fill the memory.
-type crowd struct {
+type recipientCount struct {
 	most  int64 // negative: no bound
 	count *atomic.Int64
 }
 
 // admits says whether a transaction with n recipients may have one more.
-func (c crowd) admits(n int) bool {
+func (c recipientCount) admits(n int) bool {
 	return n < fewRecipients || c.most < 0 || c.count.Load() < c.most
 }
 
 // join counts the n-th recipient of a transaction, and leave all of them.
-func (c crowd) join(s *session, n int) {
+func (c recipientCount) join(s *session, n int) {
 	if n > fewRecipients {
 		c.count.Add(1)
-		s.crowded++
+		s.counted++
 	}
 }
 
-func (c crowd) leave(s *session) {
-	c.count.Add(-s.crowded)
-	s.crowded = 0
+func (c recipientCount) leave(s *session) {
+	c.count.Add(-s.counted)
+	s.counted = 0
 }

@@ -6,30 +6,29 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// settled is what a Server works out of its fields before it serves, once:
+// setup is what a Server works out of its fields before it serves, once:
 // what sessions read, and none of them writes.
-type settled struct {
+type setup struct {
 	*Server
-	hooks    hooks
-	hostname string
-	limits   Limits
-	log      *slog.Logger
-	tracer   Tracer
-	commands map[string]*command
-	names    [maxCommands]string // by command.index; empty if switched off
-	maxLine  int                 // the longest line read as a command
-	crowd    crowd
+	hooks          hooks
+	hostname       string
+	limits         Limits
+	log            *slog.Logger
+	tracer         Tracer
+	commands       map[string]*command
+	names          [maxCommands]string // by command.index; empty if switched off
+	maxLine        int                 // the longest line read as a command
+	recipientCount recipientCount
 
-	pipelining, chunking, enhanced, limitsExt, starttls bool
-	offers                                              offer // in the best case, see session.offer
+	// offers are the extensions offered in the best case, see session.offersNow,
+	// by row of their table, and offered the same by keyword.
+	offers  []bool
+	offered map[string]bool
 }
 
 // hooks are the application's part of a session: the Server's callbacks, or
@@ -51,16 +50,16 @@ type hooks struct {
 	done  func(s *Session, quit bool, err error)
 }
 
-// settle checks the settings and works them out, once.
-func (s *Server) settle() error {
-	s.once.Do(func() { s.conf, s.err = s.workOut(false) })
+// setUp checks the settings and works them out, once.
+func (s *Server) setUp() error {
+	s.once.Do(func() { s.conf, s.err = s.newSetup(false) })
 	return s.err
 }
 
-// workOut does settle's work. events: the mail goes to a loop over events,
+// newSetup does its work. events: the mail goes to a loop over events,
 // not to a Handler.
-func (s *Server) workOut(events bool) (*settled, error) {
-	c := &settled{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
+func (s *Server) newSetup(events bool) (*setup, error) {
+	c := &setup{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
 	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials}
 	switch {
 	case s.TLSMode != StartTLS && s.TLSConfig == nil:
@@ -98,7 +97,7 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	if s.RequireAuth && !events && s.TLSConfig == nil && len(sasl.Offered(c.hooks.creds, &sasl.Peer{Service: "smtp"}, s.CleartextAuth, s.Mechanisms...)) == 0 {
 		return nil, errors.New("smtp: RequireAuth, but no mechanism can be offered: those there are need TLS, and there is no TLSConfig (CleartextAuth allows passwords in the clear)")
 	}
-	c.keywords()
+	c.chooseExtensions()
 	c.commands = c.table()
 	if c.limits.Line < 0 || c.limits.Line > textual.MaxLine {
 		c.limits.Line = textual.MaxLine
@@ -107,37 +106,8 @@ func (s *Server) workOut(events bool) (*settled, error) {
 	if c.hooks.creds != nil {
 		c.maxLine = max(c.maxLine, maxAuthLine)
 	}
-	c.crowd = crowd{int64(c.limits.AllRecipients), &s.recipients}
+	c.recipientCount = recipientCount{int64(c.limits.AllRecipients), &s.recipients}
 	return c, nil
-}
-
-// keywords decides which extensions this server offers at all.
-func (s *settled) keywords() {
-	s.pipelining = !s.hidden("PIPELINING")
-	s.chunking = !s.hidden("CHUNKING")
-	s.enhanced = !s.hidden("ENHANCEDSTATUSCODES")
-	s.limitsExt = !s.hidden("LIMITS")
-	s.starttls = s.TLSConfig != nil && s.TLSMode != ImplicitTLS && !s.hidden("STARTTLS")
-	x := &s.Extensions
-	s.offers = offer{
-		size:         !s.hidden("SIZE"),
-		eightBit:     !s.hidden("8BITMIME"),
-		smtputf8:     !s.hidden("SMTPUTF8"),
-		requireTLS:   x.RequireTLS && !s.hidden("REQUIRETLS"),
-		binaryMIME:   x.BinaryMIME && s.chunking && !s.hidden("BINARYMIME"),
-		dsn:          x.DSN && !s.hidden("DSN"),
-		deliverBy:    x.DeliverBy && !s.hidden("DELIVERBY"),
-		deliverByMin: x.DeliverByMin,
-		priority:     x.Priority && !s.hidden("MT-PRIORITY"),
-		rrvs:         x.RRVS && !s.hidden("RRVS"),
-	}
-	if !s.hidden("FUTURERELEASE") {
-		s.offers.futureRelease = x.FutureRelease
-	}
-}
-
-func (s *settled) hidden(keyword string) bool {
-	return slices.ContainsFunc(s.Extensions.Hide, func(h string) bool { return strings.EqualFold(h, keyword) })
 }
 
 // decides says whether anybody is asked about recipients.
@@ -149,19 +119,4 @@ func (s *Server) decides() bool {
 // hasCertificate reports whether a handshake can find a certificate.
 func hasCertificate(c *tls.Config) bool {
 	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
-}
-
-// offer is which parameters are known in the session's present state.
-func (s *session) offer() offer {
-	o := s.srv.offers
-	o.requireTLS = o.requireTLS && s.pub.TLS != nil
-	if s.pub.User == "" && s.srv.hooks.creds != nil {
-		o.futureRelease = 0
-	}
-	return o
-}
-
-// maxFuture is the latest moment FUTURERELEASE offers now.
-func maxFuture(d time.Duration) string {
-	return time.Now().Add(d).UTC().Format(time.RFC3339)
 }
