@@ -208,7 +208,7 @@ func TestReadFile(t *testing.T) {
 	}
 	want, _ := os.ReadFile(name)
 	for range 2 {
-		if octets(m) != string(want) || octets(m) != string(want) {
+		if octets(m) != string(want) || m.body.at == nil {
 			t.Error("file differs")
 		}
 	}

@@ -51,9 +51,9 @@ func (p *paramParser) kind() (string, bool) {
 // typeToken reads up to what cannot stand in a token of a type.
 func (p *paramParser) typeToken() string {
 	p.s = strings.TrimPrefix(skipComments(p.s), `"`) // some put the type into quotes
-	end := strings.IndexFunc(p.s, func(c rune) bool { return !isToken(c) })
-	if end < 0 {
-		end = len(p.s)
+	end := 0
+	for end < len(p.s) && tokenOctet[p.s[end]] {
+		end++
 	}
 	token := strings.ToLower(p.s[:end])
 	p.s = p.s[end:]
@@ -136,6 +136,14 @@ func (p *paramParser) value(name string) string {
 	return strings.TrimSpace(v)
 }
 
+// tokenOctet is isToken as a table.
+var tokenOctet = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isToken(rune(c))
+	}
+	return t
+}()
+
 // nextParam is where in an unquoted value a blank and another name= come, or the
 // value's length.
 func nextParam(v string) int {
@@ -145,8 +153,11 @@ func nextParam(v string) int {
 			return len(v)
 		}
 		eq += from
-		name := strings.TrimRightFunc(v[:eq], isToken)
-		if n := len(name); n > 0 && n < eq && (v[n-1] == ' ' || v[n-1] == '\t') {
+		n := eq
+		for n > 0 && tokenOctet[v[n-1]] {
+			n--
+		}
+		if n > 0 && n < eq && (v[n-1] == ' ' || v[n-1] == '\t') {
 			return n
 		}
 		from = eq + 1
