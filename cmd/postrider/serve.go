@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -110,8 +111,8 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
-		Long: `Say since when the server runs, how many sessions it has, where it listens and how long
-its certificates are good for. The exit code is 1 if it does not run, or runs but cannot keep mail.`,
+		Long: `Say since when the server runs, how many sessions it has, where it listens, how long its
+certificates are good for and who is locked out after too many failed logins. The exit code is 1 if it does not run, or runs but cannot keep mail.`,
 		Example: "  postrider status -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -130,6 +131,9 @@ its certificates are good for. The exit code is 1 if it does not run, or runs bu
 			for _, c := range s.Certificates {
 				fmt.Fprintf(out, "  %s\n", describeCertificate(c))
 			}
+			for _, l := range s.Lockouts {
+				fmt.Fprintf(out, "  %s\n", describeLockout(l))
+			}
 			if !s.Healthy {
 				return fmt.Errorf("not healthy: %s", s.Problem)
 			}
@@ -138,6 +142,20 @@ its certificates are good for. The exit code is 1 if it does not run, or runs bu
 	}
 	confFlag(c, &path)
 	return c
+}
+
+// describeLockout says in a line who is locked out.
+func describeLockout(l accounts.Lockout) string {
+	who := printable(l.Account)
+	switch {
+	case who == "":
+		who = "logins from " + l.Address
+	case l.Address != "":
+		who = "logins to " + who + " from " + l.Address
+	default:
+		who = "logins to " + who + " from new places"
+	}
+	return who + " are not checked until " + l.Until.Local().Format("2006-01-02 15:04:05") + ": too many failed"
 }
 
 // describeCertificate says in a line what one needs to know of a certificate.
