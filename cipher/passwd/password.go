@@ -1,6 +1,7 @@
 package passwd
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"errors"
@@ -37,7 +38,8 @@ const maxStored = 1024
 // Hash gives the string to store for a password: argon2id with 19 MiB,
 // two passes and one lane (the first choice of OWASP's password storage sheet)
 // and a random salt of 16 bytes, in PHC form ("$argon2id$v=19$m=19456,t=2,p=1$…").
-// The error is ErrPassword.
+// It is prepared with sasl.SASLprep, so that it does not matter how a keyboard
+// composes accents. The error is ErrPassword.
 func Hash(password []byte) (string, error) {
 	if len(password) == 0 || len(password) > MaxPassword {
 		return "", ErrPassword
@@ -45,13 +47,15 @@ func Hash(password []byte) (string, error) {
 	h := standard
 	h.salt = make([]byte, 16)
 	rand.Read(h.salt) // never fails: crypto/rand ends the process instead
-	h.sum = h.compute(password)
+	h.sum = h.compute(sasl.SASLprep(password))
 	return h.String(), nil
 }
 
 // Verify checks password against a stored string of any accepted form
 // (see CheckForm). It returns nil, ErrMismatch, or the error CheckForm gives.
-// An empty password matches nothing. The work is bounded whatever the string
+// The password is tried as it is and, if that differs, as SASLprep prepares it:
+// one keyboard sends an accent as a character of its own, another does not. An
+// empty password matches nothing. The work is bounded whatever the string
 // says, but not how much of it happens at a time: a server uses a Verifier.
 func Verify(stored string, password []byte) error {
 	f, err := parseStored(stored, false)
@@ -98,7 +102,16 @@ type form struct {
 }
 
 func (f *form) matches(password []byte) bool {
-	return len(password) > 0 && len(password) <= MaxPassword && f.check(password)
+	return len(password) > 0 && len(password) <= MaxPassword && f.try(password)
+}
+
+// try checks a password as it is, then as SASLprep prepares it.
+func (f *form) try(password []byte) bool {
+	if f.check(password) {
+		return true
+	}
+	prepared := sasl.SASLprep(password)
+	return !bytes.Equal(prepared, password) && len(prepared) <= MaxPassword && f.check(prepared)
 }
 
 // parseStored is the one reader of stored strings.

@@ -1,6 +1,8 @@
 package passwd_test
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -275,6 +277,38 @@ func TestDoveadm(t *testing.T) {
 		}
 		if err := passwd.Verify(strings.TrimSpace(string(out)), []byte("secret")); err != nil {
 			t.Errorf("Verify(%s) = %v", out, err)
+		}
+	}
+}
+
+// TestComposition: it does not matter whether a keyboard sends an accent as a
+// character of its own, for any form of stored password.
+func TestComposition(t *testing.T) {
+	const composed, apart = "p\u00e4ssword", "pa\u0308ssword"
+	keys, err := sasl.MakeScram(sasl.ScramSHA256, []byte(composed), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha512.Sum512([]byte(composed + "salt"))
+	forms := map[string]string{
+		"SCRAM":    sasl.FormatScram(sasl.ScramSHA256, keys),
+		"CRAM-MD5": sasl.FormatCRAM(sasl.MakeCRAM([]byte(composed))),
+		"SSHA512":  "{SSHA512}" + base64.StdEncoding.EncodeToString(append(sum[:], "salt"...)),
+	}
+	for _, set := range []string{composed, apart} {
+		if forms["argon2id of "+set], err = passwd.Hash([]byte(set)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var v passwd.Verifier
+	for name, stored := range forms {
+		for _, typed := range []string{composed, apart} {
+			if err := errors.Join(passwd.Verify(stored, []byte(typed)), v.Verify(t.Context(), name, stored, []byte(typed))); err != nil {
+				t.Errorf("%s, typed %q: %v", name, typed, err)
+			}
+		}
+		if err := passwd.Verify(stored, []byte("passwo\u0308rd")); !errors.Is(err, passwd.ErrMismatch) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -2,9 +2,13 @@ package passwd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
 // Verifier checks passwords for a server. However many clients log in at a
@@ -64,6 +68,16 @@ func (v *Verifier) start() {
 // exist. Only a right password can be faster.
 func (v *Verifier) Verify(ctx context.Context, account, stored string, password []byte) error {
 	return v.Try(ctx, Attempt{Account: account, Stored: stored, Password: password})
+}
+
+// Login is Verify for sasl.Accounts' Check: an empty stored string stands for an
+// account that does not exist, and what does not match is sasl.ErrDenied.
+func (v *Verifier) Login(ctx context.Context, account, stored string, password []byte) error {
+	err := v.Verify(ctx, account, stored, password)
+	if errors.Is(err, ErrMismatch) {
+		return fmt.Errorf("%w: %w", sasl.ErrDenied, err)
+	}
+	return err
 }
 
 // Attempt is one login to be checked by Try.
@@ -129,7 +143,7 @@ func (v *Verifier) Try(ctx context.Context, a Attempt) error {
 		return nil
 	}
 	if f.cheap {
-		v.dummy.check(bounded(password))
+		v.dummy.try(bounded(password))
 	}
 	return ErrMismatch
 }
@@ -150,7 +164,7 @@ func (v *Verifier) pretend(ctx context.Context, a Attempt) error {
 		return err
 	}
 	defer release()
-	dummy.check(bounded(a.Password))
+	dummy.try(bounded(a.Password))
 	return ErrMismatch
 }
 

@@ -66,6 +66,7 @@ func generatePassword() []byte { return []byte(rand.Text()[:24]) }
 
 // derive makes what is kept of a password.
 func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf.Keys, err error) {
+	password = sasl.SASLprep(password) // however this keyboard composes accents
 	if k.Password, err = passwd.Hash(password); err != nil {
 		return k, err
 	}
