@@ -26,6 +26,7 @@ type Credentials struct {
 	// What outlives a reload, which must not forgive guesses.
 	verifier *passwd.Verifier
 	throttle *throttle
+	repeats  *repeats
 	decoy    *sasl.Decoy
 }
 
@@ -40,11 +41,11 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 	}
 	c.offers = offered(dir, c.keys)
 	if old == nil {
-		c.throttle = newThrottle(throttleRates(s))
+		c.throttle, c.repeats = newThrottle(throttleRates(s)), new(repeats)
 		c.verifier = newVerifier(s)
 		c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
-		c.throttle, c.verifier, c.decoy = old.throttle, old.verifier, old.decoy
+		c.throttle, c.repeats, c.verifier, c.decoy = old.throttle, old.repeats, old.verifier, old.decoy
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)
@@ -113,14 +114,27 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	if !c.throttle.allows(block, name) {
 		return "", sasl.ErrThrottled
 	}
+	stored := ""
+	if account != nil && !account.Disabled {
+		stored = string(account.Password)
+	}
+	// The same wrong password again needs no hash, and is no other guess.
+	place, known := login{block, name}, c.repeats.tagOf(name, stored, password)
+	if c.repeats.has(place, known) {
+		c.judge(ctx, user, sasl.ErrDenied)
+		return "", sasl.ErrDenied
+	}
 	// A password that is remembered comes through without a turn, and so
 	// without a booking: then there is nothing to settle but where it came from.
 	settle := func(v verdict) { c.throttle.remember(block, name, v) }
 	is := c.throttle.standing(block, name)
-	a := passwd.Attempt{Account: name, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
+	a := passwd.Attempt{Account: name, Stored: stored, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
 	// It is booked when its turn has come: of many guesses made at once, those
 	// behind the last that may fail are not worth a hash.
 	a.Allowed = func() error {
+		if c.repeats.has(place, known) { // many at once of one device
+			return sasl.ErrDenied
+		}
 		booked, ok := c.throttle.book(block, name)
 		if !ok {
 			return sasl.ErrThrottled
@@ -128,11 +142,20 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 		settle = booked
 		return nil
 	}
-	err := c.check(ctx, account, a)
+	err := c.check(ctx, a)
+	repeated := false
+	if errors.Is(err, passwd.ErrMismatch) {
+		repeated = !c.repeats.add(place, known)
+		err = sasl.ErrDenied
+	}
 	if err == nil && !c.mayActAs(name, authzid) {
 		err = sasl.ErrDenied
 	}
-	settle(c.judge(ctx, user, err))
+	v := c.judge(ctx, user, err)
+	if repeated {
+		v = undecided
+	}
+	settle(v)
 	switch {
 	case err == nil:
 		return name, nil
@@ -148,17 +171,11 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 const loginPatience = 30 * time.Second
 
 // check costs the same whether there is such an account or not.
-func (c *Credentials) check(ctx context.Context, account *conf.Account, a passwd.Attempt) error {
-	if account != nil && !account.Disabled {
-		a.Stored = string(account.Password)
-	}
+func (c *Credentials) check(ctx context.Context, a passwd.Attempt) error {
 	patience, cancel := context.WithTimeout(ctx, loginPatience)
 	defer cancel()
 	err := c.verifier.Try(patience, a)
-	switch {
-	case errors.Is(err, passwd.ErrMismatch):
-		return sasl.ErrDenied
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return sasl.ErrThrottled
 	}
 	return err

@@ -152,7 +152,7 @@ func TestGuessesAreThrottled(t *testing.T) {
 			base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00"+password)) + "\nS: " + want)
 	}
 	try("wrong", "535 5.7.8")
-	try("wrong", "535 5.7.8")
+	try("wrong too", "535 5.7.8")
 	try(testPassword, "4")
 }
 

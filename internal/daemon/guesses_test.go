@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -16,13 +17,13 @@ func TestGuessesAtOnce(t *testing.T) {
 	const most, tried = 5, 40
 	for _, mechanism := range []struct {
 		sasl.Mechanism
-		client func(user string) (sasl.Client, error)
+		client func(user, guess string) (sasl.Client, error)
 	}{
-		{sasl.ScramSHA256Server(), func(user string) (sasl.Client, error) {
-			return sasl.ScramClient("SCRAM-SHA-256", "", user, "a guess", nil)
+		{sasl.ScramSHA256Server(), func(user, guess string) (sasl.Client, error) {
+			return sasl.ScramClient("SCRAM-SHA-256", "", user, guess, nil)
 		}},
-		{sasl.CRAMMD5Server(), func(user string) (sasl.Client, error) { return sasl.CRAMMD5Client(user, "a guess"), nil }},
-		{sasl.PlainServer(), func(user string) (sasl.Client, error) { return sasl.PlainClient("", user, "a guess"), nil }},
+		{sasl.CRAMMD5Server(), func(user, guess string) (sasl.Client, error) { return sasl.CRAMMD5Client(user, guess), nil }},
+		{sasl.PlainServer(), func(user, guess string) (sasl.Client, error) { return sasl.PlainClient("", user, guess), nil }},
 	} {
 		for _, user := range []string{"alice@mail.test", "nobody@mail.test"} {
 			t.Run(mechanism.Name+"/"+user, func(t *testing.T) {
@@ -31,8 +32,8 @@ func TestGuessesAtOnce(t *testing.T) {
 					RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, Announced: []string{}})
 				// All but the last step, then the last one of all at once.
 				var last []func() error
-				for range tried {
-					client, err := mechanism.client(user)
+				for i := range tried {
+					client, err := mechanism.client(user, fmt.Sprint("guess ", i))
 					if err != nil {
 						t.Fatal(err)
 					}
