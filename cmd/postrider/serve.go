@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -110,9 +111,9 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
-		Long: `Say since when the server runs, how many sessions it has, where it listens and how long
-its certificates are good for. The exit code is 1 if it does not run, or runs but cannot keep mail, also
-for want of octets or inodes on a disk.`,
+		Long: `Say since when the server runs, how many sessions it has, where it listens, how long its
+certificates are good for and who is locked out after too many failed logins. The exit code is 1
+if it does not run, or runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		Example: "  postrider status -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -134,6 +135,9 @@ for want of octets or inodes on a disk.`,
 			if len(s.Starving) > 0 {
 				fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
 			}
+			for _, l := range s.Lockouts {
+				fmt.Fprintf(out, "  %s\n", describeLockout(l))
+			}
 			if !s.Healthy {
 				return fmt.Errorf("not healthy: %s", s.Problem)
 			}
@@ -142,6 +146,20 @@ for want of octets or inodes on a disk.`,
 	}
 	confFlag(c, &path)
 	return c
+}
+
+// describeLockout says in a line who is locked out.
+func describeLockout(l accounts.Lockout) string {
+	who := printable(l.Account)
+	switch {
+	case who == "":
+		who = "logins from " + l.Address
+	case l.Address != "":
+		who = "logins to " + who + " from " + l.Address
+	default:
+		who = "logins to " + who + " from new places"
+	}
+	return who + " are not checked until " + l.Until.Local().Format("2006-01-02 15:04:05") + ": too many failed"
 }
 
 // describeCertificate says in a line what one needs to know of a certificate.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
@@ -26,13 +27,13 @@ type userFlags struct {
 func userCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
-		Short: "Add, change, remove, list and test accounts",
+		Short: "Add, change, remove, list, test and unlock accounts",
 		Long: `Add, change, remove, list and test accounts. The files they stand in keep their
 comments and layout. A running server takes changes up at "postrider reload".`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(userAddCommand(), userPasswdCommand(), userRemoveCommand(), userListCommand(), userTestCommand())
+	c.AddCommand(userAddCommand(), userPasswdCommand(), userRemoveCommand(), userListCommand(), userTestCommand(), userUnlockCommand())
 	return c
 }
 
@@ -203,6 +204,26 @@ func (f *userFlags) list(cmd *cobra.Command) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, passwordKind(a), keyKinds(a), quota)
 	}
 	return w.Flush()
+}
+
+func userUnlockCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "unlock ADDRESS|IP",
+		Short: "Forget failed logins, so that logins are checked again",
+		Long: `Make the running server forget the failed logins at an account, or from an IP address (of
+IPv6, from its /64), so that logins there are checked again. "postrider status" lists who is
+locked out.`,
+		Example: `  postrider user unlock -c /etc/postrider alice@example.com
+  postrider user unlock -c /etc/postrider 192.0.2.7`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return call(cmd, path, "unlock", daemon.UnlockRequest{Who: args[0]}, nil)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	confFlag(c, &path)
+	return c
 }
 
 // passwordKind says how the password is stored.

@@ -42,6 +42,7 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 	c.offers = offered(dir, c.keys)
 	if old == nil {
 		c.throttle, c.repeats = newThrottle(throttleRates(s)), new(repeats)
+		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {

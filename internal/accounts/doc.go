@@ -5,7 +5,8 @@
 //     whom;
 //   - credentials.go answers logins, for names without an account at the same
 //     cost (models.go);
-//   - throttle.go counts failed logins;
+//   - throttle.go counts failed logins, repeats.go knows those that say nothing
+//     new, lockouts.go tells the operator who is locked out;
 //   - secrets.go opens what is sealed with the server's key, keys.go what an
 //     account keeps for challenges.
 //

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -33,6 +34,9 @@ type throttle struct {
 	blocks   map[netip.Prefix]bucket
 	accounts map[string]bucket
 	known    map[login]home
+
+	log  *slog.Logger
+	told map[Lockout]bool // lock-outs in the log that have not ended, without their time
 }
 
 // home is an address that an account has been logged in to from.
@@ -95,6 +99,8 @@ func newThrottle(perBlock, perAccount rate) *throttle {
 		blocks:   make(map[netip.Prefix]bucket),
 		accounts: make(map[string]bucket),
 		known:    make(map[login]home),
+		told:     make(map[Lockout]bool),
+		log:      slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -109,7 +115,12 @@ func (t *throttle) setRates(perBlock, perAccount rate) {
 func (t *throttle) allows(block netip.Prefix, account string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.mayGuess(login{block, account}, time.Now())
+	l, now := login{block, account}, time.Now()
+	ok := t.mayGuess(l, now)
+	if !ok {
+		t.refused(l, now)
+	}
+	return ok
 }
 
 func (t *throttle) mayGuess(l login, now time.Time) bool {
@@ -154,6 +165,7 @@ func (t *throttle) book(block netip.Prefix, account string) (settle func(verdict
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.mayGuess(l, now) {
+		t.refused(l, now)
 		return nil, false
 	}
 	if t.isKnown(l, now) {

@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"runtime"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/control"
 )
 
@@ -19,10 +22,19 @@ type Status struct {
 	Listeners  map[string]string `json:"listeners"` // settings' address → bound address
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
-	Healthy      bool          `json:"healthy"`
-	Problem      string        `json:"problem,omitempty"`
+	// Lockouts are those whose logins are not checked for now: there were too many
+	// that failed.
+	Lockouts []accounts.Lockout `json:"lockouts"`
+	Healthy  bool               `json:"healthy"`
+	Problem  string             `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+}
+
+// UnlockRequest names whose failed logins are to be forgotten: an account, or
+// the IP address they came from.
+type UnlockRequest struct {
+	Who string `json:"who"`
 }
 
 // commands is what can be asked through the control socket.
@@ -34,6 +46,14 @@ func (d *Daemon) commands() http.Handler {
 	})
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.status(since), nil)
+	})
+	mux.HandleFunc("POST /unlock", func(w http.ResponseWriter, r *http.Request) {
+		var who UnlockRequest
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&who)
+		if err == nil && !d.state().credentials.Unlock(who.Who) {
+			err = fmt.Errorf("no failed logins are remembered of %s", who.Who)
+		}
+		control.Answer(w, struct{}{}, err)
 	})
 	d.queueCommands(mux)
 	d.post.Submissions(mux)
@@ -55,6 +75,7 @@ func (d *Daemon) status(since time.Time) Status {
 		Goroutines:   runtime.NumGoroutine(),
 		Listeners:    make(map[string]string),
 		Certificates: d.state().certificates(),
+		Lockouts:     d.state().credentials.Lockouts(),
 		Healthy:      true,
 	}
 	for name, addr := range d.Addrs() {

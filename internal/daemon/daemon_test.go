@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/mailstore"
 )
@@ -154,6 +155,23 @@ func TestGuessesAreThrottled(t *testing.T) {
 	try("wrong", "535 5.7.8")
 	try("wrong too", "535 5.7.8")
 	try(testPassword, "4")
+
+	// The operator sees it, and lifts it.
+	client := control.NewClient(w.state().settings.Admin.Socket)
+	var s Status
+	if err := client.Call(t.Context(), "status", nil, &s); err != nil || len(s.Lockouts) != 1 || s.Lockouts[0].Address != "127.0.0.1/32" {
+		t.Errorf("status: %+v, %v", s.Lockouts, err)
+	}
+	if !strings.Contains(w.logs.String(), "no more are checked\" address=127.0.0.1/32 until=") {
+		t.Error("the log does not tell of it")
+	}
+	if err := client.Call(t.Context(), "unlock", UnlockRequest{Who: "127.0.0.5"}, nil); err == nil {
+		t.Error("somebody was unlocked who was not locked out")
+	}
+	if err := client.Call(t.Context(), "unlock", UnlockRequest{Who: "127.0.0.1"}, nil); err != nil {
+		t.Error(err)
+	}
+	try(testPassword, "235")
 }
 
 func TestLMTP(t *testing.T) {
