@@ -3,6 +3,7 @@ package accounts
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -211,7 +212,7 @@ func (t *throttle) welcome(l login, v verdict, now time.Time) {
 	}
 	h, ok := t.known[l]
 	if !ok && len(t.known) >= throttleEntries {
-		evict(t.known)
+		evict(t.known, func(h home) float64 { return float64(h.last.UnixMicro()) }) // who has not been here for longest
 	}
 	h.last = now
 	t.known[l] = h
@@ -239,18 +240,27 @@ func prune[K comparable](m map[K]bucket, r rate, now time.Time) {
 		}
 	}
 	if len(m) >= throttleEntries {
-		evict(m)
+		evict(m, func(b bucket) float64 { return b.now(r, now) + float64(b.pending) })
 	}
 }
 
-// evict drops a sixteenth of the table, whichever entries come first: under an
-// attack from that many addresses no choice is better than chance.
-func evict[K comparable, V any](m map[K]V) {
-	n := len(m) / 16
-	for k := range m {
-		if n--; n < 0 {
-			return
+// evict drops the sixteenth of the table that matters least. Whoever makes very
+// many entries of little weight, with a failure each from many addresses or at
+// many names, does not have one forgotten at which he guesses often.
+func evict[K comparable, V any](m map[K]V, weight func(V) float64) {
+	weights := make([]float64, 0, len(m))
+	for _, v := range m {
+		weights = append(weights, weight(v))
+	}
+	slices.Sort(weights)
+	n := max(1, len(m)/16)
+	most := weights[n-1]
+	for light := range 2 { // first what is lighter, then of the rest any
+		for k, v := range m {
+			if n > 0 && (weight(v) < most || light == 1 && weight(v) == most) {
+				delete(m, k)
+				n--
+			}
 		}
-		delete(m, k)
 	}
 }

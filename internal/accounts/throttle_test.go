@@ -151,3 +151,41 @@ func TestThrottleAtHome(t *testing.T) {
 		}
 	})
 }
+
+// TestThrottleKeepsWhatMatters: very many failures elsewhere, from many
+// addresses and at many names, buy no more guesses at one account.
+func TestThrottleKeepsWhatMatters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(over(20, 15*time.Minute), over(20, 15*time.Minute))
+		guesses, n := 0, 0
+		place := func() netip.Prefix {
+			n++
+			return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
+		}
+		home := netip.MustParsePrefix("198.51.100.1/32")
+		th.succeed(home, "anna")
+		for i := range throttleEntries * 5 / 4 {
+			if i%5000 == 0 {
+				for th.guess(place(), "anna", wrong) {
+					guesses++
+				}
+				th.succeed(home, "anna")
+			}
+			p := place()
+			th.fail(p, fmt.Sprint("name", i))
+			th.succeed(p, fmt.Sprint("own", i))
+			if i%50 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if guesses != 20 {
+			t.Errorf("%d guesses at an account, want 20", guesses)
+		}
+		if n := max(len(th.blocks), len(th.accounts), len(th.known)); n > throttleEntries {
+			t.Errorf("%d entries, more than %d", n, throttleEntries)
+		}
+		if !th.allows(home, "anna") {
+			t.Error("the owner, who comes often, is forgotten")
+		}
+	})
+}
