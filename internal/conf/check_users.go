@@ -97,16 +97,25 @@ func (c *checker) domains() {
 	})
 }
 
+// checkAccountAddress says what is wrong with an address for an account.
+func checkAccountAddress(address string) error {
+	if err := checkAddress(address); err != nil {
+		return err
+	}
+	if strings.HasPrefix(address, "*@") {
+		return fmt.Errorf("\"*\" is for aliases; write catch_all in the domain, or an alias %q", address)
+	}
+	return nil
+}
+
 func (c *checker) accounts() {
 	seen := make(map[string][]any)
 	c.eachAccount(func(steps []any, address string, a *Account) {
 		if saidByDomains(steps, address) {
 			return
 		}
-		if err := checkAddress(address); err != nil {
+		if err := checkAccountAddress(address); err != nil {
 			c.failKey(steps, "%w", err)
-		} else if strings.HasPrefix(address, "*@") {
-			c.failKey(steps, "\"*\" is for aliases; write catch_all in the domain, or an alias %q", address)
 		}
 		if other, twice := seen[Canonical(address)]; twice {
 			c.failKey(steps, "the account is there already, as %s", config.Path(other...))

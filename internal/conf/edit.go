@@ -37,13 +37,23 @@ type Keys struct {
 // where Accounts stands, else to accounts.conf in the folder. Comments and layout
 // of the file stay.
 func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
-	if err := checkAddress(address); err != nil {
+	// What Check refuses is not written: the server would not start with it.
+	if err := checkAccountAddress(address); err != nil {
 		return nil, err
 	}
 	if steps, _ := s.findAccount(address); steps != nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrAccountExists)
 	}
 	address = Canonical(address)
+	var alias []any
+	s.eachAlias(func(steps []any, written string, _ []string) {
+		if Canonical(written) == address {
+			alias = steps
+		}
+	})
+	if alias != nil {
+		return nil, fmt.Errorf("%s is an alias already (%s); remove that first", address, config.Path(alias...))
+	}
 	local, domain, _ := strings.Cut(address, "@")
 	steps := []string{"Accounts", address}
 	at, ok := s.text().Where("Accounts")

@@ -90,6 +90,13 @@ func TestAddAccount(t *testing.T) {
 	if _, err := s.AddAccount(dir, "../x", Keys{}); err == nil {
 		t.Error("a bad address was added")
 	}
+	if _, err := s.AddAccount(dir, "*@example.com", Keys{}); err == nil {
+		t.Error("a whole domain was added as an account, which no server starts with")
+	}
+	withAlias := folder(t, "a.conf", editBase+`"Accounts": {"alice@example.com": {}}, "Aliases": {"team@example.com": "alice@example.com"}}`)
+	if _, err := mustLoad(t, withAlias).AddAccount(withAlias, "Team@example.com", Keys{}); err == nil || !strings.Contains(err.Error(), "alias") {
+		t.Errorf("an alias was added as an account, which no server starts with: %v", err)
+	}
 	file := filepath.Join(folder(t, "one.conf", editBase+"}"), "one.conf")
 	if e, err := mustLoad(t, file).AddAccount(file, "a@b.example", Keys{}); err != nil || e.File != file {
 		t.Errorf("a single file: %v, %v", e, err)
