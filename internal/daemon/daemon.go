@@ -116,6 +116,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	d.now.Store(st)
+	d.recallLogins()
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -231,6 +232,7 @@ func (d *Daemon) stop() error {
 		d.submission.Shutdown(ctx)
 	}
 	d.serving.Wait()
+	d.keepLogins()
 	d.log.Info("stopped")
 	return d.closeAll()
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +19,8 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // TestStoredForms: whatever form a password was stored in by the program that
@@ -210,5 +214,28 @@ func waitFor(t *testing.T, is func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("it does not come about")
 		}
+	}
+}
+
+// TestLoginsSurviveRestart: who was locked out before a stop is so after it, in
+// a file that nobody else can read.
+func TestLoginsSurviveRestart(t *testing.T) {
+	w := start(t, `"Auth": {"max_failures_per_address": 1},`)
+	ctx := sasl.WithPeer(t.Context(), &sasl.Peer{RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}})
+	if _, err := w.live().Verify(ctx, "", "alice@mail.test", []byte("wrong")); !errors.Is(err, sasl.ErrDenied) {
+		t.Fatal(err)
+	}
+	w.stop()
+	info, err := os.Stat(filepath.Join(w.state().settings.DataDir, loginsFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v\n%s", info, err, tail(w.logs.String()))
+	}
+	again, err := New(func() (*conf.Settings, error) { return conf.Load(w.dir) }, w.logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.closeAll()
+	if _, err := again.live().Verify(ctx, "", "bob@mail.test", []byte(testPassword)); !errors.Is(err, sasl.ErrThrottled) {
+		t.Errorf("after a restart: %v", err)
 	}
 }

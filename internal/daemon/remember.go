@@ -1,0 +1,40 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// loginsFile is where it is kept, within the data directory, who has logged in
+// from where and how many logins have failed, from one start to the next.
+const loginsFile = "logins.json"
+
+// recallLogins takes up what the last run knew. Without it the daemon works as
+// well, and has to get to know everybody again.
+func (d *Daemon) recallLogins() {
+	st := d.state()
+	memory, err := os.ReadFile(filepath.Join(st.settings.DataDir, loginsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = st.credentials.Recall(memory)
+	}
+	if err != nil {
+		d.log.Warn("it is forgotten who has logged in before", "err", err)
+	}
+}
+
+// keepLogins writes down what the next run is to know.
+func (d *Daemon) keepLogins() {
+	st := d.state()
+	memory, err := st.credentials.Memory()
+	if err == nil {
+		err = writeDurably(st.settings.DataDir, filepath.Join(st.settings.DataDir, loginsFile), string(memory))
+	}
+	if err != nil {
+		d.log.Warn("it will be forgotten who has logged in before", "err", err)
+	}
+}
