@@ -112,8 +112,8 @@ func statusCommand() *cobra.Command {
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
 		Long: `Say since when the server runs, how many sessions it has, where it listens, how long its
-certificates are good for and who is locked out after too many failed logins. The exit code is 1 if it
-does not run, or runs but cannot keep mail, also for want of octets or inodes on a disk.`,
+certificates are good for and who is locked out after too many failed logins. The exit code is 1
+if it does not run, or runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		Example: "  postrider status -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
