@@ -49,7 +49,7 @@ func Example_mailstore() {
 			if _, err := io.Copy(d, e.Data); err != nil {
 				return err
 			}
-			return d.Commit(ctx)
+			return d.Commit(ctx, nil)
 		}),
 	}
 	addr := loopback(srv)
