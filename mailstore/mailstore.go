@@ -83,6 +83,11 @@ type Meta struct {
 	// Size is the announced size in octets, or 0 if none was announced. It is
 	// a hint for quotas, never trusted.
 	Size int64
+	// Top is what Commit is expected to be given, as far as it is known already, and
+	// anything in place of the rest: only its length and its lines count. A store
+	// may keep so much room free at the beginning of a large message, and has to
+	// write the message once more if the top turns out to need more.
+	Top []byte
 	// Received is when the message was accepted; zero means now.
 	Received time.Time
 	// Flags are Maildir info letters (D F P R S T) the message starts with;
@@ -125,16 +130,22 @@ type Store interface {
 	Users(ctx context.Context) iter.Seq2[string, error]
 }
 
-// Delivery is one message on its way into the store. Lines end in CRLF, as on
-// the wire. It is not safe for concurrent use.
+// Delivery is one message on its way into the store: first its body, which is all
+// that came, then what is to stand on top of that, which may depend on it. Lines end
+// in CRLF, as on the wire. It is not safe for concurrent use.
 type Delivery interface {
+	// Writer takes the body.
 	io.Writer
+	// Commit puts the top, whole header fields or nothing, on top of the body. A
+	// top that is shorter than Meta.Top may be stored with a field or with blanks
+	// that fill the room (rfc2822.Pad); one of the same length is stored as it is.
+	//
 	// Commit returns nil only when every mailbox's copy, contents and directory
 	// entry, is on stable storage. Otherwise no mailbox has it. Where that is
 	// because some of them cannot take the message, the error is a *Refused, and
-	// the delivery is still open: it can be committed without them, see Exclude.
-	// After any other error it is over.
-	Commit(ctx context.Context) error
+	// the delivery is still open: it can be committed without them, see Exclude,
+	// and with the same top. After any other error it is over.
+	Commit(ctx context.Context, top []byte) error
 	// Exclude takes mailboxes out of the delivery, by the names that Create was
 	// given. Names it was not given change nothing; Commit fails when none is
 	// left.

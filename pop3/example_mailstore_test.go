@@ -93,7 +93,7 @@ func deliver(ctx context.Context, store mailstore.Store, user, text string) {
 	if _, err := io.WriteString(d, text); err != nil {
 		log.Fatal(err)
 	}
-	if err := d.Commit(ctx); err != nil {
+	if err := d.Commit(ctx, nil); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -100,13 +100,10 @@ func Example_mailstore() {
 				return answer(err)
 			}
 			defer d.Abort() // does nothing behind Commit
-			if _, err := io.WriteString(d, top); err != nil {
-				return answer(err)
-			}
 			if _, err := io.Copy(d, message); err != nil {
 				return answer(err)
 			}
-			return answer(d.Commit(ctx))
+			return answer(d.Commit(ctx, []byte(top)))
 		}),
 	}
 	addr := loopback(srv)

@@ -27,7 +27,7 @@ func TestStoreCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(d, "Subject: %d\r\n\r\nFrom me\r\n", i)
-		if err := d.Commit(context.Background()); err != nil {
+		if err := d.Commit(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -149,6 +149,13 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.f.try("write at", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
 func (f *faultyFile) Sync() error {
 	if err := f.f.try("sync", f.Name()); err != nil {
 		return err

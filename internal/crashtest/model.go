@@ -18,6 +18,13 @@ type node struct {
 	data   []byte
 	writes []span // of a file: not yet durable
 	synced int    // of a file: durable octets
+	over   []over // of a file: what was written over and is not yet durable
+}
+
+// over is what stood where the event at index at wrote.
+type over struct {
+	at, off int
+	old     []byte
 }
 
 // span says that the event at index at made the file end octets long.
@@ -91,6 +98,8 @@ func (m *model) apply(i int, e event) error {
 		f.data = append(f.data, e.data...)
 		f.writes = append(f.writes, span{i, len(f.data)})
 		return nil
+	case writeAt:
+		return m.byPath[e.name].overwrite(i, e)
 	case syncDone:
 		return m.sync(e)
 	case unnamed:
@@ -141,6 +150,18 @@ func (m *model) apply(i int, e event) error {
 	return nil
 }
 
+// overwrite writes within a file; what is behind its end must have been written
+// before.
+func (n *node) overwrite(i int, e event) error {
+	end := e.off + len(e.data)
+	if end > len(n.data) {
+		return fmt.Errorf("write at %d to %d of a file of %d octets", e.off, end, len(n.data))
+	}
+	n.over = append(n.over, over{i, e.off, append([]byte(nil), n.data[e.off:end]...)})
+	copy(n.data[e.off:end], e.data)
+	return nil
+}
+
 func (n *node) change(c *change) {
 	c.apply(n.live)
 	n.todo = append(n.todo, c)
@@ -188,6 +209,9 @@ func (n *node) syncData(start int) {
 	for len(n.writes) > 0 && n.writes[0].at < start {
 		n.synced = n.writes[0].end
 		n.writes = n.writes[1:]
+	}
+	for len(n.over) > 0 && n.over[0].at < start {
+		n.over = n.over[1:]
 	}
 }
 
@@ -314,8 +338,22 @@ func (n *node) write(path string, how Outcome, links map[*node]string) error {
 	}
 	links[n] = path
 	size, zeros := how.data(n.synced, len(n.data))
-	data := append([]byte(nil), n.data[:size]...)
+	data := n.crashed(how)[:size]
 	start := min(n.synced, size)
 	clear(data[start:min(start+zeros, size)])
 	return os.WriteFile(path, data, 0o600)
+}
+
+// crashed is a file's contents where some of what was written over something may
+// not have got there: a part of it is new, with zeros in it perhaps, the rest old.
+func (n *node) crashed(how Outcome) []byte {
+	data := append([]byte(nil), n.data...)
+	for i := len(n.over) - 1; i >= 0; i-- {
+		o := n.over[i]
+		here := data[o.off : o.off+len(o.old)]
+		kept, zeros := how.data(0, len(here))
+		clear(here[:min(zeros, kept)])
+		copy(here[kept:], o.old[kept:])
+	}
+	return data
 }

@@ -27,6 +27,7 @@ const (
 	create kind = iota + 1
 	unnamed
 	write
+	writeAt
 	mkdir
 	link
 	linkFile
@@ -42,6 +43,7 @@ type event struct {
 	kind     kind
 	name, to string
 	data     []byte
+	off      int // of a writeAt
 	start    int // of a syncDone: the index of its syncStart
 }
 
@@ -203,6 +205,14 @@ type file struct {
 func (f *file) Write(p []byte) (n int, err error) {
 	err = f.r.do(event{kind: write, name: f.Name(), data: bytes.Clone(p)}, func() error {
 		n, err = f.File.Write(p)
+		return err
+	})
+	return n, err
+}
+
+func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.r.do(event{kind: writeAt, name: f.Name(), data: bytes.Clone(p), off: int(off)}, func() error {
+		n, err = f.File.WriteAt(p, off)
 		return err
 	})
 	return n, err

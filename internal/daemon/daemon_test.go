@@ -280,11 +280,11 @@ func (d *brokenDelivery) Write(p []byte) (int, error) {
 	return d.Delivery.Write(p)
 }
 
-func (d *brokenDelivery) Commit(ctx context.Context) error {
+func (d *brokenDelivery) Commit(ctx context.Context, top []byte) error {
 	if d.b.commit != nil {
 		return d.b.commit
 	}
-	return d.Delivery.Commit(ctx)
+	return d.Delivery.Commit(ctx, top)
 }
 
 // TestStoreFails: whatever fails, the client hears that it should try again,

@@ -20,7 +20,7 @@ func (w *testWorld) put(age time.Duration, text string) {
 	if _, err := d.Write([]byte(text)); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := d.Commit(context.Background()); err != nil {
+	if err := d.Commit(context.Background(), nil); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/netserve":       {},
 	"mailstore":               {},
 	"mailstore/storetest":     {"mailstore"},
-	"mailstore/maildir":       {"mailstore", "mailstore/durable"},
+	"mailstore/maildir":       {"mailstore", "mailstore/durable", "rfc2822"},
 	"smtp":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "internal/netserve"},
 	"smtp/queue":              {"smtp", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},

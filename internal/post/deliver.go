@@ -1,13 +1,13 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
-	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // delivery writes one message once to everybody and commits.
@@ -16,10 +16,10 @@ type delivery struct {
 	e    *smtp.Envelope
 	m    *message
 	to   *plan
-	size int64 // octets written, without the return path
+	size int64 // octets of the message as everybody gets it
 
 	box     mailstore.Delivery // nil where no mailbox gets it
-	entries []queue.Writer
+	entries []entry
 	out     sinks // all of these
 }
 
@@ -40,10 +40,11 @@ func (d *delivery) run(ctx context.Context) error {
 	buffer := buffers.Get().(*[copyBuffer]byte)
 	defer buffers.Put(buffer)
 	var err error
-	d.size, err = d.m.writeTo(&d.out, buffer[:])
-	if d.out.failed != nil {
-		return d.r.refusal(d.out.failed)
+	d.size, err = d.m.writeTo(ctx, &d.out, buffer[:])
+	if failed := cmp.Or(d.out.failed, d.m.looks.failed); failed != nil {
+		return d.r.refusal(failed)
 	}
+	d.size += int64(d.m.top.size())
 	if err != nil {
 		return err // the session knows what is wrong with its own data
 	}
@@ -53,7 +54,8 @@ func (d *delivery) run(ctx context.Context) error {
 // begin opens the delivery into the mailboxes that have room for what was
 // announced, and the queue entries.
 func (d *delivery) begin(ctx context.Context) error {
-	meta := mailstore.Meta{ID: d.e.ID, Size: d.e.Params.Size, Exact: d.e.Params.Body == "BINARYMIME"}
+	top := d.m.top
+	meta := mailstore.Meta{ID: d.e.ID, Top: top.with(top.returnPath), Size: d.e.Params.Size, Exact: d.e.Params.Body == "BINARYMIME"}
 	for d.box == nil && len(d.to.mailboxes) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, d.to.mailboxes...)
 		if err != nil {
@@ -64,15 +66,12 @@ func (d *delivery) begin(ctx context.Context) error {
 		}
 		d.box = box
 		d.out.add(box)
-		if _, err := box.Write(d.m.returnPath); err != nil {
-			return err
-		}
 	}
 	if len(d.to.elsewhere) == 0 {
 		return nil
 	}
 	var err error
-	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere)
+	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere, top)
 	for _, entry := range d.entries {
 		d.out.add(entry)
 	}
@@ -82,8 +81,10 @@ func (d *delivery) begin(ctx context.Context) error {
 
 // commit puts the copies on stable storage, those for mailboxes first.
 func (d *delivery) commit(ctx context.Context) error {
+	top := d.m.top
+	text := top.with(top.returnPath)
 	for len(d.to.mailboxes) > 0 {
-		err := d.box.Commit(ctx)
+		err := d.box.Commit(ctx, text)
 		if err == nil {
 			break
 		}
@@ -97,7 +98,7 @@ func (d *delivery) commit(ctx context.Context) error {
 		return nil
 	}
 	for _, entry := range d.entries {
-		if err := entry.Commit(ctx); err != nil {
+		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt) })
 	if err != nil && d.size > 0 {
 		for mailbox := range refused.Mailboxes {
-			d.r.late.note(d.e, mailbox, d.size+int64(len(d.m.returnPath)))
+			d.r.late.note(d.e, mailbox, d.size+int64(len(d.m.top.returnPath)))
 		}
 	}
 	return err

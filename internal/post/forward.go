@@ -17,9 +17,9 @@ var errForwardLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Mail forwa
 
 // part is one queue entry of a message that leaves.
 type part struct {
-	from smtp.Path
-	to   []smtp.Recipient
-	top  string // fields that only this entry gets
+	from  smtp.Path
+	to    []smtp.Recipient
+	first string // a field that only this entry gets
 }
 
 // mostAliases is how many aliases of one message get entries of their own, so
@@ -36,19 +36,19 @@ func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part,
 	byKey := make(map[[2]string]*part)
 	aliases := make(map[string]bool)
 	for _, r := range to {
-		from, top := e.From, ""
+		from, first := e.From, ""
 		if r.forwarded {
-			from, top = rewritten, deliveredTo(r.rcpt.Path, e.Params.SMTPUTF8)
-			if aliases[top] = true; len(aliases) > mostAliases {
-				top = ""
+			from, first = rewritten, deliveredTo(r.rcpt.Path, e.Params.SMTPUTF8)
+			if aliases[first] = true; len(aliases) > mostAliases {
+				first = ""
 			}
 		}
 		if r.rcpt.Path, err = smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err != nil {
 			return nil, err
 		}
-		key := [2]string{from.String(), top}
+		key := [2]string{from.String(), first}
 		if byKey[key] == nil {
-			byKey[key] = &part{from: from, top: top}
+			byKey[key] = &part{from: from, first: first}
 			parts = append(parts, byKey[key])
 		}
 		byKey[key].to = append(byKey[key].to, r.rcpt)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -120,28 +119,31 @@ func refuseQueue(err error) error {
 	return err
 }
 
+// entry is one entry on its way into the queue.
+type entry struct {
+	queue.Writer
+	first string // the field on top that only this one gets
+}
+
 // begin opens the entries for those recipients of a message who are elsewhere:
 // one, and others where some are led there by aliases (forward.go). What was
 // opened is returned with an error as well, to be aborted.
-func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, to []remote) (entries []queue.Writer, err error) {
+func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, to []remote, top *top) (entries []entry, err error) {
 	parts, err := o.parts(dir, e, to)
 	if err != nil {
 		return nil, err
 	}
 	for _, part := range parts {
-		entry := queue.NewEntry(e, part.to)
-		entry.From = part.from.String()
+		new := queue.NewEntry(e, part.to)
+		new.From, new.Top = part.from.String(), len(part.first)+top.size()
 		if !proven {
-			entry.Class = queue.Stranger
+			new.Class = queue.Stranger
 		}
-		w, err := o.queue.Begin(ctx, entry)
+		w, err := o.queue.Begin(ctx, new)
 		if err != nil {
 			return entries, refuseQueue(err)
 		}
-		entries = append(entries, w)
-		if _, err := io.WriteString(w, part.top); err != nil {
-			return entries, refuseQueue(err)
-		}
+		entries = append(entries, entry{w, part.first})
 	}
 	return entries, nil
 }
@@ -277,16 +279,13 @@ func (o *Outbound) deliver(ctx context.Context, mailboxes []string, message []by
 	if err != nil {
 		return err
 	}
-	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{}, mailboxes...)
+	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, mailboxes...)
 	if err != nil {
 		return err
 	}
 	defer box.Abort()
-	if _, err := io.WriteString(box, path.Raw()); err != nil {
-		return err
-	}
 	if _, err := box.Write(message); err != nil {
 		return err
 	}
-	return box.Commit(ctx)
+	return box.Commit(ctx, []byte(path.Raw()))
 }

@@ -22,6 +22,9 @@ type Post struct {
 	Mailboxes Mailboxes
 	// Outbound is where mail for other hosts goes; nil: none leaves.
 	Outbound *Outbound
+	// Inspectors look at each message, and what they find stands on top of it in
+	// this order.
+	Inspectors []Inspector
 	// Log is where each message is a line.
 	Log *slog.Logger
 

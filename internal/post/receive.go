@@ -179,7 +179,7 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil {
 		return err
 	}
-	m, err := r.read(e)
+	m, err := r.read(ctx, e)
 	if err != nil {
 		return err
 	}

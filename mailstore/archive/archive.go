@@ -185,7 +185,7 @@ func (im *importer) message(m *Message) error {
 	im.slots <- struct{}{}
 	im.wg.Go(func() {
 		defer func() { <-im.slots }()
-		if err := d.Commit(im.ctx); err != nil {
+		if err := d.Commit(im.ctx, nil); err != nil {
 			_ = d.Abort()
 			_ = im.failed(m, err)
 			return

@@ -85,7 +85,7 @@ func fill(t testing.TB, s *maildir.Store, bodies ...string) {
 			t.Fatal(err)
 		}
 		io.WriteString(d, b)
-		if err := d.Commit(context.Background()); err != nil {
+		if err := d.Commit(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

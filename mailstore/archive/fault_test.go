@@ -34,7 +34,7 @@ type badDelivery struct {
 	err error
 }
 
-func (d badDelivery) Commit(context.Context) error { return errors.Join(d.err, d.Abort()) }
+func (d badDelivery) Commit(context.Context, []byte) error { return errors.Join(d.err, d.Abort()) }
 
 // TestCommitFails: a message that could not be made durable is reported, be it the
 // first or the last, and passed over only if somebody hears of it.

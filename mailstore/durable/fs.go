@@ -41,6 +41,8 @@ type FS interface {
 // File is a file being written.
 type File interface {
 	io.WriteCloser
+	// WriterAt fills in what was left out before; it moves no Write.
+	io.WriterAt
 	// Name is the name given to Create. A file of CreateUnnamed has one that
 	// lies in dir, for the sake of messages; it is not to be found there.
 	Name() string

@@ -51,10 +51,11 @@ type diaryFile struct {
 	name string
 }
 
-func (f *diaryFile) Write(p []byte) (int, error) { return len(p), nil }
-func (f *diaryFile) Name() string                { return f.name }
-func (f *diaryFile) Sync() error                 { return f.d.note("sync", f.name) }
-func (f *diaryFile) Close() error                { return f.d.note("close", f.name) }
+func (f *diaryFile) Write(p []byte) (int, error)            { return len(p), nil }
+func (f *diaryFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (f *diaryFile) Name() string                           { return f.name }
+func (f *diaryFile) Sync() error                            { return f.d.note("sync", f.name) }
+func (f *diaryFile) Close() error                           { return f.d.note("close", f.name) }
 
 // TestContentsFirst: however many files and early directories there are, all
 // are durable before the first step, and the names' directory after the last.

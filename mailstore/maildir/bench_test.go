@@ -71,7 +71,7 @@ func deliveries(b *testing.B, base, name string, size, writers int) measure.Way 
 			if _, err := io.WriteString(d, body); err != nil {
 				return err
 			}
-			return d.Commit(ctx)
+			return d.Commit(ctx, nil)
 		})
 	}, Reset: func() error {
 		if size < 1<<20 {

@@ -59,20 +59,25 @@ func record(t *testing.T, how syncing, named bool, forget func(what, name string
 }
 
 func (r *replayed) deliver(key, body string, users ...string) {
+	top := []byte("Top: " + key + "\r\n")
 	r.mu.Lock()
-	r.sent[body] = key
+	r.sent[string(top)+body] = key
 	r.mu.Unlock()
-	d, err := r.s.Create(context.Background(), mailstore.Meta{}, users...)
+	m := mailstore.Meta{Top: top}
+	if strings.Contains(key, "unforeseen") {
+		m.Top = nil
+	}
+	d, err := r.s.Create(context.Background(), m, users...)
 	if err != nil {
 		r.t.Error(err)
 		return
 	}
 	io.WriteString(d, body)
-	err = d.Commit(context.Background())
+	err = d.Commit(context.Background(), top)
 	if refused := (*mailstore.Refused)(nil); errors.As(err, &refused) {
 		d.Exclude("tiny@x")
 		users = slices.DeleteFunc(users, func(u string) bool { return u == "tiny@x" })
-		err = d.Commit(context.Background())
+		err = d.Commit(context.Background(), top)
 	}
 	if err != nil {
 		r.t.Error(err)
@@ -115,6 +120,7 @@ func (r *replayed) script() {
 	r.deliver("exact", strings.Repeat("0123456789abcde\r\n", 5000)+"bare\n", "c@y")
 	r.deliver("full", "some are full\r\n", "tiny@x", "a@x", "b@x")
 	r.deliver("full and spilled", strings.Repeat("0123456789abcdef\r\n", 5000), "tiny@x", "c@y", "b@x")
+	r.deliver("unforeseen top", strings.Repeat("0123456789abcde \r\n", 5000), "a@x", "b@x")
 	r.removeOne("a@x")
 	var wg sync.WaitGroup
 	for i := range 4 {

@@ -19,11 +19,14 @@ import (
 // messages are smaller and then cost a single write.
 const spill = 64 << 10
 
-// bufs holds slices with room for spill octets and one chunk more.
+// bufs holds slices with room for the top, spill octets and one chunk more.
 var bufs = sync.Pool{New: func() any {
-	b := make([]byte, 0, spill+chunk)
+	b := newBuffer()
 	return &b
 }}
+
+// newBuffer is an empty buffer, behind the room for the top.
+func newBuffer() []byte { return make([]byte, topMost, topMost+spill+chunk) }
 
 // delivery is one message on its way into one or more mailboxes.
 type delivery struct {
@@ -38,9 +41,10 @@ type delivery struct {
 
 	fold  folder
 	exact bool
-	wire  int64 // octets written by the caller
-	disk  int64 // octets already in file
-	buf   *[]byte
+	wire  int64   // octets written by the caller, and those of the top
+	disk  int64   // octets already in file
+	buf   *[]byte // what is to be written next; until there is a file, behind room for the top
+	place int     // octets kept free for the top at the beginning of a file
 	file  durable.File
 	named bool                  // file stands in tmp
 	apart map[*box]durable.File // copies in tmp, for mailboxes on other mounts
@@ -95,6 +99,7 @@ func (d *delivery) begin(ctx context.Context) (err error) {
 		return err
 	}
 	d.home = d.boxes[0]
+	d.keepPlace()
 	d.buf = bufs.Get().(*[]byte)
 	return nil
 }
@@ -204,31 +209,43 @@ func (d *delivery) put(p []byte) {
 
 // flushFull keeps the buffer below spill.
 func (d *delivery) flushFull() {
-	if d.err == nil && len(*d.buf) >= spill {
-		d.flush()
+	if d.err == nil && len(*d.buf) >= topMost+spill {
+		d.flush((*d.buf)[d.front():])
+		*d.buf = (*d.buf)[:0]
 	}
 }
 
-// flush writes the buffer to the file, making it in tmp first.
-func (d *delivery) flush() {
-	if d.spend(len(*d.buf)); d.err != nil {
+// front is where in the buffer the file begins: with the place for the top, unless
+// there is a file already.
+func (d *delivery) front() int {
+	if d.file != nil {
+		return 0
+	}
+	clear((*d.buf)[topMost-d.place : topMost])
+	return topMost - d.place
+}
+
+// flush writes to the file, making it in tmp first.
+func (d *delivery) flush(p []byte) {
+	if d.spend(len(p)); d.err != nil {
 		return
 	}
 	if d.file == nil {
 		d.named = true
-		d.file, d.err = d.newFile(func(tmp string) (durable.File, error) {
-			return d.s.fs.Create(filepath.Join(tmp, d.s.tmpName()))
-		})
+		d.file, d.err = d.newFile(d.createNamed)
 		if d.err != nil {
 			return
 		}
 	}
-	n, err := d.file.Write(*d.buf)
+	n, err := d.file.Write(p)
 	d.disk += int64(n)
 	if err != nil {
 		d.err = wrap("maildir: write message", err)
 	}
-	*d.buf = (*d.buf)[:0]
+}
+
+func (d *delivery) createNamed(tmp string) (durable.File, error) {
+	return d.s.fs.Create(filepath.Join(tmp, d.s.tmpName()))
 }
 
 // flushWhole writes a message that has stayed in the buffer to a file that needs
@@ -237,8 +254,8 @@ func (d *delivery) flush() {
 // if it is for several mailboxes: whoever takes it from the first may remove it
 // before the second has it, and what has lost its last name gets no other
 // (link(2)), whereas its name in tmp stays to the end.
-func (d *delivery) flushWhole() {
-	if d.file == nil && !d.old() && len(d.boxes) == 1 && d.boxes[0] == d.home {
+func (d *delivery) flushWhole(p []byte) {
+	if !d.old() && len(d.boxes) == 1 && d.boxes[0] == d.home {
 		d.named = false
 		d.file, d.err = d.newFile(d.s.fs.CreateUnnamed)
 		if errors.Is(d.err, errors.ErrUnsupported) {
@@ -246,7 +263,7 @@ func (d *delivery) flushWhole() {
 		}
 	}
 	if d.err == nil {
-		d.flush()
+		d.flush(p)
 	}
 }
 
@@ -275,9 +292,14 @@ func (d *delivery) newFile(create func(tmp string) (durable.File, error)) (durab
 // cannot be folded. It happens to few messages and mostly within the buffer.
 func (d *delivery) unfold() {
 	d.exact = true
-	folded, old := *d.buf, d.file
-	fresh := make([]byte, 0, spill+chunk)
+	old, place, back := d.file, d.place, d.buf
+	folded := *back
+	if old == nil {
+		folded = folded[topMost:]
+	}
+	fresh := newBuffer()
 	d.buf, d.file, d.disk = &fresh, nil, 0
+	d.keepPlace()
 	var conv unfold
 	add := func(p []byte) {
 		for len(p) > 0 && d.err == nil {
@@ -288,24 +310,27 @@ func (d *delivery) unfold() {
 		}
 	}
 	if old != nil {
-		d.reread(old.Name(), add)
+		d.reread(old.Name(), place, add)
 		d.discard(old)
 	}
 	add(folded)
-	folded = folded[:0]
-	bufs.Put(&folded)
+	giveBack(back)
 	if d.fold.pending && d.err == nil {
 		fresh = append(fresh, '\r')
 	}
 }
 
-func (d *delivery) reread(name string, add func([]byte)) {
+// reread gives add what is in a file behind its first octets.
+func (d *delivery) reread(name string, first int, add func([]byte)) {
 	f, err := os.Open(name)
+	if err == nil {
+		defer f.Close()
+		_, err = f.Seek(int64(first), io.SeekStart)
+	}
 	if err != nil {
 		d.err = wrap("maildir: reread message", err)
 		return
 	}
-	defer f.Close()
 	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
 	for d.err == nil {
@@ -339,11 +364,11 @@ func (d *delivery) old() bool {
 }
 
 // Commit implements mailstore.Delivery.
-func (d *delivery) Commit(ctx context.Context) error {
+func (d *delivery) Commit(ctx context.Context, top []byte) error {
 	if d.done {
 		return fs.ErrClosed
 	}
-	if err := d.complete(); err != nil {
+	if err := d.complete(top); err != nil {
 		d.Abort()
 		return err
 	}
@@ -352,7 +377,7 @@ func (d *delivery) Commit(ctx context.Context) error {
 
 // complete brings all of the message into its file, and makes its room safe from
 // others.
-func (d *delivery) complete() error {
+func (d *delivery) complete(top []byte) error {
 	if err := d.hold.Enter(); err != nil {
 		d.err = wrap("maildir: write message", err)
 		return d.err
@@ -363,9 +388,9 @@ func (d *delivery) complete() error {
 	}
 	if !d.whole && d.err == nil {
 		if !d.exact && d.fold.pending {
-			*d.buf = append(*d.buf, '\r') // the last octet was a CR
+			*d.buf, d.fold.pending = append(*d.buf, '\r'), false // the last octet was a CR
 		}
-		d.flushWhole()
+		d.putTop(top)
 		d.whole = d.err == nil
 	}
 	if d.err == nil && len(d.boxes) == 0 {
@@ -498,9 +523,16 @@ func (d *delivery) Abort() error {
 func (d *delivery) finish() {
 	d.done = true
 	d.hold.End()
-	if d.buf != nil && cap(*d.buf) <= spill+chunk {
-		*d.buf = (*d.buf)[:0]
-		bufs.Put(d.buf)
+	if d.buf != nil {
+		giveBack(d.buf)
 	}
 	d.buf = nil
+}
+
+// giveBack puts a buffer back, unless it has grown.
+func giveBack(buf *[]byte) {
+	if cap(*buf) <= topMost+spill+chunk {
+		*buf = (*buf)[:topMost]
+		bufs.Put(buf)
+	}
 }

@@ -31,7 +31,7 @@ func TestFoldEdges(t *testing.T) {
 		if err := mailtest.WritePieces(r, d, mail, edges[r.IntN(3)]); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Commit(context.Background()); err != nil {
+		if err := d.Commit(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 		foreign := mail

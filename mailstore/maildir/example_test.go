@@ -30,7 +30,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	io.WriteString(d, "Subject: hello\r\n\r\nWorld\r\n")
-	if err := d.Commit(ctx); err != nil {
+	if err := d.Commit(ctx, nil); err != nil {
 		log.Fatal(err) // neither has it
 	}
 

@@ -102,6 +102,14 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.f.try("writeat", f.Name()); err != nil {
+		n, _ := f.File.WriteAt(p[:len(p)/2], off)
+		return n, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
 func (f *faultyFile) Sync() error {
 	if err := f.f.try("sync", f.Name()); err != nil {
 		return err
@@ -155,6 +163,13 @@ func TestFaults(t *testing.T) {
 		c.try(t, false, small, "a@x", "b@x")
 		c.try(t, false, large, "a@x", "b@x")
 	}
+	for _, err := range []error{syscall.ENOSPC, syscall.EIO} { // the top of a large one
+		c := fault{"writeat", err, mailstore.ErrNoSpace, false}
+		if err == syscall.EIO {
+			c.want = mailstore.ErrUnavailable
+		}
+		c.try(t, false, large, "a@x")
+	}
 }
 
 // try delivers with the first operation of the kind failing.
@@ -176,11 +191,12 @@ func (c fault) try(t *testing.T, refuse bool, size int, users ...string) {
 	}}
 	s := open(t, dir, maildir.WithDisk(durable.New(fsys)))
 	body := strings.Repeat("x", size) + "\r\n"
-	if err := deliver(t, s, mailstore.Meta{}, "first\r\n", users...); err != nil {
+	topped := mailstore.Meta{Top: []byte("Top: x\r\n")}
+	if err := deliver(t, s, topped, "first\r\n", users...); err != nil {
 		t.Fatal(err)
 	}
 	armed = true
-	err = deliver(t, s, mailstore.Meta{}, body, users...)
+	err = deliver(t, s, topped, body, users...)
 	if !errors.Is(err, want) || !errors.Is(err, cause) {
 		t.Errorf("%s: %v: got %v, want %v", op, cause, err, want)
 	}
@@ -193,7 +209,7 @@ func (c fault) try(t *testing.T, refuse bool, size int, users ...string) {
 			t.Errorf("%s: %s has %d messages, %v", op, u, n.Messages, err)
 		}
 	}
-	err = deliver(t, s, mailstore.Meta{}, body, users...)
+	err = deliver(t, s, topped, body, users...)
 	if !poisoned && err != nil {
 		t.Errorf("after %s: %v: %v", op, cause, err)
 	}
@@ -206,13 +222,13 @@ func (c fault) try(t *testing.T, refuse bool, size int, users ...string) {
 		}
 	}
 	m := drop(t, s, "a@x") // reading still works
-	if read(t, m, 0) != "first\r\n" {
+	if read(t, m, 0) != string(topped.Top)+"first\r\n" {
 		t.Error("cannot read from a poisoned store")
 	}
 	if err := m.Remove(context.Background(), []int{0}); !errors.Is(err, mailstore.ErrPoisoned) {
 		t.Errorf("removal from a poisoned store: %v", err)
 	}
-	if read(t, m, 0) != "first\r\n" {
+	if read(t, m, 0) != string(topped.Top)+"first\r\n" {
 		t.Error("a poisoned store removed a message")
 	}
 }

@@ -48,7 +48,7 @@ func deliver(t testing.TB, s *maildir.Store, m mailstore.Meta, body string, user
 	if _, err := io.WriteString(d, body); err != nil {
 		return err
 	}
-	return d.Commit(context.Background())
+	return d.Commit(context.Background(), m.Top)
 }
 
 func drop(t testing.TB, s *maildir.Store, user string) mailstore.Maildrop {

@@ -27,7 +27,7 @@ func keepStore(t *testing.T) (*maildir.Store, string) {
 		if _, err := d.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Commit(context.Background()); err != nil {
+		if err := d.Commit(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

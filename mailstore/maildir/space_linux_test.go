@@ -76,7 +76,7 @@ func TestUnfinishedLeavesReserve(t *testing.T) {
 			}
 		}
 		if err == nil {
-			err = d.Commit(context.Background())
+			err = d.Commit(context.Background(), nil)
 		}
 		if err != nil {
 			t.Errorf("%d pieces: %v", size, err)
@@ -124,7 +124,7 @@ func TestRoomAtOnce(t *testing.T) {
 			}
 			runtime.Gosched()
 		}
-		return d.Commit(context.Background())
+		return d.Commit(context.Background(), nil)
 	}
 	var all sync.WaitGroup
 	for i := range 12 {
@@ -182,7 +182,7 @@ func TestRoomAtOnce(t *testing.T) {
 func TestLostWhileIdle(t *testing.T) {
 	for name, end := range map[string]func(mailstore.Delivery) error{
 		"write":  func(d mailstore.Delivery) error { _, err := d.Write([]byte("x")); return err },
-		"commit": func(d mailstore.Delivery) error { return d.Commit(context.Background()) },
+		"commit": func(d mailstore.Delivery) error { return d.Commit(context.Background(), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := mounted(t, "size=16m")

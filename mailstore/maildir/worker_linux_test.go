@@ -92,7 +92,7 @@ func deliverID(s *maildir.Store, id string, size int, users []string) error {
 	if _, err := io.WriteString(d, body); err != nil {
 		return err
 	}
-	return d.Commit(context.Background())
+	return d.Commit(context.Background(), nil)
 }
 
 // proven returns the id of a message that is whole.

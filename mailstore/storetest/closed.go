@@ -31,7 +31,7 @@ func closed(s *suite) {
 			s.Errorf("%s after Close: %v, want ErrClosed", what, err)
 		}
 	}
-	refused("Commit", begun.Commit(s.ctx))
+	refused("Commit", begun.Commit(s.ctx, nil))
 	refused("Remove", left.Remove(s.ctx, []int{0}))
 	_, err = old.Create(s.ctx, mailstore.Meta{}, alice)
 	refused("Create", err)

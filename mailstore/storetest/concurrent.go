@@ -24,7 +24,7 @@ func concurrent(s *suite) {
 					return
 				}
 				io.WriteString(d, msg)
-				if err := d.Commit(s.ctx); err != nil {
+				if err := d.Commit(s.ctx, nil); err != nil {
 					s.Error(err)
 				}
 			}

@@ -36,7 +36,7 @@ func deliveries(b *testing.B, name string, s mailstore.Store, size, writers int)
 			if _, err := io.WriteString(d, body); err != nil {
 				return err
 			}
-			return d.Commit(ctx)
+			return d.Commit(ctx, nil)
 		})
 	}}
 }
@@ -111,7 +111,7 @@ func BenchmarkLogStoreOpen(b *testing.B) {
 		d, err := l.Create(context.Background(), mailstore.Meta{}, user)
 		if err == nil {
 			_, _ = io.WriteString(d, body)
-			err = d.Commit(context.Background())
+			err = d.Commit(context.Background(), nil)
 		}
 		return err
 	})

@@ -94,7 +94,7 @@ func (d *logDelivery) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (d *logDelivery) Commit(ctx context.Context) error {
+func (d *logDelivery) Commit(ctx context.Context, top []byte) error {
 	if d.done {
 		return fs.ErrClosed
 	}
@@ -115,7 +115,7 @@ func (d *logDelivery) Commit(ctx context.Context) error {
 		boxes, uids = append(boxes, b), append(uids, uid)
 		head = appendString(appendString(head, name), uid)
 	}
-	*d.record = slices.Insert(*d.record, recordHeader, head...)
+	*d.record = slices.Insert(*d.record, recordHeader, append(head, top...)...)
 	seal(*d.record, kindMessage, len(head), seq)
 	seg, off, err := d.l.append(*d.record)
 	if err != nil {

@@ -38,7 +38,7 @@ func put(t testing.TB, s mailstore.Store, body string, users ...string) {
 		t.Fatal(err)
 	}
 	io.WriteString(d, body)
-	if err := d.Commit(context.Background()); err != nil {
+	if err := d.Commit(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -72,7 +72,7 @@ func octetsInPieces(s *suite) {
 				}
 				p = p[len(piece):]
 			}
-			if err := d.Commit(s.ctx); err != nil {
+			if err := d.Commit(s.ctx, nil); err != nil {
 				s.Fatal(err)
 			}
 			want = append(want, msg)
@@ -107,7 +107,7 @@ func large(s *suite) {
 			s.Fatal(err)
 		}
 	}
-	if err := d.Commit(s.ctx); err != nil {
+	if err := d.Commit(s.ctx, nil); err != nil {
 		s.Fatal(err)
 	}
 	s.want(alice, sent.String())
@@ -144,7 +144,7 @@ func nothingBeforeCommit(s *suite) {
 	if err := d.Abort(); err != nil {
 		s.Errorf("second Abort: %v", err)
 	}
-	if err := d.Commit(s.ctx); err == nil {
+	if err := d.Commit(s.ctx, nil); err == nil {
 		s.Error("Commit after Abort succeeded")
 	}
 	s.want(alice)

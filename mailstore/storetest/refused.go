@@ -92,22 +92,22 @@ func refusedAtCommit(s *suite) {
 				s.Fatal(err)
 			}
 			full := slices.DeleteFunc(slices.Clone(users), func(u string) bool { return !strings.HasPrefix(u, "tiny") })
-			s.refused(d.Commit(s.ctx), full...)
+			s.refused(d.Commit(s.ctx, nil), full...)
 			s.want(alice, sent...)
-			s.refused(d.Commit(s.ctx), full...) // it stays so
+			s.refused(d.Commit(s.ctx, nil), full...) // it stays so
 			if _, err := io.WriteString(d, "more"); err == nil {
 				s.Error("a message grew after Commit")
 			}
 			d.Exclude(full...)
 			d.Exclude("stranger@example.org")
-			if err := d.Commit(s.ctx); err != nil {
+			if err := d.Commit(s.ctx, nil); err != nil {
 				s.Fatalf("Commit without %q: %v", full, err)
 			}
 			sent = append(sent, msg)
 			if err := d.Abort(); err != nil {
 				s.Errorf("Abort after Commit: %v", err)
 			}
-			if err := d.Commit(s.ctx); err == nil {
+			if err := d.Commit(s.ctx, nil); err == nil {
 				s.Error("a second Commit succeeded")
 			}
 		}
@@ -128,9 +128,9 @@ func refusedByAll(s *suite) {
 		s.Fatal(err)
 	}
 	io.WriteString(d, long)
-	s.refused(d.Commit(s.ctx), tiny, tiny2)
+	s.refused(d.Commit(s.ctx, nil), tiny, tiny2)
 	d.Exclude(tiny, tiny2)
-	if err := d.Commit(s.ctx); err == nil {
+	if err := d.Commit(s.ctx, nil); err == nil {
 		s.Error("Commit succeeded for nobody")
 	}
 	if err := d.Abort(); err != nil {
@@ -147,11 +147,11 @@ func refusedThenAborted(s *suite) {
 			s.Fatal(err)
 		}
 		io.WriteString(d, strings.Repeat("x\r\n", 40000))
-		s.refused(d.Commit(s.ctx), tiny)
+		s.refused(d.Commit(s.ctx, nil), tiny)
 		if err := d.Abort(); err != nil {
 			s.Errorf("Abort: %v", err)
 		}
-		if err := d.Commit(s.ctx); err == nil {
+		if err := d.Commit(s.ctx, nil); err == nil {
 			s.Error("Commit after Abort succeeded")
 		}
 	}
@@ -169,7 +169,7 @@ func excluded(s *suite) {
 	io.WriteString(d, plainMsg)
 	d.Exclude(bob, "stranger@example.org")
 	d.Exclude(alice)
-	if err := d.Commit(s.ctx); err != nil {
+	if err := d.Commit(s.ctx, nil); err != nil {
 		s.Fatal(err)
 	}
 	s.want(alice)
@@ -180,7 +180,7 @@ func excluded(s *suite) {
 	}
 	io.WriteString(d, plainMsg)
 	d.Exclude(alice)
-	if err := d.Commit(s.ctx); err == nil {
+	if err := d.Commit(s.ctx, nil); err == nil {
 		s.Error("Commit succeeded for nobody")
 	}
 	d.Abort()

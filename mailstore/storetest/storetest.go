@@ -34,6 +34,8 @@ func Run(t *testing.T, open Opener) {
 		{"Octets", octets},
 		{"OctetsInPieces", octetsInPieces},
 		{"Large", large},
+		{"Top", top},
+		{"TopPadded", topPadded},
 		{"Recipients", recipients},
 		{"Excluded", excluded},
 		{"NothingBeforeCommit", nothingBeforeCommit},
@@ -105,7 +107,7 @@ func (s *suite) deliverMeta(m mailstore.Meta, msg string, users ...string) {
 	if n, err := io.WriteString(d, msg); n != len(msg) || err != nil {
 		s.Fatalf("Write = %d, %v", n, err)
 	}
-	if err := d.Commit(s.ctx); err != nil {
+	if err := d.Commit(s.ctx, nil); err != nil {
 		s.Fatalf("Commit: %v", err)
 	}
 	if err := d.Abort(); err != nil {
@@ -229,7 +231,7 @@ func canceled(s *suite) {
 	io.WriteString(d, plainMsg)
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
-	if err := d.Commit(ctx); err == nil {
+	if err := d.Commit(ctx, nil); err == nil {
 		s.want(alice, plainMsg)
 	} else {
 		s.want(alice)

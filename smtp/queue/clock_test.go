@@ -195,7 +195,7 @@ func TestCommitAfterEnd(t *testing.T) {
 		must(t, err)
 		w.Write([]byte(message))
 		f.stop(t)
-		must(t, w.Commit(t.Context()))
+		must(t, w.Commit(t.Context(), nil))
 		if st := f.spool.state("a"); st.To[0].Attempts != 0 || st.To[0].Next.After(time.Now()) {
 			t.Errorf("%+v", st.To[0])
 		}

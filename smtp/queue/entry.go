@@ -48,6 +48,11 @@ type Entry struct {
 
 	// Size is the message's octets, set when it is committed.
 	Size int64
+	// Top is how many octets Commit is expected to be given as the message's top,
+	// at most. A spool may keep so much room free at the beginning of a large message,
+	// and has to write it once more if the top turns out to need more. It is not
+	// stored.
+	Top int
 }
 
 // BodyType is the BODY parameter of RFC 6152 and RFC 3030.

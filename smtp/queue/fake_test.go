@@ -54,15 +54,16 @@ func (m *memory) Begin(_ context.Context, e *Entry, st *State) (Writer, error) {
 	return &memWriter{m: m, e: e.Clone(), st: st.Clone()}, m.check("begin", e.ID)
 }
 
-func (w *memWriter) Commit(ctx context.Context) error {
+func (w *memWriter) Commit(_ context.Context, top []byte) error {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
 	if err := w.m.check("commit", w.e.ID); err != nil || w.done {
 		return cmpErr(err, ErrClosed)
 	}
 	w.done = true
-	w.e.Size, w.st.Size = int64(w.Len()), int64(w.Len())
-	w.m.entries[w.e.ID] = &stored{w.e, w.st, w.Bytes()}
+	body := append(top[:len(top):len(top)], w.Bytes()...)
+	w.e.Size, w.st.Size = int64(len(body)), int64(len(body))
+	w.m.entries[w.e.ID] = &stored{w.e, w.st, body}
 	return nil
 }
 

@@ -77,10 +77,11 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *writer) Commit(ctx context.Context) error {
-	if err := w.Writer.Commit(ctx); err != nil {
+func (w *writer) Commit(ctx context.Context, top []byte) error {
+	if err := w.Writer.Commit(ctx, top); err != nil {
 		return err
 	}
+	w.size += int64(len(top))
 	w.e.Size, w.st.Size = w.size, w.size
 	if w.q.accept(w.e, w.st, w.first) && w.first {
 		// The queue has ended meanwhile: see giveBack.
@@ -106,7 +107,7 @@ func fill(ctx context.Context, w Writer, message io.Reader) error {
 	if _, err := io.Copy(w, message); err != nil {
 		return fmt.Errorf("queue message: %w", err)
 	}
-	return w.Commit(ctx)
+	return w.Commit(ctx, nil)
 }
 
 // accept takes up an entry that has just been committed. While there is room

@@ -29,8 +29,8 @@ type lateWriter struct {
 	l *lateScan
 }
 
-func (w *lateWriter) Commit(ctx context.Context) error {
-	err := w.Writer.Commit(ctx)
+func (w *lateWriter) Commit(ctx context.Context, top []byte) error {
+	err := w.Writer.Commit(ctx, top)
 	close(w.l.begin)
 	<-w.l.end
 	return err

@@ -65,15 +65,18 @@ type Spool interface {
 	Room(ctx context.Context, size int64) error
 }
 
-// Writer takes the message of one entry. It must be ended by Commit or by
-// Abort; Abort after Commit does nothing, so that it can be deferred.
+// Writer takes the message of one entry: first its body, which is all that came,
+// then what is to stand on top of that, which may depend on it. It must be ended by
+// Commit or by Abort; Abort after Commit does nothing, so that it can be deferred.
 type Writer interface {
+	// Writer takes the body.
 	io.Writer
-	// Commit puts the entry on stable storage: message, envelope, state, and
+	// Commit puts top, whole header fields or nothing, on top of the body, and then
+	// the entry on stable storage: message, envelope, state, and
 	// the name it is found by. When it returns nil the entry survives a power
 	// failure. When it returns an error the entry must be taken as not queued,
 	// although after a crash it may be found in the queue.
-	Commit(ctx context.Context) error
+	Commit(ctx context.Context, top []byte) error
 	// Abort forgets the entry.
 	Abort() error
 }

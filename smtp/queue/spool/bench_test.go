@@ -59,7 +59,7 @@ func quick(b *testing.B, s queue.Spool, id string) error {
 	if _, err := w.Write(make([]byte, 2048)); err != nil {
 		return err
 	}
-	return w.Commit(b.Context())
+	return w.Commit(b.Context(), nil)
 }
 
 // BenchmarkAdd is one entry of 2 kB put on stable storage, from 32 sessions.

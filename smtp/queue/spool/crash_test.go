@@ -19,22 +19,31 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
 )
 
-func crashBody(id string) string { return strings.Repeat("body of "+id+"\r\n", 300) }
+func crashBody(id string) string { return crashTop + strings.Repeat("body of "+id+"\r\n", 900) }
+
+// crashTop is what comes last and stands on top.
+const crashTop = "Received: from a by b\r\n"
 
 // crashScript does everything a queue does to a spool, and marks what it was
 // told is safe. The attempts of the state of "kept" tell its versions apart.
 func crashScript(ctx context.Context, s *spool.Spool, mark func(string)) error {
 	put := func(id string) error {
 		e := spooltest.Entry(id)
+		switch id { // a place of the right size, one that is too large, one too small
+		case "kept":
+			e.Top = len(crashTop)
+		case "sent":
+			e.Top = 100
+		}
 		w, err := s.Begin(ctx, e, queue.NewState(e))
 		if err != nil {
 			return err
 		}
 		defer w.Abort()
-		if _, err := io.WriteString(w, crashBody(id)); err != nil {
+		if _, err := io.WriteString(w, strings.TrimPrefix(crashBody(id), crashTop)); err != nil {
 			return err
 		}
-		if err := w.Commit(ctx); err != nil {
+		if err := w.Commit(ctx, []byte(crashTop)); err != nil {
 			return err
 		}
 		mark("queued " + id)

@@ -77,6 +77,13 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.f.op("write at", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
 func (f *faultyFile) Sync() error {
 	if err := f.f.op("sync", f.Name()); err != nil {
 		return err
@@ -89,22 +96,24 @@ func (f *faultyFile) Sync() error {
 // a disk that is full for a moment is no reason to stop.
 func TestFaults(t *testing.T) {
 	for _, cause := range []error{syscall.ENOSPC, syscall.EIO} {
-		t.Run(cause.Error(), func(t *testing.T) {
-			for n := 1; ; n++ {
-				name, over := faultAt(t, n, cause)
-				if over {
-					t.Logf("%d operations", n-1)
-					return
+		for _, expected := range []int{len(crashTop), 0} { // then the message is copied behind its top
+			t.Run(fmt.Sprintf("%v/%d", cause, expected), func(t *testing.T) {
+				for n := 1; ; n++ {
+					name, over := faultAt(t, n, cause, expected)
+					if over {
+						t.Logf("%d operations", n-1)
+						return
+					}
+					if t.Failed() {
+						t.Fatalf("failing operation %d, %s", n, name)
+					}
 				}
-				if t.Failed() {
-					t.Fatalf("failing operation %d, %s", n, name)
-				}
-			}
-		})
+			})
+		}
 	}
 }
 
-func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
+func faultAt(t *testing.T, n int, cause error, expected int) (name string, over bool) {
 	dir := t.TempDir()
 	disk, err := durable.Open(dir)
 	if err != nil {
@@ -119,7 +128,7 @@ func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
 	s.MinFree, s.Log = 0, slog.New(slog.DiscardHandler)
 	f.left = n
 
-	putErr := try(t, s, "a")
+	putErr := try(t, s, "a", expected)
 	var saveErr, removeErr error
 	if putErr == nil {
 		st := queue.NewState(spooltest.Entry("a"))
@@ -135,7 +144,7 @@ func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
 	}
 	f.left = -1
 	if !synced && f.name != "" {
-		if err := try(t, s, "b"); err != nil {
+		if err := try(t, s, "b", expected); err != nil {
 			t.Errorf("after the fault: %v", err)
 		}
 	}
@@ -164,8 +173,9 @@ func faultAt(t *testing.T, n int, cause error) (name string, over bool) {
 	return f.name, f.name == ""
 }
 
-func try(t *testing.T, s *spool.Spool, id string) error {
+func try(t *testing.T, s *spool.Spool, id string, expected int) error {
 	e := spooltest.Entry(id)
+	e.Top = expected
 	w, err := s.Begin(t.Context(), e, queue.NewState(e))
 	if err != nil {
 		return err
@@ -174,5 +184,5 @@ func try(t *testing.T, s *spool.Spool, id string) error {
 	if _, err := w.Write(make([]byte, 20<<10)); err != nil {
 		return err
 	}
-	return w.Commit(t.Context())
+	return w.Commit(t.Context(), []byte(crashTop))
 }

@@ -24,8 +24,8 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // formatTail is all that follows the message in an entry's file.
-func formatTail(e *queue.Entry, st *queue.State, sum uint32) []byte {
-	envelope, state := formatEnvelope(e, sum), formatState(st)
+func formatTail(e *queue.Entry, st *queue.State, p proof) []byte {
+	envelope, state := formatEnvelope(e, p), formatState(st)
 	tail := append(envelope, state...)
 	return fmt.Appendf(tail, "%s %08x %08x %08x\n", lastLine, len(envelope), len(state), crc32.Checksum(tail, castagnoli))
 }
@@ -47,7 +47,7 @@ func parseLastLine(line string) (envelope, state int64, sum uint32, err error) {
 // entryFile is an entry's file, open for reading.
 type entryFile struct {
 	*os.File
-	body            int64 // octets of the message
+	body            int64 // octets before the envelope
 	envelope, state []byte
 }
 
@@ -120,6 +120,7 @@ func (e *entryFile) last(size, n int64) ([]byte, error) {
 type message struct {
 	*io.SectionReader
 	file *entryFile
+	size int64 // octets of it
 	want uint32
 	sum  uint32
 	at   int64 // octets summed up; -1: it was read from elsewhere
@@ -127,8 +128,9 @@ type message struct {
 	damaged func(error)
 }
 
-func newMessage(f *entryFile, want uint32, damaged func(error)) *message {
-	return &message{SectionReader: io.NewSectionReader(f, 0, f.body), file: f, want: want, damaged: damaged}
+func newMessage(f *entryFile, p proof, damaged func(error)) *message {
+	size := f.body - p.skip
+	return &message{SectionReader: io.NewSectionReader(f, p.skip, size), file: f, size: size, want: p.sum, damaged: damaged}
 }
 
 // Read implements io.Reader.
@@ -139,7 +141,7 @@ func (m *message) Read(p []byte) (int, error) {
 	}
 	m.sum = crc32.Update(m.sum, castagnoli, p[:n])
 	m.at += int64(n)
-	if m.at == m.file.body && m.sum != m.want {
+	if m.at == m.size && m.sum != m.want {
 		err = fmt.Errorf("%w: message has checksum %08x, not %08x", queue.ErrCorrupt, m.sum, m.want)
 		m.damaged(err)
 		return 0, err

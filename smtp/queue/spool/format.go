@@ -54,9 +54,16 @@ func (d *document) time(key string, t time.Time) {
 
 func (d *document) finish() []byte { return append(d.b, endMark+"\n"...) }
 
+// proof is what an envelope says of the octets before it: how many of them are no
+// part of the message, at the beginning, and the checksum of the others.
+type proof struct {
+	skip int64
+	sum  uint32
+}
+
 // formatEnvelope writes an envelope. The entry has passed Check, so that no
 // value can end its line.
-func formatEnvelope(e *queue.Entry, sum uint32) []byte {
+func formatEnvelope(e *queue.Entry, p proof) []byte {
 	d := newDocument(envelopeHead)
 	d.text("id", e.ID)
 	d.time("queued", e.Queued)
@@ -74,7 +81,8 @@ func formatEnvelope(e *queue.Entry, sum uint32) []byte {
 	}
 	d.flag("proven", e.Proven)
 	d.number("size", e.Size)
-	d.text("crc32c", fmt.Sprintf("%08x", sum))
+	d.number("skip", p.skip)
+	d.text("crc32c", fmt.Sprintf("%08x", p.sum))
 	for _, r := range e.To {
 		d.text("to", r.Address)
 		d.text("notify", r.Notify.String())
@@ -175,7 +183,7 @@ func parseTime(value string) (time.Time, error) {
 }
 
 // parseEnvelope reads what formatEnvelope wrote.
-func parseEnvelope(data []byte) (e *queue.Entry, sum uint32, err error) {
+func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 	e = &queue.Entry{}
 	err = each(data, envelopeHead, func(key, value string) error {
 		switch key {
@@ -186,7 +194,10 @@ func parseEnvelope(data []byte) (e *queue.Entry, sum uint32, err error) {
 			return recipientLine(e, key, value)
 		case "crc32c":
 			n, err := strconv.ParseUint(value, 16, 32)
-			sum = uint32(n)
+			p.sum = uint32(n)
+			return err
+		case "skip":
+			p.skip, err = strconv.ParseInt(value, 10, 64)
 			return err
 		}
 		return entryLine(e, key, value)
@@ -194,13 +205,13 @@ func parseEnvelope(data []byte) (e *queue.Entry, sum uint32, err error) {
 	if err == nil {
 		err = e.Check()
 	}
-	if err == nil && (e.Queued.IsZero() || e.Size < 0) {
+	if err == nil && (e.Queued.IsZero() || e.Size < 0 || p.skip < 0) {
 		err = fmt.Errorf("%w: no time or size", errFormat)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("parse envelope: %w", err)
+		return nil, proof{}, fmt.Errorf("parse envelope: %w", err)
 	}
-	return e, sum, nil
+	return e, p, nil
 }
 
 func recipientLine(e *queue.Entry, key, value string) (err error) {

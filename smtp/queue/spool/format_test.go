@@ -59,7 +59,7 @@ func TestSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum != 0x0a1b2c3d || len(e.To) != 2 || e.To[0].Notify != queue.NotifySuccess|queue.NotifyFailure || !e.RequireTLS {
+	if sum != (proof{sum: 0x0a1b2c3d}) || len(e.To) != 2 || e.To[0].Notify != queue.NotifySuccess|queue.NotifyFailure || !e.RequireTLS {
 		t.Errorf("%+v %x", e, sum)
 	}
 	if got := string(formatEnvelope(e, sum)); got != sampleEnvelope {

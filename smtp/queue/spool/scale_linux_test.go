@@ -147,7 +147,7 @@ func deferred(ctx context.Context, s *spool.Spool, queued, next time.Time, i int
 	if _, err := w.Write(body); err != nil {
 		return err
 	}
-	if err := w.Commit(ctx); err != nil {
+	if err := w.Commit(ctx, nil); err != nil {
 		return err
 	}
 	st.Size = int64(len(body))

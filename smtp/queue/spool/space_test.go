@@ -79,7 +79,7 @@ func TestUnfinishedEntries(t *testing.T) {
 	if _, err := lost.Write([]byte("x")); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("going on with what made room: %v", err)
 	}
-	if err := lost.Commit(ctx); !errors.Is(err, queue.ErrFull) {
+	if err := lost.Commit(ctx, nil); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("committing it: %v", err)
 	}
 	for err = nil; err == nil; {

@@ -193,7 +193,7 @@ func load(name, id string) (*queue.Entry, *queue.State, error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	e, _, err := parseEnvelope(f.envelope)
+	e, p, err := parseEnvelope(f.envelope)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -206,7 +206,7 @@ func load(name, id string) (*queue.Entry, *queue.State, error) {
 		return nil, nil, fmt.Errorf("%w: envelope of %s", errFormat, e.ID)
 	case len(e.To) != len(st.To):
 		return nil, nil, fmt.Errorf("%w: %d recipients in the envelope, %d in the state", errFormat, len(e.To), len(st.To))
-	case f.body != e.Size:
+	case f.body != p.skip+e.Size:
 		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, f.body, e.Size)
 	}
 	return e, st, nil
@@ -270,12 +270,12 @@ func (s *Spool) Open(ctx context.Context, id string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, s.unreadable(ctx, name, id, err)
 	}
-	_, sum, err := parseEnvelope(f.envelope)
+	_, p, err := parseEnvelope(f.envelope)
 	if err != nil {
 		f.Close()
 		return nil, s.unreadable(ctx, name, id, err)
 	}
-	return newMessage(f, sum, func(err error) { s.putAside(context.WithoutCancel(ctx), name, id, err) }), nil
+	return newMessage(f, p, func(err error) { s.putAside(context.WithoutCancel(ctx), name, id, err) }), nil
 }
 
 // Save implements queue.Spool.

@@ -47,7 +47,7 @@ func add(t testing.TB, s *spool.Spool, e *queue.Entry, body []byte) {
 	}
 	defer w.Abort()
 	w.Write(body)
-	if err := w.Commit(t.Context()); err != nil {
+	if err := w.Commit(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -299,7 +299,7 @@ func TestReopenEmptiesTmp(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("tmp holds %v, %v", left, err)
 	}
-	if err := w.Commit(t.Context()); err == nil {
+	if err := w.Commit(t.Context(), nil); err == nil {
 		t.Error("what another process deleted is committed")
 	}
 }

@@ -1,11 +1,11 @@
 package spool
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -22,33 +22,28 @@ func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (que
 	if _, err := os.Lstat(s.path(e.ID)); err == nil {
 		return nil, fmt.Errorf("begin entry %s: %w", e.ID, queue.ErrExists)
 	}
-	w := &writer{s: s, e: e.Clone(), st: st.Clone()}
+	w := &writer{s: s, e: e.Clone(), st: st.Clone(), name: s.tmp(e.ID)}
 	var err error
 	if w.hold, err = s.disk.Space().Begin(ctx, s.MinFree, e.Size, w.lose); err != nil {
 		return nil, fmt.Errorf("begin entry: %w", explain(err))
 	}
 	if err = w.hold.Enter(); err == nil {
-		w.file, err = s.disk.FS().Create(s.tmp(e.ID))
+		w.file, err = s.disk.FS().Create(w.name)
 		w.hold.Leave()
 	}
 	if err != nil {
 		w.hold.End()
 		return nil, fmt.Errorf("begin entry: %w", explain(err))
 	}
-	w.buf = bufio.NewWriterSize(spending{w}, 8<<10)
+	w.place = min(max(e.Top, 0), topMost)
+	w.buf = make([]byte, w.place, w.place+bufferSize)
 	return w, nil
 }
 
-// spending writes to an entry's file what there is room for.
-type spending struct{ w *writer }
-
-// Write implements io.Writer.
-func (s spending) Write(p []byte) (int, error) {
-	if err := s.w.hold.Spend(int64(len(p))); err != nil {
-		return 0, err
-	}
-	return s.w.file.Write(p)
-}
+const (
+	bufferSize = 8 << 10  // octets that are written at a time
+	topMost    = 16 << 10 // octets, at most, that are kept free for the top
+)
 
 // explain turns the system's ways of saying "full" into ErrFull.
 func explain(err error) error {
@@ -61,18 +56,22 @@ func explain(err error) error {
 	return err
 }
 
+// writer writes the message behind a place for its top, which is known last.
 type writer struct {
-	s    *Spool
-	e    *queue.Entry
-	st   *queue.State
-	hold *durable.Hold
-	file durable.File // nil once it is closed
-	buf  *bufio.Writer
-	sum  uint32
-	size int64
-	err  error // the first one; nothing goes on after it
-	done bool
-	lost bool // the file is gone, its room was given to others
+	s     *Spool
+	e     *queue.Entry
+	st    *queue.State
+	hold  *durable.Hold
+	file  durable.File // nil once it is closed
+	name  string       // of the file
+	place int          // octets kept free at its beginning
+	buf   []byte       // what is to be written next
+	begun bool         // some was written, the place with it
+	sum   uint32       // of the body
+	size  int64        // of the body
+	err   error        // the first one; nothing goes on after it
+	done  bool
+	lost  bool // the file is gone, its room was given to others
 }
 
 // Write implements queue.Writer.
@@ -80,28 +79,60 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.done {
 		return 0, queue.ErrClosed
 	}
+	if w.err == nil {
+		w.err = w.enter()
+	}
 	if w.err != nil {
 		return 0, w.err
 	}
-	if w.err = w.enter(); w.err != nil {
-		return 0, w.err
-	}
 	defer w.hold.Leave()
-	n, err := w.buf.Write(p)
-	w.sum = crc32.Update(w.sum, castagnoli, p[:n])
-	w.size += int64(n)
+	written := 0
+	for len(p) > 0 && w.err == nil {
+		if len(w.buf) == cap(w.buf) {
+			w.flush()
+			continue
+		}
+		n := min(len(p), cap(w.buf)-len(w.buf))
+		if len(w.buf) == 0 && len(p) >= cap(w.buf) {
+			n = len(p)
+			w.put(p)
+		} else {
+			w.buf = append(w.buf, p[:n]...)
+		}
+		w.sum = crc32.Update(w.sum, castagnoli, p[:n])
+		w.size += int64(n)
+		written += n
+		p = p[n:]
+	}
+	return written, w.err
+}
+
+// flush writes what is in the buffer.
+func (w *writer) flush() {
+	w.put(w.buf)
+	w.buf = w.buf[:0]
+}
+
+func (w *writer) put(p []byte) {
+	if w.err != nil {
+		return
+	}
+	w.begun = true
+	err := w.hold.Spend(int64(len(p)))
+	if err == nil {
+		_, err = w.file.Write(p)
+	}
 	if err != nil {
 		w.err = fmt.Errorf("write entry: %w", explain(err))
 	}
-	return n, w.err
 }
 
 // Commit implements queue.Writer.
-func (w *writer) Commit(ctx context.Context) error {
+func (w *writer) Commit(ctx context.Context, top []byte) error {
 	if w.done {
 		return queue.ErrClosed
 	}
-	if err := w.commit(ctx); err != nil {
+	if err := w.commit(ctx, top); err != nil {
 		w.Abort()
 		return fmt.Errorf("commit entry: %w", explain(err))
 	}
@@ -117,33 +148,35 @@ func (w *writer) enter() error {
 	return nil
 }
 
-// complete writes what follows the message, and makes the room safe from others.
-func (w *writer) complete() error {
-	if w.err != nil {
-		return w.err
-	}
+// complete writes the top and what follows the message, and makes the room safe
+// from others.
+func (w *writer) complete(top []byte) error {
 	if err := w.enter(); err != nil {
 		return err
 	}
 	defer w.hold.Leave()
-	w.e.Size, w.st.Size = w.size, w.size
-	if _, err := w.buf.Write(formatTail(w.e, w.st, w.sum)); err != nil {
+	skip, err := w.putTop(top)
+	if err != nil {
 		return err
 	}
-	if err := w.buf.Flush(); err != nil {
-		return err
+	p := proof{skip: skip, sum: joinSums(crc32.Checksum(top, castagnoli), w.sum, w.size)}
+	w.e.Size = int64(len(top)) + w.size
+	w.st.Size = w.e.Size
+	w.buf = append(w.buf, formatTail(w.e, w.st, p)...)
+	if w.flush(); w.err != nil {
+		return w.err
 	}
 	return w.hold.Keep()
 }
 
-func (w *writer) commit(ctx context.Context) error {
-	if err := w.complete(); err != nil {
+func (w *writer) commit(ctx context.Context, top []byte) error {
+	if err := w.complete(top); err != nil {
 		return err
 	}
 	w.hold.End() // nothing more is written
 	tx := &durable.Tx{
 		Files:  []durable.File{w.file},
-		Steps:  []durable.Step{durable.Publish(w.s.tmp(w.e.ID), w.s.path(w.e.ID))},
+		Steps:  []durable.Step{durable.Publish(w.name, w.s.path(w.e.ID))},
 		Proven: true,
 	}
 	w.file = nil // Commit closes it, whatever happens
@@ -163,10 +196,64 @@ func (w *writer) Abort() error {
 	if w.file != nil {
 		w.file.Close()
 	}
-	if err := w.s.disk.FS().Remove(w.s.tmp(w.e.ID)); err != nil {
+	if err := w.s.disk.FS().Remove(w.name); err != nil {
 		return fmt.Errorf("abort entry: %w", err)
 	}
 	return nil
+}
+
+// putTop puts the top in its place. It returns the octets before it that stay
+// unused.
+func (w *writer) putTop(top []byte) (skip int64, err error) {
+	left := w.place - len(top)
+	switch {
+	case w.err != nil:
+		return 0, w.err
+	case !w.begun && left >= 0:
+		w.buf = w.buf[left:]
+		copy(w.buf, top)
+		return 0, nil
+	case !w.begun:
+		w.put(top)
+		w.buf = w.buf[w.place:]
+		return 0, w.err
+	case left >= 0:
+		_, err := w.file.WriteAt(top, int64(left))
+		return int64(left), err
+	}
+	return 0, w.copyBehind(top)
+}
+
+// copyBehind makes a new file, which has the top and then what is in the old one
+// behind the place that was too small.
+func (w *writer) copyBehind(top []byte) error {
+	if w.flush(); w.err != nil {
+		return w.err
+	}
+	name := w.name + ".2" // no entry's: ids have no dot
+	fresh, err := w.s.disk.FS().Create(name)
+	if err != nil {
+		return err
+	}
+	old, oldName := w.file, w.name
+	w.file, w.name = fresh, name
+	defer func() {
+		old.Close()
+		w.s.disk.FS().Remove(oldName)
+	}()
+	w.put(top)
+	in, err := os.Open(oldName)
+	if err == nil {
+		defer in.Close()
+		_, err = in.Seek(int64(w.place), io.SeekStart)
+	}
+	if err == nil {
+		err = w.hold.Spend(w.size)
+	}
+	if err == nil && w.err == nil {
+		_, err = io.Copy(struct{ io.Writer }{fresh}, in)
+	}
+	return errors.Join(w.err, err)
 }
 
 // lose gives the entry's room back when others need it; see durable.Space.
@@ -175,7 +262,7 @@ func (w *writer) lose() {
 		return
 	}
 	w.file.Close()
-	if err := w.s.disk.FS().Remove(w.s.tmp(w.e.ID)); err != nil {
-		w.s.Log.Warn("left in the spool", "file", w.s.tmp(w.e.ID), "err", err)
+	if err := w.s.disk.FS().Remove(w.name); err != nil {
+		w.s.Log.Warn("left in the spool", "file", w.name, "err", err)
 	}
 }

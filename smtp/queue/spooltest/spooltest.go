@@ -10,6 +10,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) queue.Spool) {
 		{"RoundTrip", roundTrip}, {"Invisible", invisible}, {"Abort", abort},
 		{"Exists", exists}, {"Refuse", refuse}, {"Save", save}, {"Remove", remove},
 		{"OpenOutlives", openOutlives}, {"NotFound", notFound}, {"Scan", scan},
-		{"Concurrent", concurrent}, {"Hostile", hostile}, {"Room", room}, {"Cancelled", cancelled},
+		{"Concurrent", concurrent}, {"Hostile", hostile}, {"Top", top}, {"Room", room}, {"Cancelled", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
@@ -66,7 +67,7 @@ func put(t *testing.T, s queue.Spool, e *queue.Entry, body []byte) {
 			t.Fatalf("Write: %d, %v", n, err)
 		}
 	}
-	if err := w.Commit(t.Context()); err != nil {
+	if err := w.Commit(t.Context(), nil); err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
 }
@@ -139,6 +140,47 @@ func roundTrip(t *testing.T, open func(*testing.T) queue.Spool) {
 	}
 }
 
+// top checks that what Commit is given stands on top, octet for octet, however large
+// the body is and whatever was expected.
+func top(t *testing.T, open func(*testing.T) queue.Spool) {
+	s := open(t)
+	var want []string
+	tops := []string{"", "Received: x\r\n", strings.Repeat("Received: from a by b\r\n", 400), strings.Repeat("X: y\r\n", 10000)}
+	for _, expected := range []int{0, 1, len(tops[1]), len(tops[2]), len(tops[3]), -1} {
+		for _, size := range []int{0, 1, 4000, 8 << 10, 8<<10 + 1, 64 << 10, 200_000} {
+			for _, text := range tops {
+				e := Entry(fmt.Sprint("top-", len(want)))
+				e.Top = expected
+				w, err := s.Begin(t.Context(), e, queue.NewState(e))
+				if err != nil {
+					t.Fatal(err)
+				}
+				body := bytes.Repeat([]byte("0123456789\r\n"), size/12+1)[:size]
+				for chunk := range slices.Chunk(body, 5000) {
+					if n, err := w.Write(chunk); err != nil || n != len(chunk) {
+						t.Fatalf("Write: %d, %v", n, err)
+					}
+				}
+				if err := w.Commit(t.Context(), []byte(text)); err != nil {
+					t.Fatalf("Commit: %v", err)
+				}
+				want = append(want, text+string(body))
+			}
+		}
+	}
+	s = open(t)
+	for i, message := range want {
+		id := fmt.Sprint("top-", i)
+		e, st, err := s.Load(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := int64(len(message)); e.Size != n || st.Size != n || string(read(t, s, id)) != message {
+			t.Fatalf("%s: size %d and %d, want %d octets: %.80q", id, e.Size, st.Size, n, message)
+		}
+	}
+}
+
 func invisible(t *testing.T, open func(*testing.T) queue.Spool) {
 	s := open(t)
 	e := Entry("a")
@@ -170,7 +212,7 @@ func abort(t *testing.T, open func(*testing.T) queue.Spool) {
 	if err := w.Abort(); err != nil {
 		t.Errorf("second Abort: %v", err)
 	}
-	if err := w.Commit(t.Context()); err == nil {
+	if err := w.Commit(t.Context(), nil); err == nil {
 		t.Error("Commit after Abort succeeds")
 	}
 	same(t, ids(t, s), []string(nil))
@@ -370,7 +412,7 @@ func cancelled(t *testing.T, open func(*testing.T) queue.Spool) {
 		t.Fatal(err)
 	}
 	cancel()
-	if err := w.Commit(ctx); err == nil {
+	if err := w.Commit(ctx, nil); err == nil {
 		t.Error("Commit with a context that has ended succeeds")
 	}
 	w.Abort()

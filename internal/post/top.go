@@ -1,0 +1,103 @@
+package post
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// top is all that is put above a message. It is made here and nowhere else, in this
+// order, when the message has passed:
+//
+//	Return-Path       in mailboxes (RFC 5321 §4.4)
+//	Delivered-To      for whom an alias leads to another host (forward.go)
+//	Received
+//	what inspectors found, in the order of Post.Inspectors
+//	Date, Message-ID  where a user's program left them out (RFC 6409 §8)
+//
+// All but what is found is known before, so that those who store the message can
+// keep room for it.
+type top struct {
+	returnPath string
+	received   string
+	found      []byte
+	completed  string // with the seam below it
+}
+
+// newTop makes what is known before the message comes.
+func (r *Receiver) newTop(e *smtp.Envelope, header *rfc2822.Section) (*top, error) {
+	path, err := rfc2822.ReturnPath(e.From.String())
+	if err != nil {
+		return nil, fmt.Errorf("return path: %w", err)
+	}
+	name, now := r.rules(e.Session).ServerName, time.Now()
+	t := &top{returnPath: path.Raw(), received: received(e, name, now).String()}
+	if r.Submission {
+		// Only what is missing, never a change (RFC 6409 §8.2, §8.3).
+		for _, missing := range header.Missing("Date", "Message-ID") {
+			switch missing {
+			case "Date":
+				t.completed += rfc2822.DateField(now).Raw()
+			case "Message-ID":
+				t.completed += rfc2822.MessageIDField(name, now).Raw()
+			}
+		}
+	}
+	t.completed += header.Seam() // nothing of the message may become part of ours
+	return t, nil
+}
+
+// with is the whole text below a first field, which is for some copies only.
+func (t *top) with(first string) []byte {
+	text := make([]byte, 0, len(first)+t.size())
+	text = append(append(text, first...), t.received...)
+	return append(append(text, t.found...), t.completed...)
+}
+
+// size is the octets of what everybody gets.
+func (t *top) size() int { return len(t.received) + len(t.found) + len(t.completed) }
+
+// room stands for what is not found yet, in the text that those who store the message
+// are told to expect: so many octets of lines.
+func room(octets int) []byte {
+	const line = 76
+	text := bytes.Repeat([]byte{'.'}, octets)
+	for end := line; end <= octets; end += line {
+		copy(text[end-2:], "\r\n")
+	}
+	return text
+}
+
+// received is the trace field of this host. The recipient is named only when
+// there is one: several would tell each of the others, blind copies too
+// (RFC 5321 §7.2).
+func received(e *smtp.Envelope, name string, now time.Time) rfc2822.Received {
+	field := rfc2822.Received{
+		From:     e.Session.Helo,
+		FromRDNS: e.Session.Name,
+		By:       name,
+		With:     e.Protocol(),
+		ID:       e.ID,
+		Date:     now,
+	}
+	if e.Session.RemoteAddr == nil {
+		field.With = "local" // a program of this host, through the submission socket
+	} else {
+		if ap, err := netip.ParseAddrPort(e.Session.RemoteAddr.String()); err == nil {
+			field.FromIP = ap.Addr()
+		}
+	}
+	if e.Session.TLS != nil {
+		field.TLS = strings.ReplaceAll(tls.VersionName(e.Session.TLS.Version), " ", "") + " " + tls.CipherSuiteName(e.Session.TLS.CipherSuite)
+	}
+	if len(e.To) == 1 {
+		field.For = e.To[0].Path.String()
+	}
+	return field
+}
