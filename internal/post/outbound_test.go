@@ -1,7 +1,10 @@
 package post
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -12,6 +15,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // newOutbound is a way out with these settings of the queue, which nobody runs.
@@ -32,6 +36,28 @@ func newOutbound(t *testing.T, q conf.Queue) (*Outbound, *conf.Settings) {
 	}
 	t.Cleanup(func() { disk.Close() })
 	return o, s
+}
+
+// spooled is every message in the queue, by its first recipient.
+func (o *Outbound) spooled(ctx context.Context) (map[string]string, error) {
+	all, err := o.queue.List(ctx, queue.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	messages := make(map[string]string)
+	for _, v := range all {
+		r, err := o.queue.Spool.Open(ctx, v.ID)
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || int64(len(text)) != v.Size {
+			return nil, fmt.Errorf("%d octets of %d: %w", len(text), v.Size, err)
+		}
+		messages[v.Recipients[0].Address] = string(text)
+	}
+	return messages, nil
 }
 
 // TestQueueStopped: a queue that does not run while mail is taken shows.

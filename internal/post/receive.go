@@ -1,6 +1,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -116,20 +117,20 @@ func (r *Receiver) find(dir Directory, to smtp.Path) (found accounts.Targets, er
 // roomHere refuses a recipient whose mailboxes have no room. Of several, some will
 // do where the sender can be told of the others afterwards.
 func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found accounts.Targets) error {
-	full, refused := 0, error(nil)
+	var full []string
+	var why error // of the first
 	for _, mailbox := range found.Mailboxes {
 		size := max(s.Envelope.Params.Size, r.late.size(s.Envelope, mailbox))
 		if err := r.Mailboxes.Room(ctx, mailbox, size); err != nil {
-			full++
-			if refused == nil {
-				refused = r.refused.quiet(r.Log, s, mailbox, r.refusal(err))
-			}
+			full = append(full, mailbox)
+			why = cmp.Or(why, err)
 		}
 	}
-	if full < len(found.Mailboxes)+len(found.Elsewhere) && r.canBounce(ctx, s.Envelope, to) {
+	some := len(full) < len(found.Mailboxes)+len(found.Elsewhere)
+	if why == nil || some && r.canBounce(ctx, s.Envelope, to) {
 		return nil
 	}
-	return refused
+	return r.refused.quiet(r.Log, s, full[0], r.refusal(why))
 }
 
 // roomElsewhere says whether a message for another host can be taken.

@@ -1,0 +1,176 @@
+package post
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// counting adds a field that says how many octets it saw.
+type counting struct {
+	name   string
+	most   int
+	fields int
+	fail   error // of Write
+	refuse error // of Fields
+	saw    *bytes.Buffer
+}
+
+func (c *counting) Inspect(_ context.Context, _ *smtp.Envelope, header *rfc2822.Section) Inspection {
+	if header.Has("X-Leave-Alone") {
+		return nil
+	}
+	c.saw = &bytes.Buffer{}
+	return c
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	if c.fail != nil {
+		return 0, c.fail
+	}
+	return c.saw.Write(p)
+}
+
+func (c *counting) Most() int { return c.most }
+
+func (c *counting) Fields(context.Context) (fields []rfc2822.Field, err error) {
+	for i := range c.fields {
+		f, err := rfc2822.NewField(c.name, fmt.Sprintf("%d of %d octets", i, c.saw.Len()))
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, f)
+	}
+	return fields, c.refuse
+}
+
+// mailTo takes a message from a client that sends it as it stands.
+func mailTo(p *Post, text string, to ...string) error {
+	ctx := context.Background()
+	r := &Receiver{Post: p, Submission: true}
+	s := &smtp.Session{ID: "s", User: "ann@mail.test"}
+	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "ann", Domain: "mail.test"}, Data: strings.NewReader(text)}
+	s.Envelope = e
+	if err := r.CheckSender(ctx, s, e.From, &e.Params); err != nil {
+		return err
+	}
+	for _, address := range to {
+		path, err := smtp.ParsePath("<"+address+">", smtp.PathUTF8)
+		if err != nil {
+			return err
+		}
+		rcpt := smtp.Recipient{Path: path}
+		if err := r.CheckRcpt(ctx, s, &rcpt); err != nil {
+			return err
+		}
+		e.To = append(e.To, rcpt)
+	}
+	return r.ServeSMTP(ctx, e)
+}
+
+// names are the header's field names from above to below.
+func names(t *testing.T, text string) string {
+	t.Helper()
+	m, err := rfc2822.ReadString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for f := range m.Header.All() {
+		all = append(all, f.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+var alice = accounts.Targets{Mailboxes: []string{"alice@mail.test"}}
+
+// TestTopInOrder: all that stands on top is there in its order, whatever the size of the
+// message and whatever was expected, and the message is below it, octet for octet, as it
+// was shown to the inspectors.
+func TestTopInOrder(t *testing.T) {
+	for _, size := range []int{0, 1000, 64 << 10, 200_000} {
+		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
+			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
+				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []string{"x@far.test"}}})
+			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
+			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
+			p.Inspectors = []Inspector{one, two}
+			text := "Subject: s\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", size/17)
+			if err := mailTo(p, text, "alice@mail.test", "list@mail.test", "direct@far.test"); err != nil {
+				t.Fatal(err)
+			}
+			if one.saw.String() != text || two.saw.String() != text {
+				t.Errorf("%d octets: %d and %d were inspected", len(text), one.saw.Len(), two.saw.Len())
+			}
+			box, err := store.Open(t.Context(), "alice@mail.test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := read(t, box, 0)
+			box.Close()
+			order := strings.Replace(names(t, got), " X-Padding", "", 1)
+			if order != "Return-Path Received X-One X-Two X-Two Date Message-ID Subject" || !strings.HasSuffix(got, text) {
+				t.Errorf("%d octets, %d expected: %s in %.600q", len(text), most, order, got)
+			}
+			if !strings.Contains(got, fmt.Sprintf("X-One: 0 of %d octets\r\n", len(text))) {
+				t.Errorf("%d octets: %.600q", len(text), got)
+			}
+			queued(t, p.Outbound, text)
+		}
+	}
+}
+
+// queued looks at the entry for whom an alias leads elsewhere, and at the other.
+func queued(t *testing.T, o *Outbound, text string) {
+	t.Helper()
+	want := map[string]string{
+		"x@far.test":      "Delivered-To Received X-One X-Two X-Two Date Message-ID Subject",
+		"direct@far.test": "Received X-One X-Two X-Two Date Message-ID Subject",
+	}
+	all, err := o.spooled(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, message := range all {
+		if order := names(t, message); order != want[to] || !strings.HasSuffix(message, text) {
+			t.Errorf("to %s: %s in %.600q", to, order, message)
+		}
+		delete(want, to)
+	}
+	if len(want) > 0 {
+		t.Errorf("nothing was queued for %v", want)
+	}
+}
+
+// TestInspectorRefuses: what an inspector says is the answer, and nothing is stored.
+func TestInspectorRefuses(t *testing.T) {
+	virus := &smtp.Reply{Code: 554, Enhanced: "5.7.1", Text: "This is a virus"}
+	for name, c := range map[string]*counting{
+		"while it passes": {fail: virus}, "at the end": {refuse: virus}, "broken": {fail: errors.New("no answer")}, "broken at the end": {refuse: errors.New("no answer")},
+	} {
+		p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice})
+		p.Inspectors = []Inspector{c}
+		err := mailTo(p, "Subject: s\r\n\r\nx\r\n", "alice@mail.test")
+		var reply *smtp.Reply
+		if !errors.As(err, &reply) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if broken := strings.HasPrefix(name, "broken"); broken != reply.Temporary() {
+			t.Errorf("%s: %v", name, err)
+		}
+		if u, _ := store.Usage(t.Context(), "alice@mail.test"); u.Messages != 0 {
+			t.Errorf("%s: stored", name)
+		}
+		if err := mailTo(p, "X-Leave-Alone: s\r\n\r\nx\r\n", "alice@mail.test"); err != nil {
+			t.Errorf("%s: not looked at, and refused with %v", name, err)
+		}
+	}
+}
