@@ -118,11 +118,14 @@ func (s *session) addRcpt(args []byte) *Reply {
 		return tooMany
 	}
 	e := s.env
-	s.given = given{rcpt: &s.rcptParams}
-	bad := s.parseParams(ofRcpt, rest, &s.given)
-	params := s.rcptParams
-	if s.given, s.rcptParams = (given{}), (RcptParams{}); bad != nil {
-		return bad
+	var params RcptParams
+	if rest != "" {
+		s.given = given{rcpt: &s.rcptParams}
+		bad := s.parseParams(ofRcpt, rest, &s.given)
+		params = s.rcptParams
+		if s.given, s.rcptParams = (given{}), (RcptParams{}); bad != nil {
+			return bad
+		}
 	}
 	letGo(&path, &params, len(arg))
 	// The callback gets the recipient in its place, so that none has to be
