@@ -14,17 +14,25 @@ import (
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// Errors of a Client. All but ErrBadArgument leave the connection closed.
+// Errors of a Client. All but ErrBadArgument, ErrBusy and ErrSkipped leave the
+// connection closed.
 var (
 	// ErrMalformed: the server's response is none.
 	ErrMalformed = errors.New("pop3: malformed response")
 	// ErrTooMany: a listing has more lines than the Client accepts.
 	ErrTooMany = errors.New("pop3: response too big")
-	// ErrClosed: the Client was closed or has failed before.
+	// ErrClosed: the Client was closed, has failed before, or was not made by a
+	// Dialer.
 	ErrClosed = errors.New("pop3: client is closed")
 	// ErrBadArgument: an argument cannot be sent: it would be more than one
 	// line, or a message number below 1. Nothing was sent.
 	ErrBadArgument = errors.New("pop3: bad argument")
+	// ErrBusy: the command was asked for within RetrAll, whose answers are still
+	// to come. Nothing was sent.
+	ErrBusy = errors.New("pop3: no command within RetrAll")
+	// ErrSkipped: a Text was not read to its end before it was closed or the next
+	// command came, and what was left of it is gone.
+	ErrSkipped = errors.New("pop3: message was skipped before its end")
 )
 
 // Client is the client's end of a POP3 connection. It is not for concurrent
@@ -46,6 +54,7 @@ type Client struct {
 	greeting     string
 	capabilities Capabilities // nil: not asked yet in this state
 	text         *Text        // being read
+	taking       bool         // the caller's function runs within RetrAll
 
 	mu     sync.Mutex // guards what follows and the deadlines
 	err    error      // the connection's end
@@ -94,7 +103,7 @@ func (c *Client) greet(ctx context.Context) error {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || c.conn == nil {
 		return nil
 	}
 	c.closed = true
@@ -105,10 +114,12 @@ func (c *Client) Close() error {
 }
 
 // Quit ends the session: what was marked is removed (RFC 1939 §6), unless the
-// error says otherwise. The connection is closed in any case.
+// error says otherwise. The connection is closed in any case but ErrBusy.
 func (c *Client) Quit(ctx context.Context) error {
 	_, err := c.command(ctx, "QUIT")
-	c.Close()
+	if !errors.Is(err, ErrBusy) {
+		c.Close()
+	}
 	return err
 }
 
@@ -163,6 +174,10 @@ func (c *Client) enter(ctx context.Context) (stop func() bool, err error) {
 	switch {
 	case c.err != nil:
 		return nil, c.err
+	case c.conn == nil:
+		return nil, ErrClosed
+	case c.taking:
+		return nil, ErrBusy
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("pop3: %w", context.Cause(ctx)) // nothing was said
 	case ctx.Done() == nil:

@@ -16,8 +16,14 @@ const window = 100
 // What take leaves unread is skipped. A message that the server refuses comes
 // as an *Error and a nil Text. An error of take ends it and is returned; the
 // Client is closed then if answers were still to come.
+//
+// take must not ask the Client for anything else: the answers to come are those
+// of the messages asked for, and every other command is ErrBusy. Note the number,
+// and call DeleAll behind RetrAll.
 func (c *Client) RetrAll(ctx context.Context, numbers []int, take func(number int, t *Text, err error) error) error {
 	return c.pipeline(ctx, "RETR", numbers, func(number int, text string, err error) error {
+		c.taking = true
+		defer func() { c.taking = false }()
 		if err != nil {
 			return take(number, nil, err)
 		}

@@ -104,9 +104,10 @@ func (c *Client) Login(ctx context.Context, user, password string) error {
 	return ErrCleartext
 }
 
-// sealed says whether a password may be sent as it is.
+// sealed reports whether a password may be sent as it is. Without a connection
+// nothing is sent at all.
 func (c *Client) sealed() bool {
-	return c.tls != nil || c.cleartextAuth || netserve.Local(c.conn)
+	return c.conn == nil || c.tls != nil || c.cleartextAuth || netserve.Local(c.conn)
 }
 
 // User logs in with USER and PASS (RFC 1939 §7).

@@ -438,7 +438,7 @@ func TestHostileServers(t *testing.T) {
 		}
 		return c.Auth(ctx, m)
 	}
-	stls := func(c *pop3.Client) error { return c.STLS(ctx, &tls.Config{ServerName: "x"}) }
+	stls := func(c *pop3.Client) error { return c.StartTLS(ctx, &tls.Config{ServerName: "x"}) }
 	all := func(c *pop3.Client) error {
 		return c.RetrAll(ctx, []int{1, 2, 3}, func(_ int, m *pop3.Text, err error) error { _, err = text(m, err); return err })
 	}
@@ -561,7 +561,7 @@ func TestInjectedResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.STLS(ctx, &tls.Config{ServerName: "x"}); !errors.Is(err, certs.ErrBuffered) {
+	if err := c.StartTLS(ctx, &tls.Config{ServerName: "x"}); !errors.Is(err, certs.ErrBuffered) {
 		t.Error(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // Text is a message on its way from the server. It is read as it arrives, in
 // constant memory, and must be read to its end or closed. The next command of
-// its Client reads what is left.
+// its Client reads what is left and throws it away.
 //
 // The octets are the server's: only dots that were doubled on the way are
 // removed. A CR or LF of its own, which a server that keeps to RFC 1939 §3 does
@@ -75,10 +75,15 @@ func (c *Client) begin(text string) *Text {
 	return t
 }
 
-// Read implements io.Reader. io.EOF means that the message is complete.
+// Read implements io.Reader. io.EOF means that the message is complete: all of
+// it was given to the caller. What was closed or left behind before is
+// ErrSkipped.
 func (t *Text) Read(p []byte) (int, error) {
-	if t.err != nil {
+	switch {
+	case t.err != nil:
 		return 0, t.err
+	case t.c == nil:
+		return 0, ErrClosed
 	}
 	n, err := t.dots.Read(p)
 	if err != nil {
@@ -110,7 +115,7 @@ func (t *Text) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
-// Close reads what is left, so that the next command can follow. To stop a
+// Close throws away what is left, so that the next command can follow. To stop a
 // long message at once, close the Client.
 func (t *Text) Close() error {
 	err := t.drain()
@@ -120,15 +125,25 @@ func (t *Text) Close() error {
 	return err
 }
 
+// drain reads to the message's end, and notes whether that was more than the
+// caller had got.
 func (t *Text) drain() error {
-	if t.err == nil {
-		err := t.dots.Drain()
+	if t.err == nil && t.c != nil {
+		var one [1]byte
+		n, err := t.dots.Read(one[:])
 		if err == nil {
-			err = io.EOF
+			err = t.dots.Drain()
 		}
-		t.end(err)
+		switch {
+		case err != nil && err != io.EOF:
+			t.end(err)
+		case n > 0:
+			t.end(ErrSkipped)
+		default:
+			t.end(io.EOF)
+		}
 	}
-	if t.err == io.EOF {
+	if t.err == io.EOF || t.err == ErrSkipped {
 		return nil
 	}
 	return t.err
@@ -136,7 +151,7 @@ func (t *Text) drain() error {
 
 // end notes how the text ended.
 func (t *Text) end(err error) error {
-	if err != io.EOF {
+	if err != io.EOF && err != ErrSkipped {
 		err = t.c.fail(fmt.Errorf("pop3: read message: %w", err))
 	}
 	t.err = err

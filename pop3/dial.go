@@ -85,6 +85,9 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 // Start is Dial over a connection that was made already. host is the name by
 // which the server's certificate is checked. It closes conn on error.
 func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (_ *Client, err error) {
+	if conn == nil {
+		return nil, errors.New("pop3: Start without a connection")
+	}
 	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth}
 	set(&c.timeout, 5*time.Minute)
 	set(&c.maxMessages, 1<<20)
@@ -136,7 +139,7 @@ func (d *Dialer) encrypt(ctx context.Context, c *Client, host string) error {
 			return nil
 		}
 	}
-	return c.STLS(ctx, d.config(host))
+	return c.StartTLS(ctx, d.config(host))
 }
 
 func (d *Dialer) login(ctx context.Context, c *Client) error {
@@ -157,9 +160,10 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// STLS puts TLS on the connection (RFC 2595 §4). What was learnt before is
-// forgotten. After an error other than a refusal the connection is closed.
-func (c *Client) STLS(ctx context.Context, config *tls.Config) error {
+// StartTLS puts TLS on the connection by STLS (RFC 2595 §4). What was learnt
+// before is forgotten. After an error other than a refusal the connection is
+// closed.
+func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	if c.tls != nil {
 		return errors.New("pop3: TLS is active already")
 	}

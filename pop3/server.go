@@ -162,6 +162,9 @@ func (s *Server) settle() error {
 // server asks a connection for its addresses only in the connection's own
 // goroutine, where that may block.
 func (s *Server) Serve(l net.Listener) error {
+	if l == nil {
+		return errors.New("pop3: Serve without a listener")
+	}
 	if err := s.settle(); err != nil {
 		l.Close()
 		return err
@@ -172,6 +175,9 @@ func (s *Server) Serve(l net.Listener) error {
 // ServeConn serves one connection that was accepted elsewhere and returns when
 // it has ended. The caps of Limits apply.
 func (s *Server) ServeConn(c net.Conn) error {
+	if c == nil {
+		return errors.New("pop3: ServeConn without a connection")
+	}
 	if err := s.settle(); err != nil {
 		c.Close()
 		return err
