@@ -36,15 +36,6 @@ directories written to depends on that.`,
 	return c
 }
 
-// confPath is where the configuration is without -c: where a quick start
-// keeps it.
-func confPath(path string) string {
-	if path == "" {
-		return quickStartDir
-	}
-	return path
-}
-
 // probes are the checks that need what conf does not know.
 func probes() conf.Probes {
 	return conf.Probes{Sealed: accounts.CheckSealed}
@@ -60,7 +51,7 @@ func listenProbe(cmd *cobra.Command, path string, p conf.Probes) conf.Probes {
 }
 
 func check(cmd *cobra.Command, path string) error {
-	if _, err := os.Stat(path); err != nil && path == quickStartDir {
+	if _, err := os.Stat(path); err != nil && path == systemDir {
 		return err
 	}
 	s, problems := conf.Verify(path, listenProbe(cmd, path, probes()))

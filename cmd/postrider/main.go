@@ -89,9 +89,3 @@ func rootCommand() *cobra.Command {
 	usageErrors(root)
 	return root
 }
-
-// confFlag gives a command the -c flag.
-func confFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVarP(path, "conf", "c", "", `folder of *.conf files, or one file (default "./`+quickStartDir+`")`)
-	c.MarkFlagDirname("conf")
-}

@@ -31,10 +31,10 @@ func serveCommand() *cobra.Command {
 		Short: "Run the mail server",
 		Long: `Run the mail server until it is told to stop (SIGTERM or SIGINT).
 
-With -c it reads every *.conf file in DIR, in the order of their names. SIGHUP
+With -c (or $POSTRIDER_CONF) it reads every *.conf file in DIR, in the order of their names. SIGHUP
 or "postrider reload" makes it read them again without ending a session.
 
-Without -c it makes itself a configuration in ./` + quickStartDir + ` that listens on
+Without either it makes itself a configuration in ./` + quickStartDir + ` that listens on
 this machine only, and prints how to send a message and fetch it back.`,
 		Example: "  postrider serve\n  postrider serve -c /etc/postrider",
 		Args:    cobra.NoArgs,
@@ -48,6 +48,9 @@ this machine only, and prints how to send a message and fetch it back.`,
 }
 
 func serve(cmd *cobra.Command, path string) error {
+	if path == "" {
+		path = os.Getenv(confVariable)
+	}
 	if path == "" {
 		dir, err := filepath.Abs(quickStartDir)
 		if err != nil {
@@ -186,10 +189,7 @@ func describeCertificate(c daemon.Certificate) string {
 
 // call asks the daemon that runs with the configuration at path.
 func call(cmd *cobra.Command, path, action string, in, out any) error {
-	if path == "" {
-		path = quickStartDir
-	}
-	s, err := conf.Load(path)
+	s, err := conf.Load(confPath(path))
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"strings"
 
@@ -91,14 +89,4 @@ func completeHelp(root *cobra.Command) {
 			usageErrors(c)
 		}
 	}
-}
-
-// hint tells who has no configuration where a quick start would have left one
-// that there is a flag.
-func hint(err error) error {
-	var missing *fs.PathError
-	if errors.As(err, &missing) && missing.Op == "stat" && missing.Path == quickStartDir && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no ./%s here; name the folder of your configuration with -c DIR", quickStartDir)
-	}
-	return err
 }
