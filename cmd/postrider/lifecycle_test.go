@@ -114,13 +114,16 @@ func TestReload(t *testing.T) {
 	}
 	session.ask("RCPT TO:<alice@mail.test>", "250 ")
 
-	// Something right: the session that is there knows the new account, and
-	// goes on.
+	// Something right: the session that is there goes on, and knows the new account
+	// from its next message on.
 	w.edit(`"max_recipient": 5`, `"max_recipients": 200, "greeting": "new here"`)
 	w.edit(`"Aliases": {`, `"Aliases": {"new@mail.test": "alice@mail.test", `)
 	if out, said, code := postrider(t, "reload", "-c", w.dir); code != 0 {
 		t.Fatalf("reload: code %d, %s%s\n%s", code, out, said, w.log)
 	}
+	session.ask("RCPT TO:<new@mail.test>", "550 ")
+	session.ask("RSET", "250 ")
+	session.ask("MAIL FROM:<a@b.test>", "250 ")
 	session.ask("RCPT TO:<new@mail.test>", "250 ")
 	session.ask("DATA", "354 ")
 	session.ask("Subject: x\r\n\r\ny\r\n.", "250 ")

@@ -27,7 +27,14 @@ func TestMessages(t *testing.T) {
 		k.ask("DATA", "354 ")
 		stuffed := strings.ReplaceAll("\r\n"+message, "\r\n.", "\r\n..")[2:]
 		fmt.Fprint(k.c, stuffed)
-		if reply := k.ask(".", ""); !strings.HasPrefix(reply, "250 ") {
+		reply := k.ask(".", "")
+		if strings.Contains(message, "\x00") {
+			if !strings.HasPrefix(reply, "550 5.6.0") {
+				t.Errorf("%s: NUL is for BINARYMIME: %s", name, reply)
+			}
+			return
+		}
+		if !strings.HasPrefix(reply, "250 ") {
 			t.Errorf("%s: %s", name, reply)
 			return
 		}

@@ -87,12 +87,12 @@ func TestFullLMTP(t *testing.T) {
 	k := w.dial("lmtp")
 	k.play("S: 220\nC: LHLO c.test\nS: 250")
 	to := []string{"<tiny@mail.test>", "<alice@mail.test>", "<tiny+x@mail.test>", "<bob@mail.test>"}
-	k.expect(k.offer(4, "<a@far.test>", to, large), "452 4.2.2", "250", "452 4.2.2", "250")
+	k.expect(k.offer(4, "<a@far.test>", to, large), "552 5.2.2", "250", "552 5.2.2", "250")
 	w.holds("tiny 0 alice 1 bob 1")
 	// Announced, it is known at RCPT.
-	k.play("C: MAIL FROM:<a@far.test> SIZE=7000\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250")
+	k.play("C: MAIL FROM:<a@far.test> SIZE=7000\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 552 5.2.2\nC: RSET\nS: 250")
 	// Nobody has room: nothing is stored, and everybody hears so.
-	k.expect(k.offer(2, "<b@far.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}, large), "452 4.2.2", "452 4.2.2")
+	k.expect(k.offer(2, "<b@far.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}, large), "552 5.2.2", "552 5.2.2")
 	k.expect(k.offer(1, "<b@far.test>", []string{"<alice@mail.test>"}, large), "250")
 	w.holds("tiny 0 tiny2 0 alice 2 bob 1")
 	if text := strings.Join(w.mailbox("alice@mail.test"), ""); strings.Count(text, large) != 2 {
@@ -107,9 +107,9 @@ func TestFullLMTPAlias(t *testing.T) {
 	w := startWith(t, fullWorld, "")
 	k := w.dial("lmtp")
 	k.play("S: 220\nC: LHLO c.test\nS: 250")
-	k.expect(k.offer(2, "<a@far.test>", []string{"<team@mail.test>", "<alice@mail.test>"}, large), "452 4.2.2", "250")
+	k.expect(k.offer(2, "<a@far.test>", []string{"<team@mail.test>", "<alice@mail.test>"}, large), "552 5.2.2", "250")
 	w.holds("tiny 0 bob 0 alice 1")
-	k.expect(k.offer(2, "<b@far.test>", []string{"<team@mail.test>", "<bob@mail.test>"}, large), "452 4.2.2", "250")
+	k.expect(k.offer(2, "<b@far.test>", []string{"<team@mail.test>", "<bob@mail.test>"}, large), "552 5.2.2", "250")
 	w.holds("tiny 0 bob 1 alice 1")
 }
 
@@ -122,7 +122,7 @@ func TestFullStranger(t *testing.T) {
 		to := []string{"<tiny@mail.test>", "<alice@mail.test>"}
 		k.expect(k.offer(1, from, to, large), "452 4.2.2")
 		w.holds("tiny 0 alice 0")
-		k.play("C: MAIL FROM:" + from + "\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 452 4.2.2\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<tiny+x@mail.test>\nS: 452 4.2.2\nC: DATA\nS: 354\nC: " +
+		k.play("C: MAIL FROM:" + from + "\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 552 5.2.2\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<tiny+x@mail.test>\nS: 552 5.2.2\nC: DATA\nS: 354\nC: " +
 			strings.ReplaceAll(large, "\r\n", `\r\n`) + ".\nS: 250")
 		w.holds("tiny 0 alice 1")
 		if got := w.mailbox("alice@mail.test"); len(got) != 1 || !strings.HasSuffix(got[0], large) {
@@ -164,7 +164,7 @@ func TestFullBounced(t *testing.T) {
 	w.holds("tiny 0 alice 1")
 	report := flat(receive(t, got))
 	for _, want := range []string{"<> <ann@far.test>\n", "Original-Envelope-Id: abc\r\n", "Final-Recipient: rfc822;tiny+x@mail.test\r\n", "Original-Recipient: rfc822;t@old.test\r\n",
-		"Action: failed\r\n", "Status: 5.2.2\r\n", "552 5.2.2 Mailbox is full", "Subject: large\r\n"} {
+		"Action: failed\r\n", "Status: 5.2.2\r\n", "552 5.2.2 Message is larger than the mailbox may hold", "Subject: large\r\n"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("%q is not in\n%s", want, report)
 		}
@@ -200,19 +200,20 @@ func TestFullNotBounced(t *testing.T) {
 	for name, c := range map[string]struct {
 		from string
 		to   []string
+		want string
 	}{
-		"null sender":        {"<>", both("")},
-		"none wanted":        {"<ann@far.test>", both(" NOTIFY=NEVER")},
-		"success only":       {"<ben@far.test>", both(" NOTIFY=SUCCESS")},
-		"nobody":             {"<nobody@mail.test>", both("")},
-		"sender is full":     {"<tiny2@mail.test>", both("")},
-		"all are full":       {"<alice@mail.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}},
-		"alias of full ones": {"<bob@mail.test>", []string{"<small@mail.test>"}},
-		"alias, none wanted": {"<cid@far.test>", []string{"<team@mail.test> NOTIFY=NEVER"}},
+		"null sender":        {"<>", both(""), "452 4.2.2"},
+		"none wanted":        {"<ann@far.test>", both(" NOTIFY=NEVER"), "452 4.2.2"},
+		"success only":       {"<ben@far.test>", both(" NOTIFY=SUCCESS"), "452 4.2.2"},
+		"nobody":             {"<nobody@mail.test>", both(""), "452 4.2.2"},
+		"sender is full":     {"<tiny2@mail.test>", both(""), "452 4.2.2"},
+		"all are full":       {"<alice@mail.test>", []string{"<tiny@mail.test>", "<tiny2@mail.test>"}, "552 5.2.2"},
+		"alias of full ones": {"<bob@mail.test>", []string{"<small@mail.test>"}, "552 5.2.2"},
+		"alias, none wanted": {"<cid@far.test>", []string{"<team@mail.test> NOTIFY=NEVER"}, "452 4.2.2"},
 	} {
 		k := w.greeted()
-		if reply := k.offer(1, c.from, c.to, large); !strings.HasPrefix(reply[0], "452 4.2.2") {
-			t.Errorf("%s: %q", name, reply)
+		if reply := k.offer(1, c.from, c.to, large); !strings.HasPrefix(reply[0], c.want) {
+			t.Errorf("%s: %q, want %s", name, reply, c.want)
 		}
 		w.holds("tiny 0 tiny2 0 alice 0 bob 0")
 	}
@@ -227,4 +228,21 @@ func TestFullWithoutQueue(t *testing.T) {
 	k := w.greeted()
 	k.expect(k.offer(1, "<bob@mail.test>", []string{"<tiny@mail.test>", "<alice@mail.test>"}, large), "452 4.2.2")
 	w.holds("tiny 0 alice 0 bob 0")
+}
+
+// TestFullForNow: a mailbox that another time has room for the message is no reason
+// to return it.
+func TestFullForNow(t *testing.T) {
+	w := startWith(t, fullWorld, "")
+	half := "Subject: half\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 150)
+	k := w.dial("lmtp")
+	k.play("S: 220\nC: LHLO c.test\nS: 250")
+	to := []string{"<tiny@mail.test>", "<alice@mail.test>"}
+	k.expect(k.offer(2, "<a@far.test>", to, half), "250", "250")
+	k.expect(k.offer(2, "<a@far.test>", to, half), "452 4.2.2", "250")
+	s := w.greeted()
+	s.expect(s.offer(1, "<b@far.test>", []string{"<tiny@mail.test>"}, half), "452 4.2.2")
+	w.holds("tiny 1 alice 2")
+	w.forget("tiny@mail.test")
+	k.expect(k.offer(1, "<a@far.test>", []string{"<tiny@mail.test>"}, half), "250")
 }

@@ -97,6 +97,7 @@ func TestRelayedOctets(t *testing.T) {
 			c = w.sender(false, i/50%2 == 1)
 		}
 		// Each must be found again, whatever the order they leave in.
+		text = strings.ReplaceAll(text, "\x00", "") // for BINARYMIME only, which one of them lacks
 		text = fmt.Sprintf("X-Number: %d.\r\n", i) + oddLineEnds.ReplaceAllString(text, "\r\n")
 		m := &smtp.Outgoing{
 			From:   smtp.Path{Local: "a", Domain: "far.test"},

@@ -114,7 +114,8 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 		return err
 	}
 	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt) })
-	if err != nil && d.size > 0 {
+	var reply *smtp.Reply
+	if errors.As(err, &reply) && reply.Temporary() && d.size > 0 { // it will come again
 		for mailbox := range refused.Mailboxes {
 			d.r.late.note(d.e, mailbox, d.size+int64(len(d.m.top.returnPath)))
 		}

@@ -133,7 +133,7 @@ func (p *plan) refuse(refused *mailstore.Refused, canBounce func(*smtp.Recipient
 	}
 	p.bounced = nil
 	served := false
-	var last error
+	var last *smtp.Reply
 	for i := range p.e.To {
 		rcpt := &p.e.To[i]
 		if rcpt.Result != nil {
@@ -152,15 +152,36 @@ func (p *plan) refuse(refused *mailstore.Refused, canBounce func(*smtp.Recipient
 			continue
 		}
 		if !p.e.Session.LMTP || p.queued && !all {
-			return lost
+			return p.forAll(lost)
 		}
 		rcpt.Result = lost
 	}
 	if !served && !p.e.Session.LMTP {
-		return last
+		return p.forAll(last)
 	}
 	p.unite()
 	return nil
+}
+
+// forAll makes of a reply about one recipient the one for all: a refusal for now,
+// unless nobody would ever get the message.
+func (p *plan) forAll(reply *smtp.Reply) *smtp.Reply {
+	for i := range p.e.To {
+		lost, all := p.lost(&p.e.To[i])
+		if lost == nil || !all || lost.Temporary() {
+			return forNow(reply)
+		}
+	}
+	return reply
+}
+
+// forNow is a refusal as one that another attempt may overcome.
+func forNow(reply *smtp.Reply) *smtp.Reply {
+	if reply.Temporary() {
+		return reply
+	}
+	later := &smtp.Reply{Code: 452, Enhanced: ofClass("4", reply.Enhanced), Text: reply.Text}
+	return later.With(reply.Unwrap())
 }
 
 // lost is why a recipient does not get the message in all mailboxes it leads to, nil
@@ -177,4 +198,12 @@ func (p *plan) lost(rcpt *smtp.Recipient) (why *smtp.Reply, all bool) {
 		}
 	}
 	return why, n == len(t.Mailboxes)+len(t.Elsewhere)
+}
+
+// ofClass is an enhanced code (RFC 3463) in another class; an empty one stays so.
+func ofClass(class, enhanced string) string {
+	if enhanced == "" {
+		return ""
+	}
+	return class + enhanced[1:]
 }

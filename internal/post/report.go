@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
@@ -100,7 +99,7 @@ func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 		s := statusOf(e, b.rcpt)
 		s.Action = rfc2822.Failed
 		// Nobody tries again: what was a refusal for now is one for good.
-		final := smtp.Reply{Code: 552, Enhanced: "5" + strings.TrimPrefix(b.reply.Enhanced, "4"), Text: b.reply.Text}
+		final := smtp.Reply{Code: 552, Enhanced: ofClass("5", b.reply.Enhanced), Text: b.reply.Text}
 		s.Status, s.DiagnosticCode = final.Enhanced, final.Error()
 		recipients = append(recipients, s)
 		r.Log.Warn("recipient bounced", "session", e.Session.ID, "id", e.ID, "to", b.rcpt.Path.String(), "from", e.From.String(), "err", b.reply.Unwrap())

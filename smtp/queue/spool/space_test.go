@@ -15,10 +15,40 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
-// counted is a file system with so much room, whatever is written to it.
+// counted is a file system with so much room, less what is written to it.
 type counted struct {
 	durable.FS
 	octets, files atomic.Int64
+}
+
+// Create implements durable.FS.
+func (c *counted) Create(name string) (durable.File, error) {
+	f, err := c.FS.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return countedFile{f, c}, nil
+}
+
+// Remove implements durable.FS.
+func (c *counted) Remove(name string) error {
+	info, err := os.Stat(name)
+	if err == nil {
+		c.octets.Add(info.Size())
+	}
+	return c.FS.Remove(name)
+}
+
+type countedFile struct {
+	durable.File
+	c *counted
+}
+
+// Write implements durable.File.
+func (f countedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.c.octets.Add(-int64(n))
+	return n, err
 }
 
 // Free is what durable.Space asks for.
@@ -82,7 +112,8 @@ func TestUnfinishedEntries(t *testing.T) {
 	if err := lost.Commit(ctx, nil); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("committing it: %v", err)
 	}
-	for err = nil; err == nil; {
+	written := 0
+	for err = nil; err == nil && written < 4<<20; written += 30000 {
 		_, err = w.Write([]byte(strings.Repeat("x\r\n", 10000)))
 	}
 	if !errors.Is(err, queue.ErrFull) {
