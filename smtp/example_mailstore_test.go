@@ -95,7 +95,7 @@ func Example_mailstore() {
 			for _, r := range e.To {
 				to = append(to, r.String())
 			}
-			d, err := store.Create(ctx, mailstore.Meta{ID: e.ID, Size: e.Params.Size}, to...)
+			d, err := store.Create(ctx, mailstore.Meta{ID: e.ID, Size: e.Params.Size, Top: []byte(top)}, to...)
 			if err != nil {
 				return answer(err)
 			}

@@ -65,8 +65,7 @@ func (d *delivery) putTop(top []byte) {
 func foldTop(top []byte) (folded []byte, ok bool) {
 	var f folder
 	folded, n, ok := f.fold(make([]byte, 0, len(top)), top)
-	ok = ok && n == len(top) && !f.pending && (n == 0 || folded[len(folded)-1] == '\n')
-	return folded, ok
+	return folded, ok && n == len(top) && !f.pending
 }
 
 // putFront writes a message that has stayed in the buffer, in one piece.

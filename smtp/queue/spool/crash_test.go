@@ -19,7 +19,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
 )
 
-func crashBody(id string) string { return crashTop + strings.Repeat("body of "+id+"\r\n", 900) }
+func crashBody(id string) string { return crashTop + strings.Repeat("body of "+id+"\r\n", 620) }
 
 // crashTop is what comes last and stands on top.
 const crashTop = "Received: from a by b\r\n"

@@ -146,8 +146,8 @@ func top(t *testing.T, open func(*testing.T) queue.Spool) {
 	s := open(t)
 	var want []string
 	tops := []string{"", "Received: x\r\n", strings.Repeat("Received: from a by b\r\n", 400), strings.Repeat("X: y\r\n", 10000)}
-	for _, expected := range []int{0, 1, len(tops[1]), len(tops[2]), len(tops[3]), -1} {
-		for _, size := range []int{0, 1, 4000, 8 << 10, 8<<10 + 1, 64 << 10, 200_000} {
+	for _, expected := range []int{0, len(tops[1]), len(tops[2]), len(tops[3]), -1} {
+		for _, size := range []int{0, 8 << 10, 8<<10 + 1, 200_000} {
 			for _, text := range tops {
 				e := Entry(fmt.Sprint("top-", len(want)))
 				e.Top = expected
