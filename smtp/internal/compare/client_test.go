@@ -32,7 +32,7 @@ func TestGoSMTPClient(t *testing.T) {
 		CheckRcpt:     func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
 		Handler: smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
 			got.Reset()
-			user = e.User
+			user = e.Session.User
 			_, err := io.Copy(&got, e.Data)
 			return err
 		}),
