@@ -10,7 +10,8 @@ import (
 type Backend interface {
 	// Open locks the account's maildrop and freezes its list (RFC 1939 §4). It
 	// is called after account has proved who it is. ctx lives until the
-	// session has ended; s must not be kept beyond that.
+	// session has ended; s must not be kept beyond that. As long as it returns
+	// ErrInUse, it is called again for a moment, see Limits.InUse.
 	//
 	// An *Error chooses the answer; the errors of this package have one of
 	// their own; any other is logged, and the client hears [SYS/TEMP] without
@@ -59,6 +60,7 @@ type Retriever interface {
 // Internationalized is implemented by a Drop that knows which messages have
 // UTF-8 in their headers. They are given only to clients that sent UTF8; others
 // hear [UTF8] (RFC 6856 §5). A Drop without it gives every client everything.
+// Set Server.UTF8 where drops have it, so that clients can ask.
 type Internationalized interface {
 	UTF8(i int) bool
 }
@@ -74,26 +76,30 @@ type Code string
 
 // The response codes.
 const (
-	InUse      Code = "IN-USE"      // the maildrop is locked (RFC 2449 §8.1.2)
-	LoginDelay Code = "LOGIN-DELAY" // too soon after the last login (RFC 2449 §8.1.1)
-	SysTemp    Code = "SYS/TEMP"    // the server's fault, likely to pass (RFC 3206 §4)
-	SysPerm    Code = "SYS/PERM"    // the server's fault, for somebody to mend (RFC 3206 §4)
-	Auth       Code = "AUTH"        // the credentials are wrong (RFC 3206 §4)
-	UTF8       Code = "UTF8"        // the client should have sent UTF8 (RFC 6856 §5)
+	CodeInUse      Code = "IN-USE"      // the maildrop is locked (RFC 2449 §8.1.2)
+	CodeLoginDelay Code = "LOGIN-DELAY" // too soon after the last login (RFC 2449 §8.1.1)
+	CodeSysTemp    Code = "SYS/TEMP"    // the server's fault, likely to pass (RFC 3206 §4)
+	CodeSysPerm    Code = "SYS/PERM"    // the server's fault, for somebody to mend (RFC 3206 §4)
+	CodeAuth       Code = "AUTH"        // the credentials are wrong (RFC 3206 §4)
+	CodeUTF8       Code = "UTF8"        // the client should have sent UTF8 (RFC 6856 §5)
 )
 
 // Error is an -ERR response: what a Backend or Drop returns to choose the
 // answer, and what a Client returns for the answer it got.
 type Error struct {
-	Code Code   // may be empty
-	Text string // one line
-	Err  error  // the reason, for the log; never sent
+	Code    Code   // may be empty
+	Text    string // one line
+	Err     error  // the reason, for the log; never sent
+	Command string // what the server refused, such as "PASS"; empty in a greeting, and for a Backend
 }
 
-// Error gives "pop3: [CODE] text: reason".
+// Error gives "pop3: COMMAND: [CODE] text: reason", as far as these are there.
 func (e *Error) Error() string {
 	s := "pop3: "
-	if e.Code != "" {
+	if e.Command != "" {
+		s += e.Command + ": "
+	}
+	if e.Code != "" && string(e.Code) != e.Command { // "AUTH: [AUTH]" says nothing more
 		s += "[" + string(e.Code) + "] "
 	}
 	s += e.Text
@@ -123,12 +129,12 @@ func sentinel(e *Error) bool {
 // Errors with a response code, to be returned as they are, wrapped, or compared
 // with errors.Is: an *Error of a Client is the one with its code.
 var (
-	ErrInUse      error = &Error{Code: InUse, Text: "maildrop is locked by another session"}
-	ErrLoginDelay error = &Error{Code: LoginDelay, Text: "too soon after the last login, try again later"}
-	ErrTemporary  error = &Error{Code: SysTemp, Text: "temporary failure, try again later"}
-	ErrPermanent  error = &Error{Code: SysPerm, Text: "maildrop cannot be used, ask the administrator"}
-	ErrAuth       error = &Error{Code: Auth, Text: "authentication failed"}
-	ErrUTF8       error = &Error{Code: UTF8, Text: "message needs UTF8"}
+	ErrInUse      error = &Error{Code: CodeInUse, Text: "maildrop is locked by another session"}
+	ErrLoginDelay error = &Error{Code: CodeLoginDelay, Text: "too soon after the last login, try again later"}
+	ErrTemporary  error = &Error{Code: CodeSysTemp, Text: "temporary failure, try again later"}
+	ErrPermanent  error = &Error{Code: CodeSysPerm, Text: "maildrop cannot be used, ask the administrator"}
+	ErrAuth       error = &Error{Code: CodeAuth, Text: "authentication failed"}
+	ErrUTF8       error = &Error{Code: CodeUTF8, Text: "message needs UTF8"}
 )
 
 // answerOf is what the client hears of err, and whether err chose it.

@@ -20,7 +20,9 @@ func (c *conn) capabilities() []string {
 		l = append(l, c.logins()...)
 	}
 	l = append(l, c.policy().capabilities(before)...)
-	l = append(l, "UTF8 USER", "LANG")
+	if c.srv.UTF8 {
+		l = append(l, "UTF8 USER")
+	}
 	if !before {
 		switch name := c.srv.Implementation; name {
 		case "":
@@ -93,23 +95,9 @@ func (c *conn) lines(lines []string) error {
 // utf8 switches to UTF-8 (RFC 6856 §2). Names and passwords are octets before
 // and after; what it changes is which messages the client is given.
 func (c *conn) utf8(*args) reply {
+	if !c.srv.UTF8 {
+		return c.bad("UTF8 is not available")
+	}
 	c.UTF8 = true
 	return ok("UTF8 enabled")
-}
-
-// lang chooses the language of texts, of which there is one (RFC 6856 §3).
-func (c *conn) lang(a *args) reply {
-	if a.n == 0 {
-		r := ok("languages")
-		r.body = func() error { return c.lines([]string{"en English", "i-default English"}) }
-		return r
-	}
-	tag := strings.ToLower(string(a.v[0]))
-	switch {
-	case tag == "*" || tag == "i-default":
-		return ok("i-default the default language")
-	case tag == "en" || strings.HasPrefix(tag, "en-"):
-		return ok("en English it is")
-	}
-	return failure("", "no such language, only en")
 }

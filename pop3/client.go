@@ -88,6 +88,22 @@ func (p patient) Read(b []byte) (int, error) {
 // Greeting is the text of the server's greeting.
 func (c *Client) Greeting() string { return c.greeting }
 
+// RemoteAddr and LocalAddr are the connection's ends; nil without one.
+func (c *Client) RemoteAddr() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.RemoteAddr()
+}
+
+// LocalAddr is this end of the connection, see RemoteAddr.
+func (c *Client) LocalAddr() net.Addr {
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.LocalAddr()
+}
+
 // TLS is the state of the connection's TLS; nil in the clear.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
@@ -123,6 +139,15 @@ func (c *Client) Quit(ctx context.Context) error {
 	return err
 }
 
+// ended is ErrClosed with its reason.
+type ended struct{ why error }
+
+func (e *ended) Error() string {
+	return ErrClosed.Error() + ": " + strings.TrimPrefix(e.why.Error(), "pop3: ")
+}
+
+func (e *ended) Unwrap() []error { return []error{ErrClosed, e.why} }
+
 // fail closes the connection because of err, and returns it.
 func (c *Client) fail(err error) error {
 	c.mu.Lock()
@@ -131,7 +156,7 @@ func (c *Client) fail(err error) error {
 		err = fmt.Errorf("pop3: %w", c.cut)
 	}
 	if c.err == nil {
-		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
+		c.err = &ended{err}
 	}
 	if !c.closed {
 		c.closed = true
@@ -252,7 +277,7 @@ func redact(line string) string {
 		if len(words) == 3 {
 			return words[0] + " " + words[1] + " ***"
 		}
-	case "USER", "CAPA", "STLS", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT", "UTF8", "LANG":
+	case "USER", "CAPA", "STLS", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT", "UTF8":
 	default:
 		return "***" // the answer to a challenge
 	}
@@ -297,14 +322,11 @@ func (c *Client) response(verb string) (string, error) {
 
 // parseError takes the response code out of the text of -ERR (RFC 2449 §8).
 func parseError(verb, text string) *Error {
-	e := &Error{Text: text}
+	e := &Error{Command: verb, Text: text}
 	if rest, ok := strings.CutPrefix(text, "["); ok {
 		if code, rest, ok := strings.Cut(rest, "]"); ok {
 			e.Code, e.Text = Code(strings.ToUpper(code)), strings.TrimSpace(rest)
 		}
-	}
-	if verb != "" {
-		e.Text = verb + ": " + e.Text
 	}
 	return e
 }

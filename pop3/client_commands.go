@@ -2,6 +2,8 @@ package pop3
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,9 +13,34 @@ import (
 
 // Message is a line of a listing.
 type Message struct {
-	Number int    // 1 and up, for this session
-	Size   int64  // in octets; from List and Size
-	UID    string // the same in every session; from UIDL and UID
+	Number int   // 1 and up, for this session
+	Size   int64 // in octets; from List and Size
+	// UID is the same in every session; from UIDL and UID. It is what the server
+	// says, and may be "../../x": it becomes the name of a file by SafeName only.
+	UID string
+}
+
+// SafeName makes the name of a file of a message's UID: no path, nothing that
+// the system or a shell takes for something else, the same name for the same UID
+// and different ones for different UIDs, also where case does not matter. It
+// begins with "uid", has at most 214 octets, and is "uid-" and the UID itself if
+// that is made of lower-case letters, digits, "-" and "_".
+func SafeName(uid string) string {
+	if len(uid) > 70 { // more than RFC 1939 §7 allows
+		sum := sha256.Sum256([]byte(uid))
+		return "uid.sha256-" + hex.EncodeToString(sum[:])
+	}
+	b := []byte("uid-")
+	for i := range len(uid) {
+		switch c := uid[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+			b = append(b, c)
+		default:
+			b = append(b, '=')
+			b = hex.AppendEncode(b, []byte{c})
+		}
+	}
+	return string(b)
 }
 
 // Stat gives the number and the octets of the messages (RFC 1939 §5).
@@ -144,8 +171,15 @@ func (c *Client) UTF8(ctx context.Context) error {
 	return err
 }
 
-// Lang asks for texts in a language (RFC 6856 §3), by its tag.
-func (c *Client) Lang(ctx context.Context, tag string) error {
-	_, err := c.command(ctx, "LANG", tag)
-	return err
+// Command sends a command line of the caller's own and returns the text behind
+// +OK; -ERR is an *Error. It is for commands with one line of response that
+// change nothing the Client keeps track of.
+func (c *Client) Command(ctx context.Context, line string) (string, error) {
+	verb, _, _ := strings.Cut(line, " ")
+	var text string
+	err := c.call(ctx, func() (err error) {
+		text, err = c.exchange(verb, line)
+		return err
+	})
+	return text, err
 }

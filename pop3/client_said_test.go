@@ -59,7 +59,7 @@ func TestClientSays(t *testing.T) {
 		}, "TOP 1 0\r\n", nil},
 		{"STAT refused", "-ERR [SYS/TEMP] later\r\n", pop3.Dialer{}, stat, "STAT\r\n",
 			func(err error) bool {
-				return errors.As(err, &refused) && err.Error() != "" && strings.HasPrefix(refused.Text, "STAT: ")
+				return errors.As(err, &refused) && err.Error() == "pop3: STAT: [SYS/TEMP] later" && refused.Command == "STAT" && refused.Text == "later"
 			}},
 		{"STAT of one number", "+OK 1\r\n", pop3.Dialer{}, stat, "STAT\r\n", isMalformed},
 		{"STAT of a word", "+OK x 1\r\n", pop3.Dialer{}, stat, "STAT\r\n", isMalformed},

@@ -63,6 +63,7 @@ func newStage(t *testing.T, mode string) *stage {
 	s.ca = s.write(t, "ca.pem", string(certPEM))
 	s.mem.deliver(clientUser, clientMails...)
 	srv := &pop3.Server{
+		UTF8:     true,
 		Hostname: "localhost", Backend: s.mem, Credentials: newBook(), APOP: true,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 		Log:       slog.New(slog.DiscardHandler),

@@ -38,7 +38,6 @@ var commands = [...]command{
 	{"AUTH", authorization, 0, 2, false, (*conn).auth},
 	{"STLS", authorization, 0, 0, true, (*conn).stls},
 	{"UTF8", authorization, 0, 0, true, (*conn).utf8},
-	{"LANG", authorization | transaction, 0, 1, true, (*conn).lang},
 	{"XCLIENT", authorization, 0, rest, true, (*conn).xclient},
 }
 

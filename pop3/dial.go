@@ -45,7 +45,10 @@ type Dialer struct {
 	// never needed for servers on this machine.
 	AllowCleartextAuth bool
 
-	// DialContext, if not nil, makes connections instead of a net.Dialer.
+	// LocalAddr is the address to dial from; nil means any.
+	LocalAddr net.Addr
+	// DialContext, if not nil, makes connections instead of a net.Dialer;
+	// LocalAddr is then its own business.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Timeout is the wait for each piece of what the server sends and for each
@@ -73,7 +76,7 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (*Client, error) {
 	}
 	dial := d.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
+		dial = (&net.Dialer{Timeout: 30 * time.Second, LocalAddr: d.LocalAddr}).DialContext
 	}
 	conn, err := dial(ctx, network, addr)
 	if err != nil {

@@ -81,6 +81,7 @@ func newWorld(t testing.TB, words []string) *world {
 		Backend:       w.mem,
 		Credentials:   w.book,
 		CleartextAuth: true,
+		UTF8:          true,
 		Log:           slog.New(slog.NewTextHandler(writerFunc(w.write), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	w.mem.onClose = func() {
@@ -116,7 +117,7 @@ func (w *world) write(p []byte) (int, error) {
 
 var codes = map[string]error{
 	"inuse": pop3.ErrInUse, "delay": pop3.ErrLoginDelay, "temp": pop3.ErrTemporary, "perm": pop3.ErrPermanent, "auth": pop3.ErrAuth,
-	"unknown": errDisk, "own": &pop3.Error{Code: pop3.SysPerm, Text: "moved to\r\n+OK pop2.example.com", Err: errDisk},
+	"unknown": errDisk, "own": &pop3.Error{Code: pop3.CodeSysPerm, Text: "moved to\r\n+OK pop2.example.com", Err: errDisk},
 	"throttled": sasl.ErrThrottled, "short": io.EOF,
 }
 
@@ -141,7 +142,7 @@ func (w *world) set(t testing.TB, word string) {
 		s.Auth = func(user, password, remoteAddr string) error {
 			switch {
 			case user == "moved":
-				return &pop3.Error{Code: pop3.SysPerm, Text: "your mail is elsewhere", Err: errDisk}
+				return &pop3.Error{Code: pop3.CodeSysPerm, Text: "your mail is elsewhere", Err: errDisk}
 			case user == "alice" && password == "open  sesame " && remoteAddr == w.client:
 				return nil
 			case user == "unlucky":
@@ -171,6 +172,10 @@ func (w *world) set(t testing.TB, word string) {
 		w.mem.policy = &pop3.Policy{Expire: duration}
 	case "mail":
 		w.mem.deliver("alice", mailOf(number))
+	case "noutf8":
+		s.UTF8 = false
+	case "plainmail":
+		w.mem.knowsNothing = true
 	case "utf8mail":
 		w.mem.deliver("alice", "Subject: é\r\n\r\né\r\n")
 	case "gonemail":

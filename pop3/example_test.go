@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -28,7 +29,7 @@ func (n newsletter) Open(i int) (io.ReadCloser, error) {
 }
 
 func (n newsletter) Remove(context.Context, []int) error {
-	return &pop3.Error{Code: pop3.SysPerm, Text: "issues are not removed"}
+	return &pop3.Error{Code: pop3.CodeSysPerm, Text: "issues are not removed"}
 }
 
 func Example() {
@@ -91,16 +92,19 @@ func ExampleClient_RetrAll() {
 		log.Fatal(err)
 	}
 	var fresh []int
+	name := make(map[int]string)
 	for _, m := range all {
-		if !seen(m.UID) {
+		file := pop3.SafeName(m.UID) // the UID itself may be "../../x"
+		if _, err := os.Stat(file); err != nil {
 			fresh = append(fresh, m.Number)
+			name[m.Number] = file
 		}
 	}
 	err = c.RetrAll(ctx, fresh, func(number int, t *pop3.Text, err error) error {
 		if err != nil {
 			return err
 		}
-		return store(t)
+		return store(name[number], t) // no other command in here
 	})
 	if err == nil {
 		err = c.DeleAll(ctx, fresh)
@@ -113,8 +117,22 @@ func ExampleClient_RetrAll() {
 	}
 }
 
-func seen(string) bool      { return false }
-func store(io.Reader) error { return nil }
+// store puts a message into a file that is there only when it is whole.
+func store(name string, t *pop3.Text) error {
+	f, err := os.CreateTemp(".", "incoming-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := io.Copy(f, t); err != nil {
+		f.Close()
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
 
 // A Backend chooses the answer to a login by its error.
 func ExampleBackendFunc() {
@@ -122,7 +140,7 @@ func ExampleBackendFunc() {
 	srv := &pop3.Server{Backend: pop3.BackendFunc(func(_ context.Context, s *pop3.Session, account string) (pop3.Drop, error) {
 		switch account {
 		case "moved":
-			return nil, &pop3.Error{Code: pop3.SysPerm, Text: "your mail is at pop2.example.com now"}
+			return nil, &pop3.Error{Code: pop3.CodeSysPerm, Text: "your mail is at pop2.example.com now"}
 		case "busy":
 			return nil, fmt.Errorf("opening for %v: %w", s.RemoteAddr, pop3.ErrInUse)
 		}

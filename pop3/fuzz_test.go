@@ -73,6 +73,7 @@ func FuzzServer(f *testing.F) {
 		}
 		c := &tape{scripted: scripted{r: in}}
 		srv := &pop3.Server{
+			UTF8:    true,
 			Backend: mem, Credentials: keys, CleartextAuth: true, APOP: true,
 			Limits: pop3.Limits{Line: 512, Errors: -1, AuthErrors: -1, FailureDelay: -1},
 			Log:    slog.New(slog.DiscardHandler),
@@ -138,7 +139,7 @@ func (m *model) answer(line []byte) string {
 	verb, rest, _ := strings.Cut(string(line), " ")
 	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' })
 	verb = upperASCII(verb)
-	most := map[string]int{"STAT": 0, "LIST": 1, "UIDL": 1, "RETR": 1, "TOP": 2, "DELE": 1, "RSET": 0, "NOOP": 0, "QUIT": 0, "CAPA": 0, "LANG": 1}
+	most := map[string]int{"STAT": 0, "LIST": 1, "UIDL": 1, "RETR": 1, "TOP": 2, "DELE": 1, "RSET": 0, "NOOP": 0, "QUIT": 0, "CAPA": 0}
 	n, known := most[verb]
 	if !known || len(args) > n {
 		return refusal
@@ -156,9 +157,7 @@ func (m *model) answer(line []byte) string {
 		count, octets := m.sum()
 		return fmt.Sprintf("+OK %d %d\r\n", count, octets)
 	case "CAPA":
-		return "+OK capabilities\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\nIMPLEMENTATION Postrider\r\n.\r\n"
-	case "LANG":
-		return lang(args)
+		return "+OK capabilities\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nIMPLEMENTATION Postrider\r\n.\r\n"
 	}
 	if len(args) == 0 && (verb == "LIST" || verb == "UIDL") {
 		return m.listing(verb)
@@ -174,17 +173,6 @@ func upperASCII(s string) string {
 		}
 	}
 	return string(b)
-}
-
-func lang(args []string) string {
-	if len(args) == 0 {
-		return "+OK languages\r\nen English\r\ni-default English\r\n.\r\n"
-	}
-	switch tag := strings.ToLower(args[0]); {
-	case tag == "*", tag == "i-default", tag == "en", strings.HasPrefix(tag, "en-"):
-		return "+OK ...\r\n"
-	}
-	return refusal
 }
 
 func (m *model) sum() (count, octets int) {

@@ -1,6 +1,9 @@
 package pop3
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Limits bound what one client can make the server hold, wait for and do. In
 // every field 0 means the default and a negative value no limit.
@@ -28,6 +31,11 @@ type Limits struct {
 	// Reply is the time to take each 32 kB of what is sent, or the last piece;
 	// default 5 minutes.
 	Reply time.Duration
+	// InUse is how long a login waits for a maildrop that another session holds,
+	// before it is [IN-USE]; default 2 seconds. Two programs of one user that
+	// poll at the same time, or a client that comes back before its broken
+	// connection is noticed, need not know of each other.
+	InUse time.Duration
 	// FailureDelay is the pause before a failed login is answered; default
 	// 1 second.
 	FailureDelay time.Duration
@@ -37,8 +45,9 @@ type Limits struct {
 
 	// ConnsPerMinute is how many connections a minute one IPv4 address or IPv6
 	// /64 may make, half of them at once; default none. It does not bind
-	// loopback addresses.
+	// loopback addresses and those in FreeFrom.
 	ConnsPerMinute int
+	FreeFrom       []netip.Prefix
 
 	// Patience is how long a client that has not logged in may stay when Conns
 	// is reached and another one is at the door; default 10 seconds. Clients
@@ -57,6 +66,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Session, 12*time.Hour)
 	set(&l.Handshake, time.Minute)
 	set(&l.Reply, 5*time.Minute)
+	set(&l.InUse, 2*time.Second)
 	set(&l.FailureDelay, time.Second)
 	set(&l.Conns, 1000)
 	set(&l.ConnsPerBlock, 50)

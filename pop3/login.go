@@ -76,13 +76,13 @@ func (c *conn) denied(err error) reply {
 	case errors.As(err, &chosen):
 		r = c.refusal("checking a login", err)
 	case errors.Is(err, sasl.ErrDenied):
-		r = failure(Auth, "authentication failed")
+		r = failure(CodeAuth, "authentication failed")
 	case errors.Is(err, sasl.ErrMalformed):
 		r = failure("", "malformed response")
 	case errors.Is(err, sasl.ErrThrottled):
-		r = failure(SysTemp, "too many failed logins, try again later")
+		r = failure(CodeSysTemp, "too many failed logins, try again later")
 	default:
-		r = failure(SysTemp, "authentication is out of order, try again later")
+		r = failure(CodeSysTemp, "authentication is out of order, try again later")
 		if c.ctx.Err() == nil {
 			c.srv.conf.log.Error("login could not be checked", c.attrs("err", err)...)
 		}
@@ -110,14 +110,24 @@ func (c *conn) pause(d time.Duration) {
 	}
 }
 
+// firstWait is the wait for a maildrop that is in use before it is asked for
+// again; each wait is twice the one before.
+const firstWait = 20 * time.Millisecond
+
 // login opens the maildrop of an account that has proved who it is.
 func (c *conn) login(account string) reply {
 	if c.srv.Backend == nil {
-		return c.refusal("opening a maildrop", &Error{Code: SysPerm, Text: "this server has no maildrops"})
+		return c.refusal("opening a maildrop", &Error{Code: CodeSysPerm, Text: "this server has no maildrops"})
 	}
 	c.User = account
 	c.nc.Keep()
 	d, err := c.openDrop(account)
+	for wait, left := firstWait, c.srv.conf.limits.InUse; errors.Is(err, ErrInUse) && left > 0 && c.ctx.Err() == nil && !c.nc.Stopping(); wait *= 2 {
+		wait = min(wait, left)
+		c.pause(wait)
+		left -= wait
+		d, err = c.openDrop(account)
+	}
 	if err != nil {
 		r := c.refusal("opening a maildrop", err)
 		c.User = ""

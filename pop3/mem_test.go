@@ -20,15 +20,16 @@ type memory struct {
 	locked map[string]bool
 	seen   []string // unique ids of what Retrieved was told
 
-	openErr    error  // what Open returns
-	removeErr  error  // what Remove returns
-	breakAfter int    // octets after which reading a message fails; 0: never
-	breakErr   error  // how
-	panicAt    string // open, read, remove, close, uid
-	oddUID     string // the unique id of the first message
-	policy     *pop3.Policy
-	onClose    func()
-	pieces     func(io.Reader) io.Reader // how a message is read; nil: as it comes
+	openErr      error  // what Open returns
+	removeErr    error  // what Remove returns
+	breakAfter   int    // octets after which reading a message fails; 0: never
+	breakErr     error  // how
+	knowsNothing bool   // drops are plain: not Internationalized, not Retriever
+	panicAt      string // open, read, remove, close, uid
+	oddUID       string // the unique id of the first message
+	policy       *pop3.Policy
+	onClose      func()
+	pieces       func(io.Reader) io.Reader // how a message is read; nil: as it comes
 }
 
 type message struct{ uid, text string }
@@ -83,7 +84,7 @@ func (m *memory) Open(_ context.Context, s *pop3.Session, account string) (pop3.
 	switch {
 	case m.policy != nil:
 		return ownPolicy{d, *m.policy}, nil
-	case m.breakAfter == 0 && m.panicAt == "":
+	case m.breakAfter == 0 && m.panicAt == "" && !m.knowsNothing:
 		return noticing{d}, nil
 	}
 	return d, nil

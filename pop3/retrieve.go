@@ -60,7 +60,7 @@ func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
 		return 0, nil, r
 	}
 	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(i) {
-		return 0, nil, failure(UTF8, ErrUTF8.(*Error).Text)
+		return 0, nil, failure(CodeUTF8, ErrUTF8.(*Error).Text)
 	}
 	src, err := c.box.drop.Open(i)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // ErrServerClosed is what Serve and ListenAndServe return after Shutdown or
 // Close.
-var ErrServerClosed = netserve.ErrClosed
+var ErrServerClosed = errors.New("pop3: server closed")
 
 // TLSMode says when a connection is encrypted.
 type TLSMode int
@@ -27,7 +27,7 @@ type TLSMode int
 // refuse to serve.
 const (
 	StartTLS    TLSMode = iota // STLS is offered (RFC 2595 §4)
-	RequireTLS                 // demanded: only CAPA, STLS, UTF8, LANG and QUIT before it
+	RequireTLS                 // demanded: only CAPA, STLS, UTF8 and QUIT before it
 	ImplicitTLS                // from the first octet (RFC 8314 §3)
 )
 
@@ -47,11 +47,19 @@ type Server struct {
 	// §6.9); "" means "Postrider", "-" nothing.
 	Implementation string
 
+	// CheckConn decides whether a client is served at all. Its error is sent in
+	// place of the greeting, as one of the Backend's is, and the connection is
+	// closed.
+	CheckConn func(ctx context.Context, s *Session) error
+	// Done is called when a session ends that CheckConn was, or would have
+	// been, asked about.
+	Done func(s *Session)
+
 	// Backend opens maildrops. Without it every login fails with [SYS/PERM].
 	Backend Backend
 	// Credentials check logins. Without them there are none.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for passwords: nil accepts,
+	// Auth is a short form of Credentials for passwords, instead of them: nil accepts,
 	// sasl.ErrDenied is [AUTH], an *Error is sent as it is. Any other error is
 	// [SYS/TEMP] and logged: it says that the password could not be checked. See
 	// sasl.PasswordFunc.
@@ -66,6 +74,10 @@ type Server struct {
 	NoUser bool
 	// APOP puts a timestamp into the greeting, if Credentials offer sasl.APOP.
 	APOP bool
+
+	// UTF8 offers UTF8 (RFC 6856 §2). Set it where drops are Internationalized:
+	// their messages with UTF-8 in the header are then for clients that ask so.
+	UTF8 bool
 
 	TLSConfig *tls.Config // nil: no TLS
 	TLSMode   TLSMode
@@ -135,8 +147,13 @@ type settled struct {
 
 func (s *Server) settle() error {
 	s.once.Do(func() {
-		if s.TLSMode != StartTLS && s.TLSConfig == nil {
+		switch c := s.TLSConfig; {
+		case s.TLSMode != StartTLS && c == nil:
 			s.err = errors.New("pop3: TLSMode needs a TLSConfig")
+		case c != nil && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+			s.err = errors.New("pop3: TLSConfig has no certificate: no handshake could succeed")
+		case s.Credentials != nil && s.Auth != nil:
+			s.err = errors.New("pop3: both Credentials and Auth are set, and one of them would never be asked")
 		}
 		s.conf = settled{limits: s.Limits.withDefaults(), hostname: s.Hostname, creds: s.Credentials, log: s.Log}
 		if s.conf.creds == nil && s.Auth != nil {
@@ -169,7 +186,11 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	return s.connections().Serve(l, s.session)
+	err := s.connections().Serve(l, s.session)
+	if errors.Is(err, netserve.ErrClosed) {
+		return ErrServerClosed
+	}
+	return err
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -195,6 +216,22 @@ func (s *Server) ListenAndServe() error {
 	return netserve.ListenAndServe(cmp.Or(s.Addr, addr), s.Serve)
 }
 
+// ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;
+// TLSMode stays as it is.
+func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return err
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.TLSConfig != nil {
+		config = s.TLSConfig.Clone()
+	}
+	config.Certificates = append(config.Certificates, cert)
+	s.TLSConfig = config
+	return s.ListenAndServe()
+}
+
 // Shutdown stops accepting, tells idle clients [SYS/TEMP], lets commands in
 // progress (RETR, QUIT) end, and waits for all sessions. What was marked by
 // DELE without QUIT is not removed. When ctx ends first it closes the rest and
@@ -213,7 +250,7 @@ func (s *Server) connections() *netserve.Group {
 	s.grouped.Do(func() {
 		g, l := &s.group, s.Limits.withDefaults()
 		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)
-		g.Patience, g.Pool, g.Log = max(l.Patience, 0), s.Pool, s.Log
+		g.Free, g.Patience, g.Pool, g.Log = l.FreeFrom, max(l.Patience, 0), s.Pool, s.Log
 	})
 	return &s.group
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -27,8 +28,30 @@ type Session struct {
 	RemoteAddr, LocalAddr net.Addr
 	TLS                   *tls.ConnectionState // nil in the clear
 	UTF8                  bool                 // the client sent UTF8 (RFC 6856 §2.1)
-	// Values is for the callbacks' own use. It is emptied by STLS.
+	// Values is for the callbacks' own use. STLS takes it back to what CheckConn
+	// left.
 	Values map[any]any
+
+	conn io.Closer // nil in a Session that is no connection's
+}
+
+// Close ends the session at once: nothing more is said, not even the answer to
+// the command at hand, and nothing is removed. It may be called at any time while
+// the session lasts, from any goroutine.
+func (s *Session) Close() error {
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.Close()
+}
+
+// String names the session for logs: its id and the client's address.
+func (s *Session) String() string {
+	from := ""
+	if s.RemoteAddr != nil {
+		from = s.RemoteAddr.String()
+	}
+	return s.ID + " [" + from + "]"
 }
 
 // Set puts a value into Values, making the map if needed.
@@ -52,10 +75,11 @@ type conn struct {
 
 	state     state
 	peer      sasl.Peer
-	trusted   bool   // may send XCLIENT
-	name      string // what USER said
-	args      args   // of the command at hand: here, so that it is not allocated
-	timestamp string // of the greeting, if it invites to APOP
+	trusted   bool        // may send XCLIENT
+	values    map[any]any // what CheckConn left in Values
+	name      string      // what USER said
+	args      args        // of the command at hand: here, so that it is not allocated
+	timestamp string      // of the greeting, if it invites to APOP
 	box       box
 
 	began      time.Time
@@ -81,11 +105,14 @@ const (
 func (s *Server) session(nc *netserve.Conn) {
 	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
 	c.ID = strings.ToLower(rand.Text()[:10])
-	c.RemoteAddr, c.LocalAddr = nc.RemoteAddr(), nc.LocalAddr()
+	c.RemoteAddr, c.LocalAddr, c.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
 	c.trusted = netserve.Within(c.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
 	c.bind(nil)
 	defer c.end()
+	if s.Done != nil && nc.Refused == netserve.Welcome {
+		defer c.done()
+	}
 	defer c.recover()
 	if c.open() {
 		c.serve()
@@ -95,7 +122,7 @@ func (s *Server) session(nc *netserve.Conn) {
 // bind makes rw (nil at the beginning) the connection below, and forgets all
 // that was learnt on the one before (RFC 2595 §4).
 func (c *conn) bind(over *tls.Conn) {
-	c.name, c.UTF8, c.Values, c.TLS = "", false, nil, nil
+	c.name, c.UTF8, c.Values, c.TLS = "", false, maps.Clone(c.values), nil
 	if over != nil {
 		state := over.ConnectionState()
 		c.rw, c.TLS = over, &state
@@ -113,12 +140,20 @@ func (c *conn) open() bool {
 	if c.nc.Refused != netserve.Welcome {
 		c.why = "refused: " + refusals[c.nc.Refused]
 		if !implicit {
-			c.send(failure(SysTemp, refusals[c.nc.Refused]))
+			c.send(failure(CodeSysTemp, refusals[c.nc.Refused]))
 		}
 		return false
 	}
 	if implicit && !c.handshake(0) {
 		return false
+	}
+	if check := c.srv.CheckConn; check != nil {
+		if err := check(c.ctx, &c.Session); err != nil {
+			c.why = "refused by CheckConn"
+			c.send(c.refusal("checking a connection", err))
+			return false
+		}
+		c.values = maps.Clone(c.Values)
 	}
 	if c.srv.APOP && c.srv.conf.creds != nil && c.srv.conf.creds.Offers(sasl.APOP) {
 		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
@@ -262,13 +297,13 @@ func (c *conn) lost(err error) {
 		c.why = "shutdown"
 		if c.nc.Displaced() {
 			c.why = "made room"
-			c.send(failure(SysTemp, "too many connections, somebody else needs this one"))
+			c.send(failure(CodeSysTemp, "too many connections, somebody else needs this one"))
 			return
 		}
-		c.send(failure(SysTemp, "server is shutting down, nothing was removed"))
+		c.send(failure(CodeSysTemp, "server is shutting down, nothing was removed"))
 	case err == errTooLong:
 		c.why = "took too long"
-		c.send(failure(SysTemp, "session took too long, nothing was removed"))
+		c.send(failure(CodeSysTemp, "session took too long, nothing was removed"))
 	case errors.Is(err, textual.ErrEndlessLine):
 		c.why = "line without end"
 		c.send(c.bad(c.why))
@@ -293,8 +328,18 @@ func (c *conn) recover() {
 	}
 	c.panicked(p)
 	if !c.cut {
-		c.send(failure(SysTemp, text))
+		c.send(failure(CodeSysTemp, text))
 	}
+}
+
+// done tells the application, whose panic then costs nothing more.
+func (c *conn) done() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(p)
+		}
+	}()
+	c.srv.Done(&c.Session)
 }
 
 func (c *conn) panicked(p any) {

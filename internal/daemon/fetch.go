@@ -64,7 +64,7 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 	case errors.Is(err, mailstore.ErrLocked):
 		return nil, pop3.ErrInUse
 	case errors.Is(err, mailstore.ErrPoisoned), errors.Is(err, mailstore.ErrBadName):
-		return nil, &pop3.Error{Code: pop3.SysPerm, Text: "maildrop cannot be used, ask the administrator", Err: err}
+		return nil, &pop3.Error{Code: pop3.CodeSysPerm, Text: "maildrop cannot be used, ask the administrator", Err: err}
 	case err != nil:
 		return nil, err
 	}
