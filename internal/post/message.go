@@ -3,6 +3,8 @@ package post
 import (
 	"context"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -27,6 +29,7 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 	if err != nil {
 		return nil, err
 	}
+	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
 	m := &message{body: body, header: header, done: done}
 	if err = r.loops(e, header); err == nil {
 		m.top, err = r.newTop(e, header)
@@ -42,6 +45,22 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 	}
 	m.top.found = room(m.looks.most())
 	return m, nil
+}
+
+// needsUTF8 reports whether a message needs SMTPUTF8 of those that carry it: its
+// header or an address of its envelope holds more than ASCII. Many programs claim it
+// for every message if it is offered, against RFC 6531 §3.4; a message that goes by
+// the claim would be returned by every host that has no SMTPUTF8.
+func needsUTF8(e *smtp.Envelope, header *rfc2822.Section) bool {
+	if header.Truncated() || !e.From.IsASCII() {
+		return true
+	}
+	for i := range e.To {
+		if !e.To[i].Path.IsASCII() {
+			return true
+		}
+	}
+	return strings.ContainsFunc(header.String(), func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // loops refuses a message that goes round in a loop.
