@@ -187,8 +187,10 @@ type Maildrop interface {
 	// (RFC 1939 §7), unique in the maildrop, the same in every session.
 	UID(i int) string
 	// Open streams the message with CRLF line endings, in constant memory.
+	// What it has to wait for ends with ctx, which lives until the reader is
+	// closed.
 	// It is ErrGone if another program removed the message meanwhile.
-	Open(i int) (io.ReadCloser, error)
+	Open(ctx context.Context, i int) (io.ReadCloser, error)
 	// Remove deletes exactly these messages. It returns nil only when that
 	// will survive a crash. A message already gone counts as removed.
 	Remove(ctx context.Context, is []int) error

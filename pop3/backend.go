@@ -40,8 +40,8 @@ type Drop interface {
 	// (RFC 1939 §7), unique in the maildrop, the same in every session.
 	UID(i int) string
 	// Open streams the message, lines ending in CRLF. The octets are sent as
-	// they are.
-	Open(i int) (io.ReadCloser, error)
+	// they are. ctx ends with the session, not before the reader is closed.
+	Open(ctx context.Context, i int) (io.ReadCloser, error)
 	// Remove deletes exactly these messages, all in one call, at QUIT. It
 	// returns nil only when that will survive a crash.
 	Remove(ctx context.Context, is []int) error

@@ -45,7 +45,7 @@ type shelfDrop struct {
 func (d *shelfDrop) Len() int                            { return d.n }
 func (d *shelfDrop) Size(int) int64                      { return d.size }
 func (d *shelfDrop) UID(i int) string                    { return d.uids[i] }
-func (d *shelfDrop) Open(int) (io.ReadCloser, error)     { return os.Open(d.file) }
+func (d *shelfDrop) Open(context.Context, int) (io.ReadCloser, error)     { return os.Open(d.file) }
 func (d *shelfDrop) Remove(context.Context, []int) error { return nil }
 func (d *shelfDrop) Close() error                        { return nil }
 

@@ -32,7 +32,7 @@ func (d virtualDrop) Size(int) int64                      { return int64(len(d.l
 func (d virtualDrop) UID(i int) string                    { return strconv.Itoa(1e9 + i) }
 func (d virtualDrop) Remove(context.Context, []int) error { return nil }
 func (d virtualDrop) Close() error                        { return nil }
-func (d virtualDrop) Open(int) (io.ReadCloser, error) {
+func (d virtualDrop) Open(context.Context, int) (io.ReadCloser, error) {
 	return io.NopCloser(&repeated{line: d.line, left: d.rep}), nil
 }
 

@@ -24,7 +24,7 @@ func (n newsletter) Size(i int) int64 { return int64(len(n[i])) }
 func (n newsletter) UID(i int) string { return fmt.Sprintf("issue-%d", i+1) }
 func (n newsletter) Close() error     { return nil }
 
-func (n newsletter) Open(i int) (io.ReadCloser, error) {
+func (n newsletter) Open(_ context.Context, i int) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(n[i])), nil
 }
 

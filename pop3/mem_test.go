@@ -106,7 +106,7 @@ func (d *drop) UID(i int) string {
 	return d.list[i].uid
 }
 
-func (d *drop) Open(i int) (io.ReadCloser, error) {
+func (d *drop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 	if d.list[i].text == "gone" {
 		return nil, errDisk
 	}

@@ -62,7 +62,7 @@ func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
 	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(i) {
 		return 0, nil, failure(CodeUTF8, ErrUTF8.(*Error).Text)
 	}
-	src, err := c.box.drop.Open(i)
+	src, err := c.box.drop.Open(c.ctx, i)
 	if err != nil {
 		r = c.refusal("opening a message", err)
 		if _, chosen := answerOf(err); !chosen {

@@ -444,3 +444,43 @@ func TestInUseWaitIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// TestOpenEndsWithSession: a store that waits within Drop.Open is let go when the
+// session is ended by force.
+func TestOpenEndsWithSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		waits := waitingDrop{closed: make(chan error, 1)}
+		w.srv.Backend = pop3.BackendFunc(func(context.Context, *pop3.Session, string) (pop3.Drop, error) { return waits, nil })
+		conn, err := w.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: "alice", Password: "open  sesame "}
+		c, err := d.Start(context.Background(), conn, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Minute, func() { w.srv.Close() })
+		if _, err := c.Retr(context.Background(), 1); err == nil {
+			t.Error("a message that could not be opened")
+		}
+		if err := <-waits.closed; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// waitingDrop opens no message until the context ends.
+type waitingDrop struct{ closed chan error }
+
+func (d waitingDrop) Len() int                            { return 1 }
+func (d waitingDrop) Size(int) int64                      { return 1 }
+func (d waitingDrop) UID(int) string                      { return "a" }
+func (d waitingDrop) Remove(context.Context, []int) error { return nil }
+func (d waitingDrop) Close() error                        { return nil }
+func (d waitingDrop) Open(ctx context.Context, _ int) (io.ReadCloser, error) {
+	<-ctx.Done()
+	d.closed <- ctx.Err()
+	return nil, ctx.Err()
+}

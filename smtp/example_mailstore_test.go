@@ -120,7 +120,7 @@ func Example_mailstore() {
 		log.Fatal(err)
 	}
 	defer box.Close()
-	mail, err := box.Open(0)
+	mail, err := box.Open(context.Background(), 0)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func export(cmd *cobra.Command, m mailstore.Maildrop, format, to string) error {
 			return err
 		}
 		defer dst.Close()
-		sum, err = archive.Import(ctx, dst, theOnly, archive.FromMaildrop(m), archive.Options{
+		sum, err = archive.Import(ctx, dst, theOnly, archive.FromMaildrop(ctx, m), archive.Options{
 			Progress: bar.stats,
 			Problem:  func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
 		})

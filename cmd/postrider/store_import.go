@@ -228,7 +228,7 @@ func maildirSource(cmd *cobra.Command, name string, bar *progress) (archive.Sour
 		return nil, err
 	}
 	bar.total = int64(m.Len())
-	return archive.FromMaildrop(m), nil
+	return archive.FromMaildrop(cmd.Context(), m), nil
 }
 
 // theOnly names the mailbox of a store that is a single Maildir; any name does.

@@ -82,7 +82,7 @@ func all(t *testing.T, s *maildir.Store, user string) string {
 	defer m.Close()
 	var out strings.Builder
 	for i := range m.Len() {
-		r, err := m.Open(i)
+		r, err := m.Open(context.Background(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -109,7 +109,9 @@ func (d *keptDrop) Size(i int) int64 { return d.box.Size(d.visible[i]) }
 func (d *keptDrop) UID(i int) string { return d.box.UID(d.visible[i]) }
 
 // Open implements pop3.Drop.
-func (d *keptDrop) Open(i int) (io.ReadCloser, error) { return d.box.Open(d.visible[i]) }
+func (d *keptDrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
+	return d.box.Open(ctx, d.visible[i])
+}
 
 // Policy implements pop3.Expiring.
 func (d *keptDrop) Policy() pop3.Policy {

@@ -31,7 +31,7 @@ func (v village) MaySend(account string, from smtp.Path) bool { return v.Address
 // read returns a message of a maildrop.
 func read(t *testing.T, box mailstore.Maildrop, i int) string {
 	t.Helper()
-	r, err := box.Open(i)
+	r, err := box.Open(context.Background(), i)
 	if err != nil {
 		t.Fatal(err)
 	}

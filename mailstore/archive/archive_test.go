@@ -47,7 +47,7 @@ func holds(t testing.TB, s *maildir.Store) (uids, bodies []string) {
 	m := drop(t, s)
 	defer m.Close()
 	for i := range m.Len() {
-		r, err := m.Open(i)
+		r, err := m.Open(context.Background(), i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,10 +211,10 @@ type broken struct {
 	late bool // only its end cannot
 }
 
-func (b broken) Open(i int) (io.ReadCloser, error) {
+func (b broken) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 	switch {
 	case i != 1:
-		return b.Maildrop.Open(i)
+		return b.Maildrop.Open(ctx, i)
 	case b.late:
 		return io.NopCloser(io.MultiReader(strings.NewReader("Subject: half\r\n"), iotest.ErrReader(errors.New("bad sector")))), nil
 	}
@@ -253,7 +253,7 @@ func TestUnreadable(t *testing.T) {
 			t.Error("half a message in the mbox")
 		}
 		var said []string
-		st, err = archive.Import(ctx, store(t, t.TempDir()), user, archive.FromMaildrop(m), archive.Options{
+		st, err = archive.Import(ctx, store(t, t.TempDir()), user, archive.FromMaildrop(context.Background(), m), archive.Options{
 			Problem: func(name string, err error) { said = append(said, err.Error()) }})
 		if st.Done != 2 || st.Failed != 1 || err != nil || len(said) != 1 {
 			t.Errorf("import: %+v, %v, %q", st, err, said)
@@ -313,7 +313,7 @@ func TestMaildir(t *testing.T) {
 	single := filepath.Join(t.TempDir(), "Maildir")
 	out := store(t, single, maildir.Single(), maildir.WithMode(maildir.Share))
 	for want := range 2 {
-		from := archive.FromMaildrop(drop(t, src))
+		from := archive.FromMaildrop(context.Background(), drop(t, src))
 		s, err := archive.Import(ctx, out, user, from, archive.Options{})
 		if err != nil || int(s.Skipped) != want*len(bodies) {
 			t.Fatalf("%+v, %v", s, err)
@@ -328,7 +328,7 @@ func TestMaildir(t *testing.T) {
 	}
 	back := store(t, t.TempDir())
 	from := store(t, single, maildir.Single(), maildir.WithMode(maildir.ReadOnly))
-	if _, err := archive.Import(ctx, back, user, archive.FromMaildrop(drop(t, from)), archive.Options{}); err != nil {
+	if _, err := archive.Import(ctx, back, user, archive.FromMaildrop(context.Background(), drop(t, from)), archive.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	ids, got := holds(t, back)

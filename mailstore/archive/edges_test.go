@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestMboxEdges(t *testing.T) {
 // contents reads a message.
 func contents(t testing.TB, m mailstore.Maildrop, i int) string {
 	t.Helper()
-	r, err := m.Open(i)
+	r, err := m.Open(context.Background(), i)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,4 +102,4 @@ func TestManyUnreadable(t *testing.T) {
 // lost is a maildrop of which nothing can be read.
 type lost struct{ mailstore.Maildrop }
 
-func (lost) Open(int) (io.ReadCloser, error) { return nil, errDisk }
+func (lost) Open(context.Context, int) (io.ReadCloser, error) { return nil, errDisk }

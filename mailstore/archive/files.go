@@ -97,16 +97,16 @@ func ExportFiles(ctx context.Context, m mailstore.Maildrop, dir string, progress
 	}
 	e := &exporter{progress: progress, end: func() error { return syncDir(dir) }}
 	e.add = func(i int, received time.Time, _ string) (int64, error) {
-		return exportFile(m, i, filepath.Join(dir, fileName(m.UID(i))+".eml"), received)
+		return exportFile(ctx, m, i, filepath.Join(dir, fileName(m.UID(i))+".eml"), received)
 	}
 	return e.run(ctx, m)
 }
 
-func exportFile(m mailstore.Maildrop, i int, name string, received time.Time) (int64, error) {
+func exportFile(ctx context.Context, m mailstore.Maildrop, i int, name string, received time.Time) (int64, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return 0, fs.ErrExist
 	}
-	r, err := m.Open(i)
+	r, err := m.Open(ctx, i)
 	if err != nil {
 		return 0, unreadable(err)
 	}

@@ -66,9 +66,11 @@ type named []string
 
 var _ mailstore.Maildrop = named{}
 
-func (n named) Len() int                            { return len(n) }
-func (n named) Size(int) int64                      { return 3 }
-func (n named) UID(i int) string                    { return n[i] }
-func (n named) Open(int) (io.ReadCloser, error)     { return io.NopCloser(strings.NewReader("x\r\n")), nil }
+func (n named) Len() int         { return len(n) }
+func (n named) Size(int) int64   { return 3 }
+func (n named) UID(i int) string { return n[i] }
+func (n named) Open(context.Context, int) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("x\r\n")), nil
+}
 func (n named) Remove(context.Context, []int) error { return nil }
 func (n named) Close() error                        { return nil }

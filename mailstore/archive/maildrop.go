@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -9,6 +10,7 @@ import (
 
 // drop is a maildrop as a source.
 type drop struct {
+	ctx  context.Context
 	m    mailstore.Maildrop
 	i    int
 	open io.Closer
@@ -16,7 +18,8 @@ type drop struct {
 
 // FromMaildrop yields the messages of an open maildrop, with their ids, and
 // their flags and times if it knows them. Close closes the maildrop.
-func FromMaildrop(m mailstore.Maildrop) Source { return &drop{m: m} }
+// Messages are opened under ctx.
+func FromMaildrop(ctx context.Context, m mailstore.Maildrop) Source { return &drop{ctx: ctx, m: m} }
 
 func (d *drop) Next() (*Message, error) {
 	if err := d.closeMessage(); err != nil {
@@ -24,7 +27,7 @@ func (d *drop) Next() (*Message, error) {
 	}
 	for ; d.i < d.m.Len(); d.i++ {
 		i := d.i
-		r, err := d.m.Open(i)
+		r, err := d.m.Open(d.ctx, i)
 		if errors.Is(err, mailstore.ErrGone) {
 			continue
 		}

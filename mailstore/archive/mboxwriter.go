@@ -191,7 +191,7 @@ func ExportMbox(ctx context.Context, m mailstore.Maildrop, w *MboxWriter, progre
 	e := &exporter{progress: progress, end: w.Flush}
 	e.add = func(i int, received time.Time, _ string) (int64, error) {
 		return w.Add(received, func() (io.ReadCloser, error) {
-			r, err := m.Open(i)
+			r, err := m.Open(ctx, i)
 			if err != nil {
 				return nil, unreadable(err)
 			}

@@ -21,7 +21,9 @@ type format struct {
 }
 
 var formats = []format{
-	{"maildir", func(_ *testing.T, m mailstore.Maildrop) archive.Source { return archive.FromMaildrop(m) }, func(mail string) string { return mail }},
+	{"maildir", func(_ *testing.T, m mailstore.Maildrop) archive.Source {
+		return archive.FromMaildrop(context.Background(), m)
+	}, func(mail string) string { return mail }},
 	{"eml", throughFiles, crlf},
 	{"mboxo", throughMbox(archive.MboxO), func(mail string) string { return unquoted(ended(inMbox(mail))) }},
 	{"mboxrd", throughMbox(archive.MboxRD), func(mail string) string { return ended(inMbox(mail)) }},

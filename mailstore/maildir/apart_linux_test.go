@@ -116,7 +116,7 @@ func TestFolderElsewhere(t *testing.T) {
 		if err := m.(mailstore.Keeper).Move(ctx, []int{0, 2}, "Trash"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Open(0); !errors.Is(err, mailstore.ErrGone) {
+		if _, err := m.Open(context.Background(), 0); !errors.Is(err, mailstore.ErrGone) {
 			t.Errorf("still in the maildrop: %v", err)
 		}
 		m.Close()

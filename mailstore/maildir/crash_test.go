@@ -95,7 +95,7 @@ func (r *replayed) removeOne(user string) {
 		return
 	}
 	defer m.Close()
-	rd, err := m.Open(0)
+	rd, err := m.Open(context.Background(), 0)
 	if err != nil {
 		r.t.Error(err)
 		return
@@ -210,7 +210,7 @@ func (r *replayed) count(s *maildir.Store, user string, there map[string]int) er
 	}
 	defer m.Close()
 	for i := range m.Len() {
-		rd, err := m.Open(i)
+		rd, err := m.Open(context.Background(), i)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func crlf(file string) string {
 func checkOctets(t *testing.T, r *rand.Rand, m mailstore.Maildrop, i int, want string) {
 	t.Helper()
 	for range 2 {
-		src, err := m.Open(i)
+		src, err := m.Open(context.Background(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func Example() {
 	}
 	defer drop.Close()
 	for i := range drop.Len() {
-		r, err := drop.Open(i)
+		r, err := drop.Open(context.Background(), i)
 		if err != nil {
 			log.Fatal(err)
 		}

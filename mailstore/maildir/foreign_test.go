@@ -63,7 +63,7 @@ func drop(t testing.TB, s *maildir.Store, user string) mailstore.Maildrop {
 
 func read(t testing.TB, m mailstore.Maildrop, i int) string {
 	t.Helper()
-	r, err := m.Open(i)
+	r, err := m.Open(context.Background(), i)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestMovedWhileOpen(t *testing.T) {
 	if got := read(t, m, 3) + read(t, m, 1); got != "3\r\n1\r\n" {
 		t.Errorf("moved again: %q", got)
 	}
-	if _, err := m.Open(4); !errors.Is(err, mailstore.ErrGone) {
+	if _, err := m.Open(context.Background(), 4); !errors.Is(err, mailstore.ErrGone) {
 		t.Errorf("deleted message: %v", err)
 	}
 	if m.UID(3) != uid {
@@ -246,7 +246,7 @@ func TestForeignTraffic(t *testing.T) {
 		}
 		seen := make(map[string]bool)
 		for i := range m.Len() {
-			r, err := m.Open(i)
+			r, err := m.Open(context.Background(), i)
 			if errors.Is(err, mailstore.ErrGone) {
 				continue
 			}

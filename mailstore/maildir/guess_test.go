@@ -22,7 +22,7 @@ func TestUnreadableWhenListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := drop(t, s, who)
-		if r, err := m.Open(0); err == nil {
+		if r, err := m.Open(context.Background(), 0); err == nil {
 			r.Close()
 			t.Fatal("what cannot be read is given out")
 		}

@@ -58,7 +58,7 @@ func TestFlag(t *testing.T) {
 	if k.Flags(1) != "ST" {
 		t.Errorf("flags in the session: %q", k.Flags(1))
 	}
-	r, err := m.Open(1)
+	r, err := m.Open(context.Background(), 1)
 	if err != nil {
 		t.Fatalf("a message flagged in this session: %v", err)
 	}

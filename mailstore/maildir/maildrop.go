@@ -105,7 +105,7 @@ func (m *maildrop) at(e *entry) where {
 // says, the name lied: the true size is noted, for Size and for the next
 // session, and the file given out as it is. What another program wrote into a
 // name is compared with the file the first time.
-func (m *maildrop) Open(i int) (io.ReadCloser, error) {
+func (m *maildrop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 	if !m.open {
 		return nil, fs.ErrClosed
 	}

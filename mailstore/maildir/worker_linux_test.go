@@ -117,7 +117,7 @@ func removeSome(s *maildir.Store, mu *sync.Mutex, user string) {
 	var is []int
 	var ids []string
 	for i := 0; i < m.Len() && len(is) < 5; i += 3 {
-		r, err := m.Open(i)
+		r, err := m.Open(context.Background(), i)
 		if err != nil {
 			continue
 		}

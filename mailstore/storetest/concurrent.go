@@ -69,7 +69,7 @@ func (s *suite) collect(user string, count map[string]int) {
 	defer m.Close()
 	var is []int
 	for i := range m.Len() {
-		r, err := m.Open(i)
+		r, err := m.Open(s.ctx, i)
 		if err != nil {
 			s.Errorf("%s: open message: %v", user, err)
 			return

@@ -99,7 +99,7 @@ func move(s *suite) {
 	if err := k.Move(s.ctx, []int{i, i}, "Trash"); err != nil {
 		s.Fatalf("Move: %v", err)
 	}
-	if _, err := m.Open(i); !errors.Is(err, mailstore.ErrGone) {
+	if _, err := m.Open(s.ctx, i); !errors.Is(err, mailstore.ErrGone) {
 		s.Errorf("Open of a message put away: %v, want ErrGone", err)
 	}
 	// Into a folder that is there, and one that is not; and again.

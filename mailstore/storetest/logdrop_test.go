@@ -175,7 +175,7 @@ func (m *logDrop) UID(i int) string {
 	return m.b.uid(m.list[i])
 }
 
-func (m *logDrop) Open(i int) (io.ReadCloser, error) {
+func (m *logDrop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 	if !m.open {
 		return nil, fs.ErrClosed
 	}

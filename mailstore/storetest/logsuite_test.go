@@ -53,7 +53,7 @@ func bodies(t testing.TB, s mailstore.Store, user string) []string {
 	defer m.Close()
 	var out []string
 	for i := range m.Len() {
-		r, err := m.Open(i)
+		r, err := m.Open(context.Background(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func locked(s *suite) {
 		s.Errorf("second Close: %v", err)
 	}
 	s.drop(alice).Close()
-	if _, err := m.Open(0); err == nil {
+	if _, err := m.Open(s.ctx, 0); err == nil {
 		s.Error("a closed maildrop still opens messages")
 	}
 	if err := m.Remove(s.ctx, []int{0}); err == nil {
@@ -96,7 +96,7 @@ func removeTwice(s *suite) {
 			s.Errorf("Remove: %v", err)
 		}
 	}
-	if _, err := m.Open(0); !errors.Is(err, mailstore.ErrGone) {
+	if _, err := m.Open(s.ctx, 0); !errors.Is(err, mailstore.ErrGone) {
 		s.Errorf("Open of a removed message: %v, want ErrGone", err)
 	}
 }

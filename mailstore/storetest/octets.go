@@ -81,7 +81,7 @@ func octetsInPieces(s *suite) {
 	s.want(bob, want...)
 	m := s.drop(bob)
 	for i := range m.Len() {
-		r, err := m.Open(i)
+		r, err := m.Open(s.ctx, i)
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func checkUID(t *testing.T, uid string) {
 
 func (s *suite) read(m mailstore.Maildrop, i int) string {
 	s.Helper()
-	r, err := m.Open(i)
+	r, err := m.Open(s.ctx, i)
 	if err != nil {
 		s.Fatalf("Open(%d): %v", i, err)
 	}
