@@ -192,7 +192,7 @@ func source(cmd *cobra.Command, format, name string, bar *progress) (archive.Sou
 		return nil, err
 	}
 	bar.total, bar.at = r.was.Size(), r.n.Load
-	return &mboxSource{archive.FromMbox(r, flavour), r, cmd.ErrOrStderr()}, nil
+	return &mboxSource{archive.FromMbox(r, flavour, ""), r, cmd.ErrOrStderr()}, nil
 }
 
 // lockMbox keeps programs that deliver to the file from doing so meanwhile, as far

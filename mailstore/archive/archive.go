@@ -6,24 +6,23 @@
 //
 // # Resuming
 //
-// Every message has a unique id: its own where the source has one (Maildir), one
-// computed from its header where it has none. A message whose id is in the
-// mailbox already is passed over, so an import that was interrupted is simply
-// started again.
+// Every message has a unique id: its own where the source has one (a Maildir, an
+// mbox of a server, see [UIDL]), one computed from its header where it has none. A
+// message whose id is in the mailbox already, and which begins as the one that has it
+// there, is passed over, so an import that was interrupted is simply started again.
+// Another message with that id gets a computed one.
 //
 // # What is kept
 //
 // The octets, line ends taken as CRLF on the wire; unique ids; the time of
-// arrival; Maildir flags, to and from Maildirs. An mbox file cannot hold
+// arrival; flags, from an mbox as well. An mbox file that is written cannot hold
 // everything: see [MboxWriter].
 package archive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"sync"
 	"time"
@@ -43,10 +42,13 @@ type Message struct {
 	// Exact: the octets are as on the wire; line ends are left alone.
 	Exact bool
 	Size  int64 // octets if known, for quotas and progress
+
+	start []byte // what was read of the body already, see head
 }
 
-// Source yields messages. Next returns io.EOF after the last, and a
-// *MessageError for one that cannot be read; the next call goes on behind it.
+// Source yields messages. Next returns io.EOF after the last, and a *MessageError
+// for one that cannot be read, or where something is in doubt (ErrDoubtful); the next
+// call goes on behind it.
 type Source interface {
 	Next() (*Message, error)
 	Close() error
@@ -69,6 +71,7 @@ type Stats struct {
 	Done    int64 // messages copied
 	Skipped int64 // messages that were there already
 	Failed  int64 // messages that could not be read or stored
+	Doubts  int64 // places where nobody can tell; see ErrDoubtful
 	Octets  int64 // of those copied
 }
 
@@ -76,8 +79,8 @@ type Stats struct {
 type Options struct {
 	// Progress is told now and then; may be nil.
 	Progress func(Stats)
-	// Problem is told of each message that fails; the import goes on. With
-	// nil the first failure ends it.
+	// Problem is told of each message that fails and of each doubt; the import goes
+	// on. With nil the first of them ends it.
 	Problem func(name string, err error)
 	// Commits is how many messages may wait for the disk at once; they share
 	// its syncs. 0 means 32.
@@ -100,6 +103,9 @@ func Import(ctx context.Context, dst mailstore.Store, user string, src Source, o
 	if err == nil {
 		err = im.err
 	}
+	if cerr := im.have.close(); err == nil {
+		err = cerr
+	}
 	if o.Progress != nil {
 		o.Progress(im.stats)
 	}
@@ -114,7 +120,7 @@ type importer struct {
 	ctx   context.Context
 	dst   mailstore.Store
 	user  string
-	have  *idSet
+	have  *ids
 	slots chan struct{}
 	wg    sync.WaitGroup
 	told  time.Time
@@ -135,7 +141,7 @@ func (im *importer) run(src Source) error {
 		}
 		var bad *MessageError
 		if errors.As(err, &bad) {
-			if err := im.failed(&Message{Name: bad.Name}, bad.Err); err != nil {
+			if err := im.failed(bad.Name, bad.Err); err != nil {
 				return err
 			}
 			continue
@@ -152,23 +158,23 @@ func (im *importer) run(src Source) error {
 
 // message copies one message; its commit goes on beside the next.
 func (im *importer) message(m *Message) error {
-	if m.UID == "" {
-		if err := im.name(m); err != nil {
-			return im.failed(m, err)
-		}
+	there, err := im.name(m)
+	if err != nil {
+		return im.failed(m.Name, err)
 	}
-	there := im.have.has(m.UID)
-	im.have.add(m.UID)
 	if there {
 		im.mu.Lock()
 		im.stats.Skipped++
 		im.mu.Unlock()
 		return nil
 	}
+	if err := im.have.close(); err != nil {
+		return im.failed(m.Name, err)
+	}
 	d, err := im.dst.Create(im.ctx, mailstore.Meta{
 		ID: m.Name, Size: m.Size, UID: m.UID, Flags: m.Flags, Received: m.Received, Exact: m.Exact}, im.user)
 	if err != nil {
-		return im.failed(m, err)
+		return im.failed(m.Name, err)
 	}
 	var n int64
 	if _, asOnWire := m.Body.(wire); asOnWire || m.Exact {
@@ -180,14 +186,14 @@ func (im *importer) message(m *Message) error {
 	}
 	if err != nil {
 		_ = d.Abort()
-		return im.failed(m, err)
+		return im.failed(m.Name, err)
 	}
 	im.slots <- struct{}{}
 	im.wg.Go(func() {
 		defer func() { <-im.slots }()
 		if err := d.Commit(im.ctx, nil); err != nil {
 			_ = d.Abort()
-			_ = im.failed(m, err)
+			_ = im.failed(m.Name, err)
 			return
 		}
 		im.mu.Lock()
@@ -200,19 +206,23 @@ func (im *importer) message(m *Message) error {
 	return im.err
 }
 
-// failed notes a failure. What it returns ends the import.
-func (im *importer) failed(m *Message, err error) error {
+// failed notes a failure, or a doubt. What it returns ends the import.
+func (im *importer) failed(name string, err error) error {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	im.stats.Failed++
+	if errors.Is(err, ErrDoubtful) {
+		im.stats.Doubts++
+	} else {
+		im.stats.Failed++
+	}
 	// Without a store there is no going on.
 	fatal := im.Problem == nil || errors.Is(err, mailstore.ErrPoisoned) || errors.Is(err, mailstore.ErrNoSpace) ||
 		errors.Is(err, mailstore.ErrReadOnly) || im.ctx.Err() != nil
 	if !fatal {
-		im.Problem(m.Name, err)
+		im.Problem(name, err)
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", m.Name, err)
+	err = fmt.Errorf("%s: %w", name, err)
 	if im.err == nil {
 		im.err = err
 	}
@@ -228,50 +238,4 @@ func (im *importer) tell() {
 	s := im.stats
 	im.mu.Unlock()
 	im.Progress(s)
-}
-
-// headMax is how much of a message its computed id may depend on.
-const headMax = 64 << 10
-
-// name computes an id from the message's beginning, which for mail means its
-// header: Received fields, Date and Message-ID are different in every message
-// worth keeping apart. The same message twice in one source gets two ids.
-func (im *importer) name(m *Message) error {
-	head := make([]byte, headMax)
-	n, err := io.ReadFull(m.Body, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return err
-	}
-	head = head[:n]
-	m.Body = io.MultiReader(bytes.NewReader(head), m.Body)
-	for copyNo := 0; ; copyNo++ {
-		m.UID = computedUID(head, copyNo)
-		if !im.have.isNew(m.UID) {
-			return nil
-		}
-	}
-}
-
-// idSet is a set of ids, as hashes: a hundred thousand cost a few megabytes.
-type idSet struct {
-	seed maphash.Seed
-	m    map[uint64]bool // true: came in this run
-}
-
-func (s *idSet) has(uid string) bool { _, ok := s.m[maphash.String(s.seed, uid)]; return ok }
-
-// isNew reports whether the id came in this run: then it is another message's.
-func (s *idSet) isNew(uid string) bool { return s.m[maphash.String(s.seed, uid)] }
-func (s *idSet) add(uid string)        { s.m[maphash.String(s.seed, uid)] = true }
-
-func idsIn(ctx context.Context, store mailstore.Store, user string) (*idSet, error) {
-	s := &idSet{seed: maphash.MakeSeed(), m: make(map[uint64]bool)}
-	m, err := store.Open(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	for i := range m.Len() {
-		s.m[maphash.String(s.seed, m.UID(i))] = false
-	}
-	return s, m.Close()
 }

@@ -62,7 +62,7 @@ func TestMboxEdges(t *testing.T) {
 		pieces := func(src io.Reader) io.Reader { return mailtest.Pieces(r, src, edge) }
 		mails := []string{mail, "Subject: between\r\n\r\n.\r\n", mail}
 		file := mboxOf(t, f, pieces, mails...)
-		got := all(t, archive.FromMbox(pieces(strings.NewReader(file)), f))
+		got := all(t, archive.FromMbox(pieces(strings.NewReader(file)), f, ""))
 		if len(got) != len(mails) {
 			t.Fatalf("flavour %d: %d messages, want %d", f, len(got), len(mails))
 		}

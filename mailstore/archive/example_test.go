@@ -25,7 +25,7 @@ func ExampleImport() {
 	mbox := "From bob@example.org Thu Jan  1 00:00:00 1970\nSubject: old mail\n\n>From me to you\n\n"
 	for range 2 { // the second time there is nothing left to do
 		stats, err := archive.Import(context.Background(), store, "alice@example.org",
-			archive.FromMbox(strings.NewReader(mbox), archive.MboxRD), archive.Options{})
+			archive.FromMbox(strings.NewReader(mbox), archive.MboxRD, ""), archive.Options{})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -43,13 +43,13 @@ func TestCommitFails(t *testing.T) {
 	file := strings.Repeat(fromLine+"Subject: x\n\n.\n\n", mails)
 	for nth := 1; nth <= mails; nth++ {
 		dst := &failing{store(t, t.TempDir()), nth, errDisk}
-		s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD), archive.Options{})
+		s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD, ""), archive.Options{})
 		if !errors.Is(err, errDisk) || s.Failed != 1 {
 			t.Errorf("commit %d: %+v, %v", nth, s, err)
 		}
 		dst = &failing{store(t, t.TempDir()), nth, errDisk}
 		var heard []string
-		s, err = archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD), archive.Options{
+		s, err = archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD, ""), archive.Options{
 			Problem: func(name string, err error) { heard = append(heard, name) },
 		})
 		if err != nil || s.Failed != 1 || s.Done != mails-1 || len(heard) != 1 {
@@ -65,7 +65,7 @@ func TestSourceFails(t *testing.T) {
 		text := fromLine + "Subject: one\n\n.\n\n" + fromLine + "Subject: two\n\n" + strings.Repeat("text\n", size/5)
 		dst := store(t, t.TempDir())
 		r := io.MultiReader(strings.NewReader(text), iotest.ErrReader(errDisk))
-		s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(r, archive.MboxRD), archive.Options{})
+		s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(r, archive.MboxRD, ""), archive.Options{})
 		if _, got := holds(t, dst); !errors.Is(err, errDisk) || len(got) != 1 || s.Done != 1 {
 			t.Errorf("behind %d octets: %+v, %v, %d messages", size, s, err, len(got))
 		}
@@ -78,7 +78,7 @@ func TestNoGoingOn(t *testing.T) {
 	file := strings.Repeat(fromLine+"Subject: x\n\n.\n\n", 3)
 	for _, cause := range []error{mailstore.ErrPoisoned, mailstore.ErrNoSpace, mailstore.ErrReadOnly} {
 		dst := &failing{store(t, t.TempDir()), 1, cause}
-		_, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD), archive.Options{
+		_, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD, ""), archive.Options{
 			Commits: 1, Problem: func(string, error) {},
 		})
 		if !errors.Is(err, cause) {

@@ -2,10 +2,7 @@ package archive
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
-	"strconv"
 )
 
 // crlfWriter gives every LF that has no CR before it one.
@@ -88,25 +85,4 @@ func (l *lfReader) Read(p []byte) (int, error) {
 		}
 	}
 	return n, nil
-}
-
-// computedUID is an id for a message that has none: 40 hexadecimal digits of a
-// hash of its beginning, whatever its line ends, and a number if it is not the
-// first of its kind.
-func computedUID(head []byte, copyNo int) string {
-	h := sha256.New()
-	for {
-		line, rest, more := bytes.Cut(head, []byte{'\n'})
-		h.Write(bytes.TrimSuffix(line, []byte{'\r'}))
-		h.Write([]byte{'\n'})
-		if !more {
-			break
-		}
-		head = rest
-	}
-	uid := hex.EncodeToString(h.Sum(nil)[:20])
-	if copyNo > 0 {
-		uid += "-" + strconv.Itoa(copyNo+1)
-	}
-	return uid
 }

@@ -9,7 +9,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Flavour is a kind of mbox file. They differ in how a line of a message that
@@ -51,16 +50,28 @@ type mbox struct {
 	at      io.ReaderAt // the same file, nil if it is a stream
 	read    int64       // octets taken from the file into r
 	flavour Flavour
+	uidl    UIDL
 	n       int    // messages so far
+	lines   int    // lines so far
 	from    []byte // the From_ line of the message to come, nil if not yet seen
+	epoch   uint64 // UIDVALIDITY, 0 if the file holds none
 	body    *mboxBody
+	doubts  []*MessageError // not yet told
 }
 
-// FromMbox reads an mbox file. Close closes r if it is an io.Closer. If r is an
-// io.ReaderAt and stands at the beginning, a Content-Length of any size is believed
-// only if a message can end where it leads.
-func FromMbox(r io.Reader, f Flavour) Source {
-	m := &mbox{flavour: f}
+// FromMbox reads an mbox file. A message begins at a line "From sender date", whatever
+// is before it; a line "From" without a date is text. Where such a line may well have
+// been the beginning of a message, Next returns a *MessageError that is ErrDoubtful,
+// behind the message that has the line.
+//
+// Unique ids come from X-UIDL, or X-UID and X-IMAPbase in the way of uidl, and
+// flags from Status, X-Status and X-Mozilla-Status, all of which stay in the message.
+//
+// Close closes r if it is an io.Closer. If r is an io.ReaderAt and stands at the
+// beginning, a Content-Length of any size is believed only if a message can end
+// where it leads.
+func FromMbox(r io.Reader, f Flavour, uidl UIDL) Source {
+	m := &mbox{flavour: f, uidl: uidl}
 	m.c, _ = r.(io.Closer)
 	m.at, _ = r.(io.ReaderAt)
 	m.r = bufio.NewReaderSize(mboxInput{m, r}, maxLine)
@@ -86,8 +97,29 @@ func (m *mbox) Close() error {
 	return m.c.Close()
 }
 
-// ErrNotMbox: the file does not begin with a From_ line.
-var ErrNotMbox = errors.New("archive: not an mbox file")
+// Errors of the reader of mbox files.
+var (
+	// ErrNotMbox: the file does not begin with a From_ line.
+	ErrNotMbox = errors.New("archive: not an mbox file")
+	// ErrCRLines: lines end in CR alone, so that no message can be told from another.
+	ErrCRLines = errors.New("archive: lines end in CR alone; turn them into LF first (tr '\\r' '\\n')")
+	// ErrDoubtful: nobody can tell whether a line begins a message. It was taken for text.
+	ErrDoubtful = errors.New("a line that looks like the beginning of a message has no date; it stays text of the one before")
+)
+
+// readLine returns the next line, or a piece of one that is longer than maxLine;
+// nothing at the end of the file. What it returns is good until the next call. more
+// tells that the line goes on.
+func (m *mbox) readLine() (line []byte, more bool, err error) {
+	line, err = m.r.ReadSlice('\n')
+	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		return nil, false, err
+	}
+	if more = err == bufio.ErrBufferFull; !more {
+		m.lines++
+	}
+	return line, more, nil
+}
 
 func (m *mbox) Next() (*Message, error) {
 	if m.body != nil { // what the caller left
@@ -100,28 +132,38 @@ func (m *mbox) Next() (*Message, error) {
 			return nil, err
 		}
 	}
+	if len(m.doubts) > 0 {
+		doubt := m.doubts[0]
+		m.doubts = m.doubts[1:]
+		return nil, doubt
+	}
 	if m.from == nil {
 		return nil, io.EOF
 	}
 	m.n++
-	msg := &Message{Name: "message " + strconv.Itoa(m.n), Received: fromTime(m.from)}
+	msg := &Message{Name: "message " + strconv.Itoa(m.n)}
+	msg.Received, _ = FromLine(m.from)
 	m.from = nil
 	m.body = &mboxBody{m: m, header: true, count: -1, length: -1}
 	msg.Body = m.body
+	m.look(msg)
 	return msg, nil
 }
 
 // first finds the first From_ line; blank lines before it are forgiven.
 func (m *mbox) first() error {
 	for {
-		line, err := m.r.ReadSlice('\n')
-		if len(line) == 0 && err == io.EOF {
-			return io.EOF
-		}
-		if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		line, _, err := m.readLine()
+		if err != nil {
 			return err
 		}
+		if len(line) == 0 {
+			return io.EOF
+		}
 		if bytes.HasPrefix(line, fromWord) {
+			if bytes.IndexByte(bytes.TrimRight(line, "\r\n"), '\r') >= 0 || line[len(line)-1] == '\r' {
+				return ErrCRLines
+			}
 			m.from = bytes.Clone(line)
 			return nil
 		}
@@ -133,8 +175,8 @@ func (m *mbox) first() error {
 
 var fromWord = []byte("From ")
 
-// mboxBody streams one message: up to the next From_ line after a blank line, or
-// as many octets as Content-Length says if that leads to such a place.
+// mboxBody streams one message: up to the next From_ line, or as many octets as
+// Content-Length says if that leads to such a place.
 type mboxBody struct {
 	m      *mbox
 	header bool
@@ -166,21 +208,23 @@ func (b *mboxBody) fill() error {
 	if !b.header && b.length > 0 {
 		return b.fillCounted()
 	}
-	line, err := b.m.r.ReadSlice('\n')
-	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+	line, more, err := b.m.readLine()
+	if err != nil {
 		return err
 	}
 	if len(line) == 0 { // the end of the file: the last blank line was a separator
-		b.done = true
+		b.end()
 		return nil
 	}
 	whole := !b.mid
-	b.mid = err == bufio.ErrBufferFull
-	if whole && b.blank != nil && bytes.HasPrefix(line, fromWord) {
-		b.m.from = bytes.Clone(line)
-		b.done = true
-		b.blank = nil
-		return nil
+	b.mid = more
+	if whole && bytes.HasPrefix(line, fromWord) {
+		line = bytes.Clone(line) // separates looks ahead
+		if b.separates(line) {
+			b.m.from = line
+			b.end()
+			return nil
+		}
 	}
 	out := b.blank
 	b.blank = nil
@@ -198,6 +242,38 @@ func (b *mboxBody) fill() error {
 	}
 	b.out = append(out, b.unquote(line)...)
 	return nil
+}
+
+// end ends the message; a blank line before was a separator. In a header that was
+// cut short the last field is one of the message.
+func (b *mboxBody) end() {
+	b.out = b.flushHeld(nil)
+	b.done, b.blank = true, nil
+}
+
+// separates reports whether a line that begins with "From " begins the next message:
+// whether it has a date. In a header MboxCL2 quotes nothing, and ends none but by
+// a blank line. A line without a date is noted if it stands where a message might
+// begin.
+func (b *mboxBody) separates(line []byte) bool {
+	if b.header && b.m.flavour == MboxCL2 {
+		return false
+	}
+	if _, ok := FromLine(line); ok {
+		return true
+	}
+	if b.blank != nil && b.m.fieldFollows() {
+		name := fmt.Sprintf("message %d, line %d", b.m.n, b.m.lines)
+		b.m.doubts = append(b.m.doubts, &MessageError{name, fmt.Errorf("%w: %.60q", ErrDoubtful, bytes.TrimRight(line, "\r\n"))})
+	}
+	return false
+}
+
+// fieldFollows reports whether the next line looks like a field of a header.
+func (m *mbox) fieldFollows() bool {
+	p, _ := m.r.Peek(256)
+	i := bytes.IndexFunc(p, func(r rune) bool { return r <= ' ' || r == ':' || r >= 0x7f })
+	return i > 0 && p[i] == ':'
 }
 
 // headerLine goes by the last Content-Length field. If it is also the last of all
@@ -277,8 +353,8 @@ func canEnd(rest []byte, last, empty bool) bool {
 
 // fillCounted passes on what Content-Length counts, without looking for From_.
 func (b *mboxBody) fillCounted() error {
-	line, err := b.m.r.ReadSlice('\n')
-	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+	line, more, err := b.m.readLine()
+	if err != nil {
 		return err
 	}
 	if len(line) == 0 {
@@ -296,7 +372,7 @@ func (b *mboxBody) fillCounted() error {
 	} else {
 		b.length -= int64(len(line))
 		whole := !b.mid
-		if b.mid = err == bufio.ErrBufferFull; whole {
+		if b.mid = more; whole {
 			line = b.unquote(line)
 		}
 		b.out = append(b.out[:0], line...)
@@ -323,31 +399,3 @@ func (b *mboxBody) unquote(line []byte) []byte {
 }
 
 func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
-
-// dates are the forms of the date in a From_ line, beginning with the weekday.
-var dates = []string{
-	"Mon Jan 2 15:04:05 2006",
-	"Mon Jan 2 15:04:05 -0700 2006",
-	"Mon Jan 2 15:04:05 MST 2006",
-	"Mon Jan 2 15:04 2006",
-	"Mon, 2 Jan 2006 15:04:05 -0700",
-}
-
-// fromTime reads the date of a From_ line: "From sender Thu Jan  1 00:00:00 1970",
-// with or without a time zone, which counts only if it is a number or GMT: what
-// other names of zones mean nobody can know.
-func fromTime(line []byte) time.Time {
-	f := strings.Fields(string(line))
-	for i := 2; i < len(f); i++ {
-		for _, d := range dates {
-			n := strings.Count(d, " ") + 1
-			if i+n > len(f) {
-				continue
-			}
-			if t, err := time.Parse(d, strings.Join(f[i:i+n], " ")); err == nil {
-				return t
-			}
-		}
-	}
-	return time.Time{}
-}

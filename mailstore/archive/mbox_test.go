@@ -21,7 +21,7 @@ const fromLine = "From x Thu Jan  1 00:00:00 1970\n"
 // importAll imports an mbox file and returns the messages in their order there.
 func importAll(t *testing.T, dst mailstore.Store, f archive.Flavour, file string) archive.Stats {
 	t.Helper()
-	s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), f), archive.Options{})
+	s, err := archive.Import(context.Background(), dst, user, archive.FromMbox(strings.NewReader(file), f, ""), archive.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestComputedUID(t *testing.T) {
 		t.Errorf("ids %s, want %s", got, want)
 	}
 	// Whatever the line ends.
-	src := archive.FromMbox(strings.NewReader(strings.ReplaceAll(fromLine+"Subject: a\n\nbody\n\n", "\n", "\r\n")), archive.MboxRD)
+	src := archive.FromMbox(strings.NewReader(strings.ReplaceAll(fromLine+"Subject: a\n\nbody\n\n", "\n", "\r\n")), archive.MboxRD, "")
 	if s, err := archive.Import(context.Background(), dst, user, src, archive.Options{}); err != nil || s.Skipped != 1 {
 		t.Errorf("with CRLF: %+v, %v", s, err)
 	}
@@ -82,7 +82,7 @@ func TestFieldAtBufferEnd(t *testing.T) {
 			head += "Y: " + strings.Repeat("y", min(900, n-len(head))) + "\n"
 		}
 		head += "Content-Length: 999\nZ: " + strings.Repeat("z", 100) + "\n"
-		got := all(t, archive.FromMbox(strings.NewReader(fromLine+head+"Content-Length: "+strconv.Itoa(len(text))+"\n\n"+text+"\n"), archive.MboxCL2))
+		got := all(t, archive.FromMbox(strings.NewReader(fromLine+head+"Content-Length: "+strconv.Itoa(len(text))+"\n\n"+text+"\n"), archive.MboxCL2, ""))
 		if len(got) != 1 {
 			t.Fatalf("%d: %d messages", k, len(got))
 		}
@@ -101,7 +101,7 @@ func TestLengthsAroundBuffer(t *testing.T) {
 		mail := "Subject: x\n\n" + body
 		file := mboxOf(t, archive.MboxCL2, func(r io.Reader) io.Reader { return r }, mail, "Subject: behind\n\n.\n")
 		for name, r := range map[string]io.Reader{"file": strings.NewReader(file), "stream": iotest.HalfReader(strings.NewReader(file))} {
-			if got := all(t, archive.FromMbox(r, archive.MboxCL2)); len(got) != 2 || got[0] != mail {
+			if got := all(t, archive.FromMbox(r, archive.MboxCL2, "")); len(got) != 2 || got[0] != mail {
 				t.Errorf("%s: body of %d octets: %d messages", name, n, len(got))
 			}
 		}
@@ -123,7 +123,7 @@ func TestCanEnd(t *testing.T) {
 		{"last", "a\n\nFrom b\n", 0, "\n", ""},
 		{"last, no line between", "a\n\nFrom b\n", 0, "", ""},
 		{"last, no line end", "a\n\nFrom b", 0, "", ""},
-		{"no blank line before the next", "abc\n", 0, next, "abc\n" + next},
+		{"no blank line before the next", "abc\n", 0, next, "abc\n"},
 		{"too short", "abc\ndef\n", 4, "\n" + next, "abc\ndef\n"},
 		{"too long", "abc\n", 40, "\n" + next, "abc\n"},
 		{"beyond the end", "abc\n", 1 << 30, "\n" + next, "abc\n"},
@@ -146,7 +146,7 @@ func TestCanEnd(t *testing.T) {
 			if !believed {
 				head = file
 			}
-			got := all(t, archive.FromMbox(strings.NewReader(fromLine+file+"\n"+c.body+c.behind), archive.MboxCL2))
+			got := all(t, archive.FromMbox(strings.NewReader(fromLine+file+"\n"+c.body+c.behind), archive.MboxCL2, ""))
 			if len(got) == 0 || got[0] != head+"\n"+want {
 				t.Errorf("%s: %q, want %q", c.name, got, head+"\n"+want)
 			}
@@ -157,11 +157,11 @@ func TestCanEnd(t *testing.T) {
 // TestMboxForgives: blank lines before the first message.
 func TestMboxForgives(t *testing.T) {
 	for _, before := range []string{"\n", "\n\n", "\r\n\r\n"} {
-		if got := all(t, archive.FromMbox(strings.NewReader(before+fromLine+"Subject: x\n\n.\n"), archive.MboxRD)); len(got) != 1 {
+		if got := all(t, archive.FromMbox(strings.NewReader(before+fromLine+"Subject: x\n\n.\n"), archive.MboxRD, "")); len(got) != 1 {
 			t.Errorf("%q: %q", before, got)
 		}
 	}
-	if _, err := archive.FromMbox(strings.NewReader("\nx\n"+fromLine), archive.MboxRD).Next(); !errors.Is(err, archive.ErrNotMbox) {
+	if _, err := archive.FromMbox(strings.NewReader("\nx\n"+fromLine), archive.MboxRD, "").Next(); !errors.Is(err, archive.ErrNotMbox) {
 		t.Errorf("text before the first message: %v", err)
 	}
 }

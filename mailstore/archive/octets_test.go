@@ -49,7 +49,7 @@ func throughMbox(f archive.Flavour) func(*testing.T, mailstore.Maildrop) archive
 		if s, err := archive.ExportMbox(context.Background(), m, archive.NewMboxWriter(&file, f), nil); err != nil || int(s.Done) != m.Len() {
 			t.Fatalf("%+v, %v", s, err)
 		}
-		return archive.FromMbox(bytes.NewReader(file.Bytes()), f)
+		return archive.FromMbox(bytes.NewReader(file.Bytes()), f, "")
 	}
 }
 

@@ -147,7 +147,7 @@ box.close()
 		t.Fatal(err)
 	}
 	s := store(t, t.TempDir())
-	st, err := archive.Import(context.Background(), s, user, archive.FromMbox(f, archive.MboxO), archive.Options{})
+	st, err := archive.Import(context.Background(), s, user, archive.FromMbox(f, archive.MboxO, ""), archive.Options{})
 	if err != nil || int(st.Done) != len(hard) {
 		t.Errorf("%+v, %v", st, err)
 	}
