@@ -16,20 +16,25 @@ import (
 
 func main() { os.Exit(run(arguments(os.Args), os.Stdin, os.Stdout, os.Stderr)) }
 
-// arguments are those of the command line. Called by the name of sendmail, the
-// program is "postrider sendmail".
+// arguments are those of the command line. Called by the name of a program of
+// sendmail's, it is "postrider sendmail" in the mode of that program.
 func arguments(args []string) []string {
-	if filepath.Base(args[0]) == "sendmail" {
+	switch filepath.Base(args[0]) {
+	case "sendmail":
 		return append([]string{"sendmail"}, args[1:]...)
+	case "mailq":
+		return append([]string{"sendmail", "-bp"}, args[1:]...)
+	case "newaliases":
+		return append([]string{"sendmail", "-bi"}, args[1:]...)
 	}
 	return args[1:]
 }
 
 // The exit codes.
 const (
-	exitOK    = 0
+	exitOK     = 0
 	exitError = 1 // something is wrong, and was said
-	exitUsage = 2 // the command line was
+	exitUsage  = 2 // the command line was
 )
 
 // run carries out one command line and returns the exit code.
@@ -42,17 +47,26 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	completeHelp(root)
 	err := root.ExecuteContext(context.Background())
 	var usage *usageError
+	var coded *codedError
+	errors.As(err, &coded)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errSaid):
-		return exitError
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "postrider: %v\n\n%s", err, usage.help)
-		return exitUsage
+		return codeOf(coded, exitUsage)
+	case !errors.Is(err, errSaid):
+		fmt.Fprintf(stderr, "postrider: %v\n", hint(err))
 	}
-	fmt.Fprintf(stderr, "postrider: %v\n", hint(err))
-	return exitError
+	return codeOf(coded, exitError)
+}
+
+// codeOf is the error's own exit code, if it has one.
+func codeOf(coded *codedError, usual int) int {
+	if coded != nil {
+		return coded.code
+	}
+	return usual
 }
 
 // errSaid: what is wrong has been printed already.

@@ -68,6 +68,9 @@ func queueCommand() *cobra.Command {
 	return c
 }
 
+// mostListed is how many messages are listed unless more are asked for.
+const mostListed = 100
+
 func queueListCommand() *cobra.Command {
 	var f queueFlags
 	var filter queue.Filter
@@ -80,7 +83,7 @@ func queueListCommand() *cobra.Command {
 			return ask(cmd, &f, "list", daemon.QueueRequest{Filter: filter}, printList)
 		},
 	})
-	c.Flags().IntVarP(&filter.Limit, "limit", "n", 100, "how many at the most")
+	c.Flags().IntVarP(&filter.Limit, "limit", "n", mostListed, "how many at the most")
 	c.Flags().StringVar(&filter.From, "from", "", "only from this address or domain")
 	c.Flags().StringVar(&filter.To, "to", "", "only to this address or domain")
 	c.Flags().BoolVar(&filter.Held, "held", false, "only those held")
@@ -180,7 +183,7 @@ func queueFlushCommand() *cobra.Command {
 			if len(args) > 0 {
 				r.Domain = args[0]
 			}
-			return ask(cmd, &f, "flush", r, func(w io.Writer, n int) { fmt.Fprintf(w, "%s due now.\n", count(n, "message")) })
+			return ask(cmd, &f, "flush", r, printFlushed)
 		},
 	})
 }
@@ -235,3 +238,17 @@ func queueCountersCommand() *cobra.Command {
 		},
 	})
 }
+
+// listQueue is mailq.
+func listQueue(cmd *cobra.Command, path string) error {
+	f := queueFlags{conf: path}
+	return ask(cmd, &f, "list", daemon.QueueRequest{Filter: queue.Filter{Limit: mostListed}}, printList)
+}
+
+// flushQueue is "sendmail -q".
+func flushQueue(cmd *cobra.Command, path string) error {
+	f := queueFlags{conf: path}
+	return ask(cmd, &f, "flush", daemon.QueueRequest{}, printFlushed)
+}
+
+func printFlushed(w io.Writer, n int) { fmt.Fprintf(w, "%s due now.\n", count(n, "message")) }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,18 +23,6 @@ import (
 // users cannot read the configuration that would name the socket.
 const defaultSubmitSocket = "/run/postrider/submit.sock"
 
-// sendmailFlags are the flags that programs have used since the sendmail
-// program of 1983.
-type sendmailFlags struct {
-	conf, socket string
-
-	from        string
-	fullName    string
-	fromHeader  bool // -t
-	ignoreDots  bool // -i
-	smtpOnStdio bool // -bs
-}
-
 func sendmailCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sendmail [flags] [RECIPIENT...]",
@@ -45,16 +32,24 @@ knows who is calling from the kernel: no password is needed. It understands the
 flags of the traditional sendmail program:
 
   -t          recipients are those of To, Cc and Bcc; Bcc is taken out
-  -f, -r ADDR the envelope sender; only root may name somebody else's
+  -f, -r ADDR the envelope sender: root may name anybody, others themselves and
+              what Admin.submit_as gives them
   -F NAME     the full name, for a message without From
   -i, -oi     a line with a single dot does not end the message
+  -N WORDS    hear of success, failure, delay, or never
+  -R full|hdrs, -V ID  what a report returns, and by what id it is known
   -bs         speak SMTP on standard input and output
-  -bm, -o*, -v, -N*, -V*, -B*, -q*  are accepted and change nothing
+  -bp         list what waits, as mailq does
+  -q          without recipients: try what waits again now
+  -bi         nothing, as newaliases does: aliases are read by "postrider reload"
+  -bm, -o*, -v, -B*, -L*, -X*, -C*, -h*  are accepted and change nothing
 
 The socket is that of --socket, of $POSTRIDER_SUBMIT, of the configuration given
-with --conf, or ` + defaultSubmitSocket + `.
+with --conf, or ` + defaultSubmitSocket + `. Exit codes are those of sysexits.h: 64 a
+wrong command line, 67 nobody there, 69 refused, 75 try again, 77 not allowed.
 
-Link it as /usr/sbin/sendmail: a program called so behaves as this command.`,
+Link it as /usr/sbin/sendmail, mailq and newaliases: called so, the program behaves
+as they do.`,
 		Example:            "  postrider sendmail -t <message.eml\n  echo hello | postrider sendmail alice@example.com",
 		DisableFlagParsing: true, // the flags are older than any convention
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,65 +58,23 @@ Link it as /usr/sbin/sendmail: a program called so behaves as this command.`,
 			}
 			f, to, err := parseSendmail(args)
 			if err != nil {
-				return usage(cmd, err)
+				return inSysexits(usage(cmd, err))
 			}
-			return sendmail(cmd, f, to)
+			return inSysexits(sendmail(cmd, f, to))
 		},
 	}
 	return c
 }
 
-func parseSendmail(args []string) (f sendmailFlags, to []string, err error) {
-	value := func(i *int, glued string) (string, error) {
-		if glued != "" {
-			return glued, nil
-		}
-		if *i++; *i >= len(args) {
-			return "", fmt.Errorf("%s needs a value", args[*i-1])
-		}
-		return args[*i], nil
-	}
-	for i := 0; i < len(args) && err == nil; i++ {
-		a := args[i]
-		switch {
-		case a == "--":
-			return f, append(to, args[i+1:]...), nil
-		case a == "--conf" || a == "--socket":
-			target := &f.conf
-			if a == "--socket" {
-				target = &f.socket
-			}
-			*target, err = value(&i, "")
-		case len(a) < 2 || a[0] != '-':
-			to = append(to, a)
-		case a == "-bs":
-			f.smtpOnStdio = true
-		case strings.HasPrefix(a, "-b") && a != "-bm":
-			err = fmt.Errorf("%s is not supported", a)
-		case a == "-oi" || a == "-i":
-			f.ignoreDots = true
-		case a[1] == 'f' || a[1] == 'r':
-			f.from, err = value(&i, a[2:])
-			if err == nil && f.from == "" {
-				f.from = "<>"
-			}
-		case a[1] == 'F':
-			f.fullName, err = value(&i, a[2:])
-		case strings.ContainsRune("oNVBRXLC", rune(a[1])):
-			_, err = value(&i, a[2:])
-		case strings.Trim(a[1:], "timnvUqhs0123456789") == "":
-			// Single letters may stand together, as in -ti.
-			f.fromHeader = f.fromHeader || strings.ContainsRune(a, 't')
-			f.ignoreDots = f.ignoreDots || strings.ContainsRune(a, 'i')
-		case a[1] == 'b' || a[1] == 'q':
-		default:
-			err = fmt.Errorf("unknown flag %s", a)
-		}
-	}
-	return f, to, err
-}
-
 func sendmail(cmd *cobra.Command, f sendmailFlags, to []string) error {
+	switch {
+	case f.list:
+		return listQueue(cmd, f.conf)
+	case f.rebuild:
+		return nil
+	case f.flush && len(to) == 0 && !f.fromHeader:
+		return flushQueue(cmd, f.conf)
+	}
 	client, err := f.client()
 	if err != nil {
 		return err
@@ -136,21 +89,17 @@ func sendmail(cmd *cobra.Command, f sendmailFlags, to []string) error {
 	if f.fromHeader {
 		found, err := headerRecipients(header)
 		if err != nil {
-			return err
+			return &codedError{exitData, err}
 		}
 		to = append(to, found...)
 	}
 	if len(to) == 0 {
 		return usage(cmd, fmt.Errorf("no recipient"))
 	}
-	var top bytes.Buffer
-	if !header.Has("From") {
-		fmt.Fprintf(&top, "From: %s\n%s", f.sender(), header.Seam())
-	}
 	if f.fromHeader && header.Has("Bcc") {
 		body = withoutBcc(header, body)
 	}
-	return submit(cmd.Context(), client, f.from, to, io.MultiReader(&top, body))
+	return submit(cmd.Context(), client, f.query(to), body)
 }
 
 // client finds the socket.
@@ -170,15 +119,22 @@ func (f *sendmailFlags) client() (*control.Client, error) {
 	return control.NewClient(defaultSubmitSocket), nil
 }
 
-// input ends at a line with a single dot, unless told not to, as on the
-// terminals this is from.
+// input is the message: without the line that begins one in an mbox, where a
+// program left that on top, and up to a line with a single dot, unless told not
+// to, as on the terminals this is from.
 func (f *sendmailFlags) input(r io.Reader) io.Reader {
+	lines := bufio.NewReader(r)
+	for _, mark := range []string{"From ", ">From "} {
+		if start, _ := lines.Peek(len(mark)); string(start) == mark {
+			skipLine(lines)
+			break
+		}
+	}
 	if f.ignoreDots {
-		return r
+		return lines
 	}
 	out, in := io.Pipe()
 	go func() {
-		lines := bufio.NewReader(r)
 		for start := true; ; {
 			line, err := lines.ReadSlice('\n')
 			if start && (string(line) == ".\n" || string(line) == ".\r\n") {
@@ -198,38 +154,39 @@ func (f *sendmailFlags) input(r io.Reader) io.Reader {
 	return out
 }
 
-// sender is what goes into a From field that is missing.
-func (f *sendmailFlags) sender() string {
-	address, name := f.from, f.fullName
-	if u, err := osuser.Current(); err == nil {
-		if address == "" || address == "<>" {
-			address = u.Username
-		}
-		if name == "" {
-			name = strings.TrimSuffix(strings.Split(u.Name, ",")[0], " ")
+// skipLine reads to the end of a line, however long it is.
+func skipLine(r *bufio.Reader) {
+	for {
+		if _, err := r.ReadSlice('\n'); err != bufio.ErrBufferFull {
+			return
 		}
 	}
-	if !strings.Contains(address, "@") {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "localhost"
+}
+
+// query is what the server is asked to do. The server knows who the sender is
+// where none is named, and writes a From field where there is none.
+func (f *sendmailFlags) query(to []string) url.Values {
+	query := url.Values{"to": to}
+	name := f.fullName
+	if u, err := osuser.Current(); err == nil && name == "" {
+		name = strings.TrimSuffix(strings.Split(u.Name, ",")[0], " ")
+	}
+	for key, value := range map[string]string{"from": f.from, "name": name, "notify": f.notify, "ret": f.ret, "envid": f.envelopeID} {
+		if value != "" {
+			query.Set(key, value)
 		}
-		address += "@" + host
 	}
-	a, err := rfc2822.ParseAddrSpec(address)
-	if err != nil {
-		return "<" + address + ">"
-	}
-	a.Name = name
-	return a.String()
+	return query
 }
 
 func headerRecipients(header *rfc2822.Section) (to []string, err error) {
 	for _, name := range []string{"To", "Cc", "Bcc"} {
 		for _, field := range header.Named(name) {
 			good, bad := rfc2822.ReadAddressList(field.Value())
-			if len(bad) > 0 {
-				return nil, fmt.Errorf("%s: %w", name, bad[0])
+			for _, b := range bad {
+				if b.Reason != "no domain" { // a user of this host, such as root
+					return nil, fmt.Errorf("%s: %w", name, b)
+				}
 			}
 			for _, a := range good {
 				to = append(to, a.Addr())
@@ -247,11 +204,7 @@ func withoutBcc(header *rfc2822.Section, whole io.Reader) io.Reader {
 }
 
 // submit hands a message over; it is on stable storage when it returns nil.
-func submit(ctx context.Context, client *control.Client, from string, to []string, message io.Reader) error {
-	query := url.Values{"to": to}
-	if from != "" {
-		query.Set("from", from)
-	}
+func submit(ctx context.Context, client *control.Client, query url.Values, message io.Reader) error {
 	err := client.Stream(ctx, "submit?"+query.Encode(), message, nil)
 	if errors.Is(err, control.ErrNotRunning) {
 		return fmt.Errorf("%w; name its socket with --socket or POSTRIDER_SUBMIT, or its configuration with --conf", err)
@@ -260,24 +213,48 @@ func submit(ctx context.Context, client *control.Client, from string, to []strin
 }
 
 // stdioSMTP is -bs: a session on standard input and output whose messages go
-// through the socket.
+// through the socket. The server is asked about each address when it is named.
 func stdioSMTP(cmd *cobra.Command, client *control.Client) error {
+	may := func(ctx context.Context, query url.Values) error {
+		return answered(client.Stream(ctx, "envelope?"+query.Encode(), strings.NewReader(""), nil))
+	}
 	s := &smtp.Server{
-		CheckRcpt: func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
+		CheckSender: func(ctx context.Context, _ *smtp.Session, from smtp.Path, _ *smtp.Params) error {
+			return may(ctx, url.Values{"from": {senderText(from)}})
+		},
+		CheckRcpt: func(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+			return may(ctx, url.Values{"from": {senderText(s.Envelope.From)}, "to": {to.Path.String()}})
+		},
 		Handler: smtp.HandlerFunc(func(ctx context.Context, e *smtp.Envelope) error {
-			var to []string
+			query := url.Values{"from": {senderText(e.From)}}
 			for _, r := range e.To {
-				to = append(to, r.Path.String())
+				query.Add("to", r.Path.String())
 			}
-			from := e.From.String()
-			if e.From.IsNull() {
-				from = "<>"
-			}
-			if err := submit(ctx, client, from, to, e.Data); err != nil {
-				return smtp.ErrTryLater.Textf("%v", err)
-			}
-			return nil
+			return answered(submit(ctx, client, query, e.Data))
 		}),
 	}
 	return s.ServeConn(newStdio(cmd.InOrStdin(), cmd.OutOrStdout()))
+}
+
+// senderText is a sender as the socket takes it.
+func senderText(p smtp.Path) string {
+	if p.IsNull() {
+		return "<>"
+	}
+	return p.String()
+}
+
+// answered is what the server answered, as a reply; what has no code is for later.
+func answered(err error) error {
+	var refused *control.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.Code != 0:
+		text := strings.TrimPrefix(refused.Text, fmt.Sprintf("%d %s ", refused.Code, refused.Enhanced))
+		return &smtp.Reply{Code: refused.Code, Enhanced: refused.Enhanced, Text: text}
+	case errors.As(err, &refused):
+		return smtp.ErrTransactionFailed.Textf("%v", err)
+	}
+	return smtp.ErrTryLater.Textf("%v", err)
 }

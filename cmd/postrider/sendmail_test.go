@@ -20,8 +20,9 @@ func TestParseSendmail(t *testing.T) {
 		{line: "-ti", want: sendmailFlags{fromHeader: true, ignoreDots: true}},
 		{line: "-t -oi -f x@y", want: sendmailFlags{fromHeader: true, ignoreDots: true, from: "x@y"}},
 		{line: "-fx@y -- -odd", want: sendmailFlags{from: "x@y"}, to: []string{"-odd"}},
-		{line: "-odi -oem -v -bm -q5m a@b", to: []string{"a@b"}},
-		{line: "-FCronDaemon -i -N never root", want: sendmailFlags{fullName: "CronDaemon", ignoreDots: true}, to: []string{"root"}},
+		{line: "-odi -oem -v -bm -q5m a@b", want: sendmailFlags{flush: true}, to: []string{"a@b"}},
+		{line: "-FCronDaemon -i -N never root", want: sendmailFlags{fullName: "CronDaemon", ignoreDots: true, notify: "never"}, to: []string{"root"}},
+		{line: "-R hdrs -Vid1 -N success,delay a@b", want: sendmailFlags{ret: "hdrs", envelopeID: "id1", notify: "success,delay"}, to: []string{"a@b"}},
 		{line: "-bs", want: sendmailFlags{smtpOnStdio: true}},
 		{line: "-bd", err: "-bd is not supported"},
 		{line: "-f", err: "-f needs a value"},
@@ -77,10 +78,10 @@ func TestSendmail(t *testing.T) {
 	}
 
 	var errs bytes.Buffer
-	if code := run([]string{"sendmail", "--socket", socket, "nobody@mail.test"}, strings.NewReader("x\n"), &errs, &errs); code != 1 || !strings.Contains(errs.String(), "No such user") {
+	if code := run([]string{"sendmail", "--socket", socket, "nobody@mail.test"}, strings.NewReader("x\n"), &errs, &errs); code != exitNoUser || !strings.Contains(errs.String(), "No such user") {
 		t.Errorf("to nobody: code %d, %s", code, errs.String())
 	}
-	if code := run([]string{"sendmail", "--socket", socket + "x", "bob@mail.test"}, strings.NewReader("x\n"), &errs, &errs); code != 1 || !strings.Contains(errs.String(), "no daemon") {
+	if code := run([]string{"sendmail", "--socket", socket + "x", "bob@mail.test"}, strings.NewReader("x\n"), &errs, &errs); code != exitTryLater || !strings.Contains(errs.String(), "no daemon") {
 		t.Errorf("without a daemon: code %d, %s", code, errs.String())
 	}
 }

@@ -18,11 +18,20 @@ type Directory struct {
 	book     *conf.Book
 	settings map[string]*conf.Domain // by domain, those with settings of their own
 	home     string                  // the domain of names without one
+	hosts    []string                // other names of this host
+	system   map[string]bool         // users that programs of this host run as
+	programs map[string][]string     // by such a user's address, what else it may send as
 }
 
 // NewDirectory makes the directory of the settings.
 func NewDirectory(s *conf.Settings) *Directory {
-	d := &Directory{book: s.Book(), settings: make(map[string]*conf.Domain), home: conf.CanonicalDomain(s.ServerName)}
+	d := &Directory{
+		book: s.Book(), settings: make(map[string]*conf.Domain), home: conf.CanonicalDomain(s.ServerName),
+		hosts: hostNames(), system: systemUsers("/etc/passwd"), programs: make(map[string][]string),
+	}
+	for name, addresses := range s.Admin.SubmitAs {
+		d.programs[conf.Canonical(name+"@"+d.home)] = addresses
+	}
 	for name, domain := range s.Domains {
 		if domain != nil {
 			d.settings[conf.CanonicalDomain(name)] = domain
@@ -51,6 +60,16 @@ func (d *Directory) Address(p smtp.Path) string {
 		domain = d.home
 	}
 	return strings.ToLower(p.Local) + "@" + domain
+}
+
+// Qualify gives a path without a domain, or at another name of this host, the
+// server's own: so programs of this host write the addresses of its users. Any
+// other path stays as it is.
+func (d *Directory) Qualify(p smtp.Path) smtp.Path {
+	if p.Domain == "" || !d.IsLocal(p) && isHostName(conf.CanonicalDomain(p.Domain), d.hosts) {
+		p.Domain = d.home
+	}
+	return p
 }
 
 // IsLocal reports whether mail for the path's domain is kept here.
@@ -84,8 +103,9 @@ func (t Targets) None() bool { return len(t.Mailboxes)+len(t.Elsewhere) == 0 }
 func (t Targets) Expands() bool { return len(t.Mailboxes)+len(t.Elsewhere) > 1 }
 
 // Lookup follows an address to its targets: an account, else an alias, then
-// the same without its detail, then the domain's catch-all. There are none for
-// an address that nobody has.
+// the same without its detail, then the domain's catch-all; at the server's own
+// domain, the users that programs run as lead to the postmaster, so that what
+// cron has to say to root is read. There are none for an address that nobody has.
 func (d *Directory) Lookup(address string) Targets {
 	var t Targets
 	d.follow(address, &t, make(map[string]bool), true)
@@ -99,11 +119,16 @@ func (d *Directory) follow(address string, t *Targets, seen map[string]bool, cat
 		return
 	}
 	seen[address] = true
-	if _, domain := conf.CutAddress(address); !d.book.IsLocal(domain) {
+	local, domain := conf.CutAddress(address)
+	if !d.book.IsLocal(domain) {
 		t.Elsewhere = append(t.Elsewhere, address)
 		return
 	}
 	taker := d.book.Taker(address, catchAll)
+	if taker == "" && domain == d.home && d.system[local] {
+		d.follow("postmaster@"+domain, t, seen, catchAll)
+		return
+	}
 	if d.book.Accounts[taker] == nil {
 		for _, next := range d.book.Aliases[taker] {
 			d.follow(next, t, seen, catchAll)
@@ -124,13 +149,15 @@ func (d *Directory) MaySend(account string, from smtp.Path) bool {
 	if from.IsNull() {
 		return true
 	}
-	a := d.book.Accounts[account]
-	if a == nil {
-		return false
-	}
 	address := d.Address(from)
 	_, domain := conf.CutAddress(address)
-	for _, allowed := range a.Addresses {
+	more := d.programs[account]
+	if a := d.book.Accounts[account]; a != nil {
+		more = slices.Concat(a.Addresses, more)
+	} else if more == nil {
+		return false
+	}
+	for _, allowed := range more {
 		if allowed = conf.Canonical(allowed); allowed == address || allowed == "*@"+domain {
 			return true
 		}

@@ -1,6 +1,8 @@
 package accounts
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -120,5 +122,38 @@ func TestLongLogins(t *testing.T) {
 	d := testDirectory(t)
 	if name, account := d.Login(strings.Repeat("n", 4000)); account != nil || len(name) > longestLogin+100 {
 		t.Errorf("a name of %d octets is remembered", len(name))
+	}
+}
+
+// Users that programs run as lead to the postmaster at the server's own domain,
+// unless somebody has the name or everything; people of the host do not.
+func TestSystemUsers(t *testing.T) {
+	passwd := filepath.Join(t.TempDir(), "passwd")
+	if err := os.WriteFile(passwd, []byte("root:x:0:0::/:\nWWW:x:33:33::/:\nbroken\nx:x:no\npat:x:1000:1000::/:\nnobody:x:65534:65534::/:\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := conf.New()
+	s.ServerName = "mail.test"
+	s.Accounts = map[string]*conf.Account{"alice@mail.test": {}, "bob@other.test": {}}
+	d := NewDirectory(s)
+	d.system = systemUsers(passwd)
+	for address, want := range map[string]string{
+		"root@mail.test": "alice@mail.test", "www@mail.test": "alice@mail.test",
+		"pat@mail.test": "", "nobody@mail.test": "", "broken@mail.test": "", "x@mail.test": "", "root@other.test": "",
+	} {
+		if got := strings.Join(d.Lookup(address).Mailboxes, " "); got != want {
+			t.Errorf("%s leads to %q, want %q", address, got, want)
+		}
+	}
+	s.Aliases = map[string]conf.Targets{"*@mail.test": {"bob@other.test"}, "root@mail.test": {"bob@other.test"}}
+	d = NewDirectory(s)
+	d.system = systemUsers(passwd)
+	for _, address := range []string{"root@mail.test", "www@mail.test"} {
+		if got := strings.Join(d.Lookup(address).Mailboxes, " "); got != "bob@other.test" {
+			t.Errorf("%s leads to %q past what the settings say", address, got)
+		}
+	}
+	if d.MaySend("bob@other.test", smtp.Path{Local: "www", Domain: "mail.test"}) {
+		t.Error("who gets the strays may send as a system user")
 	}
 }

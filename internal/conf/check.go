@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +99,17 @@ func (c *checker) server() {
 	if c.Postmaster != "" {
 		if err := checkAddress(c.Postmaster); err != nil {
 			c.fail(at("postmaster"), "%w", err)
+		}
+	}
+	for _, user := range slices.Sorted(maps.Keys(c.Admin.SubmitAs)) {
+		for i, address := range c.Admin.SubmitAs[user] {
+			steps := at("Admin", "submit_as", user, i)
+			if !c.text().Has(steps...) { // one address without a list
+				steps = steps[:3]
+			}
+			if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil {
+				c.fail(steps, "%w", err)
+			}
 		}
 	}
 	c.line(at("SMTP", "greeting"), c.SMTP.Greeting)

@@ -27,6 +27,7 @@ func New() *Settings {
 			MaxHops:                  100,
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
+			OwnFields:                "from",
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",

@@ -69,6 +69,11 @@ type SMTP struct {
 	// their lines in LF: old machines in the house.
 	NormaliseFrom []netip.Prefix `json:"normalise_from"`
 
+	// Which fields of users' mail must name an address that they may send from.
+	// "from": From. "both": Sender as well. "none": nothing but the envelope is
+	// looked at.
+	OwnFields string `json:"own_fields" one:"from,both,none"`
+
 	// Whether a password may cross the network without TLS. Do not.
 	CleartextAuth bool `json:"cleartext_auth"`
 }
@@ -237,4 +242,11 @@ type Admin struct {
 	// must stand in a folder that those users can reach, such as
 	// "/run/postrider/submit.sock".
 	SubmitSocket string `json:"submit_socket" conf:"path,restart"`
+
+	// What users of this host may send as through that socket, beside their own
+	// address, by their login names: "*@example.com" for all of a domain. root,
+	// and the user the server runs as, may send as anybody.
+	//
+	//	"submit_as": {"www-data": ["shop@example.com", "*@example.org"]}
+	SubmitAs map[string]Targets `json:"submit_as"`
 }

@@ -157,7 +157,9 @@ func (c *Client) Stream(ctx context.Context, action string, body io.Reader, out 
 		return fmt.Errorf("read answer to %s: %w", action, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(answer)))
+		refused := &Refusal{Text: strings.TrimSpace(string(answer))}
+		fmt.Sscan(resp.Header.Get(replyHeader), &refused.Code, &refused.Enhanced) // neither, where there is none
+		return refused
 	}
 	if out == nil {
 		return nil
@@ -168,10 +170,27 @@ func (c *Client) Stream(ctx context.Context, action string, body io.Reader, out 
 	return nil
 }
 
-// Answer writes what a handler found: err as plain text with status 422, or
-// out as JSON.
+// Refusal is the daemon's answer that something cannot be done.
+type Refusal struct {
+	Text     string
+	Code     int    // of SMTP, where the reason has one; else 0
+	Enhanced string // as in RFC 3463; may be empty
+}
+
+// Error is the text.
+func (r *Refusal) Error() string { return r.Text }
+
+// replyHeader carries the codes of a Refusal.
+const replyHeader = "Postrider-Reply"
+
+// Answer writes what a handler found: err as plain text with status 422, beside it
+// the codes of a Refusal, or out as JSON.
 func Answer(w http.ResponseWriter, out any, err error) {
 	if err != nil {
+		var refused *Refusal
+		if errors.As(err, &refused) && refused.Code != 0 {
+			w.Header().Set(replyHeader, strings.TrimSpace(fmt.Sprint(refused.Code, " ", refused.Enhanced)))
+		}
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}

@@ -18,6 +18,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxHops:        s.SMTP.MaxHops,
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
+		OwnFields:      ownFields[s.SMTP.OwnFields],
 	}
 }
 
@@ -53,3 +54,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.healthy = func() error { return errors.Join(stored(), o.Healthy()) }
 	return nil
 }
+
+// ownFields are the fields of users' mail that must name their addresses, by
+// what SMTP.own_fields says.
+var ownFields = map[string][]string{"": {"From"}, "from": {"From"}, "both": {"From", "Sender"}}

@@ -32,6 +32,9 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
 	m := &message{body: body, header: header, done: done}
 	if err = r.loops(e, header); err == nil {
+		err = r.submitted(e, m)
+	}
+	if err == nil {
 		m.top, err = r.newTop(e, header)
 	}
 	if err != nil {

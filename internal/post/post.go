@@ -42,6 +42,7 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
+	OwnFields      []string // fields of users' mail that must name addresses they may send from
 }
 
 // Mailboxes is what mail is put into. A mailstore.Store is one.
@@ -57,6 +58,8 @@ type Directory interface {
 	Home() string
 	// Address is the canonical form of a path.
 	Address(p smtp.Path) string
+	// Qualify gives a path as programs of this host write it its domain.
+	Qualify(p smtp.Path) smtp.Path
 	// IsLocal reports whether mail for the path's domain is kept here.
 	IsLocal(p smtp.Path) bool
 	// Resolve finds where mail for a path goes: here, or to the host of its

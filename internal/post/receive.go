@@ -18,6 +18,8 @@ type Receiver struct {
 	*Post
 	// Submission: clients are users of this host, and their mail is completed.
 	Submission bool
+
+	anybody bool // who submits may write as anybody: root of this host
 }
 
 // trusts says whether the client may send mail to other hosts.
@@ -188,7 +190,7 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
 	if err == nil {
-		err = r.reportFailure(ctx, e, m.header, to.bounced)
+		err = r.reportFailure(ctx, e, m, to.bounced)
 	}
 	if err != nil {
 		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
@@ -201,6 +203,6 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
 		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "full", len(to.failed), "octets", d.size,
 		"user", e.Session.User, "remote", e.Session.RemoteAddr)
-	r.reportSuccess(ctx, e, m.header, to)
+	r.reportSuccess(ctx, e, m, to)
 	return nil
 }

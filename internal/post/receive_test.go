@@ -26,6 +26,7 @@ func (v village) Resolve(p smtp.Path) accounts.Targets {
 	}
 	return v[v.Address(p)]
 }
+func (v village) Qualify(p smtp.Path) smtp.Path               { return p }
 func (v village) MaySend(account string, from smtp.Path) bool { return v.Address(from) == account }
 
 // read returns a message of a maildrop.

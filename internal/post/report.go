@@ -90,7 +90,7 @@ func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.R
 // reportFailure tells the sender of a message who did not get it. It returns nil
 // when the report is on stable storage; otherwise the message must not be called
 // accepted, although others have it.
-func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to []bounce) error {
+func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, m *message, to []bounce) error {
 	if len(to) == 0 {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 		recipients = append(recipients, s)
 		r.Log.Warn("recipient bounced", "session", e.Session.ID, "id", e.ID, "to", b.rcpt.Path.String(), "from", e.From.String(), "err", b.reply.Unwrap())
 	}
-	n, err := r.compose(e, header, queue.Bounce, recipients)
+	n, err := r.compose(e, m, queue.Bounce, recipients)
 	if err == nil {
 		err = r.Outbound.send(ctx, n)
 	}
@@ -117,7 +117,7 @@ func (r *Receiver) reportFailure(ctx context.Context, e *smtp.Envelope, header *
 // reportSuccess tells the sender of a message that has just been stored, where
 // the sender asked for it. It costs the client one more commit, and whatever
 // goes wrong is in the log only: the message itself is safe.
-func (r *Receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section, to *plan) {
+func (r *Receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, m *message, to *plan) {
 	if r.Outbound == nil || e.From.IsNull() || !r.proven(e.Session) {
 		return
 	}
@@ -125,7 +125,7 @@ func (r *Receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *
 	if len(recipients) == 0 {
 		return
 	}
-	n, err := r.compose(e, header, queue.Success, recipients)
+	n, err := r.compose(e, m, queue.Success, recipients)
 	if err == nil {
 		err = r.Outbound.send(ctx, n)
 	}
@@ -135,10 +135,11 @@ func (r *Receiver) reportSuccess(ctx context.Context, e *smtp.Envelope, header *
 }
 
 // compose writes a report about a message that came just now.
-func (r *Receiver) compose(e *smtp.Envelope, header *rfc2822.Section, kind queue.Kind, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
+func (r *Receiver) compose(e *smtp.Envelope, m *message, kind queue.Kind, to []rfc2822.RecipientStatus) (*queue.Notification, error) {
 	name, now := r.rules(e.Session).ServerName, time.Now()
 	var original bytes.Buffer
-	if _, err := header.WriteTo(&original); err != nil {
+	original.WriteString(m.top.completed) // by what was added its sender can know it
+	if _, err := m.header.WriteTo(&original); err != nil {
 		return nil, err
 	}
 	report := &rfc2822.Report{

@@ -7,14 +7,17 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/parsers/textual"
+	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -22,57 +25,130 @@ import (
 // what the kernel says of the process at the other end of the socket.
 //
 //	POST /submit?from=ADDRESS&to=ADDRESS&to=ADDRESS   with the message as body
+//	POST /envelope?from=ADDRESS&to=ADDRESS            whether such a message would be taken
+//
+// Further parameters are name, the full name for a From field that is missing, and
+// notify, ret and envid as in RFC 3461.
 
 // maxLocalRecipients bounds one local submission; a request's line is bounded
 // as well.
 const maxLocalRecipients = 1000
 
-// Submissions adds the command to a socket's.
+// Submissions adds the commands to a socket's.
 func (p *Post) Submissions(mux *http.ServeMux) {
 	mux.HandleFunc("POST /submit", func(w http.ResponseWriter, r *http.Request) {
 		id, err := p.submit(r)
-		control.Answer(w, id, err)
+		control.Answer(w, id, refusal(err))
 	})
+	mux.HandleFunc("POST /envelope", func(w http.ResponseWriter, r *http.Request) {
+		_, _, err := p.localEnvelope(r)
+		control.Answer(w, struct{}{}, refusal(err))
+	})
+}
+
+// refusal gives an error its code, as far as it has one.
+func refusal(err error) error {
+	var reply *smtp.Reply
+	if !errors.As(err, &reply) {
+		return err
+	}
+	return &control.Refusal{Text: err.Error(), Code: reply.Code, Enhanced: reply.Enhanced}
 }
 
 // submit takes one message and returns its id, when it is on stable storage.
 func (p *Post) submit(r *http.Request) (id string, err error) {
+	receiver, e, err := p.localEnvelope(r)
+	if err != nil {
+		return "", err
+	}
+	if len(e.To) == 0 {
+		return "", fmt.Errorf("no recipient; 1 to %d are taken at a time", maxLocalRecipients)
+	}
+	rules := p.rules(e.Session)
+	data := networkLines(r.Context(), http.MaxBytesReader(nil, r.Body, rules.MaxMessageSize))
+	if e.Data, err = completeFrom(rules.Directory, e, data, r.URL.Query().Get("name")); err != nil {
+		return "", err
+	}
+	return e.ID, receiver.ServeSMTP(r.Context(), e)
+}
+
+// localEnvelope makes the envelope that a request describes, and the receiver for
+// it.
+func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error) {
 	rules := p.Rules()
 	caller, trusted, err := caller(r, rules.Directory)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	query := r.URL.Query()
 	from, err := localSender(rules.Directory, query.Get("from"), query.Has("from"), caller, trusted)
 	if err != nil {
-		return "", err
-	}
-	to := query["to"]
-	if len(to) == 0 || len(to) > maxLocalRecipients {
-		return "", fmt.Errorf("%d recipients; 1 to %d are taken at a time", len(to), maxLocalRecipients)
+		return nil, nil, err
 	}
 	// The time tells apart what different runs of the program counted.
-	id = "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(p.submitted.Add(1), 36)
+	id := "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(p.submitted.Add(1), 36)
 	session := &smtp.Session{ID: id, User: caller}
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
 	session.Set(rulesKey{}, rules)
-	e.Params.SMTPUTF8 = !from.IsASCII()
-	receiver := &Receiver{Post: p, Submission: true}
+	e.Params.SMTPUTF8, e.Params.Body = !from.IsASCII(), "8BITMIME"
+	receiver := &Receiver{Post: p, Submission: true, anybody: trusted}
+	return receiver, e, receiver.localRecipients(r.Context(), e, query)
+}
+
+// localRecipients adds the recipients of a request, and what their sender wants to
+// hear of them.
+func (r *Receiver) localRecipients(ctx context.Context, e *smtp.Envelope, query url.Values) error {
+	to := query["to"]
+	if len(to) > maxLocalRecipients {
+		return fmt.Errorf("%d recipients; at most %d are taken at a time", len(to), maxLocalRecipients)
+	}
+	notify, err := notifyOf(query.Get("notify"))
+	if err != nil {
+		return err
+	}
+	e.Params.EnvID = query.Get("envid")
+	switch e.Params.Ret = strings.ToUpper(query.Get("ret")); {
+	case e.Params.Ret != "" && e.Params.Ret != "FULL" && e.Params.Ret != "HDRS":
+		return fmt.Errorf("%q is neither full nor hdrs", query.Get("ret"))
+	case len(e.Params.EnvID) > 100 || strings.ContainsFunc(e.Params.EnvID, func(c rune) bool { return c < '!' || c > '~' }):
+		return errors.New("an envelope id is at most 100 printable characters (RFC 3461)")
+	}
 	for _, address := range to {
 		rcpt := smtp.Recipient{}
-		if rcpt.Path, err = localPath(rules.Directory, address); err != nil {
-			return "", err
+		if rcpt.Path, err = localPath(r.rules(e.Session).Directory, address); err != nil {
+			return err
 		}
+		rcpt.Params.Notify = notify
 		e.Params.SMTPUTF8 = e.Params.SMTPUTF8 || !rcpt.Path.IsASCII()
-		if err := receiver.CheckRcpt(r.Context(), session, &rcpt); err != nil {
-			return "", fmt.Errorf("%s: %w", address, err)
+		if err := r.CheckRcpt(ctx, e.Session, &rcpt); err != nil {
+			return fmt.Errorf("%s: %w", address, err)
 		}
 		e.To = append(e.To, rcpt)
 	}
-	e.Data = networkLines(r.Context(), http.MaxBytesReader(nil, r.Body, rules.MaxMessageSize))
-	e.Params.Body = "8BITMIME"
-	return e.ID, receiver.ServeSMTP(r.Context(), e)
+	return nil
+}
+
+// notifyOf reads when a sender wants to hear: never, or some of success, failure
+// and delay.
+func notifyOf(list string) (n smtp.Notify, err error) {
+	events := map[string]smtp.Notify{
+		"never": smtp.NotifyNever, "success": smtp.NotifySuccess, "failure": smtp.NotifyFailure, "delay": smtp.NotifyDelay,
+	}
+	if list == "" {
+		return 0, nil
+	}
+	for word := range strings.SplitSeq(strings.ToLower(list), ",") {
+		event, ok := events[word]
+		if !ok {
+			return 0, fmt.Errorf("%q is not \"never\", nor a list of success, failure and delay", list)
+		}
+		n |= event
+	}
+	if n&smtp.NotifyNever != 0 && n != smtp.NotifyNever {
+		return 0, errors.New("\"never\" stands alone (RFC 3461)")
+	}
+	return n, nil
 }
 
 // caller is who calls, as an address here, and whether they may send as
@@ -84,7 +160,7 @@ func caller(r *http.Request, dir Directory) (address string, trusted bool, err e
 	}
 	name := "uid-" + strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
-		name = u.Username
+		name = strings.ToLower(u.Username)
 	}
 	return name + "@" + dir.Home(), uid == 0 || int(uid) == os.Getuid(), nil
 }
@@ -102,8 +178,8 @@ func localSender(dir Directory, asked string, given bool, caller string, trusted
 	if err != nil {
 		return path, err
 	}
-	if !trusted && dir.Address(path) != caller && !dir.MaySend(caller, path) {
-		return path, fmt.Errorf("%s may not send as <%s>", caller, path)
+	if !trusted && !owns(dir, caller, path) {
+		return path, smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", caller, path)
 	}
 	return path, nil
 }
@@ -113,7 +189,60 @@ func localPath(dir Directory, address string) (smtp.Path, error) {
 	if !strings.Contains(address, "@") {
 		address += "@" + dir.Home()
 	}
-	return smtp.ParsePath("<"+strings.Trim(address, "<>")+">", smtp.PathUTF8)
+	path, err := smtp.ParsePath("<"+strings.Trim(address, "<>")+">", smtp.PathUTF8)
+	return dir.Qualify(path), err
+}
+
+// completeFrom gives a message of a program of this host a From field, where it has
+// none: that of the envelope, which is whose mail it is. One that names a user of
+// this host by another name of it, or by none, as "root (Cron Daemon)", gets the
+// domain that others can answer to (RFC 6409 §8.6).
+func completeFrom(dir Directory, e *smtp.Envelope, data io.Reader, name string) (io.Reader, error) {
+	header, whole, err := rfc2822.Peek(data, commonHeader)
+	if err != nil || header.Truncated() {
+		return whole, err
+	}
+	field, has := header.First("From")
+	if has {
+		return qualifyFrom(dir, header, field, whole)
+	}
+	author := e.From
+	if author.IsNull() {
+		if author, err = localPath(dir, e.Session.User); err != nil {
+			return nil, err
+		}
+	}
+	from, err := rfc2822.NewField("From", rfc2822.Address{Name: name, Local: author.Local, Domain: author.Domain}.String())
+	if err != nil {
+		return nil, err
+	}
+	return io.MultiReader(strings.NewReader(from.Raw()+header.Seam()), whole), nil
+}
+
+// atEnd is a comment behind an address, where old programs write the full name.
+var atEnd = regexp.MustCompile(`\(([^()\\]*)\)\s*$`)
+
+func qualifyFrom(dir Directory, header *rfc2822.Section, field rfc2822.Field, whole io.Reader) (io.Reader, error) {
+	named, _ := rfc2822.ReadAddressList(field.Value())
+	if len(named) != 1 || len(header.Named("From")) != 1 {
+		return whole, nil
+	}
+	a := named[0]
+	path := smtp.Path{Local: a.Local, Domain: a.Domain}
+	qualified := dir.Qualify(path)
+	if qualified == path {
+		return whole, nil
+	}
+	a.Domain = qualified.Domain
+	if comment := atEnd.FindStringSubmatch(field.Value()); a.Name == "" && comment != nil {
+		a.Name = comment[1]
+	}
+	from, err := rfc2822.NewField("From", a.String())
+	if err != nil {
+		return whole, nil // it stays as it came
+	}
+	text := strings.Replace(header.String(), field.Raw(), from.Raw(), 1)
+	return io.MultiReader(strings.NewReader(text), beyond(whole, header.Size())), nil
 }
 
 // networkLines gives a message with the line endings of the network, whatever
