@@ -139,7 +139,7 @@ func (s *ids) differs(ctx context.Context, uid string, head []byte) (bool, error
 	if !ok {
 		return false, nil
 	}
-	r, err := s.drop.Open(i)
+	r, err := s.drop.Open(ctx, i)
 	if errors.Is(err, mailstore.ErrGone) {
 		return false, nil
 	}
