@@ -116,7 +116,7 @@ func TestWithIDs(t *testing.T) {
 	single := store(t, dir, maildir.Single(), maildir.WithMode(maildir.Share))
 	fill(t, single, "Subject: a\r\n\r\n.\r\n", "Subject: b\r\n\r\n.\r\n")
 	ids, want := holds(t, single)
-	src := archive.WithIDs(archive.FromMaildrop(drop(t, single)), map[string]string{ids[0]: "known"})
+	src := archive.WithIDs(archive.FromMaildrop(t.Context(), drop(t, single)), map[string]string{ids[0]: "known"})
 	dst := store(t, t.TempDir())
 	if s, err := archive.Import(context.Background(), dst, user, src, archive.Options{}); err != nil || s.Done != 2 {
 		t.Errorf("%+v, %v", s, err)
