@@ -400,6 +400,42 @@ func TestReloadDNS(t *testing.T) {
 	}
 }
 
+// TestReloadName: another name of the server is the one that all of it goes by, also
+// in bounces.
+func TestReloadName(t *testing.T) {
+	sink, _ := sinkServer(t)
+	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]`)
+	w.greeted().send("<bob@mail.test>", []string{"<no-such@far.test>"}, "Subject: s\r\n\r\nx")
+	if report := w.bounced(); !strings.Contains(report, "Reporting-MTA: dns; mail.test\r\n") {
+		t.Errorf("before: %s", report)
+	}
+	w.forget("bob@mail.test")
+	name := filepath.Join(w.dir, "t.conf")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), `"server_name": "mail.test",`, `"server_name": "new.test", "Domains": {"mail.test": {}},`, 1)
+	if err := os.WriteFile(name, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	k := w.dial("127.0.0.1:0")
+	k.play("S: 220 new.test\nC: EHLO client.test\nS: 250")
+	k.send("<bob@mail.test>", []string{"<no-such@far.test>"}, "Subject: s\r\n\r\nx")
+	report := w.bounced()
+	for _, want := range []string{"Reporting-MTA: dns; new.test\r\n", "postmaster@new.test", "@new.test>\r\n"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("%q is not in\n%s", want, report)
+		}
+	}
+	if strings.Contains(report, "dns; mail.test") || strings.Contains(report, "postmaster@mail.test") {
+		t.Errorf("a part keeps the old name:\n%s", report)
+	}
+}
+
 // TestTLSReports: how TLS fared is counted where the settings say who tells of
 // it, also after a reload, and a report is mail like any other.
 func TestTLSReports(t *testing.T) {

@@ -230,7 +230,11 @@ func (o *Outbound) Reconfigure(s *conf.Settings) error {
 		return err
 	}
 	o.srs.Store(srs)
+	if o.queue != nil { // at the start it is made with its name
+		o.queue.Rename(r.Hostname)
+	}
 	if o.reports != nil {
+		o.reports.Rename(r.Hostname)
 		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots, r.Private))
 	}
 	if old := o.relay.Swap(r); old != nil {

@@ -16,7 +16,7 @@ type Queue struct {
 	Spool     Spool
 	Transport Transport
 
-	// Hostname is our own name, in notifications.
+	// Hostname is our own name, in notifications. Rename changes it later.
 	Hostname string
 
 	// Schedule is when to try again. Schedules overrides it by the
@@ -113,6 +113,20 @@ func (q *Queue) Room(ctx context.Context, size int64) error {
 		return ErrFull
 	}
 	return q.Spool.Room(ctx, size)
+}
+
+// Rename has notifications go out under another name from now on.
+func (q *Queue) Rename(hostname string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.Hostname = hostname
+}
+
+// hostname is our own name of the moment.
+func (q *Queue) hostname() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.Hostname
 }
 
 func (q *Queue) start() {

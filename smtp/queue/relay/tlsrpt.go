@@ -17,7 +17,7 @@ import (
 // reported after it.
 type TLSReports struct {
 	// Organization and Contact (an address) are who reports; Hostname is our
-	// host, in the reports' ids.
+	// host, in the reports' ids; Rename changes it while reports are being sent.
 	Organization, Contact, Hostname string
 	// Resolver and HTTP are where domains say what they want, and how reports
 	// are posted to those who want them so: a client with a time-out of 30
@@ -105,6 +105,20 @@ func (t *TLSReports) Use(resolver Resolver, client *http.Client) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Resolver, t.HTTP = resolver, client
+}
+
+// Rename has reports go out under another name of our host from now on.
+func (t *TLSReports) Rename(hostname string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Hostname = hostname
+}
+
+// hostname is our host's name of the moment.
+func (t *TLSReports) hostname() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Hostname
 }
 
 func (t *TLSReports) ways() (Resolver, *http.Client) {

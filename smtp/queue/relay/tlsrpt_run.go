@@ -117,7 +117,7 @@ func (t *TLSReports) sendDue(ctx context.Context, now time.Time) {
 // everybody does.
 func (t *TLSReports) spread(day string) time.Duration {
 	h := fnv.New32a()
-	h.Write([]byte(t.Hostname + " " + day))
+	h.Write([]byte(t.hostname() + " " + day))
 	return time.Duration(h.Sum32()) % rptSpread
 }
 

@@ -91,7 +91,7 @@ func (t *TLSReports) sendOne(ctx context.Context, begin time.Time, day *rptDay, 
 
 // pack makes a domain's report, and says where it has been sent already.
 func (t *TLSReports) pack(begin time.Time, day *rptDay, domain string) (r *tlsReport, packed []byte, done []string, err error) {
-	r = &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(dayForm) + "_" + domain + "@" + t.Hostname}
+	r = &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(dayForm) + "_" + domain + "@" + t.hostname()}
 	r.Range.Start, r.Range.End = begin, begin.Add(24*time.Hour-time.Second)
 	t.mu.Lock()
 	r.Policies = day.domains[domain].Policies
@@ -201,25 +201,25 @@ func (t *TLSReports) post(ctx context.Context, uri string, packed []byte) error 
 
 // message is a report as mail (RFC 8460 §5.3). All in it is ours or was checked.
 func (t *TLSReports) message(to, domain string, r *tlsReport, packed []byte) []byte {
-	now := time.Now()
+	now, name := time.Now(), t.hostname()
 	boundary := "tlsrpt-" + strings.Map(letters, r.ID)
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
 	line("From: <%s>", t.Contact)
 	line("To: <%s>", to)
 	line("Date: %s", rfc2822.FormatDate(now))
-	line("Message-ID: %s", rfc2822.NewMessageID(t.Hostname, now))
-	line("Subject: Report Domain: %s Submitter: %s Report-ID: <%s>", domain, t.Hostname, r.ID)
+	line("Message-ID: %s", rfc2822.NewMessageID(name, now))
+	line("Subject: Report Domain: %s Submitter: %s Report-ID: <%s>", domain, name, r.ID)
 	line("TLS-Report-Domain: %s", domain)
-	line("TLS-Report-Submitter: %s", t.Hostname)
+	line("TLS-Report-Submitter: %s", name)
 	line("Auto-Submitted: auto-generated")
 	line("TLS-Required: No") // what it is about must not keep it here (RFC 8460 §3, RFC 8689 §3)
 	line("MIME-Version: 1.0")
 	line("Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n\tboundary=\"%s\"", boundary)
 	line("\r\n--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n", boundary)
-	line("This is a report of the TLS sessions that %s had with hosts of %s\r\non %s.\r\n", t.Hostname, domain, r.Range.Start.Format(dayForm))
+	line("This is a report of the TLS sessions that %s had with hosts of %s\r\non %s.\r\n", name, domain, r.Range.Start.Format(dayForm))
 	line("--%s\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64", boundary)
-	line("Content-Disposition: attachment;\r\n\tfilename=\"%s!%s!%d!%d.json.gz\"\r\n", t.Hostname, domain, r.Range.Start.Unix(), r.Range.End.Unix())
+	line("Content-Disposition: attachment;\r\n\tfilename=\"%s!%s!%d!%d.json.gz\"\r\n", name, domain, r.Range.Start.Unix(), r.Range.End.Unix())
 	for chunk := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(packed)), 76) {
 		line("%s", chunk)
 	}
