@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,16 +15,35 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
+// written is a log's lines, which come from several goroutines.
+type written struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+// take returns what was written since it was last asked.
+func (w *written) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.b.Reset()
+	return w.b.String()
+}
+
 // TestRefusals: a disk that is full for ten minutes is not a line for everybody
 // who writes, nor nothing at all; another reason is not hidden behind it.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out written
 		log := slog.New(slog.NewTextHandler(&out, nil))
 		lines := func() string {
 			synctest.Wait()
-			defer out.Reset()
-			return out.String()
+			return out.take()
 		}
 		var r refusals
 		reasons := func() int {
