@@ -62,7 +62,7 @@ type Retriever interface {
 // hear [UTF8] (RFC 6856 §5). A Drop without it gives every client everything.
 // Set Server.UTF8 where drops have it, so that clients can ask.
 type Internationalized interface {
-	UTF8(i int) bool
+	UTF8(ctx context.Context, i int) bool
 }
 
 // Expiring is implemented by a Drop whose account has a retention or a login

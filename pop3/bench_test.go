@@ -42,12 +42,12 @@ type shelfDrop struct {
 	uids []string
 }
 
-func (d *shelfDrop) Len() int                            { return d.n }
-func (d *shelfDrop) Size(int) int64                      { return d.size }
-func (d *shelfDrop) UID(i int) string                    { return d.uids[i] }
-func (d *shelfDrop) Open(context.Context, int) (io.ReadCloser, error)     { return os.Open(d.file) }
-func (d *shelfDrop) Remove(context.Context, []int) error { return nil }
-func (d *shelfDrop) Close() error                        { return nil }
+func (d *shelfDrop) Len() int                                         { return d.n }
+func (d *shelfDrop) Size(int) int64                                   { return d.size }
+func (d *shelfDrop) UID(i int) string                                 { return d.uids[i] }
+func (d *shelfDrop) Open(context.Context, int) (io.ReadCloser, error) { return os.Open(d.file) }
+func (d *shelfDrop) Remove(context.Context, []int) error              { return nil }
+func (d *shelfDrop) Close() error                                     { return nil }
 
 // steady is a Backend that opens one drop again and again, as a store with a
 // cached listing does.

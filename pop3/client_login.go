@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // ErrCleartext: the login would give the password away to whoever listens.
@@ -107,7 +107,7 @@ func (c *Client) Login(ctx context.Context, user, password string) error {
 // sealed reports whether a password may be sent as it is. Without a connection
 // nothing is sent at all.
 func (c *Client) sealed() bool {
-	return c.conn == nil || c.tls != nil || c.cleartextAuth || netserve.Local(c.conn)
+	return c.conn == nil || c.tls != nil || c.cleartextAuth || lineserver.Local(c.conn)
 }
 
 // User logs in with USER and PASS (RFC 1939 §7).

@@ -184,7 +184,9 @@ func (d noticing) Retrieved(_ context.Context, is []int) error {
 	return nil
 }
 
-func (d noticing) UTF8(i int) bool { return strings.HasPrefix(d.list[i].text, "Subject: é") }
+func (d noticing) UTF8(_ context.Context, i int) bool {
+	return strings.HasPrefix(d.list[i].text, "Subject: é")
+}
 
 type ownPolicy struct {
 	*drop

@@ -59,7 +59,7 @@ func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
 	if !r.ok {
 		return 0, nil, r
 	}
-	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(i) {
+	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(c.ctx, i) {
 		return 0, nil, failure(CodeUTF8, ErrUTF8.(*Error).Text)
 	}
 	src, err := c.box.drop.Open(c.ctx, i)

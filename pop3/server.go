@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // ErrServerClosed is what Serve and ListenAndServe return after Shutdown or
@@ -98,7 +98,7 @@ type Server struct {
 	// to Log at Debug.
 	Trace Tracer
 
-	group   netserve.Group // see connections
+	group   lineserver.Group // see connections
 	grouped sync.Once
 	once    sync.Once
 	conf    settled
@@ -108,7 +108,7 @@ type Server struct {
 // Pool is a cap on connections that several servers share, such as those of one
 // process that has only so many descriptors. When it is reached, a client that
 // has not logged in, of whichever server, makes room as it does for Limits.Conns.
-type Pool = netserve.Pool
+type Pool = lineserver.Pool
 
 // Policy is what is told about how long messages stay and how often a client
 // may come. It is announced, not enforced: the Backend answers ErrLoginDelay,
@@ -187,7 +187,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	err := s.connections().Serve(l, s.session)
-	if errors.Is(err, netserve.ErrClosed) {
+	if errors.Is(err, lineserver.ErrClosed) {
 		return ErrServerClosed
 	}
 	return err
@@ -213,7 +213,7 @@ func (s *Server) ListenAndServe() error {
 	if s.TLSMode == ImplicitTLS {
 		addr = ":995"
 	}
-	return netserve.ListenAndServe(cmp.Or(s.Addr, addr), s.Serve)
+	return lineserver.ListenAndServe(cmp.Or(s.Addr, addr), s.Serve)
 }
 
 // ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;
@@ -246,7 +246,7 @@ func (s *Server) Sessions() int { return s.connections().Len() }
 
 // connections is the group of them, as the settings want it from its first use
 // on: Close may be called while Serve begins.
-func (s *Server) connections() *netserve.Group {
+func (s *Server) connections() *lineserver.Group {
 	s.grouped.Do(func() {
 		g, l := &s.group, s.Limits.withDefaults()
 		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -67,8 +67,8 @@ func (s *Session) Set(key, value any) {
 type conn struct {
 	Session
 	srv *Server
-	nc  *netserve.Conn // for deadlines
-	rw  net.Conn       // nc, or TLS on top of it
+	nc  *lineserver.Conn // for deadlines
+	rw  net.Conn         // nc, or TLS on top of it
 	r   textual.Reader
 	w   output
 	ctx context.Context // nc's, with peer
@@ -102,15 +102,15 @@ const (
 )
 
 // session serves one connection.
-func (s *Server) session(nc *netserve.Conn) {
+func (s *Server) session(nc *lineserver.Conn) {
 	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
 	c.ID = strings.ToLower(rand.Text()[:10])
 	c.RemoteAddr, c.LocalAddr, c.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
-	c.trusted = netserve.Within(c.RemoteAddr, s.XClient)
+	c.trusted = lineserver.Within(c.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
 	c.bind(nil)
 	defer c.end()
-	if s.Done != nil && nc.Refused == netserve.Welcome {
+	if s.Done != nil && nc.Refused == lineserver.Welcome {
 		defer c.done()
 	}
 	defer c.recover()
@@ -137,7 +137,7 @@ func (c *conn) bind(over *tls.Conn) {
 // open does what comes before the first command.
 func (c *conn) open() bool {
 	implicit := c.srv.TLSMode == ImplicitTLS
-	if c.nc.Refused != netserve.Welcome {
+	if c.nc.Refused != lineserver.Welcome {
 		c.why = "refused: " + refusals[c.nc.Refused]
 		if !implicit {
 			c.send(failure(CodeSysTemp, refusals[c.nc.Refused]))
@@ -169,11 +169,11 @@ func (c *conn) open() bool {
 	return true
 }
 
-var refusals = map[netserve.Refusal]string{
-	netserve.TooMany:   "too many connections, try again later",
-	netserve.TooMuchOf: "too many connections from your address, try again later",
-	netserve.TooOften:  "too many connections from your address in a short time, try again later",
-	netserve.Stopping:  "server is shutting down, try again later",
+var refusals = map[lineserver.Refusal]string{
+	lineserver.TooMany:   "too many connections, try again later",
+	lineserver.TooMuchOf: "too many connections from your address, try again later",
+	lineserver.TooOften:  "too many connections from your address in a short time, try again later",
+	lineserver.Stopping:  "server is shutting down, try again later",
 }
 
 // handshake puts TLS on the connection. A shutdown may interrupt it.

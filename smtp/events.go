@@ -8,7 +8,7 @@ import (
 	"net"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // EventKind says what an Event is about.
@@ -136,7 +136,7 @@ func (c *Conn) Events(ctx context.Context) iter.Seq[*Event] {
 		defer context.AfterFunc(ctx, func() { c.net.Close() })()
 		conf := *c.srv.conf
 		l.hook(&conf)
-		c.srv.connections().ServeConn(c.net, func(nc *netserve.Conn) { newSession(&conf, nc).run() })
+		c.srv.connections().ServeConn(c.net, func(nc *lineserver.Conn) { newSession(&conf, nc).run() })
 	}
 }
 

@@ -11,22 +11,22 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // open is everything before the first command: TLS on a port of implicit TLS,
 // and the greeting. It is false if the session is over already.
 func (s *session) open() bool {
-	s.began = s.conn.Refused == netserve.Welcome
+	s.began = s.conn.Refused == lineserver.Welcome
 	if s.srv.TLSMode == ImplicitTLS {
 		// Even a refusal can only be said under TLS, and is not worth a handshake.
-		if s.conn.Refused != netserve.Welcome || s.handshake() != nil {
+		if s.conn.Refused != lineserver.Welcome || s.handshake() != nil {
 			return false
 		}
 	}
 	switch s.conn.Refused {
-	case netserve.Welcome:
-	case netserve.Stopping:
+	case lineserver.Welcome:
+	case lineserver.Stopping:
 		s.lastWord(errShutdown)
 	default:
 		s.lastWord(errTooManyConns)
@@ -154,7 +154,7 @@ func validHelo(name string) bool {
 // trusted says whether the connection comes from one of the networks,
 // whatever XCLIENT said.
 func (s *session) trusted(networks []netip.Prefix) bool {
-	return netserve.Within(s.conn.RemoteAddr(), networks)
+	return lineserver.Within(s.conn.RemoteAddr(), networks)
 }
 
 // startTLS is a rebirth (RFC 3207 §4): what was said before it was never said.

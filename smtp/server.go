@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // ErrServerClosed is what Serve and ListenAndServe return after Shutdown or
@@ -135,7 +135,7 @@ type Server struct {
 	// to Log at Debug.
 	Trace Tracer
 
-	group      netserve.Group // see connections
+	group      lineserver.Group // see connections
 	grouped    sync.Once
 	recipients atomic.Int64 // for recipientCount
 	once       sync.Once
@@ -155,7 +155,7 @@ type Server struct {
 // A Pool is made by &smtp.Pool{MaxConns: 500}, must not be copied or changed
 // once a server uses it, and is for any number of servers at once, also those of
 // package pop3, whose Pool is the same type.
-type Pool = netserve.Pool
+type Pool = lineserver.Pool
 
 // Serve accepts connections from l, each in a goroutine of its own, until
 // Shutdown or Close, and then returns ErrServerClosed. It closes l.
@@ -172,7 +172,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	err := s.connections().Serve(l, s.session)
-	if errors.Is(err, netserve.ErrClosed) {
+	if errors.Is(err, lineserver.ErrClosed) {
 		return ErrServerClosed
 	}
 	return err
@@ -203,7 +203,7 @@ func (s *Server) ListenAndServe() error {
 	case s.TLSMode == ImplicitTLS:
 		addr = ":465"
 	}
-	return netserve.ListenAndServe(addr, s.Serve)
+	return lineserver.ListenAndServe(addr, s.Serve)
 }
 
 // ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;
@@ -235,7 +235,7 @@ func (s *Server) Sessions() int { return s.connections().Len() }
 
 // connections is the group of them, as the settings want it from its first use
 // on: Close may be called while Serve begins.
-func (s *Server) connections() *netserve.Group {
+func (s *Server) connections() *lineserver.Group {
 	s.grouped.Do(func() {
 		g, l := &s.group, s.Limits.withDefaults()
 		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)

@@ -19,7 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -42,8 +42,8 @@ type session struct {
 	pub   Session
 	state state
 
-	conn *netserve.Conn // for deadlines and the context; under TLS its plain side
-	net  net.Conn       // what is read and written
+	conn *lineserver.Conn // for deadlines and the context; under TLS its plain side
+	net  net.Conn         // what is read and written
 	r    textual.Reader
 	w    textual.Writer
 
@@ -91,11 +91,11 @@ type session struct {
 }
 
 // session serves one connection.
-func (s *Server) session(c *netserve.Conn) {
+func (s *Server) session(c *lineserver.Conn) {
 	newSession(s.conf, c).run()
 }
 
-func newSession(conf *setup, c *netserve.Conn) *session {
+func newSession(conf *setup, c *lineserver.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
 	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))

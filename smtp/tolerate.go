@@ -3,7 +3,7 @@ package smtp
 import (
 	"net/netip"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -34,7 +34,7 @@ const (
 // networks; without any network, to nobody.
 func TolerateFrom(faults Tolerance, networks ...netip.Prefix) func(*Session) Tolerance {
 	return func(s *Session) Tolerance {
-		if netserve.Within(s.RemoteAddr, networks) {
+		if lineserver.Within(s.RemoteAddr, networks) {
 			return faults
 		}
 		return 0

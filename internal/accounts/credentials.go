@@ -11,7 +11,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Credentials answer for one set of accounts. They implement sasl.Credentials
@@ -111,7 +111,7 @@ func (c *Credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
 // Verify implements sasl.Credentials.
 func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
 	name, account := c.dir.Login(user)
-	block := netserve.Block(sasl.PeerOf(ctx).RemoteAddr)
+	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
 	if !c.throttle.allows(block, name) {
 		return "", sasl.ErrThrottled
 	}
@@ -194,7 +194,7 @@ func (c *Credentials) mayActAs(name, authzid string) bool {
 // Secret implements sasl.Credentials.
 func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
 	name, account := c.dir.Login(user)
-	if !c.throttle.allows(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name) {
+	if !c.throttle.allows(lineserver.Block(sasl.PeerOf(ctx).RemoteAddr), name) {
 		return sasl.Secret{}, "", sasl.ErrThrottled
 	}
 	// It is made for everybody, so that it takes no longer for those who need it.
@@ -217,7 +217,7 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 // Book implements sasl.Guard.
 func (c *Credentials) Book(ctx context.Context, user string) (settle func(error), err error) {
 	name, _ := c.dir.Login(user)
-	booked, ok := c.throttle.book(netserve.Block(sasl.PeerOf(ctx).RemoteAddr), name)
+	booked, ok := c.throttle.book(lineserver.Block(sasl.PeerOf(ctx).RemoteAddr), name)
 	if !ok {
 		return nil, sasl.ErrThrottled
 	}

@@ -126,6 +126,12 @@ type POP3 struct {
 	// LOGIN-DELAY, RFC 2449 §6.5).
 	LoginDelay time.Duration `json:"login_delay" max:"1d"`
 
+	// Whether mail with UTF-8 in its header is for programs that ask for it by the
+	// command UTF8, which is offered then; others hear [UTF8] in its place (RFC
+	// 6856 §5), and many end there. Otherwise every program gets every message as
+	// it is.
+	UTF8 bool `json:"utf8"`
+
 	// Whether APOP is offered, for accounts that have an APOP secret. It is
 	// weak (MD5) and needs a password that the server can recover.
 	APOP bool `json:"apop"`

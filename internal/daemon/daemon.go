@@ -17,10 +17,10 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
-	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -36,7 +36,7 @@ type Daemon struct {
 	disks   []*durable.Disk // those of closers, each to be shared
 	post    *post.Post
 	logins  loginTimes
-	pool    *netserve.Pool // of all connections
+	pool    *lineserver.Pool // of all connections
 
 	log      *slog.Logger
 	logFile  *logs.File
@@ -103,7 +103,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	}
 	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
 	warnInClear(settings, d.log)
-	d.pool = &netserve.Pool{MaxConns: mostConnections(settings)}
+	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.countDescriptors(settings)
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)

@@ -27,6 +27,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		Mechanisms:    st.mechanisms,
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
+		UTF8:          c.UTF8,
 		TLSConfig:     d.tlsConfig(l),
 		TLSMode:       pop3TLSMode(l.TLS),
 		Limits: pop3.Limits{

@@ -14,7 +14,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // proxyHeaderTimeout is how long a proxy may take to send its header.
@@ -147,7 +147,7 @@ func behindProxy(l net.Listener, settings conf.Listener) net.Listener {
 		Listener:          l,
 		ReadHeaderTimeout: proxyHeaderTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if netserve.Within(o.Upstream, settings.ProxyFrom) {
+			if lineserver.Within(o.Upstream, settings.ProxyFrom) {
 				return proxyproto.REQUIRE, nil
 			}
 			return proxyproto.SKIP, nil

@@ -51,6 +51,11 @@ func (t told) Policy() pop3.Policy {
 	return pop3.Policy{Expire: t.settings.Expire, LoginDelay: t.settings.LoginDelay}
 }
 
+// UTF8 implements pop3.Internationalized.
+func (t told) UTF8(ctx context.Context, i int) bool {
+	return t.settings.UTF8 && utf8Header(ctx, t.Maildrop, i)
+}
+
 // withPolicy gives a maildrop the deletion and retention that the settings
 // ask for. Without any, maildrop and pop3.Drop are the same promises.
 func withPolicy(ctx context.Context, box mailstore.Maildrop, c conf.POP3) (pop3.Drop, error) {
@@ -111,6 +116,11 @@ func (d *keptDrop) UID(i int) string { return d.box.UID(d.visible[i]) }
 // Open implements pop3.Drop.
 func (d *keptDrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 	return d.box.Open(ctx, d.visible[i])
+}
+
+// UTF8 implements pop3.Internationalized.
+func (d *keptDrop) UTF8(ctx context.Context, i int) bool {
+	return d.settings.UTF8 && utf8Header(ctx, d.box, d.visible[i])
 }
 
 // Policy implements pop3.Expiring.

@@ -1,34 +1,106 @@
 package daemon
 
 import (
+	"bufio"
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/postrider-mail/postrider/smtp"
+	"testing/iotest"
 )
 
-// TestNeedOfUTF8: what a message needs of the next host is what it holds, not what
-// its client claims; net/smtp, for one, claims SMTPUTF8 wherever it is offered.
-func TestNeedOfUTF8(t *testing.T) {
-	sink, got := sinkServer(t, func(s *smtp.Server) { s.Extensions.Hide = []string{"SMTPUTF8"} })
-	w := start(t, fmt.Sprintf(`"SMTP": {"relay_from": ["127.0.0.1/32"]},
-		"Queue": {"Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
-	send := func(header string) {
-		k := w.greeted()
-		k.play("C: MAIL FROM:<alice@mail.test> BODY=8BITMIME SMTPUTF8\nS: 250\nC: RCPT TO:<x@far.test>\nS: 250\nC: DATA\nS: 354\nC: " +
-			header + `\r\n\r\nBody: \xc3\xa9\r\n.` + "\nS: 250\nC: QUIT\nS: 221")
+// TestUTF8Headers: where the settings say so, mail with UTF-8 in its header is for
+// programs that know it (RFC 6856 §5), and CAPA says so; everywhere else it is for
+// all, and nothing is offered.
+func TestUTF8Headers(t *testing.T) {
+	mails := []string{
+		"Subject: h\u00e9llo\r\n\r\nbody\r\n",
+		"Subject: h\xe9llo\r\n\r\nbody\r\n", // which old programs send, and read
+		"Subject: hello\r\n\r\nb\u00f6dy\r\n",
 	}
-	send("Subject: plain")
-	if text := receive(t, got); !strings.Contains(text, "Subject: plain\r\n") {
-		t.Errorf("arrived: %q", text)
+	for _, kept := range []string{"", `"deletion": "trash"`} { // both kinds of maildrop
+		for _, on := range []bool{false, true} {
+			settings := kept
+			if on {
+				settings = strings.Trim(kept+`, "utf8": true`, ", ")
+			}
+			w := start(t, `"POP3": {`+settings+`},`)
+			for _, mail := range mails {
+				w.put(0, mail)
+			}
+			for _, asked := range []bool{false, true} {
+				k := w.dial("127.0.0.4:0")
+				k.play("S: +OK")
+				k.startTLS("STLS", "+OK")
+				switch {
+				case on:
+					k.capability("UTF8 USER")
+					if asked {
+						k.play("C: UTF8\nS: +OK")
+					}
+				case asked:
+					k.play("C: UTF8\nS: -ERR")
+				}
+				k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
+				for i := range mails {
+					for _, command := range []string{"RETR %d", "TOP %d 9"} {
+						k.play("C: " + fmt.Sprintf(command, i+1))
+						first := k.reply()
+						subject := k.subject(first)
+						want, _, _ := strings.Cut(mails[i], "\n")
+						if i == 0 && on && !asked {
+							want = ""
+						}
+						if subject != want+map[bool]string{true: "\n"}[want != ""] || want == "" && !strings.HasPrefix(first, "-ERR [UTF8]") {
+							t.Errorf("%s, asked %v: message %d: %q, %q", settings, asked, i+1, first, subject)
+						}
+					}
+				}
+				k.play("C: QUIT\nS: +OK")
+			}
+			w.stop()
+		}
 	}
-	send("Subject: caf\u00e9")
-	waitFor(t, func() bool { return len(w.mailbox("alice@mail.test")) == 1 })
-	if report := flat(w.mailbox("alice@mail.test")[0]); !strings.Contains(report, "Status: 5.6.7\r\n") {
-		t.Errorf("what cannot be carried: %s", report)
+}
+
+// subject reads the rest of a response that begins with first, and returns the
+// message's first line.
+func (k *talk) subject(first string) (line string) {
+	k.t.Helper()
+	if !strings.HasPrefix(first, "+OK") {
+		return ""
 	}
-	if len(got) > 0 {
-		t.Errorf("and yet it arrived: %q", <-got)
+	line = k.reply()
+	for l := line; l != ".\r\n"; {
+		l = k.reply()
+	}
+	return line
+}
+
+func TestHasUTF8(t *testing.T) {
+	long := strings.Repeat("x", 4095) // beside a buffer's edge
+	for text, want := range map[string]bool{
+		"":                         false,
+		"a: b\r\n\r\nc":            false,
+		"a: \u00e9\r\n\r\nc":       true,
+		"a: \u00e9\n\nc":           true,
+		"a: \xe9\r\n\r\nc":         false,
+		"a: \xe9 \u00e9\r\n\r\nc":  false,
+		"a: \xe9\r\nb: \u00e9\r\n": true,
+		"a: \u00e9":                true,
+		"a: \xe9":                  false,
+		"\r\na: \u00e9":            false,
+		"\na: \u00e9":              false,
+		"a: b\r\n\r\n\u00e9\r\n":   false,
+		"a: \ufffd\r\n\r\n":        true,
+		long + "\u00e9\r\n\r\n":    true,
+		long + "\U0001f4ee\r\n":    true,
+		long + "\xf0\x9f\r\n\r\n":  false,
+	} {
+		if got := hasUTF8(bufio.NewReader(strings.NewReader(text))); got != want {
+			t.Errorf("%.20q: %v", text, got)
+		}
+		if got := hasUTF8(bufio.NewReader(iotest.OneByteReader(strings.NewReader(text)))); got != want {
+			t.Errorf("%.20q, octet by octet: %v", text, got)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // What strangers can have written down: so many lines at once, and one more
@@ -151,7 +151,7 @@ func aboutStranger(r slog.Record) (from netip.Prefix) {
 		switch {
 		case a.Key == "remote":
 			if ap, err := netip.ParseAddrPort(a.Value.String()); err == nil {
-				from = netserve.Block(net.TCPAddrFromAddrPort(ap))
+				from = lineserver.Block(net.TCPAddrFromAddrPort(ap))
 			}
 		case session && (a.Key == "user" && a.Value.String() != "" || a.Key == "accepted" && a.Value.String() != "0"):
 			session, from = false, netip.Prefix{}

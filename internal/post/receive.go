@@ -6,9 +6,9 @@ import (
 	"errors"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/netserve"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -24,7 +24,7 @@ type Receiver struct {
 
 // trusts says whether the client may send mail to other hosts.
 func (p *Post) trusts(s *smtp.Session) bool {
-	return s.User != "" || netserve.Within(s.RemoteAddr, p.rules(s).RelayFrom)
+	return s.User != "" || lineserver.Within(s.RemoteAddr, p.rules(s).RelayFrom)
 }
 
 // counted marks what a stranger has the disk hold before it is accepted: it is
@@ -33,7 +33,7 @@ func (p *Post) counted(ctx context.Context, s *smtp.Session) context.Context {
 	if s.LMTP || p.trusts(s) {
 		return ctx
 	}
-	return durable.WithStranger(ctx, netserve.Block(s.RemoteAddr).String())
+	return durable.WithStranger(ctx, lineserver.Block(s.RemoteAddr).String())
 }
 
 // proven reports whether a session's mail is from its sender beyond doubt: who has

@@ -1,4 +1,4 @@
-package netserve_test
+package lineserver_test
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // roomy is a session of one octet that says what the client is.
-func roomy(c *netserve.Conn) {
-	if c.Refused != netserve.Welcome {
+func roomy(c *lineserver.Conn) {
+	if c.Refused != lineserver.Welcome {
 		io.WriteString(c, "full")
 		return
 	}
@@ -37,13 +37,13 @@ func roomy(c *netserve.Conn) {
 
 type room struct {
 	t *testing.T
-	g netserve.Group
+	g lineserver.Group
 	l *pipeListener
 }
 
 func inRoom(t *testing.T, test func(r *room)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &room{t: t, g: netserve.Group{MaxConns: 2, Patience: 10 * time.Second}, l: newPipeListener()}
+		r := &room{t: t, g: lineserver.Group{MaxConns: 2, Patience: 10 * time.Second}, l: newPipeListener()}
 		go r.g.Serve(r.l, roomy)
 		test(r)
 		r.g.Close()
@@ -138,7 +138,7 @@ func TestDeaf(t *testing.T) {
 // TestNoPatience: without Patience nobody makes room.
 func TestNoPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &room{t: t, g: netserve.Group{MaxConns: 1}, l: newPipeListener()}
+		r := &room{t: t, g: lineserver.Group{MaxConns: 1}, l: newPipeListener()}
 		go r.g.Serve(r.l, roomy)
 		r.enter("s")
 		time.Sleep(time.Hour)

@@ -1,7 +1,30 @@
-// Package netserve is what every line-protocol server does around its
-// sessions: accept with back-off, count and cap connections, wake the idle
-// ones at shutdown and wait for the busy ones. It knows no protocol.
-package netserve
+// Package lineserver is what every server of a line protocol does around its
+// sessions: accept with back-off, count and cap connections, wake the idle ones at
+// shutdown and wait for the busy ones. It knows no protocol; smtp and pop3 stand
+// on it, and a third one can.
+//
+//	var g lineserver.Group
+//	err := g.Serve(listener, func(c *lineserver.Conn) {
+//		if c.Refused != lineserver.Welcome {
+//			return // or say why, in the protocol's words
+//		}
+//		r := textual.NewReader(c)
+//		for {
+//			c.AwaitUntil(time.Now().Add(5 * time.Minute)) // Shutdown ends this wait
+//			line, err := r.ReadLine(512)
+//			if err != nil {
+//				return
+//			}
+//			c.BusyUntil(time.Time{}) // and not this work
+//			answer(c, line)
+//		}
+//	})
+//
+// Beside that it has what such servers share so that it is written once, and means
+// the same everywhere: the defaults of limits ([Defaults]), deadlines
+// ([Deadline], [Earlier]), modes of TLS ([TLSMode]), ids of sessions ([NewID]),
+// transcripts ([Transcript], [Printable]) and what proxies tell ([Attributes]).
+package lineserver
 
 import (
 	"context"
@@ -13,7 +36,7 @@ import (
 )
 
 // ErrClosed is what Serve returns after Shutdown or Close.
-var ErrClosed = errors.New("netserve: server closed")
+var ErrClosed = errors.New("lineserver: server closed")
 
 // overflow is how many connections above the cap get a polite refusal at a
 // time; more are closed without a word, so that a flood costs no goroutines.

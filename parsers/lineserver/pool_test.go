@@ -1,4 +1,4 @@
-package netserve_test
+package lineserver_test
 
 import (
 	"io"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // visitor is a connection that comes from an address.
@@ -36,8 +36,8 @@ func visit(t *testing.T, l *pipeListener, from, kind string) net.Conn {
 // stranger of the other; nobody gets that of a user.
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &netserve.Pool{MaxConns: 2}
-		one, two := netserve.Group{Pool: p, Patience: 10 * time.Second}, netserve.Group{Pool: p, Patience: 10 * time.Second}
+		p := &lineserver.Pool{MaxConns: 2}
+		one, two := lineserver.Group{Pool: p, Patience: 10 * time.Second}, lineserver.Group{Pool: p, Patience: 10 * time.Second}
 		first, second := newPipeListener(), newPipeListener()
 		go one.Serve(first, roomy)
 		go two.Serve(second, roomy)
@@ -79,7 +79,7 @@ func TestSharedPatience(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := netserve.Group{MaxConns: 11, Patience: 10 * time.Second}
+				g := lineserver.Group{MaxConns: 11, Patience: 10 * time.Second}
 				l := newPipeListener()
 				go g.Serve(l, roomy)
 				r := &room{t: t}
@@ -104,7 +104,7 @@ func TestSharedPatience(t *testing.T) {
 // TestNetworkCap: the /64s of one /48 have only so many places together.
 func TestNetworkCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := netserve.Group{MaxPerBlock: 2}
+		g := lineserver.Group{MaxPerBlock: 2}
 		l := newPipeListener()
 		go g.Serve(l, roomy)
 		r := &room{t: t}
@@ -125,7 +125,7 @@ func TestNetworkCap(t *testing.T) {
 // while it is forgiven.
 func TestPerMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := netserve.Group{PerMinute: 60, Free: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/31")}}
+		g := lineserver.Group{PerMinute: 60, Free: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/31")}}
 		l := newPipeListener()
 		go g.Serve(l, roomy)
 		r := &room{t: t}

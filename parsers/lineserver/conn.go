@@ -1,4 +1,4 @@
-package netserve
+package lineserver
 
 import (
 	"container/list"

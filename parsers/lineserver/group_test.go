@@ -1,4 +1,4 @@
-package netserve_test
+package lineserver_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // pipeListener hands out the server ends of net.Pipes, so that a test runs in
@@ -60,7 +60,7 @@ func (l *pipeListener) dial(t *testing.T) net.Conn {
 
 // wait reads until the connection ends or its deadline passes, as an idle
 // session does, and says goodbye when it was woken.
-func idle(c *netserve.Conn) {
+func idle(c *lineserver.Conn) {
 	c.AwaitUntil(time.Time{})
 	_, err := c.Read(make([]byte, 1))
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.Stopping() {
@@ -70,7 +70,7 @@ func idle(c *netserve.Conn) {
 
 func TestShutdownWakesIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g netserve.Group
+		var g lineserver.Group
 		l := newPipeListener()
 		served := make(chan error, 1)
 		go func() { served <- g.Serve(l, idle) }()
@@ -81,7 +81,7 @@ func TestShutdownWakesIdle(t *testing.T) {
 		if string(got) != "bye" {
 			t.Errorf("idle session said %q, want bye", got)
 		}
-		if err := <-served; !errors.Is(err, netserve.ErrClosed) {
+		if err := <-served; !errors.Is(err, lineserver.ErrClosed) {
 			t.Errorf("Serve returned %v, want ErrClosed", err)
 		}
 	})
@@ -89,9 +89,9 @@ func TestShutdownWakesIdle(t *testing.T) {
 
 func TestShutdownLetsBusyFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g netserve.Group
+		var g lineserver.Group
 		l := newPipeListener()
-		go g.Serve(l, func(c *netserve.Conn) {
+		go g.Serve(l, func(c *lineserver.Conn) {
 			c.BusyUntil(time.Time{})
 			io.ReadFull(c, make([]byte, 4))
 			idle(c)
@@ -119,9 +119,9 @@ func TestShutdownLetsBusyFinish(t *testing.T) {
 
 func TestShutdownGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g netserve.Group
+		var g lineserver.Group
 		l := newPipeListener()
-		go g.Serve(l, func(c *netserve.Conn) {
+		go g.Serve(l, func(c *lineserver.Conn) {
 			c.BusyUntil(time.Time{})
 			io.ReadAll(c)
 			<-c.Context().Done()
@@ -142,12 +142,12 @@ func TestShutdownGivesUp(t *testing.T) {
 
 func TestCaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := netserve.Group{MaxConns: 2}
+		g := lineserver.Group{MaxConns: 2}
 		l := newPipeListener()
-		refused := make(chan netserve.Refusal, 10)
-		go g.Serve(l, func(c *netserve.Conn) {
+		refused := make(chan lineserver.Refusal, 10)
+		go g.Serve(l, func(c *lineserver.Conn) {
 			refused <- c.Refused
-			if c.Refused == netserve.Welcome {
+			if c.Refused == lineserver.Welcome {
 				idle(c)
 			}
 		})
@@ -155,7 +155,7 @@ func TestCaps(t *testing.T) {
 			l.dial(t)
 			synctest.Wait()
 		}
-		for i, want := range []netserve.Refusal{netserve.Welcome, netserve.Welcome, netserve.TooMany} {
+		for i, want := range []lineserver.Refusal{lineserver.Welcome, lineserver.Welcome, lineserver.TooMany} {
 			if got := <-refused; got != want {
 				t.Errorf("connection %d: refusal %v, want %v", i, got, want)
 			}
@@ -166,7 +166,7 @@ func TestCaps(t *testing.T) {
 
 func TestAcceptBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g netserve.Group
+		var g lineserver.Group
 		l := newPipeListener()
 		go g.Serve(l, idle)
 		start := time.Now()
@@ -187,9 +187,9 @@ func TestPerBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := netserve.Group{MaxPerBlock: 1}
-	refused := make(chan netserve.Refusal, 3)
-	go g.Serve(l, func(c *netserve.Conn) {
+	g := lineserver.Group{MaxPerBlock: 1}
+	refused := make(chan lineserver.Refusal, 3)
+	go g.Serve(l, func(c *lineserver.Conn) {
 		refused <- c.Refused
 		io.ReadAll(c)
 	})
@@ -205,8 +205,8 @@ func TestPerBlock(t *testing.T) {
 	}
 	for _, step := range []struct {
 		from string
-		want netserve.Refusal
-	}{{"127.0.0.1", netserve.Welcome}, {"127.0.0.1", netserve.TooMuchOf}, {"127.0.0.2", netserve.Welcome}} {
+		want lineserver.Refusal
+	}{{"127.0.0.1", lineserver.Welcome}, {"127.0.0.1", lineserver.TooMuchOf}, {"127.0.0.2", lineserver.Welcome}} {
 		from(step.from)
 		if got := <-refused; got != step.want {
 			t.Errorf("from %s: refusal %v, want %v", step.from, got, step.want)
@@ -217,16 +217,16 @@ func TestPerBlock(t *testing.T) {
 // TestNoBlock: connections without an IP address are nobody's block.
 func TestNoBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := netserve.Group{MaxPerBlock: 1}
+		g := lineserver.Group{MaxPerBlock: 1}
 		l := newPipeListener()
-		refused := make(chan netserve.Refusal, 3)
-		go g.Serve(l, func(c *netserve.Conn) {
+		refused := make(chan lineserver.Refusal, 3)
+		go g.Serve(l, func(c *lineserver.Conn) {
 			refused <- c.Refused
 			idle(c)
 		})
 		for range 3 {
 			l.dial(t)
-			if r := <-refused; r != netserve.Welcome {
+			if r := <-refused; r != lineserver.Welcome {
 				t.Errorf("refused: %v", r)
 			}
 		}
@@ -245,12 +245,12 @@ func TestBlock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := netserve.Block(a).String(); got != c.want {
+		if got := lineserver.Block(a).String(); got != c.want {
 			t.Errorf("Block(%s) = %s, want %s", c.addr, got, c.want)
 		}
 	}
 	client, _ := net.Pipe()
-	if p := netserve.Block(client.RemoteAddr()); p.IsValid() {
+	if p := lineserver.Block(client.RemoteAddr()); p.IsValid() {
 		t.Errorf("Block of a pipe is %v, want none", p)
 	}
 }
@@ -259,14 +259,14 @@ func TestBlock(t *testing.T) {
 // listeners, are turned away and waited for too; for the race detector.
 func TestConnectionsDuringShutdown(t *testing.T) {
 	for range 200 {
-		var g netserve.Group
+		var g lineserver.Group
 		var ended atomic.Int32
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
 				client, server := net.Pipe()
 				client.Close()
-				g.ServeConn(server, func(*netserve.Conn) { ended.Add(1) })
+				g.ServeConn(server, func(*lineserver.Conn) { ended.Add(1) })
 			})
 		}
 		all.Go(func() {
@@ -303,15 +303,15 @@ func TestWithin(t *testing.T) {
 		text("192.0.2.1"):                false,
 		text("pipe"):                     false,
 	} {
-		if got := netserve.Within(addr, networks); got != want {
+		if got := lineserver.Within(addr, networks); got != want {
 			t.Errorf("%v: %v", addr, got)
 		}
-		if netserve.Within(addr, nil) {
+		if lineserver.Within(addr, nil) {
 			t.Errorf("%v is in no network", addr)
 		}
 	}
 	for _, ip := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} {
-		if !netserve.Within(&net.TCPAddr{IP: net.ParseIP(ip)}, networks) {
+		if !lineserver.Within(&net.TCPAddr{IP: net.ParseIP(ip)}, networks) {
 			t.Errorf("%s is not found", ip)
 		}
 	}
