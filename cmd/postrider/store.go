@@ -31,25 +31,29 @@ func (f *storeFlags) add(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("conf", "mail")
 }
 
-// open opens the store beside a running daemon. Whoever writes must be the
-// store's owner, or the daemon could not read what was written.
-func (f *storeFlags) open(cmd *cobra.Command, mode maildir.Mode, opts ...maildir.Option) (*maildir.Store, error) {
-	dir := f.mail
-	if dir == "" {
-		s, err := conf.Load(confPath(f.conf))
-		if err != nil {
-			return nil, err
-		}
-		f.settings, dir = s, s.MailDir
+// dir is the folder of the store.
+func (f *storeFlags) dir() (string, error) {
+	if f.mail != "" {
+		return f.mail, nil
 	}
-	info, err := os.Stat(dir)
+	s, err := conf.Load(confPath(f.conf))
 	if err != nil {
+		return "", err
+	}
+	f.settings = s
+	return s.MailDir, nil
+}
+
+// read opens the store for reading, beside a running daemon.
+func (f *storeFlags) read() (*maildir.Store, error) {
+	dir, err := f.dir()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("mail store: %w", err)
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && mode != maildir.ReadOnly && int(st.Uid) != os.Geteuid() {
-		return nil, fmt.Errorf("mail store %s belongs to user %d: run this as that user", dir, st.Uid)
-	}
-	return maildir.Open(dir, append(opts, maildir.WithMode(mode))...)
+	return maildir.Open(dir, maildir.WithMode(maildir.ReadOnly))
 }
 
 // interruptible is the command's context, ended by SIGINT and SIGTERM.
@@ -78,7 +82,7 @@ func storeStatCommand() *cobra.Command {
 		Short:   "Count messages and octets of each mailbox",
 		Example: "  postrider store stat -c /etc/postrider\n  postrider store stat -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, users []string) error {
-			s, err := f.open(cmd, maildir.ReadOnly)
+			s, err := f.read()
 			if err != nil {
 				return err
 			}
@@ -143,7 +147,7 @@ A backup is itself a mail store: "postrider store verify --mail NEW" checks it.`
   postrider backup -c /etc/postrider --previous /backup/monday /backup/tuesday`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.open(cmd, maildir.ReadOnly)
+			s, err := f.read()
 			if err != nil {
 				return err
 			}
@@ -178,19 +182,16 @@ With addresses, only those mailboxes.`,
 		Example: "  postrider restore -c /etc/postrider /backup/monday alice@example.com",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.open(cmd, maildir.Share)
-			if err != nil {
+			return f.asOwner(cmd, true, func(s *maildir.Store) error {
+				ctx, stop := interruptible(cmd)
+				defer stop()
+				bar := newProgress(cmd, 0)
+				sum, err := s.Restore(ctx, args[0], args[1:], bar.copied)
+				bar.end()
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d brought back (%s), %d there already\n",
+					count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
 				return err
-			}
-			defer s.Close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			bar := newProgress(cmd, 0)
-			sum, err := s.Restore(ctx, args[0], args[1:], bar.copied)
-			bar.end()
-			fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d brought back (%s), %d there already\n",
-				count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
-			return err
+			})
 		},
 	}
 	f.add(c)

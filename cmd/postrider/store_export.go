@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -42,7 +43,10 @@ one at a time.` + formatHelp,
   postrider export -c /etc/postrider --format eml --folder Trash alice@example.com trash`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.open(cmd, maildir.ReadOnly)
+			if err := checkFormat(cmd, f.format); err != nil {
+				return err
+			}
+			s, err := f.read()
 			if err != nil {
 				return err
 			}
@@ -59,9 +63,8 @@ one at a time.` + formatHelp,
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&f.format, "format", "", "maildir, mboxo, mboxrd, mboxcl, mboxcl2 or eml")
+	formatFlag(c, &f.format)
 	c.Flags().StringVar(&f.folder, "folder", "", "folder of the mailbox, instead of its inbox")
-	_ = c.MarkFlagRequired("format")
 	return c
 }
 
@@ -105,8 +108,8 @@ func (f *exportFlags) source(cmd *cobra.Command, s *maildir.Store, user string) 
 
 // openSingle opens a Maildir that is no mailbox of a store. Closing the maildrop
 // closes everything.
-func openSingle(ctx context.Context, dir string) (mailstore.Maildrop, error) {
-	s, err := maildir.Open(dir, maildir.Single(), maildir.WithMode(maildir.ReadOnly))
+func openSingle(ctx context.Context, dir string, opts ...maildir.Option) (mailstore.Maildrop, error) {
+	s, err := maildir.Open(dir, append(opts, maildir.Single(), maildir.WithMode(maildir.ReadOnly))...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +140,9 @@ func export(cmd *cobra.Command, m mailstore.Maildrop, format, to string) error {
 	var err error
 	switch format {
 	case "maildir":
+		if err := checkSource(to); err != nil {
+			return err
+		}
 		var dst *maildir.Store
 		dst, err = maildir.Open(to, maildir.Single(), maildir.WithMode(maildir.Share))
 		if err != nil {
@@ -152,7 +158,7 @@ func export(cmd *cobra.Command, m mailstore.Maildrop, format, to string) error {
 	default:
 		flavour, ferr := archive.ParseFlavour(format)
 		if ferr != nil {
-			return usage(cmd, ferr)
+			return ferr
 		}
 		err = toFile(cmd, to, func(w io.Writer) error {
 			sum, err = archive.ExportMbox(ctx, m, archive.NewMboxWriter(w, flavour), bar.stats)
@@ -185,17 +191,11 @@ func toFile(cmd *cobra.Command, name string, write func(io.Writer) error) error 
 		return err
 	}
 	part := name + ".partial"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := makePart(part)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("%s is being written by another export", part)
-	}
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
 	said := write(f)
 	err = said
 	if errors.Is(said, archive.ErrIncomplete) {
@@ -218,6 +218,53 @@ func toFile(cmd *cobra.Command, name string, write func(io.Writer) error) error 
 		return err
 	}
 	return said
+}
+
+// makePart makes the file an export grows in, and never takes one that is there:
+// another user may have made it, and would own the mail.
+func makePart(part string) (*os.File, error) {
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		if err := removePart(part); err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := lockPart(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// removePart removes what an export of the same user left when it was killed.
+func removePart(part string) error {
+	info, err := os.Lstat(part)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || !info.Mode().IsRegular() || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is there, and no export of yours has made it: remove it first", part)
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := lockPart(f); err != nil {
+		return err
+	}
+	return os.Remove(part)
+}
+
+func lockPart(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%s is being written by another export", f.Name())
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -19,27 +21,57 @@ import (
 
 const formatHelp = `
 
-The formats are maildir, mboxo, mboxrd, mboxcl, mboxcl2 and eml. If you do not know
-which mbox you have, take mboxrd for files of this program, mboxo for others.`
+The formats are ` + formats + `. If you do not know which
+mbox you have, take mboxrd for files of this program, mboxo for others.`
+
+const formats = "maildir, mboxo, mboxrd, mboxcl, mboxcl2, eml"
+
+// formatFlag gives a command the --format flag.
+func formatFlag(c *cobra.Command, format *string) {
+	c.Flags().StringVar(format, "format", "", "one of "+formats)
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(strings.Split(formats, ", "), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkFormat(cmd *cobra.Command, format string) error {
+	switch {
+	case format == "":
+		return usage(cmd, errors.New("--format is missing; there are "+formats))
+	case !slices.Contains(strings.Split(formats, ", "), format):
+		return usage(cmd, fmt.Errorf("there is no format %q; there are %s", format, formats))
+	}
+	return nil
+}
 
 // importFlags say what is imported.
 type importFlags struct {
 	storeFlags
 	format  string
+	uidl    string
 	folders []string
+
+	ids archive.UIDL // what uidl means
 }
 
 func importCommand() *cobra.Command {
 	var f importFlags
 	c := &cobra.Command{
-		Use:   "import [-c DIR] --format FORMAT [--folder NAME] ADDRESS FROM...",
+		Use:   "import [-c DIR] --format FORMAT [--folder NAME] [--uidl FORMAT] ADDRESS FROM...",
 		Short: "Put mail from a Maildir, mbox or .eml files into a mailbox",
-		Long: `Put mail from other places into a mailbox, beside what is there. Unique ids are kept
-where they exist, so that clients do not fetch mail again they have already.
+		Long: `Put mail from other places into a mailbox, beside what is there, with the flags and
+times it had. Root may read from everywhere; the mail belongs to the owner of the
+mail store.
 
 A message that is there already is passed over: an import that was interrupted
 is simply started again. One that cannot be read is named, and the import goes on;
-the exit code is 1 then.
+the exit code is 1 then. So it is where nobody can tell whether a line of an mbox
+begins a message, for want of a date: the line stays text, and is named.
+
+So that clients that leave mail on the server do not fetch all of it again, unique
+ids are those of the server before: of Dovecot (dovecot-uidlist) and Courier
+(courierpop3dsizelist) in Maildirs, of X-UIDL, or X-UID and X-IMAPbase, in mbox files.
+Dovecot and others make them of two numbers, as their setting pop3_uidl_format
+says; --uidl takes that setting, or the name of a server: auto (as Dovecot does by
+default), uw, cyrus, courier; none keeps to the names of files.
 
 Of a Maildir with folders (.Sent, .Work.2026) only the inbox is taken, and the
 folders left out are named, because POP3 knows one mailbox only. With --folder their
@@ -51,23 +83,37 @@ as FROM.` + formatHelp,
   postrider import -c /etc/postrider --format eml alice@example.com saved/*.eml`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.format != "maildir" && len(f.folders) > 0 {
-				return usage(cmd, errors.New("--folder is for --format maildir"))
-			}
-			s, err := f.open(cmd, maildir.Share)
-			if err != nil {
+			if err := f.check(cmd); err != nil {
 				return err
 			}
-			defer s.Close()
-			f.noteStranger(cmd, args[0])
-			return f.all(cmd, s, args[0], args[1:])
+			return f.asOwner(cmd, true, func(s *maildir.Store) error {
+				f.noteStranger(cmd, args[0])
+				return f.all(cmd, s, args[0], args[1:])
+			})
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&f.format, "format", "", "maildir, mboxo, mboxrd, mboxcl, mboxcl2 or eml")
+	formatFlag(c, &f.format)
 	c.Flags().StringArrayVar(&f.folders, "folder", nil, `folder of the Maildir to be taken too; may be repeated, "*" for all`)
-	_ = c.MarkFlagRequired("format")
+	c.Flags().StringVar(&f.uidl, "uidl", "auto", "how the server before made unique ids")
+	_ = c.RegisterFlagCompletionFunc("uidl", cobra.FixedCompletions([]string{"auto", "dovecot", "uw", "cyrus", "courier", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// check looks at the command line, before anything is touched.
+func (f *importFlags) check(cmd *cobra.Command) error {
+	if err := checkFormat(cmd, f.format); err != nil {
+		return err
+	}
+	if f.format != "maildir" && len(f.folders) > 0 {
+		return usage(cmd, errors.New("--folder is for --format maildir"))
+	}
+	ids, err := archive.ParseUIDL(f.uidl)
+	if err != nil {
+		return usage(cmd, fmt.Errorf("--uidl: %w", err))
+	}
+	f.ids = ids
+	return nil
 }
 
 // noteStranger says when nobody will be able to fetch the mail.
@@ -85,13 +131,13 @@ func (f *storeFlags) noteStranger(cmd *cobra.Command, address string) {
 
 // all imports every source; what is wrong with one does not keep the others out.
 func (f *importFlags) all(cmd *cobra.Command, s *maildir.Store, user string, from []string) error {
+	inbox := make(map[string]bool)
+	for _, name := range from {
+		inbox[name] = true
+	}
 	switch f.format {
 	case "eml":
-		src, err := archive.FromFiles(from...)
-		if err != nil {
-			return err
-		}
-		return importOne(cmd, s, user, src, newProgress(cmd, 0))
+		return f.files(cmd, s, user, from)
 	case "maildir":
 		var err error
 		if from, err = f.withFolders(cmd, from); err != nil {
@@ -101,10 +147,15 @@ func (f *importFlags) all(cmd *cobra.Command, s *maildir.Store, user string, fro
 	var failed error
 	for _, name := range from {
 		bar := newProgress(cmd, 0)
-		src, err := source(cmd, f.format, name, bar)
-		if err == nil {
-			err = importOne(cmd, s, user, src, bar)
+		src, err := f.source(cmd, name, bar, inbox[name])
+		if err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "postrider: %s: %v\n", name, err)
+			failed = errSaid
 		}
+		if src == nil {
+			continue
+		}
+		err = importOne(cmd, s, user, src, name, bar)
 		switch {
 		case errors.Is(err, errSaid):
 			failed = err
@@ -113,6 +164,29 @@ func (f *importFlags) all(cmd *cobra.Command, s *maildir.Store, user string, fro
 		}
 	}
 	return failed
+}
+
+// files imports .eml files.
+func (f *importFlags) files(cmd *cobra.Command, s *maildir.Store, user string, from []string) error {
+	for _, name := range from {
+		file, err := openSource(name)
+		if errors.Is(err, fs.ErrPermission) {
+			continue // is named with the others that cannot be read
+		}
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	src, err := archive.FromFiles(from...)
+	if err != nil {
+		return err
+	}
+	where := from[0]
+	if len(from) > 1 {
+		where = count(len(from), "file")
+	}
+	return importOne(cmd, s, user, src, where, newProgress(cmd, 0))
 }
 
 // withFolders adds to each Maildir its folders that were asked for, and names
@@ -169,16 +243,21 @@ func messagesIn(dir string) (n int) {
 	return n
 }
 
-// source opens a Maildir or mbox file.
-func source(cmd *cobra.Command, format, name string, bar *progress) (archive.Source, error) {
-	if format == "maildir" {
-		return maildirSource(cmd, name, bar)
+// source opens a Maildir or mbox file. There may be a source that can be read together
+// with an error. inbox tells that POP3 clients may know the mail of a Maildir.
+func (f *importFlags) source(cmd *cobra.Command, name string, bar *progress, inbox bool) (archive.Source, error) {
+	if f.format == "maildir" {
+		return f.maildirSource(cmd, name, bar, inbox)
 	}
-	flavour, err := archive.ParseFlavour(format)
+	flavour, err := archive.ParseFlavour(f.format)
 	if err != nil {
-		return nil, usage(cmd, err)
+		return nil, err
 	}
-	f, err := os.Open(name)
+	return mboxFile(cmd, flavour, f.ids, name, bar)
+}
+
+func mboxFile(cmd *cobra.Command, flavour archive.Flavour, uidl archive.UIDL, name string, bar *progress) (archive.Source, error) {
+	f, err := openSource(name)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +271,7 @@ func source(cmd *cobra.Command, format, name string, bar *progress) (archive.Sou
 		return nil, err
 	}
 	bar.total, bar.at = r.was.Size(), r.n.Load
-	return &mboxSource{archive.FromMbox(r, flavour, ""), r, cmd.ErrOrStderr()}, nil
+	return &mboxSource{archive.FromMbox(r, flavour, uidl), r, cmd.ErrOrStderr()}, nil
 }
 
 // lockMbox keeps programs that deliver to the file from doing so meanwhile, as far
@@ -219,16 +298,36 @@ func (m *mboxSource) Close() error {
 	return m.Source.Close()
 }
 
-func maildirSource(cmd *cobra.Command, name string, bar *progress) (archive.Source, error) {
-	if _, err := os.Stat(filepath.Join(name, "cur")); err != nil {
+func (f *importFlags) maildirSource(cmd *cobra.Command, name string, bar *progress, inbox bool) (archive.Source, error) {
+	if err := checkSource(name); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(name)
+	if err == nil {
+		_, err = os.Stat(filepath.Join(name, "cur"))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("not a Maildir: %w", err)
 	}
-	m, err := openSingle(cmd.Context(), name)
+	var only []maildir.Option
+	if readsAll() {
+		only = append(only, maildir.OwnedBy(int(ownerOf(info))))
+	}
+	m, err := openSingle(cmd.Context(), name, only...)
 	if err != nil {
 		return nil, err
 	}
 	bar.total = int64(m.Len())
-	return archive.FromMaildrop(cmd.Context(), m), nil
+	src := archive.FromMaildrop(cmd.Context(), m)
+	if !inbox {
+		return src, nil
+	}
+	known, err := archive.KnownIDs(name, f.ids)
+	if f.ids == "" {
+		// Where an IMAP server looks after mail that this program gave out by POP3.
+		maps.DeleteFunc(known.IDs, func(file, _ string) bool { return maildir.OwnName(file) })
+	}
+	return archive.WithIDs(src, known.IDs), err
 }
 
 // theOnly names the mailbox of a store that is a single Maildir; any name does.
@@ -252,7 +351,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 func (c *counting) Close() error { return c.f.Close() }
 
-func importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, bar *progress) error {
+func importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, from string, bar *progress) error {
 	defer src.Close()
 	ctx, stop := interruptible(cmd)
 	defer stop()
@@ -261,9 +360,13 @@ func importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.So
 		Problem:  func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
 	})
 	bar.end()
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d messages imported (%s), %d there already, %d failed\n",
-		user, sum.Done, size(sum.Octets), sum.Skipped, sum.Failed)
-	if err == nil && sum.Failed > 0 {
+	doubts := ""
+	if sum.Doubts > 0 {
+		doubts = fmt.Sprintf(", %s in doubt", count(int(sum.Doubts), "line"))
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d messages imported from %s (%s), %d there already, %d failed%s\n",
+		user, sum.Done, printable(from), size(sum.Octets), sum.Skipped, sum.Failed, doubts)
+	if err == nil && sum.Failed+sum.Doubts > 0 {
 		err = errSaid
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -272,7 +273,7 @@ sys.stdin.read()`, name)
 	var said strings.Builder
 	cmd := &cobra.Command{}
 	cmd.SetErr(&said)
-	src, err := source(cmd, "mboxo", name, &progress{})
+	src, err := mboxFile(cmd, archive.MboxO, "", name, &progress{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,16 +31,15 @@ JSON (mailbox, path, problem, repair, fixed), and so is the sum at the end.`,
 		Example: "  postrider store verify -c /etc/postrider\n  postrider store verify -c /etc/postrider --fix",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			mode := maildir.ReadOnly
 			if fix {
-				mode = maildir.Share
+				return f.asOwner(cmd, false, func(s *maildir.Store) error { return verify(cmd, s, true, asJSON) })
 			}
-			s, err := f.open(cmd, mode)
+			s, err := f.read()
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			return verify(cmd, s, fix, asJSON)
+			return verify(cmd, s, false, asJSON)
 		},
 	}
 	f.add(c)

@@ -112,7 +112,7 @@ func exportFile(ctx context.Context, m mailstore.Maildrop, i int, name string, r
 	}
 	defer r.Close()
 	part := name + ".partial"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := createNew(part)
 	if err != nil {
 		return 0, err
 	}
@@ -132,6 +132,19 @@ func exportFile(ctx context.Context, m mailstore.Maildrop, i int, name string, r
 		_ = os.Remove(part)
 	}
 	return n, err
+}
+
+// createNew makes a file. One that is there, because an export was interrupted, is
+// removed and not taken: whoever made it could read what is written.
+func createNew(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	if err := os.Remove(name); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // fileName makes a unique id a file name.

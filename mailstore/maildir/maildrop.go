@@ -116,7 +116,7 @@ func (m *maildrop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 	var f *os.File
 	err := m.find(e, func(w where) error {
 		var err error
-		f, err = os.Open(m.b.sub(w.sub, w.name))
+		f, err = m.b.s.openOwned(m.b.sub(w.sub, w.name))
 		return err
 	})
 	if err != nil {

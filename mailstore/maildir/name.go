@@ -66,6 +66,10 @@ func (n *namer) next(t time.Time) string {
 	return string(append(b, n.host...))
 }
 
+// OwnName reports whether a file name, or a unique id made of one, was made by a store
+// of this package.
+func OwnName(name string) bool { return isOurs(name) }
+
 // fields is what a message's file name says.
 type fields struct {
 	stable string // up to the colon: the same whatever flags come and go

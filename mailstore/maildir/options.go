@@ -62,3 +62,9 @@ func WithReserve(octets int64) Option { return func(s *Store) { s.reserve = octe
 // Single makes the root itself the one Maildir of the store, whatever mailbox
 // is named: for import and export of Maildirs that belong to no store.
 func Single() Option { return func(s *Store) { s.single = true } }
+
+// OwnedBy makes the maildrops of a store give out only files that belong to this user,
+// and none behind a symbolic link: for who may read everything, and reads a Maildir in
+// whose directories its owner can change what stands where at any moment. With 0, root,
+// only links are refused.
+func OwnedBy(uid int) Option { return func(s *Store) { s.owned = &uid } }

@@ -24,6 +24,7 @@ type Store struct {
 	root   string
 	mode   Mode
 	single bool // see Single
+	owned  *int // see OwnedBy; nil for everybody's files
 	log    *slog.Logger
 	c      *durable.Disk
 	fs     durable.FS

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func runAs(_ *cobra.Command, uid, _ uint32) error {
+	return fmt.Errorf("the mail store belongs to %s: run this as that user", userName(uid))
+}
+
+func readsAll() bool { return os.Geteuid() == 0 }
