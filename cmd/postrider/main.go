@@ -32,9 +32,9 @@ func arguments(args []string) []string {
 
 // The exit codes.
 const (
-	exitOK     = 0
+	exitOK    = 0
 	exitError = 1 // something is wrong, and was said
-	exitUsage  = 2 // the command line was
+	exitUsage = 2 // the command line was
 )
 
 // run carries out one command line and returns the exit code.

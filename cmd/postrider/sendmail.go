@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	osuser "os/user"
@@ -219,6 +220,7 @@ func stdioSMTP(cmd *cobra.Command, client *control.Client) error {
 		return answered(client.Stream(ctx, "envelope?"+query.Encode(), strings.NewReader(""), nil))
 	}
 	s := &smtp.Server{
+		Log: slog.New(slog.DiscardHandler), // the session is the log
 		CheckSender: func(ctx context.Context, _ *smtp.Session, from smtp.Path, _ *smtp.Params) error {
 			return may(ctx, url.Values{"from": {senderText(from)}})
 		},

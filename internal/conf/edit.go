@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,12 +66,18 @@ func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
 	})
 	file := at.File
 	if !ok {
-		file = path
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			file = filepath.Join(path, "accounts.conf")
-		}
+		file = newFile(path, "accounts.conf")
 	}
 	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+}
+
+// newFile is a file of a configuration for what has no place in it yet: one of
+// this name in its folder, or the one file that it is.
+func newFile(path, name string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, name)
+	}
+	return path
 }
 
 // SetKeys changes the password of an account in the file it stands in. Comments
@@ -111,14 +118,44 @@ func (s *Settings) SetKeys(address string, k Keys) (*Edit, error) {
 	})
 }
 
-// RemoveAccount takes an account out of the file it stands in.
-func (s *Settings) RemoveAccount(address string) (*Edit, error) {
-	steps, _ := s.findAccount(address)
-	if steps == nil {
+// RemoveAccount takes an account out of every file that it stands in: accounts
+// are merged, and one that stays in any of them could still log in.
+func (s *Settings) RemoveAccount(address string) ([]*Edit, error) {
+	if steps, _ := s.findAccount(address); steps == nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
 	}
-	at, _ := s.text().Where(anys(steps)...)
-	return edit(at.File, func(text []byte) ([]byte, error) { return config.Remove(text, steps...) })
+	return s.editEach(func(one *Settings, text []byte) (_ []byte, err error) {
+		one.eachAccount(func(steps []any, written string, _ *Account) {
+			if err == nil && Canonical(written) == Canonical(address) {
+				text, err = config.Remove(text, words(steps)...)
+			}
+		})
+		return text, err
+	})
+}
+
+// editEach gives the text of each file of the settings, with what stands in it
+// alone, to change, and returns those that it changed.
+func (s *Settings) editEach(change func(one *Settings, text []byte) ([]byte, error)) ([]*Edit, error) {
+	var edits []*Edit
+	for _, name := range s.text().Files() {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		one, err := load([]string{name})
+		if one == nil {
+			return nil, err
+		}
+		changed, err := change(one, text)
+		if err != nil {
+			return nil, fmt.Errorf("change %s: %w", name, err)
+		}
+		if !bytes.Equal(text, changed) {
+			edits = append(edits, &Edit{File: name, Text: changed})
+		}
+	}
+	return edits, nil
 }
 
 // findAccount returns the way to an account, or nil.
@@ -127,12 +164,18 @@ func (s *Settings) findAccount(address string) (found []string, account *Account
 		if Canonical(written) != Canonical(address) {
 			return
 		}
-		found, account = nil, a
-		for _, step := range steps {
-			found = append(found, step.(string))
-		}
+		found, account = words(steps), a
 	})
 	return found, account
+}
+
+// words are steps that are keys only.
+func words(steps []any) []string {
+	keys := make([]string, len(steps))
+	for i, step := range steps {
+		keys[i] = step.(string)
+	}
+	return keys
 }
 
 func anys(steps []string, more ...any) []any {

@@ -201,8 +201,8 @@ func TestRemoveAccount(t *testing.T) {
         "alice": "` + hashA + `",
     }}},
 }
-`; string(e.Text) != want {
-		t.Errorf("got\n%s\nwant\n%s", e.Text, want)
+`; len(e) != 1 || string(e[0].Text) != want {
+		t.Errorf("got\n%+v\nwant\n%s", e, want)
 	}
 	if _, err := s.RemoveAccount("carl@example.com"); !errors.Is(err, ErrNoAccount) {
 		t.Errorf("removing nobody: %v", err)

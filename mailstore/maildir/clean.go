@@ -26,6 +26,11 @@ func (s *Store) tmpName() string {
 
 // clean clears every mailbox's tmp of what a crash left there.
 func (s *Store) clean() error {
+	if domains, err := subdirs(s.root); err == nil && !s.single {
+		for _, d := range domains {
+			s.sweep(filepath.Join(s.root, d))
+		}
+	}
 	removed := 0
 	err := s.walk(context.Background(), func(domain, local, _ string) bool {
 		box := filepath.Join(s.root, domain, local)
