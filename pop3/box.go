@@ -156,7 +156,7 @@ func (c *conn) quit(*args) reply {
 		}
 		r.end = true
 	} else {
-		c.tally.deleted = marked
+		c.tally.Deleted = marked
 	}
 	c.unlock()
 	return r

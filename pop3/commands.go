@@ -33,9 +33,9 @@ var commands = [...]command{
 	{"QUIT", authorization | transaction, 0, 0, true, (*conn).quit},
 	{"CAPA", authorization | transaction, 0, 0, true, (*conn).capa},
 	{"USER", authorization, 1, rest, false, (*conn).user},
-	{"PASS", authorization, 0, rest, false, (*conn).pass},
-	{"APOP", authorization, 2, 2, false, (*conn).apop},
-	{"AUTH", authorization, 0, 2, false, (*conn).auth},
+	{"PASS", authorization, 0, rest, false, noting("PASS", (*conn).pass)},
+	{"APOP", authorization, 2, 2, false, noting("APOP", (*conn).apop)},
+	{"AUTH", authorization, 0, 2, false, noting("AUTH", (*conn).auth)},
 	{"STLS", authorization, 0, 0, true, (*conn).stls},
 	{"UTF8", authorization, 0, 0, true, (*conn).utf8},
 	{"XCLIENT", authorization, 0, rest, true, (*conn).xclient},
@@ -67,8 +67,8 @@ func (c *conn) dispatch(line []byte) reply {
 	if cmd == nil {
 		return c.bad("unknown command")
 	}
-	c.tally.commands++
-	if most := c.srv.conf.limits.Early; c.state == authorization && most >= 0 && c.tally.commands > most && cmd.verb != "QUIT" {
+	c.tally.Commands++
+	if most := c.srv.conf.limits.Early; c.state == authorization && most >= 0 && c.tally.Commands > most && cmd.verb != "QUIT" {
 		r := failure("", "too many commands before a login")
 		r.end, c.why = true, r.text
 		return r

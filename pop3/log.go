@@ -7,16 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 )
-
-// tally counts what a session did, for its line in the log.
-type tally struct {
-	commands, failures                 int
-	messages, retrieved, tops, deleted int
-	octets                             int64 // of messages retrieved
-}
 
 // TraceWriter writes a transcript: the session's id, "r", "w" or "#", and the
 // line.
@@ -33,30 +25,13 @@ func (s *Server) tracing(ctx context.Context) bool {
 	return s.Trace != nil || s.conf.log.Enabled(ctx, slog.LevelDebug)
 }
 
-// attrs are the facts that every line about the session carries.
+// attrs are the facts that every line about the session carries, and more.
 func (c *conn) attrs(more ...any) []any {
-	a := []any{"session", c.ID}
-	if c.User != "" {
-		a = append(a, "user", c.User)
-	}
-	if c.RemoteAddr != nil {
-		a = append(a, "remote", c.RemoteAddr.String())
+	a := make([]any, 0, 8)
+	for _, attr := range c.Session.attrs() {
+		a = append(a, attr)
 	}
 	return append(a, more...)
-}
-
-// summarize writes the session's one line.
-func (c *conn) summarize() {
-	t := &c.tally
-	more := []any{"tls", c.TLS != nil, "commands", t.commands}
-	if c.state == transaction {
-		more = append(more, "messages", t.messages, "retrieved", t.retrieved, "top", t.tops, "deleted", t.deleted, "octets", t.octets)
-	}
-	if t.failures > 0 {
-		more = append(more, "failed_logins", t.failures)
-	}
-	more = append(more, "sent", c.w.sent, "took", time.Since(c.began).Round(time.Microsecond), "end", c.why)
-	c.srv.conf.log.Info("pop3 session", c.attrs(more...)...)
 }
 
 // traceCommand shows a command without what it wants to keep secret.

@@ -87,7 +87,7 @@ func (c *conn) denied(err error) reply {
 			c.srv.conf.log.Error("login could not be checked", c.attrs("err", err)...)
 		}
 	}
-	c.tally.failures++
+	c.tally.FailedLogins++
 	c.authErrors++
 	if limit := c.srv.conf.limits.AuthErrors; limit >= 0 && c.authErrors >= limit {
 		r.end, c.linger = true, true
@@ -135,7 +135,7 @@ func (c *conn) login(account string) reply {
 	}
 	c.box.open(d)
 	c.state = transaction
-	c.tally.messages = c.box.left
+	c.tally.Messages = c.box.left
 	c.timestamp = ""
 	c.remark("logged in")
 	return ok("messages").with(int64(c.box.left))

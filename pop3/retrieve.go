@@ -20,8 +20,8 @@ func (c *conn) retr(a *args) reply {
 		if err != nil {
 			return err
 		}
-		c.tally.retrieved++
-		c.tally.octets += n
+		c.tally.Retrieved++
+		c.tally.Octets += n
 		if _, ok := c.box.drop.(Retriever); ok {
 			c.box.retrieved.add(i, c.box.drop.Len())
 		}
@@ -46,7 +46,7 @@ func (c *conn) top(a *args) reply {
 		defer src.Close()
 		_, err := c.copy(&topReader{src: src, lines: lines}, 0)
 		if err == nil {
-			c.tally.tops++
+			c.tally.Tops++
 		}
 		return err
 	}

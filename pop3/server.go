@@ -51,9 +51,12 @@ type Server struct {
 	// place of the greeting, as one of the Backend's is, and the connection is
 	// closed.
 	CheckConn func(ctx context.Context, s *Session) error
+	// Refused sees every refusal of a login, before it is sent: what a line of the
+	// log with the words "refused" says. It must not keep s or f.
+	Refused func(s *Session, f *Refusal)
 	// Done is called when a session ends that CheckConn was, or would have
-	// been, asked about.
-	Done func(s *Session)
+	// been, asked about, with what the line of the log about it says.
+	Done func(s *Session, sum *Summary)
 
 	// Backend opens maildrops. Without it every login fails with [SYS/PERM].
 	Backend Backend

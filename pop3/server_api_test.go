@@ -62,7 +62,7 @@ func TestCheckConn(t *testing.T) {
 					}
 					return test.err
 				}
-				w.srv.Done = func(*pop3.Session) { done++ }
+				w.srv.Done = func(*pop3.Session, *pop3.Summary) { done++ }
 				line, rest := greetingOf(t, w)
 				if !strings.HasPrefix(line, test.want) || test.err != nil && rest != io.EOF {
 					t.Errorf("%q, then %v", line, rest)
@@ -118,7 +118,7 @@ func TestDone(t *testing.T) {
 				w := newWorld(t, words)
 				defer w.srv.Close()
 				var user []string
-				w.srv.Done = func(s *pop3.Session) { user = append(user, s.User) }
+				w.srv.Done = func(s *pop3.Session, _ *pop3.Summary) { user = append(user, s.User) }
 				conn, err := w.dial()
 				if err != nil {
 					t.Fatal(err)

@@ -89,7 +89,7 @@ type conn struct {
 	linger     bool   // the client is cut off, and may be sending
 	cut        bool   // nothing may be said any more: a text was begun and not ended, or TLS failed
 	why        string // it ended, for the log
-	tally      tally
+	tally      Summary
 }
 
 // state is a set of RFC 1939's states, as a set so that a command can have
@@ -339,7 +339,7 @@ func (c *conn) done() {
 			c.panicked(p)
 		}
 	}()
-	c.srv.Done(&c.Session)
+	c.srv.Done(&c.Session, c.summary())
 }
 
 func (c *conn) panicked(p any) {
@@ -361,7 +361,7 @@ func (c *conn) end() {
 		over.Close() // with close_notify: nothing was cut off
 	}
 	c.r.Reset(nil)
-	c.summarize()
+	c.srv.conf.log.Info("pop3 session", "", c.summary())
 }
 
 // unlock closes the maildrop, whatever the Drop does: what QUIT is answered

@@ -39,8 +39,17 @@ func TestAuthErrors(t *testing.T) {
 			if errs := strings.Count(log.String(), "level=ERROR"); errs != min(1, len(tt.logged)) || !strings.Contains(log.String(), tt.logged) {
 				t.Errorf("%v: the log says %s", tt.err, &log)
 			}
-			if n := strings.Count(log.String(), "\n"); n != 1+min(1, len(tt.logged)) {
+			// A wrong password is the news of whoever checked it; the other answers
+			// are one line each, beside that of the session.
+			want := 2
+			if tt.answer == "535 5.7.8" {
+				want = 1
+			}
+			if n := strings.Count(log.String(), "\n"); n != want {
 				t.Errorf("%v: %d lines: %s", tt.err, n, &log)
+			}
+			if told := strings.Contains(log.String(), `msg=refused session=`) && strings.Contains(log.String(), `command=AUTH reply="`+tt.answer); told != (want == 2 && tt.logged == "") {
+				t.Errorf("%v: the log says of the refusal: %s", tt.err, &log)
 			}
 		})
 	}

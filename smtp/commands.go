@@ -16,7 +16,7 @@ type command struct {
 }
 
 // flag says what the loop must know about a command.
-type flag uint8
+type flag uint16
 
 const (
 	beforeTLS   flag = 1 << iota // legal before TLS where TLS is required
@@ -27,6 +27,7 @@ const (
 	textFollows                  // the client may have sent a message behind it
 	longLine                     // its line may be as long as an AUTH response
 	selfChecked                  // checks for itself: octets follow that must be skipped
+	noted                        // its refusals are told of: see noteRefusal
 )
 
 const (
@@ -41,11 +42,11 @@ func protocol() []*command {
 		{name: "EHLO", args: "domain", states: anyState, flags: beforeTLS, run: (*session).ehlo},
 		{name: "LHLO", args: "domain", states: anyState, flags: beforeTLS, run: (*session).ehlo},
 		{name: "STARTTLS", states: ready, flags: beforeTLS, run: (*session).startTLS},
-		{name: "AUTH", args: "mechanism [initial-response]", states: ready, flags: longLine, run: (*session).auth},
-		{name: "MAIL", args: "FROM:<reverse-path> [parameters]", states: ready, flags: afterAuth | work, run: (*session).mail},
-		{name: "RCPT", args: "TO:<forward-path> [parameters]", states: sender | rcpts, flags: work, run: (*session).rcpt},
-		{name: "DATA", states: rcpts, flags: work | textFollows, run: (*session).data},
-		{name: "BDAT", args: "octets [LAST]", states: anyState, flags: work | selfChecked, run: (*session).bdat},
+		{name: "AUTH", args: "mechanism [initial-response]", states: ready, flags: longLine | noted, run: (*session).auth},
+		{name: "MAIL", args: "FROM:<reverse-path> [parameters]", states: ready, flags: afterAuth | work | noted, run: (*session).mail},
+		{name: "RCPT", args: "TO:<forward-path> [parameters]", states: sender | rcpts, flags: work | noted, run: (*session).rcpt},
+		{name: "DATA", states: rcpts, flags: work | textFollows | noted, run: (*session).data},
+		{name: "BDAT", args: "octets [LAST]", states: anyState, flags: work | selfChecked | noted, run: (*session).bdat},
 		{name: "RSET", states: anyState, run: (*session).rset},
 		{name: "NOOP", args: "[string]", states: anyState, flags: beforeTLS | neutral, run: (*session).noop},
 		{name: "VRFY", args: "string", states: anyState, flags: afterAuth, run: (*session).vrfy},

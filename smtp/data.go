@@ -174,6 +174,9 @@ func (s *session) verdict(err, fault error) *Reply {
 			if i == len(e.To)-1 {
 				return r // counted by the loop, one for all
 			}
+			if !r.Positive() {
+				s.refuseIn(e, "DATA", e.To[i].Path.String(), r)
+			}
 			s.say(r)
 		}
 	}

@@ -245,15 +245,15 @@ func (l *loop) hookRest(conf *setup, own hooks) {
 		}
 	}
 	h.reset = func(s *Session) { l.ask(&Event{What: EventReset, Session: s}) }
-	h.done = func(s *Session, quit bool, err error) {
+	h.done = func(s *Session, sum *Summary) {
 		if own.done != nil {
-			own.done(s, quit, err)
+			own.done(s, sum)
 		}
 		what := EventAbort
-		if quit {
+		if sum.Quit {
 			what = EventDone
 		}
-		l.ask(&Event{What: what, Session: s, Err: err})
+		l.ask(&Event{What: what, Session: s, Err: sum.Err})
 	}
 }
 

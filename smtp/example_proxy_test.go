@@ -74,7 +74,7 @@ func ExampleClient_Begin_proxy() {
 			}
 			return word(err)
 		}),
-		Done: func(s *smtp.Session) {
+		Done: func(s *smtp.Session, _ *smtp.Summary) {
 			if c, ok := s.Values[key("client")].(*smtp.Client); ok {
 				c.Close()
 			}

@@ -45,6 +45,7 @@ func (s *session) greet() {
 		err := s.ask(func() error { return check(s.context(), &s.pub) })
 		if r := s.decision(err, nil); !r.Positive() {
 			s.err = r
+			s.refuseIn(nil, "CONNECT", "", r)
 			if r.Permanent() {
 				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text}
 				s.refused = true

@@ -84,9 +84,12 @@ type Server struct {
 	// ASCII only if the client said SMTPUTF8; a positive answer that is not goes
 	// to such clients only, others hear 252 2.6.8 (RFC 6531 §3.7.4.2).
 	CheckVrfy func(ctx context.Context, s *Session, arg string, expand bool) *Reply
+	// Refused sees every refusal, before it is sent: what a line of the log with
+	// the words "refused" says. It must not keep s, or what f holds of it.
+	Refused func(s *Session, f *Refusal)
 	// Done is called when a session ends that CheckConn was, or would have
-	// been, asked about.
-	Done func(s *Session)
+	// been, asked about, with what the line of the log about it says.
+	Done func(s *Session, sum *Summary)
 
 	// Credentials enables AUTH with every mechanism it can serve.
 	Credentials sasl.Credentials

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -84,7 +85,7 @@ type session struct {
 	errors, authErrors, junk int
 	abandoned                int // transactions since the last message accepted
 	deferred                 int // recipients refused for now, likewise
-	accepted                 int // messages
+	accepted, refusals       int // messages; and what noteRefusal has told of
 	counts                   [maxCommands]uint32
 	mechanism                string // that AUTH succeeded with
 	err                      error  // what ended the session, for its log line
@@ -150,13 +151,14 @@ func (s *session) obey(line []byte) *Reply {
 	if c.flags&work == 0 {
 		s.junk++
 	}
-	if r := s.illegal(c, line); r != nil {
-		if c.flags&textFollows != 0 {
-			s.distrust()
-		}
-		return r
+	e, r := s.env, s.illegal(c, line)
+	if r == nil {
+		r = c.run(s, args)
+	} else if c.flags&textFollows != 0 {
+		s.distrust()
 	}
-	return c.run(s, args)
+	s.noteRefusal(c, args, e, r)
+	return r
 }
 
 // illegal is why the command may not be run now, or nil.
@@ -388,7 +390,8 @@ func (s *session) ask(callback func() error) (err error) {
 var errPanic = errors.New("smtp: callback panicked")
 
 // decision turns what a callback returned into the reply to send, which is yes
-// if it returned nil, and logs what the client must not see.
+// if it returned nil. What the client must not see is logged, or becomes the
+// reply's cause.
 func (s *session) decision(err error, yes *Reply) *Reply {
 	if err == nil {
 		return yes
@@ -400,15 +403,13 @@ func (s *session) decision(err error, yes *Reply) *Reply {
 		}
 		return r
 	}
-	cause := r.Unwrap()
-	if cause == nil {
+	if r.Unwrap() == nil {
 		switch err.(type) {
 		case *Reply, StandardReply:
 			return r
 		}
-		cause = err // the words around the reply
+		return r.With(err) // the words around the reply
 	}
-	s.srv.log.Warn("answered", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "reply", r, "err", cause)
 	return r
 }
 
@@ -421,12 +422,14 @@ func (s *session) end() {
 	}
 	s.reset()
 	if hook := s.srv.hooks.done; hook != nil && s.began {
-		s.ask(func() error { hook(&s.pub, s.byQuit, s.err); return nil })
+		s.ask(func() error { hook(&s.pub, s.summary()); return nil })
 	}
 	if c, ok := s.net.(*tls.Conn); ok {
 		c.Close() // sends close_notify; the group closes what is below
 	}
-	s.logEnd()
+	if ctx := context.Background(); s.srv.log.Enabled(ctx, slog.LevelInfo) {
+		s.srv.log.LogAttrs(ctx, slog.LevelInfo, "smtp session", slog.Any("", s.summary()))
+	}
 }
 
 // reset ends the transaction without a message.

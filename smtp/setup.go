@@ -47,7 +47,7 @@ type hooks struct {
 	auth  func(s *Session, mechanism string, run func(sasl.Credentials) (string, error)) (string, error)
 	tls   func(s *Session, err error)
 	reset func(s *Session)
-	done  func(s *Session, quit bool, err error)
+	done  func(s *Session, sum *Summary)
 }
 
 // setUp checks the settings and works them out, once.
@@ -60,7 +60,7 @@ func (s *Server) setUp() error {
 // not to a Handler.
 func (s *Server) newSetup(events bool) (*setup, error) {
 	c := &setup{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
-	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials}
+	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials, done: s.Done}
 	switch {
 	case s.TLSMode != StartTLS && s.TLSConfig == nil:
 		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
@@ -87,9 +87,6 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 	}
 	if c.tracer == nil && c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.tracer = traceTo(c.log)
-	}
-	if s.Done != nil {
-		c.hooks.done = func(ss *Session, _ bool, _ error) { s.Done(ss) }
 	}
 	if c.hooks.creds == nil && s.Auth != nil {
 		c.hooks.creds = sasl.PasswordFunc(s.Auth)

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -100,47 +99,4 @@ func addrString(a net.Addr) string {
 		return ""
 	}
 	return a.String()
-}
-
-// logEnd writes the session's line: who, how it went, how many of each
-// command.
-func (s *session) logEnd() {
-	ctx := context.Background()
-	if !s.srv.log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("session", s.pub.ID),
-		slog.String("remote", addrString(s.pub.RemoteAddr)),
-		slog.Duration("took", s.clock.since()),
-		slog.Int("accepted", s.accepted),
-	}
-	add := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
-	add("helo", s.pub.Helo)
-	add("user", s.pub.User)
-	add("mechanism", s.mechanism)
-	if s.pub.TLS != nil {
-		add("tls", tlsName(s.pub.TLS))
-	}
-	if s.authErrors > 0 {
-		attrs = append(attrs, slog.Int("failed_logins", s.authErrors))
-	}
-	if s.errors > 0 {
-		attrs = append(attrs, slog.Int("errors", s.errors))
-	}
-	if s.err != nil {
-		add("ended", s.err.Error())
-	}
-	var counts []any
-	for i, n := range s.counts {
-		if n > 0 {
-			counts = append(counts, slog.Int(strings.ToLower(s.srv.names[i]), int(n)))
-		}
-	}
-	attrs = append(attrs, slog.Group("commands", counts...))
-	s.srv.log.LogAttrs(ctx, slog.LevelInfo, "smtp session", attrs...)
 }

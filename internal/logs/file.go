@@ -19,16 +19,25 @@ type File struct {
 	mu   sync.Mutex
 	w    io.Writer
 	file *os.File // nil for standard error
+
+	journal bool // w is the journal's
 }
 
 // NewFile makes a File that writes to w until it is pointed elsewhere.
-func NewFile(w io.Writer) *File { return &File{w: w} }
+func NewFile(w io.Writer) *File { return &File{w: w, journal: isJournal(w)} }
 
 // Write appends one log line.
 func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(p)
+}
+
+// toJournal reports whether lines go to the journal now.
+func (l *File) toJournal() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.journal
 }
 
 // Open points the log at the named file, or at fallback if the name is empty.
@@ -45,7 +54,7 @@ func (l *File) Open(name string, fallback io.Writer) error {
 	}
 	l.mu.Lock()
 	old := l.file
-	l.w, l.file = w, file
+	l.w, l.file, l.journal = w, file, file == nil && isJournal(w)
 	l.mu.Unlock()
 	if old != nil {
 		old.Close()
@@ -56,17 +65,19 @@ func (l *File) Open(name string, fallback io.Writer) error {
 // Close lets the file go; what is written from then on is lost.
 func (l *File) Close() { l.Open("", io.Discard) }
 
-// New returns a logger that writes to w as the settings say, in lines that
+// New returns a logger that writes as the settings say, in lines that
 // strangers can neither forge nor fill the disk with. level is set, and may be
 // changed later.
-func New(w io.Writer, s conf.Log, level *slog.LevelVar) *slog.Logger {
+func New(to *File, s conf.Log, level *slog.LevelVar) *slog.Logger {
 	level.Set(s.Level)
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: tame}
-	var h slog.Handler = slog.NewTextHandler(w, opts)
-	if s.Format == conf.LogJSON {
-		h = slog.NewJSONHandler(w, opts)
+	handler := func(w io.Writer) slog.Handler {
+		if s.Format == conf.LogJSON {
+			return slog.NewJSONHandler(w, opts)
+		}
+		return slog.NewTextHandler(w, opts)
 	}
-	return slog.New(quietLog{h, new(strangers)})
+	return slog.New(quietLog{choice{to, handler(to), newPriorities(to, handler)}, new(strangers)})
 }
 
 // longestValue is how much of a value is written down, in octets. A stranger

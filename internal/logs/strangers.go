@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -99,8 +98,8 @@ func (s *strangers) sum() (lines int, addresses int, most netip.Prefix) {
 	return lines, addresses, most
 }
 
-// quietLog is a log that strangers cannot fill. Lines about mail that was
-// accepted, and sessions of users, are never left out.
+// quietLog is a log that strangers cannot fill. What a fact says of somebody known,
+// such as mail that was accepted or the session of a user, is never left out.
 type quietLog struct {
 	slog.Handler
 	strangers *strangers
@@ -140,27 +139,45 @@ func (q quietLog) WithGroup(name string) slog.Handler {
 	return quietLog{q.Handler.WithGroup(name), q.strangers}
 }
 
+// fact is a value in a line, such as the summary of a session, that knows itself
+// whom the line is about: Stranger is the address of a client who can have such
+// lines written without end, and nil if the line is never to be left out.
+type fact interface {
+	slog.LogValuer
+	Stranger() net.Addr
+}
+
 // aboutStranger is where a stranger whom the line tells of comes from; the zero
-// Prefix if it tells of nobody, or of somebody who sent or fetched mail.
+// Prefix if it tells of nobody, or of somebody who sent or fetched mail. A fact in
+// the line decides; without one it is about the client at "remote", if there is one.
 func aboutStranger(r slog.Record) (from netip.Prefix) {
-	if r.Level < slog.LevelInfo || r.Level >= slog.LevelError || r.Message == "message accepted" {
+	if r.Level < slog.LevelInfo || r.Level >= slog.LevelError {
 		return from
 	}
-	session := strings.HasSuffix(r.Message, " session")
 	r.Attrs(func(a slog.Attr) bool {
-		switch {
-		case a.Key == "remote":
+		if f, ok := a.Value.Any().(fact); ok {
+			from = block(f.Stranger())
+			return false
+		}
+		if a.Key == "remote" {
 			if ap, err := netip.ParseAddrPort(a.Value.String()); err == nil {
 				from = lineserver.Block(net.TCPAddrFromAddrPort(ap))
 			}
-		case session && (a.Key == "user" && a.Value.String() != "" || a.Key == "accepted" && a.Value.String() != "0"):
-			session, from = false, netip.Prefix{}
-			return false
 		}
 		return true
 	})
-	if strings.HasSuffix(r.Message, " session") && !session {
+	return from
+}
+
+// block is the network of an address; the zero Prefix of none, and of a client of
+// this host.
+func block(a net.Addr) netip.Prefix {
+	if a == nil {
 		return netip.Prefix{}
 	}
-	return from
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return netserve.Block(net.TCPAddrFromAddrPort(ap))
 }

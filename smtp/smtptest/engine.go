@@ -62,9 +62,9 @@ func (s *Server) instrument() {
 		return s.reply(ss)
 	}
 	c.Handler = smtp.HandlerFunc(func(ctx context.Context, e *smtp.Envelope) error { return s.serve(ctx, e, handler) })
-	c.Done = func(ss *smtp.Session) {
+	c.Done = func(ss *smtp.Session, sum *smtp.Summary) {
 		if done != nil {
-			done(ss)
+			done(ss, sum)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
