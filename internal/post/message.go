@@ -29,7 +29,6 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 	if err != nil {
 		return nil, err
 	}
-	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
 	m := &message{body: body, header: header, done: done}
 	if err = r.loops(e, header); err == nil {
 		err = r.submitted(e, m)
@@ -41,6 +40,8 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 		done()
 		return nil, err
 	}
+	// Received has told how the message came; what follows is where it goes.
+	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
 	for _, i := range r.Inspectors {
 		if look := i.Inspect(ctx, e, header); look != nil {
 			m.looks.all = append(m.looks.all, look)
