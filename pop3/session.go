@@ -176,7 +176,7 @@ var refusals = map[lineserver.Refusal]string{
 	lineserver.Stopping:  "server is shutting down, try again later",
 }
 
-// handshake puts TLS on the connection. A shutdown may interrupt it.
+// handshake puts TLS on the connection. A shutdown waits a few seconds for it.
 func (c *conn) handshake(buffered int) bool {
 	deadline := within(time.Now(), c.srv.conf.limits.Handshake)
 	ctx, cancel := c.nc.Context(), context.CancelFunc(func() {})
@@ -184,7 +184,7 @@ func (c *conn) handshake(buffered int) bool {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 	}
 	defer cancel()
-	c.nc.AwaitUntil(deadline)
+	c.nc.HandshakeUntil(deadline)
 	over, shown, err := certs.UpgradeShown(ctx, c.nc, buffered, c.srv.TLSConfig)
 	c.nc.BusyUntil(time.Time{})
 	if err != nil {

@@ -189,7 +189,7 @@ func (s *session) handshake() error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	s.conn.AwaitUntil(time.Time{})
+	s.conn.HandshakeUntil(time.Time{})
 	s.clock.written = time.Time{}
 	s.conn.SetWriteDeadline(time.Time{})
 	conn, shown, err := certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)

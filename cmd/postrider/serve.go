@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/service"
 )
 
 // quickStartDir is where "serve" without a configuration keeps everything,
@@ -48,6 +49,12 @@ this machine only, and prints how to send a message and fetch it back.`,
 }
 
 func serve(cmd *cobra.Command, path string) error {
+	manager, err := service.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	introduce := func() {}
 	if path == "" {
 		path = os.Getenv(confVariable)
 	}
@@ -56,20 +63,23 @@ func serve(cmd *cobra.Command, path string) error {
 		if err != nil {
 			return err
 		}
-		password, err := daemon.QuickStart(dir)
+		start, err := daemon.QuickStart(dir)
 		if err != nil {
 			return err
 		}
+		// Until it listens, the lines would talk to whoever else does.
+		defer start.Forget()
+		introduce = func() { start.Introduce(cmd.OutOrStdout()) }
 		path = dir
-		daemon.Introduce(cmd.OutOrStdout(), dir, password)
 	}
-	d, err := daemon.New(func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
+	d, err := daemon.NewUnder(manager, func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop it, or change Listeners in %s", err, path)
 	}
 	if err != nil {
 		return err
 	}
+	introduce()
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hup := make(chan os.Signal, 1)

@@ -154,6 +154,14 @@ func (l *lockedBuffer) tail() string {
 // pair is replaced by the second.
 func newWorld(t *testing.T, replace ...string) *world {
 	t.Helper()
+	w := newWorldStopped(t, replace...)
+	w.start()
+	return w
+}
+
+// newWorldStopped is newWorld that starts nothing.
+func newWorldStopped(t *testing.T, replace ...string) *world {
+	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), addrs: make(map[string]string)}
 	certPEM, keyPEM, err := certs.SelfSigned("mail.test", "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
 	if err != nil {
@@ -175,7 +183,6 @@ func newWorld(t *testing.T, replace ...string) *world {
 	}
 	text := fmt.Sprintf(worldConf, accountJSON(t, key, user), accountJSON(t, key, "bob@mail.test"))
 	w.write("mail.conf", strings.NewReplacer(replace...).Replace(text))
-	w.start()
 	return w
 }
 

@@ -116,6 +116,10 @@ type Listener struct {
 	// brackets. "unix:/path" is a Unix socket (LMTP).
 	Address string `json:"address"`
 
+	// The FileDescriptorName of the socket unit of systemd that this listens at.
+	// Without it, a socket that systemd passes is known by its address.
+	Socket string `json:"socket" conf:"restart"`
+
 	// What is spoken: "smtp" (mail from the world, no relaying), "submission"
 	// (mail from users, after authentication), "lmtp" (mail from another MTA
 	// on this host, RFC 2033), "pop3".

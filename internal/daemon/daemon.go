@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -38,6 +41,8 @@ type Daemon struct {
 	logins  loginTimes
 	pool    *lineserver.Pool // of all connections
 
+	manager *service.Manager // nil: none
+
 	log      *slog.Logger
 	logFile  *logs.File
 	logLevel slog.LevelVar
@@ -46,9 +51,11 @@ type Daemon struct {
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
 	listeners map[string]*listener // by address in the settings
+	passed    []service.Socket     // of socket units
 	retired   []server             // replaced by a reload; their sessions live on
 	door      *door                // nil: no authority comes
 	running   context.Context      // of Run; nil before it
+	stopping  bool                 // no socket is open any more
 
 	serving    sync.WaitGroup
 	control    *http.Server
@@ -84,7 +91,13 @@ func (d *Daemon) live() accounts.Live {
 // log, store, queue, certificates, sockets. load is called again at every
 // Reload. Log lines go to stderr unless the settings name a file. Nothing is
 // served before Run. On an error everything is closed again.
-func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
+func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
+	return NewUnder(nil, load, stderr)
+}
+
+// NewUnder is New for a daemon that a service manager has started: it takes over
+// the sockets that were passed, and says how it is.
+func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
 	settings, err := load()
 	if err != nil {
 		return nil, err
@@ -92,7 +105,7 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	if err := errors.Join(settings.CheckWith(probes)...); err != nil {
 		return nil, err
 	}
-	d := &Daemon{load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener)}
+	d := &Daemon{manager: manager, load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener)}
 	defer func() {
 		if err != nil {
 			d.closeAll()
@@ -120,12 +133,8 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
-	for _, l := range settings.Listeners {
-		s, err := openSocket(l.Address)
-		if err != nil {
-			return nil, err
-		}
-		d.listeners[l.Address] = &listener{socket: s}
+	if err := d.openListeners(settings.Listeners); err != nil {
+		return nil, err
 	}
 	if d.door, err = d.openDoor(settings, nil); err != nil {
 		return nil, err
@@ -134,6 +143,22 @@ func New(load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err 
 		return nil, err
 	}
 	return d, d.openSubmission(settings)
+}
+
+// openListeners takes over the sockets that are there, and opens the others.
+func (d *Daemon) openListeners(want []conf.Listener) error {
+	inherited, err := d.inherit(want)
+	if err != nil {
+		return err
+	}
+	for address, s := range inherited {
+		d.listeners[address] = &listener{socket: s}
+	}
+	opened, err := d.openMissing(want)
+	for address, s := range opened {
+		d.listeners[address] = &listener{socket: s}
+	}
+	return err
 }
 
 func (d *Daemon) countDescriptors(s *conf.Settings) {
@@ -165,6 +190,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	d.running = ctx
+	d.keep(slices.Collect(maps.Keys(d.listeners)))
 	if i := d.state().issuer; i != nil {
 		i.run(ctx)
 	}
@@ -173,8 +199,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
+	d.tell(d.manager.Ready(d.serves()))
+	d.serving.Go(func() { d.stayAlive(ctx) })
 	d.watchCertificates(ctx)
+	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
+	d.tell(d.manager.Stopping(fmt.Sprintf("waiting for %d sessions to end", d.sessions())))
 	return d.stop()
 }
 
@@ -209,6 +239,19 @@ func (d *Daemon) eachServer(f func(server)) {
 	}
 	for _, s := range d.retired {
 		f(s)
+	}
+}
+
+// refuse closes the listening sockets before any session is asked to end: from
+// here on a connection is refused, or waits for the next process where the
+// service manager holds the socket too. It returns when the servers have those
+// that were accepted before.
+func (d *Daemon) refuse() {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.stopping = true
+	for _, l := range d.listeners {
+		<-l.socket.refuse()
 	}
 }
 

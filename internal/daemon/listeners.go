@@ -25,7 +25,8 @@ const proxyHeaderTimeout = 10 * time.Second
 type socket struct {
 	listener net.Listener
 	accepted chan accepted
-	closed   chan struct{}
+	ended    chan struct{} // closed when nothing more comes out of accepted
+	closed   chan struct{} // closed when nobody takes from accepted any more
 	once     sync.Once
 }
 
@@ -52,9 +53,14 @@ func openSocket(address string) (*socket, error) {
 	case err != nil:
 		return nil, err
 	}
-	s := &socket{listener: l, accepted: make(chan accepted), closed: make(chan struct{})}
+	return newSocket(l), nil
+}
+
+// newSocket begins to accept.
+func newSocket(l net.Listener) *socket {
+	s := &socket{listener: l, accepted: make(chan accepted), ended: make(chan struct{}), closed: make(chan struct{})}
 	go s.pump()
-	return s, nil
+	return s
 }
 
 // removeStaleSocket removes a Unix socket that nobody answers at.
@@ -79,8 +85,12 @@ func removeStaleSocket(path string) error {
 // pump accepts for whichever tap asks next. Errors go to the taps as well,
 // whose server waits before it asks again.
 func (s *socket) pump() {
+	defer close(s.ended)
 	for {
 		c, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		select {
 		case s.accepted <- accepted{c, err}:
 		case <-s.closed:
@@ -92,11 +102,18 @@ func (s *socket) pump() {
 	}
 }
 
+// refuse accepts nothing from now on: new connections are refused by the
+// system, or wait for whoever else holds the socket. A connection that has been
+// accepted already still goes to a tap; the channel is closed when that is done.
+func (s *socket) refuse() <-chan struct{} {
+	s.listener.Close()
+	return s.ended
+}
+
+// close is refuse for when there are no taps.
 func (s *socket) close() {
-	s.once.Do(func() {
-		close(s.closed)
-		s.listener.Close()
-	})
+	s.once.Do(func() { close(s.closed) })
+	<-s.refuse()
 }
 
 // tap is a listener that takes connections from a socket until it is closed;
@@ -121,7 +138,7 @@ func (t *tap) Accept() (net.Conn, error) {
 		return a.conn, a.err
 	case <-t.off:
 		return nil, net.ErrClosed
-	case <-t.closed:
+	case <-t.ended:
 		return nil, net.ErrClosed
 	}
 }

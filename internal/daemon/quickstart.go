@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -51,28 +52,44 @@ const quickStartConf = `// Made by "postrider serve" when it was started without
 }
 `
 
+// Start is a configuration folder that works at once.
+type Start struct {
+	dir      string
+	password string // empty if the folder was there: only its hash was kept
+	shown    bool
+}
+
 // QuickStart makes dir a configuration folder that works at once, with one
-// account and a random password, which it returns. A folder that has been made
-// so before stays as it is, and password is empty: only its hash was kept.
-func QuickStart(dir string) (password string, err error) {
+// account and a random password. A folder that has been made so before stays as
+// it is.
+func QuickStart(dir string) (*Start, error) {
 	name := filepath.Join(dir, quickStartFile)
 	if _, err := os.Stat(name); err == nil {
-		return "", nil
+		return &Start{dir: dir}, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("quick start: %w", err)
+		return nil, fmt.Errorf("quick start: %w", err)
 	}
-	password = rand.Text()[:20]
+	password := rand.Text()[:20]
 	text, err := quickStartText(password)
 	if err != nil {
-		return "", fmt.Errorf("quick start: %w", err)
+		return nil, fmt.Errorf("quick start: %w", err)
 	}
 	if err := writeDurably(dir, name, text); err != nil {
-		return "", fmt.Errorf("quick start: %w", err)
+		return nil, fmt.Errorf("quick start: %w", err)
 	}
-	return password, nil
+	return &Start{dir: dir, password: password}, nil
+}
+
+// Forget takes back the settings whose password nobody has been shown, so that
+// the next start makes new ones.
+func (s *Start) Forget() error {
+	if s.password == "" || s.shown {
+		return nil
+	}
+	return os.Remove(filepath.Join(s.dir, quickStartFile))
 }
 
 // writeDurably puts a small file, mode 0600, into a directory.
@@ -99,13 +116,10 @@ func quickStartText(password string) (string, error) {
 		sasl.FormatCRAM(sasl.MakeCRAM([]byte(password)))), nil
 }
 
-// Introduce prints what a newcomer can do with a quick start in dir, ready to
-// paste. password is what QuickStart returned.
-func Introduce(w io.Writer, dir, password string) {
-	shown := password
-	if password == "" {
-		shown = "PASSWORD"
-	}
+// Introduce prints what a newcomer can do with it, ready to paste.
+func (s *Start) Introduce(w io.Writer) {
+	s.shown = true
+	dir, shown := s.dir, cmp.Or(s.password, "PASSWORD")
 	cert := filepath.Join(dir, "tls", "self-signed.crt")
 	fmt.Fprintf(w, `Postrider runs without a configuration: on this machine only, settings and
 mail in %[1]s.
@@ -118,10 +132,10 @@ mail in %[1]s.
     printf 'Subject: hello\r\n\r\nIt works.\r\n' | curl -sS --cacert %[4]s -u %[2]s:%[3]s smtps://127.0.0.1:2465 --mail-from %[2]s --mail-rcpt %[2]s -T -
 
 `, dir, QuickStartAccount, shown, shellWord(cert))
-	if password == "" {
+	if s.password == "" {
 		fmt.Fprintf(w, "The password was shown at the first start. For a new one:\n    postrider user passwd -c %s %s\n\n", shellWord(dir), QuickStartAccount)
 	} else {
-		fmt.Fprintf(w, "The password is %s; it is not shown again.\n\n", password)
+		fmt.Fprintf(w, "The password is %s; it is not shown again.\n\n", s.password)
 	}
 }
 

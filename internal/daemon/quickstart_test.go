@@ -12,10 +12,11 @@ import (
 // stays as it is; the lines that are printed can be pasted from any folder.
 func TestQuickStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's a folder; really")
-	password, err := QuickStart(dir)
-	if err != nil || len(password) != 20 {
-		t.Fatal(password, err)
+	start, err := QuickStart(dir)
+	if err != nil || len(start.password) != 20 {
+		t.Fatal(start, err)
 	}
+	password := start.password
 	file := filepath.Join(dir, quickStartFile)
 	first, err := os.ReadFile(file)
 	if err != nil || strings.Contains(string(first), password) {
@@ -26,15 +27,16 @@ func TestQuickStart(t *testing.T) {
 			t.Errorf("%s: %v, mode %v", name, err, info.Mode())
 		}
 	}
-	if again, err := QuickStart(dir); again != "" || err != nil {
-		t.Errorf("the second start gives %q, %v", again, err)
+	again, err := QuickStart(dir)
+	if err != nil || again.password != "" || again.Forget() != nil {
+		t.Fatalf("the second start gives %v, %v", again, err)
 	}
 	if second, err := os.ReadFile(file); err != nil || string(second) != string(first) {
 		t.Errorf("%v: the second start changed the file", err)
 	}
-	for _, shown := range []string{password, ""} {
+	for _, start := range []*Start{start, again} {
 		var text strings.Builder
-		Introduce(&text, dir, shown)
+		start.Introduce(&text)
 		for line := range strings.Lines(text.String()) {
 			if !strings.HasPrefix(line, "    ") {
 				continue

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -14,14 +15,22 @@ import (
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	if d.stopping {
+		return errStopping
+	}
+	d.tell(d.manager.Reloading())
 	err := d.reload()
 	if err != nil {
+		d.tell(d.manager.Ready("the new settings cannot be used, the old ones stay: " + brief(err)))
 		d.log.Error("the new settings cannot be used; the old ones stay", "err", err)
 		return err
 	}
 	d.log.Info("settings read again")
+	d.tell(d.manager.Ready(d.serves()))
 	return nil
 }
+
+var errStopping = errors.New("the server is stopping")
 
 func (d *Daemon) reload() error {
 	settings, err := d.load()
@@ -34,6 +43,9 @@ func (d *Daemon) reload() error {
 	old := d.state()
 	if fixed := old.settings.NeedsRestart(settings); len(fixed) > 0 {
 		return fmt.Errorf("nothing was changed: %w", errors.Join(fixed...))
+	}
+	if _, err := assign(d.passed, settings.Listeners); err != nil {
+		return fmt.Errorf("%w; change the units, and restart", err)
 	}
 	st, err := newState(settings, old, d.log)
 	if err != nil {
@@ -111,20 +123,25 @@ func closeSockets(sockets map[string]*socket) {
 func (d *Daemon) exchange(want []conf.Listener, opened map[string]*socket) {
 	d.retired = slices.DeleteFunc(d.retired, func(s server) bool { return s.Sessions() == 0 })
 	for address, l := range d.listeners {
+		wanted := listensAt(want, address)
 		if l.tap != nil {
+			if !wanted {
+				<-l.socket.refuse()
+			}
 			l.tap.Close()
 			d.retired = append(d.retired, l.server)
 		}
-		wanted := slices.ContainsFunc(want, func(w conf.Listener) bool { return w.Address == address })
 		if !wanted {
 			l.socket.close()
 			delete(d.listeners, address)
+			d.forget(address)
 			d.log.Info("no longer listening", "addr", address)
 		}
 	}
 	for address, s := range opened {
 		d.listeners[address] = &listener{socket: s}
 	}
+	d.keep(slices.Collect(maps.Keys(opened)))
 	for _, w := range want {
 		d.start(w, d.listeners[w.Address])
 	}

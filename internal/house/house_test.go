@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"smtp/queue":              {"smtp", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
 	"internal/conf":           {"parsers/config", "cipher/passwd"},
 	"internal/control":        {},
+	"internal/service":        {},
 	"internal/accounts":       {"internal/conf", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "parsers/lineserver", "cipher/seal", "mailstore", "mailstore/durable",

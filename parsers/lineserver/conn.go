@@ -30,6 +30,8 @@ type Conn struct {
 
 	mu        sync.Mutex
 	waiting   bool
+	shaking   bool      // hands, for TLS: a wait that is worth a little time
+	limit     time.Time // of the handshake; zero for none
 	stopping  bool
 	displaced bool
 }
@@ -45,11 +47,36 @@ func (c *Conn) Context() context.Context { return c.ctx }
 func (c *Conn) AwaitUntil(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = true
+	c.waiting, c.shaking = true, false
 	if c.stopping {
 		t = past
 	}
 	return c.Conn.SetReadDeadline(t)
+}
+
+// handshakeGrace is how long a TLS handshake may still take once a shutdown has
+// begun.
+const handshakeGrace = 5 * time.Second
+
+// HandshakeUntil is AwaitUntil for a TLS handshake: a shutdown leaves it a few
+// seconds, as only what follows it can tell the client why the session ends.
+func (c *Conn) HandshakeUntil(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting, c.shaking, c.limit = true, true, t
+	if c.stopping {
+		t = c.grace()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// grace is when a handshake has to be over in a shutdown.
+func (c *Conn) grace() time.Time {
+	at := time.Now().Add(handshakeGrace)
+	if !c.limit.IsZero() && c.limit.Before(at) {
+		return c.limit
+	}
+	return at
 }
 
 // BusyUntil sets the read deadline for work in progress, such as a message
@@ -57,7 +84,7 @@ func (c *Conn) AwaitUntil(t time.Time) error {
 func (c *Conn) BusyUntil(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = false
+	c.waiting, c.shaking = false, false
 	return c.Conn.SetReadDeadline(t)
 }
 
@@ -73,7 +100,10 @@ func (c *Conn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopping = true
-	if c.waiting {
+	switch {
+	case c.shaking && !c.displaced:
+		c.Conn.SetReadDeadline(c.grace())
+	case c.waiting:
 		c.Conn.SetReadDeadline(past)
 	}
 }

@@ -117,6 +117,52 @@ func TestShutdownLetsBusyFinish(t *testing.T) {
 	})
 }
 
+// TestShutdownDuringHandshake: a handshake has a few seconds, or what is left of
+// its own time, before and after the shutdown has begun; then the wait for a
+// command ends at once.
+func TestShutdownDuringHandshake(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		limit, want time.Duration // limit 0: none
+		late        bool          // the handshake begins after the shutdown
+	}{
+		{"without limit", 0, 5 * time.Second, false},
+		{"long limit", time.Minute, 5 * time.Second, false},
+		{"short limit", 2 * time.Second, 2 * time.Second, false},
+		{"late", time.Minute, 5 * time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, took := newPipeListener(), make(chan time.Duration, 2)
+				var g netserve.Group
+				go g.Serve(l, func(conn *netserve.Conn) {
+					if c.late {
+						time.Sleep(time.Second)
+					}
+					began := time.Now()
+					var limit time.Time
+					if c.limit > 0 {
+						limit = began.Add(c.limit)
+					}
+					conn.HandshakeUntil(limit)
+					conn.Read(make([]byte, 1))
+					took <- time.Since(began)
+					conn.AwaitUntil(time.Time{})
+					began = time.Now()
+					conn.Read(make([]byte, 1))
+					took <- time.Since(began)
+				})
+				l.dial(t)
+				synctest.Wait()
+				g.Shutdown(t.Context())
+				if handshake, command := <-took, <-took; handshake != c.want || command != 0 {
+					t.Errorf("the handshake had %v, want %v; the command %v", handshake, c.want, command)
+				}
+			})
+		})
+	}
+}
+
 func TestShutdownGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g lineserver.Group
