@@ -134,8 +134,8 @@ func TestShutdownDuringHandshake(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, took := newPipeListener(), make(chan time.Duration, 2)
-				var g netserve.Group
-				go g.Serve(l, func(conn *netserve.Conn) {
+				var g lineserver.Group
+				go g.Serve(l, func(conn *lineserver.Conn) {
 					if c.late {
 						time.Sleep(time.Second)
 					}
