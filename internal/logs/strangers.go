@@ -179,5 +179,5 @@ func block(a net.Addr) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
-	return netserve.Block(net.TCPAddrFromAddrPort(ap))
+	return lineserver.Block(net.TCPAddrFromAddrPort(ap))
 }

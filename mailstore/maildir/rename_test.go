@@ -47,7 +47,7 @@ func heldBy(t *testing.T, s *maildir.Store, user string) map[string]string {
 	defer box.Close()
 	all := make(map[string]string)
 	for i := range box.Len() {
-		r, err := box.Open(i)
+		r, err := box.Open(t.Context(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

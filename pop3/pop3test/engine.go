@@ -40,9 +40,9 @@ func (s *Server) instrument() {
 		}
 		return s.open(ss)
 	})
-	c.Done = func(ss *pop3.Session) {
+	c.Done = func(ss *pop3.Session, sum *pop3.Summary) {
 		if done != nil {
-			done(ss)
+			done(ss, sum)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
