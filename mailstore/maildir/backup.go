@@ -27,7 +27,8 @@ type Copied struct {
 var ErrIncomplete = errors.New("maildir: some messages could not be read")
 
 // Backup writes the store's mail, that in folders too, to dst, which must not
-// exist, as a store of the same layout. It may run beside the daemon: every
+// exist, as a store of the same layout, with what Dovecot or Courier keep beside it:
+// the numbers of messages, keywords, subscriptions. It may run beside the daemon: every
 // message is whole, because it is never seen before it is, and one delivered or
 // removed during the backup is in it or not. One that is there all the time is in
 // it, whatever other programs call it meanwhile.
@@ -204,7 +205,7 @@ func (c *copier) backupDir(src, dst, old string) error {
 			break
 		}
 	}
-	return nil
+	return c.backupBeside(src, dst)
 }
 
 // backupOne copies one message, unless it was met before under another name. gone

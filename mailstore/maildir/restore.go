@@ -16,7 +16,8 @@ import (
 // Restore brings the messages of a backup back that are not in the store, under
 // the names they had, so that their unique ids stay. One that is in the store but
 // has lost its end comes back whole; what is left of it stays, under an id of its
-// own. Restore removes and replaces nothing, may be repeated, and may run beside
+// own. What an IMAP server kept beside the messages comes back where it is missing.
+// Restore removes and replaces nothing, may be repeated, and may run beside
 // the daemon. users limits it to some mailboxes; none means all.
 //
 // A message of the backup that cannot be read is left out; the error is then
@@ -131,6 +132,9 @@ func (r *restorer) run() error {
 			}
 			r.tell(false)
 		}
+	}
+	if err := r.beside(); err != nil {
+		return err
 	}
 	return r.publish()
 }
