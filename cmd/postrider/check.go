@@ -41,20 +41,13 @@ func probes() conf.Probes {
 	return conf.Probes{Sealed: accounts.CheckSealed}
 }
 
-// listenProbe adds the check whether the ports are free or held by the server
-// that runs with this configuration.
-func listenProbe(cmd *cobra.Command, path string, p conf.Probes) conf.Probes {
-	if s, err := conf.Load(path); err == nil {
-		p.Listen = daemon.CanListen(cmd.Context(), s.Admin.Socket)
-	}
-	return p
-}
-
 func check(cmd *cobra.Command, path string) error {
 	if _, err := os.Stat(path); err != nil && path == systemDir {
 		return err
 	}
-	s, problems := conf.Verify(path, listenProbe(cmd, path, probes()))
+	p := probes()
+	p.Listen = daemon.CanListen(cmd.Context())
+	s, problems := conf.Verify(path, p)
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)
 	}

@@ -36,8 +36,7 @@ func (s *Settings) Advice() []error {
 			c.fail(at(section, "cleartext_auth"), "anybody on the way can read the passwords of your users")
 		}
 	}
-	c.errs.Sort()
-	return c.errs.Unwrap()
+	return sorted(c.errs)
 }
 
 // leafOf reads the first certificate of a file, which Check has found whole.

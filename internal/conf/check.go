@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,9 @@ type Probes struct {
 	// Sealed says why a sealed secret of this subject cannot be opened with the
 	// key in a file.
 	Sealed func(keyFile, sealed, subject string) error
-	// Listen says why nothing can listen there.
-	Listen func(l Listener) error
+	// Listen says why nothing can listen there, unless it is the server that
+	// answers at the control socket.
+	Listen func(l Listener, controlSocket string) error
 }
 
 // Check returns every problem with the settings, each with its place where
@@ -29,32 +31,51 @@ func (s *Settings) Check() []error { return s.CheckWith(Probes{}) }
 
 // CheckWith is Check with further checks.
 func (s *Settings) CheckWith(probes Probes) []error {
-	problems := s.check(probes)
-	problems.Sort()
-	return problems.Unwrap()
+	return sorted(s.check(probes))
+}
+
+// problem is one that check found.
+type problem struct {
+	is     *config.Error
+	absent bool // the value is not in the text: the place is only near
+}
+
+// sorted puts problems in the order of their places.
+func sorted(problems []problem) []error {
+	var errs config.Errors
+	for _, p := range problems {
+		errs = append(errs, p.is)
+	}
+	errs.Sort()
+	return errs.Unwrap()
 }
 
 // checker collects problems.
 type checker struct {
 	*Settings
 	probes Probes
-	errs   config.Errors
+	errs   []problem
 
-	book *Book
+	book   *Book
+	runner runner
 }
 
 func newChecker(s *Settings, probes Probes) *checker {
-	return &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems), book: s.Book()}
+	return &checker{Settings: s, probes: probes, errs: slices.Clone(s.problems), book: s.Book(), runner: runnerOf(s.DataDir)}
 }
 
-func (s *Settings) check(probes Probes) config.Errors {
+func (s *Settings) check(probes Probes) []problem {
 	c := newChecker(s, probes)
 	c.ranges()
 	c.server()
 	c.openFiles()
+	c.readable()
 	c.listeners()
 	c.domains()
 	c.accounts()
+	if c.partial { // what is missing may stand in a file that could not be read
+		return c.errs
+	}
 	c.aliases()
 	c.smtp()
 	c.pop3()
@@ -66,24 +87,35 @@ func (s *Settings) check(probes Probes) config.Errors {
 	return c.errs
 }
 
+func (c *checker) add(steps []any, err *config.Error) {
+	c.errs = append(c.errs, problem{err, !c.text().Has(steps...)})
+}
+
 // fail notes a problem with the value at steps.
 func (c *checker) fail(steps []any, format string, args ...any) {
-	c.errs = append(c.errs, c.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+	c.add(steps, c.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+}
+
+// failMissing is fail for what should stand beside the value at steps.
+func (c *checker) failMissing(steps []any, format string, args ...any) {
+	c.fail(steps, format, args...)
+	c.errs[len(c.errs)-1].absent = true
 }
 
 // failKey is fail for a key that is wrong in itself.
 func (c *checker) failKey(steps []any, format string, args ...any) {
-	c.errs = append(c.errs, c.text().KeyErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+	c.add(steps, c.text().KeyErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
 }
 
 // failSecret is fail where the line must not be shown.
 func (c *checker) failSecret(steps []any, format string, args ...any) {
-	c.errs = append(c.errs, c.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+	c.add(steps, c.text().SecretErrorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
 }
 
 // fault notes a problem while the settings are loaded.
 func (s *Settings) fault(steps []any, format string, args ...any) {
-	s.problems = append(s.problems, s.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...)))
+	err := s.text().Errorf(steps, "%s: %w", config.Path(steps...), fmt.Errorf(format, args...))
+	s.problems = append(s.problems, problem{err, !s.text().Has(steps...)})
 }
 
 // at makes the way to a setting.
@@ -190,6 +222,31 @@ func (c *checker) auth() {
 	}
 }
 
+// readable checks that the files which root has just read can be read by the
+// server as well.
+func (c *checker) readable() {
+	if !c.runner.other {
+		return
+	}
+	for _, name := range c.text().Files() {
+		if err := c.runner.canRead(name); err != nil {
+			c.errs = append(c.errs, problem{&config.Error{Name: name, Err: err}, false})
+		}
+	}
+	eachSetting(reflect.ValueOf(c.Settings), func(s setting) {
+		if !s.has("path") {
+			return
+		}
+		name := s.value.String()
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || name == c.Log.File {
+			return
+		}
+		if err := c.runner.canRead(name); err != nil {
+			c.fail(s.steps, "%w", err)
+		}
+	})
+}
+
 // directories checks that what is to be written can be.
 func (c *checker) directories() {
 	if c.DataDir == "" {
@@ -202,7 +259,7 @@ func (c *checker) directories() {
 		if d.key != "data_dir" && filepath.Dir(d.path) == c.DataDir {
 			continue // said already
 		}
-		if err := canMakeDir(d.path); err != nil {
+		if err := c.runner.canMakeDir(d.path); err != nil {
 			c.fail(at(d.key), "%w", err)
 		}
 	}
@@ -215,7 +272,7 @@ func (c *checker) directories() {
 		}
 	}
 	if c.Log.File != "" {
-		if err := canMakeDir(filepath.Dir(c.Log.File)); err != nil {
+		if err := c.runner.canAppend(c.Log.File, c.DataDir); err != nil {
 			c.fail(at("Log", "file"), "%w", err)
 		}
 	}

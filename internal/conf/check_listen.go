@@ -20,21 +20,22 @@ func (c *checker) listeners() {
 			c.fail(here("address"), `missing; write one like ":25" or "127.0.0.1:2525"`)
 		} else if err := checkListen(l.Address); err != "" {
 			c.fail(here("address"), "%s", err)
+		} else if c.probes.Listen != nil {
+			if err := c.probes.Listen(*l, c.Admin.Socket); err != nil {
+				c.fail(here("address"), "%w", err)
+			}
 		}
 		if l.Protocol == "" {
 			c.fail(here("protocol"), "missing; write one of %q, %q, %q and %q", ProtocolSMTP, ProtocolSubmission, ProtocolLMTP, ProtocolPOP3)
 		}
 		c.line(here("greeting"), l.Greeting)
-		c.login(l, steps)
+		if !c.partial {
+			c.login(l, steps)
+		}
 		for j := range c.Listeners[:i] {
 			if clash(c.Listeners[j].Address, l.Address) {
 				c.fail(here("address"), "%q is in use already by Listeners[%d], %q", l.Address, j, c.Listeners[j].Address)
 				break
-			}
-		}
-		if c.probes.Listen != nil {
-			if err := c.probes.Listen(*l); err != nil {
-				c.fail(here("address"), "%w", err)
 			}
 		}
 	}

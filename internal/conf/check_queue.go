@@ -202,8 +202,8 @@ func (c *checker) route(r *Route, i int) {
 	c.routeHosts(r, i)
 	c.needsDNSSEC(here("tls"), r.TLS)
 	switch {
-	case r.User != "" && r.Password == "" && r.PasswordFile == "":
-		c.fail(here("user"), "password or password_file is missing")
+	case r.User != "" && r.Password == "" && r.PasswordFile == "" && c.notes[config.Path(here("password")...)] == "":
+		c.failMissing(here("user"), "password or password_file is missing")
 	case r.User == "" && r.Password != "":
 		c.fail(here("password"), "user is missing")
 	case r.User != "" && (r.TLS == "none" || r.TLS == "may"):

@@ -164,7 +164,8 @@ func TestOpenFileWithProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, problems := Verify(dir, Probes{})
-	if len(problems) != 2 || !strings.Contains(problems[0].Error(), "chmod 600 "+name) || !strings.Contains(problems[1].Error(), "unknown key") {
+	if len(problems) != 3 || !strings.Contains(problems[0].Error(), "chmod 600 "+name) || !strings.Contains(problems[1].Error(), "unknown key") ||
+		!strings.Contains(problems[2].Error(), "not a derived key") {
 		t.Errorf("problems: %v", problems)
 	}
 }
@@ -187,7 +188,7 @@ func TestProbes(t *testing.T) {
 	s := New()
 	s.ServerName, s.DataDir = "mail.example.com", t.TempDir()
 	s.complete()
-	probes := Probes{Listen: func(l Listener) error {
+	probes := Probes{Listen: func(l Listener, _ string) error {
 		if l.Address == ":110" {
 			return errors.New("the port is taken")
 		}

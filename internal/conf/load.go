@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,67 +53,135 @@ func Files(path string) ([]string, error) {
 // LoadFiles reads these files and merges them in this order: objects are
 // merged, of anything else the last one counts.
 func LoadFiles(names ...string) (*Settings, error) {
-	s, err := load(names)
-	if err != nil {
-		return nil, err
+	s, text, failed := load(names)
+	switch {
+	case len(failed) > 0:
+		return nil, errors.Join(append(failed, text.Unwrap()...)...)
+	case len(text) > 0:
+		return nil, text
 	}
 	return s, nil
 }
 
 // Verify loads and checks path and returns every problem of both, in the order
-// of the places. The settings are nil if not even the text could be read.
+// of the places. What cannot be read hides nothing of the other files, but for
+// what depends on all of them. The settings are nil if no text could be read.
 func Verify(path string, probes Probes) (*Settings, []error) {
 	names, err := Files(path)
 	if err != nil {
 		return nil, []error{err}
 	}
-	s, err := load(names)
-	var text config.Errors
-	if err != nil && (!errors.As(err, &text) || s == nil) {
-		return nil, list(err)
+	s, text, failed := load(names)
+	if s == nil {
+		return nil, append(failed, text.Unwrap()...)
 	}
 	problems := text
 	for _, p := range s.check(probes) {
-		// What has no place, or the place of a problem with the text, follows
-		// from that.
-		sameLine := func(t *config.Error) bool { return t.Name == p.Name && t.Line == p.Line }
-		if len(text) == 0 || errors.Is(p, errOpen) || p.Line > 1 && !slices.ContainsFunc(text, sameLine) {
-			problems = append(problems, p)
+		if len(text)+len(failed) == 0 || !follows(p, text) {
+			problems = append(problems, p.is)
 		}
 	}
 	problems.Sort()
-	return s, problems.Unwrap()
+	return s, append(failed, problems.Unwrap()...)
 }
 
-// list parts an error that is made of several.
-func list(err error) []error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		return many.Unwrap()
+// follows reports whether a problem may be no more than what comes of problems
+// with the text: it is with the same value, or with one that is not there, and
+// may have been meant where a problem is.
+func follows(p problem, text config.Errors) bool {
+	if errors.Is(p.is, errOpen) {
+		return false
 	}
-	return []error{err}
+	if p.absent && p.is.Line <= 1 {
+		return true
+	}
+	return slices.ContainsFunc(text, func(t *config.Error) bool {
+		return t.Name == p.is.Name && t.Line == p.is.Line && (p.absent || t.Col == p.is.Col)
+	})
 }
 
-// load is LoadFiles that returns settings as far as they could be read, too.
-func load(names []string) (*Settings, error) {
-	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret}
+// load is LoadFiles that returns the settings as far as they could be read, the
+// problems with the text, and why files could not be read at all. The settings
+// are nil if no file could be.
+func load(names []string) (s *Settings, text config.Errors, failed []error) {
+	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret, Plain: neverSecret()}
 	src, err := d.ReadFiles(names...)
-	if err != nil {
-		return nil, err
+	for _, err := range list(err) {
+		if e, ok := err.(*config.Error); ok {
+			text = append(text, e)
+		} else {
+			failed = append(failed, closed(err))
+		}
 	}
-	s := New()
-	s.source = src
-	var problems config.Errors
-	if err := d.DecodeSource(src, s); err != nil && !errors.As(err, &problems) {
-		return nil, err
+	if len(src.Files()) == 0 && len(names) > 0 {
+		return nil, text, failed
+	}
+	s = New()
+	s.source, s.partial = src, len(src.Files()) < len(names)
+	for _, err := range list(d.DecodeSource(src, s)) {
+		if e, ok := err.(*config.Error); ok {
+			text = append(text, e)
+		} else {
+			failed = append(failed, err)
+		}
 	}
 	s.dropNull()
 	s.absolutePaths()
 	s.fillSecrets()
 	s.complete()
-	if len(problems) > 0 {
-		return s, problems
+	text.Sort()
+	return s, text, failed
+}
+
+// list parts an error that is made of several, also within each other.
+func list(err error) (all []error) {
+	many, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return []error{err}
 	}
-	return s, nil
+	for _, err := range many.Unwrap() {
+		all = append(all, list(err)...)
+	}
+	return all
+}
+
+// closed adds to an error of opening a file what would open it: files that root
+// made in the folder of another user are that one's to read.
+func closed(err error) error {
+	var path *fs.PathError
+	if !errors.As(err, &path) || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w; run: chown --reference=%s %s", err, filepath.Dir(path.Path), path.Path)
+}
+
+// neverSecret knows the keys of settings that are no secrets.
+func neverSecret() func(key string) bool {
+	plain, secret := make(map[string]bool), make(map[string]bool)
+	addKeys(reflect.TypeFor[Settings](), plain, secret)
+	return func(key string) bool { return plain[key] && !secret[key] }
+}
+
+// addKeys puts the keys of an object, and of those in it, into the one set or
+// the other.
+func addKeys(t reflect.Type, plain, secret map[string]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if !isObject(t) {
+		return
+	}
+	for _, f := range fieldsOf(t) {
+		if f.Type == reflect.TypeFor[Secret]() {
+			secret[keyOf(f)] = true
+		} else if kind := f.Type.Kind(); kind != reflect.Map && kind != reflect.Struct && kind != reflect.Slice && kind != reflect.Pointer {
+			plain[keyOf(f)] = true
+		}
+		addKeys(f.Type, plain, secret)
+	}
 }
 
 // text is where the settings came from, empty if they were made in code.

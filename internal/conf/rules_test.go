@@ -78,7 +78,7 @@ func TestBounds(t *testing.T) {
 					t.Errorf("%s: the bound itself is refused: %v", name, c.errs)
 				case delta != 0 && len(c.errs) != 1:
 					t.Errorf("%s: beyond it: %v", name, c.errs)
-				case delta != 0 && !strings.Contains(c.errs[0].Error(), bound):
+				case delta != 0 && !strings.Contains(c.errs[0].is.Error(), bound):
 					t.Errorf("%s: the bound %s is not told: %v", name, bound, c.errs)
 				}
 			}

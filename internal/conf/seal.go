@@ -77,8 +77,7 @@ func (s *Settings) InClear() []error {
 	c := newChecker(s, Probes{})
 	c.errs = nil
 	c.adviseSecrets()
-	c.errs.Sort()
-	return c.errs.Unwrap()
+	return sorted(c.errs)
 }
 
 func (c *checker) adviseSecrets() {

@@ -139,7 +139,7 @@ func (c *checker) openFiles() {
 			err = private(name, info.Mode())
 		}
 		if err != nil {
-			c.errs = append(c.errs, &config.Error{Name: name, Err: err})
+			c.errs = append(c.errs, problem{&config.Error{Name: name, Err: err}, false})
 		}
 	}
 }

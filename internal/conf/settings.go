@@ -106,7 +106,8 @@ type Settings struct {
 	Admin Admin `json:"Admin"`
 
 	source   *config.Source    // where the values came from; empty for settings made in code
-	problems config.Errors     // what Load could not fill in, for Check
+	problems []problem         // what Load could not fill in, for Check
+	partial  bool              // not all files could be read
 	notes    map[string]string // where secrets came from, by path: "environment NAME"
 }
 

@@ -111,6 +111,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 			d.closeAll()
 		}
 	}()
+	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
@@ -118,9 +121,6 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	warnInClear(settings, d.log)
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.countDescriptors(settings)
-	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -37,20 +36,19 @@ type accepted struct {
 
 // openSocket listens on an address of the settings: host:port, or unix:/path.
 func openSocket(address string) (*socket, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-		if err := removeStaleSocket(path); err != nil {
-			return nil, err
+	path, isPath := strings.CutPrefix(address, "unix:")
+	if !isPath {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, explainListen(address, err)
 		}
+		return newSocket(l), nil
 	}
-	l, err := net.Listen(network, address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("another program listens on %s: %w", address, err)
-	case network == "tcp" && errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("ports below 1024 need the capability CAP_NET_BIND_SERVICE, or root: %w", err)
-	case err != nil:
+	if err := removeStaleSocket(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
 		return nil, err
 	}
 	return newSocket(l), nil
@@ -65,21 +63,13 @@ func newSocket(l net.Listener) *socket {
 
 // removeStaleSocket removes a Unix socket that nobody answers at.
 func removeStaleSocket(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := canBind(path); err != nil {
+		return fmt.Errorf("listen: %w", err)
 	}
-	if err != nil {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if info.Mode()&fs.ModeSocket == 0 {
-		return fmt.Errorf("listen: %s is there and not a socket", path)
-	}
-	if c, err := net.Dial("unix", path); err == nil {
-		c.Close()
-		return fmt.Errorf("listen: another program answers at %s", path)
-	}
-	return os.Remove(path)
+	return nil
 }
 
 // pump accepts for whichever tap asks next. Errors go to the taps as well,

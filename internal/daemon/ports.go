@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -15,34 +16,69 @@ import (
 
 // CanListen returns a check of whether a listener's address is free, or held
 // already by the daemon that answers at the control socket.
-func CanListen(ctx context.Context, socket string) func(conf.Listener) error {
-	var running Status
-	ours := control.NewClient(socket).Call(ctx, "status", nil, &running) == nil
-	return func(l conf.Listener) error {
-		if _, ok := running.Listeners[l.Address]; ours && ok {
+func CanListen(ctx context.Context) func(l conf.Listener, controlSocket string) error {
+	var running *Status
+	return func(l conf.Listener, controlSocket string) error {
+		if running == nil {
+			running = &Status{}
+			if err := control.NewClient(controlSocket).Call(ctx, "status", nil, running); err != nil {
+				running = &Status{}
+			}
+		}
+		if _, ours := running.Listeners[l.Address]; ours {
 			return nil
 		}
 		if path, ok := strings.CutPrefix(l.Address, "unix:"); ok {
-			if c, err := net.Dial("unix", path); err == nil {
-				c.Close()
-				return fmt.Errorf("another program answers at %s", path)
-			}
-			return nil
-		}
-		if _, _, err := net.SplitHostPort(l.Address); err != nil {
-			return nil // has been said
+			return canBind(path)
 		}
 		probe, err := net.Listen("tcp", l.Address)
 		switch {
 		case err == nil:
 			return probe.Close()
-		case errors.Is(err, syscall.EADDRINUSE):
-			return fmt.Errorf("another program listens on %s", l.Address)
-		case errors.Is(err, os.ErrPermission):
+		case errors.Is(err, fs.ErrPermission):
 			// A port below 1024, which the service may be allowed to have
 			// though this shell is not.
 			return nil
 		}
-		return err
+		return explainListen(l.Address, err)
 	}
+}
+
+// canBind says why a Unix socket cannot be made at path. That its folder can be
+// written to is another check's.
+func canBind(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode()&fs.ModeSocket == 0:
+		return fmt.Errorf("%s is there and not a socket", path)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return fmt.Errorf("another program answers at %s", path)
+	}
+	return nil
+}
+
+// explainListen puts why an address cannot be listened at in the words of who has
+// to change it.
+func explainListen(address string, err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program listens on %s: %w", address, syscall.EADDRINUSE)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		host, _, _ := net.SplitHostPort(address)
+		return fmt.Errorf("%s is not an address of this host", host)
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return fmt.Errorf("this host has no addresses of the kind of %s", address)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%s has no address", dns.Name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("ports below 1024, as in %s, need the capability CAP_NET_BIND_SERVICE, root, or sockets from the service manager: %w", address, syscall.EACCES)
+	}
+	return err
 }

@@ -27,6 +27,9 @@ type Decoder struct {
 	// be seen where an Error shows the line it stands on. key is the last one
 	// before it on that line; empty if there is none.
 	Hide func(key, content string) bool
+	// Plain says whether what stands under a key is never a secret: it is shown
+	// even where the line of a secret is (see Source.SecretErrorf).
+	Plain func(key string) bool
 
 	objectOnly bool
 }
@@ -45,10 +48,21 @@ func Parse(text string, object any) error {
 // float64, and json.Number if no float64 holds them.
 func (d *Decoder) Decode(r io.Reader, object any) error {
 	s, err := d.Read(r)
-	if err != nil {
+	if s == nil {
 		return err
 	}
-	return d.DecodeSource(s, object)
+	var text, all Errors
+	if errors.As(err, &text) {
+		all = append(all, text...)
+	}
+	switch err := d.DecodeSource(s, object); {
+	case errors.As(err, &text):
+		all = append(all, text...)
+	case err != nil:
+		return err
+	}
+	all.Sort()
+	return all.errOrNil()
 }
 
 // maxErrors is how many problems of one text are reported.

@@ -112,10 +112,11 @@ type editor struct {
 
 func edit(src []byte) (*editor, error) {
 	f := &file{text: src}
-	root, errs := parse(f, true)
+	p, errs := parse(f, true)
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	root := p.root
 	e := &editor{src: src, root: root, eol: "\n", unit: "    "}
 	if i := bytes.IndexByte(src, '\n'); i > 0 && src[i-1] == '\r' {
 		e.eol = "\r\n"

@@ -102,6 +102,7 @@ type file struct {
 	name  string
 	text  []byte
 	hide  func(key, content string) bool
+	plain func(key string) bool
 	lines []int // offsets of line starts, made when first needed
 }
 
@@ -180,7 +181,8 @@ func (f *file) excerpt(p Position, secret bool) string {
 }
 
 // conceal replaces the contents of values on a line by stars: those that
-// f.hide names, and with all every string that is not a key.
+// f.hide names, and with all every string that is not a key, unless f.plain
+// knows its key.
 func (f *file) conceal(line []byte, all bool) string {
 	if f.hide == nil && !all {
 		return string(line)
@@ -200,7 +202,7 @@ func (f *file) conceal(line []byte, all bool) string {
 			i = next + 1
 			b.Write(line[end-len(content)-2 : i])
 			continue
-		case quoted && (all || f.hide != nil && f.hide(key, string(content))), colon && isWord(line[i]) && f.hide != nil && f.hide(key, string(content)):
+		case quoted && (all && (f.plain == nil || !f.plain(key)) || f.hide != nil && f.hide(key, string(content))), colon && isWord(line[i]) && f.hide != nil && f.hide(key, string(content)):
 			shown := strings.Repeat("*", utf8.RuneCount(content))
 			b.Write(bytes.Replace(line[i:end], content, []byte(shown), 1))
 		default:

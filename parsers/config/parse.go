@@ -30,10 +30,35 @@ type parser struct {
 	values int
 	merge  bool // objects that stand twice are merged
 	errs   Errors
+
+	root    *node  // what was parsed
+	path    []step // to the object or list at hand
+	repeats []Repeat
+	opened  int // where the first object or list began whose end does not fit; -1: none
 }
 
-// parse returns the tree of a text; nil if the text holds no value at all.
-func parse(f *file, merge bool) (*node, Errors) {
+// step is one of Path: a key, or a position where the key is nil.
+type step struct {
+	key *string
+	at  int
+}
+
+// steps writes a way as Path takes it.
+func steps(way []step) []any {
+	all := make([]any, len(way))
+	for i, s := range way {
+		all[i] = s.at
+		if s.key != nil {
+			all[i] = *s.key
+		}
+	}
+	return all
+}
+
+// parse parses a text; its root is nil if it holds no value at all. The parser
+// is nil if the text is no JSON, and the errors are others than keys that stand
+// twice.
+func parse(f *file, merge bool) (*parser, Errors) {
 	if len(f.text) > maxSize {
 		return nil, Errors{{Name: f.name, Err: fmt.Errorf("the file is larger than %v", Size(maxSize))}}
 	}
@@ -45,20 +70,20 @@ func parse(f *file, merge bool) (*node, Errors) {
 	if err != nil {
 		return nil, Errors{err}
 	}
-	p := &parser{file: f, src: src, merge: merge}
+	p := &parser{file: f, src: src, merge: merge, opened: -1}
 	if p.blank(); p.at == len(src) {
-		return nil, nil
+		return p, nil
 	}
-	root, err := p.value()
+	p.root, err = p.value()
 	if err == nil {
 		if p.blank(); p.at < len(src) {
 			err = p.unexpected("the end of the file")
 		}
 	}
 	if err != nil {
-		p.errs = append(p.errs, err)
+		return nil, append(p.errs, err)
 	}
-	return root, p.errs
+	return p, p.errs
 }
 
 func (p *parser) blank() {
@@ -107,7 +132,7 @@ func (p *parser) nested(body func() *Error) *Error {
 func (p *parser) object(n *node) *Error {
 	p.at++
 	for first := true; ; first = false {
-		if done, err := p.next('}', first, "object"); done || err != nil {
+		if done, err := p.next('}', n.start, first, "object"); done || err != nil {
 			return err
 		}
 		m := &member{start: p.at, file: p.file}
@@ -124,11 +149,14 @@ func (p *parser) object(n *node) *Error {
 		}
 		p.at++
 		p.blank()
-		if m.value, err = p.value(); err != nil {
+		p.path = append(p.path, step{key: &m.key})
+		m.value, err = p.value()
+		p.path = p.path[:len(p.path)-1]
+		if err != nil {
 			return err
 		}
 		if old := n.member(m.key); old != nil {
-			p.again(old, m)
+			p.again(old, m, p.path)
 		} else {
 			n.add(m)
 		}
@@ -138,12 +166,17 @@ func (p *parser) object(n *node) *Error {
 // again deals with a key that stood in the object before. A scalar that stands
 // twice is a mistake that would otherwise show only in the behaviour of the
 // program.
-func (p *parser) again(old, m *member) {
+// path is the way to the object that they stand in.
+func (p *parser) again(old, m *member, path []step) {
 	if p.merge && old.value.kind == kindObject && m.value.kind == kindObject {
 		old.also = append(old.also, m)
+		path = append(path[:len(path):len(path)], step{key: &m.key})
+		if len(p.repeats) < maxErrors {
+			p.repeats = append(p.repeats, Repeat{steps(path), p.file.position(old.start), p.file.position(m.start)})
+		}
 		for _, inner := range m.value.members {
 			if o := old.value.member(inner.key); o != nil {
-				p.again(o, inner)
+				p.again(o, inner, path)
 			} else {
 				old.value.add(inner)
 			}
@@ -161,10 +194,12 @@ func (p *parser) again(old, m *member) {
 func (p *parser) list(n *node) *Error {
 	p.at++
 	for first := true; ; first = false {
-		if done, err := p.next(']', first, "list"); done || err != nil {
+		if done, err := p.next(']', n.start, first, "list"); done || err != nil {
 			return err
 		}
+		p.path = append(p.path, step{at: len(n.items)})
 		item, err := p.value()
+		p.path = p.path[:len(p.path)-1]
 		if err != nil {
 			return err
 		}
@@ -173,13 +208,17 @@ func (p *parser) list(n *node) *Error {
 }
 
 // next steps to the next element of an object or list: over a comma, unless it
-// is the first. done means that the end was there instead.
-func (p *parser) next(end byte, first bool, what string) (done bool, err *Error) {
+// is the first. done means that the end was there instead. start is where the
+// object or list was opened.
+func (p *parser) next(end byte, start int, first bool, what string) (done bool, err *Error) {
 	p.blank()
 	switch {
 	case p.at == len(p.src):
-		return false, p.unexpected(fmt.Sprintf("%q at the end of the %s", end, what))
+		return false, p.unclosed(end, start, what)
 	case p.src[p.at] == end:
+		if p.opened < 0 && p.indent(p.at) >= 0 && p.indent(p.at) < p.lineIndent(start) {
+			p.opened = start
+		}
 		p.at++
 		return true, nil
 	case first:
@@ -191,9 +230,53 @@ func (p *parser) next(end byte, first bool, what string) (done bool, err *Error)
 	}
 	p.at++
 	if p.blank(); p.at == len(p.src) {
-		return false, p.unexpected(fmt.Sprintf("%q at the end of the %s", end, what))
+		return false, p.unclosed(end, start, what)
 	}
 	return false, nil
+}
+
+// unclosed is the end of the file where something is open. Which one has no end
+// of its own shows in how the lines are indented: the one that was closed by the
+// end of another, further to the left.
+func (p *parser) unclosed(end byte, start int, what string) *Error {
+	hint := fmt.Sprintf("it was opened on line %d", p.file.position(start).Line)
+	if p.opened >= 0 && p.opened != start {
+		hint += fmt.Sprintf("; what was opened on line %d seems to have no end", p.file.position(p.opened).Line)
+	}
+	return p.file.errorAt(p.at, fmt.Errorf("the file ends where %q at the end of the %s should stand; %s", end, what, hint))
+}
+
+// indent is how many blanks stand before what is first on its line; -1 if
+// something else is before it.
+func (p *parser) indent(at int) int {
+	n := 0
+	for ; n < at && p.src[at-n-1] != '\n'; n++ {
+		if !isBlank(p.src[at-n-1]) {
+			return -1
+		}
+	}
+	return n
+}
+
+// lineIndent is how many blanks the line of at begins with.
+func (p *parser) lineIndent(at int) int {
+	start := lineStart(p.src, at)
+	n := 0
+	for start+n < at && isBlank(p.src[start+n]) {
+		n++
+	}
+	return n
+}
+
+// lineStart is where the line of at begins. Only so much of a long line is
+// looked at: what was not written by hand is not indented.
+func lineStart(b []byte, at int) int {
+	for start := at; start >= max(0, at-longLine); start-- {
+		if start == 0 || b[start-1] == '\n' {
+			return start
+		}
+	}
+	return at
 }
 
 func (p *parser) string() (string, *Error) {
@@ -333,6 +416,9 @@ func (p *parser) unexpected(wanted string) *Error {
 		if wanted == "a key in quotes" || wanted == "a value" {
 			hint = "; is something missing before it?"
 		}
+	}
+	if line := p.file.nested(p.at); line > 0 {
+		hint = fmt.Sprintf("; comments do not nest: the one from line %d has ended before this", line)
 	}
 	return p.file.errorAt(p.at, fmt.Errorf("found %s where %s should stand%s", p.shown(), wanted, hint))
 }

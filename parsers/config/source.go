@@ -6,39 +6,56 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Source is the parsed text of one file, or of several merged ones: every
 // value and the place where it stands. It does not change and may be used
 // concurrently.
 type Source struct {
-	root  *node // nil if the text held nothing
-	files []*file
+	root    *node // nil if the text held nothing
+	files   []*file
+	repeats []Repeat
 }
+
+// Repeat is a value that has been said twice.
+type Repeat struct {
+	Steps  []any // the way to it (see Path)
+	First  Position
+	Second Position // in the same file: two objects that were merged; else the one that counts
+}
+
+// Repeats returns what has been said twice: objects that stand twice in one file
+// and were merged (Decoder.DuplicateObjects), and what a later file said in
+// place of an earlier one, but for a null that takes it back.
+func (s *Source) Repeats() []Repeat { return slices.Clone(s.repeats) }
 
 // Origins says where each value came from, by its path (see Path).
 type Origins map[string]Position
 
-// Read reads all of r. The error is an Errors, or what r failed with.
+// Read reads all of r. The error is an Errors, or what r failed with. With an
+// Errors comes what could be read all the same: the Source of a text whose keys
+// stand twice has the first of each; that of one which is no JSON is nil.
 func (d *Decoder) Read(r io.Reader) (*Source, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", Position{File: d.Name}, err)
 	}
-	f := &file{name: d.Name, text: text, hide: d.Hide}
-	root, errs := parse(f, d.DuplicateObjects)
-	if root != nil && len(errs) == 0 && root.kind != kindObject && d.objectOnly {
-		errs = append(errs, f.errorAt(root.start, fmt.Errorf("found %s where an object should stand: { ... }", root.found())))
-	}
-	if len(errs) > 0 {
+	f := &file{name: d.Name, text: text, hide: d.Hide, plain: d.Plain}
+	p, errs := parse(f, d.DuplicateObjects)
+	if p == nil {
 		return nil, errs
 	}
+	if root := p.root; root != nil && root.kind != kindObject && d.objectOnly {
+		return nil, append(errs, f.errorAt(root.start, fmt.Errorf("found %s where an object should stand: { ... }", root.found())))
+	}
 	f.position(0) // makes the index of lines, so that later uses only read it
-	return &Source{root: root, files: []*file{f}}, nil
+	return &Source{root: p.root, files: []*file{f}, repeats: p.repeats}, errs.errOrNil()
 }
 
 // ReadFiles reads these files and merges them in this order. All their
-// problems are in the error: an Errors, unless a file cannot be read.
+// problems are in the error: an Errors, unless a file cannot be read. With it
+// comes what could be read all the same, as Read has it; Files tells of which.
 func (d *Decoder) ReadFiles(names ...string) (*Source, error) {
 	var all Errors
 	var failed []error
@@ -51,17 +68,16 @@ func (d *Decoder) ReadFiles(names ...string) (*Source, error) {
 			all = append(all, errs...)
 		case err != nil:
 			failed = append(failed, err)
-		default:
+		}
+		if s != nil {
 			sources = append(sources, s)
 		}
 	}
+	merged := Merge(sources...)
 	if len(failed) > 0 {
-		return nil, errors.Join(append(failed, all.Unwrap()...)...)
+		return merged, errors.Join(append(failed, all.Unwrap()...)...)
 	}
-	if len(all) > 0 {
-		return nil, all
-	}
-	return Merge(sources...), nil
+	return merged, all.errOrNil()
 }
 
 func (d *Decoder) readFile(name string) (*Source, error) {
@@ -83,22 +99,27 @@ func Merge(sources ...*Source) *Source {
 	for _, s := range sources {
 		merged.files = append(merged.files, s.files...)
 		if s.root != nil {
-			merged.root = overlay(merged.root, s.root)
+			merged.root = merged.overlay(merged.root, s.root, nil)
 		}
+		merged.repeats = append(merged.repeats, s.repeats...)
 	}
 	return merged
 }
 
 // overlay returns new trees where it changes something, so that the sources
-// stay as they are.
-func overlay(under, over *node) *node {
+// stay as they are. path is the way to them.
+func (s *Source) overlay(under, over *node, path []any) *node {
 	if under == nil || under.kind != kindObject || over.kind != kindObject {
 		return over
 	}
 	n := &node{kind: kindObject, start: under.start, end: under.end, file: under.file}
 	for _, m := range under.members {
 		if o := over.member(m.key); o != nil {
-			m = &member{key: o.key, start: o.start, end: o.end, file: o.file, value: overlay(m.value, o.value)}
+			steps := append(path[:len(path):len(path)], m.key)
+			if !(m.value.kind == kindObject && o.value.kind == kindObject) && m.value.kind != kindNull && o.value.kind != kindNull {
+				s.repeats = append(s.repeats, Repeat{steps, m.file.position(m.start), o.file.position(o.start)})
+			}
+			m = &member{key: o.key, start: o.start, end: o.end, file: o.file, value: s.overlay(m.value, o.value, steps)}
 		}
 		n.add(m)
 	}

@@ -75,6 +75,42 @@ func blankHash(f *file, b []byte) *Error {
 	return nil
 }
 
+// nested returns the line of the last comment before at in which a second one
+// seems to begin, if it stands right before at, or the end of a comment is there:
+// its author expected the end further on.
+func (f *file) nested(at int) (line int) {
+	b := f.text
+	end := bytes.HasPrefix(b[at:], []byte("*/"))
+	for i := 0; i < at; {
+		switch c := b[i]; {
+		case c == '"':
+			if i = stringEnd(b, i); i < 0 {
+				return 0
+			}
+			if !end {
+				line = 0
+			}
+		case c == '#':
+			i = lineEnd(b, i)
+		case c == '/' && i+1 < len(b) && (b[i+1] == '/' || b[i+1] == '*'):
+			after := commentEnd(b, i)
+			if after < 0 {
+				return 0
+			}
+			if b[i+1] == '*' && bytes.Contains(b[i+2:after-2], []byte("/*")) {
+				line = f.position(i).Line
+			}
+			i = after
+		default:
+			if c > ' ' && !end {
+				line = 0
+			}
+			i++
+		}
+	}
+	return line
+}
+
 // blank overwrites a comment, but not what moves a terminal's cursor, as jsonc
 // does it for the other comments.
 func blank(b []byte) {
