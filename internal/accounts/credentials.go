@@ -233,10 +233,22 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 		return right
 	case errors.Is(err, sasl.ErrDenied):
 		peer := sasl.PeerOf(ctx)
-		c.log.Warn("login failed", "session", peer.Session, "service", peer.Service, "remote", peer.RemoteAddr, "user", user)
+		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", user)
 		return wrong
 	}
 	return undecided
+}
+
+// serviceOf is what a client talks to, as the settings call it. Who logs in by SMTP
+// submits mail: nothing else of it asks for passwords.
+func serviceOf(peer *sasl.Peer) string {
+	switch peer.Service {
+	case "smtp":
+		return string(conf.ProtocolSubmission)
+	case "pop":
+		return string(conf.ProtocolPOP3)
+	}
+	return peer.Service
 }
 
 // Live answers with the credentials of the moment, so that a session which

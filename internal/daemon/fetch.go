@@ -43,7 +43,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		},
 		Policy: policy(st.dir, c),
 		Pool:   d.pool,
-		Log:    d.log,
+		Log:    d.log.With("service", string(l.Protocol)),
 	}
 }
 

@@ -47,7 +47,8 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		XForward:    c.XclientFrom,
 		Tarpit:      c.Tarpit,
 		Pool:        d.pool,
-		Log:         d.log,
+		Log:         d.log.With("service", string(l.Protocol)),
+		Refused:     r.Refused,
 	}
 	if l.Protocol == conf.ProtocolSubmission {
 		s.Credentials = d.live()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -123,6 +124,8 @@ func refuseQueue(err error) error {
 type entry struct {
 	queue.Writer
 	first string // the field on top that only this one gets
+	id    string
+	to    []string // addresses
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
@@ -135,6 +138,7 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	}
 	for _, part := range parts {
 		new := queue.NewEntry(e, part.to)
+		new.ID = queue.NewID(time.Now())
 		new.From, new.Top = part.from.String(), len(part.first)+top.size()
 		if !proven {
 			new.Class = queue.Stranger
@@ -143,7 +147,11 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 		if err != nil {
 			return entries, refuseQueue(err)
 		}
-		entries = append(entries, entry{w, part.first})
+		opened := entry{Writer: w, first: part.first, id: new.ID}
+		for i := range part.to {
+			opened.to = append(opened.to, part.to[i].Path.String())
+		}
+		entries = append(entries, opened)
 	}
 	return entries, nil
 }

@@ -31,6 +31,7 @@ type Post struct {
 	long      longHeaders
 	refused   refusals
 	late      lateRefusals
+	guesses   guesses
 	submitted atomic.Uint64 // messages of programs on this host
 }
 

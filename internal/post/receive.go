@@ -177,7 +177,6 @@ func replyFor(err error) *smtp.Reply {
 // to have no room are answered for as plan.refuse says.
 func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	ctx = r.counted(ctx, e.Session)
-	log := r.Log.With("session", e.Session.ID, "id", e.ID)
 	to, err := gather(e)
 	if err != nil {
 		return err
@@ -192,17 +191,10 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	if err == nil {
 		err = r.reportFailure(ctx, e, m, to.bounced)
 	}
-	if err != nil {
-		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", err)
+	if err != nil || to.nobody() { // nobody by LMTP: each recipient has its own refusal
 		return err
 	}
-	if to.nobody() { // LMTP: each recipient has its own refusal
-		log.Warn("message not accepted", "remote", e.Session.RemoteAddr, "from", e.From.String(), "recipients", len(e.To), "err", e.To[0].Result)
-		return nil
-	}
-	log.Info("message accepted", "from", e.From.String(), "recipients", len(e.To),
-		"mailboxes", len(to.mailboxes), "elsewhere", len(to.elsewhere), "full", len(to.failed), "octets", d.size,
-		"user", e.Session.User, "remote", e.Session.RemoteAddr)
+	d.tell(r.Log)
 	r.reportSuccess(ctx, e, m, to)
 	return nil
 }

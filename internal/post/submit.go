@@ -69,7 +69,11 @@ func (p *Post) submit(r *http.Request) (id string, err error) {
 	if e.Data, err = completeFrom(rules.Directory, e, data, r.URL.Query().Get("name")); err != nil {
 		return "", err
 	}
-	return e.ID, receiver.ServeSMTP(r.Context(), e)
+	if err := receiver.ServeSMTP(r.Context(), e); err != nil {
+		p.localRefusal(e.Session, "DATA", e.From.String(), strings.Join(r.URL.Query()["to"], ","), err)
+		return e.ID, err
+	}
+	return e.ID, nil
 }
 
 // localEnvelope makes the envelope that a request describes, and the receiver for
@@ -83,6 +87,7 @@ func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error)
 	query := r.URL.Query()
 	from, err := localSender(rules.Directory, query.Get("from"), query.Has("from"), caller, trusted)
 	if err != nil {
+		p.localRefusal(&smtp.Session{User: caller}, "MAIL", query.Get("from"), "", err)
 		return nil, nil, err
 	}
 	// The time tells apart what different runs of the program counted.
@@ -122,6 +127,7 @@ func (r *Receiver) localRecipients(ctx context.Context, e *smtp.Envelope, query 
 		rcpt.Params.Notify = notify
 		e.Params.SMTPUTF8 = e.Params.SMTPUTF8 || !rcpt.Path.IsASCII()
 		if err := r.CheckRcpt(ctx, e.Session, &rcpt); err != nil {
+			r.localRefusal(e.Session, "RCPT", e.From.String(), address, err)
 			return fmt.Errorf("%s: %w", address, err)
 		}
 		e.To = append(e.To, rcpt)

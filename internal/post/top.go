@@ -28,6 +28,7 @@ type top struct {
 	received   string
 	found      []byte
 	completed  string // with the seam below it
+	messageID  string // the one in completed, if there is one
 }
 
 // newTop makes what is known before the message comes.
@@ -45,7 +46,8 @@ func (r *Receiver) newTop(e *smtp.Envelope, header *rfc2822.Section) (*top, erro
 			case "Date":
 				t.completed += rfc2822.DateField(now).Raw()
 			case "Message-ID":
-				t.completed += rfc2822.MessageIDField(name, now).Raw()
+				field := rfc2822.MessageIDField(name, now)
+				t.completed, t.messageID = t.completed+field.Raw(), field.Value()
 			}
 		}
 	}
