@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/netserve"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -97,7 +97,7 @@ func (r *Receiver) Refused(s *smtp.Session, f *smtp.Refusal) {
 		return
 	}
 	now := time.Now()
-	if unknown, since := r.guesses.add(netserve.Block(s.RemoteAddr), now); unknown > 0 {
+	if unknown, since := r.guesses.add(lineserver.Block(s.RemoteAddr), now); unknown > 0 {
 		r.Log.Warn("recipients are guessed", "", &guessed{r.service(s), s.ID, remoteOf(s), unknown, now.Sub(since).Round(time.Second)})
 	}
 }
