@@ -143,9 +143,9 @@ func (s *Settings) editEach(change func(one *Settings, text []byte) ([]byte, err
 		if err != nil {
 			return nil, err
 		}
-		one, err := load([]string{name})
+		one, _, failed := load([]string{name})
 		if one == nil {
-			return nil, err
+			return nil, errors.Join(failed...)
 		}
 		changed, err := change(one, text)
 		if err != nil {
