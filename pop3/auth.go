@@ -35,13 +35,19 @@ func (c *conn) auth(a *args) reply {
 	if err != nil {
 		return c.bad(c.notOffered(string(a.v[0])))
 	}
-	response, err := initialResponse(a)
-	if err != nil {
-		return c.bad("initial response is not base64")
+	var initial []byte
+	if a.n > 1 {
+		if initial, err = sasl.DecodeResponse(a.v[1]); err != nil {
+			return c.bad("initial response is not base64")
+		}
 	}
-	account, r := c.exchange(mechanism.New(c.srv.conf.creds), response)
-	if !r.ok {
-		return r
+	account, err := sasl.Exchange(c.ctx, mechanism.New(c.srv.conf.creds), initial, c.ask)
+	var instead answered
+	switch {
+	case errors.As(err, &instead):
+		return reply(instead)
+	case err != nil:
+		return c.denied(err)
 	}
 	return c.login(account)
 }
@@ -71,51 +77,13 @@ func names(of []sasl.Mechanism) []string {
 	return names
 }
 
-// initialResponse is nil if there is none, and empty if it is "=".
-func initialResponse(a *args) ([]byte, error) {
-	switch {
-	case a.n < 2:
-		return nil, nil
-	case string(a.v[1]) == "=":
-		return []byte{}, nil
-	}
-	return decode(a.v[1])
-}
+// answered is the error of an exchange to which there is an answer already.
+type answered reply
 
-// decode reads strict base64 into new memory that is never nil.
-func decode(text []byte) ([]byte, error) {
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Strict().Decode(out, text)
-	clear(text)
-	return out[:n], err
-}
-
-// exchange passes challenges and responses until it is known who the client
-// is. Otherwise the reply is the answer to AUTH.
-func (c *conn) exchange(server sasl.Server, response []byte) (account string, r reply) {
-	for {
-		challenge, account, done, err := server.Next(c.ctx, response)
-		clear(response)
-		if err != nil {
-			return "", c.denied(err)
-		}
-		if done && challenge == nil {
-			return account, reply{ok: true}
-		}
-		response, r = c.ask(challenge)
-		switch {
-		case !r.ok:
-			return "", r
-		case done && len(response) > 0:
-			return "", c.denied(sasl.ErrMalformed)
-		case done:
-			return account, reply{ok: true}
-		}
-	}
-}
+func (answered) Error() string { return "pop3: answered" }
 
 // ask sends a challenge and reads the response.
-func (c *conn) ask(challenge []byte) ([]byte, reply) {
+func (c *conn) ask(challenge []byte) ([]byte, error) {
 	text := base64.StdEncoding.EncodeToString(challenge)
 	io.WriteString(&c.w, "+ "+text+"\r\n")
 	if c.tracing {
@@ -128,22 +96,18 @@ func (c *conn) ask(challenge []byte) ([]byte, reply) {
 	line, err := c.read(limit)
 	switch {
 	case textualFault(err):
-		return nil, c.bad(err.Error()[len("textual: "):])
+		return nil, answered(c.bad(err.Error()[len("textual: "):]))
 	case err != nil:
 		c.lost(err)
-		return nil, reply{end: true, mute: true}
+		return nil, answered{end: true, mute: true}
 	}
 	if c.tracing {
 		c.trace('r', "***")
 	}
 	if textual.Is(line, "*") {
-		return nil, failure("", "authentication cancelled")
+		return nil, answered(failure("", "authentication cancelled"))
 	}
-	response, err := decode(line)
-	if err != nil {
-		return nil, c.denied(sasl.ErrMalformed)
-	}
-	return response, reply{ok: true}
+	return sasl.DecodeResponse(line)
 }
 
 // stls puts TLS on the connection (RFC 2595 §4). What the client sent behind

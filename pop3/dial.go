@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -92,8 +93,7 @@ func (d *Dialer) Start(ctx context.Context, conn net.Conn, host string) (_ *Clie
 		return nil, errors.New("pop3: Start without a connection")
 	}
 	c := &Client{timeout: d.Timeout, maxMessages: d.MaxMessages, trace: d.Trace, cleartextAuth: d.AllowCleartextAuth}
-	set(&c.timeout, 5*time.Minute)
-	set(&c.maxMessages, 1<<20)
+	c.timeout, c.maxMessages = cmp.Or(c.timeout, 5*time.Minute), cmp.Or(c.maxMessages, 1<<20)
 	c.use(conn)
 	defer func() {
 		if err != nil {

@@ -3,80 +3,63 @@ package pop3
 import (
 	"net/netip"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Limits bound what one client can make the server hold, wait for and do. In
-// every field 0 means the default and a negative value no limit.
+// every field 0 means the default, which its tag tells, and a negative value no
+// limit.
 type Limits struct {
 	// Line is the longest command line in octets with its CRLF; default 4096.
 	// RFC 2449 §4 wants 255 at least; bearer tokens need more. Answers to SASL
 	// challenges may have 12288 (RFC 4954 §4) if this is less.
-	Line       int
-	Errors     int // commands that are unknown, malformed or out of place before the end; default 20
-	AuthErrors int // failed logins before the end; default 3
+	Line       int `default:"4096"`
+	Errors     int `default:"20"` // commands that are unknown, malformed or out of place before the end; default 20
+	AuthErrors int `default:"3"`  // failed logins before the end; default 3
 
 	// Early is how many commands there may be before a login; default 100.
-	Early int
+	Early int `default:"100"`
 
 	// Command is the wait for the next command; default 10 minutes, the least
 	// that RFC 1939 §3 allows.
-	Command time.Duration
+	Command time.Duration `default:"10m"`
 	// Login is the time from the greeting to a login; default 15 minutes.
-	Login time.Duration
+	Login time.Duration `default:"15m"`
 	// Session is the time a whole connection may take; default 12 hours. What
 	// is being sent then is still sent to its end.
-	Session time.Duration
+	Session time.Duration `default:"12h"`
 	// Handshake is the time for the TLS handshake; default 1 minute.
-	Handshake time.Duration
+	Handshake time.Duration `default:"1m"`
 	// Reply is the time to take each 32 kB of what is sent, or the last piece;
 	// default 5 minutes.
-	Reply time.Duration
+	Reply time.Duration `default:"5m"`
 	// InUse is how long a login waits for a maildrop that another session holds,
 	// before it is [IN-USE]; default 2 seconds. Two programs of one user that
 	// poll at the same time, or a client that comes back before its broken
 	// connection is noticed, need not know of each other.
-	InUse time.Duration
+	InUse time.Duration `default:"2s"`
 	// FailureDelay is the pause before a failed login is answered; default
 	// 1 second.
-	FailureDelay time.Duration
+	FailureDelay time.Duration `default:"1s"`
 
-	Conns         int // at a time; default 1000
-	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
+	Conns         int `default:"1000"` // at a time; default 1000
+	ConnsPerBlock int `default:"50"`   // at a time from one IPv4 address or IPv6 /64; default 50
 
 	// ConnsPerMinute is how many connections a minute one IPv4 address or IPv6
 	// /64 may make, half of them at once; default none. It does not bind
 	// loopback addresses and those in FreeFrom.
-	ConnsPerMinute int
+	ConnsPerMinute int `default:"none"`
 	FreeFrom       []netip.Prefix
 
 	// Patience is how long a client that has not logged in may stay when Conns
 	// is reached and another one is at the door; default 10 seconds. Clients
 	// from one address share it: of ten, each has a tenth. Without it, strangers
 	// who do nothing could keep everybody out.
-	Patience time.Duration
+	Patience time.Duration `default:"10s"`
 }
 
 func (l Limits) withDefaults() Limits {
-	set(&l.Line, 4096)
-	set(&l.Errors, 20)
-	set(&l.AuthErrors, 3)
-	set(&l.Early, 100)
-	set(&l.Command, 10*time.Minute)
-	set(&l.Login, 15*time.Minute)
-	set(&l.Session, 12*time.Hour)
-	set(&l.Handshake, time.Minute)
-	set(&l.Reply, 5*time.Minute)
-	set(&l.InUse, 2*time.Second)
-	set(&l.FailureDelay, time.Second)
-	set(&l.Conns, 1000)
-	set(&l.ConnsPerBlock, 50)
-	set(&l.ConnsPerMinute, -1)
-	set(&l.Patience, 10*time.Second)
+	lineserver.Defaults(&l)
 	return l
-}
-
-func set[T ~int | ~int64](v *T, to T) {
-	if *v == 0 {
-		*v = to
-	}
 }

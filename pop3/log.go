@@ -2,23 +2,18 @@ package pop3
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
-	"unicode"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // TraceWriter writes a transcript: the session's id, "r", "w" or "#", and the
 // line.
 func TraceWriter(w io.Writer) Tracer {
-	var mu sync.Mutex
-	return func(s *Session, dir byte, line string) {
-		mu.Lock()
-		defer mu.Unlock()
-		fmt.Fprintf(w, "%s %c %s\n", s.ID, dir, line)
-	}
+	write := lineserver.Transcript(w)
+	return func(s *Session, dir byte, line string) { write(s.ID, dir, line) }
 }
 
 func (s *Server) tracing(ctx context.Context) bool {
@@ -56,22 +51,12 @@ func (c *conn) traceCommand(cmd *command, line []byte) {
 }
 
 func (c *conn) trace(dir byte, line string) {
-	line = printable(line)
+	line = lineserver.Printable(line)
 	if c.srv.Trace != nil {
 		c.srv.Trace(&c.Session, dir, line)
 		return
 	}
 	c.srv.conf.log.Debug("pop3", c.attrs("dir", string(dir), "line", line)...)
-}
-
-// printable replaces what could confuse whoever reads a transcript.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func (c *conn) remark(text string) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -20,15 +21,16 @@ import (
 // Close.
 var ErrServerClosed = errors.New("pop3: server closed")
 
-// TLSMode says when a connection is encrypted.
-type TLSMode int
+// TLSMode says when a connection is encrypted. It is the same type for servers of
+// every protocol.
+type TLSMode = lineserver.TLSMode
 
 // The modes. With a nil TLSConfig, StartTLS offers nothing and the other two
 // refuse to serve.
 const (
-	StartTLS    TLSMode = iota // STLS is offered (RFC 2595 §4)
-	RequireTLS                 // demanded: only CAPA, STLS, UTF8 and QUIT before it
-	ImplicitTLS                // from the first octet (RFC 8314 §3)
+	StartTLS    = lineserver.StartTLS    // STLS is offered (RFC 2595 §4)
+	RequireTLS  = lineserver.RequireTLS  // demanded: only CAPA, STLS, UTF8 and QUIT before it
+	ImplicitTLS = lineserver.ImplicitTLS // from the first octet (RFC 8314 §3)
 )
 
 // Server is a POP3 server. The zero value serves: it greets, and has no logins.
@@ -111,6 +113,8 @@ type Server struct {
 // Pool is a cap on connections that several servers share, such as those of one
 // process that has only so many descriptors. When it is reached, a client that
 // has not logged in, of whichever server, makes room as it does for Limits.Conns.
+// It is made by &pop3.Pool{MaxConns: 500}, and the same type for servers of every
+// protocol.
 type Pool = lineserver.Pool
 
 // Policy is what is told about how long messages stay and how often a client
@@ -150,11 +154,9 @@ type settled struct {
 
 func (s *Server) settle() error {
 	s.once.Do(func() {
-		switch c := s.TLSConfig; {
-		case s.TLSMode != StartTLS && c == nil:
-			s.err = errors.New("pop3: TLSMode needs a TLSConfig")
-		case c != nil && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
-			s.err = errors.New("pop3: TLSConfig has no certificate: no handshake could succeed")
+		switch err := s.TLSMode.Check(s.TLSConfig); {
+		case err != nil:
+			s.err = fmt.Errorf("pop3: %w", err)
 		case s.Credentials != nil && s.Auth != nil:
 			s.err = errors.New("pop3: both Credentials and Auth are set, and one of them would never be asked")
 		}
@@ -189,11 +191,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	err := s.connections().Serve(l, s.session)
-	if errors.Is(err, lineserver.ErrClosed) {
-		return ErrServerClosed
-	}
-	return err
+	return s.connections().Serve(l, s.session)
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -222,15 +220,10 @@ func (s *Server) ListenAndServe() error {
 // ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;
 // TLSMode stays as it is.
 func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	config, err := lineserver.WithKeyPair(s.TLSConfig, certFile, keyFile)
 	if err != nil {
 		return err
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLSConfig != nil {
-		config = s.TLSConfig.Clone()
-	}
-	config.Certificates = append(config.Certificates, cert)
 	s.TLSConfig = config
 	return s.ListenAndServe()
 }
@@ -252,8 +245,8 @@ func (s *Server) Sessions() int { return s.connections().Len() }
 func (s *Server) connections() *lineserver.Group {
 	s.grouped.Do(func() {
 		g, l := &s.group, s.Limits.withDefaults()
-		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)
-		g.Free, g.Patience, g.Pool, g.Log = l.FreeFrom, max(l.Patience, 0), s.Pool, s.Log
+		g.MaxConns, g.MaxPerBlock, g.PerMinute, g.Free, g.Patience = l.Conns, l.ConnsPerBlock, l.ConnsPerMinute, l.FreeFrom, l.Patience
+		g.Pool, g.Log, g.Closed = s.Pool, s.Log, ErrServerClosed
 	})
 	return &s.group
 }

@@ -2,7 +2,6 @@ package pop3
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
@@ -47,11 +45,7 @@ func (s *Session) Close() error {
 
 // String names the session for logs: its id and the client's address.
 func (s *Session) String() string {
-	from := ""
-	if s.RemoteAddr != nil {
-		from = s.RemoteAddr.String()
-	}
-	return s.ID + " [" + from + "]"
+	return s.ID + " [" + lineserver.AddrString(s.RemoteAddr) + "]"
 }
 
 // Set puts a value into Values, making the map if needed.
@@ -104,7 +98,7 @@ const (
 // session serves one connection.
 func (s *Server) session(nc *lineserver.Conn) {
 	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
-	c.ID = strings.ToLower(rand.Text()[:10])
+	c.ID = lineserver.NewID()
 	c.RemoteAddr, c.LocalAddr, c.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
 	c.trusted = lineserver.Within(c.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
@@ -178,7 +172,7 @@ var refusals = map[lineserver.Refusal]string{
 
 // handshake puts TLS on the connection. A shutdown waits a few seconds for it.
 func (c *conn) handshake(buffered int) bool {
-	deadline := within(time.Now(), c.srv.conf.limits.Handshake)
+	deadline := lineserver.Deadline(time.Now(), c.srv.conf.limits.Handshake)
 	ctx, cancel := c.nc.Context(), context.CancelFunc(func() {})
 	if !deadline.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
@@ -195,14 +189,6 @@ func (c *conn) handshake(buffered int) bool {
 	c.bind(over)
 	c.peer.Certificate = shown
 	return true
-}
-
-// within is a deadline, none (the zero time) for a limit that is none.
-func within(now time.Time, limit time.Duration) time.Time {
-	if limit < 0 {
-		return time.Time{}
-	}
-	return now.Add(limit)
 }
 
 // serve reads commands and answers them until the session ends.
@@ -274,18 +260,11 @@ func (c *conn) read(max int) ([]byte, error) {
 // deadline is when the wait for a command that begins now ends.
 func (c *conn) deadline(now time.Time) time.Time {
 	l := &c.srv.conf.limits
-	at := within(now, l.Command)
+	at := lineserver.Deadline(now, l.Command)
 	if c.state == authorization {
-		at = earlier(at, within(c.began, l.Login))
+		at = lineserver.Earlier(at, lineserver.Deadline(c.began, l.Login))
 	}
-	return earlier(at, within(c.began, l.Session))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
+	return lineserver.Earlier(at, lineserver.Deadline(c.began, l.Session))
 }
 
 // lost says goodbye, where RFC 1939 §3 wants it, and notes why. A client that

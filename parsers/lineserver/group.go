@@ -36,21 +36,22 @@ import (
 )
 
 // ErrClosed is what Serve returns after Shutdown or Close.
-var ErrClosed = errors.New("lineserver: server closed")
+var ErrClosed = errors.New("lineserver: closed")
 
 // overflow is how many connections above the cap get a polite refusal at a
 // time; more are closed without a word, so that a flood costs no goroutines.
 const overflow = 64
 
-// Group is the connections of one server. The zero value has no caps.
+// Group is the connections of one server. The zero value has no caps; a number or
+// a time that is 0 or negative is none.
 // Its fields must not change once it serves.
 type Group struct {
-	MaxConns    int          // connections at a time; 0 means no cap
-	MaxPerBlock int          // connections at a time from one Block, four times as many from one IPv6 /48; 0 means no cap
+	MaxConns    int          // connections at a time
+	MaxPerBlock int          // connections at a time from one Block, four times as many from one IPv6 /48
 	Log         *slog.Logger // nil means slog.Default()
 
 	// PerMinute is how many connections a minute one Block may make, half of
-	// them at once; 0 means any number. It does not bind loopback addresses and
+	// them at once. It does not bind loopback addresses and
 	// those in Free.
 	PerMinute int
 	Free      []netip.Prefix
@@ -62,10 +63,13 @@ type Group struct {
 	// MaxConns is reached and somebody else is at the door: who has been here
 	// longest makes room. Strangers from one Block share it: of ten, each has a
 	// tenth. Without it, idle strangers could keep everybody out for as long as
-	// their sessions last. 0 means that nobody makes room.
+	// their sessions last.
 	Patience time.Duration
 
 	own Pool // where Pool is nil
+
+	// Closed is what Serve returns after Shutdown or Close; nil means ErrClosed.
+	Closed error
 
 	// Guarded by the pool's lock:
 	stopping  bool
@@ -97,7 +101,7 @@ const (
 func (g *Group) Serve(l net.Listener, handle func(*Conn)) error {
 	defer l.Close()
 	if !g.track(l, true) {
-		return ErrClosed
+		return g.closed()
 	}
 	defer g.track(l, false)
 	var delay time.Duration
@@ -110,7 +114,7 @@ func (g *Group) Serve(l net.Listener, handle func(*Conn)) error {
 				go g.run(conn, handle)
 			}
 		case g.Stopping():
-			return ErrClosed
+			return g.closed()
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:
@@ -308,6 +312,13 @@ func (g *Group) lock() (unlock func()) {
 	p := g.pool()
 	p.mu.Lock()
 	return p.mu.Unlock
+}
+
+func (g *Group) closed() error {
+	if g.Closed != nil {
+		return g.Closed
+	}
+	return ErrClosed
 }
 
 func (g *Group) log() *slog.Logger {
