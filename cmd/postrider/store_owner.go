@@ -33,8 +33,7 @@ func (f *storeFlags) asOwner(cmd *cobra.Command, create bool, do func(*maildir.S
 		if os.Geteuid() == 0 {
 			return runAs(cmd, owner.Uid, owner.Gid)
 		}
-		name := userName(owner.Uid)
-		return fmt.Errorf("mail store %s belongs to %s: runuser -u %s -- %s", dir, name, name, commandLine())
+		return fmt.Errorf("mail store %s belongs to %s: %s %s", dir, userName(owner.Uid), becoming(owner.Uid), commandLine())
 	}
 	s, err := maildir.Open(dir, maildir.WithMode(maildir.Share))
 	if err != nil {
@@ -73,13 +72,22 @@ func (f *storeFlags) owner(dir string, create bool) (*syscall.Stat_t, error) {
 	}
 }
 
-// userName names a user for people, and for runuser.
+// userName names a user, by number where nobody has named them.
 func userName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := osuser.LookupId(id); err == nil {
 		return u.Username
 	}
-	return "#" + id
+	return id
+}
+
+// becoming is what root writes before a command that another user is to run.
+func becoming(uid uint32) string {
+	name := userName(uid)
+	if _, err := strconv.Atoi(name); err == nil {
+		return fmt.Sprintf("setpriv --reuid %s --regid %s --clear-groups --", name, name)
+	}
+	return fmt.Sprintf("runuser -u %s --", name)
 }
 
 // commandLine is how the program was called, to be called so by somebody else.

@@ -153,11 +153,14 @@ func TestNotTheOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer exe.Close()
+	if got := becoming(0); got != "runuser -u root --" {
+		t.Errorf("to become root: %s", got)
+	}
 	cmd := exec.Command("/proc/self/fd/3", "import", "--mail", mail, "--format", "eml", "it's@mail.test", dir)
 	cmd.ExtraFiles = []*os.File{exe}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: aliceUID, Gid: aliceUID}}
 	out, err := cmd.CombinedOutput()
-	want := `belongs to #61002: runuser -u #61002 -- 3 import --mail ` + mail + ` --format eml 'it'\''s@mail.test' ` + dir
+	want := `belongs to 61002: setpriv --reuid 61002 --regid 61002 --clear-groups -- 3 import --mail ` + mail + ` --format eml 'it'\''s@mail.test' ` + dir
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != exitError || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %s, want %s", err, out, want)
 	}
@@ -171,7 +174,7 @@ func TestStoreNotThere(t *testing.T) {
 	put(t, `{ "server_name": "mail.test", "data_dir": "`+data+`" }`, conf, "mail.conf")
 	give(t, conf, storeUID)
 	code, said := program(t, "import", "-c", conf, "--format", "maildir", "alice@mail.test", mailDir(t))
-	if _, err := os.Stat(data); code != exitError || !strings.Contains(said, "install -d -o #61002 -m 700 "+data) || err == nil {
+	if _, err := os.Stat(data); code != exitError || !strings.Contains(said, "install -d -o 61002 -m 700 "+data) || err == nil {
 		t.Errorf("exit %d, %s", code, said)
 	}
 }

@@ -119,7 +119,7 @@ func readUIDList(r io.Reader, uidl UIDL, ids map[string]string) error {
 		}
 		o.name, _, _ = strings.Cut(o.name, ":")
 		if o.guid == "" {
-			o.guid = baseOf(o.name)
+			o.guid = o.name
 		}
 		id := written
 		if !isUID(id) {

@@ -46,7 +46,7 @@ func TestKnownIDs(t *testing.T) {
 		{"dovecot-uidlist", v3, archive.UIDLNone, nil, ""},
 		{"dovecot-uidlist", "1 1690000000 3\n1 17.M1P1.host,S=66,W=70\n2 18.M2P1.host\n", "", map[string]string{"17.M1P1.host": "0000000164bb5a80", "18.M2P1.host": "0000000264bb5a80"}, ""},
 		{"dovecot-uidlist", v3, "%f", map[string]string{"17.M1P1.host": "0000abcd1", "18.M2P1.host": "18.M2P1.host", "19.M3": "19.M3,S=6"}, ""},
-		{"dovecot-uidlist", v3, "%g", map[string]string{"17.M1P1.host": "0000abcd1", "18.M2P1.host": "00ff", "19.M3": "19.M3"}, ""},
+		{"dovecot-uidlist", v3, "%g", map[string]string{"17.M1P1.host": "0000abcd1", "18.M2P1.host": "00ff", "19.M3": "19.M3,S=6"}, ""},
 		{"dovecot-uidlist", v3, "%5u-%UXv", map[string]string{"17.M1P1.host": "0000abcd1", "18.M2P1.host": "2-64bb5a80", "19.M3": "3-64bb5a80"}, ""},
 		{"dovecot-uidlist", v3, "%2v%Mf", map[string]string{"17.M1P1.host": "0000abcd1", "18.M2P1.host": "16cd33d0a79ca0f4c9ce74e6e345c396e4", "19.M3": "16a3aa0a53e2b2eb5eaa1bfb5c42d02985"}, ""},
 		{"dovecot-uidlist", "3 V1690000000 N4\nx :17.M1\n2 :18.M2\n3\n4 Gx\n0 :20\n", "", map[string]string{"18.M2": "0000000264bb5a80"}, "line 2, 4, 5, 6"},
