@@ -93,3 +93,84 @@ func TestAdvice(t *testing.T) {
 		t.Errorf("andMore: %s", got)
 	}
 }
+
+// TestNotes: nothing is wrong with the files in testdata/conf/notes, and each is
+// noted upon by the text in the .want beside it.
+func TestNotes(t *testing.T) {
+	dir := copyPrivate(t, filepath.Join(testdata, "notes"))
+	names, err := filepath.Glob(filepath.Join(dir, "*.conf"))
+	if err != nil || len(names) < 6 {
+		t.Fatalf("%d files: %v", len(names), err)
+	}
+	for _, name := range names {
+		base := strings.TrimSuffix(filepath.Base(name), ".conf")
+		t.Run(base, func(t *testing.T) {
+			s, problems := Verify(name, Probes{})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			var b strings.Builder
+			for _, note := range s.Advice() {
+				b.WriteString(strings.ReplaceAll(note.Error(), dir+string(filepath.Separator), "") + "\n")
+			}
+			wantFile := filepath.Join(testdata, "notes", base+".want")
+			if *update {
+				if err := os.WriteFile(wantFile, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(wantFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != string(want) || b.Len() == 0 {
+				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+// TestNoteOfFiles: what a later file says in place of an earlier one is noted with
+// both places; what a null takes back, and objects that are merged, are not.
+func TestNoteOfFiles(t *testing.T) {
+	dir := folder(t,
+		"a.conf", "{\n\"server_name\": \"a.example.com\", \"data_dir\": \"data\",\n\"SMTP\": {\"tarpit\": \"1s\", \"max_recipients\": 150}, \"Domains\": {\"c.example\": {\"catch_all\": \"b@d.example\"}}}",
+		"b.conf", "{\n\"server_name\": \"b.example.com\",\n\"SMTP\": {\"max_recipients\": 160, \"idle_timeout\": \"6m\"}, \"Domains\": {\"c.example\": null}}")
+	s, problems := Verify(dir, Probes{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, note := range s.Advice() {
+		brief, _, _ := strings.Cut(strings.ReplaceAll(note.Error(), dir+string(filepath.Separator), ""), "\n")
+		got = append(got, brief)
+	}
+	want := []string{
+		"b.conf:2:1: server_name: this takes the place of what stands in a.conf:2:1",
+		"b.conf:3:10: SMTP.max_recipients: this takes the place of what stands in a.conf:3:26",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestPartOfFiles: what cannot be read in one file hides nothing that is wrong in
+// the others, and brings no problem of its own with what it may have said.
+func TestPartOfFiles(t *testing.T) {
+	const broken = "{\"server_name\": \"mail.example.com\",\n\"Accounts\": {\"bob@example.com\": {}}\n"
+	const other = "{\"data_dir\": \"data\",\n\"SMTP\": {\"max_recipient\": 5},\n\"POP3\": {\"deletion\": \"maybe\"},\n\"Aliases\": {\"x@example.com\": \"bob@example.com\"}}"
+	dir := folder(t, "a.conf", broken, "b.conf", "", "c.conf", other)
+	_, problems := Verify(dir, Probes{})
+	want := []string{"a.conf:3:1: the file ends", "c.conf:2:10: SMTP.max_recipient: unknown key", "c.conf:3:22: POP3.deletion: \"maybe\" is not one of"}
+	if len(problems) != len(want) {
+		t.Fatalf("got %v", problems)
+	}
+	for i, p := range problems {
+		if text := strings.ReplaceAll(p.Error(), dir+string(filepath.Separator), ""); !strings.HasPrefix(text, want[i]) {
+			t.Errorf("got %s, want %s", text, want[i])
+		}
+	}
+	if s, err := Load(dir); s != nil || err == nil {
+		t.Errorf("Load: %v, %v", s, err)
+	}
+}
