@@ -70,12 +70,12 @@ func check(cmd *cobra.Command, path string) error {
 	return nil
 }
 
-// count writes "1 problem" and "2 problems", "1 mailbox" and "2 mailboxes".
+// count writes "1 problem" and "2 problems", "1 mailbox" and "2 mailboxes", "2 aliases".
 func count[N int | int64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	if strings.HasSuffix(what, "x") {
+	if strings.HasSuffix(what, "x") || strings.HasSuffix(what, "s") {
 		what += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, what)

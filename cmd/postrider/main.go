@@ -91,6 +91,8 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		confCommand(),
 		userCommand(),
+		domainCommand(),
+		aliasCommand(),
 		queueCommand(),
 		sendmailCommand(),
 		storeCommand(),

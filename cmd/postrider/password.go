@@ -3,63 +3,26 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/mailstore/durable"
 )
-
-// write gives an account a password: gets it, derives the keys, and writes the
-// file that change edits.
-func (f *userFlags) write(cmd *cobra.Command, name string, change func(*conf.Settings, string, conf.Keys) (*conf.Edit, error)) error {
-	if f.stdin && f.generate {
-		return usage(cmd, errors.New("either --stdin or --generate"))
-	}
-	path := confPath(f.path)
-	s, err := conf.Load(path)
-	if err != nil {
-		return err
-	}
-	at := address(s, name)
-	if _, err := change(s, at, conf.Keys{Password: "-"}); err != nil {
-		return err // before a password is asked for in vain
-	}
-	var password []byte
-	if f.generate {
-		password = generatePassword()
-	} else if password, err = askPassword(cmd, at, f.stdin, true); err != nil {
-		return err
-	}
-	keys, err := f.derive(s, at, password)
-	if err != nil {
-		return err
-	}
-	file, err := replace(path, func(s *conf.Settings) (*conf.Edit, error) { return change(s, at, keys) })
-	if err != nil {
-		return err
-	}
-	out := cmd.OutOrStdout()
-	if f.generate {
-		fmt.Fprintf(out, "%s\n", password)
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s is in %s; a running server knows it after: postrider reload -c %s\n", at, file, path)
-	return nil
-}
 
 // generatePassword makes a password of 120 random bits.
 func generatePassword() []byte { return []byte(rand.Text()[:24]) }
@@ -77,26 +40,55 @@ func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf
 	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
 	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
 	if a := s.AllAccounts()[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
-		k.APOP, err = sealAPOP(s.SecretKeyFile, at, password)
+		k.APOP, err = f.sealAPOP(s.SecretKeyFile, at, password)
 	}
 	return k, err
 }
 
 // sealAPOP seals a password with the server's key, which is made if it is not
 // there yet, for the user that the server runs as.
-func sealAPOP(keyFile, at string, password []byte) (string, error) {
-	key, err := serverKey(keyFile)
+func (f *userFlags) sealAPOP(keyFile, at string, password []byte) (string, error) {
+	owner, err := os.Stat(confPath(f.path))
 	if err != nil {
 		return "", err
 	}
-	return key.SealText(password, []byte("apop:"+at))
+	key, err := serverKey(keyFile, owner)
+	if err != nil {
+		return "", err
+	}
+	return key.SealText(password, apopSubject(at))
 }
 
-// serverKey is the key that secrets are sealed with.
-func serverKey(keyFile string) (seal.Key, error) {
-	dir, err := os.Stat(filepath.Dir(keyFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return seal.Key{}, fmt.Errorf("the key for it belongs into %s, which is not there yet: start the server once", filepath.Dir(keyFile))
+// apopSubject binds a sealed secret to its account.
+func apopSubject(address string) []byte { return []byte("apop:" + address) }
+
+// resealAPOP makes of the secret of one address that of another.
+func resealAPOP(keyFile string) conf.Reseal {
+	return func(sealed, from, to string) (string, error) {
+		key, err := seal.LoadKey(keyFile)
+		if err != nil {
+			return "", err
+		}
+		secret, err := key.OpenText(sealed, apopSubject(from))
+		if err != nil {
+			return "", err
+		}
+		return key.SealText(secret, apopSubject(to))
+	}
+}
+
+// serverKey is the key that secrets are sealed with. Where it has no folder yet, one
+// is made for the owner of the configuration.
+func serverKey(keyFile string, owner fs.FileInfo) (seal.Key, error) {
+	folder := filepath.Dir(keyFile)
+	dir, err := os.Stat(folder)
+	if errors.Is(err, fs.ErrNotExist) { // before the first start
+		if err = os.MkdirAll(folder, 0o700); err == nil {
+			err = keepOwner(folder, owner)
+		}
+		if err == nil {
+			dir, err = os.Stat(folder)
+		}
 	}
 	if err != nil {
 		return seal.Key{}, err
@@ -106,30 +98,6 @@ func serverKey(keyFile string) (seal.Key, error) {
 		err = keepOwner(keyFile, dir)
 	}
 	return key, err
-}
-
-func (f *userFlags) remove(cmd *cobra.Command, name string) error {
-	path := confPath(f.path)
-	s, err := conf.Load(path)
-	if err != nil {
-		return err
-	}
-	at, _, err := account(s, name)
-	if err != nil {
-		return err
-	}
-	file, err := replace(path, func(s *conf.Settings) (*conf.Edit, error) { return s.RemoveAccount(at) })
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed from %s; a running server forgets it after: postrider reload -c %s\n", at, file, path)
-	if s, err = conf.Load(path); err != nil {
-		return nil // it was removed; check says what is left
-	}
-	for _, problem := range s.Check() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%v\n", problem)
-	}
-	return nil
 }
 
 // askPassword reads a password: from a terminal without showing it, twice if
@@ -150,7 +118,7 @@ func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, erro
 	ask := func(prompt string) ([]byte, error) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s: ", prompt, at)
 		defer fmt.Fprintln(cmd.ErrOrStderr())
-		return term.ReadPassword(int(f.Fd()))
+		return readHidden(int(f.Fd()))
 	}
 	if !fresh {
 		return ask("Password")
@@ -169,6 +137,45 @@ func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, erro
 	return password, err
 }
 
+// readHidden reads a line from a terminal without showing it. A signal that ends
+// the program ends it with the echo on again.
+func readHidden(fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	deadly := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+	came, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(came, deadly...)
+	defer signal.Stop(came)
+	defer close(done)
+	go func() {
+		select {
+		case sig := <-came:
+			term.Restore(fd, before)
+			signal.Reset(deadly...)
+			syscall.Kill(os.Getpid(), sig.(syscall.Signal))
+		case <-done:
+		}
+	}()
+	return term.ReadPassword(fd)
+}
+
+// leastPassword is how many characters a password of an account has at least.
+const leastPassword = 8
+
+// strong refuses passwords that are guessed first.
+func strong(password []byte, at string) error {
+	local, _ := conf.CutAddress(at)
+	switch text := string(password); {
+	case strings.EqualFold(text, at) || strings.EqualFold(text, local):
+		return errors.New("the password is the user name, which is guessed first; --weak takes it all the same")
+	case utf8.RuneCount(password) < leastPassword:
+		return fmt.Errorf("the password has fewer than %d characters; --weak takes it all the same", leastPassword)
+	}
+	return nil
+}
+
 // usable refuses what no client could send.
 func usable(password []byte) ([]byte, error) {
 	switch {
@@ -180,66 +187,4 @@ func usable(password []byte) ([]byte, error) {
 		return nil, errors.New("the password holds a line break or a NUL, which no protocol can carry")
 	}
 	return password, nil
-}
-
-// replace edits one file of the configuration at path and writes it, whole or
-// not at all. The configuration is locked and read again for that, so that two
-// edits at the same time both count. It returns the file's name.
-func replace(path string, change func(*conf.Settings) (*conf.Edit, error)) (string, error) {
-	unlock, err := lock(path)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	s, err := conf.Load(path)
-	if err != nil {
-		return "", err
-	}
-	edit, err := change(s)
-	if err != nil {
-		return "", err
-	}
-	return edit.File, publish(edit)
-}
-
-// lock holds the folder of a configuration until unlock.
-func lock(path string) (unlock func(), err error) {
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		path = filepath.Dir(path)
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		dir.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { dir.Close() }, nil
-}
-
-// publish writes a file with secrets durably, mode 0600. It belongs to the owner of
-// the old one, or of the folder, since the server may run as another user.
-func publish(e *conf.Edit) error {
-	name := e.File
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real // the link stays one
-	}
-	dir := filepath.Dir(name)
-	owner, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		owner, err = os.Stat(dir)
-	}
-	if err != nil {
-		return err
-	}
-	disk, err := durable.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer disk.Close()
-	if err := disk.ReplaceFile(context.Background(), name, e.Text); err != nil {
-		return err
-	}
-	return keepOwner(name, owner)
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +10,7 @@ import (
 )
 
 func confSealCommand() *cobra.Command {
-	var path string
+	var f changeFlags
 	var stdin bool
 	c := &cobra.Command{
 		Use:   "seal ROUTE",
@@ -25,16 +25,17 @@ without showing it; --stdin reads it from the first line of standard input.`,
   postrider conf seal -c /etc/postrider --stdin backup < password`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return confSeal(cmd, confPath(path), args[0], stdin)
+			return confSeal(cmd, &f, args[0], stdin)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	confFlag(c, &path)
+	f.add(c)
 	c.Flags().BoolVar(&stdin, "stdin", false, "read the password from standard input")
 	return c
 }
 
-func confSeal(cmd *cobra.Command, path, which string, stdin bool) error {
+func confSeal(cmd *cobra.Command, f *changeFlags, which string, stdin bool) error {
+	path := confPath(f.path)
 	s, err := conf.Load(path)
 	if err != nil {
 		return err
@@ -42,7 +43,11 @@ func confSeal(cmd *cobra.Command, path, which string, stdin bool) error {
 	if _, err := s.SetRoutePassword(which, "-"); err != nil {
 		return err // before a password is asked for in vain
 	}
-	key, err := serverKey(s.SecretKeyFile)
+	owner, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	key, err := serverKey(s.SecretKeyFile, owner)
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,7 @@ func confSeal(cmd *cobra.Command, path, which string, stdin bool) error {
 			return err
 		}
 	}
-	file, err := replace(path, func(s *conf.Settings) (*conf.Edit, error) {
+	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
 		r, _, err := s.FindRoute(which)
 		if err != nil {
 			return nil, err
@@ -68,10 +73,9 @@ func confSeal(cmd *cobra.Command, path, which string, stdin bool) error {
 			return nil, err
 		}
 		return s.SetRoutePassword(which, sealed)
-	})
+	}))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "the password is sealed in %s; a running server uses it after: postrider reload -c %s\n", file, path)
-	return nil
+	return f.finish(cmd, out, "the password is sealed in "+out.Files[0])
 }

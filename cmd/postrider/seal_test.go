@@ -32,12 +32,6 @@ func TestSeal(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "p"), []byte("hunter4\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := command(t, "", "conf", "seal", "-c", dir, "*"); code == exitOK || !strings.Contains(stderr, "start the server once") {
-		t.Errorf("without a data directory: %d %s", code, stderr)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	for which, want := range map[string]string{"none": "no such route", "open.example": "no user", "file.example": "comes from the file"} {
 		if code, _, stderr := command(t, "x\n", "conf", "seal", "-c", dir, "--stdin", which); code == exitOK || !strings.Contains(stderr, want) {
 			t.Errorf("%s: %d %s", which, code, stderr)

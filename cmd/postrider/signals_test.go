@@ -105,7 +105,7 @@ func TestHangUp(t *testing.T) {
 // with the command that closes it, by check and by serve.
 func TestOpenConfiguration(t *testing.T) {
 	dir := confDir(t, userConf)
-	must(t, "x", "user", "add", "-c", dir, "--stdin", "boss")
+	must(t, "x-x-x-x-x", "user", "add", "-c", dir, "--stdin", "boss")
 	file := filepath.Join(dir, "mail.conf")
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -77,9 +77,13 @@ them ever deletes a message.`,
 
 func storeStatCommand() *cobra.Command {
 	var f storeFlags
+	var asJSON bool
 	c := &cobra.Command{
-		Use:     "stat [-c DIR] [ADDRESS...]",
-		Short:   "Count messages and octets of each mailbox",
+		Use:   "stat [-c DIR] [ADDRESS...]",
+		Short: "Count messages and octets of each mailbox",
+		Long: `Count messages and octets of each mailbox. One that belongs to no account of the
+configuration is marked: "user add --keep" gives it to one, "user remove --mail"
+deletes it.`,
 		Example: "  postrider store stat -c /etc/postrider\n  postrider store stat -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, users []string) error {
 			s, err := f.read()
@@ -89,26 +93,45 @@ func storeStatCommand() *cobra.Command {
 			defer s.Close()
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			return stat(ctx, cmd, s, users)
+			views, err := f.stat(ctx, cmd, s, users)
+			if err != nil && !errors.Is(err, errSaid) {
+				return err
+			}
+			if asJSON {
+				return errors.Join(printJSON(cmd, views), err)
+			}
+			return errors.Join(printStat(cmd, views), err)
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []string) error {
+// boxView is a mailbox as "store stat" shows it.
+type boxView struct {
+	Mailbox  string `json:"mailbox"`
+	Messages int64  `json:"messages"`
+	Octets   int64  `json:"octets"`
+	Orphan   bool   `json:"orphan"` // no account has it
+}
+
+// stat looks at some mailboxes, or all of them.
+func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []string) (views []boxView, failed error) {
 	if len(users) == 0 {
 		for u, err := range s.Users(ctx) {
 			if err != nil {
-				return err
+				return nil, err
 			}
 			users = append(users, u)
 		}
 		slices.Sort(users)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-	var sum mailstore.Usage
-	var failed error
+	var accounts map[string]*conf.Account
+	if f.settings != nil {
+		accounts = f.settings.AllAccounts()
+	}
+	views = []boxView{}
 	for _, u := range users {
 		if err := known(s, u); err != nil {
 			fmt.Fprintln(cmd.ErrOrStderr(), err)
@@ -117,17 +140,27 @@ func stat(ctx context.Context, cmd *cobra.Command, s *maildir.Store, users []str
 		}
 		use, err := s.Usage(ctx, u)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sum.Messages += use.Messages
-		sum.Octets += use.Octets
-		fmt.Fprintf(w, "%d\t%s\t\t %s\n", use.Messages, size(use.Octets), u)
+		views = append(views, boxView{u, use.Messages, use.Octets, accounts != nil && accounts[conf.Canonical(u)] == nil})
 	}
-	fmt.Fprintf(w, "%d\t%s\t\t in %s\n", sum.Messages, size(sum.Octets), count(len(users), "mailbox"))
-	if err := w.Flush(); err != nil {
-		return err
+	return views, failed
+}
+
+func printStat(cmd *cobra.Command, views []boxView) error {
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
+	var messages, octets int64
+	for _, v := range views {
+		name := v.Mailbox
+		if v.Orphan {
+			name += " (no account)"
+		}
+		messages += v.Messages
+		octets += v.Octets
+		fmt.Fprintf(w, "%d\t%s\t\t %s\n", v.Messages, size(v.Octets), name)
 	}
-	return failed
+	fmt.Fprintf(w, "%d\t%s\t\t in %s\n", messages, size(octets), count(len(views), "mailbox"))
+	return w.Flush()
 }
 
 func backupCommand() *cobra.Command {

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,7 +82,7 @@ func TestTerminal(t *testing.T) {
 	}{
 		{[]string{"user", "add", "-c", dir, "boss"}, []string{"pass word", "pass word"}, exitOK, "New password for boss@mail.test: \nThe same again for boss@mail.test: \n"},
 		{[]string{"user", "test", "-c", dir, "boss"}, []string{"pass word"}, exitOK, "Password for boss@mail.test: \n"},
-		{[]string{"user", "passwd", "-c", dir, "boss"}, []string{"a", "b"}, exitError, "the two are not the same; nothing was changed"},
+		{[]string{"user", "passwd", "-c", dir, "boss"}, []string{"password a", "password b"}, exitError, "the two are not the same; nothing was changed"},
 		{[]string{"user", "passwd", "-c", dir, "boss"}, []string{""}, exitError, "an empty password is no password"},
 		{[]string{"user", "test", "-c", dir, "boss"}, []string{"wrong"}, exitError, "this is not the password"},
 	} {
@@ -94,5 +97,48 @@ func TestTerminal(t *testing.T) {
 	program.Close()
 	if echo, _ := io.ReadAll(person); strings.Contains(string(echo), "pass word") {
 		t.Errorf("the password was shown: %q", echo)
+	}
+}
+
+// execCommand starts the built program at a terminal of its own.
+func execCommand(t *testing.T, terminal *os.File, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(binary(t), args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd
+}
+
+// A password prompt that is interrupted leaves the terminal as it was.
+func TestInterruptedPrompt(t *testing.T) {
+	dir := confDir(t, userConf)
+	person, program := terminal(t)
+	cmd := execCommand(t, program, "user", "add", "-c", dir, "boss")
+	echo := func() bool {
+		mode, err := unix.IoctlGetTermios(int(person.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mode.Lflag&unix.ECHO != 0
+	}
+	for range 600 {
+		if !echo() {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if echo() {
+		t.Fatal("the prompt did not come")
+	}
+	if _, err := io.WriteString(person, "abc\x03"); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if cmd.ProcessState.Success() || !echo() {
+		t.Errorf("%v, and the echo is %v", cmd.ProcessState, echo())
 	}
 }

@@ -6,11 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -18,22 +16,28 @@ import (
 
 // userFlags are the flags of the user commands.
 type userFlags struct {
-	path     string
-	stdin    bool
-	generate bool
-	apop     bool
+	changeFlags
+	stdin     bool
+	generate  bool
+	apop      bool
+	weak      bool
+	newDomain bool
+	keep      bool // the mail of an account of that name that was removed
+	fresh     bool // without it
+	mail      bool // remove it as well
 }
 
 func userCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
-		Short: "Add, change, remove, list, test and unlock accounts",
-		Long: `Add, change, remove, list and test accounts. The files they stand in keep their
-comments and layout. A running server takes changes up at "postrider reload".`,
+		Short: "Add, change, rename, remove, list, test and unlock accounts",
+		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
+their comments and layout. A running server is told, unless --no-reload is given.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(userAddCommand(), userPasswdCommand(), userRemoveCommand(), userListCommand(), userTestCommand(), userUnlockCommand())
+	c.AddCommand(userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
+		userTestCommand(), userImportCommand(), userUnlockCommand())
 	return c
 }
 
@@ -49,23 +53,94 @@ func userAddCommand() *cobra.Command {
 		Use:   "add ADDRESS",
 		Short: "Add an account",
 		Long: `Add an account to the file that has the accounts of its domain, or to the one with
-"Accounts", or to a new accounts.conf.` + passwordHelp,
+"Accounts", or to a new accounts.conf. A domain that is not there yet is added only
+with --new-domain: it may be a slip.
+
+Where there is mail of an account of that name that was removed, --keep gives it to
+the new one, and --fresh deletes it.` + passwordHelp,
 		Example: `  postrider user add -c /etc/postrider alice@example.com
   postrider user add -c /etc/postrider --generate bob@example.com
   pwgen -s 20 1 | tee /dev/tty | postrider user add -c /etc/postrider --stdin carol@example.com`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.write(cmd, args[0], func(s *conf.Settings, address string, k conf.Keys) (*conf.Edit, error) {
-				if err := whichDomain(s, args[0]); err != nil {
-					return nil, err
-				}
-				return s.AddAccount(confPath(f.path), address, k)
-			})
-		},
+		Args:              cobra.ExactArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.addUser(cmd, args[0]) },
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	f.register(c, true)
+	f.register(c)
+	c.Flags().BoolVar(&f.newDomain, "new-domain", false, "its domain is new here")
+	c.Flags().BoolVar(&f.keep, "keep", false, "give it the mail that is there from before")
+	c.Flags().BoolVar(&f.fresh, "fresh", false, "delete the mail that is there from before")
+	c.MarkFlagsMutuallyExclusive("keep", "fresh")
 	return c
+}
+
+func (f *userFlags) addUser(cmd *cobra.Command, name string) error {
+	path := confPath(f.path)
+	s, err := conf.Load(path)
+	if err != nil {
+		return err
+	}
+	if err := whichDomain(s, name); err != nil {
+		return err
+	}
+	at := address(s, name)
+	if _, err := s.AddAccount(path, at, conf.Keys{}); err != nil {
+		return err // before a password is asked for in vain
+	}
+	if err := f.isDomain(s, at); err != nil {
+		return err
+	}
+	if err := f.leftover(cmd, s, at); err != nil {
+		return err
+	}
+	keys, password, err := f.password(cmd, s, at)
+	if err != nil {
+		return err
+	}
+	if f.fresh {
+		if err := purge(cmd, s, at); err != nil {
+			return err
+		}
+	}
+	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddAccount(path, at, keys) }))
+	if err != nil {
+		return err
+	}
+	return f.tell(cmd, out, at, password, "the user name is the whole address")
+}
+
+// tell finishes a command that has set a password.
+func (f *userFlags) tell(cmd *cobra.Command, out *outcome, at string, password []byte, more string) error {
+	out.Address = at
+	switch {
+	case f.generate && f.json:
+		out.Password = string(password)
+	case f.generate:
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", password)
+	}
+	done := at + " is in " + strings.Join(out.Files, ", ")
+	if more != "" {
+		done += "; " + more
+	}
+	return f.finish(cmd, out, done)
+}
+
+// password gets the password of an account and derives what is kept of it.
+func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at string) (keys conf.Keys, password []byte, err error) {
+	if f.stdin && f.generate {
+		return keys, nil, usage(cmd, errors.New("either --stdin or --generate"))
+	}
+	if f.generate {
+		password = generatePassword()
+	} else if password, err = askPassword(cmd, at, f.stdin, true); err != nil {
+		return keys, nil, err
+	}
+	if !f.weak {
+		if err := strong(password, at); err != nil {
+			return keys, nil, err
+		}
+	}
+	keys, err = f.derive(s, at, password)
+	return keys, password, err
 }
 
 func userPasswdCommand() *cobra.Command {
@@ -77,72 +152,45 @@ func userPasswdCommand() *cobra.Command {
 		Example: "  postrider user passwd -c /etc/postrider alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.write(cmd, args[0], (*conf.Settings).SetKeys)
+			s, at, err := f.load(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := s.SetKeys(at, conf.Keys{Password: "-"}); err != nil {
+				return err // before a password is asked for in vain
+			}
+			keys, password, err := f.password(cmd, s, at)
+			if err != nil {
+				return err
+			}
+			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
+			if err != nil {
+				return err
+			}
+			return f.tell(cmd, out, at, password, "")
 		},
 		ValidArgsFunction: f.complete,
 	}
-	f.register(c, true)
+	f.register(c)
 	return c
 }
 
-func userRemoveCommand() *cobra.Command {
-	var f userFlags
-	c := &cobra.Command{
-		Use:     "remove ADDRESS",
-		Aliases: []string{"rm"},
-		Short:   "Remove an account",
-		Long: `Remove an account from the configuration. Its mail stays in the store, and is there
-again if the account is added again.`,
-		Example:           "  postrider user remove -c /etc/postrider alice@example.com",
-		Args:              cobra.ExactArgs(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return f.remove(cmd, args[0]) },
-		ValidArgsFunction: f.complete,
+// load reads the settings and finds an account in them.
+func (f *userFlags) load(name string) (*conf.Settings, string, error) {
+	s, err := conf.Load(confPath(f.path))
+	if err != nil {
+		return nil, "", err
 	}
-	f.register(c, false)
-	return c
+	at, _, err := account(s, name)
+	return s, at, err
 }
 
-func userListCommand() *cobra.Command {
-	var f userFlags
-	c := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the accounts",
-		Long:              `List the accounts: how the password is stored, and for which mechanisms there are keys.`,
-		Example:           "  postrider user list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return f.list(cmd) },
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	f.register(c, false)
-	return c
-}
-
-func userTestCommand() *cobra.Command {
-	var f userFlags
-	c := &cobra.Command{
-		Use:   "test ADDRESS",
-		Short: "Say whether a password is the account's",
-		Long: `Say whether a password is the account's. The exit code is 0 if it is, 1 if not.
-The password is asked for, or read from standard input with --stdin.`,
-		Example:           "  postrider user test -c /etc/postrider alice@example.com",
-		Args:              cobra.ExactArgs(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return f.test(cmd, args[0]) },
-		ValidArgsFunction: f.complete,
-	}
-	f.register(c, false)
-	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
-	return c
-}
-
-func (f *userFlags) register(c *cobra.Command, passwords bool) {
-	confFlag(c, &f.path)
-	if !passwords {
-		return
-	}
+func (f *userFlags) register(c *cobra.Command) {
+	f.add(c)
 	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
 	c.Flags().BoolVar(&f.generate, "generate", false, "make a password and print it")
 	c.Flags().BoolVar(&f.apop, "apop", false, "keep a secret for APOP, too: sealed, but the server can read it")
+	c.Flags().BoolVar(&f.weak, "weak", false, "take a password that is guessed easily")
 }
 
 // complete offers the accounts there are.
@@ -172,6 +220,22 @@ func whichDomain(s *conf.Settings, name string) error {
 	return fmt.Errorf("%s at which domain? Give the whole address, such as %[1]s@%s", name, first)
 }
 
+// isDomain refuses an account in a domain whose mail is not kept here: mail for it
+// would stay here from now on, wherever it belongs. What the server is called after
+// is no slip where there is nothing yet.
+func (f *userFlags) isDomain(s *conf.Settings, at string) error {
+	local, domain := conf.CutAddress(at)
+	ours := s.LocalDomains()
+	if f.newDomain || slices.Contains(ours, domain) || len(ours) == 1 && strings.HasSuffix(conf.CanonicalDomain(s.ServerName), "."+domain) {
+		return nil
+	}
+	err := fmt.Errorf("mail for %s is not kept here; --new-domain has it kept here from now on", domain)
+	if near := config.Nearest(domain, ours); near != "" {
+		err = fmt.Errorf("%w; did you mean %s@%s?", err, local, near)
+	}
+	return err
+}
+
 // account finds an account, or says which was probably meant.
 func account(s *conf.Settings, name string) (string, *conf.Account, error) {
 	all := s.AllAccounts()
@@ -180,30 +244,33 @@ func account(s *conf.Settings, name string) (string, *conf.Account, error) {
 		return at, a, nil
 	}
 	err := fmt.Errorf("%s: %w", at, conf.ErrNoAccount)
-	if near := config.Nearest(at, slices.Sorted(maps.Keys(all))); near != "" {
+	if near := nearest(at, slices.Sorted(maps.Keys(all))); near != "" {
 		err = fmt.Errorf("%w; did you mean %s?", err, near)
 	}
 	return at, nil, err
 }
 
-func (f *userFlags) list(cmd *cobra.Command) error {
-	s, err := conf.Load(confPath(f.path))
-	if err != nil {
-		return err
-	}
-	all := s.AllAccounts()
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA")
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		a := all[name]
-		quota := "-"
-		if a.Quota != 0 {
-			text, _ := a.Quota.MarshalText()
-			quota = string(text)
+// nearest is the address that was probably meant: one nearly so in the same domain,
+// or the same in a domain that is nearly so. A domain in common is no likeness.
+func nearest(address string, all []string) string {
+	local, domain := conf.CutAddress(address)
+	var locals, domains []string
+	for _, known := range all {
+		l, d := conf.CutAddress(known)
+		if d == domain {
+			locals = append(locals, l)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, passwordKind(a), keyKinds(a), quota)
+		if l == local {
+			domains = append(domains, d)
+		}
 	}
-	return w.Flush()
+	if near := config.Nearest(local, locals); near != "" {
+		return near + "@" + domain
+	}
+	if near := config.Nearest(domain, domains); near != "" {
+		return local + "@" + near
+	}
+	return ""
 }
 
 func userUnlockCommand() *cobra.Command {
@@ -218,74 +285,14 @@ locked out.`,
   postrider user unlock -c /etc/postrider 192.0.2.7`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return call(cmd, path, "unlock", daemon.UnlockRequest{Who: args[0]}, nil)
+			if err := call(cmd, path, "unlock", daemon.UnlockRequest{Who: args[0]}, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: failed logins are forgotten\n", args[0])
+			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	confFlag(c, &path)
 	return c
-}
-
-// passwordKind says how the password is stored.
-func passwordKind(a *conf.Account) string {
-	switch {
-	case a.Disabled:
-		return "disabled"
-	case a.Password == "":
-		return "none"
-	}
-	return passwd.Kind(string(a.Password))
-}
-
-func keyKinds(a *conf.Account) string {
-	var kinds []string
-	for _, k := range []struct {
-		name   string
-		secret conf.Secret
-	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}, {"APOP", a.APOP}} {
-		if k.secret != "" {
-			kinds = append(kinds, k.name)
-		}
-	}
-	if kinds == nil {
-		return "-"
-	}
-	return strings.Join(kinds, " ")
-}
-
-// test checks a password against everything the account keeps of it.
-func (f *userFlags) test(cmd *cobra.Command, name string) error {
-	s, err := conf.Load(confPath(f.path))
-	if err != nil {
-		return err
-	}
-	at, a, err := account(s, name)
-	if err != nil {
-		return err
-	}
-	password, err := askPassword(cmd, at, f.stdin, false)
-	if err != nil {
-		return err
-	}
-	if a.Password == "" {
-		return fmt.Errorf("%s has no password; nobody can log in", at)
-	}
-	switch err := passwd.Verify(string(a.Password), password); {
-	case errors.Is(err, passwd.ErrMismatch):
-		return fmt.Errorf("this is not the password of %s", at)
-	case err != nil:
-		return fmt.Errorf("%s: %w", at, err)
-	case a.Disabled:
-		return fmt.Errorf("the password is right, but %s is disabled", at)
-	}
-	for _, key := range []struct {
-		name   string
-		stored conf.Secret
-	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}} {
-		if key.stored != "" && passwd.Verify(string(key.stored), password) != nil {
-			return fmt.Errorf("the password is right, but the keys for %s are of another one; run: postrider user passwd %s", key.name, at)
-		}
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "this is the password of %s\n", at)
-	return nil
 }

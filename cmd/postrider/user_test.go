@@ -60,7 +60,7 @@ func TestUser(t *testing.T) {
 	dir := confDir(t, userConf)
 	file := filepath.Join(dir, "mail.conf")
 	_, said := must(t, "pass word\n", "user", "add", "-c", dir, "--stdin", "boss")
-	if !strings.Contains(said, "boss@mail.test is in "+file) || !strings.Contains(said, "postrider reload -c "+dir) {
+	if !strings.Contains(said, "boss@mail.test is in "+file) {
 		t.Errorf("add said %s", said)
 	}
 	text, err := os.ReadFile(file)
@@ -80,13 +80,13 @@ func TestUser(t *testing.T) {
 		t.Errorf("generated %q", generated)
 	}
 	must(t, generated, "user", "test", "-c", dir, "--stdin", "alice@mail.test")
-	must(t, "another\r\n", "user", "passwd", "-c", dir, "--stdin", "boss@mail.test")
-	must(t, "another\n", "user", "test", "-c", dir, "--stdin", "boss@mail.test")
+	must(t, "another one\r\n", "user", "passwd", "-c", dir, "--stdin", "boss@mail.test")
+	must(t, "another one\n", "user", "test", "-c", dir, "--stdin", "boss@mail.test")
 
 	list, _ := must(t, "", "user", "list", "-c", dir)
-	want := "ACCOUNT          PASSWORD  KEYS                    QUOTA\n" +
-		"alice@mail.test  argon2id  SCRAM-SHA-256 CRAM-MD5  -\n" +
-		"boss@mail.test   argon2id  SCRAM-SHA-256 CRAM-MD5  -\n"
+	want := "ACCOUNT          PASSWORD  KEYS                    QUOTA  USED      MESSAGES  ALIASES\n" +
+		"alice@mail.test  argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         abuse@mail.test postmaster@mail.test\n" +
+		"boss@mail.test   argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         -\n"
 	if list != want {
 		t.Errorf("list is\n%swant\n%s", list, want)
 	}
@@ -139,7 +139,11 @@ func TestUserRefuses(t *testing.T) {
 		{"NUL in the password", "a\x00b", []string{"user", "add", "--stdin", "new"}, exitError, "a NUL"},
 		{"passwd of nobody", "x", []string{"user", "passwd", "--stdin", "alcie"}, exitError, "alcie@mail.test: no such account"},
 		{"passwd in a file", "x", []string{"user", "passwd", "--stdin", "file"}, exitError, "change it there"},
-		{"APOP before the first start", "x", []string{"user", "add", "--apop", "--stdin", "new"}, exitError, "start the server once"},
+		{"a short password", "1234567", []string{"user", "add", "--stdin", "new"}, exitError, "fewer than 8 characters; --weak"},
+		{"the address as password", "Someone@mail.test", []string{"user", "add", "--stdin", "someone"}, exitError, "the password is the user name"},
+		{"the name as password", "alice@mail.test", []string{"user", "passwd", "--stdin", "alice"}, exitError, "the password is the user name"},
+		{"a domain by mistake", "x", []string{"user", "add", "--stdin", "al@mial.test"}, exitError, "mail for mial.test is not kept here; --new-domain has it kept here from now on; did you mean al@mail.test?"},
+		{"nobody near", "", []string{"user", "remove", "zzzzzz"}, exitError, "zzzzzz@mail.test: no such account\n"},
 		{"remove nobody", "", []string{"user", "remove", "alcie"}, exitError, "did you mean alice@mail.test?"},
 		{"test a wrong password", "wrong", []string{"user", "test", "--stdin", "alice"}, exitError, "this is not the password of alice@mail.test"},
 		{"test nobody", "x", []string{"user", "test", "--stdin", "nobody"}, exitError, "no such account"},
@@ -172,7 +176,7 @@ func TestUserRefuses(t *testing.T) {
 			t.Errorf("user %s without a configuration: %d %s", verb, code, said)
 		}
 	}
-	if _, said := must(t, "", "user", "remove", "-c", dir, "alice"); !strings.Contains(said, "there is no account and no alias alice@mail.test") {
+	if code, _, said := command(t, "", "user", "remove", "-c", dir, "alice"); code != exitError || !strings.Contains(said, "there is no account and no alias alice@mail.test") {
 		t.Errorf("removing the target of an alias said %s", said)
 	}
 }
@@ -185,7 +189,7 @@ func TestPasswdOfClearText(t *testing.T) {
 	if code != exitError || !strings.Contains(said, "run: postrider user passwd alice@mail.test") || strings.Contains(said, `"secret"`) {
 		t.Errorf("check: %d %s", code, said)
 	}
-	must(t, "secret", "user", "passwd", "-c", dir, "--stdin", "alice@mail.test")
+	must(t, "secret", "user", "passwd", "-c", dir, "--weak", "--stdin", "alice@mail.test")
 	must(t, "", "check", "-c", dir)
 	must(t, "secret", "user", "test", "-c", dir, "--stdin", "alice@mail.test")
 }
@@ -193,11 +197,8 @@ func TestPasswdOfClearText(t *testing.T) {
 // An APOP secret is sealed with the server's key and bound to its account.
 func TestUserAPOP(t *testing.T) {
 	dir := confDir(t, userConf)
-	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	must(t, "old", "user", "add", "-c", dir, "--stdin", "--apop", "boss")
-	must(t, "secret", "user", "passwd", "-c", dir, "--stdin", "boss") // keeps APOP
+	must(t, "old secret", "user", "add", "-c", dir, "--stdin", "--apop", "boss")
+	must(t, "secret", "user", "passwd", "-c", dir, "--weak", "--stdin", "boss") // keeps APOP
 	s, err := conf.Load(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -220,11 +221,11 @@ func TestUserSymlink(t *testing.T) {
 	if err := os.Symlink(filepath.Join(real, "mail.conf"), link); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "x", "user", "add", "-c", dir, "--stdin", "boss")
+	must(t, "x-x-x-x-x", "user", "add", "-c", dir, "--stdin", "boss")
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the link is %v, %v", info.Mode(), err)
 	}
-	must(t, "x", "user", "test", "-c", dir, "--stdin", "boss")
+	must(t, "x-x-x-x-x", "user", "test", "-c", dir, "--stdin", "boss")
 }
 
 func TestCheck(t *testing.T) {
@@ -316,7 +317,7 @@ func TestConfInit(t *testing.T) {
 	if want := filepath.Join(dir, "10-server.conf") + "\n" + filepath.Join(dir, "20-domains.conf") + "\n"; out != want {
 		t.Errorf("init said %s, want %s", out, want)
 	}
-	must(t, "x", "user", "add", "-c", dir, "--stdin", "alice@example.org")
+	must(t, "x-x-x-x-x", "user", "add", "-c", dir, "--stdin", "alice@example.org")
 	if text, err := os.ReadFile(filepath.Join(dir, "20-domains.conf")); err != nil || !strings.Contains(string(text), `            "Accounts": {
                 "alice": {
 `) {

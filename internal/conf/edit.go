@@ -38,37 +38,40 @@ type Keys struct {
 // where Accounts stands, else to accounts.conf in the folder. Comments and layout
 // of the file stay.
 func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
-	// What Check refuses is not written: the server would not start with it.
-	if err := checkAccountAddress(address); err != nil {
+	file, steps, err := s.placeOfAccount(path, address)
+	if err != nil {
 		return nil, err
 	}
+	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+}
+
+// placeOfAccount is where a new account goes, and why there can be none.
+func (s *Settings) placeOfAccount(path, address string) (file string, steps []string, err error) {
+	// What Check refuses is not written: the server would not start with it.
+	if err := checkAccountAddress(address); err != nil {
+		return "", nil, err
+	}
 	if steps, _ := s.findAccount(address); steps != nil {
-		return nil, fmt.Errorf("%s: %w", address, ErrAccountExists)
+		return "", nil, fmt.Errorf("%s: %w", address, ErrAccountExists)
 	}
 	address = Canonical(address)
-	var alias []any
-	s.eachAlias(func(steps []any, written string, _ []string) {
-		if Canonical(written) == address {
-			alias = steps
-		}
-	})
-	if alias != nil {
-		return nil, fmt.Errorf("%s is an alias already (%s); remove that first", address, config.Path(alias...))
+	if alias, _ := s.findAlias(address); alias != nil {
+		return "", nil, fmt.Errorf("%s is an alias already (%s); remove that first", address, config.Path(anys(alias)...))
 	}
 	local, domain, _ := strings.Cut(address, "@")
-	steps := []string{"Accounts", address}
-	at, ok := s.text().Where("Accounts")
+	steps, file = []string{"Accounts", address}, newFile(path, "accounts.conf")
+	if at, ok := s.text().Where("Accounts"); ok {
+		file = at.File
+	}
 	s.eachDomain(func(name string, d *Domain) {
 		if CanonicalDomain(name) == domain && d.Accounts != nil {
 			steps = []string{"Domains", name, "Accounts", local}
-			at, ok = s.text().Where("Domains", name, "Accounts")
+			if at, ok := s.text().Where("Domains", name, "Accounts"); ok {
+				file = at.File
+			}
 		}
 	})
-	file := at.File
-	if !ok {
-		file = newFile(path, "accounts.conf")
-	}
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+	return file, steps, nil
 }
 
 // newFile is a file of a configuration for what has no place in it yet: one of

@@ -20,33 +20,43 @@ var (
 // It goes where the aliases of its domain stand, else where Aliases stands, else
 // to an aliases.conf in the folder. "*@example.com" is for whatever nobody takes.
 func (s *Settings) AddAlias(path, address string, targets []string) (*Edit, error) {
-	if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil {
+	file, steps, err := s.placeOfAlias(path, address, targets)
+	if err != nil {
 		return nil, err
+	}
+	_, all := s.findAlias(Canonical(address))
+	all = slices.Clone(all)
+	for _, t := range targets {
+		if !slices.ContainsFunc(all, func(h string) bool { return Canonical(h) == Canonical(t) }) {
+			all = append(all, t)
+		}
+	}
+	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(all), steps...) })
+}
+
+// placeOfAlias is where an alias stands or goes, and why there can be none.
+func (s *Settings) placeOfAlias(path, address string, targets []string) (file string, steps []string, err error) {
+	if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil {
+		return "", nil, err
 	}
 	for _, t := range targets {
 		if err := checkAddress(t); err != nil {
-			return nil, err
+			return "", nil, err
 		}
 	}
 	if steps, _ := s.findAccount(address); steps != nil {
-		return nil, fmt.Errorf("%s is an account, which gets the mail; an alias would never be used", address)
+		return "", nil, fmt.Errorf("%s is an account, which gets the mail; an alias would never be used", address)
 	}
 	address = Canonical(address)
 	local, domain := CutAddress(address)
 	if !slices.Contains(s.LocalDomains(), domain) {
-		return nil, fmt.Errorf("%s: %w here; add it first: postrider domain add %[1]s", domain, ErrNoDomain)
+		return "", nil, fmt.Errorf("%s: %w here; add it first: postrider domain add %[1]s", domain, ErrNoDomain)
 	}
-	if steps, has := s.findAlias(address); steps != nil {
-		all := slices.Clone(has)
-		for _, t := range targets {
-			if !slices.ContainsFunc(has, func(h string) bool { return Canonical(h) == Canonical(t) }) {
-				all = append(all, t)
-			}
-		}
+	if steps, _ := s.findAlias(address); steps != nil {
 		at, _ := s.text().Where(anys(steps)...)
-		return edit(at.File, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(all), steps...) })
+		return at.File, steps, nil
 	}
-	steps, file := []string{"Aliases", address}, newFile(path, "aliases.conf")
+	steps, file = []string{"Aliases", address}, newFile(path, "aliases.conf")
 	if at, ok := s.text().Where("Aliases"); ok {
 		file = at.File
 	}
@@ -58,7 +68,7 @@ func (s *Settings) AddAlias(path, address string, targets []string) (*Edit, erro
 			}
 		}
 	})
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(targets), steps...) })
+	return file, steps, nil
 }
 
 // asWritten is a list of targets as people write it: one stands alone.
@@ -153,4 +163,11 @@ func (s *Settings) RemoveDomain(name string) ([]*Edit, error) {
 		})
 		return text, err
 	})
+}
+
+// HasAlias reports whether an address is an alias in the files, as opposed to one
+// that holds by default.
+func (s *Settings) HasAlias(address string) bool {
+	steps, _ := s.findAlias(Canonical(address))
+	return steps != nil
 }

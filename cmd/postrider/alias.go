@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+)
+
+func aliasCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "alias",
+		Short: "Add, remove, list and import aliases",
+		Long: `Add, remove, list and import aliases: addresses that lead to others. The files they
+stand in keep their comments and layout. A running server is told, unless --no-reload
+is given.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(aliasAddCommand(), aliasRemoveCommand(), aliasListCommand(), aliasImportCommand())
+	return c
+}
+
+func aliasAddCommand() *cobra.Command {
+	var f changeFlags
+	c := &cobra.Command{
+		Use:   "add ADDRESS TARGET...",
+		Short: "Have an address lead to others",
+		Long: `Have an address lead to others, beside those that it leads to already. "*@example.com"
+is for whatever nobody else takes.`,
+		Example: `  postrider alias add -c /etc/postrider sales@example.com alice@example.com bob@example.com
+  postrider alias add -c /etc/postrider '*@example.org' alice@example.com`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var at string
+			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
+				at = address(s, args[0])
+				targets := make([]string, len(args)-1)
+				for i, t := range args[1:] {
+					if targets[i] = t; !strings.Contains(t, "@") {
+						_, domain := conf.CutAddress(at)
+						targets[i] = t + "@" + domain
+					}
+				}
+				return s.AddAlias(confPath(f.path), at, targets)
+			}))
+			if err != nil {
+				return err
+			}
+			out.Address = at
+			return f.finish(cmd, out, at+" is in "+out.Files[0])
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f.add(c)
+	return c
+}
+
+func aliasRemoveCommand() *cobra.Command {
+	var f changeFlags
+	c := &cobra.Command{
+		Use:     "remove ADDRESS [TARGET...]",
+		Aliases: []string{"rm"},
+		Short:   "Remove an alias, or some of what it leads to",
+		Example: "  postrider alias remove -c /etc/postrider sales@example.com bob@example.com",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var at string
+			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+				at = address(s, args[0])
+				edits, err := s.RemoveAlias(at, args[1:])
+				if err != nil {
+					if near := nearest(at, slices.Sorted(maps.Keys(s.AllAliases()))); near != "" && near != at {
+						err = fmt.Errorf("%w; did you mean %s?", err, near)
+					}
+				}
+				return edits, err
+			})
+			if err != nil {
+				return err
+			}
+			out.Address = at
+			what := at
+			if len(args) > 1 {
+				what = "the way from " + at + " to " + strings.Join(args[1:], ", ")
+			}
+			return f.finish(cmd, out, what+" is removed from "+strings.Join(out.Files, ", "))
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f.add(c)
+	return c
+}
+
+// aliasView is an alias as "alias list" shows it.
+type aliasView struct {
+	Address string   `json:"address"`
+	Targets []string `json:"targets"`
+	Default bool     `json:"default"` // no file has it: postmaster and abuse
+}
+
+func aliasListCommand() *cobra.Command {
+	var f changeFlags
+	c := &cobra.Command{
+		Use:               "list",
+		Aliases:           []string{"ls"},
+		Short:             "List the aliases, those that hold by default as well",
+		Example:           "  postrider alias list -c /etc/postrider",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := conf.Load(confPath(f.path))
+			if err != nil {
+				return err
+			}
+			views := []aliasView{}
+			all := s.AllAliases()
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				views = append(views, aliasView{name, all[name], !s.HasAlias(name)})
+			}
+			if f.json {
+				return printJSON(cmd, views)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ALIAS\tLEADS TO")
+			for _, v := range views {
+				text := strings.Join(v.Targets, " ")
+				if v.Default {
+					text += " (by default)"
+				}
+				fmt.Fprintf(w, "%s\t%s\n", v.Address, text)
+			}
+			return w.Flush()
+		},
+	}
+	confFlag(c, &f.path)
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return c
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// What other mail systems keep their aliases and passwords in.
+
+// takeoverFlags are those of the commands that read such a file.
+type takeoverFlags struct {
+	changeFlags
+	format string
+	domain string
+}
+
+func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
+	f.add(c)
+	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, " or ")+"; by default what the file looks like")
+	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
+	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// home is the domain of names without one.
+func (f *takeoverFlags) home(s *conf.Settings) string {
+	switch {
+	case f.domain != "":
+		return conf.CanonicalDomain(f.domain)
+	case len(s.Domains) == 1:
+		for name := range s.Domains {
+			return conf.CanonicalDomain(name)
+		}
+	}
+	return conf.CanonicalDomain(s.ServerName)
+}
+
+// take carries out a command of this kind: what read found in the file is added by
+// add. What cannot be is named.
+func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read func(io.Reader, *takeoverFlags, string) ([]T, []error),
+	add func(s *conf.Settings, path string, all []T) ([]*conf.Edit, int, []error, error)) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var refused []error
+	added := 0
+	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+		all, bad := read(file, f, f.home(s))
+		edits, n, more, err := add(s, confPath(f.path), all)
+		added, refused = n, append(bad, more...)
+		return edits, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range refused {
+		fmt.Fprintf(cmd.ErrOrStderr(), "not taken over: %v\n", r)
+	}
+	told := f.finish(cmd, out, fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused)))
+	if len(refused) > 0 {
+		return errors.Join(told, errSaid)
+	}
+	return told
+}
+
+func aliasImportCommand() *cobra.Command {
+	var f takeoverFlags
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take over the aliases of another mail system",
+		Long: `Take over a file of aliases: /etc/aliases, as sendmail and Postfix have it, or a
+virtual alias map of Postfix (the text, not the .db). What cannot be taken over is
+named, and the exit code is 1 then: programs, files, lists of their own, and what
+would lead nowhere.`,
+		Example: `  postrider alias import -c /etc/postrider /etc/aliases
+  postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return take(cmd, &f, args[0], "alias", readAliases, (*conf.Settings).AddAliases)
+		},
+	}
+	f.register(c, "aliases", "virtual")
+	return c
+}
+
+func userImportCommand() *cobra.Command {
+	var f takeoverFlags
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take over the accounts of another mail system",
+		Long: `Take over a file of passwords: a passwd-file of Dovecot, or /etc/shadow. The hashes stay
+as they are: with them users log in by PLAIN and LOGIN, and by more after their next
+password. What cannot be taken over is named, and the exit code is 1 then. Mail is
+taken over by "postrider import".`,
+		Example: `  postrider user import -c /etc/postrider --domain example.com /etc/dovecot/users
+  postrider user import -c /etc/postrider --domain example.com /etc/shadow`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return take(cmd, &f, args[0], "account", readPasswords, (*conf.Settings).AddAccounts)
+		},
+	}
+	f.register(c, "passwd-file", "shadow")
+	return c
+}
+
+// longestLine bounds a line of such a file, in octets.
+const longestLine = 1 << 20
+
+// logicalLines gives the lines that hold something, with their numbers; one that
+// begins with a blank goes on with the one before, where that is the custom.
+func logicalLines(r io.Reader, folded bool, do func(n int, line string)) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, longestLine)
+	held, at, n := "", 0, 0
+	give := func() {
+		if held != "" {
+			do(at, held)
+		}
+		held = ""
+	}
+	for lines.Scan() {
+		n++
+		text := strings.TrimRight(lines.Text(), " \t\r")
+		switch {
+		case strings.TrimSpace(text) == "" || strings.HasPrefix(strings.TrimSpace(text), "#"):
+		case folded && held != "" && strings.ContainsRune(" \t", rune(text[0])):
+			held += " " + strings.TrimSpace(text)
+		default:
+			give()
+			held, at = strings.TrimSpace(text), n
+		}
+	}
+	give()
+	return lines.Err()
+}
+
+// readAliases reads aliases(5) or virtual(5).
+func readAliases(r io.Reader, f *takeoverFlags, home string) (all []conf.NewAlias, bad []error) {
+	err := logicalLines(r, true, func(n int, line string) {
+		name, rest, colon := cutName(line)
+		if f.format == "" {
+			f.format = "virtual"
+			if colon {
+				f.format = "aliases"
+			}
+		}
+		if f.format == "virtual" {
+			name, rest, _ = strings.Cut(strings.Replace(line, "\t", " ", 1), " ")
+		} else if !colon {
+			bad = append(bad, fmt.Errorf("line %d: no colon", n))
+			return
+		}
+		if f.format == "virtual" && !strings.Contains(name, "@") && strings.Contains(name, ".") {
+			bad = append(bad, fmt.Errorf("line %d: %s is a domain of its own; for one: postrider domain add %[2]s", n, name))
+			return
+		}
+		a := conf.NewAlias{Address: inHome(strings.Trim(name, `"`), home)}
+		for _, target := range splitTargets(rest) {
+			if why := noAddress(target); why != "" {
+				bad = append(bad, fmt.Errorf("line %d: %s: %s is %s", n, name, target, why))
+				return
+			}
+			a.Targets = append(a.Targets, inHome(target, home))
+		}
+		if len(a.Targets) == 0 {
+			bad = append(bad, fmt.Errorf("line %d: %s leads nowhere", n, name))
+			return
+		}
+		all = append(all, a)
+	})
+	if err != nil {
+		bad = append(bad, err)
+	}
+	return all, bad
+}
+
+// cutName parts an alias from what it leads to; the name may be quoted.
+func cutName(line string) (name, rest string, colon bool) {
+	if strings.HasPrefix(line, `"`) {
+		if end := strings.Index(line[1:], `"`); end >= 0 {
+			after := strings.TrimSpace(line[end+2:])
+			rest, colon = strings.CutPrefix(after, ":")
+			return line[1 : end+1], rest, colon
+		}
+	}
+	name, rest, colon = strings.Cut(line, ":")
+	return strings.TrimSpace(name), rest, colon && !strings.ContainsAny(strings.TrimSpace(name), " \t")
+}
+
+// splitTargets parts at commas and blanks that are not within quotes.
+func splitTargets(text string) []string {
+	quoted := false
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return !quoted && (r == ',' || r == ' ' || r == '\t')
+	})
+	for i, w := range words {
+		words[i] = strings.Trim(w, `"`)
+	}
+	return words
+}
+
+// noAddress says what a target is that is none.
+func noAddress(target string) string {
+	switch {
+	case strings.HasPrefix(target, "|"):
+		return "a program, which is never run here"
+	case strings.HasPrefix(target, "/"):
+		return "a file, which is never written to here"
+	case strings.HasPrefix(target, ":include:"):
+		return "a list in a file of its own; write its addresses here"
+	case strings.HasPrefix(target, "@"):
+		return "a whole domain"
+	}
+	return ""
+}
+
+// inHome gives a name its domain, and writes "@example.com" as it is written here.
+func inHome(name, home string) string {
+	name = strings.TrimPrefix(name, `\`) // sendmail's "look no further"
+	switch {
+	case strings.HasPrefix(name, "@"):
+		return "*" + name
+	case !strings.Contains(name, "@"):
+		return name + "@" + home
+	}
+	return name
+}
+
+// readPasswords reads a passwd-file of Dovecot or shadow(5).
+func readPasswords(r io.Reader, f *takeoverFlags, home string) (all []conf.NewAccount, bad []error) {
+	err := logicalLines(r, false, func(n int, line string) {
+		fields := strings.SplitN(line, ":", 8)
+		if len(fields) < 2 || fields[0] == "" {
+			bad = append(bad, fmt.Errorf("line %d: no name and password, parted by a colon", n))
+			return
+		}
+		a := conf.NewAccount{Address: inHome(fields[0], home), Password: fields[1]}
+		locked := a.Password == "" || strings.Trim(a.Password, "*!x") == ""
+		if f.format == "shadow" || f.format == "" && isShadow(line) {
+			f.format = "shadow"
+			if locked {
+				return // a system user, which nobody logs in as
+			}
+		}
+		if len(fields) == 8 && f.format != "shadow" {
+			if problem := extraFields(&a, fields[7]); problem != "" {
+				bad = append(bad, fmt.Errorf("line %d: %s: %s", n, a.Address, problem))
+			}
+		}
+		switch err := passwd.CheckForm(a.Password); {
+		case locked || strings.HasPrefix(a.Password, "!"):
+			bad = append(bad, fmt.Errorf("line %d: %s has no password", n, a.Address))
+		case errors.Is(err, passwd.ErrClear) || strings.HasPrefix(strings.ToUpper(a.Password), "{PLAIN}"):
+			bad = append(bad, fmt.Errorf("line %d: %s: its password is in clear; run: postrider user add --stdin %[2]s", n, a.Address))
+		case err != nil:
+			bad = append(bad, fmt.Errorf("line %d: %s: %w", n, a.Address, err))
+		default:
+			all = append(all, a)
+		}
+	})
+	if err != nil {
+		bad = append(bad, err)
+	}
+	return all, bad
+}
+
+// isShadow knows a line of shadow(5): nine fields, behind the password only days.
+func isShadow(line string) bool {
+	fields := strings.Split(line, ":")
+	return len(fields) == 9 && strings.Trim(strings.Join(fields[2:], ""), "0123456789") == ""
+}
+
+// extraFields takes what stands behind the seven fields of a passwd-file, and says
+// what it could not take.
+func extraFields(a *conf.NewAccount, text string) string {
+	var left []string
+	for _, field := range strings.Fields(text) {
+		key, value, _ := strings.Cut(strings.TrimPrefix(field, "userdb_"), "=")
+		switch storage, ok := strings.CutPrefix(value, "*:storage="); {
+		case key == "quota_rule" && ok:
+			if storage != "" && strings.ContainsAny(storage[len(storage)-1:], "kMGT") {
+				storage = strings.ToUpper(storage) + "iB"
+			}
+			if _, err := config.ParseSize(storage); err != nil {
+				left = append(left, field)
+				continue
+			}
+			a.Quota = storage
+		case key == "nologin" && value != "n":
+			a.Disabled = true
+		case key == "":
+		default:
+			left = append(left, key)
+		}
+	}
+	if len(left) > 0 {
+		return "taken over without " + strings.Join(left, ", ")
+	}
+	return ""
+}

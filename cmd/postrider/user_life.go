@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// What becomes of the mail of accounts that come, go and are called otherwise.
+
+func userRemoveCommand() *cobra.Command {
+	var f userFlags
+	c := &cobra.Command{
+		Use:     "remove ADDRESS",
+		Aliases: []string{"rm"},
+		Short:   "Remove an account",
+		Long: `Remove an account from every file of the configuration. Its mail stays in the store:
+"postrider store stat" marks it, and "user add --keep" gives it to an account of that
+name. With --mail it is deleted for good, also that of an account removed earlier.`,
+		Example:           "  postrider user remove -c /etc/postrider alice@example.com",
+		Args:              cobra.ExactArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.removeUser(cmd, args[0]) },
+		ValidArgsFunction: f.complete,
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.mail, "mail", false, "delete its mail, too, for good")
+	return c
+}
+
+func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
+	s, at, missing := f.load(name)
+	if missing != nil {
+		if s == nil || !f.mail || mailOf(cmd.Context(), s, at) == 0 {
+			return missing
+		}
+		if err := purge(cmd, s, at); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "the mail of %s is deleted; it was no account any more\n", at)
+		return nil
+	}
+	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount(at) })
+	if err != nil {
+		return err
+	}
+	out.Address = at
+	if s, err := conf.Load(confPath(f.path)); err == nil && s.AllAccounts()[at] != nil {
+		return fmt.Errorf("%s still stands in the configuration, after it was taken out of %s", at, strings.Join(out.Files, ", "))
+	}
+	done := at + " is removed from " + strings.Join(out.Files, ", ")
+	if n := mailOf(cmd.Context(), s, at); n > 0 && !f.mail {
+		done += fmt.Sprintf("; %s of it stay in the store", count(n, "message"))
+	}
+	if err := f.finish(cmd, out, done); err != nil || !f.mail {
+		return err
+	}
+	return purge(cmd, s, at) // when no server delivers there any more
+}
+
+// mailOf counts the messages that a mailbox holds, as far as one can see.
+func mailOf(ctx context.Context, s *conf.Settings, at string) int64 {
+	store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly))
+	if err != nil {
+		return 0
+	}
+	defer store.Close()
+	use, err := store.Usage(ctx, at)
+	if err != nil {
+		return 0
+	}
+	return use.Messages
+}
+
+// leftover refuses to give a new account the mail of one that was removed, unless
+// that is said.
+func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at string) error {
+	n := mailOf(cmd.Context(), s, at)
+	if n == 0 || f.keep || f.fresh {
+		return nil
+	}
+	return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed: --keep gives it to the new one, --fresh deletes it", count(n, "message"))
+}
+
+// purge deletes a mailbox.
+func purge(cmd *cobra.Command, s *conf.Settings, at string) error {
+	return inStore(s, func(store *maildir.Store) error { return store.Purge(cmd.Context(), at) })
+}
+
+// inStore changes the store beside a running server, as the user that it belongs
+// to: what root made, the server could not read. A store that is not there yet has
+// nothing to change.
+func inStore(s *conf.Settings, change func(*maildir.Store) error) (err error) {
+	info, err := os.Stat(s.MailDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("mail store: %w", err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && owner.Uid != 0 {
+		group := os.Getegid()
+		if err := syscall.Setegid(int(owner.Gid)); err != nil {
+			return fmt.Errorf("become group %d: %w", owner.Gid, err)
+		}
+		if err := syscall.Seteuid(int(owner.Uid)); err != nil {
+			return fmt.Errorf("become user %d: %w", owner.Uid, err)
+		}
+		defer func() { err = errors.Join(err, syscall.Seteuid(0), syscall.Setegid(group)) }()
+	}
+	store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.Share))
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return change(store)
+}
+
+func userRenameCommand() *cobra.Command {
+	var f userFlags
+	c := &cobra.Command{
+		Use:   "rename ADDRESS NEW",
+		Short: "Give an account another address",
+		Long: `Give an account another address: its mail, its password and whatever leads to it go
+along. Nobody has the old address then; "alias add" has it lead to the new one. If it
+is interrupted, the same command finishes it.`,
+		Example:           "  postrider user rename -c /etc/postrider alice@example.com alice.smith@example.com",
+		Args:              cobra.ExactArgs(2),
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.renameUser(cmd, args[0], args[1]) },
+		ValidArgsFunction: f.complete,
+	}
+	f.add(c)
+	return c
+}
+
+func (f *userFlags) renameUser(cmd *cobra.Command, name, to string) error {
+	s, at, missing := f.load(name)
+	if s == nil {
+		return missing
+	}
+	to = address(s, to)
+	move := func() error {
+		return inStore(s, func(store *maildir.Store) error { return store.Rename(cmd.Context(), at, to) })
+	}
+	if missing != nil {
+		if n := mailOf(cmd.Context(), s, at); n > 0 && s.AllAccounts()[to] != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s left of %s go to %s\n", count(n, "message"), at, to)
+			return move()
+		}
+		return missing
+	}
+	if n := mailOf(cmd.Context(), s, to); n > 0 {
+		return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed; to delete it: postrider user remove --mail %s", count(n, "message"), to)
+	}
+	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+		return s.RenameAccount(at, to, resealAPOP(s.SecretKeyFile))
+	})
+	if err != nil {
+		return err
+	}
+	out.Address, out.To = at, to
+	return f.finishMove(cmd, out, fmt.Sprintf("%s is %s now, in %s", at, to, strings.Join(out.Files, ", ")), move)
+}
+
+// finishMove moves mail once while a running server still delivers to the old name,
+// and what that has brought since once more when it does not.
+func (f *changeFlags) finishMove(cmd *cobra.Command, out *outcome, done string, move func() error) error {
+	before := move()
+	told := f.finish(cmd, out, done)
+	if err := move(); err != nil {
+		return fmt.Errorf("not all mail is moved yet (%w); the same command does it later", errors.Join(before, err))
+	}
+	return told
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+func userListCommand() *cobra.Command {
+	var f userFlags
+	c := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the accounts",
+		Long: `List the accounts: how the password is stored, for which mechanisms there are keys,
+what the mailbox may hold and holds, and which aliases lead to it.`,
+		Example:           "  postrider user list -c /etc/postrider",
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return f.list(cmd) },
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	confFlag(c, &f.path)
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return c
+}
+
+// userView is an account as "user list" shows it.
+type userView struct {
+	Address  string   `json:"address"`
+	Password string   `json:"password"` // how it is stored
+	Keys     []string `json:"keys"`     // mechanisms
+	Disabled bool     `json:"disabled"`
+	Quota    string   `json:"quota"` // in force; "none" for no limit
+	Messages int64    `json:"messages"`
+	Octets   int64    `json:"octets"`
+	Aliases  []string `json:"aliases"` // that lead to it
+}
+
+func (f *userFlags) list(cmd *cobra.Command) error {
+	s, err := conf.Load(confPath(f.path))
+	if err != nil {
+		return err
+	}
+	views, err := userViews(cmd.Context(), s)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(cmd, views)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES")
+	for _, v := range views {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(v.Aliases))
+	}
+	return w.Flush()
+}
+
+func orDash(words []string) string {
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, " ")
+}
+
+func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
+	use := func(string) (mailstore.Usage, error) { return mailstore.Usage{}, nil }
+	if store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly)); err == nil {
+		defer store.Close()
+		use = func(user string) (mailstore.Usage, error) { return store.Usage(ctx, user) }
+	}
+	leading := make(map[string][]string)
+	aliases := s.AllAliases()
+	for _, from := range slices.Sorted(maps.Keys(aliases)) {
+		for _, to := range aliases[from] {
+			leading[to] = append(leading[to], from)
+		}
+	}
+	all := s.AllAccounts()
+	views := make([]userView, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		a := all[name]
+		used, err := use(name)
+		if err != nil {
+			return nil, err
+		}
+		_, domain := conf.CutAddress(name)
+		quota, _ := s.QuotaOf(domain, a).MarshalText()
+		views = append(views, userView{
+			Address: name, Password: passwordKind(a), Keys: keyKinds(a), Disabled: a.Disabled, Quota: string(quota),
+			Messages: used.Messages, Octets: used.Octets, Aliases: append([]string{}, leading[name]...),
+		})
+	}
+	return views, nil
+}
+
+// passwordKind says how the password is stored.
+func passwordKind(a *conf.Account) string {
+	switch {
+	case a.Disabled:
+		return "disabled"
+	case a.Password == "":
+		return "none"
+	}
+	return passwd.Kind(string(a.Password))
+}
+
+func keyKinds(a *conf.Account) []string {
+	kinds := []string{}
+	for _, k := range []struct {
+		name   string
+		secret conf.Secret
+	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}, {"APOP", a.APOP}} {
+		if k.secret != "" {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
+
+func userTestCommand() *cobra.Command {
+	var f userFlags
+	c := &cobra.Command{
+		Use:   "test ADDRESS",
+		Short: "Say whether a password is the account's",
+		Long: `Say whether a password is the account's. The exit code is 0 if it is, 1 if not.
+The password is asked for, or read from standard input with --stdin.`,
+		Example: "  postrider user test -c /etc/postrider alice@example.com",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, at, err := f.load(args[0])
+			if err != nil {
+				return err
+			}
+			password, err := askPassword(cmd, at, f.stdin, false)
+			if err != nil {
+				return err
+			}
+			err = testPassword(s.AllAccounts()[at], at, password)
+			if f.json {
+				return errors.Join(printJSON(cmd, testView{at, err == nil, textOf(err)}), err)
+			}
+			if err == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "this is the password of %s\n", at)
+			}
+			return err
+		},
+		ValidArgsFunction: f.complete,
+	}
+	confFlag(c, &f.path)
+	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return c
+}
+
+// testView is what "user test" found out.
+type testView struct {
+	Address string `json:"address"`
+	Right   bool   `json:"right"`
+	Problem string `json:"problem,omitempty"`
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// testPassword checks a password against everything the account keeps of it.
+func testPassword(a *conf.Account, at string, password []byte) error {
+	if a.Password == "" {
+		return fmt.Errorf("%s has no password; nobody can log in", at)
+	}
+	switch err := passwd.Verify(string(a.Password), password); {
+	case errors.Is(err, passwd.ErrMismatch):
+		return fmt.Errorf("this is not the password of %s", at)
+	case err != nil:
+		return fmt.Errorf("%s: %w", at, err)
+	case a.Disabled:
+		return fmt.Errorf("the password is right, but %s is disabled", at)
+	}
+	for _, key := range []struct {
+		name   string
+		stored conf.Secret
+	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}} {
+		if key.stored != "" && passwd.Verify(string(key.stored), password) != nil {
+			return fmt.Errorf("the password is right, but the keys for %s are of another one; run: postrider user passwd %s", key.name, at)
+		}
+	}
+	return nil
+}
