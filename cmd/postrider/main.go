@@ -92,6 +92,7 @@ func rootCommand() *cobra.Command {
 		confCommand(),
 		userCommand(),
 		queueCommand(),
+		traceCommand(),
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),
