@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"maps"
@@ -192,16 +191,17 @@ func recipientsOf(e *Envelope) string {
 	return all.String()
 }
 
-// written is the address in the arguments of MAIL or RCPT, as the client wrote it.
+// written is the address in the arguments of MAIL or RCPT, as the client wrote it:
+// not one of its octets is replaced.
 func (s *session) written(args []byte, word string) string {
 	arg, ok := argument(args, word)
 	if !ok {
-		return printable(string(args))
+		return string(args)
 	}
 	path, _, err := cutPath(arg, PathNull|PathPostmaster|PathUTF8|s.paths())
 	if err == nil {
 		return path.String()
 	}
-	first, _, _ := bytes.Cut([]byte(arg), []byte{' '})
-	return printable(strings.Trim(string(first), "<>"))
+	first, _, _ := strings.Cut(arg, " ")
+	return strings.Trim(first, "<>")
 }

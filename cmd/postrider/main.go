@@ -94,6 +94,7 @@ func rootCommand() *cobra.Command {
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),
+		traceCommand(),
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),

@@ -119,8 +119,8 @@ func TestFailedLoginIsOneLine(t *testing.T) {
 		k.startTLS(c.command, map[string]string{"STARTTLS": "220", "STLS": "+OK"}[c.command])
 		k.play(c.script)
 		var logs string
-		waitFor(t, func() bool { logs += w.logs.take(); return strings.Contains(logs, " session\" session=") })
-		failed := regexp.MustCompile(`level=WARN msg="login failed" session=(\w+) service=\w+ remote=127\.\S+ user=alice@mail\.test\n`).FindAllStringSubmatch(logs, -1)
+		waitFor(t, func() bool { logs += w.logs.take(); return strings.Contains(logs, " session\" service=") })
+		failed := regexp.MustCompile(`level=WARN msg="login failed" session=(\w+) service=(?:submission|pop3) remote=127\.\S+ user=alice@mail\.test\n`).FindAllStringSubmatch(logs, -1)
 		if len(failed) != 1 {
 			t.Fatalf("%s: %d lines of a failed login\n%s", c.listener, len(failed), logs)
 		}

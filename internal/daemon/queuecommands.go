@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -56,13 +58,36 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 				control.Answer(w, nil, errNoQueue)
 				return
 			}
-			out, err := act(req.Context(), d.post.Outbound.Queue(), r)
+			q := d.post.Outbound.Queue()
+			var out any
+			var err error
+			if r.ID, err = entryNamed(req.Context(), q, r.ID); err == nil {
+				out, err = act(req.Context(), q, r)
+			}
 			if err == nil && steers[name] {
 				d.log.Info("queue command", "action", name, "id", r.ID, "domain", r.Domain, "route", r.Route)
 			}
 			control.Answer(w, out, err)
 		})
 	}
+}
+
+// entryNamed is the entry that an id stands for: its own, or what the client was
+// told of its message.
+func entryNamed(ctx context.Context, q *queue.Queue, id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
+	found, err := q.Find(ctx, id)
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) > 1:
+		return "", fmt.Errorf("%s stands for several entries, name one: %s", id, strings.Join(found, " "))
+	case len(found) == 1:
+		return found[0], nil
+	}
+	return id, nil // which says that it is not there
 }
 
 // steers are the actions that change something: the log tells who did it to a

@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "parsers/lineserver", "cipher/seal", "mailstore", "mailstore/durable",
 		"parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
 	"internal/daemon":   {"*"},
+	"internal/trace":    {},
 	"internal/mailtest": {},
 	"internal/peertest": {},
 	"cmd/postrider":     {"*"},

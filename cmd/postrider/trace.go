@@ -1,0 +1,189 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/trace"
+	"github.com/postrider-mail/postrider/smtp/queue"
+)
+
+// traceFlags are those of "trace".
+type traceFlags struct {
+	conf, log    string
+	json         bool
+	since, until string
+	query        trace.Query
+}
+
+func traceCommand() *cobra.Command {
+	var f traceFlags
+	c := &cobra.Command{
+		Use:   "trace [ID|ADDRESS|MESSAGE-ID]",
+		Short: "Tell what became of a message",
+		Long: `Tell the way of messages in words: who sent them from where, which mailboxes or
+queue entries they went into, what other hosts said, and what was refused. It reads
+the log, rotated files next to it as well, and asks the running server for what is
+still in the queue.
+
+A message is named by what a client was told ("Queued as ..."), by its session or its
+queue entry, by an address or its Message-ID; or by --from, --to and the time.
+
+Where the log goes to the journal, give it on standard input: --log -`,
+		Example: `  postrider trace --from ann@example.com --to bob@example.org --since 12:00
+  postrider trace rqw8dxwbk2war-1
+  journalctl -u postrider --since today | postrider trace --log - bob@example.org`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				f.query.Term = args[0]
+			}
+			return f.run(cmd)
+		},
+	}
+	confFlag(c, &f.conf)
+	c.Flags().StringVar(&f.log, "log", "", `the log file, or "-" for standard input (default what the settings say)`)
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	c.Flags().StringVar(&f.query.From, "from", "", `only from this address or domain, "<>" for reports`)
+	c.Flags().StringVar(&f.query.To, "to", "", "only to this address, domain or mailbox")
+	c.Flags().StringVar(&f.since, "since", "", "only since this time: 12:00, 2026-11-29, \"2026-11-29 12:00\", 2h")
+	c.Flags().StringVar(&f.until, "until", "", "only until this time")
+	c.Flags().IntVarP(&f.query.Limit, "limit", "n", 100, "how many messages at the most, the latest")
+	return c
+}
+
+// told is a message's way with what the queue says of it now.
+type told struct {
+	*trace.Way
+	Waiting []queue.Explanation `json:"waiting,omitempty"`
+}
+
+func (f *traceFlags) run(cmd *cobra.Command) error {
+	now := time.Now()
+	var err error
+	if f.query.Since, err = moment(f.since, now); err != nil {
+		return err
+	}
+	if f.query.Until, err = moment(f.until, now); err != nil {
+		return err
+	}
+	if f.query.Empty() && f.since == "" {
+		return errors.New("name a message, --from, --to or --since")
+	}
+	open, done, err := f.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ways, err := trace.Find(open, f.query)
+	if err != nil {
+		return err
+	}
+	all := make([]told, 0, len(ways))
+	for _, w := range ways {
+		all = append(all, told{w, f.waiting(cmd, w.Queue)})
+	}
+	if len(ways) == 0 && f.query.Term != "" { // the log may be younger than the queue
+		if x := f.waiting(cmd, []string{f.query.Term}); len(x) > 0 {
+			all = append(all, told{&trace.Way{ID: x[0].Session, Queue: []string{x[0].ID}}, x})
+		}
+	}
+	if f.json {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(all)
+	}
+	if len(all) == 0 {
+		return errors.New("nothing in the log fits")
+	}
+	out := plain{cmd.OutOrStdout()}
+	for _, t := range all {
+		t.write(out)
+	}
+	return nil
+}
+
+func (t *told) write(out io.Writer) {
+	t.Write(out)
+	for _, x := range t.Waiting {
+		for _, why := range x.Why {
+			fmt.Fprintf(out, "  in the queue now     %s: %s\n", x.ID, why)
+		}
+	}
+}
+
+// waiting asks the server about entries of its queue. None: they have left, or no
+// server runs, or there is no configuration to find it by.
+func (f *traceFlags) waiting(cmd *cobra.Command, ids []string) (all []queue.Explanation) {
+	for _, id := range ids {
+		var x queue.Explanation
+		if call(cmd, f.conf, "queue/explain", daemon.QueueRequest{ID: id}, &x) == nil {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// open finds the log. done is to be called in the end.
+func (f *traceFlags) open(cmd *cobra.Command) (open func() (io.ReadCloser, error), done func(), err error) {
+	name := f.log
+	if name == "" {
+		s, err := conf.Load(confPath(f.conf))
+		if err != nil {
+			return nil, nil, err
+		}
+		if name = s.Log.File; name == "" {
+			return nil, nil, errors.New(`the settings send the log to standard error, where systemd's journal takes it; try: journalctl -u postrider | postrider trace --log - ...`)
+		}
+	}
+	if name != "-" {
+		return func() (io.ReadCloser, error) { return trace.Files(name) }, func() {}, nil
+	}
+	// It is read twice.
+	file, err := os.CreateTemp("", "postrider-trace-")
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() { file.Close(); os.Remove(file.Name()) }
+	if _, err := io.Copy(file, cmd.InOrStdin()); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return func() (io.ReadCloser, error) { return os.Open(file.Name()) }, done, nil
+}
+
+// moment reads a time: of today (or yesterday, where it has not come yet), with its
+// date, or so long ago.
+func moment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{"15:04", "15:04:05"} {
+		t, err := time.Parse(layout, text)
+		if err != nil {
+			continue
+		}
+		t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+		if t.After(now) {
+			t = t.AddDate(0, 0, -1)
+		}
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf(`%q is no time: write 12:00, 2026-11-29, "2026-11-29 12:00" or 2h`, text)
+}

@@ -1,0 +1,33 @@
+package queue
+
+import "context"
+
+// Find returns the ids of the entries that a name stands for, the oldest first: an
+// entry's own id, or that of the message or the session that brought it, which is
+// what a client was told. There may be none. A name that is no entry's id makes it
+// look at every entry.
+func (q *Queue) Find(ctx context.Context, name string) ([]string, error) {
+	q.start()
+	if _, _, _, err := q.look(ctx, name); err == nil || !isGone(err) {
+		return []string{name}, err
+	}
+	var found []string
+	for _, id := range q.oldest(0, false) {
+		e, _, _, err := q.look(ctx, id)
+		switch {
+		case isGone(err):
+			continue // settled meanwhile
+		case err != nil:
+			return nil, err
+		case e.Session == name || sessionOf(e.Session) == name:
+			found = append(found, id)
+		}
+	}
+	return found, nil
+}
+
+// sessionOf is the session that a transaction's id begins with, see smtp.Envelope.
+func sessionOf(id string) string {
+	session, _, _ := cutLast(id, "-")
+	return session
+}
