@@ -95,6 +95,22 @@ func (m *Map[T]) Each(domain Name) iter.Seq[T] {
 	}
 }
 
+// All yields every value, in no order.
+func (m *Map[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, values := range []map[Name]T{m.exact, m.below} {
+			for _, v := range values {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+		if m.all != nil {
+			yield(*m.all)
+		}
+	}
+}
+
 // CutBelow returns the domain of a pattern that fits all domains below one:
 // "example.com" of ".example.com" and of "*.example.com". isBelow is false for
 // any other pattern.
