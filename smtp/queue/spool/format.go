@@ -183,7 +183,11 @@ func yes(value string) (bool, error) {
 
 func parseTime(value string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, value)
-	return t.UTC(), err
+	t = t.UTC()
+	if year := t.Year(); err == nil && (year < 0 || year > 9999) {
+		err = fmt.Errorf("%w: time %q has no such form in UTC", errFormat, value)
+	}
+	return t, err
 }
 
 // parseEnvelope reads what formatEnvelope wrote.
