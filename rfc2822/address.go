@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // ErrNotASCII: an address that cannot be written in ASCII, because its local
@@ -121,33 +121,12 @@ func (a Address) ASCII() (Address, error) {
 	if !isASCII(a.Local) {
 		return a, fmt.Errorf("%w: %q", ErrNotASCII, a.Local)
 	}
-	domain, err := domainToASCII(a.Domain)
+	domain, err := domains.ToASCII(a.Domain)
 	if err != nil {
-		return a, err
+		return a, fmt.Errorf("rfc2822: %w", err)
 	}
 	a.Domain = domain
 	return a, nil
-}
-
-// maxDomain is more than a domain of 255 octets in A-labels (RFC 5321
-// §4.5.3.1.2) has in any form. Punycode takes quadratic time: nothing longer is
-// worth the attempt.
-const maxDomain = 1024
-
-// domainToASCII returns a domain in A-labels and lower case. Address literals
-// and domains that are ASCII already are only put in lower case.
-func domainToASCII(domain string) (string, error) {
-	if strings.HasPrefix(domain, "[") || isASCII(domain) {
-		return strings.ToLower(domain), nil
-	}
-	if len(domain) > maxDomain {
-		return "", fmt.Errorf("rfc2822: bad domain of %d octets", len(domain))
-	}
-	out, err := idna.Lookup.ToASCII(domain)
-	if err != nil {
-		return "", fmt.Errorf("rfc2822: bad domain %q: %w", domain, err)
-	}
-	return out, nil
 }
 
 // ParseAddress reads exactly one mailbox, with or without display name, by the

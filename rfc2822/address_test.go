@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // TestIsEmail runs the isemail collection: what it calls an error is refused,
@@ -298,7 +300,7 @@ func TestIDN(t *testing.T) {
 		t.Error("a bad IDN was converted")
 	}
 	for in, want := range map[string]string{"EXAMPLE.com": "example.com", "[192.0.2.1]": "[192.0.2.1]", "": ""} {
-		if got, err := domainToASCII(in); got != want || err != nil {
+		if got, err := domains.ToASCII(in); got != want || err != nil {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // ErrNoSender: a draft without a From address (RFC 5322 §3.6.2).
@@ -174,7 +176,7 @@ func (h *headWriter) ids(name string, ids ...string) {
 
 // ownID makes a message id in the domain of an address.
 func ownID(a Address, date time.Time) string {
-	host, err := domainToASCII(a.Domain)
+	host, err := domains.ToASCII(a.Domain)
 	if err != nil {
 		host = "localhost"
 	}

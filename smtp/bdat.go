@@ -24,7 +24,7 @@ func (s *session) bdat(args []byte) *Reply {
 	s.clock.receive()
 	defer s.clock.done()
 	c := &chunks{s: s, left: size, last: last, limit: s.srv.limits.MessageSize}
-	c.mode, c.binary = s.newlines(), s.env.Params.Body == "BINARYMIME"
+	c.mode, c.binary = s.newlines(), s.env.Params.Body == BodyBinaryMIME
 	b := &body{src: c, binary: c.binary}
 	err := s.serve(b)
 	if accepts(err) {

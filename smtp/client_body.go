@@ -198,7 +198,7 @@ func (k *chunker) finish(m *message, err error) error {
 
 // copy sends the message but for its last chunk.
 func (k *chunker) copy(m *message) error {
-	if k.t.m.Params.Body == "BINARYMIME" {
+	if k.t.m.Params.Body == BodyBinaryMIME {
 		for {
 			n, err := m.Read(k.room())
 			k.n += n

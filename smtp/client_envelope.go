@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // path is p as it stands between brackets, and whether it can stand there only
@@ -16,7 +18,7 @@ func path(p Path) (s string, utf8 bool, err error) {
 		return "", false, ErrBadCommand
 	}
 	if isASCII(p.Local) && !isASCII(p.Domain) {
-		p.Domain = canonicalDomain(p.Domain)
+		p.Domain = domains.Canonical(p.Domain).String()
 	}
 	if p.IsNull() {
 		return "", false, nil

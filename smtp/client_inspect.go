@@ -16,14 +16,14 @@ type Needs struct {
 }
 
 // Body is the value of the BODY parameter.
-func (n Needs) Body() string {
+func (n Needs) Body() Body {
 	switch {
 	case n.Binary:
-		return "BINARYMIME"
+		return BodyBinaryMIME
 	case n.EightBit:
-		return "8BITMIME"
+		return Body8BitMIME
 	}
-	return "7BIT"
+	return Body7Bit
 }
 
 // maxTextLine is the longest line in octets without CRLF (RFC 5321

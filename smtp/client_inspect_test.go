@@ -12,7 +12,7 @@ func TestInspect(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string
 		want     Needs
-		body     string
+		body     Body
 	}{
 		{"empty", "", Needs{}, "7BIT"},
 		{"ASCII", "Subject: x\r\n\r\nhi\r\n", Needs{Size: 18}, "7BIT"},

@@ -43,15 +43,15 @@ func sizeLimit(param string) (int64, bool) {
 func writeBody(t *Transaction, p *given, w *paramWriter) error {
 	c := t.c
 	switch body := p.mail.Body; {
-	case body == "BINARYMIME" && !(c.has("BINARYMIME") && c.has("CHUNKING")):
+	case body == BodyBinaryMIME && !(c.has("BINARYMIME") && c.has("CHUNKING")):
 		return fmt.Errorf("%w: BINARYMIME", ErrUnsupported)
-	case body == "8BITMIME" && !w.offered:
+	case body == Body8BitMIME && !w.offered:
 		if !c.opt.send8Bit {
 			return w.need()
 		}
-	case body == "7BIT" && !w.offered:
+	case body == Body7Bit && !w.offered:
 	case body != "":
-		w.add(body)
+		w.add(string(body))
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func writeUTF8(t *Transaction, p *given, w *paramWriter) error {
 
 func writeRet(_ *Transaction, p *given, w *paramWriter) error {
 	if p.mail.Ret != "" && w.offered {
-		w.add(p.mail.Ret)
+		w.add(string(p.mail.Ret))
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (t *Transaction) Reset(ctx context.Context) error {
 }
 
 func (t *Transaction) chunking() bool {
-	return t.c.has("CHUNKING") && (!t.c.opt.noChunking || t.m.Params.Body == "BINARYMIME")
+	return t.c.has("CHUNKING") && (!t.c.opt.noChunking || t.m.Params.Body == BodyBinaryMIME)
 }
 
 func (t *Transaction) finish(ctx context.Context, verb string, body io.Reader) ([]RcptResult, error) {
@@ -142,7 +142,7 @@ func (t *Transaction) finish(ctx context.Context, verb string, body io.Reader) (
 		return t.outcome(&ClientError{Op: verb, Err: errNobody})
 	case verb == "BDAT" && !t.c.has("CHUNKING"):
 		err = ErrUnsupported
-	case verb == "DATA" && t.m.Params.Body == "BINARYMIME":
+	case verb == "DATA" && t.m.Params.Body == BodyBinaryMIME:
 		err = errors.New("smtp: BINARYMIME needs BDAT (RFC 3030 section 3)")
 	}
 	if err != nil {

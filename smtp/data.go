@@ -123,7 +123,7 @@ func (s *session) beginData(args []byte) *Reply {
 	switch {
 	case len(args) > 0:
 		return errNoArgument
-	case s.env.Params.Body == "BINARYMIME":
+	case s.env.Params.Body == BodyBinaryMIME:
 		return errNeedBDAT // RFC 3030 §3
 	}
 	return s.checkData()

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/net/idna"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // ServeMux chooses a Handler for each recipient by its address. Patterns are
@@ -49,9 +49,8 @@ type ServeMux struct {
 	// TempDir is where those files are; "" means os.TempDir.
 	TempDir string
 
-	mu      sync.RWMutex
-	domains map[string]*locals // by exact domain, and "*"
-	below   map[string]*locals // by the domain they are below
+	mu       sync.RWMutex
+	byDomain domains.Map[*locals]
 }
 
 // locals are the patterns of one domain.
@@ -109,31 +108,30 @@ func (m *ServeMux) HandleFunc(pattern string, f func(ctx context.Context, e *Env
 	m.Handle(pattern, HandlerFunc(f))
 }
 
-// domainPattern takes the domain apart: of "*.example.com" it is example.com,
-// with below.
-func domainPattern(pattern string) (domain string, below bool, err string) {
+// domainPattern takes the domain's part of a pattern, and the domain in it: of
+// "*.example.com" it is example.com.
+func domainPattern(pattern string) (part, domain, err string) {
 	i := strings.LastIndexByte(pattern, '@')
 	if i < 0 {
-		return "", false, `there is no "@"`
+		return "", "", `there is no "@"`
 	}
-	domain = pattern[i+1:]
-	if domain == "*" {
-		return domain, false, ""
+	part = pattern[i+1:]
+	if part == "*" {
+		return part, part, ""
 	}
-	parent, star := strings.CutPrefix(domain, "*.")
-	if !star {
-		parent, below = strings.CutPrefix(domain, ".")
+	parent, below := domains.CutBelow(part)
+	if !below {
+		parent = part
 	}
-	below = below || star
 	if _, rest, e := cutDomain(parent, PathUTF8); e != nil || rest != "" || below && parent[0] == '[' {
-		return "", false, "no domain can match " + domain
+		return "", "", "no domain can match " + part
 	}
-	return canonicalDomain(parent), below, ""
+	return part, domains.Canonical(parent).String(), ""
 }
 
 // localPattern is the canonical local part of a pattern, or a prefix of it.
 func (m *ServeMux) localPattern(pattern string) (local string, prefix bool, err string) {
-	domain, _, err := domainPattern(pattern)
+	_, domain, err := domainPattern(pattern)
 	local = pattern[:max(strings.LastIndexByte(pattern, '@'), 0)]
 	switch {
 	case err != "" || local == "" || local == "*":
@@ -157,20 +155,13 @@ func (m *ServeMux) localPattern(pattern string) (local string, prefix bool, err 
 }
 
 func (m *ServeMux) add(pattern, local string, prefix bool, h Handler) (err string) {
-	domain, below, _ := domainPattern(pattern)
+	part, _, _ := domainPattern(pattern)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := &m.domains
-	if below {
-		all = &m.below
-	}
-	if *all == nil {
-		*all = make(map[string]*locals)
-	}
-	l := (*all)[domain]
-	if l == nil {
+	l, ok := m.byDomain.Of(part)
+	if !ok {
 		l = &locals{exact: make(map[string]entry)}
-		(*all)[domain] = l
+		m.byDomain.Set(part, l)
 	}
 	if !prefix {
 		if _, taken := l.exact[local]; taken {
@@ -205,35 +196,17 @@ func (l *locals) find(local string) (entry, bool) {
 // Match returns the Handler for a recipient and the pattern that chose it, or
 // nil and "".
 func (m *ServeMux) Match(p Path) (h Handler, pattern string) {
-	domain := canonicalDomain(p.Domain)
-	local := m.canonical(p.Local, domain)
+	domain := domains.Canonical(p.Domain)
+	local := m.canonical(p.Local, domain.String())
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if h, pattern, decided := m.look(m.domains[domain], local); decided {
-		return h, pattern
-	}
-	for parent := domain; len(m.below) > 0; {
-		_, rest, more := strings.Cut(parent, ".")
-		if !more {
-			break
-		}
-		parent = rest
-		if h, pattern, decided := m.look(m.below[parent], local); decided {
-			return h, pattern
+	for l := range m.byDomain.Each(domain) {
+		e, ok := l.find(local)
+		if ok || !m.Backtrack {
+			return e.h, e.pattern
 		}
 	}
-	h, pattern, _ = m.look(m.domains["*"], local)
-	return h, pattern
-}
-
-// look looks among the patterns of one domain. decided: no other is to be
-// looked at.
-func (m *ServeMux) look(l *locals, local string) (h Handler, pattern string, decided bool) {
-	if l == nil {
-		return nil, "", false
-	}
-	e, ok := l.find(local)
-	return e.h, e.pattern, ok || !m.Backtrack
+	return nil, ""
 }
 
 // ServeSMTP serves a message: it matches each recipient, and refuses if one of
@@ -257,18 +230,4 @@ func (m *ServeMux) canonical(local, domain string) string {
 		return local
 	}
 	return m.Canonical(local, domain)
-}
-
-// canonicalDomain is the form domains are compared in: lower-case A-labels.
-// What is no domain name is compared in lower case.
-func canonicalDomain(d string) string {
-	for i := 0; i < len(d); i++ {
-		if d[i] >= 0x80 {
-			if a, err := idna.Lookup.ToASCII(d); err == nil {
-				return a
-			}
-			break
-		}
-	}
-	return strings.ToLower(d)
 }

@@ -8,10 +8,10 @@ import (
 // Params are the parameters of MAIL. The zero value means none were given.
 type Params struct {
 	Size       int64  // SIZE=, octets announced (RFC 1870); 0 if not
-	Body       string // BODY=: "7BIT", "8BITMIME" (RFC 6152), "BINARYMIME" (RFC 3030) or ""
+	Body       Body   // BODY= (RFC 6152, RFC 3030); "" if not given
 	SMTPUTF8   bool   // RFC 6531
 	RequireTLS bool   // REQUIRETLS (RFC 8689)
-	Ret        string // RET=: "FULL", "HDRS" or "" (RFC 3461 §4.3)
+	Ret        Ret    // RET= (RFC 3461 §4.3); "" if not given
 	EnvID      string // ENVID=, decoded from xtext (RFC 3461 §4.4)
 	// Auth is AUTH= (RFC 4954 §5) decoded: who submitted the message first,
 	// "<>" if that is not known or the client is not trusted to say, "" if the
@@ -23,6 +23,26 @@ type Params struct {
 	By        *DeliverBy // BY= (RFC 2852); nil if not given
 	Priority  int        // MT-PRIORITY=, -9 to 9 (RFC 6710); 0 is also "not given"
 }
+
+// Body is what a message was declared to be: the value of BODY.
+type Body string
+
+// The values of BODY. None given means Body7Bit.
+const (
+	Body7Bit       Body = "7BIT"
+	Body8BitMIME   Body = "8BITMIME"   // RFC 6152
+	BodyBinaryMIME Body = "BINARYMIME" // RFC 3030
+)
+
+// Ret is how much of a message a report of failure is to bring back: the value
+// of RET.
+type Ret string
+
+// The values of RET. None given leaves it to the server that reports.
+const (
+	RetFull    Ret = "FULL"
+	RetHeaders Ret = "HDRS"
+)
 
 // DeliverBy is the BY= parameter (RFC 2852 §4).
 type DeliverBy struct {
@@ -73,6 +93,15 @@ func (n Notify) String() string {
 		}
 	}
 	return strings.Join(names, ",")
+}
+
+// Wants reports whether a report of one event is to be sent. Where nothing was
+// asked for, failure and delay are news.
+func (n Notify) Wants(event Notify) bool {
+	if n == 0 {
+		n = NotifyFailure | NotifyDelay
+	}
+	return n&NotifyNever == 0 && n&event != 0
 }
 
 // RcptParams are the parameters of RCPT.

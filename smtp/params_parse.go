@@ -38,31 +38,31 @@ func parseSizeParam(_ *session, p *given, value string) (ok bool) {
 }
 
 func parseBody(_ *session, p *given, value string) bool {
-	p.mail.Body = oneOf(value, "7BIT", "8BITMIME", "BINARYMIME")
+	p.mail.Body = Body(oneOf(value, string(Body7Bit), string(Body8BitMIME), string(BodyBinaryMIME)))
 	return p.mail.Body != ""
 }
 
 // bodyKnown: a value of BODY belongs to one extension, another to another.
 func bodyKnown(s *session, value string) bool {
-	keyword := "8BITMIME"
-	if is(value, "BINARYMIME") {
-		keyword = "BINARYMIME"
+	keyword := string(Body8BitMIME)
+	if is(value, string(BodyBinaryMIME)) {
+		keyword = string(BodyBinaryMIME)
 	}
 	return s.srv.offered[keyword]
 }
 
 func parseRet(_ *session, p *given, value string) bool {
-	p.mail.Ret = oneOf(value, "FULL", "HDRS")
+	p.mail.Ret = Ret(oneOf(value, string(RetFull), string(RetHeaders)))
 	return p.mail.Ret != ""
 }
 
 func parseEnvID(_ *session, p *given, value string) (ok bool) {
-	p.mail.EnvID, ok = decodeXtext(value)
+	p.mail.EnvID, ok = DecodeXtext(value)
 	return ok && len(p.mail.EnvID) <= 100 && isPrintable(p.mail.EnvID)
 }
 
 func parseAuth(_ *session, p *given, value string) (ok bool) {
-	p.mail.Auth, ok = decodeXtext(value)
+	p.mail.Auth, ok = DecodeXtext(value)
 	return ok && p.mail.Auth != "" && isPrintable(p.mail.Auth)
 }
 
@@ -111,11 +111,13 @@ func parseBy(s *session, p *given, value string) bool {
 }
 
 func parseNotifyParam(_ *session, p *given, value string) (ok bool) {
-	p.rcpt.Notify, ok = parseNotify(value)
+	p.rcpt.Notify, ok = ParseNotify(value)
 	return ok
 }
 
-func parseNotify(value string) (n Notify, ok bool) {
+// ParseNotify reads the value of NOTIFY (RFC 3461 §4.1), in any case: NEVER stands
+// alone, and nothing twice.
+func ParseNotify(value string) (n Notify, ok bool) {
 	for word := range strings.SplitSeq(value, ",") {
 		bit := Notify(0)
 		switch oneOf(word, "SUCCESS", "FAILURE", "DELAY", "NEVER") {
@@ -153,7 +155,7 @@ func (p *RcptParams) orcpt(value string) bool {
 	if p.ORcptType == "utf-8" {
 		p.ORcpt, ok = decodeUnitext(addr)
 	} else {
-		p.ORcpt, ok = decodeXtext(addr)
+		p.ORcpt, ok = DecodeXtext(addr)
 	}
 	return ok && isPrintable(p.ORcpt) && checkUTF8(p.ORcpt, PathUTF8) == nil
 }

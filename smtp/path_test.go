@@ -112,19 +112,19 @@ func FuzzPath(f *testing.F) {
 
 func TestXtext(t *testing.T) {
 	for in, want := range map[string]string{"abc": "abc", "a+2Bb": "a+b", "a+3D": "a=", "+e4": "\xe4", "a+": "!", "a+2": "!", "a+2X": "!", "a=b": "!", "a b": "!", "ü": "!", "+ü0": "!"} {
-		got, ok := decodeXtext(in)
+		got, ok := DecodeXtext(in)
 		if !ok {
 			got = "!"
 		}
 		if got != want {
-			t.Errorf("decodeXtext(%q) = %q, want %q", in, got, want)
+			t.Errorf("DecodeXtext(%q) = %q, want %q", in, got, want)
 		}
 	}
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
 	}
-	if back, ok := decodeXtext(EncodeXtext(string(all))); !ok || back != string(all) {
+	if back, ok := DecodeXtext(EncodeXtext(string(all))); !ok || back != string(all) {
 		t.Errorf("xtext does not survive: %q", back)
 	}
 	for in, want := range map[string]string{`a\x{F6}b`: "aöb", "öb": "öb", `a\x{1F600}`: "a😀", `\x{D800}`: "!", `\x{F`: "!", `\xF6`: "!", "a+2Bb": "a+b", "\xff": "!"} {

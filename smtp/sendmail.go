@@ -49,7 +49,7 @@ func (d *Dialer) SendMail(ctx context.Context, addr, from string, to []string, b
 	if err != nil {
 		return err
 	}
-	m.Params.Body = "8BITMIME"
+	m.Params.Body = Body8BitMIME
 	if s, ok := body.(io.ReadSeeker); ok {
 		if err := m.inspect(s); err != nil {
 			return fmt.Errorf("smtp: reading the message: %w", err)
@@ -110,8 +110,8 @@ func (m *Outgoing) inspect(s io.ReadSeeker) error {
 		return err
 	}
 	m.Params.Body, m.Params.SMTPUTF8, m.Params.Size = needs.Body(), needs.UTF8Header, needs.Size
-	if m.Params.Body == "BINARYMIME" {
-		m.Params.Body = "8BITMIME" // bare CR and LF will be made line endings
+	if m.Params.Body == BodyBinaryMIME {
+		m.Params.Body = Body8BitMIME // bare CR and LF will be made line endings
 	}
 	_, err = s.Seek(start, io.SeekStart)
 	return err

@@ -21,7 +21,7 @@ func attributes(args []byte, known string, each func(name, value string, ok bool
 			return errParamValue
 		}
 		available := !strings.EqualFold(value, "[UNAVAILABLE]") && !strings.EqualFold(value, "[TEMPUNAVAIL]")
-		value, ok := decodeXtext(value)
+		value, ok := DecodeXtext(value)
 		if !ok || !isPrintable(value) || len(value) > maxDomain || !each(name, value, available && value != "") {
 			return errParamValue
 		}

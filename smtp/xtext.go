@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// decodeXtext undoes the encoding of parameter values:
+// DecodeXtext undoes the encoding of parameter values:
 //
 //	xtext   = *( xchar / hexchar )                 (RFC 3461 §4)
 //	xchar   = %d33-42 / %d44-60 / %d62-126
 //	hexchar = "+" 2(%d48-57 / %d65-70)
 //
-// Lower-case digits are understood too.
-func decodeXtext(s string) (string, bool) {
+// Lower-case digits are understood too. ok is false for what is not xtext.
+func DecodeXtext(s string) (decoded string, ok bool) {
 	if strings.IndexByte(s, '+') < 0 {
 		return s, isXchars(s)
 	}
@@ -73,7 +73,7 @@ func decodeUnitext(s string) (string, bool) {
 		return "", false
 	}
 	if isASCII(s) && strings.IndexByte(s, '\\') < 0 {
-		return decodeXtext(s)
+		return DecodeXtext(s)
 	}
 	var b strings.Builder
 	for s != "" {

@@ -36,9 +36,9 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	xacme "golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
-	"golang.org/x/net/idna"
 )
 
 // Options say what to get and from whom.
@@ -108,7 +108,7 @@ func New(o Options) (*Manager, error) {
 	}
 	o.Names = slices.Clone(o.Names)
 	for i, name := range o.Names {
-		ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
+		ascii, err := domains.HostName(strings.TrimSuffix(name, "."))
 		if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "*") {
 			return nil, fmt.Errorf("acme: %q is no host name that an authority can check", name)
 		}

@@ -55,7 +55,7 @@ func (d *Directory) Domain(name string) *conf.Domain { return d.settings[name] }
 // Address returns the canonical form of a path; <postmaster> without a domain
 // (RFC 5321 §4.1.1.3) belongs to the server's own.
 func (d *Directory) Address(p smtp.Path) string {
-	domain := conf.CanonicalDomain(p.Domain)
+	domain := p.DomainName().String()
 	if p.Domain == "" {
 		domain = d.home
 	}
@@ -77,7 +77,7 @@ func (d *Directory) IsLocal(p smtp.Path) bool {
 	if p.Domain == "" {
 		return true
 	}
-	return d.book.IsLocal(conf.CanonicalDomain(p.Domain))
+	return d.book.IsLocal(p.DomainName().String())
 }
 
 // Resolve finds where mail for a path goes: here, or to the host of its domain.
@@ -85,15 +85,15 @@ func (d *Directory) Resolve(p smtp.Path) Targets {
 	if d.IsLocal(p) {
 		return d.Lookup(d.Address(p))
 	}
-	p.Domain = conf.CanonicalDomain(p.Domain)
-	return Targets{Elsewhere: []string{p.String()}}
+	p.Domain = p.DomainName().String()
+	return Targets{Elsewhere: []smtp.Path{p}}
 }
 
 // Targets is where mail for one address goes.
 type Targets struct {
-	Mailboxes []string // accounts, by address
-	Elsewhere []string // addresses of other hosts
-	Forwarded bool     // the address was one of this host
+	Mailboxes []string    // accounts, by address
+	Elsewhere []smtp.Path // of other hosts, their domains canonical
+	Forwarded bool        // the address was one of this host
 }
 
 // None reports whether there is nobody to take the mail.
@@ -121,7 +121,7 @@ func (d *Directory) follow(address string, t *Targets, seen map[string]bool, cat
 	seen[address] = true
 	local, domain := conf.CutAddress(address)
 	if !d.book.IsLocal(domain) {
-		t.Elsewhere = append(t.Elsewhere, address)
+		t.Elsewhere = append(t.Elsewhere, smtp.Path{Local: local, Domain: domain})
 		return
 	}
 	taker := d.book.Taker(address, catchAll)

@@ -39,7 +39,7 @@ func TestLookup(t *testing.T) {
 	for _, c := range []struct {
 		path      smtp.Path
 		mailboxes []string
-		elsewhere []string
+		elsewhere []smtp.Path
 	}{
 		{smtp.Path{Local: "alice", Domain: "example.com"}, []string{"alice@example.com"}, nil},
 		{smtp.Path{Local: "ALICE", Domain: "EXAMPLE.com"}, []string{"alice@example.com"}, nil},
@@ -56,7 +56,7 @@ func TestLookup(t *testing.T) {
 		{smtp.Path{Local: "anything", Domain: "catch.example"}, []string{"alice@example.com"}, nil},
 		{smtp.Path{Local: "eve", Domain: "bücher.example"}, []string{"eve@xn--bcher-kva.example"}, nil},
 		{smtp.Path{Local: "eve", Domain: "xn--bcher-kva.example"}, []string{"eve@xn--bcher-kva.example"}, nil},
-		{smtp.Path{Local: "out", Domain: "forward.example"}, []string{"bob@example.com"}, []string{"friend@far.example"}},
+		{smtp.Path{Local: "out", Domain: "forward.example"}, []string{"bob@example.com"}, []smtp.Path{{Local: "friend", Domain: "far.example"}}},
 		{smtp.Path{Local: "../../etc/x", Domain: "example.com"}, nil, nil},
 	} {
 		got := d.Lookup(d.Address(c.path))

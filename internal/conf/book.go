@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Canonical returns the form in which addresses are compared: the local part
@@ -20,32 +20,8 @@ func Canonical(address string) string {
 	return strings.ToLower(address[:i]) + "@" + CanonicalDomain(address[i+1:])
 }
 
-// CanonicalDomain returns the form in which domains are compared. What IDNA
-// cannot read is only lower-cased.
-func CanonicalDomain(domain string) string {
-	domain = strings.TrimSuffix(domain, ".")
-	if ascii, err := toASCII(domain); err == nil {
-		return ascii
-	}
-	return strings.ToLower(domain)
-}
-
-// toASCII is idna.Lookup.ToASCII that does not look twice at what nearly all
-// domains are: lower-case letters, digits and single hyphens within labels.
-func toASCII(domain string) (string, error) {
-	before := byte('.')
-	for i := range len(domain) {
-		c := domain[i]
-		if edge := c == '.' || c == '-'; edge && (before == '.' || before == '-') || !edge && !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
-			return idna.Lookup.ToASCII(domain)
-		}
-		before = c
-	}
-	if before == '.' || before == '-' {
-		return idna.Lookup.ToASCII(domain)
-	}
-	return domain, nil
-}
+// CanonicalDomain returns the form in which domains are compared, as a string.
+func CanonicalDomain(domain string) string { return domains.Canonical(domain).String() }
 
 // CutAddress parts an address at its last "@"; without one all of it is the domain.
 func CutAddress(address string) (local, domain string) {

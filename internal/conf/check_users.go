@@ -13,12 +13,13 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // checkDomain says what is wrong with a domain name (RFC 5321 §4.1.2, RFC 5890).
 func checkDomain(domain string) error {
 	bad := fmt.Errorf("%q is not a domain name; write one like \"example.com\"", domain)
-	ascii, err := toASCII(domain)
+	ascii, err := domains.HostName(domain)
 	if err != nil || ascii == "" || len(ascii) > 253 {
 		return bad
 	}

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/idna"
-
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
@@ -331,18 +329,6 @@ func TestCanonical(t *testing.T) {
 	} {
 		if got := Canonical(in); got != want {
 			t.Errorf("Canonical(%s) = %s, want %s", in, got, want)
-		}
-	}
-}
-
-// The short way gives what IDNA gives.
-func TestToASCII(t *testing.T) {
-	for _, domain := range []string{"", ".", "a", "a.b", "a..b", ".a", "a.", "-a", "a-", "a-b", "a--b", "ab--c", "xn--mnchen-3ya", "a.-b", "a-.b",
-		"1.2", "1", "A.b", "mail.example.com", "münchen.example", "a_b", "a b", "x-1.y-2.z3"} {
-		got, err := toASCII(domain)
-		want, wantErr := idna.Lookup.ToASCII(domain)
-		if got != want || (err == nil) != (wantErr == nil) {
-			t.Errorf("toASCII(%q) = %q, %v, want %q, %v", domain, got, err, want, wantErr)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (d *delivery) run(ctx context.Context) error {
 // announced, and the queue entries.
 func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
-	meta := mailstore.Meta{ID: d.e.ID, Top: top.with(top.returnPath), Size: d.e.Params.Size, Exact: d.e.Params.Body == "BINARYMIME"}
+	meta := mailstore.Meta{ID: d.e.ID, Top: top.with(top.returnPath), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
 	for d.box == nil && len(d.to.mailboxes) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, d.to.mailboxes...)
 		if err != nil {

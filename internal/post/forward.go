@@ -22,6 +22,12 @@ type part struct {
 	first string // a field that only this entry gets
 }
 
+// entryKey tells the parts of a message apart.
+type entryKey struct {
+	from  smtp.Path
+	first string
+}
+
 // mostAliases is how many aliases of one message get entries of their own, so
 // that nobody reads of another's address; those beyond go without the field.
 const mostAliases = 16
@@ -33,7 +39,7 @@ func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part,
 		return nil, err
 	}
 	var parts []*part
-	byKey := make(map[[2]string]*part)
+	byKey := make(map[entryKey]*part)
 	aliases := make(map[string]bool)
 	for _, r := range to {
 		from, first := e.From, ""
@@ -43,10 +49,8 @@ func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part,
 				first = ""
 			}
 		}
-		if r.rcpt.Path, err = smtp.ParsePath("<"+r.address+">", smtp.PathUTF8); err != nil {
-			return nil, err
-		}
-		key := [2]string{from.String(), first}
+		r.rcpt.Path = r.path
+		key := entryKey{from, first}
 		if byKey[key] == nil {
 			byKey[key] = &part{from: from, first: first}
 			parts = append(parts, byKey[key])
@@ -79,7 +83,7 @@ func forwardLoop(dir Directory, e *smtp.Envelope, header *rfc2822.Section) bool 
 			passed = make(map[string]bool)
 			for _, f := range header.Named("Delivered-To") {
 				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
-				if p, err := smtp.ParsePath("<"+value+">", smtp.PathUTF8); err == nil {
+				if p, err := smtp.ParseMailbox(value, smtp.PathUTF8); err == nil {
 					passed[dir.Address(p)] = true
 				}
 			}

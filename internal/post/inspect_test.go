@@ -99,7 +99,7 @@ func TestTopInOrder(t *testing.T) {
 	for _, size := range []int{0, 1000, 64 << 10, 200_000} {
 		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
 			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
-				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []string{"x@far.test"}}})
+				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
 			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
 			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
 			p.Inspectors = []Inspector{one, two}

@@ -139,7 +139,7 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	for _, part := range parts {
 		new := queue.NewEntry(e, part.to)
 		new.ID = queue.NewID(time.Now())
-		new.From, new.Top = part.from.String(), len(part.first)+top.size()
+		new.From, new.Top = part.from, len(part.first)+top.size()
 		if !proven {
 			new.Class = queue.Stranger
 		}
@@ -209,7 +209,7 @@ func (o *Outbound) Run(ctx context.Context) {
 func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
 	err := o.send(ctx, n)
 	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
-		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To, "err", err)
+		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To.String(), "err", err)
 		return o.undeliverable(ctx, n)
 	}
 	if errors.Is(err, errNoSender) {
@@ -224,11 +224,10 @@ var errNoSender = errors.New("the sender of the message is not known here")
 // send brings a report to the sender of a message. When it returns nil, the
 // report is on stable storage.
 func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
-	sender, err := smtp.ParsePath("<"+n.To+">", smtp.PathUTF8)
-	if err != nil {
-		return errors.Join(errNoSender, err)
+	if n.To.IsNull() {
+		return errNoSender
 	}
-	found, err := o.resolve(o.need.Directory(), sender)
+	found, err := o.resolve(o.need.Directory(), n.To)
 	if err != nil || found.None() {
 		return errors.Join(errNoSender, err)
 	}
@@ -237,9 +236,9 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 			return err
 		}
 	}
-	for _, address := range found.Elsewhere {
+	for _, path := range found.Elsewhere {
 		onward := *n
-		onward.To = address
+		onward.To = path
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
 			return err
 		}

@@ -83,8 +83,10 @@ func TestNamesInASCII(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || r.Sources["x.test"].Hello != "xn--au-dma.test" || r.Sources["y.test"].Hello != "" {
-		t.Errorf("%q, %q, %+v", r.Hostname, r.OwnNames, r.Sources)
+	x, _ := r.Domains.Get("x.test")
+	y, _ := r.Domains.Get("y.test")
+	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || x.Source.Hello != "xn--au-dma.test" || y.Source.Hello != "" {
+		t.Errorf("%q, %q, %+v, %+v", r.Hostname, r.OwnNames, x, y)
 	}
 }
 
@@ -122,12 +124,11 @@ func TestSRSKey(t *testing.T) {
 	if back, ok, err := o.returned(from); back != ann || !ok || err != nil {
 		t.Errorf("%v, %v, %v", back, ok, err)
 	}
-	stale, err := o.srs.Load().Forward("ann@third.test", time.Now().AddDate(0, 0, -30))
+	stale, err := o.srs.Load().Forward(ann, time.Now().AddDate(0, 0, -30))
 	if err != nil {
 		t.Fatal(err)
 	}
-	local, domain := conf.CutAddress(stale)
-	if _, ok, err := o.returned(smtp.Path{Local: local, Domain: domain}); err != errStaleSRS || !ok {
+	if _, ok, err := o.returned(stale); err != errStaleSRS || !ok {
 		t.Errorf("after a month: %v, %v", ok, err)
 	}
 	s.DataDir = t.TempDir()

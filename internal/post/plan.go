@@ -14,8 +14,8 @@ type plan struct {
 	e         *smtp.Envelope
 	mailboxes []string
 	elsewhere []remote
-	at        map[string]int // where in elsewhere an address is
-	queued    bool           // the entries for elsewhere are made: they cannot change
+	at        map[smtp.Path]int // where in elsewhere a path is
+	queued    bool              // the entries for elsewhere are made: they cannot change
 
 	failed  map[string]error // mailboxes that cannot take it, and why
 	bounced []bounce
@@ -28,10 +28,10 @@ type bounce struct {
 	reply *smtp.Reply
 }
 
-// remote is one address of another host, the recipient it came from, and
+// remote is one path of another host, the recipient it came from, and
 // whether an alias led there.
 type remote struct {
-	address   string
+	path      smtp.Path
 	rcpt      smtp.Recipient
 	forwarded bool
 }
@@ -81,9 +81,9 @@ func (p *plan) unite() {
 				p.mailboxes = append(p.mailboxes, mailbox)
 			}
 		}
-		for _, address := range t.Elsewhere {
+		for _, path := range t.Elsewhere {
 			if !p.queued {
-				p.add(remote{address, onward(*rcpt, t), t.Forwarded})
+				p.add(remote{path, onward(*rcpt, t), t.Forwarded})
 			}
 		}
 	}
@@ -92,16 +92,16 @@ func (p *plan) unite() {
 // add takes each address once, with the client's own wish for it rather than an
 // alias's.
 func (p *plan) add(r remote) {
-	if i, ok := p.at[r.address]; ok {
+	if i, ok := p.at[r.path]; ok {
 		if p.elsewhere[i].forwarded && !r.forwarded {
 			p.elsewhere[i] = r
 		}
 		return
 	}
 	if p.at == nil {
-		p.at = make(map[string]int)
+		p.at = make(map[smtp.Path]int)
 	}
-	p.at[r.address] = len(p.elsewhere)
+	p.at[r.path] = len(p.elsewhere)
 	p.elsewhere = append(p.elsewhere, r)
 }
 

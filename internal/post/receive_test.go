@@ -22,7 +22,7 @@ func (v village) IsLocal(p smtp.Path) bool   { return p.Domain == "" || p.Domain
 func (v village) Address(p smtp.Path) string { return strings.ToLower(p.Local) + "@mail.test" }
 func (v village) Resolve(p smtp.Path) accounts.Targets {
 	if !v.IsLocal(p) {
-		return accounts.Targets{Elsewhere: []string{p.String()}}
+		return accounts.Targets{Elsewhere: []smtp.Path{p}}
 	}
 	return v[v.Address(p)]
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
@@ -27,7 +28,7 @@ func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		Transport:              transport{o},
 		Hostname:               conf.CanonicalDomain(s.ServerName), // in reports: in ASCII
 		Schedule:               schedule(c.For(nil)),
-		Schedules:              make(map[string]queue.Schedule),
+		Schedules:              schedules(c),
 		Concurrency:            c.Concurrency,
 		DestinationConcurrency: c.DestinationConcurrency,
 		MaxEntries:             c.MaxMessages,
@@ -38,14 +39,19 @@ func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		Undeliverable:          o.undeliverable,
 		Log:                    o.need.Log,
 	}
+	return q
+}
+
+// schedules are those of the domains that have times of their own.
+func schedules(c *conf.Queue) (all domains.Map[queue.Schedule]) {
 	for key, d := range c.Domains {
-		for _, name := range conf.QueueNames(key) {
+		for _, pattern := range conf.QueueNames(key) {
 			if d.OwnTimes() {
-				q.Schedules[name] = schedule(c.For(d))
+				all.Set(pattern, schedule(c.For(d)))
 			}
 		}
 	}
-	return q
+	return all
 }
 
 func schedule(d conf.QueueDomain) queue.Schedule {
@@ -72,9 +78,6 @@ func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		Resolver: dns,
 		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
 		Routes:   make(map[string]*relay.Route),
-		ByDomain: make(map[string]string),
-		Levels:   make(map[string]relay.Level),
-		Sources:  make(map[string]relay.Source),
 		Roots:    roots,
 		Cache:    o.cache,
 		Log:      o.need.Log,
@@ -102,30 +105,30 @@ func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 			return nil, err
 		}
 		r.Routes[route.Name] = route
-		if c.Domain != "" {
-			r.ByDomain[conf.CanonicalPattern(c.Domain)] = route.Name
-		}
 	}
-	return r, byDomain(r, s.Queue.Domains)
+	r.Domains, err = byDomain(&s.Queue)
+	return r, err
 }
 
-// byDomain fills in what is different for some domains.
-func byDomain(r *relay.Relay, domains map[string]*conf.QueueDomain) error {
-	for key, d := range domains {
-		level, err := relay.ParseLevel(d.TLS)
-		if err != nil {
-			return fmt.Errorf("mail to %s: %w", key, err)
+// byDomain is what is different for some domains.
+func byDomain(c *conf.Queue) (all domains.Map[relay.Domain], err error) {
+	for key, d := range c.Domains {
+		own := relay.Domain{Source: relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}}
+		if own.Level, err = relay.ParseLevel(d.TLS); err != nil {
+			return all, fmt.Errorf("mail to %s: %w", key, err)
 		}
 		for _, pattern := range conf.QueueNames(key) {
-			if level != relay.Auto {
-				r.Levels[pattern] = level
-			}
-			if d.SourceAddress.IsValid() || d.EHLOName != "" {
-				r.Sources[pattern] = relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}
-			}
+			all.Set(pattern, own)
 		}
 	}
-	return nil
+	for i := range c.Routes {
+		if pattern := c.Routes[i].Domain; pattern != "" {
+			d, _ := all.Of(pattern)
+			d.Route = c.Routes[i].Label(i)
+			all.Set(pattern, d)
+		}
+	}
+	return all, nil
 }
 
 // resolvers are the DNS servers of the settings, else the system's, else one

@@ -154,9 +154,9 @@ func (r *Receiver) compose(e *smtp.Envelope, m *message, kind queue.Kind, to []r
 	if _, err := report.WriteTo(&text); err != nil {
 		return nil, err
 	}
-	n := &queue.Notification{To: e.From.String(), Kind: kind, Proven: true, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
+	n := &queue.Notification{To: e.From, Kind: kind, Proven: true, SMTPUTF8: e.Params.SMTPUTF8, Message: text.Bytes()}
 	if slices.ContainsFunc(n.Message, func(b byte) bool { return b >= 0x80 }) {
-		n.Body = queue.EightBit
+		n.Body = smtp.Body8BitMIME
 	}
 	return n, nil
 }

@@ -9,8 +9,8 @@ import (
 
 // TestOnward: what of a recipient's wishes goes on to where an alias leads.
 func TestOnward(t *testing.T) {
-	one, two := accounts.Targets{Elsewhere: []string{"a@x.test"}, Forwarded: true}, accounts.Targets{Mailboxes: []string{"b"}, Elsewhere: []string{"a@x.test"}, Forwarded: true}
-	direct := accounts.Targets{Elsewhere: []string{"a@x.test"}}
+	one, two := accounts.Targets{Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Forwarded: true}, accounts.Targets{Mailboxes: []string{"b"}, Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Forwarded: true}
+	direct := accounts.Targets{Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}}
 	const s, f, d, n = smtp.NotifySuccess, smtp.NotifyFailure, smtp.NotifyDelay, smtp.NotifyNever
 	for _, c := range []struct {
 		name      string

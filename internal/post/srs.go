@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -29,7 +30,7 @@ var (
 // data directory and is made when aliases may first lead elsewhere; bounces
 // are still taken when they may no more.
 func newSRS(s *conf.Settings) (*queue.SRS, error) {
-	srs := &queue.SRS{Domain: conf.CanonicalDomain(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
+	srs := &queue.SRS{Domain: domains.Canonical(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
 	name := filepath.Join(s.DataDir, "srs.key")
 	var key seal.Key
 	var err error
@@ -52,42 +53,32 @@ func (o *Outbound) forwardedFrom(dir Directory, from smtp.Path) (smtp.Path, erro
 	if from.IsNull() || srs.Key == nil || dir.IsLocal(from) {
 		return from, nil
 	}
-	address, err := srs.Forward(from.Local+"@"+conf.CanonicalDomain(from.Domain), time.Now())
-	if err != nil {
-		return from, err
-	}
-	local, domain := conf.CutAddress(address)
-	return smtp.Path{Local: local, Domain: domain}, nil
+	from.Domain = from.DomainName().String()
+	return srs.Forward(from, time.Now())
 }
 
 // returned finds out who is behind a rewritten sender that mail comes back to.
 // ok is false where the address is none: an ordinary one.
 func (o *Outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error) {
 	srs := o.srs.Load()
-	if srs.Key == nil || conf.CanonicalDomain(to.Domain) != srs.Domain || !looksRewritten(to.Local) {
+	if srs.Key == nil || to.DomainName() != srs.Domain || !looksRewritten(to.Local) {
 		return to, false, nil
 	}
-	// The local part as it came: that of the sender may tell cases apart.
-	address, err := srs.Reverse(to.Local+"@"+srs.Domain, time.Now())
+	sender, err = srs.Reverse(to, time.Now())
 	switch {
 	case errors.Is(err, queue.ErrStale):
 		return to, true, errStaleSRS
 	case err != nil:
 		return to, true, errForgedSRS.With(err)
 	}
-	sender.Local, sender.Domain = conf.CutAddress(address)
 	return sender, true, nil
 }
 
 // behind is who reads what comes back to a sender: a bounce is addressed to them
 // and not to what we made of their address. One that has expired stays as it is.
-func (o *Outbound) behind(from string) string {
-	p, err := smtp.ParsePath("<"+from+">", smtp.PathUTF8)
-	if err != nil {
-		return from
-	}
-	if sender, ok, err := o.returned(p); ok && err == nil {
-		return sender.String()
+func (o *Outbound) behind(from smtp.Path) smtp.Path {
+	if sender, ok, err := o.returned(from); ok && err == nil {
+		return sender
 	}
 	return from
 }

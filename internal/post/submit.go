@@ -96,7 +96,7 @@ func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error)
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
 	session.Set(rulesKey{}, rules)
-	e.Params.SMTPUTF8, e.Params.Body = !from.IsASCII(), "8BITMIME"
+	e.Params.SMTPUTF8, e.Params.Body = !from.IsASCII(), smtp.Body8BitMIME
 	receiver := &Receiver{Post: p, Submission: true, anybody: trusted}
 	return receiver, e, receiver.localRecipients(r.Context(), e, query)
 }
@@ -113,8 +113,8 @@ func (r *Receiver) localRecipients(ctx context.Context, e *smtp.Envelope, query 
 		return err
 	}
 	e.Params.EnvID = query.Get("envid")
-	switch e.Params.Ret = strings.ToUpper(query.Get("ret")); {
-	case e.Params.Ret != "" && e.Params.Ret != "FULL" && e.Params.Ret != "HDRS":
+	switch e.Params.Ret = smtp.Ret(strings.ToUpper(query.Get("ret"))); {
+	case e.Params.Ret != "" && e.Params.Ret != smtp.RetFull && e.Params.Ret != smtp.RetHeaders:
 		return fmt.Errorf("%q is neither full nor hdrs", query.Get("ret"))
 	case len(e.Params.EnvID) > 100 || strings.ContainsFunc(e.Params.EnvID, func(c rune) bool { return c < '!' || c > '~' }):
 		return errors.New("an envelope id is at most 100 printable characters (RFC 3461)")
@@ -137,22 +137,13 @@ func (r *Receiver) localRecipients(ctx context.Context, e *smtp.Envelope, query 
 
 // notifyOf reads when a sender wants to hear: never, or some of success, failure
 // and delay.
-func notifyOf(list string) (n smtp.Notify, err error) {
-	events := map[string]smtp.Notify{
-		"never": smtp.NotifyNever, "success": smtp.NotifySuccess, "failure": smtp.NotifyFailure, "delay": smtp.NotifyDelay,
-	}
+func notifyOf(list string) (smtp.Notify, error) {
 	if list == "" {
 		return 0, nil
 	}
-	for word := range strings.SplitSeq(strings.ToLower(list), ",") {
-		event, ok := events[word]
-		if !ok {
-			return 0, fmt.Errorf("%q is not \"never\", nor a list of success, failure and delay", list)
-		}
-		n |= event
-	}
-	if n&smtp.NotifyNever != 0 && n != smtp.NotifyNever {
-		return 0, errors.New("\"never\" stands alone (RFC 3461)")
+	n, ok := smtp.ParseNotify(list)
+	if !ok {
+		return 0, fmt.Errorf("%q is not \"never\" alone, nor a list of success, failure and delay (RFC 3461)", list)
 	}
 	return n, nil
 }
@@ -195,7 +186,7 @@ func localPath(dir Directory, address string) (smtp.Path, error) {
 	if !strings.Contains(address, "@") {
 		address += "@" + dir.Home()
 	}
-	path, err := smtp.ParsePath("<"+strings.Trim(address, "<>")+">", smtp.PathUTF8)
+	path, err := smtp.ParseMailbox(strings.Trim(address, "<>"), smtp.PathUTF8)
 	return dir.Qualify(path), err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
@@ -33,9 +34,20 @@ var errTooMany = errors.New("too many notices to this address, its domain, or al
 
 // sendReport queues one report. What comes of it, nobody needs to know.
 func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) error {
-	if !o.queue.MayNotify(to) {
+	path, err := smtp.ParseMailbox(to, smtp.PathUTF8|smtp.PathLenient)
+	if err != nil {
+		return err
+	}
+	if !o.queue.MayNotify(path) {
 		return errTooMany
 	}
-	e := &queue.Entry{Class: queue.Notice, From: o.reports.Contact, To: []queue.Recipient{{Address: to, Notify: queue.NotifyNever}}}
+	contact, err := smtp.ParseMailbox(o.reports.Contact, smtp.PathUTF8)
+	if err != nil {
+		return err
+	}
+	e := &queue.Entry{
+		Class: queue.Notice, From: contact,
+		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: smtp.NotifyNever}}},
+	}
 	return o.queue.Submit(ctx, e, bytes.NewReader(message))
 }

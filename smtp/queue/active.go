@@ -172,7 +172,7 @@ func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
 	out := make(map[string][]int, 1)
 	for i := range a.st.To {
 		r := &a.st.To[i]
-		due := a.first(r) || !r.Next.After(now) || all && !a.e.NotBefore.After(now)
+		due := a.first(r) || !r.Next.After(now) || all && !a.e.Params.HoldUntil.After(now)
 		if r.Status != Pending || a.st.Held || !due {
 			continue
 		}

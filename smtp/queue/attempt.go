@@ -201,7 +201,7 @@ func (q *Queue) logAttempt(a *active, i int) {
 	if r.Busy {
 		level = slog.LevelDebug // none was made
 	}
-	q.log().Log(context.Background(), level, "attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From, "to", a.e.To[i].Address,
+	q.log().Log(context.Background(), level, "attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From.String(), "to", a.e.To[i].Path.String(),
 		"status", st.Status, "attempt", st.Attempts, "host", r.Host, "tls", r.TLS,
 		"code", r.Code, "enhanced", r.Enhanced, "text", oneLine(r.Text),
 		"delay", time.Since(a.e.since()).Round(time.Millisecond))

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 func TestSetBack(t *testing.T) {
@@ -31,7 +33,7 @@ func TestClockWasAhead(t *testing.T) {
 		f := newFixture()
 		f.submit(t, entry("wrong", "bob@example.net"))
 		later := entry("later", "bob@example.net")
-		later.NotBefore = time.Now().Add(48 * time.Hour)
+		later.Params.HoldUntil = time.Now().Add(48 * time.Hour)
 		f.submit(t, later)
 		f.spool.entries["wrong"].st.To[0].Next = time.Now().Add(365 * 24 * time.Hour)
 		f.spool.entries["wrong"].st.To[0].Attempts = 1
@@ -46,7 +48,7 @@ func TestClockWasAhead(t *testing.T) {
 		}
 		time.Sleep(48 * time.Hour)
 		synctest.Wait()
-		if f.world.count() != 2 || f.world.attempts[1].at.Before(later.NotBefore) {
+		if f.world.count() != 2 || f.world.attempts[1].at.Before(later.Params.HoldUntil) {
 			t.Errorf("%+v", f.world.attempts)
 		}
 	})
@@ -89,7 +91,7 @@ func TestWarningOnTime(t *testing.T) {
 			begin := time.Now()
 			f.submit(t, entry("a", "bob@example.net"))
 			silent := entry("b", "bob@example.net")
-			silent.To[0].Notify = NotifyFailure
+			silent.To[0].Params.Notify = smtp.NotifyFailure
 			f.submit(t, silent)
 			time.Sleep(time.Hour)
 			if restart {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
@@ -32,8 +33,8 @@ func Example() {
 	}
 	go q.Run(ctx)
 	err = q.Submit(ctx, &queue.Entry{
-		From: "ann@example.org",
-		To:   []queue.Recipient{{Address: "bob@example.net"}},
+		From: smtp.Path{Local: "ann", Domain: "example.org"},
+		To:   []queue.Recipient{{Path: smtp.Path{Local: "bob", Domain: "example.net"}}},
 	}, strings.NewReader("Subject: hello\r\n\r\nHello, Bob.\r\n"))
 	if err != nil {
 		log.Fatal(err)
@@ -45,12 +46,12 @@ func Example() {
 // paper is a Transport that writes letters.
 type paper struct{}
 
-func (paper) Destination(r queue.Recipient, route string) string { return r.Domain() }
+func (paper) Destination(r queue.Recipient, route string) string { return r.Path.DomainName().String() }
 
 func (paper) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	results := make([]queue.Result, len(d.To))
 	for i, to := range d.To {
-		fmt.Println("a letter to", to.Address)
+		fmt.Println("a letter to", to.Path)
 		results[i] = queue.Result{Status: queue.Delivered, Text: "posted"}
 	}
 	return results
@@ -72,7 +73,7 @@ func ExampleTransport() {
 	q := &queue.Queue{Spool: sp, Transport: paper{}}
 	done := make(chan error)
 	go func() { done <- q.Run(ctx) }()
-	e := &queue.Entry{To: []queue.Recipient{{Address: "bob@example.net"}}}
+	e := &queue.Entry{To: []queue.Recipient{{Path: smtp.Path{Local: "bob", Domain: "example.net"}}}}
 	if err := q.Submit(ctx, e, strings.NewReader("Subject: hello\r\n\r\n")); err != nil {
 		log.Fatal(err)
 	}
@@ -103,8 +104,8 @@ func ExampleSchedule_Next() {
 func ExampleSRS() {
 	srs := &queue.SRS{Domain: "forward.example", Key: []byte("a secret of 16+ octets")}
 	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
-	out, _ := srs.Forward("ann@example.org", now)
+	out, _ := srs.Forward(smtp.Path{Local: "ann", Domain: "example.org"}, now)
 	back, _ := srs.Reverse(out, now.Add(48*time.Hour))
-	fmt.Println(strings.HasSuffix(out, "=example.org=ann@forward.example"), back)
+	fmt.Println(strings.HasSuffix(out.String(), "=example.org=ann@forward.example"), back)
 	// Output: true ann@example.org
 }

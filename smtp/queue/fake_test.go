@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // memory is a Spool without a disk, for tests of the queue itself.
@@ -62,7 +64,7 @@ func (w *memWriter) Commit(_ context.Context, top []byte) error {
 	}
 	w.done = true
 	body := append(top[:len(top):len(top)], w.Bytes()...)
-	w.e.Size, w.st.Size = int64(len(body)), int64(len(body))
+	w.e.Params.Size, w.st.Size = int64(len(body)), int64(len(body))
 	w.m.entries[w.e.ID] = &stored{w.e, w.st, body}
 	return nil
 }
@@ -182,7 +184,7 @@ func (w *world) Destination(r Recipient, route string) string {
 	if route != "" {
 		return "route " + route
 	}
-	return r.Domain()
+	return r.Path.DomainName().String()
 }
 
 func (w *world) Deliver(ctx context.Context, d *Delivery) []Result {
@@ -194,7 +196,7 @@ func (w *world) Deliver(ctx context.Context, d *Delivery) []Result {
 	w.most[d.Destination] = max(w.most[d.Destination], w.running[d.Destination])
 	seen := attemptSeen{at: time.Now(), id: d.Entry.ID, destination: d.Destination, attempt: d.Attempt}
 	for _, r := range d.To {
-		seen.to = append(seen.to, r.Address)
+		seen.to = append(seen.to, r.Path.String())
 	}
 	w.attempts = append(w.attempts, seen)
 	took := w.took
@@ -306,10 +308,22 @@ func (f *fixture) restart(t *testing.T) *fixture {
 
 const message = "From: ann@example.org\r\nSubject: hello\r\n\r\nbody\r\n"
 
+// address is one as a path; "" is the null path.
+func address(s string) smtp.Path {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return smtp.Path{Local: s}
+	}
+	if p, err := smtp.ParseMailbox(s, smtp.PathUTF8); err == nil {
+		return p
+	}
+	return smtp.Path{Local: s[:at], Domain: s[at+1:]}
+}
+
 func entry(id string, to ...string) *Entry {
-	e := &Entry{ID: id, From: "ann@example.org"}
+	e := &Entry{ID: id, From: address("ann@example.org")}
 	for _, a := range to {
-		e.To = append(e.To, Recipient{Address: a})
+		e.To = append(e.To, Recipient{Path: address(a)})
 	}
 	return e
 }

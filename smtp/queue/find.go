@@ -1,6 +1,9 @@
 package queue
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Find returns the ids of the entries that a name stands for, the oldest first: an
 // entry's own id, or that of the message or the session that brought it, which is
@@ -28,6 +31,5 @@ func (q *Queue) Find(ctx context.Context, name string) ([]string, error) {
 
 // sessionOf is the session that a transaction's id begins with, see smtp.Envelope.
 func sessionOf(id string) string {
-	session, _, _ := cutLast(id, "-")
-	return session
+	return id[:max(0, strings.LastIndexByte(id, '-'))]
 }

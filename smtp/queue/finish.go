@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // finish ends the work on an entry when its last attempt of this round is over:
@@ -79,7 +81,7 @@ func (q *Queue) follow(it *item, e *Entry, st *State) {
 // warnAt is when the sender is to be told that recipient i is delayed.
 func (q *Queue) warnAt(e *Entry, st *State, i int) (at time.Time, ok bool) {
 	r := &st.To[i]
-	if r.Status != Pending || r.Warned || e.From == "" || !e.To[i].Notify.Wants(NotifyDelay) {
+	if r.Status != Pending || r.Warned || e.From.IsNull() || !e.To[i].Params.Notify.Wants(smtp.NotifyDelay) {
 		return at, false
 	}
 	return q.schedule(e.To[i]).WarnAt(e.since())
@@ -156,9 +158,9 @@ func (q *Queue) collect(a *active) news {
 			if at, ok := q.warnAt(a.e, a.st, i); ok && (r.Attempts > 0 || !r.Last.Time.IsZero()) && !now.Before(at) {
 				n.delayed = append(n.delayed, i)
 			}
-		case r.Status == Delivered && rcpt.Notify.Wants(NotifySuccess) && !r.Last.Relayed && a.e.From != "" && a.e.proven():
+		case r.Status == Delivered && rcpt.Params.Notify.Wants(smtp.NotifySuccess) && !r.Last.Relayed && !a.e.From.IsNull() && a.e.proven():
 			n.succeeded = append(n.succeeded, i)
-		case r.Status != Delivered && rcpt.Notify.Wants(NotifyFailure):
+		case r.Status != Delivered && rcpt.Params.Notify.Wants(smtp.NotifyFailure):
 			n.failed = append(n.failed, i)
 		default:
 			r.Reported = true
@@ -175,9 +177,9 @@ func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
 	m, err := q.compose(ctx, a, kind, to)
 	if err == nil {
 		switch {
-		case a.e.From == "":
+		case a.e.From.IsNull():
 			q.countNotice("undeliverable")
-			q.log().Warn("undeliverable notification", "id", a.e.ID, "to", a.e.To[to[0]].Address)
+			q.log().Warn("undeliverable notification", "id", a.e.ID, "to", a.e.To[to[0]].Path.String())
 			if q.Undeliverable != nil {
 				err = q.Undeliverable(ctx, m)
 			}
@@ -192,6 +194,6 @@ func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
 		return false
 	}
 	q.countNotice(kind)
-	q.log().Info("notification", "id", a.e.ID, "kind", kind, "to", a.e.From)
+	q.log().Info("notification", "id", a.e.ID, "kind", kind, "to", a.e.From.String())
 	return true
 }

@@ -22,7 +22,7 @@ type flags uint8
 
 const (
 	held    flags = 1 << iota // not in the heap until released
-	forced                    // all recipients are due, whatever the state says (but see Entry.NotBefore)
+	forced                    // all recipients are due, whatever the state says (but see HoldUntil)
 	parked                    // in its destination's list
 	removed                   // gone from the spool; forgotten as soon as nobody works on it
 	claimed                   // an operator's command works on it

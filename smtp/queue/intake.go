@@ -13,7 +13,7 @@ import (
 // Writer's Commit has returned nil, the entry is on stable storage and due at
 // once. An error that is ErrFull says that there is no room now.
 func (q *Queue) Begin(ctx context.Context, e *Entry) (Writer, error) {
-	if err := q.Room(ctx, e.Size); err != nil {
+	if err := q.Room(ctx, e.Params.Size); err != nil {
 		return nil, err
 	}
 	return q.begin(ctx, e)
@@ -25,14 +25,17 @@ func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
 	if e.Queued.IsZero() {
 		e.Queued = time.Now()
 	}
-	e.Queued = e.Queued.Round(0).UTC()
+	e.Queued = stamp(e.Queued)
+	if !e.Params.HoldUntil.IsZero() {
+		e.Params.HoldUntil = stamp(e.Params.HoldUntil)
+	}
 	if e.ID == "" {
 		e.ID = NewID(e.Queued)
 	}
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	st, first := NewState(e), q.isRunning() && e.NotBefore.Before(time.Now())
+	st, first := NewState(e), q.isRunning() && e.Params.HoldUntil.Before(time.Now())
 	if first {
 		q.recordFirst(e, st)
 	}
@@ -82,7 +85,7 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 		return err
 	}
 	w.size += int64(len(top))
-	w.e.Size, w.st.Size = w.size, w.size
+	w.e.Params.Size, w.st.Size = w.size, w.size
 	if w.q.accept(w.e, w.st, w.first) && w.first {
 		// The queue has ended meanwhile: see giveBack.
 		if err := w.q.update(detached(ctx), w.e.ID, (*State).unattempted); err != nil && !isGone(err) {

@@ -107,7 +107,7 @@ func submitAll(b *testing.B, q *queue.Queue, to []string) {
 	for w := range 10 {
 		wg.Go(func() {
 			for i := w; i < len(to); i += 10 {
-				e := &queue.Entry{From: "ann@example.org", To: []queue.Recipient{{Address: to[i]}}}
+				e := &queue.Entry{From: smtp.Path{Local: "ann", Domain: "example.org"}, To: []queue.Recipient{{Path: address(to[i])}}}
 				if err := q.Submit(b.Context(), e, bytes.NewReader(body)); err != nil {
 					b.Error(err)
 					return
@@ -219,4 +219,10 @@ func BenchmarkGreylisted(b *testing.B) {
 	}
 	b.ReportMetric(float64(attempts)/float64(n*b.N), "attempts/message")
 	b.ReportMetric(late.Seconds()/float64(b.N), "s-after-due")
+}
+
+// address is one as a path.
+func address(s string) smtp.Path {
+	at := strings.LastIndexByte(s, '@')
+	return smtp.Path{Local: s[:at], Domain: s[at+1:]}
 }

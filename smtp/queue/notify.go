@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // Notification is a message the queue writes about an entry.
@@ -21,8 +22,8 @@ type Notification struct {
 	// ID is the same each time this is told, and no other's: whoever keeps it can
 	// tell a notification that a crash has repeated. It is a valid Entry.ID.
 	ID string
-	// To is the entry's sender, "" where it has none.
-	To string
+	// To is the entry's sender, null where it has none.
+	To smtp.Path
 	// Kind is Bounce, Delay or Success.
 	Kind Kind
 	// Proven: To is whoever sent the message, beyond doubt. Others get no more of
@@ -31,7 +32,7 @@ type Notification struct {
 	// Entry is what it is about.
 	Entry *Entry
 	// Body and SMTPUTF8 say what Message needs of those that carry it.
-	Body     BodyType
+	Body     smtp.Body
 	SMTPUTF8 bool
 	// Message is a whole message with CRLF lines, multipart/report (RFC 3464).
 	// Its return path is the null sender.
@@ -70,28 +71,28 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 	defer body.Close()
 	now, id := time.Now(), noticeID(e.ID, kind, to)
 	r := &rfc2822.Report{
-		To: q.behind(e.From), Date: now, MessageID: q.messageID(id, now),
-		ReportingMTA: q.hostname(), OriginalEnvelopeID: decodeXtext(e.EnvID), ArrivalDate: e.Queued,
-		Original: body, UTF8: e.SMTPUTF8,
+		To: q.behind(e.From).String(), Date: now, MessageID: q.messageID(id, now),
+		ReportingMTA: q.hostname(), OriginalEnvelopeID: e.Params.EnvID, ArrivalDate: e.Queued,
+		Original: body, UTF8: e.Params.SMTPUTF8,
 	}
 	// RFC 3461 §4.3: RET=FULL concerns failures; other news return headers.
 	// To somebody who may not have sent it, a message is not returned.
-	if e.Ret != "HDRS" && kind == Bounce && e.Size <= returnMost && e.proven() {
+	if e.Params.Ret != smtp.RetHeaders && kind == Bounce && e.Params.Size <= returnMost && e.proven() {
 		r.Return = rfc2822.ReturnFull
 	}
 	for _, i := range to {
 		r.Recipients = append(r.Recipients, q.status(a, kind, i))
 	}
-	if e.Body == BinaryMIME { // a text may hold no such thing, so headers only
+	if e.Params.Body == smtp.BodyBinaryMIME { // a text may hold no such thing, so headers only
 		r.Return = rfc2822.ReturnHeaders
 	}
 	var out bytes.Buffer
 	if _, err := r.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("compose notification: %w", err)
 	}
-	n := &Notification{ID: id, To: e.From, Kind: kind, Proven: e.proven(), Entry: e, SMTPUTF8: e.SMTPUTF8, Message: out.Bytes()}
+	n := &Notification{ID: id, To: e.From, Kind: kind, Proven: e.proven(), Entry: e, SMTPUTF8: e.Params.SMTPUTF8, Message: out.Bytes()}
 	if !ascii(n.Message) {
-		n.Body = EightBit
+		n.Body = smtp.Body8BitMIME
 	}
 	return n, nil
 }
@@ -107,13 +108,13 @@ func noticeID(id string, kind Kind, to []int) string {
 // messageID makes a Message-ID that is the same when a crash has repeated the
 // notification, so that a mailbox may show one of two.
 func (q *Queue) messageID(id string, now time.Time) string {
-	_, host, _ := cutLast(rfc2822.NewMessageID(q.hostname(), now), "@")
-	return "<" + id + "@" + host
+	whole := rfc2822.NewMessageID(q.hostname(), now)
+	return "<" + id + whole[strings.LastIndexByte(whole, '@'):]
 }
 
 // behind is who reads what is sent to an entry's sender.
-func (q *Queue) behind(from string) string {
-	if q.Behind != nil && from != "" {
+func (q *Queue) behind(from smtp.Path) smtp.Path {
+	if q.Behind != nil && !from.IsNull() {
 		return q.Behind(from)
 	}
 	return from
@@ -123,10 +124,10 @@ func (q *Queue) behind(from string) string {
 func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 	r, rcpt := &a.st.To[i], a.e.To[i]
 	s := rfc2822.RecipientStatus{
-		FinalRecipient: rcpt.Address, Status: r.Last.Enhanced, LastAttempt: r.Last.Time, FinalLogID: a.e.ID,
+		FinalRecipient: rcpt.Path.String(), Status: r.Last.Enhanced, LastAttempt: r.Last.Time, FinalLogID: a.e.ID,
 	}
-	if typ, addr, ok := strings.Cut(rcpt.ORcpt, ";"); ok {
-		s.OriginalRecipient = typ + ";" + decodeXtext(addr)
+	if p := rcpt.Params; p.ORcpt != "" {
+		s.OriginalRecipient = p.ORcptType + ";" + p.ORcpt
 	}
 	if r.Last.Code != 0 {
 		s.RemoteMTA = remoteMTA(r.Last.Host)
@@ -194,10 +195,13 @@ func ascii(b []byte) bool {
 // it could note that it had been sent, is not queued again.
 func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 	q.start()
-	e := &Entry{Class: Notice, To: []Recipient{{Address: n.To, Notify: NotifyNever}}, Body: n.Body, SMTPUTF8: n.SMTPUTF8}
+	e := &Entry{
+		Class: Notice, Params: smtp.Params{Body: n.Body, SMTPUTF8: n.SMTPUTF8},
+		To: []Recipient{{Path: n.To, Params: smtp.RcptParams{Notify: smtp.NotifyNever}}},
+	}
 	if n.ID != "" { // one for each address, should Notify send it to several
 		h := fnv.New32a()
-		io.WriteString(h, n.To)
+		io.WriteString(h, n.To.String())
 		e.ID = fmt.Sprintf("%.50s-%s", n.ID, strconv.FormatUint(uint64(h.Sum32()), 36))
 		if q.knows(e.ID) {
 			return nil

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // notice delivers one entry that fails, and returns the parts of what its
@@ -71,9 +73,10 @@ func contains(t *testing.T, text string, want ...string) {
 
 func TestBounce(t *testing.T) {
 	e := entry("a", "bob@example.net")
-	e.EnvID, e.To[0].ORcpt, e.Ret = "QQ+2B1", "rfc822;robert+40example.net", "FULL"
+	e.Params.EnvID, e.Params.Ret = "QQ+1", smtp.RetFull
+	e.To[0].Params.ORcptType, e.To[0].Params.ORcpt = "rfc822", "robert@example.net"
 	m, header, parts := notice(t, e, message, never5, 0)
-	if m.To != "ann@example.org" || m.Kind != Bounce || header.Get("To") == "" || header.Get("Auto-Submitted") == "" {
+	if m.To != address("ann@example.org") || m.Kind != Bounce || header.Get("To") == "" || header.Get("Auto-Submitted") == "" {
 		t.Errorf("%+v %v", m, header)
 	}
 	if len(parts) != 3 {
@@ -98,14 +101,14 @@ func TestRemoteMTA(t *testing.T) {
 
 func TestBounceHeadersOnly(t *testing.T) {
 	e := entry("a", "bob@example.net")
-	e.Ret = "HDRS"
+	e.Params.Ret = "HDRS"
 	_, _, parts := notice(t, e, message, never5, 0)
 	contains(t, parts[2], "text/rfc822-headers", "Subject: hello")
 	if strings.Contains(parts[2], "body") {
 		t.Errorf("the body is returned: %s", parts[2])
 	}
 	// A large message goes back as headers, whatever was asked.
-	e.Ret = "FULL"
+	e.Params.Ret = "FULL"
 	m, _, parts := notice(t, e, message+strings.Repeat("x\r\n", returnMost), never5, 0)
 	if len(m.Message) > 10000 || !strings.Contains(parts[2], "Subject: hello") {
 		t.Errorf("a bounce of %d octets", len(m.Message))
@@ -114,7 +117,7 @@ func TestBounceHeadersOnly(t *testing.T) {
 
 func TestExpiredBounce(t *testing.T) {
 	e := entry("a", "bob@example.net")
-	e.To[0].Notify = NotifyFailure // no warning before
+	e.To[0].Params.Notify = smtp.NotifyFailure // no warning before
 	_, _, parts := notice(t, e, message, gone, 6*24*time.Hour)
 	contains(t, parts[1], "Action: failed", "Status: 4.4.7", "connection refused")
 }
@@ -126,7 +129,7 @@ func TestDelayAndSuccess(t *testing.T) {
 	if m.Kind != Delay || strings.Contains(string(m.Message), "\r\nbody\r\n") {
 		t.Errorf("%s", m.Message)
 	}
-	e.To[0].Notify = NotifySuccess
+	e.To[0].Params.Notify = smtp.NotifySuccess
 	m, _, parts = notice(t, e, message, ok, 0)
 	contains(t, parts[1], "Action: relayed", "Status: 2.0.0")
 	if m.Kind != Success {
@@ -188,7 +191,7 @@ func TestBounceOnce(t *testing.T) {
 		f := newFixture()
 		f.Queue.Notify = nil
 		f.world.answer = func(d *Delivery, r Recipient) Result {
-			if r.Domain() == "example.org" {
+			if r.Path.DomainName().String() == "example.org" {
 				return grey // the bounce stays in the queue
 			}
 			return never5
@@ -244,9 +247,9 @@ func TestBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		s := srs()
-		from, err := s.Forward("ann@far.example", time.Now())
+		from, err := s.Forward(address("ann@far.example"), time.Now())
 		must(t, err)
-		f.Behind = func(from string) string {
+		f.Behind = func(from smtp.Path) smtp.Path {
 			if back, err := s.Reverse(from, time.Now()); err == nil {
 				return back
 			}

@@ -25,7 +25,7 @@ func newMute() *mute {
 	return &mute{running: map[Class]int{}, most: map[Class]int{}, took: map[string]time.Duration{}}
 }
 
-func (m *mute) Destination(r Recipient, _ string) string { return r.Domain() }
+func (m *mute) Destination(r Recipient, _ string) string { return r.Path.DomainName().String() }
 
 func (m *mute) Deliver(ctx context.Context, d *Delivery) []Result {
 	m.count(d.Entry.Class, 1)

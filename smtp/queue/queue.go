@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // Queue delivers what its Spool holds. Spool and Transport must be set before
@@ -19,11 +21,10 @@ type Queue struct {
 	// Hostname is our own name, in notifications. Rename changes it later.
 	Hostname string
 
-	// Schedule is when to try again. Schedules overrides it by the
-	// recipient's domain, in lower case: "example.org" itself, ".example.org"
-	// for all below it, "*" for all others. The most particular one counts.
+	// Schedule is when to try again. Schedules overrides it by the recipient's
+	// domain.
 	Schedule  Schedule
-	Schedules map[string]Schedule
+	Schedules domains.Map[Schedule]
 
 	// Memory keeps what has been learnt about destinations and who was told of
 	// what, over restarts; nil for none.
@@ -47,7 +48,7 @@ type Queue struct {
 	// Behind returns who is behind an entry's sender: for an address that SRS
 	// made, the sender it was made of. Notifications are addressed to it in
 	// their To field; they still go to the sender. nil where they are the same.
-	Behind func(from string) string
+	Behind func(from smtp.Path) smtp.Path
 
 	// Notify takes a notification to the sender of an entry: a bounce, the
 	// news of a delay or of success. It returns nil when the notification is
@@ -136,7 +137,7 @@ func (q *Queue) start() {
 		q.dests = make(map[string]*destination)
 		q.prune = maxDests
 		q.longest = q.Schedule.longest()
-		for _, s := range q.Schedules {
+		for s := range q.Schedules.All() {
 			q.longest = max(q.longest, s.longest())
 		}
 		q.count.delay = make([]int64, len(delayBounds)+1)
@@ -161,20 +162,7 @@ func (q *Queue) log() *slog.Logger {
 }
 
 func (q *Queue) schedule(r Recipient) Schedule {
-	if len(q.Schedules) == 0 {
-		return q.Schedule
-	}
-	domain := r.Domain()
-	if s, ok := q.Schedules[domain]; ok {
-		return s
-	}
-	for dot := strings.IndexByte(domain, '.'); dot >= 0; dot = strings.IndexByte(domain, '.') {
-		if s, ok := q.Schedules[domain[dot:]]; ok {
-			return s
-		}
-		domain = domain[dot+1:]
-	}
-	if s, ok := q.Schedules["*"]; ok {
+	if s, ok := q.Schedules.Get(r.Path.DomainName()); ok {
 		return s
 	}
 	return q.Schedule

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 func TestDelivered(t *testing.T) {
@@ -216,9 +218,9 @@ func TestPerRecipient(t *testing.T) {
 		f := newFixture()
 		f.world.answer = func(d *Delivery, r Recipient) Result {
 			switch {
-			case strings.HasPrefix(r.Address, "no"):
+			case strings.HasPrefix(r.Path.Local, "no"):
 				return never5
-			case strings.HasPrefix(r.Address, "later") && d.Attempt < 3:
+			case strings.HasPrefix(r.Path.Local, "later") && d.Attempt < 3:
 				return grey
 			}
 			return ok
@@ -255,7 +257,7 @@ func TestNoBounceForABounce(t *testing.T) {
 		f.run(t)
 		defer f.stop(t)
 		e := entry("a", "bob@example.net")
-		e.From = ""
+		e.From = smtp.Path{}
 		f.submit(t, e)
 		synctest.Wait()
 		if f.notes.kinds() != "" || f.lost.kinds() != "bounce" || f.spool.len() != 0 {
@@ -296,14 +298,14 @@ func TestNotifySettings(t *testing.T) {
 	relayed := ok
 	relayed.Relayed = true
 	for _, c := range []struct {
-		notify Notify
+		notify smtp.Notify
 		result Result
 		want   string
 	}{
 		{0, ok, ""}, {0, never5, "bounce"},
-		{NotifySuccess, ok, "success"}, {NotifySuccess, never5, ""}, {NotifySuccess, relayed, ""},
-		{NotifyFailure, never5, "bounce"}, {NotifyDelay, never5, ""}, {NotifyNever, never5, ""}, {NotifyNever, ok, ""},
-		{NotifySuccess, grey, ""}, {NotifyDelay, grey, "delay"}, {0, grey, "delay bounce"}, {NotifyFailure, grey, "bounce"},
+		{smtp.NotifySuccess, ok, "success"}, {smtp.NotifySuccess, never5, ""}, {smtp.NotifySuccess, relayed, ""},
+		{smtp.NotifyFailure, never5, "bounce"}, {smtp.NotifyDelay, never5, ""}, {smtp.NotifyNever, never5, ""}, {smtp.NotifyNever, ok, ""},
+		{smtp.NotifySuccess, grey, ""}, {smtp.NotifyDelay, grey, "delay"}, {0, grey, "delay bounce"}, {smtp.NotifyFailure, grey, "bounce"},
 	} {
 		t.Run(fmt.Sprintf("%v %v", c.notify, c.result.Status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -312,7 +314,7 @@ func TestNotifySettings(t *testing.T) {
 				f.run(t)
 				defer f.stop(t)
 				e := entry("a", "bob@example.net")
-				e.To[0].Notify = c.notify
+				e.To[0].Params.Notify = c.notify
 				f.submit(t, e)
 				time.Sleep(6 * 24 * time.Hour)
 				synctest.Wait()
@@ -533,7 +535,7 @@ func TestRoom(t *testing.T) {
 		t.Errorf("full spool: %v", err)
 	}
 	// The queue's own notifications are taken as long as the spool takes them.
-	if err := f.SubmitNotification(t.Context(), &Notification{To: "x@y.example", Message: []byte(message)}); err != nil {
+	if err := f.SubmitNotification(t.Context(), &Notification{To: address("x@y.example"), Message: []byte(message)}); err != nil {
 		t.Errorf("notification: %v", err)
 	}
 }
@@ -544,7 +546,7 @@ func TestNotBefore(t *testing.T) {
 		f.run(t)
 		defer f.stop(t)
 		e := entry("a", "bob@example.net")
-		e.NotBefore = time.Now().Add(48 * time.Hour)
+		e.Params.HoldUntil = time.Now().Add(48 * time.Hour)
 		f.submit(t, e)
 		time.Sleep(47 * time.Hour)
 		if f.world.count() != 0 {

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // SRS is the Sender Rewriting Scheme, for mail that an alias forwards to
@@ -20,7 +23,7 @@ import (
 // of his choice; TT is the day, and makes the address wither.
 type SRS struct {
 	// Domain is ours: mail for it comes here.
-	Domain string
+	Domain domains.Name
 	// Key makes the hashes; at least 16 octets. OldKeys are still believed.
 	Key     []byte
 	OldKeys [][]byte
@@ -48,12 +51,12 @@ const (
 // and addresses of our own domain stay as they are. An address that was
 // rewritten by another host before keeps to two steps however many hosts
 // forward it (SRS1), for bounces need to go back to the first one only.
-func (s *SRS) Forward(from string, now time.Time) (string, error) {
+func (s *SRS) Forward(from smtp.Path, now time.Time) (smtp.Path, error) {
 	if len(s.Key) < 16 {
-		return "", errors.New("queue: SRS key is shorter than 16 octets")
+		return smtp.Path{}, errors.New("queue: SRS key is shorter than 16 octets")
 	}
-	local, domain, ok := cutLast(from, "@")
-	if !ok || strings.EqualFold(domain, s.Domain) {
+	local, domain := from.Local, from.Domain
+	if from.IsNull() || from.DomainName() == s.Domain {
 		return from, nil
 	}
 	tag := ""
@@ -62,50 +65,53 @@ func (s *SRS) Forward(from string, now time.Time) (string, error) {
 	}
 	switch tag {
 	case "SRS0":
-		rest := domain + "=" + local[4:]
-		return "SRS1=" + s.hash(s.Key, rest) + "=" + rest + "@" + s.Domain, nil
+		return s.sign("SRS1", domain+"="+local[4:]), nil
 	case "SRS1":
 		if _, rest, ok := strings.Cut(local[5:], "="); ok {
-			return "SRS1=" + s.hash(s.Key, rest) + "=" + rest + "@" + s.Domain, nil
+			return s.sign("SRS1", rest), nil
 		}
 	}
-	rest := srsDay(now) + "=" + domain + "=" + local
-	return "SRS0=" + s.hash(s.Key, rest) + "=" + rest + "@" + s.Domain, nil
+	return s.sign("SRS0", srsDay(now)+"="+domain+"="+local), nil
 }
 
-// Reverse returns the address a bounce to an SRS address goes on to.
-func (s *SRS) Reverse(address string, now time.Time) (string, error) {
-	local, domain, ok := cutLast(address, "@")
-	if !ok || !strings.EqualFold(domain, s.Domain) || len(local) < 5 {
-		return "", ErrNotSRS
+func (s *SRS) sign(tag, rest string) smtp.Path {
+	return smtp.Path{Local: tag + "=" + s.hash(s.Key, rest) + "=" + rest, Domain: s.Domain.String()}
+}
+
+// Reverse returns the path a bounce to an SRS address goes on to. The local part
+// of the address is to be as it came: that of the sender may tell cases apart.
+func (s *SRS) Reverse(address smtp.Path, now time.Time) (smtp.Path, error) {
+	local := address.Local
+	if address.DomainName() != s.Domain || len(local) < 5 {
+		return smtp.Path{}, ErrNotSRS
 	}
 	tag := strings.ToUpper(local[:4])
 	if tag != "SRS0" && tag != "SRS1" || !strings.ContainsRune("=-+", rune(local[4])) {
-		return "", ErrNotSRS
+		return smtp.Path{}, ErrNotSRS
 	}
 	hash, rest, ok := strings.Cut(local[5:], "=")
 	if !ok {
-		return "", ErrNotSRS
+		return smtp.Path{}, ErrNotSRS
 	}
 	if !s.ours(hash, rest) {
-		return "", ErrForged
+		return smtp.Path{}, ErrForged
 	}
 	if tag == "SRS1" {
 		host, opaque, ok := strings.Cut(rest, "=")
 		if !ok || host == "" || opaque == "" {
-			return "", ErrNotSRS
+			return smtp.Path{}, ErrNotSRS
 		}
-		return "SRS0" + opaque + "@" + host, nil
+		return smtp.Path{Local: "SRS0" + opaque, Domain: host}, nil
 	}
 	day, rest, ok := strings.Cut(rest, "=")
 	host, user, ok2 := strings.Cut(rest, "=")
 	if !ok || !ok2 || host == "" || user == "" {
-		return "", ErrNotSRS
+		return smtp.Path{}, ErrNotSRS
 	}
 	if !s.timely(day, now) {
-		return "", ErrStale
+		return smtp.Path{}, ErrStale
 	}
-	return user + "@" + host, nil
+	return smtp.Path{Local: user, Domain: host}, nil
 }
 
 func (s *SRS) ours(hash, rest string) bool {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 func srs() *SRS { return &SRS{Domain: "forward.example", Key: []byte("0123456789abcdef")} }
@@ -13,8 +15,9 @@ func TestSRS(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	s := srs()
 	for _, from := range []string{"ann@example.org", "Ann.B=c+d@example.org", `"a b"@example.org`, "SRS@x.example", "žofie@příklad.example"} {
+		from := address(from)
 		out, err := s.Forward(from, now)
-		if err != nil || !strings.HasPrefix(out, "SRS0=") || DomainOf(out) != "forward.example" {
+		if err != nil || !strings.HasPrefix(out.Local, "SRS0=") || out.Domain != "forward.example" {
 			t.Fatalf("%s becomes %q, %v", from, out, err)
 		}
 		back, err := s.Reverse(out, now.AddDate(0, 0, 20))
@@ -24,11 +27,13 @@ func TestSRS(t *testing.T) {
 		if _, err := s.Reverse(out, now.AddDate(0, 0, 23)); !errors.Is(err, ErrStale) {
 			t.Errorf("after 23 days: %v", err)
 		}
-		upper := strings.ToUpper(out[:strings.Index(out, "=")+10]) + out[strings.Index(out, "=")+10:]
+		upper := out
+		upper.Local = strings.ToUpper(out.Local[:14]) + out.Local[14:]
 		if _, err := s.Reverse(upper, now); err != nil {
 			t.Errorf("%s: %v", upper, err)
 		}
-		forged := strings.Replace(out, "=example.org", "=victim.example", 1)
+		forged := out
+		forged.Local = strings.Replace(out.Local, "=example.org", "=victim.example", 1)
 		if forged != out {
 			if _, err := s.Reverse(forged, now); !errors.Is(err, ErrForged) {
 				t.Errorf("forged: %v", err)
@@ -40,17 +45,17 @@ func TestSRS(t *testing.T) {
 			t.Errorf("with an old key: %q, %v", back, err)
 		}
 	}
-	for _, from := range []string{"", "ann@forward.example"} {
+	for _, from := range []smtp.Path{{}, address("ann@forward.example"), address("ann@Forward.EXAMPLE")} {
 		if out, err := s.Forward(from, now); err != nil || out != from {
 			t.Errorf("%q becomes %q, %v", from, out, err)
 		}
 	}
-	for _, to := range []string{"", "ann@forward.example", "SRS0=a@forward.example", "SRS0", "SRS0=abcdefgh=aa=x@other.example", "SRS0@forward.example"} {
-		if back, err := s.Reverse(to, now); err == nil {
+	for _, to := range []string{"", "ann@forward.example", "SRS0=a@forward.example", "SRS0@", "SRS0=abcdefgh=aa=x@other.example", "SRS0@forward.example"} {
+		if back, err := s.Reverse(address(to), now); err == nil {
 			t.Errorf("%q goes to %q", to, back)
 		}
 	}
-	if _, err := (&SRS{Domain: "x.example", Key: []byte("short")}).Forward("a@b.example", now); err == nil {
+	if _, err := (&SRS{Domain: "x.example", Key: []byte("short")}).Forward(address("a@b.example"), now); err == nil {
 		t.Error("a short key is used")
 	}
 }
@@ -62,10 +67,10 @@ func TestSRSChain(t *testing.T) {
 	a, b, c := srs(), srs(), srs()
 	b.Domain, b.Key = "b.example", []byte("bbbbbbbbbbbbbbbb")
 	c.Domain, c.Key = "c.example", []byte("cccccccccccccccc")
-	one, _ := a.Forward("ann@example.org", now)
+	one, _ := a.Forward(address("ann@example.org"), now)
 	two, _ := b.Forward(one, now)
 	three, _ := c.Forward(two, now)
-	if !strings.HasPrefix(two, "SRS1=") || len(three) != len(two) {
+	if !strings.HasPrefix(two.Local, "SRS1=") || len(three.String()) != len(two.String()) {
 		t.Errorf("%s, %s", two, three)
 	}
 	for _, at := range []*SRS{b, c} {

@@ -153,7 +153,7 @@ func TestList(t *testing.T) {
 	inQueue(t, func(t *testing.T, f *fixture) {
 		for i := range 50 {
 			e := entry(fmt.Sprintf("x%02d", 99-i), fmt.Sprintf("bob@d%d.example", i%5))
-			e.From = fmt.Sprintf("u%d@example.org", i%2)
+			e.From = address(fmt.Sprintf("u%d@example.org", i%2))
 			f.submit(t, e)
 			time.Sleep(time.Second)
 		}
@@ -202,7 +202,7 @@ func TestExplain(t *testing.T) {
 			return strings.Join(x.Why, "\n")
 		}
 		f.world.answer = func(d *Delivery, r Recipient) Result {
-			switch r.Domain() {
+			switch r.Path.DomainName().String() {
 			case "dead.example":
 				return gone
 			case "policy.example":

@@ -1,8 +1,9 @@
 package queue
 
 import (
-	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // The pace at which notifications go out to senders nobody has proven. Whoever
@@ -38,11 +39,9 @@ type bucket struct {
 }
 
 // admits reports whether one more may go to address now, and counts it.
-func (t *trickle) admits(address string, now time.Time) bool {
-	names := [...]string{DomainOf(address), "@" + DomainOf(address), ""}
-	if local, _, ok := cutLast(address, "@"); ok {
-		names[0] = strings.ToLower(local) + "@" + names[0]
-	}
+func (t *trickle) admits(address smtp.Path, now time.Time) bool {
+	address = address.Canonical()
+	names := [...]string{address.String(), "@" + address.Domain, ""}
 	if len(t.buckets) >= maxBuckets {
 		t.prune(now)
 	}
@@ -98,7 +97,7 @@ func (q *Queue) dropNotice(n *Notification) bool {
 	t.dropped++
 	t.untold++
 	if now.Sub(t.told) >= time.Minute {
-		q.log().Warn("notifications to unproven senders are dropped: too many", "number", t.untold, "last_to", n.To, "kind", n.Kind)
+		q.log().Warn("notifications to unproven senders are dropped: too many", "number", t.untold, "last_to", n.To.String(), "kind", n.Kind)
 		t.told, t.untold = now, 0
 	}
 	return true
@@ -106,7 +105,7 @@ func (q *Queue) dropNotice(n *Notification) bool {
 
 // MayNotify reports whether one more message that nobody has asked for may go to an
 // address whose owner is not proven, and counts it.
-func (q *Queue) MayNotify(address string) bool {
+func (q *Queue) MayNotify(address smtp.Path) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.trickle.admits(address, time.Now())

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // TestUnprovenHearsLittle: the sender of strangers' mail, who may be forged,
@@ -19,7 +21,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 		var log bytes.Buffer
 		f.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		f.world.answer = func(_ *Delivery, r Recipient) Result {
-			if strings.HasPrefix(r.Address, "no-such") {
+			if strings.HasPrefix(r.Path.Local, "no-such") {
 				return never5
 			}
 			return ok
@@ -37,7 +39,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 		}
 		send := func(i int, victim, to string) {
 			e := from(Stranger, "", fmt.Sprintf("x%05d", i), to)
-			e.From, e.To[0].Notify, e.Ret = victim, NotifySuccess|NotifyFailure, "FULL"
+			e.From, e.To[0].Params.Notify, e.Params.Ret = address(victim), smtp.NotifySuccess|smtp.NotifyFailure, "FULL"
 			f.submit(t, e)
 		}
 		for i := range 50 {
@@ -76,11 +78,11 @@ func TestUnprovenHearsLittle(t *testing.T) {
 		n.Memory = k
 		n.run(t)
 		defer n.stop(t)
-		if n.trickle.admits("v@victim.example", time.Now()) {
+		if n.trickle.admits(address("v@victim.example"), time.Now()) {
 			t.Error("a restart begins anew")
 		}
 		time.Sleep(3*time.Hour + time.Minute)
-		if !n.trickle.admits("v@victim.example", time.Now()) {
+		if !n.trickle.admits(address("v@victim.example"), time.Now()) {
 			t.Error("no bounce for good")
 		}
 	})
@@ -91,7 +93,7 @@ func TestProvenHearsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.world.answer = func(_ *Delivery, r Recipient) Result {
-			if strings.HasPrefix(r.Address, "no-such") {
+			if strings.HasPrefix(r.Path.Local, "no-such") {
 				return never5
 			}
 			return ok
@@ -105,7 +107,7 @@ func TestProvenHearsAll(t *testing.T) {
 				if proven {
 					e.Class = Stranger // but found true
 				}
-				e.To[0].Notify = NotifySuccess | NotifyFailure
+				e.To[0].Params.Notify = smtp.NotifySuccess | smtp.NotifyFailure
 				f.submit(t, e)
 			}
 		}
@@ -127,12 +129,12 @@ func TestTrickleBounded(t *testing.T) {
 	now := time.Now()
 	for i := range 30000 {
 		now = now.Add(paces[2].every)
-		tr.admits(fmt.Sprintf("v@d%d.example", i), now)
+		tr.admits(address(fmt.Sprintf("v@d%d.example", i)), now)
 	}
 	if len(tr.buckets) > maxBuckets {
 		t.Errorf("%d buckets", len(tr.buckets))
 	}
-	if !tr.admits("new@new.example", now.Add(time.Hour)) {
+	if !tr.admits(address("new@new.example"), now.Add(time.Hour)) {
 		t.Error("no room for a new one")
 	}
 }

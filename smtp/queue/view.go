@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // View is an entry as an operator sees it.
@@ -21,8 +24,8 @@ type View struct {
 	Session    string          `json:"session,omitempty"`
 	User       string          `json:"user,omitempty"`
 	EnvID      string          `json:"envid,omitempty"`
-	Ret        string          `json:"ret,omitempty"`
-	Body       BodyType        `json:"body,omitempty"`
+	Ret        smtp.Ret        `json:"ret,omitempty"`
+	Body       smtp.Body       `json:"body,omitempty"`
 	SMTPUTF8   bool            `json:"smtputf8,omitempty"`
 	RequireTLS bool            `json:"requiretls,omitempty"`
 	Recipients []RecipientView `json:"recipients"`
@@ -68,21 +71,21 @@ func (f Filter) match(e *Entry, st *State) bool {
 		return true
 	}
 	for i, r := range e.To {
-		if st.To[i].Status == Pending && fits(f.To, r.Address) {
+		if st.To[i].Status == Pending && fits(f.To, r.Path) {
 			return true
 		}
 	}
 	return false
 }
 
-func fits(want, address string) bool {
+func fits(want string, address smtp.Path) bool {
 	switch {
 	case want == "":
 		return true
 	case strings.Contains(want, "@"):
-		return strings.EqualFold(want, address)
+		return strings.EqualFold(want, address.String())
 	}
-	return strings.EqualFold(want, DomainOf(address))
+	return domains.Canonical(want) == address.DomainName()
 }
 
 // List returns entries, the oldest first. Without From and To it loads no more
@@ -195,14 +198,14 @@ func (q *Queue) Show(ctx context.Context, id string) (View, error) {
 
 func (q *Queue) view(e *Entry, st *State, active bool) View {
 	v := View{
-		ID: e.ID, Queued: e.Queued, From: e.From, Size: e.Size, Held: st.Held, Active: active, Route: st.Route,
-		Next: st.Next(), Session: e.Session, User: e.User, EnvID: decodeXtext(e.EnvID), Ret: e.Ret, Body: e.Body,
-		SMTPUTF8: e.SMTPUTF8, RequireTLS: e.RequireTLS,
+		ID: e.ID, Queued: e.Queued, From: e.From.String(), Size: e.Params.Size, Held: st.Held, Active: active, Route: st.Route,
+		Next: st.Next(), Session: e.Session, User: e.User, EnvID: e.Params.EnvID, Ret: e.Params.Ret, Body: e.Params.Body,
+		SMTPUTF8: e.Params.SMTPUTF8, RequireTLS: e.Params.RequireTLS,
 	}
 	for i, r := range e.To {
 		s := &st.To[i]
 		rv := RecipientView{
-			Address: r.Address, Destination: q.Transport.Destination(r, st.Route), Status: s.Status, Attempts: s.Attempts,
+			Address: r.Path.String(), Destination: q.Transport.Destination(r, st.Route), Status: s.Status, Attempts: s.Attempts,
 			GiveUp: e.since().Add(q.schedule(r).withDefaults().GiveUp), Warned: s.Warned,
 			Last: s.Last.Time, Host: s.Last.Host, TLS: s.Last.TLS, Code: s.Last.Code, Enhanced: s.Last.Enhanced, Text: s.Last.Text,
 		}

@@ -66,7 +66,7 @@ func BenchmarkRelay(b *testing.B) {
 	for w := range 10 {
 		wg.Go(func() {
 			for i := w; i < b.N; i += 10 {
-				e := &queue.Entry{From: "ann@example.org", To: []queue.Recipient{{Address: fmt.Sprintf("u%d@example.net", i)}}}
+				e := &queue.Entry{From: address("ann@example.org"), To: []queue.Recipient{{Path: address(fmt.Sprintf("u%d@example.net", i))}}}
 				if err := q.Submit(ctx, e, bytes.NewReader(body)); err != nil {
 					b.Error(err)
 					return

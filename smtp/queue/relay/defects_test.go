@@ -28,7 +28,7 @@ func TestConfiguredDANENeedsSecureMX(t *testing.T) {
 			}
 			digest := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
 			s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, digest[:]}}
-			s.Levels = map[string]Level{"example.net": DANE}
+			s.Domains = levels(map[string]Level{"example.net": DANE})
 			r := s.send(t, delivery("bob@example.net"))[0]
 			if (r.Status == queue.Delivered) != secure || !secure && !strings.Contains(r.Text, "DNSSEC") {
 				t.Errorf("%+v", r)
@@ -78,7 +78,7 @@ func TestRequireTLSNeedsTrueHosts(t *testing.T) {
 			s.enforceSTS("version: STSv1\nmode: testing\nmx: mail.example.net\nmax_age: 1000\n")
 		}, queue.Failed, "neither DNSSEC nor MTA-STS"},
 		{"MTA-STS not to be had", func(s *scene) { s.enforceSTS("").err = errors.New("unreachable") }, queue.Pending, "unreachable"},
-		{"configured", func(s *scene) { s.Levels = map[string]Level{"example.net": Verify} }, queue.Failed, "neither DNSSEC nor MTA-STS"},
+		{"configured", func(s *scene) { s.Domains = levels(map[string]Level{"example.net": Verify}) }, queue.Failed, "neither DNSSEC nor MTA-STS"},
 		{"route", func(s *scene) { s.smarthost(&Route{Hosts: []string{"mx.example.net"}}) }, queue.Delivered, ""},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
@@ -86,7 +86,7 @@ func TestRequireTLSNeedsTrueHosts(t *testing.T) {
 			s.mx.ext = append(s.mx.ext, "REQUIRETLS")
 			c.change(s)
 			d := delivery("bob@example.net")
-			d.Entry.RequireTLS = true
+			d.Entry.Params.RequireTLS = true
 			r := s.send(t, d)[0]
 			if r.Status != c.want || !strings.Contains(r.Text, c.text) {
 				t.Errorf("%+v", r)
@@ -255,7 +255,7 @@ func TestLoginOfOneRoute(t *testing.T) {
 		s.net.hosts["192.0.2.9:25"] = smart
 		s.smarthost(&Route{Hosts: []string{"smart.example.org"}, User: "ann", Password: "secret", TLS: Verify, Mechanisms: []string{"PLAIN"}})
 		s.Routes["open"] = &Route{Name: "open", Hosts: []string{"smart.example.org"}, TLS: Verify}
-		s.ByDomain["open.example"] = "open"
+		s.Domains.Set("open.example", Domain{Route: "open"})
 		for range 3 {
 			if r := s.send(t, delivery("bob@nowhere.example"))[0]; r.Status != queue.Pending || r.Code != 535 {
 				t.Errorf("%+v", r)

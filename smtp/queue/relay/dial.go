@@ -15,7 +15,7 @@ import (
 // connect makes a connection to one target that meets the demands on it: TLS,
 // certificate, authentication. Its errors are refusals.
 func (a *attempt) connect(ctx context.Context, t target) (*conn, error) {
-	d, err := a.r.demandOf(ctx, a.policy, t, a.d.Entry.RequireTLS)
+	d, err := a.r.demandOf(ctx, a.policy, t, a.d.Entry.Params.RequireTLS)
 	switch {
 	case err != nil && d.policy != nil:
 		a.report(t, d, netip.Addr{}, "validation-failure", err)
@@ -165,7 +165,7 @@ func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) er
 	// What is remembered is what will be demanded: the public PKI. TLSA records
 	// that go away, DNSSEC vouches for.
 	if pki == nil && a.route == nil && !a.policy.explicit && !t.literal {
-		if err := a.r.seen.note(ctx, a.domain); err != nil {
+		if err := a.r.seen.note(ctx, a.domain.String()); err != nil {
 			a.r.log().Warn("verified TLS cannot be remembered", "domain", a.domain, "err", err)
 		}
 	}
@@ -233,16 +233,11 @@ func dialCause(err error) error {
 }
 
 // source is how we present ourselves to the domain.
-func (a *attempt) source() Source {
-	s, ok := a.r.Sources[a.domain]
-	for rest := a.domain; !ok; {
-		_, above, more := strings.Cut(rest, ".")
-		if !more {
-			s = a.r.Sources["*"]
+func (a *attempt) source() (s Source) {
+	for d := range a.r.Domains.Each(a.domain) {
+		if s = d.Source; s.set() {
 			break
 		}
-		s, ok = a.r.Sources["."+above]
-		rest = above
 	}
 	if s.Hello == "" {
 		s.Hello = a.r.Hostname

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -345,16 +347,37 @@ var loopback = Networks{netip.MustParsePrefix("127.0.0.0/8")}
 
 const message = "Subject: x\r\n\r\nhello\r\n.dot\r\n"
 
+// address is one as a path.
+func address(s string) smtp.Path {
+	at := strings.LastIndexByte(s, '@')
+	return smtp.Path{Local: s[:at], Domain: s[at+1:]}
+}
+
+// levels and ways are Relay.Domains of which only TLS levels or routes are given.
+func levels(by map[string]Level) (all domains.Map[Domain]) {
+	for pattern, level := range by {
+		all.Set(pattern, Domain{Level: level})
+	}
+	return all
+}
+
+func ways(by map[string]string) (all domains.Map[Domain]) {
+	for pattern, route := range by {
+		all.Set(pattern, Domain{Route: route})
+	}
+	return all
+}
+
 func delivery(to ...string) *queue.Delivery {
-	e := &queue.Entry{ID: "a", From: "ann@example.org", Queued: time.Now(), Size: int64(len(message))}
+	e := &queue.Entry{ID: "a", From: address("ann@example.org"), Queued: time.Now(), Params: smtp.Params{Size: int64(len(message))}}
 	for _, a := range to {
-		e.To = append(e.To, queue.Recipient{Address: a})
+		e.To = append(e.To, queue.Recipient{Path: address(a)})
 	}
 	return of(e, message)
 }
 
 func of(e *queue.Entry, body string) *queue.Delivery {
-	return &queue.Delivery{Entry: e, To: e.To, Destination: e.To[0].Domain(), Attempt: 1,
+	return &queue.Delivery{Entry: e, To: e.To, Destination: e.To[0].Path.DomainName().String(), Attempt: 1,
 		Open: func() (io.ReadCloser, error) { return seekable{strings.NewReader(body)}, nil },
 		More: func() bool { return false }}
 }

@@ -152,7 +152,7 @@ func victim(t *testing.T, dir, sink, round string) {
 		wg.Go(func() {
 			for i := range 10000 {
 				id := fmt.Sprintf("r%s-%d-%d", round, w, i)
-				e := &queue.Entry{From: "ann@example.org", To: []queue.Recipient{{Address: id + "@example.net"}}}
+				e := &queue.Entry{From: address("ann@example.org"), To: []queue.Recipient{{Path: address(id + "@example.net")}}}
 				if err := q.Submit(t.Context(), e, strings.NewReader("Subject: x\r\n\r\nend of "+id+"\r\n")); err != nil {
 					t.Error(err)
 					return

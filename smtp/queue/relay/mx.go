@@ -9,8 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/idna"
-
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -52,7 +51,7 @@ func (r *Relay) findHosts(ctx context.Context, domain string) (hosts, error) {
 		}
 		return hosts{names: []string{domain}, literal: true}, nil
 	}
-	name := asciiDomain(domain)
+	name := domains.Canonical(domain).String()
 	if !isASCII(name) {
 		return hosts{}, refuse("5.1.2", "%s is not a domain name", domain)
 	}
@@ -234,18 +233,6 @@ func parseLiteral(s string) (netip.Addr, error) {
 		err = errors.New("wrong family")
 	}
 	return addr, err
-}
-
-// asciiDomain is a domain as the DNS has it. What IDNA does not allow stays as
-// it is: underscores and the like resolve all the same.
-func asciiDomain(domain string) string {
-	if isASCII(domain) {
-		return domain
-	}
-	if name, err := idna.Lookup.ToASCII(domain); err == nil {
-		return name
-	}
-	return domain
 }
 
 func isASCII(s string) bool {

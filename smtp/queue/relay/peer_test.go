@@ -87,8 +87,8 @@ func TestPostfixSink(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			socket, dir := smtpSink(t, c.args...)
 			r := &Relay{Hostname: "mail.example.org", Resolver: newZone(), Private: loopback, Log: slog.New(slog.DiscardHandler),
-				Routes:   map[string]*Route{"sink": {Name: "sink", Hosts: []string{socket}, LMTP: c.lmtp}},
-				ByDomain: map[string]string{"*": "sink"},
+				Routes:  map[string]*Route{"sink": {Name: "sink", Hosts: []string{socket}, LMTP: c.lmtp}},
+				Domains: ways(map[string]string{"*": "sink"}),
 				Dial: func(ctx context.Context, network, address string, _ netip.Addr) (net.Conn, error) {
 					return new(net.Dialer).DialContext(ctx, network, address)
 				}}

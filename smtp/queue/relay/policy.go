@@ -9,14 +9,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Level is how much TLS a destination must show.
 type Level string
 
-// The levels, from the lowest. The empty one is Auto.
+// The levels, from the lowest. The empty one is none: a less particular one
+// counts, and Auto in the end.
 const (
-	Auto    Level = ""        // May, raised by DANE, MTA-STS and what was seen before
+	Auto    Level = "auto"    // May, raised by DANE, MTA-STS and what was seen before
 	None    Level = "none"    // no TLS
 	May     Level = "may"     // TLS where offered, whatever the certificate
 	Encrypt Level = "encrypt" // TLS, whatever the certificate
@@ -27,12 +30,10 @@ const (
 // ParseLevel reads a level as a configuration has it.
 func ParseLevel(s string) (Level, error) {
 	switch l := Level(strings.ToLower(s)); l {
-	case None, May, Encrypt, Verify, DANE, Auto:
+	case "", None, May, Encrypt, Verify, DANE, Auto:
 		return l, nil
-	case "auto":
-		return Auto, nil
 	}
-	return Auto, fmt.Errorf("parse TLS level %q: not one of auto, none, may, encrypt, verify, dane", s)
+	return "", fmt.Errorf("parse TLS level %q: not one of auto, none, may, encrypt, verify, dane", s)
 }
 
 // demand is what one target must show for one message.
@@ -63,24 +64,24 @@ type domainPolicy struct {
 // policyOf looks up what a domain asks. route's level, or the domain's in the
 // configuration, comes before all else; for a message with REQUIRETLS the
 // domain's policy has a say about the hosts all the same.
-func (r *Relay) policyOf(ctx context.Context, domain string, route *Route, requireTLS bool) domainPolicy {
-	p := domainPolicy{domain: domain, route: route != nil}
+func (r *Relay) policyOf(ctx context.Context, domain domains.Name, route *Route, requireTLS bool) domainPolicy {
+	p := domainPolicy{domain: domain.String(), route: route != nil}
 	if route != nil {
 		p.level, p.explicit = route.TLS, true
-		if p.level == Auto {
+		if p.level == Auto || p.level == "" {
 			p.level = May
 		}
 		return p
 	}
 	p.level = r.level(domain)
 	p.explicit = p.level != Auto
-	literal := strings.HasPrefix(domain, "[")
+	literal := domain.IsLiteral()
 	if r.STS != nil && !literal && (!p.explicit || requireTLS) {
-		p.sts, p.stsErr = r.STS.Policy(ctx, domain)
+		p.sts, p.stsErr = r.STS.Policy(ctx, domain.String())
 	}
 	if !p.explicit {
 		p.level = May
-		p.seen = !literal && r.seen.verified(domain)
+		p.seen = !literal && r.seen.verified(domain.String())
 	}
 	return p
 }
@@ -100,22 +101,14 @@ func (p domainPolicy) confirm(t target) error {
 	return refuse("5.7.10", "the message requires TLS all the way, and neither DNSSEC nor MTA-STS confirms that %s is a host of %s", t.host, p.domain)
 }
 
-// level is the configured level of a domain: its own, or that of the nearest
-// domain above that is written with a dot before it.
-func (r *Relay) level(domain string) Level {
-	if l, ok := r.Levels[domain]; ok {
-		return l
-	}
-	for rest := domain; ; {
-		_, above, ok := strings.Cut(rest, ".")
-		if !ok {
-			return r.Levels["*"]
+// level is the configured level of a domain.
+func (r *Relay) level(domain domains.Name) Level {
+	for d := range r.Domains.Each(domain) {
+		if d.Level != "" {
+			return d.Level
 		}
-		if l, ok := r.Levels["."+above]; ok {
-			return l
-		}
-		rest = above
 	}
+	return Auto
 }
 
 // demandOf decides what one target must show. An error is a refusal: this

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -65,7 +66,7 @@ func TestLevels(t *testing.T) {
 		for name, change := range conditions {
 			bubble(t, string(c.level)+" "+name, func(t *testing.T, s *scene) {
 				change(t, s)
-				s.Levels = map[string]Level{"example.net": c.level}
+				s.Domains = levels(map[string]Level{"example.net": c.level})
 				res := s.send(t, delivery("bob@example.net"))[0]
 				works, clear := strings.Contains(c.works, name), strings.Contains(c.clear, name)
 				if (res.Status == queue.Delivered) != works {
@@ -92,9 +93,9 @@ func TestLevels(t *testing.T) {
 }
 
 func TestLevelNames(t *testing.T) {
-	r := &Relay{Levels: map[string]Level{"a.example": None, ".example": Verify, "*": Encrypt, "b.example": Auto}}
+	r := &Relay{Domains: levels(map[string]Level{"a.example": None, ".example": Verify, "*": Encrypt, "b.example": Auto})}
 	for domain, want := range map[string]Level{"a.example": None, "x.a.example": Verify, "c.example": Verify, "example": Encrypt, "other.org": Encrypt, "b.example": Auto} {
-		if got := r.level(domain); got != want {
+		if got := r.level(domains.Name(domain)); got != want {
 			t.Errorf("%s: %q, want %q", domain, got, want)
 		}
 	}
@@ -126,7 +127,9 @@ func TestSTSEnforced(t *testing.T) {
 		{"testing", func(t *testing.T, s *scene, a *ca) { s.mx.tls = a.server(t, "x.example.net", time.Hour) }, strings.Replace(enforce, "enforce", "testing", 1), queue.Delivered, "", "sts certificate-host-mismatch"},
 		{"testing, other host", func(*testing.T, *scene, *ca) {}, "version: STSv1\nmode: testing\nmx: mail.example.net\nmax_age: 1000\n", queue.Delivered, "", "sts certificate-host-mismatch"},
 		{"none", func(_ *testing.T, s *scene, _ *ca) { s.mx.tls = nil }, strings.Replace(enforce, "enforce", "none", 1), queue.Delivered, "", "no-policy-found starttls-not-supported"},
-		{"configuration is stronger", func(_ *testing.T, s *scene, _ *ca) { s.mx.tls, s.Levels = nil, map[string]Level{"example.net": May} }, enforce, queue.Delivered, "", "no-policy-found starttls-not-supported"},
+		{"configuration is stronger", func(_ *testing.T, s *scene, _ *ca) {
+			s.mx.tls, s.Domains = nil, levels(map[string]Level{"example.net": May})
+		}, enforce, queue.Delivered, "", "no-policy-found starttls-not-supported"},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			a := s.secure(t)
@@ -173,11 +176,11 @@ func TestSeenBefore(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		s.mx.tls = nil
-		s.Levels = map[string]Level{"example.net": May}
+		s.Domains = levels(map[string]Level{"example.net": May})
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Delivered {
 			t.Errorf("an operator's word: %+v", r)
 		}
-		s.Levels = nil
+		s.Domains = levels(nil)
 		time.Sleep(seenFor)
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Delivered {
 			t.Errorf("after the memory has faded: %+v", r)
@@ -210,7 +213,7 @@ func TestRequireTLS(t *testing.T) {
 			s.zone.secure = true // so that the host is the right one
 			c.change(t, s)
 			d := delivery("bob@example.net")
-			d.Entry.RequireTLS = true
+			d.Entry.Params.RequireTLS = true
 			r := s.send(t, d)[0]
 			if r.Status != c.want || c.code != "" && r.Enhanced != c.code {
 				t.Errorf("%+v", r)
@@ -268,9 +271,9 @@ func TestDANE(t *testing.T) {
 			func(t *testing.T, s *scene, a *ca) { s.zone.fail["_25._tcp.mx.example.net"] = errors.New("SERVFAIL") }, queue.Pending, "", "TLSA"},
 		{"no records", func(s *scene, a *ca) []TLSA { return nil }, nil, queue.Delivered, "verified", ""},
 		{"configured, no records", func(s *scene, a *ca) []TLSA { return nil },
-			func(t *testing.T, s *scene, a *ca) { s.Levels = map[string]Level{"example.net": DANE} }, queue.Pending, "", "no validated TLSA"},
+			func(t *testing.T, s *scene, a *ca) { s.Domains = levels(map[string]Level{"example.net": DANE}) }, queue.Pending, "", "no validated TLSA"},
 		{"configured, one record", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} },
-			func(t *testing.T, s *scene, a *ca) { s.Levels = map[string]Level{"example.net": DANE} }, queue.Delivered, "by dane", ""},
+			func(t *testing.T, s *scene, a *ca) { s.Domains = levels(map[string]Level{"example.net": DANE}) }, queue.Delivered, "by dane", ""},
 		{"above MTA-STS", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} },
 			func(t *testing.T, s *scene, a *ca) { s.enforceSTS(strings.Replace(enforce, "mx.", "mail.", 1)) }, queue.Delivered, "by dane", ""},
 	} {

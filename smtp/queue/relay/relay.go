@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -19,7 +20,7 @@ import (
 // Relay is a queue.Transport. Resolver and Hostname must be set; no field may
 // be changed after the first attempt.
 type Relay struct {
-	// Hostname is said in EHLO, unless Sources names another for the domain.
+	// Hostname is said in EHLO, unless Domains has another for the domain.
 	Hostname string
 	Resolver Resolver
 
@@ -28,16 +29,11 @@ type Relay struct {
 	OwnNames []string
 	OwnAddrs []netip.Addr
 
-	// Routes are the ways other than the DNS, by name; ByDomain says which
-	// recipients take them: "example.org", ".example.org" for all below, "*"
-	// for all. Domains are in lower case and, where they are not ASCII, as the
-	// DNS has them ("xn--...").
-	Routes   map[string]*Route
-	ByDomain map[string]string
+	// Routes are the ways other than the DNS, by name, and Domains what is
+	// particular about mail to some domains.
+	Routes  map[string]*Route
+	Domains domains.Map[Domain]
 
-	// Levels are the TLS levels of recipients' domains, with names as in
-	// ByDomain. A level here overrides MTA-STS, DANE and what was seen before.
-	Levels map[string]Level
 	// STS finds MTA-STS policies; nil for none.
 	STS *STS
 	// Roots are the authorities certificates are checked with; the system's
@@ -60,9 +56,6 @@ type Relay struct {
 	// of it until the address has answered.
 	AddressConcurrency int
 
-	// Sources are the source address and EHLO name by recipient's domain, with
-	// names as in ByDomain.
-	Sources map[string]Source
 	// Port is where hosts of the DNS are dialled; 25 where zero.
 	Port uint16
 	// Dial makes connections; net.Dialer, with source as its local address
@@ -87,11 +80,26 @@ type Relay struct {
 	load hostLoad
 }
 
+// Domain is what is particular about mail to a domain. What it leaves empty a less
+// particular pattern of Relay.Domains may say.
+type Domain struct {
+	// Route names one of Relay.Routes. A name that is not there stands for the
+	// DNS.
+	Route string
+	// Level is the TLS that is demanded. It overrides MTA-STS, DANE and what was
+	// seen before, unless it is Auto.
+	Level Level
+	// Source is how we present ourselves.
+	Source Source
+}
+
 // Source is how we present ourselves.
 type Source struct {
 	Addr  netip.Addr // to bind to, for hosts of its family; invalid: any
 	Hello string     // Hostname where empty
 }
+
+func (s Source) set() bool { return s.Addr.IsValid() || s.Hello != "" }
 
 var _ queue.Transport = (*Relay)(nil)
 
@@ -128,11 +136,11 @@ func (r *Relay) log() *slog.Logger {
 
 // Destination implements queue.Transport: the name of a route, or the domain.
 func (r *Relay) Destination(rcpt queue.Recipient, route string) string {
-	domain := asciiDomain(rcpt.Domain())
+	domain := rcpt.Path.DomainName()
 	if way := r.routeOf(domain, route); way != nil {
 		return "route:" + way.Name
 	}
-	return domain
+	return domain.String()
 }
 
 // Close closes the connections that are kept for reuse.
@@ -144,13 +152,13 @@ func (r *Relay) Close() error {
 // Deliver implements queue.Transport.
 func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	r.start()
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit+time.Duration(d.Entry.Size/slowest)*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit+time.Duration(d.Entry.Params.Size/slowest)*time.Second)
 	defer cancel()
 	a := &attempt{r: r, d: d, results: make([]queue.Result, len(d.To)), open: make([]int, len(d.To))}
 	for i := range a.open {
 		a.open[i] = i
 	}
-	a.domain = asciiDomain(d.To[0].Domain())
+	a.domain = d.To[0].Path.DomainName()
 	a.route = r.routeOf(a.domain, d.Route)
 	a.run(ctx)
 	return a.results
@@ -161,7 +169,7 @@ type attempt struct {
 	r       *Relay
 	d       *queue.Delivery
 	route   *Route // nil: by the DNS
-	domain  string
+	domain  domains.Name
 	policy  domainPolicy
 	results []queue.Result
 	open    []int // recipients without a result yet
@@ -206,7 +214,7 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 	if err != nil {
 		return a.ofRoute(asRefusal(err))
 	}
-	a.policy = a.r.policyOf(ctx, a.domain, a.route, a.d.Entry.RequireTLS)
+	a.policy = a.r.policyOf(ctx, a.domain, a.route, a.d.Entry.Params.RequireTLS)
 	a.reportPolicy()
 	var last *refusal
 	note := func(err error) {
@@ -262,7 +270,7 @@ func (a *attempt) hosts(ctx context.Context) (hosts, error) {
 	if a.route != nil {
 		return a.r.routeHosts(ctx, a.route)
 	}
-	return a.r.findHosts(ctx, a.domain)
+	return a.r.findHosts(ctx, a.domain.String())
 }
 
 func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, error) {
@@ -350,7 +358,7 @@ func (a *attempt) login(t target) string {
 // key names connections that can serve one another's messages.
 func (a *attempt) key() string {
 	key := a.d.Destination
-	if a.d.Entry.RequireTLS {
+	if a.d.Entry.Params.RequireTLS {
 		key += " requiretls"
 	}
 	return key

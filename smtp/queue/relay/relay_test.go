@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -106,7 +108,8 @@ func TestMessage(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
 		s.mx.ext = append(s.mx.ext, "DSN")
 		d := delivery("bob@example.net", "carol@example.net")
-		d.Entry.EnvID, d.Entry.Ret, d.To[0].Notify, d.To[0].ORcpt = "QQ+2B1", "HDRS", queue.NotifySuccess|queue.NotifyDelay, "rfc822;bob+2Bx@example.net"
+		d.Entry.Params.EnvID, d.Entry.Params.Ret = "QQ+1", smtp.RetHeaders
+		d.To[0].Params = smtp.RcptParams{Notify: smtp.NotifySuccess | smtp.NotifyDelay, ORcptType: "rfc822", ORcpt: "bob+x@example.net"}
 		res := s.send(t, d)
 		got := s.mx.messages()
 		if len(got) != 1 || got[0].data != message || got[0].from != "ann@example.org" || !slices.Equal(got[0].to, []string{"bob@example.net", "carol@example.net"}) {
@@ -168,7 +171,7 @@ func TestHosts(t *testing.T) {
 			c.change(s)
 			s.mx.ext = append(s.mx.ext, "SMTPUTF8")
 			d := delivery("bob@" + c.domain)
-			d.Entry.SMTPUTF8 = !isASCII(c.domain)
+			d.Entry.Params.SMTPUTF8 = !isASCII(c.domain)
 			res := s.send(t, d)
 			if got := summary(res); got != c.want || !strings.Contains(res[0].Text, c.text) {
 				t.Errorf("%s, want %s; text %q", got, c.want, res[0].Text)
@@ -359,26 +362,26 @@ func TestNeeds(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ext   []string
-		entry queue.Entry
+		given smtp.Params
 		body  string
 		want  string
 		code  string
 		param string
 	}{
-		{"8-bit taken", []string{"8BITMIME"}, queue.Entry{Body: queue.EightBit}, eight, "delivered 250", "", "BODY=8BITMIME"},
-		{"8-bit undeclared", []string{"8BITMIME"}, queue.Entry{}, eight, "delivered 250", "", "BODY=8BITMIME"},
-		{"8-bit refused", nil, queue.Entry{Body: queue.EightBit}, eight, "failed 0", "5.6.3", ""},
-		{"8-bit undeclared, refused", nil, queue.Entry{}, eight, "failed 0", "5.6.3", ""},
-		{"declared 8-bit, is 7-bit", nil, queue.Entry{Body: queue.EightBit}, message, "delivered 250", "", ""},
-		{"SMTPUTF8 taken", []string{"SMTPUTF8", "8BITMIME"}, queue.Entry{SMTPUTF8: true}, message, "delivered 250", "", "SMTPUTF8"},
-		{"SMTPUTF8 refused", []string{"8BITMIME"}, queue.Entry{SMTPUTF8: true}, message, "failed 0", "5.6.7", ""},
-		{"REQUIRETLS refused", []string{"8BITMIME"}, queue.Entry{RequireTLS: true}, message, "failed 0", "5.7.10", ""},
-		{"BINARYMIME refused", []string{"8BITMIME", "CHUNKING"}, queue.Entry{Body: queue.BinaryMIME}, message, "failed 0", "5.6.3", ""},
+		{"8-bit taken", []string{"8BITMIME"}, smtp.Params{Body: smtp.Body8BitMIME}, eight, "delivered 250", "", "BODY=8BITMIME"},
+		{"8-bit undeclared", []string{"8BITMIME"}, smtp.Params{}, eight, "delivered 250", "", "BODY=8BITMIME"},
+		{"8-bit refused", nil, smtp.Params{Body: smtp.Body8BitMIME}, eight, "failed 0", "5.6.3", ""},
+		{"8-bit undeclared, refused", nil, smtp.Params{}, eight, "failed 0", "5.6.3", ""},
+		{"declared 8-bit, is 7-bit", nil, smtp.Params{Body: smtp.Body8BitMIME}, message, "delivered 250", "", ""},
+		{"SMTPUTF8 taken", []string{"SMTPUTF8", "8BITMIME"}, smtp.Params{SMTPUTF8: true}, message, "delivered 250", "", "SMTPUTF8"},
+		{"SMTPUTF8 refused", []string{"8BITMIME"}, smtp.Params{SMTPUTF8: true}, message, "failed 0", "5.6.7", ""},
+		{"REQUIRETLS refused", []string{"8BITMIME"}, smtp.Params{RequireTLS: true}, message, "failed 0", "5.7.10", ""},
+		{"BINARYMIME refused", []string{"8BITMIME", "CHUNKING"}, smtp.Params{Body: smtp.BodyBinaryMIME}, message, "failed 0", "5.6.3", ""},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			s.mx.ext = c.ext
-			e := c.entry
-			e.From, e.To, e.Size = "ann@example.org", []queue.Recipient{{Address: "bob@example.net"}}, int64(len(c.body))
+			e := queue.Entry{From: address("ann@example.org"), To: []queue.Recipient{{Path: address("bob@example.net")}}, Params: c.given}
+			e.Params.Size = int64(len(c.body))
 			res := s.send(t, of(&e, c.body))
 			if got := summary(res); got != c.want || c.code != "" && res[0].Enhanced != c.code {
 				t.Errorf("%s, want %s; %+v", got, c.want, res[0])
@@ -407,7 +410,9 @@ func TestUnreadable(t *testing.T) {
 func TestSources(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
 		v4 := netip.MustParseAddr("192.0.2.200")
-		s.Sources = map[string]Source{"example.net": {v4, "out.example.org"}, "*": {netip.MustParseAddr("2001:db8::9"), ""}}
+		s.Domains = domains.NewMap(map[string]Domain{
+			"example.net": {Source: Source{v4, "out.example.org"}}, "*": {Source: Source{netip.MustParseAddr("2001:db8::9"), ""}},
+		})
 		var hello []string
 		s.mx.reply = func(_ int, line string) string {
 			if strings.HasPrefix(line, "EHLO") {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Route is a way for mail other than the DNS of its domain.
@@ -35,31 +36,20 @@ type Route struct {
 	Mechanisms     []string
 }
 
-// routeOf finds a recipient's route: the one an operator chose for the entry,
-// that of the domain, of ".parent" domains, and of "*". nil is the DNS.
-func (r *Relay) routeOf(domain, name string) *Route {
+// routeOf finds a recipient's route: the one an operator chose for the entry, or
+// that of the domain. nil is the DNS.
+func (r *Relay) routeOf(domain domains.Name, name string) *Route {
 	if name != "" {
 		if route, ok := r.Routes[name]; ok {
 			return route
 		}
 	}
-	if len(r.ByDomain) == 0 {
-		return nil
-	}
-	if name, ok := r.ByDomain[domain]; ok {
-		return r.Routes[name]
-	}
-	for rest := domain; ; {
-		_, above, ok := strings.Cut(rest, ".")
-		if !ok {
-			break
+	for d := range r.Domains.Each(domain) {
+		if d.Route != "" {
+			return r.Routes[d.Route]
 		}
-		if name, ok := r.ByDomain["."+above]; ok {
-			return r.Routes[name]
-		}
-		rest = above
 	}
-	return r.Routes[r.ByDomain["*"]]
+	return nil
 }
 
 func (route *Route) port() uint16 {
@@ -78,7 +68,7 @@ func (r *Relay) routeHosts(ctx context.Context, route *Route) (hosts, error) {
 	if !route.MX {
 		h := hosts{secure: true, configured: true}
 		for _, name := range route.Hosts {
-			h.names = append(h.names, asciiDomain(name))
+			h.names = append(h.names, domains.Canonical(name).String())
 		}
 		return h, nil
 	}

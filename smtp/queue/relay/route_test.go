@@ -7,25 +7,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 func TestRouteOf(t *testing.T) {
 	r := &Relay{Routes: map[string]*Route{"a": {Name: "a"}, "b": {Name: "b"}, "c": {Name: "c"}},
-		ByDomain: map[string]string{"example.org": "a", ".example.org": "b", "*": "c", "direct.example": ""}}
+		Domains: ways(map[string]string{"example.org": "a", ".example.org": "b", "*": "c", "direct.example": "none"})}
 	for _, c := range []struct{ domain, chosen, want string }{
 		{"example.org", "", "a"}, {"x.example.org", "", "b"}, {"y.x.example.org", "", "b"}, {"other", "", "c"},
 		{"direct.example", "", ""}, {"example.org", "c", "c"}, {"example.org", "gone", "a"},
 	} {
 		got := ""
-		if route := r.routeOf(c.domain, c.chosen); route != nil {
+		if route := r.routeOf(domains.Name(c.domain), c.chosen); route != nil {
 			got = route.Name
 		}
 		if got != c.want {
 			t.Errorf("%s by %q: %q, want %q", c.domain, c.chosen, got, c.want)
 		}
 	}
-	if a, b := r.Destination(queue.Recipient{Address: "x@one.net"}, ""), r.Destination(queue.Recipient{Address: "x@two.net"}, ""); a != b || a != "route:c" {
+	if a, b := r.Destination(queue.Recipient{Path: address("x@one.net")}, ""), r.Destination(queue.Recipient{Path: address("x@two.net")}, ""); a != b || a != "route:c" {
 		t.Errorf("destinations %q and %q", a, b)
 	}
 }
@@ -33,7 +34,7 @@ func TestRouteOf(t *testing.T) {
 func (s *scene) smarthost(route *Route) {
 	route.Name = "smart"
 	s.Routes = map[string]*Route{"smart": route}
-	s.ByDomain = map[string]string{"*": "smart"}
+	s.Domains = ways(map[string]string{"*": "smart"})
 	s.zone.addr["smart.example.org"] = []string{"192.0.2.9"}
 }
 

@@ -30,7 +30,7 @@ func (a *attempt) report(t target, d demand, local netip.Addr, kind string, caus
 	if a.r.Report == nil || a.route != nil || t.literal {
 		return
 	}
-	res := TLSResult{Domain: a.domain, PolicyType: "no-policy-found", Host: t.host, Addr: t.addr.Addr(), Local: local, Failure: kind}
+	res := TLSResult{Domain: a.domain.String(), PolicyType: "no-policy-found", Host: t.host, Addr: t.addr.Addr(), Local: local, Failure: kind}
 	if cause != nil {
 		res.Detail = cause.Error()
 	}
@@ -63,7 +63,7 @@ func (a *attempt) reportPolicy() {
 	case errors.As(failed, &invalid):
 		kind = "sts-policy-invalid"
 	}
-	a.r.Report(TLSResult{Domain: a.domain, PolicyType: "sts", Failure: kind, Detail: failed.Error()})
+	a.r.Report(TLSResult{Domain: a.domain.String(), PolicyType: "sts", Failure: kind, Detail: failed.Error()})
 }
 
 // failureType names a certificate problem as RFC 8460 §4.3.2 does.

@@ -352,7 +352,7 @@ func TestWaived(t *testing.T) {
 		{"Subject: x\r\n\r\nTLS-Required: No", nil, queue.Pending},
 		{"Subject: x\r\n TLS-Required: No", nil, queue.Pending},
 		{"X: " + strings.Repeat("x", 4096-4) + "TLS-Required: No", nil, queue.Pending},
-		{"TLS-Required: No", func(s *scene) { s.Levels = map[string]Level{"example.net": Verify} }, queue.Pending},
+		{"TLS-Required: No", func(s *scene) { s.Domains = levels(map[string]Level{"example.net": Verify}) }, queue.Pending},
 	} {
 		bubble(t, c.header[:min(len(c.header), 40)], func(t *testing.T, s *scene) {
 			s.secure(t)

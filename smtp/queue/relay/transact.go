@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -55,17 +56,17 @@ func (a *attempt) needs(c *conn) error {
 	e := a.d.Entry
 	lacks := func(ext string) bool { _, ok := c.Extension(ext); return !ok }
 	switch {
-	case e.RequireTLS && !c.verified:
+	case e.Params.RequireTLS && !c.verified:
 		return refuse("5.7.10", "the message requires TLS all the way, and %s is not verified", c.t.host)
-	case e.RequireTLS && lacks("REQUIRETLS"):
+	case e.Params.RequireTLS && lacks("REQUIRETLS"):
 		// RFC 8689 §4.2.1, and the code it registers.
 		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
-	case e.SMTPUTF8 && lacks("SMTPUTF8"):
+	case e.Params.SMTPUTF8 && lacks("SMTPUTF8"):
 		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
-	case e.Body == queue.BinaryMIME && lacks("BINARYMIME"):
+	case e.Params.Body == smtp.BodyBinaryMIME && lacks("BINARYMIME"):
 		return refuse("5.6.3", "the message is BINARYMIME, and %s does not offer it", c.t.host)
 	}
-	if !lacks("8BITMIME") || e.Body == queue.BinaryMIME {
+	if !lacks("8BITMIME") || e.Params.Body == smtp.BodyBinaryMIME {
 		return nil
 	}
 	if eight, err := a.isEightBit(); err != nil {
@@ -123,28 +124,20 @@ func hasEightBit(body io.Reader) (bool, error) {
 // mail is the envelope for the open recipients.
 func (a *attempt) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 	e := a.d.Entry
-	m := &smtp.Outgoing{Params: e.Params()}
-	if _, ok := c.Extension("8BITMIME"); !ok && e.Body != queue.BinaryMIME {
+	m := &smtp.Outgoing{From: e.From, Params: e.Params}
+	m.Params.HoldUntil = time.Time{} // it was held here
+	if _, ok := c.Extension("8BITMIME"); !ok && e.Params.Body != smtp.BodyBinaryMIME {
 		m.Params.Body = "" // needs has looked
-	} else if e.Body == "" || e.Body == queue.SevenBit {
+	} else if e.Params.Body == "" || e.Params.Body == smtp.Body7Bit {
 		m.Params.Body = ""
 		if eight, err := a.lookAhead(body); err != nil {
 			return nil, err
 		} else if eight {
-			m.Params.Body = string(queue.EightBit)
-		}
-	}
-	var err error
-	if e.From != "" {
-		if m.From, err = smtp.ParseMailbox(e.From, smtp.PathUTF8|smtp.PathLenient); err != nil {
-			return nil, refuse("5.1.7", "the sender's address %q: %v", e.From, err)
+			m.Params.Body = smtp.Body8BitMIME
 		}
 	}
 	for _, i := range a.open {
-		rcpt := smtp.Recipient{Params: a.d.To[i].Params()}
-		// One that does not parse is refused below, alone, by its empty path.
-		rcpt.Path, _ = smtp.ParseMailbox(a.d.To[i].Address, smtp.PathUTF8|smtp.PathLenient)
-		m.To = append(m.To, rcpt)
+		m.To = append(m.To, smtp.Recipient{Path: a.d.To[i].Path, Params: a.d.To[i].Params})
 	}
 	return m, nil
 }
@@ -152,10 +145,6 @@ func (a *attempt) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 // transaction sends the message once, to those open, and settles those whose
 // fate it decides.
 func (a *attempt) transaction(ctx context.Context, c *conn) error {
-	a.dropUnparsable()
-	if len(a.open) == 0 {
-		return nil
-	}
 	body, err := a.d.Open()
 	if err != nil {
 		return refuse("4.3.0", "the message cannot be read now: %v", err)
@@ -173,20 +162,6 @@ func (a *attempt) transaction(ctx context.Context, c *conn) error {
 		return nil
 	}
 	return a.sort(c, results, err)
-}
-
-// dropUnparsable settles recipients that cannot be named in a command. They
-// were parsed once, when they came, so that there are none.
-func (a *attempt) dropUnparsable() {
-	var rest []int
-	for _, i := range a.open {
-		if _, err := smtp.ParseMailbox(a.d.To[i].Address, smtp.PathUTF8|smtp.PathLenient); err != nil {
-			a.results[i] = refuse("5.1.3", "the address cannot be sent to: %v", err).result()
-			continue
-		}
-		rest = append(rest, i)
-	}
-	a.open = rest
 }
 
 // sort turns the results of one transaction into ours. Those that may do

@@ -124,9 +124,9 @@ func TestOldTLS(t *testing.T) {
 			}
 			s.mx.tls = &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA},
 				Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-			s.Levels = map[string]Level{"example.net": level}
+			s.Domains = levels(map[string]Level{"example.net": level})
 			if level == Auto {
-				s.Levels = nil
+				s.Domains = levels(nil)
 			}
 			r := s.send(t, delivery("bob@example.net"))[0]
 			got := s.mx.messages()

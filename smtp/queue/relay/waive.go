@@ -13,7 +13,7 @@ const maxHeader = 256 << 10
 // policies of the recipient's domain count for nothing then; those of the
 // operator and REQUIRETLS do.
 func (a *attempt) waivesTLS() bool {
-	if a.policy.explicit || a.d.Entry.RequireTLS {
+	if a.policy.explicit || a.d.Entry.Params.RequireTLS {
 		return false
 	}
 	if a.waives == nil {

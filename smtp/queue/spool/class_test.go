@@ -13,7 +13,7 @@ import (
 func TestClassOnDisk(t *testing.T) {
 	for _, c := range []queue.Class{queue.Ordinary, queue.Stranger, queue.Notice} {
 		for _, proven := range []bool{false, true} {
-			e := &queue.Entry{ID: "a", Queued: time.Now().UTC(), Class: c, Proven: proven, To: []queue.Recipient{{Address: "b@c.example"}}}
+			e := &queue.Entry{ID: "a", Queued: time.Now().UTC(), Class: c, Proven: proven, To: []queue.Recipient{{Path: address("b@c.example")}}}
 			text := formatEnvelope(e, proof{sum: 1})
 			got, _, err := parseEnvelope(text)
 			if err != nil || got.Class != c || got.Proven != proven {

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -67,26 +68,29 @@ func formatEnvelope(e *queue.Entry, p proof) []byte {
 	d := newDocument(envelopeHead)
 	d.text("id", e.ID)
 	d.time("queued", e.Queued)
-	d.text("from", e.From)
-	d.text("envid", e.EnvID)
-	d.text("ret", e.Ret)
-	d.text("body", string(e.Body))
-	d.flag("smtputf8", e.SMTPUTF8)
-	d.flag("requiretls", e.RequireTLS)
-	d.time("notbefore", e.NotBefore)
+	d.text("from", e.From.String())
+	m := &e.Params
+	d.text("envid", smtp.EncodeXtext(m.EnvID))
+	d.text("ret", string(m.Ret))
+	d.text("body", string(m.Body))
+	d.flag("smtputf8", m.SMTPUTF8)
+	d.flag("requiretls", m.RequireTLS)
+	d.time("notbefore", m.HoldUntil)
 	d.text("session", e.Session)
 	d.text("user", e.User)
 	if e.Class != queue.Ordinary { // as of all that was written before there were classes
 		d.text("class", e.Class.String())
 	}
 	d.flag("proven", e.Proven)
-	d.number("size", e.Size)
+	d.number("size", m.Size)
 	d.number("skip", p.skip)
 	d.text("crc32c", fmt.Sprintf("%08x", p.sum))
 	for _, r := range e.To {
-		d.text("to", r.Address)
-		d.text("notify", r.Notify.String())
-		d.text("orcpt", r.ORcpt)
+		d.text("to", r.Path.String())
+		d.text("notify", r.Params.Notify.String())
+		if r.Params.ORcpt != "" {
+			d.text("orcpt", r.Params.ORcptType+";"+smtp.EncodeXtext(r.Params.ORcpt))
+		}
 	}
 	return d.finish()
 }
@@ -179,7 +183,11 @@ func yes(value string) (bool, error) {
 
 func parseTime(value string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, value)
-	return t.UTC(), err
+	t = t.UTC()
+	if year := t.Year(); err == nil && (year < 0 || year > 9999) {
+		err = fmt.Errorf("%w: time %q has no such form in UTC", errFormat, value)
+	}
+	return t, err
 }
 
 // parseEnvelope reads what formatEnvelope wrote.
@@ -188,7 +196,7 @@ func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 	err = each(data, envelopeHead, func(key, value string) error {
 		switch key {
 		case "to":
-			e.To = append(e.To, queue.Recipient{Address: value})
+			e.To = append(e.To, queue.Recipient{Path: readPath(value)})
 			return nil
 		case "notify", "orcpt":
 			return recipientLine(e, key, value)
@@ -205,7 +213,7 @@ func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 	if err == nil {
 		err = e.Check()
 	}
-	if err == nil && (e.Queued.IsZero() || e.Size < 0 || p.skip < 0) {
+	if err == nil && (e.Queued.IsZero() || e.Params.Size < 0 || p.skip < 0) {
 		err = fmt.Errorf("%w: no time or size", errFormat)
 	}
 	if err != nil {
@@ -214,39 +222,86 @@ func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 	return e, p, nil
 }
 
-func recipientLine(e *queue.Entry, key, value string) (err error) {
+func recipientLine(e *queue.Entry, key, value string) error {
 	if len(e.To) == 0 {
 		return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
 	}
-	r := &e.To[len(e.To)-1]
+	p := &e.To[len(e.To)-1].Params
 	if key == "notify" {
-		r.Notify, err = queue.ParseNotify(value)
-		return err
+		n, ok := smtp.ParseNotify(value)
+		if p.Notify = n; !ok {
+			return fmt.Errorf("%w: NOTIFY %q", errFormat, value)
+		}
+		return nil
 	}
-	r.ORcpt = value
+	p.ORcptType, p.ORcpt = "", ""
+	if typ, address, ok := strings.Cut(value, ";"); ok && address != "" {
+		p.ORcptType, p.ORcpt = typ, readXtext(address)
+	}
 	return nil
 }
 
+// readPath reads what Path.String wrote. An envelope that is on disk was accepted:
+// what no command could name any more, such as an address that an earlier version
+// took, is parted at its last "@" all the same, and it is for the next hop to
+// refuse it.
+func readPath(text string) smtp.Path {
+	if p, err := smtp.ParseMailbox(text, smtp.PathUTF8|smtp.PathLenient); err == nil {
+		return p
+	}
+	at := strings.LastIndexByte(text, '@')
+	if local := unquoted(text); at < 0 || local != text { // no domain behind it
+		return smtp.Path{Local: local}
+	}
+	return smtp.Path{Local: unquoted(text[:at]), Domain: text[at+1:]}
+}
+
+// unquoted undoes the quoting of a local part.
+func unquoted(local string) string {
+	inner, ok := strings.CutPrefix(local, `"`)
+	inner, end := strings.CutSuffix(inner, `"`)
+	if !ok || !end {
+		return local
+	}
+	var b strings.Builder
+	for i := 0; i < len(inner); i++ {
+		if inner[i] == '\\' && i+1 < len(inner) {
+			i++
+		}
+		b.WriteByte(inner[i])
+	}
+	return b.String()
+}
+
+// readXtext decodes xtext; what is none stands for itself.
+func readXtext(text string) string {
+	if decoded, ok := smtp.DecodeXtext(text); ok {
+		return decoded
+	}
+	return text
+}
+
 func entryLine(e *queue.Entry, key, value string) (err error) {
+	p := &e.Params
 	switch key {
 	case "id":
 		e.ID = value
 	case "queued":
 		e.Queued, err = parseTime(value)
 	case "from":
-		e.From = value
+		e.From = readPath(value)
 	case "envid":
-		e.EnvID = value
+		p.EnvID = readXtext(value)
 	case "ret":
-		e.Ret = value
+		p.Ret = smtp.Ret(value)
 	case "body":
-		e.Body = queue.BodyType(value)
+		p.Body = smtp.Body(value)
 	case "smtputf8":
-		e.SMTPUTF8, err = yes(value)
+		p.SMTPUTF8, err = yes(value)
 	case "requiretls":
-		e.RequireTLS, err = yes(value)
+		p.RequireTLS, err = yes(value)
 	case "notbefore":
-		e.NotBefore, err = parseTime(value)
+		p.HoldUntil, err = parseTime(value)
 	case "session":
 		e.Session = value
 	case "user":
@@ -256,7 +311,7 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 	case "proven":
 		e.Proven, err = yes(value)
 	case "size":
-		e.Size, err = strconv.ParseInt(value, 10, 64)
+		p.Size, err = strconv.ParseInt(value, 10, 64)
 	default:
 		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
 	}

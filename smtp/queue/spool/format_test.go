@@ -3,9 +3,11 @@ package spool
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -59,7 +61,7 @@ func TestSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum != (proof{sum: 0x0a1b2c3d}) || len(e.To) != 2 || e.To[0].Notify != queue.NotifySuccess|queue.NotifyFailure || !e.RequireTLS {
+	if sum != (proof{sum: 0x0a1b2c3d}) || len(e.To) != 2 || e.To[0].Params.Notify != smtp.NotifySuccess|smtp.NotifyFailure || !e.Params.RequireTLS {
 		t.Errorf("%+v %x", e, sum)
 	}
 	if got := string(formatEnvelope(e, sum)); got != sampleEnvelope {
@@ -161,4 +163,73 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("%+v became %+v", w, r)
 		}
 	})
+}
+
+// address is one as a path.
+func address(s string) smtp.Path {
+	at := strings.LastIndexByte(s, '@')
+	return smtp.Path{Local: s[:at], Domain: s[at+1:]}
+}
+
+// TestOldAddresses: what was accepted once is read for ever, also what no command
+// could name any more, and is written the same again.
+func TestOldAddresses(t *testing.T) {
+	for text, want := range map[string]smtp.Path{
+		"bob@example.net":        {Local: "bob", Domain: "example.net"},
+		`"odd one"@[192.0.2.1]`:  {Local: "odd one", Domain: "[192.0.2.1]"},
+		`"a\"b\\c"@x.example`:    {Local: `a"b\c`, Domain: "x.example"},
+		"žofie@příklad.example":  {Local: "žofie", Domain: "příklad.example"},
+		"bob@my_host.example":    {Local: "bob", Domain: "my_host.example"},
+		`"a@b"@c.example`:        {Local: "a@b", Domain: "c.example"},
+		`"a..b"@c.example`:       {Local: "a..b", Domain: "c.example"},
+		"bob@-x-.example":        {Local: "bob", Domain: "-x-.example"},
+		"bob@two words":          {Local: "bob", Domain: "two words"},
+		"\"\xff\"@x.example":     {Local: "\xff", Domain: "x.example"},
+		`"half@x.example`:        {Local: `"half`, Domain: "x.example"},
+		`"x\"@y.example`:         {Local: `x\`, Domain: "y.example"},
+		"bob@[IPv6:2001:DB8::1]": {Local: "bob", Domain: "[IPv6:2001:DB8::1]"},
+	} {
+		for _, key := range []string{"to: ", "from: "} {
+			old := "postrider-envelope 1\nid: a\nqueued: 2026-03-01T08:15:00Z\n" + key + text + "\nto: carol@example.com\nend\n"
+			e, sum, err := parseEnvelope([]byte(old))
+			if err != nil {
+				t.Errorf("%s%s: %v", key, text, err)
+				continue
+			}
+			got := e.From
+			if key == "to: " {
+				got = e.To[0].Path
+			}
+			if got != want {
+				t.Errorf("%s%s: %+v, want %+v", key, text, got, want)
+			}
+			again, _, err := parseEnvelope(formatEnvelope(e, sum))
+			if err != nil || !reflect.DeepEqual(e, again) {
+				t.Errorf("%s%s: %+v\nbecame %+v, %v", key, text, e, again, err)
+			}
+		}
+	}
+}
+
+// TestOldParameters: of ORCPT and ENVID, what is not xtext stands for itself.
+func TestOldParameters(t *testing.T) {
+	for text, want := range map[string]smtp.RcptParams{
+		"rfc822;bob+40example.net": {ORcptType: "rfc822", ORcpt: "bob@example.net"},
+		"rfc822;bob@example.net":   {ORcptType: "rfc822", ORcpt: "bob@example.net"},
+		"utf-8;+C5+BEofie@x":       {ORcptType: "utf-8", ORcpt: "žofie@x"},
+		"rfc822;a+b c":             {ORcptType: "rfc822", ORcpt: "a+b c"},
+		"rfc822;":                  {},
+		"nothing":                  {},
+	} {
+		old := "postrider-envelope 1\nid: a\nqueued: 2026-03-01T08:15:00Z\nenvid: x+y z\nto: b@c.example\norcpt: " + text + "\nend\n"
+		e, sum, err := parseEnvelope([]byte(old))
+		if err != nil || e.To[0].Params != want || e.Params.EnvID != "x+y z" {
+			t.Errorf("%s: %+v, %v, want %+v", text, e, err, want)
+			continue
+		}
+		again, _, err := parseEnvelope(formatEnvelope(e, sum))
+		if err != nil || !reflect.DeepEqual(e, again) {
+			t.Errorf("%s: %+v\nbecame %+v, %v", text, e, again, err)
+		}
+	}
 }

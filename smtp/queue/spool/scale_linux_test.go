@@ -136,8 +136,8 @@ func fill(b *testing.B, dir string, n int) {
 }
 
 func deferred(ctx context.Context, s *spool.Spool, queued, next time.Time, i int, body []byte) error {
-	e := &queue.Entry{ID: queue.NewID(queued), Queued: queued, From: "ann@example.org", Session: "7f3a01", User: "ann@example.org",
-		To: []queue.Recipient{{Address: fmt.Sprintf("bob%d@d%d.example", i, i%1000)}}}
+	e := &queue.Entry{ID: queue.NewID(queued), Queued: queued, From: address("ann@example.org"), Session: "7f3a01", User: "ann@example.org",
+		To: []queue.Recipient{{Path: address(fmt.Sprintf("bob%d@d%d.example", i, i%1000))}}}
 	st := queue.NewState(e)
 	w, err := s.Begin(ctx, e, st)
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *scanned) Scan(ctx context.Context, each func(string, *queue.State) erro
 // nowhere is a transport for entries that are not due.
 type nowhere struct{}
 
-func (nowhere) Destination(r queue.Recipient, _ string) string { return r.Domain() }
+func (nowhere) Destination(r queue.Recipient, _ string) string { return r.Path.DomainName().String() }
 
 func (nowhere) Deliver(context.Context, *queue.Delivery) []queue.Result { return nil }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
@@ -76,7 +77,7 @@ func openCounted(t *testing.T, octets, files int64) (*counted, *spool.Spool, str
 }
 
 func beginSized(ctx context.Context, s *spool.Spool, id string, size int64) (queue.Writer, error) {
-	e := &queue.Entry{ID: id, From: "a@b.test", Size: size, To: []queue.Recipient{{Address: "c@d.test"}}}
+	e := &queue.Entry{ID: id, From: address("a@b.test"), Params: smtp.Params{Size: size}, To: []queue.Recipient{{Path: address("c@d.test")}}}
 	return s.Begin(ctx, e, queue.NewState(e))
 }
 
@@ -135,11 +136,11 @@ func TestNotificationsPass(t *testing.T) {
 	ctx := t.Context()
 	c, s, _ := openCounted(t, 0, 1000)
 	q := &queue.Queue{Spool: s}
-	e := &queue.Entry{From: "a@b.test", To: []queue.Recipient{{Address: "c@d.test"}}}
+	e := &queue.Entry{From: address("a@b.test"), To: []queue.Recipient{{Path: address("c@d.test")}}}
 	if err := q.Submit(ctx, e, strings.NewReader("x\r\n")); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("a message: %v", err)
 	}
-	n := &queue.Notification{ID: "aaaaaaaaaaaa3", To: "a@b.test", Message: []byte("x\r\n")}
+	n := &queue.Notification{ID: "aaaaaaaaaaaa3", To: address("a@b.test"), Message: []byte("x\r\n")}
 	if err := q.SubmitNotification(ctx, n); err != nil {
 		t.Errorf("a notification: %v", err)
 	}

@@ -206,8 +206,8 @@ func load(name, id string) (*queue.Entry, *queue.State, error) {
 		return nil, nil, fmt.Errorf("%w: envelope of %s", errFormat, e.ID)
 	case len(e.To) != len(st.To):
 		return nil, nil, fmt.Errorf("%w: %d recipients in the envelope, %d in the state", errFormat, len(e.To), len(st.To))
-	case f.body != p.skip+e.Size:
-		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, f.body, e.Size)
+	case f.body != p.skip+e.Params.Size:
+		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, f.body, e.Params.Size)
 	}
 	return e, st, nil
 }

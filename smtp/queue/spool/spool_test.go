@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
@@ -381,4 +383,10 @@ func TestForeign(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// address is one as a path.
+func address(s string) smtp.Path {
+	at := strings.LastIndexByte(s, '@')
+	return smtp.Path{Local: s[:at], Domain: s[at+1:]}
 }

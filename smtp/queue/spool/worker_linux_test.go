@@ -94,7 +94,9 @@ type elsewhere struct {
 	last  bool // the last life: nothing is put off any more
 }
 
-func (elsewhere) Destination(r queue.Recipient, route string) string { return r.Domain() + route }
+func (elsewhere) Destination(r queue.Recipient, route string) string {
+	return r.Path.DomainName().String() + route
+}
 
 func (x elsewhere) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	results := make([]queue.Result, len(d.To))
@@ -110,7 +112,7 @@ func (x elsewhere) Deliver(ctx context.Context, d *queue.Delivery) []queue.Resul
 		}
 		return results
 	}
-	if d.Entry.From == "" {
+	if d.Entry.From.IsNull() {
 		_, rest, _ := bytes.Cut(text, []byte("\nProof: "))
 		id, _, _ := bytes.Cut(rest, []byte(" "))
 		x.printf("bounced %s %s", id, d.Entry.ID)
@@ -121,13 +123,13 @@ func (x elsewhere) Deliver(ctx context.Context, d *queue.Delivery) []queue.Resul
 	}
 	if _, st, err := x.spool.Load(ctx, d.Entry.ID); err == nil {
 		for i, r := range d.Entry.To {
-			if r.Address == d.To[0].Address && st.To[i].Attempts < d.Attempt {
+			if r.Path == d.To[0].Path && st.To[i].Attempts < d.Attempt {
 				x.printf("unwritten %s", d.Entry.ID)
 			}
 		}
 	}
 	for i, r := range d.To {
-		switch local, _, _ := strings.Cut(r.Address, "@"); {
+		switch local := r.Path.Local; {
 		case local == "no":
 			results[i] = queue.Result{Status: queue.Failed, Code: 550, Text: "no"}
 		case local == "stay" && !x.last, local == "later" && d.Attempt == 1 && !x.last:
@@ -202,10 +204,10 @@ func work(dir string) error {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
-				e := &queue.Entry{ID: id, From: "ann@sender.example"}
+				e := &queue.Entry{ID: id, From: address("ann@sender.example")}
 				to := recipients(i)
 				for n, local := range to {
-					e.To = append(e.To, queue.Recipient{Address: fmt.Sprintf("%s@d%d.example", local, n)})
+					e.To = append(e.To, queue.Recipient{Path: address(fmt.Sprintf("%s@d%d.example", local, n))})
 				}
 				if err := q.Submit(ctx, e, strings.NewReader(proof(id, 1<<(i%16)))); err != nil {
 					out.printf("failed %s %v", id, err)

@@ -24,7 +24,7 @@ func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (que
 	}
 	w := &writer{s: s, e: e.Clone(), st: st.Clone(), name: s.tmp(e.ID)}
 	var err error
-	if w.hold, err = s.disk.Space().Begin(ctx, s.MinFree, e.Size, w.lose); err != nil {
+	if w.hold, err = s.disk.Space().Begin(ctx, s.MinFree, e.Params.Size, w.lose); err != nil {
 		return nil, fmt.Errorf("begin entry: %w", explain(err))
 	}
 	if err = w.hold.Enter(); err == nil {
@@ -160,8 +160,8 @@ func (w *writer) complete(top []byte) error {
 		return err
 	}
 	p := proof{skip: skip, sum: joinSums(crc32.Checksum(top, castagnoli), w.sum, w.size)}
-	w.e.Size = int64(len(top)) + w.size
-	w.st.Size = w.e.Size
+	w.e.Params.Size = int64(len(top)) + w.size
+	w.st.Size = w.e.Params.Size
 	w.buf = append(w.buf, formatTail(w.e, w.st, p)...)
 	if w.flush(); w.err != nil {
 		return w.err

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -39,14 +40,19 @@ func Run(t *testing.T, open func(t *testing.T) queue.Spool) {
 func Entry(id string) *queue.Entry {
 	return &queue.Entry{
 		ID: id, Queued: time.Date(2026, 3, 1, 8, 15, 0, 250e6, time.UTC),
-		From:  "ann@example.org",
-		EnvID: "QQ314159", Ret: "HDRS", Body: queue.EightBit, SMTPUTF8: true, RequireTLS: true,
-		NotBefore: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
-		Session:   "7f3a01", User: "ann@example.org",
+		From: smtp.Path{Local: "ann", Domain: "example.org"},
+		Params: smtp.Params{
+			EnvID: "QQ314159+=", Ret: smtp.RetHeaders, Body: smtp.Body8BitMIME, SMTPUTF8: true, RequireTLS: true,
+			HoldUntil: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+		},
+		Session: "7f3a01", User: "ann@example.org",
 		To: []queue.Recipient{
-			{Address: "bob@example.net", Notify: queue.NotifySuccess | queue.NotifyFailure, ORcpt: "rfc822;bob+40example.net"},
-			{Address: `"odd: one"@[192.0.2.1]`, Notify: queue.NotifyNever},
-			{Address: "žofie@příklad.example"},
+			{
+				Path:   smtp.Path{Local: "bob", Domain: "example.net"},
+				Params: smtp.RcptParams{Notify: smtp.NotifySuccess | smtp.NotifyFailure, ORcptType: "rfc822", ORcpt: "bob+@example.net"},
+			},
+			{Path: smtp.Path{Local: "odd: one", Domain: "[192.0.2.1]"}, Params: smtp.RcptParams{Notify: smtp.NotifyNever}},
+			{Path: smtp.Path{Local: "žofie", Domain: "příklad.example"}},
 		},
 	}
 }
@@ -125,10 +131,10 @@ func roundTrip(t *testing.T, open func(*testing.T) queue.Spool) {
 			t.Fatalf("Load: %v", err)
 		}
 		w := e.Clone()
-		w.Size = int64(len(Body))
+		w.Params.Size = int64(len(Body))
 		same(t, got, w)
 		ws := queue.NewState(e)
-		ws.Size = w.Size
+		ws.Size = w.Params.Size
 		same(t, st, ws)
 		if b := read(t, s, "a-1"); !bytes.Equal(b, Body) {
 			t.Errorf("body %q, want %q", b, Body)
@@ -175,8 +181,8 @@ func top(t *testing.T, open func(*testing.T) queue.Spool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := int64(len(message)); e.Size != n || st.Size != n || string(read(t, s, id)) != message {
-			t.Fatalf("%s: size %d and %d, want %d octets: %.80q", id, e.Size, st.Size, n, message)
+		if n := int64(len(message)); e.Params.Size != n || st.Size != n || string(read(t, s, id)) != message {
+			t.Fatalf("%s: size %d and %d, want %d octets: %.80q", id, e.Params.Size, st.Size, n, message)
 		}
 	}
 }
@@ -245,11 +251,19 @@ func refuse(t *testing.T, open func(*testing.T) queue.Spool) {
 		want(t, err, queue.ErrNotFound)
 		want(t, s.Remove(t.Context(), id), queue.ErrNotFound)
 	}
-	e := Entry("a")
-	e.From = "a@b\nto: x@y"
-	if w, err := s.Begin(t.Context(), e, queue.NewState(e)); err == nil {
-		w.Abort()
-		t.Error("an envelope with a line end is taken")
+	const line = "b\nto: x@y"
+	for _, spoil := range []func(e *queue.Entry){
+		func(e *queue.Entry) { e.From.Local = line }, func(e *queue.Entry) { e.From.Domain = line },
+		func(e *queue.Entry) { e.To[0].Path.Local = line }, func(e *queue.Entry) { e.To[0].Path.Domain = line },
+		func(e *queue.Entry) { e.To[0].Params.ORcptType = line }, func(e *queue.Entry) { e.User = line },
+		func(e *queue.Entry) { e.Session = line }, func(e *queue.Entry) { e.Params.Ret = line }, func(e *queue.Entry) { e.Params.Body = line },
+	} {
+		e := Entry("a")
+		spoil(e)
+		if w, err := s.Begin(t.Context(), e, queue.NewState(e)); err == nil {
+			w.Abort()
+			t.Errorf("an envelope with a line end is taken: %+v", e)
+		}
 	}
 	same(t, ids(t, s), []string(nil))
 }
