@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrNoSpace: the file system has no octets, or no files, beyond those that are
@@ -51,6 +52,10 @@ type Space struct {
 	holds  map[*Hold]struct{}
 	octets int64 // granted to holds and not yet written
 	files  int64 // that holds are about to make
+	// What the file system said last, when, and what was written since.
+	last        Free
+	asked       time.Time
+	since, made int64
 	// Of holds that are lost and not yet released, which happens at once but where
 	// their owners are at work.
 	backOctets, backFiles int64
@@ -61,6 +66,14 @@ type Space struct {
 func NewSpace(free func() (Free, error)) *Space {
 	return &Space{free: free, holds: make(map[*Hold]struct{})}
 }
+
+// While there is plenty beyond what is kept and held, an answer of the file system
+// serves for a moment: to ask with every message costs a twentieth of its delivery.
+const (
+	plenty      = 256 << 20 // octets
+	plentyFiles = 10000
+	moment      = 100 * time.Millisecond
+)
 
 // step is how many octets are written between two looks at the file system.
 const step = 1 << 20
@@ -191,9 +204,11 @@ func (h *Hold) spend(n int64) (losers []*Hold, err error) {
 	}
 	h.written += n
 	s.octets -= n
+	s.since += n
 	if !h.made {
 		h.made = true
 		s.files--
+		s.made++
 	}
 	return losers, nil
 }
@@ -256,7 +271,7 @@ func (s *Space) need(h *Hold) (losers []*Hold, err error) {
 	if s.free == nil || h.regardless {
 		return nil, nil
 	}
-	f, err := s.free()
+	f, err := s.look(h.keep)
 	if err != nil {
 		return nil, fmt.Errorf("durable: look for space: %w", err)
 	}
@@ -284,6 +299,22 @@ func (s *Space) need(h *Hold) (losers []*Hold, err error) {
 		l.lost.Store(true)
 	}
 	return losers, nil
+}
+
+// look is what the file system has left. s.mu must be held.
+func (s *Space) look(keep int64) (f Free, err error) {
+	f = s.last
+	f.Octets -= s.since
+	f.Files -= s.made
+	enough := f.Octets-keep-s.octets > plenty && (f.AllFiles == 0 || f.Files-f.keptFiles()-s.files > plentyFiles)
+	if enough && time.Since(s.asked) < moment {
+		return f, nil
+	}
+	if f, err = s.free(); err != nil {
+		return f, err
+	}
+	s.last, s.asked, s.since, s.made = f, time.Now(), 0, 0
+	return f, nil
 }
 
 func (h *Hold) size() int64 { return h.granted }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // disk is a file system that is only counted.
@@ -319,4 +321,42 @@ func TestSpaceAtOnce(t *testing.T) {
 		t.Errorf("%d octets and %d files are free, %d and %d were", d.octets.Load(), d.files.Load(), keep+octets, 1000)
 	}
 	t.Logf("%d octets above what is kept at the least", least.Load()-keep)
+}
+
+// TestSpaceAsksNowAndThen: while there is plenty the file system is asked once in a
+// moment; what is written meanwhile counts, and where it gets short every time.
+func TestSpaceAsksNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		free := Free{Octets: 1 << 30, Files: 1 << 20, AllFiles: 1 << 20}
+		s := NewSpace(func() (Free, error) { asked++; return free, nil })
+		room := func(want int) {
+			t.Helper()
+			if err := s.Room(t.Context(), 1<<20, 1000); err != nil || asked != want {
+				t.Errorf("asked %d times, want %d: %v", asked, want, err)
+			}
+		}
+		room(1)
+		room(1)
+		time.Sleep(time.Second)
+		room(2)
+		h, err := s.Begin(t.Context(), 1<<20, 0, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.End()
+		for range 800 { // MiB: from then on there is not plenty
+			if err := h.Enter(); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Spend(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			h.Leave()
+			free.Octets -= 1 << 20
+		}
+		before := asked
+		room(before + 1)
+		room(before + 2)
+	})
 }
