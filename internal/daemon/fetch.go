@@ -28,6 +28,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
 		UTF8:          c.UTF8,
+		XClient:       c.XclientFrom,
 		TLSConfig:     d.tlsConfig(l),
 		TLSMode:       tlsMode(l.TLS),
 		Limits: pop3.Limits{
