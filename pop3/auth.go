@@ -14,9 +14,9 @@ import (
 const maxResponse = 12288
 
 // offered are the mechanisms for this connection as it is now.
-func (c *conn) offered() []sasl.Mechanism {
+func (c *session) offered() []sasl.Mechanism {
 	s := c.srv
-	if s.conf.creds == nil || s.TLSMode == RequireTLS && c.TLS == nil {
+	if s.conf.creds == nil || s.TLSMode == RequireTLS && c.pub.TLS == nil {
 		return nil
 	}
 	return sasl.Offered(s.conf.creds, &c.peer, s.CleartextAuth, s.Mechanisms...)
@@ -24,7 +24,7 @@ func (c *conn) offered() []sasl.Mechanism {
 
 // auth does a SASL exchange (RFC 5034 §4). Without a mechanism it lists them,
 // as clients older than CAPA ask.
-func (c *conn) auth(a *args) reply {
+func (c *session) auth(a *args) reply {
 	offered := c.offered()
 	if a.n == 0 {
 		r := ok("mechanisms")
@@ -53,7 +53,7 @@ func (c *conn) auth(a *args) reply {
 }
 
 // notOffered says why a mechanism cannot be used.
-func (c *conn) notOffered(name string) string {
+func (c *session) notOffered(name string) string {
 	among := c.srv.Mechanisms
 	if len(among) == 0 {
 		among = sasl.Mechanisms()
@@ -63,7 +63,7 @@ func (c *conn) notOffered(name string) string {
 	case c.srv.conf.creds == nil:
 	case err != nil && !errors.Is(err, sasl.ErrUnknownMechanism):
 		return err.Error()
-	case err == nil && c.TLS == nil && (m.NeedsTLS || m.Cleartext):
+	case err == nil && c.pub.TLS == nil && (m.NeedsTLS || m.Cleartext):
 		return "mechanism needs TLS"
 	}
 	return "mechanism is not available"
@@ -83,7 +83,7 @@ type answered reply
 func (answered) Error() string { return "pop3: answered" }
 
 // ask sends a challenge and reads the response.
-func (c *conn) ask(challenge []byte) ([]byte, error) {
+func (c *session) ask(challenge []byte) ([]byte, error) {
 	text := base64.StdEncoding.EncodeToString(challenge)
 	io.WriteString(&c.w, "+ "+text+"\r\n")
 	if c.tracing {
@@ -113,9 +113,9 @@ func (c *conn) ask(challenge []byte) ([]byte, error) {
 // stls puts TLS on the connection (RFC 2595 §4). What the client sent behind
 // it in the clear would be taken for what it says under TLS, so that ends the
 // session; so does a handshake that fails.
-func (c *conn) stls(*args) reply {
+func (c *session) stls(*args) reply {
 	switch {
-	case c.TLS != nil:
+	case c.pub.TLS != nil:
 		return c.bad("TLS is active already")
 	case c.srv.TLSConfig == nil:
 		return c.bad("TLS is not available")
@@ -126,7 +126,7 @@ func (c *conn) stls(*args) reply {
 		r.end = true
 		return r
 	}
-	c.send(ok("begin TLS"))
+	c.say(ok("begin TLS"))
 	gone := reply{end: true, mute: true}
 	if err := c.w.flush(); err != nil {
 		c.lost(err)

@@ -86,7 +86,7 @@ func (b *box) unmarkAll() {
 // number is the index of the live message that arg names. Every command that
 // takes a message number asks it here: there is no message 0, none past the
 // end, and none that is marked as deleted (RFC 1939 §5).
-func (c *conn) number(arg []byte) (int, reply) {
+func (c *session) number(arg []byte) (int, reply) {
 	n, ok := parseNumber(arg)
 	count := c.box.drop.Len()
 	switch {
@@ -119,7 +119,7 @@ func parseNumber(arg []byte) (n int64, ok bool) {
 }
 
 // dele marks a message (RFC 1939 §5).
-func (c *conn) dele(a *args) reply {
+func (c *session) dele(a *args) reply {
 	i, r := c.number(a.v[0])
 	if !r.ok {
 		return r
@@ -129,7 +129,7 @@ func (c *conn) dele(a *args) reply {
 }
 
 // rset takes all marks away (RFC 1939 §5).
-func (c *conn) rset(*args) reply {
+func (c *session) rset(*args) reply {
 	c.box.unmarkAll()
 	return ok("")
 }
@@ -137,7 +137,7 @@ func (c *conn) rset(*args) reply {
 // quit ends the session; behind a login this is the UPDATE state (RFC 1939
 // §6). The answer comes when the maildrop is unlocked, so that a client that
 // returns at once finds it free.
-func (c *conn) quit(*args) reply {
+func (c *session) quit(*args) reply {
 	c.why = "quit"
 	r := ok(c.srv.Farewell)
 	if c.srv.Farewell == "" {
@@ -163,7 +163,7 @@ func (c *conn) quit(*args) reply {
 }
 
 // update removes what was marked.
-func (c *conn) update() error {
+func (c *session) update() error {
 	b := &c.box
 	if r, ok := b.drop.(Retriever); ok && b.retrieved != nil {
 		if err := c.tell(r); err != nil {
@@ -176,7 +176,7 @@ func (c *conn) update() error {
 	return b.drop.Remove(c.ctx, b.marked.slice())
 }
 
-func (c *conn) tell(r Retriever) error {
+func (c *session) tell(r Retriever) error {
 	is := c.box.retrieved.slice()
 	c.box.retrieved = nil
 	return r.Retrieved(context.WithoutCancel(c.ctx), is)

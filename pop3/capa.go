@@ -7,13 +7,13 @@ import (
 )
 
 // capa tells what is true in this state (RFC 2449 §5).
-func (c *conn) capa(*args) reply {
+func (c *session) capa(*args) reply {
 	r := ok("capabilities")
 	r.body = func() error { return c.lines(c.capabilities()) }
 	return r
 }
 
-func (c *conn) capabilities() []string {
+func (c *session) capabilities() []string {
 	l := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"}
 	before := c.state == authorization
 	if before {
@@ -36,15 +36,15 @@ func (c *conn) capabilities() []string {
 }
 
 // logins are the capabilities of the AUTHORIZATION state.
-func (c *conn) logins() (l []string) {
-	waitForTLS := c.srv.TLSMode == RequireTLS && c.TLS == nil
+func (c *session) logins() (l []string) {
+	waitForTLS := c.srv.TLSMode == RequireTLS && c.pub.TLS == nil
 	if !waitForTLS && c.cleartext() == "" {
 		l = append(l, "USER")
 	}
 	if offered := names(c.offered()); len(offered) > 0 {
 		l = append(l, "SASL "+strings.Join(offered, " "))
 	}
-	if c.TLS == nil && c.srv.TLSConfig != nil {
+	if c.pub.TLS == nil && c.srv.TLSConfig != nil {
 		l = append(l, "STLS")
 	}
 	if c.trusted {
@@ -53,7 +53,7 @@ func (c *conn) logins() (l []string) {
 	return l
 }
 
-func (c *conn) policy() Policy {
+func (c *session) policy() Policy {
 	if d, ok := c.box.drop.(Expiring); ok {
 		return d.Policy()
 	}
@@ -83,7 +83,7 @@ func (p Policy) capabilities(before bool) (l []string) {
 }
 
 // lines is a body of these lines.
-func (c *conn) lines(lines []string) error {
+func (c *session) lines(lines []string) error {
 	for _, line := range lines {
 		b := appendText(c.w.short(maxReply), line, maxReply-2)
 		c.w.done(append(b, '\r', '\n'))
@@ -94,10 +94,10 @@ func (c *conn) lines(lines []string) error {
 
 // utf8 switches to UTF-8 (RFC 6856 §2). Names and passwords are octets before
 // and after; what it changes is which messages the client is given.
-func (c *conn) utf8(*args) reply {
+func (c *session) utf8(*args) reply {
 	if !c.srv.UTF8 {
 		return c.bad("UTF8 is not available")
 	}
-	c.UTF8 = true
+	c.pub.UTF8 = true
 	return ok("UTF8 enabled")
 }

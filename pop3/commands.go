@@ -12,7 +12,7 @@ type command struct {
 	states   state
 	min, max int  // arguments
 	early    bool // allowed before TLS where TLS is demanded
-	run      func(c *conn, a *args) reply
+	run      func(c *session, a *args) reply
 }
 
 // rest as a command's max: what follows the verb is one argument, spaces and
@@ -22,23 +22,23 @@ const rest = -1
 // commands is the protocol (RFC 1939 §9, RFC 2449 §5, RFC 2595 §4, RFC 5034 §4,
 // RFC 6856). Frequent ones come first.
 var commands = [...]command{
-	{"RETR", transaction, 1, 1, false, (*conn).retr},
-	{"DELE", transaction, 1, 1, false, (*conn).dele},
-	{"TOP", transaction, 2, 2, false, (*conn).top},
-	{"UIDL", transaction, 0, 1, false, (*conn).uidl},
-	{"LIST", transaction, 0, 1, false, (*conn).list},
-	{"STAT", transaction, 0, 0, false, (*conn).stat},
-	{"NOOP", transaction, 0, 0, false, (*conn).noop},
-	{"RSET", transaction, 0, 0, false, (*conn).rset},
-	{"QUIT", authorization | transaction, 0, 0, true, (*conn).quit},
-	{"CAPA", authorization | transaction, 0, 0, true, (*conn).capa},
-	{"USER", authorization, 1, rest, false, (*conn).user},
-	{"PASS", authorization, 0, rest, false, noting("PASS", (*conn).pass)},
-	{"APOP", authorization, 2, 2, false, noting("APOP", (*conn).apop)},
-	{"AUTH", authorization, 0, 2, false, noting("AUTH", (*conn).auth)},
-	{"STLS", authorization, 0, 0, true, (*conn).stls},
-	{"UTF8", authorization, 0, 0, true, (*conn).utf8},
-	{"XCLIENT", authorization, 0, rest, true, (*conn).xclient},
+	{"RETR", transaction, 1, 1, false, (*session).retr},
+	{"DELE", transaction, 1, 1, false, (*session).dele},
+	{"TOP", transaction, 2, 2, false, (*session).top},
+	{"UIDL", transaction, 0, 1, false, (*session).uidl},
+	{"LIST", transaction, 0, 1, false, (*session).list},
+	{"STAT", transaction, 0, 0, false, (*session).stat},
+	{"NOOP", transaction, 0, 0, false, (*session).noop},
+	{"RSET", transaction, 0, 0, false, (*session).rset},
+	{"QUIT", authorization | transaction, 0, 0, true, (*session).quit},
+	{"CAPA", authorization | transaction, 0, 0, true, (*session).capa},
+	{"USER", authorization, 1, rest, false, (*session).user},
+	{"PASS", authorization, 0, rest, false, noting("PASS", (*session).pass)},
+	{"APOP", authorization, 2, 2, false, noting("APOP", (*session).apop)},
+	{"AUTH", authorization, 0, 2, false, noting("AUTH", (*session).auth)},
+	{"STLS", authorization, 0, 0, true, (*session).stls},
+	{"UTF8", authorization, 0, 0, true, (*session).utf8},
+	{"XCLIENT", authorization, 0, rest, true, (*session).xclient},
 }
 
 func find(verb []byte) *command {
@@ -57,8 +57,9 @@ type args struct {
 	rest []byte // everything behind the verb and one space
 }
 
-// dispatch answers a command. It checks for everyone what the table says.
-func (c *conn) dispatch(line []byte) reply {
+// obey finds the command in the table, checks all that the table knows about it,
+// and runs it.
+func (c *session) obey(line []byte) reply {
 	verb, behind := textual.Cut(line)
 	cmd := find(verb)
 	if c.tracing {
@@ -74,17 +75,26 @@ func (c *conn) dispatch(line []byte) reply {
 		return r
 	}
 	problem := cmd.arguments(behind, &c.args)
-	switch {
-	case cmd.states&c.state == 0 && c.state == authorization:
-		return c.bad("log in first")
-	case cmd.states&c.state == 0:
-		return c.bad("you are logged in already")
-	case !cmd.early && c.srv.TLSMode == RequireTLS && c.TLS == nil:
-		return c.bad("send STLS first")
-	case problem != "":
+	if why := c.illegal(cmd); why != "" {
+		problem = why
+	}
+	if problem != "" {
 		return c.bad(problem)
 	}
 	return cmd.run(c, &c.args)
+}
+
+// illegal is why the command may not be run now, or nothing.
+func (c *session) illegal(cmd *command) string {
+	switch {
+	case cmd.states&c.state == 0 && c.state == authorization:
+		return "log in first"
+	case cmd.states&c.state == 0:
+		return "you are logged in already"
+	case !cmd.early && c.srv.TLSMode == RequireTLS && c.pub.TLS == nil:
+		return "send STLS first"
+	}
+	return ""
 }
 
 // arguments takes what is behind the verb apart, and says what is wrong with
@@ -117,7 +127,7 @@ func (cmd *command) arguments(behind []byte, a *args) (problem string) {
 
 // bad answers a command that breaks the protocol. Too many of them end the
 // session.
-func (c *conn) bad(text string) reply {
+func (c *session) bad(text string) reply {
 	r := failure("", text)
 	c.errors++
 	if limit := c.srv.conf.limits.Errors; limit >= 0 && c.errors >= limit {
@@ -128,7 +138,7 @@ func (c *conn) bad(text string) reply {
 	return r
 }
 
-func (c *conn) noop(*args) reply { return ok("") }
+func (c *session) noop(*args) reply { return ok("") }
 
 // isQuit says whether line, which may still have its CR, is QUIT.
 func isQuit(line []byte) bool {

@@ -8,13 +8,13 @@ import (
 
 // stat answers with the number and the octets of the messages not marked
 // (RFC 1939 §5).
-func (c *conn) stat(*args) reply {
+func (c *session) stat(*args) reply {
 	count, octets := c.box.sum()
 	return ok("").with(count, octets)
 }
 
 // list gives the size of one message or of all (RFC 1939 §5).
-func (c *conn) list(a *args) reply {
+func (c *session) list(a *args) reply {
 	if a.n == 1 {
 		i, r := c.number(a.v[0])
 		if !r.ok {
@@ -32,7 +32,7 @@ func (c *conn) list(a *args) reply {
 }
 
 // uidl gives the unique id of one message or of all (RFC 1939 §7).
-func (c *conn) uidl(a *args) reply {
+func (c *session) uidl(a *args) reply {
 	if a.n == 1 {
 		i, r := c.number(a.v[0])
 		if !r.ok {
@@ -51,7 +51,7 @@ func (c *conn) uidl(a *args) reply {
 
 // each writes a line for each message not marked: its number, and what f
 // appends, at most maxReply octets.
-func (c *conn) each(f func(b []byte, i int) []byte) error {
+func (c *session) each(f func(b []byte, i int) []byte) error {
 	for i := range c.box.drop.Len() {
 		if c.box.marked.has(i) {
 			continue

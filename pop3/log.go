@@ -21,16 +21,16 @@ func (s *Server) tracing(ctx context.Context) bool {
 }
 
 // attrs are the facts that every line about the session carries, and more.
-func (c *conn) attrs(more ...any) []any {
+func (c *session) attrs(more ...any) []any {
 	a := make([]any, 0, 8)
-	for _, attr := range c.Session.attrs() {
+	for _, attr := range c.pub.attrs() {
 		a = append(a, attr)
 	}
 	return append(a, more...)
 }
 
 // traceCommand shows a command without what it wants to keep secret.
-func (c *conn) traceCommand(cmd *command, line []byte) {
+func (c *session) traceCommand(cmd *command, line []byte) {
 	text := string(line)
 	if cmd == nil {
 		// It may be a password that was sent a line too late.
@@ -50,16 +50,16 @@ func (c *conn) traceCommand(cmd *command, line []byte) {
 	c.trace('r', text)
 }
 
-func (c *conn) trace(dir byte, line string) {
+func (c *session) trace(dir byte, line string) {
 	line = lineserver.Printable(line)
 	if c.srv.Trace != nil {
-		c.srv.Trace(&c.Session, dir, line)
+		c.srv.Trace(&c.pub, dir, line)
 		return
 	}
 	c.srv.conf.log.Debug("pop3", c.attrs("dir", string(dir), "line", line)...)
 }
 
-func (c *conn) remark(text string) {
+func (c *session) remark(text string) {
 	if c.tracing {
 		c.trace('#', text)
 	}

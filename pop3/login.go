@@ -11,14 +11,14 @@ import (
 )
 
 // cleartext says why USER and PASS may not be used, or nothing if they may.
-func (c *conn) cleartext() string {
+func (c *session) cleartext() string {
 	s := c.srv
 	switch {
 	case s.conf.creds == nil || s.NoUser || !s.conf.creds.Offers(sasl.Password):
 		return "USER and PASS are not available"
-	case c.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
+	case c.pub.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
 		return "passwords are accepted under TLS only, send STLS first"
-	case c.TLS == nil && !s.CleartextAuth:
+	case c.pub.TLS == nil && !s.CleartextAuth:
 		return "passwords are accepted under TLS only"
 	}
 	return ""
@@ -26,7 +26,7 @@ func (c *conn) cleartext() string {
 
 // user notes the name (RFC 1939 §7). The answer is the same whether there is
 // such an account or not.
-func (c *conn) user(a *args) reply {
+func (c *session) user(a *args) reply {
 	if why := c.cleartext(); why != "" {
 		return c.bad(why)
 	}
@@ -36,7 +36,7 @@ func (c *conn) user(a *args) reply {
 
 // pass checks the password, which is everything behind the first space
 // (RFC 1939 §7).
-func (c *conn) pass(a *args) reply {
+func (c *session) pass(a *args) reply {
 	if why := c.cleartext(); why != "" {
 		return c.bad(why)
 	}
@@ -56,7 +56,7 @@ func (c *conn) pass(a *args) reply {
 
 // apop checks the digest of the greeting's timestamp and the shared secret
 // (RFC 1939 §7).
-func (c *conn) apop(a *args) reply {
+func (c *session) apop(a *args) reply {
 	if c.timestamp == "" {
 		return c.bad("APOP is not available")
 	}
@@ -69,7 +69,7 @@ func (c *conn) apop(a *args) reply {
 
 // denied answers a login that failed. All failures of one kind look and take
 // the same.
-func (c *conn) denied(err error) reply {
+func (c *session) denied(err error) reply {
 	var r reply
 	var chosen *Error
 	switch {
@@ -98,7 +98,7 @@ func (c *conn) denied(err error) reply {
 }
 
 // pause waits, but not longer than the connection.
-func (c *conn) pause(d time.Duration) {
+func (c *session) pause(d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -115,14 +115,14 @@ func (c *conn) pause(d time.Duration) {
 const firstWait = 20 * time.Millisecond
 
 // login opens the maildrop of an account that has proved who it is.
-func (c *conn) login(account string) reply {
+func (c *session) login(account string) reply {
 	if c.srv.Backend == nil {
 		return c.refusal("opening a maildrop", &Error{Code: CodeSysPerm, Text: "this server has no maildrops"})
 	}
-	c.User = account
-	c.nc.Keep()
+	c.pub.User = account
+	c.conn.Keep()
 	d, err := c.openDrop(account)
-	for wait, left := firstWait, c.srv.conf.limits.InUse; errors.Is(err, ErrInUse) && left > 0 && c.ctx.Err() == nil && !c.nc.Stopping(); wait *= 2 {
+	for wait, left := firstWait, c.srv.conf.limits.InUse; errors.Is(err, ErrInUse) && left > 0 && c.ctx.Err() == nil && !c.conn.Stopping(); wait *= 2 {
 		wait = min(wait, left)
 		c.pause(wait)
 		left -= wait
@@ -130,7 +130,7 @@ func (c *conn) login(account string) reply {
 	}
 	if err != nil {
 		r := c.refusal("opening a maildrop", err)
-		c.User = ""
+		c.pub.User = ""
 		return r
 	}
 	c.box.open(d)
@@ -141,8 +141,8 @@ func (c *conn) login(account string) reply {
 	return ok("messages").with(int64(c.box.left))
 }
 
-func (c *conn) openDrop(account string) (Drop, error) {
-	d, err := c.srv.Backend.Open(c.ctx, &c.Session, account)
+func (c *session) openDrop(account string) (Drop, error) {
+	d, err := c.srv.Backend.Open(c.ctx, &c.pub, account)
 	if err == nil && d == nil {
 		err = errors.New("backend gave no maildrop")
 	}
@@ -151,7 +151,7 @@ func (c *conn) openDrop(account string) (Drop, error) {
 
 // refusal is the answer to an error of the Backend or the Drop; what the
 // client is not told, the log is.
-func (c *conn) refusal(doing string, err error) reply {
+func (c *session) refusal(doing string, err error) reply {
 	e, chosen := answerOf(err)
 	if !chosen || e.Err != nil {
 		if !errors.Is(err, context.Canceled) {

@@ -79,12 +79,12 @@ func appendText(b []byte, text string, room int) []byte {
 	return b
 }
 
-// send writes r. It leaves with the next flush.
-func (c *conn) send(r reply) {
+// say writes r. It leaves with the next flush.
+func (c *session) say(r reply) {
 	if r.mute {
 		return
 	}
-	line := r.appendTo(c.w.short(maxReply), c.ID)
+	line := r.appendTo(c.w.short(maxReply), c.pub.ID)
 	c.w.done(line)
 	if c.tracing {
 		c.trace('w', string(line[:len(line)-2]))

@@ -8,7 +8,7 @@ import (
 )
 
 // retr sends a message (RFC 1939 §5).
-func (c *conn) retr(a *args) reply {
+func (c *session) retr(a *args) reply {
 	i, src, r := c.message(a.v[0])
 	if !r.ok {
 		return r
@@ -32,7 +32,7 @@ func (c *conn) retr(a *args) reply {
 
 // top sends a message's header, the blank line, and as many lines of the body
 // as were asked for (RFC 1939 §7).
-func (c *conn) top(a *args) reply {
+func (c *session) top(a *args) reply {
 	lines, ok1 := parseNumber(a.v[1])
 	if !ok1 {
 		return c.bad("number of lines expected")
@@ -54,12 +54,12 @@ func (c *conn) top(a *args) reply {
 }
 
 // message opens the message that arg names.
-func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
+func (c *session) message(arg []byte) (int, io.ReadCloser, reply) {
 	i, r := c.number(arg)
 	if !r.ok {
 		return 0, nil, r
 	}
-	if d, ok := c.box.drop.(Internationalized); ok && !c.UTF8 && d.UTF8(c.ctx, i) {
+	if d, ok := c.box.drop.(Internationalized); ok && !c.pub.UTF8 && d.UTF8(c.ctx, i) {
 		return 0, nil, failure(CodeUTF8, ErrUTF8.(*Error).Text)
 	}
 	src, err := c.box.drop.Open(c.ctx, i)
@@ -76,7 +76,7 @@ func (c *conn) message(arg []byte) (int, io.ReadCloser, reply) {
 // copy sends all of src, and says that it is complete if it is. size is how
 // many octets it must have at least; more are sent, too, since nothing is gained
 // by keeping them back.
-func (c *conn) copy(src io.Reader, size int64) (int64, error) {
+func (c *session) copy(src io.Reader, size int64) (int64, error) {
 	text := c.w.text()
 	n, err := text.readFrom(src)
 	switch {
@@ -97,7 +97,7 @@ var errBroken = errors.New("message could not be read to its end")
 
 // broken notes a failure of the store that the client can only be told by
 // cutting the connection.
-func (c *conn) broken(err error) error {
+func (c *session) broken(err error) error {
 	c.srv.conf.log.Error("message could not be read to its end", c.attrs("err", err)...)
 	c.why = "store failed while sending"
 	return errBroken

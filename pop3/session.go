@@ -56,16 +56,17 @@ func (s *Session) Set(key, value any) {
 	s.Values[key] = value
 }
 
-// conn is one connection, as the server sees it. It lives as long as its
+// session is one connection, as the server sees it. It lives as long as its
 // goroutine; everything it holds while idle counts ten thousand times.
-type conn struct {
-	Session
+type session struct {
 	srv *Server
-	nc  *lineserver.Conn // for deadlines
-	rw  net.Conn         // nc, or TLS on top of it
-	r   textual.Reader
-	w   output
-	ctx context.Context // nc's, with peer
+	pub Session
+
+	conn *lineserver.Conn // for deadlines
+	net  net.Conn         // what is read and written: conn, or TLS on top of it
+	r    textual.Reader
+	w    output
+	ctx  context.Context // conn's, with peer
 
 	state     state
 	peer      sasl.Peer
@@ -97,10 +98,10 @@ const (
 
 // session serves one connection.
 func (s *Server) session(nc *lineserver.Conn) {
-	c := &conn{srv: s, nc: nc, rw: nc, state: authorization, began: time.Now()}
-	c.ID = lineserver.NewID()
-	c.RemoteAddr, c.LocalAddr, c.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
-	c.trusted = lineserver.Within(c.RemoteAddr, s.XClient)
+	c := &session{srv: s, conn: nc, net: nc, state: authorization, began: time.Now()}
+	c.pub.ID = lineserver.NewID()
+	c.pub.RemoteAddr, c.pub.LocalAddr, c.pub.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
+	c.trusted = lineserver.Within(c.pub.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
 	c.bind(nil)
 	defer c.end()
@@ -109,32 +110,32 @@ func (s *Server) session(nc *lineserver.Conn) {
 	}
 	defer c.recover()
 	if c.open() {
-		c.serve()
+		c.run()
 	}
 }
 
-// bind makes rw (nil at the beginning) the connection below, and forgets all
+// bind makes over (nil at the beginning) the connection below, and forgets all
 // that was learnt on the one before (RFC 2595 §4).
-func (c *conn) bind(over *tls.Conn) {
-	c.name, c.UTF8, c.Values, c.TLS = "", false, maps.Clone(c.values), nil
+func (c *session) bind(over *tls.Conn) {
+	c.name, c.pub.UTF8, c.pub.Values, c.pub.TLS = "", false, maps.Clone(c.values), nil
 	if over != nil {
 		state := over.ConnectionState()
-		c.rw, c.TLS = over, &state
+		c.net, c.pub.TLS = over, &state
 	}
-	c.r.Reset(c.rw)
+	c.r.Reset(c.net)
 	c.r.Tolerant = true // a command that ends in LF alone harms nobody
-	c.w.reset(c.rw, c.srv.conf.limits.Reply)
-	c.peer = sasl.Peer{Service: "pop", Hostname: c.srv.conf.hostname, RemoteAddr: c.RemoteAddr, TLS: c.TLS, Session: c.ID}
-	c.ctx = sasl.WithPeer(c.nc.Context(), &c.peer)
+	c.w.reset(c.net, c.srv.conf.limits.Reply)
+	c.peer = sasl.Peer{Service: "pop", Hostname: c.srv.conf.hostname, RemoteAddr: c.pub.RemoteAddr, TLS: c.pub.TLS, Session: c.pub.ID}
+	c.ctx = sasl.WithPeer(c.conn.Context(), &c.peer)
 }
 
 // open does what comes before the first command.
-func (c *conn) open() bool {
+func (c *session) open() bool {
 	implicit := c.srv.TLSMode == ImplicitTLS
-	if c.nc.Refused != lineserver.Welcome {
-		c.why = "refused: " + refusals[c.nc.Refused]
+	if c.conn.Refused != lineserver.Welcome {
+		c.why = "refused: " + refusals[c.conn.Refused]
 		if !implicit {
-			c.send(failure(CodeSysTemp, refusals[c.nc.Refused]))
+			c.say(failure(CodeSysTemp, refusals[c.conn.Refused]))
 		}
 		return false
 	}
@@ -142,12 +143,12 @@ func (c *conn) open() bool {
 		return false
 	}
 	if check := c.srv.CheckConn; check != nil {
-		if err := check(c.ctx, &c.Session); err != nil {
+		if err := check(c.ctx, &c.pub); err != nil {
 			c.why = "refused by CheckConn"
-			c.send(c.refusal("checking a connection", err))
+			c.say(c.refusal("checking a connection", err))
 			return false
 		}
-		c.values = maps.Clone(c.Values)
+		c.values = maps.Clone(c.pub.Values)
 	}
 	if c.srv.APOP && c.srv.conf.creds != nil && c.srv.conf.creds.Offers(sasl.APOP) {
 		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
@@ -159,7 +160,7 @@ func (c *conn) open() bool {
 	if c.timestamp != "" {
 		text += " " + c.timestamp
 	}
-	c.send(ok(text))
+	c.say(ok(text))
 	return true
 }
 
@@ -171,16 +172,16 @@ var refusals = map[lineserver.Refusal]string{
 }
 
 // handshake puts TLS on the connection. A shutdown waits a few seconds for it.
-func (c *conn) handshake(buffered int) bool {
+func (c *session) handshake(buffered int) bool {
 	deadline := lineserver.Deadline(time.Now(), c.srv.conf.limits.Handshake)
-	ctx, cancel := c.nc.Context(), context.CancelFunc(func() {})
+	ctx, cancel := c.conn.Context(), context.CancelFunc(func() {})
 	if !deadline.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 	}
 	defer cancel()
-	c.nc.HandshakeUntil(deadline)
-	over, shown, err := certs.UpgradeShown(ctx, c.nc, buffered, c.srv.TLSConfig)
-	c.nc.BusyUntil(time.Time{})
+	c.conn.HandshakeUntil(deadline)
+	over, shown, err := certs.UpgradeShown(ctx, c.conn, buffered, c.srv.TLSConfig)
+	c.conn.BusyUntil(time.Time{})
 	if err != nil {
 		c.why = "TLS handshake failed"
 		c.remark("TLS handshake failed: " + err.Error())
@@ -191,21 +192,21 @@ func (c *conn) handshake(buffered int) bool {
 	return true
 }
 
-// serve reads commands and answers them until the session ends.
-func (c *conn) serve() {
+// run reads commands and answers them until the session ends.
+func (c *session) run() {
 	for {
 		line, err := c.read(c.srv.conf.limits.Line - 2)
 		var r reply
 		switch {
 		case err == nil:
-			r = c.dispatch(line)
+			r = c.obey(line)
 		case textualFault(err):
 			r = c.bad(err.Error()[len("textual: "):])
 		default:
 			c.lost(err)
 			return
 		}
-		c.send(r)
+		c.say(r)
 		if c.w.err != nil {
 			c.lost(c.w.err)
 		}
@@ -229,7 +230,7 @@ var (
 
 // read returns the next line. The answers so far leave first, unless a whole
 // line is there already: then they wait for its answer (RFC 2449 §6.6).
-func (c *conn) read(max int) ([]byte, error) {
+func (c *session) read(max int) ([]byte, error) {
 	if max < 0 {
 		max = textual.MaxLine
 	}
@@ -238,7 +239,7 @@ func (c *conn) read(max int) ([]byte, error) {
 	ahead := c.r.Peek()
 	if lf := indexLF(ahead); lf >= 0 {
 		switch {
-		case c.nc.Stopping() && !isQuit(ahead[:lf]):
+		case c.conn.Stopping() && !isQuit(ahead[:lf]):
 			return nil, errStopping
 		case !deadline.IsZero() && now.After(deadline):
 			return nil, errTooLong
@@ -248,17 +249,17 @@ func (c *conn) read(max int) ([]byte, error) {
 	if err := c.w.flush(); err != nil {
 		return nil, err
 	}
-	c.nc.AwaitUntil(deadline)
+	c.conn.AwaitUntil(deadline)
 	line, err := c.r.ReadLine(max)
-	c.nc.BusyUntil(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.nc.Stopping() {
+	c.conn.BusyUntil(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.conn.Stopping() {
 		err = errStopping
 	}
 	return line, err
 }
 
 // deadline is when the wait for a command that begins now ends.
-func (c *conn) deadline(now time.Time) time.Time {
+func (c *session) deadline(now time.Time) time.Time {
 	l := &c.srv.conf.limits
 	at := lineserver.Deadline(now, l.Command)
 	if c.state == authorization {
@@ -269,23 +270,23 @@ func (c *conn) deadline(now time.Time) time.Time {
 
 // lost says goodbye, where RFC 1939 §3 wants it, and notes why. A client that
 // was silent for too long gets no response.
-func (c *conn) lost(err error) {
+func (c *session) lost(err error) {
 	switch {
 	case c.why != "":
 	case err == errStopping:
 		c.why = "shutdown"
-		if c.nc.Displaced() {
+		if c.conn.Displaced() {
 			c.why = "made room"
-			c.send(failure(CodeSysTemp, "too many connections, somebody else needs this one"))
+			c.say(failure(CodeSysTemp, "too many connections, somebody else needs this one"))
 			return
 		}
-		c.send(failure(CodeSysTemp, "server is shutting down, nothing was removed"))
+		c.say(failure(CodeSysTemp, "server is shutting down, nothing was removed"))
 	case err == errTooLong:
 		c.why = "took too long"
-		c.send(failure(CodeSysTemp, "session took too long, nothing was removed"))
+		c.say(failure(CodeSysTemp, "session took too long, nothing was removed"))
 	case errors.Is(err, textual.ErrEndlessLine):
 		c.why = "line without end"
-		c.send(c.bad(c.why))
+		c.say(c.bad(c.why))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.why = "timeout"
 	case err == io.EOF:
@@ -296,7 +297,7 @@ func (c *conn) lost(err error) {
 }
 
 // recover keeps a panic in a callback from ending more than its session.
-func (c *conn) recover() {
+func (c *session) recover() {
 	p := recover()
 	if p == nil {
 		return
@@ -307,36 +308,36 @@ func (c *conn) recover() {
 	}
 	c.panicked(p)
 	if !c.cut {
-		c.send(failure(CodeSysTemp, text))
+		c.say(failure(CodeSysTemp, text))
 	}
 }
 
 // done tells the application, whose panic then costs nothing more.
-func (c *conn) done() {
+func (c *session) done() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.panicked(p)
 		}
 	}()
-	c.srv.Done(&c.Session, c.summary())
+	c.srv.Done(&c.pub, c.summary())
 }
 
-func (c *conn) panicked(p any) {
+func (c *session) panicked(p any) {
 	c.why = "panic"
 	c.srv.conf.log.Error("panic in pop3 session", c.attrs("panic", p, "stack", string(debug.Stack()))...)
 }
 
 // end releases what the session holds, on every way out.
-func (c *conn) end() {
+func (c *session) end() {
 	if !c.cut {
 		c.w.flush()
 	}
 	c.w.release()
 	c.unlock()
 	if c.linger && !c.cut {
-		c.nc.LetRead(c.rw)
+		c.conn.LetRead(c.net)
 	}
-	if over, ok := c.rw.(*tls.Conn); ok && !c.cut {
+	if over, ok := c.net.(*tls.Conn); ok && !c.cut {
 		over.Close() // with close_notify: nothing was cut off
 	}
 	c.r.Reset(nil)
@@ -345,7 +346,7 @@ func (c *conn) end() {
 
 // unlock closes the maildrop, whatever the Drop does: what QUIT is answered
 // does not depend on it.
-func (c *conn) unlock() {
+func (c *session) unlock() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.panicked(p)

@@ -57,9 +57,9 @@ func (s *Session) attrs() []slog.Attr {
 }
 
 // summary is what the session has done so far.
-func (c *conn) summary() *Summary {
+func (c *session) summary() *Summary {
 	s := c.tally
-	s.Session, s.Took, s.LoggedIn = &c.Session, time.Since(c.began).Round(time.Microsecond), c.state == transaction
+	s.Session, s.Took, s.LoggedIn = &c.pub, time.Since(c.began).Round(time.Microsecond), c.state == transaction
 	s.Sent, s.End = c.w.sent, c.why
 	return &s
 }
@@ -92,8 +92,8 @@ func (r *Refusal) LogValue() slog.Value {
 
 // noting makes a command that logs in one that tells of its refusal. That a
 // password was wrong is in the log of whoever checked it, who knows whose it was.
-func noting(verb string, run func(*conn, *args) reply) func(*conn, *args) reply {
-	return func(c *conn, a *args) reply {
+func noting(verb string, run func(*session, *args) reply) func(*session, *args) reply {
+	return func(c *session, a *args) reply {
 		name := c.name
 		if verb == "APOP" {
 			name = string(a.v[0])
@@ -102,12 +102,12 @@ func noting(verb string, run func(*conn, *args) reply) func(*conn, *args) reply 
 		if r.ok || r.mute {
 			return r
 		}
-		f := &Refusal{Session: &c.Session, Command: verb, User: name, Code: r.code, Text: r.text}
+		f := &Refusal{Session: &c.pub, Command: verb, User: name, Code: r.code, Text: r.text}
 		if r.code != CodeAuth {
 			c.srv.conf.log.Info("refused", "", f)
 		}
 		if c.srv.Refused != nil {
-			c.srv.Refused(&c.Session, f)
+			c.srv.Refused(&c.pub, f)
 		}
 		return r
 	}

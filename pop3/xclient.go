@@ -10,7 +10,7 @@ import (
 // xclient lets a proxy that is trusted tell where its client comes from. There
 // is no standard; this is what Dovecot's proxies send: NAME=value pairs, values
 // in xtext (RFC 3461 §4), of which ADDR and PORT count here.
-func (c *conn) xclient(a *args) reply {
+func (c *session) xclient(a *args) reply {
 	if !c.trusted {
 		return c.bad("unknown command")
 	}
@@ -32,8 +32,8 @@ func (c *conn) xclient(a *args) reply {
 	}
 	if ip.IsValid() {
 		c.remark("XCLIENT for " + ip.String())
-		c.RemoteAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), port))
-		c.peer.RemoteAddr = c.RemoteAddr
+		c.pub.RemoteAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), port))
+		c.peer.RemoteAddr = c.pub.RemoteAddr
 		c.trusted = false // one hop is trusted, not whoever is behind it
 	}
 	return ok("updated")

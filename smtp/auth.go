@@ -1,13 +1,13 @@
 package smtp
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -35,14 +35,16 @@ func (s *session) auth(args []byte) *Reply {
 	}
 	var initial []byte
 	if len(response) > 0 {
-		var r *Reply
-		if initial, r = decodeResponse(response); r != nil {
-			return r
+		if initial, err = sasl.DecodeResponse(response); err != nil {
+			return errAuthMalformed
 		}
 	}
 	ctx := sasl.WithPeer(s.context(), s.peer)
-	run := func(creds sasl.Credentials) (string, error) { return s.exchange(ctx, m.New(creds), initial) }
 	var account string
+	run := func(creds sasl.Credentials) (account string, err error) {
+		err = s.ask(func() (err error) { account, err = sasl.Exchange(ctx, m.New(creds), initial, s.challenge); return err })
+		return account, err
+	}
 	if hook := s.srv.hooks.auth; hook != nil {
 		err = s.ask(func() (err error) { account, err = hook(&s.pub, m.Name, run); return err })
 	} else {
@@ -73,46 +75,6 @@ func (s *session) unknownMechanism(name string) *Reply {
 	return errAuthUnknown
 }
 
-// decodeResponse undoes base64; "=" is a response of no octets.
-func decodeResponse(line []byte) ([]byte, *Reply) {
-	if len(line) == 1 && line[0] == '=' {
-		return []byte{}, nil
-	}
-	b := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
-	n, err := base64.StdEncoding.Strict().Decode(b, line)
-	if err != nil {
-		return nil, errAuthMalformed
-	}
-	return b[:n], nil
-}
-
-// exchange runs challenges and responses to their end.
-func (s *session) exchange(ctx context.Context, m sasl.Server, response []byte) (account string, err error) {
-	for {
-		var challenge []byte
-		var done bool
-		err := s.ask(func() (err error) {
-			challenge, account, done, err = m.Next(ctx, response)
-			return err
-		})
-		switch {
-		case err != nil:
-			return "", err
-		case done && challenge == nil:
-			return account, nil
-		}
-		response, err = s.challenge(challenge)
-		switch {
-		case err != nil:
-			return "", err
-		case done && len(response) > 0:
-			return "", sasl.ErrMalformed
-		case done:
-			return account, nil
-		}
-	}
-}
-
 // challenge asks the client and reads its response, which is "*" when it
 // gives up.
 func (s *session) challenge(challenge []byte) ([]byte, error) {
@@ -129,11 +91,7 @@ func (s *session) challenge(challenge []byte) ([]byte, error) {
 	if len(line) == 1 && line[0] == '*' {
 		return nil, errAuthCancelled
 	}
-	response, r := decodeResponse(line)
-	if r != nil {
-		return nil, r
-	}
-	return response, nil
+	return sasl.DecodeResponse(line)
 }
 
 // connError is an error of the connection within an exchange.
@@ -166,6 +124,6 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	case errors.Is(err, errPanic):
 		return tryLater
 	}
-	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "remote", addrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism), "err", err)
+	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "remote", lineserver.AddrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism), "err", err)
 	return errAuthLater
 }

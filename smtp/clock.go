@@ -3,6 +3,8 @@ package smtp
 import (
 	"math"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // clock rules how long a session may wait. Two clocks run while it waits for a
@@ -29,12 +31,10 @@ const grace = time.Minute
 
 func (c *clock) begin(l *Limits, mustLogIn bool) {
 	c.limits, c.began = l, time.Now()
-	if mustLogIn && l.Login > 0 {
-		c.login = c.began.Add(l.Login)
+	if mustLogIn {
+		c.login = lineserver.Deadline(c.began, l.Login)
 	}
-	if l.Session > 0 {
-		c.end = c.began.Add(l.Session)
-	}
+	c.end = lineserver.Deadline(c.began, l.Session)
 }
 
 func (c *clock) since() time.Duration { return time.Since(c.began) }
@@ -52,18 +52,15 @@ func (c *clock) done() { c.receiving = false }
 func (c *clock) deadline() time.Time {
 	now := time.Now()
 	if !c.receiving {
-		if c.line.IsZero() && c.limits.Command > 0 {
-			c.line = now.Add(c.limits.Command)
+		if c.line.IsZero() {
+			c.line = lineserver.Deadline(now, c.limits.Command)
 		}
-		return earlier(earlier(c.line, c.login), c.end)
+		return lineserver.Earlier(lineserver.Earlier(c.line, c.login), c.end)
 	}
 	c.asked = now
-	var t time.Time
-	if c.limits.Data > 0 {
-		t = now.Add(c.limits.Data)
-	}
+	t := lineserver.Deadline(now, c.limits.Data)
 	if c.limits.MinRate > 0 {
-		t = earlier(t, now.Add(grace+paid(c.octets, c.limits.MinRate)-c.waited))
+		t = lineserver.Earlier(t, now.Add(grace+paid(c.octets, c.limits.MinRate)-c.waited))
 	}
 	return t
 }
@@ -87,13 +84,6 @@ func paid(n int64, rate int) time.Duration {
 
 // demanding is after how long a message must have come twice as fast.
 const demanding = time.Hour
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
 
 // source is the session as its Reader sees it: every read from the network
 // first sends what the client waits for, and then waits only so long.

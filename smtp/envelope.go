@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Session is one connection as callbacks see it. It belongs to the
@@ -59,7 +61,7 @@ func (s *Session) Close() error {
 
 // String names the session for logs: its id and the client's address.
 func (s *Session) String() string {
-	return s.ID + " [" + addrString(s.RemoteAddr) + "]"
+	return s.ID + " [" + lineserver.AddrString(s.RemoteAddr) + "]"
 }
 
 // Set puts a value into Values, making the map if needed.

@@ -5,81 +5,65 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Limits bound what one client can make the server hold, wait for and do. In
-// every field 0 means the default and a negative value no limit. The defaults
-// are the minima of RFC 5321 §4.5.3 or better.
+// every field 0 means the default, which its tag tells, and a negative value no
+// limit. The defaults are the minima of RFC 5321 §4.5.3 or better.
 type Limits struct {
-	MessageSize int64 // octets of one message as RFC 1870 counts them; default 50 MiB
-	Recipients  int   // in one transaction; default 1000, at least 100 by the RFC
+	MessageSize int64 `default:"52428800"` // octets of one message as RFC 1870 counts them; default 50 MiB
+	Recipients  int   `default:"1000"`     // in one transaction; default 1000, at least 100 by the RFC
 	// AllRecipients bounds what all sessions hold together, the first 100 of
 	// each transaction not counted; default 50,000. Beyond it, 452.
-	AllRecipients int
-	Line          int // octets of a command line without its CRLF; default 4096 (510 by the RFC), at most 32 kB
-	Errors        int // refused commands before 421 and the end, since the last message accepted; default 20
-	AuthErrors    int // failed AUTH before 421 and the end; default 3
+	AllRecipients int `default:"50000"`
+	Line          int `default:"4096"` // octets of a command line without its CRLF; default 4096 (510 by the RFC), at most 32 kB
+	Errors        int `default:"20"`   // refused commands before 421 and the end, since the last message accepted; default 20
+	AuthErrors    int `default:"3"`    // failed AUTH before 421 and the end; default 3
 	// Idle is how many commands may pass without a message being accepted or
 	// a recipient named before 421 and the end, and how many messages may be
 	// begun and given up without one being accepted; default 100.
-	Idle int
+	Idle int `default:"100"`
 	// Messages is how many transactions one connection may make; default none.
-	Messages int
+	Messages int `default:"none"`
 
-	Command time.Duration // to wait for a command; default 5 minutes
+	Command time.Duration `default:"5m"` // to wait for a command; default 5 minutes
 	// Session is the time a whole connection may take, messages in progress
 	// aside; default 1 hour.
-	Session time.Duration
+	Session time.Duration `default:"1h"`
 	// Login is the time from the greeting to AUTH where RequireAuth is set;
 	// default 5 minutes.
-	Login time.Duration
+	Login time.Duration `default:"5m"`
 	// Data is the wait for the next piece of a message; default 3 minutes
 	// (RFC 5321 §4.5.3.2.5).
-	Data time.Duration
+	Data time.Duration `default:"3m"`
 	// MinRate is how many octets per second a message must arrive at, averaged
 	// from its beginning after a minute of grace, over the time spent waiting
 	// for them; default 100. Who takes longer must be faster: twice as fast
 	// after an hour, three times after two.
-	MinRate   int
-	Handshake time.Duration // for TLS; default 1 minute
-	Reply     time.Duration // to write replies to a client that does not read; default 5 minutes
+	MinRate   int           `default:"100"`
+	Handshake time.Duration `default:"1m"` // for TLS; default 1 minute
+	Reply     time.Duration `default:"5m"` // to write replies to a client that does not read; default 5 minutes
 
-	Conns         int // at a time; default 1000
-	ConnsPerBlock int // at a time from one IPv4 address or IPv6 /64; default 50
+	Conns         int `default:"1000"` // at a time; default 1000
+	ConnsPerBlock int `default:"50"`   // at a time from one IPv4 address or IPv6 /64; default 50
 
 	// ConnsPerMinute is how many connections a minute one IPv4 address or IPv6
 	// /64 may make, half of them at once; default none. It does not bind
 	// loopback addresses and those in FreeFrom.
-	ConnsPerMinute int
+	ConnsPerMinute int `default:"none"`
 	FreeFrom       []netip.Prefix
 
 	// Patience is how long a client that has not logged in may stay when Conns
 	// is reached and another one is at the door; default 10 seconds. Clients
 	// from one address share it: of ten, each has a tenth. Without it, strangers
 	// who do nothing could keep everybody out.
-	Patience time.Duration
+	Patience time.Duration `default:"10s"`
 }
 
 func (l Limits) withDefaults() Limits {
-	set(&l.MessageSize, 50<<20)
-	set(&l.Recipients, 1000)
-	set(&l.AllRecipients, 50000)
-	set(&l.Line, 4096)
-	set(&l.Errors, 20)
-	set(&l.AuthErrors, 3)
-	set(&l.Idle, 100)
-	set(&l.Messages, -1)
-	set(&l.Command, 5*time.Minute)
-	set(&l.Session, time.Hour)
-	set(&l.Login, 5*time.Minute)
-	set(&l.Data, 3*time.Minute)
-	set(&l.MinRate, 100)
-	set(&l.Handshake, time.Minute)
-	set(&l.Reply, 5*time.Minute)
-	set(&l.Conns, 1000)
-	set(&l.ConnsPerBlock, 50)
-	set(&l.ConnsPerMinute, -1)
-	set(&l.Patience, 10*time.Second)
+	lineserver.Defaults(&l)
 	return l
 }
 
@@ -93,9 +77,3 @@ func (l *Limits) endless() int64 {
 }
 
 var errNoEnd = errors.New("smtp: message goes on far beyond its limit")
-
-func set[T ~int | ~int64](v *T, to T) {
-	if *v == 0 {
-		*v = to
-	}
-}

@@ -20,19 +20,17 @@ import (
 // Close.
 var ErrServerClosed = errors.New("smtp: server closed")
 
-// TLSMode says when a connection is encrypted.
-type TLSMode int
+// TLSMode says when a connection is encrypted. It is the same type for servers of
+// every protocol.
+type TLSMode = lineserver.TLSMode
 
 // The modes. With a nil TLSConfig, StartTLS offers nothing and the other two
 // refuse to serve.
 const (
-	StartTLS    TLSMode = iota // offered (RFC 3207)
-	RequireTLS                 // demanded: only NOOP, EHLO, STARTTLS and QUIT before it
-	ImplicitTLS                // from the first octet (RFC 8314 §3)
+	StartTLS    = lineserver.StartTLS    // offered (RFC 3207)
+	RequireTLS  = lineserver.RequireTLS  // demanded: only NOOP, EHLO, STARTTLS and QUIT before it
+	ImplicitTLS = lineserver.ImplicitTLS // from the first octet (RFC 8314 §3)
 )
-
-// String is the mode's name.
-func (m TLSMode) String() string { return name(int(m), "StartTLS", "RequireTLS", "ImplicitTLS") }
 
 // name is the i-th of the names of a type's values.
 func name(i int, names ...string) string {
@@ -148,16 +146,9 @@ type Server struct {
 
 // Pool is a cap on connections that several servers share, such as those of one
 // process that has only so many descriptors. When it is reached, a client that
-// has not logged in, of whichever server, makes room as it does for Conns.
-//
-// It has one field and one method:
-//
-//	MaxConns int   // connections of all its servers at a time; 0 means no cap
-//	Len() int      // connections now
-//
-// A Pool is made by &smtp.Pool{MaxConns: 500}, must not be copied or changed
-// once a server uses it, and is for any number of servers at once, also those of
-// package pop3, whose Pool is the same type.
+// has not logged in, of whichever server, makes room as it does for Limits.Conns.
+// It is made by &smtp.Pool{MaxConns: 500}, and the same type for servers of every
+// protocol.
 type Pool = lineserver.Pool
 
 // Serve accepts connections from l, each in a goroutine of its own, until
@@ -174,11 +165,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 		return err
 	}
-	err := s.connections().Serve(l, s.session)
-	if errors.Is(err, lineserver.ErrClosed) {
-		return ErrServerClosed
-	}
-	return err
+	return s.connections().Serve(l, s.session)
 }
 
 // ServeConn serves one connection that was accepted elsewhere and returns when
@@ -212,15 +199,10 @@ func (s *Server) ListenAndServe() error {
 // ListenAndServeTLS adds a certificate from PEM files to TLSConfig and serves;
 // TLSMode stays as it is.
 func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	config, err := lineserver.WithKeyPair(s.TLSConfig, certFile, keyFile)
 	if err != nil {
 		return err
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLSConfig != nil {
-		config = s.TLSConfig.Clone()
-	}
-	config.Certificates = append(config.Certificates, cert)
 	s.TLSConfig = config
 	return s.ListenAndServe()
 }
@@ -241,8 +223,8 @@ func (s *Server) Sessions() int { return s.connections().Len() }
 func (s *Server) connections() *lineserver.Group {
 	s.grouped.Do(func() {
 		g, l := &s.group, s.Limits.withDefaults()
-		g.MaxConns, g.MaxPerBlock, g.PerMinute = max(l.Conns, 0), max(l.ConnsPerBlock, 0), max(l.ConnsPerMinute, 0)
-		g.Free, g.Patience, g.Pool, g.Log = l.FreeFrom, max(l.Patience, 0), s.Pool, s.Log
+		g.MaxConns, g.MaxPerBlock, g.PerMinute, g.Free, g.Patience = l.Conns, l.ConnsPerBlock, l.ConnsPerMinute, l.FreeFrom, l.Patience
+		g.Pool, g.Log, g.Closed = s.Pool, s.Log, ErrServerClosed
 	})
 	return &s.group
 }

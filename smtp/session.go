@@ -3,10 +3,8 @@ package smtp
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"io"
@@ -98,21 +96,12 @@ func (s *Server) session(c *lineserver.Conn) {
 
 func newSession(conf *setup, c *lineserver.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
-	s.pub = Session{ID: newID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
+	s.pub = Session{ID: lineserver.NewID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
 	s.clock.begin(&conf.limits, conf.RequireAuth)
 	return s
 }
-
-// newID is 64 random bits, short enough to be read out over a telephone.
-func newID() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return idEncoding.EncodeToString(b[:])
-}
-
-var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // run is the whole session: one command after another until the end.
 func (s *session) run() {

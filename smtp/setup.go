@@ -2,8 +2,8 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -61,11 +61,9 @@ func (s *Server) setUp() error {
 func (s *Server) newSetup(events bool) (*setup, error) {
 	c := &setup{Server: s, hostname: s.Hostname, limits: s.Limits.withDefaults(), log: s.Log, tracer: s.Trace}
 	c.hooks = hooks{conn: s.CheckConn, helo: s.CheckHelo, sender: s.CheckSender, rcpt: s.CheckRcpt, data: s.CheckData, vrfy: s.CheckVrfy, handler: s.Handler, creds: s.Credentials, done: s.Done}
-	switch {
-	case s.TLSMode != StartTLS && s.TLSConfig == nil:
-		return nil, errors.New("smtp: TLSMode needs a TLSConfig")
-	case s.TLSConfig != nil && !hasCertificate(s.TLSConfig):
-		return nil, errors.New("smtp: TLSConfig has no certificate: no handshake could succeed")
+	switch err := s.TLSMode.Check(s.TLSConfig); {
+	case err != nil:
+		return nil, fmt.Errorf("smtp: %w", err)
 	case s.Handler == nil && !events && s.CheckRcpt != nil:
 		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
 	case s.Handler != nil && !events && !s.decides():
@@ -111,9 +109,4 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 func (s *Server) decides() bool {
 	_, matches := s.Handler.(matcher)
 	return matches || s.CheckRcpt != nil
-}
-
-// hasCertificate reports whether a handshake can find a certificate.
-func hasCertificate(c *tls.Config) bool {
-	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }

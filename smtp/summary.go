@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Summary is what a session did, for those who count or write it down. The
@@ -38,7 +40,7 @@ func (s *Summary) Stranger() net.Addr {
 func (s *Summary) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("session", s.Session.ID),
-		slog.String("remote", addrString(s.Session.RemoteAddr)),
+		slog.String("remote", lineserver.AddrString(s.Session.RemoteAddr)),
 		slog.Duration("took", s.Took),
 		slog.Int("accepted", s.Accepted),
 	}
@@ -117,7 +119,7 @@ func (r *Refusal) LogValue() slog.Value {
 	}
 	attrs = addText(attrs, "helo", r.Session.Helo)
 	attrs = addText(attrs, "user", r.Session.User)
-	return slog.GroupValue(append(attrs, slog.String("remote", addrString(r.Session.RemoteAddr)))...)
+	return slog.GroupValue(append(attrs, slog.String("remote", lineserver.AddrString(r.Session.RemoteAddr)))...)
 }
 
 // noteRefusal tells of the reply to a command, if it is a refusal that says

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"strings"
-	"sync"
-	"unicode"
 
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
@@ -21,12 +18,8 @@ type Tracer func(s *Session, dir byte, line string)
 // TraceWriter writes a transcript: the session's id, "r", "w" or "#", and the
 // line.
 func TraceWriter(w io.Writer) Tracer {
-	var mu sync.Mutex
-	return func(s *Session, dir byte, line string) {
-		mu.Lock()
-		defer mu.Unlock()
-		fmt.Fprintf(w, "%s %c %s\n", s.ID, dir, line)
-	}
+	write := lineserver.Transcript(w)
+	return func(s *Session, dir byte, line string) { write(s.ID, dir, line) }
 }
 
 func traceTo(log *slog.Logger) Tracer {
@@ -54,7 +47,7 @@ func (s *session) traceCommand(c *command, line []byte) {
 	case c == nil:
 		shown = fmt.Sprintf("unknown command of %d octets", len(line))
 	}
-	s.srv.tracer(&s.pub, 'r', printable(shown))
+	s.srv.tracer(&s.pub, 'r', lineserver.Printable(shown))
 }
 
 func (s *session) traceSecret(line []byte) {
@@ -75,28 +68,11 @@ func (s *session) traceReply(r *Reply) {
 		s.srv.tracer(&s.pub, 'w', "334 ***")
 		return
 	}
-	s.srv.tracer(&s.pub, 'w', printable(r.Error()))
+	s.srv.tracer(&s.pub, 'w', lineserver.Printable(r.Error()))
 }
 
 func (s *session) remark(text string) {
 	if s.srv.tracer != nil {
 		s.srv.tracer(&s.pub, '#', text)
 	}
-}
-
-// printable replaces what could confuse whoever reads a transcript.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func addrString(a net.Addr) string {
-	if a == nil {
-		return ""
-	}
-	return a.String()
 }

@@ -3,30 +3,22 @@ package smtp
 import (
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
-// attribute is one NAME=value of XCLIENT or XFORWARD, its value decoded; ok is
-// false for [UNAVAILABLE] and [TEMPUNAVAIL].
-func attributes(args []byte, known string, each func(name, value string, ok bool) bool) *Reply {
-	fields := strings.Fields(string(args))
-	if len(fields) == 0 {
-		return errSyntax
-	}
-	for _, f := range fields {
-		name, value, found := strings.Cut(f, "=")
-		name = strings.ToUpper(name)
-		if !found || name == "" || !strings.Contains(" "+known+" ", " "+name+" ") {
+// attributes gives each attribute of XCLIENT or XFORWARD to a function that may
+// refuse it. known are the names there are.
+func attributes(args []byte, known string, each func(a lineserver.Attribute) bool) *Reply {
+	r := errSyntax // there is none
+	for a, ok := range lineserver.Attributes(string(args)) {
+		if !ok || !strings.Contains(" "+known+" ", " "+a.Name+" ") || !isPrintable(a.Value) || len(a.Value) > maxDomain || !each(a) {
 			return errParamValue
 		}
-		available := !strings.EqualFold(value, "[UNAVAILABLE]") && !strings.EqualFold(value, "[TEMPUNAVAIL]")
-		value, ok := DecodeXtext(value)
-		if !ok || !isPrintable(value) || len(value) > maxDomain || !each(name, value, available && value != "") {
-			return errParamValue
-		}
+		r = nil
 	}
-	return nil
+	return r
 }
 
 // xclient is XCLIENT attribute=value …: a trusted proxy says who its client
@@ -39,8 +31,8 @@ func (s *session) xclient(args []byte) *Reply {
 	remote, local := addrPort(c.RemoteAddr), addrPort(c.LocalAddr)
 	helo, login := "", ""
 	esmtp := c.ESMTP
-	r := attributes(args, "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT", func(name, value string, ok bool) bool {
-		good := true
+	r := attributes(args, "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT", func(x lineserver.Attribute) bool {
+		name, value, ok, good := x.Name, x.Value, x.Known, true
 		switch name {
 		case "NAME":
 			c.Name = ""
@@ -57,20 +49,18 @@ func (s *session) xclient(args []byte) *Reply {
 				break
 			}
 			var ip netip.Addr
-			ip, good = parseXAddr(value)
+			ip, good = x.Addr()
 			*a = netip.AddrPortFrom(ip, a.Port())
 		case "PORT", "DESTPORT":
 			a := &remote
 			if name == "DESTPORT" {
 				a = &local
 			}
-			var port uint64
+			var port uint16
 			if ok {
-				var err error
-				port, err = strconv.ParseUint(value, 10, 16)
-				good = err == nil
+				port, good = x.Port()
 			}
-			*a = netip.AddrPortFrom(a.Addr(), uint16(port))
+			*a = netip.AddrPortFrom(a.Addr(), port)
 		case "PROTO":
 			esmtp = strings.EqualFold(value, "ESMTP")
 			good = !ok || esmtp || strings.EqualFold(value, "SMTP") || strings.EqualFold(value, "LMTP")
@@ -111,11 +101,11 @@ func (s *session) xforward(args []byte) *Reply {
 	for k, v := range s.pub.Forward {
 		forward[k] = v
 	}
-	r := attributes(args, "NAME ADDR PORT PROTO HELO IDENT SOURCE", func(name, value string, ok bool) bool {
-		if ok {
-			forward[name] = value
+	r := attributes(args, "NAME ADDR PORT PROTO HELO IDENT SOURCE", func(x lineserver.Attribute) bool {
+		if x.Known {
+			forward[x.Name] = x.Value
 		} else {
-			delete(forward, name)
+			delete(forward, x.Name)
 		}
 		return true
 	})
@@ -132,14 +122,4 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	ap, _ := netip.ParseAddrPort(a.String())
 	return ap
-}
-
-// parseXAddr reads an address as XCLIENT writes it: IPv6 with "IPV6:" before
-// it.
-func parseXAddr(s string) (netip.Addr, bool) {
-	if len(s) > 5 && strings.EqualFold(s[:5], "IPV6:") {
-		s = s[5:]
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
 }

@@ -4,40 +4,13 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
-// DecodeXtext undoes the encoding of parameter values:
-//
-//	xtext   = *( xchar / hexchar )                 (RFC 3461 §4)
-//	xchar   = %d33-42 / %d44-60 / %d62-126
-//	hexchar = "+" 2(%d48-57 / %d65-70)
-//
-// Lower-case digits are understood too. ok is false for what is not xtext.
-func DecodeXtext(s string) (decoded string, ok bool) {
-	if strings.IndexByte(s, '+') < 0 {
-		return s, isXchars(s)
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '+' {
-			if !isXchars(s[i : i+1]) {
-				return "", false
-			}
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", false
-		}
-		n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", false
-		}
-		b.WriteByte(byte(n))
-		i += 2
-	}
-	return b.String(), true
-}
+// DecodeXtext undoes EncodeXtext (RFC 3461 §4). Lower-case digits are understood
+// too. ok is false for what is not xtext.
+func DecodeXtext(s string) (decoded string, ok bool) { return lineserver.Xtext(s) }
 
 func isXchars(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -65,6 +65,7 @@ func (c *checker) eachTrust(f func(steps []any, nets []netip.Prefix, harm string
 	const claim = "anybody could claim any address"
 	f(at("SMTP", "relay_from"), c.SMTP.RelayFrom, "this would be an open relay")
 	f(at("SMTP", "xclient_from"), c.SMTP.XclientFrom, claim)
+	f(at("POP3", "xclient_from"), c.POP3.XclientFrom, claim)
 	f(at("SMTP", "normalise_from"), c.SMTP.NormaliseFrom, "messages could be smuggled in")
 	for i, l := range c.Listeners {
 		f(at("Listeners", i, "proxy_from"), l.ProxyFrom, claim)

@@ -126,6 +126,10 @@ type POP3 struct {
 	// LOGIN-DELAY, RFC 2449 §6.5).
 	LoginDelay time.Duration `json:"login_delay" max:"1d"`
 
+	// The networks whose programs may use XCLIENT to tell the client's real
+	// address: proxies such as Dovecot's.
+	XclientFrom []netip.Prefix `json:"xclient_from"`
+
 	// Whether mail with UTF-8 in its header is for programs that ask for it by the
 	// command UTF8, which is offered then; others hear [UTF8] in its place (RFC
 	// 6856 §5), and many end there. Otherwise every program gets every message as

@@ -28,8 +28,9 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
 		UTF8:          c.UTF8,
+		XClient:       c.XclientFrom,
 		TLSConfig:     d.tlsConfig(l),
-		TLSMode:       pop3TLSMode(l.TLS),
+		TLSMode:       tlsMode(l.TLS),
 		Limits: pop3.Limits{
 			Errors:        c.MaxErrors,
 			AuthErrors:    c.MaxAuthFailures,
@@ -45,16 +46,6 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		Pool:   d.pool,
 		Log:    d.log.With("service", string(l.Protocol)),
 	}
-}
-
-func pop3TLSMode(m conf.TLSMode) pop3.TLSMode {
-	switch m {
-	case conf.TLSRequired:
-		return pop3.RequireTLS
-	case conf.TLSImplicit:
-		return pop3.ImplicitTLS
-	}
-	return pop3.StartTLS
 }
 
 // openMaildrop locks an account's mailbox for a POP3 session.

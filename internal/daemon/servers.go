@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -38,7 +39,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		CheckSender: r.CheckSender,
 		CheckRcpt:   r.CheckRcpt,
 		TLSConfig:   d.tlsConfig(l),
-		TLSMode:     smtpTLSMode(l.TLS),
+		TLSMode:     tlsMode(l.TLS),
 		LMTP:        l.Protocol == conf.ProtocolLMTP,
 		Limits:      smtpLimits(c, st.settings.Auth.LoginTimeout, l.Limits),
 		Extensions:  smtp.Extensions{BinaryMIME: true, RequireTLS: d.post.Outbound != nil, DSN: d.post.Outbound != nil},
@@ -97,14 +98,16 @@ func smtpLimits(c conf.SMTP, login time.Duration, own *conf.ListenerLimits) smtp
 	}
 }
 
-func smtpTLSMode(m conf.TLSMode) smtp.TLSMode {
+// tlsMode is a listener's, whatever it speaks. Without TLS there is no TLSConfig,
+// and StartTLS offers nothing.
+func tlsMode(m conf.TLSMode) lineserver.TLSMode {
 	switch m {
 	case conf.TLSRequired:
-		return smtp.RequireTLS
+		return lineserver.RequireTLS
 	case conf.TLSImplicit:
-		return smtp.ImplicitTLS
+		return lineserver.ImplicitTLS
 	}
-	return smtp.StartTLS
+	return lineserver.StartTLS
 }
 
 // tlsConfig is the TLS of a listener; nil if it has none. Its certificates are

@@ -10,17 +10,18 @@ import (
 // alone says what comes along with a package that others import by itself,
 // besides the standard library: import paths, or beginnings of them.
 var alone = map[string][]string{
-	"rfc2822":           {module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
-	"rfc2822/gomessage": {module + "/rfc2822", module + "/parsers/domains", "github.com/emersion/go-message", "github.com/emersion/go-message/", "golang.org/x/text/", "golang.org/x/net/idna"},
-	"parsers/textual":   {},
-	"parsers/domains":   {"golang.org/x/text/", "golang.org/x/net/idna"},
-	"parsers/config":    {"github.com/tidwall/jsonc"},
-	"cipher/certs":      {module + "/cipher/internal/"},
-	"cipher/seal":       {module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu"},
-	"cipher/sasl":       {module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
-	"cipher/passwd":     {module + "/cipher/sasl", module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
-	"cipher/sealedmail": {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "filippo.io/"},
-	"cipher/acme":       {module + "/cipher/certs", module + "/parsers/domains", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/net/", "golang.org/x/text/"},
+	"rfc2822":            {module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
+	"rfc2822/gomessage":  {module + "/rfc2822", module + "/parsers/domains", "github.com/emersion/go-message", "github.com/emersion/go-message/", "golang.org/x/text/", "golang.org/x/net/idna"},
+	"parsers/textual":    {},
+	"parsers/domains":    {"golang.org/x/text/", "golang.org/x/net/idna"},
+	"parsers/config":     {"github.com/tidwall/jsonc"},
+	"cipher/certs":       {module + "/cipher/internal/"},
+	"cipher/seal":        {module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu"},
+	"cipher/sasl":        {module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
+	"cipher/passwd":      {module + "/cipher/sasl", module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
+	"cipher/sealedmail":  {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "filippo.io/"},
+	"cipher/acme":        {module + "/cipher/certs", module + "/parsers/domains", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/net/", "golang.org/x/text/"},
+	"parsers/lineserver": {},
 }
 
 // TestAlone builds a module of its own that imports one package of ours, and
