@@ -364,11 +364,50 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// checkNothingLost: every line of an mbox that is neither empty nor a From_ line is in a
+// message, in order.
+func checkNothingLost(t *testing.T, file []byte) {
+	t.Helper()
+	var want, got []byte
+	for i, line := range bytes.SplitAfter(bytes.TrimLeft(file, "\r\n"), []byte("\n")) {
+		if _, from := archive.FromLine(line); i > 0 && !from && len(bytes.TrimRight(line, "\r\n")) > 0 {
+			want = append(want, line...)
+		}
+	}
+	src := archive.FromMbox(bytes.NewReader(file), archive.MboxO, "")
+	for {
+		m, err := src.Next()
+		if errors.Is(err, archive.ErrDoubtful) {
+			continue
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return // refused, and so nothing is lost without a word
+		}
+		b, err := io.ReadAll(m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			if len(bytes.TrimRight(line, "\r\n")) > 0 {
+				got = append(got, line...)
+			}
+		}
+	}
+	want = bytes.ReplaceAll(append([]byte("\n"), want...), []byte("\n>From "), []byte("\nFrom "))[1:]
+	if !bytes.Equal(got, want) {
+		t.Fatalf("in the messages: %q, in the file: %q", got, want)
+	}
+}
+
 // FuzzMbox: no file, however broken, makes the reader fail or loop, and what
 // mboxrd wrote it reads back.
 func FuzzMbox(f *testing.F) {
 	f.Add([]byte("From x\nContent-Length: 5\n\nab\n\nFrom y Thu Jan  1 00:00:00 1970\n\n"), uint8(2))
 	f.Add([]byte("From x\n\n\n\nFrom y\n>From\n"), uint8(0))
+	f.Add([]byte("From x\nStatus: RO\n\nFrom me\nFrom y Thu Jan  1 00:00:00 1970\n\n>From y\n\nFrom z\nX: y\n"), uint8(0))
 	f.Fuzz(func(t *testing.T, data []byte, k uint8) {
 		src := archive.FromMbox(bytes.NewReader(data), archive.Flavour(k%4+1), "")
 		total := 0
@@ -392,6 +431,7 @@ func FuzzMbox(f *testing.F) {
 		if total > len(data) {
 			t.Fatalf("%d octets out of %d", total, len(data))
 		}
+		checkNothingLost(t, data)
 		// Any text as a message, there and back.
 		msg := "A: b\n\n" + strings.ReplaceAll(string(data), "\r", "") + "\n"
 		var file bytes.Buffer
