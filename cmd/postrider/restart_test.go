@@ -432,6 +432,9 @@ func TestManagerHears(t *testing.T) {
 	if text := hangUp(); !strings.Contains(text, "mail.conf:") || !strings.Contains(text, "SMTP.tarpit") || strings.Count(text, "\n") != 1 {
 		t.Errorf("after a reload that failed: %q", text)
 	}
+	if n := strings.Count(m.log.String(), "msg=listening"); n != 5 {
+		t.Errorf("after reloads that changed no listener, %d lines say \"listening\"", n)
+	}
 	// A listener that goes is not kept for the next process.
 	w.edit(`"tarpit": 5`, `"tarpit": "0s"`)
 	w.edit(`{"address": "127.0.0.4:0", "protocol": "pop3"},`, "")

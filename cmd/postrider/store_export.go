@@ -182,8 +182,11 @@ func toFile(cmd *cobra.Command, name string, write func(io.Writer) error) error 
 		return write(cmd.OutOrStdout())
 	}
 	taken := func() error {
-		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+		switch _, err := os.Lstat(name); {
+		case err == nil:
 			return fmt.Errorf("%s is there already", name)
+		case !errors.Is(err, os.ErrNotExist):
+			return err
 		}
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"debug/buildinfo"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -260,7 +261,7 @@ func TestCheckPorts(t *testing.T) {
 {"address": "unix:lmtp.sock", "protocol": "lmtp"}]}`)
 	_, _, said := command(t, "", "check", "-c", dir)
 	if !strings.Contains(said, "mail.conf:2:13: Listeners[0].address: another program listens on 127.0.0.1:"+port) ||
-		!strings.Contains(said, "mail.conf:3:13: Listeners[1].address: ") ||
+		!strings.Contains(said, "mail.conf:3:13: Listeners[1].address: 192.0.2.1 is not an address of this host\n") ||
 		!strings.Contains(said, "2 problems") {
 		t.Errorf("check said\n%s", said)
 	}
@@ -280,6 +281,33 @@ func TestCheckPorts(t *testing.T) {
 	defer server.Close()
 	if _, _, said = command(t, "", "check", "-c", dir); strings.Contains(said, "another program") || !strings.Contains(said, "1 problem\n") {
 		t.Errorf("with our daemon there, check said\n%s", said)
+	}
+}
+
+// TestCheckAddresses: an address that cannot be listened at has one problem, in
+// plain words, also beside a mistake in the text.
+func TestCheckAddresses(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "unknown": 1, "Listeners": [
+{"address": "127.0.0.1:99999", "protocol": "smtp"},
+{"address": "*:25252", "protocol": "smtp"},
+{"address": "no.such.host.test:25253", "protocol": "smtp"},
+{"address": "25254", "protocol": "smtp"},
+{"address": "unix:mail.conf", "protocol": "lmtp"},
+{"address": "`+l.Addr().String()+`", "protocol": "smtp"}]}`)
+	_, _, said := command(t, "", "check", "-c", dir)
+	for i, want := range []string{`"99999" is not a port`, `"*" is not an IP address`, `"no.such.host.test" is not an IP address`, `"25254" is not an address`, "mail.conf is there and not a socket", "another program listens on " + l.Addr().String()} {
+		place := fmt.Sprintf("Listeners[%d].address: ", i)
+		if strings.Count(said, place) != 1 || !strings.Contains(said, want) {
+			t.Errorf("%s is not said once with %q:\n%s", place, want, said)
+		}
+	}
+	if !strings.Contains(said, ": 7 problems\n") {
+		t.Errorf("check said\n%s", said)
 	}
 }
 

@@ -88,6 +88,15 @@ func (c *checker) adviseName() {
 	}
 }
 
+// Keyless returns a note for each mechanism that accounts without keys for it
+// keep from all others.
+func (s *Settings) Keyless() []error {
+	c := newChecker(s, Probes{})
+	c.errs = nil
+	c.adviseKeys()
+	return sorted(c.errs)
+}
+
 // adviseKeys names the accounts that keep a mechanism from being offered: a
 // client takes the best that it is offered, so one without keys for it could
 // not log in.

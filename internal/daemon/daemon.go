@@ -56,6 +56,7 @@ type Daemon struct {
 	door      *door                // nil: no authority comes
 	running   context.Context      // of Run; nil before it
 	stopping  bool                 // no socket is open any more
+	warned    map[string]bool      // what was warned of, of the settings in force
 
 	serving    sync.WaitGroup
 	control    *http.Server
@@ -70,6 +71,13 @@ type listener struct {
 	socket *socket
 	tap    *tap
 	server server
+	spoken spoken
+}
+
+// spoken is what a listener speaks; none before it has begun.
+type spoken struct {
+	protocol conf.Protocol
+	tls      conf.TLSMode
 }
 
 // server is what smtp.Server and pop3.Server have in common.
@@ -118,9 +126,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
-	warnInClear(settings, d.log)
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
-	d.countDescriptors(settings)
+	d.warn(settings)
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
@@ -159,12 +166,6 @@ func (d *Daemon) openListeners(want []conf.Listener) error {
 		d.listeners[address] = &listener{socket: s}
 	}
 	return err
-}
-
-func (d *Daemon) countDescriptors(s *conf.Settings) {
-	if err := Descriptors(s); err != nil {
-		d.log.Warn("few descriptors", "err", err)
-	}
 }
 
 // Addrs returns the address each listener of the settings is bound to, by the
@@ -214,7 +215,10 @@ func (d *Daemon) start(settings conf.Listener, l *listener) {
 	l.tap = l.socket.tap()
 	l.server = d.newServer(settings)
 	tap, server := l.tap, l.server
-	d.log.Info("listening", "addr", l.socket.listener.Addr().String(), "protocol", string(settings.Protocol), "tls", string(settings.TLS))
+	if is := (spoken{settings.Protocol, settings.TLS}); l.spoken != is { // a reload changes nothing, mostly
+		l.spoken = is
+		d.log.Info("listening", "addr", l.socket.listener.Addr().String(), "protocol", string(settings.Protocol), "tls", string(settings.TLS))
+	}
 	d.serving.Go(func() {
 		err := server.Serve(behindProxy(tap, settings))
 		if err != nil && !errors.Is(err, net.ErrClosed) && !isStopped(err) {
@@ -310,13 +314,4 @@ func (d *Daemon) openControl(s *conf.Settings) error {
 	d.control.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)
 	d.serving.Go(func() { d.control.Serve(l) })
 	return nil
-}
-
-// warnInClear tells the operator of passwords that anybody can read who gets to
-// see the configuration. It is no reason to refuse to work: the files are
-// closed to others, which Check sees to.
-func warnInClear(s *conf.Settings, log *slog.Logger) {
-	for _, err := range s.InClear() {
-		log.Warn("a password in the configuration can be read", "problem", err.Error())
-	}
 }

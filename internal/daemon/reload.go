@@ -79,7 +79,6 @@ func (d *Daemon) reload() error {
 	// From here on nothing can fail.
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
-	warnInClear(settings, d.log)
 	d.exchange(settings.Listeners, opened)
 	if door != d.door {
 		d.door.close()
@@ -91,7 +90,7 @@ func (d *Daemon) reload() error {
 			st.issuer.run(d.running)
 		}
 	}
-	d.countDescriptors(settings)
+	d.warn(settings)
 	return nil
 }
 

@@ -50,8 +50,11 @@ func (s *Store) Backup(ctx context.Context, dst, previous string, progress func(
 }
 
 func (s *Store) backup(c *copier, dst string) error {
-	if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Lstat(dst); {
+	case err == nil:
 		return fmt.Errorf("%s is there already", dst)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("user %d, which this runs as: %w", os.Geteuid(), err)
 	}
 	if s.contains(dst) {
 		return fmt.Errorf("%s is inside the store", dst)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -177,6 +178,17 @@ func TestBackupRefused(t *testing.T) {
 		if _, err := s.Backup(context.Background(), dst, "", nil); err == nil {
 			t.Errorf("a backup inside the store, at %s", dst)
 		}
+	}
+	// That a place cannot be reached does not mean that something is there.
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(context.Background(), filepath.Join(file, "b"), "", nil); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a backup below a file: %v", err)
+	}
+	if _, err := s.Backup(context.Background(), file, "", nil); err == nil || !strings.Contains(err.Error(), "is there already") {
+		t.Errorf("a backup over a file: %v", err)
 	}
 	left, _ := filepath.Glob(filepath.Join(s.Root(), "*"))
 	if len(left) != 2 { // the domain, and the owner's lock

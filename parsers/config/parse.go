@@ -226,7 +226,11 @@ func (p *parser) next(end byte, start int, first bool, what string) (done bool, 
 	case strings.IndexByte(`"{[`, p.src[p.at]) >= 0:
 		return false, p.file.errorAt(p.last, errors.New("a comma is missing here"))
 	case p.src[p.at] != ',':
-		return false, p.unexpected(fmt.Sprintf("a comma or %q", end))
+		err := p.unexpected(fmt.Sprintf("a comma or %q", end))
+		if c := p.src[p.at]; c == '}' || c == ']' {
+			err.Err = fmt.Errorf("%w; %s", err.Err, p.openedAt(start, what))
+		}
+		return false, err
 	}
 	p.at++
 	if p.blank(); p.at == len(p.src) {
@@ -235,15 +239,20 @@ func (p *parser) next(end byte, start int, first bool, what string) (done bool, 
 	return false, nil
 }
 
-// unclosed is the end of the file where something is open. Which one has no end
-// of its own shows in how the lines are indented: the one that was closed by the
-// end of another, further to the left.
+// unclosed is the end of the file where something is open.
 func (p *parser) unclosed(end byte, start int, what string) *Error {
-	hint := fmt.Sprintf("it was opened on line %d", p.file.position(start).Line)
+	return p.file.errorAt(p.at, fmt.Errorf("the file ends where %q at the end of the %s should stand; %s", end, what, p.openedAt(start, what)))
+}
+
+// openedAt says where the object or list at hand was opened, and which other one
+// may be the one without an end. That shows in how the lines are indented: it was
+// closed by the end of another, further to the left.
+func (p *parser) openedAt(start int, what string) string {
+	text := fmt.Sprintf("the %s was opened on line %d", what, p.file.position(start).Line)
 	if p.opened >= 0 && p.opened != start {
-		hint += fmt.Sprintf("; what was opened on line %d seems to have no end", p.file.position(p.opened).Line)
+		text += fmt.Sprintf("; what was opened on line %d seems to have no end", p.file.position(p.opened).Line)
 	}
-	return p.file.errorAt(p.at, fmt.Errorf("the file ends where %q at the end of the %s should stand; %s", end, what, hint))
+	return text
 }
 
 // indent is how many blanks stand before what is first on its line; -1 if

@@ -178,7 +178,7 @@ func TestExcerpt(t *testing.T) {
 			strings.Repeat("x", 47) + `": 5m}` + "\n    " + strings.Repeat(" ", 53) + "^"},
 		{"long line, near", `{5: "` + long + `"}`, "t:1:2: found \"5\" where a key in quotes should stand\n    {5: \"" +
 			strings.Repeat("x", 95) + "...\n     ^"},
-		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand; it was opened on line 1"},
+		{"end of file", "{\"a\": 1,\n", "t:2:1: the file ends where '}' at the end of the object should stand; the object was opened on line 1"},
 		{"secret", `{"a": "$ecret", "$b": 5m}`, "t:1:23: \"5m\" is not a number; put a text in quotes\n    {\"a\": \"******\", \"$b\": 5m}\n                          ^"},
 		{"secret by its key", `{"password": "x", "p": 5m}`, "t:1:24: \"5m\" is not a number; put a text in quotes\n    {\"password\": \"*\", \"p\": 5m}\n                           ^"},
 		{"secret number", `{"password": 1234, "x": 12, "p": 5m}`, "t:1:34: \"5m\" is not a number; put a text in quotes\n    {\"password\": ****, \"x\": 12, \"p\": 5m}\n                                     ^"},
