@@ -32,6 +32,9 @@ const shutdownGrace = 30 * time.Second
 
 // Daemon is one running mail system.
 type Daemon struct {
+	// Version is what the program calls itself in the status; set it before Run.
+	Version string
+
 	now     atomic.Pointer[state]
 	store   mailstore.Store
 	healthy func() error    // nil: mail can be stored
