@@ -402,3 +402,34 @@ func TestConfShowChanged(t *testing.T) {
 		t.Errorf("read again, it is\n%s", second)
 	}
 }
+
+// What users delete into the trash is listed and can be brought back.
+func TestTrash(t *testing.T) {
+	w := newWorld(t, `"apop": true}`, `"apop": true, "deletion": "trash", "login_delay": "0s"}`)
+	for _, text := range []string{"Subject: one\r\n\r\n1\r\n", "Subject: two\r\n\r\n2\r\n"} {
+		w.deliver(text, "bob@mail.test")
+	}
+	if got := w.fetchAll("bob@mail.test"); len(got) != 2 {
+		t.Fatalf("bob got %q", got)
+	}
+	if out, _ := must(t, "", "store", "stat", "-c", w.dir); !strings.Contains(out, "bob@mail.test (2 in the trash)") {
+		t.Errorf("stat shows %s", out)
+	}
+	list := in[[]trashView](t, "store", "trash", "-c", w.dir, "--json", "bob@mail.test")
+	if len(list) != 2 || list[0].Since.IsZero() {
+		t.Fatalf("the trash holds %+v", list)
+	}
+	if said := fails(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test", "nosuch"); !strings.Contains(said, "nosuch is not in the trash") {
+		t.Error(said)
+	}
+	must(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test", list[0].UID)
+	if got := w.fetchAll("bob@mail.test"); len(got) != 1 {
+		t.Errorf("bob got %q", got)
+	}
+	if out, _ := must(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test"); out != "2 messages brought back\n" {
+		t.Errorf("undelete said %s", out)
+	}
+	if got := w.fetchAll("bob@mail.test"); len(got) != 2 {
+		t.Errorf("bob got %q", got)
+	}
+}
