@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
@@ -53,7 +52,7 @@ removed after "trash_keep"; until then "postrider store undelete" brings them ba
 		Example: "  postrider store trash -c /etc/postrider alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.open(cmd, maildir.ReadOnly)
+			s, err := f.read()
 			if err != nil {
 				return err
 			}
@@ -91,30 +90,13 @@ those with these ids, as "postrider store trash" lists them. Nobody may be logge
 		Example: "  postrider store undelete -c /etc/postrider alice@example.com",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n := 0
-			act := func(s *maildir.Store) (err error) {
-				n, err = undelete(cmd.Context(), s, args[0], args[1:])
+			return f.asOwner(cmd, false, func(s *maildir.Store) error {
+				n, err := undelete(cmd.Context(), s, args[0], args[1:])
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s brought back\n", count(n, "message"))
+				}
 				return err
-			}
-			var err error
-			if f.mail != "" {
-				var s *maildir.Store
-				if s, err = f.open(cmd, maildir.Share); err != nil {
-					return err
-				}
-				defer s.Close()
-				err = act(s)
-			} else {
-				var s *conf.Settings
-				if s, err = conf.Load(confPath(f.conf)); err != nil {
-					return err
-				}
-				err = inStore(s, act)
-			}
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s brought back\n", count(n, "message"))
-			}
-			return err
+			})
 		},
 	}
 	f.add(c)
