@@ -168,6 +168,18 @@ type Keeper interface {
 	Move(ctx context.Context, is []int, folder string) error
 }
 
+// Trash is a Keeper that can bring back what was only marked as deleted, or let it
+// go after a time.
+type Trash interface {
+	Keeper
+	// Unflag takes Maildir info letters from the messages. It returns nil only
+	// when that will survive a crash; a message already gone counts as done.
+	Unflag(ctx context.Context, is []int, flags string) error
+	// Changed is when the message's flags were last changed, or later; zero if
+	// unknown.
+	Changed(i int) time.Time
+}
+
 // Details is what a Maildrop may know beyond what POP3 needs; export asks for it.
 type Details interface {
 	// Flags are the message's Maildir info letters.

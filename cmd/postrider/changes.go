@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -153,14 +152,6 @@ func (f *changeFlags) reload(cmd *cobra.Command, path string) error {
 		return err
 	}
 	return control.NewClient(s.Admin.Socket).Call(cmd.Context(), "reload", nil, nil)
-}
-
-// printJSON prints a value for other programs.
-func printJSON(cmd *cobra.Command, v any) error {
-	e := json.NewEncoder(cmd.OutOrStdout())
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // lock holds the folder of a configuration until unlock.

@@ -362,3 +362,74 @@ func (w *world) pop(t *testing.T, lines ...string) (answer string) {
 	}
 	return answer
 }
+
+// conf diff tells what a reload would change, a password too, without showing it.
+func TestConfDiff(t *testing.T) {
+	w := newWorld(t)
+	if out, _ := must(t, "", "conf", "diff", "-c", w.dir); !strings.Contains(out, "goes by what is in the files") {
+		t.Errorf("no difference: %s", out)
+	}
+	must(t, "other password", "user", "passwd", "-c", w.dir, "--stdin", "--no-reload", "bob")
+	must(t, "", "alias", "add", "-c", w.dir, "--no-reload", "new@mail.test", "bob")
+	code, out, said := command(t, "", "conf", "diff", "-c", w.dir)
+	if code != exitError || said != "" || !strings.Contains(out, `Aliases."new@mail.test": running nothing, in the files ["bob@mail.test"]`) ||
+		!strings.Contains(out, `Accounts."bob@mail.test".password: running "********"`) || strings.Contains(out, "argon2id") {
+		t.Errorf("exit %d, %s%s", code, said, out)
+	}
+	must(t, "", "reload", "-c", w.dir)
+	if differ := in[[]conf.Difference](t, "conf", "diff", "-c", w.dir, "--json"); len(differ) != 0 {
+		t.Errorf("after reload: %+v", differ)
+	}
+}
+
+// conf show --changed is a configuration of its own: nothing is cut in two.
+func TestConfShowChanged(t *testing.T) {
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "SMTP": {"max_hops": 50}, "TLS": {"ACME": {"accept_terms": true}},
+		"Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}], "Aliases": {"*@mail.test": "a@mail.test"}, "Accounts": {"a@mail.test": {"quota": "1GB"}}}`)
+	out, _ := must(t, "", "conf", "show", "-c", dir, "--changed")
+	for _, gone := range []string{"default", "POP3", "tarpit", "min_version"} {
+		if strings.Contains(out, gone) {
+			t.Errorf("%s is still in\n%s", gone, out)
+		}
+	}
+	again := confDir(t, out)
+	for _, want := range []string{`"max_hops": 50`, `"accept_terms": true`, `"127.0.0.1:0"`, `"quota": `, `"*@mail.test": `} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	if second, _ := must(t, "", "conf", "show", "-c", again, "--changed"); strings.Count(second, "\n") != strings.Count(out, "\n") {
+		t.Errorf("read again, it is\n%s", second)
+	}
+}
+
+// What users delete into the trash is listed and can be brought back.
+func TestTrash(t *testing.T) {
+	w := newWorld(t, `"apop": true}`, `"apop": true, "deletion": "trash", "login_delay": "0s"}`)
+	for _, text := range []string{"Subject: one\r\n\r\n1\r\n", "Subject: two\r\n\r\n2\r\n"} {
+		w.deliver(text, "bob@mail.test")
+	}
+	if got := w.fetchAll("bob@mail.test"); len(got) != 2 {
+		t.Fatalf("bob got %q", got)
+	}
+	if out, _ := must(t, "", "store", "stat", "-c", w.dir); !strings.Contains(out, "bob@mail.test (2 in the trash)") {
+		t.Errorf("stat shows %s", out)
+	}
+	list := in[[]trashView](t, "store", "trash", "-c", w.dir, "--json", "bob@mail.test")
+	if len(list) != 2 || list[0].Since.IsZero() {
+		t.Fatalf("the trash holds %+v", list)
+	}
+	if said := fails(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test", "nosuch"); !strings.Contains(said, "nosuch is not in the trash") {
+		t.Error(said)
+	}
+	must(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test", list[0].UID)
+	if got := w.fetchAll("bob@mail.test"); len(got) != 1 {
+		t.Errorf("bob got %q", got)
+	}
+	if out, _ := must(t, "", "store", "undelete", "-c", w.dir, "bob@mail.test"); out != "2 messages brought back\n" {
+		t.Errorf("undelete said %s", out)
+	}
+	if got := w.fetchAll("bob@mail.test"); len(got) != 2 {
+		t.Errorf("bob got %q", got)
+	}
+}

@@ -24,7 +24,7 @@ comments, read in the order of their names and merged.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(confInitCommand(), confShowCommand(), confDocCommand(), confSealCommand())
+	c.AddCommand(confInitCommand(), confShowCommand(), confDiffCommand(), confDocCommand(), confSealCommand())
 	return c
 }
 
@@ -76,24 +76,84 @@ func confInit(cmd *cobra.Command, dir, name string) error {
 
 func confShowCommand() *cobra.Command {
 	var path string
+	var changed bool
 	c := &cobra.Command{
 		Use:   "show [-c DIR]",
 		Short: "Print the settings in force and where each came from",
 		Long: `Print the settings in force, those that no file mentions included. Behind each
 stands where it came from: file:line:col, "default", or the environment.
-Secrets are shown as stars.`,
-		Example: "  postrider conf show -c /etc/postrider\n  postrider conf show -c /etc/postrider | grep -v default",
+Secrets are shown as stars. --changed leaves out what is as it is by default.`,
+		Example: "  postrider conf show -c /etc/postrider\n  postrider conf show -c /etc/postrider --changed",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := conf.Load(confPath(path))
 			if err != nil {
 				return err
 			}
+			if changed {
+				return s.ShowChanged(cmd.OutOrStdout())
+			}
 			return s.Show(cmd.OutOrStdout())
 		},
 	}
 	confFlag(c, &path)
+	c.Flags().BoolVar(&changed, "changed", false, "only what is not as it is by default")
 	return c
+}
+
+func confDiffCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "diff [-c DIR]",
+		Short: "Print in what the files differ from what the running server goes by",
+		Long: `Print in what the settings in the files differ from those that the running server goes
+by: what a reload, or a restart, would change. Secrets are shown as stars. The exit code
+is 0 if there is no difference, 1 if there is.`,
+		Example: "  postrider conf diff -c /etc/postrider",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := conf.Load(confPath(path))
+			if err != nil {
+				return err
+			}
+			var running map[string]string
+			if err := call(cmd, path, "settings", nil, &running); err != nil {
+				return err
+			}
+			return printDiff(cmd, conf.Diff(running, s.Values()), asJSON)
+		},
+	}
+	confFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// printDiff fails where there is a difference.
+func printDiff(cmd *cobra.Command, differ []conf.Difference, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(cmd, differ); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range differ {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: running %s, in the files %s\n", d.Path, orNothing(d.Running), orNothing(d.Files))
+		}
+	}
+	if len(differ) > 0 {
+		return errSaid
+	}
+	if !asJSON {
+		fmt.Fprintln(cmd.OutOrStdout(), "the running server goes by what is in the files")
+	}
+	return nil
+}
+
+func orNothing(value string) string {
+	if value == "" {
+		return "nothing"
+	}
+	return value
 }
 
 func confDocCommand() *cobra.Command {

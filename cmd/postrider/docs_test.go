@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // TestDocumentedCommands: every command line in the pages for users, in the
@@ -68,4 +70,26 @@ func understood(args []string) error {
 		return err
 	}
 	return c.ValidateArgs(c.Flags().Args())
+}
+
+// TestReadmeDomain: the configuration that the README shows is right once its one
+// account is added, as it says.
+func TestReadmeDomain(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```jsonc\n(\\{.*?)```").FindStringSubmatch(string(text))
+	if block == nil {
+		t.Fatal("the README shows no configuration")
+	}
+	dir := confDir(t, strings.Replace(block[1], "/var/lib/postrider", "data", 1))
+	must(t, "pass word", "user", "add", "-c", dir, "--stdin", "alice@example.com")
+	s, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range s.Check() {
+		t.Error(problem)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,9 +36,7 @@ func ask[T any](cmd *cobra.Command, f *queueFlags, action string, r daemon.Queue
 		return err
 	}
 	if f.json {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(out)
+		return printJSON(cmd, out)
 	}
 	human(plain{cmd.OutOrStdout()}, out)
 	return nil
@@ -56,11 +55,11 @@ func queueCommand() *cobra.Command {
 		queueListCommand(),
 		queueShowCommand(),
 		queueExplainCommand(),
-		queueChangeCommand("hold", "Keep a message from being delivered until it is released"),
-		queueChangeCommand("release", "Let a held message go on its way"),
-		queueChangeCommand("retry", "Try a message again now"),
-		queueChangeCommand("expire", "Give a message up now and tell its sender"),
-		queueChangeCommand("remove", "Take a message out of the queue and tell nobody"),
+		queueChangeCommand("hold", "held", "Keep a message from being delivered until it is released"),
+		queueChangeCommand("release", "released", "Let a held message go on its way"),
+		queueChangeCommand("retry", "due now", "Try a message again now"),
+		queueChangeCommand("expire", "given up", "Give a message up now and tell its sender"),
+		queueChangeCommand("remove", "removed", "Take a message out of the queue and tell nobody"),
 		queueFlushCommand(),
 		queueRouteCommand(),
 		queueCountersCommand(),
@@ -96,20 +95,26 @@ func printList(w io.Writer, views []queue.View) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tAGE\tSIZE\tNEXT\tFROM\tTO")
+	fmt.Fprintln(t, "ID\tAGE\tSIZE\tNEXT\tFROM\tTO\tLAST REPLY")
 	for _, v := range views {
 		var to []string
 		for _, r := range v.Recipients {
 			to = append(to, r.Address)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t<%s>\t%s\n", v.ID, age(v.Queued), v.Size, next(v), v.From, strings.Join(to, " "))
+		from := v.From
+		if from == "" {
+			from = "<>"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", v.ID, age(v.Queued), v.Size, next(v, time.Now()), from, strings.Join(to, " "), lastReply(v))
 	}
 	t.Flush()
 }
 
 func age(since time.Time) string { return time.Since(since).Round(time.Second).String() }
 
-func next(v queue.View) string {
+// next is when a message is due: with the year where it is another one, and the
+// zone, since who reads it may be elsewhere.
+func next(v queue.View, now time.Time) string {
 	switch {
 	case v.Held:
 		return "held"
@@ -118,7 +123,36 @@ func next(v queue.View) string {
 	case v.Next.IsZero():
 		return "-"
 	}
-	return v.Next.Local().Format("01-02 15:04:05")
+	due := v.Next.Local()
+	if due.Year() != now.Year() {
+		return due.Format("2006-01-02 15:04:05 MST")
+	}
+	return due.Format("01-02 15:04:05 MST")
+}
+
+// lastReply is what was answered last to any of the recipients, in so many
+// characters as a line has room for.
+func lastReply(v queue.View) string {
+	const room = 100
+	var last queue.RecipientView
+	for _, r := range v.Recipients {
+		if r.Last.After(last.Last) {
+			last = r
+		}
+	}
+	if last.Last.IsZero() {
+		return "-"
+	}
+	var words []string
+	if last.Code != 0 {
+		words = append(words, strconv.Itoa(last.Code))
+	}
+	words = append(words, last.Enhanced, last.Text)
+	text := []rune(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
+	if len(text) > room {
+		return string(text[:room-1]) + "…"
+	}
+	return string(text)
 }
 
 func queueShowCommand() *cobra.Command {
@@ -154,18 +188,32 @@ func queueExplainCommand() *cobra.Command {
 	})
 }
 
-// queueChangeCommand is an action on messages named by their ids.
-func queueChangeCommand(action, short string) *cobra.Command {
+// changed says what became of a message, as --json prints it.
+type changed struct {
+	ID   string `json:"id"`
+	Done string `json:"done"`
+}
+
+// queueChangeCommand is an action on messages named by their ids; done is the word
+// for what it came to.
+func queueChangeCommand(action, done, short string) *cobra.Command {
 	var f queueFlags
 	return f.add(&cobra.Command{
 		Use:   action + " ID...",
 		Short: short,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			all := []changed{}
 			for _, id := range args {
 				if err := call(cmd, f.conf, "queue/"+action, daemon.QueueRequest{ID: id}, nil); err != nil {
 					return fmt.Errorf("%s %s: %w", action, id, err)
 				}
+				if all = append(all, changed{id, done}); !f.json {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", id, done)
+				}
+			}
+			if f.json {
+				return printJSON(cmd, all)
 			}
 			return nil
 		},
@@ -203,7 +251,18 @@ calls it; without a route, the way it would have gone. It is tried at once.`,
 			if len(args) > 1 {
 				r.Route = args[1]
 			}
-			return call(cmd, f.conf, "queue/route", r, nil)
+			if err := call(cmd, f.conf, "queue/route", r, nil); err != nil {
+				return err
+			}
+			done := changed{r.ID, "goes the usual way"}
+			if r.Route != "" {
+				done.Done = "goes by " + r.Route
+			}
+			if f.json {
+				return printJSON(cmd, done)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", done.ID, done.Done)
+			return nil
 		},
 	})
 }

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -53,12 +56,43 @@ func TestQueueCommands(t *testing.T) {
 	if out := command("explain", id); !strings.Contains(out, "friend@far.test") || !strings.Contains(out, "refused") {
 		t.Errorf("explain: %s", out)
 	}
-	command("hold", id)
+	if out := command("list"); !strings.Contains(out, "LAST REPLY") || !strings.Contains(out, "refused") {
+		t.Errorf("list without a reason: %s", out)
+	}
+	if out := command("hold", id); out != id+": held\n" {
+		t.Errorf("hold said %q", out)
+	}
 	if out := command("list", "--held"); !strings.Contains(out, "held") {
 		t.Errorf("list --held: %s", out)
 	}
-	command("release", id)
-	command("retry", id)
+	for word, done := range map[string]string{"release": "released", "retry": "due now"} {
+		if out := command(word, id); out != id+": "+done+"\n" {
+			t.Errorf("%s said %q", word, out)
+		}
+	}
+	if out := command("route", id); out != id+": goes the usual way\n" {
+		t.Errorf("route said %q", out)
+	}
+	var status daemon.Status
+	out, said, code := postrider(t, "status", "--json", "-c", w.dir)
+	if err := json.Unmarshal([]byte(out), &status); err != nil || code != 0 {
+		t.Fatal(err, said)
+	}
+	if status.Queue == nil || status.Queue.Entries != 1 || !strings.HasPrefix(status.Version, "postrider ") || strings.Contains(out, ": null") {
+		t.Errorf("status: %s", out)
+	}
+	var ports []int
+	for _, p := range status.Ports {
+		_, port, _ := net.SplitHostPort(p.Bound)
+		n, _ := strconv.Atoi(port)
+		ports = append(ports, n)
+	}
+	if len(ports) != len(places) || !slices.IsSorted(ports) {
+		t.Errorf("the ports are %d", ports)
+	}
+	if out, _, _ := postrider(t, "status", "-c", w.dir); !strings.Contains(out, ": pop3, TLS implicit\n") || !strings.Contains(out, "queue: 1 message,") {
+		t.Errorf("status says %s", out)
+	}
 	command("flush", "far.test")
 	if out := command("show", id); !strings.Contains(out, `"address": "friend@far.test"`) {
 		t.Errorf("show: %s", out)
@@ -78,7 +112,21 @@ func TestQueueCommands(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond) // it was being delivered
 	}
+	if out := command("list", "--json"); out != "[]\n" {
+		t.Errorf("an empty list is %s", out)
+	}
 	if out := command("list"); !strings.Contains(out, "empty") {
 		t.Errorf("after remove: %s", out)
+	}
+}
+
+// When a message is due is told with the year where it is another one.
+func TestNext(t *testing.T) {
+	now := time.Date(2026, 12, 31, 23, 0, 0, 0, time.Local)
+	for due, want := range map[time.Duration]string{time.Minute: "12-31 23:01:00 ", 2 * time.Hour: "2027-01-01 01:00:00 "} {
+		v := queue.View{Next: now.Add(due)}
+		if got := next(v, now); got != want+v.Next.Format("MST") {
+			t.Errorf("in %v: %q", due, got)
+		}
 	}
 }

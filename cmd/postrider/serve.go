@@ -3,18 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -73,6 +68,9 @@ func serve(cmd *cobra.Command, path string) error {
 		path = dir
 	}
 	d, err := daemon.NewUnder(manager, func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
+	if err == nil {
+		d.Version = programVersion()
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop it, or change Listeners in %s", err, path)
 	}
@@ -117,84 +115,6 @@ it, that is said here and in the log, and the old settings stay in force.`,
 	}
 	confFlag(c, &path)
 	return c
-}
-
-func statusCommand() *cobra.Command {
-	var path string
-	c := &cobra.Command{
-		Use:   "status [-c DIR]",
-		Short: "Say how the running server is",
-		Long: `Say since when the server runs, how many sessions it has, where it listens, how long its
-certificates are good for and who is locked out after too many failed logins. The exit code is 1
-if it does not run, or runs but cannot keep mail, also for want of octets or inodes on a disk.`,
-		Example: "  postrider status -c /etc/postrider",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s daemon.Status
-			if err := call(cmd, path, "status", nil, &s); err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s, since %s, %s of at most %d\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), count(s.Sessions, "session"), s.Most)
-			for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
-				if addr := s.Listeners[name]; addr != name {
-					name += " (" + addr + ")"
-				}
-				fmt.Fprintf(out, "  listening on %s\n", name)
-			}
-			for _, c := range s.Certificates {
-				fmt.Fprintf(out, "  %s\n", describeCertificate(c))
-			}
-			if len(s.Starving) > 0 {
-				fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
-			}
-			for _, l := range s.Lockouts {
-				fmt.Fprintf(out, "  %s\n", describeLockout(l))
-			}
-			if !s.Healthy {
-				return fmt.Errorf("not healthy: %s", s.Problem)
-			}
-			return nil
-		},
-	}
-	confFlag(c, &path)
-	return c
-}
-
-// describeLockout says in a line who is locked out.
-func describeLockout(l accounts.Lockout) string {
-	who := printable(l.Account)
-	switch {
-	case who == "":
-		who = "logins from " + l.Address
-	case l.Address != "":
-		who = "logins to " + who + " from " + l.Address
-	default:
-		who = "logins to " + who + " from new places"
-	}
-	return who + " are not checked until " + l.Until.Local().Format("2006-01-02 15:04:05") + ": too many failed"
-}
-
-// describeCertificate says in a line what one needs to know of a certificate.
-func describeCertificate(c daemon.Certificate) string {
-	const minute = "2006-01-02 15:04"
-	text := "certificate for " + strings.Join(c.Names, ", ")
-	if c.NotAfter.IsZero() {
-		text += ", not there yet"
-	} else {
-		text += " until " + c.NotAfter.Local().Format(minute)
-	}
-	if c.Soon {
-		text += ", EXPIRES SOON"
-	}
-	text += ", from " + c.From
-	if !c.Retry.IsZero() {
-		text += ", asked for again at " + c.Retry.Local().Format(minute)
-	}
-	if c.Problem != "" {
-		text += ": " + strconv.QuoteToASCII(c.Problem)
-	}
-	return text
 }
 
 // call asks the daemon that runs with the configuration at path.

@@ -70,7 +70,7 @@ them ever deletes a message.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(storeVerifyCommand(), storeStatCommand(), importCommand(), exportCommand(),
+	c.AddCommand(storeVerifyCommand(), storeStatCommand(), storeTrashCommand(), storeUndeleteCommand(), importCommand(), exportCommand(),
 		backupCommand(), restoreCommand())
 	return c
 }
@@ -113,6 +113,7 @@ type boxView struct {
 	Mailbox  string `json:"mailbox"`
 	Messages int64  `json:"messages"`
 	Octets   int64  `json:"octets"`
+	Trash    int64  `json:"trash"`  // messages that are hidden from POP3, of Messages
 	Orphan   bool   `json:"orphan"` // no account has it
 }
 
@@ -142,7 +143,11 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, boxView{u, use.Messages, use.Octets, accounts != nil && accounts[conf.Canonical(u)] == nil})
+		hidden, err := trashed(ctx, s, u)
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), accounts != nil && accounts[conf.Canonical(u)] == nil})
 	}
 	return views, failed
 }
@@ -152,6 +157,9 @@ func printStat(cmd *cobra.Command, views []boxView) error {
 	var messages, octets int64
 	for _, v := range views {
 		name := v.Mailbox
+		if v.Trash > 0 {
+			name += fmt.Sprintf(" (%d in the trash)", v.Trash)
+		}
 		if v.Orphan {
 			name += " (no account)"
 		}

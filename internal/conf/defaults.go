@@ -40,6 +40,7 @@ func New() *Settings {
 			SessionTimeout:           12 * time.Hour,
 			Deletion:                 DeleteRemove,
 			DeletionFolder:           "Trash",
+			TrashKeep:                30 * 24 * time.Hour,
 		},
 		Auth: Auth{
 			Mechanisms:            []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},

@@ -117,6 +117,11 @@ type POP3 struct {
 	// The Maildir folder for "deletion": "move".
 	DeletionFolder string `json:"deletion_folder"`
 
+	// How long messages stay that "deletion": "trash" has hidden: until then
+	// "postrider store undelete" brings them back. They are removed at the next
+	// login after that. Zero means that they stay.
+	TrashKeep time.Duration `json:"trash_keep"`
+
 	// Messages that were retrieved are removed when they have been here for
 	// this long (whole days, announced as EXPIRE, RFC 2449 §6.7). Zero means
 	// never.

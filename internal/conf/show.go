@@ -12,8 +12,13 @@ import (
 // Show prints the settings in force, secrets as stars, and behind each value
 // where it came from: a place in a file, "default", or what it was derived
 // from.
-func (s *Settings) Show(w io.Writer) error {
-	p := &shower{Settings: s, origins: s.text().Origins()}
+func (s *Settings) Show(w io.Writer) error { return s.show(w, false) }
+
+// ShowChanged is Show without what is as it is by default.
+func (s *Settings) ShowChanged(w io.Writer) error { return s.show(w, true) }
+
+func (s *Settings) show(w io.Writer, changed bool) error {
+	p := &shower{Settings: s, origins: s.text().Origins(), changed: changed}
 	p.b.WriteString("{\n")
 	p.value(reflect.ValueOf(s).Elem(), nil, "    ", false)
 	p.b.WriteString("}\n")
@@ -25,6 +30,7 @@ type shower struct {
 	*Settings
 	b       strings.Builder
 	origins config.Origins
+	changed bool // leave out what is as it is by default
 }
 
 // value prints the members of an object or a map. In those of lists and maps
@@ -53,6 +59,7 @@ func (p *shower) member(key string, v reflect.Value, steps []any, indent string,
 		v = v.Elem()
 	}
 	switch {
+	case p.changed && !p.hasChanged(steps):
 	case v.Kind() == reflect.Map && v.Len() == 0:
 		fmt.Fprintf(&p.b, "%s%s{},\n", indent, key)
 	case isObject(v.Type()), v.Kind() == reflect.Map:
@@ -68,6 +75,20 @@ func (p *shower) member(key string, v reflect.Value, steps []any, indent string,
 	default:
 		fmt.Fprintf(&p.b, "%s%s%s, // %s\n", indent, key, render(v), p.origin(steps))
 	}
+}
+
+// hasChanged reports whether a value, or one within it, is not as by default.
+func (p *shower) hasChanged(steps []any) bool {
+	path := config.Path(steps...)
+	if p.origin(steps) != "default" {
+		return true
+	}
+	for at := range p.origins {
+		if rest, ok := strings.CutPrefix(at, path); ok && rest != "" && (rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
 }
 
 // origin says where a value came from.

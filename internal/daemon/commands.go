@@ -4,22 +4,29 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // Status is what the daemon says of itself through the control socket.
 type Status struct {
 	Name       string            `json:"name"`
+	Version    string            `json:"version,omitempty"` // of the program that runs
 	Since      time.Time         `json:"since"`
 	Sessions   int               `json:"sessions"`
 	Most       int               `json:"most"` // sessions that there can be
 	Goroutines int               `json:"goroutines"`
 	Listeners  map[string]string `json:"listeners"` // settings' address → bound address
+	Ports      []Port            `json:"ports"`     // the same with what is spoken there, in the order of the ports
+	Queue      *queue.Counters   `json:"queue,omitempty"`
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
 	// Lockouts are those whose logins are not checked for now: there were too many
@@ -29,6 +36,34 @@ type Status struct {
 	Problem  string             `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+}
+
+// Port is a place where the daemon listens.
+type Port struct {
+	Address  string `json:"address"` // as the settings have it
+	Bound    string `json:"bound"`
+	Protocol string `json:"protocol"`
+	TLS      string `json:"tls"`
+}
+
+// ports are the places where the daemon listens, in the order of their numbers.
+func (d *Daemon) ports() []Port {
+	bound := d.Addrs()
+	var all []Port
+	for _, l := range d.state().settings.Listeners {
+		if addr := bound[l.Address]; addr != nil {
+			all = append(all, Port{l.Address, addr.String(), string(l.Protocol), string(l.TLS)})
+		}
+	}
+	number := func(p Port) int {
+		_, port, _ := net.SplitHostPort(p.Bound)
+		n, _ := strconv.Atoi(port)
+		return n
+	}
+	slices.SortStableFunc(all, func(a, b Port) int {
+		return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a.Address, b.Address))
+	})
+	return all
 }
 
 // UnlockRequest names whose failed logins are to be forgotten: an account, or
@@ -46,6 +81,9 @@ func (d *Daemon) commands() http.Handler {
 	})
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.status(since), nil)
+	})
+	mux.HandleFunc("POST /settings", func(w http.ResponseWriter, r *http.Request) {
+		control.Answer(w, d.state().settings.Values(), nil)
 	})
 	mux.HandleFunc("POST /unlock", func(w http.ResponseWriter, r *http.Request) {
 		var who UnlockRequest
@@ -80,6 +118,11 @@ func (d *Daemon) status(since time.Time) Status {
 	}
 	for name, addr := range d.Addrs() {
 		s.Listeners[name] = addr.String()
+	}
+	s.Version, s.Ports = d.Version, d.ports()
+	if d.post.Outbound != nil {
+		counters := d.post.Outbound.Queue().Counters()
+		s.Queue = &counters
 	}
 	s.Starving = d.post.Outbound.Starving()
 	if err := d.healthy(); err != nil {

@@ -32,6 +32,9 @@ const shutdownGrace = 30 * time.Second
 
 // Daemon is one running mail system.
 type Daemon struct {
+	// Version is what the program calls itself in the status; set it before Run.
+	Version string
+
 	now     atomic.Pointer[state]
 	store   mailstore.Store
 	healthy func() error    // nil: mail can be stored
@@ -198,6 +201,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.reloading.Unlock()
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
+	}
+	if os.Geteuid() == 0 {
+		d.log.Warn("serving as root: what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))

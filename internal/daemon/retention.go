@@ -84,8 +84,8 @@ type keptDrop struct {
 	visible  []int // the session's messages, by their number in box
 }
 
-// expire removes what was retrieved (it has the flag S) and is old enough, and
-// lists what the session sees.
+// expire removes what was retrieved (it has the flag S) and is old enough, and what
+// has been in the trash for long enough, and lists what the session sees.
 func (d *keptDrop) expire(ctx context.Context) error {
 	var old []int
 	for i := range d.box.Len() {
@@ -94,6 +94,9 @@ func (d *keptDrop) expire(ctx context.Context) error {
 		case d.settings.Expire > 0 && strings.Contains(flags, "S") && time.Since(d.keeper.Received(i)) > d.settings.Expire:
 			old = append(old, i)
 		case d.settings.Deletion == conf.DeleteTrash && strings.Contains(flags, "T"):
+			if d.overdue(i) {
+				old = append(old, i)
+			}
 		default:
 			d.visible = append(d.visible, i)
 		}
@@ -102,6 +105,17 @@ func (d *keptDrop) expire(ctx context.Context) error {
 		return nil
 	}
 	return d.box.Remove(ctx, old)
+}
+
+// overdue reports whether a message in the trash has been there for long enough. One
+// of a store that does not know since when stays.
+func (d *keptDrop) overdue(i int) bool {
+	trash, ok := d.keeper.(mailstore.Trash)
+	if !ok || d.settings.TrashKeep == 0 {
+		return false
+	}
+	since := trash.Changed(i)
+	return !since.IsZero() && time.Since(since) > d.settings.TrashKeep
 }
 
 // Len implements pop3.Drop.

@@ -127,3 +127,22 @@ func TestOthersRetention(t *testing.T) {
 	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
 	k.capability("EXPIRE NEVER")
 }
+
+// The trash is emptied after a time, and only what was put there.
+func TestTrashKeep(t *testing.T) {
+	for settings, left := range map[string]int{
+		`"POP3": {"deletion": "trash", "trash_keep": "1ms"},`: 1,
+		`"POP3": {"deletion": "trash", "trash_keep": "0s"},`:  2,
+		`"POP3": {"deletion": "trash"},`:                      2, // thirty days
+	} {
+		w := start(t, settings)
+		w.put(1000*time.Hour, "one\r\n")
+		w.put(1000*time.Hour, "second\r\n")
+		w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+		time.Sleep(5 * time.Millisecond)
+		w.session("C: STAT\nS: +OK 1 8\nC: QUIT\nS: +OK")
+		if n := w.files("*/*,S=*"); n != left {
+			t.Errorf("%s: %d files are left, want %d", settings, n, left)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func changed(info os.FileInfo) time.Time {
 	return info.ModTime()
 }
 
+// renamed is when a file got its name, or later.
+func renamed(info os.FileInfo) time.Time { return changed(info) }
+
 // ownerOf is the user a file belongs to.
 func ownerOf(info os.FileInfo) uint32 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -35,6 +35,9 @@ func inode(os.FileInfo) uint64 { return 0 }
 // changed is when a file was last written.
 func changed(info os.FileInfo) time.Time { return info.ModTime() }
 
+// renamed is when a file got its name, which is not known here.
+func renamed(os.FileInfo) time.Time { return time.Time{} }
+
 // ownerOf is not known here: everybody is taken for one.
 func ownerOf(os.FileInfo) uint32 { return 0 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
 )
@@ -19,6 +20,33 @@ func (m *maildrop) Flag(ctx context.Context, is []int, flags string) error {
 	return wrap("maildir: flag messages", m.change(ctx, is, func(e *entry) error {
 		return m.rename(e, func(name string) string { return m.b.sub("cur", withFlags(name, flags)) })
 	}))
+}
+
+// Unflag implements mailstore.Trash.
+func (m *maildrop) Unflag(ctx context.Context, is []int, flags string) error {
+	return wrap("maildir: unflag messages", m.change(ctx, is, func(e *entry) error {
+		return m.rename(e, func(name string) string {
+			f := parseName(name)
+			left := strings.Map(func(r rune) rune {
+				if strings.ContainsRune(flags, r) {
+					return -1
+				}
+				return r
+			}, f.flags)
+			return m.b.sub("cur", f.stable+":2,"+left)
+		})
+	}))
+}
+
+// Changed implements mailstore.Trash: flags stand in the name, and a file that was
+// renamed has changed. Whatever else changes it since makes the answer later.
+func (m *maildrop) Changed(i int) time.Time {
+	w := m.at(m.list[i])
+	info, err := os.Stat(m.b.sub(w.sub, w.name))
+	if err != nil {
+		return time.Time{}
+	}
+	return renamed(info)
 }
 
 // Move implements mailstore.Keeper: the folder is the one of Maildir++, a

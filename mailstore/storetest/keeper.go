@@ -69,6 +69,38 @@ func flag(s *suite) {
 	s.sameUIDs(before)
 	m, k, _ = s.keeper()
 	check(m, k)
+	s.unflag(m, k, before)
+}
+
+// unflag: flags are taken away again, and nothing else changes. A store need not be
+// able to.
+func (s *suite) unflag(m mailstore.Maildrop, k mailstore.Keeper, before map[string]string) {
+	s.Helper()
+	defer m.Close()
+	trash, ok := k.(mailstore.Trash)
+	if !ok {
+		return
+	}
+	i := s.find(m, "flagged\r\n")
+	for range 2 {
+		if err := trash.Unflag(s.ctx, []int{i, i}, "ST"); err != nil {
+			s.Fatalf("Unflag: %v", err)
+		}
+	}
+	if got := k.Flags(i); got != "FR" {
+		s.Errorf("flags are %q without S, want FR", got)
+	}
+	if since := trash.Changed(i); since.After(time.Now().Add(time.Minute)) {
+		s.Errorf("changed %v", since)
+	}
+	m.Close()
+	s.reopen()
+	s.sameUIDs(before)
+	again, k, _ := s.keeper()
+	defer again.Close()
+	if got := k.Flags(s.find(again, "flagged\r\n")); got != "FR" {
+		s.Errorf("flags are %q after a restart, want FR", got)
+	}
 }
 
 // sameUIDs checks alice's messages against those found before.

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/daemon"
+)
+
+func statusCommand() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status [-c DIR]",
+		Short: "Say how the running server is",
+		Long: `Say which version of the server runs and since when, how many sessions it has, what it
+listens to and where, what waits in its queue, how long its certificates are good for and
+who is locked out after too many failed logins. The exit code is 1 if it does not run, or
+runs but cannot keep mail, also for want of octets or inodes on a disk.`,
+		Example: "  postrider status -c /etc/postrider\n  postrider status -c /etc/postrider --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s daemon.Status
+			if err := call(cmd, path, "status", nil, &s); err != nil {
+				return err
+			}
+			if asJSON {
+				if err := printJSON(cmd, s); err != nil {
+					return err
+				}
+			} else {
+				printStatus(cmd.OutOrStdout(), &s)
+			}
+			if !s.Healthy {
+				return fmt.Errorf("not healthy: %s", s.Problem)
+			}
+			return nil
+		},
+	}
+	confFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printStatus(out io.Writer, s *daemon.Status) {
+	fmt.Fprintf(out, "%s, since %s, %s of at most %d\n", s.Name, s.Since.Format("2006-01-02 15:04:05"), count(s.Sessions, "session"), s.Most)
+	if s.Version != "" {
+		fmt.Fprintf(out, "  %s\n", s.Version)
+	}
+	for _, p := range s.Ports {
+		name := p.Address
+		if p.Bound != p.Address {
+			name += " (" + p.Bound + ")"
+		}
+		fmt.Fprintf(out, "  listening on %s: %s", name, p.Protocol)
+		if p.TLS != "off" {
+			fmt.Fprintf(out, ", TLS %s", p.TLS)
+		}
+		fmt.Fprintln(out)
+	}
+	if q := s.Queue; q != nil {
+		fmt.Fprintf(out, "  queue: %s, %d held, %d being delivered", count(q.Entries, "message"), q.Held, q.Active)
+		if !q.Oldest.IsZero() {
+			fmt.Fprintf(out, ", the oldest for %s", age(q.Oldest))
+		}
+		if q.Corrupt > 0 {
+			fmt.Fprintf(out, ", %d that cannot be read", q.Corrupt)
+		}
+		fmt.Fprintln(out)
+	}
+	for _, c := range s.Certificates {
+		fmt.Fprintf(out, "  %s\n", describeCertificate(c))
+	}
+	if len(s.Starving) > 0 {
+		fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
+	}
+	for _, l := range s.Lockouts {
+		fmt.Fprintf(out, "  %s\n", describeLockout(l))
+	}
+}
+
+// describeLockout says in a line who is locked out.
+func describeLockout(l accounts.Lockout) string {
+	who := printable(l.Account)
+	switch {
+	case who == "":
+		who = "logins from " + l.Address
+	case l.Address != "":
+		who = "logins to " + who + " from " + l.Address
+	default:
+		who = "logins to " + who + " from new places"
+	}
+	return who + " are not checked until " + l.Until.Local().Format("2006-01-02 15:04:05") + ": too many failed"
+}
+
+// describeCertificate says in a line what one needs to know of a certificate.
+func describeCertificate(c daemon.Certificate) string {
+	const minute = "2006-01-02 15:04"
+	text := "certificate for " + strings.Join(c.Names, ", ")
+	if c.NotAfter.IsZero() {
+		text += ", not there yet"
+	} else {
+		text += " until " + c.NotAfter.Local().Format(minute)
+	}
+	if c.Soon {
+		text += ", EXPIRES SOON"
+	}
+	text += ", from " + c.From
+	if !c.Retry.IsZero() {
+		text += ", asked for again at " + c.Retry.Local().Format(minute)
+	}
+	if c.Problem != "" {
+		text += ": " + strconv.QuoteToASCII(c.Problem)
+	}
+	return text
+}
