@@ -13,8 +13,10 @@ const (
 // Pad returns header text that is n octets longer than fields and says the same:
 // for a place in a file that was kept free for fields before they were known. A few
 // octets are blanks behind the colon of the first field, more are a field of their
-// own at the end, whose lines are as RFC 5322 §2.1.1 wants them. The text's own line
-// ends, CRLF or LF, are used.
+// own, whose lines are as RFC 5322 §2.1.1 wants them. It stands behind the first field,
+// or before one that is the only one: what fields end with belongs to the message below
+// (Section.Seam), and nothing may come between. The text's own line ends, CRLF or LF,
+// are used.
 //
 // ok is false where there is no room for so few octets: in the first line of
 // fields, or because there are none; and where fields do not end with a line end.
@@ -31,7 +33,12 @@ func Pad(fields []byte, n int) (padded []byte, ok bool) {
 	}
 	padded = make([]byte, 0, len(fields)+n)
 	if n >= leastField+len(eol) {
-		return appendPadding(append(padded, fields...), n, eol), true
+		first := fields[:firstField(fields, eol)]
+		if len(first) == len(fields) {
+			first = nil
+		}
+		padded = appendPadding(append(padded, first...), n, eol)
+		return append(padded, fields[len(first):]...), true
 	}
 	line, _, _ := bytes.Cut(fields, []byte(eol))
 	colon := bytes.IndexByte(line, ':')
@@ -42,6 +49,24 @@ func Pad(fields []byte, n int) (padded []byte, ok bool) {
 	padded = append(padded, bytes.Repeat([]byte{' '}, n)...)
 	return append(padded, fields[colon+1:]...), true
 }
+
+// firstField is how many octets the first field has, with its end: 0 where the text
+// begins with something else.
+func firstField(fields []byte, eol string) (n int) {
+	if bytes.HasPrefix(fields, []byte(eol)) || startsFolded(fields) {
+		return 0
+	}
+	for n < len(fields) {
+		n += bytes.Index(fields[n:], []byte(eol)) + len(eol)
+		if !startsFolded(fields[n:]) {
+			break
+		}
+	}
+	return n
+}
+
+// startsFolded reports whether a line continues the one before it.
+func startsFolded(line []byte) bool { return len(line) > 0 && (line[0] == ' ' || line[0] == '\t') }
 
 // maxLine is how long a line may be, without its end (RFC 5322 §2.1.1).
 const maxLine = 998

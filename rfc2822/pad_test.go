@@ -64,3 +64,32 @@ func TestPadNoRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestPadLeavesSeam: what stands between the fields and the message keeps its place. A
+// message without header begins right behind the empty line, and one whose first line
+// continues nothing continues the field that was made for it.
+func TestPadLeavesSeam(t *testing.T) {
+	for _, eol := range []string{"\r\n", "\n"} {
+		for _, c := range []struct{ fields, seam string }{
+			{"Received: from a|\tby b|", "|"}, {"Return-Path: <>|Received: from a|\tby b|", "|"}, {"", "|"},
+			{"Received: from a|\tby b|", "X-Leading-Line:|"}, {"", "X-Leading-Line:|"},
+		} {
+			fields, seam := strings.ReplaceAll(c.fields, "|", eol), strings.ReplaceAll(c.seam, "|", eol)
+			padded := 0
+			for n := range 300 {
+				got, ok := rfc2822.Pad([]byte(fields+seam), n)
+				if !ok {
+					continue // so few octets have no room in a line without a value
+				}
+				padded++
+				above, ok := strings.CutSuffix(string(got), seam)
+				if !ok || len(got) != len(fields)+len(seam)+n || above != "" && !strings.HasSuffix(above, eol) || strings.Contains(above, eol+eol) {
+					t.Fatalf("%q, %q and %d: %q", fields, seam, n, got)
+				}
+			}
+			if padded < 250 {
+				t.Errorf("%q, %q: padded %d times", fields, seam, padded)
+			}
+		}
+	}
+}

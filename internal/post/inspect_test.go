@@ -128,6 +128,32 @@ func TestTopInOrder(t *testing.T) {
 	}
 }
 
+// TestTopAboveNoHeader: a message without header, or that begins with half a field, is
+// below what stands on top as it came, with the seam between them and nothing else.
+func TestTopAboveNoHeader(t *testing.T) {
+	for text, seam := range map[string]string{"no header here\r\n": "\r\n\r\n", " half a field\r\nSubject: s\r\n\r\n": "\r\nX-Leading-Line:\r\n"} {
+		for _, size := range []int{0, 200_000} {
+			for _, most := range []int{0, 40, 5000} {
+				p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice})
+				p.Inspectors = []Inspector{&counting{name: "X-One", most: most, fields: 1}}
+				text := text + strings.Repeat("0123456789abcde\r\n", size/17)
+				if err := mailTo(p, text, "alice@mail.test"); err != nil {
+					t.Fatal(err)
+				}
+				box, err := store.Open(t.Context(), "alice@mail.test")
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := read(t, box, 0)
+				box.Close()
+				if !strings.HasSuffix(got, seam+text) {
+					t.Errorf("%.20q, %d octets, %d expected: %.600q", text, len(text), most, got)
+				}
+			}
+		}
+	}
+}
+
 // queued looks at the entry for whom an alias leads elsewhere, and at the other.
 func queued(t *testing.T, o *Outbound, text string) {
 	t.Helper()
