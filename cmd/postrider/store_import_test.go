@@ -189,17 +189,17 @@ func TestExportPart(t *testing.T) {
 	const user = "alice@mail.test"
 	mail := emptyStore(t)
 	must(t, "", "import", "--mail", mail, "--format", "maildir", user, mailDir(t))
-	for name, lay := range map[string]func(part string) error{
+	cases := map[string]func(part string) error{
 		"a link":      func(part string) error { return os.Symlink(put(t, "old", t.TempDir(), "target"), part) },
 		"a directory": func(part string) error { return os.Mkdir(part, 0o700) },
-		"another's file": func(part string) error {
-			if os.Geteuid() != 0 {
-				t.Skip("only root can make files of others")
-			}
+	}
+	if os.Geteuid() == 0 { // only root can make files of others
+		cases["another's file"] = func(part string) error {
 			put(t, "old", part)
 			return os.Chown(part, 65534, 65534)
-		},
-	} {
+		}
+	}
+	for name, lay := range cases {
 		out := filepath.Join(t.TempDir(), "out.mbox")
 		if err := lay(out + ".partial"); err != nil {
 			t.Fatal(err)
