@@ -192,7 +192,7 @@ func routeOf(name string, c *conf.Route, keyFile string) (*relay.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", name, err)
 	}
-	if level == relay.Auto && c.User != "" {
+	if (level == relay.Auto || level == "") && c.User != "" { // a password is for a host that has shown who it is
 		level = relay.Verify
 	}
 	route.TLS = level
