@@ -57,16 +57,16 @@ type clientOptions struct {
 }
 
 // ClientTimeouts bound each wait for the server. In every field 0 means the
-// default, which is the minimum of RFC 5321 §4.5.3.2.
+// default, which its tag tells and is the minimum of RFC 5321 §4.5.3.2.
 type ClientTimeouts struct {
-	Connect   time.Duration `default:"30s"` // for the TCP connection; default 30 seconds
-	Greeting  time.Duration `default:"5m"`  // default 5 minutes
-	Command   time.Duration `default:"5m"`  // MAIL, RCPT and all others; default 5 minutes
-	Handshake time.Duration `default:"1m"`  // for TLS; default 1 minute
-	DataStart time.Duration `default:"2m"`  // from DATA to its 354; default 2 minutes
-	DataBlock time.Duration `default:"3m"`  // to send each piece of a message; default 3 minutes
-	DataEnd   time.Duration `default:"10m"` // from the last dot to the reply; default 10 minutes
-	Quit      time.Duration `default:"30s"` // default 30 seconds: nothing depends on the answer
+	Connect   time.Duration `default:"30s"` // for the TCP connection
+	Greeting  time.Duration `default:"5m"`
+	Command   time.Duration `default:"5m"`  // MAIL, RCPT and all others
+	Handshake time.Duration `default:"1m"`  // for TLS
+	DataStart time.Duration `default:"2m"`  // from DATA to its 354
+	DataBlock time.Duration `default:"3m"`  // to send each piece of a message
+	DataEnd   time.Duration `default:"10m"` // from the last dot to the reply
+	Quit      time.Duration `default:"30s"` // nothing depends on the answer
 }
 
 func (t ClientTimeouts) orDefaults() ClientTimeouts {
