@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -431,5 +432,39 @@ func TestTrash(t *testing.T) {
 	}
 	if got := w.fetchAll("bob@mail.test"); len(got) != 2 {
 		t.Errorf("bob got %q", got)
+	}
+}
+
+// What root does to the store belongs to the one the store belongs to.
+func TestStoreOfAnother(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const other = 4711
+	dir := confDir(t, townConf)
+	deliver(t, dir, "alice@town.test", "x\r\n")
+	for up := dir; up != filepath.Dir(os.TempDir()) && up != "/"; up = filepath.Dir(up) { // the other can get there
+		if info, err := os.Stat(up); err == nil && info.Mode().Perm()&0o001 == 0 {
+			if err := os.Chmod(up, 0o711); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mail := filepath.Join(dir, "data", "mail")
+	err := filepath.WalkDir(filepath.Dir(mail), func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, other, other))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "user", "rename", "-c", dir, "alice@town.test", "alice@mail.test")
+	for _, path := range []string{"mail.test", "mail.test/alice", "mail.test/alice/new"} {
+		info, err := os.Stat(filepath.Join(mail, path))
+		if err != nil || ownerOf(info) != other {
+			t.Errorf("%s: %v, %+v", path, err, info)
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Error("it did not become root again")
 	}
 }

@@ -83,8 +83,14 @@ func mailOf(ctx context.Context, s *conf.Settings, at string) int64 {
 // leftover refuses to give a new account the mail of one that was removed, unless
 // that is said.
 func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at string) error {
+	if f.keep || f.fresh {
+		return nil
+	}
+	if _, err := os.ReadDir(s.MailDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
+	}
 	n := mailOf(cmd.Context(), s, at)
-	if n == 0 || f.keep || f.fresh {
+	if n == 0 {
 		return nil
 	}
 	return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed: --keep gives it to the new one, --fresh deletes it", count(n, "message"))

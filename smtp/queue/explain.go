@@ -31,6 +31,8 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		}
 		words := []string{lastAttempt(r, now)}
 		switch {
+		case r.Status != Pending && r.Reported:
+			words = []string{fmt.Sprintf("It is settled (%s), and nobody has to be told of it any more.", r.Status)}
 		case r.Status != Pending:
 			words = []string{fmt.Sprintf("It is settled (%s), and the sender has not been told yet.", r.Status)}
 		case v.Held:

@@ -40,6 +40,7 @@ type RecipientView struct {
 	Next        time.Time `json:"next,omitzero"`
 	GiveUp      time.Time `json:"give_up"`
 	Warned      bool      `json:"warned,omitempty"`
+	Reported    bool      `json:"reported,omitempty"` // the sender was told how it ended, or need not be
 	// Of the last attempt:
 	Last     time.Time `json:"last,omitzero"`
 	Host     string    `json:"host,omitempty"`
@@ -206,7 +207,7 @@ func (q *Queue) view(e *Entry, st *State, active bool) View {
 		s := &st.To[i]
 		rv := RecipientView{
 			Address: r.Path.String(), Destination: q.Transport.Destination(r, st.Route), Status: s.Status, Attempts: s.Attempts,
-			GiveUp: e.since().Add(q.schedule(r).withDefaults().GiveUp), Warned: s.Warned,
+			GiveUp: e.since().Add(q.schedule(r).withDefaults().GiveUp), Warned: s.Warned, Reported: s.Reported,
 			Last: s.Last.Time, Host: s.Last.Host, TLS: s.Last.TLS, Code: s.Last.Code, Enhanced: s.Last.Enhanced, Text: s.Last.Text,
 		}
 		if s.Status == Pending && !st.Held {
