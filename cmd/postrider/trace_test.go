@@ -27,7 +27,7 @@ func TestTrace(t *testing.T) {
 	w.deliver("Subject: q\r\nMessage-ID: <m1@here.test>\r\n\r\nx\r\n", "friend@far.test")
 	var id string
 	for range 200 {
-		if m := regexp.MustCompile(`msg=attempt id=\S+ session=(\S+)`).FindStringSubmatch(w.log.String()); m != nil {
+		if m := regexp.MustCompile(`msg=attempt queue=\S+ id=(\S+)`).FindStringSubmatch(w.log.String()); m != nil {
 			id = m[1]
 			break
 		}

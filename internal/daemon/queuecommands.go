@@ -65,7 +65,7 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 				out, err = act(req.Context(), q, r)
 			}
 			if err == nil && steers[name] {
-				d.log.Info("queue command", "action", name, "id", r.ID, "domain", r.Domain, "route", r.Route)
+				d.log.Info("queue command", "action", name, "queue", r.ID, "domain", r.Domain, "route", r.Route)
 			}
 			control.Answer(w, out, err)
 		})

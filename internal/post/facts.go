@@ -3,7 +3,6 @@ package post
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -126,7 +125,7 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 			}
 		}
 		for _, to := range t.Elsewhere {
-			address := fmt.Sprint(to)
+			address := to.String()
 			add(&Copy{Accepted: a, To: rcpt.Path.String(), Next: address, Queue: queued[address]})
 		}
 	}

@@ -149,30 +149,17 @@ func isSummary(l Line) bool { return strings.HasSuffix(l.Event, " session") }
 
 // idOf is the id of a line's message that the client was told; "" if it is about
 // none.
-func idOf(l Line) string {
-	if l.Event == "attempt" {
-		return l.Facts["session"]
-	}
-	if l.Event == "queue command" {
-		return ""
-	}
-	return l.Facts["id"]
-}
+func idOf(l Line) string { return l.Facts["id"] }
 
 // entryOf is the queue entry that a line is about.
-func entryOf(l Line) string {
-	if l.Event == "attempt" || l.Event == "queue command" {
-		return l.Facts["id"]
-	}
-	return l.Facts["queue"]
-}
+func entryOf(l Line) string { return l.Facts["queue"] }
 
-// sessionOf is the session of a line. The message's id begins with it.
+// sessionOf is the session of a line. A message's id begins with it.
 func sessionOf(l Line) string {
-	if l.Event != "attempt" {
-		return l.Facts["session"]
+	if session := l.Facts["session"]; session != "" {
+		return session
 	}
-	session, _, _ := strings.Cut(l.Facts["session"], "-")
+	session, _, _ := strings.Cut(l.Facts["id"], "-")
 	return session
 }
 

@@ -20,11 +20,11 @@ time=2026-11-29T12:01:01.000Z level=INFO msg="message accepted" service=smtp ses
 time=2026-11-29T12:01:02.000Z level=INFO msg=delivered service=smtp session=s1 id=s1-2 from=ann@far.test message_id=<m2@far.test> user="" remote=192.0.2.1:4 to=carol@mail.test mailbox=carol@mail.test octets=9
 not a line of ours
 time=2026-11-29T12:01:03.000Z level=INFO msg="smtp session" service=smtp session=s1 remote=192.0.2.1:4 took=3s accepted=2 refused=1 commands.rcpt=3
-time=2026-11-29T12:02:00.000Z level=INFO msg=attempt id=q1 session=s1-1 from=ann@far.test to=bob@else.test status=deferred attempt=1 host=mx.else.test tls="" code=450 enhanced=4.2.0 text="not now" delay=1m
+time=2026-11-29T12:02:00.000Z level=INFO msg=attempt queue=q1 id=s1-1 from=ann@far.test to=bob@else.test status=deferred attempt=1 host=mx.else.test tls="" code=450 enhanced=4.2.0 text="not now" delay=1m
 time=2026-11-29T12:03:00.000Z level=INFO msg=refused service=submission session=s2 command=MAIL from=dave@mail.test reply="550 5.7.1 not yours level=x time=y" user=erin@mail.test remote=192.0.2.9:4
 time=2026-11-29T12:03:01.000Z level=INFO msg="smtp session" service=submission session=s2 remote=192.0.2.9:4 took=1s accepted=0 user=erin@mail.test refused=1
-time=2026-11-29T12:04:00.000Z level=INFO msg="queue command" action=retry id=q1 domain="" route=""
-time=2026-11-29T12:05:00.000Z level=INFO msg=attempt id=q1 session=s1-1 from=ann@far.test to=bob@else.test status=delivered attempt=2 host=mx.else.test tls="TLS 1.3" code=250 enhanced=2.0.0 text=thanks delay=4m
+time=2026-11-29T12:04:00.000Z level=INFO msg="queue command" action=retry queue=q1 domain="" route=""
+time=2026-11-29T12:05:00.000Z level=INFO msg=attempt queue=q1 id=s1-1 from=ann@far.test to=bob@else.test status=delivered attempt=2 host=mx.else.test tls="TLS 1.3" code=250 enhanced=2.0.0 text=thanks delay=4m
 `
 
 func find(t *testing.T, log string, q Query) []*Way {
@@ -92,7 +92,7 @@ func TestWords(t *testing.T) {
 		"<Sales@mail.test> was delivered to the mailbox alice@mail.test (379 octets)\n",
 		"<Sales@mail.test> was queued for <bob@else.test> as q1 (379 octets)\n",
 		"attempt 1 for <bob@else.test>: deferred, mx.else.test said 450 4.2.0 not now\n",
-		"queue command action=retry domain= route=\n",
+		"queue command action=retry domain= queue=q1 route=\n",
 		"attempt 2 for <bob@else.test>: delivered, mx.else.test (TLS 1.3) said 250 2.0.0 thanks\n",
 		"the session ended after 3s: 2 accepted, 1 refused\n",
 		"Session s2, user erin@mail.test, from 192.0.2.9:4 by submission\n",

@@ -65,7 +65,7 @@ func (q *Queue) record(ctx context.Context, d *destination, j *job, down bool) b
 		return true
 	}
 	if err := q.save(ctx, a); err != nil {
-		q.log().Error("attempt cannot be written down and is not made", "id", a.e.ID, "err", err)
+		q.log().Error("attempt cannot be written down and is not made", "queue", a.e.ID, "err", err)
 		for _, i := range j.to {
 			a.st.To[i].Attempts--
 			a.st.To[i].Next = stamp(now.Add(time.Minute))
@@ -161,7 +161,7 @@ func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
 	q.tally(a, results, statuses)
 	if q.othersRun(a) && !q.isRemoved(a.it) {
 		if err := q.save(ctx, a); err != nil {
-			q.log().Error("results cannot be written down now", "id", a.e.ID, "err", err)
+			q.log().Error("results cannot be written down now", "queue", a.e.ID, "err", err)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func (q *Queue) logAttempt(a *active, i int) {
 	if r.Busy {
 		level = slog.LevelDebug // none was made
 	}
-	q.log().Log(context.Background(), level, "attempt", "id", a.e.ID, "session", a.e.Session, "from", a.e.From.String(), "to", a.e.To[i].Path.String(),
+	q.log().Log(context.Background(), level, "attempt", "queue", a.e.ID, "id", a.e.Session, "from", a.e.From.String(), "to", a.e.To[i].Path.String(),
 		"status", st.Status, "attempt", st.Attempts, "host", r.Host, "tls", r.TLS,
 		"code", r.Code, "enhanced", r.Enhanced, "text", oneLine(r.Text),
 		"delay", time.Since(a.e.since()).Round(time.Millisecond))

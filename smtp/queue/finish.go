@@ -26,7 +26,7 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 	case err != nil:
 		// What was learnt is in memory only, and must not be forgotten: the
 		// entry stays there, and the writing is tried again.
-		q.log().Error("queue entry cannot be brought up to date", "id", a.e.ID, "err", err)
+		q.log().Error("queue entry cannot be brought up to date", "queue", a.e.ID, "err", err)
 		q.postpone(a.it)
 	default:
 		q.drop(a)
@@ -179,7 +179,7 @@ func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
 		switch {
 		case a.e.From.IsNull():
 			q.countNotice("undeliverable")
-			q.log().Warn("undeliverable notification", "id", a.e.ID, "to", a.e.To[to[0]].Path.String())
+			q.log().Warn("undeliverable notification", "queue", a.e.ID, "to", a.e.To[to[0]].Path.String())
 			if q.Undeliverable != nil {
 				err = q.Undeliverable(ctx, m)
 			}
@@ -190,10 +190,10 @@ func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
 		}
 	}
 	if err != nil {
-		q.log().Error("notification cannot be sent now", "id", a.e.ID, "kind", kind, "err", err)
+		q.log().Error("notification cannot be sent now", "queue", a.e.ID, "kind", kind, "err", err)
 		return false
 	}
 	q.countNotice(kind)
-	q.log().Info("notification", "id", a.e.ID, "kind", kind, "to", a.e.From.String())
+	q.log().Info("notification", "queue", a.e.ID, "id", a.e.Session, "kind", kind, "to", a.e.From.String())
 	return true
 }

@@ -89,7 +89,7 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	if w.q.accept(w.e, w.st, w.first) && w.first {
 		// The queue has ended meanwhile: see giveBack.
 		if err := w.q.update(detached(ctx), w.e.ID, (*State).unattempted); err != nil && !isGone(err) {
-			w.q.log().Warn("first attempt cannot be taken back", "id", w.e.ID, "err", err)
+			w.q.log().Warn("first attempt cannot be taken back", "queue", w.e.ID, "err", err)
 		}
 	}
 	return nil

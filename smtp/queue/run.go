@@ -97,7 +97,7 @@ func (q *Queue) giveBack(ctx context.Context) {
 		wg.Go(func() {
 			for id := range next {
 				if err := q.update(ctx, id, (*State).unattempted); err != nil && !isGone(err) {
-					q.log().Warn("first attempt cannot be taken back", "id", id, "err", err)
+					q.log().Warn("first attempt cannot be taken back", "queue", id, "err", err)
 				}
 			}
 		})
@@ -181,10 +181,10 @@ func (q *Queue) load(ctx context.Context, it *item) {
 func (q *Queue) lost(it *item, err error) {
 	switch {
 	case isGone(err):
-		q.log().Error("queue entry is gone", "id", it.id, "err", err)
+		q.log().Error("queue entry is gone", "queue", it.id, "err", err)
 		q.forget(it)
 	default:
-		q.log().Error("queue entry cannot be loaded now", "id", it.id, "err", err)
+		q.log().Error("queue entry cannot be loaded now", "queue", it.id, "err", err)
 		q.postpone(it)
 	}
 }

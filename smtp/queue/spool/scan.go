@@ -160,7 +160,7 @@ func (s *Spool) scanOne(ctx context.Context, l listed, each func(string, *queue.
 	case err == nil && name != s.path(l.id):
 		// Somebody has put it back by hand, into the shard that came to mind.
 		if err := s.disk.Commit(ctx, &durable.Tx{Steps: move(name, s.path(l.id))}); err != nil {
-			s.Log.Error("queue entry is in the wrong shard and is passed over", "id", l.id, "dir", dir, "err", err)
+			s.Log.Error("queue entry is in the wrong shard and is passed over", "queue", l.id, "dir", dir, "err", err)
 			return nil
 		}
 		return each(l.id, st)
@@ -171,7 +171,7 @@ func (s *Spool) scanOne(ctx context.Context, l listed, each func(string, *queue.
 	case temporary(err):
 		// One bad sector, or one file with the wrong owner, must not keep all
 		// other mail from leaving.
-		s.Log.Error("queue entry cannot be read and is passed over until the next start", "id", l.id, "file", name, "err", err)
+		s.Log.Error("queue entry cannot be read and is passed over until the next start", "queue", l.id, "file", name, "err", err)
 		return nil
 	}
 	if _, serr := os.Lstat(name); errors.Is(serr, fs.ErrNotExist) {

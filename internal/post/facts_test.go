@@ -1,0 +1,113 @@
+package post
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// keepLog makes the log of p one that can be read.
+func keepLog(p *Post) *bytes.Buffer {
+	var log bytes.Buffer
+	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	return &log
+}
+
+// TestCopies: each copy and each recipient is a line, and their number is bounded by
+// the message's own work, whatever its aliases.
+func TestCopies(t *testing.T) {
+	many := accounts.Targets{Forwarded: true}
+	for i := range 50 {
+		many.Mailboxes = append(many.Mailboxes, fmt.Sprintf("u%d@mail.test", i))
+	}
+	dir := village{"all@mail.test": many, "all+x@mail.test": many, "u7@mail.test": {Mailboxes: []string{"u7@mail.test"}}}
+	p, _ := newPost(t, dir)
+	log := keepLog(p)
+	r := &Receiver{Post: p}
+	s := &smtp.Session{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Message-ID:\r\n <m@far.test>\r\n\r\nx\r\n")}
+	s.Envelope = e
+	for _, to := range []string{"All", "all+x", "u7", "All", "U7"} {
+		rcpt := smtp.Recipient{Path: smtp.Path{Local: to, Domain: "mail.test"}}
+		if err := r.CheckRcpt(context.Background(), s, &rcpt); err != nil {
+			t.Fatal(err)
+		}
+		e.To = append(e.To, rcpt)
+	}
+	if err := r.ServeSMTP(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "msg=delivered"); n != 50+4 {
+		t.Errorf("%d lines for 50 copies and 4 recipients whose copies are there already", n)
+	}
+	for _, want := range []string{
+		"msg=delivered service=smtp session=s id=s-1 from=a@far.test message_id=<m@far.test> user=\"\" remote=192.0.2.1:4 to=All@mail.test mailbox=u49@mail.test octets=",
+		"to=all+x@mail.test mailbox=u0@mail.test", "to=u7@mail.test mailbox=u7@mail.test", "to=U7@mail.test mailbox=u7@mail.test",
+		"recipients=5 mailboxes=50 elsewhere=0 full=0",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no line with %s in\n%s", want, log)
+		}
+	}
+}
+
+// overSocket submits a message as a program of this host does, and returns the answer.
+func overSocket(t *testing.T, p *Post, query string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pr") // a Unix socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := control.Listen(filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	p.Submissions(mux)
+	server := control.NewServer(mux)
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "s"))
+	}}}
+	defer client.CloseIdleConnections()
+	answer, err := client.Post("http://local/submit?"+query, "", strings.NewReader("Subject: x\n\nx\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.Status
+}
+
+// TestLocalFacts: a program of this host is told of as "local", whether its mail is
+// accepted or refused, and the Message-ID that it left out is in the line.
+func TestLocalFacts(t *testing.T) {
+	for _, c := range []struct{ query, want string }{
+		{"to=alice@mail.test&from=root@mail.test", "msg=delivered service=submission session=local"},
+		{"to=nobody@mail.test&from=root@mail.test", `command=RCPT from=root@mail.test to=nobody@mail.test reply="550 5.1.1 `},
+		{"to=alice@mail.test&from=%20@", "command=MAIL from=\" @\""},
+	} {
+		p, _ := newPost(t, village{"alice@mail.test": {Mailboxes: []string{"alice@mail.test"}}})
+		p.Rules().MaxMessageSize = 1 << 20
+		log := keepLog(p)
+		answer := overSocket(t, p, c.query)
+		if !strings.Contains(log.String(), c.want) || !strings.Contains(log.String(), "remote=local") {
+			t.Errorf("%s: answered %s, the log has %s", c.query, answer, log)
+		}
+		if strings.Contains(c.want, "delivered") && strings.Count(log.String(), "message_id=<") != 2 {
+			t.Errorf("no Message-ID in %s", log)
+		}
+	}
+}
