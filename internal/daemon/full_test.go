@@ -239,6 +239,37 @@ func TestFullNotBounced(t *testing.T) {
 	}
 }
 
+// TestFullNoRoomForReport: nobody has the message where the sender's mailbox has no room
+// for the report: with a header of that size in it, or beside the message itself. Each
+// further attempt would leave one more with those who have room.
+func TestFullNoRoomForReport(t *testing.T) {
+	sink, _ := sinkServer(t)
+	w := startWith(t, fullWorld, fmt.Sprintf(`
+		"SMTP": {"relay_from": ["127.0.0.1/32"]},
+		"Accounts": {"ben@mail.test": {"quota": "40KiB"}},
+		"Queue": {"forward": true, "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
+	const line = "0123456789abcde\r\n"
+	for name, c := range map[string]struct {
+		to   []string
+		text string
+		want string
+		then string
+	}{
+		"a long header": {[]string{"<tiny@mail.test>", "<alice@mail.test>"}, "X: " + strings.Repeat(line+"\t", 2500) + "\r\n\r\nbody\r\n", "452 4.2.2", "tiny 0 alice 0 ben 0"},
+		"to himself":    {[]string{"<tiny2@mail.test>", "<ben@mail.test>"}, "Subject: s\r\n\r\n" + strings.Repeat(line, 2200), "452 4.2.2", "tiny2 0 alice 0 ben 0"},
+	} {
+		k := w.greeted()
+		if reply := k.offer(1, "<ben@mail.test>", c.to, c.text); !strings.HasPrefix(reply[0], c.want) {
+			t.Errorf("%s: %q, want %s", name, reply, c.want)
+		}
+		w.holds(c.then)
+	}
+	k := w.greeted()
+	k.play("C: MAIL FROM:<ben@mail.test>\nS: 250\nC: RCPT TO:<tiny2@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250") // known once
+	k.expect(k.offer(1, "<ben@mail.test>", []string{"<tiny2@mail.test>", "<alice@mail.test>"}, large), "250")
+	w.holds("tiny2 0 alice 1 ben 1")
+}
+
 // TestFullWithoutQueue: as above where no mail leaves at all.
 func TestFullWithoutQueue(t *testing.T) {
 	w := startWith(t, fullWorld, `"Queue": {"deliver": false}, "SMTP": {"relay_from": ["127.0.0.1/32"]},`)

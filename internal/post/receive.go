@@ -128,7 +128,7 @@ func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 		}
 	}
 	some := len(full) < len(found.Mailboxes)+len(found.Elsewhere)
-	if why == nil || some && r.canBounce(ctx, s.Envelope, to) {
+	if why == nil || some && r.canBounce(ctx, s.Envelope, to, func(string) int64 { return reportSize }) {
 		return nil
 	}
 	return r.refused.quiet(r.Log, s, full[0], r.refusal(why))
