@@ -38,7 +38,9 @@ func TestLockoutsAreWrittenDown(t *testing.T) {
 		if l := th.lockouts(); len(l) != 1 || l[0] != (Lockout{"192.0.2.1/32", "", until}) {
 			t.Errorf("the list has %v, want until %v", l, until)
 		}
+		th.mu.Lock() // which those who write to the log hold
 		log.Reset()
+		th.mu.Unlock()
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "again") || !strings.Contains(log.String(), "address=192.0.2.1/32") {

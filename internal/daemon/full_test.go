@@ -114,7 +114,8 @@ func TestFullLMTPAlias(t *testing.T) {
 }
 
 // TestFullStranger: nobody is told at an address that a stranger gives. The
-// message is refused for all, and when it comes again the full mailbox alone is.
+// message is refused for all, and when it comes again the full mailbox alone is: for
+// now, since it may be another message, and for good when it has come for nobody else.
 func TestFullStranger(t *testing.T) {
 	w := startWith(t, fullWorld, "")
 	for _, from := range []string{"<a@far.test>", "<>"} {
@@ -122,12 +123,14 @@ func TestFullStranger(t *testing.T) {
 		to := []string{"<tiny@mail.test>", "<alice@mail.test>"}
 		k.expect(k.offer(1, from, to, large), "452 4.2.2")
 		w.holds("tiny 0 alice 0")
-		k.play("C: MAIL FROM:" + from + "\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 552 5.2.2\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<tiny+x@mail.test>\nS: 552 5.2.2\nC: DATA\nS: 354\nC: " +
+		k.play("C: MAIL FROM:" + from + "\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 452 4.2.2\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<tiny+x@mail.test>\nS: 452 4.2.2\nC: DATA\nS: 354\nC: " +
 			strings.ReplaceAll(large, "\r\n", `\r\n`) + ".\nS: 250")
 		w.holds("tiny 0 alice 1")
 		if got := w.mailbox("alice@mail.test"); len(got) != 1 || !strings.HasSuffix(got[0], large) {
 			t.Errorf("alice got %.300q", got)
 		}
+		k.expect(k.offer(1, from, []string{"<tiny@mail.test>"}, large), "552 5.2.2")
+		w.holds("tiny 0 alice 1")
 		// What it has room for it gets, from others and from the same sender.
 		k.expect(k.offer(1, "<other@far.test>", []string{"<tiny@mail.test>"}, "Subject: s\r\n\r\n"), "250")
 		k.expect(k.offer(1, from, []string{"<tiny@mail.test>"}, "Subject: s\r\n\r\n"), "250")
@@ -136,6 +139,20 @@ func TestFullStranger(t *testing.T) {
 	if c := w.post.Outbound.Queue().Counters(); c.Entries != 0 || c.Accepted != 0 {
 		t.Errorf("something was queued: %+v", c)
 	}
+}
+
+// TestFullOtherMessage: that one message was too large for a mailbox is no reason to
+// refuse another of its sender for good, which is known by its size only when it is here.
+func TestFullOtherMessage(t *testing.T) {
+	w := startWith(t, fullWorld, "")
+	k := w.greeted()
+	k.expect(k.offer(1, "<a@far.test>", []string{"<tiny@mail.test>", "<alice@mail.test>"}, large), "452 4.2.2")
+	k.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250")
+	k.expect(k.offer(1, "<a@far.test>", []string{"<tiny@mail.test>"}, "Subject: small\r\n\r\n"), "250")
+	w.holds("tiny 1 alice 0")
+	// What is announced as too large is refused for good at once, seen before or not.
+	k.expect(k.offer(1, "<b@far.test>", []string{"<tiny@mail.test>", "<alice@mail.test>"}, large), "452 4.2.2")
+	k.play(fmt.Sprintf("C: MAIL FROM:<b@far.test> SIZE=%d\nS: 250\nC: RCPT TO:<tiny@mail.test>\nS: 552 5.2.2\nC: RSET\nS: 250", len(large)))
 }
 
 // forget empties mailboxes.
@@ -220,6 +237,37 @@ func TestFullNotBounced(t *testing.T) {
 	if c := w.post.Outbound.Queue().Counters(); c.Entries != 0 || c.Accepted != 0 {
 		t.Errorf("something was queued: %+v", c)
 	}
+}
+
+// TestFullNoRoomForReport: nobody has the message where the sender's mailbox has no room
+// for the report: with a header of that size in it, or beside the message itself. Each
+// further attempt would leave one more with those who have room.
+func TestFullNoRoomForReport(t *testing.T) {
+	sink, _ := sinkServer(t)
+	w := startWith(t, fullWorld, fmt.Sprintf(`
+		"SMTP": {"relay_from": ["127.0.0.1/32"]},
+		"Accounts": {"ben@mail.test": {"quota": "40KiB"}},
+		"Queue": {"forward": true, "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
+	const line = "0123456789abcde\r\n"
+	for name, c := range map[string]struct {
+		to   []string
+		text string
+		want string
+		then string
+	}{
+		"a long header": {[]string{"<tiny@mail.test>", "<alice@mail.test>"}, "X: " + strings.Repeat(line+"\t", 2500) + "\r\n\r\nbody\r\n", "452 4.2.2", "tiny 0 alice 0 ben 0"},
+		"to himself":    {[]string{"<tiny2@mail.test>", "<ben@mail.test>"}, "Subject: s\r\n\r\n" + strings.Repeat(line, 2200), "452 4.2.2", "tiny2 0 alice 0 ben 0"},
+	} {
+		k := w.greeted()
+		if reply := k.offer(1, "<ben@mail.test>", c.to, c.text); !strings.HasPrefix(reply[0], c.want) {
+			t.Errorf("%s: %q, want %s", name, reply, c.want)
+		}
+		w.holds(c.then)
+	}
+	k := w.greeted()
+	k.play("C: MAIL FROM:<ben@mail.test>\nS: 250\nC: RCPT TO:<tiny2@mail.test>\nS: 452 4.2.2\nC: RSET\nS: 250") // known once
+	k.expect(k.offer(1, "<ben@mail.test>", []string{"<tiny2@mail.test>", "<alice@mail.test>"}, large), "250")
+	w.holds("tiny2 0 alice 1 ben 1")
 }
 
 // TestFullWithoutQueue: as above where no mail leaves at all.

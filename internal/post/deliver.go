@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/smtp"
@@ -113,7 +114,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt) })
+	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt, d.report) })
 	var reply *smtp.Reply
 	if errors.As(err, &reply) && reply.Temporary() && d.size > 0 { // it will come again
 		for mailbox := range refused.Mailboxes {
@@ -121,6 +122,18 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 		}
 	}
 	return err
+}
+
+// report is how many octets a report about the message takes of a mailbox ("": of the
+// queue), with the message itself where the sender gets it there as well: that is
+// stored first, and a report that has no room then would have the client send again
+// what the others have already.
+func (d *delivery) report(mailbox string) int64 {
+	size := reportSize + int64(d.m.header.Size()+len(d.m.top.completed))
+	if slices.Contains(d.to.mailboxes, mailbox) {
+		size += max(d.size, d.e.Params.Size) + int64(len(d.m.top.returnPath))
+	}
+	return size
 }
 
 // copyOf is one copy of a message on its way to stable storage.

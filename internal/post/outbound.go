@@ -246,20 +246,22 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 	return nil
 }
 
+// reportSize is the octets of a report beside the header that comes back in it.
+const reportSize = 16 << 10
+
 // reaches reports whether send would bring a report of ours to a mailbox now, or
-// into the queue.
-func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path) bool {
-	const report = 16 << 10 // octets; headers come back, and no more
+// into the queue. size is how many octets a mailbox needs for it, "" the queue.
+func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path, size func(mailbox string) int64) bool {
 	found, err := o.resolve(dir, sender)
 	if err != nil || found.None() {
 		return false
 	}
 	for _, mailbox := range found.Mailboxes {
-		if o.need.Mailboxes.Room(ctx, mailbox, report) != nil {
+		if o.need.Mailboxes.Room(ctx, mailbox, size(mailbox)) != nil {
 			return false
 		}
 	}
-	return len(found.Elsewhere) == 0 || o.queue.Room(ctx, report) == nil
+	return len(found.Elsewhere) == 0 || o.queue.Room(ctx, size("")) == nil
 }
 
 // resolve finds where mail to any address goes that this host itself sends.

@@ -122,17 +122,35 @@ func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 	var full []string
 	var why error // of the first
 	for _, mailbox := range found.Mailboxes {
-		size := max(s.Envelope.Params.Size, r.late.size(s.Envelope, mailbox))
-		if err := r.Mailboxes.Room(ctx, mailbox, size); err != nil {
+		if err := r.roomIn(ctx, s.Envelope, mailbox); err != nil {
 			full = append(full, mailbox)
 			why = cmp.Or(why, err)
 		}
 	}
 	some := len(full) < len(found.Mailboxes)+len(found.Elsewhere)
-	if why == nil || some && r.canBounce(ctx, s.Envelope, to) {
+	if why == nil || some && r.canBounce(ctx, s.Envelope, to, func(string) int64 { return reportSize }) {
 		return nil
 	}
 	return r.refused.quiet(r.Log, s, full[0], r.refusal(why))
+}
+
+// roomIn says whether a mailbox has room for the message as it was announced, and for
+// one that did not fit last time. The latter may be another message of the sender's,
+// and is refused for now at most: that it is too large for good is said behind DATA, or
+// where it is announced.
+func (r *Receiver) roomIn(ctx context.Context, e *smtp.Envelope, mailbox string) error {
+	announced := e.Params.Size
+	if err := r.Mailboxes.Room(ctx, mailbox, announced); err != nil {
+		return err
+	}
+	last := r.late.size(e, mailbox)
+	if last <= announced {
+		return nil
+	}
+	if err := r.Mailboxes.Room(ctx, mailbox, last); err != nil {
+		return forNow(replyFor(err))
+	}
+	return nil
 }
 
 // roomElsewhere says whether a message for another host can be taken.

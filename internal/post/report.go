@@ -80,11 +80,11 @@ func statusOf(e *smtp.Envelope, r *smtp.Recipient) rfc2822.RecipientStatus {
 // canBounce reports whether the sender of a message would hear that a recipient
 // did not get it: it wants to, there is a way, and the client is one whose sender
 // we can believe. What a stranger gives as sender may be anybody's address, and
-// is told nothing.
-func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient) bool {
+// is told nothing. size is as for Outbound.reaches.
+func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient, size func(mailbox string) int64) bool {
 	n := rcpt.Params.Notify
 	return r.Outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
-		r.proven(e.Session) && r.Outbound.reaches(ctx, r.rules(e.Session).Directory, e.From)
+		r.proven(e.Session) && r.Outbound.reaches(ctx, r.rules(e.Session).Directory, e.From, size)
 }
 
 // reportFailure tells the sender of a message who did not get it. It returns nil

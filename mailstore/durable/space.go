@@ -320,8 +320,11 @@ func (s *Space) look(keep int64) (f Free, err error) {
 func (h *Hold) size() int64 { return h.granted }
 func (h *Hold) one() int64  { return 1 }
 
-// nearly reports whether seven eighths of what was announced are there.
-func (h *Hold) nearly() bool { return h.announced > 0 && h.written >= h.announced-h.announced/8 }
+// nearly reports whether seven eighths of what was announced are there, and little
+// more: nobody stays nearly through by announcing one octet and writing on.
+func (h *Hold) nearly() bool {
+	return h.announced > 0 && h.written >= h.announced-h.announced/8 && h.written <= h.announced+h.announced/8+step
+}
 
 // losers are those who give way when h needs so much more, nil if that is not
 // enough. s.mu must be held.

@@ -217,6 +217,17 @@ func TestSpaceMakesRoom(t *testing.T) {
 	}
 }
 
+// TestSpaceNearly: what has brought far more than it announced is not nearly through.
+func TestSpaceNearly(t *testing.T) {
+	d := newDisk(t, keep+30*step, 100, 0)
+	liar := d.must("x", 1, 20*step)
+	honest := d.must("y", 10*step, 5*step)
+	d.must("", step, 0)
+	if !liar.gone || honest.gone {
+		t.Errorf("gave way: %v, %v", liar.gone, honest.gone)
+	}
+}
+
 // TestSpaceKept: from Keep on nobody takes the room, and who has lost it cannot keep it.
 func TestSpaceKept(t *testing.T) {
 	d := newDisk(t, keep+1000, 100, 0)
