@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// attempt makes one attempt: write it down, make it, take note of the results.
+// makeAttempt makes one attempt: write it down, make it, take note of the results.
 // ctx ends with the queue; own also where the attempt is to give way.
-func (q *Queue) attempt(ctx, own context.Context, d *destination, j *job) {
+func (q *Queue) makeAttempt(ctx, own context.Context, d *destination, j *job) {
 	var results []Result
 	last, down := q.isDown(d)
 	if q.record(ctx, d, j, down) {
@@ -21,7 +21,7 @@ func (q *Queue) attempt(ctx, own context.Context, d *destination, j *job) {
 			results = q.deliver(own, d, j)
 		}
 	}
-	q.settle(ctx, j, results)
+	q.noteResults(ctx, j, results)
 
 	q.mu.Lock()
 	if down {
@@ -133,9 +133,9 @@ func (q *Queue) refuse(j *job, last Result) []Result {
 	return results
 }
 
-// settle takes the results over into the state in memory. finish, or the save
+// noteResults takes the results over into the state in memory. finish, or the save
 // here where other attempts for the entry still run, puts them on disk.
-func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
+func (q *Queue) noteResults(ctx context.Context, j *job, results []Result) {
 	if results == nil {
 		return
 	}

@@ -74,7 +74,7 @@ func withEnhanced(r *RecipientView) string {
 func (q *Queue) whatNext(v *View, r *RecipientView, now time.Time) []string {
 	var words []string
 	q.mu.Lock()
-	d := q.dests[r.Destination]
+	d := q.dests.by[r.Destination]
 	var line int
 	var down time.Time
 	if d != nil {

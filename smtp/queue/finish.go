@@ -31,15 +31,14 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 	default:
 		q.drop(a)
 		q.follow(a.it, a.e, a.st)
-		if a.it.flags&parked == 0 {
+		if it := a.it; !it.listed {
 			if !a.unstarted() {
-				a.it.flags &^= fresh
+				it.fresh = false
 			} else if !a.st.Held {
-				a.it.next = a.it.queued
+				it.next = it.queued
 			}
-			q.wait.put(a.it)
 		}
-		q.poke()
+		q.file(a.it)
 	}
 	q.dispatch()
 }
@@ -90,7 +89,7 @@ func (q *Queue) warnAt(e *Entry, st *State, i int) (at time.Time, ok bool) {
 func (q *Queue) isRemoved(it *item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return it.flags&removed != 0
+	return it.wishes&removed != 0
 }
 
 // save puts the state in memory on disk. It is ErrNotFound once the entry has been

@@ -72,7 +72,7 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 	now, id := time.Now(), noticeID(e.ID, kind, to)
 	r := &rfc2822.Report{
 		To: q.behind(e.From).String(), Date: now, MessageID: q.messageID(id, now),
-		ReportingMTA: q.hostname(), OriginalEnvelopeID: e.Params.EnvID, ArrivalDate: e.Queued,
+		ReportingMTA: q.config().Hostname, OriginalEnvelopeID: e.Params.EnvID, ArrivalDate: e.Queued,
 		Original: body, UTF8: e.Params.SMTPUTF8,
 	}
 	// RFC 3461 §4.3: RET=FULL concerns failures; other news return headers.
@@ -108,7 +108,7 @@ func noticeID(id string, kind Kind, to []int) string {
 // messageID makes a Message-ID that is the same when a crash has repeated the
 // notification, so that a mailbox may show one of two.
 func (q *Queue) messageID(id string, now time.Time) string {
-	whole := rfc2822.NewMessageID(q.hostname(), now)
+	whole := rfc2822.NewMessageID(q.config().Hostname, now)
 	return "<" + id + whole[strings.LastIndexByte(whole, '@'):]
 }
 

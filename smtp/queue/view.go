@@ -124,7 +124,7 @@ func (q *Queue) oldest(n int, heldOnly bool) []string {
 	var found byAge
 	for _, it := range q.index {
 		switch {
-		case heldOnly && it.flags&held == 0:
+		case heldOnly && it.state != itemHeld:
 		case n == 0 || len(found) < n:
 			found = append(found, aged{it.queued, it.id})
 			if len(found) == n {
