@@ -73,7 +73,7 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 			parkedAt = l
 			continue
 		}
-		l.jobs = append(l.jobs, &job{a: a, to: to})
+		l.add(&job{a: a, to: to})
 		a.jobs++
 		q.offer(l)
 	}
@@ -102,9 +102,13 @@ func (q *Queue) groups(a *active, now time.Time, all bool) map[string][]int {
 		if r.Status != Pending || a.st.Held || !due {
 			continue
 		}
-		if r.Expire {
+		if late := a.e.overdue(now); r.Expire || late {
 			r.Status, r.Last.Time = Expired, stamp(now)
-			if r.Last.Text == "" {
+			switch {
+			case r.Last.Text != "":
+			case late:
+				r.Last.Text = "not delivered by the time that the sender set"
+			default:
 				r.Last.Text = "given up by the operator"
 			}
 			q.count.expired++

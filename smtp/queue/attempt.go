@@ -58,7 +58,7 @@ func (q *Queue) record(ctx context.Context, d *destination, j *job, down bool) b
 		if !a.first(r) {
 			r.Attempts++
 		}
-		r.Next, _ = q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, chance())
+		r.Next, _ = q.next(a.e, a.e.To[i], r.Attempts, now, chance())
 		r.Next = stamp(r.Next)
 	}
 	if down || written {
@@ -183,7 +183,7 @@ func (q *Queue) later(a *active, i int, cut, busy bool) {
 		r.Attempts--
 		r.Next = stamp(now.Add(busyWait + time.Duration(chance()*float64(busyWait))))
 	}
-	if _, over := q.schedule(a.e.To[i]).Next(max(r.Attempts, 1), a.e.since(), now, 0); over || r.Expire {
+	if _, over := q.next(a.e, a.e.To[i], max(r.Attempts, 1), now, 0); over || r.Expire {
 		r.Status = Expired
 	}
 }

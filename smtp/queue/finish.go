@@ -80,10 +80,10 @@ func (q *Queue) follow(it *item, e *Entry, st *State) {
 // warnAt is when the sender is to be told that recipient i is delayed.
 func (q *Queue) warnAt(e *Entry, st *State, i int) (at time.Time, ok bool) {
 	r := &st.To[i]
-	if r.Status != Pending || r.Warned || e.From.IsNull() || !e.To[i].Params.Notify.Wants(smtp.NotifyDelay) {
+	if r.Status != Pending || r.Warned || e.From.IsNull() {
 		return at, false
 	}
-	return q.schedule(e.To[i]).WarnAt(e.since())
+	return q.warnsAt(e, e.To[i])
 }
 
 func (q *Queue) isRemoved(it *item) bool {

@@ -29,6 +29,9 @@ func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
 	if !e.Params.HoldUntil.IsZero() {
 		e.Params.HoldUntil = stamp(e.Params.HoldUntil)
 	}
+	if e.Params.By != nil {
+		e.Params.By.By = stamp(e.Params.By.By)
+	}
 	if e.ID == "" {
 		e.ID = NewID(e.Queued)
 	}
@@ -52,7 +55,7 @@ func (q *Queue) recordFirst(e *Entry, st *State) {
 	now := time.Now()
 	for i := range st.To {
 		st.To[i].Attempts = 1
-		next, _ := q.schedule(e.To[i]).Next(1, e.since(), now, chance())
+		next, _ := q.next(e, e.To[i], 1, now, chance())
 		st.To[i].Next = stamp(next)
 	}
 }

@@ -136,7 +136,7 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 	switch {
 	case kind == Delay:
 		s.Action = rfc2822.Delayed
-		s.WillRetryUntil = a.e.since().Add(q.schedule(rcpt).withDefaults().GiveUp)
+		s.WillRetryUntil = q.givesUpAt(a.e, rcpt)
 		s.Status = class(s.Status, '4', "4.0.0")
 	case kind == Success:
 		s.Action = rfc2822.Relayed
@@ -144,6 +144,8 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 			s.Action = rfc2822.Delivered
 		}
 		s.Status = class(s.Status, '2', "2.0.0")
+	case r.Status == Expired && a.e.overdue(r.Last.Time):
+		s.Action, s.Status = rfc2822.Failed, "5.4.7" // RFC 2852 §4.1.3
 	case r.Status == Expired:
 		s.Action = rfc2822.Failed
 		// Too long in the queue (RFC 3463 §3.5: X.4.7), whatever was said last.

@@ -61,6 +61,9 @@ func (a *transfer) needs(c *conn) error {
 	case e.Params.RequireTLS && lacks("REQUIRETLS"):
 		// RFC 8689 §4.2.1, and the code it registers.
 		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
+	case e.Params.By != nil && e.Params.By.Return && lacks("DELIVERBY"):
+		// RFC 2852 §4.1.5: it is returned and not relayed without the deadline.
+		return refuse("5.3.3", "the message is to be returned if it is late, and %s does not offer DELIVERBY", c.t.host)
 	case e.Params.SMTPUTF8 && lacks("SMTPUTF8"):
 		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
 	case e.Params.Body == smtp.BodyBinaryMIME && lacks("BINARYMIME"):
@@ -145,6 +148,10 @@ func (a *transfer) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 // transaction sends the message once, to those open, and settles those whose
 // fate it decides.
 func (a *transfer) transaction(ctx context.Context, c *conn) error {
+	a.dropUnproven(c)
+	if len(a.open) == 0 {
+		return nil
+	}
 	body, err := a.d.Open()
 	if err != nil {
 		return refuse("4.3.0", "the message cannot be read now: %v", err)
@@ -162,6 +169,22 @@ func (a *transfer) transaction(ctx context.Context, c *conn) error {
 		return nil
 	}
 	return a.sort(c, results, err)
+}
+
+// dropUnproven gives up recipients that are to be refused where nobody can tell
+// whether the mailbox has had its owner for long enough (RFC 7293 §5.2.2).
+func (a *transfer) dropUnproven(c *conn) {
+	if _, ok := c.Extension("RRVS"); ok {
+		return
+	}
+	a.open = slices.DeleteFunc(a.open, func(i int) bool {
+		p := a.d.To[i].Params
+		if p.RRVS.IsZero() || !p.RRVSReject {
+			return false
+		}
+		a.results[i] = refuse("5.7.19", "%s cannot tell since when the mailbox has its owner: it does not offer RRVS", c.t.host).result()
+		return true
+	})
 }
 
 // sort turns the results of one transaction into ours. Those that may do

@@ -76,6 +76,8 @@ func formatEnvelope(e *queue.Entry, p proof) []byte {
 	d.flag("smtputf8", m.SMTPUTF8)
 	d.flag("requiretls", m.RequireTLS)
 	d.time("notbefore", m.HoldUntil)
+	d.by(m.By)
+	d.number("priority", int64(m.Priority))
 	d.text("session", e.Session)
 	d.text("user", e.User)
 	if e.Class != queue.Ordinary { // as of all that was written before there were classes
@@ -91,6 +93,7 @@ func formatEnvelope(e *queue.Entry, p proof) []byte {
 		if r.Params.ORcpt != "" {
 			d.text("orcpt", r.Params.ORcptType+";"+smtp.EncodeXtext(r.Params.ORcpt))
 		}
+		d.rrvs(r.Params)
 	}
 	return d.finish()
 }
@@ -198,7 +201,7 @@ func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 		case "to":
 			e.To = append(e.To, queue.Recipient{Path: readPath(value)})
 			return nil
-		case "notify", "orcpt":
+		case "notify", "orcpt", "rrvs":
 			return recipientLine(e, key, value)
 		case "crc32c":
 			n, err := strconv.ParseUint(value, 16, 32)
@@ -227,6 +230,9 @@ func recipientLine(e *queue.Entry, key, value string) error {
 		return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
 	}
 	p := &e.To[len(e.To)-1].Params
+	if key == "rrvs" {
+		return readRRVS(p, value)
+	}
 	if key == "notify" {
 		n, ok := smtp.ParseNotify(value)
 		if p.Notify = n; !ok {
@@ -302,6 +308,10 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 		p.RequireTLS, err = yes(value)
 	case "notbefore":
 		p.HoldUntil, err = parseTime(value)
+	case "by":
+		p.By, err = readBy(value)
+	case "priority":
+		p.Priority, err = strconv.Atoi(value)
 	case "session":
 		e.Session = value
 	case "user":
