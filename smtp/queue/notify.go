@@ -145,7 +145,7 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 		}
 		s.Status = class(s.Status, '2', "2.0.0")
 	case r.Status == Expired && a.e.overdue(r.Last.Time):
-		s.Action, s.Status = rfc2822.Failed, "5.4.7" // RFC 2852 §4.1.3
+		s.Action, s.Status = rfc2822.Failed, "5.4.7" // RFC 2852
 	case r.Status == Expired:
 		s.Action = rfc2822.Failed
 		// Too long in the queue (RFC 3463 §3.5: X.4.7), whatever was said last.

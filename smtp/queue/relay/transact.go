@@ -62,7 +62,7 @@ func (a *transfer) needs(c *conn) error {
 		// RFC 8689 §4.2.1, and the code it registers.
 		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
 	case e.Params.By != nil && e.Params.By.Return && lacks("DELIVERBY"):
-		// RFC 2852 §4.1.5: it is returned and not relayed without the deadline.
+		// RFC 2852: it is returned and not relayed without the deadline.
 		return refuse("5.3.3", "the message is to be returned if it is late, and %s does not offer DELIVERBY", c.t.host)
 	case e.Params.SMTPUTF8 && lacks("SMTPUTF8"):
 		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
@@ -172,7 +172,7 @@ func (a *transfer) transaction(ctx context.Context, c *conn) error {
 }
 
 // dropUnproven gives up recipients that are to be refused where nobody can tell
-// whether the mailbox has had its owner for long enough (RFC 7293 §5.2.2).
+// whether the mailbox has had its owner for long enough (RFC 7293).
 func (a *transfer) dropUnproven(c *conn) {
 	if _, ok := c.Extension("RRVS"); ok {
 		return
