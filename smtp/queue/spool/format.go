@@ -252,31 +252,38 @@ func recipientLine(e *queue.Entry, key, value string) error {
 // took, is parted at its last "@" all the same, and it is for the next hop to
 // refuse it.
 func readPath(text string) smtp.Path {
+	text = strings.Trim(text, " \t")
 	if p, err := smtp.ParseMailbox(text, smtp.PathUTF8|smtp.PathLenient); err == nil {
 		return p
 	}
-	at := strings.LastIndexByte(text, '@')
-	if local := unquoted(text); at < 0 || local != text { // no domain behind it
+	if local, rest, ok := cutQuoted(text); ok && rest == "" {
 		return smtp.Path{Local: local}
+	} else if domain, more := strings.CutPrefix(rest, "@"); more && !strings.Contains(domain, "@") {
+		return smtp.Path{Local: local, Domain: domain}
 	}
-	return smtp.Path{Local: unquoted(text[:at]), Domain: text[at+1:]}
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return smtp.Path{Local: text}
+	}
+	return smtp.Path{Local: text[:at], Domain: text[at+1:]}
 }
 
-// unquoted undoes the quoting of a local part.
-func unquoted(local string) string {
-	inner, ok := strings.CutPrefix(local, `"`)
-	inner, end := strings.CutSuffix(inner, `"`)
-	if !ok || !end {
-		return local
+// cutQuoted undoes the quoting of a local part and returns what stands behind it.
+func cutQuoted(text string) (local, rest string, ok bool) {
+	if !strings.HasPrefix(text, `"`) {
+		return "", "", false
 	}
 	var b strings.Builder
-	for i := 0; i < len(inner); i++ {
-		if inner[i] == '\\' && i+1 < len(inner) {
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return b.String(), text[i+1:], true
+		case c == '\\' && i+1 < len(text):
 			i++
 		}
-		b.WriteByte(inner[i])
+		b.WriteByte(text[i])
 	}
-	return b.String()
+	return "", "", false
 }
 
 // readXtext decodes xtext; what is none stands for itself.

@@ -186,7 +186,7 @@ func TestOldAddresses(t *testing.T) {
 		"bob@two words":          {Local: "bob", Domain: "two words"},
 		"\"\xff\"@x.example":     {Local: "\xff", Domain: "x.example"},
 		`"half@x.example`:        {Local: `"half`, Domain: "x.example"},
-		`"x\"@y.example`:         {Local: `x\`, Domain: "y.example"},
+		`"x\"@y.example`:         {Local: `"x\"`, Domain: "y.example"},
 		"bob@[IPv6:2001:DB8::1]": {Local: "bob", Domain: "[IPv6:2001:DB8::1]"},
 	} {
 		for _, key := range []string{"to: ", "from: "} {
