@@ -37,34 +37,34 @@ type Queue struct {
 
 	// The wait after the first attempt that failed. Each later wait is twice
 	// as long, up to retry_max.
-	RetryFirst time.Duration `json:"retry_first" conf:"restart" min:"1s"`
+	RetryFirst time.Duration `json:"retry_first" min:"1s"`
 
 	// The longest wait between two attempts.
-	RetryMax time.Duration `json:"retry_max" conf:"restart"`
+	RetryMax time.Duration `json:"retry_max"`
 
 	// When to give up and tell the sender.
-	ExpireAfter time.Duration `json:"expire_after" conf:"restart" min:"1h"`
+	ExpireAfter time.Duration `json:"expire_after" min:"1h"`
 
 	// When to tell the sender that the message is still waiting. Zero means
 	// never.
-	DelayWarningAfter time.Duration `json:"delay_warning_after" conf:"restart"`
+	DelayWarningAfter time.Duration `json:"delay_warning_after"`
 
 	// Attempts that run at a time.
-	Concurrency int `json:"concurrency" conf:"restart" min:"1" max:"100000"`
+	Concurrency int `json:"concurrency" min:"1" max:"100000"`
 
 	// Attempts that run at a time to one domain or route. There are fewer at
 	// first; it must prove able to take more.
-	DestinationConcurrency int `json:"destination_concurrency" conf:"restart" min:"1" max:"100000"`
+	DestinationConcurrency int `json:"destination_concurrency" min:"1" max:"100000"`
 
 	// Messages that one connection carries.
 	MessagesPerConnection int `json:"messages_per_connection" min:"1" max:"2147483647"`
 
 	// Messages that may wait. More are refused with 452 until there is room,
 	// and those who send them try again. Zero means no limit but the disk's.
-	MaxMessages int `json:"max_messages" conf:"restart" min:"0" max:"2147483647"`
+	MaxMessages int `json:"max_messages" min:"0" max:"2147483647"`
 
 	// What they may hold together. Zero means no limit but the disk's.
-	MaxOctets config.Size `json:"max_octets" conf:"restart"`
+	MaxOctets config.Size `json:"max_octets"`
 
 	// The servers to ask the DNS through: "127.0.0.1", "[::1]:5353". Empty
 	// means those of /etc/resolv.conf.
@@ -118,16 +118,16 @@ type Queue struct {
 type QueueDomain struct {
 	// As in Queue. Where one of the four times is given, the others are those
 	// of Queue, whatever a less particular name says.
-	RetryFirst time.Duration `json:"retry_first" conf:"restart,zero" min:"1s"`
+	RetryFirst time.Duration `json:"retry_first" conf:"zero" min:"1s"`
 
 	// As in Queue.
-	RetryMax time.Duration `json:"retry_max" conf:"restart"`
+	RetryMax time.Duration `json:"retry_max"`
 
 	// As in Queue.
-	ExpireAfter time.Duration `json:"expire_after" conf:"restart,zero" min:"1h"`
+	ExpireAfter time.Duration `json:"expire_after" conf:"zero" min:"1h"`
 
 	// As in Queue; zero means what stands there.
-	DelayWarningAfter time.Duration `json:"delay_warning_after" conf:"restart"`
+	DelayWarningAfter time.Duration `json:"delay_warning_after"`
 
 	// The TLS that the hosts of the domain must show: "none" (not even where
 	// it is offered), "may" (where it is offered, any certificate), "encrypt"

@@ -331,7 +331,7 @@ func TestQueueLimits(t *testing.T) {
 	w.greeted().play("C: MAIL FROM:<bob@mail.test>\nS: 250\nC: RCPT TO:<friend@far.test>\nS: 452\nC: RCPT TO:<alice@mail.test>\nS: 250")
 }
 
-// TestReloadOutbound: what the relay does changes at once, what the queue is
+// TestReloadOutbound: what the relay and the queue do changes at once; what they are
 // made with is refused by name.
 func TestReloadOutbound(t *testing.T) {
 	sink, got := sinkServer(t)
@@ -356,8 +356,25 @@ func TestReloadOutbound(t *testing.T) {
 	}
 	w.greeted().send("<bob@mail.test>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
 	receive(t, got)
-	err := change(`"retry_max": "1s"`, `"retry_max": "2s", "max_messages": 7, "Domains": {"slow.test": {"expire_after": "9d"}}`)
-	for _, want := range []string{"Queue.retry_max", "Queue.max_messages", `Queue.Domains."slow.test".expire_after`, "restart"} {
+	// What the queue goes by, too, and the name that its reports are signed with.
+	if err := change(`"retry_max": "1s"`, `"retry_max": "2s", "max_messages": 1, "Domains": {"slow.test": {"expire_after": "9d"}}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := change(`"server_name": "mail.test"`, `"server_name": "new.test"`); err != nil {
+		t.Fatal(err)
+	}
+	w.greeted().send("<bob@mail.test>", []string{"<no-such@far.test>"}, "Subject: s\r\n\r\nx")
+	if report := w.bounced(); !strings.Contains(report, "Reporting-MTA: dns; new.test") || !strings.Contains(report, "@new.test>") {
+		t.Errorf("the report is of another host: %s", report)
+	}
+	if err := change(fmt.Sprintf(`"port": %d}`, sink.Port), `"port": 1}`); err != nil {
+		t.Fatal(err)
+	}
+	w.greeted().send("<bob@mail.test>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
+	w.greeted().play("C: MAIL FROM:<bob@mail.test>\nS: 250\nC: RCPT TO:<friend@far.test>\nS: 452")
+	// What is made at the start is refused by name.
+	err := change(`"max_messages": 1`, `"max_messages": 1, "tls_report": "tls@mail.test"`)
+	for _, want := range []string{"Queue.tls_report", "restart"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in %v", want, err)
 		}

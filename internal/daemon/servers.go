@@ -51,6 +51,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Log:         d.log.With("service", string(l.Protocol)),
 		Refused:     r.Refused,
 	}
+	r.Wishes(&s.Extensions)
 	if l.Protocol == conf.ProtocolSubmission {
 		s.Credentials = d.live()
 		s.Mechanisms = st.mechanisms

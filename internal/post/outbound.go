@@ -66,11 +66,10 @@ func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound,
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o.reports = o.newReports(s)
+	o.reports, o.queue = o.newReports(s), o.newQueue(s, sp)
 	if err := o.Reconfigure(s); err != nil {
 		return nil, err
 	}
-	o.queue = o.newQueue(s, sp)
 	return o, nil
 }
 

@@ -74,6 +74,9 @@ func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	if found.None() {
 		return smtp.ErrNoSuchUser
 	}
+	if err := grants(s.Envelope, to, found); err != nil {
+		return err
+	}
 	if reached(s.Envelope) >= mostTargets {
 		return smtp.ErrTooManyRecipients
 	}

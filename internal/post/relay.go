@@ -19,13 +19,25 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
-// newQueue makes the queue. It is the one part of the way out that keeps its
-// settings for as long as the daemon runs; their tags say so (conf).
+// newQueue makes the queue, which lives as long as the daemon; Reconfigure brings it
+// new settings.
 func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
+	return &queue.Queue{
+		Spool:         sp,
+		Transport:     transport{o},
+		Config:        queueConfig(s),
+		Memory:        learnt{o.cache},
+		Behind:        o.behind,
+		Notify:        o.notify,
+		Undeliverable: o.undeliverable,
+		Log:           o.need.Log,
+	}
+}
+
+// queueConfig is what the queue takes from one set of settings.
+func queueConfig(s *conf.Settings) queue.Config {
 	c := &s.Queue
-	q := &queue.Queue{
-		Spool:                  sp,
-		Transport:              transport{o},
+	return queue.Config{
 		Hostname:               conf.CanonicalDomain(s.ServerName), // in reports: in ASCII
 		Schedule:               schedule(c.For(nil)),
 		Schedules:              schedules(c),
@@ -33,13 +45,7 @@ func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 		DestinationConcurrency: c.DestinationConcurrency,
 		MaxEntries:             c.MaxMessages,
 		MaxOctets:              int64(c.MaxOctets),
-		Memory:                 learnt{o.cache},
-		Behind:                 o.behind,
-		Notify:                 o.notify,
-		Undeliverable:          o.undeliverable,
-		Log:                    o.need.Log,
 	}
-	return q
 }
 
 // schedules are those of the domains that have times of their own.
@@ -221,8 +227,9 @@ func ownAddrs(s *conf.Settings) (own []netip.Addr) {
 	return own
 }
 
-// Reconfigure puts a relay made from new settings in place of the old one,
-// whose idle connections are closed. On an error nothing has changed.
+// Reconfigure has the queue obey new settings, and puts a relay made from them in
+// place of the old one, whose idle connections are closed. On an error nothing has
+// changed.
 func (o *Outbound) Reconfigure(s *conf.Settings) error {
 	r, err := o.newRelay(s)
 	if err != nil {
@@ -233,9 +240,7 @@ func (o *Outbound) Reconfigure(s *conf.Settings) error {
 		return err
 	}
 	o.srs.Store(srs)
-	if o.queue != nil { // at the start it is made with its name
-		o.queue.Rename(r.Hostname)
-	}
+	o.queue.Reconfigure(queueConfig(s))
 	if o.reports != nil {
 		o.reports.Rename(r.Hostname)
 		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots, r.Private))

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// attempt makes one attempt: write it down, make it, take note of the results.
+// makeAttempt makes one attempt: write it down, make it, take note of the results.
 // ctx ends with the queue; own also where the attempt is to give way.
-func (q *Queue) attempt(ctx, own context.Context, d *destination, j *job) {
+func (q *Queue) makeAttempt(ctx, own context.Context, d *destination, j *job) {
 	var results []Result
 	last, down := q.isDown(d)
 	if q.record(ctx, d, j, down) {
@@ -21,7 +21,7 @@ func (q *Queue) attempt(ctx, own context.Context, d *destination, j *job) {
 			results = q.deliver(own, d, j)
 		}
 	}
-	q.settle(ctx, j, results)
+	q.noteResults(ctx, j, results)
 
 	q.mu.Lock()
 	if down {
@@ -58,7 +58,7 @@ func (q *Queue) record(ctx context.Context, d *destination, j *job, down bool) b
 		if !a.first(r) {
 			r.Attempts++
 		}
-		r.Next, _ = q.schedule(a.e.To[i]).Next(r.Attempts, a.e.since(), now, chance())
+		r.Next, _ = q.next(a.e, a.e.To[i], r.Attempts, now, chance())
 		r.Next = stamp(r.Next)
 	}
 	if down || written {
@@ -133,9 +133,9 @@ func (q *Queue) refuse(j *job, last Result) []Result {
 	return results
 }
 
-// settle takes the results over into the state in memory. finish, or the save
+// noteResults takes the results over into the state in memory. finish, or the save
 // here where other attempts for the entry still run, puts them on disk.
-func (q *Queue) settle(ctx context.Context, j *job, results []Result) {
+func (q *Queue) noteResults(ctx context.Context, j *job, results []Result) {
 	if results == nil {
 		return
 	}
@@ -183,7 +183,7 @@ func (q *Queue) later(a *active, i int, cut, busy bool) {
 		r.Attempts--
 		r.Next = stamp(now.Add(busyWait + time.Duration(chance()*float64(busyWait))))
 	}
-	if _, over := q.schedule(a.e.To[i]).Next(max(r.Attempts, 1), a.e.since(), now, 0); over || r.Expire {
+	if _, over := q.next(a.e, a.e.To[i], max(r.Attempts, 1), now, 0); over || r.Expire {
 		r.Status = Expired
 	}
 }

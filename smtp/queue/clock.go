@@ -14,7 +14,7 @@ import "time"
 // tooFar: no schedule puts a retry off until next. It was written down while
 // the clock was ahead, or it is the NotBefore of an entry.
 func (q *Queue) tooFar(next int64, now time.Time) bool {
-	return next != never && next > now.Add(q.longest).UnixNano()
+	return next != never && next > now.Add(q.config().longest).UnixNano()
 }
 
 // watchClock notices that the wall clock was set back since it was called last.
@@ -43,6 +43,6 @@ func setBack(last, now time.Time) time.Duration {
 func (q *Queue) rewind(by time.Duration) {
 	for _, it := range q.wait { // all by the same: the heap stays one
 		it.next -= int64(by)
-		it.flags |= forced
+		it.wishes |= forced
 	}
 }

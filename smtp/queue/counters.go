@@ -78,7 +78,7 @@ func (q *Queue) Counters() Counters {
 	defer q.mu.Unlock()
 	c := Counters{
 		Corrupt: corrupt,
-		Entries: len(q.index), Octets: q.octets, Active: q.jobs, Destinations: len(q.dests),
+		Entries: len(q.index), Octets: q.octets, Active: q.jobs, Destinations: len(q.dests.by), Down: q.dests.unreachable(),
 		Accepted: q.count.accepted, Delivered: q.count.delivered, Deferred: q.count.deferred,
 		Failed: q.count.failed, Expired: q.count.expired,
 		Notices: make(map[Kind]int64), Delay: slices.Clone(q.count.delay),
@@ -92,15 +92,10 @@ func (q *Queue) Counters() Counters {
 	for k, n := range q.count.notices {
 		c.Notices[k] = n
 	}
-	for _, d := range q.dests {
-		if d.fails > 0 {
-			c.Down++
-		}
-	}
 	oldest := int64(never)
 	for _, it := range q.index {
 		oldest = min(oldest, it.queued)
-		if it.flags&held != 0 {
+		if it.state == itemHeld {
 			c.Held++
 		}
 	}

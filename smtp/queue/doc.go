@@ -14,6 +14,10 @@
 // down before anything rests on it. The queue may therefore repeat a delivery
 // whose acknowledgement it had no time to record, and never loses one.
 //
+// Locks: active.mu is of one entry in memory and is held while its state is changed
+// and written to the disk; Queue.mu is of everything else and never held while
+// anything is waited for. Who needs both takes active.mu first.
+//
 // Memory holds ids and times, and the contents of those entries only that are
 // being delivered.
 package queue

@@ -110,6 +110,9 @@ func (e *Entry) Check() error {
 	default:
 		return fmt.Errorf("check entry: RET %q", e.Params.Ret)
 	}
+	if e.Params.Priority < -9 || e.Params.Priority > 9 {
+		return fmt.Errorf("check entry: priority %d", e.Params.Priority)
+	}
 	if e.Class >= classes {
 		return fmt.Errorf("check entry: %v", e.Class)
 	}

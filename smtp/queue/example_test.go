@@ -24,8 +24,8 @@ func Example() {
 		log.Fatal(err)
 	}
 	q := &queue.Queue{
-		Spool:    sp,
-		Hostname: "mail.example.org",
+		Spool:  sp,
+		Config: queue.Config{Hostname: "mail.example.org"},
 		Transport: &relay.Relay{
 			Hostname: "mail.example.org",
 			Resolver: &relay.DNS{Servers: []string{"127.0.0.1:53"}},

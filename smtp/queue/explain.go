@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // Explanation says in words why an entry is still here.
@@ -18,10 +20,12 @@ type Explanation struct {
 // Explain says why an entry is still in the queue: what was tried, what the
 // other side said, and what comes next.
 func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
-	v, err := q.Show(ctx, id)
+	q.start()
+	e, st, active, err := q.look(ctx, id)
 	if err != nil {
 		return Explanation{}, err
 	}
+	v := q.view(e, st, active)
 	x := Explanation{View: v}
 	now := time.Now()
 	for i := range v.Recipients {
@@ -34,7 +38,7 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		case r.Status != Pending && r.Reported:
 			words = []string{fmt.Sprintf("It is settled (%s), and nobody has to be told of it any more.", r.Status)}
 		case r.Status != Pending:
-			words = []string{fmt.Sprintf("It is settled (%s), and the sender has not been told yet.", r.Status)}
+			words = []string{fmt.Sprintf("It is settled (%s), and %s.", r.Status, whoIsTold(e, st, i))}
 		case v.Held:
 			words = append(words, "It is held by an operator: nothing happens until it is released.")
 		default:
@@ -43,6 +47,23 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		x.Why = append(x.Why, r.Address+": "+strings.Join(words, " "))
 	}
 	return x, nil
+}
+
+// whoIsTold says whether the sender has heard of a recipient whose mail failed.
+func whoIsTold(e *Entry, st *State, i int) string {
+	switch done := st.To[i].Reported; {
+	case !e.To[i].Params.Notify.Wants(smtp.NotifyFailure):
+		return "its sender did not want to hear of it"
+	case e.From.IsNull() && done:
+		return "as it has no sender, it was put aside for the postmaster"
+	case e.From.IsNull():
+		return "as it has no sender, it is still to be put aside for the postmaster"
+	case !done:
+		return "the sender has not been told yet"
+	case !e.proven():
+		return "a report to its sender was made, unless there had been too many to that address"
+	}
+	return "the sender has been told"
 }
 
 // lastAttempt is what was tried, in words.
@@ -76,7 +97,7 @@ func withEnhanced(r *RecipientView) string {
 func (q *Queue) whatNext(v *View, r *RecipientView, now time.Time) []string {
 	var words []string
 	q.mu.Lock()
-	d := q.dests[r.Destination]
+	d := q.dests.by[r.Destination]
 	var line int
 	var down time.Time
 	if d != nil {
@@ -89,6 +110,9 @@ func (q *Queue) whatNext(v *View, r *RecipientView, now time.Time) []string {
 	q.mu.Unlock()
 	if now.Before(down) {
 		words = append(words, fmt.Sprintf("%s was found unreachable and is left alone for %s.", r.Destination, round(down.Sub(now))))
+	}
+	if v.HoldUntil.After(now) {
+		words = append(words, fmt.Sprintf("Its sender wants it held until %s.", v.HoldUntil.Format(time.RFC3339)))
 	}
 	switch {
 	case v.Active:

@@ -275,8 +275,8 @@ type fixture struct {
 
 func newFixture() *fixture {
 	f := &fixture{spool: newMemory(), world: &world{}, notes: &note{}, lost: &note{}}
-	f.Queue = &Queue{Spool: f.spool, Transport: f.world, Hostname: "mail.example.org", Notify: f.notes.take, Undeliverable: f.lost.take,
-		Log: slog.New(slog.DiscardHandler), Schedule: Schedule{Jitter: -1}}
+	f.Queue = &Queue{Spool: f.spool, Transport: f.world, Config: Config{Hostname: "mail.example.org", Schedule: Schedule{Jitter: -1}}, Notify: f.notes.take, Undeliverable: f.lost.take,
+		Log: slog.New(slog.DiscardHandler)}
 	return f
 }
 

@@ -31,15 +31,14 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 	default:
 		q.drop(a)
 		q.follow(a.it, a.e, a.st)
-		if a.it.flags&parked == 0 {
+		if it := a.it; !it.listed {
 			if !a.unstarted() {
-				a.it.flags &^= fresh
+				it.fresh = false
 			} else if !a.st.Held {
-				a.it.next = a.it.queued
+				it.next = it.queued
 			}
-			q.wait.put(a.it)
 		}
-		q.poke()
+		q.file(a.it)
 	}
 	q.dispatch()
 }
@@ -81,16 +80,16 @@ func (q *Queue) follow(it *item, e *Entry, st *State) {
 // warnAt is when the sender is to be told that recipient i is delayed.
 func (q *Queue) warnAt(e *Entry, st *State, i int) (at time.Time, ok bool) {
 	r := &st.To[i]
-	if r.Status != Pending || r.Warned || e.From.IsNull() || !e.To[i].Params.Notify.Wants(smtp.NotifyDelay) {
+	if r.Status != Pending || r.Warned || e.From.IsNull() {
 		return at, false
 	}
-	return q.schedule(e.To[i]).WarnAt(e.since())
+	return q.warnsAt(e, e.To[i])
 }
 
 func (q *Queue) isRemoved(it *item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return it.flags&removed != 0
+	return it.wishes&removed != 0
 }
 
 // save puts the state in memory on disk. It is ErrNotFound once the entry has been

@@ -29,6 +29,9 @@ func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
 	if !e.Params.HoldUntil.IsZero() {
 		e.Params.HoldUntil = stamp(e.Params.HoldUntil)
 	}
+	if e.Params.By != nil {
+		e.Params.By.By = stamp(e.Params.By.By)
+	}
 	if e.ID == "" {
 		e.ID = NewID(e.Queued)
 	}
@@ -52,7 +55,7 @@ func (q *Queue) recordFirst(e *Entry, st *State) {
 	now := time.Now()
 	for i := range st.To {
 		st.To[i].Attempts = 1
-		next, _ := q.schedule(e.To[i]).Next(1, e.since(), now, chance())
+		next, _ := q.next(e, e.To[i], 1, now, chance())
 		st.To[i].Next = stamp(next)
 	}
 }
@@ -124,25 +127,23 @@ func (q *Queue) accept(e *Entry, st *State, first bool) (late bool) {
 	case it == nil:
 		it = newItem(e.ID, st)
 		q.add(it)
-	case it.a != nil || it.flags&claimed != 0:
+	case it.state == itemLoaded || it.state == itemClaimed:
 		// The scan has seen it, and somebody is at work on it; or on one of the
 		// same id that is about to be forgotten.
-		it.flags |= renewed
+		it.wishes |= renewed
 		return false
 	default:
 		q.wait.take(it) // the scan took its first attempt for made
 	}
 	if first {
-		it.flags |= fresh
-		it.next = it.queued
+		it.fresh, it.next = true, it.queued
 	}
 	if q.state == running && q.loaded < q.maxLoaded() && it.next <= time.Now().UnixNano() {
 		q.take(it, e, st)
 		q.dispatch()
 		return false
 	}
-	q.wait.put(it)
-	q.poke()
+	q.file(it)
 	return q.state == stopped
 }
 
@@ -152,13 +153,14 @@ func (q *Queue) add(it *item) {
 }
 
 func (q *Queue) forget(it *item) {
-	if it.flags&renewed != 0 {
-		it.flags &^= renewed | removed
-		it.next = time.Now().UnixNano()
-		q.wait.put(it) // to be looked for once more
-		q.poke()
+	if it.wishes&renewed != 0 {
+		it.wishes &^= renewed | removed
+		it.next, it.state, it.listed = time.Now().UnixNano(), itemWaiting, false
+		q.file(it) // to be looked for once more
 		return
 	}
+	it.state = itemGone
+	q.tellClaimants()
 	q.wait.take(it)
 	if q.index[it.id] == it {
 		delete(q.index, it.id)

@@ -87,8 +87,8 @@ func newLine(b *testing.B, port uint16, s queue.Schedule) (q *queue.Queue, stop 
 	}
 	sp.MinFree = 0
 	r := &relay.Relay{Hostname: "mail.example.org", Resolver: netOfHosts{}, Port: port}
-	q = &queue.Queue{Spool: sp, Transport: r, Hostname: "mail.example.org", Log: slog.New(slog.DiscardHandler),
-		Schedule: s, Grace: time.Millisecond}
+	q = &queue.Queue{Spool: sp, Transport: r, Config: queue.Config{Hostname: "mail.example.org", Schedule: s}, Log: slog.New(slog.DiscardHandler),
+		Grace: time.Millisecond}
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()

@@ -72,7 +72,7 @@ func (q *Queue) compose(ctx context.Context, a *active, kind Kind, to []int) (*N
 	now, id := time.Now(), noticeID(e.ID, kind, to)
 	r := &rfc2822.Report{
 		To: q.behind(e.From).String(), Date: now, MessageID: q.messageID(id, now),
-		ReportingMTA: q.hostname(), OriginalEnvelopeID: e.Params.EnvID, ArrivalDate: e.Queued,
+		ReportingMTA: q.config().Hostname, OriginalEnvelopeID: e.Params.EnvID, ArrivalDate: e.Queued,
 		Original: body, UTF8: e.Params.SMTPUTF8,
 	}
 	// RFC 3461 §4.3: RET=FULL concerns failures; other news return headers.
@@ -108,7 +108,7 @@ func noticeID(id string, kind Kind, to []int) string {
 // messageID makes a Message-ID that is the same when a crash has repeated the
 // notification, so that a mailbox may show one of two.
 func (q *Queue) messageID(id string, now time.Time) string {
-	whole := rfc2822.NewMessageID(q.hostname(), now)
+	whole := rfc2822.NewMessageID(q.config().Hostname, now)
 	return "<" + id + whole[strings.LastIndexByte(whole, '@'):]
 }
 
@@ -136,7 +136,7 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 	switch {
 	case kind == Delay:
 		s.Action = rfc2822.Delayed
-		s.WillRetryUntil = a.e.since().Add(q.schedule(rcpt).withDefaults().GiveUp)
+		s.WillRetryUntil = q.givesUpAt(a.e, rcpt)
 		s.Status = class(s.Status, '4', "4.0.0")
 	case kind == Success:
 		s.Action = rfc2822.Relayed
@@ -144,6 +144,8 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 			s.Action = rfc2822.Delivered
 		}
 		s.Status = class(s.Status, '2', "2.0.0")
+	case r.Status == Expired && a.e.overdue(r.Last.Time):
+		s.Action, s.Status = rfc2822.Failed, "5.4.7" // RFC 2852
 	case r.Status == Expired:
 		s.Action = rfc2822.Failed
 		// Too long in the queue (RFC 3463 §3.5: X.4.7), whatever was said last.

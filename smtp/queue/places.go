@@ -119,7 +119,7 @@ func (j *job) user() string {
 // dispatch starts what may run, one attempt per destination in turn. q.mu is
 // held.
 func (q *Queue) dispatch() {
-	most := cmpOr(q.Concurrency, defaultConcurrency)
+	most := q.config().concurrency()
 	for q.state == running {
 		l := q.nextLane(most)
 		if l == nil {
@@ -127,7 +127,7 @@ func (q *Queue) dispatch() {
 		}
 		q.launch(l)
 	}
-	if q.crowded() {
+	if q.contended() {
 		q.poke() // to make room, or to tell of it, when it is time
 	}
 }
@@ -183,7 +183,7 @@ func (q *Queue) launch(l *lane) {
 	all := q.ctx
 	q.group.Go(func() {
 		defer cancel(nil)
-		q.attempt(all, ctx, d, j)
+		q.makeAttempt(all, ctx, d, j)
 	})
 }
 
@@ -196,8 +196,8 @@ func (j *job) patience() time.Duration {
 	return min(patience<<min(attempts-1, 10), maxPatience)
 }
 
-// crowded reports whether anything waits for a place. q.mu is held.
-func (q *Queue) crowded() bool {
+// contended reports whether anything waits for a place. q.mu is held.
+func (q *Queue) contended() bool {
 	return slices.ContainsFunc(q.ready[:], func(line []*lane) bool { return len(line) > 0 })
 }
 
@@ -208,7 +208,7 @@ func (q *Queue) relieve() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	again := time.Minute
-	if !q.crowded() {
+	if !q.contended() {
 		q.places.warned = [classes]bool{}
 		return again
 	}
@@ -268,7 +268,7 @@ func (q *Queue) waits(r *run, yes bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r.waits = yes
-	if yes && q.crowded() {
+	if yes && q.contended() {
 		q.poke() // there is one more that may have to give way
 	}
 }

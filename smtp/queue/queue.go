@@ -5,41 +5,25 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
 // Queue delivers what its Spool holds. Spool and Transport must be set before
-// the first method is called, and no field may be changed after it.
+// the first method is called, and no field may be changed after it; Reconfigure
+// puts another Config in place.
 type Queue struct {
 	// Spool keeps the entries. Transport makes the attempts.
 	Spool     Spool
 	Transport Transport
 
-	// Hostname is our own name, in notifications. Rename changes it later.
-	Hostname string
-
-	// Schedule is when to try again. Schedules overrides it by the recipient's
-	// domain.
-	Schedule  Schedule
-	Schedules domains.Map[Schedule]
+	Config
 
 	// Memory keeps what has been learnt about destinations and who was told of
 	// what, over restarts; nil for none.
 	Memory Memory
-
-	// Concurrency bounds attempts running at once: in all, 200 where zero,
-	// and for one destination, 20 where zero. Each Class has its share of it.
-	Concurrency            int
-	DestinationConcurrency int
-
-	// MaxEntries and MaxOctets bound what is accepted into the queue; beyond
-	// them Room and Begin return ErrFull. No bound where zero. The queue's own
-	// notifications are not refused.
-	MaxEntries int
-	MaxOctets  int64
 
 	// Grace is the time running attempts get when Run is to end; 10 seconds
 	// where zero.
@@ -64,14 +48,17 @@ type Queue struct {
 	Log *slog.Logger
 
 	once  sync.Once
-	wake  chan struct{} // for Run: look again
-	mu    sync.Mutex    // guards all below
+	newer atomic.Pointer[Config] // in place of Config
+	wake  chan struct{}          // for Run: look again
+	mu    sync.Mutex             // guards all below
 	index map[string]*item
 	wait  waiting
-	dests map[string]*destination
+	dests destinations
 	known known
-	prune int              // when there are so many dests, useless ones are sorted out
-	ready [classes][]*lane // with a job and room at the destination to run it, in turn
+	// unclaimed, where somebody waits for it, is closed when an item is not claimed
+	// any more.
+	unclaimed chan struct{}
+	ready     [classes][]*lane // with a job and room at the destination to run it, in turn
 	// loaded is how many entries are in memory, loadedBy of each class. Those of
 	// a class beyond its share are parked in overflow.
 	loaded   int
@@ -81,8 +68,7 @@ type Queue struct {
 	places   places
 	trickle  trickle
 	octets   int64
-	longest  time.Duration // a retry is never further away; see tooFar
-	clock    time.Time     // when watchClock last looked
+	clock    time.Time // when watchClock last looked
 	state    runState
 	ctx      context.Context // of attempts, while Run runs
 	group    sync.WaitGroup  // attempts
@@ -97,18 +83,15 @@ const (
 	stopped
 )
 
-const (
-	defaultConcurrency     = 200
-	defaultDestConcurrency = 20
-	defaultGrace           = 10 * time.Second
-)
+const defaultGrace = 10 * time.Second
 
 // Room returns nil if a message of size octets, 0 where unknown, may be
 // accepted for delivery, or an error that is ErrFull: answer 452 before DATA.
 func (q *Queue) Room(ctx context.Context, size int64) error {
 	q.start()
+	c := q.config()
 	q.mu.Lock()
-	full := q.MaxEntries > 0 && len(q.index) >= q.MaxEntries || q.MaxOctets > 0 && q.octets+size > q.MaxOctets
+	full := c.MaxEntries > 0 && len(q.index) >= c.MaxEntries || c.MaxOctets > 0 && q.octets+size > c.MaxOctets
 	q.mu.Unlock()
 	if full {
 		return ErrFull
@@ -116,30 +99,11 @@ func (q *Queue) Room(ctx context.Context, size int64) error {
 	return q.Spool.Room(ctx, size)
 }
 
-// Rename has notifications go out under another name from now on.
-func (q *Queue) Rename(hostname string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.Hostname = hostname
-}
-
-// hostname is our own name of the moment.
-func (q *Queue) hostname() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.Hostname
-}
-
 func (q *Queue) start() {
 	q.once.Do(func() {
 		q.wake = make(chan struct{}, 1)
 		q.index = make(map[string]*item)
-		q.dests = make(map[string]*destination)
-		q.prune = maxDests
-		q.longest = q.Schedule.longest()
-		for s := range q.Schedules.All() {
-			q.longest = max(q.longest, s.longest())
-		}
+		q.Config.longest = q.longestWait()
 		q.count.delay = make([]int64, len(delayBounds)+1)
 	})
 }
@@ -152,7 +116,7 @@ func (q *Queue) poke() {
 	}
 }
 
-func (q *Queue) maxLoaded() int { return 10 * cmpOr(q.Concurrency, defaultConcurrency) }
+func (q *Queue) maxLoaded() int { return 10 * q.config().concurrency() }
 
 func (q *Queue) log() *slog.Logger {
 	if q.Log != nil {
@@ -161,12 +125,7 @@ func (q *Queue) log() *slog.Logger {
 	return slog.Default()
 }
 
-func (q *Queue) schedule(r Recipient) Schedule {
-	if s, ok := q.Schedules.Get(r.Path.DomainName()); ok {
-		return s
-	}
-	return q.Schedule
-}
+func (q *Queue) schedule(r Recipient) Schedule { return q.config().schedule(r.Path.DomainName()) }
 
 func cmpOr[T int | time.Duration](v, otherwise T) T {
 	if v > 0 {

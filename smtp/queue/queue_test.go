@@ -471,8 +471,8 @@ func TestConcurrency(t *testing.T) {
 			}
 		}
 		f.mu.Lock()
-		if len(f.dests) != 0 || f.loaded != 0 || f.jobs != 0 {
-			t.Errorf("left in memory: %d destinations, %d entries, %d jobs", len(f.dests), f.loaded, f.jobs)
+		if len(f.dests.by) != 0 || f.loaded != 0 || f.jobs != 0 {
+			t.Errorf("left in memory: %d destinations, %d entries, %d jobs", len(f.dests.by), f.loaded, f.jobs)
 		}
 		f.mu.Unlock()
 	})
@@ -611,8 +611,8 @@ func TestDestinationsForgotten(t *testing.T) {
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if len(f.dests) > maxDests {
-			t.Errorf("%d destinations in memory", len(f.dests))
+		if len(f.dests.by) > maxDests {
+			t.Errorf("%d destinations in memory", len(f.dests.by))
 		}
 	})
 }

@@ -67,15 +67,15 @@ func (q *Queue) found(id string, st *State) error {
 	}
 	it, now := newItem(id, st), time.Now()
 	if q.tooFar(it.next, now) {
-		it.next, it.flags = now.UnixNano(), it.flags|forced
+		it.next, it.wishes = now.UnixNano(), it.wishes|forced
 	}
 	// Whether the sender wants to hear of a delay stands in the envelope, which
 	// is not read here: the entry is looked at when that time comes.
-	if at, ok := q.Schedule.WarnAt(st.Queued); ok && at.After(now) && !st.Settled() {
+	if at, ok := q.config().Schedule.WarnAt(st.Queued); ok && at.After(now) && !st.Settled() {
 		it.sooner(at)
 	}
 	q.add(it)
-	q.wait.put(it)
+	q.file(it)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (q *Queue) giveBack(ctx context.Context) {
 	q.mu.Lock()
 	var ids []string
 	for id, it := range q.index {
-		if it.flags&fresh != 0 {
+		if it.fresh {
 			ids = append(ids, id)
 		}
 	}
@@ -144,30 +144,30 @@ func (q *Queue) loadDue(ctx context.Context) time.Duration {
 			q.mu.Unlock()
 			return min(wait, longest)
 		}
-		if it.flags&(held|claimed) != 0 {
-			q.mu.Unlock()
-			continue
-		}
-		if it.a != nil {
+		switch it.state {
+		case itemLoaded:
 			q.resume(it)
 			q.mu.Unlock()
-			continue
+		case itemWaiting:
+			q.loaded++ // its place is taken while the lock is not held
+			it.state = itemClaimed
+			q.mu.Unlock()
+			q.load(ctx, it)
+		default:
+			q.mu.Unlock()
 		}
-		q.loaded++ // its place is taken while the lock is not held
-		it.flags |= claimed
-		q.mu.Unlock()
-		q.load(ctx, it)
 	}
 	return 0
 }
 
-// load brings an entry into memory. it is claimed.
+// load brings an entry into memory that this goroutine has claimed.
 func (q *Queue) load(ctx context.Context, it *item) {
 	e, st, err := q.Spool.Load(ctx, it.id)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.loaded--
-	it.flags &^= claimed
+	it.state = itemWaiting
+	q.tellClaimants()
 	if err != nil {
 		q.lost(it, err)
 		return

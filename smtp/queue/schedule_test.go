@@ -111,9 +111,9 @@ func FuzzSchedule(f *testing.F) {
 
 // TestSchedules: of several names that fit a domain, the most particular counts.
 func TestSchedules(t *testing.T) {
-	q := &Queue{Schedule: Schedule{First: 1}, Schedules: domains.NewMap(map[string]Schedule{
+	q := &Queue{Config: Config{Schedule: Schedule{First: 1}, Schedules: domains.NewMap(map[string]Schedule{
 		"example.org": {First: 2}, ".example.org": {First: 3}, ".a.example.org": {First: 4}, ".org": {First: 5}, "net": {First: 6},
-	})}
+	})}}
 	for domain, want := range map[string]time.Duration{
 		"example.org": 2, "EXAMPLE.org.": 2, "b.example.org": 3, "a.example.org": 3, "x.a.example.org": 4, "y.x.a.example.org": 4,
 		"other.org": 5, "notexample.org": 5, "org": 1, "net": 6, "x.net": 1, "[192.0.2.1]": 1,

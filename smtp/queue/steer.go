@@ -92,15 +92,14 @@ func (q *Queue) force(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.index[id]
-	if it == nil || it.flags&held != 0 || it.a != nil {
+	if it == nil || it.state == itemHeld || it.state == itemLoaded {
 		return false
 	}
-	it.flags |= forced
+	it.wishes |= forced
 	it.next = time.Now().UnixNano()
-	if it.flags&(parked|claimed) == 0 {
-		q.wait.put(it)
+	if it.state == itemWaiting {
+		q.file(it)
 	}
-	q.poke()
 	return true
 }
 
@@ -109,17 +108,13 @@ func (q *Queue) force(id string) bool {
 func (q *Queue) forgive(domain string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for name, d := range q.dests {
-		if domain == "" || name == domain {
-			d.down = time.Time{}
-		}
-	}
+	q.dests.forgive(domain)
 }
 
 // Remove takes an entry away, durably and without a word to anybody. An attempt
 // under way is not interrupted, and what comes of it is forgotten.
 func (q *Queue) Remove(ctx context.Context, id string) error {
-	it, a, err := q.claim(ctx, id)
+	it, a, was, err := q.claim(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -130,7 +125,7 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 		}
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		it.flags |= removed
+		it.wishes |= removed
 		if it.pos >= 0 { // it waits in memory for its state to be written
 			it.next = time.Now().UnixNano()
 			q.wait.put(it)
@@ -141,18 +136,18 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 	err = q.Spool.Remove(ctx, id)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	it.flags &^= claimed
+	it.state = was
 	if err == nil || isGone(err) {
 		q.forget(it)
 		return nil
 	}
-	q.wait.put(it)
+	q.file(it)
 	return err
 }
 
 // update changes the state of an entry, in memory and on disk.
 func (q *Queue) update(ctx context.Context, id string, change func(*State)) error {
-	it, a, err := q.claim(ctx, id)
+	it, a, was, err := q.claim(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -168,54 +163,71 @@ func (q *Queue) update(ctx context.Context, id string, change func(*State)) erro
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	it.flags &^= claimed
+	it.state = was
 	switch {
 	case isGone(err):
 		q.forget(it)
 		return err
 	case err == nil:
-		it.flags &^= parked
+		it.listed = false
 		q.follow(it, e, st)
 	}
-	q.wait.put(it)
-	q.poke()
+	q.file(it)
 	return err
 }
 
-// claim gets hold of an entry for a command. One in memory is returned with its
-// lock held; any other is marked, so that nobody loads it meanwhile.
-func (q *Queue) claim(ctx context.Context, id string) (*item, *active, error) {
+// claim gets hold of an entry for a command, as soon as nobody else works on it. One
+// in memory is returned with its lock held; any other is marked, so that nobody
+// loads it meanwhile, with the state that it had.
+func (q *Queue) claim(ctx context.Context, id string) (it *item, a *active, was itemState, err error) {
 	q.start()
-	for range 1000 {
+	for {
 		q.mu.Lock()
 		it := q.index[id]
 		if it == nil {
 			q.mu.Unlock()
-			return nil, nil, ErrNotFound
+			return nil, nil, 0, ErrNotFound
 		}
-		if it.a == nil && it.flags&claimed == 0 {
-			it.flags |= claimed
-			q.wait.take(it)
+		switch was, a := it.state, it.a; was {
+		case itemLoaded:
 			q.mu.Unlock()
-			return it, nil, nil
-		}
-		a := it.a
-		q.mu.Unlock()
-		if a != nil {
 			a.mu.Lock()
 			if q.still(it, a) {
-				return it, a, nil
+				return it, a, was, nil
 			}
-			a.mu.Unlock()
-		}
-		// It is being loaded, or has just been let go of.
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case <-time.After(time.Millisecond):
+			a.mu.Unlock() // it has just been let go of
+		case itemClaimed:
+			changed := q.awaitClaim()
+			q.mu.Unlock()
+			select {
+			case <-ctx.Done():
+				return nil, nil, 0, errors.Join(ErrBusy, ctx.Err())
+			case <-changed:
+			}
+		default:
+			it.state = itemClaimed
+			q.wait.take(it)
+			q.mu.Unlock()
+			return it, nil, was, nil
 		}
 	}
-	return nil, nil, errors.Join(ErrBusy, ctx.Err())
+}
+
+// awaitClaim returns what is closed as soon as some item is not claimed any more.
+// q.mu is held.
+func (q *Queue) awaitClaim() <-chan struct{} {
+	if q.unclaimed == nil {
+		q.unclaimed = make(chan struct{})
+	}
+	return q.unclaimed
+}
+
+// tellClaimants wakes those who wait for an item. q.mu is held.
+func (q *Queue) tellClaimants() {
+	if q.unclaimed != nil {
+		close(q.unclaimed)
+		q.unclaimed = nil
+	}
 }
 
 // still: the entry is in memory as a. While a's lock is held it stays so.

@@ -28,6 +28,9 @@ type View struct {
 	Body       smtp.Body       `json:"body,omitempty"`
 	SMTPUTF8   bool            `json:"smtputf8,omitempty"`
 	RequireTLS bool            `json:"requiretls,omitempty"`
+	HoldUntil  time.Time       `json:"hold_until,omitzero"`
+	By         string          `json:"by,omitempty"` // as smtp.DeliverBy writes it
+	Priority   int             `json:"priority,omitempty"`
 	Recipients []RecipientView `json:"recipients"`
 }
 
@@ -125,7 +128,7 @@ func (q *Queue) oldest(n int, heldOnly bool) []string {
 	var found byAge
 	for _, it := range q.index {
 		switch {
-		case heldOnly && it.flags&held == 0:
+		case heldOnly && it.state != itemHeld:
 		case n == 0 || len(found) < n:
 			found = append(found, aged{it.queued, it.id})
 			if len(found) == n {
@@ -201,13 +204,13 @@ func (q *Queue) view(e *Entry, st *State, active bool) View {
 	v := View{
 		ID: e.ID, Queued: e.Queued, From: e.From.String(), Size: e.Params.Size, Held: st.Held, Active: active, Route: st.Route,
 		Next: st.Next(), Session: e.Session, User: e.User, EnvID: e.Params.EnvID, Ret: e.Params.Ret, Body: e.Params.Body,
-		SMTPUTF8: e.Params.SMTPUTF8, RequireTLS: e.Params.RequireTLS,
+		SMTPUTF8: e.Params.SMTPUTF8, RequireTLS: e.Params.RequireTLS, HoldUntil: e.Params.HoldUntil, By: e.Params.By.String(), Priority: e.Params.Priority,
 	}
 	for i, r := range e.To {
 		s := &st.To[i]
 		rv := RecipientView{
 			Address: r.Path.String(), Destination: q.Transport.Destination(r, st.Route), Status: s.Status, Attempts: s.Attempts,
-			GiveUp: e.since().Add(q.schedule(r).withDefaults().GiveUp), Warned: s.Warned, Reported: s.Reported,
+			GiveUp: q.givesUpAt(e, r), Warned: s.Warned, Reported: s.Reported,
 			Last: s.Last.Time, Host: s.Last.Host, TLS: s.Last.TLS, Code: s.Last.Code, Enhanced: s.Last.Enhanced, Text: s.Last.Text,
 		}
 		if s.Status == Pending && !st.Held {

@@ -52,7 +52,7 @@ func BenchmarkRelay(b *testing.B) {
 	z.addr["mx.example.net"] = []string{"127.0.0.1"}
 	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: netip.MustParseAddrPort(l.Addr().String()).Port()}
 	defer r.Close()
-	q := &queue.Queue{Spool: sp, Transport: r, Hostname: "mail.example.org", Log: slog.New(slog.DiscardHandler)}
+	q := &queue.Queue{Spool: sp, Transport: r, Config: queue.Config{Hostname: "mail.example.org"}, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()

@@ -14,7 +14,7 @@ import (
 
 // connect makes a connection to one target that meets the demands on it: TLS,
 // certificate, authentication. Its errors are refusals.
-func (a *attempt) connect(ctx context.Context, t target) (*conn, error) {
+func (a *transfer) connect(ctx context.Context, t target) (*conn, error) {
 	d, err := a.r.demandOf(ctx, a.policy, t, a.d.Entry.Params.RequireTLS)
 	switch {
 	case err != nil && d.policy != nil:
@@ -52,7 +52,7 @@ type handshakeError struct {
 func (e *handshakeError) Unwrap() error { return e.refusal }
 
 // session connects and speaks up to where MAIL can be said.
-func (a *attempt) session(ctx context.Context, t target, d demand) (*conn, error) {
+func (a *transfer) session(ctx context.Context, t target, d demand) (*conn, error) {
 	src := a.source()
 	nc, err := a.dial(ctx, t, src.Addr)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *conn) end(ctx context.Context) {
 }
 
 // prepare encrypts and authenticates.
-func (a *attempt) prepare(ctx context.Context, c *conn, hello string) error {
+func (a *transfer) prepare(ctx context.Context, c *conn, hello string) error {
 	if err := a.encrypt(ctx, c, hello); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (a *attempt) prepare(ctx context.Context, c *conn, hello string) error {
 
 // encrypt does what the demand wants. Nothing is said about the message before
 // it has returned nil.
-func (a *attempt) encrypt(ctx context.Context, c *conn, hello string) error {
+func (a *transfer) encrypt(ctx context.Context, c *conn, hello string) error {
 	d, t := c.d, c.t
 	if d.level == None || t.socket != "" {
 		return nil
@@ -146,7 +146,7 @@ func (a *attempt) encrypt(ctx context.Context, c *conn, hello string) error {
 }
 
 // certificate checks what the server showed, and remembers it.
-func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) error {
+func (a *transfer) certificate(ctx context.Context, c *conn, local netip.Addr) error {
 	d, t, cs := c.d, c.t, c.TLS()
 	verified, pki, err := a.r.check(d, t.host, cs)
 	if err != nil {
@@ -176,7 +176,7 @@ func (a *attempt) certificate(ctx context.Context, c *conn, local netip.Addr) er
 // the mail is not the reason (RFC 5321 §3.1, §4.2.1; another host or another
 // day may do). Only 521 says that the host never takes mail (RFC 7504 §3); of
 // a route it says that the route is wrong.
-func (a *attempt) greeting(c *conn, err error) error {
+func (a *transfer) greeting(c *conn, err error) error {
 	r := asRefusal(a.step(c, "greeting", err))
 	if r.code == 521 && a.route == nil {
 		return r
@@ -190,7 +190,7 @@ func (a *attempt) greeting(c *conn, err error) error {
 }
 
 // step names the step of the dialogue at which err came.
-func (a *attempt) step(c *conn, step string, err error) error {
+func (a *transfer) step(c *conn, step string, err error) error {
 	var reply *smtp.Response
 	if errors.As(err, &reply) && reply.Code != 0 {
 		r := fromReply(reply)
@@ -200,7 +200,7 @@ func (a *attempt) step(c *conn, step string, err error) error {
 	return &refusal{enhanced: "4.4.2", text: fmt.Sprintf("%s of %s failed: %s", step, c.t, cause(err)), unreachable: true}
 }
 
-func (a *attempt) dial(ctx context.Context, t target, source netip.Addr) (net.Conn, error) {
+func (a *transfer) dial(ctx context.Context, t target, source netip.Addr) (net.Conn, error) {
 	timeout := a.r.Timeouts.Connect
 	if timeout <= 0 {
 		timeout = dialTimeout
@@ -233,7 +233,7 @@ func dialCause(err error) error {
 }
 
 // source is how we present ourselves to the domain.
-func (a *attempt) source() (s Source) {
+func (a *transfer) source() (s Source) {
 	for d := range a.r.Domains.Each(a.domain) {
 		if s = d.Source; s.set() {
 			break

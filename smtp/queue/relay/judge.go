@@ -24,7 +24,7 @@ type verdict struct {
 
 // judge decides what a failure means (RFC 5321 §4.2.1, §4.5.3.1.10, §4.5.4.1).
 // taken: the same transaction took other recipients.
-func (a *attempt) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
+func (a *transfer) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
 	host := c.t.host
 	var step *smtp.ClientError
 	op := ""
@@ -83,7 +83,7 @@ func wasTaken(res smtp.RcptResult) bool {
 // has not logged in, not well enough, or not under TLS. Of a route that is our
 // settings' fault, and no reason to return other people's mail; where it is a
 // host of the DNS, only TLS can be what it misses, which may work next time.
-func (a *attempt) isOurs(reply *smtp.Response, c *conn) bool {
+func (a *transfer) isOurs(reply *smtp.Response, c *conn) bool {
 	switch reply.Code {
 	case 530:
 		return a.route != nil || c.TLS() == nil
@@ -95,7 +95,7 @@ func (a *attempt) isOurs(reply *smtp.Response, c *conn) bool {
 
 // misconfigured is the refusal for it, in words of our own. All that goes by the
 // route waits.
-func (a *attempt) misconfigured(reply *smtp.Response, c *conn) *refusal {
+func (a *transfer) misconfigured(reply *smtp.Response, c *conn) *refusal {
 	enhanced := "4" + strings.TrimLeft(fromReply(reply).enhanced, "5")
 	said := fmt.Sprintf("%s answered %d %s", c.t.host, reply.Code, strings.TrimSpace(reply.Enhanced+" "+reply.Text))
 	switch {

@@ -177,8 +177,8 @@ func theQueue(t *testing.T, dir, sink string) (*queue.Queue, func()) {
 	z.mx["example.net"] = []MX{{"mx.example.net", 10}}
 	z.addr["mx.example.net"] = []string{addr.Addr().String()}
 	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: addr.Port()}
-	q := &queue.Queue{Spool: sp, Transport: r, Hostname: "mail.example.org", Log: slog.New(slog.DiscardHandler),
-		Schedule: queue.Schedule{First: time.Second, Max: time.Second}}
+	q := &queue.Queue{Spool: sp, Transport: r, Log: slog.New(slog.DiscardHandler),
+		Config: queue.Config{Hostname: "mail.example.org", Schedule: queue.Schedule{First: time.Second, Max: time.Second}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()

@@ -154,7 +154,7 @@ func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	r.start()
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit+time.Duration(d.Entry.Params.Size/slowest)*time.Second)
 	defer cancel()
-	a := &attempt{r: r, d: d, results: make([]queue.Result, len(d.To)), open: make([]int, len(d.To))}
+	a := &transfer{r: r, d: d, results: make([]queue.Result, len(d.To)), open: make([]int, len(d.To))}
 	for i := range a.open {
 		a.open[i] = i
 	}
@@ -164,8 +164,8 @@ func (r *Relay) Deliver(ctx context.Context, d *queue.Delivery) []queue.Result {
 	return a.results
 }
 
-// attempt is one Delivery on its way.
-type attempt struct {
+// transfer is one Delivery on its way.
+type transfer struct {
 	r       *Relay
 	d       *queue.Delivery
 	route   *Route // nil: by the DNS
@@ -178,8 +178,8 @@ type attempt struct {
 	dialled int   // addresses
 }
 
-// settle gives all recipients without a result this one.
-func (a *attempt) settle(res queue.Result) {
+// conclude gives all recipients without a result this one.
+func (a *transfer) conclude(res queue.Result) {
 	for _, i := range a.open {
 		a.results[i] = res
 	}
@@ -188,7 +188,7 @@ func (a *attempt) settle(res queue.Result) {
 
 // run tries one host after the other until every recipient has a result. What
 // is tried next after what is RFC 5321 §5.1.
-func (a *attempt) run(ctx context.Context) {
+func (a *transfer) run(ctx context.Context) {
 	if c := a.r.pool.take(a.key()); c != nil {
 		if a.over(ctx, c) == nil {
 			return
@@ -203,12 +203,12 @@ func (a *attempt) run(ctx context.Context) {
 	}
 	res := last.result()
 	res.Busy = a.busy && a.dialled == 0 && res.Status == queue.Pending
-	a.settle(res)
+	a.conclude(res)
 }
 
 // tryAll returns why the last target that was tried did not serve. It prefers
 // a reason that is not final: where one host may do later, the mail waits.
-func (a *attempt) tryAll(ctx context.Context) *refusal {
+func (a *transfer) tryAll(ctx context.Context) *refusal {
 	a.waits(true)
 	h, err := a.hosts(ctx)
 	if err != nil {
@@ -255,7 +255,7 @@ func (a *attempt) tryAll(ctx context.Context) *refusal {
 // ofRoute is why no host was found, of which the route's settings may be the
 // reason, or a DNS that has lost its memory: nothing for which other people's mail
 // is returned. All that goes by the route waits.
-func (a *attempt) ofRoute(why *refusal) *refusal {
+func (a *transfer) ofRoute(why *refusal) *refusal {
 	if a.route == nil || !why.permanent {
 		return why
 	}
@@ -266,14 +266,14 @@ func (a *attempt) ofRoute(why *refusal) *refusal {
 	return &later
 }
 
-func (a *attempt) hosts(ctx context.Context) (hosts, error) {
+func (a *transfer) hosts(ctx context.Context) (hosts, error) {
 	if a.route != nil {
 		return a.r.routeHosts(ctx, a.route)
 	}
 	return a.r.findHosts(ctx, a.domain.String())
 }
 
-func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, error) {
+func (a *transfer) targets(ctx context.Context, h hosts, name string) ([]target, error) {
 	port := a.r.port()
 	if a.route != nil {
 		port = a.route.port()
@@ -289,7 +289,7 @@ func (a *attempt) targets(ctx context.Context, h hosts, name string) ([]target, 
 }
 
 // waits tells the queue whether anything has been heard of a host.
-func (a *attempt) waits(yes bool) {
+func (a *transfer) waits(yes bool) {
 	if a.d.Waits != nil {
 		a.d.Waits(yes)
 	}
@@ -297,7 +297,7 @@ func (a *attempt) waits(yes bool) {
 
 // try makes a connection to one target and delivers over it. An error means
 // that the next target is to be tried for the recipients still open.
-func (a *attempt) try(ctx context.Context, t target) error {
+func (a *transfer) try(ctx context.Context, t target) error {
 	a.waits(true)
 	if a.route == nil {
 		leave := a.r.load.enter(ctx, a.loadKey(t), a.r.perAddress())
@@ -330,7 +330,7 @@ func (a *attempt) try(ctx context.Context, t target) error {
 	return a.over(ctx, c)
 }
 
-func (a *attempt) loadKey(t target) loadKey { return keyOf(t.addr.Addr(), a.d.Entry.Class) }
+func (a *transfer) loadKey(t target) loadKey { return keyOf(t.addr.Addr(), a.d.Entry.Class) }
 
 func (r *Relay) perAddress() int {
 	if r.AddressConcurrency > 0 {
@@ -340,7 +340,7 @@ func (r *Relay) perAddress() int {
 }
 
 // isDead says why a target is not to be tried now.
-func (a *attempt) isDead(t target) (*refusal, bool) {
+func (a *transfer) isDead(t target) (*refusal, bool) {
 	if why, dead := a.r.dead.look(t.String()); dead {
 		return why, true
 	}
@@ -348,7 +348,7 @@ func (a *attempt) isDead(t target) (*refusal, bool) {
 }
 
 // login names a target as far as our login there is concerned.
-func (a *attempt) login(t target) string {
+func (a *transfer) login(t target) string {
 	if a.route == nil {
 		return t.String()
 	}
@@ -356,7 +356,7 @@ func (a *attempt) login(t target) string {
 }
 
 // key names connections that can serve one another's messages.
-func (a *attempt) key() string {
+func (a *transfer) key() string {
 	key := a.d.Destination
 	if a.d.Entry.Params.RequireTLS {
 		key += " requiretls"

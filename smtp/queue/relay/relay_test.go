@@ -359,6 +359,7 @@ func TestTooManyRecipients(t *testing.T) {
 // TestNeeds: what the other side cannot carry is returned, never changed.
 func TestNeeds(t *testing.T) {
 	const eight = "Subject: x\r\n\r\nžluťoučký\r\n"
+	anHour := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC) // after the bubble began
 	for _, c := range []struct {
 		name  string
 		ext   []string
@@ -376,6 +377,12 @@ func TestNeeds(t *testing.T) {
 		{"SMTPUTF8 taken", []string{"SMTPUTF8", "8BITMIME"}, smtp.Params{SMTPUTF8: true}, message, "delivered 250", "", "SMTPUTF8"},
 		{"SMTPUTF8 refused", []string{"8BITMIME"}, smtp.Params{SMTPUTF8: true}, message, "failed 0", "5.6.7", ""},
 		{"REQUIRETLS refused", []string{"8BITMIME"}, smtp.Params{RequireTLS: true}, message, "failed 0", "5.7.10", ""},
+		{"deadline carried", []string{"DELIVERBY"}, smtp.Params{By: &smtp.DeliverBy{By: anHour, Return: true}}, message, "delivered 250", "", "BY=3600;R"},
+		{"deadline to return at, refused", nil, smtp.Params{By: &smtp.DeliverBy{By: anHour, Return: true}}, message, "failed 0", "5.3.3", ""},
+		{"deadline to tell at, left out", nil, smtp.Params{By: &smtp.DeliverBy{By: anHour}}, message, "delivered 250", "", ""},
+		{"priority carried", []string{"MT-PRIORITY"}, smtp.Params{Priority: -4}, message, "delivered 250", "", "MT-PRIORITY=-4"},
+		{"priority left out", nil, smtp.Params{Priority: -4}, message, "delivered 250", "", ""},
+		{"held here", nil, smtp.Params{HoldUntil: anHour.Add(-2 * time.Hour)}, message, "delivered 250", "", ""},
 		{"BINARYMIME refused", []string{"8BITMIME", "CHUNKING"}, smtp.Params{Body: smtp.BodyBinaryMIME}, message, "failed 0", "5.6.3", ""},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
@@ -391,6 +398,40 @@ func TestNeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRRVS: the next hop is asked since when a mailbox has its owner; where it knows
+// of no such question, who wants to be refused is, alone.
+func TestRRVS(t *testing.T) {
+	since := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		ext        []string
+		want, line string
+	}{
+		{[]string{"RRVS"}, "delivered 250, delivered 250, delivered 250", "RRVS=1999-01-01T00:00:00Z;R"},
+		{nil, "failed 0, delivered 250, delivered 250", ""},
+	} {
+		bubble(t, c.want, func(t *testing.T, s *scene) {
+			s.mx.ext = c.ext
+			d := delivery("bob@example.net", "carol@example.net", "dave@example.net")
+			d.To[0].Params.RRVS, d.To[0].Params.RRVSReject = since, true
+			d.To[1].Params.RRVS = since
+			res := s.send(t, d)
+			if got := summary(res); got != c.want || c.ext == nil && res[0].Enhanced != "5.7.19" {
+				t.Errorf("%s, want %s: %+v", got, c.want, res[0])
+			}
+			if got := s.mx.messages(); len(got) != 1 || !strings.Contains(got[0].rcpt[0], c.line) || (c.ext == nil) == strings.Contains(got[0].rcpt[0], "RRVS") {
+				t.Errorf("received %+v", got)
+			}
+		})
+	}
+	bubble(t, "nobody is left", func(t *testing.T, s *scene) {
+		d := delivery("bob@example.net")
+		d.To[0].Params.RRVS, d.To[0].Params.RRVSReject = since, true
+		if res := s.send(t, d); res[0].Status != queue.Failed || len(s.mx.messages()) != 0 {
+			t.Errorf("%+v, %+v", res, s.mx.messages())
+		}
+	})
 }
 
 func TestUnreadable(t *testing.T) {

@@ -26,7 +26,7 @@ type TLSResult struct {
 
 // report tells Report of a session with t. kind is a result type, "" for
 // success.
-func (a *attempt) report(t target, d demand, local netip.Addr, kind string, cause error) {
+func (a *transfer) report(t target, d demand, local netip.Addr, kind string, cause error) {
 	if a.r.Report == nil || a.route != nil || t.literal {
 		return
 	}
@@ -49,7 +49,7 @@ func (a *attempt) report(t target, d demand, local netip.Addr, kind string, caus
 }
 
 // reportPolicy tells Report of an MTA-STS policy that could not be had.
-func (a *attempt) reportPolicy() {
+func (a *transfer) reportPolicy() {
 	var failed *fetchError
 	if a.r.Report == nil || !errors.As(a.policy.stsErr, &failed) {
 		return

@@ -14,11 +14,11 @@ import (
 // over sends the message to the open recipients over one connection, and keeps
 // the connection or ends it. An error means that those still open are to be
 // tried elsewhere.
-func (a *attempt) over(ctx context.Context, c *conn) error {
+func (a *transfer) over(ctx context.Context, c *conn) error {
 	err := a.needs(c)
 	for round := 0; err == nil && len(a.open) > 0; round++ {
 		if round == maxRounds {
-			a.settle(queue.Result{Status: queue.Pending, Host: c.t.String(), TLS: c.tls, Enhanced: "4.5.3",
+			a.conclude(queue.Result{Status: queue.Pending, Host: c.t.String(), TLS: c.tls, Enhanced: "4.5.3",
 				Text: fmt.Sprintf("%s takes too few recipients at a time", c.t.host)})
 			break
 		}
@@ -29,7 +29,7 @@ func (a *attempt) over(ctx context.Context, c *conn) error {
 }
 
 // release keeps a connection for the next message, or ends it.
-func (a *attempt) release(ctx context.Context, c *conn) {
+func (a *transfer) release(ctx context.Context, c *conn) {
 	keep, most := a.r.IdleTime, a.r.MessagesPerConnection
 	if keep <= 0 {
 		keep = defaultIdle
@@ -52,7 +52,7 @@ func (a *attempt) release(ctx context.Context, c *conn) {
 
 // needs says whether the other side can carry this message unharmed. What it
 // cannot is refused and never changed.
-func (a *attempt) needs(c *conn) error {
+func (a *transfer) needs(c *conn) error {
 	e := a.d.Entry
 	lacks := func(ext string) bool { _, ok := c.Extension(ext); return !ok }
 	switch {
@@ -61,6 +61,9 @@ func (a *attempt) needs(c *conn) error {
 	case e.Params.RequireTLS && lacks("REQUIRETLS"):
 		// RFC 8689 §4.2.1, and the code it registers.
 		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
+	case e.Params.By != nil && e.Params.By.Return && lacks("DELIVERBY"):
+		// RFC 2852: it is returned and not relayed without the deadline.
+		return refuse("5.3.3", "the message is to be returned if it is late, and %s does not offer DELIVERBY", c.t.host)
 	case e.Params.SMTPUTF8 && lacks("SMTPUTF8"):
 		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
 	case e.Params.Body == smtp.BodyBinaryMIME && lacks("BINARYMIME"):
@@ -78,7 +81,7 @@ func (a *attempt) needs(c *conn) error {
 }
 
 // isEightBit looks into the message: what was declared says what may be in it.
-func (a *attempt) isEightBit() (bool, error) {
+func (a *transfer) isEightBit() (bool, error) {
 	body, err := a.d.Open()
 	if err != nil {
 		return false, refuse("4.3.0", "the message cannot be read now: %v", err)
@@ -89,7 +92,7 @@ func (a *attempt) isEightBit() (bool, error) {
 
 // lookAhead is isEightBit for a message that is open already, and that can be
 // read again from its beginning.
-func (a *attempt) lookAhead(body io.Reader) (bool, error) {
+func (a *transfer) lookAhead(body io.Reader) (bool, error) {
 	seeker, ok := body.(io.Seeker)
 	if !ok {
 		return a.isEightBit()
@@ -122,7 +125,7 @@ func hasEightBit(body io.Reader) (bool, error) {
 }
 
 // mail is the envelope for the open recipients.
-func (a *attempt) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
+func (a *transfer) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 	e := a.d.Entry
 	m := &smtp.Outgoing{From: e.From, Params: e.Params}
 	m.Params.HoldUntil = time.Time{} // it was held here
@@ -144,7 +147,11 @@ func (a *attempt) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 
 // transaction sends the message once, to those open, and settles those whose
 // fate it decides.
-func (a *attempt) transaction(ctx context.Context, c *conn) error {
+func (a *transfer) transaction(ctx context.Context, c *conn) error {
+	a.dropUnproven(c)
+	if len(a.open) == 0 {
+		return nil
+	}
 	body, err := a.d.Open()
 	if err != nil {
 		return refuse("4.3.0", "the message cannot be read now: %v", err)
@@ -158,16 +165,32 @@ func (a *attempt) transaction(ctx context.Context, c *conn) error {
 	results, err := c.Send(ctx, m, watched)
 	c.sent++
 	if watched.err != nil {
-		a.settle(refuse("4.3.0", "the message cannot be read now: %v", watched.err).result())
+		a.conclude(refuse("4.3.0", "the message cannot be read now: %v", watched.err).result())
 		return nil
 	}
 	return a.sort(c, results, err)
 }
 
+// dropUnproven gives up recipients that are to be refused where nobody can tell
+// whether the mailbox has had its owner for long enough (RFC 7293).
+func (a *transfer) dropUnproven(c *conn) {
+	if _, ok := c.Extension("RRVS"); ok {
+		return
+	}
+	a.open = slices.DeleteFunc(a.open, func(i int) bool {
+		p := a.d.To[i].Params
+		if p.RRVS.IsZero() || !p.RRVSReject {
+			return false
+		}
+		a.results[i] = refuse("5.7.19", "%s cannot tell since when the mailbox has its owner: it does not offer RRVS", c.t.host).result()
+		return true
+	})
+}
+
 // sort turns the results of one transaction into ours. Those that may do
 // better in another transaction or on another host stay open; the error says
 // that it must be another host.
-func (a *attempt) sort(c *conn, results []smtp.RcptResult, sendErr error) error {
+func (a *transfer) sort(c *conn, results []smtp.RcptResult, sendErr error) error {
 	open := a.open
 	a.open = nil
 	taken := slices.ContainsFunc(results, wasTaken)

@@ -12,7 +12,7 @@ const maxHeader = 256 << 10
 // be protected: whether it has the field "TLS-Required: No" (RFC 8689 §3). The
 // policies of the recipient's domain count for nothing then; those of the
 // operator and REQUIRETLS do.
-func (a *attempt) waivesTLS() bool {
+func (a *transfer) waivesTLS() bool {
 	if a.policy.explicit || a.d.Entry.Params.RequireTLS {
 		return false
 	}
@@ -23,7 +23,7 @@ func (a *attempt) waivesTLS() bool {
 	return *a.waives
 }
 
-func (a *attempt) lookForWaiver() bool {
+func (a *transfer) lookForWaiver() bool {
 	body, err := a.d.Open()
 	if err != nil {
 		return false

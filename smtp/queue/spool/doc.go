@@ -74,7 +74,9 @@
 //
 // notify and orcpt belong to the "to" above them. size and crc32c (Castagnoli)
 // prove the message; where "skip: N" stands before the checksum, the file begins with
-// so many octets that are no part of it, of a place kept for its top. In a state, each "to" stands for the recipient of the same
+// so many octets that are no part of it, of a place kept for its top. Beside "notbefore"
+// there may be "by: TIME;MODE" and "priority: N", and below a "to" "rrvs: TIME;ACTION": what
+// the sender asks by the parameters of these names. In a state, each "to" stands for the recipient of the same
 // number in the envelope, and its value is the recipient's status:
 //
 //	postrider-state 1

@@ -76,6 +76,8 @@ func formatEnvelope(e *queue.Entry, p proof) []byte {
 	d.flag("smtputf8", m.SMTPUTF8)
 	d.flag("requiretls", m.RequireTLS)
 	d.time("notbefore", m.HoldUntil)
+	d.by(m.By)
+	d.number("priority", int64(m.Priority))
 	d.text("session", e.Session)
 	d.text("user", e.User)
 	if e.Class != queue.Ordinary { // as of all that was written before there were classes
@@ -91,6 +93,7 @@ func formatEnvelope(e *queue.Entry, p proof) []byte {
 		if r.Params.ORcpt != "" {
 			d.text("orcpt", r.Params.ORcptType+";"+smtp.EncodeXtext(r.Params.ORcpt))
 		}
+		d.rrvs(r.Params)
 	}
 	return d.finish()
 }
@@ -198,7 +201,7 @@ func parseEnvelope(data []byte) (e *queue.Entry, p proof, err error) {
 		case "to":
 			e.To = append(e.To, queue.Recipient{Path: readPath(value)})
 			return nil
-		case "notify", "orcpt":
+		case "notify", "orcpt", "rrvs":
 			return recipientLine(e, key, value)
 		case "crc32c":
 			n, err := strconv.ParseUint(value, 16, 32)
@@ -227,6 +230,9 @@ func recipientLine(e *queue.Entry, key, value string) error {
 		return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
 	}
 	p := &e.To[len(e.To)-1].Params
+	if key == "rrvs" {
+		return readRRVS(p, value)
+	}
 	if key == "notify" {
 		n, ok := smtp.ParseNotify(value)
 		if p.Notify = n; !ok {
@@ -246,31 +252,38 @@ func recipientLine(e *queue.Entry, key, value string) error {
 // took, is parted at its last "@" all the same, and it is for the next hop to
 // refuse it.
 func readPath(text string) smtp.Path {
+	text = strings.Trim(text, " \t")
 	if p, err := smtp.ParseMailbox(text, smtp.PathUTF8|smtp.PathLenient); err == nil {
 		return p
 	}
-	at := strings.LastIndexByte(text, '@')
-	if local := unquoted(text); at < 0 || local != text { // no domain behind it
+	if local, rest, ok := cutQuoted(text); ok && rest == "" {
 		return smtp.Path{Local: local}
+	} else if domain, more := strings.CutPrefix(rest, "@"); more && !strings.Contains(domain, "@") {
+		return smtp.Path{Local: local, Domain: domain}
 	}
-	return smtp.Path{Local: unquoted(text[:at]), Domain: text[at+1:]}
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return smtp.Path{Local: text}
+	}
+	return smtp.Path{Local: text[:at], Domain: text[at+1:]}
 }
 
-// unquoted undoes the quoting of a local part.
-func unquoted(local string) string {
-	inner, ok := strings.CutPrefix(local, `"`)
-	inner, end := strings.CutSuffix(inner, `"`)
-	if !ok || !end {
-		return local
+// cutQuoted undoes the quoting of a local part and returns what stands behind it.
+func cutQuoted(text string) (local, rest string, ok bool) {
+	if !strings.HasPrefix(text, `"`) {
+		return "", "", false
 	}
 	var b strings.Builder
-	for i := 0; i < len(inner); i++ {
-		if inner[i] == '\\' && i+1 < len(inner) {
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return b.String(), text[i+1:], true
+		case c == '\\' && i+1 < len(text):
 			i++
 		}
-		b.WriteByte(inner[i])
+		b.WriteByte(text[i])
 	}
-	return b.String()
+	return "", "", false
 }
 
 // readXtext decodes xtext; what is none stands for itself.
@@ -302,6 +315,10 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 		p.RequireTLS, err = yes(value)
 	case "notbefore":
 		p.HoldUntil, err = parseTime(value)
+	case "by":
+		p.By, err = readBy(value)
+	case "priority":
+		p.Priority, err = strconv.Atoi(value)
 	case "session":
 		e.Session = value
 	case "user":

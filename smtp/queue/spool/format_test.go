@@ -186,7 +186,7 @@ func TestOldAddresses(t *testing.T) {
 		"bob@two words":          {Local: "bob", Domain: "two words"},
 		"\"\xff\"@x.example":     {Local: "\xff", Domain: "x.example"},
 		`"half@x.example`:        {Local: `"half`, Domain: "x.example"},
-		`"x\"@y.example`:         {Local: `x\`, Domain: "y.example"},
+		`"x\"@y.example`:         {Local: `"x\"`, Domain: "y.example"},
 		"bob@[IPv6:2001:DB8::1]": {Local: "bob", Domain: "[IPv6:2001:DB8::1]"},
 	} {
 		for _, key := range []string{"to: ", "from: "} {
@@ -230,6 +230,30 @@ func TestOldParameters(t *testing.T) {
 		again, _, err := parseEnvelope(formatEnvelope(e, sum))
 		if err != nil || !reflect.DeepEqual(e, again) {
 			t.Errorf("%s: %+v\nbecame %+v, %v", text, e, again, err)
+		}
+	}
+}
+
+// TestWishes: what a sender asks of time and owner is written and read; what is no
+// such wish is refused.
+func TestWishes(t *testing.T) {
+	const with = "postrider-envelope 1\nid: a\nqueued: 2026-03-01T08:15:00Z\nby: 2026-03-01T09:15:00.5Z;NT\npriority: -9\n" +
+		"crc32c: 00000001\nto: b@c.example\nrrvs: 2020-01-01T00:00:00Z;R\nto: d@c.example\nrrvs: 2020-01-01T00:00:00Z;C\nend\n"
+	e, sum, err := parseEnvelope([]byte(with))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by := e.Params.By; by.Return || !by.Trace || by.By.Nanosecond() != 5e8 || e.Params.Priority != -9 || !e.To[0].Params.RRVSReject || e.To[1].Params.RRVSReject {
+		t.Errorf("%+v, %v", e, by)
+	}
+	if got := string(formatEnvelope(e, sum)); got != with {
+		t.Errorf("written as\n%s", got)
+	}
+	for _, c := range [][2]string{
+		{";NT", ";T"}, {";NT", ""}, {"2026-03-01T09", "soon"}, {"-9", "-10"}, {"-9", "high"}, {";R\n", "\n"}, {";R\n", ";X\n"}, {"2020", "long"},
+	} {
+		if _, _, err := parseEnvelope([]byte(strings.Replace(with, c[0], c[1], 1))); err == nil {
+			t.Errorf("%q instead of %q is taken", c[1], c[0])
 		}
 	}
 }

@@ -192,8 +192,8 @@ func sayStarted(dir string) error {
 	}
 	s.Log = slog.New(slog.DiscardHandler)
 	scanned := &scanned{Spool: s, done: make(chan struct{})}
-	q := &queue.Queue{Spool: scanned, Transport: nowhere{}, Hostname: "mail.example.org", Log: s.Log,
-		Schedule: queue.Schedule{Max: 24 * time.Hour, Warn: -1}} // nothing is due
+	q := &queue.Queue{Spool: scanned, Transport: nowhere{}, Log: s.Log,
+		Config: queue.Config{Hostname: "mail.example.org", Schedule: queue.Schedule{Max: 24 * time.Hour, Warn: -1}}} // nothing is due
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(ctx) }()
 	select {

@@ -165,9 +165,10 @@ func openQueue(dir string, say func(line string), last bool) (q *queue.Queue, s 
 	}
 	s.MinFree, s.Log = 0, slog.New(slog.DiscardHandler)
 	out := &sayer{say: say}
-	q = &queue.Queue{Spool: speaking{s, out}, Transport: elsewhere{out, s, last}, Hostname: "mail.example.org",
-		Schedule:    queue.Schedule{First: time.Second, Max: time.Second, Jitter: -1},
-		Concurrency: attemptsAtOnce, DestinationConcurrency: attemptsAtOnce, Log: s.Log}
+	q = &queue.Queue{Spool: speaking{s, out}, Transport: elsewhere{out, s, last}, Log: s.Log, Config: queue.Config{
+		Hostname: "mail.example.org", Schedule: queue.Schedule{First: time.Second, Max: time.Second, Jitter: -1},
+		Concurrency: attemptsAtOnce, DestinationConcurrency: attemptsAtOnce,
+	}}
 	return q, s, nil
 }
 

@@ -43,7 +43,8 @@ func Entry(id string) *queue.Entry {
 		From: smtp.Path{Local: "ann", Domain: "example.org"},
 		Params: smtp.Params{
 			EnvID: "QQ314159+=", Ret: smtp.RetHeaders, Body: smtp.Body8BitMIME, SMTPUTF8: true, RequireTLS: true,
-			HoldUntil: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+			HoldUntil: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), Priority: -3,
+			By: &smtp.DeliverBy{By: time.Date(2026, 3, 2, 9, 0, 0, 5e8, time.UTC), Return: true, Trace: true},
 		},
 		Session: "7f3a01", User: "ann@example.org",
 		To: []queue.Recipient{
@@ -51,7 +52,7 @@ func Entry(id string) *queue.Entry {
 				Path:   smtp.Path{Local: "bob", Domain: "example.net"},
 				Params: smtp.RcptParams{Notify: smtp.NotifySuccess | smtp.NotifyFailure, ORcptType: "rfc822", ORcpt: "bob+@example.net"},
 			},
-			{Path: smtp.Path{Local: "odd: one", Domain: "[192.0.2.1]"}, Params: smtp.RcptParams{Notify: smtp.NotifyNever}},
+			{Path: smtp.Path{Local: "odd: one", Domain: "[192.0.2.1]"}, Params: smtp.RcptParams{Notify: smtp.NotifyNever, RRVS: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), RRVSReject: true}},
 			{Path: smtp.Path{Local: "žofie", Domain: "příklad.example"}},
 		},
 	}
