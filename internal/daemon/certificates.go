@@ -66,11 +66,11 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
 		}
 		if created {
-			why := "as the settings name no other"
+			why := "the settings name no other"
 			if s.TLS.ACME.AcceptTerms {
-				why = "until the authority's is there"
+				why = "it serves until the authority's is there"
 			}
-			log.Warn("made a self-signed certificate, "+why, "file", own.Cert)
+			log.Warn("made a self-signed certificate", "why", why, "file", own.Cert)
 		}
 		pairs = append(pairs, own)
 	}

@@ -197,7 +197,7 @@ func TestLogPage(t *testing.T) {
 // TestLogPageIsWhole: whatever a part of the server can write has a place in the page,
 // and the page names nothing that nobody writes any more.
 func TestLogPageIsWhole(t *testing.T) {
-	call := regexp.MustCompile(`\.(?:Info|Warn|Error)\("([^"]+)"|(?:LogAttrs|\.Log|NewRecord)\([^\n]*?"([^"\n]+)"|event (?::?=) "([^"]+)"|refusal\("([^"]+)", err`)
+	call := regexp.MustCompile(`\.(?:Info|Warn|Error)\("([^"]+)"|(?:LogAttrs|\.Log|NewRecord)\([^\n]*?"([^"\n]+)"|(?:event :?= |say\()"([^"]+)"|refusal\("([^"]+)", err`)
 	text, written := page(t), make(map[string]bool)
 	for _, dir := range []string{"smtp", "smtp/queue", "smtp/queue/spool", "smtp/queue/relay", "pop3", "mailstore/maildir", "cipher/acme",
 		"internal/accounts", "internal/daemon", "internal/logs", "internal/post"} {
