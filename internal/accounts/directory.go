@@ -18,6 +18,7 @@ type Directory struct {
 	book     *conf.Book
 	settings map[string]*conf.Domain // by domain, those with settings of their own
 	home     string                  // the domain of names without one
+	only     string                  // the one domain that has accounts, if there is one alone
 	hosts    []string                // other names of this host
 	system   map[string]bool         // users that programs of this host run as
 	programs map[string][]string     // by such a user's address, what else it may send as
@@ -28,6 +29,14 @@ func NewDirectory(s *conf.Settings) *Directory {
 	d := &Directory{
 		book: s.Book(), settings: make(map[string]*conf.Domain), home: conf.CanonicalDomain(s.ServerName),
 		hosts: hostNames(), system: systemUsers("/etc/passwd"), programs: make(map[string][]string),
+	}
+	for address := range d.book.Accounts {
+		if _, domain := conf.CutAddress(address); d.only == "" || d.only == domain {
+			d.only = domain
+		} else {
+			d.only = ""
+			break
+		}
 	}
 	for name, addresses := range s.Admin.SubmitAs {
 		d.programs[conf.Canonical(name+"@"+d.home)] = addresses
@@ -174,14 +183,18 @@ func (d *Directory) MaySend(account string, from smtp.Path) bool {
 const longestLogin = 512
 
 // Login returns the account that a name given at login means: the address
-// itself, or a local part of the server's own domain.
+// itself, or a local part of the server's own domain, or of the only domain that has
+// accounts.
 func (d *Directory) Login(user string) (string, *conf.Account) {
 	if len(user) > longestLogin {
 		user = user[:longestLogin]
 	}
 	name := conf.Canonical(user)
 	if !strings.Contains(name, "@") {
-		name += "@" + d.home
+		bare := name
+		if name += "@" + d.home; d.book.Accounts[name] == nil && d.only != "" {
+			name = bare + "@" + d.only
+		}
 	}
 	return name, d.book.Accounts[name]
 }

@@ -157,3 +157,27 @@ func TestSystemUsers(t *testing.T) {
 		t.Error("who gets the strays may send as a system user")
 	}
 }
+
+// A bare name is of the server's own domain, or of the only one that has accounts.
+func TestLoginByBareName(t *testing.T) {
+	for _, c := range []struct {
+		accounts []string
+		want     string
+	}{
+		{[]string{"alice@example.com", "bob@example.com"}, "alice@example.com"},
+		{[]string{"alice@example.com", "alice@mail.example.com"}, "alice@mail.example.com"},
+		{[]string{"alice@example.com", "bob@example.org"}, ""},
+		{nil, ""},
+	} {
+		s := conf.New()
+		s.ServerName = "mail.example.com"
+		s.Accounts = make(map[string]*conf.Account)
+		for _, a := range c.accounts {
+			s.Accounts[a] = &conf.Account{}
+		}
+		at, a := NewDirectory(s).Login("Alice")
+		if a == nil && c.want != "" || a != nil && at != c.want {
+			t.Errorf("%q: alice is %s, want %s", c.accounts, at, c.want)
+		}
+	}
+}
