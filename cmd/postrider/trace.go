@@ -141,7 +141,7 @@ func (f *traceFlags) open(cmd *cobra.Command) (open func() (io.ReadCloser, error
 			return nil, nil, err
 		}
 		if name = s.Log.File; name == "" {
-			return nil, nil, errors.New(`the settings send the log to standard error, where systemd's journal takes it; try: journalctl -u postrider | postrider trace --log - ...`)
+			return nil, nil, errors.New(`the settings send the log to standard error, where systemd's journal takes it; try: journalctl -u postrider | postrider trace --log - ID`)
 		}
 	}
 	if name != "-" {
