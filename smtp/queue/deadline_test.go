@@ -83,6 +83,9 @@ func TestPriority(t *testing.T) {
 			f.submit(t, e)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		f.world.mu.Lock()
+		defer f.world.mu.Unlock()
 		var order string
 		for _, a := range f.world.attempts {
 			order += a.id + " "
