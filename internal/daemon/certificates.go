@@ -65,7 +65,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 		if err != nil {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
 		}
-		if created {
+		if created && !isQuickStart(s) {
 			why := "the settings name no other"
 			if s.TLS.ACME.AcceptTerms {
 				why = "it serves until the authority's is there"

@@ -59,6 +59,14 @@ type Start struct {
 	shown    bool
 }
 
+// isQuickStart reports whether the settings are those that QuickStart wrote, and
+// nobody has put a file of his own beside. Warnings that are about its defaults would
+// mean nothing to a newcomer.
+func isQuickStart(s *conf.Settings) bool {
+	files := s.Sources()
+	return len(files) == 1 && filepath.Base(files[0]) == quickStartFile && s.ServerName == "localhost"
+}
+
 // QuickStart makes dir a configuration folder that works at once, with one
 // account and a random password. A folder that has been made so before stays as
 // it is.

@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/internal/conf"
 )
 
 // TestQuickStart: the folder that is made is right, is the owner's alone, and
@@ -48,5 +51,36 @@ func TestQuickStart(t *testing.T) {
 				t.Errorf("%s: %v, %s", line, err, out)
 			}
 		}
+	}
+}
+
+// TestFirstScreen: nothing that a newcomer reads first is a warning.
+func TestFirstScreen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := QuickStart(dir); err != nil {
+		t.Fatal(err)
+	}
+	var log testLog
+	s, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Listeners {
+		s.Listeners[i].Address = "127.0.0.1:0"
+	}
+	d, err := New(func() (*conf.Settings, error) { return s, nil }, &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	waitFor(t, func() bool { return strings.Contains(log.String(), "msg=serving") })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("a newcomer reads\n%s", text)
 	}
 }
