@@ -231,7 +231,8 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 		return errors.Join(errNoSender, err)
 	}
 	if len(found.Mailboxes) > 0 {
-		if err := o.deliver(ctx, found.Mailboxes, n.Message); err != nil {
+		err := o.deliver(ctx, found.Mailboxes, n.Message)
+		if err != nil && (len(found.Elsewhere) == 0 || !errors.Is(err, mailstore.ErrOverQuota)) {
 			return err
 		}
 	}
@@ -281,8 +282,23 @@ func (o *Outbound) undeliverable(ctx context.Context, n *queue.Notification) err
 	return o.deliver(ctx, found.Mailboxes, n.Message)
 }
 
-// deliver puts a message of our own making into mailboxes.
+// deliver puts a message of our own making into mailboxes: into those that have room,
+// if there are any.
 func (o *Outbound) deliver(ctx context.Context, mailboxes []string, message []byte) error {
+	err := o.deliverAll(ctx, mailboxes, message)
+	var refused *mailstore.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	left := slices.DeleteFunc(slices.Clone(mailboxes), func(m string) bool { return refused.Mailboxes[m] != nil })
+	if len(left) == 0 || len(left) == len(mailboxes) {
+		return err
+	}
+	o.need.Log.Warn("some mailboxes cannot have a report", "others", len(left), "err", err)
+	return o.deliver(ctx, left, message)
+}
+
+func (o *Outbound) deliverAll(ctx context.Context, mailboxes []string, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err

@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -134,5 +136,48 @@ func TestSRSKey(t *testing.T) {
 	s.DataDir = t.TempDir()
 	if srs, err := newSRS(s); err != nil || srs.Key != nil {
 		t.Errorf("a key for nothing: %v", err)
+	}
+}
+
+// TestReportFullMailbox: of the mailboxes that a sender's address leads to, one that is
+// full keeps no report from the others, nor from the one elsewhere.
+func TestReportFullMailbox(t *testing.T) {
+	for name, c := range map[string]struct {
+		sender accounts.Targets
+		want   string // messages of tiny, alice and the postmaster, and in the queue
+	}{
+		"one of two": {accounts.Targets{Mailboxes: []string{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
+		"elsewhere":  {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
+		"the only":   {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}}, "0 0 1 0"},
+	} {
+		store, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(user string) maildir.Quota {
+			if user == "tiny@mail.test" {
+				return maildir.Quota{Octets: 100}
+			}
+			return maildir.Quota{}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _ := newOutbound(t, conf.Queue{})
+		dir := village{"sender@mail.test": c.sender, "postmaster@mail.test": {Mailboxes: []string{"postmaster@mail.test"}}}
+		o.need.Mailboxes, o.need.Directory = store, func() Directory { return dir }
+		err = o.notify(t.Context(), &queue.Notification{To: smtp.Path{Local: "sender", Domain: "mail.test"}, Kind: queue.Bounce, Proven: true, Message: make([]byte, 1000)})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var got []int64
+		for _, user := range []string{"tiny", "alice", "postmaster"} {
+			u, err := store.Usage(t.Context(), user+"@mail.test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, u.Messages)
+		}
+		got = append(got, int64(o.queue.Counters().Entries))
+		if want := "[" + c.want + "]"; fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", name, got, want)
+		}
+		store.Close()
 	}
 }
