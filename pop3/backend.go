@@ -112,7 +112,7 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is says whether target is the sentinel of e's code, such as ErrInUse.
+// Is reports whether target is the sentinel of e's code, such as ErrInUse.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Err == nil && t.Code == e.Code && t.Code != "" && sentinel(t)

@@ -20,7 +20,7 @@ var ErrCleartext = errors.New("pop3: password would be sent without TLS")
 // Capabilities are the lines of the response to CAPA, as they came.
 type Capabilities []string
 
-// Has says whether the capability of that name, in any case, is there.
+// Has reports whether the capability of that name, in any case, is there.
 func (cs Capabilities) Has(name string) bool {
 	return slices.ContainsFunc(cs, func(l string) bool {
 		word, _, _ := strings.Cut(l, " ")
@@ -180,7 +180,7 @@ func (c *Client) Auth(ctx context.Context, m sasl.Client) error {
 	return err
 }
 
-// cleartext says whether a mechanism gives the password, or what is as good as
+// cleartext reports whether a mechanism gives the password, or what is as good as
 // one, away.
 func cleartext(name string) bool {
 	switch strings.ToUpper(name) {

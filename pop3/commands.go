@@ -140,7 +140,7 @@ func (c *session) bad(text string) reply {
 
 func (c *session) noop(*args) reply { return ok("") }
 
-// isQuit says whether line, which may still have its CR, is QUIT.
+// isQuit reports whether line, which may still have its CR, is QUIT.
 func isQuit(line []byte) bool {
 	verb, _ := textual.Command(bytes.TrimSuffix(line, []byte{'\r'}))
 	return textual.Is(verb, "QUIT")

@@ -216,7 +216,7 @@ func (c *session) run() {
 	}
 }
 
-// textualFault says whether err is about a line that has been read, so that
+// textualFault reports whether err is about a line that has been read, so that
 // the conversation is still in step.
 func textualFault(err error) bool {
 	return errors.Is(err, textual.ErrLineTooLong) || errors.Is(err, textual.ErrBareCR) || errors.Is(err, textual.ErrBareLF)

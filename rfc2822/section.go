@@ -284,7 +284,7 @@ func (s *Section) String() string {
 }
 
 // defects looks for what is wrong with a section as read, up to maxDefects and
-// two. body says whether something follows, clean that the fields are in order.
+// two. body reports whether something follows, clean that the fields are in order.
 func (s *Section) defects(body, clean bool) []Defect {
 	var out []Defect
 	if s.bare {

@@ -172,7 +172,7 @@ func parseExtensions(text string) map[string]string {
 	return ext
 }
 
-// Extension says whether the server announced a keyword ("SIZE"), and with
+// Extension reports whether the server announced a keyword ("SIZE"), and with
 // which parameters ("52428800").
 func (c *Client) Extension(keyword string) (params string, ok bool) {
 	params, ok = c.ext[strings.ToUpper(keyword)]
@@ -193,7 +193,7 @@ func (c *Client) HelloReply() *Response { return c.hello }
 // TLS is the state of the encryption, nil in the clear.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
-// Authenticated says whether Auth succeeded on this connection.
+// Authenticated reports whether Auth succeeded on this connection.
 func (c *Client) Authenticated() bool { return c.user }
 
 // Host is the server's name as NewClient or Dial got it.
@@ -215,7 +215,7 @@ func (c *Client) LocalAddr() net.Addr {
 	return c.conn.LocalAddr()
 }
 
-// Usable says whether the connection can still carry commands, as far as is
+// Usable reports whether the connection can still carry commands, as far as is
 // known without asking the server; Noop asks it.
 func (c *Client) Usable() bool {
 	c.mu.Lock()

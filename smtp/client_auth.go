@@ -153,7 +153,7 @@ func (c *Client) Mechanisms() []string {
 	return strings.Fields(strings.ToUpper(c.ext["AUTH"]))
 }
 
-// isLocal says whether what conn carries stays on this machine.
+// isLocal reports whether what conn carries stays on this machine.
 func isLocal(conn net.Conn) bool {
 	switch a := conn.RemoteAddr().(type) {
 	case *net.TCPAddr:

@@ -77,7 +77,7 @@ func (e *ClientError) Unwrap() []error {
 	return errs
 }
 
-// Temporary says whether the same may succeed at another time or with another
+// Temporary reports whether the same may succeed at another time or with another
 // server. Only a 5yz reply says no, and what no other try would change: a
 // command that cannot be written, an extension that is not there, a message too
 // big.
@@ -89,7 +89,7 @@ func (e *ClientError) Temporary() bool {
 	return !errors.Is(e.Err, ErrBadCommand) && !errors.Is(e.Err, ErrUnsupported) && !errors.Is(e.Err, ErrTooBigForServer)
 }
 
-// isGarbled says whether err is about what the server said, rather than about
+// isGarbled reports whether err is about what the server said, rather than about
 // the connection.
 func isGarbled(err error) bool {
 	return errors.Is(err, textual.ErrMalformedReply) || errors.Is(err, textual.ErrReplyTooBig) ||

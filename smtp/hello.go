@@ -152,7 +152,7 @@ func validHelo(name string) bool {
 	return true
 }
 
-// trusted says whether the connection comes from one of the networks,
+// trusted reports whether the connection comes from one of the networks,
 // whatever XCLIENT said.
 func (s *session) trusted(networks []netip.Prefix) bool {
 	return lineserver.Within(s.conn.RemoteAddr(), networks)

@@ -189,7 +189,7 @@ func parseDigits(s string, max int) (int64, bool) {
 	return n, err == nil
 }
 
-// is says whether s is the keyword in any case. Only ASCII letters have case
+// is reports whether s is the keyword in any case. Only ASCII letters have case
 // (RFC 5321 §2.4): Unicode folds U+017F to an S, too.
 func is(s, keyword string) bool { return strings.EqualFold(s, keyword) && isASCII(s) }
 
@@ -203,7 +203,7 @@ func oneOf(s string, words ...string) string {
 	return ""
 }
 
-// isPrintable says whether s can be written into a header field or a log
+// isPrintable reports whether s can be written into a header field or a log
 // without harm.
 func isPrintable(s string) bool {
 	for i := 0; i < len(s); i++ {

@@ -17,7 +17,7 @@ const (
 	maxDomain = 255
 )
 
-// IsNull says whether p is the null reverse-path, from which nobody wants to
+// IsNull reports whether p is the null reverse-path, from which nobody wants to
 // hear back.
 func (p Path) IsNull() bool { return p == Path{} }
 
@@ -34,7 +34,7 @@ func (p Path) String() string {
 	return local + "@" + p.Domain
 }
 
-// IsASCII says whether p can go to a server without SMTPUTF8.
+// IsASCII reports whether p can go to a server without SMTPUTF8.
 func (p Path) IsASCII() bool { return isASCII(p.Local) && isASCII(p.Domain) }
 
 // ParsePath parses a path with its angle brackets, as it stands in MAIL and
@@ -232,7 +232,7 @@ func cutDomain(s string, o PathOption) (domain, rest string, err error) {
 	return domain, rest, checkUTF8(domain, o)
 }
 
-// validLiteral says whether s stands in [brackets] rightly: an IPv4 address,
+// validLiteral reports whether s stands in [brackets] rightly: an IPv4 address,
 // or "IPv6:" and an IPv6 address (RFC 5321 §4.1.3). No other tag has been
 // registered.
 func validLiteral(s string) bool {

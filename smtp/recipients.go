@@ -14,7 +14,7 @@ type recipientCount struct {
 	count *atomic.Int64
 }
 
-// admits says whether a transaction with n recipients may have one more.
+// admits reports whether a transaction with n recipients may have one more.
 func (c recipientCount) admits(n int) bool {
 	return n < fewRecipients || c.most < 0 || c.count.Load() < c.most
 }

@@ -105,7 +105,7 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 	return c, nil
 }
 
-// decides says whether anybody is asked about recipients.
+// decides reports whether anybody is asked about recipients.
 func (s *Server) decides() bool {
 	_, matches := s.Handler.(matcher)
 	return matches || s.CheckRcpt != nil

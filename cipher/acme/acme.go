@@ -216,7 +216,7 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// sleep says whether ctx has not ended in the meantime.
+// sleep reports whether ctx has not ended in the meantime.
 func (m *Manager) sleep(ctx context.Context, d time.Duration) bool {
 	m.planNext(time.Now().Add(d))
 	t := time.NewTimer(d)

@@ -98,7 +98,7 @@ func (m *Manager) sinceFailure() time.Duration {
 	return time.Since(info.ModTime())
 }
 
-// allCached says whether the folder holds something for every name, so that
+// allCached reports whether the folder holds something for every name, so that
 // the authority need not be asked for what is missing.
 func (m *Manager) allCached(ctx context.Context) bool {
 	var errs []error

@@ -71,7 +71,7 @@ func (t *TLS) Reload() error {
 	return err
 }
 
-// ReloadIfChanged is Reload for a timer: it says whether the files' contents
+// ReloadIfChanged is Reload for a timer: it reports whether the files' contents
 // differ from those in use, and if so puts them in use.
 func (t *TLS) ReloadIfChanged() (changed bool, err error) {
 	return t.refresh(false)

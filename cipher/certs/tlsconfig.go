@@ -42,7 +42,7 @@ func (t *TLS) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	return t.now.Load().choose(hello), nil
 }
 
-// Covers says whether one of the certificates is for that name, and not only the
+// Covers reports whether one of the certificates is for that name, and not only the
 // one for clients that ask for no name or an unknown one.
 func (t *TLS) Covers(name string) bool { return len(t.now.Load().named(name)) > 0 }
 

@@ -47,7 +47,7 @@ func (h *argonHash) String() string {
 		h.memory, h.time, h.lanes, b64.EncodeToString(h.salt), b64.EncodeToString(h.sum))
 }
 
-// strong says whether h is at least as costly as standard.
+// strong reports whether h is at least as costly as standard.
 func (h *argonHash) strong() bool {
 	return h.variant == standard.variant && h.memory >= standard.memory &&
 		uint64(h.memory)*uint64(h.time) >= uint64(standard.memory)*uint64(standard.time) &&

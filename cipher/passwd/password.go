@@ -68,7 +68,7 @@ func Verify(stored string, password []byte) error {
 	return nil
 }
 
-// NeedsRehash says whether a stored string should be replaced by
+// NeedsRehash reports whether a stored string should be replaced by
 // Hash's at the next login: it is of another form, or of smaller
 // parameters, or not readable at all. SCRAM and CRAM-MD5 strings are left
 // alone, because they serve those mechanisms as well.
@@ -77,7 +77,7 @@ func NeedsRehash(stored string) bool {
 	return err != nil || !f.lasting
 }
 
-// CheckForm says whether a stored string can be verified against, without
+// CheckForm reports whether a stored string can be verified against, without
 // doing the work: nil, or an error that is ErrForm, ErrRefused or ErrCost and
 // says why, without repeating the string.
 //

@@ -55,7 +55,7 @@ func (m *memory) tag(account, stored string, password []byte) (tag [sha256.Size]
 	return tag
 }
 
-// holds says whether password is known to be right. A changed stored string or
+// holds reports whether password is known to be right. A changed stored string or
 // an entry too old drops the entry.
 func (m *memory) holds(account, stored string, password []byte) bool {
 	m.mu.Lock()

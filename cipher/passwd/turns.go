@@ -168,7 +168,7 @@ func (c *crowd) take(last bool) {
 	}
 }
 
-// remove says whether w was still waiting.
+// remove reports whether w was still waiting.
 func (c *crowd) remove(w *waiter) bool {
 	e, ok := c.sources[w.source]
 	if !ok {

@@ -33,7 +33,7 @@ func prepareName(name string) (string, error) {
 // sameName compares names as accounts are compared, without regard to case.
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }
 
-// isWho says whether account is the one that authzid names: the same, or
+// isWho reports whether account is the one that authzid names: the same, or
 // spelt without the domain that account has.
 func isWho(account, authzid string) bool {
 	if sameName(account, authzid) {

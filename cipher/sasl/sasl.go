@@ -76,7 +76,7 @@ type Credentials interface {
 	// nothing of this kind, it returns a Secret that no answer fits (see
 	// Decoy) rather than an error, so that the exchange looks the same.
 	Secret(ctx context.Context, kind Kind, user string) (s Secret, account string, err error)
-	// Offers says whether accounts can be checked by this kind of secret at
+	// Offers reports whether accounts can be checked by this kind of secret at
 	// all, so that a mechanism nobody can use is not announced.
 	Offers(kind Kind) bool
 }
@@ -172,9 +172,9 @@ type Mechanism struct {
 	Cleartext bool
 	// NeedsTLS: it cannot work without TLS at all (EXTERNAL, -PLUS).
 	NeedsTLS bool
-	// Usable says whether c can serve it.
+	// Usable reports whether c can serve it.
 	Usable func(c Credentials) bool
-	// Fits says whether it can work on p's connection; nil means on any that
+	// Fits reports whether it can work on p's connection; nil means on any that
 	// NeedsTLS allows.
 	Fits func(p *Peer) bool
 	// New starts an exchange.

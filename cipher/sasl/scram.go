@@ -100,7 +100,7 @@ func xor(a, b []byte) []byte {
 // password from the answer cheaply.
 const minIterations = 4096
 
-// plusAnnounced says whether the client was told of f's -PLUS variant.
+// plusAnnounced reports whether the client was told of f's -PLUS variant.
 func (f scramFlavour) plusAnnounced(p *Peer) bool {
 	f.plus = true
 	if p.Announced == nil {

@@ -165,5 +165,5 @@ func (k Key) OpenText(text string, context []byte) ([]byte, error) {
 	return k.Open(box, context)
 }
 
-// IsSealed says whether text is of SealText's form.
+// IsSealed reports whether text is of SealText's form.
 func IsSealed(text string) bool { return strings.HasPrefix(text, sealedPrefix) }

@@ -50,7 +50,7 @@ func PlainSize(sealed int64) (int64, error) {
 	return plain, nil
 }
 
-// IsSealed says whether a message that begins with head, of 22 bytes or more,
+// IsSealed reports whether a message that begins with head, of 22 bytes or more,
 // is sealed. No mail message begins like that: its first line would be no
 // header field.
 func IsSealed(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }

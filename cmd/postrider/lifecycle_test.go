@@ -308,7 +308,7 @@ func (k *killed) compare() (missing, doubled int) {
 	return missing, doubled
 }
 
-// send says whether the message was acknowledged.
+// send reports whether the message was acknowledged.
 func send(addr, id string) bool {
 	c, err := netsmtp.Dial(addr)
 	if err != nil {

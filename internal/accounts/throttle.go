@@ -75,7 +75,7 @@ func (b bucket) now(r rate, now time.Time) float64 {
 	return max(0, b.level-float64(now.Sub(b.at))/float64(max(1, r.forgets)))
 }
 
-// full says whether one more failure would be too many.
+// full reports whether one more failure would be too many.
 func (b bucket) full(r rate, now time.Time) bool {
 	return r.failures > 0 && b.now(r, now)+float64(b.pending) > float64(r.failures-1)
 }
@@ -112,7 +112,7 @@ func (t *throttle) setRates(perBlock, perAccount rate) {
 	t.perBlock, t.perAccount = perBlock, perAccount
 }
 
-// allows says whether a guess at account from block should be checked at all.
+// allows reports whether a guess at account from block should be checked at all.
 func (t *throttle) allows(block netip.Prefix, account string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -79,7 +79,7 @@ func checkListen(address string) string {
 	return ""
 }
 
-// clash says whether two addresses cannot be listened at together: the same
+// clash reports whether two addresses cannot be listened at together: the same
 // port on the same address, or on all addresses.
 func clash(a, b string) bool {
 	if strings.HasPrefix(a, "unix:") || strings.HasPrefix(b, "unix:") {

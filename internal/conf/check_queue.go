@@ -168,7 +168,7 @@ func (c *checker) queueDomain(name string, d *QueueDomain, timesRight bool, take
 	}
 }
 
-// OwnTimes says whether a time of the queue is different for the domain.
+// OwnTimes reports whether a time of the queue is different for the domain.
 func (d *QueueDomain) OwnTimes() bool {
 	return d.RetryFirst != 0 || d.RetryMax != 0 || d.ExpireAfter != 0 || d.DelayWarningAfter != 0
 }

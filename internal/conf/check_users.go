@@ -62,7 +62,7 @@ func checkLocal(local string) error {
 	return nil
 }
 
-// isAtom says whether c is of the atext of RFC 5322 §3.2.3.
+// isAtom reports whether c is of the atext of RFC 5322 §3.2.3.
 func isAtom(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }

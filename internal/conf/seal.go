@@ -11,7 +11,7 @@ import (
 // ErrNoRoute: there is no route of this name.
 var ErrNoRoute = errors.New("no such route")
 
-// IsSealed says whether the secret is of no use without the server's key.
+// IsSealed reports whether the secret is of no use without the server's key.
 func (s Secret) IsSealed() bool { return strings.HasPrefix(string(s), "sealed:") }
 
 // Subject is whose password a sealed one is: it opens for no other route, so

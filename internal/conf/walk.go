@@ -57,7 +57,7 @@ func (w *walker) descend(s setting) {
 
 func (s setting) step(to any) []any { return append(slices.Clone(s.steps), to) }
 
-// isObject says whether a type is written as an object with named keys.
+// isObject reports whether a type is written as an object with named keys.
 func isObject(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -88,7 +88,7 @@ func TestAttackReload(t *testing.T) {
 	v.settled(before)
 }
 
-// mail sends one message and says whether it was accepted.
+// mail sends one message and reports whether it was accepted.
 func (v *victim) mail(from int, to, text string) bool {
 	k, err := v.stranger(from, "smtp")
 	if err != nil {
@@ -103,7 +103,7 @@ func (v *victim) mail(from int, to, text string) bool {
 	return k.until("250 2.0.0 Queued") && k.until("221")
 }
 
-// until reads lines until one begins so, and says whether one did.
+// until reads lines until one begins so, and reports whether one did.
 func (k *talk) until(prefix string) bool {
 	for {
 		line, err := k.r.ReadString('\n')

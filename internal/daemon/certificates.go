@@ -19,7 +19,7 @@ import (
 // asked for a certificate, none has come yet, and none may be made.
 var errNoCertificate = errors.New("no certificate yet")
 
-// ownCertificates says whether the settings name certificate files.
+// ownCertificates reports whether the settings name certificate files.
 func ownCertificates(s *conf.Settings) bool {
 	return s.TLS.CertificateFile != "" || len(s.TLS.Certificates) > 0
 }
@@ -81,7 +81,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 	return set, nil
 }
 
-// outlived says whether a self-signed certificate is there and is to be made
+// outlived reports whether a self-signed certificate is there and is to be made
 // anew: it expires soon, or the server has another name now.
 func outlived(own certs.Keypair, serverName string) bool {
 	set, err := certs.LoadTLS(own)
@@ -168,7 +168,7 @@ func (st *state) certificates() []Certificate {
 	return all
 }
 
-// late says whether a certificate should have been renewed. Those that are good
+// late reports whether a certificate should have been renewed. Those that are good
 // for days only are renewed later than others.
 func (i *issuer) late(s acme.Standing) bool {
 	return !s.NotAfter.IsZero() && time.Until(s.NotAfter) < min(expirySoon, s.NotAfter.Sub(s.NotBefore)/5)

@@ -33,7 +33,7 @@ func mostConnections(s *conf.Settings) int {
 	return connectionsWith(files, s)
 }
 
-// Descriptors says whether the descriptors that this process may have are
+// Descriptors reports whether the descriptors that this process may have are
 // enough for all the connections that the settings allow.
 func Descriptors(s *conf.Settings) error {
 	most, wanted := mostConnections(s), wantedConnections(s)

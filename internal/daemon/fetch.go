@@ -75,7 +75,7 @@ type loginTimes struct {
 	last map[string]time.Time
 }
 
-// allow says whether the account may log in, and if so notes it.
+// allow reports whether the account may log in, and if so notes it.
 func (l *loginTimes) allow(account string, delay time.Duration) bool {
 	if delay <= 0 {
 		return true

@@ -50,7 +50,7 @@ func (l *level) add(now time.Time, most float64, every time.Duration) bool {
 	return true
 }
 
-// allow says whether a line about an address is to be written. If it is the
+// allow reports whether a line about an address is to be written. If it is the
 // first of an interval that is not, first is true.
 func (s *strangers) allow(from netip.Prefix, now time.Time) (ok, first bool) {
 	s.mu.Lock()

@@ -70,7 +70,7 @@ func deliveredTo(alias smtp.Path, utf8 bool) string {
 	return "Delivered-To: " + address + "\r\n"
 }
 
-// forwardLoop says whether a message has been forwarded by one of the aliases
+// forwardLoop reports whether a message has been forwarded by one of the aliases
 // that it is for.
 func forwardLoop(dir Directory, e *smtp.Envelope, header *rfc2822.Section) bool {
 	var passed map[string]bool

@@ -107,7 +107,7 @@ func (l learnt) Remember(ctx context.Context, data []byte) error {
 	return l.cache.Put(ctx, "queue", "learnt", data)
 }
 
-// room says whether a message of size octets can be queued.
+// room reports whether a message of size octets can be queued.
 func (o *Outbound) room(ctx context.Context, size int64) error {
 	return refuseQueue(o.queue.Room(ctx, size))
 }

@@ -22,7 +22,7 @@ type Receiver struct {
 	anybody bool // who submits may write as anybody: root of this host
 }
 
-// trusts says whether the client may send mail to other hosts.
+// trusts reports whether the client may send mail to other hosts.
 func (p *Post) trusts(s *smtp.Session) bool {
 	return s.User != "" || lineserver.Within(s.RemoteAddr, p.rules(s).RelayFrom)
 }
@@ -137,7 +137,7 @@ func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 	return r.refused.quiet(r.Log, s, full[0], r.refusal(why))
 }
 
-// roomIn says whether a mailbox has room for the message as it was announced, and for
+// roomIn reports whether a mailbox has room for the message as it was announced, and for
 // one that did not fit last time. The latter may be another message of the sender's,
 // and is refused for now at most: that it is too large for good is said behind DATA, or
 // where it is announced.
@@ -156,7 +156,7 @@ func (r *Receiver) roomIn(ctx context.Context, e *smtp.Envelope, mailbox string)
 	return nil
 }
 
-// roomElsewhere says whether a message for another host can be taken.
+// roomElsewhere reports whether a message for another host can be taken.
 func (r *Receiver) roomElsewhere(ctx context.Context, s *smtp.Session) error {
 	if r.Outbound == nil {
 		return smtp.ErrRelayDenied.Textf("This server does not send mail to other hosts")

@@ -23,11 +23,11 @@ type Decoder struct {
 	// Renamed tells what to write instead of an unknown key, by its path (see
 	// Path): for keys that an earlier version had.
 	Renamed map[string]string
-	// Hide says whether the content of a string is a secret, which must not
+	// Hide reports whether the content of a string is a secret, which must not
 	// be seen where an Error shows the line it stands on. key is the last one
 	// before it on that line; empty if there is none.
 	Hide func(key, content string) bool
-	// Plain says whether what stands under a key is never a secret: it is shown
+	// Plain reports whether what stands under a key is never a secret: it is shown
 	// even where the line of a secret is (see Source.SecretErrorf).
 	Plain func(key string) bool
 

@@ -293,7 +293,7 @@ func allBlank(b []byte) bool { return len(bytes.Trim(b, " \t\r")) == 0 }
 
 func (e *editor) lineStart(i int) int { return bytes.LastIndexByte(e.src[:i], '\n') + 1 }
 
-// startsLine says whether only blanks stand before i on its line.
+// startsLine reports whether only blanks stand before i on its line.
 func (e *editor) startsLine(i int) bool {
 	return allBlank(bytes.TrimPrefix(e.src[e.lineStart(i):i], bom))
 }

@@ -288,7 +288,7 @@ func commentsOf(src string) (list []string) {
 	return list
 }
 
-// containsComment says whether a value that is replaced may hold comments,
+// containsComment reports whether a value that is replaced may hold comments,
 // which go with it.
 func containsComment(src string, v any, path []string) bool {
 	switch lookup(v, path).(type) {

@@ -183,14 +183,14 @@ func (s *Source) Where(steps ...any) (Position, bool) {
 	return f.position(offset), true
 }
 
-// Has says whether the text gives a value at this path (see Path for the
+// Has reports whether the text gives a value at this path (see Path for the
 // steps), be it null.
 func (s *Source) Has(steps ...any) bool {
 	_, _, depth := s.find(steps)
 	return depth == len(steps) && s.root != nil
 }
 
-// Scalar says whether the text gives a string, a number or a bool at this path.
+// Scalar reports whether the text gives a string, a number or a bool at this path.
 func (s *Source) Scalar(steps ...any) bool {
 	n := s.root
 	for _, step := range steps {

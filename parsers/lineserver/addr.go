@@ -26,7 +26,7 @@ func around(ip netip.Addr, four, six int) netip.Prefix {
 	return p
 }
 
-// Within says whether a is an IP address in one of the networks.
+// Within reports whether a is an IP address in one of the networks.
 func Within(a net.Addr, networks []netip.Prefix) bool {
 	if len(networks) == 0 {
 		return false
@@ -55,7 +55,7 @@ func ipOf(a net.Addr) (netip.Addr, bool) {
 	return ip.Unmap().WithZone(""), ip.IsValid()
 }
 
-// Local says whether what conn carries stays on this machine, where nobody
+// Local reports whether what conn carries stays on this machine, where nobody
 // listens to passwords in the clear who could not have them otherwise.
 func Local(conn net.Conn) bool {
 	switch a := conn.RemoteAddr().(type) {

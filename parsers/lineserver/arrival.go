@@ -15,7 +15,7 @@ type arrival struct {
 // maxArrivals bounds the table of those who came lately.
 const maxArrivals = 1 << 16
 
-// timely says whether somebody from there does not come too often, and notes
+// timely reports whether somebody from there does not come too often, and notes
 // that they came. The pool's lock is held.
 func (g *Group) timely(from netip.Addr, now time.Time) bool {
 	if g.PerMinute <= 0 || !from.IsValid() || g.isFree(from) {

@@ -88,7 +88,7 @@ func (c *Conn) BusyUntil(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// Stopping says whether a shutdown asks the session to end at the next
+// Stopping reports whether a shutdown asks the session to end at the next
 // opportunity.
 func (c *Conn) Stopping() bool {
 	c.mu.Lock()

@@ -273,7 +273,7 @@ func (g *Group) stop(each func(*Conn)) {
 	}
 }
 
-// Stopping says whether Shutdown or Close has been called.
+// Stopping reports whether Shutdown or Close has been called.
 func (g *Group) Stopping() bool {
 	defer g.lock()()
 	return g.stopping

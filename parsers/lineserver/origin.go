@@ -37,7 +37,7 @@ func (g *Group) forget(o *origin) {
 	}
 }
 
-// crowded says whether as many connections come from there as may.
+// crowded reports whether as many connections come from there as may.
 func (g *Group) crowded(from netip.Addr) bool {
 	if g.MaxPerBlock <= 0 || !from.IsValid() {
 		return false

@@ -29,7 +29,7 @@ func (c *Conn) Keep() {
 	c.group.keep(c)
 }
 
-// Displaced says whether the session is to end, as Stopping says, because
+// Displaced reports whether the session is to end, as Stopping says, because
 // somebody else needs its place.
 func (c *Conn) Displaced() bool {
 	c.mu.Lock()

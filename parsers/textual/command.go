@@ -23,7 +23,7 @@ func Cut(line []byte) (verb, rest []byte) {
 	return verb, rest
 }
 
-// Is says whether word, in any case, is the upper-case keyword. Only ASCII
+// Is reports whether word, in any case, is the upper-case keyword. Only ASCII
 // letters have case (RFC 5321 §2.4).
 func Is(word []byte, keyword string) bool {
 	if len(word) != len(keyword) {

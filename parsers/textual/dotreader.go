@@ -70,7 +70,7 @@ func (d *DotReader) Reset(r *Reader, mode Mode) {
 // Size is the number of octets decoded so far.
 func (d *DotReader) Size() int64 { return d.size }
 
-// Done says whether the true end of the text has been read, with or without a
+// Done reports whether the true end of the text has been read, with or without a
 // fault in the text: the conversation may go on.
 func (d *DotReader) Done() bool { return d.err != nil && (d.err == io.EOF || d.err == d.bad) }
 

@@ -124,7 +124,7 @@ func FuzzParser(f *testing.F) {
 	})
 }
 
-// only says whether s consists of octets of set.
+// only reports whether s consists of octets of set.
 func only(s, set string) bool {
 	for _, c := range []byte(s) {
 		if strings.IndexByte(set, c) < 0 {

@@ -236,7 +236,7 @@ func worst(results []Result) *Result {
 	return w
 }
 
-// more says whether other messages wait for d.
+// more reports whether other messages wait for d.
 func (q *Queue) more(d *destination) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

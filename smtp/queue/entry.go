@@ -130,7 +130,7 @@ func plain(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// ValidID says whether id can name an entry.
+// ValidID reports whether id can name an entry.
 func ValidID(id string) bool {
 	if len(id) < 1 || len(id) > 64 {
 		return false

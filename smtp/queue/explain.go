@@ -49,7 +49,7 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 	return x, nil
 }
 
-// whoIsTold says whether the sender has heard of a recipient whose mail failed.
+// whoIsTold reports whether the sender has heard of a recipient whose mail failed.
 func whoIsTold(e *Entry, st *State, i int) string {
 	switch done := st.To[i].Reported; {
 	case !e.To[i].Params.Notify.Wants(smtp.NotifyFailure):

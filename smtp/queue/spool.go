@@ -107,7 +107,7 @@ type Delivery struct {
 	Since       time.Time // when the entry was queued
 	// Open opens the message; the transport closes it.
 	Open func() (io.ReadCloser, error)
-	// More says whether other messages wait for the same destination, so
+	// More reports whether other messages wait for the same destination, so
 	// that it is worth keeping the connection.
 	More func() bool
 	// Waits, which may be nil, takes notice that the attempt waits for a host of

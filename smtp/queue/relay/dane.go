@@ -18,7 +18,7 @@ const (
 	daneEE = 3 // the server's own certificate or key
 )
 
-// usable says whether a TLSA record can be satisfied at all: the usages of the
+// usable reports whether a TLSA record can be satisfied at all: the usages of the
 // public PKI are not for SMTP (RFC 7672 §3.1.3).
 func (t TLSA) usable() bool {
 	if t.Usage != daneTA && t.Usage != daneEE || t.Selector > 1 {

@@ -200,7 +200,7 @@ func (r *Relay) require(d demand, t target, requireTLS bool) (demand, error) {
 	return d, nil
 }
 
-// needsTLS says whether a connection in the clear is out of the question.
+// needsTLS reports whether a connection in the clear is out of the question.
 func (d demand) needsTLS() bool { return d.level != None && d.level != May }
 
 // tlsConfig is for the handshake. The certificate is looked at by check, after
@@ -235,7 +235,7 @@ func anySuites() (ids []uint16) {
 	return ids
 }
 
-// check says whether what host showed meets the demand, and whether it was
+// check reports whether what host showed meets the demand, and whether it was
 // verified, by DANE or the public PKI. pki is why the public PKI does not.
 func (r *Relay) check(d demand, host string, cs *tls.ConnectionState) (verified bool, pki, err error) {
 	now := time.Now()

@@ -103,7 +103,7 @@ func validPattern(s string) bool {
 	}) && !strings.Contains(s, "..")
 }
 
-// Match says whether the policy names a host. "*" stands for exactly one label
+// Match reports whether the policy names a host. "*" stands for exactly one label
 // (RFC 8461 §4.1).
 func (p *STSPolicy) Match(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

@@ -50,7 +50,7 @@ func (a *transfer) release(ctx context.Context, c *conn) {
 	}
 }
 
-// needs says whether the other side can carry this message unharmed. What it
+// needs reports whether the other side can carry this message unharmed. What it
 // cannot is refused and never changed.
 func (a *transfer) needs(c *conn) error {
 	e := a.d.Entry

@@ -8,7 +8,7 @@ import (
 // maxHeader is how much of a message is searched for a TLS-Required field.
 const maxHeader = 256 << 10
 
-// waivesTLS says whether the sender would have the message arrive rather than
+// waivesTLS reports whether the sender would have the message arrive rather than
 // be protected: whether it has the field "TLS-Required: No" (RFC 8689 §3). The
 // policies of the recipient's domain count for nothing then; those of the
 // operator and REQUIRETLS do.
