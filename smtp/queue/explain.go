@@ -35,8 +35,6 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		}
 		words := []string{lastAttempt(r, now)}
 		switch {
-		case r.Status != Pending && r.Reported:
-			words = []string{fmt.Sprintf("It is settled (%s), and nobody has to be told of it any more.", r.Status)}
 		case r.Status != Pending:
 			words = []string{fmt.Sprintf("It is settled (%s), and %s.", r.Status, whoIsTold(e, st, i))}
 		case v.Held:

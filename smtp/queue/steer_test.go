@@ -270,30 +270,3 @@ func TestRouteInLine(t *testing.T) {
 		}
 	})
 }
-
-// TestExplainReported: of a recipient whose sender has the bounce already, or wants
-// none, it is not said that the sender waits for it.
-func TestExplainReported(t *testing.T) {
-	inQueue(t, func(t *testing.T, f *fixture) {
-		f.world.answer = func(_ *Delivery, r Recipient) Result {
-			if r.Path.Local == "perm" {
-				return Result{Status: Failed, Code: 550, Enhanced: "5.1.1", Text: "no"}
-			}
-			return grey
-		}
-		quiet := entry("quiet", "perm@example.net", "temp@example.net")
-		for i := range quiet.To {
-			quiet.To[i].Params.Notify = smtp.NotifyNever
-		}
-		f.submit(t, entry("told", "perm@example.net", "temp@example.net"))
-		f.submit(t, quiet)
-		time.Sleep(10 * time.Second)
-		for _, id := range []string{"told", "quiet"} {
-			x, err := f.Explain(t.Context(), id)
-			must(t, err)
-			if got := strings.Join(x.Why, "\n"); !strings.Contains(got, "perm@example.net: It is settled (failed), and nobody has to be told") || strings.Contains(got, "not been told") {
-				t.Errorf("%s: %s", id, got)
-			}
-		}
-	})
-}
