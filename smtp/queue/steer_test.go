@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/smtp"
 )
 
 // inQueue runs a test on a queue whose messages are all greylisted.
