@@ -56,6 +56,9 @@ func dovecotIDs(t *testing.T, dir, location, format string) (uids []string) {
 // clients find after the move, whatever its settings.
 func TestMoveFromDovecot(t *testing.T) {
 	peer(t, "doveadm")
+	if _, err := os.Stat("/usr/lib/dovecot/pop3"); err != nil {
+		missing(t, "Dovecot's POP3 server")
+	}
 	const user = "alice@mail.test"
 	for _, c := range []struct{ format, uidl string }{
 		{"%08Xu%08Xv", "auto"}, {"%08Xu%08Xv", "dovecot"}, {"%08Xv%08Xu", "uw"}, {"%v.%u", "cyrus"}, {"UID%u-%v", "courier"}, {"%f", "%f"}, {"%Mf", "%Mf"}, {"%5u.%UXv", "%5u.%UXv"}, {"%g", "%g"},
