@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,7 @@ func (m *mute) Deliver(ctx context.Context, d *Delivery) []Result {
 		return []Result{gone}
 	}
 	time.Sleep(10 * time.Millisecond)
+	synctest.Wait()
 	m.mu.Lock()
 	m.took[d.Entry.ID] = time.Since(d.Since)
 	m.mu.Unlock()
@@ -100,10 +102,12 @@ func TestUsersKeepPlaces(t *testing.T) {
 					f.submit(t, from(c.class, c.user, fmt.Sprintf("x%04d", i), fmt.Sprintf("v@s%d.mute", i)))
 				}
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				for i := range 6 {
 					id := fmt.Sprintf("honest%d", i)
 					f.submit(t, from(Ordinary, "bob", id, fmt.Sprintf("h@d%d.example", i)))
 					time.Sleep(5 * time.Second)
+					synctest.Wait()
 					if d, ok := m.delay(id); !ok || d > time.Second {
 						t.Errorf("honest message %d: %v after %v", i, ok, d)
 					}
@@ -128,12 +132,15 @@ func TestNoticesDoNotFillADestination(t *testing.T) {
 			f.submit(t, from(Notice, "", fmt.Sprintf("n%04d", i), "v@one.example"))
 		}
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		f.submit(t, from(Ordinary, "bob", "honest", "h@one.example"))
 		time.Sleep(21 * time.Second)
+		synctest.Wait()
 		if f.spool.state("honest") != nil {
 			t.Error("the user's message waits behind notices")
 		}
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		if n := f.spool.len(); n != 0 {
 			t.Errorf("%d left", n)
 		}
@@ -152,13 +159,16 @@ func TestNobodyStarves(t *testing.T) {
 			f.submit(t, from(Ordinary, fmt.Sprint("u", i%50), fmt.Sprintf("o%04d", i), fmt.Sprintf("v@o%d.example", i)))
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		f.submit(t, from(Notice, "", "notice", "v@n.example"))
 		f.submit(t, from(Stranger, "", "stranger", "v@s.example"))
 		time.Sleep(2*time.Minute + time.Second)
+		synctest.Wait()
 		if f.spool.state("notice") != nil || f.spool.state("stranger") != nil {
 			t.Error("the classes without rank wait for all of the ordinary")
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 	})
 }
 
@@ -171,6 +181,7 @@ func TestGiveWay(t *testing.T) {
 		defer f.stop(t)
 		f.submit(t, from(Notice, "", "alone", "v@alone.mute"))
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if n := f.Counters().Active; n != 1 {
 			t.Fatalf("%d attempts, though nobody waits", n)
 		}
@@ -179,6 +190,7 @@ func TestGiveWay(t *testing.T) {
 		}
 		f.submit(t, from(Notice, "", "last", "v@living.example"))
 		time.Sleep(patience + time.Second)
+		synctest.Wait()
 		if d, ok := m.delay("last"); !ok || d > patience+time.Second {
 			t.Errorf("the last notice: %v %v", ok, d)
 		}
@@ -205,6 +217,7 @@ func TestNeverCutOff(t *testing.T) {
 			f.submit(t, from(Ordinary, fmt.Sprint(i), fmt.Sprintf("o%02d", i), fmt.Sprintf("v@o%d.slow", i)))
 		}
 		time.Sleep(5 * time.Hour)
+		synctest.Wait()
 		if c := f.Counters(); c.Delivered != 20 || c.Deferred != 0 || m.most[Ordinary] != 3 {
 			t.Errorf("%+v", c)
 		}
@@ -222,6 +235,7 @@ func TestStarvationIsTold(t *testing.T) {
 			f.submit(t, from(Notice, "", fmt.Sprintf("x%03d", i), fmt.Sprintf("v@s%d.mute", i)))
 		}
 		time.Sleep(4 * time.Minute)
+		synctest.Wait()
 		if c := f.Counters().Classes[Notice]; c.Starved != 1 || c.Waiting == 0 {
 			t.Errorf("%+v", c)
 		}
@@ -253,13 +267,16 @@ func TestKnownSurvives(t *testing.T) {
 		f.run(t)
 		f.submit(t, from(Ordinary, "bob", "a", "h@living.example"))
 		time.Sleep(rememberEach + time.Minute)
+		synctest.Wait()
 		f.submit(t, from(Ordinary, "bob", "b", "h@other.example"))
 		time.Sleep(rememberEach + time.Minute)
+		synctest.Wait()
 		if !strings.Contains(string(k.data), "living.example") {
 			t.Errorf("what a crash would leave: %s", k.data)
 		}
 		f.submit(t, from(Ordinary, "bob", "c", "h@third.example"))
 		time.Sleep(time.Second)
+		synctest.Wait()
 		f.stop(t)
 		n := newFixture()
 		n.Memory = k
@@ -285,6 +302,7 @@ func TestKnownSurvives(t *testing.T) {
 			defer f.stop(t)
 			f.submit(t, entry("a", "h@living.example"))
 			time.Sleep(time.Second)
+			synctest.Wait()
 			if f.spool.len() != 0 {
 				t.Error("not delivered")
 			}
@@ -297,9 +315,9 @@ func TestKnownSurvives(t *testing.T) {
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		free := false
+		var free atomic.Bool
 		f.world.answer = func(*Delivery, Recipient) Result {
-			if free {
+			if free.Load() {
 				return ok
 			}
 			return Result{Status: Pending, Busy: true, Text: "busy"}
@@ -308,6 +326,7 @@ func TestBusy(t *testing.T) {
 		defer f.stop(t)
 		f.submit(t, entry("a", "h@busy.example"))
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if st := f.spool.state("a"); st.To[0].Attempts != 0 || st.To[0].Status != Pending {
 			t.Errorf("%+v", st.To[0])
 		}
@@ -317,14 +336,16 @@ func TestBusy(t *testing.T) {
 		if c := f.Counters(); c.Down != 0 {
 			t.Error("a busy address is none in trouble")
 		}
-		free = true
+		free.Store(true)
 		time.Sleep(2 * busyWait)
+		synctest.Wait()
 		if f.spool.len() != 0 {
 			t.Error("not delivered")
 		}
-		free = false
+		free.Store(false)
 		f.submit(t, entry("b", "h@busy.example"))
 		time.Sleep(5*24*time.Hour + time.Hour)
+		synctest.Wait()
 		if f.spool.len() != 0 || f.notes.kinds() != "delay bounce" {
 			t.Errorf("%d left, notes %s", f.spool.len(), f.notes.kinds())
 		}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
 )
 
 // inQueue runs a test on a queue whose messages are all greylisted.

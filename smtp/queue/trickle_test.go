@@ -46,6 +46,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 			send(i, "v@victim.example", "bob@far.example")
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := victims(); n != 0 {
 			t.Errorf("%d reports of success", n)
 		}
@@ -53,6 +54,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 			send(100+i, "V@victim.example", "no-such@far.example")
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := victims(); n != 3 {
 			t.Errorf("%d bounces to one address", n)
 		}
@@ -60,6 +62,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 			send(200+i, fmt.Sprintf("v%d@victim.example", i), "no-such@far.example")
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if n := victims(); n != 20 {
 			t.Errorf("%d bounces to one domain", n)
 		}
@@ -67,6 +70,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 			send(1000+i, fmt.Sprintf("v@victim%d.example", i), "no-such@far.example")
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if n := f.Counters().Notices[Bounce] - f.Counters().Dropped; n < 200 || n > 220 {
 			t.Errorf("%d bounces in all", n)
 		}
@@ -82,6 +86,7 @@ func TestUnprovenHearsLittle(t *testing.T) {
 			t.Error("a restart begins anew")
 		}
 		time.Sleep(3*time.Hour + time.Minute)
+		synctest.Wait()
 		if !n.trickle.admits(address("v@victim.example"), time.Now()) {
 			t.Error("no bounce for good")
 		}
@@ -112,6 +117,7 @@ func TestProvenHearsAll(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := f.notes.kinds(); strings.Count(got, "success") != 2 || strings.Count(got, "bounce") != 2 {
 			t.Errorf("told: %s", got)
 		}

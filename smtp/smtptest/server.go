@@ -242,17 +242,21 @@ func (s *Server) serve(ctx context.Context, e *smtp.Envelope, own smtp.Handler) 
 	if own != nil {
 		io.Copy(io.Discard, e.Data)
 	}
-	answer := s.happen(e.Session, "message")
+	fault := s.due("message")
 	var r *smtp.Reply
-	if own != nil || errors.As(answer, &r) && !r.Positive() {
-		return answer
+	if own == nil && (!errors.As(fault.Reply, &r) || r.Positive()) {
+		s.keep(m) // before the client can notice anything
 	}
+	s.do(e.Session, fault)
+	return fault.Reply
+}
+
+func (s *Server) keep(m Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inbox = append(s.inbox, m)
 	close(s.arrived)
 	s.arrived = make(chan struct{})
-	return answer
 }
 
 // verb is the command of a line.

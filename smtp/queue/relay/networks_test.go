@@ -159,6 +159,8 @@ func TestLineMoves(t *testing.T) {
 		results := make(chan queue.Result, 200)
 		for i := range 150 {
 			s.zone.addr[fmt.Sprintf("s%d.example", i)] = []string{"192.0.2.1"}
+		}
+		for i := range 150 {
 			d := delivery(fmt.Sprintf("v@s%d.example", i))
 			go func() { results <- s.Deliver(t.Context(), d)[0] }()
 		}
