@@ -216,7 +216,4 @@ func TestCheckZero(t *testing.T) {
 	if len(all) < 10 || !strings.Contains(all.Error(), "server_name: missing") {
 		t.Errorf("got %v", all)
 	}
-	if p := Default(t.TempDir()).Check(); len(p) > 0 {
-		t.Errorf("Default: %v", p)
-	}
 }

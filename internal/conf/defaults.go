@@ -2,7 +2,6 @@ package conf
 
 import (
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -67,25 +66,6 @@ func New() *Settings {
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},
 	}
-}
-
-// Default returns the settings of a start without any configuration: loopback
-// only, high ports, everything below dir. Its one account is for the caller to
-// add.
-func Default(dir string) *Settings {
-	s := New()
-	s.ServerName = "localhost"
-	s.DataDir = dir
-	at := func(port string) string { return net.JoinHostPort("127.0.0.1", port) }
-	s.Listeners = []Listener{
-		{Address: at("2525"), Protocol: ProtocolSMTP, TLS: TLSStartTLS},
-		{Address: at("2587"), Protocol: ProtocolSubmission, TLS: TLSStartTLS},
-		{Address: at("2465"), Protocol: ProtocolSubmission, TLS: TLSImplicit},
-		{Address: at("2110"), Protocol: ProtocolPOP3, TLS: TLSStartTLS},
-		{Address: at("2995"), Protocol: ProtocolPOP3, TLS: TLSImplicit},
-	}
-	s.complete()
-	return s
 }
 
 // standardListeners are those of a server that has a name and no Listeners.

@@ -65,6 +65,9 @@ func TestFirstScreen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if problems := s.Check(); len(problems) > 0 {
+		t.Errorf("the settings that are made: %v", problems)
+	}
 	for i := range s.Listeners {
 		s.Listeners[i].Address = "127.0.0.1:0"
 	}
