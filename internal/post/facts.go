@@ -132,8 +132,14 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 	return all
 }
 
+// single reports whether a message went one way only, from its only recipient to one
+// mailbox or address: the line about that copy says all that a sum would.
+func (a *Accepted) single() bool {
+	return a.Recipients == 1 && a.Mailboxes+a.Elsewhere == 1 && a.Full == 0
+}
+
 // tell writes down what became of an accepted message: a line for each copy, and
-// one that sums it up.
+// one that sums up several.
 func (d *delivery) tell(log *slog.Logger) {
 	ctx := context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) {
@@ -147,7 +153,9 @@ func (d *delivery) tell(log *slog.Logger) {
 		}
 		log.LogAttrs(ctx, slog.LevelInfo, event, slog.Any("", c))
 	}
-	log.LogAttrs(ctx, slog.LevelInfo, "message accepted", slog.Any("", a))
+	if !a.single() {
+		log.LogAttrs(ctx, slog.LevelInfo, "message accepted", slog.Any("", a))
+	}
 }
 
 // localRefusal is a program of this host that was refused; package smtp tells of
