@@ -17,6 +17,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -30,11 +31,11 @@ func keepLog(p *Post) *bytes.Buffer {
 // TestCopies: each copy and each recipient is a line, and their number is bounded by
 // the message's own work, whatever its aliases.
 func TestCopies(t *testing.T) {
-	many := accounts.Targets{Forwarded: true}
+	many := accounts.Targets{}
 	for i := range 50 {
-		many.Mailboxes = append(many.Mailboxes, fmt.Sprintf("u%d@mail.test", i))
+		many.Mailboxes = append(many.Mailboxes, domains.At(fmt.Sprintf("u%d", i), "mail.test"))
 	}
-	dir := village{"all@mail.test": many, "all+x@mail.test": many, "u7@mail.test": {Mailboxes: []string{"u7@mail.test"}}}
+	dir := village{"all@mail.test": many, "all+x@mail.test": many, "u7@mail.test": {Mailboxes: []domains.Address{"u7@mail.test"}}}
 	p, _ := newPost(t, dir)
 	log := keepLog(p)
 	r := &Receiver{Post: p}
@@ -81,7 +82,7 @@ func (f filling) Create(ctx context.Context, m mailstore.Meta, users ...string) 
 // TestOneCopyOneLine: the only copy of a message for one recipient is one line; whatever
 // that line cannot say is summed up in another.
 func TestOneCopyOneLine(t *testing.T) {
-	two := accounts.Targets{Mailboxes: []string{"alice@mail.test", "bob@mail.test"}, Forwarded: true}
+	two := accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test", "bob@mail.test"}}
 	for _, c := range []struct {
 		name  string
 		to    []string
@@ -163,7 +164,7 @@ func TestLocalFacts(t *testing.T) {
 		{"to=nobody@mail.test&from=root@mail.test", `command=RCPT from=root@mail.test to=nobody@mail.test reply="550 5.1.1 `},
 		{"to=alice@mail.test&from=%20@", "command=MAIL from=\" @\""},
 	} {
-		p, _ := newPost(t, village{"alice@mail.test": {Mailboxes: []string{"alice@mail.test"}}})
+		p, _ := newPost(t, village{"alice@mail.test": {Mailboxes: []domains.Address{"alice@mail.test"}}})
 		p.Rules().MaxMessageSize = 1 << 20
 		log := keepLog(p)
 		answer := overSocket(t, p, c.query)
