@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"internal/measure":        {},
 	"mailstore":               {},
 	"mailstore/storetest":     {"mailstore"},
-	"mailstore/maildir":       {"mailstore", "mailstore/durable", "rfc2822"},
+	"mailstore/maildir":       {"mailstore", "mailstore/durable"},
 	"smtp":                    {"parsers/domains", "parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/queue":              {"smtp", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
