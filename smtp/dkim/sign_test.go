@@ -81,4 +81,3 @@ func TestSign(t *testing.T) {
 		}
 	}
 }
-
