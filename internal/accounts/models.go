@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // models are the accounts that names without an account imitate. Accounts that
@@ -23,7 +24,7 @@ type model struct {
 	keys     *keys
 }
 
-func newModels(dir *Directory, all map[string]*keys, d *sasl.Decoy) models {
+func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy) models {
 	var ring models
 	for address, account := range dir.Accounts() {
 		if account.Password != "" && !account.Disabled {
@@ -35,11 +36,11 @@ func newModels(dir *Directory, all map[string]*keys, d *sasl.Decoy) models {
 }
 
 // placeOf is where a name stands, which nobody can tell without the server's key.
-func placeOf(d *sasl.Decoy, name string) uint64 {
-	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name).APOP)
+func placeOf(d *sasl.Decoy, name domains.Address) uint64 {
+	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name.String()).APOP)
 }
 
-func (r models) of(d *sasl.Decoy, name string) (model, bool) {
+func (r models) of(d *sasl.Decoy, name domains.Address) (model, bool) {
 	if len(r) == 0 {
 		return model{}, false
 	}
@@ -48,13 +49,13 @@ func (r models) of(d *sasl.Decoy, name string) (model, bool) {
 }
 
 // password is the stored password whose cost a name imitates, or empty.
-func (r models) password(d *sasl.Decoy, name string) string {
+func (r models) password(d *sasl.Decoy, name domains.Address) string {
 	m, _ := r.of(d, name)
 	return m.password
 }
 
 // secret is the SCRAM secret whose looks a name imitates, if there is one.
-func (r models) secret(d *sasl.Decoy, name string) sasl.Secret {
+func (r models) secret(d *sasl.Decoy, name domains.Address) sasl.Secret {
 	m, ok := r.of(d, name)
 	if !ok || m.keys == nil {
 		return sasl.Secret{}

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
 	"internal/control":        {},
 	"internal/service":        {},
-	"internal/accounts":       {"internal/conf", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/accounts":       {"internal/conf", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "parsers/lineserver", "cipher/seal", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
