@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -57,6 +59,13 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 		p.Keys = append(p.Keys, found...)
 	}
 	return p, nil
+}
+
+// welcome leads who starts a server for the first time to what only they can do.
+func (d *Daemon) welcome(s *conf.Settings) {
+	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !isQuickStart(s) {
+		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.LocalDomains())
+	}
 }
 
 // smarthost reports whether mail for anybody leaves through another host.

@@ -48,7 +48,25 @@ func (s *Server) Compare(ctx context.Context, records []Record) ([]*Change, erro
 			changes = append(changes, c)
 		}
 	}
+	for _, c := range changes {
+		c.giveWay(changes)
+	}
 	return changes, nil
+}
+
+// giveWay adds no address to a host that has others of somebody else's: half of
+// its mail would go elsewhere.
+func (c *Change) giveWay(changes []*Change) {
+	for _, other := range changes {
+		if other.Left != "" && len(c.Add) > 0 && other.isAddress() && c.isAddress() && other.seen.name == c.seen.name {
+			c.Left = fmt.Sprintf("%s %s is not added, since the host has other addresses", Name(c.Add[0]), Type(c.Add[0]))
+			c.Add = nil
+		}
+	}
+}
+
+func (c *Change) isAddress() bool {
+	return c.seen != nil && (c.seen.kind == dns.TypeA || c.seen.kind == dns.TypeAAAA)
 }
 
 // sets groups records by name and type, in their order.

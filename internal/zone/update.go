@@ -47,7 +47,8 @@ func (s *Server) exchange(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", s.Address, err)
 	}
-	if answer.IsTsig() == nil {
+	// A server need not sign that it has nothing to do with the zone.
+	if answer.IsTsig() == nil && answer.Rcode != dns.RcodeRefused && answer.Rcode != dns.RcodeNotAuth {
 		return nil, fmt.Errorf("%s does not sign its answer, %s", s.Address, dns.RcodeToString[answer.Rcode])
 	}
 	return answer, nil
@@ -73,12 +74,12 @@ func (s *Server) refused(t *dns.TSIG, now time.Time) error {
 // errNotHere: the server has no zone with the name in it.
 var errNotHere = errors.New("not in a zone of this server")
 
-// set is what a server has at a name of one type.
+// set is what a server has at a name of one type, wildcards aside.
 type set struct {
 	zone, name string // absolute
+	kind       uint16
 	records    []dns.RR
 	any        bool // the name has something, of this or another type
-	wild       bool // what it shows is a wildcard's, and the name is not there itself
 }
 
 // most CNAMEs that are followed.
@@ -107,19 +108,15 @@ func (s *Server) look(ctx context.Context, name string, kind uint16) (*set, erro
 			}
 			continue
 		}
-		found := &set{name: name, any: a.Rcode == dns.RcodeSuccess, records: atName(a, name, kind)}
+		found := &set{name: name, kind: kind, any: a.Rcode == dns.RcodeSuccess, records: atName(a, name, kind)}
 		if found.zone, err = s.zoneOf(ctx, name); err != nil {
 			return nil, err
 		}
 		target := alias(a, name)
 		if target != "" || len(found.records) > 0 {
-			if found.wild, err = s.fromWildcard(ctx, found, a); err != nil {
-				return nil, err
+			if wild, err := s.fromWildcard(ctx, found, a); err != nil || wild {
+				return &set{zone: found.zone, name: name, kind: kind}, err
 			}
-		}
-		if found.wild {
-			found.any = false
-			return found, nil
 		}
 		if target == "" || kind == dns.TypeCNAME {
 			return found, nil
@@ -252,7 +249,6 @@ func (s *Server) update(ctx context.Context, zone string, changes []*Change) err
 // prerequisites makes an update fail where the set is not as it was seen.
 func (c *Change) prerequisites(m *dns.Msg) {
 	switch {
-	case c.seen.wild:
 	case len(c.seen.records) > 0:
 		m.Used(copies(c.seen.records))
 	case c.Add[0].Header().Rrtype == dns.TypeCNAME:
