@@ -56,7 +56,7 @@ func (d *delivery) run(ctx context.Context) error {
 // announced, and the queue entries.
 func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
-	meta := mailstore.Meta{ID: d.e.ID, Top: top.with(top.returnPath), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
+	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
 	for d.box == nil && len(d.to.mailboxes) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, d.to.mailboxes...)
 		if err != nil {
@@ -83,7 +83,7 @@ func (d *delivery) begin(ctx context.Context) error {
 // commit puts the copies on stable storage, those for mailboxes first.
 func (d *delivery) commit(ctx context.Context) error {
 	top := d.m.top
-	text := top.with(top.returnPath)
+	text := top.local()
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
@@ -118,7 +118,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	var reply *smtp.Reply
 	if errors.As(err, &reply) && reply.Temporary() && d.size > 0 { // it will come again
 		for mailbox := range refused.Mailboxes {
-			d.r.late.note(d.e, mailbox, d.size+int64(len(d.m.top.returnPath)))
+			d.r.late.note(d.e, mailbox, d.size+d.m.top.localSize())
 		}
 	}
 	return err
@@ -131,7 +131,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 func (d *delivery) report(mailbox string) int64 {
 	size := reportSize + int64(d.m.header.Size()+len(d.m.top.completed))
 	if slices.Contains(d.to.mailboxes, mailbox) {
-		size += max(d.size, d.e.Params.Size) + int64(len(d.m.top.returnPath))
+		size += max(d.size, d.e.Params.Size) + d.m.top.localSize()
 	}
 	return size
 }

@@ -23,7 +23,7 @@ type Post struct {
 	// Outbound is where mail for other hosts goes; nil: none leaves.
 	Outbound *Outbound
 	// Inspectors look at each message, and what they find stands on top of it in
-	// this order.
+	// this order (see top).
 	Inspectors []Inspector
 	// Log is where each message is a line.
 	Log *slog.Logger

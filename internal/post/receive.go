@@ -45,15 +45,12 @@ func (p *Post) proven(s *smtp.Session) bool { return p.trusts(s) }
 
 // CheckSender begins a transaction, and binds the sender of submitted mail to the
 // account.
-func (r *Receiver) CheckSender(_ context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
+func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
 	rules := r.begin(s)
-	if !r.Submission || s.User == "" {
-		return nil
-	}
-	if !rules.Directory.MaySend(s.User, from) {
+	if r.Submission && s.User != "" && !rules.Directory.MaySend(s.User, from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
-	return nil
+	return r.inspectSender(ctx, s, from)
 }
 
 // CheckRcpt decides about one recipient while the client can still act on the

@@ -98,6 +98,9 @@ func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error)
 	session.Set(rulesKey{}, rules)
 	e.Params.SMTPUTF8, e.Params.Body = !from.IsASCII(), smtp.Body8BitMIME
 	receiver := &Receiver{Post: p, Submission: true, anybody: trusted}
+	if err := receiver.inspectSender(r.Context(), session, from); err != nil {
+		return nil, nil, err
+	}
 	return receiver, e, receiver.localRecipients(r.Context(), e, query)
 }
 
