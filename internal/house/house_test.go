@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"mailstore/storetest":     {"mailstore"},
 	"mailstore/maildir":       {"mailstore", "mailstore/durable", "rfc2822"},
 	"smtp":                    {"parsers/domains", "parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
+	"smtp/dkim":               {"parsers/domains"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/spf":                {"parsers/domains"},
 	"smtp/queue":              {"smtp", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
