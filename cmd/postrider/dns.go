@@ -10,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func dnsCommand() *cobra.Command {
@@ -47,18 +48,18 @@ func (f *dnsFlags) plans(args []string) ([]*zone.Plan, error) {
 	ours := s.LocalDomains()
 	chosen := ours
 	if len(args) > 0 {
-		name := conf.CanonicalDomain(args[0])
+		name := domains.Canonical(args[0])
 		if !slices.Contains(ours, name) {
 			return nil, fmt.Errorf("the mail of %s is not kept here; \"postrider domain add %[1]s\" would change that", name)
 		}
-		chosen = []string{name}
+		chosen = []domains.Name{name}
 	} else if len(ours) > 1 {
 		// Mail to server_name itself needs its host's records only, which all have.
-		chosen = slices.DeleteFunc(slices.Clone(ours), func(d string) bool { return d == conf.CanonicalDomain(s.ServerName) && s.Domains[d] == nil })
+		chosen = slices.DeleteFunc(slices.Clone(ours), func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {
-		p, err := daemon.Plan(s, domain, nil)
+		p, err := daemon.Plan(s, domain.String(), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // dnsShow are the flags of "dns show".
@@ -107,7 +107,7 @@ type delegatedView struct {
 }
 
 func (f *dnsShow) showDelegated(cmd *cobra.Command, plans []*zone.Plan) error {
-	ours := conf.CanonicalDomain(f.delegate)
+	ours := domains.Canonical(f.delegate).String()
 	out := cmd.OutOrStdout()
 	views := []delegatedView{}
 	for _, p := range plans {

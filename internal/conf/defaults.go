@@ -27,6 +27,8 @@ func New() *Settings {
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
 			OwnFields:                "from",
+			MessagesPerHour:          1000,
+			RecipientsPerHour:        5000,
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",

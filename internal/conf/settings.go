@@ -221,6 +221,12 @@ type Account struct {
 	// "none" means no limit.
 	Quota Quota `json:"quota"`
 
+	// Messages that the account may send in an hour. Zero means as in SMTP.
+	MessagesPerHour int `json:"messages_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that it may name in an hour. Zero means as in SMTP.
+	RecipientsPerHour int `json:"recipients_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
 	// What DELE followed by QUIT does to this mailbox: "remove", "trash" or
 	// "move", as in POP3. Empty means as there.
 	Deletion Deletion `json:"deletion"`

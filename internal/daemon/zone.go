@@ -16,13 +16,14 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 	p := &zone.Plan{
-		Domain: conf.CanonicalDomain(domain), Host: conf.CanonicalDomain(s.ServerName),
+		Domain: canonical(domain), Host: canonical(s.ServerName),
 		Addresses: addresses(s), SPF: s.DNS.SPF, Smarthost: smarthost(s), OtherMX: s.DNS.OtherMX,
 		Services: services(s), DMARC: s.DNS.DMARCPolicy, ReportsTo: s.DNS.ReportsTo,
 		TLSKeys: tlsKeys(s), CAA: issuers(s),
@@ -31,7 +32,7 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 		if a := d.SourceAddress; a.IsValid() && !slices.Contains(p.Sending, a) {
 			p.Sending = append(p.Sending, a)
 		}
-		if name := conf.CanonicalDomain(d.EHLOName); name != "" && name != p.Host && !slices.Contains(p.Hellos, name) {
+		if name := canonical(d.EHLOName); name != "" && name != p.Host && !slices.Contains(p.Hellos, name) {
 			p.Hellos = append(p.Hellos, name)
 		}
 	}
@@ -181,7 +182,7 @@ func services(s *conf.Settings) []zone.Service {
 
 // tlsKeys are the keys that a client which asks for the server's name is shown.
 func tlsKeys(s *conf.Settings) (keys []zone.TLSKey) {
-	host := conf.CanonicalDomain(s.ServerName)
+	host := canonical(s.ServerName)
 	for _, leaf := range certificatesFor(s, host) {
 		key := zone.TLSKey{SPKI: sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
 		if !slices.Contains(keys, key) {
@@ -212,8 +213,8 @@ func certificatesFor(s *conf.Settings, host string) []*x509.Certificate {
 		}
 	}
 	if a := s.TLS.ACME; a.AcceptTerms {
-		name := conf.CanonicalDomain(a.Names[0])
-		if slices.ContainsFunc(a.Names, func(n string) bool { return conf.CanonicalDomain(n) == host }) {
+		name := canonical(a.Names[0])
+		if slices.ContainsFunc(a.Names, func(n string) bool { return canonical(n) == host }) {
 			name = host
 		}
 		var issued []*x509.Certificate
@@ -252,7 +253,10 @@ func issuers(s *conf.Settings) (all []zone.CAA) {
 		return nil
 	}
 	for _, name := range a.Names {
-		all = append(all, zone.CAA{Name: conf.CanonicalDomain(name), Issuer: "letsencrypt.org", Method: a.Challenge})
+		all = append(all, zone.CAA{Name: canonical(name), Issuer: "letsencrypt.org", Method: a.Challenge})
 	}
 	return all
 }
+
+// canonical is the text of a domain's canonical form.
+func canonical(domain string) string { return domains.Canonical(domain).String() }
