@@ -46,13 +46,19 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	o, err := post.OpenOutbound(context.Background(), s, post.Needs{
+	sending, err := newSending(s)
+	if err != nil {
+		return err
+	}
+	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
+		Dir:     s.QueueDir,
 		Disk:    disk,
 		MinFree: keepFree(s, s.QueueDir),
 
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
+		Contact:         s.Queue.TLSReport,
 		Log:             d.log,
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"internal/service":        {},
 	"internal/accounts":       {"internal/conf", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
-	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "parsers/lineserver", "cipher/seal", "mailstore", "mailstore/durable",
+	"internal/post": {"internal/accounts", "internal/control", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
 	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
 	"internal/daemon":   {"*"},
