@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
+	"internal/reports":  {"mailstore", "mailstore/durable", "rfc2822"},
 	"internal/mailtest": {},
 	"internal/peertest": {},
 	"cmd/postrider":     {"*"},
