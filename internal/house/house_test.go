@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
+	"internal/reports":  {"mailstore", "mailstore/durable", "rfc2822"},
 	"internal/mailtest": {},
 	"internal/peertest": {},
 	"cmd/postrider":     {"*"},
