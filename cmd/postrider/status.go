@@ -94,7 +94,7 @@ func printStatus(out io.Writer, s *daemon.Status) {
 
 // describeLockout says in a line who is locked out.
 func describeLockout(l accounts.Lockout) string {
-	who := printable(l.Account)
+	who := printable(l.Account.String())
 	switch {
 	case who == "":
 		who = "logins from " + l.Address

@@ -208,7 +208,7 @@ func TestUserAPOP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed := string(s.AllAccounts()["boss@mail.test"].APOP)
+	sealed := string(s.Book().Accounts["boss@mail.test"].APOP)
 	if plain, err := key.OpenText(sealed, []byte("apop:boss@mail.test")); err != nil || string(plain) != "secret" {
 		t.Errorf("opened %q, %v", plain, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // models are the accounts that names without an account imitate. Accounts that
@@ -26,14 +27,14 @@ type model struct {
 	keys     *keys
 }
 
-func newModels(dir *Directory, all map[string]*keys, d *sasl.Decoy) models {
+func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy) models {
 	var ring models
 	// With a place each, some accounts would have many times the names of others.
 	places := max(1, ringPlaces/max(1, len(dir.Accounts())))
 	for address, account := range dir.Accounts() {
 		if account.Password != "" && !account.Disabled {
 			for i := range places {
-				ring = append(ring, model{placeOf(d, address+" "+strconv.Itoa(i)), string(account.Password), all[address]})
+				ring = append(ring, model{placeOf(d, domains.Address(address.String()+" "+strconv.Itoa(i))), string(account.Password), all[address]})
 			}
 		}
 	}
@@ -45,11 +46,11 @@ func newModels(dir *Directory, all map[string]*keys, d *sasl.Decoy) models {
 const ringPlaces = 4096
 
 // placeOf is where a name stands, which nobody can tell without the server's key.
-func placeOf(d *sasl.Decoy, name string) uint64 {
-	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name).APOP)
+func placeOf(d *sasl.Decoy, name domains.Address) uint64 {
+	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name.String()).APOP)
 }
 
-func (r models) of(d *sasl.Decoy, name string) (model, bool) {
+func (r models) of(d *sasl.Decoy, name domains.Address) (model, bool) {
 	if len(r) == 0 {
 		return model{}, false
 	}
@@ -58,13 +59,13 @@ func (r models) of(d *sasl.Decoy, name string) (model, bool) {
 }
 
 // password is the stored password whose cost a name imitates, or empty.
-func (r models) password(d *sasl.Decoy, name string) string {
+func (r models) password(d *sasl.Decoy, name domains.Address) string {
 	m, _ := r.of(d, name)
 	return m.password
 }
 
 // secret is the SCRAM secret whose looks a name imitates, if there is one.
-func (r models) secret(d *sasl.Decoy, name string) sasl.Secret {
+func (r models) secret(d *sasl.Decoy, name domains.Address) sasl.Secret {
 	m, ok := r.of(d, name)
 	if !ok || m.keys == nil {
 		return sasl.Secret{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // TestModels: where accounts came from elsewhere, names that are nobody's have
@@ -44,7 +45,7 @@ func TestModels(t *testing.T) {
 		if again, _, _ := c.Secret(context.Background(), sasl.ScramSHA256, name); again.SCRAM.Iterations != s.SCRAM.Iterations || string(again.SCRAM.Salt) != string(s.SCRAM.Salt) {
 			t.Error("asking twice shows that there is nobody")
 		}
-		if got := c.models.password(c.decoy, name); got != bcrypt {
+		if got := c.models.password(c.decoy, domains.Address(name)); got != bcrypt {
 			t.Errorf("costs what %q costs", got)
 		}
 	}
@@ -73,7 +74,7 @@ func TestModelsInProportion(t *testing.T) {
 		}
 		n := 0
 		for i := range 4000 {
-			if c.models.password(c.decoy, fmt.Sprintf("nobody%d@mail.test", i)) == "taken over" {
+			if c.models.password(c.decoy, domains.Address(fmt.Sprintf("nobody%d@mail.test", i))) == "taken over" {
 				n++
 			}
 		}

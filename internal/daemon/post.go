@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // newRules is what one set of settings says about mail on its way in.
@@ -22,7 +23,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		OwnFields:      ownFields[s.SMTP.OwnFields],
 		Rate: func(user string) post.Rate {
 			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
-			if a := dir.Account(user); a != nil {
+			if a := dir.Account(domains.Address(user)); a != nil {
 				rate.Messages, rate.Recipients = cmp.Or(a.MessagesPerHour, rate.Messages), cmp.Or(a.RecipientsPerHour, rate.Recipients)
 			}
 			return rate

@@ -16,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -146,9 +147,9 @@ func TestReportFullMailbox(t *testing.T) {
 		sender accounts.Targets
 		want   string // messages of tiny, alice and the postmaster, and in the queue
 	}{
-		"one of two": {accounts.Targets{Mailboxes: []string{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
-		"elsewhere":  {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
-		"the only":   {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}}, "0 0 1 0"},
+		"one of two": {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
+		"elsewhere":  {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
+		"the only":   {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}}, "0 0 1 0"},
 	} {
 		store, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(user string) maildir.Quota {
 			if user == "tiny@mail.test" {
@@ -160,7 +161,7 @@ func TestReportFullMailbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		o, _ := newOutbound(t, conf.Queue{})
-		dir := village{"sender@mail.test": c.sender, "postmaster@mail.test": {Mailboxes: []string{"postmaster@mail.test"}}}
+		dir := village{"sender@mail.test": c.sender, "postmaster@mail.test": {Mailboxes: []domains.Address{"postmaster@mail.test"}}}
 		o.need.Mailboxes, o.need.Directory = store, func() Directory { return dir }
 		err = o.notify(t.Context(), &queue.Notification{To: smtp.Path{Local: "sender", Domain: "mail.test"}, Kind: queue.Bounce, Proven: true, Message: make([]byte, 1000)})
 		if err != nil {

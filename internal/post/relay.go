@@ -38,7 +38,7 @@ func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
 func queueConfig(s *conf.Settings) queue.Config {
 	c := &s.Queue
 	return queue.Config{
-		Hostname:               conf.CanonicalDomain(s.ServerName), // in reports: in ASCII
+		Hostname:               domains.Canonical(s.ServerName).String(), // in reports: in ASCII
 		Schedule:               schedule(c.For(nil)),
 		Schedules:              schedules(c),
 		Concurrency:            c.Concurrency,
@@ -80,7 +80,7 @@ func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 	}
 	dns := &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted}
 	r := &relay.Relay{
-		Hostname: conf.CanonicalDomain(s.ServerName), // said in EHLO: in ASCII
+		Hostname: domains.Canonical(s.ServerName).String(), // said in EHLO: in ASCII
 		Resolver: dns,
 		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
 		Routes:   make(map[string]*relay.Route),
@@ -93,7 +93,7 @@ func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 		AddressConcurrency:    s.Queue.DestinationConcurrency,
 	}
 	for _, name := range s.Queue.OwnNames {
-		r.OwnNames = append(r.OwnNames, conf.CanonicalDomain(name))
+		r.OwnNames = append(r.OwnNames, domains.Canonical(name).String())
 	}
 	if s.Queue.MTASTS {
 		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots, r.Private), Log: o.need.Log}
@@ -119,7 +119,7 @@ func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
 // byDomain is what is different for some domains.
 func byDomain(c *conf.Queue) (all domains.Map[relay.Domain], err error) {
 	for key, d := range c.Domains {
-		own := relay.Domain{Source: relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}}
+		own := relay.Domain{Source: relay.Source{Addr: d.SourceAddress, Hello: domains.Canonical(d.EHLOName).String()}}
 		if own.Level, err = relay.ParseLevel(d.TLS); err != nil {
 			return all, fmt.Errorf("mail to %s: %w", key, err)
 		}

@@ -61,7 +61,7 @@ func (o *Outbound) forwardedFrom(dir Directory, from smtp.Path) (smtp.Path, erro
 // ok is false where the address is none: an ordinary one.
 func (o *Outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error) {
 	srs := o.srs.Load()
-	if srs.Key == nil || to.DomainName() != srs.Domain || !looksRewritten(to.Local) {
+	if srs.Key == nil || !looksRewritten(to.Local) || to.DomainName() != srs.Domain {
 		return to, false, nil
 	}
 	sender, err = srs.Reverse(to, time.Now())

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -19,9 +20,8 @@ func (o *Outbound) newReports(s *conf.Settings) *relay.TLSReports {
 	if contact == "" {
 		return nil
 	}
-	_, organization := conf.CutAddress(contact)
 	return &relay.TLSReports{
-		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
+		Organization: domains.CanonicalAddress(contact).Domain().String(), Contact: contact, Hostname: domains.Canonical(s.ServerName).String(),
 		Send:  o.sendReport,
 		Cache: o.cache,
 		Log:   o.need.Log,
