@@ -204,7 +204,8 @@ func TestOrganizationOutside(t *testing.T) {
 	}
 	// The suffix itself is nobody's organization.
 	z = dns("bank.example v=DMARC1; p=reject; psd=y")
-	if o := check(t, z, "one.bank.example", dmarc.Passed{DKIM: []string{"bank.example", "two.bank.example"}}); o.Result != dmarc.Fail || o.Organization != "one.bank.example" || o.RecordDomain != "bank.example" {
+	if o := check(t, z, "one.bank.example", dmarc.Passed{DKIM: []string{"bank.example", "two.bank.example"}}); o.Result != dmarc.Fail || o.Organization != "one.bank.example" || o.RecordDomain != "bank.example" ||
+		slices.Contains(o.Queries, "_dmarc.example") { // above the suffix there is nobody
 		t.Errorf("%+v", o)
 	}
 	if o := check(t, z, "bank.example", dmarc.Passed{DKIM: []string{"bank.example"}}); o.Result != dmarc.Pass || o.Organization != "bank.example" {
@@ -264,6 +265,11 @@ func TestNoAnswer(t *testing.T) {
 	if o := check(t, z, "a.example.com", dmarc.Passed{SPF: "example.com"}); o.Result != dmarc.Pass || o.Policy != dmarc.Nothing {
 		t.Errorf("%v %v", o.Result, o.Policy)
 	}
+	delete(z.broken, "a.example.com")
+	if o := check(t, z, "a.example.com", dmarc.Passed{SPF: "example.com"}); o.Result != dmarc.Pass || o.Policy != dmarc.Nothing {
+		t.Errorf("%v %v", o.Result, o.Policy)
+	}
+	z.broken["a.example.com"] = true
 	z.txt["_dmarc.example.com"] = []string{"v=DMARC1; p=reject; np=reject"}
 	if o := check(t, z, "a.example.com", dmarc.Passed{}); o.Result != dmarc.Fail {
 		t.Errorf("%v", o.Result)
@@ -368,6 +374,7 @@ func TestFields(t *testing.T) {
 		"From: tim@example.com\r\nFrom: tim@example.com\r\n":              dmarc.Nothing,
 		"From: tim@example.com\r\nfrom: tim@bank.example\r\n":             dmarc.Quarantine,
 		"From: tim@example.com\r\nFROM : x\r\nFrom: a@strict.example\r\n": dmarc.Reject,
+		"From: a@strict.example\r\nFrom: tim@example.com\r\n":             dmarc.Reject,
 		"From: a@none.example, b@example.com\r\n":                         dmarc.Nothing,
 		"From: a@none.example, b@other.example\r\n":                       "",
 		"From: a@example.com, b@a.test.example\r\n":                       dmarc.Quarantine,
