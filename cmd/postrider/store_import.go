@@ -17,6 +17,7 @@ import (
 
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const formatHelp = `
@@ -121,10 +122,8 @@ func (f *storeFlags) noteStranger(cmd *cobra.Command, address string) {
 	if f.settings == nil {
 		return
 	}
-	for known := range f.settings.AllAccounts() {
-		if strings.EqualFold(known, address) {
-			return
-		}
+	if f.settings.Book().Accounts[domains.CanonicalAddress(address)] != nil {
+		return
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "note: there is no account %s yet: \"postrider user add\" makes one\n", address)
 }

@@ -99,6 +99,9 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// What the domains publish in the DNS, as "postrider dns" shows it.
+	DNS DNS `json:"DNS"`
+
 	// What is written down about the work.
 	Log Log `json:"Log"`
 
@@ -217,6 +220,12 @@ type Account struct {
 	// What the mailbox may hold. Zero means as in its domain or in Store;
 	// "none" means no limit.
 	Quota Quota `json:"quota"`
+
+	// Messages that the account may send in an hour. Zero means as in SMTP.
+	MessagesPerHour int `json:"messages_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that it may name in an hour. Zero means as in SMTP.
+	RecipientsPerHour int `json:"recipients_per_hour" conf:"zero" min:"1" max:"2147483647"`
 
 	// What DELE followed by QUIT does to this mailbox: "remove", "trash" or
 	// "move", as in POP3. Empty means as there.
