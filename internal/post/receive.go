@@ -51,7 +51,7 @@ func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.P
 	if r.Submission && s.User != "" && !rules.Directory.MaySend(domains.Address(s.User), from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
-	if err := r.inspectSender(ctx, s, from); err != nil {
+	if err := r.inspectSender(ctx, s, from); err != nil || !r.Submission {
 		return err
 	}
 	return r.mayHave(s, 1, 0)
