@@ -23,7 +23,8 @@ import (
 const formatHelp = `
 
 The formats are ` + formats + `. If you do not know which
-mbox you have, take mboxrd for files of this program, mboxo for others.`
+mbox you have, take mboxrd for files of this program, mboxo for others. An .eml file is
+one message, to the octet: also a From_ line on top of it, which some programs leave.`
 
 const formats = "maildir, mboxo, mboxrd, mboxcl, mboxcl2, eml"
 

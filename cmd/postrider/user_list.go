@@ -121,7 +121,7 @@ func keyKinds(a *conf.Account) []string {
 	for _, k := range []struct {
 		name   string
 		secret conf.Secret
-	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}, {"APOP", a.APOP}} {
+	}{{"SCRAM-SHA-256", a.ScramKeys()}, {"CRAM-MD5", a.CRAMKey()}, {"APOP", a.APOP}} {
 		if k.secret != "" {
 			kinds = append(kinds, k.name)
 		}

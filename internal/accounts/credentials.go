@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
@@ -234,10 +235,19 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 		return right
 	case errors.Is(err, sasl.ErrDenied):
 		peer := sasl.PeerOf(ctx)
-		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", user)
+		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", firstWord(user))
 		return wrong
 	}
 	return undecided
+}
+
+// firstWord is what the log has of a name: no account's has a blank in it, and a second
+// word may be the password.
+func firstWord(user string) string {
+	if name, more, _ := strings.Cut(user, " "); strings.TrimSpace(more) != "" {
+		return name + " ***"
+	}
+	return user
 }
 
 // serviceOf is what a client talks to, as the settings call it. Who logs in by SMTP

@@ -22,13 +22,13 @@ type keys struct {
 func readKeys(address domains.Address, a *conf.Account, unseal func(text string, context []byte) ([]byte, error)) (*keys, error) {
 	var k keys
 	var err error
-	if a.CRAMMD5 != "" {
-		if k.cram, err = sasl.ParseCRAM(string(a.CRAMMD5)); err != nil {
+	if stored := a.CRAMKey(); stored != "" {
+		if k.cram, err = sasl.ParseCRAM(string(stored)); err != nil {
 			return nil, fmt.Errorf("account %s: cram_md5: %w", address, err)
 		}
 	}
-	if a.ScramSHA256 != "" {
-		kind, scram, err := sasl.ParseScram(string(a.ScramSHA256))
+	if stored := a.ScramKeys(); stored != "" {
+		kind, scram, err := sasl.ParseScram(string(stored))
 		if err == nil && kind != sasl.ScramSHA256 {
 			err = errors.New("not a SCRAM-SHA-256 secret")
 		}

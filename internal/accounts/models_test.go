@@ -53,3 +53,33 @@ func TestModels(t *testing.T) {
 		t.Errorf("iterations %v", seen)
 	}
 }
+
+// TestModelsInProportion: one account of ten that costs something else is imitated by
+// one name of ten that is nobody's, whatever the server's key is.
+func TestModelsInProportion(t *testing.T) {
+	for range 5 {
+		s := conf.New()
+		s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
+		s.Accounts = make(map[string]*conf.Account)
+		for i := range 10 {
+			form := "own"
+			if i == 7 {
+				form = "taken over"
+			}
+			s.Accounts[fmt.Sprintf("u%d@mail.test", i)] = &conf.Account{Password: conf.Secret(form)}
+		}
+		c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for i := range 4000 {
+			if c.models.password(c.decoy, domains.Address(fmt.Sprintf("nobody%d@mail.test", i))) == "taken over" {
+				n++
+			}
+		}
+		if n < 280 || n > 520 {
+			t.Errorf("%d of 4000 names cost what one account of ten does", n)
+		}
+	}
+}

@@ -107,8 +107,8 @@ func (c *checker) adviseKeys() {
 		name string
 		has  func(*Account) bool
 	}{
-		{"SCRAM-SHA-256", func(a *Account) bool { return a.ScramSHA256 != "" }},
-		{"CRAM-MD5", func(a *Account) bool { return a.CRAMMD5 != "" }},
+		{"SCRAM-SHA-256", func(a *Account) bool { return a.ScramKeys() != "" }},
+		{"CRAM-MD5", func(a *Account) bool { return a.CRAMKey() != "" }},
 	} {
 		if !slices.Contains(c.Auth.Mechanisms, m.name) {
 			continue

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // newRules is what one set of settings says about mail on its way in.
@@ -19,6 +21,13 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
+		Rate: func(user string) post.Rate {
+			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
+			if a := dir.Account(domains.Address(user)); a != nil {
+				rate.Messages, rate.Recipients = cmp.Or(a.MessagesPerHour, rate.Messages), cmp.Or(a.RecipientsPerHour, rate.Recipients)
+			}
+			return rate
+		},
 	}
 }
 

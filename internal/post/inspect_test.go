@@ -59,9 +59,9 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 			return found, err
 		}
 		if c.results {
-			found.Results = append(found.Results, f)
+			found.Results = append(found.Results, f.Raw())
 		} else {
-			found.Fields = append(found.Fields, f)
+			found.Fields = append(found.Fields, f.Raw())
 		}
 	}
 	return found, c.refuse

@@ -33,6 +33,7 @@ type Post struct {
 	refused   refusals
 	late      lateRefusals
 	guesses   guesses
+	rates     rates
 	submitted atomic.Uint64 // messages of programs on this host
 }
 
@@ -44,7 +45,8 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
-	OwnFields      []string // fields of users' mail that must name addresses they may send from
+	Rate           func(user string) Rate // how much he may send; nil: any number
+	OwnFields      []string               // fields of users' mail that must name addresses they may send from
 }
 
 // Mailboxes is what mail is put into. A mailstore.Store is one.

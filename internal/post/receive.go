@@ -51,12 +51,24 @@ func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.P
 	if r.Submission && s.User != "" && !rules.Directory.MaySend(domains.Address(s.User), from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
-	return r.inspectSender(ctx, s, from)
+	if err := r.inspectSender(ctx, s, from); err != nil || !r.Submission {
+		return err
+	}
+	return r.mayHave(s, 1, 0)
 }
 
 // CheckRcpt decides about one recipient while the client can still act on the
-// answer: nobody there, no room, not ours to relay.
+// answer: nobody there, no room, not ours to relay, or more than its user may have.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	err := r.place(ctx, s, to)
+	if err != nil || !r.Submission || s.RemoteAddr == nil { // what programs of this host send is counted when it comes
+		return err
+	}
+	return r.mayHave(s, 0, 1)
+}
+
+// place finds where mail for a recipient goes.
+func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	dir, ctx := r.rules(s).Directory, r.counted(ctx, s)
 	found, err := r.find(dir, to.Path)
 	switch {

@@ -70,7 +70,13 @@ func (p *Post) submit(r *http.Request) (id string, err error) {
 	if e.Data, err = completeFrom(rules.Directory, e, data, r.URL.Query().Get("name")); err != nil {
 		return "", err
 	}
-	if err := receiver.ServeSMTP(r.Context(), e); err != nil {
+	if !receiver.anybody {
+		err = p.mayHave(e.Session, 1, len(e.To))
+	}
+	if err == nil {
+		err = receiver.ServeSMTP(r.Context(), e)
+	}
+	if err != nil {
 		p.localRefusal(e.Session, "DATA", e.From.String(), strings.Join(r.URL.Query()["to"], ","), err)
 		return e.ID, err
 	}
