@@ -44,6 +44,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
+		DNS:             d.dns,
 		Log:             d.log,
 	})
 	if err != nil {

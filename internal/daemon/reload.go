@@ -51,6 +51,10 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return err
+	}
 	opened, err := d.openMissing(settings.Listeners)
 	if err != nil {
 		return err
@@ -77,6 +81,7 @@ func (d *Daemon) reload() error {
 		}
 	}
 	// From here on nothing can fail.
+	d.dns.Reconfigure(dns)
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)

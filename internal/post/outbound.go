@@ -48,7 +48,10 @@ type Needs struct {
 	// that is, by the settings of the moment.
 	Mailboxes Mailboxes
 	Directory func() Directory
-	Log       *slog.Logger
+	// DNS is whom the relay asks, and those who fetch policies. It outlives every set of settings, and is
+	// told of new ones by whoever made it.
+	DNS relay.Resolver
+	Log *slog.Logger
 }
 
 // OpenOutbound opens the queue of the settings, whose directory is there.

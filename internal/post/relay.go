@@ -70,15 +70,11 @@ func schedule(d conf.QueueDomain) queue.Schedule {
 
 // newRelay makes what delivers, from one set of settings.
 func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
-	servers, err := resolvers(s.Queue.DNSServers)
-	if err != nil {
-		return nil, err
-	}
 	roots, err := authorities(s.Queue.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	dns := &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted}
+	dns := o.need.DNS
 	r := &relay.Relay{
 		Hostname: conf.CanonicalDomain(s.ServerName), // said in EHLO: in ASCII
 		Resolver: dns,
@@ -135,26 +131,6 @@ func byDomain(c *conf.Queue) (all domains.Map[relay.Domain], err error) {
 		}
 	}
 	return all, nil
-}
-
-// resolvers are the DNS servers of the settings, else the system's, else one
-// on this host (resolv.conf(5)).
-func resolvers(configured []string) ([]string, error) {
-	var servers []string
-	for _, c := range configured {
-		a, err := conf.ResolverAddress(c)
-		if err != nil {
-			return nil, fmt.Errorf("DNS server: %w", err)
-		}
-		servers = append(servers, a.String())
-	}
-	if len(servers) > 0 {
-		return servers, nil
-	}
-	if servers, err := relay.ResolvConf("/etc/resolv.conf"); err == nil && len(servers) > 0 {
-		return servers, nil
-	}
-	return []string{"127.0.0.1:53"}, nil
 }
 
 // authorities are those of the system and of a file; nil, which is the

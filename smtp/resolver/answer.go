@@ -73,14 +73,14 @@ func (r *result) size() int64 {
 
 // resolve finds the answer to a question. Where a server leaves off in the middle of a chain
 // of CNAMEs, it is asked for the rest.
-func (w *world) resolve(ctx context.Context, q question) *result {
+func (u *upstream) resolve(ctx context.Context, q question) *result {
 	name, ok := spelled(q.name)
 	if !ok {
 		return nothing(&result{state: noName}, q)
 	}
-	res := &result{secure: w.Trusted, owner: true, ttl: maxTTL}
+	res := &result{secure: u.Trusted, owner: true, ttl: maxTTL}
 	for range maxChain {
-		reply, err := w.exchange(ctx, name, q.qtype)
+		reply, err := u.exchange(ctx, name, q.qtype)
 		if err != nil {
 			return failure(q, err)
 		}
@@ -106,7 +106,7 @@ func (w *world) resolve(ctx context.Context, q question) *result {
 			res.records = decode(q, own)
 			return res
 		}
-		if hops == 0 || w.direct || hasSOA(reply) {
+		if hops == 0 || u.direct || hasSOA(reply) {
 			res.state, res.ttl = noData, min(res.ttl, negativeTTL(reply, owner))
 			return nothing(res, q)
 		}

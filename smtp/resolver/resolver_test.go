@@ -454,6 +454,61 @@ func TestReconfigure(t *testing.T) {
 	}
 }
 
+// TestAnswerOfAnother: only what was asked for is an answer, and only what
+// belongs to the name.
+func TestAnswerOfAnother(t *testing.T) {
+	rr := func(s string) dns.RR {
+		r, err := dns.NewRR(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	addr := mailtest.ServeDNS(t, func(query *dns.Msg, _ string) *dns.Msg {
+		m, q := new(dns.Msg).SetReply(query), query.Question[0]
+		switch q.Name {
+		case "shuffled.example.":
+			m.Answer = []dns.RR{rr("c.example. 60 IN A 192.0.2.3"), rr("b.example. 60 IN CNAME c.example."), rr("Shuffled.example. 60 IN CNAME B.example."),
+				rr("stray.example. 60 IN A 192.0.2.66")}
+			if q.Qtype == dns.TypeAAAA {
+				m.Answer = m.Answer[1:3]
+			}
+		case "circle.example.":
+			m.Answer = []dns.RR{rr("circle.example. 60 IN CNAME round.example."), rr("round.example. 60 IN CNAME circle.example.")}
+		case "question.example.":
+			m.Question[0].Name = "other.example."
+			m.Answer = []dns.RR{rr("other.example. 60 IN MX 10 evil.example.")}
+		case "class.example.":
+			m.Answer = []dns.RR{rr("class.example. 60 CH MX 10 evil.example.")}
+		case "half.example.":
+			m.Rcode = dns.RcodeNameError
+			if q.Qtype == dns.TypeAAAA {
+				m.Rcode = dns.RcodeServerFailure
+			}
+		}
+		return m
+	})
+	r := New(Config{Servers: []string{addr}, Trusted: true, Timeout: 200 * time.Millisecond})
+	a, err := r.Addr(t.Context(), "shuffled.example")
+	if err != nil || a.Name != "c.example" || !slices.Equal(a.Records, []netip.Addr{netip.MustParseAddr("192.0.2.3")}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err := r.Addr(t.Context(), "circle.example"); err == nil || errors.Is(err, ErrNoName) || len(a.Records) > 0 {
+		t.Errorf("%+v", a)
+	}
+	for _, name := range []string{"question.example", "class.example"} {
+		if a, err := r.MX(t.Context(), name); len(a.Records) > 0 {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+	if _, err := r.MX(t.Context(), "question.example"); err == nil || errors.Is(err, ErrNoName) {
+		t.Errorf("the answer to another question is one: %v", err)
+	}
+	if _, err := r.Addr(t.Context(), "half.example"); err == nil || errors.Is(err, ErrNoName) {
+		t.Errorf("a server that fails says that there is no such name: %v", err)
+	}
+}
+
 func TestResolvConf(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "resolv.conf")
 	os.WriteFile(name, []byte("# x\nnameserver 127.0.0.53\nnameserver ::1\noptions edns0\n"), 0o600)
