@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -103,7 +104,9 @@ func (u *upstream) resolve(ctx context.Context, q question) *result {
 			for _, rr := range own {
 				res.ttl = min(res.ttl, seconds(rr.Header().Ttl))
 			}
-			res.records = decode(q, own)
+			if res.records = decode(q, own); res.size() > largestAnswer {
+				return failure(q, errTooLarge)
+			}
 			return res
 		}
 		if hops == 0 || u.direct || hasSOA(reply) {
@@ -129,11 +132,10 @@ func spelled(name string) (string, bool) {
 	return name, err == nil
 }
 
-type chainError struct{}
-
-func (chainError) Error() string { return "the CNAMEs have no end" }
-
-var errLongChain chainError
+var (
+	errLongChain = errors.New("the CNAMEs have no end")
+	errTooLarge  = errors.New("the answer is too large")
+)
 
 // failure is the result where nobody knows.
 func failure(q question, err error) *result {

@@ -204,6 +204,21 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: %d answers are remembered", name, e.len())
 		}
 	}
+	// Names that are said once and pointed to often.
+	far := strings.Repeat("a-name-of-sixty-three-octets-which-is-all-that-one-label-may-be.", 3)
+	for n, want := range map[int]string{400: "found", 4000: "temporary"} {
+		r := New(Config{Servers: []string{mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
+			m := new(dns.Msg).SetReply(q)
+			m.Compress = true
+			for i := range n {
+				m.Answer = append(m.Answer, &dns.MX{Hdr: header("example.net.", dns.TypeMX), Preference: uint16(i), Mx: far})
+			}
+			return m
+		})}})
+		if _, err := r.LookupMX(t.Context(), "example.net."); outcome("found", err) != want {
+			t.Errorf("%d records: %v", n, err)
+		}
+	}
 	// An alias that leads on and on, one step at a time.
 	n := 0
 	r := within(func(q *dns.Msg, _, _ string) *dns.Msg {

@@ -48,10 +48,13 @@ const (
 
 // The bounds of one question.
 const (
-	limit      = 20 * time.Second
-	maxChain   = 16   // CNAMEs followed
-	maxQueries = 1000 // under way at a time, each with a socket
-	muteFor    = 60   // seconds for which a server that is mute over UDP is asked over TCP
+	limit    = 20 * time.Second
+	maxChain = 16 // CNAMEs followed
+	// largestAnswer, in octets, is more than a message of 64 KiB of text can have; names that a message
+	// says once and points to may be repeated to many times that.
+	largestAnswer = 128 << 10
+	maxQueries    = 1000 // under way at a time, each with a socket
+	muteFor       = 60   // seconds for which a server that is mute over UDP is asked over TCP
 )
 
 func (c Config) timeout() time.Duration {
