@@ -39,7 +39,7 @@ func domainAddCommand() *cobra.Command {
 				return err
 			}
 			out.Address = name.String()
-			return f.finish(cmd, out, fmt.Sprintf("%s is in %s; its MX record has to lead here", name, out.Files[0]))
+			return f.finish(cmd, out, fmt.Sprintf("%s is in %s; what the DNS has to say of it: postrider dns show %[1]s", name, out.Files[0]))
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

@@ -34,7 +34,7 @@ func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy) mod
 	for address, account := range dir.Accounts() {
 		if account.Password != "" && !account.Disabled {
 			for i := range places {
-				ring = append(ring, model{placeOf(d, domains.Address(address.String()+" "+strconv.Itoa(i))), string(account.Password), all[address]})
+				ring = append(ring, model{placeOf(d, address.String()+" "+strconv.Itoa(i)), string(account.Password), all[address]})
 			}
 		}
 	}
@@ -46,15 +46,15 @@ func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy) mod
 const ringPlaces = 4096
 
 // placeOf is where a name stands, which nobody can tell without the server's key.
-func placeOf(d *sasl.Decoy, name domains.Address) uint64 {
-	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name.String()).APOP)
+func placeOf(d *sasl.Decoy, name string) uint64 {
+	return binary.BigEndian.Uint64(d.Secret(sasl.APOP, "place of "+name).APOP)
 }
 
 func (r models) of(d *sasl.Decoy, name domains.Address) (model, bool) {
 	if len(r) == 0 {
 		return model{}, false
 	}
-	i, _ := slices.BinarySearchFunc(r, placeOf(d, name), func(m model, place uint64) int { return cmp.Compare(m.place, place) })
+	i, _ := slices.BinarySearchFunc(r, placeOf(d, name.String()), func(m model, place uint64) int { return cmp.Compare(m.place, place) })
 	return r[i%len(r)], true
 }
 

@@ -66,6 +66,7 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
+		DNS: DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }

@@ -100,6 +100,9 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// What the domains publish in the DNS, as "postrider dns" shows it.
+	DNS DNS `json:"DNS"`
+
 	// What is written down about the work.
 	Log Log `json:"Log"`
 

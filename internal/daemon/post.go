@@ -21,6 +21,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
+		Lookups:        s.SMTP.Vrfy,
 		Rate: func(user string) post.Rate {
 			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
 			if a := dir.Account(domains.Address(user)); a != nil {
@@ -46,13 +47,19 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	o, err := post.OpenOutbound(context.Background(), s, post.Needs{
+	sending, err := newSending(s)
+	if err != nil {
+		return err
+	}
+	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
+		Dir:     s.QueueDir,
 		Disk:    disk,
 		MinFree: keepFree(s, s.QueueDir),
 
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
+		Contact:         s.Queue.TLSReport,
 		Log:             d.log,
 	})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -116,7 +115,7 @@ func TestTopInOrder(t *testing.T) {
 		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
 			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
 				Mailboxes: []domains.Address{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
-			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
+			p.Outbound = newOutbound(t, "")
 			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
 			three := &counting{name: "X-Result", most: most, fields: 1, results: true}
 			p.Inspectors = []Inspector{one, three, two}

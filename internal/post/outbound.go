@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -37,8 +36,10 @@ type Outbound struct {
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
-// Needs are what Outbound asks of others.
+// Needs are what Outbound asks of others, once.
 type Needs struct {
+	// Dir is the directory of the queue, which is there.
+	Dir string
 	// Disk is the file system of the queue's directory, and MinFree the octets
 	// that are to be left free there.
 	Disk    *durable.Disk
@@ -49,17 +50,19 @@ type Needs struct {
 	// that is, by the settings of the moment.
 	Mailboxes Mailboxes
 	Directory func() Directory
-	Log       *slog.Logger
+	// Contact is who tells other domains how TLS fared; empty: nobody does.
+	Contact string
+	Log     *slog.Logger
 }
 
-// OpenOutbound opens the queue of the settings, whose directory is there.
-func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound, error) {
-	sp, err := spool.Open(ctx, s.QueueDir, spool.WithDisk(need.Disk))
+// OpenOutbound opens the queue.
+func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error) {
+	sp, err := spool.Open(ctx, need.Dir, spool.WithDisk(need.Disk))
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	sp.Log, sp.MinFree = need.Log, need.MinFree
-	domains := filepath.Join(s.QueueDir, "domains")
+	domains := filepath.Join(need.Dir, "domains")
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -67,10 +70,18 @@ func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound,
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o.reports, o.queue = o.newReports(s), o.newQueue(s, sp)
-	if err := o.Reconfigure(s); err != nil {
-		return nil, err
+	o.reports = o.newReports()
+	o.queue = &queue.Queue{
+		Spool:         sp,
+		Transport:     transport{o},
+		Config:        s.Queue,
+		Memory:        learnt{o.cache},
+		Behind:        o.behind,
+		Notify:        o.notify,
+		Undeliverable: o.undeliverable,
+		Log:           need.Log,
 	}
+	o.Reconfigure(s)
 	return o, nil
 }
 
