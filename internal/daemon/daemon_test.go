@@ -173,7 +173,8 @@ func TestVrfy(t *testing.T) {
 
 	w = start(t, `"SMTP": {"vrfy": true},`)
 	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\n" + nothing)
-	login(w).play(`
+	k := login(w)
+	k.play(`
 		C: VRFY Alice@MAIL.test
 		S: 250 2.1.5 <alice@mail.test>
 		C: VRFY <alice+x@mail.test>
@@ -186,13 +187,16 @@ func TestVrfy(t *testing.T) {
 		S: 252 2.5.1
 		C: VRFY a b
 		S: 501 5.1.3
-		C: EXPN team@mail.test
-		S: 250-2.1.5 <alice@mail.test>
-		S: 250 2.1.5 <bob@mail.test>
 		C: EXPN bob
 		S: 250 2.1.5 <bob@mail.test>
 		C: EXPN nosuch
 		S: 550 5.1.1`)
+	fmt.Fprint(k.c, "EXPN team@mail.test\r\n")
+	first, _ := k.r.ReadString('\n')
+	last, err := k.r.ReadString('\n')
+	if first != "250-2.1.5 <alice@mail.test>\r\n" || last != "250 2.1.5 <bob@mail.test>\r\n" {
+		t.Errorf("EXPN: %q %q, %v", first, last, err)
+	}
 
 	w = start(t, `"SMTP": {"vrfy": true, "relay_from": ["127.0.0.1/32"]},`)
 	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\nC: VRFY bob\nS: 250 2.1.5 <bob@mail.test>")
