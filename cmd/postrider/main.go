@@ -95,6 +95,7 @@ func rootCommand() *cobra.Command {
 		aliasCommand(),
 		queueCommand(),
 		traceCommand(),
+		reportsCommand(),
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),

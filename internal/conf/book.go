@@ -177,6 +177,11 @@ func (s *Settings) Book() *Book {
 	for _, domain := range s.LocalDomains() {
 		b.Details[domain] = "+"
 	}
+	for _, address := range s.ReportMailboxes() {
+		if b.Accounts[address] == nil {
+			b.Accounts[address] = reportAccount()
+		}
+	}
 	s.eachDomain(func(name string, d *Domain) {
 		if d.Plus != "" {
 			b.Details[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")

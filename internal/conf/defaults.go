@@ -64,7 +64,8 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		Log:     Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
 

@@ -99,6 +99,10 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// What other hosts tell of mail in the name of domains here, and what they are
+	// told.
+	Reports Reports `json:"Reports"`
+
 	// What is written down about the work.
 	Log Log `json:"Log"`
 

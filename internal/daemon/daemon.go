@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -41,6 +42,7 @@ type Daemon struct {
 	closers []io.Closer     // what is closed at the end, last first
 	disks   []*durable.Disk // those of closers, each to be shared
 	post    *post.Post
+	reports *reports.Reader
 	logins  loginTimes
 	pool    *lineserver.Pool // of all connections
 
@@ -143,6 +145,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	if err := d.openReports(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
@@ -202,6 +207,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
+	d.serving.Go(func() { d.reports.Run(ctx) })
 	if os.Geteuid() == 0 && !isQuickStart(d.state().settings) {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
