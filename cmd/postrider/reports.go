@@ -16,6 +16,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // reportsFlags are those of "reports".
@@ -83,7 +84,7 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	}
 	query := reports.Query{Own: ownAddresses(s)}
 	if f.domain != "" {
-		query.Domain = conf.CanonicalDomain(f.domain)
+		query.Domain = domains.Canonical(f.domain).String()
 	}
 	summary := reports.Summarize(all, query)
 	if f.json {

@@ -27,6 +27,8 @@ func New() *Settings {
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
 			OwnFields:                "from",
+			MessagesPerHour:          1000,
+			RecipientsPerHour:        5000,
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",
@@ -65,6 +67,7 @@ func New() *Settings {
 			MessagesPerConnection:  100,
 		},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Log:     Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }

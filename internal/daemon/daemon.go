@@ -133,6 +133,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
+	d.welcome(settings)
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}

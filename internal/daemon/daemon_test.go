@@ -131,6 +131,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	k.play("S: +OK\nC: PASS " + testPassword + "\nS: -ERR\nC: USER alice@mail.test\nS: -ERR")
 	k.startTLS("STLS", "+OK")
 	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS wrong " + testPassword + "\nS: -ERR\nC: AUTH PLAIN\nS: +\nC: " + plain + "\nS: +OK\nC: QUIT\nS: +OK")
+	w.playMistyped()
 	w.stop()
 	for _, secret := range []string{testPassword, plain, b64(testPassword), "$argon2id$", "SCRAM-SHA-256$"} {
 		if strings.Contains(w.logs.String(), secret) {
@@ -140,6 +141,19 @@ func TestNoSecretIsLogged(t *testing.T) {
 	if !strings.Contains(w.logs.String(), "EHLO c.test") {
 		t.Error("the log does not hold the dialogue: nothing was tested")
 	}
+}
+
+// playMistyped sends the password where none is asked for.
+func (w *testWorld) playMistyped() {
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO c.test\nS: 250\nC: AUTH " + testPassword + "\nS: 50\nC: AUTH PLAIN" + testPassword + "\nS: 50\nC: " + testPassword + "\nS: 500\nC: QUIT\nS: 221")
+	k = w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: AUTH " + testPassword + "\nS: -ERR\nC: APOP " + testPassword + "\nS: -ERR\nC: " + testPassword + "\nS: -ERR\n" +
+		"C: USER alice@mail.test " + testPassword + "\nS: +OK\nC: AUTH x\nS: -ERR\nC: PASS wrong\nS: -ERR [AUTH]\nC: QUIT\nS: +OK")
 }
 
 func TestGuessesAreThrottled(t *testing.T) {

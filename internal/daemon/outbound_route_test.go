@@ -191,9 +191,11 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	if err := w.post.Outbound.Reconfigure(&settings); err != nil { // as a reload does
+	sending, err := newSending(&settings)
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.post.Outbound.Reconfigure(sending) // as a reload does
 	if err := w.post.Outbound.Queue().Retry(context.Background(), w.waiting().ID); err != nil {
 		t.Fatal(err)
 	}
@@ -356,6 +358,7 @@ func TestReloadOutbound(t *testing.T) {
 	}
 	w.greeted().send("<bob@mail.test>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
 	receive(t, got)
+	w.drained()
 	// What the queue goes by, too, and the name that its reports are signed with.
 	if err := change(`"retry_max": "1s"`, `"retry_max": "2s", "max_messages": 1, "Domains": {"slow.test": {"expire_after": "9d"}}`); err != nil {
 		t.Fatal(err)
@@ -367,6 +370,7 @@ func TestReloadOutbound(t *testing.T) {
 	if report := w.bounced(); !strings.Contains(report, "Reporting-MTA: dns; new.test") || !strings.Contains(report, "@new.test>") {
 		t.Errorf("the report is of another host: %s", report)
 	}
+	w.drained()
 	if err := change(fmt.Sprintf(`"port": %d}`, sink.Port), `"port": 1}`); err != nil {
 		t.Fatal(err)
 	}

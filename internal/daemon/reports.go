@@ -8,6 +8,18 @@ import (
 	"github.com/postrider-mail/postrider/internal/reports"
 )
 
+// reportQuota is what may wait in a mailbox for reports, in octets. They are read within
+// a minute.
+const reportQuota = 200 << 20
+
+// reportMailboxes are the mailboxes that take reports by the settings of the moment.
+func (d *Daemon) reportMailboxes() (names []string) {
+	for address := range d.state().dir.Reports() {
+		names = append(names, address.String())
+	}
+	return names
+}
+
 // openReports makes what reads the reports of other hosts. It is there without an
 // address for them too: a reload may bring one.
 func (d *Daemon) openReports(s *conf.Settings) error {
@@ -21,7 +33,7 @@ func (d *Daemon) openReports(s *conf.Settings) error {
 	}
 	d.reports = &reports.Reader{
 		Mailboxes: d.store, Store: kept, Log: d.log,
-		Names: func() []string { return d.state().settings.ReportMailboxes() },
+		Names: d.reportMailboxes,
 		Age:   func() time.Duration { return d.state().settings.Reports.Keep },
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -59,9 +59,9 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 			return found, err
 		}
 		if c.results {
-			found.Results = append(found.Results, f)
+			found.Results = append(found.Results, f.Raw())
 		} else {
-			found.Fields = append(found.Fields, f)
+			found.Fields = append(found.Fields, f.Raw())
 		}
 	}
 	return found, c.refuse
@@ -105,7 +105,7 @@ func names(t *testing.T, text string) string {
 	return strings.Join(all, " ")
 }
 
-var alice = accounts.Targets{Mailboxes: []string{"alice@mail.test"}}
+var alice = accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test"}}
 
 // TestTopInOrder: all that stands on top is there in its order, whatever the size of the
 // message and whatever was expected, and the message is below it, octet for octet, as it
@@ -114,8 +114,8 @@ func TestTopInOrder(t *testing.T) {
 	for _, size := range []int{0, 1000, 64 << 10, 200_000} {
 		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
 			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
-				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
-			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
+				Mailboxes: []domains.Address{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
+			p.Outbound = newOutbound(t, "")
 			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
 			three := &counting{name: "X-Result", most: most, fields: 1, results: true}
 			p.Inspectors = []Inspector{one, three, two}

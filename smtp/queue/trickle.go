@@ -39,9 +39,9 @@ type bucket struct {
 }
 
 // admits reports whether one more may go to address now, and counts it.
-func (t *trickle) admits(address smtp.Path, now time.Time) bool {
-	address = address.Canonical()
-	names := [...]string{address.String(), "@" + address.Domain, ""}
+func (t *trickle) admits(to smtp.Path, now time.Time) bool {
+	local, domain := to.Address().Cut()
+	names := [...]string{smtp.Path{Local: local, Domain: domain.String()}.String(), "@" + domain.String(), ""}
 	if len(t.buckets) >= maxBuckets {
 		t.prune(now)
 	}

@@ -57,7 +57,7 @@ func TestReplies(t *testing.T) {
 		{"dot 5xx", ".", "554 5.6.0 spam", "failed 554, failed 554", "spam"},
 		{"dot drop", ".", "drop", "pending 0, pending 0", "lost after the message was sent"},
 		{"dot 421", ".", "421 4.3.2 restart", "pending 421, pending 421", "restart"},
-		{"dot garbage", ".", "what?", "pending 0, pending 0", ""},
+		{"dot garbage", ".", "what?", "pending 0, pending 0", "mx.example.net may have taken the message: its answer makes no sense (malformed reply)"},
 		{"EHLO 5xx", "EHLO", "550 go away", "pending 550, pending 550", "go away"},
 		{"EHLO unknown", "EHLO", "502 what", "delivered 250, delivered 250", ""},
 		{"EHLO drop", "EHLO", "drop", "pending 0, pending 0", ""},
