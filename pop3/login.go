@@ -84,7 +84,7 @@ func (c *session) denied(err error) reply {
 	default:
 		r = failure(CodeSysTemp, "authentication is out of order, try again later")
 		if c.ctx.Err() == nil {
-			c.srv.conf.log.Error("login could not be checked", c.attrs("err", err)...)
+			c.failed("login could not be checked", err)
 		}
 	}
 	c.tally.FailedLogins++
@@ -155,7 +155,7 @@ func (c *session) refusal(doing string, err error) reply {
 	e, chosen := answerOf(err)
 	if !chosen || e.Err != nil {
 		if !errors.Is(err, context.Canceled) {
-			c.srv.conf.log.Error(doing+" failed", c.attrs("err", err)...)
+			c.failed(doing+" failed", err)
 		}
 	}
 	return failure(e.Code, e.Text)

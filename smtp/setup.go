@@ -84,7 +84,7 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 		c.log = slog.Default()
 	}
 	if c.tracer == nil && c.log.Enabled(context.Background(), slog.LevelDebug) {
-		c.tracer = traceTo(c.log)
+		c.tracer = func(s *Session, dir byte, line string) { s.LogDialogue(c.log, dir, line) }
 	}
 	if c.hooks.creds == nil && s.Auth != nil {
 		c.hooks.creds = sasl.PasswordFunc(s.Auth)

@@ -3,7 +3,6 @@ package smtp
 import (
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -20,12 +19,6 @@ type Tracer func(s *Session, dir byte, line string)
 func TraceWriter(w io.Writer) Tracer {
 	write := lineserver.Transcript(w)
 	return func(s *Session, dir byte, line string) { write(s.ID, dir, line) }
-}
-
-func traceTo(log *slog.Logger) Tracer {
-	return func(s *Session, dir byte, line string) {
-		log.Debug("dialogue", "session", s.ID, "dir", string(dir), "line", line)
-	}
 }
 
 // traceCommand shows a command line, without what follows the mechanism of

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -35,7 +36,7 @@ func TestCopies(t *testing.T) {
 	p, _ := newPost(t, dir)
 	log := keepLog(p)
 	r := &Receiver{Post: p}
-	s := &smtp.Session{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Message-ID:\r\n <m@far.test>\r\n\r\nx\r\n")}
 	s.Envelope = e
 	for _, to := range []string{"All", "all+x", "u7", "All", "U7"} {

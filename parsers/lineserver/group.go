@@ -22,8 +22,8 @@
 //
 // Beside that it has what such servers share so that it is written once, and means
 // the same everywhere: the defaults of limits ([Defaults]), deadlines
-// ([Deadline], [Earlier]), modes of TLS ([TLSMode]), ids of sessions ([NewID]),
-// transcripts ([Transcript], [Printable]) and what proxies tell ([Attributes]).
+// ([Deadline], [Earlier]), modes of TLS ([TLSMode]), who a session is and its lines
+// in the log ([Identity]), panics in callbacks ([Identity.Protect]), transcripts ([Transcript], [Printable]) and what proxies tell ([Attributes]).
 package lineserver
 
 import (
