@@ -14,7 +14,7 @@ import (
 func (c *session) cleartext() string {
 	s := c.srv
 	switch {
-	case s.conf.creds == nil || s.NoUser || !s.conf.creds.Offers(sasl.Password):
+	case s.Credentials == nil || s.NoUser || !s.Credentials.Offers(sasl.Password):
 		return "USER and PASS are not available"
 	case c.pub.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
 		return "passwords are accepted under TLS only, send STLS first"
@@ -47,7 +47,7 @@ func (c *session) pass(a *args) reply {
 	clear(a.rest)
 	defer clear(password)
 	c.name = ""
-	account, err := c.srv.conf.creds.Verify(c.ctx, "", name, password)
+	account, err := c.srv.Credentials.Verify(c.ctx, "", name, password)
 	if err != nil {
 		return c.denied(err)
 	}
@@ -60,7 +60,7 @@ func (c *session) apop(a *args) reply {
 	if c.timestamp == "" {
 		return c.bad("APOP is not available")
 	}
-	account, err := sasl.VerifyAPOP(c.ctx, c.srv.conf.creds, c.timestamp, string(a.v[0]), string(a.v[1]))
+	account, err := sasl.VerifyAPOP(c.ctx, c.srv.Credentials, c.timestamp, string(a.v[0]), string(a.v[1]))
 	if err != nil {
 		return c.denied(err)
 	}

@@ -178,7 +178,6 @@ func TestServerNobodyCanUse(t *testing.T) {
 	for name, srv := range map[string]*pop3.Server{
 		"TLS without a certificate": {TLSConfig: &tls.Config{}},
 		"TLS without settings":      {TLSMode: pop3.ImplicitTLS},
-		"two sources of accounts":   {Credentials: newBook(), Auth: func(user, password, remoteAddr string) error { return nil }},
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

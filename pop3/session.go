@@ -120,7 +120,7 @@ func (c *session) open() bool {
 		}
 		c.values = maps.Clone(c.pub.Values)
 	}
-	if c.srv.APOP && c.srv.conf.creds != nil && c.srv.conf.creds.Offers(sasl.APOP) {
+	if c.srv.APOP && c.srv.Credentials != nil && c.srv.Credentials.Offers(sasl.APOP) {
 		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
 	}
 	text := c.srv.Greeting

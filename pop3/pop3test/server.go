@@ -91,12 +91,12 @@ func NewUnstartedServer(faults ...Fault) *Server {
 			CleartextAuth: true,
 			Limits:        pop3.Limits{FailureDelay: -1, InUse: -1},
 			Log:           slog.New(slog.DiscardHandler),
-			Auth: func(user, password, _ string) error {
+			Credentials: sasl.PasswordFunc(func(user, password, _ string) error {
 				if user != User || password != Password {
 					return sasl.ErrDenied
 				}
 				return nil
-			},
+			}),
 		},
 		engine: faulty.New("pop3test", answered...),
 	}

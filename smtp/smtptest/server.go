@@ -84,7 +84,7 @@ func started(s *Server) *Server {
 }
 
 // NewUnstartedServer makes a server whose Config can be changed before Start.
-// It takes every recipient, and passwords in the clear if Config.Auth is set.
+// It takes every recipient, and passwords in the clear if Config.Credentials are set.
 func NewUnstartedServer(faults ...Fault) *Server {
 	s := &Server{
 		Config:  &smtp.Server{Hostname: "mx.example.com", CleartextAuth: true, Log: slog.New(slog.DiscardHandler)},
