@@ -106,7 +106,7 @@ func TestCheckConnValues(t *testing.T) {
 }
 
 // TestDone: it is called once for each session that was served, however it ends,
-// and not for one that was turned away at the door.
+// and not for one that was turned away at once.
 func TestDone(t *testing.T) {
 	for _, how := range []string{"quit", "leave", "panic", "close"} {
 		t.Run(how, func(t *testing.T) {

@@ -43,7 +43,7 @@ func isWho(account, authzid string) bool {
 	return at > 0 && !strings.ContainsRune(authzid, '@') && sameName(account[:at], authzid)
 }
 
-// actAs settles who user, who has proved to be account, will be: account
+// actAs decides who user, who has proved to be account, will be: account
 // itself, or whom it asks for if the Credentials let it.
 func actAs(ctx context.Context, c Credentials, authzid, user, account string) (string, error) {
 	if authzid == "" || sameName(authzid, user) || isWho(account, authzid) {
@@ -77,19 +77,19 @@ func verify(ctx context.Context, c Credentials, authzid, user string, password [
 // guess lets check judge an answer to a challenge, booked before and reported
 // after.
 func guess(ctx context.Context, c Credentials, user string, check func() error) error {
-	settle := func(error) {}
+	finish := func(error) {}
 	switch who := c.(type) {
 	case Guard:
 		booked, err := who.Book(ctx, user)
 		if err != nil {
 			return err
 		}
-		settle = booked
+		finish = booked
 	case Observer:
-		settle = func(err error) { who.Outcome(ctx, user, err) }
+		finish = func(err error) { who.Outcome(ctx, user, err) }
 	}
 	err := check()
-	settle(err)
+	finish(err)
 	return err
 }
 

@@ -92,11 +92,11 @@ type Observer interface {
 // Guard is implemented by Credentials that limit guesses. Book is called when
 // the answer to a challenge is about to be checked, and should count it as
 // wrong: any number of exchanges may have come this far at the same time. An
-// error, usually ErrThrottled, ends the exchange unchecked. Otherwise settle is
+// error, usually ErrThrottled, ends the exchange unchecked. Otherwise finish is
 // called once, with nil if the answer was right (so that it can be taken back)
 // or the exchange's error. A Guard is not told as an Observer as well.
 type Guard interface {
-	Book(ctx context.Context, user string) (settle func(err error), err error)
+	Book(ctx context.Context, user string) (finish func(err error), err error)
 }
 
 // Tokens is implemented by Credentials that accept bearer tokens
