@@ -60,7 +60,7 @@ type Daemon struct {
 	listeners map[string]*listener // by address in the settings
 	passed    []service.Socket     // of socket units
 	retired   []server             // replaced by a reload; their sessions live on
-	door      *door                // nil: no authority comes
+	challenge *challengeServer     // nil: no authority comes
 	running   context.Context      // of Run; nil before it
 	stopping  bool                 // no socket is open any more
 	warned    map[string]bool      // what was warned of, of the settings in force
@@ -159,7 +159,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
-	if d.door, err = d.openDoor(settings, nil); err != nil {
+	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}
 	if err := d.openControl(settings); err != nil {
@@ -292,7 +292,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
-	d.door.close()
+	d.challenge.close()
 	d.state().issuer.close()
 	d.control.Shutdown(ctx)
 	if d.submission != nil {
@@ -315,7 +315,7 @@ func (d *Daemon) closeAll() error {
 	for _, l := range d.listeners {
 		l.socket.close()
 	}
-	d.door.close()
+	d.challenge.close()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}
@@ -323,7 +323,7 @@ func (d *Daemon) closeAll() error {
 	return errors.Join(problems...)
 }
 
-// openControl opens the door for the command line. That of another daemon
+// openControl opens the socket for the command line. That of another daemon
 // with the same data stays untouched: the store's lock has refused us before.
 func (d *Daemon) openControl(s *conf.Settings) error {
 	l, err := control.Listen(s.Admin.Socket)
