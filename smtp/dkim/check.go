@@ -75,8 +75,11 @@ func checkRecord(record string, want crypto.PublicKey) []Fault {
 	}
 	faults := checkTyping(record)
 	key, wrong := parseKey(record)
+	if wrong.reason != "" && len(faults) > 0 {
+		return faults // which is why it cannot be read
+	}
 	if wrong.reason != "" {
-		return sure(append(faults, checkSyntax(record, wrong.reason)...), wrong.reason)
+		return sure(checkSyntax(record, wrong.reason), wrong.reason)
 	}
 	tags, _ := parseTags(nil, record)
 	faults = append(faults, checkTags(tags, key)...)
