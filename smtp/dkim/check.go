@@ -73,18 +73,18 @@ func checkRecord(record string, want crypto.PublicKey) []Fault {
 	if len(record) > maxRecord {
 		return []Fault{fatal(-1, "the record has %d octets, more than the %d that are read", len(record), maxRecord)}
 	}
-	faults := checkTyping(record)
 	key, wrong := parseKey(record)
-	if wrong.reason != "" && len(faults) > 0 {
-		return faults // which is why it cannot be read
-	}
 	if wrong.reason != "" {
+		if typing := checkTyping(record); typing != nil {
+			return typing
+		}
 		return sure(checkSyntax(record, wrong.reason), wrong.reason)
 	}
 	tags, _ := parseTags(nil, record)
-	faults = append(faults, checkTags(tags, key)...)
+	faults := checkTags(tags, key)
 	p, _ := lookup(tags, "p")
 	if key.use.reason != "" {
+		faults = append(faults, checkTyping(record)...)
 		return sure(append(faults, checkValue(p, record, key)...), key.use.reason)
 	}
 	if i := strings.IndexAny(p.value, " \t\r\n"); i >= 0 {
@@ -108,7 +108,7 @@ func sure(faults []Fault, r Reason) []Fault {
 	return append(faults, fatal(-1, "%s", r))
 }
 
-// checkTyping finds what forms and zone files leave behind.
+// checkTyping finds what forms and zone files leave behind in a record that is of no use.
 func checkTyping(record string) (faults []Fault) {
 	if i := strings.IndexByte(record, '"'); i >= 0 {
 		faults = append(faults, fatal(i, "quotes are part of the record; the form wants the text without them"))

@@ -35,6 +35,7 @@ func TestCheckRecords(t *testing.T) {
 	}{
 		{"as it is to be", []string{good}, "", 0, false},
 		{"one string", []string{short}, "", 0, false},
+		{"quotes in notes", []string{"v=DKIM1; n=\"a\"; p=" + p}, "", 0, false},
 		{"semicolon at the end", []string{good + ";"}, "", 0, false},
 		{"none", nil, "no key record", -1, true},
 		{"only others", []string{"v=spf1 -all"}, "no key record", -1, true},
