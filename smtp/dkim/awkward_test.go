@@ -116,3 +116,18 @@ func TestCompleted(t *testing.T) {
 		}
 	}
 }
+
+// TestSignaturesSigned: a signature may sign those below it, and never itself.
+func TestSignaturesSigned(t *testing.T) {
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, simpleMessage, 100)
+	s = &Signer{Domain: s.Domain, Keys: s.Keys, Fields: []string{"From", "DKIM-Signature"}, Oversigned: []string{"From", "DKIM-Signature"}}
+	m = signed(t, s, m, 100)
+	if r := verify(v, m, 100); statuses(r) != "pass,pass" {
+		t.Errorf("%+v", r)
+	}
+	i := strings.LastIndex(m, "b=") + 2
+	if r := verify(v, m[:i]+"AAAA"+m[i+4:], 100); statuses(r) != "fail,fail" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -149,7 +149,7 @@ func checkSyntax(record string, r Reason) []Fault {
 		return []Fault{fatal(-1, "p= is missing: there is no key in the record")}
 	case reasonKeyType:
 		k, _ := lookup(tags, "k")
-		return []Fault{fatal(k.from, "k=%s is no known type of key", short(k.value))}
+		return []Fault{fatal(k.from, "k= is %s, no known type of key", short(k.value))}
 	}
 	return nil
 }
@@ -161,9 +161,9 @@ func checkTags(tags []tag, key *Key) (faults []Fault) {
 	}
 	if s, ok := lookup(tags, "s"); ok && !listed(s.value, "*") {
 		if !listed(s.value, "email") {
-			faults = append(faults, fatal(s.from, "s=%s: the key is not for mail", s.value))
+			faults = append(faults, fatal(s.from, "s= is %s: the key is not for mail", short(s.value)))
 		} else if !listed(s.value, "tlsrpt") {
-			faults = append(faults, remark(s.from, "s=%s: receivers may ignore TLS reports that are signed with the key", s.value))
+			faults = append(faults, remark(s.from, "s= is %s: receivers may ignore TLS reports that are signed with the key", short(s.value)))
 		}
 	}
 	t, _ := lookup(tags, "t")
@@ -174,7 +174,7 @@ func checkTags(tags []tag, key *Key) (faults []Fault) {
 		faults = append(faults, remark(t.from, "t=s: signatures in the name of subdomains (i=) are not good"))
 	}
 	if h, ok := lookup(tags, "h"); ok && !listed(h.value, "sha256") {
-		faults = append(faults, fatal(h.from, "h=%s: the key is not for sha256, which is the only hash in use", h.value))
+		faults = append(faults, fatal(h.from, "h= is %s: the key is not for sha256, which is the only hash in use", short(h.value)))
 	}
 	if g, ok := lookup(tags, "g"); ok {
 		faults = append(faults, remark(g.from, "g= is obsolete; old receivers take it for a limit"))
