@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,6 +60,32 @@ func canonicalBody(s string, relaxed bool) string {
 		return ""
 	}
 	return s + "\r\n"
+}
+
+// TestIsPlain compares it with a look at each octet.
+func TestIsPlain(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const letters = "\x00\x08\x09\x0a\x0b\x0c\x0d\x0e\x1f\x20\x21\x7f\x80\x89\x8d\xa0\xffabcdefghijk"
+	seen := 0
+	for range 200_000 {
+		var p [9]byte
+		for i := range p {
+			p[i] = letters[random.IntN(len(letters))]
+		}
+		want := true
+		for i, c := range p[:8] {
+			want = want && c != '\t' && c != '\r' && !(c == ' ' && held(p[i+1]))
+		}
+		if got := isPlain(binary.LittleEndian.Uint64(p[:]), p[8]); got != want {
+			t.Fatalf("%q: %v", p, got)
+		}
+		if want {
+			seen++
+		}
+	}
+	if seen < 10_000 {
+		t.Errorf("only %d were plain", seen)
+	}
 }
 
 // FuzzVerify: no message does harm, and what is said of it can be printed.

@@ -239,6 +239,17 @@ func TestCacheBound(t *testing.T) {
 			t.Fatalf("%d keys", n)
 		}
 	}
+	good, _ := records(t)
+	first, _ := c.parse(good)
+	if again, _ := c.parse(good); again != first {
+		t.Error("a young key is read anew")
+	}
+	for i := range generation {
+		c.parse(fmt.Sprintf("v=DKIM1; n=again %d; p=", i))
+	}
+	if again, _ := c.parse(good); again != first {
+		t.Error("an old key is read anew")
+	}
 	if _, wrong := c.parse("nonsense"); wrong.reason != reasonTagSyntax {
 		t.Error(wrong)
 	}
@@ -248,6 +259,36 @@ func TestCacheBound(t *testing.T) {
 	c.parse(strings.Repeat("x", maxRecord+1))
 	if _, ok := c.young[strings.Repeat("x", maxRecord+1)]; ok {
 		t.Error("a long record is kept")
+	}
+}
+
+// TestLengths: what is just within a bound is read, and what is one longer is not.
+func TestLengths(t *testing.T) {
+	good, _ := records(t)
+	for pad, ok := range map[int]bool{maxRecord: true, maxRecord + 1: false} {
+		record := good + "; n="
+		record += strings.Repeat("x", pad-len(record))
+		if _, err := ParseKey(record); (err == nil) != ok {
+			t.Errorf("record of %d octets: %v", len(record), err)
+		}
+		hasFatal(t, "long record", CheckRecords([]string{record}, nil), !ok)
+	}
+	label := strings.Repeat("a", 49) + "."
+	long := strings.Repeat(label, 5) + "com" // 253 octets
+	if _, ok := canonicalName(long); !ok || len(long) != maxName {
+		t.Errorf("%d octets are no name", len(long))
+	}
+	if _, ok := canonicalName("a" + long); ok {
+		t.Error("254 octets are a name")
+	}
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, simpleMessage, 10)
+	domain := long[50:] // 203 octets
+	for n, want := range map[int]Reason{maxName - len("._domainkey.") - len(domain): reasonNoKey, maxName - len("._domainkey.") - len(domain) + 1: reasonSelector} {
+		changed := strings.Replace(strings.Replace(m, "d=example.com;", "d="+domain+";", 1), "s=e;", "s="+strings.Repeat("s", n)+";", 1)
+		if r := verify(v, changed, 10); r[0].Reason != want {
+			t.Errorf("selector of %d octets: %+v", n, r[0])
+		}
 	}
 }
 

@@ -170,6 +170,32 @@ func TestMangled(t *testing.T) {
 	}
 }
 
+// TestFieldNames: only DKIM-Signature is one, in any case and with blanks before its colon.
+func TestFieldNames(t *testing.T) {
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, simpleMessage, 100)
+	value := strings.TrimPrefix(m, FieldName+":")
+	for name, want := range map[string]string{"DKIM-Signature:": "pass", "dkim-SIGNATURE:": "pass", "DKIM-Signature \t:": "pass", "Content-Length:": "none",
+		"X-DKIM-Signature:": "none", "DomainKey-Signature:": "none", " DKIM-Signature:": "none", "DKIM-Signature\x00:": "none", ":": "none"} {
+		if got := statuses(verify(v, name+value, 100)); got != want {
+			t.Errorf("%q: %s", name, got)
+		}
+	}
+}
+
+// TestHeaderEnds: however a header ends, it has been read to its end and no further.
+func TestHeaderEnds(t *testing.T) {
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, "Subject: Hello\r\nFrom: a@example.com\r\n\r\n", 100)
+	head := strings.TrimSuffix(m, "\r\n\r\n")
+	for end, want := range map[string]Status{"": Pass, "\r\n": Pass, "\r\n\r\n": Pass, "\n": Pass, "\r": Fail, " ": Pass, "\r\n ": Pass, "\r\n\t\r\n": Pass,
+		"\r\n\r\nFrom: b@example.com": Pass, "\r\nFrom": Pass, "\r\nFrom:": Fail, "\r\nFrom: \r": Fail} {
+		if r := v.Verify(t.Context(), head+end).Results(); len(r) != 1 || r[0].Status != want {
+			t.Errorf("%q: %+v", end, r)
+		}
+	}
+}
+
 func manyTags(n int) string {
 	var b strings.Builder
 	for i := range n {
