@@ -65,8 +65,9 @@ func check(cmd *cobra.Command, path string) error {
 	for _, advice := range advice {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}
+	book := s.Book()
 	fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s in %s on %s\n", path,
-		count(len(s.AllAccounts()), "account"), count(len(s.LocalDomains()), "domain"), count(len(s.Listeners), "listener"))
+		count(len(book.Accounts), "account"), count(len(book.Details), "domain"), count(len(s.Listeners), "listener"))
 	return nil
 }
 

@@ -90,6 +90,7 @@ func rootCommand() *cobra.Command {
 		statusCommand(),
 		checkCommand(),
 		confCommand(),
+		dnsCommand(),
 		userCommand(),
 		domainCommand(),
 		aliasCommand(),

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const (
@@ -33,7 +35,7 @@ type throttle struct {
 	perBlock, perAccount rate
 
 	blocks   map[netip.Prefix]bucket
-	accounts map[string]bucket
+	accounts map[domains.Address]bucket
 	known    map[login]home
 
 	log  *slog.Logger
@@ -48,7 +50,7 @@ type home struct {
 
 type login struct {
 	block   netip.Prefix
-	account string
+	account domains.Address
 }
 
 // rate is how many failures are forgiven at once, and how long one counts
@@ -98,7 +100,7 @@ func newThrottle(perBlock, perAccount rate) *throttle {
 	return &throttle{
 		perBlock: perBlock, perAccount: perAccount,
 		blocks:   make(map[netip.Prefix]bucket),
-		accounts: make(map[string]bucket),
+		accounts: make(map[domains.Address]bucket),
 		known:    make(map[login]home),
 		told:     make(map[Lockout]bool),
 		log:      slog.New(slog.DiscardHandler),
@@ -113,7 +115,7 @@ func (t *throttle) setRates(perBlock, perAccount rate) {
 }
 
 // allows reports whether a guess at account from block should be checked at all.
-func (t *throttle) allows(block netip.Prefix, account string) bool {
+func (t *throttle) allows(block netip.Prefix, account domains.Address) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, now := login{block, account}, time.Now()
@@ -137,7 +139,7 @@ type standing struct {
 	suspect bool // there were wrong guesses from there lately
 }
 
-func (t *throttle) standing(block netip.Prefix, account string) standing {
+func (t *throttle) standing(block netip.Prefix, account domains.Address) standing {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -161,7 +163,7 @@ const (
 // book is allows, and counts the guess as wrong until settle is called, which
 // must happen once. It is so for accounts that do not exist, too: the throttle
 // must not tell them apart.
-func (t *throttle) book(block netip.Prefix, account string) (settle func(verdict), ok bool) {
+func (t *throttle) book(block netip.Prefix, account domains.Address) (settle func(verdict), ok bool) {
 	l, now := login{block, account}, time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,7 +201,7 @@ func (t *throttle) settle(l login, v verdict) {
 }
 
 // remember is for a right answer that needed no booking.
-func (t *throttle) remember(block netip.Prefix, account string, v verdict) {
+func (t *throttle) remember(block netip.Prefix, account domains.Address, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.welcome(login{block, account}, v, time.Now())

@@ -83,6 +83,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.tls()
 	c.acme()
 	c.queue()
+	c.dns()
 	c.directories()
 	return c.errs
 }

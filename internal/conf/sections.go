@@ -74,6 +74,20 @@ type SMTP struct {
 	// looked at.
 	OwnFields string `json:"own_fields" one:"from,both,none"`
 
+	// Whether users who have logged in, and clients in relay_from, may ask by VRFY
+	// and EXPN which addresses there are here, and who is behind an alias. Nobody
+	// else may.
+	Vrfy bool `json:"vrfy"`
+
+	// Messages that one user may send in an hour, begun ones included; what is more
+	// is refused for now, and the log and "postrider status" tell. So who gets hold
+	// of a password does not send without end. Zero means any number.
+	MessagesPerHour int `json:"messages_per_hour" min:"0" max:"2147483647"`
+
+	// Recipients that one user may name in an hour, those of all messages together.
+	// Zero means any number.
+	RecipientsPerHour int `json:"recipients_per_hour" min:"0" max:"2147483647"`
+
 	// Whether a password may cross the network without TLS. Do not.
 	CleartextAuth bool `json:"cleartext_auth"`
 }

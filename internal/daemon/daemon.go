@@ -24,6 +24,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -37,9 +38,10 @@ type Daemon struct {
 
 	now     atomic.Pointer[state]
 	store   mailstore.Store
-	healthy func() error    // nil: mail can be stored
-	closers []io.Closer     // what is closed at the end, last first
-	disks   []*durable.Disk // those of closers, each to be shared
+	healthy func() error       // nil: mail can be stored
+	closers []io.Closer        // what is closed at the end, last first
+	disks   []*durable.Disk    // those of closers, each to be shared
+	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post    *post.Post
 	logins  loginTimes
 	pool    *lineserver.Pool // of all connections
@@ -131,6 +133,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
+	d.welcome(settings)
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
@@ -140,6 +143,11 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.recallLogins()
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return nil, err
+	}
+	d.dns = resolver.New(dns)
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -202,7 +210,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
-	if os.Geteuid() == 0 && !isQuickStart(d.state().settings) {
+	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
