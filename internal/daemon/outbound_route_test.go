@@ -223,7 +223,7 @@ func TestUndeliverableReport(t *testing.T) {
 func TestPostmasterElsewhere(t *testing.T) {
 	for _, postmaster := range []string{"boss@far.test", "no-such@far.test"} {
 		sink, got := sinkServer(t)
-		w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
+		w := startSending(t, `"forward": true, "Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
 		w.greeted().send("<>", []string{"<no-such@far.test>"}, "Subject: lost report\r\n\r\nx")
 		if postmaster == "boss@far.test" {
 			if said := receive(t, got); !strings.HasPrefix(said, "<> <boss@far.test>\n") || !strings.Contains(said, "no-such@far.test") || !strings.Contains(said, "lost report") {

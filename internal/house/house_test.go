@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"internal/measure":        {},
 	"mailstore":               {},
 	"mailstore/storetest":     {"mailstore"},
-	"mailstore/maildir":       {"mailstore", "mailstore/durable", "rfc2822"},
+	"mailstore/maildir":       {"mailstore", "mailstore/durable"},
 	"smtp":                    {"parsers/domains", "parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/dkim":               {"parsers/domains"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
