@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -43,6 +44,7 @@ type Daemon struct {
 	disks   []*durable.Disk    // those of closers, each to be shared
 	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post    *post.Post
+	reports *reports.Reader
 	logins  loginTimes
 	pool    *lineserver.Pool // of all connections
 
@@ -151,6 +153,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	if err := d.openReports(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
@@ -210,6 +215,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
+	d.serving.Go(func() { d.reports.Run(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
