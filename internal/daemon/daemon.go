@@ -222,6 +222,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
+	d.serving.Go(func() { d.keepLoginsEvery(ctx, loginsKept) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
