@@ -14,17 +14,13 @@ import (
 )
 
 func dnsCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "dns",
 		Short: "Show the records that a domain needs in the DNS, and put them there",
 		Long: `Show the records that a domain needs in the DNS for its mail to arrive and to be
 trusted, and put them into the zone. They follow from the settings: server_name, the addresses of
 this host, the listeners, the keys, and "DNS" ("postrider conf doc DNS").`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(dnsShowCommand(), dnsPushCommand())
-	return c
+	}, dnsShowCommand(), dnsPushCommand())
 }
 
 // dnsFlags are those of all commands about the DNS.
@@ -45,7 +41,7 @@ func (f *dnsFlags) plans(args []string) ([]*zone.Plan, error) {
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	ours := s.LocalDomains()
+	ours := s.Book().Domains()
 	chosen := ours
 	if len(args) > 0 {
 		name := domains.Canonical(args[0])

@@ -42,7 +42,7 @@ server at mta-sts.DOMAIN.`,
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.zone, "zone", false, "print a zone file")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.Flags().BoolVar(&f.policy, "policy", false, "print the MTA-STS policy of DOMAIN")
 	c.Flags().StringVar(&f.delegate, "delegate", "", "`ZONE` of ours that the names which change are led to")
 	c.MarkFlagsMutuallyExclusive("zone", "json", "policy")
