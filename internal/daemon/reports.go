@@ -6,6 +6,8 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // reportQuota is what may wait in a mailbox for reports, in octets. They are read within
@@ -36,5 +38,39 @@ func (d *Daemon) openReports(s *conf.Settings) error {
 		Names: d.reportMailboxes,
 		Age:   func() time.Duration { return d.state().settings.Reports.Keep },
 	}
-	return nil
+	return d.openReporting(s)
+}
+
+// openReporting makes what tells others how mail in their name fared here, where the
+// settings want it.
+func (d *Daemon) openReporting(s *conf.Settings) error {
+	out := d.post.Outbound
+	if !s.Reports.SendDMARC || out == nil {
+		return nil
+	}
+	d.reporting = &reports.Sender{
+		Address:   domains.CanonicalAddress(s.Reports.Address[0]).String(),
+		Generator: "Postrider",
+		Hostname:  func() string { return domains.Canonical(d.state().settings.ServerName).String() },
+		Send: func(ctx context.Context, to string, message []byte) error {
+			return out.SendReport(ctx, domains.CanonicalAddress(s.Reports.Address[0]).String(), to, smtp.NotifyFailure, message)
+		},
+		Own:   func(address string) bool { return d.state().dir.Reports()[domains.Address(address)] },
+		Cache: out.Cache(),
+		Log:   d.log,
+	}
+	d.reports.Bounced = d.reporting.Bounced
+	return d.reporting.Begin(context.Background())
+}
+
+// runReports reads what others report, and reports to others, until ctx ends.
+func (d *Daemon) runReports(ctx context.Context) {
+	d.serving.Go(func() { d.reports.Run(ctx) })
+	if d.reporting != nil {
+		d.serving.Go(func() {
+			if err := d.reporting.Run(ctx); err != nil {
+				d.log.Error("no more reports about DMARC", "err", err)
+			}
+		})
+	}
 }
