@@ -74,6 +74,11 @@ type SMTP struct {
 	// looked at.
 	OwnFields string `json:"own_fields" one:"from,both,none"`
 
+	// Whether users who have logged in, and clients in relay_from, may ask by VRFY
+	// and EXPN which addresses there are here, and who is behind an alias. Nobody
+	// else may.
+	Vrfy bool `json:"vrfy"`
+
 	// Messages that one user may send in an hour, begun ones included; what is more
 	// is refused for now, and the log and "postrider status" tell. So who gets hold
 	// of a password does not send without end. Zero means any number.

@@ -25,6 +25,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -38,9 +39,10 @@ type Daemon struct {
 
 	now     atomic.Pointer[state]
 	store   mailstore.Store
-	healthy func() error    // nil: mail can be stored
-	closers []io.Closer     // what is closed at the end, last first
-	disks   []*durable.Disk // those of closers, each to be shared
+	healthy func() error       // nil: mail can be stored
+	closers []io.Closer        // what is closed at the end, last first
+	disks   []*durable.Disk    // those of closers, each to be shared
+	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post    *post.Post
 	reports *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -145,6 +147,11 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.recallLogins()
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return nil, err
+	}
+	d.dns = resolver.New(dns)
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -211,7 +218,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
 	d.runReports(ctx)
-	if os.Geteuid() == 0 && !isQuickStart(d.state().settings) {
+	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)

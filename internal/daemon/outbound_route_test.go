@@ -191,7 +191,7 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	sending, err := newSending(&settings)
+	sending, err := newSending(&settings, w.dns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +215,25 @@ func TestUndeliverableReport(t *testing.T) {
 	w.drained()
 	if n := w.post.Outbound.Queue().Counters().Notices["undeliverable"]; n != 1 {
 		t.Errorf("%d counted", n)
+	}
+}
+
+// TestPostmasterElsewhere: the postmaster gets it also where an alias leads him to another
+// host; should that host not take it either, that is the end of it.
+func TestPostmasterElsewhere(t *testing.T) {
+	for _, postmaster := range []string{"boss@far.test", "no-such@far.test"} {
+		sink, got := sinkServer(t)
+		w := startSending(t, `"forward": true, "Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
+		w.greeted().send("<>", []string{"<no-such@far.test>"}, "Subject: lost report\r\n\r\nx")
+		if postmaster == "boss@far.test" {
+			if said := receive(t, got); !strings.HasPrefix(said, "<> <boss@far.test>\n") || !strings.Contains(said, "no-such@far.test") || !strings.Contains(said, "lost report") {
+				t.Errorf("the postmaster got %q", said)
+			}
+		}
+		w.drained()
+		if c := w.post.Outbound.Queue().Counters(); c.Notices["undeliverable"] != 1 || len(got) != 0 {
+			t.Errorf("%s: %d undeliverable, %d more arrived", postmaster, c.Notices["undeliverable"], len(got))
+		}
 	}
 }
 

@@ -52,9 +52,13 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return err
+	}
 	var sending *post.Sending
 	if d.post.Outbound != nil {
-		if sending, err = newSending(settings); err != nil {
+		if sending, err = newSending(settings, d.dns); err != nil {
 			return err
 		}
 	}
@@ -78,6 +82,7 @@ func (d *Daemon) reload() error {
 		return err
 	}
 	// From here on nothing can fail.
+	d.dns.Reconfigure(dns)
 	if sending != nil {
 		d.post.Outbound.Reconfigure(sending)
 	}

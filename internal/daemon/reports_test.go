@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
 // dmarcMail is a report as it comes by SMTP, with its dot.
@@ -116,5 +119,19 @@ func TestReporting(t *testing.T) {
 	data, _ := w.post.Outbound.Cache().Get("dmarc", "rests")
 	if !strings.Contains(string(data), `"no-such@far.test":{"bounces":1`) {
 		t.Errorf("who rests: %s", data)
+	}
+}
+
+// TestMayPass: a host that has not agreed will not have by the next hour; a DNS that did not
+// answer may.
+func TestMayPass(t *testing.T) {
+	slow := errors.New("SERVFAIL")
+	for _, c := range []struct{ err, want error }{
+		{nil, nil}, {slow, slow}, {dmarc.ErrNotPermitted, nil}, {fmt.Errorf("x: %w", dmarc.ErrNotMailto), nil},
+		{errors.Join(fmt.Errorf("x: %w", dmarc.ErrNotPermitted), dmarc.ErrNotMailto), nil}, {errors.Join(dmarc.ErrNotPermitted, slow), slow},
+	} {
+		if got := mayPass(c.err); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {
+			t.Errorf("%v: %v", c.err, got)
+		}
 	}
 }

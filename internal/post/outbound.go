@@ -248,7 +248,13 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 			return err
 		}
 	}
-	for _, path := range found.Elsewhere {
+	return o.submit(ctx, n, found.Elsewhere)
+}
+
+// submit queues a report for addresses of other hosts. None is ever made about one
+// that fails.
+func (o *Outbound) submit(ctx context.Context, n *queue.Notification, to []smtp.Path) error {
+	for _, path := range to {
 		onward := *n
 		onward.To = path
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
@@ -287,13 +293,16 @@ func (o *Outbound) resolve(dir Directory, p smtp.Path) (accounts.Targets, error)
 	return found, nil
 }
 
-// undeliverable keeps a bounce that can be told to nobody for the postmaster.
+// undeliverable brings a bounce that can be told to nobody to the postmaster, who may be
+// elsewhere.
 func (o *Outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
 	found := o.need.Directory().Resolve(smtp.Path{Local: "postmaster"})
-	if len(found.Mailboxes) == 0 {
-		return nil
+	if len(found.Mailboxes) > 0 {
+		if err := o.deliver(ctx, found.Mailboxes, n.Message); err != nil {
+			return err
+		}
 	}
-	return o.deliver(ctx, found.Mailboxes, n.Message)
+	return o.submit(ctx, n, found.Elsewhere)
 }
 
 // deliver puts a message of our own making into mailboxes: into those that have room,

@@ -22,7 +22,7 @@ const (
 // How long a record must have been seen before its key signs. A zone's servers do not
 // all learn of it at once, and one behind a name that stands for several machines may show it in turns.
 const (
-	// settledFirst: where nothing was signed before, there is nothing to lose.
+	// settledFirst: where nothing is signed, there is nothing to lose.
 	settledFirst = 0
 	settledNext  = 10 * time.Minute
 	// settledPartly: not all servers of the zone can be asked.
@@ -224,12 +224,12 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) error {
 // settled is how long a new key's record must have been seen.
 func (r *Ring) settled(k *Key, s sight) time.Duration {
 	switch {
+	case r.of(k.Domain, k.Type, Signing) == nil:
+		return settledFirst
 	case !s.whole:
 		return settledPartly
-	case r.of(k.Domain, k.Type, Signing) != nil:
-		return settledNext
 	}
-	return settledFirst
+	return settledNext
 }
 
 // promote has a key sign, and retires the one that did.

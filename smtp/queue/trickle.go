@@ -63,11 +63,15 @@ func (t *trickle) admits(to smtp.Path, now time.Time) bool {
 }
 
 // left is how many may go now to name, which is of pace i. A clock that was set
-// back gives nothing and takes nothing.
+// back gives nothing and takes nothing; from then on it counts.
 func (t *trickle) left(name string, i int, now time.Time) float64 {
 	b, ok := t.buckets[name]
 	if !ok {
 		return paces[i].most
+	}
+	if b.At.After(now) {
+		b.At = stamp(now)
+		t.buckets[name], t.dirty = b, true
 	}
 	return min(paces[i].most, b.Left+max(0, now.Sub(b.At).Seconds()/paces[i].every.Seconds()))
 }

@@ -87,10 +87,10 @@ type tlsReport struct {
 }
 
 // Use has reports asked for and posted in another way from now on.
-func (t *TLSReports) Use(resolver Resolver, client *http.Client) {
+func (t *TLSReports) Use(dns Resolver, client *http.Client) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Resolver, t.HTTP = resolver, client
+	t.Resolver, t.HTTP = dns, client
 }
 
 // Rename has reports go out under another name of our host from now on.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // send sends the report of one domain to wherever it wants it and has not had it yet.
@@ -73,9 +74,9 @@ func (t *TLSReports) deliver(ctx context.Context, uri, domain string, r *tlsRepo
 // addresses are where a domain wants its reports (RFC 8460 §3): mailto: and
 // https: addresses, three at most.
 func (t *TLSReports) addresses(ctx context.Context, domain string) ([]string, error) {
-	resolver, _ := t.ways()
-	a, err := resolver.TXT(ctx, "_smtp._tls."+domain)
-	if errors.Is(err, ErrNoName) {
+	dns, _ := t.ways()
+	a, err := dns.TXT(ctx, "_smtp._tls."+domain)
+	if errors.Is(err, resolver.ErrNoName) {
 		return nil, nil
 	}
 	var record string
