@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
-	"internal/reports":  {"internal/daily", "mailstore", "mailstore/durable", "rfc2822"},
+	"internal/reports":  {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
 	"internal/mailtest": {},
 	"internal/peertest": {},
 	"cmd/postrider":     {"*"},
