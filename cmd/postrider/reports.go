@@ -82,7 +82,7 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	case len(all) == 0:
 		fmt.Fprintf(cmd.ErrOrStderr(), "no report has come since %s\n", minute(since))
 	}
-	query := reports.Query{Own: ownAddresses(s)}
+	query := reports.Query{Own: isOwnSource(s)}
 	if f.domain != "" {
 		query.Domain = domains.Canonical(f.domain).String()
 	}
@@ -98,8 +98,8 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	return err
 }
 
-// ownAddresses tells which addresses mail of this host comes from.
-func ownAddresses(s *conf.Settings) func(netip.Addr) bool {
+// isOwnSource tells which addresses mail of this host comes from.
+func isOwnSource(s *conf.Settings) func(netip.Addr) bool {
 	own := slices.Clone(s.Queue.OwnAddresses)
 	for _, d := range s.Queue.Domains {
 		if d != nil && d.SourceAddress.IsValid() {
