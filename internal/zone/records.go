@@ -103,11 +103,11 @@ func (b *builder) host(p *Plan) {
 		r.Provider = true
 	}
 	if p.Host != p.Domain {
-		b.add(Should, spf(p.Host, slices.Concat([]string{"a"}, p.others(), []string{"-all"})...), "bounces, whose sender is empty, are judged by the server's name")
+		b.add(Should, spfText(p.Host, slices.Concat([]string{"a"}, p.others(), []string{"-all"})...), "bounces, whose sender is empty, are judged by the server's name")
 		b.add(Should, txt("_dmarc."+p.Host, p.policy(p.Host)), "nobody else may write as an address of the server itself")
 	}
 	for _, name := range p.Hellos {
-		b.add(Should, spf(name, slices.Concat([]string{"a:" + p.Host}, p.others(), []string{"-all"})...), "the server calls itself so to some, and its bounces are judged by it")
+		b.add(Should, spfText(name, slices.Concat([]string{"a:" + p.Host}, p.others(), []string{"-all"})...), "the server calls itself so to some, and its bounces are judged by it")
 	}
 	for _, k := range p.TLSKeys {
 		why := "others deliver only to who has the server's key (DANE), where the zone is signed"
@@ -157,11 +157,13 @@ func (b *builder) spf(p *Plan) {
 	if p.Smarthost && len(p.SPF) == 0 {
 		why, all = "the domain's mail comes from these hosts and from a provider's, which are not named yet", "?all"
 	}
-	b.add(Must, spf(p.Domain, append(terms, all)...), why)
+	b.add(Must, spfText(p.Domain, append(terms, all)...), why)
 }
 
-// spf is the SPF record of these terms.
-func spf(name string, terms ...string) *dns.TXT { return txt(name, "v=spf1 "+strings.Join(terms, " ")) }
+// spfText is the SPF record of these terms.
+func spfText(name string, terms ...string) *dns.TXT {
+	return txt(name, "v=spf1 "+strings.Join(terms, " "))
+}
 
 // others are the terms for addresses that mail leaves from and the host's name
 // does not have.
