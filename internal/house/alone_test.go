@@ -16,6 +16,7 @@ var alone = map[string][]string{
 	"parsers/domains":    {"golang.org/x/text/", "golang.org/x/net/idna"},
 	"parsers/config":     {"github.com/tidwall/jsonc"},
 	"smtp/spf":           {module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
+	"smtp/dmarc":         {module + "/rfc2822", module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
 	"cipher/certs":       {module + "/cipher/internal/"},
 	"cipher/seal":        {module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu"},
 	"cipher/sasl":        {module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/text/", "github.com/xdg-go/stringprep"},

@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"smtp/dkim":               {"parsers/domains"},
 	"pop3":                    {"parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/spf":                {"parsers/domains"},
+	"smtp/dmarc":              {"parsers/domains", "rfc2822"},
 	"smtp/queue":              {"smtp", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "cipher/certs", "cipher/sasl"},
 	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
 	"internal/control":        {},
