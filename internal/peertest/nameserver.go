@@ -105,7 +105,7 @@ func (a *NameServer) Ask(t testing.TB, name string, kind uint16) []dns.RR {
 	t.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), kind)
-	m, _, err := (&dns.Client{Net: "tcp"}).Exchange(q, a.Address)
+	m, _, err := (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(q, a.Address)
 	if err != nil {
 		t.Fatalf("ask %s for %s: %v\n%s", a.Address, name, err, a.process.out.String())
 	}

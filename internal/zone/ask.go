@@ -46,8 +46,10 @@ func newAsker(resolver string) *asker {
 	return &asker{resolver: resolver, zones: make(map[string]*apex), dead: make(map[string]error), said: make(map[string]*dns.Msg)}
 }
 
-// patience is how long one server is waited for.
-const patience = 3 * time.Second
+const (
+	patience = 3 * time.Second  // how long one server is waited for
+	dialTime = 10 * time.Second // how long a connection may take
+)
 
 // ask sends one question to a server, over TCP where the answer needs it. A server
 // that has not answered is not asked again.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -94,19 +93,17 @@ type checking struct {
 	ctx    context.Context
 	plan   *Plan
 	report *Report
-	lookup *net.Resolver
+	lookup lookups
 	zones  map[string]bool // whose servers have been looked at
 	secure map[string]bool // zones whose answers the resolver has validated
+	bogus  bool            // a zone's signatures are wrong, and the resolver has nothing of it
 }
 
 // Check looks at the records of a plan, one after the other. What cannot be asked is
 // a finding; there is no error.
 func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
 	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), secure: make(map[string]bool)}
-	k.lookup = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, c.Resolver)
-	}}
+	k.lookup = lookups{k.asker}
 	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
 		k.zone(name)
 	}
@@ -141,6 +138,9 @@ func (k *checking) sayOf(name, what string, state State, format string, args ...
 // there is an answer.
 func (k *checking) see(name string, kind uint16) (*view, bool) {
 	v := k.asker.look(k.ctx, name, kind)
+	if len(v.leads) > 0 && v.zone.err == nil {
+		k.zone(trim(v.zone.name)) // that of somebody else counts as well
+	}
 	for _, fault := range v.faults {
 		state := Dangerous
 		if v.nobody {
@@ -184,7 +184,7 @@ func (k *checking) single(name, kind, want string, needed bool) (value string, o
 	found := v.ofKind(kind)
 	switch {
 	case v.wild:
-		k.say(name, dns.TypeTXT, Missing, "a wildcard answers for it with %q, and %s itself is not there", v.texts(), trim(name))
+		k.say(name, dns.TypeTXT, Missing, "a wildcard answers for it with %s, and %s itself is not there", quoted(v.texts()), trim(name))
 		return "", false
 	case len(found) > 1:
 		k.say(name, dns.TypeTXT, Doubled, "there are %d %s records, and others go by none of them: %s", len(found), kind, quoted(found))
@@ -207,7 +207,7 @@ func quoted(texts []string) string {
 	return strings.Join(all, " and ")
 }
 
-// spfResolver is what the SPF evaluator asks.
+// spfChecker evaluates records as a stranger does.
 func (k *checking) spfChecker() *spf.Checker {
 	return &spf.Checker{Resolver: k.lookup, Receiver: k.plan.Host}
 }

@@ -20,6 +20,9 @@ func (k *checking) host() {
 			k.say(p.Host, typeOf(a), Dangerous, "it leads to %s as well, which is no address of this server: part of the mail goes there", a)
 		}
 	}
+	if len(p.Addresses) > 0 && slices.Equal(union(have), union(p.Addresses)) {
+		k.say(p.Host, dns.TypeA, OK, "it leads here: %s", join(p.Addresses))
+	}
 	for _, a := range p.Addresses {
 		if !slices.Contains(have, a) && k.reachableName(p.Host) {
 			k.say(p.Host, typeOf(a), Missing, "it does not lead to %s, which is an address of this server", a)
@@ -28,8 +31,20 @@ func (k *checking) host() {
 	if len(p.Addresses) == 0 {
 		k.say(p.Host, dns.TypeA, Note, `what the addresses of this server are on the internet is not known here ("Queue": {"own_addresses": …}); it leads to %s`, orNone(join(have)))
 	}
-	for _, a := range k.plan.senders() {
-		k.reverse(a)
+	for _, name := range p.hellos() {
+		have := k.addresses(name)
+		for _, a := range p.sendersAs(name) {
+			if !slices.Contains(have, a) && k.reachableName(name) {
+				k.say(name, typeOf(a), Missing, "it does not lead to %s, where mail leaves from under this name", a)
+			}
+		}
+	}
+	var seen []netip.Addr
+	for _, from := range p.senders() {
+		if !slices.Contains(seen, from.Address) {
+			seen = append(seen, from.Address)
+			k.reverse(from)
+		}
 	}
 }
 
@@ -64,7 +79,8 @@ func typeOf(a netip.Addr) uint16 {
 }
 
 // reverse looks whether an address has a name, and that name the address.
-func (k *checking) reverse(a netip.Addr) {
+func (k *checking) reverse(from Sender) {
+	a := from.Address
 	name, err := dns.ReverseAddr(a.String())
 	if err != nil {
 		return
@@ -83,11 +99,11 @@ func (k *checking) reverse(a netip.Addr) {
 	slices.Sort(names)
 	switch {
 	case len(names) == 0:
-		k.say(name, dns.TypePTR, Missing, "%s, which mail leaves from, has no name, and large providers refuse mail from such addresses; whoever gave you the address sets it to %s", a, k.plan.Host)
+		k.say(name, dns.TypePTR, Missing, "%s, which mail leaves from, has no name, and large providers refuse mail from such addresses; whoever gave you the address sets it to %s", a, from.Hello)
 	case !slices.ContainsFunc(names, func(n string) bool { return k.confirms(n, a) }):
-		k.say(name, dns.TypePTR, Differs, "%s has the name %s, and that does not lead back to it, so it counts as having none; it should be %s", a, strings.Join(names, " and "), k.plan.Host)
-	case !slices.Contains(names, k.plan.Host):
-		k.say(name, dns.TypePTR, Note, "%s has the name %s, and the server calls itself %s; some like it better when both are the same", a, strings.Join(names, " and "), k.plan.Host)
+		k.say(name, dns.TypePTR, Differs, "%s has the name %s, and that does not lead back to it, so it counts as having none; it should be %s", a, strings.Join(names, " and "), from.Hello)
+	case !slices.Contains(names, from.Hello):
+		k.say(name, dns.TypePTR, Note, "%s has the name %s, and the server calls itself %s; some like it better when both are the same", a, strings.Join(names, " and "), from.Hello)
 	default:
 		k.say(name, dns.TypePTR, OK, "%s has the server's name, and that leads back to it", a)
 	}
@@ -166,6 +182,12 @@ func (k *checking) otherExchanger(name string, mx *dns.MX) {
 			k.say(name, dns.TypeCNAME, Dangerous, "the MX %s is a CNAME, which it must not be (RFC 2181 §10.3)", name)
 		}
 	}
+}
+
+// union is a list of addresses in one order, each once.
+func union(addrs []netip.Addr) []netip.Addr {
+	all := slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare)
+	return slices.Compact(all)
 }
 
 func join(addrs []netip.Addr) string {

@@ -22,20 +22,23 @@ func (k *checking) senders() {
 	p := k.plan
 	if record := k.spfRecord(p.Domain, wantedSPF(p, p.Domain)); record != nil {
 		k.spfTerms(p.Domain, record)
+		if k.bogus {
+			return // no stranger sees any of it, which was said
+		}
 		k.bill(p.Domain)
 		if p.Smarthost {
 			k.named(record)
 		} else {
-			k.passes(p.Domain, spf.Query{MailFrom: "postmaster@" + p.Domain, Helo: p.Host})
+			k.passes(p.Domain, "postmaster@"+p.Domain, p.senders())
 		}
 	}
-	for _, name := range append([]string{p.Host}, p.Hellos...) {
+	for _, name := range append([]string{p.Host}, p.hellos()...) {
 		if name == p.Domain {
 			continue
 		}
 		if record := k.spfRecord(name, wantedSPF(p, name)); record != nil {
 			k.spfTerms(name, record)
-			k.passes(name, spf.Query{Helo: name})
+			k.passes(name, "", slices.DeleteFunc(slices.Clone(p.senders()), func(from Sender) bool { return from.Hello != name }))
 		}
 	}
 }
@@ -141,18 +144,11 @@ func (k *checking) bill(name string) {
 // costs lists the terms of the domain's own record with what each needs in all.
 func (k *checking) costs() string {
 	var all []string
-	sum := 0
-	for i := len(k.report.Bill) - 1; i >= 0; i-- {
-		c := k.report.Bill[i]
-		if sum += c.Lookups; c.Depth > 0 {
-			continue
+	for _, c := range k.report.Bill {
+		if c.Depth == 0 && c.Lookups > 0 {
+			all = append(all, fmt.Sprintf("%s %d", c.Term, c.Lookups))
 		}
-		if sum > 0 {
-			all = append(all, fmt.Sprintf("%s %d", c.Term, sum))
-		}
-		sum = 0
 	}
-	slices.Reverse(all)
 	if len(all) == 0 {
 		return "none needs any"
 	}
@@ -162,7 +158,7 @@ func (k *checking) costs() string {
 func (k *checking) voids() string {
 	var all []string
 	for _, c := range k.report.Bill {
-		if c.Voids > 0 {
+		if c.Voids > 0 && !strings.HasPrefix(c.Term, "include:") {
 			all = append(all, fmt.Sprintf("%q at %s", c.Term, c.Domain))
 		}
 	}
@@ -178,11 +174,11 @@ func (k *checking) named(record *spf.Record) {
 	}
 }
 
-// passes says what others make of mail from each of our addresses.
-func (k *checking) passes(name string, q spf.Query) {
-	for _, a := range k.plan.senders() {
-		q.IP = a
-		o := k.spfChecker().Check(k.ctx, q)
+// passes says what others make of mail from these addresses, whose sender may be null.
+func (k *checking) passes(name, sender string, from []Sender) {
+	for _, f := range from {
+		a := f.Address
+		o := k.spfChecker().Check(k.ctx, spf.Query{IP: a, Helo: f.Hello, MailFrom: sender})
 		k.report.Sending = append(k.report.Sending, Sending{a, name, o.Result.String(), o.Mechanism})
 		switch {
 		case o.Result == spf.Pass:

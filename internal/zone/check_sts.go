@@ -36,6 +36,9 @@ func (k *checking) sts() {
 		return
 	}
 	id := k.stsID(name, value)
+	if k.bogus {
+		return
+	}
 	text, policy := k.fetchPolicy()
 	if policy == nil {
 		return
@@ -63,7 +66,7 @@ func (r *Report) faultsAt(name string) (all []Finding) {
 	return all
 }
 
-var stsID = regexp.MustCompile(`^v=STSv1; *id=([A-Za-z0-9]{1,32}) *;?`)
+var stsID = regexp.MustCompile(`^v=STSv1; *id=([A-Za-z0-9]{1,32}) *(;.*)?$`)
 
 // stsID reads the record: version first, and an id of letters and digits (RFC 8461 §3.1).
 func (k *checking) stsID(name, value string) string {
@@ -123,9 +126,8 @@ func (k *checking) fetchPolicy() (text string, policy *relay.STSPolicy) {
 
 // web is a client that finds hosts through the resolver and follows no redirect.
 func (k *checking) web() *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, Resolver: k.lookup}
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: k.Roots}, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: k.lookup.dial, TLSClientConfig: &tls.Config{RootCAs: k.Roots}, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

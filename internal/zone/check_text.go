@@ -2,6 +2,7 @@ package zone
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,12 +25,12 @@ func (k *checking) keys() {
 			continue
 		}
 		texts := v.texts()
-		if v.wild {
+		if v.wild && key.State != Gone {
 			k.say(name, dns.TypeTXT, Missing, "a wildcard answers for it with %s, and %s itself is not there", quoted(texts), name)
 			continue
 		}
 		if key.State == Gone {
-			if slices.ContainsFunc(texts, func(t string) bool { r, err := dkim.ParseKey(t); return err == nil && r.Public != nil }) {
+			if !v.wild && slices.ContainsFunc(texts, func(t string) bool { r, err := dkim.ParseKey(t); return err == nil && r.Public != nil }) {
 				k.say(name, dns.TypeTXT, Note, "the key signs no more, and can be revoked: %q", "v=DKIM1; p=")
 			}
 			continue
@@ -53,16 +54,15 @@ func (k *checking) key(name string, key Key, texts []string) {
 	}
 	faults := dkim.CheckRecords(texts, want.Public)
 	for _, f := range faults {
-		state := Dangerous
+		state, at := Dangerous, ""
 		switch {
 		case len(texts) == 0:
-			state = Missing
+			state, at = Missing, fmt.Sprintf("; it should be %q", key.Value)
 		case len(texts) > 1:
 			state = Doubled
 		case f.Fatal:
 			state = Differs
 		}
-		at := ""
 		if f.At >= 0 {
 			at = " (at octet " + uitoa(uint32(f.At)) + " of the record)"
 		}
@@ -75,8 +75,8 @@ func (k *checking) key(name string, key Key, texts []string) {
 
 // reserved looks at a name that is only to lead somewhere.
 func (k *checking) reserved(name string) {
-	v, ok := k.see(name, dns.TypeTXT)
-	if ok && len(v.leads) == 0 && len(v.records) == 0 {
+	v := k.asker.look(k.ctx, name, dns.TypeTXT)
+	if !v.nobody && len(v.leads) == 0 && len(v.records) == 0 {
 		k.say(name, dns.TypeCNAME, Note, "it leads nowhere yet; the next DKIM key needs it")
 	}
 }

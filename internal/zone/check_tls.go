@@ -26,7 +26,7 @@ func (k *checking) tlsa() {
 	if !ok || len(v.records) == 0 {
 		return
 	}
-	if !k.secure[v.zone.name] {
+	if !k.secure[v.zone.name] && !k.bogus {
 		k.say(name, dns.TypeTLSA, Note, "nobody goes by the TLSA records, since their zone is not signed, or that could not be seen")
 	}
 	usable := slices.DeleteFunc(slices.Clone(v.records), func(rr dns.RR) bool { return !k.usable(name, rr.(*dns.TLSA)) })
@@ -168,7 +168,7 @@ func (k *checking) outward() {
 	}
 	ctx, cancel := context.WithTimeout(k.ctx, 20*time.Second)
 	defer cancel()
-	d := &smtp.Dialer{Hello: k.plan.Host, DialContext: (&net.Dialer{Resolver: k.lookup, Timeout: 10 * time.Second}).DialContext}
+	d := &smtp.Dialer{Hello: k.plan.Host, DialContext: k.lookup.dial}
 	c, err := d.Dial(ctx, k.Dialled)
 	if err != nil {
 		k.sayOf(k.plan.Host, "port 25", Dangerous, "%s cannot be reached: %v; many providers open port 25 outward only when they are asked to", k.Dialled, err)

@@ -32,7 +32,7 @@ func (k *checking) servers(z *apex) (answering []server) {
 		m, err := k.ask(k.ctx, s.address, z.name, dns.TypeSOA, false)
 		switch {
 		case err != nil && !reachableFamily(err):
-			k.say(z.name, dns.TypeNS, Note, "%s cannot be reached from here, which has no addresses of its family", s)
+			continue // that is this host's lack
 		case err != nil:
 			k.say(z.name, dns.TypeNS, Dangerous, "%s does not answer, and others wait for it in vain: %v", s, err)
 		case !m.Authoritative || m.Rcode != dns.RcodeSuccess:
@@ -75,6 +75,7 @@ func (k *checking) dnssec(z *apex, answering []server) {
 		return
 	}
 	k.secure[z.name] = chained && signed && soa.AuthenticatedData
+	k.bogus = k.bogus || chained && soa.Rcode == dns.RcodeServerFailure
 	switch {
 	case chained && !signed:
 		k.say(z.name, dns.TypeDS, Dangerous, "the zone above says that this one is signed (DS), and it has no keys: whoever validates finds none of its records")

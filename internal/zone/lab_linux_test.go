@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"log"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -96,14 +99,16 @@ type lab struct {
 	cases   []*labCase
 	plans   map[string]*Plan
 	checker *Checker
+	zones   *peertest.NameServer
+	tops    map[string]*peertest.NameServer
 }
 
 // labPlan is a plan with something of everything whose host is in the lab.
 func (l *lab) labPlan(domain string) *Plan {
 	p := example()
 	p.Domain, p.Host = domain, "mail."+domain
-	p.Addresses, p.Sending = addrs(labHost, labHost6), addrs(labHost, labHost6, labOther)
-	p.OtherMX, p.SPF, p.Hellos = []string{"backup.other.test"}, []string{"include:_spf.other.test"}, []string{"out." + domain}
+	p.Addresses, p.Sending = addrs(labHost, labHost6), senders(p.Host, labHost, p.Host, labHost6, "out."+domain, labOther)
+	p.OtherMX, p.SPF = []string{"backup.other.test"}, []string{"include:_spf.other.test"}
 	for i := range p.Keys {
 		p.Keys[i].Domain = domain
 	}
@@ -126,7 +131,7 @@ func startLab(t *testing.T, cases []*labCase) *lab {
 	l.shown = l.trust.Issue(t, "mail.lab.test")
 	z := &zoneText{t, "", map[string][]string{
 		"other.test":   {"backup.other.test. A " + labStranger, `_spf.other.test. TXT "v=spf1 ip4:192.0.2.200 -all"`, "www.other.test. CNAME backup.other.test.", "second.other.test. A " + labSecond, "silent.other.test. A " + labSilent},
-		"reports.test": nil, reverse4: nil, reverse6: nil,
+		"reports.test": nil, "dns.our.test": nil, reverse4: nil, reverse6: nil,
 	}}
 	second := &zoneText{t, "", map[string][]string{}}
 	for _, c := range cases {
@@ -186,7 +191,7 @@ func (l *lab) serve(z, second *zoneText) {
 		slices.SortStableFunc(zones, func(a, b peertest.Zone) int { return b2i(b.Name == first) - b2i(a.Name == first) })
 		return zones
 	}
-	all := peertest.ServeZones(l.t, labZones+":53", nil, make(z, "other.test")...)
+	all := peertest.ServeZones(l.t, labZones+":53", &updater, make(z, "other.test")...)
 	if len(second.zones) > 0 {
 		peertest.ServeZones(l.t, labSecond+":53", nil, make(second, "")...)
 	}
@@ -207,8 +212,9 @@ func (l *lab) serve(z, second *zoneText) {
 		}
 	}
 	top := peertest.ServeZones(l.t, labTop+":53", nil, peertest.Zone{Name: "test", Records: above})
+	l.zones, l.tops = all, map[string]*peertest.NameServer{"test": top, reverse4: all, reverse6: all}
 	l.checker = &Checker{
-		Resolver: peertest.Recursor(l.t, "127.0.0.1:53", map[string]*peertest.NameServer{"test": top, reverse4: all, reverse6: all}),
+		Resolver: peertest.Recursor(l.t, "127.0.0.1:53", l.tops),
 		Roots:    l.trust.Pool,
 	}
 }
@@ -224,13 +230,14 @@ func b2i(b bool) int {
 func serveLoosely(t *testing.T, address, zone string, lines []string) {
 	t.Helper()
 	var records []dns.RR
-	for _, line := range append(lines, zone+". 60 SOA ns postmaster 1 1 1 1 1", zone+". NS loose.test.") {
+	for _, line := range append(lines, zone+". 60 SOA ns postmaster 1 1 1 1 1", zone+". NS loose.test.", "loose.test. A "+labLoose) {
 		rr, err := dns.NewRR(line)
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 		records = append(records, rr)
 	}
+	soa := records[len(records)-3]
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		a := new(dns.Msg)
 		a.SetReply(q)
@@ -240,8 +247,13 @@ func serveLoosely(t *testing.T, address, zone string, lines []string) {
 				a.Answer = append(a.Answer, rr)
 			}
 		}
+		for _, rr := range records {
+			if len(a.Answer) == 0 && strings.EqualFold(rr.Header().Name, q.Question[0].Name) && rr.Header().Rrtype == dns.TypeCNAME {
+				a.Answer = append(a.Answer, rr)
+			}
+		}
 		if len(a.Answer) == 0 {
-			a.Ns = append(a.Ns, records[len(records)-2])
+			a.Ns = append(a.Ns, soa)
 		}
 		w.WriteMsg(a)
 	})
@@ -284,9 +296,9 @@ func (l *lab) listen() {
 			w.Header().Set("Content-Type", "text/plain")
 			fmt.Fprint(w, policy)
 		}),
-		ErrorLog: nil,
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	mx := &smtp.Server{Hostname: "mail.lab.test", TLSConfig: &tls.Config{Certificates: []tls.Certificate{l.shown.TLS}}}
+	mx := &smtp.Server{Hostname: "mail.lab.test", Log: slog.New(slog.DiscardHandler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{l.shown.TLS}}}
 	for _, host := range []string{labHost, labHost6} {
 		at := func(port string) net.Listener {
 			listener, err := net.Listen("tcp", net.JoinHostPort(host, port))

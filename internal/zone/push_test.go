@@ -195,8 +195,8 @@ func TestPushRefused(t *testing.T) {
 	for say, change := range map[string]func(*Server){
 		"another secret for the key mail": func(s *Server) { s.Key.Secret = "d3Jvbmc=" },
 		"knows no key of the name other":  func(s *Server) { s.Key.Name = "other." },
-		"differ by 10m":                   func(s *Server) { s.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } },
-		"differ by -10m":                  func(s *Server) { s.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) } },
+		"set them right":                  func(s *Server) { s.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } },
+		"differ by -":                     func(s *Server) { s.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) } },
 	} {
 		s := serverAt(a)
 		change(s)
