@@ -53,7 +53,8 @@ var mayImport = map[string][]string{
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/conf", "internal/control", "parsers/lineserver", "cipher/seal", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
-	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
+	// It evaluates what the DNS has as strangers do, with their means.
+	"internal/zone":     {"smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/spf"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
 	"internal/mailtest": {},

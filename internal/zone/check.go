@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -151,7 +152,29 @@ func (k *checking) see(name string, kind uint16) (*view, bool) {
 	if len(v.leads) > 0 && !v.exists && !v.nobody {
 		k.say(name, kind, Missing, "the CNAME leads to %s, which is not there", trim(v.name))
 	}
-	return v, !v.nobody && len(v.faults) == 0
+	ok := !v.nobody && len(v.faults) == 0
+	if ok && !k.bogus {
+		k.remembered(v, kind)
+	}
+	return v, ok
+}
+
+// remembered says that the resolver, and so perhaps others, has not heard yet of what
+// the zone's own servers have.
+func (k *checking) remembered(v *view, kind uint16) {
+	m, err := k.recurse(k.ctx, v.name, kind)
+	if err != nil || m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
+		return
+	}
+	old := atName(m, v.name, kind)
+	if values(old) == values(v.records) {
+		return
+	}
+	var left uint32
+	for _, rr := range slices.Concat(old, m.Ns) {
+		left = max(left, rr.Header().Ttl)
+	}
+	k.say(v.name, kind, Note, "the resolver %s remembers an older answer, %s, for %v more; so may others, and what follows from it is true for them", k.Resolver, orNone(values(old)), time.Duration(left)*time.Second)
 }
 
 // texts are the texts of a view, each with its strings joined.

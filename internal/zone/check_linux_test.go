@@ -301,7 +301,7 @@ func labCases() []*labCase {
 		{domain: "caa1.test", edit: func(z *zoneText) { z.sub("letsencrypt.org", "other-authority.test") }, want: []string{"dangerous: only \"other-authority.test"}},
 		{domain: "srv1.test", edit: func(z *zoneText) {
 			z.sub("_pop3s._tcp.srv1.test. 3600 IN SRV 0 1 995 mail", "_pop3s._tcp.srv1.test. SRV 0 1 995 imap")
-		}, want: []string{"differs: led to 0 1 995 imap.srv1.test."}},
+		}, want: []string{"differs: led to \"0 1 995 imap.srv1.test.\""}},
 		{domain: "rpt1.test", edit: func(z *zoneText) { z.sub("v=TLSRPTv1; rua=mailto:", "v=TLSRPTv1; rua=") }, want: []string{"differs: neither mailto: nor https:"}},
 
 		{domain: "ns1.test", unsigned: true, plan: func(p *Plan) { p.TLSKeys = nil }, second: func(z *zoneText) { z.drop("s1._domainkey") }, want: []string{"dangerous: do not agree on s1._domainkey.ns1.test"}},

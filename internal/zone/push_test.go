@@ -132,7 +132,7 @@ mail A 192.0.2.99
 		}
 	}
 	for _, want := range []string{
-		"example.test TXT was not made here and is left as it is: it is v=spf1 include:_spf.hand.test ~all, and should be v=spf1 a:mail",
+		"example.test TXT was not made here and is left as it is: it is \"v=spf1 include:_spf.hand.test ~all\", and should be \"v=spf1 a:mail",
 		"_dmarc.example.test TXT was not made here", "example.test MX was not made here", "mail.example.test A was not made here", "mta-sts.example.test has other records",
 	} {
 		if !strings.Contains(stays, want) {
