@@ -58,7 +58,7 @@ func (f *dnsCheck) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	checker := &zone.Checker{Resolver: resolver(s)}
+	checker := &zone.Checker{Resolver: resolver(s), Trusted: s.Queue.DNSSECTrusted}
 	if f.dial != "" {
 		checker.Dialled = withPort(f.dial, "25")
 	}

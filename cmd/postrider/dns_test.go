@@ -122,7 +122,7 @@ func TestDNSWhole(t *testing.T) {
 	servers := peertest.ServeZones(t, "192.0.2.53:53", &updater, peertest.Zone{Name: "example.test", Unsigned: true},
 		peertest.Zone{Name: "2.0.192.in-addr.arpa", Unsigned: true, Records: "25 PTR mail.example.test."})
 	tops := map[string]*peertest.NameServer{"example.test": servers, "2.0.192.in-addr.arpa": servers}
-	resolver := peertest.Recursor(t, "127.0.0.1:5301", tops)
+	resolver := peertest.Recursor(t, "127.0.0.1:5301", true, tops)
 	dir := dnsConf(t, `"Queue": {"dns_servers": ["`+resolver+`"]},`)
 	key := filepath.Join(dir, "dns.key")
 	if err := os.WriteFile(key, []byte("key \"mail\" { algorithm hmac-sha256; secret \""+updater.Secret+"\"; };\n"), 0o600); err != nil {
@@ -153,7 +153,7 @@ func TestDNSWhole(t *testing.T) {
 	if !strings.Contains(out, "note       example.test MX: the resolver 127.0.0.1:5301 remembers an older answer") {
 		t.Errorf("a resolver that remembers the empty zone:\n%s", out)
 	}
-	resolver = peertest.Recursor(t, "127.0.0.1:5302", tops) // one that remembers nothing
+	resolver = peertest.Recursor(t, "127.0.0.1:5302", true, tops) // one that remembers nothing
 	if err := os.WriteFile(filepath.Join(dir, "resolver.conf"), []byte(`{"Queue": {"dns_servers": ["`+resolver+`"]}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -267,6 +267,10 @@ func (a *asker) lookOnce(ctx context.Context, v *view, kind uint16) (target stri
 	v.nobody = false
 	v.exists = first.Rcode == dns.RcodeSuccess
 	v.records = atName(first, v.name, kind)
+	if n := len(atName(first, v.name, dns.TypeCNAME)); n > 1 {
+		v.faults = append(v.faults, fmt.Sprintf("%s has %d CNAMEs, %s, and may have one only (RFC 1034 §3.6.2)", trim(v.name), n, values(atName(first, v.name, dns.TypeCNAME))))
+		return ""
+	}
 	if t := alias(first, v.name); t != "" && kind != dns.TypeCNAME {
 		if len(v.records) > 0 {
 			v.faults = append(v.faults, fmt.Sprintf("%s has a CNAME and other records beside it, and which of them others see is chance (RFC 1034 §3.6.2)", trim(v.name)))

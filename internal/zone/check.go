@@ -79,6 +79,9 @@ func (r *Report) Faults() (all []Finding) {
 type Checker struct {
 	// Resolver is asked for everything that is not in our zones: "127.0.0.1:53".
 	Resolver string
+	// Trusted: the resolver validates, and nobody can change its answers on the way
+	// here, so that mail going out goes by them.
+	Trusted bool
 	// Roots are the authorities that certificates are verified with; nil for those
 	// of the system.
 	Roots *x509.CertPool
@@ -91,19 +94,19 @@ type Checker struct {
 type checking struct {
 	*Checker
 	*asker
-	ctx    context.Context
-	plan   *Plan
-	report *Report
-	lookup lookups
-	zones  map[string]bool // whose servers have been looked at
-	secure map[string]bool // zones whose answers the resolver has validated
-	bogus  bool            // a zone's signatures are wrong, and the resolver has nothing of it
+	ctx      context.Context
+	plan     *Plan
+	report   *Report
+	lookup   lookups
+	zones    map[string]bool   // whose servers have been looked at
+	insecure map[string]string // why answers of a zone are not validated, in words; "" where they are
+	bogus    bool              // a zone's signatures are wrong, and the resolver has nothing of it
 }
 
 // Check looks at the records of a plan, one after the other. What cannot be asked is
 // a finding; there is no error.
 func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
-	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), secure: make(map[string]bool)}
+	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), insecure: make(map[string]string)}
 	k.lookup = lookups{k.asker}
 	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
 		k.zone(name)

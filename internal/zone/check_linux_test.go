@@ -65,6 +65,40 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckResolver: which resolver was asked is said, and what it does not do is
+// told apart from what the zone does not have.
+func TestCheckResolver(t *testing.T) {
+	if !peertest.OwnNetwork(t, labAddresses()...) {
+		return
+	}
+	l := startLab(t, []*labCase{{domain: "signed.test"}, {domain: "plain.test", unsigned: true}})
+	check := func(c Checker, domain, want string) {
+		t.Helper()
+		c.Roots = l.trust.Pool
+		for _, f := range c.Check(context.Background(), l.plans[domain]).Findings {
+			if f.Type == "DS" && f.Name == domain && strings.Contains(string(f.State)+": "+f.Text, want) {
+				return
+			}
+		}
+		t.Errorf("%s at %s: nothing says %s", domain, c.Resolver, want)
+	}
+	check(*l.checker, "signed.test", `ok: the zone is signed, and the resolver 127.0.0.1:53 has validated it; "dnssec_trusted" is off`)
+	check(Checker{Resolver: l.checker.Resolver, Trusted: true}, "signed.test", "has validated it")
+	check(*l.checker, "plain.test", "ok: the zone is not signed")
+	dull := Checker{Resolver: peertest.Recursor(t, "127.0.0.1:5354", false, l.tops)}
+	check(dull, "signed.test", "note: the zone is signed, but the resolver 127.0.0.1:5354 does not validate")
+	check(dull, "plain.test", "ok: the zone is not signed")
+	r := (&Checker{Resolver: "127.0.0.1:1"}).Check(context.Background(), l.plans["signed.test"])
+	for _, f := range r.Faults() {
+		if f.State != Unknown {
+			t.Errorf("nobody answers: %+v", f)
+		}
+	}
+	if len(r.Faults()) == 0 {
+		t.Error("a resolver that is not there is no fault")
+	}
+}
+
 // TestCheckDelegated: two customers lead their names to a zone of ours once; a new key
 // and a stricter policy then need nothing but a push into ours.
 func TestCheckDelegated(t *testing.T) {
@@ -116,7 +150,7 @@ func TestCheckDelegated(t *testing.T) {
 			t.Errorf("the customer's zone was changed: %v, %v", before[0], after[0])
 		}
 	}
-	l.checker.Resolver = peertest.Recursor(t, "127.0.0.1:5353", l.tops) // one that remembers nothing
+	l.checker.Resolver = peertest.Recursor(t, "127.0.0.1:5353", true, l.tops) // one that remembers nothing
 	silent("after the rotation")
 }
 
@@ -199,6 +233,9 @@ func labCases() []*labCase {
 		{domain: "ptr1.test", plan: lone("192.0.2.101"), edit: func(z *zoneText) { z.drop("PTR") }, want: []string{"missing: 192.0.2.101, which mail leaves from, has no name"}},
 		{domain: "ptr2.test", plan: lone("192.0.2.102"), edit: func(z *zoneText) { z.sub("PTR mail.ptr2.test", "PTR www.other.test") }, want: []string{"differs: has the name www.other.test, and that does not lead back"}},
 		{domain: "ptr3.test", plan: lone("192.0.2.103"), edit: func(z *zoneText) { z.sub("PTR mail.ptr3.test", "PTR dyn.ptr3.test"); z.add("dyn A 192.0.2.103") }, notes: []string{"note: has the name dyn.ptr3.test, and the server calls itself mail.ptr3.test"}},
+		{domain: "ptr4.test", plan: lone("2001:db8::104"), edit: func(z *zoneText) { z.drop("PTR") }, want: []string{"missing: 2001:db8::104, which mail leaves from, has no name"}},
+		{domain: "ptr5.test", plan: lone("2001:db8::105"), edit: func(z *zoneText) { z.sub("PTR mail.ptr5.test", "PTR www.other.test") }, want: []string{"differs: 2001:db8::105 has the name www.other.test"}},
+		{domain: "ptr6.test", plan: lone("2001:db8::106"), edit: func(z *zoneText) { z.drop("IN AAAA") }, want: []string{"differs: 2001:db8::106 has the name mail.ptr6.test, and that does not lead back", "missing: does not lead to 2001:db8::106", "dangerous: ptr6.test", "dangerous: mail.ptr6.test"}},
 		{domain: "mx1.test", edit: func(z *zoneText) { z.drop("MX 10") }, want: []string{"differs: goes to backup.other.test, and not to mail.mx1.test"}},
 		{domain: "mx2.test", edit: func(z *zoneText) { z.drop(" MX ") }, want: []string{"missing: no MX", "dangerous: does not pass SPF"}, plan: func(p *Plan) { p.OtherMX = nil }},
 		{domain: "mx3.test", edit: func(z *zoneText) { z.add("@ MX 5 mx.right.test.") }, want: []string{"differs: goes to mx.right.test as well", "dangerous: MX mx.right.test has no address", "differs: stand before it", "dangerous: has no line \"mx: mx.right.test\""}},
@@ -260,6 +297,10 @@ func labCases() []*labCase {
 		{domain: "key12.test", edit: func(z *zoneText) { other := anotherKey(); key(z, `"`+other[:200]+`" "`+other[200:]+`"`) }, want: []string{"differs: s1._domainkey"}},
 		{domain: "key13.test", edit: func(z *zoneText) { z.add("s1._domainkey TXT \"v=DKIM1; k=rsa; p=MIIB\"") }, want: []string{"doubled: s1._domainkey"}},
 
+		{domain: "key14.test", edit: func(z *zoneText) { // a form that cuts elsewhere
+			key(z, `"`+strings.Join([]string{half[:50], half[50:], rest[:1], rest[1:]}, `" "`)+`"`)
+		}},
+
 		{domain: "dmarc1.test", edit: func(z *zoneText) { z.add(`_dmarc TXT "v=DMARC1; p=reject"`) }, want: []string{"doubled: _dmarc.dmarc1.test TXT there are 2 DMARC"}},
 		{domain: "dmarc2.test", edit: func(z *zoneText) { z.drop("_dmarc.dmarc2.test.") }, want: []string{"missing: no DMARC record"}},
 		{domain: "dmarc3.test", edit: func(z *zoneText) {
@@ -291,8 +332,14 @@ func labCases() []*labCase {
 
 		{domain: "tls1.test", edit: func(z *zoneText) { z.sub("TLSA 3 1 1 ", "TLSA 3 1 1 00") }, want: []string{"differs: which is not the length", "dangerous: no TLSA record fits", "differs: shows next is not announced"}},
 		{domain: "tls2.test", edit: func(z *zoneText) { z.drop("TLSA 3 1 1"); z.add("_25._tcp.mail TLSA 3 1 1 " + strings.Repeat("ab", 32)) }, want: []string{"dangerous: no TLSA record fits the certificate shown at 192.0.2.25:25", "dangerous: [2001:db8::25]:25", "differs: shows next is not announced"}},
-		{domain: "tls3.test", unsigned: true, notes: []string{"note: not signed"}},
+		{domain: "tls3.test", unsigned: true, notes: []string{"note: as far as can be seen: in tls3.test, the zone is not signed"}},
 		{domain: "tls4.test", edit: func(z *zoneText) { z.add("_25._tcp.mail TLSA 1 0 1 " + strings.Repeat("ab", 32)) }, want: []string{"differs: is not for mail"}},
+
+		{domain: "tls5.test", edit: func(z *zoneText) { z.add("_25._tcp.mail TLSA 3 1 1 " + strings.Repeat("ab", 32)) }, notes: []string{"note: \"3 1 1 abababababababab…\" fits no certificate that is shown"}},
+		{domain: "tls6.test", plan: func(p *Plan) { // its host is in another zone, which is not signed
+			p.Host = "mail.tls3.test"
+			p.Sending, p.CAA = senders(p.Host, labHost, p.Host, labHost6), nil
+		}, notes: []string{"note: as far as can be seen: in tls3.test, the zone is not signed"}},
 
 		{domain: "ds1.test", ds: "12345 13 2 " + strings.Repeat("AB", 32), unsigned: true, want: []string{"dangerous: says that this one is signed (DS), and it has no keys"}},
 		{domain: "ds2.test", ds: "12345 13 2 " + strings.Repeat("AB", 32), want: []string{"dangerous: names other keys (DS) than the zone has"}},
@@ -319,5 +366,10 @@ func labCases() []*labCase {
 			z.add("s1._domainkey CNAME s1._domainkey.lead3.test.k")
 		}},
 		{domain: "loose.test", ds: "loose", unsigned: true, plan: func(p *Plan) { p.TLSKeys = nil; p.Services = nil; p.Autoconfig = false }, edit: func(z *zoneText) { z.add("_dmarc.loose.test. CNAME gone.other.test.") }, want: []string{"dangerous: has a CNAME to gone.other.test beside its TXT"}},
+		{domain: "loose2.test", ds: "loose", unsigned: true, plan: func(p *Plan) { p.TLSKeys = nil; p.Services = nil; p.Autoconfig = false }, edit: func(z *zoneText) {
+			z.drop("_dmarc.loose2.test.")
+			z.add("_dmarc.loose2.test. CNAME a.other.test.")
+			z.add("_dmarc.loose2.test. CNAME b.other.test.")
+		}, want: []string{"dangerous: has 2 CNAMEs"}},
 	}
 }

@@ -26,9 +26,10 @@ func (k *checking) tlsa() {
 	if !ok || len(v.records) == 0 {
 		return
 	}
-	if !k.secure[v.zone.name] && !k.bogus {
-		k.say(name, dns.TypeTLSA, Note, "nobody goes by the TLSA records, since their zone is not signed, or that could not be seen")
+	if why := k.insecure[v.zone.name]; why != "" && !k.bogus {
+		k.say(name, dns.TypeTLSA, Note, "nobody goes by the TLSA records as far as can be seen: in %s, %s", trim(v.zone.name), why)
 	}
+	var fitting []dns.RR
 	usable := slices.DeleteFunc(slices.Clone(v.records), func(rr dns.RR) bool { return !k.usable(name, rr.(*dns.TLSA)) })
 	for _, a := range k.plan.Addresses {
 		at := net.JoinHostPort(a.String(), "25")
@@ -37,12 +38,24 @@ func (k *checking) tlsa() {
 			k.say(name, dns.TypeTLSA, Unknown, "what certificate the server shows at %s could not be seen: %v", at, err)
 			continue
 		}
-		if !slices.ContainsFunc(usable, func(rr dns.RR) bool { return fits(rr.(*dns.TLSA), chain) }) {
+		before := len(fitting)
+		for _, rr := range usable {
+			if fits(rr.(*dns.TLSA), chain) {
+				fitting = append(fitting, rr)
+			}
+		}
+		if len(fitting) == before {
 			sum := sha256.Sum256(chain[0].RawSubjectPublicKeyInfo)
 			k.say(name, dns.TypeTLSA, Dangerous, "no TLSA record fits the certificate shown at %s: mail from everybody who goes by them is held up; it should be %q", at, "3 1 1 "+hex.EncodeToString(sum[:]))
 			continue
 		}
 		k.say(name, dns.TypeTLSA, OK, "the server shows at %s what the TLSA records say", at)
+	}
+	for _, rr := range usable {
+		t := rr.(*dns.TLSA)
+		if len(fitting) > 0 && !slices.Contains(fitting, rr) && !k.announced(t) {
+			k.say(name, dns.TypeTLSA, Note, "\"%d %d %d %.16s…\" fits no certificate that is shown, and is none that comes next: a leftover", t.Usage, t.Selector, t.MatchingType, t.Certificate)
+		}
 	}
 	for _, key := range k.plan.TLSKeys {
 		if !key.Next {
@@ -53,6 +66,12 @@ func (k *checking) tlsa() {
 			k.say(name, dns.TypeTLSA, Differs, "the key that the server shows next is not announced: add %q before it is used", "3 1 1 "+hex.EncodeToString(key.SPKI[:]))
 		}
 	}
+}
+
+// announced reports whether a record is of one of the server's keys.
+func (k *checking) announced(t *dns.TLSA) bool {
+	sum, ok := spki(t)
+	return ok && slices.ContainsFunc(k.plan.TLSKeys, func(key TLSKey) bool { return key.SPKI == sum })
 }
 
 // usable reports whether a record is one that SMTP clients go by, and says so if not

@@ -74,7 +74,6 @@ func (k *checking) dnssec(z *apex, answering []server) {
 	if err != nil {
 		return
 	}
-	k.secure[z.name] = chained && signed && soa.AuthenticatedData
 	k.bogus = k.bogus || chained && soa.Rcode == dns.RcodeServerFailure
 	switch {
 	case chained && !signed:
@@ -84,12 +83,17 @@ func (k *checking) dnssec(z *apex, answering []server) {
 	case chained && soa.Rcode == dns.RcodeServerFailure:
 		k.say(z.name, dns.TypeDNSKEY, Dangerous, "the zone's signatures do not verify, or have expired: whoever validates finds none of its records")
 	case chained && !soa.AuthenticatedData:
+		k.insecure[z.name] = "the resolver " + k.Resolver + " does not validate"
 		k.say(z.name, dns.TypeDS, Note, "the zone is signed, but the resolver %s does not validate, so it is not known whether others can", k.Resolver)
+	case chained && k.Trusted:
+		k.say(z.name, dns.TypeDS, OK, "the zone is signed, and the resolver %s has validated it", k.Resolver)
 	case chained:
-		k.say(z.name, dns.TypeDS, OK, "the zone is signed, and its signatures verify")
+		k.say(z.name, dns.TypeDS, OK, `the zone is signed, and the resolver %s has validated it; "dnssec_trusted" is off, so mail going out does not rely on it`, k.Resolver)
 	case signed:
+		k.insecure[z.name] = "there are signatures, and the zone above does not say so (DS)"
 		k.say(z.name, dns.TypeDS, Note, "the zone is signed, but the zone above does not say so (DS): nobody looks at the signatures")
 	default:
+		k.insecure[z.name] = "the zone is not signed"
 		k.say(z.name, dns.TypeDS, OK, "the zone is not signed, which is no fault; DANE needs it")
 	}
 }

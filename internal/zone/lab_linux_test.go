@@ -195,13 +195,13 @@ func (l *lab) serve(z, second *zoneText) {
 	if len(second.zones) > 0 {
 		peertest.ServeZones(l.t, labSecond+":53", nil, make(second, "")...)
 	}
-	above := all.Glue()
+	above, loosely := all.Glue(), map[string][]string{}
 	for name := range z.zones {
 		switch {
 		case strings.HasSuffix(name, ".arpa"):
 		case loose[name]:
 			above += fmt.Sprintf("%s. NS loose.test.\nloose.test. A %s\n", name, labLoose)
-			serveLoosely(l.t, labLoose+":53", name, z.zones[name])
+			loosely[name] = append(z.zones[name], "loose.test. A "+labLoose)
 		case ds[name] != "":
 			above += fmt.Sprintf("%s. NS ns.other.test.\n", name)
 			if ds[name] != "none" {
@@ -211,10 +211,13 @@ func (l *lab) serve(z, second *zoneText) {
 			above += all.Delegation(l.t, name)
 		}
 	}
+	if len(loosely) > 0 {
+		serveLoosely(l.t, labLoose+":53", loosely)
+	}
 	top := peertest.ServeZones(l.t, labTop+":53", nil, peertest.Zone{Name: "test", Records: above})
 	l.zones, l.tops = all, map[string]*peertest.NameServer{"test": top, reverse4: all, reverse6: all}
 	l.checker = &Checker{
-		Resolver: peertest.Recursor(l.t, "127.0.0.1:53", l.tops),
+		Resolver: peertest.Recursor(l.t, "127.0.0.1:53", true, l.tops),
 		Roots:    l.trust.Pool,
 	}
 }
@@ -226,34 +229,43 @@ func b2i(b bool) int {
 	return 0
 }
 
-// serveLoosely serves lines as they are, a CNAME beside other records too.
-func serveLoosely(t *testing.T, address, zone string, lines []string) {
+// serveLoosely serves lines as they are, CNAMEs beside other records and beside each
+// other too.
+func serveLoosely(t *testing.T, address string, zones map[string][]string) {
 	t.Helper()
 	var records []dns.RR
-	for _, line := range append(lines, zone+". 60 SOA ns postmaster 1 1 1 1 1", zone+". NS loose.test.", "loose.test. A "+labLoose) {
-		rr, err := dns.NewRR(line)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
+	apexes := make(map[string]dns.RR)
+	for zone, lines := range zones {
+		for i, line := range append([]string{zone + ". 60 SOA ns postmaster 1 1 1 1 1", zone + ". NS loose.test."}, lines...) {
+			rr, err := dns.NewRR("$ORIGIN " + zone + ".\n" + line)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if records = append(records, rr); i == 0 {
+				apexes[zone+"."] = rr
+			}
 		}
-		records = append(records, rr)
 	}
-	soa := records[len(records)-3]
+	at := func(name string, kind uint16) (found []dns.RR) {
+		for _, rr := range records {
+			if strings.EqualFold(rr.Header().Name, name) && rr.Header().Rrtype == kind {
+				found = append(found, rr)
+			}
+		}
+		return found
+	}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		a := new(dns.Msg)
 		a.SetReply(q)
 		a.Authoritative = true
-		for _, rr := range records {
-			if strings.EqualFold(rr.Header().Name, q.Question[0].Name) && rr.Header().Rrtype == q.Question[0].Qtype {
-				a.Answer = append(a.Answer, rr)
-			}
-		}
-		for _, rr := range records {
-			if len(a.Answer) == 0 && strings.EqualFold(rr.Header().Name, q.Question[0].Name) && rr.Header().Rrtype == dns.TypeCNAME {
-				a.Answer = append(a.Answer, rr)
-			}
-		}
+		a.Answer = at(q.Question[0].Name, q.Question[0].Qtype)
 		if len(a.Answer) == 0 {
-			a.Ns = append(a.Ns, soa)
+			a.Answer = at(q.Question[0].Name, dns.TypeCNAME)
+		}
+		for apex, soa := range apexes {
+			if len(a.Answer) == 0 && dns.IsSubDomain(apex, q.Question[0].Name) {
+				a.Ns = append(a.Ns, soa)
+			}
 		}
 		w.WriteMsg(a)
 	})
