@@ -58,8 +58,9 @@ var mayImport = map[string][]string{
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
-	"internal/sign":     {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
-	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
+	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
+	// It evaluates what the DNS has as strangers do, with their means.
+	"internal/zone":     {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
 	"internal/reports":  {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
