@@ -81,11 +81,11 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 		}
 		return nil
 	}
-	told := f.finish(cmd, out, said)
+	failed := f.finish(cmd, out, said)
 	if len(refused) > 0 {
-		return errors.Join(told, errSaid)
+		return errors.Join(failed, errSaid)
 	}
-	return told
+	return failed
 }
 
 func aliasImportCommand() *cobra.Command {

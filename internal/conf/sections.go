@@ -251,6 +251,29 @@ type Store struct {
 	KeepFree config.Size `json:"keep_free" conf:"restart"`
 }
 
+// Reports is about what other hosts tell of mail in the name of domains here, and what
+// they are told.
+type Reports struct {
+	// The address that other hosts send their reports to, of DMARC (RFC 9990) and of
+	// TLS (RFC 8460), or a list of such addresses. It is one of a domain here, and
+	// no account's: the server reads what comes there, "postrider reports" shows it.
+	// An alias may lead to it. Domains ask for reports in the DNS:
+	//
+	//	_dmarc.example.com.     TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
+	//	_smtp._tls.example.com. TXT "v=TLSRPTv1; rua=mailto:dmarc@example.com"
+	//
+	//	"address": "dmarc@example.com"
+	Address Targets `json:"address"`
+
+	// How long reports are kept, and mail that could not be read.
+	Keep time.Duration `json:"keep" min:"1d"`
+
+	// Whether domains that ask for it are told once a day how mail in their name
+	// fared here: DMARC aggregate reports, from the first address above. Their mail
+	// servers take only what is signed for its domain.
+	SendDMARC bool `json:"send_dmarc" conf:"restart"`
+}
+
 // Log is about what is written down.
 type Log struct {
 	// "debug" (with the dialogue, passwords struck out), "info", "warn",

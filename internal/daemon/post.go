@@ -47,7 +47,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sending, err := newSending(s)
+	sending, err := newSending(s, d.dns)
 	if err != nil {
 		return err
 	}
