@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
@@ -27,23 +26,12 @@ func (c *session) failed(what string, err error) {
 
 // traceCommand shows a command without what it wants to keep secret.
 func (c *session) traceCommand(cmd *command, line []byte) {
-	text := string(line)
 	if cmd == nil {
 		// It may be a password that was sent a line too late.
 		c.trace('r', "(unknown command)")
 		return
 	}
-	switch cmd.verb {
-	case "PASS":
-		text = "PASS ***"
-	case "APOP", "AUTH":
-		words := strings.SplitN(text, " ", 3)
-		if len(words) == 3 {
-			words[2] = "***"
-		}
-		text = strings.Join(words, " ")
-	}
-	c.trace('r', text)
+	c.trace('r', redact(string(line)))
 }
 
 func (c *session) trace(dir byte, line string) {

@@ -94,7 +94,7 @@ func noting(verb string, run func(*session, *args) reply) func(*session, *args) 
 		if r.ok || r.mute {
 			return r
 		}
-		f := &Refusal{Session: &c.pub, Command: verb, User: name, Code: r.code, Text: r.text}
+		f := &Refusal{Session: &c.pub, Command: verb, User: nameOf(name), Code: r.code, Text: r.text}
 		if r.code != CodeAuth {
 			c.srv.conf.log.Info("refused", "", f)
 		}

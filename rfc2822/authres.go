@@ -1,19 +1,30 @@
 package rfc2822
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
 
 // AuthResults is an Authentication-Results field (RFC 8601 §2.2): what a host
-// found out about a message's sender.
+// found out about a message's sender. Every text in it may come from a stranger;
+// Field lets none of it break the grammar.
 type AuthResults struct {
 	AuthServID string // the host that vouches, and that it is believed by
+	Version    int    // of the format; 0 where it is not said, which means 1
 	Results    []AuthResult
+	// UTF8: the message is one of RFC 6532, so that names and addresses may stand in UTF-8
+	// (RFC 8616 §5). Without it what is not ASCII becomes '?', because one such octet
+	// would make an internationalized message of a plain one.
+	UTF8 bool
 }
 
 // AuthResult is what one method found.
 type AuthResult struct {
 	Method  string // "spf", "dkim", "dmarc", "auth", "iprev" …
+	Version int    // of the method; 0 where it is not said, which means 1
 	Result  string // "pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"
-	Comment string // for people; may be ""
+	Comment string // for people, without brackets; may be ""
 	Reason  string // may be ""
 	Props   []AuthProp
 }
@@ -25,31 +36,117 @@ type AuthProp struct {
 	Value    string
 }
 
+// Octets of a text that are written at most, so that no line comes near 998.
+const (
+	maxAuthValue   = 400
+	maxAuthComment = 300
+	maxAuthKeyword = 60
+)
+
 // Field writes the field; without results it says "none". Values that are no
-// tokens are quoted, and control characters never get through.
+// tokens or addresses are quoted. Control characters become '?', brackets and quotes in comments too; of
+// methods, results and properties only letters, digits, '-' and '_' are kept; what
+// is empty then is "unknown". What is longer than 400 octets is cut.
 func (a AuthResults) Field() Field {
-	var b strings.Builder
-	b.WriteString("Authentication-Results: " + pvalue(a.AuthServID))
+	w := authWriter{utf8: a.UTF8}
+	w.b.WriteString("Authentication-Results: " + w.word(orUnknown(a.AuthServID)))
+	if a.Version > 0 {
+		w.b.WriteString(" " + strconv.Itoa(a.Version))
+	}
 	if len(a.Results) == 0 {
-		b.WriteString("; none")
+		w.b.WriteString("; none")
 	}
 	for _, r := range a.Results {
-		b.WriteString(";\r\n\t" + token(r.Method) + "=" + token(r.Result))
-		if r.Comment != "" {
-			b.WriteString(" (" + commentText(r.Comment, 300) + ")")
+		w.b.WriteString(";\r\n\t" + keyword(r.Method))
+		if r.Version > 0 {
+			w.b.WriteString("/" + strconv.Itoa(r.Version))
+		}
+		w.b.WriteString("=" + keyword(r.Result))
+		if c := w.comment(r.Comment); c != "" {
+			w.b.WriteString(" (" + c + ")")
 		}
 		if r.Reason != "" {
-			b.WriteString("\r\n\t reason=" + pvalue(r.Reason))
+			w.b.WriteString("\r\n\t reason=" + w.word(r.Reason))
 		}
 		for _, p := range r.Props {
-			b.WriteString("\r\n\t " + token(p.Type) + "." + token(p.Property) + "=" + pvalue(p.Value))
+			w.b.WriteString("\r\n\t " + keyword(p.Type) + "." + keyword(p.Property) + "=" + w.value(p.Value))
 		}
 	}
-	b.WriteString("\r\n")
-	return parseField(b.String())
+	w.b.WriteString("\r\n")
+	return parseField(w.b.String())
 }
 
-// token keeps what a Keyword or a MIME token may hold.
+type authWriter struct {
+	b    strings.Builder
+	utf8 bool
+}
+
+// clean makes s printable, of at most max octets.
+func (w *authWriter) clean(s string, max int) string {
+	var b strings.Builder
+	for _, c := range s {
+		if c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError || c == 0x2028 || c == 0x2029 || c >= 0x80 && !w.utf8 {
+			c = '?'
+		}
+		if b.Len()+utf8.RuneLen(c) > max {
+			break
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// comment is what stands between the brackets of a comment.
+func (w *authWriter) comment(s string) string {
+	s = strings.TrimSpace(w.clean(s, maxAuthComment))
+	return strings.Map(func(c rune) rune {
+		if c == '(' || c == ')' || c == '\\' || c == '"' {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+// word writes a value of RFC 8601 §2.2: a token or a quoted-string.
+func (w *authWriter) word(s string) string {
+	s = w.clean(s, maxAuthValue)
+	if isTokens(s) {
+		return s
+	}
+	return quote(s)
+}
+
+// value writes a pvalue, which may be an address or what follows its @ as well.
+func (w *authWriter) value(s string) string {
+	s = w.clean(s, maxAuthValue)
+	local, domain, ok := strings.Cut(s, "@")
+	if ok && (local == "" || isDotAtom(local) && isTokens(local)) && isDotAtom(domain) && safeDomain(domain) != "" && isTokens(domain) {
+		return s
+	}
+	return w.word(s)
+}
+
+// keyword keeps what a Keyword may hold (RFC 5321 §4.1.2), and underscores, which
+// are in use.
+func keyword(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if isKeyword(c) {
+			return c
+		}
+		return -1
+	}, s)
+	return orUnknown(s[:min(len(s), maxAuthKeyword)])
+}
+
+func isKeyword(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+}
+
+func isTokens(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return !isToken(c) })
+}
+
+// token keeps what a MIME token may hold.
 func token(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if isToken(c) {
@@ -58,21 +155,6 @@ func token(s string) string {
 		return -1
 	}, s)
 	return orUnknown(s)
-}
-
-// pvalue writes a value (RFC 8601 §2.2): a token, an address, or a quoted string.
-func pvalue(s string) string {
-	if len(s) > 500 {
-		s = s[:500]
-	}
-	plain := s != ""
-	for _, c := range s {
-		plain = plain && (isToken(c) || c == '@' || c == '/')
-	}
-	if plain {
-		return s
-	}
-	return quote(s)
 }
 
 // quote writes a quoted-string (RFC 5322 §3.2.4); control characters become
@@ -98,23 +180,6 @@ func quote(s string) string {
 // isToken: RFC 2045 §5.1.
 func isToken(c rune) bool {
 	return c > ' ' && c < 0x7f && !strings.ContainsRune(`()<>@,;:\"/[]?=`, c)
-}
-
-// ParseAuthServID returns the host an Authentication-Results value names, so
-// that forged fields of our own name can be removed (RFC 8601 §5), and whether
-// it could be read.
-func ParseAuthServID(value string) (string, bool) {
-	value = skipComments(value)
-	if strings.HasPrefix(value, `"`) {
-		p := newAddressParser(value, false)
-		s, err := p.quoted()
-		return s, err == nil
-	}
-	end := strings.IndexAny(value, " \t\r\n;(")
-	if end < 0 {
-		end = len(value)
-	}
-	return value[:end], end > 0
 }
 
 // skipComments returns s behind the blanks and comments it begins with.

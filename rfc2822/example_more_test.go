@@ -108,15 +108,28 @@ func ExampleMessage_Resend() {
 
 // A result that claims to be ours and came with the message is a forgery
 // (RFC 8601 §5).
-func ExampleParseAuthServID() {
-	m, _ := rfc2822.ReadString("Authentication-Results: (hm) mx.example.org; spf=pass\r\nAuthentication-Results: elsewhere; spf=fail\r\n\r\n")
-	for _, f := range m.Header.Named("Authentication-Results") {
-		host, ok := rfc2822.ParseAuthServID(f.Value())
-		fmt.Println(host, ok)
+func ExampleParseAuthResults() {
+	r, ok := rfc2822.ParseAuthResults(`mx.example.org; dkim=fail (body; changed) reason="bad hash" header.d=example.com; spf=none`)
+	fmt.Println(r.AuthServID, ok)
+	for _, found := range r.Results {
+		fmt.Println(found.Method, found.Result, found.Reason, found.Comment, found.Props)
 	}
 	// Output:
 	// mx.example.org true
-	// elsewhere true
+	// dkim fail bad hash body; changed [{header d example.com}]
+	// spf none   []
+}
+
+// A host takes away what strangers wrote in its name, and nothing else.
+func ExampleAuthResultsOf() {
+	m, _ := rfc2822.ReadString("Authentication-Results: \"MX.Example.Org\" 1; dmarc=pass\r\n" +
+		"Authentication-Results: mx.example.net; dmarc=none\r\n\r\n")
+	for f := range m.Header.All() {
+		fmt.Println(rfc2822.AuthResultsOf(f, "mx.example.org"), f.Value())
+	}
+	// Output:
+	// true "MX.Example.Org" 1; dmarc=pass
+	// false mx.example.net; dmarc=none
 }
 
 // Fields on top of a message that is passed on as a stream.

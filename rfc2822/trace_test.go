@@ -128,31 +128,3 @@ func TestDateAndMessageID(t *testing.T) {
 		t.Errorf("%q: %v", f.Raw(), ids)
 	}
 }
-
-func TestAuthResults(t *testing.T) {
-	tests := []struct {
-		a    AuthResults
-		want string
-	}{
-		{AuthResults{AuthServID: "mx.example.org"}, "Authentication-Results: mx.example.org; none\r\n"},
-		{AuthResults{AuthServID: "mx.example.org", Results: []AuthResult{
-			{Method: "spf", Result: "pass", Props: []AuthProp{{"smtp", "mailfrom", "a@example.com"}}},
-			{Method: "dkim", Result: "fail", Comment: "bad (sig)", Reason: "body hash", Props: []AuthProp{{"header", "d", "example.com"}, {"header", "b", "a=b"}}},
-		}}, "Authentication-Results: mx.example.org;\r\n\tspf=pass\r\n\t smtp.mailfrom=a@example.com;\r\n\tdkim=fail (bad ?sig?)\r\n\t reason=\"body hash\"\r\n\t header.d=example.com\r\n\t header.b=\"a=b\"\r\n"},
-		{AuthResults{AuthServID: "a b", Results: []AuthResult{{Method: "x\r\ny", Result: "", Props: []AuthProp{{"smtp", "helo", "e\r\nX: \"1\"\\"}}}}},
-			"Authentication-Results: \"a b\";\r\n\txy=unknown\r\n\t smtp.helo=\"e??X: \\\"1\\\"\\\\\"\r\n"},
-		{AuthResults{AuthServID: strings.Repeat("x", 600)}, "Authentication-Results: " + strings.Repeat("x", 500) + "; none\r\n"},
-	}
-	for _, tt := range tests {
-		if got := tt.a.Field().Raw(); got != tt.want {
-			t.Errorf("%q\nwant %q", got, tt.want)
-		}
-	}
-	for in, want := range map[string]string{
-		"mx.example.org; none": "mx.example.org", "(c) mx.example.org 1; none": "mx.example.org", `"a b"; none`: "a b", "": "", `"open`: "", "x": "x",
-	} {
-		if got, ok := ParseAuthServID(in); got != want || ok != (want != "") {
-			t.Errorf("%q: %q %v", in, got, ok)
-		}
-	}
-}

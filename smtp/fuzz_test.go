@@ -192,13 +192,15 @@ func (m *model) run() {
 
 func (m *model) exchange() bool {
 	for {
-		_, rest, found := strings.Cut(m.input, "\r\n")
+		line, rest, found := strings.Cut(m.input, "\r\n")
 		if !found {
 			return false
 		}
 		m.input = rest
 		if code := m.next(); code == 0 {
 			m.t.Fatal("exchange is not answered")
+		} else if bareLF.MatchString(line) && code == 500 && len(m.replies) == 0 {
+			return false // as in run
 		} else if code != 334 {
 			return code != 421
 		}

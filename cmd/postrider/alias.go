@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func aliasCommand() *cobra.Command {
@@ -37,14 +38,13 @@ is for whatever nobody else takes.`,
   postrider alias add -c /etc/postrider '*@example.org' alice@example.com`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var at string
+			var at domains.Address
 			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
 				at = address(s, args[0])
 				targets := make([]string, len(args)-1)
 				for i, t := range args[1:] {
 					if targets[i] = t; !strings.Contains(t, "@") {
-						_, domain := conf.CutAddress(at)
-						targets[i] = t + "@" + domain
+						targets[i] = t + "@" + at.Domain().String()
 					}
 				}
 				return s.AddAlias(confPath(f.path), at, targets)
@@ -52,8 +52,8 @@ is for whatever nobody else takes.`,
 			if err != nil {
 				return err
 			}
-			out.Address = at
-			return f.finish(cmd, out, at+" is in "+out.Files[0])
+			out.Address = at.String()
+			return f.finish(cmd, out, out.Address+" is in "+out.Files[0])
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -70,12 +70,12 @@ func aliasRemoveCommand() *cobra.Command {
 		Example: "  postrider alias remove -c /etc/postrider sales@example.com bob@example.com",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var at string
+			var at domains.Address
 			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
 				at = address(s, args[0])
 				edits, err := s.RemoveAlias(at, args[1:])
 				if err != nil {
-					if near := nearest(at, slices.Sorted(maps.Keys(s.AllAliases()))); near != "" && near != at {
+					if near := conf.Nearest(at, slices.Collect(maps.Keys(s.Book().Aliases))); near != "" && near != at {
 						err = fmt.Errorf("%w; did you mean %s?", err, near)
 					}
 				}
@@ -84,10 +84,10 @@ func aliasRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out.Address = at
-			what := at
+			out.Address = at.String()
+			what := out.Address
 			if len(args) > 1 {
-				what = "the way from " + at + " to " + strings.Join(args[1:], ", ")
+				what = "the way from " + what + " to " + strings.Join(args[1:], ", ")
 			}
 			return f.finish(cmd, out, what+" is removed from "+strings.Join(out.Files, ", "))
 		},
@@ -99,9 +99,18 @@ func aliasRemoveCommand() *cobra.Command {
 
 // aliasView is an alias as "alias list" shows it.
 type aliasView struct {
-	Address string   `json:"address"`
-	Targets []string `json:"targets"`
-	Default bool     `json:"default"` // no file has it: postmaster and abuse
+	Address domains.Address `json:"address"`
+	Targets []string        `json:"targets"`
+	Default bool            `json:"default"` // no file has it: postmaster and abuse
+}
+
+// written are targets as mail for them is addressed.
+func written(targets []conf.Target) []string {
+	all := make([]string, len(targets))
+	for i, t := range targets {
+		all[i] = t.String()
+	}
+	return all
 }
 
 func aliasListCommand() *cobra.Command {
@@ -119,9 +128,9 @@ func aliasListCommand() *cobra.Command {
 				return err
 			}
 			views := []aliasView{}
-			all := s.AllAliases()
+			all := s.Book().Aliases
 			for _, name := range slices.Sorted(maps.Keys(all)) {
-				views = append(views, aliasView{name, all[name], !s.HasAlias(name)})
+				views = append(views, aliasView{name, written(all[name]), !s.HasAlias(name)})
 			}
 			if f.json {
 				return printJSON(cmd, views)

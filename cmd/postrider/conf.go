@@ -38,6 +38,7 @@ not there. Nothing that is there already is touched.`,
 		Example: `  postrider conf init -c /etc/postrider mail.example.com
   postrider user add -c /etc/postrider alice@example.com
   postrider check -c /etc/postrider
+  postrider dns show -c /etc/postrider
   postrider serve -c /etc/postrider`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,6 +72,7 @@ func confInit(cmd *cobra.Command, dir, name string) error {
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), e.File)
 	}
+	fmt.Fprintf(cmd.OutOrStdout(), "what the DNS has to say of it: postrider dns show -c %s\n", dir)
 	return nil
 }
 

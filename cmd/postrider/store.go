@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // storeFlags say which store.
@@ -128,9 +129,9 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		}
 		slices.Sort(users)
 	}
-	var accounts map[string]*conf.Account
+	var accounts map[domains.Address]*conf.Account
 	if f.settings != nil {
-		accounts = f.settings.AllAccounts()
+		accounts = f.settings.Book().Accounts
 	}
 	views = []boxView{}
 	for _, u := range users {
@@ -147,7 +148,7 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), accounts != nil && accounts[conf.Canonical(u)] == nil})
+		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), accounts != nil && accounts[domains.CanonicalAddress(u)] == nil})
 	}
 	return views, failed
 }

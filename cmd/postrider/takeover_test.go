@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const etcAliases = `# See man 5 aliases
@@ -65,7 +66,7 @@ func TestAliasImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := s.AllAliases()
+		all := aliasesOf(s)
 		for name, want := range c.want {
 			if got := strings.Join(all[name+"@mail.test"], " "); got != want {
 				t.Errorf("%s: %s leads to %q, want %q", c.name, name, got, want)
@@ -121,12 +122,12 @@ func TestUserImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := s.AllAccounts()
+		all := s.Book().Accounts
 		if len(all) != len(c.want)+1 {
 			t.Errorf("%s: %v", c.name, all)
 		}
 		for name, quota := range c.want {
-			a := all[name]
+			a := all[domains.Address(name)]
 			if a == nil {
 				t.Errorf("%s: no %s", c.name, name)
 				continue

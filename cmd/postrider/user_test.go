@@ -208,7 +208,7 @@ func TestUserAPOP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed := string(s.AllAccounts()["boss@mail.test"].APOP)
+	sealed := string(s.Book().Accounts["boss@mail.test"].APOP)
 	if plain, err := key.OpenText(sealed, []byte("apop:boss@mail.test")); err != nil || string(plain) != "secret" {
 		t.Errorf("opened %q, %v", plain, err)
 	}
@@ -342,7 +342,7 @@ func TestConf(t *testing.T) {
 func TestConfInit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "etc", "postrider")
 	out, _ := must(t, "", "conf", "init", "-c", dir, "mail.example.org")
-	if want := filepath.Join(dir, "10-server.conf") + "\n" + filepath.Join(dir, "20-domains.conf") + "\n"; out != want {
+	if want := filepath.Join(dir, "10-server.conf") + "\n" + filepath.Join(dir, "20-domains.conf") + "\nwhat the DNS has to say of it: postrider dns show -c " + dir + "\n"; out != want {
 		t.Errorf("init said %s, want %s", out, want)
 	}
 	must(t, "x-x-x-x-x", "user", "add", "-c", dir, "--stdin", "alice@example.org")

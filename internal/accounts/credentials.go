@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
@@ -18,7 +20,7 @@ import (
 // and sasl.Guard, and may be used concurrently.
 type Credentials struct {
 	dir    *Directory
-	keys   map[string]*keys // by account
+	keys   map[domains.Address]*keys // by account
 	offers map[sasl.Kind]bool
 	models models
 	log    *slog.Logger
@@ -64,7 +66,7 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 // keeps no secret for: the right password would be refused. So one account
 // without keys (taken over as a bcrypt hash, say) keeps the mechanism from being
 // offered. APOP is chosen by hand and needs one account only.
-func offered(dir *Directory, all map[string]*keys) map[sasl.Kind]bool {
+func offered(dir *Directory, all map[domains.Address]*keys) map[sasl.Kind]bool {
 	accounts := dir.Accounts()
 	offers := map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
 	for address, account := range accounts {
@@ -129,7 +131,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	// without a booking: then there is nothing to settle but where it came from.
 	settle := func(v verdict) { c.throttle.remember(block, name, v) }
 	is := c.throttle.standing(block, name)
-	a := passwd.Attempt{Account: name, Stored: stored, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
+	a := passwd.Attempt{Account: name.String(), Stored: stored, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
 	// It is booked when its turn has come: of many guesses made at once, those
 	// behind the last that may fail are not worth a hash.
 	a.Allowed = func() error {
@@ -159,7 +161,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	settle(v)
 	switch {
 	case err == nil:
-		return name, nil
+		return name.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
 	}
@@ -183,7 +185,7 @@ func (c *Credentials) check(ctx context.Context, a passwd.Attempt) error {
 }
 
 // mayActAs: an account may act as itself and as nobody else (RFC 4616 §2).
-func (c *Credentials) mayActAs(name, authzid string) bool {
+func (c *Credentials) mayActAs(name domains.Address, authzid string) bool {
 	if authzid == "" {
 		return true
 	}
@@ -198,20 +200,20 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 		return sasl.Secret{}, "", sasl.ErrThrottled
 	}
 	// It is made for everybody, so that it takes no longer for those who need it.
-	fake := c.decoy.Like(kind, name, c.models.secret(c.decoy, name))
+	fake := c.decoy.Like(kind, name.String(), c.models.secret(c.decoy, name))
 	k := c.keys[name]
 	if account == nil || account.Disabled || k == nil {
-		return fake, name, nil
+		return fake, name.String(), nil
 	}
 	switch {
 	case kind == sasl.CRAMMD5 && k.cram != nil:
-		return sasl.Secret{CRAM: k.cram}, name, nil
+		return sasl.Secret{CRAM: k.cram}, name.String(), nil
 	case kind == sasl.ScramSHA256 && k.scram != nil:
-		return sasl.Secret{SCRAM: k.scram}, name, nil
+		return sasl.Secret{SCRAM: k.scram}, name.String(), nil
 	case kind == sasl.APOP && k.apop != nil:
-		return sasl.Secret{APOP: k.apop}, name, nil
+		return sasl.Secret{APOP: k.apop}, name.String(), nil
 	}
-	return fake, name, nil
+	return fake, name.String(), nil
 }
 
 // Book implements sasl.Guard.
@@ -233,10 +235,19 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 		return right
 	case errors.Is(err, sasl.ErrDenied):
 		peer := sasl.PeerOf(ctx)
-		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", user)
+		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", firstWord(user))
 		return wrong
 	}
 	return undecided
+}
+
+// firstWord is what the log has of a name: no account's has a blank in it, and a second
+// word may be the password.
+func firstWord(user string) string {
+	if name, more, _ := strings.Cut(user, " "); strings.TrimSpace(more) != "" {
+		return name + " ***"
+	}
+	return user
 }
 
 // serviceOf is what a client talks to, as the settings call it. Who logs in by SMTP

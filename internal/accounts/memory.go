@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // What is known of failed logins, and of who has logged in from where, survives a
@@ -14,11 +16,11 @@ import (
 // remembered is one entry of the throttle. Either may be empty: Block for what was
 // counted at an account, Account for what was counted from a place.
 type remembered struct {
-	Block   netip.Prefix `json:"block,omitzero"`
-	Account string       `json:"account,omitempty"`
-	Last    time.Time    `json:"last,omitzero"` // success, of an account from a place
-	Level   float64      `json:"level,omitempty"`
-	At      time.Time    `json:"at,omitzero"`
+	Block   netip.Prefix    `json:"block,omitzero"`
+	Account domains.Address `json:"account,omitempty"`
+	Last    time.Time       `json:"last,omitzero"` // success, of an account from a place
+	Level   float64         `json:"level,omitempty"`
+	At      time.Time       `json:"at,omitzero"`
 }
 
 // Memory is what is to survive a restart, for Recall.

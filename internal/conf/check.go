@@ -83,6 +83,8 @@ func (s *Settings) check(probes Probes) []problem {
 	c.tls()
 	c.acme()
 	c.queue()
+	c.dns()
+	c.reports()
 	c.directories()
 	return c.errs
 }

@@ -149,7 +149,7 @@ func TestOpenFiles(t *testing.T) {
 			case c.want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), c.want)):
 				t.Errorf("got %v, want %s", problems, c.want)
 			}
-			if a := s.AllAccounts()["a@b.example"]; c.want == "" && a != nil && strings.Contains(c.text, "a.hash") && string(a.Password) != hash {
+			if a := s.Book().Accounts["a@b.example"]; c.want == "" && a != nil && strings.Contains(c.text, "a.hash") && string(a.Password) != hash {
 				t.Errorf("password %q", string(a.Password))
 			}
 		})

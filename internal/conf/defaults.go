@@ -27,6 +27,8 @@ func New() *Settings {
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
 			OwnFields:                "from",
+			MessagesPerHour:          1000,
+			RecipientsPerHour:        5000,
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",
@@ -64,7 +66,9 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
+		Log:     Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
 

@@ -153,7 +153,7 @@ func TestAttackSmuggling(t *testing.T) {
 				}
 			}
 		}
-		accepted := strings.Count(v.log(), "message accepted")
+		accepted := strings.Count(v.log(), "msg=delivered")
 		files, err := filepath.Glob(filepath.Join(v.dir, "data", "mail", "mail.test", "alice", "new", "*"))
 		if err != nil || len(files) != accepted || strings.Contains(v.log(), "from=evil@far.test") {
 			t.Errorf("%s: %d messages accepted, %d in the mailbox", mode, accepted, len(files))

@@ -20,10 +20,12 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -37,10 +39,12 @@ type Daemon struct {
 
 	now     atomic.Pointer[state]
 	store   mailstore.Store
-	healthy func() error    // nil: mail can be stored
-	closers []io.Closer     // what is closed at the end, last first
-	disks   []*durable.Disk // those of closers, each to be shared
+	healthy func() error       // nil: mail can be stored
+	closers []io.Closer        // what is closed at the end, last first
+	disks   []*durable.Disk    // those of closers, each to be shared
+	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post    *post.Post
+	reports *reports.Reader
 	logins  loginTimes
 	pool    *lineserver.Pool // of all connections
 
@@ -131,6 +135,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
+	d.welcome(settings)
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
@@ -140,7 +145,15 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.recallLogins()
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return nil, err
+	}
+	d.dns = resolver.New(dns)
 	if err := d.openPost(settings); err != nil {
+		return nil, err
+	}
+	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
 	if err := d.openListeners(settings.Listeners); err != nil {
@@ -202,12 +215,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
-	if os.Geteuid() == 0 && !isQuickStart(d.state().settings) {
+	d.serving.Go(func() { d.reports.Run(ctx) })
+	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
+	d.serving.Go(func() { d.keepLoginsEvery(ctx, loginsKept) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())

@@ -11,12 +11,13 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
 // retention is how POP3 treats an account's messages: as the settings of POP3
 // say, unless the account has its own.
-func retention(d *accounts.Directory, account string, c conf.POP3) conf.POP3 {
+func retention(d *accounts.Directory, account domains.Address, c conf.POP3) conf.POP3 {
 	if a := d.Account(account); a != nil {
 		c.Deletion = cmp.Or(a.Deletion, c.Deletion)
 		c.Expire = cmp.Or(a.Expire, c.Expire)

@@ -15,6 +15,8 @@ var alone = map[string][]string{
 	"parsers/textual":    {},
 	"parsers/domains":    {"golang.org/x/text/", "golang.org/x/net/idna"},
 	"parsers/config":     {"github.com/tidwall/jsonc"},
+	"smtp/spf":           {module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
+	"smtp/dmarc":         {module + "/rfc2822", module + "/parsers/domains", "golang.org/x/text/", "golang.org/x/net/idna"},
 	"cipher/certs":       {module + "/cipher/internal/"},
 	"cipher/seal":        {module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu"},
 	"cipher/sasl":        {module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
@@ -22,6 +24,7 @@ var alone = map[string][]string{
 	"cipher/sealedmail":  {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "filippo.io/"},
 	"cipher/acme":        {module + "/cipher/certs", module + "/parsers/domains", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/net/", "golang.org/x/text/"},
 	"parsers/lineserver": {},
+	"smtp/resolver":      {"github.com/miekg/dns", "golang.org/x/net/", "golang.org/x/sys/"},
 }
 
 // TestAlone builds a module of its own that imports one package of ours, and

@@ -8,37 +8,81 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// Inspector looks at messages on their way in: whether they are signed, or from whom
-// they say, or to be marked. It is called concurrently.
+// Inspector looks at messages on their way in: whether they are from whom they say, to
+// be signed, or to be marked. It is called concurrently.
 type Inspector interface {
+	// Sender is told at MAIL who begins a transaction, so that what takes long can begin
+	// as well. What it finds out is kept in the session's values. An error refuses the
+	// sender, as one of Inspect does the message.
+	Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error
 	// Inspect begins with a message whose header is known; nil: there is nothing
 	// to look at.
-	Inspect(ctx context.Context, e *smtp.Envelope, header *rfc2822.Section) Inspection
+	Inspect(ctx context.Context, look *Look) Inspection
+}
+
+// Look is what is known of a message before the rest of it passes.
+type Look struct {
+	Envelope *smtp.Envelope
+	// Trusted: the client may send to other hosts. It has logged in, is a program of this
+	// host, or comes from one that the settings name.
+	Trusted bool
+	// Submission: the message is completed, as the first server of a user's mail does it.
+	Submission bool
+	// Header is that of the message as it came. It is not to be changed.
+	Header *rfc2822.Section
+	// Completed are the fields that are put directly above Header, with the seam to
+	// what is no header.
+	Completed string
 }
 
 // Inspection is an Inspector's look at one message. An error that is a *smtp.Reply is
 // the answer to the message, any other one 451; nothing is stored then.
 type Inspection interface {
-	// Writer gets the message, header included, octet for octet as it came, while
-	// it passes.
+	// Writer gets what follows the header, octet for octet as it came, while it passes.
 	io.Writer
-	// Most is how many octets Fields will have, at most. Should they have more,
-	// a large message is written twice.
-	Most() int
-	// Fields are what is to stand on top of the message, which has passed.
-	Fields(ctx context.Context) ([]rfc2822.Field, error)
+	// Most is how many octets the fields of Findings will have, at most. Should they
+	// have more, a large message is written twice.
+	Most() (results, fields int)
+	// Findings are asked for when the message has passed.
+	Findings(ctx context.Context) (Findings, error)
+}
+
+// Findings are what is to stand on top of a message: header fields as they will be
+// read, each complete with its CRLF.
+type Findings struct {
+	// Results are for who reads the message here: they stand above Received, in mailboxes
+	// alone (RFC 8601 §4.1).
+	Results []string
+	// Fields go wherever the message does, below Received.
+	Fields []string
+}
+
+// inspectSender tells the inspectors who sends.
+func (r *Receiver) inspectSender(ctx context.Context, s *smtp.Session, from smtp.Path) error {
+	for _, i := range r.Inspectors {
+		if err := i.Sender(ctx, s, from, r.trusts(s)); err != nil {
+			return r.refusal(err)
+		}
+	}
+	return nil
 }
 
 // inspections are all looks at one message.
 type inspections struct {
 	all    []Inspection
+	header int64 // octets of the header that are still to pass
 	failed error // what one of them said
 }
 
 // Write implements io.Writer.
 func (i *inspections) Write(p []byte) (int, error) {
+	skip := min(i.header, int64(len(p)))
+	i.header -= skip
+	if skip == int64(len(p)) {
+		return len(p), nil
+	}
 	for _, look := range i.all {
-		if _, err := look.Write(p); err != nil {
+		if _, err := look.Write(p[skip:]); err != nil {
 			i.failed = err
 			return 0, err
 		}
@@ -46,23 +90,29 @@ func (i *inspections) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (i *inspections) most() (octets int) {
+func (i *inspections) most() (results, fields int) {
 	for _, look := range i.all {
-		octets += look.Most()
+		r, f := look.Most()
+		results, fields = results+r, fields+f
 	}
-	return octets
+	return results, fields
 }
 
-// fields is the text of all that was found.
-func (i *inspections) fields(ctx context.Context) (text []byte, err error) {
+// findings is the text of all that was found.
+func (i *inspections) findings(ctx context.Context) (results, fields []byte, err error) {
 	for _, look := range i.all {
-		fields, err := look.Fields(ctx)
+		found, err := look.Findings(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		for _, f := range fields {
-			text = append(text, f.Raw()...)
-		}
+		results, fields = appendAll(results, found.Results), appendAll(fields, found.Fields)
 	}
-	return text, nil
+	return results, fields, nil
+}
+
+func appendAll(text []byte, fields []string) []byte {
+	for _, f := range fields {
+		text = append(text, f...)
+	}
+	return text
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -23,13 +23,24 @@ type counting struct {
 	fail   error // of Write
 	refuse error // of Fields
 	saw    *bytes.Buffer
+
+	results  bool   // the fields are results
+	unwanted string // local part of a sender
 }
 
-func (c *counting) Inspect(_ context.Context, _ *smtp.Envelope, header *rfc2822.Section) Inspection {
-	if header.Has("X-Leave-Alone") {
+func (c *counting) Sender(_ context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
+	if from.Local == c.unwanted {
+		return smtp.ErrSenderNotOwned
+	}
+	s.Set(c, from.String())
+	return nil
+}
+
+func (c *counting) Inspect(_ context.Context, look *Look) Inspection {
+	if look.Header.Has("X-Leave-Alone") || look.Envelope.Session.Values[c] != look.Envelope.From.String() {
 		return nil
 	}
-	c.saw = &bytes.Buffer{}
+	c.saw = bytes.NewBufferString(look.Header.String())
 	return c
 }
 
@@ -40,17 +51,21 @@ func (c *counting) Write(p []byte) (int, error) {
 	return c.saw.Write(p)
 }
 
-func (c *counting) Most() int { return c.most }
+func (c *counting) Most() (results, fields int) { return c.most, c.most }
 
-func (c *counting) Fields(context.Context) (fields []rfc2822.Field, err error) {
+func (c *counting) Findings(context.Context) (found Findings, err error) {
 	for i := range c.fields {
 		f, err := rfc2822.NewField(c.name, fmt.Sprintf("%d of %d octets", i, c.saw.Len()))
 		if err != nil {
-			return nil, err
+			return found, err
 		}
-		fields = append(fields, f)
+		if c.results {
+			found.Results = append(found.Results, f.Raw())
+		} else {
+			found.Fields = append(found.Fields, f.Raw())
+		}
 	}
-	return fields, c.refuse
+	return found, c.refuse
 }
 
 // mailTo takes a message from a client that sends it as it stands.
@@ -91,7 +106,7 @@ func names(t *testing.T, text string) string {
 	return strings.Join(all, " ")
 }
 
-var alice = accounts.Targets{Mailboxes: []string{"alice@mail.test"}}
+var alice = accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test"}}
 
 // TestTopInOrder: all that stands on top is there in its order, whatever the size of the
 // message and whatever was expected, and the message is below it, octet for octet, as it
@@ -100,10 +115,11 @@ func TestTopInOrder(t *testing.T) {
 	for _, size := range []int{0, 1000, 64 << 10, 200_000} {
 		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
 			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
-				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
-			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
+				Mailboxes: []domains.Address{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
+			p.Outbound = newOutbound(t, "")
 			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
-			p.Inspectors = []Inspector{one, two}
+			three := &counting{name: "X-Result", most: most, fields: 1, results: true}
+			p.Inspectors = []Inspector{one, three, two}
 			text := "Subject: s\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", size/17)
 			if err := mailTo(p, text, "alice@mail.test", "list@mail.test", "direct@far.test"); err != nil {
 				t.Fatal(err)
@@ -118,7 +134,7 @@ func TestTopInOrder(t *testing.T) {
 			got := read(t, box, 0)
 			box.Close()
 			order := strings.Replace(names(t, got), " X-Padding", "", 1)
-			if order != "Return-Path Received X-One X-Two X-Two Date Message-ID Subject" || !strings.HasSuffix(got, text) {
+			if order != "Return-Path X-Result Received X-One X-Two X-Two Date Message-ID Subject" || !strings.HasSuffix(got, text) {
 				t.Errorf("%d octets, %d expected: %s in %.600q", len(text), most, order, got)
 			}
 			if !strings.Contains(got, fmt.Sprintf("X-One: 0 of %d octets\r\n", len(text))) {
@@ -199,5 +215,18 @@ func TestInspectorRefuses(t *testing.T) {
 		if err := mailTo(p, "X-Leave-Alone: s\r\n\r\nx\r\n", "alice@mail.test"); err != nil {
 			t.Errorf("%s: not looked at, and refused with %v", name, err)
 		}
+	}
+}
+
+// TestInspectorRefusesSender: a sender can be refused at MAIL, and others are not.
+func TestInspectorRefusesSender(t *testing.T) {
+	p, _ := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice})
+	p.Inspectors = []Inspector{&counting{name: "X-One", unwanted: "ann"}}
+	if err := mailTo(p, "Subject: s\r\n\r\nx\r\n", "alice@mail.test"); !errors.Is(err, smtp.ErrSenderNotOwned) {
+		t.Errorf("%v", err)
+	}
+	p.Inspectors = []Inspector{&counting{name: "X-One", unwanted: "bob"}}
+	if err := mailTo(p, "Subject: s\r\n\r\nx\r\n", "alice@mail.test"); err != nil {
+		t.Errorf("another sender: %v", err)
 	}
 }

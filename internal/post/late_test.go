@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -18,8 +19,9 @@ func TestLate(t *testing.T) {
 		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{Identity: lineserver.Identity{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}}, From: smtp.Path{Local: from, Domain: "x.test"}}
 	}
 	for _, c := range []struct {
-		addr, from, mailbox string
-		want                int64
+		addr, from string
+		mailbox    domains.Address
+		want       int64
 	}{
 		{"192.0.2.1:25", "a", "tiny", 5000}, {"192.0.2.200:1025", "a", "tiny", 5000}, {"[::ffff:192.0.2.7]:25", "a", "tiny", 5000},
 		{"192.0.3.1:25", "a", "tiny", 0}, {"192.0.2.1:25", "b", "tiny", 0}, {"192.0.2.1:25", "a", "other", 0},

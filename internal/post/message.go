@@ -42,13 +42,20 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 	}
 	// Received has told how the message came; what follows is where it goes.
 	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
+	r.inspect(ctx, e, m)
+	return m, nil
+}
+
+// inspect shows the message to the inspectors, and keeps room for what they will find.
+func (r *Receiver) inspect(ctx context.Context, e *smtp.Envelope, m *message) {
+	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), Submission: r.Submission, Header: m.header, Completed: m.top.completed}
 	for _, i := range r.Inspectors {
-		if look := i.Inspect(ctx, e, header); look != nil {
-			m.looks.all = append(m.looks.all, look)
+		if inspection := i.Inspect(ctx, look); inspection != nil {
+			m.looks.all = append(m.looks.all, inspection)
 		}
 	}
-	m.top.found = room(m.looks.most())
-	return m, nil
+	results, fields := m.looks.most()
+	m.top.results, m.top.found = room(results), room(fields)
 }
 
 // needsUTF8 reports whether a message needs SMTPUTF8 of those that carry it: its
@@ -84,6 +91,7 @@ func (r *Receiver) loops(e *smtp.Envelope, header *rfc2822.Section) error {
 // top is complete then.
 func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int64, error) {
 	if len(m.looks.all) > 0 {
+		m.looks.header = int64(m.header.Size())
 		w = io.MultiWriter(w, &m.looks)
 	}
 	// The wrappers keep io.CopyBuffer from finding a way around the buffer.
@@ -91,7 +99,7 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	if err != nil {
 		return size, err
 	}
-	m.top.found, err = m.looks.fields(ctx)
+	m.top.results, m.top.found, err = m.looks.findings(ctx)
 	m.looks.failed = err
 	return size, err
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -13,15 +13,14 @@ import (
 
 // newReports makes what counts how TLS fares and tells the domains that ask.
 // It lives as long as the daemon; Reconfigure tells it which DNS servers to
-// ask. It is nil where the settings name nobody who tells.
-func (o *Outbound) newReports(s *conf.Settings) *relay.TLSReports {
-	contact := s.Queue.TLSReport
+// ask and what this host is called. It is nil where there is nobody who tells.
+func (o *Outbound) newReports() *relay.TLSReports {
+	contact := o.need.Contact
 	if contact == "" {
 		return nil
 	}
-	_, organization := conf.CutAddress(contact)
 	return &relay.TLSReports{
-		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
+		Organization: domains.CanonicalAddress(contact).Domain().String(), Contact: contact,
 		Send:  o.sendReport,
 		Cache: o.cache,
 		Log:   o.need.Log,

@@ -17,14 +17,16 @@ import (
 //
 //	Return-Path       in mailboxes (RFC 5321 §4.4)
 //	Delivered-To      for whom an alias leads to another host (forward.go)
+//	results of inspectors, in mailboxes, in the order of Post.Inspectors
 //	Received
-//	what inspectors found, in the order of Post.Inspectors
+//	other fields of inspectors
 //	Date, Message-ID  where a user's program left them out (RFC 6409 §8)
 //
 // All but what is found is known before, so that those who store the message can
 // keep room for it.
 type top struct {
 	returnPath string
+	results    []byte
 	received   string
 	found      []byte
 	completed  string // with the seam below it
@@ -55,7 +57,10 @@ func (r *Receiver) newTop(e *smtp.Envelope, header *rfc2822.Section) (*top, erro
 	return t, nil
 }
 
-// with is the whole text below a first field, which is for some copies only.
+// local is the whole text in mailboxes.
+func (t *top) local() []byte { return t.with(t.returnPath + string(t.results)) }
+
+// with is the whole text below what is for some copies only.
 func (t *top) with(first string) []byte {
 	text := make([]byte, 0, len(first)+t.size())
 	text = append(append(text, first...), t.received...)
@@ -64,6 +69,9 @@ func (t *top) with(first string) []byte {
 
 // size is the octets of what everybody gets.
 func (t *top) size() int { return len(t.received) + len(t.found) + len(t.completed) }
+
+// localSize is the octets of what mailboxes get beside it.
+func (t *top) localSize() int64 { return int64(len(t.returnPath) + len(t.results)) }
 
 // room stands for what is not found yet, in the text that those who store the message
 // are told to expect: so many octets of lines.

@@ -177,6 +177,7 @@ func (q *Queue) notify(ctx context.Context, a *active, kind Kind, to []int) bool
 	if err == nil {
 		switch {
 		case a.e.From.IsNull():
+			m.Undeliverable = true
 			q.countNotice("undeliverable")
 			q.log().Warn("undeliverable notification", "queue", a.e.ID, "to", a.e.To[to[0]].Path.String())
 			if q.Undeliverable != nil {
@@ -192,7 +193,6 @@ func (q *Queue) notify(ctx context.Context, a *active, kind Kind, to []int) bool
 		q.log().Error("notification cannot be sent now", "queue", a.e.ID, "kind", kind, "err", err)
 		return false
 	}
-	q.countNotice(kind)
-	q.log().Info("notification", "queue", a.e.ID, "id", a.e.Session, "kind", kind, "to", a.e.From.String())
+	q.notified(ctx, m)
 	return true
 }

@@ -39,9 +39,9 @@ type bucket struct {
 }
 
 // admits reports whether one more may go to address now, and counts it.
-func (t *trickle) admits(address smtp.Path, now time.Time) bool {
-	address = address.Canonical()
-	names := [...]string{address.String(), "@" + address.Domain, ""}
+func (t *trickle) admits(to smtp.Path, now time.Time) bool {
+	local, domain := to.Address().Cut()
+	names := [...]string{smtp.Path{Local: local, Domain: domain.String()}.String(), "@" + domain.String(), ""}
 	if len(t.buckets) >= maxBuckets {
 		t.prune(now)
 	}
@@ -63,11 +63,15 @@ func (t *trickle) admits(address smtp.Path, now time.Time) bool {
 }
 
 // left is how many may go now to name, which is of pace i. A clock that was set
-// back gives nothing and takes nothing.
+// back gives nothing and takes nothing; from then on it counts.
 func (t *trickle) left(name string, i int, now time.Time) float64 {
 	b, ok := t.buckets[name]
 	if !ok {
 		return paces[i].most
+	}
+	if b.At.After(now) {
+		b.At = stamp(now)
+		t.buckets[name], t.dirty = b, true
 	}
 	return min(paces[i].most, b.Left+max(0, now.Sub(b.At).Seconds()/paces[i].every.Seconds()))
 }

@@ -45,7 +45,7 @@ type Relay struct {
 	// memory only where nil.
 	Cache Cache
 	// Report, where not nil, hears the outcome of each TLS session, for
-	// TLS-RPT.
+	// TLS-RPT, but of those that carry notices of our own: reports among them.
 	Report func(TLSResult)
 
 	// Private are networks that are dialled where the DNS of a domain leads there,

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+func dnsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "dns",
+		Short: "Show the records that a domain needs in the DNS, and put them there",
+		Long: `Show the records that a domain needs in the DNS for its mail to arrive and to be
+trusted, and put them into the zone. They follow from the settings: server_name, the addresses of
+this host, the listeners, the keys, and "DNS" ("postrider conf doc DNS").`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(dnsShowCommand(), dnsPushCommand())
+	return c
+}
+
+// dnsFlags are those of all commands about the DNS.
+type dnsFlags struct{ path string }
+
+func (f *dnsFlags) add(c *cobra.Command) {
+	confFlag(c, &f.path)
+	c.Args = cobra.MaximumNArgs(1)
+	c.ValidArgsFunction = (&changeFlags{path: f.path}).completeDomains
+}
+
+// plans are those of the domain named, or of every domain whose mail is kept here.
+func (f *dnsFlags) plans(args []string) ([]*zone.Plan, error) {
+	s, err := conf.Load(confPath(f.path))
+	if err != nil {
+		return nil, err
+	}
+	if s.ServerName == "" {
+		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
+	}
+	ours := s.LocalDomains()
+	chosen := ours
+	if len(args) > 0 {
+		name := domains.Canonical(args[0])
+		if !slices.Contains(ours, name) {
+			return nil, fmt.Errorf("the mail of %s is not kept here; \"postrider domain add %[1]s\" would change that", name)
+		}
+		chosen = []domains.Name{name}
+	} else if len(ours) > 1 {
+		// Mail to server_name itself needs its host's records only, which all have.
+		chosen = slices.DeleteFunc(slices.Clone(ours), func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
+	}
+	var plans []*zone.Plan
+	for _, domain := range chosen {
+		p, err := daemon.Plan(s, domain.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+// records are those of several plans, each once.
+func records(plans []*zone.Plan) (all []zone.Record) {
+	seen := make(map[string]bool)
+	for _, p := range plans {
+		for _, r := range p.Records() {
+			if line := zone.Line(r.RR); !seen[line] {
+				seen[line] = true
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// notes are those of several plans, each once.
+func notes(plans []*zone.Plan) (all []string) {
+	for _, p := range plans {
+		for _, note := range p.Notes() {
+			if !slices.Contains(all, note) {
+				all = append(all, note)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,71 @@
+package conf
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// DNS is about what the domains publish in the DNS, beside what follows from
+// other settings.
+type DNS struct {
+	// What the SPF records name beside this host: others that send mail as the
+	// domains, such as a provider that all mail leaves through, or a newsletter
+	// service. They say what.
+	//
+	//	"spf": ["include:_spf.provider.example", "ip4:192.0.2.7"]
+	SPF []string `json:"spf"`
+
+	// What others are asked to do with mail that claims to be of the domains
+	// and is not (DMARC): "none", "quarantine" or "reject".
+	DMARCPolicy string `json:"dmarc_policy" one:"none,quarantine,reject"`
+
+	// The address that reports of others are asked for at, about mail that claims
+	// to be of the domains (DMARC) and about TLS (TLS-RPT). Empty means
+	// postmaster of each domain; "none" means that no reports are asked for.
+	ReportsTo string `json:"reports_to"`
+
+	// Whether others are told to deliver to the domains over verified TLS only
+	// (MTA-STS, RFC 8461): "off", "testing" (they only report what would have
+	// failed), "enforce". It needs a web server with a certificate at
+	// mta-sts.DOMAIN of each domain, and the policy there.
+	MTASTS string `json:"mta_sts" one:"off,testing,enforce"`
+
+	// Hosts that take mail for the domains while this one is away, best first.
+	OtherMX []string `json:"other_mx"`
+}
+
+var spfTerm = regexp.MustCompile(`^[+?~-]?((include|exists|ip4|ip6):[^\s]+|(a|mx|ptr)([:/][^\s]+)?)$`)
+
+func (c *checker) dns() {
+	d := &c.DNS
+	for i, term := range d.SPF {
+		switch lower := strings.ToLower(term); {
+		case strings.ContainsAny(term, " \t") || strings.HasPrefix(lower, "v=spf1"):
+			c.fail(at("DNS", "spf", i), "%q is more than one term; write each as a string of its own, without v=spf1", term)
+		case strings.HasSuffix(lower, "all") && len(term) <= len("+all"):
+			c.fail(at("DNS", "spf", i), "the record ends in -all by itself")
+		case strings.HasPrefix(lower, "redirect="):
+			c.fail(at("DNS", "spf", i), "a redirect never counts beside -all; write include:%s", term[len("redirect="):])
+		case !spfTerm.MatchString(lower):
+			c.fail(at("DNS", "spf", i), "%q is no term of SPF, such as include:_spf.example.net or ip4:192.0.2.7", term)
+		}
+	}
+	if d.ReportsTo != "" && d.ReportsTo != "none" {
+		if err := checkAddress(d.ReportsTo); err != nil {
+			c.fail(at("DNS", "reports_to"), "%w", err)
+		}
+	}
+	for i, host := range d.OtherMX {
+		switch {
+		case checkDomain(host) != nil:
+			c.fail(at("DNS", "other_mx", i), "%w", checkDomain(host))
+		case domains.Canonical(host) == domains.Canonical(c.ServerName):
+			c.fail(at("DNS", "other_mx", i), "%q is this host itself", host)
+		case slices.Index(d.OtherMX, host) < i:
+			c.fail(at("DNS", "other_mx", i), "%q stands here twice", host)
+		}
+	}
+}
