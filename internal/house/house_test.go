@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
-	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim"},
+	"internal/sign":     {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim"},
 	"internal/zone":     {"parsers/domains", "smtp/queue/relay"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
