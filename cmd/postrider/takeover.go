@@ -68,11 +68,11 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	for _, r := range refused {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not taken over: %v\n", r)
 	}
-	told := f.finish(cmd, out, fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused)))
+	failed := f.finish(cmd, out, fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused)))
 	if len(refused) > 0 {
-		return errors.Join(told, errSaid)
+		return errors.Join(failed, errSaid)
 	}
-	return told
+	return failed
 }
 
 func aliasImportCommand() *cobra.Command {

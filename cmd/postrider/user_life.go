@@ -181,9 +181,9 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
 // and what that has brought since once more when it does not.
 func (f *changeFlags) finishMove(cmd *cobra.Command, out *outcome, done string, move func() error) error {
 	before := move()
-	told := f.finish(cmd, out, done)
+	failed := f.finish(cmd, out, done)
 	if err := move(); err != nil {
 		return fmt.Errorf("not all mail is moved yet (%w); the same command does it later", errors.Join(before, err))
 	}
-	return told
+	return failed
 }

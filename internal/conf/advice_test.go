@@ -174,3 +174,29 @@ func TestPartOfFiles(t *testing.T) {
 		t.Errorf("Load: %v, %v", s, err)
 	}
 }
+
+// TestOnlyHere: a server that others can find or reach is not for this machine alone.
+func TestOnlyHere(t *testing.T) {
+	for _, c := range []struct {
+		name, listeners string
+		want            bool
+	}{
+		{"localhost", "127.0.0.1:2525 [::1]:2525 localhost:2110 unix:lmtp.sock", true},
+		{"LocalHost.", "127.0.0.2:25", true},
+		{"mail.example.com", "127.0.0.1:2525", false},
+		{"localhost", "127.0.0.1:2525 192.0.2.1:25", false},
+		{"localhost", "0.0.0.0:25", false},
+		{"localhost", "[::]:25", false},
+		{"localhost", ":25", false},
+		{"localhost", "example.com:25", false},
+	} {
+		s := New()
+		s.ServerName, s.Listeners = c.name, nil
+		for _, a := range strings.Fields(c.listeners) {
+			s.Listeners = append(s.Listeners, Listener{Address: a})
+		}
+		if got := s.OnlyHere(); got != c.want {
+			t.Errorf("%s at %s: %v", c.name, c.listeners, got)
+		}
+	}
+}

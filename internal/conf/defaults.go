@@ -66,8 +66,9 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		DNS: DNS{DMARCPolicy: "none", MTASTS: "off"},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
+		Log:     Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
 

@@ -100,6 +100,10 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// What other hosts tell of mail in the name of domains here, and what they are
+	// told.
+	Reports Reports `json:"Reports"`
+
 	// What the domains publish in the DNS, as "postrider dns" shows it.
 	DNS DNS `json:"DNS"`
 

@@ -21,6 +21,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
+		Lookups:        s.SMTP.Vrfy,
 		Rate: func(user string) post.Rate {
 			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
 			if a := dir.Account(domains.Address(user)); a != nil {
@@ -46,7 +47,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sending, err := newSending(s)
+	sending, err := newSending(s, d.dns)
 	if err != nil {
 		return err
 	}

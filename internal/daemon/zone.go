@@ -64,7 +64,7 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 
 // welcome leads who starts a server for the first time to what only they can do.
 func (d *Daemon) welcome(s *conf.Settings) {
-	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !isQuickStart(s) {
+	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !s.OnlyHere() {
 		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.LocalDomains())
 	}
 }

@@ -162,6 +162,7 @@ func TestReaderRestarts(t *testing.T) {
 		}
 		w.close()
 		w.open()
+		time.Sleep(24 * time.Hour)
 		w.deliver(good(t, "2"), good(t, "3"))
 		w.reader.Read(w.t.Context())
 		if got := kinds(w.all()); got != "dmarc dmarc dmarc unreadable" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
@@ -143,7 +144,7 @@ func bring(t *testing.T, v *Verifier, signers map[string]*dkim.Signer, m mail) (
 	if m.client == "" {
 		m.client = client
 	}
-	s := &smtp.Session{ID: "s", Helo: "mx.a.test", LMTP: m.lmtp, RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000))}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000))}, Helo: "mx.a.test", LMTP: m.lmtp}
 	from, err := smtp.ParsePath("<"+m.from+">", smtp.PathUTF8|smtp.PathNull)
 	if err != nil {
 		t.Fatal(err)
