@@ -137,8 +137,10 @@ func userRenameCommand() *cobra.Command {
 		Use:   "rename ADDRESS NEW",
 		Short: "Give an account another address",
 		Long: `Give an account another address: its mail, its password and whatever leads to it go
-along. Nobody has the old address then; "alias add" has it lead to the new one. If it
-is interrupted, the same command finishes it.`,
+along. Nobody has the old address then; "alias add" has it lead to the new one, also
+for reports about mail in the queue, which keeps its old sender. Where the account has
+logged in from is not known of the new name. If it is interrupted, the same command
+finishes it.`,
 		Example:           "  postrider user rename -c /etc/postrider alice@example.com alice.smith@example.com",
 		Args:              cobra.ExactArgs(2),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.renameUser(cmd, args[0], args[1]) },

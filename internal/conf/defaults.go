@@ -50,6 +50,7 @@ func New() *Settings {
 			LoginTimeout:          5 * time.Minute,
 			FailureWindow:         15 * time.Minute,
 			CacheTime:             10 * time.Minute,
+			DeriveKeys:            true,
 		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
