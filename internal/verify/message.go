@@ -24,7 +24,9 @@ type Verdict struct {
 	DMARC  dmarc.Outcome
 	From   string // the envelope's sender, without brackets
 	Helo   string
-	Action Action // what is done with the message
+	// Recipients are the addresses that the message is for, in canonical form.
+	Recipients []string
+	Action     Action // what is done with the message
 	// Override is why less is done than the domain asks for: "trusted_forwarder",
 	// "mailing_list", "local_policy" (RFC 9990); empty if it is not so.
 	Override string
@@ -33,7 +35,7 @@ type Verdict struct {
 	// Why is the reason in words, where the message is refused or marked.
 	Why string
 
-	late bool // not everything was answered in time
+	late bool // not everything was answered in time, or could be asked
 }
 
 // iprevClient is who delivered the message.
@@ -85,9 +87,13 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 // verdict puts together what is known by now.
 func (i *inspection) verdict(ctx context.Context) *Verdict {
 	d := &Verdict{Time: time.Now(), From: i.s.from, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
+	for _, to := range i.look.Envelope.To {
+		d.Recipients = append(d.Recipients, domains.CanonicalAddress(to.Path.String()).String())
+	}
 	if i.s.wait(ctx) {
 		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result
 		d.SPF, d.Hello = i.s.spf, i.s.hello
+		d.late = private(i.s.client)
 	} else {
 		d.late = true
 		d.SPF = spf.Outcome{Result: spf.TempError, Err: context.DeadlineExceeded}

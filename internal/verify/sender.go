@@ -61,7 +61,7 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 }
 
 // private reports whether an address is none that the world could have.
-func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() }
+func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() }
 
 // wait waits for the results until ctx ends. Without them nothing is known.
 func (s *sender) wait(ctx context.Context) bool {

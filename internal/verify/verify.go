@@ -85,7 +85,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 		return nil
 	}
 	client, ok := clientOf(s)
-	if !ok {
+	if !ok || client.IsLoopback() { // a program of this host
 		return nil
 	}
 	v.nat.saw(client)

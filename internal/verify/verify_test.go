@@ -350,7 +350,7 @@ func TestSettings(t *testing.T) {
 func TestOnlyStrangers(t *testing.T) {
 	w, signers := newWorld(t)
 	v := newVerifier(w, &rules)
-	for _, m := range []mail{{trusted: true}, {lmtp: true}} {
+	for _, m := range []mail{{trusted: true}, {lmtp: true}, {client: "127.0.0.1"}, {client: "::1"}} {
 		m.from, m.header = "boss@home.test", "From: boss@home.test"
 		if found, reply := bring(t, v, signers, m); found != nil || reply != nil {
 			t.Errorf("%+v was looked at", m)
@@ -398,6 +398,12 @@ func TestGateway(t *testing.T) {
 		}
 		if err := v.Problem(); (err != nil) != (n+1 >= natRow) {
 			t.Errorf("after %d: %v", n+1, err)
+		}
+	}
+	for _, header := range []string{"From: x@reject.test", "From: boss@home.test"} { // it may be anybody's
+		found, refused := bring(t, v, signers, mail{from: "x@a.test", header: header, client: "172.17.0.1"})
+		if what, _ := outcome(t, found, refused); what != "marked" {
+			t.Errorf("%s from the gateway was %s", header, what)
 		}
 	}
 	bring(t, v, signers, mail{from: "x@a.test", header: "From: x@a.test"})
