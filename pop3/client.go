@@ -257,7 +257,7 @@ func (c *Client) send(line string) error {
 		return ErrBadArgument
 	}
 	if c.trace != nil {
-		c.trace('w', redact(line))
+		c.trace('w', shown(line))
 	}
 	c.push()
 	_, err := io.WriteString(c.conn, line+"\r\n")
@@ -267,21 +267,13 @@ func (c *Client) send(line string) error {
 	return nil
 }
 
-// redact strikes the secrets out of a command.
-func redact(line string) string {
-	words := strings.SplitN(line, " ", 3)
-	switch words[0] {
-	case "PASS":
-		return "PASS ***"
-	case "APOP", "AUTH":
-		if len(words) == 3 {
-			return words[0] + " " + words[1] + " ***"
-		}
-	case "USER", "CAPA", "STLS", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT", "UTF8":
-	default:
-		return "***" // the answer to a challenge
+// shown is a line of the client's as its transcript has it.
+func shown(line string) string {
+	switch verb, _, _ := strings.Cut(line, " "); verb {
+	case "PASS", "APOP", "AUTH", "USER", "CAPA", "STLS", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT", "UTF8":
+		return redact(line)
 	}
-	return line
+	return "***" // the answer to a challenge
 }
 
 // maxLine is the longest line accepted outside of messages. RFC 2449 §4 allows

@@ -56,7 +56,7 @@ func conform(t *testing.T, d *mailtest.Dialogue, w *world, client *tls.Config) {
 	p := &mailtest.Player{
 		TLS: client,
 		Dial: func() (net.Conn, error) {
-			w.settle()
+			w.waitIdle()
 			c, err := net.Dial("tcp", w.addr)
 			return hurried{c}, err
 		},
@@ -65,9 +65,9 @@ func conform(t *testing.T, d *mailtest.Dialogue, w *world, client *tls.Config) {
 	p.Play(t, d)
 }
 
-// settle waits until our server has noticed that the last connection is gone:
+// waitIdle waits until our server has noticed that the last connection is gone:
 // over TCP that takes it a moment, in which the maildrop is still locked.
-func (w *world) settle() {
+func (w *world) waitIdle() {
 	others := 0
 	if w.extra != nil {
 		others = 1

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
@@ -20,34 +19,19 @@ func (s *Server) tracing(ctx context.Context) bool {
 	return s.Trace != nil || s.conf.log.Enabled(ctx, slog.LevelDebug)
 }
 
-// attrs are the facts that every line about the session carries, and more.
-func (c *session) attrs(more ...any) []any {
-	a := make([]any, 0, 8)
-	for _, attr := range c.pub.attrs() {
-		a = append(a, attr)
-	}
-	return append(a, more...)
+// failed writes an error of ours into the log.
+func (c *session) failed(what string, err error) {
+	c.pub.LogError(c.srv.conf.log, what, slog.Any("err", err))
 }
 
 // traceCommand shows a command without what it wants to keep secret.
 func (c *session) traceCommand(cmd *command, line []byte) {
-	text := string(line)
 	if cmd == nil {
 		// It may be a password that was sent a line too late.
 		c.trace('r', "(unknown command)")
 		return
 	}
-	switch cmd.verb {
-	case "PASS":
-		text = "PASS ***"
-	case "APOP", "AUTH":
-		words := strings.SplitN(text, " ", 3)
-		if len(words) == 3 {
-			words[2] = "***"
-		}
-		text = strings.Join(words, " ")
-	}
-	c.trace('r', text)
+	c.trace('r', redact(string(line)))
 }
 
 func (c *session) trace(dir byte, line string) {
@@ -56,7 +40,7 @@ func (c *session) trace(dir byte, line string) {
 		c.srv.Trace(&c.pub, dir, line)
 		return
 	}
-	c.srv.conf.log.Debug("pop3", c.attrs("dir", string(dir), "line", line)...)
+	c.pub.LogDialogue(c.srv.conf.log, dir, line)
 }
 
 func (c *session) remark(text string) {

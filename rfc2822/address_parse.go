@@ -412,6 +412,9 @@ func (p *addressParser) literal() (string, error) {
 			}
 		case c == ' ' || c == '\t':
 		case c == '\\' && p.pos < len(p.s) && p.s[p.pos] > ' ' && p.s[p.pos] < 0x7f:
+			if c := p.s[p.pos]; c == '[' || c == ']' || c == '\\' {
+				b.WriteByte('\\') // without it, what is written would not be read again
+			}
 			b.WriteByte(p.s[p.pos]) // obs-dtext
 			p.pos++
 		case c < ' ' || c >= 0x7f || c == '[' || c == '\\':

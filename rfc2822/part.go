@@ -7,7 +7,8 @@ import (
 )
 
 // Part is a node of a message's MIME tree: the message itself, a part of a
-// multipart, or a message within the message.
+// multipart, or a message within the message. Walk and its kin make Parts; a zero one
+// has no header section and no body to be asked for.
 type Part struct {
 	Header    *Section          // its header section; for the root, the message's own
 	MediaType string            // in lower case, such as "text/plain"

@@ -47,7 +47,7 @@ func (d *Disposition) text() string {
 	if d.Text != "" {
 		return d.Text
 	}
-	text := "Your message to <" + oneLine(d.FinalRecipient) + "> was " + d.kind() + ".\n"
+	text := "Your message to <" + quoted(d.FinalRecipient) + "> was " + d.kind() + ".\n"
 	if d.Automatic {
 		return text + "This notification was sent without a person seeing it.\n"
 	}

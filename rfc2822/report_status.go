@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // statusWriter writes the groups of fields of a status or disposition part
@@ -222,16 +223,16 @@ var reportTexts = []struct {
 }
 
 func (s *RecipientStatus) explain(b *strings.Builder) {
-	fmt.Fprintf(b, "\n  <%s>\n", oneLine(s.FinalRecipient))
+	fmt.Fprintf(b, "\n  <%s>\n", quoted(s.FinalRecipient))
 	if _, addr, ok := strings.Cut(s.OriginalRecipient, ";"); ok && !strings.EqualFold(addr, s.FinalRecipient) {
-		fmt.Fprintf(b, "    (sent to <%s>)\n", oneLine(addr))
+		fmt.Fprintf(b, "    (sent to <%s>)\n", quoted(addr))
 	}
 	host := "the reason"
 	if s.RemoteMTA != "" {
-		host = "host " + oneLine(s.RemoteMTA) + " said"
+		host = "host " + quoted(s.RemoteMTA) + " said"
 	}
 	for i, line := range strings.Split(strings.TrimSpace(s.DiagnosticCode), "\n") {
-		if line = strings.TrimSpace(oneLine(line)); line == "" {
+		if line = strings.TrimSpace(quoted(line)); line == "" {
 			continue
 		}
 		if i == 0 {
@@ -243,6 +244,20 @@ func (s *RecipientStatus) explain(b *strings.Builder) {
 	if s.action() == Delayed && !s.WillRetryUntil.IsZero() {
 		fmt.Fprintf(b, "    It will be tried until %s.\n", FormatDate(s.WillRetryUntil))
 	}
+}
+
+// quoted is somebody else's text as a person is to read it: one line, and what could
+// turn the direction of reading around or hide something is written as an escape.
+func quoted(s string) string {
+	var b strings.Builder
+	for _, c := range oneLine(s) {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) {
+			fmt.Fprintf(&b, "\\u%04x", c)
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
 }
 
 // subject is the Subject of a report that was given none: that of the gravest action.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-message"
 )
@@ -374,5 +375,28 @@ print(original.get_content_type(), original.get_payload(0)['subject'] if origina
 		if err != nil || string(out) != want {
 			t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 		}
+	}
+}
+
+// TestReportQuotes: what another host answered, and an address that it was told, cannot
+// turn around or hide what a report says.
+func TestReportQuotes(t *testing.T) {
+	const odd = "a\u202eb\u2066c\u200bd\u2028e\u0085f\u061cg\x1bh"
+	report := &Report{From: "d@mx.example", To: "ann@home.example", ReportingMTA: "mx.example", UTF8: true, Recipients: []RecipientStatus{{
+		FinalRecipient: "ben" + odd + "@far.example", OriginalRecipient: "rfc822;" + odd + "@far.example", Action: Failed,
+		RemoteMTA: odd, DiagnosticCode: "550 no " + odd + "\nreally " + odd,
+	}}}
+	text := report.text()
+	if n := strings.Count(text, `a\u202eb\u2066c\u200bd\u2028e\u0085f\u061cg h`); n != 5 {
+		t.Errorf("%d escaped of 5:\n%s", n, text)
+	}
+	disposition := (&Disposition{FinalRecipient: odd}).text()
+	for _, c := range text + disposition {
+		if c != '\n' && (unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp)) {
+			t.Errorf("%U stands in %q", c, text+disposition)
+		}
+	}
+	if !strings.Contains((&Report{Recipients: []RecipientStatus{{FinalRecipient: "x", Action: Failed, DiagnosticCode: "550 größer 日本"}}}).text(), "550 größer 日本") {
+		t.Error("other letters are escaped, too")
 	}
 }

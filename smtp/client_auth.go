@@ -91,14 +91,18 @@ func (c *Client) Auth(ctx context.Context, a sasl.Client) error {
 		reply, err = c.authAnswer(ctx, a, reply, held)
 		held = nil
 	}
+	op := "AUTH " + mech
 	switch {
 	case err != nil:
+		if e := (*ClientError)(nil); errors.As(err, &e) {
+			e.Op = op
+		}
 		return err
 	case reply.Code/100 != 2:
-		return c.refused("AUTH", reply)
+		return c.refused(op, reply)
 	}
 	if err := sasl.Finish(a); err != nil {
-		return c.broken("AUTH", err) // the server did not prove who it is
+		return c.broken(op, err) // the server did not prove who it is
 	}
 	c.user = true
 	return nil

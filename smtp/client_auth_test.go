@@ -155,6 +155,15 @@ func TestAuth(t *testing.T) {
 		{"not base64", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") + "C: AUTH LOGIN\nS: 334 !\nC: *\nS: 501 cancelled\nend", nil, false},
 		{"no end of challenges", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") +
 			"C: AUTH LOGIN\nS: 334 \nC: dQ==\nS: 334 \nC: cA==\nS: 334 \nC: *\nS: 501 cancelled\nend", sasl.ErrMalformed, false},
+		{"another mechanism", Dialer{User: "u", Password: "p", AllowCleartextAuth: true}, hello("AUTH CRAM-MD5 PLAIN LOGIN") +
+			"C: AUTH CRAM-MD5\nS: 504 5.5.4 unknown\nC: AUTH PLAIN AHUAcA==\nS: 534 5.7.9 too weak\n" +
+			"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: dQ==\nS: 334 UGFzc3dvcmQ6\nC: cA==\nS: 235 ok", nil, true},
+		{"no mechanism left", Dialer{User: "u", Password: "p", AllowCleartextAuth: true}, hello("AUTH PLAIN LOGIN") +
+			"C: AUTH PLAIN AHUAcA==\nS: 504 5.5.4 no\nC: AUTH LOGIN\nS: 534 5.7.9 weak\nC: QUIT\nclose", &Reply{Code: 534, Enhanced: "5.7.9"}, false},
+		{"a wrong password is sent once", Dialer{User: "u", Password: "p", AllowCleartextAuth: true}, hello("AUTH PLAIN LOGIN") +
+			"C: AUTH PLAIN AHUAcA==\nS: 535 5.7.8 no\nC: QUIT\nclose", &Reply{Code: 535, Enhanced: "5.7.8"}, false},
+		{"not better in the clear", Dialer{User: "u", Password: "p"}, hello("AUTH CRAM-MD5 PLAIN") +
+			"C: AUTH CRAM-MD5\nS: 504 5.5.4 no\nC: QUIT\nclose", &Reply{Code: 504, Enhanced: "5.5.4"}, false},
 		{"success after cancelling", Dialer{Auth: login, AllowCleartextAuth: true}, hello("AUTH LOGIN") + "C: AUTH LOGIN\nS: 334 !\nC: *\nS: 235 fine\nend", ErrProtocol, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,14 +12,16 @@ import (
 var (
 	// ErrUnsupported: the message or the caller needs an extension that the
 	// server does not offer. The connection is unharmed.
+	// Where a message or a recipient needs it, it is a *MissingError.
 	ErrUnsupported = errors.New("smtp: the server does not offer what is needed")
 	// ErrTooBigForServer: the server has announced by SIZE that it takes no
 	// messages as big as Params.Size (RFC 1870). Nothing was sent.
 	ErrTooBigForServer = errors.New("smtp: the message is bigger than the server takes")
 	// ErrInDoubt: the connection failed between the last octet of the message
-	// and the server's answer to it. The server may or may not have taken the
-	// message; to send it again may deliver it twice (RFC 5321 §4.5.3.2.6).
-	ErrInDoubt = errors.New("smtp: the connection was lost before the answer to the message")
+	// and the server's answer to it, or the answer is none (ErrProtocol). The
+	// server may or may not have taken the message; to send it again may deliver it
+	// twice (RFC 5321 §4.5.3.2.6).
+	ErrInDoubt = errors.New("smtp: the message was sent and may have been taken, but there is no answer to it")
 	// ErrProtocol: the server's reply makes no sense, or is none. The
 	// connection was closed.
 	ErrProtocol = errors.New("smtp: the server broke the protocol")
@@ -37,8 +39,9 @@ var (
 
 // ClientError says at which step of the dialogue something failed.
 type ClientError struct {
-	// Op is the command ("MAIL", "DATA"), or "dial", "greeting" or "message";
-	// the last is what was to be answered to the end of the message.
+	// Op is the command ("MAIL", "DATA"), with its mechanism if that was chosen
+	// ("AUTH PLAIN"), or "dial", "greeting" or "message"; the last is what was to be
+	// answered to the end of the message.
 	Op string
 	// Reply is what the server said, as far as it could be read; Code is 0 in
 	// a reply that was not well formed. nil if it said nothing.

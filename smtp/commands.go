@@ -121,14 +121,17 @@ func (s *session) quit([]byte) *Reply {
 	return goodbye
 }
 
-// help lists the commands, or shows one (RFC 5321 §4.1.1.8).
+// help lists the commands that are served here, or shows one (RFC 5321 §4.1.1.8).
 func (s *session) help(args []byte) *Reply {
 	if c := s.find(args); c != nil {
 		return &Reply{Code: 214, Enhanced: "2.0.0", Text: strings.TrimSpace(c.name + " " + c.args)}
 	}
 	var names []string
 	for _, name := range s.srv.names {
-		if name != "" && !strings.HasPrefix(name, "X") {
+		switch {
+		case name == "", strings.HasPrefix(name, "X"):
+		case name == "AUTH" && (s.srv.hooks.creds == nil || s.srv.hidden("AUTH")), name == "EXPN" && s.srv.hooks.vrfy == nil:
+		default:
 			names = append(names, name)
 		}
 	}

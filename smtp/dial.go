@@ -148,11 +148,20 @@ func (d *Dialer) start(ctx context.Context, c *Client) error {
 			return err
 		}
 	}
-	a, err := d.mechanism(c)
-	if a == nil || err != nil {
-		return err
+	switch {
+	case d.Auth != nil:
+		a, err := d.Auth(c.Mechanisms(), c.tls)
+		if err != nil {
+			return &ClientError{Op: "AUTH", Err: err}
+		}
+		if a == nil {
+			return nil
+		}
+		return c.Auth(ctx, a)
+	case d.User != "":
+		return c.Login(ctx, d.User, d.Password)
 	}
-	return c.Auth(ctx, a)
+	return nil
 }
 
 // config is the TLS configuration for STARTTLS.
@@ -168,38 +177,6 @@ func (d *Dialer) config(host string) *tls.Config {
 		config.InsecureSkipVerify = true
 	}
 	return config
-}
-
-// mechanism is how to authenticate, nil if that is not wanted.
-func (d *Dialer) mechanism(c *Client) (a sasl.Client, err error) {
-	switch {
-	case d.Auth != nil:
-		a, err = d.Auth(c.Mechanisms(), c.tls)
-	case d.User == "":
-		return nil, nil
-	default:
-		a, err = d.choose(c)
-	}
-	if err != nil {
-		return nil, &ClientError{Op: "AUTH", Err: err}
-	}
-	return a, nil
-}
-
-func (d *Dialer) choose(c *Client) (sasl.Client, error) {
-	a, err := sasl.Choose(c.Mechanisms(), d.User, d.Password, c.tls)
-	if err == nil || c.tls != nil || !(d.AllowCleartextAuth || isLocal(c.conn)) {
-		return a, err
-	}
-	for _, offered := range c.Mechanisms() {
-		switch offered {
-		case "PLAIN":
-			return sasl.PlainClient("", d.User, d.Password), nil
-		case "LOGIN":
-			return sasl.LoginClient(d.User, d.Password), nil
-		}
-	}
-	return nil, err
 }
 
 // localName is our name where none was configured: the host's, or its address

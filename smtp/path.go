@@ -1,10 +1,6 @@
 package smtp
 
-import (
-	"strings"
-
-	"github.com/postrider-mail/postrider/parsers/domains"
-)
+import "github.com/postrider-mail/postrider/parsers/domains"
 
 // Path is where mail comes from or goes to: a mailbox without the angle
 // brackets around it. The zero Path is the null reverse-path "<>".
@@ -20,13 +16,10 @@ type Path struct {
 // DomainName is the domain of p in the form in which domains are compared.
 func (p Path) DomainName() domains.Name { return domains.Canonical(p.Domain) }
 
-// Canonical is p in the form in which addresses are compared: the local part in
-// lower case, the domain as domains.Canonical has it. Only the host that owns a
-// local part knows how to read it (RFC 5321 §2.4): nothing is to be sent to a
-// canonical path that was not written so.
-func (p Path) Canonical() Path {
-	return Path{Local: strings.ToLower(p.Local), Domain: p.DomainName().String()}
-}
+// Address is p in the form in which addresses are compared. Only the host that owns a
+// local part knows how to read it (RFC 5321 §2.4): nothing is to be sent to an address
+// that was not written so.
+func (p Path) Address() domains.Address { return domains.At(p.Local, p.DomainName()) }
 
 // PathOption says what ParsePath accepts beside <local@domain>.
 type PathOption uint

@@ -3,8 +3,9 @@ package smtp
 import (
 	"fmt"
 	"io"
-	"log/slog"
+	"strings"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
@@ -22,15 +23,10 @@ func TraceWriter(w io.Writer) Tracer {
 	return func(s *Session, dir byte, line string) { write(s.ID, dir, line) }
 }
 
-func traceTo(log *slog.Logger) Tracer {
-	return func(s *Session, dir byte, line string) {
-		log.Debug("dialogue", "session", s.ID, "dir", string(dir), "line", line)
-	}
-}
-
-// traceCommand shows a command line, without what follows the mechanism of
-// AUTH. Lines that are no command are not shown whole: they may be the
-// password of somebody who is out of step.
+// traceCommand shows a command line; of AUTH no more than the mechanism, and not
+// that where it is none: a password may stand in its place, or be run into it.
+// Lines that are no command are not shown whole: they may be the password of
+// somebody who is out of step.
 func (s *session) traceCommand(c *command, line []byte) {
 	if s.srv.tracer == nil {
 		return
@@ -40,8 +36,11 @@ func (s *session) traceCommand(c *command, line []byte) {
 	switch {
 	case textual.Is(verb, "AUTH"):
 		mechanism, response := textual.Command(args)
-		shown = "AUTH " + string(mechanism)
-		if len(response) > 0 {
+		shown = strings.TrimSpace("AUTH " + string(mechanism))
+		switch _, err := sasl.Find(sasl.Mechanisms(), string(mechanism)); {
+		case len(mechanism) > 0 && err != nil:
+			shown = "AUTH ***"
+		case len(response) > 0:
 			shown += " ***"
 		}
 	case c == nil:

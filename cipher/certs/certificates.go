@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -137,32 +138,47 @@ func (s *snapshot) add(cert tls.Certificate) error {
 	}
 	cert.Leaf = leaf
 	s.certs = append(s.certs, &cert)
-	names := leaf.DNSNames
-	if len(names) == 0 && leaf.Subject.CommonName != "" {
-		names = []string{leaf.Subject.CommonName}
-	}
-	for _, name := range names {
+	for _, name := range dnsNames(leaf) {
 		name = strings.ToLower(name)
 		s.names[name] = append(s.names[name], &cert)
 	}
 	return nil
 }
 
+// dnsNames are the names that a certificate is for.
+func dnsNames(leaf *x509.Certificate) []string {
+	if len(leaf.DNSNames) == 0 && leaf.Subject.CommonName != "" {
+		return []string{leaf.Subject.CommonName}
+	}
+	return leaf.DNSNames
+}
+
 // choose picks by exact name, then by wildcard (one label, RFC 6125 §6.4.3),
 // then the first certificate. Of several with the same name it prefers the
 // first the client can check, so that an ECDSA and an RSA certificate may stand
-// side by side.
+// side by side, also for the many hosts that ask for no name.
 func (s *snapshot) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 	fits := s.named(hello.ServerName)
+	if len(fits) == 0 {
+		fits = s.likeFirst()
+		anyName := *hello
+		anyName.ServerName = "" // which SupportsCertificate would miss in each
+		hello = &anyName
+	}
 	for _, cert := range fits {
 		if hello.SupportsCertificate(cert) == nil {
 			return cert
 		}
 	}
-	if len(fits) > 0 {
-		return fits[0]
+	return fits[0]
+}
+
+// likeFirst is the first certificate, and others for its first name.
+func (s *snapshot) likeFirst() []*tls.Certificate {
+	if names := dnsNames(s.certs[0].Leaf); len(names) > 0 {
+		return s.names[strings.ToLower(names[0])]
 	}
-	return s.certs[0]
+	return s.certs[:1]
 }
 
 // named are the certificates for a name.

@@ -3,10 +3,15 @@ package certs_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -87,6 +92,51 @@ func TestServerNames(t *testing.T) {
 	if n := len(set.Certificates()); n != 3 {
 		t.Errorf("%d certificates", n)
 	}
+}
+
+// TestTwoKinds: of an ECDSA and an RSA certificate for one name, each client gets the
+// one that it can check, also if it asks for no name, or for one that nobody has.
+func TestTwoKinds(t *testing.T) {
+	folder := t.TempDir()
+	rsaPair := rsaFiles(t, folder, "mail.example.com")
+	set, err := certs.LoadTLS(pairFiles(t, folder, "a", "mail.example.com"), pairFiles(t, folder, "b", "other.example.org"), rsaPair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mail.example.com", "", "elsewhere.example"} {
+		for suite, want := range map[uint16]x509.PublicKeyAlgorithm{
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:   x509.RSA,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: x509.ECDSA,
+		} {
+			_, theirs, err1, err2 := shake(t, set.Config(), &tls.Config{ServerName: name, InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+			if err1 != nil || err2 != nil {
+				t.Errorf("%q with %s: %v, %v", name, tls.CipherSuiteName(suite), err1, err2)
+				continue
+			}
+			leaf := theirs.ConnectionState().PeerCertificates[0]
+			if leaf.PublicKeyAlgorithm != want || leaf.DNSNames[0] != "mail.example.com" {
+				t.Errorf("%q with %s: got %v for %q", name, tls.CipherSuiteName(suite), leaf.PublicKeyAlgorithm, leaf.DNSNames)
+			}
+		}
+	}
+}
+
+// rsaFiles writes a self-signed pair with an RSA key.
+func rsaFiles(t testing.TB, folder, name string) certs.Keypair {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := certs.Keypair{Cert: filepath.Join(folder, "rsa.crt"), Key: filepath.Join(folder, "rsa.key")}
+	os.WriteFile(p.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	os.WriteFile(p.Key, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o600)
+	return p
 }
 
 // A reload takes the new pairs all together or not at all.

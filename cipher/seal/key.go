@@ -88,6 +88,12 @@ func (k Key) String() string { return "seal.Key(hidden)" }
 // GoString hides the key.
 func (k Key) GoString() string { return k.String() }
 
+// MarshalText refuses to write the key, as into JSON: what is written in its place could
+// not be read again, and the key itself belongs into no such file.
+func (k Key) MarshalText() ([]byte, error) {
+	return nil, errors.New("seal: a key is written by EnsureKey, to a file of its own")
+}
+
 // LogValue hides the key.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 

@@ -2,10 +2,12 @@ package seal_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +95,23 @@ func TestZeroKey(t *testing.T) {
 	}
 	if k.Equal(seal.GenerateKey()) || !k.Equal(seal.Key{}) {
 		t.Error("Equal of the zero Key")
+	}
+}
+
+// TestKeyInJSON: a key that somebody stores with other settings is an error, not an
+// empty object.
+func TestKeyInJSON(t *testing.T) {
+	key, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(struct{ Key seal.Key }{key}); err == nil {
+		t.Errorf("written as %s", text)
+	}
+	var b strings.Builder
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "key", key)
+	if !strings.Contains(b.String(), "seal.Key(hidden)") {
+		t.Errorf("logged as %s", b.String())
 	}
 }
 

@@ -116,6 +116,9 @@ func (k *Keyring) Seal(w io.Writer) (io.WriteCloser, error) { return Seal(w, k.d
 // Unlock opens the keyring with the password. It takes 64 MiB for some 100 ms:
 // bound how many happen at a time. The error is ErrPassword or ErrKeyring.
 func (k *Keyring) Unlock(password []byte) (*Unlocked, error) {
+	if err := k.data.made(); err != nil {
+		return nil, err
+	}
 	key, err := seal.DeriveKey(password, k.data.Salt)
 	if err != nil {
 		return nil, ErrPassword
@@ -130,6 +133,9 @@ func (k *Keyring) Unlock(password []byte) (*Unlocked, error) {
 // Recover opens the keyring with the recovery key. The error is ErrPassword or
 // ErrKeyring.
 func (k *Keyring) Recover(recovery string) (*Unlocked, error) {
+	if err := k.data.made(); err != nil {
+		return nil, err
+	}
 	r, err := age.ParseX25519Identity(strings.ToUpper(strings.TrimSpace(recovery)))
 	if err != nil || r.Recipient().String() != k.data.Recovery {
 		return nil, ErrPassword
@@ -143,6 +149,14 @@ func (k *Keyring) Recover(recovery string) (*Unlocked, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKeyring, err)
 	}
 	return k.data.parse(string(text))
+}
+
+// made refuses a keyring that is none: no password is wrong for it.
+func (d *keyringData) made() error {
+	if len(d.Wrapped) == 0 {
+		return fmt.Errorf("%w: it is empty; make one by NewKeyring or UnmarshalText", ErrKeyring)
+	}
+	return nil
 }
 
 func (d *keyringData) parse(text string) (*Unlocked, error) {
@@ -228,8 +242,11 @@ func (k *Keyring) NewRecovery(password []byte) (recovery string, err error) {
 	return k.seal(u, password)
 }
 
-// MarshalText gives the keyring's text form, JSON.
+// MarshalText gives the keyring's text form, JSON. The error is ErrKeyring for an empty one.
 func (k *Keyring) MarshalText() ([]byte, error) {
+	if err := k.data.made(); err != nil {
+		return nil, err
+	}
 	text, err := json.MarshalIndent(k.data, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("sealedmail: write keyring: %w", err)

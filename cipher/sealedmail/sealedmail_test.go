@@ -213,6 +213,21 @@ func TestKeyringLife(t *testing.T) {
 
 // Another public key put into the keyring, to have new mail sealed to it, is
 // noticed at the next login.
+// TestEmptyKeyring: of a keyring that nobody made, no password is said to be wrong.
+func TestEmptyKeyring(t *testing.T) {
+	var k sealedmail.Keyring
+	_, unlock := k.Unlock([]byte("x"))
+	_, recover := k.Recover("x")
+	_, text := k.MarshalText()
+	_, recovery := k.NewRecovery([]byte("x"))
+	for what, err := range map[string]error{"Unlock": unlock, "Recover": recover, "MarshalText": text, "NewRecovery": recovery,
+		"ChangePassword": k.ChangePassword([]byte("x"), []byte("y")), "ResetPassword": k.ResetPassword("x", []byte("y")), "Rotate": k.Rotate([]byte("x"))} {
+		if !errors.Is(err, sealedmail.ErrKeyring) || errors.Is(err, sealedmail.ErrPassword) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestSwappedRecipient(t *testing.T) {
 	k, recovery := newKeyring(t)
 	other, _ := newKeyring(t)

@@ -1,29 +1,26 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func aliasCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "alias",
 		Short: "Add, remove, list and import aliases",
 		Long: `Add, remove, list and import aliases: addresses that lead to others. The files they
 stand in keep their comments and layout. A running server is told, unless --no-reload
 is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(aliasAddCommand(), aliasRemoveCommand(), aliasListCommand(), aliasImportCommand())
-	return c
+	}, aliasAddCommand(), aliasRemoveCommand(), aliasListCommand(), aliasImportCommand())
 }
 
 func aliasAddCommand() *cobra.Command {
@@ -37,14 +34,13 @@ is for whatever nobody else takes.`,
   postrider alias add -c /etc/postrider '*@example.org' alice@example.com`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var at string
+			var at domains.Address
 			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
 				at = address(s, args[0])
 				targets := make([]string, len(args)-1)
 				for i, t := range args[1:] {
 					if targets[i] = t; !strings.Contains(t, "@") {
-						_, domain := conf.CutAddress(at)
-						targets[i] = t + "@" + domain
+						targets[i] = t + "@" + at.Domain().String()
 					}
 				}
 				return s.AddAlias(confPath(f.path), at, targets)
@@ -52,8 +48,8 @@ is for whatever nobody else takes.`,
 			if err != nil {
 				return err
 			}
-			out.Address = at
-			return f.finish(cmd, out, at+" is in "+out.Files[0])
+			out.Address = at.String()
+			return f.finish(cmd, out, out.Address+" is in "+out.Files[0])
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -70,12 +66,12 @@ func aliasRemoveCommand() *cobra.Command {
 		Example: "  postrider alias remove -c /etc/postrider sales@example.com bob@example.com",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var at string
+			var at domains.Address
 			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
 				at = address(s, args[0])
 				edits, err := s.RemoveAlias(at, args[1:])
 				if err != nil {
-					if near := nearest(at, slices.Sorted(maps.Keys(s.AllAliases()))); near != "" && near != at {
+					if near := conf.Nearest(at, slices.Collect(maps.Keys(s.Book().Aliases))); near != "" && near != at {
 						err = fmt.Errorf("%w; did you mean %s?", err, near)
 					}
 				}
@@ -84,10 +80,10 @@ func aliasRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out.Address = at
-			what := at
+			out.Address = at.String()
+			what := out.Address
 			if len(args) > 1 {
-				what = "the way from " + at + " to " + strings.Join(args[1:], ", ")
+				what = "the way from " + what + " to " + strings.Join(args[1:], ", ")
 			}
 			return f.finish(cmd, out, what+" is removed from "+strings.Join(out.Files, ", "))
 		},
@@ -99,46 +95,37 @@ func aliasRemoveCommand() *cobra.Command {
 
 // aliasView is an alias as "alias list" shows it.
 type aliasView struct {
-	Address string   `json:"address"`
-	Targets []string `json:"targets"`
-	Default bool     `json:"default"` // no file has it: postmaster and abuse
+	Address domains.Address `json:"address"`
+	Targets []string        `json:"targets"`
+	Default bool            `json:"default"` // no file has it: postmaster and abuse
+}
+
+// written are targets as mail for them is addressed.
+func written(targets []conf.Target) []string {
+	all := make([]string, len(targets))
+	for i, t := range targets {
+		all[i] = t.String()
+	}
+	return all
 }
 
 func aliasListCommand() *cobra.Command {
-	var f changeFlags
-	c := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the aliases, those that hold by default as well",
-		Example:           "  postrider alias list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := conf.Load(confPath(f.path))
-			if err != nil {
-				return err
-			}
-			views := []aliasView{}
-			all := s.AllAliases()
-			for _, name := range slices.Sorted(maps.Keys(all)) {
-				views = append(views, aliasView{name, all[name], !s.HasAlias(name)})
-			}
-			if f.json {
-				return printJSON(cmd, views)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ALIAS\tLEADS TO")
-			for _, v := range views {
-				text := strings.Join(v.Targets, " ")
-				if v.Default {
-					text += " (by default)"
-				}
-				fmt.Fprintf(w, "%s\t%s\n", v.Address, text)
-			}
-			return w.Flush()
-		},
+	return listCommand(&cobra.Command{
+		Short:   "List the aliases, those that hold by default as well",
+		Example: "  postrider alias list -c /etc/postrider",
+	}, "ALIAS\tLEADS TO", aliasViews, func(v aliasView) string {
+		text := fmt.Sprintf("%s\t%s", v.Address, strings.Join(v.Targets, " "))
+		if v.Default {
+			text += " (by default)"
+		}
+		return text
+	})
+}
+
+func aliasViews(_ context.Context, s *conf.Settings) (views []aliasView, err error) {
+	all := s.Book().Aliases
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		views = append(views, aliasView{name, written(all[name]), !s.HasAlias(name)})
 	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+	return views, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // fails is a command line that has to fail, and returns what it said.
@@ -103,7 +104,7 @@ func TestRemoveFromEveryFile(t *testing.T) {
 	}
 	fails(t, "pass word", "user", "test", "-c", dir, "--stdin", "mover@mail.test")
 	must(t, "", "user", "test", "--help")
-	if s, err := conf.Load(dir); err != nil || s.AllAccounts()["other@mail.test"] == nil {
+	if s, err := conf.Load(dir); err != nil || s.Book().Accounts["other@mail.test"] == nil {
 		t.Errorf("the other one: %v", err)
 	}
 }
@@ -177,23 +178,24 @@ func TestUserRename(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		aliases := s.AllAliases()
+		aliases := aliasesOf(s)
 		for _, from := range []string{"sales@town.test", "*@town.test", "alice@village.test", "*@village.test", "postmaster@town.test"} {
 			if !slices.Contains(aliases[from], al) {
 				t.Errorf("%s leads to %q", from, aliases[from])
 			}
 		}
-		if a := s.AllAccounts()["bob@town.test"].Addresses; !slices.Equal(a, []string{"*@town.test", al}) {
+		if a := s.Book().Accounts["bob@town.test"].Addresses; !slices.Equal(a, []string{"*@town.test", al}) {
 			t.Errorf("bob may send as %q", a)
 		}
 		key, err := seal.LoadKey(s.SecretKeyFile)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plain, err := key.OpenText(string(s.AllAccounts()[al].APOP), apopSubject(al)); err != nil || string(plain) != "pass word" {
+		at := domains.Address(al)
+		if plain, err := key.OpenText(string(s.Book().Accounts[at].APOP), apopSubject(at)); err != nil || string(plain) != "pass word" {
 			t.Errorf("APOP: %q, %v", plain, err)
 		}
-		if mailOf(t.Context(), s, al) != 1 || mailOf(t.Context(), s, "alice@town.test") != 0 {
+		if mailOf(t.Context(), s, at) != 1 || mailOf(t.Context(), s, "alice@town.test") != 0 {
 			t.Error("the mail did not go along")
 		}
 	}
@@ -237,12 +239,12 @@ func TestDomainCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, to := range []string{"alice@city.test", "removed@city.test", "carol@hamlet.test"} {
+	for _, to := range []domains.Address{"alice@city.test", "removed@city.test", "carol@hamlet.test"} {
 		if mailOf(t.Context(), s, to) != 1 {
 			t.Errorf("%s has no mail", to)
 		}
 	}
-	aliases := s.AllAliases()
+	aliases := aliasesOf(s)
 	if got := fmt.Sprint(aliases["*@hamlet.test"], aliases["all@city.test"], aliases["*@city.test"], s.Postmaster); got != "[carol@hamlet.test alice@city.test] [sales@city.test] [alice@city.test]alice@city.test" {
 		t.Errorf("aliases lead to %s", got)
 	}

@@ -10,20 +10,17 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func dnsCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "dns",
 		Short: "Show, check and push the records that a domain needs in the DNS",
 		Long: `Show the records that a domain needs in the DNS for its mail to arrive and to be
 trusted, check those that are there, and put them into the zone. They follow from the settings: server_name, the addresses of
 this host, the listeners, the keys, and "DNS" ("postrider conf doc DNS").`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(dnsShowCommand(), dnsCheckCommand(), dnsPushCommand())
-	return c
+	}, dnsShowCommand(), dnsCheckCommand(), dnsPushCommand())
 }
 
 // dnsFlags are those of all commands about the DNS.
@@ -50,21 +47,21 @@ func plansOf(s *conf.Settings, args []string) ([]*zone.Plan, error) {
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	ours := s.LocalDomains()
+	ours := s.Book().Domains()
 	chosen := ours
 	if len(args) > 0 {
-		name := conf.CanonicalDomain(args[0])
+		name := domains.Canonical(args[0])
 		if !slices.Contains(ours, name) {
 			return nil, fmt.Errorf("the mail of %s is not kept here; \"postrider domain add %[1]s\" would change that", name)
 		}
-		chosen = []string{name}
+		chosen = []domains.Name{name}
 	} else if len(ours) > 1 {
 		// Mail to server_name itself needs its host's records only, which all have.
-		chosen = slices.DeleteFunc(slices.Clone(ours), func(d string) bool { return d == conf.CanonicalDomain(s.ServerName) && s.Domains[d] == nil })
+		chosen = slices.DeleteFunc(slices.Clone(ours), func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {
-		p, err := daemon.Plan(s, domain, nil)
+		p, err := daemon.Plan(s, domain.String(), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -42,7 +42,7 @@ The exit code is 0 if there is nothing to change, or all was changed, and 1 othe
 	c.Flags().StringVar(&f.server, "server", "", "`NS`, the zone's primary server, with a port if it is not 53")
 	c.Flags().StringVar(&f.key, "key", "", "`FILE` with the key that it lets change the zone")
 	c.Flags().BoolVar(&f.yes, "yes", false, "change what is printed")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.MarkFlagRequired("server")
 	c.MarkFlagRequired("key")
 	c.MarkFlagFilename("key")

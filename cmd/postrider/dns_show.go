@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // dnsShow are the flags of "dns show".
@@ -42,7 +42,7 @@ server at mta-sts.DOMAIN.`,
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.zone, "zone", false, "print a zone file")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.Flags().BoolVar(&f.policy, "policy", false, "print the MTA-STS policy of DOMAIN")
 	c.Flags().StringVar(&f.delegate, "delegate", "", "`ZONE` of ours that the names which change are led to")
 	c.MarkFlagsMutuallyExclusive("zone", "json", "policy")
@@ -107,7 +107,7 @@ type delegatedView struct {
 }
 
 func (f *dnsShow) showDelegated(cmd *cobra.Command, plans []*zone.Plan) error {
-	ours := conf.CanonicalDomain(f.delegate)
+	ours := domains.Canonical(f.delegate).String()
 	out := cmd.OutOrStdout()
 	views := []delegatedView{}
 	for _, p := range plans {

@@ -1,28 +1,24 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func domainCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "domain",
 		Short: "Add, rename, remove and list domains",
 		Long: `Add, rename, remove and list the domains whose mail is kept here. The files they stand
 in keep their comments and layout. A running server is told, unless --no-reload is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainListCommand())
-	return c
+	}, domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainListCommand())
 }
 
 func domainAddCommand() *cobra.Command {
@@ -33,12 +29,12 @@ func domainAddCommand() *cobra.Command {
 		Example: "  postrider domain add -c /etc/postrider example.org",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name := conf.CanonicalDomain(args[0])
+			name := domains.Canonical(args[0])
 			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddDomain(confPath(f.path), name) }))
 			if err != nil {
 				return err
 			}
-			out.Address = name
+			out.Address = name.String()
 			return f.finish(cmd, out, fmt.Sprintf("%s is in %s; what the DNS has to say of it: postrider dns show %[1]s", name, out.Files[0]))
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -58,11 +54,12 @@ more. Mail that is in the store stays there.`,
 		Example: "  postrider domain remove -c /etc/postrider example.org",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveDomain(args[0]) })
+			name := domains.Canonical(args[0])
+			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveDomain(name) })
 			if err != nil {
 				return err
 			}
-			out.Address = conf.CanonicalDomain(args[0])
+			out.Address = name.String()
 			return f.finish(cmd, out, out.Address+" is removed from "+strings.Join(out.Files, ", "))
 		},
 		ValidArgsFunction: f.completeDomains,
@@ -78,28 +75,29 @@ func domainRenameCommand() *cobra.Command {
 		Short: "Give a domain another name",
 		Long: `Give a domain another name, with its accounts, aliases, catch-all and all mail in it. If
 it is interrupted, the same command finishes it.`,
-		Example:           "  postrider domain rename -c /etc/postrider example.org example.com",
-		Args:              cobra.ExactArgs(2),
-		RunE:              func(cmd *cobra.Command, args []string) error { return f.renameDomain(cmd, args[0], args[1]) },
+		Example: "  postrider domain rename -c /etc/postrider example.org example.com",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.renameDomain(cmd, domains.Canonical(args[0]), domains.Canonical(args[1]))
+		},
 		ValidArgsFunction: f.completeDomains,
 	}
 	f.add(c)
 	return c
 }
 
-func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to string) error {
+func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) error {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
 		return err
 	}
-	from, to = conf.CanonicalDomain(from), conf.CanonicalDomain(to)
 	move := func() error { return moveDomain(cmd, s, from, to) }
-	if ours := s.LocalDomains(); !slices.Contains(ours, from) && slices.Contains(ours, to) {
+	if ours := s.Book(); !ours.IsLocal(from) && ours.IsLocal(to) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "mail left in %s goes to %s\n", from, to)
 		return move()
 	}
 	if left, err := usersIn(cmd, s, to); err != nil || len(left) > 0 {
-		return fmt.Errorf("there is mail of %s in the store already, such as that of %s", to, strings.Join(left, ", "))
+		return fmt.Errorf("there is mail of %s in the store already, such as that of %s", to, strings.Join(texts(left), ", "))
 	}
 	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
 		return s.RenameDomain(from, to, resealAPOP(s.SecretKeyFile))
@@ -107,19 +105,19 @@ func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to string) error {
 	if err != nil {
 		return err
 	}
-	out.Address, out.To = from, to
+	out.Address, out.To = from.String(), to.String()
 	return f.finishMove(cmd, out, fmt.Sprintf("%s is %s now, in %s", from, to, strings.Join(out.Files, ", ")), move)
 }
 
 // usersIn are the mailboxes of a domain in the store, those of no account as well.
-func usersIn(cmd *cobra.Command, s *conf.Settings, domain string) (users []string, err error) {
+func usersIn(cmd *cobra.Command, s *conf.Settings, domain domains.Name) (users []domains.Address, err error) {
 	err = inStore(s, func(store *maildir.Store) error {
 		for user, err := range store.Users(cmd.Context()) {
 			if err != nil {
 				return err
 			}
-			if _, d := conf.CutAddress(user); d == domain {
-				users = append(users, user)
+			if account := domains.Address(user); account.Domain() == domain {
+				users = append(users, account)
 			}
 		}
 		return nil
@@ -128,15 +126,15 @@ func usersIn(cmd *cobra.Command, s *conf.Settings, domain string) (users []strin
 }
 
 // moveDomain moves the mail of a whole domain.
-func moveDomain(cmd *cobra.Command, s *conf.Settings, from, to string) error {
+func moveDomain(cmd *cobra.Command, s *conf.Settings, from, to domains.Name) error {
 	users, err := usersIn(cmd, s, from)
 	if err != nil {
 		return err
 	}
 	return inStore(s, func(store *maildir.Store) error {
 		for _, user := range users {
-			local, _ := conf.CutAddress(user)
-			if err := store.Rename(cmd.Context(), user, local+"@"+to); err != nil {
+			local, _ := user.Cut()
+			if err := store.Rename(cmd.Context(), user.String(), domains.At(local, to).String()); err != nil {
 				return err
 			}
 		}
@@ -150,69 +148,44 @@ func (f *changeFlags) completeDomains(_ *cobra.Command, args []string, _ string)
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return s.LocalDomains(), cobra.ShellCompDirectiveNoFileComp
+	return texts(s.Book().Domains()), cobra.ShellCompDirectiveNoFileComp
 }
 
 // domainView is a domain as "domain list" shows it.
 type domainView struct {
-	Domain     string `json:"domain"`
-	Accounts   int    `json:"accounts"`
-	Aliases    int    `json:"aliases"`
-	Quota      string `json:"quota"`       // of each mailbox; "none" for no limit
-	TotalQuota string `json:"total_quota"` // of all together
-	CatchAll   string `json:"catch_all"`
+	Domain     domains.Name `json:"domain"`
+	Accounts   int          `json:"accounts"`
+	Aliases    int          `json:"aliases"`
+	Quota      string       `json:"quota"`       // of each mailbox; "none" for no limit
+	TotalQuota string       `json:"total_quota"` // of all together
+	CatchAll   string       `json:"catch_all"`
 }
 
 func domainListCommand() *cobra.Command {
-	var f changeFlags
-	c := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the domains whose mail is kept here",
-		Example:           "  postrider domain list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := conf.Load(confPath(f.path))
-			if err != nil {
-				return err
-			}
-			views := domainViews(s)
-			if f.json {
-				return printJSON(cmd, views)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "DOMAIN\tACCOUNTS\tALIASES\tQUOTA\tTOTAL\tCATCH-ALL")
-			for _, v := range views {
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", v.Domain, v.Accounts, v.Aliases, v.Quota, v.TotalQuota, orDash(strings.Fields(v.CatchAll)))
-			}
-			return w.Flush()
-		},
-	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+	return listCommand(&cobra.Command{
+		Short:   "List the domains whose mail is kept here",
+		Example: "  postrider domain list -c /etc/postrider",
+	}, "DOMAIN\tACCOUNTS\tALIASES\tQUOTA\tTOTAL\tCATCH-ALL", domainViews, func(v domainView) string {
+		return fmt.Sprintf("%s\t%d\t%d\t%s\t%s\t%s", v.Domain, v.Accounts, v.Aliases, v.Quota, v.TotalQuota, orDash(strings.Fields(v.CatchAll)))
+	})
 }
 
-func domainViews(s *conf.Settings) []domainView {
-	accounts, aliases := make(map[string]int), make(map[string]int)
-	for name := range s.AllAccounts() {
-		_, domain := conf.CutAddress(name)
-		accounts[domain]++
+func domainViews(_ context.Context, s *conf.Settings) (views []domainView, err error) {
+	book := s.Book()
+	accounts, aliases := make(map[domains.Name]int), make(map[domains.Name]int)
+	for name := range book.Accounts {
+		accounts[name.Domain()]++
 	}
-	all := s.AllAliases()
-	for name := range all {
-		_, domain := conf.CutAddress(name)
-		aliases[domain]++
+	for name := range book.Aliases {
+		aliases[name.Domain()]++
 	}
-	views := []domainView{}
-	for _, name := range s.LocalDomains() {
+	for _, name := range book.Domains() {
 		quota, _ := s.QuotaOf(name, nil).MarshalText()
 		total, _ := s.TotalQuotaOf(name).MarshalText()
 		views = append(views, domainView{
 			Domain: name, Accounts: accounts[name], Aliases: aliases[name],
-			Quota: string(quota), TotalQuota: string(total), CatchAll: strings.Join(all["*@"+name], " "),
+			Quota: string(quota), TotalQuota: string(total), CatchAll: strings.Join(written(book.Aliases[domains.At("*", name)]), " "),
 		})
 	}
-	return views
+	return views, nil
 }

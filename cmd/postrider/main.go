@@ -96,6 +96,7 @@ func rootCommand() *cobra.Command {
 		aliasCommand(),
 		queueCommand(),
 		traceCommand(),
+		reportsCommand(),
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),

@@ -22,13 +22,14 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // generatePassword makes a password of 120 random bits.
 func generatePassword() []byte { return []byte(rand.Text()[:24]) }
 
 // derive makes what is kept of a password.
-func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf.Keys, err error) {
+func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (k conf.Keys, err error) {
 	password = sasl.SASLprep(password) // however this keyboard composes accents
 	if k.Password, err = passwd.Hash(password); err != nil {
 		return k, err
@@ -39,7 +40,7 @@ func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf
 	}
 	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
 	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
-	if a := s.AllAccounts()[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
+	if a := s.Book().Accounts[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
 		k.APOP, err = f.sealAPOP(s.SecretKeyFile, at, password)
 	}
 	return k, err
@@ -47,7 +48,7 @@ func (f *userFlags) derive(s *conf.Settings, at string, password []byte) (k conf
 
 // sealAPOP seals a password with the server's key, which is made if it is not
 // there yet, for the user that the server runs as.
-func (f *userFlags) sealAPOP(keyFile, at string, password []byte) (string, error) {
+func (f *userFlags) sealAPOP(keyFile string, at domains.Address, password []byte) (string, error) {
 	owner, err := os.Stat(confPath(f.path))
 	if err != nil {
 		return "", err
@@ -60,11 +61,11 @@ func (f *userFlags) sealAPOP(keyFile, at string, password []byte) (string, error
 }
 
 // apopSubject binds a sealed secret to its account.
-func apopSubject(address string) []byte { return []byte("apop:" + address) }
+func apopSubject(address domains.Address) []byte { return []byte("apop:" + address) }
 
 // resealAPOP makes of the secret of one address that of another.
 func resealAPOP(keyFile string) conf.Reseal {
-	return func(sealed, from, to string) (string, error) {
+	return func(sealed string, from, to domains.Address) (string, error) {
 		key, err := seal.LoadKey(keyFile)
 		if err != nil {
 			return "", err
@@ -165,10 +166,10 @@ func readHidden(fd int) ([]byte, error) {
 const leastPassword = 8
 
 // strong refuses passwords that are guessed first.
-func strong(password []byte, at string) error {
-	local, _ := conf.CutAddress(at)
+func strong(password []byte, at domains.Address) error {
+	local, _ := at.Cut()
 	switch text := string(password); {
-	case strings.EqualFold(text, at) || strings.EqualFold(text, local):
+	case strings.EqualFold(text, at.String()) || strings.EqualFold(text, local):
 		return errors.New("the password is the user name, which is guessed first; --weak takes it all the same")
 	case utf8.RuneCount(password) < leastPassword:
 		return fmt.Errorf("the password has fewer than %d characters; --weak takes it all the same", leastPassword)

@@ -240,3 +240,27 @@ func (w *world) submitted(dialogue string) string {
 	rest, _ := io.ReadAll(lines)
 	return out.String() + string(rest)
 }
+
+// TestSendmailTooMuch: what a program of this host sends counts as its user's; root may
+// send any number.
+func TestSendmailTooMuch(t *testing.T) {
+	h := newHost(t)
+	if err := os.WriteFile(filepath.Join(h.dir, "rates.conf"), []byte(`{"SMTP": {"messages_per_hour": 2}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, said, code := postrider(t, "reload", "-c", h.dir); code != 0 {
+		t.Fatal(said)
+	}
+	for i, want := range []int{0, 0, exitTryLater, exitTryLater} {
+		code, out := h.as("nobody", "Subject: x\n\nx\n", "sendmail", "alice", "bob")
+		if code != want || want != 0 && !strings.Contains(out, "450 4.7.1 nobody@mail.test may have 2 messages an hour, has sent 2 since") {
+			t.Errorf("message %d: exit %d, %s", i, code, out)
+		}
+		if code, out := h.as("", "Subject: x\n\nx\n", "sendmail", "alice"); code != 0 {
+			t.Errorf("root's message %d: exit %d, %s", i, code, out)
+		}
+	}
+	if out, _, _ := postrider(t, "status", "-c", h.dir); !strings.Contains(out, "  nobody@mail.test has sent as much as is allowed, 2 messages to 4 recipients since ") {
+		t.Errorf("status says %s", out)
+	}
+}

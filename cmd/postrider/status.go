@@ -19,8 +19,9 @@ func statusCommand() *cobra.Command {
 		Use:   "status [-c DIR]",
 		Short: "Say how the running server is",
 		Long: `Say which version of the server runs and since when, how many sessions it has, what it
-listens to and where, what waits in its queue, how long its certificates are good for and
-who is locked out after too many failed logins. The exit code is 1 if it does not run, or
+listens to and where, what waits in its queue, how long its certificates are good for,
+who is locked out after too many failed logins, who has sent as much as users may, and
+who guesses recipients. The exit code is 1 if it does not run, or
 runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		Example: "  postrider status -c /etc/postrider\n  postrider status -c /etc/postrider --json",
 		Args:    cobra.NoArgs,
@@ -43,7 +44,7 @@ runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		},
 	}
 	confFlag(c, &path)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -79,6 +80,13 @@ func printStatus(out io.Writer, s *daemon.Status) {
 	if len(s.Starving) > 0 {
 		fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
 	}
+	for _, u := range s.Senders {
+		fmt.Fprintf(out, "  %s has sent as much as is allowed, %s to %s since %s: more is taken at %s\n", printable(u.User),
+			count(u.Messages, "message"), count(u.Recipients, "recipient"), u.Since.Local().Format("15:04"), u.Until.Local().Format("15:04"))
+	}
+	for _, g := range s.Guessing {
+		fmt.Fprintf(out, "  %s has asked for %s that do not exist since %s\n", g.Network, count(g.Unknown, "recipient"), g.Since.Local().Format("15:04"))
+	}
 	for _, l := range s.Lockouts {
 		fmt.Fprintf(out, "  %s\n", describeLockout(l))
 	}
@@ -86,7 +94,7 @@ func printStatus(out io.Writer, s *daemon.Status) {
 
 // describeLockout says in a line who is locked out.
 func describeLockout(l accounts.Lockout) string {
-	who := printable(l.Account)
+	who := printable(l.Account.String())
 	switch {
 	case who == "":
 		who = "logins from " + l.Address

@@ -17,12 +17,14 @@ import (
 
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const formatHelp = `
 
 The formats are ` + formats + `. If you do not know which
-mbox you have, take mboxrd for files of this program, mboxo for others.`
+mbox you have, take mboxrd for files of this program, mboxo for others. An .eml file is
+one message, to the octet: also a From_ line on top of it, which some programs leave.`
 
 const formats = "maildir, mboxo, mboxrd, mboxcl, mboxcl2, eml"
 
@@ -121,10 +123,8 @@ func (f *storeFlags) noteStranger(cmd *cobra.Command, address string) {
 	if f.settings == nil {
 		return
 	}
-	for known := range f.settings.AllAccounts() {
-		if strings.EqualFold(known, address) {
-			return
-		}
+	if f.settings.Book().Accounts[domains.CanonicalAddress(address)] != nil {
+		return
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "note: there is no account %s yet: \"postrider user add\" makes one\n", address)
 }

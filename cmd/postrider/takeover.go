@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // What other mail systems keep their aliases and passwords in.
@@ -22,31 +23,33 @@ type takeoverFlags struct {
 	changeFlags
 	format string
 	domain string
+	dryRun bool
 }
 
 func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
 	f.add(c)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, " or ")+"; by default what the file looks like")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be taken over, and change nothing")
 	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // home is the domain of names without one.
-func (f *takeoverFlags) home(s *conf.Settings) string {
+func (f *takeoverFlags) home(s *conf.Settings) domains.Name {
 	switch {
 	case f.domain != "":
-		return conf.CanonicalDomain(f.domain)
+		return domains.Canonical(f.domain)
 	case len(s.Domains) == 1:
 		for name := range s.Domains {
-			return conf.CanonicalDomain(name)
+			return domains.Canonical(name)
 		}
 	}
-	return conf.CanonicalDomain(s.ServerName)
+	return domains.Canonical(s.ServerName)
 }
 
 // take carries out a command of this kind: what read found in the file is added by
 // add. What cannot be is named.
-func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read func(io.Reader, *takeoverFlags, string) ([]T, []error),
+func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read func(io.Reader, *takeoverFlags, domains.Name) ([]T, []error),
 	add func(s *conf.Settings, path string, all []T) ([]*conf.Edit, int, []error, error)) error {
 	file, err := os.Open(name)
 	if err != nil {
@@ -59,6 +62,9 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 		all, bad := read(file, f, f.home(s))
 		edits, n, more, err := add(s, confPath(f.path), all)
 		added, refused = n, append(bad, more...)
+		if f.dryRun {
+			edits = nil
+		}
 		return edits, err
 	})
 	if err != nil {
@@ -67,11 +73,19 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	for _, r := range refused {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not taken over: %v\n", r)
 	}
-	told := f.finish(cmd, out, fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused)))
-	if len(refused) > 0 {
-		return errors.Join(told, errSaid)
+	said := fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused))
+	if f.dryRun {
+		fmt.Fprintln(cmd.ErrOrStderr(), "nothing is changed; it would be: "+said)
+		if len(refused) > 0 {
+			return errSaid
+		}
+		return nil
 	}
-	return told
+	failed := f.finish(cmd, out, said)
+	if len(refused) > 0 {
+		return errors.Join(failed, errSaid)
+	}
+	return failed
 }
 
 func aliasImportCommand() *cobra.Command {
@@ -146,7 +160,7 @@ func logicalLines(r io.Reader, folded bool, do func(n int, line string)) error {
 }
 
 // readAliases reads aliases(5) or virtual(5).
-func readAliases(r io.Reader, f *takeoverFlags, home string) (all []conf.NewAlias, bad []error) {
+func readAliases(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAlias, bad []error) {
 	err := logicalLines(r, true, func(n int, line string) {
 		name, rest, colon := cutName(line)
 		if f.format == "" {
@@ -165,7 +179,7 @@ func readAliases(r io.Reader, f *takeoverFlags, home string) (all []conf.NewAlia
 			bad = append(bad, fmt.Errorf("line %d: %s is a domain of its own; for one: postrider domain add %[2]s", n, name))
 			return
 		}
-		a := conf.NewAlias{Address: inHome(strings.Trim(name, `"`), home)}
+		a := conf.NewAlias{Address: domains.CanonicalAddress(inHome(strings.Trim(name, `"`), home))}
 		for _, target := range splitTargets(rest) {
 			if why := noAddress(target); why != "" {
 				bad = append(bad, fmt.Errorf("line %d: %s: %s is %s", n, name, target, why))
@@ -229,26 +243,26 @@ func noAddress(target string) string {
 }
 
 // inHome gives a name its domain, and writes "@example.com" as it is written here.
-func inHome(name, home string) string {
+func inHome(name string, home domains.Name) string {
 	name = strings.TrimPrefix(name, `\`) // sendmail's "look no further"
 	switch {
 	case strings.HasPrefix(name, "@"):
 		return "*" + name
 	case !strings.Contains(name, "@"):
-		return name + "@" + home
+		return name + "@" + home.String()
 	}
 	return name
 }
 
 // readPasswords reads a passwd-file of Dovecot or shadow(5).
-func readPasswords(r io.Reader, f *takeoverFlags, home string) (all []conf.NewAccount, bad []error) {
+func readPasswords(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
 	err := logicalLines(r, false, func(n int, line string) {
 		fields := strings.SplitN(line, ":", 8)
 		if len(fields) < 2 || fields[0] == "" {
 			bad = append(bad, fmt.Errorf("line %d: no name and password, parted by a colon", n))
 			return
 		}
-		a := conf.NewAccount{Address: inHome(fields[0], home), Password: fields[1]}
+		a := conf.NewAccount{Address: domains.CanonicalAddress(inHome(fields[0], home)), Password: fields[1]}
 		locked := a.Password == "" || strings.Trim(a.Password, "*!x") == ""
 		if f.format == "shadow" || f.format == "" && isShadow(line) {
 			f.format = "shadow"

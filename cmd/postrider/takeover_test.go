@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const etcAliases = `# See man 5 aliases
@@ -59,13 +60,27 @@ func TestAliasImport(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		before, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dry := fails(t, "", "alias", "import", "--dry-run", "-c", dir, file)
+		if s, err := conf.Load(dir); err != nil || len(s.Aliases)+len(s.Domains) > 0 {
+			t.Errorf("%s: a dry run leaves %v and %v, %v", c.name, s.Aliases, s.Domains, err)
+		}
+		if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
+			t.Errorf("%s: a dry run leaves %d files, %v", c.name, len(after), err)
+		}
 		said := fails(t, "", "alias", "import", "-c", dir, file)
+		if !strings.HasPrefix(dry, said[:strings.LastIndex(strings.TrimSpace(said), "\n")+1]) || !strings.Contains(dry, "nothing is changed; it would be: ") {
+			t.Errorf("%s: a dry run says\n%s\nand then\n%s", c.name, dry, said)
+		}
 		must(t, "", "check", "-c", dir)
 		s, err := conf.Load(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := s.AllAliases()
+		all := aliasesOf(s)
 		for name, want := range c.want {
 			if got := strings.Join(all[name+"@mail.test"], " "); got != want {
 				t.Errorf("%s: %s leads to %q, want %q", c.name, name, got, want)
@@ -121,12 +136,12 @@ func TestUserImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := s.AllAccounts()
+		all := s.Book().Accounts
 		if len(all) != len(c.want)+1 {
 			t.Errorf("%s: %v", c.name, all)
 		}
 		for name, quota := range c.want {
-			a := all[name]
+			a := all[domains.Address(name)]
 			if a == nil {
 				t.Errorf("%s: no %s", c.name, name)
 				continue

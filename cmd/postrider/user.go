@@ -12,6 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // userFlags are the flags of the user commands.
@@ -28,17 +29,13 @@ type userFlags struct {
 }
 
 func userCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "user",
 		Short: "Add, change, rename, remove, list, test and unlock accounts",
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
 their comments and layout. A running server is told, unless --no-reload is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
+	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
 		userTestCommand(), userImportCommand(), userUnlockCommand())
-	return c
 }
 
 const passwordHelp = `
@@ -109,15 +106,15 @@ func (f *userFlags) addUser(cmd *cobra.Command, name string) error {
 }
 
 // tell finishes a command that has set a password.
-func (f *userFlags) tell(cmd *cobra.Command, out *outcome, at string, password []byte, more string) error {
-	out.Address = at
+func (f *userFlags) tell(cmd *cobra.Command, out *outcome, at domains.Address, password []byte, more string) error {
+	out.Address = at.String()
 	switch {
 	case f.generate && f.json:
 		out.Password = string(password)
 	case f.generate:
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", password)
 	}
-	done := at + " is in " + strings.Join(out.Files, ", ")
+	done := at.String() + " is in " + strings.Join(out.Files, ", ")
 	if more != "" {
 		done += "; " + more
 	}
@@ -125,13 +122,13 @@ func (f *userFlags) tell(cmd *cobra.Command, out *outcome, at string, password [
 }
 
 // password gets the password of an account and derives what is kept of it.
-func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at string) (keys conf.Keys, password []byte, err error) {
+func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Address) (keys conf.Keys, password []byte, err error) {
 	if f.stdin && f.generate {
 		return keys, nil, usage(cmd, errors.New("either --stdin or --generate"))
 	}
 	if f.generate {
 		password = generatePassword()
-	} else if password, err = askPassword(cmd, at, f.stdin, true); err != nil {
+	} else if password, err = askPassword(cmd, at.String(), f.stdin, true); err != nil {
 		return keys, nil, err
 	}
 	if !f.weak {
@@ -176,7 +173,7 @@ func userPasswdCommand() *cobra.Command {
 }
 
 // load reads the settings and finds an account in them.
-func (f *userFlags) load(name string) (*conf.Settings, string, error) {
+func (f *userFlags) load(name string) (*conf.Settings, domains.Address, error) {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
 		return nil, "", err
@@ -199,15 +196,24 @@ func (f *userFlags) complete(_ *cobra.Command, args []string, _ string) ([]strin
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return slices.Sorted(maps.Keys(s.AllAccounts())), cobra.ShellCompDirectiveNoFileComp
+	return texts(slices.Sorted(maps.Keys(s.Book().Accounts))), cobra.ShellCompDirectiveNoFileComp
 }
 
 // address completes a name without a domain by the server's own.
-func address(s *conf.Settings, name string) string {
+func address(s *conf.Settings, name string) domains.Address {
 	if !strings.Contains(name, "@") {
 		name += "@" + s.ServerName
 	}
-	return conf.Canonical(name)
+	return domains.CanonicalAddress(name)
+}
+
+// texts are names as texts.
+func texts[S ~string](names []S) []string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = string(n)
+	}
+	return all
 }
 
 // whichDomain refuses a new name without a domain where the domain of the
@@ -223,54 +229,31 @@ func whichDomain(s *conf.Settings, name string) error {
 // isDomain refuses an account in a domain whose mail is not kept here: mail for it
 // would stay here from now on, wherever it belongs. What the server is called after
 // is no slip where there is nothing yet.
-func (f *userFlags) isDomain(s *conf.Settings, at string) error {
-	local, domain := conf.CutAddress(at)
-	ours := s.LocalDomains()
-	if f.newDomain || slices.Contains(ours, domain) || len(ours) == 1 && strings.HasSuffix(conf.CanonicalDomain(s.ServerName), "."+domain) {
+func (f *userFlags) isDomain(s *conf.Settings, at domains.Address) error {
+	local, domain := at.Cut()
+	ours := s.Book().Domains()
+	if f.newDomain || slices.Contains(ours, domain) || len(ours) == 1 && strings.HasSuffix(domains.Canonical(s.ServerName).String(), "."+domain.String()) {
 		return nil
 	}
 	err := fmt.Errorf("mail for %s is not kept here; --new-domain has it kept here from now on", domain)
-	if near := config.Nearest(domain, ours); near != "" {
+	if near := config.Nearest(domain.String(), texts(ours)); near != "" {
 		err = fmt.Errorf("%w; did you mean %s@%s?", err, local, near)
 	}
 	return err
 }
 
 // account finds an account, or says which was probably meant.
-func account(s *conf.Settings, name string) (string, *conf.Account, error) {
-	all := s.AllAccounts()
+func account(s *conf.Settings, name string) (domains.Address, *conf.Account, error) {
+	all := s.Book().Accounts
 	at := address(s, name)
 	if a := all[at]; a != nil {
 		return at, a, nil
 	}
 	err := fmt.Errorf("%s: %w", at, conf.ErrNoAccount)
-	if near := nearest(at, slices.Sorted(maps.Keys(all))); near != "" {
+	if near := conf.Nearest(at, slices.Collect(maps.Keys(all))); near != "" {
 		err = fmt.Errorf("%w; did you mean %s?", err, near)
 	}
 	return at, nil, err
-}
-
-// nearest is the address that was probably meant: one nearly so in the same domain,
-// or the same in a domain that is nearly so. A domain in common is no likeness.
-func nearest(address string, all []string) string {
-	local, domain := conf.CutAddress(address)
-	var locals, domains []string
-	for _, known := range all {
-		l, d := conf.CutAddress(known)
-		if d == domain {
-			locals = append(locals, l)
-		}
-		if l == local {
-			domains = append(domains, d)
-		}
-	}
-	if near := config.Nearest(local, locals); near != "" {
-		return near + "@" + domain
-	}
-	if near := config.Nearest(domain, domains); near != "" {
-		return local + "@" + near
-	}
-	return ""
 }
 
 func userUnlockCommand() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // What becomes of the mail of accounts that come, go and are called otherwise.
@@ -52,11 +53,11 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	out.Address = at
-	if s, err := conf.Load(confPath(f.path)); err == nil && s.AllAccounts()[at] != nil {
+	out.Address = at.String()
+	if s, err := conf.Load(confPath(f.path)); err == nil && s.Book().Accounts[at] != nil {
 		return fmt.Errorf("%s still stands in the configuration, after it was taken out of %s", at, strings.Join(out.Files, ", "))
 	}
-	done := at + " is removed from " + strings.Join(out.Files, ", ")
+	done := at.String() + " is removed from " + strings.Join(out.Files, ", ")
 	if n := mailOf(cmd.Context(), s, at); n > 0 && !f.mail {
 		done += fmt.Sprintf("; %s of it stay in the store", count(n, "message"))
 	}
@@ -67,13 +68,13 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 }
 
 // mailOf counts the messages that a mailbox holds, as far as one can see.
-func mailOf(ctx context.Context, s *conf.Settings, at string) int64 {
+func mailOf(ctx context.Context, s *conf.Settings, at domains.Address) int64 {
 	store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly))
 	if err != nil {
 		return 0
 	}
 	defer store.Close()
-	use, err := store.Usage(ctx, at)
+	use, err := store.Usage(ctx, at.String())
 	if err != nil {
 		return 0
 	}
@@ -82,7 +83,7 @@ func mailOf(ctx context.Context, s *conf.Settings, at string) int64 {
 
 // leftover refuses to give a new account the mail of one that was removed, unless
 // that is said.
-func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at string) error {
+func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at domains.Address) error {
 	if f.keep || f.fresh {
 		return nil
 	}
@@ -97,8 +98,8 @@ func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at string) er
 }
 
 // purge deletes a mailbox.
-func purge(cmd *cobra.Command, s *conf.Settings, at string) error {
-	return inStore(s, func(store *maildir.Store) error { return store.Purge(cmd.Context(), at) })
+func purge(cmd *cobra.Command, s *conf.Settings, at domains.Address) error {
+	return inStore(s, func(store *maildir.Store) error { return store.Purge(cmd.Context(), at.String()) })
 }
 
 // inStore changes the store beside a running server, as the user that it belongs
@@ -136,8 +137,10 @@ func userRenameCommand() *cobra.Command {
 		Use:   "rename ADDRESS NEW",
 		Short: "Give an account another address",
 		Long: `Give an account another address: its mail, its password and whatever leads to it go
-along. Nobody has the old address then; "alias add" has it lead to the new one. If it
-is interrupted, the same command finishes it.`,
+along. Nobody has the old address then; "alias add" has it lead to the new one, also
+for reports about mail in the queue, which keeps its old sender. Where the account has
+logged in from is not known of the new name. If it is interrupted, the same command
+finishes it.`,
 		Example:           "  postrider user rename -c /etc/postrider alice@example.com alice.smith@example.com",
 		Args:              cobra.ExactArgs(2),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.renameUser(cmd, args[0], args[1]) },
@@ -147,17 +150,17 @@ is interrupted, the same command finishes it.`,
 	return c
 }
 
-func (f *userFlags) renameUser(cmd *cobra.Command, name, to string) error {
+func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
 	s, at, missing := f.load(name)
 	if s == nil {
 		return missing
 	}
-	to = address(s, to)
+	to := address(s, written)
 	move := func() error {
-		return inStore(s, func(store *maildir.Store) error { return store.Rename(cmd.Context(), at, to) })
+		return inStore(s, func(store *maildir.Store) error { return store.Rename(cmd.Context(), at.String(), to.String()) })
 	}
 	if missing != nil {
-		if n := mailOf(cmd.Context(), s, at); n > 0 && s.AllAccounts()[to] != nil {
+		if n := mailOf(cmd.Context(), s, at); n > 0 && s.Book().Accounts[to] != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s left of %s go to %s\n", count(n, "message"), at, to)
 			return move()
 		}
@@ -172,7 +175,7 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, to string) error {
 	if err != nil {
 		return err
 	}
-	out.Address, out.To = at, to
+	out.Address, out.To = at.String(), to.String()
 	return f.finishMove(cmd, out, fmt.Sprintf("%s is %s now, in %s", at, to, strings.Join(out.Files, ", ")), move)
 }
 
@@ -180,9 +183,9 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, to string) error {
 // and what that has brought since once more when it does not.
 func (f *changeFlags) finishMove(cmd *cobra.Command, out *outcome, done string, move func() error) error {
 	before := move()
-	told := f.finish(cmd, out, done)
+	failed := f.finish(cmd, out, done)
 	if err := move(); err != nil {
 		return fmt.Errorf("not all mail is moved yet (%w); the same command does it later", errors.Join(before, err))
 	}
-	return told
+	return failed
 }

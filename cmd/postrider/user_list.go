@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -15,56 +14,30 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func userListCommand() *cobra.Command {
-	var f userFlags
-	c := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List the accounts",
+	return listCommand(&cobra.Command{
+		Short: "List the accounts",
 		Long: `List the accounts: how the password is stored, for which mechanisms there are keys,
 what the mailbox may hold and holds, and which aliases lead to it.`,
-		Example:           "  postrider user list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return f.list(cmd) },
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+		Example: "  postrider user list -c /etc/postrider",
+	}, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES", userViews, func(v userView) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)))
+	})
 }
 
 // userView is an account as "user list" shows it.
 type userView struct {
-	Address  string   `json:"address"`
-	Password string   `json:"password"` // how it is stored
-	Keys     []string `json:"keys"`     // mechanisms
-	Disabled bool     `json:"disabled"`
-	Quota    string   `json:"quota"` // in force; "none" for no limit
-	Messages int64    `json:"messages"`
-	Octets   int64    `json:"octets"`
-	Aliases  []string `json:"aliases"` // that lead to it
-}
-
-func (f *userFlags) list(cmd *cobra.Command) error {
-	s, err := conf.Load(confPath(f.path))
-	if err != nil {
-		return err
-	}
-	views, err := userViews(cmd.Context(), s)
-	if err != nil {
-		return err
-	}
-	if f.json {
-		return printJSON(cmd, views)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES")
-	for _, v := range views {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(v.Aliases))
-	}
-	return w.Flush()
+	Address  domains.Address   `json:"address"`
+	Password string            `json:"password"` // how it is stored
+	Keys     []string          `json:"keys"`     // mechanisms
+	Disabled bool              `json:"disabled"`
+	Quota    string            `json:"quota"` // in force; "none" for no limit
+	Messages int64             `json:"messages"`
+	Octets   int64             `json:"octets"`
+	Aliases  []domains.Address `json:"aliases"` // that lead to it
 }
 
 func orDash(words []string) string {
@@ -75,19 +48,19 @@ func orDash(words []string) string {
 }
 
 func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
-	use := func(string) (mailstore.Usage, error) { return mailstore.Usage{}, nil }
+	use := func(domains.Address) (mailstore.Usage, error) { return mailstore.Usage{}, nil }
 	if store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly)); err == nil {
 		defer store.Close()
-		use = func(user string) (mailstore.Usage, error) { return store.Usage(ctx, user) }
+		use = func(a domains.Address) (mailstore.Usage, error) { return store.Usage(ctx, a.String()) }
 	}
-	leading := make(map[string][]string)
-	aliases := s.AllAliases()
-	for _, from := range slices.Sorted(maps.Keys(aliases)) {
-		for _, to := range aliases[from] {
-			leading[to] = append(leading[to], from)
+	leading := make(map[domains.Address][]domains.Address)
+	book := s.Book()
+	for _, from := range slices.Sorted(maps.Keys(book.Aliases)) {
+		for _, to := range book.Aliases[from] {
+			leading[to.Address] = append(leading[to.Address], from)
 		}
 	}
-	all := s.AllAccounts()
+	all := book.Accounts
 	views := make([]userView, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a := all[name]
@@ -95,11 +68,10 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, domain := conf.CutAddress(name)
-		quota, _ := s.QuotaOf(domain, a).MarshalText()
+		quota, _ := s.QuotaOf(name.Domain(), a).MarshalText()
 		views = append(views, userView{
 			Address: name, Password: passwordKind(a), Keys: keyKinds(a), Disabled: a.Disabled, Quota: string(quota),
-			Messages: used.Messages, Octets: used.Octets, Aliases: append([]string{}, leading[name]...),
+			Messages: used.Messages, Octets: used.Octets, Aliases: leading[name],
 		})
 	}
 	return views, nil
@@ -121,7 +93,7 @@ func keyKinds(a *conf.Account) []string {
 	for _, k := range []struct {
 		name   string
 		secret conf.Secret
-	}{{"SCRAM-SHA-256", a.ScramSHA256}, {"CRAM-MD5", a.CRAMMD5}, {"APOP", a.APOP}} {
+	}{{"SCRAM-SHA-256", a.ScramKeys()}, {"CRAM-MD5", a.CRAMKey()}, {"APOP", a.APOP}} {
 		if k.secret != "" {
 			kinds = append(kinds, k.name)
 		}
@@ -143,11 +115,11 @@ The password is asked for, or read from standard input with --stdin.`,
 			if err != nil {
 				return err
 			}
-			password, err := askPassword(cmd, at, f.stdin, false)
+			password, err := askPassword(cmd, at.String(), f.stdin, false)
 			if err != nil {
 				return err
 			}
-			err = testPassword(s.AllAccounts()[at], at, password)
+			err = testPassword(s.Book().Accounts[at], at, password)
 			if f.json {
 				return errors.Join(printJSON(cmd, testView{at, err == nil, textOf(err)}), err)
 			}
@@ -160,15 +132,15 @@ The password is asked for, or read from standard input with --stdin.`,
 	}
 	confFlag(c, &f.path)
 	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	return c
 }
 
 // testView is what "user test" found out.
 type testView struct {
-	Address string `json:"address"`
-	Right   bool   `json:"right"`
-	Problem string `json:"problem,omitempty"`
+	Address domains.Address `json:"address"`
+	Right   bool            `json:"right"`
+	Problem string          `json:"problem,omitempty"`
 }
 
 func textOf(err error) string {
@@ -179,7 +151,7 @@ func textOf(err error) string {
 }
 
 // testPassword checks a password against everything the account keeps of it.
-func testPassword(a *conf.Account, at string, password []byte) error {
+func testPassword(a *conf.Account, at domains.Address, password []byte) error {
 	if a.Password == "" {
 		return fmt.Errorf("%s has no password; nobody can log in", at)
 	}

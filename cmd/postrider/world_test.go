@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
 )
@@ -342,4 +343,13 @@ func runPeer(t *testing.T, dir, stdin, name string, args ...string) (string, err
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// aliasesOf are the aliases of settings as texts.
+func aliasesOf(s *conf.Settings) map[string][]string {
+	all := make(map[string][]string)
+	for from, targets := range s.Book().Aliases {
+		all[from.String()] = written(targets)
+	}
+	return all
 }

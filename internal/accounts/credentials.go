@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
@@ -18,15 +21,20 @@ import (
 // and sasl.Guard, and may be used concurrently.
 type Credentials struct {
 	dir    *Directory
-	keys   map[string]*keys // by account
-	offers map[sasl.Kind]bool
+	keys   map[domains.Address]*keys // by account
+	offers map[sasl.Kind]bool        // but for SCRAM, see withoutScram
 	models models
-	log    *slog.Logger
+	derive bool
+
+	// withoutScram is how many accounts keep SCRAM from being offered.
+	withoutScram atomic.Int64
+	log          *slog.Logger
 
 	// What outlives a reload, which must not forgive guesses.
 	verifier *passwd.Verifier
 	throttle *throttle
 	repeats  *repeats
+	learnt   *learnt
 	decoy    *sasl.Decoy
 }
 
@@ -34,19 +42,19 @@ type Credentials struct {
 // are those before a reload: counted guesses and remembered passwords are handed
 // on. The error names every account whose keys cannot be read.
 func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (*Credentials, error) {
-	c := &Credentials{dir: dir, log: log}
+	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys}
 	var err error
 	if c.keys, err = readAllKeys(dir, s.SecretKeyFile); err != nil {
 		return nil, err
 	}
-	c.offers = offered(dir, c.keys)
+	c.offer()
 	if old == nil {
-		c.throttle, c.repeats = newThrottle(throttleRates(s)), new(repeats)
+		c.throttle, c.repeats, c.learnt = newThrottle(throttleRates(s)), new(repeats), new(learnt)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
-		c.throttle, c.repeats, c.verifier, c.decoy = old.throttle, old.repeats, old.verifier, old.decoy
+		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)
@@ -56,26 +64,28 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 		return nil, err
 	}
 	c.models = newModels(dir, c.keys, c.decoy)
+	c.adoptAll()
 	return c, nil
 }
 
-// offered says which kinds of secret accounts can be checked by. A client takes
+// offer finds out which kinds of secret accounts can be checked by. A client takes
 // the strongest mechanism it is offered. It must not be one that its account
 // keeps no secret for: the right password would be refused. So one account
 // without keys (taken over as a bcrypt hash, say) keeps the mechanism from being
 // offered. APOP is chosen by hand and needs one account only.
-func offered(dir *Directory, all map[string]*keys) map[sasl.Kind]bool {
-	accounts := dir.Accounts()
-	offers := map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
+func (c *Credentials) offer() {
+	accounts := c.dir.Accounts()
+	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
 	for address, account := range accounts {
-		k := all[address]
-		if account.Password != "" && !account.Disabled {
-			offers[sasl.CRAMMD5] = offers[sasl.CRAMMD5] && k.cram != nil
-			offers[sasl.ScramSHA256] = offers[sasl.ScramSHA256] && k.scram != nil
+		k := c.keys[address]
+		if canLogIn(account) {
+			c.offers[sasl.CRAMMD5] = c.offers[sasl.CRAMMD5] && k.cram != nil
+			if k.scram.Load() == nil {
+				c.withoutScram.Add(1)
+			}
 		}
-		offers[sasl.APOP] = offers[sasl.APOP] || k.apop != nil
+		c.offers[sasl.APOP] = c.offers[sasl.APOP] || k.apop != nil
 	}
-	return offers
 }
 
 func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
@@ -106,7 +116,9 @@ func newVerifier(s *conf.Settings) *passwd.Verifier {
 }
 
 // Offers implements sasl.Credentials.
-func (c *Credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
+func (c *Credentials) Offers(kind sasl.Kind) bool {
+	return c.offers[kind] && (kind != sasl.ScramSHA256 || c.withoutScram.Load() == 0)
+}
 
 // Verify implements sasl.Credentials.
 func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
@@ -129,7 +141,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	// without a booking: then there is nothing to settle but where it came from.
 	settle := func(v verdict) { c.throttle.remember(block, name, v) }
 	is := c.throttle.standing(block, name)
-	a := passwd.Attempt{Account: name, Stored: stored, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
+	a := passwd.Attempt{Account: name.String(), Stored: stored, Password: password, Like: c.models.password(c.decoy, name), Source: block.String(), Known: is.known, Suspect: is.suspect}
 	// It is booked when its turn has come: of many guesses made at once, those
 	// behind the last that may fail are not worth a hash.
 	a.Allowed = func() error {
@@ -159,7 +171,8 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	settle(v)
 	switch {
 	case err == nil:
-		return name, nil
+		c.learn(name, account, password)
+		return name.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
 	}
@@ -183,7 +196,7 @@ func (c *Credentials) check(ctx context.Context, a passwd.Attempt) error {
 }
 
 // mayActAs: an account may act as itself and as nobody else (RFC 4616 §2).
-func (c *Credentials) mayActAs(name, authzid string) bool {
+func (c *Credentials) mayActAs(name domains.Address, authzid string) bool {
 	if authzid == "" {
 		return true
 	}
@@ -198,20 +211,20 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 		return sasl.Secret{}, "", sasl.ErrThrottled
 	}
 	// It is made for everybody, so that it takes no longer for those who need it.
-	fake := c.decoy.Like(kind, name, c.models.secret(c.decoy, name))
+	fake := c.decoy.Like(kind, name.String(), c.models.secret(c.decoy, name))
 	k := c.keys[name]
 	if account == nil || account.Disabled || k == nil {
-		return fake, name, nil
+		return fake, name.String(), nil
 	}
 	switch {
 	case kind == sasl.CRAMMD5 && k.cram != nil:
-		return sasl.Secret{CRAM: k.cram}, name, nil
-	case kind == sasl.ScramSHA256 && k.scram != nil:
-		return sasl.Secret{SCRAM: k.scram}, name, nil
+		return sasl.Secret{CRAM: k.cram}, name.String(), nil
+	case kind == sasl.ScramSHA256 && k.scram.Load() != nil:
+		return sasl.Secret{SCRAM: k.scram.Load()}, name.String(), nil
 	case kind == sasl.APOP && k.apop != nil:
-		return sasl.Secret{APOP: k.apop}, name, nil
+		return sasl.Secret{APOP: k.apop}, name.String(), nil
 	}
-	return fake, name, nil
+	return fake, name.String(), nil
 }
 
 // Book implements sasl.Guard.
@@ -233,10 +246,19 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 		return right
 	case errors.Is(err, sasl.ErrDenied):
 		peer := sasl.PeerOf(ctx)
-		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", user)
+		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", firstWord(user))
 		return wrong
 	}
 	return undecided
+}
+
+// firstWord is what the log has of a name: no account's has a blank in it, and a second
+// word may be the password.
+func firstWord(user string) string {
+	if name, more, _ := strings.Cut(user, " "); strings.TrimSpace(more) != "" {
+		return name + " ***"
+	}
+	return user
 }
 
 // serviceOf is what a client talks to, as the settings call it. Who logs in by SMTP

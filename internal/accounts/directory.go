@@ -5,104 +5,116 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
 // Directory knows who lives here. It is made from one set of settings and never
 // changes; a reload makes another one.
-//
-// All its keys are in canonical form: the domain as lower-case A-labels
-// (RFC 5890), the local part in lower case. RFC 5321 §2.4 leaves the reading
-// of a local part to the host that owns it; this host folds case.
 type Directory struct {
 	book     *conf.Book
-	settings map[string]*conf.Domain // by domain, those with settings of their own
-	home     string                  // the domain of names without one
-	only     string                  // the one domain that has accounts, if there is one alone
-	hosts    []string                // other names of this host
-	system   map[string]bool         // users that programs of this host run as
-	programs map[string][]string     // by such a user's address, what else it may send as
+	settings map[domains.Name]*conf.Domain // those with settings of their own
+	home     domains.Name                  // the domain of names without one
+	only     domains.Name                  // the one domain that has accounts, if there is one alone
+	hosts    []string                      // other names of this host
+	system   map[string]bool               // users that programs of this host run as
+	// senders are the addresses that accounts, and users that programs run as, may
+	// send as beside their own.
+	senders map[domains.Address][]domains.Address
 }
 
 // NewDirectory makes the directory of the settings.
 func NewDirectory(s *conf.Settings) *Directory {
 	d := &Directory{
-		book: s.Book(), settings: make(map[string]*conf.Domain), home: conf.CanonicalDomain(s.ServerName),
-		hosts: hostNames(), system: systemUsers("/etc/passwd"), programs: make(map[string][]string),
+		book: s.Book(), settings: make(map[domains.Name]*conf.Domain), home: domains.Canonical(s.ServerName),
+		hosts: hostNames(), system: systemUsers("/etc/passwd"), senders: make(map[domains.Address][]domains.Address),
+	}
+	for address, a := range d.book.Accounts {
+		d.senders[address] = canonical(a.Addresses)
+	}
+	for name, addresses := range s.Admin.SubmitAs {
+		program := domains.At(name, d.home)
+		d.senders[program] = append(d.senders[program], canonical(addresses)...)
+	}
+	for name, domain := range s.Domains {
+		if domain != nil {
+			d.settings[domains.Canonical(name)] = domain
+		}
 	}
 	for address := range d.book.Accounts {
-		if _, domain := conf.CutAddress(address); d.only == "" || d.only == domain {
+		if domain := address.Domain(); d.only == "" || d.only == domain {
 			d.only = domain
 		} else {
 			d.only = ""
 			break
 		}
 	}
-	for name, addresses := range s.Admin.SubmitAs {
-		d.programs[conf.Canonical(name+"@"+d.home)] = addresses
-	}
-	for name, domain := range s.Domains {
-		if domain != nil {
-			d.settings[conf.CanonicalDomain(name)] = domain
-		}
-	}
 	return d
 }
 
+func canonical(written []string) []domains.Address {
+	all := make([]domains.Address, len(written))
+	for i, w := range written {
+		all[i] = domains.CanonicalAddress(w)
+	}
+	return all
+}
+
 // Home is the domain of names without one: the server's own.
-func (d *Directory) Home() string { return d.home }
+func (d *Directory) Home() domains.Name { return d.home }
 
 // Account returns the account of an address; nil if there is none.
-func (d *Directory) Account(address string) *conf.Account { return d.book.Accounts[address] }
+func (d *Directory) Account(address domains.Address) *conf.Account { return d.book.Accounts[address] }
+
+// Reports are the addresses that take reports, which are mailboxes without an account.
+func (d *Directory) Reports() map[domains.Address]bool { return d.book.Reports }
 
 // Accounts returns all accounts by address; it must not be changed.
-func (d *Directory) Accounts() map[string]*conf.Account { return d.book.Accounts }
+func (d *Directory) Accounts() map[domains.Address]*conf.Account { return d.book.Accounts }
 
 // Domain returns a domain's own settings; nil if it has none.
-func (d *Directory) Domain(name string) *conf.Domain { return d.settings[name] }
+func (d *Directory) Domain(name domains.Name) *conf.Domain { return d.settings[name] }
 
 // Address returns the canonical form of a path; <postmaster> without a domain
 // (RFC 5321 §4.1.1.3) belongs to the server's own.
-func (d *Directory) Address(p smtp.Path) string {
-	domain := p.DomainName().String()
+func (d *Directory) Address(p smtp.Path) domains.Address {
 	if p.Domain == "" {
-		domain = d.home
+		return domains.At(p.Local, d.home)
 	}
-	return strings.ToLower(p.Local) + "@" + domain
+	return p.Address()
 }
 
 // Qualify gives a path without a domain, or at another name of this host, the
 // server's own: so programs of this host write the addresses of its users. Any
 // other path stays as it is.
 func (d *Directory) Qualify(p smtp.Path) smtp.Path {
-	if p.Domain == "" || !d.IsLocal(p) && isHostName(conf.CanonicalDomain(p.Domain), d.hosts) {
-		p.Domain = d.home
+	if name := p.DomainName(); p.Domain == "" || !d.book.IsLocal(name) && isHostName(name.String(), d.hosts) {
+		p.Domain = d.home.String()
 	}
 	return p
 }
 
 // IsLocal reports whether mail for the path's domain is kept here.
 func (d *Directory) IsLocal(p smtp.Path) bool {
-	if p.Domain == "" {
-		return true
-	}
-	return d.book.IsLocal(p.DomainName().String())
+	return p.Domain == "" || d.book.IsLocal(p.DomainName())
 }
 
 // Resolve finds where mail for a path goes: here, or to the host of its domain.
 func (d *Directory) Resolve(p smtp.Path) Targets {
-	if d.IsLocal(p) {
-		return d.Lookup(d.Address(p))
+	address := d.Address(p)
+	domain := address.Domain()
+	if d.book.IsLocal(domain) {
+		return d.Lookup(address)
 	}
-	p.Domain = p.DomainName().String()
+	p.Domain = domain.String()
 	return Targets{Elsewhere: []smtp.Path{p}}
 }
 
 // Targets is where mail for one address goes.
 type Targets struct {
-	Mailboxes []string    // accounts, by address
-	Elsewhere []smtp.Path // of other hosts, their domains canonical
-	Forwarded bool        // the address was one of this host
+	Mailboxes []domains.Address // of accounts
+	Elsewhere []smtp.Path       // of other hosts, their domains canonical
+	Local     bool              // the address is one of this host, which may forward
 }
 
 // None reports whether there is nobody to take the mail.
@@ -111,42 +123,42 @@ func (t Targets) None() bool { return len(t.Mailboxes)+len(t.Elsewhere) == 0 }
 // Expands reports whether the address stands for several others.
 func (t Targets) Expands() bool { return len(t.Mailboxes)+len(t.Elsewhere) > 1 }
 
-// Lookup follows an address to its targets: an account, else an alias, then
-// the same without its detail, then the domain's catch-all; at the server's own
+// Lookup follows an address of this host to its targets: an account, else an alias,
+// then the same without its detail, then the domain's catch-all; at the server's own
 // domain, the users that programs run as lead to the postmaster, so that what
 // cron has to say to root is read. There are none for an address that nobody has.
-func (d *Directory) Lookup(address string) Targets {
-	var t Targets
-	d.follow(address, &t, make(map[string]bool), true)
+func (d *Directory) Lookup(address domains.Address) Targets {
+	t := Targets{Local: true}
+	d.follow(address, &t, make(map[domains.Address]bool), true)
 	return t
 }
 
 // follow is Lookup with the addresses seen so far, so that a loop that the
 // check of the settings let through still ends.
-func (d *Directory) follow(address string, t *Targets, seen map[string]bool, catchAll bool) {
+func (d *Directory) follow(address domains.Address, t *Targets, seen map[domains.Address]bool, catchAll bool) {
 	if seen[address] {
 		return
 	}
 	seen[address] = true
-	local, domain := conf.CutAddress(address)
-	if !d.book.IsLocal(domain) {
-		t.Elsewhere = append(t.Elsewhere, smtp.Path{Local: local, Domain: domain})
-		return
-	}
 	taker := d.book.Taker(address, catchAll)
-	if taker == "" && domain == d.home && d.system[local] {
-		d.follow("postmaster@"+domain, t, seen, catchAll)
+	if local, domain := address.Cut(); taker == "" && domain == d.home && d.system[local] {
+		d.follow(domains.At("postmaster", domain), t, seen, catchAll)
 		return
 	}
-	if d.book.Accounts[taker] == nil {
-		for _, next := range d.book.Aliases[taker] {
-			d.follow(next, t, seen, catchAll)
+	if d.book.Accounts[taker] != nil || d.book.Reports[taker] {
+		if taker == address || !seen[taker] {
+			seen[taker] = true
+			t.Mailboxes = append(t.Mailboxes, taker)
 		}
 		return
 	}
-	if taker == address || !seen[taker] {
-		seen[taker] = true
-		t.Mailboxes = append(t.Mailboxes, taker)
+	for _, next := range d.book.Aliases[taker] {
+		if domain := next.Domain(); d.book.IsLocal(domain) {
+			d.follow(next.Address, t, seen, catchAll)
+		} else if !seen[next.Address] {
+			seen[next.Address] = true
+			t.Elsewhere = append(t.Elsewhere, smtp.Path{Local: next.Local, Domain: domain.String()})
+		}
 	}
 }
 
@@ -154,27 +166,22 @@ func (d *Directory) follow(address string, t *Targets, seen map[string]bool, cat
 // address with any detail, an alias that leads to it, or an address that its
 // settings name. The null path is allowed: receipts and vacation notices need
 // it (RFC 3834 §3.3, RFC 8098 §3).
-func (d *Directory) MaySend(account string, from smtp.Path) bool {
+func (d *Directory) MaySend(account domains.Address, from smtp.Path) bool {
 	if from.IsNull() {
 		return true
 	}
-	address := d.Address(from)
-	_, domain := conf.CutAddress(address)
-	more := d.programs[account]
-	if a := d.book.Accounts[account]; a != nil {
-		more = slices.Concat(a.Addresses, more)
-	} else if more == nil {
+	more, known := d.senders[account]
+	if !known {
 		return false
 	}
-	for _, allowed := range more {
-		if allowed = conf.Canonical(allowed); allowed == address || allowed == "*@"+domain {
-			return true
-		}
+	address := d.Address(from)
+	if slices.Contains(more, address) || slices.Contains(more, domains.At("*", address.Domain())) {
+		return true
 	}
 	// Without the catch-all: being where strays go does not make one their
 	// sender.
 	var t Targets
-	d.follow(address, &t, make(map[string]bool), false)
+	d.follow(address, &t, make(map[domains.Address]bool), false)
 	return slices.Contains(t.Mailboxes, account)
 }
 
@@ -185,16 +192,15 @@ const longestLogin = 512
 // Login returns the account that a name given at login means: the address
 // itself, or a local part of the server's own domain, or of the only domain that has
 // accounts.
-func (d *Directory) Login(user string) (string, *conf.Account) {
+func (d *Directory) Login(user string) (domains.Address, *conf.Account) {
 	if len(user) > longestLogin {
 		user = user[:longestLogin]
 	}
-	name := conf.Canonical(user)
-	if !strings.Contains(name, "@") {
-		bare := name
-		if name += "@" + d.home; d.book.Accounts[name] == nil && d.only != "" {
-			name = bare + "@" + d.only
-		}
+	var name domains.Address
+	if strings.Contains(user, "@") {
+		name = domains.CanonicalAddress(user)
+	} else if name = domains.At(user, d.home); d.book.Accounts[name] == nil && d.only != "" {
+		name = domains.At(user, d.only)
 	}
 	return name, d.book.Accounts[name]
 }

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // What the host says of itself: programs of it write its names behind the @, and
@@ -20,11 +20,11 @@ func hostNames() []string {
 	names := []string{"localhost", "localhost.localdomain"}
 	if name, err := os.Hostname(); err == nil && name != "" {
 		first, _, _ := strings.Cut(name, ".")
-		names = append(names, conf.CanonicalDomain(name), strings.ToLower(first))
+		names = append(names, domains.Canonical(name).String(), strings.ToLower(first))
 	}
 	if text, err := os.ReadFile("/etc/mailname"); err == nil {
 		if name := strings.TrimSpace(string(text)); name != "" {
-			names = append(names, conf.CanonicalDomain(name))
+			names = append(names, domains.Canonical(name).String())
 		}
 	}
 	return names

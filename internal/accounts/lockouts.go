@@ -9,16 +9,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Lockout is a place or an account from or at which no more guesses are taken
 // for a while. Whoever has logged in to an account before, from where he is, is
 // let in all the same.
 type Lockout struct {
-	Address string    `json:"address,omitempty"` // of clients: a network
-	Account string    `json:"account,omitempty"` // with Address: that account from its owner's own place
-	Until   time.Time `json:"until"`
+	Address string          `json:"address,omitempty"` // of clients: a network
+	Account domains.Address `json:"account,omitempty"` // with Address: that account from its owner's own place
+	Until   time.Time       `json:"until"`
 }
 
 // mostLockouts is how many lock-outs are written down at a time, and listed.
@@ -104,7 +104,7 @@ func (t *throttle) lockouts() []Lockout {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var found []Lockout
-	add := func(b bucket, r rate, address, account string) {
+	add := func(b bucket, r rate, address string, account domains.Address) {
 		if b.overfull(r, now) {
 			found = append(found, Lockout{address, account, b.until(r, now)})
 		}
@@ -119,13 +119,13 @@ func (t *throttle) lockouts() []Lockout {
 		add(h.bucket, t.perBlock, l.block.String(), l.account)
 	}
 	slices.SortFunc(found, func(a, b Lockout) int {
-		return cmp.Or(b.Until.Compare(a.Until), strings.Compare(a.Address, b.Address), strings.Compare(a.Account, b.Account))
+		return cmp.Or(b.Until.Compare(a.Until), strings.Compare(a.Address, b.Address), cmp.Compare(a.Account, b.Account))
 	})
 	return found[:min(len(found), mostLockouts)]
 }
 
 // lift forgets the failures that match, and reports whether there were any.
-func (t *throttle) lift(matches func(block netip.Prefix, account string) bool) bool {
+func (t *throttle) lift(matches func(block netip.Prefix, account domains.Address) bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	lifted := false
@@ -166,16 +166,16 @@ func (c *Credentials) Lockouts() []Lockout { return c.throttle.lockouts() }
 func (c *Credentials) Unlock(who string) bool {
 	if ip, err := netip.ParseAddr(strings.Trim(who, "[]")); err == nil {
 		ip = ip.Unmap()
-		return c.lifted(who, func(block netip.Prefix, _ string) bool { return block.Contains(ip) })
+		return c.lifted(who, func(block netip.Prefix, _ domains.Address) bool { return block.Contains(ip) })
 	}
 	if block, err := netip.ParsePrefix(who); err == nil {
-		return c.lifted(who, func(b netip.Prefix, _ string) bool { return b == block.Masked() })
+		return c.lifted(who, func(b netip.Prefix, _ domains.Address) bool { return b == block.Masked() })
 	}
-	name, _ := c.dir.Login(conf.Canonical(who))
-	return c.lifted(name, func(_ netip.Prefix, account string) bool { return account == name })
+	name, _ := c.dir.Login(who)
+	return c.lifted(name.String(), func(_ netip.Prefix, account domains.Address) bool { return account == name })
 }
 
-func (c *Credentials) lifted(who string, matches func(netip.Prefix, string) bool) bool {
+func (c *Credentials) lifted(who string, matches func(netip.Prefix, domains.Address) bool) bool {
 	ok := c.throttle.lift(matches)
 	if ok {
 		c.log.Info("failed logins were forgotten by command", "whose", who)

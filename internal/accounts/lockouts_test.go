@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // TestLockoutsAreWrittenDown: once when one begins, with its end, and once when
@@ -21,7 +23,7 @@ func TestLockoutsAreWrittenDown(t *testing.T) {
 		th.log = slog.New(slog.NewTextHandler(&log, nil))
 		office := netip.MustParsePrefix("192.0.2.1/32")
 		for i := range 5 {
-			th.fail(office, fmt.Sprint("user", i))
+			th.fail(office, domains.Address(fmt.Sprint("user", i)))
 		}
 		if log.Len() != 0 || len(th.lockouts()) != 1 {
 			t.Errorf("before anybody is refused: %q, %v", &log, th.lockouts())
@@ -60,8 +62,9 @@ func TestLockoutsAreBounded(t *testing.T) {
 		th.log = slog.New(slog.NewTextHandler(&log, nil))
 		for i := range 3 * mostLockouts {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
-			th.fail(p, fmt.Sprint(i))
-			th.allows(p, fmt.Sprint(i))
+			account := domains.Address(fmt.Sprint(i))
+			th.fail(p, account)
+			th.allows(p, account)
 		}
 		if n := strings.Count(log.String(), "\n"); n != mostLockouts || len(th.lockouts()) != mostLockouts {
 			t.Errorf("%d lines, a list of %d", n, len(th.lockouts()))
@@ -102,7 +105,7 @@ func TestUnlock(t *testing.T) {
 		}
 		var left []string
 		for _, l := range cr.Lockouts() {
-			left = append(left, l.Address+l.Account)
+			left = append(left, l.Address+l.Account.String())
 		}
 		slices.Sort(left)
 		if fmt.Sprint(left) != c.left {

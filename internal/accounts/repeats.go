@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // A device that was left with an old password tries it again and again. That is
@@ -35,7 +37,7 @@ type repeats struct {
 }
 
 // tagOf is the tag of a password for an account.
-func (r *repeats) tagOf(account, stored string, password []byte) (t tag) {
+func (r *repeats) tagOf(account domains.Address, stored string, password []byte) (t tag) {
 	r.mu.Lock()
 	if r.key == nil {
 		r.key = make([]byte, 32)
@@ -44,7 +46,7 @@ func (r *repeats) tagOf(account, stored string, password []byte) (t tag) {
 	key := r.key
 	r.mu.Unlock()
 	h := hmac.New(sha256.New, key)
-	for _, s := range []string{account, stored} {
+	for _, s := range []string{account.String(), stored} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
 		h.Write([]byte(s))
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const (
@@ -33,7 +35,7 @@ type throttle struct {
 	perBlock, perAccount rate
 
 	blocks   map[netip.Prefix]bucket
-	accounts map[string]bucket
+	accounts map[domains.Address]bucket
 	known    map[login]home
 
 	log  *slog.Logger
@@ -48,7 +50,7 @@ type home struct {
 
 type login struct {
 	block   netip.Prefix
-	account string
+	account domains.Address
 }
 
 // rate is how many failures are forgiven at once, and how long one counts
@@ -98,7 +100,7 @@ func newThrottle(perBlock, perAccount rate) *throttle {
 	return &throttle{
 		perBlock: perBlock, perAccount: perAccount,
 		blocks:   make(map[netip.Prefix]bucket),
-		accounts: make(map[string]bucket),
+		accounts: make(map[domains.Address]bucket),
 		known:    make(map[login]home),
 		told:     make(map[Lockout]bool),
 		log:      slog.New(slog.DiscardHandler),
@@ -113,7 +115,7 @@ func (t *throttle) setRates(perBlock, perAccount rate) {
 }
 
 // allows reports whether a guess at account from block should be checked at all.
-func (t *throttle) allows(block netip.Prefix, account string) bool {
+func (t *throttle) allows(block netip.Prefix, account domains.Address) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, now := login{block, account}, time.Now()
@@ -137,7 +139,7 @@ type standing struct {
 	suspect bool // there were wrong guesses from there lately
 }
 
-func (t *throttle) standing(block netip.Prefix, account string) standing {
+func (t *throttle) standing(block netip.Prefix, account domains.Address) standing {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -161,7 +163,7 @@ const (
 // book is allows, and counts the guess as wrong until settle is called, which
 // must happen once. It is so for accounts that do not exist, too: the throttle
 // must not tell them apart.
-func (t *throttle) book(block netip.Prefix, account string) (settle func(verdict), ok bool) {
+func (t *throttle) book(block netip.Prefix, account domains.Address) (settle func(verdict), ok bool) {
 	l, now := login{block, account}, time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,7 +201,7 @@ func (t *throttle) settle(l login, v verdict) {
 }
 
 // remember is for a right answer that needed no booking.
-func (t *throttle) remember(block netip.Prefix, account string, v verdict) {
+func (t *throttle) remember(block netip.Prefix, account domains.Address, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.welcome(login{block, account}, v, time.Now())
@@ -212,10 +214,30 @@ func (t *throttle) welcome(l login, v verdict, now time.Time) {
 	}
 	h, ok := t.known[l]
 	if !ok && len(t.known) >= throttleEntries {
-		evict(t.known, func(h home) float64 { return float64(h.last.UnixMicro()) }) // who has not been here for longest
+		t.evictHomes()
 	}
 	h.last = now
 	t.known[l] = h
+}
+
+// manyHomes is how many homes one account may have before they are forgotten for those
+// of others: who logs in from every address of a large network has many.
+const manyHomes = 64
+
+// evictHomes forgets homes: of accounts with very many first, then where nobody has been
+// for longest.
+func (t *throttle) evictHomes() {
+	homes := make(map[domains.Address]int)
+	for l := range t.known {
+		homes[l.account]++
+	}
+	evict(t.known, func(l login, h home) float64 {
+		last := h.last
+		if homes[l.account] > manyHomes {
+			last = last.Add(-10 * remembersLogin)
+		}
+		return float64(last.UnixMicro())
+	})
 }
 
 // update changes a bucket. Empty ones are not kept.
@@ -240,24 +262,24 @@ func prune[K comparable](m map[K]bucket, r rate, now time.Time) {
 		}
 	}
 	if len(m) >= throttleEntries {
-		evict(m, func(b bucket) float64 { return b.now(r, now) + float64(b.pending) })
+		evict(m, func(_ K, b bucket) float64 { return b.now(r, now) + float64(b.pending) })
 	}
 }
 
 // evict drops the sixteenth of the table that matters least. Whoever makes very
 // many entries of little weight, with a failure each from many addresses or at
 // many names, does not have one forgotten at which he guesses often.
-func evict[K comparable, V any](m map[K]V, weight func(V) float64) {
+func evict[K comparable, V any](m map[K]V, weight func(K, V) float64) {
 	weights := make([]float64, 0, len(m))
-	for _, v := range m {
-		weights = append(weights, weight(v))
+	for k, v := range m {
+		weights = append(weights, weight(k, v))
 	}
 	slices.Sort(weights)
 	n := max(1, len(m)/16)
 	most := weights[n-1]
 	for light := range 2 { // first what is lighter, then of the rest any
 		for k, v := range m {
-			if n > 0 && (weight(v) < most || light == 1 && weight(v) == most) {
+			if n > 0 && (weight(k, v) < most || light == 1 && weight(k, v) == most) {
 				delete(m, k)
 				n--
 			}

@@ -6,13 +6,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // fail and succeed make a guess that is allowed, if it is.
-func (t *throttle) fail(block netip.Prefix, account string)    { t.guess(block, account, wrong) }
-func (t *throttle) succeed(block netip.Prefix, account string) { t.guess(block, account, right) }
+func (t *throttle) fail(block netip.Prefix, account domains.Address) { t.guess(block, account, wrong) }
+func (t *throttle) succeed(block netip.Prefix, account domains.Address) {
+	t.guess(block, account, right)
+}
 
-func (t *throttle) guess(block netip.Prefix, account string, v verdict) bool {
+func (t *throttle) guess(block netip.Prefix, account domains.Address, v verdict) bool {
 	settle, ok := t.book(block, account)
 	if ok {
 		settle(v)
@@ -26,10 +30,10 @@ func TestThrottlePerAddress(t *testing.T) {
 		bad := netip.MustParsePrefix("192.0.2.1/32")
 		other := netip.MustParsePrefix("192.0.2.2/32")
 		for i := range 10 {
-			if !th.allows(bad, fmt.Sprint("user", i)) {
+			if !th.allows(bad, domains.Address(fmt.Sprint("user", i))) {
 				t.Fatalf("guess %d refused", i+1)
 			}
-			th.fail(bad, fmt.Sprint("user", i))
+			th.fail(bad, domains.Address(fmt.Sprint("user", i)))
 		}
 		if th.allows(bad, "somebody") {
 			t.Error("one guess too many was allowed")
@@ -78,8 +82,8 @@ func TestThrottleIsBounded(t *testing.T) {
 	for i := range 2*throttleEntries + 10 {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		p := netip.PrefixFrom(a, 32)
-		th.fail(p, fmt.Sprint(i))
-		th.succeed(netip.PrefixFrom(a.Next(), 32), fmt.Sprint(i))
+		th.fail(p, domains.Address(fmt.Sprint(i)))
+		th.succeed(netip.PrefixFrom(a.Next(), 32), domains.Address(fmt.Sprint(i)))
 	}
 	if n := max(len(th.blocks), len(th.accounts), len(th.known)); n > throttleEntries {
 		t.Errorf("%d entries, more than %d", n, throttleEntries)
@@ -129,7 +133,7 @@ func TestThrottleAtHome(t *testing.T) {
 		th.succeed(office, "insider")
 		n := 0
 		for i := range 100 {
-			if th.guess(office, fmt.Sprint("user", i), wrong) {
+			if th.guess(office, domains.Address(fmt.Sprint("user", i)), wrong) {
 				n++
 			}
 			if !th.guess(office, "insider", right) {
@@ -172,8 +176,8 @@ func TestThrottleKeepsWhatMatters(t *testing.T) {
 				th.succeed(home, "anna")
 			}
 			p := place()
-			th.fail(p, fmt.Sprint("name", i))
-			th.succeed(p, fmt.Sprint("own", i))
+			th.fail(p, domains.Address(fmt.Sprint("name", i)))
+			th.succeed(p, domains.Address(fmt.Sprint("own", i)))
 			if i%50 == 0 {
 				time.Sleep(time.Millisecond)
 			}
@@ -188,4 +192,28 @@ func TestThrottleKeepsWhatMatters(t *testing.T) {
 			t.Error("the owner, who comes often, is forgotten")
 		}
 	})
+}
+
+// TestOneAccountsHomes: who logs in to an account of his own from very many addresses does
+// not have the owners of others forgotten.
+func TestOneAccountsHomes(t *testing.T) {
+	th := newThrottle(over(20, time.Hour), over(20, time.Hour))
+	place := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	for i := range 100 { // who were here before all of it
+		th.remember(place(1<<23+i), domains.Address(fmt.Sprintf("owner%d@mail.test", i)), right)
+	}
+	for i := range 3 * throttleEntries {
+		th.remember(place(i), "mallory@mail.test", right)
+	}
+	lost := 0
+	for i := range 100 {
+		if !th.standing(place(1<<23+i), domains.Address(fmt.Sprintf("owner%d@mail.test", i))).known {
+			lost++
+		}
+	}
+	if lost > 0 || len(th.known) > throttleEntries {
+		t.Errorf("%d of 100 owners are forgotten, %d homes known", lost, len(th.known))
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // soon is how long before the end of a certificate one should know of it.
@@ -79,7 +81,7 @@ func (c *checker) adviseName() {
 			continue
 		}
 		found = true
-		if leaf := leafOf(file); leaf == nil || leaf.VerifyHostname(CanonicalDomain(c.ServerName)) == nil {
+		if leaf := leafOf(file); leaf == nil || leaf.VerifyHostname(domains.Canonical(c.ServerName).String()) == nil {
 			return
 		}
 	}
@@ -105,8 +107,8 @@ func (c *checker) adviseKeys() {
 		name string
 		has  func(*Account) bool
 	}{
-		{"SCRAM-SHA-256", func(a *Account) bool { return a.ScramSHA256 != "" }},
-		{"CRAM-MD5", func(a *Account) bool { return a.CRAMMD5 != "" }},
+		{"SCRAM-SHA-256", func(a *Account) bool { return a.ScramKeys() != "" }},
+		{"CRAM-MD5", func(a *Account) bool { return a.CRAMKey() != "" }},
 	} {
 		if !slices.Contains(c.Auth.Mechanisms, m.name) {
 			continue
@@ -118,24 +120,32 @@ func (c *checker) adviseKeys() {
 			case m.has(a):
 				with++
 			default:
-				without = append(without, name)
+				without = append(without, name.String())
 			}
 		}
 		if with > 0 && len(without) > 0 {
-			c.fail(c.place(without[0]), "without keys for %s, which is therefore offered to nobody; run: postrider user passwd %s%s",
-				m.name, without[0], andMore(without[1:]))
+			c.fail(c.place(domains.Address(without[0])), "without keys for %s, which is therefore offered to nobody; run: postrider user passwd %s%s%s",
+				m.name, without[0], andMore(without[1:]), c.orLogIn(m.name))
 		}
 	}
 }
 
 // place is the way to an account.
-func (c *checker) place(address string) (found []any) {
+func (c *checker) place(address domains.Address) (found []any) {
 	c.eachAccount(func(steps []any, written string, _ *Account) {
-		if Canonical(written) == address {
+		if domains.CanonicalAddress(written) == address {
 			found = steps
 		}
 	})
 	return found
+}
+
+// orLogIn is the other way to keys.
+func (c *checker) orLogIn(mechanism string) string {
+	if mechanism == "SCRAM-SHA-256" && c.Auth.DeriveKeys {
+		return ", or have it log in once with the password"
+	}
+	return ""
 }
 
 func andMore(names []string) string {

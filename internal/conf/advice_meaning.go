@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // providers are domains that many people have an address at, and hardly anybody
@@ -23,7 +24,7 @@ const least config.Size = 64 << 10
 
 // adviseMeaning looks for what can be written and hardly is meant.
 func (c *checker) adviseMeaning() {
-	if name := CanonicalDomain(c.ServerName); !strings.Contains(name, ".") && name != "localhost" {
+	if name := domains.Canonical(c.ServerName).String(); !strings.Contains(name, ".") && name != "localhost" {
 		c.fail(at("server_name"), "there is no dot in the name; other hosts may refuse mail from one that is not as in the DNS, like \"mail.example.com\"")
 	}
 	c.adviseDomains()
@@ -44,41 +45,44 @@ func (c *checker) adviseMeaning() {
 	}
 }
 
+// OnlyHere reports whether the server is one for this machine alone: it is called
+// localhost, and no other machine can connect to it. A start without a configuration
+// makes such settings.
+func (s *Settings) OnlyHere() bool {
+	return domains.Canonical(s.ServerName) == "localhost" && !slices.ContainsFunc(s.Listeners, func(l Listener) bool { return !isLocal(l.Address) })
+}
+
 // isLocal reports whether only programs of this host can connect to a listener.
 func isLocal(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	ip, _ := netip.ParseAddr(host)
-	return err != nil || host == "localhost" || ip.IsLoopback()
+	return err != nil || host == "localhost" || ip.IsLoopback() || strings.HasPrefix(address, "unix:")
 }
 
 // adviseDomains looks for domains that are somebody else's, and for those that
 // nobody has an address in.
 func (c *checker) adviseDomains() {
-	used := make(map[string]bool)
-	use := func(address string) {
-		_, domain := CutAddress(address)
-		used[CanonicalDomain(domain)] = true
-	}
-	places := make(map[string][]any)
+	used := make(map[domains.Name]bool)
+	use := func(address string) { used[domains.CanonicalAddress(address).Domain()] = true }
+	places := make(map[domains.Name][]any)
 	c.eachAccount(func(steps []any, address string, a *Account) {
 		use(address)
 		for _, other := range a.Addresses {
 			use(other)
 		}
-		_, domain := CutAddress(address)
-		places[CanonicalDomain(domain)] = steps
+		places[domains.CanonicalAddress(address).Domain()] = steps
 	})
 	c.eachAlias(func(_ []any, address string, _ []string) { use(address) })
-	c.eachDomain(func(name string, _ *Domain) { places[CanonicalDomain(name)] = at("Domains", name) })
-	for _, domain := range c.LocalDomains() {
+	c.eachDomain(func(name string, _ *Domain) { places[domains.Canonical(name)] = at("Domains", name) })
+	for _, domain := range c.book.Domains() {
 		place := places[domain]
 		if place == nil { // the server's own name
 			continue
 		}
 		switch {
-		case slices.Contains(providers, domain):
+		case slices.Contains(providers, domain.String()):
 			c.failKey(place, "%s belongs to a mail provider; mail to any address there stays here, and never reaches them", domain)
-		case !strings.Contains(domain, ".") && domain != "localhost":
+		case !strings.Contains(domain.String(), ".") && domain != "localhost":
 			c.failKey(place, "%s has no dot; is it a domain of yours?", domain)
 		}
 		if !used[domain] {

@@ -8,27 +8,6 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// Canonical returns the form in which addresses are compared: the local part
-// in lower case, the domain as lower-case A-labels (RFC 5890) without a dot at
-// the end. RFC 5321 §2.4 leaves the reading of local parts to the host that owns
-// them; this one folds case.
-func Canonical(address string) string {
-	i := strings.LastIndexByte(address, '@')
-	if i < 0 {
-		return strings.ToLower(address)
-	}
-	return strings.ToLower(address[:i]) + "@" + CanonicalDomain(address[i+1:])
-}
-
-// CanonicalDomain returns the form in which domains are compared, as a string.
-func CanonicalDomain(domain string) string { return domains.Canonical(domain).String() }
-
-// CutAddress parts an address at its last "@"; without one all of it is the domain.
-func CutAddress(address string) (local, domain string) {
-	i := strings.LastIndexByte(address, '@')
-	return address[:max(i, 0)], address[i+1:]
-}
-
 // inDomain gives a local part its domain; a full address stays as it is.
 func inDomain(address, domain string) string {
 	if strings.Contains(address, "@") {
@@ -82,133 +61,144 @@ func (s *Settings) eachDomain(f func(name string, d *Domain)) {
 	}
 }
 
-// AllAccounts returns every account by its canonical full address, those of
-// Accounts and those of Domains together. Passwords that stand in files or in
-// the environment are filled in.
-func (s *Settings) AllAccounts() map[string]*Account {
-	all := make(map[string]*Account)
-	s.eachAccount(func(_ []any, address string, a *Account) {
-		all[Canonical(address)] = a
-	})
-	return all
-}
-
-// AllAliases returns every alias by its canonical full address, with canonical
-// full addresses as targets (the local parts of those elsewhere are as they
-// stand), those of Aliases and those of Domains together. A catch-all stands as "*@domain". postmaster and abuse of every local domain
-// are there unless they are accounts, or there is nobody they could lead to.
-func (s *Settings) AllAliases() map[string][]string {
-	all := make(map[string][]string)
-	ours := s.LocalDomains()
-	s.eachAlias(func(_ []any, address string, targets []string) {
-		to := make([]string, len(targets))
-		for i, t := range targets {
-			to[i] = Canonical(t)
-			// What case means elsewhere is known there alone.
-			local, _ := CutAddress(t)
-			_, domain := CutAddress(to[i])
-			if _, found := slices.BinarySearch(ours, domain); !found {
-				to[i] = local + "@" + domain
-			}
-		}
-		all[Canonical(address)] = to
-	})
-	accounts := s.AllAccounts()
-	for _, domain := range s.LocalDomains() {
-		for _, role := range []string{"postmaster", "abuse"} {
-			address := role + "@" + domain
-			if _, ok := all[address]; ok || accounts[address] != nil {
-				continue
-			}
-			if to := s.postmasterOf(domain, accounts); to != "" && to != address {
-				all[address] = []string{to}
-			}
-		}
-	}
-	return all
-}
-
-// postmasterOf is who reads a domain's postmaster mail, or nobody.
-func (s *Settings) postmasterOf(domain string, accounts map[string]*Account) string {
-	if s.Postmaster != "" {
-		return Canonical(s.Postmaster)
-	}
-	names := slices.Sorted(maps.Keys(accounts))
-	for _, name := range names {
-		if strings.HasSuffix(name, "@"+domain) {
-			return name
-		}
-	}
-	if len(names) > 0 {
-		return names[0]
-	}
-	return ""
-}
-
-// LocalDomains returns the domains whose mail is kept here, canonical and
-// sorted: those of Domains and of Accounts, and the server's own name.
-func (s *Settings) LocalDomains() []string {
-	set := make(map[string]bool)
-	if s.ServerName != "" {
-		set[CanonicalDomain(s.ServerName)] = true
-	}
-	for name := range s.Domains {
-		set[CanonicalDomain(name)] = true
-	}
-	for address := range s.Accounts {
-		if i := strings.LastIndexByte(address, '@'); i >= 0 {
-			set[CanonicalDomain(address[i+1:])] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
-// Book is who has which address by one set of settings. All addresses are
-// canonical. It does not change.
+// Book is who has which address by one set of settings. It does not change.
 type Book struct {
-	Details  map[string]string   // by local domain, the character that begins a detail; empty for none
-	Accounts map[string]*Account // as AllAccounts has them
-	Aliases  map[string][]string // as AllAliases has them
+	// Details are, by local domain, the characters that begin a detail; empty for none.
+	Details map[domains.Name]string
+	// Accounts are those of Accounts and of Domains together. Passwords that stand in
+	// files or in the environment are filled in.
+	Accounts map[domains.Address]*Account
+	// Aliases are those of Aliases and of Domains together, a catch-all as
+	// "*@domain". postmaster and abuse of every local domain are among them unless
+	// they are accounts, or there is nobody they could lead to.
+	Aliases map[domains.Address][]Target
+	// Reports are the addresses that take reports: mailboxes without an account.
+	Reports map[domains.Address]bool
+}
+
+// Target is an address that an alias leads to.
+type Target struct {
+	domains.Address
+	// Local is its local part as mail for it is addressed. What case means in it is
+	// known to its host alone: at another one it is as the settings have it.
+	Local string
+}
+
+// String is the target as mail for it is addressed.
+func (t Target) String() string { return t.Local + "@" + t.Domain().String() }
+
+// target reads an address that an alias leads to.
+func (b *Book) target(written string) Target {
+	t := Target{Address: domains.CanonicalAddress(written)}
+	local, domain := t.Cut()
+	if t.Local = local; !b.IsLocal(domain) {
+		t.Local = written[:max(strings.LastIndexByte(written, '@'), 0)]
+	}
+	return t
 }
 
 // Book returns the addresses of the settings.
 func (s *Settings) Book() *Book {
-	b := &Book{Details: make(map[string]string), Accounts: s.AllAccounts(), Aliases: s.AllAliases()}
-	for _, domain := range s.LocalDomains() {
-		b.Details[domain] = "+"
-	}
+	b := &Book{Details: make(map[domains.Name]string), Accounts: make(map[domains.Address]*Account), Aliases: make(map[domains.Address][]Target)}
+	s.eachLocalDomain(func(name domains.Name) { b.Details[name] = "+" })
 	s.eachDomain(func(name string, d *Domain) {
 		if d.Plus != "" {
-			b.Details[CanonicalDomain(name)] = strings.TrimPrefix(d.Plus, "none")
+			b.Details[domains.Canonical(name)] = strings.TrimPrefix(d.Plus, "none")
 		}
 	})
+	s.eachAccount(func(_ []any, written string, a *Account) { b.Accounts[domains.CanonicalAddress(written)] = a })
+	s.eachAlias(func(_ []any, written string, targets []string) {
+		to := make([]Target, len(targets))
+		for i, t := range targets {
+			to[i] = b.target(t)
+		}
+		b.Aliases[domains.CanonicalAddress(written)] = to
+	})
+	b.Reports = s.reportAddresses()
+	b.addRoles(s.Postmaster)
 	return b
 }
 
+// addRoles has postmaster and abuse lead to somebody.
+func (b *Book) addRoles(postmaster string) {
+	names := slices.Sorted(maps.Keys(b.Accounts))
+	for _, domain := range b.Domains() {
+		for _, role := range []string{"postmaster", "abuse"} {
+			address := domains.At(role, domain)
+			if _, ok := b.Aliases[address]; ok || b.Accounts[address] != nil || b.Reports[address] {
+				continue
+			}
+			if to := postmasterOf(domain, postmaster, names); to != "" && domains.CanonicalAddress(to) != address {
+				b.Aliases[address] = []Target{b.target(to)}
+			}
+		}
+	}
+}
+
+// postmasterOf is who reads a domain's postmaster mail: who the settings name, else the
+// first account of the domain, else the first of all.
+func postmasterOf(domain domains.Name, postmaster string, accounts []domains.Address) string {
+	if postmaster != "" {
+		return postmaster
+	}
+	if i := slices.IndexFunc(accounts, func(a domains.Address) bool { return a.Domain() == domain }); i >= 0 {
+		return accounts[i].String()
+	}
+	if len(accounts) > 0 {
+		return accounts[0].String()
+	}
+	return ""
+}
+
+// eachLocalDomain visits the domains whose mail is kept here: those of Domains and of
+// Accounts, and the server's own name. It may come to one several times.
+func (s *Settings) eachLocalDomain(f func(domains.Name)) {
+	if s.ServerName != "" {
+		f(domains.Canonical(s.ServerName))
+	}
+	for name := range s.Domains {
+		f(domains.Canonical(name))
+	}
+	for address := range s.Accounts {
+		if i := strings.LastIndexByte(address, '@'); i >= 0 {
+			f(domains.Canonical(address[i+1:]))
+		}
+	}
+}
+
+// keeps reports whether mail for a domain is kept here.
+func (s *Settings) keeps(domain domains.Name) (found bool) {
+	s.eachLocalDomain(func(name domains.Name) { found = found || name == domain })
+	return found
+}
+
+// Domains returns the domains whose mail is kept here, sorted.
+func (b *Book) Domains() []domains.Name { return slices.Sorted(maps.Keys(b.Details)) }
+
 // IsLocal reports whether mail for a domain is kept here.
-func (b *Book) IsLocal(domain string) bool {
+func (b *Book) IsLocal(domain domains.Name) bool {
 	_, ok := b.Details[domain]
 	return ok
 }
 
-// Taker returns the account or alias that gets mail for a local address: that
+// Taker returns the account, alias or address for reports that gets mail for a local address: that
 // of its name, that of its name without a detail, and, if catchAll, that of
 // "*@domain". It is empty if nobody does. Where an account and an alias have the
 // same name, the account counts.
-func (b *Book) Taker(address string, catchAll bool) string {
-	local, domain := CutAddress(address)
-	names := []string{address}
+func (b *Book) Taker(address domains.Address, catchAll bool) domains.Address {
+	local, domain := address.Cut()
+	names := []domains.Address{address}
 	if mark := b.Details[domain]; mark != "" {
 		if base, _, ok := strings.Cut(local, mark); ok && base != "" {
-			names = append(names, base+"@"+domain)
+			names = append(names, domains.At(base, domain))
 		}
 	}
 	if catchAll {
-		names = append(names, "*@"+domain)
+		names = append(names, domains.At("*", domain))
 	}
 	for _, name := range names {
 		_, alias := b.Aliases[name]
-		if alias || b.Accounts[name] != nil {
+		if alias || b.Accounts[name] != nil || b.Reports[name] {
 			return name
 		}
 	}

@@ -84,6 +84,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.acme()
 	c.queue()
 	c.dns()
+	c.reports()
 	c.directories()
 	return c.errs
 }

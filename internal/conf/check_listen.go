@@ -33,7 +33,7 @@ func (c *checker) listeners() {
 			c.login(l, steps)
 		}
 		for j := range c.Listeners[:i] {
-			if clash(c.Listeners[j].Address, l.Address) {
+			if l.Address != "" && checkListen(l.Address) == "" && clash(c.Listeners[j].Address, l.Address) {
 				c.fail(here("address"), "%q is in use already by Listeners[%d], %q", l.Address, j, c.Listeners[j].Address)
 				break
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 func (c *checker) queue() {
@@ -117,7 +118,7 @@ func (c *checker) ownNames() {
 	case domain == "":
 	case checkDomain(domain) != nil:
 		c.fail(at("Queue", "srs_domain"), "%w", checkDomain(domain))
-	case !c.book.IsLocal(CanonicalDomain(domain)):
+	case !c.book.IsLocal(domains.Canonical(domain)):
 		c.fail(at("Queue", "srs_domain"), "%s is no domain of this server: bounces would not come back; write it into Domains", domain)
 	}
 }
@@ -320,18 +321,18 @@ func (c *checker) pattern(steps []any, name string, key bool) bool {
 		fail(steps, "%w", err)
 		return false
 	}
-	if c.book.IsLocal(CanonicalDomain(name)) {
+	if c.book.IsLocal(domains.Canonical(name)) {
 		fail(steps, "%s is a domain of this server; its mail does not leave", name)
 		return false
 	}
 	return true
 }
 
-// CanonicalPattern is CanonicalDomain for names that may begin with a dot, or
+// CanonicalPattern is domains.Canonical for names that may begin with a dot, or
 // be "*".
 func CanonicalPattern(name string) string {
 	if rest, ok := strings.CutPrefix(name, "."); ok {
-		return "." + CanonicalDomain(rest)
+		return "." + domains.Canonical(rest).String()
 	}
-	return CanonicalDomain(name)
+	return domains.Canonical(name).String()
 }

@@ -72,15 +72,16 @@ func isAtom(c byte) bool {
 const plusMarks = "+-_=#~!%&*^|$/"
 
 func (c *checker) domains() {
-	seen := make(map[string]string)
+	seen := make(map[domains.Name]string)
 	c.eachDomain(func(name string, d *Domain) {
+		is := domains.Canonical(name)
 		if err := checkDomain(name); err != nil {
 			c.failKey(at("Domains", name), "%w", err)
 		}
-		if other, twice := seen[CanonicalDomain(name)]; twice {
+		if other, twice := seen[is]; twice {
 			c.failKey(at("Domains", name), "the domain is there already, as %q", other)
 		}
-		seen[CanonicalDomain(name)] = name
+		seen[is] = name
 		if p := d.Plus; p != "" && p != "none" && (len(p) != 1 || !strings.Contains(plusMarks, p)) {
 			c.fail(at("Domains", name, "plus"), "%q is not one character like \"+\" or \"-\", nor \"none\"", p)
 		}
@@ -110,7 +111,7 @@ func checkAccountAddress(address string) error {
 }
 
 func (c *checker) accounts() {
-	seen := make(map[string][]any)
+	seen := make(map[domains.Address][]any)
 	c.eachAccount(func(steps []any, address string, a *Account) {
 		if saidByDomains(steps, address) {
 			return
@@ -118,10 +119,11 @@ func (c *checker) accounts() {
 		if err := checkAccountAddress(address); err != nil {
 			c.failKey(steps, "%w", err)
 		}
-		if other, twice := seen[Canonical(address)]; twice {
+		is := domains.CanonicalAddress(address)
+		if other, twice := seen[is]; twice {
 			c.failKey(steps, "the account is there already, as %s", config.Path(other...))
 		}
-		seen[Canonical(address)] = steps
+		seen[is] = steps
 		below := func(key string) []any { return append(steps[:len(steps):len(steps)], key) }
 		c.password(below("password"), address, a)
 		if a.ScramSHA256 != "" && !strings.HasPrefix(string(a.ScramSHA256), "SCRAM-SHA-256$") {

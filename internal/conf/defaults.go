@@ -27,6 +27,8 @@ func New() *Settings {
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
 			OwnFields:                "from",
+			MessagesPerHour:          1000,
+			RecipientsPerHour:        5000,
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",
@@ -48,6 +50,7 @@ func New() *Settings {
 			LoginTimeout:          5 * time.Minute,
 			FailureWindow:         15 * time.Minute,
 			CacheTime:             10 * time.Minute,
+			DeriveKeys:            true,
 		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
@@ -64,8 +67,9 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		DNS: DNS{DMARCPolicy: "none", MTASTS: "off"},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
+		Log:     Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
 

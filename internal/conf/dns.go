@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // DNS is about what the domains publish in the DNS, beside what follows from
@@ -60,7 +62,7 @@ func (c *checker) dns() {
 		switch {
 		case checkDomain(host) != nil:
 			c.fail(at("DNS", "other_mx", i), "%w", checkDomain(host))
-		case CanonicalDomain(host) == CanonicalDomain(c.ServerName):
+		case domains.Canonical(host) == domains.Canonical(c.ServerName):
 			c.fail(at("DNS", "other_mx", i), "%q is this host itself", host)
 		case slices.Index(d.OtherMX, host) < i:
 			c.fail(at("DNS", "other_mx", i), "%q stands here twice", host)

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Errors of edits.
@@ -37,7 +37,7 @@ type Keys struct {
 // were loaded from: to its domain's Accounts if the domain has some, else
 // where Accounts stands, else to accounts.conf in the folder. Comments and layout
 // of the file stay.
-func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
+func (s *Settings) AddAccount(path string, address domains.Address, k Keys) (*Edit, error) {
 	file, steps, err := s.placeOfAccount(path, address)
 	if err != nil {
 		return nil, err
@@ -46,25 +46,24 @@ func (s *Settings) AddAccount(path, address string, k Keys) (*Edit, error) {
 }
 
 // placeOfAccount is where a new account goes, and why there can be none.
-func (s *Settings) placeOfAccount(path, address string) (file string, steps []string, err error) {
+func (s *Settings) placeOfAccount(path string, address domains.Address) (file string, steps []string, err error) {
 	// What Check refuses is not written: the server would not start with it.
-	if err := checkAccountAddress(address); err != nil {
+	if err := checkAccountAddress(address.String()); err != nil {
 		return "", nil, err
 	}
 	if steps, _ := s.findAccount(address); steps != nil {
 		return "", nil, fmt.Errorf("%s: %w", address, ErrAccountExists)
 	}
-	address = Canonical(address)
 	if alias, _ := s.findAlias(address); alias != nil {
 		return "", nil, fmt.Errorf("%s is an alias already (%s); remove that first", address, config.Path(anys(alias)...))
 	}
-	local, domain, _ := strings.Cut(address, "@")
-	steps, file = []string{"Accounts", address}, newFile(path, "accounts.conf")
+	local, domain := address.Cut()
+	steps, file = []string{"Accounts", address.String()}, newFile(path, "accounts.conf")
 	if at, ok := s.text().Where("Accounts"); ok {
 		file = at.File
 	}
 	s.eachDomain(func(name string, d *Domain) {
-		if CanonicalDomain(name) == domain && d.Accounts != nil {
+		if domains.Canonical(name) == domain && d.Accounts != nil {
 			steps = []string{"Domains", name, "Accounts", local}
 			if at, ok := s.text().Where("Domains", name, "Accounts"); ok {
 				file = at.File
@@ -85,7 +84,7 @@ func newFile(path, name string) string {
 
 // SetKeys changes the password of an account in the file it stands in. Comments
 // and layout of the file, and whatever else the account has, stay.
-func (s *Settings) SetKeys(address string, k Keys) (*Edit, error) {
+func (s *Settings) SetKeys(address domains.Address, k Keys) (*Edit, error) {
 	steps, a := s.findAccount(address)
 	if steps == nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
@@ -123,13 +122,13 @@ func (s *Settings) SetKeys(address string, k Keys) (*Edit, error) {
 
 // RemoveAccount takes an account out of every file that it stands in: accounts
 // are merged, and one that stays in any of them could still log in.
-func (s *Settings) RemoveAccount(address string) ([]*Edit, error) {
+func (s *Settings) RemoveAccount(address domains.Address) ([]*Edit, error) {
 	if steps, _ := s.findAccount(address); steps == nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrNoAccount)
 	}
 	return s.editEach(func(one *Settings, text []byte) (_ []byte, err error) {
 		one.eachAccount(func(steps []any, written string, _ *Account) {
-			if err == nil && Canonical(written) == Canonical(address) {
+			if err == nil && domains.CanonicalAddress(written) == address {
 				text, err = config.Remove(text, words(steps)...)
 			}
 		})
@@ -162,12 +161,11 @@ func (s *Settings) editEach(change func(one *Settings, text []byte) ([]byte, err
 }
 
 // findAccount returns the way to an account, or nil.
-func (s *Settings) findAccount(address string) (found []string, account *Account) {
+func (s *Settings) findAccount(address domains.Address) (found []string, account *Account) {
 	s.eachAccount(func(steps []any, written string, a *Account) {
-		if Canonical(written) != Canonical(address) {
-			return
+		if domains.CanonicalAddress(written) == address {
+			found, account = words(steps), a
 		}
-		found, account = words(steps), a
 	})
 	return found, account
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Errors of edits of aliases and domains.
@@ -19,15 +20,15 @@ var (
 // AddAlias has an address lead to targets, beside those that it leads to already.
 // It goes where the aliases of its domain stand, else where Aliases stands, else
 // to an aliases.conf in the folder. "*@example.com" is for whatever nobody takes.
-func (s *Settings) AddAlias(path, address string, targets []string) (*Edit, error) {
+func (s *Settings) AddAlias(path string, address domains.Address, targets []string) (*Edit, error) {
 	file, steps, err := s.placeOfAlias(path, address, targets)
 	if err != nil {
 		return nil, err
 	}
-	_, all := s.findAlias(Canonical(address))
+	_, all := s.findAlias(address)
 	all = slices.Clone(all)
 	for _, t := range targets {
-		if !slices.ContainsFunc(all, func(h string) bool { return Canonical(h) == Canonical(t) }) {
+		if indexOf(all, t) < 0 {
 			all = append(all, t)
 		}
 	}
@@ -35,8 +36,8 @@ func (s *Settings) AddAlias(path, address string, targets []string) (*Edit, erro
 }
 
 // placeOfAlias is where an alias stands or goes, and why there can be none.
-func (s *Settings) placeOfAlias(path, address string, targets []string) (file string, steps []string, err error) {
-	if err := checkAddress(strings.Replace(address, "*@", "any@", 1)); err != nil {
+func (s *Settings) placeOfAlias(path string, address domains.Address, targets []string) (file string, steps []string, err error) {
+	if err := checkAddress(strings.Replace(address.String(), "*@", "any@", 1)); err != nil {
 		return "", nil, err
 	}
 	for _, t := range targets {
@@ -47,21 +48,20 @@ func (s *Settings) placeOfAlias(path, address string, targets []string) (file st
 	if steps, _ := s.findAccount(address); steps != nil {
 		return "", nil, fmt.Errorf("%s is an account, which gets the mail; an alias would never be used", address)
 	}
-	address = Canonical(address)
-	local, domain := CutAddress(address)
-	if !slices.Contains(s.LocalDomains(), domain) {
+	local, domain := address.Cut()
+	if !s.keeps(domain) {
 		return "", nil, fmt.Errorf("%s: %w here; add it first: postrider domain add %[1]s", domain, ErrNoDomain)
 	}
 	if steps, _ := s.findAlias(address); steps != nil {
 		at, _ := s.text().Where(anys(steps)...)
 		return at.File, steps, nil
 	}
-	steps, file = []string{"Aliases", address}, newFile(path, "aliases.conf")
+	steps, file = []string{"Aliases", address.String()}, newFile(path, "aliases.conf")
 	if at, ok := s.text().Where("Aliases"); ok {
 		file = at.File
 	}
 	s.eachDomain(func(name string, d *Domain) {
-		if at, ok := s.text().Where("Domains", name); ok && CanonicalDomain(name) == domain && local != "*" {
+		if at, ok := s.text().Where("Domains", name); ok && domains.Canonical(name) == domain && local != "*" {
 			steps, file = []string{"Domains", name, "Aliases", local}, at.File
 			if at, ok := s.text().Where("Domains", name, "Aliases"); ok {
 				file = at.File
@@ -79,17 +79,22 @@ func asWritten(targets []string) any {
 	return targets
 }
 
+// indexOf is where an address stands in a list, or -1.
+func indexOf(written []string, address string) int {
+	is := domains.CanonicalAddress(address)
+	return slices.IndexFunc(written, func(w string) bool { return domains.CanonicalAddress(w) == is })
+}
+
 // RemoveAlias takes targets from an alias, or the alias itself where none is named
 // or none would be left, in every file that it stands in.
-func (s *Settings) RemoveAlias(address string, targets []string) ([]*Edit, error) {
-	address = Canonical(address)
+func (s *Settings) RemoveAlias(address domains.Address, targets []string) ([]*Edit, error) {
 	steps, has := s.findAlias(address)
 	if steps == nil {
 		return nil, fmt.Errorf("%s: %w", address, ErrNoAlias)
 	}
 	left := slices.Clone(has)
 	for _, t := range targets {
-		i := slices.IndexFunc(left, func(h string) bool { return Canonical(h) == Canonical(t) })
+		i := indexOf(left, t)
 		if i < 0 {
 			return nil, fmt.Errorf("%s does not lead to %s", address, t)
 		}
@@ -98,7 +103,7 @@ func (s *Settings) RemoveAlias(address string, targets []string) ([]*Edit, error
 	return s.editEach(func(one *Settings, text []byte) (_ []byte, err error) {
 		one.eachAlias(func(steps []any, written string, _ []string) {
 			switch {
-			case err != nil || Canonical(written) != address:
+			case err != nil || domains.CanonicalAddress(written) != address:
 			case len(targets) == 0 || len(left) == 0:
 				text, err = config.Remove(text, words(steps)...)
 			default:
@@ -110,9 +115,9 @@ func (s *Settings) RemoveAlias(address string, targets []string) ([]*Edit, error
 }
 
 // findAlias returns the way to an alias and its targets as full addresses, or nil.
-func (s *Settings) findAlias(address string) (found []string, targets []string) {
+func (s *Settings) findAlias(address domains.Address) (found []string, targets []string) {
 	s.eachAlias(func(steps []any, written string, to []string) {
-		if Canonical(written) == address {
+		if domains.CanonicalAddress(written) == address {
 			found, targets = words(steps), to
 		}
 	})
@@ -121,11 +126,11 @@ func (s *Settings) findAlias(address string) (found []string, targets []string) 
 
 // AddDomain has the mail of a domain kept here. It goes where Domains stands, else
 // to a domains.conf in the folder.
-func (s *Settings) AddDomain(path, name string) (*Edit, error) {
-	if err := checkDomain(name); err != nil {
+func (s *Settings) AddDomain(path string, name domains.Name) (*Edit, error) {
+	if err := checkDomain(name.String()); err != nil {
 		return nil, err
 	}
-	if slices.Contains(s.LocalDomains(), CanonicalDomain(name)) {
+	if s.keeps(name) {
 		return nil, fmt.Errorf("%s: %w", name, ErrDomainExists)
 	}
 	file := newFile(path, "domains.conf")
@@ -133,31 +138,33 @@ func (s *Settings) AddDomain(path, name string) (*Edit, error) {
 		file = at.File
 	}
 	return edit(file, func(text []byte) ([]byte, error) {
-		return config.Set(text, struct{}{}, "Domains", CanonicalDomain(name))
+		return config.Set(text, struct{}{}, "Domains", name.String())
 	})
 }
 
 // RemoveDomain takes a domain out of every file. It must have no accounts and no
 // aliases: they would go with it unseen.
-func (s *Settings) RemoveDomain(name string) ([]*Edit, error) {
-	name = CanonicalDomain(name)
+func (s *Settings) RemoveDomain(name domains.Name) ([]*Edit, error) {
 	switch {
-	case name == CanonicalDomain(s.ServerName):
+	case name == domains.Canonical(s.ServerName):
 		return nil, fmt.Errorf("%s is the name of this server, whose mail is always kept here", name)
-	case !slices.Contains(s.LocalDomains(), name):
+	case !s.keeps(name):
 		return nil, fmt.Errorf("%s: %w", name, ErrNoDomain)
 	}
-	var within []string
-	s.eachAccount(func(_ []any, written string, _ *Account) { within = append(within, Canonical(written)) })
-	s.eachAlias(func(_ []any, written string, _ []string) { within = append(within, Canonical(written)) })
-	for _, address := range within {
-		if _, domain := CutAddress(address); domain == name {
-			return nil, fmt.Errorf("there is still %s in it; remove that first", address)
+	var within []domains.Address
+	find := func(written string) {
+		if a := domains.CanonicalAddress(written); a.Domain() == name {
+			within = append(within, a)
 		}
+	}
+	s.eachAccount(func(_ []any, written string, _ *Account) { find(written) })
+	s.eachAlias(func(_ []any, written string, _ []string) { find(written) })
+	if len(within) > 0 {
+		return nil, fmt.Errorf("there is still %s in it; remove that first", within[0])
 	}
 	return s.editEach(func(one *Settings, text []byte) (_ []byte, err error) {
 		one.eachDomain(func(written string, _ *Domain) {
-			if err == nil && CanonicalDomain(written) == name {
+			if err == nil && domains.Canonical(written) == name {
 				text, err = config.Remove(text, "Domains", written)
 			}
 		})
@@ -167,7 +174,7 @@ func (s *Settings) RemoveDomain(name string) ([]*Edit, error) {
 
 // HasAlias reports whether an address is an alias in the files, as opposed to one
 // that holds by default.
-func (s *Settings) HasAlias(address string) bool {
-	steps, _ := s.findAlias(Canonical(address))
+func (s *Settings) HasAlias(address domains.Address) bool {
+	steps, _ := s.findAlias(address)
 	return steps != nil
 }

@@ -7,20 +7,21 @@ import (
 	"os"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // NewAlias is an alias from another program's file.
 type NewAlias struct {
-	Address string
+	Address domains.Address
 	Targets []string
 }
 
 // NewAccount is an account from another program's file.
 type NewAccount struct {
-	Address  string `json:"-"`
-	Password string `json:"password"`
-	Quota    string `json:"quota,omitempty"`
-	Disabled bool   `json:"disabled,omitempty"`
+	Address  domains.Address `json:"-"`
+	Password string          `json:"password"`
+	Quota    string          `json:"quota,omitempty"`
+	Disabled bool            `json:"disabled,omitempty"`
 }
 
 // AddAliases adds the aliases that can be added, and says why each of the others
@@ -30,7 +31,7 @@ func (s *Settings) AddAliases(path string, all []NewAlias) (edits []*Edit, added
 	c := newChecker(s, Probes{})
 	var good []NewAlias
 	for _, a := range all {
-		name := Canonical(a.Address)
+		name := a.Address
 		_, _, err := s.placeOfAlias(path, a.Address, a.Targets)
 		switch {
 		case err != nil:
@@ -38,9 +39,9 @@ func (s *Settings) AddAliases(path string, all []NewAlias) (edits []*Edit, added
 		case c.book.Aliases[name] != nil && s.HasAlias(name):
 			refused = append(refused, fmt.Errorf("%s is an alias already", name))
 		default:
-			targets := make([]string, len(a.Targets))
+			targets := make([]Target, len(a.Targets))
 			for i, t := range a.Targets {
-				targets[i] = Canonical(t)
+				targets[i] = c.book.target(t)
 			}
 			c.book.Aliases[name] = targets
 			good = append(good, a)
@@ -66,7 +67,7 @@ func (c *checker) leadSomewhere(all []NewAlias) (good []NewAlias, refused []erro
 	for {
 		good = nil
 		for _, a := range all {
-			name, problem := Canonical(a.Address), error(nil)
+			name, problem := a.Address, error(nil)
 			for _, t := range a.Targets {
 				if problem == nil {
 					problem = c.target(t, name)

@@ -7,19 +7,19 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Reseal makes of a secret that is sealed for one address the same sealed for
 // another.
-type Reseal func(sealed, from, to string) (string, error)
+type Reseal func(sealed string, from, to domains.Address) (string, error)
 
 // RenameAccount gives an account another address, wherever it stands or something
 // leads to it. The old one is nobody's then.
-func (s *Settings) RenameAccount(from, to string, reseal Reseal) ([]*Edit, error) {
-	if err := checkAccountAddress(to); err != nil {
+func (s *Settings) RenameAccount(from, to domains.Address, reseal Reseal) ([]*Edit, error) {
+	if err := checkAccountAddress(to.String()); err != nil {
 		return nil, err
 	}
-	from, to = Canonical(from), Canonical(to)
 	if steps, _ := s.findAccount(from); steps == nil {
 		return nil, fmt.Errorf("%s: %w", from, ErrNoAccount)
 	}
@@ -29,11 +29,10 @@ func (s *Settings) RenameAccount(from, to string, reseal Reseal) ([]*Edit, error
 	if steps, _ := s.findAlias(to); steps != nil {
 		return nil, fmt.Errorf("%s is an alias already; remove that first", to)
 	}
-	_, domain := CutAddress(to)
-	if !slices.Contains(s.LocalDomains(), domain) {
+	if domain := to.Domain(); !s.keeps(domain) {
 		return nil, fmt.Errorf("%s: %w here; add it first: postrider domain add %[1]s", domain, ErrNoDomain)
 	}
-	return s.rename(reseal, func(address string) string {
+	return s.rename(reseal, func(address domains.Address) domains.Address {
 		if address == from {
 			return to
 		}
@@ -42,22 +41,21 @@ func (s *Settings) RenameAccount(from, to string, reseal Reseal) ([]*Edit, error
 }
 
 // RenameDomain gives a domain and all addresses in it another name.
-func (s *Settings) RenameDomain(from, to string, reseal Reseal) ([]*Edit, error) {
-	if err := checkDomain(to); err != nil {
+func (s *Settings) RenameDomain(from, to domains.Name, reseal Reseal) ([]*Edit, error) {
+	if err := checkDomain(to.String()); err != nil {
 		return nil, err
 	}
-	from, to = CanonicalDomain(from), CanonicalDomain(to)
-	switch ours := s.LocalDomains(); {
-	case from == CanonicalDomain(s.ServerName):
+	switch {
+	case from == domains.Canonical(s.ServerName):
 		return nil, fmt.Errorf("%s is the name of this server: change server_name, and rename the accounts", from)
-	case !slices.Contains(ours, from):
+	case !s.keeps(from):
 		return nil, fmt.Errorf("%s: %w", from, ErrNoDomain)
-	case slices.Contains(ours, to):
+	case s.keeps(to):
 		return nil, fmt.Errorf("%s: %w", to, ErrDomainExists)
 	}
-	return s.rename(reseal, func(address string) string {
-		if local, domain := CutAddress(address); domain == from {
-			return local + "@" + to
+	return s.rename(reseal, func(address domains.Address) domains.Address {
+		if local, domain := address.Cut(); domain == from {
+			return domains.At(local, to)
 		}
 		return address
 	})
@@ -65,7 +63,7 @@ func (s *Settings) RenameDomain(from, to string, reseal Reseal) ([]*Edit, error)
 
 // rename changes every address of the settings. to gives the new one for an
 // address in canonical form, and the same for those that stay.
-func (s *Settings) rename(reseal Reseal, to func(string) string) ([]*Edit, error) {
+func (s *Settings) rename(reseal Reseal, to func(domains.Address) domains.Address) ([]*Edit, error) {
 	return s.editEach(func(one *Settings, text []byte) ([]byte, error) {
 		r := &renamer{one: one, text: text, to: to, reseal: reseal}
 		r.mentions()
@@ -79,7 +77,7 @@ func (s *Settings) rename(reseal Reseal, to func(string) string) ([]*Edit, error
 type renamer struct {
 	one    *Settings
 	text   []byte
-	to     func(string) string
+	to     func(domains.Address) domains.Address
 	reseal Reseal
 	err    error
 }
@@ -99,27 +97,22 @@ func (r *renamer) renamed(written, domain string) string {
 	if written == "" {
 		return ""
 	}
-	was := Canonical(inDomain(written, domain))
+	was := domains.CanonicalAddress(inDomain(written, domain))
 	is := r.to(was)
-	local, other := CutAddress(is)
-	_, before := CutAddress(was)
+	local, other := is.Cut()
 	switch {
 	case is == was:
 		return written
-	case !strings.Contains(written, "@") && (other == CanonicalDomain(domain) || other == r.domain(before)):
+	case !strings.Contains(written, "@") && (other == domains.Canonical(domain) || other == r.domain(was.Domain())):
 		return local // its domain is said, or renamed with it
 	}
-	return is
-}
-
-// domainOf is the domain of an address.
-func domainOf(address string) string {
-	_, domain := CutAddress(address)
-	return domain
+	return is.String()
 }
 
 // domain is what becomes of a domain, as opposed to single addresses in it.
-func (r *renamer) domain(name string) string { return domainOf(r.to("\x00@" + name)) }
+func (r *renamer) domain(name domains.Name) domains.Name {
+	return r.to(domains.At("\x00", name)).Domain()
+}
 
 // list sets a list of addresses if any of them has changed.
 func (r *renamer) list(was []string, domain string, steps ...string) {
@@ -161,7 +154,7 @@ func (r *renamer) mentions() {
 // secrets seals anew what is sealed for an address.
 func (r *renamer) secrets() {
 	r.one.eachAccount(func(steps []any, written string, a *Account) {
-		was := Canonical(written)
+		was := domains.CanonicalAddress(written)
 		at := append(slices.Clone(steps), "apop")
 		if is := r.to(was); is != was && a.APOP.IsSealed() && r.one.notes[config.Path(at...)] == "" && r.err == nil {
 			var sealed string
@@ -175,20 +168,20 @@ func (r *renamer) secrets() {
 // keys changes the addresses that things stand under.
 func (r *renamer) keys() {
 	move := func(steps []any, written string) {
-		was := Canonical(written)
+		was := domains.CanonicalAddress(written)
 		is := r.to(was)
 		if is == was {
 			return
 		}
 		way := words(steps)
-		local, domain := CutAddress(is)
-		switch _, before := CutAddress(was); {
+		local, domain := is.Cut()
+		switch before := was.Domain(); {
 		case way[0] != "Domains":
-			r.do(func(text []byte) ([]byte, error) { return config.Rename(text, is, way...) })
+			r.do(func(text []byte) ([]byte, error) { return config.Rename(text, is.String(), way...) })
 		case domain == before:
 			r.do(func(text []byte) ([]byte, error) { return config.Rename(text, local, way...) })
 		case r.domain(before) != domain: // it alone leaves the domain
-			r.do(func(text []byte) ([]byte, error) { return moveValue(text, way, []string{"Accounts", is}) })
+			r.do(func(text []byte) ([]byte, error) { return moveValue(text, way, []string{"Accounts", is.String()}) })
 		}
 	}
 	r.one.eachAccount(func(steps []any, written string, _ *Account) { move(steps, written) })
@@ -196,9 +189,9 @@ func (r *renamer) keys() {
 		move([]any{"Aliases", name}, name)
 	}
 	r.one.eachDomain(func(name string, _ *Domain) {
-		was := CanonicalDomain(name)
+		was := domains.Canonical(name)
 		if is := r.domain(was); is != was {
-			r.do(func(text []byte) ([]byte, error) { return config.Rename(text, is, "Domains", name) })
+			r.do(func(text []byte) ([]byte, error) { return config.Rename(text, is.String(), "Domains", name) })
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const editBase = `{
@@ -67,7 +69,7 @@ func TestAddAccount(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := folder(t, "a.conf", c.text)
 			s := mustLoad(t, dir)
-			e, err := s.AddAccount(dir, c.address, Keys{Password: "P", ScramSHA256: "S", CRAMMD5: "C"})
+			e, err := s.AddAccount(dir, domains.CanonicalAddress(c.address), Keys{Password: "P", ScramSHA256: "S", CRAMMD5: "C"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,14 +79,14 @@ func TestAddAccount(t *testing.T) {
 			if err := os.WriteFile(e.File, e.Text, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if a := mustLoad(t, dir).AllAccounts()["bob@example.com"]; a == nil || a.Password != "P" {
+			if a := mustLoad(t, dir).Book().Accounts["bob@example.com"]; a == nil || a.Password != "P" {
 				t.Errorf("the account is %+v", a)
 			}
 		})
 	}
 	dir := folder(t, "a.conf", editBase+`"Accounts": {"alice@example.com": {}}}`)
 	s := mustLoad(t, dir)
-	if _, err := s.AddAccount(dir, "ALICE@example.com", Keys{}); !errors.Is(err, ErrAccountExists) {
+	if _, err := s.AddAccount(dir, domains.CanonicalAddress("ALICE@example.com"), Keys{}); !errors.Is(err, ErrAccountExists) {
 		t.Errorf("adding twice: %v", err)
 	}
 	if _, err := s.AddAccount(dir, "../x", Keys{}); err == nil {
@@ -94,7 +96,7 @@ func TestAddAccount(t *testing.T) {
 		t.Error("a whole domain was added as an account, which no server starts with")
 	}
 	withAlias := folder(t, "a.conf", editBase+`"Accounts": {"alice@example.com": {}}, "Aliases": {"team@example.com": "alice@example.com"}}`)
-	if _, err := mustLoad(t, withAlias).AddAccount(withAlias, "Team@example.com", Keys{}); err == nil || !strings.Contains(err.Error(), "alias") {
+	if _, err := mustLoad(t, withAlias).AddAccount(withAlias, domains.CanonicalAddress("Team@example.com"), Keys{}); err == nil || !strings.Contains(err.Error(), "alias") {
 		t.Errorf("an alias was added as an account, which no server starts with: %v", err)
 	}
 	file := filepath.Join(folder(t, "one.conf", editBase+"}"), "one.conf")
@@ -129,7 +131,7 @@ func TestSetKeys(t *testing.T) {
 }
 `)
 	s := mustLoad(t, dir)
-	e, err := s.SetKeys("Alice@example.com", Keys{Password: "P"})
+	e, err := s.SetKeys(domains.CanonicalAddress("Alice@example.com"), Keys{Password: "P"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +155,7 @@ func TestSetKeys(t *testing.T) {
 `; !strings.Contains(string(e.Text), want) {
 		t.Errorf("bob:\n%s", e.Text)
 	}
-	for address, want := range map[string]string{
+	for address, want := range map[domains.Address]string{
 		"carl@example.com": "stands in " + filepath.Join(dir, "x.hash") + "; change it there",
 		"dora@example.com": "comes from the environment POSTRIDER_TEST_HASH; change it there",
 		"emil@example.com": "no such account",

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // FuzzVerify: any text is either right or answered by problems at places
@@ -53,34 +54,29 @@ func FuzzVerify(f *testing.F) {
 		if len(problems) > 0 {
 			return
 		}
-		accounts, aliases := s.AllAccounts(), s.AllAliases()
-		local := make(map[string]bool)
-		for _, d := range s.LocalDomains() {
-			local[d] = true
-		}
-		for from := range aliases {
+		book := s.Book()
+		for from := range book.Aliases {
 			ends := 0
-			var follow func(string, int)
-			follow = func(address string, depth int) {
-				if depth > len(aliases) {
+			var follow func(domains.Address, int)
+			follow = func(address domains.Address, depth int) {
+				if depth > len(book.Aliases) {
 					t.Fatalf("%q: %s leads in a circle", text, from)
 				}
-				_, domain := CutAddress(address)
-				to := s.Book().Taker(address, true)
+				local, to := book.IsLocal(address.Domain()), book.Taker(address, true)
 				switch {
-				case !local[domain] || accounts[to] != nil:
+				case !local || book.Accounts[to] != nil:
 					ends++
 				case to == "":
 					t.Fatalf("%q: %s leads to %s, which nobody has", text, from, address)
 				}
-				if accounts[to] != nil || !local[domain] {
+				if book.Accounts[to] != nil || !local {
 					return
 				}
-				for _, next := range aliases[to] {
-					follow(next, depth+1)
+				for _, next := range book.Aliases[to] {
+					follow(next.Address, depth+1)
 				}
 			}
-			follow(strings.Replace(from, "*@", "nobody-of-this-name@", 1), 0)
+			follow(domains.Address(strings.Replace(from.String(), "*@", "nobody-of-this-name@", 1)), 0)
 			if ends == 0 {
 				t.Fatalf("%q: %s reaches nobody", text, from)
 			}

@@ -51,7 +51,7 @@ func TestAliasKeepsCaseElsewhere(t *testing.T) {
 	s := New()
 	s.ServerName = "mail.example.com"
 	s.Aliases = map[string]Targets{"A@Mail.example.com": {"Ann.B@Far.Example", "Bob@MAIL.example.com"}}
-	got := s.AllAliases()["a@mail.example.com"]
+	got := aliasesOf(s)["a@mail.example.com"]
 	if len(got) != 2 || got[0] != "Ann.B@far.example" || got[1] != "bob@mail.example.com" {
 		t.Errorf("got %v", got)
 	}

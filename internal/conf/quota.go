@@ -1,12 +1,13 @@
 package conf
 
+import "github.com/postrider-mail/postrider/parsers/domains"
+
 // QuotaOf is what a mailbox in a domain may hold: its account's limit, else its
 // domain's, else the store's. The account may be nil.
-func (s *Settings) QuotaOf(domain string, a *Account) Quota {
-	domain = CanonicalDomain(domain)
+func (s *Settings) QuotaOf(domain domains.Name, a *Account) Quota {
 	limit := Quota(s.Store.Quota)
 	s.eachDomain(func(name string, d *Domain) {
-		if CanonicalDomain(name) == domain && d.Quota > 0 {
+		if domains.Canonical(name) == domain && d.Quota > 0 {
 			limit = Quota(d.Quota)
 		}
 	})
@@ -17,10 +18,10 @@ func (s *Settings) QuotaOf(domain string, a *Account) Quota {
 }
 
 // TotalQuotaOf is what all mailboxes of a domain may hold together.
-func (s *Settings) TotalQuotaOf(domain string) Quota {
+func (s *Settings) TotalQuotaOf(domain domains.Name) Quota {
 	var limit Quota
 	s.eachDomain(func(name string, d *Domain) {
-		if CanonicalDomain(name) == CanonicalDomain(domain) {
+		if domains.Canonical(name) == domain {
 			limit = Quota(d.TotalQuota)
 		}
 	})

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -99,6 +100,10 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// What other hosts tell of mail in the name of domains here, and what they are
+	// told.
+	Reports Reports `json:"Reports"`
+
 	// What the domains publish in the DNS, as "postrider dns" shows it.
 	DNS DNS `json:"DNS"`
 
@@ -192,8 +197,11 @@ type Domain struct {
 // object is its password.
 type Account struct {
 	// The hash of the password, as "postrider user add" writes it: argon2id.
-	// Read as well are bcrypt ($2a$ $2b$ $2y$), SHA-crypt ($5$ $6$) and what
-	// Dovecot writes ({SCHEME}...). "env:NAME" takes it from the environment.
+	// Read as well are bcrypt ($2a$ $2b$ $2y$), SHA-crypt ($5$ $6$), PBKDF2, and of
+	// Dovecot's schemes {ARGON2ID}, {BLF-CRYPT}, {SHA256-CRYPT}, {SHA512-CRYPT},
+	// {CRYPT} of these, {PBKDF2}, {SSHA}, {SSHA256}, {SSHA512}, {CRAM-MD5} and
+	// {SCRAM-SHA-256}, but none that are too weak (MD5, SHA without a salt) and no
+	// yescrypt ($y$, as in /etc/shadow). "env:NAME" takes it from the environment.
 	// Empty: nobody can log in, mail is still delivered.
 	Password Secret `json:"password"`
 
@@ -201,7 +209,8 @@ type Account struct {
 	PasswordFile string `json:"password_file" conf:"path"`
 
 	// Derived keys for the SCRAM-SHA-256 mechanism, as "postrider user add"
-	// writes them: "SCRAM-SHA-256$4096:salt$storedkey:serverkey".
+	// writes them: "SCRAM-SHA-256$4096:salt$storedkey:serverkey". They need not be
+	// said again where they are the password.
 	ScramSHA256 Secret `json:"scram_sha_256"`
 
 	// Derived key for the CRAM-MD5 mechanism, as "postrider user add" writes
@@ -221,6 +230,12 @@ type Account struct {
 	// "none" means no limit.
 	Quota Quota `json:"quota"`
 
+	// Messages that the account may send in an hour. Zero means as in SMTP.
+	MessagesPerHour int `json:"messages_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that it may name in an hour. Zero means as in SMTP.
+	RecipientsPerHour int `json:"recipients_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
 	// What DELE followed by QUIT does to this mailbox: "remove", "trash" or
 	// "move", as in POP3. Empty means as there.
 	Deletion Deletion `json:"deletion"`
@@ -232,4 +247,22 @@ type Account struct {
 	// An account that is disabled keeps its mail and receives more, but
 	// nobody can log in.
 	Disabled bool `json:"disabled"`
+}
+
+// ScramKeys are the account's keys for SCRAM-SHA-256: those of its own, or its password
+// where that is stored as such keys, as Dovecot's {SCRAM-SHA-256}; else empty.
+func (a *Account) ScramKeys() Secret {
+	if a.ScramSHA256 == "" && (strings.HasPrefix(string(a.Password), "{SCRAM-SHA-256}") || strings.HasPrefix(string(a.Password), "SCRAM-SHA-256$")) {
+		return a.Password
+	}
+	return a.ScramSHA256
+}
+
+// CRAMKey is the account's key for CRAM-MD5: its own, or its password where that is
+// stored as such a key, as Dovecot's {CRAM-MD5}; else empty.
+func (a *Account) CRAMKey() Secret {
+	if a.CRAMMD5 == "" && strings.HasPrefix(string(a.Password), "{CRAM-MD5}") {
+		return a.Password
+	}
+	return a.CRAMMD5
 }

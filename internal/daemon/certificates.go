@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // errNoCertificate is what a handshake ends with where an authority has been
@@ -60,12 +61,12 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 				return nil, fmt.Errorf("self-signed certificate: %w", err)
 			}
 		}
-		names := []string{conf.CanonicalDomain(s.ServerName), "localhost", "127.0.0.1", "::1"}
+		names := []string{domains.Canonical(s.ServerName).String(), "localhost", "127.0.0.1", "::1"}
 		created, err := certs.EnsureSelfSigned(own, names...)
 		if err != nil {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
 		}
-		if created && !isQuickStart(s) {
+		if created && !s.OnlyHere() {
 			why := "the settings name no other"
 			if s.TLS.ACME.AcceptTerms {
 				why = "it serves until the authority's is there"
@@ -85,7 +86,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 // anew: it expires soon, or the server has another name now.
 func outlived(own certs.Keypair, serverName string) bool {
 	set, err := certs.LoadTLS(own)
-	return err == nil && (len(set.Expiring(expirySoon)) > 0 || !set.Covers(conf.CanonicalDomain(serverName)))
+	return err == nil && (len(set.Expiring(expirySoon)) > 0 || !set.Covers(domains.Canonical(serverName).String()))
 }
 
 func selfSignedPair(s *conf.Settings) certs.Keypair {

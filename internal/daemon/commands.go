@@ -13,6 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -32,8 +33,12 @@ type Status struct {
 	// Lockouts are those whose logins are not checked for now: there were too many
 	// that failed.
 	Lockouts []accounts.Lockout `json:"lockouts"`
-	Healthy  bool               `json:"healthy"`
-	Problem  string             `json:"problem,omitempty"`
+	// Senders are users who have sent as much as they may for now.
+	Senders []post.Sender `json:"senders,omitempty"`
+	// Guessing are networks that ask for recipients who are not there.
+	Guessing []post.Guessing `json:"guessing,omitempty"`
+	Healthy  bool            `json:"healthy"`
+	Problem  string          `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
 }
@@ -120,6 +125,7 @@ func (d *Daemon) status(since time.Time) Status {
 		s.Listeners[name] = addr.String()
 	}
 	s.Version, s.Ports = d.Version, d.ports()
+	s.Senders, s.Guessing = d.post.Full(), d.post.Guessing()
 	if d.post.Outbound != nil {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters

@@ -131,6 +131,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	k.play("S: +OK\nC: PASS " + testPassword + "\nS: -ERR\nC: USER alice@mail.test\nS: -ERR")
 	k.startTLS("STLS", "+OK")
 	k.play("C: USER alice@mail.test\nS: +OK\nC: PASS wrong " + testPassword + "\nS: -ERR\nC: AUTH PLAIN\nS: +\nC: " + plain + "\nS: +OK\nC: QUIT\nS: +OK")
+	w.playMistyped()
 	w.stop()
 	for _, secret := range []string{testPassword, plain, b64(testPassword), "$argon2id$", "SCRAM-SHA-256$"} {
 		if strings.Contains(w.logs.String(), secret) {
@@ -140,6 +141,65 @@ func TestNoSecretIsLogged(t *testing.T) {
 	if !strings.Contains(w.logs.String(), "EHLO c.test") {
 		t.Error("the log does not hold the dialogue: nothing was tested")
 	}
+}
+
+// playMistyped sends the password where none is asked for.
+func (w *testWorld) playMistyped() {
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO c.test\nS: 250\nC: AUTH " + testPassword + "\nS: 50\nC: AUTH PLAIN" + testPassword + "\nS: 50\nC: " + testPassword + "\nS: 500\nC: QUIT\nS: 221")
+	k = w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: AUTH " + testPassword + "\nS: -ERR\nC: APOP " + testPassword + "\nS: -ERR\nC: " + testPassword + "\nS: -ERR\n" +
+		"C: USER alice@mail.test " + testPassword + "\nS: +OK\nC: AUTH x\nS: -ERR\nC: PASS wrong\nS: -ERR [AUTH]\nC: QUIT\nS: +OK")
+}
+
+// TestVrfy: users and trusted networks may ask who is here, where the settings have it so;
+// strangers hear nothing, and nobody does by default.
+func TestVrfy(t *testing.T) {
+	const nothing = "C: VRFY alice@mail.test\nS: 252 2.5.1\nC: VRFY nosuch@mail.test\nS: 252 2.5.1\nC: EXPN team@mail.test\nS: 502"
+	login := func(w *testWorld) *talk {
+		k := w.dial("127.0.0.2:0")
+		k.play("S: 220\nC: EHLO c.test\nS: 250")
+		k.startTLS("STARTTLS", "220")
+		k.play("C: EHLO c.test\nS: 250\nC: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00"+testPassword)) + "\nS: 235")
+		return k
+	}
+	w := start(t, "")
+	login(w).play(nothing)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\n" + nothing)
+
+	w = start(t, `"SMTP": {"vrfy": true},`)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\n" + nothing)
+	k := login(w)
+	k.play(`
+		C: VRFY Alice@MAIL.test
+		S: 250 2.1.5 <alice@mail.test>
+		C: VRFY <alice+x@mail.test>
+		S: 250 2.1.5 <alice+x@mail.test>
+		C: VRFY team
+		S: 250 2.1.5 <team@mail.test>
+		C: VRFY nosuch@mail.test
+		S: 550 5.1.1
+		C: VRFY friend@far.test
+		S: 252 2.5.1
+		C: VRFY a b
+		S: 501 5.1.3
+		C: EXPN bob
+		S: 250 2.1.5 <bob@mail.test>
+		C: EXPN nosuch
+		S: 550 5.1.1`)
+	fmt.Fprint(k.c, "EXPN team@mail.test\r\n")
+	first, _ := k.r.ReadString('\n')
+	last, err := k.r.ReadString('\n')
+	if first != "250-2.1.5 <alice@mail.test>\r\n" || last != "250 2.1.5 <bob@mail.test>\r\n" {
+		t.Errorf("EXPN: %q %q, %v", first, last, err)
+	}
+
+	w = start(t, `"SMTP": {"vrfy": true, "relay_from": ["127.0.0.1/32"]},`)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\nC: VRFY bob\nS: 250 2.1.5 <bob@mail.test>")
 }
 
 func TestGuessesAreThrottled(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -65,7 +66,7 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 		box.Close()
 		return nil, pop3.ErrLoginDelay
 	}
-	return withPolicy(ctx, box, retention(d.state().dir, account, c))
+	return withPolicy(ctx, box, retention(d.state().dir, domains.Address(account), c))
 }
 
 // loginTimes remembers when accounts logged in last, for as long as a login

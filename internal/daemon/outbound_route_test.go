@@ -93,13 +93,13 @@ func TestRouteWithLogin(t *testing.T) {
 	provider := func(mode smtp.TLSMode) int {
 		addr, _ := sinkServer(t, func(s *smtp.Server) {
 			s.TLSConfig, s.TLSMode, s.RequireAuth = config, mode, true
-			s.Auth = func(user, password, _ string) error {
+			s.Credentials = sasl.PasswordFunc(func(user, password, _ string) error {
 				users.Store(&user)
 				if password != "hunter2" {
 					return sasl.ErrDenied
 				}
 				return nil
-			}
+			})
 		})
 		return addr.Port
 	}
@@ -191,9 +191,11 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	if err := w.post.Outbound.Reconfigure(&settings); err != nil { // as a reload does
+	sending, err := newSending(&settings, w.dns)
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.post.Outbound.Reconfigure(sending) // as a reload does
 	if err := w.post.Outbound.Queue().Retry(context.Background(), w.waiting().ID); err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +215,25 @@ func TestUndeliverableReport(t *testing.T) {
 	w.drained()
 	if n := w.post.Outbound.Queue().Counters().Notices["undeliverable"]; n != 1 {
 		t.Errorf("%d counted", n)
+	}
+}
+
+// TestPostmasterElsewhere: the postmaster gets it also where an alias leads him to another
+// host; should that host not take it either, that is the end of it.
+func TestPostmasterElsewhere(t *testing.T) {
+	for _, postmaster := range []string{"boss@far.test", "no-such@far.test"} {
+		sink, got := sinkServer(t)
+		w := startSending(t, `"forward": true, "Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
+		w.greeted().send("<>", []string{"<no-such@far.test>"}, "Subject: lost report\r\n\r\nx")
+		if postmaster == "boss@far.test" {
+			if said := receive(t, got); !strings.HasPrefix(said, "<> <boss@far.test>\n") || !strings.Contains(said, "no-such@far.test") || !strings.Contains(said, "lost report") {
+				t.Errorf("the postmaster got %q", said)
+			}
+		}
+		w.drained()
+		if c := w.post.Outbound.Queue().Counters(); c.Notices["undeliverable"] != 1 || len(got) != 0 {
+			t.Errorf("%s: %d undeliverable, %d more arrived", postmaster, c.Notices["undeliverable"], len(got))
+		}
 	}
 }
 
@@ -356,6 +377,7 @@ func TestReloadOutbound(t *testing.T) {
 	}
 	w.greeted().send("<bob@mail.test>", []string{"<friend@far.test>"}, "Subject: s\r\n\r\nx")
 	receive(t, got)
+	w.drained()
 	// What the queue goes by, too, and the name that its reports are signed with.
 	if err := change(`"retry_max": "1s"`, `"retry_max": "2s", "max_messages": 1, "Domains": {"slow.test": {"expire_after": "9d"}}`); err != nil {
 		t.Fatal(err)
@@ -367,6 +389,7 @@ func TestReloadOutbound(t *testing.T) {
 	if report := w.bounced(); !strings.Contains(report, "Reporting-MTA: dns; new.test") || !strings.Contains(report, "@new.test>") {
 		t.Errorf("the report is of another host: %s", report)
 	}
+	w.drained()
 	if err := change(fmt.Sprintf(`"port": %d}`, sink.Port), `"port": 1}`); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // newRules is what one set of settings says about mail on its way in.
@@ -19,6 +21,14 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
+		Lookups:        s.SMTP.Vrfy,
+		Rate: func(user string) post.Rate {
+			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
+			if a := dir.Account(domains.Address(user)); a != nil {
+				rate.Messages, rate.Recipients = cmp.Or(a.MessagesPerHour, rate.Messages), cmp.Or(a.RecipientsPerHour, rate.Recipients)
+			}
+			return rate
+		},
 	}
 }
 
@@ -37,13 +47,19 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	o, err := post.OpenOutbound(context.Background(), s, post.Needs{
+	sending, err := newSending(s, d.dns)
+	if err != nil {
+		return err
+	}
+	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
+		Dir:     s.QueueDir,
 		Disk:    disk,
 		MinFree: keepFree(s, s.QueueDir),
 
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
+		Contact:         s.Queue.TLSReport,
 		Log:             d.log,
 	})
 	if err != nil {

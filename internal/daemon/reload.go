@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/post"
 )
 
 // Reload reads the settings again and puts them in force: accounts, aliases,
@@ -51,38 +52,46 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return err
+	}
+	var sending *post.Sending
+	if d.post.Outbound != nil {
+		if sending, err = newSending(settings, d.dns); err != nil {
+			return err
+		}
+	}
 	opened, err := d.openMissing(settings.Listeners)
 	if err != nil {
 		return err
 	}
-	door, err := d.openDoor(settings, d.door)
+	challenge, err := d.openChallenge(settings, d.challenge)
 	if err != nil {
 		closeSockets(opened)
 		return err
 	}
 	closeOpened := func() {
 		closeSockets(opened)
-		if door != d.door {
-			door.close()
+		if challenge != d.challenge {
+			challenge.close()
 		}
 	}
 	if err := d.logFile.Open(settings.Log.File, d.stderr); err != nil {
 		closeOpened()
 		return err
 	}
-	if o := d.post.Outbound; o != nil {
-		if err := o.Reconfigure(settings); err != nil {
-			closeOpened()
-			return err
-		}
-	}
 	// From here on nothing can fail.
+	d.dns.Reconfigure(dns)
+	if sending != nil {
+		d.post.Outbound.Reconfigure(sending)
+	}
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)
-	if door != d.door {
-		d.door.close()
-		d.door = door
+	if challenge != d.challenge {
+		d.challenge.close()
+		d.challenge = challenge
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

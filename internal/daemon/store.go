@@ -12,6 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // openStore opens the mailboxes and becomes their owner: a second daemon on
@@ -114,13 +115,16 @@ func (d *Daemon) quota(user string) maildir.Quota {
 	if st == nil {
 		return maildir.Quota{}
 	}
+	if st.dir.Reports()[domains.Address(user)] {
+		return maildir.Quota{Octets: reportQuota}
+	}
 	s := st.settings
 	q := maildir.Quota{Octets: int64(s.Store.Quota), Messages: s.Store.QuotaMessages}
-	_, domain := conf.CutAddress(user)
-	if dom := st.dir.Domain(domain); dom != nil && dom.Quota > 0 {
+	account := domains.Address(user)
+	if dom := st.dir.Domain(account.Domain()); dom != nil && dom.Quota > 0 {
 		q.Octets = int64(dom.Quota)
 	}
-	switch a := st.dir.Account(user); {
+	switch a := st.dir.Account(account); {
 	case a == nil || a.Quota == 0:
 	case a.Quota == conf.Unlimited:
 		q.Octets = 0
@@ -136,7 +140,7 @@ func (d *Daemon) domainQuota(domain string) maildir.Quota {
 	if st == nil {
 		return maildir.Quota{}
 	}
-	if dom := st.dir.Domain(domain); dom != nil {
+	if dom := st.dir.Domain(domains.Name(domain)); dom != nil {
 		return maildir.Quota{Octets: int64(dom.TotalQuota)}
 	}
 	return maildir.Quota{}

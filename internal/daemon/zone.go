@@ -18,13 +18,14 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 	p := &zone.Plan{
-		Domain: conf.CanonicalDomain(domain), Host: conf.CanonicalDomain(s.ServerName),
+		Domain: canonical(domain), Host: canonical(s.ServerName),
 		Addresses: addresses(s), SPF: s.DNS.SPF, Smarthost: smarthost(s), OtherMX: s.DNS.OtherMX,
 		Services: services(s), DMARC: s.DNS.DMARCPolicy, ReportsTo: s.DNS.ReportsTo,
 		TLSKeys: tlsKeys(s), CAA: issuers(s),
@@ -57,7 +58,7 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 func senders(s *conf.Settings, p *zone.Plan) (all []zone.Sender) {
 	for _, key := range slices.Sorted(maps.Keys(s.Queue.Domains)) {
 		d := s.Queue.Domains[key]
-		hello := cmp.Or(conf.CanonicalDomain(d.EHLOName), p.Host)
+		hello := cmp.Or(canonical(d.EHLOName), p.Host)
 		from := p.Addresses
 		if d.SourceAddress.IsValid() {
 			from = []netip.Addr{d.SourceAddress}
@@ -82,8 +83,8 @@ func senders(s *conf.Settings, p *zone.Plan) (all []zone.Sender) {
 
 // welcome leads who starts a server for the first time to what only they can do.
 func (d *Daemon) welcome(s *conf.Settings) {
-	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !isQuickStart(s) {
-		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.LocalDomains())
+	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !s.OnlyHere() {
+		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.Book().Domains())
 	}
 }
 
@@ -200,7 +201,7 @@ func services(s *conf.Settings) []zone.Service {
 
 // tlsKeys are the keys that a client which asks for the server's name is shown.
 func tlsKeys(s *conf.Settings) (keys []zone.TLSKey) {
-	host := conf.CanonicalDomain(s.ServerName)
+	host := canonical(s.ServerName)
 	for _, leaf := range certificatesFor(s, host) {
 		key := zone.TLSKey{SPKI: sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
 		if !slices.Contains(keys, key) {
@@ -231,8 +232,8 @@ func certificatesFor(s *conf.Settings, host string) []*x509.Certificate {
 		}
 	}
 	if a := s.TLS.ACME; a.AcceptTerms {
-		name := conf.CanonicalDomain(a.Names[0])
-		if slices.ContainsFunc(a.Names, func(n string) bool { return conf.CanonicalDomain(n) == host }) {
+		name := canonical(a.Names[0])
+		if slices.ContainsFunc(a.Names, func(n string) bool { return canonical(n) == host }) {
 			name = host
 		}
 		var issued []*x509.Certificate
@@ -271,7 +272,10 @@ func issuers(s *conf.Settings) (all []zone.CAA) {
 		return nil
 	}
 	for _, name := range a.Names {
-		all = append(all, zone.CAA{Name: conf.CanonicalDomain(name), Issuer: "letsencrypt.org", Method: a.Challenge})
+		all = append(all, zone.CAA{Name: canonical(name), Issuer: "letsencrypt.org", Method: a.Challenge})
 	}
 	return all
 }
+
+// canonical is the text of a domain's canonical form.
+func canonical(domain string) string { return domains.Canonical(domain).String() }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -58,7 +59,7 @@ func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
 	for d.box == nil && len(d.to.mailboxes) > 0 {
-		box, err := d.r.Mailboxes.Create(ctx, meta, d.to.mailboxes...)
+		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.to.mailboxes)...)
 		if err != nil {
 			if err := d.refuse(ctx, err); err != nil {
 				return err
@@ -93,7 +94,7 @@ func (d *delivery) commit(ctx context.Context) error {
 		if err := d.refuse(ctx, err); err != nil {
 			return err
 		}
-		d.box.Exclude(d.to.dropped(before)...)
+		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
 	if d.to.nobody() {
 		return nil
@@ -118,7 +119,7 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	var reply *smtp.Reply
 	if errors.As(err, &reply) && reply.Temporary() && d.size > 0 { // it will come again
 		for mailbox := range refused.Mailboxes {
-			d.r.late.note(d.e, mailbox, d.size+d.m.top.localSize())
+			d.r.late.note(d.e, domains.Address(mailbox), d.size+d.m.top.localSize())
 		}
 	}
 	return err
@@ -128,12 +129,21 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 // queue), with the message itself where the sender gets it there as well: that is
 // stored first, and a report that has no room then would have the client send again
 // what the others have already.
-func (d *delivery) report(mailbox string) int64 {
+func (d *delivery) report(mailbox domains.Address) int64 {
 	size := reportSize + int64(d.m.header.Size()+len(d.m.top.completed))
 	if slices.Contains(d.to.mailboxes, mailbox) {
 		size += max(d.size, d.e.Params.Size) + d.m.top.localSize()
 	}
 	return size
+}
+
+// storeNames are what the store calls mailboxes: their accounts' addresses.
+func storeNames(mailboxes []domains.Address) []string {
+	all := make([]string, len(mailboxes))
+	for i, m := range mailboxes {
+		all[i] = m.String()
+	}
+	return all
 }
 
 // copyOf is one copy of a message on its way to stable storage.

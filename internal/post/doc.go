@@ -13,9 +13,9 @@
 //   - report.go tells senders, late.go and refusals.go remember refusals.
 //
 // Outbound is the way out: outbound.go opens the queue and brings its news to
-// senders, relay.go makes what delivers from the settings, policyclient.go and
-// tlsreport.go ask and tell other hosts about TLS.
+// senders, relay.go puts what delivers in place, as the settings of the moment have
+// it, policyclient.go and tlsreport.go ask and tell other hosts about TLS.
 //
-// The package asks for what it needs through small interfaces (Directory,
-// Mailboxes) and knows nothing of who runs it.
+// The package asks for what it needs through small interfaces and values (Directory,
+// Mailboxes, Rules, Sending) and knows neither the settings nor who runs it.
 package post

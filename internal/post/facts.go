@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -54,19 +55,19 @@ func remoteOf(s *smtp.Session) string {
 // the queue.
 type Copy struct {
 	*Accepted
-	To      string // the recipient as the client wrote it
-	Mailbox string // empty if the copy leaves
-	Next    string // the address on another host that it is queued for
-	Queue   string // and the entry of the queue
+	To      smtp.Path       // the recipient as the client wrote it
+	Mailbox domains.Address // empty if the copy leaves
+	Next    smtp.Path       // the address on another host that it is queued for
+	Queue   string          // and the entry of the queue
 }
 
 // LogValue implements slog.LogValuer.
 func (c *Copy) LogValue() slog.Value {
-	attrs := append(c.attrs(), slog.String("to", c.To))
+	attrs := append(c.attrs(), slog.String("to", c.To.String()))
 	if c.Mailbox != "" {
-		attrs = append(attrs, slog.String("mailbox", c.Mailbox))
+		attrs = append(attrs, slog.String("mailbox", c.Mailbox.String()))
 	} else {
-		attrs = append(attrs, slog.String("next", c.Next), slog.String("queue", c.Queue))
+		attrs = append(attrs, slog.String("next", c.Next.String()), slog.String("queue", c.Queue))
 	}
 	return slog.GroupValue(append(attrs, slog.Int64("octets", c.Size))...)
 }
@@ -99,13 +100,17 @@ func (m *message) messageID() string {
 // once, and each recipient too: an alias of many mailboxes that is named many times
 // does not make the log longer than the message's own work.
 func (d *delivery) copies(a *Accepted) (all []*Copy) {
-	queued := make(map[string]string) // by address
+	queued := make(map[smtp.Path]string)
 	for _, entry := range d.entries {
-		for _, address := range entry.to {
-			queued[address] = entry.id
+		for _, path := range entry.to {
+			queued[path] = entry.id
 		}
 	}
-	seen := make(map[string]bool)
+	type way struct {
+		mailbox domains.Address
+		next    smtp.Path
+	}
+	seen := make(map[way]bool)
 	for i := range d.e.To {
 		rcpt := &d.e.To[i]
 		if rcpt.Result != nil {
@@ -113,7 +118,7 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		}
 		named := false
 		add := func(c *Copy) {
-			if key := c.Mailbox + "\x00" + c.Next; !named || !seen[key] {
+			if key := (way{c.Mailbox, c.Next}); !named || !seen[key] {
 				named, seen[key] = true, true
 				all = append(all, c)
 			}
@@ -121,19 +126,24 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		t, _ := targetsOf(rcpt)
 		for _, mailbox := range t.Mailboxes {
 			if d.to.failed[mailbox] == nil {
-				add(&Copy{Accepted: a, To: rcpt.Path.String(), Mailbox: mailbox})
+				add(&Copy{Accepted: a, To: rcpt.Path, Mailbox: mailbox})
 			}
 		}
 		for _, to := range t.Elsewhere {
-			address := to.String()
-			add(&Copy{Accepted: a, To: rcpt.Path.String(), Next: address, Queue: queued[address]})
+			add(&Copy{Accepted: a, To: rcpt.Path, Next: to, Queue: queued[to]})
 		}
 	}
 	return all
 }
 
+// single reports whether a message went one way only, from its only recipient to one
+// mailbox or address: the line about that copy says all that a sum would.
+func (a *Accepted) single() bool {
+	return a.Recipients == 1 && a.Mailboxes+a.Elsewhere == 1 && a.Full == 0
+}
+
 // tell writes down what became of an accepted message: a line for each copy, and
-// one that sums it up.
+// one that sums up several.
 func (d *delivery) tell(log *slog.Logger) {
 	ctx := context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) {
@@ -147,7 +157,9 @@ func (d *delivery) tell(log *slog.Logger) {
 		}
 		log.LogAttrs(ctx, slog.LevelInfo, event, slog.Any("", c))
 	}
-	log.LogAttrs(ctx, slog.LevelInfo, "message accepted", slog.Any("", a))
+	if !a.single() {
+		log.LogAttrs(ctx, slog.LevelInfo, "message accepted", slog.Any("", a))
+	}
 }
 
 // localRefusal is a program of this host that was refused; package smtp tells of

@@ -3,6 +3,7 @@ package post
 import (
 	"strings"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -73,14 +74,14 @@ func deliveredTo(alias smtp.Path, utf8 bool) string {
 // forwardLoop reports whether a message has been forwarded by one of the aliases
 // that it is for.
 func forwardLoop(dir Directory, e *smtp.Envelope, header *rfc2822.Section) bool {
-	var passed map[string]bool
+	var passed map[domains.Address]bool
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		if !t.Forwarded || len(t.Elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
+		if !t.Local || len(t.Elsewhere) == 0 || looksRewritten(e.To[i].Path.Local) {
 			continue
 		}
 		if passed == nil {
-			passed = make(map[string]bool)
+			passed = make(map[domains.Address]bool)
 			for _, f := range header.Named("Delivered-To") {
 				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
 				if p, err := smtp.ParseMailbox(value, smtp.PathUTF8); err == nil {

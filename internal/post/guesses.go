@@ -1,9 +1,11 @@
 package post
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +75,34 @@ func (g *guesses) makeRoom(now time.Time) {
 	if len(g.by) >= guessers { // all of them guess: begin again
 		clear(g.by)
 	}
+}
+
+// Guessing is a network that has asked for many recipients who are not there.
+type Guessing struct {
+	Network string    `json:"network"`
+	Unknown int       `json:"unknown"`
+	Since   time.Time `json:"since"`
+}
+
+// mostGuessing bounds the list of them.
+const mostGuessing = 20
+
+// Guessing are the networks that have guessed the most recipients of late.
+func (p *Post) Guessing() []Guessing { return p.guesses.list(time.Now()) }
+
+func (g *guesses) list(now time.Time) []Guessing {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := []Guessing{}
+	for from, who := range g.by {
+		if who.unknown >= manyGuesses && now.Sub(who.since) <= guessInterval {
+			all = append(all, Guessing{from.String(), who.unknown, who.since})
+		}
+	}
+	slices.SortFunc(all, func(a, b Guessing) int {
+		return cmp.Or(cmp.Compare(b.Unknown, a.Unknown), cmp.Compare(a.Network, b.Network))
+	})
+	return all[:min(len(all), mostGuessing)]
 }
 
 // guessed is the news that a network guesses recipients.

@@ -47,13 +47,14 @@ type Inspection interface {
 	Findings(ctx context.Context) (Findings, error)
 }
 
-// Findings are what is to stand on top of a message.
+// Findings are what is to stand on top of a message: header fields as they will be
+// read, each complete with its CRLF.
 type Findings struct {
 	// Results are for who reads the message here: they stand above Received, in mailboxes
 	// alone (RFC 8601 §4.1).
-	Results []rfc2822.Field
+	Results []string
 	// Fields go wherever the message does, below Received.
-	Fields []rfc2822.Field
+	Fields []string
 }
 
 // inspectSender tells the inspectors who sends.
@@ -104,14 +105,14 @@ func (i *inspections) findings(ctx context.Context) (results, fields []byte, err
 		if err != nil {
 			return nil, nil, err
 		}
-		results, fields = appendRaw(results, found.Results), appendRaw(fields, found.Fields)
+		results, fields = appendAll(results, found.Results), appendAll(fields, found.Fields)
 	}
 	return results, fields, nil
 }
 
-func appendRaw(text []byte, fields []rfc2822.Field) []byte {
+func appendAll(text []byte, fields []string) []byte {
 	for _, f := range fields {
-		text = append(text, f.Raw()...)
+		text = append(text, f...)
 	}
 	return text
 }

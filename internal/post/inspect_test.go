@@ -9,7 +9,8 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -59,9 +60,9 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 			return found, err
 		}
 		if c.results {
-			found.Results = append(found.Results, f)
+			found.Results = append(found.Results, f.Raw())
 		} else {
-			found.Fields = append(found.Fields, f)
+			found.Fields = append(found.Fields, f.Raw())
 		}
 	}
 	return found, c.refuse
@@ -71,7 +72,7 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 func mailTo(p *Post, text string, to ...string) error {
 	ctx := context.Background()
 	r := &Receiver{Post: p, Submission: true}
-	s := &smtp.Session{ID: "s", User: "ann@mail.test"}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: "ann@mail.test"}}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "ann", Domain: "mail.test"}, Data: strings.NewReader(text)}
 	s.Envelope = e
 	if err := r.CheckSender(ctx, s, e.From, &e.Params); err != nil {
@@ -105,7 +106,7 @@ func names(t *testing.T, text string) string {
 	return strings.Join(all, " ")
 }
 
-var alice = accounts.Targets{Mailboxes: []string{"alice@mail.test"}}
+var alice = accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test"}}
 
 // TestTopInOrder: all that stands on top is there in its order, whatever the size of the
 // message and whatever was expected, and the message is below it, octet for octet, as it
@@ -114,8 +115,8 @@ func TestTopInOrder(t *testing.T) {
 	for _, size := range []int{0, 1000, 64 << 10, 200_000} {
 		for _, most := range []int{0, 40, 80, 5000} { // that is too little, and too much
 			p, store := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice, "list@mail.test": {
-				Mailboxes: []string{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
-			p.Outbound, _ = newOutbound(t, conf.Queue{Forward: true})
+				Mailboxes: []domains.Address{"alice@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}})
+			p.Outbound = newOutbound(t, "")
 			one, two := &counting{name: "X-One", most: most, fields: 1}, &counting{name: "X-Two", fields: 2}
 			three := &counting{name: "X-Result", most: most, fields: 1, results: true}
 			p.Inspectors = []Inspector{one, three, two}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -33,7 +34,7 @@ const (
 )
 
 // note remembers that a message of size octets did not fit.
-func (l *lateRefusals) note(e *smtp.Envelope, mailbox string, size int64) {
+func (l *lateRefusals) note(e *smtp.Envelope, mailbox domains.Address, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.at == nil {
@@ -50,7 +51,7 @@ func (l *lateRefusals) note(e *smtp.Envelope, mailbox string, size int64) {
 
 // size is that of the message from the client's sender that did not fit into the
 // mailbox last time, 0 where there is none.
-func (l *lateRefusals) size(e *smtp.Envelope, mailbox string) int64 {
+func (l *lateRefusals) size(e *smtp.Envelope, mailbox domains.Address) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.at) == 0 {
@@ -72,7 +73,7 @@ func (l *lateRefusals) size(e *smtp.Envelope, mailbox string) int64 {
 
 // key takes the network and not the address: large senders try again from another
 // host.
-func (l *lateRefusals) key(e *smtp.Envelope, mailbox string) uint64 {
+func (l *lateRefusals) key(e *smtp.Envelope, mailbox domains.Address) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	if e.Session.RemoteAddr != nil {
@@ -85,7 +86,7 @@ func (l *lateRefusals) key(e *smtp.Envelope, mailbox string) uint64 {
 			h.WriteString(network.String())
 		}
 	}
-	for _, part := range []string{e.Session.User, e.From.String(), mailbox} {
+	for _, part := range []string{e.Session.User, e.From.String(), mailbox.String()} {
 		h.WriteByte(0)
 		h.WriteString(part)
 	}

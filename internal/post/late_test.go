@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -14,11 +16,12 @@ import (
 // time, and for so many of them.
 func TestLate(t *testing.T) {
 	at := func(addr, from string) *smtp.Envelope {
-		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}, From: smtp.Path{Local: from, Domain: "x.test"}}
+		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{Identity: lineserver.Identity{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}}, From: smtp.Path{Local: from, Domain: "x.test"}}
 	}
 	for _, c := range []struct {
-		addr, from, mailbox string
-		want                int64
+		addr, from string
+		mailbox    domains.Address
+		want       int64
 	}{
 		{"192.0.2.1:25", "a", "tiny", 5000}, {"192.0.2.200:1025", "a", "tiny", 5000}, {"[::ffff:192.0.2.7]:25", "a", "tiny", 5000},
 		{"192.0.3.1:25", "a", "tiny", 0}, {"192.0.2.1:25", "b", "tiny", 0}, {"192.0.2.1:25", "a", "other", 0},

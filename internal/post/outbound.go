@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -36,8 +36,10 @@ type Outbound struct {
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
-// Needs are what Outbound asks of others.
+// Needs are what Outbound asks of others, once.
 type Needs struct {
+	// Dir is the directory of the queue, which is there.
+	Dir string
 	// Disk is the file system of the queue's directory, and MinFree the octets
 	// that are to be left free there.
 	Disk    *durable.Disk
@@ -48,17 +50,19 @@ type Needs struct {
 	// that is, by the settings of the moment.
 	Mailboxes Mailboxes
 	Directory func() Directory
-	Log       *slog.Logger
+	// Contact is who tells other domains how TLS fared; empty: nobody does.
+	Contact string
+	Log     *slog.Logger
 }
 
-// OpenOutbound opens the queue of the settings, whose directory is there.
-func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound, error) {
-	sp, err := spool.Open(ctx, s.QueueDir, spool.WithDisk(need.Disk))
+// OpenOutbound opens the queue.
+func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error) {
+	sp, err := spool.Open(ctx, need.Dir, spool.WithDisk(need.Disk))
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	sp.Log, sp.MinFree = need.Log, need.MinFree
-	domains := filepath.Join(s.QueueDir, "domains")
+	domains := filepath.Join(need.Dir, "domains")
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -66,10 +70,18 @@ func OpenOutbound(ctx context.Context, s *conf.Settings, need Needs) (*Outbound,
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o.reports, o.queue = o.newReports(s), o.newQueue(s, sp)
-	if err := o.Reconfigure(s); err != nil {
-		return nil, err
+	o.reports = o.newReports()
+	o.queue = &queue.Queue{
+		Spool:         sp,
+		Transport:     transport{o},
+		Config:        s.Queue,
+		Memory:        learnt{o.cache},
+		Behind:        o.behind,
+		Notify:        o.notify,
+		Undeliverable: o.undeliverable,
+		Log:           need.Log,
 	}
+	o.Reconfigure(s)
 	return o, nil
 }
 
@@ -124,7 +136,7 @@ type entry struct {
 	queue.Writer
 	first string // the field on top that only this one gets
 	id    string
-	to    []string // addresses
+	to    []smtp.Path
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
@@ -148,7 +160,7 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 		}
 		opened := entry{Writer: w, first: part.first, id: new.ID}
 		for i := range part.to {
-			opened.to = append(opened.to, part.to[i].Path.String())
+			opened.to = append(opened.to, part.to[i].Path)
 		}
 		entries = append(entries, opened)
 	}
@@ -236,7 +248,13 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 			return err
 		}
 	}
-	for _, path := range found.Elsewhere {
+	return o.submit(ctx, n, found.Elsewhere)
+}
+
+// submit queues a report for addresses of other hosts. None is ever made about one
+// that fails.
+func (o *Outbound) submit(ctx context.Context, n *queue.Notification, to []smtp.Path) error {
+	for _, path := range to {
 		onward := *n
 		onward.To = path
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
@@ -251,13 +269,13 @@ const reportSize = 16 << 10
 
 // reaches reports whether send would bring a report of ours to a mailbox now, or
 // into the queue. size is how many octets a mailbox needs for it, "" the queue.
-func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path, size func(mailbox string) int64) bool {
+func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path, size func(mailbox domains.Address) int64) bool {
 	found, err := o.resolve(dir, sender)
 	if err != nil || found.None() {
 		return false
 	}
 	for _, mailbox := range found.Mailboxes {
-		if o.need.Mailboxes.Room(ctx, mailbox, size(mailbox)) != nil {
+		if o.need.Mailboxes.Room(ctx, mailbox.String(), size(mailbox)) != nil {
 			return false
 		}
 	}
@@ -266,31 +284,36 @@ func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path,
 
 // resolve finds where mail to any address goes that this host itself sends.
 func (o *Outbound) resolve(dir Directory, p smtp.Path) (accounts.Targets, error) {
-	p, _, err := o.returned(p)
+	p, ours, err := o.returned(p)
 	if err != nil {
 		return accounts.Targets{}, err
 	}
-	return dir.Resolve(p), nil
+	found := dir.Resolve(p)
+	found.Local = found.Local || ours
+	return found, nil
 }
 
-// undeliverable keeps a bounce that can be told to nobody for the postmaster.
+// undeliverable brings a bounce that can be told to nobody to the postmaster, who may be
+// elsewhere.
 func (o *Outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
 	found := o.need.Directory().Resolve(smtp.Path{Local: "postmaster"})
-	if len(found.Mailboxes) == 0 {
-		return nil
+	if len(found.Mailboxes) > 0 {
+		if err := o.deliver(ctx, found.Mailboxes, n.Message); err != nil {
+			return err
+		}
 	}
-	return o.deliver(ctx, found.Mailboxes, n.Message)
+	return o.submit(ctx, n, found.Elsewhere)
 }
 
 // deliver puts a message of our own making into mailboxes: into those that have room,
 // if there are any.
-func (o *Outbound) deliver(ctx context.Context, mailboxes []string, message []byte) error {
+func (o *Outbound) deliver(ctx context.Context, mailboxes []domains.Address, message []byte) error {
 	err := o.deliverAll(ctx, mailboxes, message)
 	var refused *mailstore.Refused
 	if !errors.As(err, &refused) {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(mailboxes), func(m string) bool { return refused.Mailboxes[m] != nil })
+	left := slices.DeleteFunc(slices.Clone(mailboxes), func(m domains.Address) bool { return refused.Mailboxes[m.String()] != nil })
 	if len(left) == 0 || len(left) == len(mailboxes) {
 		return err
 	}
@@ -298,12 +321,12 @@ func (o *Outbound) deliver(ctx context.Context, mailboxes []string, message []by
 	return o.deliver(ctx, left, message)
 }
 
-func (o *Outbound) deliverAll(ctx context.Context, mailboxes []string, message []byte) error {
+func (o *Outbound) deliverAll(ctx context.Context, mailboxes []domains.Address, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err
 	}
-	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, mailboxes...)
+	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
 	if err != nil {
 		return err
 	}

@@ -6,38 +6,37 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
-// newOutbound is a way out with these settings of the queue, which nobody runs.
-func newOutbound(t *testing.T, q conf.Queue) (*Outbound, *conf.Settings) {
+// sending is how mail leaves; forwarded mail does with a key only.
+func sending(key []byte) *Sending {
+	return &Sending{Queue: queue.Config{Hostname: "mail.test"}, Relay: &relay.Relay{Hostname: "mail.test"}, SRS: &queue.SRS{Domain: "mail.test", Key: key}}
+}
+
+// newOutbound is a way out, which nobody runs, for contact.
+func newOutbound(t *testing.T, contact string) *Outbound {
 	t.Helper()
 	dir := t.TempDir()
-	s := &conf.Settings{ServerName: "mail.test", DataDir: dir, QueueDir: filepath.Join(dir, "queue"), Queue: q}
 	disk, err := durable.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(s.QueueDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	o, err := OpenOutbound(t.Context(), s, Needs{Disk: disk, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { disk.Close() })
+	o, err := OpenOutbound(t.Context(), sending([]byte("a key of thirty-two octets, so so")), Needs{Dir: dir, Disk: disk, Contact: contact, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { disk.Close() })
-	return o, s
+	return o
 }
 
 // spooled is every message in the queue, by its first recipient.
@@ -64,7 +63,7 @@ func (o *Outbound) spooled(ctx context.Context) (map[string]string, error) {
 
 // TestQueueStopped: a queue that does not run while mail is taken shows.
 func TestQueueStopped(t *testing.T) {
-	o, _ := newOutbound(t, conf.Queue{})
+	o := newOutbound(t, "")
 	if err := o.Healthy(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,53 +74,26 @@ func TestQueueStopped(t *testing.T) {
 	}
 }
 
-// TestNamesInASCII: what is said to others, or compared with the DNS, is as the
-// DNS has it.
-func TestNamesInASCII(t *testing.T) {
-	o, s := newOutbound(t, conf.Queue{OwnNames: []string{"Jiný.test"}, Domains: map[string]*conf.QueueDomain{
-		"x.test": {EHLOName: "čau.test"}, "y.test": {SourceAddress: netip.MustParseAddr("127.0.0.1")}}})
-	s.ServerName = "Příklad.test"
-	r, err := o.newRelay(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, _ := r.Domains.Get("x.test")
-	y, _ := r.Domains.Get("y.test")
-	if r.Hostname != "xn--pklad-zsa96e.test" || len(r.OwnNames) != 1 || r.OwnNames[0] != "xn--jin-noa.test" || x.Source.Hello != "xn--au-dma.test" || y.Source.Hello != "" {
-		t.Errorf("%q, %q, %+v, %+v", r.Hostname, r.OwnNames, x, y)
-	}
-}
-
 // TestTLSCounted: how TLS fares is counted where the settings say who tells of it,
 // also after a reload.
 func TestTLSCounted(t *testing.T) {
 	for contact, want := range map[string]bool{"": false, "tls@mail.test": true} {
-		o, s := newOutbound(t, conf.Queue{TLSReport: contact})
-		if err := o.Reconfigure(s); err != nil {
-			t.Fatal(err)
-		}
+		o := newOutbound(t, contact)
+		o.Reconfigure(sending(nil))
 		if got := o.relay.Load().Report != nil; got != want {
 			t.Errorf("%q: counted: %v", contact, got)
 		}
 	}
 }
 
-// TestSRSKey: the key is private, and outlives restarts; old bounces are taken
-// when nothing is forwarded any more.
-func TestSRSKey(t *testing.T) {
-	o, s := newOutbound(t, conf.Queue{Forward: true})
-	info, err := os.Stat(filepath.Join(s.DataDir, "srs.key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, %v", info, err)
-	}
+// TestReturned: what comes back to a rewritten sender finds the true one, also by
+// settings under which nothing new is forwarded, until it is too old.
+func TestReturned(t *testing.T) {
+	o := newOutbound(t, "")
 	ann := smtp.Path{Local: "ann", Domain: "third.test"}
 	from, err := o.forwardedFrom(village{}, ann)
 	if err != nil || from == ann {
 		t.Fatalf("%v, %v", from, err)
-	}
-	s.Queue.Forward = false
-	if err := o.Reconfigure(s); err != nil {
-		t.Fatal(err)
 	}
 	if back, ok, err := o.returned(from); back != ann || !ok || err != nil {
 		t.Errorf("%v, %v, %v", back, ok, err)
@@ -133,9 +105,9 @@ func TestSRSKey(t *testing.T) {
 	if _, ok, err := o.returned(stale); err != errStaleSRS || !ok {
 		t.Errorf("after a month: %v, %v", ok, err)
 	}
-	s.DataDir = t.TempDir()
-	if srs, err := newSRS(s); err != nil || srs.Key != nil {
-		t.Errorf("a key for nothing: %v", err)
+	o.Reconfigure(sending(nil))
+	if to, err := o.forwardedFrom(village{}, ann); to != ann || err != nil {
+		t.Errorf("without a key the sender is %v, %v", to, err)
 	}
 }
 
@@ -146,9 +118,9 @@ func TestReportFullMailbox(t *testing.T) {
 		sender accounts.Targets
 		want   string // messages of tiny, alice and the postmaster, and in the queue
 	}{
-		"one of two": {accounts.Targets{Mailboxes: []string{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
-		"elsewhere":  {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
-		"the only":   {accounts.Targets{Mailboxes: []string{"tiny@mail.test"}}, "0 0 1 0"},
+		"one of two": {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
+		"elsewhere":  {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
+		"the only":   {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}}, "0 0 1 0"},
 	} {
 		store, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(user string) maildir.Quota {
 			if user == "tiny@mail.test" {
@@ -159,8 +131,8 @@ func TestReportFullMailbox(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, _ := newOutbound(t, conf.Queue{})
-		dir := village{"sender@mail.test": c.sender, "postmaster@mail.test": {Mailboxes: []string{"postmaster@mail.test"}}}
+		o := newOutbound(t, "")
+		dir := village{"sender@mail.test": c.sender, "postmaster@mail.test": {Mailboxes: []domains.Address{"postmaster@mail.test"}}}
 		o.need.Mailboxes, o.need.Directory = store, func() Directory { return dir }
 		err = o.notify(t.Context(), &queue.Notification{To: smtp.Path{Local: "sender", Domain: "mail.test"}, Kind: queue.Bounce, Proven: true, Message: make([]byte, 1000)})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -77,7 +78,7 @@ func (r *Receiver) ownFields(e *smtp.Envelope, header *rfc2822.Section) error {
 				return smtp.ErrSenderNotOwned.Textf("%s names no address", name)
 			}
 			for _, a := range named {
-				if !owns(rules.Directory, e.Session.User, smtp.Path{Local: a.Local, Domain: a.Domain}) {
+				if !owns(rules.Directory, domains.Address(e.Session.User), smtp.Path{Local: a.Local, Domain: a.Domain}) {
 					return smtp.ErrSenderNotOwned.Textf("%s may not write <%s> in %s", e.Session.User, a.Addr(), name)
 				}
 			}
@@ -87,6 +88,6 @@ func (r *Receiver) ownFields(e *smtp.Envelope, header *rfc2822.Section) error {
 }
 
 // owns reports whether a path is of an account, or of a user of this host.
-func owns(dir Directory, account string, path smtp.Path) bool {
+func owns(dir Directory, account domains.Address, path smtp.Path) bool {
 	return dir.Address(path) == account || dir.MaySend(account, path)
 }

@@ -6,18 +6,19 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
 // plan is where one message goes.
 type plan struct {
 	e         *smtp.Envelope
-	mailboxes []string
+	mailboxes []domains.Address
 	elsewhere []remote
 	at        map[smtp.Path]int // where in elsewhere a path is
 	queued    bool              // the entries for elsewhere are made: they cannot change
 
-	failed  map[string]error // mailboxes that cannot take it, and why
+	failed  map[domains.Address]error // mailboxes that cannot take it, and why
 	bounced []bounce
 }
 
@@ -49,7 +50,7 @@ func targetsOf(rcpt *smtp.Recipient) (accounts.Targets, error) {
 // gather unites what checkRcpt found for each recipient: two addresses that
 // lead to one mailbox are one copy.
 func gather(e *smtp.Envelope) (*plan, error) {
-	p := &plan{e: e, failed: make(map[string]error)}
+	p := &plan{e: e, failed: make(map[domains.Address]error)}
 	for i := range e.To {
 		if _, err := targetsOf(&e.To[i]); err != nil {
 			return nil, err
@@ -68,7 +69,7 @@ func (p *plan) unite() {
 	if !p.queued {
 		p.elsewhere, p.at = nil, nil
 	}
-	have := make(map[string]bool)
+	have := make(map[domains.Address]bool)
 	for i := range p.e.To {
 		rcpt := &p.e.To[i]
 		if rcpt.Result != nil {
@@ -83,7 +84,7 @@ func (p *plan) unite() {
 		}
 		for _, path := range t.Elsewhere {
 			if !p.queued {
-				p.add(remote{path, onward(*rcpt, t), t.Forwarded})
+				p.add(remote{path, onward(*rcpt, t), t.Local})
 			}
 		}
 	}
@@ -109,8 +110,8 @@ func (p *plan) add(r remote) {
 func (p *plan) nobody() bool { return len(p.mailboxes)+len(p.elsewhere) == 0 }
 
 // dropped are the mailboxes of before that the plan names no more.
-func (p *plan) dropped(before []string) []string {
-	return slices.DeleteFunc(slices.Clone(before), func(m string) bool { return slices.Contains(p.mailboxes, m) })
+func (p *plan) dropped(before []domains.Address) []domains.Address {
+	return slices.DeleteFunc(slices.Clone(before), func(m domains.Address) bool { return slices.Contains(p.mailboxes, m) })
 }
 
 // refuse takes mailboxes that cannot have the message out of the plan, and decides
@@ -129,7 +130,7 @@ func (p *plan) dropped(before []string) []string {
 // An error is the answer for all.
 func (p *plan) refuse(refused *mailstore.Refused, canBounce func(*smtp.Recipient) bool) error {
 	for mailbox, why := range refused.Mailboxes {
-		p.failed[mailbox] = why
+		p.failed[domains.Address(mailbox)] = why
 	}
 	p.bounced = nil
 	served := false

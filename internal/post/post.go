@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -32,6 +33,7 @@ type Post struct {
 	refused   refusals
 	late      lateRefusals
 	guesses   guesses
+	rates     rates
 	submitted atomic.Uint64 // messages of programs on this host
 }
 
@@ -43,7 +45,9 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
-	OwnFields      []string // fields of users' mail that must name addresses they may send from
+	Lookups        bool                   // who is trusted may ask who is here
+	Rate           func(user string) Rate // how much he may send; nil: any number
+	OwnFields      []string               // fields of users' mail that must name addresses they may send from
 }
 
 // Mailboxes is what mail is put into. A mailstore.Store is one.
@@ -52,13 +56,12 @@ type Mailboxes interface {
 	Room(ctx context.Context, user string, size int64) error
 }
 
-// Directory knows who has which address, as an accounts.Directory does. Addresses
-// are in canonical form.
+// Directory knows who has which address, as an accounts.Directory does.
 type Directory interface {
 	// Home is the domain of names without one.
-	Home() string
+	Home() domains.Name
 	// Address is the canonical form of a path.
-	Address(p smtp.Path) string
+	Address(p smtp.Path) domains.Address
 	// Qualify gives a path as programs of this host write it its domain.
 	Qualify(p smtp.Path) smtp.Path
 	// IsLocal reports whether mail for the path's domain is kept here.
@@ -67,7 +70,7 @@ type Directory interface {
 	// domain. There are none for an address that nobody has.
 	Resolve(p smtp.Path) accounts.Targets
 	// MaySend reports whether an account may use the path as envelope sender.
-	MaySend(account string, from smtp.Path) bool
+	MaySend(account domains.Address, from smtp.Path) bool
 }
 
 // rulesKey is where a session keeps the rules of its transaction.

@@ -8,6 +8,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -47,28 +48,38 @@ func (p *Post) proven(s *smtp.Session) bool { return p.trusts(s) }
 // account.
 func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
 	rules := r.begin(s)
-	if r.Submission && s.User != "" && !rules.Directory.MaySend(s.User, from) {
+	if r.Submission && s.User != "" && !rules.Directory.MaySend(domains.Address(s.User), from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
-	return r.inspectSender(ctx, s, from)
+	if err := r.inspectSender(ctx, s, from); err != nil || !r.Submission {
+		return err
+	}
+	return r.mayHave(s, 1, 0)
 }
 
 // CheckRcpt decides about one recipient while the client can still act on the
-// answer: nobody there, no room, not ours to relay.
+// answer: nobody there, no room, not ours to relay, or more than its user may have.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
-	dir, ctx := r.rules(s).Directory, r.counted(ctx, s)
-	if !dir.IsLocal(to.Path) {
-		if !r.trusts(s) {
-			return smtp.ErrRelayDenied
-		}
-		to.Value = dir.Resolve(to.Path)
-		return r.roomElsewhere(ctx, s)
-	}
-	found, err := r.find(dir, to.Path)
-	if err != nil {
+	err := r.place(ctx, s, to)
+	if err != nil || !r.Submission || s.RemoteAddr == nil { // what programs of this host send is counted when it comes
 		return err
 	}
-	if found.None() {
+	return r.mayHave(s, 0, 1)
+}
+
+// place finds where mail for a recipient goes.
+func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	dir, ctx := r.rules(s).Directory, r.counted(ctx, s)
+	found, err := r.find(dir, to.Path)
+	switch {
+	case err != nil:
+		return err
+	case !found.Local && !r.trusts(s):
+		return smtp.ErrRelayDenied
+	case !found.Local:
+		to.Value = found
+		return r.roomElsewhere(ctx, s)
+	case found.None():
 		return smtp.ErrNoSuchUser
 	}
 	if err := grants(s.Envelope, to, found); err != nil {
@@ -104,22 +115,19 @@ func reached(e *smtp.Envelope) (n int) {
 	return n
 }
 
-// find looks an address of this host up; also one that stands for a sender
-// whose mail was forwarded.
-func (r *Receiver) find(dir Directory, to smtp.Path) (found accounts.Targets, err error) {
+// find looks an address up; also one that stands for a sender whose mail was
+// forwarded.
+func (r *Receiver) find(dir Directory, to smtp.Path) (accounts.Targets, error) {
 	if r.Outbound != nil {
-		found, err = r.Outbound.resolve(dir, to)
-	} else {
-		found = dir.Resolve(to)
+		return r.Outbound.resolve(dir, to)
 	}
-	found.Forwarded = true
-	return found, err
+	return dir.Resolve(to), nil
 }
 
 // roomHere refuses a recipient whose mailboxes have no room. Of several, some will
 // do where the sender can be told of the others afterwards.
 func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recipient, found accounts.Targets) error {
-	var full []string
+	var full []domains.Address
 	var why error // of the first
 	for _, mailbox := range found.Mailboxes {
 		if err := r.roomIn(ctx, s.Envelope, mailbox); err != nil {
@@ -128,7 +136,7 @@ func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 		}
 	}
 	some := len(full) < len(found.Mailboxes)+len(found.Elsewhere)
-	if why == nil || some && r.canBounce(ctx, s.Envelope, to, func(string) int64 { return reportSize }) {
+	if why == nil || some && r.canBounce(ctx, s.Envelope, to, func(domains.Address) int64 { return reportSize }) {
 		return nil
 	}
 	return r.refused.quiet(r.Log, s, full[0], r.refusal(why))
@@ -138,16 +146,16 @@ func (r *Receiver) roomHere(ctx context.Context, s *smtp.Session, to *smtp.Recip
 // one that did not fit last time. The latter may be another message of the sender's,
 // and is refused for now at most: that it is too large for good is said behind DATA, or
 // where it is announced.
-func (r *Receiver) roomIn(ctx context.Context, e *smtp.Envelope, mailbox string) error {
+func (r *Receiver) roomIn(ctx context.Context, e *smtp.Envelope, mailbox domains.Address) error {
 	announced := e.Params.Size
-	if err := r.Mailboxes.Room(ctx, mailbox, announced); err != nil {
+	if err := r.Mailboxes.Room(ctx, mailbox.String(), announced); err != nil {
 		return err
 	}
 	last := r.late.size(e, mailbox)
 	if last <= announced {
 		return nil
 	}
-	if err := r.Mailboxes.Room(ctx, mailbox, last); err != nil {
+	if err := r.Mailboxes.Room(ctx, mailbox.String(), last); err != nil {
 		return forNow(replyFor(err))
 	}
 	return nil

@@ -11,23 +11,29 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
 // village is a directory of the mailboxes it names, all of one domain.
-type village map[string]accounts.Targets
+type village map[domains.Address]accounts.Targets
 
-func (v village) Home() string               { return "mail.test" }
-func (v village) IsLocal(p smtp.Path) bool   { return p.Domain == "" || p.Domain == "mail.test" }
-func (v village) Address(p smtp.Path) string { return strings.ToLower(p.Local) + "@mail.test" }
+func (v village) Home() domains.Name                  { return "mail.test" }
+func (v village) IsLocal(p smtp.Path) bool            { return p.Domain == "" || p.Domain == "mail.test" }
+func (v village) Address(p smtp.Path) domains.Address { return domains.At(p.Local, "mail.test") }
 func (v village) Resolve(p smtp.Path) accounts.Targets {
 	if !v.IsLocal(p) {
 		return accounts.Targets{Elsewhere: []smtp.Path{p}}
 	}
-	return v[v.Address(p)]
+	found := v[v.Address(p)]
+	found.Local = true
+	return found
 }
-func (v village) Qualify(p smtp.Path) smtp.Path               { return p }
-func (v village) MaySend(account string, from smtp.Path) bool { return v.Address(from) == account }
+func (v village) Qualify(p smtp.Path) smtp.Path { return p }
+func (v village) MaySend(account domains.Address, from smtp.Path) bool {
+	return v.Address(from) == account
+}
 
 // read returns a message of a maildrop.
 func read(t *testing.T, box mailstore.Maildrop, i int) string {
@@ -62,10 +68,10 @@ func TestNobodyDecided(t *testing.T) {
 	p, store := newPost(t, village{})
 	r := &Receiver{Post: p}
 	for name, value := range map[string]any{
-		"nothing": nil, "pointer": &accounts.Targets{Mailboxes: []string{"alice@mail.test"}}, "no targets": accounts.Targets{}, "another type": "alice@mail.test",
+		"nothing": nil, "pointer": &accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test"}}, "no targets": accounts.Targets{}, "another type": "alice@mail.test",
 	} {
-		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: accounts.Targets{Mailboxes: []string{"bob@mail.test"}}}}} {
-			e := &smtp.Envelope{Session: &smtp.Session{ID: "s"}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
+		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: accounts.Targets{Mailboxes: []domains.Address{"bob@mail.test"}}}}} {
+			e := &smtp.Envelope{Session: &smtp.Session{Identity: lineserver.Identity{ID: "s"}}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
 				To: append(beside, smtp.Recipient{Path: smtp.Path{Local: "alice", Domain: "mail.test"}, Value: value})}
 			if err := r.ServeSMTP(context.Background(), e); err == nil {
 				t.Errorf("%s: taken for stored", name)
@@ -89,12 +95,12 @@ func TestNobodyDecided(t *testing.T) {
 func TestOneSetOfRules(t *testing.T) {
 	ctx := context.Background()
 	p, store := newPost(t, village{})
-	before := &Rules{ServerName: "old.test", Directory: village{"alice@mail.test": {Mailboxes: []string{"alice@mail.test"}}}}
+	before := &Rules{ServerName: "old.test", Directory: village{"alice@mail.test": {Mailboxes: []domains.Address{"alice@mail.test"}}}}
 	after := &Rules{ServerName: "new.test", Directory: village{}}
 	now := before
 	p.Rules = func() *Rules { return now }
 	r := &Receiver{Post: p}
-	s := &smtp.Session{ID: "s"}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s"}}
 	mail := func() (*smtp.Envelope, error) {
 		e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n")}
 		s.Envelope = e

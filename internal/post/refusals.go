@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -28,7 +29,7 @@ const refusalInterval = time.Minute
 
 // quiet takes the cause off a refusal, so that the session does not log it for
 // every recipient, and notes it here.
-func (r *refusals) quiet(log *slog.Logger, s *smtp.Session, mailbox string, err error) error {
+func (r *refusals) quiet(log *slog.Logger, s *smtp.Session, mailbox domains.Address, err error) error {
 	var reply *smtp.Reply
 	if !errors.As(err, &reply) || reply.Unwrap() == nil {
 		return err

@@ -1,254 +1,48 @@
 package post
 
 import (
-	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
-// newQueue makes the queue, which lives as long as the daemon; Reconfigure brings it
-// new settings.
-func (o *Outbound) newQueue(s *conf.Settings, sp queue.Spool) *queue.Queue {
-	return &queue.Queue{
-		Spool:         sp,
-		Transport:     transport{o},
-		Config:        queueConfig(s),
-		Memory:        learnt{o.cache},
-		Behind:        o.behind,
-		Notify:        o.notify,
-		Undeliverable: o.undeliverable,
-		Log:           o.need.Log,
-	}
+// Sending is how mail leaves by one set of settings.
+type Sending struct {
+	// Queue has the times and the limits, and the name in reports.
+	Queue queue.Config
+	// Relay makes the attempts. Outbound adds its cache and its log, and what asks for
+	// policies and counts how TLS fares; the relay is its own from then on.
+	Relay *relay.Relay
+	// STS: domains are asked for their MTA-STS policies.
+	STS bool
+	// SRS makes the senders of mail that aliases lead to other hosts. Without a Key
+	// nothing is forwarded, nor was.
+	SRS *queue.SRS
 }
 
-// queueConfig is what the queue takes from one set of settings.
-func queueConfig(s *conf.Settings) queue.Config {
-	c := &s.Queue
-	return queue.Config{
-		Hostname:               conf.CanonicalDomain(s.ServerName), // in reports: in ASCII
-		Schedule:               schedule(c.For(nil)),
-		Schedules:              schedules(c),
-		Concurrency:            c.Concurrency,
-		DestinationConcurrency: c.DestinationConcurrency,
-		MaxEntries:             c.MaxMessages,
-		MaxOctets:              int64(c.MaxOctets),
-	}
-}
-
-// schedules are those of the domains that have times of their own.
-func schedules(c *conf.Queue) (all domains.Map[queue.Schedule]) {
-	for key, d := range c.Domains {
-		for _, pattern := range conf.QueueNames(key) {
-			if d.OwnTimes() {
-				all.Set(pattern, schedule(c.For(d)))
-			}
-		}
-	}
-	return all
-}
-
-func schedule(d conf.QueueDomain) queue.Schedule {
-	s := queue.Schedule{First: d.RetryFirst, Max: d.RetryMax, GiveUp: d.ExpireAfter, Warn: d.DelayWarningAfter}
-	if s.Warn == 0 {
-		s.Warn = -1 // the settings' "never"
-	}
-	return s
-}
-
-// newRelay makes what delivers, from one set of settings.
-func (o *Outbound) newRelay(s *conf.Settings) (*relay.Relay, error) {
-	servers, err := resolvers(s.Queue.DNSServers)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := authorities(s.Queue.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	dns := &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted}
-	r := &relay.Relay{
-		Hostname: conf.CanonicalDomain(s.ServerName), // said in EHLO: in ASCII
-		Resolver: dns,
-		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
-		Routes:   make(map[string]*relay.Route),
-		Roots:    roots,
-		Cache:    o.cache,
-		Log:      o.need.Log,
-
-		MessagesPerConnection: s.Queue.MessagesPerConnection,
-		Private:               s.Queue.DialPrivate,
-		AddressConcurrency:    s.Queue.DestinationConcurrency,
-	}
-	for _, name := range s.Queue.OwnNames {
-		r.OwnNames = append(r.OwnNames, conf.CanonicalDomain(name))
-	}
-	if s.Queue.MTASTS {
-		r.STS = &relay.STS{Resolver: dns, Cache: o.cache, HTTP: policyClient(dns, roots, r.Private), Log: o.need.Log}
+// Reconfigure has the queue obey new settings, and puts their relay in place of the
+// old one, whose idle connections are closed.
+func (o *Outbound) Reconfigure(s *Sending) {
+	r := s.Relay
+	r.Cache, r.Log = o.cache, o.need.Log
+	policies := policyClient(r.Resolver, r.Roots, r.Private)
+	if s.STS {
+		r.STS = &relay.STS{Resolver: r.Resolver, Cache: o.cache, HTTP: policies, Log: o.need.Log}
 	}
 	if o.reports != nil {
 		r.Report = o.reports.Add
-	}
-	if s.TLS.MinVersion == "1.3" {
-		r.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13}
-	}
-	for i := range s.Queue.Routes {
-		c := &s.Queue.Routes[i]
-		route, err := routeOf(c.Label(i), c, s.SecretKeyFile)
-		if err != nil {
-			return nil, err
-		}
-		r.Routes[route.Name] = route
-	}
-	r.Domains, err = byDomain(&s.Queue)
-	return r, err
-}
-
-// byDomain is what is different for some domains.
-func byDomain(c *conf.Queue) (all domains.Map[relay.Domain], err error) {
-	for key, d := range c.Domains {
-		own := relay.Domain{Source: relay.Source{Addr: d.SourceAddress, Hello: conf.CanonicalDomain(d.EHLOName)}}
-		if own.Level, err = relay.ParseLevel(d.TLS); err != nil {
-			return all, fmt.Errorf("mail to %s: %w", key, err)
-		}
-		for _, pattern := range conf.QueueNames(key) {
-			all.Set(pattern, own)
-		}
-	}
-	for i := range c.Routes {
-		if pattern := c.Routes[i].Domain; pattern != "" {
-			d, _ := all.Of(pattern)
-			d.Route = c.Routes[i].Label(i)
-			all.Set(pattern, d)
-		}
-	}
-	return all, nil
-}
-
-// resolvers are the DNS servers of the settings, else the system's, else one
-// on this host (resolv.conf(5)).
-func resolvers(configured []string) ([]string, error) {
-	var servers []string
-	for _, c := range configured {
-		a, err := conf.ResolverAddress(c)
-		if err != nil {
-			return nil, fmt.Errorf("DNS server: %w", err)
-		}
-		servers = append(servers, a.String())
-	}
-	if len(servers) > 0 {
-		return servers, nil
-	}
-	if servers, err := relay.ResolvConf("/etc/resolv.conf"); err == nil && len(servers) > 0 {
-		return servers, nil
-	}
-	return []string{"127.0.0.1:53"}, nil
-}
-
-// authorities are those of the system and of a file; nil, which is the
-// system's alone, without one.
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("certificate authorities: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool() // a system without any
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("certificate authorities: there is no certificate in %s", file)
-	}
-	return pool, nil
-}
-
-func routeOf(name string, c *conf.Route, keyFile string) (*relay.Route, error) {
-	route := &relay.Route{
-		Name: name, Hosts: c.Host, MX: c.MX, Port: uint16(c.Port),
-		LMTP: c.Protocol == "lmtp", User: c.User, Password: string(c.Password), Mechanisms: c.Mechanisms,
-	}
-	if c.Password.IsSealed() {
-		clear, err := accounts.OpenSealed(keyFile, string(c.Password), c.Subject())
-		if err != nil {
-			return nil, fmt.Errorf("password of route %s: %w", name, err)
-		}
-		route.Password = clear
-	}
-	if c.TLS == "implicit" {
-		route.ImplicitTLS, route.TLS = true, relay.Verify
-		route.Port = cmp.Or(route.Port, 465)
-		return route, nil
-	}
-	level, err := relay.ParseLevel(c.TLS)
-	if err != nil {
-		return nil, fmt.Errorf("route %s: %w", name, err)
-	}
-	if (level == relay.Auto || level == "") && c.User != "" { // a password is for a host that has shown who it is
-		level = relay.Verify
-	}
-	route.TLS = level
-	return route, nil
-}
-
-// ownAddrs are the addresses at which this host takes mail in: a domain whose
-// mail exchangers lead here would loop.
-func ownAddrs(s *conf.Settings) (own []netip.Addr) {
-	for _, l := range s.Listeners {
-		if l.Protocol != conf.ProtocolSMTP || !strings.HasSuffix(l.Address, ":25") {
-			continue
-		}
-		host, _, _ := net.SplitHostPort(l.Address)
-		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
-			own = append(own, a)
-			continue
-		}
-		addrs, _ := net.InterfaceAddrs()
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				own = append(own, p.Addr())
-			}
-		}
-	}
-	return own
-}
-
-// Reconfigure has the queue obey new settings, and puts a relay made from them in
-// place of the old one, whose idle connections are closed. On an error nothing has
-// changed.
-func (o *Outbound) Reconfigure(s *conf.Settings) error {
-	r, err := o.newRelay(s)
-	if err != nil {
-		return err
-	}
-	srs, err := newSRS(s)
-	if err != nil {
-		return err
-	}
-	o.srs.Store(srs)
-	o.queue.Reconfigure(queueConfig(s))
-	if o.reports != nil {
 		o.reports.Rename(r.Hostname)
-		o.reports.Use(r.Resolver, policyClient(r.Resolver, r.Roots, r.Private))
+		o.reports.Use(r.Resolver, policies)
 	}
+	o.srs.Store(s.SRS)
+	o.queue.Reconfigure(s.Queue)
 	if old := o.relay.Swap(r); old != nil {
 		old.Close()
 	}
-	return nil
 }
 
 // KnowsRoute refuses a route that no setting has: the message would go the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -24,7 +25,7 @@ import (
 // of one with several, the sender hears here and now that it was expanded, and
 // of success no more. The address the sender knows goes along as ORCPT.
 func onward(r smtp.Recipient, t accounts.Targets) smtp.Recipient {
-	if !t.Forwarded {
+	if !t.Local {
 		return r
 	}
 	p := &r.Params
@@ -81,7 +82,7 @@ func statusOf(e *smtp.Envelope, r *smtp.Recipient) rfc2822.RecipientStatus {
 // did not get it: it wants to, there is a way, and the client is one whose sender
 // we can believe. What a stranger gives as sender may be anybody's address, and
 // is told nothing. size is as for Outbound.reaches.
-func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient, size func(mailbox string) int64) bool {
+func (r *Receiver) canBounce(ctx context.Context, e *smtp.Envelope, rcpt *smtp.Recipient, size func(mailbox domains.Address) int64) bool {
 	n := rcpt.Params.Notify
 	return r.Outbound != nil && !e.From.IsNull() && (n == 0 || n&smtp.NotifyFailure != 0) &&
 		r.proven(e.Session) && r.Outbound.reaches(ctx, r.rules(e.Session).Directory, e.From, size)

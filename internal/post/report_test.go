@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
 // TestOnward: what of a recipient's wishes goes on to where an alias leads.
 func TestOnward(t *testing.T) {
-	one, two := accounts.Targets{Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Forwarded: true}, accounts.Targets{Mailboxes: []string{"b"}, Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Forwarded: true}
+	one, two := accounts.Targets{Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Local: true}, accounts.Targets{Mailboxes: []domains.Address{"b"}, Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}, Local: true}
 	direct := accounts.Targets{Elsewhere: []smtp.Path{{Local: "a", Domain: "x.test"}}}
 	const s, f, d, n = smtp.NotifySuccess, smtp.NotifyFailure, smtp.NotifyDelay, smtp.NotifyNever
 	for _, c := range []struct {

@@ -1,17 +1,10 @@
 package post
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -25,26 +18,6 @@ var (
 	errForgedSRS = &smtp.Reply{Code: 550, Enhanced: "5.1.1", Text: "No such address: this is not a sender that this server has rewritten"}
 	errStaleSRS  = &smtp.Reply{Code: 550, Enhanced: "5.1.6", Text: "This rewritten sender has expired"}
 )
-
-// newSRS makes the rewriting of one set of settings. Its key lies below the
-// data directory and is made when aliases may first lead elsewhere; bounces
-// are still taken when they may no more.
-func newSRS(s *conf.Settings) (*queue.SRS, error) {
-	srs := &queue.SRS{Domain: domains.Canonical(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
-	name := filepath.Join(s.DataDir, "srs.key")
-	var key seal.Key
-	var err error
-	if s.Queue.Forward {
-		key, _, err = seal.EnsureKey(name)
-	} else if key, err = seal.LoadKey(name); errors.Is(err, fs.ErrNotExist) {
-		return srs, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("key of rewritten senders: %w", err)
-	}
-	srs.Key, err = key.Derive("srs")
-	return srs, err
-}
 
 // forwardedFrom is the sender a message has when an alias leads it to another
 // host: one of ours, unless it is so already. Null stays null.
@@ -61,7 +34,7 @@ func (o *Outbound) forwardedFrom(dir Directory, from smtp.Path) (smtp.Path, erro
 // ok is false where the address is none: an ordinary one.
 func (o *Outbound) returned(to smtp.Path) (sender smtp.Path, ok bool, err error) {
 	srs := o.srs.Load()
-	if srs.Key == nil || to.DomainName() != srs.Domain || !looksRewritten(to.Local) {
+	if srs.Key == nil || !looksRewritten(to.Local) || to.DomainName() != srs.Domain {
 		return to, false, nil
 	}
 	sender, err = srs.Reverse(to, time.Now())

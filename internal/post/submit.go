@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -69,7 +71,13 @@ func (p *Post) submit(r *http.Request) (id string, err error) {
 	if e.Data, err = completeFrom(rules.Directory, e, data, r.URL.Query().Get("name")); err != nil {
 		return "", err
 	}
-	if err := receiver.ServeSMTP(r.Context(), e); err != nil {
+	if !receiver.anybody {
+		err = p.mayHave(e.Session, 1, len(e.To))
+	}
+	if err == nil {
+		err = receiver.ServeSMTP(r.Context(), e)
+	}
+	if err != nil {
 		p.localRefusal(e.Session, "DATA", e.From.String(), strings.Join(r.URL.Query()["to"], ","), err)
 		return e.ID, err
 	}
@@ -87,12 +95,12 @@ func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error)
 	query := r.URL.Query()
 	from, err := localSender(rules.Directory, query.Get("from"), query.Has("from"), caller, trusted)
 	if err != nil {
-		p.localRefusal(&smtp.Session{User: caller}, "MAIL", query.Get("from"), "", err)
+		p.localRefusal(&smtp.Session{Identity: lineserver.Identity{User: caller.String()}}, "MAIL", query.Get("from"), "", err)
 		return nil, nil, err
 	}
 	// The time tells apart what different runs of the program counted.
 	id := "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(p.submitted.Add(1), 36)
-	session := &smtp.Session{ID: id, User: caller}
+	session := &smtp.Session{Identity: lineserver.Identity{ID: id, User: caller.String()}}
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
 	session.Set(rulesKey{}, rules)
@@ -153,23 +161,23 @@ func notifyOf(list string) (smtp.Notify, error) {
 
 // caller is who calls, as an address here, and whether they may send as
 // anybody: root and the server's own user may.
-func caller(r *http.Request, dir Directory) (address string, trusted bool, err error) {
+func caller(r *http.Request, dir Directory) (address domains.Address, trusted bool, err error) {
 	uid, err := control.Caller(r)
 	if err != nil {
 		return "", false, err
 	}
 	name := "uid-" + strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
-		name = strings.ToLower(u.Username)
+		name = u.Username
 	}
-	return name + "@" + dir.Home(), uid == 0 || int(uid) == os.Getuid(), nil
+	return domains.At(name, dir.Home()), uid == 0 || int(uid) == os.Getuid(), nil
 }
 
 // localSender is the envelope sender: what was asked for, if the caller may,
 // else the caller's own address.
-func localSender(dir Directory, asked string, given bool, caller string, trusted bool) (smtp.Path, error) {
+func localSender(dir Directory, asked string, given bool, caller domains.Address, trusted bool) (smtp.Path, error) {
 	if !given {
-		asked = caller
+		asked = caller.String()
 	}
 	if asked == "" || asked == "<>" {
 		return smtp.Path{}, nil
@@ -187,7 +195,7 @@ func localSender(dir Directory, asked string, given bool, caller string, trusted
 // localPath reads an address; one without a domain is of this host.
 func localPath(dir Directory, address string) (smtp.Path, error) {
 	if !strings.Contains(address, "@") {
-		address += "@" + dir.Home()
+		address += "@" + dir.Home().String()
 	}
 	path, err := smtp.ParseMailbox(strings.Trim(address, "<>"), smtp.PathUTF8)
 	return dir.Qualify(path), err

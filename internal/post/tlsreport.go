@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -13,16 +13,17 @@ import (
 
 // newReports makes what counts how TLS fares and tells the domains that ask.
 // It lives as long as the daemon; Reconfigure tells it which DNS servers to
-// ask. It is nil where the settings name nobody who tells.
-func (o *Outbound) newReports(s *conf.Settings) *relay.TLSReports {
-	contact := s.Queue.TLSReport
+// ask and what this host is called. It is nil where there is nobody who tells.
+func (o *Outbound) newReports() *relay.TLSReports {
+	contact := o.need.Contact
 	if contact == "" {
 		return nil
 	}
-	_, organization := conf.CutAddress(contact)
 	return &relay.TLSReports{
-		Organization: organization, Contact: contact, Hostname: conf.CanonicalDomain(s.ServerName),
-		Send:  o.sendReport,
+		Organization: domains.CanonicalAddress(contact).Domain().String(), Contact: contact,
+		Send: func(ctx context.Context, to string, message []byte) error {
+			return o.SendReport(ctx, contact, to, smtp.NotifyNever, message) // what comes of it, nobody needs to know
+		},
 		Cache: o.cache,
 		Log:   o.need.Log,
 	}
@@ -32,8 +33,12 @@ func (o *Outbound) newReports(s *conf.Settings) *relay.TLSReports {
 // written to us. Any domain may name any address for its reports.
 var errTooMany = errors.New("too many notices to this address, its domain, or all; later")
 
-// sendReport queues one report. What comes of it, nobody needs to know.
-func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) error {
+// Cache keeps small things over restarts, among what the relay knows.
+func (o *Outbound) Cache() relay.Cache { return o.cache }
+
+// SendReport queues a report of ours to somebody who has not written to us. from hears of
+// it what notify says.
+func (o *Outbound) SendReport(ctx context.Context, from, to string, notify smtp.Notify, message []byte) error {
 	path, err := smtp.ParseMailbox(to, smtp.PathUTF8|smtp.PathLenient)
 	if err != nil {
 		return err
@@ -41,13 +46,13 @@ func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) er
 	if !o.queue.MayNotify(path) {
 		return errTooMany
 	}
-	contact, err := smtp.ParseMailbox(o.reports.Contact, smtp.PathUTF8)
+	sender, err := smtp.ParseMailbox(from, smtp.PathUTF8)
 	if err != nil {
 		return err
 	}
 	e := &queue.Entry{
-		Class: queue.Notice, From: contact,
-		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: smtp.NotifyNever}}},
+		Class: queue.Notice, Proven: true, From: sender,
+		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: notify}}},
 	}
 	return o.queue.Submit(ctx, e, bytes.NewReader(message))
 }

@@ -21,7 +21,9 @@ type eml struct {
 }
 
 // FromFiles yields one message per file, in the order given. A directory stands
-// for the .eml files in it.
+// for the .eml files in it. A message is all of its file: also a From_ line that some
+// programs leave on top, as one that came that way is exported so and has to come back
+// as it was. For files of an mbox there is FromMbox.
 func FromFiles(names ...string) (Source, error) {
 	e := &eml{}
 	for _, name := range names {

@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"unicode"
@@ -41,12 +40,4 @@ func Printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// AddrString is a's text; "" for nil.
-func AddrString(a net.Addr) string {
-	if a == nil {
-		return ""
-	}
-	return a.String()
 }

@@ -52,24 +52,31 @@ type header struct {
 
 // newHeader indexes a header of n fields.
 func newHeader(text string, n int) *header {
-	h := &header{text: text, fields: make([]field, 0, n), ids: make(map[string]int32, 24)}
-	var room [64]byte
+	h := &header{text: text, fields: make([]field, 0, n), ids: make(map[string]int32, 24), buf: make([]byte, 0, 1024)}
 	for at := 0; at < len(text); {
 		f, ok := next(text, at)
 		if !ok {
 			break
 		}
 		at = int(f.end)
-		name := appendLower(room[:0], text[f.start:f.name])
-		id, known := h.ids[string(name)]
+		h.buf = appendLower(h.buf, text[f.start:f.name])
+		h.fields = append(h.fields, f)
+	}
+	names := string(h.buf) // one string for all
+	h.lowest = make([]int32, 0, 24)
+	for i := range h.fields {
+		f := &h.fields[i]
+		length := f.name - f.start
+		name := names[:length]
+		names = names[length:]
+		id, known := h.ids[name]
 		if !known {
 			id = int32(len(h.lowest))
-			h.ids[string(name)] = id
+			h.ids[name] = id
 			h.lowest = append(h.lowest, -1)
 		}
 		f.above = h.lowest[id]
-		h.lowest[id] = int32(len(h.fields))
-		h.fields = append(h.fields, f)
+		h.lowest[id] = int32(i)
 	}
 	return h
 }

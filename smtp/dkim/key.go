@@ -194,8 +194,6 @@ func chooseRecord(texts []string) (string, outcome) {
 		return found, outcome{}
 	case n > 1: // RFC 6376 §3.6.2.2: undefined
 		return "", permanent(reasonSeveralKeys)
-	case len(texts) == 1:
-		return texts[0], outcome{} // to say what is wrong with it
 	}
 	return "", permanent(reasonNoKey)
 }

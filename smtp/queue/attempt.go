@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 )
@@ -21,7 +20,7 @@ func (q *Queue) makeAttempt(ctx, own context.Context, d *destination, j *job) {
 			results = q.deliver(own, d, j)
 		}
 	}
-	q.noteResults(ctx, j, results)
+	q.attempted(q.noteResults(ctx, d, j, results))
 
 	q.mu.Lock()
 	if down {
@@ -134,10 +133,11 @@ func (q *Queue) refuse(j *job, last Result) []Result {
 }
 
 // noteResults takes the results over into the state in memory. finish, or the save
-// here where other attempts for the entry still run, puts them on disk.
-func (q *Queue) noteResults(ctx context.Context, j *job, results []Result) {
+// here where other attempts for the entry still run, puts them on disk. It returns what
+// there is to tell.
+func (q *Queue) noteResults(ctx context.Context, d *destination, j *job, results []Result) (told []*Attempt) {
 	if results == nil {
-		return
+		return nil
 	}
 	a := j.a
 	a.mu.Lock()
@@ -155,7 +155,8 @@ func (q *Queue) noteResults(ctx context.Context, j *job, results []Result) {
 		}
 		r.Last = *res
 		statuses[n] = r.Status
-		q.logAttempt(a, i)
+		told = append(told, &Attempt{Entry: a.e, To: a.e.To[i], Destination: d.name, Result: *res, Status: r.Status,
+			Number: r.Attempts, Delay: time.Since(a.e.since())})
 	}
 	a.dirty = true
 	q.tally(a, results, statuses)
@@ -164,6 +165,7 @@ func (q *Queue) noteResults(ctx context.Context, j *job, results []Result) {
 			q.log().Error("results cannot be written down now", "queue", a.e.ID, "err", err)
 		}
 	}
+	return told
 }
 
 // busyWait is, at least, when one is tried again that was not tried because too
@@ -192,26 +194,4 @@ func (q *Queue) othersRun(a *active) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return a.jobs > 1
-}
-
-func (q *Queue) logAttempt(a *active, i int) {
-	st := &a.st.To[i]
-	r := &st.Last
-	level := slog.LevelInfo
-	if r.Busy {
-		level = slog.LevelDebug // none was made
-	}
-	q.log().Log(context.Background(), level, "attempt", "queue", a.e.ID, "id", a.e.Session, "from", a.e.From.String(), "to", a.e.To[i].Path.String(),
-		"status", st.Status, "attempt", st.Attempts, "host", r.Host, "tls", r.TLS,
-		"code", r.Code, "enhanced", r.Enhanced, "text", oneLine(r.Text),
-		"delay", time.Since(a.e.since()).Round(time.Millisecond))
-}
-
-// oneLine bounds a text for the log.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "")
-	}
-	return s
 }

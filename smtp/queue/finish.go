@@ -128,13 +128,13 @@ func (q *Queue) report(ctx context.Context, a *active) error {
 		if len(kind.to) == 0 {
 			continue
 		}
-		told := q.tell(ctx, a, kind.kind, kind.to)
+		notified := q.notify(ctx, a, kind.kind, kind.to)
 		for _, i := range kind.to {
 			r := &a.st.To[i]
 			switch {
-			case told && kind.kind == Delay:
+			case notified && kind.kind == Delay:
 				r.Warned = true
-			case told:
+			case notified:
 				r.Reported = true
 			case kind.kind != Delay:
 				r.Next = stamp(time.Now().Add(DefaultFirst))
@@ -169,14 +169,15 @@ func (q *Queue) collect(a *active) news {
 	return n
 }
 
-// tell hands one notification on. For an entry with the null sender there is
+// notify hands one notification on. For an entry with the null sender there is
 // nobody to be told but the postmaster (RFC 5321 §4.5.5: never a bounce for a
 // bounce).
-func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
+func (q *Queue) notify(ctx context.Context, a *active, kind Kind, to []int) bool {
 	m, err := q.compose(ctx, a, kind, to)
 	if err == nil {
 		switch {
 		case a.e.From.IsNull():
+			m.Undeliverable = true
 			q.countNotice("undeliverable")
 			q.log().Warn("undeliverable notification", "queue", a.e.ID, "to", a.e.To[to[0]].Path.String())
 			if q.Undeliverable != nil {
@@ -192,7 +193,6 @@ func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
 		q.log().Error("notification cannot be sent now", "queue", a.e.ID, "kind", kind, "err", err)
 		return false
 	}
-	q.countNotice(kind)
-	q.log().Info("notification", "queue", a.e.ID, "id", a.e.Session, "kind", kind, "to", a.e.From.String())
+	q.notified(ctx, m)
 	return true
 }

@@ -29,6 +29,9 @@ type Notification struct {
 	// Proven: To is whoever sent the message, beyond doubt. Others get no more of
 	// them than docs/limits.md tells.
 	Proven bool
+	// Undeliverable: the entry has the null sender, and nobody but a postmaster can be
+	// told.
+	Undeliverable bool
 	// Entry is what it is about.
 	Entry *Entry
 	// Body and SMTPUTF8 say what Message needs of those that carry it.

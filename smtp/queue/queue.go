@@ -44,7 +44,14 @@ type Queue struct {
 	// may be nil: the entry is then logged and counted, and dropped.
 	Undeliverable func(ctx context.Context, n *Notification) error
 
-	// Log is where one line per attempt goes; slog.Default where nil.
+	// Attempted is called when an attempt is over, for each of its recipients, and
+	// Notified when a notification is on stable storage: to count, so that nobody has to
+	// read the log for it. They may be called by several attempts at once, must not
+	// block, and Notified must not call the Queue's methods. nil: nobody counts.
+	Attempted func(*Attempt)
+	Notified  func(*Notification)
+
+	// Log is where a line about each of these goes; slog.Default where nil.
 	Log *slog.Logger
 
 	once  sync.Once

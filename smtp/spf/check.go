@@ -105,7 +105,7 @@ func (c *Checker) begin(q Query) *evaluation {
 		}
 		domain = ascii
 	}
-	if isName(domain) {
+	if isDomain(domain) {
 		e.domain = domain
 	}
 	return e
@@ -120,6 +120,17 @@ func (e *evaluation) fault() error {
 		return ErrBadDomain
 	}
 	return nil
+}
+
+// isDomain reports whether what a client says can be a domain that has a record: no
+// address, with brackets or without, and nothing that a host's name cannot have.
+func isDomain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return isName(s) && isTopLabel(s[strings.LastIndexByte(s, '.')+1:])
 }
 
 const maxName = 253 // octets of a name without its last dot

@@ -75,7 +75,10 @@ func TestOutcome(t *testing.T) {
 		{"203.0.113.6", "tim@includesfails.example", "temperror includesfails.example  1"},
 		{"203.0.113.6", "tim@bücher.example", "fail xn--bcher-kva.example -all 0"},
 		{"203.0.113.6", "tim@one", "none   0"},
-		{"203.0.113.6", "tim@[192.0.2.1]", "none [192.0.2.1]  0"},
+		{"203.0.113.6", "tim@[192.0.2.1]", "none   0"},
+		{"203.0.113.6", "tim@192.0.2.1", "none   0"},
+		{"203.0.113.6", "tim@a b.example", "none   0"},
+		{"203.0.113.6", "tim@_a-b.example", "none _a-b.example  0"},
 		{"203.0.113.6", "tim@a\x00b.example", "none   0"},
 		{"203.0.113.6", `tim@a\.example.com`, "none   0"},
 	} {
@@ -83,6 +86,9 @@ func TestOutcome(t *testing.T) {
 		got := fmt.Sprintf("%v %s %s %d", o.Result, o.Domain, o.Mechanism, o.Lookups)
 		if got != test.want {
 			t.Errorf("%s, %q: %s (%v); want %s", test.ip, test.sender, got, o.Err, test.want)
+		}
+		if o.Domain == "" && len(z.asked) > 0 {
+			t.Errorf("%q: asked %q", test.sender, z.asked)
 		}
 		if (o.Identity == spf.Helo) != (test.sender == "") {
 			t.Errorf("%q: identity %v", test.sender, o.Identity)

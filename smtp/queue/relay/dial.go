@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -96,20 +97,41 @@ func (a *transfer) prepare(ctx context.Context, c *conn, hello string) error {
 	if a.route == nil || a.route.User == "" {
 		return nil
 	}
-	mech, err := a.route.credentials(c.Mechanisms(), c.TLS())
-	if err == nil {
-		err = c.Auth(ctx, mech)
-	}
-	if err != nil {
-		r := asRefusal(a.step(c, "authentication", err))
-		// A wrong password is ours to put right, and no reason to bounce.
-		r.permanent, r.unreachable, r.login = false, true, true
-		if r.enhanced[0] == '5' {
-			r.enhanced = "4.7.8"
-		}
-		return r
+	if err := c.Login(ctx, a.route.User, a.route.Password, a.route.Mechanisms...); err != nil {
+		return a.notLoggedIn(c, err)
 	}
 	return nil
+}
+
+// notLoggedIn is the refusal for a route's host that does not take its password. It is
+// ours to put right, and no reason to bounce.
+func (a *transfer) notLoggedIn(c *conn, err error) error {
+	r := asRefusal(a.step(c, "authentication", err))
+	said := r.text
+	var step *smtp.ClientError
+	var reply *smtp.Response
+	if errors.As(err, &step) && errors.As(err, &reply) {
+		said = fmt.Sprintf("authentication as %s by %s refused by %s: %s", a.route.User, strings.TrimPrefix(step.Op, "AUTH "), c.t.host, reply.Text)
+	}
+	r.text = fmt.Sprintf("%s (route %s: %s)", said, a.route.Name, wayOut(err, reply))
+	r.permanent, r.unreachable, r.login = false, true, true
+	if r.enhanced[0] == '5' {
+		r.enhanced = "4.7.8"
+	}
+	return r
+}
+
+// wayOut is what an operator may do about a login that failed.
+func wayOut(err error, reply *smtp.Response) string {
+	switch {
+	case errors.Is(err, smtp.ErrUnsupported):
+		return "is its port one for submission?"
+	case errors.Is(err, sasl.ErrNoMechanism) || reply != nil && (reply.Code == 504 || reply.Code == 534):
+		return "look at its mechanisms"
+	case reply != nil && reply.Permanent():
+		return "look at its user and password"
+	}
+	return "it is tried again"
 }
 
 // encrypt does what the demand wants. Nothing is said about the message before

@@ -39,7 +39,7 @@ func (a *transfer) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
 	case res.InDoubt:
 		// Another host would deliver a second copy for certain; later, this
 		// one may know.
-		return verdict{final, refuse("4.4.2", "connection to %s was lost after the message was sent: %v", host, cause(res.Err))}
+		return verdict{final, inDoubt(host, res.Err)}
 	case reply != nil && reply.Code == 421:
 		return verdict{nextHost, fromReply(reply)}
 	case reply != nil && a.isOurs(reply, c):
@@ -61,6 +61,32 @@ func (a *transfer) judge(res *smtp.RcptResult, c *conn, taken bool) verdict {
 		return verdict{final, refuse("5.1.3", "the address cannot be sent to: %v", cause(res.Err))}
 	}
 	return verdict{nextHost, refuse("4.4.2", "conversation with %s failed at %s: %v", host, op, cause(res.Err))}
+}
+
+// inDoubt is the refusal where there was no answer to the message, or none that can be read.
+func inDoubt(host string, err error) *refusal {
+	if errors.Is(err, smtp.ErrProtocol) {
+		return refuse("4.5.0", "%s may have taken the message: its answer makes no sense (%s)", host, innermost(err))
+	}
+	return refuse("4.4.2", "connection to %s was lost after the message was sent: %s", host, innermost(err))
+}
+
+// innermost is what went wrong in the end, without the words of those who passed it on.
+func innermost(err error) string {
+	for {
+		var inner error
+		switch e := err.(type) {
+		case *smtp.ClientError:
+			inner = e.Err
+		case interface{ Unwrap() []error }:
+			all := e.Unwrap()
+			inner = all[len(all)-1]
+		}
+		if inner == nil {
+			return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "smtp: "), "textual: ")
+		}
+		err = inner
+	}
 }
 
 // isTooMany reports whether a recipient was refused for being one too many. 552 is

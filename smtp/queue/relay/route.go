@@ -2,12 +2,10 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -105,13 +103,3 @@ func (r *Relay) isRouteHost(host string) bool {
 
 // isSocket: an absolute path is a Unix socket.
 func isSocket(host string) bool { return strings.HasPrefix(host, "/") }
-
-// credentials chooses how to authenticate.
-func (route *Route) credentials(offered []string, cs *tls.ConnectionState) (sasl.Client, error) {
-	if len(route.Mechanisms) > 0 {
-		offered = slices.DeleteFunc(slices.Clone(offered), func(m string) bool {
-			return !slices.ContainsFunc(route.Mechanisms, func(w string) bool { return strings.EqualFold(w, m) })
-		})
-	}
-	return sasl.Choose(offered, route.User, route.Password, cs)
-}

@@ -117,7 +117,43 @@ func TestWrongPassword(t *testing.T) {
 		if r.Status != queue.Pending || r.Code != 535 || r.Enhanced != "4.7.8" || !r.Unreachable {
 			t.Errorf("%+v", r)
 		}
+		if want := "authentication as ann by PLAIN refused by smart.example.org: wrong (route smart: look at its user and password)"; r.Text != want {
+			t.Errorf("said %q, want %q", r.Text, want)
+		}
 	})
+}
+
+// TestOtherMechanism: a host that offers what it does not know is asked by another, of
+// those that the route names.
+func TestOtherMechanism(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		mechanisms []string
+		want       queue.Status
+		text       string
+	}{
+		{"any", nil, queue.Delivered, ""},
+		{"named", []string{"SCRAM-SHA-256"}, queue.Pending, "authentication as ann by SCRAM-SHA-256 refused by smart.example.org: what? (route smart: look at its mechanisms)"},
+	} {
+		bubble(t, c.name, func(t *testing.T, s *scene) {
+			a := newCA(t)
+			s.Roots = a.pool
+			smart := &fakeMX{ext: []string{"AUTH SCRAM-SHA-256 PLAIN"}, tls: a.server(t, "smart.example.org", time.Hour), reply: func(_ int, line string) string {
+				switch verb, rest, _ := strings.Cut(line, " "); {
+				case verb == "AUTH" && strings.HasPrefix(rest, "PLAIN"):
+					return "235 2.7.0 yes"
+				case verb == "AUTH":
+					return "504 5.5.4 what?"
+				}
+				return ""
+			}}
+			s.net.hosts["192.0.2.9:25"] = smart
+			s.smarthost(&Route{Hosts: []string{"smart.example.org"}, User: "ann", Password: "secret", TLS: Verify, Mechanisms: c.mechanisms})
+			if r := s.send(t, delivery("bob@nowhere.example"))[0]; r.Status != c.want || c.text != "" && r.Text != c.text {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
 }
 
 func TestFallbackHosts(t *testing.T) {

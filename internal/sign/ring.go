@@ -1,0 +1,197 @@
+package sign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+)
+
+// Settings are what the configuration says about signing.
+type Settings struct {
+	// Domains are those whose mail is signed. Others' keys stay as they are.
+	Domains []domains.Name
+	// Ed25519: there is a second key beside the one of RSA.
+	Ed25519 bool
+	// Rotate is the age at which a signing key gets a successor; 0: never.
+	Rotate time.Duration
+	// Keep is how long the record of a retired key is needed: for as long as mail
+	// signed with it may be under way. Signatures are good for as long.
+	Keep time.Duration
+	// Require: mail that cannot be signed is not taken.
+	Require bool
+}
+
+// Ring holds the keys of all domains. It is safe for concurrent use.
+type Ring struct {
+	dir     string
+	log     *slog.Logger
+	watcher Watcher
+	changed chan struct{} // something is to be looked at now
+
+	settings atomic.Pointer[Settings]
+	signers  atomic.Pointer[map[domains.Name]*dkim.Signer]
+
+	mu   sync.Mutex // what follows, and the files
+	keys []*Key     // in the order they were made
+}
+
+// listFile is the list of keys, within the ring's directory. Private keys are in
+// files of their own: DOMAIN/SELECTOR.key.
+const listFile = "keys.json"
+
+// Open reads the keys below dir, which is made when the first one is. watcher may be
+// nil for who only looks at them.
+func Open(dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
+	r := &Ring{dir: dir, log: log, watcher: watcher, changed: make(chan struct{}, 1)}
+	r.settings.Store(&s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.read(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Configure takes new settings.
+func (r *Ring) Configure(s Settings) {
+	r.settings.Store(&s)
+	r.mu.Lock()
+	r.use()
+	r.mu.Unlock()
+	r.wake()
+}
+
+// Keys are all keys that were not lost, the oldest first.
+func (r *Ring) Keys() (all []Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range r.keys {
+		all = append(all, *k)
+	}
+	return all
+}
+
+// read takes the list from its file, and the private keys that sign.
+func (r *Ring) read() error {
+	text, err := os.ReadFile(filepath.Join(r.dir, listFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		r.keys = nil
+		r.use()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("DKIM keys: %w", err)
+	}
+	var keys []*Key
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.dir, listFile), err)
+	}
+	r.keys = keys
+	r.use()
+	return nil
+}
+
+// write puts the list on stable storage.
+func (r *Ring) write(ctx context.Context) error {
+	text, err := json.MarshalIndent(r.keys, "", "\t")
+	if err == nil {
+		err = r.put(ctx, filepath.Join(r.dir, listFile), append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("DKIM keys: %w", err)
+	}
+	return nil
+}
+
+// put writes a file that only its owner can read, and owns what it makes to whoever owns the
+// directory above: an operator may call as root before the first start.
+func (r *Ring) put(ctx context.Context, name string, text []byte) error {
+	parent := filepath.Dir(r.dir)
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	disk, err := durable.Open(parent)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	if err := disk.ReplaceFile(ctx, name, text); err != nil {
+		return err
+	}
+	return giveTo(parent, r.dir, dir, name)
+}
+
+// use makes signers of the keys that sign. A key that cannot be read says so in its
+// Trouble.
+func (r *Ring) use() {
+	s := r.settings.Load()
+	signers := make(map[domains.Name]*dkim.Signer)
+	for _, k := range r.keys {
+		if k.Phase != Signing || !slices.Contains(s.Domains, k.Domain) {
+			continue
+		}
+		if k.private == nil {
+			var err error
+			if k.private, err = readPrivate(r.file(k), k.Public); err != nil {
+				k.Trouble = err.Error()
+				continue
+			}
+		}
+		signer := signers[k.Domain]
+		if signer == nil {
+			signer = &dkim.Signer{Domain: k.Domain.String(), Lifetime: s.Keep}
+			signers[k.Domain] = signer
+		}
+		signer.Keys = append(signer.Keys, dkim.SigningKey{Selector: k.Selector, Key: k.private})
+	}
+	r.signers.Store(&signers)
+}
+
+func (r *Ring) file(k *Key) string {
+	return filepath.Join(r.dir, k.Domain.String(), k.Selector+".key")
+}
+
+// wake has Run look again.
+func (r *Ring) wake() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Problems says what keeps mail from being signed, a sentence for each domain.
+func (r *Ring) Problems() (all []string) {
+	s, signers := r.settings.Load(), *r.signers.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range s.Domains {
+		if signers[d] != nil {
+			continue
+		}
+		why := "it has no key yet"
+		for _, k := range r.keys {
+			if k.Domain == d && (k.Phase == Announced || k.Phase == Signing) {
+				why = fmt.Sprintf("the DNS does not show the key yet (postrider dns show %s)", d)
+				if k.Trouble != "" {
+					why = fmt.Sprintf("%s (postrider dns show %s)", k.Trouble, d)
+				}
+			}
+		}
+		all = append(all, fmt.Sprintf("mail from %s is not signed: %s", d, why))
+	}
+	return all
+}

@@ -1,0 +1,91 @@
+package sign
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+)
+
+// Rotate announces a successor of the keys that sign for a domain.
+func (r *Ring) Rotate(ctx context.Context, d domains.Name) error {
+	if !r.wants(d) {
+		return fmt.Errorf("%s is no domain whose mail is signed here", d)
+	}
+	defer r.wake()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, typ := range r.settings.Load().types() {
+		if k := r.of(d, typ, Announced); k != nil {
+			return fmt.Errorf("%s of %s is announced already; it signs when the DNS shows it", k.Selector, d)
+		}
+		if err := r.announce(ctx, d, typ, "", nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selectorName is what a selector may look like: labels of letters, digits and hyphens.
+var selectorName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+
+// Import takes over a key that another server has signed with, under the selector that
+// the DNS shows it at. It signs as soon as that is seen.
+func (r *Ring) Import(ctx context.Context, d domains.Name, selector string, key crypto.Signer) error {
+	if !r.wants(d) {
+		return fmt.Errorf("%s is no domain whose mail is signed here", d)
+	}
+	if !selectorName.MatchString(selector) || len(selector) > 100 {
+		return fmt.Errorf("%q cannot be a selector", selector)
+	}
+	public, err := dkim.Record(key.Public())
+	if err != nil {
+		return err
+	}
+	parsed, err := dkim.ParseKey(public)
+	if err != nil {
+		return err
+	}
+	defer r.wake()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range r.keys {
+		if k.Domain == d && k.Selector == selector {
+			return fmt.Errorf("%s has had a key with the selector %s (%s)", d, selector, k.Phase)
+		}
+	}
+	// What was announced of this type and never signed is not needed beside it.
+	if k := r.of(d, parsed.Type, Announced); k != nil && k.Shown.IsZero() {
+		k.enter(Gone, time.Now())
+	}
+	return r.announce(ctx, d, parsed.Type, selector, key)
+}
+
+// ErrNoKey: there is no such key.
+var ErrNoKey = errors.New("there is no such key")
+
+// Revoke takes a key out of use at once, because others may have it: its record is to
+// say so (RFC 6376 §3.6.1), and a new one is announced if it signed.
+func (r *Ring) Revoke(ctx context.Context, d domains.Name, selector string) error {
+	defer r.wake()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range r.keys {
+		if k.Domain != d || k.Selector != selector {
+			continue
+		}
+		if k.Phase == Gone {
+			return fmt.Errorf("%s of %s: %w any more", selector, d, ErrNoKey)
+		}
+		k.enter(Revoked, time.Now())
+		r.use()
+		r.log.Warn("DKIM key revoked by command", "domain", d.String(), "selector", selector)
+		return r.write(ctx)
+	}
+	return fmt.Errorf("%s of %s: %w", selector, d, ErrNoKey)
+}

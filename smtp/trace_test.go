@@ -1,0 +1,40 @@
+package smtp_test
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// TestTraceHidesSecrets: a transcript has no password, also where one was typed in
+// the place of the mechanism or run into it.
+func TestTraceHidesSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		"AUTH sesame":       "AUTH ***",
+		"AUTH PLAINsesame":  "AUTH ***",
+		"AUTH sesame PLAIN": "AUTH ***",
+		"AUTH plain sesame": "AUTH plain ***",
+		"AUTH  sesame":      "AUTH ***",
+		"AUTH":              "AUTH",
+		"AUTHsesame":        "unknown command of 10 octets",
+	} {
+		client, server := net.Pipe()
+		var transcript strings.Builder
+		srv := &smtp.Server{
+			Hostname: "mx.example.com", Log: slog.New(slog.DiscardHandler), CleartextAuth: true,
+			Credentials: sasl.PasswordFunc(func(user, password, remoteAddr string) error { return nil }),
+			Trace:       smtp.TraceWriter(&transcript),
+		}
+		go io.WriteString(client, "EHLO client.example.net\r\n"+line+"\r\nQUIT\r\n")
+		go io.Copy(io.Discard, client)
+		srv.ServeConn(server)
+		if text := transcript.String(); strings.Contains(text, "sesame") || !strings.Contains(text, " r "+want+"\n") {
+			t.Errorf("%q: want %q in\n%s", line, want, text)
+		}
+	}
+}
