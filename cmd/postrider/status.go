@@ -44,7 +44,7 @@ runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		},
 	}
 	confFlag(c, &path)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

@@ -51,7 +51,7 @@ Where the log goes to the journal, give it on standard input: --log -`,
 	}
 	confFlag(c, &f.conf)
 	c.Flags().StringVar(&f.log, "log", "", `the log file, or "-" for standard input (default what the settings say)`)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.Flags().StringVar(&f.query.From, "from", "", `only from this address or domain, "<>" for reports`)
 	c.Flags().StringVar(&f.query.To, "to", "", "only to this address, domain or mailbox")
 	c.Flags().StringVar(&f.since, "since", "", "only since this time: 12:00, 2026-11-29, \"2026-11-29 12:00\", 2h")

@@ -45,8 +45,10 @@ type Daemon struct {
 	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post    *post.Post
 	reports *reports.Reader
-	logins  loginTimes
-	pool    *lineserver.Pool // of all connections
+	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
+	reporting *reports.Sender
+	logins    loginTimes
+	pool      *lineserver.Pool // of all connections
 
 	manager *service.Manager // nil: none
 
@@ -215,7 +217,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
-	d.serving.Go(func() { d.reports.Run(ctx) })
+	d.runReports(ctx)
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

@@ -5,12 +5,16 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
 // dmarcMail is a report as it comes by SMTP, with its dot.
@@ -77,4 +81,57 @@ func TestReports(t *testing.T) {
 	}
 	k = w.dial("127.0.0.1:0")
 	k.play("S: 220\nC: EHLO big.test\nS: 250\nC: MAIL FROM:<dmarc@big.test>\nS: 250\nC: RCPT TO:<tls@mail.test>\nS: 550")
+}
+
+// TestReporting: a report to another host goes out as mail of the first address for
+// reports; when it comes back, from our own queue, it is known whose it was.
+func TestReporting(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]}, "Reports": {"address": ["dmarc@mail.test", "tls@mail.test"], "send_dmarc": true`)
+	count := func(address string) {
+		w.reporting.Count(reports.Result{Domain: "far.test", Policy: reports.Policy{P: "none"}, Wanted: []reports.Destination{{Address: address}},
+			Source: netip.MustParseAddr("203.0.113.66"), Disposition: "none", From: "far.test", Recipients: []string{"alice@mail.test"}})
+		if err := w.reporting.SendDay(t.Context(), time.Now().UTC().Format(time.DateOnly)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count("dmarc@far.test")
+	if m := receive(t, got); !strings.HasPrefix(m, "<dmarc@mail.test> <dmarc@far.test>\n") || !strings.Contains(m, "Subject: Report Domain: far.test\r\n") {
+		t.Errorf("got %q", m)
+	}
+	count("no-such@far.test")
+	for range 600 {
+		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 1 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for range 100 { // the reader may have looked at the same time
+		w.reports.Read(t.Context())
+		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil || len(all) != 0 {
+		t.Errorf("the bounce is taken for something else: %+v, %v", all, err)
+	}
+	data, _ := w.post.Outbound.Cache().Get("dmarc", "rests")
+	if !strings.Contains(string(data), `"no-such@far.test":{"bounces":1`) {
+		t.Errorf("who rests: %s", data)
+	}
+}
+
+// TestMayPass: a host that has not agreed will not have by the next hour; a DNS that did not
+// answer may.
+func TestMayPass(t *testing.T) {
+	slow := errors.New("SERVFAIL")
+	for _, c := range []struct{ err, want error }{
+		{nil, nil}, {slow, slow}, {dmarc.ErrNotPermitted, nil}, {fmt.Errorf("x: %w", dmarc.ErrNotMailto), nil},
+		{errors.Join(fmt.Errorf("x: %w", dmarc.ErrNotPermitted), dmarc.ErrNotMailto), nil}, {errors.Join(dmarc.ErrNotPermitted, slow), slow},
+	} {
+		if got := mayPass(c.err); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {
+			t.Errorf("%v: %v", c.err, got)
+		}
+	}
 }

@@ -105,7 +105,7 @@ func (a *NameServer) Ask(t testing.TB, name string, kind uint16) []dns.RR {
 	t.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), kind)
-	m, _, err := (&dns.Client{Net: "tcp"}).Exchange(q, a.Address)
+	m, _, err := (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(q, a.Address)
 	if err != nil {
 		t.Fatalf("ask %s for %s: %v\n%s", a.Address, name, err, a.process.out.String())
 	}
@@ -139,9 +139,9 @@ func (a *NameServer) Glue() string {
 	return fmt.Sprintf("%s %s %s\n", a.name, kind, host)
 }
 
-// Recursor runs an Unbound that resolves names below the zones of these top
-// authorities and validates them with the keys those have, and returns its address.
-func Recursor(t testing.TB, address string, tops map[string]*NameServer) string {
+// Recursor runs an Unbound that resolves names below the zones of these servers, and
+// returns its address. It validates them with the keys those have, or not at all.
+func Recursor(t testing.TB, address string, validating bool, tops map[string]*NameServer) string {
 	t.Helper()
 	dir := root(t)
 	host, port, err := net.SplitHostPort(address)
@@ -154,6 +154,9 @@ func Recursor(t testing.TB, address string, tops map[string]*NameServer) string 
 		at, atPort, _ := net.SplitHostPort(a.Address)
 		text += fmt.Sprintf("server:\n    local-zone: \"%s.\" nodefault\n", zone)
 		for _, ds := range a.DS(t, zone) {
+			if !validating {
+				break
+			}
 			text += fmt.Sprintf("    trust-anchor: '%s'\n", ds)
 		}
 		stubs += fmt.Sprintf("stub-zone:\n    name: %s\n    stub-addr: %s@%s\n", zone, at, atPort)

@@ -143,6 +143,9 @@ func (s *Sender) Begin(ctx context.Context) error {
 // Run sends the reports of each day after its end until ctx ends.
 func (s *Sender) Run(ctx context.Context) error { return s.book.Run(ctx) }
 
+// SendDay sends the reports of one day ("2026-03-01", in UTC) at once.
+func (s *Sender) SendDay(ctx context.Context, day string) error { return s.book.SendDay(ctx, day) }
+
 // Count counts a message, unless nobody wants to hear of it, it is of our own users, or it
 // is a report itself.
 func (s *Sender) Count(r Result) {
