@@ -27,13 +27,12 @@ type mxResolver interface {
 
 // mailElsewhere names the domains whose mail the DNS leads to others: what is sent from
 // here to an address there stays here, and never reaches its owner. What cannot be
-// found out is not told. own are addresses of this host.
-func mailElsewhere(ctx context.Context, r mxResolver, server string, own []netip.Addr, domains []string) []error {
+// found out is not told. own tells the addresses of this host.
+func mailElsewhere(ctx context.Context, r mxResolver, server string, own func(netip.Addr) bool, domains []string) []error {
 	ctx, cancel := context.WithTimeout(ctx, mxPatience)
 	defer cancel()
-	if public, err := r.LookupNetIP(ctx, "ip", server+"."); err == nil {
-		own = append(slices.Clone(own), public...) // behind a translation of addresses
-	}
+	named, _ := r.LookupNetIP(ctx, "ip", server+".") // behind a translation of addresses
+	isHere := func(a netip.Addr) bool { return own(a.Unmap()) || slices.Contains(named, a) }
 	found := make([]error, len(domains))
 	turns := make(chan struct{}, mxAtOnce)
 	var all sync.WaitGroup
@@ -44,14 +43,14 @@ func mailElsewhere(ctx context.Context, r mxResolver, server string, own []netip
 		all.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			found[i] = leadsElsewhere(ctx, r, server, own, domain)
+			found[i] = leadsElsewhere(ctx, r, server, isHere, domain)
 		})
 	}
 	all.Wait()
 	return slices.DeleteFunc(found, func(err error) bool { return err == nil })
 }
 
-func leadsElsewhere(ctx context.Context, r mxResolver, server string, own []netip.Addr, domain string) error {
+func leadsElsewhere(ctx context.Context, r mxResolver, server string, isHere func(netip.Addr) bool, domain string) error {
 	records, err := r.LookupMX(ctx, domain+".")
 	if err != nil || len(records) == 0 {
 		return nil
@@ -62,7 +61,7 @@ func leadsElsewhere(ctx context.Context, r mxResolver, server string, own []neti
 			return nil
 		}
 		addresses, err := r.LookupNetIP(ctx, "ip", host+".")
-		if err != nil || slices.ContainsFunc(addresses, func(a netip.Addr) bool { return slices.Contains(own, a.Unmap()) }) {
+		if err != nil || slices.ContainsFunc(addresses, isHere) {
 			return nil
 		}
 	}
