@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -134,6 +135,7 @@ func TestStartTLSOutlivesItsContext(t *testing.T) {
 				t.Fatal(err)
 			}
 			cancel()
+			synctest.Wait()
 		}
 	})
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
-// shaky is a connection on which one call fails: half of a Write is then sent, and
-// nothing is read by a Read.
+// shaky is a connection on which one call fails: half of a Write is then sent, or all
+// of it, and nothing is read by a Read.
 type shaky struct {
 	net.Conn
-	n *mailtest.Nth
+	n   *mailtest.Nth
+	all bool
 }
 
 func (c shaky) Read(p []byte) (int, error) {
@@ -31,7 +32,10 @@ func (c shaky) Read(p []byte) (int, error) {
 
 func (c shaky) Write(p []byte) (int, error) {
 	if err := c.n.Fail("write"); err != nil {
-		n, _ := c.Conn.Write(p[:len(p)/2])
+		if !c.all {
+			p = p[:len(p)/2]
+		}
+		n, _ := c.Conn.Write(p)
 		return n, err
 	}
 	return c.Conn.Write(p)
@@ -45,17 +49,20 @@ func TestSendOverShakyConnection(t *testing.T) {
 		"BDAT": {}, "DATA": {NoChunking: true}, "LMTP BDAT": {LMTP: true}, "LMTP DATA": {LMTP: true, NoChunking: true},
 	} {
 		for _, pipelining := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s pipelining=%v", name, pipelining), func(t *testing.T) {
-				mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
-					synctest.Test(t, func(t *testing.T) { sendShaky(t, d, pipelining, n) })
+			for _, all := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s pipelining=%v all=%v", name, pipelining, all), func(t *testing.T) {
+					mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
+						synctest.Test(t, func(t *testing.T) { sendShaky(t, d, pipelining, shaky{n: n, all: all}) })
+					})
 				})
-			})
+			}
 		}
 	}
 }
 
-// sendShaky sends one message by d to a server, over a connection that fails as n says.
-func sendShaky(t *testing.T, d Dialer, pipelining bool, n *mailtest.Nth) {
+// sendShaky sends one message by d to a server, over such a connection.
+func sendShaky(t *testing.T, d Dialer, pipelining bool, conn shaky) {
+	n := conn.n
 	text := "Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 3000)
 	has := make(map[string]bool)
 	srv := &Server{LMTP: d.LMTP, Hostname: "mx.example", Log: slog.New(slog.DiscardHandler)}
@@ -77,7 +84,8 @@ func sendShaky(t *testing.T, d Dialer, pipelining bool, n *mailtest.Nth) {
 	go func() { served <- srv.ServeConn(theirs) }()
 	d.Hello = "me.example"
 	m := mail("a@a.example", "b@b.example", "c@c.example")
-	c, err := d.Start(t.Context(), shaky{ours, n}, "mx.example")
+	conn.Conn = ours
+	c, err := d.Start(t.Context(), conn, "mx.example")
 	var results []RcptResult
 	if err == nil {
 		results, err = c.Send(t.Context(), m, strings.NewReader(text))

@@ -63,7 +63,7 @@ func TestAddressesOctetByOctet(t *testing.T) {
 		return func(s string) bool {
 			for _, p := range passed { // what its place decides about
 				if strings.Contains(s, p) {
-					return in(letDig+"!#$%&'*+-/=?^_`{|}~")(p[0])
+					return in(letDig + "!#$%&'*+-/=?^_`{|}~")(p[0])
 				}
 			}
 			_, err := smtp.ParseMailbox(before+s+after, smtp.PathUTF8)
@@ -82,7 +82,7 @@ func TestAddressesOctetByOctet(t *testing.T) {
 func TestAddressesOfAllLetters(t *testing.T) {
 	for r := rune(0x80); r < 0x800; r++ {
 		control := r < 0xa0
-		for _, address := range []string{string(r) + "@d.example", "a" + string(r) + "b@d.example", "a" + string(r) + "@d.example"} {
+		for _, address := range []string{string(r) + "@d.example", "a" + string(r) + "b@d.example", "a" + string(r) + "@d.example", "a@" + string(r) + "b.example", "a@b" + string(r) + ".example"} {
 			p, err := smtp.ParseMailbox(address, smtp.PathUTF8)
 			if (err == nil) == control || err == nil && (p.String() != address || p.IsASCII()) {
 				t.Errorf("%q: %v, %v", address, p, err)
