@@ -119,7 +119,7 @@ func TestNoSuchHostBounce(t *testing.T) {
 	_, _, parts := notice(t, e, message, Result{Status: Failed, Enhanced: "5.1.2", Text: "no such domain", Host: "mx.example.net"}, time.Hour)
 	want := "message/delivery-status\nReporting-MTA: dns; mail.example.org\r\nArrival-Date: Sat, 01 Jan 2000 00:00:00 +0000\r\n\r\n" +
 		"Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.2\r\n" +
-		"Diagnostic-Code: X-Postrider; no such domain\r\nLast-Attempt-Date: Sat, 01 Jan 2000 00:00:00 +0000\r\nFinal-Log-ID: a\r\n"
+		"Diagnostic-Code: x-local; no such domain\r\nLast-Attempt-Date: Sat, 01 Jan 2000 00:00:00 +0000\r\nFinal-Log-ID: a\r\n"
 	if len(parts) != 3 || mailtest.Differ(strings.TrimRight(parts[1], "\r\n"), strings.TrimRight(want, "\r\n")) != "" {
 		t.Errorf("the report is\n%s", parts[1])
 	}
@@ -311,7 +311,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		defer f.stop(t)
 		most := 0
 		for i := range 100 {
-			f.submit(t, entry(fmt.Sprintf("e%03d", i), fmt.Sprintf("bob@d%d.example", i)))
+			e := entry(fmt.Sprintf("e%03d", i), fmt.Sprintf("bob@d%d.example", i))
+			e.Class = []Class{Ordinary, Stranger}[i%2]
+			f.submit(t, e)
 			f.mu.Lock()
 			most = max(most, f.loaded)
 			f.mu.Unlock()
@@ -356,4 +358,25 @@ func TestCountersAreGolden(t *testing.T) {
 			t.Error(mailtest.Differ(string(got), want))
 		}
 	})
+}
+
+// TestUnpark: entries for which a destination had no place come when half of its places
+// are free.
+func TestUnpark(t *testing.T) {
+	mailtest.Edge(t, "jobs", backlog/2, func(n int) bool {
+		f := newFixture()
+		f.start()
+		l := &lane{jobs: make([]*job, n), parked: []*item{{state: itemParked, listed: true, pos: -1}}}
+		f.unpark(l)
+		return len(l.parked) == 0 && len(f.wait) == 1
+	})
+}
+
+// TestUnreachable: a destination is counted as down if it was not there when it was tried
+// last.
+func TestUnreachable(t *testing.T) {
+	ds := destinations{by: map[string]*destination{"a": {}, "b": {fails: 1}, "c": {running: 1}, "d": {fails: 3}}}
+	if n := ds.unreachable(); n != 2 {
+		t.Errorf("%d are down", n)
+	}
 }

@@ -160,6 +160,9 @@ func TestRemoveFails(t *testing.T) {
 					t.Error("removed with a broken disk")
 				}
 			}
+			if n := f.Counters().Held; held && n != 2 {
+				t.Errorf("%d are held", n)
+			}
 			f.spool.mu.Lock()
 			broken = false
 			f.spool.mu.Unlock()
@@ -252,4 +255,88 @@ func TestGoneMeanwhile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReleaseFails: an entry whose release could not be written down is held still.
+func TestReleaseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(*Delivery, Recipient) Result { return grey }
+		broken := false
+		f.spool.fail = func(op, _ string) error {
+			if broken && op == "save" {
+				return mailtest.ErrNth
+			}
+			return nil
+		}
+		f.run(t)
+		defer f.stop(t)
+		f.submit(t, entry("a", "bob@example.net"))
+		synctest.Wait()
+		must(t, f.Hold(t.Context(), "a"))
+		f.spool.mu.Lock()
+		broken = true
+		f.spool.mu.Unlock()
+		if err := f.Release(t.Context(), "a"); err == nil {
+			t.Error("released with a broken disk")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := f.Counters().Held; n != 1 || f.world.count() != 1 {
+			t.Errorf("%d are held, %d attempts", n, f.world.count())
+		}
+	})
+}
+
+// TestGoneBeforeTheCommand: what an operator wants of an entry that is not in the spool
+// any more, or damaged there, takes it out of the queue.
+func TestGoneBeforeTheCommand(t *testing.T) {
+	for _, gone := range []error{ErrNotFound, ErrCorrupt} {
+		for name, command := range map[string]func(f *fixture) error{
+			"remove": func(f *fixture) error { return f.Remove(t.Context(), "a") },
+			"hold":   func(f *fixture) error { return f.Hold(t.Context(), "a") },
+			"wait":   func(*fixture) error { time.Sleep(time.Hour); return gone },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture()
+				f.world.answer = fates
+				f.run(t)
+				defer f.stop(t)
+				f.submit(t, entry("a", "later@example.net"))
+				synctest.Wait()
+				f.spool.mu.Lock()
+				f.spool.fail = func(op, _ string) error {
+					if op == "begin" || op == "commit" || op == "room" {
+						return nil
+					}
+					return gone
+				}
+				f.spool.mu.Unlock()
+				err := command(f)
+				synctest.Wait()
+				if (name == "remove") != (err == nil) || f.Counters().Entries != 0 {
+					t.Errorf("%s, %v: %v, %d entries", name, gone, err, f.Counters().Entries)
+				}
+			})
+		}
+	}
+}
+
+// TestSettledAndGone: an entry that is delivered and not in the spool any more is no
+// trouble.
+func TestSettledAndGone(t *testing.T) {
+	inQueue(t, func(t *testing.T, f *fixture) {
+		f.world.answer = fates
+		f.spool.fail = func(op, _ string) error {
+			if op == "remove" {
+				return ErrNotFound
+			}
+			return nil
+		}
+		f.submit(t, entry("a", "bob@example.net"))
+		synctest.Wait()
+		if n := f.Counters().Entries; n != 0 || f.world.count() != 1 {
+			t.Errorf("%d entries, %d attempts", n, f.world.count())
+		}
+	})
 }
