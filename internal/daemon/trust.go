@@ -31,6 +31,7 @@ func (d *Daemon) openTrust(s *conf.Settings) error {
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
+		Observe:  d.observe,
 		Log:      d.log,
 	}
 	return nil
