@@ -37,10 +37,7 @@ func trustZone(t *testing.T) mailtest.Zone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, err := dkim.Record(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	record := recordOf(t, key)
 	at := func(name string) string { // in strings of 255 octets, as a zone has it
 		text := ""
 		for part := range slices.Chunk([]byte(record), 255) {
@@ -62,6 +59,15 @@ func trustZone(t *testing.T) mailtest.Zone {
 		records = append(records, fmt.Sprintf(`_dmarc.%s.test. 60 IN TXT "v=DMARC1; p=%[1]s"`, p), fmt.Sprintf(`%s.test. 60 IN TXT "v=spf1 ip4:203.0.113.1 -all"`, p))
 	}
 	return mailtest.NewZone(t, records...)
+}
+
+func recordOf(t *testing.T, key crypto.Signer) string {
+	t.Helper()
+	record, err := dkim.Record(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
 }
 
 // lab is a DNS whose answers a test may change.
@@ -88,6 +94,16 @@ func newLab(t *testing.T) *lab {
 		return l.zone.Reply(q)
 	})
 	return l
+}
+
+// add puts further records into it.
+func (l *lab) add(t *testing.T, records ...string) {
+	more := mailtest.NewZone(t, records...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, rr := range more {
+		l.zone[name] = append(l.zone[name], rr...)
+	}
 }
 
 // resolver asks it without the daemon's memory.
