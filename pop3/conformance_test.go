@@ -22,6 +22,7 @@ import (
 // TestConformance plays dialogues that hold for every POP3 server, over TCP,
 // against ours.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server, client := certificates(t)
 	for _, d := range mailtest.Dialogues(t, "../testdata/dialogues/pop3/conformance") {
 		t.Run(d.Name, func(t *testing.T) {
@@ -38,6 +39,7 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceDovecot plays them against Dovecot.
 func TestConformanceDovecot(t *testing.T) {
+	t.Parallel()
 	dove := startDovecot(t)
 	for _, d := range mailtest.Dialogues(t, "../testdata/dialogues/pop3/conformance") {
 		if slices.Contains(d.Server, "ours") {

@@ -143,7 +143,10 @@ func (s *session) data(args []byte) *Reply {
 		return r
 	}
 	s.say(goAhead)
-	s.flush()
+	if s.flush(); s.closing {
+		s.reset()
+		return nil // nobody has heard that he may send
+	}
 	s.clock.receive()
 	s.dot.Limit = max(s.srv.limits.MessageSize, 0)
 	s.dot.Reset(&s.r, s.newlines())

@@ -413,6 +413,8 @@ func (w *world) envelope(arg string) error {
 		got = fmt.Sprintf("%+v", e.To[0].Params)
 	case "remote":
 		got = e.Session.RemoteAddr
+	case "local":
+		got = e.Session.LocalAddr
 	case "name":
 		got = e.Session.Name
 	case "helo":

@@ -67,6 +67,14 @@ func Find(among []Mechanism, name string) (Mechanism, error) {
 	return Mechanism{}, refused(name)
 }
 
+// IsCleartext reports whether the mechanism of that name, in any case, sends the password
+// itself or what is as good as one, so that a client should use it under TLS only. Of a
+// mechanism that is not among Mechanisms it says no.
+func IsCleartext(name string) bool {
+	m, err := Find(Mechanisms(), name)
+	return err == nil && m.Cleartext
+}
+
 // Named gives the mechanisms of these names in the order given, for a
 // configuration. The error names the first that is unknown, or is refused
 // (DIGEST-MD5, NTLM) and why.

@@ -34,16 +34,16 @@ func (f *dnsFlags) add(c *cobra.Command) {
 
 // load reads the settings, and makes the plan of the domain named, or of every
 // domain whose mail is kept here.
-func (f *dnsFlags) load(args []string) (*conf.Settings, []*zone.Plan, error) {
+func (f *dnsFlags) load(cmd *cobra.Command, args []string) (*conf.Settings, []*zone.Plan, error) {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
 		return nil, nil, err
 	}
-	plans, err := plansOf(s, args)
+	plans, err := plansOf(s, keysToShow(cmd, f.path, s), args)
 	return s, plans, err
 }
 
-func plansOf(s *conf.Settings, args []string) ([]*zone.Plan, error) {
+func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, error) {
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
@@ -61,7 +61,7 @@ func plansOf(s *conf.Settings, args []string) ([]*zone.Plan, error) {
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {
-		p, err := daemon.Plan(s, domain.String(), nil)
+		p, err := daemon.Plan(s, domain.String(), keys)
 		if err != nil {
 			return nil, err
 		}

@@ -54,7 +54,7 @@ The exit code is 0 if nothing is wrong, 1 if something is. Notes are not counted
 }
 
 func (f *dnsCheck) run(cmd *cobra.Command, args []string) error {
-	s, plans, err := f.load(args)
+	s, plans, err := f.load(cmd, args)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ The exit code is 0 if there is nothing to change, or all was changed, and 1 othe
 }
 
 func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
-	s, plans, err := f.load(args)
+	s, plans, err := f.load(cmd, args)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ server at mta-sts.DOMAIN.`,
 }
 
 func (f *dnsShow) run(cmd *cobra.Command, args []string) error {
-	_, plans, err := f.load(args)
+	_, plans, err := f.load(cmd, args)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
+	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -37,14 +39,16 @@ type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
 
-	now     atomic.Pointer[state]
-	store   mailstore.Store
-	healthy func() error       // nil: mail can be stored
-	closers []io.Closer        // what is closed at the end, last first
-	disks   []*durable.Disk    // those of closers, each to be shared
-	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post    *post.Post
-	reports *reports.Reader
+	now      atomic.Pointer[state]
+	store    mailstore.Store
+	healthy  func() error       // nil: mail can be stored
+	closers  []io.Closer        // what is closed at the end, last first
+	disks    []*durable.Disk    // those of closers, each to be shared
+	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post     *post.Post
+	keys     *sign.Ring
+	verifier *verify.Verifier
+	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
@@ -152,6 +156,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.dns = resolver.New(dns)
+	if err := d.openTrust(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -218,6 +225,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
 	d.runReports(ctx)
+	d.serving.Go(func() { d.keys.Run(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

@@ -83,6 +83,7 @@ func (d *Daemon) reload() error {
 	}
 	// From here on nothing can fail.
 	d.dns.Reconfigure(dns)
+	d.keys.Configure(signing(settings))
 	if sending != nil {
 		d.post.Outbound.Reconfigure(sending)
 	}

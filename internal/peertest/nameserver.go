@@ -72,7 +72,7 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 	mkdir(t, filepath.Join(dir, "tmp/zones"), 0o755, 0)
 	for i, z := range zones {
 		sign := "on"
-		if z.Unsigned {
+		if z.Unsigned || !z.Signed.IsZero() {
 			sign = "off"
 		}
 		text += fmt.Sprintf("  - domain: %s\n    dnssec-signing: %s\n", z.Name, sign)
@@ -84,7 +84,11 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 			}
 			records += fmt.Sprintf("ns %s %s\n", kind, host)
 		}
-		write(t, filepath.Join(dir, "tmp/zones", z.Name+".zone"), records+z.Records+"\n", 0o644, 0)
+		file := filepath.Join(dir, "tmp/zones", z.Name+".zone")
+		write(t, file, records+z.Records+"\n", 0o644, 0)
+		if !z.Signed.IsZero() {
+			write(t, file, z.signedOnce(t, dir, records+z.Records+"\n"), 0o644, 0)
+		}
 	}
 	write(t, filepath.Join(dir, "tmp/knot.conf"), text, 0o644, 0)
 	a.process = run(t, dir, "/usr/sbin/knotd", "-c", "/tmp/knot.conf")
@@ -95,6 +99,20 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 		})
 	}
 	return a
+}
+
+// signedOnce is the text of a zone with signatures of a week from Signed on, which
+// nobody renews.
+func (z *Zone) signedOnce(t testing.TB, dir, text string) string {
+	t.Helper()
+	for _, name := range []string{"kasp", "plain", "signed"} {
+		mkdir(t, filepath.Join(dir, "tmp", name), 0o755, 0)
+	}
+	write(t, filepath.Join(dir, "tmp/plain", z.Name+".zone"), text, 0o644, 0)
+	conf := strings.NewReplacer("PORT", "53", "STORAGE", "plain", "SIGN", "on").Replace(knotConf)
+	write(t, filepath.Join(dir, "tmp/sign.conf"), conf+"  - domain: "+z.Name+"\n", 0o644, 0)
+	z.sign(t, dir)
+	return read(filepath.Join(dir, "tmp/signed", z.Name+".zone"))
 }
 
 // Stop ends the server.

@@ -9,18 +9,22 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
 // asker asks a resolver and the zones' own servers, and remembers what they said.
-// It is for one check, and one goroutine.
+// It is for one check. Only ask may be called by several goroutines, since a
+// connection that was given up may still be looking for its host.
 type asker struct {
 	resolver string
 	zones    map[string]*apex // by name asked about, absolute
-	dead     map[string]error // servers that did not answer
-	said     map[string]*dns.Msg
+
+	mu   sync.Mutex
+	dead map[string]error // servers that did not answer
+	said map[string]*dns.Msg
 }
 
 // apex is a zone and who serves it.
@@ -56,24 +60,34 @@ const (
 func (a *asker) ask(ctx context.Context, server, name string, kind uint16, recursive bool) (*dns.Msg, error) {
 	name = dns.CanonicalName(name)
 	key := fmt.Sprintf("%s %s %d", server, name, kind)
-	if m := a.said[key]; m != nil {
-		return m, nil
-	}
-	if err := a.dead[server]; err != nil {
-		return nil, err
+	a.mu.Lock()
+	m, err := a.said[key], a.dead[server]
+	a.mu.Unlock()
+	if m != nil || err != nil {
+		return m, err
 	}
 	q := new(dns.Msg)
 	q.SetQuestion(name, kind)
 	q.RecursionDesired = recursive
 	q.AuthenticatedData = recursive // tell whether it was validated (RFC 6840 §5.7)
 	q.SetEdns0(1232, false)
-	var m *dns.Msg
-	var err error
+	m, err = exchange(ctx, q, server)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.said[key] = m
+	} else if ctx.Err() == nil {
+		a.dead[server] = err
+	}
+	return m, err
+}
+
+// exchange asks by UDP, twice, and by TCP where that does not do.
+func exchange(ctx context.Context, q *dns.Msg, server string) (m *dns.Msg, err error) {
 	for _, network := range []string{"udp", "udp", "tcp"} {
 		c := &dns.Client{Net: network, Timeout: patience}
 		m, _, err = c.ExchangeContext(ctx, q, server)
 		if err == nil && !m.Truncated {
-			a.said[key] = m
 			return m, nil
 		}
 		if ctx.Err() != nil {
@@ -83,7 +97,6 @@ func (a *asker) ask(ctx context.Context, server, name string, kind uint16, recur
 	if err == nil {
 		err = errors.New("its answer is cut off")
 	}
-	a.dead[server] = err
 	return nil, err
 }
 

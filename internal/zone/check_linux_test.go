@@ -345,6 +345,8 @@ func labCases() []*labCase {
 		{domain: "ds2.test", ds: "12345 13 2 " + strings.Repeat("AB", 32), want: []string{"dangerous: names other keys (DS) than the zone has"}},
 		{domain: "ds3.test", ds: "none", plan: func(p *Plan) { p.TLSKeys = nil }},
 
+		{domain: "ds4.test", expired: true, want: []string{"dangerous: signatures do not verify, or have expired"}},
+
 		{domain: "caa1.test", edit: func(z *zoneText) { z.sub("letsencrypt.org", "other-authority.test") }, want: []string{"dangerous: only \"other-authority.test"}},
 		{domain: "srv1.test", edit: func(z *zoneText) {
 			z.sub("_pop3s._tcp.srv1.test. 3600 IN SRV 0 1 995 mail", "_pop3s._tcp.srv1.test. SRV 0 1 995 imap")

@@ -42,6 +42,7 @@ func labAddresses() []string {
 type labCase struct {
 	domain   string
 	unsigned bool
+	expired  bool              // its signatures are
 	plan     func(*Plan)       // what is different in its plan
 	edit     func(z *zoneText) // what is planted in the zones
 	web      func(http.ResponseWriter, *http.Request, string)
@@ -177,15 +178,19 @@ func (z *zoneText) place(line string) {
 }
 
 func (l *lab) serve(z, second *zoneText) {
-	unsigned, ds, loose := map[string]bool{}, map[string]string{}, map[string]bool{}
+	unsigned, ds, loose, expired := map[string]bool{}, map[string]string{}, map[string]bool{}, map[string]bool{}
 	for _, c := range l.cases {
 		unsigned[c.domain], ds[c.domain] = c.unsigned || c.ds == "none", c.ds
-		loose[c.domain] = c.ds == "loose"
+		loose[c.domain], expired[c.domain] = c.ds == "loose", c.expired
 	}
 	make := func(z *zoneText, first string) (zones []peertest.Zone) {
 		for _, name := range slices.Sorted(maps.Keys(z.zones)) {
-			if !loose[name] {
-				zones = append(zones, peertest.Zone{Name: name, Records: strings.Join(z.zones[name], "\n"), Unsigned: unsigned[name] || second == z})
+			if loose[name] {
+				continue
+			}
+			zones = append(zones, peertest.Zone{Name: name, Records: strings.Join(z.zones[name], "\n"), Unsigned: unsigned[name] || second == z})
+			if expired[name] {
+				zones[len(zones)-1].Signed = time.Now().Add(-30 * 24 * time.Hour)
 			}
 		}
 		slices.SortStableFunc(zones, func(a, b peertest.Zone) int { return b2i(b.Name == first) - b2i(a.Name == first) })

@@ -131,6 +131,16 @@ func TestExternalReports(t *testing.T) {
 	}
 }
 
+// TestExternalReportsOfHost: where the host is another organization's, its own
+// address needs no permission, and the domain's does.
+func TestExternalReportsOfHost(t *testing.T) {
+	p := example()
+	p.Host, p.ReportsTo = "mx.reports.test", "dmarc@reports.test"
+	if got := lines(p.Records()); strings.Count(got, "._report._dmarc.") != 1 || !strings.Contains(got, "should example.test._report._dmarc.reports.test.") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 // TestMailto: what an address's local part holds cannot end the tag or the list
 // that the URI stands in.
 func TestMailto(t *testing.T) {

@@ -113,7 +113,7 @@ func (g *Group) Serve(l net.Listener, handle func(*Conn)) error {
 			if conn := g.admit(c); conn != nil {
 				go g.run(conn, handle)
 			}
-		case g.Stopping():
+		case g.isStopping():
 			return g.closed()
 		case errors.Is(err, net.ErrClosed):
 			return err
@@ -273,8 +273,7 @@ func (g *Group) stop(each func(*Conn)) {
 	}
 }
 
-// Stopping reports whether Shutdown or Close has been called.
-func (g *Group) Stopping() bool {
+func (g *Group) isStopping() bool {
 	defer g.lock()()
 	return g.stopping
 }

@@ -33,7 +33,7 @@ type Identity struct {
 // NewIdentity is that of a connection, with a new ID. It asks the connection for
 // its addresses, which behind a proxy may block.
 func NewIdentity(c *Conn) Identity {
-	return Identity{ID: NewID(), RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr(), Began: time.Now(), conn: c}
+	return Identity{ID: newID(), RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr(), Began: time.Now(), conn: c}
 }
 
 // Close ends the session at once: nothing more is said, not even the answer to

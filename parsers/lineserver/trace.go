@@ -10,9 +10,9 @@ import (
 	"unicode"
 )
 
-// NewID is a name for a session: 64 random bits, short enough to be read out over
+// newID is a name for a session: 64 random bits, short enough to be read out over
 // a telephone.
-func NewID() string {
+func newID() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return idEncoding.EncodeToString(b[:])
