@@ -139,3 +139,19 @@ func TestReportsNowhere(t *testing.T) {
 		t.Error(code)
 	}
 }
+
+// TestReportsMailbox: the mailbox of reports is nobody's, and is not called lost for it.
+func TestReportsMailbox(t *testing.T) {
+	w := newWorldStopped(t, `"Queue": {"deliver": false}`, `"Queue": {"deliver": false}, "Reports": {"address": "dmarc@here.test"}`)
+	mail := filepath.Join(w.dir, "one.eml")
+	w.write("one.eml", "Subject: x\r\n\r\nx\r\n")
+	for _, to := range []string{"dmarc@here.test", "gone@here.test"} {
+		if code, out, said := command(t, "", "import", "-c", w.dir, "--format", "eml", to, mail); code != 0 {
+			t.Fatal(code, out, said)
+		}
+	}
+	code, out, said := command(t, "", "store", "stat", "-c", w.dir)
+	if code != 0 || !strings.Contains(out, " dmarc@here.test\n") || !strings.Contains(out, " gone@here.test (no account)\n") {
+		t.Errorf("%d %s%s", code, out, said)
+	}
+}

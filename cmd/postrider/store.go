@@ -118,7 +118,7 @@ type boxView struct {
 	Messages int64  `json:"messages"`
 	Octets   int64  `json:"octets"`
 	Trash    int64  `json:"trash"`  // messages that are hidden from POP3, of Messages
-	Orphan   bool   `json:"orphan"` // no account has it
+	Orphan   bool   `json:"orphan"` // no account has it, and no reports come there
 }
 
 // stat looks at some mailboxes, or all of them.
@@ -132,9 +132,9 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		}
 		slices.Sort(users)
 	}
-	var accounts map[domains.Address]*conf.Account
+	var book *conf.Book
 	if f.settings != nil {
-		accounts = f.settings.Book().Accounts
+		book = f.settings.Book()
 	}
 	views = []boxView{}
 	for _, u := range users {
@@ -151,7 +151,9 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), accounts != nil && accounts[domains.CanonicalAddress(u)] == nil})
+		at := domains.CanonicalAddress(u)
+		orphan := book != nil && book.Accounts[at] == nil && !book.Reports[at]
+		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), orphan})
 	}
 	return views, failed
 }

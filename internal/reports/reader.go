@@ -40,7 +40,7 @@ type Reader struct {
 // The bounds of mail that could not be read, for each mailbox: the oldest goes.
 const (
 	maxMails      = 100
-	maxMailOctets = 100 << 20
+	maxMailOctets = 50 << 20
 )
 
 // every is the time between two looks into the mailboxes.

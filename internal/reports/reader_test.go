@@ -257,7 +257,7 @@ func TestMailsBounded(t *testing.T) {
 		if n := w.waiting(); n != maxMails {
 			t.Errorf("%d messages stay", n)
 		}
-		p := &pass{Reader: w.reader, box: sizes{50 << 20, 60 << 20, 45 << 20, 1}, stay: []int{0, 1, 2, 3}}
+		p := &pass{Reader: w.reader, box: sizes{25 << 20, 30 << 20, 22 << 20, 1}, stay: []int{0, 1, 2, 3}}
 		p.discard(time.Time{})
 		if !slices.Equal(p.done, []int{1, 0}) {
 			t.Errorf("discarded: %v", p.done)
@@ -379,6 +379,7 @@ func TestByResults(t *testing.T) {
 		{ours("pass header.from=other.example") + received + from, Untrusted},
 		{ours("pass") + received + from, Untrusted},
 		{ours("pass header.from=big.example") + ours("fail header.from=big.example") + received + from, Untrusted},
+		{ours("fail header.from=big.example") + ours("pass header.from=big.example") + received + from, Untrusted},
 		{received + from, Unchecked},
 		{received + ours("pass header.from=big.example") + from, Unchecked},
 		{strings.Replace(ours("pass header.from=big.example"), "mail.ours", "mail.theirs", 1) + received + from, Unchecked},

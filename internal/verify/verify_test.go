@@ -296,9 +296,9 @@ func TestOwnDomains(t *testing.T) {
 		{&rules, mail{from: "x@slow.test", header: "From: boss@home.test"}, "marked"},
 		{&marking, mail{from: "x@a.test", header: "From: boss@home.test"}, "marked"},
 		{&noting, mail{from: "x@a.test", header: "From: boss@home.test"}, "taken"},
-		{&own, mail{from: "x@a.test", header: "From: boss@home.test"}, "marked"},                         // mx.a.test by its confirmed name
-		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.9"}, "marked"},  // by its address
-		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.8"}, "refused"},   // a name that does not lead back
+		{&own, mail{from: "x@a.test", header: "From: boss@home.test"}, "marked"},                          // mx.a.test by its confirmed name
+		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.9"}, "marked"},   // by its address
+		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.8"}, "refused"},    // a name that does not lead back
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"}, // nobody
 	} {
 		synctest.Test(t, func(t *testing.T) {
