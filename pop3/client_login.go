@@ -156,7 +156,7 @@ func (c *Client) Auth(ctx context.Context, m sasl.Client) error {
 	if err != nil {
 		return fmt.Errorf("pop3: %w", err)
 	}
-	if cleartext(name) && !c.sealed() {
+	if sasl.IsCleartext(name) && !c.sealed() {
 		return ErrCleartext
 	}
 	line := "AUTH " + name
@@ -178,16 +178,6 @@ func (c *Client) Auth(ctx context.Context, m sasl.Client) error {
 		}
 	}
 	return err
-}
-
-// cleartext reports whether a mechanism gives the password, or what is as good as
-// one, away.
-func cleartext(name string) bool {
-	switch strings.ToUpper(name) {
-	case "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER":
-		return true
-	}
-	return false
 }
 
 // challenges sends AUTH and answers challenges until the server is content.

@@ -77,11 +77,8 @@ func (c *Client) Auth(ctx context.Context, a sasl.Client) error {
 	if err != nil {
 		return &ClientError{Op: "AUTH", Err: err}
 	}
-	switch strings.ToUpper(mech) {
-	case "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER":
-		if c.tls == nil && !c.opt.cleartextAuth && !isLocal(c.conn) {
-			return &ClientError{Op: "AUTH", Err: ErrCleartext}
-		}
+	if sasl.IsCleartext(mech) && c.tls == nil && !c.opt.cleartextAuth && !isLocal(c.conn) {
+		return &ClientError{Op: "AUTH", Err: ErrCleartext}
 	}
 	if !c.has("AUTH") {
 		return &ClientError{Op: "AUTH", Err: fmt.Errorf("%w: AUTH", ErrUnsupported)}

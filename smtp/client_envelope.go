@@ -159,8 +159,7 @@ func (t *Transaction) replies(reset, mail bool, from int, withData bool) (data *
 			return nil, err
 		}
 	}
-	if t.refused != nil {
-		t.accepted = nil
+	if t.refused != nil { // and nobody was accepted
 		return data, t.nobody(data)
 	}
 	return data, nil

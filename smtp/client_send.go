@@ -44,6 +44,10 @@ type RcptResult struct {
 // not and all had to be.
 var errNotSent = errors.New("smtp: not sent because another recipient was refused")
 
+// errUndecided is the error of recipients of whom nothing was heard although nothing
+// went wrong. There are none; should there be, that is no success.
+var errUndecided = errors.New("smtp: no step has decided about the recipient")
+
 // Send sends one message, and returns one result for each of m.To, in order.
 // The commands travel together where the server offers PIPELINING (RFC 2920),
 // and the message in chunks where it offers CHUNKING (RFC 3030).
@@ -68,11 +72,15 @@ func (c *Client) Send(ctx context.Context, m *Outgoing, body io.Reader) ([]RcptR
 	return t.outcome(err)
 }
 
-// outcome makes err the error of every recipient whose fate was not decided.
+// outcome makes err the error of every recipient whose fate was not decided. Only the
+// server's own yes is success.
 func (t *Transaction) outcome(err error) ([]RcptResult, error) {
 	for i := range t.results {
 		r := &t.results[i]
 		if r.Err == nil && !t.done[i] {
+			if err == nil {
+				err = &ClientError{Op: "message", Err: errUndecided}
+			}
 			r.Err, r.InDoubt = err, t.doubt
 			var e *ClientError
 			if errors.As(err, &e) {

@@ -110,7 +110,7 @@ func (w *world) set(t *testing.T, word string) {
 		s.TLSConfig, w.clientTLS = certificates(t)
 		s.TLSMode = map[string]smtp.TLSMode{"tls": smtp.StartTLS, "requiretls": smtp.RequireTLS, "implicit": smtp.ImplicitTLS}[key]
 	case "auth":
-		s.Auth = w.auth
+		s.Credentials = sasl.PasswordFunc(w.auth)
 	case "creds":
 		s.Credentials = newAccounts()
 	case "holders": // behind tls
@@ -413,6 +413,8 @@ func (w *world) envelope(arg string) error {
 		got = fmt.Sprintf("%+v", e.To[0].Params)
 	case "remote":
 		got = e.Session.RemoteAddr
+	case "local":
+		got = e.Session.LocalAddr
 	case "name":
 		got = e.Session.Name
 	case "helo":

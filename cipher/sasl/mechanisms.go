@@ -18,17 +18,16 @@ var (
 // Mechanisms gives the server side of every mechanism, strongest first.
 func Mechanisms() []Mechanism {
 	return []Mechanism{
-		ExternalServer(),
-		ScramSHA256PlusServer(),
-		ScramSHA256Server(),
-		ScramSHA1PlusServer(),
-		ScramSHA1Server(),
-		OAuthBearerServer(),
-		XOAuth2Server(),
-		CRAMMD5Server(),
-		PlainServer(),
-		LoginServer(),
-		AnonymousServer(),
+		externalServer(),
+		scramSHA256PlusServer(),
+		scramSHA256Server(),
+		scramSHA1PlusServer(),
+		scramSHA1Server(),
+		oauthBearerServer(),
+		xoauth2Server(),
+		cramMD5Server(),
+		plainServer(),
+		loginServer(),
 	}
 }
 
@@ -66,6 +65,14 @@ func Find(among []Mechanism, name string) (Mechanism, error) {
 		return among[i], nil
 	}
 	return Mechanism{}, refused(name)
+}
+
+// IsCleartext reports whether the mechanism of that name, in any case, sends the password
+// itself or what is as good as one, so that a client should use it under TLS only. Of a
+// mechanism that is not among Mechanisms it says no.
+func IsCleartext(name string) bool {
+	m, err := Find(Mechanisms(), name)
+	return err == nil && m.Cleartext
 }
 
 // Named gives the mechanisms of these names in the order given, for a

@@ -91,6 +91,7 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		confCommand(),
 		dnsCommand(),
+		dkimCommand(),
 		userCommand(),
 		domainCommand(),
 		aliasCommand(),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -82,7 +81,7 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	case len(all) == 0:
 		fmt.Fprintf(cmd.ErrOrStderr(), "no report has come since %s\n", minute(since))
 	}
-	query := reports.Query{Own: ownAddresses(s)}
+	query := reports.Query{Own: sendsFrom(s)}
 	if f.domain != "" {
 		query.Domain = domains.Canonical(f.domain).String()
 	}
@@ -98,20 +97,15 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	return err
 }
 
-// ownAddresses tells which addresses mail of this host comes from.
-func ownAddresses(s *conf.Settings) func(netip.Addr) bool {
+// sendsFrom tells which addresses mail of this host comes from.
+func sendsFrom(s *conf.Settings) func(netip.Addr) bool {
 	own := slices.Clone(s.Queue.OwnAddresses)
 	for _, d := range s.Queue.Domains {
 		if d != nil && d.SourceAddress.IsValid() {
 			own = append(own, d.SourceAddress)
 		}
 	}
-	here, _ := net.InterfaceAddrs()
-	for _, a := range here {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own = append(own, p.Addr().Unmap())
-		}
-	}
+	own = append(own, ownAddresses()...)
 	return func(a netip.Addr) bool { return slices.Contains(own, a) }
 }
 

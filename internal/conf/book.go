@@ -166,13 +166,6 @@ func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	}
 }
 
-// LocalDomains are the domains whose mail is kept here, sorted.
-func (s *Settings) LocalDomains() []domains.Name {
-	all := make(map[domains.Name]bool)
-	s.eachLocalDomain(func(name domains.Name) { all[name] = true })
-	return slices.Sorted(maps.Keys(all))
-}
-
 // keeps reports whether mail for a domain is kept here.
 func (s *Settings) keeps(domain domains.Name) (found bool) {
 	s.eachLocalDomain(func(name domains.Name) { found = found || name == domain })

@@ -85,6 +85,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.queue()
 	c.dns()
 	c.reports()
+	c.trust()
 	c.directories()
 	return c.errs
 }

@@ -50,6 +50,7 @@ func New() *Settings {
 			LoginTimeout:          5 * time.Minute,
 			FailureWindow:         15 * time.Minute,
 			CacheTime:             10 * time.Minute,
+			DeriveKeys:            true,
 		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
@@ -66,6 +67,8 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
+		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", SPF: "note"},
+		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Log:     Log{Level: slog.LevelInfo, Format: LogText},

@@ -192,6 +192,12 @@ type Auth struct {
 	// memory only), so that clients which poll do not cost a full argon2id
 	// each time. Zero means not at all.
 	CacheTime time.Duration `json:"cache_time" max:"1h"`
+
+	// Whether an account without keys for SCRAM-SHA-256, whose password is an old
+	// hash taken over from elsewhere, gets them when it logs in with the password.
+	// One such account keeps the mechanism from all others. The keys are kept in
+	// logins.json in data_dir.
+	DeriveKeys bool `json:"derive_keys"`
 }
 
 // TLS is about certificates.

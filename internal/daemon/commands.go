@@ -41,6 +41,9 @@ type Status struct {
 	Problem  string          `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+	// Warnings are what does not work as the settings want it, though mail goes on: a sentence
+	// each.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Port is a place where the daemon listens.
@@ -99,6 +102,7 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, struct{}{}, err)
 	})
 	d.queueCommands(mux)
+	d.keyCommands(mux)
 	d.post.Submissions(mux)
 	return mux
 }
@@ -130,7 +134,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving = d.post.Outbound.Starving()
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
 	if err := d.healthy(); err != nil {
 		s.Healthy, s.Problem = false, err.Error()
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
+	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -37,14 +39,16 @@ type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
 
-	now     atomic.Pointer[state]
-	store   mailstore.Store
-	healthy func() error       // nil: mail can be stored
-	closers []io.Closer        // what is closed at the end, last first
-	disks   []*durable.Disk    // those of closers, each to be shared
-	dns     *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post    *post.Post
-	reports *reports.Reader
+	now      atomic.Pointer[state]
+	store    mailstore.Store
+	healthy  func() error       // nil: mail can be stored
+	closers  []io.Closer        // what is closed at the end, last first
+	disks    []*durable.Disk    // those of closers, each to be shared
+	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post     *post.Post
+	keys     *sign.Ring
+	verifier *verify.Verifier
+	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
@@ -62,7 +66,7 @@ type Daemon struct {
 	listeners map[string]*listener // by address in the settings
 	passed    []service.Socket     // of socket units
 	retired   []server             // replaced by a reload; their sessions live on
-	door      *door                // nil: no authority comes
+	challenge *challengeServer     // nil: no authority comes
 	running   context.Context      // of Run; nil before it
 	stopping  bool                 // no socket is open any more
 	warned    map[string]bool      // what was warned of, of the settings in force
@@ -152,6 +156,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.dns = resolver.New(dns)
+	if err := d.openTrust(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -161,7 +168,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
-	if d.door, err = d.openDoor(settings, nil); err != nil {
+	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}
 	if err := d.openControl(settings); err != nil {
@@ -218,12 +225,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
 	d.runReports(ctx)
+	d.serving.Go(func() { d.keys.Run(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
+	d.serving.Go(func() { d.keepLoginsEvery(ctx, loginsKept) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -294,7 +303,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
-	d.door.close()
+	d.challenge.close()
 	d.state().issuer.close()
 	d.control.Shutdown(ctx)
 	if d.submission != nil {
@@ -317,7 +326,7 @@ func (d *Daemon) closeAll() error {
 	for _, l := range d.listeners {
 		l.socket.close()
 	}
-	d.door.close()
+	d.challenge.close()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}
@@ -325,7 +334,7 @@ func (d *Daemon) closeAll() error {
 	return errors.Join(problems...)
 }
 
-// openControl opens the door for the command line. That of another daemon
+// openControl opens the socket for the command line. That of another daemon
 // with the same data stays untouched: the store's lock has refused us before.
 func (d *Daemon) openControl(s *conf.Settings) error {
 	l, err := control.Listen(s.Admin.Socket)

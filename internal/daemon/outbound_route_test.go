@@ -93,13 +93,13 @@ func TestRouteWithLogin(t *testing.T) {
 	provider := func(mode smtp.TLSMode) int {
 		addr, _ := sinkServer(t, func(s *smtp.Server) {
 			s.TLSConfig, s.TLSMode, s.RequireAuth = config, mode, true
-			s.Auth = func(user, password, _ string) error {
+			s.Credentials = sasl.PasswordFunc(func(user, password, _ string) error {
 				users.Store(&user)
 				if password != "hunter2" {
 					return sasl.ErrDenied
 				}
 				return nil
-			}
+			})
 		})
 		return addr.Port
 	}

@@ -36,9 +36,10 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 // leave.
 func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
-		Rules:     func() *post.Rules { return d.state().rules },
-		Mailboxes: d.store,
-		Log:       d.log,
+		Rules:      func() *post.Rules { return d.state().rules },
+		Mailboxes:  d.store,
+		Log:        d.log,
+		Inspectors: []post.Inspector{d.verifier, d.keys},
 	}
 	if !s.Queue.Deliver {
 		return nil
@@ -60,6 +61,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
+		Sign:            d.keys.Message,
 		Log:             d.log,
 	})
 	if err != nil {

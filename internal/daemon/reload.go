@@ -66,15 +66,15 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	door, err := d.openDoor(settings, d.door)
+	challenge, err := d.openChallenge(settings, d.challenge)
 	if err != nil {
 		closeSockets(opened)
 		return err
 	}
 	closeOpened := func() {
 		closeSockets(opened)
-		if door != d.door {
-			door.close()
+		if challenge != d.challenge {
+			challenge.close()
 		}
 	}
 	if err := d.logFile.Open(settings.Log.File, d.stderr); err != nil {
@@ -83,15 +83,16 @@ func (d *Daemon) reload() error {
 	}
 	// From here on nothing can fail.
 	d.dns.Reconfigure(dns)
+	d.keys.Configure(signing(settings))
 	if sending != nil {
 		d.post.Outbound.Reconfigure(sending)
 	}
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)
-	if door != d.door {
-		d.door.close()
-		d.door = door
+	if challenge != d.challenge {
+		d.challenge.close()
+		d.challenge = challenge
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

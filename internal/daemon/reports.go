@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -64,6 +65,11 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 		Log:   d.log,
 	}
 	d.reports.Bounced = d.reporting.Bounced
+	d.verifier.Observe = func(v *verify.Verdict) {
+		if v.DMARC.Record != nil {
+			d.reporting.Count(reportable(v))
+		}
+	}
 	return d.reporting.Begin(context.Background())
 }
 

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -28,18 +30,7 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 		Services: services(s), DMARC: s.DNS.DMARCPolicy, ReportsTo: s.DNS.ReportsTo,
 		TLSKeys: tlsKeys(s), CAA: issuers(s),
 	}
-	for _, d := range s.Queue.Domains {
-		if a := d.SourceAddress; a.IsValid() && !slices.Contains(p.Sending, a) {
-			p.Sending = append(p.Sending, a)
-		}
-		if name := canonical(d.EHLOName); name != "" && name != p.Host && !slices.Contains(p.Hellos, name) {
-			p.Hellos = append(p.Hellos, name)
-		}
-	}
-	if len(p.Sending) > 0 {
-		p.Sending = union(p.Addresses, p.Sending)
-	}
-	slices.Sort(p.Hellos)
+	p.Sending = senders(s, p)
 	switch s.DNS.ReportsTo {
 	case "":
 		p.ReportsTo = "postmaster"
@@ -62,10 +53,38 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 	return p, nil
 }
 
+// senders are the addresses that mail leaves from, where the settings choose some for
+// some domains; nil where they do not. With them come the names given in EHLO.
+func senders(s *conf.Settings, p *zone.Plan) (all []zone.Sender) {
+	for _, key := range slices.Sorted(maps.Keys(s.Queue.Domains)) {
+		d := s.Queue.Domains[key]
+		hello := cmp.Or(canonical(d.EHLOName), p.Host)
+		from := p.Addresses
+		if d.SourceAddress.IsValid() {
+			from = []netip.Addr{d.SourceAddress}
+		} else if hello == p.Host {
+			continue
+		}
+		for _, a := range from {
+			if next := (zone.Sender{Address: a, Hello: hello}); !slices.Contains(all, next) {
+				all = append(all, next)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	var usual []zone.Sender
+	for _, a := range p.Addresses {
+		usual = append(usual, zone.Sender{Address: a, Hello: p.Host})
+	}
+	return append(usual, slices.DeleteFunc(all, func(from zone.Sender) bool { return slices.Contains(usual, from) })...)
+}
+
 // welcome leads who starts a server for the first time to what only they can do.
 func (d *Daemon) welcome(s *conf.Settings) {
 	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !s.OnlyHere() {
-		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.LocalDomains())
+		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.Book().Domains())
 	}
 }
 

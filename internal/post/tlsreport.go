@@ -50,6 +50,9 @@ func (o *Outbound) SendReport(ctx context.Context, from, to string, notify smtp.
 	if err != nil {
 		return err
 	}
+	if message, err = o.signed(message); err != nil {
+		return err
+	}
 	e := &queue.Entry{
 		Class: queue.Notice, Proven: true, From: sender,
 		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: notify}}},

@@ -381,3 +381,40 @@ func TestBothTypes(t *testing.T) {
 		}
 	})
 }
+
+// TestFixedSelectors: where names are led here once and for all, keys have them in turns, and each
+// is free again when nothing signed with its last key can be under way.
+func TestFixedSelectors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, z := usual, two()
+		s.Selectors = map[domains.Name][]string{home: {"left", "right"}}
+		r := open(t, t.TempDir(), s, z)
+		run(t, r)
+		had := make(map[string]bool) // keys that signed
+		last := make(map[string]time.Time)
+		for range 365 * 3 {
+			z.publish(r, "ns1", "ns2")
+			after(day)
+			for _, k := range r.Keys() {
+				if k.Phase != Signing {
+					continue
+				}
+				if k.Selector != "left" && k.Selector != "right" {
+					t.Fatalf("selector %s", k.Selector)
+				}
+				if at, ok := last[k.Public]; ok && time.Since(at) > 2*day {
+					t.Fatalf("a key signs again after %v", time.Since(at))
+				}
+				had[k.Public], last[k.Public] = true, time.Now()
+			}
+			for _, k := range r.Keys() {
+				if at, ok := last[k.Public]; ok && time.Since(at) < s.Keep && k.Record() == "" {
+					t.Fatalf("the record of %s goes %v after its last signature", k.Selector, time.Since(at))
+				}
+			}
+		}
+		if len(had) < 10 {
+			t.Errorf("%d keys in three years: %s", len(had), phases(r))
+		}
+	})
+}

@@ -38,7 +38,8 @@ const (
 	whole     syncing = "whole"
 )
 
-func record(t *testing.T, how syncing, named bool, forget func(what, name string) bool) *replayed {
+// onRecord is an empty store.
+func onRecord(t *testing.T, how syncing, named bool, forget func(what, name string) bool, more ...maildir.Option) *replayed {
 	t.Helper()
 	root := crashtest.Scratch(t)
 	rec, err := crashtest.NewRecorder(root)
@@ -48,7 +49,28 @@ func record(t *testing.T, how syncing, named bool, forget func(what, name string
 	t.Cleanup(func() { rec.Close() })
 	rec.Forget, rec.Refuse, rec.Each, rec.Whole = forget, named, how == each, how == whole
 	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-	r.s = open(t, root, maildir.WithDisk(durable.New(rec)), maildir.WithQuota(func(user string) maildir.Quota {
+	r.s = open(t, root, append(more, maildir.WithDisk(durable.New(rec)))...)
+	return r
+}
+
+// crashes shows check the disk as each crash from an operation on may leave it.
+func (r *replayed) crashes(t *testing.T, from int, check func(when, dir string, marks []string)) {
+	t.Helper()
+	dir := filepath.Join(crashtest.Scratch(t), "disk")
+	for n := from; n <= r.rec.Len() && !t.Failed(); n++ {
+		for _, how := range crashtest.Outcomes(uint64(n)) {
+			if err := r.rec.Crash(r.root, n, how, dir); err != nil {
+				t.Fatal(err)
+			}
+			check(fmt.Sprintf("after %d operations, %s", n, how.Name), dir, r.rec.Marks(n))
+			os.RemoveAll(dir)
+		}
+	}
+}
+
+func record(t *testing.T, how syncing, named bool, forget func(what, name string) bool) *replayed {
+	t.Helper()
+	r := onRecord(t, how, named, forget, maildir.WithQuota(func(user string) maildir.Quota {
 		if user == "tiny@x" {
 			return maildir.Quota{Octets: 10}
 		}

@@ -20,6 +20,7 @@ type memory struct {
 	mu      sync.Mutex
 	entries map[string]*stored
 	saves   int
+	lent    int // messages opened and not closed
 	// fail, if not nil, is asked before each change.
 	fail func(op, id string) error
 }
@@ -121,7 +122,21 @@ func (m *memory) Open(_ context.Context, id string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.NopCloser(bytes.NewReader(s.body)), nil
+	m.lent++
+	return &loan{bytes.NewReader(s.body), m}, nil
+}
+
+// loan is an open message.
+type loan struct {
+	io.Reader
+	m *memory
+}
+
+func (l *loan) Close() error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.m.lent--
+	return nil
 }
 
 func (m *memory) Save(_ context.Context, id string, st *State) error {
@@ -293,6 +308,11 @@ func (f *fixture) stop(t *testing.T) {
 	f.cancel()
 	if err := <-f.ended; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
+	if f.spool.lent != 0 {
+		t.Errorf("%d messages are open still", f.spool.lent)
 	}
 }
 

@@ -174,6 +174,7 @@ type transfer struct {
 	results []queue.Result
 	open    []int // recipients without a result yet
 	waives  *bool // what waivesTLS has found
+	eight   *bool // what isEightBit has
 	busy    bool  // an address was not dialled for too many others
 	dialled int   // addresses
 }

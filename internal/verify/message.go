@@ -1,0 +1,171 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+	"github.com/postrider-mail/postrider/smtp/spf"
+)
+
+// Verdict is what was found out about a message, and what follows.
+type Verdict struct {
+	Time   time.Time
+	Client iprevClient
+	SPF    spf.Outcome // of the sender, or of HELO for the null sender
+	Hello  spf.Outcome // of HELO, where there is a sender
+	DKIM   []dkim.Result
+	DMARC  dmarc.Outcome
+	From   string // the envelope's sender, without brackets
+	Helo   string
+	// Recipients are the addresses that the message is for, in canonical form.
+	Recipients []string
+	Action     Action // what is done with the message
+	// Override is why less is done than the domain asks for: "trusted_forwarder",
+	// "mailing_list", "local_policy" (RFC 9990); empty if it is not so.
+	Override string
+	// Own: it is in the name of a domain of this host.
+	Own bool
+	// Why is the reason in words, where the message is refused or marked.
+	Why string
+
+	late bool // not everything was answered in time, or could be asked
+}
+
+// iprevClient is who delivered the message.
+type iprevClient struct {
+	Addr   string
+	Name   string // confirmed; may be empty
+	Result string
+}
+
+// inspection is one message that passes.
+type inspection struct {
+	*dkim.Verification
+	v      *Verifier
+	s      *sender
+	look   *post.Look
+	from   []rfc2822.Field
+	listed bool // it calls itself a list's
+}
+
+func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
+	return &inspection{
+		Verification: v.dkim.Verify(ctx, look.Header.String()),
+		v:            v, s: s, look: look,
+		from:   look.Header.Named("From"),
+		listed: look.Header.Has("List-Id"),
+	}
+}
+
+// Most implements post.Inspection: what the results of eight signatures and the rest take
+// as a rule.
+func (i *inspection) Most() (results, fields int) { return 2048, 0 }
+
+// Findings implements post.Inspection: it decides.
+func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
+	ctx, stop := context.WithTimeout(ctx, lastTimeout)
+	defer stop()
+	d := i.verdict(ctx)
+	if i.v.Observe != nil {
+		i.v.Observe(d)
+	}
+	if d.Action == Refuse {
+		return found, d.reply()
+	}
+	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
+	found.Facts = d.facts()
+	return found, nil
+}
+
+// verdict puts together what is known by now.
+func (i *inspection) verdict(ctx context.Context) *Verdict {
+	d := &Verdict{Time: time.Now(), From: i.s.from, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
+	for _, to := range i.look.Envelope.To {
+		d.Recipients = append(d.Recipients, domains.CanonicalAddress(to.Path.String()).String())
+	}
+	if i.s.wait(ctx) {
+		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result
+		d.SPF, d.Hello = i.s.spf, i.s.hello
+		d.late = private(i.s.client)
+	} else {
+		d.late = true
+		d.SPF = spf.Outcome{Result: spf.TempError, Err: context.DeadlineExceeded}
+	}
+	d.DKIM = i.Results()
+	checker := dmarc.Checker{Resolver: i.v.Resolver, Timeout: lastTimeout}
+	d.DMARC = checker.CheckMessage(ctx, i.from, d.passed())
+	i.decide(d)
+	return d
+}
+
+// passed is who stands for the message.
+func (d *Verdict) passed() (p dmarc.Passed) {
+	if d.SPF.Result == spf.Pass {
+		p.SPF = d.SPF.Domain
+	}
+	for i := range d.DKIM {
+		if d.DKIM[i].Status == dkim.Pass {
+			p.DKIM = append(p.DKIM, d.DKIM[i].Domain)
+		}
+	}
+	return p
+}
+
+// unknown reports whether something that might have spoken for the message could not be found
+// out now.
+func (d *Verdict) unknown() bool {
+	if d.late || d.SPF.Result == spf.TempError || d.DMARC.Result == dmarc.TempError {
+		return true
+	}
+	for i := range d.DKIM {
+		if d.DKIM[i].Status == dkim.TempError {
+			return true
+		}
+	}
+	return false
+}
+
+// authors are the domains that From shows, as far as they can be made out.
+func (i *inspection) authors() (all []domains.Name) {
+	found, _ := dmarc.Authors(i.from)
+	for _, d := range found {
+		all = append(all, domains.Canonical(d))
+	}
+	return all
+}
+
+// several reports whether From shows more than one domain, so that readers may see one and
+// we another.
+func (d *Verdict) several() bool {
+	return errors.Is(d.DMARC.Err, dmarc.ErrAuthors) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
+}
+
+// facts are what the log says of a message that was taken.
+func (d *Verdict) facts() []slog.Attr {
+	attrs := []slog.Attr{slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
+	if d.Action == Mark {
+		attrs = append(attrs, slog.String("marked", d.Why))
+	}
+	return attrs
+}
+
+// best is the best result of the signatures.
+func (d *Verdict) best() string {
+	best := dkim.None
+	for i := range d.DKIM {
+		switch status := d.DKIM[i].Status; {
+		case status == dkim.Pass:
+			return string(status)
+		case best == dkim.None || status == dkim.Fail:
+			best = status
+		}
+	}
+	return string(best)
+}
