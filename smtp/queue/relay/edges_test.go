@@ -25,7 +25,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/miekg/dns"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
@@ -54,7 +54,7 @@ func eachLookupFails(t *testing.T, protected bool) (failed []string) {
 				s.enforceSTS(enforce)
 				s.zone.secure = true
 				sum := sha256.Sum256(a.cert.Raw)
-				s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{2, 0, 1, sum[:]}}
+				s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}}
 			}
 			web := &fakeMX{} // at the address of the domain there is a server that takes everything
 			s.zone.addr["example.net"], s.net.hosts["192.0.2.80:25"] = []string{"192.0.2.80"}, web
@@ -165,7 +165,7 @@ type patient struct {
 	left time.Duration
 }
 
-func (p *patient) MX(ctx context.Context, domain string) (Answer[MX], error) {
+func (p *patient) MX(ctx context.Context, domain string) (resolver.Answer[resolver.MX], error) {
 	end, _ := ctx.Deadline()
 	p.left = time.Until(end)
 	return p.zone.MX(ctx, domain)
@@ -194,8 +194,8 @@ func TestAnswersAreNotOurs(t *testing.T) {
 		a := s.secure(t)
 		s.zone.secure = true
 		sum := sha256.Sum256(a.cert.Raw)
-		s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{1, 1, 1, make([]byte, 32)}, {2, 0, 1, sum[:]}}
-		s.zone.mx["example.net"] = []MX{{"", 0}, {"mx.example.net", 10}, {s.Hostname, 20}, {"other.example.net", 20}}
+		s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 1, Selector: 1, Matching: 1, Data: make([]byte, 32)}, {Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}}
+		s.zone.mx["example.net"] = []resolver.MX{{Host: "", Preference: 0}, {Host: "mx.example.net", Preference: 10}, {Host: s.Hostname, Preference: 20}, {Host: "other.example.net", Preference: 20}}
 		want := fmt.Sprint(s.zone.mx, s.zone.tlsa)
 		for range 2 {
 			if r := s.send(t, delivery("bob@example.net")); r[0].Status != queue.Delivered {
@@ -256,7 +256,7 @@ func TestRequireTLSByDANE(t *testing.T) {
 		s.zone.secure = true
 		s.mx.ext = append(s.mx.ext, "REQUIRETLS")
 		sum := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
-		s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, sum[:]}}
+		s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}
 		d := delivery("bob@example.net")
 		d.Entry.Params.RequireTLS = true
 		if r := s.send(t, d); r[0].Status != queue.Delivered || !strings.HasSuffix(r[0].TLS, "by dane") {
@@ -300,18 +300,18 @@ func TestAnchorAboveAnIntermediate(t *testing.T) {
 	names := []string{"mx.example.net"}
 	sum := sha256.Sum256(root.Raw)
 	for what, tt := range map[string]struct {
-		record TLSA
+		record resolver.TLSA
 		chain  []*x509.Certificate
 		good   bool
 	}{
-		"shown":                {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, between, root}, true},
-		"in the DNS":           {TLSA{2, 0, 0, root.Raw}, []*x509.Certificate{host, between}, true},
-		"not shown":            {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, between}, false},
-		"no intermediate":      {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, root}, false},
-		"nothing":              {TLSA{2, 0, 1, sum[:]}, nil, false},
-		"the record's is next": {TLSA{2, 0, 0, between.Raw}, []*x509.Certificate{host}, true},
+		"shown":                {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, between, root}, true},
+		"in the DNS":           {resolver.TLSA{Usage: 2, Selector: 0, Matching: 0, Data: root.Raw}, []*x509.Certificate{host, between}, true},
+		"not shown":            {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, between}, false},
+		"no intermediate":      {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, root}, false},
+		"nothing":              {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, nil, false},
+		"the record's is next": {resolver.TLSA{Usage: 2, Selector: 0, Matching: 0, Data: between.Raw}, []*x509.Certificate{host}, true},
 	} {
-		if err := verifyDANE([]TLSA{tt.record}, tt.chain, names, time.Now()); (err == nil) != tt.good {
+		if err := verifyDANE([]resolver.TLSA{tt.record}, tt.chain, names, time.Now()); (err == nil) != tt.good {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -323,7 +323,7 @@ func TestNamesUnderDANE(t *testing.T) {
 	s := newScene()
 	s.zone.secure = true
 	s.zone.addr["mx.example.net"] = []string{"192.0.2.1"}
-	s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, make([]byte, 32)}}
+	s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
 	tg := target{host: "mx.example.net", name: "mx.example.net", addr: netip.MustParseAddrPort("192.0.2.1:25"), secure: true, mxSecure: true}
 	for route, want := range map[bool]string{true: "[mx.example.net]", false: "[mx.example.net example.net]"} {
 		d, err := s.demandOf(t.Context(), domainPolicy{domain: "example.net", explicit: true, level: DANE, route: route}, tg, false)
@@ -407,75 +407,5 @@ func TestPolicyOnDiskIsGolden(t *testing.T) {
 	}
 	if again, err := json.Marshal(&d); err != nil || string(again) != kept {
 		t.Errorf("kept as %s, %v", again, err)
-	}
-}
-
-// TestQuestion: whoever is trusted is asked for what DNSSEC says, and nobody for more than
-// fits into a packet.
-func TestQuestion(t *testing.T) {
-	for _, trusted := range []bool{true, false} {
-		var asked *dns.Msg
-		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			asked = q
-			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
-		})
-		r := &DNS{Servers: []string{addr}, Trusted: trusted}
-		if a, err := r.MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
-			t.Fatal(a, err)
-		}
-		opt := asked.IsEdns0()
-		if opt == nil || opt.Do() != trusted || opt.UDPSize() != 1232 || !asked.AuthenticatedData || !asked.RecursionDesired {
-			t.Errorf("trusted %v: asked %v", trusted, asked)
-		}
-	}
-}
-
-// TestServersInTurn: a server that refuses or fails is no answer while there is another.
-func TestServersInTurn(t *testing.T) {
-	for _, rcode := range []int{dns.RcodeRefused, dns.RcodeServerFailure} {
-		bad := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg { return new(dns.Msg).SetRcode(q, rcode) })
-		good := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
-		})
-		if a, err := (&DNS{Servers: []string{bad, good}}).MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
-			t.Errorf("%s: %v, %v", dns.RcodeToString[rcode], a, err)
-		}
-		if _, err := (&DNS{Servers: []string{bad}}).MX(t.Context(), "example.net"); err == nil || errors.Is(err, ErrNoName) {
-			t.Errorf("%s alone: %v", dns.RcodeToString[rcode], err)
-		}
-	}
-}
-
-// TestOneFamilyFails: the addresses of one family are enough, and where there are none a
-// failure of the other is for now.
-func TestOneFamilyFails(t *testing.T) {
-	const a, aaaa = "mx.example.net. 60 IN A 192.0.2.1", "mx.example.net. 60 IN AAAA 2001:db8::1"
-	for _, tt := range []struct {
-		fails   string // kinds
-		records []string
-		want    string // "later" for a failure that may pass
-	}{
-		{"", []string{a, aaaa}, "[2001:db8::1 192.0.2.1]"},
-		{"AAAA", []string{a, aaaa}, "[192.0.2.1]"}, {"A", []string{a, aaaa}, "[2001:db8::1]"},
-		{"AAAA", []string{"mx.example.net. 60 IN TXT x"}, "later"}, {"A", []string{"mx.example.net. 60 IN TXT x"}, "later"},
-		{"A AAAA", nil, "later"}, {"AAAA", nil, "later"}, {"A", nil, "later"}, {"", nil, "none"},
-	} {
-		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			if slices.Contains(strings.Fields(tt.fails), dns.TypeToString[q.Question[0].Qtype]) {
-				return new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
-			}
-			return mailtest.NewZone(t, tt.records...).Reply(q)
-		})
-		answer, err := (&DNS{Servers: []string{addr}}).Addr(t.Context(), "mx.example.net")
-		got := fmt.Sprint(answer.Records)
-		switch {
-		case errors.Is(err, ErrNoName):
-			got = "none"
-		case err != nil:
-			got = "later"
-		}
-		if got != tt.want {
-			t.Errorf("%q fails, records %q: %s, %v, want %s", tt.fails, tt.records, got, err, tt.want)
-		}
 	}
 }
