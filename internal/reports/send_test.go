@@ -292,6 +292,10 @@ func TestForm(t *testing.T) {
 		t.Errorf("signatures: %q", got)
 	}
 
+	c.Policy.P = "" // a record with rua alone
+	if bare, err := s.compose(day, "one.example", &c); err != nil || !strings.Contains(string(ungzip(t, bare.packed)), "<p>none</p>") {
+		t.Errorf("without a policy: %v", err)
+	}
 	m, err := rfc2822.ReadString(string(l.message("a@one.example", "<id@mail.here.example>")))
 	if err != nil {
 		t.Fatal(err)
