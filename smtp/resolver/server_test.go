@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -16,15 +17,16 @@ import (
 // fits into a packet.
 func TestQuestion(t *testing.T) {
 	for _, trusted := range []bool{true, false} {
-		var asked *dns.Msg
+		var question atomic.Pointer[dns.Msg]
 		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			asked = q
+			question.Store(q)
 			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
 		})
 		r := New(Config{Servers: []string{addr}, Trusted: trusted})
 		if a, err := r.MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
 			t.Fatal(a, err)
 		}
+		asked := question.Load()
 		opt := asked.IsEdns0()
 		if opt == nil || opt.Do() != trusted || opt.UDPSize() != 1232 || asked.AuthenticatedData != trusted || !asked.RecursionDesired {
 			t.Errorf("trusted %v: asked %v", trusted, asked)
