@@ -70,7 +70,9 @@ type Verifier struct {
 // behind a message for what is not there yet.
 const (
 	senderTimeout = 20 * time.Second
-	lastTimeout   = 10 * time.Second
+	lastTimeout   = 8 * time.Second  // for the sender,
+	dmarcTimeout  = 8 * time.Second  // for the author's policy,
+	allTimeout    = 19 * time.Second // and for all together
 )
 
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
