@@ -47,6 +47,13 @@ func (u *unsettled) Write(p []byte) {
 	}
 }
 
+// bareNewline reports whether there is a CR or LF that is not part of a CRLF. Some programs take it for
+// the end of a line, and others do not; what does not come in binary chunks has none.
+func bareNewline(text string) bool {
+	crlf := strings.Count(text, "\r\n")
+	return strings.Count(text, "\r") != crlf || strings.Count(text, "\n") != crlf
+}
+
 // fields are those with a name that stand there.
 func (u *unsettled) fields(name string) (all []rfc2822.Field) {
 	field := ""

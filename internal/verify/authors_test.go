@@ -1,10 +1,13 @@
 package verify
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // TestAuthorInDisguise: however a stranger writes the address of somebody here into From, or
@@ -76,6 +79,40 @@ func TestUnsettledInPieces(t *testing.T) {
 		}
 		if strings.Join(got, "|") != "FROM: a@b\r\n\tc\r\n|From: d\n" {
 			t.Errorf("in pieces of %d: %q", size, got)
+		}
+	}
+}
+
+// TestLooseNewlines: a CR or LF alone in a header, which comes in binary chunks only, is a line end for
+// some programs and none for others: such a header says two things.
+func TestLooseNewlines(t *testing.T) {
+	w, signers := newWorld(t)
+	v := newVerifier(w, &rules)
+	for _, header := range []string{
+		"From: x@a.test\r\nX: a\rFrom: boss@home.test", "From: x@a.test\nSubject: s", "From: x@a.test\r\nSubject: a\n", "From: x@a.test\r\nX: a\r",
+		"From: x@a.test\r\njunk\r\njunk\r\nX: a\rFrom: boss@home.test",
+	} {
+		_, refused := bring(t, v, signers, mail{from: "x@a.test", header: header})
+		if refused == nil || refused.Code != 550 || refused.Enhanced != "5.6.0" {
+			t.Errorf("%q: %v", header, refused)
+		}
+	}
+}
+
+// TestTooLong: a header that goes on beyond what is looked at is refused, for now where others are as long.
+func TestTooLong(t *testing.T) {
+	w, _ := newWorld(t)
+	v := newVerifier(w, &rules)
+	long, _, _ := rfc2822.Peek(strings.NewReader(strings.Repeat("X: y\r\n", 1000)), 1000)
+	for busy, code := range map[bool]int{true: 451, false: 552} {
+		s := &smtp.Session{}
+		s.Set(v, &sender{rules: &rules})
+		i := v.Inspect(t.Context(), &post.Look{Envelope: &smtp.Envelope{Session: s}, Header: long, Busy: busy})
+		_, err := i.Findings(t.Context())
+		_, wrote := i.Write([]byte("x"))
+		var reply *smtp.Reply
+		if !errors.As(err, &reply) || reply.Code != code || wrote != err {
+			t.Errorf("busy %v: %v, %v", busy, err, wrote)
 		}
 	}
 }

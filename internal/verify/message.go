@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 	"github.com/postrider-mail/postrider/smtp/spf"
@@ -75,6 +76,9 @@ func (i *inspection) Most() (results, fields int) { return 2048, 0 }
 
 // Findings implements post.Inspection: it decides.
 func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
+	if bareNewline(string(i.below.text)) {
+		return found, smtp.ErrBareLineEnd
+	}
 	ctx, stop := context.WithTimeout(ctx, allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
