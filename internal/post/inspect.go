@@ -31,6 +31,8 @@ type Look struct {
 	Submission bool
 	// Header is that of the message as it came. It is not to be changed.
 	Header *rfc2822.Section
+	// Busy: the header is truncated only because too many others are as long now.
+	Busy bool
 	// Completed are the fields that are put directly above Header, with the seam to
 	// what is no header.
 	Completed string

@@ -63,8 +63,18 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 // private reports whether an address is none that the world could have.
 func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() }
 
-// wait waits for the results until ctx ends. Without them nothing is known.
+// domain is whose SPF record decides.
+func (s *sender) domain() string {
+	if s.from == "" {
+		return s.helo
+	}
+	return s.from[strings.LastIndexByte(s.from, '@')+1:]
+}
+
+// wait waits for the results. Without them nothing is known.
 func (s *sender) wait(ctx context.Context) bool {
+	ctx, stop := context.WithTimeout(ctx, lastTimeout)
+	defer stop()
 	select {
 	case <-s.done:
 		return true

@@ -70,7 +70,9 @@ type Verifier struct {
 // behind a message for what is not there yet.
 const (
 	senderTimeout = 20 * time.Second
-	lastTimeout   = 10 * time.Second
+	lastTimeout   = 8 * time.Second  // for the sender,
+	dmarcTimeout  = 8 * time.Second  // for the author's policy,
+	allTimeout    = 19 * time.Second // and for all together
 )
 
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
@@ -99,8 +101,13 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 	if !ok || look.Trusted {
 		return nil
 	}
-	if look.Header.Truncated() {
-		return tooLong{}
+	switch {
+	case look.Header.Truncated() && look.Busy:
+		return refusal{errBusy}
+	case look.Header.Truncated():
+		return refusal{errTooLong}
+	case bareNewline(look.Header.String()):
+		return refusal{smtp.ErrBareLineEnd}
 	}
 	return v.inspect(ctx, s, look)
 }
@@ -108,17 +115,20 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 // errTooLong: what decides about the message may stand beyond what can be looked at.
 var errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
 
-// tooLong refuses a message.
-type tooLong struct{}
+// errBusy: it could be looked at another time.
+var errBusy = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
+
+// refusal is the answer to a message that cannot be looked at.
+type refusal struct{ why error }
 
 // Write implements io.Writer.
-func (tooLong) Write([]byte) (int, error) { return 0, errTooLong }
+func (r refusal) Write([]byte) (int, error) { return 0, r.why }
 
 // Most implements post.Inspection.
-func (tooLong) Most() (results, fields int) { return 0, 0 }
+func (r refusal) Most() (results, fields int) { return 0, 0 }
 
 // Findings implements post.Inspection.
-func (tooLong) Findings(context.Context) (post.Findings, error) { return post.Findings{}, errTooLong }
+func (r refusal) Findings(context.Context) (post.Findings, error) { return post.Findings{}, r.why }
 
 // clientOf is the address of a session's client.
 func clientOf(s *smtp.Session) (netip.Addr, bool) {
