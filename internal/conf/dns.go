@@ -30,8 +30,9 @@ type DNS struct {
 
 	// Whether others are told to deliver to the domains over verified TLS only
 	// (MTA-STS, RFC 8461): "off", "testing" (they only report what would have
-	// failed), "enforce". It needs a web server with a certificate at
-	// mta-sts.DOMAIN of each domain, and the policy there.
+	// failed), "enforce". The policy is fetched over
+	// HTTPS at mta-sts.DOMAIN of each domain, which needs a certificate: Web serves
+	// it, or a web server of yours.
 	MTASTS string `json:"mta_sts" one:"off,testing,enforce"`
 
 	// Hosts that take mail for the domains while this one is away, best first.

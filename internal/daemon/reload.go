@@ -16,7 +16,7 @@ import (
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	if d.stopping {
+	if d.stopping.Load() {
 		return errStopping
 	}
 	d.tell(d.manager.Reloading())
@@ -93,6 +93,10 @@ func (d *Daemon) reload() error {
 	if challenge != d.challenge {
 		d.challenge.close()
 		d.challenge = challenge
+	}
+	before := d.web
+	if d.web = d.openWeb(settings, before); before != d.web {
+		before.close()
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

@@ -62,6 +62,7 @@ var mayImport = map[string][]string{
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":     {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
 	"internal/verify":   {"internal/post", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
+	"internal/web":      {"parsers/domains", "parsers/lineserver"},
 	"internal/daemon":   {"*"},
 	"internal/trace":    {},
 	"internal/reports":  {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},

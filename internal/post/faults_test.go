@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
@@ -127,7 +128,7 @@ func TestEachStepOfADelivery(t *testing.T) {
 	failed := mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
 		f.n = n
 		before, here := p.Outbound.queue.Counters().Entries, messages(t, store)
-		s := &smtp.Session{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+		s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}}
 		e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "else.test"}, Data: strings.NewReader("Subject: x\r\n\r\n" + strings.Repeat("hello\r\n", 100))}
 		s.Envelope = e
 		for _, local := range []string{"alice", "away", "gone"} {
