@@ -19,115 +19,14 @@ import (
 	"mime/multipart"
 	"net/mail"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/miekg/dns"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
-
-// TestEachLookupFails: a lookup that fails is no answer, whatever was asked: mail waits, and
-// goes nowhere where it would not have gone otherwise. Of the lookups only that of a policy
-// which nobody has announced before may be done without.
-func TestEachLookupFails(t *testing.T) {
-	for protected, want := range map[bool]string{true: "[MX TXT A TLSA]", false: "[MX A]"} {
-		if failed := eachLookupFails(t, protected); fmt.Sprint(failed) != want {
-			t.Errorf("lookups: %q", failed)
-		}
-	}
-}
-
-// eachLookupFails sends to a domain that has a policy and TLSA records, or nothing of that.
-func eachLookupFails(t *testing.T, protected bool) (failed []string) {
-	return mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
-		synctest.Test(t, func(t *testing.T) {
-			s := newScene()
-			defer s.Close()
-			if protected {
-				a := s.secure(t)
-				s.enforceSTS(enforce)
-				s.zone.secure = true
-				sum := sha256.Sum256(a.cert.Raw)
-				s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{2, 0, 1, sum[:]}}
-			}
-			web := &fakeMX{} // at the address of the domain there is a server that takes everything
-			s.zone.addr["example.net"], s.net.hosts["192.0.2.80:25"] = []string{"192.0.2.80"}, web
-			s.zone.nth = n
-			r := s.send(t, delivery("bob@example.net"))[0]
-			want := queue.Pending
-			if n.Failed() == "" || n.Failed() == "TXT" {
-				want = queue.Delivered
-			}
-			if got := len(s.mx.messages()); r.Status != want || (got == 1) != (want == queue.Delivered) || web.dials != 0 {
-				t.Errorf("%s fails: %+v; %d messages, %d connections to the web server", n.Failed(), r, got, web.dials)
-			}
-		})
-	})
-}
-
-// counted is a message of which one call fails, and that is counted while it is open.
-type counted struct {
-	*strings.Reader
-	n    *mailtest.Nth
-	open *int
-}
-
-func (c counted) Read(p []byte) (int, error) {
-	if err := c.n.Fail("read"); err != nil {
-		return 0, err
-	}
-	return c.Reader.Read(p[:min(len(p), 10_000)])
-}
-
-func (c counted) Seek(to int64, whence int) (int64, error) {
-	if err := c.n.Fail("seek"); err != nil {
-		return 0, err
-	}
-	return c.Reader.Seek(to, whence)
-}
-
-func (c counted) Close() error { *c.open--; return nil }
-
-// TestEachReadFails: a message that cannot be read waits, whichever octet it is that cannot
-// be had, and is never ended where its end is not; and each that was opened is closed.
-func TestEachReadFails(t *testing.T) {
-	text := "Subject: x\r\n\r\n" + strings.Repeat("hello\r\n", 10_000)
-	for _, ext := range [][]string{{"8BITMIME"}, {"PIPELINING"}, {"8BITMIME", "CHUNKING"}, {"8BITMIME", "CHUNKING", "PIPELINING"}} {
-		failed := mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newScene()
-				defer s.Close()
-				s.mx.ext = slices.DeleteFunc(slices.Clone(ext), func(e string) bool { return e == "CHUNKING" })
-				open := 0
-				d := delivery("bob@example.net")
-				d.Open = func() (io.ReadCloser, error) {
-					if err := n.Fail("open"); err != nil {
-						return nil, err
-					}
-					open++
-					return counted{strings.NewReader(text), n, &open}, nil
-				}
-				r := s.send(t, d)[0]
-				want, messages := queue.Pending, 0
-				if n.Failed() == "" {
-					want, messages = queue.Delivered, 1
-				}
-				if r.Status != want || len(s.mx.messages()) != messages || open != 0 || strings.Contains(r.Text, "cannot be read") != (messages == 0) {
-					t.Errorf("%s fails: %+v, %d messages, %d open", n.Failed(), r, len(s.mx.messages()), open)
-				}
-			})
-		})
-		if !slices.Contains(failed, "open") || !slices.Contains(failed, "read") {
-			t.Errorf("%q: %q", ext, failed)
-		}
-	}
-}
 
 // TestLargerThanTheHostTakes: what the client finds out without a reply is as final as one.
 func TestLargerThanTheHostTakes(t *testing.T) {
@@ -407,75 +306,5 @@ func TestPolicyOnDiskIsGolden(t *testing.T) {
 	}
 	if again, err := json.Marshal(&d); err != nil || string(again) != kept {
 		t.Errorf("kept as %s, %v", again, err)
-	}
-}
-
-// TestQuestion: whoever is trusted is asked for what DNSSEC says, and nobody for more than
-// fits into a packet.
-func TestQuestion(t *testing.T) {
-	for _, trusted := range []bool{true, false} {
-		var asked *dns.Msg
-		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			asked = q
-			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
-		})
-		r := &DNS{Servers: []string{addr}, Trusted: trusted}
-		if a, err := r.MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
-			t.Fatal(a, err)
-		}
-		opt := asked.IsEdns0()
-		if opt == nil || opt.Do() != trusted || opt.UDPSize() != 1232 || !asked.AuthenticatedData || !asked.RecursionDesired {
-			t.Errorf("trusted %v: asked %v", trusted, asked)
-		}
-	}
-}
-
-// TestServersInTurn: a server that refuses or fails is no answer while there is another.
-func TestServersInTurn(t *testing.T) {
-	for _, rcode := range []int{dns.RcodeRefused, dns.RcodeServerFailure} {
-		bad := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg { return new(dns.Msg).SetRcode(q, rcode) })
-		good := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
-		})
-		if a, err := (&DNS{Servers: []string{bad, good}}).MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
-			t.Errorf("%s: %v, %v", dns.RcodeToString[rcode], a, err)
-		}
-		if _, err := (&DNS{Servers: []string{bad}}).MX(t.Context(), "example.net"); err == nil || errors.Is(err, ErrNoName) {
-			t.Errorf("%s alone: %v", dns.RcodeToString[rcode], err)
-		}
-	}
-}
-
-// TestOneFamilyFails: the addresses of one family are enough, and where there are none a
-// failure of the other is for now.
-func TestOneFamilyFails(t *testing.T) {
-	const a, aaaa = "mx.example.net. 60 IN A 192.0.2.1", "mx.example.net. 60 IN AAAA 2001:db8::1"
-	for _, tt := range []struct {
-		fails   string // kinds
-		records []string
-		want    string // "later" for a failure that may pass
-	}{
-		{"", []string{a, aaaa}, "[2001:db8::1 192.0.2.1]"},
-		{"AAAA", []string{a, aaaa}, "[192.0.2.1]"}, {"A", []string{a, aaaa}, "[2001:db8::1]"},
-		{"AAAA", []string{"mx.example.net. 60 IN TXT x"}, "later"}, {"A", []string{"mx.example.net. 60 IN TXT x"}, "later"},
-		{"A AAAA", nil, "later"}, {"AAAA", nil, "later"}, {"A", nil, "later"}, {"", nil, "none"},
-	} {
-		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			if slices.Contains(strings.Fields(tt.fails), dns.TypeToString[q.Question[0].Qtype]) {
-				return new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
-			}
-			return mailtest.NewZone(t, tt.records...).Reply(q)
-		})
-		answer, err := (&DNS{Servers: []string{addr}}).Addr(t.Context(), "mx.example.net")
-		got := fmt.Sprint(answer.Records)
-		switch {
-		case errors.Is(err, ErrNoName):
-			got = "none"
-		case err != nil:
-			got = "later"
-		}
-		if got != tt.want {
-			t.Errorf("%q fails, records %q: %s, %v, want %s", tt.fails, tt.records, got, err, tt.want)
-		}
 	}
 }
