@@ -138,7 +138,7 @@ type Delivery interface {
 	io.Writer
 	// Commit puts the top, whole header fields or nothing, on top of the body. A
 	// top that is shorter than Meta.Top may be stored with a field or with blanks
-	// that fill the room (rfc2822.Pad); one of the same length is stored as it is.
+	// that fill the room (Pad); one of the same length is stored as it is.
 	//
 	// Commit returns nil only when every mailbox's copy, contents and directory
 	// entry, is on stable storage. Otherwise no mailbox has it. Where that is

@@ -16,10 +16,10 @@ const maxResponse = 12288
 // offered are the mechanisms for this connection as it is now.
 func (c *session) offered() []sasl.Mechanism {
 	s := c.srv
-	if s.conf.creds == nil || s.TLSMode == RequireTLS && c.pub.TLS == nil {
+	if s.Credentials == nil || s.TLSMode == RequireTLS && c.pub.TLS == nil {
 		return nil
 	}
-	return sasl.Offered(s.conf.creds, &c.peer, s.CleartextAuth, s.Mechanisms...)
+	return sasl.Offered(s.Credentials, &c.peer, s.CleartextAuth, s.Mechanisms...)
 }
 
 // auth does a SASL exchange (RFC 5034 §4). Without a mechanism it lists them,
@@ -41,7 +41,7 @@ func (c *session) auth(a *args) reply {
 			return c.bad("initial response is not base64")
 		}
 	}
-	account, err := sasl.Exchange(c.ctx, mechanism.New(c.srv.conf.creds), initial, c.ask)
+	account, err := sasl.Exchange(c.ctx, mechanism.New(c.srv.Credentials), initial, c.ask)
 	var instead answered
 	switch {
 	case errors.As(err, &instead):
@@ -60,7 +60,7 @@ func (c *session) notOffered(name string) string {
 	}
 	m, err := sasl.Find(among, name)
 	switch {
-	case c.srv.conf.creds == nil:
+	case c.srv.Credentials == nil:
 	case err != nil && !errors.Is(err, sasl.ErrUnknownMechanism):
 		return err.Error()
 	case err == nil && c.pub.TLS == nil && (m.NeedsTLS || m.Cleartext):

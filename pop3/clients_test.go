@@ -196,6 +196,7 @@ var realClients = []struct {
 }
 
 func TestRealClients(t *testing.T) {
+	t.Parallel()
 	for _, client := range realClients {
 		modes := strings.Fields(client.modes)
 		if len(modes) == 0 {
@@ -203,6 +204,7 @@ func TestRealClients(t *testing.T) {
 		}
 		for _, mode := range modes {
 			t.Run(client.name+"/"+mode, func(t *testing.T) {
+				t.Parallel()
 				if _, err := exec.LookPath(client.program); err != nil {
 					missing(t, client.program)
 				}

@@ -22,6 +22,7 @@ import (
 // TestConformance plays dialogues that hold for every POP3 server, over TCP,
 // against ours.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server, client := certificates(t)
 	for _, d := range mailtest.Dialogues(t, "../testdata/dialogues/pop3/conformance") {
 		t.Run(d.Name, func(t *testing.T) {
@@ -38,6 +39,7 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceDovecot plays them against Dovecot.
 func TestConformanceDovecot(t *testing.T) {
+	t.Parallel()
 	dove := startDovecot(t)
 	for _, d := range mailtest.Dialogues(t, "../testdata/dialogues/pop3/conformance") {
 		if slices.Contains(d.Server, "ours") {
@@ -56,7 +58,7 @@ func conform(t *testing.T, d *mailtest.Dialogue, w *world, client *tls.Config) {
 	p := &mailtest.Player{
 		TLS: client,
 		Dial: func() (net.Conn, error) {
-			w.settle()
+			w.waitIdle()
 			c, err := net.Dial("tcp", w.addr)
 			return hurried{c}, err
 		},
@@ -65,9 +67,9 @@ func conform(t *testing.T, d *mailtest.Dialogue, w *world, client *tls.Config) {
 	p.Play(t, d)
 }
 
-// settle waits until our server has noticed that the last connection is gone:
+// waitIdle waits until our server has noticed that the last connection is gone:
 // over TCP that takes it a moment, in which the maildrop is still locked.
-func (w *world) settle() {
+func (w *world) waitIdle() {
 	others := 0
 	if w.extra != nil {
 		others = 1

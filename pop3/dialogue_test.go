@@ -138,8 +138,7 @@ func (w *world) set(t testing.TB, word string) {
 	case "zero":
 		*s = pop3.Server{Log: s.Log, Hostname: s.Hostname}
 	case "authfunc":
-		s.Credentials = nil
-		s.Auth = func(user, password, remoteAddr string) error {
+		s.Credentials = sasl.PasswordFunc(func(user, password, remoteAddr string) error {
 			switch {
 			case user == "moved":
 				return &pop3.Error{Code: pop3.CodeSysPerm, Text: "your mail is elsewhere", Err: errDisk}
@@ -149,7 +148,7 @@ func (w *world) set(t testing.TB, word string) {
 				return errDisk
 			}
 			return sasl.ErrDenied
-		}
+		})
 	case "nouser":
 		s.NoUser = true
 	case "apop":

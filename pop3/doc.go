@@ -3,9 +3,9 @@
 //
 //	func main() {
 //		srv := &pop3.Server{
-//			Addr:    ":1100",
-//			Backend: pop3.BackendFunc(open), // func(ctx, session, account) (Drop, error)
-//			Auth:    check,                  // func(user, password, remoteAddr string) error
+//			Addr:        ":1100",
+//			Backend:     pop3.BackendFunc(open),   // func(ctx, session, account) (Drop, error)
+//			Credentials: sasl.PasswordFunc(check), // func(user, password, remoteAddr string) error
 //		}
 //		log.Fatal(srv.ListenAndServeTLS("cert.pem", "key.pem"))
 //	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/pop3"
@@ -39,7 +40,7 @@ func Example_mailstore() {
 			}
 			return box, err
 		}),
-		Auth:          func(user, password, remoteAddr string) error { return nil }, // everybody, for this example
+		Credentials:   sasl.PasswordFunc(func(user, password, remoteAddr string) error { return nil }), // everybody, for this example
 		CleartextAuth: true,
 		Log:           slog.New(slog.DiscardHandler),
 	}

@@ -37,12 +37,12 @@ func Example() {
 		Backend: pop3.BackendFunc(func(_ context.Context, _ *pop3.Session, account string) (pop3.Drop, error) {
 			return newsletter{"Subject: One\r\n\r\nHello " + account + "!\r\n"}, nil
 		}),
-		Auth: func(user, password, remoteAddr string) error { // or Credentials, which never see a password
+		Credentials: sasl.PasswordFunc(func(user, password, remoteAddr string) error { // other Credentials never see a password
 			if user == "reader" && subtle.ConstantTimeCompare([]byte(password), []byte("secret")) == 1 {
 				return nil
 			}
 			return sasl.ErrDenied
-		},
+		}),
 		CleartextAuth: true, // on this machine only; elsewhere set TLSConfig
 		Log:           slog.New(slog.DiscardHandler),
 	}

@@ -51,7 +51,7 @@ type Limits struct {
 	FreeFrom       []netip.Prefix
 
 	// Patience is how long a client that has not logged in may stay when Conns
-	// is reached and another one is at the door. Clients
+	// is reached and another one waits. Clients
 	// from one address share it: of ten, each has a tenth. Without it, strangers
 	// who do nothing could keep everybody out.
 	Patience time.Duration `default:"10s"`

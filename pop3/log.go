@@ -19,13 +19,9 @@ func (s *Server) tracing(ctx context.Context) bool {
 	return s.Trace != nil || s.conf.log.Enabled(ctx, slog.LevelDebug)
 }
 
-// attrs are the facts that every line about the session carries, and more.
-func (c *session) attrs(more ...any) []any {
-	a := make([]any, 0, 8)
-	for _, attr := range c.pub.attrs() {
-		a = append(a, attr)
-	}
-	return append(a, more...)
+// failed writes an error of ours into the log.
+func (c *session) failed(what string, err error) {
+	c.pub.LogError(c.srv.conf.log, what, slog.Any("err", err))
 }
 
 // traceCommand shows a command without what it wants to keep secret.
@@ -44,7 +40,7 @@ func (c *session) trace(dir byte, line string) {
 		c.srv.Trace(&c.pub, dir, line)
 		return
 	}
-	c.srv.conf.log.Debug("pop3", c.attrs("dir", string(dir), "line", line)...)
+	c.pub.LogDialogue(c.srv.conf.log, dir, line)
 }
 
 func (c *session) remark(text string) {

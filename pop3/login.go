@@ -14,7 +14,7 @@ import (
 func (c *session) cleartext() string {
 	s := c.srv
 	switch {
-	case s.conf.creds == nil || s.NoUser || !s.conf.creds.Offers(sasl.Password):
+	case s.Credentials == nil || s.NoUser || !s.Credentials.Offers(sasl.Password):
 		return "USER and PASS are not available"
 	case c.pub.TLS == nil && !s.CleartextAuth && s.TLSConfig != nil:
 		return "passwords are accepted under TLS only, send STLS first"
@@ -47,7 +47,7 @@ func (c *session) pass(a *args) reply {
 	clear(a.rest)
 	defer clear(password)
 	c.name = ""
-	account, err := c.srv.conf.creds.Verify(c.ctx, "", name, password)
+	account, err := c.srv.Credentials.Verify(c.ctx, "", name, password)
 	if err != nil {
 		return c.denied(err)
 	}
@@ -60,7 +60,7 @@ func (c *session) apop(a *args) reply {
 	if c.timestamp == "" {
 		return c.bad("APOP is not available")
 	}
-	account, err := sasl.VerifyAPOP(c.ctx, c.srv.conf.creds, c.timestamp, string(a.v[0]), string(a.v[1]))
+	account, err := sasl.VerifyAPOP(c.ctx, c.srv.Credentials, c.timestamp, string(a.v[0]), string(a.v[1]))
 	if err != nil {
 		return c.denied(err)
 	}
@@ -84,7 +84,7 @@ func (c *session) denied(err error) reply {
 	default:
 		r = failure(CodeSysTemp, "authentication is out of order, try again later")
 		if c.ctx.Err() == nil {
-			c.srv.conf.log.Error("login could not be checked", c.attrs("err", err)...)
+			c.failed("login could not be checked", err)
 		}
 	}
 	c.tally.FailedLogins++
@@ -155,7 +155,7 @@ func (c *session) refusal(doing string, err error) reply {
 	e, chosen := answerOf(err)
 	if !chosen || e.Err != nil {
 		if !errors.Is(err, context.Canceled) {
-			c.srv.conf.log.Error(doing+" failed", c.attrs("err", err)...)
+			c.failed(doing+" failed", err)
 		}
 	}
 	return failure(e.Code, e.Text)

@@ -49,12 +49,12 @@ func TestManySessions(t *testing.T) {
 	}
 	addr := listen(t, &pop3.Server{
 		Hostname: "pop.example.com", Backend: mem, CleartextAuth: true, Log: slog.New(slog.DiscardHandler),
-		Auth: func(user, password, _ string) error {
+		Credentials: sasl.PasswordFunc(func(user, password, _ string) error {
 			if password != "secret of "+user {
 				return sasl.ErrDenied
 			}
 			return nil
-		},
+		}),
 	})
 	var all sync.WaitGroup
 	for _, user := range users {
@@ -113,8 +113,8 @@ func TestTraceWriter(t *testing.T) {
 	var b strings.Builder
 	addr := listen(t, &pop3.Server{
 		Hostname: "pop.example.com", Backend: newMemory(), Log: slog.New(slog.DiscardHandler), CleartextAuth: true,
-		Auth:  func(_, password, _ string) error { return nil },
-		Trace: pop3.TraceWriter(&b),
+		Credentials: sasl.PasswordFunc(func(_, password, _ string) error { return nil }),
+		Trace:       pop3.TraceWriter(&b),
 	})
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

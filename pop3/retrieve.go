@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 )
 
 // retr sends a message (RFC 1939 §5).
@@ -87,7 +88,7 @@ func (c *session) copy(src io.Reader, size int64) (int64, error) {
 	case n < size:
 		return n, c.broken(fmt.Errorf("message has %d octets instead of %d: %w", n, size, io.ErrUnexpectedEOF))
 	case n > size && size > 0:
-		c.srv.conf.log.Warn("message is longer than it should be", c.attrs("octets", n, "announced", size)...)
+		c.srv.conf.log.LogAttrs(c.ctx, slog.LevelWarn, "message is longer than it should be", c.pub.LogAttrs(slog.Int64("octets", n), slog.Int64("announced", size))...)
 	}
 	return n, text.end()
 }
@@ -98,7 +99,7 @@ var errBroken = errors.New("message could not be read to its end")
 // broken notes a failure of the store that the client can only be told by
 // cutting the connection.
 func (c *session) broken(err error) error {
-	c.srv.conf.log.Error("message could not be read to its end", c.attrs("err", err)...)
+	c.failed("message could not be read to its end", err)
 	c.why = "store failed while sending"
 	return errBroken
 }

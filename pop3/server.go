@@ -62,13 +62,11 @@ type Server struct {
 
 	// Backend opens maildrops. Without it every login fails with [SYS/PERM].
 	Backend Backend
-	// Credentials check logins. Without them there are none.
+	// Credentials check logins. Without them there are none. A function that checks
+	// a password is a sasl.PasswordFunc. Of their errors sasl.ErrDenied is [AUTH],
+	// and an *Error is sent as it is. Any other is [SYS/TEMP] and logged: it says
+	// that the password could not be checked.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for passwords, instead of them: nil accepts,
-	// sasl.ErrDenied is [AUTH], an *Error is sent as it is. Any other error is
-	// [SYS/TEMP] and logged: it says that the password could not be checked. See
-	// sasl.PasswordFunc.
-	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what AUTH offers; nil means all of package
 	// sasl that Credentials can serve.
 	Mechanisms []sasl.Mechanism
@@ -106,7 +104,7 @@ type Server struct {
 	group   lineserver.Group // see connections
 	grouped sync.Once
 	once    sync.Once
-	conf    settled
+	conf    setup
 	err     error // what makes it unable to serve
 }
 
@@ -144,26 +142,19 @@ const ExpireAtOnce time.Duration = -1
 // once.
 type Tracer func(s *Session, dir byte, line string)
 
-// settled is what a Server has worked out of its fields.
-type settled struct {
+// setup is what a Server has worked out of its fields.
+type setup struct {
 	limits   Limits
 	hostname string
-	creds    sasl.Credentials
 	log      *slog.Logger
 }
 
-func (s *Server) settle() error {
+func (s *Server) setUp() error {
 	s.once.Do(func() {
-		switch err := s.TLSMode.Check(s.TLSConfig); {
-		case err != nil:
+		if err := s.TLSMode.Check(s.TLSConfig); err != nil {
 			s.err = fmt.Errorf("pop3: %w", err)
-		case s.Credentials != nil && s.Auth != nil:
-			s.err = errors.New("pop3: both Credentials and Auth are set, and one of them would never be asked")
 		}
-		s.conf = settled{limits: s.Limits.withDefaults(), hostname: s.Hostname, creds: s.Credentials, log: s.Log}
-		if s.conf.creds == nil && s.Auth != nil {
-			s.conf.creds = sasl.PasswordFunc(s.Auth)
-		}
+		s.conf = setup{limits: s.Limits.withDefaults(), hostname: s.Hostname, log: s.Log}
 		if s.conf.hostname == "" {
 			s.conf.hostname, _ = os.Hostname()
 		}
@@ -187,7 +178,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if l == nil {
 		return errors.New("pop3: Serve without a listener")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		l.Close()
 		return err
 	}
@@ -200,7 +191,7 @@ func (s *Server) ServeConn(c net.Conn) error {
 	if c == nil {
 		return errors.New("pop3: ServeConn without a connection")
 	}
-	if err := s.settle(); err != nil {
+	if err := s.setUp(); err != nil {
 		c.Close()
 		return err
 	}

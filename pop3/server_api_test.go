@@ -106,7 +106,7 @@ func TestCheckConnValues(t *testing.T) {
 }
 
 // TestDone: it is called once for each session that was served, however it ends,
-// and not for one that was turned away at the door.
+// and not for one that was turned away at once.
 func TestDone(t *testing.T) {
 	for _, how := range []string{"quit", "leave", "panic", "close"} {
 		t.Run(how, func(t *testing.T) {
@@ -178,7 +178,6 @@ func TestServerNobodyCanUse(t *testing.T) {
 	for name, srv := range map[string]*pop3.Server{
 		"TLS without a certificate": {TLSConfig: &tls.Config{}},
 		"TLS without settings":      {TLSMode: pop3.ImplicitTLS},
-		"two sources of accounts":   {Credentials: newBook(), Auth: func(user, password, remoteAddr string) error { return nil }},
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -3,12 +3,12 @@ package pop3
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"maps"
 	"net"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
@@ -17,43 +17,10 @@ import (
 	"github.com/postrider-mail/postrider/parsers/textual"
 )
 
-// Session is one connection, as callbacks see it.
+// Session is one connection, as callbacks see it. Its ID is in every -ERR.
 type Session struct {
-	ID   string // random; in every log line and every -ERR
-	User string // the account that logged in; empty before
-	// RemoteAddr and LocalAddr are the connection's ends; RemoteAddr is the
-	// original client's where a trusted proxy told it (XCLIENT).
-	RemoteAddr, LocalAddr net.Addr
-	TLS                   *tls.ConnectionState // nil in the clear
-	UTF8                  bool                 // the client sent UTF8 (RFC 6856 §2.1)
-	// Values is for the callbacks' own use. STLS takes it back to what CheckConn
-	// left.
-	Values map[any]any
-
-	conn io.Closer // nil in a Session that is no connection's
-}
-
-// Close ends the session at once: nothing more is said, not even the answer to
-// the command at hand, and nothing is removed. It may be called at any time while
-// the session lasts, from any goroutine.
-func (s *Session) Close() error {
-	if s.conn == nil {
-		return nil
-	}
-	return s.conn.Close()
-}
-
-// String names the session for logs: its id and the client's address.
-func (s *Session) String() string {
-	return s.ID + " [" + lineserver.AddrString(s.RemoteAddr) + "]"
-}
-
-// Set puts a value into Values, making the map if needed.
-func (s *Session) Set(key, value any) {
-	if s.Values == nil {
-		s.Values = make(map[any]any)
-	}
-	s.Values[key] = value
+	lineserver.Identity
+	UTF8 bool // the client sent UTF8 (RFC 6856 §2.1)
 }
 
 // session is one connection, as the server sees it. It lives as long as its
@@ -77,7 +44,6 @@ type session struct {
 	timestamp string      // of the greeting, if it invites to APOP
 	box       box
 
-	began      time.Time
 	tracing    bool
 	errors     int    // refused commands
 	authErrors int    // failed logins
@@ -98,19 +64,23 @@ const (
 
 // session serves one connection.
 func (s *Server) session(nc *lineserver.Conn) {
-	c := &session{srv: s, conn: nc, net: nc, state: authorization, began: time.Now()}
-	c.pub.ID = lineserver.NewID()
-	c.pub.RemoteAddr, c.pub.LocalAddr, c.pub.conn = nc.RemoteAddr(), nc.LocalAddr(), nc
+	c := &session{srv: s, conn: nc, net: nc, state: authorization}
+	c.pub.Identity = lineserver.NewIdentity(nc)
 	c.trusted = lineserver.Within(c.pub.RemoteAddr, s.XClient)
 	c.tracing = s.tracing(nc.Context())
 	c.bind(nil)
 	defer c.end()
 	if s.Done != nil && nc.Refused == lineserver.Welcome {
-		defer c.done()
+		defer c.protect(func() error { s.Done(&c.pub, c.summary()); return nil })
 	}
-	defer c.recover()
-	if c.open() {
-		c.run()
+	err := c.pub.Protect(s.conf.log, func() error {
+		if c.open() {
+			c.run()
+		}
+		return nil
+	})
+	if err != nil {
+		c.apologise()
 	}
 }
 
@@ -150,7 +120,7 @@ func (c *session) open() bool {
 		}
 		c.values = maps.Clone(c.pub.Values)
 	}
-	if c.srv.APOP && c.srv.conf.creds != nil && c.srv.conf.creds.Offers(sasl.APOP) {
+	if c.srv.APOP && c.srv.Credentials != nil && c.srv.Credentials.Offers(sasl.APOP) {
 		c.timestamp = sasl.APOPTimestamp(c.srv.conf.hostname)
 	}
 	text := c.srv.Greeting
@@ -171,17 +141,14 @@ var refusals = map[lineserver.Refusal]string{
 	lineserver.Stopping:  "server is shutting down, try again later",
 }
 
-// handshake puts TLS on the connection. A shutdown waits a few seconds for it.
+// handshake puts TLS on the connection.
 func (c *session) handshake(buffered int) bool {
-	deadline := lineserver.Deadline(time.Now(), c.srv.conf.limits.Handshake)
-	ctx, cancel := c.conn.Context(), context.CancelFunc(func() {})
-	if !deadline.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-	}
-	defer cancel()
-	c.conn.HandshakeUntil(deadline)
-	over, shown, err := certs.UpgradeShown(ctx, c.conn, buffered, c.srv.TLSConfig)
-	c.conn.BusyUntil(time.Time{})
+	var over *tls.Conn
+	var shown *x509.Certificate
+	err := c.conn.Handshake(c.srv.conf.limits.Handshake, func(ctx context.Context) (err error) {
+		over, shown, err = certs.UpgradeShown(ctx, c.conn, buffered, c.srv.TLSConfig)
+		return err
+	})
 	if err != nil {
 		c.why = "TLS handshake failed"
 		c.remark("TLS handshake failed: " + err.Error())
@@ -263,9 +230,9 @@ func (c *session) deadline(now time.Time) time.Time {
 	l := &c.srv.conf.limits
 	at := lineserver.Deadline(now, l.Command)
 	if c.state == authorization {
-		at = lineserver.Earlier(at, lineserver.Deadline(c.began, l.Login))
+		at = lineserver.Earlier(at, lineserver.Deadline(c.pub.Began, l.Login))
 	}
-	return lineserver.Earlier(at, lineserver.Deadline(c.began, l.Session))
+	return lineserver.Earlier(at, lineserver.Deadline(c.pub.Began, l.Session))
 }
 
 // lost says goodbye, where RFC 1939 §3 wants it, and notes why. A client that
@@ -296,35 +263,25 @@ func (c *session) lost(err error) {
 	}
 }
 
-// recover keeps a panic in a callback from ending more than its session.
-func (c *session) recover() {
-	p := recover()
-	if p == nil {
-		return
-	}
+// apologise ends a session whose engine or callback has panicked.
+func (c *session) apologise() {
 	text := "internal error, nothing was removed"
 	if c.why == "quit" { // RFC 1939 §6: some or none
 		text = "internal error, marked messages may not have been removed"
 	}
-	c.panicked(p)
+	c.why = "panic"
 	if !c.cut {
 		c.say(failure(CodeSysTemp, text))
 	}
 }
 
-// done tells the application, whose panic then costs nothing more.
-func (c *session) done() {
-	defer func() {
-		if p := recover(); p != nil {
-			c.panicked(p)
-		}
-	}()
-	c.srv.Done(&c.pub, c.summary())
-}
-
-func (c *session) panicked(p any) {
-	c.why = "panic"
-	c.srv.conf.log.Error("panic in pop3 session", c.attrs("panic", p, "stack", string(debug.Stack()))...)
+// protect calls f, whose panic then costs this session and nothing else.
+func (c *session) protect(f func() error) error {
+	err := c.pub.Protect(c.srv.conf.log, f)
+	if errors.Is(err, lineserver.ErrPanic) {
+		c.why = "panic"
+	}
+	return err
 }
 
 // end releases what the session holds, on every way out.
@@ -347,12 +304,7 @@ func (c *session) end() {
 // unlock closes the maildrop, whatever the Drop does: what QUIT is answered
 // does not depend on it.
 func (c *session) unlock() {
-	defer func() {
-		if p := recover(); p != nil {
-			c.panicked(p)
-		}
-	}()
-	if err := c.box.close(); err != nil {
-		c.srv.conf.log.Error("maildrop did not close", c.attrs("err", err)...)
+	if err := c.protect(c.box.close); err != nil && !errors.Is(err, lineserver.ErrPanic) {
+		c.failed("maildrop did not close", err)
 	}
 }

@@ -33,7 +33,11 @@ func (s *Summary) Stranger() net.Addr {
 
 // LogValue implements slog.LogValuer: the keys of the line about a session.
 func (s *Summary) LogValue() slog.Value {
-	attrs := append(s.Session.attrs(), slog.Bool("tls", s.Session.TLS != nil), slog.Int("commands", s.Commands))
+	attrs := s.Session.LogAttrs()
+	if s.Session.TLS != nil {
+		attrs = append(attrs, slog.String("tls", s.Session.TLSName()))
+	}
+	attrs = append(attrs, slog.Int("commands", s.Commands))
 	if s.LoggedIn {
 		attrs = append(attrs, slog.Int("messages", s.Messages), slog.Int("retrieved", s.Retrieved), slog.Int("top", s.Tops),
 			slog.Int("deleted", s.Deleted), slog.Int64("octets", s.Octets))
@@ -44,22 +48,10 @@ func (s *Summary) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.Int64("sent", s.Sent), slog.Duration("took", s.Took), slog.String("end", s.End))...)
 }
 
-// attrs are the facts that every line about the session carries.
-func (s *Session) attrs() []slog.Attr {
-	a := []slog.Attr{slog.String("session", s.ID)}
-	if s.User != "" {
-		a = append(a, slog.String("user", s.User))
-	}
-	if s.RemoteAddr != nil {
-		a = append(a, slog.String("remote", s.RemoteAddr.String()))
-	}
-	return a
-}
-
 // summary is what the session has done so far.
 func (c *session) summary() *Summary {
 	s := c.tally
-	s.Session, s.Took, s.LoggedIn = &c.pub, time.Since(c.began).Round(time.Microsecond), c.state == transaction
+	s.Session, s.Took, s.LoggedIn = &c.pub, time.Since(c.pub.Began).Round(time.Microsecond), c.state == transaction
 	s.Sent, s.End = c.w.sent, c.why
 	return &s
 }
@@ -83,7 +75,7 @@ func (r *Refusal) LogValue() slog.Value {
 	if r.Code != "" {
 		reply += "[" + string(r.Code) + "] "
 	}
-	attrs := append(r.Session.attrs(), slog.String("command", r.Command))
+	attrs := r.Session.LogAttrs(slog.String("command", r.Command))
 	if r.User != "" {
 		attrs = append(attrs, slog.String("user", r.User))
 	}

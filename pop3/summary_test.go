@@ -36,7 +36,7 @@ func TestRefused(t *testing.T) {
 			s := &pop3.Server{
 				CleartextAuth: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
 				Limits: pop3.Limits{InUse: -1, FailureDelay: -1},
-				Auth: func(user, _, _ string) error {
+				Credentials: sasl.PasswordFunc(func(user, _, _ string) error {
 					switch user {
 					case "wrong":
 						return sasl.ErrDenied
@@ -44,7 +44,7 @@ func TestRefused(t *testing.T) {
 						return sasl.ErrThrottled
 					}
 					return nil
-				},
+				}),
 				Backend: pop3.BackendFunc(func(context.Context, *pop3.Session, string) (pop3.Drop, error) { return nil, pop3.ErrInUse }),
 				Refused: func(_ *pop3.Session, f *pop3.Refusal) { got = append(got, *f) },
 				Done:    func(_ *pop3.Session, s *pop3.Summary) { sum = s },

@@ -28,7 +28,7 @@
 // What stands in structured fields is read by ParseAddressList and
 // ReadAddressList (RFC 5322 §3.4), ParseDate (§3.3), ParseMessageIDs (§3.6.4),
 // ParseMediaType (RFC 2045 §5.1, RFC 2231), DecodeWords (RFC 2047) and
-// ParseReceived (RFC 5321 §4.4). Parse is strict where there is a Read beside it; else
+// ParseReceived (RFC 5321 §4.4) and ParseAuthResults (RFC 8601). Parse is strict where there is a Read beside it; else
 // both take what real programs write. [Report] and [Disposition] write and read
 // multipart/report (RFC 3464, RFC 6533, RFC 8098); [Received], [ReturnPath] and
 // [AuthResults] (RFC 8601) write the trace fields of a mail server, which no text of a

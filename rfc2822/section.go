@@ -213,11 +213,16 @@ func (s *Section) Add(name, value string) error {
 // Lines that are no fields stay, too; two that come to stand together may end
 // the header for whoever reads the message next.
 func (s *Section) Remove(names ...string) int {
+	return s.RemoveFunc(func(f Field) bool { return slices.ContainsFunc(names, f.Is) })
+}
+
+// RemoveFunc is Remove for the fields that a function chooses.
+func (s *Section) RemoveFunc(chosen func(Field) bool) int {
 	s.own()
 	before := len(s.fields)
 	kept := make([]Field, 0, before)
 	for i, f := range s.fields {
-		if s.cut && i == before-1 || !slices.ContainsFunc(names, f.Is) {
+		if s.cut && i == before-1 || !chosen(f) {
 			kept = append(kept, f)
 		}
 	}

@@ -3,6 +3,7 @@ package smtp
 import (
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -121,9 +122,9 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	case errors.Is(err, sasl.ErrDenied):
 		s.authErrors++
 		return errAuthFailed
-	case errors.Is(err, errPanic):
+	case errors.Is(err, lineserver.ErrPanic):
 		return tryLater
 	}
-	s.srv.log.Error("cannot authenticate", "session", s.pub.ID, "remote", lineserver.AddrString(s.pub.RemoteAddr), "mechanism", strings.ToUpper(mechanism), "err", err)
+	s.pub.LogError(s.srv.log, "cannot authenticate", slog.String("mechanism", strings.ToUpper(mechanism)), slog.Any("err", err))
 	return errAuthLater
 }

@@ -31,7 +31,7 @@ func TestAuthErrors(t *testing.T) {
 		t.Run(tt.answer+tt.logged, func(t *testing.T) {
 			var log bytes.Buffer
 			s := &smtp.Server{Hostname: "mx.example", CleartextAuth: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
-				Auth: func(user, password, _ string) error { return tt.err }}
+				Credentials: sasl.PasswordFunc(func(user, password, _ string) error { return tt.err })}
 			got := say(s, "EHLO c\nAUTH PLAIN AGFubgBzZXNhbWU=\nQUIT\n")
 			if !strings.Contains(got, "\r\n"+tt.answer) {
 				t.Errorf("%v is answered %q, want %s", tt.err, got, tt.answer)

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -313,7 +314,7 @@ func dialTLS(b *testing.B, addr string, config *tls.Config) *lean {
 func BenchmarkAuth(b *testing.B) {
 	addr := listen(b, discard(func(s *smtp.Server) {
 		s.CleartextAuth = true
-		s.Auth = func(user, password, _ string) error { return nil }
+		s.Credentials = sasl.PasswordFunc(func(user, password, _ string) error { return nil })
 	}))
 	b.ReportAllocs()
 	for b.Loop() {

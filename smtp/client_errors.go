@@ -12,6 +12,7 @@ import (
 var (
 	// ErrUnsupported: the message or the caller needs an extension that the
 	// server does not offer. The connection is unharmed.
+	// Where a message or a recipient needs it, it is a *MissingError.
 	ErrUnsupported = errors.New("smtp: the server does not offer what is needed")
 	// ErrTooBigForServer: the server has announced by SIZE that it takes no
 	// messages as big as Params.Size (RFC 1870). Nothing was sent.

@@ -5,22 +5,22 @@ import (
 	"io"
 )
 
-// Needs is what a message asks of the servers it passes through.
-type Needs struct {
-	Size       int64 // octets
-	EightBit   bool  // octets above 127: 8BITMIME (RFC 6152)
-	UTF8Header bool  // octets above 127 in the header section: SMTPUTF8 (RFC 6531)
-	// Binary: NUL, or CR or LF on its own, or a line of more than 998 octets:
+// needs is what a message asks of the servers it passes through.
+type needs struct {
+	size       int64 // octets
+	eightBit   bool  // octets above 127: 8BITMIME (RFC 6152)
+	utf8Header bool  // octets above 127 in the header section: SMTPUTF8 (RFC 6531)
+	// binary: NUL, or CR or LF on its own, or a line of more than 998 octets:
 	// BINARYMIME (RFC 3030), if it is to arrive as it is.
-	Binary bool
+	binary bool
 }
 
-// Body is the value of the BODY parameter.
-func (n Needs) Body() Body {
+// body is the value of the BODY parameter.
+func (n needs) body() Body {
 	switch {
-	case n.Binary:
+	case n.binary:
 		return BodyBinaryMIME
-	case n.EightBit:
+	case n.eightBit:
 		return Body8BitMIME
 	}
 	return Body7Bit
@@ -30,10 +30,10 @@ func (n Needs) Body() Body {
 // §4.5.3.1.6).
 const maxTextLine = 998
 
-// Inspect reads a message to its end and says what it needs. Only its own
+// inspect reads a message to its end and says what it needs. Only its own
 // header section counts as header; those of parts and attached messages are
 // looked at by nobody on the way who would mind.
-func Inspect(r io.Reader) (Needs, error) {
+func inspect(r io.Reader) (needs, error) {
 	i := inspector{header: true}
 	buf := sendPool.Get().(*[chunkHead + sendChunk]byte)
 	defer sendPool.Put(buf)
@@ -41,7 +41,7 @@ func Inspect(r io.Reader) (Needs, error) {
 		n, err := r.Read(buf[:])
 		i.write(buf[:n])
 		if err == io.EOF {
-			i.needs.Binary = i.needs.Binary || i.cr || i.line > maxTextLine
+			i.needs.binary = i.needs.binary || i.cr || i.line > maxTextLine
 			return i.needs, nil
 		}
 		if err != nil {
@@ -51,7 +51,7 @@ func Inspect(r io.Reader) (Needs, error) {
 }
 
 type inspector struct {
-	needs  Needs
+	needs  needs
 	header bool
 	cr     bool // the last octet was CR
 	line   int  // octets in the line so far
@@ -59,26 +59,26 @@ type inspector struct {
 
 func (i *inspector) write(p []byte) {
 	n := &i.needs
-	n.Size += int64(len(p))
-	if !n.Binary && bytes.IndexByte(p, 0) >= 0 {
-		n.Binary = true
+	n.size += int64(len(p))
+	if !n.binary && bytes.IndexByte(p, 0) >= 0 {
+		n.binary = true
 	}
 	for len(p) > 0 {
 		text, rest, ended := bytes.Cut(p, []byte{'\n'})
 		p = rest
 		if i.cr && len(text) > 0 { // CR and then something else than LF
-			n.Binary = true
+			n.binary = true
 		}
 		crlf := i.cr && len(text) == 0
 		if len(text) > 0 {
 			crlf = text[len(text)-1] == '\r'
 			if at := bytes.IndexByte(text, '\r'); at >= 0 && at < len(text)-1 {
-				n.Binary = true
+				n.binary = true
 			}
 		}
-		if (!n.EightBit || i.header && !n.UTF8Header) && !isASCIIBytes(text) {
-			n.EightBit = true
-			n.UTF8Header = n.UTF8Header || i.header
+		if (!n.eightBit || i.header && !n.utf8Header) && !isASCIIBytes(text) {
+			n.eightBit = true
+			n.utf8Header = n.utf8Header || i.header
 		}
 		i.line += len(text)
 		if !ended {
@@ -89,9 +89,9 @@ func (i *inspector) write(p []byte) {
 		if crlf {
 			length--
 		} else {
-			n.Binary = true // bare LF
+			n.binary = true // bare LF
 		}
-		n.Binary = n.Binary || length > maxTextLine
+		n.binary = n.binary || length > maxTextLine
 		i.header = i.header && length > 0
 		i.cr, i.line = false, 0
 	}

@@ -64,8 +64,10 @@ func (s *mtaSession) send(text string, params smtp.Params, to ...string) []smtp.
 }
 
 func eachMTA(t *testing.T, f func(t *testing.T, m *peertest.MTA, roots *tls.Config)) {
+	t.Parallel()
 	for name, start := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := peertest.NewAuthority(t)
 			m := start(t, peertest.Options{Cert: a.Issue(t, "127.0.0.1")})
 			f(t, m, &tls.Config{RootCAs: a.Pool})
@@ -220,6 +222,7 @@ func TestMTAUntrusted(t *testing.T) {
 // TestMTAAuth: every mechanism that Exim has, the right password and a wrong
 // one.
 func TestMTAAuth(t *testing.T) {
+	t.Parallel()
 	a := peertest.NewAuthority(t)
 	m := peertest.Exim(t, peertest.Options{Cert: a.Issue(t, "127.0.0.1")})
 	d := smtp.Dialer{TLS: smtp.TLSRequired, TLSConfig: &tls.Config{RootCAs: a.Pool}}

@@ -38,19 +38,8 @@ func sizeLimit(param string) (int64, bool) {
 	return n, err == nil && n > 0
 }
 
-// writeBody writes BODY. A server that has not said it is able to carry 8-bit
-// octets must not be given any (RFC 6152 §3), though almost all are.
-func writeBody(t *Transaction, p *given, w *paramWriter) error {
-	c := t.c
-	switch body := p.mail.Body; {
-	case body == BodyBinaryMIME && !(c.has("BINARYMIME") && c.has("CHUNKING")):
-		return fmt.Errorf("%w: BINARYMIME", ErrUnsupported)
-	case body == Body8BitMIME && !w.offered:
-		if !c.opt.send8Bit {
-			return w.need()
-		}
-	case body == Body7Bit && !w.offered:
-	case body != "":
+func writeBody(_ *Transaction, p *given, w *paramWriter) error {
+	if body := p.mail.Body; body != "" && (w.offered || body == BodyBinaryMIME) {
 		w.add(string(body))
 	}
 	return nil
@@ -60,11 +49,10 @@ func writeBody(t *Transaction, p *given, w *paramWriter) error {
 // offered also where only a recipient does, who fails alone otherwise.
 func writeUTF8(t *Transaction, p *given, w *paramWriter) error {
 	_, utf8, _ := path(t.m.From)
-	if utf8 = utf8 || p.mail.SMTPUTF8; utf8 {
-		if err := w.need(); err != nil {
-			return err
-		}
+	if utf8 && !w.offered {
+		return w.of.missing()
 	}
+	utf8 = utf8 || p.mail.SMTPUTF8
 	for i := 0; i < len(t.m.To) && !utf8 && w.offered; i++ {
 		_, utf8, _ = path(t.m.To[i].Path)
 	}
@@ -103,13 +91,10 @@ func writePriority(_ *Transaction, p *given, w *paramWriter) error {
 }
 
 func writeRequireTLS(t *Transaction, p *given, w *paramWriter) error {
-	if !p.mail.RequireTLS {
+	switch {
+	case !p.mail.RequireTLS:
 		return nil
-	}
-	if err := w.need(); err != nil {
-		return err
-	}
-	if t.c.tls == nil {
+	case t.c.tls == nil:
 		return fmt.Errorf("%w: TLS, which REQUIRETLS demands", ErrUnsupported)
 	}
 	w.add()
@@ -117,27 +102,17 @@ func writeRequireTLS(t *Transaction, p *given, w *paramWriter) error {
 }
 
 func writeHold(_ *Transaction, p *given, w *paramWriter) error {
-	if p.mail.HoldUntil.IsZero() {
-		return nil
+	if !p.mail.HoldUntil.IsZero() {
+		w.add(p.mail.HoldUntil.UTC().Format(time.RFC3339))
 	}
-	if err := w.need(); err != nil {
-		return err
-	}
-	w.add(p.mail.HoldUntil.UTC().Format(time.RFC3339))
 	return nil
 }
 
-// writeBy writes BY in whole seconds from now (RFC 2852 §4). Mode N can be left
-// out towards a server that does not know it, mode R cannot.
+// writeBy writes BY in whole seconds from now (RFC 2852 §4).
 func writeBy(_ *Transaction, p *given, w *paramWriter) error {
-	by := p.mail.By
-	switch {
-	case by == nil || !w.offered && !by.Return:
-		return nil
-	case !w.offered:
-		return w.need()
+	if by := p.mail.By; by != nil && w.offered {
+		w.add(strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), ";", by.mode())
 	}
-	w.add(strconv.FormatInt(int64(time.Until(by.By).Round(time.Second)/time.Second), 10), ";", by.mode())
 	return nil
 }
 

@@ -14,7 +14,6 @@ import (
 // slow line is not cut off, and one octet a minute is.
 type clock struct {
 	limits  *Limits
-	began   time.Time // the session
 	end     time.Time // of the session
 	login   time.Time // when the client must have logged in; zero: it has, or need not
 	line    time.Time // when the command must be complete; zero: not begun
@@ -29,15 +28,13 @@ type clock struct {
 // grace is how long a message may take before its rate counts.
 const grace = time.Minute
 
-func (c *clock) begin(l *Limits, mustLogIn bool) {
-	c.limits, c.began = l, time.Now()
+func (c *clock) begin(l *Limits, began time.Time, mustLogIn bool) {
+	c.limits = l
 	if mustLogIn {
-		c.login = lineserver.Deadline(c.began, l.Login)
+		c.login = lineserver.Deadline(began, l.Login)
 	}
-	c.end = lineserver.Deadline(c.began, l.Session)
+	c.end = lineserver.Deadline(began, l.Session)
 }
-
-func (c *clock) since() time.Duration { return time.Since(c.began) }
 
 // await begins the wait for a command.
 func (c *clock) await() { c.line = time.Time{} }

@@ -18,6 +18,7 @@ type body struct {
 	src    io.Reader
 	binary bool  // NUL is an octet like others (RFC 3030)
 	err    error // io.EOF at the true end; otherwise why there is no more
+	to     target
 }
 
 var errReturned = errors.New("smtp: Envelope.Data read after the handler returned")
@@ -46,6 +47,9 @@ func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	if b.err == io.EOF {
 		return 0, nil
 	}
+	if src, ok := b.src.(io.WriterTo); ok && b.err == nil {
+		return b.pass(src, w)
+	}
 	buf := bodyPool.Get().(*[32 << 10]byte)
 	defer bodyPool.Put(buf)
 	for err == nil {
@@ -61,6 +65,48 @@ func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	if err == io.EOF {
 		err = nil
+	}
+	return n, err
+}
+
+// pass is WriteTo for a source that has a buffer of its own, from which the message
+// goes to w without a copy.
+func (b *body) pass(src io.WriterTo, w io.Writer) (int64, error) {
+	b.to = target{w: w}
+	n, err := src.WriteTo(&b.to)
+	switch {
+	case b.to.nul:
+		b.err = ErrNUL
+	case b.to.err != nil:
+		return n, b.to.err // the message itself may be well
+	case err == nil:
+		b.err = io.EOF
+		return n, nil
+	default:
+		b.err = bodyError(err)
+	}
+	return n, b.err
+}
+
+// target passes on what stands before a NUL, and remembers what ended the writing.
+type target struct {
+	w   io.Writer
+	nul bool
+	err error // of w
+}
+
+// Write implements io.Writer.
+func (t *target) Write(p []byte) (n int, err error) {
+	i := bytes.IndexByte(p, 0)
+	if i < 0 {
+		i = len(p)
+	}
+	if i > 0 {
+		n, err = t.w.Write(p[:i])
+		t.err = err
+	}
+	if err == nil && n == i && i < len(p) {
+		t.nul, err = true, ErrNUL
 	}
 	return n, err
 }

@@ -110,7 +110,7 @@ func (w *world) set(t *testing.T, word string) {
 		s.TLSConfig, w.clientTLS = certificates(t)
 		s.TLSMode = map[string]smtp.TLSMode{"tls": smtp.StartTLS, "requiretls": smtp.RequireTLS, "implicit": smtp.ImplicitTLS}[key]
 	case "auth":
-		s.Auth = w.auth
+		s.Credentials = sasl.PasswordFunc(w.auth)
 	case "creds":
 		s.Credentials = newAccounts()
 	case "holders": // behind tls

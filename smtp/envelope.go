@@ -2,34 +2,26 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
-	"net"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Session is one connection as callbacks see it. It belongs to the
 // connection's goroutine: callbacks may read it and set Values until they
-// return, and must not keep it.
+// return, and must not keep it. Its ID is in every 4yz and 5yz reply; a message in
+// progress when it is closed ends with ErrAborted.
 type Session struct {
-	ID string // random; in every log line and in every 4yz and 5yz reply
+	lineserver.Identity
 	// LocalName is this server's own name, as in its greeting: the "by" of a
 	// Received field.
 	LocalName string
 	// Helo is what HELO, EHLO or LHLO said, fit to stand in a Received field as
 	// it is: what is no letter, digit or one of "-._+~[]:%" has become "?".
 	// Empty before.
-	Helo string
-	// User is the account that authenticated; empty for none.
-	User  string
+	Helo  string
 	ESMTP bool // EHLO or LHLO rather than HELO
 	LMTP  bool // this server speaks LMTP (RFC 2033)
-	// RemoteAddr and LocalAddr are the connection's ends; RemoteAddr is the
-	// original client's where a trusted proxy told it (XCLIENT).
-	RemoteAddr, LocalAddr net.Addr
-	// TLS is nil in the clear.
-	TLS *tls.ConnectionState
 	// NoTLS, set by CheckConn or CheckHelo, keeps STARTTLS from a client whose
 	// TLS is known to be broken, and which would otherwise never deliver.
 	NoTLS bool
@@ -42,34 +34,6 @@ type Session struct {
 	Forward map[string]string
 	// Envelope is the transaction between MAIL and its end; nil outside.
 	Envelope *Envelope
-	// Values is for the callbacks' own use. STARTTLS takes it back to what
-	// CheckConn left.
-	Values map[any]any
-
-	conn io.Closer // nil in a Session that is no connection's
-}
-
-// Close ends the session at once: nothing more is said, not even the answer to
-// the command at hand, and a message in progress ends with ErrAborted. It may
-// be called at any time while the session lasts, from any goroutine.
-func (s *Session) Close() error {
-	if s.conn == nil {
-		return nil
-	}
-	return s.conn.Close()
-}
-
-// String names the session for logs: its id and the client's address.
-func (s *Session) String() string {
-	return s.ID + " [" + lineserver.AddrString(s.RemoteAddr) + "]"
-}
-
-// Set puts a value into Values, making the map if needed.
-func (s *Session) Set(key, value any) {
-	if s.Values == nil {
-		s.Values = make(map[any]any)
-	}
-	s.Values[key] = value
 }
 
 // Envelope is one mail transaction.

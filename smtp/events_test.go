@@ -106,8 +106,17 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+func mechanisms(t *testing.T, names ...string) []sasl.Mechanism {
+	t.Helper()
+	all, err := sasl.Named(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 func TestEventsUnansweredAndLeft(t *testing.T) {
-	got := converse(t, &smtp.Server{Mechanisms: []sasl.Mechanism{sasl.PlainServer()}, CleartextAuth: true},
+	got := converse(t, &smtp.Server{Mechanisms: mechanisms(t, "PLAIN"), CleartextAuth: true},
 		"EHLO c\nAUTH PLAIN AHRlc3QAc2VzYW1l\nMAIL FROM:<a@example.net>\nRCPT TO:<b@example.com>\nDATA\nx\n.\nMAIL FROM:<leave@example.net>\nNOOP\n",
 		func(ev *smtp.Event) bool { return ev.Path.Local != "leave" })
 	if want := "220 250 535 250 250 354 250 421"; got != want {
@@ -117,7 +126,7 @@ func TestEventsUnansweredAndLeft(t *testing.T) {
 
 func TestEventsAuthenticate(t *testing.T) {
 	var user, sender string
-	got := converse(t, &smtp.Server{Mechanisms: []sasl.Mechanism{sasl.PlainServer()}, CleartextAuth: true},
+	got := converse(t, &smtp.Server{Mechanisms: mechanisms(t, "PLAIN"), CleartextAuth: true},
 		"EHLO c\nAUTH PLAIN AHRlc3QAd3Jvbmc=\nAUTH PLAIN AHRlc3QAc2VzYW1l\nMAIL FROM:<a@example.net>\nQUIT\n",
 		func(ev *smtp.Event) bool {
 			switch ev.What {

@@ -52,12 +52,12 @@ func ExampleServer_submission() {
 		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{certificate}}, // or srv.ListenAndServeTLS(certFile, keyFile)
 		TLSMode:     smtp.RequireTLS,
 		RequireAuth: true,
-		Auth: func(user, password, remoteAddr string) error {
+		Credentials: sasl.PasswordFunc(func(user, password, remoteAddr string) error {
 			if user == "ann" && password == "sesame" {
 				return nil
 			}
 			return sasl.ErrDenied
-		},
+		}),
 		CheckRcpt: func(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 			switch to.Path.Local {
 			case "nobody":

@@ -116,17 +116,17 @@ func ExampleServeMux() {
 	// 1 file
 }
 
-// A submission server that knows one account, with the short forms of the
+// A submission server that knows one account, with functions for the two
 // questions: who are you, and may you send there.
 func ExampleServer_auth() {
 	srv := &smtp.Server{
 		Addr: ":3333",
-		Auth: func(user, password, remoteAddr string) error {
+		Credentials: sasl.PasswordFunc(func(user, password, remoteAddr string) error {
 			if user == "ann" && password == "sesame" {
 				return nil
 			}
 			return sasl.ErrDenied
-		},
+		}),
 		CheckRcpt: smtp.Addressable(func(user, address string) bool {
 			return user != "" || strings.HasSuffix(address, "@example.com")
 		}),
@@ -291,7 +291,7 @@ func ExampleTraceWriter() {
 	srv := &smtp.Server{
 		Hostname:      "mx.example.com",
 		Log:           slog.New(slog.DiscardHandler),
-		Auth:          func(user, password, remoteAddr string) error { return nil },
+		Credentials:   sasl.PasswordFunc(func(user, password, remoteAddr string) error { return nil }),
 		CleartextAuth: true,
 		Trace:         smtp.TraceWriter(&transcript),
 	}

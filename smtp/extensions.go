@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,15 +8,21 @@ import (
 )
 
 // extension is a row of the table of extensions: all that the reply to EHLO, the
-// parameters of MAIL and RCPT, Extensions.Hide and the client know about it. One
-// more extension is one more row, a field of Params or RcptParams, and, if the
-// application has to do its part, a field of Extensions.
+// parameters of MAIL and RCPT, Extensions.Hide, the client and whoever relays know
+// about it. One more extension is one more row, a field of Params or RcptParams,
+// and, if the application has to do its part, a field of Extensions.
 type extension struct {
 	keyword string
 	offered func(c *setup) bool           // by this server; nil: always
 	now     func(s *session) bool         // and to this client as it is now; nil: always
 	says    func(s *session, k *keywords) // what stands behind the keyword
 	params  []parameter
+	// mail and rcpt report whether a message or a recipient must not go to a server
+	// that lacks the extension, for a reason and with a code (RFC 3463); nil: it may.
+	mail     func(c *Client, p *Params) bool
+	rcpt     func(p *RcptParams) bool
+	reason   string
+	enhanced string
 }
 
 // verb is the command a parameter belongs to.
@@ -62,6 +67,10 @@ var table = [...]extension{
 	{ // RFC 6152
 		keyword: "8BITMIME",
 		params:  []parameter{{name: "BODY", known: bodyKnown, parse: parseBody, write: writeBody}},
+		// A server that has not said it is able to carry 8-bit octets must not be
+		// given any (RFC 6152 §3), though almost all are.
+		mail:   func(c *Client, p *Params) bool { return p.Body == Body8BitMIME && !c.opt.send8Bit },
+		reason: "the message has 8-bit data", enhanced: "5.6.3",
 	},
 	{ // RFC 6531
 		keyword: "SMTPUTF8",
@@ -70,11 +79,17 @@ var table = [...]extension{
 			parse: func(_ *session, p *given, _ string) bool { p.mail.SMTPUTF8 = true; return true },
 			write: writeUTF8,
 		}},
+		mail:   func(_ *Client, p *Params) bool { return p.SMTPUTF8 },
+		reason: "the message needs SMTPUTF8", enhanced: "5.6.7",
 	},
-	{keyword: "CHUNKING", now: speaksCRLF}, // RFC 3030
+	{ // RFC 3030
+		keyword: "CHUNKING", now: speaksCRLF,
+		mail: isBinary, reason: "the message is BINARYMIME", enhanced: "5.6.3",
+	},
 	{ // RFC 3030 §3: a value of BODY
 		keyword: "BINARYMIME", now: speaksCRLF,
 		offered: func(c *setup) bool { return c.Extensions.BinaryMIME && !c.hidden("CHUNKING") },
+		mail:    isBinary, reason: "the message is BINARYMIME", enhanced: "5.6.3",
 	},
 	{keyword: "ENHANCEDSTATUSCODES"}, // RFC 2034
 	{ // RFC 3461
@@ -96,6 +111,8 @@ var table = [...]extension{
 			parse: func(_ *session, p *given, _ string) bool { p.mail.RequireTLS = true; return true },
 			write: writeRequireTLS,
 		}},
+		mail:   func(_ *Client, p *Params) bool { return p.RequireTLS }, // RFC 8689 §4.2.1
+		reason: "the message requires TLS all the way", enhanced: "5.7.30",
 	},
 	{ // RFC 4865
 		keyword: "FUTURERELEASE",
@@ -106,6 +123,8 @@ var table = [...]extension{
 			k.words(strconv.Itoa(int(d/time.Second)), time.Now().Add(d).UTC().Format(time.RFC3339))
 		},
 		params: []parameter{{name: "HOLDFOR", parse: parseHoldFor}, {name: "HOLDUNTIL", parse: parseHoldUntil, write: writeHold}},
+		mail:   func(_ *Client, p *Params) bool { return !p.HoldUntil.IsZero() },
+		reason: "the message is to be held", enhanced: "5.3.3",
 	},
 	{ // RFC 2852
 		keyword: "DELIVERBY",
@@ -115,6 +134,9 @@ var table = [...]extension{
 			k.number(least > 0, " ", least)
 		},
 		params: []parameter{{name: "BY", parse: parseBy, write: writeBy}},
+		// Mode N can be left out towards a server that does not know it (RFC 2852 §4).
+		mail:   func(_ *Client, p *Params) bool { return p.By != nil && p.By.Return },
+		reason: "the message is to be returned if it is late", enhanced: "5.3.3",
 	},
 	{ // RFC 6710
 		keyword: "MT-PRIORITY",
@@ -126,6 +148,8 @@ var table = [...]extension{
 		keyword: "RRVS",
 		offered: func(c *setup) bool { return c.Extensions.RRVS },
 		params:  []parameter{{name: "RRVS", verb: ofRcpt, parse: func(_ *session, p *given, value string) bool { return p.rcpt.rrvs(value) }, write: writeRRVS}},
+		rcpt:    func(p *RcptParams) bool { return !p.RRVS.IsZero() && p.RRVSReject },
+		reason:  "the recipient is to be refused unless the mailbox has had its owner for long", enhanced: "5.7.19",
 	},
 	{ // RFC 9422
 		keyword: "LIMITS",
@@ -198,6 +222,8 @@ type Extensions struct {
 }
 
 func speaksCRLF(s *session) bool { return !s.speaksLF }
+
+func isBinary(_ *Client, p *Params) bool { return p.Body == BodyBinaryMIME }
 
 // hidden reports whether Hide takes the keyword away.
 func (s *setup) hidden(keyword string) bool {
@@ -305,6 +331,9 @@ func findParam(v verb, keyword string) (x int, p *parameter, bit uint64) {
 // writeParams writes the parameters for the next hop as that server understands
 // them.
 func (t *Transaction) writeParams(v verb, p *given) (string, error) {
+	if err := t.c.Missing(p.mail, p.rcpt); err != nil {
+		return "", err
+	}
 	var w paramWriter
 	for x := range table {
 		for i := range table[x].params {
@@ -312,7 +341,7 @@ func (t *Transaction) writeParams(v verb, p *given) (string, error) {
 			if param.verb != v || param.write == nil {
 				continue
 			}
-			w.keyword, w.name, w.offered = table[x].keyword, param.name, t.c.has(table[x].keyword)
+			w.of, w.name, w.offered = &table[x], param.name, t.c.has(table[x].keyword)
 			if err := param.write(t, p, &w); err != nil {
 				return "", err
 			}
@@ -321,12 +350,12 @@ func (t *Transaction) writeParams(v verb, p *given) (string, error) {
 	return w.b.String(), nil
 }
 
-// paramWriter gathers parameters. keyword, name and offered are about the one at
-// hand.
+// paramWriter gathers parameters. of, name and offered are about the one at hand.
 type paramWriter struct {
-	b             strings.Builder
-	keyword, name string
-	offered       bool
+	b       strings.Builder
+	of      *extension
+	name    string
+	offered bool
 }
 
 // add adds the parameter at hand with the value in parts; without parts, bare.
@@ -338,12 +367,4 @@ func (w *paramWriter) add(parts ...string) {
 		}
 		w.b.WriteString(p)
 	}
-}
-
-// need is the error where a message cannot do without an extension.
-func (w *paramWriter) need() error {
-	if w.offered {
-		return nil
-	}
-	return fmt.Errorf("%w: %s", ErrUnsupported, w.keyword)
 }

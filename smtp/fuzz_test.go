@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -36,10 +37,10 @@ const fuzzSize = 300 // the largest message of FuzzServer
 
 func fuzzServer(mails *[]string) *smtp.Server {
 	return &smtp.Server{
-		Hostname:   "mx.example.com",
-		Auth:       func(user, password, _ string) error { return nil },
-		CheckRcpt:  func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
-		Extensions: smtp.Extensions{DSN: true, BinaryMIME: true, FutureRelease: time.Hour, DeliverBy: true, Priority: true, RRVS: true},
+		Hostname:    "mx.example.com",
+		Credentials: sasl.PasswordFunc(func(user, password, _ string) error { return nil }),
+		CheckRcpt:   func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },
+		Extensions:  smtp.Extensions{DSN: true, BinaryMIME: true, FutureRelease: time.Hour, DeliverBy: true, Priority: true, RRVS: true},
 		Handler: smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
 			var b bytes.Buffer
 			if e.From.Local == "early" {

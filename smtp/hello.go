@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"maps"
 	"net/netip"
 	"strings"
@@ -183,16 +184,14 @@ func (s *session) startTLS(args []byte) *Reply {
 // handshake puts TLS between the connection and the session. It is a wait like
 // that for a command: a client that never ends it is in nobody's way.
 func (s *session) handshake() error {
-	ctx := s.context()
-	if d := s.srv.limits.Handshake; d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
-		defer cancel()
-	}
-	s.conn.HandshakeUntil(time.Time{})
 	s.clock.written = time.Time{}
 	s.conn.SetWriteDeadline(time.Time{})
-	conn, shown, err := certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+	var conn *tls.Conn
+	var shown *x509.Certificate
+	err := s.conn.Handshake(s.srv.limits.Handshake, func(ctx context.Context) (err error) {
+		conn, shown, err = certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+		return err
+	})
 	if s.srv.hooks.tls != nil {
 		s.ask(func() error { s.srv.hooks.tls(&s.pub, err); return nil })
 	}
@@ -203,7 +202,7 @@ func (s *session) handshake() error {
 	s.forget()
 	state := conn.ConnectionState()
 	s.net, s.pub.TLS, s.shown = conn, &state, shown
-	s.remark(tlsName(&state))
+	s.remark(s.pub.TLSName())
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
 	return nil
@@ -217,8 +216,4 @@ func (s *session) offerAuth() {
 	}
 	s.peer = &sasl.Peer{Service: "smtp", Hostname: s.srv.hostname, RemoteAddr: s.pub.RemoteAddr, TLS: s.pub.TLS, Certificate: s.shown, Session: s.pub.ID}
 	s.announce = sasl.Offered(s.srv.hooks.creds, s.peer, s.srv.CleartextAuth, s.srv.Mechanisms...)
-}
-
-func tlsName(c *tls.ConnectionState) string {
-	return tls.VersionName(c.Version) + " " + tls.CipherSuiteName(c.CipherSuite)
 }

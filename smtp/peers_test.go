@@ -71,6 +71,7 @@ func words(s string) []string {
 
 // TestPeers: real clients deliver what they were given, octet for octet.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	message := strings.ReplaceAll(string(sample), "\r\n", "\n")
 	message = strings.Replace(message, "this is the plain text", "dies ist der schlichte Text, größer", 1)
 	dir := t.TempDir()
@@ -80,6 +81,7 @@ func TestPeers(t *testing.T) {
 	write(t, crlf, strings.ReplaceAll(message, "\n", "\r\n"))
 	for _, p := range peers {
 		t.Run(p.name+" "+p.setup, func(t *testing.T) {
+			t.Parallel()
 			program, err := exec.LookPath(p.name)
 			if err != nil {
 				if os.Getenv("CI") == "true" {

@@ -14,12 +14,12 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// TestCrowd: what all sessions hold in recipients is bounded; a hundred of each
+// TestAllRecipients: what all sessions hold in recipients is bounded; a hundred of each
 // transaction are taken in any case, and there is room again when a
 // transaction has ended, however it did.
-func TestCrowd(t *testing.T) { synctest.Test(t, testCrowd) }
+func TestAllRecipients(t *testing.T) { synctest.Test(t, testAllRecipients) }
 
-func testCrowd(t *testing.T) {
+func testAllRecipients(t *testing.T) {
 	srv := &smtp.Server{Hostname: "s", Limits: smtp.Limits{AllRecipients: 10, Idle: -1}}
 	srv.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error { _, err := io.Copy(io.Discard, e.Data); return err })
 	srv.CheckRcpt = func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil }

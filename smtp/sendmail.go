@@ -105,11 +105,11 @@ func (m *Outgoing) inspect(s io.ReadSeeker) error {
 	if err != nil {
 		return err
 	}
-	needs, err := Inspect(s)
+	found, err := inspect(s)
 	if err != nil {
 		return err
 	}
-	m.Params.Body, m.Params.SMTPUTF8, m.Params.Size = needs.Body(), needs.UTF8Header, needs.Size
+	m.Params.Body, m.Params.SMTPUTF8, m.Params.Size = found.body(), found.utf8Header, found.size
 	if m.Params.Body == BodyBinaryMIME {
 		m.Params.Body = Body8BitMIME // bare CR and LF will be made line endings
 	}

@@ -89,13 +89,11 @@ type Server struct {
 	// been, asked about, with what the line of the log about it says.
 	Done func(s *Session, sum *Summary)
 
-	// Credentials enables AUTH with every mechanism it can serve.
+	// Credentials enables AUTH with every mechanism it can serve. A function that
+	// checks a password is a sasl.PasswordFunc, for PLAIN and LOGIN. Of their
+	// errors sasl.ErrDenied is 535, and a *Reply is sent as it is. Any other is 454
+	// and logged: it says that the password could not be checked.
 	Credentials sasl.Credentials
-	// Auth is a short form of Credentials for PLAIN and LOGIN, instead of them:
-	// nil accepts, sasl.ErrDenied is 535, a *Reply is sent as it is. Any other
-	// error is 454 and logged: it says that the password could not be checked.
-	// See sasl.PasswordFunc.
-	Auth func(user, password, remoteAddr string) error
 	// Mechanisms limits and orders what is announced; nil means all of
 	// package sasl that Credentials can serve.
 	Mechanisms []sasl.Mechanism

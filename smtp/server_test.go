@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -36,8 +37,7 @@ func TestSettingsThatCannotServe(t *testing.T) {
 		"addresses without a handler":        {CheckRcpt: smtp.Addressable(func(string, string) bool { return true })},
 		"a handler for nobody":               {Handler: smtp.HandlerFunc(func(context.Context, *smtp.Envelope) error { return nil })},
 		"AUTH required and impossible":       {RequireAuth: true},
-		"AUTH required and never offered":    {RequireAuth: true, Auth: func(user, password, remote string) error { return nil }},
-		"two ways to authenticate":           {Credentials: newAccounts(), Auth: func(user, password, remote string) error { return nil }},
+		"AUTH required and never offered":    {RequireAuth: true, Credentials: sasl.PasswordFunc(func(user, password, remote string) error { return nil })},
 		"TLS from the start, no certificate": {TLSMode: smtp.ImplicitTLS, TLSConfig: &tls.Config{}},
 		"STARTTLS without a certificate":     {TLSConfig: &tls.Config{}},
 	} {

@@ -6,13 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -96,16 +94,22 @@ func (s *Server) session(c *lineserver.Conn) {
 
 func newSession(conf *setup, c *lineserver.Conn) *session {
 	s := &session{srv: conf, conn: c, net: c.Conn, state: fresh}
-	s.pub = Session{ID: lineserver.NewID(), LocalName: conf.hostname, LMTP: conf.LMTP, conn: c, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr()}
+	s.pub = Session{Identity: lineserver.NewIdentity(c), LocalName: conf.hostname, LMTP: conf.LMTP}
 	s.r.Reset((*source)(s))
 	s.w.Reset((*sink)(s))
-	s.clock.begin(&conf.limits, conf.RequireAuth)
+	s.clock.begin(&conf.limits, s.pub.Began, conf.RequireAuth)
 	return s
 }
 
-// run is the whole session: one command after another until the end.
+// run is the whole session. Should the engine itself panic, that is the end of
+// this session only.
 func (s *session) run() {
 	defer s.end()
+	s.ask(s.dialogue)
+}
+
+// dialogue is one command after another until the end.
+func (s *session) dialogue() error {
 	for open := s.open(); open && !s.closing; {
 		line, err := s.nextLine()
 		if err != nil {
@@ -118,6 +122,7 @@ func (s *session) run() {
 	if s.linger {
 		s.conn.LetRead(s.net)
 	}
+	return nil
 }
 
 // obey finds the command in the table, checks all that the table knows about
@@ -364,19 +369,13 @@ func (s *session) lostContact(err error) *Reply {
 
 // ask calls a callback of the application, whose panic costs this session and
 // nothing else.
-func (s *session) ask(callback func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.closing = true
-			err = fmt.Errorf("%w: %v", errPanic, p)
-			s.err = err
-			s.srv.log.Error("panic in a callback", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	return callback()
+func (s *session) ask(callback func() error) error {
+	err := s.pub.Protect(s.srv.log, callback)
+	if errors.Is(err, lineserver.ErrPanic) {
+		s.closing, s.err = true, err
+	}
+	return err
 }
-
-var errPanic = errors.New("smtp: callback panicked")
 
 // decision turns what a callback returned into the reply to send, which is yes
 // if it returned nil. What the client must not see is logged, or becomes the
@@ -387,8 +386,8 @@ func (s *session) decision(err error, yes *Reply) *Reply {
 	}
 	r, known := answerTo(err, yes)
 	if !known {
-		if !errors.Is(err, errPanic) {
-			s.srv.log.Error("callback failed", "session", s.pub.ID, "err", err)
+		if !errors.Is(err, lineserver.ErrPanic) {
+			s.pub.LogError(s.srv.log, "callback failed", slog.Any("err", err))
 		}
 		return r
 	}
@@ -402,13 +401,8 @@ func (s *session) decision(err error, yes *Reply) *Reply {
 	return r
 }
 
-// end closes the connection and writes the session's line into the log. Should
-// the engine itself have panicked, that is the end of this session only.
+// end closes the connection and writes the session's line into the log.
 func (s *session) end() {
-	if p := recover(); p != nil {
-		s.err = fmt.Errorf("smtp: panic: %v", p)
-		s.srv.log.Error("panic", "session", s.pub.ID, "panic", p, "stack", string(debug.Stack()))
-	}
 	s.reset()
 	if hook := s.srv.hooks.done; hook != nil && s.began {
 		s.ask(func() error { hook(&s.pub, s.summary()); return nil })

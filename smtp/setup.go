@@ -68,9 +68,7 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 		return nil, errors.New("smtp: recipients can be accepted, but there is no Handler for their mail")
 	case s.Handler != nil && !events && !s.decides():
 		return nil, errors.New(`smtp: nothing says which recipients the Handler is for: set CheckRcpt, or use a ServeMux ("*@*" is everybody)`)
-	case s.Credentials != nil && s.Auth != nil:
-		return nil, errors.New("smtp: both Credentials and Auth are set, and one of them would never be asked")
-	case s.RequireAuth && s.Credentials == nil && s.Auth == nil && !events:
+	case s.RequireAuth && s.Credentials == nil && !events:
 		return nil, errors.New("smtp: RequireAuth without Credentials")
 	}
 	if c.hostname == "" {
@@ -84,10 +82,7 @@ func (s *Server) newSetup(events bool) (*setup, error) {
 		c.log = slog.Default()
 	}
 	if c.tracer == nil && c.log.Enabled(context.Background(), slog.LevelDebug) {
-		c.tracer = traceTo(c.log)
-	}
-	if c.hooks.creds == nil && s.Auth != nil {
-		c.hooks.creds = sasl.PasswordFunc(s.Auth)
+		c.tracer = func(s *Session, dir byte, line string) { s.LogDialogue(c.log, dir, line) }
 	}
 	if s.RequireAuth && !events && s.TLSConfig == nil && len(sasl.Offered(c.hooks.creds, &sasl.Peer{Service: "smtp"}, s.CleartextAuth, s.Mechanisms...)) == 0 {
 		return nil, errors.New("smtp: RequireAuth, but no mechanism can be offered: those there are need TLS, and there is no TLSConfig (CleartextAuth allows passwords in the clear)")

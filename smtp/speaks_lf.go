@@ -52,9 +52,11 @@ func (s *source) readLines(p []byte) (int, error) {
 		return 0, err
 	}
 	wasCR := s.lastCR
-	if i := bytes.IndexByte(in[:n], '\n'); i >= 0 && !s.heardLine {
-		s.heardLine = true
-		s.speaksLF = s.tolerance&TolerateLF != 0 && !follows(in, i, wasCR)
+	if !s.heardLine {
+		if i := bytes.IndexByte(in[:n], '\n'); i >= 0 {
+			s.heardLine = true
+			s.speaksLF = s.tolerance&TolerateLF != 0 && !follows(in, i, wasCR)
+		}
 	}
 	s.lastCR = in[n-1] == '\r'
 	s.bareLF = in[n-1] == '\n' && !follows(in, n-1, wasCR)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -88,7 +89,7 @@ func TestExampleSeam(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &smtp.Envelope{ID: "x", From: smtp.Path{Local: "a", Domain: "b.example"}, Session: &smtp.Session{LocalName: "mx.example.com", Helo: "c", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}}
+		e := &smtp.Envelope{ID: "x", From: smtp.Path{Local: "a", Domain: "b.example"}, Session: &smtp.Session{Identity: lineserver.Identity{RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}, LocalName: "mx.example.com", Helo: "c"}}
 		top, err := onTop(e, header)
 		if err != nil {
 			t.Fatal(err)

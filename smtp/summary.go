@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Summary is what a session did, for those who count or write it down. The
@@ -38,18 +36,10 @@ func (s *Summary) Stranger() net.Addr {
 
 // LogValue implements slog.LogValuer: the keys of the line about a session.
 func (s *Summary) LogValue() slog.Value {
-	attrs := []slog.Attr{
-		slog.String("session", s.Session.ID),
-		slog.String("remote", lineserver.AddrString(s.Session.RemoteAddr)),
-		slog.Duration("took", s.Took),
-		slog.Int("accepted", s.Accepted),
-	}
+	attrs := s.Session.LogAttrs(slog.Duration("took", s.Took), slog.Int("accepted", s.Accepted))
 	attrs = addText(attrs, "helo", s.Session.Helo)
-	attrs = addText(attrs, "user", s.Session.User)
 	attrs = addText(attrs, "mechanism", s.Mechanism)
-	if s.Session.TLS != nil {
-		attrs = append(attrs, slog.String("tls", tlsName(s.Session.TLS)))
-	}
+	attrs = addText(attrs, "tls", s.Session.TLSName())
 	if s.FailedLogins > 0 {
 		attrs = append(attrs, slog.Int("failed_logins", s.FailedLogins))
 	}
@@ -77,7 +67,7 @@ func addText(attrs []slog.Attr, key, value string) []slog.Attr {
 // summary is what the session has done so far.
 func (s *session) summary() *Summary {
 	sum := &Summary{
-		Session: &s.pub, Took: s.clock.since(), Accepted: s.accepted, Refused: s.refusals, FailedLogins: s.authErrors,
+		Session: &s.pub, Took: time.Since(s.pub.Began), Accepted: s.accepted, Refused: s.refusals, FailedLogins: s.authErrors,
 		Mechanism: s.mechanism, Commands: make(map[string]int), Quit: s.byQuit, Err: s.err,
 	}
 	for i, n := range s.counts {
@@ -119,7 +109,7 @@ func (r *Refusal) LogValue() slog.Value {
 	}
 	attrs = addText(attrs, "helo", r.Session.Helo)
 	attrs = addText(attrs, "user", r.Session.User)
-	return slog.GroupValue(append(attrs, slog.String("remote", lineserver.AddrString(r.Session.RemoteAddr)))...)
+	return slog.GroupValue(append(attrs, slog.String("remote", r.Session.Remote()))...)
 }
 
 // noteRefusal tells of the reply to a command, if it is a refusal that says

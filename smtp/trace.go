@@ -3,7 +3,6 @@ package smtp
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -22,12 +21,6 @@ type Tracer func(s *Session, dir byte, line string)
 func TraceWriter(w io.Writer) Tracer {
 	write := lineserver.Transcript(w)
 	return func(s *Session, dir byte, line string) { write(s.ID, dir, line) }
-}
-
-func traceTo(log *slog.Logger) Tracer {
-	return func(s *Session, dir byte, line string) {
-		log.Debug("dialogue", "session", s.ID, "dir", string(dir), "line", line)
-	}
 }
 
 // traceCommand shows a command line; of AUTH no more than the mechanism, and not

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -26,8 +27,8 @@ func TestTraceHidesSecrets(t *testing.T) {
 		var transcript strings.Builder
 		srv := &smtp.Server{
 			Hostname: "mx.example.com", Log: slog.New(slog.DiscardHandler), CleartextAuth: true,
-			Auth:  func(user, password, remoteAddr string) error { return nil },
-			Trace: smtp.TraceWriter(&transcript),
+			Credentials: sasl.PasswordFunc(func(user, password, remoteAddr string) error { return nil }),
+			Trace:       smtp.TraceWriter(&transcript),
 		}
 		go io.WriteString(client, "EHLO client.example.net\r\n"+line+"\r\nQUIT\r\n")
 		go io.Copy(io.Discard, client)

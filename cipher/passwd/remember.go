@@ -99,9 +99,3 @@ func (m *memory) makeRoom() {
 	}
 	delete(m.entries, victim)
 }
-
-func (m *memory) drop(account string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.entries, account)
-}

@@ -22,7 +22,7 @@ type turns struct {
 	total int64 // slots
 	free  int64
 	given int // turns, of strangers
-	ranks [ranks]crowd
+	ranks [ranks]waitingList
 }
 
 // The ranks of those who wait.
@@ -40,8 +40,8 @@ const (
 	manySources = 8
 )
 
-// crowd is those of one rank who wait, by source.
-type crowd struct {
+// waitingList is those of one rank who wait, by source.
+type waitingList struct {
 	order   list.List // of *source, who came first in front
 	sources map[string]*list.Element
 }
@@ -117,8 +117,8 @@ func (t *turns) give() {
 	}
 }
 
-// next is the crowd whose turn it is.
-func (t *turns) next() *crowd {
+// next is the list whose turn it is.
+func (t *turns) next() *waitingList {
 	known, strangers, suspects := &t.ranks[rankKnown], &t.ranks[rankStranger], &t.ranks[rankSuspect]
 	switch {
 	case known.order.Len() > 0:
@@ -131,7 +131,7 @@ func (t *turns) next() *crowd {
 	return nil
 }
 
-func (c *crowd) add(w *waiter) {
+func (c *waitingList) add(w *waiter) {
 	e, ok := c.sources[w.source]
 	if !ok {
 		e = c.order.PushBack(&source{name: w.source})
@@ -141,7 +141,7 @@ func (c *crowd) add(w *waiter) {
 	s.waiters = append(s.waiters, w)
 }
 
-func (c *crowd) end(last bool) *list.Element {
+func (c *waitingList) end(last bool) *list.Element {
 	if last {
 		return c.order.Back()
 	}
@@ -149,11 +149,11 @@ func (c *crowd) end(last bool) *list.Element {
 }
 
 // peek is who goes next, of the source that came first or last.
-func (c *crowd) peek(last bool) *waiter { return c.end(last).Value.(*source).waiters[0] }
+func (c *waitingList) peek(last bool) *waiter { return c.end(last).Value.(*source).waiters[0] }
 
 // take removes who peek gave. The source goes to the other end: its next one
 // has to wait for those of all others.
-func (c *crowd) take(last bool) {
+func (c *waitingList) take(last bool) {
 	e := c.end(last)
 	s := e.Value.(*source)
 	s.waiters[0] = nil
@@ -169,7 +169,7 @@ func (c *crowd) take(last bool) {
 }
 
 // remove reports whether w was still waiting.
-func (c *crowd) remove(w *waiter) bool {
+func (c *waitingList) remove(w *waiter) bool {
 	e, ok := c.sources[w.source]
 	if !ok {
 		return false
@@ -186,7 +186,7 @@ func (c *crowd) remove(w *waiter) bool {
 	return true
 }
 
-func (c *crowd) drop(e *list.Element, s *source) {
+func (c *waitingList) drop(e *list.Element, s *source) {
 	c.order.Remove(e)
 	delete(c.sources, s.name)
 }

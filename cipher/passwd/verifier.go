@@ -168,21 +168,6 @@ func (v *Verifier) pretend(ctx context.Context, a Attempt) error {
 	return ErrMismatch
 }
 
-// Check is CheckForm, which in addition accepts what AllowPlain allows.
-func (v *Verifier) Check(stored string) error {
-	_, err := parseStored(stored, v.AllowPlain)
-	return err
-}
-
-// Forget drops what is remembered of an account: it was removed or locked. A
-// changed stored string needs no Forget.
-func (v *Verifier) Forget(account string) {
-	v.once.Do(v.start)
-	v.known.drop(account)
-}
-
-// acquire waits for as many slots as the memory asks for, in the order of turns.
-// A form larger than all of them together runs alone.
 func (v *Verifier) acquire(ctx context.Context, memory uint32, a Attempt) (release func(), err error) {
 	n := min(max(1, int64(memory+standard.memory-1)/int64(standard.memory)), v.turns.total)
 	rank := rankStranger

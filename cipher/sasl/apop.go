@@ -36,7 +36,7 @@ func APOPDigest(timestamp string, secret []byte) string {
 }
 
 // VerifyAPOP checks the answer in an APOP command, which a Guard is asked about
-// before and an Observer told about after. It takes the same time wherever a wrong digest differs, and for an
+// before. It takes the same time wherever a wrong digest differs, and for an
 // account that does not exist. The error is ErrDenied, ErrMalformed, or the
 // Credentials' own.
 func VerifyAPOP(ctx context.Context, c Credentials, timestamp, user, digest string) (account string, err error) {

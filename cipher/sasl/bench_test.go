@@ -17,8 +17,6 @@ func (k keyed) Secret(_ context.Context, kind sasl.Kind, user string) (sasl.Secr
 	return k.secrets[kind], user, nil
 }
 
-func (keyed) Outcome(context.Context, string, error) {}
-
 func BenchmarkServer(b *testing.B) {
 	keys, err := sasl.MakeScram(sasl.ScramSHA256, []byte("secret"), 4096)
 	if err != nil {

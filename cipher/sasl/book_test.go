@@ -60,17 +60,19 @@ func (b *book) Secret(_ context.Context, kind sasl.Kind, user string) (sasl.Secr
 	return sasl.Secret{SCRAM: keys}, user, err
 }
 
-func (b *book) Outcome(_ context.Context, user string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	what := user + " ok"
-	if err != nil {
-		what = user + " " + err.Error()
-	}
-	b.outcomes = append(b.outcomes, what)
+func (b *book) Book(_ context.Context, user string) (func(error), error) {
+	return func(err error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		what := user + " ok"
+		if err != nil {
+			what = user + " " + err.Error()
+		}
+		b.outcomes = append(b.outcomes, what)
+	}, nil
 }
 
-// full answers tokens, certificates, guests and delegation as well.
+// full answers tokens and certificates as well.
 type full struct{ *book }
 
 func (f full) Token(_ context.Context, authzid, user, token string) (string, error) {
@@ -92,15 +94,6 @@ func (f full) Certificate(ctx context.Context, authzid string) (string, error) {
 		return "", sasl.ErrDenied
 	}
 	return name, nil
-}
-
-func (f full) Guest(_ context.Context, trace string) (string, error) { return "guest:" + trace, nil }
-
-func (f full) ActAs(_ context.Context, account, authzid string) (string, error) {
-	if f.delegates[account] == authzid {
-		return authzid, nil
-	}
-	return "", sasl.ErrDenied
 }
 
 // converse plays client against server as a protocol does: an initial response

@@ -9,9 +9,9 @@ import (
 	"fmt"
 )
 
-// CRAMMD5Server is CRAM-MD5 (RFC 2195). It needs no password but the two MD5
+// cramMD5Server is CRAM-MD5 (RFC 2195). It needs no password but the two MD5
 // states that MakeCRAM gives.
-func CRAMMD5Server() Mechanism {
+func cramMD5Server() Mechanism {
 	return Mechanism{Name: "CRAM-MD5", Usable: offers(CRAMMD5), New: func(c Credentials) Server {
 		return &cramServer{c: c}
 	}}

@@ -101,7 +101,11 @@ func Example_server() {
 // A client takes the strongest mechanism the server offers, and after success
 // makes sure that the server was the right one.
 func Example_client() {
-	server := sasl.ScramSHA256Server().New(newAccounts("alice", "secret"))
+	mechanism, err := sasl.Find(sasl.Mechanisms(), "SCRAM-SHA-256")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := mechanism.New(newAccounts("alice", "secret"))
 	ctx := context.Background()
 
 	client, err := sasl.Choose([]string{"LOGIN", "PLAIN", "SCRAM-SHA-256"}, "alice", "secret", nil)

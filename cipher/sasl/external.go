@@ -2,12 +2,11 @@ package sasl
 
 import (
 	"context"
-	"unicode/utf8"
 )
 
-// ExternalServer is EXTERNAL (RFC 4422 appendix A) by the client's TLS
+// externalServer is EXTERNAL (RFC 4422 appendix A) by the client's TLS
 // certificate.
-func ExternalServer() Mechanism {
+func externalServer() Mechanism {
 	return Mechanism{Name: "EXTERNAL", NeedsTLS: true,
 		Usable: func(c Credentials) bool { _, ok := c.(Certificates); return ok },
 		Fits:   hasCertificate,
@@ -32,32 +31,4 @@ func hasCertificate(p *Peer) bool { return p.TLS != nil && len(p.TLS.PeerCertifi
 // certificate says.
 func ExternalClient(authzid string) Client {
 	return &plainClient{name: "EXTERNAL", initial: []byte(authzid)}
-}
-
-// AnonymousServer is ANONYMOUS (RFC 4505), for Credentials that take Guests.
-func AnonymousServer() Mechanism {
-	return Mechanism{Name: "ANONYMOUS",
-		Usable: func(c Credentials) bool { _, ok := c.(Guests); return ok },
-		New: func(c Credentials) Server {
-			return &single{take: func(ctx context.Context, response []byte) (string, error) {
-				guests, ok := c.(Guests)
-				if !ok {
-					return "", ErrDenied
-				}
-				if utf8.RuneCount(response) > maxTrace {
-					return "", ErrMalformed
-				}
-				trace, err := prepareName(string(response))
-				if err != nil {
-					return "", err
-				}
-				return guests.Guest(ctx, trace)
-			}}
-		}}
-}
-
-// AnonymousClient answers ANONYMOUS; trace says something of the user, or
-// nothing.
-func AnonymousClient(trace string) Client {
-	return &plainClient{name: "ANONYMOUS", initial: []byte(trace)}
 }

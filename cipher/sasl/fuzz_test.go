@@ -24,9 +24,7 @@ func (b sealedBook) Secret(_ context.Context, kind Kind, user string) (Secret, s
 func (sealedBook) Token(context.Context, string, string, string) (string, error) {
 	return "", ErrDenied
 }
-func (sealedBook) Certificate(context.Context, string) (string, error)   { return "", ErrDenied }
-func (sealedBook) Guest(context.Context, string) (string, error)         { return "", ErrDenied }
-func (sealedBook) ActAs(context.Context, string, string) (string, error) { return "", ErrDenied }
+func (sealedBook) Certificate(context.Context, string) (string, error) { return "", ErrDenied }
 
 // Whatever a client answers, no mechanism panics, goes on for ever, or lets it
 // in. Responses are separated by newlines; "-" is none.

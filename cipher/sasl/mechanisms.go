@@ -18,17 +18,16 @@ var (
 // Mechanisms gives the server side of every mechanism, strongest first.
 func Mechanisms() []Mechanism {
 	return []Mechanism{
-		ExternalServer(),
-		ScramSHA256PlusServer(),
-		ScramSHA256Server(),
-		ScramSHA1PlusServer(),
-		ScramSHA1Server(),
-		OAuthBearerServer(),
-		XOAuth2Server(),
-		CRAMMD5Server(),
-		PlainServer(),
-		LoginServer(),
-		AnonymousServer(),
+		externalServer(),
+		scramSHA256PlusServer(),
+		scramSHA256Server(),
+		scramSHA1PlusServer(),
+		scramSHA1Server(),
+		oauthBearerServer(),
+		xoauth2Server(),
+		cramMD5Server(),
+		plainServer(),
+		loginServer(),
 	}
 }
 

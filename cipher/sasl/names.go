@@ -13,7 +13,6 @@ import (
 const (
 	maxResponse = 12288
 	maxName     = 512
-	maxTrace    = 255 // RFC 4505 §2, in characters there
 )
 
 // prepareName makes an authentication or authorization identity fit for
@@ -43,21 +42,16 @@ func isWho(account, authzid string) bool {
 	return at > 0 && !strings.ContainsRune(authzid, '@') && sameName(account[:at], authzid)
 }
 
-// actAs settles who user, who has proved to be account, will be: account
-// itself, or whom it asks for if the Credentials let it.
-func actAs(ctx context.Context, c Credentials, authzid, user, account string) (string, error) {
+// actAs decides who user, who has proved to be account, will be: nobody else.
+func actAs(authzid, user, account string) (string, error) {
 	if authzid == "" || sameName(authzid, user) || isWho(account, authzid) {
 		return account, nil
-	}
-	if d, ok := c.(Delegates); ok {
-		return d.ActAs(ctx, account, authzid)
 	}
 	return "", ErrDenied
 }
 
 // verify asks about a password presented in clear. What cannot be one is
-// denied without asking, except that an Observer is not told: nothing was
-// guessed.
+// denied without asking.
 func verify(ctx context.Context, c Credentials, authzid, user string, password []byte) (string, error) {
 	if user == "" || len(password) == 0 || len(password) > MaxPassword {
 		return "", ErrDenied
@@ -77,19 +71,16 @@ func verify(ctx context.Context, c Credentials, authzid, user string, password [
 // guess lets check judge an answer to a challenge, booked before and reported
 // after.
 func guess(ctx context.Context, c Credentials, user string, check func() error) error {
-	settle := func(error) {}
-	switch who := c.(type) {
-	case Guard:
-		booked, err := who.Book(ctx, user)
-		if err != nil {
-			return err
-		}
-		settle = booked
-	case Observer:
-		settle = func(err error) { who.Outcome(ctx, user, err) }
+	guard, ok := c.(Guard)
+	if !ok {
+		return check()
 	}
-	err := check()
-	settle(err)
+	finish, err := guard.Book(ctx, user)
+	if err != nil {
+		return err
+	}
+	err = check()
+	finish(err)
 	return err
 }
 

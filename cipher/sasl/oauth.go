@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// OAuthBearerServer is OAUTHBEARER (RFC 7628).
-func OAuthBearerServer() Mechanism {
+// oauthBearerServer is OAUTHBEARER (RFC 7628).
+func oauthBearerServer() Mechanism {
 	return Mechanism{Name: "OAUTHBEARER", Cleartext: true, Usable: takesTokens, New: func(c Credentials) Server {
 		return &tokenServer{c: c, parse: parseOAuthBearer, failure: `{"status":"invalid_token","schemes":"bearer"}`}
 	}}
 }
 
-// XOAuth2Server is Google's XOAUTH2, OAUTHBEARER's predecessor.
-func XOAuth2Server() Mechanism {
+// xoauth2Server is Google's XOAUTH2, OAUTHBEARER's predecessor.
+func xoauth2Server() Mechanism {
 	return Mechanism{Name: "XOAUTH2", Cleartext: true, Usable: takesTokens, New: func(c Credentials) Server {
 		return &tokenServer{c: c, parse: parseXOAuth2, failure: `{"status":"401","schemes":"bearer"}`}
 	}}

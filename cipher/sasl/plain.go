@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// PlainServer is PLAIN (RFC 4616): one response of authzid, user and password.
-func PlainServer() Mechanism {
+// plainServer is PLAIN (RFC 4616): one response of authzid, user and password.
+func plainServer() Mechanism {
 	return Mechanism{Name: "PLAIN", Cleartext: true, Usable: offers(Password), New: func(c Credentials) Server {
 		return &single{take: func(ctx context.Context, response []byte) (string, error) {
 			// message = [authzid] NUL authcid NUL passwd
@@ -51,21 +51,21 @@ func (c *plainClient) Next(context.Context, []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %s server sent a challenge", ErrMalformed, c.name)
 }
 
-// LoginServer is LOGIN, never standardised (draft-murchison-sasl-login) and
+// loginServer is LOGIN, never standardised (draft-murchison-sasl-login) and
 // still what some clients know only: two prompts, two answers.
-func LoginServer() Mechanism {
+func loginServer() Mechanism {
 	return Mechanism{Name: "LOGIN", Cleartext: true, Usable: offers(Password), New: func(c Credentials) Server {
-		return &loginServer{c: c}
+		return &loginExchange{c: c}
 	}}
 }
 
-type loginServer struct {
+type loginExchange struct {
 	c     Credentials
 	asked int // prompts sent; past 2, the exchange has ended
 	user  string
 }
 
-func (s *loginServer) Next(ctx context.Context, response []byte) ([]byte, string, bool, error) {
+func (s *loginExchange) Next(ctx context.Context, response []byte) ([]byte, string, bool, error) {
 	if len(response) > maxResponse {
 		s.asked = 3
 	}

@@ -81,22 +81,14 @@ type Credentials interface {
 	Offers(kind Kind) bool
 }
 
-// Observer is implemented by Credentials that want to hear how challenge
-// exchanges ended, for example to write them down. Verify's outcome is not
-// reported: the Credentials saw it. To limit guesses, be a Guard: what is heard
-// of afterwards comes too late to stop those made at the same time.
-type Observer interface {
-	Outcome(ctx context.Context, user string, err error)
-}
-
 // Guard is implemented by Credentials that limit guesses. Book is called when
 // the answer to a challenge is about to be checked, and should count it as
 // wrong: any number of exchanges may have come this far at the same time. An
-// error, usually ErrThrottled, ends the exchange unchecked. Otherwise settle is
+// error, usually ErrThrottled, ends the exchange unchecked. Otherwise finish is
 // called once, with nil if the answer was right (so that it can be taken back)
-// or the exchange's error. A Guard is not told as an Observer as well.
+// or the exchange's error.
 type Guard interface {
-	Book(ctx context.Context, user string) (settle func(err error), err error)
+	Book(ctx context.Context, user string) (finish func(err error), err error)
 }
 
 // Tokens is implemented by Credentials that accept bearer tokens
@@ -109,19 +101,6 @@ type Tokens interface {
 // certificate (EXTERNAL, RFC 4422 appendix A); it finds it in PeerOf(ctx).TLS.
 type Certificates interface {
 	Certificate(ctx context.Context, authzid string) (account string, err error)
-}
-
-// Guests is implemented by Credentials that let a client in without an account
-// (ANONYMOUS, RFC 4505). trace is what the client says of itself, if anything.
-type Guests interface {
-	Guest(ctx context.Context, trace string) (account string, err error)
-}
-
-// Delegates is implemented by Credentials that let one account act as another
-// after a challenge was answered (SCRAM's authzid, RFC 5802 §5.1). Without it
-// every authzid but the user's own is denied.
-type Delegates interface {
-	ActAs(ctx context.Context, account, authzid string) (as string, err error)
 }
 
 // Kind names a kind of stored secret.

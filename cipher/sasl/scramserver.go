@@ -11,25 +11,25 @@ import (
 	"github.com/postrider-mail/postrider/cipher/certs"
 )
 
-// ScramSHA256Server is SCRAM-SHA-256 (RFC 7677).
-func ScramSHA256Server() Mechanism {
+// scramSHA256Server is SCRAM-SHA-256 (RFC 7677).
+func scramSHA256Server() Mechanism {
 	return scramFlavour{ScramSHA256, crypto.SHA256, false}.mechanism()
 }
 
-// ScramSHA256PlusServer is SCRAM-SHA-256-PLUS, bound to the TLS connection by
+// scramSHA256PlusServer is SCRAM-SHA-256-PLUS, bound to the TLS connection by
 // tls-exporter (RFC 9266); or tls-unique, under TLS 1.2; or tls-server-end-point
 // where Peer.Certificate is set.
-func ScramSHA256PlusServer() Mechanism {
+func scramSHA256PlusServer() Mechanism {
 	return scramFlavour{ScramSHA256, crypto.SHA256, true}.mechanism()
 }
 
-// ScramSHA1Server is SCRAM-SHA-1 (RFC 5802), for clients that know no better.
-func ScramSHA1Server() Mechanism {
+// scramSHA1Server is SCRAM-SHA-1 (RFC 5802), for clients that know no better.
+func scramSHA1Server() Mechanism {
 	return scramFlavour{ScramSHA1, crypto.SHA1, false}.mechanism()
 }
 
-// ScramSHA1PlusServer is SCRAM-SHA-1-PLUS.
-func ScramSHA1PlusServer() Mechanism {
+// scramSHA1PlusServer is SCRAM-SHA-1-PLUS.
+func scramSHA1PlusServer() Mechanism {
 	return scramFlavour{ScramSHA1, crypto.SHA1, true}.mechanism()
 }
 
@@ -182,7 +182,7 @@ func (s *scramServer) final(ctx context.Context, response []byte) ([]byte, strin
 		if err != nil || !hmac.Equal(binding, []byte(want)) || v[1] != s.nonce || !genuine {
 			return ErrDenied
 		}
-		account, err = actAs(ctx, s.c, s.header.authzid, s.user, s.account)
+		account, err = actAs(s.header.authzid, s.user, s.account)
 		return err
 	})
 	if err != nil {

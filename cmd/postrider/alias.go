@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -14,17 +14,13 @@ import (
 )
 
 func aliasCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "alias",
 		Short: "Add, remove, list and import aliases",
 		Long: `Add, remove, list and import aliases: addresses that lead to others. The files they
 stand in keep their comments and layout. A running server is told, unless --no-reload
 is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(aliasAddCommand(), aliasRemoveCommand(), aliasListCommand(), aliasImportCommand())
-	return c
+	}, aliasAddCommand(), aliasRemoveCommand(), aliasListCommand(), aliasImportCommand())
 }
 
 func aliasAddCommand() *cobra.Command {
@@ -114,40 +110,22 @@ func written(targets []conf.Target) []string {
 }
 
 func aliasListCommand() *cobra.Command {
-	var f changeFlags
-	c := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the aliases, those that hold by default as well",
-		Example:           "  postrider alias list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := conf.Load(confPath(f.path))
-			if err != nil {
-				return err
-			}
-			views := []aliasView{}
-			all := s.Book().Aliases
-			for _, name := range slices.Sorted(maps.Keys(all)) {
-				views = append(views, aliasView{name, written(all[name]), !s.HasAlias(name)})
-			}
-			if f.json {
-				return printJSON(cmd, views)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ALIAS\tLEADS TO")
-			for _, v := range views {
-				text := strings.Join(v.Targets, " ")
-				if v.Default {
-					text += " (by default)"
-				}
-				fmt.Fprintf(w, "%s\t%s\n", v.Address, text)
-			}
-			return w.Flush()
-		},
+	return listCommand(&cobra.Command{
+		Short:   "List the aliases, those that hold by default as well",
+		Example: "  postrider alias list -c /etc/postrider",
+	}, "ALIAS\tLEADS TO", aliasViews, func(v aliasView) string {
+		text := fmt.Sprintf("%s\t%s", v.Address, strings.Join(v.Targets, " "))
+		if v.Default {
+			text += " (by default)"
+		}
+		return text
+	})
+}
+
+func aliasViews(_ context.Context, s *conf.Settings) (views []aliasView, err error) {
+	all := s.Book().Aliases
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		views = append(views, aliasView{name, written(all[name]), !s.HasAlias(name)})
 	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+	return views, nil
 }

@@ -29,7 +29,7 @@ type changeFlags struct {
 func (f *changeFlags) add(c *cobra.Command) {
 	confFlag(c, &f.path)
 	c.Flags().BoolVar(&f.noReload, "no-reload", false, "do not tell a running server")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 }
 
 // outcome is what a change came to, as --json prints it.

@@ -15,17 +15,13 @@ import (
 )
 
 func confCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "conf",
 		Short: "Start a configuration, show the settings, or explain them",
 		Long: `Start a configuration, show the settings in force, or explain every setting there is.
 A configuration is a folder of *.conf files: JSON in which #, // and /* */ start
 comments, read in the order of their names and merged.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(confInitCommand(), confShowCommand(), confDiffCommand(), confDocCommand(), confSealCommand())
-	return c
+	}, confInitCommand(), confShowCommand(), confDiffCommand(), confDocCommand(), confSealCommand())
 }
 
 func confInitCommand() *cobra.Command {
@@ -127,7 +123,7 @@ is 0 if there is no difference, 1 if there is.`,
 		},
 	}
 	confFlag(c, &path)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

@@ -14,17 +14,13 @@ import (
 )
 
 func dnsCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "dns",
-		Short: "Show the records that a domain needs in the DNS, and put them there",
+		Short: "Show, check and push the records that a domain needs in the DNS",
 		Long: `Show the records that a domain needs in the DNS for its mail to arrive and to be
-trusted, and put them into the zone. They follow from the settings: server_name, the addresses of
+trusted, check those that are there, and put them into the zone. They follow from the settings: server_name, the addresses of
 this host, the listeners, the keys, and "DNS" ("postrider conf doc DNS").`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(dnsShowCommand(), dnsPushCommand())
-	return c
+	}, dnsShowCommand(), dnsCheckCommand(), dnsPushCommand())
 }
 
 // dnsFlags are those of all commands about the DNS.
@@ -36,16 +32,22 @@ func (f *dnsFlags) add(c *cobra.Command) {
 	c.ValidArgsFunction = (&changeFlags{path: f.path}).completeDomains
 }
 
-// plans are those of the domain named, or of every domain whose mail is kept here.
-func (f *dnsFlags) plans(args []string) ([]*zone.Plan, error) {
+// load reads the settings, and makes the plan of the domain named, or of every
+// domain whose mail is kept here.
+func (f *dnsFlags) load(cmd *cobra.Command, args []string) (*conf.Settings, []*zone.Plan, error) {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	plans, err := plansOf(s, keysToShow(cmd, f.path, s), args)
+	return s, plans, err
+}
+
+func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, error) {
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	ours := s.LocalDomains()
+	ours := s.Book().Domains()
 	chosen := ours
 	if len(args) > 0 {
 		name := domains.Canonical(args[0])
@@ -59,7 +61,7 @@ func (f *dnsFlags) plans(args []string) ([]*zone.Plan, error) {
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {
-		p, err := daemon.Plan(s, domain.String(), nil)
+		p, err := daemon.Plan(s, domain.String(), keys)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -43,7 +42,7 @@ The exit code is 0 if there is nothing to change, or all was changed, and 1 othe
 	c.Flags().StringVar(&f.server, "server", "", "`NS`, the zone's primary server, with a port if it is not 53")
 	c.Flags().StringVar(&f.key, "key", "", "`FILE` with the key that it lets change the zone")
 	c.Flags().BoolVar(&f.yes, "yes", false, "change what is printed")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.MarkFlagRequired("server")
 	c.MarkFlagRequired("key")
 	c.MarkFlagFilename("key")
@@ -51,7 +50,7 @@ The exit code is 0 if there is nothing to change, or all was changed, and 1 othe
 }
 
 func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
-	plans, err := f.plans(args)
+	s, plans, err := f.load(cmd, args)
 	if err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
 	if info, err := os.Stat(f.key); err == nil && info.Mode().Perm()&0o077 != 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: others can read %s, and change the zone with it; run: chmod 600 %[1]s\n", f.key)
 	}
-	server := &zone.Server{Address: withPort(f.server, "53"), Key: key, Lead: lead}
+	server := &zone.Server{Address: withPort(f.server, "53"), Key: key, Lead: (&zone.Checker{Resolver: resolver(s)}).Lead}
 	changes, err := server.Compare(cmd.Context(), records(plans))
 	if err != nil {
 		return err
@@ -100,16 +99,6 @@ func withPort(host, port string) string {
 		return host
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// lead asks this host's resolver where a CNAME leads.
-func lead(ctx context.Context, name string) (string, error) {
-	target, err := net.DefaultResolver.LookupCNAME(ctx, name)
-	var missing *net.DNSError
-	if errors.As(err, &missing) && missing.IsNotFound || target == name {
-		return "", nil
-	}
-	return target, err
 }
 
 // pending counts what is to be changed.

@@ -27,8 +27,8 @@ func dnsShowCommand() *cobra.Command {
 		Use:   "show [-c DIR] [DOMAIN]",
 		Short: "Print the records that a domain needs",
 		Long: `Print the records that DOMAIN, or every domain whose mail is kept here, needs in the
-DNS, each with what it is for and whether it must, should or may be there. Nobody is asked
-anything. Records too long for one string are printed in three ways more, since the forms of
+DNS, each with what it is for and whether it must, should or may be there. The DNS is not
+asked; a domain's first DKIM key is made where there is none yet. Records too long for one string are printed in three ways more, since the forms of
 providers want them differently.
 
 --zone prints a zone file, to be included into the zone: SOA and NS are the zone's own. Where
@@ -42,7 +42,7 @@ server at mta-sts.DOMAIN.`,
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.zone, "zone", false, "print a zone file")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.Flags().BoolVar(&f.policy, "policy", false, "print the MTA-STS policy of DOMAIN")
 	c.Flags().StringVar(&f.delegate, "delegate", "", "`ZONE` of ours that the names which change are led to")
 	c.MarkFlagsMutuallyExclusive("zone", "json", "policy")
@@ -50,7 +50,7 @@ server at mta-sts.DOMAIN.`,
 }
 
 func (f *dnsShow) run(cmd *cobra.Command, args []string) error {
-	plans, err := f.plans(args)
+	_, plans, err := f.load(cmd, args)
 	if err != nil {
 		return err
 	}
@@ -175,6 +175,9 @@ func printRecords(out io.Writer, records []zone.Record) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NEED\tNAME\tTYPE\tVALUE")
 	for _, r := range records {
+		if r.Provider {
+			continue
+		}
 		value := zone.Value(r.RR)
 		if zone.Long(r.RR) {
 			value = value[:60] + "… (below)"
@@ -200,6 +203,10 @@ func printRecords(out io.Writer, records []zone.Record) error {
 	fmt.Fprintln(out)
 	var said []string
 	for _, r := range records {
+		if r.Provider {
+			fmt.Fprintf(out, "%s, for whoever gave you the address: %s\n", r.Need, zone.Line(r.RR))
+			continue
+		}
 		if line := fmt.Sprintf("%s %s: %s", zone.Name(r.RR), zone.Type(r.RR), r.Purpose); !slices.Contains(said, line) {
 			said = append(said, line)
 			fmt.Fprintln(out, line)

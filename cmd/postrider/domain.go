@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +13,12 @@ import (
 )
 
 func domainCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "domain",
 		Short: "Add, rename, remove and list domains",
 		Long: `Add, rename, remove and list the domains whose mail is kept here. The files they stand
 in keep their comments and layout. A running server is told, unless --no-reload is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainListCommand())
-	return c
+	}, domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainListCommand())
 }
 
 func domainAddCommand() *cobra.Command {
@@ -166,37 +162,15 @@ type domainView struct {
 }
 
 func domainListCommand() *cobra.Command {
-	var f changeFlags
-	c := &cobra.Command{
-		Use:               "list",
-		Aliases:           []string{"ls"},
-		Short:             "List the domains whose mail is kept here",
-		Example:           "  postrider domain list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := conf.Load(confPath(f.path))
-			if err != nil {
-				return err
-			}
-			views := domainViews(s)
-			if f.json {
-				return printJSON(cmd, views)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "DOMAIN\tACCOUNTS\tALIASES\tQUOTA\tTOTAL\tCATCH-ALL")
-			for _, v := range views {
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", v.Domain, v.Accounts, v.Aliases, v.Quota, v.TotalQuota, orDash(strings.Fields(v.CatchAll)))
-			}
-			return w.Flush()
-		},
-	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+	return listCommand(&cobra.Command{
+		Short:   "List the domains whose mail is kept here",
+		Example: "  postrider domain list -c /etc/postrider",
+	}, "DOMAIN\tACCOUNTS\tALIASES\tQUOTA\tTOTAL\tCATCH-ALL", domainViews, func(v domainView) string {
+		return fmt.Sprintf("%s\t%d\t%d\t%s\t%s\t%s", v.Domain, v.Accounts, v.Aliases, v.Quota, v.TotalQuota, orDash(strings.Fields(v.CatchAll)))
+	})
 }
 
-func domainViews(s *conf.Settings) []domainView {
+func domainViews(_ context.Context, s *conf.Settings) (views []domainView, err error) {
 	book := s.Book()
 	accounts, aliases := make(map[domains.Name]int), make(map[domains.Name]int)
 	for name := range book.Accounts {
@@ -205,7 +179,6 @@ func domainViews(s *conf.Settings) []domainView {
 	for name := range book.Aliases {
 		aliases[name.Domain()]++
 	}
-	views := []domainView{}
 	for _, name := range book.Domains() {
 		quota, _ := s.QuotaOf(name, nil).MarshalText()
 		total, _ := s.TotalQuotaOf(name).MarshalText()
@@ -214,5 +187,5 @@ func domainViews(s *conf.Settings) []domainView {
 			Quota: string(quota), TotalQuota: string(total), CatchAll: strings.Join(written(book.Aliases[domains.At("*", name)]), " "),
 		})
 	}
-	return views
+	return views, nil
 }

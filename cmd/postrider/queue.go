@@ -25,7 +25,7 @@ type queueFlags struct {
 
 func (f *queueFlags) add(c *cobra.Command) *cobra.Command {
 	confFlag(c, &f.conf)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	return c
 }
 
@@ -43,16 +43,12 @@ func ask[T any](cmd *cobra.Command, f *queueFlags, action string, r daemon.Queue
 }
 
 func queueCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "queue",
 		Short: "See and steer mail on its way out",
 		Long: `See and steer the mail that waits for other hosts, by asking the running server.
 "postrider queue explain ID" says in words why a message is still here.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(
-		queueListCommand(),
+	}, queueListCommand(),
 		queueShowCommand(),
 		queueExplainCommand(),
 		queueChangeCommand("hold", "held", "Keep a message from being delivered until it is released"),
@@ -64,7 +60,6 @@ func queueCommand() *cobra.Command {
 		queueRouteCommand(),
 		queueCountersCommand(),
 	)
-	return c
 }
 
 // mostListed is how many messages are listed unless more are asked for.

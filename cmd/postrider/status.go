@@ -44,7 +44,7 @@ runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 		},
 	}
 	confFlag(c, &path)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -79,6 +79,9 @@ func printStatus(out io.Writer, s *daemon.Status) {
 	}
 	if len(s.Starving) > 0 {
 		fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintf(out, "  %s\n", printable(w))
 	}
 	for _, u := range s.Senders {
 		fmt.Fprintf(out, "  %s has sent as much as is allowed, %s to %s since %s: more is taken at %s\n", printable(u.User),

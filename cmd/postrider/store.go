@@ -57,23 +57,31 @@ func (f *storeFlags) read() (*maildir.Store, error) {
 	return maildir.Open(dir, maildir.WithMode(maildir.ReadOnly))
 }
 
+// reading opens the store for reading while do runs, until SIGINT or SIGTERM.
+func (f *storeFlags) reading(cmd *cobra.Command, do func(ctx context.Context, s *maildir.Store) error) error {
+	s, err := f.read()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, stop := interruptible(cmd)
+	defer stop()
+	return do(ctx, s)
+}
+
 // interruptible is the command's context, ended by SIGINT and SIGTERM.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 }
 
 func storeCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "store",
 		Short: "Look after the mail store: verify, count, import, export, back up",
 		Long: `Look after the mail store. All of these may run beside the server, and none of
 them ever deletes a message.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(storeVerifyCommand(), storeStatCommand(), storeTrashCommand(), storeUndeleteCommand(), importCommand(), exportCommand(),
+	}, storeVerifyCommand(), storeStatCommand(), storeTrashCommand(), storeUndeleteCommand(), importCommand(), exportCommand(),
 		backupCommand(), restoreCommand())
-	return c
 }
 
 func storeStatCommand() *cobra.Command {
@@ -87,25 +95,20 @@ configuration is marked: "user add --keep" gives it to one, "user remove --mail"
 deletes it.`,
 		Example: "  postrider store stat -c /etc/postrider\n  postrider store stat -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, users []string) error {
-			s, err := f.read()
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			views, err := f.stat(ctx, cmd, s, users)
-			if err != nil && !errors.Is(err, errSaid) {
-				return err
-			}
-			if asJSON {
-				return errors.Join(printJSON(cmd, views), err)
-			}
-			return errors.Join(printStat(cmd, views), err)
+			return f.reading(cmd, func(ctx context.Context, s *maildir.Store) error {
+				views, err := f.stat(ctx, cmd, s, users)
+				if err != nil && !errors.Is(err, errSaid) {
+					return err
+				}
+				if asJSON {
+					return errors.Join(printJSON(cmd, views), err)
+				}
+				return errors.Join(printStat(cmd, views), err)
+			})
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -115,7 +118,7 @@ type boxView struct {
 	Messages int64  `json:"messages"`
 	Octets   int64  `json:"octets"`
 	Trash    int64  `json:"trash"`  // messages that are hidden from POP3, of Messages
-	Orphan   bool   `json:"orphan"` // no account has it
+	Orphan   bool   `json:"orphan"` // no account has it, and no reports come there
 }
 
 // stat looks at some mailboxes, or all of them.
@@ -129,9 +132,9 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		}
 		slices.Sort(users)
 	}
-	var accounts map[domains.Address]*conf.Account
+	var book *conf.Book
 	if f.settings != nil {
-		accounts = f.settings.Book().Accounts
+		book = f.settings.Book()
 	}
 	views = []boxView{}
 	for _, u := range users {
@@ -148,7 +151,9 @@ func (f *storeFlags) stat(ctx context.Context, cmd *cobra.Command, s *maildir.St
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), accounts != nil && accounts[domains.CanonicalAddress(u)] == nil})
+		at := domains.CanonicalAddress(u)
+		orphan := book != nil && book.Accounts[at] == nil && !book.Reports[at]
+		views = append(views, boxView{u, use.Messages, use.Octets, int64(len(hidden)), orphan})
 	}
 	return views, failed
 }
@@ -189,21 +194,16 @@ A backup is itself a mail store: "postrider store verify --mail NEW" checks it.`
   postrider backup -c /etc/postrider --previous /backup/monday /backup/tuesday`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.read()
-			if err != nil {
+			return f.reading(cmd, func(ctx context.Context, s *maildir.Store) error {
+				bar := newProgress(cmd, 0)
+				sum, err := s.Backup(ctx, args[0], previous, bar.copied)
+				bar.end()
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d copied (%s), %d linked\n",
+						count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
+				}
 				return err
-			}
-			defer s.Close()
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			bar := newProgress(cmd, 0)
-			sum, err := s.Backup(ctx, args[0], previous, bar.copied)
-			bar.end()
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d copied (%s), %d linked\n",
-					count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
-			}
-			return err
+			})
 		},
 	}
 	f.add(c)

@@ -23,11 +23,13 @@ type takeoverFlags struct {
 	changeFlags
 	format string
 	domain string
+	dryRun bool
 }
 
 func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
 	f.add(c)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, " or ")+"; by default what the file looks like")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be taken over, and change nothing")
 	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -60,6 +62,9 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 		all, bad := read(file, f, f.home(s))
 		edits, n, more, err := add(s, confPath(f.path), all)
 		added, refused = n, append(bad, more...)
+		if f.dryRun {
+			edits = nil
+		}
 		return edits, err
 	})
 	if err != nil {
@@ -68,11 +73,19 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	for _, r := range refused {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not taken over: %v\n", r)
 	}
-	told := f.finish(cmd, out, fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused)))
-	if len(refused) > 0 {
-		return errors.Join(told, errSaid)
+	said := fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused))
+	if f.dryRun {
+		fmt.Fprintln(cmd.ErrOrStderr(), "nothing is changed; it would be: "+said)
+		if len(refused) > 0 {
+			return errSaid
+		}
+		return nil
 	}
-	return told
+	failed := f.finish(cmd, out, said)
+	if len(refused) > 0 {
+		return errors.Join(failed, errSaid)
+	}
+	return failed
 }
 
 func aliasImportCommand() *cobra.Command {

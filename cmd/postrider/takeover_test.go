@@ -60,7 +60,21 @@ func TestAliasImport(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		before, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dry := fails(t, "", "alias", "import", "--dry-run", "-c", dir, file)
+		if s, err := conf.Load(dir); err != nil || len(s.Aliases)+len(s.Domains) > 0 {
+			t.Errorf("%s: a dry run leaves %v and %v, %v", c.name, s.Aliases, s.Domains, err)
+		}
+		if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
+			t.Errorf("%s: a dry run leaves %d files, %v", c.name, len(after), err)
+		}
 		said := fails(t, "", "alias", "import", "-c", dir, file)
+		if !strings.HasPrefix(dry, said[:strings.LastIndex(strings.TrimSpace(said), "\n")+1]) || !strings.Contains(dry, "nothing is changed; it would be: ") {
+			t.Errorf("%s: a dry run says\n%s\nand then\n%s", c.name, dry, said)
+		}
 		must(t, "", "check", "-c", dir)
 		s, err := conf.Load(dir)
 		if err != nil {

@@ -51,7 +51,7 @@ Where the log goes to the journal, give it on standard input: --log -`,
 	}
 	confFlag(c, &f.conf)
 	c.Flags().StringVar(&f.log, "log", "", `the log file, or "-" for standard input (default what the settings say)`)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	c.Flags().StringVar(&f.query.From, "from", "", `only from this address or domain, "<>" for reports`)
 	c.Flags().StringVar(&f.query.To, "to", "", "only to this address, domain or mailbox")
 	c.Flags().StringVar(&f.since, "since", "", "only since this time: 12:00, 2026-11-29, \"2026-11-29 12:00\", 2h")
@@ -60,8 +60,8 @@ Where the log goes to the journal, give it on standard input: --log -`,
 	return c
 }
 
-// told is a message's way with what the queue says of it now.
-type told struct {
+// foundWay is a message's way with what the queue says of it now.
+type foundWay struct {
 	*trace.Way
 	Waiting []queue.Explanation `json:"waiting,omitempty"`
 }
@@ -87,13 +87,13 @@ func (f *traceFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	all := make([]told, 0, len(ways))
+	all := make([]foundWay, 0, len(ways))
 	for _, w := range ways {
-		all = append(all, told{w, f.waiting(cmd, w.Queue)})
+		all = append(all, foundWay{w, f.waiting(cmd, w.Queue)})
 	}
 	if len(ways) == 0 && f.query.Term != "" { // the log may be younger than the queue
 		if x := f.waiting(cmd, []string{f.query.Term}); len(x) > 0 {
-			all = append(all, told{&trace.Way{ID: x[0].Session, Queue: []string{x[0].ID}}, x})
+			all = append(all, foundWay{&trace.Way{ID: x[0].Session, Queue: []string{x[0].ID}}, x})
 		}
 	}
 	if f.json {
@@ -111,7 +111,7 @@ func (f *traceFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-func (t *told) write(out io.Writer) {
+func (t *foundWay) write(out io.Writer) {
 	t.Write(out)
 	for _, x := range t.Waiting {
 		for _, why := range x.Why {

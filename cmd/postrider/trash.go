@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,31 +51,22 @@ removed after "trash_keep"; until then "postrider store undelete" brings them ba
 		Example: "  postrider store trash -c /etc/postrider alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.read()
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			if err := known(s, args[0]); err != nil {
-				return err
-			}
-			views, err := trashed(cmd.Context(), s, args[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, views)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tSIZE\tDELETED")
-			for _, v := range views {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", v.UID, size(v.Size), v.Since.Local().Format("2006-01-02 15:04:05 MST"))
-			}
-			return w.Flush()
+			return f.reading(cmd, func(ctx context.Context, s *maildir.Store) error {
+				if err := known(s, args[0]); err != nil {
+					return err
+				}
+				views, err := trashed(ctx, s, args[0])
+				if err != nil {
+					return err
+				}
+				return printTable(cmd, asJSON, "ID\tSIZE\tDELETED", views, func(v trashView) string {
+					return fmt.Sprintf("%s\t%s\t%s", v.UID, size(v.Size), v.Since.Local().Format("2006-01-02 15:04:05 MST"))
+				})
+			})
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

@@ -29,17 +29,13 @@ type userFlags struct {
 }
 
 func userCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "user",
 		Short: "Add, change, rename, remove, list, test and unlock accounts",
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
 their comments and layout. A running server is told, unless --no-reload is given.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
+	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
 		userTestCommand(), userImportCommand(), userUnlockCommand())
-	return c
 }
 
 const passwordHelp = `

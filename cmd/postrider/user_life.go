@@ -137,8 +137,10 @@ func userRenameCommand() *cobra.Command {
 		Use:   "rename ADDRESS NEW",
 		Short: "Give an account another address",
 		Long: `Give an account another address: its mail, its password and whatever leads to it go
-along. Nobody has the old address then; "alias add" has it lead to the new one. If it
-is interrupted, the same command finishes it.`,
+along. Nobody has the old address then; "alias add" has it lead to the new one, also
+for reports about mail in the queue, which keeps its old sender. Where the account has
+logged in from is not known of the new name. If it is interrupted, the same command
+finishes it.`,
 		Example:           "  postrider user rename -c /etc/postrider alice@example.com alice.smith@example.com",
 		Args:              cobra.ExactArgs(2),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.renameUser(cmd, args[0], args[1]) },
@@ -181,9 +183,9 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
 // and what that has brought since once more when it does not.
 func (f *changeFlags) finishMove(cmd *cobra.Command, out *outcome, done string, move func() error) error {
 	before := move()
-	told := f.finish(cmd, out, done)
+	failed := f.finish(cmd, out, done)
 	if err := move(); err != nil {
 		return fmt.Errorf("not all mail is moved yet (%w); the same command does it later", errors.Join(before, err))
 	}
-	return told
+	return failed
 }

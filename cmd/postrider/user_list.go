@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -19,21 +18,14 @@ import (
 )
 
 func userListCommand() *cobra.Command {
-	var f userFlags
-	c := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List the accounts",
+	return listCommand(&cobra.Command{
+		Short: "List the accounts",
 		Long: `List the accounts: how the password is stored, for which mechanisms there are keys,
 what the mailbox may hold and holds, and which aliases lead to it.`,
-		Example:           "  postrider user list -c /etc/postrider",
-		Args:              cobra.NoArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return f.list(cmd) },
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	confFlag(c, &f.path)
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	return c
+		Example: "  postrider user list -c /etc/postrider",
+	}, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES", userViews, func(v userView) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)))
+	})
 }
 
 // userView is an account as "user list" shows it.
@@ -46,26 +38,6 @@ type userView struct {
 	Messages int64             `json:"messages"`
 	Octets   int64             `json:"octets"`
 	Aliases  []domains.Address `json:"aliases"` // that lead to it
-}
-
-func (f *userFlags) list(cmd *cobra.Command) error {
-	s, err := conf.Load(confPath(f.path))
-	if err != nil {
-		return err
-	}
-	views, err := userViews(cmd.Context(), s)
-	if err != nil {
-		return err
-	}
-	if f.json {
-		return printJSON(cmd, views)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES")
-	for _, v := range views {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)))
-	}
-	return w.Flush()
 }
 
 func orDash(words []string) string {
@@ -160,7 +132,7 @@ The password is asked for, or read from standard input with --stdin.`,
 	}
 	confFlag(c, &f.path)
 	c.Flags().BoolVar(&f.stdin, "stdin", false, "read the password from standard input")
-	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	jsonFlag(c, &f.json)
 	return c
 }
 

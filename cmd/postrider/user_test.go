@@ -272,12 +272,12 @@ func TestCheckPorts(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	door, err := control.Listen(filepath.Join(dir, "data", "control.sock"))
+	socket, err := control.Listen(filepath.Join(dir, "data", "control.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := control.NewServer(mux)
-	go server.Serve(door)
+	go server.Serve(socket)
 	defer server.Close()
 	if _, _, said = command(t, "", "check", "-c", dir); strings.Contains(said, "another program") || !strings.Contains(said, "1 problem\n") {
 		t.Errorf("with our daemon there, check said\n%s", said)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
@@ -21,14 +22,19 @@ import (
 type Credentials struct {
 	dir    *Directory
 	keys   map[domains.Address]*keys // by account
-	offers map[sasl.Kind]bool
+	offers map[sasl.Kind]bool        // but for SCRAM, see withoutScram
 	models models
-	log    *slog.Logger
+	derive bool
+
+	// withoutScram is how many accounts keep SCRAM from being offered.
+	withoutScram atomic.Int64
+	log          *slog.Logger
 
 	// What outlives a reload, which must not forgive guesses.
 	verifier *passwd.Verifier
 	throttle *throttle
 	repeats  *repeats
+	learnt   *learnt
 	decoy    *sasl.Decoy
 }
 
@@ -36,19 +42,19 @@ type Credentials struct {
 // are those before a reload: counted guesses and remembered passwords are handed
 // on. The error names every account whose keys cannot be read.
 func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (*Credentials, error) {
-	c := &Credentials{dir: dir, log: log}
+	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys}
 	var err error
 	if c.keys, err = readAllKeys(dir, s.SecretKeyFile); err != nil {
 		return nil, err
 	}
-	c.offers = offered(dir, c.keys)
+	c.offer()
 	if old == nil {
-		c.throttle, c.repeats = newThrottle(throttleRates(s)), new(repeats)
+		c.throttle, c.repeats, c.learnt = newThrottle(throttleRates(s)), new(repeats), new(learnt)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
-		c.throttle, c.repeats, c.verifier, c.decoy = old.throttle, old.repeats, old.verifier, old.decoy
+		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)
@@ -58,26 +64,28 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 		return nil, err
 	}
 	c.models = newModels(dir, c.keys, c.decoy)
+	c.adoptAll()
 	return c, nil
 }
 
-// offered says which kinds of secret accounts can be checked by. A client takes
+// offer finds out which kinds of secret accounts can be checked by. A client takes
 // the strongest mechanism it is offered. It must not be one that its account
 // keeps no secret for: the right password would be refused. So one account
 // without keys (taken over as a bcrypt hash, say) keeps the mechanism from being
 // offered. APOP is chosen by hand and needs one account only.
-func offered(dir *Directory, all map[domains.Address]*keys) map[sasl.Kind]bool {
-	accounts := dir.Accounts()
-	offers := map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
+func (c *Credentials) offer() {
+	accounts := c.dir.Accounts()
+	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
 	for address, account := range accounts {
-		k := all[address]
-		if account.Password != "" && !account.Disabled {
-			offers[sasl.CRAMMD5] = offers[sasl.CRAMMD5] && k.cram != nil
-			offers[sasl.ScramSHA256] = offers[sasl.ScramSHA256] && k.scram != nil
+		k := c.keys[address]
+		if canLogIn(account) {
+			c.offers[sasl.CRAMMD5] = c.offers[sasl.CRAMMD5] && k.cram != nil
+			if k.scram.Load() == nil {
+				c.withoutScram.Add(1)
+			}
 		}
-		offers[sasl.APOP] = offers[sasl.APOP] || k.apop != nil
+		c.offers[sasl.APOP] = c.offers[sasl.APOP] || k.apop != nil
 	}
-	return offers
 }
 
 func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
@@ -108,7 +116,9 @@ func newVerifier(s *conf.Settings) *passwd.Verifier {
 }
 
 // Offers implements sasl.Credentials.
-func (c *Credentials) Offers(kind sasl.Kind) bool { return c.offers[kind] }
+func (c *Credentials) Offers(kind sasl.Kind) bool {
+	return c.offers[kind] && (kind != sasl.ScramSHA256 || c.withoutScram.Load() == 0)
+}
 
 // Verify implements sasl.Credentials.
 func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
@@ -161,6 +171,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	settle(v)
 	switch {
 	case err == nil:
+		c.learn(name, account, password)
 		return name.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
@@ -208,8 +219,8 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	switch {
 	case kind == sasl.CRAMMD5 && k.cram != nil:
 		return sasl.Secret{CRAM: k.cram}, name.String(), nil
-	case kind == sasl.ScramSHA256 && k.scram != nil:
-		return sasl.Secret{SCRAM: k.scram}, name.String(), nil
+	case kind == sasl.ScramSHA256 && k.scram.Load() != nil:
+		return sasl.Secret{SCRAM: k.scram.Load()}, name.String(), nil
 	case kind == sasl.APOP && k.apop != nil:
 		return sasl.Secret{APOP: k.apop}, name.String(), nil
 	}

@@ -66,6 +66,9 @@ func (d *Directory) Home() domains.Name { return d.home }
 // Account returns the account of an address; nil if there is none.
 func (d *Directory) Account(address domains.Address) *conf.Account { return d.book.Accounts[address] }
 
+// Reports are the addresses that take reports, which are mailboxes without an account.
+func (d *Directory) Reports() map[domains.Address]bool { return d.book.Reports }
+
 // Accounts returns all accounts by address; it must not be changed.
 func (d *Directory) Accounts() map[domains.Address]*conf.Account { return d.book.Accounts }
 
@@ -142,7 +145,7 @@ func (d *Directory) follow(address domains.Address, t *Targets, seen map[domains
 		d.follow(domains.At("postmaster", domain), t, seen, catchAll)
 		return
 	}
-	if d.book.Accounts[taker] != nil {
+	if d.book.Accounts[taker] != nil || d.book.Reports[taker] {
 		if taker == address || !seen[taker] {
 			seen[taker] = true
 			t.Mailboxes = append(t.Mailboxes, taker)

@@ -3,6 +3,7 @@ package accounts
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
@@ -13,7 +14,7 @@ import (
 // keys are what one account keeps for challenges, read from its settings once.
 type keys struct {
 	cram  []byte
-	scram *sasl.ScramKeys
+	scram atomic.Pointer[sasl.ScramKeys] // may be made later, once
 	apop  []byte
 }
 
@@ -35,7 +36,7 @@ func readKeys(address domains.Address, a *conf.Account, unseal func(text string,
 		if err != nil {
 			return nil, fmt.Errorf("account %s: scram_sha_256: %w", address, err)
 		}
-		k.scram = scram
+		k.scram.Store(scram)
 	}
 	if a.APOP != "" {
 		if k.apop, err = unseal(string(a.APOP), apopContext(address)); err != nil {

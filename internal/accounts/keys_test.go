@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,5 +60,65 @@ func TestKeysInPassword(t *testing.T) {
 				t.Errorf("%.16s: kind %v has the account's keys: %v", c.password, kind, own)
 			}
 		}
+	}
+}
+
+// TestKeysFromLogin: an account with an old hash keeps SCRAM from all until it has logged
+// in with its password; the keys survive a reload and a restart, and a new password ends them.
+func TestKeysFromLogin(t *testing.T) {
+	const bcrypt = "$2y$05$CiM5w2.imUceVAotz3Wv..yK1IaFHOzpcBJszd02iFzkW4IPmC/rq" // "test"
+	s := conf.New()
+	s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
+	s.Accounts = map[string]*conf.Account{"ann@mail.test": {Password: bcrypt}, "bob@mail.test": {Password: dovecotScram(t, "x")},
+		"off@mail.test": {Password: bcrypt, Disabled: true}}
+	made := func(s *conf.Settings, old *Credentials) *Credentials {
+		t.Helper()
+		c, err := New(s, NewDirectory(s), old, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := made(s, nil)
+	ctx := sasl.WithPeer(t.Context(), &sasl.Peer{RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}})
+	if _, err := c.Verify(ctx, "", "ann@mail.test", []byte("wrong")); err == nil || c.Offers(sasl.ScramSHA256) {
+		t.Fatalf("a wrong password: %v, offered %v", err, c.Offers(sasl.ScramSHA256))
+	}
+	memory := func(c *Credentials) []byte {
+		t.Helper()
+		text, err := c.Memory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for range 2 {
+		if _, err := c.Verify(ctx, "", "ann@mail.test", []byte("test")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := made(s, nil)
+	if err := again.Recall(memory(c)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*Credentials{"login": c, "reload": made(s, c), "restart": again} {
+		secret, _, err := c.Secret(ctx, sasl.ScramSHA256, "ann@mail.test")
+		if err != nil || !c.Offers(sasl.ScramSHA256) || c.Offers(sasl.CRAMMD5) {
+			t.Fatalf("%s: %v, SCRAM offered %v", name, err, c.Offers(sasl.ScramSHA256))
+		}
+		derived, err := sasl.DeriveScram(sasl.ScramSHA256, []byte("test"), secret.SCRAM.Salt, secret.SCRAM.Iterations)
+		if err != nil || string(derived.StoredKey) != string(secret.SCRAM.StoredKey) {
+			t.Errorf("%s: the keys are of another password, %v", name, err)
+		}
+	}
+	changed := *s
+	changed.Accounts = map[string]*conf.Account{"ann@mail.test": {Password: conf.Secret(bcrypt[:len(bcrypt)-1] + "w")}}
+	if next := made(&changed, c); next.Offers(sasl.ScramSHA256) || strings.Contains(string(memory(next)), "SCRAM") {
+		t.Error("the keys of an old password are the account's")
+	}
+	refused := *s
+	refused.Auth.DeriveKeys = false
+	if next := made(&refused, c); next.Offers(sasl.ScramSHA256) {
+		t.Error("keys are used that are not wanted")
 	}
 }

@@ -21,6 +21,10 @@ type remembered struct {
 	Last    time.Time       `json:"last,omitzero"` // success, of an account from a place
 	Level   float64         `json:"level,omitempty"`
 	At      time.Time       `json:"at,omitzero"`
+
+	// Keys that were made of an account's password, and of which.
+	Scram string `json:"scram,omitempty"`
+	Of    string `json:"of,omitempty"`
 }
 
 // Memory is what is to survive a restart, for Recall.
@@ -40,7 +44,7 @@ func (c *Credentials) Memory() ([]byte, error) {
 		}
 	}
 	t.mu.Unlock()
-	return json.Marshal(all)
+	return json.Marshal(append(c.learntMemory(), all...))
 }
 
 // Recall takes up what Memory gave before a restart. What was counted since
@@ -50,6 +54,7 @@ func (c *Credentials) Recall(memory []byte) error {
 	if err := json.Unmarshal(memory, &all); err != nil {
 		return fmt.Errorf("what was known of failed logins: %w", err)
 	}
+	c.recallLearnt(all)
 	t, now := c.throttle, time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,6 +64,7 @@ func (c *Credentials) Recall(memory []byte) error {
 		}
 		b := bucket{level: max(0, r.Level), at: r.At}
 		switch {
+		case r.Scram != "":
 		case r.Account == "" && r.Block.IsValid():
 			keep(t.blocks, r.Block, b)
 		case r.Account != "" && !r.Block.IsValid():

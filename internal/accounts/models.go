@@ -70,5 +70,5 @@ func (r models) secret(d *sasl.Decoy, name domains.Address) sasl.Secret {
 	if !ok || m.keys == nil {
 		return sasl.Secret{}
 	}
-	return sasl.Secret{SCRAM: m.keys.scram}
+	return sasl.Secret{SCRAM: m.keys.scram.Load()}
 }

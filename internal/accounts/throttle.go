@@ -214,10 +214,30 @@ func (t *throttle) welcome(l login, v verdict, now time.Time) {
 	}
 	h, ok := t.known[l]
 	if !ok && len(t.known) >= throttleEntries {
-		evict(t.known, func(h home) float64 { return float64(h.last.UnixMicro()) }) // who has not been here for longest
+		t.evictHomes()
 	}
 	h.last = now
 	t.known[l] = h
+}
+
+// manyHomes is how many homes one account may have before they are forgotten for those
+// of others: who logs in from every address of a large network has many.
+const manyHomes = 64
+
+// evictHomes forgets homes: of accounts with very many first, then where nobody has been
+// for longest.
+func (t *throttle) evictHomes() {
+	homes := make(map[domains.Address]int)
+	for l := range t.known {
+		homes[l.account]++
+	}
+	evict(t.known, func(l login, h home) float64 {
+		last := h.last
+		if homes[l.account] > manyHomes {
+			last = last.Add(-10 * remembersLogin)
+		}
+		return float64(last.UnixMicro())
+	})
 }
 
 // update changes a bucket. Empty ones are not kept.
@@ -242,24 +262,24 @@ func prune[K comparable](m map[K]bucket, r rate, now time.Time) {
 		}
 	}
 	if len(m) >= throttleEntries {
-		evict(m, func(b bucket) float64 { return b.now(r, now) + float64(b.pending) })
+		evict(m, func(_ K, b bucket) float64 { return b.now(r, now) + float64(b.pending) })
 	}
 }
 
 // evict drops the sixteenth of the table that matters least. Whoever makes very
 // many entries of little weight, with a failure each from many addresses or at
 // many names, does not have one forgotten at which he guesses often.
-func evict[K comparable, V any](m map[K]V, weight func(V) float64) {
+func evict[K comparable, V any](m map[K]V, weight func(K, V) float64) {
 	weights := make([]float64, 0, len(m))
-	for _, v := range m {
-		weights = append(weights, weight(v))
+	for k, v := range m {
+		weights = append(weights, weight(k, v))
 	}
 	slices.Sort(weights)
 	n := max(1, len(m)/16)
 	most := weights[n-1]
 	for light := range 2 { // first what is lighter, then of the rest any
 		for k, v := range m {
-			if n > 0 && (weight(v) < most || light == 1 && weight(v) == most) {
+			if n > 0 && (weight(k, v) < most || light == 1 && weight(k, v) == most) {
 				delete(m, k)
 				n--
 			}

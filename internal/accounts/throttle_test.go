@@ -193,3 +193,27 @@ func TestThrottleKeepsWhatMatters(t *testing.T) {
 		}
 	})
 }
+
+// TestOneAccountsHomes: who logs in to an account of his own from very many addresses does
+// not have the owners of others forgotten.
+func TestOneAccountsHomes(t *testing.T) {
+	th := newThrottle(over(20, time.Hour), over(20, time.Hour))
+	place := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	for i := range 100 { // who were here before all of it
+		th.remember(place(1<<23+i), domains.Address(fmt.Sprintf("owner%d@mail.test", i)), right)
+	}
+	for i := range 3 * throttleEntries {
+		th.remember(place(i), "mallory@mail.test", right)
+	}
+	lost := 0
+	for i := range 100 {
+		if !th.standing(place(1<<23+i), domains.Address(fmt.Sprintf("owner%d@mail.test", i))).known {
+			lost++
+		}
+	}
+	if lost > 0 || len(th.known) > throttleEntries {
+		t.Errorf("%d of 100 owners are forgotten, %d homes known", lost, len(th.known))
+	}
+}

@@ -124,8 +124,8 @@ func (c *checker) adviseKeys() {
 			}
 		}
 		if with > 0 && len(without) > 0 {
-			c.fail(c.place(domains.Address(without[0])), "without keys for %s, which is therefore offered to nobody; run: postrider user passwd %s%s",
-				m.name, without[0], andMore(without[1:]))
+			c.fail(c.place(domains.Address(without[0])), "without keys for %s, which is therefore offered to nobody; run: postrider user passwd %s%s%s",
+				m.name, without[0], andMore(without[1:]), c.orLogIn(m.name))
 		}
 	}
 }
@@ -138,6 +138,14 @@ func (c *checker) place(address domains.Address) (found []any) {
 		}
 	})
 	return found
+}
+
+// orLogIn is the other way to keys.
+func (c *checker) orLogIn(mechanism string) string {
+	if mechanism == "SCRAM-SHA-256" && c.Auth.DeriveKeys {
+		return ", or have it log in once with the password"
+	}
+	return ""
 }
 
 func andMore(names []string) string {

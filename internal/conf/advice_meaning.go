@@ -45,11 +45,18 @@ func (c *checker) adviseMeaning() {
 	}
 }
 
+// OnlyHere reports whether the server is one for this machine alone: it is called
+// localhost, and no other machine can connect to it. A start without a configuration
+// makes such settings.
+func (s *Settings) OnlyHere() bool {
+	return domains.Canonical(s.ServerName) == "localhost" && !slices.ContainsFunc(s.Listeners, func(l Listener) bool { return !isLocal(l.Address) })
+}
+
 // isLocal reports whether only programs of this host can connect to a listener.
 func isLocal(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	ip, _ := netip.ParseAddr(host)
-	return err != nil || host == "localhost" || ip.IsLoopback()
+	return err != nil || host == "localhost" || ip.IsLoopback() || strings.HasPrefix(address, "unix:")
 }
 
 // adviseDomains looks for domains that are somebody else's, and for those that

@@ -97,37 +97,13 @@ func TestAdvice(t *testing.T) {
 // TestNotes: nothing is wrong with the files in testdata/conf/notes, and each is
 // noted upon by the text in the .want beside it.
 func TestNotes(t *testing.T) {
-	dir := copyPrivate(t, filepath.Join(testdata, "notes"))
-	names, err := filepath.Glob(filepath.Join(dir, "*.conf"))
-	if err != nil || len(names) < 6 {
-		t.Fatalf("%d files: %v", len(names), err)
-	}
-	for _, name := range names {
-		base := strings.TrimSuffix(filepath.Base(name), ".conf")
-		t.Run(base, func(t *testing.T) {
-			s, problems := Verify(name, Probes{})
-			if len(problems) > 0 {
-				t.Fatal(problems)
-			}
-			var b strings.Builder
-			for _, note := range s.Advice() {
-				b.WriteString(strings.ReplaceAll(note.Error(), dir+string(filepath.Separator), "") + "\n")
-			}
-			wantFile := filepath.Join(testdata, "notes", base+".want")
-			if *update {
-				if err := os.WriteFile(wantFile, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(wantFile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b.String() != string(want) || b.Len() == 0 {
-				t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-			}
-		})
-	}
+	eachWanted(t, "notes", 6, func(t *testing.T, name string) []error {
+		s, problems := Verify(name, Probes{})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return s.Advice()
+	})
 }
 
 // TestNoteOfFiles: what a later file says in place of an earlier one is noted with
@@ -172,5 +148,31 @@ func TestPartOfFiles(t *testing.T) {
 	}
 	if s, err := Load(dir); s != nil || err == nil {
 		t.Errorf("Load: %v, %v", s, err)
+	}
+}
+
+// TestOnlyHere: a server that others can find or reach is not for this machine alone.
+func TestOnlyHere(t *testing.T) {
+	for _, c := range []struct {
+		name, listeners string
+		want            bool
+	}{
+		{"localhost", "127.0.0.1:2525 [::1]:2525 localhost:2110 unix:lmtp.sock", true},
+		{"LocalHost.", "127.0.0.2:25", true},
+		{"mail.example.com", "127.0.0.1:2525", false},
+		{"localhost", "127.0.0.1:2525 192.0.2.1:25", false},
+		{"localhost", "0.0.0.0:25", false},
+		{"localhost", "[::]:25", false},
+		{"localhost", ":25", false},
+		{"localhost", "example.com:25", false},
+	} {
+		s := New()
+		s.ServerName, s.Listeners = c.name, nil
+		for _, a := range strings.Fields(c.listeners) {
+			s.Listeners = append(s.Listeners, Listener{Address: a})
+		}
+		if got := s.OnlyHere(); got != c.want {
+			t.Errorf("%s at %s: %v", c.name, c.listeners, got)
+		}
 	}
 }

@@ -72,6 +72,8 @@ type Book struct {
 	// "*@domain". postmaster and abuse of every local domain are among them unless
 	// they are accounts, or there is nobody they could lead to.
 	Aliases map[domains.Address][]Target
+	// Reports are the addresses that take reports: mailboxes without an account.
+	Reports map[domains.Address]bool
 }
 
 // Target is an address that an alias leads to.
@@ -112,6 +114,7 @@ func (s *Settings) Book() *Book {
 		}
 		b.Aliases[domains.CanonicalAddress(written)] = to
 	})
+	b.Reports = s.reportAddresses()
 	b.addRoles(s.Postmaster)
 	return b
 }
@@ -122,7 +125,7 @@ func (b *Book) addRoles(postmaster string) {
 	for _, domain := range b.Domains() {
 		for _, role := range []string{"postmaster", "abuse"} {
 			address := domains.At(role, domain)
-			if _, ok := b.Aliases[address]; ok || b.Accounts[address] != nil {
+			if _, ok := b.Aliases[address]; ok || b.Accounts[address] != nil || b.Reports[address] {
 				continue
 			}
 			if to := postmasterOf(domain, postmaster, names); to != "" && domains.CanonicalAddress(to) != address {
@@ -163,13 +166,6 @@ func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	}
 }
 
-// LocalDomains are the domains whose mail is kept here, sorted.
-func (s *Settings) LocalDomains() []domains.Name {
-	all := make(map[domains.Name]bool)
-	s.eachLocalDomain(func(name domains.Name) { all[name] = true })
-	return slices.Sorted(maps.Keys(all))
-}
-
 // keeps reports whether mail for a domain is kept here.
 func (s *Settings) keeps(domain domains.Name) (found bool) {
 	s.eachLocalDomain(func(name domains.Name) { found = found || name == domain })
@@ -185,7 +181,7 @@ func (b *Book) IsLocal(domain domains.Name) bool {
 	return ok
 }
 
-// Taker returns the account or alias that gets mail for a local address: that
+// Taker returns the account, alias or address for reports that gets mail for a local address: that
 // of its name, that of its name without a detail, and, if catchAll, that of
 // "*@domain". It is empty if nobody does. Where an account and an alias have the
 // same name, the account counts.
@@ -202,7 +198,7 @@ func (b *Book) Taker(address domains.Address, catchAll bool) domains.Address {
 	}
 	for _, name := range names {
 		_, alias := b.Aliases[name]
-		if alias || b.Accounts[name] != nil {
+		if alias || b.Accounts[name] != nil || b.Reports[name] {
 			return name
 		}
 	}

@@ -84,6 +84,9 @@ func (s *Settings) check(probes Probes) []problem {
 	c.acme()
 	c.queue()
 	c.dns()
+	c.reports()
+	c.trust()
+	c.web()
 	c.directories()
 	return c.errs
 }

@@ -28,6 +28,9 @@ func (c *checker) aliases() {
 		switch domain := name.Domain(); {
 		case !c.book.IsLocal(domain):
 			c.failKey(steps, "%s is no domain of this server; add it to Domains", domain)
+		case c.book.Reports[name]:
+			c.failKey(steps, "Reports.address has this name, and gets the mail; the alias would never be used")
+			return
 		case c.book.Accounts[name] != nil:
 			c.failKey(steps, "there is an account of this name, which gets the mail; the alias would never be used")
 			return

@@ -42,20 +42,28 @@ func copyPrivate(t *testing.T, from string) string {
 // TestBad: every .conf in testdata/conf/bad is answered by the text in the
 // .want beside it: each problem with its place and what to write instead.
 func TestBad(t *testing.T) {
-	dir := copyPrivate(t, filepath.Join(testdata, "bad"))
+	eachWanted(t, "bad", 30, func(t *testing.T, name string) []error {
+		_, problems := Verify(name, Probes{})
+		return problems
+	})
+}
+
+// eachWanted holds what is said of each file of a folder in testdata/conf, at least so
+// many, against the .want beside it.
+func eachWanted(t *testing.T, folder string, least int, say func(t *testing.T, name string) []error) {
+	dir := copyPrivate(t, filepath.Join(testdata, folder))
 	names, err := filepath.Glob(filepath.Join(dir, "*.conf"))
-	if err != nil || len(names) < 30 {
+	if err != nil || len(names) < least {
 		t.Fatalf("%d files: %v", len(names), err)
 	}
 	for _, name := range names {
 		base := strings.TrimSuffix(filepath.Base(name), ".conf")
 		t.Run(base, func(t *testing.T) {
-			_, problems := Verify(name, Probes{})
 			var b strings.Builder
-			for _, p := range problems {
+			for _, p := range say(t, name) {
 				b.WriteString(strings.ReplaceAll(p.Error(), dir+string(filepath.Separator), "") + "\n")
 			}
-			wantFile := filepath.Join(testdata, "bad", base+".want")
+			wantFile := filepath.Join(testdata, folder, base+".want")
 			if *update {
 				if err := os.WriteFile(wantFile, []byte(b.String()), 0o644); err != nil {
 					t.Fatal(err)

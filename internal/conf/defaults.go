@@ -2,6 +2,7 @@ package conf
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -50,6 +51,7 @@ func New() *Settings {
 			LoginTimeout:          5 * time.Minute,
 			FailureWindow:         15 * time.Minute,
 			CacheTime:             10 * time.Minute,
+			DeriveKeys:            true,
 		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
@@ -66,9 +68,21 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		DNS: DNS{DMARCPolicy: "none", MTASTS: "off"},
+		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", SPF: "note"},
+		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
+		Reports: Reports{Keep: 90 * 24 * time.Hour},
+		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
+		Web: Web{
+			StatusFrom: loopback(), ProxyFrom: loopback(),
+			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
+		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},
 	}
+}
+
+// loopback are the networks of this host alone.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 
 // standardListeners are those of a server that has a name and no Listeners.

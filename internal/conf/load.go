@@ -192,9 +192,6 @@ func (s *Settings) text() *config.Source {
 	return s.source
 }
 
-// Sources are the files that the settings came from.
-func (s *Settings) Sources() []string { return s.text().Files() }
-
 // looksSecret keeps secrets out of the lines that errors show: what stands
 // under the keys of secrets, what looks like a hash, and whatever stands where an
 // account may have its password.
@@ -282,6 +279,7 @@ func (s *Settings) complete() {
 	fill(&s.Admin.Socket, "control.sock")
 	fill(&s.TLS.ACME.Folder, "acme")
 	s.TLS.ACME.complete(s.ServerName)
+	s.Web.complete()
 	s.giveWay()
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {
 		s.Listeners = standardListeners()

@@ -74,6 +74,11 @@ type SMTP struct {
 	// looked at.
 	OwnFields string `json:"own_fields" one:"from,both,none"`
 
+	// Whether users who have logged in, and clients in relay_from, may ask by VRFY
+	// and EXPN which addresses there are here, and who is behind an alias. Nobody
+	// else may.
+	Vrfy bool `json:"vrfy"`
+
 	// Messages that one user may send in an hour, begun ones included; what is more
 	// is refused for now, and the log and "postrider status" tell. So who gets hold
 	// of a password does not send without end. Zero means any number.
@@ -187,6 +192,12 @@ type Auth struct {
 	// memory only), so that clients which poll do not cost a full argon2id
 	// each time. Zero means not at all.
 	CacheTime time.Duration `json:"cache_time" max:"1h"`
+
+	// Whether an account without keys for SCRAM-SHA-256, whose password is an old
+	// hash taken over from elsewhere, gets them when it logs in with the password.
+	// One such account keeps the mechanism from all others. The keys are kept in
+	// logins.json in data_dir.
+	DeriveKeys bool `json:"derive_keys"`
 }
 
 // TLS is about certificates.
@@ -238,6 +249,29 @@ type Store struct {
 	// else: mail that would go below is refused for now. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.
 	KeepFree config.Size `json:"keep_free" conf:"restart"`
+}
+
+// Reports is about what other hosts tell of mail in the name of domains here, and what
+// they are told.
+type Reports struct {
+	// The address that other hosts send their reports to, of DMARC (RFC 9990) and of
+	// TLS (RFC 8460), or a list of such addresses. It is one of a domain here, and
+	// no account's: the server reads what comes there, "postrider reports" shows it.
+	// An alias may lead to it. Domains ask for reports in the DNS:
+	//
+	//	_dmarc.example.com.     TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
+	//	_smtp._tls.example.com. TXT "v=TLSRPTv1; rua=mailto:dmarc@example.com"
+	//
+	//	"address": "dmarc@example.com"
+	Address Targets `json:"address"`
+
+	// How long reports are kept, and mail that could not be read.
+	Keep time.Duration `json:"keep" min:"1d"`
+
+	// Whether domains that ask for it are told once a day how mail in their name
+	// fared here: DMARC aggregate reports, from the first address above. Their mail
+	// servers take only what is signed for its domain.
+	SendDMARC bool `json:"send_dmarc" conf:"restart"`
 }
 
 // Log is about what is written down.

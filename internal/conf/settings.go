@@ -100,8 +100,21 @@ type Settings struct {
 	// Mail that must leave.
 	Queue Queue `json:"Queue"`
 
+	// Mail of strangers: whether it is from whom it says.
+	Verify Verification `json:"Verify"`
+
+	// Signatures of mail that leaves.
+	DKIM DKIM `json:"DKIM"`
+
+	// What other hosts tell of mail in the name of domains here, and what they are
+	// told.
+	Reports Reports `json:"Reports"`
+
 	// What the domains publish in the DNS, as "postrider dns" shows it.
 	DNS DNS `json:"DNS"`
+
+	// What is served over HTTP.
+	Web Web `json:"Web"`
 
 	// What is written down about the work.
 	Log Log `json:"Log"`
@@ -187,6 +200,15 @@ type Domain struct {
 
 	// What all accounts of this domain may hold together. Zero means no limit.
 	TotalQuota config.Size `json:"total_quota"`
+
+	// The most that is done with mail to this domain that is not from whom it says:
+	// "mark" or "note", where Verify would do more. Empty means as in Verify.
+	Verify string `json:"verify" one:",mark,note"`
+
+	// The selectors that DKIM keys of this domain have in turns, two at least. It is for
+	// a domain whose owner leads these names here by CNAME, once and for all
+	// ("postrider dns show --delegate"). Empty means that each key has a new one.
+	DKIMSelectors []string `json:"dkim_selectors"`
 }
 
 // Account is one mailbox and the password to it. A string instead of the

@@ -1,4 +1,4 @@
-// Package control is the door through which the command line talks to a
+// Package control is the socket through which the command line talks to a
 // running daemon: HTTP over a Unix socket that only the daemon's own user may
 // open. What is said through it is the daemon's business.
 package control

@@ -277,13 +277,13 @@ func (r *Recorder) Crash(root string, n int, how Outcome, dir string) error {
 	if err != nil {
 		return err
 	}
-	m.top.settle(how, make(map[*node]bool))
+	m.top.decide(how, make(map[*node]bool))
 	return m.top.write(dir, how, make(map[*node]string))
 }
 
-// settle decides about every change that was not durable: first those nothing
+// decide decides about every change that was not durable: first those nothing
 // waits for, so that the others know.
-func (n *node) settle(how Outcome, seen map[*node]bool) {
+func (n *node) decide(how Outcome, seen map[*node]bool) {
 	var all []*node
 	n.collect(&all, seen)
 	for _, waiting := range []bool{false, true} {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -25,7 +26,7 @@ type issuer struct {
 	*acme.Manager
 	settings conf.ACME
 	stop     context.CancelFunc
-	told     map[string]time.Time // by name, the end of the certificate last told of
+	logged   map[string]time.Time // by name, the end of the certificate last told of
 }
 
 // newIssuer makes the issuer that the settings ask for: old, if nothing has
@@ -59,7 +60,7 @@ func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error)
 	if err != nil {
 		return nil, fmt.Errorf("TLS.ACME: %w", err)
 	}
-	return &issuer{Manager: m, settings: a, told: make(map[string]time.Time)}, nil
+	return &issuer{Manager: m, settings: a, logged: make(map[string]time.Time)}, nil
 }
 
 // run obtains what is missing, in the background.
@@ -81,11 +82,11 @@ func (i *issuer) close() {
 // report writes down what has come of renewals, which happen by themselves.
 func (i *issuer) report(log *slog.Logger) {
 	for _, s := range i.Standings() {
-		before := i.told[s.Name]
+		before := i.logged[s.Name]
 		if s.NotAfter.IsZero() || s.NotAfter.Equal(before) {
 			continue
 		}
-		i.told[s.Name] = s.NotAfter
+		i.logged[s.Name] = s.NotAfter
 		if before.IsZero() {
 			log.Info("certificate in use", "name", s.Name, "not_after", s.NotAfter)
 		} else {
@@ -94,23 +95,23 @@ func (i *issuer) report(log *slog.Logger) {
 	}
 }
 
-// doorGuests is how many connections the authority's door takes at a time; each
+// maxChallengeConns is how many connections the challenge server takes at a time; each
 // has ten seconds.
-const doorGuests = 100
+const maxChallengeConns = 100
 
-// door is where the authority comes to see whose a name is. It stays open over
+// challengeServer is where the authority comes to see whose a name is. It stays open over
 // reloads that do not move it, and asks whichever issuer is there.
-type door struct {
+type challengeServer struct {
 	challenge, listen string
 	listener          net.Listener
 	server            *http.Server
 }
 
-// openDoor listens where the settings say: old, if that has not changed, or nil.
-func (d *Daemon) openDoor(s *conf.Settings, old *door) (*door, error) {
+// openChallenge listens where the settings say: old, if that has not changed, or nil.
+func (d *Daemon) openChallenge(s *conf.Settings, old *challengeServer) (*challengeServer, error) {
 	a := s.TLS.ACME
 	switch {
-	case !a.AcceptTerms:
+	case !a.AcceptTerms, s.SharesALPN():
 		return nil, nil
 	case old != nil && old.challenge == a.Challenge && old.listen == a.Listen:
 		return old, nil
@@ -119,10 +120,10 @@ func (d *Daemon) openDoor(s *conf.Settings, old *door) (*door, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TLS.ACME.listen: %w", err)
 	}
-	l = netutil.LimitListener(l, doorGuests)
-	o := &door{challenge: a.Challenge, listen: a.Listen, listener: l}
+	l = netutil.LimitListener(l, maxChallengeConns)
+	o := &challengeServer{challenge: a.Challenge, listen: a.Listen, listener: l}
 	o.server = &http.Server{
-		Handler:           http.HandlerFunc(d.answerAuthority),
+		Handler:           http.HandlerFunc(d.serveChallenge),
 		ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
 		MaxHeaderBytes: 8 << 10,
 		ErrorLog:       slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
@@ -137,19 +138,21 @@ func (d *Daemon) openDoor(s *conf.Settings, old *door) (*door, error) {
 	return o, nil
 }
 
-func (o *door) close() {
+func (o *challengeServer) close() {
 	if o != nil {
 		o.server.Close()
 	}
 }
 
-func (d *Daemon) answerAuthority(w http.ResponseWriter, r *http.Request) {
-	i := d.state().issuer
-	if i == nil {
+func (d *Daemon) serveChallenge(w http.ResponseWriter, r *http.Request) {
+	st := d.state()
+	switch path := r.URL.Path; {
+	case !strings.HasPrefix(path, "/.well-known/acme-challenge/") && d.overHTTP(w, r):
+	case st.issuer == nil:
 		http.NotFound(w, r)
-		return
+	default:
+		st.issuer.HTTPHandler().ServeHTTP(w, r)
 	}
-	i.HTTPHandler().ServeHTTP(w, r)
 }
 
 func (d *Daemon) alpnConfig(*tls.ClientHelloInfo) (*tls.Config, error) {

@@ -50,5 +50,5 @@ func TestAttackAliases(t *testing.T) {
 		}
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }

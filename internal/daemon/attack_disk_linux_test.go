@@ -130,7 +130,7 @@ func TestAttackUnfinished(t *testing.T) {
 	if refused < 7 {
 		t.Errorf("%d of the attacker's messages made room", refused)
 	}
-	v.settled(before)
+	v.recovered(before)
 	for _, u := range []string{"alice@mail.test", "bob@mail.test"} {
 		v.empties(u)
 	}

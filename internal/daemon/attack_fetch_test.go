@@ -82,10 +82,10 @@ func TestAttackStorm(t *testing.T) {
 		t.Error("too dear")
 	}
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 	var in, busy atomic.Int32
 	used = v.spend("100 sessions of one account", func() {
-		v.crowd(100, func(i int) {
+		v.swarm(100, func(i int) {
 			if k := v.owner(i, "alice@mail.test"); k != nil {
 				in.Add(1)
 				io.WriteString(k.c, "LIST\r\nQUIT\r\n")
@@ -101,7 +101,7 @@ func TestAttackStorm(t *testing.T) {
 		t.Error("too dear, or nobody got in")
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackInjection: commands behind STARTTLS and STLS in the clear are not

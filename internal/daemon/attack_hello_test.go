@@ -15,7 +15,7 @@ func TestAttackHello(t *testing.T) {
 	before := v.cost()
 	var h hold
 	used := v.spend(fmt.Sprintf("%d endless handshakes", n), func() {
-		v.crowd(n, func(i int) {
+		v.swarm(n, func(i int) {
 			k, err := v.stranger(i, "smtp")
 			if err != nil {
 				return
@@ -37,7 +37,7 @@ func TestAttackHello(t *testing.T) {
 	}
 	v.serves()
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackEndlessLine: a command line that goes on is answered and cut off, before
@@ -64,5 +64,5 @@ func TestAttackEndlessLine(t *testing.T) {
 		k.c.Close()
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }

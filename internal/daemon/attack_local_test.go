@@ -48,7 +48,7 @@ func TestAttackLocal(t *testing.T) {
 		if used.rss > 48<<10 {
 			t.Errorf("%s: too dear", name)
 		}
-		v.settled(before)
+		v.recovered(before)
 	}
 	var h hold
 	v.spend("1000 connections that say nothing", func() {
@@ -63,7 +63,7 @@ func TestAttackLocal(t *testing.T) {
 	}
 	v.serves()
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackLog: what strangers say of themselves makes no second line and
@@ -75,7 +75,7 @@ func TestAttackLog(t *testing.T) {
 			v = underAttackWith(t, 0, `"SMTP": {"tarpit": "0s", "cleartext_auth": true}, "POP3": {"cleartext_auth": true}, "Log": {"file": "log", "format": "json"},`)
 		}
 		evil := []string{"\x1b[2J\x1b]0;owned\x07", "\"x\" level=ERROR msg=\"forged", "\xff\xfe\xc0\x80", "\u202egnp.exe", "\u009b31m", "a\rb", "a\nlevel=ERROR msg=forged", "\x00", "{\"level\":\"ERROR\"}", strings.Repeat("n", 4000)}
-		v.crowd(len(evil), func(i int) {
+		v.swarm(len(evil), func(i int) {
 			e := evil[i]
 			k := v.attacker(i, "smtp")
 			for _, line := range []string{"EHLO " + e, "EHLO x", "MAIL FROM:<" + e + "@far.test>", "MAIL FROM:<\"" + e + "\"@far.test> SMTPUTF8", "RCPT TO:<\"" + e + "\"@mail.test>", "RCPT TO:<alice@mail.test>", "DATA", "X-" + e + ": " + e, "", e, ".", e, "QUIT"} {

@@ -36,7 +36,7 @@ func TestAttackEnvelopes(t *testing.T) {
 	before := v.cost()
 	var h hold
 	used := v.spend(fmt.Sprintf("%d envelopes of 1000 recipients", n), func() {
-		v.crowd(n, func(i int) {
+		v.swarm(n, func(i int) {
 			k, err := v.stranger(i, "smtp")
 			if err != nil {
 				return
@@ -62,7 +62,7 @@ func TestAttackEnvelopes(t *testing.T) {
 	}
 	v.serves()
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackHeaders: strangers who send a header that does not end.
@@ -72,7 +72,7 @@ func TestAttackHeaders(t *testing.T) {
 	before := v.cost()
 	var h hold
 	used := v.spend(fmt.Sprintf("%d endless headers", n), func() {
-		v.crowd(n, func(i int) {
+		v.swarm(n, func(i int) {
 			k, err := v.stranger(i, "smtp")
 			if err != nil {
 				return
@@ -88,7 +88,7 @@ func TestAttackHeaders(t *testing.T) {
 	}
 	v.serves()
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackNames: guesses at accounts with very long names, from very many
@@ -98,7 +98,7 @@ func TestAttackNames(t *testing.T) {
 	n := heavy(500, 20000)
 	before := v.cost()
 	used := v.spend(fmt.Sprintf("%d guesses at long names", 3*n), func() {
-		v.crowd(n, func(i int) {
+		v.swarm(n, func(i int) {
 			k, err := v.stranger(i, "submission")
 			if err != nil {
 				return
@@ -121,5 +121,5 @@ func TestAttackNames(t *testing.T) {
 		t.Errorf("%d octets a guess", used.rss<<10/(3*n))
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }

@@ -232,9 +232,9 @@ func (v *victim) spend(what string, attack func()) (during cost) {
 	return during
 }
 
-// settled waits until as many descriptors are open as before an attack, and as
+// recovered waits until as many descriptors are open as before an attack, and as
 // many goroutines are there.
-func (v *victim) settled(before cost) {
+func (v *victim) recovered(before cost) {
 	v.t.Helper()
 	var now cost
 	for range 400 {
@@ -311,8 +311,8 @@ func (v *victim) serves() {
 	v.t.Logf("an honest message in and out in %v", time.Since(began).Round(time.Millisecond))
 }
 
-// crowd runs n strangers at the same time, at most 200 of them dialling.
-func (v *victim) crowd(n int, each func(i int)) {
+// swarm runs n strangers at the same time, at most 200 of them dialling.
+func (v *victim) swarm(n int, each func(i int)) {
 	var all sync.WaitGroup
 	places := make(chan struct{}, 200)
 	for i := range n {

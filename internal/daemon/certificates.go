@@ -66,7 +66,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 		if err != nil {
 			return nil, fmt.Errorf("self-signed certificate: %w", err)
 		}
-		if created && !isQuickStart(s) {
+		if created && !s.OnlyHere() {
 			why := "the settings name no other"
 			if s.TLS.ACME.AcceptTerms {
 				why = "it serves until the authority's is there"

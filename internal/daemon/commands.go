@@ -25,8 +25,9 @@ type Status struct {
 	Sessions   int               `json:"sessions"`
 	Most       int               `json:"most"` // sessions that there can be
 	Goroutines int               `json:"goroutines"`
-	Listeners  map[string]string `json:"listeners"` // settings' address → bound address
-	Ports      []Port            `json:"ports"`     // the same with what is spoken there, in the order of the ports
+	Listeners  map[string]string `json:"listeners"`     // settings' address → bound address
+	Ports      []Port            `json:"ports"`         // the same with what is spoken there, in the order of the ports
+	Web        string            `json:"web,omitempty"` // the address in the settings that HTTP is served at
 	Queue      *queue.Counters   `json:"queue,omitempty"`
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
@@ -41,6 +42,9 @@ type Status struct {
 	Problem  string          `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+	// Warnings are what does not work as the settings want it, though mail goes on: a sentence
+	// each.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Port is a place where the daemon listens.
@@ -99,6 +103,7 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, struct{}{}, err)
 	})
 	d.queueCommands(mux)
+	d.keyCommands(mux)
 	d.post.Submissions(mux)
 	return mux
 }
@@ -130,7 +135,11 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving = d.post.Outbound.Starving()
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
+	web, err := d.webStanding()
+	if s.Web = web; err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
 	if err := d.healthy(); err != nil {
 		s.Healthy, s.Problem = false, err.Error()
 	}

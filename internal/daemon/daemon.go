@@ -20,10 +20,15 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
+	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // shutdownGrace is how long messages on their way in or out may take to
@@ -35,14 +40,20 @@ type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
 
-	now     atomic.Pointer[state]
-	store   mailstore.Store
-	healthy func() error    // nil: mail can be stored
-	closers []io.Closer     // what is closed at the end, last first
-	disks   []*durable.Disk // those of closers, each to be shared
-	post    *post.Post
-	logins  loginTimes
-	pool    *lineserver.Pool // of all connections
+	now      atomic.Pointer[state]
+	store    mailstore.Store
+	healthy  func() error       // nil: mail can be stored
+	closers  []io.Closer        // what is closed at the end, last first
+	disks    []*durable.Disk    // those of closers, each to be shared
+	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post     *post.Post
+	keys     *sign.Ring
+	verifier *verify.Verifier
+	reports  *reports.Reader
+	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
+	reporting *reports.Sender
+	logins    loginTimes
+	pool      *lineserver.Pool // of all connections
 
 	manager *service.Manager // nil: none
 
@@ -56,10 +67,13 @@ type Daemon struct {
 	listeners map[string]*listener // by address in the settings
 	passed    []service.Socket     // of socket units
 	retired   []server             // replaced by a reload; their sessions live on
-	door      *door                // nil: no authority comes
+	challenge *challengeServer     // nil: no authority comes
+	web       *webListener         // nil: nothing is served over HTTP
+	pages     *web.Handler         // what is
 	running   context.Context      // of Run; nil before it
-	stopping  bool                 // no socket is open any more
 	warned    map[string]bool      // what was warned of, of the settings in force
+
+	began, stopping atomic.Bool // Run has, and no socket for mail is open any more
 
 	serving    sync.WaitGroup
 	control    *http.Server
@@ -141,15 +155,28 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.recallLogins()
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return nil, err
+	}
+	d.dns = resolver.New(dns)
+	if err := d.openTrust(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openPost(settings); err != nil {
+		return nil, err
+	}
+	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
-	if d.door, err = d.openDoor(settings, nil); err != nil {
+	d.pages = &web.Handler{Site: func() *web.Site { return d.state().site }, Healthy: d.ready, Metrics: http.NotFoundHandler(), Log: d.log}
+	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}
+	d.web = d.openWeb(settings, nil)
 	if err := d.openControl(settings); err != nil {
 		return nil, err
 	}
@@ -203,12 +230,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
-	if os.Geteuid() == 0 && !isQuickStart(d.state().settings) {
+	d.runReports(ctx)
+	d.serving.Go(func() { d.keys.Run(ctx) })
+	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
+	d.began.Store(true)
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
+	d.serving.Go(func() { d.keepLoginsEvery(ctx, loginsKept) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -260,7 +291,7 @@ func (d *Daemon) eachServer(f func(server)) {
 func (d *Daemon) refuse() {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	d.stopping = true
+	d.stopping.Store(true)
 	for _, l := range d.listeners {
 		<-l.socket.refuse()
 	}
@@ -279,7 +310,10 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
-	d.door.close()
+	d.challenge.close()
+	if d.web != nil { // it told until now that the server is stopping
+		d.web.server.Shutdown(ctx)
+	}
 	d.state().issuer.close()
 	d.control.Shutdown(ctx)
 	if d.submission != nil {
@@ -302,7 +336,8 @@ func (d *Daemon) closeAll() error {
 	for _, l := range d.listeners {
 		l.socket.close()
 	}
-	d.door.close()
+	d.challenge.close()
+	d.web.close()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}
@@ -310,7 +345,7 @@ func (d *Daemon) closeAll() error {
 	return errors.Join(problems...)
 }
 
-// openControl opens the door for the command line. That of another daemon
+// openControl opens the socket for the command line. That of another daemon
 // with the same data stays untouched: the store's lock has refused us before.
 func (d *Daemon) openControl(s *conf.Settings) error {
 	l, err := control.Listen(s.Admin.Socket)

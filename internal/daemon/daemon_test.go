@@ -156,6 +156,52 @@ func (w *testWorld) playMistyped() {
 		"C: USER alice@mail.test " + testPassword + "\nS: +OK\nC: AUTH x\nS: -ERR\nC: PASS wrong\nS: -ERR [AUTH]\nC: QUIT\nS: +OK")
 }
 
+// TestVrfy: users and trusted networks may ask who is here, where the settings have it so;
+// strangers hear nothing, and nobody does by default.
+func TestVrfy(t *testing.T) {
+	const nothing = "C: VRFY alice@mail.test\nS: 252 2.5.1\nC: VRFY nosuch@mail.test\nS: 252 2.5.1\nC: EXPN team@mail.test\nS: 502"
+	login := func(w *testWorld) *talk {
+		k := w.dial("127.0.0.2:0")
+		k.play("S: 220\nC: EHLO c.test\nS: 250")
+		k.startTLS("STARTTLS", "220")
+		k.play("C: EHLO c.test\nS: 250\nC: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00"+testPassword)) + "\nS: 235")
+		return k
+	}
+	w := start(t, "")
+	login(w).play(nothing)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\n" + nothing)
+
+	w = start(t, `"SMTP": {"vrfy": true},`)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\n" + nothing)
+	k := login(w)
+	k.play(`
+		C: VRFY Alice@MAIL.test
+		S: 250 2.1.5 <alice@mail.test>
+		C: VRFY <alice+x@mail.test>
+		S: 250 2.1.5 <alice+x@mail.test>
+		C: VRFY team
+		S: 250 2.1.5 <team@mail.test>
+		C: VRFY nosuch@mail.test
+		S: 550 5.1.1
+		C: VRFY friend@far.test
+		S: 252 2.5.1
+		C: VRFY a b
+		S: 501 5.1.3
+		C: EXPN bob
+		S: 250 2.1.5 <bob@mail.test>
+		C: EXPN nosuch
+		S: 550 5.1.1`)
+	fmt.Fprint(k.c, "EXPN team@mail.test\r\n")
+	first, _ := k.r.ReadString('\n')
+	last, err := k.r.ReadString('\n')
+	if first != "250-2.1.5 <alice@mail.test>\r\n" || last != "250 2.1.5 <bob@mail.test>\r\n" {
+		t.Errorf("EXPN: %q %q, %v", first, last, err)
+	}
+
+	w = start(t, `"SMTP": {"vrfy": true, "relay_from": ["127.0.0.1/32"]},`)
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO c.test\nS: 250\nC: VRFY bob\nS: 250 2.1.5 <bob@mail.test>")
+}
+
 func TestGuessesAreThrottled(t *testing.T) {
 	w := start(t, `"Auth": {"max_failures_per_address": 2},`)
 	try := func(password, want string) {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha256"
@@ -238,4 +239,20 @@ func TestLoginsSurviveRestart(t *testing.T) {
 	if _, err := again.live().Verify(ctx, "", "bob@mail.test", []byte(testPassword)); !errors.Is(err, sasl.ErrThrottled) {
 		t.Errorf("after a restart: %v", err)
 	}
+}
+
+// TestLoginsSurviveKill: they are written down while the server runs, too.
+func TestLoginsSurviveKill(t *testing.T) {
+	w := start(t, "")
+	ctx := sasl.WithPeer(t.Context(), &sasl.Peer{RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}})
+	if _, err := w.live().Verify(ctx, "", "alice@mail.test", []byte(testPassword)); err != nil {
+		t.Fatal(err)
+	}
+	ticking, end := context.WithCancel(t.Context())
+	defer end()
+	go w.keepLoginsEvery(ticking, time.Millisecond)
+	waitFor(t, func() bool {
+		text, _ := os.ReadFile(filepath.Join(w.state().settings.DataDir, loginsFile))
+		return strings.Contains(string(text), "192.0.2.1/32")
+	})
 }

@@ -93,13 +93,13 @@ func TestRouteWithLogin(t *testing.T) {
 	provider := func(mode smtp.TLSMode) int {
 		addr, _ := sinkServer(t, func(s *smtp.Server) {
 			s.TLSConfig, s.TLSMode, s.RequireAuth = config, mode, true
-			s.Auth = func(user, password, _ string) error {
+			s.Credentials = sasl.PasswordFunc(func(user, password, _ string) error {
 				users.Store(&user)
 				if password != "hunter2" {
 					return sasl.ErrDenied
 				}
 				return nil
-			}
+			})
 		})
 		return addr.Port
 	}
@@ -191,7 +191,7 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	sending, err := newSending(&settings)
+	sending, err := newSending(&settings, w.dns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestUndeliverableReport(t *testing.T) {
 func TestPostmasterElsewhere(t *testing.T) {
 	for _, postmaster := range []string{"boss@far.test", "no-such@far.test"} {
 		sink, got := sinkServer(t)
-		w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
+		w := startSending(t, `"forward": true, "Routes": [`+route("far.test", sink.Port, "")+`]}, "Aliases": {"postmaster@mail.test": "`+postmaster+`"`)
 		w.greeted().send("<>", []string{"<no-such@far.test>"}, "Subject: lost report\r\n\r\nx")
 		if postmaster == "boss@far.test" {
 			if said := receive(t, got); !strings.HasPrefix(said, "<> <boss@far.test>\n") || !strings.Contains(said, "no-such@far.test") || !strings.Contains(said, "lost report") {

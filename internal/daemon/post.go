@@ -21,6 +21,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		MaxMessageSize: int64(s.SMTP.MaxMessageSize),
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
+		Lookups:        s.SMTP.Vrfy,
 		Rate: func(user string) post.Rate {
 			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
 			if a := dir.Account(domains.Address(user)); a != nil {
@@ -35,9 +36,10 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 // leave.
 func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
-		Rules:     func() *post.Rules { return d.state().rules },
-		Mailboxes: d.store,
-		Log:       d.log,
+		Rules:      func() *post.Rules { return d.state().rules },
+		Mailboxes:  d.store,
+		Log:        d.log,
+		Inspectors: []post.Inspector{d.verifier, d.keys},
 	}
 	if !s.Queue.Deliver {
 		return nil
@@ -46,7 +48,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sending, err := newSending(s)
+	sending, err := newSending(s, d.dns)
 	if err != nil {
 		return err
 	}
@@ -59,6 +61,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
+		Sign:            d.keys.Message,
 		Log:             d.log,
 	})
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -40,6 +39,9 @@ const quickStartConf = `// Made by "postrider serve" when it was started without
 		{"address": "127.0.0.1:2995", "protocol": "pop3", "tls": "implicit"},
 	],
 
+	// How it is: http://127.0.0.1:2580/metrics
+	"Web": {"listen": "127.0.0.1:2580"},
+
 	// Mail for other hosts is refused. Take this line out to deliver it.
 	"Queue": {"deliver": false},
 
@@ -58,14 +60,6 @@ type Start struct {
 	dir      string
 	password string // empty if the folder was there: only its hash was kept
 	shown    bool
-}
-
-// isQuickStart reports whether the settings are those that QuickStart wrote, and
-// nobody has put a file of his own beside. Warnings that are about its defaults would
-// mean nothing to a newcomer.
-func isQuickStart(s *conf.Settings) bool {
-	files := s.Sources()
-	return len(files) == 1 && filepath.Base(files[0]) == quickStartFile && s.ServerName == "localhost"
 }
 
 // QuickStart makes dir a configuration folder that works at once, with one

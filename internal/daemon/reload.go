@@ -16,7 +16,7 @@ import (
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	if d.stopping {
+	if d.stopping.Load() {
 		return errStopping
 	}
 	d.tell(d.manager.Reloading())
@@ -52,9 +52,13 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	dns, err := dnsConfig(settings)
+	if err != nil {
+		return err
+	}
 	var sending *post.Sending
 	if d.post.Outbound != nil {
-		if sending, err = newSending(settings); err != nil {
+		if sending, err = newSending(settings, d.dns); err != nil {
 			return err
 		}
 	}
@@ -62,15 +66,15 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	door, err := d.openDoor(settings, d.door)
+	challenge, err := d.openChallenge(settings, d.challenge)
 	if err != nil {
 		closeSockets(opened)
 		return err
 	}
 	closeOpened := func() {
 		closeSockets(opened)
-		if door != d.door {
-			door.close()
+		if challenge != d.challenge {
+			challenge.close()
 		}
 	}
 	if err := d.logFile.Open(settings.Log.File, d.stderr); err != nil {
@@ -78,15 +82,21 @@ func (d *Daemon) reload() error {
 		return err
 	}
 	// From here on nothing can fail.
+	d.dns.Reconfigure(dns)
+	d.keys.Configure(signing(settings))
 	if sending != nil {
 		d.post.Outbound.Reconfigure(sending)
 	}
 	d.logLevel.Set(settings.Log.Level)
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)
-	if door != d.door {
-		d.door.close()
-		d.door = door
+	if challenge != d.challenge {
+		d.challenge.close()
+		d.challenge = challenge
+	}
+	before := d.web
+	if d.web = d.openWeb(settings, before); before != d.web {
+		before.close()
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // loginsFile is where it is kept, within the data directory, who has logged in
@@ -24,6 +26,24 @@ func (d *Daemon) recallLogins() {
 	}
 	if err != nil {
 		d.log.Warn("it is forgotten who has logged in before", "err", err)
+	}
+}
+
+// loginsKept is how often it is written down what the next run is to know, should this
+// one be killed.
+const loginsKept = 5 * time.Minute
+
+// keepLoginsEvery keeps them until ctx ends.
+func (d *Daemon) keepLoginsEvery(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.keepLogins()
+		}
 	}
 }
 

@@ -41,19 +41,19 @@ func policy(d *accounts.Directory, c conf.POP3) pop3.Policy {
 	return p
 }
 
-// told is a maildrop without a policy of its own, which the settings give it.
-type told struct {
+// withSettings is a maildrop without a policy of its own, which the settings give it.
+type withSettings struct {
 	mailstore.Maildrop
 	settings conf.POP3
 }
 
 // Policy implements pop3.Expiring.
-func (t told) Policy() pop3.Policy {
+func (t withSettings) Policy() pop3.Policy {
 	return pop3.Policy{Expire: t.settings.Expire, LoginDelay: t.settings.LoginDelay}
 }
 
 // UTF8 implements pop3.Internationalized.
-func (t told) UTF8(ctx context.Context, i int) bool {
+func (t withSettings) UTF8(ctx context.Context, i int) bool {
 	return t.settings.UTF8 && utf8Header(ctx, t.Maildrop, i)
 }
 
@@ -61,7 +61,7 @@ func (t told) UTF8(ctx context.Context, i int) bool {
 // ask for. Without any, maildrop and pop3.Drop are the same promises.
 func withPolicy(ctx context.Context, box mailstore.Maildrop, c conf.POP3) (pop3.Drop, error) {
 	if c.Deletion == conf.DeleteRemove && c.Expire == 0 {
-		return told{box, c}, nil
+		return withSettings{box, c}, nil
 	}
 	keeper, ok := box.(mailstore.Keeper)
 	if !ok {

@@ -18,12 +18,12 @@ func TestSealedPassword(t *testing.T) {
 	config, ca := serverPair(t)
 	provider, got := sinkServer(t, func(s *smtp.Server) {
 		s.TLSConfig, s.TLSMode, s.RequireAuth = config, smtp.StartTLS, true
-		s.Auth = func(user, password, _ string) error {
+		s.Credentials = sasl.PasswordFunc(func(user, password, _ string) error {
 			if user != "me" || password != "hunter2" {
 				return sasl.ErrDenied
 			}
 			return nil
-		}
+		})
 	})
 	keyFile := filepath.Join(t.TempDir(), "secret.key")
 	key, err := seal.CreateKey(keyFile)

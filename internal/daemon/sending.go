@@ -23,8 +23,8 @@ import (
 )
 
 // newSending makes of one set of settings how mail leaves by it.
-func newSending(s *conf.Settings) (*post.Sending, error) {
-	relay, err := newRelay(s)
+func newSending(s *conf.Settings, dns relay.Resolver) (*post.Sending, error) {
+	relay, err := newRelay(s, dns)
 	if err != nil {
 		return nil, err
 	}
@@ -67,18 +67,14 @@ func schedule(d conf.QueueDomain) queue.Schedule {
 }
 
 // newRelay makes what delivers.
-func newRelay(s *conf.Settings) (*relay.Relay, error) {
-	servers, err := resolvers(s.Queue.DNSServers)
-	if err != nil {
-		return nil, err
-	}
+func newRelay(s *conf.Settings, dns relay.Resolver) (*relay.Relay, error) {
 	roots, err := authorities(s.Queue.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	r := &relay.Relay{
 		Hostname: domains.Canonical(s.ServerName).String(), // said in EHLO: in ASCII
-		Resolver: &relay.DNS{Servers: servers, Trusted: s.Queue.DNSSECTrusted},
+		Resolver: dns,
 		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
 		Routes:   make(map[string]*relay.Route),
 		Roots:    roots,
@@ -124,26 +120,6 @@ func byDomain(c *conf.Queue) (all domains.Map[relay.Domain], err error) {
 		}
 	}
 	return all, nil
-}
-
-// resolvers are the DNS servers of the settings, else the system's, else one
-// on this host (resolv.conf(5)).
-func resolvers(configured []string) ([]string, error) {
-	var servers []string
-	for _, c := range configured {
-		a, err := conf.ResolverAddress(c)
-		if err != nil {
-			return nil, fmt.Errorf("DNS server: %w", err)
-		}
-		servers = append(servers, a.String())
-	}
-	if len(servers) > 0 {
-		return servers, nil
-	}
-	if servers, err := relay.ResolvConf("/etc/resolv.conf"); err == nil && len(servers) > 0 {
-		return servers, nil
-	}
-	return []string{"127.0.0.1:53"}, nil
 }
 
 // authorities are those of the system and of a file; nil, which is the

@@ -14,7 +14,7 @@ import (
 // DNS has it.
 func TestNamesInASCII(t *testing.T) {
 	r, err := newRelay(&conf.Settings{ServerName: "Příklad.test", Queue: conf.Queue{OwnNames: []string{"Jiný.test"}, Domains: map[string]*conf.QueueDomain{
-		"x.test": {EHLOName: "čau.test"}, "y.test": {SourceAddress: netip.MustParseAddr("127.0.0.1")}}}})
+		"x.test": {EHLOName: "čau.test"}, "y.test": {SourceAddress: netip.MustParseAddr("127.0.0.1")}}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Handler:     r,
 		CheckSender: r.CheckSender,
 		CheckRcpt:   r.CheckRcpt,
+		CheckVrfy:   r.Vrfy,
 		TLSConfig:   d.tlsConfig(l),
 		TLSMode:     tlsMode(l.TLS),
 		LMTP:        l.Protocol == conf.ProtocolLMTP,

@@ -115,6 +115,9 @@ func (d *Daemon) quota(user string) maildir.Quota {
 	if st == nil {
 		return maildir.Quota{}
 	}
+	if st.dir.Reports()[domains.Address(user)] {
+		return maildir.Quota{Octets: reportQuota}
+	}
 	s := st.settings
 	q := maildir.Quota{Octets: int64(s.Store.Quota), Messages: s.Store.QuotaMessages}
 	account := domains.Address(user)

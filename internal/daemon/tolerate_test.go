@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -29,7 +30,7 @@ func TestTolerate(t *testing.T) {
 		{none, "192.168.7.9:1", "", 0},
 		{normalise, "192.0.2.1:1", "", smtp.TolerateBareNewlines},
 	} {
-		s := &smtp.Session{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.from)), User: test.user}
+		s := &smtp.Session{Identity: lineserver.Identity{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(test.from)), User: test.user}}
 		if got := tolerate(test.settings)(s); got != test.want {
 			t.Errorf("%s %q: %b, want %b", test.from, test.user, got, test.want)
 		}

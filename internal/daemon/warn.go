@@ -7,8 +7,8 @@ import (
 // warn tells the operator of what is no reason to refuse to work: fewer
 // descriptors than connections, passwords that anybody can read who gets to see
 // the configuration, mechanisms that one account keeps from all. A reload repeats
-// nothing that has been said, and a first start without a configuration is no
-// place for what its defaults are to blame for. d.reloading is held, or the daemon is being made.
+// nothing that has been said, and who tries it out on one machine has no use for
+// what concerns those who serve others. d.reloading is held, or the daemon is being made.
 func (d *Daemon) warn(s *conf.Settings) {
 	before := d.warned
 	d.warned = make(map[string]bool)
@@ -25,7 +25,7 @@ func (d *Daemon) warn(s *conf.Settings) {
 	for _, err := range s.Keyless() {
 		say("a mechanism is offered to nobody", "problem", err)
 	}
-	if err := Descriptors(s); err != nil && !isQuickStart(s) {
+	if err := Descriptors(s); err != nil && !s.OnlyHere() {
 		say("few descriptors", "err", err)
 	}
 }

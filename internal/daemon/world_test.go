@@ -39,6 +39,7 @@ const testConf = `{
 	"Aliases": {"team@mail.test": ["alice@mail.test", "bob@mail.test"]},
 	"SMTP": {"tarpit": "0s"},
 	"Log": {"level": "debug"},
+	"DKIM": {"sign": false},
 	"POP3": {"login_delay": "0s"},
 	%s
 }`

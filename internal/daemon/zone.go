@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -22,32 +24,16 @@ import (
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
-	p := &zone.Plan{
-		Domain: canonical(domain), Host: canonical(s.ServerName),
-		Addresses: addresses(s), SPF: s.DNS.SPF, Smarthost: smarthost(s), OtherMX: s.DNS.OtherMX,
-		Services: services(s), DMARC: s.DNS.DMARCPolicy, ReportsTo: s.DNS.ReportsTo,
-		TLSKeys: tlsKeys(s), CAA: issuers(s),
-	}
-	for _, d := range s.Queue.Domains {
-		if a := d.SourceAddress; a.IsValid() && !slices.Contains(p.Sending, a) {
-			p.Sending = append(p.Sending, a)
-		}
-		if name := canonical(d.EHLOName); name != "" && name != p.Host && !slices.Contains(p.Hellos, name) {
-			p.Hellos = append(p.Hellos, name)
-		}
-	}
-	if len(p.Sending) > 0 {
-		p.Sending = union(p.Addresses, p.Sending)
-	}
-	slices.Sort(p.Hellos)
+	p := policyPlan(s, domain)
+	p.Addresses, p.SPF, p.Smarthost = addresses(s), s.DNS.SPF, smarthost(s)
+	p.Services, p.DMARC, p.ReportsTo = services(s), s.DNS.DMARCPolicy, s.DNS.ReportsTo
+	p.TLSKeys, p.CAA, p.Autoconfig = tlsKeys(s), issuers(s), s.Web.Autoconfig
+	p.Sending = senders(s, p)
 	switch s.DNS.ReportsTo {
 	case "":
-		p.ReportsTo = "postmaster"
+		p.ReportsTo = reader(s, p.Domain)
 	case "none":
 		p.ReportsTo = ""
-	}
-	if s.DNS.MTASTS != "off" {
-		p.STS = zone.STSMode(s.DNS.MTASTS)
 	}
 	for _, of := range slices.Compact([]string{p.Domain, p.Host}) {
 		if keys == nil {
@@ -62,10 +48,62 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 	return p, nil
 }
 
+// reader is who reads reports about a domain: the address that the settings have for
+// it, one of the domain's own first, else the domain's postmaster.
+func reader(s *conf.Settings, domain string) string {
+	for _, a := range s.Reports.Address {
+		if _, at, ok := strings.Cut(a, "@"); ok && domains.Canonical(at).String() == domain {
+			return domains.CanonicalAddress(a).String()
+		}
+	}
+	if len(s.Reports.Address) > 0 {
+		return domains.CanonicalAddress(s.Reports.Address[0]).String()
+	}
+	return "postmaster"
+}
+
+// policyPlan is as much of a plan as its MTA-STS policy is made of: what is served over HTTPS is
+// what the DNS has the id of.
+func policyPlan(s *conf.Settings, domain string) *zone.Plan {
+	p := &zone.Plan{Domain: canonical(domain), Host: canonical(s.ServerName), OtherMX: s.DNS.OtherMX}
+	if s.DNS.MTASTS != "off" {
+		p.STS = zone.STSMode(s.DNS.MTASTS)
+	}
+	return p
+}
+
+// senders are the addresses that mail leaves from, where the settings choose some for
+// some domains; nil where they do not. With them come the names given in EHLO.
+func senders(s *conf.Settings, p *zone.Plan) (all []zone.Sender) {
+	for _, key := range slices.Sorted(maps.Keys(s.Queue.Domains)) {
+		d := s.Queue.Domains[key]
+		hello := cmp.Or(canonical(d.EHLOName), p.Host)
+		from := p.Addresses
+		if d.SourceAddress.IsValid() {
+			from = []netip.Addr{d.SourceAddress}
+		} else if hello == p.Host {
+			continue
+		}
+		for _, a := range from {
+			if next := (zone.Sender{Address: a, Hello: hello}); !slices.Contains(all, next) {
+				all = append(all, next)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	var usual []zone.Sender
+	for _, a := range p.Addresses {
+		usual = append(usual, zone.Sender{Address: a, Hello: p.Host})
+	}
+	return append(usual, slices.DeleteFunc(all, func(from zone.Sender) bool { return slices.Contains(usual, from) })...)
+}
+
 // welcome leads who starts a server for the first time to what only they can do.
 func (d *Daemon) welcome(s *conf.Settings) {
-	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !isQuickStart(s) {
-		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.LocalDomains())
+	if _, err := os.Stat(s.MailDir); errors.Is(err, fs.ErrNotExist) && !s.OnlyHere() {
+		d.log.Info("first start; mail comes once the DNS leads here", "records", "postrider dns show", "domains", s.Book().Domains())
 	}
 }
 

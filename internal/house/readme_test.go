@@ -19,6 +19,8 @@ func TestReadmePrograms(t *testing.T) {
 		"cipher/sasl":       "tim b913a602c7eda7a495b4e6e7334d3890",
 		"cipher/sealedmail": "For your eyes only.",
 		"cipher/acme":       "", // wants port 80
+		"smtp/dkim":         "pass example.com mail 2048",
+		"smtp/resolver":     "", // wants a DNS
 		"smtp/spf":          "none spf: not a domain name",
 		"smtp/dmarc":        "permerror none",
 	} {

@@ -30,12 +30,12 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// told is a fact about a client, or about nobody.
-type told struct{ from net.Addr }
+// aboutClient is about a client, or about nobody.
+type aboutClient struct{ from net.Addr }
 
-func (f told) Stranger() net.Addr { return f.from }
+func (f aboutClient) Stranger() net.Addr { return f.from }
 
-func (f told) LogValue() slog.Value {
+func (f aboutClient) LogValue() slog.Value {
 	return slog.GroupValue(slog.Bool("known", f.from == nil), slog.String("remote", "192.0.2.1:2"))
 }
 
@@ -50,9 +50,9 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 		count := func(what string) int { return strings.Count(b.String(), what) }
 		for range 1000 {
 			log.With("session", "x").Warn("login failed", "remote", bad, "user", "alice")
-			log.Info("whatever the words", "", told{bad})
-			log.Info("message accepted", "", told{bad})
-			log.Info("smtp session", "", told{nil})
+			log.Info("whatever the words", "", aboutClient{bad})
+			log.Info("message accepted", "", aboutClient{bad})
+			log.Info("smtp session", "", aboutClient{nil})
 			log.Error("trouble", "remote", bad)
 		}
 		log.Warn("login failed", "remote", good)

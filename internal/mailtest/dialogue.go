@@ -153,7 +153,7 @@ func (p *Player) Play(t testing.TB, d *Dialogue) {
 	if err := p.connect(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { p.conn.Close(); p.settle() }()
+	defer func() { p.conn.Close(); p.waitWritten() }()
 	for _, s := range d.steps {
 		if err := p.step(s); err != nil {
 			t.Errorf("%s: %s %s: %v", s.at, s.verb, s.argument, err)
@@ -180,7 +180,7 @@ func (p *Player) step(s step) error {
 	p.send()
 	switch s.verb {
 	case "flush":
-		p.settle()
+		p.waitWritten()
 		return nil
 	case "S:":
 		return p.expect(s.argument)
@@ -196,7 +196,7 @@ func (p *Player) step(s step) error {
 		}
 		return f(p.fill(arguments))
 	}
-	p.settle()
+	p.waitWritten()
 	switch s.verb {
 	case "wait":
 		d, err := time.ParseDuration(s.argument)
@@ -258,7 +258,7 @@ func (p *Player) send() {
 	if p.out.Len() == 0 {
 		return
 	}
-	p.settle()
+	p.waitWritten()
 	text, conn, done := p.out.String(), p.conn, make(chan struct{})
 	p.out.Reset()
 	p.written = done
@@ -268,7 +268,7 @@ func (p *Player) send() {
 	}()
 }
 
-func (p *Player) settle() {
+func (p *Player) waitWritten() {
 	if p.written != nil {
 		<-p.written
 		p.written = nil
@@ -298,7 +298,7 @@ func (p *Player) expect(pattern string) error {
 }
 
 func (p *Player) expectNow(pattern string) error {
-	p.settle()
+	p.waitWritten()
 	if p.Idle != nil {
 		p.Idle()
 	}

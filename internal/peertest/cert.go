@@ -56,7 +56,14 @@ func (a *Authority) DER() []byte { return a.cert.Raw }
 // Issue makes a certificate for names and IP addresses.
 func (a *Authority) Issue(t testing.TB, names ...string) Certificate {
 	t.Helper()
+	return a.IssueUntil(t, time.Now().Add(24*time.Hour), names...)
+}
+
+// IssueUntil is Issue for a certificate that ends at some time, which may be over.
+func (a *Authority) IssueUntil(t testing.TB, end time.Time, names ...string) Certificate {
+	t.Helper()
 	template := &x509.Certificate{
+		NotBefore: end.Add(-48 * time.Hour), NotAfter: end,
 		Subject:  pkix.Name{CommonName: names[0]},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -90,7 +97,9 @@ func sign(t testing.TB, template, issuer *x509.Certificate, issuerKey *ecdsa.Pri
 		issuer, issuerKey = template, key
 	}
 	template.SerialNumber, _ = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, issuer, &key.PublicKey, issuerKey)
 	if err != nil {
 		t.Fatal(err)

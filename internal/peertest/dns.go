@@ -120,16 +120,7 @@ func (z *Zone) publish(t testing.TB, dir string) (keys []string) {
 		return nil
 	}
 	write(t, filepath.Join(dir, "tmp/plain", z.Name+".zone"), text, 0o644, 0)
-	args := []string{"-c", "/tmp/sign.conf", "-o", "/tmp/signed"}
-	if !z.Signed.IsZero() {
-		args = append(args, "-t", fmt.Sprint(z.Signed.Unix()))
-	}
-	cmd := exec.Command("/usr/bin/kzonesign", append(args, z.Name)...)
-	cmd.Path, cmd.Err, cmd.Dir = "/usr/bin/kzonesign", nil, "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sign %s: %v: %s", z.Name, err, out)
-	}
+	z.sign(t, dir)
 	text = read(signed)
 	p := dns.NewZoneParser(strings.NewReader(text), dns.Fqdn(z.Name), "")
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
@@ -148,6 +139,21 @@ func (z *Zone) publish(t testing.TB, dir string) (keys []string) {
 		write(t, signed, changed, 0o644, 0)
 	}
 	return keys
+}
+
+// sign makes tmp/signed/NAME.zone of tmp/plain/NAME.zone.
+func (z *Zone) sign(t testing.TB, dir string) {
+	t.Helper()
+	args := []string{"-c", "/tmp/sign.conf", "-o", "/tmp/signed"}
+	if !z.Signed.IsZero() {
+		args = append(args, "-t", fmt.Sprint(z.Signed.Unix()))
+	}
+	cmd := exec.Command("/usr/bin/kzonesign", append(args, z.Name)...)
+	cmd.Path, cmd.Err, cmd.Dir = "/usr/bin/kzonesign", nil, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sign %s: %v: %s", z.Name, err, out)
+	}
 }
 
 // LoopbackIP returns an address of the loopback interface that nobody uses for

@@ -72,7 +72,7 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 	mkdir(t, filepath.Join(dir, "tmp/zones"), 0o755, 0)
 	for i, z := range zones {
 		sign := "on"
-		if z.Unsigned {
+		if z.Unsigned || !z.Signed.IsZero() {
 			sign = "off"
 		}
 		text += fmt.Sprintf("  - domain: %s\n    dnssec-signing: %s\n", z.Name, sign)
@@ -84,7 +84,11 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 			}
 			records += fmt.Sprintf("ns %s %s\n", kind, host)
 		}
-		write(t, filepath.Join(dir, "tmp/zones", z.Name+".zone"), records+z.Records+"\n", 0o644, 0)
+		file := filepath.Join(dir, "tmp/zones", z.Name+".zone")
+		write(t, file, records+z.Records+"\n", 0o644, 0)
+		if !z.Signed.IsZero() {
+			write(t, file, z.signedOnce(t, dir, records+z.Records+"\n"), 0o644, 0)
+		}
 	}
 	write(t, filepath.Join(dir, "tmp/knot.conf"), text, 0o644, 0)
 	a.process = run(t, dir, "/usr/sbin/knotd", "-c", "/tmp/knot.conf")
@@ -97,6 +101,20 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 	return a
 }
 
+// signedOnce is the text of a zone with signatures of a week from Signed on, which
+// nobody renews.
+func (z *Zone) signedOnce(t testing.TB, dir, text string) string {
+	t.Helper()
+	for _, name := range []string{"kasp", "plain", "signed"} {
+		mkdir(t, filepath.Join(dir, "tmp", name), 0o755, 0)
+	}
+	write(t, filepath.Join(dir, "tmp/plain", z.Name+".zone"), text, 0o644, 0)
+	conf := strings.NewReplacer("PORT", "53", "STORAGE", "plain", "SIGN", "on").Replace(knotConf)
+	write(t, filepath.Join(dir, "tmp/sign.conf"), conf+"  - domain: "+z.Name+"\n", 0o644, 0)
+	z.sign(t, dir)
+	return read(filepath.Join(dir, "tmp/signed", z.Name+".zone"))
+}
+
 // Stop ends the server.
 func (a *NameServer) Stop() { a.process.stop() }
 
@@ -105,7 +123,7 @@ func (a *NameServer) Ask(t testing.TB, name string, kind uint16) []dns.RR {
 	t.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), kind)
-	m, _, err := (&dns.Client{Net: "tcp"}).Exchange(q, a.Address)
+	m, _, err := (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(q, a.Address)
 	if err != nil {
 		t.Fatalf("ask %s for %s: %v\n%s", a.Address, name, err, a.process.out.String())
 	}
@@ -139,9 +157,9 @@ func (a *NameServer) Glue() string {
 	return fmt.Sprintf("%s %s %s\n", a.name, kind, host)
 }
 
-// Recursor runs an Unbound that resolves names below the zones of these top
-// authorities and validates them with the keys those have, and returns its address.
-func Recursor(t testing.TB, address string, tops map[string]*NameServer) string {
+// Recursor runs an Unbound that resolves names below the zones of these servers, and
+// returns its address. It validates them with the keys those have, or not at all.
+func Recursor(t testing.TB, address string, validating bool, tops map[string]*NameServer) string {
 	t.Helper()
 	dir := root(t)
 	host, port, err := net.SplitHostPort(address)
@@ -154,6 +172,9 @@ func Recursor(t testing.TB, address string, tops map[string]*NameServer) string 
 		at, atPort, _ := net.SplitHostPort(a.Address)
 		text += fmt.Sprintf("server:\n    local-zone: \"%s.\" nodefault\n", zone)
 		for _, ds := range a.DS(t, zone) {
+			if !validating {
+				break
+			}
 			text += fmt.Sprintf("    trust-anchor: '%s'\n", ds)
 		}
 		stubs += fmt.Sprintf("stub-zone:\n    name: %s\n    stub-addr: %s@%s\n", zone, at, atPort)

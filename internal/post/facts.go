@@ -14,13 +14,14 @@ import (
 // Accepted sums up a message that is on stable storage.
 type Accepted struct {
 	Envelope   *smtp.Envelope
-	Service    string // "smtp", "lmtp" or "submission"
-	MessageID  string // as the message has it, with brackets; empty if it has none
-	Size       int64  // in octets, as everybody gets it
-	Mailboxes  int    // that have it
-	Elsewhere  int    // addresses on other hosts that it is queued for
-	Full       int    // mailboxes that had no room
-	Recipients int    // that the client named
+	Service    string      // "smtp", "lmtp" or "submission"
+	MessageID  string      // as the message has it, with brackets; empty if it has none
+	Size       int64       // in octets, as everybody gets it
+	Mailboxes  int         // that have it
+	Elsewhere  int         // addresses on other hosts that it is queued for
+	Full       int         // mailboxes that had no room
+	Recipients int         // that the client named
+	Facts      []slog.Attr // of those who looked at it
 }
 
 // Stranger is nobody: of mail that was accepted every line is written.
@@ -40,7 +41,8 @@ func (a *Accepted) attrs() []slog.Attr {
 	if s.TLS != nil {
 		attrs = append(attrs, slog.String("tls", tls.VersionName(s.TLS.Version)+" "+tls.CipherSuiteName(s.TLS.CipherSuite)))
 	}
-	return append(attrs, slog.String("user", s.User), slog.String("remote", remoteOf(s)))
+	attrs = append(attrs, slog.String("user", s.User), slog.String("remote", remoteOf(s)))
+	return append(attrs, a.Facts...)
 }
 
 // remoteOf names where a client is: programs of this host have no address.
@@ -76,7 +78,7 @@ func (c *Copy) LogValue() slog.Value {
 func (d *delivery) summary() *Accepted {
 	return &Accepted{
 		Envelope: d.e, Service: d.r.service(d.e.Session), MessageID: d.m.messageID(), Size: d.size,
-		Mailboxes: len(d.to.mailboxes), Elsewhere: len(d.to.elsewhere), Full: len(d.to.failed), Recipients: len(d.e.To),
+		Mailboxes: len(d.to.mailboxes), Elsewhere: len(d.to.elsewhere), Full: len(d.to.failed), Recipients: len(d.e.To), Facts: d.m.facts,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -39,7 +40,7 @@ func TestCopies(t *testing.T) {
 	p, _ := newPost(t, dir)
 	log := keepLog(p)
 	r := &Receiver{Post: p}
-	s := &smtp.Session{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Message-ID:\r\n <m@far.test>\r\n\r\nx\r\n")}
 	s.Envelope = e
 	for _, to := range []string{"All", "all+x", "u7", "All", "U7"} {
@@ -102,7 +103,7 @@ func TestOneCopyOneLine(t *testing.T) {
 			p, _ := newPost(t, village{"alice@mail.test": {Mailboxes: two.Mailboxes[:1]}, "bob@mail.test": {Mailboxes: two.Mailboxes[1:]}, "both@mail.test": two})
 			log := keepLog(p)
 			r := &Receiver{Post: p}
-			s := &smtp.Session{ID: "s", LMTP: c.lmtp, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+			s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}, LMTP: c.lmtp}
 			e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n")}
 			s.Envelope = e
 			for _, to := range c.to {

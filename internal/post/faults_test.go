@@ -13,9 +13,11 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // frail are mailboxes and a spool of which one call fails. open counts what was begun and
@@ -126,7 +128,7 @@ func TestEachStepOfADelivery(t *testing.T) {
 	failed := mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
 		f.n = n
 		before, here := p.Outbound.queue.Counters().Entries, messages(t, store)
-		s := &smtp.Session{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}
+		s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}}}
 		e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "else.test"}, Data: strings.NewReader("Subject: x\r\n\r\n" + strings.Repeat("hello\r\n", 100))}
 		s.Envelope = e
 		for _, local := range []string{"alice", "away", "gone"} {
@@ -177,20 +179,20 @@ func TestEachStepOfAReport(t *testing.T) {
 // resolved is a DNS of addresses.
 type resolved map[string][]netip.Addr
 
-func (n resolved) MX(context.Context, string) (relay.Answer[relay.MX], error) {
-	return relay.Answer[relay.MX]{}, relay.ErrNoName
+func (n resolved) MX(context.Context, string) (resolver.Answer[resolver.MX], error) {
+	return resolver.Answer[resolver.MX]{}, resolver.ErrNoName
 }
-func (n resolved) TXT(context.Context, string) (relay.Answer[string], error) {
-	return relay.Answer[string]{}, relay.ErrNoName
+func (n resolved) TXT(context.Context, string) (resolver.Answer[string], error) {
+	return resolver.Answer[string]{}, resolver.ErrNoName
 }
-func (n resolved) TLSA(context.Context, string) (relay.Answer[relay.TLSA], error) {
-	return relay.Answer[relay.TLSA]{}, relay.ErrNoName
+func (n resolved) TLSA(context.Context, string) (resolver.Answer[resolver.TLSA], error) {
+	return resolver.Answer[resolver.TLSA]{}, resolver.ErrNoName
 }
-func (n resolved) Addr(_ context.Context, host string) (relay.Answer[netip.Addr], error) {
+func (n resolved) Addr(_ context.Context, host string) (resolver.Answer[netip.Addr], error) {
 	if host == "broken.test" {
-		return relay.Answer[netip.Addr]{}, errors.New("SERVFAIL")
+		return resolver.Answer[netip.Addr]{}, errors.New("SERVFAIL")
 	}
-	return relay.Answer[netip.Addr]{Records: n[host]}, nil
+	return resolver.Answer[netip.Addr]{Records: n[host]}, nil
 }
 
 // TestDialResolved: there is a connection or an error, whatever the DNS has.

@@ -3,6 +3,7 @@ package post
 import (
 	"context"
 	"io"
+	"log/slog"
 
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -30,6 +31,8 @@ type Look struct {
 	Submission bool
 	// Header is that of the message as it came. It is not to be changed.
 	Header *rfc2822.Section
+	// Busy: the header is truncated only because too many others are as long now.
+	Busy bool
 	// Completed are the fields that are put directly above Header, with the seam to
 	// what is no header.
 	Completed string
@@ -55,6 +58,8 @@ type Findings struct {
 	Results []string
 	// Fields go wherever the message does, below Received.
 	Fields []string
+	// Facts are what the lines of the log say of the message besides.
+	Facts []slog.Attr
 }
 
 // inspectSender tells the inspectors who sends.
@@ -98,21 +103,14 @@ func (i *inspections) most() (results, fields int) {
 	return results, fields
 }
 
-// findings is the text of all that was found.
-func (i *inspections) findings(ctx context.Context) (results, fields []byte, err error) {
+// findings is all that was found, one after another.
+func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 	for _, look := range i.all {
 		found, err := look.Findings(ctx)
 		if err != nil {
-			return nil, nil, err
+			return Findings{}, err
 		}
-		results, fields = appendAll(results, found.Results), appendAll(fields, found.Fields)
+		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
 	}
-	return results, fields, nil
-}
-
-func appendAll(text []byte, fields []string) []byte {
-	for _, f := range fields {
-		text = append(text, f...)
-	}
-	return text
+	return all, nil
 }

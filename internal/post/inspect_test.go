@@ -10,6 +10,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -71,7 +72,7 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 func mailTo(p *Post, text string, to ...string) error {
 	ctx := context.Background()
 	r := &Receiver{Post: p, Submission: true}
-	s := &smtp.Session{ID: "s", User: "ann@mail.test"}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: "ann@mail.test"}}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "ann", Domain: "mail.test"}, Data: strings.NewReader(text)}
 	s.Envelope = e
 	if err := r.CheckSender(ctx, s, e.From, &e.Params); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -15,7 +16,7 @@ import (
 // time, and for so many of them.
 func TestLate(t *testing.T) {
 	at := func(addr, from string) *smtp.Envelope {
-		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}, From: smtp.Path{Local: from, Domain: "x.test"}}
+		return &smtp.Envelope{ID: addr + from, Session: &smtp.Session{Identity: lineserver.Identity{RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}}, From: smtp.Path{Local: from, Domain: "x.test"}}
 	}
 	for _, c := range []struct {
 		addr, from string

@@ -3,6 +3,8 @@ package post
 import (
 	"context"
 	"io"
+	"log/slog"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,10 +16,12 @@ import (
 // octet as it comes, and what will stand on top.
 type message struct {
 	header *rfc2822.Section
+	busy   bool      // the header is cut short for want of room
 	body   io.Reader // the message as the client sent it
 	top    *top
 	looks  inspections
-	done   func() // gives back the room that its header takes
+	facts  []slog.Attr // of those who looked, for the log
+	done   func()      // gives back the room that its header takes
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -25,11 +29,11 @@ var errLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received
 
 // read looks at the header of the message that e.Data begins with.
 func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error) {
-	header, body, done, err := r.long.peek(e.Data)
+	m, err := r.long.peek(e.Data, r.trusts(e.Session))
 	if err != nil {
 		return nil, err
 	}
-	m := &message{body: body, header: header, done: done}
+	header := m.header
 	if err = r.loops(e, header); err == nil {
 		err = r.submitted(e, m)
 	}
@@ -37,18 +41,20 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 		m.top, err = r.newTop(e, header)
 	}
 	if err != nil {
-		done()
+		m.done()
 		return nil, err
 	}
 	// Received has told how the message came; what follows is where it goes.
 	e.Params.SMTPUTF8 = e.Params.SMTPUTF8 && needsUTF8(e, header)
 	r.inspect(ctx, e, m)
+	r.unforge(e, m)
 	return m, nil
 }
 
 // inspect shows the message to the inspectors, and keeps room for what they will find.
 func (r *Receiver) inspect(ctx context.Context, e *smtp.Envelope, m *message) {
-	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), Submission: r.Submission, Header: m.header, Completed: m.top.completed}
+	asItCame := *m.header
+	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), Submission: r.Submission, Header: &asItCame, Busy: m.busy, Completed: m.top.completed}
 	for _, i := range r.Inspectors {
 		if inspection := i.Inspect(ctx, look); inspection != nil {
 			m.looks.all = append(m.looks.all, inspection)
@@ -72,6 +78,21 @@ func needsUTF8(e *smtp.Envelope, header *rfc2822.Section) bool {
 		}
 	}
 	return strings.ContainsFunc(header.String(), func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// unforge takes away what strangers say in the name of this host: whoever reads the message
+// here believes Authentication-Results of that name (RFC 8601 §5). It is the one thing
+// of a stranger's message that does not stay as it came.
+func (r *Receiver) unforge(e *smtp.Envelope, m *message) {
+	name := r.rules(e.Session).ServerName
+	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, name) }
+	if r.trusts(e.Session) || e.Session.LMTP || !slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
+		return
+	}
+	rest := beyond(m.body, m.header.Size())
+	n := m.header.RemoveFunc(forged)
+	m.body = io.MultiReader(strings.NewReader(m.header.String()), rest)
+	r.Log.Info("results in our name were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
 }
 
 // loops refuses a message that goes round in a loop.
@@ -99,7 +120,8 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	if err != nil {
 		return size, err
 	}
-	m.top.results, m.top.found, err = m.looks.findings(ctx)
-	m.looks.failed = err
+	found, err := m.looks.findings(ctx)
+	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
+	m.facts, m.looks.failed = found.Facts, err
 	return size, err
 }

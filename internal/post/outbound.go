@@ -52,7 +52,10 @@ type Needs struct {
 	Directory func() Directory
 	// Contact is who tells other domains how TLS fared; empty: nobody does.
 	Contact string
-	Log     *slog.Logger
+	// Sign puts signatures on top of a message of the server's own that leaves; nil:
+	// there are none.
+	Sign func(message []byte) ([]byte, error)
+	Log  *slog.Logger
 }
 
 // OpenOutbound opens the queue.
@@ -254,14 +257,29 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 // submit queues a report for addresses of other hosts. None is ever made about one
 // that fails.
 func (o *Outbound) submit(ctx context.Context, n *queue.Notification, to []smtp.Path) error {
+	if len(to) == 0 {
+		return nil
+	}
+	message, err := o.signed(n.Message)
+	if err != nil {
+		return err
+	}
 	for _, path := range to {
 		onward := *n
-		onward.To = path
+		onward.To, onward.Message = path, message
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// signed is a message of the server's own as it leaves.
+func (o *Outbound) signed(message []byte) ([]byte, error) {
+	if o.need.Sign == nil {
+		return message, nil
+	}
+	return o.need.Sign(message)
 }
 
 // reportSize is the octets of a report beside the header that comes back in it.

@@ -45,6 +45,7 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
+	Lookups        bool                   // who is trusted may ask who is here
 	Rate           func(user string) Rate // how much he may send; nil: any number
 	OwnFields      []string               // fields of users' mail that must name addresses they may send from
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -70,7 +71,7 @@ func TestNobodyDecided(t *testing.T) {
 		"nothing": nil, "pointer": &accounts.Targets{Mailboxes: []domains.Address{"alice@mail.test"}}, "no targets": accounts.Targets{}, "another type": "alice@mail.test",
 	} {
 		for _, beside := range [][]smtp.Recipient{nil, {{Path: smtp.Path{Local: "bob", Domain: "mail.test"}, Value: accounts.Targets{Mailboxes: []domains.Address{"bob@mail.test"}}}}} {
-			e := &smtp.Envelope{Session: &smtp.Session{ID: "s"}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
+			e := &smtp.Envelope{Session: &smtp.Session{Identity: lineserver.Identity{ID: "s"}}, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n"),
 				To: append(beside, smtp.Recipient{Path: smtp.Path{Local: "alice", Domain: "mail.test"}, Value: value})}
 			if err := r.ServeSMTP(context.Background(), e); err == nil {
 				t.Errorf("%s: taken for stored", name)
@@ -99,7 +100,7 @@ func TestOneSetOfRules(t *testing.T) {
 	now := before
 	p.Rules = func() *Rules { return now }
 	r := &Receiver{Post: p}
-	s := &smtp.Session{ID: "s"}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s"}}
 	mail := func() (*smtp.Envelope, error) {
 		e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, Data: strings.NewReader("Subject: x\r\n\r\nx\r\n")}
 		s.Envelope = e

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -54,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		full := fmt.Errorf("%w: 4711 octets left", mailstore.ErrNoSpace)
 		refuse := func(reply smtp.StandardReply, cause error) {
 			t.Helper()
-			err := r.quiet(log, &smtp.Session{ID: "s1"}, "alice@x.test", reply.With(cause))
+			err := r.quiet(log, &smtp.Session{Identity: lineserver.Identity{ID: "s1"}}, "alice@x.test", reply.With(cause))
 			var got *smtp.Reply
 			if !errors.As(err, &got) || !errors.Is(got, reply) || got.Unwrap() != nil {
 				t.Errorf("refused with %v", err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/textual"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -94,12 +95,12 @@ func (p *Post) localEnvelope(r *http.Request) (*Receiver, *smtp.Envelope, error)
 	query := r.URL.Query()
 	from, err := localSender(rules.Directory, query.Get("from"), query.Has("from"), caller, trusted)
 	if err != nil {
-		p.localRefusal(&smtp.Session{User: caller.String()}, "MAIL", query.Get("from"), "", err)
+		p.localRefusal(&smtp.Session{Identity: lineserver.Identity{User: caller.String()}}, "MAIL", query.Get("from"), "", err)
 		return nil, nil, err
 	}
 	// The time tells apart what different runs of the program counted.
 	id := "local" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + strconv.FormatUint(p.submitted.Add(1), 36)
-	session := &smtp.Session{ID: id, User: caller.String()}
+	session := &smtp.Session{Identity: lineserver.Identity{ID: id, User: caller.String()}}
 	e := &smtp.Envelope{Session: session, ID: session.ID, From: from}
 	session.Envelope = e
 	session.Set(rulesKey{}, rules)

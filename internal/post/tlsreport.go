@@ -21,7 +21,9 @@ func (o *Outbound) newReports() *relay.TLSReports {
 	}
 	return &relay.TLSReports{
 		Organization: domains.CanonicalAddress(contact).Domain().String(), Contact: contact,
-		Send:  o.sendReport,
+		Send: func(ctx context.Context, to string, message []byte) error {
+			return o.SendReport(ctx, contact, to, smtp.NotifyNever, message) // what comes of it, nobody needs to know
+		},
 		Cache: o.cache,
 		Log:   o.need.Log,
 	}
@@ -31,8 +33,12 @@ func (o *Outbound) newReports() *relay.TLSReports {
 // written to us. Any domain may name any address for its reports.
 var errTooMany = errors.New("too many notices to this address, its domain, or all; later")
 
-// sendReport queues one report. What comes of it, nobody needs to know.
-func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) error {
+// Cache keeps small things over restarts, among what the relay knows.
+func (o *Outbound) Cache() relay.Cache { return o.cache }
+
+// SendReport queues a report of ours to somebody who has not written to us. from hears of
+// it what notify says.
+func (o *Outbound) SendReport(ctx context.Context, from, to string, notify smtp.Notify, message []byte) error {
 	path, err := smtp.ParseMailbox(to, smtp.PathUTF8|smtp.PathLenient)
 	if err != nil {
 		return err
@@ -40,13 +46,16 @@ func (o *Outbound) sendReport(ctx context.Context, to string, message []byte) er
 	if !o.queue.MayNotify(path) {
 		return errTooMany
 	}
-	contact, err := smtp.ParseMailbox(o.reports.Contact, smtp.PathUTF8)
+	sender, err := smtp.ParseMailbox(from, smtp.PathUTF8)
 	if err != nil {
 		return err
 	}
+	if message, err = o.signed(message); err != nil {
+		return err
+	}
 	e := &queue.Entry{
-		Class: queue.Notice, From: contact,
-		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: smtp.NotifyNever}}},
+		Class: queue.Notice, Proven: true, From: sender,
+		To: []queue.Recipient{{Path: path, Params: smtp.RcptParams{Notify: notify}}},
 	}
 	return o.queue.Submit(ctx, e, bytes.NewReader(message))
 }

@@ -26,9 +26,9 @@ import (
 // keep room for it.
 type top struct {
 	returnPath string
-	results    []byte
+	results    string
 	received   string
-	found      []byte
+	found      string
 	completed  string // with the seam below it
 	messageID  string // the one in completed, if there is one
 }
@@ -58,7 +58,7 @@ func (r *Receiver) newTop(e *smtp.Envelope, header *rfc2822.Section) (*top, erro
 }
 
 // local is the whole text in mailboxes.
-func (t *top) local() []byte { return t.with(t.returnPath + string(t.results)) }
+func (t *top) local() []byte { return t.with(t.returnPath + t.results) }
 
 // with is the whole text below what is for some copies only.
 func (t *top) with(first string) []byte {
@@ -75,13 +75,13 @@ func (t *top) localSize() int64 { return int64(len(t.returnPath) + len(t.results
 
 // room stands for what is not found yet, in the text that those who store the message
 // are told to expect: so many octets of lines.
-func room(octets int) []byte {
+func room(octets int) string {
 	const line = 76
 	text := bytes.Repeat([]byte{'.'}, octets)
 	for end := line; end <= octets; end += line {
 		copy(text[end-2:], "\r\n")
 	}
-	return text
+	return string(text)
 }
 
 // received is the trace field of this host. The recipient is named only when

@@ -223,6 +223,28 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestLatin: a name is read in the charset that the report declares, and what is not valid
+// in it is shown to be missing.
+func TestLatin(t *testing.T) {
+	for _, c := range []struct{ charset, name, want string }{
+		{"ISO-8859-1", "M\xfcller", "Müller"},
+		{"windows-1252", "\x80 5", "€ 5"},
+		{"Windows-1251", "\xcf\xee\xf7\xf2\xe0", "Почта"},
+		{"us-ascii", "M\xfcller", "Müller"},
+		{"UTF-8", "M\xfcller", "M\uFFFDller"},
+		{"UTF-8", "Müller", "Müller"},
+		{"x-unknown", "M\xfcller", "M\uFFFDller"},
+		{"UTF-8", "a\x00b\x1b[31m", "a\uFFFDb\uFFFD[31m"},
+	} {
+		doc := `<?xml version="1.0" encoding="` + c.charset + `"?><feedback><report_metadata><org_name>` + c.name + `</org_name></report_metadata>` +
+			`<policy_published><domain>ours.example</domain></policy_published></feedback>`
+		r, err := readDMARC(strings.NewReader(doc), &unpacker{left: maxUnpacked})
+		if err != nil || r.Org != c.want {
+			t.Errorf("%s: %+v, %v", c.charset, r, err)
+		}
+	}
+}
+
 // TestOneOctetAtATime: it does not matter in what pieces a document comes.
 func TestOneOctetAtATime(t *testing.T) {
 	for _, name := range []string{"rfc9990.xml", "rfc7489.xml", "wrapped.xml", "tls.json"} {

@@ -40,7 +40,7 @@ type Reader struct {
 // The bounds of mail that could not be read, for each mailbox: the oldest goes.
 const (
 	maxMails      = 100
-	maxMailOctets = 100 << 20
+	maxMailOctets = 50 << 20
 )
 
 // every is the time between two looks into the mailboxes.
@@ -116,7 +116,7 @@ func (r *Reader) readMailbox(ctx context.Context, name string, before time.Time)
 		if err := p.readMessage(ctx, i); err != nil && !errors.Is(err, mailstore.ErrGone) {
 			errs = append(errs, fmt.Errorf("message %s: %w", box.UID(i), err))
 		}
-		rest(ctx, time.Since(begin))
+		pause(ctx, time.Since(begin))
 	}
 	p.discard(before)
 	if p.fresh+p.again+p.bad > 0 {
@@ -128,9 +128,9 @@ func (r *Reader) readMailbox(ctx context.Context, name string, before time.Time)
 	return errors.Join(errs...)
 }
 
-// rest leaves the processor to others for as long as a message took: whoever sends us
+// pause leaves the processor to others for as long as a message took: whoever sends us
 // much to unpack does not get more than half of one.
-func rest(ctx context.Context, d time.Duration) {
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):

@@ -162,6 +162,7 @@ func TestReaderRestarts(t *testing.T) {
 		}
 		w.close()
 		w.open()
+		time.Sleep(24 * time.Hour)
 		w.deliver(good(t, "2"), good(t, "3"))
 		w.reader.Read(w.t.Context())
 		if got := kinds(w.all()); got != "dmarc dmarc dmarc unreadable" {
@@ -256,7 +257,7 @@ func TestMailsBounded(t *testing.T) {
 		if n := w.waiting(); n != maxMails {
 			t.Errorf("%d messages stay", n)
 		}
-		p := &pass{Reader: w.reader, box: sizes{50 << 20, 60 << 20, 45 << 20, 1}, stay: []int{0, 1, 2, 3}}
+		p := &pass{Reader: w.reader, box: sizes{25 << 20, 30 << 20, 22 << 20, 1}, stay: []int{0, 1, 2, 3}}
 		p.discard(time.Time{})
 		if !slices.Equal(p.done, []int{1, 0}) {
 			t.Errorf("discarded: %v", p.done)
@@ -355,6 +356,75 @@ func TestReadAll(t *testing.T) {
 		all, err := ReadAll(w.kept(), time.Time{})
 		if len(all) != 1 || err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%d, %v", len(all), err)
+		}
+	})
+}
+
+// TestByResults: what this host wrote on top of a message is believed, nothing else.
+func TestByResults(t *testing.T) {
+	trust := ByResults(func() string { return "mail.ours.example" })
+	const from, received = "From: a@big.example\r\n\r\n", "Received: from x by mail.ours.example; Mon, 30 Nov 2026 00:00:00 +0000\r\n"
+	ours := func(result string) string {
+		return "Authentication-Results: mail.ours.example;\r\n\tspf=pass smtp.mailfrom=big.example; dmarc=" + result + "\r\n"
+	}
+	for _, c := range []struct {
+		top  string
+		want Trust
+	}{
+		{"Return-Path: <a@big.example>\r\n" + ours("pass header.from=big.example") + received + from, Trusted},
+		{ours("pass header.from=BIG.example") + received + from, Trusted},
+		{ours("fail header.from=big.example") + received + from, Untrusted},
+		{ours("none header.from=big.example") + received + from, Untrusted},
+		{ours("temperror header.from=big.example") + received + from, Untrusted},
+		{ours("pass header.from=other.example") + received + from, Untrusted},
+		{ours("pass") + received + from, Untrusted},
+		{ours("pass header.from=big.example") + ours("fail header.from=big.example") + received + from, Untrusted},
+		{ours("fail header.from=big.example") + ours("pass header.from=big.example") + received + from, Untrusted},
+		{received + from, Unchecked},
+		{received + ours("pass header.from=big.example") + from, Unchecked},
+		{strings.Replace(ours("pass header.from=big.example"), "mail.ours", "mail.theirs", 1) + received + from, Unchecked},
+		{ours("pass header.from=big.example") + from, Unchecked},
+		{"Authentication-Results: mail.ours.example; none\r\n" + received + from, Unchecked},
+	} {
+		m := readBytes(t, []byte(c.top))
+		if got := trust(&m.header, m.sender); got != c.want {
+			t.Errorf("%q, want %q:\n%s", got, c.want, c.top)
+		}
+	}
+	m := readBytes(t, []byte(ours("pass header.from=big.example")+received+"From: a@big.example, b@big.example\r\n\r\n"))
+	if got := trust(&m.header, m.sender); got != Untrusted {
+		t.Errorf("two senders: %q", got)
+	}
+}
+
+// TestBounces: a bounce of a report of ours is dealt with; any other is none of our mail.
+func TestBounces(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var known bool
+		var got []*rfc2822.Report
+		w.reader.Bounced = func(_ context.Context, r *rfc2822.Report) bool {
+			got = append(got, r)
+			return known
+		}
+		var b bytes.Buffer
+		report := &rfc2822.Report{To: box, ReportingMTA: "mx.big.example", Original: strings.NewReader("Message-ID: <id@ours.example>\r\nTo: <a@big.example>\r\n\r\nx\r\n"),
+			Recipients: []rfc2822.RecipientStatus{{FinalRecipient: "a@big.example", Action: rfc2822.Failed, Status: "5.1.1"}}}
+		if _, err := report.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		w.deliver(b.Bytes())
+		w.reader.Read(w.t.Context())
+		if all := w.all(); len(all) != 1 || all[0].Kind != Unreadable || !strings.Contains(all[0].Reason, "none of our reports") || w.waiting() != 1 {
+			t.Errorf("a stranger's: %+v", all)
+		}
+		known = true
+		w.deliver(b.Bytes())
+		w.reader.Read(w.t.Context())
+		if len(w.all()) != 1 || w.waiting() != 1 {
+			t.Error("one of ours is kept")
+		}
+		if len(got) != 2 || got[1].Returned == nil || got[1].Returned.Get("Message-ID") != "<id@ours.example>" || got[1].Recipients[0].Action != rfc2822.Failed {
+			t.Errorf("%+v", got)
 		}
 	})
 }

@@ -55,6 +55,9 @@ func bound(class string) (files int, octets int64) {
 
 const stampForm = "20060102T150405Z"
 
+// Dir is where reports are kept below the directory that holds all state.
+func Dir(data string) string { return filepath.Join(data, "reports") }
+
 // OpenStore opens the reports in dir, which is made if it is not there.
 func OpenStore(ctx context.Context, dir string, disk *durable.Disk) (*Store, error) {
 	if err := disk.MkdirAll(ctx, filepath.Dir(dir), dir); err != nil {

@@ -46,13 +46,13 @@ func newText(r io.Reader) *bufio.Reader {
 			plain = c.NewDecoder()
 		}
 	}
-	valid := runes.Map(func(r rune) rune {
+	valid := runes.Map(func(r rune) rune { // what is no UTF-8 is the replacement character already
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
 			return runeError
 		}
 		return r
 	})
-	return bufio.NewReader(transform.NewReader(b, transform.Chain(unicode.BOMOverride(plain), runes.ReplaceIllFormed(), valid)))
+	return bufio.NewReader(transform.NewReader(b, transform.Chain(unicode.BOMOverride(plain), valid)))
 }
 
 const runeError = '\uFFFD'

@@ -146,7 +146,9 @@ func (r *Ring) announce(ctx context.Context, d domains.Name, typ, selector strin
 		}
 	}
 	if selector == "" {
-		selector = r.newSelector(d, typ, now)
+		if selector = r.newSelector(d, typ, now); selector == "" {
+			return nil // each is still needed; later
+		}
 	}
 	public, err := dkim.Record(key.Public())
 	if err != nil {
@@ -169,9 +171,18 @@ func (r *Ring) announce(ctx context.Context, d domains.Name, typ, selector strin
 	return nil
 }
 
-// newSelector is a name that the domain has not had: the month, the type where it is not the usual one, and a letter
-// where one month has several.
+// newSelector is a name that the domain has not had: the month, the type where it is
+// not the usual one, and a number where one month has several. Of names that stand
+// for good it is one that is not in use, or empty.
 func (r *Ring) newSelector(d domains.Name, typ string, now time.Time) string {
+	if fixed := r.settings.Load().Selectors[d]; len(fixed) > 0 {
+		for _, selector := range fixed {
+			if !slices.ContainsFunc(r.keys, func(k *Key) bool { return k.Domain == d && k.Selector == selector && k.Phase != Gone }) {
+				return selector
+			}
+		}
+		return ""
+	}
 	name := "pr" + now.UTC().Format("200601")
 	if typ != "rsa" {
 		name += "e"
@@ -190,7 +201,7 @@ func (r *Ring) newSelector(d domains.Name, typ string, now time.Time) string {
 func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.keys, func(k *Key) bool { return k.Domain == seenOf.Domain && k.Selector == seenOf.Selector })
+	i := slices.IndexFunc(r.keys, func(k *Key) bool { return k.Domain == seenOf.Domain && k.Public == seenOf.Public })
 	if i < 0 || r.keys[i].Phase != seenOf.Phase {
 		return nil // an operator was faster
 	}
@@ -204,7 +215,7 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) error {
 	}
 	k.Trouble = s.why
 	switch {
-	case k.Phase == Announced && s.taken && !k.Imported && shown.IsZero() && trouble == "":
+	case k.Phase == Announced && s.taken && !k.Imported && r.settings.Load().Selectors[k.Domain] == nil && shown.IsZero() && trouble == "":
 		// At the first look nobody can have put it there for this key: the selector is of one
 		// that this host does not remember.
 		k.enter(Gone, now)

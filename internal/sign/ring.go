@@ -32,6 +32,9 @@ type Settings struct {
 	Keep time.Duration
 	// Require: mail that cannot be signed is not taken.
 	Require bool
+	// Selectors are those that a domain's keys have in turns, where the names are led
+	// here by CNAME once and for all; others get new ones.
+	Selectors map[domains.Name][]string
 }
 
 // Ring holds the keys of all domains. It is safe for concurrent use.

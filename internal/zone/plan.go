@@ -8,12 +8,11 @@ import (
 // Plan is what a domain and its server are, as far as the DNS is to know.
 // Names are canonical (parsers/domains), without a dot at the end.
 type Plan struct {
-	Domain string   // whose mail it is
-	Host   string   // what the server calls itself in EHLO, and MX records lead to
-	Hellos []string // other names that it gives in EHLO
+	Domain string // whose mail it is
+	Host   string // what the server calls itself in EHLO, and MX records lead to
 
 	Addresses []netip.Addr // where Host is reached
-	Sending   []netip.Addr // where mail leaves from, those in Addresses or others
+	Sending   []Sender     // where mail leaves from; the Addresses, as Host, where nil
 	OtherMX   []string     // hosts that take mail for the domain if Host does not
 	SPF       []string     // terms for others that send as the domain: "include:_spf.example.net"
 	Smarthost bool         // mail leaves through a provider, whose addresses nobody here knows
@@ -28,6 +27,12 @@ type Plan struct {
 	TLSKeys    []TLSKey
 	CAA        []CAA
 	Autoconfig bool // Host tells mail programs their settings over HTTPS
+}
+
+// Sender is an address that mail leaves from.
+type Sender struct {
+	Address netip.Addr
+	Hello   string // the name given in EHLO there, Host or another one
 }
 
 // Service is a service for the domain's users that programs find by SRV records

@@ -20,8 +20,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// dkimValue is the record of a fresh RSA key of 2048 bits.
-var dkimValue = sync.OnceValue(func() string {
+// dkimValue and anotherKey are the records of fresh RSA keys of 2048 bits.
+var dkimValue, anotherKey = sync.OnceValue(newKey), sync.OnceValue(newKey)
+
+func newKey() string {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
@@ -31,7 +33,7 @@ var dkimValue = sync.OnceValue(func() string {
 		panic(err)
 	}
 	return "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der)
-})
+}
 
 func addrs(texts ...string) (all []netip.Addr) {
 	for _, t := range texts {
@@ -40,12 +42,20 @@ func addrs(texts ...string) (all []netip.Addr) {
 	return all
 }
 
+// senders are names and addresses in turn.
+func senders(texts ...string) (all []Sender) {
+	for i := 0; i < len(texts); i += 2 {
+		all = append(all, Sender{netip.MustParseAddr(texts[i+1]), texts[i]})
+	}
+	return all
+}
+
 // example is a plan with something of everything.
 func example() *Plan {
 	return &Plan{
 		Domain: "example.test", Host: "mail.example.test",
-		Addresses: addrs("192.0.2.25", "2001:db8::25"), Sending: addrs("192.0.2.25", "2001:db8::25", "192.0.2.26"),
-		OtherMX: []string{"backup.example.net"}, SPF: []string{"include:_spf.example.net"}, Hellos: []string{"out.example.test"},
+		Addresses: addrs("192.0.2.25", "2001:db8::25"), Sending: senders("mail.example.test", "192.0.2.25", "mail.example.test", "2001:db8::25", "out.example.test", "192.0.2.26"),
+		OtherMX: []string{"backup.example.net"}, SPF: []string{"include:_spf.example.net"},
 		Services: []Service{{"submissions", 465}, {"pop3s", 995}, {"imaps", 0}},
 		Keys:     []Key{{"example.test", "s1", dkimValue(), Signing}, {"example.test", "s2", dkimValue(), Announced}, {"example.test", "s0", dkimValue(), Retired}, {"example.test", "old", dkimValue(), Gone}},
 		DMARC:    "quarantine", ReportsTo: "postmaster", STS: STSTesting, Autoconfig: true,
@@ -72,10 +82,11 @@ func TestRecords(t *testing.T) {
 must mail.example.test. 3600 IN AAAA 2001:db8::25
 must 25.2.0.192.in-addr.arpa. 3600 IN PTR mail.example.test.
 must 5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 3600 IN PTR mail.example.test.
-must 26.2.0.192.in-addr.arpa. 3600 IN PTR mail.example.test.
-should mail.example.test. 3600 IN TXT "v=spf1 a ip4:192.0.2.26 -all"
+must 26.2.0.192.in-addr.arpa. 3600 IN PTR out.example.test.
+should mail.example.test. 3600 IN TXT "v=spf1 a -all"
 should _dmarc.mail.example.test. 3600 IN TXT "v=DMARC1; p=quarantine; rua=mailto:postmaster@mail.example.test"
-should out.example.test. 3600 IN TXT "v=spf1 a:mail.example.test ip4:192.0.2.26 -all"
+must out.example.test. 3600 IN A 192.0.2.26
+should out.example.test. 3600 IN TXT "v=spf1 a -all"
 may _25._tcp.mail.example.test. 3600 IN TLSA 3 1 1 0100000000000000000000000000000000000000000000000000000000000000
 may _25._tcp.mail.example.test. 3600 IN TLSA 3 1 1 0200000000000000000000000000000000000000000000000000000000000000
 may mail.example.test. 3600 IN CAA 0 issue "letsencrypt.org; accounturi=https://acme.example/acct/1; validationmethods=http-01"
@@ -117,6 +128,16 @@ func TestExternalReports(t *testing.T) {
 		if got := strings.Count(lines(p.Records()), "._report._dmarc."); got != want {
 			t.Errorf("%q: %d permissions, want %d", to, got, want)
 		}
+	}
+}
+
+// TestExternalReportsOfHost: where the host is another organization's, its own
+// address needs no permission, and the domain's does.
+func TestExternalReportsOfHost(t *testing.T) {
+	p := example()
+	p.Host, p.ReportsTo = "mx.reports.test", "dmarc@reports.test"
+	if got := lines(p.Records()); strings.Count(got, "._report._dmarc.") != 1 || !strings.Contains(got, "should example.test._report._dmarc.reports.test.") {
+		t.Errorf("got\n%s", got)
 	}
 }
 
@@ -162,13 +183,18 @@ func combinations(n int) []*Plan {
 	for range n {
 		p := example()
 		p.Host = []string{"mail.example.test", "mail.example.test", "example.test", "mx.other.test"}[r.IntN(4)]
+		for i := range p.Sending {
+			if p.Sending[i].Hello == "mail.example.test" {
+				p.Sending[i].Hello = p.Host
+			}
+		}
 		p.DMARC = []string{"", "none", "quarantine", "reject"}[r.IntN(4)]
 		p.ReportsTo = []string{"", "postmaster", "dmarc@other.test", `"a;b"@example.test`}[r.IntN(4)]
 		p.STS = []STSMode{STSOff, STSTesting, STSEnforce}[r.IntN(3)]
 		p.Smarthost, p.Autoconfig = r.IntN(2) == 0, r.IntN(2) == 0
 		for _, drop := range []func(){
 			func() { p.Addresses = p.Addresses[:1] }, func() { p.Sending = nil }, func() { p.OtherMX = nil }, func() { p.SPF = nil },
-			func() { p.Hellos = nil }, func() { p.Services = nil }, func() { p.Keys = p.Keys[:1] }, func() { p.TLSKeys = nil }, func() { p.CAA = nil },
+			func() { p.Services = nil }, func() { p.Keys = p.Keys[:1] }, func() { p.TLSKeys = nil }, func() { p.CAA = nil },
 		} {
 			if r.IntN(2) == 0 {
 				drop()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -162,11 +163,11 @@ func differs(want, have []dns.RR) string {
 	return fmt.Sprintf("%s %s was not made here and is left as it is: it is %s, and should be %s", Name(have[0]), Type(have[0]), values(have), values(want))
 }
 
-// values lists what records say.
+// values lists what records say, which may be anything, in quotes.
 func values(records []dns.RR) string {
 	all := make([]string, len(records))
 	for i, rr := range records {
-		all[i] = Value(rr)
+		all[i] = strconv.Quote(Value(rr))
 	}
 	slices.Sort(all)
 	return strings.Join(all, " and ")

@@ -132,7 +132,7 @@ mail A 192.0.2.99
 		}
 	}
 	for _, want := range []string{
-		"example.test TXT was not made here and is left as it is: it is v=spf1 include:_spf.hand.test ~all, and should be v=spf1 a:mail",
+		"example.test TXT was not made here and is left as it is: it is \"v=spf1 include:_spf.hand.test ~all\", and should be \"v=spf1 a:mail",
 		"_dmarc.example.test TXT was not made here", "example.test MX was not made here", "mail.example.test A was not made here", "mta-sts.example.test has other records",
 	} {
 		if !strings.Contains(stays, want) {
@@ -195,8 +195,8 @@ func TestPushRefused(t *testing.T) {
 	for say, change := range map[string]func(*Server){
 		"another secret for the key mail": func(s *Server) { s.Key.Secret = "d3Jvbmc=" },
 		"knows no key of the name other":  func(s *Server) { s.Key.Name = "other." },
-		"differ by 10m":                   func(s *Server) { s.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } },
-		"differ by -10m":                  func(s *Server) { s.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) } },
+		"set them right":                  func(s *Server) { s.Now = func() time.Time { return time.Now().Add(10 * time.Minute) } },
+		"differ by -":                     func(s *Server) { s.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) } },
 	} {
 		s := serverAt(a)
 		change(s)

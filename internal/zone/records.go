@@ -57,6 +57,11 @@ func (p *Plan) Notes() []string {
 	if len(p.Addresses) == 0 {
 		notes = append(notes, `no address of this host is one of the internet, so A and AAAA of `+p.Host+` are not listed; write the outer one into "Queue": {"own_addresses": ["192.0.2.25"]}`)
 	}
+	for _, a := range p.sendersAs(p.Host) {
+		if len(p.Addresses) > 0 && !slices.Contains(p.Addresses, a) {
+			notes = append(notes, fmt.Sprintf(`mail leaves from %s as %s, which does not lead there, and receivers look whether it does; give it a name of its own: "ehlo_name" beside "source_address"`, a, p.Host))
+		}
+	}
 	if p.Smarthost && len(p.SPF) == 0 {
 		notes = append(notes, `mail leaves through a provider, who says what the SPF record must have for it; write it into "DNS": {"spf": ["include:…"]}`)
 	}
@@ -94,20 +99,25 @@ func (b *builder) host(p *Plan) {
 	for _, a := range p.Addresses {
 		b.add(Must, address(p.Host, a), "the server's address")
 	}
-	for _, a := range p.senders() {
-		name, err := dns.ReverseAddr(a.String())
-		if err != nil {
+	var named []netip.Addr
+	for _, from := range p.senders() {
+		name, err := dns.ReverseAddr(from.Address.String())
+		if err != nil || slices.Contains(named, from.Address) {
 			continue
 		}
-		r := b.add(Must, &dns.PTR{Hdr: header(name, dns.TypePTR), Ptr: dns.Fqdn(p.Host)}, "the address has the server's name, or large providers refuse its mail; who gave you the address sets it")
+		named = append(named, from.Address)
+		r := b.add(Must, &dns.PTR{Hdr: header(name, dns.TypePTR), Ptr: dns.Fqdn(from.Hello)}, "the address has the server's name, or large providers refuse its mail; who gave you the address sets it")
 		r.Provider = true
 	}
 	if p.Host != p.Domain {
-		b.add(Should, spf(p.Host, slices.Concat([]string{"a"}, p.others(), []string{"-all"})...), "bounces, whose sender is empty, are judged by the server's name")
+		b.add(Should, p.helloSPF(p.Host), "bounces, whose sender is empty, are judged by the server's name")
 		b.add(Should, txt("_dmarc."+p.Host, p.policy(p.Host)), "nobody else may write as an address of the server itself")
 	}
-	for _, name := range p.Hellos {
-		b.add(Should, spf(name, slices.Concat([]string{"a:" + p.Host}, p.others(), []string{"-all"})...), "the server calls itself so to some, and its bounces are judged by it")
+	for _, name := range p.hellos() {
+		for _, a := range p.sendersAs(name) {
+			b.add(Must, address(name, a), "the server calls itself so where mail leaves from there")
+		}
+		b.add(Should, p.helloSPF(name), "the server calls itself so to some, and its bounces are judged by it")
 	}
 	for _, k := range p.TLSKeys {
 		why := "others deliver only to who has the server's key (DANE), where the zone is signed"
@@ -130,11 +140,43 @@ func (b *builder) host(p *Plan) {
 }
 
 // senders are the addresses that mail leaves from.
-func (p *Plan) senders() []netip.Addr {
+func (p *Plan) senders() []Sender {
 	if len(p.Sending) > 0 {
 		return p.Sending
 	}
-	return p.Addresses
+	all := make([]Sender, len(p.Addresses))
+	for i, a := range p.Addresses {
+		all[i] = Sender{a, p.Host}
+	}
+	return all
+}
+
+// hellos are the names that the server gives in EHLO beside Host.
+func (p *Plan) hellos() (names []string) {
+	for _, from := range p.senders() {
+		if from.Hello != p.Host && !slices.Contains(names, from.Hello) {
+			names = append(names, from.Hello)
+		}
+	}
+	return names
+}
+
+// sendersAs are the addresses that mail leaves from under one name.
+func (p *Plan) sendersAs(hello string) (all []netip.Addr) {
+	for _, from := range p.senders() {
+		if from.Hello == hello {
+			all = append(all, from.Address)
+		}
+	}
+	return all
+}
+
+// helloSPF is the SPF record of a name given in EHLO.
+func (p *Plan) helloSPF(name string) *dns.TXT {
+	if name != p.Host {
+		return spfText(name, "a", "-all")
+	}
+	return spfText(name, slices.Concat([]string{"a"}, p.others(p.sendersAs(name)), []string{"-all"})...)
 }
 
 func (b *builder) exchangers(p *Plan) {
@@ -152,23 +194,28 @@ func (b *builder) spf(p *Plan) {
 	if len(p.OtherMX) > 0 { // they take mail, and send none as the domain
 		self = "a:" + p.Host
 	}
-	terms := slices.Concat([]string{self}, p.others(), p.SPF)
+	var sending []netip.Addr
+	for _, from := range p.senders() {
+		sending = append(sending, from.Address)
+	}
+	terms := slices.Concat([]string{self}, p.others(sending), p.SPF)
 	why, all := "the domain's mail comes from these hosts and no others", "-all"
 	if p.Smarthost && len(p.SPF) == 0 {
 		why, all = "the domain's mail comes from these hosts and from a provider's, which are not named yet", "?all"
 	}
-	b.add(Must, spf(p.Domain, append(terms, all)...), why)
+	b.add(Must, spfText(p.Domain, append(terms, all)...), why)
 }
 
-// spf is the SPF record of these terms.
-func spf(name string, terms ...string) *dns.TXT { return txt(name, "v=spf1 "+strings.Join(terms, " ")) }
+// spfText is the SPF record of these terms.
+func spfText(name string, terms ...string) *dns.TXT {
+	return txt(name, "v=spf1 "+strings.Join(terms, " "))
+}
 
-// others are the terms for addresses that mail leaves from and the host's name
-// does not have.
-func (p *Plan) others() (terms []string) {
-	for _, a := range p.Sending {
-		if !slices.Contains(p.Addresses, a) {
-			terms = append(terms, ipTerm(a))
+// others are the terms for those addresses that the host's name does not have.
+func (p *Plan) others(sending []netip.Addr) (terms []string) {
+	for _, a := range sending {
+		if term := ipTerm(a); !slices.Contains(p.Addresses, a) && !slices.Contains(terms, term) {
+			terms = append(terms, term)
 		}
 	}
 	return terms

@@ -109,10 +109,13 @@ func (s *Server) look(ctx context.Context, name string, kind uint16) (*set, erro
 			continue
 		}
 		found := &set{name: name, kind: kind, any: a.Rcode == dns.RcodeSuccess, records: atName(a, name, kind)}
-		if found.zone, err = s.zoneOf(ctx, name); err != nil {
+		target, within := alias(a, name), name
+		if off, end := dns.NextLabel(name, 0); target != "" && !end {
+			within = name[off:] // an SOA is looked for behind a CNAME as well, and the name of a zone has none
+		}
+		if found.zone, err = s.zoneOf(ctx, within); err != nil {
 			return nil, err
 		}
-		target := alias(a, name)
 		if target != "" || len(found.records) > 0 {
 			if wild, err := s.fromWildcard(ctx, found, a); err != nil || wild {
 				return &set{zone: found.zone, name: name, kind: kind}, err

@@ -117,13 +117,13 @@ func Import(ctx context.Context, dst mailstore.Store, user string, src Source, o
 
 type importer struct {
 	Options
-	ctx   context.Context
-	dst   mailstore.Store
-	user  string
-	have  *ids
-	slots chan struct{}
-	wg    sync.WaitGroup
-	told  time.Time
+	ctx      context.Context
+	dst      mailstore.Store
+	user     string
+	have     *ids
+	slots    chan struct{}
+	wg       sync.WaitGroup
+	reported time.Time
 
 	mu    sync.Mutex
 	stats Stats
@@ -230,10 +230,10 @@ func (im *importer) failed(name string, err error) error {
 }
 
 func (im *importer) tell() {
-	if im.Progress == nil || time.Since(im.told) < 200*time.Millisecond {
+	if im.Progress == nil || time.Since(im.reported) < 200*time.Millisecond {
 		return
 	}
-	im.told = time.Now()
+	im.reported = time.Now()
 	im.mu.Lock()
 	s := im.stats
 	im.mu.Unlock()

@@ -50,7 +50,7 @@ type exporter struct {
 }
 
 func (e *exporter) run(ctx context.Context, m mailstore.Maildrop) (Stats, error) {
-	told := time.Now()
+	reported := time.Now()
 	for i := range m.Len() {
 		err := ctx.Err()
 		if err == nil {
@@ -59,8 +59,8 @@ func (e *exporter) run(ctx context.Context, m mailstore.Maildrop) (Stats, error)
 		if err != nil {
 			return e.stats, fmt.Errorf("archive: export: %w", err)
 		}
-		if e.progress != nil && time.Since(told) > 200*time.Millisecond {
-			told = time.Now()
+		if e.progress != nil && time.Since(reported) > 200*time.Millisecond {
+			reported = time.Now()
 			e.progress(e.stats)
 		}
 	}

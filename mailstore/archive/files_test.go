@@ -74,3 +74,42 @@ func (n named) Open(context.Context, int) (io.ReadCloser, error) {
 }
 func (n named) Remove(context.Context, []int) error { return nil }
 func (n named) Close() error                        { return nil }
+
+// TestLeftoverIsNotTaken: what an interrupted export has left, or somebody has put in its
+// place, is not written to.
+func TestLeftoverIsNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	s := store(t, filepath.Join(dir, "mail"))
+	fill(t, s, "Subject: secret\r\n\r\nx\r\n")
+	m := drop(t, s)
+	defer m.Close()
+	out, others := filepath.Join(dir, "out"), filepath.Join(dir, "others")
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(others, []byte("theirs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	part := filepath.Join(out, m.UID(0)+".eml.partial")
+	if err := os.Symlink(others, part); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := archive.ExportFiles(t.Context(), m, out, nil)
+	if err != nil || sum.Done != 1 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	if text, err := os.ReadFile(others); err != nil || string(text) != "theirs" {
+		t.Errorf("their file holds %q, %v", text, err)
+	}
+	info, err := os.Lstat(filepath.Join(out, m.UID(0)+".eml"))
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
+		t.Errorf("the export is %v, %v", info, err)
+	}
+	if _, err := os.Lstat(part); err == nil {
+		t.Error("the leftover is there still")
+	}
+	again, err := archive.ExportFiles(t.Context(), m, out, nil)
+	if err != nil || again.Done != 0 {
+		t.Errorf("what is there is exported again: %+v, %v", again, err)
+	}
+}

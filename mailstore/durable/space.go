@@ -326,51 +326,6 @@ func (h *Hold) nearly() bool {
 	return h.announced > 0 && h.written >= h.announced-h.announced/8 && h.written <= h.announced+h.announced/8+step
 }
 
-// losers are those who give way when h needs so much more, nil if that is not
-// enough. s.mu must be held.
-func (s *Space) losers(h *Hold, short int64, weigh func(*Hold) int64) (losers []*Hold) {
-	held := make(map[string]int64) // by address
-	var all []*Hold
-	for o := range s.holds {
-		if o.stranger != "" && !o.kept {
-			held[o.stranger] += weigh(o)
-			all = append(all, o)
-		}
-	}
-	own := held[h.stranger] // for somebody known: 0
-	for short > 0 {
-		best := -1
-		for i, o := range all {
-			if o == nil || o == h || h.stranger != "" && (o.stranger == h.stranger || held[o.stranger] <= own) {
-				continue
-			}
-			if best < 0 || before(o, all[best], held, weigh) {
-				best = i
-			}
-		}
-		if best < 0 {
-			return nil
-		}
-		o := all[best]
-		all[best] = nil
-		losers = append(losers, o)
-		held[o.stranger] -= weigh(o)
-		short -= weigh(o)
-	}
-	return losers
-}
-
-// before reports whether a gives way before b.
-func before(a, b *Hold, held map[string]int64, weigh func(*Hold) int64) bool {
-	switch {
-	case a.nearly() != b.nearly():
-		return b.nearly()
-	case held[a.stranger] != held[b.stranger]:
-		return held[a.stranger] > held[b.stranger]
-	}
-	return weigh(a) > weigh(b)
-}
-
 // takeBack gives back what the losers have written. s.mu must not be held.
 func takeBack(losers []*Hold) {
 	for _, l := range losers {

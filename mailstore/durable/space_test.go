@@ -103,8 +103,8 @@ func (d *disk) room(from string, size int64) error {
 	return d.Room(ctx, keep, size)
 }
 
-// settled demands that nothing is held any more.
-func (d *disk) settled() {
+// released demands that nothing is held any more.
+func (d *disk) released() {
 	d.t.Helper()
 	if len(d.holds) != 0 || d.Space.octets|d.Space.files|d.backOctets|d.backFiles != 0 {
 		d.t.Errorf("%d holds, %d octets and %d files, %d and %d of lost ones, are counted with nothing on its way", len(d.holds), d.Space.octets, d.Space.files, d.backOctets, d.backFiles)
@@ -136,7 +136,7 @@ func TestSpaceHolds(t *testing.T) {
 		t.Errorf("more than was announced, where there is room: %v", err)
 	}
 	a.h.End()
-	d.settled()
+	d.released()
 	if d.octets.Load() != keep {
 		t.Errorf("%d left", d.octets.Load())
 	}
@@ -212,7 +212,7 @@ func TestSpaceMakesRoom(t *testing.T) {
 			if err == nil {
 				w.h.End()
 			}
-			d.settled()
+			d.released()
 		})
 	}
 }
@@ -327,7 +327,7 @@ func TestSpaceAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	d.settled()
+	d.released()
 	if d.octets.Load() != keep+octets || d.files.Load() != 1000 {
 		t.Errorf("%d octets and %d files are free, %d and %d were", d.octets.Load(), d.files.Load(), keep+octets, 1000)
 	}

@@ -276,7 +276,7 @@ type same struct {
 }
 
 // list reads new before cur, so that a message on its way is met at least once.
-// A rename within cur can hide a message from the one who is reading: settled is
+// A rename within cur can hide a message from the one who is reading: quiet is
 // whether nothing has changed meanwhile.
 func (s *source) list(try int) (rests bool, err error) {
 	read := time.Now()
@@ -296,7 +296,7 @@ func (s *source) list(try int) (rests bool, err error) {
 	}
 	after, err := stampOf(s.dir)
 	// A change within the same tick leaves no trace; a second look will do.
-	return before == after && (try > 0 || settled(before, read)), err
+	return before == after && (try > 0 || quiet(before, read)), err
 }
 
 // index finds the messages of a Maildir by the stable part of their names.

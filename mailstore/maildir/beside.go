@@ -19,6 +19,10 @@ var besideNames = []string{
 	"courierimapuiddb", "courierimapsubscribed", "courierimapacl", "courierpop3dsizelist",
 }
 
+// courierKeywords is the folder in which Courier keeps which message has which
+// keywords.
+const courierKeywords = "courierimapkeywords"
+
 // beside lists the files an IMAP server keeps in a Maildir.
 func beside(dir string) ([]string, error) {
 	ents, err := os.ReadDir(dir)
@@ -27,6 +31,17 @@ func beside(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range ents {
+		if e.Name() == courierKeywords && e.IsDir() {
+			more, err := os.ReadDir(filepath.Join(dir, courierKeywords))
+			if err != nil && notGone(err) != nil {
+				return nil, err
+			}
+			for _, k := range more {
+				if k.Type().IsRegular() {
+					names = append(names, filepath.Join(courierKeywords, k.Name()))
+				}
+			}
+		}
 		if e.Type().IsRegular() && (slices.Contains(besideNames, e.Name()) || strings.HasPrefix(e.Name(), "dovecot-uidvalidity")) {
 			names = append(names, e.Name())
 		}
@@ -58,6 +73,11 @@ func (c *copier) backupBeside(src, dst string) error {
 		return err
 	}
 	for _, name := range names {
+		if folder := filepath.Dir(name); folder != "." {
+			if err := os.MkdirAll(filepath.Join(dst, folder), 0o700); err != nil {
+				return err
+			}
+		}
 		f, err := c.copyBeside(filepath.Join(src, name), filepath.Join(dst, name))
 		if err != nil {
 			return err
@@ -84,6 +104,11 @@ func (r *restorer) beside() error {
 		f, err := r.copyBeside(filepath.Join(r.src, name), filepath.Join(r.dst, "tmp", r.s.tmpName()))
 		if err != nil {
 			return err
+		}
+		if folder := filepath.Dir(to); f != nil && folder != r.dst {
+			if err := r.s.c.MkdirAll(r.ctx, r.dst, folder); err != nil {
+				return err
+			}
 		}
 		if f != nil {
 			r.files = append(r.files, f)

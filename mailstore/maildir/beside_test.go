@@ -20,6 +20,8 @@ func TestBackupBeside(t *testing.T) {
 		".Sent/dovecot-uidlist":        "3 V1795981406 N2 Gabc\n1 :2.a.h\n",
 		".Sent/maildirfolder":          "",
 		"courierimapuiddb":             "1 5 6\n",
+		"courierimapkeywords/:list":    "Important\n\n1.a.h:0\n",
+		".Sent/courierimapkeywords/x":  "Important\n",
 	}
 	left := []string{"dovecot.index", "dovecot.index.cache", "dovecot.index.log", "dovecot-uidlist.lock", "postrider.lock"}
 	s := open(t, t.TempDir())
@@ -31,6 +33,9 @@ func TestBackupBeside(t *testing.T) {
 		}
 	}
 	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

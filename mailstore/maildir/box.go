@@ -26,7 +26,7 @@ type box struct {
 	mu       sync.Mutex
 	gen      uint64   // of readings
 	list     *listing // last one read, nil if none or evicted
-	inflight usage    // deliveries between reserve and settle
+	inflight usage    // deliveries between reserve and release
 	use      usage    // kept only where somebody asks for it
 	ids      map[uint64]struct{}
 }

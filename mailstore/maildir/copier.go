@@ -27,9 +27,9 @@ type copier struct {
 
 	shared map[inodeOf]string // where a file with several names was copied to
 
-	files []durable.File // written, not yet durable
-	dirs  map[string]bool
-	told  time.Time
+	files    []durable.File // written, not yet durable
+	dirs     map[string]bool
+	reported time.Time
 }
 
 // batch is how many files stay open until they are synced together, dirBatch how
@@ -183,8 +183,8 @@ func (c *copier) closeFiles() {
 }
 
 func (c *copier) tell(always bool) {
-	if c.progress != nil && (always || time.Since(c.told) > 200*time.Millisecond) {
-		c.told = time.Now()
+	if c.progress != nil && (always || time.Since(c.reported) > 200*time.Millisecond) {
+		c.reported = time.Now()
 		c.progress(c.sum)
 	}
 }

@@ -3,15 +3,12 @@ package maildir_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore"
-	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -91,27 +88,9 @@ func TestCrashKeeper(t *testing.T) {
 	}
 	for _, how := range []syncing{each, whole} {
 		t.Run(string(how), func(t *testing.T) {
-			root := crashtest.Scratch(t)
-			rec, err := crashtest.NewRecorder(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer rec.Close()
-			rec.Each, rec.Whole = how == each, how == whole
-			r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-			r.s = open(t, root, maildir.WithDisk(durable.New(rec)))
+			r := onRecord(t, how, false, nil)
 			from := keepScript(t, r, backup)
-			base := crashtest.Scratch(t)
-			for n := from; n <= rec.Len() && !t.Failed(); n++ {
-				for _, how := range crashtest.Outcomes(uint64(n)) {
-					dir := filepath.Join(base, "disk")
-					if err := rec.Crash(root, n, how, dir); err != nil {
-						t.Fatal(err)
-					}
-					checkKept(t, fmt.Sprintf("after %d operations, %s", n, how.Name), dir, rec.Marks(n))
-					os.RemoveAll(dir)
-				}
-			}
+			r.crashes(t, from, func(when, dir string, marks []string) { checkKept(t, when, dir, marks) })
 		})
 	}
 }

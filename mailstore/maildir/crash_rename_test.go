@@ -2,13 +2,7 @@ package maildir_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/postrider-mail/postrider/internal/crashtest"
-	"github.com/postrider-mail/postrider/mailstore/durable"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // TestCrashRename: while two mailboxes are joined, every message is at every moment
@@ -16,35 +10,17 @@ import (
 func TestCrashRename(t *testing.T) {
 	for _, how := range []syncing{each, whole} {
 		t.Run(string(how), func(t *testing.T) {
-			root := crashtest.Scratch(t)
-			rec, err := crashtest.NewRecorder(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer rec.Close()
-			rec.Each, rec.Whole = how == each, how == whole
-			r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-			r.s = open(t, root, maildir.WithDisk(durable.New(rec)))
+			r := onRecord(t, how, false, nil)
 			r.deliver("m0", "m0\r\n", "b@y") // so that there is something to join
 			for i := 1; i < 5; i++ {
 				r.deliver(fmt.Sprint("m", i), fmt.Sprintf("m%d\r\n", i), "a@x")
 			}
-			from := rec.Len()
+			from := r.rec.Len()
 			if err := r.s.Rename(t.Context(), "a@x", "b@y"); err != nil {
 				t.Fatal(err)
 			}
-			rec.Mark("renamed")
-			base := crashtest.Scratch(t)
-			for n := from; n <= rec.Len() && !t.Failed(); n++ {
-				for _, how := range crashtest.Outcomes(uint64(n)) {
-					dir := filepath.Join(base, "disk")
-					if err := rec.Crash(root, n, how, dir); err != nil {
-						t.Fatal(err)
-					}
-					checkJoined(t, fmt.Sprintf("after %d operations, %s", n, how.Name), dir, len(rec.Marks(n)) > 5)
-					os.RemoveAll(dir)
-				}
-			}
+			r.rec.Mark("renamed")
+			r.crashes(t, from, func(when, dir string, marks []string) { checkJoined(t, when, dir, len(marks) > 5) })
 		})
 	}
 }

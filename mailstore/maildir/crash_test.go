@@ -38,7 +38,8 @@ const (
 	whole     syncing = "whole"
 )
 
-func record(t *testing.T, how syncing, named bool, forget func(what, name string) bool) *replayed {
+// onRecord is an empty store.
+func onRecord(t *testing.T, how syncing, named bool, forget func(what, name string) bool, more ...maildir.Option) *replayed {
 	t.Helper()
 	root := crashtest.Scratch(t)
 	rec, err := crashtest.NewRecorder(root)
@@ -48,7 +49,28 @@ func record(t *testing.T, how syncing, named bool, forget func(what, name string
 	t.Cleanup(func() { rec.Close() })
 	rec.Forget, rec.Refuse, rec.Each, rec.Whole = forget, named, how == each, how == whole
 	r := &replayed{t: t, root: root, rec: rec, sent: make(map[string]string)}
-	r.s = open(t, root, maildir.WithDisk(durable.New(rec)), maildir.WithQuota(func(user string) maildir.Quota {
+	r.s = open(t, root, append(more, maildir.WithDisk(durable.New(rec)))...)
+	return r
+}
+
+// crashes shows check the disk as each crash from an operation on may leave it.
+func (r *replayed) crashes(t *testing.T, from int, check func(when, dir string, marks []string)) {
+	t.Helper()
+	dir := filepath.Join(crashtest.Scratch(t), "disk")
+	for n := from; n <= r.rec.Len() && !t.Failed(); n++ {
+		for _, how := range crashtest.Outcomes(uint64(n)) {
+			if err := r.rec.Crash(r.root, n, how, dir); err != nil {
+				t.Fatal(err)
+			}
+			check(fmt.Sprintf("after %d operations, %s", n, how.Name), dir, r.rec.Marks(n))
+			os.RemoveAll(dir)
+		}
+	}
+}
+
+func record(t *testing.T, how syncing, named bool, forget func(what, name string) bool) *replayed {
+	t.Helper()
+	r := onRecord(t, how, named, forget, maildir.WithQuota(func(user string) maildir.Quota {
 		if user == "tiny@x" {
 			return maildir.Quota{Octets: 10}
 		}
@@ -62,11 +84,19 @@ func (r *replayed) deliver(key, body string, users ...string) {
 	top := []byte("Top: " + key + "\r\n")
 	r.mu.Lock()
 	r.sent[string(top)+body] = key
-	r.mu.Unlock()
 	m := mailstore.Meta{Top: top}
-	if strings.Contains(key, "unforeseen") {
+	switch {
+	case strings.Contains(key, "unforeseen"):
 		m.Top = nil
+	case strings.Contains(key, "late"): // less than there is room for, as results of senders' checks are
+		m.Top = append([]byte(strings.Repeat("X: room for what comes late\r\n", 80)), top...)
+		padded, ok := mailstore.Pad(top, len(m.Top)-len(top))
+		if !ok {
+			r.t.Error("there is no padding")
+		}
+		r.sent[string(padded)+body] = key
 	}
+	r.mu.Unlock()
 	d, err := r.s.Create(context.Background(), m, users...)
 	if err != nil {
 		r.t.Error(err)
@@ -121,6 +151,8 @@ func (r *replayed) script() {
 	r.deliver("full", "some are full\r\n", "tiny@x", "a@x", "b@x")
 	r.deliver("full and spilled", strings.Repeat("0123456789abcdef\r\n", 5000), "tiny@x", "c@y", "b@x")
 	r.deliver("unforeseen top", strings.Repeat("0123456789abcde \r\n", 5000), "a@x", "b@x")
+	r.deliver("late", "late results\r\n", "a@x")
+	r.deliver("late and spilled", strings.Repeat("0123456789abc\r\n", 5000), "a@x", "c@y")
 	r.removeOne("a@x")
 	var wg sync.WaitGroup
 	for i := range 4 {

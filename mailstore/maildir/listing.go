@@ -58,23 +58,23 @@ type listing struct {
 	octets  int64
 	guesses bool // at least one entry has a guess for its size
 	at      stamp
-	settled bool // the stamp will change if the directories do
+	quiet   bool // the stamp will change if the directories do
 }
 
-// settledAfter is how much older than the reading a directory's time must be
+// quietAfter is how much older than the reading a directory's time must be
 // before it can be relied on: a change after the reading might else fall into
 // the same tick and leave the time as it is. File systems with nanoseconds
 // take them from a clock that ticks every 1 to 10 ms; others count in
 // seconds, FAT in two.
-func settledAfter(t time.Time) time.Duration {
+func quietAfter(t time.Time) time.Duration {
 	if t.Nanosecond()%1_000_000 != 0 {
 		return 50 * time.Millisecond
 	}
 	return 2100 * time.Millisecond
 }
 
-func settled(at stamp, read time.Time) bool {
-	old := func(t time.Time) bool { return read.Sub(t) > settledAfter(t) }
+func quiet(at stamp, read time.Time) bool {
+	old := func(t time.Time) bool { return read.Sub(t) > quietAfter(t) }
 	return old(at.newTime) && old(at.curTime)
 }
 
@@ -111,7 +111,7 @@ func (b *box) current() (*listing, error) {
 		if err != nil {
 			return nil, wrap("maildir: stat mailbox", err)
 		}
-		if b.list != nil && b.list.settled && b.list.at == at {
+		if b.list != nil && b.list.quiet && b.list.at == at {
 			b.s.cache.touch(b)
 			return b.list, nil
 		}
@@ -123,7 +123,7 @@ func (b *box) current() (*listing, error) {
 		if try > 0 {
 			lost = append(lost, b.dropped(before)...)
 		}
-		list.at, list.settled = at, settled(at, read) && !list.guesses
+		list.at, list.quiet = at, quiet(at, read) && !list.guesses
 		after, err := b.stamp()
 		if err != nil {
 			return nil, wrap("maildir: stat mailbox", err)

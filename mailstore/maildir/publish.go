@@ -12,19 +12,19 @@ import (
 // publish reserves the room, commits, and tells the boxes. The delivery is over
 // then, unless some of the mailboxes refused.
 func (d *delivery) publish(ctx context.Context) error {
-	settle, err := d.reserve(ctx)
+	release, err := d.reserve(ctx)
 	if err != nil {
 		return err
 	}
 	steps, err := d.steps()
 	if err != nil {
-		settle(false)
+		release(false)
 		d.Abort()
 		return wrap("maildir: deliver", err)
 	}
 	d.finish()
 	err = d.s.c.Commit(ctx, &durable.Tx{Files: d.files(), Steps: steps})
-	settle(err == nil)
+	release(err == nil)
 	if err != nil {
 		d.forgetPlaces(err)
 	}

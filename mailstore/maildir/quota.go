@@ -84,7 +84,7 @@ func (b *box) begin(octets int64) {
 	b.s.domains.add(domainOf(b.user), 1, octets)
 }
 
-// end settles a delivery begun.
+// end ends a delivery begun.
 func (b *box) end(octets int64, delivered bool) {
 	b.mu.Lock()
 	b.inflight.add(-1, -octets)
@@ -234,10 +234,10 @@ func (s *Store) countDomain(ctx context.Context, domain string) (usage, error) {
 }
 
 // reserve takes the room for a finished message in every mailbox, or in none.
-// settle says how the delivery ended.
-func (d *delivery) reserve(ctx context.Context) (settle func(delivered bool), err error) {
+// release says how the delivery ended.
+func (d *delivery) reserve(ctx context.Context) (release func(delivered bool), err error) {
 	var taken []*box
-	settle = func(delivered bool) {
+	release = func(delivered bool) {
 		for _, b := range taken {
 			b.end(d.wire, delivered)
 		}
@@ -258,9 +258,9 @@ func (d *delivery) reserve(ctx context.Context) (settle func(delivered bool), er
 		err = refusal(refused)
 	}
 	if err != nil {
-		settle(false)
+		release(false)
 	}
-	return settle, err
+	return release, err
 }
 
 // claim reports whether an id is taken in the mailbox, and takes it if not. The

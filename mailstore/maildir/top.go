@@ -5,8 +5,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
-	"github.com/postrider-mail/postrider/rfc2822"
 )
 
 // What stands on top of a message is known last. A message that is still in the
@@ -49,7 +49,7 @@ func (d *delivery) putTop(top []byte) {
 	if d.place == 0 && len(top) == 0 {
 		return
 	}
-	padded, ok := rfc2822.Pad(top, d.place-len(top))
+	padded, ok := mailstore.Pad(top, d.place-len(top))
 	if !ok || len(top) == 0 {
 		d.copyBehind(top)
 		return

@@ -58,16 +58,29 @@ func (c *Conn) AwaitUntil(t time.Time) error {
 // begun.
 const handshakeGrace = 5 * time.Second
 
-// HandshakeUntil is AwaitUntil for a TLS handshake: a shutdown leaves it a few
-// seconds, as only what follows it can tell the client why the session ends.
-func (c *Conn) HandshakeUntil(t time.Time) error {
+// Handshake runs shake, a TLS handshake, as a wait of at most limit, none if that
+// is negative. A shutdown leaves it a few seconds, as only what follows it can tell
+// the client why the session ends. shake's context ends with the time.
+func (c *Conn) Handshake(limit time.Duration, shake func(context.Context) error) error {
+	deadline := Deadline(time.Now(), limit)
+	ctx, cancel := c.ctx, context.CancelFunc(func() {})
+	if !deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+	}
+	defer cancel()
+	c.handshakeUntil(deadline)
+	defer c.BusyUntil(time.Time{})
+	return shake(ctx)
+}
+
+func (c *Conn) handshakeUntil(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting, c.shaking, c.limit = true, true, t
 	if c.stopping {
 		t = c.grace()
 	}
-	return c.Conn.SetReadDeadline(t)
+	c.Conn.SetReadDeadline(t)
 }
 
 // grace is when a handshake has to be over in a shutdown.

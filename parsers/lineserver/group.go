@@ -22,8 +22,8 @@
 //
 // Beside that it has what such servers share so that it is written once, and means
 // the same everywhere: the defaults of limits ([Defaults]), deadlines
-// ([Deadline], [Earlier]), modes of TLS ([TLSMode]), ids of sessions ([NewID]),
-// transcripts ([Transcript], [Printable]) and what proxies tell ([Attributes]).
+// ([Deadline], [Earlier]), modes of TLS ([TLSMode]), who a session is and its lines
+// in the log ([Identity]), panics in callbacks ([Identity.Protect]), transcripts ([Transcript], [Printable]) and what proxies tell ([Attributes]).
 package lineserver
 
 import (
@@ -60,7 +60,7 @@ type Group struct {
 	Pool *Pool
 
 	// Patience is how long a stranger (a Conn without Keep) may stay when
-	// MaxConns is reached and somebody else is at the door: who has been here
+	// MaxConns is reached and somebody else waits: who has been here
 	// longest makes room. Strangers from one Block share it: of ten, each has a
 	// tenth. Without it, idle strangers could keep everybody out for as long as
 	// their sessions last.
@@ -76,7 +76,7 @@ type Group struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	origins   map[netip.Prefix]*origin
-	strangers crowd
+	strangers strangerList
 	arrivals  map[netip.Prefix]arrival
 	ended     chan struct{} // closed when conns is empty; nil if nobody waits for that
 }
@@ -113,7 +113,7 @@ func (g *Group) Serve(l net.Listener, handle func(*Conn)) error {
 			if conn := g.admit(c); conn != nil {
 				go g.run(conn, handle)
 			}
-		case g.Stopping():
+		case g.isStopping():
 			return g.closed()
 		case errors.Is(err, net.ErrClosed):
 			return err
@@ -187,7 +187,7 @@ func (g *Group) enter(conn *Conn, from netip.Addr) {
 	case conn.Refused == Stopping:
 	case !g.timely(from, conn.began):
 		conn.Refused = TooOften
-	case g.crowded(from):
+	case g.atCap(from):
 		conn.Refused = TooMuchOf
 	case conn.Refused == TooMany && g.makeRoom(conn.began):
 		conn.Refused = Welcome
@@ -273,8 +273,7 @@ func (g *Group) stop(each func(*Conn)) {
 	}
 }
 
-// Stopping reports whether Shutdown or Close has been called.
-func (g *Group) Stopping() bool {
+func (g *Group) isStopping() bool {
 	defer g.lock()()
 	return g.stopping
 }

@@ -1,6 +1,7 @@
 package lineserver_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -140,12 +141,10 @@ func TestShutdownDuringHandshake(t *testing.T) {
 						time.Sleep(time.Second)
 					}
 					began := time.Now()
-					var limit time.Time
-					if c.limit > 0 {
-						limit = began.Add(c.limit)
-					}
-					conn.HandshakeUntil(limit)
-					conn.Read(make([]byte, 1))
+					conn.Handshake(cmp.Or(c.limit, -1), func(context.Context) error {
+						conn.Read(make([]byte, 1))
+						return nil
+					})
 					took <- time.Since(began)
 					conn.AwaitUntil(time.Time{})
 					began = time.Now()

@@ -37,8 +37,8 @@ func (g *Group) forget(o *origin) {
 	}
 }
 
-// crowded reports whether as many connections come from there as may.
-func (g *Group) crowded(from netip.Addr) bool {
+// atCap reports whether as many connections come from there as may.
+func (g *Group) atCap(from netip.Addr) bool {
 	if g.MaxPerBlock <= 0 || !from.IsValid() {
 		return false
 	}

@@ -12,7 +12,7 @@ type Pool struct {
 
 	mu        sync.Mutex
 	conns     int
-	strangers crowd
+	strangers strangerList
 }
 
 // Len is the number of connections of all groups now.

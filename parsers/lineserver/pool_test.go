@@ -66,9 +66,9 @@ func TestPool(t *testing.T) {
 // one who came alone, and sooner; so do those of one network together.
 func TestSharedPatience(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		crowd func(i int) string
-		wait  time.Duration
+		name string
+		from func(i int) string
+		wait time.Duration
 	}{
 		{"one address", func(int) string { return "192.0.2.1" }, time.Second},
 		{"one IPv6 /64", func(i int) string { return netip.MustParseAddr("2001:db8::").Next().String() }, time.Second},
@@ -85,16 +85,16 @@ func TestSharedPatience(t *testing.T) {
 				r := &room{t: t}
 				alone := visit(t, l, "198.51.100.1", "s")
 				time.Sleep(time.Millisecond)
-				var crowd []net.Conn
+				var others []net.Conn
 				for i := range 10 {
-					crowd = append(crowd, visit(t, l, c.crowd(i), "s"))
+					others = append(others, visit(t, l, c.from(i), "s"))
 				}
 				time.Sleep(c.wait * 9 / 10)
 				r.hears(visit(t, l, "203.0.113.1", "u"), "full")
 				time.Sleep(c.wait)
 				r.hears(visit(t, l, "203.0.113.1", "u"), "")
 				r.hears(alone, "")
-				r.hears(crowd[0], "room")
+				r.hears(others[0], "room")
 				g.Close()
 			})
 		})

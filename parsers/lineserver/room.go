@@ -16,8 +16,8 @@ const (
 	lookAgain = 20 * time.Millisecond
 )
 
-// crowd are strangers, of *Conn, who came first in front.
-type crowd struct {
+// strangerList is strangers, of *Conn, who came first in front.
+type strangerList struct {
 	list.List
 	looked time.Time // and nobody could make room
 }
@@ -72,7 +72,7 @@ func (g *Group) makeRoom(now time.Time) bool {
 // makeRoom displaces the stranger who has been here longest, if anybody has
 // been here for long enough; first those who only wait. Patience is shared:
 // the time of one of many from the same place counts as often as there are.
-func (s *crowd) makeRoom(now time.Time) bool {
+func (s *strangerList) makeRoom(now time.Time) bool {
 	if now.Sub(s.looked) < lookAgain {
 		return false
 	}

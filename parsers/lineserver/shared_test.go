@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,9 +123,6 @@ func TestTranscript(t *testing.T) {
 	}
 	if len(ids) != 1000 {
 		t.Errorf("%d different ids of 1000", len(ids))
-	}
-	if lineserver.AddrString(nil) != "" || lineserver.AddrString(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5}) != "192.0.2.1:5" {
-		t.Error("AddrString")
 	}
 }
 

@@ -5,15 +5,14 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"unicode"
 )
 
-// NewID is a name for a session: 64 random bits, short enough to be read out over
+// newID is a name for a session: 64 random bits, short enough to be read out over
 // a telephone.
-func NewID() string {
+func newID() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return idEncoding.EncodeToString(b[:])
@@ -41,12 +40,4 @@ func Printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// AddrString is a's text; "" for nil.
-func AddrString(a net.Addr) string {
-	if a == nil {
-		return ""
-	}
-	return a.String()
 }

@@ -1,11 +1,9 @@
 package pop3test
 
 import (
-	"errors"
-	"fmt"
-	"slices"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/faulty"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -63,47 +61,14 @@ func BrokenTLS() Fault { return Cut("TLS") }
 // answered are where Reply can be given.
 var answered = []string{"connect", "login", "RETR", "TOP", "QUIT"}
 
-// check panics if the fault could never happen.
-func (f *Fault) check() {
-	ways := 0
-	for _, set := range []bool{f.Reply != nil, f.Raw != "", f.Cut} {
-		if set {
-			ways++
+// common are the faults as the engine takes them.
+func common(all []Fault) []faulty.Fault {
+	out := make([]faulty.Fault, len(all))
+	for i, f := range all {
+		if f.At == "message" && f.Raw != "" {
+			panic("pop3test: at message there is Cut and Delay")
 		}
+		out[i] = faulty.Fault(f)
 	}
-	switch {
-	case f.At == "":
-		panic("pop3test: a Fault without At")
-	case ways > 1:
-		panic(fmt.Sprintf("pop3test: a Fault at %s with more than one of Reply, Raw and Cut", f.At))
-	case f.Reply != nil && !slices.Contains(answered, f.At):
-		panic(fmt.Sprintf("pop3test: Reply cannot be given at %s, use Raw", f.At))
-	case (f.At == "TLS" || f.At == "message") && f.Raw != "":
-		panic(fmt.Sprintf("pop3test: at %s there is Cut and Delay", f.At))
-	case f.After != 0 && f.At != "message":
-		panic("pop3test: After is for a Fault at message")
-	}
+	return out
 }
-
-// counted is a Fault and how often its place was passed.
-type counted struct {
-	Fault
-	passed int
-}
-
-// due is the Fault that happens at this place now, the zero Fault if none does.
-func (s *Server) due(at string) (f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.faults {
-		if c.At != at {
-			continue
-		}
-		if c.passed++; f.At == "" && c.passed > c.Skip && (c.Times == 0 || c.passed <= c.Skip+c.Times) {
-			f = c.Fault
-		}
-	}
-	return f
-}
-
-var errFault = errors.New("pop3test: a Fault")

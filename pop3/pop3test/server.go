@@ -14,17 +14,13 @@
 package pop3test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"net"
 	"strconv"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/faulty"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -54,16 +50,12 @@ type Server struct {
 	// there is none.
 	Certificate *x509.Certificate
 
-	mu       sync.Mutex
-	faults   []*counted
-	mailbox  []Message
-	added    int
-	locked   bool
-	said     []string
-	sessions map[*pop3.Session]*session
-	conns    map[string]*conn // by remote address
-	closed   chan struct{}
-	serving  sync.WaitGroup
+	engine *faulty.Engine
+
+	mu      sync.Mutex
+	mailbox []Message
+	added   int
+	locked  bool
 }
 
 // NewServer starts a server without TLS.
@@ -99,16 +91,14 @@ func NewUnstartedServer(faults ...Fault) *Server {
 			CleartextAuth: true,
 			Limits:        pop3.Limits{FailureDelay: -1, InUse: -1},
 			Log:           slog.New(slog.DiscardHandler),
-			Auth: func(user, password, _ string) error {
+			Credentials: sasl.PasswordFunc(func(user, password, _ string) error {
 				if user != User || password != Password {
 					return sasl.ErrDenied
 				}
 				return nil
-			},
+			}),
 		},
-		sessions: make(map[*pop3.Session]*session),
-		conns:    make(map[string]*conn),
-		closed:   make(chan struct{}),
+		engine: faulty.New("pop3test", answered...),
 	}
 	s.SetFaults(faults...)
 	return s
@@ -117,72 +107,24 @@ func NewUnstartedServer(faults ...Fault) *Server {
 // SetFaults replaces the Faults; what was counted begins anew. It panics if one
 // could never happen.
 func (s *Server) SetFaults(faults ...Fault) {
-	all := make([]*counted, len(faults))
-	for i, f := range faults {
-		f.check()
-		all[i] = &counted{Fault: f}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = all
+	s.engine.SetFaults(common(faults)...)
 }
 
 // certify makes the server's certificate.
-func (s *Server) certify() {
-	certPEM, keyPEM, err := certs.SelfSigned("127.0.0.1", "localhost")
-	if err != nil {
-		panic("pop3test: " + err.Error())
-	}
-	cert, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		panic("pop3test: " + err.Error())
-	}
-	s.Certificate = cert.Leaf
-	s.Config.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-}
+func (s *Server) certify() { s.Certificate, s.Config.TLSConfig = s.engine.Certify() }
 
 // Start listens and serves. It panics if it cannot, as httptest's does.
 func (s *Server) Start() {
 	s.instrument()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic("pop3test: " + err.Error())
-	}
-	s.Addr = l.Addr().String()
-	failed := make(chan error, 1)
-	s.serving.Go(func() { failed <- s.Config.Serve(&listener{l, s}) })
-	select {
-	case err := <-failed:
-		panic("pop3test: " + err.Error())
-	case <-time.After(10 * time.Millisecond): // what is wrong with a Config shows at once
-	}
+	s.Addr = s.engine.Start(s.Config.Serve)
 }
 
 // Close closes the listener and all connections and waits for their sessions.
-func (s *Server) Close() {
-	s.mu.Lock()
-	select {
-	case <-s.closed:
-	default:
-		close(s.closed)
-	}
-	s.mu.Unlock()
-	s.Config.Close()
-	s.serving.Wait()
-	for s.Config.Sessions() > 0 {
-		time.Sleep(time.Millisecond)
-	}
-}
+func (s *Server) Close() { s.engine.Close(s.Config) }
 
 // Dialer is a client's that logs in as User and trusts the server's certificate.
 func (s *Server) Dialer() *pop3.Dialer {
-	d := &pop3.Dialer{User: User, Password: Password}
-	if s.Certificate == nil {
-		return d
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate)
-	d.TLSConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	d := &pop3.Dialer{User: User, Password: Password, TLSConfig: faulty.Trusting(s.Certificate)}
 	if s.Config.TLSMode == pop3.ImplicitTLS {
 		d.TLS = pop3.TLSFromStart
 	}
@@ -209,14 +151,4 @@ func (s *Server) Messages() []Message {
 
 // Commands are the command lines that clients have sent so far, in order,
 // without credentials.
-func (s *Server) Commands() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.said...)
-}
-
-// verb is the command of a line.
-func verb(line string) string {
-	word, _, _ := strings.Cut(line, " ")
-	return strings.ToUpper(word)
-}
+func (s *Server) Commands() []string { return s.engine.Commands() }

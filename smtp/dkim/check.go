@@ -73,15 +73,18 @@ func checkRecord(record string, want crypto.PublicKey) []Fault {
 	if len(record) > maxRecord {
 		return []Fault{fatal(-1, "the record has %d octets, more than the %d that are read", len(record), maxRecord)}
 	}
-	faults := checkTyping(record)
 	key, wrong := parseKey(record)
 	if wrong.reason != "" {
-		return sure(append(faults, checkSyntax(record, wrong.reason)...), wrong.reason)
+		if typing := checkTyping(record); typing != nil {
+			return typing
+		}
+		return sure(checkSyntax(record, wrong.reason), wrong.reason)
 	}
 	tags, _ := parseTags(nil, record)
-	faults = append(faults, checkTags(tags, key)...)
+	faults := checkTags(tags, key)
 	p, _ := lookup(tags, "p")
 	if key.use.reason != "" {
+		faults = append(faults, checkTyping(record)...)
 		return sure(append(faults, checkValue(p, record, key)...), key.use.reason)
 	}
 	if i := strings.IndexAny(p.value, " \t\r\n"); i >= 0 {
@@ -105,7 +108,7 @@ func sure(faults []Fault, r Reason) []Fault {
 	return append(faults, fatal(-1, "%s", r))
 }
 
-// checkTyping finds what forms and zone files leave behind.
+// checkTyping finds what forms and zone files leave behind in a record that is of no use.
 func checkTyping(record string) (faults []Fault) {
 	if i := strings.IndexByte(record, '"'); i >= 0 {
 		faults = append(faults, fatal(i, "quotes are part of the record; the form wants the text without them"))
@@ -146,7 +149,7 @@ func checkSyntax(record string, r Reason) []Fault {
 		return []Fault{fatal(-1, "p= is missing: there is no key in the record")}
 	case reasonKeyType:
 		k, _ := lookup(tags, "k")
-		return []Fault{fatal(k.from, "k=%s is no known type of key", short(k.value))}
+		return []Fault{fatal(k.from, "k= is %s, no known type of key", short(k.value))}
 	}
 	return nil
 }
@@ -158,9 +161,9 @@ func checkTags(tags []tag, key *Key) (faults []Fault) {
 	}
 	if s, ok := lookup(tags, "s"); ok && !listed(s.value, "*") {
 		if !listed(s.value, "email") {
-			faults = append(faults, fatal(s.from, "s=%s: the key is not for mail", s.value))
+			faults = append(faults, fatal(s.from, "s= is %s: the key is not for mail", short(s.value)))
 		} else if !listed(s.value, "tlsrpt") {
-			faults = append(faults, remark(s.from, "s=%s: receivers may ignore TLS reports that are signed with the key", s.value))
+			faults = append(faults, remark(s.from, "s= is %s: receivers may ignore TLS reports that are signed with the key", short(s.value)))
 		}
 	}
 	t, _ := lookup(tags, "t")
@@ -171,7 +174,7 @@ func checkTags(tags []tag, key *Key) (faults []Fault) {
 		faults = append(faults, remark(t.from, "t=s: signatures in the name of subdomains (i=) are not good"))
 	}
 	if h, ok := lookup(tags, "h"); ok && !listed(h.value, "sha256") {
-		faults = append(faults, fatal(h.from, "h=%s: the key is not for sha256, which is the only hash in use", h.value))
+		faults = append(faults, fatal(h.from, "h= is %s: the key is not for sha256, which is the only hash in use", short(h.value)))
 	}
 	if g, ok := lookup(tags, "g"); ok {
 		faults = append(faults, remark(g.from, "g= is obsolete; old receivers take it for a limit"))

@@ -23,6 +23,6 @@
 //
 // What a stranger sends is bounded: 8 signatures of a message are looked at, keys
 // have 1024 to 4096 bits or nothing is calculated with them, all keys of a message have 5
-// seconds. Verifier's fields change these. A pass says who signed, not that From is theirs: that is
-// for DMARC to compare.
+// seconds. Number and time are fields of Verifier. A pass says who signed, not that From is
+// theirs: that is for DMARC to compare.
 package dkim

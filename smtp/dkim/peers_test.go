@@ -133,6 +133,11 @@ func corpus(t testing.TB) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, m := range awkward() {
+		if wellFormed(m) {
+			messages["awkward/"+name] = m
+		}
+	}
 	if len(messages) < 100 {
 		t.Fatalf("only %d messages", len(messages))
 	}
@@ -140,7 +145,7 @@ func corpus(t testing.TB) map[string]string {
 }
 
 func wellFormed(m string) bool {
-	if strings.Contains(strings.ReplaceAll(m, "\r\n", ""), "\r") || strings.ContainsRune(m, 0) || !strings.HasSuffix(m, "\r\n") {
+	if strings.ContainsAny(strings.ReplaceAll(m, "\r\n", ""), "\r\n") || strings.ContainsRune(m, 0) || !strings.HasSuffix(m, "\r\n") {
 		return false
 	}
 	head, _ := parted(m)

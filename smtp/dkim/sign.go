@@ -80,8 +80,9 @@ type Signing struct {
 
 // Errors of Signer.Sign.
 var (
-	ErrNoFrom = errors.New("dkim: message without From field")
-	ErrNoKey  = errors.New("dkim: signer without key")
+	ErrNoFrom   = errors.New("dkim: message without From field")
+	ErrLineEnds = errors.New("dkim: CR or LF alone in the header, which no two programs read alike")
+	ErrNoKey    = errors.New("dkim: signer without key")
 )
 
 // Sign begins with a message whose header is known, as it will leave: all of its octets in front of
@@ -90,6 +91,9 @@ func (s *Signer) Sign(header string) (*Signing, error) {
 	domain, err := s.check()
 	if err != nil {
 		return nil, err
+	}
+	if strings.ContainsAny(strings.ReplaceAll(header, "\r\n", ""), "\r\n") {
+		return nil, ErrLineEnds
 	}
 	g := &Signing{header: newHeader(header, strings.Count(header, "\n")), hashed: newBody(true), domain: domain}
 	if g.header.count("From") == 0 {

@@ -25,10 +25,10 @@ type Resolver interface {
 type Verifier struct {
 	// Resolver finds the keys; nil: net.DefaultResolver.
 	Resolver Resolver
-	// Timeout bounds the time for all keys of a message together; 0: 5 seconds.
+	// Timeout bounds the time for all keys of a message together; 0 or less: 5 seconds.
 	Timeout time.Duration
 	// MaxSignatures is how many signatures of a message are looked at, from above;
-	// 0: 8. Others have no Result.
+	// 0 or less: 8. Others have no Result.
 	MaxSignatures int
 	// Now tells the time, for signatures that expire; nil: time.Now.
 	Now func() time.Time
@@ -105,7 +105,7 @@ func (v *Verifier) Verify(ctx context.Context, header string) *Verification {
 // find finds the signatures, and counts the fields.
 func (r *Verification) find(text string) (fields int) {
 	most := r.verifier.MaxSignatures
-	if most == 0 {
+	if most <= 0 {
 		most = 8
 	}
 	for at := 0; at < len(text); fields++ {
@@ -147,7 +147,7 @@ func (r *Verification) sum(relaxed bool, length int64) *bodySum {
 // ask asks for the keys, each name once, all at the same time.
 func (r *Verification) ask(ctx context.Context) {
 	timeout := r.verifier.Timeout
-	if timeout == 0 {
+	if timeout <= 0 {
 		timeout = 5 * time.Second
 	}
 	r.ctx, r.cancel = context.WithTimeout(ctx, timeout)

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// crowd is a Spool that holds n entries without taking any room: Scan makes
+// countless is a Spool that holds n entries without taking any room: Scan makes
 // them up.
-type crowd struct {
+type countless struct {
 	*memory
 	n    int
 	next time.Time
 }
 
-func (c *crowd) Scan(_ context.Context, each func(string, *State) error) error {
+func (c *countless) Scan(_ context.Context, each func(string, *State) error) error {
 	st := &State{Queued: c.next.Add(-time.Hour), Size: 2048, To: []RcptState{{Status: Pending, Next: c.next}}}
 	for i := range c.n {
 		st.To[0].Next = c.next.Add(time.Duration(i*7919%3600) * time.Second)
@@ -27,9 +27,9 @@ func (c *crowd) Scan(_ context.Context, each func(string, *State) error) error {
 	return nil
 }
 
-// crowded is a queue of n entries that are due later.
-func crowded(tb testing.TB, n int) (q *Queue, stop func()) {
-	c := &crowd{memory: newMemory(), n: n, next: time.Now().Add(10 * time.Minute)}
+// largeQueue is a queue of n entries that are due later.
+func largeQueue(tb testing.TB, n int) (q *Queue, stop func()) {
+	c := &countless{memory: newMemory(), n: n, next: time.Now().Add(10 * time.Minute)}
 	q = &Queue{Spool: c, Transport: &world{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -57,7 +57,7 @@ func heapNow() uint64 {
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		before := heapNow()
-		q, stop := crowded(b, 1_000_000)
+		q, stop := largeQueue(b, 1_000_000)
 		b.ReportMetric(float64(heapNow()-before)/1e6, "MB")
 		stop()
 		runtime.KeepAlive(q)
@@ -66,7 +66,7 @@ func BenchmarkMemory(b *testing.B) {
 
 // BenchmarkOldest is choosing the 100 oldest of 1,000,000 entries.
 func BenchmarkOldest(b *testing.B) {
-	q, stop := crowded(b, 1_000_000)
+	q, stop := largeQueue(b, 1_000_000)
 	defer stop()
 	for b.Loop() {
 		if len(q.oldest(100, false)) != 100 {
@@ -77,7 +77,7 @@ func BenchmarkOldest(b *testing.B) {
 
 // BenchmarkHeap is one entry filed under another time, among 1,000,000.
 func BenchmarkHeap(b *testing.B) {
-	q, stop := crowded(b, 1_000_000)
+	q, stop := largeQueue(b, 1_000_000)
 	defer stop()
 	b.ReportAllocs()
 	q.mu.Lock()
@@ -96,7 +96,7 @@ func BenchmarkHeap(b *testing.B) {
 func TestMemoryPerEntry(t *testing.T) {
 	const n = 50_000
 	before := heapNow()
-	q, stop := crowded(t, n)
+	q, stop := largeQueue(t, n)
 	defer stop()
 	per := (heapNow() - before) / n
 	if per > 300 {

@@ -12,6 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // A queue in a directory that delivers over SMTP.
@@ -28,7 +29,7 @@ func Example() {
 		Config: queue.Config{Hostname: "mail.example.org"},
 		Transport: &relay.Relay{
 			Hostname: "mail.example.org",
-			Resolver: &relay.DNS{Servers: []string{"127.0.0.1:53"}},
+			Resolver: resolver.New(resolver.Config{Servers: []string{"127.0.0.1"}}),
 		},
 	}
 	go q.Run(ctx)

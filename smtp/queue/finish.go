@@ -128,13 +128,13 @@ func (q *Queue) report(ctx context.Context, a *active) error {
 		if len(kind.to) == 0 {
 			continue
 		}
-		told := q.tell(ctx, a, kind.kind, kind.to)
+		notified := q.notify(ctx, a, kind.kind, kind.to)
 		for _, i := range kind.to {
 			r := &a.st.To[i]
 			switch {
-			case told && kind.kind == Delay:
+			case notified && kind.kind == Delay:
 				r.Warned = true
-			case told:
+			case notified:
 				r.Reported = true
 			case kind.kind != Delay:
 				r.Next = stamp(time.Now().Add(DefaultFirst))
@@ -169,10 +169,10 @@ func (q *Queue) collect(a *active) news {
 	return n
 }
 
-// tell hands one notification on. For an entry with the null sender there is
+// notify hands one notification on. For an entry with the null sender there is
 // nobody to be told but the postmaster (RFC 5321 §4.5.5: never a bounce for a
 // bounce).
-func (q *Queue) tell(ctx context.Context, a *active, kind Kind, to []int) bool {
+func (q *Queue) notify(ctx context.Context, a *active, kind Kind, to []int) bool {
 	m, err := q.compose(ctx, a, kind, to)
 	if err == nil {
 		switch {

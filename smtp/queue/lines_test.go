@@ -20,24 +20,25 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // netOfHosts is a DNS in which dN.example has the address 127.1.0.N.
 type netOfHosts struct{}
 
-func (netOfHosts) MX(context.Context, string) (relay.Answer[relay.MX], error) {
-	return relay.Answer[relay.MX]{}, nil
+func (netOfHosts) MX(context.Context, string) (resolver.Answer[resolver.MX], error) {
+	return resolver.Answer[resolver.MX]{}, nil
 }
 
-func (netOfHosts) Addr(_ context.Context, host string) (a relay.Answer[netip.Addr], err error) {
+func (netOfHosts) Addr(_ context.Context, host string) (a resolver.Answer[netip.Addr], err error) {
 	n, err := strconv.ParseUint(strings.TrimSuffix(host[1:], ".example"), 10, 8)
 	a.Name, a.Records = host, []netip.Addr{netip.AddrFrom4([4]byte{127, 1, 0, byte(n)})}
 	return a, err
 }
 
-func (netOfHosts) TXT(context.Context, string) (a relay.Answer[string], err error) { return a, nil }
+func (netOfHosts) TXT(context.Context, string) (a resolver.Answer[string], err error) { return a, nil }
 
-func (netOfHosts) TLSA(context.Context, string) (a relay.Answer[relay.TLSA], err error) {
+func (netOfHosts) TLSA(context.Context, string) (a resolver.Answer[resolver.TLSA], err error) {
 	return a, nil
 }
 

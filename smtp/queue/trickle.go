@@ -25,11 +25,11 @@ const maxBuckets = 10000
 
 // trickle counts notifications to unproven senders. Queue.mu guards it.
 type trickle struct {
-	buckets map[string]bucket // by address, "@domain", ""
-	dirty   bool
-	dropped int64
-	told    time.Time // when the log was
-	untold  int64
+	buckets  map[string]bucket // by address, "@domain", ""
+	dirty    bool
+	dropped  int64
+	logged   time.Time // when the log was
+	unlogged int64
 }
 
 // bucket is what was left at a time.
@@ -63,11 +63,15 @@ func (t *trickle) admits(to smtp.Path, now time.Time) bool {
 }
 
 // left is how many may go now to name, which is of pace i. A clock that was set
-// back gives nothing and takes nothing.
+// back gives nothing and takes nothing; from then on it counts.
 func (t *trickle) left(name string, i int, now time.Time) float64 {
 	b, ok := t.buckets[name]
 	if !ok {
 		return paces[i].most
+	}
+	if b.At.After(now) {
+		b.At = stamp(now)
+		t.buckets[name], t.dirty = b, true
 	}
 	return min(paces[i].most, b.Left+max(0, now.Sub(b.At).Seconds()/paces[i].every.Seconds()))
 }
@@ -83,7 +87,7 @@ func (t *trickle) prune(now time.Time) {
 }
 
 // dropNotice reports whether a notification is one too many for a sender who is
-// not proven. It is counted, and told once a minute.
+// not proven. It is counted, and logged once a minute.
 func (q *Queue) dropNotice(n *Notification) bool {
 	if n.Proven {
 		return false
@@ -95,10 +99,10 @@ func (q *Queue) dropNotice(n *Notification) bool {
 		return false
 	}
 	t.dropped++
-	t.untold++
-	if now.Sub(t.told) >= time.Minute {
-		q.log().Warn("notifications to unproven senders are dropped: too many", "number", t.untold, "last_to", n.To.String(), "kind", n.Kind)
-		t.told, t.untold = now, 0
+	t.unlogged++
+	if now.Sub(t.logged) >= time.Minute {
+		q.log().Warn("notifications to unproven senders are dropped: too many", "number", t.unlogged, "last_to", n.To.String(), "kind", n.Kind)
+		t.logged, t.unlogged = now, 0
 	}
 	return true
 }

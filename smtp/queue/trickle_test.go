@@ -144,3 +144,22 @@ func TestTrickleBounded(t *testing.T) {
 		t.Error("no room for a new one")
 	}
 }
+
+// TestTrickleClockSetBack: what was counted by a clock that ran ahead by years does not
+// count for years.
+func TestTrickleClockSetBack(t *testing.T) {
+	var tr trickle
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	to := address("ann@far.example")
+	for tr.admits(to, now.AddDate(10, 0, 0)) {
+	}
+	if tr.admits(to, now) {
+		t.Error("a clock that is set back gives one more at once")
+	}
+	if !tr.admits(to, now.Add(paces[0].every)) {
+		t.Error("an hour later there is none")
+	}
+	if tr.admits(to, now.Add(paces[0].every+time.Minute)) {
+		t.Error("an hour gives more than one")
+	}
+}

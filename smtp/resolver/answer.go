@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -73,14 +74,14 @@ func (r *result) size() int64 {
 
 // resolve finds the answer to a question. Where a server leaves off in the middle of a chain
 // of CNAMEs, it is asked for the rest.
-func (w *world) resolve(ctx context.Context, q question) *result {
+func (u *upstream) resolve(ctx context.Context, q question) *result {
 	name, ok := spelled(q.name)
 	if !ok {
 		return nothing(&result{state: noName}, q)
 	}
-	res := &result{secure: w.Trusted, owner: true, ttl: maxTTL}
+	res := &result{secure: u.Trusted, owner: true, ttl: maxTTL}
 	for range maxChain {
-		reply, err := w.exchange(ctx, name, q.qtype)
+		reply, err := u.exchange(ctx, name, q.qtype)
 		if err != nil {
 			return failure(q, err)
 		}
@@ -103,10 +104,12 @@ func (w *world) resolve(ctx context.Context, q question) *result {
 			for _, rr := range own {
 				res.ttl = min(res.ttl, seconds(rr.Header().Ttl))
 			}
-			res.records = decode(q, own)
+			if res.records = decode(q, own); res.size() > largestAnswer {
+				return failure(q, errTooLarge)
+			}
 			return res
 		}
-		if hops == 0 || w.direct || hasSOA(reply) {
+		if hops == 0 || u.direct || hasSOA(reply) {
 			res.state, res.ttl = noData, min(res.ttl, negativeTTL(reply, owner))
 			return nothing(res, q)
 		}
@@ -129,11 +132,10 @@ func spelled(name string) (string, bool) {
 	return name, err == nil
 }
 
-type chainError struct{}
-
-func (chainError) Error() string { return "the CNAMEs have no end" }
-
-var errLongChain chainError
+var (
+	errLongChain = errors.New("the CNAMEs have no end")
+	errTooLarge  = errors.New("the answer is too large")
+)
 
 // failure is the result where nobody knows.
 func failure(q question, err error) *result {

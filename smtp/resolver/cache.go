@@ -17,9 +17,9 @@ type cache struct {
 	maxOctets  int64
 	counts     *counts
 
-	items map[question]*list.Element
-	once  part
-	again part
+	items     map[question]*list.Element
+	probation part
+	protected part
 }
 
 type part struct {
@@ -28,10 +28,10 @@ type part struct {
 }
 
 type entry struct {
-	key    question
-	result *result
-	size   int64
-	again  bool // which part it is in
+	key       question
+	result    *result
+	size      int64
+	protected bool // which part it is in
 }
 
 // overhead is about what an entry takes besides its records, the list's and the map's share included; measured.
@@ -42,13 +42,13 @@ const overhead = 480
 const largest = 64
 
 func (c *cache) len() int      { return len(c.items) }
-func (c *cache) octets() int64 { return c.once.octets + c.again.octets }
+func (c *cache) octets() int64 { return c.probation.octets + c.protected.octets }
 
 func (c *cache) part(e *entry) *part {
-	if e.again {
-		return &c.again
+	if e.protected {
+		return &c.protected
 	}
-	return &c.once
+	return &c.probation
 }
 
 func (c *cache) get(q question, now time.Time) *result {
@@ -61,24 +61,24 @@ func (c *cache) get(q question, now time.Time) *result {
 		c.remove(el)
 		return nil
 	}
-	if e.again {
-		c.again.list.MoveToFront(el)
+	if e.protected {
+		c.protected.list.MoveToFront(el)
 		return e.result
 	}
 	c.move(el, true)
-	for c.again.octets > c.maxOctets/5*4 || c.again.list.Len() > c.maxEntries/5*4 {
-		c.move(c.again.list.Back(), false)
+	for c.protected.octets > c.maxOctets/5*4 || c.protected.list.Len() > c.maxEntries/5*4 {
+		c.move(c.protected.list.Back(), false)
 	}
 	return e.result
 }
 
 // move takes an entry to the front of the other part.
-func (c *cache) move(el *list.Element, again bool) {
+func (c *cache) move(el *list.Element, protected bool) {
 	e := el.Value.(*entry)
 	from := c.part(e)
 	from.list.Remove(el)
 	from.octets -= e.size
-	e.again = again
+	e.protected = protected
 	to := c.part(e)
 	to.octets += e.size
 	c.items[e.key] = to.list.PushFront(e)
@@ -89,7 +89,7 @@ func (c *cache) put(q question, res *result, now time.Time) {
 	keep := res.keep()
 	e := &entry{key: q, result: res, size: overhead + int64(len(q.name)) + res.size()}
 	if el := c.items[q]; el != nil {
-		e.again = el.Value.(*entry).again
+		e.protected = el.Value.(*entry).protected
 		c.remove(el)
 	}
 	if keep <= 0 || e.size > max(c.maxOctets/largest, 4*overhead) {
@@ -103,9 +103,9 @@ func (c *cache) put(q question, res *result, now time.Time) {
 	c.items[q] = p.list.PushFront(e)
 	p.octets += e.size
 	for c.octets() > c.maxOctets || c.len() > c.maxEntries {
-		oldest := c.once.list.Back()
+		oldest := c.probation.list.Back()
 		if oldest == nil {
-			oldest = c.again.list.Back()
+			oldest = c.protected.list.Back()
 		}
 		if now.Before(oldest.Value.(*entry).result.expires) {
 			c.counts.evicted.Add(1)
@@ -123,15 +123,15 @@ func (c *cache) remove(el *list.Element) {
 }
 
 // knows looks whether anything that is remembered says that a name exists, or not.
-func (w *world) knows(name string) (exists, known bool) {
-	if w.direct {
+func (u *upstream) knows(name string) (exists, known bool) {
+	if u.direct {
 		return false, false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	now := time.Now()
 	for _, qtype := range []uint16{dns.TypeTXT, dns.TypeMX, dns.TypeA, dns.TypeAAAA} {
-		if res := w.cached(question{name: name, qtype: qtype}, now); res != nil && res.state != failed {
+		if res := u.cached(question{name: name, qtype: qtype}, now); res != nil && res.state != failed {
 			return res.state != noName, true
 		}
 	}

@@ -200,8 +200,23 @@ func TestHostile(t *testing.T) {
 		if texts, err := r.LookupTXT(t.Context(), "victim.example."); strings.Contains(fmt.Sprint(texts), "evil") && name != "another name's records" && name != "only another name's" {
 			t.Errorf("%s: %q, %v", name, texts, err)
 		}
-		if e := r.world.Load().cache; e.len() > 2 {
+		if e := r.upstream.Load().cache; e.len() > 2 {
 			t.Errorf("%s: %d answers are remembered", name, e.len())
+		}
+	}
+	// Names that are said once and pointed to often.
+	far := strings.Repeat("a-name-of-sixty-three-octets-which-is-all-that-one-label-may-be.", 3)
+	for n, want := range map[int]string{400: "found", 4000: "temporary"} {
+		r := New(Config{Servers: []string{mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
+			m := new(dns.Msg).SetReply(q)
+			m.Compress = true
+			for i := range n {
+				m.Answer = append(m.Answer, &dns.MX{Hdr: header("example.net.", dns.TypeMX), Preference: uint16(i), Mx: far})
+			}
+			return m
+		})}})
+		if _, err := r.LookupMX(t.Context(), "example.net."); outcome("found", err) != want {
+			t.Errorf("%d records: %v", n, err)
 		}
 	}
 	// An alias that leads on and on, one step at a time.
@@ -240,8 +255,8 @@ func TestBounds(t *testing.T) {
 	}
 	before, now := heap(), time.Now()
 	const octets = 8 << 20
-	w := newWorld(Config{MaxOctets: octets}, New(Config{}))
-	c := &w.cache
+	u := newUpstream(Config{MaxOctets: octets}, New(Config{}))
+	c := &u.cache
 	useful := make([]question, 1000)
 	for i := range useful {
 		useful[i] = question{name: fmt.Sprintf("useful-%d.example", i), qtype: dns.TypeMX}
@@ -267,20 +282,20 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s was pushed out", q.name)
 		}
 	}
-	runtime.KeepAlive(w)
+	runtime.KeepAlive(u)
 
 	// Asking twice for each brings a stranger into the second part, and no further.
-	c = &newWorld(Config{MaxEntries: 1000}, New(Config{})).cache
+	c = &newUpstream(Config{MaxEntries: 1000}, New(Config{})).cache
 	for i := range 10_000 {
 		q, res := numbered(i)
 		c.put(q, res, now)
 		c.get(q, now)
 	}
-	if c.len() > 1000 || c.again.list.Len() > 800 || c.len() != c.once.list.Len()+c.again.list.Len() {
-		t.Errorf("%d entries, %d and %d", c.len(), c.once.list.Len(), c.again.list.Len())
+	if c.len() > 1000 || c.protected.list.Len() > 800 || c.len() != c.probation.list.Len()+c.protected.list.Len() {
+		t.Errorf("%d entries, %d and %d", c.len(), c.probation.list.Len(), c.protected.list.Len())
 	}
 	// An answer too large for its share is not kept, and one that replaces another counts once.
-	c = &newWorld(Config{MaxOctets: 1 << 20}, New(Config{})).cache
+	c = &newUpstream(Config{MaxOctets: 1 << 20}, New(Config{})).cache
 	q, res := numbered(1)
 	for range 10 {
 		c.put(q, res, now)
@@ -289,6 +304,23 @@ func TestBounds(t *testing.T) {
 	res.records = []string{strings.Repeat("x", 1<<15)}
 	if c.put(q, res, now); one > 2000 || c.len() != 0 || c.octets() != 0 {
 		t.Errorf("%d octets, then %d in %d entries", one, c.octets(), c.len())
+	}
+}
+
+// TestNamesOfMessages: a name that is a piece of a message does not keep the message.
+func TestNamesOfMessages(t *testing.T) {
+	r := within(func(q *dns.Msg, _, _ string) *dns.Msg { return new(dns.Msg).SetRcode(q, dns.RcodeNameError) })
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 100 {
+		message := fmt.Sprintf("n%03d.example.", i) + strings.Repeat("x", 1<<20)
+		r.LookupTXT(t.Context(), message[:13])
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 50<<20 || r.Stats().Entries != 100 {
+		t.Errorf("%d octets for %d names", n, r.Stats().Entries)
 	}
 }
 

@@ -17,7 +17,7 @@
 // [Resolver.TXT] …) return an [Answer], which also says where the records were found, how long they hold,
 // and whether DNSSEC has proved them; that a name has none is no error. The methods named Lookup are
 // those of *net.Resolver, for packages that want no more than that: where there is nothing, the error
-// is a *net.DNSError with IsNotFound. All errors are *net.DNSError by errors.As, and [ErrNoName] by
+// is a *net.DNSError with IsNotFound. Errors of the DNS are *net.DNSError by errors.As, and [ErrNoName] by
 // errors.Is where the name itself does not exist; whatever is not IsNotFound is temporary.
 //
 // exchange.go talks to servers, answer.go reads what they say, cache.go keeps it.

@@ -18,28 +18,28 @@ const udpSize, readSize = 1232, 4096
 // exchange asks one server after the other: first over UDP and, for an answer that
 // does not fit, over TCP; then those that said nothing over TCP and without EDNS, for
 // there are networks that lose UDP and servers that EDNS makes silent.
-func (w *world) exchange(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+func (u *upstream) exchange(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(dns.Fqdn(name), qtype)
-	m.RecursionDesired = !w.direct
-	m.AuthenticatedData = w.Trusted // RFC 6840 §5.7: the AD bit is wanted, with EDNS or without
+	m.RecursionDesired = !u.direct
+	m.AuthenticatedData = u.Trusted // RFC 6840 §5.7: the AD bit is wanted, with EDNS or without
 	err := errors.New("no DNS server is configured")
 	select {
-	case w.places <- struct{}{}:
-		defer func() { <-w.places }()
+	case u.places <- struct{}{}:
+		defer func() { <-u.places }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	first := int(w.first.Load())
+	first := int(u.first.Load())
 	for round := range 2 {
-		for i := range w.Servers {
-			n := (first + i) % len(w.Servers)
+		for i := range u.Servers {
+			n := (first + i) % len(u.Servers)
 			var reply *dns.Msg
-			if reply, err = w.askServer(ctx, n, m, round); err == nil {
-				err = w.definite(reply)
+			if reply, err = u.askServer(ctx, n, m, round); err == nil {
+				err = u.definite(reply)
 			}
 			if err == nil {
-				w.first.Store(int32(n))
+				u.first.Store(int32(n))
 				return reply, nil
 			}
 			if ctx.Err() != nil {
@@ -51,46 +51,46 @@ func (w *world) exchange(ctx context.Context, name string, qtype uint16) (*dns.M
 }
 
 // askServer asks one server in the manner of a round.
-func (w *world) askServer(ctx context.Context, n int, m *dns.Msg, round int) (*dns.Msg, error) {
-	server, now := w.Servers[n], time.Now().Unix()
-	if round > 0 || now < w.mute[n].Load() {
-		reply, err := w.one(ctx, "tcp", server, m)
+func (u *upstream) askServer(ctx context.Context, n int, m *dns.Msg, round int) (*dns.Msg, error) {
+	server, now := u.Servers[n], time.Now().Unix()
+	if round > 0 || now < u.mute[n].Load() {
+		reply, err := u.one(ctx, "tcp", server, m)
 		if err != nil && !isTimeout(err) {
-			reply, err = w.overUDP(ctx, server, m) // a server without TCP, and a datagram that was lost
+			reply, err = u.overUDP(ctx, server, m) // a server without TCP, and a datagram that was lost
 		}
 		return reply, err
 	}
 	edns := m.Copy()
-	edns.SetEdns0(udpSize, w.Trusted)
-	reply, err := w.overUDP(ctx, server, edns)
+	edns.SetEdns0(udpSize, u.Trusted)
+	reply, err := u.overUDP(ctx, server, edns)
 	if isTimeout(err) && ctx.Err() == nil {
-		w.mute[n].Store(now + muteFor)
+		u.mute[n].Store(now + muteFor)
 	}
 	if err == nil && (reply.Rcode == dns.RcodeFormatError || reply.Rcode == dns.RcodeNotImplemented || reply.Rcode == dns.RcodeBadVers) {
-		return w.overUDP(ctx, server, m) // RFC 6891 §6.2.2
+		return u.overUDP(ctx, server, m) // RFC 6891 §6.2.2
 	}
 	return reply, err
 }
 
-func (w *world) overUDP(ctx context.Context, server string, m *dns.Msg) (*dns.Msg, error) {
-	reply, err := w.one(ctx, "udp", server, m)
+func (u *upstream) overUDP(ctx context.Context, server string, m *dns.Msg) (*dns.Msg, error) {
+	reply, err := u.one(ctx, "udp", server, m)
 	if err == nil && reply.Truncated {
-		return w.one(ctx, "tcp", server, m)
+		return u.one(ctx, "tcp", server, m)
 	}
 	return reply, err
 }
 
 // definite reports as an error what is no answer.
-func (w *world) definite(reply *dns.Msg) error {
+func (u *upstream) definite(reply *dns.Msg) error {
 	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
 		return fmt.Errorf("server says %s", rcode(reply.Rcode))
 	}
 	switch {
 	case reply.Truncated:
 		return errors.New("server cuts its answer off")
-	case w.direct && !reply.Authoritative:
+	case u.direct && !reply.Authoritative:
 		return errors.New("server is not authoritative for the name")
-	case !w.direct && reply.Rcode == dns.RcodeSuccess && isReferral(reply):
+	case !u.direct && reply.Rcode == dns.RcodeSuccess && isReferral(reply):
 		return errors.New("server refers to others: it is no resolver")
 	}
 	return nil
@@ -121,22 +121,22 @@ func rcode(code int) string {
 }
 
 // one sends one query and reads the reply to it.
-func (w *world) one(ctx context.Context, network, server string, m *dns.Msg) (*dns.Msg, error) {
-	w.counts.queries.Add(1)
+func (u *upstream) one(ctx context.Context, network, server string, m *dns.Msg) (*dns.Msg, error) {
+	u.counts.queries.Add(1)
 	if network == "tcp" {
-		w.counts.tcp.Add(1)
+		u.counts.tcp.Add(1)
 	}
-	reply, err := w.converse(ctx, network, server, m)
+	reply, err := u.converse(ctx, network, server, m)
 	if isTimeout(err) {
-		w.counts.timeouts.Add(1)
+		u.counts.timeouts.Add(1)
 	}
 	return reply, err
 }
 
-func (w *world) converse(ctx context.Context, network, server string, m *dns.Msg) (*dns.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout())
+func (u *upstream) converse(ctx context.Context, network, server string, m *dns.Msg) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, u.timeout())
 	defer cancel()
-	dial := w.Dial
+	dial := u.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}

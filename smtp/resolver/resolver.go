@@ -48,10 +48,13 @@ const (
 
 // The bounds of one question.
 const (
-	limit      = 20 * time.Second
-	maxChain   = 16   // CNAMEs followed
-	maxQueries = 1000 // under way at a time, each with a socket
-	muteFor    = 60   // seconds for which a server that is mute over UDP is asked over TCP
+	limit    = 20 * time.Second
+	maxChain = 16 // CNAMEs followed
+	// largestAnswer, in octets, is more than a message of 64 KiB of text can have; names that a message
+	// says once and points to may be repeated to many times that.
+	largestAnswer = 128 << 10
+	maxQueries    = 1000 // under way at a time, each with a socket
+	muteFor       = 60   // seconds for which a server that is mute over UDP is asked over TCP
 )
 
 func (c Config) timeout() time.Duration {
@@ -63,13 +66,13 @@ func (c Config) timeout() time.Duration {
 
 // Resolver asks the DNS. It is made by New; its methods may be called concurrently.
 type Resolver struct {
-	world  atomic.Pointer[world]
-	counts *counts
-	direct bool // asks a zone's own servers, and remembers nothing
+	upstream atomic.Pointer[upstream]
+	counts   *counts
+	direct   bool // asks a zone's own servers, and remembers nothing
 }
 
-// world is what a Resolver knows from one set of servers.
-type world struct {
+// upstream is what a Resolver knows from one set of servers.
+type upstream struct {
 	Config
 	direct bool
 	counts *counts
@@ -92,11 +95,11 @@ type question struct {
 // New makes a Resolver.
 func New(c Config) *Resolver {
 	r := &Resolver{counts: new(counts)}
-	r.world.Store(newWorld(c, r))
+	r.upstream.Store(newUpstream(c, r))
 	return r
 }
 
-func newWorld(c Config, r *Resolver) *world {
+func newUpstream(c Config, r *Resolver) *upstream {
 	if c.MaxEntries <= 0 {
 		c.MaxEntries = 50_000
 	}
@@ -109,31 +112,31 @@ func newWorld(c Config, r *Resolver) *world {
 			c.Servers[i] = net.JoinHostPort(strings.Trim(s, "[]"), "53")
 		}
 	}
-	w := &world{Config: c, direct: r.direct, counts: r.counts, flights: make(map[question]*flight), places: make(chan struct{}, maxQueries)}
-	w.mute = make([]atomic.Int64, len(c.Servers))
-	w.cache = cache{maxEntries: c.MaxEntries, maxOctets: c.MaxOctets, counts: r.counts}
-	return w
+	u := &upstream{Config: c, direct: r.direct, counts: r.counts, flights: make(map[question]*flight), places: make(chan struct{}, maxQueries)}
+	u.mute = make([]atomic.Int64, len(c.Servers))
+	u.cache = cache{maxEntries: c.MaxEntries, maxOctets: c.MaxOctets, counts: r.counts}
+	return u
 }
 
 // Reconfigure has the Resolver ask by another Config from the next question on. What it has
 // remembered is forgotten if the servers or the trust in them are others, or a Dial is set.
 func (r *Resolver) Reconfigure(c Config) {
-	old, w := r.world.Load(), newWorld(c, r)
-	if old.Trusted == w.Trusted && slices.Equal(old.Servers, w.Servers) && old.Dial == nil && w.Dial == nil &&
-		old.Timeout == w.Timeout && old.MaxEntries == w.MaxEntries && old.MaxOctets == w.MaxOctets {
+	old, u := r.upstream.Load(), newUpstream(c, r)
+	if old.Trusted == u.Trusted && slices.Equal(old.Servers, u.Servers) && old.Dial == nil && u.Dial == nil &&
+		old.Timeout == u.Timeout && old.MaxEntries == u.MaxEntries && old.MaxOctets == u.MaxOctets {
 		return
 	}
-	r.world.Store(w)
+	r.upstream.Store(u)
 }
 
 // At returns a Resolver that asks these servers, a zone's own ones, in the manner of Config.Servers and as
 // the Config is now: without recursion and without remembering anything. A server that is not
 // authoritative for the name is an error. No answer is Secure. Its questions count among those of r.
 func (r *Resolver) At(servers ...string) *Resolver {
-	c := r.world.Load().Config
+	c := r.upstream.Load().Config
 	c.Servers, c.Trusted = servers, false
 	at := &Resolver{counts: r.counts, direct: true}
-	at.world.Store(newWorld(c, at))
+	at.upstream.Store(newUpstream(c, at))
 	return at
 }
 
@@ -186,75 +189,76 @@ func lower(name string) string {
 // under way already, or from one of its own. The result is shared: nobody changes it.
 // An error says that ctx was done first.
 func (r *Resolver) lookup(ctx context.Context, q question) (*result, error) {
-	w := r.world.Load()
-	w.counts.lookups.Add(1)
-	w.mu.Lock()
-	if res := w.cached(q, time.Now()); res != nil {
-		w.mu.Unlock()
-		w.counts.hits.Add(1)
+	u := r.upstream.Load()
+	u.counts.lookups.Add(1)
+	u.mu.Lock()
+	if res := u.cached(q, time.Now()); res != nil {
+		u.mu.Unlock()
+		u.counts.hits.Add(1)
 		return res, nil
 	}
 	if err := ctx.Err(); err != nil {
-		w.mu.Unlock()
+		u.mu.Unlock()
 		return nil, gaveUp(q.name, err)
 	}
-	f := w.flights[q]
+	f := u.flights[q]
 	if f == nil {
-		flying, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		querying, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		q.name = strings.Clone(q.name) // it may be a piece of a whole message, which is not to be kept for it
 		f = &flight{done: make(chan struct{}), cancel: cancel}
-		w.flights[q] = f
-		go w.fly(flying, q, f)
+		u.flights[q] = f
+		go u.answerAll(querying, q, f)
 	} else {
-		w.counts.joined.Add(1)
+		u.counts.joined.Add(1)
 	}
 	f.waiting++
-	w.mu.Unlock()
+	u.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.result, nil
 	case <-ctx.Done():
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if f.waiting--; f.waiting == 0 {
 		f.cancel()
-		if w.flights[q] == f {
-			delete(w.flights, q) // whoever comes now asks anew
+		if u.flights[q] == f {
+			delete(u.flights, q) // whoever comes now asks anew
 		}
 	}
 	return nil, gaveUp(q.name, ctx.Err())
 }
 
 // cached is what is remembered, if only that nothing has this name.
-func (w *world) cached(q question, now time.Time) *result {
-	if w.direct {
+func (u *upstream) cached(q question, now time.Time) *result {
+	if u.direct {
 		return nil
 	}
-	if res := w.cache.get(q, now); res != nil {
+	if res := u.cache.get(q, now); res != nil {
 		return res
 	}
-	return w.cache.get(question{name: q.name}, now)
+	return u.cache.get(question{name: q.name}, now)
 }
 
-// fly asks, remembers the answer and gives it to those who wait.
-func (w *world) fly(ctx context.Context, q question, f *flight) {
+// answerAll asks, remembers the answer and gives it to those who wait.
+func (u *upstream) answerAll(ctx context.Context, q question, f *flight) {
 	defer f.cancel()
-	f.result = w.resolve(ctx, q)
+	f.result = u.resolve(ctx, q)
 	if f.result.state == failed {
-		w.counts.failures.Add(1)
+		u.counts.failures.Add(1)
 	}
-	w.mu.Lock()
-	if w.flights[q] == f {
-		delete(w.flights, q)
-		if !w.direct {
+	u.mu.Lock()
+	if u.flights[q] == f {
+		delete(u.flights, q)
+		if !u.direct {
 			key := q
 			if f.result.state == noName && f.result.end == "" {
 				key = question{name: q.name} // RFC 2308 §5: whatever the type
 			}
-			w.cache.put(key, f.result, time.Now())
+			u.cache.put(key, f.result, time.Now())
 		}
 	}
-	w.mu.Unlock()
+	u.mu.Unlock()
 	close(f.done)
 }
 

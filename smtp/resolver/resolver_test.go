@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -233,35 +234,47 @@ func TestServers(t *testing.T) {
 				return zone.Reply(q)
 			}
 			m := new(dns.Msg).SetRcode(q, code)
+			if code > 15 {
+				m.SetEdns0(512, false)
+			}
 			if !echo {
 				m.Question = nil
 			}
 			return m
 		}
 	}
-	for name, handle := range map[string]func(q *dns.Msg, network string) *dns.Msg{
-		"ordinary":      func(q *dns.Msg, _ string) *dns.Msg { return zone.Reply(q) },
-		"FORMERR":       noEDNS(dns.RcodeFormatError, true),
-		"FORMERR, bare": noEDNS(dns.RcodeFormatError, false),
-		"NOTIMP":        noEDNS(dns.RcodeNotImplemented, true),
-		"BADVERS":       noEDNS(dns.RcodeBadVers, true),
-		"EDNS dropped":  func(q *dns.Msg, _ string) *dns.Msg { return unless(q.IsEdns0() != nil, zone.Reply(q)) },
-		"UDP dropped":   func(q *dns.Msg, network string) *dns.Msg { return unless(network == "udp", zone.Reply(q)) },
-		"512 octets":    func(q *dns.Msg, _ string) *dns.Msg { q.Extra = nil; return zone.Reply(q) },
-		"step by step":  func(q *dns.Msg, _ string) *dns.Msg { return step(zone, q) },
-		"AA, no RA": func(q *dns.Msg, _ string) *dns.Msg {
+	all := func(q *dns.Msg, _ string) *dns.Msg { return zone.Reply(q) }
+	formerr := noEDNS(dns.RcodeFormatError, true)
+	for name, tt := range map[string]struct {
+		handle  func(q *dns.Msg, network string) *dns.Msg
+		queries int64 // for the key, which 512 octets have no room for
+	}{
+		"ordinary":      {all, 1},
+		"FORMERR":       {formerr, 3},
+		"FORMERR, bare": {noEDNS(dns.RcodeFormatError, false), 3},
+		"NOTIMP":        {noEDNS(dns.RcodeNotImplemented, true), 3},
+		"BADVERS":       {noEDNS(dns.RcodeBadVers, true), 3},
+		"SERVFAIL":      {noEDNS(dns.RcodeServerFailure, true), 2},
+		"EDNS dropped":  {func(q *dns.Msg, _ string) *dns.Msg { return unless(q.IsEdns0() != nil, zone.Reply(q)) }, 2},
+		"UDP dropped":   {func(q *dns.Msg, network string) *dns.Msg { return unless(network == "udp", zone.Reply(q)) }, 2},
+		"512 octets":    {func(q *dns.Msg, _ string) *dns.Msg { q.Extra = nil; return zone.Reply(q) }, 2},
+		"step by step":  {func(q *dns.Msg, _ string) *dns.Msg { return step(zone, q) }, 1},
+		"AA, no RA": {func(q *dns.Msg, _ string) *dns.Msg {
 			m := zone.Reply(q)
 			m.Authoritative = true
 			m.RecursionAvailable = false
 			return m
-		},
-		"other case":     func(q *dns.Msg, _ string) *dns.Msg { return shouting(zone.Reply(q)) },
-		"order reversed": func(q *dns.Msg, _ string) *dns.Msg { m := zone.Reply(q); slices.Reverse(m.Answer); return m },
+		}, 1},
+		"other case":     {func(q *dns.Msg, _ string) *dns.Msg { return shouting(zone.Reply(q)) }, 1},
+		"order reversed": {func(q *dns.Msg, _ string) *dns.Msg { m := zone.Reply(q); slices.Reverse(m.Answer); return m }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := New(Config{Servers: []string{mailtest.ServeDNS(t, handle)}, Timeout: 200 * time.Millisecond})
+			r := New(Config{Servers: []string{mailtest.ServeDNS(t, tt.handle)}, Timeout: 200 * time.Millisecond})
 			mustLookup(t, r, "s._domainkey.example.net.", long)
+			if n := r.Stats().Queries; n != tt.queries {
+				t.Errorf("%d queries", n)
+			}
 			mustLookup(t, r, "one.example.", long)
 			if a, err := r.TXT(t.Context(), "one.example"); err != nil || a.Name != "s._domainkey.example.net" {
 				t.Errorf("%+v, %v", a, err)
@@ -270,6 +283,12 @@ func TestServers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+	r := New(Config{Servers: []string{mailtest.ServeDNS(t, func(q *dns.Msg, network string) *dns.Msg {
+		return unless(network == "tcp", formerr(q, network))
+	})}, Timeout: 200 * time.Millisecond})
+	if _, err := r.LookupTXT(t.Context(), "none.example."); outcome("", err) != "void" {
+		t.Errorf("neither EDNS nor TCP: %v", err)
 	}
 	for name, handle := range map[string]func(q *dns.Msg, network string) *dns.Msg{
 		"SERVFAIL": func(q *dns.Msg, _ string) *dns.Msg { return new(dns.Msg).SetRcode(q, dns.RcodeServerFailure) },
@@ -289,7 +308,8 @@ func TestServers(t *testing.T) {
 			m.Question[0].Name = "other.example."
 			return m
 		},
-		"a query": func(q *dns.Msg, _ string) *dns.Msg { m := zone.Reply(q); m.Response = false; return m },
+		"another id": func(q *dns.Msg, _ string) *dns.Msg { m := zone.Reply(q); m.Id++; return m },
+		"a query":    func(q *dns.Msg, _ string) *dns.Msg { m := zone.Reply(q); m.Response = false; return m },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -378,6 +398,41 @@ func TestSilentServers(t *testing.T) {
 	})
 }
 
+// TestForgedDatagrams: what does not have the query's id is no answer, and the answer behind it
+// is waited for.
+func TestForgedDatagrams(t *testing.T) {
+	zone, evil := mailtest.NewZone(t, `example.net. 60 IN TXT "x"`), mailtest.NewZone(t, `example.net. 60 IN TXT "evil"`)
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() {
+		p := make([]byte, 2000)
+		for {
+			n, from, err := conn.ReadFrom(p)
+			q := new(dns.Msg)
+			if err != nil || q.Unpack(p[:n]) != nil {
+				return
+			}
+			conn.WriteTo([]byte("x"), from)
+			conn.WriteTo(bytes.Repeat([]byte{0xc0}, 100), from)
+			for _, m := range []*dns.Msg{evil.Reply(q), zone.Reply(q)} {
+				if m.Answer[0].String() == evil.Reply(q).Answer[0].String() {
+					m.Id++
+				}
+				packed, _ := m.Pack()
+				conn.WriteTo(packed, from)
+			}
+		}
+	}()
+	r := New(Config{Servers: []string{conn.LocalAddr().String()}})
+	mustLookup(t, r, "example.net.", "x")
+	if s := r.Stats(); s.Queries != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestSecondServer: a server that fails is not the end.
 func TestSecondServer(t *testing.T) {
 	zone := mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.")
@@ -389,6 +444,19 @@ func TestSecondServer(t *testing.T) {
 	}
 	if s := r.Stats(); s.Queries != 2 {
 		t.Errorf("%+v", s)
+	}
+	// One that has no room for its answer has it over TCP, before another is asked.
+	mute := mailtest.ServeDNS(t, func(*dns.Msg, string) *dns.Msg { return nil })
+	cut := mailtest.ServeDNS(t, func(q *dns.Msg, network string) *dns.Msg {
+		m := zone.Reply(q)
+		if network == "udp" {
+			m.Answer, m.Truncated = nil, true
+		}
+		return m
+	})
+	r = New(Config{Servers: []string{cut, mute}, Timeout: 200 * time.Millisecond})
+	if mx, err := r.MX(t.Context(), "example.net"); err != nil || len(mx.Records) != 1 || r.Stats().Timeouts > 0 || r.Stats().TCP != 1 {
+		t.Errorf("%+v, %v, %+v", mx, err, r.Stats())
 	}
 }
 
@@ -451,6 +519,61 @@ func TestReconfigure(t *testing.T) {
 	r.Reconfigure(Config{Servers: []string{addr}, Trusted: true})
 	if mustLookup(t, r, "example.net.", "x"); r.Stats().Queries != 2 {
 		t.Error("trust has changed: what was known is remembered")
+	}
+}
+
+// TestAnswerOfAnother: only what was asked for is an answer, and only what
+// belongs to the name.
+func TestAnswerOfAnother(t *testing.T) {
+	rr := func(s string) dns.RR {
+		r, err := dns.NewRR(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	addr := mailtest.ServeDNS(t, func(query *dns.Msg, _ string) *dns.Msg {
+		m, q := new(dns.Msg).SetReply(query), query.Question[0]
+		switch q.Name {
+		case "shuffled.example.":
+			m.Answer = []dns.RR{rr("c.example. 60 IN A 192.0.2.3"), rr("b.example. 60 IN CNAME c.example."), rr("Shuffled.example. 60 IN CNAME B.example."),
+				rr("stray.example. 60 IN A 192.0.2.66")}
+			if q.Qtype == dns.TypeAAAA {
+				m.Answer = m.Answer[1:3]
+			}
+		case "circle.example.":
+			m.Answer = []dns.RR{rr("circle.example. 60 IN CNAME round.example."), rr("round.example. 60 IN CNAME circle.example.")}
+		case "question.example.":
+			m.Question[0].Name = "other.example."
+			m.Answer = []dns.RR{rr("other.example. 60 IN MX 10 evil.example.")}
+		case "class.example.":
+			m.Answer = []dns.RR{rr("class.example. 60 CH MX 10 evil.example.")}
+		case "half.example.":
+			m.Rcode = dns.RcodeNameError
+			if q.Qtype == dns.TypeAAAA {
+				m.Rcode = dns.RcodeServerFailure
+			}
+		}
+		return m
+	})
+	r := New(Config{Servers: []string{addr}, Trusted: true, Timeout: 200 * time.Millisecond})
+	a, err := r.Addr(t.Context(), "shuffled.example")
+	if err != nil || a.Name != "c.example" || !slices.Equal(a.Records, []netip.Addr{netip.MustParseAddr("192.0.2.3")}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err := r.Addr(t.Context(), "circle.example"); err == nil || errors.Is(err, ErrNoName) || len(a.Records) > 0 {
+		t.Errorf("%+v", a)
+	}
+	for _, name := range []string{"question.example", "class.example"} {
+		if a, err := r.MX(t.Context(), name); len(a.Records) > 0 {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+	if _, err := r.MX(t.Context(), "question.example"); err == nil || errors.Is(err, ErrNoName) {
+		t.Errorf("the answer to another question is one: %v", err)
+	}
+	if _, err := r.Addr(t.Context(), "half.example"); err == nil || errors.Is(err, ErrNoName) {
+		t.Errorf("a server that fails says that there is no such name: %v", err)
 	}
 }
 

@@ -23,13 +23,13 @@ type counts struct {
 
 // Stats returns the counters of the moment.
 func (r *Resolver) Stats() Stats {
-	c, w := r.counts, r.world.Load()
+	c, u := r.counts, r.upstream.Load()
 	s := Stats{
 		Lookups: c.lookups.Load(), Hits: c.hits.Load(), Joined: c.joined.Load(), Queries: c.queries.Load(), TCP: c.tcp.Load(),
 		Failures: c.failures.Load(), Timeouts: c.timeouts.Load(), Evicted: c.evicted.Load(),
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s.Entries, s.Octets = w.cache.len(), w.cache.octets()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s.Entries, s.Octets = u.cache.len(), u.cache.octets()
 	return s
 }

@@ -1,10 +1,9 @@
 package smtptest
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/faulty"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -26,9 +25,8 @@ type Fault struct {
 	// Reply is the answer: a smtp.StandardReply or a *smtp.Reply. It can be given
 	// at connect, EHLO, HELO, LHLO, MAIL, RCPT, DATA, BDAT and message.
 	Reply error
-	// Raw is sent in place of the answer, octet for octet. A server that is
-	// started with it does not offer PIPELINING. Under TLS it is sent beside the
-	// answer, which no client takes for anything but an attack.
+	// Raw is sent in place of the whole answer, octet for octet. Under TLS it is
+	// sent beside the answer, which no client takes for anything but an attack.
 	Raw string
 	// Cut closes the connection in place of the answer. At "message" the whole
 	// message has been read and taken, and the client cannot know that.
@@ -60,43 +58,11 @@ func BrokenTLS() Fault { return Cut("TLS") }
 // answered are where Reply can be given.
 var answered = []string{"connect", "EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "message"}
 
-// check panics if the fault could never happen.
-func (f *Fault) check() {
-	ways := 0
-	for _, set := range []bool{f.Reply != nil, f.Raw != "", f.Cut} {
-		if set {
-			ways++
-		}
+// common are the faults as the engine takes them.
+func common(all []Fault) []faulty.Fault {
+	out := make([]faulty.Fault, len(all))
+	for i, f := range all {
+		out[i] = faulty.Fault{At: f.At, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Reply: f.Reply, Raw: f.Raw, Cut: f.Cut}
 	}
-	switch {
-	case f.At == "":
-		panic("smtptest: a Fault without At")
-	case ways > 1:
-		panic(fmt.Sprintf("smtptest: a Fault at %s with more than one of Reply, Raw and Cut", f.At))
-	case f.Reply != nil && !slices.Contains(answered, f.At):
-		panic(fmt.Sprintf("smtptest: Reply cannot be given at %s, use Raw", f.At))
-	case f.At == "TLS" && !f.Cut && f.Delay == 0:
-		panic("smtptest: at TLS there is Cut and Delay")
-	}
-}
-
-// counted is a Fault and how often its place was passed.
-type counted struct {
-	Fault
-	passed int
-}
-
-// due is the Fault that happens at this place now, the zero Fault if none does.
-func (s *Server) due(at string) (f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.faults {
-		if c.At != at {
-			continue
-		}
-		if c.passed++; f.At == "" && c.passed > c.Skip && (c.Times == 0 || c.passed <= c.Skip+c.Times) {
-			f = c.Fault
-		}
-	}
-	return f
+	return out
 }

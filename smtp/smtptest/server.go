@@ -14,17 +14,13 @@ package smtptest
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
-	"net"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/internal/faulty"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -55,16 +51,12 @@ type Server struct {
 	// there is none.
 	Certificate *x509.Certificate
 
-	mu       sync.Mutex
-	faults   []*counted
-	inbox    []Message
-	read     int           // of inbox, by Next
-	arrived  chan struct{} // closed and replaced when something arrives
-	said     []string
-	sessions map[*smtp.Session]*session
-	conns    map[string]*conn // by remote address
-	closed   chan struct{}
-	serving  sync.WaitGroup
+	engine *faulty.Engine
+
+	mu      sync.Mutex
+	inbox   []Message
+	read    int           // of inbox, by Next
+	arrived chan struct{} // closed and replaced when something arrives
 }
 
 // NewServer starts a server without TLS.
@@ -92,14 +84,12 @@ func started(s *Server) *Server {
 }
 
 // NewUnstartedServer makes a server whose Config can be changed before Start.
-// It takes every recipient, and passwords in the clear if Config.Auth is set.
+// It takes every recipient, and passwords in the clear if Config.Credentials are set.
 func NewUnstartedServer(faults ...Fault) *Server {
 	s := &Server{
-		Config:   &smtp.Server{Hostname: "mx.example.com", CleartextAuth: true, Log: slog.New(slog.DiscardHandler)},
-		arrived:  make(chan struct{}),
-		closed:   make(chan struct{}),
-		sessions: make(map[*smtp.Session]*session),
-		conns:    make(map[string]*conn),
+		Config:  &smtp.Server{Hostname: "mx.example.com", CleartextAuth: true, Log: slog.New(slog.DiscardHandler)},
+		arrived: make(chan struct{}),
+		engine:  faulty.New("smtptest", answered...),
 	}
 	s.SetFaults(faults...)
 	return s
@@ -108,78 +98,24 @@ func NewUnstartedServer(faults ...Fault) *Server {
 // SetFaults replaces the Faults; what was counted begins anew. It panics if one
 // could never happen.
 func (s *Server) SetFaults(faults ...Fault) {
-	all := make([]*counted, len(faults))
-	for i, f := range faults {
-		f.check()
-		all[i] = &counted{Fault: f}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = all
+	s.engine.SetFaults(common(faults)...)
 }
 
 // certify makes the server's certificate.
-func (s *Server) certify() {
-	certPEM, keyPEM, err := certs.SelfSigned("127.0.0.1", "localhost")
-	if err != nil {
-		panic("smtptest: " + err.Error())
-	}
-	cert, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		panic("smtptest: " + err.Error())
-	}
-	s.Certificate = cert.Leaf
-	s.Config.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-}
+func (s *Server) certify() { s.Certificate, s.Config.TLSConfig = s.engine.Certify() }
 
 // Start listens and serves. It panics if it cannot, as httptest's does.
 func (s *Server) Start() {
 	s.instrument()
-	for _, f := range s.faults {
-		if f.Raw != "" { // what replaces a reply must not replace others that leave with it
-			s.Config.Extensions.Hide = append(s.Config.Extensions.Hide, "PIPELINING")
-			break
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic("smtptest: " + err.Error())
-	}
-	s.Addr = l.Addr().String()
-	failed := make(chan error, 1)
-	s.serving.Go(func() { failed <- s.Config.Serve(&listener{l, s}) })
-	select {
-	case err := <-failed:
-		panic("smtptest: " + err.Error())
-	case <-time.After(10 * time.Millisecond): // what is wrong with a Config shows at once
-	}
+	s.Addr = s.engine.Start(s.Config.Serve)
 }
 
 // Close closes the listener and all connections and waits for their sessions.
-func (s *Server) Close() {
-	s.mu.Lock()
-	select {
-	case <-s.closed:
-	default:
-		close(s.closed)
-	}
-	s.mu.Unlock()
-	s.Config.Close()
-	s.serving.Wait()
-	for s.Config.Sessions() > 0 {
-		time.Sleep(time.Millisecond)
-	}
-}
+func (s *Server) Close() { s.engine.Close(s.Config) }
 
 // Dialer is a client's that trusts the server's certificate.
 func (s *Server) Dialer() *smtp.Dialer {
-	d := &smtp.Dialer{Hello: "client.example.net"}
-	if s.Certificate == nil {
-		return d
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate)
-	d.TLSConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	d := &smtp.Dialer{Hello: "client.example.net", TLSConfig: faulty.Trusting(s.Certificate)}
 	if s.Config.TLSMode == smtp.ImplicitTLS {
 		d.TLS = smtp.TLSFromStart
 	}
@@ -210,7 +146,7 @@ func (s *Server) Next(ctx context.Context) (Message, error) {
 		case <-arrived:
 		case <-ctx.Done():
 			return Message{}, context.Cause(ctx)
-		case <-s.closed:
+		case <-s.engine.Closed():
 			return Message{}, errors.New("smtptest: the server is closed")
 		}
 	}
@@ -218,11 +154,7 @@ func (s *Server) Next(ctx context.Context) (Message, error) {
 
 // Commands are the command lines that clients have sent so far, in order,
 // without credentials.
-func (s *Server) Commands() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.said...)
-}
+func (s *Server) Commands() []string { return s.engine.Commands() }
 
 // serve puts a message into the inbox.
 func (s *Server) serve(ctx context.Context, e *smtp.Envelope, own smtp.Handler) error {
@@ -242,12 +174,12 @@ func (s *Server) serve(ctx context.Context, e *smtp.Envelope, own smtp.Handler) 
 	if own != nil {
 		io.Copy(io.Discard, e.Data)
 	}
-	fault := s.due("message")
+	fault := s.engine.Due("message")
 	var r *smtp.Reply
 	if own == nil && (!errors.As(fault.Reply, &r) || r.Positive()) {
 		s.keep(m) // before the client can notice anything
 	}
-	s.do(e.Session, fault)
+	s.engine.Do(&e.Session.Identity, fault)
 	return fault.Reply
 }
 
@@ -257,10 +189,4 @@ func (s *Server) keep(m Message) {
 	s.inbox = append(s.inbox, m)
 	close(s.arrived)
 	s.arrived = make(chan struct{})
-}
-
-// verb is the command of a line.
-func verb(line string) string {
-	word, _, _ := strings.Cut(line, " ")
-	return strings.ToUpper(word)
 }

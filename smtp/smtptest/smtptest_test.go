@@ -116,6 +116,7 @@ func TestFaults(t *testing.T) {
 		{"greylisted", smtptest.Greylist(1), is(smtp.ErrGreylisted), 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			c.fault.Times = 1
 			s := smtptest.NewServer(c.fault)
 			defer s.Close()

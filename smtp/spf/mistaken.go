@@ -3,8 +3,8 @@ package spf
 import "strings"
 
 // Mistaken says, in words for people, why a TXT record that was meant to be an SPF
-// record is none, or is none to some who read it. It is "" for a record, a good one
-// or a bad one, and for what has nothing to do with SPF.
+// record is none, or (with a version in capitals) is none to some who read it. It is "" for
+// any other record, a good one or a bad one, and for what has nothing to do with SPF.
 func Mistaken(txt string) string {
 	if IsRecord(txt) {
 		if !strings.HasPrefix(txt, "v=spf1") {

@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-sasl"
 	peer "github.com/emersion/go-smtp"
 
+	oursasl "github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -26,7 +27,7 @@ func TestGoSMTPClient(t *testing.T) {
 	srv := &smtp.Server{
 		Hostname:      "mx.example.com",
 		Log:           slog.New(slog.DiscardHandler),
-		Auth:          func(user, password, _ string) error { return nil },
+		Credentials:   oursasl.PasswordFunc(func(user, password, _ string) error { return nil }),
 		CleartextAuth: true,
 		Extensions:    smtp.Extensions{DSN: true},
 		CheckRcpt:     func(context.Context, *smtp.Session, *smtp.Recipient) error { return nil },

@@ -16,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // BenchmarkRelay is the whole way: a message of 2 kB put on stable storage from
@@ -48,7 +49,7 @@ func BenchmarkRelay(b *testing.B) {
 		b.Fatal(err)
 	}
 	z := newZone()
-	z.mx["example.net"] = []MX{{"mx.example.net", 10}}
+	z.mx["example.net"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}}
 	z.addr["mx.example.net"] = []string{"127.0.0.1"}
 	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: netip.MustParseAddrPort(l.Addr().String()).Port()}
 	defer r.Close()

@@ -45,7 +45,7 @@ func OpenDir(ctx context.Context, dir string, options ...DirOption) (*Dir, error
 		}
 		d.disk, d.opened = disk, true
 	}
-	for _, kind := range []string{"sts", "seen", "tlsrpt", "queue"} {
+	for _, kind := range []string{"sts", "seen", "tlsrpt", "dmarc", "queue"} {
 		if err := d.disk.MkdirAll(ctx, dir, filepath.Join(dir, kind)); err != nil {
 			return nil, errors.Join(fmt.Errorf("open cache: %w", err), d.Close())
 		}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // The fields of TLSA records that SMTP uses (RFC 7672 §3.1).
@@ -20,7 +22,7 @@ const (
 
 // usable reports whether a TLSA record can be satisfied at all: the usages of the
 // public PKI are not for SMTP (RFC 7672 §3.1.3).
-func (t TLSA) usable() bool {
+func usable(t resolver.TLSA) bool {
 	if t.Usage != daneTA && t.Usage != daneEE || t.Selector > 1 {
 		return false
 	}
@@ -41,7 +43,7 @@ func (t TLSA) usable() bool {
 }
 
 // matches compares a record with a certificate (RFC 6698 §2.1.2, §2.1.3).
-func (t TLSA) matches(cert *x509.Certificate) bool {
+func matches(t resolver.TLSA, cert *x509.Certificate) bool {
 	selected := cert.Raw
 	if t.Selector == 1 {
 		selected = cert.RawSubjectPublicKeyInfo
@@ -62,7 +64,7 @@ func (t TLSA) matches(cert *x509.Certificate) bool {
 // verifyDANE checks what a server showed against the usable records of a host.
 // names are those its certificate may be for: the host, and where they are
 // validated, the end of its CNAMEs and the recipient's domain (RFC 7672 §3.2.2).
-func verifyDANE(records []TLSA, chain []*x509.Certificate, names []string, now time.Time) error {
+func verifyDANE(records []resolver.TLSA, chain []*x509.Certificate, names []string, now time.Time) error {
 	if len(chain) == 0 {
 		return errors.New("the server shows no certificate")
 	}
@@ -71,7 +73,7 @@ func verifyDANE(records []TLSA, chain []*x509.Certificate, names []string, now t
 		switch t.Usage {
 		case daneEE:
 			// Names and dates in the certificate do not count (RFC 7672 §3.1.1).
-			if t.matches(chain[0]) {
+			if matches(t, chain[0]) {
 				return nil
 			}
 		case daneTA:
@@ -89,7 +91,7 @@ func verifyDANE(records []TLSA, chain []*x509.Certificate, names []string, now t
 
 var errNoAnchor = errors.New("no certificate of the chain matches")
 
-func verifyAnchor(t TLSA, chain []*x509.Certificate, names []string, now time.Time) error {
+func verifyAnchor(t resolver.TLSA, chain []*x509.Certificate, names []string, now time.Time) error {
 	roots, others := x509.NewCertPool(), x509.NewCertPool()
 	found := false
 	if t.Selector == 0 && t.Matching == 0 {
@@ -100,7 +102,7 @@ func verifyAnchor(t TLSA, chain []*x509.Certificate, names []string, now time.Ti
 		}
 	}
 	for _, cert := range chain {
-		if t.matches(cert) {
+		if matches(t, cert) {
 			roots.AddCert(cert)
 			found = true
 		} else {
@@ -132,7 +134,7 @@ func matchName(cert *x509.Certificate, names []string) error {
 // base is the name they were found under, which is the one to say in SNI. An
 // error means that nobody knows whether there are any, so that the host must
 // not be used (RFC 7672 §2.1.2).
-func (r *Relay) lookupTLSA(ctx context.Context, t target) (records []TLSA, base string, err error) {
+func (r *Relay) lookupTLSA(ctx context.Context, t target) (records []resolver.TLSA, base string, err error) {
 	if !t.secure || t.literal {
 		return nil, "", nil
 	}
@@ -142,7 +144,7 @@ func (r *Relay) lookupTLSA(ctx context.Context, t target) (records []TLSA, base 
 	}
 	for _, base := range bases {
 		a, err := r.Resolver.TLSA(ctx, fmt.Sprintf("_%d._tcp.%s", t.addr.Port(), base))
-		if errors.Is(err, ErrNoName) {
+		if errors.Is(err, resolver.ErrNoName) {
 			continue
 		}
 		if err != nil {

@@ -11,9 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // TestConfiguredDANENeedsSecureMX: who can forge the MX records of a domain
@@ -27,7 +26,7 @@ func TestConfiguredDANENeedsSecureMX(t *testing.T) {
 				s.zone.insecure = map[string]bool{"MX example.net": true}
 			}
 			digest := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
-			s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, digest[:]}}
+			s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: digest[:]}}
 			s.Domains = levels(map[string]Level{"example.net": DANE})
 			r := s.send(t, delivery("bob@example.net"))[0]
 			if (r.Status == queue.Delivered) != secure || !secure && !strings.Contains(r.Text, "DNSSEC") {
@@ -45,7 +44,7 @@ func TestConfiguredDANENeedsSecureMX(t *testing.T) {
 					s.zone.insecure = map[string]bool{"MX example.net": true}
 				}
 				digest := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
-				s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, digest[:]}}
+				s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: digest[:]}}
 				route := &Route{Hosts: []string{"mx.example.net"}, TLS: DANE}
 				if mx {
 					route.Hosts, route.MX = []string{"example.net"}, true
@@ -128,7 +127,7 @@ func TestSeenByDANE(t *testing.T) {
 		s.mx.tls = newCA(t).server(t, "mx.example.net", time.Hour*24*365)
 		s.zone.secure = true
 		digest := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
-		s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, digest[:]}}
+		s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: digest[:]}}
 		if r := s.send(t, delivery("bob@example.net"))[0]; !strings.HasSuffix(r.TLS, "by dane") {
 			t.Fatalf("%+v", r)
 		}
@@ -181,7 +180,7 @@ func TestLoopHosts(t *testing.T) {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			s.OwnAddrs = []netip.Addr{own}
 			s.zone.addr["mx.example.net"] = c.addrs
-			s.zone.mx["example.net"] = append(s.zone.mx["example.net"], MX{"backup.example.net", 50})
+			s.zone.mx["example.net"] = append(s.zone.mx["example.net"], resolver.MX{Host: "backup.example.net", Preference: 50})
 			s.zone.addr["backup.example.net"] = []string{"192.0.2.1"}
 			r := s.send(t, delivery("bob@"+c.domain))[0]
 			if r.Status != queue.Failed || r.Enhanced != "5.4.6" || len(s.net.order) != 0 {
@@ -199,7 +198,7 @@ func TestLoopHosts(t *testing.T) {
 	bubble(t, "preferred to us", func(t *testing.T, s *scene) {
 		s.OwnAddrs = []netip.Addr{own}
 		s.mx.down = true
-		s.zone.mx["example.net"] = []MX{{"mx.example.net", 10}, {"we.example.net", 20}, {"backup.example.net", 30}}
+		s.zone.mx["example.net"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}, {Host: "we.example.net", Preference: 20}, {Host: "backup.example.net", Preference: 30}}
 		s.zone.addr["we.example.net"], s.zone.addr["backup.example.net"] = []string{"192.0.2.77"}, []string{"192.0.2.5"}
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Pending || !slices.Equal(s.net.order, []string{"192.0.2.1:25"}) {
 			t.Errorf("%+v, dialled %v", r, s.net.order)
@@ -210,7 +209,7 @@ func TestLoopHosts(t *testing.T) {
 // TestNullMXTwice: a domain that says twice that it takes no mail takes none.
 func TestNullMXTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
-		s.zone.mx["example.net"] = []MX{{"", 0}, {"", 10}}
+		s.zone.mx["example.net"] = []resolver.MX{{Host: "", Preference: 0}, {Host: "", Preference: 10}}
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Failed || r.Enhanced != "5.1.10" {
 			t.Errorf("%+v", r)
 		}
@@ -227,7 +226,7 @@ func TestDeadAreNotCounted(t *testing.T) {
 			addrs = append(addrs, a)
 			s.net.hosts[a+":25"] = &fakeMX{down: true}
 		}
-		s.zone.mx["example.net"] = []MX{{"many.example.net", 10}, {"mx.example.net", 20}}
+		s.zone.mx["example.net"] = []resolver.MX{{Host: "many.example.net", Preference: 10}, {Host: "mx.example.net", Preference: 20}}
 		s.zone.addr["many.example.net"] = addrs
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Pending {
 			t.Fatalf("%+v", r)
@@ -305,7 +304,7 @@ func TestNoMailHost(t *testing.T) {
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Failed || r.Code != 521 || r.Enhanced[0] != '5' {
 			t.Errorf("%+v", r)
 		}
-		s.zone.mx["example.net"] = append(s.zone.mx["example.net"], MX{"b.example.net", 20})
+		s.zone.mx["example.net"] = append(s.zone.mx["example.net"], resolver.MX{Host: "b.example.net", Preference: 20})
 		s.zone.addr["b.example.net"] = []string{"192.0.2.2"}
 		s.net.hosts["192.0.2.2:25"] = &fakeMX{down: true}
 		if r := s.send(t, delivery("bob@example.net"))[0]; r.Status != queue.Pending {
@@ -400,59 +399,6 @@ func TestSlowHosts(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// TestAnswerOfAnother: only what was asked for is an answer, and only what
-// belongs to the name.
-func TestAnswerOfAnother(t *testing.T) {
-	rr := func(s string) dns.RR {
-		r, err := dns.NewRR(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	addr := serveDNS(t, func(m *dns.Msg, q dns.Question) {
-		switch q.Name {
-		case "shuffled.example.":
-			m.Answer = []dns.RR{rr("c.example. 60 IN A 192.0.2.3"), rr("b.example. 60 IN CNAME c.example."), rr("Shuffled.example. 60 IN CNAME B.example."),
-				rr("stray.example. 60 IN A 192.0.2.66")}
-			if q.Qtype == dns.TypeAAAA {
-				m.Answer = m.Answer[1:3]
-			}
-		case "circle.example.":
-			m.Answer = []dns.RR{rr("circle.example. 60 IN CNAME round.example."), rr("round.example. 60 IN CNAME circle.example.")}
-		case "question.example.":
-			m.Question[0].Name = "other.example."
-			m.Answer = []dns.RR{rr("other.example. 60 IN MX 10 evil.example.")}
-		case "class.example.":
-			m.Answer = []dns.RR{rr("class.example. 60 CH MX 10 evil.example.")}
-		case "half.example.":
-			m.Rcode = dns.RcodeNameError
-			if q.Qtype == dns.TypeAAAA {
-				m.Rcode = dns.RcodeServerFailure
-			}
-		}
-	})
-	r := &DNS{Servers: []string{addr}, Trusted: true, Timeout: 200 * time.Millisecond}
-	a, err := r.Addr(t.Context(), "shuffled.example")
-	if err != nil || a.Name != "c.example" || !slices.Equal(a.Records, []netip.Addr{netip.MustParseAddr("192.0.2.3")}) {
-		t.Errorf("%+v, %v", a, err)
-	}
-	if a, err := r.Addr(t.Context(), "circle.example"); err == nil && len(a.Records) > 0 {
-		t.Errorf("%+v", a)
-	}
-	for _, name := range []string{"question.example", "class.example"} {
-		if a, err := r.MX(t.Context(), name); len(a.Records) > 0 {
-			t.Errorf("%s: %+v, %v", name, a, err)
-		}
-	}
-	if _, err := r.MX(t.Context(), "question.example"); err == nil || errors.Is(err, ErrNoName) {
-		t.Errorf("the answer to another question is one: %v", err)
-	}
-	if _, err := r.Addr(t.Context(), "half.example"); err == nil || errors.Is(err, ErrNoName) {
-		t.Errorf("a server that fails says that there is no such name: %v", err)
 	}
 }
 

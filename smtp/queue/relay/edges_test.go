@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/smtp/resolver"
+
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -64,7 +66,7 @@ type patient struct {
 	left time.Duration
 }
 
-func (p *patient) MX(ctx context.Context, domain string) (Answer[MX], error) {
+func (p *patient) MX(ctx context.Context, domain string) (resolver.Answer[resolver.MX], error) {
 	end, _ := ctx.Deadline()
 	p.left = time.Until(end)
 	return p.zone.MX(ctx, domain)
@@ -93,8 +95,8 @@ func TestAnswersAreNotOurs(t *testing.T) {
 		a := s.secure(t)
 		s.zone.secure = true
 		sum := sha256.Sum256(a.cert.Raw)
-		s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{1, 1, 1, make([]byte, 32)}, {2, 0, 1, sum[:]}}
-		s.zone.mx["example.net"] = []MX{{"", 0}, {"mx.example.net", 10}, {s.Hostname, 20}, {"other.example.net", 20}}
+		s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 1, Selector: 1, Matching: 1, Data: make([]byte, 32)}, {Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}}
+		s.zone.mx["example.net"] = []resolver.MX{{Host: "", Preference: 0}, {Host: "mx.example.net", Preference: 10}, {Host: s.Hostname, Preference: 20}, {Host: "other.example.net", Preference: 20}}
 		want := fmt.Sprint(s.zone.mx, s.zone.tlsa)
 		for range 2 {
 			if r := s.send(t, delivery("bob@example.net")); r[0].Status != queue.Delivered {
@@ -155,7 +157,7 @@ func TestRequireTLSByDANE(t *testing.T) {
 		s.zone.secure = true
 		s.mx.ext = append(s.mx.ext, "REQUIRETLS")
 		sum := sha256.Sum256(leaf(s.mx.tls).RawSubjectPublicKeyInfo)
-		s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, sum[:]}}
+		s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}
 		d := delivery("bob@example.net")
 		d.Entry.Params.RequireTLS = true
 		if r := s.send(t, d); r[0].Status != queue.Delivered || !strings.HasSuffix(r[0].TLS, "by dane") {
@@ -199,18 +201,18 @@ func TestAnchorAboveAnIntermediate(t *testing.T) {
 	names := []string{"mx.example.net"}
 	sum := sha256.Sum256(root.Raw)
 	for what, tt := range map[string]struct {
-		record TLSA
+		record resolver.TLSA
 		chain  []*x509.Certificate
 		good   bool
 	}{
-		"shown":                {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, between, root}, true},
-		"in the DNS":           {TLSA{2, 0, 0, root.Raw}, []*x509.Certificate{host, between}, true},
-		"not shown":            {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, between}, false},
-		"no intermediate":      {TLSA{2, 0, 1, sum[:]}, []*x509.Certificate{host, root}, false},
-		"nothing":              {TLSA{2, 0, 1, sum[:]}, nil, false},
-		"the record's is next": {TLSA{2, 0, 0, between.Raw}, []*x509.Certificate{host}, true},
+		"shown":                {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, between, root}, true},
+		"in the DNS":           {resolver.TLSA{Usage: 2, Selector: 0, Matching: 0, Data: root.Raw}, []*x509.Certificate{host, between}, true},
+		"not shown":            {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, between}, false},
+		"no intermediate":      {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, []*x509.Certificate{host, root}, false},
+		"nothing":              {resolver.TLSA{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}, nil, false},
+		"the record's is next": {resolver.TLSA{Usage: 2, Selector: 0, Matching: 0, Data: between.Raw}, []*x509.Certificate{host}, true},
 	} {
-		if err := verifyDANE([]TLSA{tt.record}, tt.chain, names, time.Now()); (err == nil) != tt.good {
+		if err := verifyDANE([]resolver.TLSA{tt.record}, tt.chain, names, time.Now()); (err == nil) != tt.good {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -222,7 +224,7 @@ func TestNamesUnderDANE(t *testing.T) {
 	s := newScene()
 	s.zone.secure = true
 	s.zone.addr["mx.example.net"] = []string{"192.0.2.1"}
-	s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{3, 1, 1, make([]byte, 32)}}
+	s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
 	tg := target{host: "mx.example.net", name: "mx.example.net", addr: netip.MustParseAddrPort("192.0.2.1:25"), secure: true, mxSecure: true}
 	for route, want := range map[bool]string{true: "[mx.example.net]", false: "[mx.example.net example.net]"} {
 		d, err := s.demandOf(t.Context(), domainPolicy{domain: "example.net", explicit: true, level: DANE, route: route}, tg, false)

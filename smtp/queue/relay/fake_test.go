@@ -26,15 +26,16 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // zone is a Resolver with a few names.
 type zone struct {
 	mu     sync.Mutex
-	mx     map[string][]MX
+	mx     map[string][]resolver.MX
 	addr   map[string][]string
 	txt    map[string][]string
-	tlsa   map[string][]TLSA
+	tlsa   map[string][]resolver.TLSA
 	cname  map[string]string
 	secure bool
 	// insecure are answers that are not secure all the same, "MX example.net".
@@ -45,15 +46,15 @@ type zone struct {
 }
 
 func newZone() *zone {
-	return &zone{mx: map[string][]MX{}, addr: map[string][]string{}, txt: map[string][]string{}, tlsa: map[string][]TLSA{},
+	return &zone{mx: map[string][]resolver.MX{}, addr: map[string][]string{}, txt: map[string][]string{}, tlsa: map[string][]resolver.TLSA{},
 		cname: map[string]string{}, fail: map[string]error{}, asked: map[string]int{}}
 }
 
-func lookup[T any](z *zone, kind, name string, all map[string][]T) (Answer[T], error) {
+func lookup[T any](z *zone, kind, name string, all map[string][]T) (resolver.Answer[T], error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked[kind+" "+name]++
-	a := Answer[T]{Name: name, Secure: z.secure && !z.insecure[kind+" "+name]}
+	a := resolver.Answer[T]{Name: name, Secure: z.secure && !z.insecure[kind+" "+name]}
 	if err := cmp.Or(z.fail[name], z.fail[kind+" "+name], z.nth.Fail(kind)); err != nil {
 		return a, err
 	}
@@ -69,21 +70,21 @@ func lookup[T any](z *zone, kind, name string, all map[string][]T) (Answer[T], e
 	if m || h {
 		return a, nil
 	}
-	return a, ErrNoName
+	return a, resolver.ErrNoName
 }
 
-func (z *zone) MX(_ context.Context, name string) (Answer[MX], error) {
+func (z *zone) MX(_ context.Context, name string) (resolver.Answer[resolver.MX], error) {
 	return lookup(z, "MX", name, z.mx)
 }
-func (z *zone) TXT(_ context.Context, name string) (Answer[string], error) {
+func (z *zone) TXT(_ context.Context, name string) (resolver.Answer[string], error) {
 	return lookup(z, "TXT", name, z.txt)
 }
-func (z *zone) TLSA(_ context.Context, name string) (Answer[TLSA], error) {
+func (z *zone) TLSA(_ context.Context, name string) (resolver.Answer[resolver.TLSA], error) {
 	return lookup(z, "TLSA", name, z.tlsa)
 }
-func (z *zone) Addr(_ context.Context, name string) (Answer[netip.Addr], error) {
+func (z *zone) Addr(_ context.Context, name string) (resolver.Answer[netip.Addr], error) {
 	s, err := lookup(z, "A", name, z.addr)
-	a := Answer[netip.Addr]{Name: s.Name, Secure: s.Secure}
+	a := resolver.Answer[netip.Addr]{Name: s.Name, Secure: s.Secure}
 	for _, r := range s.Records {
 		a.Records = append(a.Records, netip.MustParseAddr(r))
 	}
@@ -335,7 +336,7 @@ type scene struct {
 
 func newScene() *scene {
 	s := &scene{zone: newZone(), net: &network{hosts: map[string]*fakeMX{}}, mx: &fakeMX{ext: []string{"PIPELINING", "8BITMIME", "SIZE 1000000"}}}
-	s.zone.mx["example.net"] = []MX{{"mx.example.net", 10}}
+	s.zone.mx["example.net"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}}
 	s.zone.addr["mx.example.net"] = []string{"192.0.2.1"}
 	s.net.hosts["192.0.2.1:25"] = s.mx
 	s.Relay = &Relay{Hostname: "mail.example.org", Resolver: s.zone, Dial: s.net.dial, Private: documentation, Log: slog.New(slog.DiscardHandler)}

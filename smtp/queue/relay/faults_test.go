@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/smtp/resolver"
+
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -37,7 +39,7 @@ func eachLookupFails(t *testing.T, protected bool) (failed []string) {
 				s.enforceSTS(enforce)
 				s.zone.secure = true
 				sum := sha256.Sum256(a.cert.Raw)
-				s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{2, 0, 1, sum[:]}}
+				s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum[:]}}
 			}
 			web := &fakeMX{} // at the address of the domain there is a server that takes everything
 			s.zone.addr["example.net"], s.net.hosts["192.0.2.80:25"] = []string{"192.0.2.80"}, web
@@ -126,27 +128,6 @@ func TestWaiverIsClosed(t *testing.T) {
 		}
 		if r := s.send(t, d)[0]; r.Status != queue.Delivered || open != 0 {
 			t.Errorf("%+v, %d open", r, open)
-		}
-	})
-}
-
-// TestReportsRest: a report that could not be sent is not tried again at once.
-func TestReportsRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		z, calls := newZone(), 0
-		z.txt["_smtp._tls.example.net"] = []string{"v=TLSRPTv1; rua=mailto:tls@example.net"}
-		r := &TLSReports{Organization: "Example", Contact: "postmaster@mail.example.org", Hostname: "mail.example.org", Resolver: z,
-			Send: func(context.Context, string, []byte) error { calls++; return mailtest.ErrNth }}
-		r.Add(TLSResult{Domain: "example.net", PolicyType: "sts", Host: "mx.example.net"})
-		time.Sleep(30 * time.Hour)
-		for _, step := range []struct {
-			wait time.Duration
-			want int
-		}{{0, 1}, {0, 1}, {rptRetry - time.Second, 1}, {time.Second, 2}, {5 * time.Minute, 2}, {rptRetry, 3}} {
-			time.Sleep(step.wait)
-			if r.sendDue(t.Context(), time.Now()); calls != step.want {
-				t.Errorf("%v later: tried %d times, want %d", step.wait, calls, step.want)
-			}
 		}
 	})
 }

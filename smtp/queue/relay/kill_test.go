@@ -19,6 +19,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // inbox is a server that remembers whom it took mail for.
@@ -174,7 +175,7 @@ func theQueue(t *testing.T, dir, sink string) (*queue.Queue, func()) {
 	sp.MinFree = 0
 	addr := netip.MustParseAddrPort(sink)
 	z := newZone()
-	z.mx["example.net"] = []MX{{"mx.example.net", 10}}
+	z.mx["example.net"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}}
 	z.addr["mx.example.net"] = []string{addr.Addr().String()}
 	r := &Relay{Hostname: "mail.example.org", Resolver: z, Private: loopback, Port: addr.Port()}
 	q := &queue.Queue{Spool: sp, Transport: r, Log: slog.New(slog.DiscardHandler),

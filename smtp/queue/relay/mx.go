@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // hosts are where the mail of a domain goes, in the order to try.
@@ -57,7 +58,7 @@ func (r *Relay) findHosts(ctx context.Context, domain string) (hosts, error) {
 	}
 	answer, err := r.Resolver.MX(ctx, name)
 	switch {
-	case errors.Is(err, ErrNoName):
+	case errors.Is(err, resolver.ErrNoName):
 		return hosts{}, refuse("5.1.2", "domain %s does not exist", domain)
 	case err != nil:
 		return hosts{}, refuse("4.4.3", "%v", err)
@@ -75,18 +76,18 @@ func (r *Relay) findHosts(ctx context.Context, domain string) (hosts, error) {
 // sortMX sorts by preference, hosts of the same one in a random order, so that
 // they share the load. Where we are among the hosts, those not preferred to us
 // are where the mail would come from.
-func (r *Relay) sortMX(domain string, answer Answer[MX]) (hosts, error) {
+func (r *Relay) sortMX(domain string, answer resolver.Answer[resolver.MX]) (hosts, error) {
 	mx := slices.Clone(answer.Records)
-	mx = slices.DeleteFunc(mx, func(m MX) bool { return m.Host == "" })
+	mx = slices.DeleteFunc(mx, func(m resolver.MX) bool { return m.Host == "" })
 	if len(mx) == 0 {
 		// RFC 7505 §3 and §4.
 		return hosts{}, refuse("5.1.10", "domain %s does not accept mail (null MX)", domain)
 	}
 	rand.Shuffle(len(mx), func(i, j int) { mx[i], mx[j] = mx[j], mx[i] })
-	slices.SortStableFunc(mx, func(a, b MX) int { return int(a.Preference) - int(b.Preference) })
+	slices.SortStableFunc(mx, func(a, b resolver.MX) int { return int(a.Preference) - int(b.Preference) })
 	for i, m := range mx {
 		if r.isOwnName(m.Host) {
-			mx = slices.DeleteFunc(mx[:i], func(b MX) bool { return b.Preference == m.Preference })
+			mx = slices.DeleteFunc(mx[:i], func(b resolver.MX) bool { return b.Preference == m.Preference })
 			if len(mx) == 0 {
 				return hosts{}, refuse("5.4.6", "mail for %s loops: its mail exchanger %s is this host", domain, m.Host)
 			}
@@ -150,7 +151,7 @@ func (r *Relay) addresses(ctx context.Context, h hosts, host string, port uint16
 		return []target{{host: host, name: host, addr: netip.AddrPortFrom(addr, port), literal: true}}, nil
 	}
 	answer, err := r.Resolver.Addr(ctx, host)
-	if errors.Is(err, ErrNoName) || err == nil && len(answer.Records) == 0 {
+	if errors.Is(err, resolver.ErrNoName) || err == nil && len(answer.Records) == 0 {
 		return nil, refuse("5.4.4", "host %s has no address", host)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // Level is how much TLS a destination must show.
@@ -41,7 +42,7 @@ type demand struct {
 	level Level  // never Auto
 	by    string // whose demand it is, in one word or two: "configuration", "mta-sts", "dane", "seen before"
 	// tlsa are usable records, for DANE.
-	tlsa []TLSA
+	tlsa []resolver.TLSA
 	// names are those the certificate may be for; the first is said in SNI.
 	names []string
 	// policy is MTA-STS's, in force or in testing.
@@ -170,7 +171,7 @@ func (r *Relay) demandDANE(ctx context.Context, d *demand, p domainPolicy, t tar
 		}
 		return false, nil
 	}
-	usable := slices.DeleteFunc(slices.Clone(records), func(t TLSA) bool { return !t.usable() })
+	usable := slices.DeleteFunc(slices.Clone(records), func(t resolver.TLSA) bool { return !usable(t) })
 	if len(usable) == 0 {
 		if p.explicit {
 			return false, refuse("4.7.5", "TLS policy: dane is configured for %s, but no TLSA record of %s is usable", p.domain, t.host)

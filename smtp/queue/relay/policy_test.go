@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // secureScene is a scene whose host has TLS with a good certificate.
@@ -205,7 +206,7 @@ func TestRequireTLS(t *testing.T) {
 			s.mx.ext = append(s.mx.ext, "REQUIRETLS")
 			s.mx.tls = newCA(t).server(t, "mx.example.net", time.Hour)
 			s.zone.secure = true
-			s.zone.tlsa["_25._tcp.mx.example.net"] = []TLSA{{1, 1, 1, make([]byte, 32)}}
+			s.zone.tlsa["_25._tcp.mx.example.net"] = []resolver.TLSA{{Usage: 1, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
 		}, queue.Pending, "4.7.5"},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
@@ -230,51 +231,85 @@ func TestDANE(t *testing.T) {
 	long := func(b []byte) []byte { s := sha512.Sum512(b); return s[:] }
 	for _, c := range []struct {
 		name    string
-		records func(s *scene, a *ca) []TLSA
+		records func(s *scene, a *ca) []resolver.TLSA
 		change  func(t *testing.T, s *scene, a *ca)
 		want    queue.Status
 		tls     string
 		text    string
 	}{
-		{"3 1 1", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} }, nil, queue.Delivered, "by dane", ""},
-		{"3 0 2", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 0, 2, long(leaf(s.mx.tls).Raw)}} }, nil, queue.Delivered, "by dane", ""},
-		{"3 1 0", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 0, leaf(s.mx.tls).RawSubjectPublicKeyInfo}} }, nil, queue.Delivered, "by dane", ""},
-		{"3, expired and for another name", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} },
+		{"3 1 1", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
+		}, nil, queue.Delivered, "by dane", ""},
+		{"3 0 2", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 0, Matching: 2, Data: long(leaf(s.mx.tls).Raw)}}
+		}, nil, queue.Delivered, "by dane", ""},
+		{"3 1 0", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 0, Data: leaf(s.mx.tls).RawSubjectPublicKeyInfo}}
+		}, nil, queue.Delivered, "by dane", ""},
+		{"3, expired and for another name", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
+		},
 			func(t *testing.T, s *scene, a *ca) {
 				s.mx.tls, s.Roots = a.server(t, "x.example", -time.Hour), newCA(t).pool
 			}, queue.Delivered, "by dane", ""},
-		{"2 0 1", func(s *scene, a *ca) []TLSA { return []TLSA{{2, 0, 1, sum(a.cert.Raw)}} }, nil, queue.Delivered, "by dane", ""},
-		{"2 0 0, anchor in the DNS", func(s *scene, a *ca) []TLSA { return []TLSA{{2, 0, 0, a.cert.Raw}} },
+		{"2 0 1", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum(a.cert.Raw)}}
+		}, nil, queue.Delivered, "by dane", ""},
+		{"2 0 0, anchor in the DNS", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 0, Data: a.cert.Raw}}
+		},
 			func(t *testing.T, s *scene, a *ca) {
 				s.mx.tls.Certificates[0].Certificate = s.mx.tls.Certificates[0].Certificate[:1]
 			}, queue.Delivered, "by dane", ""},
-		{"2, wrong name", func(s *scene, a *ca) []TLSA { return []TLSA{{2, 0, 1, sum(a.cert.Raw)}} },
+		{"2, wrong name", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum(a.cert.Raw)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = a.server(t, "x.example", time.Hour) }, queue.Pending, "", "certificate"},
-		{"2, expired", func(s *scene, a *ca) []TLSA { return []TLSA{{2, 0, 1, sum(a.cert.Raw)}} },
+		{"2, expired", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum(a.cert.Raw)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = a.server(t, "mx.example.net", -time.Hour) }, queue.Pending, "", "certificate"},
-		{"2, the recipient's domain", func(s *scene, a *ca) []TLSA { return []TLSA{{2, 0, 1, sum(a.cert.Raw)}} },
+		{"2, the recipient's domain", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 2, Selector: 0, Matching: 1, Data: sum(a.cert.Raw)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = a.server(t, "example.net", time.Hour) }, queue.Delivered, "by dane", ""},
-		{"no match", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, make([]byte, 32)}} }, nil, queue.Pending, "", "no TLSA record matches"},
-		{"one of two", func(s *scene, a *ca) []TLSA {
-			return []TLSA{{3, 1, 1, make([]byte, 32)}, {3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
+		{"no match", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
+		}, nil, queue.Pending, "", "no TLSA record matches"},
+		{"one of two", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}, {Usage: 3, Selector: 1, Matching: 1, Data: sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
 		}, nil, queue.Delivered, "by dane", ""},
-		{"no STARTTLS", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, make([]byte, 32)}} },
+		{"no STARTTLS", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = nil }, queue.Pending, "", "does not offer STARTTLS"},
-		{"unusable: encrypt", func(s *scene, a *ca) []TLSA { return []TLSA{{1, 1, 1, make([]byte, 32)}, {3, 1, 1, make([]byte, 5)}} }, nil, queue.Delivered, "verified", ""},
-		{"unusable, but MTA-STS", func(s *scene, a *ca) []TLSA { return []TLSA{{1, 1, 1, make([]byte, 32)}} },
+		{"unusable: encrypt", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 1, Selector: 1, Matching: 1, Data: make([]byte, 32)}, {Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 5)}}
+		}, nil, queue.Delivered, "verified", ""},
+		{"unusable, but MTA-STS", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 1, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.enforceSTS(strings.Replace(enforce, "mx.", "mail.", 1)) }, queue.Pending, "", "MTA-STS"},
-		{"unusable, no STARTTLS", func(s *scene, a *ca) []TLSA { return []TLSA{{0, 1, 1, make([]byte, 32)}} },
+		{"unusable, no STARTTLS", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 0, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.mx.tls = nil }, queue.Pending, "", "does not offer STARTTLS"},
-		{"not validated: no DANE", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, make([]byte, 32)}} },
+		{"not validated: no DANE", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.zone.secure = false }, queue.Delivered, "verified", ""},
-		{"lookup fails", func(s *scene, a *ca) []TLSA { return nil },
+		{"lookup fails", func(s *scene, a *ca) []resolver.TLSA { return nil },
 			func(t *testing.T, s *scene, a *ca) { s.zone.fail["_25._tcp.mx.example.net"] = errors.New("SERVFAIL") }, queue.Pending, "", "TLSA"},
-		{"no records", func(s *scene, a *ca) []TLSA { return nil }, nil, queue.Delivered, "verified", ""},
-		{"configured, no records", func(s *scene, a *ca) []TLSA { return nil },
+		{"no records", func(s *scene, a *ca) []resolver.TLSA { return nil }, nil, queue.Delivered, "verified", ""},
+		{"configured, no records", func(s *scene, a *ca) []resolver.TLSA { return nil },
 			func(t *testing.T, s *scene, a *ca) { s.Domains = levels(map[string]Level{"example.net": DANE}) }, queue.Pending, "", "no validated TLSA"},
-		{"configured, one record", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} },
+		{"configured, one record", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.Domains = levels(map[string]Level{"example.net": DANE}) }, queue.Delivered, "by dane", ""},
-		{"above MTA-STS", func(s *scene, a *ca) []TLSA { return []TLSA{{3, 1, 1, sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}} },
+		{"above MTA-STS", func(s *scene, a *ca) []resolver.TLSA {
+			return []resolver.TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: sum(leaf(s.mx.tls).RawSubjectPublicKeyInfo)}}
+		},
 			func(t *testing.T, s *scene, a *ca) { s.enforceSTS(strings.Replace(enforce, "mx.", "mail.", 1)) }, queue.Delivered, "by dane", ""},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {

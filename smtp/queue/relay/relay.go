@@ -45,7 +45,7 @@ type Relay struct {
 	// memory only where nil.
 	Cache Cache
 	// Report, where not nil, hears the outcome of each TLS session, for
-	// TLS-RPT.
+	// TLS-RPT, but of those that carry notices of our own: reports among them.
 	Report func(TLSResult)
 
 	// Private are networks that are dialled where the DNS of a domain leads there,
@@ -174,6 +174,7 @@ type transfer struct {
 	results []queue.Result
 	open    []int // recipients without a result yet
 	waives  *bool // what waivesTLS has found
+	eight   *bool // what isEightBit has
 	busy    bool  // an address was not dialled for too many others
 	dialled int   // addresses
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 func bubble(t *testing.T, name string, run func(t *testing.T, s *scene)) {
@@ -137,14 +138,14 @@ func TestHosts(t *testing.T) {
 		text   string
 	}{
 		{"preference", func(s *scene) {
-			s.zone.mx["example.net"] = []MX{{"b.example.net", 20}, {"mx.example.net", 30}, {"a.example.net", 5}}
+			s.zone.mx["example.net"] = []resolver.MX{{Host: "b.example.net", Preference: 20}, {Host: "mx.example.net", Preference: 30}, {Host: "a.example.net", Preference: 5}}
 			s.zone.addr["a.example.net"], s.zone.addr["b.example.net"] = []string{"192.0.2.11"}, []string{"192.0.2.12"}
 		}, "example.net", []string{"192.0.2.11:25", "192.0.2.12:25", "192.0.2.1:25"}, "delivered 250", ""},
 		{"implicit MX", func(s *scene) {
 			s.zone.mx["example.net"] = nil
 			s.zone.addr["example.net"] = []string{"192.0.2.1"}
 		}, "example.net", []string{"192.0.2.1:25"}, "delivered 250", ""},
-		{"null MX", func(s *scene) { s.zone.mx["example.net"] = []MX{{"", 0}} }, "example.net", nil, "failed 0", "null MX"},
+		{"null MX", func(s *scene) { s.zone.mx["example.net"] = []resolver.MX{{Host: "", Preference: 0}} }, "example.net", nil, "failed 0", "null MX"},
 		{"no domain", func(s *scene) {}, "none.example", nil, "failed 0", "does not exist"},
 		{"DNS fails", func(s *scene) { s.zone.fail["example.net"] = errors.New("SERVFAIL") }, "example.net", nil, "pending 0", "SERVFAIL"},
 		{"MX without address", func(s *scene) { s.zone.addr = map[string][]string{} }, "example.net", nil, "failed 0", "no address"},
@@ -158,10 +159,12 @@ func TestHosts(t *testing.T) {
 		{"IPv6 first, IPv4 after", func(s *scene) {
 			s.zone.addr["mx.example.net"] = []string{"192.0.2.1", "2001:db8::1"}
 		}, "example.net", []string{"[2001:db8::1]:25", "192.0.2.1:25"}, "delivered 250", ""},
-		{"loop", func(s *scene) { s.zone.mx["example.net"] = []MX{{"mail.example.org", 10}, {"mx.example.net", 20}} }, "example.net", nil, "failed 0", "loops"},
+		{"loop", func(s *scene) {
+			s.zone.mx["example.net"] = []resolver.MX{{Host: "mail.example.org", Preference: 10}, {Host: "mx.example.net", Preference: 20}}
+		}, "example.net", nil, "failed 0", "loops"},
 		{"loop by address", func(s *scene) { s.OwnAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }, "example.net", nil, "failed 0", "loops"},
 		{"backup MX", func(s *scene) {
-			s.zone.mx["example.net"] = []MX{{"MAIL.example.org", 20}, {"mx.example.net", 10}, {"c.example.net", 20}, {"d.example.net", 30}}
+			s.zone.mx["example.net"] = []resolver.MX{{Host: "MAIL.example.org", Preference: 20}, {Host: "mx.example.net", Preference: 10}, {Host: "c.example.net", Preference: 20}, {Host: "d.example.net", Preference: 30}}
 		}, "example.net", []string{"192.0.2.1:25"}, "delivered 250", ""},
 		{"IDN", func(s *scene) {
 			s.zone.mx["xn--pklad-zsa96e.example"] = s.zone.mx["example.net"]
@@ -190,7 +193,7 @@ func TestManyAddresses(t *testing.T) {
 		s.zone.mx["example.net"] = nil
 		for i := range 100 {
 			host := fmt.Sprintf("h%d.example.net", i)
-			s.zone.mx["example.net"] = append(s.zone.mx["example.net"], MX{host, 10})
+			s.zone.mx["example.net"] = append(s.zone.mx["example.net"], resolver.MX{Host: host, Preference: 10})
 			for j := range 100 {
 				s.zone.addr[host] = append(s.zone.addr[host], fmt.Sprintf("198.51.%d.%d", i, j))
 			}
@@ -206,7 +209,7 @@ func TestRandomised(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
 		first := map[string]int{}
 		for range 200 {
-			h, err := s.sortMX("example.net", Answer[MX]{Records: []MX{{"a", 10}, {"b", 10}, {"c", 20}}})
+			h, err := s.sortMX("example.net", resolver.Answer[resolver.MX]{Records: []resolver.MX{{Host: "a", Preference: 10}, {Host: "b", Preference: 10}, {Host: "c", Preference: 20}}})
 			if err != nil || len(h.names) != 3 || h.names[2] != "c" {
 				t.Fatal(h, err)
 			}
@@ -223,7 +226,7 @@ func TestRandomised(t *testing.T) {
 func TestDeadHost(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
 		s.mx.down = true
-		s.zone.mx["other.example"] = []MX{{"mx.example.net", 10}}
+		s.zone.mx["other.example"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}}
 		for range 10 {
 			s.send(t, delivery("bob@example.net"))
 			if r := s.send(t, delivery("bob@other.example")); r[0].Status != queue.Pending || !strings.Contains(r[0].Text, "refused") {
@@ -297,7 +300,7 @@ func TestReuseBroken(t *testing.T) {
 func TestInDoubt(t *testing.T) {
 	bubble(t, "", func(t *testing.T, s *scene) {
 		other := &fakeMX{}
-		s.zone.mx["example.net"] = append(s.zone.mx["example.net"], MX{"b.example.net", 20})
+		s.zone.mx["example.net"] = append(s.zone.mx["example.net"], resolver.MX{Host: "b.example.net", Preference: 20})
 		s.zone.addr["b.example.net"] = []string{"192.0.2.2"}
 		s.net.hosts["192.0.2.2:25"] = other
 		s.mx.reply = func(_ int, line string) string {
@@ -461,7 +464,7 @@ func TestSources(t *testing.T) {
 			}
 			return ""
 		}
-		s.zone.mx["other.example"] = []MX{{"mx.example.net", 10}}
+		s.zone.mx["other.example"] = []resolver.MX{{Host: "mx.example.net", Preference: 10}}
 		s.send(t, delivery("bob@example.net"))
 		s.send(t, delivery("bob@other.example"))
 		if !slices.Equal(hello, []string{"EHLO out.example.org", "EHLO mail.example.org"}) {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // STSPolicy is what a domain asks of those who send to it (RFC 8461 §3.2).
@@ -258,7 +260,7 @@ func (s *STS) refresh(ctx context.Context, domain string, d *stsDomain, now time
 // (RFC 8461 §3.1).
 func (s *STS) id(ctx context.Context, domain string) (string, error) {
 	a, err := s.Resolver.TXT(ctx, "_mta-sts."+domain)
-	if errors.Is(err, ErrNoName) {
+	if errors.Is(err, resolver.ErrNoName) {
 		return "", nil
 	}
 	if err != nil {

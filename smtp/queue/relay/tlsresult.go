@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // TLSResult is the outcome of one attempt to have a TLS session, as TLS-RPT
@@ -24,10 +26,15 @@ type TLSResult struct {
 	Detail  string // the cause, in one line
 }
 
+// counts reports whether the outcome of sessions is told. It is not for what we send of
+// ourselves: two hosts that tell each other how their reports arrived would never be done
+// with it (RFC 8460 §3).
+func (a *transfer) counts() bool { return a.r.Report != nil && a.d.Entry.Class != queue.Notice }
+
 // report tells Report of a session with t. kind is a result type, "" for
 // success.
 func (a *transfer) report(t target, d demand, local netip.Addr, kind string, cause error) {
-	if a.r.Report == nil || a.route != nil || t.literal {
+	if !a.counts() || a.route != nil || t.literal {
 		return
 	}
 	res := TLSResult{Domain: a.domain.String(), PolicyType: "no-policy-found", Host: t.host, Addr: t.addr.Addr(), Local: local, Failure: kind}
@@ -51,7 +58,7 @@ func (a *transfer) report(t target, d demand, local netip.Addr, kind string, cau
 // reportPolicy tells Report of an MTA-STS policy that could not be had.
 func (a *transfer) reportPolicy() {
 	var failed *fetchError
-	if a.r.Report == nil || !errors.As(a.policy.stsErr, &failed) {
+	if !a.counts() || !errors.As(a.policy.stsErr, &failed) {
 		return
 	}
 	var cert *tls.CertificateVerificationError

@@ -2,13 +2,14 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/daily"
 )
 
 // TLSReports counts TLSResults and, once a day, tells the domains that ask to
@@ -33,15 +34,9 @@ type TLSReports struct {
 	// Log hears of reports that cannot be sent; slog.Default where nil.
 	Log *slog.Logger
 
-	mu   sync.Mutex
-	days map[string]*rptDay
-}
-
-// rptDay is what is counted, or left to be sent, of one day.
-type rptDay struct {
-	domains map[string]*tlsDomain
-	dirty   bool      // not in the Cache as it is
-	tried   time.Time // when its reports were sent last, if ever
+	mu    sync.Mutex // guards Hostname, Resolver and HTTP
+	begun sync.Once
+	book  *daily.Book[tlsDomain, *tlsDomain]
 }
 
 // The bounds of what is counted: strangers choose the domains and the causes.
@@ -50,16 +45,9 @@ const (
 	maxRptDetails = 100
 )
 
-const (
-	rptSpread = 4 * time.Hour      // all senders begin a day's reports at its end, give or take this
-	rptRetry  = time.Hour          // between two attempts to send what could not be sent
-	rptKeep   = 3 * 24 * time.Hour // from the beginning of the day until they are given up
-	rptStale  = 60                 // days back where left-overs are looked for
-)
-
 type tlsDomain struct {
 	Policies []*tlsPolicy `json:"policies"`
-	Done     []string     `json:"done,omitempty"` // where the report has been sent
+	daily.Sent
 }
 
 // tlsPolicy is one element of "policies" in a report (RFC 8460 §4.4).
@@ -98,13 +86,11 @@ type tlsReport struct {
 	Policies []*tlsPolicy `json:"policies"`
 }
 
-const dayForm = "2006-01-02"
-
 // Use has reports asked for and posted in another way from now on.
-func (t *TLSReports) Use(resolver Resolver, client *http.Client) {
+func (t *TLSReports) Use(dns Resolver, client *http.Client) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Resolver, t.HTTP = resolver, client
+	t.Resolver, t.HTTP = dns, client
 }
 
 // Rename has reports go out under another name of our host from now on.
@@ -127,27 +113,39 @@ func (t *TLSReports) ways() (Resolver, *http.Client) {
 	return t.Resolver, t.HTTP
 }
 
-func (t *TLSReports) log() *slog.Logger {
-	if t.Log != nil {
-		return t.Log
-	}
-	return slog.Default()
+// days are the counts by day.
+func (t *TLSReports) days() *daily.Book[tlsDomain, *tlsDomain] {
+	t.begun.Do(func() {
+		t.book = &daily.Book[tlsDomain, *tlsDomain]{
+			Kind: "tlsrpt", What: "TLS results", Most: maxRptDomains, Seed: t.hostname, Send: t.send, Log: func() *slog.Logger { return t.Log },
+		}
+		if t.Cache != nil {
+			t.book.Cache = t.Cache
+		}
+	})
+	return t.book
+}
+
+// Save puts the counts that have changed into the Cache.
+func (t *TLSReports) Save(ctx context.Context) error { return t.days().Save(ctx) }
+
+// Run saves the counts every five minutes and sends the reports of each day
+// after its end, those of days before the start included, until ctx ends.
+func (t *TLSReports) Run(ctx context.Context) error { return t.days().Run(ctx) }
+
+// SendDay sends the reports of a day ("2026-03-01", in UTC) to the domains that
+// ask for them, and forgets it. The error joins those of single domains, whose
+// reports stay for another call.
+func (t *TLSReports) SendDay(ctx context.Context, name string) error {
+	return t.days().SendDay(ctx, name)
 }
 
 // Add counts one result, under the day it came (in UTC).
 func (t *TLSReports) Add(r TLSResult) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	day := t.day(time.Now().UTC().Format(dayForm))
-	d := day.domains[r.Domain]
-	if d == nil {
-		if len(day.domains) >= maxRptDomains {
-			return
-		}
-		d = &tlsDomain{}
-		day.domains[r.Domain] = d
-	}
-	day.dirty = true
+	t.days().Update(r.Domain, func(d *tlsDomain) { d.add(r) })
+}
+
+func (d *tlsDomain) add(r TLSResult) {
 	p := d.policy(r)
 	if r.Failure == "" {
 		p.Summary.Successful++
@@ -163,29 +161,6 @@ func (t *TLSReports) Add(r TLSResult) {
 	if len(p.Details) < maxRptDetails {
 		p.Details = append(p.Details, &tlsDetail{Type: r.Failure, Sending: r.Local, Host: r.Host, Addr: r.Addr, Sessions: 1, Reason: r.Detail})
 	}
-}
-
-// day returns what is counted on a day, with what a former life has counted.
-// t.mu is held.
-func (t *TLSReports) day(name string) *rptDay {
-	day := t.days[name]
-	if day != nil {
-		return day
-	}
-	if t.days == nil {
-		t.days = make(map[string]*rptDay)
-	}
-	day = &rptDay{}
-	if t.Cache != nil {
-		if data, ok := t.Cache.Get("tlsrpt", name); ok && json.Unmarshal(data, &day.domains) != nil {
-			day.domains = nil // what cannot be read is counted anew
-		}
-	}
-	if day.domains == nil {
-		day.domains = make(map[string]*tlsDomain)
-	}
-	t.days[name] = day
-	return day
 }
 
 func (d *tlsDomain) policy(r TLSResult) *tlsPolicy {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,94 +17,46 @@ import (
 
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
-// SendDay sends the reports of a day ("2026-03-01", in UTC) to the domains that
-// ask for them, and forgets it. The error joins those of single domains, whose
-// reports stay for another call.
-func (t *TLSReports) SendDay(ctx context.Context, name string) error {
-	begin, err := time.Parse(dayForm, name)
-	if err != nil {
-		return fmt.Errorf("send TLS reports: %w", err)
-	}
-	t.mu.Lock()
-	day := t.day(name)
-	day.tried = time.Now()
-	domains := slices.Sorted(maps.Keys(day.domains))
-	t.mu.Unlock()
-	var errs []error
-	for n, domain := range domains {
-		if err := t.sendOne(ctx, begin, day, domain); err != nil {
-			errs = append(errs, fmt.Errorf("send TLS report to %s: %w", domain, err))
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		if n%50 == 49 && t.Cache != nil { // so that a crash does not send all of them again
-			errs = append(errs, t.saveDay(ctx, name))
-		}
-	}
-	t.mu.Lock()
-	left := len(day.domains)
-	t.mu.Unlock()
-	if left == 0 {
-		t.forget(ctx, name)
-	} else if t.Cache != nil {
-		errs = append(errs, t.saveDay(context.WithoutCancel(ctx), name))
-	}
-	return errors.Join(errs...)
-}
-
-// sendOne sends the report of one domain to wherever it wants it and has not
-// had it yet.
-func (t *TLSReports) sendOne(ctx context.Context, begin time.Time, day *rptDay, domain string) error {
+// send sends the report of one domain to wherever it wants it and has not had it yet.
+func (t *TLSReports) send(ctx context.Context, begin time.Time, domain string, d *tlsDomain) error {
 	where, err := t.addresses(ctx, domain)
 	if err != nil {
 		return err
 	}
-	r, packed, done, err := t.pack(begin, day, domain)
+	r, packed, err := t.pack(begin, domain, d)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, uri := range where {
-		if slices.Contains(done, uri) {
+		if slices.Contains(d.Done, uri) {
 			continue
 		}
 		if err := t.deliver(ctx, uri, domain, r, packed); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		done = append(done, uri)
+		d.Done = append(d.Done, uri)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	day.dirty = true
-	if len(errs) > 0 {
-		day.domains[domain].Done = done
-		return errors.Join(errs...)
-	}
-	delete(day.domains, domain)
-	return nil
+	return errors.Join(errs...)
 }
 
-// pack makes a domain's report, and says where it has been sent already.
-func (t *TLSReports) pack(begin time.Time, day *rptDay, domain string) (r *tlsReport, packed []byte, done []string, err error) {
-	r = &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(dayForm) + "_" + domain + "@" + t.hostname()}
+// pack makes a domain's report.
+func (t *TLSReports) pack(begin time.Time, domain string, d *tlsDomain) (r *tlsReport, packed []byte, err error) {
+	r = &tlsReport{Organization: t.Organization, Contact: t.Contact, ID: begin.Format(time.DateOnly) + "_" + domain + "@" + t.hostname(), Policies: d.Policies}
 	r.Range.Start, r.Range.End = begin, begin.Add(24*time.Hour-time.Second)
-	t.mu.Lock()
-	r.Policies = day.domains[domain].Policies
-	done = slices.Clone(day.domains[domain].Done)
 	data, err := json.Marshal(r)
-	t.mu.Unlock()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	z.Write(data)
 	err = z.Close()
-	return r, b.Bytes(), done, err
+	return r, b.Bytes(), err
 }
 
 // deliver sends a report to one address.
@@ -123,9 +74,9 @@ func (t *TLSReports) deliver(ctx context.Context, uri, domain string, r *tlsRepo
 // addresses are where a domain wants its reports (RFC 8460 §3): mailto: and
 // https: addresses, three at most.
 func (t *TLSReports) addresses(ctx context.Context, domain string) ([]string, error) {
-	resolver, _ := t.ways()
-	a, err := resolver.TXT(ctx, "_smtp._tls."+domain)
-	if errors.Is(err, ErrNoName) {
+	dns, _ := t.ways()
+	a, err := dns.TXT(ctx, "_smtp._tls."+domain)
+	if errors.Is(err, resolver.ErrNoName) {
 		return nil, nil
 	}
 	var record string
@@ -217,7 +168,7 @@ func (t *TLSReports) message(to, domain string, r *tlsReport, packed []byte) []b
 	line("MIME-Version: 1.0")
 	line("Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n\tboundary=\"%s\"", boundary)
 	line("\r\n--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n", boundary)
-	line("This is a report of the TLS sessions that %s had with hosts of %s\r\non %s.\r\n", name, domain, r.Range.Start.Format(dayForm))
+	line("This is a report of the TLS sessions that %s had with hosts of %s\r\non %s.\r\n", name, domain, r.Range.Start.Format(time.DateOnly))
 	line("--%s\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64", boundary)
 	line("Content-Disposition: attachment;\r\n\tfilename=\"%s!%s!%d!%d.json.gz\"\r\n", name, domain, r.Range.Start.Unix(), r.Range.End.Unix())
 	for chunk := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(packed)), 76) {

@@ -148,13 +148,15 @@ func TestTLSReportsBounded(t *testing.T) {
 	for i := range maxRptDomains + 10 {
 		r.Add(TLSResult{Domain: string(rune('a'+i%26)) + strings.Repeat("z", i/26)})
 	}
-	for _, day := range r.days {
-		if len(day.domains) > maxRptDomains {
-			t.Errorf("%d domains", len(day.domains))
-		}
-		if d := day.domains["example.net"]; len(d.Policies) > maxRptDetails || len(d.Policies[0].Details) > maxRptDetails {
+	n := 0
+	r.days().Each(func(domain string, d *tlsDomain) {
+		n++
+		if domain == "example.net" && (len(d.Policies) > maxRptDetails || len(d.Policies[0].Details) > maxRptDetails) {
 			t.Errorf("%d policies, %d details", len(d.Policies), len(d.Policies[0].Details))
 		}
+	})
+	if n > maxRptDomains {
+		t.Errorf("%d domains", n)
 	}
 }
 
@@ -202,7 +204,7 @@ func rptBubble(t *testing.T, name string, run func(t *testing.T, w *rptWorld)) {
 			w.zone.txt["_smtp._tls.example.net"] = []string{"v=TLSRPTv1; rua=mailto:tls@example.net"}
 			run(t, w)
 			for back := range 100 {
-				day := time.Now().UTC().Add(-time.Duration(back) * 24 * time.Hour).Format(dayForm)
+				day := time.Now().UTC().Add(-time.Duration(back) * 24 * time.Hour).Format(time.DateOnly)
 				if data, ok := cache.Get("tlsrpt", day); ok && back > 3 {
 					t.Errorf("%s is still there: %s", day, data)
 				}
@@ -370,4 +372,37 @@ func TestWaived(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReportsBreedNoReports: two hosts that send each other reports, and mail on the first
+// day alone, are silent from the second report on.
+func TestReportsBreedNoReports(t *testing.T) {
+	bubble(t, "", func(t *testing.T, s *scene) {
+		s.secure(t)
+		s.mx.tls = newCA(t).server(t, "mx.example.net", 30*24*time.Hour)
+		z := newZone()
+		z.txt["_smtp._tls.example.net"] = []string{"v=TLSRPTv1; rua=mailto:tls@example.net"}
+		sent := 0
+		r := &TLSReports{Organization: "Example", Contact: "tls@example.org", Hostname: "mail.example.org", Resolver: z, Log: slog.New(slog.DiscardHandler)}
+		r.Send = func(_ context.Context, to string, m []byte) error { // to the other host, as the queue does it
+			sent++
+			d := of(delivery(to).Entry, string(m))
+			d.Entry.Class = queue.Notice
+			s.send(t, d)
+			return nil
+		}
+		s.Report = r.Add
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		s.send(t, delivery("bob@example.net"))
+		time.Sleep(20 * 24 * time.Hour)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if sent != 1 {
+			t.Errorf("%d reports in twenty days", sent)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,55 +54,64 @@ func (a *transfer) release(ctx context.Context, c *conn) {
 // needs reports whether the other side can carry this message unharmed. What it
 // cannot is refused and never changed.
 func (a *transfer) needs(c *conn) error {
-	e := a.d.Entry
-	lacks := func(ext string) bool { _, ok := c.Extension(ext); return !ok }
-	switch {
-	case e.Params.RequireTLS && !c.verified:
+	p := a.d.Entry.Params
+	p.HoldUntil = time.Time{} // it was held here
+	if p.RequireTLS && !c.verified {
 		return refuse("5.7.10", "the message requires TLS all the way, and %s is not verified", c.t.host)
-	case e.Params.RequireTLS && lacks("REQUIRETLS"):
-		// RFC 8689 §4.2.1, and the code it registers.
-		return refuse("5.7.30", "the message requires TLS all the way, and %s does not offer REQUIRETLS", c.t.host)
-	case e.Params.By != nil && e.Params.By.Return && lacks("DELIVERBY"):
-		// RFC 2852: it is returned and not relayed without the deadline.
-		return refuse("5.3.3", "the message is to be returned if it is late, and %s does not offer DELIVERBY", c.t.host)
-	case e.Params.SMTPUTF8 && lacks("SMTPUTF8"):
-		return refuse("5.6.7", "the message needs SMTPUTF8, and %s does not offer it", c.t.host)
-	case e.Params.Body == smtp.BodyBinaryMIME && lacks("BINARYMIME"):
-		return refuse("5.6.3", "the message is BINARYMIME, and %s does not offer it", c.t.host)
 	}
-	if !lacks("8BITMIME") || e.Params.Body == smtp.BodyBinaryMIME {
+	if p.Body == smtp.BodyBinaryMIME {
+		return a.missing(c, c.Missing(&p, nil))
+	}
+	p.Body = smtp.Body8BitMIME
+	err := c.Missing(&p, nil)
+	if err == nil {
 		return nil
 	}
-	if eight, err := a.isEightBit(); err != nil {
-		return err
-	} else if eight {
-		return refuse("5.6.3", "the message has 8-bit data, and %s does not offer 8BITMIME", c.t.host)
+	// What was declared says what may be in the message.
+	eight, fault := a.isEightBit(nil)
+	if fault != nil {
+		return fault
 	}
-	return nil
+	if !eight {
+		p.Body = ""
+		err = c.Missing(&p, nil)
+	}
+	return a.missing(c, err)
 }
 
-// isEightBit looks into the message: what was declared says what may be in it.
-func (a *transfer) isEightBit() (bool, error) {
-	body, err := a.d.Open()
-	if err != nil {
-		return false, refuse("4.3.0", "the message cannot be read now: %v", err)
+// missing is the refusal for an extension that the other side lacks; nil if it lacks
+// none.
+func (a *transfer) missing(c *conn, err error) error {
+	var m *smtp.MissingError
+	if !errors.As(err, &m) {
+		return nil
 	}
-	defer body.Close()
-	return hasEightBit(body)
+	return refuse(m.Enhanced, "%s, and %s does not offer %s", m.Reason, c.t.host, m.Keyword)
 }
 
-// lookAhead is isEightBit for a message that is open already, and that can be
-// read again from its beginning.
-func (a *transfer) lookAhead(body io.Reader) (bool, error) {
+// isEightBit looks into the message, once. body is the message if it is open
+// already, and can be read again from its beginning.
+func (a *transfer) isEightBit(body io.Reader) (bool, error) {
+	if a.eight != nil {
+		return *a.eight, nil
+	}
 	seeker, ok := body.(io.Seeker)
 	if !ok {
-		return a.isEightBit()
+		own, err := a.d.Open()
+		if err != nil {
+			return false, refuse("4.3.0", "the message cannot be read now: %v", err)
+		}
+		defer own.Close()
+		body = own
 	}
 	eight, err := hasEightBit(body)
-	if err == nil {
+	if err == nil && ok {
 		if _, err = seeker.Seek(0, io.SeekStart); err != nil {
 			err = refuse("4.3.0", "the message cannot be read now: %v", err)
 		}
+	}
+	if err == nil {
+		a.eight = &eight
 	}
 	return eight, err
 }
@@ -129,11 +139,9 @@ func (a *transfer) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 	e := a.d.Entry
 	m := &smtp.Outgoing{From: e.From, Params: e.Params}
 	m.Params.HoldUntil = time.Time{} // it was held here
-	if _, ok := c.Extension("8BITMIME"); !ok && e.Params.Body != smtp.BodyBinaryMIME {
-		m.Params.Body = "" // needs has looked
-	} else if e.Params.Body == "" || e.Params.Body == smtp.Body7Bit {
+	if m.Params.Body == "" || m.Params.Body == smtp.Body7Bit || m.Params.Body == smtp.Body8BitMIME && a.eight != nil {
 		m.Params.Body = ""
-		if eight, err := a.lookAhead(body); err != nil {
+		if eight, err := a.isEightBit(body); err != nil {
 			return nil, err
 		} else if eight {
 			m.Params.Body = smtp.Body8BitMIME
@@ -145,10 +153,10 @@ func (a *transfer) mail(c *conn, body io.Reader) (*smtp.Outgoing, error) {
 	return m, nil
 }
 
-// transaction sends the message once, to those open, and settles those whose
+// transaction sends the message once, to those open, and has results for those whose
 // fate it decides.
 func (a *transfer) transaction(ctx context.Context, c *conn) error {
-	a.dropUnproven(c)
+	a.dropUnmet(c)
 	if len(a.open) == 0 {
 		return nil
 	}
@@ -171,18 +179,16 @@ func (a *transfer) transaction(ctx context.Context, c *conn) error {
 	return a.sort(c, results, err)
 }
 
-// dropUnproven gives up recipients that are to be refused where nobody can tell
-// whether the mailbox has had its owner for long enough (RFC 7293).
-func (a *transfer) dropUnproven(c *conn) {
-	if _, ok := c.Extension("RRVS"); ok {
-		return
-	}
+// dropUnmet gives up recipients whose wishes the other side would lose, such as to
+// be refused where nobody can tell whether the mailbox has had its owner for long
+// enough (RFC 7293).
+func (a *transfer) dropUnmet(c *conn) {
 	a.open = slices.DeleteFunc(a.open, func(i int) bool {
-		p := a.d.To[i].Params
-		if p.RRVS.IsZero() || !p.RRVSReject {
+		var r *refusal
+		if !errors.As(a.missing(c, c.Missing(nil, &a.d.To[i].Params)), &r) {
 			return false
 		}
-		a.results[i] = refuse("5.7.19", "%s cannot tell since when the mailbox has its owner: it does not offer RRVS", c.t.host).result()
+		a.results[i] = r.result()
 		return true
 	})
 }
@@ -196,13 +202,12 @@ func (a *transfer) sort(c *conn, results []smtp.RcptResult, sendErr error) error
 	taken := slices.ContainsFunc(results, wasTaken)
 	accepted, again := 0, []int(nil)
 	var elsewhere *refusal
-	_, dsn := c.Extension("DSN")
 	lmtp := a.route != nil && a.route.LMTP
 	for n, i := range open {
 		res := &results[n]
 		out := queue.Result{Host: c.t.String(), TLS: c.tls}
 		if res.Err == nil {
-			out.Status, out.Relayed, out.Final = queue.Delivered, dsn && !lmtp, lmtp
+			out.Status, out.Relayed, out.Final = queue.Delivered, c.Reports() && !lmtp, lmtp
 			setReply(&out, res.Reply)
 			a.results[i] = out
 			accepted++

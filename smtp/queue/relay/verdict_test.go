@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // TestFullMailbox: 552 to the only recipient, or with the code of a full mailbox, is
@@ -53,8 +54,10 @@ func TestRouteNotFound(t *testing.T) {
 		{"NXDOMAIN", Route{Hosts: []string{"smtp-typo.example.org"}}, func(*scene) {}},
 		{"no address", Route{Hosts: []string{"empty.example.org"}}, func(s *scene) { s.zone.addr["empty.example.org"] = nil }},
 		{"MX of no such domain", Route{Hosts: []string{"typo.example.org"}, MX: true}, func(*scene) {}},
-		{"MX without address", Route{Hosts: []string{"empty.example.org"}, MX: true}, func(s *scene) { s.zone.mx["empty.example.org"] = []MX{{"gone.example.org", 10}} }},
-		{"null MX", Route{Hosts: []string{"null.example.org"}, MX: true}, func(s *scene) { s.zone.mx["null.example.org"] = []MX{{"", 0}} }},
+		{"MX without address", Route{Hosts: []string{"empty.example.org"}, MX: true}, func(s *scene) {
+			s.zone.mx["empty.example.org"] = []resolver.MX{{Host: "gone.example.org", Preference: 10}}
+		}},
+		{"null MX", Route{Hosts: []string{"null.example.org"}, MX: true}, func(s *scene) { s.zone.mx["null.example.org"] = []resolver.MX{{Host: "", Preference: 0}} }},
 	} {
 		bubble(t, c.name, func(t *testing.T, s *scene) {
 			c.prep(s)

@@ -1,10 +1,11 @@
-package relay
+package resolver
 
 import (
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -16,17 +17,18 @@ import (
 // fits into a packet.
 func TestQuestion(t *testing.T) {
 	for _, trusted := range []bool{true, false} {
-		var asked *dns.Msg
+		var question atomic.Pointer[dns.Msg]
 		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
-			asked = q
+			question.Store(q)
 			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
 		})
-		r := &DNS{Servers: []string{addr}, Trusted: trusted}
+		r := New(Config{Servers: []string{addr}, Trusted: trusted})
 		if a, err := r.MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
 			t.Fatal(a, err)
 		}
+		asked := question.Load()
 		opt := asked.IsEdns0()
-		if opt == nil || opt.Do() != trusted || opt.UDPSize() != 1232 || !asked.AuthenticatedData || !asked.RecursionDesired {
+		if opt == nil || opt.Do() != trusted || opt.UDPSize() != 1232 || asked.AuthenticatedData != trusted || !asked.RecursionDesired {
 			t.Errorf("trusted %v: asked %v", trusted, asked)
 		}
 	}
@@ -39,10 +41,10 @@ func TestServersInTurn(t *testing.T) {
 		good := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
 			return mailtest.NewZone(t, "example.net. 60 IN MX 10 mx.example.net.").Reply(q)
 		})
-		if a, err := (&DNS{Servers: []string{bad, good}}).MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
+		if a, err := New(Config{Servers: []string{bad, good}}).MX(t.Context(), "example.net"); err != nil || len(a.Records) != 1 {
 			t.Errorf("%s: %v, %v", dns.RcodeToString[rcode], a, err)
 		}
-		if _, err := (&DNS{Servers: []string{bad}}).MX(t.Context(), "example.net"); err == nil || errors.Is(err, ErrNoName) {
+		if _, err := New(Config{Servers: []string{bad}}).MX(t.Context(), "example.net"); err == nil || errors.Is(err, ErrNoName) {
 			t.Errorf("%s alone: %v", dns.RcodeToString[rcode], err)
 		}
 	}
@@ -68,7 +70,7 @@ func TestOneFamilyFails(t *testing.T) {
 			}
 			return mailtest.NewZone(t, tt.records...).Reply(q)
 		})
-		answer, err := (&DNS{Servers: []string{addr}}).Addr(t.Context(), "mx.example.net")
+		answer, err := New(Config{Servers: []string{addr}}).Addr(t.Context(), "mx.example.net")
 		got := fmt.Sprint(answer.Records)
 		switch {
 		case errors.Is(err, ErrNoName):

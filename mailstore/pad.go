@@ -1,4 +1,4 @@
-package rfc2822
+package mailstore
 
 import "bytes"
 
@@ -15,7 +15,7 @@ const (
 // octets are blanks behind the colon of the first field, more are a field of their
 // own, whose lines are as RFC 5322 §2.1.1 wants them. It stands behind the first field,
 // or before one that is the only one: what fields end with belongs to the message below
-// (Section.Seam), and nothing may come between. The text's own line ends, CRLF or LF,
+// (rfc2822.Section.Seam), and nothing may come between. The text's own line ends, CRLF or LF,
 // are used.
 //
 // ok is false where there is no room for so few octets: in the first line of

@@ -24,7 +24,7 @@ func TestAttackDescriptors(t *testing.T) {
 	before := v.cost()
 	var h hold
 	v.spend("400 idle strangers on 600 descriptors", func() {
-		v.crowd(400, func(i int) {
+		v.swarm(400, func(i int) {
 			if k, err := v.stranger(i%20, []string{"smtp", "submission", "pop3"}[i%3]); err == nil {
 				h.add(k.c)
 			}
@@ -37,7 +37,7 @@ func TestAttackDescriptors(t *testing.T) {
 	time.Sleep(time.Second) // 20 from each address share the patience of 10 s
 	v.serves()
 	h.letGo()
-	v.settled(before)
+	v.recovered(before)
 	if log := v.log(); strings.Contains(log, "too many open files") || !strings.Contains(log, "few descriptors") {
 		t.Errorf("the log does not tell of few descriptors, or ran out of them:\n%s", tail(log))
 	}
@@ -56,7 +56,7 @@ func TestAttackReload(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			v.crowd(8, func(i int) {
+			v.swarm(8, func(i int) {
 				for {
 					select {
 					case <-stop:
@@ -85,7 +85,7 @@ func TestAttackReload(t *testing.T) {
 		t.Error("nothing was read again")
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // mail sends one message and reports whether it was accepted.
@@ -126,7 +126,7 @@ func TestAttackTLS(t *testing.T) {
 		return string(b)
 	}
 	v.spend(fmt.Sprintf("%d handshakes with garbage, half of one, and many names", 3*n), func() {
-		v.crowd(3*n, func(i int) {
+		v.swarm(3*n, func(i int) {
 			k, err := v.stranger(i, "smtp")
 			if err != nil {
 				return
@@ -147,7 +147,7 @@ func TestAttackTLS(t *testing.T) {
 		})
 	})
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }
 
 // TestAttackFloods: commands by the thousand, and nobody reads the answers.
@@ -187,7 +187,7 @@ func TestAttackFloods(t *testing.T) {
 		if used.rss > 32<<10 || used.cpu > 10*time.Second || used.log > 1<<20 {
 			t.Errorf("%s costs too much", name)
 		}
-		v.settled(before)
+		v.recovered(before)
 	}
 	v.serves()
 }
@@ -224,5 +224,5 @@ func TestAttackProxy(t *testing.T) {
 		t.Error("an address was believed that no proxy told")
 	}
 	v.serves()
-	v.settled(before)
+	v.recovered(before)
 }

@@ -1,10 +1,11 @@
-package rfc2822_test
+package mailstore_test
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/rfc2822"
 )
 
@@ -16,7 +17,7 @@ func TestPad(t *testing.T) {
 	for _, eol := range []string{"\r\n", "\n"} {
 		text := []byte(strings.ReplaceAll(fields, "\r\n", eol))
 		for n := range 3000 {
-			padded, ok := rfc2822.Pad(text, n)
+			padded, ok := mailstore.Pad(text, n)
 			if !ok || len(padded) != len(text)+n {
 				t.Fatalf("%d: %d octets, %v", n, len(padded), ok)
 			}
@@ -58,7 +59,7 @@ func TestPadNoRoom(t *testing.T) {
 		{"", 0, true}, {"", 5, false}, {"", 14, true}, {"no field\r\n", 5, false}, {"A: b", 50, false}, {"A: b\r", 50, false}, {"A: b\r\n", -1, false},
 		{"A: " + strings.Repeat("x", 990) + "\r\n", 5, true}, {"A: " + strings.Repeat("x", 990) + "\r\n", 6, false},
 	} {
-		padded, ok := rfc2822.Pad([]byte(c.fields), c.n)
+		padded, ok := mailstore.Pad([]byte(c.fields), c.n)
 		if ok != c.ok || ok && len(padded) != len(c.fields)+c.n {
 			t.Errorf("%.20q and %d: %q, %v", c.fields, c.n, padded, ok)
 		}
@@ -77,7 +78,7 @@ func TestPadLeavesSeam(t *testing.T) {
 			fields, seam := strings.ReplaceAll(c.fields, "|", eol), strings.ReplaceAll(c.seam, "|", eol)
 			padded := 0
 			for n := range 300 {
-				got, ok := rfc2822.Pad([]byte(fields+seam), n)
+				got, ok := mailstore.Pad([]byte(fields+seam), n)
 				if !ok {
 					continue // so few octets have no room in a line without a value
 				}

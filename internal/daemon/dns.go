@@ -1,0 +1,34 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/smtp/resolver"
+)
+
+// dnsConfig says whom one set of settings has the DNS asked.
+func dnsConfig(s *conf.Settings) (resolver.Config, error) {
+	servers, err := resolvers(s.Queue.DNSServers)
+	return resolver.Config{Servers: servers, Trusted: s.Queue.DNSSECTrusted}, err
+}
+
+// resolvers are the DNS servers of the settings, else the system's, else one
+// on this host (resolv.conf(5)).
+func resolvers(configured []string) ([]string, error) {
+	var servers []string
+	for _, c := range configured {
+		a, err := conf.ResolverAddress(c)
+		if err != nil {
+			return nil, fmt.Errorf("DNS server: %w", err)
+		}
+		servers = append(servers, a.String())
+	}
+	if len(servers) > 0 {
+		return servers, nil
+	}
+	if servers, err := resolver.ResolvConf("/etc/resolv.conf"); err == nil && len(servers) > 0 {
+		return servers, nil
+	}
+	return []string{"127.0.0.1:53"}, nil
+}

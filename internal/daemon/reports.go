@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+)
+
+// reportQuota is what may wait in a mailbox for reports, in octets. They are read within
+// a minute.
+const reportQuota = 200 << 20
+
+// reportMailboxes are the mailboxes that take reports by the settings of the moment.
+func (d *Daemon) reportMailboxes() (names []string) {
+	for address := range d.state().dir.Reports() {
+		names = append(names, address.String())
+	}
+	return names
+}
+
+// openReports makes what reads the reports of other hosts. It is there without an
+// address for them too: a reload may bring one.
+func (d *Daemon) openReports(s *conf.Settings) error {
+	disk, err := d.diskOf(s.DataDir)
+	if err != nil {
+		return err
+	}
+	kept, err := reports.OpenStore(context.Background(), reports.Dir(s.DataDir), disk)
+	if err != nil {
+		return err
+	}
+	d.reports = &reports.Reader{
+		Mailboxes: d.store, Store: kept, Log: d.log,
+		Names: d.reportMailboxes,
+		Trust: reports.ByResults(func() string { return domains.Canonical(d.state().settings.ServerName).String() }),
+		Age:   func() time.Duration { return d.state().settings.Reports.Keep },
+	}
+	return d.openReporting(s)
+}
+
+// openReporting makes what tells others how mail in their name fared here, where the
+// settings want it.
+func (d *Daemon) openReporting(s *conf.Settings) error {
+	out := d.post.Outbound
+	if !s.Reports.SendDMARC || out == nil {
+		return nil
+	}
+	d.reporting = &reports.Sender{
+		Address:   domains.CanonicalAddress(s.Reports.Address[0]).String(),
+		Generator: "Postrider",
+		Permitted: d.wantReports,
+		Hostname:  func() string { return domains.Canonical(d.state().settings.ServerName).String() },
+		Send: func(ctx context.Context, to string, message []byte) error {
+			return out.SendReport(ctx, domains.CanonicalAddress(s.Reports.Address[0]).String(), to, smtp.NotifyFailure, message)
+		},
+		Own:   func(address string) bool { return d.state().dir.Reports()[domains.Address(address)] },
+		Cache: out.Cache(),
+		Log:   d.log,
+	}
+	d.reports.Bounced = d.reporting.Bounced
+	d.verifier.Observe = func(v *verify.Verdict) {
+		if v.DMARC.Record != nil {
+			d.reporting.Count(reportable(v))
+		}
+	}
+	return d.reporting.Begin(context.Background())
+}
+
+// wantReports asks the DNS where reports about a domain may be sent.
+func (d *Daemon) wantReports(ctx context.Context, domain string, wanted []reports.Destination) ([]reports.Destination, error) {
+	var asked []dmarc.URI
+	for _, w := range wanted {
+		asked = append(asked, dmarc.URI{Text: "mailto:" + w.Address, Address: w.Address, MaxSize: w.MaxSize})
+	}
+	agreed, err := (&dmarc.Checker{Resolver: d.dns}).Recipients(ctx, domain, asked)
+	var to []reports.Destination
+	for _, u := range agreed {
+		to = append(to, reports.Destination{Address: u.Address, MaxSize: u.MaxSize})
+	}
+	return to, mayPass(err)
+}
+
+// mayPass is an error without what will be the same tomorrow: a host that has not agreed.
+func mayPass(err error) error {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		var left []error
+		for _, one := range all.Unwrap() {
+			left = append(left, mayPass(one))
+		}
+		return errors.Join(left...)
+	}
+	if errors.Is(err, dmarc.ErrNotPermitted) || errors.Is(err, dmarc.ErrNotMailto) {
+		return nil
+	}
+	return err
+}
+
+// runReports reads what others report, and reports to others, until ctx ends.
+func (d *Daemon) runReports(ctx context.Context) {
+	d.serving.Go(func() { d.reports.Run(ctx) })
+	if d.reporting != nil {
+		d.serving.Go(func() {
+			if err := d.reporting.Run(ctx); err != nil {
+				d.log.Error("no more reports about DMARC", "err", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,233 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+)
+
+// openTrust makes what judges mail of strangers and what signs that of users. Both are
+// there whatever the settings say: a reload may switch them on.
+func (d *Daemon) openTrust(s *conf.Settings) error {
+	var err error
+	if d.keys, err = OpenKeys(s, sign.DNS{Resolver: d.dns}, d.log); err != nil {
+		return err
+	}
+	d.verifier = &verify.Verifier{
+		Resolver: d.dns,
+		Rules:    func() *verify.Rules { return d.state().verify },
+		Log:      d.log,
+	}
+	return nil
+}
+
+// OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
+// does not run the ring.
+func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
+	return sign.Open(filepath.Join(s.DataDir, "dkim"), signing(s), watcher, log)
+}
+
+// keepAfterQueue is how much longer than any queue a signature is good, and the record of
+// a key that signs no more is needed: users may have had the message held, and who gets it
+// may look at it late.
+const keepAfterQueue = post.LongestHold + 7*24*time.Hour
+
+// signing is what one set of settings says about signatures.
+func signing(s *conf.Settings) sign.Settings {
+	longest := s.Queue.ExpireAfter
+	for _, q := range s.Queue.Domains {
+		longest = max(longest, q.ExpireAfter)
+	}
+	out := sign.Settings{Ed25519: s.DKIM.Ed25519, Rotate: s.DKIM.Rotate, Require: s.DKIM.Require,
+		Keep: longest + keepAfterQueue, Selectors: make(map[domains.Name][]string)}
+	for name, d := range s.Domains {
+		if d != nil && len(d.DKIMSelectors) > 0 {
+			out.Selectors[domains.Canonical(name)] = d.DKIMSelectors
+		}
+	}
+	if !s.DKIM.Sign {
+		return out
+	}
+	for _, name := range s.Book().Domains() {
+		// Nobody can publish a key for a literal, or for a name of one label.
+		if strings.Contains(name.String(), ".") && !name.IsLiteral() {
+			out.Domains = append(out.Domains, name)
+		}
+	}
+	return out
+}
+
+// verification is what one set of settings says about mail of strangers; nil: nothing
+// is looked at.
+func verification(s *conf.Settings) *verify.Rules {
+	if !s.Verify.Check {
+		return nil
+	}
+	local := s.Book().Domains()
+	r := &verify.Rules{
+		Name:       canonical(s.ServerName),
+		DMARC:      verify.Action(s.Verify.DMARC),
+		OwnDomains: verify.Action(s.Verify.OwnDomains),
+		SPF:        verify.Action(s.Verify.SPF),
+		Softest:    make(map[domains.Name]verify.Action),
+		IsOwn:      func(d domains.Name) bool { return slices.Contains(local, d) },
+	}
+	for name, d := range s.Domains {
+		if d != nil && d.Verify != "" {
+			r.Softest[domains.Canonical(name)] = verify.Action(d.Verify)
+		}
+	}
+	for _, f := range s.Verify.Forwarders {
+		if p, ok := conf.ForwarderNetwork(f); ok {
+			r.Forwarders = append(r.Forwarders, p)
+		} else {
+			r.ForwardingHosts.Set(f, true)
+		}
+	}
+	return r
+}
+
+// KeyRequest names a DKIM key, and for an import what is in its file.
+type KeyRequest struct {
+	Domain   string `json:"domain"`
+	Selector string `json:"selector,omitempty"`
+	File     string `json:"file,omitempty"` // the text of the private key
+}
+
+// keyCommands adds what can be asked about DKIM keys.
+func (d *Daemon) keyCommands(mux *http.ServeMux) {
+	mux.HandleFunc("POST /dkim/list", func(w http.ResponseWriter, r *http.Request) {
+		control.Answer(w, d.keys.Keys(), nil)
+	})
+	for name, act := range map[string]func(context.Context, *sign.Ring, KeyRequest) error{"rotate": RotateKey, "import": ImportKey, "revoke": RevokeKey} {
+		mux.HandleFunc("POST /dkim/"+name, func(w http.ResponseWriter, r *http.Request) {
+			var request KeyRequest
+			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request)
+			if err == nil {
+				err = act(r.Context(), d.keys, request)
+			}
+			control.Answer(w, d.keys.Keys(), err)
+		})
+	}
+}
+
+// RotateKey announces a new key of a domain.
+func RotateKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
+	return ring.Rotate(ctx, domains.Canonical(r.Domain))
+}
+
+// RevokeKey takes a key out of use.
+func RevokeKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
+	return ring.Revoke(ctx, domains.Canonical(r.Domain), r.Selector)
+}
+
+// ImportKey takes a key over that another server has signed with.
+func ImportKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
+	key, err := sign.ReadKey("the key", []byte(r.File))
+	if err != nil {
+		return err
+	}
+	return ring.Import(ctx, domains.Canonical(r.Domain), r.Selector, key)
+}
+
+// Keys are DKIM keys as the zones of their domains should show them.
+type Keys struct {
+	All      []sign.Key
+	Settings *conf.Settings // whose domains may have fixed selectors
+}
+
+// states are the phases of a key in the terms of what the DNS shows.
+var states = map[sign.Phase]zone.KeyState{sign.Announced: zone.Announced, sign.Signing: zone.Signing, sign.Retired: zone.Retired, sign.Revoked: zone.Gone}
+
+// DKIMKeys implements zone.Keys.
+func (k Keys) DKIMKeys(domain string) (all []zone.Key, err error) {
+	used := make(map[string]bool)
+	for _, key := range k.All {
+		state, ok := states[key.Phase]
+		if !ok || key.Domain.String() != domain {
+			continue
+		}
+		used[key.Selector] = true
+		all = append(all, zone.Key{Domain: domain, Selector: key.Selector, Value: key.Record(), State: state})
+	}
+	for _, s := range signing(k.Settings).Selectors[domains.Canonical(domain)] {
+		if !used[s] {
+			all = append(all, zone.Key{Domain: domain, Selector: s, State: zone.Reserved})
+		}
+	}
+	return all, nil
+}
+
+// trustProblems says what keeps mail from being signed or strangers from being judged.
+func (d *Daemon) trustProblems() (all []string) {
+	all = d.keys.Problems()
+	if err := d.verifier.Problem(); err != nil {
+		all = append(all, err.Error())
+	}
+	return all
+}
+
+// reportable is what a report about DMARC says of a message.
+func reportable(v *verify.Verdict) reports.Result {
+	o := &v.DMARC
+	r := reports.Result{
+		Domain: o.RecordDomain, Disposition: disposition(v), DKIM: o.DKIM.Aligned, SPF: o.SPF.Aligned,
+		From: o.Domain, SPFDomain: v.SPF.Domain, SPFResult: v.SPF.Result.String(), Recipients: v.Recipients,
+	}
+	r.Source, _ = netip.ParseAddr(v.Client.Addr)
+	if i := strings.LastIndexByte(v.From, '@'); i >= 0 {
+		r.Envelope = canonical(v.From[i+1:])
+	}
+	if v.Override != "" {
+		r.Overrides = []reports.Override{{Type: v.Override}}
+	}
+	for i := range v.DKIM {
+		s := &v.DKIM[i]
+		r.Signatures = append(r.Signatures, reports.Signature{Domain: s.Domain, Selector: s.Selector, Result: string(s.Status)})
+	}
+	if p := o.Record; p != nil {
+		r.Policy = reports.Policy{P: string(p.P), SP: string(p.SP), NP: string(p.NP), FO: p.FO, ADKIM: mode(p.StrictDKIM), ASPF: mode(p.StrictSPF), Testing: p.Testing}
+		for _, u := range p.RUA {
+			if u.Address != "" {
+				r.Wanted = append(r.Wanted, reports.Destination{Address: u.Address, MaxSize: u.MaxSize})
+			}
+		}
+	}
+	return r
+}
+
+// disposition is what was done with a message, in the words of RFC 9990.
+func disposition(v *verify.Verdict) string {
+	switch {
+	case v.DMARC.Result == dmarc.Pass:
+		return "pass"
+	case v.Action == verify.Refuse:
+		return "reject"
+	case v.Action == verify.Mark:
+		return "quarantine"
+	}
+	return "none"
+}
+
+func mode(strict bool) string {
+	if strict {
+		return "s"
+	}
+	return "r"
+}

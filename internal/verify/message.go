@@ -1,0 +1,166 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+	"github.com/postrider-mail/postrider/smtp/spf"
+)
+
+// Verdict is what was found out about a message, and what follows.
+type Verdict struct {
+	Time   time.Time
+	Client iprevClient
+	SPF    spf.Outcome // of the sender, or of HELO for the null sender
+	Hello  spf.Outcome // of HELO, where there is a sender
+	DKIM   []dkim.Result
+	DMARC  dmarc.Outcome
+	From   string // the envelope's sender, without brackets
+	Helo   string
+	// Recipients are the addresses that the message is for, in canonical form.
+	Recipients []string
+	Action     Action // what is done with the message
+	// Override is why less is done than the domain asks for: "trusted_forwarder",
+	// "mailing_list", "local_policy" (RFC 9990); empty if it is not so.
+	Override string
+	// Own: it is in the name of a domain of this host.
+	Own bool
+	// Why is the reason in words, where the message is refused or marked.
+	Why string
+
+	hidden bool // who delivered it is not known: it came through a gateway
+}
+
+// iprevClient is who delivered the message.
+type iprevClient struct {
+	Addr   string
+	Name   string // confirmed; may be empty
+	Result string
+}
+
+// inspection is one message that passes.
+type inspection struct {
+	*dkim.Verification
+	v      *Verifier
+	s      *sender
+	look   *post.Look
+	below  unsettled
+	listed bool // it calls itself a list's
+}
+
+func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
+	return &inspection{
+		Verification: v.dkim.Verify(ctx, look.Header.String()),
+		v:            v, s: s, look: look,
+		below:  newUnsettled(look.Header),
+		listed: look.Header.Has("List-Id"),
+	}
+}
+
+// Write implements io.Writer.
+func (i *inspection) Write(p []byte) (int, error) {
+	i.below.Write(p)
+	return i.Verification.Write(p)
+}
+
+// Most implements post.Inspection: what the results of eight signatures and the rest take
+// as a rule.
+func (i *inspection) Most() (results, fields int) { return 2048, 0 }
+
+// Findings implements post.Inspection: it decides.
+func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
+	if bareNewline(string(i.below.text)) {
+		return found, smtp.ErrBareLineEnd
+	}
+	ctx, stop := context.WithTimeout(ctx, allTimeout)
+	defer stop()
+	d := i.verdict(ctx)
+	if i.v.Observe != nil {
+		i.v.Observe(d)
+	}
+	if d.Action == Refuse {
+		return found, d.reply()
+	}
+	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
+	found.Facts = d.facts()
+	return found, nil
+}
+
+// verdict puts together what is known by now.
+func (i *inspection) verdict(ctx context.Context) *Verdict {
+	d := &Verdict{Time: time.Now(), From: i.s.from, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
+	for _, to := range i.look.Envelope.To {
+		d.Recipients = append(d.Recipients, domains.CanonicalAddress(to.Path.String()).String())
+	}
+	d.hidden = private(i.s.client)
+	if i.s.wait(ctx) {
+		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result
+		d.SPF, d.Hello = i.s.spf, i.s.hello
+	} else {
+		d.SPF = spf.Outcome{Result: spf.TempError, Domain: i.s.domain(), Err: context.DeadlineExceeded}
+	}
+	d.DKIM = i.Results()
+	// Whatever was waited for so far, the author's domain is heard: the domains above are
+	// the client's choice, and may have no other purpose than to be slow.
+	from := i.fields("From")
+	checker := dmarc.Checker{Resolver: i.v.Resolver, Timeout: dmarcTimeout}
+	d.DMARC = checker.CheckMessage(ctx, from, d.passed())
+	i.decide(ctx, d, i.authors(from))
+	return d
+}
+
+// passed is who stands for the message.
+func (d *Verdict) passed() (p dmarc.Passed) {
+	if d.SPF.Result == spf.Pass {
+		p.SPF = d.SPF.Domain
+	}
+	for i := range d.DKIM {
+		if d.DKIM[i].Status == dkim.Pass {
+			p.DKIM = append(p.DKIM, d.DKIM[i].Domain)
+		}
+	}
+	return p
+}
+
+// several reports whether From shows more than one domain, so that readers may see one and
+// we another.
+func (d *Verdict) several() bool {
+	return errors.Is(d.DMARC.Err, dmarc.ErrAuthors) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
+}
+
+// unclear reports whether From shows one domain, and perhaps others that cannot be read.
+func (d *Verdict) unclear() bool { return errors.Is(d.DMARC.Err, dmarc.ErrUnreadable) }
+
+// facts are what the log says of a message that was taken.
+func (d *Verdict) facts() []slog.Attr {
+	attrs := []slog.Attr{slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
+	if d.Action == Mark {
+		attrs = append(attrs, slog.String("marked", d.Why))
+	}
+	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
+		// Behind an alias that leads elsewhere nothing will pass any more.
+		attrs = append(attrs, slog.String("only_spf", string(o.Policy)))
+	}
+	return attrs
+}
+
+// best is the best result of the signatures.
+func (d *Verdict) best() string {
+	best := dkim.None
+	for i := range d.DKIM {
+		switch status := d.DKIM[i].Status; {
+		case status == dkim.Pass:
+			return string(status)
+		case best == dkim.None || status == dkim.Fail:
+			best = status
+		}
+	}
+	return string(best)
+}

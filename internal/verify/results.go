@@ -1,0 +1,84 @@
+package verify
+
+import (
+	"strings"
+
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/spf"
+)
+
+// fields are what stands on top of a message in mailboxes.
+func (d *Verdict) fields(host string, utf8 bool) []string {
+	results := rfc2822.AuthResults{AuthServID: host, UTF8: utf8}
+	results.Results = append(results.Results, d.dmarcResult(), d.spfResult(d.SPF))
+	if d.From != "" && d.Hello.Result != spf.None {
+		results.Results = append(results.Results, d.spfResult(d.Hello))
+	}
+	for i := range d.DKIM {
+		results.Results = append(results.Results, dkimResult(&d.DKIM[i]))
+	}
+	if len(d.DKIM) == 0 {
+		results.Results = append(results.Results, rfc2822.AuthResult{Method: "dkim", Result: "none"})
+	}
+	results.Results = append(results.Results, rfc2822.AuthResult{Method: "iprev", Result: d.Client.Result, Comment: d.Client.Name,
+		Props: []rfc2822.AuthProp{{Type: "policy", Property: "iprev", Value: d.Client.Addr}}})
+	fields := []string{results.Field().Raw()}
+	if d.Action == Mark {
+		fields = append(fields, d.marks()...)
+	}
+	return fields
+}
+
+// marks are the fields that programs know junk by.
+func (d *Verdict) marks() (fields []string) {
+	for _, f := range [][2]string{{"X-Spam-Flag", "YES"}, {"X-Spam-Status", "Yes, " + d.Why}} {
+		if field, err := rfc2822.NewField(f[0], f[1]); err == nil {
+			fields = append(fields, field.Raw())
+		}
+	}
+	return fields
+}
+
+func (d *Verdict) dmarcResult() rfc2822.AuthResult {
+	o := &d.DMARC
+	r := rfc2822.AuthResult{Method: "dmarc", Result: o.Result.String(), Props: []rfc2822.AuthProp{{Type: "header", Property: "from", Value: o.Domain}}}
+	if o.Record != nil {
+		r.Comment = "p=" + string(o.Policy)
+		if d.Override != "" {
+			r.Comment += " but " + strings.ReplaceAll(d.Override, "_", " ")
+		}
+	}
+	if o.Domain == "" {
+		r.Props = nil
+	}
+	return r
+}
+
+// spfResult says of whom SPF was asked (RFC 8601 §2.7.2).
+func (d *Verdict) spfResult(o spf.Outcome) rfc2822.AuthResult {
+	value := d.Helo
+	if o.Identity == spf.MailFrom && d.From != "" {
+		value = d.From
+	}
+	r := rfc2822.AuthResult{Method: "spf", Result: o.Result.String(), Comment: o.Mechanism,
+		Props: []rfc2822.AuthProp{{Type: "smtp", Property: o.Identity.String(), Value: value}}}
+	if value == "" {
+		r.Props = nil
+	}
+	return r
+}
+
+// dkimResult says of one signature what RFC 8601 §2.7.1 and RFC 6008 want.
+func dkimResult(s *dkim.Result) rfc2822.AuthResult {
+	r := rfc2822.AuthResult{Method: "dkim", Result: string(s.Status), Reason: string(s.Reason)}
+	for _, p := range []rfc2822.AuthProp{
+		{Type: "header", Property: "d", Value: s.Domain}, {Type: "header", Property: "s", Value: s.Selector},
+		{Type: "header", Property: "i", Value: s.Identity}, {Type: "header", Property: "a", Value: s.Algorithm}, {Type: "header", Property: "b", Value: s.Signature},
+	} {
+		if p.Value != "" {
+			r.Props = append(r.Props, p)
+		}
+	}
+	return r
+}

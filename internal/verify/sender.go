@@ -1,0 +1,122 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/spf"
+)
+
+// sender is what is known of a client and the sender it named. The results are there when done
+// is closed.
+type sender struct {
+	rules  *Rules
+	client netip.Addr
+	helo   string
+	from   string // without brackets; empty: the null sender
+
+	forget context.CancelFunc
+	done   chan struct{}
+	iprev  iprev
+	spf    spf.Outcome // of MAIL, or of HELO for the null sender
+	hello  spf.Outcome // of HELO, where MAIL named a sender
+}
+
+// iprev is whether a client's address and name lead to each other (RFC 8601 §2.7.3).
+type iprev struct {
+	result string
+	name   string // confirmed, without the dot at the end
+}
+
+// begin asks for all that can be known at MAIL.
+func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
+	s := &sender{rules: rules, client: client, helo: session.Helo, from: from.String(), done: make(chan struct{})}
+	ctx, s.forget = context.WithTimeout(ctx, senderTimeout)
+	if private(client) {
+		// It is behind some gateway that hides who it is: SPF and the reverse name would
+		// judge the gateway.
+		s.iprev.result, s.forget = "none", func() {}
+		close(s.done)
+		return s
+	}
+	go func() {
+		defer s.forget()
+		defer close(s.done)
+		reverse := make(chan iprev, 1)
+		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
+		c := spf.Checker{Resolver: v.Resolver, Receiver: rules.Name}
+		query := spf.Query{IP: client, Helo: s.helo, MailFrom: s.from}
+		s.spf = c.Check(ctx, query)
+		if s.from != "" {
+			query.MailFrom = ""
+			s.hello = c.Check(ctx, query)
+		}
+		s.iprev = <-reverse
+	}()
+	return s
+}
+
+// private reports whether an address is none that the world could have.
+func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() }
+
+// domain is whose SPF record decides.
+func (s *sender) domain() string {
+	if s.from == "" {
+		return s.helo
+	}
+	return s.from[strings.LastIndexByte(s.from, '@')+1:]
+}
+
+// wait waits for the results. Without them nothing is known.
+func (s *sender) wait(ctx context.Context) bool {
+	ctx, stop := context.WithTimeout(ctx, lastTimeout)
+	defer stop()
+	select {
+	case <-s.done:
+		return true
+	case <-ctx.Done():
+		s.forget()
+		return false
+	}
+}
+
+// mostNames is how many names of one address are looked at.
+const mostNames = 10
+
+// lookBack finds the name of an address that leads back to it.
+func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
+	names, err := r.LookupAddr(ctx, a.String())
+	if err != nil {
+		return iprev{result: trouble(err)}
+	}
+	network := "ip6"
+	if a.Is4() {
+		network = "ip4"
+	}
+	result := "fail"
+	for _, name := range names[:min(len(names), mostNames)] {
+		addrs, err := r.LookupNetIP(ctx, network, strings.TrimSuffix(name, ".")+".")
+		if err != nil && trouble(err) == "temperror" {
+			result = "temperror"
+		}
+		for _, found := range addrs {
+			if found.Unmap() == a {
+				return iprev{"pass", strings.TrimSuffix(name, ".")}
+			}
+		}
+	}
+	return iprev{result: result}
+}
+
+// trouble is the result of a lookup that failed: nothing is there, or it is not known.
+func trouble(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return "permerror"
+	}
+	return "temperror"
+}

@@ -1,0 +1,140 @@
+package verify
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+	"github.com/postrider-mail/postrider/smtp/spf"
+)
+
+// Resolver asks the DNS; a *resolver.Resolver is one.
+type Resolver interface {
+	spf.Resolver
+	dmarc.NameExister
+}
+
+// Action is what is done with a message that is not from whom it says.
+type Action string
+
+const (
+	Refuse Action = "refuse" // it is not taken, and its client told why
+	Mark   Action = "mark"   // it is delivered, with fields that say what it is
+	Note   Action = "note"   // it is delivered, and Authentication-Results says what was found
+)
+
+// Rules are what one set of settings says. They do not change; a reload makes others.
+type Rules struct {
+	Name string // of this host, in Authentication-Results
+	// DMARC is the most that is done where the domain of From asks for "reject" or
+	// "quarantine": Refuse does as it asks, Mark never refuses.
+	DMARC Action
+	// OwnDomains is done with mail in the name of a domain of this host that does
+	// not come from here, whatever the DNS says.
+	OwnDomains Action
+	// SPF is done where SPF says fail and the domain has no DMARC record.
+	SPF Action
+	// Softest are the most that is done with mail for some domains here, for each reason.
+	Softest map[domains.Name]Action
+	// Forwarders are networks, and ForwardingHosts names of hosts, whose mail was
+	// somebody else's before: it is marked at most.
+	Forwarders      []netip.Prefix
+	ForwardingHosts domains.Map[bool]
+	// IsOwn reports whether a domain is one of this host.
+	IsOwn func(domains.Name) bool
+}
+
+// Verifier checks the mail of strangers. Its fields must not be changed while it works; its
+// methods may be called concurrently.
+type Verifier struct {
+	Resolver Resolver
+	// Rules returns what the settings of the moment say; nil: nobody is checked.
+	Rules func() *Rules
+	// Observe, if not nil, is handed what became of each message that was checked. It must not block.
+	Observe func(*Verdict)
+	Log     *slog.Logger
+
+	once sync.Once
+	dkim dkim.Verifier
+	nat  nat
+}
+
+// How long the DNS is waited for: all of the questions about a sender and a connection, and
+// behind a message for what is not there yet.
+const (
+	senderTimeout = 20 * time.Second
+	lastTimeout   = 8 * time.Second  // for the sender,
+	dmarcTimeout  = 8 * time.Second  // for the author's policy,
+	allTimeout    = 19 * time.Second // and for all together
+)
+
+// Sender implements post.Inspector: it begins with the questions about the client and its sender.
+func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
+	v.once.Do(func() { v.dkim.Resolver = v.Resolver })
+	if was, ok := s.Values[v].(*sender); ok {
+		was.forget()
+		delete(s.Values, v)
+	}
+	rules := v.Rules()
+	if trusted || s.LMTP || rules == nil {
+		return nil
+	}
+	client, ok := clientOf(s)
+	if !ok || client.IsLoopback() { // a program of this host
+		return nil
+	}
+	v.nat.saw(client)
+	s.Set(v, v.begin(ctx, rules, s, client, from))
+	return nil
+}
+
+// Inspect implements post.Inspector.
+func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection {
+	s, ok := look.Envelope.Session.Values[v].(*sender)
+	if !ok || look.Trusted {
+		return nil
+	}
+	switch {
+	case look.Header.Truncated() && look.Busy:
+		return refusal{errBusy}
+	case look.Header.Truncated():
+		return refusal{errTooLong}
+	case bareNewline(look.Header.String()):
+		return refusal{smtp.ErrBareLineEnd}
+	}
+	return v.inspect(ctx, s, look)
+}
+
+// errTooLong: what decides about the message may stand beyond what can be looked at.
+var errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
+
+// errBusy: it could be looked at another time.
+var errBusy = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
+
+// refusal is the answer to a message that cannot be looked at.
+type refusal struct{ why error }
+
+// Write implements io.Writer.
+func (r refusal) Write([]byte) (int, error) { return 0, r.why }
+
+// Most implements post.Inspection.
+func (r refusal) Most() (results, fields int) { return 0, 0 }
+
+// Findings implements post.Inspection.
+func (r refusal) Findings(context.Context) (post.Findings, error) { return post.Findings{}, r.why }
+
+// clientOf is the address of a session's client.
+func clientOf(s *smtp.Session) (netip.Addr, bool) {
+	if s.RemoteAddr == nil {
+		return netip.Addr{}, false
+	}
+	ap, err := netip.ParseAddrPort(s.RemoteAddr.String())
+	return ap.Addr().Unmap().WithZone(""), err == nil
+}

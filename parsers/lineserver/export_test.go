@@ -1,0 +1,4 @@
+package lineserver
+
+// NewID is for tests.
+var NewID = newID
