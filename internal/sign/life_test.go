@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,8 +28,12 @@ var usual = Settings{Domains: []domains.Name{home}, Rotate: 90 * day, Keep: 12 *
 // zone is a domain's DNS: what each of its servers shows, by name.
 type zone map[string]map[string]string
 
+// told orders what a test writes into a zone before what is read there as time passes.
+var told atomic.Int64
+
 // Watch implements Watcher.
 func (z zone) Watch(_ context.Context, name string) (all []Answer, err error) {
+	told.Load()
 	for _, server := range slices.Sorted(maps.Keys(z)) {
 		a := Answer{Server: server}
 		switch record := z[server][name]; {
@@ -94,6 +99,7 @@ func phases(r *Ring) string {
 
 // after lets time pass, and what is due then happen.
 func after(d time.Duration) {
+	told.Add(1)
 	time.Sleep(d)
 	synctest.Wait()
 }
