@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,14 +76,18 @@ func verification(s *conf.Settings) *verify.Rules {
 	if !s.Verify.Check {
 		return nil
 	}
-	local := s.Book().Domains()
+	local := make(map[domains.Name]bool)
+	for _, d := range s.Book().Domains() {
+		local[d] = true
+	}
 	r := &verify.Rules{
 		Name:       canonical(s.ServerName),
 		DMARC:      verify.Action(s.Verify.DMARC),
 		OwnDomains: verify.Action(s.Verify.OwnDomains),
 		SPF:        verify.Action(s.Verify.SPF),
 		Softest:    make(map[domains.Name]verify.Action),
-		IsOwn:      func(d domains.Name) bool { return slices.Contains(local, d) },
+		OtherMX:    s.DNS.OtherMX,
+		IsOwn:      func(d domains.Name) bool { return local[d] },
 	}
 	for name, d := range s.Domains {
 		if d != nil && d.Verify != "" {
