@@ -337,7 +337,7 @@ func TestOwnDomains(t *testing.T) {
 		// A host that its name does not lead back from, and that takes mail while this one is away.
 		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.1"}, "marked"},
 		{&second, mail{from: "x@a.test", header: "From: x@reject.test", client: "203.0.113.1"}, "marked"},
-		{&second, mail{from: "x@a.test", header: "From: x@reject.test", client: "198.51.100.4"}, "refused"},
+		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"},
 		// Who it is cannot be found out now.
 		{&slow, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "marked"},
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "refused"},
