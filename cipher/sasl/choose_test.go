@@ -2,11 +2,14 @@ package sasl_test
 
 import (
 	"crypto/tls"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // TestChosenClientLogsIn: the client that Choose gives for a mechanism logs in to the server
@@ -108,6 +111,45 @@ func TestIsCleartext(t *testing.T) {
 	for _, m := range sasl.Mechanisms() {
 		if sasl.IsCleartext(m.Name) != m.Cleartext {
 			t.Error(m.Name)
+		}
+	}
+}
+
+// TestRefusedToken: a client whose token is refused hears why in a challenge, answers it,
+// and is refused then (RFC 7628 §3.2.3).
+func TestRefusedToken(t *testing.T) {
+	for _, c := range []sasl.Client{sasl.OAuthBearerClient("", "somebodyelses", "mail.example.com", 25), sasl.XOAuth2Client("alice", "somebodyelses")} {
+		name, initial, err := c.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := sasl.Find(sasl.Mechanisms(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := m.New(full{newBook()})
+		challenge, _, done, err := s.Next(t.Context(), initial)
+		if err != nil || done || !strings.HasPrefix(string(challenge), "{") {
+			t.Errorf("%s: %q, %v, %v", name, challenge, done, err)
+			continue
+		}
+		if _, account, done, err := s.Next(t.Context(), []byte("\x01")); !errors.Is(err, sasl.ErrDenied) || done || account != "" {
+			t.Errorf("%s, then: %q, %v, %v", name, account, done, err)
+		}
+	}
+}
+
+// TestStoredSalt: keys with a salt as long as may be are read, and with a longer one, an
+// empty one, or keys of another length not.
+func TestStoredSalt(t *testing.T) {
+	text := func(salt, stored, server int) string {
+		b := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
+		return fmt.Sprintf("SCRAM-SHA-256$4096:%s$%s:%s", b(salt), b(stored), b(server))
+	}
+	mailtest.Edge(t, "salt", 64, func(n int) bool { _, _, err := sasl.ParseScram(text(n, 32, 32)); return err == nil })
+	for _, bad := range []string{text(0, 32, 32), text(16, 31, 32), text(16, 33, 32), text(16, 32, 31), text(16, 0, 32), text(16, 32, 0)} {
+		if _, _, err := sasl.ParseScram(bad); err == nil {
+			t.Error(bad)
 		}
 	}
 }

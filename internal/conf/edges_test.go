@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // TestClash: of all pairs of any and specific addresses, those clash that the system does
@@ -146,6 +147,56 @@ func TestDirectoriesAreTried(t *testing.T) {
 			if (len(c.errs) == 0) != good {
 				t.Errorf("%s %s: %v", key, place, c.errs)
 			}
+		}
+	}
+}
+
+// TestKeysOfAccount: keys of their own come first, else the password where it is such keys,
+// in either form.
+func TestKeysOfAccount(t *testing.T) {
+	for _, tt := range []struct{ password, keys, want Secret }{
+		{"SCRAM-SHA-256$x", "", "SCRAM-SHA-256$x"}, {"{SCRAM-SHA-256}x", "", "{SCRAM-SHA-256}x"}, {"$2b$x", "", ""}, {"", "", ""}, {"SCRAM-SHA-1$x", "", ""},
+		{"SCRAM-SHA-256$x", "own", "own"}, {"$2b$x", "own", "own"},
+	} {
+		if got := (&Account{Password: tt.password, ScramSHA256: tt.keys}).ScramKeys(); got != tt.want {
+			t.Errorf("%+v: %s", tt, string(got))
+		}
+	}
+}
+
+// TestOwnTimes: each of the times of a domain is one of its own.
+func TestOwnTimes(t *testing.T) {
+	if (&QueueDomain{TLS: "verify"}).OwnTimes() {
+		t.Error("none")
+	}
+	for i, d := range []QueueDomain{{RetryFirst: 1}, {RetryMax: 1}, {ExpireAfter: 1}, {DelayWarningAfter: 1}, {DelayWarningAfter: -1}} {
+		if !d.OwnTimes() {
+			t.Error(i)
+		}
+	}
+}
+
+// TestTaker: an address is its own, else that of its name without a detail, else the
+// catch-all's.
+func TestTaker(t *testing.T) {
+	s := New()
+	s.ServerName = "mail.test"
+	s.Accounts = map[string]*Account{"ann@mail.test": {}, "ann+own@mail.test": {}, "bob@none.test": {}}
+	s.Aliases = map[string]Targets{}
+	s.Domains = map[string]*Domain{"none.test": {Plus: "none"}, "all.test": {CatchAll: "ann@mail.test"}}
+	b := s.Book()
+	for address, want := range map[string]string{
+		"ann@mail.test": "ann@mail.test", "ann+x@mail.test": "ann@mail.test", "ann+own@mail.test": "ann+own@mail.test", "ann+own+x@mail.test": "ann@mail.test",
+		"+x@mail.test": "", "nobody@mail.test": "", "bob+x@none.test": "", "bob@none.test": "bob@none.test", "who@all.test": "*@all.test",
+	} {
+		if got := b.Taker(domains.Address(address), true); got.String() != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+		if want == "*@all.test" {
+			want = ""
+		}
+		if got := b.Taker(domains.Address(address), false); got.String() != want {
+			t.Errorf("%s without a catch-all: %q, want %q", address, got, want)
 		}
 	}
 }

@@ -160,9 +160,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.dns = resolver.New(dns)
-	if err := d.openTrust(settings); err != nil {
-		return nil, err
-	}
+	d.openTrust(settings)
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}

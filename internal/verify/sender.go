@@ -93,13 +93,9 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 	if err != nil {
 		return iprev{result: trouble(err)}
 	}
-	network := "ip6"
-	if a.Is4() {
-		network = "ip4"
-	}
 	result := "fail"
 	for _, name := range names[:min(len(names), mostNames)] {
-		addrs, err := r.LookupNetIP(ctx, network, strings.TrimSuffix(name, ".")+".")
+		addrs, err := r.LookupNetIP(ctx, family(a), strings.TrimSuffix(name, ".")+".")
 		if err != nil && trouble(err) == "temperror" {
 			result = "temperror"
 		}
@@ -110,6 +106,14 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 		}
 	}
 	return iprev{result: result}
+}
+
+// family is the network that an address is of.
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip4"
+	}
+	return "ip6"
 }
 
 // trouble is the result of a lookup that failed: nothing is there, or it is not known.

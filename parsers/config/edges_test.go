@@ -148,3 +148,23 @@ func TestDescriptors(t *testing.T) {
 		}
 	})
 }
+
+// TestEditsLeaveTheText: what is edited is a copy, however much room stands behind the text.
+func TestEditsLeaveTheText(t *testing.T) {
+	for _, text := range append(edited, "", "// nothing yet\n") {
+		src := append(make([]byte, 0, 1000), text...)
+		beyond := src[:cap(src)]
+		for _, edit := range []func() ([]byte, error){
+			func() ([]byte, error) { return config.Set(src, "value", "new") },
+			func() ([]byte, error) { return config.Set(src, "value", "a") },
+			func() ([]byte, error) { return config.Remove(src, "a") },
+		} {
+			if _, err := edit(); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+			if string(beyond[:len(text)]) != text || strings.Trim(string(beyond[len(text):]), "\x00") != "" {
+				t.Errorf("%q became %q", text, strings.TrimRight(string(beyond), "\x00"))
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 )
@@ -204,5 +205,32 @@ func TestWriteErrorsStay(t *testing.T) {
 				t.Errorf("%q fails: %v", n.Failed(), first)
 			}
 		})
+	}
+}
+
+// TestLongReplyIsBroken: a line of a reply that is too long goes on in another, at a space
+// where it has one, and between two characters where it has none.
+func TestLongReplyIsBroken(t *testing.T) {
+	for _, text := range []string{strings.Repeat("word ", 300), strings.Repeat("x", 1500), strings.Repeat("ž", 700), strings.Repeat("あ", 500), "x" + strings.Repeat("あ", 500), strings.Repeat("x", 511) + " " + strings.Repeat("y", 511)} {
+		reply := string(AppendReply(nil, 250, "2.0.0", text))
+		var got []string
+		for line := range strings.SplitSeq(strings.TrimSuffix(reply, "\r\n"), "\r\n") {
+			rest, ok := strings.CutPrefix(line[4:], "2.0.0 ")
+			if !ok || len(line)+2 > maxReplyLine || !utf8.ValidString(line) || strings.HasPrefix(rest, "ord ") {
+				t.Errorf("a line of %d octets: %q", len(line), line)
+			}
+			got = append(got, rest)
+		}
+		sep := ""
+		if strings.Contains(text, " ") {
+			sep = " "
+		}
+		whole := strings.Join(got, sep)
+		if strings.ReplaceAll(whole, " ", "") != strings.ReplaceAll(text, " ", "") {
+			t.Errorf("became %q", reply)
+		}
+		if strings.HasPrefix(text, "word ") && strings.Contains(strings.ReplaceAll(whole, "word", ""), "w") {
+			t.Errorf("a word is broken: %q", reply)
+		}
 	}
 }

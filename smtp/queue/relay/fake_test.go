@@ -397,7 +397,7 @@ func (s *scene) send(t *testing.T, d *queue.Delivery) []queue.Result {
 		if r.Status == "" {
 			t.Fatalf("recipient %d has no result", i)
 		}
-		if strings.ContainsAny(r.Text, "\r") {
+		if strings.ContainsAny(r.Text, "\r") || strings.Contains(r.Text, "%!") {
 			t.Errorf("text %q", r.Text)
 		}
 	}
