@@ -82,7 +82,8 @@ const (
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
 func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
 	v.once.Do(func() { v.dkim.Resolver = v.Resolver })
-	if was, ok := s.Values[v].(*sender); ok {
+	was, ok := s.Values[v].(*sender)
+	if ok {
 		was.forget()
 		delete(s.Values, v)
 	}
@@ -95,7 +96,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 		return nil
 	}
 	v.nat.saw(client)
-	s.Set(v, v.begin(ctx, rules, s, client, from))
+	s.Set(v, v.begin(ctx, rules, s, client, from, was))
 	return nil
 }
 
