@@ -49,6 +49,7 @@ type Daemon struct {
 	post     *post.Post
 	keys     *sign.Ring
 	verifier *verify.Verifier
+	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender

@@ -183,7 +183,7 @@ func (d *Daemon) trustProblems() (all []string) {
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
-	return all
+	return append(all, d.doubted.problems()...)
 }
 
 // reportable is what a report about DMARC says of a message.
