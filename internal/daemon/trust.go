@@ -32,6 +32,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
+		Observe:  d.observe,
 		Log:      d.log,
 	}
 }
