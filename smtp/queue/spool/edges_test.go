@@ -257,3 +257,16 @@ func TestDescriptors(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingToDo: a state without a recipient, or without its time, is none; it would have
+// the entry taken away.
+func TestNothingToDo(t *testing.T) {
+	for _, text := range []string{
+		"postrider-state 1\nqueued: 2026-03-01T08:15:00Z\nend\n", "postrider-state 1\nend\n", "postrider-state 1\nto: pending\nend\n",
+		"postrider-state 1\nqueued: 2026-03-01T08:15:00Z\nsize: 2048\nheld: yes\nend\n",
+	} {
+		if st, err := parseState([]byte(text)); err == nil {
+			t.Errorf("%q is taken for %+v", text, st)
+		}
+	}
+}
