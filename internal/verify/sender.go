@@ -16,9 +16,12 @@ import (
 type sender struct {
 	rules  *Rules
 	client netip.Addr
+	addr   net.Addr // of it
 	helo   string
 	from   string // without brackets; empty: the null sender
 
+	asked  bool // the questions have begun,
+	early  bool // before there was a message
 	forget context.CancelFunc
 	done   chan struct{}
 	iprev  iprev
@@ -32,24 +35,32 @@ type iprev struct {
 	name   string // confirmed, without the dot at the end
 }
 
-// begin asks for all that can be known at MAIL.
-func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
-	s := &sender{rules: rules, client: client, helo: session.Helo, from: from.String(), done: make(chan struct{})}
-	ctx, s.forget = context.WithTimeout(ctx, senderTimeout)
+// begin notes who sends.
+func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
+	s := &sender{rules: rules, client: client, addr: session.RemoteAddr, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would
 		// judge the gateway.
-		s.iprev.result, s.forget = "none", func() {}
+		s.iprev.result, s.asked = "none", true
 		close(s.done)
-		return s
 	}
+	return s
+}
+
+// ask asks for all that can be known at MAIL, unless that was done.
+func (v *Verifier) ask(ctx context.Context, s *sender) {
+	if s.asked {
+		return
+	}
+	s.asked = true
+	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
 		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
-		c := spf.Checker{Resolver: v.Resolver, Receiver: rules.Name}
-		query := spf.Query{IP: client, Helo: s.helo, MailFrom: s.from}
+		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
+		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
+		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
 		s.spf = c.Check(ctx, query)
 		if s.from != "" {
 			query.MailFrom = ""
@@ -57,7 +68,6 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 		}
 		s.iprev = <-reverse
 	}()
-	return s
 }
 
 // private reports whether an address is none that the world could have.
