@@ -56,7 +56,7 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 // inspect shows the message to the inspectors, and keeps room for what they will find.
 func (r *Receiver) inspect(ctx context.Context, e *smtp.Envelope, m *message) {
 	asItCame := *m.header
-	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), Submission: r.Submission, Header: &asItCame, Busy: m.busy, Completed: m.top.completed}
+	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), SpeaksFor: r.speaksFor(e), Submission: r.Submission, Header: &asItCame, Busy: m.busy, Completed: m.top.completed}
 	for _, i := range r.Inspectors {
 		if inspection := i.Inspect(ctx, look); inspection != nil {
 			m.looks.all = append(m.looks.all, inspection)

@@ -16,5 +16,6 @@
 //	authors.go  whom its readers may see as the author
 //	policy.go   what is done with it
 //	results.go  what is written on top of it
+//	bounds.go   what strangers can have the DNS asked
 //	nat.go      clients that all seem to be one
 package verify

@@ -57,7 +57,7 @@ type inspection struct {
 
 func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
 	return &inspection{
-		Verification: v.dkim.Verify(ctx, look.Header.String()),
+		Verification: v.dkim.Verify(of(ctx, s.addr), look.Header.String()),
 		v:            v, s: s, look: look,
 		below:  newUnsettled(look.Header),
 		listed: look.Header.Has("List-Id"),
@@ -79,7 +79,11 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	if bareNewline(string(i.below.text)) {
 		return found, smtp.ErrBareLineEnd
 	}
-	ctx, stop := context.WithTimeout(ctx, allTimeout)
+	if i.s.early {
+		i.s.early = false
+		i.v.bounds.came(i.s.addr)
+	}
+	ctx, stop := context.WithTimeout(of(ctx, i.s.addr), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
 	if i.v.Observe != nil {
@@ -110,7 +114,7 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 	// Whatever was waited for so far, the author's domain is heard: the domains above are
 	// the client's choice, and may have no other purpose than to be slow.
 	from := i.fields("From")
-	checker := dmarc.Checker{Resolver: i.v.Resolver, Timeout: dmarcTimeout}
+	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
 	d.DMARC = checker.CheckMessage(ctx, from, d.passed())
 	i.decide(ctx, d, i.authors(from))
 	return d

@@ -104,7 +104,7 @@ func (i *inspection) might(ctx context.Context, domain, author domains.Name) boo
 	if i.s.rules.IsOwn(author) || !sameTop(domain, author) {
 		return false
 	}
-	checker := dmarc.Checker{Resolver: i.v.Resolver, Timeout: dmarcTimeout}
+	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
 	organization, err := checker.Organization(ctx, author.String())
 	return err != nil || related(domain, domains.Canonical(organization))
 }
@@ -155,7 +155,7 @@ func (i *inspection) forwarded(ctx context.Context, d *Verdict) bool {
 		return true
 	}
 	return slices.ContainsFunc(rules.OtherMX, func(host string) bool {
-		addrs, err := i.v.Resolver.LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
+		addrs, err := i.v.dns().LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
 		return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == client }) || err != nil && trouble(err) == "temperror"
 	})
 }

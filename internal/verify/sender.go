@@ -16,9 +16,13 @@ import (
 type sender struct {
 	rules  *Rules
 	client netip.Addr
+	addr   net.Addr // of it
 	helo   string
 	from   string // without brackets; empty: the null sender
 
+	asked  bool    // the questions have begun,
+	early  bool    // before there was a message
+	was    *sender // of the session's transaction before; nil when it is not needed any more
 	forget context.CancelFunc
 	done   chan struct{}
 	iprev  iprev
@@ -32,28 +36,38 @@ type iprev struct {
 	name   string // confirmed, without the dot at the end
 }
 
-// begin asks for all that can be known at MAIL.
-func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path, was *sender) *sender {
-	s := &sender{rules: rules, client: client, helo: session.Helo, from: from.String(), done: make(chan struct{})}
-	ctx, s.forget = context.WithTimeout(ctx, senderTimeout)
+// begin notes who sends.
+func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
+	s := &sender{rules: rules, client: client, addr: session.RemoteAddr, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would
 		// judge the gateway.
-		s.iprev.result, s.forget = "none", func() {}
+		s.iprev.result, s.asked = "none", true
 		close(s.done)
-		return s
 	}
+	return s
+}
+
+// ask asks for all that can be known at MAIL, unless that was done.
+func (v *Verifier) ask(ctx context.Context, s *sender) {
+	if s.asked {
+		return
+	}
+	s.asked = true
+	was := s.was
+	s.was = nil
+	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
-		c := spf.Checker{Resolver: v.Resolver, Receiver: rules.Name}
-		query := spf.Query{IP: client, Helo: s.helo, MailFrom: s.from}
+		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
+		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
 		if s.same(was) {
 			s.spf = c.Check(ctx, query)
 			return
 		}
 		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
+		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		s.spf = c.Check(ctx, query)
 		if s.from != "" {
 			query.MailFrom = ""
@@ -61,7 +75,6 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 		}
 		s.iprev = <-reverse
 	}()
-	return s
 }
 
 // same takes over what an earlier transaction of the session has found out about the

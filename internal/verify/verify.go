@@ -65,9 +65,10 @@ type Verifier struct {
 	Observe func(*Verdict)
 	Log     *slog.Logger
 
-	once sync.Once
-	dkim dkim.Verifier
-	nat  nat
+	once   sync.Once
+	dkim   dkim.Verifier
+	nat    nat
+	bounds bounds
 }
 
 // How long the DNS is waited for: all of the questions about a sender and a connection, and
@@ -81,10 +82,11 @@ const (
 
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
 func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
-	v.once.Do(func() { v.dkim.Resolver = v.Resolver })
+	v.once.Do(func() { v.dkim.Resolver = v.dns() })
 	was, ok := s.Values[v].(*sender)
 	if ok {
 		was.forget()
+		was.was = nil // no chain of all transactions
 		delete(s.Values, v)
 	}
 	rules := v.Rules()
@@ -96,9 +98,18 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 		return nil
 	}
 	v.nat.saw(client)
-	s.Set(v, v.begin(ctx, rules, s, client, from, was))
+	now := begin(rules, s, client, from)
+	now.was = was
+	s.Set(v, now)
+	if !now.asked && v.bounds.begins(s.RemoteAddr) {
+		now.early = true
+		v.ask(ctx, now)
+	}
 	return nil
 }
+
+// dns asks within what strangers may have asked.
+func (v *Verifier) dns() Resolver { return bounded{v.Resolver, &v.bounds} }
 
 // Inspect implements post.Inspector.
 func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection {
@@ -114,6 +125,7 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 	case bareNewline(look.Header.String()):
 		return refusal{smtp.ErrBareLineEnd}
 	}
+	v.ask(ctx, s)
 	return v.inspect(ctx, s, look)
 }
 

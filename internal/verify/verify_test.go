@@ -242,7 +242,6 @@ func resultOf(r rfc2822.AuthResults, method string) string {
 // name, what is done with it is certain, and seen from what stands on top.
 func TestPolicies(t *testing.T) {
 	w, signers := newWorld(t)
-	v := newVerifier(w, &rules)
 	for _, c := range []struct {
 		m                     mail
 		want, spf, dkim, dmrc string
@@ -281,7 +280,7 @@ func TestPolicies(t *testing.T) {
 		{mail{from: "x@a.test", header: "Subject: no author"}, "taken", "pass", "none", "permerror"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			found, refused := bring(t, v, signers, c.m)
+			found, refused := bring(t, newVerifier(w, &rules), signers, c.m)
 			what, r := outcome(t, found, refused)
 			if what != c.want {
 				t.Errorf("%+v: %s, not %s (%v)", c.m, what, c.want, refused)
