@@ -39,6 +39,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
 		Rules:      func() *post.Rules { return d.state().rules },
 		Mailboxes:  d.store,
+		Accepted:   d.metrics.Accepted,
 		Log:        d.log,
 		Inspectors: []post.Inspector{d.verifier, d.keys},
 	}
@@ -63,6 +64,8 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
 		Sign:            d.keys.Message,
+		Attempted:       d.metrics.Attempted,
+		Notified:        d.metrics.Notified,
 		Log:             d.log,
 	})
 	if err != nil {
