@@ -31,7 +31,8 @@ type Verification struct {
 
 	// Hosts that bring mail which was somebody else's before, and may write as anybody:
 	// addresses, networks, or names (".example.net" for all below) that lead to the client's address
-	// and back. A shop, a printer, a newsletter service that writes as your users.
+	// and back. A shop, a printer, a newsletter service that writes as your users. Those of
+	// DNS.other_mx are such hosts anyway.
 	Forwarders []string `json:"forwarders"`
 }
 

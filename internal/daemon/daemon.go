@@ -49,6 +49,7 @@ type Daemon struct {
 	post     *post.Post
 	keys     *sign.Ring
 	verifier *verify.Verifier
+	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
@@ -70,8 +71,9 @@ type Daemon struct {
 	challenge *challengeServer     // nil: no authority comes
 	web       *webListener         // nil: nothing is served over HTTP
 	pages     *web.Handler         // what is
-	running   context.Context      // of Run; nil before it
-	warned    map[string]bool      // what was warned of, of the settings in force
+	metrics   *web.Metrics
+	running   context.Context // of Run; nil before it
+	warned    map[string]bool // what was warned of, of the settings in force
 
 	began, stopping atomic.Bool // Run has, and no socket for mail is open any more
 
@@ -142,7 +144,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
-	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
+	d.metrics = web.NewMetrics(d.moment)
+	d.metrics.Reloaded(nil)
+	d.log = slog.New(d.metrics.Lines(logs.New(d.logFile, settings.Log, &d.logLevel).Handler()))
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
 	d.welcome(settings)
@@ -160,9 +164,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.dns = resolver.New(dns)
-	if err := d.openTrust(settings); err != nil {
-		return nil, err
-	}
+	d.openTrust(settings)
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
-	d.pages = &web.Handler{Site: func() *web.Site { return d.state().site }, Healthy: d.ready, Metrics: http.NotFoundHandler(), Log: d.log}
+	d.pages = &web.Handler{Site: func() *web.Site { return d.state().site }, Healthy: d.ready, Metrics: d.metrics, Log: d.log}
 	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}
@@ -221,6 +223,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			d.start(l, w)
 		}
 	}
+	d.serveWeb(d.web)
 	d.running = ctx
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
 	if i := d.state().issuer; i != nil {

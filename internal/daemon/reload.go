@@ -21,6 +21,7 @@ func (d *Daemon) Reload() error {
 	}
 	d.tell(d.manager.Reloading())
 	err := d.reload()
+	d.metrics.Reloaded(err)
 	if err != nil {
 		d.tell(d.manager.Ready("the new settings cannot be used, the old ones stay: " + brief(err)))
 		d.log.Error("the new settings cannot be used; the old ones stay", "err", err)

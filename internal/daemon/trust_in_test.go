@@ -198,9 +198,13 @@ func TestNothingByLMTP(t *testing.T) {
 	if err := w.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	for _, listener := range []string{"lmtp", "127.0.0.10:0"} {
-		k := w.dial(listener)
+	for _, c := range []struct{ listener, client string }{{"lmtp", ""}, {"127.0.0.10:0", ""}, {"127.0.0.10:0", stranger}} {
+		listener := c.listener + " " + c.client
+		k := w.dial(c.listener)
 		k.play("S: 220\nC: LHLO x\nS: 250")
+		if c.client != "" {
+			k.play("C: XCLIENT ADDR=" + c.client + "\nS: 220\nC: LHLO x\nS: 250")
+		}
 		if reply := k.bring("<bob@mail.test>", []string{"alice@mail.test"}, ours+"From: bob@mail.test\r\n\r\nx\r\n"); !strings.HasPrefix(reply, "250") {
 			t.Fatal(reply)
 		}

@@ -465,6 +465,9 @@ func TestForwardedToWhoChecks(t *testing.T) {
 	}
 	w.only("alice@mail.test")
 	w.drained()
+	if all := w.doubted.problems(); all != nil {
+		t.Errorf("that is no fault of ours: %q", all)
+	}
 	if len(got) != 0 {
 		t.Errorf("another one came: %s", <-got)
 	}
@@ -520,4 +523,32 @@ func TestUnsigned(t *testing.T) {
 	leaves(0)
 	change(`"sign": false`, `"sign": true`)
 	leaves(1)
+}
+
+// TestOthersDoubt: mail of ours that another host does not believe to be from here is a sentence in the status and one
+// warning in the log, however often, and words in the bounce.
+func TestOthersDoubt(t *testing.T) {
+	sink, _ := sinkServer(t, func(s *smtp.Server) {
+		s.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
+			io.Copy(io.Discard, e.Data)
+			return &smtp.Reply{Code: 550, Enhanced: "5.7.26", Text: "Unauthenticated mail from mail.test is not accepted due to domain's DMARC policy"}
+		})
+	})
+	w := startTrusting(t, newLab(t), `"Routes": [`+route("far.test", sink.Port, "")+`]`, "")
+	for range 2 {
+		w.login().bring("<bob@mail.test>", []string{"a@far.test"}, "From: bob@mail.test\r\n\r\nx\r\n")
+		if bounce := strings.Join(strings.Fields(w.only("bob@mail.test")), " "); !strings.Contains(bounce, "please tell the postmaster of mail.test") {
+			t.Errorf("the bounce: %s", bounce)
+		}
+	}
+	// Mail of others, forwarded or relayed, is none of ours.
+	w.from("192.0.2.65").bring("<ann@else.test>", []string{"a@far.test"}, "From: ann@else.test\r\n\r\nx\r\n")
+	w.drained()
+	if n := strings.Count(w.logs.String(), "another host does not believe that mail is from here"); n != 1 {
+		t.Errorf("%d warnings", n)
+	}
+	all := w.doubted.problems()
+	if len(all) != 1 || !strings.Contains(all[0], "refused 2 times to believe that mail is from mail.test (postrider dns check mail.test)") || !strings.Contains(all[0], "DMARC policy") {
+		t.Errorf("the status: %q", all)
+	}
 }

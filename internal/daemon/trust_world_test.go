@@ -48,7 +48,7 @@ func trustZone(t *testing.T) mailtest.Zone {
 	records := []string{
 		// Its server has no address, so that the keys are looked for by the resolver.
 		"mail.test. 60 IN NS ns.mail.test.", "mail.test. 60 IN SOA ns.mail.test. x. 1 60 60 60 60",
-		`mail.test. 60 IN TXT "v=spf1 ip4:127.0.0.0/8 -all"`, `_dmarc.mail.test. 60 IN TXT "v=DMARC1; p=reject; adkim=s; aspf=s"`, at("k1._domainkey.mail.test"),
+		`mail.test. 60 IN TXT "v=spf1 ip4:127.0.0.0/8 ip4:192.0.2.1 -all"`, `_dmarc.mail.test. 60 IN TXT "v=DMARC1; p=reject; adkim=s; aspf=s"`, at("k1._domainkey.mail.test"),
 		`good.test. 60 IN TXT "v=spf1 ip4:192.0.2.7 -all"`, `_dmarc.good.test. 60 IN TXT "v=DMARC1; p=reject"`, at("s._domainkey.good.test"),
 		"7.2.0.192.in-addr.arpa. 60 IN PTR client.good.test.", "client.good.test. 60 IN A 192.0.2.7",
 		`list.test. 60 IN TXT "v=spf1 ip4:192.0.2.9 -all"`, at("s._domainkey.list.test"),

@@ -56,7 +56,7 @@ func mailPorts(all []zone.Service) *web.Mail {
 // what it says is by the settings of the moment.
 type webListener struct {
 	where   conf.Web // what of the settings it was made of
-	bound   net.Addr
+	socket  net.Listener
 	server  *web.Server
 	problem error // why it is not open
 }
@@ -83,20 +83,29 @@ func (d *Daemon) openWeb(s *conf.Settings, old *webListener) *webListener {
 		MaxConns: webConnections(s), MaxConnsPerBlock: s.Web.MaxConnectionsPerAddress,
 		Log: d.log.With("service", "web"),
 	}
-	l, err := w.listen(d, s)
-	if err != nil {
+	var err error
+	if w.socket, err = w.listen(d, s); err != nil {
 		w.problem = fmt.Errorf("nothing is served over HTTP: %w", err)
 		d.log.Error("nothing is served over HTTP, until the settings are read again and it can be", "addr", where.Listen, "err", err)
 		return w
 	}
-	w.bound = l.Addr()
-	d.log.Info("listening", "addr", w.bound.String(), "protocol", "http", "tls", where.TLS)
+	d.log.Info("listening", "addr", w.socket.Addr().String(), "protocol", "http", "tls", where.TLS)
+	if d.running != nil {
+		d.serveWeb(w)
+	}
+	return w
+}
+
+// serveWeb begins to answer; w may be nil.
+func (d *Daemon) serveWeb(w *webListener) {
+	if w == nil || w.problem != nil {
+		return
+	}
 	d.serving.Go(func() {
-		if err := w.server.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			d.log.Error("listener ended", "addr", where.Listen, "err", err)
+		if err := w.server.Serve(w.socket); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			d.log.Error("listener ended", "addr", w.where.Listen, "err", err)
 		}
 	})
-	return w
 }
 
 func (w *webListener) listen(d *Daemon, s *conf.Settings) (net.Listener, error) {
@@ -127,8 +136,12 @@ func (d *Daemon) webTLS() *tls.Config {
 
 // close ends it, and everybody who is connected.
 func (w *webListener) close() {
-	if w != nil {
-		w.server.Close()
+	if w == nil {
+		return
+	}
+	w.server.Close()
+	if w.socket != nil { // nobody may have served it yet
+		w.socket.Close()
 	}
 }
 

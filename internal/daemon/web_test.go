@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +19,7 @@ import (
 func (w *testWorld) http(path string) (int, string) {
 	w.t.Helper()
 	w.reloading.Lock()
-	addr := w.web.bound.String()
+	addr := w.web.socket.Addr().String()
 	w.reloading.Unlock()
 	resp, err := http.Get("http://" + addr + path)
 	if err != nil {
@@ -66,7 +67,7 @@ func TestWebLife(t *testing.T) {
 	if code, _ := w.http("/metrics"); code != 403 {
 		t.Errorf("metrics: %d", code)
 	}
-	bound := w.web.bound.String()
+	bound := w.web.socket.Addr().String()
 	if err := w.rewrite(""); err != nil {
 		t.Fatal(err)
 	}
@@ -132,4 +133,69 @@ func TestWebDescriptors(t *testing.T) {
 	if got := webConnectionsWith(0, s); got != 1000 {
 		t.Error(got)
 	}
+}
+
+// TestWebMetrics: what happens on the wire is counted, through the whole program.
+func TestWebMetrics(t *testing.T) {
+	w := start(t, `"SMTP": {"messages_per_hour": 0}, "Web": {"listen": "127.0.0.1:0"}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": 1}]},`)
+	k := w.dial("127.0.0.1:0")
+	k.play(`S: 220
+		C: EHLO client.test
+		S: 250
+		C: MAIL FROM:<a@other.test>
+		S: 250
+		C: RCPT TO:<nobody@mail.test>
+		S: 550
+		C: RCPT TO:<team@mail.test>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: x\r\n\r\nx\r\n.
+		S: 250
+		C: QUIT
+		S: 221`)
+	if n := len(w.mailbox("alice@mail.test")); n != 1 {
+		t.Fatal(n)
+	}
+	s := w.dial("127.0.0.2:0")
+	s.play("S: 220\nC: EHLO client.test\nS: 250")
+	s.startTLS("STARTTLS", "220")
+	s.play("C: EHLO client.test\nS: 250\nC: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00"+testPassword)) + "\nS: 235" +
+		"\nC: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<x@far.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250\nC: QUIT\nS: 221")
+	for _, want := range []string{
+		`postrider_smtp_connections_total{result="served",service="smtp",tls="none"} 1`,
+		`postrider_smtp_connections_total{result="served",service="submission",tls="1.3"} 1`,
+		`postrider_smtp_refusals_total{reason="no_user",result="refused",service="smtp"} 1`,
+		`postrider_smtp_messages_total{result="accepted",service="smtp"} 1`,
+		`postrider_smtp_copies_total{way="mailbox"} 2`,
+		`postrider_smtp_message_duration_seconds_count 2`,
+		`postrider_auth_attempts_total{protocol="smtp",result="ok"} 1`,
+		`postrider_auth_attempts_total{protocol="pop3",result="ok"} 1`,
+		`postrider_pop3_messages_retrieved_total 1`,
+		`postrider_queue_attempts_total{code="none",result="deferred",tls="none"} 1`,
+		`postrider_queue_messages{state="waiting"} 1`,
+		`postrider_healthy 1`,
+		`postrider_config_last_reload_successful 1`,
+		`postrider_tls_certificate_trouble{name="mail.test"} 0`,
+		`postrider_build_info{goversion=`,
+	} {
+		w.counted(want)
+	}
+	if err := w.rewrite(`"Web": {"listen": "127.0.0.1:0"}, "Log": {"level": "loud"},`); err == nil {
+		t.Error("nonsense was taken")
+	}
+	w.counted("postrider_config_last_reload_successful 0")
+}
+
+// counted waits for a line of the metrics that begins so.
+func (w *testWorld) counted(line string) {
+	w.t.Helper()
+	text := ""
+	for range 2000 {
+		if _, text = w.http("/metrics"); strings.Contains(text, "\n"+line) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	w.t.Errorf("no %s in\n%s", line, text)
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -60,7 +61,7 @@ func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.N
 		switch {
 		case d.hidden || i.unknown(ctx, d, authors):
 			d.Action, d.Override = Mark, "local_policy"
-		case i.forwarded(d):
+		case i.forwarded(ctx, d):
 			d.Action, d.Override = Mark, "trusted_forwarder"
 		case i.listed && d.stands():
 			d.Action, d.Override = Mark, "mailing_list"
@@ -139,18 +140,32 @@ func own(authors []domains.Name, rules *Rules) domains.Name {
 	return authors[slices.IndexFunc(authors, rules.IsOwn)]
 }
 
-// forwarded reports whether the client is one whose mail was somebody else's.
-func (i *inspection) forwarded(d *Verdict) bool {
-	for _, p := range i.s.rules.Forwarders {
-		if p.Contains(i.s.client) {
+// forwarded reports whether the client is one whose mail was somebody else's, or may be as far as
+// the DNS answers.
+func (i *inspection) forwarded(ctx context.Context, d *Verdict) bool {
+	rules, client := i.s.rules, i.s.client
+	if slices.ContainsFunc(rules.Forwarders, func(p netip.Prefix) bool { return p.Contains(client) }) {
+		return true
+	}
+	if d.Client.Name != "" {
+		if trusted, _ := rules.ForwardingHosts.Get(domains.Canonical(d.Client.Name)); trusted {
 			return true
 		}
+	} else if d.Client.Result == "temperror" && rules.knowsHosts() {
+		return true
 	}
-	if d.Client.Name == "" {
-		return false
+	return slices.ContainsFunc(rules.OtherMX, func(host string) bool {
+		addrs, err := i.v.Resolver.LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
+		return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == client }) || err != nil && trouble(err) == "temperror"
+	})
+}
+
+// knowsHosts reports whether the settings trust hosts by their names.
+func (r *Rules) knowsHosts() bool {
+	for range r.ForwardingHosts.All() {
+		return true
 	}
-	trusted, _ := i.s.rules.ForwardingHosts.Get(domains.Canonical(d.Client.Name))
-	return trusted
+	return false
 }
 
 // stands reports whether somebody stands for the message, be it not its author.

@@ -33,7 +33,7 @@ type iprev struct {
 }
 
 // begin asks for all that can be known at MAIL.
-func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
+func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path, was *sender) *sender {
 	s := &sender{rules: rules, client: client, helo: session.Helo, from: from.String(), done: make(chan struct{})}
 	ctx, s.forget = context.WithTimeout(ctx, senderTimeout)
 	if private(client) {
@@ -46,10 +46,14 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 	go func() {
 		defer s.forget()
 		defer close(s.done)
-		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
 		c := spf.Checker{Resolver: v.Resolver, Receiver: rules.Name}
 		query := spf.Query{IP: client, Helo: s.helo, MailFrom: s.from}
+		if s.same(was) {
+			s.spf = c.Check(ctx, query)
+			return
+		}
+		reverse := make(chan iprev, 1)
+		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
 		s.spf = c.Check(ctx, query)
 		if s.from != "" {
 			query.MailFrom = ""
@@ -58,6 +62,24 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 		s.iprev = <-reverse
 	}()
 	return s
+}
+
+// same takes over what an earlier transaction of the session has found out about the
+// client, if it is all known and the client has said nothing else since.
+func (s *sender) same(was *sender) bool {
+	if was == nil || was.client != s.client || was.helo != s.helo || s.from == "" || was.from == "" {
+		return false
+	}
+	select {
+	case <-was.done:
+	default:
+		return false
+	}
+	if was.iprev.result == "temperror" || was.hello.Result == spf.TempError {
+		return false
+	}
+	s.iprev, s.hello = was.iprev, was.hello
+	return true
 }
 
 // private reports whether an address is none that the world could have.
@@ -73,6 +95,11 @@ func (s *sender) domain() string {
 
 // wait waits for the results. Without them nothing is known.
 func (s *sender) wait(ctx context.Context) bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+	}
 	ctx, stop := context.WithTimeout(ctx, lastTimeout)
 	defer stop()
 	select {
@@ -93,13 +120,9 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 	if err != nil {
 		return iprev{result: trouble(err)}
 	}
-	network := "ip6"
-	if a.Is4() {
-		network = "ip4"
-	}
 	result := "fail"
 	for _, name := range names[:min(len(names), mostNames)] {
-		addrs, err := r.LookupNetIP(ctx, network, strings.TrimSuffix(name, ".")+".")
+		addrs, err := r.LookupNetIP(ctx, family(a), strings.TrimSuffix(name, ".")+".")
 		if err != nil && trouble(err) == "temperror" {
 			result = "temperror"
 		}
@@ -110,6 +133,14 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 		}
 	}
 	return iprev{result: result}
+}
+
+// family is the network that an address is of.
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip4"
+	}
+	return "ip6"
 }
 
 // trouble is the result of a lookup that failed: nothing is there, or it is not known.

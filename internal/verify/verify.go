@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -47,6 +48,9 @@ type Rules struct {
 	// somebody else's before: it is marked at most.
 	Forwarders      []netip.Prefix
 	ForwardingHosts domains.Map[bool]
+	// OtherMX are hosts that take mail for this one while it is away, and bring it then: their mail is
+	// marked at most, too.
+	OtherMX []string
 	// IsOwn reports whether a domain is one of this host.
 	IsOwn func(domains.Name) bool
 }
@@ -78,7 +82,8 @@ const (
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
 func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
 	v.once.Do(func() { v.dkim.Resolver = v.Resolver })
-	if was, ok := s.Values[v].(*sender); ok {
+	was, ok := s.Values[v].(*sender)
+	if ok {
 		was.forget()
 		delete(s.Values, v)
 	}
@@ -86,12 +91,12 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	if trusted || s.LMTP || rules == nil {
 		return nil
 	}
-	client, ok := clientOf(s)
-	if !ok || client.IsLoopback() { // a program of this host
+	client, ok := addressOf(s.RemoteAddr)
+	if here, _ := addressOf(s.LocalAddr); !ok || client.IsLoopback() || client == here { // a program of this host
 		return nil
 	}
 	v.nat.saw(client)
-	s.Set(v, v.begin(ctx, rules, s, client, from))
+	s.Set(v, v.begin(ctx, rules, s, client, from, was))
 	return nil
 }
 
@@ -130,11 +135,11 @@ func (r refusal) Most() (results, fields int) { return 0, 0 }
 // Findings implements post.Inspection.
 func (r refusal) Findings(context.Context) (post.Findings, error) { return post.Findings{}, r.why }
 
-// clientOf is the address of a session's client.
-func clientOf(s *smtp.Session) (netip.Addr, bool) {
-	if s.RemoteAddr == nil {
+// addressOf is the address of one end of a connection.
+func addressOf(a net.Addr) (netip.Addr, bool) {
+	if a == nil {
 		return netip.Addr{}, false
 	}
-	ap, err := netip.ParseAddrPort(s.RemoteAddr.String())
+	ap, err := netip.ParseAddrPort(a.String())
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }

@@ -77,7 +77,10 @@ func (w *world) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 
 func (w *world) NameExists(ctx context.Context, name string) (bool, error) { return true, nil }
 
-const client = "192.0.2.7" // of a.test
+const (
+	client = "192.0.2.7"    // of a.test
+	here   = "198.51.100.9" // this host's
+)
 
 // newWorld has domains that ask for everything, each with SPF for the client, and domains
 // under their own names with the same wish without.
@@ -90,7 +93,7 @@ func newWorld(t *testing.T) (*world, map[string]*dkim.Signer) {
 			"_dmarc.a.test.": "v=DMARC1; p=reject",
 		},
 		addrs: map[string]string{"mx.a.test.": client, "forged.test.": "203.0.113.1"},
-		names: map[string]string{client: "mx.a.test.", "192.0.2.8": "forged.test."},
+		names: map[string]string{client: "mx.a.test.", "192.0.2.8": "forged.test.", "192.0.2.9": "dead"},
 	}
 	signers := make(map[string]*dkim.Signer)
 	key, err := dkim.GenerateKey("rsa")
@@ -157,7 +160,8 @@ func bring(t *testing.T, v *Verifier, signers map[string]*dkim.Signer, m mail) (
 	if m.client == "" {
 		m.client = client
 	}
-	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000))}, Helo: orElse(m.helo, "mx.a.test"), LMTP: m.lmtp}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000)),
+		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(here), 25))}, Helo: orElse(m.helo, "mx.a.test"), LMTP: m.lmtp}
 	from, err := smtp.ParsePath("<"+m.from+">", smtp.PathUTF8|smtp.PathNull)
 	if err != nil {
 		t.Fatal(err)
@@ -300,6 +304,10 @@ func TestOwnDomains(t *testing.T) {
 	own := rules
 	own.Forwarders = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 	own.ForwardingHosts = domains.NewMap(map[string]bool{".a.test": true})
+	second := rules
+	second.OtherMX = []string{"forged.test", "mx2.test."}
+	slow := own
+	slow.Forwarders = nil
 	marking, noting := rules, rules
 	marking.OwnDomains, noting.OwnDomains = Mark, Note
 	for _, c := range []struct {
@@ -326,6 +334,13 @@ func TestOwnDomains(t *testing.T) {
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.9"}, "marked"},   // by its address
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.8"}, "refused"},    // a name that does not lead back
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"}, // nobody
+		// A host that its name does not lead back from, and that takes mail while this one is away.
+		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.1"}, "marked"},
+		{&second, mail{from: "x@a.test", header: "From: x@reject.test", client: "203.0.113.1"}, "marked"},
+		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"},
+		// Who it is cannot be found out now.
+		{&slow, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "marked"},
+		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "refused"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			found, refused := bring(t, newVerifier(w, c.r), signers, c.m)
@@ -376,7 +391,7 @@ func TestSettings(t *testing.T) {
 func TestOnlyStrangers(t *testing.T) {
 	w, signers := newWorld(t)
 	v := newVerifier(w, &rules)
-	for _, m := range []mail{{trusted: true}, {lmtp: true}, {client: "127.0.0.1"}, {client: "::1"}} {
+	for _, m := range []mail{{trusted: true}, {lmtp: true}, {client: "127.0.0.1"}, {client: "::1"}, {client: here}} {
 		m.from, m.header = "boss@home.test", "From: boss@home.test"
 		if found, reply := bring(t, v, signers, m); found != nil || reply != nil {
 			t.Errorf("%+v was looked at", m)

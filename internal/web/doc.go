@@ -2,7 +2,7 @@
 // (/metrics, /healthz, /readyz), and what other hosts and mail programs look up about its
 // domains (MTA-STS policies, the settings for accounts).
 //
-//	m := web.NewMetrics(web.Build{Version: "1.0"})
+//	m := web.NewMetrics(moment)
 //	h := &web.Handler{Site: site, Healthy: store.Err, Metrics: m, Log: log}
 //	s := &web.Server{Handler: h, MaxConns: 1000, Log: log}
 //	go s.Serve(listener)

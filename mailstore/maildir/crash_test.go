@@ -1,6 +1,7 @@
 package maildir_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,11 +91,12 @@ func (r *replayed) deliver(key, body string, users ...string) {
 		m.Top = nil
 	case strings.Contains(key, "late"): // less than there is room for, as results of senders' checks are
 		m.Top = append([]byte(strings.Repeat("X: room for what comes late\r\n", 80)), top...)
-		padded, ok := mailstore.Pad(top, len(m.Top)-len(top))
+		lf := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) } // as it stands on the disk
+		padded, ok := mailstore.Pad(lf(top), len(lf(m.Top))-len(lf(top)))
 		if !ok {
 			r.t.Error("there is no padding")
 		}
-		r.sent[string(padded)+body] = key
+		r.sent[strings.ReplaceAll(string(padded), "\n", "\r\n")+body] = key
 	}
 	r.mu.Unlock()
 	d, err := r.s.Create(context.Background(), m, users...)
