@@ -24,7 +24,8 @@ type DNS struct {
 
 	// The address that reports of others are asked for at, about mail that claims
 	// to be of the domains (DMARC) and about TLS (TLS-RPT). Empty means
-	// postmaster of each domain; "none" means that no reports are asked for.
+	// that of Reports or, without one, postmaster of each domain; "none" means that
+	// no reports are asked for.
 	ReportsTo string `json:"reports_to"`
 
 	// Whether others are told to deliver to the domains over verified TLS only

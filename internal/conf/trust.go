@@ -18,7 +18,7 @@ type Verification struct {
 	// has not sent (DMARC): "refuse" does as it asks, "mark" delivers it with
 	// fields by which mail programs know junk, "note" writes down what was found
 	// and no more. Mail that came by a list which stands for itself, or by forwarders,
-	// is marked at most. Nothing is refused while the DNS does not answer.
+	// is marked at most. Nothing is refused while the DNS of the domain does not answer.
 	DMARC string `json:"dmarc" one:"refuse,mark,note"`
 
 	// The same for mail in the name of a domain of this host that neither SPF nor DKIM
@@ -31,7 +31,8 @@ type Verification struct {
 
 	// Hosts that bring mail which was somebody else's before, and may write as anybody:
 	// addresses, networks, or names (".example.net" for all below) that lead to the client's address
-	// and back. A shop, a printer, a newsletter service that writes as your users.
+	// and back. A shop, a printer, a newsletter service that writes as your users. Those of
+	// DNS.other_mx are such hosts anyway.
 	Forwarders []string `json:"forwarders"`
 }
 

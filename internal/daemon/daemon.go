@@ -49,6 +49,7 @@ type Daemon struct {
 	post     *post.Post
 	keys     *sign.Ring
 	verifier *verify.Verifier
+	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
@@ -163,9 +164,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.dns = resolver.New(dns)
-	if err := d.openTrust(settings); err != nil {
-		return nil, err
-	}
+	d.openTrust(settings)
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -71,6 +72,8 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		return err
 	}
 	d.post.Outbound = o
+	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
+	o.Queue().Attempted = d.doubted.saw
 	stored := d.healthy
 	d.healthy = func() error { return errors.Join(stored(), o.Healthy()) }
 	return nil

@@ -7,12 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -22,11 +22,12 @@ import (
 )
 
 // openTrust makes what judges mail of strangers and what signs that of users. Both are
-// there whatever the settings say: a reload may switch them on.
-func (d *Daemon) openTrust(s *conf.Settings) error {
+// there whatever the settings say: a reload may switch them on. Keys that cannot be
+// read do not keep mail from flowing.
+func (d *Daemon) openTrust(s *conf.Settings) {
 	var err error
 	if d.keys, err = OpenKeys(s, sign.DNS{Resolver: d.dns}, d.log); err != nil {
-		return err
+		d.log.Error("mail is not signed", "err", err)
 	}
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
@@ -34,18 +35,18 @@ func (d *Daemon) openTrust(s *conf.Settings) error {
 		Observe:  d.observe,
 		Log:      d.log,
 	}
-	return nil
 }
 
 // OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
-// does not run the ring.
+// does not run the ring. As sign.Open does, it returns a ring beside an error.
 func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
 	return sign.Open(filepath.Join(s.DataDir, "dkim"), signing(s), watcher, log)
 }
 
 // keepAfterQueue is how much longer than any queue a signature is good, and the record of
-// a key that signs no more is needed.
-const keepAfterQueue = 7 * 24 * time.Hour
+// a key that signs no more is needed: users may have had the message held, and who gets it
+// may look at it late.
+const keepAfterQueue = post.LongestHold + 7*24*time.Hour
 
 // signing is what one set of settings says about signatures.
 func signing(s *conf.Settings) sign.Settings {
@@ -78,14 +79,18 @@ func verification(s *conf.Settings) *verify.Rules {
 	if !s.Verify.Check {
 		return nil
 	}
-	local := s.Book().Domains()
+	local := make(map[domains.Name]bool)
+	for _, d := range s.Book().Domains() {
+		local[d] = true
+	}
 	r := &verify.Rules{
 		Name:       canonical(s.ServerName),
 		DMARC:      verify.Action(s.Verify.DMARC),
 		OwnDomains: verify.Action(s.Verify.OwnDomains),
 		SPF:        verify.Action(s.Verify.SPF),
 		Softest:    make(map[domains.Name]verify.Action),
-		IsOwn:      func(d domains.Name) bool { return slices.Contains(local, d) },
+		OtherMX:    s.DNS.OtherMX,
+		IsOwn:      func(d domains.Name) bool { return local[d] },
 	}
 	for name, d := range s.Domains {
 		if d != nil && d.Verify != "" {
@@ -179,7 +184,7 @@ func (d *Daemon) trustProblems() (all []string) {
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
-	return all
+	return append(all, d.doubted.problems()...)
 }
 
 // reportable is what a report about DMARC says of a message.

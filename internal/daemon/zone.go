@@ -31,7 +31,7 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 	p.Sending = senders(s, p)
 	switch s.DNS.ReportsTo {
 	case "":
-		p.ReportsTo = "postmaster"
+		p.ReportsTo = reader(s, p.Domain)
 	case "none":
 		p.ReportsTo = ""
 	}
@@ -46,6 +46,20 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 		p.Keys = append(p.Keys, found...)
 	}
 	return p, nil
+}
+
+// reader is who reads reports about a domain: the address that the settings have for
+// it, one of the domain's own first, else the domain's postmaster.
+func reader(s *conf.Settings, domain string) string {
+	for _, a := range s.Reports.Address {
+		if _, at, ok := strings.Cut(a, "@"); ok && domains.Canonical(at).String() == domain {
+			return domains.CanonicalAddress(a).String()
+		}
+	}
+	if len(s.Reports.Address) > 0 {
+		return domains.CanonicalAddress(s.Reports.Address[0]).String()
+	}
+	return "postmaster"
 }
 
 // policyPlan is as much of a plan as its MTA-STS policy is made of: what is served over HTTPS is

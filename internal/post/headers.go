@@ -12,31 +12,38 @@ const (
 	// Few have more than a tenth of it.
 	commonHeader = 64 << 10
 	// longHeader is how much is looked at while no more than mostLong messages
-	// with a header beyond commonHeader are on their way in. A stranger can keep
-	// a connection in the middle of a header for long, and has many.
+	// with a header beyond commonHeader are on their way in, of strangers and of others
+	// each. A stranger can keep a connection in the middle of a header for long, and has many.
 	longHeader = 1 << 20
 	mostLong   = 32
 )
 
 // longHeaders counts the messages whose long headers are in memory.
-type longHeaders struct{ long atomic.Int32 }
+type longHeaders struct{ trusted, strangers atomic.Int32 }
 
-// peek returns the header that r begins with, as far as it is looked at, and a
-// reader of the whole. done is to be called when the message is through.
-func (h *longHeaders) peek(r io.Reader) (header *rfc2822.Section, whole io.Reader, done func(), err error) {
-	done = func() {}
-	header, whole, err = rfc2822.Peek(r, commonHeader)
-	if err != nil || !header.Truncated() {
-		return header, whole, done, err
+// peek returns the message that r begins with: its header, as far as it is looked at, and a
+// reader of the whole. Its done is to be called when the message is through.
+func (h *longHeaders) peek(r io.Reader, trusted bool) (*message, error) {
+	long := &h.strangers
+	if trusted {
+		long = &h.trusted
 	}
-	if h.long.Add(1) > mostLong {
-		h.long.Add(-1)
-		return header, whole, done, nil
+	m := &message{done: func() {}}
+	var err error
+	m.header, m.body, err = rfc2822.Peek(r, commonHeader)
+	if err != nil || !m.header.Truncated() {
+		return m, err
 	}
-	header, whole, err = rfc2822.Peek(whole, longHeader)
+	if long.Add(1) > mostLong {
+		long.Add(-1)
+		m.busy = true
+		return m, nil
+	}
+	m.header, m.body, err = rfc2822.Peek(m.body, longHeader)
 	if err != nil {
-		h.long.Add(-1) // the client is gone, and nobody calls done for an error
-		return header, whole, done, err
+		long.Add(-1) // the client is gone, and nobody calls done for an error
+		return m, err
 	}
-	return header, whole, func() { h.long.Add(-1) }, nil
+	m.done = func() { long.Add(-1) }
+	return m, nil
 }

@@ -16,31 +16,42 @@ func TestLongHeads(t *testing.T) {
 	var h longHeaders
 	var all []func()
 	for i := range mostLong + 2 {
-		header, whole, done, err := h.peek(strings.NewReader(text))
+		m, err := h.peek(strings.NewReader(text), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, done)
-		if cut := i >= mostLong; header.Truncated() != cut || header.Has("Date") == cut {
+		header, whole := m.header, m.body
+		all = append(all, m.done)
+		if cut := i >= mostLong; header.Truncated() != cut || m.busy != cut || header.Has("Date") == cut {
 			t.Errorf("header %d: %d fields, cut %v, want %v", i, header.Len(), header.Truncated(), cut)
 		}
 		if got, err := io.ReadAll(whole); err != nil || string(got) != text {
 			t.Errorf("header %d: the message is %d octets (%v), want %d", i, len(got), err, len(text))
 		}
 	}
+	if m, _ := h.peek(strings.NewReader(text), true); m.header.Truncated() {
+		t.Error("strangers keep users from being heard")
+	} else {
+		m.done()
+	}
 	for _, done := range all {
 		done()
 	}
-	if header, _, done, _ := h.peek(strings.NewReader(text)); header.Truncated() {
+	if m, _ := h.peek(strings.NewReader(text), false); m.header.Truncated() {
 		t.Error("there is no room again")
 	} else {
-		done()
+		m.done()
+	}
+	if m, _ := h.peek(strings.NewReader(strings.Repeat(long, 5)), false); !m.header.Truncated() || m.busy {
+		t.Error("a header beyond all bounds is no matter of time")
+	} else {
+		m.done()
 	}
 	gone := errors.New("the client is gone")
-	if _, _, _, err := h.peek(io.MultiReader(strings.NewReader(long), iotest.ErrReader(gone))); !errors.Is(err, gone) {
+	if _, err := h.peek(io.MultiReader(strings.NewReader(long), iotest.ErrReader(gone)), false); !errors.Is(err, gone) {
 		t.Errorf("a header that is broken off: %v", err)
 	}
-	if n := h.long.Load(); n != 0 {
+	if n := h.strangers.Load() + h.trusted.Load(); n != 0 {
 		t.Errorf("%d long headers are counted, want none", n)
 	}
 }

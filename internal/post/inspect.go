@@ -27,10 +27,15 @@ type Look struct {
 	// Trusted: the client may send to other hosts. It has logged in, is a program of this
 	// host, or comes from one that the settings name.
 	Trusted bool
+	// SpeaksFor reports whether the client speaks for the domain of an address: whoever has logged in,
+	// for those where he has one; a host that is trusted, for all.
+	SpeaksFor func(smtp.Path) bool
 	// Submission: the message is completed, as the first server of a user's mail does it.
 	Submission bool
 	// Header is that of the message as it came. It is not to be changed.
 	Header *rfc2822.Section
+	// Busy: the header is truncated only because too many others are as long now.
+	Busy bool
 	// Completed are the fields that are put directly above Header, with the seam to
 	// what is no header.
 	Completed string

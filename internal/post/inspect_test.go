@@ -230,3 +230,34 @@ func TestInspectorRefusesSender(t *testing.T) {
 		t.Errorf("another sender: %v", err)
 	}
 }
+
+// asking notes whom a client speaks for.
+type asking struct{ speaksFor func(smtp.Path) bool }
+
+func (a *asking) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
+
+func (a *asking) Inspect(_ context.Context, look *Look) Inspection {
+	a.speaksFor = look.SpeaksFor
+	return nil
+}
+
+// TestSpeaksFor: inspectors are told whose domains the client speaks for, whatever its messages may say.
+func TestSpeaksFor(t *testing.T) {
+	p, _ := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice})
+	a := new(asking)
+	p.Inspectors = []Inspector{a}
+	if err := mailTo(p, "From: boss@other.test\r\n\r\nx\r\n", "alice@mail.test"); err != nil {
+		t.Fatal(err)
+	}
+	at := func(domain string) smtp.Path { return smtp.Path{Local: "boss", Domain: domain} }
+	if !a.speaksFor(at("mail.test")) || !a.speaksFor(at("Mail.TEST.")) || a.speaksFor(at("other.test")) {
+		t.Error("a user speaks for another domain, or not for his own")
+	}
+	s := &smtp.Session{}
+	stranger := (&Receiver{Post: p}).speaksFor(&smtp.Envelope{Session: s})
+	s = &smtp.Session{Identity: lineserver.Identity{User: "root@mail.test"}}
+	root := (&Receiver{Post: p, Submission: true, anybody: true}).speaksFor(&smtp.Envelope{Session: s})
+	if stranger(at("mail.test")) || !root(at("other.test")) {
+		t.Errorf("a stranger: %v, root: %v", stranger(at("mail.test")), root(at("other.test")))
+	}
+}

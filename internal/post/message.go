@@ -17,6 +17,7 @@ import (
 // octet as it comes, and what will stand on top.
 type message struct {
 	header *rfc2822.Section
+	busy   bool      // the header is cut short for want of room
 	body   io.Reader // the message as the client sent it
 	top    *top
 	looks  inspections
@@ -30,11 +31,11 @@ var errLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Too many Received
 
 // read looks at the header of the message that e.Data begins with.
 func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error) {
-	header, body, done, err := r.long.peek(e.Data)
+	m, err := r.long.peek(e.Data, r.trusts(e.Session))
 	if err != nil {
 		return nil, err
 	}
-	m := &message{body: body, header: header, done: done}
+	header := m.header
 	if err = r.loops(e, header); err == nil {
 		err = r.submitted(e, m)
 	}
@@ -42,7 +43,7 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 		m.top, err = r.newTop(e, header)
 	}
 	if err != nil {
-		done()
+		m.done()
 		return nil, err
 	}
 	// Received has told how the message came; what follows is where it goes.
@@ -55,7 +56,7 @@ func (r *Receiver) read(ctx context.Context, e *smtp.Envelope) (*message, error)
 // inspect shows the message to the inspectors, and keeps room for what they will find.
 func (r *Receiver) inspect(ctx context.Context, e *smtp.Envelope, m *message) {
 	asItCame := *m.header
-	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), Submission: r.Submission, Header: &asItCame, Completed: m.top.completed}
+	look := &Look{Envelope: e, Trusted: r.trusts(e.Session), SpeaksFor: r.speaksFor(e), Submission: r.Submission, Header: &asItCame, Busy: m.busy, Completed: m.top.completed}
 	for _, i := range r.Inspectors {
 		if inspection := i.Inspect(ctx, look); inspection != nil {
 			m.looks.all = append(m.looks.all, inspection)

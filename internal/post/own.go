@@ -91,3 +91,17 @@ func (r *Receiver) ownFields(e *smtp.Envelope, header *rfc2822.Section) error {
 func owns(dir Directory, account domains.Address, path smtp.Path) bool {
 	return dir.Address(path) == account || dir.MaySend(account, path)
 }
+
+// speaksFor tells whose domains the client of a transaction may be taken to speak for, whatever the
+// settings let its messages say: a user for those where he has an address, that of the envelope say.
+func (r *Receiver) speaksFor(e *smtp.Envelope) func(smtp.Path) bool {
+	user, dir := domains.Address(e.Session.User), r.rules(e.Session).Directory
+	if user == "" || r.anybody {
+		trusted := r.trusts(e.Session)
+		return func(smtp.Path) bool { return trusted }
+	}
+	return func(p smtp.Path) bool {
+		at := dir.Address(p).Domain()
+		return at == user.Domain() || at == dir.Address(e.From).Domain() && owns(dir, user, e.From) || owns(dir, user, p)
+	}
+}

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -19,9 +20,11 @@ import (
 // village is a directory of the mailboxes it names, all of one domain.
 type village map[domains.Address]accounts.Targets
 
-func (v village) Home() domains.Name                  { return "mail.test" }
-func (v village) IsLocal(p smtp.Path) bool            { return p.Domain == "" || p.Domain == "mail.test" }
-func (v village) Address(p smtp.Path) domains.Address { return domains.At(p.Local, "mail.test") }
+func (v village) Home() domains.Name       { return "mail.test" }
+func (v village) IsLocal(p smtp.Path) bool { return p.Domain == "" || p.Domain == "mail.test" }
+func (v village) Address(p smtp.Path) domains.Address {
+	return domains.At(p.Local, domains.Canonical(cmp.Or(p.Domain, "mail.test")))
+}
 func (v village) Resolve(p smtp.Path) accounts.Targets {
 	if !v.IsLocal(p) {
 		return accounts.Targets{Elsewhere: []smtp.Path{p}}

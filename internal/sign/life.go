@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -45,29 +46,91 @@ func (r *Ring) Run(ctx context.Context) {
 	}
 }
 
+// mostLooks is how many records are asked for at a time, and longestLook for how long each: a zone
+// whose servers are gone holds up nobody else's keys.
+const (
+	mostLooks   = 8
+	longestLook = time.Minute
+)
+
 // step does what is due, and returns when to look again.
 func (r *Ring) step(ctx context.Context) time.Duration {
-	if err := r.Prepare(ctx); err != nil {
-		r.log.Error("no DKIM key can be made", "err", err)
-		return lookLatest
+	if err := r.Prepare(ctx); err != nil && ctx.Err() == nil {
+		r.log.Error("DKIM keys cannot be kept", "err", err) // those that are there are looked at all the same
 	}
+	r.lookAt(ctx, r.dueNow())
 	next := lookLatest
-	for _, k := range r.Keys() {
-		if k.Phase != Announced && k.Phase != Signing && k.Phase != Retired || !r.wants(k.Domain) {
-			continue
-		}
-		seen := look(ctx, r.watcher, &k)
-		if ctx.Err() != nil {
-			return lookLatest
-		}
-		if err := r.saw(ctx, k, seen); err != nil {
-			r.log.Error("what was seen of DKIM keys cannot be written down", "err", err)
-		}
-		if k.Phase == Announced {
-			next = min(next, patience(time.Since(k.Since)))
+	for name, at := range r.due {
+		if at.IsZero() {
+			delete(r.due, name)
+		} else {
+			next = min(next, max(time.Until(at), 0))
 		}
 	}
 	return next
+}
+
+// dueNow are the keys to look at now.
+func (r *Ring) dueNow() (all []Key) {
+	due := make(map[string]time.Time, len(r.due))
+	for _, k := range r.Keys() {
+		if !k.watched() || !r.wants(k.Domain) {
+			continue
+		}
+		at := r.due[k.Name()]
+		if due[k.Name()] = at; time.Until(at) <= 0 {
+			all = append(all, k)
+		}
+	}
+	r.due = due
+	return all
+}
+
+// lookAt looks at the records of keys, draws the conclusions, and notes when each is due again.
+func (r *Ring) lookAt(ctx context.Context, keys []Key) {
+	var looks sync.WaitGroup
+	places := make(chan struct{}, mostLooks)
+	for i := range keys {
+		places <- struct{}{}
+		looks.Go(func() {
+			defer func() { <-places }()
+			asking, stop := context.WithTimeout(ctx, longestLook)
+			defer stop()
+			seen := look(asking, r.watcher, &keys[i])
+			if ctx.Err() != nil {
+				return
+			}
+			taken, err := r.saw(ctx, keys[i], seen)
+			if d, typ := keys[i].Domain, keys[i].Type; taken && err == nil {
+				err = r.generate(ctx, d, typ, func() bool { return r.of(d, typ, Announced) == nil })
+				r.wake()
+			}
+			if err != nil {
+				r.log.Error("what was seen of DKIM keys cannot be written down", "err", err)
+			}
+		})
+	}
+	looks.Wait()
+	looked := make(map[string]bool, len(keys))
+	for _, k := range keys {
+		looked[k.Name()] = true
+		r.due[k.Name()] = time.Time{} // unless it is still there
+	}
+	now := time.Now()
+	for _, k := range r.Keys() {
+		switch {
+		case !looked[k.Name()] || !k.watched():
+		case k.Phase == Announced:
+			r.due[k.Name()] = now.Add(patience(now.Sub(k.Since)))
+		default:
+			r.due[k.Name()] = now.Add(lookLatest)
+		}
+	}
+}
+
+// watched reports whether anything depends on what the DNS shows of the key.
+func (k *Key) watched() bool {
+	return k.Phase == Announced || k.Phase == Signing || k.Phase == Retired
 }
 
 // patience is how long to wait before looking again for a record of this age.
@@ -80,26 +143,34 @@ func (r *Ring) wants(d domains.Name) bool { return slices.Contains(r.settings.Lo
 // Prepare makes the keys that are missing: the first of a domain, and the successor of
 // one that has signed for long. Records that nobody needs any more go.
 func (r *Ring) Prepare(ctx context.Context) error {
+	if err := r.bury(ctx); err != nil {
+		return err
+	}
 	s := r.settings.Load()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	changed := false
 	for _, d := range s.Domains {
 		for _, typ := range s.types() {
-			if !r.lacks(d, typ, s) {
-				continue
-			}
-			if err := r.announce(ctx, d, typ, "", nil); err != nil {
+			if err := r.generate(ctx, d, typ, func() bool { return r.lacks(d, typ, s) }); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// bury takes away what nobody needs any more.
+func (r *Ring) bury(ctx context.Context) error {
+	s := r.settings.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.readable(); err != nil {
+		return err
+	}
+	changed := false
 	for _, k := range r.keys {
-		if k.Phase == Retired && time.Since(k.Since) >= s.Keep {
-			k.enter(Gone, time.Now())
-			if err := os.Remove(r.file(k)); err != nil && !os.IsNotExist(err) {
-				return err
-			}
+		// One of the names that stand for good is needed again, and shows another key then.
+		over := k.Phase == Retired || k.Phase == Revoked && len(s.Selectors[k.Domain]) > 0
+		if over && time.Since(k.Since) >= s.Keep {
+			r.drop(k)
 			r.log.Info("DKIM key is gone: its record may be taken away", "domain", k.Domain.String(), "selector", k.Selector)
 			changed = true
 		}
@@ -108,6 +179,37 @@ func (r *Ring) Prepare(ctx context.Context) error {
 		return nil
 	}
 	return r.write(ctx)
+}
+
+// drop ends a key's life.
+func (r *Ring) drop(k *Key) {
+	k.enter(Gone, time.Now())
+	if err := os.Remove(r.file(k)); err != nil && !os.IsNotExist(err) {
+		r.log.Warn("the file of a DKIM key that is gone stays", "file", r.file(k), "err", err)
+	}
+}
+
+// generate makes a key if one is needed, which takes long and keeps nobody waiting.
+func (r *Ring) generate(ctx context.Context, d domains.Name, typ string, needed func() bool) error {
+	ask := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return needed() && r.newSelector(d, typ, time.Now()) != "" // where each is still needed: later
+	}
+	if ctx.Err() != nil || !ask() {
+		return ctx.Err()
+	}
+	key, err := dkim.GenerateKey(typ)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	selector := r.newSelector(d, typ, time.Now())
+	if selector == "" || !needed() { // an operator was faster
+		return nil
+	}
+	return r.announce(ctx, &Key{Domain: d, Selector: selector, Type: typ}, key)
 }
 
 func (s *Settings) types() []string {
@@ -136,29 +238,16 @@ func (r *Ring) of(d domains.Name, typ string, p Phase) *Key {
 	return nil
 }
 
-// announce makes a key and puts it on stable storage, or takes one that was there
-// before with its selector.
-func (r *Ring) announce(ctx context.Context, d domains.Name, typ, selector string, key crypto.Signer) (err error) {
-	now, imported := time.Now(), key != nil
-	if key == nil {
-		if key, err = dkim.GenerateKey(typ); err != nil {
-			return err
-		}
-	}
-	if selector == "" {
-		if selector = r.newSelector(d, typ, now); selector == "" {
-			return nil // each is still needed; later
-		}
-	}
-	public, err := dkim.Record(key.Public())
-	if err != nil {
+// announce puts a new key on stable storage.
+func (r *Ring) announce(ctx context.Context, k *Key, key crypto.Signer) (err error) {
+	k.Phase, k.Since = Announced, time.Now()
+	if k.Public, err = dkim.Record(key.Public()); err != nil {
 		return err
 	}
 	text, err := dkim.FormatKey(key)
 	if err != nil {
 		return err
 	}
-	k := &Key{Domain: d, Selector: selector, Type: typ, Imported: imported, Phase: Announced, Since: now, Public: public}
 	if err := r.put(ctx, r.file(k), text); err != nil {
 		return fmt.Errorf("DKIM key: %w", err)
 	}
@@ -167,7 +256,7 @@ func (r *Ring) announce(ctx context.Context, d domains.Name, typ, selector strin
 		r.keys = r.keys[:len(r.keys)-1]
 		return err
 	}
-	r.log.Info("DKIM key announced", "domain", d.String(), "selector", selector)
+	r.log.Info("DKIM key announced", "domain", k.Domain.String(), "selector", k.Selector)
 	return nil
 }
 
@@ -197,13 +286,16 @@ func (r *Ring) newSelector(d domains.Name, typ string, now time.Time) string {
 	return selector
 }
 
-// saw draws the conclusions of what was seen of a key's record.
-func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) error {
+// saw draws the conclusions of what was seen of a key's record. It reports whether the selector is taken, so
+// that there must be another key.
+func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.keys, func(k *Key) bool { return k.Domain == seenOf.Domain && k.Public == seenOf.Public })
+	i := slices.IndexFunc(r.keys, func(k *Key) bool {
+		return k.Domain == seenOf.Domain && k.Selector == seenOf.Selector && k.Public == seenOf.Public
+	})
 	if i < 0 || r.keys[i].Phase != seenOf.Phase {
-		return nil // an operator was faster
+		return false, nil // an operator was faster
 	}
 	k, now := r.keys[i], time.Now()
 	shown, trouble := k.Shown, k.Trouble
@@ -218,18 +310,17 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) error {
 	case k.Phase == Announced && s.taken && !k.Imported && r.settings.Load().Selectors[k.Domain] == nil && shown.IsZero() && trouble == "":
 		// At the first look nobody can have put it there for this key: the selector is of one
 		// that this host does not remember.
-		k.enter(Gone, now)
-		defer r.wake()
-		return r.announce(ctx, k.Domain, k.Type, "", nil)
+		r.drop(k)
+		taken = true
 	case k.Phase == Announced && s.shown && now.Sub(k.Shown) >= r.settled(k, s):
 		r.promote(k, now)
 	case k.Phase == Signing && s.hidden:
 		r.fallBack(k, now)
 	case k.Shown.Equal(shown) && k.Trouble == trouble:
-		return nil
+		return false, nil
 	}
 	r.use()
-	return r.write(ctx)
+	return taken, r.write(ctx)
 }
 
 // settled is how long a new key's record must have been seen.

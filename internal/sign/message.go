@@ -22,12 +22,14 @@ var errUnreadable = &smtp.Reply{Code: 550, Enhanced: "5.7.5", Text: "The header 
 func (r *Ring) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
 
 // Inspect implements post.Inspector: messages of those who may send through this
-// host are signed, if they are from one of its domains. What strangers bring is never signed, whatever its From says.
+// host are signed, if they are from one of its domains, and the client speaks for it. What
+// strangers bring is never signed, whatever its From says, nor what comes by LMTP: who brings that
+// hands on the mail of others.
 func (r *Ring) Inspect(_ context.Context, look *post.Look) post.Inspection {
-	if !look.Trusted {
+	if !look.Trusted || look.Envelope.Session.LMTP {
 		return nil
 	}
-	from, signer := r.signer(look.Header)
+	from, signer := r.signer(look.Header, look.SpeaksFor)
 	if from == "" {
 		return nil
 	}
@@ -46,13 +48,14 @@ func (r *Ring) Inspect(_ context.Context, look *post.Look) post.Inspection {
 }
 
 // signer finds who signs for the author of a message: the first of its From addresses
-// that is of a domain here. from is that domain, or empty.
-func (r *Ring) signer(header *rfc2822.Section) (from domains.Name, s *dkim.Signer) {
+// that is of a domain here which the client speaks for: users of one domain do not speak for another.
+// from is that domain, or empty.
+func (r *Ring) signer(header *rfc2822.Section, speaksFor func(smtp.Path) bool) (from domains.Name, s *dkim.Signer) {
 	signers := *r.signers.Load()
 	for _, field := range header.Named("From") {
 		named, _ := rfc2822.ReadAddressList(field.Value())
 		for _, a := range named {
-			if d := domains.Canonical(a.Domain); r.wants(d) {
+			if d := domains.Canonical(a.Domain); r.wants(d) && speaksFor(smtp.Path{Local: a.Local, Domain: a.Domain}) {
 				return d, signers[d]
 			}
 		}
@@ -102,7 +105,7 @@ func (r *Ring) Message(message []byte) ([]byte, error) {
 	if err != nil || header.Truncated() {
 		return message, err
 	}
-	_, signer := r.signer(header)
+	_, signer := r.signer(header, func(smtp.Path) bool { return true })
 	if signer == nil {
 		return message, nil
 	}

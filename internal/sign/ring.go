@@ -47,8 +47,11 @@ type Ring struct {
 	settings atomic.Pointer[Settings]
 	signers  atomic.Pointer[map[domains.Name]*dkim.Signer]
 
-	mu   sync.Mutex // what follows, and the files
-	keys []*Key     // in the order they were made
+	mu     sync.Mutex // what follows, and the files
+	keys   []*Key     // in the order they were made
+	broken error      // why the list of them cannot be read; it is not written then
+
+	due map[string]time.Time // of Run: when the record at a name is looked at
 }
 
 // listFile is the list of keys, within the ring's directory. Private keys are in
@@ -56,23 +59,23 @@ type Ring struct {
 const listFile = "keys.json"
 
 // Open reads the keys below dir, which is made when the first one is. watcher may be
-// nil for who only looks at them.
+// nil for who only looks at them. Where they cannot be read there is a Ring beside the error, which
+// signs nothing, changes nothing, says so in Problems, and tries again whenever it is asked for something.
 func Open(dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
 	r := &Ring{dir: dir, log: log, watcher: watcher, changed: make(chan struct{}, 1)}
 	r.settings.Store(&s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.read(); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r, r.read()
 }
 
 // Configure takes new settings.
 func (r *Ring) Configure(s Settings) {
 	r.settings.Store(&s)
 	r.mu.Lock()
-	r.use()
+	if r.readable() == nil {
+		r.use()
+	}
 	r.mu.Unlock()
 	r.wake()
 }
@@ -87,24 +90,38 @@ func (r *Ring) Keys() (all []Key) {
 	return all
 }
 
+// readable reads the list once more if it could not be read.
+func (r *Ring) readable() error {
+	if r.broken != nil {
+		return r.read()
+	}
+	return nil
+}
+
 // read takes the list from its file, and the private keys that sign.
 func (r *Ring) read() error {
-	text, err := os.ReadFile(filepath.Join(r.dir, listFile))
+	r.keys, r.broken = readList(filepath.Join(r.dir, listFile))
+	r.use()
+	return r.broken
+}
+
+func readList(name string) (keys []*Key, err error) {
+	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		r.keys = nil
-		r.use()
-		return nil
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &keys)
 	}
 	if err != nil {
-		return fmt.Errorf("DKIM keys: %w", err)
+		return nil, fmt.Errorf("DKIM keys: %s: %w", name, err)
 	}
-	var keys []*Key
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.dir, listFile), err)
+	for _, k := range keys {
+		if k == nil || k.Domain == "" || k.Selector == "" {
+			return nil, fmt.Errorf("DKIM keys: %s: a key without a domain or a selector", name)
+		}
 	}
-	r.keys = keys
-	r.use()
-	return nil
+	return keys, nil
 }
 
 // write puts the list on stable storage.
@@ -181,6 +198,9 @@ func (r *Ring) Problems() (all []string) {
 	s, signers := r.settings.Load(), *r.signers.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.broken != nil && len(s.Domains) > 0 {
+		return []string{"mail is not signed: " + r.broken.Error()}
+	}
 	for _, d := range s.Domains {
 		if signers[d] != nil {
 			continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -18,15 +19,29 @@ func (r *Ring) Rotate(ctx context.Context, d domains.Name) error {
 		return fmt.Errorf("%s is no domain whose mail is signed here", d)
 	}
 	defer r.wake()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, typ := range r.settings.Load().types() {
-		if k := r.of(d, typ, Announced); k != nil {
-			return fmt.Errorf("%s of %s is announced already; it signs when the DNS shows it", k.Selector, d)
-		}
-		if err := r.announce(ctx, d, typ, "", nil); err != nil {
+		if err := r.mayAnnounce(d, typ); err != nil {
 			return err
 		}
+		if err := r.generate(ctx, d, typ, func() bool { return r.of(d, typ, Announced) == nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayAnnounce says why a domain gets no further key now.
+func (r *Ring) mayAnnounce(d domains.Name, typ string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.readable(); err != nil {
+		return err
+	}
+	if k := r.of(d, typ, Announced); k != nil {
+		return fmt.Errorf("%s of %s is announced already; it signs when the DNS shows it", k.Selector, d)
+	}
+	if r.newSelector(d, typ, time.Now()) == "" {
+		return fmt.Errorf("each selector of %s is still needed; there must be a further one in dkim_selectors, or time must pass", d)
 	}
 	return nil
 }
@@ -54,6 +69,9 @@ func (r *Ring) Import(ctx context.Context, d domains.Name, selector string, key 
 	defer r.wake()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.readable(); err != nil {
+		return err
+	}
 	for _, k := range r.keys {
 		if k.Domain == d && k.Selector == selector {
 			return fmt.Errorf("%s has had a key with the selector %s (%s)", d, selector, k.Phase)
@@ -61,9 +79,9 @@ func (r *Ring) Import(ctx context.Context, d domains.Name, selector string, key 
 	}
 	// What was announced of this type and never signed is not needed beside it.
 	if k := r.of(d, parsed.Type, Announced); k != nil && k.Shown.IsZero() {
-		k.enter(Gone, time.Now())
+		r.drop(k)
 	}
-	return r.announce(ctx, d, parsed.Type, selector, key)
+	return r.announce(ctx, &Key{Domain: d, Selector: selector, Type: parsed.Type, Imported: true}, key)
 }
 
 // ErrNoKey: there is no such key.
@@ -75,7 +93,10 @@ func (r *Ring) Revoke(ctx context.Context, d domains.Name, selector string) erro
 	defer r.wake()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, k := range r.keys {
+	if err := r.readable(); err != nil {
+		return err
+	}
+	for _, k := range slices.Backward(r.keys) { // a name that stands for good has had others before
 		if k.Domain != d || k.Selector != selector {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
-	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 	"github.com/postrider-mail/postrider/smtp/spf"
@@ -35,7 +35,7 @@ type Verdict struct {
 	// Why is the reason in words, where the message is refused or marked.
 	Why string
 
-	late bool // not everything was answered in time, or could be asked
+	hidden bool // who delivered it is not known: it came through a gateway
 }
 
 // iprevClient is who delivered the message.
@@ -51,17 +51,23 @@ type inspection struct {
 	v      *Verifier
 	s      *sender
 	look   *post.Look
-	from   []rfc2822.Field
+	below  unsettled
 	listed bool // it calls itself a list's
 }
 
 func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
 	return &inspection{
-		Verification: v.dkim.Verify(ctx, look.Header.String()),
+		Verification: v.dkim.Verify(of(ctx, s.addr), look.Header.String()),
 		v:            v, s: s, look: look,
-		from:   look.Header.Named("From"),
+		below:  newUnsettled(look.Header),
 		listed: look.Header.Has("List-Id"),
 	}
+}
+
+// Write implements io.Writer.
+func (i *inspection) Write(p []byte) (int, error) {
+	i.below.Write(p)
+	return i.Verification.Write(p)
 }
 
 // Most implements post.Inspection: what the results of eight signatures and the rest take
@@ -70,7 +76,14 @@ func (i *inspection) Most() (results, fields int) { return 2048, 0 }
 
 // Findings implements post.Inspection: it decides.
 func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
-	ctx, stop := context.WithTimeout(ctx, lastTimeout)
+	if bareNewline(string(i.below.text)) {
+		return found, smtp.ErrBareLineEnd
+	}
+	if i.s.early {
+		i.s.early = false
+		i.v.bounds.came(i.s.addr)
+	}
+	ctx, stop := context.WithTimeout(of(ctx, i.s.addr), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
 	if i.v.Observe != nil {
@@ -90,18 +103,20 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 	for _, to := range i.look.Envelope.To {
 		d.Recipients = append(d.Recipients, domains.CanonicalAddress(to.Path.String()).String())
 	}
+	d.hidden = private(i.s.client)
 	if i.s.wait(ctx) {
 		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result
 		d.SPF, d.Hello = i.s.spf, i.s.hello
-		d.late = private(i.s.client)
 	} else {
-		d.late = true
-		d.SPF = spf.Outcome{Result: spf.TempError, Err: context.DeadlineExceeded}
+		d.SPF = spf.Outcome{Result: spf.TempError, Domain: i.s.domain(), Err: context.DeadlineExceeded}
 	}
 	d.DKIM = i.Results()
-	checker := dmarc.Checker{Resolver: i.v.Resolver, Timeout: lastTimeout}
-	d.DMARC = checker.CheckMessage(ctx, i.from, d.passed())
-	i.decide(d)
+	// Whatever was waited for so far, the author's domain is heard: the domains above are
+	// the client's choice, and may have no other purpose than to be slow.
+	from := i.fields("From")
+	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
+	d.DMARC = checker.CheckMessage(ctx, from, d.passed())
+	i.decide(ctx, d, i.authors(from))
 	return d
 }
 
@@ -118,40 +133,24 @@ func (d *Verdict) passed() (p dmarc.Passed) {
 	return p
 }
 
-// unknown reports whether something that might have spoken for the message could not be found
-// out now.
-func (d *Verdict) unknown() bool {
-	if d.late || d.SPF.Result == spf.TempError || d.DMARC.Result == dmarc.TempError {
-		return true
-	}
-	for i := range d.DKIM {
-		if d.DKIM[i].Status == dkim.TempError {
-			return true
-		}
-	}
-	return false
-}
-
-// authors are the domains that From shows, as far as they can be made out.
-func (i *inspection) authors() (all []domains.Name) {
-	found, _ := dmarc.Authors(i.from)
-	for _, d := range found {
-		all = append(all, domains.Canonical(d))
-	}
-	return all
-}
-
 // several reports whether From shows more than one domain, so that readers may see one and
 // we another.
 func (d *Verdict) several() bool {
 	return errors.Is(d.DMARC.Err, dmarc.ErrAuthors) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
 }
 
+// unclear reports whether From shows one domain, and perhaps others that cannot be read.
+func (d *Verdict) unclear() bool { return errors.Is(d.DMARC.Err, dmarc.ErrUnreadable) }
+
 // facts are what the log says of a message that was taken.
 func (d *Verdict) facts() []slog.Attr {
 	attrs := []slog.Attr{slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
 	if d.Action == Mark {
 		attrs = append(attrs, slog.String("marked", d.Why))
+	}
+	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
+		// Behind an alias that leads elsewhere nothing will pass any more.
+		attrs = append(attrs, slog.String("only_spf", string(o.Policy)))
 	}
 	return attrs
 }

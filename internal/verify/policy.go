@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,16 +22,16 @@ import (
 // has been told not to (RFC 9989 §7.4); those who ask all the same would lose their own
 // users' mail, so what comes by a list that stands for itself, or by a host that the settings trust, is marked.
 
-// decide fills in what is done with a message.
-func (i *inspection) decide(d *Verdict) {
+// decide fills in what is done with a message whose readers may see these domains as its
+// author's.
+func (i *inspection) decide(ctx context.Context, d *Verdict, authors []domains.Name) {
 	rules := i.s.rules
 	d.Action = Note
-	authors := i.authors()
 	d.Own = slices.ContainsFunc(authors, rules.IsOwn)
 	switch policy := d.DMARC.Policy; {
 	case d.Own && !d.speaksFor(authors):
 		d.Action, d.Why = rules.OwnDomains, fmt.Sprintf("From names %s, a domain of this host, and neither SPF nor DKIM shows that it is from there", own(authors, rules))
-	case d.several() && policy != dmarc.Nothing && policy != "":
+	case (d.several() || d.unclear() && !d.speaksFor(authors)) && policy != dmarc.Nothing && policy != "":
 		d.Action, d.Why = rules.asked(policy), "From shows several domains, and one of them wants no mail in its name that cannot be checked"
 	case d.DMARC.Disposition() != dmarc.Nothing:
 		d.Action = rules.asked(d.DMARC.Disposition())
@@ -37,7 +39,7 @@ func (i *inspection) decide(d *Verdict) {
 	case d.SPF.Result == spf.Fail && d.DMARC.Record == nil && d.DMARC.Result == dmarc.None:
 		d.Action, d.Why = rules.SPF, fmt.Sprintf("the domain %s does not let %s send in its name (SPF)", d.SPF.Domain, d.Client.Addr)
 	}
-	i.soften(d)
+	i.soften(ctx, d, authors)
 	if d.Action == Note {
 		d.Why = ""
 	}
@@ -52,27 +54,85 @@ func (r *Rules) asked(p dmarc.Policy) Action {
 }
 
 // soften does less where more might hit an honest sender.
-func (i *inspection) soften(d *Verdict) {
+func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.Name) {
 	rules := i.s.rules
 	asked := d.Action
 	if d.Action == Refuse {
 		switch {
-		case d.unknown():
+		case d.hidden || i.unknown(ctx, d, authors):
 			d.Action, d.Override = Mark, "local_policy"
-		case i.forwarded(d):
+		case i.forwarded(ctx, d):
 			d.Action, d.Override = Mark, "trusted_forwarder"
 		case i.listed && d.stands():
 			d.Action, d.Override = Mark, "mailing_list"
 		}
 	}
-	for _, to := range i.look.Envelope.To {
-		if softest, ok := rules.Softest[to.Path.DomainName()]; ok && softest.below(d.Action) {
-			d.Action, d.Override = softest, "local_policy"
-		}
+	if softest := rules.softest(i.look.Envelope.To); softest.below(d.Action) {
+		d.Action, d.Override = softest, "local_policy"
 	}
 	if d.Action == asked {
 		d.Override = ""
 	}
+}
+
+// softest is the most that is done with mail for these recipients. One of them has no say in
+// whether the others hear of what was found: where not all want it only noted, it is marked.
+func (r *Rules) softest(to []smtp.Recipient) Action {
+	least, most := Refuse, Note
+	for _, rcpt := range to {
+		its, ok := r.Softest[rcpt.Path.DomainName()]
+		if !ok {
+			its = Refuse
+		}
+		if its.below(least) {
+			least = its
+		}
+		if most.below(its) {
+			most = its
+		}
+	}
+	if least == Note && most != Note {
+		return Mark
+	}
+	return least
+}
+
+// unknown reports whether something that might have spoken for the message could not be found
+// out now. Whoever forges has domains whose servers do not answer: only what the author's
+// own may hold counts.
+func (i *inspection) unknown(ctx context.Context, d *Verdict, authors []domains.Name) bool {
+	if len(authors) != 1 || d.several() {
+		return false // no answer would have helped
+	}
+	missing := make([]string, 0, 1)
+	if d.SPF.Result == spf.TempError {
+		missing = append(missing, d.SPF.Domain)
+	}
+	for j := range d.DKIM {
+		if d.DKIM[j].Status == dkim.TempError {
+			missing = append(missing, d.DKIM[j].Domain)
+		}
+	}
+	return slices.ContainsFunc(missing, func(domain string) bool { return i.might(ctx, domains.Canonical(domain), authors[0]) })
+}
+
+// might reports whether a domain could speak for an author's.
+func (i *inspection) might(ctx context.Context, domain, author domains.Name) bool {
+	if related(domain, author) {
+		return true
+	}
+	if i.s.rules.IsOwn(author) || !sameTop(domain, author) {
+		return false
+	}
+	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
+	organization, err := checker.Organization(ctx, author.String())
+	return err != nil || related(domain, domains.Canonical(organization))
+}
+
+// sameTop reports whether two names have their last label in common.
+func sameTop(a, b domains.Name) bool {
+	last := func(n domains.Name) string { return n.String()[strings.LastIndexByte(n.String(), '.')+1:] }
+	return last(a) == last(b)
 }
 
 // below reports whether an action does less than another.
@@ -100,18 +160,32 @@ func own(authors []domains.Name, rules *Rules) domains.Name {
 	return authors[slices.IndexFunc(authors, rules.IsOwn)]
 }
 
-// forwarded reports whether the client is one whose mail was somebody else's.
-func (i *inspection) forwarded(d *Verdict) bool {
-	for _, p := range i.s.rules.Forwarders {
-		if p.Contains(i.s.client) {
+// forwarded reports whether the client is one whose mail was somebody else's, or may be as far as
+// the DNS answers.
+func (i *inspection) forwarded(ctx context.Context, d *Verdict) bool {
+	rules, client := i.s.rules, i.s.client
+	if slices.ContainsFunc(rules.Forwarders, func(p netip.Prefix) bool { return p.Contains(client) }) {
+		return true
+	}
+	if d.Client.Name != "" {
+		if trusted, _ := rules.ForwardingHosts.Get(domains.Canonical(d.Client.Name)); trusted {
 			return true
 		}
+	} else if d.Client.Result == "temperror" && rules.knowsHosts() {
+		return true
 	}
-	if d.Client.Name == "" {
-		return false
+	return slices.ContainsFunc(rules.OtherMX, func(host string) bool {
+		addrs, err := i.v.dns().LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
+		return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == client }) || err != nil && trouble(err) == "temperror"
+	})
+}
+
+// knowsHosts reports whether the settings trust hosts by their names.
+func (r *Rules) knowsHosts() bool {
+	for range r.ForwardingHosts.All() {
+		return true
 	}
-	trusted, _ := i.s.rules.ForwardingHosts.Get(domains.Canonical(d.Client.Name))
-	return trusted
+	return false
 }
 
 // stands reports whether somebody stands for the message, be it not its author.
@@ -125,7 +199,7 @@ func (d *Verdict) reply() *smtp.Reply {
 	switch {
 	case d.Own:
 		r.Text += ". If it should be, its host has to be in Verify.forwarders of this server"
-	case d.DMARC.Record == nil && !d.several():
+	case d.DMARC.Record == nil && !d.several() && !d.unclear():
 		r.Enhanced = "5.7.23"
 		if d.SPF.Explanation != "" {
 			r.Text += "; it says: " + d.SPF.Explanation

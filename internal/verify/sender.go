@@ -16,9 +16,13 @@ import (
 type sender struct {
 	rules  *Rules
 	client netip.Addr
+	addr   net.Addr // of it
 	helo   string
 	from   string // without brackets; empty: the null sender
 
+	asked  bool    // the questions have begun,
+	early  bool    // before there was a message
+	was    *sender // of the session's transaction before; nil when it is not needed any more
 	forget context.CancelFunc
 	done   chan struct{}
 	iprev  iprev
@@ -32,24 +36,38 @@ type iprev struct {
 	name   string // confirmed, without the dot at the end
 }
 
-// begin asks for all that can be known at MAIL.
-func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
-	s := &sender{rules: rules, client: client, helo: session.Helo, from: from.String(), done: make(chan struct{})}
-	ctx, s.forget = context.WithTimeout(ctx, senderTimeout)
+// begin notes who sends.
+func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
+	s := &sender{rules: rules, client: client, addr: session.RemoteAddr, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would
 		// judge the gateway.
-		s.iprev.result, s.forget = "none", func() {}
+		s.iprev.result, s.asked = "none", true
 		close(s.done)
-		return s
 	}
+	return s
+}
+
+// ask asks for all that can be known at MAIL, unless that was done.
+func (v *Verifier) ask(ctx context.Context, s *sender) {
+	if s.asked {
+		return
+	}
+	s.asked = true
+	was := s.was
+	s.was = nil
+	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
+		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
+		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
+		if s.same(was) {
+			s.spf = c.Check(ctx, query)
+			return
+		}
 		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.Resolver, client) }()
-		c := spf.Checker{Resolver: v.Resolver, Receiver: rules.Name}
-		query := spf.Query{IP: client, Helo: s.helo, MailFrom: s.from}
+		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		s.spf = c.Check(ctx, query)
 		if s.from != "" {
 			query.MailFrom = ""
@@ -57,14 +75,46 @@ func (v *Verifier) begin(ctx context.Context, rules *Rules, session *smtp.Sessio
 		}
 		s.iprev = <-reverse
 	}()
-	return s
+}
+
+// same takes over what an earlier transaction of the session has found out about the
+// client, if it is all known and the client has said nothing else since.
+func (s *sender) same(was *sender) bool {
+	if was == nil || was.client != s.client || was.helo != s.helo || s.from == "" || was.from == "" {
+		return false
+	}
+	select {
+	case <-was.done:
+	default:
+		return false
+	}
+	if was.iprev.result == "temperror" || was.hello.Result == spf.TempError {
+		return false
+	}
+	s.iprev, s.hello = was.iprev, was.hello
+	return true
 }
 
 // private reports whether an address is none that the world could have.
 func private(a netip.Addr) bool { return a.IsPrivate() || a.IsLinkLocalUnicast() }
 
-// wait waits for the results until ctx ends. Without them nothing is known.
+// domain is whose SPF record decides.
+func (s *sender) domain() string {
+	if s.from == "" {
+		return s.helo
+	}
+	return s.from[strings.LastIndexByte(s.from, '@')+1:]
+}
+
+// wait waits for the results. Without them nothing is known.
 func (s *sender) wait(ctx context.Context) bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+	}
+	ctx, stop := context.WithTimeout(ctx, lastTimeout)
+	defer stop()
 	select {
 	case <-s.done:
 		return true
@@ -83,13 +133,9 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 	if err != nil {
 		return iprev{result: trouble(err)}
 	}
-	network := "ip6"
-	if a.Is4() {
-		network = "ip4"
-	}
 	result := "fail"
 	for _, name := range names[:min(len(names), mostNames)] {
-		addrs, err := r.LookupNetIP(ctx, network, strings.TrimSuffix(name, ".")+".")
+		addrs, err := r.LookupNetIP(ctx, family(a), strings.TrimSuffix(name, ".")+".")
 		if err != nil && trouble(err) == "temperror" {
 			result = "temperror"
 		}
@@ -100,6 +146,14 @@ func lookBack(ctx context.Context, r Resolver, a netip.Addr) iprev {
 		}
 	}
 	return iprev{result: result}
+}
+
+// family is the network that an address is of.
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip4"
+	}
+	return "ip6"
 }
 
 // trouble is the result of a lookup that failed: nothing is there, or it is not known.

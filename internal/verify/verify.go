@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -47,6 +48,9 @@ type Rules struct {
 	// somebody else's before: it is marked at most.
 	Forwarders      []netip.Prefix
 	ForwardingHosts domains.Map[bool]
+	// OtherMX are hosts that take mail for this one while it is away, and bring it then: their mail is
+	// marked at most, too.
+	OtherMX []string
 	// IsOwn reports whether a domain is one of this host.
 	IsOwn func(domains.Name) bool
 }
@@ -61,37 +65,51 @@ type Verifier struct {
 	Observe func(*Verdict)
 	Log     *slog.Logger
 
-	once sync.Once
-	dkim dkim.Verifier
-	nat  nat
+	once   sync.Once
+	dkim   dkim.Verifier
+	nat    nat
+	bounds bounds
 }
 
 // How long the DNS is waited for: all of the questions about a sender and a connection, and
 // behind a message for what is not there yet.
 const (
 	senderTimeout = 20 * time.Second
-	lastTimeout   = 10 * time.Second
+	lastTimeout   = 8 * time.Second  // for the sender,
+	dmarcTimeout  = 8 * time.Second  // for the author's policy,
+	allTimeout    = 19 * time.Second // and for all together
 )
 
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
 func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
-	v.once.Do(func() { v.dkim.Resolver = v.Resolver })
-	if was, ok := s.Values[v].(*sender); ok {
+	v.once.Do(func() { v.dkim.Resolver = v.dns() })
+	was, ok := s.Values[v].(*sender)
+	if ok {
 		was.forget()
+		was.was = nil // no chain of all transactions
 		delete(s.Values, v)
 	}
 	rules := v.Rules()
 	if trusted || s.LMTP || rules == nil {
 		return nil
 	}
-	client, ok := clientOf(s)
-	if !ok || client.IsLoopback() { // a program of this host
+	client, ok := addressOf(s.RemoteAddr)
+	if here, _ := addressOf(s.LocalAddr); !ok || client.IsLoopback() || client == here { // a program of this host
 		return nil
 	}
 	v.nat.saw(client)
-	s.Set(v, v.begin(ctx, rules, s, client, from))
+	now := begin(rules, s, client, from)
+	now.was = was
+	s.Set(v, now)
+	if !now.asked && v.bounds.begins(s.RemoteAddr) {
+		now.early = true
+		v.ask(ctx, now)
+	}
 	return nil
 }
+
+// dns asks within what strangers may have asked.
+func (v *Verifier) dns() Resolver { return bounded{v.Resolver, &v.bounds} }
 
 // Inspect implements post.Inspector.
 func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection {
@@ -99,32 +117,41 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 	if !ok || look.Trusted {
 		return nil
 	}
-	if look.Header.Truncated() {
-		return tooLong{}
+	switch {
+	case look.Header.Truncated() && look.Busy:
+		return refusal{errBusy}
+	case look.Header.Truncated():
+		return refusal{errTooLong}
+	case bareNewline(look.Header.String()):
+		return refusal{smtp.ErrBareLineEnd}
 	}
+	v.ask(ctx, s)
 	return v.inspect(ctx, s, look)
 }
 
 // errTooLong: what decides about the message may stand beyond what can be looked at.
 var errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
 
-// tooLong refuses a message.
-type tooLong struct{}
+// errBusy: it could be looked at another time.
+var errBusy = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
+
+// refusal is the answer to a message that cannot be looked at.
+type refusal struct{ why error }
 
 // Write implements io.Writer.
-func (tooLong) Write([]byte) (int, error) { return 0, errTooLong }
+func (r refusal) Write([]byte) (int, error) { return 0, r.why }
 
 // Most implements post.Inspection.
-func (tooLong) Most() (results, fields int) { return 0, 0 }
+func (r refusal) Most() (results, fields int) { return 0, 0 }
 
 // Findings implements post.Inspection.
-func (tooLong) Findings(context.Context) (post.Findings, error) { return post.Findings{}, errTooLong }
+func (r refusal) Findings(context.Context) (post.Findings, error) { return post.Findings{}, r.why }
 
-// clientOf is the address of a session's client.
-func clientOf(s *smtp.Session) (netip.Addr, bool) {
-	if s.RemoteAddr == nil {
+// addressOf is the address of one end of a connection.
+func addressOf(a net.Addr) (netip.Addr, bool) {
+	if a == nil {
 		return netip.Addr{}, false
 	}
-	ap, err := netip.ParseAddrPort(s.RemoteAddr.String())
+	ap, err := netip.ParseAddrPort(a.String())
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }

@@ -33,6 +33,9 @@ type world struct {
 
 func (w *world) missing(ctx context.Context, name, found string) error {
 	w.asked.Add(1)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if w.dead || found == "dead" {
 		<-ctx.Done()
 		return &net.DNSError{Err: "time-out", Name: name, IsTimeout: true}
@@ -44,7 +47,10 @@ func (w *world) missing(ctx context.Context, name, found string) error {
 }
 
 func (w *world) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	return []string{w.txt[name]}, w.missing(ctx, name, w.txt[name])
+	if err := w.missing(ctx, name, w.txt[name]); err != nil {
+		return nil, err
+	}
+	return []string{w.txt[name]}, nil
 }
 
 func (w *world) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
@@ -63,12 +69,18 @@ func (w *world) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 }
 
 func (w *world) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	return []string{w.names[addr]}, w.missing(ctx, addr, w.names[addr])
+	if err := w.missing(ctx, addr, w.names[addr]); err != nil {
+		return nil, err
+	}
+	return []string{w.names[addr]}, nil
 }
 
 func (w *world) NameExists(ctx context.Context, name string) (bool, error) { return true, nil }
 
-const client = "192.0.2.7" // of a.test
+const (
+	client = "192.0.2.7"    // of a.test
+	here   = "198.51.100.9" // this host's
+)
 
 // newWorld has domains that ask for everything, each with SPF for the client, and domains
 // under their own names with the same wish without.
@@ -76,11 +88,12 @@ func newWorld(t *testing.T) (*world, map[string]*dkim.Signer) {
 	w := &world{
 		txt: map[string]string{
 			"a.test.": "v=spf1 ip4:192.0.2.0/24 -all", "other.test.": "v=spf1 ip4:198.51.100.0/24 -all", "slow.test.": "dead",
+			"slow.reject.test.": "dead", "slow.home.test.": "dead", "_dmarc.slow.test.": "dead", "_dmarc.own.reject.test.": "v=DMARC1; p=reject",
 			"_dmarc.none.test.": "v=DMARC1; p=none", "_dmarc.quarantine.test.": "v=DMARC1; p=quarantine", "_dmarc.reject.test.": "v=DMARC1; p=reject",
 			"_dmarc.a.test.": "v=DMARC1; p=reject",
 		},
 		addrs: map[string]string{"mx.a.test.": client, "forged.test.": "203.0.113.1"},
-		names: map[string]string{client: "mx.a.test.", "192.0.2.8": "forged.test."},
+		names: map[string]string{client: "mx.a.test.", "192.0.2.8": "forged.test.", "192.0.2.9": "dead"},
 	}
 	signers := make(map[string]*dkim.Signer)
 	key, err := dkim.GenerateKey("rsa")
@@ -95,8 +108,10 @@ func newWorld(t *testing.T) (*world, map[string]*dkim.Signer) {
 		w.txt["s._domainkey."+d+"."] = record
 		signers[d] = &dkim.Signer{Domain: d, Keys: []dkim.SigningKey{{Selector: "s", Key: key}}}
 	}
-	w.txt["s._domainkey.slowkey.test."] = "dead"
-	signers["slowkey.test"] = &dkim.Signer{Domain: "slowkey.test", Keys: []dkim.SigningKey{{Selector: "s", Key: key}}}
+	for _, d := range []string{"slowkey.test", "slow.reject.test", "slow.home.test"} {
+		w.txt["s._domainkey."+d+"."] = "dead"
+		signers[d] = &dkim.Signer{Domain: d, Keys: []dkim.SigningKey{{Selector: "s", Key: key}}}
+	}
 	return w, signers
 }
 
@@ -106,7 +121,9 @@ type mail struct {
 	signed       string // by this domain
 	changed      bool   // its body, after it was signed
 	client       string // "": the client of a.test
+	helo         string // "": its name
 	to           string
+	too          string // another recipient
 	trusted      bool
 	lmtp         bool
 }
@@ -144,7 +161,8 @@ func bring(t *testing.T, v *Verifier, signers map[string]*dkim.Signer, m mail) (
 	if m.client == "" {
 		m.client = client
 	}
-	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000))}, Helo: "mx.a.test", LMTP: m.lmtp}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(m.client), 4000)),
+		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(here), 25))}, Helo: orElse(m.helo, "mx.a.test"), LMTP: m.lmtp}
 	from, err := smtp.ParsePath("<"+m.from+">", smtp.PathUTF8|smtp.PathNull)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +175,13 @@ func bring(t *testing.T, v *Verifier, signers map[string]*dkim.Signer, m mail) (
 		t.Fatal(err)
 	}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: from, To: []smtp.Recipient{{Path: to}}}
+	if m.too != "" {
+		too, err := smtp.ParsePath("<"+m.too+">", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.To = append(e.To, smtp.Recipient{Path: too})
+	}
 	i := v.Inspect(t.Context(), &post.Look{Envelope: e, Header: header, Trusted: m.trusted})
 	if i == nil {
 		return nil, nil
@@ -225,7 +250,6 @@ func resultOf(r rfc2822.AuthResults, method string) string {
 // name, what is done with it is certain, and seen from what stands on top.
 func TestPolicies(t *testing.T) {
 	w, signers := newWorld(t)
-	v := newVerifier(w, &rules)
 	for _, c := range []struct {
 		m                     mail
 		want, spf, dkim, dmrc string
@@ -245,17 +269,26 @@ func TestPolicies(t *testing.T) {
 		// A list that stands for itself is marked, one that does not is refused.
 		{mail{from: "x@none.test", header: "List-Id: <l.list.test>\r\nFrom: x@reject.test", signed: "list.test"}, "marked", "none", "pass", "fail"},
 		{mail{from: "x@none.test", header: "List-Id: <l.list.test>\r\nFrom: x@reject.test"}, "refused", "", "", ""},
-		// Nothing is refused for what cannot be known now.
-		{mail{from: "x@slow.test", header: "From: x@reject.test"}, "marked", "temperror", "none", "fail"},
-		{mail{from: "x@a.test", header: "From: x@reject.test", signed: "slowkey.test"}, "marked", "pass", "temperror", "fail"},
+		// Nothing is refused for want of an answer that might have spoken for it, ...
+		{mail{from: "x@slow.reject.test", header: "From: x@reject.test"}, "marked", "temperror", "none", "fail"},
+		{mail{from: "x@a.test", header: "From: x@reject.test", signed: "slow.reject.test"}, "marked", "pass", "temperror", "fail"},
+		{mail{from: "x@a.test", header: "From: x@own.reject.test", signed: "slow.reject.test"}, "marked", "pass", "temperror", "fail"}, // beside it
+		// ... and a domain of the forger's that does not answer is no excuse.
+		{mail{from: "x@slow.test", header: "From: x@reject.test"}, "refused", "", "", ""},
+		{mail{from: "", helo: "slow.test", header: "From: x@reject.test"}, "refused", "", "", ""},
+		{mail{from: "x@a.test", header: "From: x@reject.test", signed: "slowkey.test"}, "refused", "", "", ""},
+		{mail{from: "x@slow.test", header: "From: x@slow.test, x@reject.test"}, "refused", "", "", ""},
 		// What a reader might see as one of several authors.
 		{mail{from: "x@a.test", header: "From: x@a.test\r\nFrom: x@reject.test"}, "refused", "", "", ""},
 		{mail{from: "x@a.test", header: "From: x@a.test, x@reject.test"}, "refused", "", "", ""},
 		{mail{from: "x@a.test", header: "From: x@none.test, x@nothing.test"}, "taken", "pass", "none", "permerror"},
+		{mail{from: "x@a.test", header: "From: x@b1.test, x@b2.test, x@b3.test, x@b4.test, x@reject.test"}, "refused", "", "", ""},
+		{mail{from: "x@a.test", header: "From: x@reject.test, <y@@nothing.test>"}, "refused", "", "", ""},
+		{mail{from: "x@a.test", header: "From: x@a.test, <y@@nothing.test>"}, "taken", "pass", "none", "permerror"},
 		{mail{from: "x@a.test", header: "Subject: no author"}, "taken", "pass", "none", "permerror"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			found, refused := bring(t, v, signers, c.m)
+			found, refused := bring(t, newVerifier(w, &rules), signers, c.m)
 			what, r := outcome(t, found, refused)
 			if what != c.want {
 				t.Errorf("%+v: %s, not %s (%v)", c.m, what, c.want, refused)
@@ -278,6 +311,10 @@ func TestOwnDomains(t *testing.T) {
 	own := rules
 	own.Forwarders = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 	own.ForwardingHosts = domains.NewMap(map[string]bool{".a.test": true})
+	second := rules
+	second.OtherMX = []string{"forged.test", "mx2.test."}
+	slow := own
+	slow.Forwarders = nil
 	marking, noting := rules, rules
 	marking.OwnDomains, noting.OwnDomains = Mark, Note
 	for _, c := range []struct {
@@ -293,13 +330,24 @@ func TestOwnDomains(t *testing.T) {
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "sub.home.test"}, "taken"},
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "home.test", changed: true}, "refused"},
 		{&rules, mail{from: "x@a.test", header: "List-Id: <l.list.test>\r\nFrom: boss@home.test", signed: "list.test"}, "marked"},
-		{&rules, mail{from: "x@slow.test", header: "From: boss@home.test"}, "marked"},
+		{&rules, mail{from: "x@slow.home.test", header: "From: boss@home.test"}, "marked"},
+		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "slow.home.test"}, "marked"},
+		{&rules, mail{from: "x@slow.test", header: "From: boss@home.test"}, "refused"},
+		{&rules, mail{from: "", helo: "slow.test", header: "From: boss@home.test"}, "refused"},
+		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "slowkey.test"}, "refused"},
 		{&marking, mail{from: "x@a.test", header: "From: boss@home.test"}, "marked"},
 		{&noting, mail{from: "x@a.test", header: "From: boss@home.test"}, "taken"},
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test"}, "marked"},                          // mx.a.test by its confirmed name
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.9"}, "marked"},   // by its address
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.8"}, "refused"},    // a name that does not lead back
 		{&own, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"}, // nobody
+		// A host that its name does not lead back from, and that takes mail while this one is away.
+		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "203.0.113.1"}, "marked"},
+		{&second, mail{from: "x@a.test", header: "From: x@reject.test", client: "203.0.113.1"}, "marked"},
+		{&second, mail{from: "x@a.test", header: "From: boss@home.test", client: "198.51.100.4"}, "refused"},
+		// Who it is cannot be found out now.
+		{&slow, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "marked"},
+		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", client: "192.0.2.9"}, "refused"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			found, refused := bring(t, newVerifier(w, c.r), signers, c.m)
@@ -319,6 +367,8 @@ func TestSettings(t *testing.T) {
 	set := func(change func(*Rules)) *Rules { r := rules; change(&r); return &r }
 	refused := mail{from: "x@a.test", header: "From: x@reject.test"}
 	spf := mail{from: "x@other.test", header: "From: x@other.test"}
+	both := refused
+	both.too = "bob@else.test"
 	for name, c := range map[string]struct {
 		r    *Rules
 		m    mail
@@ -330,6 +380,9 @@ func TestSettings(t *testing.T) {
 		"SPF marks":                 {set(func(r *Rules) { r.SPF = Mark }), spf, "marked"},
 		"softer for the recipient":  {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "marked"},
 		"softest for the recipient": {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), refused, "taken"},
+		"softest for one of two":    {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), both, "marked"},
+		"softest for both":          {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note, "else.test": Note} }), both, "taken"},
+		"one marks, the other not":  {set(func(r *Rules) { r.DMARC = Mark; r.Softest = map[domains.Name]Action{"home.test": Note} }), both, "marked"},
 		"softer for others":         {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"else.test": Mark} }), refused, "refused"},
 		"never harder":              {set(func(r *Rules) { r.DMARC = Note; r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "taken"},
 	} {
@@ -350,7 +403,7 @@ func TestSettings(t *testing.T) {
 func TestOnlyStrangers(t *testing.T) {
 	w, signers := newWorld(t)
 	v := newVerifier(w, &rules)
-	for _, m := range []mail{{trusted: true}, {lmtp: true}, {client: "127.0.0.1"}, {client: "::1"}} {
+	for _, m := range []mail{{trusted: true}, {lmtp: true}, {client: "127.0.0.1"}, {client: "::1"}, {client: here}} {
 		m.from, m.header = "boss@home.test", "From: boss@home.test"
 		if found, reply := bring(t, v, signers, m); found != nil || reply != nil {
 			t.Errorf("%+v was looked at", m)
@@ -370,10 +423,10 @@ func TestOnlyStrangers(t *testing.T) {
 func TestDeadResolver(t *testing.T) {
 	w, signers := newWorld(t)
 	w.dead = true
-	for _, header := range []string{"From: x@reject.test", "From: boss@home.test", "From: x@a.test, y@b.test"} {
+	for header, signed := range map[string]string{"From: x@reject.test": "reject.test", "From: boss@home.test": "home.test", "From: x@a.test, y@b.test": "reject.test"} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
-			found, refused := bring(t, newVerifier(w, &rules), signers, mail{from: "x@a.test", header: header, signed: "reject.test"})
+			found, refused := bring(t, newVerifier(w, &rules), signers, mail{from: "x@a.test", header: header, signed: signed})
 			what, r := outcome(t, found, refused)
 			if what == "refused" || resultOf(r, "spf") != "temperror" {
 				t.Errorf("%s: %s, %+v", header, what, r)

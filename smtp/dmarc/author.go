@@ -2,7 +2,6 @@ package dmarc
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -17,17 +16,18 @@ var (
 	ErrUnreadable = errors.New("dmarc: From cannot be read as a whole")
 )
 
-// maxAuthors is how many domains of a From field are told of.
+// maxAuthors is how many domains of a From field are asked for what they want.
 const maxAuthors = 4
 
 // Authors reads the From fields of a message and returns the domains of their
 // addresses. If the error is nil there is exactly one, the domain that the message is
 // judged by (RFC 9989 §4.1): what stands in names, comments and quotes does not count,
-// and no address that a program might show is left out. Otherwise they are the first
-// four of those that could be made out.
+// and no address that a program might show is left out. Otherwise they are all
+// that could be made out, each once.
 func Authors(fields []rfc2822.Field) ([]string, error) {
 	var list []string
-	unreadable, several := false, false
+	seen := make(map[string]bool, 1)
+	unreadable := false
 	for _, f := range fields {
 		addresses, bad := rfc2822.ReadAddressList(f.Value())
 		// Where something could not be read, who else is in there? With one @ nobody.
@@ -37,17 +37,16 @@ func Authors(fields []rfc2822.Field) ([]string, error) {
 			switch {
 			case domain == "":
 				unreadable = unreadable || a.Domain != "" // a literal, or no name
-			case slices.Contains(list, domain):
-			case len(list) < maxAuthors:
+			case !seen[domain]:
+				seen[domain] = true
 				list = append(list, domain)
 			}
-			several = several || len(list) > 1
 		}
 	}
 	switch {
 	case len(fields) > 1:
 		return list, ErrFields
-	case several:
+	case len(list) > 1:
 		return list, ErrAuthors
 	case len(list) == 0:
 		return nil, ErrNoAuthor

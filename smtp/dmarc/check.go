@@ -21,25 +21,43 @@ type Checker struct {
 
 func (c *Checker) begin(ctx context.Context) (*evaluation, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, 20*time.Second))
-	return &evaluation{ctx: ctx, resolver: c.Resolver, queries: make([]string, 0, 8), known: make([]answer, 0, 8)}, cancel
+	end, _ := ctx.Deadline()
+	return &evaluation{ctx: ctx, end: end, resolver: c.Resolver, queries: make([]string, 0, 8), known: make([]answer, 0, 8)}, cancel
 }
 
 // CheckMessage evaluates a message by its From fields. If they do not show one domain
 // (see Authors) the result is permerror, and the Policy is the strictest that one of
-// the domains asks for.
+// the domains asks for. A message with more than four is in nobody's
+// interest: its Policy is Reject, and nobody is asked.
 func (c *Checker) CheckMessage(ctx context.Context, from []rfc2822.Field, p Passed) Outcome {
 	list, err := Authors(from)
 	if err == nil {
 		return c.Check(ctx, list[0], p)
 	}
+	o := Outcome{Result: PermError, Err: err}
+	if len(list) > maxAuthors {
+		o.Policy = Reject
+		return o
+	}
 	e, cancel := c.begin(ctx)
 	defer cancel()
-	o := Outcome{Result: PermError, Err: err}
-	for _, domain := range list {
+	all := e.ctx
+	for i, domain := range list {
+		stop := e.share(all, len(list)-i)
 		o.Policy = o.Policy.atLeast(e.check(domain, Passed{}).Policy)
+		stop()
 	}
 	o.Queries = e.queries
 	return o
+}
+
+// share gives the next of n domains its share of the time that is left, so that one that
+// does not answer keeps none of the others from being heard.
+func (e *evaluation) share(all context.Context, n int) context.CancelFunc {
+	left := time.Until(e.end) / time.Duration(n)
+	ctx, stop := context.WithTimeout(all, left)
+	e.ctx = ctx
+	return stop
 }
 
 // Check evaluates a message of an author's domain.

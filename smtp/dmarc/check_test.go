@@ -300,6 +300,34 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// slow answers for one domain only.
+type slow struct {
+	*zone
+	good string
+}
+
+func (s slow) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if name == s.good && ctx.Err() == nil {
+		return s.zone.LookupTXT(ctx, name)
+	}
+	return silent{}.LookupTXT(ctx, name)
+}
+
+// TestSlowAuthors: domains that do not answer do not keep the one that does from being heard,
+// wherever it stands, nor take more time than one.
+func TestSlowAuthors(t *testing.T) {
+	for _, from := range []string{"a@a.a, b@b.b, c@c.c, x@strict.example", "x@strict.example, a@a.a", "a@a.a, x@strict.example, b@b.b"} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			z := slow{dns("strict.example v=DMARC1; p=reject"), "_dmarc.strict.example."}
+			o := (&dmarc.Checker{Resolver: z}).CheckMessage(t.Context(), fields(t, "From: "+from+"\r\n"), dmarc.Passed{})
+			if o.Policy != dmarc.Reject || time.Since(start) > 20*time.Second {
+				t.Errorf("%s: %q after %v", from, o.Policy, time.Since(start))
+			}
+		})
+	}
+}
+
 func fields(t *testing.T, header string) []rfc2822.Field {
 	t.Helper()
 	m, err := rfc2822.ReadString(header + "\r\n")
@@ -349,7 +377,7 @@ func TestAuthors(t *testing.T) {
 		{"tim@example.com\x00@bank.example", "", dmarc.ErrNoAuthor},
 		{"tim@example.com@bank.example", "", dmarc.ErrNoAuthor},
 		{"tim@example.com\r\n (x,\r\n y@bank.example)", "example.com", nil},
-		{"a@a.example, b@b.example, c@c.example, d@d.example, e@e.example", "a.example b.example c.example d.example", dmarc.ErrAuthors},
+		{"a@a.example, b@b.example, c@c.example, d@d.example, e@e.example, f@A.example", "a.example b.example c.example d.example e.example", dmarc.ErrAuthors},
 	} {
 		list, err := dmarc.Authors(fields(t, "Subject: x\r\nFrom: "+test.from+"\r\n"))
 		if strings.Join(list, " ") != test.domain || err != test.err {
@@ -378,6 +406,7 @@ func TestFields(t *testing.T) {
 		"From: a@none.example, b@example.com\r\n":                         dmarc.Nothing,
 		"From: a@none.example, b@other.example\r\n":                       "",
 		"From: a@example.com, b@a.test.example\r\n":                       dmarc.Quarantine,
+		"From: a@a.a, b@b.b, c@c.c, d@d.d, e@e.e\r\n":                     dmarc.Reject, // whoever they are
 	} {
 		z := dns("example.com v=DMARC1; p=none", "bank.example v=DMARC1; p=quarantine", "strict.example v=DMARC1; p=reject", "test.example v=DMARC1; p=reject; t=y")
 		o := (&dmarc.Checker{Resolver: z}).CheckMessage(t.Context(), fields(t, header), p)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 )
 
 // Resolver asks the DNS; *net.Resolver is one. Names are fully qualified, with a dot
@@ -25,6 +26,7 @@ type NameExister interface {
 // evaluation asks for each name once.
 type evaluation struct {
 	ctx      context.Context
+	end      time.Time // of the time for all
 	resolver Resolver
 	queries  []string
 	known    []answer

@@ -1,0 +1,189 @@
+package sign
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+)
+
+// TestUnreadableList: keys whose list cannot be read keep nothing from going on, and stay as they are until
+// somebody puts the list right; then they sign.
+func TestUnreadableList(t *testing.T) {
+	for name, garbage := range map[string]string{"half": `[{"domain": "mail.te`, "another": `{"keys": 1}`, "nothing in it": "[null]", "no name": `[{"domain": "mail.test"}]`, "empty": "", "zeros": "\x00\x00\x00"} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, z := t.TempDir(), two()
+			r := open(t, dir, usual, z)
+			if err := r.Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			z.publish(r, "ns1", "ns2")
+			list := filepath.Join(dir, listFile)
+			good, err := os.ReadFile(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(list, []byte(garbage), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err = Open(dir, usual, z, slog.New(slog.DiscardHandler))
+			if err == nil || !strings.Contains(err.Error(), list) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			run(t, r)
+			key, err := dkim.GenerateKey("ed25519")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, err := range map[string]error{"rotated": r.Rotate(t.Context(), home), "imported": r.Import(t.Context(), home, "s", key), "revoked": r.Revoke(t.Context(), home, "s"), "prepared": r.Prepare(t.Context())} {
+				if err == nil || !strings.Contains(err.Error(), list) {
+					t.Errorf("%s: %s with %v", name, what, err)
+				}
+			}
+			r.Configure(usual)
+			if p := r.Problems(); len(p) != 1 || !strings.Contains(p[0], list) {
+				t.Errorf("%s: %q", name, p)
+			}
+			after(3 * time.Hour)
+			if text, _ := os.ReadFile(list); string(text) != garbage {
+				t.Errorf("%s: there is %q now", name, text)
+			}
+			if err := os.WriteFile(list, good, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			after(2 * time.Hour)
+			if len(r.selectors(home)) != 1 || r.Problems() != nil {
+				t.Errorf("%s: put right, and %q", name, r.Problems())
+			}
+		})
+	}
+}
+
+// TestRevokeFixed: of a name that stands for good the key that has it now is revoked, and the name is used again.
+func TestRevokeFixed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, z := usual, two()
+		s.Selectors = map[domains.Name][]string{home: {"left", "right"}}
+		r := open(t, t.TempDir(), s, z)
+		run(t, r)
+		for range 400 { // each has had several keys
+			z.publish(r, "ns1", "ns2")
+			after(day)
+		}
+		now := r.selectors(home)
+		if err := r.Revoke(t.Context(), home, now[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.selectors(home); got != nil {
+			t.Errorf("%v still signs", got)
+		}
+		used := make(map[string]bool)
+		for range 400 {
+			z.publish(r, "ns1", "ns2")
+			after(day)
+			for _, selector := range r.selectors(home) {
+				used[selector] = true
+			}
+		}
+		if len(used) != 2 {
+			t.Errorf("only %v have signed since", used)
+		}
+	})
+}
+
+// asked counts what is asked for, and one domain's servers say nothing.
+type asked struct {
+	zone
+	mute string
+	mu   sync.Mutex
+	n    map[string]int
+}
+
+func (a *asked) Watch(ctx context.Context, name string) ([]Answer, error) {
+	a.mu.Lock()
+	a.n[name]++
+	a.mu.Unlock()
+	if strings.HasSuffix(name, a.mute) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return a.zone.Watch(ctx, name)
+}
+
+// TestManyDomains: one new key does not have those of all other domains looked at as often, and neither domains
+// whose servers are gone nor one whose key cannot be written keep it waiting.
+func TestManyDomains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, err := dkim.GenerateKey("ed25519")
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := dkim.Record(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := dkim.FormatKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, s := t.TempDir(), Settings{Keep: 12 * day}
+		w := &asked{zone: zone{"ns": {}}, mute: ".gone.test.", n: make(map[string]int)}
+		var keys []*Key
+		for i := range 60 {
+			d := domains.Name(fmt.Sprintf("d%d.test", i))
+			if i%2 == 0 {
+				d = domains.Name(fmt.Sprintf("d%d.gone.test", i))
+			}
+			k := &Key{Domain: d, Selector: "s", Type: "rsa", Phase: Signing, Since: time.Now(), Public: public}
+			keys, s.Domains = append(keys, k), append(s.Domains, d)
+			w.zone["ns"][k.Name()] = public
+			if err := os.MkdirAll(filepath.Join(dir, d.String()), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, d.String(), "s.key"), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := json.Marshal(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, listFile), list, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "full.test"), nil, 0o600); err != nil { // no directory: nothing can be written there
+			t.Fatal(err)
+		}
+		s.Domains = append(s.Domains, home, "full.test")
+		r := open(t, dir, s, w)
+		run(t, r)
+		after(30 * time.Minute)
+		announced := r.of(home, "rsa", Announced)
+		w.mu.Lock()
+		clear(w.n)
+		w.mu.Unlock()
+		after(4 * time.Hour)
+		w.mu.Lock()
+		for name, n := range w.n {
+			if most := 5; n > most && name != announced.Name() {
+				t.Errorf("%s was asked for %d times in 4 hours", name, n)
+			}
+		}
+		w.zone["ns"][announced.Name()] = announced.Public
+		w.mu.Unlock()
+		after(time.Hour)
+		if len(r.selectors(home)) != 1 {
+			t.Errorf("the new key does not sign: %s", phases(r))
+		}
+	})
+}

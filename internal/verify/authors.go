@@ -1,0 +1,142 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp/dmarc"
+)
+
+// Whom the programs of users show as the author of a message. They do not agree with each
+// other, and who forges looks for what one shows and we do not see.
+
+// unsettled is how a header goes on that no empty line has ended: for us two lines that are no
+// fields do, many programs read on to the first line that is empty.
+type unsettled struct {
+	text []byte
+	done bool
+}
+
+// mostUnsettled is how much of it is looked at, in octets.
+const mostUnsettled = 64 << 10
+
+// newUnsettled looks at the end of a header.
+func newUnsettled(header *rfc2822.Section) unsettled {
+	text := header.String()
+	return unsettled{done: text == "" || strings.HasSuffix(text, "\n\r\n") || strings.HasSuffix(text, "\n\n")}
+}
+
+// Write takes what follows.
+func (u *unsettled) Write(p []byte) {
+	if u.done {
+		return
+	}
+	from := max(0, len(u.text)-2)
+	u.text = append(u.text, p[:min(len(p), mostUnsettled-len(u.text))]...)
+	u.done = len(u.text) == mostUnsettled
+	for _, end := range []string{"\n\r\n", "\n\n"} {
+		if at := bytes.Index(u.text[from:], []byte(end)); at >= 0 {
+			u.text, u.done = u.text[:from+at+1], true
+		}
+	}
+}
+
+// bareNewline reports whether there is a CR or LF that is not part of a CRLF. Some programs take it for
+// the end of a line, and others do not; what does not come in binary chunks has none.
+func bareNewline(text string) bool {
+	crlf := strings.Count(text, "\r\n")
+	return strings.Count(text, "\r") != crlf || strings.Count(text, "\n") != crlf
+}
+
+// fields are those with a name that stand there.
+func (u *unsettled) fields(name string) (all []rfc2822.Field) {
+	field := ""
+	end := func() {
+		if s, _, _ := rfc2822.ParseHeader(field); field != "" {
+			all = append(all, s.Named(name)...)
+		}
+		field = ""
+	}
+	for line := range bytes.Lines(u.text) {
+		switch {
+		case line[0] != ' ' && line[0] != '\t':
+			end()
+			if len(line) > len(name) && strings.EqualFold(string(line[:len(name)]), name) {
+				field = string(line)
+			}
+		case field != "":
+			field += string(line)
+		}
+	}
+	end()
+	return all
+}
+
+// fields are those with a name that somebody may take for the message's.
+func (i *inspection) fields(name string) []rfc2822.Field {
+	return append(i.look.Header.Named(name), i.below.fields(name)...)
+}
+
+// authors are the domains that the message shows as its author's. Where From names none, programs
+// show Sender. What is named in a way that nobody can read for certain counts if it is a domain of this host.
+func (i *inspection) authors(from []rfc2822.Field) (all []domains.Name) {
+	found, err := dmarc.Authors(from)
+	if errors.Is(err, dmarc.ErrNoAuthor) {
+		instead := i.fields("Sender")
+		found, _ = dmarc.Authors(instead)
+		from = append(from, instead...)
+	}
+	for _, d := range found {
+		all = append(all, domains.Canonical(d))
+	}
+	for _, f := range from {
+		for d := range i.somehow(f) {
+			if !slices.Contains(all, d) {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
+}
+
+// named is what stands behind something that looks like an "@".
+var named = regexp.MustCompile(`[@\x{ff20}\x{fe6b}][\s\[".\x{ff0e}\x{3002}-]*([\pL\pM\pN\p{Cf}._\x{ff0e}\x{3002}-]+)`)
+
+// dots are those within a name that are too many.
+var dots = regexp.MustCompile(`\.\.+`)
+
+// somehow are the domains of this host that a field names where it cannot be read as a whole, or where
+// what was read is no address that the world could have.
+func (i *inspection) somehow(f rfc2822.Field) map[domains.Name]bool {
+	all := make(map[domains.Name]bool)
+	list, bad := rfc2822.ReadAddressList(f.Value())
+	odd := func(a rfc2822.Address) bool { return !plain.MatchString(domains.Canonical(a.Domain).String()) }
+	if len(bad) == 0 && len(list) > 0 && !slices.ContainsFunc(list, odd) {
+		return all
+	}
+	apart := strings.ReplaceAll(f.Value(), "=?", " =?")
+	for _, text := range []string{f.Value(), rfc2822.DecodeWords(apart)} {
+		visible := strings.Map(func(c rune) rune {
+			if unicode.IsControl(c) || c == unicode.ReplacementChar {
+				return -1
+			}
+			return c
+		}, strings.ToValidUTF8(text, ""))
+		for _, m := range named.FindAllStringSubmatch(visible, -1) {
+			d := domains.Canonical(strings.Trim(dots.ReplaceAllString(m[1], "."), ".-_"))
+			if i.s.rules.IsOwn(d) {
+				all[d] = true
+			}
+		}
+	}
+	return all
+}
+
+// plain is a domain in A-labels.
+var plain = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)

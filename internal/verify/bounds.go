@@ -1,0 +1,176 @@
+package verify
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+)
+
+// What strangers can have the DNS asked. Whom they name is their choice, and the servers of what they name
+// may be theirs too, and answer late or never.
+
+const (
+	mostQuestions   = 700 // under way at a time for all of them; the queue's own need room beside these
+	mostOfOne       = 64  // for one client's network
+	mostEarly       = 100 // transactions of one network whose questions begin at MAIL, though no message follows
+	earlyAgain      = 2 * time.Second
+	mostEarlyCounts = 10_000
+)
+
+// bounds count what is under way. The zero value is ready.
+type bounds struct {
+	mu    sync.Mutex
+	all   chan struct{}
+	one   map[netip.Prefix]*questions
+	early map[netip.Prefix]early
+}
+
+type questions struct {
+	places chan struct{}
+	n      int // that have a place or want one
+}
+
+// early is how many transactions have been begun in vain.
+type early struct {
+	n    int
+	last time.Time
+}
+
+// clientKey is where a context says for whom the DNS is asked.
+type clientKey struct{}
+
+// of is a context for questions about a client.
+func of(ctx context.Context, a net.Addr) context.Context {
+	return context.WithValue(ctx, clientKey{}, lineserver.Block(a))
+}
+
+// enter waits for a place for one question. leave gives it back.
+func (b *bounds) enter(ctx context.Context) (leave func(), err error) {
+	block, _ := ctx.Value(clientKey{}).(netip.Prefix)
+	b.mu.Lock()
+	if b.all == nil {
+		b.all, b.one = make(chan struct{}, mostQuestions), make(map[netip.Prefix]*questions)
+	}
+	q := b.one[block]
+	if q == nil {
+		q = &questions{places: make(chan struct{}, mostOfOne)}
+		b.one[block] = q
+	}
+	q.n++
+	b.mu.Unlock()
+	gone := func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if q.n--; q.n == 0 {
+			delete(b.one, block)
+		}
+	}
+	if err := place(ctx, q.places); err != nil {
+		gone()
+		return nil, err
+	}
+	if err := place(ctx, b.all); err != nil {
+		<-q.places
+		gone()
+		return nil, err
+	}
+	return func() { <-b.all; <-q.places; gone() }, nil
+}
+
+func place(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begins reports whether the questions of a client's transaction may begin at MAIL, and not when there
+// is a message.
+func (b *bounds) begins(a net.Addr) bool {
+	block, now := lineserver.Block(a), time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.early[block].at(now)
+	if e.n >= mostEarly {
+		return false
+	}
+	if b.early == nil {
+		b.early = make(map[netip.Prefix]early)
+	}
+	if _, known := b.early[block]; !known && len(b.early) >= mostEarlyCounts {
+		for other, o := range b.early {
+			if o.at(now).n == 0 {
+				delete(b.early, other)
+			}
+		}
+		if len(b.early) >= mostEarlyCounts {
+			return false
+		}
+	}
+	e.n++
+	b.early[block] = e
+	return true
+}
+
+// at is what is left of the count by a time.
+func (e early) at(now time.Time) early {
+	gone := int(now.Sub(e.last) / earlyAgain)
+	if gone >= e.n {
+		return early{last: now}
+	}
+	return early{n: e.n - max(gone, 0), last: e.last.Add(time.Duration(max(gone, 0)) * earlyAgain)}
+}
+
+// came notes that a message followed.
+func (b *bounds) came(a net.Addr) {
+	block := lineserver.Block(a)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e, known := b.early[block]; known && e.n > 1 {
+		e.n--
+		b.early[block] = e
+	} else {
+		delete(b.early, block)
+	}
+}
+
+// bounded asks within the bounds.
+type bounded struct {
+	Resolver
+	*bounds
+}
+
+func within[T any](ctx context.Context, b *bounds, ask func() (T, error)) (none T, err error) {
+	leave, err := b.enter(ctx)
+	if err != nil {
+		return none, err
+	}
+	defer leave()
+	return ask()
+}
+
+func (b bounded) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	return within(ctx, b.bounds, func() ([]string, error) { return b.Resolver.LookupTXT(ctx, name) })
+}
+
+func (b bounded) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return within(ctx, b.bounds, func() ([]netip.Addr, error) { return b.Resolver.LookupNetIP(ctx, network, host) })
+}
+
+func (b bounded) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	return within(ctx, b.bounds, func() ([]*net.MX, error) { return b.Resolver.LookupMX(ctx, name) })
+}
+
+func (b bounded) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	return within(ctx, b.bounds, func() ([]string, error) { return b.Resolver.LookupAddr(ctx, addr) })
+}
+
+func (b bounded) NameExists(ctx context.Context, name string) (bool, error) {
+	return within(ctx, b.bounds, func() (bool, error) { return b.Resolver.NameExists(ctx, name) })
+}
