@@ -28,3 +28,16 @@ func TestLongestPassword(t *testing.T) {
 		return err == nil
 	})
 }
+
+// TestDamagedPBKDF2: a stored string of which one part is none is no form.
+func TestDamagedPBKDF2(t *testing.T) {
+	const sum = "0123456789abcdef0123456789abcdef01234567"
+	for s, good := range map[string]bool{
+		"{PBKDF2}$1$salt$5000$" + sum: true, "{PBKDF2}$1$salt$5000$" + sum[:38] + "zz": false, "{PBKDF2}$1$salt$x$" + sum: false, "{PBKDF2}$1$salt$05000$" + sum: false,
+		"{PBKDF2}$2$salt$5000$" + sum: false, "{PBKDF2}$1$salt$5000$": false, "{PBKDF2}$1$salt$5000$" + sum + "$": false, "{PBKDF2}x$1$salt$5000$" + sum: false,
+	} {
+		if err := passwd.CheckForm(s); (err == nil) != good {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+}

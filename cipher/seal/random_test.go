@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // TestNothingTwice: keys differ, and so does what one of them seals, each time.
@@ -45,5 +46,43 @@ func TestCredentialModes(t *testing.T) {
 				t.Errorf("mode %04o with credentials in %q: %v", mode, where, err)
 			}
 		}
+	}
+}
+
+// TestDescriptors: a key file is closed, whether there is a key in it or not.
+func TestDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	good, bad, open := filepath.Join(dir, "good"), filepath.Join(dir, "bad"), filepath.Join(dir, "open")
+	if _, err := seal.CreateKey(good); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(bad, []byte("no key\n"), 0o600), os.WriteFile(open, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	mailtest.Descriptors(t, func() {
+		for name, want := range map[string]error{good: nil, bad: seal.ErrKeyFile, open: seal.ErrKeyFile, dir: seal.ErrKeyFile} {
+			if _, err := seal.LoadKey(name); !errors.Is(err, want) {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestKeysCompared: the zero Key is equal to itself alone.
+func TestKeysCompared(t *testing.T) {
+	var zero seal.Key
+	k := seal.GenerateKey()
+	if zero.Equal(k) || k.Equal(zero) || !zero.Equal(seal.Key{}) || !k.Equal(k) {
+		t.Error("keys are compared wrongly")
+	}
+	if _, err := k.OpenText("not sealed", nil); !errors.Is(err, seal.ErrOpen) {
+		t.Error(err)
+	}
+	one, err := k.SealText([]byte("secret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.OpenText(one[len("sealed:"):], nil); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("without its beginning: %v", err)
 	}
 }

@@ -67,14 +67,34 @@ func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.N
 			d.Action, d.Override = Mark, "mailing_list"
 		}
 	}
-	for _, to := range i.look.Envelope.To {
-		if softest, ok := rules.Softest[to.Path.DomainName()]; ok && softest.below(d.Action) {
-			d.Action, d.Override = softest, "local_policy"
-		}
+	if softest := rules.softest(i.look.Envelope.To); softest.below(d.Action) {
+		d.Action, d.Override = softest, "local_policy"
 	}
 	if d.Action == asked {
 		d.Override = ""
 	}
+}
+
+// softest is the most that is done with mail for these recipients. One of them has no say in
+// whether the others hear of what was found: where not all want it only noted, it is marked.
+func (r *Rules) softest(to []smtp.Recipient) Action {
+	least, most := Refuse, Note
+	for _, rcpt := range to {
+		its, ok := r.Softest[rcpt.Path.DomainName()]
+		if !ok {
+			its = Refuse
+		}
+		if its.below(least) {
+			least = its
+		}
+		if most.below(its) {
+			most = its
+		}
+	}
+	if least == Note && most != Note {
+		return Mark
+	}
+	return least
 }
 
 // unknown reports whether something that might have spoken for the message could not be found

@@ -123,6 +123,7 @@ type mail struct {
 	client       string // "": the client of a.test
 	helo         string // "": its name
 	to           string
+	too          string // another recipient
 	trusted      bool
 	lmtp         bool
 }
@@ -174,6 +175,13 @@ func bring(t *testing.T, v *Verifier, signers map[string]*dkim.Signer, m mail) (
 		t.Fatal(err)
 	}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: from, To: []smtp.Recipient{{Path: to}}}
+	if m.too != "" {
+		too, err := smtp.ParsePath("<"+m.too+">", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.To = append(e.To, smtp.Recipient{Path: too})
+	}
 	i := v.Inspect(t.Context(), &post.Look{Envelope: e, Header: header, Trusted: m.trusted})
 	if i == nil {
 		return nil, nil
@@ -359,6 +367,8 @@ func TestSettings(t *testing.T) {
 	set := func(change func(*Rules)) *Rules { r := rules; change(&r); return &r }
 	refused := mail{from: "x@a.test", header: "From: x@reject.test"}
 	spf := mail{from: "x@other.test", header: "From: x@other.test"}
+	both := refused
+	both.too = "bob@else.test"
 	for name, c := range map[string]struct {
 		r    *Rules
 		m    mail
@@ -370,6 +380,9 @@ func TestSettings(t *testing.T) {
 		"SPF marks":                 {set(func(r *Rules) { r.SPF = Mark }), spf, "marked"},
 		"softer for the recipient":  {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "marked"},
 		"softest for the recipient": {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), refused, "taken"},
+		"softest for one of two":    {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), both, "marked"},
+		"softest for both":          {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note, "else.test": Note} }), both, "taken"},
+		"one marks, the other not":  {set(func(r *Rules) { r.DMARC = Mark; r.Softest = map[domains.Name]Action{"home.test": Note} }), both, "marked"},
 		"softer for others":         {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"else.test": Mark} }), refused, "refused"},
 		"never harder":              {set(func(r *Rules) { r.DMARC = Note; r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "taken"},
 	} {
