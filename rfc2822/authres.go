@@ -49,6 +49,7 @@ const (
 // is empty then is "unknown". What is longer than 400 octets is cut.
 func (a AuthResults) Field() Field {
 	w := authWriter{utf8: a.UTF8}
+	w.b.Grow(64 + 160*len(a.Results))
 	w.b.WriteString("Authentication-Results: " + w.word(orUnknown(a.AuthServID)))
 	if a.Version > 0 {
 		w.b.WriteString(" " + strconv.Itoa(a.Version))
@@ -83,6 +84,9 @@ type authWriter struct {
 
 // clean makes s printable, of at most max octets.
 func (w *authWriter) clean(s string, max int) string {
+	if len(s) <= max && isPrintable(s) {
+		return s
+	}
 	var b strings.Builder
 	for _, c := range s {
 		if c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError || c == 0x2028 || c == 0x2029 || c >= 0x80 && !w.utf8 {
@@ -94,6 +98,16 @@ func (w *authWriter) clean(s string, max int) string {
 		b.WriteRune(c)
 	}
 	return b.String()
+}
+
+// isPrintable reports whether s is printable ASCII, as nearly everything is.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // comment is what stands between the brackets of a comment.

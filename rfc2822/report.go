@@ -81,6 +81,7 @@ type RecipientStatus struct {
 	LastAttempt       time.Time // zero: left out
 	WillRetryUntil    time.Time // for Delayed; zero: left out
 	FinalLogID        string    // the id in the last host's log, or ""
+	Advice            string    // what it means, a sentence for people; in the text alone
 }
 
 // Disposition is a message disposition notification (RFC 8098): what became

@@ -241,6 +241,9 @@ func (s *RecipientStatus) explain(b *strings.Builder) {
 			fmt.Fprintf(b, "      %s\n", line)
 		}
 	}
+	if s.Advice != "" {
+		fmt.Fprintf(b, "    %s\n", quoted(s.Advice))
+	}
 	if s.action() == Delayed && !s.WillRetryUntil.IsZero() {
 		fmt.Fprintf(b, "    It will be tried until %s.\n", FormatDate(s.WillRetryUntil))
 	}

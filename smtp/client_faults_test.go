@@ -15,32 +15,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
-// shaky is a connection on which one call fails: half of a Write is then sent, or all
-// of it, and nothing is read by a Read.
-type shaky struct {
-	net.Conn
-	n   *mailtest.Nth
-	all bool
-}
-
-func (c shaky) Read(p []byte) (int, error) {
-	if err := c.n.Fail("read"); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c shaky) Write(p []byte) (int, error) {
-	if err := c.n.Fail("write"); err != nil {
-		if !c.all {
-			p = p[:len(p)/2]
-		}
-		n, _ := c.Conn.Write(p)
-		return n, err
-	}
-	return c.Conn.Write(p)
-}
-
 // TestSendOverShakyConnection: whichever call on the connection fails, a recipient for
 // whom there is no error has the message, and one who has it while there is an error is
 // known to be in doubt.
@@ -49,10 +23,10 @@ func TestSendOverShakyConnection(t *testing.T) {
 		"BDAT": {}, "DATA": {NoChunking: true}, "LMTP BDAT": {LMTP: true}, "LMTP DATA": {LMTP: true, NoChunking: true},
 	} {
 		for _, pipelining := range []bool{true, false} {
-			for _, all := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s pipelining=%v all=%v", name, pipelining, all), func(t *testing.T) {
+			for _, whole := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s pipelining=%v whole=%v", name, pipelining, whole), func(t *testing.T) {
 					mailtest.EachCall(t, func(t *testing.T, n *mailtest.Nth) {
-						synctest.Test(t, func(t *testing.T) { sendShaky(t, d, pipelining, shaky{n: n, all: all}) })
+						synctest.Test(t, func(t *testing.T) { sendShaky(t, d, pipelining, n, whole) })
 					})
 				})
 			}
@@ -60,9 +34,8 @@ func TestSendOverShakyConnection(t *testing.T) {
 	}
 }
 
-// sendShaky sends one message by d to a server, over such a connection.
-func sendShaky(t *testing.T, d Dialer, pipelining bool, conn shaky) {
-	n := conn.n
+// sendShaky sends one message by d to a server, over a connection on which one call fails.
+func sendShaky(t *testing.T, d Dialer, pipelining bool, n *mailtest.Nth, whole bool) {
 	text := "Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 3000)
 	has := make(map[string]bool)
 	srv := &Server{LMTP: d.LMTP, Hostname: "mx.example", Log: slog.New(slog.DiscardHandler)}
@@ -84,8 +57,7 @@ func sendShaky(t *testing.T, d Dialer, pipelining bool, conn shaky) {
 	go func() { served <- srv.ServeConn(theirs) }()
 	d.Hello = "me.example"
 	m := mail("a@a.example", "b@b.example", "c@c.example")
-	conn.Conn = ours
-	c, err := d.Start(t.Context(), conn, "mx.example")
+	c, err := d.Start(t.Context(), mailtest.FaultyConn(ours, n, whole), "mx.example")
 	var results []RcptResult
 	if err == nil {
 		results, err = c.Send(t.Context(), m, strings.NewReader(text))

@@ -180,28 +180,6 @@ func TestEventsWithoutMechanisms(t *testing.T) {
 	}
 }
 
-// faulty is a server's connection on which one call fails: a Write sends half, and a
-// Read nothing.
-type faulty struct {
-	net.Conn
-	n *mailtest.Nth
-}
-
-func (c faulty) Read(p []byte) (int, error) {
-	if err := c.n.Fail("read"); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
-}
-
-func (c faulty) Write(p []byte) (int, error) {
-	if err := c.n.Fail("write"); err != nil {
-		n, _ := c.Conn.Write(p[:len(p)/2])
-		return n, err
-	}
-	return c.Conn.Write(p)
-}
-
 // TestServerOverShakyConnection: whichever call on the connection fails, the session ends
 // with it, and no message is called taken that the handler did not have whole.
 func TestServerOverShakyConnection(t *testing.T) {
@@ -227,7 +205,7 @@ func TestServerOverShakyConnection(t *testing.T) {
 					})
 					ours, theirs := net.Pipe()
 					served := make(chan error, 1)
-					go func() { served <- srv.ServeConn(faulty{theirs, n}) }()
+					go func() { served <- srv.ServeConn(mailtest.FaultyConn(theirs, n, false)) }()
 					go func() {
 						for _, piece := range strings.SplitAfter("EHLO c\r\n"+mail+mail+"QUIT\r\n", "\r\n") {
 							if _, err := io.WriteString(ours, piece); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -105,7 +106,12 @@ func sendsFrom(s *conf.Settings) func(netip.Addr) bool {
 			own = append(own, d.SourceAddress)
 		}
 	}
-	own = append(own, ownAddresses()...)
+	here, _ := net.InterfaceAddrs()
+	for _, a := range here {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, p.Addr().Unmap())
+		}
+	}
 	return func(a netip.Addr) bool { return slices.Contains(own, a) }
 }
 

@@ -99,7 +99,7 @@ func TestReports(t *testing.T) {
 func TestReportsPage(t *testing.T) {
 	dir, keep := reportWorld(t)
 	ours := goodReport(1)
-	ours.Rows = []reports.Row{{Source: netip.MustParseAddr("2001:db8::25"), Count: 1, From: "ours.test"}, {Source: netip.MustParseAddr("127.0.0.1"), Count: 1, From: "ours.test"}}
+	ours.Rows = []reports.Row{{Source: netip.MustParseAddr("2001:db8::25"), Count: 1, From: "ours.test"}, {Source: netip.MustParseAddr("192.0.2.25"), Count: 1, From: "ours.test"}}
 	forged := goodReport(2)
 	forged.Trust, forged.Org = reports.Untrusted, "google\x1b[31m.test"
 	forged.Rows = []reports.Row{{Source: netip.MustParseAddr("203.0.113.1"), Count: 99, From: "ours.test"}}
@@ -112,7 +112,7 @@ func TestReportsPage(t *testing.T) {
 	}
 	at := 0
 	for _, want := range []string{
-		"One of your addresses, and fails:\n  127.0.0.1 ", "  2001:db8::25 ",
+		"One of your addresses, and fails:\n  192.0.2.25 ", "  2001:db8::25 ",
 		"TLS to your hosts failed:\n  certificate-expired        mx.ours.test: 4 sessions; until ", "by Big (big.test)\n", " x509\n",
 		"Cannot be read:\n", "no sender: no report in it\n", "the mail: dmarc@ours.test/uid\n",
 		"Not proven to be from whom they say:\n  203.0.113.1          as ours.test: 99 messages; until ",

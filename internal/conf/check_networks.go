@@ -67,6 +67,8 @@ func (c *checker) eachTrust(f func(steps []any, nets []netip.Prefix, harm string
 	f(at("SMTP", "xclient_from"), c.SMTP.XclientFrom, claim)
 	f(at("POP3", "xclient_from"), c.POP3.XclientFrom, claim)
 	f(at("SMTP", "normalise_from"), c.SMTP.NormaliseFrom, "messages could be smuggled in")
+	f(at("Web", "proxy_from"), c.Web.ProxyFrom, claim)
+	f(at("Web", "status_from"), c.Web.StatusFrom, "anybody could see how much mail comes and goes")
 	for i, l := range c.Listeners {
 		f(at("Listeners", i, "proxy_from"), l.ProxyFrom, claim)
 	}

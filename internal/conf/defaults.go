@@ -2,6 +2,7 @@ package conf
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -71,8 +72,17 @@ func New() *Settings {
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
-		Log:     Log{Level: slog.LevelInfo, Format: LogText},
+		Web: Web{
+			StatusFrom: loopback(), ProxyFrom: loopback(),
+			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: LogText},
 	}
+}
+
+// loopback are the networks of this host alone.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 
 // standardListeners are those of a server that has a name and no Listeners.

@@ -24,13 +24,15 @@ type DNS struct {
 
 	// The address that reports of others are asked for at, about mail that claims
 	// to be of the domains (DMARC) and about TLS (TLS-RPT). Empty means
-	// postmaster of each domain; "none" means that no reports are asked for.
+	// that of Reports or, without one, postmaster of each domain; "none" means that
+	// no reports are asked for.
 	ReportsTo string `json:"reports_to"`
 
 	// Whether others are told to deliver to the domains over verified TLS only
 	// (MTA-STS, RFC 8461): "off", "testing" (they only report what would have
-	// failed), "enforce". It needs a web server with a certificate at
-	// mta-sts.DOMAIN of each domain, and the policy there.
+	// failed), "enforce". The policy is fetched over
+	// HTTPS at mta-sts.DOMAIN of each domain, which needs a certificate: Web serves
+	// it, or a web server of yours.
 	MTASTS string `json:"mta_sts" one:"off,testing,enforce"`
 
 	// Hosts that take mail for the domains while this one is away, best first.

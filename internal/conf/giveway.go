@@ -10,6 +10,7 @@ func (s *Settings) giveWay() {
 	atMost(written, &s.POP3.MaxConnectionsPerAddress, s.POP3.MaxConnections, "POP3", "max_connections_per_address")
 	atLeast(written, &s.SMTP.SessionTimeout, s.SMTP.IdleTimeout, "SMTP", "session_timeout")
 	atLeast(written, &s.POP3.SessionTimeout, s.POP3.IdleTimeout, "POP3", "session_timeout")
+	atMost(written, &s.Web.MaxConnectionsPerAddress, s.Web.MaxConnections, "Web", "max_connections_per_address")
 	q := &s.Queue
 	atMost(written, &q.DestinationConcurrency, q.Concurrency, "Queue", "destination_concurrency")
 	atMost(written, &q.RetryFirst, max(q.ExpireAfter/2, time.Second), "Queue", "retry_first")

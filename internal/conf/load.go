@@ -279,6 +279,7 @@ func (s *Settings) complete() {
 	fill(&s.Admin.Socket, "control.sock")
 	fill(&s.TLS.ACME.Folder, "acme")
 	s.TLS.ACME.complete(s.ServerName)
+	s.Web.complete()
 	s.giveWay()
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {
 		s.Listeners = standardListeners()

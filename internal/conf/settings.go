@@ -113,6 +113,9 @@ type Settings struct {
 	// What the domains publish in the DNS, as "postrider dns" shows it.
 	DNS DNS `json:"DNS"`
 
+	// What is served over HTTP.
+	Web Web `json:"Web"`
+
 	// What is written down about the work.
 	Log Log `json:"Log"`
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -110,7 +111,7 @@ type challengeServer struct {
 func (d *Daemon) openChallenge(s *conf.Settings, old *challengeServer) (*challengeServer, error) {
 	a := s.TLS.ACME
 	switch {
-	case !a.AcceptTerms:
+	case !a.AcceptTerms, s.SharesALPN():
 		return nil, nil
 	case old != nil && old.challenge == a.Challenge && old.listen == a.Listen:
 		return old, nil
@@ -144,12 +145,14 @@ func (o *challengeServer) close() {
 }
 
 func (d *Daemon) serveChallenge(w http.ResponseWriter, r *http.Request) {
-	i := d.state().issuer
-	if i == nil {
+	st := d.state()
+	switch path := r.URL.Path; {
+	case !strings.HasPrefix(path, "/.well-known/acme-challenge/") && d.overHTTP(w, r):
+	case st.issuer == nil:
 		http.NotFound(w, r)
-		return
+	default:
+		st.issuer.HTTPHandler().ServeHTTP(w, r)
 	}
-	i.HTTPHandler().ServeHTTP(w, r)
 }
 
 func (d *Daemon) alpnConfig(*tls.ClientHelloInfo) (*tls.Config, error) {

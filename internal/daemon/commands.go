@@ -25,8 +25,9 @@ type Status struct {
 	Sessions   int               `json:"sessions"`
 	Most       int               `json:"most"` // sessions that there can be
 	Goroutines int               `json:"goroutines"`
-	Listeners  map[string]string `json:"listeners"` // settings' address → bound address
-	Ports      []Port            `json:"ports"`     // the same with what is spoken there, in the order of the ports
+	Listeners  map[string]string `json:"listeners"`     // settings' address → bound address
+	Ports      []Port            `json:"ports"`         // the same with what is spoken there, in the order of the ports
+	Web        string            `json:"web,omitempty"` // the address in the settings that HTTP is served at
 	Queue      *queue.Counters   `json:"queue,omitempty"`
 	// Certificates are those in use, and those an authority was asked for.
 	Certificates []Certificate `json:"certificates"`
@@ -135,6 +136,10 @@ func (d *Daemon) status(since time.Time) Status {
 		s.Queue = &counters
 	}
 	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
+	web, err := d.webStanding()
+	if s.Web = web; err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
 	if err := d.healthy(); err != nil {
 		s.Healthy, s.Problem = false, err.Error()
 	}

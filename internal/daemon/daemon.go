@@ -24,6 +24,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -48,6 +49,7 @@ type Daemon struct {
 	post     *post.Post
 	keys     *sign.Ring
 	verifier *verify.Verifier
+	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
@@ -67,9 +69,13 @@ type Daemon struct {
 	passed    []service.Socket     // of socket units
 	retired   []server             // replaced by a reload; their sessions live on
 	challenge *challengeServer     // nil: no authority comes
-	running   context.Context      // of Run; nil before it
-	stopping  bool                 // no socket is open any more
-	warned    map[string]bool      // what was warned of, of the settings in force
+	web       *webListener         // nil: nothing is served over HTTP
+	pages     *web.Handler         // what is
+	metrics   *web.Metrics
+	running   context.Context // of Run; nil before it
+	warned    map[string]bool // what was warned of, of the settings in force
+
+	began, stopping atomic.Bool // Run has, and no socket for mail is open any more
 
 	serving    sync.WaitGroup
 	control    *http.Server
@@ -138,7 +144,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
-	d.log = logs.New(d.logFile, settings.Log, &d.logLevel)
+	d.metrics = web.NewMetrics(d.moment)
+	d.metrics.Reloaded(nil)
+	d.log = slog.New(d.metrics.Lines(logs.New(d.logFile, settings.Log, &d.logLevel).Handler()))
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
 	d.welcome(settings)
@@ -166,9 +174,11 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
+	d.pages = &web.Handler{Site: func() *web.Site { return d.state().site }, Healthy: d.ready, Metrics: d.metrics, Log: d.log}
 	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}
+	d.web = d.openWeb(settings, nil)
 	if err := d.openControl(settings); err != nil {
 		return nil, err
 	}
@@ -213,6 +223,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			d.start(l, w)
 		}
 	}
+	d.serveWeb(d.web)
 	d.running = ctx
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
 	if i := d.state().issuer; i != nil {
@@ -227,6 +238,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
+	d.began.Store(true)
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
@@ -282,7 +294,7 @@ func (d *Daemon) eachServer(f func(server)) {
 func (d *Daemon) refuse() {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	d.stopping = true
+	d.stopping.Store(true)
 	for _, l := range d.listeners {
 		<-l.socket.refuse()
 	}
@@ -302,6 +314,9 @@ func (d *Daemon) stop() error {
 	})
 	down.Wait()
 	d.challenge.close()
+	if d.web != nil { // it told until now that the server is stopping
+		d.web.server.Shutdown(ctx)
+	}
 	d.state().issuer.close()
 	d.control.Shutdown(ctx)
 	if d.submission != nil {
@@ -325,6 +340,7 @@ func (d *Daemon) closeAll() error {
 		l.socket.close()
 	}
 	d.challenge.close()
+	d.web.close()
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}

@@ -45,11 +45,27 @@ func Descriptors(s *conf.Settings) error {
 
 // connectionsWith is how many connections so many descriptors are enough for.
 func connectionsWith(files uint64, s *conf.Settings) int {
-	reserve := uint64(otherFiles + deliveryFiles*max(0, s.Queue.Concurrency))
+	reserve := uint64(otherFiles + deliveryFiles*max(0, s.Queue.Concurrency) + webConnectionsWith(files, s))
 	if files < reserve {
 		return leastConnections
 	}
 	return int(max(leastConnections, min((files-reserve)/connectionFiles, 1<<30)))
+}
+
+// webConnections is how many connections there may be for HTTP.
+func webConnections(s *conf.Settings) int { return webConnectionsWith(openFiles(), s) }
+
+// webConnectionsWith leaves those of mail most of so many descriptors; 0: nobody knows how
+// many there are.
+func webConnectionsWith(files uint64, s *conf.Settings) int {
+	const share = 8
+	switch {
+	case s.Web.Listen == "":
+		return 0
+	case files == 0:
+		return s.Web.MaxConnections
+	}
+	return int(min(uint64(s.Web.MaxConnections), max(1, files/share)))
 }
 
 // wantedConnections is what the settings allow.

@@ -44,6 +44,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Login:          st.settings.Auth.LoginTimeout,
 		},
 		Policy: policy(st.dir, c),
+		Done:   d.metrics.POP3Done,
 		Pool:   d.pool,
 		Log:    d.log.With("service", string(l.Protocol)),
 	}

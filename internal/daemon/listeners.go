@@ -36,22 +36,26 @@ type accepted struct {
 
 // openSocket listens on an address of the settings: host:port, or unix:/path.
 func openSocket(address string) (*socket, error) {
-	path, isPath := strings.CutPrefix(address, "unix:")
-	if !isPath {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return nil, explainListen(address, err)
-		}
-		return newSocket(l), nil
-	}
-	if err := removeStaleSocket(path); err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("unix", path)
+	l, err := listenAt(address)
 	if err != nil {
 		return nil, err
 	}
 	return newSocket(l), nil
+}
+
+// listenAt listens, and says in words why it cannot.
+func listenAt(address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if err := removeStaleSocket(path); err != nil {
+			return nil, err
+		}
+		return net.Listen("unix", path)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, explainListen(address, err)
+	}
+	return l, nil
 }
 
 // newSocket begins to accept.

@@ -25,7 +25,7 @@ func CanListen(ctx context.Context) func(l conf.Listener, controlSocket string) 
 				running = &Status{}
 			}
 		}
-		if _, ours := running.Listeners[l.Address]; ours {
+		if _, ours := running.Listeners[l.Address]; ours || l.Address == running.Web {
 			return nil
 		}
 		if path, ok := strings.CutPrefix(l.Address, "unix:"); ok {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -38,6 +39,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
 		Rules:      func() *post.Rules { return d.state().rules },
 		Mailboxes:  d.store,
+		Accepted:   d.metrics.Accepted,
 		Log:        d.log,
 		Inspectors: []post.Inspector{d.verifier, d.keys},
 	}
@@ -62,12 +64,16 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
 		Sign:            d.keys.Message,
+		Attempted:       d.metrics.Attempted,
+		Notified:        d.metrics.Notified,
 		Log:             d.log,
 	})
 	if err != nil {
 		return err
 	}
 	d.post.Outbound = o
+	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
+	o.Queue().Attempted = d.doubted.saw
 	stored := d.healthy
 	d.healthy = func() error { return errors.Join(stored(), o.Healthy()) }
 	return nil

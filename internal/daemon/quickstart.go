@@ -39,6 +39,9 @@ const quickStartConf = `// Made by "postrider serve" when it was started without
 		{"address": "127.0.0.1:2995", "protocol": "pop3", "tls": "implicit"},
 	],
 
+	// How it is: http://127.0.0.1:2580/metrics
+	"Web": {"listen": "127.0.0.1:2580"},
+
 	// Mail for other hosts is refused. Take this line out to deliver it.
 	"Queue": {"deliver": false},
 

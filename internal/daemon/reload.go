@@ -16,11 +16,12 @@ import (
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	if d.stopping {
+	if d.stopping.Load() {
 		return errStopping
 	}
 	d.tell(d.manager.Reloading())
 	err := d.reload()
+	d.metrics.Reloaded(err)
 	if err != nil {
 		d.tell(d.manager.Ready("the new settings cannot be used, the old ones stay: " + brief(err)))
 		d.log.Error("the new settings cannot be used; the old ones stay", "err", err)
@@ -93,6 +94,10 @@ func (d *Daemon) reload() error {
 	if challenge != d.challenge {
 		d.challenge.close()
 		d.challenge = challenge
+	}
+	before := d.web
+	if d.web = d.openWeb(settings, before); before != d.web {
+		before.close()
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

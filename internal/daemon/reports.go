@@ -7,7 +7,6 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
-	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -37,7 +36,7 @@ func (d *Daemon) openReports(s *conf.Settings) error {
 		return err
 	}
 	d.reports = &reports.Reader{
-		Mailboxes: d.store, Store: kept, Log: d.log,
+		Mailboxes: d.store, Store: kept, Kept: d.metrics.Reported, Log: d.log,
 		Names: d.reportMailboxes,
 		Trust: reports.ByResults(func() string { return domains.Canonical(d.state().settings.ServerName).String() }),
 		Age:   func() time.Duration { return d.state().settings.Reports.Keep },
@@ -65,11 +64,6 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 		Log:   d.log,
 	}
 	d.reports.Bounced = d.reporting.Bounced
-	d.verifier.Observe = func(v *verify.Verdict) {
-		if v.DMARC.Record != nil {
-			d.reporting.Count(reportable(v))
-		}
-	}
 	return d.reporting.Begin(context.Background())
 }
 

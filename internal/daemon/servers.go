@@ -50,7 +50,8 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Tarpit:      c.Tarpit,
 		Pool:        d.pool,
 		Log:         d.log.With("service", string(l.Protocol)),
-		Refused:     r.Refused,
+		Refused:     d.refused(string(l.Protocol), r.Refused),
+		Done:        d.metrics.SMTPDone(string(l.Protocol)),
 	}
 	r.Wishes(&s.Extensions)
 	if l.Protocol == conf.ProtocolSubmission {

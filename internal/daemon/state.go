@@ -10,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/internal/web"
 )
 
 // state is everything that follows from one set of settings. A reload makes a
@@ -19,6 +20,7 @@ type state struct {
 	dir         *accounts.Directory
 	rules       *post.Rules
 	verify      *verify.Rules // nil: mail of strangers is not looked at
+	site        *web.Site     // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
@@ -33,6 +35,7 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
 	st.rules, st.verify = newRules(s, st.dir), verification(s)
+	st.site = newSite(s)
 	var err error
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)

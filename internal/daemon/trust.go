@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -31,6 +32,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
+		Observe:  d.observe,
 		Log:      d.log,
 	}
 }
@@ -42,8 +44,9 @@ func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.R
 }
 
 // keepAfterQueue is how much longer than any queue a signature is good, and the record of
-// a key that signs no more is needed.
-const keepAfterQueue = 7 * 24 * time.Hour
+// a key that signs no more is needed: users may have had the message held, and who gets it
+// may look at it late.
+const keepAfterQueue = post.LongestHold + 7*24*time.Hour
 
 // signing is what one set of settings says about signatures.
 func signing(s *conf.Settings) sign.Settings {
@@ -181,7 +184,7 @@ func (d *Daemon) trustProblems() (all []string) {
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
-	return all
+	return append(all, d.doubted.problems()...)
 }
 
 // reportable is what a report about DMARC says of a message.

@@ -24,21 +24,16 @@ import (
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
-	p := &zone.Plan{
-		Domain: canonical(domain), Host: canonical(s.ServerName),
-		Addresses: addresses(s), SPF: s.DNS.SPF, Smarthost: smarthost(s), OtherMX: s.DNS.OtherMX,
-		Services: services(s), DMARC: s.DNS.DMARCPolicy, ReportsTo: s.DNS.ReportsTo,
-		TLSKeys: tlsKeys(s), CAA: issuers(s),
-	}
+	p := policyPlan(s, domain)
+	p.Addresses, p.SPF, p.Smarthost = addresses(s), s.DNS.SPF, smarthost(s)
+	p.Services, p.DMARC, p.ReportsTo = services(s), s.DNS.DMARCPolicy, s.DNS.ReportsTo
+	p.TLSKeys, p.CAA, p.Autoconfig = tlsKeys(s), issuers(s), s.Web.Autoconfig
 	p.Sending = senders(s, p)
 	switch s.DNS.ReportsTo {
 	case "":
-		p.ReportsTo = "postmaster"
+		p.ReportsTo = reader(s, p.Domain)
 	case "none":
 		p.ReportsTo = ""
-	}
-	if s.DNS.MTASTS != "off" {
-		p.STS = zone.STSMode(s.DNS.MTASTS)
 	}
 	for _, of := range slices.Compact([]string{p.Domain, p.Host}) {
 		if keys == nil {
@@ -51,6 +46,30 @@ func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
 		p.Keys = append(p.Keys, found...)
 	}
 	return p, nil
+}
+
+// reader is who reads reports about a domain: the address that the settings have for
+// it, one of the domain's own first, else the domain's postmaster.
+func reader(s *conf.Settings, domain string) string {
+	for _, a := range s.Reports.Address {
+		if _, at, ok := strings.Cut(a, "@"); ok && domains.Canonical(at).String() == domain {
+			return domains.CanonicalAddress(a).String()
+		}
+	}
+	if len(s.Reports.Address) > 0 {
+		return domains.CanonicalAddress(s.Reports.Address[0]).String()
+	}
+	return "postmaster"
+}
+
+// policyPlan is as much of a plan as its MTA-STS policy is made of: what is served over HTTPS is
+// what the DNS has the id of.
+func policyPlan(s *conf.Settings, domain string) *zone.Plan {
+	p := &zone.Plan{Domain: canonical(domain), Host: canonical(s.ServerName), OtherMX: s.DNS.OtherMX}
+	if s.DNS.MTASTS != "off" {
+		p.STS = zone.STSMode(s.DNS.MTASTS)
+	}
+	return p
 }
 
 // senders are the addresses that mail leaves from, where the settings choose some for

@@ -95,6 +95,20 @@ func TestPlanSettings(t *testing.T) {
 	}
 }
 
+// TestPlanReports: reports are asked for where they are read.
+func TestPlanReports(t *testing.T) {
+	domains := `"Domains": {"example.test": {}, "example.org": {}}, "Reports": {"address": ["Reports@Example.TEST", "dmarc@example.org"]}`
+	for _, c := range []struct{ domain, text, want string }{
+		{"example.test", domains, "reports@example.test"}, {"example.org", domains, "dmarc@example.org"}, {"mail.example.test", domains, "reports@example.test"},
+		{"example.test", domains + `, "DNS": {"reports_to": "else@where.test"}`, "else@where.test"}, {"example.test", domains + `, "DNS": {"reports_to": "none"}`, ""},
+		{"example.test", `"Domains": {"example.test": {}}`, "postmaster"},
+	} {
+		if p := planOf(t, c.domain, c.text, nil); p.ReportsTo != c.want {
+			t.Errorf("%s: %q, want %q", c.domain, p.ReportsTo, c.want)
+		}
+	}
+}
+
 type fixedKeys map[string][]zone.Key
 
 func (k fixedKeys) DKIMKeys(domain string) ([]zone.Key, error) { return k[domain], nil }

@@ -13,6 +13,12 @@ import (
 // has room for: 512 octets without EDNS.
 func ServeDNS(t testing.TB, handle func(q *dns.Msg, network string) *dns.Msg) (addr string) {
 	t.Helper()
+	return ServeDNSAt(t, "127.0.0.1:0", handle)
+}
+
+// ServeDNSAt is ServeDNS at an address.
+func ServeDNSAt(t testing.TB, address string, handle func(q *dns.Msg, network string) *dns.Msg) (addr string) {
+	t.Helper()
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		_, udp := w.RemoteAddr().(*net.UDPAddr)
 		network := "tcp"
@@ -33,13 +39,16 @@ func ServeDNS(t testing.TB, handle func(q *dns.Msg, network string) *dns.Msg) (a
 		w.WriteMsg(m)
 	})
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		pc, err := net.ListenPacket("udp", l.Addr().String())
 		if err != nil {
 			l.Close() // the port is taken for UDP
+			if !strings.HasSuffix(address, ":0") {
+				t.Fatal(err)
+			}
 			continue
 		}
 		for _, s := range []*dns.Server{{Listener: l, Handler: handler}, {PacketConn: pc, Handler: handler}} {

@@ -2,6 +2,7 @@ package mailtest
 
 import (
 	"errors"
+	"net"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -118,4 +119,34 @@ func EachCall(t *testing.T, f func(t *testing.T, n *Nth)) (failed []string) {
 		}
 		failed = append(failed, what)
 	}
+}
+
+// FaultyConn is c, on which the Read or Write that n chooses fails: a Read then reads
+// nothing, and a Write sends half of its octets or, where whole is set, all of them.
+func FaultyConn(c net.Conn, n *Nth, whole bool) net.Conn { return &faultyConn{c, n, whole} }
+
+type faultyConn struct {
+	net.Conn
+	n     *Nth
+	whole bool
+}
+
+// Read implements io.Reader.
+func (c *faultyConn) Read(p []byte) (int, error) {
+	if err := c.n.Fail("read"); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Write implements io.Writer.
+func (c *faultyConn) Write(p []byte) (int, error) {
+	if err := c.n.Fail("write"); err != nil {
+		if !c.whole {
+			p = p[:len(p)/2]
+		}
+		n, _ := c.Conn.Write(p)
+		return n, err
+	}
+	return c.Conn.Write(p)
 }

@@ -40,6 +40,8 @@ type Options struct {
 	// one where zero.
 	IP   string
 	Port int
+	// Milters are the addresses of filters that see each message (Postfix).
+	Milters []string
 	// Domains are further domains in which there is a box.
 	Domains []string
 }

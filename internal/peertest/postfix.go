@@ -92,6 +92,12 @@ func Postfix(t testing.TB, o Options) *MTA {
 	const cut = "\n# master.cf"
 	text := strings.ReplaceAll(m.settings(t, o, postfixMain+cut+postfixMaster, ", "), "DIR", dir)
 	main, master, _ := strings.Cut(text, cut)
+	for i, m := range o.Milters {
+		o.Milters[i] = "inet:" + m
+	}
+	if len(o.Milters) > 0 {
+		main += "smtpd_milters = " + strings.Join(o.Milters, ", ") + "\nmilter_default_action = tempfail\n"
+	}
 	write(t, filepath.Join(dir, "main.cf"), main, 0o644, 0)
 	write(t, filepath.Join(dir, "master.cf"), master, 0o644, 0)
 	write(t, filepath.Join(dir, "cert.pem"), o.Cert.PEM, 0o644, 0)

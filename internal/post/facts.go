@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
@@ -14,14 +15,15 @@ import (
 // Accepted sums up a message that is on stable storage.
 type Accepted struct {
 	Envelope   *smtp.Envelope
-	Service    string      // "smtp", "lmtp" or "submission"
-	MessageID  string      // as the message has it, with brackets; empty if it has none
-	Size       int64       // in octets, as everybody gets it
-	Mailboxes  int         // that have it
-	Elsewhere  int         // addresses on other hosts that it is queued for
-	Full       int         // mailboxes that had no room
-	Recipients int         // that the client named
-	Facts      []slog.Attr // of those who looked at it
+	Service    string        // "smtp", "lmtp" or "submission"
+	MessageID  string        // as the message has it, with brackets; empty if it has none
+	Size       int64         // in octets, as everybody gets it
+	Mailboxes  int           // that have it
+	Elsewhere  int           // addresses on other hosts that it is queued for
+	Full       int           // mailboxes that had no room
+	Recipients int           // that the client named
+	Took       time.Duration // from its last octet until it was on stable storage
+	Facts      []slog.Attr   // of those who looked at it
 }
 
 // Stranger is nobody: of mail that was accepted every line is written.
@@ -79,6 +81,7 @@ func (d *delivery) summary() *Accepted {
 	return &Accepted{
 		Envelope: d.e, Service: d.r.service(d.e.Session), MessageID: d.m.messageID(), Size: d.size,
 		Mailboxes: len(d.to.mailboxes), Elsewhere: len(d.to.elsewhere), Full: len(d.to.failed), Recipients: len(d.e.To), Facts: d.m.facts,
+		Took: time.Since(d.m.ended),
 	}
 }
 
@@ -148,10 +151,17 @@ func (a *Accepted) single() bool {
 // one that sums up several.
 func (d *delivery) tell(log *slog.Logger) {
 	ctx := context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) {
+	logged := log.Enabled(ctx, slog.LevelInfo)
+	if !logged && d.r.Accepted == nil {
 		return
 	}
 	a := d.summary()
+	if d.r.Accepted != nil {
+		d.r.Accepted(a)
+	}
+	if !logged {
+		return
+	}
 	for _, c := range d.copies(a) {
 		event := "delivered"
 		if c.Mailbox == "" {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -21,6 +22,7 @@ type message struct {
 	top    *top
 	looks  inspections
 	facts  []slog.Attr // of those who looked, for the log
+	ended  time.Time   // when its last octet had come
 	done   func()      // gives back the room that its header takes
 }
 
@@ -120,6 +122,7 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	if err != nil {
 		return size, err
 	}
+	m.ended = time.Now()
 	found, err := m.looks.findings(ctx)
 	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
 	m.facts, m.looks.failed = found.Facts, err

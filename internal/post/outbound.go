@@ -55,7 +55,10 @@ type Needs struct {
 	// Sign puts signatures on top of a message of the server's own that leaves; nil:
 	// there are none.
 	Sign func(message []byte) ([]byte, error)
-	Log  *slog.Logger
+	// Attempted and Notified count, as those of a queue.Queue.
+	Attempted func(*queue.Attempt)
+	Notified  func(*queue.Notification)
+	Log       *slog.Logger
 }
 
 // OpenOutbound opens the queue.
@@ -82,6 +85,8 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 		Behind:        o.behind,
 		Notify:        o.notify,
 		Undeliverable: o.undeliverable,
+		Attempted:     need.Attempted,
+		Notified:      need.Notified,
 		Log:           need.Log,
 	}
 	o.Reconfigure(s)

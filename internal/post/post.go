@@ -26,6 +26,9 @@ type Post struct {
 	// Inspectors look at each message, and what they find stands on top of it in
 	// this order (see top).
 	Inspectors []Inspector
+	// Accepted, if not nil, is told of each message that is on stable storage, before its sender is. It
+	// must not block.
+	Accepted func(*Accepted)
 	// Log is where each message is a line.
 	Log *slog.Logger
 

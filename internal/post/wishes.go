@@ -13,8 +13,8 @@ import (
 // here is delivered before the answer to DATA: there is nothing to hold it in, and
 // it is never late.
 
-// longestHold is the longest time for which a message may be held.
-const longestHold = 31 * 24 * time.Hour
+// LongestHold is the longest time for which users may have a message held.
+const LongestHold = 31 * 24 * time.Hour
 
 // Wishes are the extensions with which clients may say so, where mail is taken that
 // leaves.
@@ -22,7 +22,7 @@ func (r *Receiver) Wishes(e *smtp.Extensions) {
 	if r.Outbound == nil || !r.Submission {
 		return
 	}
-	e.FutureRelease, e.DeliverBy, e.DeliverByMin, e.Priority, e.RRVS = longestHold, true, time.Minute, true, true
+	e.FutureRelease, e.DeliverBy, e.DeliverByMin, e.Priority, e.RRVS = LongestHold, true, time.Minute, true, true
 }
 
 var (

@@ -33,6 +33,9 @@ type Reader struct {
 	// Bounced is told of bounces, and reports whether that was one of a report of
 	// ours; nil: none are sent.
 	Bounced func(ctx context.Context, r *rfc2822.Report) bool
+	// Kept, if not nil, is told of each report that was read; fresh: it was not known before. It must
+	// not block.
+	Kept func(r *Report, fresh bool)
 	// Log hears what was read; slog.Default where nil.
 	Log *slog.Logger
 }
@@ -173,6 +176,9 @@ func (p *pass) readMessage(ctx context.Context, i int) error {
 			p.fresh++
 		default:
 			p.again++
+		}
+		if p.Kept != nil {
+			p.Kept(report, fresh)
 		}
 	}
 	if m.err == nil {

@@ -53,6 +53,7 @@ type posting struct {
 	t     *testing.T
 	cache *memory
 	*Sender
+	mu   sync.Mutex
 	sent map[string][]string // messages by recipient
 	fail map[string]error
 	stop func()
@@ -74,6 +75,8 @@ func (p *posting) begin() {
 			return out, err
 		},
 		Send: func(_ context.Context, to string, message []byte) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			if err := p.fail[to]; err != nil {
 				return err
 			}
@@ -106,7 +109,22 @@ func inPosting(t *testing.T, run func(p *posting)) {
 	})
 }
 
+// sleep lets time pass, and what is due in it be done.
+func (p *posting) sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// to are the messages that a recipient has had.
+func (p *posting) to(address string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.sent[address])
+}
+
 func (p *posting) addressees() (all []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for to, messages := range p.sent {
 		all = append(all, fmt.Sprintf("%s %d", to, len(messages)))
 	}
@@ -140,8 +158,10 @@ func TestSend(t *testing.T) {
 		p.Count(outcome("two.example", "a@two.example", "b+x@reports.example", "c@foreign.example", "small@two.example!500", "large@two.example!100000"))
 		p.Count(outcome("three.example", "x@slow.example", "y@three.example"))
 		p.Count(outcome("four.example")) // wants none
+		p.mu.Lock()
 		p.fail["b+x@reports.example"] = errors.New("the queue is full")
-		time.Sleep(29 * time.Hour)
+		p.mu.Unlock()
+		p.sleep(29 * time.Hour)
 		want := []string{"a@two.example 1", "dmarc@one.example 1", "large@two.example 1", "y@three.example 1"}
 		if got := p.addressees(); !slices.Equal(got, want) {
 			t.Errorf("sent to %q", got)
@@ -149,19 +169,19 @@ func TestSend(t *testing.T) {
 		p.stop()
 		delete(p.fail, "b+x@reports.example")
 		p.begin()
-		time.Sleep(2 * time.Hour)
+		p.sleep(2 * time.Hour)
 		want = slices.Insert(want, 1, "b+x@reports.example 1")
 		if got := p.addressees(); !slices.Equal(got, want) {
 			t.Errorf("after a restart sent to %q", got)
 		}
-		time.Sleep(10 * 24 * time.Hour)
+		p.sleep(10 * 24 * time.Hour)
 		if got := p.addressees(); !slices.Equal(got, want) {
 			t.Errorf("days later sent to %q", got)
 		}
 		if n := len(p.cache.m); n != 1 { // who rests
 			t.Errorf("%d things are kept", n)
 		}
-		r := readBytes(t, []byte(p.sent["dmarc@one.example"][0]))
+		r := readBytes(t, []byte(p.to("dmarc@one.example")[0]))
 		if r.err != nil || len(r.reports) != 1 || r.sender != "dmarc@here.example" {
 			t.Fatalf("our own report: %+v", r)
 		}
@@ -186,14 +206,14 @@ func TestNotCounted(t *testing.T) {
 			p.Count(report)
 			p.Count(user)
 			p.Count(odd)
-			time.Sleep(24 * time.Hour)
+			p.sleep(24 * time.Hour)
 		}
 		if got := p.addressees(); len(got) != 0 {
 			t.Errorf("sent to %q", got)
 		}
 		report.Recipients = append(report.Recipients, "ann@here.example")
 		p.Count(report)
-		time.Sleep(29 * time.Hour)
+		p.sleep(29 * time.Hour)
 		if got := p.addressees(); len(got) != 1 {
 			t.Errorf("sent to %q", got)
 		}
@@ -272,6 +292,10 @@ func TestForm(t *testing.T) {
 		t.Errorf("signatures: %q", got)
 	}
 
+	c.Policy.P = "" // a record with rua alone
+	if bare, err := s.compose(day, "one.example", &c); err != nil || !strings.Contains(string(ungzip(t, bare.packed)), "<p>none</p>") {
+		t.Errorf("without a policy: %v", err)
+	}
 	m, err := rfc2822.ReadString(string(l.message("a@one.example", "<id@mail.here.example>")))
 	if err != nil {
 		t.Fatal(err)
@@ -323,13 +347,13 @@ func TestRests(t *testing.T) {
 		var days []int
 		for day := range 120 {
 			p.Count(outcome("two.example", to, "b@two.example"))
-			before := len(p.sent[to])
-			time.Sleep(24 * time.Hour)
-			if len(p.sent[to]) == before {
+			before := len(p.to(to))
+			p.sleep(24 * time.Hour)
+			if len(p.to(to)) == before {
 				continue
 			}
 			days = append(days, day)
-			last := p.sent[to][len(p.sent[to])-1]
+			last := p.to(to)[len(p.to(to))-1]
 			for name, b := range map[string]*rfc2822.Report{
 				"of another mailbox": bounceOf(strings.Replace(last, to, "b@two.example", 1), rfc2822.Failed),
 				"of a guess":         bounceOf(regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(last, strings.Repeat("0", 32)), rfc2822.Failed),
@@ -354,7 +378,7 @@ func TestRests(t *testing.T) {
 		if len(waits) < 5 || !slices.IsSorted(waits) || waits[len(waits)-1] < 16 {
 			t.Errorf("sent on the days %v", days)
 		}
-		if n := len(p.sent["b@two.example"]); n < 115 {
+		if n := len(p.to("b@two.example")); n < 115 {
 			t.Errorf("the other has had %d", n)
 		}
 	})

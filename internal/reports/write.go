@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/xml"
@@ -93,7 +94,8 @@ func (s *Sender) compose(day time.Time, domain string, c *counted) (*letter, err
 			Org: org, Email: s.Address, ID: l.id, Begin: day.Unix(), End: l.end().Unix(), Generator: s.Generator,
 		},
 		Policy: xmlPolicy{
-			Domain: domain, Discovery: "treewalk", P: c.Policy.P, SP: c.Policy.SP, NP: c.Policy.NP, FO: c.Policy.FO,
+			Domain: domain, Discovery: "treewalk", P: cmp.Or(c.Policy.P, "none"), // it is never left out
+			SP: c.Policy.SP, NP: c.Policy.NP, FO: c.Policy.FO,
 			ADKIM: c.Policy.ADKIM, ASPF: c.Policy.ASPF, Testing: pick(c.Policy.Testing, "y", "n"),
 		},
 	}

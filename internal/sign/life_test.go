@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,12 +28,13 @@ var usual = Settings{Domains: []domains.Name{home}, Rotate: 90 * day, Keep: 12 *
 // zone is a domain's DNS: what each of its servers shows, by name.
 type zone map[string]map[string]string
 
-// told orders what a test writes into a zone before what is read there as time passes.
-var told atomic.Int64
+// zones guards all of them.
+var zones sync.Mutex
 
 // Watch implements Watcher.
 func (z zone) Watch(_ context.Context, name string) (all []Answer, err error) {
-	told.Load()
+	zones.Lock()
+	defer zones.Unlock()
 	for _, server := range slices.Sorted(maps.Keys(z)) {
 		a := Answer{Server: server}
 		switch record := z[server][name]; {
@@ -49,14 +50,24 @@ func (z zone) Watch(_ context.Context, name string) (all []Answer, err error) {
 
 // publish has servers show what the ring wants there, and nothing else.
 func (z zone) publish(r *Ring, servers ...string) {
+	keys := r.Keys()
+	zones.Lock()
+	defer zones.Unlock()
 	for _, server := range servers {
 		clear(z[server])
-		for _, k := range r.Keys() {
+		for _, k := range keys {
 			if k.Record() != "" {
 				z[server][k.Name()] = k.Record()
 			}
 		}
 	}
+}
+
+// change lets a test do something to a zone.
+func (z zone) change(f func()) {
+	zones.Lock()
+	defer zones.Unlock()
+	f()
 }
 
 func two() zone { return zone{"ns1": {}, "ns2": {}} }
@@ -89,6 +100,13 @@ func (r *Ring) selectors(d domains.Name) (all []string) {
 	return all
 }
 
+// newest is the newest key in a phase.
+func (r *Ring) newest(p Phase) *Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of(home, "rsa", p)
+}
+
 func phases(r *Ring) string {
 	var all []string
 	for _, k := range r.Keys() {
@@ -99,7 +117,6 @@ func phases(r *Ring) string {
 
 // after lets time pass, and what is due then happen.
 func after(d time.Duration) {
-	told.Add(1)
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -201,7 +218,7 @@ func TestServerAway(t *testing.T) {
 		z.publish(r, "ns1", "ns2")
 		after(2 * time.Hour)
 		first := r.selectors(home)
-		z["ns2"] = nil
+		z.change(func() { z["ns2"] = nil })
 		if err := r.Rotate(t.Context(), home); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +232,7 @@ func TestServerAway(t *testing.T) {
 		if len(next) != 1 || slices.Equal(next, first) {
 			t.Errorf("%v signs: %s", next, phases(r))
 		}
-		z["ns1"] = nil
+		z.change(func() { z["ns1"] = nil })
 		after(30 * day)
 		if got := r.selectors(home); !slices.Equal(got, next) {
 			t.Errorf("DNS that cannot be asked changed what signs to %v", got)
@@ -245,12 +262,12 @@ func TestRecordVanishes(t *testing.T) {
 		if len(second) != 1 || slices.Equal(first, second) {
 			t.Fatalf("%v, then %v: %s", first, second, phases(r))
 		}
-		delete(z["ns2"], dkim.RecordName(second[0], home.String()))
+		z.change(func() { delete(z["ns2"], dkim.RecordName(second[0], home.String())) })
 		after(2 * time.Hour)
 		if got := r.selectors(home); !slices.Equal(got, first) {
 			t.Errorf("%v signs: %s", got, phases(r))
 		}
-		clear(z["ns1"])
+		z.change(func() { clear(z["ns1"]) })
 		after(2 * time.Hour)
 		if got := r.selectors(home); got != nil {
 			t.Errorf("%v signs: %s", got, phases(r))
@@ -290,7 +307,7 @@ func TestBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(2 * time.Minute)
-		if k := restored.of(home, "rsa", Announced); k == nil || k.Selector == lost[0] {
+		if k := restored.newest(Announced); k == nil || k.Selector == lost[0] {
 			t.Errorf("%+v is announced, and %v stands for another key: %s", k, lost, phases(restored))
 		}
 	})
@@ -320,9 +337,11 @@ func TestImport(t *testing.T) {
 			t.Error("a key for a domain of others was taken")
 		}
 		// The record says a little more, as old ones do.
-		for server := range z {
-			z[server][dkim.RecordName("old", home.String())] = strings.Replace(record, "v=DKIM1;", "v=DKIM1; n=made long ago;", 1)
-		}
+		z.change(func() {
+			for server := range z {
+				z[server][dkim.RecordName("old", home.String())] = strings.Replace(record, "v=DKIM1;", "v=DKIM1; n=made long ago;", 1)
+			}
+		})
 		if err := r.Import(t.Context(), home, "old", key); err != nil {
 			t.Fatal(err)
 		}

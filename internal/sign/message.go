@@ -22,10 +22,11 @@ var errUnreadable = &smtp.Reply{Code: 550, Enhanced: "5.7.5", Text: "The header 
 func (r *Ring) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
 
 // Inspect implements post.Inspector: messages of those who may send through this
-// host are signed, if they are from one of its domains, and the client speaks for it. What strangers
-// bring is never signed, whatever its From says.
+// host are signed, if they are from one of its domains, and the client speaks for it. What
+// strangers bring is never signed, whatever its From says, nor what comes by LMTP: who brings that
+// hands on the mail of others.
 func (r *Ring) Inspect(_ context.Context, look *post.Look) post.Inspection {
-	if !look.Trusted {
+	if !look.Trusted || look.Envelope.Session.LMTP {
 		return nil
 	}
 	from, signer := r.signer(look.Header, look.SpeaksFor)

@@ -33,7 +33,7 @@ func signed(t *testing.T, r *Ring, z zone, look post.Look, text string) (d strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	look.Header = header
+	look.Header, look.Envelope = header, &smtp.Envelope{Session: &smtp.Session{}}
 	all, _ := io.ReadAll(whole)
 	body := string(all[header.Size():])
 	top := ""

@@ -148,6 +148,10 @@ func (d *Verdict) facts() []slog.Attr {
 	if d.Action == Mark {
 		attrs = append(attrs, slog.String("marked", d.Why))
 	}
+	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
+		// Behind an alias that leads elsewhere nothing will pass any more.
+		attrs = append(attrs, slog.String("only_spf", string(o.Policy)))
+	}
 	return attrs
 }
 

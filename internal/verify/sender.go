@@ -20,8 +20,9 @@ type sender struct {
 	helo   string
 	from   string // without brackets; empty: the null sender
 
-	asked  bool // the questions have begun,
-	early  bool // before there was a message
+	asked  bool    // the questions have begun,
+	early  bool    // before there was a message
+	was    *sender // of the session's transaction before; nil when it is not needed any more
 	forget context.CancelFunc
 	done   chan struct{}
 	iprev  iprev
@@ -53,14 +54,20 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 		return
 	}
 	s.asked = true
+	was := s.was
+	s.was = nil
 	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
-		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
 		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
+		if s.same(was) {
+			s.spf = c.Check(ctx, query)
+			return
+		}
+		reverse := make(chan iprev, 1)
+		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		s.spf = c.Check(ctx, query)
 		if s.from != "" {
 			query.MailFrom = ""
@@ -68,6 +75,24 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 		}
 		s.iprev = <-reverse
 	}()
+}
+
+// same takes over what an earlier transaction of the session has found out about the
+// client, if it is all known and the client has said nothing else since.
+func (s *sender) same(was *sender) bool {
+	if was == nil || was.client != s.client || was.helo != s.helo || s.from == "" || was.from == "" {
+		return false
+	}
+	select {
+	case <-was.done:
+	default:
+		return false
+	}
+	if was.iprev.result == "temperror" || was.hello.Result == spf.TempError {
+		return false
+	}
+	s.iprev, s.hello = was.iprev, was.hello
+	return true
 }
 
 // private reports whether an address is none that the world could have.
@@ -83,6 +108,11 @@ func (s *sender) domain() string {
 
 // wait waits for the results. Without them nothing is known.
 func (s *sender) wait(ctx context.Context) bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+	}
 	ctx, stop := context.WithTimeout(ctx, lastTimeout)
 	defer stop()
 	select {

@@ -83,8 +83,10 @@ const (
 // Sender implements post.Inspector: it begins with the questions about the client and its sender.
 func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, trusted bool) error {
 	v.once.Do(func() { v.dkim.Resolver = v.dns() })
-	if was, ok := s.Values[v].(*sender); ok {
+	was, ok := s.Values[v].(*sender)
+	if ok {
 		was.forget()
+		was.was = nil // no chain of all transactions
 		delete(s.Values, v)
 	}
 	rules := v.Rules()
@@ -97,6 +99,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	}
 	v.nat.saw(client)
 	now := begin(rules, s, client, from)
+	now.was = was
 	s.Set(v, now)
 	if !now.asked && v.bounds.begins(s.RemoteAddr) {
 		now.early = true

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 func openTest(t *testing.T, dir string) *osFS {
@@ -154,23 +156,12 @@ func forbid(t *testing.T, dir string) {
 func TestDescriptors(t *testing.T) {
 	dir := t.TempDir()
 	o := openTest(t, dir)
-	count := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(fds)
-	}
-	before := count()
-	for range 100 {
+	mailtest.Descriptors(t, func() {
 		o.SyncDir(dir)
 		o.SyncDir("/proc")
 		o.SyncDir(filepath.Join(dir, "missing"))
 		if again, err := openOS(dir); err == nil {
 			again.Close()
 		}
-	}
-	if n := count(); n >= before+100 {
-		t.Errorf("%d descriptors are open, %d were", n, before)
-	}
+	})
 }

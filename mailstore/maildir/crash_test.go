@@ -1,6 +1,7 @@
 package maildir_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,11 +85,20 @@ func (r *replayed) deliver(key, body string, users ...string) {
 	top := []byte("Top: " + key + "\r\n")
 	r.mu.Lock()
 	r.sent[string(top)+body] = key
-	r.mu.Unlock()
 	m := mailstore.Meta{Top: top}
-	if strings.Contains(key, "unforeseen") {
+	switch {
+	case strings.Contains(key, "unforeseen"):
 		m.Top = nil
+	case strings.Contains(key, "late"): // less than there is room for, as results of senders' checks are
+		m.Top = append([]byte(strings.Repeat("X: room for what comes late\r\n", 80)), top...)
+		lf := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) } // as it stands on the disk
+		padded, ok := mailstore.Pad(lf(top), len(lf(m.Top))-len(lf(top)))
+		if !ok {
+			r.t.Error("there is no padding")
+		}
+		r.sent[strings.ReplaceAll(string(padded), "\n", "\r\n")+body] = key
 	}
+	r.mu.Unlock()
 	d, err := r.s.Create(context.Background(), m, users...)
 	if err != nil {
 		r.t.Error(err)
@@ -143,6 +153,8 @@ func (r *replayed) script() {
 	r.deliver("full", "some are full\r\n", "tiny@x", "a@x", "b@x")
 	r.deliver("full and spilled", strings.Repeat("0123456789abcdef\r\n", 5000), "tiny@x", "c@y", "b@x")
 	r.deliver("unforeseen top", strings.Repeat("0123456789abcde \r\n", 5000), "a@x", "b@x")
+	r.deliver("late", "late results\r\n", "a@x")
+	r.deliver("late and spilled", strings.Repeat("0123456789abc\r\n", 5000), "a@x", "c@y")
 	r.removeOne("a@x")
 	var wg sync.WaitGroup
 	for i := range 4 {

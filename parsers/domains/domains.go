@@ -9,6 +9,7 @@ package domains
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -33,6 +34,9 @@ func Canonical(domain string) Name {
 	if ascii, err := ToASCII(domain); err == nil {
 		return Name(ascii)
 	}
+	if !utf8.ValidString(domain) {
+		return Name(domain) // what has no letters has no lower case
+	}
 	return Name(strings.ToLower(domain))
 }
 
@@ -48,14 +52,7 @@ func ToASCII(domain string) (string, error) {
 	if isASCII(domain) {
 		return strings.ToLower(domain), nil
 	}
-	if len(domain) > longest {
-		return "", fmt.Errorf("bad domain of %d octets", len(domain))
-	}
-	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil {
-		return "", fmt.Errorf("bad domain %q: %w", domain, err)
-	}
-	return ascii, nil
+	return lookup(domain)
 }
 
 // HostName returns a domain in lower-case A-labels, as ToASCII does, and refuses
@@ -65,10 +62,23 @@ func HostName(domain string) (string, error) {
 	if isPlain(domain) {
 		return domain, nil
 	}
-	if len(domain) > longest {
+	return lookup(domain)
+}
+
+// lookup is IDNA's form of a domain. Octets that are no UTF-8 are no letters: IDNA would
+// take all of them for one.
+func lookup(domain string) (string, error) {
+	switch {
+	case len(domain) > longest:
 		return "", fmt.Errorf("bad domain of %d octets", len(domain))
+	case !utf8.ValidString(domain):
+		return "", fmt.Errorf("bad domain %q: not UTF-8", domain)
 	}
-	return idna.Lookup.ToASCII(domain)
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return ascii, fmt.Errorf("bad domain %q: %w", domain, err)
+	}
+	return ascii, nil
 }
 
 // isPlain reports whether a domain is what nearly all are, lower-case letters,

@@ -125,3 +125,17 @@ func TestMapOf(t *testing.T) {
 		t.Errorf("a domain that a pattern fits is no pattern: %v", v)
 	}
 }
+
+// TestNoUTF8: octets that are no UTF-8 are no domain, and none of them another's.
+func TestNoUTF8(t *testing.T) {
+	for _, s := range []string{"\x80.example", "a\xff.example", "\xc3", "b\xc3.example"} {
+		for name, ascii := range map[string]func(string) (string, error){"ToASCII": ToASCII, "HostName": HostName} {
+			if got, err := ascii(s); err == nil {
+				t.Errorf("%s of %q is %q", name, s, got)
+			}
+		}
+	}
+	if a, b := Canonical("\x80.example"), Canonical("\x81.example"); a == b {
+		t.Errorf("both are %q", a)
+	}
+}

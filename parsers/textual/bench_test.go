@@ -122,6 +122,31 @@ func BenchmarkReadLine(b *testing.B) {
 	}
 }
 
+func BenchmarkParser(b *testing.B) {
+	const line = "MAIL FROM:<someone@example.org> SIZE=12345 BODY=8BITMIME"
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if st := SMTP.Parse(line); len(st.Arguments) != 4 {
+			b.Fatal(st)
+		}
+	}
+}
+
+func BenchmarkNextArg(b *testing.B) {
+	line := []byte("FROM:<someone@example.org> SIZE=12345 BODY=8BITMIME")
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		for range Args(line) {
+			n++
+		}
+		if n != 3 {
+			b.Fatal(n)
+		}
+	}
+}
+
 func BenchmarkReply(b *testing.B) {
 	w := NewWriter(io.Discard)
 	b.ReportAllocs()

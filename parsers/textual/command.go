@@ -46,6 +46,67 @@ func Upper(word []byte) []byte {
 	return word
 }
 
+// NextArg splits the first argument off s. Arguments are separated by white
+// space; what stands in "quotes" (with backslash escapes, RFC 5321 §4.1.2
+// Quoted-string) or in <angle brackets> belongs to one argument, quotes and
+// brackets included. An opening without its closing reaches to the end.
+// When arg is empty, none was left. Nothing is copied.
+func NextArg(s []byte) (arg, rest []byte) {
+	s = trim(s)
+	quoted, angle := false, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<':
+			angle = true
+		case c == '>':
+			angle = false
+		case blank(c) && !angle:
+			return s[:i], trim(s[i:])
+		}
+	}
+	return s, nil
+}
+
+// Args iterates over the arguments of s as NextArg splits them.
+func Args(s []byte) func(yield func(arg []byte) bool) {
+	return func(yield func([]byte) bool) {
+		for {
+			var arg []byte
+			if arg, s = NextArg(s); len(arg) == 0 || !yield(arg) {
+				return
+			}
+		}
+	}
+}
+
+// Unquote returns what a quoted string stands for: without the quotes around
+// it and the backslashes within. It returns s itself if it is not quoted, and
+// allocates only if there is a backslash.
+func Unquote(s []byte) []byte {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	s = s[1 : len(s)-1]
+	var out []byte
+	from := 0
+	for i := 0; i < len(s)-1; i++ {
+		if s[i] == '\\' {
+			out = append(out, s[from:i]...)
+			i++
+			from = i
+		}
+	}
+	if out == nil {
+		return s
+	}
+	return append(out, s[from:]...)
+}
+
 func upper(c byte) byte {
 	if 'a' <= c && c <= 'z' {
 		c -= 'a' - 'A'

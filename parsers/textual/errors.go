@@ -29,3 +29,16 @@ var (
 	// ErrReplyTooBig: more lines than allowed, or one longer than allowed.
 	ErrReplyTooBig = errors.New("textual: reply too big")
 )
+
+// Errors of Parser.ParseStrict.
+var (
+	// ErrUnbalanced: a bracket was opened and never closed, or closed and
+	// never opened.
+	ErrUnbalanced = errors.New("textual: unbalanced bracket")
+	// ErrTooLong: the statement is longer than Parser.MaxLen.
+	ErrTooLong = errors.New("textual: statement too long")
+	// ErrAffix: Parser.Prefix or Parser.Suffix is missing.
+	ErrAffix = errors.New("textual: prefix or suffix missing")
+	// ErrTooMany: more arguments than Parser.MaxArgs.
+	ErrTooMany = errors.New("textual: too many arguments")
+)

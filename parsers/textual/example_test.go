@@ -25,7 +25,7 @@ func Example() {
 		verb, args := textual.Command(line)
 		switch {
 		case textual.Is(verb, "MAIL"):
-			from, params := textual.Command(args)
+			from, params := textual.NextArg(args)
 			w.WriteReply(250, "2.1.0", fmt.Sprintf("%s with %s", from, params))
 		case textual.Is(verb, "DATA"):
 			text, err := io.ReadAll(r.Dot(textual.Reject))
@@ -92,6 +92,25 @@ func ExampleAppendReply() {
 	fmt.Printf("%q\n", textual.AppendReply(nil, 550, "5.1.1", "No such user\nAsk the postmaster"))
 	// Output:
 	// "550-5.1.1 No such user\r\n550 5.1.1 Ask the postmaster\r\n"
+}
+
+func ExampleParser() {
+	p := textual.Parser{
+		Brackets:           []byte("<>"),
+		OpenBrackets:       true,
+		ArgumentSeparators: []byte(" :"),
+	}
+	st := p.Parse("MAIL FROM:<a b@c> SIZE=10")
+	fmt.Printf("%s %q\n", st.Name, st.Arguments)
+	// Output:
+	// MAIL ["MAIL" "FROM" "a b@c" "SIZE=10"]
+}
+
+func ExampleParser_ParseStrict() {
+	_, err := textual.SMTP.ParseStrict("RCPT TO:<a@b")
+	fmt.Println(err)
+	// Output:
+	// textual: unbalanced bracket
 }
 
 func ExampleCut() {

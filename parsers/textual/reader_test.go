@@ -229,8 +229,7 @@ func TestNoAllocations(t *testing.T) {
 		if !Is(verb, "MAIL") {
 			t.Fatal(verb)
 		}
-		if path, _ := Command(args); len(path) == 0 {
-			t.Fatal(args)
+		for range Args(args) {
 		}
 		w.WriteReply(250, "2.1.0", "ok")
 		w.Flush()

@@ -380,3 +380,76 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("%d are down", n)
 	}
 }
+
+// TestReportsTogether: whatever there is to tell at the same time, each piece is told.
+func TestReportsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := time.Now().Add(-5 * time.Hour)
+		fate := map[string]RcptState{
+			"bounce":  {Status: Failed, Attempts: 1, Last: Result{Time: long, Code: 550}},
+			"delay":   {Status: Pending, Attempts: 1, Last: Result{Time: long, Code: 451}},
+			"success": {Status: Delivered, Attempts: 1, Last: Result{Time: long, Code: 250}},
+		}
+		for _, want := range []string{"bounce", "delay", "success", "bounce delay", "bounce success", "delay success", "bounce delay success"} {
+			f := newFixture()
+			f.start()
+			e := entry("a")
+			e.Queued = long
+			st := &State{Queued: long}
+			for _, kind := range strings.Fields(want) {
+				e.To = append(e.To, Recipient{Path: address("bob@example.net"), Params: smtp.RcptParams{Notify: smtp.NotifySuccess | smtp.NotifyFailure | smtp.NotifyDelay}})
+				st.To = append(st.To, fate[kind])
+			}
+			f.spool.entries["a"] = &stored{e, st.Clone(), []byte(message)}
+			a := &active{it: &item{}, e: e, st: st}
+			must(t, f.report(t.Context(), a))
+			if got := f.notes.kinds(); got != want {
+				t.Errorf("%q is told of %q", got, want)
+			}
+			must(t, f.report(t.Context(), a))
+			if got := f.notes.kinds(); got != want {
+				t.Errorf("%q is told after %q was", got, want)
+			}
+		}
+	})
+}
+
+// TestSharesOfClasses: of however many places, ordinary mail always has one that others
+// cannot take, where there are two.
+func TestSharesOfClasses(t *testing.T) {
+	for places, want := range map[int]string{1: "1 1 1", 2: "2 1 1", 3: "3 2 1", 16: "14 9 2", 20: "18 12 2", 200: "176 113 25", 2000: "1750 1125 250"} {
+		if got := fmt.Sprint(Ordinary.most(places), Stranger.most(places), Notice.most(places)); got != want {
+			t.Errorf("of %d places: %s, want %s", places, got, want)
+		}
+	}
+}
+
+// TestWaits: a destination of which anything is to be done is not forgotten.
+func TestWaits(t *testing.T) {
+	for what, change := range map[string]func(d *destination){
+		"job": func(d *destination) { d.lanes[Notice].jobs = []*job{{}} }, "parked": func(d *destination) { d.lanes[Ordinary].parked = []*item{{}} }, "running": func(d *destination) { d.running = 1 },
+	} {
+		d := &destination{}
+		if d.waits() {
+			t.Error("nothing is to be done")
+		}
+		if change(d); !d.waits() {
+			t.Error(what)
+		}
+	}
+}
+
+// TestNotificationAsEntry: a notification is of its own class, from nobody, and nobody is
+// told what becomes of it.
+func TestNotificationAsEntry(t *testing.T) {
+	f := newFixture()
+	must(t, f.SubmitNotification(t.Context(), &Notification{ID: "n", To: address("ann@example.org"), Proven: true, Message: []byte(message), Body: smtp.Body8BitMIME, SMTPUTF8: true}))
+	if len(f.spool.entries) != 1 {
+		t.Fatalf("%d entries", len(f.spool.entries))
+	}
+	for _, s := range f.spool.entries {
+		if e := s.e; e.Class != Notice || !e.From.IsNull() || e.To[0].Params.Notify != smtp.NotifyNever || e.To[0].Path != address("ann@example.org") || e.Params.Body != smtp.Body8BitMIME || !e.Params.SMTPUTF8 || string(s.body) != message {
+			t.Errorf("%+v", e)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -160,7 +161,41 @@ func (q *Queue) status(a *active, kind Kind, i int) rfc2822.RecipientStatus {
 	if s.DiagnosticCode == "" && r.Last.Text != "" {
 		s.DiagnosticCode = r.Last.Text
 	}
+	if s.Action == rfc2822.Failed {
+		s.Advice = advice(&r.Last, q.behind(a.e.From))
+	}
 	return s
+}
+
+// senderWords are those by which hosts name what they have checked, where they have no
+// code for it.
+var senderWords = regexp.MustCompile(`(?i)\b(SPF|DKIM|DMARC|unauthenticated)\b`)
+
+// Disbelieved reports whether a host has refused a message because it could not make sure who
+// it is from (SPF, DKIM, DMARC, the name of the client's address: RFC 7372). The author of
+// the message can do nothing about that.
+func (r *Result) Disbelieved() bool {
+	if r.Code < 500 || !strings.HasPrefix(r.Enhanced, "5.7.") {
+		return false
+	}
+	switch r.Enhanced {
+	case "5.7.20", "5.7.21", "5.7.22", "5.7.23", "5.7.24", "5.7.25", "5.7.26":
+		return true
+	}
+	return senderWords.MatchString(r.Text)
+}
+
+// advice is what a refusal means where its text hardly says it to who wrote the message.
+func advice(r *Result, from smtp.Path) string {
+	domain := from.DomainName().String()
+	if !r.Disbelieved() || domain == "" {
+		return ""
+	}
+	what := "could not make sure that the message is from " + domain + " (SPF, DKIM, DMARC)"
+	if r.Enhanced == "5.7.25" {
+		what = "found no right name for the address of the server that sends for " + domain
+	}
+	return "The host " + what + ". It is not about what was written: please tell the postmaster of " + domain + "."
 }
 
 // remoteMTA is the name in a Result's Host: "mx.example.org" of

@@ -309,3 +309,32 @@ func (s *slowRemove) Remove(ctx context.Context, id string) error {
 	}
 	return err
 }
+
+// TestDisbelieved: who reads a bounce learns in words that a host has not believed who the message is from,
+// whatever code it has for that; other refusals are left as they are.
+func TestDisbelieved(t *testing.T) {
+	for _, c := range []struct {
+		code     int
+		enhanced string
+		text     string
+		says     string
+	}{
+		{550, "5.7.26", "This mail has been blocked because the sender is unauthenticated.", "could not make sure that the message is from example.org"},
+		{550, "5.7.509", "Access denied, sending domain example.org does not pass DMARC verification and has a DMARC policy of reject.", "could not make sure"},
+		{554, "5.7.1", "SPF check failed", "could not make sure"},
+		{550, "5.7.20", "No passing signature", "could not make sure"},
+		{550, "5.7.23", "Not permitted", "could not make sure"},
+		{550, "5.7.25", "The IP address sending this message does not have a PTR record", "no right name for the address"},
+		{550, "5.7.1", "Relaying denied", ""},
+		{550, "5.7.1", "Message looks like SPFoo", ""},
+		{550, "5.7.27", "Sender address has null MX", ""},
+		{550, "5.1.1", "DMARC is nobody here", ""},
+		{552, "5.2.2", "Full", ""},
+	} {
+		_, _, parts := notice(t, entry("a", "bob@example.net"), message, Result{Status: Failed, Code: c.code, Enhanced: c.enhanced, Text: c.text}, 0)
+		said := strings.Contains(parts[0], "please tell the postmaster of example.org")
+		if said != (c.says != "") || !strings.Contains(parts[0], c.says) || strings.Contains(parts[1], "postmaster of") {
+			t.Errorf("%s %s:\n%s\n%s", c.enhanced, c.text, parts[0], parts[1])
+		}
+	}
+}

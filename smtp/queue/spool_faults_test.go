@@ -340,3 +340,34 @@ func TestSettledAndGone(t *testing.T) {
 		}
 	})
 }
+
+// TestAttemptNotWritten: an attempt that cannot be written down is not made and does not
+// count, and is made when it can.
+func TestAttemptNotWritten(t *testing.T) {
+	inQueue(t, func(t *testing.T, f *fixture) {
+		f.world.answer = fates
+		f.submit(t, entry("a", "later@example.net"))
+		synctest.Wait()
+		f.spool.mu.Lock()
+		f.spool.fail = func(op, _ string) error {
+			if op == "save" {
+				return ErrFull
+			}
+			return nil
+		}
+		f.spool.mu.Unlock()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := f.world.count(); n != 1 {
+			t.Errorf("%d attempts with a disk that is full", n)
+		}
+		f.spool.mu.Lock()
+		f.spool.fail = nil
+		f.spool.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := f.world.count(); n != 2 || f.world.attempts[1].attempt != 2 || f.spool.len() != 0 {
+			t.Errorf("%+v, %d left", f.world.attempts, f.spool.len())
+		}
+	})
+}

@@ -39,7 +39,7 @@ func (c *Checker) Check(ctx context.Context, q Query) Outcome {
 		o.Err = err
 		return o
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout())
+	ctx, cancel := c.within(ctx)
 	defer cancel()
 	e.ctx = ctx
 	d, f := e.host(e.domain, 0)
@@ -65,7 +65,7 @@ func (c *Checker) Bill(ctx context.Context, q Query) (Bill, error) {
 	if err := e.fault(); err != nil {
 		return Bill{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout())
+	ctx, cancel := c.within(ctx)
 	defer cancel()
 	e.ctx, e.toTheEnd = ctx, true
 	d, f := e.host(e.domain, 0)
@@ -78,11 +78,15 @@ func (c *Checker) Bill(ctx context.Context, q Query) (Bill, error) {
 	return e.bill, nil
 }
 
-func (c *Checker) timeout() time.Duration {
-	if c.Timeout > 0 {
-		return c.Timeout
+func (c *Checker) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := c.Timeout
+	if timeout <= 0 {
+		timeout = 20 * time.Second
 	}
-	return 20 * time.Second
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= timeout {
+		return ctx, func() {} // which ends in time by itself
+	}
+	return context.WithTimeout(ctx, timeout)
 }
 
 // begin finds out whom a query is about (§4.1, §4.3).

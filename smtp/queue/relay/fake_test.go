@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -38,7 +40,8 @@ type zone struct {
 	secure bool
 	// insecure are answers that are not secure all the same, "MX example.net".
 	insecure map[string]bool
-	fail     map[string]error // by name
+	fail     map[string]error // by name, or by kind and name
+	nth      *mailtest.Nth
 	asked    map[string]int
 }
 
@@ -52,7 +55,7 @@ func lookup[T any](z *zone, kind, name string, all map[string][]T) (resolver.Ans
 	defer z.mu.Unlock()
 	z.asked[kind+" "+name]++
 	a := resolver.Answer[T]{Name: name, Secure: z.secure && !z.insecure[kind+" "+name]}
-	if err := z.fail[name]; err != nil {
+	if err := cmp.Or(z.fail[name], z.fail[kind+" "+name], z.nth.Fail(kind)); err != nil {
 		return a, err
 	}
 	if to, ok := z.cname[name]; ok {
@@ -394,7 +397,7 @@ func (s *scene) send(t *testing.T, d *queue.Delivery) []queue.Result {
 		if r.Status == "" {
 			t.Fatalf("recipient %d has no result", i)
 		}
-		if strings.ContainsAny(r.Text, "\r") {
+		if strings.ContainsAny(r.Text, "\r") || strings.Contains(r.Text, "%!") {
 			t.Errorf("text %q", r.Text)
 		}
 	}

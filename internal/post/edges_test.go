@@ -1,0 +1,83 @@
+package post
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// TestMostAliases: so many aliases of one message have entries of their own, which say by
+// whom they were forwarded, and those beyond go without.
+func TestMostAliases(t *testing.T) {
+	o := newOutbound(t, "")
+	mailtest.Edge(t, "aliases", mostAliases, func(n int) bool {
+		var to []remote
+		for i := range n {
+			alias := smtp.Path{Local: fmt.Sprint("a", i), Domain: "mail.test"}
+			to = append(to, remote{rcpt: smtp.Recipient{Path: alias}, path: smtp.Path{Local: fmt.Sprint("x", i), Domain: "far.test"}, forwarded: true})
+		}
+		parts, err := o.parts(village{}, &smtp.Envelope{From: smtp.Path{Local: "ann", Domain: "third.test"}}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, reached := 0, 0
+		for _, p := range parts {
+			if p.first != "" {
+				named++
+			}
+			reached += len(p.to)
+		}
+		if reached != n || named > mostAliases {
+			t.Errorf("%d aliases: %d recipients in %d entries, %d named", n, reached, len(parts), named)
+		}
+		return named == n
+	})
+}
+
+// TestOnwardKeepsTheAddress: the address that the sender knows goes along, as what it is,
+// unless the sender has said another.
+func TestOnwardKeepsTheAddress(t *testing.T) {
+	elsewhere := accounts.Targets{Local: true, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}
+	for _, tt := range []struct {
+		local, typ, given string
+		want              string
+	}{
+		{"ann", "", "", "rfc822;ann@mail.test"}, {"änn", "", "", "utf-8;änn@mail.test"}, {"ann", "rfc822", "first@else.test", "rfc822;first@else.test"},
+	} {
+		r := onward(smtp.Recipient{Path: smtp.Path{Local: tt.local, Domain: "mail.test"}, Params: smtp.RcptParams{ORcptType: tt.typ, ORcpt: tt.given}}, elsewhere)
+		if got := r.Params.ORcptType + ";" + r.Params.ORcpt; got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.local, got, tt.want)
+		}
+	}
+	if r := onward(smtp.Recipient{Path: smtp.Path{Local: "x", Domain: "far.test"}}, accounts.Targets{}); r.Params.ORcpt != "" {
+		t.Errorf("of another host: %+v", r.Params)
+	}
+}
+
+// TestGrants: what a mailbox here cannot do is refused for one, and is the next hop's
+// business elsewhere.
+func TestGrants(t *testing.T) {
+	later, since := time.Now().Add(time.Hour), time.Unix(0, 0)
+	here, away := accounts.Targets{Mailboxes: []domains.Address{"ann@mail.test"}}, accounts.Targets{Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}
+	for _, tt := range []struct {
+		found  accounts.Targets
+		mail   smtp.Params
+		params smtp.RcptParams
+		want   error
+	}{
+		{here, smtp.Params{}, smtp.RcptParams{}, nil}, {here, smtp.Params{HoldUntil: later}, smtp.RcptParams{}, errNotHeld}, {here, smtp.Params{HoldUntil: since}, smtp.RcptParams{}, nil},
+		{here, smtp.Params{}, smtp.RcptParams{RRVS: since}, nil}, {here, smtp.Params{}, smtp.RcptParams{RRVS: since, RRVSReject: true}, errNotKnown},
+		{away, smtp.Params{HoldUntil: later}, smtp.RcptParams{RRVS: since, RRVSReject: true}, nil},
+	} {
+		err := grants(&smtp.Envelope{Params: tt.mail}, &smtp.Recipient{Params: tt.params}, tt.found)
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%+v %+v: %v, want %v", tt.mail, tt.params, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+// Package web is what Postrider serves over HTTP: how it is, for those who watch over it
+// (/metrics, /healthz, /readyz), and what other hosts and mail programs look up about its
+// domains (MTA-STS policies, the settings for accounts).
+//
+//	m := web.NewMetrics(moment)
+//	h := &web.Handler{Site: site, Healthy: store.Err, Metrics: m, Log: log}
+//	s := &web.Server{Handler: h, MaxConns: 1000, Log: log}
+//	go s.Serve(listener)
+//	smtpServer.Done = m.SMTPDone("smtp")
+//
+// Whoever asks is a stranger, whatever he asks for: nothing here reads a password, tells whether
+// an account exists, or takes its own name from what a client says. Pages for the
+// administrator (/admin/) and for users (/account/) are to be handlers of their own beside those in
+// route.go, on the hosts that status is told on.
+package web

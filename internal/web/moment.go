@@ -1,0 +1,178 @@
+package web
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
+)
+
+// Moment is what is so when it is asked for.
+type Moment struct {
+	Version                     string // of the program
+	Connections, MaxConnections int
+	Healthy                     bool
+	Queue                       *queue.Counters // nil: no mail leaves
+	Rooms                       []Room
+	Certificates                []Certificate
+	DNS                         resolver.Stats
+	Keys                        map[string]int // of DKIM, how many there are in each phase
+	KeysInTrouble               int
+	Lockouts                    int // accounts and networks whose logins are not checked for now
+}
+
+// Room is what is free on the disk of a directory.
+type Room struct {
+	Dir           string // the setting that names it
+	Octets, Files int64
+	Short         bool // less than what is kept free
+}
+
+// Certificate is one in use, or one that is waited for.
+type Certificate struct {
+	Name     string
+	NotAfter time.Time // zero: it is not there yet
+	Trouble  bool      // an authority was asked for it in vain
+}
+
+// maxCertificates bounds the series about certificates. Those that end first are shown.
+const maxCertificates = 200
+
+// moments collects what is so.
+type moments struct{ now func() Moment }
+
+// fact is one value of a Moment, and how it is shown.
+type fact struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value float64
+	label []string
+}
+
+// Describe implements prometheus.Collector: it says nothing, and what is collected is checked
+// when it is.
+func (c moments) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c moments) Collect(to chan<- prometheus.Metric) {
+	m := c.now()
+	for _, f := range slices.Concat(m.host(), m.queue(), m.certificates(), m.dns()) {
+		to <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value, f.label...)
+	}
+}
+
+func gaugeOf(name, help string, v float64) fact {
+	return fact{prometheus.NewDesc(namespace+"_"+name, help, nil, nil), prometheus.GaugeValue, v, nil}
+}
+
+// by is a fact under one label.
+func (f fact) by(label, value, name, help string) fact {
+	f.desc, f.label = prometheus.NewDesc(namespace+"_"+name, help, []string{label}, nil), []string{value}
+	return f
+}
+
+func gaugeBy(label, value, name, help string, v float64) fact {
+	return fact{kind: prometheus.GaugeValue, value: v}.by(label, value, name, help)
+}
+
+func counterOf(name, help string, v int64) fact {
+	f := gaugeOf(name, help, float64(v))
+	f.kind = prometheus.CounterValue
+	return f
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *Moment) host() (all []fact) {
+	build := prometheus.NewDesc(namespace+"_build_info", "The program that runs.", []string{"version", "goversion"}, nil)
+	all = append(all,
+		fact{build, prometheus.GaugeValue, 1, []string{m.Version, runtime.Version()}},
+		gaugeOf("connections", "Connections of mail now, of all listeners.", float64(m.Connections)),
+		gaugeOf("connections_limit", "How many there can be.", float64(m.MaxConnections)),
+		gaugeOf("healthy", "Whether mail can be taken.", bit(m.Healthy)),
+		gaugeOf("auth_lockouts", "Accounts and networks whose logins are not checked for now.", float64(m.Lockouts)))
+	for _, r := range m.Rooms {
+		all = append(all,
+			gaugeBy("directory", r.Dir, "store_free_octets", "What is free on the disk of a directory.", float64(r.Octets)),
+			gaugeBy("directory", r.Dir, "store_free_files", "How many files can be made there (inodes).", float64(r.Files)),
+			gaugeBy("directory", r.Dir, "store_short", "Whether less is free than is to be kept free, so that no mail is taken.", bit(r.Short)))
+	}
+	for _, phase := range []string{"announced", "signing", "retired", "revoked"} {
+		all = append(all, gaugeBy("phase", phase, "dkim_keys", "DKIM keys, by where they are in their lives.", float64(m.Keys[phase])))
+	}
+	return append(all, gaugeOf("dkim_keys_troubled", "DKIM keys that are not used or not seen in the DNS though they should be.", float64(m.KeysInTrouble)))
+}
+
+func (m *Moment) queue() (all []fact) {
+	q := m.Queue
+	if q == nil {
+		return nil
+	}
+	age := 0.0
+	if !q.Oldest.IsZero() {
+		age = max(0, time.Since(q.Oldest).Seconds())
+	}
+	for state, n := range map[string]int{"active": q.Active, "waiting": max(0, q.Entries-q.Held-q.Active), "held": q.Held, "corrupt": q.Corrupt} {
+		all = append(all, gaugeBy("state", state, "queue_messages", "Messages that are to leave: attempts under way, waiting, held by the administrator, and put aside because they cannot be read.", float64(n)))
+	}
+	for class, c := range q.Classes {
+		all = append(all, gaugeBy("class", class.String(), "queue_starving", "Whether mail of a class has waited for a place for more than a minute.", bit(c.Starving)))
+	}
+	return append(all,
+		gaugeOf("queue_octets", "What the messages of the queue take.", float64(q.Octets)),
+		gaugeOf("queue_oldest_seconds", "Age of the oldest message of the queue.", age),
+		gaugeOf("queue_destinations", "Destinations that there is mail for.", float64(q.Destinations)),
+		gaugeOf("queue_destinations_down", "Of these, how many could not be reached.", float64(q.Down)),
+		counterOf("queue_accepted_total", "Messages that were queued.", q.Accepted))
+}
+
+func (m *Moment) certificates() (all []fact) {
+	named := make(map[string]Certificate)
+	for _, c := range m.Certificates { // of two for one name the one that ends first
+		if old, ok := named[c.Name]; !ok || c.NotAfter.Before(old.NotAfter) {
+			c.Trouble = c.Trouble || old.Trouble
+			named[c.Name] = c
+		}
+	}
+	var sorted []Certificate
+	for _, c := range named {
+		sorted = append(sorted, c)
+	}
+	slices.SortFunc(sorted, func(a, b Certificate) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Name, b.Name))
+	})
+	for _, c := range sorted[:min(len(sorted), maxCertificates)] {
+		end := 0.0
+		if !c.NotAfter.IsZero() {
+			end = float64(c.NotAfter.Unix())
+		}
+		all = append(all,
+			gaugeBy("name", c.Name, "tls_certificate_expiry_timestamp_seconds", "When a certificate ends; 0 where there is none yet.", end),
+			gaugeBy("name", c.Name, "tls_certificate_trouble", "Whether an authority was asked for it in vain.", bit(c.Trouble)))
+	}
+	return all
+}
+
+func (m *Moment) dns() []fact {
+	s := &m.DNS
+	return []fact{
+		counterOf("dns_lookups_total", "What was asked of the DNS, from memory or not.", s.Lookups),
+		counterOf("dns_cache_hits_total", "Of these, what was known.", s.Hits),
+		counterOf("dns_queries_total", "Messages sent to DNS servers.", s.Queries),
+		counterOf("dns_failures_total", "Questions that no DNS server answered.", s.Failures),
+		counterOf("dns_timeouts_total", "Queries that a DNS server left without an answer.", s.Timeouts),
+		counterOf("dns_evicted_total", "Answers that were forgotten before their time.", s.Evicted),
+		gaugeOf("dns_cache_entries", "Answers in memory.", float64(s.Entries)),
+		gaugeOf("dns_cache_octets", "What they take, about.", float64(s.Octets)),
+	}
+}

@@ -1,0 +1,47 @@
+package web
+
+import (
+	"net/netip"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// Site is what one set of settings says about what is served. It does not change; a reload
+// makes another.
+type Site struct {
+	// Host is the server's own name, in canonical form: what its certificate is for, and
+	// what mail programs are to connect to.
+	Host string
+	// Names are those that the host is asked for its status by, Host among them.
+	Names []string
+	// StatusFrom may read the metrics, and ProxyFrom are web servers in front of this one.
+	StatusFrom, ProxyFrom []netip.Prefix
+	// Domains are those whose mail is kept here, by their names in canonical form.
+	Domains map[domains.Name]Domain
+	// Mail is how mail programs reach an account; nil: nobody is told.
+	Mail *Mail
+}
+
+// Domain is what is served about one domain.
+type Domain struct {
+	Policy string // its MTA-STS policy, as it is sent; empty: none
+}
+
+// Mail is where accounts fetch and send, each the best way there is.
+type Mail struct {
+	POP3, SMTP Port
+}
+
+// Port is a port of Site.Host.
+type Port struct {
+	Number   uint16
+	Implicit bool // TLS from the first octet on; otherwise STLS or STARTTLS
+}
+
+// SSL is how the formats call the ways of TLS.
+func (p Port) SSL() string {
+	if p.Implicit {
+		return "SSL"
+	}
+	return "STARTTLS"
+}
