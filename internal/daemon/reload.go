@@ -98,6 +98,9 @@ func (d *Daemon) reload() error {
 	before := d.web
 	if d.web = d.openWeb(settings, before); before != d.web {
 		before.close()
+		if before != nil && before.problem == nil {
+			d.log.Info("no longer listening", "addr", before.where.Listen)
+		}
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()

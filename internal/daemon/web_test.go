@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -8,11 +9,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/internal/web"
 )
 
 // http asks the listener for HTTP.
@@ -198,4 +202,101 @@ func (w *testWorld) counted(line string) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	w.t.Errorf("no %s in\n%s", line, text)
+}
+
+// TestWebAndAuthority: HTTPS and an authority that asks on the same port (tls-alpn-01) both get what they
+// came for, and the certificate of mta-sts. comes that way.
+func TestWebAndAuthority(t *testing.T) {
+	port := unusedPort(t)
+	ca := peertest.Pebble(t, peertest.PebbleOptions{TLSPort: port})
+	w := start(t, fmt.Sprintf(`"DNS": {"mta_sts": "testing"}, "Web": {"listen": "127.0.0.1:%d", "tls": "implicit"},
+		"TLS": {"ACME": {"accept_terms": true, "names": ["mail.test", "mta-sts.mail.test"], "directory": %q, "directory_ca_file": %q, "challenge": "tls-alpn-01", "listen": "127.0.0.1:%[1]d"}},`,
+		port, ca.Directory, ca.CAFile))
+	var state tls.ConnectionState
+	peertest.Await(t, "the certificate of mta-sts.mail.test", func() bool {
+		c, err := tls.Dial("tcp", w.web.socket.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "mta-sts.mail.test"})
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		state = c.ConnectionState()
+		return fromPebble(state.PeerCertificates[0]) && state.PeerCertificates[0].VerifyHostname("mta-sts.mail.test") == nil
+	})
+	c, err := tls.Dial("tcp", w.web.socket.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "mta-sts.mail.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: mta-sts.mail.test\r\nConnection: close\r\n\r\n")
+	text, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 200 ") || !strings.Contains(string(text), "mode: testing\r\n") {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// TestWebBesideChallenge: the port that the authority comes to by HTTP serves what port 80 is to, and the
+// challenges are its own, also where nothing else is found.
+func TestWebBesideChallenge(t *testing.T) {
+	port := unusedPort(t)
+	w := start(t, fmt.Sprintf(`"Web": {"listen": "127.0.0.1:0"}, "DNS": {"mta_sts": "testing"},
+		"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, port))
+	get := func(host, path string) int {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for path, want := range map[string]int{"/.well-known/mta-sts.txt": 200, "/.well-known/acme-challenge/x": 403 /* by who knows what was asked for */, "/": 404} {
+		if got := get("mta-sts.mail.test", path); got != want {
+			t.Errorf("%s: %d", path, got)
+		}
+	}
+	if err := w.rewrite(fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, port)); err != nil {
+		t.Fatal(err)
+	}
+	if got := get("mta-sts.mail.test", "/.well-known/mta-sts.txt"); got != 404 {
+		t.Errorf("switched off: %d", got)
+	}
+}
+
+// TestWebMailPorts: mail programs are told the best way there is, and nothing where there is
+// none from elsewhere.
+func TestWebMailPorts(t *testing.T) {
+	for _, tt := range []struct {
+		listeners string
+		want      *web.Mail
+	}{
+		{`{"address": ":995", "protocol": "pop3"}, {"address": ":110", "protocol": "pop3"}, {"address": ":465", "protocol": "submission"}, {"address": ":587", "protocol": "submission"}`,
+			&web.Mail{POP3: web.Port{Number: 995, Implicit: true}, SMTP: web.Port{Number: 465, Implicit: true}}},
+		{`{"address": ":110", "protocol": "pop3"}, {"address": ":2587", "protocol": "submission"}`, &web.Mail{POP3: web.Port{Number: 110}, SMTP: web.Port{Number: 2587}}},
+		{`{"address": ":110", "protocol": "pop3"}`, nil},
+		{`{"address": "127.0.0.1:995", "protocol": "pop3"}, {"address": ":465", "protocol": "submission"}`, nil},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(`{"server_name": "mail.test", "Web": {"listen": ":443", "autoconfig": true}, "Listeners": [`+tt.listeners+`]}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := conf.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newSite(s).Mail; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %+v", tt.listeners, got)
+		}
+		plan, err := Plan(s, "mail.test", nil)
+		if err != nil || !plan.Autoconfig {
+			t.Errorf("the plan: %v, %v", plan.Autoconfig, err)
+		}
+		if s.Web.Autoconfig = false; newSite(s).Mail != nil {
+			t.Error("told though it is switched off")
+		}
+	}
 }

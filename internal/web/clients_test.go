@@ -180,6 +180,18 @@ func TestLoginName(t *testing.T) {
 	}
 }
 
+// TestLongQuestion: what is longer than a question ever is, is not read, and answered all the same.
+func TestLongQuestion(t *testing.T) {
+	w := newWorld()
+	question := outlookAsks("alice@example.com", outlookResponse)
+	for padding, read := range map[int]bool{outlookOctets - len(question): true, outlookOctets - len(question) + 1: false} {
+		got := w.post("https://autodiscover.example.com"+outlookPath, question+strings.Repeat(" ", padding))
+		if strings.Contains(body(t, got), "alice") != read || got.StatusCode != 200 {
+			t.Errorf("%d octets: %s, read: %v", len(question)+padding, got.Status, !read)
+		}
+	}
+}
+
 // TestProtection: the three ways in which programs read Outlook's answer come to the same protection.
 func TestProtection(t *testing.T) {
 	w := newWorld()

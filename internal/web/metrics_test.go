@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -107,7 +108,7 @@ func events(m *Metrics) []struct {
 			`postrider_sender_auth_results_total{method="dkim",result="pass"} 1`, `postrider_sender_auth_results_total{method="dkim",result="permerror"} 1`,
 			`postrider_sender_auth_results_total{method="dmarc",result="fail"} 1`, `postrider_sender_auth_results_total{method="iprev",result="other"} 1`}},
 		{"reported", func() { m.Reported(report, true) }, []string{`postrider_reports_received_total{kind="dmarc",result="new"} 1`}},
-		{"line", func() { log.Handle(nil, line) }, []string{`postrider_log_lines_total{level="warn"} 1`}},
+		{"line", func() { log.Handle(context.Background(), line) }, []string{`postrider_log_lines_total{level="warn"} 1`}},
 		{"reload failed", func() { m.Reloaded(io.EOF) }, []string{`postrider_config_last_reload_successful 0`}},
 	}
 }
@@ -246,5 +247,27 @@ func TestPromtool(t *testing.T) {
 	check.Stdin = strings.NewReader(text(m))
 	if out, err := check.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// BenchmarkCount is what a session with one message costs.
+func BenchmarkCount(b *testing.B) {
+	m := NewMetrics(testMoment)
+	s := &smtp.Session{}
+	done, sum := m.SMTPDone("smtp"), &smtp.Summary{Session: s}
+	a := &post.Accepted{Service: "smtp", Size: 20000, Mailboxes: 1, Took: time.Millisecond}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Accepted(a)
+		done(s, sum)
+	}
+}
+
+// BenchmarkScrape is what a look at all costs.
+func BenchmarkScrape(b *testing.B) {
+	m := NewMetrics(testMoment)
+	b.ReportAllocs()
+	for b.Loop() {
+		text(m)
 	}
 }

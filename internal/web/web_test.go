@@ -98,6 +98,8 @@ func TestWhoMaySee(t *testing.T) {
 		{"through one that does not say who", here, "mail.example.com", []string{"X-Real-Ip", "198.51.100.7"}, 403},
 		{"through one that says no more than that it is one", here, "mail.example.com", []string{"Via", "1.1 proxy"}, 403},
 		{"a stranger who says he is here", stranger, "mail.example.com", []string{"X-Forwarded-For", "127.0.0.1"}, 403},
+		{"who watches, through a web server", here, "mail.example.com", []string{"X-Forwarded-For", "198.51.100.7, 203.0.113.9"}, 200},
+		{"forged to be who watches", here, "mail.example.com", []string{"X-Forwarded-For", "203.0.113.9, 198.51.100.7"}, 403},
 		{"a Unix socket", "@", "mail.example.com", nil, 403},
 		{"at a domain", here, "example.com", nil, 404},
 		{"at the policy's host", here, "mta-sts.example.com", nil, 404},
@@ -105,6 +107,7 @@ func TestWhoMaySee(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld()
+			w.site.StatusFrom = append(w.site.StatusFrom, netip.MustParsePrefix("203.0.113.9/32"))
 			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 			r.Host = tt.host
 			got := w.ask(r, tt.from, tt.fields...)
