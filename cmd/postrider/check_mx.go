@@ -78,20 +78,6 @@ func isReserved(domain string) bool {
 		labels[len(labels)-2] == "example" && slices.Contains([]string{"com", "net", "org"}, last)
 }
 
-// ownAddresses are the addresses of this host that others may know.
-func ownAddresses() (own []netip.Addr) {
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	for _, a := range all {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() {
-			own = append(own, p.Addr().Unmap())
-		}
-	}
-	return own
-}
-
 // keysOf are the keys of a map of domains, sorted.
 func keysOf[K ~string, V any](m map[K]V) (keys []string) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {

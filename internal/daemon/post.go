@@ -11,6 +11,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // newRules is what one set of settings says about mail on its way in.
@@ -54,6 +55,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
 	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
 		Dir:     s.QueueDir,
 		Disk:    disk,
@@ -64,16 +66,17 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
 		Sign:            d.keys.Message,
-		Attempted:       d.metrics.Attempted,
-		Notified:        d.metrics.Notified,
-		Log:             d.log,
+		Attempted: func(a *queue.Attempt) {
+			d.metrics.Attempted(a)
+			d.doubted.saw(a)
+		},
+		Notified: d.metrics.Notified,
+		Log:      d.log,
 	})
 	if err != nil {
 		return err
 	}
 	d.post.Outbound = o
-	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
-	o.Queue().Attempted = d.doubted.saw
 	stored := d.healthy
 	d.healthy = func() error { return errors.Join(stored(), o.Healthy()) }
 	return nil

@@ -313,6 +313,10 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err er
 		r.drop(k)
 		taken = true
 	case k.Phase == Announced && s.shown && now.Sub(k.Shown) >= r.settled(k, s):
+		if k.private, err = readPrivate(r.file(k), k.Public); err != nil {
+			k.Trouble = err.Error() // whatever signs now goes on
+			break
+		}
 		r.promote(k, now)
 	case k.Phase == Signing && s.hidden:
 		r.fallBack(k, now)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,6 +185,105 @@ func TestManyDomains(t *testing.T) {
 		after(time.Hour)
 		if len(r.selectors(home)) != 1 {
 			t.Errorf("the new key does not sign: %s", phases(r))
+		}
+	})
+}
+
+// TestAllAtOnce: whatever operators, reloads, messages and the clockwork do at the same time, what is on disk in
+// the end is what is in memory, and every key that may sign is there.
+func TestAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, s, z := t.TempDir(), usual, two()
+		s.Domains = []domains.Name{home, "b.test"}
+		r := open(t, dir, s, z)
+		run(t, r)
+		z.publish(r, "ns1", "ns2")
+		key, err := dkim.GenerateKey("ed25519")
+		if err != nil {
+			t.Fatal(err)
+		}
+		less := s
+		less.Domains = s.Domains[:1]
+		var all sync.WaitGroup
+		for _, act := range []func(i int){
+			func(int) { r.Rotate(t.Context(), home) },
+			func(i int) { r.Import(t.Context(), home, fmt.Sprintf("i%d", i), key) },
+			func(int) {
+				for _, k := range r.Keys() {
+					if k.Phase == Announced {
+						r.Revoke(t.Context(), k.Domain, k.Selector)
+						return
+					}
+				}
+			},
+			func(i int) { r.Configure([]Settings{s, less}[i%2]) },
+			func(int) {
+				if _, err := r.Message([]byte("From: x@mail.test\r\n\r\nx\r\n")); err != nil {
+					t.Error(err)
+				}
+			},
+			func(int) { r.Problems() },
+			func(int) { r.Prepare(t.Context()) },
+		} {
+			all.Go(func() {
+				for i := range 12 {
+					act(i)
+					time.Sleep(time.Minute)
+				}
+			})
+		}
+		all.Wait()
+		r.Configure(s)
+		after(day)
+		again := open(t, dir, s, nil)
+		if a, b := phases(r), phases(again); a != b {
+			t.Errorf("%s in memory, %s on disk", a, b)
+		}
+		selectors := make(map[string]bool)
+		for _, k := range again.Keys() {
+			if selectors[k.Name()] {
+				t.Errorf("%s stands for two keys", k.Name())
+			}
+			selectors[k.Name()] = true
+			if _, err := readPrivate(again.file(&k), k.Public); err != nil && k.watched() {
+				t.Errorf("%s %s: %v", k.Name(), k.Phase, err)
+			}
+		}
+	})
+}
+
+// TestLostFile: a key whose file is lost does not take the place of the one that signs.
+func TestLostFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := two()
+		r := open(t, t.TempDir(), usual, z)
+		run(t, r)
+		z.publish(r, "ns1", "ns2")
+		after(2 * time.Hour)
+		first := r.selectors(home)
+		if err := r.Rotate(t.Context(), home); err != nil {
+			t.Fatal(err)
+		}
+		lost := r.of(home, "rsa", Announced)
+		file := r.file(lost)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		z.publish(r, "ns1", "ns2")
+		after(2 * time.Hour)
+		if got := r.selectors(home); !slices.Equal(got, first) || lost.Trouble == "" {
+			t.Errorf("%v signs, not %v: %s, %q", got, first, phases(r), lost.Trouble)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		after(2 * time.Hour)
+		if got := r.selectors(home); len(got) != 1 || got[0] != lost.Selector {
+			t.Errorf("put back, and %v signs: %s", got, phases(r))
 		}
 	})
 }

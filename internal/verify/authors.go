@@ -54,6 +54,20 @@ func bareNewline(text string) bool {
 	return strings.Count(text, "\r") != crlf || strings.Count(text, "\n") != crlf
 }
 
+// mostAuthors is how much may name authors, in octets. Nobody has so many, and to read them takes time.
+const mostAuthors = 64 << 10
+
+// longAuthors reports whether there is more.
+func longAuthors(header *rfc2822.Section) bool {
+	octets := 0
+	for f := range header.All() {
+		if f.Is("From") || f.Is("Sender") {
+			octets += len(f.Raw())
+		}
+	}
+	return octets > mostAuthors
+}
+
 // fields are those with a name that stand there.
 func (u *unsettled) fields(name string) (all []rfc2822.Field) {
 	field := ""
@@ -92,15 +106,18 @@ func (i *inspection) authors(from []rfc2822.Field) (all []domains.Name) {
 		found, _ = dmarc.Authors(instead)
 		from = append(from, instead...)
 	}
+	seen := make(map[domains.Name]bool, len(found))
+	add := func(d domains.Name) {
+		if !seen[d] {
+			seen[d] = true
+			all = append(all, d)
+		}
+	}
 	for _, d := range found {
-		all = append(all, domains.Canonical(d))
+		add(domains.Canonical(d))
 	}
 	for _, f := range from {
-		for d := range i.somehow(f) {
-			if !slices.Contains(all, d) {
-				all = append(all, d)
-			}
-		}
+		i.somehow(f, add)
 	}
 	return all
 }
@@ -113,12 +130,11 @@ var dots = regexp.MustCompile(`\.\.+`)
 
 // somehow are the domains of this host that a field names where it cannot be read as a whole, or where
 // what was read is no address that the world could have.
-func (i *inspection) somehow(f rfc2822.Field) map[domains.Name]bool {
-	all := make(map[domains.Name]bool)
+func (i *inspection) somehow(f rfc2822.Field, add func(domains.Name)) {
 	list, bad := rfc2822.ReadAddressList(f.Value())
 	odd := func(a rfc2822.Address) bool { return !plain.MatchString(domains.Canonical(a.Domain).String()) }
 	if len(bad) == 0 && len(list) > 0 && !slices.ContainsFunc(list, odd) {
-		return all
+		return
 	}
 	apart := strings.ReplaceAll(f.Value(), "=?", " =?")
 	for _, text := range []string{f.Value(), rfc2822.DecodeWords(apart)} {
@@ -131,11 +147,10 @@ func (i *inspection) somehow(f rfc2822.Field) map[domains.Name]bool {
 		for _, m := range named.FindAllStringSubmatch(visible, -1) {
 			d := domains.Canonical(strings.Trim(dots.ReplaceAllString(m[1], "."), ".-_"))
 			if i.s.rules.IsOwn(d) {
-				all[d] = true
+				add(d)
 			}
 		}
 	}
-	return all
 }
 
 // plain is a domain in A-labels.

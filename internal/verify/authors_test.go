@@ -116,3 +116,20 @@ func TestTooLong(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAuthors: more than anybody could read is not read.
+func TestManyAuthors(t *testing.T) {
+	w, signers := newWorld(t)
+	v := newVerifier(w, &rules)
+	for header, code := range map[string]int{
+		"From: " + strings.Repeat("x@a.test,\r\n ", 5000) + "y@a.test":                          0,
+		"From: " + strings.Repeat("x@a.test,\r\n ", 5500) + "y@a.test":                          552,
+		strings.Repeat("From: x@a.test\r\nSender: y@a.test\r\n", 2500) + "Subject: s":           552,
+		"From: x@a.test\r\nTo: " + strings.Repeat("someone@somewhere.test,\r\n ", 5000) + "a@b": 0,
+	} {
+		_, refused := bring(t, v, signers, mail{from: "x@a.test", header: header})
+		if (refused != nil) != (code != 0) || refused != nil && refused.Code != code {
+			t.Errorf("%.60q of %d octets: %v", header, len(header), refused)
+		}
+	}
+}

@@ -122,6 +122,8 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 		return refusal{errBusy}
 	case look.Header.Truncated():
 		return refusal{errTooLong}
+	case longAuthors(look.Header):
+		return refusal{errTooLong}
 	case bareNewline(look.Header.String()):
 		return refusal{smtp.ErrBareLineEnd}
 	}
