@@ -22,7 +22,8 @@ type Verification struct {
 	DMARC string `json:"dmarc" one:"refuse,mark,note"`
 
 	// The same for mail in the name of a domain of this host that neither SPF nor DKIM
-	// shows to be from there, whatever the DNS of the domain says.
+	// shows to be from there, whatever the DNS of the domain says. Lists are no exception
+	// here: name those that users of this host write to among the forwarders.
 	OwnDomains string `json:"own_domains" one:"refuse,mark,note"`
 
 	// The same for mail from a host that the sender's domain does not let send (SPF

@@ -11,6 +11,7 @@ import (
 // TestAttackAliases: an alias for many mailboxes, named as often as one may
 // under other details, and a chain of aliases as long as it can be.
 func TestAttackAliases(t *testing.T) {
+	t.Parallel()
 	n := heavy(100, 1000)
 	var domains, all strings.Builder
 	for i := range n {

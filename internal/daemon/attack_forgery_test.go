@@ -52,6 +52,7 @@ func (w *testWorld) stored(box string) int {
 // TestForgedOwnDomain: a stranger does not get mail in as somebody here, whatever he writes and whatever
 // his DNS does, by DATA or in binary chunks; what is his own comes in.
 func TestForgedOwnDomain(t *testing.T) {
+	t.Parallel()
 	w := forgeries(t, "")
 	k := w.stranger("192.0.2.7")
 	for n, c := range []struct{ from, header, want string }{

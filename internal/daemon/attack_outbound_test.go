@@ -116,6 +116,7 @@ func (v *victim) ours() *talk {
 // hosts, one address or many, take the connection and say nothing. Users' mail
 // leaves all the same, to hosts never heard of as well.
 func TestAttackSilentHosts(t *testing.T) {
+	t.Parallel()
 	var held atomic.Int32
 	hosts := heavy(60, 250)
 	for i := range hosts {

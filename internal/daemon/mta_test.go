@@ -156,6 +156,7 @@ func TestPeersRelayIntoUs(t *testing.T) {
 
 // TestPeerGreylists: a 451 is a delay and not a loss.
 func TestPeerGreylists(t *testing.T) {
+	t.Parallel()
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
 			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1")})

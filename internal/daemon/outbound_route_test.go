@@ -88,6 +88,7 @@ func serverPair(t *testing.T) (config *tls.Config, caFile string) {
 // TestRouteWithLogin: a provider that wants TLS and a login, and gets them, or
 // gets no message.
 func TestRouteWithLogin(t *testing.T) {
+	t.Parallel()
 	config, ca := serverPair(t)
 	var users atomic.Pointer[string]
 	provider := func(mode smtp.TLSMode) int {
@@ -153,6 +154,7 @@ func TestRouteFallback(t *testing.T) {
 // TestRetryWarnDeliver: a host that puts mail off is asked again, the sender is
 // told of the delay once, and the message arrives.
 func TestRetryWarnDeliver(t *testing.T) {
+	t.Parallel()
 	var attempts atomic.Int32
 	sink, got := sinkServer(t, func(s *smtp.Server) {
 		s.CheckRcpt = func(context.Context, *smtp.Session, *smtp.Recipient) error {
@@ -289,6 +291,7 @@ func dnsServer(t *testing.T, records map[string]string) string {
 // TestGivenUpAtOnce: the DNS of the settings is asked, and what it says about
 // domains that lead back here, or nowhere, is believed.
 func TestGivenUpAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, domain, settings, want string }{
 		{"own address", "loop.test", `"own_addresses": ["127.0.0.77"]`, "Status: 5.4.6"},
 		{"own name", "named.test", `"own_names": ["Other.mail.test"]`, "Status: 5.4.6"},

@@ -87,6 +87,7 @@ func TestListenersOwn(t *testing.T) {
 // TestSettingsCount: a setting that is written down has its effect on the
 // wire. A library's tests cannot see one that was never passed on.
 func TestSettingsCount(t *testing.T) {
+	t.Parallel()
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00alice@mail.test\x00" + testPassword))
 	const hello, mail = "S: 220\nC: EHLO c.test\nS: 250\n", "C: MAIL FROM:<a@far.test>\nS: 250\n"
 	for _, c := range []struct{ setting, listener, script string }{

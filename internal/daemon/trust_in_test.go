@@ -409,6 +409,7 @@ func domainJudged(r rfc2822.AuthResults) string {
 
 // TestDNSAway: while no server of the DNS answers, mail is taken and refused by nobody, and the results say so.
 func TestDNSAway(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	w := startTrusting(t, l, "", "")
 	l.mu.Lock()

@@ -256,6 +256,7 @@ var bareForms = map[string]string{
 // TestNothingBetween: whatever form a message has and however it comes, it leaves with a signature that passes, or is
 // refused, or comes back: to a host that knows no extension as well, for which nothing is converted after it was signed.
 func TestNothingBetween(t *testing.T) {
+	t.Parallel()
 	plain, got := sinkServer(t, func(s *smtp.Server) {
 		s.Extensions.Hide = []string{"8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME", "SIZE", "PIPELINING", "DSN"}
 	})
@@ -333,6 +334,7 @@ var (
 // TestSignedOnce: a message is signed once, however many destinations it has; the signature stays the same over
 // retries and a restart, and is good for longer than any message may be under way.
 func TestSignedOnce(t *testing.T) {
+	t.Parallel()
 	var refuse atomic.Bool
 	refuse.Store(true)
 	seen := make(chan string, 100)

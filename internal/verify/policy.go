@@ -63,7 +63,9 @@ func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.N
 			d.Action, d.Override = Mark, "local_policy"
 		case i.forwarded(ctx, d):
 			d.Action, d.Override = Mark, "trusted_forwarder"
-		case i.listed && d.stands():
+		// Anybody can call himself a list. Who writes as one of us is refused for it; the lists
+		// that our users write to are few, and forwarders.
+		case i.listed && d.stands() && !d.Own:
 			d.Action, d.Override = Mark, "mailing_list"
 		}
 	}

@@ -304,7 +304,7 @@ func TestPolicies(t *testing.T) {
 }
 
 // TestOwnDomains: mail in the name of a domain of this host that nothing shows to be from there is
-// refused by default, whether or not the domain has any record, and lists, trusted
+// refused by default, whether or not the domain has any record, lists too, and trusted
 // hosts and dead resolvers soften that.
 func TestOwnDomains(t *testing.T) {
 	w, signers := newWorld(t)
@@ -329,7 +329,7 @@ func TestOwnDomains(t *testing.T) {
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "home.test"}, "taken"},
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "sub.home.test"}, "taken"},
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "home.test", changed: true}, "refused"},
-		{&rules, mail{from: "x@a.test", header: "List-Id: <l.list.test>\r\nFrom: boss@home.test", signed: "list.test"}, "marked"},
+		{&rules, mail{from: "x@a.test", header: "List-Id: <l.list.test>\r\nFrom: boss@home.test", signed: "list.test"}, "refused"},
 		{&rules, mail{from: "x@slow.home.test", header: "From: boss@home.test"}, "marked"},
 		{&rules, mail{from: "x@a.test", header: "From: boss@home.test", signed: "slow.home.test"}, "marked"},
 		{&rules, mail{from: "x@slow.test", header: "From: boss@home.test"}, "refused"},
