@@ -90,7 +90,7 @@ func TestLooseOctets(t *testing.T) {
 	v := newVerifier(w, &rules)
 	for _, header := range []string{
 		"From: x@a.test\r\nX: a\rFrom: boss@home.test", "From: x@a.test\nSubject: s", "From: x@a.test\r\nSubject: a\n", "From: x@a.test\r\nX: a\r",
-		"From: x@a.test\r\njunk\r\njunk\r\nX: a\rFrom: boss@home.test", "From: x@a.test\r\n\x00From: boss@home.test", "Fr\x00om: boss@home.test\r\nSubject: s",
+		"From: x@a.test\r\njunk\r\njunk\r\nX: a\rFrom: boss@home.test", "From: x@a.test\r\n\x00From: boss@home.test", "Subject: s\r\nFr\x00om: boss@home.test\r\nTo: x",
 	} {
 		_, refused := bring(t, v, signers, mail{from: "x@a.test", header: header})
 		if refused == nil || refused.Code != 550 || refused.Enhanced != "5.6.0" {
