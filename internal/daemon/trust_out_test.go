@@ -375,7 +375,6 @@ func TestSignedOnce(t *testing.T) {
 	for len(seen) > 0 {
 		<-seen
 	}
-	// With another key as well, which is not for what was signed before.
 	w.again()
 	same("after a restart", <-seen)
 	refuse.Store(false)
