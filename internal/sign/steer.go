@@ -78,10 +78,15 @@ func (r *Ring) Import(ctx context.Context, d domains.Name, selector string, key 
 		}
 	}
 	// What was announced of this type and never signed is not needed beside it.
-	if k := r.of(d, parsed.Type, Announced); k != nil && k.Shown.IsZero() {
-		r.drop(k)
+	before := r.of(d, parsed.Type, Announced)
+	if err := r.announce(ctx, &Key{Domain: d, Selector: selector, Type: parsed.Type, Imported: true}, key); err != nil {
+		return err
 	}
-	return r.announce(ctx, &Key{Domain: d, Selector: selector, Type: parsed.Type, Imported: true}, key)
+	if before == nil || !before.Shown.IsZero() {
+		return nil
+	}
+	r.drop(before)
+	return r.write(ctx)
 }
 
 // ErrNoKey: there is no such key.

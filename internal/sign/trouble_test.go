@@ -287,3 +287,28 @@ func TestLostFile(t *testing.T) {
 		}
 	})
 }
+
+// TestImportFails: a key that cannot be kept does not cost the one that was announced.
+func TestImportFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, z := t.TempDir(), two()
+		r := open(t, dir, usual, z)
+		run(t, r)
+		before := phases(r)
+		key, err := dkim.GenerateKey("rsa")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir, home.String(), "theirs.key"), 0o700); err != nil { // nothing can be put there
+			t.Fatal(err)
+		}
+		if err := r.Import(t.Context(), home, "theirs", key); err == nil {
+			t.Error("imported")
+		}
+		z.publish(r, "ns1", "ns2")
+		after(2 * time.Hour)
+		if again := phases(open(t, dir, usual, nil)); len(r.selectors(home)) != 1 || again != strings.Replace(before, "announced", "signing", 1) {
+			t.Errorf("%s, then %s; on disk %s", before, phases(r), again)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
@@ -47,11 +48,17 @@ func (u *unsettled) Write(p []byte) {
 	}
 }
 
-// bareNewline reports whether there is a CR or LF that is not part of a CRLF. Some programs take it for
-// the end of a line, and others do not; what does not come in binary chunks has none.
-func bareNewline(text string) bool {
+// ambiguous is the answer to a header with octets that programs disagree about: a CR or LF that is not
+// part of a CRLF ends a line for some, and others leave out a NUL. What does not come in binary chunks has none.
+func ambiguous(text string) error {
 	crlf := strings.Count(text, "\r\n")
-	return strings.Count(text, "\r") != crlf || strings.Count(text, "\n") != crlf
+	switch {
+	case strings.Count(text, "\r") != crlf, strings.Count(text, "\n") != crlf:
+		return smtp.ErrBareLineEnd
+	case strings.IndexByte(text, 0) >= 0:
+		return smtp.ErrNUL
+	}
+	return nil
 }
 
 // mostAuthors is how much may name authors, in octets. Nobody has so many, and to read them takes time.

@@ -19,7 +19,7 @@ func TestAuthorInDisguise(t *testing.T) {
 		"boss@home.test", "boss@home.test.", "boss@home.test..", "boss@home..test", "boss@.home.test", "boss@HOME\u3002test", "boss@ho\u00adme.test", "boss@home\uff0etest", "boss@[home.test]", "boss@home.test:25", "boss@home.test-",
 		"<boss@home.test", "<<boss@home.test>>", "x@a.test <boss@home.test>", "=?utf-8?q?boss=40home=2etest?=", "=?utf-8?q?=3Cboss=40home=2etest=3E?=", "boss@=?utf-8?q?home.test?=",
 		"g: x@a.test, boss@home.test", "g:;, boss@home.test", "<@a.test:boss@home.test>", "@a.test:boss@home.test", "<boss@home.test@a.test>", "boss@a.test@home.test", "<x@a.test@home.test>",
-		"(c boss@home.test", "\"boss@home.test", "x \"y boss@home.test", "\xffboss@home.test", "b\x00oss@home.test", "boss@home.test\x00", "boss@home\x00.test", "x <>boss@home.test", "<> <boss@home.test>", "boss@home.test <>", "boss@home.test <bad>",
+		"(c boss@home.test", "\"boss@home.test", "x \"y boss@home.test", "\xffboss@home.test", "b\x01oss@home.test", "boss@home.test\x02", "boss@home\x03.test", "x <>boss@home.test", "<> <boss@home.test>", "boss@home.test <>", "boss@home.test <bad>",
 		"boss@home.test <x@-bad->", "a@b1.test, a@b2.test, a@b3.test, a@b4.test, boss@home.test", "boss\\@home.test", "[boss@home.test]", "{boss@home.test}", "'boss@home.test'", "boss@home.test!", "boss\uff20home.test", "boss\ufe6bhome.test", "@home.test", ":boss@home.test",
 	} {
 		for _, header := range []string{"From: " + from, "From : " + from, "from\t:\r\n " + from, "Sender: " + from} {
@@ -83,14 +83,14 @@ func TestUnsettledInPieces(t *testing.T) {
 	}
 }
 
-// TestLooseNewlines: a CR or LF alone in a header, which comes in binary chunks only, is a line end for
-// some programs and none for others: such a header says two things.
-func TestLooseNewlines(t *testing.T) {
+// TestLooseOctets: a CR or LF alone in a header, which comes in binary chunks only, is a line end for
+// some programs and none for others, and a NUL is nothing: such a header says two things.
+func TestLooseOctets(t *testing.T) {
 	w, signers := newWorld(t)
 	v := newVerifier(w, &rules)
 	for _, header := range []string{
 		"From: x@a.test\r\nX: a\rFrom: boss@home.test", "From: x@a.test\nSubject: s", "From: x@a.test\r\nSubject: a\n", "From: x@a.test\r\nX: a\r",
-		"From: x@a.test\r\njunk\r\njunk\r\nX: a\rFrom: boss@home.test",
+		"From: x@a.test\r\njunk\r\njunk\r\nX: a\rFrom: boss@home.test", "From: x@a.test\r\n\x00From: boss@home.test", "Subject: s\r\nFr\x00om: boss@home.test\r\nTo: x",
 	} {
 		_, refused := bring(t, v, signers, mail{from: "x@a.test", header: header})
 		if refused == nil || refused.Code != 550 || refused.Enhanced != "5.6.0" {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
-	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 	"github.com/postrider-mail/postrider/smtp/spf"
@@ -76,8 +75,8 @@ func (i *inspection) Most() (results, fields int) { return 2048, 0 }
 
 // Findings implements post.Inspection: it decides.
 func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
-	if bareNewline(string(i.below.text)) {
-		return found, smtp.ErrBareLineEnd
+	if why := ambiguous(string(i.below.text)); why != nil {
+		return found, why
 	}
 	if i.s.early {
 		i.s.early = false

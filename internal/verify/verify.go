@@ -124,8 +124,9 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 		return refusal{errTooLong}
 	case longAuthors(look.Header):
 		return refusal{errTooLong}
-	case bareNewline(look.Header.String()):
-		return refusal{smtp.ErrBareLineEnd}
+	}
+	if why := ambiguous(look.Header.String()); why != nil {
+		return refusal{why}
 	}
 	v.ask(ctx, s)
 	return v.inspect(ctx, s, look)
