@@ -270,8 +270,11 @@ func (s *signature) parseHashes(tags []tag, colon int) (reason Reason) {
 		return reasonMissingTag
 	}
 	var err1, err2 error
-	s.sig, err1 = base64.StdEncoding.DecodeString(unspaced(b.value))
-	s.bodyHash, err2 = base64.StdEncoding.DecodeString(unspaced(bh.value))
+	// The bits behind the last octet encode nothing and are 0 (RFC 4648 §3.5): else one signature
+	// could be written in several ways.
+	strict := base64.StdEncoding.Strict()
+	s.sig, err1 = strict.DecodeString(unspaced(b.value))
+	s.bodyHash, err2 = strict.DecodeString(unspaced(bh.value))
 	if err1 != nil || err2 != nil || len(s.sig) == 0 {
 		return reasonBase64
 	}

@@ -44,6 +44,22 @@ func TestMutation(t *testing.T) {
 	}
 }
 
+// TestUnusedBits: the last letter of a signature has bits that stand for nothing, and cannot
+// be changed all the same.
+func TestUnusedBits(t *testing.T) {
+	s, v, _ := setup(t, 1) // 64 octets: the last letter has four such bits
+	m := signed(t, s, "From: a@example.com\r\n\r\nx\r\n", 100)
+	end := strings.Index(m, "==\r\n")
+	if end < 0 || statuses(verify(v, m, 100)) != "pass" {
+		t.Fatalf("%q", m)
+	}
+	last := strings.IndexByte(base64Letters, m[end-1])
+	changed := m[:end-1] + string(base64Letters[last^1]) + m[end:]
+	if got := statuses(verify(v, changed, 100)); got == "pass" {
+		t.Errorf("%q passes", changed)
+	}
+}
+
 // same reports whether a changed message is the same to a signature: white space or
 // the case of a name changed, or a field that is not signed. It says so by other
 // means than the package itself: what it calls different is so for every reader.
