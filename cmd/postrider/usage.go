@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -37,7 +38,7 @@ func usageErrors(c *cobra.Command) {
 			if args(c, a) != nil {
 				return usage(c, wrongOperands(c, a))
 			}
-			if err := c.ValidateFlagGroups(); err != nil {
+			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
 				return usage(c, wrongFlags(err))
 			}
 			return nil
@@ -63,10 +64,16 @@ func wrongOperands(c *cobra.Command, a []string) error {
 	return fmt.Errorf("%q is one word too much", a[len(a)-1])
 }
 
-var bothSet = regexp.MustCompile(`\[([^\[]*)\] were all set$`)
+var (
+	bothSet = regexp.MustCompile(`\[([^\[]*)\] were all set$`)
+	unset   = regexp.MustCompile(`^required flag\(s\) "([^"]*)"`)
+)
 
-// wrongFlags names flags that exclude each other, of which the library only tells the group.
+// wrongFlags names a flag that is missing, and flags that exclude each other, in our words.
 func wrongFlags(err error) error {
+	if flag := unset.FindStringSubmatch(err.Error()); flag != nil {
+		return fmt.Errorf("--%s is missing", flag[1])
+	}
 	if set := bothSet.FindStringSubmatch(err.Error()); set != nil {
 		return fmt.Errorf("--%s: one of them at a time", strings.ReplaceAll(set[1], " ", " and --"))
 	}

@@ -26,6 +26,7 @@ func TestUsage(t *testing.T) {
 		{"serve here", `"here" is one word too much`, "postrider serve"},
 		{"serve -c", "flag needs an argument", "postrider serve"},
 		{"check --json", "unknown flag: --json", "postrider check"},
+		{"dns push --server ns1.test a.test", "--key is missing", "postrider dns push"},
 		{"dns show --zone --json", "--json and --zone: one of them at a time", "postrider dns show"},
 		{"user add --keep --fresh a@b.test", "--fresh and --keep: one of them at a time", "postrider user add"},
 		{"store verify --conf a --mail b", "--conf and --mail: one of them at a time", "postrider store verify"},
