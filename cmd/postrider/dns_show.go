@@ -28,8 +28,8 @@ func dnsShowCommand() *cobra.Command {
 		Short: "Print the records that a domain needs",
 		Long: `Print the records that DOMAIN, or every domain whose mail is kept here, needs in the
 DNS, each with what it is for and whether it must, should or may be there. The DNS is not
-asked; a domain's first DKIM key is made where there is none yet. Records too long for one string are printed in three ways more, since the forms of
-providers want them differently.
+asked; a domain's first DKIM key is made where there is none yet. Records too long for one
+string are printed in three ways more, since the forms of providers want them differently.
 
 --zone prints a zone file, to be included into the zone: SOA and NS are the zone's own. Where
 the owner of a domain keeps its zone, --delegate ZONE prints the CNAMEs to be put there once, and

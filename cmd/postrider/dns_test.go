@@ -88,7 +88,7 @@ func TestDNSShow(t *testing.T) {
 		{[]string{"example.net"}, exitError, "the mail of example.net is not kept here"},
 		{[]string{"--delegate", "sub.example.org", "example.org"}, exitError, "is in the zone of example.org"},
 		{[]string{"--policy"}, exitUsage, "name one domain"},
-		{[]string{"--zone", "--json"}, exitError, "none of the others can be"},
+		{[]string{"--zone", "--json"}, exitUsage, "--json and --zone: one of them at a time"},
 	} {
 		code, _, said := command(t, "", append([]string{"dns", "show", "-c", dir}, c.args...)...)
 		if code != c.code || !strings.Contains(said, c.want) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -34,10 +35,13 @@ func usageErrors(c *cobra.Command) {
 	c.SetFlagErrorFunc(usage)
 	if args := c.Args; args != nil {
 		c.Args = func(c *cobra.Command, a []string) error {
-			if args(c, a) == nil {
-				return nil
+			if args(c, a) != nil {
+				return usage(c, wrongOperands(c, a))
 			}
-			return usage(c, wrongOperands(c, a))
+			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+				return usage(c, wrongFlags(err))
+			}
+			return nil
 		}
 	}
 	for _, sub := range c.Commands() {
@@ -58,6 +62,22 @@ func wrongOperands(c *cobra.Command, a []string) error {
 		return fmt.Errorf("%s is missing", strings.TrimSuffix(names[len(a)], "..."))
 	}
 	return fmt.Errorf("%q is one word too much", a[len(a)-1])
+}
+
+var (
+	bothSet = regexp.MustCompile(`\[([^\[]*)\] were all set$`)
+	unset   = regexp.MustCompile(`^required flag\(s\) "([^"]*)"`)
+)
+
+// wrongFlags names a flag that is missing, and flags that exclude each other, in our words.
+func wrongFlags(err error) error {
+	if flag := unset.FindStringSubmatch(err.Error()); flag != nil {
+		return fmt.Errorf("--%s is missing", flag[1])
+	}
+	if set := bothSet.FindStringSubmatch(err.Error()); set != nil {
+		return fmt.Errorf("--%s: one of them at a time", strings.ReplaceAll(set[1], " ", " and --"))
+	}
+	return err
 }
 
 var notOperands = regexp.MustCompile(`\[[^]]*\]|-\S+ \S+`)

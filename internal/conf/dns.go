@@ -41,6 +41,17 @@ type DNS struct {
 
 var spfTerm = regexp.MustCompile(`^[+?~-]?((include|exists|ip4|ip6):[^\s]+|(a|mx|ptr)([:/][^\s]+)?)$`)
 
+// spfNetwork reports whether a term has a network of its kind, if it is ip4 or ip6. With one that has not, the
+// record is an error for everybody, and none of the domain's mail passes.
+func spfNetwork(term string) bool {
+	kind, network, _ := strings.Cut(strings.TrimLeft(term, "+?~-"), ":")
+	if kind != "ip4" && kind != "ip6" {
+		return true
+	}
+	p, ok := ForwarderNetwork(network)
+	return ok && p.Addr().Is4() == (kind == "ip4")
+}
+
 func (c *checker) dns() {
 	d := &c.DNS
 	for i, term := range d.SPF {
@@ -51,7 +62,7 @@ func (c *checker) dns() {
 			c.fail(at("DNS", "spf", i), "the record ends in -all by itself")
 		case strings.HasPrefix(lower, "redirect="):
 			c.fail(at("DNS", "spf", i), "a redirect never counts beside -all; write include:%s", term[len("redirect="):])
-		case !spfTerm.MatchString(lower):
+		case !spfTerm.MatchString(lower), !spfNetwork(lower):
 			c.fail(at("DNS", "spf", i), "%q is no term of SPF, such as include:_spf.example.net or ip4:192.0.2.7", term)
 		}
 	}

@@ -57,8 +57,8 @@ type DKIM struct {
 	Require bool `json:"require"`
 }
 
-// hostName is what stands in Verify.forwarders.
-var hostName = regexp.MustCompile(`^\.?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.)+[A-Za-z0-9-]+\.?$`)
+// hostName is what stands in Verify.forwarders. No name ends in a number: that is an address with a part missing.
+var hostName = regexp.MustCompile(`^\.?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.)+[A-Za-z][A-Za-z0-9-]*\.?$`)
 
 // ForwarderNetwork reads an element of Verify.forwarders as a network. ok is false for
 // one that is a name.

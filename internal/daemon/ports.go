@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -40,9 +42,25 @@ func CanListen(ctx context.Context) func(l conf.Listener, controlSocket string) 
 			// though this shell is not.
 			return nil
 		}
-		return explainListen(l.Address, err)
+		return explainOwn(l.Address, explainListen(l.Address, err), maps.Keys(running.Listeners))
 	}
 }
+
+// explainOwn names the listener of this server itself that keeps it from listening at an address. own are the
+// addresses of the settings in force. One of two conflicting addresses has all of the host's.
+func explainOwn(address string, err error, own iter.Seq[string]) error {
+	host, port, _ := net.SplitHostPort(address)
+	for held := range own {
+		heldHost, heldPort, _ := net.SplitHostPort(held)
+		if errors.Is(err, syscall.EADDRINUSE) && port == heldPort && (everywhere(host) || everywhere(heldHost)) {
+			return fmt.Errorf("this server listens on %s, and on %s after a restart only: %w", held, address, syscall.EADDRINUSE)
+		}
+	}
+	return err
+}
+
+// everywhere reports whether a host of an address means all addresses of this host.
+func everywhere(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
 
 // canBind says why a Unix socket cannot be made at path. That its folder can be
 // written to is another check's.

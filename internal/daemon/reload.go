@@ -122,7 +122,7 @@ func (d *Daemon) openMissing(want []conf.Listener) (map[string]*socket, error) {
 		s, err := openSocket(l.Address)
 		if err != nil {
 			closeSockets(opened)
-			return nil, err
+			return nil, explainOwn(l.Address, err, maps.Keys(d.listeners))
 		}
 		opened[l.Address] = s
 	}

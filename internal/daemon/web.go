@@ -74,9 +74,7 @@ func (d *Daemon) openWeb(s *conf.Settings, old *webListener) *webListener {
 	if same && old.problem == nil {
 		return old
 	}
-	if old != nil && old.where.Listen == where.Listen {
-		old.close() // the address is needed
-	}
+	old.close() // its address may be a part of the new one
 	w := &webListener{where: where}
 	w.server = &web.Server{
 		Handler:  d.pages,

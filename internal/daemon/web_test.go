@@ -80,6 +80,23 @@ func TestWebLife(t *testing.T) {
 	}
 }
 
+// TestWebToAll: the address in force does not keep the server from all addresses at the same port.
+func TestWebToAll(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	w := start(t, fmt.Sprintf(`"Web": {"listen": %q},`, free.Addr()))
+	if err := w.rewrite(fmt.Sprintf(`"Web": {"listen": "0.0.0.0:%s", "tls": "off"},`, port)); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := w.webStanding(); err != nil || at != "0.0.0.0:"+port {
+		t.Error(at, err)
+	}
+}
+
 // TestWebCannotListen: mail goes on, the log and the status say why nothing is served, and the next
 // reload tries again.
 func TestWebCannotListen(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ const day = `time=2026-11-29T12:01:00.000Z level=INFO msg=refused service=smtp s
 time=2026-11-29T12:01:01.000Z level=INFO msg=delivered service=smtp session=s1 id=s1-1 from=ann@far.test message_id=<m1@far.test> user="" remote=192.0.2.1:4 to=Sales@mail.test mailbox=alice@mail.test octets=379
 time=2026-11-29T12:01:01.000Z level=INFO msg=queued service=smtp session=s1 id=s1-1 from=ann@far.test message_id=<m1@far.test> user="" remote=192.0.2.1:4 to=Sales@mail.test next=bob@else.test queue=q1 octets=379
 time=2026-11-29T12:01:01.000Z level=INFO msg="message accepted" service=smtp session=s1 id=s1-1 from=ann@far.test message_id=<m1@far.test> user="" remote=192.0.2.1:4 recipients=1 mailboxes=1 elsewhere=1 full=0 octets=379
-time=2026-11-29T12:01:02.000Z level=INFO msg=delivered service=smtp session=s1 id=s1-2 from=ann@far.test message_id=<m2@far.test> user="" remote=192.0.2.1:4 to=carol@mail.test mailbox=carol@mail.test octets=9
+time=2026-11-29T12:01:02.000Z level=INFO msg=delivered service=smtp session=s1 id=s1-2 from=ann@far.test message_id=<m2@far.test> user="" remote=192.0.2.1:4 marked="the domain far.test asks for p=quarantine" to=carol@mail.test mailbox=carol@mail.test octets=9
 not a line of ours
 time=2026-11-29T12:01:03.000Z level=INFO msg="smtp session" service=smtp session=s1 remote=192.0.2.1:4 took=3s accepted=2 refused=1 commands.rcpt=3
 time=2026-11-29T12:02:00.000Z level=INFO msg=attempt queue=q1 id=s1-1 from=ann@far.test to=bob@else.test status=deferred attempt=1 host=mx.else.test tls="" code=450 enhanced=4.2.0 text="not now" delay=1m
@@ -83,13 +84,14 @@ func TestFind(t *testing.T) {
 // TestWords: the way of a message is told in sentences, with every fact.
 func TestWords(t *testing.T) {
 	var out bytes.Buffer
-	for _, w := range append(find(t, day, Query{Term: "s1-1"}), find(t, day, Query{From: "dave@mail.test"})...) {
+	for _, w := range slices.Concat(find(t, day, Query{Term: "s1-1"}), find(t, day, Query{Term: "s1-2"}), find(t, day, Query{From: "dave@mail.test"})) {
 		w.Write(&out)
 	}
 	for _, want := range []string{
 		"Message s1-1 from <ann@far.test>, Message-ID <m1@far.test>, from 192.0.2.1:4 by smtp as far\n",
 		"RCPT for <nobody@mail.test> was refused: 550 5.1.1 No such user here\n",
 		"<Sales@mail.test> was delivered to the mailbox alice@mail.test (379 octets)\n",
+		"<carol@mail.test> was delivered to the mailbox carol@mail.test (9 octets), marked as junk: the domain far.test asks for p=quarantine\n",
 		"<Sales@mail.test> was queued for <bob@else.test> as q1 (379 octets)\n",
 		"attempt 1 for <bob@else.test>: deferred, mx.else.test said 450 4.2.0 not now\n",
 		"queue command action=retry domain= queue=q1 route=\n",

@@ -47,14 +47,22 @@ func (w *Way) title() string {
 	return title
 }
 
+// marked tells why a copy carries the fields by which mail programs know junk.
+func (l Line) marked() string {
+	if why := l.Facts["marked"]; why != "" {
+		return ", marked as junk: " + why
+	}
+	return ""
+}
+
 // Words tell a line in a sentence.
 func (l Line) Words() string {
 	f := l.Facts
 	switch l.Event {
 	case "delivered":
-		return fmt.Sprintf("<%s> was delivered to the mailbox %s (%s octets)", f["to"], f["mailbox"], f["octets"])
+		return fmt.Sprintf("<%s> was delivered to the mailbox %s (%s octets)", f["to"], f["mailbox"], f["octets"]) + l.marked()
 	case "queued":
-		return fmt.Sprintf("<%s> was queued for <%s> as %s (%s octets)", f["to"], f["next"], f["queue"], f["octets"])
+		return fmt.Sprintf("<%s> was queued for <%s> as %s (%s octets)", f["to"], f["next"], f["queue"], f["octets"]) + l.marked()
 	case "message accepted":
 		return fmt.Sprintf("accepted for %s recipients: %s mailboxes have it, %s addresses elsewhere will, %s mailboxes were full",
 			f["recipients"], f["mailboxes"], f["elsewhere"], f["full"])
