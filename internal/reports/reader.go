@@ -46,6 +46,10 @@ const (
 	maxMailOctets = 50 << 20
 )
 
+// pruneAfter is how many reports are kept before it is looked whether that makes too many: a
+// look into the mailboxes may find a hundred thousand of them.
+const pruneAfter = 200
+
 // every is the time between two looks into the mailboxes.
 const every = time.Minute
 
@@ -91,7 +95,10 @@ type pass struct {
 	name string
 	box  mailstore.Maildrop
 
+	before time.Time // older reports go
+
 	fresh, again, bad int
+	unpruned          int   // kept since it was looked whether there are too many
 	done              []int // messages to be removed
 	stay              []int // those that cannot be read
 }
@@ -105,7 +112,7 @@ func (r *Reader) readMailbox(ctx context.Context, name string, before time.Time)
 		return err
 	}
 	defer box.Close()
-	p := &pass{Reader: r, name: name, box: box}
+	p := &pass{Reader: r, name: name, box: box, before: before}
 	var errs []error
 	for i := range box.Len() {
 		if ctx.Err() != nil {
@@ -180,6 +187,9 @@ func (p *pass) readMessage(ctx context.Context, i int) error {
 		if p.Kept != nil {
 			p.Kept(report, fresh)
 		}
+		if err := p.pruneInTime(ctx); err != nil {
+			return err
+		}
 	}
 	if m.err == nil {
 		p.done = append(p.done, i)
@@ -187,6 +197,15 @@ func (p *pass) readMessage(ctx context.Context, i int) error {
 		p.stay = append(p.stay, i)
 	}
 	return nil
+}
+
+// pruneInTime keeps the reports on disk within their bounds while more of them are read.
+func (p *pass) pruneInTime(ctx context.Context) error {
+	if p.unpruned++; p.unpruned < pruneAfter {
+		return nil
+	}
+	p.unpruned = 0
+	return p.Store.Prune(ctx, p.before)
 }
 
 // reason is an error as one line.

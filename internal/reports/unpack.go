@@ -19,6 +19,9 @@ const (
 	ratioFrom   = 1 << 20
 	maxLevels   = 3  // a document, packed, packed again
 	maxFiles    = 20 // in one archive
+	// fileCost is what a file of an archive costs, as octets that were unpacked: each can be a
+	// report that is kept, or the cause of an error that is told.
+	fileCost = 256 << 10
 )
 
 var (
@@ -157,6 +160,9 @@ func (u *unpacker) readZip(r io.Reader, level int) error {
 func (u *unpacker) readFile(f *zip.File, packed int64, level int) error {
 	if f.Flags&1 != 0 {
 		return errSealed
+	}
+	if err := u.spend(fileCost); err != nil {
+		return err
 	}
 	r, err := f.Open()
 	if err != nil {

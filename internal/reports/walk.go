@@ -13,6 +13,7 @@ import (
 const (
 	maxDepth = 16       // levels of elements or objects
 	maxToken = 64 << 10 // octets of one tag, text or string
+	maxName  = 64       // octets of a name that can be one of a report
 
 	// tokenCost is what a tag or a text costs, as octets that were unpacked: a document
 	// of nothing but "<a/>" is much more work than its size says.
@@ -27,6 +28,16 @@ var (
 // visitor is told of each element or value when it ends: the names from the root to
 // it, in lower case, and the text directly in it. path is only valid during the call.
 type visitor func(path []string, text string)
+
+// nameIn is a name as it stands in a path. One too long for any that is looked for has none there: who
+// is told of a value is told of all the names above it, and many small values below long
+// names would be far more work than the document's size says.
+func nameIn(name string) string {
+	if len(name) > maxName {
+		return ""
+	}
+	return strings.ToLower(name)
+}
 
 // pieces reads a document for a decoder that holds no more of it than one token, and
 // ends it where a token is too long.
@@ -84,7 +95,7 @@ func walkXML(r io.Reader, u *unpacker, visit visitor) error {
 				return errTooDeep
 			}
 			texts[len(path)] = texts[len(path)][:0]
-			path = append(path, strings.ToLower(t.Name.Local))
+			path = append(path, nameIn(t.Name.Local))
 		case xml.CharData:
 			if n := len(path) - 1; n >= 0 && len(texts[n])+len(t) <= maxToken { // else it is in many pieces
 				texts[n] = append(texts[n], t...)
@@ -141,7 +152,7 @@ func walkJSON(r io.Reader, u *unpacker, visit visitor) error {
 			open = open[:len(open)-1]
 		case string:
 			if key {
-				path, key = append(path, strings.ToLower(t)), false
+				path, key = append(path, nameIn(t)), false
 				continue
 			}
 			visit(path, t)
