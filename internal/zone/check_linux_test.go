@@ -293,6 +293,7 @@ func labCases() []*labCase {
 		{domain: "key9.test", edit: func(z *zoneText) { key(z, `"v=DKIM1; k=rsa; p="`) }, want: []string{"differs: revoked"}},
 		{domain: "key10.test", edit: func(z *zoneText) { z.drop("s1._domainkey"); z.add(`*._domainkey TXT "v=DKIM1; p="`) }, want: []string{"missing: a wildcard answers"}},
 		{domain: "key11.test", edit: func(z *zoneText) { z.drop("s2._domainkey") }, notes: []string{"note: next DKIM key is not published yet"}},
+		{domain: "first.test", plan: func(p *Plan) { p.Keys = p.Keys[1:2] }, edit: func(z *zoneText) { z.drop("s2._domainkey") }, want: []string{"missing: no mail of first.test is signed"}},
 
 		{domain: "key12.test", edit: func(z *zoneText) { other := anotherKey(); key(z, `"`+other[:200]+`" "`+other[200:]+`"`) }, want: []string{"differs: s1._domainkey"}},
 		{domain: "key13.test", edit: func(z *zoneText) { z.add("s1._domainkey TXT \"v=DKIM1; k=rsa; p=MIIB\"") }, want: []string{"doubled: s1._domainkey"}},

@@ -36,7 +36,10 @@ func (k *checking) keys() {
 			continue
 		}
 		if len(texts) == 0 && (key.State == Announced || len(v.leads) > 0 && !v.exists) {
-			if key.State == Announced {
+			switch {
+			case key.State == Announced && !k.plan.signs(key.Domain):
+				k.say(name, dns.TypeTXT, Missing, "no mail of %s is signed before this DKIM key is published; it should be %q", key.Domain, key.Value)
+			case key.State == Announced:
 				k.say(name, dns.TypeTXT, Note, "the next DKIM key is not published yet, so it does not sign yet; it should be %q", key.Value)
 			}
 			continue

@@ -72,6 +72,18 @@ func lines(records []Record) string {
 	return b.String()
 }
 
+// TestFirstKey: a key that comes next should be in the DNS; the first one of a domain must.
+func TestFirstKey(t *testing.T) {
+	p := example()
+	p.Keys = append(p.Keys[1:3], Key{"mail.example.test", "s1", dkimValue(), Announced}, Key{"other.test", "s9", dkimValue(), Signing})
+	got := lines(p.Records())
+	for _, want := range []string{"must s2._domainkey.example.test.", "must s1._domainkey.mail.example.test.", "should s0._domainkey.example.test."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+}
+
 // TestRecords: every record that the settings ask for is there, once.
 func TestRecords(t *testing.T) {
 	p := example()

@@ -234,7 +234,11 @@ func (b *builder) keys(p *Plan) {
 		name := k.Selector + "._domainkey." + k.Domain
 		switch k.State {
 		case Announced:
-			b.add(Should, txt(name, k.Value), "the DKIM key that signs next, once this is seen")
+			need := Must
+			if p.signs(k.Domain) {
+				need = Should
+			}
+			b.add(need, txt(name, k.Value), "the DKIM key that signs next, once this is seen")
 		case Signing:
 			b.add(Must, txt(name, k.Value), "the DKIM key that mail is signed with")
 		case Retired:
@@ -243,6 +247,11 @@ func (b *builder) keys(p *Plan) {
 			b.add(May, txt(name, "v=DKIM1; p="), "an earlier DKIM key is revoked")
 		}
 	}
+}
+
+// signs reports whether a key of a domain signs: another that is announced has time.
+func (p *Plan) signs(domain string) bool {
+	return slices.ContainsFunc(p.Keys, func(k Key) bool { return k.Domain == domain && k.State == Signing })
 }
 
 // reportsTo is the address that reports about a name go to, or "".
