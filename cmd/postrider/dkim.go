@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -174,6 +176,7 @@ func printKeys(w io.Writer, keys []sign.Key) {
 		fmt.Fprintln(w, "There are no keys.")
 		return
 	}
+	slices.SortStableFunc(keys, func(a, b sign.Key) int { return strings.Compare(string(a.Domain), string(b.Domain)) })
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "DOMAIN\tSELECTOR\tTYPE\tSTATE\tFOR\t")
 	for _, k := range keys {
