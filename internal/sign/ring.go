@@ -80,12 +80,16 @@ func (r *Ring) Configure(s Settings) {
 	r.wake()
 }
 
-// Keys are all keys that were not lost, the oldest first.
+// Keys are all keys that were not lost, the oldest first. Those of a domain that is no longer here have no
+// trouble: nobody looks after them.
 func (r *Ring) Keys() (all []Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, k := range r.keys {
 		all = append(all, *k)
+		if !r.wants(k.Domain) {
+			all[len(all)-1].Trouble = ""
+		}
 	}
 	return all
 }

@@ -288,6 +288,24 @@ func TestLostFile(t *testing.T) {
 	})
 }
 
+// TestRemovedDomain: the trouble that a key had does not stay when its domain is taken from the settings.
+func TestRemovedDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, t.TempDir(), usual, zone{"ns1": nil})
+		run(t, r)
+		after(2 * time.Hour)
+		if keys := r.Keys(); len(keys) != 1 || keys[0].Trouble == "" {
+			t.Fatalf("no trouble with %+v", keys)
+		}
+		r.Configure(Settings{Domains: []domains.Name{"other.test"}})
+		for _, k := range r.Keys() {
+			if k.Domain == home && k.Trouble != "" {
+				t.Errorf("trouble with a key that nobody wants: %s", k.Trouble)
+			}
+		}
+	})
+}
+
 // TestImportFails: a key that cannot be kept does not cost the one that was announced.
 func TestImportFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
