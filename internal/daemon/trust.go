@@ -168,6 +168,9 @@ func (k Keys) DKIMKeys(domain string) (all []zone.Key, err error) {
 			continue
 		}
 		used[key.Selector] = true
+		if state == zone.Announced && !k.Settings.DKIM.Sign {
+			continue // it will never sign
+		}
 		all = append(all, zone.Key{Domain: domain, Selector: key.Selector, Value: key.Record(), State: state})
 	}
 	for _, s := range signing(k.Settings).Selectors[domains.Canonical(domain)] {

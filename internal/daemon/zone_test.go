@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
 
@@ -30,6 +31,18 @@ func planOf(t *testing.T, domain, text string, keys zone.Keys) *zone.Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// TestNothingSigns: where nothing is to be signed, no key that never will is asked for; what signed before is.
+func TestNothingSigns(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		s := &conf.Settings{DKIM: conf.DKIM{Sign: on}}
+		keys := Keys{Settings: s, All: []sign.Key{{Domain: "a.test", Selector: "s1", Phase: sign.Retired}, {Domain: "a.test", Selector: "s2", Phase: sign.Announced}}}
+		got, err := keys.DKIMKeys("a.test")
+		if want := map[bool]int{true: 2, false: 1}[on]; err != nil || len(got) != want || got[0].Selector != "s1" {
+			t.Errorf("sign %v: %+v, %v", on, got, err)
+		}
+	}
 }
 
 func netips(texts ...string) (all []netip.Addr) {
