@@ -74,6 +74,9 @@ const (
 	maxCounted    = 500   // rows of one domain
 	maxCountedAll = 50000 // of all
 	maxSignatures = 10    // of one row
+	// maxCountedOctets is about what the rows of a day may take, of all domains. They are in memory, and
+	// are written down whole every few minutes.
+	maxCountedOctets = 32 << 20
 )
 
 // counted are the messages of one domain's policy.
@@ -97,6 +100,18 @@ type countedRow struct {
 	SPFDomain   string      `json:"spf_domain,omitempty"`
 	SPFResult   string      `json:"spf_result,omitempty"`
 	Count       int64       `json:"count"`
+}
+
+// octets is about what a row takes.
+func (r *countedRow) octets() int {
+	n := 200 + len(r.Disposition) + len(r.From) + len(r.Envelope) + len(r.SPFDomain) + len(r.SPFResult)
+	for _, o := range r.Overrides {
+		n += 50 + len(o.Type) + len(o.Comment)
+	}
+	for _, s := range r.Signatures {
+		n += 50 + len(s.Domain) + len(s.Selector) + len(s.Result)
+	}
+	return n
 }
 
 func (r *countedRow) same(o *countedRow) bool {
@@ -127,8 +142,9 @@ type Sender struct {
 
 	book  *daily.Book[counted, *counted]
 	rests *rests
-	rows  int // counted since midnight of today, for maxCountedAll
 	today string
+	// Counted since midnight of today, for maxCountedAll and maxCountedOctets.
+	rows, octets int
 }
 
 // Begin makes the Sender ready: it takes up what a former life has left.
@@ -164,13 +180,14 @@ func (s *Sender) Count(r Result) {
 			return
 		}
 		if day := time.Now().UTC().Format(time.DateOnly); day != s.today {
-			s.today, s.rows = day, 0
+			s.today, s.rows, s.octets = day, 0, 0
 		}
-		if len(c.Rows) >= maxCounted || s.rows >= maxCountedAll {
+		if len(c.Rows) >= maxCounted || s.rows >= maxCountedAll || s.octets >= maxCountedOctets {
 			c.Further++
 			return
 		}
 		s.rows++
+		s.octets += row.octets()
 		c.Rows = append(c.Rows, row)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -404,6 +405,33 @@ func TestCountBounded(t *testing.T) {
 		})
 		if domains != maxDomains {
 			t.Errorf("%d domains", domains)
+		}
+		p.stop()
+		p.cache.m = map[string][]byte{}
+		p.begin()
+	})
+}
+
+// TestCountedOctets: strangers choose how long what is counted is, too.
+func TestCountedOctets(t *testing.T) {
+	inPosting(t, func(p *posting) {
+		const rows = 100 * maxCounted * 2 / 5
+		for i := range rows {
+			r := outcome(fmt.Sprintf("d%d.example", i%100), "a@one.example")
+			r.Signatures = nil
+			for s := range 8 {
+				name := fmt.Sprintf("%0250d", 8*i+s)
+				r.Signatures = append(r.Signatures, Signature{name, name, "permerror"})
+			}
+			p.Count(r)
+		}
+		kept, further, octets := 0, 0, 0
+		p.book.Each(func(_ string, c *counted) {
+			text, _ := json.Marshal(c.Rows)
+			kept, further, octets = kept+len(c.Rows), further+int(c.Further), octets+len(text)
+		})
+		if octets > 2*maxCountedOctets || kept == 0 || kept+further != rows {
+			t.Errorf("%d rows of %d octets, %d further", kept, octets, further)
 		}
 		p.stop()
 		p.cache.m = map[string][]byte{}
