@@ -123,10 +123,10 @@ func (r *countedRow) same(o *countedRow) bool {
 // to hear of it once a day (RFC 9990). Its fields are set before its first method is called;
 // Count and Bounced may be called concurrently.
 type Sender struct {
-	// Address is who reports; answers and bounces go there. Hostname is our host, in
+	// Address is who reports, by the settings of the moment; answers and bounces go there. Hostname is our host, in
 	// the reports' ids, and Generator the program.
-	Address, Generator string
-	Hostname           func() string
+	Address, Hostname func() string
+	Generator         string
 	// Permitted leaves, of the places where a domain wants reports, those that want
 	// them (RFC 9990 §4: a host of another organization must have said so, and may
 	// name another mailbox of its own). The error says that some are to be asked again

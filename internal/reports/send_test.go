@@ -62,7 +62,7 @@ type posting struct {
 
 func (p *posting) begin() {
 	p.Sender = &Sender{
-		Address: "dmarc@here.example", Generator: "Postrider", Hostname: func() string { return "mail.here.example" },
+		Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" },
 		Permitted: func(_ context.Context, domain string, wanted []Destination) (out []Destination, err error) {
 			for _, d := range wanted { // as the DNS has it
 				switch _, host, _ := strings.Cut(d.Address, "@"); host {
@@ -253,7 +253,7 @@ func elements(t *testing.T, doc []byte) (names []string, space string) {
 
 // TestForm: the elements, in the order of RFC 9990, and the message around them.
 func TestForm(t *testing.T) {
-	s := &Sender{Address: "dmarc@here.example", Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}
+	s := &Sender{Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}
 	var c counted
 	s.rests = recallRests(s.Cache)
 	r := outcome("one.example")
