@@ -155,7 +155,9 @@ func decide(want []Record, have *set) *Change {
 	case *dns.TXT:
 		return decideText(wanted[0].(*dns.TXT), have)
 	case *dns.TLSA:
-		return decideTLSA(wanted, have)
+		if strings.HasPrefix(have.name, "_25._tcp.") { // else a CNAME leads to where other services may go as well
+			return decideTLSA(wanted, have)
+		}
 	case *dns.CNAME:
 		if have.any && len(have.records) == 0 {
 			return &Change{Left: fmt.Sprintf("%s has other records, so it cannot be a CNAME", trim(have.name))}

@@ -38,3 +38,19 @@ key TXT "v=DKIM1; k=rsa; p=b2xk"
 		}
 	}
 }
+
+// TestPushLedTLSA: a name that others can go by as well, since it is not one of port 25, keeps the
+// digests that are there.
+func TestPushLedTLSA(t *testing.T) {
+	a := peertest.ServeZones(t, "", &updater, peertest.Zone{Name: "example.test", Records: `_25._tcp.mail CNAME pins.example.test.
+pins TLSA 3 1 1 00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa00aa
+`})
+	p, s := example(), serverAt(a)
+	did, left, err := push(t, s, p.Records())
+	if err != nil || strings.Contains(strings.Join(did, "\n"), " pins.example.test") {
+		t.Errorf("%v, did\n%s", err, strings.Join(did, "\n"))
+	}
+	if len(left) != 1 || !strings.HasPrefix(left[0], "pins.example.test TLSA was not made here") {
+		t.Errorf("left %q", left)
+	}
+}
