@@ -14,10 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/web"
 )
 
 // issuer obtains certificates from an ACME authority and renews them, for as
@@ -95,16 +94,19 @@ func (i *issuer) report(log *slog.Logger) {
 	}
 }
 
-// maxChallengeConns is how many connections the challenge server takes at a time; each
-// has ten seconds.
-const maxChallengeConns = 100
+// How many connections the challenge server takes at a time, and how many of one address: an
+// authority comes from several at once, and nobody is to keep it out.
+const (
+	maxChallengeConns         = 100
+	maxChallengeConnsPerBlock = 20
+)
 
 // challengeServer is where the authority comes to see whose a name is. It stays open over
 // reloads that do not move it, and asks whichever issuer is there.
 type challengeServer struct {
 	challenge, listen string
 	listener          net.Listener
-	server            *http.Server
+	server            *web.Server
 }
 
 // openChallenge listens where the settings say: old, if that has not changed, or nil.
@@ -120,18 +122,15 @@ func (d *Daemon) openChallenge(s *conf.Settings, old *challengeServer) (*challen
 	if err != nil {
 		return nil, fmt.Errorf("TLS.ACME.listen: %w", err)
 	}
-	l = netutil.LimitListener(l, maxChallengeConns)
 	o := &challengeServer{challenge: a.Challenge, listen: a.Listen, listener: l}
-	o.server = &http.Server{
-		Handler:           http.HandlerFunc(d.serveChallenge),
-		ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
-		MaxHeaderBytes: 8 << 10,
-		ErrorLog:       slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	o.server = &web.Server{
+		Handler:  http.HandlerFunc(d.serveChallenge),
+		MaxConns: maxChallengeConns, MaxConnsPerBlock: maxChallengeConnsPerBlock,
+		Log: d.log.With("service", "acme"),
 	}
 	if a.Challenge == conf.ChallengeALPN {
 		// The handshake is all there is to it (RFC 8737 §3).
-		o.server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
-		l = tls.NewListener(l, &tls.Config{GetConfigForClient: d.alpnConfig})
+		o.server.TLSConfig = &tls.Config{GetConfigForClient: d.alpnConfig}
 	}
 	d.log.Info("listening", "addr", o.listener.Addr().String(), "protocol", a.Challenge)
 	d.serving.Go(func() { o.server.Serve(l) })

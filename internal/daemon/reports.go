@@ -51,13 +51,16 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 	if !s.Reports.SendDMARC || out == nil {
 		return nil
 	}
+	reporter := func() string { // there is one as long as send_dmarc is set
+		return domains.CanonicalAddress(d.state().settings.Reports.Address[0]).String()
+	}
 	d.reporting = &reports.Sender{
-		Address:   domains.CanonicalAddress(s.Reports.Address[0]).String(),
+		Address:   reporter,
 		Generator: "Postrider",
 		Permitted: d.wantReports,
 		Hostname:  func() string { return domains.Canonical(d.state().settings.ServerName).String() },
 		Send: func(ctx context.Context, to string, message []byte) error {
-			return out.SendReport(ctx, domains.CanonicalAddress(s.Reports.Address[0]).String(), to, smtp.NotifyFailure, message)
+			return out.SendReport(ctx, reporter(), to, smtp.NotifyFailure, message)
 		},
 		Own:   func(address string) bool { return d.state().dir.Reports()[domains.Address(address)] },
 		Cache: out.Cache(),

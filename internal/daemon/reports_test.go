@@ -95,7 +95,7 @@ func TestReports(t *testing.T) {
 }
 
 // TestReporting: a report to another host goes out as mail of the first address for
-// reports; when it comes back, from our own queue, it is known whose it was.
+// reports, also of those that a reload has brought; when it comes back, from our own queue, it is known whose it was.
 func TestReporting(t *testing.T) {
 	sink, got := sinkServer(t)
 	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]}, "Reports": {"address": ["dmarc@mail.test", "tls@mail.test"], "send_dmarc": true`)
@@ -126,6 +126,14 @@ func TestReporting(t *testing.T) {
 	}
 	if all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil || len(all) != 0 {
 		t.Errorf("the bounce is taken for something else: %+v, %v", all, err)
+	}
+	w.change(`["dmarc@mail.test", "tls@mail.test"]`, `["new@mail.test", "tls@mail.test"]`)
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	count("other@far.test")
+	if m := receive(t, got); !strings.HasPrefix(m, "<new@mail.test> <other@far.test>\n") || !strings.Contains(m, "\nFrom: <new@mail.test>\r\n") {
+		t.Errorf("after a reload: %q", m)
 	}
 	data, _ := w.post.Outbound.Cache().Get("dmarc", "rests")
 	if !strings.Contains(string(data), `"no-such@far.test":{"bounces":1`) {

@@ -74,6 +74,9 @@ const (
 	maxCounted    = 500   // rows of one domain
 	maxCountedAll = 50000 // of all
 	maxSignatures = 10    // of one row
+	// maxCountedOctets is about what the rows of a day may take, of all domains. They are in memory, and
+	// are written down whole every few minutes.
+	maxCountedOctets = 32 << 20
 )
 
 // counted are the messages of one domain's policy.
@@ -99,6 +102,18 @@ type countedRow struct {
 	Count       int64       `json:"count"`
 }
 
+// octets is about what a row takes.
+func (r *countedRow) octets() int {
+	n := 200 + len(r.Disposition) + len(r.From) + len(r.Envelope) + len(r.SPFDomain) + len(r.SPFResult)
+	for _, o := range r.Overrides {
+		n += 50 + len(o.Type) + len(o.Comment)
+	}
+	for _, s := range r.Signatures {
+		n += 50 + len(s.Domain) + len(s.Selector) + len(s.Result)
+	}
+	return n
+}
+
 func (r *countedRow) same(o *countedRow) bool {
 	return r.Source == o.Source && r.Disposition == o.Disposition && r.DKIM == o.DKIM && r.SPF == o.SPF && r.From == o.From && r.Envelope == o.Envelope &&
 		r.SPFDomain == o.SPFDomain && r.SPFResult == o.SPFResult && slices.Equal(r.Overrides, o.Overrides) && slices.Equal(r.Signatures, o.Signatures)
@@ -108,10 +123,10 @@ func (r *countedRow) same(o *countedRow) bool {
 // to hear of it once a day (RFC 9990). Its fields are set before its first method is called;
 // Count and Bounced may be called concurrently.
 type Sender struct {
-	// Address is who reports; answers and bounces go there. Hostname is our host, in
+	// Address is who reports, by the settings of the moment; answers and bounces go there. Hostname is our host, in
 	// the reports' ids, and Generator the program.
-	Address, Generator string
-	Hostname           func() string
+	Address, Hostname func() string
+	Generator         string
 	// Permitted leaves, of the places where a domain wants reports, those that want
 	// them (RFC 9990 §4: a host of another organization must have said so, and may
 	// name another mailbox of its own). The error says that some are to be asked again
@@ -127,8 +142,9 @@ type Sender struct {
 
 	book  *daily.Book[counted, *counted]
 	rests *rests
-	rows  int // counted since midnight of today, for maxCountedAll
 	today string
+	// Counted since midnight of today, for maxCountedAll and maxCountedOctets.
+	rows, octets int
 }
 
 // Begin makes the Sender ready: it takes up what a former life has left.
@@ -164,13 +180,14 @@ func (s *Sender) Count(r Result) {
 			return
 		}
 		if day := time.Now().UTC().Format(time.DateOnly); day != s.today {
-			s.today, s.rows = day, 0
+			s.today, s.rows, s.octets = day, 0, 0
 		}
-		if len(c.Rows) >= maxCounted || s.rows >= maxCountedAll {
+		if len(c.Rows) >= maxCounted || s.rows >= maxCountedAll || s.octets >= maxCountedOctets {
 			c.Further++
 			return
 		}
 		s.rows++
+		s.octets += row.octets()
 		c.Rows = append(c.Rows, row)
 	})
 }

@@ -1,8 +1,13 @@
 package reports
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,4 +67,36 @@ func TestFlood(t *testing.T) {
 			t.Errorf("%d reports at once, and %d are to stay", most, files)
 		}
 	})
+}
+
+// crowded is a zip archive whose list names n files, and nothing else.
+func crowded(n int) []byte {
+	entry := make([]byte, 46)
+	copy(entry, "PK\x01\x02")
+	list := bytes.Repeat(entry, n)
+	begin := []byte("PK\x03\x04")
+	end := make([]byte, 22)
+	copy(end, "PK\x05\x06")
+	binary.LittleEndian.PutUint16(end[8:], uint16(n))
+	binary.LittleEndian.PutUint16(end[10:], uint16(n))
+	binary.LittleEndian.PutUint32(end[12:], uint32(len(list)))
+	binary.LittleEndian.PutUint32(end[16:], uint32(len(begin)))
+	return slices.Concat(begin, list, end)
+}
+
+// TestCrowdedArchive: the list of an archive with very many files is not even read.
+func TestCrowdedArchive(t *testing.T) {
+	for _, n := range []int{maxFiles + 1, 220000} {
+		data := crowded(n)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := (&unpacker{left: maxUnpacked}).read(bytes.NewReader(data), 0)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, errFiles) {
+			t.Errorf("%d files: %v", n, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(6*len(data))+1<<20 {
+			t.Errorf("%d files: %d MiB of memory", n, used>>20)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -129,6 +130,9 @@ func (f *Further) add(count int64, failed bool) {
 		f.Failed = min(f.Failed+count, most)
 	}
 }
+
+// plus is a sum that does not become negative, however much a stranger counts.
+func plus(a, b int64) int64 { return min(a, math.MaxInt64-max(b, 0)) + b }
 
 // clean makes a line of what a stranger wrote: bounded, and without what could steer a
 // terminal or break a file.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ type posting struct {
 
 func (p *posting) begin() {
 	p.Sender = &Sender{
-		Address: "dmarc@here.example", Generator: "Postrider", Hostname: func() string { return "mail.here.example" },
+		Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" },
 		Permitted: func(_ context.Context, domain string, wanted []Destination) (out []Destination, err error) {
 			for _, d := range wanted { // as the DNS has it
 				switch _, host, _ := strings.Cut(d.Address, "@"); host {
@@ -252,7 +253,7 @@ func elements(t *testing.T, doc []byte) (names []string, space string) {
 
 // TestForm: the elements, in the order of RFC 9990, and the message around them.
 func TestForm(t *testing.T) {
-	s := &Sender{Address: "dmarc@here.example", Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}
+	s := &Sender{Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}
 	var c counted
 	s.rests = recallRests(s.Cache)
 	r := outcome("one.example")
@@ -404,6 +405,33 @@ func TestCountBounded(t *testing.T) {
 		})
 		if domains != maxDomains {
 			t.Errorf("%d domains", domains)
+		}
+		p.stop()
+		p.cache.m = map[string][]byte{}
+		p.begin()
+	})
+}
+
+// TestCountedOctets: strangers choose how long what is counted is, too.
+func TestCountedOctets(t *testing.T) {
+	inPosting(t, func(p *posting) {
+		const rows = 100 * maxCounted * 2 / 5
+		for i := range rows {
+			r := outcome(fmt.Sprintf("d%d.example", i%100), "a@one.example")
+			r.Signatures = nil
+			for s := range 8 {
+				name := fmt.Sprintf("%0250d", 8*i+s)
+				r.Signatures = append(r.Signatures, Signature{name, name, "permerror"})
+			}
+			p.Count(r)
+		}
+		kept, further, octets := 0, 0, 0
+		p.book.Each(func(_ string, c *counted) {
+			text, _ := json.Marshal(c.Rows)
+			kept, further, octets = kept+len(c.Rows), further+int(c.Further), octets+len(text)
+		})
+		if octets > 2*maxCountedOctets || kept == 0 || kept+further != rows {
+			t.Errorf("%d rows of %d octets, %d further", kept, octets, further)
 		}
 		p.stop()
 		p.cache.m = map[string][]byte{}

@@ -176,7 +176,7 @@ func (s *summing) add(r *Report) {
 		s.Unchecked++
 	}
 	f := &s.Further
-	f.Rows, f.Count, f.Failed = f.Rows+r.Further.Rows, f.Count+r.Further.Count, f.Failed+r.Further.Failed
+	f.Rows, f.Count, f.Failed = plus(f.Rows, r.Further.Rows), plus(f.Count, r.Further.Count), plus(f.Failed, r.Further.Failed)
 }
 
 // within reports whether a domain is another, or below it.
@@ -189,24 +189,24 @@ func (s *summing) addRow(r *Report, row Row, untrusted bool) {
 		source = &Source{Address: row.Source, Domain: row.From, Passes: row.Passes()}
 		s.sources[key] = source
 	}
-	source.Messages += row.Count
+	source.Messages = plus(source.Messages, row.Count)
 	if row.Disposition == "reject" || row.Disposition == "quarantine" {
-		source.Refused += row.Count
+		source.Refused = plus(source.Refused, row.Count)
 	}
 	source.By, source.Last = some(source.By, r.By()), later(source.Last, r)
 	source.Auth, source.Reasons = some(source.Auth, row.Auth), some(source.Reasons, row.Reason)
 	if untrusted {
 		return
 	}
-	s.Messages += row.Count
+	s.Messages = plus(s.Messages, row.Count)
 	if row.Passes() {
-		s.Passed += row.Count
+		s.Passed = plus(s.Passed, row.Count)
 	}
 }
 
 func (s *summing) addSession(r *Report, session Session, untrusted bool) {
 	if !untrusted {
-		s.Sessions += session.Count
+		s.Sessions = plus(s.Sessions, session.Count)
 	}
 	if session.Failure == "" {
 		return
@@ -217,7 +217,7 @@ func (s *summing) addSession(r *Report, session Session, untrusted bool) {
 		f = &Failure{Domain: session.Domain, Kind: session.Failure, Host: session.Host}
 		s.failures[key] = f
 	}
-	f.Sessions += session.Count
+	f.Sessions = plus(f.Sessions, session.Count)
 	f.By, f.Last, f.Detail = some(f.By, r.By()), later(f.Last, r), cmp.Or(f.Detail, session.Detail)
 }
 

@@ -106,3 +106,30 @@ func TestBy(t *testing.T) {
 		}
 	}
 }
+
+// TestSummaryOverflows: who counts as much as can be counted, often, is not below everybody.
+func TestSummaryOverflows(t *testing.T) {
+	r := &Report{Kind: DMARC, Received: noon, Domain: "ours.example", Further: Further{Rows: 1, Count: most, Failed: most}}
+	for range maxRows {
+		r.Rows = append(r.Rows, Row{Source: netip.MustParseAddr("192.0.2.1"), Count: most, Disposition: "reject"}, Row{Source: netip.MustParseAddr("192.0.2.1"), Count: most, DKIM: "pass"})
+		r.Sessions = append(r.Sessions, Session{Failure: "x", Count: most})
+	}
+	all := make([]*Report, 9)
+	for i := range all {
+		all[i] = r
+	}
+	s := Summarize(all, Query{})
+	for what, n := range map[string]int64{"messages": s.Messages, "passed": s.Passed, "sessions": s.Sessions, "of a source": s.Strangers[0].Messages, "refused": s.Strangers[0].Refused, "failed": s.TLS[0].Sessions} {
+		if n < most {
+			t.Errorf("%s: %d", what, n)
+		}
+	}
+	tls := &tlsRead{report: &Report{}}
+	for range 9000 {
+		tls.further = Further{Rows: 1, Count: most, Failed: most}
+		tls.endPolicy()
+	}
+	if f := tls.report.Further; f.Count < most || f.Failed < most {
+		t.Errorf("%+v", f)
+	}
+}

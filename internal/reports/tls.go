@@ -110,6 +110,6 @@ func (t *tlsRead) endPolicy() {
 		add(Session{Failure: "unspecified", Count: t.failed - told})
 	}
 	f := &t.report.Further
-	f.Rows, f.Count, f.Failed = f.Rows+t.further.Rows, f.Count+t.further.Count, f.Failed+t.further.Failed
+	f.Rows, f.Count, f.Failed = plus(f.Rows, t.further.Rows), plus(f.Count, t.further.Count), plus(f.Failed, t.further.Failed)
 	*t = tlsRead{report: t.report}
 }

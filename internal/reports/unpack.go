@@ -17,8 +17,9 @@ const (
 	maxUnpacked = 100 << 20 // octets of all its documents, and of what they were packed in
 	maxRatio    = 100       // of unpacked to packed octets, above the first MiB
 	ratioFrom   = 1 << 20
-	maxLevels   = 3  // a document, packed, packed again
-	maxFiles    = 20 // in one archive
+	maxLevels   = 3     // a document, packed, packed again
+	maxFiles    = 20    // in one archive
+	maxListed   = 10000 // in one archive and those in it
 	// fileCost is what a file of an archive costs, as octets that were unpacked: each can be a
 	// report that is kept, or the cause of an error that is told.
 	fileCost = 256 << 10
@@ -132,6 +133,11 @@ func (u *unpacker) readZip(r io.Reader, level int) error {
 	}
 	if len(data) > maxPacked {
 		return errPacked
+	}
+	// The list of files is bounded before it is held in memory. These octets begin each file in it,
+	// and also each in an archive that is stored in this one as it is.
+	if bytes.Count(data, []byte("PK\x01\x02")) > maxListed {
+		return errFiles
 	}
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -79,6 +79,7 @@ type letter struct {
 	s      *Sender
 	day    time.Time
 	domain string
+	from   string // who reports
 	id     string // unique among the reports to this domain, the same in each attempt
 	packed []byte
 }
@@ -86,12 +87,12 @@ type letter struct {
 // compose makes the report of a domain's day.
 func (s *Sender) compose(day time.Time, domain string, c *counted) (*letter, error) {
 	host := s.Hostname()
-	l := &letter{s: s, day: day, domain: domain, id: day.Format(time.DateOnly) + "." + domain + "@" + host}
-	_, org, _ := strings.Cut(s.Address, "@")
+	l := &letter{s: s, day: day, domain: domain, from: s.Address(), id: day.Format(time.DateOnly) + "." + domain + "@" + host}
+	_, org, _ := strings.Cut(l.from, "@")
 	f := xmlFeedback{
 		Version: "1.0",
 		Metadata: xmlMetadata{
-			Org: org, Email: s.Address, ID: l.id, Begin: day.Unix(), End: l.end().Unix(), Generator: s.Generator,
+			Org: org, Email: l.from, ID: l.id, Begin: day.Unix(), End: l.end().Unix(), Generator: s.Generator,
 		},
 		Policy: xmlPolicy{
 			Domain: domain, Discovery: "treewalk", P: cmp.Or(c.Policy.P, "none"), // it is never left out
@@ -150,7 +151,7 @@ func (l *letter) message(to, id string) []byte {
 	host := l.s.Hostname()
 	var b bytes.Buffer
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
-	line("From: <%s>", l.s.Address)
+	line("From: <%s>", l.from)
 	line("To: <%s>", to)
 	line("Date: %s", rfc2822.FormatDate(time.Now()))
 	line("Message-ID: %s", id)

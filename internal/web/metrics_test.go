@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -269,5 +270,22 @@ func BenchmarkScrape(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		text(m)
+	}
+}
+
+// TestScrapeFails: a fault of ours while the metrics are put together fails the scrape and not
+// the server, and what a certificate calls itself does neither.
+func TestScrapeFails(t *testing.T) {
+	scrape := func(now func() Moment) (int, string) {
+		w := httptest.NewRecorder()
+		NewMetrics(now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return w.Code, w.Body.String()
+	}
+	odd := Moment{Certificates: []Certificate{{Name: "b\xff\xfecher.test"}}}
+	if code, text := scrape(func() Moment { return odd }); code != http.StatusOK || !strings.Contains(text, `name="b?cher.test"`) {
+		t.Errorf("%d %.300s", code, text)
+	}
+	if code, text := scrape(func() Moment { panic("a fault of ours") }); code != http.StatusInternalServerError {
+		t.Errorf("%d %.300s", code, text)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +63,9 @@ func (c moments) Describe(chan<- *prometheus.Desc) {}
 func (c moments) Collect(to chan<- prometheus.Metric) {
 	m := c.now()
 	for _, f := range slices.Concat(m.host(), m.queue(), m.certificates(), m.dns()) {
+		for i, value := range f.label {
+			f.label[i] = strings.ToValidUTF8(value, "?") // else all that is shown would fail
+		}
 		to <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value, f.label...)
 	}
 }

@@ -22,6 +22,7 @@ type Change struct {
 	Left string
 
 	seen *set
+	want []Record
 }
 
 // Empty reports whether nothing is to be done.
@@ -49,10 +50,11 @@ func (s *Server) Compare(ctx context.Context, records []Record) ([]*Change, erro
 			changes = append(changes, c)
 		}
 	}
-	for _, c := range changes {
+	for i, c := range changes {
 		c.giveWay(changes)
+		c.share(changes[:i])
 	}
-	return changes, nil
+	return slices.DeleteFunc(changes, func(c *Change) bool { return c.Empty() && c.Left == "" }), nil
 }
 
 // giveWay adds no address to a host that has others of somebody else's: half of
@@ -64,6 +66,42 @@ func (c *Change) giveWay(changes []*Change) {
 			c.Add = nil
 		}
 	}
+}
+
+// share has one change of those of names that lead to the same one by CNAME, and none where they want
+// different records there: each push would put one in the place of another.
+func (c *Change) share(before []*Change) {
+	for _, other := range before {
+		if c.seen == nil || other.seen == nil || c.seen.name != other.seen.name || c.seen.kind != other.seen.kind || !alike(c.want[0].RR, other.want[0].RR) {
+			continue
+		}
+		if len(different(c.want, other.want))+len(different(other.want, c.want)) > 0 {
+			other.Left = fmt.Sprintf("%s and %s both lead to %s, and different records are wanted there; it is left as it is", Name(other.want[0].RR), Name(c.want[0].RR), trim(c.seen.name))
+			other.Add, other.Remove = nil, nil
+		}
+		c.Add, c.Remove, c.Left = nil, nil, ""
+		return
+	}
+}
+
+// alike reports whether two records cannot both stand at one name: texts of different kinds can.
+func alike(x, y dns.RR) bool {
+	a, ok := x.(*dns.TXT)
+	b, ok2 := y.(*dns.TXT)
+	return !ok || !ok2 || kindOf(text(a)) == kindOf(text(b))
+}
+
+// different are the records of a that b has not, wherever they stand.
+func different(a, b []Record) (all []dns.RR) {
+	at := func(records []Record) (moved []dns.RR) {
+		for _, r := range records {
+			rr := dns.Copy(r.RR)
+			rr.Header().Name = "."
+			moved = append(moved, rr)
+		}
+		return moved
+	}
+	return without(at(a), at(b))
 }
 
 func (c *Change) isAddress() bool {
@@ -102,10 +140,7 @@ func (s *Server) compare(ctx context.Context, want []Record) (*Change, error) {
 		}
 	}
 	c := decide(want, have)
-	if c.Empty() && c.Left == "" {
-		return nil, nil
-	}
-	c.Zone, c.seen = have.zone, have
+	c.Zone, c.seen, c.want = have.zone, have, want
 	return c, nil
 }
 
@@ -120,7 +155,9 @@ func decide(want []Record, have *set) *Change {
 	case *dns.TXT:
 		return decideText(wanted[0].(*dns.TXT), have)
 	case *dns.TLSA:
-		return decideTLSA(wanted, have)
+		if strings.HasPrefix(have.name, "_25._tcp.") { // else a CNAME leads to where other services may go as well
+			return decideTLSA(wanted, have)
+		}
 	case *dns.CNAME:
 		if have.any && len(have.records) == 0 {
 			return &Change{Left: fmt.Sprintf("%s has other records, so it cannot be a CNAME", trim(have.name))}

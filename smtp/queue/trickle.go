@@ -23,9 +23,16 @@ var paces = [...]struct {
 // all is bounded, there are never so many that have not recovered.
 const maxBuckets = 10000
 
+// What goes out in all is counted apart for bounces and for reports: any domain may ask for reports,
+// and a bounce that is one too many is lost.
+const (
+	allBounces = ""
+	allReports = " reports" // no address is written so
+)
+
 // trickle counts notifications to unproven senders. Queue.mu guards it.
 type trickle struct {
-	buckets  map[string]bucket // by address, "@domain", ""
+	buckets  map[string]bucket // by address, "@domain", and all of a kind
 	dirty    bool
 	dropped  int64
 	logged   time.Time // when the log was
@@ -38,10 +45,10 @@ type bucket struct {
 	At   time.Time `json:"at"`
 }
 
-// admits reports whether one more may go to address now, and counts it.
-func (t *trickle) admits(to smtp.Path, now time.Time) bool {
+// admits reports whether one more of a kind may go to address now, and counts it.
+func (t *trickle) admits(to smtp.Path, all string, now time.Time) bool {
 	local, domain := to.Address().Cut()
-	names := [...]string{smtp.Path{Local: local, Domain: domain.String()}.String(), "@" + domain.String(), ""}
+	names := [...]string{smtp.Path{Local: local, Domain: domain.String()}.String(), "@" + domain.String(), all}
 	if len(t.buckets) >= maxBuckets {
 		t.prune(now)
 	}
@@ -95,7 +102,7 @@ func (q *Queue) dropNotice(n *Notification) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t, now := &q.trickle, time.Now()
-	if t.admits(n.To, now) {
+	if t.admits(n.To, allBounces, now) {
 		return false
 	}
 	t.dropped++
@@ -107,10 +114,11 @@ func (q *Queue) dropNotice(n *Notification) bool {
 	return true
 }
 
-// MayNotify reports whether one more message that nobody has asked for may go to an
-// address whose owner is not proven, and counts it.
+// MayNotify reports whether one more report that nobody here has asked for may go to an
+// address whose owner is not proven, and counts it. Bounces have a pace of their own, but for each
+// address and domain.
 func (q *Queue) MayNotify(address smtp.Path) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.trickle.admits(address, time.Now())
+	return q.trickle.admits(address, allReports, time.Now())
 }

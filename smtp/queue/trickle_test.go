@@ -82,12 +82,12 @@ func TestUnprovenHearsLittle(t *testing.T) {
 		n.Memory = k
 		n.run(t)
 		defer n.stop(t)
-		if n.trickle.admits(address("v@victim.example"), time.Now()) {
+		if n.trickle.admits(address("v@victim.example"), allBounces, time.Now()) {
 			t.Error("a restart begins anew")
 		}
 		time.Sleep(3*time.Hour + time.Minute)
 		synctest.Wait()
-		if !n.trickle.admits(address("v@victim.example"), time.Now()) {
+		if !n.trickle.admits(address("v@victim.example"), allBounces, time.Now()) {
 			t.Error("no bounce for good")
 		}
 	})
@@ -135,12 +135,12 @@ func TestTrickleBounded(t *testing.T) {
 	now := time.Now()
 	for i := range 30000 {
 		now = now.Add(paces[2].every)
-		tr.admits(address(fmt.Sprintf("v@d%d.example", i)), now)
+		tr.admits(address(fmt.Sprintf("v@d%d.example", i)), allBounces, now)
 	}
 	if len(tr.buckets) > maxBuckets {
 		t.Errorf("%d buckets", len(tr.buckets))
 	}
-	if !tr.admits(address("new@new.example"), now.Add(time.Hour)) {
+	if !tr.admits(address("new@new.example"), allBounces, now.Add(time.Hour)) {
 		t.Error("no room for a new one")
 	}
 }
@@ -151,15 +151,44 @@ func TestTrickleClockSetBack(t *testing.T) {
 	var tr trickle
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	to := address("ann@far.example")
-	for tr.admits(to, now.AddDate(10, 0, 0)) {
+	for tr.admits(to, allBounces, now.AddDate(10, 0, 0)) {
 	}
-	if tr.admits(to, now) {
+	if tr.admits(to, allBounces, now) {
 		t.Error("a clock that is set back gives one more at once")
 	}
-	if !tr.admits(to, now.Add(paces[0].every)) {
+	if !tr.admits(to, allBounces, now.Add(paces[0].every)) {
 		t.Error("an hour later there is none")
 	}
-	if tr.admits(to, now.Add(paces[0].every+time.Minute)) {
+	if tr.admits(to, allBounces, now.Add(paces[0].every+time.Minute)) {
 		t.Error("an hour gives more than one")
 	}
+}
+
+// TestReportsLeaveBounces: reports that somebody's many domains ask for do not use up what bounces
+// may be sent, and both count for whom they go to.
+func TestReportsLeaveBounces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.run(t)
+		sent := 0
+		for i := range 1000 {
+			if f.MayNotify(address(fmt.Sprintf("dmarc@d%d.example", i))) {
+				sent++
+			}
+		}
+		if sent != 200 {
+			t.Errorf("%d reports at once", sent)
+		}
+		bounce := func(to string) bool { return !f.dropNotice(&Notification{To: address(to)}) }
+		if !bounce("ann@honest.example") {
+			t.Error("no bounce is sent after so many reports")
+		}
+		for range 2 {
+			f.trickle.buckets[" reports"] = bucket{Left: 10, At: time.Now()}
+			f.MayNotify(address("bob@victim.example"))
+		}
+		if !bounce("bob@victim.example") || bounce("bob@victim.example") {
+			t.Error("reports do not count for whom they go to")
+		}
+	})
 }
