@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,16 @@ func TestLockOfAnotherProcess(t *testing.T) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		if _, err := s.Open(context.Background(), who); err != nil {
+		box, err := s.Open(context.Background(), who)
+		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
 		fmt.Println("holding")
-		select {}
+		for { // what nobody refers to any more is closed by the collector, and the lock is gone
+			time.Sleep(time.Hour)
+			runtime.KeepAlive(box)
+		}
 	}
 	dir = t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestLockOfAnotherProcess$")
