@@ -275,10 +275,15 @@ func FuzzParseAuthResults(f *testing.F) {
 
 // likeAuthres is what python3-authres reads of fields.
 const likeAuthres = `
-import authres, json, sys
+import authres, json, re, sys
+def plain(value): # it leaves quoted pairs as they are
+    return re.sub(r'\\(.)', r'\1', value or "")
 def seen(text):
-    h = authres.AuthenticationResultsHeader.parse(text)
-    return [h.authserv_id] + [[r.method, r.result, r.reason or ""] + [[p.type, p.name, p.value] for p in r.properties] for r in h.results if r.method]
+    try:
+        h = authres.AuthenticationResultsHeader.parse(text)
+    except authres.core.SyntaxError as e:
+        sys.exit("%r: %s" % (text, e))
+    return [h.authserv_id] + [[r.method, r.result, plain(r.reason)] + [[p.type, p.name, plain(p.value)] for p in r.properties] for r in h.results if r.method]
 json.dump([seen(t) for t in json.load(sys.stdin)], sys.stdout)
 `
 
@@ -294,12 +299,12 @@ func TestAuthResultsLikePython(t *testing.T) {
 	}
 	var all []AuthResults
 	var fields []string
-	for _, tt := range appendixB[:7] {
+	for _, tt := range appendixB[:6] { // of the seventh authres does not read the comment behind a version
 		all, fields = append(all, tt.want), append(fields, "Authentication-Results: "+unfold(tt.value))
 	}
 	for _, evil := range []string{"a@example.com", "@example.com", "x; spf=pass", `"`, "(", ")", `\`, "a b", "2001:db8::1", "a\r\nb: c", "a=b/c", `"x y"@example.com`, strings.Repeat("z", 399)} {
 		a := AuthResults{AuthServID: "mx.example.org", Results: []AuthResult{
-			{Method: "spf", Result: "pass", Comment: evil, Reason: evil, Props: []AuthProp{{"smtp", "mailfrom", evil}, {"smtp", "helo", evil}}},
+			{Method: "spf", Result: "pass", Comment: evil, Reason: evil, Props: []AuthProp{{"smtp", "helo", evil}}},
 			{Method: "dkim", Result: "fail", Props: []AuthProp{{"header", "d", evil}}}}}
 		all, fields = append(all, written(a)), append(fields, strings.TrimSpace(a.Field().Raw()))
 	}
