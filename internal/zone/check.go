@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/postrider-mail/postrider/smtp/resolver"
 	"github.com/postrider-mail/postrider/smtp/spf"
 )
 
@@ -97,7 +98,7 @@ type checking struct {
 	ctx      context.Context
 	plan     *Plan
 	report   *Report
-	lookup   lookups
+	lookup   *resolver.Resolver
 	zones    map[string]bool   // whose servers have been looked at
 	insecure map[string]string // why answers of a zone are not validated, in words; "" where they are
 	bogus    bool              // a zone's signatures are wrong, and the resolver has nothing of it
@@ -107,7 +108,7 @@ type checking struct {
 // a finding; there is no error.
 func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
 	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), insecure: make(map[string]string)}
-	k.lookup = lookups{k.asker}
+	k.lookup = newResolver(c.Resolver)
 	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
 		k.zone(name)
 	}

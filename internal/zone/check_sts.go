@@ -127,7 +127,7 @@ func (k *checking) fetchPolicy() (text string, policy *relay.STSPolicy) {
 // web is a client that finds hosts through the resolver and follows no redirect.
 func (k *checking) web() *http.Client {
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: k.lookup.dial, TLSClientConfig: &tls.Config{RootCAs: k.Roots}, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: k.dial, TLSClientConfig: &tls.Config{RootCAs: k.Roots}, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

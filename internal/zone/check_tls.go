@@ -187,7 +187,7 @@ func (k *checking) outward() {
 	}
 	ctx, cancel := context.WithTimeout(k.ctx, 20*time.Second)
 	defer cancel()
-	d := &smtp.Dialer{Hello: k.plan.Host, DialContext: k.lookup.dial}
+	d := &smtp.Dialer{Hello: k.plan.Host, DialContext: k.dial}
 	c, err := d.Dial(ctx, k.Dialled)
 	if err != nil {
 		k.sayOf(k.plan.Host, "port 25", Dangerous, "%s cannot be reached: %v; many providers open port 25 outward only when they are asked to", k.Dialled, err)
