@@ -28,49 +28,37 @@ servers of the zone show them; "postrider dns show" says what to publish there.`
 	}, dkimListCommand(), dkimRotateCommand(), dkimImportCommand(), dkimRevokeCommand())
 }
 
-// keyFlags are those of all commands about keys.
-type keyFlags struct {
-	path string
-	json bool
-}
-
-func (f *keyFlags) add(c *cobra.Command) *cobra.Command {
-	confFlag(c, &f.path)
-	jsonFlag(c, &f.json)
-	return c
-}
-
 func dkimListCommand() *cobra.Command {
-	var f keyFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:     "list",
 		Short:   "List the keys and where each is in its life",
 		Example: "  postrider dkim list -c /etc/postrider",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			keys, err := keysOfServer(cmd, f.path)
+			keys, err := keysOfServer(cmd, f.conf)
 			if err != nil {
 				return err
 			}
-			return f.print(cmd, keys)
+			return f.printKeys(cmd, keys)
 		},
 	})
 }
 
 func dkimRotateCommand() *cobra.Command {
-	var f keyFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "rotate DOMAIN",
 		Short: "Announce a new key, which signs when the DNS shows it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.change(cmd, "rotate", daemon.KeyRequest{Domain: args[0]})
+			return f.changeKey(cmd, "rotate", daemon.KeyRequest{Domain: args[0]})
 		},
 	})
 }
 
 func dkimImportCommand() *cobra.Command {
-	var f keyFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "import DOMAIN SELECTOR FILE",
 		Short: "Take over a key that another server has signed with",
@@ -87,44 +75,39 @@ the zone is seen to show it.`,
 			if _, err := sign.ReadKey(args[2], text); err != nil {
 				return err
 			}
-			return f.change(cmd, "import", daemon.KeyRequest{Domain: args[0], Selector: args[1], File: string(text)})
+			return f.changeKey(cmd, "import", daemon.KeyRequest{Domain: args[0], Selector: args[1], File: string(text)})
 		},
 	})
 }
 
 func dkimRevokeCommand() *cobra.Command {
-	var f keyFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "revoke DOMAIN SELECTOR",
 		Short: "Take a key out of use at once, because others may have it",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.change(cmd, "revoke", daemon.KeyRequest{Domain: args[0], Selector: args[1]})
+			return f.changeKey(cmd, "revoke", daemon.KeyRequest{Domain: args[0], Selector: args[1]})
 		},
 	})
 }
 
 // change has the running server do something to a key, or does it to the files of one
 // that does not run.
-func (f *keyFlags) change(cmd *cobra.Command, action string, r daemon.KeyRequest) error {
+func (f *askFlags) changeKey(cmd *cobra.Command, action string, r daemon.KeyRequest) error {
 	var keys []sign.Key
-	err := call(cmd, f.path, "dkim/"+action, r, &keys)
+	err := call(cmd, f.conf, "dkim/"+action, r, &keys)
 	if errors.Is(err, control.ErrNotRunning) {
 		var ring *sign.Ring
-		if ring, err = openKeys(f.path); err == nil {
-			act := map[string]func() error{
-				"rotate": func() error { return daemon.RotateKey(cmd.Context(), ring, r) },
-				"import": func() error { return daemon.ImportKey(cmd.Context(), ring, r) },
-				"revoke": func() error { return daemon.RevokeKey(cmd.Context(), ring, r) },
-			}[action]
-			err = act()
+		if ring, err = openKeys(f.conf); err == nil {
+			err = daemon.SteerKey(cmd.Context(), ring, action, r)
 			keys = ring.Keys()
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return f.print(cmd, keys)
+	return f.printKeys(cmd, keys)
 }
 
 // openKeys opens the keys of a server that does not run.
@@ -163,7 +146,7 @@ func keysToShow(cmd *cobra.Command, path string, s *conf.Settings) zone.Keys {
 	return daemon.Keys{All: keys, Settings: s}
 }
 
-func (f *keyFlags) print(cmd *cobra.Command, keys []sign.Key) error {
+func (f *askFlags) printKeys(cmd *cobra.Command, keys []sign.Key) error {
 	if f.json {
 		return printJSON(cmd, keys)
 	}

@@ -17,20 +17,20 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
-// queueFlags are those of every queue command.
-type queueFlags struct {
+// askFlags are those of every command that asks the running server and prints its answer.
+type askFlags struct {
 	conf string
 	json bool
 }
 
-func (f *queueFlags) add(c *cobra.Command) *cobra.Command {
+func (f *askFlags) add(c *cobra.Command) *cobra.Command {
 	confFlag(c, &f.conf)
 	jsonFlag(c, &f.json)
 	return c
 }
 
 // ask calls the running server and prints its answer, as JSON or by human.
-func ask[T any](cmd *cobra.Command, f *queueFlags, action string, r daemon.QueueRequest, human func(io.Writer, T)) error {
+func ask[T any](cmd *cobra.Command, f *askFlags, action string, r daemon.QueueRequest, human func(io.Writer, T)) error {
 	var out T
 	if err := call(cmd, f.conf, "queue/"+action, r, &out); err != nil {
 		return err
@@ -66,7 +66,7 @@ func queueCommand() *cobra.Command {
 const mostListed = 100
 
 func queueListCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	var filter queue.Filter
 	c := f.add(&cobra.Command{
 		Use:     "list",
@@ -151,7 +151,7 @@ func lastReply(v queue.View) string {
 }
 
 func queueShowCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "show ID",
 		Short: "Show all that is known of a message",
@@ -167,7 +167,7 @@ func queueShowCommand() *cobra.Command {
 }
 
 func queueExplainCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "explain ID",
 		Short: "Say in words why a message is still here",
@@ -192,7 +192,7 @@ type changed struct {
 // queueChangeCommand is an action on messages named by their ids; done is the word
 // for what it came to.
 func queueChangeCommand(action, done, short string) *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   action + " ID...",
 		Short: short,
@@ -216,7 +216,7 @@ func queueChangeCommand(action, done, short string) *cobra.Command {
 }
 
 func queueFlushCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "flush [DOMAIN]",
 		Short: "Try everything again now, or everything for a domain",
@@ -232,7 +232,7 @@ func queueFlushCommand() *cobra.Command {
 }
 
 func queueRouteCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "route ID [ROUTE]",
 		Short: "Send a message another way; without a route, the usual one",
@@ -263,7 +263,7 @@ calls it; without a route, the way it would have gone. It is tried at once.`,
 }
 
 func queueCountersCommand() *cobra.Command {
-	var f queueFlags
+	var f askFlags
 	return f.add(&cobra.Command{
 		Use:   "counters",
 		Short: "What the queue holds and has done since the server started",
@@ -295,13 +295,13 @@ func queueCountersCommand() *cobra.Command {
 
 // listQueue is mailq.
 func listQueue(cmd *cobra.Command, path string) error {
-	f := queueFlags{conf: path}
+	f := askFlags{conf: path}
 	return ask(cmd, &f, "list", daemon.QueueRequest{Filter: queue.Filter{Limit: mostListed}}, printList)
 }
 
 // flushQueue is "sendmail -q".
 func flushQueue(cmd *cobra.Command, path string) error {
-	f := queueFlags{conf: path}
+	f := askFlags{conf: path}
 	return ask(cmd, &f, "flush", daemon.QueueRequest{}, printFlushed)
 }
 

@@ -119,35 +119,33 @@ func (d *Daemon) keyCommands(mux *http.ServeMux) {
 	mux.HandleFunc("POST /dkim/list", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.keys.Keys(), nil)
 	})
-	for name, act := range map[string]func(context.Context, *sign.Ring, KeyRequest) error{"rotate": RotateKey, "import": ImportKey, "revoke": RevokeKey} {
-		mux.HandleFunc("POST /dkim/"+name, func(w http.ResponseWriter, r *http.Request) {
+	for _, action := range []string{"rotate", "import", "revoke"} {
+		mux.HandleFunc("POST /dkim/"+action, func(w http.ResponseWriter, r *http.Request) {
 			var request KeyRequest
 			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request)
 			if err == nil {
-				err = act(r.Context(), d.keys, request)
+				err = SteerKey(r.Context(), d.keys, action, request)
 			}
 			control.Answer(w, d.keys.Keys(), err)
 		})
 	}
 }
 
-// RotateKey announces a new key of a domain.
-func RotateKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
-	return ring.Rotate(ctx, domains.Canonical(r.Domain))
-}
-
-// RevokeKey takes a key out of use.
-func RevokeKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
-	return ring.Revoke(ctx, domains.Canonical(r.Domain), r.Selector)
-}
-
-// ImportKey takes a key over that another server has signed with.
-func ImportKey(ctx context.Context, ring *sign.Ring, r KeyRequest) error {
+// SteerKey does to a key what an operator wants, in the running server or beside one that
+// does not run: "rotate", "import" or "revoke".
+func SteerKey(ctx context.Context, ring *sign.Ring, action string, r KeyRequest) error {
+	domain := domains.Canonical(r.Domain)
+	switch action {
+	case "rotate":
+		return ring.Rotate(ctx, domain)
+	case "revoke":
+		return ring.Revoke(ctx, domain, r.Selector)
+	}
 	key, err := sign.ReadKey("the key", []byte(r.File))
 	if err != nil {
 		return err
 	}
-	return ring.Import(ctx, domains.Canonical(r.Domain), r.Selector, key)
+	return ring.Import(ctx, domain, r.Selector, key)
 }
 
 // Keys are DKIM keys as the zones of their domains should show them.
@@ -195,7 +193,10 @@ func reportable(v *verify.Verdict) reports.Result {
 	o := &v.DMARC
 	r := reports.Result{
 		Domain: o.RecordDomain, Disposition: disposition(v), DKIM: o.DKIM.Aligned, SPF: o.SPF.Aligned,
-		From: o.Domain, SPFDomain: v.SPF.Domain, SPFResult: v.SPF.Result.String(), Recipients: v.Recipients,
+		From: o.Domain, SPFDomain: v.SPF.Domain, SPFResult: v.SPF.Result.String(),
+	}
+	for _, to := range v.To {
+		r.Recipients = append(r.Recipients, to.Path.Address().String())
 	}
 	r.Source, _ = netip.ParseAddr(v.Client.Addr)
 	if i := strings.LastIndexByte(v.From, '@'); i >= 0 {

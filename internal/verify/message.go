@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/post"
-	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 	"github.com/postrider-mail/postrider/smtp/spf"
@@ -23,9 +23,8 @@ type Verdict struct {
 	DMARC  dmarc.Outcome
 	From   string // the envelope's sender, without brackets
 	Helo   string
-	// Recipients are the addresses that the message is for, in canonical form.
-	Recipients []string
-	Action     Action // what is done with the message
+	To     []smtp.Recipient // of the envelope; only to be read
+	Action Action           // what is done with the message
 	// Override is why less is done than the domain asks for: "trusted_forwarder",
 	// "mailing_list", "local_policy" (RFC 9990); empty if it is not so.
 	Override string
@@ -98,10 +97,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 
 // verdict puts together what is known by now.
 func (i *inspection) verdict(ctx context.Context) *Verdict {
-	d := &Verdict{Time: time.Now(), From: i.s.from, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
-	for _, to := range i.look.Envelope.To {
-		d.Recipients = append(d.Recipients, domains.CanonicalAddress(to.Path.String()).String())
-	}
+	d := &Verdict{Time: time.Now(), From: i.s.from, To: i.look.Envelope.To, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
 	d.hidden = private(i.s.client)
 	if i.s.wait(ctx) {
 		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result

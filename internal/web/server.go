@@ -86,9 +86,6 @@ func (s *Server) Close() error {
 	return errors.Join(s.http.Close(), s.group.Close())
 }
 
-// Sessions is the number of connections now.
-func (s *Server) Sessions() int { return s.group.Len() }
-
 // bounded is a listener whose connections are counted and capped as those of the mail
 // protocols are.
 type bounded struct {

@@ -71,7 +71,7 @@ func TestConnections(t *testing.T) {
 		t.Error(err)
 	}
 	first.Close()
-	for s.Sessions() > 1 {
+	for s.group.Len() > 1 {
 		time.Sleep(time.Millisecond)
 	}
 	if got := request(t, dial(t, addr), plain); got != "HTTP/1.1 404 Not Found" {
@@ -144,7 +144,7 @@ func TestShutdown(t *testing.T) {
 	if err := <-down; err != nil {
 		t.Error(err)
 	}
-	for s.Sessions() > 0 {
+	for s.group.Len() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 }
