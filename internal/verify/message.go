@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp"
@@ -15,7 +14,6 @@ import (
 
 // Verdict is what was found out about a message, and what follows.
 type Verdict struct {
-	Time   time.Time
 	Client iprevClient
 	SPF    spf.Outcome // of the sender, or of HELO for the null sender
 	Hello  spf.Outcome // of HELO, where there is a sender
@@ -97,7 +95,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 
 // verdict puts together what is known by now.
 func (i *inspection) verdict(ctx context.Context) *Verdict {
-	d := &Verdict{Time: time.Now(), From: i.s.from, To: i.look.Envelope.To, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
+	d := &Verdict{From: i.s.from, To: i.look.Envelope.To, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
 	d.hidden = private(i.s.client)
 	if i.s.wait(ctx) {
 		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result

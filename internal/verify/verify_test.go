@@ -29,6 +29,8 @@ type world struct {
 	names map[string]string
 	dead  bool // nothing answers
 	asked atomic.Int64
+
+	reversed atomic.Int64 // of these, for names of addresses
 }
 
 func (w *world) missing(ctx context.Context, name, found string) error {
@@ -69,6 +71,7 @@ func (w *world) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 }
 
 func (w *world) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	w.reversed.Add(1)
 	if err := w.missing(ctx, addr, w.names[addr]); err != nil {
 		return nil, err
 	}
@@ -91,6 +94,7 @@ func newWorld(t *testing.T) (*world, map[string]*dkim.Signer) {
 			"slow.reject.test.": "dead", "slow.home.test.": "dead", "_dmarc.slow.test.": "dead", "_dmarc.own.reject.test.": "v=DMARC1; p=reject",
 			"_dmarc.none.test.": "v=DMARC1; p=none", "_dmarc.quarantine.test.": "v=DMARC1; p=quarantine", "_dmarc.reject.test.": "v=DMARC1; p=reject",
 			"_dmarc.a.test.": "v=DMARC1; p=reject",
+			"late.test.":     "dead", "_dmarc.late.test.": "v=DMARC1; p=reject",
 		},
 		addrs: map[string]string{"mx.a.test.": client, "forged.test.": "203.0.113.1"},
 		names: map[string]string{client: "mx.a.test.", "192.0.2.8": "forged.test.", "192.0.2.9": "dead"},
@@ -276,6 +280,7 @@ func TestPolicies(t *testing.T) {
 		// ... and a domain of the forger's that does not answer is no excuse.
 		{mail{from: "x@slow.test", header: "From: x@reject.test"}, "refused", "", "", ""},
 		{mail{from: "", helo: "slow.test", header: "From: x@reject.test"}, "refused", "", "", ""},
+		{mail{from: "x@late.test", header: "From: x@late.test"}, "marked", "temperror", "none", "fail"},
 		{mail{from: "x@a.test", header: "From: x@reject.test", signed: "slowkey.test"}, "refused", "", "", ""},
 		{mail{from: "x@slow.test", header: "From: x@slow.test, x@reject.test"}, "refused", "", "", ""},
 		// What a reader might see as one of several authors.
@@ -376,6 +381,7 @@ func TestSettings(t *testing.T) {
 	}{
 		"DMARC marks":               {set(func(r *Rules) { r.DMARC = Mark }), refused, "marked"},
 		"DMARC notes":               {set(func(r *Rules) { r.DMARC = Note }), refused, "taken"},
+		"DMARC notes, quarantine":   {set(func(r *Rules) { r.DMARC = Note }), mail{from: "x@a.test", header: "From: x@quarantine.test"}, "taken"},
 		"SPF refuses":               {set(func(r *Rules) { r.SPF = Refuse }), spf, "refused"},
 		"SPF marks":                 {set(func(r *Rules) { r.SPF = Mark }), spf, "marked"},
 		"softer for the recipient":  {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "marked"},
