@@ -107,6 +107,13 @@ func (r *Ring) newest(p Phase) *Key {
 	return r.of(home, "rsa", p)
 }
 
+// trouble is what is wrong with a key, as the clockwork last wrote it.
+func (r *Ring) trouble(k *Key) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return k.Trouble
+}
+
 func phases(r *Ring) string {
 	var all []string
 	for _, k := range r.Keys() {

@@ -169,7 +169,7 @@ func TestManyDomains(t *testing.T) {
 		r := open(t, dir, s, w)
 		run(t, r)
 		after(30 * time.Minute)
-		announced := r.of(home, "rsa", Announced)
+		announced := r.newest(Announced)
 		w.mu.Lock()
 		clear(w.n)
 		w.mu.Unlock()
@@ -264,7 +264,7 @@ func TestLostFile(t *testing.T) {
 		if err := r.Rotate(t.Context(), home); err != nil {
 			t.Fatal(err)
 		}
-		lost := r.of(home, "rsa", Announced)
+		lost := r.newest(Announced)
 		file := r.file(lost)
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -275,8 +275,8 @@ func TestLostFile(t *testing.T) {
 		}
 		z.publish(r, "ns1", "ns2")
 		after(2 * time.Hour)
-		if got := r.selectors(home); !slices.Equal(got, first) || lost.Trouble == "" {
-			t.Errorf("%v signs, not %v: %s, %q", got, first, phases(r), lost.Trouble)
+		if got, trouble := r.selectors(home), r.trouble(lost); !slices.Equal(got, first) || trouble == "" {
+			t.Errorf("%v signs, not %v: %s, %q", got, first, phases(r), trouble)
 		}
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
