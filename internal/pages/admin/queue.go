@@ -1,0 +1,4 @@
+package admin
+
+// Queue sees and steers mail on its way out.
+type Queue interface{}
