@@ -18,7 +18,7 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	admin.Add(area, admin.Server{Overview: overview{d}})
+	admin.Add(area, admin.Server{Overview: overview{d}, Queue: queuePages{d}})
 	return area
 }
 

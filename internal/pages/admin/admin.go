@@ -31,5 +31,8 @@ func (s Server) pages() (all []pages.Page) {
 	if s.Overview != nil {
 		all = append(all, pages.Page{Path: "", Menu: "Overview", Title: "Overview", Template: "overview.html", Show: s.overview})
 	}
+	if s.Queue != nil {
+		all = append(all, s.queuePages()...)
+	}
 	return all
 }
