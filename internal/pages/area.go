@@ -232,7 +232,7 @@ func (r *Request) Path(below string) string { return r.area.root() + below }
 // show sends the page.
 func (a *Area) show(w http.ResponseWriter, r *Request, status int) {
 	v := &view{
-		Title: r.page.Title, Who: r.Who, Form: r.Form, Menu: a.menu, Here: r.URL.Path,
+		Title: r.page.Title, Who: r.Who, Form: r.Form, Menu: a.menu, Here: r.URL.Path, Self: r.URL.RequestURI(),
 	}
 	var err error
 	switch {

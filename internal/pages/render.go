@@ -20,6 +20,7 @@ type view struct {
 	Who   string // empty: nobody has logged in
 	Menu  []item
 	Here  string // the path of the page
+	Self  string // its address, with the query
 	Flash string
 	Form  *Form
 	Data  any

@@ -238,7 +238,7 @@ func (s Server) routeOne(r *pages.Request) error {
 
 // find leads from a name of a message to its page.
 func (s Server) find(w http.ResponseWriter, r *pages.Request) error {
-	id, err := s.Queue.Find(r.Context(), r.Form.Value("id"))
+	id, err := s.Queue.Find(r.Context(), r.Form.Value("name"))
 	if err != nil {
 		return err
 	}
