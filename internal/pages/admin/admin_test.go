@@ -251,7 +251,9 @@ type real struct {
 	q *queue.Queue
 }
 
-func (r real) Piece(ctx context.Context, f queue.Filter) (queue.Piece, error) { return r.q.Piece(ctx, f) }
+func (r real) Piece(ctx context.Context, f queue.Filter) (queue.Piece, error) {
+	return r.q.Piece(ctx, f)
+}
 
 // BenchmarkQueuePage is a page from the middle of 100,000 entries, with and without a filter that finds nothing.
 func BenchmarkQueuePage(b *testing.B) {
