@@ -144,6 +144,16 @@ func TestAdminThrottled(t *testing.T) {
 	if err := c.VerifyAdmin(t.Context(), netip.MustParseAddr("192.0.2.1"), "joe", "swordfish", ""); err != nil {
 		t.Error("who has been here before is locked out:", err)
 	}
+	for _, who := range []string{"ann", "admin joe"} {
+		if !c.Unlock(who) {
+			t.Error("not unlocked:", who)
+		}
+	}
+	for name, password := range map[string]string{"ann": "wrong", "joe": "wrong"} {
+		if err := c.VerifyAdmin(t.Context(), stranger, name, password, ""); !errors.Is(err, sasl.ErrDenied) {
+			t.Error("still locked out:", name, err)
+		}
+	}
 	if c.AdminStamp("nix") != "" || c.AdminStamp("joe") == "" || c.AdminStamp("joe") == c.AdminStamp("ann") || !c.Admins() {
 		t.Error("stamps")
 	}

@@ -172,7 +172,8 @@ func (c *Credentials) Unlock(who string) bool {
 		return c.lifted(who, func(b netip.Prefix, _ domains.Address) bool { return b == block.Masked() })
 	}
 	name, _ := c.dir.Login(who)
-	return c.lifted(name.String(), func(_ netip.Prefix, account domains.Address) bool { return account == name })
+	admin := adminKey(strings.TrimPrefix(who, adminKey("").String())) // as the list of lock-outs has it, too
+	return c.lifted(who, func(_ netip.Prefix, account domains.Address) bool { return account == name || account == admin })
 }
 
 func (c *Credentials) lifted(who string, matches func(netip.Prefix, domains.Address) bool) bool {
