@@ -73,7 +73,7 @@ func New() *Settings {
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
-			StatusFrom: loopback(), ProxyFrom: loopback(),
+			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},
