@@ -108,8 +108,13 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 	// the client's choice, and may have no other purpose than to be slow.
 	from := i.fields("From")
 	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
-	d.DMARC = checker.CheckMessage(ctx, from, d.passed())
-	i.decide(ctx, d, i.authors(from))
+	authors, err := dmarc.Authors(from)
+	if err == nil {
+		d.DMARC = checker.Check(ctx, authors[0], d.passed())
+	} else {
+		d.DMARC = checker.CheckMessage(ctx, from, d.passed())
+	}
+	i.decide(ctx, d, i.authors(from, authors, err))
 	return d
 }
 

@@ -155,6 +155,10 @@ func addressOf(a net.Addr) (netip.Addr, bool) {
 	if a == nil {
 		return netip.Addr{}, false
 	}
+	if tcp, ok := a.(*net.TCPAddr); ok { // as nearly always
+		addr := tcp.AddrPort().Addr()
+		return addr.Unmap().WithZone(""), addr.IsValid()
+	}
 	ap, err := netip.ParseAddrPort(a.String())
 	return ap.Addr().Unmap().WithZone(""), err == nil
 }
