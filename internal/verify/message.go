@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp"
@@ -86,7 +88,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 		i.v.Observe(d)
 	}
 	if d.Action == Refuse {
-		return found, d.reply()
+		return found, d.reply().Noting(d.refusal()...)
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
@@ -144,6 +146,28 @@ func (d *Verdict) facts() []slog.Attr {
 	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
 		// Behind an alias that leads elsewhere nothing will pass any more.
 		attrs = append(attrs, slog.String("only_spf", string(o.Policy)))
+	}
+	return attrs
+}
+
+// refusal is what the log says of a message that was refused: enough to tell what its sender
+// would have to change, or which host would have to be trusted.
+func (d *Verdict) refusal() []slog.Attr {
+	attrs := []slog.Attr{slog.String("author", d.DMARC.Domain), slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
+	if d.SPF.Domain != "" {
+		attrs = append(attrs, slog.String("spf_domain", d.SPF.Domain))
+	}
+	signers := make([]string, 0, len(d.DKIM))
+	for i := range d.DKIM {
+		if s := &d.DKIM[i]; s.Domain != "" && !slices.Contains(signers, s.Domain+":"+string(s.Status)) {
+			signers = append(signers, s.Domain+":"+string(s.Status))
+		}
+	}
+	if len(signers) > 0 {
+		attrs = append(attrs, slog.String("signers", strings.Join(signers, ",")))
+	}
+	if d.Client.Name != "" {
+		attrs = append(attrs, slog.String("client", d.Client.Name))
 	}
 	return attrs
 }
