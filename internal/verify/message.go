@@ -134,6 +134,11 @@ func (d *Verdict) several() bool {
 	return errors.Is(d.DMARC.Err, dmarc.ErrAuthors) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
 }
 
+// nameless reports whether From is not what every message has: one field that names somebody.
+func (d *Verdict) nameless() bool {
+	return errors.Is(d.DMARC.Err, dmarc.ErrNoAuthor) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
+}
+
 // unclear reports whether From shows one domain, and perhaps others that cannot be read.
 func (d *Verdict) unclear() bool { return errors.Is(d.DMARC.Err, dmarc.ErrUnreadable) }
 
