@@ -58,19 +58,19 @@ func (a AuthResults) Field() Field {
 		w.b.WriteString("; none")
 	}
 	for _, r := range a.Results {
-		w.b.WriteString(";\r\n\t" + keyword(r.Method))
+		w.write(";\r\n\t", keyword(r.Method))
 		if r.Version > 0 {
-			w.b.WriteString("/" + strconv.Itoa(r.Version))
+			w.write("/", strconv.Itoa(r.Version))
 		}
-		w.b.WriteString("=" + keyword(r.Result))
+		w.write("=", keyword(r.Result))
 		if c := w.comment(r.Comment); c != "" {
-			w.b.WriteString(" (" + c + ")")
+			w.write(" (", c, ")")
 		}
 		if r.Reason != "" {
-			w.b.WriteString("\r\n\t reason=" + w.word(r.Reason))
+			w.write("\r\n\t reason=", w.word(r.Reason))
 		}
 		for _, p := range r.Props {
-			w.b.WriteString("\r\n\t " + keyword(p.Type) + "." + keyword(p.Property) + "=" + w.value(p.Value))
+			w.write("\r\n\t ", keyword(p.Type), ".", keyword(p.Property), "=", w.value(p.Value))
 		}
 	}
 	w.b.WriteString("\r\n")
@@ -80,6 +80,12 @@ func (a AuthResults) Field() Field {
 type authWriter struct {
 	b    strings.Builder
 	utf8 bool
+}
+
+func (w *authWriter) write(texts ...string) {
+	for _, s := range texts {
+		w.b.WriteString(s)
+	}
 }
 
 // clean makes s printable, of at most max octets.

@@ -68,7 +68,7 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", SPF: "note"},
+		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note"},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},

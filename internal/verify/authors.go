@@ -106,8 +106,8 @@ func (i *inspection) fields(name string) []rfc2822.Field {
 
 // authors are the domains that the message shows as its author's. Where From names none, programs
 // show Sender. What is named in a way that nobody can read for certain counts if it is a domain of this host.
-func (i *inspection) authors(from []rfc2822.Field) (all []domains.Name) {
-	found, err := dmarc.Authors(from)
+// found and err are what dmarc.Authors makes of From.
+func (i *inspection) authors(from []rfc2822.Field, found []string, err error) (all []domains.Name) {
 	if errors.Is(err, dmarc.ErrNoAuthor) {
 		instead := i.fields("Sender")
 		found, _ = dmarc.Authors(instead)

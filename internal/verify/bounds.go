@@ -26,13 +26,18 @@ type bounds struct {
 	mu    sync.Mutex
 	all   chan struct{}
 	one   map[netip.Prefix]*questions
+	spare []*questions // of nobody at the moment
 	early map[netip.Prefix]early
 }
 
 type questions struct {
+	block  netip.Prefix
 	places chan struct{}
 	n      int // that have a place or want one
 }
+
+// mostSpare is how many are kept for the next networks. A message asks some ten questions one after the other.
+const mostSpare = 32
 
 // early is how many transactions have been begun in vain.
 type early struct {
@@ -48,37 +53,60 @@ func of(ctx context.Context, a net.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, lineserver.Block(a))
 }
 
-// enter waits for a place for one question. leave gives it back.
-func (b *bounds) enter(ctx context.Context) (leave func(), err error) {
+// enter waits for a place for one question of the context's client. leave gives it back.
+func (b *bounds) enter(ctx context.Context) (*questions, error) {
 	block, _ := ctx.Value(clientKey{}).(netip.Prefix)
+	q := b.of(block)
+	if err := place(ctx, q.places); err != nil {
+		b.gone(q)
+		return nil, err
+	}
+	if err := place(ctx, b.all); err != nil {
+		<-q.places
+		b.gone(q)
+		return nil, err
+	}
+	return q, nil
+}
+
+func (b *bounds) leave(q *questions) {
+	<-b.all
+	<-q.places
+	b.gone(q)
+}
+
+// of counts one more question of a network.
+func (b *bounds) of(block netip.Prefix) *questions {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.all == nil {
 		b.all, b.one = make(chan struct{}, mostQuestions), make(map[netip.Prefix]*questions)
 	}
 	q := b.one[block]
 	if q == nil {
-		q = &questions{places: make(chan struct{}, mostOfOne)}
+		if last := len(b.spare) - 1; last >= 0 {
+			q, b.spare = b.spare[last], b.spare[:last]
+		} else {
+			q = &questions{places: make(chan struct{}, mostOfOne)}
+		}
+		q.block = block
 		b.one[block] = q
 	}
 	q.n++
-	b.mu.Unlock()
-	gone := func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if q.n--; q.n == 0 {
-			delete(b.one, block)
-		}
+	return q
+}
+
+// gone counts one less.
+func (b *bounds) gone(q *questions) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q.n--; q.n > 0 {
+		return
 	}
-	if err := place(ctx, q.places); err != nil {
-		gone()
-		return nil, err
+	delete(b.one, q.block)
+	if len(b.spare) < mostSpare {
+		b.spare = append(b.spare, q)
 	}
-	if err := place(ctx, b.all); err != nil {
-		<-q.places
-		gone()
-		return nil, err
-	}
-	return func() { <-b.all; <-q.places; gone() }, nil
 }
 
 func place(ctx context.Context, places chan struct{}) error {
@@ -147,11 +175,11 @@ type bounded struct {
 }
 
 func within[T any](ctx context.Context, b *bounds, ask func() (T, error)) (none T, err error) {
-	leave, err := b.enter(ctx)
+	q, err := b.enter(ctx)
 	if err != nil {
 		return none, err
 	}
-	defer leave()
+	defer b.leave(q)
 	return ask()
 }
 

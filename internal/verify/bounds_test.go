@@ -93,6 +93,39 @@ func TestManyClients(t *testing.T) {
 	})
 }
 
+// TestSpare: what counts the questions of a network counts those of another later. It is handed on
+// empty, there are few of them, and whoever is still asking keeps its own.
+func TestSpare(t *testing.T) {
+	var b bounds
+	asking := make([]*questions, 2*mostSpare)
+	for n := range asking {
+		q, err := b.enter(of(t.Context(), session(fmt.Sprintf("192.0.2.%d", n)).RemoteAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asking[n] = q
+	}
+	again, err := b.enter(of(t.Context(), session("192.0.2.0").RemoteAddr))
+	if err != nil || again != asking[0] {
+		t.Fatalf("the second question of a network is counted apart, %v", err)
+	}
+	b.leave(again)
+	if len(b.spare) != 0 || b.one[asking[0].block] != asking[0] {
+		t.Error("a network that is still asking is forgotten")
+	}
+	for _, q := range asking {
+		b.leave(q)
+	}
+	if len(b.spare) != mostSpare || len(b.one) != 0 || len(b.all) != 0 {
+		t.Errorf("%d are kept, of %d networks, %d places taken", len(b.spare), len(b.one), len(b.all))
+	}
+	for _, q := range b.spare {
+		if q.n != 0 || len(q.places) != 0 {
+			t.Errorf("one is handed on with %d questions and %d places taken", q.n, len(q.places))
+		}
+	}
+}
+
 // TestHonest: who sends what was begun is never kept from asking early.
 func TestHonest(t *testing.T) {
 	w, signers := newWorld(t)

@@ -10,7 +10,7 @@ import (
 
 // fields are what stands on top of a message in mailboxes.
 func (d *Verdict) fields(host string, utf8 bool) []string {
-	results := rfc2822.AuthResults{AuthServID: host, UTF8: utf8}
+	results := rfc2822.AuthResults{AuthServID: host, UTF8: utf8, Results: make([]rfc2822.AuthResult, 0, 4+max(1, len(d.DKIM)))}
 	results.Results = append(results.Results, d.dmarcResult(), d.spfResult(d.SPF))
 	if d.From != "" && d.Hello.Result != spf.None {
 		results.Results = append(results.Results, d.spfResult(d.Hello))
@@ -71,7 +71,7 @@ func (d *Verdict) spfResult(o spf.Outcome) rfc2822.AuthResult {
 
 // dkimResult says of one signature what RFC 8601 §2.7.1 and RFC 6008 want.
 func dkimResult(s *dkim.Result) rfc2822.AuthResult {
-	r := rfc2822.AuthResult{Method: "dkim", Result: string(s.Status), Reason: string(s.Reason)}
+	r := rfc2822.AuthResult{Method: "dkim", Result: string(s.Status), Reason: string(s.Reason), Props: make([]rfc2822.AuthProp, 0, 5)}
 	for _, p := range []rfc2822.AuthProp{
 		{Type: "header", Property: "d", Value: s.Domain}, {Type: "header", Property: "s", Value: s.Selector},
 		{Type: "header", Property: "i", Value: s.Identity}, {Type: "header", Property: "a", Value: s.Algorithm}, {Type: "header", Property: "b", Value: s.Signature},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"sync"
 )
 
 // body hashes one canonical form of a message's body, which comes in pieces of any
@@ -21,7 +22,8 @@ type body struct {
 
 	total int64 // octets of the canonical body
 	sums  []*bodySum
-	buf   []byte
+	room  *[bodyBuffer]byte
+	buf   []byte // in room
 }
 
 // bodySum is the hash of the first octets of a canonical body (l=, RFC 6376 §3.5).
@@ -33,8 +35,18 @@ type bodySum struct {
 // bodyBuffer is how much of a body is gathered before it is hashed.
 const bodyBuffer = 2048
 
+// bodyBuffers are those that nobody uses.
+var bodyBuffers = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
+
 func newBody(relaxed bool) *body {
-	return &body{relaxed: relaxed, buf: make([]byte, 0, bodyBuffer)}
+	room := bodyBuffers.Get().(*[bodyBuffer]byte)
+	return &body{relaxed: relaxed, room: room, buf: room[:0]}
+}
+
+// free gives the buffer back. Nothing is to be written any more.
+func (b *body) free() {
+	bodyBuffers.Put(b.room)
+	b.room, b.buf = nil, nil
 }
 
 // sum has the first octets hashed, or all if length is negative.

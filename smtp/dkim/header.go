@@ -2,7 +2,9 @@ package dkim
 
 import (
 	"hash"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // field is where one header field stands in the text of its header.
@@ -50,9 +52,29 @@ type header struct {
 	buf    []byte
 }
 
+// headers are indexes that nobody uses, of usual headers. They hold no text.
+var headers = sync.Pool{New: func() any { return &header{ids: make(map[string]int32, 24), buf: make([]byte, 0, 2048)} }}
+
+// Of a longer header no index is kept for the next one.
+const (
+	mostPooledFields = 256
+	mostPooledOctets = 16 << 10
+)
+
+// free gives the index back. It is not to be used any more.
+func (h *header) free() {
+	if h == nil || len(h.fields) > mostPooledFields || cap(h.buf) > mostPooledOctets {
+		return
+	}
+	clear(h.ids)
+	h.text, h.fields, h.lowest, h.turn, h.buf = "", h.fields[:0], h.lowest[:0], h.turn[:0], h.buf[:0]
+	headers.Put(h)
+}
+
 // newHeader indexes a header of n fields.
 func newHeader(text string, n int) *header {
-	h := &header{text: text, fields: make([]field, 0, n), ids: make(map[string]int32, 24), buf: make([]byte, 0, 1024)}
+	h := headers.Get().(*header)
+	h.text, h.fields = text, slices.Grow(h.fields, n)
 	for at := 0; at < len(text); {
 		f, ok := next(text, at)
 		if !ok {
@@ -63,7 +85,7 @@ func newHeader(text string, n int) *header {
 		h.fields = append(h.fields, f)
 	}
 	names := string(h.buf) // one string for all
-	h.lowest = make([]int32, 0, 24)
+	h.lowest = slices.Grow(h.lowest, 24)
 	for i := range h.fields {
 		f := &h.fields[i]
 		length := f.name - f.start

@@ -2,6 +2,7 @@ package dkim
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/asn1"
 	"encoding/base64"
 	"errors"
@@ -328,4 +329,38 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestPooled: what is used again knows nothing of the message before, and what a very long header
+// needed is not kept.
+func TestPooled(t *testing.T) {
+	const secret = "X-Secret: of somebody else\r\n"
+	h := newHeader(secret+"From: a@b.test\r\n", 2)
+	h.sum(sha256.New(), "from:x-secret", false, -1)
+	h.free()
+	if h.text != "" || len(h.ids)+len(h.fields)+len(h.lowest)+len(h.turn)+len(h.buf) != 0 {
+		t.Errorf("%+v is left of a header", h)
+	}
+	for range 10 { // whichever the pool hands out
+		next := newHeader("From: c@d.test\r\n", 1)
+		if n := next.count("X-Secret"); n != 0 || len(next.fields) != 1 {
+			t.Errorf("%d fields of another message", n)
+		}
+		next.free()
+	}
+	for name, text := range map[string]string{
+		"many fields": strings.Repeat("A: b\r\n", mostPooledFields+1), "a long field": strings.Repeat("a", mostPooledOctets+1) + ": b\r\n",
+	} {
+		h := newHeader(text, strings.Count(text, "\n"))
+		h.free()
+		if h.text == "" {
+			t.Errorf("%s: the index is kept", name)
+		}
+	}
+	b := newBody(false)
+	b.Write([]byte("kept"))
+	b.free()
+	if next := newBody(false); len(next.buf) != 0 || cap(next.buf) != bodyBuffer {
+		t.Errorf("a buffer begins with %d of %d octets", len(next.buf), cap(next.buf))
+	}
 }

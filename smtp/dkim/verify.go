@@ -232,6 +232,12 @@ func (r *Verification) Results() []Result {
 		}
 		r.results[i] = c.Result
 	}
+	for _, b := range r.bodies {
+		if b != nil {
+			b.free()
+		}
+	}
+	r.header.free()
 	r.bodies, r.header = [2]*body{}, nil
 	return r.results
 }

@@ -340,6 +340,7 @@ func fields(t *testing.T, header string) []rfc2822.Field {
 // TestAuthors: the domain that is judged is the one that a user sees, and there is
 // none where it could be another.
 func TestAuthors(t *testing.T) {
+	longest := strings.Repeat(strings.Repeat("x", 49)+".", 5) + "abc" // 253 octets, as many as the DNS has room for
 	for _, test := range []struct {
 		from, domain string
 		err          error
@@ -361,6 +362,10 @@ func TestAuthors(t *testing.T) {
 		{"<@bank.example:tim@example.com>", "example.com", nil},
 		{"tim%bank.example@example.com", "example.com", nil},
 		{"a@example.com, b@Example.com", "example.com", nil},
+		{"a@" + strings.Repeat("x", 63) + ".example", strings.Repeat("x", 63) + ".example", nil},
+		{"a@" + strings.Repeat("x", 64) + ".example", "", dmarc.ErrNoAuthor},
+		{"a@" + longest, longest, nil},
+		{"a@x" + longest, "", dmarc.ErrNoAuthor},
 		{"a@example.com, b@bank.example", "example.com bank.example", dmarc.ErrAuthors},
 		{"<a@example.com> <b@bank.example>", "example.com bank.example", dmarc.ErrAuthors},
 		{"a@example.com;b@bank.example", "example.com bank.example", dmarc.ErrAuthors},

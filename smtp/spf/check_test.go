@@ -410,6 +410,42 @@ func TestBill(t *testing.T) {
 	}
 }
 
+// TestBillOfNothing: what has no address or no domain has no bill, and nobody is asked.
+func TestBillOfNothing(t *testing.T) {
+	for _, test := range []struct {
+		q    spf.Query
+		want error
+	}{
+		{spf.Query{MailFrom: "example.com"}, spf.ErrNoAddress},
+		{spf.Query{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "tim@[192.0.2.1]"}, spf.ErrBadDomain},
+	} {
+		z := dns("example.com TXT v=spf1 -all")
+		if b, err := (&spf.Checker{Resolver: z}).Bill(t.Context(), test.q); !errors.Is(err, test.want) || len(b.Steps) != 0 || len(z.asked) != 0 {
+			t.Errorf("%+v: %+v, %v; asked %q", test.q, b, err, z.asked)
+		}
+	}
+}
+
+// TestLongName: a name that macros make longer than the DNS can have loses labels from the left until it has 253
+// octets (RFC 7208 §7.3), and not one more.
+func TestLongName(t *testing.T) {
+	label := strings.Repeat("x", 49) + "."
+	long := strings.Repeat(label, 5) + "abc" // 253 octets
+	for name, want := range map[string]string{
+		long:              long,
+		"left.of." + long: long,
+		"x" + long:        strings.Repeat(label, 4) + "abc",
+	} {
+		z := dns("example.com TXT v=spf1 exists:%{h}.abc -all")
+		c := &spf.Checker{Resolver: z}
+		helo := strings.TrimSuffix(name, ".abc")
+		c.Check(t.Context(), spf.Query{IP: netip.MustParseAddr("192.0.2.1"), Helo: helo, MailFrom: "example.com"})
+		if len(z.asked) != 2 || !strings.HasSuffix(z.asked[1], " "+want+".") {
+			t.Errorf("%s (%d): asked %q; want %q", name, len(name), z.asked, want)
+		}
+	}
+}
+
 // TestBillEnds: what goes round in circles ends, and one too many is counted to its end.
 func TestBillEnds(t *testing.T) {
 	c := &spf.Checker{Resolver: dns("example.com TXT v=spf1 include:example.com include:example.com redirect=example.com")}
