@@ -268,7 +268,7 @@ func TestReadPath(t *testing.T) {
 		`"a b"`:        {Local: "a b"},
 		`"a@b"@c.test`: {Local: "a@b", Domain: "c.test"},
 		`"a@b"@c d@e`:  {Local: `"a@b"@c d`, Domain: "e"},
-		`"a\\"b"@c d`:  {Local: `a"b`, Domain: "c d"},
+		`"a\"b"@c d`:   {Local: `a"b`, Domain: "c d"},
 		"a b":          {Local: "a b"},
 		"@b":           {Domain: "b"},
 		"a b@":         {Local: "a b"},
