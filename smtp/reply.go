@@ -3,6 +3,8 @@ package smtp
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,6 +19,7 @@ type Reply struct {
 	Text     string // human readable; newlines make a multi-line reply
 
 	cause error
+	facts []slog.Attr
 }
 
 // Error is the reply on one line.
@@ -78,6 +81,25 @@ func (r *Reply) With(err error) *Reply {
 	c := *r
 	c.cause = err
 	return &c
+}
+
+// Noting returns a copy of r that knows facts about what is refused, for the line of the log
+// about it (Refusal). They are no trouble of ours, as the error of With is, and the client never sees them.
+func (r *Reply) Noting(facts ...slog.Attr) *Reply {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.facts = append(slices.Clone(r.facts), facts...)
+	return &c
+}
+
+// Facts returns what Noting added.
+func (r *Reply) Facts() []slog.Attr {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.facts)
 }
 
 // Textf returns a copy of r that says something else.

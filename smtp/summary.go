@@ -107,6 +107,7 @@ func (r *Refusal) LogValue() slog.Value {
 	if cause := r.Reply.Unwrap(); cause != nil {
 		attrs = append(attrs, slog.String("err", cause.Error()))
 	}
+	attrs = append(attrs, r.Reply.facts...)
 	attrs = addText(attrs, "helo", r.Session.Helo)
 	attrs = addText(attrs, "user", r.Session.User)
 	return slog.GroupValue(append(attrs, slog.String("remote", r.Session.Remote()))...)

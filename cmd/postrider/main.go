@@ -93,6 +93,7 @@ func rootCommand() *cobra.Command {
 		dnsCommand(),
 		dkimCommand(),
 		userCommand(),
+		adminCommand(),
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),

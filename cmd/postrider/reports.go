@@ -50,6 +50,7 @@ then, and 1 if something is wrong, so that cron can mail it.`,
 	c.Flags().StringVar(&f.since, "since", "", `only what came since this time: 12:00, 2026-11-29, "2026-11-29 12:00", 24h (default a week ago)`)
 	c.Flags().BoolVar(&f.all, "all", false, "all of each list, and also if nothing is wrong")
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	c.AddCommand(refusedCommand())
 	return c
 }
 

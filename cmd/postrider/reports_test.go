@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
@@ -153,5 +154,34 @@ func TestReportsMailbox(t *testing.T) {
 	code, out, said := command(t, "", "store", "stat", "-c", w.dir)
 	if code != 0 || !strings.Contains(out, " dmarc@here.test\n") || !strings.Contains(out, " gone@here.test (no account)\n") {
 		t.Errorf("%d %s%s", code, out, said)
+	}
+}
+
+// TestReportsRefused: what would let mail pass that was refused is told from the log, wherever it is.
+func TestReportsRefused(t *testing.T) {
+	now := time.Now().UTC().Format(time.RFC3339)
+	log := "time=" + now + ` level=INFO msg=refused service=smtp session=s id=s-1 command=DATA from=x@mailer.test to=ann@ours.test reply="550 5.7.26 no" ` +
+		"author=shop.test spf=pass dkim=pass dmarc=fail spf_domain=mailer.test signers=mailer.test:pass client=out.mailer.test helo=h remote=192.0.2.1:4\n"
+	code, out, said := command(t, log, "reports", "refused", "--log", "-")
+	if code != 0 || said != "" || !strings.HasPrefix(out, "shop.test: 1 message refused, the last ") || !strings.Contains(out, "out.mailer.test\n") || !strings.Contains(out, "let him sign as shop.test\n") {
+		t.Errorf("%d %q\n%s", code, said, out)
+	}
+	dir, _ := reportWorld(t)
+	if err := os.WriteFile(filepath.Join(dir, "log.conf"), []byte(`{"Log": {"file": "postrider.log"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Log.File, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, again, said := command(t, "", "reports", "refused", "-c", dir); code != 0 || again != out {
+		t.Errorf("%d %q\n%s", code, said, again)
+	}
+	code, out, said = command(t, "", "reports", "refused", "--log", "-", "--json")
+	if code != 0 || strings.TrimSpace(out) != "[]" {
+		t.Errorf("%d %q %q", code, out, said)
 	}
 }

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -18,7 +16,7 @@ import (
 
 // traceFlags are those of "trace".
 type traceFlags struct {
-	conf, log    string
+	logFlags
 	json         bool
 	since, until string
 	query        trace.Query
@@ -49,8 +47,7 @@ Where the log goes to the journal, give it on standard input: --log -`,
 			return f.run(cmd)
 		},
 	}
-	confFlag(c, &f.conf)
-	c.Flags().StringVar(&f.log, "log", "", `the log file, or "-" for standard input (default what the settings say)`)
+	f.logFlags.add(c)
 	jsonFlag(c, &f.json)
 	c.Flags().StringVar(&f.query.From, "from", "", `only from this address or domain, "<>" for reports`)
 	c.Flags().StringVar(&f.query.To, "to", "", "only to this address, domain or mailbox")
@@ -130,34 +127,6 @@ func (f *traceFlags) waiting(cmd *cobra.Command, ids []string) (all []queue.Expl
 		}
 	}
 	return all
-}
-
-// open finds the log. done is to be called in the end.
-func (f *traceFlags) open(cmd *cobra.Command) (open func() (io.ReadCloser, error), done func(), err error) {
-	name := f.log
-	if name == "" {
-		s, err := conf.Load(confPath(f.conf))
-		if err != nil {
-			return nil, nil, err
-		}
-		if name = s.Log.File; name == "" {
-			return nil, nil, errors.New(`the settings send the log to standard error, where systemd's journal takes it; try: journalctl -u postrider | postrider trace --log - ID`)
-		}
-	}
-	if name != "-" {
-		return func() (io.ReadCloser, error) { return trace.Files(name) }, func() {}, nil
-	}
-	// It is read twice.
-	file, err := os.CreateTemp("", "postrider-trace-")
-	if err != nil {
-		return nil, nil, err
-	}
-	done = func() { file.Close(); os.Remove(file.Name()) }
-	if _, err := io.Copy(file, cmd.InOrStdin()); err != nil {
-		done()
-		return nil, nil, err
-	}
-	return func() (io.ReadCloser, error) { return os.Open(file.Name()) }, done, nil
 }
 
 // moment reads a time: of today (or yesterday, where it has not come yet), with its

@@ -26,6 +26,9 @@ type Credentials struct {
 	models models
 	derive bool
 
+	admins  map[string]*conf.WebAdmin
+	keyFile string // of the key that second factors are sealed with
+
 	// withoutScram is how many accounts keep SCRAM from being offered.
 	withoutScram atomic.Int64
 	log          *slog.Logger
@@ -36,25 +39,26 @@ type Credentials struct {
 	repeats  *repeats
 	learnt   *learnt
 	decoy    *sasl.Decoy
+	codes    *codes
 }
 
 // New makes credentials of the settings and their directory. old, if not nil,
 // are those before a reload: counted guesses and remembered passwords are handed
 // on. The error names every account whose keys cannot be read.
 func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (*Credentials, error) {
-	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys}
+	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys, admins: s.Web.Admins, keyFile: s.SecretKeyFile}
 	var err error
 	if c.keys, err = readAllKeys(dir, s.SecretKeyFile); err != nil {
 		return nil, err
 	}
 	c.offer()
 	if old == nil {
-		c.throttle, c.repeats, c.learnt = newThrottle(throttleRates(s)), new(repeats), new(learnt)
+		c.throttle, c.repeats, c.learnt, c.codes = newThrottle(throttleRates(s)), new(repeats), new(learnt), new(codes)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
-		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy
+		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy, c.codes = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy, old.codes
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)

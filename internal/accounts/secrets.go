@@ -27,7 +27,7 @@ func OpenSealed(keyFile, sealed, subject string) (string, error) {
 	}
 	clear, err := key.OpenText(sealed, []byte(subject))
 	if err != nil {
-		return "", fmt.Errorf("it was sealed for another route or with another key than that in %s, or was changed", keyFile)
+		return "", fmt.Errorf("it was sealed for something else or with another key than that in %s, or was changed", keyFile)
 	}
 	return string(clear), nil
 }

@@ -26,6 +26,10 @@ type Verification struct {
 	// here: name those that users of this host write to among the forwarders.
 	OwnDomains string `json:"own_domains" one:"refuse,mark,note"`
 
+	// The same for mail whose From is missing, stands there twice or names nobody, so that
+	// there is no domain to ask.
+	NoAuthor string `json:"no_author" one:"refuse,mark,note"`
+
 	// The same for mail from a host that the sender's domain does not let send (SPF
 	// "fail"), where the domain has no DMARC record. Forwarded mail is so, too.
 	SPF string `json:"spf" one:"refuse,mark,note"`

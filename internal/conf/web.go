@@ -38,6 +38,22 @@ type Web struct {
 	// autodiscover. below each domain.
 	Autoconfig bool `json:"autoconfig"`
 
+	// The administrators, by the name they log in with at /admin/: they are no accounts for
+	// mail. "postrider admin add" writes them.
+	//
+	//	"admins": {"ann": "$argon2id$v=19$..."}
+	Admins map[string]*WebAdmin `json:"admins"`
+
+	// The hosts that may see /admin/. Whom a web server in front of this one has let in is
+	// who it says that came.
+	AdminFrom []netip.Prefix `json:"admin_from"`
+
+	// The hosts that may see /account/, where users log in with their own accounts. For all
+	// of them:
+	//
+	//	"account_from": ["0.0.0.0/0", "::/0"]
+	AccountFrom []netip.Prefix `json:"account_from"`
+
 	// Connections at a time.
 	MaxConnections int `json:"max_connections" min:"1" max:"65536"`
 
@@ -45,6 +61,27 @@ type Web struct {
 	// up to eight, and an office may have one address.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address" min:"1" max:"65536"`
 }
+
+// WebAdmin is somebody who may see and steer the server by its pages. A string instead of
+// the object is the password.
+type WebAdmin struct {
+	// The hash of the password, as "postrider admin add" writes it. Empty: nobody can log
+	// in by this name.
+	Password Secret `json:"password"`
+
+	// The secret of the second factor (TOTP, RFC 6238), sealed with the server's key, as
+	// "postrider admin totp" writes it. Empty: there is none.
+	TOTP Secret `json:"totp"`
+}
+
+// UnmarshalText takes a string in place of an administrator for the password.
+func (a *WebAdmin) UnmarshalText(text []byte) error {
+	*a = WebAdmin{Password: Secret(text)}
+	return nil
+}
+
+// TOTPSubject is whose second factor a sealed secret is: it opens for no other name.
+func TOTPSubject(admin string) string { return "totp:" + admin }
 
 // Secure reports whether HTTPS is spoken.
 func (w *Web) Secure() bool { return w.TLS == "implicit" }
@@ -68,6 +105,7 @@ func (c *checker) web() {
 			c.fail(at("Web", "names", i), "%w", checkDomain(name))
 		}
 	}
+	c.admins()
 	if w.MaxConnectionsPerAddress > w.MaxConnections && w.MaxConnections > 0 {
 		c.fail(here("max_connections_per_address"), "%d is more than max_connections, %d", w.MaxConnectionsPerAddress, w.MaxConnections)
 	}

@@ -83,13 +83,12 @@ type UnlockRequest struct {
 
 // commands is what can be asked through the control socket.
 func (d *Daemon) commands() http.Handler {
-	since := time.Now()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, struct{}{}, d.Reload())
 	})
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
-		control.Answer(w, d.status(since), nil)
+		control.Answer(w, d.status(d.born), nil)
 	})
 	mux.HandleFunc("POST /settings", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.state().settings.Values(), nil)

@@ -75,6 +75,7 @@ type Daemon struct {
 	running   context.Context // of Run; nil before it
 	warned    map[string]bool // what was warned of, of the settings in force
 
+	born            time.Time   // when it was made
 	began, stopping atomic.Bool // Run has, and no socket for mail is open any more
 
 	serving    sync.WaitGroup
@@ -132,7 +133,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := errors.Join(settings.CheckWith(probes)...); err != nil {
 		return nil, err
 	}
-	d := &Daemon{manager: manager, load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener)}
+	d := &Daemon{manager: manager, load: load, stderr: stderr, logFile: logs.NewFile(stderr), listeners: make(map[string]*listener), born: time.Now()}
 	defer func() {
 		if err != nil {
 			d.closeAll()
@@ -175,6 +176,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.pages = &web.Handler{Site: func() *web.Site { return d.state().site }, Healthy: d.ready, Metrics: d.metrics, Log: d.log}
+	d.pages.Admin, d.pages.Account = d.adminPages(), d.userPages()
 	if d.challenge, err = d.openChallenge(settings, nil); err != nil {
 		return nil, err
 	}

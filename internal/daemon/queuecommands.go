@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -99,4 +101,83 @@ func change(f func(*queue.Queue, context.Context, string) error) func(context.Co
 	return func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
 		return struct{}{}, f(q, ctx, r.ID)
 	}
+}
+
+// queuePages is what the pages see and steer of the queue.
+type queuePages struct{ d *Daemon }
+
+// queue is nil with an error where none is kept.
+func (p queuePages) queue() (*queue.Queue, error) {
+	if p.d.post.Outbound == nil {
+		return nil, errNoQueue
+	}
+	return p.d.post.Outbound.Queue(), nil
+}
+
+// Piece implements admin.Queue.
+func (p queuePages) Piece(ctx context.Context, f queue.Filter) (queue.Piece, error) {
+	q, err := p.queue()
+	if err != nil {
+		return queue.Piece{}, err
+	}
+	return q.Piece(ctx, f)
+}
+
+// Find implements admin.Queue.
+func (p queuePages) Find(ctx context.Context, name string) (string, error) {
+	q, err := p.queue()
+	if err != nil || name == "" {
+		return "", cmp.Or(err, pages.ErrNotFound)
+	}
+	return entryNamed(ctx, q, name)
+}
+
+// Explain implements admin.Queue.
+func (p queuePages) Explain(ctx context.Context, id string) (queue.Explanation, error) {
+	q, err := p.queue()
+	if err != nil {
+		return queue.Explanation{}, err
+	}
+	x, err := q.Explain(ctx, id)
+	return x, notFound(err)
+}
+
+// Steer implements admin.Queue.
+func (p queuePages) Steer(ctx context.Context, action, id string) error {
+	q, err := p.queue()
+	if err != nil {
+		return err
+	}
+	do := map[string]func(context.Context, string) error{
+		"retry": q.Retry, "hold": q.Hold, "release": q.Release, "expire": q.Expire, "remove": q.Remove,
+	}[action]
+	return notFound(do(ctx, id))
+}
+
+// Route implements admin.Queue.
+func (p queuePages) Route(ctx context.Context, id, route string) error {
+	q, err := p.queue()
+	if err != nil {
+		return err
+	}
+	if err := p.d.post.Outbound.KnowsRoute(route); err != nil {
+		return err
+	}
+	return notFound(q.Route(ctx, id, route))
+}
+
+// Routes implements admin.Queue.
+func (p queuePages) Routes() (all []string) {
+	for i := range p.d.state().settings.Queue.Routes {
+		all = append(all, p.d.state().settings.Queue.Routes[i].Label(i))
+	}
+	return all
+}
+
+// notFound is the word of the pages for what is not in the queue.
+func notFound(err error) error {
+	if errors.Is(err, queue.ErrNotFound) {
+		return pages.ErrNotFound
+	}
+	return err
 }

@@ -87,6 +87,7 @@ func verification(s *conf.Settings) *verify.Rules {
 		Name:       canonical(s.ServerName),
 		DMARC:      verify.Action(s.Verify.DMARC),
 		OwnDomains: verify.Action(s.Verify.OwnDomains),
+		NoAuthor:   verify.Action(s.Verify.NoAuthor),
 		SPF:        verify.Action(s.Verify.SPF),
 		Softest:    make(map[domains.Name]verify.Action),
 		OtherMX:    s.DNS.OtherMX,

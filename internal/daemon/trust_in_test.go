@@ -109,7 +109,7 @@ func TestPoliciesServed(t *testing.T) {
 				if !strings.HasPrefix(reply, "550 5.7.26 ") || !strings.Contains(reply, policy+".test asks for p="+policy) {
 					t.Errorf("%s: %s", what, reply)
 				}
-				w.logged("refused", "command=DATA", "5.7.26", policy+".test asks for p="+policy)
+				w.logged("refused", "command=DATA", "5.7.26", policy+".test asks for p="+policy, " author="+policy+".test ", " dmarc=fail ", " spf_domain=", "level=INFO")
 				w.nothing(what)
 				continue
 			}

@@ -21,7 +21,7 @@ func newSite(s *conf.Settings) *web.Site {
 	}
 	site := &web.Site{
 		Host: canonical(s.ServerName), Names: s.WebNames(),
-		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom,
+		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
 		Domains: make(map[domains.Name]web.Domain),
 	}
 	for _, d := range s.Book().Domains() {

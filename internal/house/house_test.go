@@ -64,13 +64,17 @@ var mayImport = map[string][]string{
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
 	"internal/verify": {"internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
-	"internal/web":      {"internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
-	"internal/daemon":   {"*"},
-	"internal/trace":    {},
-	"internal/reports":  {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
-	"internal/mailtest": {},
-	"internal/peertest": {},
-	"cmd/postrider":     {"*"},
+	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
+	// Their areas ask the server by narrow interfaces, and see the queue's own values.
+	"internal/pages":       {},
+	"internal/pages/admin": {"internal/pages", "smtp/queue"},
+	"internal/pages/user":  {"internal/pages", "parsers/domains"},
+	"internal/daemon":      {"*"},
+	"internal/trace":       {},
+	"internal/reports":     {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
+	"internal/mailtest":    {},
+	"internal/peertest":    {},
+	"cmd/postrider":        {"*"},
 }
 
 type file struct {

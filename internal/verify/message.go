@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp"
@@ -86,7 +88,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 		i.v.Observe(d)
 	}
 	if d.Action == Refuse {
-		return found, d.reply()
+		return found, d.reply().Noting(d.refusal()...)
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
@@ -137,6 +139,11 @@ func (d *Verdict) several() bool {
 	return errors.Is(d.DMARC.Err, dmarc.ErrAuthors) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
 }
 
+// nameless reports whether From is not what every message has: one field that names somebody.
+func (d *Verdict) nameless() bool {
+	return errors.Is(d.DMARC.Err, dmarc.ErrNoAuthor) || errors.Is(d.DMARC.Err, dmarc.ErrFields)
+}
+
 // unclear reports whether From shows one domain, and perhaps others that cannot be read.
 func (d *Verdict) unclear() bool { return errors.Is(d.DMARC.Err, dmarc.ErrUnreadable) }
 
@@ -149,6 +156,28 @@ func (d *Verdict) facts() []slog.Attr {
 	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
 		// Behind an alias that leads elsewhere nothing will pass any more.
 		attrs = append(attrs, slog.String("only_spf", string(o.Policy)))
+	}
+	return attrs
+}
+
+// refusal is what the log says of a message that was refused: enough to tell what its sender
+// would have to change, or which host would have to be trusted.
+func (d *Verdict) refusal() []slog.Attr {
+	attrs := []slog.Attr{slog.String("author", d.DMARC.Domain), slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
+	if d.SPF.Domain != "" {
+		attrs = append(attrs, slog.String("spf_domain", d.SPF.Domain))
+	}
+	signers := make([]string, 0, len(d.DKIM))
+	for i := range d.DKIM {
+		if s := &d.DKIM[i]; s.Domain != "" && !slices.Contains(signers, s.Domain+":"+string(s.Status)) {
+			signers = append(signers, s.Domain+":"+string(s.Status))
+		}
+	}
+	if len(signers) > 0 {
+		attrs = append(attrs, slog.String("signers", strings.Join(signers, ",")))
+	}
+	if d.Client.Name != "" {
+		attrs = append(attrs, slog.String("client", d.Client.Name))
 	}
 	return attrs
 }

@@ -36,6 +36,8 @@ func (i *inspection) decide(ctx context.Context, d *Verdict, authors []domains.N
 	case d.DMARC.Disposition() != dmarc.Nothing:
 		d.Action = rules.asked(d.DMARC.Disposition())
 		d.Why = fmt.Sprintf("the domain %s asks for p=%s, and neither SPF nor DKIM passes for it", d.DMARC.Domain, d.DMARC.Disposition())
+	case d.nameless() && rules.NoAuthor != "":
+		d.Action, d.Why = rules.NoAuthor, "From is missing, stands there twice or names nobody"
 	case d.SPF.Result == spf.Fail && d.DMARC.Record == nil && d.DMARC.Result == dmarc.None:
 		d.Action, d.Why = rules.SPF, fmt.Sprintf("the domain %s does not let %s send in its name (SPF)", d.SPF.Domain, d.Client.Addr)
 	}
@@ -201,6 +203,8 @@ func (d *Verdict) reply() *smtp.Reply {
 	switch {
 	case d.Own:
 		r.Text += ". If it should be, its host has to be in Verify.forwarders of this server"
+	case d.nameless() && d.DMARC.Policy == "":
+		r.Enhanced = "5.6.0" // it is the message that is wrong, and no check has failed
 	case d.DMARC.Record == nil && !d.several() && !d.unclear():
 		r.Enhanced = "5.7.23"
 		if d.SPF.Explanation != "" {

@@ -40,6 +40,9 @@ type Rules struct {
 	// OwnDomains is done with mail in the name of a domain of this host that does
 	// not come from here, whatever the DNS says.
 	OwnDomains Action
+	// NoAuthor is done where From is missing, stands there twice or names nobody, so that no domain
+	// can be asked (RFC 5322 §3.6: there is one From field); "" is Note.
+	NoAuthor Action
 	// SPF is done where SPF says fail and the domain has no DMARC record.
 	SPF Action
 	// Softest are the most that is done with mail for some domains here, for each reason.

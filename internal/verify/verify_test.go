@@ -372,6 +372,8 @@ func TestSettings(t *testing.T) {
 	set := func(change func(*Rules)) *Rules { r := rules; change(&r); return &r }
 	refused := mail{from: "x@a.test", header: "From: x@reject.test"}
 	spf := mail{from: "x@other.test", header: "From: x@other.test"}
+	nobody := mail{from: "x@a.test", header: "Subject: no author"}
+	twice := mail{from: "x@a.test", header: "From: x@nothing.test\r\nFrom: x@nothing.test"}
 	both := refused
 	both.too = "bob@else.test"
 	for name, c := range map[string]struct {
@@ -384,6 +386,16 @@ func TestSettings(t *testing.T) {
 		"DMARC notes, quarantine":   {set(func(r *Rules) { r.DMARC = Note }), mail{from: "x@a.test", header: "From: x@quarantine.test"}, "taken"},
 		"SPF refuses":               {set(func(r *Rules) { r.SPF = Refuse }), spf, "refused"},
 		"SPF marks":                 {set(func(r *Rules) { r.SPF = Mark }), spf, "marked"},
+		"no author, nothing said":   {&rules, nobody, "taken"},
+		"no author noted":           {set(func(r *Rules) { r.NoAuthor = Note }), nobody, "taken"},
+		"no author marked":          {set(func(r *Rules) { r.NoAuthor = Mark }), nobody, "marked"},
+		"no author refused":         {set(func(r *Rules) { r.NoAuthor = Refuse }), nobody, "refused"},
+		"From twice":                {set(func(r *Rules) { r.NoAuthor = Refuse }), twice, "refused"},
+		"From of nobody":            {set(func(r *Rules) { r.NoAuthor = Refuse }), mail{from: "x@a.test", header: "From: nobody"}, "refused"},
+		"one author":                {set(func(r *Rules) { r.NoAuthor = Refuse }), mail{from: "x@a.test", header: "From: x@nothing.test"}, "taken"},
+		"two authors":               {set(func(r *Rules) { r.NoAuthor = Refuse }), mail{from: "x@a.test", header: "From: x@none.test, x@nothing.test"}, "taken"},
+		"From twice, one asks":      {set(func(r *Rules) { r.NoAuthor = Note }), mail{from: "x@a.test", header: "From: x@a.test\r\nFrom: x@reject.test"}, "refused"},
+		"no author, softer":         {set(func(r *Rules) { r.NoAuthor = Refuse; r.Softest = map[domains.Name]Action{"home.test": Mark} }), nobody, "marked"},
 		"softer for the recipient":  {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Mark} }), refused, "marked"},
 		"softest for the recipient": {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), refused, "taken"},
 		"softest for one of two":    {set(func(r *Rules) { r.Softest = map[domains.Name]Action{"home.test": Note} }), both, "marked"},
@@ -401,6 +413,17 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%v", reply)
 	}
 	if _, reply := bring(t, newVerifier(w, set(func(r *Rules) { r.SPF = Refuse })), signers, spf); reply == nil || reply.Enhanced != "5.7.23" {
+		t.Errorf("%v", reply)
+	}
+}
+
+// TestNoAuthorReply: who is refused for his From hears that it is his message, and no check, that is wrong.
+func TestNoAuthorReply(t *testing.T) {
+	w, signers := newWorld(t)
+	r := rules
+	r.NoAuthor = Refuse
+	_, reply := bring(t, newVerifier(w, &r), signers, mail{from: "x@a.test", header: "Subject: no author"})
+	if reply == nil || reply.Code != 550 || reply.Enhanced != "5.6.0" || !strings.Contains(reply.Text, "From is missing") {
 		t.Errorf("%v", reply)
 	}
 }

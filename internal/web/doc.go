@@ -9,7 +9,7 @@
 //	smtpServer.Done = m.SMTPDone("smtp")
 //
 // Whoever asks is a stranger, whatever he asks for: nothing here reads a password, tells whether
-// an account exists, or takes its own name from what a client says. Pages for the
-// administrator (/admin/) and for users (/account/) are to be handlers of their own beside those in
-// route.go, on the hosts that status is told on.
+// an account exists, or takes its own name from what a client says. The pages for administrators (/admin/)
+// and for users (/account/) are handlers of internal/pages; here it is decided only who gets to see them, by
+// which names, and who it is that asks.
 package web

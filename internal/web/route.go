@@ -19,7 +19,10 @@ type Handler struct {
 	Healthy func() error
 	// Metrics are what /metrics shows.
 	Metrics http.Handler
-	Log     *slog.Logger
+	// Admin and Account are the pages below /admin/ and /account/; nil: there are none. Requests to
+	// them carry a pages.Visitor.
+	Admin, Account http.Handler
+	Log            *slog.Logger
 }
 
 // ServeHTTP implements http.Handler: by the host that is asked, then by the path. What is not
@@ -59,6 +62,9 @@ func (s *Handler) route(site *Site, r *http.Request) http.HandlerFunc {
 	}
 	if site.ownName(q.host) {
 		if handle := s.status(site, q, r); handle != nil {
+			return handle
+		}
+		if handle := s.pages(site, q, r); handle != nil {
 			return handle
 		}
 	}

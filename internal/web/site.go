@@ -16,6 +16,8 @@ type Site struct {
 	Names []string
 	// StatusFrom may read the metrics, and ProxyFrom are web servers in front of this one.
 	StatusFrom, ProxyFrom []netip.Prefix
+	// AdminFrom and AccountFrom may see the pages of administrators and those of users.
+	AdminFrom, AccountFrom []netip.Prefix
 	// Domains are those whose mail is kept here, by their names in canonical form.
 	Domains map[domains.Name]Domain
 	// Mail is how mail programs reach an account; nil: nobody is told.

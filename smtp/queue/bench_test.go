@@ -69,7 +69,7 @@ func BenchmarkOldest(b *testing.B) {
 	q, stop := largeQueue(b, 1_000_000)
 	defer stop()
 	for b.Loop() {
-		if len(q.oldest(100, false)) != 100 {
+		if len(q.oldest(100, false, beforeAll)) != 100 {
 			b.Fatal("not 100")
 		}
 	}

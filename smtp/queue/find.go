@@ -18,7 +18,8 @@ func (q *Queue) Find(ctx context.Context, name string) ([]string, error) {
 		return []string{name}, err
 	}
 	var found []string
-	for _, id := range q.oldest(0, false) {
+	for _, at := range q.oldest(0, false, beforeAll) {
+		id := at.id
 		e, _, _, err := q.look(ctx, id)
 		switch {
 		case isGone(err):

@@ -67,7 +67,8 @@ func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 	q.start()
 	q.forgive(domain)
 	n := 0
-	for _, id := range q.oldest(0, false) {
+	for _, at := range q.oldest(0, false, beforeAll) {
+		id := at.id
 		if domain != "" {
 			e, st, _, err := q.look(ctx, id)
 			if isGone(err) {

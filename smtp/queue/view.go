@@ -1,9 +1,13 @@
 package queue
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
+	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,6 +67,21 @@ type Filter struct {
 	To   string `json:"to,omitempty"`
 	// Held: only those held.
 	Held bool `json:"held,omitempty"`
+	// After is the mark of a Piece that was had before: only what follows it is chosen.
+	After string `json:"after,omitempty"`
+	// Look is how many entries a Piece with From or To looks at before it ends; 0 is
+	// all.
+	Look int `json:"look,omitempty"`
+}
+
+// Piece is a part of a list of entries.
+type Piece struct {
+	Entries []View `json:"entries"`
+	// After is the mark that the next piece begins after; empty at the end of the list. It stays
+	// good whatever comes and goes in between.
+	After string `json:"after,omitempty"`
+	// Looked is how many entries were looked at.
+	Looked int `json:"looked"`
 }
 
 func (f Filter) loads() bool { return f.From != "" || f.To != "" }
@@ -95,74 +114,108 @@ func fits(want string, address smtp.Path) bool {
 // List returns entries, the oldest first. Without From and To it loads no more
 // entries than it returns.
 func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
+	f.Look = 0
+	p, err := q.Piece(ctx, f)
+	return p.Entries, err
+}
+
+// Piece is List with a mark to go on after. Of a queue of any length, each
+// costs the same.
+func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	q.start()
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
 	most := f.Limit
 	if f.loads() {
-		most = 0
+		most = f.Look
 	}
-	var out []View
-	for _, id := range q.oldest(most, f.Held) {
-		e, st, active, err := q.look(ctx, id)
+	after, err := parseMark(f.After)
+	if err != nil {
+		return p, err
+	}
+	one := most
+	if most > 0 {
+		one++ // which tells that there is more
+	}
+	ids := q.oldest(one, f.Held, after)
+	for i, at := range ids {
+		if len(p.Entries) == f.Limit || most > 0 && i == most {
+			p.After = ids[i-1].mark()
+			break
+		}
+		p.Looked++
+		e, st, active, err := q.look(ctx, at.id)
 		if isGone(err) {
 			continue // settled meanwhile
 		}
 		if err != nil {
-			return nil, err
+			return Piece{}, err
 		}
 		if f.match(e, st) {
-			out = append(out, q.view(e, st, active))
-		}
-		if len(out) == f.Limit {
-			break
+			p.Entries = append(p.Entries, q.view(e, st, active))
 		}
 	}
-	return out, nil
+	return p, nil
 }
 
-// oldest returns ids by age, at most n of them unless n is 0.
-func (q *Queue) oldest(n int, heldOnly bool) []string {
+// oldest returns what follows after by age, at most n of them unless n is 0.
+func (q *Queue) oldest(n int, heldOnly bool, after aged) []aged {
 	q.mu.Lock()
 	var found byAge
 	for _, it := range q.index {
+		a := aged{it.queued, it.id}
 		switch {
-		case heldOnly && it.state != itemHeld:
+		case heldOnly && it.state != itemHeld || a.compare(after) <= 0:
 		case n == 0 || len(found) < n:
-			found = append(found, aged{it.queued, it.id})
+			found = append(found, a)
 			if len(found) == n {
 				heap.Init(&found)
 			}
-		case it.queued < found[0].queued:
-			found[0] = aged{it.queued, it.id}
+		case a.compare(found[0]) < 0:
+			found[0] = a
 			heap.Fix(&found, 0)
 		}
 	}
 	q.mu.Unlock()
-	slices.SortFunc(found, func(a, b aged) int {
-		if a.queued != b.queued {
-			return int(min(max(a.queued-b.queued, -1), 1))
-		}
-		return strings.Compare(a.id, b.id)
-	})
-	ids := make([]string, len(found))
-	for i, a := range found {
-		ids[i] = a.id
-	}
-	return ids
+	slices.SortFunc(found, aged.compare)
+	return found
 }
 
+// aged is an entry's place in the order of age, which is whole: no two have the same.
 type aged struct {
 	queued int64
 	id     string
+}
+
+// beforeAll is a place that all entries follow.
+var beforeAll = aged{queued: math.MinInt64}
+
+func (a aged) compare(b aged) int {
+	return cmp.Or(cmp.Compare(a.queued, b.queued), strings.Compare(a.id, b.id))
+}
+
+// mark is what parseMark reads.
+func (a aged) mark() string { return strconv.FormatInt(a.queued, 36) + "." + a.id }
+
+// parseMark reads the mark of a place; the empty one is before all.
+func parseMark(text string) (aged, error) {
+	if text == "" {
+		return beforeAll, nil
+	}
+	queued, id, ok := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(queued, 36, 64)
+	if err != nil || !ok {
+		return aged{}, fmt.Errorf("%q marks no place in the queue", text)
+	}
+	return aged{n, id}, nil
 }
 
 // byAge is a heap with the youngest on top.
 type byAge []aged
 
 func (h byAge) Len() int           { return len(h) }
-func (h byAge) Less(i, j int) bool { return h[i].queued > h[j].queued }
+func (h byAge) Less(i, j int) bool { return h[i].compare(h[j]) > 0 }
 func (h byAge) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *byAge) Push(x any)        { *h = append(*h, x.(aged)) }
 func (h *byAge) Pop() any {

@@ -1,0 +1,125 @@
+package accounts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+)
+
+// adminKey is an administrator in the tables of failed logins: no address is like it, so that nobody
+// locks out an account by guessing at an administrator of that name.
+func adminKey(name string) domains.Address { return domains.Address("admin " + name) }
+
+// VerifyAdmin checks an administrator's password and, where there is a second factor, its code. It is throttled as
+// logins for mail are, and takes as long for names that do not exist. The error is
+// sasl.ErrDenied, sasl.ErrThrottled, or what kept it from looking.
+func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, password, code string) error {
+	ctx = withClient(ctx, from)
+	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
+	key := adminKey(name)
+	if len(name) > 64 { // no table is to hold what strangers make up
+		key = adminKey(name[:64])
+	}
+	// It is booked also where the password is remembered: the code is still to be guessed then.
+	settle, ok := c.throttle.book(block, key)
+	if !ok {
+		return sasl.ErrThrottled
+	}
+	is := c.throttle.standing(block, key)
+	admin := c.admins[name]
+	a := passwd.Attempt{
+		Account: key.String(), Password: sasl.SASLprep([]byte(password)),
+		Source: block.String(), Known: is.known, Suspect: is.suspect,
+	}
+	if admin != nil {
+		a.Stored = string(admin.Password)
+	}
+	err := c.check(ctx, a)
+	if errors.Is(err, passwd.ErrMismatch) {
+		err = sasl.ErrDenied
+	}
+	if err == nil {
+		err = c.secondFactor(name, admin, code)
+	}
+	settle(c.judge(ctx, name, err))
+	if err != nil && !errors.Is(err, sasl.ErrDenied) && !errors.Is(err, sasl.ErrThrottled) {
+		return fmt.Errorf("check the login of %s: %w", name, err)
+	}
+	return err
+}
+
+// secondFactor checks the code of an administrator who has one.
+func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code string) error {
+	if admin.TOTP == "" {
+		return nil
+	}
+	secret, err := OpenSealed(c.keyFile, string(admin.TOTP), conf.TOTPSubject(name))
+	if err != nil {
+		return fmt.Errorf("the second factor: %w", err)
+	}
+	code = strings.ReplaceAll(code, " ", "")
+	ok, off := c.codes.take(name, []byte(secret), code, time.Now())
+	if off != 0 {
+		c.log.Warn("a code was right at another time", "user", name, "off", off)
+	}
+	if !ok {
+		return sasl.ErrDenied
+	}
+	return nil
+}
+
+// VerifyUser checks the login of an account to the pages for users.
+func (c *Credentials) VerifyUser(ctx context.Context, from netip.Addr, user, password string) (domains.Address, error) {
+	who, err := c.Verify(withClient(ctx, from), "", user, []byte(password))
+	return domains.Address(who), err
+}
+
+// withClient is a login by the pages, for the log and the throttle.
+func withClient(ctx context.Context, from netip.Addr) context.Context {
+	return sasl.WithPeer(ctx, &sasl.Peer{Service: "web", RemoteAddr: &net.TCPAddr{IP: from.AsSlice()}})
+}
+
+// Admins reports whether there is anybody who can log in as an administrator.
+func (c *Credentials) Admins() bool {
+	for _, a := range c.admins {
+		if a != nil && a.Password != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// AdminStamp is something that changes with the secrets of an administrator; empty if he cannot log in.
+func (c *Credentials) AdminStamp(name string) string {
+	a := c.admins[name]
+	if a == nil || a.Password == "" {
+		return ""
+	}
+	return stamp(string(a.Password), string(a.TOTP))
+}
+
+// UserStamp is something that changes with the password of an account; empty if it cannot log in.
+func (c *Credentials) UserStamp(address domains.Address) string {
+	a := c.dir.Account(address)
+	if a == nil || !canLogIn(a) {
+		return ""
+	}
+	return stamp(string(a.Password))
+}
+
+func stamp(secrets ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(secrets, "\n")))
+	return hex.EncodeToString(sum[:])
+}

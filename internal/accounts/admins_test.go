@@ -1,0 +1,150 @@
+package accounts
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/conf"
+)
+
+// TestCode: the codes of RFC 6238, appendix B, of which programs show the last six digits.
+func TestCode(t *testing.T) {
+	for at, want := range map[int64]string{
+		59: "287082", 1111111109: "081804", 1111111111: "050471", 1234567890: "005924", 2000000000: "279037", 20000000000: "353130",
+	} {
+		if got := Code([]byte("12345678901234567890"), time.Unix(at, 0)); got != want {
+			t.Errorf("at %d: %s, want %s", at, got, want)
+		}
+	}
+}
+
+// TestCodesOnce: a code counts once, none that is older after it, and a clock may be half a minute off.
+func TestCodesOnce(t *testing.T) {
+	secret, now := []byte("12345678901234567890"), time.Unix(1111111111, 0)
+	at := func(steps int) string { return Code(secret, now.Add(time.Duration(steps)*codeStep)) }
+	var c codes
+	take := func(code string, want bool, wantOff time.Duration) {
+		t.Helper()
+		if ok, off := c.take("ann", secret, code, now); ok != want || off != wantOff {
+			t.Errorf("%s: %v %v, want %v %v", code, ok, off, want, wantOff)
+		}
+	}
+	take("", false, 0)
+	take("12345", false, 0)
+	take(at(-2), false, -2*codeStep)
+	take(at(3), false, 3*codeStep)
+	take(at(-1), true, 0)
+	take(at(-1), false, 0)
+	take(at(1), true, 0)
+	take(at(0), false, 0)
+	take(at(1), false, 0)
+	if ok, _ := c.take("joe", secret, at(1), now); !ok {
+		t.Error("one has used what is another's")
+	}
+}
+
+// admins are credentials of ann, with a second factor, and joe, without one.
+func admins(t *testing.T) (*Credentials, []byte) {
+	t.Helper()
+	s := conf.New()
+	s.ServerName = "mail.test"
+	s.SecretKeyFile = filepath.Join(t.TempDir(), "key")
+	key, _, err := seal.EnsureKey(s.SecretKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := NewSecondFactor()
+	sealed, err := key.SealText(secret, []byte(conf.TOTPSubject("ann")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := passwd.Hash([]byte("swordfish"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Web.Admins = map[string]*conf.WebAdmin{
+		"ann": {Password: conf.Secret(hash), TOTP: conf.Secret(sealed)}, "joe": {Password: conf.Secret(hash)}, "nix": {},
+		"moved": {Password: conf.Secret(hash), TOTP: conf.Secret(sealed)},
+	}
+	s.Accounts = map[string]*conf.Account{"joe@mail.test": {Password: conf.Secret(hash)}}
+	c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, secret
+}
+
+func TestVerifyAdmin(t *testing.T) {
+	c, secret := admins(t)
+	from := netip.MustParseAddr("192.0.2.1")
+	code := Code(secret, time.Now())
+	for _, try := range []struct {
+		name, password, code string
+		want                 error
+	}{
+		{"joe", "swordfish", "", nil},
+		{"joe", "swordfish", "whatever", nil}, // he has no second factor
+		{"joe", "wrong", "", sasl.ErrDenied},
+		{"nobody", "swordfish", "", sasl.ErrDenied},
+		{"nix", "", "", sasl.ErrDenied},
+		{"joe@mail.test", "swordfish", "", sasl.ErrDenied}, // an account for mail
+		{"ann", "swordfish", "", sasl.ErrDenied},
+		{"ann", "wrong", code, sasl.ErrDenied},
+		{"ann", "swordfish", code[:3] + " " + code[3:], nil},
+		{"ann", "swordfish", code, sasl.ErrDenied}, // again
+	} {
+		if err := c.VerifyAdmin(t.Context(), from, try.name, try.password, try.code); !errors.Is(err, try.want) {
+			t.Errorf("%+v: %v", try, err)
+		}
+	}
+	if err := c.VerifyAdmin(t.Context(), from, "moved", "swordfish", code); err == nil || errors.Is(err, sasl.ErrDenied) {
+		t.Error("a secret that was sealed for another name:", err)
+	}
+}
+
+// TestAdminFetchesNoMail: the name of an administrator with the right password is nobody to the mail protocols.
+func TestAdminFetchesNoMail(t *testing.T) {
+	c, _ := admins(t)
+	if _, err := c.VerifyUser(t.Context(), netip.MustParseAddr("192.0.2.1"), "ann", "swordfish"); !errors.Is(err, sasl.ErrDenied) {
+		t.Error(err)
+	}
+}
+
+// TestAdminThrottled: also wrong codes behind a right password, which is remembered; and nobody locks out the account
+// of the same name.
+func TestAdminThrottled(t *testing.T) {
+	c, _ := admins(t)
+	c.throttle.setRates(over(1000, time.Hour), over(5, time.Hour))
+	if err := c.VerifyAdmin(t.Context(), netip.MustParseAddr("192.0.2.1"), "joe", "swordfish", ""); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		from := netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+		want := sasl.ErrDenied
+		if i == 5 {
+			want = sasl.ErrThrottled
+		}
+		for name, password := range map[string]string{"ann": "swordfish", "joe": "wrong", "nobody": "wrong"} {
+			if err := c.VerifyAdmin(t.Context(), from, name, password, "000000"); !errors.Is(err, want) {
+				t.Errorf("guess %d at %s: %v, want %v", i+1, name, err, want)
+			}
+		}
+	}
+	stranger := netip.MustParseAddr("203.0.113.9")
+	if _, err := c.VerifyUser(t.Context(), stranger, "joe@mail.test", "swordfish"); err != nil {
+		t.Error("the account of that name is locked out:", err)
+	}
+	if err := c.VerifyAdmin(t.Context(), netip.MustParseAddr("192.0.2.1"), "joe", "swordfish", ""); err != nil {
+		t.Error("who has been here before is locked out:", err)
+	}
+	if c.AdminStamp("nix") != "" || c.AdminStamp("joe") == "" || c.AdminStamp("joe") == c.AdminStamp("ann") || !c.Admins() {
+		t.Error("stamps")
+	}
+}

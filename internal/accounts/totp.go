@@ -1,0 +1,92 @@
+package accounts
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Codes of second factors as all programs for them make them (RFC 6238 §1.2, RFC 4226 §5.3): six digits of
+// HMAC-SHA-1, each for half a minute.
+const (
+	codeStep   = 30 * time.Second
+	codeDigits = 1_000_000
+	// codeSlack is how many steps a clock may be ahead or behind (RFC 6238 §5.2), and codeNear
+	// how many it is looked at how wrong one is.
+	codeSlack, codeNear = 1, 10
+)
+
+// NewSecondFactor makes the secret of a second factor, of as many octets as RFC 4226 §4 recommends.
+func NewSecondFactor() []byte {
+	secret := make([]byte, 20)
+	rand.Read(secret)
+	return secret
+}
+
+// SecondFactorText is a secret as people type it, and SecondFactorURI as programs read it from a QR code.
+func SecondFactorText(secret []byte) string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)
+}
+
+// SecondFactorURI is a secret as programs for second factors read it.
+func SecondFactorURI(host, name string, secret []byte) string {
+	u := url.URL{Scheme: "otpauth", Host: "totp", Path: "/" + host + ":" + name}
+	u.RawQuery = url.Values{"secret": {SecondFactorText(secret)}, "issuer": {host}}.Encode()
+	return u.String()
+}
+
+// Code is the code of a secret at a time.
+func Code(secret []byte, at time.Time) string {
+	return codeAt(secret, at.Unix()/int64(codeStep/time.Second))
+}
+
+func codeAt(secret []byte, step int64) string {
+	mac := hmac.New(sha1.New, secret)
+	binary.Write(mac, binary.BigEndian, step)
+	sum := mac.Sum(nil)
+	from := sum[len(sum)-1] & 0xf
+	n := binary.BigEndian.Uint32(sum[from:]) & 0x7fffffff
+	return fmt.Sprintf("%06d", n%codeDigits)
+}
+
+// codes remembers which code each administrator has used last: none counts twice, and none that is
+// older.
+type codes struct {
+	mu   sync.Mutex
+	used map[string]int64 // the step
+}
+
+// take reports whether a code is right and has not been used. off is how wrong a clock must be for
+// a code that would have been right at another time.
+func (c *codes) take(name string, secret []byte, code string, now time.Time) (ok bool, off time.Duration) {
+	if len(code) != 6 {
+		return false, 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	current := now.Unix() / int64(codeStep/time.Second)
+	for d := int64(-codeNear); d <= codeNear; d++ {
+		step := current + d
+		if subtle.ConstantTimeCompare([]byte(codeAt(secret, step)), []byte(code)) != 1 {
+			continue
+		}
+		switch {
+		case d < -codeSlack || d > codeSlack:
+			off = time.Duration(d) * codeStep
+		case step > c.used[name]:
+			if c.used == nil {
+				c.used = make(map[string]int64)
+			}
+			c.used[name] = step
+			return true, 0
+		}
+	}
+	return false, off
+}

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// adminPages are what is served below /admin/.
+func (d *Daemon) adminPages() http.Handler {
+	area := pages.New(pages.Config{
+		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
+		Log: d.log.With("service", "web"),
+	})
+	admin.Add(area, admin.Server{Overview: overview{d}, Queue: queuePages{d}})
+	return area
+}
+
+// userPages are what is served below /account/.
+func (d *Daemon) userPages() http.Handler {
+	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
+	user.Add(area, user.Server{})
+	return area
+}
+
+// noAdmin says how to make the first administrator.
+func (d *Daemon) noAdmin() string {
+	if d.state().credentials.Admins() {
+		return ""
+	}
+	return "There is no administrator yet. On this host, run: postrider admin add NAME"
+}
+
+// adminLogins are those of administrators.
+type adminLogins struct{ d *Daemon }
+
+// Login implements pages.Logins.
+func (l adminLogins) Login(ctx context.Context, v pages.Visitor, name, password, code string) (string, error) {
+	return name, loginError(l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code))
+}
+
+// Stamp implements pages.Logins.
+func (l adminLogins) Stamp(who string) string { return l.d.state().credentials.AdminStamp(who) }
+
+// userLogins are those of accounts for mail.
+type userLogins struct{ d *Daemon }
+
+// Login implements pages.Logins.
+func (l userLogins) Login(ctx context.Context, v pages.Visitor, name, password, _ string) (string, error) {
+	who, err := l.d.state().credentials.VerifyUser(ctx, v.Client, name, password)
+	return who.String(), loginError(err)
+}
+
+// Stamp implements pages.Logins.
+func (l userLogins) Stamp(who string) string {
+	return l.d.state().credentials.UserStamp(domains.Address(who))
+}
+
+// loginError is an error of a login in the words of the pages.
+func loginError(err error) error {
+	switch {
+	case errors.Is(err, sasl.ErrDenied):
+		return pages.ErrDenied
+	case errors.Is(err, sasl.ErrThrottled):
+		return pages.ErrThrottled
+	}
+	return err
+}

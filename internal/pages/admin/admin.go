@@ -1,0 +1,38 @@
+// Package admin is the pages for administrators.
+//
+//	area := pages.New(pages.Config{Name: "admin", Logins: logins, Codes: true, Log: log})
+//	admin.Add(area, admin.Server{Overview: overview, Queue: queue})
+//
+// Each page asks the server by a small interface of its own, so that the daemon can give and a test
+// can stand in for it. How a page is added is said in internal/pages.
+package admin
+
+import (
+	"embed"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// Server is what the pages show and steer. A nil interface leaves its pages, or its part of one, out.
+type Server struct {
+	Overview Overview
+	Flows    Flows
+	Queue    Queue
+}
+
+// Add adds the pages to their area.
+func Add(area *pages.Area, s Server) { area.Add(templates, s.pages()...) }
+
+// pages is the table of them, in the order of the navigation.
+func (s Server) pages() (all []pages.Page) {
+	if s.Overview != nil {
+		all = append(all, pages.Page{Path: "", Menu: "Overview", Title: "Overview", Template: "overview.html", Show: s.overview})
+	}
+	if s.Queue != nil {
+		all = append(all, s.queuePages()...)
+	}
+	return all
+}

@@ -1,0 +1,108 @@
+package pages
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+// funcs are what templates may call.
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": count, "dict": dict, "short": short,
+	}
+}
+
+// age is how long ago something was, in the one or two units that matter: "3 d 4 h".
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return span(time.Since(t))
+}
+
+// until is how far away something is; "now" if it is over.
+func until(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	if d := time.Until(t); d > 0 {
+		return "in " + span(d)
+	}
+	return "now"
+}
+
+func span(d time.Duration) string {
+	d = max(0, d)
+	two := func(a int64, first string, b int64, second string) string {
+		if b == 0 {
+			return fmt.Sprintf("%d %s", a, first)
+		}
+		return fmt.Sprintf("%d %s %d %s", a, first, b, second)
+	}
+	switch s := int64(d / time.Second); {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min", s/60)
+	case s < 86400:
+		return two(s/3600, "h", s%3600/60, "min")
+	default:
+		return two(s/86400, "d", s%86400/3600, "h")
+	}
+}
+
+// when is a time as the server's clock has it, with its zone.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.Local().Format("2006-01-02 15:04:05 MST")
+}
+
+// size is a number of octets in the unit that fits.
+func size(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1000, 0
+	for f >= 999.5 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	if f < 9.95 {
+		return fmt.Sprintf("%.1f %cB", f, units[i])
+	}
+	return fmt.Sprintf("%.0f %cB", f, units[i])
+}
+
+// count is a number with its noun: "1 message", "3 messages".
+func count(n any, noun string) string {
+	text := fmt.Sprint(n)
+	if text == "1" {
+		return "1 " + noun
+	}
+	return text + " " + noun + "s"
+}
+
+// short cuts a text to so many characters.
+func short(s string, most int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// dict makes one value of several, for a template that is called with them: names and values in turns.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict: a name without a value")
+	}
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		m[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return m, nil
+}

@@ -1,0 +1,111 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// Errors of logins.
+var (
+	ErrDenied    = errors.New("that name and these secrets do not belong together")
+	ErrThrottled = errors.New("too many wrong logins; try again later")
+)
+
+// Logins say who may come in. They may be asked concurrently.
+type Logins interface {
+	// Login checks a name with its password and, if the area asks for one, a code. It returns the name that
+	// the session is of, ErrDenied, ErrThrottled, or what kept it from looking. It must not tell names
+	// that exist from others.
+	Login(ctx context.Context, v Visitor, name, password, code string) (who string, err error)
+	// Stamp is something that changes with the secrets of a name, and with nothing else; empty if
+	// it may not log in any more.
+	Stamp(who string) string
+}
+
+// loginData is what the page for logging in shows.
+type loginData struct {
+	Code   bool   // it asks for a code
+	Nobody string // why nobody can log in
+	Next   string // where to go then
+	Ended  bool   // something was posted without a session
+}
+
+// login shows the form for logging in and takes what is posted by it.
+func (a *Area) login(w http.ResponseWriter, r *http.Request) {
+	v := VisitorOf(r.Context())
+	f := &Form{values: r.URL.Query()}
+	if r.Method == http.MethodPost {
+		r.Body = http.MaxBytesReader(w, r.Body, bodyOctets)
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, "the form cannot be read", http.StatusBadRequest)
+			return
+		}
+		f.values = r.PostForm
+	}
+	d := loginData{Code: a.Codes, Next: a.local(f.Value("next")), Ended: f.Value("ended") != ""}
+	if a.Nobody != nil {
+		d.Nobody = a.Nobody()
+	}
+	if r.Method != http.MethodPost || d.Nobody != "" {
+		a.render(w, http.StatusOK, "login.html", &view{Title: "Log in", Form: f, Data: d})
+		return
+	}
+	who, err := a.Logins.Login(r.Context(), v, f.Value("name"), f.values.Get("password"), f.Value("code"))
+	stamp := ""
+	if err == nil {
+		stamp = a.Logins.Stamp(who)
+	}
+	if err == nil && stamp != "" {
+		token := a.sessions.open(who, stamp, v.Client)
+		http.SetCookie(w, a.cookie(v, token))
+		a.Log.Info("logged in to the pages", "area", a.Name, "user", who, "remote", v.Client.String())
+		http.Redirect(w, r, d.Next, http.StatusSeeOther)
+		return
+	}
+	status := http.StatusUnprocessableEntity
+	switch {
+	case errors.Is(err, ErrThrottled):
+		status = http.StatusTooManyRequests
+		f.Wrong("", ErrThrottled.Error())
+	case err == nil, errors.Is(err, ErrDenied):
+		f.Wrong("", ErrDenied.Error())
+	default:
+		status = http.StatusServiceUnavailable
+		a.Log.Warn("a login to the pages could not be checked", "area", a.Name, "err", err)
+		f.Wrong("", "that could not be checked now; try again later")
+	}
+	f.values.Del("password")
+	f.values.Del("code")
+	a.render(w, status, "login.html", &view{Title: "Log in", Form: f, Data: d})
+}
+
+// logout ends a session.
+func (a *Area) logout(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		http.Redirect(w, r, a.root(), http.StatusSeeOther)
+		return
+	}
+	v := VisitorOf(r.Context())
+	if s, token := a.session(r); s != nil {
+		a.sessions.end(token)
+		a.Log.Info("logged out of the pages", "area", a.Name, "user", s.Who, "remote", v.Client.String())
+	}
+	http.SetCookie(w, a.cookie(v, ""))
+	http.Redirect(w, r, a.root()+"login", http.StatusSeeOther)
+}
+
+// local is where to go after the login: a page of this area, whatever a link says.
+func (a *Area) local(next string) string {
+	p, query, _ := strings.Cut(next, "?")
+	clean := path.Clean(p)
+	if !strings.HasPrefix(clean, a.root()) || clean != p || strings.ContainsAny(p, "\\\r\n") || p == a.root()+"login" || p == a.root()+"logout" {
+		return a.root()
+	}
+	if query != "" {
+		return clean + "?" + query
+	}
+	return clean
+}

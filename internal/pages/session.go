@@ -1,0 +1,162 @@
+package pages
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// The limits of sessions.
+const (
+	sessionIdle = time.Hour      // without a request
+	sessionLife = 12 * time.Hour // in all
+	sessionsOf  = 10             // of one name at a time
+	sessionsAll = 5000           // of all
+)
+
+// Session is somebody who has logged in.
+type Session struct {
+	Who   string
+	From  netip.Addr // where the login came from
+	Began time.Time
+
+	used  time.Time
+	stamp string // of the password it began with
+	flash string // what the next page is to say
+}
+
+// sessions are those of one area, in memory: a restart ends them.
+type sessions struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]*Session // by the hash of the cookie
+}
+
+// open begins a session and returns its cookie. Where there are as many as there may be, the
+// one longest unused ends: first of the same name.
+func (s *sessions) open(who, stamp string, from netip.Addr) (token string) {
+	token = rand.Text() + rand.Text()
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[[sha256.Size]byte]*Session)
+	}
+	s.expire(now)
+	s.makeRoom(sessionsOf, func(o *Session) bool { return o.Who == who })
+	s.makeRoom(sessionsAll, func(*Session) bool { return true })
+	s.all[sha256.Sum256([]byte(token))] = &Session{Who: who, From: from, Began: now, used: now, stamp: stamp}
+	return token
+}
+
+// expire ends what is over. s.mu is held.
+func (s *sessions) expire(now time.Time) {
+	for k, o := range s.all {
+		if o.over(now) {
+			delete(s.all, k)
+		}
+	}
+}
+
+func (o *Session) over(now time.Time) bool {
+	return now.Sub(o.used) >= sessionIdle || now.Sub(o.Began) >= sessionLife
+}
+
+// makeRoom ends the one longest unused of those that count, if there are as many as there may
+// be. s.mu is held.
+func (s *sessions) makeRoom(most int, counts func(*Session) bool) {
+	n := 0
+	var oldest [sha256.Size]byte
+	var last *Session
+	for k, o := range s.all {
+		if !counts(o) {
+			continue
+		}
+		if n++; last == nil || o.used.Before(last.used) {
+			oldest, last = k, o
+		}
+	}
+	if n >= most {
+		delete(s.all, oldest)
+	}
+}
+
+// find returns the session of a cookie, if it is not over and its password is still the one of
+// now; and counts it as used.
+func (s *sessions) find(token string, stamp func(who string) string) *Session {
+	k := sha256.Sum256([]byte(token))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, now := s.all[k], time.Now()
+	if o == nil {
+		return nil
+	}
+	if is := stamp(o.Who); o.over(now) || is == "" || is != o.stamp {
+		delete(s.all, k)
+		return nil
+	}
+	o.used = now
+	return o
+}
+
+func (s *sessions) end(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, sha256.Sum256([]byte(token)))
+}
+
+// keep has a session live on with the password of now.
+func (s *sessions) keep(o *Session, stamp string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.stamp = stamp
+}
+
+// say leaves a word for the session's next page.
+func (s *sessions) say(o *Session, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.flash = text
+}
+
+// heard takes the word.
+func (s *sessions) heard(o *Session) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := o.flash
+	o.flash = ""
+	return text
+}
+
+// cookieName: over TLS it is one that no other host of the domain can set, and that goes over TLS only.
+func (a *Area) cookieName(v Visitor) string {
+	if v.Secure {
+		return "__Host-postrider-" + a.Name
+	}
+	return "postrider-" + a.Name
+}
+
+// cookie is what the browser keeps; an empty token has it forgotten.
+func (a *Area) cookie(v Visitor, token string) *http.Cookie {
+	c := &http.Cookie{
+		Name: a.cookieName(v), Value: token, Path: "/", HttpOnly: true, Secure: v.Secure, SameSite: http.SameSiteStrictMode,
+	}
+	if !v.Secure {
+		c.Path = a.root()
+	}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// session finds who asks; nil: nobody who has logged in.
+func (a *Area) session(r *http.Request) (*Session, string) {
+	c, err := r.Cookie(a.cookieName(VisitorOf(r.Context())))
+	if err != nil {
+		return nil, ""
+	}
+	return a.sessions.find(c.Value, a.Logins.Stamp), c.Value
+}

@@ -1,0 +1,119 @@
+package trace
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Unproven is the mail in the name of one domain that was refused for one and the same reason,
+// because nothing showed that it was from there.
+type Unproven struct {
+	Author  string    `json:"author"` // the domain in From
+	Count   int       `json:"count"`
+	Last    time.Time `json:"last"`
+	Clients []string  `json:"clients"` // that brought it: confirmed names, or addresses; each once, 5 at most
+	To      []string  `json:"to"`      // of its recipients, 5 at most
+	Found   string    `json:"found"`   // what spoke for it
+	Missing string    `json:"missing"` // what would let it pass
+}
+
+// mostNamed is how many clients and recipients are named.
+const mostNamed = 5
+
+// FindUnproven reads from the log what was refused because neither SPF nor DKIM spoke for it, and says
+// what would have to change for it to pass: what many messages lack comes first. open opens the log from its beginning.
+func FindUnproven(open func() (io.ReadCloser, error), since time.Time) ([]*Unproven, error) {
+	all := make(map[[2]string]*Unproven)
+	err := each(open, time.Now(), func(l Line) {
+		author := l.Facts["author"]
+		if l.Event != "refused" || author == "" || !l.Time.IsZero() && l.Time.Before(since) {
+			return
+		}
+		found, missing := judge(l.Facts)
+		key := [2]string{author, found}
+		u := all[key]
+		if u == nil {
+			u = &Unproven{Author: author, Found: found, Missing: missing}
+			all[key] = u
+		}
+		u.Count++
+		if l.Time.After(u.Last) {
+			u.Last = l.Time
+		}
+		u.Clients = name(u.Clients, clientOf(l.Facts))
+		for to := range strings.SplitSeq(l.Facts["to"], ",") {
+			u.To = name(u.To, to)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b *Unproven) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.Author+a.Found, b.Author+b.Found))
+	}), nil
+}
+
+func name(all []string, one string) []string {
+	if one == "" || len(all) == mostNamed || slices.Contains(all, one) {
+		return all
+	}
+	return append(all, one)
+}
+
+// clientOf is how the settings would name the client.
+func clientOf(facts map[string]string) string {
+	if facts["client"] != "" {
+		return facts["client"]
+	}
+	host, _, err := net.SplitHostPort(facts["remote"])
+	if err != nil {
+		return facts["remote"]
+	}
+	return host
+}
+
+// judge says what spoke for a message, and what is missing. Of several reasons the one is told
+// that is mended most easily.
+func judge(facts map[string]string) (found, missing string) {
+	author, spf := facts["author"], facts["spf_domain"]
+	var signed, broken, unknown []string
+	for one := range strings.SplitSeq(facts["signers"], ",") {
+		domain, status, _ := strings.Cut(one, ":")
+		switch {
+		case domain == "":
+		case status == "pass":
+			signed = append(signed, domain)
+		case status == "temperror":
+			unknown = append(unknown, domain)
+		default:
+			broken = append(broken, domain)
+		}
+	}
+	switch {
+	case slices.ContainsFunc(broken, func(d string) bool { return within(d, author) }):
+		return "a signature of " + strings.Join(broken, ", ") + " that does not hold",
+			"it was changed on its way, by a list or a forwarder: if you trust the host that brought it, name it in Verify.forwarders; or " + author + " publishes no key for it"
+	case len(signed) > 0:
+		return "a signature of " + strings.Join(signed, ", "),
+			fmt.Sprintf("whoever sends it signs with a domain of his own: %s has to let him sign as %s", author, author)
+	case facts["spf"] == "pass" && spf != "":
+		return "SPF passes for " + spf,
+			fmt.Sprintf("%s has to be signed by DKIM, or sent with an address of %s in MAIL FROM; a host that forwards it belongs into Verify.forwarders", author, author)
+	case len(unknown) > 0 || facts["spf"] == "temperror":
+		return "the DNS of " + strings.Join(append(unknown, spf), ", ") + " did not answer", "its servers have to answer"
+	case within(spf, author) && (facts["spf"] == "fail" || facts["spf"] == "softfail" || facts["spf"] == "neutral"):
+		return "SPF of " + spf + " does not name the host", "the host has to be in the SPF record of " + spf + ", or sign by DKIM, if it is one of theirs"
+	}
+	return "nothing", "it is a forgery, or " + author + " has to sign by DKIM or publish an SPF record that names the host"
+}
+
+// within reports whether one name is the other, or below or above it.
+func within(a, b string) bool {
+	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
+}
