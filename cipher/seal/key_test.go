@@ -176,6 +176,15 @@ func TestKeyFile(t *testing.T) {
 			t.Errorf("%q: %v, want ErrKeyFile", content, err)
 		}
 	}
+	remarked := filepath.Join(folder, "remarked")
+	if err := os.WriteFile(remarked, []byte("# a remark\n\n \t\n  "+strings.Repeat("A", 43)+"= \n\n# another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if zero, err := seal.NewKey(make([]byte, seal.KeySize)); err != nil {
+		t.Error(err)
+	} else if k, err := seal.LoadKey(remarked); err != nil || !k.Equal(zero) {
+		t.Errorf("with remarks and empty lines: %v", err)
+	}
 	if err := os.Mkdir(filepath.Join(folder, "d"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,12 @@
 package conf
 
 import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +41,11 @@ type DNS struct {
 	// it, or a web server of yours.
 	MTASTS string `json:"mta_sts" one:"off,testing,enforce"`
 
+	// A file in PEM with the key that the server will show next: its certificate, its public key, or
+	// itself. The TLSA records name it beside the one that is shown now, so that it is known
+	// before it is used (RFC 7671 §8.1). Certificates that are renewed by themselves keep their key.
+	NextKeyFile string `json:"next_key_file" conf:"path"`
+
 	// Hosts that take mail for the domains while this one is away, best first.
 	OtherMX []string `json:"other_mx"`
 }
@@ -52,8 +63,60 @@ func spfNetwork(term string) bool {
 	return ok && p.Addr().Is4() == (kind == "ip4")
 }
 
+// NextKey returns the SubjectPublicKeyInfo of the key in NextKeyFile; nil where none is named.
+func (d *DNS) NextKey() ([]byte, error) {
+	if d.NextKeyFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(d.NextKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		switch block.Type {
+		case "CERTIFICATE":
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, err
+			}
+			return cert.RawSubjectPublicKeyInfo, nil
+		case "PUBLIC KEY":
+			_, err := x509.ParsePKIXPublicKey(block.Bytes)
+			return block.Bytes, err
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+			return publicOf(block)
+		}
+	}
+	return nil, fmt.Errorf("%s holds no certificate and no key in PEM", d.NextKeyFile)
+}
+
+// publicOf is the public half of a private key.
+func publicOf(block *pem.Block) ([]byte, error) {
+	var key any
+	var err error
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	default:
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the key is of a kind that no certificate is for")
+	}
+	return x509.MarshalPKIXPublicKey(signer.Public())
+}
+
 func (c *checker) dns() {
 	d := &c.DNS
+	if _, err := d.NextKey(); err != nil {
+		c.fail(at("DNS", "next_key_file"), "%w", err)
+	}
 	for i, term := range d.SPF {
 		switch lower := strings.ToLower(term); {
 		case strings.ContainsAny(term, " \t") || strings.HasPrefix(lower, "v=spf1"):

@@ -56,6 +56,7 @@ func fromPebble(c *x509.Certificate) bool { return strings.Contains(c.Issuer.Com
 // sessions that are there, and finds it again after a restart without a word to
 // the authority.
 func TestACME(t *testing.T) {
+	t.Parallel()
 	for challenge, options := range map[string]func(port int) peertest.PebbleOptions{
 		conf.ChallengeHTTP: func(port int) peertest.PebbleOptions { return peertest.PebbleOptions{HTTPPort: port} },
 		conf.ChallengeALPN: func(port int) peertest.PebbleOptions { return peertest.PebbleOptions{TLSPort: port} },

@@ -103,6 +103,7 @@ func TestSubmission(t *testing.T) {
 // TestNobodyGetsInWithout: an older project let any unknown user log in with
 // an empty password, because a map gives "" for what it does not hold.
 func TestNobodyGetsInWithout(t *testing.T) {
+	t.Parallel()
 	w := start(t, `"Auth": {"max_failures_per_address": 99, "max_failures_per_account": 99},`)
 	for _, c := range []struct{ user, password string }{
 		{"nobody@mail.test", ""}, {"", ""}, {"alice@mail.test", ""}, {"./alice@mail.test", ""},

@@ -218,12 +218,18 @@ func services(s *conf.Settings) []zone.Service {
 	return all
 }
 
-// tlsKeys are the keys that a client which asks for the server's name is shown.
+// tlsKeys are the keys that a client which asks for the server's name is shown, and the one it will be shown next.
 func tlsKeys(s *conf.Settings) (keys []zone.TLSKey) {
 	host := canonical(s.ServerName)
 	for _, leaf := range certificatesFor(s, host) {
 		key := zone.TLSKey{SPKI: sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
 		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	if next, err := s.DNS.NextKey(); err == nil && next != nil { // "check" tells of an error
+		key := zone.TLSKey{SPKI: sha256.Sum256(next), Next: true}
+		if !slices.Contains(keys, zone.TLSKey{SPKI: key.SPKI}) {
 			keys = append(keys, key)
 		}
 	}

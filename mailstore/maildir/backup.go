@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/dirents"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -325,9 +326,9 @@ func stable(name string) string {
 
 func messageNames(dir string) ([]string, error) {
 	var names []string
-	err := readDir(dir, func(name []byte, regular bool) {
-		if regular && len(name) > 0 && name[0] != '.' {
-			names = append(names, string(name))
+	err := dirents.Read(dir, func(e *dirents.Entry) {
+		if len(e.Name) > 0 && e.Name[0] != '.' && e.Regular() {
+			names = append(names, string(e.Name))
 		}
 	})
 	return names, notGone(err)

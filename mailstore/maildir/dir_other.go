@@ -3,31 +3,9 @@
 package maildir
 
 import (
-	"io"
 	"os"
 	"time"
 )
-
-// readDir calls fn for each name in a directory, in no order.
-func readDir(dir string, fn func(name []byte, regular bool)) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	for {
-		ents, err := d.ReadDir(1000)
-		for _, e := range ents {
-			fn([]byte(e.Name()), e.Type().IsRegular())
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
 
 // inode is not known here; the directory's time has to do.
 func inode(os.FileInfo) uint64 { return 0 }

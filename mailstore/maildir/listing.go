@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/dirents"
 )
 
 // entry is one message of a listing. The fields above the gap are fixed, so that
@@ -194,9 +196,9 @@ func (b *box) read() (*listing, error) {
 	b.gen++
 	r := &reading{b: b, gen: b.gen, order: make([]*entry, 0, len(old.order)+16)}
 	for _, sub := range []string{"new", "cur"} {
-		err := readDir(b.sub(sub, ""), func(name []byte, regular bool) {
-			if regular && len(name) > 0 && name[0] != '.' {
-				r.name(old, sub, name)
+		err := dirents.Read(b.sub(sub, ""), func(e *dirents.Entry) {
+			if len(e.Name) > 0 && e.Name[0] != '.' && e.Regular() {
+				r.name(old, sub, e.Name)
 			}
 		})
 		if err != nil && !os.IsNotExist(err) {

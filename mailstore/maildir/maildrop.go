@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/dirents"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
@@ -203,10 +204,10 @@ func (m *maildrop) search(e *entry) (bool, error) {
 	}
 	moved := make(map[string]where)
 	for _, sub := range []string{"new", "cur", "new"} { // twice: it may move back
-		err := readDir(m.b.sub(sub, ""), func(name []byte, regular bool) {
-			w := where{sub, string(name)}
+		err := dirents.Read(m.b.sub(sub, ""), func(found *dirents.Entry) {
+			w := where{sub, string(found.Name)}
 			k := base(w.name)
-			if regular && bases[k] && !known[w] {
+			if bases[k] && !known[w] && found.Regular() {
 				moved[k] = w
 			}
 		})

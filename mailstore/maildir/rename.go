@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/dirents"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
@@ -101,9 +102,9 @@ func (s *Store) joinBoxes(ctx context.Context, a, b *box) error {
 // there, and makes that durable.
 func (s *Store) moveFiles(ctx context.Context, src, dst string) error {
 	var names []string
-	err := readDir(src, func(name []byte, regular bool) {
-		if regular && name[0] != '.' {
-			names = append(names, string(name))
+	err := dirents.Read(src, func(e *dirents.Entry) {
+		if len(e.Name) > 0 && e.Name[0] != '.' && e.Regular() {
+			names = append(names, string(e.Name))
 		}
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -2,6 +2,8 @@ package spool
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -255,5 +257,47 @@ func TestWishes(t *testing.T) {
 		if _, _, err := parseEnvelope([]byte(strings.Replace(with, c[0], c[1], 1))); err == nil {
 			t.Errorf("%q instead of %q is taken", c[1], c[0])
 		}
+	}
+}
+
+// TestReadPath: what is on disk is a path whatever it looks like, and no octet of it is lost.
+func TestReadPath(t *testing.T) {
+	for text, want := range map[string]smtp.Path{
+		"a@b.test":     {Local: "a", Domain: "b.test"},
+		"postmaster":   {Local: "postmaster"},
+		`"a b"`:        {Local: "a b"},
+		`"a@b"@c.test`: {Local: "a@b", Domain: "c.test"},
+		`"a@b"@c d@e`:  {Local: `"a@b"@c d`, Domain: "e"},
+		`"a\"b"@c d`:   {Local: `a"b`, Domain: "c d"},
+		"a b":          {Local: "a b"},
+		"@b":           {Domain: "b"},
+		"a b@":         {Local: "a b"},
+		"a@b@c d":      {Local: "a@b", Domain: "c d"},
+		`"a b`:         {Local: `"a b`},
+	} {
+		if got := readPath(text); got != want {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+// TestCorruptCount: an entry that was put aside is one, however many files stand beside it, and whether
+// or not all of them were finished.
+func TestCorruptCount(t *testing.T) {
+	dir := t.TempDir()
+	s := &Spool{dir: dir}
+	if n, err := s.Corrupt(); n != 0 || err != nil {
+		t.Errorf("nothing was put aside: %d, %v", n, err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "corrupt"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one", "one" + stateExt, "one" + whyExt, "two", "two" + whyExt + tmpExt, "three" + tmpExt, "four" + stateExt, "four" + stateExt + tmpExt} {
+		if err := os.WriteFile(filepath.Join(dir, "corrupt", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Corrupt(); n != 3 || err != nil {
+		t.Errorf("%d entries, %v", n, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/postrider-mail/postrider/internal/dirents"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -105,12 +106,12 @@ func (s *Spool) listShard(all []listed, shard int) ([]listed, error) {
 	dir := s.shard(shard)
 	states := make(map[string]uint64)
 	first := len(all)
-	err := readDir(dir, func(name []byte, inode uint64) {
-		file := string(name)
+	err := dirents.Read(dir, func(e *dirents.Entry) {
+		file := string(e.Name)
 		if queue.ValidID(file) {
-			all = append(all, listed{id: file, inode: inode, shard: uint8(shard)})
+			all = append(all, listed{id: file, inode: e.Inode, shard: uint8(shard)})
 		} else if id, ok := strings.CutSuffix(file, stateExt); ok && queue.ValidID(id) {
-			states[id] = inode
+			states[id] = e.Inode
 		} else if id, ok := strings.CutSuffix(file, stateExt+tmpExt); ok && queue.ValidID(id) {
 			if _, ok := states[id]; !ok {
 				states[id] = 0 // if it belongs to an entry, the entry is looked at
