@@ -275,7 +275,7 @@ func (s *signature) parseHashes(tags []tag, colon int) (reason Reason) {
 	strict := base64.StdEncoding.Strict()
 	s.sig, err1 = strict.DecodeString(unspaced(b.value))
 	s.bodyHash, err2 = strict.DecodeString(unspaced(bh.value))
-	if err1 != nil || err2 != nil || len(s.sig) == 0 {
+	if err1 != nil || err2 != nil || len(s.sig) == 0 || bareCR(b.value) || bareCR(bh.value) {
 		return reasonBase64
 	}
 	if len(s.bodyHash) != 32 {

@@ -129,6 +129,17 @@ func unspaced(s string) string {
 	return s
 }
 
+// bareCR reports whether s has a CR that folds no line: it is no white space (RFC 6376 §2.8), though whoever
+// leaves it out reads the same signature.
+func bareCR(s string) bool {
+	for i := range len(s) {
+		if s[i] == '\r' && (i+2 >= len(s) || s[i+1] != '\n' || s[i+2] != ' ' && s[i+2] != '\t') {
+			return true
+		}
+	}
+	return false
+}
+
 // listed reports whether a list with colons holds a word, in any case.
 func listed(list, word string) bool {
 	for item := range strings.SplitSeq(list, ":") {

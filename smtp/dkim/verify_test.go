@@ -60,6 +60,33 @@ func TestUnusedBits(t *testing.T) {
 	}
 }
 
+// TestBareCR: within a signature, too, a line is folded by CR, LF and a blank, and a CR that lost its LF
+// is an octet that was changed.
+func TestBareCR(t *testing.T) {
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, "From: a@example.com\r\n\r\nx\r\n", 100)
+	_, signature, _ := strings.Cut(m, "; b=")
+	folds := 0
+	for i := range signature {
+		if !strings.HasPrefix(signature[i:], "\r\n\t") && !strings.HasPrefix(signature[i:], "\r\n ") {
+			if strings.HasPrefix(signature[i:], "\r\n") {
+				break
+			}
+			continue
+		}
+		folds++
+		for _, c := range " \t\r" {
+			changed := m[:len(m)-len(signature)] + signature[:i+1] + string(c) + signature[i+2:]
+			if got := statuses(verify(v, changed, 100)); got == "pass" {
+				t.Errorf("%q passes", changed)
+			}
+		}
+	}
+	if folds == 0 {
+		t.Errorf("the signature is not folded: %q", m)
+	}
+}
+
 // same reports whether a changed message is the same to a signature: white space or
 // the case of a name changed, or a field that is not signed. It says so by other
 // means than the package itself: what it calls different is so for every reader.
