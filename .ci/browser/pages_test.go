@@ -1,0 +1,238 @@
+package browser_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/smtp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// server is a Postrider of its own with an administrator, an account and mail that waits.
+type server struct {
+	dir, url string
+	smtp     string // address of a listener that relays for this host
+}
+
+const (
+	password = "a long pass phrase"
+	hostile  = `<img src=x onerror=alert(1)><script>alert(2)</script>`
+)
+
+// program is the daemon as it is built, once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "postrider-browser-")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "postrider")
+	build := exec.Command("go", "build", "-o", file, "./cmd/postrider")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return file, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if file, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(file))
+	}
+	os.Exit(code)
+}
+
+// free is a port that nobody uses now.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// serve starts the program; it ends with the test.
+func serve(t *testing.T) *server {
+	t.Helper()
+	file, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := free(t)
+	s := &server{dir: t.TempDir(), url: "http://" + web, smtp: free(t)}
+	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data", "Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}],
+		"Accounts": {"bob@mail.test": ""}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false}, "DKIM": {"sign": false},
+		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q}, "Log": {"file": "postrider.log"}}`, s.smtp, web)
+	if err := os.WriteFile(filepath.Join(s.dir, "mail.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, password+"\n", "admin", "add", "--stdin", "-c", s.dir, "ann")
+	s.run(t, password+"\n", "user", "passwd", "--stdin", "-c", s.dir, "bob@mail.test")
+	daemon := exec.Command(file, "serve", "-c", s.dir)
+	said, err := daemon.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			log.WriteString(lines.Text() + "\n")
+		}
+	}()
+	t.Cleanup(func() {
+		daemon.Process.Signal(os.Interrupt)
+		<-done
+		daemon.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	for _, address := range []string{web, s.smtp} {
+		for try := 0; ; try++ {
+			c, err := net.Dial("tcp", address)
+			if err == nil {
+				c.Close()
+				break
+			}
+			if try == 300 {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	return s
+}
+
+// run runs a command of the program.
+func (s *server) run(t *testing.T, in string, args ...string) {
+	t.Helper()
+	file, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(file, args...)
+	c.Stdin = strings.NewReader(in)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+}
+
+// wait puts messages into the queue, whose words are a stranger's.
+func (s *server) wait(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		from, to := fmt.Sprintf("sender%d@mail.test", i), fmt.Sprintf(`"<b>%d</b>"@far%d.test`, i, i)
+		err := smtp.SendMail(s.smtp, nil, from, []string{to}, []byte("From: "+from+"\r\nMessage-ID: <"+hostile+"@x>\r\nSubject: "+hostile+"\r\n\r\nx\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// logIn fills in the form by keyboard alone.
+func (b *browser) logIn(t *testing.T, url, name string) {
+	t.Helper()
+	b.do(t, chromedp.Navigate(url), chromedp.WaitVisible("#name"),
+		chromedp.SendKeys("#name", name), chromedp.SendKeys("#password", password+kb.Enter), chromedp.WaitVisible("form.who"))
+}
+
+// walk sees every page that can be reached below a prefix, in every way.
+func (b *browser) walk(t *testing.T, prefix string, least int) {
+	t.Helper()
+	seen, next := map[string]bool{}, []string{prefix}
+	for len(next) > 0 && len(seen) < 12 {
+		url := next[0]
+		next = next[1:]
+		if seen[url] || strings.Contains(url, "/assets/") {
+			continue
+		}
+		seen[url] = true
+		name := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.TrimPrefix(url, prefix), "-"), "-")
+		for _, v := range views {
+			b.as(t, v)
+			b.see(t, url, v)
+			b.keep(t, filepath.Base(strings.TrimSuffix(prefix, "/"))+"-"+fmt.Sprintf("%.40s", name)+"-"+v.name)
+		}
+		next = append(next, b.links(t, prefix)...)
+	}
+	if len(seen) < least {
+		t.Errorf("%d pages were seen below %s, and there are %d at least", len(seen), prefix, least)
+	}
+}
+
+// TestAdminPages: every page is shown without fault in every way, also with words of strangers that would do harm.
+func TestAdminPages(t *testing.T) {
+	s, b := serve(t), open(t)
+	s.wait(t, 60)
+	b.as(t, views[0])
+	b.see(t, s.url+"/admin/", views[0])
+	b.keep(t, "login")
+	b.logIn(t, s.url+"/admin/", "ann")
+	b.walk(t, s.url+"/admin/", 4)
+}
+
+// TestUserPages: an account sees its own pages, and no administrator's.
+func TestUserPages(t *testing.T) {
+	s, b := serve(t), open(t)
+	b.as(t, views[0])
+	b.logIn(t, s.url+"/account/", "bob@mail.test")
+	b.walk(t, s.url+"/account/", 1)
+	b.as(t, views[0])
+	b.do(t, chromedp.Navigate(s.url+"/admin/"), chromedp.WaitVisible("#name"))
+	if ask[bool](t, b, `!!document.querySelector("form.who")`) {
+		t.Error("the account is in the pages of administrators")
+	}
+}
+
+// TestHold: an entry is held from its page by keyboard, with script and without, and the page says so.
+func TestHold(t *testing.T) {
+	for _, v := range []view{views[0], views[5]} {
+		t.Run(v.name, func(t *testing.T) {
+			s, b := serve(t), open(t)
+			s.wait(t, 1)
+			b.as(t, v)
+			b.logIn(t, s.url+"/admin/queue", "ann")
+			entries := b.links(t, s.url+"/admin/queue/")
+			if len(entries) != 1 {
+				t.Fatalf("links to entries: %q", entries)
+			}
+			b.see(t, entries[0], v)
+			b.do(t, chromedp.Focus(`button[value="hold"]`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(`.flash, button[value="hold!"], button[value="release"]`))
+			b.do(t, chromedp.Navigate(entries[0]), chromedp.WaitReady("body"))
+			if text := ask[string](t, b, "document.body.innerText"); !strings.Contains(strings.ToLower(text), "held") {
+				t.Errorf("the page says:\n%s", text)
+			}
+			for _, f := range b.takeFaults() {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// TestLogOut: after it nothing of the session is left.
+func TestLogOut(t *testing.T) {
+	s, b := serve(t), open(t)
+	b.as(t, views[0])
+	b.logIn(t, s.url+"/admin/", "ann")
+	b.do(t, chromedp.Click("form.who button"), chromedp.WaitVisible("#name"), chromedp.Navigate(s.url+"/admin/queue"), chromedp.WaitVisible("#name"))
+	if n := ask[int](t, b, "document.cookie.length"); n != 0 {
+		t.Errorf("a script can read %d octets of cookies", n)
+	}
+}
