@@ -19,8 +19,25 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	admin.Add(area, admin.Server{Overview: overview{d}, Queue: queuePages{d}})
+	admin.Add(area, admin.Server{Overview: overview{d}, Flows: flows{d.history}, Queue: queuePages{d}})
 	return area
+}
+
+// flows are the traffic of the last hour and day.
+type flows struct{ *web.History }
+
+// Hour implements admin.Flows.
+func (f flows) Hour() []admin.Traffic { return traffic(f.Spans(60, 1)) }
+
+// Day implements admin.Flows.
+func (f flows) Day() []admin.Traffic { return traffic(f.Spans(96, 15)) }
+
+func traffic(spans []web.Traffic) []admin.Traffic {
+	all := make([]admin.Traffic, len(spans))
+	for i, s := range spans {
+		all[i] = admin.Traffic(s)
+	}
+	return all
 }
 
 // userPages are what is served below /account/.
