@@ -88,6 +88,11 @@ type Queue struct {
 	// those of the system, where the certificate of another host is verified.
 	CAFile string `json:"ca_file" conf:"path"`
 
+	// Whether hosts that have IPv4 addresses are reached by these alone. Large providers refuse
+	// mail from IPv6 addresses without a name (PTR); this is for as long as whoever gave you
+	// the address has not set it.
+	PreferIPv4 bool `json:"prefer_ipv4"`
+
 	// More names that this host receives mail under, beside server_name. A
 	// domain whose MX records lead to one of them would send mail in a circle,
 	// and is given up.

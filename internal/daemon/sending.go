@@ -73,11 +73,12 @@ func newRelay(s *conf.Settings, dns relay.Resolver) (*relay.Relay, error) {
 		return nil, err
 	}
 	r := &relay.Relay{
-		Hostname: domains.Canonical(s.ServerName).String(), // said in EHLO: in ASCII
-		Resolver: dns,
-		OwnAddrs: append(ownAddrs(s), s.Queue.OwnAddresses...),
-		Routes:   make(map[string]*relay.Route),
-		Roots:    roots,
+		Hostname:   domains.Canonical(s.ServerName).String(), // said in EHLO: in ASCII
+		Resolver:   dns,
+		OwnAddrs:   append(ownAddrs(s), s.Queue.OwnAddresses...),
+		PreferIPv4: s.Queue.PreferIPv4,
+		Routes:     make(map[string]*relay.Route),
+		Roots:      roots,
 
 		MessagesPerConnection: s.Queue.MessagesPerConnection,
 		Private:               s.Queue.DialPrivate,

@@ -99,7 +99,7 @@ func (k *checking) reverse(from Sender) {
 	slices.Sort(names)
 	switch {
 	case len(names) == 0:
-		k.say(name, dns.TypePTR, Missing, "%s, which mail leaves from, has no name, and large providers refuse mail from such addresses; whoever gave you the address sets it to %s", a, from.Hello)
+		k.say(name, dns.TypePTR, Missing, "%s, which mail leaves from, has no name, and large providers refuse mail from such addresses; whoever gave you the address sets it to %s%s", a, from.Hello, meanwhile(a))
 	case !slices.ContainsFunc(names, func(n string) bool { return k.confirms(n, a) }):
 		k.say(name, dns.TypePTR, Differs, "%s has the name %s, and that does not lead back to it, so it counts as having none; it should be %s", a, strings.Join(names, " and "), from.Hello)
 	case !slices.Contains(names, from.Hello):
@@ -209,4 +209,12 @@ func uitoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 func joinSorted(all []string) string {
 	slices.Sort(all)
 	return strings.Join(all, ", ")
+}
+
+// meanwhile is what helps until an address has its name.
+func meanwhile(a netip.Addr) string {
+	if a.Is4() {
+		return ""
+	}
+	return `; until then, "Queue": {"prefer_ipv4": true} sends by IPv4 where that is possible`
 }

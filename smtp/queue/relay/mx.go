@@ -172,8 +172,13 @@ func (r *Relay) addresses(ctx context.Context, h hosts, host string, port uint16
 	if len(targets) == 0 {
 		return nil, loops(host)
 	}
+	if r.PreferIPv4 && slices.ContainsFunc(targets, isIPv4) {
+		targets = slices.DeleteFunc(targets, func(t target) bool { return !isIPv4(t) })
+	}
 	return targets, nil
 }
+
+func isIPv4(t target) bool { return t.addr.Addr().Is4() }
 
 func loops(host string) *refusal {
 	r := refuse("5.4.6", "mail loops: host %s is this host", host)

@@ -48,6 +48,9 @@ type Relay struct {
 	// TLS-RPT, but of those that carry notices of our own: reports among them.
 	Report func(TLSResult)
 
+	// PreferIPv4: of a host that has IPv4 addresses no others are dialled.
+	PreferIPv4 bool
+
 	// Private are networks that are dialled where the DNS of a domain leads there,
 	// although they are not Public. What a route names is always dialled.
 	Private Networks

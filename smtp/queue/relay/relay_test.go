@@ -162,6 +162,20 @@ func TestHosts(t *testing.T) {
 		{"loop", func(s *scene) {
 			s.zone.mx["example.net"] = []resolver.MX{{Host: "mail.example.org", Preference: 10}, {Host: "mx.example.net", Preference: 20}}
 		}, "example.net", nil, "failed 0", "loops"},
+		{"IPv4 preferred", func(s *scene) {
+			s.PreferIPv4 = true
+			s.zone.addr["mx.example.net"] = []string{"2001:db8::1", "192.0.2.1"}
+		}, "example.net", []string{"192.0.2.1:25"}, "delivered 250", ""},
+		{"IPv4 preferred, where there is none", func(s *scene) {
+			s.PreferIPv4 = true
+			s.zone.addr["mx.example.net"] = []string{"2001:db8::1"}
+			s.net.hosts["[2001:db8::1]:25"] = s.mx
+		}, "example.net", []string{"[2001:db8::1]:25"}, "delivered 250", ""},
+		{"IPv4 preferred, and the loop by IPv6 is seen", func(s *scene) {
+			s.PreferIPv4 = true
+			s.zone.addr["mx.example.net"] = []string{"2001:db8::1", "192.0.2.1"}
+			s.OwnAddrs = []netip.Addr{netip.MustParseAddr("2001:db8::1")}
+		}, "example.net", nil, "failed 0", "loops"},
 		{"loop by address", func(s *scene) { s.OwnAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }, "example.net", nil, "failed 0", "loops"},
 		{"backup MX", func(s *scene) {
 			s.zone.mx["example.net"] = []resolver.MX{{Host: "MAIL.example.org", Preference: 20}, {Host: "mx.example.net", Preference: 10}, {Host: "c.example.net", Preference: 20}, {Host: "d.example.net", Preference: 30}}
