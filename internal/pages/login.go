@@ -59,11 +59,17 @@ func (a *Area) login(w http.ResponseWriter, r *http.Request) {
 		stamp = a.Logins.Stamp(who)
 	}
 	if err == nil && stamp != "" {
+		if _, before := a.session(r); before != "" {
+			a.sessions.end(before) // its cookie is about to be lost
+		}
 		token := a.sessions.open(who, stamp, v.Client)
 		http.SetCookie(w, a.cookie(v, token))
 		a.Log.Info("logged in to the pages", "area", a.Name, "user", who, "remote", v.Client.String())
 		http.Redirect(w, r, d.Next, http.StatusSeeOther)
 		return
+	}
+	if err != nil && r.Context().Err() != nil {
+		return // the browser has gone: nobody reads an answer, and it is no fault of ours to tell of
 	}
 	status := http.StatusUnprocessableEntity
 	switch {
