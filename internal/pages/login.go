@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // Errors of logins.
@@ -107,7 +108,7 @@ func (a *Area) logout(w http.ResponseWriter, r *http.Request) {
 func (a *Area) local(next string) string {
 	p, query, _ := strings.Cut(next, "?")
 	clean := path.Clean(p)
-	if !strings.HasPrefix(clean, a.root()) || clean != p || strings.ContainsAny(p, "\\\r\n") || p == a.root()+"login" || p == a.root()+"logout" {
+	if !strings.HasPrefix(clean, a.root()) || clean != p || strings.Contains(p, "\\") || strings.ContainsFunc(next, unicode.IsControl) || p == a.root()+"login" || p == a.root()+"logout" {
 		return a.root()
 	}
 	if query != "" {

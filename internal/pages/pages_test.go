@@ -187,7 +187,7 @@ func TestLogoutEnds(t *testing.T) {
 func TestNext(t *testing.T) {
 	b, _, _, _ := world(t)
 	for next, want := range map[string]string{
-		"/admin/p?x=1": "/admin/p?x=1", "https://evil.test/": "/admin/", "//evil.test/": "/admin/", "/admin/../account/": "/admin/", "/admin/\\evil": "/admin/",
+		"/admin/p?x=1": "/admin/p?x=1", "https://evil.test/": "/admin/", "//evil.test/": "/admin/", "/admin/../account/": "/admin/", "/admin/\\evil": "/admin/", "/admin/\t/evil.test": "/admin/", "/admin/p?x=\r\ny": "/admin/",
 		"/admin//evil.test": "/admin/", "/admin/login": "/admin/", "/account/": "/admin/", "": "/admin/",
 	} {
 		r := b.do("POST", "/admin/login", url.Values{"name": {"ann"}, "password": {"one"}, "next": {next}})
