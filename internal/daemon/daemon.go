@@ -72,6 +72,7 @@ type Daemon struct {
 	web       *webListener         // nil: nothing is served over HTTP
 	pages     *web.Handler         // what is
 	metrics   *web.Metrics
+	history   *web.History
 	running   context.Context // of Run; nil before it
 	warned    map[string]bool // what was warned of, of the settings in force
 
@@ -147,6 +148,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.metrics = web.NewMetrics(d.moment)
 	d.metrics.Reloaded(nil)
+	d.history = &web.History{Totals: d.metrics.Traffic}
 	d.log = slog.New(d.metrics.Lines(logs.New(d.logFile, settings.Log, &d.logLevel).Handler()))
 	d.pool = &lineserver.Pool{MaxConns: mostConnections(settings)}
 	d.warn(settings)
@@ -237,6 +239,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.serving.Go(func() { d.history.Run(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

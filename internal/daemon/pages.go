@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -18,15 +19,49 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	admin.Add(area, admin.Server{Overview: overview{d}, Queue: queuePages{d}})
+	admin.Add(area, admin.Server{Overview: overview{d}, Flows: flows{d.history}, Queue: queuePages{d}})
 	return area
+}
+
+// flows are the traffic of the last hour and day.
+type flows struct{ *web.History }
+
+// Hour implements admin.Flows.
+func (f flows) Hour() []admin.Traffic { return traffic(f.Spans(60, 1)) }
+
+// Day implements admin.Flows.
+func (f flows) Day() []admin.Traffic { return traffic(f.Spans(96, 15)) }
+
+func traffic(spans []web.Traffic) []admin.Traffic {
+	all := make([]admin.Traffic, len(spans))
+	for i, s := range spans {
+		all[i] = admin.Traffic(s)
+	}
+	return all
 }
 
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
-	user.Add(area, user.Server{})
+	user.Add(area, user.Server{Ways: d.ways})
 	return area
+}
+
+// ways are how mail programs reach accounts.
+func (d *Daemon) ways() []user.Way { return waysOf(d.state().site) }
+
+func waysOf(site *web.Site) []user.Way {
+	if site == nil || site.Mail == nil {
+		return nil
+	}
+	way := func(protocol string, p web.Port) user.Way {
+		w := user.Way{Protocol: protocol, Host: site.Host, Port: p.Number, Security: "STARTTLS"}
+		if p.Implicit {
+			w.Security = "SSL/TLS"
+		}
+		return w
+	}
+	return []user.Way{way("POP3", site.Mail.POP3), way("SMTP", site.Mail.SMTP)}
 }
 
 // noAdmin says how to make the first administrator.

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"html/template"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
@@ -54,29 +53,10 @@ type Room struct {
 	Short  bool // less than what is kept free
 }
 
-// Flows are what has come and gone lately, as pictures (inline SVG) with their numbers beside them.
-type Flows interface {
-	Hour() Flow
-	Day() Flow
-}
-
-// Flow is the traffic of one span of time.
-type Flow struct {
-	Title   string
-	Picture template.HTML // made of numbers alone, never of anybody's words
-	Numbers []Number
-}
-
-// Number is a number with what it counts.
-type Number struct {
-	Name  string
-	Count int64
-}
-
 // overviewData is what the page shows.
 type overviewData struct {
 	Standing
-	Flows []Flow
+	Flows []flow
 	Queue bool // there are pages about the queue
 	Mail  *queue.Counters
 }
@@ -85,7 +65,7 @@ func (s Server) overview(*pages.Request) (any, error) {
 	d := overviewData{Standing: s.Overview.Standing(), Queue: s.Queue != nil}
 	d.Mail = d.Standing.Queue
 	if s.Flows != nil {
-		d.Flows = []Flow{s.Flows.Hour(), s.Flows.Day()}
+		d.Flows = []flow{newFlow("The last hour", s.Flows.Hour()), newFlow("The last day", s.Flows.Day())}
 	}
 	return d, nil
 }

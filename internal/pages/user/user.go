@@ -3,7 +3,7 @@
 //	area := pages.New(pages.Config{Name: "account", Logins: logins, Log: log})
 //	user.Add(area, user.Server{})
 //
-// Each page asks the server by a small interface of its own, which stands in Server. How a page is added is said in
+// What a page needs of the server stands in Server. How a page is added is said in
 // internal/pages.
 package user
 
@@ -16,8 +16,11 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// Server is what the pages show and change. A nil interface leaves its page out.
-type Server struct{}
+// Server is what the pages show and change. What is nil leaves its page, or its part of one, out.
+type Server struct {
+	// Ways are how mail programs fetch and send, by the settings of the moment; none: nobody is told.
+	Ways func() []Way
+}
 
 // Add adds the pages to their area.
 func Add(area *pages.Area, s Server) { area.Add(templates, s.pages()...) }
@@ -28,6 +31,3 @@ func (s Server) pages() []pages.Page {
 		{Path: "", Menu: "Account", Title: "Your account", Template: "account.html", Show: s.account},
 	}
 }
-
-// account is the first page.
-func (s Server) account(r *pages.Request) (any, error) { return r.Who, nil }

@@ -1,0 +1,34 @@
+package user
+
+import (
+	"net/url"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+)
+
+// Way is what a mail program is told of one way to reach an account.
+type Way struct {
+	Protocol string // "POP3" or "SMTP"
+	Host     string
+	Port     uint16
+	Security string // as programs call it: "SSL/TLS" or "STARTTLS"
+}
+
+// accountPage is the first page.
+type accountPage struct {
+	Address string
+	Ways    []Way
+	Profile string // where Apple's programs find theirs; empty: nowhere
+}
+
+// account shows who somebody is, and what his mail program has to be told.
+func (s Server) account(r *pages.Request) (any, error) {
+	page := accountPage{Address: r.Who}
+	if s.Ways != nil {
+		page.Ways = s.Ways()
+	}
+	if len(page.Ways) > 0 {
+		page.Profile = "/mail/profile.mobileconfig?" + url.Values{"emailaddress": {r.Who}}.Encode()
+	}
+	return page, nil
+}
