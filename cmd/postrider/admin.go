@@ -169,7 +169,10 @@ func (f *adminFlags) totp(cmd *cobra.Command, name string) error {
 		return err
 	}
 	if secret != nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", accounts.SecondFactorText(secret), accounts.SecondFactorURI(s.ServerName, name, secret))
+		out.Secret, out.URI = accounts.SecondFactorText(secret), accounts.SecondFactorURI(s.ServerName, name, secret)
+		if !f.json {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", out.Secret, out.URI)
+		}
 	}
 	return f.finish(cmd, out, done)
 }

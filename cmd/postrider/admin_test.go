@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -69,6 +70,15 @@ func TestAdmin(t *testing.T) {
 	must(t, "", "admin", "totp", "-c", dir, "--off", "ann")
 	if err := verify(strings.TrimSpace(generated), ""); err != nil {
 		t.Error(err)
+	}
+	// For a program, which reads nothing but JSON.
+	var made struct{ Secret, URI string }
+	out, _ = must(t, "", "admin", "totp", "-c", dir, "--json", "ann")
+	if err := json.Unmarshal([]byte(out), &made); err != nil || made.Secret == "" || !strings.HasPrefix(made.URI, "otpauth://") || !strings.HasSuffix(made.URI, made.Secret) {
+		t.Error(err, out)
+	}
+	if out, _ := must(t, "", "admin", "totp", "-c", dir, "--json", "--off", "ann"); strings.Contains(out, "secret") {
+		t.Error(out)
 	}
 	must(t, "", "admin", "remove", "-c", dir, "ann")
 	if out, _ := must(t, "", "admin", "list", "--json", "-c", dir); strings.TrimSpace(out) != "[]" {

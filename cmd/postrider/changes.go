@@ -37,9 +37,11 @@ type outcome struct {
 	Address  string   `json:"address,omitempty"`
 	To       string   `json:"to,omitempty"` // where it was renamed
 	Password string   `json:"password,omitempty"`
-	Files    []string `json:"files"`    // that were changed
-	Reloaded bool     `json:"reloaded"` // a running server knows it
-	Problems []string `json:"problems"` // that the configuration has since
+	Secret   string   `json:"secret,omitempty"` // of a second factor, as people type it
+	URI      string   `json:"uri,omitempty"`    // the same, as programs read it
+	Files    []string `json:"files"`            // that were changed
+	Reloaded bool     `json:"reloaded"`         // a running server knows it
+	Problems []string `json:"problems"`         // that the configuration has since
 
 	before []string // problems there were
 }

@@ -55,7 +55,7 @@ func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, pa
 	}
 	settle(c.judge(ctx, name, err))
 	if err != nil && !errors.Is(err, sasl.ErrDenied) && !errors.Is(err, sasl.ErrThrottled) {
-		return fmt.Errorf("check the login of %s: %w", name, err)
+		return fmt.Errorf("check the login of %s: %w", firstWord(name), err)
 	}
 	return err
 }

@@ -1,10 +1,13 @@
 package accounts
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,5 +159,24 @@ func TestAdminThrottled(t *testing.T) {
 	}
 	if c.AdminStamp("nix") != "" || c.AdminStamp("joe") == "" || c.AdminStamp("joe") == c.AdminStamp("ann") || !c.Admins() {
 		t.Error("stamps")
+	}
+}
+
+// TestLongNameInLog: what strangers make up as a name takes no more of the log than a name does.
+func TestLongNameInLog(t *testing.T) {
+	s := settingsOf(t, "joe@mail.test")
+	var log bytes.Buffer
+	c := newCredentials(t, s, nil, &log)
+	from := netip.MustParseAddr("192.0.2.1")
+	long := strings.Repeat("é", 30000)
+	c.VerifyUser(t.Context(), from, long, "wrong")
+	c.VerifyAdmin(t.Context(), from, long, "wrong", "")
+	if n := strings.Count(log.String(), "login failed"); n != 2 || log.Len() > 2*(longestLogin+500) {
+		t.Errorf("%d lines of %d octets", n, log.Len())
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.VerifyAdmin(ended, from, long, "wrong", ""); err == nil || len(err.Error()) > longestLogin+500 {
+		t.Error("a long error, or none")
 	}
 }

@@ -257,8 +257,11 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 }
 
 // firstWord is what the log has of a name: no account's has a blank in it, and a second
-// word may be the password.
+// word may be the password. Nor is any as long as strangers can make one.
 func firstWord(user string) string {
+	if len(user) > longestLogin {
+		user = user[:longestLogin] + "***"
+	}
 	if name, more, _ := strings.Cut(user, " "); strings.TrimSpace(more) != "" {
 		return name + " ***"
 	}

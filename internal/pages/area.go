@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,6 +41,10 @@ type Area struct {
 	templates map[string]*template.Template
 	menu      []item
 	cross     *http.CrossOriginProtection
+	warned    struct { // of a form of another site
+		sync.Mutex
+		at time.Time
+	}
 }
 
 // Action does what a form asks for.
@@ -140,13 +145,29 @@ func (a *Area) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !v.mayLogIn():
 		needsTLS(w, v)
 	case a.cross.Check(r) != nil:
-		a.Log.Warn("a form of another site was refused", "area", a.Name, "remote", v.Client.String(), "origin", r.Header.Get("Origin"))
+		a.warnOfSite(v, r.Header.Get("Origin"))
 		http.Error(w, "this was posted by a page of another site; nothing was changed", http.StatusForbidden)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 		h.Set("Allow", "GET, HEAD, POST")
 		http.Error(w, "pages are read, and forms are posted", http.StatusMethodNotAllowed)
 	default:
 		a.mux.ServeHTTP(w, r)
+	}
+}
+
+// warnOfSite tells of a form of another site, once in a while: it needs no login, and strangers
+// are not to fill the log.
+func (a *Area) warnOfSite(v Visitor, origin string) {
+	const between, longest = time.Minute, 200
+	now := time.Now()
+	a.warned.Lock()
+	quiet := now.Sub(a.warned.at) < between
+	if !quiet {
+		a.warned.at = now
+	}
+	a.warned.Unlock()
+	if !quiet {
+		a.Log.Warn("a form of another site was refused", "area", a.Name, "remote", v.Client.String(), "origin", short(origin, longest))
 	}
 }
 

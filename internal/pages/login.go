@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // Errors of logins.
@@ -59,11 +60,17 @@ func (a *Area) login(w http.ResponseWriter, r *http.Request) {
 		stamp = a.Logins.Stamp(who)
 	}
 	if err == nil && stamp != "" {
+		if _, before := a.session(r); before != "" {
+			a.sessions.end(before) // its cookie is about to be lost
+		}
 		token := a.sessions.open(who, stamp, v.Client)
 		http.SetCookie(w, a.cookie(v, token))
 		a.Log.Info("logged in to the pages", "area", a.Name, "user", who, "remote", v.Client.String())
 		http.Redirect(w, r, d.Next, http.StatusSeeOther)
 		return
+	}
+	if err != nil && r.Context().Err() != nil {
+		return // the browser has gone: nobody reads an answer, and it is no fault of ours to tell of
 	}
 	status := http.StatusUnprocessableEntity
 	switch {
@@ -101,7 +108,7 @@ func (a *Area) logout(w http.ResponseWriter, r *http.Request) {
 func (a *Area) local(next string) string {
 	p, query, _ := strings.Cut(next, "?")
 	clean := path.Clean(p)
-	if !strings.HasPrefix(clean, a.root()) || clean != p || strings.ContainsAny(p, "\\\r\n") || p == a.root()+"login" || p == a.root()+"logout" {
+	if !strings.HasPrefix(clean, a.root()) || clean != p || strings.Contains(p, "\\") || strings.ContainsFunc(next, unicode.IsControl) || p == a.root()+"login" || p == a.root()+"logout" {
 		return a.root()
 	}
 	if query != "" {

@@ -22,12 +22,15 @@ type keys struct {
 	mu    sync.Mutex
 	words map[string]string
 	full  bool
+	away  bool
 }
 
 func (k *keys) Login(_ context.Context, _ Visitor, name, password, _ string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
+	case k.away:
+		return "", context.Canceled
 	case k.full:
 		return "", ErrThrottled
 	case password == "" || k.words[name] != password:
@@ -55,6 +58,7 @@ type browser struct {
 	visitor Visitor
 	jar     map[string]string
 	header  map[string]string
+	ended   bool // it does not wait for the answer
 }
 
 func (b *browser) do(method, path string, form url.Values) *http.Response {
@@ -74,8 +78,13 @@ func (b *browser) do(method, path string, form url.Values) *http.Response {
 	for name, value := range b.jar {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
+	ctx, cancel := context.WithCancel(WithVisitor(r.Context(), b.visitor))
+	defer cancel()
+	if b.ended {
+		cancel()
+	}
 	w := httptest.NewRecorder()
-	b.area.ServeHTTP(w, r.WithContext(WithVisitor(r.Context(), b.visitor)))
+	b.area.ServeHTTP(w, r.WithContext(ctx))
 	resp := w.Result()
 	for _, c := range resp.Cookies() {
 		if b.jar[c.Name] = c.Value; c.MaxAge < 0 {
@@ -122,7 +131,7 @@ func world(t *testing.T) (*browser, *keys, *bytes.Buffer, *[]string) {
 			},
 		}})
 	v := Visitor{Client: netip.MustParseAddr("192.0.2.7"), Host: "mail.test", Secure: true}
-	return &browser{t, a, v, map[string]string{}, map[string]string{}}, k, log, taken
+	return &browser{t, a, v, map[string]string{}, map[string]string{}, false}, k, log, taken
 }
 
 func TestLogin(t *testing.T) {
@@ -178,7 +187,7 @@ func TestLogoutEnds(t *testing.T) {
 func TestNext(t *testing.T) {
 	b, _, _, _ := world(t)
 	for next, want := range map[string]string{
-		"/admin/p?x=1": "/admin/p?x=1", "https://evil.test/": "/admin/", "//evil.test/": "/admin/", "/admin/../account/": "/admin/", "/admin/\\evil": "/admin/",
+		"/admin/p?x=1": "/admin/p?x=1", "https://evil.test/": "/admin/", "//evil.test/": "/admin/", "/admin/../account/": "/admin/", "/admin/\\evil": "/admin/", "/admin/\t/evil.test": "/admin/", "/admin/p?x=\r\ny": "/admin/",
 		"/admin//evil.test": "/admin/", "/admin/login": "/admin/", "/account/": "/admin/", "": "/admin/",
 	} {
 		r := b.do("POST", "/admin/login", url.Values{"name": {"ann"}, "password": {"one"}, "next": {next}})
@@ -429,5 +438,47 @@ func TestNobody(t *testing.T) {
 	b.area.Nobody = func() string { return "run: postrider admin add NAME" }
 	if page := text(b.do("GET", "/admin/login", nil)); !strings.Contains(page, "postrider admin add") || strings.Contains(page, "password") {
 		t.Error(page)
+	}
+}
+
+// TestLoginAgain: who logs in anew in the same browser leaves no session behind that nobody sees any more.
+func TestLoginAgain(t *testing.T) {
+	b, _, _, _ := world(t)
+	b.login("ann", "one")
+	old := b.jar["__Host-postrider-admin"]
+	b.login("joe", "two")
+	if b.jar["__Host-postrider-admin"] == old {
+		t.Fatal("the cookie stays")
+	}
+	b.jar["__Host-postrider-admin"] = old
+	if r := b.do("GET", "/admin/p", nil); r.StatusCode != 303 {
+		t.Error("the session before goes on:", r.StatusCode)
+	}
+}
+
+// TestQuietLog: strangers, who need no password for it, fill no log.
+func TestQuietLog(t *testing.T) {
+	b, k, log, _ := world(t)
+	b.header["Sec-Fetch-Site"] = "cross-site"
+	b.header["Origin"] = "http://" + strings.Repeat("x", 20000)
+	for range 100 {
+		if r := b.login("ann", "one"); r.StatusCode != 403 {
+			t.Fatal(r.StatusCode)
+		}
+	}
+	if n := strings.Count(log.String(), "another site"); n != 1 || log.Len() > 1000 {
+		t.Errorf("%d lines, %d octets of forms of other sites", n, log.Len())
+	}
+	log.Reset()
+	clear(b.header)
+	k.away = true
+	b.ended = true
+	b.login("ann", "one")
+	if log.Len() > 0 {
+		t.Error("of a browser that has gone:", log)
+	}
+	b.ended = false
+	if r := b.login("ann", "one"); r.StatusCode != 503 || !strings.Contains(log.String(), "could not be checked") {
+		t.Error("what is a fault of ours:", r.StatusCode, log)
 	}
 }

@@ -24,6 +24,9 @@ func (s *Handler) pages(site *Site, q question, r *http.Request) http.HandlerFun
 // forThose serves pages to some networks.
 func (s *Handler) forThose(area http.Handler, site *Site, q question, from []netip.Prefix, setting string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if silent(site, r) {
+			q.client = netip.Addr{}
+		}
 		if !within(q.client, from) {
 			s.Log.Debug("pages refused", slog.String("client", q.client.String()), slog.String("path", r.URL.Path))
 			why := "these pages are for the hosts in " + setting
@@ -44,6 +47,13 @@ func (s *Handler) forThose(area http.Handler, site *Site, q question, from []net
 		}
 		area.ServeHTTP(w, r)
 	}
+}
+
+// silent reports whether a request looks like one of a web server in front of this one that was not told to say who
+// asks: browsers speak no HTTP/1.0, which is what nginx speaks unless it is told otherwise. Everybody
+// would come from this host by it.
+func silent(site *Site, r *http.Request) bool {
+	return fromProxy(site, r) && !r.ProtoAtLeast(1, 1) && len(r.Header.Values("X-Forwarded-For")) == 0
 }
 
 // fromProxy reports whether a request comes from a web server in front of this one that is believed.

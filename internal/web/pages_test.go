@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -71,6 +72,32 @@ func TestPagesSayWhatIsMissing(t *testing.T) {
 	r := paged().get("127.0.0.1:1", "http://mail.example.com/admin/", "X-Forwarded-Proto", "https")
 	if b, _ := io.ReadAll(r.Body); !strings.Contains(string(b), "X-Forwarded-For is missing") {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestSilentProxy: a web server in front that says nothing at all, as nginx does by default, makes nobody a visitor from this host.
+func TestSilentProxy(t *testing.T) {
+	for proto, want := range map[string]int{"HTTP/1.0": 403, "HTTP/1.1": 200} {
+		for _, path := range []string{"/admin/", "/account/"} {
+			r := httptest.NewRequest("GET", "http://127.0.0.1:8080"+path, nil)
+			r.RemoteAddr, r.Proto = "127.0.0.1:1", proto
+			r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(proto)
+			rec := httptest.NewRecorder()
+			w := paged()
+			w.ServeHTTP(rec, r)
+			if rec.Code != want || want == 403 && !strings.Contains(rec.Body.String(), "X-Forwarded-For is missing") {
+				t.Error(proto, path, rec.Code, rec.Body)
+			}
+		}
+	}
+	// Who says so may speak as it likes.
+	r := httptest.NewRequest("GET", "http://127.0.0.1:8080/account/", nil)
+	r.RemoteAddr, r.Proto, r.ProtoMinor = "127.0.0.1:1", "HTTP/1.0", 0
+	r.Header.Set("X-Forwarded-For", "192.0.2.9")
+	rec := httptest.NewRecorder()
+	w := paged()
+	if w.ServeHTTP(rec, r); rec.Code != 200 {
+		t.Error(rec.Code, rec.Body)
 	}
 }
 

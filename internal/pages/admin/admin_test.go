@@ -191,6 +191,10 @@ func TestSteer(t *testing.T) {
 	}
 	step("/admin/queue", url.Values{"do": {"expire"}, "id": {"id0", "id1", "id2"}, "sure": {"1"}}, 303, "/admin/queue", "expire id0", "expire id2")
 	said("2 messages given up. 1 could not be: there is no such thing.")
+	// The same form again: what it was about has gone, the page has not.
+	if page := step("/admin/queue", url.Values{"do": {"expire"}, "id": {"id1"}, "sure": {"1"}}, 422, ""); !strings.Contains(page, "no longer in the queue") || !strings.Contains(page, "id0") {
+		t.Error("a form sent twice:", page)
+	}
 	if page := step("/admin/queue", url.Values{"do": {"hold"}, "all": {"1"}}, 422, ""); !strings.Contains(page, "Hold: 3 messages?") {
 		t.Error("all are not asked back:", page)
 	}

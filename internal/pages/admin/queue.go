@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -186,7 +187,11 @@ func (s Server) steerMany(r *pages.Request, do steering) error {
 		}
 		n++
 	}
-	if n == 0 {
+	switch {
+	case n == 0 && errors.Is(failed, pages.ErrNotFound): // a form sent twice, above all
+		r.Form.Wrong("", "What was ticked is no longer in the queue.")
+		return nil
+	case n == 0:
 		return failed
 	}
 	text := messages(n) + " " + do.done + "."
