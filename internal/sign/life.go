@@ -318,9 +318,7 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err er
 			break
 		}
 		r.promote(k, now)
-	case k.Phase == Signing && s.hidden && (!s.partly || r.before(k) != nil):
-		// With one server that lags behind, as after a change of a zone's hosts, most receivers still find the
-		// key, and to the others a signature without one is no worse than none (RFC 6376 §6.3).
+	case k.Phase == Signing && s.hidden:
 		r.fallBack(k, now)
 	case k.Shown.Equal(shown) && k.Trouble == trouble:
 		return false, nil
@@ -349,21 +347,14 @@ func (r *Ring) promote(k *Key, now time.Time) {
 	r.log.Info("DKIM key signs from now on", "domain", k.Domain.String(), "selector", k.Selector)
 }
 
-// before is the key that signed before another, if the DNS still shows it.
-func (r *Ring) before(k *Key) *Key {
-	if old := r.of(k.Domain, k.Type, Retired); old != nil && !old.Shown.IsZero() {
-		return old
-	}
-	return nil
-}
-
 // fallBack takes a key whose record has vanished out of use. The one before signs again
 // if the DNS still shows it.
 func (r *Ring) fallBack(k *Key, now time.Time) {
 	why := k.Trouble
 	k.enter(Announced, now)
 	k.Trouble = why
-	if old := r.before(k); old != nil {
+	old := r.of(k.Domain, k.Type, Retired)
+	if old != nil && !old.Shown.IsZero() {
 		old.enter(Signing, now)
 		r.log.Warn("the DNS does not show a DKIM key any more; the one before signs again", "domain", k.Domain.String(), "selector", k.Selector, "old", old.Selector, "err", why)
 		return

@@ -274,16 +274,7 @@ func TestRecordVanishes(t *testing.T) {
 		if got := r.selectors(home); !slices.Equal(got, first) {
 			t.Errorf("%v signs: %s", got, phases(r))
 		}
-		// No other is left: where one server lags behind, a signature that some find is better than none.
 		z.change(func() { clear(z["ns1"]) })
-		after(2 * time.Hour)
-		if got := r.selectors(home); !slices.Equal(got, first) {
-			t.Errorf("%v signs: %s", got, phases(r))
-		}
-		if p := r.Problems(); !slices.ContainsFunc(p, func(s string) bool { return strings.Contains(s, "ns1 shows no record") }) {
-			t.Errorf("problems: %q", p)
-		}
-		z.change(func() { clear(z["ns2"]) })
 		after(2 * time.Hour)
 		if got := r.selectors(home); got != nil {
 			t.Errorf("%v signs: %s", got, phases(r))

@@ -207,7 +207,6 @@ func (r *Ring) Problems() (all []string) {
 	}
 	for _, d := range s.Domains {
 		if signers[d] != nil {
-			all = append(all, r.lagging(d)...)
 			continue
 		}
 		why := "it has no key yet"
@@ -220,16 +219,6 @@ func (r *Ring) Problems() (all []string) {
 			}
 		}
 		all = append(all, fmt.Sprintf("mail from %s is not signed: %s", d, why))
-	}
-	return all
-}
-
-// lagging says which keys sign although a server of the zone does not show them.
-func (r *Ring) lagging(d domains.Name) (all []string) {
-	for _, k := range r.keys {
-		if k.Domain == d && k.Phase == Signing && k.Shown.IsZero() && k.Trouble != "" {
-			all = append(all, fmt.Sprintf("some will not find the key that mail from %s is signed with: %s", d, k.Trouble))
-		}
 	}
 	return all
 }

@@ -28,7 +28,6 @@ type Answer struct {
 type sight struct {
 	shown  bool   // a server shows it, and none that answers does not
 	hidden bool   // a server that answers does not show it
-	partly bool   // it is hidden, and another server shows it
 	taken  bool   // it shows the key of somebody else instead
 	whole  bool   // all servers have answered
 	why    string // it is not seen, or not everywhere
@@ -40,22 +39,18 @@ func look(ctx context.Context, w Watcher, k *Key) sight {
 	if err != nil {
 		return sight{why: "its DNS cannot be asked: " + err.Error()}
 	}
-	s, seen := sight{whole: true}, false
+	s := sight{whole: true}
 	for _, a := range answers {
 		switch {
-		case shows(a.Records, k) && a.Err == nil:
-			seen = true
-		case a.Err == nil && !s.hidden:
-			s.hidden, s.taken = true, isKey(a.Records)
-			s.why = fmt.Sprintf("%s shows %s at %s", a.Server, others(a.Records), k.Name())
 		case a.Err != nil:
 			s.whole = false
-			if !s.hidden {
-				s.why = fmt.Sprintf("%s does not answer: %v", a.Server, a.Err)
-			}
+			s.why = fmt.Sprintf("%s does not answer: %v", a.Server, a.Err)
+		case shows(a.Records, k):
+			s.shown = true
+		default:
+			return sight{hidden: true, taken: isKey(a.Records), why: fmt.Sprintf("%s shows %s at %s", a.Server, others(a.Records), k.Name())}
 		}
 	}
-	s.shown, s.partly = seen && !s.hidden, seen && s.hidden
 	if len(answers) == 0 {
 		s.why = "no server is known for " + k.Name()
 	}
