@@ -82,9 +82,9 @@ func (h *History) Run(ctx context.Context) {
 }
 
 func (h *History) turn() {
-	now := h.Totals()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	now := h.Totals() // under the lock: what is read earlier may be less than what a minute began with
 	h.ring[h.at] = now.less(h.begun)
 	h.begun = now
 	h.at = (h.at + 1) % minutes
@@ -94,9 +94,9 @@ func (h *History) turn() {
 // Spans returns the last n spans of so many minutes each, the oldest first; the minute that passes now is
 // part of the last. n*each is a day at most.
 func (h *History) Spans(n, each int) []Traffic {
-	now := h.Totals()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	now := h.Totals() // under the lock: what is read earlier may be less than what a minute began with
 	all := make([]Traffic, n)
 	for i := range min(n*each, minutes) {
 		t := h.ring[(h.at-i+minutes)%minutes]
