@@ -105,7 +105,7 @@ func (r *Ring) lookAt(ctx context.Context, keys []Key) {
 				err = r.generate(ctx, d, typ, func() bool { return r.of(d, typ, Announced) == nil })
 				r.wake()
 			}
-			if err != nil {
+			if err != nil && ctx.Err() == nil { // an end in between is no trouble: it is looked at again
 				r.log.Error("what was seen of DKIM keys cannot be written down", "err", err)
 			}
 		})
