@@ -85,7 +85,6 @@ type Request struct {
 	page    *Page
 	action  string
 	done    bool
-	header  http.Header
 }
 
 // New makes an area without pages.
@@ -128,7 +127,7 @@ func (a *Area) Add(files fs.FS, pages ...Page) {
 func (a *Area) root() string { return "/" + a.Name + "/" }
 
 // policy is what a page may load and do: nothing inline, and nothing from elsewhere.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // ServeHTTP implements http.Handler.
 func (a *Area) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -184,7 +183,7 @@ func (a *Area) serve(w http.ResponseWriter, r *http.Request, p *Page) {
 	}
 	req := &Request{
 		Request: r, Who: s.Who, Visitor: VisitorOf(r.Context()), Form: &Form{values: r.URL.Query()},
-		area: a, session: s, page: p, header: w.Header(),
+		area: a, session: s, page: p,
 	}
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
@@ -243,10 +242,6 @@ func (r *Request) Done(text string, facts ...any) {
 	r.area.Log.Info("changed by page", append(args, facts...)...)
 }
 
-// KeepSession has this session live on though the password has just been changed by it. All others of the same
-// name have ended.
-func (r *Request) KeepSession() { r.area.sessions.keep(r.session, r.area.Logins.Stamp(r.Who)) }
-
 // Path is a path below the area, for links and Next.
 func (r *Request) Path(below string) string { return r.area.root() + below }
 
@@ -280,12 +275,4 @@ func (a *Area) show(w http.ResponseWriter, r *Request, status int) {
 	}
 	v.Flash = a.sessions.heard(r.session)
 	a.render(w, status, name, v)
-}
-
-// A request that has been answered by a page may still be one of a stream: nothing here holds a lock while it writes.
-var _ http.Handler = (*Area)(nil)
-
-// Extend gives the answer more time than a page has: for what Send streams.
-func Extend(w http.ResponseWriter, d time.Duration) error {
-	return http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 }

@@ -9,20 +9,13 @@ import (
 type Form struct {
 	values url.Values
 	wrong  map[string]string
-	order  []string
 }
 
 // Value is a field's value without blanks around it.
 func (f *Form) Value(field string) string { return strings.TrimSpace(f.values.Get(field)) }
 
-// Raw is a field's value as it came: for passwords.
-func (f *Form) Raw(field string) string { return f.values.Get(field) }
-
 // Values are all values of a field, of boxes that were ticked.
 func (f *Form) Values(field string) []string { return f.values[field] }
-
-// Has reports whether the form was sent with a field.
-func (f *Form) Has(field string) bool { return f.values.Has(field) }
 
 // Wrong refuses the form for a field's value; "" is the whole form. The page comes back with
 // the reason beside the field, and nothing has changed.
@@ -32,7 +25,6 @@ func (f *Form) Wrong(field, why string) {
 	}
 	if f.wrong[field] == "" {
 		f.wrong[field] = why
-		f.order = append(f.order, field)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // funcs are what templates may call.
 func funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": count, "dict": dict, "short": short,
+		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": Count, "short": short,
 	}
 }
 
@@ -77,8 +77,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%.0f %cB", f, units[i])
 }
 
-// count is a number with its noun: "1 message", "3 messages".
-func count(n any, noun string) string {
+// Count is a number with its noun: "1 message", "3 messages".
+func Count(n any, noun string) string {
 	text := fmt.Sprint(n)
 	if text == "1" {
 		return "1 " + noun
@@ -93,16 +93,4 @@ func short(s string, most int) string {
 		return string(r[:most-1]) + "…"
 	}
 	return s
-}
-
-// dict makes one value of several, for a template that is called with them: names and values in turns.
-func dict(pairs ...any) (map[string]any, error) {
-	if len(pairs)%2 != 0 {
-		return nil, fmt.Errorf("dict: a name without a value")
-	}
-	m := make(map[string]any, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		m[fmt.Sprint(pairs[i])] = pairs[i+1]
-	}
-	return m, nil
 }

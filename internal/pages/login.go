@@ -63,7 +63,7 @@ func (a *Area) login(w http.ResponseWriter, r *http.Request) {
 		if _, before := a.session(r); before != "" {
 			a.sessions.end(before) // its cookie is about to be lost
 		}
-		token := a.sessions.open(who, stamp, v.Client)
+		token := a.sessions.open(who, stamp)
 		http.SetCookie(w, a.cookie(v, token))
 		a.Log.Info("logged in to the pages", "area", a.Name, "user", who, "remote", v.Client.String())
 		http.Redirect(w, r, d.Next, http.StatusSeeOther)

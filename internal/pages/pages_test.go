@@ -124,11 +124,6 @@ func world(t *testing.T) (*browser, *keys, *bytes.Buffer, *[]string) {
 				r.Done("It is set.", "size", r.Form.Value("size"))
 				return nil
 			},
-			"renew": func(r *Request) error {
-				k.set(r.Who, "new")
-				r.KeepSession()
-				return nil
-			},
 		}})
 	v := Visitor{Client: netip.MustParseAddr("192.0.2.7"), Host: "mail.test", Secure: true}
 	return &browser{t, a, v, map[string]string{}, map[string]string{}, false}, k, log, taken
@@ -359,7 +354,7 @@ func TestSessionLimits(t *testing.T) {
 	})
 }
 
-// TestPasswordEndsSessions: all but the one that changed it.
+// TestPasswordEndsSessions: all of that name, and nobody else's.
 func TestPasswordEndsSessions(t *testing.T) {
 	b, k, _, _ := world(t)
 	b.login("ann", "one")
@@ -369,13 +364,14 @@ func TestPasswordEndsSessions(t *testing.T) {
 	joe := *b
 	joe.jar = map[string]string{}
 	joe.login("joe", "two")
-	if r := b.do("POST", "/admin/p", url.Values{"do": {"renew"}}); r.StatusCode != 303 {
+	if r := b.do("GET", "/admin/p", nil); r.StatusCode != 200 {
 		t.Fatal(r.StatusCode)
 	}
+	k.set("ann", "new")
 	for name, c := range map[string]struct {
 		b    *browser
 		want int
-	}{"own": {b, 200}, "other": {&other, 303}, "joe": {&joe, 200}} {
+	}{"one": {b, 303}, "other": {&other, 303}, "joe": {&joe, 200}} {
 		if r := c.b.do("GET", "/admin/p", nil); r.StatusCode != c.want {
 			t.Errorf("%s: %d, want %d", name, r.StatusCode, c.want)
 		}
@@ -405,7 +401,7 @@ func TestSessionsBounded(t *testing.T) {
 		t.Error("that of another name has ended")
 	}
 	for i := range sessionsAll + 10 {
-		b.area.sessions.open(string(rune('a'+i%26))+url.QueryEscape(time.Duration(i).String()), "x", netip.Addr{})
+		b.area.sessions.open(string(rune('a'+i%26))+url.QueryEscape(time.Duration(i).String()), "x")
 	}
 	if n := len(b.area.sessions.all); n != sessionsAll {
 		t.Errorf("%d sessions in all", n)

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -20,7 +19,6 @@ const (
 // Session is somebody who has logged in.
 type Session struct {
 	Who   string
-	From  netip.Addr // where the login came from
 	Began time.Time
 
 	used  time.Time
@@ -36,7 +34,7 @@ type sessions struct {
 
 // open begins a session and returns its cookie. Where there are as many as there may be, the
 // one longest unused ends: first of the same name.
-func (s *sessions) open(who, stamp string, from netip.Addr) (token string) {
+func (s *sessions) open(who, stamp string) (token string) {
 	token = rand.Text() + rand.Text()
 	now := time.Now()
 	s.mu.Lock()
@@ -47,7 +45,7 @@ func (s *sessions) open(who, stamp string, from netip.Addr) (token string) {
 	s.expire(now)
 	s.makeRoom(sessionsOf, func(o *Session) bool { return o.Who == who })
 	s.makeRoom(sessionsAll, func(*Session) bool { return true })
-	s.all[sha256.Sum256([]byte(token))] = &Session{Who: who, From: from, Began: now, used: now, stamp: stamp}
+	s.all[sha256.Sum256([]byte(token))] = &Session{Who: who, Began: now, used: now, stamp: stamp}
 	return token
 }
 
@@ -105,13 +103,6 @@ func (s *sessions) end(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, sha256.Sum256([]byte(token)))
-}
-
-// keep has a session live on with the password of now.
-func (s *sessions) keep(o *Session, stamp string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o.stamp = stamp
 }
 
 // say leaves a word for the session's next page.

@@ -124,7 +124,7 @@ func (s Server) queue(r *pages.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := queueData{Piece: p, Filter: f, Do: steerings, AtOnce: entriesAtOnce, Chosen: make(map[string]bool), Filters: f.From != "" || f.To != "" || f.Held}
+	d := queueData{Piece: p, Filter: f, Do: steerings, Asked: asked(r), AtOnce: entriesAtOnce, Chosen: make(map[string]bool), Filters: f.From != "" || f.To != "" || f.Held}
 	for _, v := range p.Entries {
 		d.Rows = append(d.Rows, newRow(v))
 	}
@@ -136,12 +136,16 @@ func (s Server) queue(r *pages.Request) (any, error) {
 	for _, id := range r.Form.Values("id") {
 		d.Chosen[id] = true
 	}
-	for i := range steerings {
-		if r.Form.Problem("sure") != "" && steerings[i].Do == r.Form.Value("do") {
-			d.Asked = &steerings[i]
-		}
-	}
 	return d, nil
+}
+
+// asked is what is to be confirmed; nil: nothing.
+func asked(r *pages.Request) *steering {
+	i := slices.IndexFunc(steerings, func(s steering) bool { return s.Do == r.Form.Value("do") })
+	if i < 0 || r.Form.Problem("sure") == "" {
+		return nil
+	}
+	return &steerings[i]
 }
 
 // chosen are the entries that were ticked, or all that the address of the page asks for.
@@ -175,7 +179,7 @@ func (s Server) steerMany(r *pages.Request, do steering) error {
 		if ask == "" {
 			ask = do.Name + ": %s?"
 		}
-		r.Form.Wrong("sure", fmt.Sprintf(ask, messages(len(ids))))
+		r.Form.Wrong("sure", fmt.Sprintf(ask, pages.Count(len(ids), "message")))
 		return nil
 	}
 	n := 0
@@ -194,19 +198,12 @@ func (s Server) steerMany(r *pages.Request, do steering) error {
 	case n == 0:
 		return failed
 	}
-	text := messages(n) + " " + do.done + "."
+	text := pages.Count(n, "message") + " " + do.done + "."
 	if n < len(ids) {
 		text += fmt.Sprintf(" %d could not be: %v.", len(ids)-n, failed)
 	}
 	r.Done(text, "messages", n)
 	return nil
-}
-
-func messages(n int) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return fmt.Sprintf("%d messages", n)
 }
 
 // steerOne does something to the entry of the page.
@@ -265,17 +262,12 @@ func (s Server) entry(r *pages.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := entryData{Explanation: x, Do: steerings, Routes: s.Queue.Routes(), More: max(0, len(x.Recipients)-recipientsOnPage)}
+	d := entryData{Explanation: x, Do: steerings, Asked: asked(r), Routes: s.Queue.Routes(), More: max(0, len(x.Recipients)-recipientsOnPage)}
 	slices.SortStableFunc(d.Recipients, func(a, b queue.RecipientView) int {
 		return cmp.Compare(settled(a), settled(b))
 	})
 	d.Recipients = d.Recipients[:len(d.Recipients)-d.More]
 	d.Why = d.Why[:min(len(d.Why), recipientsOnPage)]
-	for i := range steerings {
-		if r.Form.Problem("sure") != "" && steerings[i].Do == r.Form.Value("do") {
-			d.Asked = &steerings[i]
-		}
-	}
 	return d, nil
 }
 
