@@ -239,7 +239,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
-	d.serving.Go(func() { d.history.Run(ctx) })
+	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
@@ -247,7 +247,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.log.Info("serving", "name", d.state().settings.ServerName, "data_dir", d.state().settings.DataDir)
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
-	d.serving.Go(func() { d.keepLoginsEvery(ctx, loginsKept) })
+	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())

@@ -250,7 +250,7 @@ func TestLoginsSurviveKill(t *testing.T) {
 	}
 	ticking, end := context.WithCancel(t.Context())
 	defer end()
-	go w.keepLoginsEvery(ticking, time.Millisecond)
+	go every(ticking, time.Millisecond, w.keepLogins)
 	waitFor(t, func() bool {
 		text, _ := os.ReadFile(filepath.Join(w.state().settings.DataDir, loginsFile))
 		return strings.Contains(string(text), "192.0.2.1/32")

@@ -40,15 +40,22 @@ func (d *Daemon) stayAlive(ctx context.Context) {
 	if d.manager == nil || d.manager.Watchdog == 0 {
 		return
 	}
-	t := time.NewTicker(d.manager.Watchdog / 2)
-	defer t.Stop()
+	every(ctx, d.manager.Watchdog/2, func() {
+		d.pool.Len()
+		d.tell(d.manager.Alive())
+	})
+}
+
+// every does something again and again until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
-			d.pool.Len()
-			d.tell(d.manager.Alive())
+		case <-tick.C:
+			do()
 		}
 	}
 }

@@ -19,22 +19,14 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	admin.Add(area, admin.Server{Overview: overview{d}, Flows: flows{d.history}, Queue: queuePages{d}})
+	admin.Add(area, admin.Server{Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}})
 	return area
 }
 
-// flows are the traffic of the last hour and day.
-type flows struct{ *web.History }
-
-// Hour implements admin.Flows.
-func (f flows) Hour() []admin.Traffic { return traffic(f.Spans(60, 1)) }
-
-// Day implements admin.Flows.
-func (f flows) Day() []admin.Traffic { return traffic(f.Spans(96, 15)) }
-
-func traffic(spans []web.Traffic) []admin.Traffic {
-	all := make([]admin.Traffic, len(spans))
-	for i, s := range spans {
+// flows are the traffic of the last n spans of so many minutes each.
+func (d *Daemon) flows(n, minutes int) []admin.Traffic {
+	all := make([]admin.Traffic, n)
+	for i, s := range d.history.Spans(n, minutes) {
 		all[i] = admin.Traffic(s)
 	}
 	return all

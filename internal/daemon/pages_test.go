@@ -80,8 +80,8 @@ func TestAdminPages(t *testing.T) {
 	if code, _ := v.post("/admin/login", "name", "ann", "password", "wrong"); code != 422 {
 		t.Error("a wrong password:", code)
 	}
-	if code, page := v.post("/admin/login", "name", "ann", "password", testPassword); code != 200 || !strings.Contains(page, "Overview") {
-		t.Fatal("login:", code, page)
+	if code, page := v.post("/admin/login", "name", "ann", "password", testPassword); code != 200 || !strings.Contains(page, "Overview") || strings.Count(page, ">1 taken<") != 2 {
+		t.Fatal("login, and what came in the last hour and day:", code, page)
 	}
 	if code, page := v.see("/admin/queue?to=else.test"); code != 200 || !strings.Contains(page, "/admin/queue/"+id) || !strings.Contains(page, "b@else.test") {
 		t.Error("queue:", code, page)

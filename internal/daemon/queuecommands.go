@@ -35,11 +35,6 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 		"list":    func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.List(ctx, r.Filter) },
 		"show":    func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Show(ctx, r.ID) },
 		"explain": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Explain(ctx, r.ID) },
-		"hold":    change((*queue.Queue).Hold),
-		"release": change((*queue.Queue).Release),
-		"retry":   change((*queue.Queue).Retry),
-		"remove":  change((*queue.Queue).Remove),
-		"expire":  change((*queue.Queue).Expire),
 		"flush":   func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) { return q.Flush(ctx, r.Domain) },
 		"route": func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
 			if err := d.post.Outbound.KnowsRoute(r.Route); err != nil {
@@ -48,6 +43,11 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 			return struct{}{}, q.Route(ctx, r.ID, r.Route)
 		},
 		"counters": func(_ context.Context, q *queue.Queue, _ QueueRequest) (any, error) { return q.Counters(), nil },
+	}
+	for name, change := range entryActions {
+		actions[name] = func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
+			return struct{}{}, change(q, ctx, r.ID)
+		}
 	}
 	for name, act := range actions {
 		mux.HandleFunc("POST /queue/"+name, func(w http.ResponseWriter, req *http.Request) {
@@ -66,7 +66,7 @@ func (d *Daemon) queueCommands(mux *http.ServeMux) {
 			if r.ID, err = entryNamed(req.Context(), q, r.ID); err == nil {
 				out, err = act(req.Context(), q, r)
 			}
-			if err == nil && steers[name] {
+			if _, entry := entryActions[name]; err == nil && (entry || name == "flush" || name == "route") { // that somebody looked is not told
 				d.log.Info("queue command", "action", name, "queue", r.ID, "domain", r.Domain, "route", r.Route)
 			}
 			control.Answer(w, out, err)
@@ -92,15 +92,13 @@ func entryNamed(ctx context.Context, q *queue.Queue, id string) (string, error) 
 	return id, nil // which says that it is not there
 }
 
-// steers are the actions that change something: the log tells who did it to a
-// message, and not that somebody looked.
-var steers = map[string]bool{"hold": true, "release": true, "retry": true, "remove": true, "expire": true, "flush": true, "route": true}
-
-// change is an action on one entry that has nothing to tell.
-func change(f func(*queue.Queue, context.Context, string) error) func(context.Context, *queue.Queue, QueueRequest) (any, error) {
-	return func(ctx context.Context, q *queue.Queue, r QueueRequest) (any, error) {
-		return struct{}{}, f(q, ctx, r.ID)
-	}
+// entryActions change one entry, and have nothing to tell.
+var entryActions = map[string]func(*queue.Queue, context.Context, string) error{
+	"hold":    (*queue.Queue).Hold,
+	"release": (*queue.Queue).Release,
+	"retry":   (*queue.Queue).Retry,
+	"remove":  (*queue.Queue).Remove,
+	"expire":  (*queue.Queue).Expire,
 }
 
 // queuePages is what the pages see and steer of the queue.
@@ -148,10 +146,7 @@ func (p queuePages) Steer(ctx context.Context, action, id string) error {
 	if err != nil {
 		return err
 	}
-	do := map[string]func(context.Context, string) error{
-		"retry": q.Retry, "hold": q.Hold, "release": q.Release, "expire": q.Expire, "remove": q.Remove,
-	}[action]
-	return notFound(do(ctx, id))
+	return notFound(entryActions[action](q, ctx, id))
 }
 
 // Route implements admin.Queue.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -32,20 +31,6 @@ func (d *Daemon) recallLogins() {
 // loginsKept is how often it is written down what the next run is to know, should this
 // one be killed.
 const loginsKept = 5 * time.Minute
-
-// keepLoginsEvery keeps them until ctx ends.
-func (d *Daemon) keepLoginsEvery(ctx context.Context, interval time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			d.keepLogins()
-		}
-	}
-}
 
 // keepLogins writes down what the next run is to know.
 func (d *Daemon) keepLogins() {

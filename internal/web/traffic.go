@@ -1,9 +1,7 @@
 package web
 
 import (
-	"context"
 	"sync"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -67,21 +65,8 @@ type History struct {
 	begun Traffic // what had been counted when it began
 }
 
-// Run turns the minutes over until ctx ends. A minute in which the process did not run is left out.
-func (h *History) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			h.turn()
-		}
-	}
-}
-
-func (h *History) turn() {
+// Turn begins the next minute; it is to be called once in each. One in which the process did not run is left out.
+func (h *History) Turn() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.Totals() // under the lock: what is read earlier may be less than what a minute began with

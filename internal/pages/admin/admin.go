@@ -19,8 +19,10 @@ var templates embed.FS
 // Server is what the pages show and steer. A nil interface leaves its pages, or its part of one, out.
 type Server struct {
 	Overview Overview
-	Flows    Flows
-	Queue    Queue
+	// Flows is what came and went in the last n spans of so many minutes each, the oldest first; the
+	// last one has not ended.
+	Flows func(n, minutes int) []Traffic
+	Queue Queue
 }
 
 // Add adds the pages to their area.

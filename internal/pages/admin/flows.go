@@ -6,13 +6,6 @@ import (
 	"strings"
 )
 
-// Flows say what has come and gone lately, in spans of the same length, the oldest first. The last one
-// has not ended.
-type Flows interface {
-	Hour() []Traffic // by minutes
-	Day() []Traffic  // by quarters of an hour
-}
-
 // Traffic is what came and went within one span.
 type Traffic struct {
 	Taken, Refused, Delivered, Deferred, BadLogins int64

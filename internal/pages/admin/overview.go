@@ -65,7 +65,7 @@ func (s Server) overview(*pages.Request) (any, error) {
 	d := overviewData{Standing: s.Overview.Standing(), Queue: s.Queue != nil}
 	d.Mail = d.Standing.Queue
 	if s.Flows != nil {
-		d.Flows = []flow{newFlow("The last hour", s.Flows.Hour()), newFlow("The last day", s.Flows.Day())}
+		d.Flows = []flow{newFlow("The last hour", s.Flows(60, 1)), newFlow("The last day", s.Flows(96, 15))}
 	}
 	return d, nil
 }
