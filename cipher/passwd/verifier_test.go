@@ -12,6 +12,28 @@ import (
 // plain makes hash work cheap where a test is about something else.
 const plain = "{PLAIN}secret"
 
+// TestAnew: what is to be computed each time is, neither remembering nor taking what was remembered.
+func TestAnew(t *testing.T) {
+	hash, _ := passwd.Hash([]byte("secret"))
+	var v passwd.Verifier
+	computed := 0
+	try := func(anew bool) {
+		t.Helper()
+		a := passwd.Attempt{Account: "alice", Stored: hash, Password: []byte("secret"), Anew: anew, Allowed: func() error { computed++; return nil }}
+		if err := v.Try(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, step := range []struct {
+		anew bool
+		want int
+	}{{true, 1}, {false, 2}, {false, 2}, {true, 3}, {false, 3}} {
+		if try(step.anew); computed != step.want {
+			t.Errorf("step %d: computed %d times, want %d", i, computed, step.want)
+		}
+	}
+}
+
 func TestVerifier(t *testing.T) {
 	hash, _ := passwd.Hash([]byte("secret"))
 	var v passwd.Verifier

@@ -32,7 +32,6 @@ func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, pa
 	if len(name) > 64 { // no table is to hold what strangers make up
 		key = adminKey(name[:64])
 	}
-	// It is booked also where the password is remembered: the code is still to be guessed then.
 	settle, ok := c.throttle.book(block, key)
 	if !ok {
 		return sasl.ErrThrottled
@@ -42,6 +41,7 @@ func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, pa
 	a := passwd.Attempt{
 		Account: key.String(), Password: sasl.SASLprep([]byte(password)),
 		Source: block.String(), Known: is.known, Suspect: is.suspect,
+		Anew: true, // the code is still to be guessed
 	}
 	if admin != nil {
 		a.Stored = string(admin.Password)

@@ -120,7 +120,24 @@ func TestAdminFetchesNoMail(t *testing.T) {
 	}
 }
 
-// TestAdminThrottled: also wrong codes behind a right password, which is remembered; and nobody locks out the account
+// TestAdminComputed: a password that was right is computed again, so that no time tells who guesses codes that he has it.
+func TestAdminComputed(t *testing.T) {
+	c, _ := admins(t)
+	from := netip.MustParseAddr("192.0.2.1")
+	if err := c.VerifyAdmin(t.Context(), from, "joe", "swordfish", ""); err != nil {
+		t.Fatal(err)
+	}
+	computed := false
+	err := c.verifier.Try(t.Context(), passwd.Attempt{
+		Account: adminKey("joe").String(), Stored: string(c.admins["joe"].Password), Password: []byte("swordfish"),
+		Allowed: func() error { computed = true; return nil },
+	})
+	if err != nil || !computed {
+		t.Errorf("the password is remembered (%v)", err)
+	}
+}
+
+// TestAdminThrottled: also wrong codes behind a right password; and nobody locks out the account
 // of the same name.
 func TestAdminThrottled(t *testing.T) {
 	c, _ := admins(t)
