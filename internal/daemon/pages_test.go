@@ -86,6 +86,9 @@ func TestAdminPages(t *testing.T) {
 	if code, page := v.see("/admin/queue?to=else.test"); code != 200 || !strings.Contains(page, "/admin/queue/"+id) || !strings.Contains(page, "b@else.test") {
 		t.Error("queue:", code, page)
 	}
+	if code, _ := v.see("/admin/queue?after=garbage"); code != 404 {
+		t.Error("a place that is none:", code)
+	}
 	if code, page := v.post("/admin/queue/"+id, "do", "hold"); code != 200 || !strings.Contains(page, "The message is held.") || !strings.Contains(page, "connection refused") {
 		t.Error("hold:", code, page)
 	}

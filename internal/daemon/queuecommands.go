@@ -118,7 +118,8 @@ func (p queuePages) Piece(ctx context.Context, f queue.Filter) (queue.Piece, err
 	if err != nil {
 		return queue.Piece{}, err
 	}
-	return q.Piece(ctx, f)
+	piece, err := q.Piece(ctx, f)
+	return piece, notFound(err)
 }
 
 // Find implements admin.Queue.

@@ -119,8 +119,8 @@ func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
 	return p.Entries, err
 }
 
-// Piece is List with a mark to go on after. Of a queue of any length, each
-// costs the same.
+// Piece is List with a mark to go on after. It looks through the whole index, which is in memory, and reads
+// from the spool what it returns, or with From and To what it looks at. The error is ErrNotFound for a mark that is none.
 func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	q.start()
 	if f.Limit <= 0 {
@@ -206,7 +206,7 @@ func parseMark(text string) (aged, error) {
 	queued, id, ok := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(queued, 36, 64)
 	if err != nil || !ok {
-		return aged{}, fmt.Errorf("%q marks no place in the queue", text)
+		return aged{}, fmt.Errorf("%q marks no place in the queue: %w", text, ErrNotFound)
 	}
 	return aged{n, id}, nil
 }
