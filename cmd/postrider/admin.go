@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -100,7 +99,7 @@ func (f *adminFlags) setPassword(cmd *cobra.Command, name string, change func(*c
 			return err
 		}
 		if err := strong(password, domains.Address(name+"@")); err != nil {
-			return errors.New(strings.TrimSuffix(err.Error(), "; --weak takes it all the same"))
+			return err
 		}
 	}
 	hash, err := passwd.Hash(sasl.SASLprep(password))
@@ -150,11 +149,7 @@ func (f *adminFlags) totp(cmd *cobra.Command, name string) error {
 	sealed, done := "", name+" has no second factor any more"
 	var secret []byte
 	if !f.off {
-		owner, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		key, err := serverKey(s.SecretKeyFile, owner)
+		key, err := serverKey(s.SecretKeyFile, path)
 		if err != nil {
 			return err
 		}

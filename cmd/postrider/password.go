@@ -49,11 +49,7 @@ func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte
 // sealAPOP seals a password with the server's key, which is made if it is not
 // there yet, for the user that the server runs as.
 func (f *userFlags) sealAPOP(keyFile string, at domains.Address, password []byte) (string, error) {
-	owner, err := os.Stat(confPath(f.path))
-	if err != nil {
-		return "", err
-	}
-	key, err := serverKey(keyFile, owner)
+	key, err := serverKey(keyFile, confPath(f.path))
 	if err != nil {
 		return "", err
 	}
@@ -79,8 +75,12 @@ func resealAPOP(keyFile string) conf.Reseal {
 }
 
 // serverKey is the key that secrets are sealed with. Where it has no folder yet, one
-// is made for the owner of the configuration.
-func serverKey(keyFile string, owner fs.FileInfo) (seal.Key, error) {
+// is made for the owner of the configuration at path.
+func serverKey(keyFile, path string) (seal.Key, error) {
+	owner, err := os.Stat(path)
+	if err != nil {
+		return seal.Key{}, err
+	}
 	folder := filepath.Dir(keyFile)
 	dir, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) { // before the first start
@@ -170,9 +170,9 @@ func strong(password []byte, at domains.Address) error {
 	local, _ := at.Cut()
 	switch text := string(password); {
 	case strings.EqualFold(text, at.String()) || strings.EqualFold(text, local):
-		return errors.New("the password is the user name, which is guessed first; --weak takes it all the same")
+		return errors.New("the password is the user name, which is guessed first")
 	case utf8.RuneCount(password) < leastPassword:
-		return fmt.Errorf("the password has fewer than %d characters; --weak takes it all the same", leastPassword)
+		return fmt.Errorf("the password has fewer than %d characters", leastPassword)
 	}
 	return nil
 }

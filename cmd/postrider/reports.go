@@ -56,12 +56,9 @@ then, and 1 if something is wrong, so that cron can mail it.`,
 
 func (f *reportsFlags) run(cmd *cobra.Command) error {
 	now := time.Now()
-	since, err := moment(f.since, now)
+	since, err := orWeek(f.since, now)
 	if err != nil {
 		return err
-	}
-	if since.IsZero() {
-		since = now.AddDate(0, 0, -7)
 	}
 	s, err := conf.Load(confPath(f.conf))
 	if err != nil {
@@ -97,6 +94,14 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 		return errSaid
 	}
 	return err
+}
+
+// orWeek is a moment, or a week ago where none is given.
+func orWeek(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now.AddDate(0, 0, -7), nil
+	}
+	return moment(text, now)
 }
 
 // sendsFrom tells which addresses mail of this host comes from.

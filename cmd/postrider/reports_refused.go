@@ -43,13 +43,9 @@ Where the log goes to the journal, give it on standard input: --log -`,
 }
 
 func (f *refusedFlags) run(cmd *cobra.Command) error {
-	now := time.Now()
-	since, err := moment(f.since, now)
+	since, err := orWeek(f.since, time.Now())
 	if err != nil {
 		return err
-	}
-	if since.IsZero() {
-		since = now.AddDate(0, 0, -7)
 	}
 	open, done, err := f.open(cmd)
 	if err != nil {

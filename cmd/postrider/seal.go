@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -43,11 +42,7 @@ func confSeal(cmd *cobra.Command, f *changeFlags, which string, stdin bool) erro
 	if _, err := s.SetRoutePassword(which, "-"); err != nil {
 		return err // before a password is asked for in vain
 	}
-	owner, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	key, err := serverKey(s.SecretKeyFile, owner)
+	key, err := serverKey(s.SecretKeyFile, path)
 	if err != nil {
 		return err
 	}

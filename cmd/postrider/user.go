@@ -133,7 +133,7 @@ func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	}
 	if !f.weak {
 		if err := strong(password, at); err != nil {
-			return keys, nil, err
+			return keys, nil, fmt.Errorf("%w; --weak takes it all the same", err)
 		}
 	}
 	keys, err = f.derive(s, at, password)
