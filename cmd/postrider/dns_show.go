@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -111,7 +110,7 @@ func (f *dnsShow) showDelegated(cmd *cobra.Command, plans []*zone.Plan) error {
 	out := cmd.OutOrStdout()
 	views := []delegatedView{}
 	for _, p := range plans {
-		if ours == p.Domain || strings.HasSuffix(ours, "."+p.Domain) {
+		if domains.Within(ours, p.Domain) {
 			return fmt.Errorf("%s is in the zone of %s, whose names it is to take over; name a zone of yours", ours, p.Domain)
 		}
 		theirs, target := p.Delegate(ours)

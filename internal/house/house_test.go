@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"internal/pages/admin": {"internal/pages", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},
 	"internal/daemon":      {"*"},
-	"internal/trace":       {},
+	"internal/trace":       {"parsers/domains"},
 	"internal/reports":     {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
 	"internal/mailtest":    {},
 	"internal/peertest":    {},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/daily"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Result is what DMARC came to for one message of a stranger.
@@ -202,7 +203,7 @@ func preferred(all []Signature, from string) []Signature {
 			return 3
 		case strings.EqualFold(s.Domain, from):
 			return 0
-		case within(s.Domain, from) || within(from, s.Domain):
+		case domains.Within(s.Domain, from) || domains.Within(from, s.Domain):
 			return 1
 		}
 		return 2

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // errNotDMARC: an XML document of another kind.
@@ -141,7 +143,7 @@ func (d *dmarc) aligned(method string) string {
 	}
 	for _, a := range d.auth {
 		if a.method == method && a.result == "pass" && a.domain != "" && from != "" &&
-			(strings.HasSuffix("."+from, "."+a.domain) || strings.HasSuffix("."+a.domain, "."+from)) {
+			(domains.Within(from, a.domain) || domains.Within(a.domain, from)) {
 			return "pass"
 		}
 	}

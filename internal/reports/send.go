@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // maxPackedOut is how large a report may be, in octets: who gets it may take no more.
@@ -62,7 +64,7 @@ func (s *Sender) permitted(ctx context.Context, domain string, wanted []Destinat
 		return s.Permitted(ctx, domain, wanted)
 	}
 	return slices.DeleteFunc(slices.Clone(wanted), func(d Destination) bool {
-		return !within(d.Address[strings.LastIndexByte(d.Address, '@')+1:], domain)
+		return !domains.Within(d.Address[strings.LastIndexByte(d.Address, '@')+1:], domain)
 	}), nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Query says which reports to look at, and what is known beside them.
@@ -152,18 +154,18 @@ func (s *summing) add(r *Report) {
 		}
 		return
 	}
-	about := s.q.Domain == "" || within(r.Domain, s.q.Domain)
+	about := s.q.Domain == "" || domains.Within(r.Domain, s.q.Domain)
 	for _, row := range r.Rows {
 		if row.From == "" {
 			row.From = r.Domain
 		}
-		if s.q.Domain == "" || within(row.From, s.q.Domain) {
+		if s.q.Domain == "" || domains.Within(row.From, s.q.Domain) {
 			about = true
 			s.addRow(r, row, untrusted)
 		}
 	}
 	for _, session := range r.Sessions {
-		if s.q.Domain == "" || within(session.Domain, s.q.Domain) {
+		if s.q.Domain == "" || domains.Within(session.Domain, s.q.Domain) {
 			about = true
 			s.addSession(r, session, untrusted)
 		}
@@ -178,9 +180,6 @@ func (s *summing) add(r *Report) {
 	f := &s.Further
 	f.Rows, f.Count, f.Failed = plus(f.Rows, r.Further.Rows), plus(f.Count, r.Further.Count), plus(f.Failed, r.Further.Failed)
 }
-
-// within reports whether a domain is another, or below it.
-func within(name, domain string) bool { return strings.HasSuffix("."+name, "."+domain) }
 
 func (s *summing) addRow(r *Report, row Row, untrusted bool) {
 	key := sourceKey{row.Source, row.From, row.Passes(), untrusted}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Unproven is the mail in the name of one domain that was refused for one and the same reason,
@@ -83,6 +85,9 @@ func clientOf(facts map[string]string) string {
 func judge(facts map[string]string) (found, missing string) {
 	author, spf := facts["author"], facts["spf_domain"]
 	var signed, broken, unknown []string
+	if facts["spf"] == "temperror" && spf != "" {
+		unknown = append(unknown, spf)
+	}
 	for one := range strings.SplitSeq(facts["signers"], ",") {
 		domain, status, _ := strings.Cut(one, ":")
 		switch {
@@ -96,7 +101,7 @@ func judge(facts map[string]string) (found, missing string) {
 		}
 	}
 	switch {
-	case slices.ContainsFunc(broken, func(d string) bool { return within(d, author) }):
+	case slices.ContainsFunc(broken, func(d string) bool { return related(d, author) }):
 		return "a signature of " + strings.Join(broken, ", ") + " that does not hold",
 			"it was changed on its way, by a list or a forwarder: if you trust the host that brought it, name it in Verify.forwarders; or " + author + " publishes no key for it"
 	case len(signed) > 0:
@@ -105,15 +110,13 @@ func judge(facts map[string]string) (found, missing string) {
 	case facts["spf"] == "pass" && spf != "":
 		return "SPF passes for " + spf,
 			fmt.Sprintf("%s has to be signed by DKIM, or sent with an address of %s in MAIL FROM; a host that forwards it belongs into Verify.forwarders", author, author)
-	case len(unknown) > 0 || facts["spf"] == "temperror":
-		return "the DNS of " + strings.Join(append(unknown, spf), ", ") + " did not answer", "its servers have to answer"
-	case within(spf, author) && (facts["spf"] == "fail" || facts["spf"] == "softfail" || facts["spf"] == "neutral"):
+	case len(unknown) > 0:
+		return "the DNS of " + strings.Join(unknown, ", ") + " did not answer", "its servers have to answer"
+	case related(spf, author) && (facts["spf"] == "fail" || facts["spf"] == "softfail" || facts["spf"] == "neutral"):
 		return "SPF of " + spf + " does not name the host", "the host has to be in the SPF record of " + spf + ", or sign by DKIM, if it is one of theirs"
 	}
 	return "nothing", "it is a forgery, or " + author + " has to sign by DKIM or publish an SPF record that names the host"
 }
 
-// within reports whether one name is the other, or below or above it.
-func within(a, b string) bool {
-	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
-}
+// related reports whether one name is the other, or below or above it.
+func related(a, b string) bool { return domains.Within(a, b) || domains.Within(b, a) }

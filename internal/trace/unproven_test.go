@@ -18,6 +18,7 @@ func TestFindUnproven(t *testing.T) {
 		line("2026-11-29", "author=bank.test spf=pass dkim=fail dmarc=fail spf_domain=list.test signers=mail.bank.test:fail,list.test:pass client=lists.test") +
 		line("2026-11-29", "author=plain.test spf=pass dkim=none dmarc=fail spf_domain=forwarder.test") +
 		line("2026-11-29", "author=slow.test spf=temperror dkim=none dmarc=fail spf_domain=slow.test") +
+		line("2026-11-29", "author=mute.test spf=none dkim=temperror dmarc=fail spf_domain=elsewhere.test signers=keys.mute.test:temperror") +
 		line("2026-11-29", "author=strict.test spf=softfail dkim=none dmarc=fail spf_domain=strict.test") +
 		line("2026-11-29", "author=forged.test spf=none dkim=none dmarc=fail spf_domain=elsewhere.test") +
 		"time=2026-11-29T12:00:00.000Z level=INFO msg=refused service=smtp session=s command=RCPT reply=\"550 5.1.1 No such user here\" remote=192.0.2.1:4\n"
@@ -30,6 +31,7 @@ func TestFindUnproven(t *testing.T) {
 		"bank.test":   {"a signature of mail.bank.test", "Verify.forwarders"},
 		"plain.test":  {"SPF passes for forwarder.test", "signed by DKIM"},
 		"slow.test":   {"did not answer", "answer"},
+		"mute.test":   {"the DNS of keys.mute.test did", "answer"},
 		"strict.test": {"does not name the host", "in the SPF record of strict.test"},
 		"forged.test": {"nothing", "a forgery"},
 	}

@@ -157,7 +157,7 @@ func (d *Verdict) speaksFor(authors []domains.Name) bool {
 // related reports whether one domain is the other or below it. Whose mail is kept here is one
 // organization, wherever in its tree it stands.
 func related(a, b domains.Name) bool {
-	return a != "" && (a == b || strings.HasSuffix(a.String(), "."+b.String()) || strings.HasSuffix(b.String(), "."+a.String()) && strings.Contains(a.String(), "."))
+	return a != "" && (domains.Within(a, b) || domains.Within(b, a) && strings.Contains(a.String(), "."))
 }
 
 func own(authors []domains.Name, rules *Rules) domains.Name {

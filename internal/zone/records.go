@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Need is how much a record is needed.
@@ -298,7 +300,7 @@ func (b *builder) dmarc(p *Plan) {
 // related reports whether one of two names is, or is below, the other: they are of
 // one organization then, for all that can be said without asking (RFC 9990 §4).
 func related(a, b string) bool {
-	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
+	return domains.Within(a, b) || domains.Within(b, a)
 }
 
 func (b *builder) transport(p *Plan) {

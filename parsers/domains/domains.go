@@ -25,6 +25,11 @@ func (n Name) String() string { return string(n) }
 // IsLiteral reports whether n is an address in brackets, and not a domain.
 func (n Name) IsLiteral() bool { return strings.HasPrefix(string(n), "[") }
 
+// Within reports whether a domain is another or below it. Both are in one form, such as that of Canonical.
+func Within[T ~string](domain, above T) bool {
+	return domain == above || strings.HasSuffix(string(domain), "."+string(above))
+}
+
 // Canonical returns the form in which domains are compared: lower-case A-labels
 // (RFC 5890 §2.3.2.1) without a dot at the end. What IDNA cannot read, such as a
 // name that is too long, is only put in lower case; it never equals a domain that

@@ -28,6 +28,21 @@ func TestCanonical(t *testing.T) {
 }
 
 // TestHostName: it is IDNA's own answer, looked up or not.
+// TestWithin: a domain, what is below it, and nothing whose name only ends alike.
+func TestWithin(t *testing.T) {
+	for _, tt := range []struct {
+		domain, above Name
+		want          bool
+	}{
+		{"example.com", "example.com", true}, {"a.example.com", "example.com", true}, {"b.a.example.com", "example.com", true}, {"example.com", "com", true},
+		{"example.com", "a.example.com", false}, {"notexample.com", "example.com", false}, {"example.com.org", "example.com", false}, {"example.com", "", false}, {"", "com", false},
+	} {
+		if got := Within(tt.domain, tt.above); got != tt.want {
+			t.Errorf("%q within %q: %v", tt.domain, tt.above, got)
+		}
+	}
+}
+
 func TestHostName(t *testing.T) {
 	for _, s := range []string{"", "example.com", "Example.COM", "a-b.c", "a--b.c", "ab--cd.e", "-a.b", "a-.b", "a.-b", "a..b", ".a", "a.",
 		"a_b.c", ".", "a", "a--b", "1", "A.b", "mail.example.com", "a b", "x-1.y-2.z3", "münchen.example", "xn--mnchen-3ya", "xn--ji-oja54b.test", "xn--.test", "jiří.test", "1.2.3.4", "[1.2.3.4]", "b\u200dü"} {

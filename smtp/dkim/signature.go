@@ -175,7 +175,7 @@ func (s *signature) parseIdentity(tags []tag) Reason {
 	if !ok {
 		return reasonIdentity
 	}
-	if domain != s.domain && !strings.HasSuffix(domain, "."+s.domain) {
+	if !domains.Within(domain, s.domain) {
 		return reasonOtherIdentity
 	}
 	s.identity = text[:at+1] + domain
