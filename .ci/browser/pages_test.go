@@ -29,13 +29,15 @@ const (
 	hostile  = `<img src=x onerror=alert(1)><script>alert(2)</script>`
 )
 
+// built is where the program is; it is removed in the end.
+var built string
+
 // program is the daemon as it is built, once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "postrider-browser-")
-	if err != nil {
+var program = sync.OnceValues(func() (file string, err error) {
+	if built, err = os.MkdirTemp("", "postrider-browser-"); err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, "postrider")
+	file = filepath.Join(built, "postrider")
 	build := exec.Command("go", "build", "-o", file, "./cmd/postrider")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -46,8 +48,8 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if file, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

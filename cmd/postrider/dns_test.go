@@ -1,8 +1,15 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,5 +185,28 @@ func TestDNSWhole(t *testing.T) {
 	code, out, _ = command(t, "", "dns", "check", "-c", dir, "--dial=192.0.2.25:2526", "example.test")
 	if code != exitError || !strings.Contains(out, "192.0.2.25:2526 cannot be reached") {
 		t.Errorf("%d\n%s", code, out)
+	}
+}
+
+// TestDNSShowNextKey: the key that comes next is among the records, and a file that has none is found by the check.
+func TestDNSShowNextKey(t *testing.T) {
+	dir := dnsConf(t, `"DNS": {"next_key_file": "next.pem"},`)
+	if code, out, said := command(t, "", "check", "-c", dir); code == 0 || !strings.Contains(out+said, "next_key_file") || !strings.Contains(out+said, "next.pem") {
+		t.Errorf("check: %d\n%s%s", code, out, said)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "next.pem"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := must(t, "", "dns", "show", "-c", dir, "example.test")
+	if want := fmt.Sprintf("3 1 1 %x", sha256.Sum256(spki)); !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+		t.Errorf("no %q in\n%s", want, out)
 	}
 }

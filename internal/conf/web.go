@@ -44,8 +44,8 @@ type Web struct {
 	//	"admins": {"ann": "$argon2id$v=19$..."}
 	Admins map[string]*WebAdmin `json:"admins"`
 
-	// The hosts that may see /admin/. Whom a web server in front of this one has let in is
-	// who it says that came.
+	// The hosts that may see /admin/. Behind a web server in front of this one that is the
+	// client it names.
 	AdminFrom []netip.Prefix `json:"admin_from"`
 
 	// The hosts that may see /account/, where users log in with their own accounts. For all

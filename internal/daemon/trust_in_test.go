@@ -131,6 +131,31 @@ func TestPoliciesServed(t *testing.T) {
 	}
 }
 
+// TestNoAuthorServed: what the settings say is done with mail whose From names nobody, and by default it is marked; the
+// answer to what is refused says what is wrong with it, and nobody is blamed for the author's domain.
+func TestNoAuthorServed(t *testing.T) {
+	l := newLab(t)
+	w := startTrusting(t, l, "", "")
+	for _, from := range []string{"", "From: nobody\r\n", "From: x@plain.test\r\nFrom: x@plain.test\r\n"} {
+		if reply := w.from(stranger).bring("<x@good.test>", []string{"alice@mail.test"}, from+"Subject: x\r\n\r\nx\r\n"); !strings.HasPrefix(reply, "250") {
+			t.Errorf("%q: %s", from, reply)
+			continue
+		}
+		if _, above, _ := stored(t, w.only("alice@mail.test")); !slices.Contains(above, "X-Spam-Flag") {
+			t.Errorf("%q is not marked: %q", from, above)
+		}
+	}
+	w.change(`"DKIM": {"sign": true`, `"Verify": {"no_author": "refuse"}, "DKIM": {"sign": true`)
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if reply := w.from(stranger).bring("<x@good.test>", []string{"alice@mail.test"}, "Subject: x\r\n\r\nx\r\n"); !strings.HasPrefix(reply, "550 5.6.0 ") {
+		t.Error(reply)
+	}
+	w.nothing("From is missing")
+	w.logged("refused", "command=DATA", "5.6.0", `author="" `)
+}
+
 // TestOwnDomainForged: a stranger who writes as one of us is refused, and the answer says what to do
 // if he may; a host that the settings name is marked, one that SPF or a signature shows to be ours is let in.
 func TestOwnDomainForged(t *testing.T) {

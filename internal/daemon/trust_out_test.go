@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -551,5 +553,44 @@ func TestOthersDoubt(t *testing.T) {
 	all := w.doubted.problems()
 	if len(all) != 1 || !strings.Contains(all[0], "refused 2 times to believe that mail is from mail.test (postrider dns check mail.test)") || !strings.Contains(all[0], "DMARC policy") {
 		t.Errorf("the status: %q", all)
+	}
+}
+
+// TestPreferIPv4: of a host with both kinds of addresses the IPv6 one is dialled first, and with the setting not at all.
+func TestPreferIPv4(t *testing.T) {
+	for _, prefer := range []bool{false, true} {
+		var sink *net.TCPAddr
+		var got chan string
+		var six net.Listener
+		err := errors.New("not tried")
+		for try := 0; err != nil && try < 5; try++ { // the port may be taken over IPv6
+			sink, got = sinkServer(t)
+			six, err = net.Listen("tcp6", net.JoinHostPort("::1", strconv.Itoa(sink.Port)))
+		}
+		if err != nil {
+			t.Skip("there is no IPv6 here")
+		}
+		t.Cleanup(func() { six.Close() })
+		var dialled atomic.Int64
+		go func() {
+			for {
+				c, err := six.Accept()
+				if err != nil {
+					return
+				}
+				dialled.Add(1)
+				c.Close()
+			}
+		}()
+		l := newLab(t)
+		l.add(t, "mx.far.test. 60 IN A 127.0.0.1", "mx.far.test. 60 IN AAAA ::1")
+		w := startTrusting(t, l, fmt.Sprintf(`"prefer_ipv4": %t, "Routes": [{"domain": "far.test", "host": "mx.far.test", "port": %d, "tls": "none"}]`, prefer, sink.Port), "")
+		if reply := w.login().bring("<bob@mail.test>", []string{"friend@far.test"}, "From: bob@mail.test\r\n\r\nx\r\n"); !strings.HasPrefix(reply, "250") {
+			t.Fatal(reply)
+		}
+		left(t, got)
+		if n := dialled.Load(); prefer != (n == 0) {
+			t.Errorf("preferred: %t, and the IPv6 address was dialled %d times", prefer, n)
+		}
 	}
 }
