@@ -21,6 +21,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -85,7 +86,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	dir, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) { // before the first start
 		if err = os.MkdirAll(folder, 0o700); err == nil {
-			err = keepOwner(folder, owner)
+			err = change.KeepOwner(folder, owner)
 		}
 		if err == nil {
 			dir, err = os.Stat(folder)
@@ -96,7 +97,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	}
 	key, created, err := seal.EnsureKey(keyFile)
 	if err == nil && created {
-		err = keepOwner(keyFile, dir)
+		err = change.KeepOwner(keyFile, dir)
 	}
 	return key, err
 }

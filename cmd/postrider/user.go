@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -98,7 +99,7 @@ func (f *userFlags) addUser(cmd *cobra.Command, name string) error {
 			return err
 		}
 	}
-	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddAccount(path, at, keys) }))
+	out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddAccount(path, at, keys) }))
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func userPasswdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
+			out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
 			if err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func (s *Settings) AddAdmin(path, name, hash string) (*Edit, error) {
 	value := struct {
 		Password string `json:"password"`
 	}{hash}
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, "Web", "admins", name) })
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, "Web", "admins", name) })
 }
 
 // SetAdminPassword gives an administrator another password; the second factor stays.
@@ -99,7 +99,7 @@ func (s *Settings) setAdmin(name, key, value string) (*Edit, error) {
 		at, _ = s.text().Where(anys(way)...)
 	}
 	whole := s.text().Scalar(anys(way)...)
-	return edit(at.File, func(text []byte) (_ []byte, err error) {
+	return s.edit(at.File, func(text []byte) (_ []byte, err error) {
 		if whole { // the password alone
 			if text, err = config.Set(text, map[string]string{"password": string(a.Password)}, way...); err != nil {
 				return nil, err

@@ -126,6 +126,7 @@ type Settings struct {
 	problems []problem         // what Load could not fill in, for Check
 	partial  bool              // not all files could be read
 	notes    map[string]string // where secrets came from, by path: "environment NAME"
+	edited   map[string][]byte // files whose texts are not written yet
 }
 
 // Listener is one place to listen.
