@@ -94,12 +94,12 @@ func (f *adminFlags) setPassword(cmd *cobra.Command, name string, edit func(*con
 	if _, err := edit(s, "-"); err != nil {
 		return err // before a password is asked for in vain
 	}
-	password := generatePassword()
+	password := accounts.RandomPassword()
 	if !f.generate {
 		if password, err = askPassword(cmd, name, f.stdin, true); err != nil {
 			return err
 		}
-		if err := strong(password, domains.Address(name+"@")); err != nil {
+		if err := accounts.Strong(password, domains.Address(name+"@")); err != nil {
 			return err
 		}
 	}

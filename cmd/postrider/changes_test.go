@@ -196,7 +196,7 @@ func TestUserRename(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := domains.Address(al)
-		if plain, err := key.OpenText(string(s.Book().Accounts[at].APOP), apopSubject(at)); err != nil || string(plain) != "pass word" {
+		if plain, err := key.OpenText(string(s.Book().Accounts[at].APOP), []byte("apop:"+at)); err != nil || string(plain) != "pass word" {
 			t.Errorf("APOP: %q, %v", plain, err)
 		}
 		if mailOf(t.Context(), s, at) != 1 || mailOf(t.Context(), s, "alice@town.test") != 0 {

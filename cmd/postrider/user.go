@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -128,12 +129,12 @@ func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 		return keys, nil, usage(cmd, errors.New("either --stdin or --generate"))
 	}
 	if f.generate {
-		password = generatePassword()
+		password = accounts.RandomPassword()
 	} else if password, err = askPassword(cmd, at.String(), f.stdin, true); err != nil {
 		return keys, nil, err
 	}
 	if !f.weak {
-		if err := strong(password, at); err != nil {
+		if err := accounts.Strong(password, at); err != nil {
 			return keys, nil, fmt.Errorf("%w; --weak takes it all the same", err)
 		}
 	}
