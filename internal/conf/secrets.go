@@ -30,7 +30,7 @@ func (s *Settings) fillSecrets() {
 		if text == "" {
 			s.fault(v.steps, "the environment has no %q", name)
 		}
-		s.notes[config.Path(v.steps...)] = "environment " + name
+		s.notes[config.Path(v.steps...)] = fromEnvironment + name
 		v.value.SetString(text)
 	})
 	s.eachAccount(func(steps []any, _ string, a *Account) {
@@ -41,6 +41,9 @@ func (s *Settings) fillSecrets() {
 		s.fromFile([]any{"Queue", "Routes", i}, &r.Password, r.PasswordFile)
 	}
 }
+
+// fromEnvironment is what the note of a secret begins with that the environment has given.
+const fromEnvironment = "environment "
 
 func (s Secret) reveal() string { return string(s) }
 

@@ -206,6 +206,10 @@ type Domain struct {
 	// "mark" or "note", where Verify would do more. Empty means as in Verify.
 	Verify string `json:"verify" one:",mark,note"`
 
+	// As if each account of the domain were disabled: it keeps its mail and receives more, but
+	// nobody can log in.
+	Disabled bool `json:"disabled"`
+
 	// The selectors that DKIM keys of this domain have in turns, two at least. It is for
 	// a domain whose owner leads these names here by CNAME, once and for all
 	// ("postrider dns show --delegate"). Empty means that each key has a new one.
