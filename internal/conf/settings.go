@@ -129,6 +129,7 @@ type Settings struct {
 	problems []problem         // what Load could not fill in, for Check
 	partial  bool              // not all files could be read
 	notes    map[string]string // where secrets came from, by path: "environment NAME"
+	edited   map[string][]byte // files whose texts are not written yet
 }
 
 // Listener is one place to listen.
@@ -228,6 +229,10 @@ type Domain struct {
 	// The most that is done with mail to this domain that is not from whom it says:
 	// "mark" or "note", where Verify would do more. Empty means as in Verify.
 	Verify string `json:"verify" one:",mark,note"`
+
+	// As if each account of the domain were disabled: it keeps its mail and receives more, but
+	// nobody can log in.
+	Disabled bool `json:"disabled"`
 
 	// The selectors that DKIM keys of this domain have in turns, two at least. It is for
 	// a domain whose owner leads these names here by CNAME, once and for all

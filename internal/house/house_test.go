@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"internal/daily":          {},
 	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
 	"internal/control":        {},
+	"internal/change":         {"internal/conf", "mailstore/durable", "parsers/config"},
 	"internal/dirents":        {},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
