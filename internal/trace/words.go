@@ -11,7 +11,10 @@ import (
 
 // Write tells the way of a message in words, a line for each step.
 func (w *Way) Write(out io.Writer) {
-	fmt.Fprintln(out, w.title())
+	fmt.Fprintln(out, w.Title())
+	if w.Earlier {
+		fmt.Fprintln(out, "  ...                  and lines before these")
+	}
 	for _, l := range w.Lines {
 		at := "                   "
 		if !l.Time.IsZero() {
@@ -21,8 +24,8 @@ func (w *Way) Write(out io.Writer) {
 	}
 }
 
-// title is who sent what from where, as far as any line tells.
-func (w *Way) title() string {
+// Title is who sent what from where, as far as any line tells.
+func (w *Way) Title() string {
 	get := func(keys ...string) string {
 		for _, l := range w.Lines {
 			for _, key := range keys {
