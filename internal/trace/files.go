@@ -35,7 +35,7 @@ func (f Files) Lines(ctx context.Context, hint Hint, do func(Line) bool) error {
 		case r.done:
 			return nil
 		case ctx.Err() != nil:
-			return r.left(timeUp)
+			return r.late()
 		case errors.Is(err, fs.ErrNotExist): // it was rotated away just now
 		case err != nil && !r.any && len(infos) == 1:
 			return err
@@ -84,7 +84,7 @@ func (t Text) Lines(ctx context.Context, hint Hint, do func(Line) bool) error {
 		return err
 	}
 	if ctx.Err() != nil && !r.done {
-		return r.left(timeUp)
+		return r.late()
 	}
 	return nil
 }
@@ -107,7 +107,8 @@ func newReading(ctx context.Context, hint Hint, do func(Line) bool) *reading {
 	return &reading{ctx: ctx, now: time.Now(), do: do, sieve: sieve{Hint: hint}}
 }
 
-func (r *reading) left(why string) error { return &Left{r.oldest, why} }
+// late is what is left where somebody does not want to wait longer.
+func (r *reading) late() error { return &Left{r.oldest, "it would have taken too long", true} }
 
 // file reads one file.
 func (r *reading) file(name string) error {

@@ -33,14 +33,16 @@ func Find(ctx context.Context, log Log, q Query) (*Found, error) {
 	f := &finding{
 		q: q, Found: &Found{}, byID: make(map[string]*Way), bySession: make(map[string][]*Way), byQueue: make(map[string]*Way),
 	}
-	if err := f.read(log.Lines(ctx, q.hint(), f.want)); err != nil || len(f.Ways) == 0 {
+	left, err := unread(log.Lines(ctx, q.hint(), f.want))
+	if f.Left = left; err != nil || len(f.Ways) == 0 {
 		return f.Found, err
 	}
-	if err := f.read(log.Lines(ctx, f.hint(), f.add)); err != nil {
+	if left, err = unread(log.Lines(ctx, f.hint(), f.add)); err != nil {
 		return nil, err
 	}
+	f.begunBefore(left)
 	if len(f.byQueue) > 0 {
-		if err := f.read(log.Lines(ctx, f.entries(), f.addCommand)); err != nil {
+		if _, err = unread(log.Lines(ctx, f.entries(), f.addCommand)); err != nil {
 			return nil, err
 		}
 	}
@@ -57,13 +59,21 @@ type finding struct {
 	byQueue   map[string]*Way
 }
 
-// read takes down what could not be read.
-func (f *finding) read(err error) error {
+// unread is what of an error says only that not all was read.
+func unread(err error) (*Left, error) {
 	if left := (*Left)(nil); errors.As(err, &left) {
-		f.Left = left
-		return nil
+		return left, nil
 	}
-	return err
+	return nil, err
+}
+
+// begunBefore marks the messages of which what was not read may have lines.
+func (f *finding) begunBefore(left *Left) {
+	for _, w := range f.Ways {
+		if left != nil && (w.began.IsZero() || left.Before.IsZero() || w.began.Before(left.Before)) {
+			w.Earlier = true
+		}
+	}
 }
 
 // hint says which lines can fit.
@@ -101,7 +111,8 @@ func (f *finding) want(l Line) bool {
 	w := &Way{ID: id, Session: session}
 	f.Ways, f.byID[key] = append(f.Ways, w), w
 	f.bySession[session] = append(f.bySession[session], w)
-	return id == "" || f.q.Term != id && f.q.Term != entryOf(l) // there is no other message of that name
+	unique := f.q.Term != "" && id != "" && (f.q.Term == id || f.q.Term == entryOf(l))
+	return !unique // there is no other message of that name
 }
 
 // hint says which lines can belong to what was found.

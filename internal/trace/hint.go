@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// A line of interest has certain words in it, in any spelling. Words are runs of letters, digits and a few signs, in lower
+// A line of interest has certain words in it, in any spelling. Words are runs of letters, digits and a few signs, and addresses, in lower
 // case, so that they stand in a line whichever format it has, and are found without reading it.
 
 // leastWord is how many octets a word has at least: shorter ones stand everywhere.
@@ -36,21 +36,34 @@ func wordsOf(term string) (all []string) {
 	return all
 }
 
-// eachWord calls do with where the words of a text in lower case are.
+// eachWord calls do with where the words of a text in lower case are, and the addresses, whose parts are
+// words as well.
 func eachWord(text []byte, do func(from, to int)) {
-	from := -1
-	for i := 0; i <= len(text); i++ {
-		switch {
-		case i < len(text) && isWord(text[i]):
-			if from < 0 {
-				from = i
-			}
-		case from >= 0:
-			if i-from >= leastWord {
-				do(from, i)
-			}
-			from = -1
+	word, address, at := -1, -1, false
+	end := func(from, to int) {
+		if from >= 0 && to-from >= leastWord {
+			do(from, to)
 		}
+	}
+	for i := 0; i <= len(text); i++ {
+		in := i < len(text) && isWord(text[i])
+		if in && word < 0 {
+			word = i
+		} else if !in {
+			end(word, i)
+			word = -1
+		}
+		if in = in || i < len(text) && text[i] == '@'; in {
+			if address < 0 {
+				address = i
+			}
+			at = at || text[i] == '@'
+			continue
+		}
+		if at {
+			end(address, i)
+		}
+		address, at = -1, false
 	}
 }
 

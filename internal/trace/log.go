@@ -20,6 +20,7 @@ type Log interface {
 type Left struct {
 	Before time.Time // those older than this; zero: nobody knows how old they are
 	Why    string
+	Late   bool // there was no time for more: who asks for what is before gets it
 }
 
 // Error implements error.
@@ -32,9 +33,6 @@ func (l *Left) Error() string {
 
 // maxLine bounds a line of the log, in octets.
 const maxLine = 1 << 20
-
-// timeUp is what is left where somebody does not want to wait longer.
-const timeUp = "it would have taken too long"
 
 // backward calls do with each line of a text, the last first, until do returns false. It reports
 // whether do never did.

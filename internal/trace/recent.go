@@ -30,7 +30,7 @@ func (r Recent) Lines(ctx context.Context, hint Hint, do func(Line) bool) error 
 	}
 	from, to, lines := s.oldest()
 	if r.Files == "" {
-		return &Left{from, r.Elsewhere}
+		return &Left{Before: from, Why: r.Elsewhere}
 	}
 	err = r.Files.Lines(ctx, hint, func(l Line) bool {
 		if !from.IsZero() && !l.Time.Before(from) && (l.Time.After(to) || lines[l.text]) {
@@ -39,7 +39,7 @@ func (r Recent) Lines(ctx context.Context, hint Hint, do func(Line) bool) error 
 		return do(l)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Left{from, err.Error()}
+		return &Left{Before: from, Why: err.Error()}
 	}
 	return err
 }

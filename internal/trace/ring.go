@@ -233,7 +233,7 @@ func (s *snapshot) lines(ctx context.Context, hint Hint, do func(Line) bool) err
 		w.oldest = b.from
 	}
 	if s.lost {
-		return &Left{w.oldest, "no older lines are in memory"}
+		return &Left{Before: w.oldest, Why: "no older lines are in memory"}
 	}
 	return nil
 }
@@ -274,5 +274,5 @@ func (w *unpacking) end() error {
 	if w.done {
 		return nil
 	}
-	return w.left(timeUp)
+	return w.late()
 }

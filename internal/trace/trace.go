@@ -32,7 +32,7 @@ type Way struct {
 	Session string   `json:"session,omitempty"`
 	Queue   []string `json:"queue,omitempty"` // its entries
 	Lines   []Line   `json:"lines"`
-	// Earlier lines there are as well, of too many.
+	// There are earlier lines, of too many, or there may be some, where not all of the log was read.
 	Earlier bool `json:"earlier,omitempty"`
 
 	began time.Time // about; zero: nobody knows yet

@@ -3,7 +3,6 @@ package trace
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -66,11 +65,12 @@ func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unpro
 		}
 		return true
 	})
-	if unread := (*Left)(nil); errors.As(err, &unread) {
-		left, err = unread, nil
-	}
+	not, err := unread(err)
 	if err != nil {
 		return nil, nil, err
+	}
+	if not != nil {
+		left = not
 	}
 	return slices.SortedFunc(maps.Values(all), func(a, b *Unproven) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.Author+a.Found, b.Author+b.Found))

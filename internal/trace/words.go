@@ -13,7 +13,7 @@ import (
 func (w *Way) Write(out io.Writer) {
 	fmt.Fprintln(out, w.Title())
 	if w.Earlier {
-		fmt.Fprintln(out, "  ...                  and lines before these")
+		fmt.Fprintln(out, "  ...                  there may be lines before these")
 	}
 	for _, l := range w.Lines {
 		at := "                   "
@@ -56,6 +56,16 @@ func (l Line) marked() string {
 		return ", marked as junk: " + why
 	}
 	return ""
+}
+
+// Raw is a line as it was written, without what the journal puts before it, and without the time and the level of text.
+func (l Line) Raw() string {
+	object := strings.IndexByte(l.text, '{')
+	if at := strings.Index(l.text, "level="); at >= 0 && (object < 0 || at < object) {
+		_, rest, _ := strings.Cut(l.text[at:], " ")
+		return rest
+	}
+	return l.text[max(0, object):]
 }
 
 // Words tell a line in a sentence.
