@@ -86,7 +86,7 @@ func New() *Settings {
 			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},
 	}
 }
 

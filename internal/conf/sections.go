@@ -298,6 +298,11 @@ type Log struct {
 	// The file to append to, opened again on SIGHUP. Empty means standard
 	// error.
 	File string `json:"file" conf:"path"`
+
+	// How much memory the newest lines may take, for the pages at /admin/: they are packed,
+	// and 16MiB hold some 300,000 lines. Older ones are read from the file, if there is one.
+	// Where nothing is served over HTTP no memory is taken.
+	Recent config.Size `json:"recent" max:"1GiB"`
 }
 
 // Admin is about steering the running server.

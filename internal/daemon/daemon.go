@@ -23,6 +23,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/mailstore"
@@ -61,6 +62,7 @@ type Daemon struct {
 	log      *slog.Logger
 	logFile  *logs.File
 	logLevel slog.LevelVar
+	recent   *trace.Ring // the newest lines
 	stderr   io.Writer
 
 	reloading sync.Mutex // guards the fields below
@@ -143,6 +145,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	d.recent = trace.NewRing(recentOctets(settings))
+	d.logFile.Also(d.recent)
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
@@ -319,6 +323,7 @@ func (d *Daemon) stop() error {
 	})
 	down.Wait()
 	d.challenge.close()
+	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping
 		d.web.server.Shutdown(ctx)
 	}

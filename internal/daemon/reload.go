@@ -89,6 +89,7 @@ func (d *Daemon) reload() error {
 		d.post.Outbound.Reconfigure(sending)
 	}
 	d.logLevel.Set(settings.Log.Level)
+	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {

@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
 	"internal/pages":       {},
-	"internal/pages/admin": {"internal/pages", "smtp/queue"},
+	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},
 	"internal/daemon":      {"*"},
 	"internal/trace":       {"parsers/domains"},
