@@ -108,7 +108,7 @@ type checking struct {
 // a finding; there is no error.
 func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
 	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), insecure: make(map[string]string)}
-	k.lookup = newResolver(c.Resolver)
+	k.lookup = c.Lookup()
 	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
 		k.zone(name)
 	}
