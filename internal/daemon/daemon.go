@@ -26,6 +26,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
+	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -49,6 +50,7 @@ type Daemon struct {
 	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post     *post.Post
 	keys     *sign.Ring
+	policies *zone.Ripening
 	verifier *verify.Verifier
 	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
@@ -178,6 +180,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
+	if err := d.openPolicies(settings); err != nil {
+		return nil, err
+	}
 	if err := d.openListeners(settings.Listeners); err != nil {
 		return nil, err
 	}
@@ -243,6 +248,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

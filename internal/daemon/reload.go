@@ -59,7 +59,7 @@ func (d *Daemon) reload() error {
 	}
 	var sending *post.Sending
 	if d.post.Outbound != nil {
-		if sending, err = newSending(settings, d.dns); err != nil {
+		if sending, err = d.newSending(settings); err != nil {
 			return err
 		}
 	}
