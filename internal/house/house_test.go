@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"parsers/textual":         {},
 	"parsers/config":          {},
 	"parsers/domains":         {},
+	"parsers/rules":           {"parsers/config", "parsers/domains"},
 	"cipher/internal/private": {},
 	"cipher/certs":            {"cipher/internal/private"},
 	"cipher/seal":             {"cipher/internal/private"},
