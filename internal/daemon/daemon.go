@@ -120,16 +120,11 @@ func (d *Daemon) live() accounts.Live {
 	return func() *accounts.Credentials { return d.state().credentials }
 }
 
-// New makes a daemon of the settings that load returns, and opens everything:
+// NewUnder makes a daemon of the settings that load returns, and opens everything:
 // log, store, queue, certificates, sockets. load is called again at every
 // Reload. Log lines go to stderr unless the settings name a file. Nothing is
-// served before Run. On an error everything is closed again.
-func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
-	return NewUnder(nil, load, stderr)
-}
-
-// NewUnder is New for a daemon that a service manager has started: it takes over
-// the sockets that were passed, and says how it is.
+// served before Run. On an error everything is closed again. If a service manager has
+// started it, it takes over the sockets that were passed, and says how it is; nil: none has.
 func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
 	settings, err := load()
 	if err != nil {
