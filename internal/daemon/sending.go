@@ -29,7 +29,7 @@ func newSending(s *conf.Settings, dns relay.Resolver) (*post.Sending, error) {
 		return nil, err
 	}
 	srs, err := newSRS(s)
-	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs}, err
+	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Own: rateOf(s.Rates.Own)}, err
 }
 
 // queueConfig is what the queue takes from one set of settings.
