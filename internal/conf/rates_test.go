@@ -1,6 +1,12 @@
 package conf
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+)
 
 // TestRateOf: an account's numbers come before its domain's, and these before those of
 // all; an hour that was raised fits into its day.
@@ -42,5 +48,27 @@ func TestRatesGiveWay(t *testing.T) {
 	}
 	if r := s.Rates; r.Network.MessagesPerDay != 0 || r.Network.RecipientsPerHour == 0 || r.Own.MessagesPerDay != New().Rates.Own.MessagesPerDay || r.All.MessagesPerDay != 300000 {
 		t.Errorf("Rates: %+v", r)
+	}
+}
+
+// TestRatesInDocs: the numbers in the page about limits are those of the program.
+func TestRatesInDocs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "limits.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New()
+	want := map[string]Rate{"SMTP": s.UserRate(nil, nil), "Rates.Network": s.Rates.Network, "Rates.Domain": s.Rates.Domain, "Rates.All": s.Rates.All,
+		"Rates.Own": s.Rates.Own, "Rates.SenderDomain": s.Rates.SenderDomain, "Rates.Mailbox": s.Rates.Mailbox}
+	row := regexp.MustCompile(`(?m)^\|[^|]*\| \*([A-Za-z.]+)\*[^|]*\| (\d+|any) \| (\d+|any) \| (\d+|any) \| (\d+|any) \|$`)
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		n := func(i int) int { n, _ := strconv.Atoi(m[i]); return n } // "any" is zero
+		if got := (Rate{n(2), n(3), n(4), n(5), 0}); got != want[m[1]] {
+			t.Errorf("%s: the page says %+v, it is %+v", m[1], got, want[m[1]])
+		}
+		delete(want, m[1])
+	}
+	if len(want) > 0 {
+		t.Errorf("the page says nothing of %v", want)
 	}
 }

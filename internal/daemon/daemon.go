@@ -57,7 +57,9 @@ type Daemon struct {
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
-	pool      *lineserver.Pool // of all connections
+	// keepingSent is locked while it is written down what users have sent.
+	keepingSent sync.Mutex
+	pool        *lineserver.Pool // of all connections
 
 	manager *service.Manager // nil: none
 
@@ -172,6 +174,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	d.recallSent()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -253,6 +256,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
+	d.serving.Go(func() { d.post.Run(ctx) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -335,6 +340,7 @@ func (d *Daemon) stop() error {
 	}
 	d.serving.Wait()
 	d.keepLogins()
+	d.keepSent()
 	d.log.Info("stopped")
 	return d.closeAll()
 }

@@ -21,12 +21,13 @@ func TestHoldAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
 		f.Config.DestinationConcurrency = 1
-		f.world.took = time.Minute // so that nearly all wait in line
+		f.world.took = time.Minute // so that all but one wait, more than a line has places for
 		f.run(t)
 		defer func() { f.stop(t) }()
 		var want []string
-		for i := range 30 {
-			e := owned("ann", fmt.Sprintf("a%02d", 29-i)) // whose ids say nothing of the order
+		const many = 450
+		for i := range many {
+			e := owned("ann", fmt.Sprintf("a%03d", many-i)) // whose ids say nothing of the order
 			f.submit(t, e)
 			time.Sleep(time.Millisecond)
 			if i > 0 { // the first one is under way
@@ -36,7 +37,7 @@ func TestHoldAll(t *testing.T) {
 		f.submit(t, owned("cy", "c"))
 		f.submit(t, owned("ann", "by-hand"))
 		must(t, f.Hold(t.Context(), "by-hand"))
-		if n, err := f.HoldAll(t.Context(), "ann", "too much"); n != 30 || err != nil {
+		if n, err := f.HoldAll(t.Context(), "ann", "too much"); n != many || err != nil {
 			t.Fatalf("%d were held: %v", n, err)
 		}
 		late := owned("ann", "late")
@@ -44,10 +45,10 @@ func TestHoldAll(t *testing.T) {
 		f.submit(t, late)
 		want = append(want, "late")
 		time.Sleep(30 * 24 * time.Hour)
-		if n := f.world.count(); n != 2 || f.notes.kinds() != "" || f.Counters().Held != 31 {
+		if n := f.world.count(); n != 2 || f.notes.kinds() != "" || f.Counters().Held != many+1 {
 			t.Fatalf("while held: %d attempts, notifications %q, %d held", n, f.notes.kinds(), f.Counters().Held)
 		}
-		if n, err := f.CountHeld(t.Context(), "ann", "too much"); n != 30 || err != nil {
+		if n, err := f.CountHeld(t.Context(), "ann", "too much"); n != many || err != nil {
 			t.Errorf("%d are counted: %v", n, err)
 		}
 		if v, err := f.Explain(t.Context(), "late"); err != nil || v.Cause != "too much" || v.Why[0] != "bob@example.net: No attempt was made yet. It is held, as too much: nothing happens until it is released." {
@@ -55,10 +56,10 @@ func TestHoldAll(t *testing.T) {
 		}
 		f = f.restart(t)
 		f.Config.DestinationConcurrency = 1
-		if n, err := f.ReleaseAll(t.Context(), "ann", "too much"); n != 30 || err != nil {
+		if n, err := f.ReleaseAll(t.Context(), "ann", "too much"); n != many || err != nil {
 			t.Fatalf("%d were released: %v", n, err)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep((many + 2) * time.Minute)
 		var got []string
 		for _, a := range f.world.attempts[2:] {
 			got = append(got, a.id)
