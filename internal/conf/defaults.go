@@ -83,15 +83,15 @@ func New() *Settings {
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
-			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
+			StatusFrom: Loopback(), AdminFrom: Loopback(), AccountFrom: Loopback(),
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},
 	}
 }
 
-// loopback are the networks of this host alone.
-func loopback() []netip.Prefix {
+// Loopback are the networks of this host alone.
+func Loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 

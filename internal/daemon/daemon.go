@@ -69,6 +69,8 @@ type Daemon struct {
 	recent   *trace.Ring // the newest lines
 	stderr   io.Writer
 
+	remembering sync.Mutex // of who has logged in
+
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
 	listeners map[string]*listener // by address in the settings

@@ -27,6 +27,8 @@ type Server struct {
 	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
 	Mail  trace.Log
 	Lines *trace.Ring
+	// Reports are those of other hosts.
+	Reports Reports
 }
 
 // Add adds the pages to their area.
@@ -46,5 +48,6 @@ func (s Server) pages() (all []pages.Page) {
 	if s.Lines != nil {
 		all = append(all, s.tailPages()...)
 	}
+	all = append(all, s.reportPages()...)
 	return all
 }

@@ -38,11 +38,11 @@ func TestMail(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/admin/mail?term=gone": "Nothing in the log fits.",
-		"/admin/mail?since=soon":            `"soon" is no time`,
-		"/admin/mail?from=word@far.test":    "Message s1-1 from <word@far.test>",
-		"/admin/mail?since=1h":              "Message s3-1 from",
-		"/admin/mail?until=1h":              "Nothing in the log fits.",
+		"/admin/mail?term=gone":          "Nothing in the log fits.",
+		"/admin/mail?since=soon":         `"soon" is no time`,
+		"/admin/mail?from=word@far.test": "Message s1-1 from <word@far.test>",
+		"/admin/mail?since=1h":           "Message s3-1 from",
+		"/admin/mail?until=1h":           "Nothing in the log fits.",
 	} {
 		if _, page := do("GET", path, nil); !strings.Contains(html.UnescapeString(page), want) {
 			t.Errorf("%s: no %q in %s", path, want, page)
