@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},
 	"internal/service":        {},
 	"internal/accounts":       {"internal/conf", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/preferences":    {"mailstore/durable", "parsers/domains"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
