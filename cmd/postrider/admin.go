@@ -98,7 +98,7 @@ func (f *adminFlags) setPassword(cmd *cobra.Command, name string, change func(*c
 		if password, err = askPassword(cmd, name, f.stdin, true); err != nil {
 			return err
 		}
-		if err := strong(password, domains.Address(name+"@")); err != nil {
+		if err := accounts.Strong(password, domains.Address(name+"@")); err != nil {
 			return err
 		}
 	}

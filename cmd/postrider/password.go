@@ -11,9 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -21,6 +19,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -162,30 +161,10 @@ func readHidden(fd int) ([]byte, error) {
 	return term.ReadPassword(fd)
 }
 
-// leastPassword is how many characters a password of an account has at least.
-const leastPassword = 8
-
-// strong refuses passwords that are guessed first.
-func strong(password []byte, at domains.Address) error {
-	local, _ := at.Cut()
-	switch text := string(password); {
-	case strings.EqualFold(text, at.String()) || strings.EqualFold(text, local):
-		return errors.New("the password is the user name, which is guessed first")
-	case utf8.RuneCount(password) < leastPassword:
-		return fmt.Errorf("the password has fewer than %d characters", leastPassword)
-	}
-	return nil
-}
-
 // usable refuses what no client could send.
 func usable(password []byte) ([]byte, error) {
-	switch {
-	case len(password) == 0:
-		return nil, errors.New("an empty password is no password; nothing was changed")
-	case len(password) > passwd.MaxPassword:
-		return nil, fmt.Errorf("the password is longer than %d octets", passwd.MaxPassword)
-	case strings.ContainsAny(string(password), "\x00\r\n"):
-		return nil, errors.New("the password holds a line break or a NUL, which no protocol can carry")
+	if err := accounts.Usable(password); err != nil {
+		return nil, err
 	}
 	return password, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -132,7 +133,7 @@ func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 		return keys, nil, err
 	}
 	if !f.weak {
-		if err := strong(password, at); err != nil {
+		if err := accounts.Strong(password, at); err != nil {
 			return keys, nil, fmt.Errorf("%w; --weak takes it all the same", err)
 		}
 	}

@@ -74,6 +74,7 @@ func New() *Settings {
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
 			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
+			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence},
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText},

@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
@@ -42,6 +43,7 @@ type Daemon struct {
 
 	now      atomic.Pointer[state]
 	store    mailstore.Store
+	kept     *preferences.Store // what users have decided
 	healthy  func() error       // nil: mail can be stored
 	closers  []io.Closer        // what is closed at the end, last first
 	disks    []*durable.Disk    // those of closers, each to be shared
@@ -156,7 +158,10 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, nil, d.log)
+	if err := d.openPreferences(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, d.kept, nil, d.log)
 	if err != nil {
 		return nil, err
 	}

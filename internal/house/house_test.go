@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},
 	"internal/service":        {},
-	"internal/accounts":       {"internal/conf", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/accounts":       {"internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/preferences":    {"mailstore/durable", "parsers/domains"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "parsers/lineserver", "mailstore", "mailstore/durable",
