@@ -41,18 +41,18 @@ type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
 
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	kept     *preferences.Store // what users have decided
-	healthy  func() error       // nil: mail can be stored
-	closers  []io.Closer        // what is closed at the end, last first
-	disks    []*durable.Disk    // those of closers, each to be shared
-	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post     *post.Post
-	keys     *sign.Ring
-	verifier *verify.Verifier
-	doubted  disbelief // of mail from here, by others
-	reports  *reports.Reader
+	now         atomic.Pointer[state]
+	store       mailstore.Store
+	preferences *preferences.Store // what users have decided
+	healthy     func() error       // nil: mail can be stored
+	closers     []io.Closer        // what is closed at the end, last first
+	disks       []*durable.Disk    // those of closers, each to be shared
+	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post        *post.Post
+	keys        *sign.Ring
+	verifier    *verify.Verifier
+	doubted     disbelief // of mail from here, by others
+	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
@@ -161,7 +161,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPreferences(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, d.kept, nil, d.log)
+	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -323,6 +323,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.post.Settle()
 	d.challenge.close()
 	if d.web != nil { // it told until now that the server is stopping
 		d.web.server.Shutdown(ctx)

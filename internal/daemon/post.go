@@ -24,6 +24,8 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
 		Lookups:        s.SMTP.Vrfy,
+		Forward:        s.Web.May(conf.MayForward),
+		Absence:        s.Web.May(conf.MayAbsence),
 		Rate: func(user string) post.Rate {
 			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
 			if a := dir.Account(domains.Address(user)); a != nil {
@@ -40,6 +42,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
 		Rules:      func() *post.Rules { return d.state().rules },
 		Mailboxes:  d.store,
+		Users:      d.preferences,
 		Accepted:   d.metrics.Accepted,
 		Log:        d.log,
 		Inspectors: []post.Inspector{d.verifier, d.keys},

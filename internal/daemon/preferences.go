@@ -13,6 +13,6 @@ func (d *Daemon) openPreferences(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
-	d.kept, err = preferences.Open(context.Background(), preferences.Dir(s.DataDir), disk)
+	d.preferences, err = preferences.Open(context.Background(), preferences.Dir(s.DataDir), disk)
 	return err
 }

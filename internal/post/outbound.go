@@ -145,6 +145,7 @@ type entry struct {
 	first string // the field on top that only this one gets
 	id    string
 	to    []smtp.Path
+	by    domains.Address // the user who has it forwarded, if that is why it leaves
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
@@ -162,11 +163,12 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 		if !proven {
 			new.Class = queue.Stranger
 		}
+		part.mark(new)
 		w, err := o.queue.Begin(ctx, new)
 		if err != nil {
 			return entries, refuseQueue(err)
 		}
-		opened := entry{Writer: w, first: part.first, id: new.ID}
+		opened := entry{Writer: w, first: part.first, id: new.ID, by: part.by}
 		for i := range part.to {
 			opened.to = append(opened.to, part.to[i].Path)
 		}
@@ -226,6 +228,9 @@ func (o *Outbound) Run(ctx context.Context) {
 // notify brings the queue's news of a message to its sender, who lives here or
 // elsewhere. A bounce that no mailbox takes is the postmaster's.
 func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
+	if err := o.giveBack(ctx, n); err != nil {
+		return err
+	}
 	err := o.send(ctx, n)
 	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
 		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To.String(), "err", err)
