@@ -22,9 +22,6 @@ type Preferences interface {
 	Of(account domains.Address) (*preferences.Preferences, error)
 }
 
-// Fingerprint names a stored password without telling it, for preferences.Password.Replaces.
-func Fingerprint(stored conf.Secret) string { return hashOf(stored) }
-
 // secrets are what an account is checked by at this moment.
 type secrets struct {
 	stored string                   // the hash of its password; empty: nobody can log in
@@ -46,10 +43,16 @@ func (c *Credentials) secretsOf(name domains.Address, account *conf.Account) (s 
 	if err != nil || p == nil {
 		return s, err
 	}
-	if own := s.p.Password; own != nil && own.Hash != "" && own.Replaces == hashOf(account.Password) {
-		s.own, s.stored = true, own.Hash
+	if c.OwnPassword(name, p) {
+		s.own, s.stored = true, p.Password.Hash
 	}
 	return s, nil
+}
+
+// OwnPassword reports whether an account is opened by the password that its user has set.
+func (c *Credentials) OwnPassword(name domains.Address, p *preferences.Preferences) bool {
+	account := c.dir.Account(name)
+	return account != nil && p.Password != nil && p.Password.Replaces == hashOf(account.Password)
 }
 
 // storedOf is the hash of an account's password, for whoever imitates its cost.

@@ -245,6 +245,11 @@ func (o *Outbound) answer(ctx context.Context, to smtp.Path, message []byte) err
 		}
 		return o.deliver(ctx, found.Mailboxes, message)
 	}
+	return o.sendNotice(ctx, to, message)
+}
+
+// sendNotice sends a message of the server's own to another host, from the null sender.
+func (o *Outbound) sendNotice(ctx context.Context, to smtp.Path, message []byte) error {
 	if !o.queue.MayNotify(to) {
 		return errTooMany
 	}
@@ -255,4 +260,17 @@ func (o *Outbound) answer(ctx context.Context, to smtp.Path, message []byte) err
 	e := &queue.Entry{Class: queue.Notice, To: []queue.Recipient{{Path: to, Params: smtp.RcptParams{Notify: smtp.NotifyNever}}}}
 	e.Params.SMTPUTF8 = !to.IsASCII() || slices.ContainsFunc(message, func(b byte) bool { return b >= 0x80 })
 	return o.queue.Submit(ctx, e, bytes.NewReader(message))
+}
+
+// Tell puts a message of the server's own into a user's mailbox.
+func (p *Post) Tell(ctx context.Context, mailbox domains.Address, message []byte) error {
+	return put(ctx, p.Mailboxes, []domains.Address{mailbox}, message)
+}
+
+// TellElsewhere sends one to an address of another host, whose owner may never have heard of this one.
+func (p *Post) TellElsewhere(ctx context.Context, to smtp.Path, message []byte) error {
+	if p.Outbound == nil {
+		return errors.New("this server does not send mail to other hosts")
+	}
+	return p.Outbound.sendNotice(ctx, to, message)
 }

@@ -350,11 +350,16 @@ func (o *Outbound) deliver(ctx context.Context, mailboxes []domains.Address, mes
 }
 
 func (o *Outbound) deliverAll(ctx context.Context, mailboxes []domains.Address, message []byte) error {
+	return put(ctx, o.need.Mailboxes, mailboxes, message)
+}
+
+// put puts a message of our own making into mailboxes.
+func put(ctx context.Context, in Mailboxes, mailboxes []domains.Address, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err
 	}
-	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
+	box, err := in.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
 	if err != nil {
 		return err
 	}

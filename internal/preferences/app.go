@@ -29,7 +29,7 @@ const appLength = 26
 // NewApp makes an app password, which is told once, and adds what is kept of it.
 func (p *Preferences) NewApp(name string, now time.Time) (password string, app *App, err error) {
 	name = strings.TrimSpace(name)
-	if err := line("the name", name, MostName); err != nil {
+	if err := line("name", name, MostName); err != nil {
 		return "", nil, err
 	}
 	if len(p.Apps) >= MostApps {

@@ -211,6 +211,39 @@ func TestApps(t *testing.T) {
 	}
 }
 
+// TestConfirm: mail goes on once the code is told, which is good for a day and five tries.
+func TestConfirm(t *testing.T) {
+	now := time.Now()
+	p := &Preferences{Account: ann, Key: make([]byte, 32), Forward: &Forward{To: "old@b.test"}}
+	code := p.Ask("new@b.test", true, now)
+	if p.Forward.To != "old@b.test" {
+		t.Error("it goes there already")
+	}
+	other := p.Ask("other@b.test", true, now)
+	if err := p.Confirm(code, now); err != ErrWrongCode || p.Forward.To != "old@b.test" {
+		t.Error("a code for another address:", err)
+	}
+	if err := p.Confirm(" "+strings.ToUpper(other), now); err != nil || p.Forward.To != "other@b.test" || !p.Forward.Keep || p.Pending != nil {
+		t.Error(err, p.Forward)
+	}
+	if err := p.Confirm(other, now); err != ErrNoCode {
+		t.Error("twice:", err)
+	}
+	code = p.Ask("new@b.test", true, now)
+	if err := p.Confirm(code, now.Add(codeLife+time.Minute)); err != ErrNoCode {
+		t.Error("late:", err)
+	}
+	code = p.Ask("new@b.test", true, now)
+	for range mostTries {
+		if err := p.Confirm("x", now); err != ErrWrongCode {
+			t.Error(err)
+		}
+	}
+	if err := p.Confirm(code, now); err != ErrNoCode || p.Forward.To != "other@b.test" {
+		t.Error("after too many:", err)
+	}
+}
+
 // TestActive: the last day counts to its end, where the server is.
 func TestActive(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
