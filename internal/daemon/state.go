@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
 )
@@ -29,7 +30,7 @@ type state struct {
 
 // newState builds a state. old, if not nil, hands on what must outlive a
 // reload.
-func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
+func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (*state, error) {
 	if old == nil {
 		old = &state{}
 	}
@@ -46,6 +47,6 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.credentials, err = accounts.New(s, st.dir, old.credentials, log)
+	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	return st, err
 }
