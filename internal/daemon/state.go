@@ -25,6 +25,7 @@ type state struct {
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
+	names       listed
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -46,6 +47,7 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
+	st.names = newListed(st.dir)
 	st.credentials, err = accounts.New(s, st.dir, old.credentials, log)
 	return st, err
 }

@@ -14,6 +14,9 @@ type Form struct {
 // Value is a field's value without blanks around it.
 func (f *Form) Value(field string) string { return strings.TrimSpace(f.values.Get(field)) }
 
+// Raw is a field's value as it was sent: a password may have blanks around it.
+func (f *Form) Raw(field string) string { return f.values.Get(field) }
+
 // Values are all values of a field, of boxes that were ticked.
 func (f *Form) Values(field string) []string { return f.values[field] }
 

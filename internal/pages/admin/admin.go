@@ -23,6 +23,14 @@ type Server struct {
 	// last one has not ended.
 	Flows func(n, minutes int) []Traffic
 	Queue Queue
+
+	Accounts Accounts
+	Aliases  Aliases
+	Domains  Domains
+	Lockouts Lockouts
+	// Settings are those in force, in the order of the manual.
+	Settings func() []Setting
+	DNS      DNS
 }
 
 // Add adds the pages to their area.
@@ -35,6 +43,22 @@ func (s Server) pages() (all []pages.Page) {
 	}
 	if s.Queue != nil {
 		all = append(all, s.queuePages()...)
+	}
+	if s.Accounts != nil {
+		all = append(all, s.accountPages()...)
+	}
+	if s.Aliases != nil {
+		all = append(all, s.aliasPages()...)
+	}
+	if s.Domains != nil {
+		all = append(all, s.domainPages()...)
+	}
+	if s.Lockouts != nil {
+		all = append(all, pages.Page{Path: "lockouts", Menu: "Lock-outs", Title: "Lock-outs", Template: "lockouts.html", Show: s.lockouts,
+			Do: map[string]pages.Action{"lift": s.liftOne}})
+	}
+	if s.Settings != nil {
+		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings})
 	}
 	return all
 }

@@ -1,0 +1,4 @@
+package admin
+
+// DNS is a stand-in.
+type DNS interface{}
