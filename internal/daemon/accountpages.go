@@ -87,10 +87,11 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 	}
 	r.From, r.PasswordFrom = st.settings.WhereAccount(name)
 	const shown = 50
+	written := st.settings.WrittenAliases()
 	for _, alias := range st.names.aliases() {
 		for _, to := range st.dir.Aliases()[alias] {
 			if to.Address == name && len(r.Aliases) < shown {
-				r.Aliases = append(r.Aliases, alias.String())
+				r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !written[alias]})
 			}
 		}
 	}
@@ -137,7 +138,8 @@ func (d *Daemon) wholeAddress(text string) (domains.Address, error) {
 	case text == "":
 		return "", wrong("an address is needed")
 	case !strings.Contains(text, "@"):
-		return "", wrong("write the whole address, such as %s@%s", text, d.state().dir.Home())
+		meant, _ := d.state().dir.Login(text)
+		return "", wrong("write the whole address, such as %s", meant)
 	case !d.state().settings.Book().IsLocal(at.Domain()):
 		return "", wrong("mail for %s is not kept here; add the domain first", at.Domain())
 	default:

@@ -151,11 +151,18 @@ func (p aliasPages) domain(st *state, name domains.Name) admin.Domain {
 	if d := st.dir.Domain(name); d != nil {
 		r.Blocked = d.Disabled
 	}
-	quota, _ := st.settings.QuotaOf(name, nil).MarshalText()
-	total, _ := st.settings.TotalQuotaOf(name).MarshalText()
-	r.Quota, r.Total = string(quota), string(total)
+	r.Quota, r.Total = limit(st.settings.QuotaOf(name, nil)), limit(st.settings.TotalQuotaOf(name))
 	r.CatchAll = strings.Join(textsOf(st.dir.Aliases()[domains.At("*", name)]), ", ")
 	return r
+}
+
+// limit is one in words.
+func limit(q conf.Quota) string {
+	if q == conf.Unlimited {
+		return "any amount"
+	}
+	text, _ := q.MarshalText()
+	return string(text)
 }
 
 // Domain implements admin.Domains.

@@ -44,7 +44,7 @@ type Account struct {
 	Unread            string    // why that is not known
 	Most              int64     // what it may hold; 0: there is no limit
 	Quota             string    // as it is written for this account; empty: as in its domain
-	Aliases           []string  // that lead to it
+	Aliases           []Alias   // that lead to it, without their targets
 	From              string    // where it stands
 }
 

@@ -27,7 +27,7 @@ type Domain struct {
 	Blocked           bool
 	Own               bool   // it is the server's name, which cannot go
 	CatchAll          string // who gets what nobody else takes
-	Quota, Total      string // of each mailbox, and of all together; "none": no limit
+	Quota, Total      string // of each mailbox, and of all together, in words
 	From              string // where it stands; empty: it is here by its accounts
 }
 
