@@ -30,7 +30,8 @@ type Server struct {
 	Lockouts Lockouts
 	// Settings are those in force, in the order of the manual.
 	Settings func() []Setting
-	DNS      DNS
+	// DNS is what the DNS should have of the domains, and has.
+	DNS DNS
 }
 
 // Add adds the pages to their area.
@@ -56,6 +57,12 @@ func (s Server) pages() (all []pages.Page) {
 	if s.Lockouts != nil {
 		all = append(all, pages.Page{Path: "lockouts", Menu: "Lock-outs", Title: "Lock-outs", Template: "lockouts.html", Show: s.lockouts,
 			Do: map[string]pages.Action{"lift": s.liftOne}})
+	}
+	if s.DNS != nil {
+		all = append(all, s.dnsPages()...)
+	}
+	if s.Overview != nil {
+		all = append(all, pages.Page{Path: "certificates", Menu: "Certificates", Title: "Certificates", Template: "certificates.html", Show: s.certificates})
 	}
 	if s.Settings != nil {
 		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings})

@@ -25,7 +25,7 @@ type settingsData struct {
 
 // settings shows what is in force; only what some file says, unless it is asked for more.
 func (s Server) settings(r *pages.Request) (any, error) {
-	const onPage = 150
+	const onPage = 100
 	d := settingsData{Slice: slice(r), All: r.URL.Query().Get("all") != ""}
 	find := strings.ToLower(d.Find)
 	rows := slices.DeleteFunc(s.Settings(), func(v Setting) bool {
