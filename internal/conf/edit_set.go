@@ -126,9 +126,11 @@ func (s *Settings) DomainNamed(name domains.Name) (found *Domain) {
 
 // WhereAccount is where an account stands, and where its password comes from if that is neither there nor to be changed there.
 func (s *Settings) WhereAccount(address domains.Address) (at, password string) {
-	steps, a := s.findAccount(address)
-	if steps == nil {
-		return "", ""
+	steps, a := []string{"Accounts", address.String()}, s.Accounts[address.String()]
+	if a == nil { // it is written in another way, or in its domain: all of them are looked through
+		if steps, a = s.findAccount(address); a == nil {
+			return "", ""
+		}
 	}
 	if a.PasswordFile != "" {
 		password = "file " + a.PasswordFile

@@ -87,11 +87,10 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 	}
 	r.From, r.PasswordFrom = st.settings.WhereAccount(name)
 	const shown = 50
-	written := st.settings.WrittenAliases()
 	for _, alias := range st.names.aliases() {
 		for _, to := range st.dir.Aliases()[alias] {
 			if to.Address == name && len(r.Aliases) < shown {
-				r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !written[alias]})
+				r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.names.written()[alias]})
 			}
 		}
 	}

@@ -27,9 +27,8 @@ func stampOfAlias(s *conf.Settings, at domains.Address) string {
 func (p aliasPages) Aliases(_ context.Context, s admin.Slice) (rows []admin.Alias, next string, err error) {
 	st := p.d.state()
 	found, next := part(st.names.aliases(), s)
-	written := st.settings.WrittenAliases()
 	for _, name := range found {
-		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.dir.Aliases()[name]), Default: !written[name]})
+		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.dir.Aliases()[name]), Default: !st.names.written()[name]})
 	}
 	return rows, next, nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -15,13 +16,15 @@ import (
 type listed struct {
 	accounts, aliases func() []domains.Address
 	domains           func() []domains.Name
+	written           func() map[domains.Address]bool // aliases that a file has
 }
 
-func newListed(dir *accounts.Directory) listed {
+func newListed(s *conf.Settings, dir *accounts.Directory) listed {
 	return listed{
 		accounts: sync.OnceValue(func() []domains.Address { return slices.Sorted(maps.Keys(dir.Accounts())) }),
 		aliases:  sync.OnceValue(func() []domains.Address { return slices.Sorted(maps.Keys(dir.Aliases())) }),
 		domains:  sync.OnceValue(dir.Domains),
+		written:  sync.OnceValue(s.WrittenAliases),
 	}
 }
 

@@ -47,7 +47,7 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.names = newListed(st.dir)
+	st.names = newListed(s, st.dir)
 	st.credentials, err = accounts.New(s, st.dir, old.credentials, log)
 	return st, err
 }
