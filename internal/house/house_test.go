@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
-	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
+	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
 	"internal/dirents":        {},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},

@@ -21,6 +21,12 @@ type Inspector interface {
 	Inspect(ctx context.Context, look *Look) Inspection
 }
 
+// Doorkeeper is an Inspector that has a say about each recipient as well. It is asked when all else speaks for the
+// recipient: nobody learns from it who is here, and nothing is asked for those who are not.
+type Doorkeeper interface {
+	Recipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error
+}
+
 // Look is what is known of a message before the rest of it passes.
 type Look struct {
 	Envelope *smtp.Envelope
@@ -70,6 +76,18 @@ func (r *Receiver) inspectSender(ctx context.Context, s *smtp.Session, from smtp
 	for _, i := range r.Inspectors {
 		if err := i.Sender(ctx, s, from, r.trusts(s)); err != nil {
 			return r.refusal(err)
+		}
+	}
+	return nil
+}
+
+// inspectRecipient asks those who have a say.
+func (r *Receiver) inspectRecipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	for _, i := range r.Inspectors {
+		if d, ok := i.(Doorkeeper); ok {
+			if err := d.Recipient(ctx, s, to); err != nil {
+				return r.refusal(err)
+			}
 		}
 	}
 	return nil

@@ -83,18 +83,29 @@ func needsUTF8(e *smtp.Envelope, header *rfc2822.Section) bool {
 }
 
 // unforge takes away what strangers say in the name of this host: whoever reads the message
-// here believes Authentication-Results of that name (RFC 8601 §5). It is the one thing
-// of a stranger's message that does not stay as it came.
+// here believes Authentication-Results of that name (RFC 8601 §5), and where the settings have it so the fields that mark
+// junk. It is the one thing of a stranger's message that does not stay as it came.
 func (r *Receiver) unforge(e *smtp.Envelope, m *message) {
-	name := r.rules(e.Session).ServerName
-	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, name) }
-	if r.trusts(e.Session) || e.Session.LMTP || !slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
+	rules := r.rules(e.Session)
+	if r.trusts(e.Session) || e.Session.LMTP {
 		return
 	}
+	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, rules.ServerName) }
+	if slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
+		r.takeOut(e, m, "results in our name were taken out of a message", forged)
+	}
+	marks := func(f rfc2822.Field) bool { return slices.ContainsFunc(rules.StripFields, f.Is) }
+	if slices.ContainsFunc(rules.StripFields, m.header.Has) {
+		r.takeOut(e, m, "marks of a stranger were taken out of a message", marks)
+	}
+}
+
+// takeOut takes fields out of a message's header.
+func (r *Receiver) takeOut(e *smtp.Envelope, m *message, what string, is func(rfc2822.Field) bool) {
 	rest := beyond(m.body, m.header.Size())
-	n := m.header.RemoveFunc(forged)
+	n := m.header.RemoveFunc(is)
 	m.body = io.MultiReader(strings.NewReader(m.header.String()), rest)
-	r.Log.Info("results in our name were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
+	r.Log.Info(what, "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
 }
 
 // loops refuses a message that goes round in a loop.
