@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/dnslist"
@@ -21,6 +24,9 @@ func defend(r *verify.Rules, s *conf.Settings, old *verify.Rules, log *slog.Logg
 		r.Names = append(r.Names, domains.Canonical(name))
 	}
 	r.Addresses = s.Queue.OwnAddresses
+	if v.Greylist.On {
+		r.Greylist = &greylist.Times{Wait: v.Greylist.Wait, Window: v.Greylist.Window, Keep: v.Greylist.Keep}
+	}
 	r.Aside = len(s.Quarantines(s.Book())) > 0
 	if len(v.Lists) == 0 {
 		return
@@ -76,4 +82,48 @@ func (d *Daemon) listProblems() (all []string) {
 		}
 	}
 	return all
+}
+
+// greylisted is the greylist, which is opened when somebody asks for it: a reload may switch it on.
+type greylisted struct {
+	mu    sync.Mutex
+	tried bool
+	table *greylist.Table
+}
+
+// openGreylist returns what opens it, and does so where it is on. Without it mail goes on.
+func (d *Daemon) openGreylist(s *conf.Settings) func() *greylist.Table {
+	disk, err := d.diskOf(s.DataDir)
+	if err != nil {
+		d.log.Error("nobody is told to come again", "err", err)
+		return func() *greylist.Table { return nil }
+	}
+	g := new(greylisted)
+	d.closers = append(d.closers, g)
+	open := func() *greylist.Table {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !g.tried {
+			g.tried = true
+			if g.table, err = greylist.Open(disk, filepath.Join(s.DataDir, "greylist"), d.log); err != nil {
+				d.log.Error("nobody is told to come again", "err", err)
+			}
+		}
+		return g.table
+	}
+	if s.Verify.Greylist.On {
+		open()
+	}
+	return open
+}
+
+// Close implements io.Closer.
+func (g *greylisted) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tried = true
+	if g.table == nil {
+		return nil
+	}
+	return g.table.Close()
 }

@@ -34,6 +34,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
 		Answered: d.metrics.Answered,
+		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
 }

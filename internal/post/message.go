@@ -92,20 +92,22 @@ func (r *Receiver) unforge(e *smtp.Envelope, m *message) {
 	}
 	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, rules.ServerName) }
 	if slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
-		r.takeOut(e, m, "results in our name were taken out of a message", forged)
+		n := m.takeOut(forged)
+		r.Log.Info("results in our name were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
 	}
 	marks := func(f rfc2822.Field) bool { return slices.ContainsFunc(rules.StripFields, f.Is) }
 	if slices.ContainsFunc(rules.StripFields, m.header.Has) {
-		r.takeOut(e, m, "marks of a stranger were taken out of a message", marks)
+		n := m.takeOut(marks)
+		r.Log.Info("marks of a stranger were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
 	}
 }
 
-// takeOut takes fields out of a message's header.
-func (r *Receiver) takeOut(e *smtp.Envelope, m *message, what string, is func(rfc2822.Field) bool) {
+// takeOut takes fields out of the header, and counts them.
+func (m *message) takeOut(is func(rfc2822.Field) bool) int {
 	rest := beyond(m.body, m.header.Size())
 	n := m.header.RemoveFunc(is)
 	m.body = io.MultiReader(strings.NewReader(m.header.String()), rest)
-	r.Log.Info(what, "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
+	return n
 }
 
 // loops refuses a message that goes round in a loop.

@@ -18,6 +18,7 @@
 //	lists.go    what DNS lists know of who brings it
 //	hello.go    what it calls itself
 //	suspect.go  what is done for that
+//	later.go    who is to come again
 //	results.go  what is written on top of it
 //	bounds.go   what strangers can have the DNS asked
 //	nat.go      clients that all seem to be one

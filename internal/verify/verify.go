@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
@@ -66,6 +67,8 @@ type Rules struct {
 	// Names and Addresses are those of this host, beside the address that a client connected to.
 	Names     []domains.Name
 	Addresses []netip.Addr
+	// Greylist says how what is suspicious is told to come again; nil: it is not.
+	Greylist *greylist.Times
 	// Aside: there is a place where mail is put aside, for some users at least; without it Quarantine is Mark.
 	Aside bool
 }
@@ -78,6 +81,8 @@ type Verifier struct {
 	Rules func() *Rules
 	// Observe, if not nil, is handed what became of each message that was checked. It must not block.
 	Observe func(*Verdict)
+	// Greylist is asked for who has come again, where Rules have a Greylist; nil: it cannot be had.
+	Greylist func() *greylist.Table
 	// Answered, if not nil, is told what a DNS list has said: "listed", "clear" or "error". It must not block.
 	Answered func(list, result string)
 	Log      *slog.Logger
