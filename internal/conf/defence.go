@@ -101,12 +101,15 @@ func (b *Book) QuarantineOf(setting string, account domains.Address) domains.Add
 	return to
 }
 
-// Quarantines are the mailboxes where mail is put aside.
-func (s *Settings) Quarantines(b *Book) map[domains.Address]bool {
-	all := make(map[domains.Address]bool)
+// Quarantines are the mailboxes where mail is put aside, each with the account whose mail that is; "" where it is that of
+// several.
+func (s *Settings) Quarantines(b *Book) map[domains.Address]domains.Address {
+	all := make(map[domains.Address]domains.Address)
 	for account := range b.Accounts {
 		if q := b.QuarantineOf(s.Verify.Quarantine, account); q != "" {
-			all[q] = true
+			if all[q] = account; !strings.HasPrefix(s.Verify.Quarantine, "+") {
+				all[q] = ""
+			}
 		}
 	}
 	return all

@@ -23,6 +23,7 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 	}
 	return &post.Rules{
 		StripFields:    strip,
+		Aside:          aside(s),
 		ServerName:     s.ServerName,
 		RelayFrom:      s.SMTP.RelayFrom,
 		MaxHops:        s.SMTP.MaxHops,

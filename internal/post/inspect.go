@@ -1,6 +1,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -67,6 +68,9 @@ type Findings struct {
 	Results []string
 	// Fields go wherever the message does, below Received.
 	Fields []string
+	// Aside is why the message is put aside, where its mailboxes have a place for that (Rules.Aside); empty: it
+	// is not.
+	Aside string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
 }
@@ -132,6 +136,7 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 			return Findings{}, err
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
+		all.Aside = cmp.Or(all.Aside, found.Aside)
 	}
 	return all, nil
 }

@@ -21,6 +21,7 @@ type message struct {
 	body   io.Reader // the message as the client sent it
 	top    *top
 	looks  inspections
+	aside  string      // why it is put aside; empty: it is not
 	facts  []slog.Attr // of those who looked, for the log
 	ended  time.Time   // when its last octet had come
 	done   func()      // gives back the room that its header takes
@@ -138,6 +139,6 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	m.ended = time.Now()
 	found, err := m.looks.findings(ctx)
 	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
-	m.facts, m.looks.failed = found.Facts, err
+	m.facts, m.aside, m.looks.failed = found.Facts, found.Aside, err
 	return size, err
 }

@@ -18,6 +18,8 @@ type plan struct {
 	at        map[smtp.Path]int // where in elsewhere a path is
 	queued    bool              // the entries for elsewhere are made: they cannot change
 
+	instead map[domains.Address]domains.Address // where the message is put aside, by the mailbox it was for; nil: it is not
+
 	failed  map[domains.Address]error // mailboxes that cannot take it, and why
 	bounced []bounce
 }

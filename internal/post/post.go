@@ -51,7 +51,10 @@ type Rules struct {
 	Lookups        bool                   // who is trusted may ask who is here
 	Rate           func(user string) Rate // how much he may send; nil: any number
 	OwnFields      []string               // fields of users' mail that must name addresses they may send from
-	StripFields    []string               // names of fields that are taken out of strangers' mail
+	// Aside is the mailbox where mail for another one is put aside ("": none), and whether that of others is put there
+	// as well; nil: nothing is put aside.
+	Aside       func(domains.Address) (place domains.Address, shared bool)
+	StripFields []string // names of fields that are taken out of strangers' mail
 }
 
 // Mailboxes is what mail is put into. A mailstore.Store is one.

@@ -101,6 +101,9 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
+	if d.Action == Quarantine {
+		found.Aside = d.Why
+	}
 	return found, nil
 }
 
