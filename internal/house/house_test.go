@@ -51,6 +51,8 @@ var mayImport = map[string][]string{
 	"internal/daily":          {},
 	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
+	"internal/greylist":       {"mailstore/durable"},
+	"internal/quarantine":     {"mailstore", "parsers/domains", "rfc2822"},
 	"internal/dirents":        {},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
