@@ -97,6 +97,7 @@ func rootCommand() *cobra.Command {
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),
+		quarantineCommand(),
 		traceCommand(),
 		reportsCommand(),
 		sendmailCommand(),

@@ -257,6 +257,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
 	d.serving.Go(func() { d.policies.Run(ctx) })
+	d.serving.Go(func() { d.tendLists(ctx) })
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

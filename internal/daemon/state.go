@@ -36,7 +36,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 		old = &state{}
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
-	st.rules, st.verify = newRules(s, st.dir), verification(s)
+	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.site = newSite(s)
 	var err error
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {

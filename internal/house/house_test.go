@@ -50,9 +50,11 @@ var mayImport = map[string][]string{
 	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
-	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
+	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
 	"internal/change":         {"internal/conf", "mailstore/durable", "parsers/config"},
+	"internal/greylist":       {"mailstore/durable"},
+	"internal/quarantine":     {"mailstore", "parsers/domains", "rfc2822"},
 	"internal/dirents":        {},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
@@ -61,12 +63,12 @@ var mayImport = map[string][]string{
 	"internal/accounts":       {"internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/preferences":    {"mailstore/durable", "parsers/domains"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
-	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "parsers/lineserver", "mailstore", "mailstore/durable",
+	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
-	"internal/verify": {"internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
+	"internal/verify": {"internal/greylist", "internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
 	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.

@@ -131,6 +131,9 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		t, _ := targetsOf(rcpt)
 		for _, mailbox := range t.Mailboxes {
 			if d.to.failed[mailbox] == nil && !d.to.released[mailbox] {
+				if place := d.to.instead[mailbox]; place != "" {
+					mailbox = place
+				}
 				add(&Copy{Accepted: a, To: rcpt.Path, Mailbox: mailbox})
 			}
 		}
