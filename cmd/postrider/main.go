@@ -105,6 +105,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)
