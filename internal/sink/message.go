@@ -46,7 +46,8 @@ type Message struct {
 	Inboxes     []string // those it was put into
 	Read        bool
 	Tags        []string
-	serial      uint64 // grows by one with each message
+	serial      uint64 // grows with each message
+	given       bool   // the Message-ID is ours
 	searched    searched
 	raw         []byte // nil where it is in a folder
 }
