@@ -23,8 +23,10 @@ import (
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
+	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -48,6 +50,7 @@ type Daemon struct {
 	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post     *post.Post
 	keys     *sign.Ring
+	policies *zone.Ripening
 	verifier *verify.Verifier
 	doubted  disbelief // of mail from here, by others
 	reports  *reports.Reader
@@ -61,6 +64,7 @@ type Daemon struct {
 	log      *slog.Logger
 	logFile  *logs.File
 	logLevel slog.LevelVar
+	recent   *trace.Ring // the newest lines
 	stderr   io.Writer
 
 	reloading sync.Mutex // guards the fields below
@@ -143,6 +147,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	d.recent = trace.NewRing(recentOctets(settings))
+	d.logFile.Also(d.recent)
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
@@ -172,6 +178,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	if err := d.openReports(settings); err != nil {
+		return nil, err
+	}
+	if err := d.openPolicies(settings); err != nil {
 		return nil, err
 	}
 	if err := d.openListeners(settings.Listeners); err != nil {
@@ -239,6 +248,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
@@ -319,6 +329,7 @@ func (d *Daemon) stop() error {
 	})
 	down.Wait()
 	d.challenge.close()
+	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping
 		d.web.server.Shutdown(ctx)
 	}

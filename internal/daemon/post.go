@@ -51,7 +51,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sending, err := newSending(s, d.dns)
+	sending, err := d.newSending(s)
 	if err != nil {
 		return err
 	}
