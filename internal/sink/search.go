@@ -174,12 +174,13 @@ func (t *term) readState(prefix, value string) error {
 // layouts are the forms of a time that are read, beside RFC 5322's and numbers of
 // seconds since 1970.
 var layouts = []string{
-	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02t15:04:05z07:00", "2006-01-02t15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02t15:04", "2006-01-02 15:04",
-	"2006-01-02", "2006/01/02", "2006-01", "02 jan 2006", "jan 2 2006", "jan 2, 2006", "2 jan 2006", "2 january 2006", "january 2 2006", "january 2, 2006", "01/02/2006", "2006",
+	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04",
+	"2006-01-02", "2006/01/02", "2006-01", "2 Jan 2006", "Jan 2 2006", "Jan 2, 2006", "2 January 2006", "January 2 2006", "January 2, 2006", "01/02/2006", "2006",
 }
 
 // ParseTime reads a time in one of the many forms people write.
 func ParseTime(s string, loc *time.Location) (time.Time, error) {
+	s = strings.ToUpper(s) // what layouts compare: "T" and "Z"; names of months are not
 	for _, layout := range layouts {
 		if t, err := time.ParseInLocation(layout, s, loc); err == nil {
 			return t, nil
