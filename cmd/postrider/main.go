@@ -106,6 +106,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)
