@@ -86,6 +86,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.dns()
 	c.reports()
 	c.trust()
+	c.mailRules()
 	c.web()
 	c.directories()
 	return c.errs

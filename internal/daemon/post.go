@@ -42,7 +42,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Mailboxes:  d.store,
 		Accepted:   d.metrics.Accepted,
 		Log:        d.log,
-		Inspectors: []post.Inspector{d.verifier, d.keys},
+		Inspectors: []post.Inspector{d.verifier, d.keys, d.filter},
 	}
 	if !s.Queue.Deliver {
 		return nil

@@ -22,8 +22,10 @@ type message struct {
 	top    *top
 	looks  inspections
 	facts  []slog.Attr // of those who looked, for the log
-	ended  time.Time   // when its last octet had come
-	done   func()      // gives back the room that its header takes
+	// instead is where it goes in place of its recipients, if they had it so
+	instead *Instead
+	ended   time.Time // when its last octet had come
+	done    func()    // gives back the room that its header takes
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -125,6 +127,6 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	m.ended = time.Now()
 	found, err := m.looks.findings(ctx)
 	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
-	m.facts, m.looks.failed = found.Facts, err
+	m.facts, m.instead, m.looks.failed = found.Facts, found.Instead, err
 	return size, err
 }

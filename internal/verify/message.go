@@ -84,6 +84,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	ctx, stop := context.WithTimeout(of(ctx, i.s.addr), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
+	i.look.Envelope.Session.Set(verdictKey{i.v}, d)
 	if i.v.Observe != nil {
 		i.v.Observe(d)
 	}
