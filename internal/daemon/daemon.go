@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -57,6 +58,7 @@ type Daemon struct {
 	keys        *sign.Ring
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
+	filter      *filter.Filter
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told

@@ -59,7 +59,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Limited:    d.metrics.Limited,
 		Keep:       d.keepSent,
 		Log:        d.log,
-		Inspectors: []post.Inspector{d.verifier, d.keys},
+		Inspectors: []post.Inspector{d.verifier, d.keys, d.filter},
 	}
 	if !s.Queue.Deliver {
 		return nil

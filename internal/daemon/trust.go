@@ -12,12 +12,14 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
@@ -37,6 +39,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
 }
 
 // OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
