@@ -359,3 +359,26 @@ func TestOwnMailHasItsOwnLimit(t *testing.T) {
 		t.Error("that a notification waits is told as a fault")
 	}
 }
+
+// TestHeldOnTheWayIn: what a user was about to send when he met his limit elsewhere is taken,
+// and held with the rest.
+func TestHeldOnTheWayIn(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, fmt.Sprintf(`"SMTP": {"messages_per_hour": 2}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
+	late, k := w.loginAs("alice@mail.test"), w.loginAs("alice@mail.test")
+	late.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<late@far.test>\nS: 250\nC: DATA\nS: 354")
+	k.accept("alice@mail.test", "first@far.test")
+	receive(t, got)
+	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
+	late.play("C: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
+	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); u.Held != 1 {
+		t.Errorf("%d are held", u.Held)
+	}
+	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
+	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 1 {
+		t.Errorf("%d are released", n)
+	}
+	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <late@far.test>") {
+		t.Errorf("got %q", m)
+	}
+}
