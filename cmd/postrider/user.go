@@ -33,11 +33,12 @@ type userFlags struct {
 func userCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "user",
-		Short: "Add, change, rename, remove, list, test and unlock accounts",
+		Short: "Add, change, rename, remove, list, test and unlock accounts; what they send",
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
-their comments and layout. A running server is told, unless --no-reload is given.`,
+their comments and layout. A running server is told, unless --no-reload is given.
+"postrider user show ADDRESS" says what an account has sent and may send.`,
 	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
-		userTestCommand(), userImportCommand(), userUnlockCommand())
+		userTestCommand(), userImportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
 const passwordHelp = `

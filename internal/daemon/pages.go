@@ -21,7 +21,7 @@ func (d *Daemon) adminPages() http.Handler {
 	})
 	who, leads := accountPages{d}, aliasPages{d}
 	admin.Add(area, admin.Server{
-		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d},
+		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent,
 		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: newZonePages(d),
 	})
 	return area

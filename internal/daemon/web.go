@@ -24,8 +24,9 @@ func newSite(s *conf.Settings) *web.Site {
 		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
 		Domains: make(map[domains.Name]web.Domain),
 	}
+	modes := stsModes(s)
 	for _, d := range s.Book().Domains() {
-		site.Domains[d] = web.Domain{Policy: policyPlan(s, d.String()).Policy()}
+		site.Domains[d] = web.Domain{Policy: policyPlan(s, d.String(), modes).Policy()}
 	}
 	if s.Web.Autoconfig {
 		site.Mail = mailPorts(services(s))

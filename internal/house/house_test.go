@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"parsers/textual":         {},
 	"parsers/config":          {},
 	"parsers/domains":         {},
+	"parsers/rules":           {"parsers/config", "parsers/domains"},
 	"cipher/internal/private": {},
 	"cipher/certs":            {"cipher/internal/private"},
 	"cipher/seal":             {"cipher/internal/private"},
@@ -46,6 +47,7 @@ var mayImport = map[string][]string{
 	"smtp/spf":                {"parsers/domains"},
 	"smtp/dmarc":              {"parsers/domains", "rfc2822"},
 	"smtp/resolver":           {},
+	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
 	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd"},
@@ -63,12 +65,12 @@ var mayImport = map[string][]string{
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
-	"internal/verify": {"internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
+	"internal/verify": {"internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
 	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
 	"internal/pages":       {},
-	"internal/pages/admin": {"internal/pages", "smtp/queue"},
+	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},
 	"internal/daemon":      {"*"},
 	"internal/trace":       {"parsers/domains"},

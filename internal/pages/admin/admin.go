@@ -11,6 +11,7 @@ import (
 	"embed"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/trace"
 )
 
 //go:embed templates
@@ -23,6 +24,9 @@ type Server struct {
 	// last one has not ended.
 	Flows func(n, minutes int) []Traffic
 	Queue Queue
+	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
+	Mail  trace.Log
+	Lines *trace.Ring
 
 	Accounts Accounts
 	Aliases  Aliases
@@ -44,6 +48,12 @@ func (s Server) pages() (all []pages.Page) {
 	}
 	if s.Queue != nil {
 		all = append(all, s.queuePages()...)
+	}
+	if s.Mail != nil {
+		all = append(all, s.mailPages()...)
+	}
+	if s.Lines != nil {
+		all = append(all, s.tailPages()...)
 	}
 	if s.Accounts != nil {
 		all = append(all, s.accountPages()...)
