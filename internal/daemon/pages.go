@@ -69,7 +69,9 @@ type adminLogins struct{ d *Daemon }
 
 // Login implements pages.Logins.
 func (l adminLogins) Login(ctx context.Context, v pages.Visitor, name, password, code string) (string, error) {
-	return name, loginError(l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code))
+	err := l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code)
+	l.d.metrics.PageLogin(err)
+	return name, loginError(err)
 }
 
 // Stamp implements pages.Logins.
@@ -81,6 +83,7 @@ type userLogins struct{ d *Daemon }
 // Login implements pages.Logins.
 func (l userLogins) Login(ctx context.Context, v pages.Visitor, name, password, _ string) (string, error) {
 	who, err := l.d.state().credentials.VerifyUser(ctx, v.Client, name, password)
+	l.d.metrics.PageLogin(err)
 	return who.String(), loginError(err)
 }
 

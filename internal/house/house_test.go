@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
 	"internal/verify": {"internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
-	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
+	"internal/web": {"mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
 	"internal/pages":       {},
 	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
