@@ -64,6 +64,7 @@ type Daemon struct {
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
 	records  dnsRecords  // of our domains, in the DNS
+	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
