@@ -47,11 +47,10 @@ func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, err
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	ours := s.Book().Domains()
-	chosen := daemon.CheckedDomains(s)
+	chosen := daemon.Planned(s)
 	if len(args) > 0 {
 		name := domains.Canonical(args[0])
-		if !slices.Contains(ours, name) {
+		if !slices.Contains(s.Book().Domains(), name) {
 			return nil, fmt.Errorf("the mail of %s is not kept here; \"postrider domain add %[1]s\" would change that", name)
 		}
 		chosen = []domains.Name{name}

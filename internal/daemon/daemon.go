@@ -20,12 +20,14 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
+	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -40,22 +42,29 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
+	// Configuration is the folder of the *.conf files, or the one file, that load reads: administrators change
+	// accounts in it through the pages. Empty: they cannot. Set it before Run.
+	Configuration string
 
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	healthy  func() error       // nil: mail can be stored
-	closers  []io.Closer        // what is closed at the end, last first
-	disks    []*durable.Disk    // those of closers, each to be shared
-	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post     *post.Post
-	keys     *sign.Ring
-	verifier *verify.Verifier
-	doubted  disbelief // of mail from here, by others
-	reports  *reports.Reader
+	now         atomic.Pointer[state]
+	store       mailstore.Store
+	preferences *preferences.Store // what users have decided
+	healthy     func() error       // nil: mail can be stored
+	closers     []io.Closer        // what is closed at the end, last first
+	disks       []*durable.Disk    // those of closers, each to be shared
+	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post        *post.Post
+	keys        *sign.Ring
+	policies    *zone.Ripening
+	verifier    *verify.Verifier
+	doubted     disbelief // of mail from here, by others
+	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
-	pool      *lineserver.Pool // of all connections
+	// keepingSent is locked while it is written down what users have sent.
+	keepingSent sync.Mutex
+	pool        *lineserver.Pool // of all connections
 
 	manager *service.Manager // nil: none
 
@@ -63,7 +72,7 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
-	records  dnsRecords  // of our domains, in the DNS
+	zones    *zonePages  // what the DNS was found to have
 	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
@@ -122,16 +131,11 @@ func (d *Daemon) live() accounts.Live {
 	return func() *accounts.Credentials { return d.state().credentials }
 }
 
-// New makes a daemon of the settings that load returns, and opens everything:
+// NewUnder makes a daemon of the settings that load returns, and opens everything:
 // log, store, queue, certificates, sockets. load is called again at every
 // Reload. Log lines go to stderr unless the settings name a file. Nothing is
-// served before Run. On an error everything is closed again.
-func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
-	return NewUnder(nil, load, stderr)
-}
-
-// NewUnder is New for a daemon that a service manager has started: it takes over
-// the sockets that were passed, and says how it is.
+// served before Run. On an error everything is closed again. If a service manager has
+// started it, it takes over the sockets that were passed, and says how it is; nil: none has.
 func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
 	settings, err := load()
 	if err != nil {
@@ -164,7 +168,10 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, nil, d.log)
+	if err := d.openPreferences(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +186,11 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	d.recallSent()
 	if err := d.openReports(settings); err != nil {
+		return nil, err
+	}
+	if err := d.openPolicies(settings); err != nil {
 		return nil, err
 	}
 	if err := d.openListeners(settings.Listeners); err != nil {
@@ -247,6 +258,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
@@ -257,6 +269,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
+	d.serving.Go(func() { d.post.Run(ctx) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -327,6 +341,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.post.Settle()
 	d.challenge.close()
 	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping
@@ -339,6 +354,7 @@ func (d *Daemon) stop() error {
 	}
 	d.serving.Wait()
 	d.keepLogins()
+	d.keepSent()
 	d.log.Info("stopped")
 	return d.closeAll()
 }

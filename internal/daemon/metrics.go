@@ -21,7 +21,7 @@ func (d *Daemon) moment() web.Moment {
 		m.StoreFailed = m.StoreFailed || disk.Err() != nil
 	}
 	m.Signed, m.Unsigned = d.keys.Signatures()
-	m.Records, m.Looked = d.records.faults()
+	m.Records, m.Looked = d.zones.faults()
 	if out := d.post.Outbound; out != nil {
 		counters := out.Queue().Counters()
 		m.Queue = &counters

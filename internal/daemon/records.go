@@ -2,53 +2,21 @@ package daemon
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
-	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const (
 	// recordsFirst is when the DNS is looked at after a start, by which time what was changed with it should be known, and
 	// recordsAgain how often from then on.
 	recordsFirst, recordsAgain = 10 * time.Minute, 12 * time.Hour
-	// recordsTime is how long the look at one domain may take, and recordsAll that at all of them.
-	recordsTime, recordsAll = 2 * time.Minute, time.Hour
+	// recordsPause is how long it is waited where administrators have zones checked already.
+	recordsPause = time.Minute
 )
 
-// dnsRecords is what the DNS had when it was looked at last, as "postrider dns check" sees it.
-type dnsRecords struct {
-	mu      sync.Mutex
-	reports []*zone.Report
-	at      time.Time
-}
-
-// last are the reports of the last look, and when it was; the zero time: nobody has looked.
-func (r *dnsRecords) last() ([]*zone.Report, time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reports, r.at
-}
-
-// faults is how many were found that somebody has to do something about, by the type of the record.
-func (r *dnsRecords) faults() (map[string]int, time.Time) {
-	reports, at := r.last()
-	n := make(map[string]int)
-	for _, one := range reports {
-		for _, f := range one.Faults() {
-			if f.State != zone.Unknown { // that servers of the DNS do not answer is told elsewhere
-				n[f.Type]++
-			}
-		}
-	}
-	return n, at
-}
-
-// runRecords looks at the DNS now and then, until ctx ends. Where nothing shows what is found, or nobody elsewhere looks for this
-// host, it does not.
+// runRecords has the zones of all domains checked now and then, until ctx ends, so that the metrics and the pages know
+// of what was changed elsewhere. Where nothing shows what is found, or nobody elsewhere looks for this host, it does not.
 func (d *Daemon) runRecords(ctx context.Context) {
 	next := time.NewTimer(recordsFirst)
 	defer next.Stop()
@@ -59,45 +27,53 @@ func (d *Daemon) runRecords(ctx context.Context) {
 		case <-next.C:
 		}
 		if s := d.state().settings; s.Web.Listen != "" && s.ServerName != "" && !s.OnlyHere() {
-			d.lookAtRecords(ctx, s)
+			d.lookAtRecords(ctx)
 		}
 		next.Reset(recordsAgain)
 	}
 }
 
-func (d *Daemon) lookAtRecords(ctx context.Context, s *conf.Settings) {
-	servers, err := resolvers(s.Queue.DNSServers)
-	if err != nil {
-		return // the settings have been checked
-	}
-	ctx, cancel := context.WithTimeout(ctx, recordsAll)
-	defer cancel()
-	checker := &zone.Checker{Resolver: servers[0], Trusted: s.Queue.DNSSECTrusted}
-	var found []*zone.Report
-	for _, name := range CheckedDomains(s) {
-		p, err := Plan(s, name.String(), Keys{d.keys.Keys(), s})
+// lookAtRecords checks one zone after another.
+func (d *Daemon) lookAtRecords(ctx context.Context) {
+	for _, name := range Planned(d.state().settings) {
+		done, err := d.zones.begin(name)
+		for range 10 { // then others keep asking, and see what is found
+			if err == nil {
+				break
+			}
+			select {
+			case <-time.After(recordsPause):
+			case <-ctx.Done():
+				return
+			}
+			done, err = d.zones.begin(name)
+		}
 		if err != nil {
-			continue // the log says elsewhere that keys cannot be read
+			continue
 		}
-		one, done := context.WithTimeout(ctx, recordsTime)
-		report := checker.Check(one, p)
-		done()
-		if ctx.Err() != nil {
-			return // half of what it says is that nobody could be asked
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
 		}
-		found = append(found, report)
 	}
-	d.records.mu.Lock()
-	defer d.records.mu.Unlock()
-	d.records.reports, d.records.at = found, time.Now()
 }
 
-// CheckedDomains are those whose records are looked at: mail to server_name itself needs its host's records only,
-// which all others have.
-func CheckedDomains(s *conf.Settings) []domains.Name {
-	ours := slices.Clone(s.Book().Domains())
-	if len(ours) < 2 {
-		return ours
+// faults is how many there are that somebody has to do something about, by the type of the record, and when the last of the
+// domains was looked at; the zero time: none yet.
+func (z *zonePages) faults() (n map[string]int, at time.Time) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	n = make(map[string]int)
+	for _, c := range z.found {
+		for _, f := range c.report.Faults() {
+			if f.State != zone.Unknown { // that servers of the DNS do not answer is told elsewhere
+				n[f.Type]++
+			}
+		}
+		if c.at.After(at) {
+			at = c.at
+		}
 	}
-	return slices.DeleteFunc(ours, func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
+	return n, at
 }

@@ -73,7 +73,7 @@ func (d *delivery) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere, top)
+	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.r.holdFor(d.e.Session), d.to.elsewhere, top)
 	for _, entry := range d.entries {
 		d.out.add(entry)
 	}
@@ -85,6 +85,7 @@ func (d *delivery) begin(ctx context.Context) error {
 func (d *delivery) commit(ctx context.Context) error {
 	top := d.m.top
 	text := top.local()
+	d.release()
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
@@ -100,6 +101,9 @@ func (d *delivery) commit(ctx context.Context) error {
 		return nil
 	}
 	for _, entry := range d.entries {
+		if d.to.failed[entry.by] != nil {
+			continue // its sender hears that the mailbox does not have it, and sends it again
+		}
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}

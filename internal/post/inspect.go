@@ -63,6 +63,10 @@ type Findings struct {
 	Fields []string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
+	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
+	Junk bool
+	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
+	Unsure bool
 }
 
 // inspectSender tells the inspectors who sends.
@@ -86,9 +90,6 @@ type inspections struct {
 func (i *inspections) Write(p []byte) (int, error) {
 	skip := min(i.header, int64(len(p)))
 	i.header -= skip
-	if skip == int64(len(p)) {
-		return len(p), nil
-	}
 	for _, look := range i.all {
 		if _, err := look.Write(p[skip:]); err != nil {
 			i.failed = err
@@ -114,6 +115,7 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 			return Findings{}, err
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
+		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
 	}
 	return all, nil
 }

@@ -22,6 +22,8 @@ type message struct {
 	top    *top
 	looks  inspections
 	facts  []slog.Attr // of those who looked, for the log
+	junk   bool        // they have marked it
+	unsure bool        // who sends it is not who it says, perhaps
 	ended  time.Time   // when its last octet had come
 	done   func()      // gives back the room that its header takes
 }
@@ -123,8 +125,9 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 		return size, err
 	}
 	m.ended = time.Now()
-	found, err := m.looks.findings(ctx)
-	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
-	m.facts, m.looks.failed = found.Facts, err
-	return size, err
+	var found Findings
+	found, m.looks.failed = m.looks.findings(ctx)
+	m.top.results, m.top.found, m.facts = strings.Join(found.Results, ""), strings.Join(found.Fields, ""), found.Facts
+	m.junk, m.unsure = found.Junk, found.Unsure
+	return size, nil
 }

@@ -92,6 +92,8 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
+	found.Junk = d.Action == Mark
+	found.Unsure = d.SPF.Result == spf.Fail || d.SPF.Result == spf.SoftFail
 	return found, nil
 }
 

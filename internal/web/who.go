@@ -54,11 +54,8 @@ func original(peer netip.Addr, h http.Header, proxies []netip.Prefix) netip.Addr
 		hop = strings.TrimSpace(hop)
 		a, err := netip.ParseAddr(strings.Trim(hop, "[]"))
 		if err != nil {
-			ap, err := netip.ParseAddrPort(hop)
-			if err != nil {
-				return netip.Addr{}
-			}
-			a = ap.Addr()
+			ap, _ := netip.ParseAddrPort(hop)
+			a = ap.Addr() // nobody, where it is neither
 		}
 		if a = a.Unmap().WithZone(""); !within(a, proxies) {
 			return a
