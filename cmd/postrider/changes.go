@@ -17,6 +17,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // changeFlags are those of every command that changes the configuration.
@@ -89,7 +90,26 @@ func (f *changeFlags) apply(change editor) (*outcome, error) {
 		}
 		out.Files = append(out.Files, e.File)
 	}
-	return out, nil
+	return out, forgetPredecessors(path, s)
+}
+
+// forgetPredecessors removes what is left of users whose names have just been given to others.
+func forgetPredecessors(path string, before *conf.Settings) error {
+	after, err := conf.Load(path)
+	if err != nil {
+		return nil // finish says what is wrong with it
+	}
+	var fresh []domains.Address
+	old := before.Book().Accounts
+	for at := range after.Book().Accounts {
+		if old[at] == nil {
+			fresh = append(fresh, at)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return forget(context.Background(), after, fresh...)
 }
 
 // problemsOf are the problems of a configuration without their places, which

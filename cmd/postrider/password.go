@@ -33,7 +33,7 @@ func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte
 	if k.Password, err = passwd.Hash(password); err != nil {
 		return k, err
 	}
-	scram, err := sasl.MakeScram(sasl.ScramSHA256, password, 0)
+	scram, err := likeBefore(s.Book().Accounts[at], password)
 	if err != nil {
 		return k, err
 	}
@@ -43,6 +43,17 @@ func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte
 		k.APOP, err = f.sealAPOP(s.SecretKeyFile, at, password)
 	}
 	return k, err
+}
+
+// likeBefore makes keys for SCRAM with the salt that the account has: passwords of its user's devices have the same, and a client is told
+// one before it has said which it uses.
+func likeBefore(a *conf.Account, password []byte) (*sasl.ScramKeys, error) {
+	if a != nil {
+		if kind, k, err := sasl.ParseScram(string(a.ScramKeys())); err == nil && kind == sasl.ScramSHA256 && k.Iterations >= sasl.ScramIterations {
+			return sasl.DeriveScram(kind, password, k.Salt, k.Iterations)
+		}
+	}
+	return sasl.MakeScram(sasl.ScramSHA256, password, 0)
 }
 
 // sealAPOP seals a password with the server's key, which is made if it is not
