@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -17,57 +16,25 @@ import (
 	"golang.org/x/term"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// generatePassword makes a password of 120 random bits.
-func generatePassword() []byte { return []byte(rand.Text()[:24]) }
-
 // derive makes what is kept of a password.
-func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (k conf.Keys, err error) {
-	password = sasl.SASLprep(password) // however this keyboard composes accents
-	if k.Password, err = passwd.Hash(password); err != nil {
-		return k, err
-	}
-	scram, err := likeBefore(s.Book().Accounts[at], password)
-	if err != nil {
-		return k, err
-	}
-	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
-	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
-	if a := s.Book().Accounts[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
-		k.APOP, err = f.sealAPOP(s.SecretKeyFile, at, password)
+func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (conf.Keys, error) {
+	a := s.Book().Accounts[at]
+	k, err := accounts.NewKeys(password, a)
+	if err == nil && (f.apop || a != nil && a.APOP != "") { // who has APOP keeps it
+		var key seal.Key
+		if key, err = serverKey(s.SecretKeyFile, confPath(f.path)); err == nil {
+			k.APOP, err = accounts.SealAPOP(key, at, password)
+		}
 	}
 	return k, err
 }
-
-// likeBefore makes keys for SCRAM with the salt that the account has: passwords of its user's devices have the same, and a client is told
-// one before it has said which it uses.
-func likeBefore(a *conf.Account, password []byte) (*sasl.ScramKeys, error) {
-	if a != nil {
-		if kind, k, err := sasl.ParseScram(string(a.ScramKeys())); err == nil && kind == sasl.ScramSHA256 && k.Iterations >= sasl.ScramIterations {
-			return sasl.DeriveScram(kind, password, k.Salt, k.Iterations)
-		}
-	}
-	return sasl.MakeScram(sasl.ScramSHA256, password, 0)
-}
-
-// sealAPOP seals a password with the server's key, which is made if it is not
-// there yet, for the user that the server runs as.
-func (f *userFlags) sealAPOP(keyFile string, at domains.Address, password []byte) (string, error) {
-	key, err := serverKey(keyFile, confPath(f.path))
-	if err != nil {
-		return "", err
-	}
-	return key.SealText(password, apopSubject(at))
-}
-
-// apopSubject binds a sealed secret to its account.
-func apopSubject(address domains.Address) []byte { return []byte("apop:" + address) }
 
 // resealAPOP makes of the secret of one address that of another.
 func resealAPOP(keyFile string) conf.Reseal {
@@ -76,11 +43,7 @@ func resealAPOP(keyFile string) conf.Reseal {
 		if err != nil {
 			return "", err
 		}
-		secret, err := key.OpenText(sealed, apopSubject(from))
-		if err != nil {
-			return "", err
-		}
-		return key.SealText(secret, apopSubject(to))
+		return accounts.ResealAPOP(key, sealed, from, to)
 	}
 }
 
@@ -95,7 +58,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	dir, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) { // before the first start
 		if err = os.MkdirAll(folder, 0o700); err == nil {
-			err = keepOwner(folder, owner)
+			err = change.KeepOwner(folder, owner)
 		}
 		if err == nil {
 			dir, err = os.Stat(folder)
@@ -106,7 +69,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	}
 	key, created, err := seal.EnsureKey(keyFile)
 	if err == nil && created {
-		err = keepOwner(keyFile, dir)
+		err = change.KeepOwner(keyFile, dir)
 	}
 	return key, err
 }
@@ -175,7 +138,7 @@ func readHidden(fd int) ([]byte, error) {
 // usable refuses what no client could send.
 func usable(password []byte) ([]byte, error) {
 	if err := accounts.Usable(password); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
 	return password, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -108,17 +109,8 @@ func TestUserPreferences(t *testing.T) {
 	must(t, "the first one", "user", "add", "-c", dir, "--stdin", "chief")
 	decide("chief@mail.test")
 	decide("other@mail.test")
-	if s, err = conf.Load(dir); err != nil {
+	if _, err := (change.Files{Path: dir}).Apply(t.Context(), func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount("chief@mail.test") }); err != nil {
 		t.Fatal(err)
-	}
-	edits, err := s.RemoveAccount("chief@mail.test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range edits {
-		if err := publish(e); err != nil {
-			t.Fatal(err)
-		}
 	}
 	must(t, "the first one", "user", "add", "-c", dir, "--stdin", "chief")
 	if of("chief@mail.test") != nil || of("other@mail.test") == nil {
