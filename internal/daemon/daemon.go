@@ -42,6 +42,9 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
+	// Configuration is the folder of the *.conf files, or the one file, that load reads: administrators change
+	// accounts in it through the pages. Empty: they cannot. Set it before Run.
+	Configuration string
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store

@@ -26,6 +26,7 @@ type state struct {
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
+	names       listed
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -47,6 +48,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
+	st.names = newListed(s, st.dir)
 	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	return st, err
 }
