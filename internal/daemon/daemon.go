@@ -178,6 +178,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.now.Store(st)
+	d.retirePreferences(st)
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
