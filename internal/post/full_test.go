@@ -218,7 +218,7 @@ func TestFullAtRcpt(t *testing.T) {
 		}
 		p, _ := newPost(t, street())
 		log := keepLog(p)
-		if err := put(t, store, 500, "bob@mail.test"); err != nil {
+		if err := fill(t, store, 500, "bob@mail.test"); err != nil {
 			t.Fatal(err)
 		}
 		p.Mailboxes = store
@@ -242,8 +242,8 @@ func TestFullAtRcpt(t *testing.T) {
 	}
 }
 
-// put fills a mailbox.
-func put(t *testing.T, store *maildir.Store, octets int, user string) error {
+// fill puts a message of so many octets into a mailbox.
+func fill(t *testing.T, store *maildir.Store, octets int, user string) error {
 	t.Helper()
 	d, err := store.Create(t.Context(), mailstore.Meta{}, user)
 	if err != nil {
@@ -273,7 +273,7 @@ func TestLateKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, _ := newPost(t, street())
-		if err := put(t, store, 2<<20-50_000, "bob@mail.test"); err != nil {
+		if err := fill(t, store, 2<<20-50_000, "bob@mail.test"); err != nil {
 			t.Fatal(err)
 		}
 		p.Mailboxes = store
