@@ -77,6 +77,11 @@ func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code strin
 	if !ok {
 		return sasl.ErrDenied
 	}
+	if c.codes.keep != nil {
+		if err := c.codes.keep(); err != nil {
+			return fmt.Errorf("the second factor: that the code was used cannot be written down: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -21,6 +22,10 @@ type remembered struct {
 	Last    time.Time       `json:"last,omitzero"` // success, of an account from a place
 	Level   float64         `json:"level,omitempty"`
 	At      time.Time       `json:"at,omitzero"`
+
+	// The step of the last code of an administrator.
+	Admin string `json:"admin,omitempty"`
+	Step  int64  `json:"step,omitempty"`
 
 	// Keys that were made of an account's password, and of which.
 	Scram string `json:"scram,omitempty"`
@@ -44,7 +49,7 @@ func (c *Credentials) Memory() ([]byte, error) {
 		}
 	}
 	t.mu.Unlock()
-	return json.Marshal(append(c.learntMemory(), all...))
+	return json.Marshal(slices.Concat(c.codes.memory(now), c.learntMemory(), all))
 }
 
 // Recall takes up what Memory gave before a restart. What was counted since
@@ -56,6 +61,7 @@ func (c *Credentials) Recall(memory []byte) error {
 	}
 	c.recallLearnt(all)
 	t, now := c.throttle, time.Now()
+	c.codes.recall(all, now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range all[:min(len(all), 3*throttleEntries)] {

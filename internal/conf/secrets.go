@@ -30,7 +30,7 @@ func (s *Settings) fillSecrets() {
 		if text == "" {
 			s.fault(v.steps, "the environment has no %q", name)
 		}
-		s.notes[config.Path(v.steps...)] = "environment " + name
+		s.notes[config.Path(v.steps...)] = fromEnvironment + name
 		v.value.SetString(text)
 	})
 	s.eachAccount(func(steps []any, _ string, a *Account) {
@@ -45,6 +45,9 @@ func (s *Settings) fillSecrets() {
 		s.fromFile([]any{"Verify", "Lists", i}, "key", &l.Key, l.KeyFile)
 	}
 }
+
+// fromEnvironment is what the note of a secret begins with that the environment has given.
+const fromEnvironment = "environment "
 
 func (s Secret) reveal() string { return string(s) }
 
@@ -114,25 +117,31 @@ func isCredential(name string, mode fs.FileMode) bool {
 	return dir != "" && filepath.Dir(name) == filepath.Clean(dir) && mode.Perm()&0o037 == 0
 }
 
-// openFiles finds the configuration files that hold secrets and can be read by
-// others.
-func (c *checker) openFiles() {
+// HoldSecrets are the configuration files that hold secrets, which must be closed to others.
+func (s *Settings) HoldSecrets() map[string]bool {
 	holds := make(map[string]bool)
-	eachSetting(reflect.ValueOf(c.Settings), func(v setting) {
+	eachSetting(reflect.ValueOf(s), func(v setting) {
 		if v.value.Type() != reflect.TypeFor[Secret]() || v.value.String() == "" {
 			return
 		}
-		if len(c.notes) > 0 && c.notes[config.Path(v.steps...)] != "" {
+		if len(s.notes) > 0 && s.notes[config.Path(v.steps...)] != "" {
 			return // it stands elsewhere
 		}
-		origin, ok := c.text().Where(v.steps...)
+		origin, ok := s.text().Where(v.steps...)
 		if !ok { // an account that is only its password
-			origin, _ = c.text().Where(v.steps[:len(v.steps)-1]...)
+			origin, _ = s.text().Where(v.steps[:len(v.steps)-1]...)
 		}
 		holds[origin.File] = true
 	})
+	return holds
+}
+
+// openFiles finds the configuration files that hold secrets and can be read by
+// others.
+func (c *checker) openFiles() {
+	holds := c.HoldSecrets()
 	for _, name := range c.text().Files() {
-		if !holds[name] {
+		if _, edited := c.edited[name]; edited || !holds[name] {
 			continue
 		}
 		info, err := os.Stat(name)

@@ -30,7 +30,8 @@ type Web struct {
 	Names []string `json:"names"`
 
 	// The web servers in front of this one: what they say in X-Forwarded-For and
-	// X-Forwarded-Host is believed.
+	// X-Forwarded-Host is believed, and without it nobody knows who asks. Where none is
+	// named, those of this host are believed that say it.
 	ProxyFrom []netip.Prefix `json:"proxy_from"`
 
 	// Whether mail programs are told the settings for accounts here (Thunderbird, Outlook,

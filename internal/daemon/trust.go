@@ -183,12 +183,14 @@ func (k Keys) DKIMKeys(domain string) (all []zone.Key, err error) {
 	return all, nil
 }
 
-// trustProblems says what keeps mail from being signed or strangers from being judged.
+// trustProblems says what keeps mail from being signed or strangers from being judged, and mail of others from coming
+// over TLS.
 func (d *Daemon) trustProblems() (all []string) {
 	all = d.keys.Problems()
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
+	all = append(all, d.policies.Problems()...)
 	return append(append(all, d.listProblems()...), d.doubted.problems()...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,6 +76,11 @@ type testWorld struct {
 	dir  string
 	logs *testLog
 	stop func()
+}
+
+// New makes a daemon that no service manager has started.
+func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
+	return NewUnder(nil, load, stderr)
 }
 
 // start runs a daemon in this process. extra are further settings.

@@ -66,6 +66,8 @@ type Page struct {
 	Send func(w http.ResponseWriter, r *Request) error
 	// Octets is what may be posted; 0 is 64 KiB.
 	Octets int64
+	// Watch: a browser asks for it by itself, again and again, so that it does not count as use of the session.
+	Watch bool
 }
 
 type item struct{ Path, Name string }
@@ -79,6 +81,8 @@ type Request struct {
 	Form *Form
 	// Next is the path below the area to go to after an Action; empty: the same page again.
 	Next string
+	// Refresh has the browser ask for the page again after so many seconds; 0: it does not.
+	Refresh int
 
 	area    *Area
 	session *Session
@@ -127,7 +131,7 @@ func (a *Area) Add(files fs.FS, pages ...Page) {
 func (a *Area) root() string { return "/" + a.Name + "/" }
 
 // policy is what a page may load and do: nothing inline, and nothing from elsewhere.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // ServeHTTP implements http.Handler.
 func (a *Area) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -180,6 +184,9 @@ func (a *Area) serve(w http.ResponseWriter, r *http.Request, p *Page) {
 		}
 		http.Redirect(w, r, a.root()+"login?"+q.Encode(), http.StatusSeeOther)
 		return
+	}
+	if !p.Watch {
+		a.sessions.use(s)
 	}
 	req := &Request{
 		Request: r, Who: s.Who, Visitor: VisitorOf(r.Context()), Form: &Form{values: r.URL.Query()},
@@ -273,6 +280,6 @@ func (a *Area) show(w http.ResponseWriter, r *Request, status int) {
 			a.Log.Warn("a page could not be shown", "area", a.Name, "page", r.page.Title, "err", err)
 		}
 	}
-	v.Flash = a.sessions.heard(r.session)
+	v.Flash, v.Refresh = a.sessions.heard(r.session), r.Refresh
 	a.render(w, status, name, v)
 }

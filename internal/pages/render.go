@@ -22,8 +22,10 @@ type view struct {
 	Here  string // the path of the page
 	Self  string // its address, with the query
 	Flash string
-	Form  *Form
-	Data  any
+	// Refresh is in how many seconds the browser asks again; 0: not by itself
+	Refresh int
+	Form    *Form
+	Data    any
 }
 
 // In reports whether a page is the one in the menu, or below it.

@@ -79,7 +79,7 @@ func (d *delivery) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere, top)
+	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.r.holdFor(d.e.Session), d.to.elsewhere, top)
 	for _, entry := range d.entries {
 		d.out.add(entry)
 	}

@@ -108,9 +108,6 @@ type inspections struct {
 func (i *inspections) Write(p []byte) (int, error) {
 	skip := min(i.header, int64(len(p)))
 	i.header -= skip
-	if skip == int64(len(p)) {
-		return len(p), nil
-	}
 	for _, look := range i.all {
 		if _, err := look.Write(p[skip:]); err != nil {
 			i.failed = err

@@ -33,6 +33,9 @@ type Outbound struct {
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
+	own     rates // of mail of the server's own
+	ownRate atomic.Pointer[Rate]
+
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
@@ -58,7 +61,9 @@ type Needs struct {
 	// Attempted and Notified count, as those of a queue.Queue.
 	Attempted func(*queue.Attempt)
 	Notified  func(*queue.Notification)
-	Log       *slog.Logger
+	// Limited, if not nil, is told of mail of the server's own that waits for its limit.
+	Limited func(*Limited)
+	Log     *slog.Logger
 }
 
 // OpenOutbound opens the queue.
@@ -150,7 +155,7 @@ type entry struct {
 // begin opens the entries for those recipients of a message who are elsewhere:
 // one, and others where some are led there by aliases (forward.go). What was
 // opened is returned with an error as well, to be aborted.
-func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, to []remote, top *top) (entries []entry, err error) {
+func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, hold string, to []remote, top *top) (entries []entry, err error) {
 	parts, err := o.parts(dir, e, to)
 	if err != nil {
 		return nil, err
@@ -158,7 +163,7 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	for _, part := range parts {
 		new := queue.NewEntry(e, part.to)
 		new.ID = queue.NewID(time.Now())
-		new.From, new.Top = part.from, len(part.first)+top.size()
+		new.From, new.Top, new.Hold = part.from, len(part.first)+top.size(), hold
 		if !proven {
 			new.Class = queue.Stranger
 		}
@@ -270,6 +275,12 @@ func (o *Outbound) submit(ctx context.Context, n *queue.Notification, to []smtp.
 		return err
 	}
 	for _, path := range to {
+		// Others have a trickle of their own, see queue.SubmitNotification.
+		if n.Proven {
+			if err := o.mayTell(); err != nil {
+				return err
+			}
+		}
 		onward := *n
 		onward.To, onward.Message = path, message
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {

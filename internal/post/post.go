@@ -29,6 +29,11 @@ type Post struct {
 	// Accepted, if not nil, is told of each message that is on stable storage, before its sender is. It
 	// must not block.
 	Accepted func(*Accepted)
+	// Limited, if not nil, is told of each refusal because of a limit. It must not block.
+	Limited func(*Limited)
+	// Keep, if not nil, writes down what Counts returns, as an account was stopped or its
+	// limits were lifted. It is to be done every minute or so besides.
+	Keep func()
 	// Log is where each message is a line.
 	Log *slog.Logger
 
@@ -36,7 +41,9 @@ type Post struct {
 	refused   refusals
 	late      lateRefusals
 	guesses   guesses
-	rates     rates
+	rates     rates // of users
+	incoming  rates // of strangers
+	stops     stops
 	submitted atomic.Uint64 // messages of programs on this host
 }
 
@@ -48,9 +55,9 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
-	Lookups        bool                   // who is trusted may ask who is here
-	Rate           func(user string) Rate // how much he may send; nil: any number
-	OwnFields      []string               // fields of users' mail that must name addresses they may send from
+	Lookups        bool     // who is trusted may ask who is here
+	Limits         *Limits  // how much may be sent; nil: any number
+	OwnFields      []string // fields of users' mail that must name addresses they may send from
 	// Aside is the mailbox where mail for another one is put aside ("": none), and whether that of others is put there
 	// as well; nil: nothing is put aside.
 	Aside       func(domains.Address) (place domains.Address, shared bool)

@@ -140,12 +140,10 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 		return nil
 	}
 	switch {
-	case look.Header.Truncated() && look.Busy:
-		return refusal{errBusy}
 	case look.Header.Truncated():
-		return refusal{errTooLong}
+		return refusal{post.TooLong(look.Busy)}
 	case longAuthors(look.Header):
-		return refusal{errTooLong}
+		return refusal{post.TooLong(false)}
 	}
 	if why := ambiguous(look.Header.String()); why != nil {
 		return refusal{why}
@@ -153,12 +151,6 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 	v.ask(ctx, s)
 	return v.inspect(ctx, s, look)
 }
-
-// errTooLong: what decides about the message may stand beyond what can be looked at.
-var errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
-
-// errBusy: it could be looked at another time.
-var errBusy = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
 
 // refusal is the answer to a message that cannot be looked at.
 type refusal struct{ why error }

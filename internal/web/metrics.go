@@ -35,6 +35,7 @@ type Metrics struct {
 	sessions                                *table // of POP3
 	retrieved, deleted, sent                prometheus.Counter
 	attempts, bounces                       *table
+	limited, met                            *table
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
 	received, lists                         *table
@@ -82,6 +83,8 @@ func NewMetrics(now func() Moment) *Metrics {
 		attempts: newTable(reg, "queue_attempts_total", "Attempts to deliver to other hosts, one for each recipient.",
 			label{"result", []string{"delivered", "deferred", "returned"}}, label{"code", []string{"none", "2xx", "4xx", "5xx"}},
 			label{"tls", []string{"none", "opportunistic", "verified", "mta-sts", "dane"}}),
+		limited:  newTable(reg, "limits_refusals_total", "Recipients that were refused, and mail of the server's own that had to wait, because of a limit.", label{"whose", post.Kinds[:]}),
+		met:      newTable(reg, "limits_met_total", "How often somebody met a limit who had not met it before in that hour or day.", label{"whose", post.Kinds[:]}),
 		bounces:  newTable(reg, "queue_bounces_total", "Notifications about mail that leaves.", label{"kind", []string{"bounce", "delay", "success"}}),
 		delivery: histogram("queue_delivery_seconds", "From when a message was queued until another host took it.", 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 12*3600, 86400, 2*86400, 5*86400),
 
@@ -152,6 +155,14 @@ func (m *Metrics) Accepted(a *post.Accepted) {
 	m.copies.add(a.Elsewhere, "queue")
 	m.size.Observe(float64(a.Size))
 	m.took.Observe(a.Took.Seconds())
+}
+
+// Limited counts a refusal because of a limit, for post.Post.Limited.
+func (m *Metrics) Limited(l *post.Limited) {
+	m.limited.add(1, l.Whose.String())
+	if l.First {
+		m.met.add(1, l.Whose.String())
+	}
 }
 
 // POP3Done counts a session, for pop3.Server.Done.

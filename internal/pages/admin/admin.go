@@ -11,6 +11,7 @@ import (
 	"embed"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/trace"
 )
 
 //go:embed templates
@@ -23,6 +24,11 @@ type Server struct {
 	// last one has not ended.
 	Flows func(n, minutes int) []Traffic
 	Queue Queue
+	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
+	Mail  trace.Log
+	Lines *trace.Ring
+	// Reports are those of other hosts.
+	Reports Reports
 }
 
 // Add adds the pages to their area.
@@ -36,5 +42,12 @@ func (s Server) pages() (all []pages.Page) {
 	if s.Queue != nil {
 		all = append(all, s.queuePages()...)
 	}
+	if s.Mail != nil {
+		all = append(all, s.mailPages()...)
+	}
+	if s.Lines != nil {
+		all = append(all, s.tailPages()...)
+	}
+	all = append(all, s.reportPages()...)
 	return all
 }
