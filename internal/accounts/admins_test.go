@@ -78,7 +78,7 @@ func admins(t *testing.T) (*Credentials, []byte) {
 		"moved": {Password: conf.Secret(hash), TOTP: conf.Secret(sealed)},
 	}
 	s.Accounts = map[string]*conf.Account{"joe@mail.test": {Password: conf.Secret(hash)}}
-	c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+	c, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

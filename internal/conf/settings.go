@@ -307,6 +307,20 @@ type Account struct {
 	Disabled bool `json:"disabled"`
 }
 
+// Mechanisms are those beside PLAIN that the account has secrets for.
+func (a *Account) Mechanisms() []string {
+	kinds := []string{}
+	for _, k := range []struct {
+		name   string
+		secret Secret
+	}{{"SCRAM-SHA-256", a.ScramKeys()}, {"CRAM-MD5", a.CRAMKey()}, {"APOP", a.APOP}} {
+		if k.secret != "" {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
+
 // ScramKeys are the account's keys for SCRAM-SHA-256: those of its own, or its password
 // where that is stored as such keys, as Dovecot's {SCRAM-SHA-256}; else empty.
 func (a *Account) ScramKeys() Secret {

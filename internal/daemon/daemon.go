@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
@@ -41,19 +42,23 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
+	// Configuration is the folder of the *.conf files, or the one file, that load reads: administrators change
+	// accounts in it through the pages. Empty: they cannot. Set it before Run.
+	Configuration string
 
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	healthy  func() error       // nil: mail can be stored
-	closers  []io.Closer        // what is closed at the end, last first
-	disks    []*durable.Disk    // those of closers, each to be shared
-	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post     *post.Post
-	keys     *sign.Ring
-	policies *zone.Ripening
-	verifier *verify.Verifier
-	doubted  disbelief // of mail from here, by others
-	reports  *reports.Reader
+	now         atomic.Pointer[state]
+	store       mailstore.Store
+	preferences *preferences.Store // what users have decided
+	healthy     func() error       // nil: mail can be stored
+	closers     []io.Closer        // what is closed at the end, last first
+	disks       []*durable.Disk    // those of closers, each to be shared
+	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post        *post.Post
+	keys        *sign.Ring
+	policies    *zone.Ripening
+	verifier    *verify.Verifier
+	doubted     disbelief // of mail from here, by others
+	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
@@ -161,7 +166,10 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, nil, d.log)
+	if err := d.openPreferences(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -332,6 +340,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.post.Settle()
 	d.challenge.close()
 	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping

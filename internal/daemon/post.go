@@ -30,6 +30,8 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
 		Lookups:        s.SMTP.Vrfy,
+		Forward:        s.Web.May(conf.MayForward),
+		Absence:        s.Web.May(conf.MayAbsence),
 		Limits: &post.Limits{
 			Account:      func(a domains.Address) post.Rate { return rateOf(s.UserRate(dir.Account(a), dir.Domain(a.Domain()))) },
 			Domain:       func(d domains.Name) post.Rate { return rateOf(s.DomainRate(dir.Domain(d))) },
@@ -52,6 +54,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
 		Rules:      func() *post.Rules { return d.state().rules },
 		Mailboxes:  d.store,
+		Users:      d.preferences,
 		Accepted:   d.metrics.Accepted,
 		Limited:    d.metrics.Limited,
 		Keep:       d.keepSent,

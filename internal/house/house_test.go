@@ -60,9 +60,10 @@ var mayImport = map[string][]string{
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},
 	"internal/service":        {},
-	"internal/accounts":       {"internal/conf", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/accounts":       {"internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/preferences":    {"mailstore/durable", "parsers/domains"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
-	"internal/post": {"internal/accounts", "internal/control", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
+	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.

@@ -91,6 +91,7 @@ func (d *delivery) begin(ctx context.Context) error {
 func (d *delivery) commit(ctx context.Context) error {
 	top := d.m.top
 	text := top.local()
+	d.release()
 	if d.box != nil {
 		text = d.settle(text)
 	}
@@ -109,6 +110,9 @@ func (d *delivery) commit(ctx context.Context) error {
 		return nil
 	}
 	for _, entry := range d.entries {
+		if d.to.failed[entry.by] != nil {
+			continue // its sender hears that the mailbox does not have it, and sends it again
+		}
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}

@@ -73,6 +73,10 @@ type Findings struct {
 	Aside string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
+	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
+	Junk bool
+	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
+	Unsure bool
 }
 
 // inspectSender tells the inspectors who sends.
@@ -134,6 +138,7 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
 		all.Aside = cmp.Or(all.Aside, found.Aside)
+		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
 	}
 	return all, nil
 }

@@ -23,6 +23,8 @@ type message struct {
 	looks  inspections
 	aside  string      // why it is put aside; empty: it is not
 	facts  []slog.Attr // of those who looked, for the log
+	junk   bool        // they have marked it
+	unsure bool        // who sends it is not who it says, perhaps
 	ended  time.Time   // when its last octet had come
 	done   func()      // gives back the room that its header takes
 }
@@ -140,5 +142,6 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	var found Findings
 	found, m.looks.failed = m.looks.findings(ctx)
 	m.top.results, m.top.found, m.facts, m.aside = strings.Join(found.Results, ""), strings.Join(found.Fields, ""), found.Facts, found.Aside
+	m.junk, m.unsure = found.Junk, found.Unsure
 	return size, nil
 }

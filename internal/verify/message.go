@@ -104,6 +104,8 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	if d.Action == Quarantine {
 		found.Aside = d.Why
 	}
+	found.Junk = d.Marked()
+	found.Unsure = d.SPF.Result == spf.Fail || d.SPF.Result == spf.SoftFail
 	return found, nil
 }
 
