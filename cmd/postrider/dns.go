@@ -47,17 +47,13 @@ func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, err
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	ours := s.Book().Domains()
-	chosen := ours
+	chosen := daemon.Planned(s)
 	if len(args) > 0 {
 		name := domains.Canonical(args[0])
-		if !slices.Contains(ours, name) {
+		if !slices.Contains(s.Book().Domains(), name) {
 			return nil, fmt.Errorf("the mail of %s is not kept here; \"postrider domain add %[1]s\" would change that", name)
 		}
 		chosen = []domains.Name{name}
-	} else if len(ours) > 1 {
-		// Mail to server_name itself needs its host's records only, which all have.
-		chosen = slices.DeleteFunc(slices.Clone(ours), func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {

@@ -16,6 +16,7 @@ type dnsPush struct {
 	dnsFlags
 	server, key string
 	yes, json   bool
+	mergeSPF    bool
 }
 
 func dnsPushCommand() *cobra.Command {
@@ -31,7 +32,9 @@ changes it, all of a zone or nothing.
 Only what nobody else has a use for is replaced: DKIM keys under our selectors, the version of the MTA-STS
 policy, our TLSA records, the policy in a DMARC record of ours. Of anything else a set is made where there
 is none; one that is there and is not as it should be, such as an SPF record written by hand, is named and
-left. Other texts at the same name stay. Names that lead elsewhere by CNAME are followed.
+left. With --merge-spf, the terms that such an SPF record lacks are added in front of its own, unless it would
+need more lookups than others make. Other texts at the same name stay. Names that lead elsewhere by CNAME are
+followed.
 
 The exit code is 0 if there is nothing to change, or all was changed, and 1 otherwise.`,
 		Example: `  postrider dns push -c /etc/postrider --server ns1.example.com --key /etc/postrider/dns.key example.com
@@ -42,6 +45,7 @@ The exit code is 0 if there is nothing to change, or all was changed, and 1 othe
 	c.Flags().StringVar(&f.server, "server", "", "`NS`, the zone's primary server, with a port if it is not 53")
 	c.Flags().StringVar(&f.key, "key", "", "`FILE` with the key that it lets change the zone")
 	c.Flags().BoolVar(&f.yes, "yes", false, "change what is printed")
+	c.Flags().BoolVar(&f.mergeSPF, "merge-spf", false, "add what is missing to SPF records written by hand")
 	jsonFlag(c, &f.json)
 	c.MarkFlagRequired("server")
 	c.MarkFlagRequired("key")
@@ -65,7 +69,11 @@ func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
 	if info, err := os.Stat(f.key); err == nil && info.Mode().Perm()&0o077 != 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: others can read %s, and change the zone with it; run: chmod 600 %[1]s\n", f.key)
 	}
-	server := &zone.Server{Address: withPort(f.server, "53"), Key: key, Lead: (&zone.Checker{Resolver: resolver(s)}).Lead}
+	checker := &zone.Checker{Resolver: resolver(s)}
+	server := &zone.Server{Address: withPort(f.server, "53"), Key: key, Lead: checker.Lead}
+	if f.mergeSPF {
+		server.SPF = checker.Lookup()
+	}
 	changes, err := server.Compare(cmd.Context(), records(plans))
 	if err != nil {
 		return err

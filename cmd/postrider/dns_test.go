@@ -170,6 +170,18 @@ func TestDNSWhole(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
+	// A provider was written into the settings since: the SPF record is not ours to change, unless it is asked for.
+	if err := os.WriteFile(filepath.Join(dir, "provider.conf"), []byte(`{"DNS": {"spf": ["ip4:198.51.100.7"]}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, said := must(t, "", append(push, "--yes")...); out != "nothing to change\n" || !strings.Contains(said, `note: example.test TXT was not made here and is left as it is: it is "v=spf1 mx -all", and should be "v=spf1 mx ip4:198.51.100.7 -all"`) {
+		t.Errorf("got\n%s%s", out, said)
+	}
+	for _, want := range []string{"- example.test. 3600 IN TXT \"v=spf1 mx -all\"\n+ example.test. 3600 IN TXT \"v=spf1 ip4:198.51.100.7 mx -all\"\nchanged at 192.0.2.53:53\n", "nothing to change\n"} {
+		if out, said := must(t, "", append(push, "--yes", "--merge-spf")...); out != want || said != "" {
+			t.Errorf("got\n%s%s", out, said)
+		}
+	}
 	// The other domain's zone is not here at all.
 	code, out, _ = command(t, "", "dns", "push", "-c", dir, "--server", "192.0.2.53", "--key", key, "--json", "--yes", "example.org")
 	if code != exitOK || !strings.Contains(out, "example.org MX is not in a zone of this server") {

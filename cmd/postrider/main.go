@@ -98,6 +98,7 @@ func rootCommand() *cobra.Command {
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),
+		quarantineCommand(),
 		traceCommand(),
 		reportsCommand(),
 		sendmailCommand(),
@@ -106,6 +107,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)

@@ -36,10 +36,11 @@ type DNS struct {
 
 	// Whether others are told to deliver to the domains over verified TLS only
 	// (MTA-STS, RFC 8461): "off", "testing" (they only report what would have
-	// failed), "enforce". The policy is fetched over
+	// failed), "enforce", or "auto": each domain is tested until for a week nothing was found to fail
+	// here and nothing was told by others, and enforced then. The policy is fetched over
 	// HTTPS at mta-sts.DOMAIN of each domain, which needs a certificate: Web serves
 	// it, or a web server of yours.
-	MTASTS string `json:"mta_sts" one:"off,testing,enforce"`
+	MTASTS string `json:"mta_sts" one:"off,auto,testing,enforce"`
 
 	// A file in PEM with the key that the server will show next: its certificate, its public key, or
 	// itself. The TLSA records name it beside the one that is shown now, so that it is known

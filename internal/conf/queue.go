@@ -196,4 +196,8 @@ type Route struct {
 	// The mechanisms to log in with. Empty means the strongest that the other
 	// host has of SCRAM, CRAM-MD5, PLAIN and LOGIN.
 	Mechanisms []string `json:"mechanisms"`
+
+	// The one signature (DKIM) that the host gets where DKIM.ed25519 makes two, for those
+	// who refuse the other: "rsa" or "ed25519". Empty means both.
+	Signature string `json:"signature" one:"rsa,ed25519"`
 }

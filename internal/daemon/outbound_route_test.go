@@ -193,7 +193,7 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	sending, err := newSending(&settings, w.dns)
+	sending, err := w.newSending(&settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,13 +23,18 @@ import (
 )
 
 // newSending makes of one set of settings how mail leaves by it.
-func newSending(s *conf.Settings, dns relay.Resolver) (*post.Sending, error) {
-	relay, err := newRelay(s, dns)
+func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
+	relay, err := newRelay(s, d.dns)
 	if err != nil {
 		return nil, err
 	}
+	for i := range s.Queue.Routes {
+		if r := &s.Queue.Routes[i]; r.Signature != "" {
+			relay.Routes[r.Label(i)].Copy = d.keys.Only(r.Signature)
+		}
+	}
 	srs, err := newSRS(s)
-	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs}, err
+	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Own: rateOf(s.Rates.Own)}, err
 }
 
 // queueConfig is what the queue takes from one set of settings.

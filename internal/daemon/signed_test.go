@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +32,11 @@ func (r records) LookupTXT(_ context.Context, name string) ([]string, error) {
 	return []string{r[name]}, nil
 }
 
-// startSigning is a world with a key for mail.test that its DNS shows.
-func startSigning(t *testing.T) (*testWorld, records, chan string) {
+// startSigning is a world with a key for mail.test that its DNS shows, or one of each kind.
+func startSigning(t *testing.T, both bool) (*testWorld, records, chan string) {
 	t.Helper()
 	data := t.TempDir()
-	ring, err := sign.Open(filepath.Join(data, "dkim"), sign.Settings{Domains: []domains.Name{"mail.test"}, Keep: time.Hour}, nil, slog.New(slog.DiscardHandler))
+	ring, err := sign.Open(filepath.Join(data, "dkim"), sign.Settings{Domains: []domains.Name{"mail.test"}, Keep: time.Hour, Ed25519: both}, nil, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = ring.Prepare(t.Context())
 	}
@@ -51,16 +52,15 @@ func startSigning(t *testing.T) (*testWorld, records, chan string) {
 	zone := mailtest.NewZone(t, lines...)
 	server := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg { return zone.Reply(q) })
 	sink, got := sinkServer(t)
-	world := strings.Replace(testConf, `"DKIM": {"sign": false}`, `"DKIM": {"sign": true}`, 1)
+	world := strings.Replace(testConf, `"DKIM": {"sign": false}`, fmt.Sprintf(`"DKIM": {"sign": true, "ed25519": %t}`, both), 1)
 	world = strings.Replace(world, `"data_dir": "data"`, fmt.Sprintf(`"data_dir": %q`, data), 1)
 	w := startWith(t, world, fmt.Sprintf(`"SMTP": {"relay_from": ["127.0.0.1/32"], "own_fields": "none"}, "Domains": {"second.test": {}},
 		"Aliases": {"only@mail.test": "friend@far.test"},
-		"Queue": {"forward": true, "dns_servers": [%q], "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]}`, server, sink.Port))
+		"Queue": {"forward": true, "dns_servers": [%q], "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %[2]d, "tls": "none"},
+			{"domain": "one.test", "host": "127.0.0.1", "port": %[2]d, "tls": "none", "signature": "rsa"}]}`, server, sink.Port))
 	for range 600 {
-		for _, k := range w.keys.Keys() {
-			if k.Domain == "mail.test" && k.Phase == sign.Signing {
-				return w, shown, got
-			}
+		if !slices.ContainsFunc(w.keys.Keys(), func(k sign.Key) bool { return k.Domain == "mail.test" && k.Phase != sign.Signing }) {
+			return w, shown, got
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -88,7 +88,7 @@ func (r records) signatures(t *testing.T, message string) string {
 // TestSignedOnItsWay: the signature that another host sees is good, whatever was done to the message on its way
 // through here, and there is one on users' mail only.
 func TestSignedOnItsWay(t *testing.T) {
-	w, shown, got := startSigning(t)
+	w, shown, got := startSigning(t, false)
 	user := w.dial("127.0.0.2:0")
 	user.play("S: 220\nC: EHLO u.test\nS: 250")
 	user.startTLS("STARTTLS", "220")
@@ -129,4 +129,30 @@ func TestSignedOnItsWay(t *testing.T) {
 	k.play("C: MAIL FROM:<owner@far.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: DATA\nS: 354")
 	fmt.Fprintf(k.c, "%sAnd more.\r\n.\r\n", back)
 	k.play("S: 550 5.7.26")
+}
+
+// TestOneSignature: a host that wants one of two signatures gets it as others get it, and what is in the queue stays as it was.
+func TestOneSignature(t *testing.T) {
+	w, shown, got := startSigning(t, true)
+	host := w.greeted()
+	host.send("<x@far.test>", []string{"<friend@far.test>", "<friend@one.test>"}, "From: bob@mail.test\r\nSubject: two ways\r\n\r\nx")
+	var all [3]string // by the number of signatures
+	for range 2 {
+		m := receive(t, got)
+		if n := strings.Count(m, "\nDKIM-Signature:"); n < len(all) {
+			all[n] = m
+		}
+	}
+	if is := shown.signatures(t, all[1]); is != "mail.test pass" {
+		t.Errorf("one: %q in %q", is, all[1])
+	}
+	if is := shown.signatures(t, all[2]); is != "mail.test pass, mail.test pass" {
+		t.Errorf("both: %q in %q", is, all[2])
+	}
+	_, one, _ := strings.Cut(all[1], "\nDKIM-Signature:")
+	_, both, _ := strings.Cut(all[2], "\nDKIM-Signature:")
+	one, _, _ = strings.Cut(one, "\nFrom:")
+	if !strings.Contains(one, "a=rsa-sha256") || !strings.Contains(both, one) {
+		t.Errorf("one is %q, and both are %q", one, both)
+	}
 }

@@ -35,6 +35,8 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
+		Answered: d.metrics.Answered,
+		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
 	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
@@ -77,8 +79,8 @@ func signing(s *conf.Settings) sign.Settings {
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing
-// is looked at.
-func verification(s *conf.Settings) *verify.Rules {
+// is looked at. old is what held before, whose lists go on as they are where they are the same.
+func verification(s *conf.Settings, old *verify.Rules, log *slog.Logger) *verify.Rules {
 	if !s.Verify.Check {
 		return nil
 	}
@@ -96,6 +98,7 @@ func verification(s *conf.Settings) *verify.Rules {
 		OtherMX:    s.DNS.OtherMX,
 		IsOwn:      func(d domains.Name) bool { return local[d] },
 	}
+	defend(r, s, old, log)
 	for name, d := range s.Domains {
 		if d != nil && d.Verify != "" {
 			r.Softest[domains.Canonical(name)] = verify.Action(d.Verify)
@@ -183,12 +186,14 @@ func (k Keys) DKIMKeys(domain string) (all []zone.Key, err error) {
 	return all, nil
 }
 
-// trustProblems says what keeps mail from being signed or strangers from being judged.
+// trustProblems says what keeps mail from being signed or strangers from being judged, and mail of others from coming
+// over TLS.
 func (d *Daemon) trustProblems() (all []string) {
 	all = d.keys.Problems()
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
+	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(all, d.doubted.problems()...)
 }
 
@@ -231,7 +236,7 @@ func disposition(v *verify.Verdict) string {
 		return "pass"
 	case v.Action == verify.Refuse:
 		return "reject"
-	case v.Action == verify.Mark:
+	case v.Marked():
 		return "quarantine"
 	}
 	return "none"

@@ -89,6 +89,25 @@ func TestWebPolicy(t *testing.T) {
 	if len(before.Records) != 1 || len(after.Records) != 1 || before.Records[0] == after.Records[0] {
 		t.Errorf("the id was %q and is %q", before.Records, after.Records)
 	}
+	// By itself: it is tested at first, and enforced without a reload once that is written down, by other processes as well.
+	if err := w.rewrite(settings("auto")); err != nil {
+		t.Fatal(err)
+	}
+	if p := policy("second.test"); p.Mode != relay.STSTesting {
+		t.Errorf("by itself, at first: %+v", p)
+	}
+	before, _ = published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	if err := os.WriteFile(stsFile(w.state().settings), []byte(`{"second.test": {"mode": "enforce"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.policies.Changed()
+	after, _ = published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	if p := policy("second.test"); p.Mode != relay.STSEnforce || policy("mail.test").Mode != relay.STSTesting {
+		t.Errorf("by itself: %+v", p)
+	}
+	if len(before.Records) != 1 || len(after.Records) != 1 || before.Records[0] == after.Records[0] {
+		t.Errorf("the id was %q and is %q", before.Records, after.Records)
+	}
 	if err := w.rewrite(settings("off")); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
-	p := policyPlan(s, domain)
+	p := policyPlan(s, domain, stsModes(s))
 	p.Addresses, p.SPF, p.Smarthost = addresses(s), s.DNS.SPF, smarthost(s)
 	p.Services, p.DMARC, p.ReportsTo = services(s), s.DNS.DMARCPolicy, s.DNS.ReportsTo
 	p.TLSKeys, p.CAA, p.Autoconfig = tlsKeys(s), issuers(s), s.Web.Autoconfig
@@ -62,14 +62,14 @@ func reader(s *conf.Settings, domain string) string {
 	return "postmaster"
 }
 
-// policyPlan is as much of a plan as its MTA-STS policy is made of: what is served over HTTPS is
-// what the DNS has the id of.
-func policyPlan(s *conf.Settings, domain string) *zone.Plan {
-	p := &zone.Plan{Domain: canonical(domain), Host: canonical(s.ServerName), OtherMX: s.DNS.OtherMX}
-	if s.DNS.MTASTS != "off" {
-		p.STS = zone.STSMode(s.DNS.MTASTS)
+// Planned are the domains that the DNS is to know something of. Mail to server_name itself needs
+// its host's records only, which all have.
+func Planned(s *conf.Settings) []domains.Name {
+	all := s.Book().Domains()
+	if len(all) < 2 {
+		return all
 	}
-	return p
+	return slices.DeleteFunc(slices.Clone(all), func(d domains.Name) bool { return d == domains.Canonical(s.ServerName) && s.Domains[d.String()] == nil })
 }
 
 // senders are the addresses that mail leaves from, where the settings choose some for

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -68,8 +69,15 @@ type Findings struct {
 	Results []string
 	// Fields go wherever the message does, below Received.
 	Fields []string
+	// Aside is why the message is put aside, where its mailboxes have a place for that (Rules.Aside); empty: it
+	// is not.
+	Aside string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
+	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
+	Junk bool
+	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
+	Unsure bool
 	// Instead says where the message goes in place of its recipients; nil: to them.
 	Instead *Instead
 }
@@ -120,9 +128,6 @@ type inspections struct {
 func (i *inspections) Write(p []byte) (int, error) {
 	skip := min(i.header, int64(len(p)))
 	i.header -= skip
-	if skip == int64(len(p)) {
-		return len(p), nil
-	}
 	for _, look := range i.all {
 		if _, err := look.Write(p[skip:]); err != nil {
 			i.failed = err
@@ -161,6 +166,8 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 			all.Instead = found.Instead
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
+		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
+		all.Aside = cmp.Or(all.Aside, found.Aside)
 	}
 	return all, nil
 }

@@ -107,11 +107,7 @@ type checking struct {
 // Check looks at the records of a plan, one after the other. What cannot be asked is
 // a finding; there is no error.
 func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
-	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), insecure: make(map[string]string)}
-	k.lookup = newResolver(c.Resolver)
-	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
-		k.zone(name)
-	}
+	k := c.begin(ctx, p)
 	k.host()
 	k.exchangers()
 	k.senders()
@@ -124,6 +120,22 @@ func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
 	k.services()
 	k.outward()
 	return k.report
+}
+
+// CheckPolicy looks at the domain's MTA-STS policy only: whether others find and fetch it, and can deliver by it.
+func (c *Checker) CheckPolicy(ctx context.Context, p *Plan) *Report {
+	k := c.begin(ctx, p)
+	k.sts()
+	return k.report
+}
+
+func (c *Checker) begin(ctx context.Context, p *Plan) *checking {
+	k := &checking{Checker: c, asker: newAsker(c.Resolver), ctx: ctx, plan: p, report: &Report{Domain: p.Domain}, zones: make(map[string]bool), insecure: make(map[string]string)}
+	k.lookup = c.Lookup()
+	for _, name := range slices.Compact([]string{p.Domain, p.Host}) {
+		k.zone(name)
+	}
+	return k
 }
 
 // say adds a finding.

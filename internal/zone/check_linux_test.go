@@ -330,6 +330,10 @@ func labCases() []*labCase {
 		{domain: "sts11.test", edit: func(z *zoneText) { z.drop("_mta-sts") }, want: []string{"missing: no MTA-STS record"}},
 		{domain: "sts12.test", web: func(w http.ResponseWriter, r *http.Request, _ string) { http.NotFound(w, r) }, want: []string{"dangerous: answers 404"}},
 		{domain: "sts13.test", edit: func(z *zoneText) { z.sub("v=STSv1; id=", "v=STSv1; id=2026-11-30-") }, want: []string{"differs: letters and digits"}},
+		{domain: "sts14.test", unnamed: true, want: []string{"dangerous: mail.sts14.test port 25 who goes by the MTA-STS policy does not deliver there: its certificate is for mail.lab.test, "}},
+		{domain: "sts15.test", plan: func(p *Plan) { p.OtherMX = []string{"second.other.test"} }, want: []string{"dangerous: second.other.test port 25 who goes by the MTA-STS policy does not deliver there: it offers no STARTTLS"}},
+		{domain: "sts16.test", plan: func(p *Plan) { p.OtherMX = []string{"silent.other.test"} }, notes: []string{"note: silent.other.test port 25 whether it shows a certificate"}},
+		{domain: "sts17.test", unnamed: true, web: serve("text/plain", "version: STSv1\r\nmode: none\r\nmax_age: 604800\r\n"), want: []string{"differs: the policy's mode is \"none\""}},
 
 		{domain: "tls1.test", edit: func(z *zoneText) { z.sub("TLSA 3 1 1 ", "TLSA 3 1 1 00") }, want: []string{"differs: which is not the length", "dangerous: no TLSA record fits", "differs: shows next is not announced"}},
 		{domain: "tls2.test", edit: func(z *zoneText) { z.drop("TLSA 3 1 1"); z.add("_25._tcp.mail TLSA 3 1 1 " + strings.Repeat("ab", 32)) }, want: []string{"dangerous: no TLSA record fits the certificate shown at 192.0.2.25:25", "dangerous: [2001:db8::25]:25", "differs: shows next is not announced"}},

@@ -12,11 +12,13 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
@@ -45,6 +47,9 @@ func (k *checking) sts() {
 	}
 	host := "mta-sts." + p.Domain
 	k.comparePolicy(host, policy)
+	if policy.Mode != relay.STSNone {
+		k.certificates(policy)
+	}
 	switch {
 	case id == "":
 	case p.STS == STSOff:
@@ -132,23 +137,69 @@ func (k *checking) web() *http.Client {
 	}
 }
 
+// certificates looks whether the hosts of a policy show what those who go by it want to see (RFC 8461 §4.2).
+func (k *checking) certificates(policy *relay.STSPolicy) {
+	for _, host := range k.plan.exchangers() {
+		if !policy.Match(host) {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
+		d := &smtp.Dialer{Hello: k.plan.Host, TLS: smtp.TLSRequired, DialContext: k.dial, TLSConfig: &tls.Config{RootCAs: k.Roots, ServerName: host}}
+		c, err := d.Dial(ctx, net.JoinHostPort(host, "25"))
+		if err == nil {
+			c.Quit(ctx)
+		}
+		cancel()
+		why, untrusted := whyUntrusted(err)
+		switch {
+		case untrusted:
+			k.sayOf(host, "port 25", Dangerous, "who goes by the MTA-STS policy does not deliver there: its %s", why)
+		case errors.Is(err, smtp.ErrUnsupported):
+			k.sayOf(host, "port 25", Dangerous, "who goes by the MTA-STS policy does not deliver there: it offers no STARTTLS")
+		case err != nil:
+			state := Unknown
+			if host != k.plan.Host { // it may be away, or port 25 outward closed
+				state = Note
+			}
+			k.sayOf(host, "port 25", state, "whether it shows a certificate that those believe who go by the MTA-STS policy could not be seen: %v", err)
+		default:
+			k.sayOf(host, "port 25", OK, "its certificate is one for those who go by the MTA-STS policy")
+		}
+	}
+}
+
 // whyNoHTTPS says in words why there is no connection.
 func whyNoHTTPS(err error) string {
-	var invalid x509.CertificateInvalidError
-	var name x509.HostnameError
-	var authority x509.UnknownAuthorityError
 	var lookup *net.DNSError
-	switch {
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the web server's certificate has expired, or is not valid yet: " + invalid.Cert.NotBefore.Format(time.DateOnly) + " to " + invalid.Cert.NotAfter.Format(time.DateOnly)
-	case errors.As(err, &name):
-		return fmt.Sprintf("the web server's certificate is for %s, and not for %s", orNone(strings.Join(name.Certificate.DNSNames, ", ")), name.Host)
-	case errors.As(err, &authority):
-		return "the web server's certificate is from an authority that is not believed"
-	case errors.As(err, &lookup) && lookup.IsNotFound:
+	if why, untrusted := whyUntrusted(err); untrusted {
+		return "the web server's " + why
+	}
+	if errors.As(err, &lookup) && lookup.IsNotFound {
 		return "the name " + lookup.Name + " is not in the DNS"
 	}
 	return err.Error()
+}
+
+// whyUntrusted says what is wrong with a certificate, if that is it.
+func whyUntrusted(err error) (why string, untrusted bool) {
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "certificate has expired, or is not valid yet: " + invalid.Cert.NotBefore.Format(time.DateOnly) + " to " + invalid.Cert.NotAfter.Format(time.DateOnly), true
+	case errors.As(err, &invalid):
+		return "certificate is not valid: " + invalid.Error(), true
+	case errors.As(err, &name):
+		names := name.Certificate.DNSNames
+		if len(names) > 5 {
+			names = append(slices.Clone(names[:5]), "…")
+		}
+		return fmt.Sprintf("certificate is for %s, and not for %s", orNone(strings.Join(names, ", ")), name.Host), true
+	case errors.As(err, &authority):
+		return "certificate is from an authority that is not believed", true
+	}
+	return "", false
 }
 
 // comparePolicy compares a policy with what the plan says and with where mail goes.

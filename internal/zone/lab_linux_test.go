@@ -47,6 +47,7 @@ type labCase struct {
 	edit     func(z *zoneText) // what is planted in the zones
 	web      func(http.ResponseWriter, *http.Request, string)
 	cert     string            // "expired" or "other": what the web server shows
+	unnamed  bool              // the certificate at port 25 is not for its host
 	ds       string            // DS record in place of the right ones
 	second   func(z *zoneText) // what the second server has, if there is one
 	want     []string          // "state: part of the sentence" of each fault; none on a right zone
@@ -129,7 +130,13 @@ const (
 // what their checks need.
 func startLab(t *testing.T, cases []*labCase) *lab {
 	l := &lab{t: t, trust: peertest.NewAuthority(t), cases: cases, plans: make(map[string]*Plan)}
-	l.shown = l.trust.Issue(t, "mail.lab.test")
+	hosts := []string{"mail.lab.test", "mx.dns.our.test"}
+	for _, c := range cases {
+		if !c.unnamed {
+			hosts = append(hosts, "mail."+c.domain, c.domain)
+		}
+	}
+	l.shown = l.trust.Issue(t, hosts...)
 	z := &zoneText{t, "", map[string][]string{
 		"other.test":   {"backup.other.test. A " + labStranger, `_spf.other.test. TXT "v=spf1 ip4:192.0.2.200 -all"`, "www.other.test. CNAME backup.other.test.", "second.other.test. A " + labSecond, "silent.other.test. A " + labSilent},
 		"reports.test": nil, "dns.our.test": nil, reverse4: nil, reverse6: nil,
@@ -315,18 +322,26 @@ func (l *lab) listen() {
 		}),
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	mx := &smtp.Server{Hostname: "mail.lab.test", Log: slog.New(slog.DiscardHandler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{l.shown.TLS}}}
-	for _, host := range []string{labHost, labHost6} {
-		at := func(port string) net.Listener {
-			listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			return listener
+	at := func(host, port string) net.Listener {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			l.t.Fatal(err)
 		}
-		w, m := at("443"), at("25")
-		go web.ServeTLS(w, "", "")
-		go mx.Serve(m)
+		return listener
 	}
-	l.t.Cleanup(func() { web.Close(); mx.Close() })
+	mx := func(c *tls.Config, hosts ...string) {
+		s := &smtp.Server{Hostname: "mail.lab.test", Log: slog.New(slog.DiscardHandler), TLSConfig: c}
+		for _, host := range hosts {
+			go s.Serve(at(host, "25"))
+		}
+		l.t.Cleanup(func() { s.Close() })
+	}
+	mx(&tls.Config{Certificates: []tls.Certificate{l.shown.TLS}}, labHost, labHost6)
+	mx(&tls.Config{Certificates: []tls.Certificate{l.trust.Issue(l.t, "backup.other.test").TLS}}, labStranger)
+	mx(nil, labSecond)
+	for _, host := range []string{labHost, labHost6} {
+		w := at(host, "443")
+		go web.ServeTLS(w, "", "")
+	}
+	l.t.Cleanup(func() { web.Close() })
 }

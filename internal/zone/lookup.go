@@ -20,10 +20,10 @@ func (c *Checker) Lead(ctx context.Context, name string) (string, error) {
 	return alias(m, name), nil
 }
 
-// newResolver is what those ask who evaluate records as a stranger would: the same server as
+// Lookup is what those ask who evaluate records as a stranger would: the same server as
 // the asker, which wants answers as they come.
-func newResolver(server string) *resolver.Resolver {
-	return resolver.New(resolver.Config{Servers: []string{server}, Timeout: patience})
+func (c *Checker) Lookup() *resolver.Resolver {
+	return resolver.New(resolver.Config{Servers: []string{c.Resolver}, Timeout: patience})
 }
 
 // dial connects to a host that the resolver knows, at the first of its addresses that

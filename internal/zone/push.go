@@ -35,7 +35,7 @@ func (c *Change) Empty() bool { return len(c.Add)+len(c.Remove) == 0 }
 // Only records that nobody but this server has a use for are ever replaced: DKIM keys
 // under the selectors given, the version of the MTA-STS policy, TLSA records of the form 3 1 1 of
 // port 25, and a DMARC record that differs in nothing but what the domain's own settings say. Of anything else,
-// a set is made where there is none.
+// a set is made where there is none. An SPF record is added to where SPF is there.
 func (s *Server) Compare(ctx context.Context, records []Record) ([]*Change, error) {
 	var changes []*Change
 	for _, want := range sets(records) {
@@ -139,13 +139,13 @@ func (s *Server) compare(ctx context.Context, want []Record) (*Change, error) {
 			return nil, err
 		}
 	}
-	c := decide(want, have)
+	c := s.decide(ctx, want, have)
 	c.Zone, c.seen, c.want = have.zone, have, want
 	return c, nil
 }
 
 // decide says what is to become of a set.
-func decide(want []Record, have *set) *Change {
+func (s *Server) decide(ctx context.Context, want []Record, have *set) *Change {
 	wanted := make([]dns.RR, len(want))
 	for i, r := range want {
 		wanted[i] = dns.Copy(r.RR)
@@ -153,7 +153,7 @@ func decide(want []Record, have *set) *Change {
 	}
 	switch wanted[0].(type) {
 	case *dns.TXT:
-		return decideText(wanted[0].(*dns.TXT), have)
+		return s.decideText(ctx, wanted[0].(*dns.TXT), have)
 	case *dns.TLSA:
 		if strings.HasPrefix(have.name, "_25._tcp.") { // else a CNAME leads to where other services may go as well
 			return decideTLSA(wanted, have)
@@ -229,7 +229,7 @@ func decideTLSA(want []dns.RR, have *set) *Change {
 
 // decideText looks at those texts of a name that are of the same kind, told by
 // their version. All others are nobody's business here.
-func decideText(want *dns.TXT, have *set) *Change {
+func (s *Server) decideText(ctx context.Context, want *dns.TXT, have *set) *Change {
 	kind := kindOf(text(want))
 	var alike []dns.RR
 	for _, rr := range have.records {
@@ -246,6 +246,8 @@ func decideText(want *dns.TXT, have *set) *Change {
 		return &Change{Add: without([]dns.RR{want}, alike), Remove: without(alike, []dns.RR{want})}
 	case len(alike) > 1:
 		return &Change{Left: fmt.Sprintf("%s has %d %s records, and others go by none of them; one has to go: %s", trim(have.name), len(alike), kind, values(alike))}
+	case kind == kindSPF:
+		return s.decideSPF(ctx, want, alike[0].(*dns.TXT))
 	case kind == kindDMARC && samePolicy(text(want), text(alike[0].(*dns.TXT))):
 		return &Change{Add: []dns.RR{want}, Remove: alike}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/postrider-mail/postrider/smtp/spf"
 )
 
 // Server is a name server that takes dynamic updates (RFC 2136) from who has its
@@ -20,6 +22,9 @@ type Server struct {
 	// Lead returns where a CNAME outside of the server's zones leads, or "" if
 	// there is none at the name. Without it such names are passed over.
 	Lead func(ctx context.Context, name string) (string, error)
+	// SPF, where it is not nil, has terms that an SPF record written by hand lacks added to it. It is asked
+	// what the record costs then: one that others would fail with is left as it is.
+	SPF spf.Resolver
 	// Now is the clock that signatures are made by; time.Now where nil.
 	Now func() time.Time
 }

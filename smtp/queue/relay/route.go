@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ type Route struct {
 	// sent under TLS only.
 	User, Password string
 	Mechanisms     []string
+	// Copy, where not nil, makes of the message what is sent by the route: without a
+	// field that this host put on top, say. It is asked again at each attempt.
+	Copy func(message io.Reader) (io.Reader, error)
 }
 
 // routeOf finds a recipient's route: the one an operator chose for the entry, or

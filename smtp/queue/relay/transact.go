@@ -170,6 +170,11 @@ func (a *transfer) transaction(ctx context.Context, c *conn) error {
 		return err
 	}
 	watched := &watchedReader{r: body}
+	if a.route != nil && a.route.Copy != nil {
+		if watched.r, err = a.route.Copy(body); err != nil {
+			return refuse("4.3.0", "the message cannot be read now: %v", err)
+		}
+	}
 	results, err := c.Send(ctx, m, watched)
 	c.sent++
 	if watched.err != nil {
