@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -24,7 +25,8 @@ type Moment struct {
 	DNS                         resolver.Stats
 	Keys                        map[string]int // of DKIM, how many there are in each phase
 	KeysInTrouble               int
-	Lockouts                    int // accounts and networks whose logins are not checked for now
+	Lockouts                    int            // accounts and networks whose logins are not checked for now
+	Limited                     map[string]int // those who have met a limit and for whom nothing is taken now, by post.Kinds
 }
 
 // Room is what is free on the disk of a directory.
@@ -105,6 +107,9 @@ func (m *Moment) host() (all []fact) {
 		gaugeOf("connections_limit", "How many there can be.", float64(m.MaxConnections)),
 		gaugeOf("healthy", "Whether mail can be taken.", bit(m.Healthy)),
 		gaugeOf("auth_lockouts", "Accounts and networks whose logins are not checked for now.", float64(m.Lockouts)))
+	for _, whose := range post.Kinds {
+		all = append(all, gaugeBy("whose", whose, "limits_met", "How many have met a limit and are refused for now; 100 of all at most.", float64(m.Limited[whose])))
+	}
 	for _, r := range m.Rooms {
 		all = append(all,
 			gaugeBy("directory", r.Dir, "store_free_octets", "What is free on the disk of a directory.", float64(r.Octets)),
