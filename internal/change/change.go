@@ -21,6 +21,9 @@ type Files struct {
 	Path string
 	// Probes are those of the check that a change has to pass.
 	Probes conf.Probes
+	// Accept, if not nil, says why settings could not come into force, though a server would start with them, or with
+	// what was wrong before. It is asked of those that a change leads to, and refuses it.
+	Accept func(after *conf.Settings) error
 
 	step func() // tests are told of each step that could be the last one
 }
@@ -82,6 +85,11 @@ func (f Files) Apply(ctx context.Context, edit Editor) ([]string, error) {
 	after, err := f.check(edits)
 	if err != nil {
 		return nil, err
+	}
+	if f.Accept != nil {
+		if err := f.Accept(after); err != nil {
+			return nil, err
+		}
 	}
 	holds := after.HoldSecrets()
 	p := &publication{step: f.step}

@@ -38,11 +38,20 @@ type Keys struct {
 // where Accounts stands, else to accounts.conf in the folder. Comments and layout
 // of the file stay.
 func (s *Settings) AddAccount(path string, address domains.Address, k Keys) (*Edit, error) {
+	return s.AddAccountHolding(path, address, k, 0)
+}
+
+// AddAccountHolding is AddAccount with what the mailbox may hold; 0 is as in its domain.
+func (s *Settings) AddAccountHolding(path string, address domains.Address, k Keys, q Quota) (*Edit, error) {
 	file, steps, err := s.placeOfAccount(path, address)
 	if err != nil {
 		return nil, err
 	}
-	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+	value := struct {
+		Keys
+		Quota Quota `json:"quota,omitempty"`
+	}{k, q}
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, steps...) })
 }
 
 // placeOfAccount is where a new account goes, and why there can be none.

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -104,6 +105,56 @@ func (s *Settings) SetAlias(path string, address domains.Address, targets []stri
 func (s *Settings) AliasesAsWritten(address domains.Address) []string {
 	_, targets := s.findAlias(address)
 	return targets
+}
+
+// WrittenAliases are the addresses that are aliases in the files, as opposed to those that are by default.
+func (s *Settings) WrittenAliases() map[domains.Address]bool {
+	all := make(map[domains.Address]bool)
+	s.eachAlias(func(_ []any, written string, _ []string) { all[domains.CanonicalAddress(written)] = true })
+	return all
+}
+
+// DomainNamed is a domain of the files; nil if none has it.
+func (s *Settings) DomainNamed(name domains.Name) (found *Domain) {
+	s.eachDomain(func(written string, d *Domain) {
+		if domains.Canonical(written) == name {
+			found = d
+		}
+	})
+	return found
+}
+
+// WhereAccount is where an account stands, and where its password comes from if that is neither there nor to be changed there.
+func (s *Settings) WhereAccount(address domains.Address) (at, password string) {
+	steps, a := []string{"Accounts", address.String()}, s.Accounts[address.String()]
+	if a == nil { // it is written in another way, or in its domain: all of them are looked through
+		if steps, a = s.findAccount(address); a == nil {
+			return "", ""
+		}
+	}
+	if a.PasswordFile != "" {
+		password = "file " + a.PasswordFile
+	}
+	return s.origin(anys(steps)), cmp.Or(s.notes[config.Path(anys(steps, "password")...)], password)
+}
+
+// WhereAlias is where an alias stands; empty for one that holds by default.
+func (s *Settings) WhereAlias(address domains.Address) string {
+	steps, _ := s.findAlias(address)
+	if steps == nil {
+		return ""
+	}
+	return s.origin(anys(steps))
+}
+
+// WhereDomain is where a domain stands; empty for one that is here by its accounts, or as the server's name.
+func (s *Settings) WhereDomain(name domains.Name) (at string) {
+	s.eachDomain(func(written string, _ *Domain) {
+		if domains.Canonical(written) == name {
+			at = s.origin([]any{"Domains", written})
+		}
+	})
+	return at
 }
 
 // Setting is one value in force.

@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -42,6 +43,9 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
+	// Configuration is the folder of the *.conf files, or the one file, that load reads: administrators change
+	// accounts in it through the pages. Empty: they cannot. Set it before Run.
+	Configuration string
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store
@@ -54,6 +58,7 @@ type Daemon struct {
 	keys        *sign.Ring
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
+	filter      *filter.Filter
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -254,6 +259,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
 	d.serving.Go(func() { d.policies.Run(ctx) })
+	d.serving.Go(func() { d.tendLists(ctx) })
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

@@ -126,6 +126,7 @@ func startWith(t *testing.T, world, extra string) *testWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Configuration = dir
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

@@ -110,12 +110,17 @@ func base() *template.Template {
 	return template.Must(template.New("layout.html").Funcs(funcs()).ParseFS(own, "templates/layout.html", "templates/parts.html"))
 }
 
-// Add adds pages, whose templates are in the folder templates of files. It panics on a template that is wrong,
-// as regexp.MustCompile does.
+// Add adds pages, whose templates are in the folder templates of files; what several of them use stands in shared.html there. It panics
+// on a template that is wrong, as regexp.MustCompile does.
 func (a *Area) Add(files fs.FS, pages ...Page) {
+	with := base()
+	if _, err := fs.Stat(files, "templates/shared.html"); err == nil {
+		template.Must(with.ParseFS(files, "templates/shared.html"))
+	}
 	for _, p := range pages {
 		if p.Template != "" {
-			a.templates[p.Template] = template.Must(base().ParseFS(files, "templates/"+p.Template))
+			one := template.Must(with.Clone())
+			a.templates[p.Template] = template.Must(one.ParseFS(files, "templates/"+p.Template))
 		}
 		pattern := a.root() + p.Path
 		if p.Path == "" || strings.HasSuffix(p.Path, "/") {

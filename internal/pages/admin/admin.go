@@ -29,6 +29,15 @@ type Server struct {
 	Lines *trace.Ring
 	// Reports are those of other hosts.
 	Reports Reports
+
+	Accounts Accounts
+	Aliases  Aliases
+	Domains  Domains
+	Lockouts Lockouts
+	// Settings are those in force, in the order of the manual.
+	Settings func() []Setting
+	// DNS is what the DNS should have of the domains, and has.
+	DNS DNS
 }
 
 // Add adds the pages to their area.
@@ -49,5 +58,27 @@ func (s Server) pages() (all []pages.Page) {
 		all = append(all, s.tailPages()...)
 	}
 	all = append(all, s.reportPages()...)
+	if s.Accounts != nil {
+		all = append(all, s.accountPages()...)
+	}
+	if s.Aliases != nil {
+		all = append(all, s.aliasPages()...)
+	}
+	if s.Domains != nil {
+		all = append(all, s.domainPages()...)
+	}
+	if s.Lockouts != nil {
+		all = append(all, pages.Page{Path: "lockouts", Menu: "Lock-outs", Title: "Lock-outs", Template: "lockouts.html", Show: s.lockouts,
+			Do: map[string]pages.Action{"lift": s.liftOne}})
+	}
+	if s.DNS != nil {
+		all = append(all, s.dnsPages()...)
+	}
+	if s.Overview != nil {
+		all = append(all, pages.Page{Path: "certificates", Menu: "Certificates", Title: "Certificates", Template: "certificates.html", Show: s.certificates})
+	}
+	if s.Settings != nil {
+		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings})
+	}
 	return all
 }
