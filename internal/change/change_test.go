@@ -208,7 +208,7 @@ func TestHandEdit(t *testing.T) {
 					}
 				case err != nil:
 					t.Errorf("step %d: %v", at, err)
-				case at < steps-2: // the last ones are after the exchange
+				case at < steps-3: // the last ones are after the exchange
 					t.Errorf("step %d of %d: what was written by hand is lost: %s", at, steps, read(t, b))
 				}
 			}
