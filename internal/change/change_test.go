@@ -181,13 +181,13 @@ func TestHandEdit(t *testing.T) {
 	for way, edit := range ways {
 		t.Run(way, func(t *testing.T) {
 			steps := 0
-			f, dir := folder(t)
+			f, _ := folder(t)
 			f.step = func() { steps++ }
 			if _, err := f.Apply(t.Context(), both); err != nil {
 				t.Fatal(err)
 			}
 			for at := range steps + 1 {
-				f, dir = folder(t)
+				f, dir := folder(t)
 				n, b := 0, filepath.Join(dir, "b.conf")
 				f.step = func() {
 					if n++; n == at {
