@@ -121,6 +121,15 @@ type Targets struct {
 	Mailboxes []domains.Address // of accounts
 	Elsewhere []smtp.Path       // of other hosts, their domains canonical
 	Local     bool              // the address is one of this host, which may forward
+	// Onward is where users have their mail forwarded to. A Directory knows nothing of it: it is for whoever asks them.
+	Onward []Onward
+}
+
+// Onward is that mail for one of the mailboxes goes on.
+type Onward struct {
+	Account domains.Address
+	To      smtp.Path // at another host
+	Keep    bool      // the mailbox keeps a copy
 }
 
 // None reports whether there is nobody to take the mail.

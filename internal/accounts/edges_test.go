@@ -140,7 +140,7 @@ func TestUnreadableKeys(t *testing.T) {
 		s := conf.New()
 		s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
 		s.Accounts = map[string]*conf.Account{"ann@mail.test": &account}
-		if _, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%s: no error", what)
 		}
 	}

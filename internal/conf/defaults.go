@@ -78,20 +78,25 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note"},
+		Verify: Verification{
+			Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note", OwnHello: "refuse", ReverseName: "mark", Hello: "mark",
+			Greylist:       Greylist{Wait: time.Minute, Window: 48 * time.Hour, Keep: 35 * 24 * time.Hour},
+			QuarantineKeep: 31 * 24 * time.Hour,
+		},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
-			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
+			StatusFrom: Loopback(), AdminFrom: Loopback(), AccountFrom: Loopback(),
+			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence},
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},
 	}
 }
 
-// loopback are the networks of this host alone.
-func loopback() []netip.Prefix {
+// Loopback are the networks of this host alone.
+func Loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 

@@ -18,8 +18,10 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
@@ -45,18 +47,20 @@ type Daemon struct {
 	// accounts in it through the pages. Empty: they cannot. Set it before Run.
 	Configuration string
 
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	healthy  func() error       // nil: mail can be stored
-	closers  []io.Closer        // what is closed at the end, last first
-	disks    []*durable.Disk    // those of closers, each to be shared
-	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post     *post.Post
-	keys     *sign.Ring
-	policies *zone.Ripening
-	verifier *verify.Verifier
-	doubted  disbelief // of mail from here, by others
-	reports  *reports.Reader
+	now         atomic.Pointer[state]
+	store       mailstore.Store
+	preferences *preferences.Store // what users have decided
+	healthy     func() error       // nil: mail can be stored
+	closers     []io.Closer        // what is closed at the end, last first
+	disks       []*durable.Disk    // those of closers, each to be shared
+	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post        *post.Post
+	keys        *sign.Ring
+	policies    *zone.Ripening
+	verifier    *verify.Verifier
+	filter      *filter.Filter
+	doubted     disbelief // of mail from here, by others
+	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
@@ -70,7 +74,11 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
+	zones    *zonePages  // what the DNS was found to have
+	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
+
+	remembering sync.Mutex // of who has logged in
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -162,11 +170,15 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, nil, d.log)
+	if err := d.openPreferences(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
 	}
 	d.now.Store(st)
+	d.retirePreferences(st)
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -250,7 +262,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
 	d.serving.Go(func() { d.policies.Run(ctx) })
+	d.serving.Go(func() { d.tendLists(ctx) })
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}
@@ -331,6 +346,7 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.post.Settle()
 	d.challenge.close()
 	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping

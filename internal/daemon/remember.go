@@ -16,6 +16,7 @@ const loginsFile = "logins.json"
 // well, and has to get to know everybody again.
 func (d *Daemon) recallLogins() {
 	st := d.state()
+	st.credentials.KeepCodes(d.writeLogins)
 	memory, err := os.ReadFile(filepath.Join(st.settings.DataDir, loginsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -34,12 +35,7 @@ const loginsKept = 5 * time.Minute
 
 // keepLogins writes down what the next run is to know.
 func (d *Daemon) keepLogins() {
-	st := d.state()
-	memory, err := st.credentials.Memory()
-	if err == nil {
-		err = writeDurably(st.settings.DataDir, filepath.Join(st.settings.DataDir, loginsFile), string(memory))
-	}
-	if err != nil {
+	if err := d.writeLogins(); err != nil {
 		d.log.Warn("it will be forgotten who has logged in before", "err", err)
 	}
 }
@@ -78,4 +74,15 @@ func (d *Daemon) keepSent() {
 	if err != nil {
 		d.log.Warn("it will be forgotten what users have sent", "err", err)
 	}
+}
+
+func (d *Daemon) writeLogins() error {
+	d.remembering.Lock()
+	defer d.remembering.Unlock()
+	st := d.state()
+	memory, err := st.credentials.Memory()
+	if err != nil {
+		return err
+	}
+	return writeDurably(st.settings.DataDir, filepath.Join(st.settings.DataDir, loginsFile), string(memory))
 }

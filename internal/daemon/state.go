@@ -9,8 +9,10 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
+	"github.com/postrider-mail/postrider/parsers/rules"
 )
 
 // state is everything that follows from one set of settings. A reload makes a
@@ -20,6 +22,7 @@ type state struct {
 	dir         *accounts.Directory
 	rules       *post.Rules
 	verify      *verify.Rules // nil: mail of strangers is not looked at
+	mail        *rules.Set    // about mail that comes in
 	site        *web.Site     // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
@@ -30,14 +33,17 @@ type state struct {
 
 // newState builds a state. old, if not nil, hands on what must outlive a
 // reload.
-func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
+func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (*state, error) {
 	if old == nil {
 		old = &state{}
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
-	st.rules, st.verify = newRules(s, st.dir), verification(s)
+	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.site = newSite(s)
 	var err error
+	if st.mail, err = s.MailRules(); err != nil {
+		return nil, err
+	}
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}
@@ -48,6 +54,6 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 		return nil, err
 	}
 	st.names = newListed(s, st.dir)
-	st.credentials, err = accounts.New(s, st.dir, old.credentials, log)
+	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	return st, err
 }

@@ -12,12 +12,14 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
@@ -33,8 +35,11 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
+		Answered: d.metrics.Answered,
+		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
 }
 
 // OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
@@ -74,8 +79,8 @@ func signing(s *conf.Settings) sign.Settings {
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing
-// is looked at.
-func verification(s *conf.Settings) *verify.Rules {
+// is looked at. old is what held before, whose lists go on as they are where they are the same.
+func verification(s *conf.Settings, old *verify.Rules, log *slog.Logger) *verify.Rules {
 	if !s.Verify.Check {
 		return nil
 	}
@@ -93,6 +98,7 @@ func verification(s *conf.Settings) *verify.Rules {
 		OtherMX:    s.DNS.OtherMX,
 		IsOwn:      func(d domains.Name) bool { return local[d] },
 	}
+	defend(r, s, old, log)
 	for name, d := range s.Domains {
 		if d != nil && d.Verify != "" {
 			r.Softest[domains.Canonical(name)] = verify.Action(d.Verify)
@@ -187,7 +193,7 @@ func (d *Daemon) trustProblems() (all []string) {
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
-	all = append(all, d.policies.Problems()...)
+	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(all, d.doubted.problems()...)
 }
 
@@ -230,7 +236,7 @@ func disposition(v *verify.Verdict) string {
 		return "pass"
 	case v.Action == verify.Refuse:
 		return "reject"
-	case v.Action == verify.Mark:
+	case v.Marked():
 		return "quarantine"
 	}
 	return "none"

@@ -254,6 +254,9 @@ func (r *Request) Done(text string, facts ...any) {
 	r.area.Log.Info("changed by page", append(args, facts...)...)
 }
 
+// KeepSession has the session go on whose own Action has changed the secrets it began with; all others of that name end.
+func (r *Request) KeepSession() { r.area.sessions.stamp(r.session, r.area.Logins.Stamp(r.Who)) }
+
 // Path is a path below the area, for links and Next.
 func (r *Request) Path(below string) string { return r.area.root() + below }
 

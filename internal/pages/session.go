@@ -111,6 +111,13 @@ func (s *sessions) end(token string) {
 	delete(s.all, sha256.Sum256([]byte(token)))
 }
 
+// stamp gives a session the stamp of the secrets of now.
+func (s *sessions) stamp(o *Session, stamp string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.stamp = stamp
+}
+
 // say leaves a word for the session's next page.
 func (s *sessions) say(o *Session, text string) {
 	s.mu.Lock()

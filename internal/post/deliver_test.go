@@ -213,7 +213,7 @@ func TestSuccessIsTold(t *testing.T) {
 	}
 }
 
-// TestRatesCountUsers: what users submit is counted, messages at MAIL and recipients at RCPT, and
+// TestRatesCountUsers: what users submit is counted, at RCPT, and
 // nothing else is.
 func TestRatesCountUsers(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -221,14 +221,14 @@ func TestRatesCountUsers(t *testing.T) {
 		rate  Rate
 		want  int // messages of two recipients that are taken, of three
 	}{
-		"a user, messages":   {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, Rate{Messages: 2}, 2},
-		"a user, recipients": {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, Rate{Recipients: 4}, 2},
+		"a user, messages":   {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, Rate{Hour: Amount{Messages: 2}}, 2},
+		"a user, recipients": {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, Rate{Hour: Amount{Recipients: 4}}, 2},
 		"any number":         {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, Rate{}, 3},
-		"on another port":    {visit{user: "ann@mail.test", from: "ann@mail.test"}, Rate{Messages: 1, Recipients: 1}, 3},
-		"a stranger":         {visit{from: "a@far.test"}, Rate{Messages: 1, Recipients: 1}, 3},
+		"on another port":    {visit{user: "ann@mail.test", from: "ann@mail.test"}, Rate{Hour: Amount{Messages: 1, Recipients: 2}}, 1},
+		"a stranger":         {visit{from: "a@far.test"}, Rate{Hour: Amount{Messages: 1, Recipients: 1}}, 3},
 	} {
 		p, _ := newPost(t, village{"alice@mail.test": alice, "ann@mail.test": alice})
-		p.Rules().Rate = func(string) Rate { return c.rate }
+		p.Rules().Limits = &Limits{Account: func(domains.Address) Rate { return c.rate }, Domain: func(domains.Name) Rate { return Rate{} }}
 		taken := 0
 		for range 3 {
 			if c.visit.send(p, "Subject: s\r\n\r\nx\r\n", "alice@mail.test", "ann@mail.test") == nil {

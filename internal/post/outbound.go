@@ -55,6 +55,8 @@ type Needs struct {
 	Directory func() Directory
 	// Contact is who tells other domains how TLS fared; empty: nobody does.
 	Contact string
+	// Reported, if not nil, hears of each report about TLS that was queued.
+	Reported func()
 	// Sign puts signatures on top of a message of the server's own that leaves; nil:
 	// there are none.
 	Sign func(message []byte) ([]byte, error)
@@ -150,6 +152,7 @@ type entry struct {
 	first string // the field on top that only this one gets
 	id    string
 	to    []smtp.Path
+	by    domains.Address // the user who has it forwarded, if that is why it leaves
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
@@ -167,11 +170,12 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 		if !proven {
 			new.Class = queue.Stranger
 		}
+		part.mark(new)
 		w, err := o.queue.Begin(ctx, new)
 		if err != nil {
 			return entries, refuseQueue(err)
 		}
-		opened := entry{Writer: w, first: part.first, id: new.ID}
+		opened := entry{Writer: w, first: part.first, id: new.ID, by: part.by}
 		for i := range part.to {
 			opened.to = append(opened.to, part.to[i].Path)
 		}
@@ -231,6 +235,9 @@ func (o *Outbound) Run(ctx context.Context) {
 // notify brings the queue's news of a message to its sender, who lives here or
 // elsewhere. A bounce that no mailbox takes is the postmaster's.
 func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
+	if err := o.giveBack(ctx, n); err != nil {
+		return err
+	}
 	err := o.send(ctx, n)
 	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
 		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To.String(), "err", err)
@@ -356,11 +363,16 @@ func (o *Outbound) deliver(ctx context.Context, mailboxes []domains.Address, mes
 }
 
 func (o *Outbound) deliverAll(ctx context.Context, mailboxes []domains.Address, message []byte) error {
+	return put(ctx, o.need.Mailboxes, mailboxes, message)
+}
+
+// put puts a message of our own making into mailboxes.
+func put(ctx context.Context, in Mailboxes, mailboxes []domains.Address, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err
 	}
-	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
+	box, err := in.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.P
 // answer: nobody there, no room, not ours to relay, or more than its user may have.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	err := r.place(ctx, s, to)
+	if err == nil {
+		err = r.inspectRecipient(ctx, s, to)
+	}
 	switch {
 	case err != nil || s.LMTP || s.RemoteAddr == nil: // what programs of this host send is counted when it comes
 		return err
@@ -92,7 +95,8 @@ func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipien
 	if err := r.roomHere(ctx, s, to, found); err != nil {
 		return err
 	}
-	if len(found.Elsewhere) > 0 {
+	found.Onward = r.onward(r.rules(s), found.Mailboxes)
+	if len(found.Elsewhere)+len(found.Onward) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
 			return err
 		}
@@ -111,7 +115,7 @@ const mostTargets = 10000
 func reached(e *smtp.Envelope) (n int) {
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		n += len(t.Mailboxes) + len(t.Elsewhere)
+		n += len(t.Mailboxes) + len(t.Elsewhere) + len(t.Onward)
 	}
 	return n
 }
@@ -213,8 +217,13 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 		return err
 	}
 	defer m.done()
+	to.stopLoops(r.rules(e.Session).Directory, m.header)
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
+	if err == nil && m.instead != nil {
+		d.tellInstead(r.Log)
+		return nil
+	}
 	if err == nil {
 		err = r.reportFailure(ctx, e, m, to.bounced)
 	}
@@ -224,5 +233,6 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	r.sent(e)
 	d.tell(r.Log)
 	r.reportSuccess(ctx, e, m, to)
+	r.answer(e, m, to)
 	return nil
 }

@@ -31,7 +31,9 @@ func ask(site *Site, r *http.Request) question {
 	if h := last(r.Header, "X-Forwarded-Host"); h != "" {
 		q.host = hostOf(h)
 	}
-	q.client = original(q.client, r.Header, site.ProxyFrom)
+	if q.client = original(q.client, r.Header, site.ProxyFrom); len(r.Header.Values("X-Forwarded-For")) == 0 && within(q.client, site.Proxies) {
+		q.client = netip.Addr{} // it speaks for others always
+	}
 	return q
 }
 

@@ -46,6 +46,8 @@ type Account struct {
 	Quota             string    // as it is written for this account; empty: as in its domain
 	Aliases           []Alias   // that lead to it, without their targets
 	From              string    // where it stands
+	Devices           int       // that its user has made passwords for
+	Forward           string    // where he has his mail forwarded to; empty: nowhere
 }
 
 // Full is how much of what there may be there is, in percent.
@@ -100,7 +102,7 @@ func (s Server) account(r *pages.Request) (any, error) {
 }
 
 func (s Server) addAccount(r *pages.Request) error {
-	a := NewAccount{Address: r.Form.Value("address"), Password: r.Form.Raw("password"), Quota: r.Form.Value("quota"), Mail: r.Form.Value("mail")}
+	a := NewAccount{Address: r.Form.Value("address"), Password: r.Form.Secret("password"), Quota: r.Form.Value("quota"), Mail: r.Form.Value("mail")}
 	at, password, err := s.Accounts.AddAccount(r.Context(), a)
 	if err != nil {
 		return refused(r, err)
@@ -120,7 +122,7 @@ func target(r *pages.Request) (address, stamp string) {
 }
 
 func (s Server) setPassword(r *pages.Request) error {
-	password := r.Form.Raw("password")
+	password := r.Form.Secret("password")
 	if password == "" {
 		r.Form.Wrong("password", "an empty password is no password")
 		return nil

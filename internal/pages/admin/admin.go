@@ -27,6 +27,8 @@ type Server struct {
 	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
 	Mail  trace.Log
 	Lines *trace.Ring
+	// Reports are those of other hosts.
+	Reports Reports
 
 	Accounts Accounts
 	Aliases  Aliases
@@ -55,6 +57,7 @@ func (s Server) pages() (all []pages.Page) {
 	if s.Lines != nil {
 		all = append(all, s.tailPages()...)
 	}
+	all = append(all, s.reportPages()...)
 	if s.Accounts != nil {
 		all = append(all, s.accountPages()...)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -90,7 +92,22 @@ func (s *server) Standing() Standing {
 // all are all pages there are, in which every word is the server's.
 func (s *server) all() Server {
 	lines := logOf(s.word)
-	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines}
+	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Reports: s}
+}
+
+func (s *server) Taken() bool { return true }
+
+func (s *server) Last(days int, domain string) (*reports.Summary, []reports.Day, error) {
+	w := s.word
+	source := reports.Source{Address: netip.MustParseAddr("192.0.2.1"), Domain: w, Messages: 3, By: []string{w, w}, Auth: []string{w}, Reasons: []string{w}}
+	failure, unread := reports.Failure{Domain: w, Kind: w, Host: w, Sessions: 1, By: []string{w}, Detail: w}, &reports.Report{Sender: w, Reason: w, Mail: w}
+	byDay := make([]reports.Day, days)
+	byDay[0] = reports.Day{Passed: math.MaxInt64, Failed: math.MaxInt64, Sessions: 1, FailedToOurs: -1}
+	one, f, u := []reports.Source{source}, []reports.Failure{failure}, []*reports.Report{unread}
+	for range s.entries {
+		one = append(one, source)
+	}
+	return &reports.Summary{Reports: 4, Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
 }
 
 // logOf is a log of a message that was taken, one that was refused, and a session, in which every word of others is
@@ -151,6 +168,9 @@ func TestHostileWords(t *testing.T) {
 			{"GET", "/admin/mail?term=s1-1", nil},
 			{"GET", "/admin/mail?term=WORD&from=WORD&to=WORD&since=WORD&until=WORD&after=WORD", nil},
 			{"GET", "/admin/log", nil},
+			{"GET", "/admin/reports", nil},
+			{"GET", "/admin/reports?days=WORD&domain=WORD", nil},
+			{"GET", "/admin/reports/refused", nil},
 			{"GET", "/admin/log?live=1&level=WORD", nil},
 			{"POST", "/admin/queue/id2", url.Values{"do": {"route"}, "route": {"none"}}},
 			{"POST", "/admin/queue?from=WORD", url.Values{"do": {"remove"}, "id": {"WORD", "id2"}}},

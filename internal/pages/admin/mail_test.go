@@ -38,11 +38,11 @@ func TestMail(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/admin/mail?term=gone": "Nothing in the log fits.",
-		"/admin/mail?since=soon":            `"soon" is no time`,
-		"/admin/mail?from=word@far.test":    "Message s1-1 from <word@far.test>",
-		"/admin/mail?since=1h":              "Message s3-1 from",
-		"/admin/mail?until=1h":              "Nothing in the log fits.",
+		"/admin/mail?term=gone":          "Nothing in the log fits.",
+		"/admin/mail?since=soon":         `"soon" is no time`,
+		"/admin/mail?from=word@far.test": "Message s1-1 from <word@far.test>",
+		"/admin/mail?since=1h":           "Message s3-1 from",
+		"/admin/mail?until=1h":           "Nothing in the log fits.",
 	} {
 		if _, page := do("GET", path, nil); !strings.Contains(html.UnescapeString(page), want) {
 			t.Errorf("%s: no %q in %s", path, want, page)
@@ -104,12 +104,12 @@ func TestMailSize(t *testing.T) {
 	w := strings.Repeat(`"<&'`, 120)
 	for i := range 60 {
 		for range 100 {
-			l.Info("refused", "session", fmt.Sprint("s", i), "id", fmt.Sprintf("s%d-1", i), "command", "RCPT", "from", w, "to", w, "reply", w, "helo", w, "message_id", w, "user", w)
+			l.Info("refused", "session", fmt.Sprint("sess", i), "id", fmt.Sprintf("sess%d-1", i), "command", "RCPT", "from", w, "to", w, "reply", w, "helo", w, "message_id", w, "user", w)
 		}
 	}
 	s := &server{word: w, entries: 10}
 	do := visit(t, Server{Queue: s, Mail: r, Lines: r})
-	for _, path := range []string{"/admin/mail", "/admin/mail?term=s7-1", "/admin/log"} {
+	for _, path := range []string{"/admin/mail", "/admin/mail?term=sess7-1", "/admin/log"} {
 		if _, page := do("GET", path, nil); len(page) > 60_000 || !strings.Contains(page, "RCPT") {
 			t.Errorf("%s: %d octets", path, len(page))
 		}
