@@ -107,6 +107,7 @@ func (d *Daemon) commands() http.Handler {
 	d.queueCommands(mux)
 	d.limitCommands(mux)
 	d.keyCommands(mux)
+	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
 	return mux
 }

@@ -39,7 +39,7 @@ type Metrics struct {
 	limited, met                            *table
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
-	received, reported                      *table
+	received, reported, lists               *table
 	lines                                   *table
 	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
@@ -91,6 +91,7 @@ func NewMetrics(now func() Moment) *Metrics {
 		delivery: histogram("queue_delivery_seconds", "From when a message was queued until another host took it.", 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 12*3600, 86400, 2*86400, 5*86400),
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
+		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
 		reported:   newTable(reg, "reports_sent_total", "Reports to other hosts that were queued.", label{"kind", []string{"dmarc", "tls"}}),
 		panics:     counter("panics_total", "Faults of the program that cost a session or a request, and nothing else."),
 		lines:      newTable(reg, "log_lines_total", "Lines of the log, those about strangers that were left out included.", label{"level", []string{"debug", "info", "warn", "error"}}),
@@ -134,6 +135,9 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 	}
 	m.refusals.add(1, service, result, reason(f))
 }
+
+// Answered counts what a DNS list has said, for verify.Verifier.Answered.
+func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }
 
 // version is how labels call that of TLS.
 func version(cs *tls.ConnectionState) string {
