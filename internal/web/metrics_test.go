@@ -253,6 +253,8 @@ func TestReasons(t *testing.T) {
 		{"MAIL", smtp.ErrUnavailable.Reply(), "stopping"}, {"MAIL", smtp.ErrBadSender.Reply(), "sender"}, {"RCPT", smtp.ErrMailboxDisabled.Reply(), "disabled"},
 		{"DATA", &smtp.Reply{Code: 550, Enhanced: "5.7.26"}, "dmarc"}, {"AUTH", smtp.ErrAuthFailed.Reply(), "auth"}, {"MAIL", &smtp.Reply{Code: 501, Enhanced: "5.5.4"}, "protocol"},
 		{"DATA", &smtp.Reply{Code: 550, Enhanced: "5.9.9"}, ""}, {"DATA", &smtp.Reply{Code: 550}, other}, {"CONNECT", smtp.ErrUnavailable.Reply(), "connections"},
+		{"RCPT", (&smtp.Reply{Code: 554, Enhanced: "5.7.1"}).Noting(slog.String("list", "bl.test")), "list"}, {"RCPT", (&smtp.Reply{Code: 550, Enhanced: "5.7.1"}).Noting(slog.String("hello", "own")), "hello"},
+		{"DATA", (&smtp.Reply{Code: 450, Enhanced: "4.7.1"}).Noting(slog.String("greylist", "a.test")), "greylist"},
 	} {
 		got := reason(&smtp.Refusal{Command: tt.command, Reply: tt.reply})
 		if got != tt.want {
