@@ -136,7 +136,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
 	web, err := d.webStanding()
 	if s.Web = web; err != nil {
 		s.Warnings = append(s.Warnings, err.Error())
