@@ -388,3 +388,28 @@ func TestDefectsBounded(t *testing.T) {
 		t.Errorf("%d defects, %v", len(m.Defects), err)
 	}
 }
+
+// TestWhatIsAMessage: the types whose body is a message again, and what only looks like one.
+func TestWhatIsAMessage(t *testing.T) {
+	for name, want := range map[string]bool{
+		"message/rfc822": true, "message/global": true, "message/news": true, "Message/RFC822": true,
+		"message/partial": false, "message/external-body": false, "message/delivery-status": false, "message/rfc8222": false, "text/plain": false,
+	} {
+		m, err := ReadString("Content-Type: " + name + "\r\n\r\nSubject: inner\r\n\r\nbody\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if err := m.Walk(Limits{}, func(_ []int, p *Part) error {
+			if n++; n == 1 && p.IsMessage() != want {
+				t.Errorf("%s: a message: %v", name, p.IsMessage())
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if (n == 2) != want {
+			t.Errorf("%s: %d parts", name, n)
+		}
+	}
+}

@@ -21,6 +21,8 @@ func TestDecodeWords(t *testing.T) {
 		"=?utf-8?q?a?= =?iso-8859-1?q?=FC?=":           "aü",
 		"=?utf-8?q?a?==?utf-8?q?b?=":                   "ab",
 		"x=?utf-8?q?a?=y":                              "xay",
+		"=?utf-8?q?begun =?utf-8?q?whole?= and":        "=?utf-8?q?begun whole and",
+		"=?utf-8?b?=?utf-8?q?x?=":                      "=?utf-8?b?x",
 		"=?utf-8?q?a b?=":                              "a b",
 		"=?utf-8?q?a_b?=":                              "a b",
 		"=?utf-8*en?q?a?=":                             "a",

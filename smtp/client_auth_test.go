@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,6 +181,27 @@ func TestAuth(t *testing.T) {
 				}
 				if text := strings.Join(shown, "\n"); strings.Contains(text, "AHUA") || strings.Contains(text, "cA==") || strings.Contains(text, "dQ==") {
 					t.Errorf("the trace shows credentials:\n%s", text)
+				} else if strings.Contains(text, "VXNlcm5hbWU6") {
+					t.Errorf("the trace shows a challenge:\n%s", text)
+				}
+				// All else is there: each command, of AUTH the mechanism.
+				for line := range strings.Lines(tt.script) {
+					command, ok := strings.CutPrefix(strings.TrimSpace(line), "C: ")
+					words := strings.Split(command, " ")
+					switch {
+					case !ok:
+						continue
+					case words[0] == "AUTH":
+						command = strings.Join(words[:2], " ")
+						if len(words) > 2 {
+							command += " ***"
+						}
+					case words[0] != "EHLO" && words[0] != "QUIT":
+						command = "***"
+					}
+					if !slices.Contains(shown, "w "+command) {
+						t.Errorf("the trace lacks %q:\n%s", command, strings.Join(shown, "\n"))
+					}
 				}
 			})
 		})

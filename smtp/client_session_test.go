@@ -149,6 +149,43 @@ func TestManyMessages(t *testing.T) {
 	})
 }
 
+// TestClearAnswers: a reply that is too long to be read or in no one code says yes or no all the same, at every
+// step where a message or a recipient is taken or refused; what was taken is not to be sent again.
+func TestClearAnswers(t *testing.T) {
+	long := strings.Repeat("x", 2*maxReplyLine)
+	many := func(code string, n int) string { return strings.Repeat("S: "+code+"-x\n", n) + "S: " + code + " end\n" }
+	start := hello() + "C: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<r@d>\n"
+	message := start + "S: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\n"
+	for name, c := range map[string]struct{ script, want string }{
+		"taken, a long line":           {message + "S: 250 " + long + "\nend", "250"},
+		"taken, as many lines as read": {message + many("250", maxReplyLines-1), "250"},
+		"taken, one line more":         {message + many("250", maxReplyLines) + "end", "250"},
+		"taken, mixed":                 {message + "S: 250-one\nS: 251 two\n", "251"},
+		"refused, a long line":         {message + "S: 554 " + long + "\nend", "554"},
+		"refused, one line more":       {message + many("554", maxReplyLines) + "end", "554"},
+		"no recipient, a long line":    {start + "S: 550 " + long + "\nend", "550"},
+		"a contradiction":              {message + "S: 250-one\nS: 550 two\nend", "in doubt"},
+		"no code":                      {message + "S: " + long + "\nend", "in doubt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withServer(t, c.script, func(conn net.Conn) {
+				client := started(t, Dialer{}, conn)
+				results, err := client.Send(context.Background(), mail("a@b", "r@d"), strings.NewReader("x"))
+				if len(results) != 1 {
+					t.Fatalf("%+v, %v", results, err)
+				}
+				got, r := "in doubt", results[0]
+				if !r.InDoubt {
+					got = fmt.Sprint(r.Reply.Code)
+				}
+				if got != c.want || (r.Err == nil) != (got[0] == '2') {
+					t.Errorf("%s, want %s (%+v, %v)", got, c.want, results, err)
+				}
+			})
+		})
+	}
+}
+
 func TestResetRefusedEndsIt(t *testing.T) {
 	withServer(t, hello()+`
 		C: MAIL FROM:<a@b>

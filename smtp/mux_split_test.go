@@ -91,6 +91,22 @@ func TestMuxLMTP(t *testing.T) {
 	}
 }
 
+// TestMuxOwnWords: what a handler says of one recipient goes before what it says of all, where both are a yes.
+func TestMuxOwnWords(t *testing.T) {
+	m := smtp.NewServeMux()
+	m.HandleFunc("*@a.example", func(_ context.Context, e *smtp.Envelope) error {
+		e.To[0].Result = &smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "kept for r1"}
+		return &smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "taken"}
+	})
+	m.HandleFunc("*@b.example", func(context.Context, *smtp.Envelope) error { return nil })
+	out := say(&smtp.Server{LMTP: true, Handler: m}, strings.Replace(twoOfEach, "EHLO", "LHLO", 1)+"DATA\nx\n.\nQUIT\n")
+	_, out, _ = strings.Cut(out, "354 ")
+	lines := strings.Split(out, "\r\n")
+	if len(lines) < 5 || !strings.HasPrefix(lines[1], "250 2.0.0 kept for r1") || !strings.HasPrefix(lines[2], "250 2.0.0 Queued") || !strings.HasPrefix(lines[3], "250 2.0.0 taken") {
+		t.Errorf("%q", lines)
+	}
+}
+
 // TestMuxBigMessage: sizes about the bound of the memory; the file is gone
 // afterwards, also when a handler refuses; and a message that never becomes
 // complete reaches nobody.

@@ -62,6 +62,12 @@ func testAllRecipients(t *testing.T) {
 	if n := accepted(first, 105); n != 105 {
 		t.Errorf("the first has %d recipients after starting anew, want 105", n)
 	}
+	for range 3 { // and no more than was there
+		accepted(first, 105)
+	}
+	if n := accepted(second, 120); n != 105 {
+		t.Errorf("the second has %d recipients beside those of the first, want 105", n)
+	}
 	first.Close()
 	synctest.Wait()
 	if n := accepted(second, 110); n != 110 {

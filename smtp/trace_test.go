@@ -22,6 +22,9 @@ func TestTraceHidesSecrets(t *testing.T) {
 		"AUTH  sesame":      "AUTH ***",
 		"AUTH":              "AUTH",
 		"AUTHsesame":        "unknown command of 10 octets",
+		// The words of a challenge may be of what was answered.
+		"AUTH LOGIN\r\nc2VzYW1l\r\nc2VzYW1l": "***",
+		"AUTH PLAIN\r\n*":                    "*",
 	} {
 		client, server := net.Pipe()
 		var transcript strings.Builder
@@ -33,8 +36,12 @@ func TestTraceHidesSecrets(t *testing.T) {
 		go io.WriteString(client, "EHLO client.example.net\r\n"+line+"\r\nQUIT\r\n")
 		go io.Copy(io.Discard, client)
 		srv.ServeConn(server)
-		if text := transcript.String(); strings.Contains(text, "sesame") || !strings.Contains(text, " r "+want+"\n") {
+		text := transcript.String()
+		if strings.Contains(text, "sesame") || strings.Contains(text, "c2VzYW1l") || !strings.Contains(text, " r "+want+"\n") {
 			t.Errorf("%q: want %q in\n%s", line, want, text)
+		}
+		if challenges := strings.Count(text, " w 334 "); challenges != strings.Count(text, " w 334 ***\n") || (challenges > 0) != strings.Contains(line, "\r\n") {
+			t.Errorf("%q: a challenge is shown in\n%s", line, text)
 		}
 	}
 }

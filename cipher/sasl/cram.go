@@ -63,10 +63,14 @@ func (s *cramServer) check(ctx context.Context, response []byte) (string, error)
 		return "", err
 	}
 	err = guess(ctx, s.c, user, func() error {
-		want, err := cramDigest(secret.CRAM, s.challenge)
-		if err != nil || !hmac.Equal(want, digest) {
+		known := secret.alternatives(func(one *Secret) bool {
+			want, err := cramDigest(one.CRAM, s.challenge)
+			return err == nil && hmac.Equal(want, digest)
+		})
+		if known == nil {
 			return ErrDenied
 		}
+		known.proven()
 		return nil
 	})
 	if err != nil {

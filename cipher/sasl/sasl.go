@@ -121,6 +121,33 @@ type Secret struct {
 	CRAM  []byte     // the two MD5 states after the HMAC pads, as MakeCRAM gives them
 	SCRAM *ScramKeys // RFC 5802 §3
 	APOP  []byte     // the shared secret itself (RFC 1939 §7)
+
+	// Others are secrets that are as good, for CRAM-MD5 and SCRAM: the account has a password for each device,
+	// say. As clients of SCRAM are told one salt, that of this secret, Others count as far as theirs, and their iterations,
+	// are the same. Others of theirs are not looked at.
+	Others []Secret
+	// Proven, if not nil, is called when a client has proven that it knows this secret rather than one of the others.
+	Proven func()
+}
+
+// alternatives are the secret and the others.
+func (s *Secret) alternatives(visit func(*Secret) (found bool)) *Secret {
+	if visit(s) {
+		return s
+	}
+	for i := range s.Others {
+		if visit(&s.Others[i]) {
+			return &s.Others[i]
+		}
+	}
+	return nil
+}
+
+// proven tells whoever wants to know.
+func (s *Secret) proven() {
+	if s.Proven != nil {
+		s.Proven()
+	}
 }
 
 // Server is the server's side of one exchange.

@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/hmac"
@@ -52,7 +53,8 @@ type scramServer struct {
 	header  gs2
 	user    string
 	account string
-	keys    *ScramKeys
+	secret  Secret
+	keys    *ScramKeys // of secret; in the end, those that were proven
 	nonce   string
 	said    string // client-first-message-bare "," server-first-message
 	nonces  func() string
@@ -105,7 +107,7 @@ func (s *scramServer) first(ctx context.Context, response []byte) ([]byte, strin
 	if secret.SCRAM == nil || len(secret.SCRAM.StoredKey) != s.f.hash.Size() {
 		return nil, "", false, ErrDenied
 	}
-	s.header, s.keys, s.account = header, secret.SCRAM, account
+	s.header, s.secret, s.keys, s.account = header, secret, secret.SCRAM, account
 	s.nonce = v[1] + s.newNonce()
 	challenge := fmt.Sprintf("r=%s,s=%s,i=%d", s.nonce,
 		base64.StdEncoding.EncodeToString(s.keys.Salt), s.keys.Iterations)
@@ -177,12 +179,15 @@ func (s *scramServer) final(ctx context.Context, response []byte) ([]byte, strin
 	auth := s.said + "," + text[:at]
 	account := s.account
 	err = guess(ctx, s.c, s.user, func() error {
-		genuine := s.proves(proof, auth)
+		known := s.secret.alternatives(func(one *Secret) bool { return s.proves(one.SCRAM, proof, auth) })
 		want, err := s.bound(PeerOf(ctx))
-		if err != nil || !hmac.Equal(binding, []byte(want)) || v[1] != s.nonce || !genuine {
+		if err != nil || !hmac.Equal(binding, []byte(want)) || v[1] != s.nonce || known == nil {
 			return ErrDenied
 		}
-		account, err = actAs(s.header.authzid, s.user, s.account)
+		if account, err = actAs(s.header.authzid, s.user, s.account); err == nil {
+			s.keys = known.SCRAM
+			known.proven()
+		}
 		return err
 	})
 	if err != nil {
@@ -193,8 +198,11 @@ func (s *scramServer) final(ctx context.Context, response []byte) ([]byte, strin
 }
 
 // proves recovers the client's key from the proof and compares its hash with
-// the one stored (RFC 5802 §3).
-func (s *scramServer) proves(proof []byte, auth string) bool {
-	clientKey := xor(proof, s.f.mac(s.keys.StoredKey, auth))
-	return hmac.Equal(s.f.sum(clientKey), s.keys.StoredKey)
+// the one stored (RFC 5802 §3). Keys of another salt than the client was told prove nothing.
+func (s *scramServer) proves(keys *ScramKeys, proof []byte, auth string) bool {
+	if keys == nil || len(keys.StoredKey) != s.f.hash.Size() || keys.Iterations != s.keys.Iterations || !bytes.Equal(keys.Salt, s.keys.Salt) {
+		return false
+	}
+	clientKey := xor(proof, s.f.mac(keys.StoredKey, auth))
+	return hmac.Equal(s.f.sum(clientKey), keys.StoredKey)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -81,8 +82,8 @@ func (f *adminFlags) registerPassword(c *cobra.Command) {
 	c.Flags().BoolVar(&f.generate, "generate", false, "make a password and print it")
 }
 
-// setPassword gets a password and writes its hash by change.
-func (f *adminFlags) setPassword(cmd *cobra.Command, name string, change func(*conf.Settings, string) (*conf.Edit, error)) error {
+// setPassword gets a password and writes its hash by edit.
+func (f *adminFlags) setPassword(cmd *cobra.Command, name string, edit func(*conf.Settings, string) (*conf.Edit, error)) error {
 	if f.stdin && f.generate {
 		return usage(cmd, errors.New("either --stdin or --generate"))
 	}
@@ -90,15 +91,15 @@ func (f *adminFlags) setPassword(cmd *cobra.Command, name string, change func(*c
 	if err != nil {
 		return err
 	}
-	if _, err := change(s, "-"); err != nil {
+	if _, err := edit(s, "-"); err != nil {
 		return err // before a password is asked for in vain
 	}
-	password := generatePassword()
+	password := accounts.RandomPassword()
 	if !f.generate {
 		if password, err = askPassword(cmd, name, f.stdin, true); err != nil {
 			return err
 		}
-		if err := strong(password, domains.Address(name+"@")); err != nil {
+		if err := accounts.Strong(password, domains.Address(name+"@")); err != nil {
 			return err
 		}
 	}
@@ -106,7 +107,7 @@ func (f *adminFlags) setPassword(cmd *cobra.Command, name string, change func(*c
 	if err != nil {
 		return err
 	}
-	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return change(s, hash) }))
+	out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return edit(s, hash) }))
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (f *adminFlags) totp(cmd *cobra.Command, name string) error {
 		}
 		done = name + " has a second factor"
 	}
-	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetAdminTOTP(name, sealed) }))
+	out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetAdminTOTP(name, sealed) }))
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func adminRemoveCommand() *cobra.Command {
 		Example: "  postrider admin remove -c /etc/postrider ann",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAdmin(args[0]) })
+			out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAdmin(args[0]) })
 			if err != nil {
 				return err
 			}

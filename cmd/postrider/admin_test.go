@@ -29,7 +29,7 @@ func TestAdmin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := accounts.New(s, accounts.NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+		c, err := accounts.New(s, accounts.NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -35,7 +36,7 @@ is for whatever nobody else takes.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var at domains.Address
-			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
+			out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
 				at = address(s, args[0])
 				targets := make([]string, len(args)-1)
 				for i, t := range args[1:] {
@@ -67,7 +68,7 @@ func aliasRemoveCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var at domains.Address
-			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+			out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 				at = address(s, args[0])
 				edits, err := s.RemoveAlias(at, args[1:])
 				if err != nil {

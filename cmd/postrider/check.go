@@ -65,7 +65,7 @@ func check(cmd *cobra.Command, path string) error {
 		advice = append(advice, fmt.Errorf("here: %w", short))
 	}
 	book := s.Book()
-	advice = append(advice, mailElsewhere(cmd.Context(), net.DefaultResolver, s.ServerName, sendsFrom(s), keysOf(book.Details))...)
+	advice = append(advice, mailElsewhere(cmd.Context(), net.DefaultResolver, s.ServerName, s.SendsFrom(), keysOf(book.Details))...)
 	for _, advice := range advice {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 )
 
@@ -61,11 +62,14 @@ func confInit(cmd *cobra.Command, dir, name string) error {
 	if names, err := conf.Files(dir); err == nil {
 		return fmt.Errorf("there is a configuration in %s already: %s", dir, filepath.Base(names[0]))
 	}
+	var edits []*conf.Edit
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
-		e := &conf.Edit{File: filepath.Join(dir, file), New: true, Text: texts[file]}
-		if err := publish(e); err != nil {
-			return err
-		}
+		edits = append(edits, &conf.Edit{File: filepath.Join(dir, file), New: true, Text: texts[file]})
+	}
+	if err := change.New(cmd.Context(), edits); err != nil {
+		return err
+	}
+	for _, e := range edits {
 		fmt.Fprintln(cmd.OutOrStdout(), e.File)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "what the DNS has to say of it: postrider dns show -c %s\n", dir)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -30,7 +31,7 @@ func domainAddCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := domains.Canonical(args[0])
-			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddDomain(confPath(f.path), name) }))
+			out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddDomain(confPath(f.path), name) }))
 			if err != nil {
 				return err
 			}
@@ -55,7 +56,7 @@ more. Mail that is in the store stays there.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := domains.Canonical(args[0])
-			out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveDomain(name) })
+			out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveDomain(name) })
 			if err != nil {
 				return err
 			}
@@ -99,7 +100,7 @@ func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) er
 	if left, err := usersIn(cmd, s, to); err != nil || len(left) > 0 {
 		return fmt.Errorf("there is mail of %s in the store already, such as that of %s", to, strings.Join(texts(left), ", "))
 	}
-	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 		return s.RenameDomain(from, to, resealAPOP(s.SecretKeyFile))
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -22,7 +23,7 @@ func (f *logFlags) add(c *cobra.Command) {
 }
 
 // open finds the log. done is to be called in the end.
-func (f *logFlags) open(cmd *cobra.Command) (open func() (io.ReadCloser, error), done func(), err error) {
+func (f *logFlags) open(cmd *cobra.Command) (log trace.Log, done func(), err error) {
 	name := f.log
 	if name == "" {
 		s, err := conf.Load(confPath(f.conf))
@@ -34,17 +35,25 @@ func (f *logFlags) open(cmd *cobra.Command) (open func() (io.ReadCloser, error),
 		}
 	}
 	if name != "-" {
-		return func() (io.ReadCloser, error) { return trace.Files(name) }, func() {}, nil
+		return trace.Files(name), func() {}, nil
 	}
-	// It is read twice.
+	// It is read from its end, and more than once.
 	file, err := os.CreateTemp("", "postrider-trace-")
 	if err != nil {
 		return nil, nil, err
 	}
 	done = func() { file.Close(); os.Remove(file.Name()) }
-	if _, err := io.Copy(file, cmd.InOrStdin()); err != nil {
+	size, err := io.Copy(file, cmd.InOrStdin())
+	if err != nil {
 		done()
 		return nil, nil, err
 	}
-	return func() (io.ReadCloser, error) { return os.Open(file.Name()) }, done, nil
+	return trace.Text{ReaderAt: file, Size: size}, done, nil
+}
+
+// sayLeft says what of the log was not looked at.
+func sayLeft(cmd *cobra.Command, left *trace.Left) {
+	if left != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "postrider: %v\n", left)
+	}
 }

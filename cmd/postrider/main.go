@@ -97,6 +97,7 @@ func rootCommand() *cobra.Command {
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),
+		quarantineCommand(),
 		traceCommand(),
 		reportsCommand(),
 		sendmailCommand(),
@@ -105,6 +106,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)

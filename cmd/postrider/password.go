@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,53 +10,30 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// generatePassword makes a password of 120 random bits.
-func generatePassword() []byte { return []byte(rand.Text()[:24]) }
-
 // derive makes what is kept of a password.
-func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (k conf.Keys, err error) {
-	password = sasl.SASLprep(password) // however this keyboard composes accents
-	if k.Password, err = passwd.Hash(password); err != nil {
-		return k, err
-	}
-	scram, err := sasl.MakeScram(sasl.ScramSHA256, password, 0)
-	if err != nil {
-		return k, err
-	}
-	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
-	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
-	if a := s.Book().Accounts[at]; f.apop || a != nil && a.APOP != "" { // who has APOP keeps it
-		k.APOP, err = f.sealAPOP(s.SecretKeyFile, at, password)
+func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (conf.Keys, error) {
+	k, err := accounts.NewKeys(password)
+	if a := s.Book().Accounts[at]; err == nil && (f.apop || a != nil && a.APOP != "") { // who has APOP keeps it
+		var key seal.Key
+		if key, err = serverKey(s.SecretKeyFile, confPath(f.path)); err == nil {
+			k.APOP, err = accounts.SealAPOP(key, at, password)
+		}
 	}
 	return k, err
 }
-
-// sealAPOP seals a password with the server's key, which is made if it is not
-// there yet, for the user that the server runs as.
-func (f *userFlags) sealAPOP(keyFile string, at domains.Address, password []byte) (string, error) {
-	key, err := serverKey(keyFile, confPath(f.path))
-	if err != nil {
-		return "", err
-	}
-	return key.SealText(password, apopSubject(at))
-}
-
-// apopSubject binds a sealed secret to its account.
-func apopSubject(address domains.Address) []byte { return []byte("apop:" + address) }
 
 // resealAPOP makes of the secret of one address that of another.
 func resealAPOP(keyFile string) conf.Reseal {
@@ -66,11 +42,7 @@ func resealAPOP(keyFile string) conf.Reseal {
 		if err != nil {
 			return "", err
 		}
-		secret, err := key.OpenText(sealed, apopSubject(from))
-		if err != nil {
-			return "", err
-		}
-		return key.SealText(secret, apopSubject(to))
+		return accounts.ResealAPOP(key, sealed, from, to)
 	}
 }
 
@@ -85,7 +57,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	dir, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) { // before the first start
 		if err = os.MkdirAll(folder, 0o700); err == nil {
-			err = keepOwner(folder, owner)
+			err = change.KeepOwner(folder, owner)
 		}
 		if err == nil {
 			dir, err = os.Stat(folder)
@@ -96,7 +68,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	}
 	key, created, err := seal.EnsureKey(keyFile)
 	if err == nil && created {
-		err = keepOwner(keyFile, dir)
+		err = change.KeepOwner(keyFile, dir)
 	}
 	return key, err
 }
@@ -162,30 +134,10 @@ func readHidden(fd int) ([]byte, error) {
 	return term.ReadPassword(fd)
 }
 
-// leastPassword is how many characters a password of an account has at least.
-const leastPassword = 8
-
-// strong refuses passwords that are guessed first.
-func strong(password []byte, at domains.Address) error {
-	local, _ := at.Cut()
-	switch text := string(password); {
-	case strings.EqualFold(text, at.String()) || strings.EqualFold(text, local):
-		return errors.New("the password is the user name, which is guessed first")
-	case utf8.RuneCount(password) < leastPassword:
-		return fmt.Errorf("the password has fewer than %d characters", leastPassword)
-	}
-	return nil
-}
-
 // usable refuses what no client could send.
 func usable(password []byte) ([]byte, error) {
-	switch {
-	case len(password) == 0:
-		return nil, errors.New("an empty password is no password; nothing was changed")
-	case len(password) > passwd.MaxPassword:
-		return nil, fmt.Errorf("the password is longer than %d octets", passwd.MaxPassword)
-	case strings.ContainsAny(string(password), "\x00\r\n"):
-		return nil, errors.New("the password holds a line break or a NUL, which no protocol can carry")
+	if err := accounts.Usable(password); err != nil {
+		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
 	return password, nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -80,7 +79,7 @@ func (f *reportsFlags) run(cmd *cobra.Command) error {
 	case len(all) == 0:
 		fmt.Fprintf(cmd.ErrOrStderr(), "no report has come since %s\n", minute(since))
 	}
-	query := reports.Query{Own: sendsFrom(s)}
+	query := reports.Query{Own: s.SendsFrom()}
 	if f.domain != "" {
 		query.Domain = domains.Canonical(f.domain).String()
 	}
@@ -101,24 +100,7 @@ func orWeek(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return now.AddDate(0, 0, -7), nil
 	}
-	return moment(text, now)
-}
-
-// sendsFrom tells which addresses mail of this host comes from.
-func sendsFrom(s *conf.Settings) func(netip.Addr) bool {
-	own := slices.Clone(s.Queue.OwnAddresses)
-	for _, d := range s.Queue.Domains {
-		if d != nil && d.SourceAddress.IsValid() {
-			own = append(own, d.SourceAddress)
-		}
-	}
-	here, _ := net.InterfaceAddrs()
-	for _, a := range here {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own = append(own, p.Addr().Unmap())
-		}
-	}
-	return func(a netip.Addr) bool { return slices.Contains(own, a) }
+	return trace.Moment(text, now)
 }
 
 func minute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

@@ -47,15 +47,16 @@ func (f *refusedFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	open, done, err := f.open(cmd)
+	log, done, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer done()
-	all, err := trace.FindUnproven(open, since)
+	all, left, err := trace.FindUnproven(cmd.Context(), log, since)
 	if err != nil {
 		return err
 	}
+	sayLeft(cmd, left)
 	if f.json {
 		return printJSON(cmd, append([]*trace.Unproven{}, all...))
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 )
 
@@ -52,7 +53,7 @@ func confSeal(cmd *cobra.Command, f *changeFlags, which string, stdin bool) erro
 			return err
 		}
 	}
-	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) {
+	out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
 		r, _, err := s.FindRoute(which)
 		if err != nil {
 			return nil, err

@@ -260,7 +260,7 @@ func TestSendmailTooMuch(t *testing.T) {
 			t.Errorf("root's message %d: exit %d, %s", i, code, out)
 		}
 	}
-	if out, _, _ := postrider(t, "status", "-c", h.dir); !strings.Contains(out, "  nobody@mail.test has sent as much as is allowed, 2 messages to 4 recipients since ") {
+	if out, _, _ := postrider(t, "status", "-c", h.dir); !strings.Contains(out, "  nobody@mail.test has met a limit, 2 messages an hour: 2 messages to 4 recipients since ") {
 		t.Errorf("status says %s", out)
 	}
 }

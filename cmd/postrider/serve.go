@@ -69,7 +69,7 @@ func serve(cmd *cobra.Command, path string) error {
 	}
 	d, err := daemon.NewUnder(manager, func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
 	if err == nil {
-		d.Version = programVersion()
+		d.Version, d.Configuration = programVersion(), path
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop it, or change Listeners in %s", err, path)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -83,9 +84,14 @@ func printStatus(out io.Writer, s *daemon.Status) {
 	for _, w := range s.Warnings {
 		fmt.Fprintf(out, "  %s\n", printable(w))
 	}
-	for _, u := range s.Senders {
-		fmt.Fprintf(out, "  %s has sent as much as is allowed, %s to %s since %s: more is taken at %s\n", printable(u.User),
-			count(u.Messages, "message"), count(u.Recipients, "recipient"), u.Since.Local().Format("15:04"), u.Until.Local().Format("15:04"))
+	for i := range s.Limits {
+		l := &s.Limits[i]
+		if !l.Lifted.IsZero() {
+			fmt.Fprintf(out, "  %s may send without limits until %s\n", printable(l.Label()), minuteOf(l.Lifted))
+			continue
+		}
+		fmt.Fprintf(out, "  %s has met a limit, %s: %s to %s since %s, more is taken at %s\n", printable(l.Label()), l.Limit,
+			count(l.Sent.Messages, "message"), count(l.Sent.Recipients, "recipient"), minuteOf(l.Since), minuteOf(l.Until))
 	}
 	for _, g := range s.Guessing {
 		fmt.Fprintf(out, "  %s has asked for %s that do not exist since %s\n", g.Network, count(g.Unknown, "recipient"), g.Since.Local().Format("15:04"))
@@ -94,6 +100,9 @@ func printStatus(out io.Writer, s *daemon.Status) {
 		fmt.Fprintf(out, "  %s\n", describeLockout(l))
 	}
 }
+
+// minuteOf is a time for people.
+func minuteOf(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
 // describeLockout says in a line who is locked out.
 func describeLockout(l accounts.Lockout) string {

@@ -58,7 +58,7 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	defer file.Close()
 	var refused []error
 	added := 0
-	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 		all, bad := read(file, f, f.home(s))
 		edits, n, more, err := add(s, confPath(f.path), all)
 		added, refused = n, append(bad, more...)

@@ -29,8 +29,8 @@ func traceCommand() *cobra.Command {
 		Short: "Tell what became of a message",
 		Long: `Tell the way of messages in words: who sent them from where, which mailboxes or
 queue entries they went into, what other hosts said, and what was refused. It reads
-the log, rotated files next to it as well, and asks the running server for what is
-still in the queue.
+the log from its end, rotated files next to it as well, until there is enough, and asks
+the running server for what is still in the queue.
 
 A message is named by what a client was told ("Queued as ..."), by its session or its
 queue entry, by an address or its Message-ID; or by --from, --to and the time.
@@ -66,29 +66,30 @@ type foundWay struct {
 func (f *traceFlags) run(cmd *cobra.Command) error {
 	now := time.Now()
 	var err error
-	if f.query.Since, err = moment(f.since, now); err != nil {
+	if f.query.Since, err = trace.Moment(f.since, now); err != nil {
 		return err
 	}
-	if f.query.Until, err = moment(f.until, now); err != nil {
+	if f.query.Until, err = trace.Moment(f.until, now); err != nil {
 		return err
 	}
 	if f.query.Empty() && f.since == "" {
 		return errors.New("name a message, --from, --to or --since")
 	}
-	open, done, err := f.open(cmd)
+	log, done, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer done()
-	ways, err := trace.Find(open, f.query)
+	found, err := trace.Find(cmd.Context(), log, f.query)
 	if err != nil {
 		return err
 	}
-	all := make([]foundWay, 0, len(ways))
-	for _, w := range ways {
+	sayLeft(cmd, found.Left)
+	all := make([]foundWay, 0, len(found.Ways))
+	for _, w := range found.Ways {
 		all = append(all, foundWay{w, f.waiting(cmd, w.Queue)})
 	}
-	if len(ways) == 0 && f.query.Term != "" { // the log may be younger than the queue
+	if len(all) == 0 && f.query.Term != "" { // the log may be younger than the queue
 		if x := f.waiting(cmd, []string{f.query.Term}); len(x) > 0 {
 			all = append(all, foundWay{&trace.Way{ID: x[0].Session, Queue: []string{x[0].ID}}, x})
 		}
@@ -127,32 +128,4 @@ func (f *traceFlags) waiting(cmd *cobra.Command, ids []string) (all []queue.Expl
 		}
 	}
 	return all
-}
-
-// moment reads a time: of today (or yesterday, where it has not come yet), with its
-// date, or so long ago.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil {
-		return now.Add(-ago), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	for _, layout := range []string{"15:04", "15:04:05"} {
-		t, err := time.Parse(layout, text)
-		if err != nil {
-			continue
-		}
-		t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
-		if t.After(now) {
-			t = t.AddDate(0, 0, -1)
-		}
-		return t, nil
-	}
-	return time.Time{}, fmt.Errorf(`%q is no time: write 12:00, 2026-11-29, "2026-11-29 12:00" or 2h`, text)
 }

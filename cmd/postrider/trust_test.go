@@ -36,7 +36,7 @@ func TestNewDomain(t *testing.T) {
 
 	dir := filepath.Join(t.TempDir(), "conf")
 	must(t, "", "conf", "init", "-c", dir, "mail.example.test")
-	change(t, filepath.Join(dir, "10-server.conf"), `"/var/lib/postrider"`, `"data"`)
+	rewrite(t, filepath.Join(dir, "10-server.conf"), `"/var/lib/postrider"`, `"data"`)
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -137,8 +137,8 @@ func passes(t *testing.T, server string, m arrival) {
 	}
 }
 
-// change writes new for old into a file.
-func change(t *testing.T, file, old, new string) {
+// rewrite writes new for old into a file.
+func rewrite(t *testing.T, file, old, new string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil || !strings.Contains(string(text), old) {

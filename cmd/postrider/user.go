@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -31,11 +33,12 @@ type userFlags struct {
 func userCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "user",
-		Short: "Add, change, rename, remove, list, test and unlock accounts",
+		Short: "Add, change, rename, remove, list, test and unlock accounts; what they send",
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
-their comments and layout. A running server is told, unless --no-reload is given.`,
+their comments and layout. A running server is told, unless --no-reload is given.
+"postrider user show ADDRESS" says what an account has sent and may send.`,
 	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
-		userTestCommand(), userImportCommand(), userUnlockCommand())
+		userTestCommand(), userImportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
 const passwordHelp = `
@@ -98,7 +101,7 @@ func (f *userFlags) addUser(cmd *cobra.Command, name string) error {
 			return err
 		}
 	}
-	out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddAccount(path, at, keys) }))
+	out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.AddAccount(path, at, keys) }))
 	if err != nil {
 		return err
 	}
@@ -127,12 +130,12 @@ func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 		return keys, nil, usage(cmd, errors.New("either --stdin or --generate"))
 	}
 	if f.generate {
-		password = generatePassword()
+		password = accounts.RandomPassword()
 	} else if password, err = askPassword(cmd, at.String(), f.stdin, true); err != nil {
 		return keys, nil, err
 	}
 	if !f.weak {
-		if err := strong(password, at); err != nil {
+		if err := accounts.Strong(password, at); err != nil {
 			return keys, nil, fmt.Errorf("%w; --weak takes it all the same", err)
 		}
 	}
@@ -160,7 +163,7 @@ func userPasswdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := f.apply(single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
+			out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "the mail of %s is deleted; it was no account any more\n", at)
 		return nil
 	}
-	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount(at) })
+	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount(at) })
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
 	if n := mailOf(cmd.Context(), s, to); n > 0 {
 		return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed; to delete it: postrider user remove --mail %s", count(n, "message"), to)
 	}
-	out, err := f.apply(func(s *conf.Settings) ([]*conf.Edit, error) {
+	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 		return s.RenameAccount(at, to, resealAPOP(s.SecretKeyFile))
 	})
 	if err != nil {

@@ -70,7 +70,7 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 		}
 		quota, _ := s.QuotaOf(name.Domain(), a).MarshalText()
 		views = append(views, userView{
-			Address: name, Password: passwordKind(a), Keys: keyKinds(a), Disabled: a.Disabled, Quota: string(quota),
+			Address: name, Password: passwordKind(a), Keys: a.Mechanisms(), Disabled: a.Disabled, Quota: string(quota),
 			Messages: used.Messages, Octets: used.Octets, Aliases: leading[name],
 		})
 	}
@@ -86,19 +86,6 @@ func passwordKind(a *conf.Account) string {
 		return "none"
 	}
 	return passwd.Kind(string(a.Password))
-}
-
-func keyKinds(a *conf.Account) []string {
-	kinds := []string{}
-	for _, k := range []struct {
-		name   string
-		secret conf.Secret
-	}{{"SCRAM-SHA-256", a.ScramKeys()}, {"CRAM-MD5", a.CRAMKey()}, {"APOP", a.APOP}} {
-		if k.secret != "" {
-			kinds = append(kinds, k.name)
-		}
-	}
-	return kinds
 }
 
 func userTestCommand() *cobra.Command {

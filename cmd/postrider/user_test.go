@@ -135,6 +135,7 @@ func TestUserRefuses(t *testing.T) {
 		{"stdin and generate", "x", []string{"user", "add", "--stdin", "--generate", "new"}, exitUsage, "either --stdin or --generate"},
 		{"add twice", "x", []string{"user", "add", "--stdin", "alice"}, exitError, "alice@mail.test: the account is there already"},
 		{"bad address", "x", []string{"user", "add", "--stdin", "../x@mail.test"}, exitError, "cannot stand before the @"},
+		{"everybody of a domain", "x", []string{"user", "add", "--stdin", "*@mail.test"}, exitError, `or an alias "*@mail.test"`},
 		{"empty password", "\n", []string{"user", "add", "--stdin", "new"}, exitError, "an empty password is no password"},
 		{"long password", strings.Repeat("x", 1025), []string{"user", "add", "--stdin", "new"}, exitError, "longer than 1024 octets"},
 		{"NUL in the password", "a\x00b", []string{"user", "add", "--stdin", "new"}, exitError, "a NUL"},

@@ -77,6 +77,11 @@ func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code strin
 	if !ok {
 		return sasl.ErrDenied
 	}
+	if c.codes.keep != nil {
+		if err := c.codes.keep(); err != nil {
+			return fmt.Errorf("the second factor: that the code was used cannot be written down: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -86,9 +91,12 @@ func (c *Credentials) VerifyUser(ctx context.Context, from netip.Addr, user, pas
 	return domains.Address(who), err
 }
 
+// pagesService is what clients of the pages talk to.
+const pagesService = "web"
+
 // withClient is a login by the pages, for the log and the throttle.
 func withClient(ctx context.Context, from netip.Addr) context.Context {
-	return sasl.WithPeer(ctx, &sasl.Peer{Service: "web", RemoteAddr: &net.TCPAddr{IP: from.AsSlice()}})
+	return sasl.WithPeer(ctx, &sasl.Peer{Service: pagesService, RemoteAddr: &net.TCPAddr{IP: from.AsSlice()}})
 }
 
 // Admins reports whether there is anybody who can log in as an administrator.
@@ -113,10 +121,11 @@ func (c *Credentials) AdminStamp(name string) string {
 // UserStamp is something that changes with the password of an account; empty if it cannot log in.
 func (c *Credentials) UserStamp(address domains.Address) string {
 	a := c.dir.Account(address)
-	if a == nil || !canLogIn(a) {
+	s, err := c.secretsOf(address, a)
+	if err != nil || s.stored == "" {
 		return ""
 	}
-	return stamp(string(a.Password))
+	return stamp(s.stored)
 }
 
 func stamp(secrets ...string) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -77,7 +78,7 @@ func admins(t *testing.T) (*Credentials, []byte) {
 		"moved": {Password: conf.Secret(hash), TOTP: conf.Secret(sealed)},
 	}
 	s.Accounts = map[string]*conf.Account{"joe@mail.test": {Password: conf.Secret(hash)}}
-	c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+	c, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +110,49 @@ func TestVerifyAdmin(t *testing.T) {
 	}
 	if err := c.VerifyAdmin(t.Context(), from, "moved", "swordfish", code); err == nil || errors.Is(err, sasl.ErrDenied) {
 		t.Error("a secret that was sealed for another name:", err)
+	}
+}
+
+// TestCodesKept: that a code was used is on stable storage before it lets anybody in, and the next process knows it; without that
+// nobody gets in.
+func TestCodesKept(t *testing.T) {
+	c, secret := admins(t)
+	from := netip.MustParseAddr("192.0.2.1")
+	var kept []byte
+	full := io.ErrShortWrite
+	c.KeepCodes(func() error {
+		if full != nil {
+			return full
+		}
+		memory, err := c.Memory()
+		kept = memory
+		return err
+	})
+	now := time.Now()
+	if err := c.VerifyAdmin(t.Context(), from, "ann", "swordfish", Code(secret, now)); !errors.Is(err, io.ErrShortWrite) {
+		t.Error("it was not kept:", err)
+	}
+	full = nil
+	code := Code(secret, now.Add(codeStep))
+	if err := c.VerifyAdmin(t.Context(), from, "ann", "swordfish", code); err != nil || kept == nil {
+		t.Fatal(err, kept)
+	}
+	next, _ := admins(t)
+	next.admins, next.keyFile = c.admins, c.keyFile
+	if err := next.Recall(kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.VerifyAdmin(t.Context(), from, "ann", "swordfish", code); !errors.Is(err, sasl.ErrDenied) {
+		t.Error("after a restart it counts again:", err)
+	}
+	if ok, _ := next.codes.take("ann", secret, Code(secret, now.Add(2*codeStep)), now.Add(codeStep)); !ok {
+		t.Error("the next one does not count")
+	}
+	// A clock that was wrong keeps nobody out for ever.
+	other, _ := admins(t)
+	other.codes.recall([]remembered{{Admin: "ann", Step: now.AddDate(1, 0, 0).Unix() / 30}}, now)
+	if ok, _ := other.codes.take("ann", secret, code, now); !ok {
+		t.Error("nobody with a second factor gets in for a year")
 	}
 }
 

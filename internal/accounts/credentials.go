@@ -29,6 +29,10 @@ type Credentials struct {
 	admins  map[string]*conf.WebAdmin
 	keyFile string // of the key that second factors are sealed with
 
+	kept Preferences // nil: users decide nothing
+	apps bool        // app passwords count
+	seal seal.Key    // what is sealed of kept
+
 	// withoutScram is how many accounts keep SCRAM from being offered.
 	withoutScram atomic.Int64
 	log          *slog.Logger
@@ -40,25 +44,27 @@ type Credentials struct {
 	learnt   *learnt
 	decoy    *sasl.Decoy
 	codes    *codes
+	uses     *uses
 }
 
-// New makes credentials of the settings and their directory. old, if not nil,
+// New makes credentials of the settings and their directory, and of what users have decided (nil: nothing). old, if not nil,
 // are those before a reload: counted guesses and remembered passwords are handed
 // on. The error names every account whose keys cannot be read.
-func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (*Credentials, error) {
-	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys, admins: s.Web.Admins, keyFile: s.SecretKeyFile}
+func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, log *slog.Logger) (*Credentials, error) {
+	c := &Credentials{dir: dir, log: log, derive: s.Auth.DeriveKeys, admins: s.Web.Admins, keyFile: s.SecretKeyFile,
+		kept: kept, apps: s.Web.May(conf.MayAppPasswords)}
 	var err error
 	if c.keys, err = readAllKeys(dir, s.SecretKeyFile); err != nil {
 		return nil, err
 	}
-	c.offer()
 	if old == nil {
-		c.throttle, c.repeats, c.learnt, c.codes = newThrottle(throttleRates(s)), new(repeats), new(learnt), new(codes)
+		c.throttle, c.repeats, c.learnt, c.codes, c.uses = newThrottle(throttleRates(s)), new(repeats), new(learnt), new(codes), new(uses)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
-		c.decoy, err = newDecoy(s.SecretKeyFile)
+		c.seal, c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
 		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy, c.codes = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy, old.codes
+		c.seal, c.uses = old.seal, old.uses
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)
@@ -67,7 +73,8 @@ func New(s *conf.Settings, dir *Directory, old *Credentials, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	c.models = newModels(dir, c.keys, c.decoy)
+	c.offer()
+	c.models = newModels(dir, c.keys, c.decoy, c.storedOf)
 	c.adoptAll()
 	return c, nil
 }
@@ -83,8 +90,12 @@ func (c *Credentials) offer() {
 	for address, account := range accounts {
 		k := c.keys[address]
 		if canLogIn(account) {
-			c.offers[sasl.CRAMMD5] = c.offers[sasl.CRAMMD5] && k.cram != nil
-			if k.scram.Load() == nil {
+			s, err := c.secretsOf(address, account)
+			if err != nil {
+				c.log.Error("an account cannot be logged in to: what its user has decided cannot be read", "user", address.String(), "err", err)
+			}
+			c.offers[sasl.CRAMMD5] = c.offers[sasl.CRAMMD5] && c.cramOf(address, &s) != nil
+			if c.scramOf(address, &s) == nil {
 				c.withoutScram.Add(1)
 			}
 		}
@@ -99,16 +110,16 @@ func throttleRates(s *conf.Settings) (perBlock, perAccount rate) {
 // newDecoy makes the secrets of accounts that do not exist from the server's
 // key, so that a restart does not change them: a salt that changes would tell
 // who probes that nobody is there.
-func newDecoy(keyFile string) (*sasl.Decoy, error) {
+func newDecoy(keyFile string) (seal.Key, *sasl.Decoy, error) {
 	key, _, err := seal.EnsureKey(keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("secret key: %w", err)
+		return key, nil, fmt.Errorf("secret key: %w", err)
 	}
 	seed, err := key.Derive("sasl decoy")
 	if err != nil {
-		return nil, fmt.Errorf("secret key: %w", err)
+		return key, nil, fmt.Errorf("secret key: %w", err)
 	}
-	return sasl.NewDecoy(seed), nil
+	return key, sasl.NewDecoy(seed), nil
 }
 
 func newVerifier(s *conf.Settings) *passwd.Verifier {
@@ -131,10 +142,16 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	if !c.throttle.allows(block, name) {
 		return "", sasl.ErrThrottled
 	}
-	stored := ""
-	if account != nil && !account.Disabled {
-		stored = string(account.Password)
+	secrets, err := c.secretsOf(name, account)
+	if err != nil {
+		return "", fmt.Errorf("check the password of %s: %w", name, err)
 	}
+	if app := c.app(ctx, &secrets, password); app != nil && c.mayActAs(name, authzid) {
+		c.throttle.remember(block, name, right)
+		c.uses.note(ctx, name, app.ID)
+		return name.String(), nil
+	}
+	stored := secrets.stored
 	// The same wrong password again needs no hash, and is no other guess.
 	place, known := login{block, name}, c.repeats.tagOf(name, stored, password)
 	if c.repeats.has(place, known) {
@@ -159,7 +176,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 		settle = booked
 		return nil
 	}
-	err := c.check(ctx, a)
+	err = c.check(ctx, a)
 	repeated := false
 	if errors.Is(err, passwd.ErrMismatch) {
 		repeated = !c.repeats.add(place, known)
@@ -175,7 +192,9 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	settle(v)
 	switch {
 	case err == nil:
-		c.learn(name, account, password)
+		if !secrets.own {
+			c.learn(name, account, secrets.p, password)
+		}
 		return name.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
@@ -216,19 +235,22 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	}
 	// It is made for everybody, so that it takes no longer for those who need it.
 	fake := c.decoy.Like(kind, name.String(), c.models.secret(c.decoy, name))
-	k := c.keys[name]
-	if account == nil || account.Disabled || k == nil {
+	if account == nil || account.Disabled || c.keys[name] == nil {
 		return fake, name.String(), nil
 	}
-	switch {
-	case kind == sasl.CRAMMD5 && k.cram != nil:
-		return sasl.Secret{CRAM: k.cram}, name.String(), nil
-	case kind == sasl.ScramSHA256 && k.scram.Load() != nil:
-		return sasl.Secret{SCRAM: k.scram.Load()}, name.String(), nil
-	case kind == sasl.APOP && k.apop != nil:
-		return sasl.Secret{APOP: k.apop}, name.String(), nil
+	secrets, err := c.secretsOf(name, account)
+	if err != nil {
+		return sasl.Secret{}, "", err
 	}
-	return fake, name.String(), nil
+	found, ok := c.secret(name, kind, &secrets)
+	if !ok {
+		return fake, name.String(), nil
+	}
+	for i := range found.Others {
+		id := secrets.p.Apps[i].ID
+		found.Others[i].Proven = func() { c.uses.note(ctx, name, id) }
+	}
+	return found, name.String(), nil
 }
 
 // Book implements sasl.Guard.

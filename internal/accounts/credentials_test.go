@@ -69,7 +69,7 @@ func settingsOf(t *testing.T, names ...string) *conf.Settings {
 
 func newCredentials(t *testing.T, s *conf.Settings, old *Credentials, log io.Writer) *Credentials {
 	t.Helper()
-	c, err := New(s, NewDirectory(s), old, slog.New(slog.NewTextHandler(log, nil)))
+	c, err := New(s, NewDirectory(s), nil, old, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

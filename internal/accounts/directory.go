@@ -72,6 +72,12 @@ func (d *Directory) Reports() map[domains.Address]bool { return d.book.Reports }
 // Accounts returns all accounts by address; it must not be changed.
 func (d *Directory) Accounts() map[domains.Address]*conf.Account { return d.book.Accounts }
 
+// Aliases returns all aliases by address, those that hold by default as well; it must not be changed.
+func (d *Directory) Aliases() map[domains.Address][]conf.Target { return d.book.Aliases }
+
+// Domains returns the domains whose mail is kept here, sorted.
+func (d *Directory) Domains() []domains.Name { return d.book.Domains() }
+
 // Domain returns a domain's own settings; nil if it has none.
 func (d *Directory) Domain(name domains.Name) *conf.Domain { return d.settings[name] }
 
@@ -115,6 +121,15 @@ type Targets struct {
 	Mailboxes []domains.Address // of accounts
 	Elsewhere []smtp.Path       // of other hosts, their domains canonical
 	Local     bool              // the address is one of this host, which may forward
+	// Onward is where users have their mail forwarded to. A Directory knows nothing of it: it is for whoever asks them.
+	Onward []Onward
+}
+
+// Onward is that mail for one of the mailboxes goes on.
+type Onward struct {
+	Account domains.Address
+	To      smtp.Path // at another host
+	Keep    bool      // the mailbox keeps a copy
 }
 
 // None reports whether there is nobody to take the mail.

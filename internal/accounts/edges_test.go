@@ -111,7 +111,7 @@ func TestEvict(t *testing.T) {
 		for i := range 160 {
 			m[i] = weight(i)
 		}
-		evict(m, func(_ int, w float64) float64 { return w })
+		Evict(m, func(_ int, w float64) float64 { return w })
 		if len(m) != 150 {
 			t.Errorf("%s: %d of 160 are left", what, len(m))
 		}
@@ -126,7 +126,7 @@ func TestEvict(t *testing.T) {
 		}
 	}
 	few := map[int]float64{1: 1, 2: 2}
-	if evict(few, func(_ int, w float64) float64 { return w }); len(few) != 1 || few[2] == 0 {
+	if Evict(few, func(_ int, w float64) float64 { return w }); len(few) != 1 || few[2] == 0 {
 		t.Errorf("of two: %v", few)
 	}
 }
@@ -140,7 +140,7 @@ func TestUnreadableKeys(t *testing.T) {
 		s := conf.New()
 		s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
 		s.Accounts = map[string]*conf.Account{"ann@mail.test": &account}
-		if _, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%s: no error", what)
 		}
 	}

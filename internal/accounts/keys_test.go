@@ -39,7 +39,7 @@ func TestKeysInPassword(t *testing.T) {
 		s := conf.New()
 		s.ServerName, s.SecretKeyFile = "mail.test", filepath.Join(t.TempDir(), "secret.key")
 		s.Accounts = map[string]*conf.Account{"ann@mail.test": {Password: c.password}}
-		a, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+		a, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestKeysFromLogin(t *testing.T) {
 		"off@mail.test": {Password: bcrypt, Disabled: true}}
 	made := func(s *conf.Settings, old *Credentials) *Credentials {
 		t.Helper()
-		c, err := New(s, NewDirectory(s), old, slog.New(slog.DiscardHandler))
+		c, err := New(s, NewDirectory(s), nil, old, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -42,12 +43,12 @@ func (l *learnt) put(address domains.Address, k learntKeys) {
 }
 
 // learn makes the keys that an account lacks, of its password that was right.
-func (c *Credentials) learn(address domains.Address, a *conf.Account, password []byte) {
+func (c *Credentials) learn(address domains.Address, a *conf.Account, p *preferences.Preferences, password []byte) {
 	k := c.keys[address]
 	if !c.derive || k == nil || k.scram.Load() != nil {
 		return
 	}
-	scram, err := sasl.MakeScram(sasl.ScramSHA256, password, 0)
+	scram, err := c.deriveScram(address, p, password)
 	if err != nil {
 		return // one that SCRAM has no way to send
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,139 @@ func TestLockoutsAreWrittenDown(t *testing.T) {
 			t.Error("the lock-out does not end when the log says so")
 		}
 	})
+}
+
+// TestLockoutsOfEachKind: an address, an account and an owner at home are each told of by what they are, and each ends
+// in its own time; settings that let fewer guesses through make it later.
+func TestLockoutsOfEachKind(t *testing.T) {
+	place, home := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.9/32")
+	at := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32)
+	}
+	for name, c := range map[string]struct {
+		fail  func(th *throttle)
+		who   login
+		attrs string // of the line, one account or address each
+		lasts time.Duration
+	}{
+		"address": {func(th *throttle) {
+			for i := range 5 {
+				th.fail(place, domains.Address(fmt.Sprint("u", i)))
+			}
+		}, login{place, "bob"}, "address=192.0.2.1/32", time.Minute},
+		"account": {func(th *throttle) {
+			for i := range 10 {
+				th.fail(at(i), "bob")
+			}
+		}, login{place, "bob"}, "user=bob", 3 * time.Minute},
+		"both": {func(th *throttle) {
+			for i := range 10 {
+				th.fail(at(i), "bob")
+			}
+			for i := range 5 {
+				th.fail(place, domains.Address(fmt.Sprint("u", i)))
+			}
+		}, login{place, "bob"}, "address=192.0.2.1/32, user=bob", 3 * time.Minute},
+		"the owner at home": {func(th *throttle) {
+			th.succeed(home, "bob")
+			for range 5 {
+				th.fail(home, "bob")
+			}
+		}, login{home, "bob"}, "address=192.0.2.9/32 user=bob", time.Minute},
+	} {
+		for _, slower := range []time.Duration{1, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				var log written
+				th := newThrottle(over(5, 5*time.Minute), over(10, 30*time.Minute))
+				th.log = slog.New(slog.NewTextHandler(&log, nil))
+				c.fail(th)
+				if th.allows(c.who.block, c.who.account) {
+					t.Fatalf("%s: nobody is locked out", name)
+				}
+				var got []string
+				for line := range strings.Lines(log.take()) {
+					_, line, _ = strings.Cut(line, `no more are checked" `)
+					line, _, _ = strings.Cut(line, " until=")
+					got = append(got, line)
+				}
+				if strings.Join(got, ", ") != c.attrs {
+					t.Errorf("%s: told of %q", name, got)
+				}
+				if slower > 1 {
+					th.setRates(over(5, slower*5*time.Minute), over(10, slower*30*time.Minute))
+				}
+				time.Sleep(slower*c.lasts - 2*time.Second)
+				synctest.Wait()
+				if last := c.attrs[strings.LastIndex(c.attrs, ",")+1:]; strings.Contains(log.take(), strings.TrimSpace(last)) && name != "both" || th.allows(c.who.block, c.who.account) {
+					t.Errorf("%s: it ends too early", name)
+				}
+				time.Sleep(4 * time.Second)
+				synctest.Wait()
+				if lines := log.take(); !strings.Contains(lines, "again") && name != "both" || len(th.told) != 0 || !th.allows(c.who.block, c.who.account) {
+					t.Errorf("%s: at the end %q", name, lines)
+				}
+			})
+		}
+	}
+}
+
+// TestUnlockAtHome: an owner who has locked himself out is let in again by what he is and by where he is, and is told
+// of when it comes to that once more.
+func TestUnlockAtHome(t *testing.T) {
+	home := netip.MustParsePrefix("192.0.2.9/32")
+	for name, matches := range map[string]func(netip.Prefix, domains.Address) bool{
+		"by account": func(_ netip.Prefix, a domains.Address) bool { return a == "bob" },
+		"by address": func(p netip.Prefix, _ domains.Address) bool { return p == home },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log written
+			th := newThrottle(over(5, 5*time.Minute), over(10, 30*time.Minute))
+			th.log = slog.New(slog.NewTextHandler(&log, nil))
+			th.succeed(home, "bob")
+			if th.lift(matches) {
+				t.Errorf("%s: there was something to forget", name)
+			}
+			for range 3 {
+				for range 5 {
+					th.fail(home, "bob")
+				}
+				if th.allows(home, "bob") {
+					t.Fatalf("%s: not locked out", name)
+				}
+				if lines := log.take(); strings.Count(lines, "no more are checked") != 1 {
+					t.Errorf("%s: told of in %q", name, lines)
+				}
+				if !th.lift(matches) || !th.allows(home, "bob") || len(th.told) != 0 {
+					t.Errorf("%s: not let in again; %v", name, th.told)
+				}
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if lines := log.take(); lines != "" {
+				t.Errorf("%s: told of what had been lifted: %q", name, lines)
+			}
+		})
+	}
+}
+
+// written is a log's lines, which come from several goroutines.
+type written struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+// take returns what was written since it was last asked.
+func (w *written) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.b.Reset()
+	return w.b.String()
 }
 
 // TestLockoutsAreBounded: in the log and in the list.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -22,9 +23,18 @@ type remembered struct {
 	Level   float64         `json:"level,omitempty"`
 	At      time.Time       `json:"at,omitzero"`
 
+	// The step of the last code of an administrator.
+	Admin string `json:"admin,omitempty"`
+	Step  int64  `json:"step,omitempty"`
+
 	// Keys that were made of an account's password, and of which.
 	Scram string `json:"scram,omitempty"`
 	Of    string `json:"of,omitempty"`
+
+	// When an app password was used last (At), by what protocol, and from which address.
+	App     string `json:"app,omitempty"`
+	Service string `json:"service,omitempty"`
+	Address string `json:"address,omitempty"`
 }
 
 // Memory is what is to survive a restart, for Recall.
@@ -44,7 +54,7 @@ func (c *Credentials) Memory() ([]byte, error) {
 		}
 	}
 	t.mu.Unlock()
-	return json.Marshal(append(c.learntMemory(), all...))
+	return json.Marshal(slices.Concat(c.codes.memory(now), c.learntMemory(), c.usesMemory(), all))
 }
 
 // Recall takes up what Memory gave before a restart. What was counted since
@@ -55,7 +65,9 @@ func (c *Credentials) Recall(memory []byte) error {
 		return fmt.Errorf("what was known of failed logins: %w", err)
 	}
 	c.recallLearnt(all)
+	c.recallUses(all)
 	t, now := c.throttle, time.Now()
+	c.codes.recall(all, now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range all[:min(len(all), 3*throttleEntries)] {
@@ -64,7 +76,7 @@ func (c *Credentials) Recall(memory []byte) error {
 		}
 		b := bucket{level: max(0, r.Level), at: r.At}
 		switch {
-		case r.Scram != "":
+		case r.Scram != "", r.App != "":
 		case r.Account == "" && r.Block.IsValid():
 			keep(t.blocks, r.Block, b)
 		case r.Account != "" && !r.Block.IsValid():

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -27,14 +28,15 @@ type model struct {
 	keys     *keys
 }
 
-func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy) models {
+func newModels(dir *Directory, all map[domains.Address]*keys, d *sasl.Decoy, stored func(domains.Address, *conf.Account) string) models {
 	var ring models
 	// With a place each, some accounts would have many times the names of others.
 	places := max(1, ringPlaces/max(1, len(dir.Accounts())))
 	for address, account := range dir.Accounts() {
-		if account.Password != "" && !account.Disabled {
+		if canLogIn(account) {
+			password := stored(address, account)
 			for i := range places {
-				ring = append(ring, model{placeOf(d, address.String()+" "+strconv.Itoa(i)), string(account.Password), all[address]})
+				ring = append(ring, model{placeOf(d, address.String()+" "+strconv.Itoa(i)), password, all[address]})
 			}
 		}
 	}

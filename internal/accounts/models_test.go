@@ -27,7 +27,7 @@ func TestModels(t *testing.T) {
 		}
 		s.Accounts[fmt.Sprintf("u%d@mail.test", i)] = &conf.Account{Password: bcrypt, ScramSHA256: conf.Secret(sasl.FormatScram(sasl.ScramSHA256, keys))}
 	}
-	c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+	c, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestModelsInProportion(t *testing.T) {
 			}
 			s.Accounts[fmt.Sprintf("u%d@mail.test", i)] = &conf.Account{Password: conf.Secret(form)}
 		}
-		c, err := New(s, NewDirectory(s), nil, slog.New(slog.DiscardHandler))
+		c, err := New(s, NewDirectory(s), nil, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

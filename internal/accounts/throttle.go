@@ -231,7 +231,7 @@ func (t *throttle) evictHomes() {
 	for l := range t.known {
 		homes[l.account]++
 	}
-	evict(t.known, func(l login, h home) float64 {
+	Evict(t.known, func(l login, h home) float64 {
 		last := h.last
 		if homes[l.account] > manyHomes {
 			last = last.Add(-10 * remembersLogin)
@@ -262,14 +262,14 @@ func prune[K comparable](m map[K]bucket, r rate, now time.Time) {
 		}
 	}
 	if len(m) >= throttleEntries {
-		evict(m, func(_ K, b bucket) float64 { return b.now(r, now) + float64(b.pending) })
+		Evict(m, func(_ K, b bucket) float64 { return b.now(r, now) + float64(b.pending) })
 	}
 }
 
-// evict drops the sixteenth of the table that matters least. Whoever makes very
+// Evict drops the sixteenth of a table that matters least. Whoever makes very
 // many entries of little weight, with a failure each from many addresses or at
 // many names, does not have one forgotten at which he guesses often.
-func evict[K comparable, V any](m map[K]V, weight func(K, V) float64) {
+func Evict[K comparable, V any](m map[K]V, weight func(K, V) float64) {
 	weights := make([]float64, 0, len(m))
 	for k, v := range m {
 		weights = append(weights, weight(k, v))

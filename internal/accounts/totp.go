@@ -61,6 +61,40 @@ func codeAt(secret []byte, step int64) string {
 type codes struct {
 	mu   sync.Mutex
 	used map[string]int64 // the step
+	keep func() error     // puts what is remembered on stable storage; nil: nobody does
+}
+
+// KeepCodes has keep called before a code lets anybody in, so that it counts once over a restart as well: it is to write
+// down what Memory gives. It is to be set before anybody can log in.
+func (c *Credentials) KeepCodes(keep func() error) { c.codes.keep = keep }
+
+// memory is what of it is to survive a restart. A code that is long over is none.
+func (c *codes) memory(now time.Time) (all []remembered) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	over := now.Unix()/int64(codeStep/time.Second) - codeNear
+	for name, step := range c.used {
+		if step >= over {
+			all = append(all, remembered{Admin: name, Step: step})
+		}
+	}
+	return all
+}
+
+// recall takes up what memory gave. What is far ahead was remembered while the clock was wrong.
+func (c *codes) recall(all []remembered, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ahead := now.Unix()/int64(codeStep/time.Second) + codeNear
+	for _, r := range all {
+		if r.Admin == "" || r.Step <= c.used[r.Admin] || r.Step > ahead {
+			continue
+		}
+		if c.used == nil {
+			c.used = make(map[string]int64)
+		}
+		c.used[r.Admin] = r.Step
+	}
 }
 
 // take reports whether a code is right and has not been used. off is how wrong a clock must be for

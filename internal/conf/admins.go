@@ -72,7 +72,7 @@ func (s *Settings) AddAdmin(path, name, hash string) (*Edit, error) {
 	value := struct {
 		Password string `json:"password"`
 	}{hash}
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, "Web", "admins", name) })
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, "Web", "admins", name) })
 }
 
 // SetAdminPassword gives an administrator another password; the second factor stays.
@@ -94,22 +94,10 @@ func (s *Settings) setAdmin(name, key, value string) (*Edit, error) {
 	if note := s.notes[config.Path(anys(way, key)...)]; note != "" {
 		return nil, fmt.Errorf("the %s of %s comes from the %s; change it there", key, name, note)
 	}
-	at, ok := s.text().Where(anys(way, key)...)
-	if !ok {
-		at, _ = s.text().Where(anys(way)...)
+	if value == "" {
+		return s.setMember(way, key, nil, a.Password)
 	}
-	whole := s.text().Scalar(anys(way)...)
-	return edit(at.File, func(text []byte) (_ []byte, err error) {
-		if whole { // the password alone
-			if text, err = config.Set(text, map[string]string{"password": string(a.Password)}, way...); err != nil {
-				return nil, err
-			}
-		}
-		if value == "" {
-			return config.Remove(text, append(way, key)...)
-		}
-		return config.Set(text, value, append(way, key)...)
-	})
+	return s.setMember(way, key, value, a.Password)
 }
 
 // RemoveAdmin takes an administrator out of every file that has him.

@@ -106,7 +106,17 @@ func (s *Settings) Book() *Book {
 			b.Details[domains.Canonical(name)] = strings.TrimPrefix(d.Plus, "none")
 		}
 	})
-	s.eachAccount(func(_ []any, written string, a *Account) { b.Accounts[domains.CanonicalAddress(written)] = a })
+	blocked := make(map[domains.Name]bool)
+	s.eachDomain(func(name string, d *Domain) { blocked[domains.Canonical(name)] = d.Disabled })
+	s.eachAccount(func(_ []any, written string, a *Account) {
+		address := domains.CanonicalAddress(written)
+		if blocked[address.Domain()] && !a.Disabled {
+			one := *a
+			one.Disabled = true
+			a = &one
+		}
+		b.Accounts[address] = a
+	})
 	s.eachAlias(func(_ []any, written string, targets []string) {
 		to := make([]Target, len(targets))
 		for i, t := range targets {

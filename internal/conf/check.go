@@ -86,6 +86,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.dns()
 	c.reports()
 	c.trust()
+	c.defence()
 	c.web()
 	c.directories()
 	return c.errs
@@ -233,6 +234,9 @@ func (c *checker) readable() {
 		return
 	}
 	for _, name := range c.text().Files() {
+		if _, edited := c.edited[name]; edited {
+			continue // it will have the owner it has, or that of its folder
+		}
 		if err := c.runner.canRead(name); err != nil {
 			c.errs = append(c.errs, problem{&config.Error{Name: name, Err: err}, false})
 		}

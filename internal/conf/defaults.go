@@ -28,8 +28,18 @@ func New() *Settings {
 			Tarpit:                   time.Second,
 			BareNewline:              BareReject,
 			OwnFields:                "from",
-			MessagesPerHour:          1000,
-			RecipientsPerHour:        5000,
+			MessagesPerHour:          500,
+			RecipientsPerHour:        2000,
+			MessagesPerDay:           2000,
+			RecipientsPerDay:         5000,
+		},
+		Rates: Rates{
+			Network:      Rate{MessagesPerHour: 2500, RecipientsPerHour: 10000, MessagesPerDay: 10000, RecipientsPerDay: 25000},
+			Domain:       Rate{MessagesPerHour: 10000, RecipientsPerHour: 40000, MessagesPerDay: 50000, RecipientsPerDay: 100000},
+			All:          Rate{MessagesPerHour: 50000, RecipientsPerHour: 200000, MessagesPerDay: 250000, RecipientsPerDay: 500000},
+			Own:          Rate{MessagesPerHour: 5000, MessagesPerDay: 20000},
+			SenderDomain: Rate{MessagesPerHour: 4000, MessagesPerDay: 40000},
+			Mailbox:      Rate{MessagesPerHour: 2000, MessagesPerDay: 20000},
 		},
 		POP3: POP3{
 			Greeting:                 "Postrider ready",
@@ -68,20 +78,25 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note"},
+		Verify: Verification{
+			Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note", OwnHello: "refuse", ReverseName: "mark", Hello: "mark",
+			Greylist:       Greylist{Wait: time.Minute, Window: 48 * time.Hour, Keep: 35 * 24 * time.Hour},
+			QuarantineKeep: 31 * 24 * time.Hour,
+		},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
-			StatusFrom: loopback(), ProxyFrom: loopback(), AdminFrom: loopback(), AccountFrom: loopback(),
+			StatusFrom: Loopback(), AdminFrom: Loopback(), AccountFrom: Loopback(),
+			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence},
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},
 	}
 }
 
-// loopback are the networks of this host alone.
-func loopback() []netip.Prefix {
+// Loopback are the networks of this host alone.
+func Loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 

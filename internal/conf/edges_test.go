@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,5 +199,63 @@ func TestTaker(t *testing.T) {
 		if got := b.Taker(domains.Address(address), false); got.String() != want {
 			t.Errorf("%s without a catch-all: %q, want %q", address, got, want)
 		}
+	}
+}
+
+// TestNeverSecret: in excerpts stand the values of keys that are settings and no secret under any name, and no others.
+func TestNeverSecret(t *testing.T) {
+	plain := neverSecret()
+	for key, want := range map[string]bool{
+		"server_name": true, "data_dir": true, "address": true, "protocol": true, "quota": true, "deliver": true, "max_message_size": true,
+		"password": false, "scram_sha_256": false, "cram_md5": false, "apop": false, // also where one of that name is no secret
+		"Accounts": false, "Aliases": false, "Listeners": false, "SMTP": false, "relay_from": false, "nothing": false, "": false,
+	} {
+		if plain(key) != want {
+			t.Errorf("%q: %v", key, plain(key))
+		}
+	}
+}
+
+// TestSocketPath: the path of a socket is meant from the folder of the file it stands in, as all paths are.
+func TestSocketPath(t *testing.T) {
+	dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "Listeners": [{"address": "unix:lmtp.sock", "protocol": "lmtp"}, {"address": "unix:/run/x.sock", "protocol": "lmtp"}, {"address": ":25"}]}`)
+	var got []string
+	for _, l := range mustLoad(t, dir).Listeners {
+		got = append(got, l.Address)
+	}
+	if want := []string{"unix:" + filepath.Join(dir, "lmtp.sock"), "unix:/run/x.sock", ":25"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestMissingBesideTypo: a mistake in the text hides what may come of it alone: what is missing elsewhere is told in the
+// same run.
+func TestMissingBesideTypo(t *testing.T) {
+	const route = "{\"server_name\": \"mail.example.com\",\n\"server_nam\": 1,\n\"Queue\": {\"deliver\": true, \"Routes\": [\n{\"domain\": \"*\", \"host\": \"smtp.example.net\", \"user\": \"x\"}\n]}}"
+	for text, want := range map[string]int{
+		route: 2, strings.Replace(route, "\"server_nam\": 1,\n", "", 1): 1,
+		strings.Replace(route, `"user": "x"`, `"user": "x", "passwort": "y"`, 1): 2, // it is what was meant
+	} {
+		_, problems := Verify(folder(t, "a.conf", text), Probes{})
+		var about []string
+		for _, p := range problems {
+			if said := p.Error(); strings.Contains(said, "server_nam") || strings.Contains(said, "password") {
+				about = append(about, said)
+			}
+		}
+		if len(about) != want {
+			t.Errorf("%d problems, want %d: %q", len(about), want, problems)
+		}
+	}
+}
+
+// TestNothingToRead: without one file that can be read there are no settings.
+func TestNothingToRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "a.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if s, problems := Verify(dir, Probes{}); s != nil || len(problems) != 1 {
+		t.Errorf("%v, %v", s, problems)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -22,6 +21,7 @@ var (
 type Edit struct {
 	File string // its name
 	New  bool   // it is not there yet
+	Was  []byte // what it held when the settings were read, which the edit is made of
 	Text []byte // what it is to hold
 }
 
@@ -38,11 +38,20 @@ type Keys struct {
 // where Accounts stands, else to accounts.conf in the folder. Comments and layout
 // of the file stay.
 func (s *Settings) AddAccount(path string, address domains.Address, k Keys) (*Edit, error) {
+	return s.AddAccountHolding(path, address, k, 0)
+}
+
+// AddAccountHolding is AddAccount with what the mailbox may hold; 0 is as in its domain.
+func (s *Settings) AddAccountHolding(path string, address domains.Address, k Keys, q Quota) (*Edit, error) {
 	file, steps, err := s.placeOfAccount(path, address)
 	if err != nil {
 		return nil, err
 	}
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+	value := struct {
+		Keys
+		Quota Quota `json:"quota,omitempty"`
+	}{k, q}
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, value, steps...) })
 }
 
 // placeOfAccount is where a new account goes, and why there can be none.
@@ -97,12 +106,12 @@ func (s *Settings) SetKeys(address domains.Address, k Keys) (*Edit, error) {
 	}
 	at, _ := s.text().Where(anys(steps)...)
 	if s.text().Scalar(anys(steps)...) {
-		return edit(at.File, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
+		return s.edit(at.File, func(text []byte) ([]byte, error) { return config.Set(text, k, steps...) })
 	}
 	if p, ok := s.text().Where(anys(steps, "password")...); ok {
 		at = p
 	}
-	return edit(at.File, func(text []byte) (_ []byte, err error) {
+	return s.edit(at.File, func(text []byte) (_ []byte, err error) {
 		for _, key := range []struct{ name, value string }{
 			{"password", k.Password}, {"scram_sha_256", k.ScramSHA256}, {"cram_md5", k.CRAMMD5}, {"apop", k.APOP},
 		} {
@@ -141,11 +150,8 @@ func (s *Settings) RemoveAccount(address domains.Address) ([]*Edit, error) {
 func (s *Settings) editEach(change func(one *Settings, text []byte) ([]byte, error)) ([]*Edit, error) {
 	var edits []*Edit
 	for _, name := range s.text().Files() {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		one, _, failed := load([]string{name})
+		text, _ := s.text().Text(name)
+		one, _, failed := load([]string{name}, map[string][]byte{name: text})
 		if one == nil {
 			return nil, errors.Join(failed...)
 		}
@@ -154,7 +160,7 @@ func (s *Settings) editEach(change func(one *Settings, text []byte) ([]byte, err
 			return nil, fmt.Errorf("change %s: %w", name, err)
 		}
 		if !bytes.Equal(text, changed) {
-			edits = append(edits, &Edit{File: name, Text: changed})
+			edits = append(edits, &Edit{File: name, Was: text, Text: changed})
 		}
 	}
 	return edits, nil
@@ -187,15 +193,13 @@ func anys(steps []string, more ...any) []any {
 	return append(way, more...)
 }
 
-// edit applies change to the text of a file, which may be missing.
-func edit(name string, change func([]byte) ([]byte, error)) (*Edit, error) {
-	text, err := os.ReadFile(name)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return nil, err
-	}
-	if text, err = change(text); err != nil {
+// edit applies change to the text of a file as it was read, or to none where it is not one of
+// the files yet.
+func (s *Settings) edit(name string, change func([]byte) ([]byte, error)) (*Edit, error) {
+	was, there := s.text().Text(name)
+	text, err := change(was)
+	if err != nil {
 		return nil, fmt.Errorf("change %s: %w", name, err)
 	}
-	return &Edit{File: name, New: missing, Text: text}, nil
+	return &Edit{File: name, New: !there, Was: was, Text: text}, nil
 }

@@ -32,7 +32,7 @@ func (s *Settings) AddAlias(path string, address domains.Address, targets []stri
 			all = append(all, t)
 		}
 	}
-	return edit(file, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(all), steps...) })
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(all), steps...) })
 }
 
 // placeOfAlias is where an alias stands or goes, and why there can be none.
@@ -137,7 +137,7 @@ func (s *Settings) AddDomain(path string, name domains.Name) (*Edit, error) {
 	if at, ok := s.text().Where("Domains"); ok {
 		file = at.File
 	}
-	return edit(file, func(text []byte) ([]byte, error) {
+	return s.edit(file, func(text []byte) ([]byte, error) {
 		return config.Set(text, struct{}{}, "Domains", name.String())
 	})
 }

@@ -3,8 +3,6 @@ package conf
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -49,7 +47,7 @@ func (s *Settings) AddAliases(path string, all []NewAlias) (edits []*Edit, added
 	}
 	good, more := c.leadSomewhere(good)
 	refused = append(refused, more...)
-	d := newDraft()
+	d := newDraft(s)
 	for _, a := range good {
 		file, steps, err := s.placeOfAlias(path, a.Address, a.Targets)
 		if err == nil {
@@ -93,7 +91,7 @@ func (c *checker) leadSomewhere(all []NewAlias) (good []NewAlias, refused []erro
 // AddAccounts adds the accounts that can be added, and says why each of the others
 // cannot.
 func (s *Settings) AddAccounts(path string, all []NewAccount) (edits []*Edit, added int, refused []error, err error) {
-	d := newDraft()
+	d := newDraft(s)
 	for _, a := range all {
 		file, steps, err := s.placeOfAccount(path, a.Address)
 		if err != nil {
@@ -110,20 +108,18 @@ func (s *Settings) AddAccounts(path string, all []NewAccount) (edits []*Edit, ad
 
 // draft is several changes of several files.
 type draft struct {
+	of    *Settings
 	order []string
 	files map[string]*Edit
 }
 
-func newDraft() *draft { return &draft{files: make(map[string]*Edit)} }
+func newDraft(s *Settings) *draft { return &draft{of: s, files: make(map[string]*Edit)} }
 
 func (d *draft) set(file string, value any, steps []string) error {
 	e := d.files[file]
 	if e == nil {
-		text, err := os.ReadFile(file)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		e = &Edit{File: file, New: err != nil, Text: text}
+		text, there := d.of.text().Text(file)
+		e = &Edit{File: file, New: !there, Was: text, Text: text}
 		d.files[file] = e
 		d.order = append(d.order, file)
 	}

@@ -11,6 +11,7 @@ func (s *Settings) giveWay() {
 	atLeast(written, &s.SMTP.SessionTimeout, s.SMTP.IdleTimeout, "SMTP", "session_timeout")
 	atLeast(written, &s.POP3.SessionTimeout, s.POP3.IdleTimeout, "POP3", "session_timeout")
 	atMost(written, &s.Web.MaxConnectionsPerAddress, s.Web.MaxConnections, "Web", "max_connections_per_address")
+	s.ratesGiveWay(written)
 	q := &s.Queue
 	atMost(written, &q.DestinationConcurrency, q.Concurrency, "Queue", "destination_concurrency")
 	atMost(written, &q.RetryFirst, max(q.ExpireAfter/2, time.Second), "Queue", "retry_first")

@@ -53,7 +53,7 @@ func Files(path string) ([]string, error) {
 // LoadFiles reads these files and merges them in this order: objects are
 // merged, of anything else the last one counts.
 func LoadFiles(names ...string) (*Settings, error) {
-	s, text, failed := load(names)
+	s, text, failed := load(names, nil)
 	switch {
 	case len(failed) > 0:
 		return nil, errors.Join(append(failed, text.Unwrap()...)...)
@@ -67,14 +67,29 @@ func LoadFiles(names ...string) (*Settings, error) {
 // of the places. What cannot be read hides nothing of the other files, but for
 // what depends on all of them. The settings are nil if no text could be read.
 func Verify(path string, probes Probes) (*Settings, []error) {
+	return VerifyEdited(path, nil, probes)
+}
+
+// VerifyEdited is Verify of what the configuration will be with edits, which are not written
+// yet. That their files are closed to others is for who writes them (HoldSecrets).
+func VerifyEdited(path string, edits []*Edit, probes Probes) (*Settings, []error) {
 	names, err := Files(path)
 	if err != nil {
 		return nil, []error{err}
 	}
-	s, text, failed := load(names)
+	texts := make(map[string][]byte, len(edits))
+	for _, e := range edits {
+		texts[e.File] = e.Text
+		if !slices.Contains(names, e.File) {
+			names = append(names, e.File)
+		}
+	}
+	slices.Sort(names) // as Files has them, once they are there
+	s, text, failed := load(names, texts)
 	if s == nil {
 		return nil, append(failed, text.Unwrap()...)
 	}
+	s.edited = texts
 	problems := text
 	for _, p := range s.check(probes) {
 		if len(text)+len(failed) == 0 || !follows(p, text) {
@@ -102,9 +117,9 @@ func follows(p problem, text config.Errors) bool {
 
 // load is LoadFiles that returns the settings as far as they could be read, the
 // problems with the text, and why files could not be read at all. The settings
-// are nil if no file could be.
-func load(names []string) (s *Settings, text config.Errors, failed []error) {
-	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret, Plain: neverSecret()}
+// are nil if no file could be. texts stand in place of files of these names.
+func load(names []string, texts map[string][]byte) (s *Settings, text config.Errors, failed []error) {
+	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret, Plain: neverSecret(), Texts: texts}
 	src, err := d.ReadFiles(names...)
 	for _, err := range list(err) {
 		if e, ok := err.(*config.Error); ok {

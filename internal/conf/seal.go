@@ -66,7 +66,7 @@ func (s *Settings) SetRoutePassword(which, sealed string) (*Edit, error) {
 	if !ok {
 		return nil, fmt.Errorf("route %q stands in no file", r.title())
 	}
-	return edit(at.File, func(text []byte) ([]byte, error) {
+	return s.edit(at.File, func(text []byte) ([]byte, error) {
 		return config.Set(text, sealed, "Queue", "Routes", fmt.Sprint(i), "password")
 	})
 }

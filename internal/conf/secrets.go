@@ -30,28 +30,35 @@ func (s *Settings) fillSecrets() {
 		if text == "" {
 			s.fault(v.steps, "the environment has no %q", name)
 		}
-		s.notes[config.Path(v.steps...)] = "environment " + name
+		s.notes[config.Path(v.steps...)] = fromEnvironment + name
 		v.value.SetString(text)
 	})
 	s.eachAccount(func(steps []any, _ string, a *Account) {
-		s.fromFile(steps, &a.Password, a.PasswordFile)
+		s.fromFile(steps, "password", &a.Password, a.PasswordFile)
 	})
 	for i := range s.Queue.Routes {
 		r := &s.Queue.Routes[i]
-		s.fromFile([]any{"Queue", "Routes", i}, &r.Password, r.PasswordFile)
+		s.fromFile([]any{"Queue", "Routes", i}, "password", &r.Password, r.PasswordFile)
+	}
+	for i := range s.Verify.Lists {
+		l := &s.Verify.Lists[i]
+		s.fromFile([]any{"Verify", "Lists", i}, "key", &l.Key, l.KeyFile)
 	}
 }
 
+// fromEnvironment is what the note of a secret begins with that the environment has given.
+const fromEnvironment = "environment "
+
 func (s Secret) reveal() string { return string(s) }
 
-// fromFile fills a secret from the first line of its file.
-func (s *Settings) fromFile(steps []any, to *Secret, name string) {
+// fromFile fills a secret, of this key, from the first line of its file.
+func (s *Settings) fromFile(steps []any, key string, to *Secret, name string) {
 	if name == "" {
 		return
 	}
-	at := append(steps[:len(steps):len(steps)], "password_file")
+	at := append(steps[:len(steps):len(steps)], key+"_file")
 	if *to != "" {
-		s.fault(at, "there is a password as well; keep one of the two")
+		s.fault(at, "there is a %s as well; keep one of the two", key)
 		return
 	}
 	text, err := firstLine(name)
@@ -62,7 +69,7 @@ func (s *Settings) fromFile(steps []any, to *Secret, name string) {
 		s.fault(at, "the first line of %s is empty", name)
 	}
 	*to = Secret(text)
-	s.notes[config.Path(append(steps[:len(steps):len(steps)], "password")...)] = "file " + name
+	s.notes[config.Path(append(steps[:len(steps):len(steps)], key)...)] = "file " + name
 }
 
 // firstLine reads a secret. Its file must be closed to others.
@@ -110,25 +117,31 @@ func isCredential(name string, mode fs.FileMode) bool {
 	return dir != "" && filepath.Dir(name) == filepath.Clean(dir) && mode.Perm()&0o037 == 0
 }
 
-// openFiles finds the configuration files that hold secrets and can be read by
-// others.
-func (c *checker) openFiles() {
+// HoldSecrets are the configuration files that hold secrets, which must be closed to others.
+func (s *Settings) HoldSecrets() map[string]bool {
 	holds := make(map[string]bool)
-	eachSetting(reflect.ValueOf(c.Settings), func(v setting) {
+	eachSetting(reflect.ValueOf(s), func(v setting) {
 		if v.value.Type() != reflect.TypeFor[Secret]() || v.value.String() == "" {
 			return
 		}
-		if len(c.notes) > 0 && c.notes[config.Path(v.steps...)] != "" {
+		if len(s.notes) > 0 && s.notes[config.Path(v.steps...)] != "" {
 			return // it stands elsewhere
 		}
-		origin, ok := c.text().Where(v.steps...)
+		origin, ok := s.text().Where(v.steps...)
 		if !ok { // an account that is only its password
-			origin, _ = c.text().Where(v.steps[:len(v.steps)-1]...)
+			origin, _ = s.text().Where(v.steps[:len(v.steps)-1]...)
 		}
 		holds[origin.File] = true
 	})
+	return holds
+}
+
+// openFiles finds the configuration files that hold secrets and can be read by
+// others.
+func (c *checker) openFiles() {
+	holds := c.HoldSecrets()
 	for _, name := range c.text().Files() {
-		if !holds[name] {
+		if _, edited := c.edited[name]; edited || !holds[name] {
 			continue
 		}
 		info, err := os.Stat(name)

@@ -79,14 +79,26 @@ type SMTP struct {
 	// else may.
 	Vrfy bool `json:"vrfy"`
 
-	// Messages that one user may send in an hour, begun ones included; what is more
-	// is refused for now, and the log and "postrider status" tell. So who gets hold
-	// of a password does not send without end. Zero means any number.
+	// Messages that one user may send in an hour, which begins with the first of them.
+	// What is more is refused for now; what he still has in the queue is held, and he
+	// and the postmaster are told ("postrider user lift" ends it). So who gets hold of
+	// a password does not send without end. Zero means any number.
 	MessagesPerHour int `json:"messages_per_hour" min:"0" max:"2147483647"`
 
 	// Recipients that one user may name in an hour, those of all messages together.
 	// Zero means any number.
 	RecipientsPerHour int `json:"recipients_per_hour" min:"0" max:"2147483647"`
+
+	// Messages that one user may send in a day, which begins with the first of them.
+	// Zero means any number.
+	MessagesPerDay int `json:"messages_per_day" min:"0" max:"2147483647"`
+
+	// Recipients that one user may name in a day. Zero means any number.
+	RecipientsPerDay int `json:"recipients_per_day" min:"0" max:"2147483647"`
+
+	// How many messages, and how many recipients, may go beyond those of a user's
+	// hours in the course of a day: a letter to all members, once in a while.
+	Burst int `json:"burst" min:"0" max:"2147483647"`
 
 	// Whether a password may cross the network without TLS. Do not.
 	CleartextAuth bool `json:"cleartext_auth"`
@@ -286,6 +298,11 @@ type Log struct {
 	// The file to append to, opened again on SIGHUP. Empty means standard
 	// error.
 	File string `json:"file" conf:"path"`
+
+	// How much memory the newest lines may take, for the pages at /admin/: they are packed,
+	// and 16MiB hold some 300,000 lines. Older ones are read from the file, if there is one.
+	// Where nothing is served over HTTP no memory is taken.
+	Recent config.Size `json:"recent" max:"1GiB"`
 }
 
 // Admin is about steering the running server.

@@ -85,6 +85,9 @@ type Settings struct {
 	// Mail coming in, from the world and from users.
 	SMTP SMTP `json:"SMTP"`
 
+	// How much may leave and come.
+	Rates Rates `json:"Rates"`
+
 	// Mail being fetched.
 	POP3 POP3 `json:"POP3"`
 
@@ -126,6 +129,7 @@ type Settings struct {
 	problems []problem         // what Load could not fill in, for Check
 	partial  bool              // not all files could be read
 	notes    map[string]string // where secrets came from, by path: "environment NAME"
+	edited   map[string][]byte // files whose texts are not written yet
 }
 
 // Listener is one place to listen.
@@ -201,9 +205,34 @@ type Domain struct {
 	// What all accounts of this domain may hold together. Zero means no limit.
 	TotalQuota config.Size `json:"total_quota"`
 
+	// Messages that each account of this domain may send in an hour, unless it says
+	// otherwise. Zero means as in SMTP.
+	MessagesPerHour int `json:"messages_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that each may name in an hour. Zero means as in SMTP.
+	RecipientsPerHour int `json:"recipients_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Messages that each may send in a day. Zero means as in SMTP.
+	MessagesPerDay int `json:"messages_per_day" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that each may name in a day. Zero means as in SMTP.
+	RecipientsPerDay int `json:"recipients_per_day" conf:"zero" min:"1" max:"2147483647"`
+
+	// Messages, and recipients, that each may send in a day beyond those of its hours.
+	// Zero means as in SMTP.
+	Burst int `json:"burst" conf:"zero" min:"1" max:"2147483647"`
+
+	// What all accounts of this domain may send together. Zero means as in
+	// Rates.Domain.
+	Together *Rate `json:"Together"`
+
 	// The most that is done with mail to this domain that is not from whom it says:
 	// "mark" or "note", where Verify would do more. Empty means as in Verify.
 	Verify string `json:"verify" one:",mark,note"`
+
+	// As if each account of the domain were disabled: it keeps its mail and receives more, but
+	// nobody can log in.
+	Disabled bool `json:"disabled"`
 
 	// The selectors that DKIM keys of this domain have in turns, two at least. It is for
 	// a domain whose owner leads these names here by CNAME, once and for all
@@ -248,11 +277,22 @@ type Account struct {
 	// "none" means no limit.
 	Quota Quota `json:"quota"`
 
-	// Messages that the account may send in an hour. Zero means as in SMTP.
+	// Messages that the account may send in an hour. Zero means as in its domain or in
+	// SMTP.
 	MessagesPerHour int `json:"messages_per_hour" conf:"zero" min:"1" max:"2147483647"`
 
-	// Recipients that it may name in an hour. Zero means as in SMTP.
+	// Recipients that it may name in an hour. Zero means as in its domain or in SMTP.
 	RecipientsPerHour int `json:"recipients_per_hour" conf:"zero" min:"1" max:"2147483647"`
+
+	// Messages that it may send in a day. Zero means as in its domain or in SMTP.
+	MessagesPerDay int `json:"messages_per_day" conf:"zero" min:"1" max:"2147483647"`
+
+	// Recipients that it may name in a day. Zero means as in its domain or in SMTP.
+	RecipientsPerDay int `json:"recipients_per_day" conf:"zero" min:"1" max:"2147483647"`
+
+	// Messages, and recipients, that it may send in a day beyond those of its hours.
+	// Zero means as in its domain or in SMTP.
+	Burst int `json:"burst" conf:"zero" min:"1" max:"2147483647"`
 
 	// What DELE followed by QUIT does to this mailbox: "remove", "trash" or
 	// "move", as in POP3. Empty means as there.
@@ -265,6 +305,20 @@ type Account struct {
 	// An account that is disabled keeps its mail and receives more, but
 	// nobody can log in.
 	Disabled bool `json:"disabled"`
+}
+
+// Mechanisms are those beside PLAIN that the account has secrets for.
+func (a *Account) Mechanisms() []string {
+	kinds := []string{}
+	for _, k := range []struct {
+		name   string
+		secret Secret
+	}{{"SCRAM-SHA-256", a.ScramKeys()}, {"CRAM-MD5", a.CRAMKey()}, {"APOP", a.APOP}} {
+		if k.secret != "" {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
 }
 
 // ScramKeys are the account's keys for SCRAM-SHA-256: those of its own, or its password

@@ -80,7 +80,7 @@ func (p *shower) member(key string, v reflect.Value, steps []any, indent string,
 // hasChanged reports whether a value, or one within it, is not as by default.
 func (p *shower) hasChanged(steps []any) bool {
 	path := config.Path(steps...)
-	if p.origin(steps) != "default" {
+	if p.origin(steps) != byDefault {
 		return true
 	}
 	for at := range p.origins {
@@ -91,14 +91,16 @@ func (p *shower) hasChanged(steps []any) bool {
 	return false
 }
 
+// byDefault is where a value came from that no file has.
+const byDefault = "default"
+
 // origin says where a value came from.
-func (p *shower) origin(steps []any) string {
-	path := config.Path(steps...)
-	at, ok := p.origins[path]
+func (s *Settings) origin(steps []any) string {
+	at, ok := s.text().Where(steps...)
 	if !ok && len(steps) > 0 && steps[len(steps)-1] == "password" { // an account that is only its password
-		at, ok = p.origins[config.Path(steps[:len(steps)-1]...)]
+		at, ok = s.text().Where(steps[:len(steps)-1]...)
 	}
-	switch note := p.notes[path]; {
+	switch note := s.notes[config.Path(steps...)]; {
 	case note != "" && ok:
 		return note + ", " + at.String()
 	case note != "":
@@ -106,5 +108,5 @@ func (p *shower) origin(steps []any) string {
 	case ok:
 		return at.String()
 	}
-	return "default"
+	return byDefault
 }

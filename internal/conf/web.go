@@ -3,6 +3,7 @@ package conf
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -30,7 +31,8 @@ type Web struct {
 	Names []string `json:"names"`
 
 	// The web servers in front of this one: what they say in X-Forwarded-For and
-	// X-Forwarded-Host is believed.
+	// X-Forwarded-Host is believed, and without it nobody knows who asks. Where none is
+	// named, those of this host are believed that say it.
 	ProxyFrom []netip.Prefix `json:"proxy_from"`
 
 	// Whether mail programs are told the settings for accounts here (Thunderbird, Outlook,
@@ -54,6 +56,14 @@ type Web struct {
 	//	"account_from": ["0.0.0.0/0", "::/0"]
 	AccountFrom []netip.Prefix `json:"account_from"`
 
+	// What users may decide about their own accounts at /account/: "password" their own
+	// password, "app_passwords" one for each device, "forward" where their mail goes on to,
+	// "absence" what senders hear while they are away. What is left out is not offered, and
+	// does not count for whoever has it, but for passwords that were changed: those stay.
+	//
+	//	"user_may": ["password", "app_passwords", "absence"]
+	UserMay []string `json:"user_may"`
+
 	// Connections at a time.
 	MaxConnections int `json:"max_connections" min:"1" max:"65536"`
 
@@ -61,6 +71,17 @@ type Web struct {
 	// up to eight, and an office may have one address.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address" min:"1" max:"65536"`
 }
+
+// What UserMay can name.
+const (
+	MayPassword     = "password"
+	MayAppPasswords = "app_passwords"
+	MayForward      = "forward"
+	MayAbsence      = "absence"
+)
+
+// May reports whether users may decide something themselves.
+func (w *Web) May(what string) bool { return slices.Contains(w.UserMay, what) }
 
 // WebAdmin is somebody who may see and steer the server by its pages. A string instead of
 // the object is the password.
@@ -104,6 +125,9 @@ func (c *checker) web() {
 		if ip := net.ParseIP(strings.Trim(name, "[]")); ip == nil && checkDomain(name) != nil {
 			c.fail(at("Web", "names", i), "%w", checkDomain(name))
 		}
+	}
+	for i, what := range w.UserMay {
+		c.choice(at("Web", "user_may", i), what, MayPassword, MayAppPasswords, MayForward, MayAbsence)
 	}
 	c.admins()
 	if w.MaxConnectionsPerAddress > w.MaxConnections && w.MaxConnections > 0 {

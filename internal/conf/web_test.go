@@ -22,6 +22,8 @@ func TestWeb(t *testing.T) {
 		{"authority through it", `"Web": {"listen": ":443"}, "TLS": {"ACME": {"accept_terms": true, "challenge": "tls-alpn-01"}}`, ""},
 		{"more of one than of all", `"Web": {"listen": ":8080", "max_connections": 5, "max_connections_per_address": 6}`, "6 is more than max_connections, 5"},
 		{"fewer of all", `"Web": {"listen": ":8080", "max_connections": 5}`, ""},
+		{"users may nothing", `"Web": {"user_may": []}`, ""},
+		{"users may what there is not", `"Web": {"user_may": ["password", "forwards"]}`, `Web.user_may[1]: "forwards"`},
 		{"bad name", `"Web": {"listen": ":8080", "names": ["a b"]}`, "Web.names[0]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -151,6 +151,9 @@ func TestACMEUnreachable(t *testing.T) {
 	if c := w.see("127.0.0.2:0", "mail.test"); fromPebble(c) || c.VerifyHostname("mail.test") != nil {
 		t.Errorf("served %v by %v", c.DNSNames, c.Issuer)
 	}
+	if log := w.logs.String(); !strings.Contains(log, `msg="made a self-signed certificate" why="it serves until the authority's is there"`) {
+		t.Errorf("the log does not say why it is served: %s", log)
+	}
 	peertest.Await(t, "the problem in the status", func() bool {
 		c := w.status(time.Now()).Certificates
 		return len(c) == 2 && strings.Contains(c[0].Problem, "refused") && c[0].NotAfter.IsZero() && !c[0].Retry.IsZero()

@@ -147,7 +147,8 @@ type Certificate struct {
 	NotAfter time.Time `json:"not_after"` // zero: it is not there yet
 	Soon     bool      `json:"soon"`      // it should have been renewed
 	Problem  string    `json:"problem,omitempty"`
-	Retry    time.Time `json:"retry,omitzero"` // when a missing one is asked for again
+	Retry    time.Time `json:"retry,omitzero"`  // when a missing one is asked for again
+	Renews   time.Time `json:"renews,omitzero"` // when an authority is asked for the next one
 }
 
 // certificates are those in use, and those an authority has been asked for.
@@ -155,8 +156,12 @@ func (st *state) certificates() []Certificate {
 	var all []Certificate
 	if st.issuer != nil {
 		for _, s := range st.issuer.Standings() {
-			all = append(all, Certificate{Names: []string{s.Name}, From: st.settings.TLS.ACME.Directory,
-				NotAfter: s.NotAfter, Soon: st.issuer.late(s), Problem: s.Problem, Retry: s.Next})
+			c := Certificate{Names: []string{s.Name}, From: st.settings.TLS.ACME.Directory,
+				NotAfter: s.NotAfter, Soon: st.issuer.late(s), Problem: s.Problem, Retry: s.Next}
+			if !s.NotAfter.IsZero() { // two thirds of its time are over then, as cipher/acme has it
+				c.Renews = s.NotAfter.Add(-s.NotAfter.Sub(s.NotBefore) / 3)
+			}
+			all = append(all, c)
 		}
 	}
 	if st.tls == nil {

@@ -34,8 +34,9 @@ type Status struct {
 	// Lockouts are those whose logins are not checked for now: there were too many
 	// that failed.
 	Lockouts []accounts.Lockout `json:"lockouts"`
-	// Senders are users who have sent as much as they may for now.
-	Senders []post.Sender `json:"senders,omitempty"`
+	// Limits are those who have met a limit, so that nothing of theirs is taken for now, and
+	// users whose limits are lifted.
+	Limits []post.Limited `json:"limits,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`
 	Healthy  bool            `json:"healthy"`
@@ -102,7 +103,9 @@ func (d *Daemon) commands() http.Handler {
 		control.Answer(w, struct{}{}, err)
 	})
 	d.queueCommands(mux)
+	d.limitCommands(mux)
 	d.keyCommands(mux)
+	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
 	return mux
 }
@@ -129,7 +132,7 @@ func (d *Daemon) status(since time.Time) Status {
 		s.Listeners[name] = addr.String()
 	}
 	s.Version, s.Ports = d.Version, d.ports()
-	s.Senders, s.Guessing = d.post.Full(), d.post.Guessing()
+	s.Limits, s.Guessing = d.post.Full(), d.post.Guessing()
 	if d.post.Outbound != nil {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters

@@ -20,9 +20,11 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/internal/zone"
@@ -40,30 +42,39 @@ const shutdownGrace = 30 * time.Second
 type Daemon struct {
 	// Version is what the program calls itself in the status; set it before Run.
 	Version string
+	// Configuration is the folder of the *.conf files, or the one file, that load reads: administrators change
+	// accounts in it through the pages. Empty: they cannot. Set it before Run.
+	Configuration string
 
-	now      atomic.Pointer[state]
-	store    mailstore.Store
-	healthy  func() error       // nil: mail can be stored
-	closers  []io.Closer        // what is closed at the end, last first
-	disks    []*durable.Disk    // those of closers, each to be shared
-	dns      *resolver.Resolver // all that is asked of the DNS, and what is known of it
-	post     *post.Post
-	keys     *sign.Ring
-	policies *zone.Ripening
-	verifier *verify.Verifier
-	doubted  disbelief // of mail from here, by others
-	reports  *reports.Reader
+	now         atomic.Pointer[state]
+	store       mailstore.Store
+	preferences *preferences.Store // what users have decided
+	healthy     func() error       // nil: mail can be stored
+	closers     []io.Closer        // what is closed at the end, last first
+	disks       []*durable.Disk    // those of closers, each to be shared
+	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
+	post        *post.Post
+	keys        *sign.Ring
+	policies    *zone.Ripening
+	verifier    *verify.Verifier
+	doubted     disbelief // of mail from here, by others
+	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
 	logins    loginTimes
-	pool      *lineserver.Pool // of all connections
+	// keepingSent is locked while it is written down what users have sent.
+	keepingSent sync.Mutex
+	pool        *lineserver.Pool // of all connections
 
 	manager *service.Manager // nil: none
 
 	log      *slog.Logger
 	logFile  *logs.File
 	logLevel slog.LevelVar
+	recent   *trace.Ring // the newest lines
 	stderr   io.Writer
+
+	remembering sync.Mutex // of who has logged in
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -118,16 +129,11 @@ func (d *Daemon) live() accounts.Live {
 	return func() *accounts.Credentials { return d.state().credentials }
 }
 
-// New makes a daemon of the settings that load returns, and opens everything:
+// NewUnder makes a daemon of the settings that load returns, and opens everything:
 // log, store, queue, certificates, sockets. load is called again at every
 // Reload. Log lines go to stderr unless the settings name a file. Nothing is
-// served before Run. On an error everything is closed again.
-func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
-	return NewUnder(nil, load, stderr)
-}
-
-// NewUnder is New for a daemon that a service manager has started: it takes over
-// the sockets that were passed, and says how it is.
+// served before Run. On an error everything is closed again. If a service manager has
+// started it, it takes over the sockets that were passed, and says how it is; nil: none has.
 func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), stderr io.Writer) (_ *Daemon, err error) {
 	settings, err := load()
 	if err != nil {
@@ -145,6 +151,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := os.MkdirAll(settings.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	d.recent = trace.NewRing(recentOctets(settings))
+	d.logFile.Also(d.recent)
 	if err := d.logFile.Open(settings.Log.File, stderr); err != nil {
 		return nil, err
 	}
@@ -158,7 +166,10 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openStore(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, nil, d.log)
+	if err := d.openPreferences(settings); err != nil {
+		return nil, err
+	}
+	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +184,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	d.recallSent()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -243,6 +255,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
 	d.serving.Go(func() { d.policies.Run(ctx) })
+	d.serving.Go(func() { d.tendLists(ctx) })
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
@@ -252,6 +266,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.tell(d.manager.Ready(d.serves()))
 	d.serving.Go(func() { d.stayAlive(ctx) })
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
+	d.serving.Go(func() { d.post.Run(ctx) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -322,7 +338,9 @@ func (d *Daemon) stop() error {
 		})
 	})
 	down.Wait()
+	d.post.Settle()
 	d.challenge.close()
+	d.recent.Close()
 	if d.web != nil { // it told until now that the server is stopping
 		d.web.server.Shutdown(ctx)
 	}
@@ -333,6 +351,7 @@ func (d *Daemon) stop() error {
 	}
 	d.serving.Wait()
 	d.keepLogins()
+	d.keepSent()
 	d.log.Info("stopped")
 	return d.closeAll()
 }

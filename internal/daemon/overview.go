@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/internal/post"
 )
 
 // overview tells the pages how the server is.
@@ -19,7 +20,7 @@ func (o overview) Standing() admin.Standing {
 		at.Ports = append(at.Ports, admin.Port{Address: p.Bound, Protocol: p.Protocol, TLS: p.TLS})
 	}
 	for _, c := range s.Certificates {
-		at.Certificates = append(at.Certificates, admin.Certificate{Names: c.Names, NotAfter: c.NotAfter, From: c.From, Soon: c.Soon, Problem: c.Problem})
+		at.Certificates = append(at.Certificates, admin.Certificate{Names: c.Names, NotAfter: c.NotAfter, From: c.From, Soon: c.Soon, Problem: c.Problem, Renews: c.Renews, Retry: c.Retry})
 	}
 	for _, r := range rooms(o.d.state().settings) {
 		at.Rooms = append(at.Rooms, admin.Room{Dir: r.Dir, Octets: r.Octets, Files: r.Files, Short: r.Short})
@@ -52,9 +53,16 @@ func (s *Status) problems() (all []admin.Problem) {
 	for _, w := range s.Warnings {
 		note(w, "")
 	}
-	for _, u := range s.Senders {
-		note(fmt.Sprintf("%s has sent as much as is allowed: %d messages to %d recipients since %s.", u.User, u.Messages, u.Recipients, clock(u.Since)),
-			"More is taken at "+clock(u.Until)+". If that was not the user, set another password.")
+	for _, l := range s.Limits {
+		if !l.Lifted.IsZero() {
+			note(l.Name+" may send without limits until "+clock(l.Lifted)+".", "")
+			continue
+		}
+		do := "More is taken at " + clock(l.Until) + "."
+		if l.Whose == post.OfAccount {
+			do += " What it has in the queue is held. If that was not the user, set another password."
+		}
+		note(l.String()+".", do)
 	}
 	for _, g := range s.Guessing {
 		note(fmt.Sprintf("%s has asked for %d recipients that do not exist since %s.", g.Network, g.Unknown, clock(g.Since)), "")

@@ -19,7 +19,11 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	admin.Add(area, admin.Server{Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}})
+	who, leads := accountPages{d}, aliasPages{d}
+	admin.Add(area, admin.Server{
+		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Reports: &reportPages{d: d},
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: newZonePages(d),
+	})
 	return area
 }
 
@@ -35,7 +39,7 @@ func (d *Daemon) flows(n, minutes int) []admin.Traffic {
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
-	user.Add(area, user.Server{Ways: d.ways})
+	user.Add(area, user.Server{Ways: d.ways, Own: ownPages{d}})
 	return area
 }
 

@@ -28,8 +28,17 @@ func (w *testWorld) visitor() *visitor {
 	defer w.reloading.Unlock()
 	jar, _ := cookiejar.New(nil)
 	v := &visitor{t: w.t, base: "http://" + w.web.socket.Addr().String()}
-	v.Jar, v.Timeout = jar, time.Minute
+	v.Jar, v.Timeout, v.Transport = jar, time.Minute, keptAlive{}
 	return v
+}
+
+// keptAlive asks to keep connections, as browsers do.
+type keptAlive struct{}
+
+func (keptAlive) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Connection", "keep-alive")
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func (v *visitor) answer(resp *http.Response, err error) (int, string) {

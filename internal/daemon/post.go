@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +9,20 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // newRules is what one set of settings says about mail on its way in.
 func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
+	var strip []string
+	if s.Verify.StripMarks {
+		strip = verify.MarkFields()
+	}
 	return &post.Rules{
+		StripFields:    strip,
+		Aside:          aside(s),
 		ServerName:     s.ServerName,
 		RelayFrom:      s.SMTP.RelayFrom,
 		MaxHops:        s.SMTP.MaxHops,
@@ -24,14 +30,22 @@ func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
 		Directory:      dir,
 		OwnFields:      ownFields[s.SMTP.OwnFields],
 		Lookups:        s.SMTP.Vrfy,
-		Rate: func(user string) post.Rate {
-			rate := post.Rate{Messages: s.SMTP.MessagesPerHour, Recipients: s.SMTP.RecipientsPerHour}
-			if a := dir.Account(domains.Address(user)); a != nil {
-				rate.Messages, rate.Recipients = cmp.Or(a.MessagesPerHour, rate.Messages), cmp.Or(a.RecipientsPerHour, rate.Recipients)
-			}
-			return rate
+		Forward:        s.Web.May(conf.MayForward),
+		Absence:        s.Web.May(conf.MayAbsence),
+		Limits: &post.Limits{
+			Account:      func(a domains.Address) post.Rate { return rateOf(s.UserRate(dir.Account(a), dir.Domain(a.Domain()))) },
+			Domain:       func(d domains.Name) post.Rate { return rateOf(s.DomainRate(dir.Domain(d))) },
+			Network:      rateOf(s.Rates.Network),
+			All:          rateOf(s.Rates.All),
+			SenderDomain: rateOf(s.Rates.SenderDomain),
+			Mailbox:      rateOf(s.Rates.Mailbox),
 		},
 	}
+}
+
+func rateOf(r conf.Rate) post.Rate {
+	return post.Rate{Hour: post.Amount{Messages: r.MessagesPerHour, Recipients: r.RecipientsPerHour},
+		Day: post.Amount{Messages: r.MessagesPerDay, Recipients: r.RecipientsPerDay}, Burst: r.Burst}
 }
 
 // openPost opens the ways in and out; that out only where the settings let mail
@@ -40,7 +54,10 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	d.post = &post.Post{
 		Rules:      func() *post.Rules { return d.state().rules },
 		Mailboxes:  d.store,
+		Users:      d.preferences,
 		Accepted:   d.metrics.Accepted,
+		Limited:    d.metrics.Limited,
+		Keep:       d.keepSent,
 		Log:        d.log,
 		Inspectors: []post.Inspector{d.verifier, d.keys},
 	}
@@ -71,6 +88,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 			d.doubted.saw(a)
 		},
 		Notified: d.metrics.Notified,
+		Limited:  d.metrics.Limited,
 		Log:      d.log,
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // TestQuickStart: the folder that is made is right, is the owner's alone, and
@@ -85,5 +86,14 @@ func TestFirstScreen(t *testing.T) {
 	}
 	if text := log.String(); strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
 		t.Errorf("a newcomer reads\n%s", text)
+	}
+}
+
+// TestServingAsRoot: root is warned, where others can reach the server, and nobody else is.
+func TestServingAsRoot(t *testing.T) {
+	w := start(t, "")
+	peertest.Await(t, "the server to serve", func() bool { return strings.Contains(w.logs.String(), "msg=serving ") })
+	if warned := strings.Contains(w.logs.String(), `level=WARN msg="serving as root"`); warned != (os.Geteuid() == 0) {
+		t.Errorf("user %d was warned: %v", os.Geteuid(), warned)
 	}
 }

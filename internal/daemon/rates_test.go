@@ -1,11 +1,19 @@
 package daemon
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // TestUserSendsTooMuch: a user's messages are counted over all sessions, and recipients
@@ -14,13 +22,7 @@ import (
 func TestUserSendsTooMuch(t *testing.T) {
 	w := start(t, `"SMTP": {"messages_per_hour": 3, "recipients_per_hour": 5},
 		"Domains": {"shop.test": {"Accounts": {"carol": `+strings.Replace(testAccount(t), "{", `{"messages_per_hour": 5, "recipients_per_hour": 1000, `, 1)+`}}},`)
-	begin := func(user string) *talk {
-		k := w.dial("127.0.0.2:0")
-		k.play("S: 220\nC: EHLO c.test\nS: 250")
-		k.startTLS("STARTTLS", "220")
-		k.play("C: EHLO c.test\nS: 250\nC: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+testPassword)) + "\nS: 235")
-		return k
-	}
+	begin := w.loginAs
 	message := func(k *talk, from string, more ...string) {
 		k.play("C: MAIL FROM:<" + from + ">\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\n" + strings.Join(more, "") +
 			"C: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
@@ -30,18 +32,18 @@ func TestUserSendsTooMuch(t *testing.T) {
 		message(k, "alice@mail.test")
 	}
 	for _, k := range []*talk{one, other} {
-		k.play("C: MAIL FROM:<alice@mail.test>\nS: 450 4.7.1 alice@mail.test may have 3 messages an hour, has sent 3 since ")
+		k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 450 4.7.1 alice@mail.test may have 3 messages an hour, has sent 3 since ")
 	}
 	bob := begin("bob@mail.test")
 	message(bob, "bob@mail.test", "C: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: RCPT TO:<team@mail.test>\nS: 250\n"+
 		"C: RCPT TO:<nosuch@mail.test>\nS: 550\nC: RCPT TO:<carol@shop.test>\nS: 250\n"+
-		"C: RCPT TO:<alice+x@mail.test>\nS: 450 4.7.1 bob@mail.test may have 5 recipients an hour, has named 5 since \n")
-	bob.play("C: MAIL FROM:<bob@mail.test>\nS: 450 4.7.1 bob@mail.test may have 5 recipients an hour")
+		"C: RCPT TO:<alice+x@mail.test>\nS: 450 4.7.1 bob@mail.test may have 5 recipients an hour, and this message has more: send it to fewer at a time\n")
+	bob.play("C: MAIL FROM:<bob@mail.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 450 4.7.1 bob@mail.test may have 5 recipients an hour")
 	carol := begin("carol@shop.test")
 	for range 5 {
 		message(carol, "carol@shop.test", "C: RCPT TO:<alice@mail.test>\nS: 250\n")
 	}
-	carol.play("C: MAIL FROM:<carol@shop.test>\nS: 450 4.7.1 carol@shop.test may have 5 messages an hour")
+	carol.play("C: MAIL FROM:<carol@shop.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 450 4.7.1 carol@shop.test may have 5 messages an hour")
 	world := w.dial("127.0.0.1:0") // which no user's bound is about
 	world.play("S: 220\nC: EHLO c.test\nS: 250")
 	for range 6 {
@@ -52,11 +54,156 @@ func TestUserSendsTooMuch(t *testing.T) {
 	if err := control.NewClient(w.state().settings.Admin.Socket).Call(t.Context(), "status", nil, &s); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Senders) != 3 || s.Senders[0].User != "alice@mail.test" || s.Senders[0].Messages != 3 || s.Senders[1].Recipients != 5 || s.Senders[2].Messages != 5 {
-		t.Errorf("status: %+v", s.Senders)
+	if len(s.Limits) != 3 || s.Limits[0].Name != "alice@mail.test" || s.Limits[0].Sent.Messages != 3 || s.Limits[1].Sent.Recipients != 5 || s.Limits[2].Sent.Messages != 5 {
+		t.Errorf("status: %+v", s.Limits)
 	}
-	if n := strings.Count(w.logs.String(), `level=WARN msg="user sends too much" user=`); n != 3 {
+	if n := strings.Count(w.logs.String(), `level=WARN msg="too much is sent" whose=account name=`); n != 3 {
 		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// loginAs begins a session of a user's.
+func (w *testWorld) loginAs(user string) *talk {
+	w.t.Helper()
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO c.test\nS: 250")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO c.test\nS: 250\nC: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+testPassword)) + "\nS: 235")
+	return k
+}
+
+// ask says something, and returns the reply without its line end.
+func (k *talk) ask(line string) string {
+	k.t.Helper()
+	fmt.Fprintf(k.c, "%s\r\n", line)
+	return strings.TrimSpace(k.reply())
+}
+
+// control calls the daemon as the command line does.
+func askDaemon[T any](w *testWorld, action string, in any) (out T) {
+	w.t.Helper()
+	if err := control.NewClient(w.state().settings.Admin.Socket).Call(w.t.Context(), action, in, &out); err != nil {
+		w.t.Fatal(action, err)
+	}
+	return out
+}
+
+// eventually waits until something is so, for half a minute at most.
+func (w *testWorld) eventually(what string, so func() bool) {
+	w.t.Helper()
+	for range 3000 {
+		if so() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.t.Fatal("not yet: ", what)
+}
+
+// TestStolenAccount: somebody has a password and sends as fast as he can. He gets as far as
+// the default; user and postmaster have one notice each; what has not left is held, over a
+// restart too, and shown; once the limit is lifted all of it leaves, in order.
+func TestStolenAccount(t *testing.T) {
+	var open atomic.Bool
+	got := make(chan string, 2000)
+	sink, _ := sinkServer(t, func(s *smtp.Server) {
+		s.CheckRcpt = func(context.Context, *smtp.Session, *smtp.Recipient) error {
+			if !open.Load() {
+				return smtp.ErrTryLater
+			}
+			return nil
+		}
+		s.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
+			m, err := rfc2822.Read(e.Data)
+			if err == nil {
+				got <- m.Header.Text("Subject")
+			}
+			return err
+		})
+	})
+	w := start(t, fmt.Sprintf(`"postmaster": "bob@mail.test", "Queue": {"destination_concurrency": 1,
+		"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
+	most := conf.New().SMTP.MessagesPerHour
+
+	taken, refused := 0, 0
+	var k *talk
+	for taken+refused < 10000 {
+		if k == nil {
+			k = w.loginAs("alice@mail.test")
+		}
+		if said := k.ask("MAIL FROM:<alice@mail.test>"); !strings.HasPrefix(said, "250") {
+			t.Fatal(said)
+		}
+		switch said := k.ask(fmt.Sprintf("RCPT TO:<victim%d@far.test>", taken)); {
+		case strings.HasPrefix(said, "250"):
+			k.play(fmt.Sprintf("C: DATA\nS: 354\nC: Subject: spam %d\\r\\n\\r\\nx\\r\\n.\nS: 250", taken))
+			taken++
+		case strings.HasPrefix(said, fmt.Sprintf("450 4.7.1 alice@mail.test may have %d messages an hour, has sent %[1]d since ", most)):
+			if refused++; refused > 40 { // the others would be told the same
+				refused = 10000
+			}
+			k.ask("RSET")
+		case strings.HasPrefix(said, "421"):
+			k = nil
+		default:
+			t.Fatal(said)
+		}
+	}
+	if taken != most {
+		t.Errorf("%d messages were taken, want %d", taken, most)
+	}
+	held := func() (n int) {
+		return askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}).Held
+	}
+	w.eventually("all is held", func() bool { return held() == most })
+	var notices []string
+	w.eventually("user and postmaster are told", func() bool {
+		notices = append(w.mailbox("alice@mail.test"), w.mailbox("bob@mail.test")...)
+		return len(notices) == 2
+	})
+	for i, want := range []string{"You have sent as much as you may for now", "Too much mail: alice@mail.test"} {
+		for _, want := range []string{"Subject: " + want, fmt.Sprintf("has met a limit of the mail server mail.test: %d messages an hour", most), "Auto-Submitted: auto-generated", "Return-Path: <>",
+			fmt.Sprintf("%d messages in the queue that had not left for other hosts are held", most)} {
+			if !strings.Contains(strings.ReplaceAll(notices[i], "\r\n", " "), want) && !strings.Contains(notices[i], want) {
+				t.Errorf("a notice does not say %q:\n%s", want, notices[i])
+			}
+		}
+	}
+	u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "Alice@mail.test"})
+	if u.Hour.Messages != most || u.Day.Recipients != most || u.Full != fmt.Sprintf("%d messages an hour", most) || u.Until.Before(time.Now()) {
+		t.Errorf("shown: %+v", u)
+	}
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Name != "alice@mail.test" || s.Queue.Held != most {
+		t.Errorf("status: %+v, %d held", s.Limits, s.Queue.Held)
+	}
+	if n := strings.Count(w.logs.String(), `msg="too much is sent"`); n != 1 {
+		t.Errorf("%d lines in the log", n)
+	}
+
+	w.stop()
+	w.again()
+	k = w.loginAs("alice@mail.test")
+	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
+	open.Store(true)
+	if n := held(); n != most {
+		t.Errorf("%d are held after a restart", n)
+	}
+	lifted := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)})
+	if lifted.Messages != most {
+		t.Errorf("%d were released", lifted.Messages)
+	}
+	for i := range most {
+		if subject := receive(t, got); subject != fmt.Sprintf("spam %d", i) {
+			t.Fatalf("message %d that leaves is %q", i, subject)
+		}
+	}
+	k.play("C: RCPT TO:<victim@far.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: more\\r\\n\\r\\nx\\r\\n.\nS: 250")
+	if subject := receive(t, got); subject != "more" {
+		t.Errorf("%q leaves", subject)
+	}
+	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); !u.Lifted.IsZero() || u.Hour.Messages != 0 || u.Held != 0 {
+		t.Errorf("in the end: %+v", u)
 	}
 }
 

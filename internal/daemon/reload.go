@@ -49,7 +49,7 @@ func (d *Daemon) reload() error {
 	if _, err := assign(d.passed, settings.Listeners); err != nil {
 		return fmt.Errorf("%w; change the units, and restart", err)
 	}
-	st, err := newState(settings, old, d.log)
+	st, err := newState(settings, d.preferences, old, d.log)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,7 @@ func (d *Daemon) reload() error {
 		d.post.Outbound.Reconfigure(sending)
 	}
 	d.logLevel.Set(settings.Log.Level)
+	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {

@@ -16,6 +16,7 @@ const loginsFile = "logins.json"
 // well, and has to get to know everybody again.
 func (d *Daemon) recallLogins() {
 	st := d.state()
+	st.credentials.KeepCodes(d.writeLogins)
 	memory, err := os.ReadFile(filepath.Join(st.settings.DataDir, loginsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -34,12 +35,54 @@ const loginsKept = 5 * time.Minute
 
 // keepLogins writes down what the next run is to know.
 func (d *Daemon) keepLogins() {
-	st := d.state()
-	memory, err := st.credentials.Memory()
-	if err == nil {
-		err = writeDurably(st.settings.DataDir, filepath.Join(st.settings.DataDir, loginsFile), string(memory))
-	}
-	if err != nil {
+	if err := d.writeLogins(); err != nil {
 		d.log.Warn("it will be forgotten who has logged in before", "err", err)
 	}
+}
+
+// sentFile is where it is kept, within the data directory, what was sent by whom in this
+// hour and day.
+const sentFile = "sent.json"
+
+// sentKept is how often that is written down, if anything was sent.
+const sentKept = time.Minute
+
+// recallSent takes up what the last run had counted, so that a restart gives nobody a
+// new day.
+func (d *Daemon) recallSent() {
+	counts, err := os.ReadFile(filepath.Join(d.state().settings.DataDir, sentFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = d.post.Recount(counts)
+	}
+	if err != nil {
+		d.log.Warn("it is forgotten what users have sent", "err", err)
+	}
+}
+
+// keepSent writes it down.
+func (d *Daemon) keepSent() {
+	d.keepingSent.Lock()
+	defer d.keepingSent.Unlock()
+	dir := d.state().settings.DataDir
+	counts, err := d.post.Counts()
+	if err == nil && counts != nil {
+		err = writeDurably(dir, filepath.Join(dir, sentFile), string(counts))
+	}
+	if err != nil {
+		d.log.Warn("it will be forgotten what users have sent", "err", err)
+	}
+}
+
+func (d *Daemon) writeLogins() error {
+	d.remembering.Lock()
+	defer d.remembering.Unlock()
+	st := d.state()
+	memory, err := st.credentials.Memory()
+	if err != nil {
+		return err
+	}
+	return writeDurably(st.settings.DataDir, filepath.Join(st.settings.DataDir, loginsFile), string(memory))
 }

@@ -153,7 +153,7 @@ func disposition(v *verify.Verdict) string {
 		return "pass"
 	case v.Action == verify.Refuse:
 		return "reject"
-	case v.Action == verify.Mark:
+	case v.Marked():
 		return "quarantine"
 	}
 	return "none"

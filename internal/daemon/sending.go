@@ -34,7 +34,7 @@ func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
 		}
 	}
 	srs, err := newSRS(s)
-	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs}, err
+	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Own: rateOf(s.Rates.Own)}, err
 }
 
 // queueConfig is what the queue takes from one set of settings.

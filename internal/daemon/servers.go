@@ -51,7 +51,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		Pool:        d.pool,
 		Log:         d.log.With("service", string(l.Protocol)),
 		Refused:     d.refused(string(l.Protocol), r.Refused),
-		Done:        d.metrics.SMTPDone(string(l.Protocol)),
+		Done:        both(d.metrics.SMTPDone(string(l.Protocol)), r.Done),
 	}
 	r.Wishes(&s.Extensions)
 	if l.Protocol == conf.ProtocolSubmission {
@@ -61,6 +61,14 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		s.CleartextAuth = c.CleartextAuth
 	}
 	return s
+}
+
+// both tells of a session's end the metrics, and who counts what it has sent.
+func both(count func(*smtp.Session, *smtp.Summary), done func(*smtp.Session)) func(*smtp.Session, *smtp.Summary) {
+	return func(s *smtp.Session, sum *smtp.Summary) {
+		count(s, sum)
+		done(s)
+	}
 }
 
 // tolerate forgives old machines in the house what they do wrong, clients that

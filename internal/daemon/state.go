@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
 )
@@ -25,16 +26,17 @@ type state struct {
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
+	names       listed
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
 // reload.
-func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
+func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (*state, error) {
 	if old == nil {
 		old = &state{}
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
-	st.rules, st.verify = newRules(s, st.dir), verification(s)
+	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.site = newSite(s)
 	var err error
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
@@ -46,6 +48,7 @@ func newState(s *conf.Settings, old *state, log *slog.Logger) (*state, error) {
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.credentials, err = accounts.New(s, st.dir, old.credentials, log)
+	st.names = newListed(s, st.dir)
+	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	return st, err
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"log/slog"
+
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -19,13 +21,15 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Resolver: d.dns,
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
+		Answered: d.metrics.Answered,
+		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing
-// is looked at.
-func verification(s *conf.Settings) *verify.Rules {
+// is looked at. old is what held before, whose lists go on as they are where they are the same.
+func verification(s *conf.Settings, old *verify.Rules, log *slog.Logger) *verify.Rules {
 	if !s.Verify.Check {
 		return nil
 	}
@@ -43,6 +47,7 @@ func verification(s *conf.Settings) *verify.Rules {
 		OtherMX:    s.DNS.OtherMX,
 		IsOwn:      func(d domains.Name) bool { return local[d] },
 	}
+	defend(r, s, old, log)
 	for name, d := range s.Domains {
 		if d != nil && d.Verify != "" {
 			r.Softest[domains.Canonical(name)] = verify.Action(d.Verify)
@@ -65,6 +70,6 @@ func (d *Daemon) trustProblems() (all []string) {
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
 	}
-	all = append(all, d.policies.Problems()...)
+	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(all, d.doubted.problems()...)
 }

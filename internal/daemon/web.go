@@ -21,10 +21,13 @@ func newSite(s *conf.Settings) *web.Site {
 	}
 	site := &web.Site{
 		Host: canonical(s.ServerName), Names: s.WebNames(),
-		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
+		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, Proxies: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
 		Domains: make(map[domains.Name]web.Domain),
 	}
 	modes := stsModes(s)
+	if len(site.ProxyFrom) == 0 { // whoever speaks for others from here takes rights away, and gives none
+		site.ProxyFrom = conf.Loopback()
+	}
 	for _, d := range s.Book().Domains() {
 		site.Domains[d] = web.Domain{Policy: policyPlan(s, d.String(), modes).Policy()}
 	}

@@ -40,7 +40,7 @@ func (w *testWorld) http(path string) (int, string) {
 // write puts other settings in place of extra, and has them read.
 func (w *testWorld) rewrite(extra string) error {
 	w.t.Helper()
-	text := fmt.Sprintf(testConf, testAccount(w.t), extra)
+	text := fmt.Sprintf(testConf, w.account, extra)
 	text = strings.ReplaceAll(text, "unix:lmtp.sock", "unix:"+filepath.Join(w.dir, "lmtp.sock"))
 	if err := os.WriteFile(filepath.Join(w.dir, "t.conf"), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)

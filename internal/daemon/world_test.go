@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,6 +76,13 @@ type testWorld struct {
 	dir  string
 	logs *testLog
 	stop func()
+
+	account string // what the settings have of alice and bob
+}
+
+// New makes a daemon that no service manager has started.
+func New(load func() (*conf.Settings, error), stderr io.Writer) (*Daemon, error) {
+	return NewUnder(nil, load, stderr)
 }
 
 // start runs a daemon in this process. extra are further settings.
@@ -113,11 +121,12 @@ func startWith(t *testing.T, world, extra string) *testWorld {
 	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &testWorld{t: t, dir: dir, logs: &testLog{}}
+	w := &testWorld{t: t, dir: dir, logs: &testLog{}, account: account}
 	w.Daemon, err = New(func() (*conf.Settings, error) { return conf.Load(dir) }, w.logs)
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Configuration = dir
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -202,10 +211,15 @@ func (k *talk) startTLS(command, want string) {
 // mailbox is what is in a mailbox, in no order.
 func (w *testWorld) mailbox(user string) []string {
 	w.t.Helper()
+	return w.mailboxBy(user, testPassword)
+}
+
+func (w *testWorld) mailboxBy(user, password string) []string {
+	w.t.Helper()
 	k := w.dial("127.0.0.4:0")
 	k.play("S: +OK")
 	k.startTLS("STLS", "+OK")
-	k.play("C: USER " + user + "\nS: +OK\nC: PASS " + testPassword + "\nS: +OK")
+	k.play("C: USER " + user + "\nS: +OK\nC: PASS " + password + "\nS: +OK")
 	var n, size int
 	fmt.Sscanf(k.play("C: STAT\nS: +OK"), "+OK %d %d", &n, &size)
 	var all []string

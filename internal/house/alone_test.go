@@ -24,6 +24,7 @@ var alone = map[string][]string{
 	"cipher/sealedmail":  {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "filippo.io/"},
 	"cipher/acme":        {module + "/cipher/certs", module + "/parsers/domains", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/net/", "golang.org/x/text/"},
 	"parsers/lineserver": {},
+	"smtp/dnslist":       {},
 	"smtp/resolver":      {"github.com/miekg/dns", "golang.org/x/net/", "golang.org/x/sys/"},
 }
 

@@ -23,6 +23,7 @@ func TestReadmePrograms(t *testing.T) {
 		"smtp/resolver":     "", // wants a DNS
 		"smtp/spf":          "none spf: not a domain name",
 		"smtp/dmarc":        "permerror none",
+		"parsers/rules":     "reject mail.rules:1:1 No, thank you",
 	} {
 		readme, err := os.ReadFile(filepath.Join("..", "..", folder, "README.md"))
 		if err != nil {

@@ -21,15 +21,27 @@ type File struct {
 	file *os.File // nil for standard error
 
 	journal bool // w is the journal's
+
+	also io.Writer // gets every line too; nil: nobody does
 }
 
 // NewFile makes a File that writes to w until it is pointed elsewhere.
 func NewFile(w io.Writer) *File { return &File{w: w, journal: isJournal(w)} }
 
+// Also has every line written to w as well, whatever becomes of it otherwise.
+func (l *File) Also(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.also = w
+}
+
 // Write appends one log line.
 func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.also != nil {
+		l.also.Write(p)
+	}
 	return l.w.Write(p)
 }
 

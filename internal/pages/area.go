@@ -66,6 +66,8 @@ type Page struct {
 	Send func(w http.ResponseWriter, r *Request) error
 	// Octets is what may be posted; 0 is 64 KiB.
 	Octets int64
+	// Watch: a browser asks for it by itself, again and again, so that it does not count as use of the session.
+	Watch bool
 }
 
 type item struct{ Path, Name string }
@@ -79,6 +81,8 @@ type Request struct {
 	Form *Form
 	// Next is the path below the area to go to after an Action; empty: the same page again.
 	Next string
+	// Refresh has the browser ask for the page again after so many seconds; 0: it does not.
+	Refresh int
 
 	area    *Area
 	session *Session
@@ -106,12 +110,17 @@ func base() *template.Template {
 	return template.Must(template.New("layout.html").Funcs(funcs()).ParseFS(own, "templates/layout.html", "templates/parts.html"))
 }
 
-// Add adds pages, whose templates are in the folder templates of files. It panics on a template that is wrong,
-// as regexp.MustCompile does.
+// Add adds pages, whose templates are in the folder templates of files; what several of them use stands in shared.html there. It panics
+// on a template that is wrong, as regexp.MustCompile does.
 func (a *Area) Add(files fs.FS, pages ...Page) {
+	with := base()
+	if _, err := fs.Stat(files, "templates/shared.html"); err == nil {
+		template.Must(with.ParseFS(files, "templates/shared.html"))
+	}
 	for _, p := range pages {
 		if p.Template != "" {
-			a.templates[p.Template] = template.Must(base().ParseFS(files, "templates/"+p.Template))
+			one := template.Must(with.Clone())
+			a.templates[p.Template] = template.Must(one.ParseFS(files, "templates/"+p.Template))
 		}
 		pattern := a.root() + p.Path
 		if p.Path == "" || strings.HasSuffix(p.Path, "/") {
@@ -127,7 +136,7 @@ func (a *Area) Add(files fs.FS, pages ...Page) {
 func (a *Area) root() string { return "/" + a.Name + "/" }
 
 // policy is what a page may load and do: nothing inline, and nothing from elsewhere.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // ServeHTTP implements http.Handler.
 func (a *Area) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -180,6 +189,9 @@ func (a *Area) serve(w http.ResponseWriter, r *http.Request, p *Page) {
 		}
 		http.Redirect(w, r, a.root()+"login?"+q.Encode(), http.StatusSeeOther)
 		return
+	}
+	if !p.Watch {
+		a.sessions.use(s)
 	}
 	req := &Request{
 		Request: r, Who: s.Who, Visitor: VisitorOf(r.Context()), Form: &Form{values: r.URL.Query()},
@@ -242,6 +254,9 @@ func (r *Request) Done(text string, facts ...any) {
 	r.area.Log.Info("changed by page", append(args, facts...)...)
 }
 
+// KeepSession has the session go on whose own Action has changed the secrets it began with; all others of that name end.
+func (r *Request) KeepSession() { r.area.sessions.stamp(r.session, r.area.Logins.Stamp(r.Who)) }
+
 // Path is a path below the area, for links and Next.
 func (r *Request) Path(below string) string { return r.area.root() + below }
 
@@ -273,6 +288,6 @@ func (a *Area) show(w http.ResponseWriter, r *Request, status int) {
 			a.Log.Warn("a page could not be shown", "area", a.Name, "page", r.page.Title, "err", err)
 		}
 	}
-	v.Flash = a.sessions.heard(r.session)
+	v.Flash, v.Refresh = a.sessions.heard(r.session), r.Refresh
 	a.render(w, status, name, v)
 }

@@ -20,7 +20,7 @@
 //     returned in .Data, the form in .Form, who has logged in in .Who. A form names what it does:
 //     <button name="do" value="hold">. {{template "field" (field .Form "name" "label" "text")}} is an
 //     input whose value is kept, with the reason beside it, if it was wrong; {{template "pager" .Data.Pager}}
-//     leads on in a list. The functions are those of funcs.go.
+//     leads on in a list. The functions are those of funcs.go; what several templates of an area use stands in its shared.html.
 //  3. The row: {Path: "queue", Menu: "Queue", Title: "Queue", Template: "queue.html", Show: s.queue, Do: …}.
 //     With a Menu it is in the navigation. Send takes the place of Show and Template for what is
 //     no page (a download, a stream).

@@ -10,7 +10,7 @@ import (
 // funcs are what templates may call.
 func funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": Count, "short": short,
+		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": Count, "short": short, "zone": zone,
 	}
 }
 
@@ -60,6 +60,9 @@ func when(t time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04:05 MST")
 }
+
+// zone is the time zone of the server's clock, now.
+func zone() string { return time.Now().Local().Format("MST, UTC-07:00") }
 
 // size is a number of octets in the unit that fits.
 func size(n int64) string {

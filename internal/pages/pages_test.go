@@ -220,6 +220,11 @@ func TestInTheClear(t *testing.T) {
 		{Visitor{Client: here, Host: "127.0.0.1"}, 200},
 		{Visitor{Client: here, Host: "::1"}, 200},
 		{Visitor{Client: here, Host: "localhost"}, 200},
+		{Visitor{Client: here, Host: "mail.localhost"}, 200},
+		{Visitor{Client: here, Host: "evillocalhost"}, 403},
+		{Visitor{Client: here, Host: "localhost.evil.test"}, 403},
+		{Visitor{Client: here, Host: "host"}, 403},
+		{Visitor{Client: here, Host: ""}, 403},
 		{Visitor{Client: there, Host: "mail.test", Secure: true}, 200},
 	} {
 		b, _, _, _ := world(t)
@@ -476,5 +481,48 @@ func TestQuietLog(t *testing.T) {
 	b.ended = false
 	if r := b.login("ann", "one"); r.StatusCode != 503 || !strings.Contains(log.String(), "could not be checked") {
 		t.Error("what is a fault of ours:", r.StatusCode, log)
+	}
+}
+
+// TestWhatIsThere: a page is at its own path and not at those below it, and shows what it has to show.
+func TestWhatIsThere(t *testing.T) {
+	b, _, _, _ := world(t)
+	b.area.Add(testTemplates, Page{Path: "", Template: "p.html", Show: func(*Request) (any, error) { return "the first page", nil }},
+		Page{Path: "below/", Template: "p.html", Show: func(*Request) (any, error) { return "the page below", nil }})
+	b.login("ann", "one")
+	for path, want := range map[string]string{
+		"/admin/": "the first page", "/admin/below/": "the page below", "/admin/p?show=words": "words",
+		"/admin/nothing": "", "/admin/below/nothing": "", "/admin/p/nothing": "",
+	} {
+		r := b.do("GET", path, nil)
+		page := text(r)
+		if found := r.StatusCode == 200; found != (want != "") || !strings.Contains(page, "<p>"+want) {
+			t.Errorf("%s: %d, %s", path, r.StatusCode, page)
+		}
+	}
+}
+
+// TestIn: the page that is open is marked in the menu, and so is the one that it is below; the first page of an area is not
+// above the others.
+func TestIn(t *testing.T) {
+	for _, c := range []struct {
+		here, where string
+		want        bool
+	}{
+		{"/admin/queue", "/admin/queue", true}, {"/admin/queue/x", "/admin/queue", true}, {"/admin/queues", "/admin/queue", false}, {"/admin/", "/admin/queue", false},
+		{"/admin/", "/admin/", true}, {"/admin/queue", "/admin/", false},
+	} {
+		v := &view{Here: c.here, Root: "/admin/"}
+		if got := v.In(c.where); got != c.want {
+			t.Errorf("%s in %s: %v", c.here, c.where, got)
+		}
+	}
+}
+
+func TestShort(t *testing.T) {
+	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcde", "abcdef": "abcd…", "äöüßé": "äöüßé", " a  b\tc\n": "a b c"} {
+		if got := short(text, 5); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }

@@ -22,8 +22,10 @@ type view struct {
 	Here  string // the path of the page
 	Self  string // its address, with the query
 	Flash string
-	Form  *Form
-	Data  any
+	// Refresh is in how many seconds the browser asks again; 0: not by itself
+	Refresh int
+	Form    *Form
+	Data    any
 }
 
 // In reports whether a page is the one in the menu, or below it.
@@ -62,6 +64,10 @@ func asset(name string) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:6]) + "." + name
 }
+
+// Asset is one of the files that pages are made of: pages.css, icon.svg. Pages of other servers in
+// this program look alike by them.
+func Asset(name string) ([]byte, error) { return assetFiles.ReadFile("assets/" + name) }
 
 // assets serves the files of assets, to everybody.
 func assets(w http.ResponseWriter, r *http.Request) {

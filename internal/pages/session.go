@@ -81,8 +81,15 @@ func (s *sessions) makeRoom(most int, counts func(*Session) bool) {
 	}
 }
 
+// use counts a session as used.
+func (s *sessions) use(o *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.used = time.Now()
+}
+
 // find returns the session of a cookie, if it is not over and its password is still the one of
-// now; and counts it as used.
+// now.
 func (s *sessions) find(token string, stamp func(who string) string) *Session {
 	k := sha256.Sum256([]byte(token))
 	s.mu.Lock()
@@ -95,7 +102,6 @@ func (s *sessions) find(token string, stamp func(who string) string) *Session {
 		delete(s.all, k)
 		return nil
 	}
-	o.used = now
 	return o
 }
 
@@ -103,6 +109,13 @@ func (s *sessions) end(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, sha256.Sum256([]byte(token)))
+}
+
+// stamp gives a session the stamp of the secrets of now.
+func (s *sessions) stamp(o *Session, stamp string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.stamp = stamp
 }
 
 // say leaves a word for the session's next page.

@@ -106,9 +106,6 @@ func started(t testing.TB, m *MTA, p *process) *MTA {
 // Welcome lets the grey recipient in from now on.
 func (m *MTA) Welcome() { m.welcome() }
 
-// Logs is what it has written down.
-func (m *MTA) Logs() string { return m.logs() }
-
 // Received waits until n messages are in the mailbox of an address and returns
 // them, in no order, with LF lines as they are stored.
 func (m *MTA) Received(address string, n int) []string {

@@ -115,9 +115,6 @@ func (z *Zone) signedOnce(t testing.TB, dir, text string) string {
 	return read(filepath.Join(dir, "tmp/signed", z.Name+".zone"))
 }
 
-// Stop ends the server.
-func (a *NameServer) Stop() { a.process.stop() }
-
 // Ask returns what the server has at a name of one type.
 func (a *NameServer) Ask(t testing.TB, name string, kind uint16) []dns.RR {
 	t.Helper()

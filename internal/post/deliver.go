@@ -21,6 +21,7 @@ type delivery struct {
 	size int64 // octets of the message as everybody gets it
 
 	box     mailstore.Delivery // nil where no mailbox gets it
+	aside   places             // where it may be put aside
 	entries []entry
 	out     sinks // all of these
 }
@@ -58,9 +59,14 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
+	d.aside = d.places()
 	for d.box == nil && len(d.to.mailboxes) > 0 {
-		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.to.mailboxes)...)
+		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
+			if d.aside.full(err) { // it is delivered, marked
+				d.aside = places{}
+				continue
+			}
 			if err := d.refuse(ctx, err); err != nil {
 				return err
 			}
@@ -73,7 +79,7 @@ func (d *delivery) begin(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.to.elsewhere, top)
+	d.entries, err = d.r.Outbound.begin(ctx, d.r.rules(d.e.Session).Directory, d.e, d.r.proven(d.e.Session), d.r.holdFor(d.e.Session), d.to.elsewhere, top)
 	for _, entry := range d.entries {
 		d.out.add(entry)
 	}
@@ -85,6 +91,10 @@ func (d *delivery) begin(ctx context.Context) error {
 func (d *delivery) commit(ctx context.Context) error {
 	top := d.m.top
 	text := top.local()
+	d.release()
+	if d.box != nil {
+		text = d.settle(text)
+	}
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
@@ -100,6 +110,9 @@ func (d *delivery) commit(ctx context.Context) error {
 		return nil
 	}
 	for _, entry := range d.entries {
+		if d.to.failed[entry.by] != nil {
+			continue // its sender hears that the mailbox does not have it, and sends it again
+		}
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}
@@ -114,6 +127,9 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	var refused *mailstore.Refused
 	if !errors.As(err, &refused) {
 		return err
+	}
+	if d.to.instead != nil { // the place for it is full by now: the next time it is delivered, marked
+		return forNow(replyFor(err))
 	}
 	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt, d.report) })
 	var reply *smtp.Reply

@@ -130,12 +130,20 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		}
 		t, _ := targetsOf(rcpt)
 		for _, mailbox := range t.Mailboxes {
-			if d.to.failed[mailbox] == nil {
+			if d.to.failed[mailbox] == nil && !d.to.released[mailbox] {
+				if place := d.to.instead[mailbox]; place != "" {
+					mailbox = place
+				}
 				add(&Copy{Accepted: a, To: rcpt.Path, Mailbox: mailbox})
 			}
 		}
 		for _, to := range t.Elsewhere {
 			add(&Copy{Accepted: a, To: rcpt.Path, Next: to, Queue: queued[to]})
+		}
+		for _, on := range t.Onward {
+			if queued[on.To] != "" {
+				add(&Copy{Accepted: a, To: rcpt.Path, Next: on.To, Queue: queued[on.To]})
+			}
 		}
 	}
 	return all

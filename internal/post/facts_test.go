@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -128,8 +129,8 @@ func TestOneCopyOneLine(t *testing.T) {
 	}
 }
 
-// overSocket submits a message as a program of this host does, and returns the answer.
-func overSocket(t *testing.T, p *Post, query string) string {
+// overSocket submits a message as a program of this host does, and returns the answer and its text.
+func overSocket(t *testing.T, p *Post, query, message string) (status, text string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pr") // a Unix socket's path must be short
 	if err != nil {
@@ -149,12 +150,16 @@ func overSocket(t *testing.T, p *Post, query string) string {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "s"))
 	}}}
 	defer client.CloseIdleConnections()
-	answer, err := client.Post("http://local/submit?"+query, "", strings.NewReader("Subject: x\n\nx\n"))
+	answer, err := client.Post("http://local/submit?"+query, "", strings.NewReader(message))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	return answer.Status
+	all, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status, string(all)
 }
 
 // TestLocalFacts: a program of this host is told of as "local", whether its mail is
@@ -168,7 +173,7 @@ func TestLocalFacts(t *testing.T) {
 		p, _ := newPost(t, village{"alice@mail.test": {Mailboxes: []domains.Address{"alice@mail.test"}}})
 		p.Rules().MaxMessageSize = 1 << 20
 		log := keepLog(p)
-		answer := overSocket(t, p, c.query)
+		answer, _ := overSocket(t, p, c.query, "Subject: x\n\nx\n")
 		if !strings.Contains(log.String(), c.want) || !strings.Contains(log.String(), "remote=local") {
 			t.Errorf("%s: answered %s, the log has %s", c.query, answer, log)
 		}

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -20,7 +21,9 @@ var errForwardLoop = &smtp.Reply{Code: 554, Enhanced: "5.4.6", Text: "Mail forwa
 type part struct {
 	from  smtp.Path
 	to    []smtp.Recipient
-	first string // a field that only this entry gets
+	first string          // a field that only this entry gets
+	by    domains.Address // the user who has it forwarded
+	keep  bool            // whose mailbox keeps a copy
 }
 
 // entryKey tells the parts of a message apart.
@@ -44,7 +47,13 @@ func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part,
 	aliases := make(map[string]bool)
 	for _, r := range to {
 		from, first := e.From, ""
-		if r.forwarded {
+		switch {
+		case r.by != "":
+			var ok bool
+			if from, first, ok = forwardedBy(r.by, e.Params.SMTPUTF8); !ok {
+				return nil, fmt.Errorf("mail cannot be forwarded in the name of %s", r.by)
+			}
+		case r.forwarded:
 			from, first = rewritten, deliveredTo(r.rcpt.Path, e.Params.SMTPUTF8)
 			if aliases[first] = true; len(aliases) > mostAliases {
 				first = ""
@@ -54,6 +63,7 @@ func (o *Outbound) parts(dir Directory, e *smtp.Envelope, to []remote) ([]*part,
 		key := entryKey{from, first}
 		if byKey[key] == nil {
 			byKey[key] = &part{from: from, first: first}
+			byKey[key].by, byKey[key].keep = r.by, r.keep
 			parts = append(parts, byKey[key])
 		}
 		byKey[key].to = append(byKey[key].to, r.rcpt)
@@ -81,17 +91,23 @@ func forwardLoop(dir Directory, e *smtp.Envelope, header *rfc2822.Section) bool 
 			continue
 		}
 		if passed == nil {
-			passed = make(map[domains.Address]bool)
-			for _, f := range header.Named("Delivered-To") {
-				value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
-				if p, err := smtp.ParseMailbox(value, smtp.PathUTF8); err == nil {
-					passed[dir.Address(p)] = true
-				}
-			}
+			passed = deliveredBy(dir, header)
 		}
 		if passed[dir.Address(e.To[i].Path)] {
 			return true
 		}
 	}
 	return false
+}
+
+// deliveredBy are the addresses that a message says it has been forwarded by.
+func deliveredBy(dir Directory, header *rfc2822.Section) map[domains.Address]bool {
+	passed := make(map[domains.Address]bool)
+	for _, f := range header.Named("Delivered-To") {
+		value := strings.Trim(strings.TrimSpace(f.Value()), "<>")
+		if p, err := smtp.ParseMailbox(value, smtp.PathUTF8); err == nil {
+			passed[dir.Address(p)] = true
+		}
+	}
+	return passed
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 const (
@@ -17,6 +18,21 @@ const (
 	longHeader = 1 << 20
 	mostLong   = 32
 )
+
+// What decides about a message may stand beyond what can be looked at of its header.
+var (
+	errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
+	errBusy    = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
+)
+
+// TooLong is the answer to a message whose header is cut short and must not be. busy: only because
+// too many others are as long now, so that another attempt may fare better.
+func TooLong(busy bool) *smtp.Reply {
+	if busy {
+		return errBusy
+	}
+	return errTooLong
+}
 
 // longHeaders counts the messages whose long headers are in memory.
 type longHeaders struct{ trusted, strangers atomic.Int32 }

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -19,6 +20,12 @@ type Inspector interface {
 	// Inspect begins with a message whose header is known; nil: there is nothing
 	// to look at.
 	Inspect(ctx context.Context, look *Look) Inspection
+}
+
+// Doorkeeper is an Inspector that has a say about each recipient as well. It is asked when all else speaks for the
+// recipient: nobody learns from it who is here, and nothing is asked for those who are not.
+type Doorkeeper interface {
+	Recipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error
 }
 
 // Look is what is known of a message before the rest of it passes.
@@ -61,8 +68,15 @@ type Findings struct {
 	Results []string
 	// Fields go wherever the message does, below Received.
 	Fields []string
+	// Aside is why the message is put aside, where its mailboxes have a place for that (Rules.Aside); empty: it
+	// is not.
+	Aside string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
+	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
+	Junk bool
+	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
+	Unsure bool
 }
 
 // inspectSender tells the inspectors who sends.
@@ -70,6 +84,18 @@ func (r *Receiver) inspectSender(ctx context.Context, s *smtp.Session, from smtp
 	for _, i := range r.Inspectors {
 		if err := i.Sender(ctx, s, from, r.trusts(s)); err != nil {
 			return r.refusal(err)
+		}
+	}
+	return nil
+}
+
+// inspectRecipient asks those who have a say.
+func (r *Receiver) inspectRecipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	for _, i := range r.Inspectors {
+		if d, ok := i.(Doorkeeper); ok {
+			if err := d.Recipient(ctx, s, to); err != nil {
+				return r.refusal(err)
+			}
 		}
 	}
 	return nil
@@ -86,9 +112,6 @@ type inspections struct {
 func (i *inspections) Write(p []byte) (int, error) {
 	skip := min(i.header, int64(len(p)))
 	i.header -= skip
-	if skip == int64(len(p)) {
-		return len(p), nil
-	}
 	for _, look := range i.all {
 		if _, err := look.Write(p[skip:]); err != nil {
 			i.failed = err
@@ -114,6 +137,8 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 			return Findings{}, err
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
+		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
+		all.Aside = cmp.Or(all.Aside, found.Aside)
 	}
 	return all, nil
 }

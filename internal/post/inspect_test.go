@@ -70,26 +70,7 @@ func (c *counting) Findings(context.Context) (found Findings, err error) {
 
 // mailTo takes a message from a client that sends it as it stands.
 func mailTo(p *Post, text string, to ...string) error {
-	ctx := context.Background()
-	r := &Receiver{Post: p, Submission: true}
-	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: "ann@mail.test"}}
-	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "ann", Domain: "mail.test"}, Data: strings.NewReader(text)}
-	s.Envelope = e
-	if err := r.CheckSender(ctx, s, e.From, &e.Params); err != nil {
-		return err
-	}
-	for _, address := range to {
-		path, err := smtp.ParsePath("<"+address+">", smtp.PathUTF8)
-		if err != nil {
-			return err
-		}
-		rcpt := smtp.Recipient{Path: path}
-		if err := r.CheckRcpt(ctx, s, &rcpt); err != nil {
-			return err
-		}
-		e.To = append(e.To, rcpt)
-	}
-	return r.ServeSMTP(ctx, e)
+	return visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}.send(p, text, to...)
 }
 
 // names are the header's field names from above to below.

@@ -33,6 +33,9 @@ type Outbound struct {
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
+	own     rates // of mail of the server's own
+	ownRate atomic.Pointer[Rate]
+
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
@@ -58,7 +61,9 @@ type Needs struct {
 	// Attempted and Notified count, as those of a queue.Queue.
 	Attempted func(*queue.Attempt)
 	Notified  func(*queue.Notification)
-	Log       *slog.Logger
+	// Limited, if not nil, is told of mail of the server's own that waits for its limit.
+	Limited func(*Limited)
+	Log     *slog.Logger
 }
 
 // OpenOutbound opens the queue.
@@ -145,12 +150,13 @@ type entry struct {
 	first string // the field on top that only this one gets
 	id    string
 	to    []smtp.Path
+	by    domains.Address // the user who has it forwarded, if that is why it leaves
 }
 
 // begin opens the entries for those recipients of a message who are elsewhere:
 // one, and others where some are led there by aliases (forward.go). What was
 // opened is returned with an error as well, to be aborted.
-func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, to []remote, top *top) (entries []entry, err error) {
+func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, proven bool, hold string, to []remote, top *top) (entries []entry, err error) {
 	parts, err := o.parts(dir, e, to)
 	if err != nil {
 		return nil, err
@@ -158,15 +164,16 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	for _, part := range parts {
 		new := queue.NewEntry(e, part.to)
 		new.ID = queue.NewID(time.Now())
-		new.From, new.Top = part.from, len(part.first)+top.size()
+		new.From, new.Top, new.Hold = part.from, len(part.first)+top.size(), hold
 		if !proven {
 			new.Class = queue.Stranger
 		}
+		part.mark(new)
 		w, err := o.queue.Begin(ctx, new)
 		if err != nil {
 			return entries, refuseQueue(err)
 		}
-		opened := entry{Writer: w, first: part.first, id: new.ID}
+		opened := entry{Writer: w, first: part.first, id: new.ID, by: part.by}
 		for i := range part.to {
 			opened.to = append(opened.to, part.to[i].Path)
 		}
@@ -226,6 +233,9 @@ func (o *Outbound) Run(ctx context.Context) {
 // notify brings the queue's news of a message to its sender, who lives here or
 // elsewhere. A bounce that no mailbox takes is the postmaster's.
 func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
+	if err := o.giveBack(ctx, n); err != nil {
+		return err
+	}
 	err := o.send(ctx, n)
 	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
 		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To.String(), "err", err)
@@ -270,6 +280,12 @@ func (o *Outbound) submit(ctx context.Context, n *queue.Notification, to []smtp.
 		return err
 	}
 	for _, path := range to {
+		// Others have a trickle of their own, see queue.SubmitNotification.
+		if n.Proven {
+			if err := o.mayTell(); err != nil {
+				return err
+			}
+		}
 		onward := *n
 		onward.To, onward.Message = path, message
 		if err := o.queue.SubmitNotification(ctx, &onward); err != nil {
@@ -345,11 +361,16 @@ func (o *Outbound) deliver(ctx context.Context, mailboxes []domains.Address, mes
 }
 
 func (o *Outbound) deliverAll(ctx context.Context, mailboxes []domains.Address, message []byte) error {
+	return put(ctx, o.need.Mailboxes, mailboxes, message)
+}
+
+// put puts a message of our own making into mailboxes.
+func put(ctx context.Context, in Mailboxes, mailboxes []domains.Address, message []byte) error {
 	path, err := rfc2822.ReturnPath("")
 	if err != nil {
 		return err
 	}
-	box, err := o.need.Mailboxes.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
+	box, err := in.Create(ctx, mailstore.Meta{Top: []byte(path.Raw())}, storeNames(mailboxes)...)
 	if err != nil {
 		return err
 	}

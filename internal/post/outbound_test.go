@@ -83,6 +83,14 @@ func TestTLSCounted(t *testing.T) {
 		if got := o.relay.Load().Report != nil; got != want {
 			t.Errorf("%q: counted: %v", contact, got)
 		}
+		if o.relay.Load().STS != nil {
+			t.Errorf("%q: domains are asked for policies, against the settings", contact)
+		}
+		asking := sending(nil)
+		asking.STS = true
+		if o.Reconfigure(asking); o.relay.Load().STS == nil || o.relay.Load() != asking.Relay {
+			t.Errorf("%q: domains are not asked for policies", contact)
+		}
 	}
 }
 
@@ -120,6 +128,8 @@ func TestReportFullMailbox(t *testing.T) {
 	}{
 		"one of two": {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test", "alice@mail.test"}}, "0 1 0 0"},
 		"elsewhere":  {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}, Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
+		"only there": {accounts.Targets{Elsewhere: []smtp.Path{{Local: "x", Domain: "far.test"}}}, "0 0 0 1"},
+		"nobody":     {accounts.Targets{}, "0 0 1 0"},
 		"the only":   {accounts.Targets{Mailboxes: []domains.Address{"tiny@mail.test"}}, "0 0 1 0"},
 	} {
 		store, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(user string) maildir.Quota {

@@ -12,9 +12,6 @@ import (
 // What a user's program hands over is looked at once more before it counts as the
 // user's mail.
 
-// errLongHeader: what stands beyond cannot be looked at.
-var errLongHeader = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
-
 // submitted refuses mail of users that names others as its author, and takes out
 // the blind copies, which everybody could read (RFC 5322 §3.6.3; RFC 6409 §8
 // leaves it to this server).
@@ -22,10 +19,13 @@ func (r *Receiver) submitted(e *smtp.Envelope, m *message) error {
 	if !r.Submission {
 		return nil
 	}
+	if m.header.Truncated() {
+		return TooLong(m.busy) // a blind copy may stand beyond
+	}
 	if err := r.ownFields(e, m.header); err != nil {
 		return err
 	}
-	if m.header.Has("Bcc") && !m.header.Truncated() {
+	if m.header.Has("Bcc") {
 		m.body = without(m.header, m.body, "Bcc")
 	}
 	return nil
@@ -67,9 +67,6 @@ func (r *Receiver) ownFields(e *smtp.Envelope, header *rfc2822.Section) error {
 	rules := r.rules(e.Session)
 	if e.Session.User == "" || r.anybody || len(rules.OwnFields) == 0 {
 		return nil
-	}
-	if header.Truncated() {
-		return errLongHeader
 	}
 	for _, name := range rules.OwnFields {
 		for _, field := range header.Named(name) {

@@ -17,6 +17,13 @@ type plan struct {
 	elsewhere []remote
 	at        map[smtp.Path]int // where in elsewhere a path is
 	queued    bool              // the entries for elsewhere are made: they cannot change
+	// released are the mailboxes whose copy goes once the message is forwarded, and looped those that it has been
+	// forwarded for already.
+	released map[domains.Address]bool
+	settled  bool // what of it is forwarded, which is known once it has passed
+	looped   map[domains.Address]bool
+
+	instead map[domains.Address]domains.Address // where the message is put aside, by the mailbox it was for; nil: it is not
 
 	failed  map[domains.Address]error // mailboxes that cannot take it, and why
 	bounced []bounce
@@ -35,6 +42,8 @@ type remote struct {
 	path      smtp.Path
 	rcpt      smtp.Recipient
 	forwarded bool
+	by        domains.Address // whose user wants it; empty: an alias leads there, or the client does
+	keep      bool            // and a copy in the mailbox
 }
 
 // targetsOf is what checkRcpt found for a recipient. That there is nothing is an
@@ -69,6 +78,7 @@ func (p *plan) unite() {
 	if !p.queued {
 		p.elsewhere, p.at = nil, nil
 	}
+	p.elsewhere = slices.DeleteFunc(p.elsewhere, func(r remote) bool { return p.failed[r.by] != nil })
 	have := make(map[domains.Address]bool)
 	for i := range p.e.To {
 		rcpt := &p.e.To[i]
@@ -77,16 +87,17 @@ func (p *plan) unite() {
 		}
 		t, _ := targetsOf(rcpt)
 		for _, mailbox := range t.Mailboxes {
-			if !have[mailbox] && p.failed[mailbox] == nil {
+			if !have[mailbox] && p.failed[mailbox] == nil && !(p.settled && p.released[mailbox]) {
 				have[mailbox] = true
 				p.mailboxes = append(p.mailboxes, mailbox)
 			}
 		}
 		for _, path := range t.Elsewhere {
 			if !p.queued {
-				p.add(remote{path, onward(*rcpt, t), t.Local})
+				p.add(remote{path: path, rcpt: onward(*rcpt, t), forwarded: t.Local})
 			}
 		}
+		p.forward(t.Onward)
 	}
 }
 
@@ -94,8 +105,8 @@ func (p *plan) unite() {
 // alias's.
 func (p *plan) add(r remote) {
 	if i, ok := p.at[r.path]; ok {
-		if p.elsewhere[i].forwarded && !r.forwarded {
-			p.elsewhere[i] = r
+		if was := &p.elsewhere[i]; was.forwarded && !r.forwarded || was.by != "" && r.by == "" {
+			*was = r
 		}
 		return
 	}

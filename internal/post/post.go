@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
@@ -21,6 +23,8 @@ type Post struct {
 	Rules func() *Rules
 	// Mailboxes is where mail for this host goes.
 	Mailboxes Mailboxes
+	// Users have decided what else becomes of their mail; nil: nothing.
+	Users Users
 	// Outbound is where mail for other hosts goes; nil: none leaves.
 	Outbound *Outbound
 	// Inspectors look at each message, and what they find stands on top of it in
@@ -29,6 +33,11 @@ type Post struct {
 	// Accepted, if not nil, is told of each message that is on stable storage, before its sender is. It
 	// must not block.
 	Accepted func(*Accepted)
+	// Limited, if not nil, is told of each refusal because of a limit. It must not block.
+	Limited func(*Limited)
+	// Keep, if not nil, writes down what Counts returns, as an account was stopped or its
+	// limits were lifted. It is to be done every minute or so besides.
+	Keep func()
 	// Log is where each message is a line.
 	Log *slog.Logger
 
@@ -36,7 +45,10 @@ type Post struct {
 	refused   refusals
 	late      lateRefusals
 	guesses   guesses
-	rates     rates
+	rates     rates // of users
+	incoming  rates // of strangers
+	stops     stops
+	answers   answers
 	submitted atomic.Uint64 // messages of programs on this host
 }
 
@@ -48,9 +60,22 @@ type Rules struct {
 	MaxHops        int            // Received fields beyond which a message goes round in a loop; 0: any number
 	MaxMessageSize int64          // in octets, for programs of this host
 	Directory      Directory
-	Lookups        bool                   // who is trusted may ask who is here
-	Rate           func(user string) Rate // how much he may send; nil: any number
-	OwnFields      []string               // fields of users' mail that must name addresses they may send from
+	Lookups        bool     // who is trusted may ask who is here
+	Limits         *Limits  // how much may be sent; nil: any number
+	OwnFields      []string // fields of users' mail that must name addresses they may send from
+	Forward        bool     // users may have their mail forwarded
+	Absence        bool     // and answered while they are away
+	// Aside is the mailbox where mail for another one is put aside ("": none), and whether that of others is put there
+	// as well; nil: nothing is put aside.
+	Aside       func(domains.Address) (place domains.Address, shared bool)
+	StripFields []string // names of fields that are taken out of strangers' mail
+}
+
+// Users knows what users have decided about their accounts, and who was answered for them. A *preferences.Store is one.
+type Users interface {
+	Of(account domains.Address) (*preferences.Preferences, error)
+	Note(ctx context.Context, account, sender domains.Address, now time.Time) (preferences.Answer, error)
+	Unnote(ctx context.Context, account, sender domains.Address) error
 }
 
 // Mailboxes is what mail is put into. A mailstore.Store is one.

@@ -47,24 +47,28 @@ func (p *Post) proven(s *smtp.Session) bool { return p.trusts(s) }
 // CheckSender begins a transaction, and binds the sender of submitted mail to the
 // account.
 func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.Path, _ *smtp.Params) error {
+	r.forget(s)
 	rules := r.begin(s)
 	if r.Submission && s.User != "" && !rules.Directory.MaySend(domains.Address(s.User), from) {
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
-	if err := r.inspectSender(ctx, s, from); err != nil || !r.Submission {
-		return err
-	}
-	return r.mayHave(s, 1, 0)
+	return r.inspectSender(ctx, s, from)
 }
 
 // CheckRcpt decides about one recipient while the client can still act on the
 // answer: nobody there, no room, not ours to relay, or more than its user may have.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	err := r.place(ctx, s, to)
-	if err != nil || !r.Submission || s.RemoteAddr == nil { // what programs of this host send is counted when it comes
-		return err
+	if err == nil {
+		err = r.inspectRecipient(ctx, s, to)
 	}
-	return r.mayHave(s, 0, 1)
+	switch {
+	case err != nil || s.LMTP || s.RemoteAddr == nil: // what programs of this host send is counted when it comes
+		return err
+	case r.trusts(s):
+		return r.mayName(s)
+	}
+	return r.mayCome(s, to)
 }
 
 // place finds where mail for a recipient goes.
@@ -91,7 +95,8 @@ func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipien
 	if err := r.roomHere(ctx, s, to, found); err != nil {
 		return err
 	}
-	if len(found.Elsewhere) > 0 {
+	found.Onward = r.onward(r.rules(s), found.Mailboxes)
+	if len(found.Elsewhere)+len(found.Onward) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
 			return err
 		}
@@ -110,7 +115,7 @@ const mostTargets = 10000
 func reached(e *smtp.Envelope) (n int) {
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		n += len(t.Mailboxes) + len(t.Elsewhere)
+		n += len(t.Mailboxes) + len(t.Elsewhere) + len(t.Onward)
 	}
 	return n
 }
@@ -212,6 +217,7 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 		return err
 	}
 	defer m.done()
+	to.stopLoops(r.rules(e.Session).Directory, m.header)
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
 	if err == nil {
@@ -220,7 +226,9 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil || to.nobody() { // nobody by LMTP: each recipient has its own refusal
 		return err
 	}
+	r.sent(e)
 	d.tell(r.Log)
 	r.reportSuccess(ctx, e, m, to)
+	r.answer(e, m, to)
 	return nil
 }

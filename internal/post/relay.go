@@ -22,6 +22,8 @@ type Sending struct {
 	// SRS makes the senders of mail that aliases lead to other hosts. Without a Key
 	// nothing is forwarded, nor was.
 	SRS *queue.SRS
+	// Own is how much of its own the server sends: what is above waits.
+	Own Rate
 }
 
 // Reconfigure has the queue obey new settings, and puts their relay in place of the
@@ -39,6 +41,7 @@ func (o *Outbound) Reconfigure(s *Sending) {
 		o.reports.Use(r.Resolver, policies)
 	}
 	o.srs.Store(s.SRS)
+	o.ownRate.Store(&s.Own)
 	o.queue.Reconfigure(s.Queue)
 	if old := o.relay.Swap(r); old != nil {
 		old.Close()

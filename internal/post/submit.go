@@ -71,11 +71,14 @@ func (p *Post) submit(r *http.Request) (id string, err error) {
 	if e.Data, err = completeFrom(rules.Directory, e, data, r.URL.Query().Get("name")); err != nil {
 		return "", err
 	}
+	forget := func() {}
 	if !receiver.anybody {
-		err = p.mayHave(e.Session, 1, len(e.To))
+		forget, err = p.maySubmit(e.Session, len(e.To))
 	}
 	if err == nil {
-		err = receiver.ServeSMTP(r.Context(), e)
+		if err = receiver.ServeSMTP(r.Context(), e); err != nil {
+			forget()
+		}
 	}
 	if err != nil {
 		p.localRefusal(e.Session, "DATA", e.From.String(), strings.Join(r.URL.Query()["to"], ","), err)

@@ -43,6 +43,9 @@ func (o *Outbound) SendReport(ctx context.Context, from, to string, notify smtp.
 	if err != nil {
 		return err
 	}
+	if err := o.mayTell(); err != nil {
+		return err
+	}
 	if !o.queue.MayNotify(path) {
 		return errTooMany
 	}

@@ -25,8 +25,9 @@ type Store struct {
 	dir  string
 	disk *durable.Disk
 
-	mu    sync.Mutex
-	files map[string]file // by key
+	mu      sync.Mutex
+	files   map[string]file // by key
+	version int64
 }
 
 // file is a report on disk. Its name tells when it came, of which class it is, and its
@@ -152,7 +153,15 @@ func (s *Store) Keep(ctx context.Context, r *Report) (fresh bool, err error) {
 		return false, fmt.Errorf("keep report: %w", err)
 	}
 	s.files[key] = f
+	s.version++
 	return true, nil
+}
+
+// Version changes when a report comes or goes.
+func (s *Store) Version() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
 }
 
 // unreadable tells since when it is known of a message that it cannot be read.
@@ -190,6 +199,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 	for _, key := range old {
 		delete(s.files, key)
 	}
+	s.version++
 	return nil
 }
 

@@ -13,6 +13,9 @@ type Line struct {
 	Time  time.Time         `json:"time,omitzero"` // zero where neither it nor the journal tells
 	Event string            `json:"event"`         // its "msg"
 	Facts map[string]string `json:"facts"`         // the rest, by key; "commands.rcpt" within a group
+
+	at   int64  // its place in the log: more for a later one
+	text string // as it was written
 }
 
 // Parse reads a line of either format, as it stands in a file or as journalctl shows
@@ -31,17 +34,21 @@ func Parse(text string, now time.Time) (l Line, ok bool) {
 	if ok && l.Time.IsZero() {
 		l.Time = journalTime(prefix, now)
 	}
+	l.text = text
 	return l, ok && l.Event != ""
 }
 
-// begin is where a line of text begins, behind what the journal has put there.
+// begin is where a line of text begins, behind what the journal has put there: at the first of the keys that
+// one begins with, since what follows may be a stranger's words.
 func begin(text string) int {
+	first := -1
 	for _, key := range []string{"time=", "level="} {
-		if i := strings.Index(text, key); i == 0 || i > 0 && strings.ContainsRune(" >", rune(text[i-1])) {
-			return i
+		i := strings.Index(text, key)
+		if (i == 0 || i > 0 && strings.ContainsRune(" >", rune(text[i-1]))) && (first < 0 || i < first) {
+			first = i
 		}
 	}
-	return -1
+	return first
 }
 
 // parseText reads key=value pairs, where a value may be quoted.

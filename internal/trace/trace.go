@@ -1,10 +1,6 @@
 package trace
 
 import (
-	"bufio"
-	"errors"
-	"io"
-	"slices"
 	"strings"
 	"time"
 )
@@ -20,8 +16,11 @@ type Query struct {
 	// Since and Until bound the time of what fits; zero: not at all. All lines of a
 	// message that fits are told.
 	Since, Until time.Time
-	// Limit is how many messages are told at most, the latest; 100 where it is 0.
+	// Limit is how many messages are told at most, those that something happened to last; 100
+	// where it is 0.
 	Limit int
+	// Lines is how many lines of one message are told at most, the last ones; 0: all.
+	Lines int
 }
 
 // Empty reports whether the query asks for nothing.
@@ -33,115 +32,10 @@ type Way struct {
 	Session string   `json:"session,omitempty"`
 	Queue   []string `json:"queue,omitempty"` // its entries
 	Lines   []Line   `json:"lines"`
-}
+	// There are earlier lines, of too many, or there may be some, where not all of the log was read.
+	Earlier bool `json:"earlier,omitempty"`
 
-// maxLine bounds a line of the log, in octets.
-const maxLine = 1 << 20
-
-// Find reads the log twice: once for what fits, and once for all that belongs to it.
-// open opens it from the beginning.
-func Find(open func() (io.ReadCloser, error), q Query) ([]*Way, error) {
-	if q.Limit <= 0 {
-		q.Limit = 100
-	}
-	now := time.Now()
-	f := &finding{byID: make(map[string]*Way), bySession: make(map[string][]*Way), byQueue: make(map[string]*Way)}
-	err := each(open, now, func(l Line) {
-		if q.fits(l) {
-			f.want(idOf(l), sessionOf(l), q.Limit)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := each(open, now, f.add); err != nil {
-		return nil, err
-	}
-	return f.ways, nil
-}
-
-// each calls do with every line of the daemon's.
-func each(open func() (io.ReadCloser, error), now time.Time, do func(Line)) error {
-	r, err := open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	b := bufio.NewReaderSize(r, maxLine)
-	for tooLong := false; ; {
-		text, err := b.ReadSlice('\n')
-		full := errors.Is(err, bufio.ErrBufferFull)
-		if l, ok := Parse(string(text), now); ok && !full && !tooLong {
-			do(l)
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil && !full:
-			return err
-		}
-		tooLong = full
-	}
-}
-
-// finding is what has been found.
-type finding struct {
-	ways      []*Way
-	byID      map[string]*Way
-	bySession map[string][]*Way
-	byQueue   map[string]*Way
-}
-
-// want notes a message, or a session where there is no message. Of too many it
-// forgets the first.
-func (f *finding) want(id, session string, limit int) {
-	key := id
-	if id == "" {
-		key = session
-	}
-	if key == "" || f.byID[key] != nil {
-		return
-	}
-	w := &Way{ID: id, Session: session}
-	f.ways, f.byID[key] = append(f.ways, w), w
-	f.bySession[session] = append(f.bySession[session], w)
-	if len(f.ways) <= limit {
-		return
-	}
-	first := f.ways[0]
-	f.ways = f.ways[1:]
-	if first.ID != "" {
-		delete(f.byID, first.ID)
-	} else {
-		delete(f.byID, first.Session)
-	}
-	f.bySession[first.Session] = slices.DeleteFunc(f.bySession[first.Session], func(w *Way) bool { return w == first })
-}
-
-// add gives a line to the message it belongs to by its id or queue entry; without
-// one to its session, and the session's summary to each of its messages, too.
-func (f *finding) add(l Line) {
-	id, entry := idOf(l), entryOf(l)
-	if w := f.byID[id]; id != "" && w != nil {
-		w.Lines = append(w.Lines, l)
-		if entry != "" && f.byQueue[entry] == nil {
-			f.byQueue[entry] = w
-			w.Queue = append(w.Queue, entry)
-		}
-		return
-	}
-	if w := f.byQueue[entry]; entry != "" && w != nil {
-		w.Lines = append(w.Lines, l)
-		return
-	}
-	if id != "" {
-		return
-	}
-	for _, w := range f.bySession[sessionOf(l)] {
-		if w.ID == "" || isSummary(l) {
-			w.Lines = append(w.Lines, l)
-		}
-	}
+	began time.Time // about; zero: nobody knows yet
 }
 
 // isSummary reports whether a line sums up a session.

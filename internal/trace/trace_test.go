@@ -28,13 +28,17 @@ time=2026-11-29T12:04:00.000Z level=INFO msg="queue command" action=retry queue=
 time=2026-11-29T12:05:00.000Z level=INFO msg=attempt queue=q1 id=s1-1 from=ann@far.test to=bob@else.test status=delivered attempt=2 host=mx.else.test tls="TLS 1.3" code=250 enhanced=2.0.0 text=thanks delay=4m
 `
 
+// text is a log that is at hand.
+func text(log string) Log { return Text{strings.NewReader(log), int64(len(log))} }
+
+// find looks in a log in each of the ways in which one can be had.
 func find(t *testing.T, log string, q Query) []*Way {
 	t.Helper()
-	ways, err := Find(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(log)), nil }, q)
-	if err != nil {
-		t.Fatal(err)
+	found, err := Find(t.Context(), text(log), q)
+	if err != nil || found.Left != nil {
+		t.Fatal(err, found.Left)
 	}
-	return ways
+	return found.Ways
 }
 
 // TestFind: whatever a message is named by, its whole way is told and no other.
@@ -119,6 +123,8 @@ func TestParse(t *testing.T) {
 		"Jan 02 03:04:05 host postrider[12]: <6>" + facts,
 		`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"a \"b\"","to":"x \\ y","n":2,"empty":""}`,
 		`Jan 02 03:04:05 host postrider[12]: {"level":"INFO","msg":"a \"b\"","to":"x \\ y","n":2,"empty":""}`,
+		// What a stranger has written in a line of the journal begins no line of its own.
+		"Jan 02 03:04:05 host postrider[12]: <6>" + facts + ` helo="x time=2020-01-01T00:00:00Z level=INFO msg=forged to=y"`,
 		`{"__REALTIME_TIMESTAMP":"1767323045000000","MESSAGE":"level=INFO msg=\"a \\\"b\\\"\" to=\"x \\\\ y\" n=2 empty=\"\""}`,
 	} {
 		l, ok := Parse(text, now)
@@ -165,11 +171,11 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ways, err := Find(func() (io.ReadCloser, error) { return Files(name) }, Query{Term: "s1-1"})
-	if err != nil || len(ways) != 1 || len(ways[0].Lines) != 8 || ways[0].Lines[0].Event != "refused" {
-		t.Fatalf("%v, %v", ways, err)
+	found, err := Find(t.Context(), Files(name), Query{Term: "s1-1"})
+	if err != nil || len(found.Ways) != 1 || len(found.Ways[0].Lines) != 8 || found.Ways[0].Lines[0].Event != "refused" || found.Left != nil {
+		t.Fatalf("%v, %v", found, err)
 	}
-	if _, err := Files(filepath.Join(dir, "none")); err == nil {
+	if _, err := Find(t.Context(), Files(filepath.Join(dir, "none")), Query{Term: "s1-1"}); err == nil {
 		t.Error("no error of a log that is not there")
 	}
 }

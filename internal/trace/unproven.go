@@ -2,8 +2,8 @@ package trace
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
@@ -19,8 +19,8 @@ type Unproven struct {
 	Author  string    `json:"author"` // the domain in From
 	Count   int       `json:"count"`
 	Last    time.Time `json:"last"`
-	Clients []string  `json:"clients"` // that brought it: confirmed names, or addresses; each once, 5 at most
-	To      []string  `json:"to"`      // of its recipients, 5 at most
+	Clients []string  `json:"clients"` // that brought it last: confirmed names, or addresses; each once, 5 at most
+	To      []string  `json:"to"`      // of its recipients, the last, 5 at most
 	Found   string    `json:"found"`   // what spoke for it
 	Missing string    `json:"missing"` // what would let it pass
 }
@@ -28,20 +28,31 @@ type Unproven struct {
 // mostNamed is how many clients and recipients are named.
 const mostNamed = 5
 
+// mostUnproven is how many there are at most: strangers choose the domains.
+const mostUnproven = 10_000
+
 // FindUnproven reads from the log what was refused because neither SPF nor DKIM spoke for it, and says
-// what would have to change for it to pass: what many messages lack comes first. open opens the log from its beginning.
-func FindUnproven(open func() (io.ReadCloser, error), since time.Time) ([]*Unproven, error) {
+// what would have to change for it to pass: what many messages lack comes first. left is what was not looked at.
+func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unproven, left *Left, err error) {
 	all := make(map[[2]string]*Unproven)
-	err := each(open, time.Now(), func(l Line) {
-		author := l.Facts["author"]
-		if l.Event != "refused" || author == "" || !l.Time.IsZero() && l.Time.Before(since) {
-			return
+	tooMany := &Left{Why: fmt.Sprintf("there are more than %d domains", mostUnproven)}
+	err = log.Lines(ctx, Hint{{"refused", "author"}}, func(l Line) bool {
+		if !l.Time.IsZero() && l.Time.Before(since) {
+			return l.Time.After(since.Add(-disorder))
 		}
-		found, missing := judge(l.Facts)
-		key := [2]string{author, found}
+		author := l.Facts["author"]
+		if l.Event != "refused" || author == "" {
+			return true
+		}
+		speaks, missing := judge(l.Facts)
+		key := [2]string{author, speaks}
 		u := all[key]
+		if u == nil && len(all) == mostUnproven {
+			left, tooMany.Before = tooMany, l.Time
+			return false
+		}
 		if u == nil {
-			u = &Unproven{Author: author, Found: found, Missing: missing}
+			u = &Unproven{Author: author, Found: speaks, Missing: missing}
 			all[key] = u
 		}
 		u.Count++
@@ -52,13 +63,18 @@ func FindUnproven(open func() (io.ReadCloser, error), since time.Time) ([]*Unpro
 		for to := range strings.SplitSeq(l.Facts["to"], ",") {
 			u.To = name(u.To, to)
 		}
+		return true
 	})
+	not, err := unread(err)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if not != nil {
+		left = not
 	}
 	return slices.SortedFunc(maps.Values(all), func(a, b *Unproven) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.Author+a.Found, b.Author+b.Found))
-	}), nil
+	}), left, nil
 }
 
 func name(all []string, one string) []string {

@@ -11,7 +11,10 @@ import (
 
 // Write tells the way of a message in words, a line for each step.
 func (w *Way) Write(out io.Writer) {
-	fmt.Fprintln(out, w.title())
+	fmt.Fprintln(out, w.Title())
+	if w.Earlier {
+		fmt.Fprintln(out, "  ...                  there may be lines before these")
+	}
 	for _, l := range w.Lines {
 		at := "                   "
 		if !l.Time.IsZero() {
@@ -21,8 +24,8 @@ func (w *Way) Write(out io.Writer) {
 	}
 }
 
-// title is who sent what from where, as far as any line tells.
-func (w *Way) title() string {
+// Title is who sent what from where, as far as any line tells.
+func (w *Way) Title() string {
 	get := func(keys ...string) string {
 		for _, l := range w.Lines {
 			for _, key := range keys {
@@ -53,6 +56,16 @@ func (l Line) marked() string {
 		return ", marked as junk: " + why
 	}
 	return ""
+}
+
+// Raw is a line as it was written, without what the journal puts before it, and without the time and the level of text.
+func (l Line) Raw() string {
+	object := strings.IndexByte(l.text, '{')
+	if at := strings.Index(l.text, "level="); at >= 0 && (object < 0 || at < object) {
+		_, rest, _ := strings.Cut(l.text[at:], " ")
+		return rest
+	}
+	return l.text[max(0, object):]
 }
 
 // Words tell a line in a sentence.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
@@ -26,9 +27,10 @@ type Resolver interface {
 type Action string
 
 const (
-	Refuse Action = "refuse" // it is not taken, and its client told why
-	Mark   Action = "mark"   // it is delivered, with fields that say what it is
-	Note   Action = "note"   // it is delivered, and Authentication-Results says what was found
+	Refuse     Action = "refuse"     // it is not taken, and its client told why
+	Quarantine Action = "quarantine" // it is marked, and put aside where there is a place for that
+	Mark       Action = "mark"       // it is delivered, with fields that say what it is
+	Note       Action = "note"       // it is delivered, and Authentication-Results says what was found
 )
 
 // Rules are what one set of settings says. They do not change; a reload makes others.
@@ -56,6 +58,19 @@ type Rules struct {
 	OtherMX []string
 	// IsOwn reports whether a domain is one of this host.
 	IsOwn func(domains.Name) bool
+	// Lists are DNS lists that are asked who it is that brings mail; nil: none.
+	Lists *Lists
+	// OwnHello is done with mail of strangers who call themselves by a name or address of this host;
+	// Hello where they give no name that there is, ReverseName where they have none that leads back to
+	// them: Mark, where nothing speaks for the mail. "" is Note.
+	OwnHello, Hello, ReverseName Action
+	// Names and Addresses are those of this host, beside the address that a client connected to.
+	Names     []domains.Name
+	Addresses []netip.Addr
+	// Greylist says how what is suspicious is told to come again; nil: it is not.
+	Greylist *greylist.Times
+	// Aside: there is a place where mail is put aside, for some users at least; without it Quarantine is Mark.
+	Aside bool
 }
 
 // Verifier checks the mail of strangers. Its fields must not be changed while it works; its
@@ -66,7 +81,11 @@ type Verifier struct {
 	Rules func() *Rules
 	// Observe, if not nil, is handed what became of each message that was checked. It must not block.
 	Observe func(*Verdict)
-	Log     *slog.Logger
+	// Greylist is asked for who has come again, where Rules have a Greylist; nil: it cannot be had.
+	Greylist func() *greylist.Table
+	// Answered, if not nil, is told what a DNS list has said: "listed", "clear" or "error". It must not block.
+	Answered func(list, result string)
+	Log      *slog.Logger
 
 	once   sync.Once
 	dkim   dkim.Verifier
@@ -121,12 +140,10 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 		return nil
 	}
 	switch {
-	case look.Header.Truncated() && look.Busy:
-		return refusal{errBusy}
 	case look.Header.Truncated():
-		return refusal{errTooLong}
+		return refusal{post.TooLong(look.Busy)}
 	case longAuthors(look.Header):
-		return refusal{errTooLong}
+		return refusal{post.TooLong(false)}
 	}
 	if why := ambiguous(look.Header.String()); why != nil {
 		return refusal{why}
@@ -134,12 +151,6 @@ func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection
 	v.ask(ctx, s)
 	return v.inspect(ctx, s, look)
 }
-
-// errTooLong: what decides about the message may stand beyond what can be looked at.
-var errTooLong = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "The header of the message is too long"}
-
-// errBusy: it could be looked at another time.
-var errBusy = &smtp.Reply{Code: 451, Enhanced: "4.3.2", Text: "Too many messages with long headers at a time"}
 
 // refusal is the answer to a message that cannot be looked at.
 type refusal struct{ why error }

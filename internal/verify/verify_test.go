@@ -27,7 +27,8 @@ type world struct {
 	txt   map[string]string
 	addrs map[string]string
 	names map[string]string
-	dead  bool // nothing answers
+	dead  bool            // nothing answers
+	gone  map[string]bool // names that there are not
 	asked atomic.Int64
 
 	reversed atomic.Int64 // of these, for names of addresses
@@ -78,7 +79,9 @@ func (w *world) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	return []string{w.names[addr]}, nil
 }
 
-func (w *world) NameExists(ctx context.Context, name string) (bool, error) { return true, nil }
+func (w *world) NameExists(ctx context.Context, name string) (bool, error) {
+	return !w.gone[name], nil
+}
 
 const (
 	client = "192.0.2.7"    // of a.test
@@ -491,6 +494,49 @@ func TestGateway(t *testing.T) {
 	bring(t, v, signers, mail{from: "x@a.test", header: "From: x@a.test"})
 	if err := v.Problem(); err != nil {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestWhyRefused: what the log says of a refusal is enough to mend what was wrong: who should have spoken
+// for the message and who did, each once.
+func TestWhyRefused(t *testing.T) {
+	w, signers := newWorld(t)
+	for _, c := range []struct {
+		m    mail
+		want string
+	}{
+		{mail{from: "x@a.test", header: "From: x@reject.test", signed: "list.test"}, "author=reject.test spf=pass dkim=pass dmarc=fail spf_domain=a.test signers=list.test:pass client=mx.a.test"},
+		{mail{from: "x@a.test", header: "DKIM-Signature: v=1; d=b.test; s=\r\nDKIM-Signature: v=1; d=b.test; s=\r\nFrom: x@reject.test", signed: "list.test"},
+			"author=reject.test spf=pass dkim=pass dmarc=fail spf_domain=a.test signers=list.test:pass,b.test:permerror client=mx.a.test"},
+		{mail{from: "", helo: "none.test", client: "203.0.113.9", header: "From: x@reject.test"}, "author=reject.test spf=none dkim=none dmarc=fail spf_domain=none.test"},
+	} {
+		_, refused := bring(t, newVerifier(w, &rules), signers, c.m)
+		var got []string
+		for _, f := range refused.Facts() {
+			got = append(got, f.String())
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: %s", c.m, strings.Join(got, " "))
+		}
+	}
+}
+
+// otherAddr is an address that is not of TCP.
+type otherAddr string
+
+func (n otherAddr) Network() string { return "test" }
+func (n otherAddr) String() string  { return string(n) }
+
+// TestAddressOf: an end of a connection has an address or none, in one form.
+func TestAddressOf(t *testing.T) {
+	for a, want := range map[net.Addr]string{
+		nil: "", otherAddr("/run/lmtp.sock"): "", otherAddr("192.0.2.7"): "", otherAddr("192.0.2.7:25"): "192.0.2.7", otherAddr("[::ffff:192.0.2.7]:25"): "192.0.2.7",
+		otherAddr("[fe80::1%eth0]:25"): "fe80::1", &net.TCPAddr{}: "", &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7")}: "192.0.2.7", &net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}: "fe80::1",
+	} {
+		got, ok := addressOf(a)
+		if ok != (want != "") || ok && got.String() != want {
+			t.Errorf("%v: %v, %v", a, got, ok)
+		}
 	}
 }
 

@@ -35,9 +35,10 @@ type Metrics struct {
 	sessions                                *table // of POP3
 	retrieved, deleted, sent                prometheus.Counter
 	attempts, bounces                       *table
+	limited, met                            *table
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
-	received                                *table
+	received, lists                         *table
 	lines                                   *table
 	reloaded, reloadedAt                    prometheus.Gauge
 }
@@ -82,10 +83,13 @@ func NewMetrics(now func() Moment) *Metrics {
 		attempts: newTable(reg, "queue_attempts_total", "Attempts to deliver to other hosts, one for each recipient.",
 			label{"result", []string{"delivered", "deferred", "returned"}}, label{"code", []string{"none", "2xx", "4xx", "5xx"}},
 			label{"tls", []string{"none", "opportunistic", "verified", "mta-sts", "dane"}}),
+		limited:  newTable(reg, "limits_refusals_total", "Recipients that were refused, and mail of the server's own that had to wait, because of a limit.", label{"whose", post.Kinds[:]}),
+		met:      newTable(reg, "limits_met_total", "How often somebody met a limit who had not met it before in that hour or day.", label{"whose", post.Kinds[:]}),
 		bounces:  newTable(reg, "queue_bounces_total", "Notifications about mail that leaves.", label{"kind", []string{"bounce", "delay", "success"}}),
 		delivery: histogram("queue_delivery_seconds", "From when a message was queued until another host took it.", 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 12*3600, 86400, 2*86400, 5*86400),
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
+		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
 		lines:      newTable(reg, "log_lines_total", "Lines of the log, those about strangers that were left out included.", label{"level", []string{"debug", "info", "warn", "error"}}),
 		reloaded:   gauge("config_last_reload_successful", "Whether the settings could be used when they were read last."),
 		reloadedAt: gauge("config_last_reload_success_timestamp_seconds", "When the settings in force were read."),
@@ -128,6 +132,9 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 	m.refusals.add(1, service, result, reason(f))
 }
 
+// Answered counts what a DNS list has said, for verify.Verifier.Answered.
+func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }
+
 // version is how labels call that of TLS.
 func version(cs *tls.ConnectionState) string {
 	switch {
@@ -148,6 +155,14 @@ func (m *Metrics) Accepted(a *post.Accepted) {
 	m.copies.add(a.Elsewhere, "queue")
 	m.size.Observe(float64(a.Size))
 	m.took.Observe(a.Took.Seconds())
+}
+
+// Limited counts a refusal because of a limit, for post.Post.Limited.
+func (m *Metrics) Limited(l *post.Limited) {
+	m.limited.add(1, l.Whose.String())
+	if l.First {
+		m.met.add(1, l.Whose.String())
+	}
 }
 
 // POP3Done counts a session, for pop3.Server.Done.

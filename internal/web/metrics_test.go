@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +197,27 @@ func TestMoment(t *testing.T) {
 	} {
 		if all[series] != want {
 			t.Errorf("%s is %q, not %q", series, all[series], want)
+		}
+	}
+}
+
+// TestEmptyQueue: where nothing waits, nothing is old, and there is no message less than none.
+func TestEmptyQueue(t *testing.T) {
+	for name, c := range map[string]struct {
+		q       queue.Counters
+		waiting string
+		old     bool
+	}{
+		"empty":           {queue.Counters{}, "0", false},
+		"all under way":   {queue.Counters{Entries: 2, Active: 2, Oldest: time.Now().Add(-time.Hour)}, "0", true},
+		"counted between": {queue.Counters{Entries: 1, Active: 2}, "0", false},
+		"one waits":       {queue.Counters{Entries: 3, Active: 1, Held: 1, Oldest: time.Now().Add(-time.Hour)}, "1", true},
+		"a clock set":     {queue.Counters{Entries: 1, Oldest: time.Now().Add(time.Hour)}, "1", false},
+	} {
+		all := scrape(t, NewMetrics(func() Moment { return Moment{Queue: &c.q} }))
+		age, err := strconv.ParseFloat(all["postrider_queue_oldest_seconds"], 64)
+		if got := all[`postrider_queue_messages{state="waiting"}`]; got != c.waiting || err != nil || c.old != (age > 3000 && age < 4000) || !c.old && age != 0 {
+			t.Errorf("%s: %s wait, the oldest for %v (%v)", name, got, age, err)
 		}
 	}
 }

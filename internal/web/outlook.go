@@ -107,7 +107,7 @@ func (c *settings) protocol(kind string, p Port, login string) outlookProtocol {
 func (c *settings) outlookJSON(w http.ResponseWriter, r *http.Request, _ string) {
 	protocol := ""
 	for key, values := range r.URL.Query() {
-		if strings.EqualFold(key, "Protocol") && len(values) > 0 {
+		if strings.EqualFold(key, "Protocol") {
 			protocol = values[0]
 		}
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -24,14 +25,15 @@ func (s *Handler) pages(site *Site, q question, r *http.Request) http.HandlerFun
 // forThose serves pages to some networks.
 func (s *Handler) forThose(area http.Handler, site *Site, q question, from []netip.Prefix, setting string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if silent(site, r) {
+		unsaid := unsaid(site, q, r)
+		if unsaid != "" {
 			q.client = netip.Addr{}
 		}
 		if !within(q.client, from) {
 			s.Log.Debug("pages refused", slog.String("client", q.client.String()), slog.String("path", r.URL.Path))
 			why := "these pages are for the hosts in " + setting
 			if !q.client.IsValid() {
-				why += "; the web server in front of this one does not say who asks: X-Forwarded-For is missing"
+				why += "; " + cmp.Or(unsaid, "the web server in front of this one does not say who asks: X-Forwarded-For is missing")
 			}
 			http.Error(w, why, http.StatusForbidden)
 			return
@@ -49,11 +51,45 @@ func (s *Handler) forThose(area http.Handler, site *Site, q question, from []net
 	}
 }
 
-// silent reports whether a request looks like one of a web server in front of this one that was not told to say who
-// asks: browsers speak no HTTP/1.0, which is what nginx speaks unless it is told otherwise. Everybody
-// would come from this host by it.
-func silent(site *Site, r *http.Request) bool {
-	return fromProxy(site, r) && !r.ProtoAtLeast(1, 1) && len(r.Header.Values("X-Forwarded-For")) == 0
+// unsaid says why nobody knows who asks, though the request comes from this host; empty: that is known. A web server in
+// front of this one that was not told to say whom it speaks for would make everybody a visitor from here. Some look like
+// one: they speak HTTP/1.0, as no browser does, or lack the field by which a browser asks to keep the connection, and which
+// is between it and who it speaks to (RFC 9110 §7.6.1): no web server passes it on. One that the settings name speaks for others always.
+func unsaid(site *Site, q question, r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || len(r.Header.Values("X-Forwarded-For")) > 0 {
+		return ""
+	}
+	const missing = "X-Forwarded-For is missing"
+	switch addr := peer.Addr().Unmap().WithZone(""); {
+	case within(addr, site.Proxies):
+		return "the web server in Web.proxy_from does not say who asks: " + missing
+	case !addr.IsLoopback() && !within(addr, site.ProxyFrom):
+		return ""
+	case !r.ProtoAtLeast(1, 1) || !keepsAlive(r.Header):
+		return "this was asked by a web server in front of this one that does not say for whom (" + missing + "), or by a program that is no browser (Connection: keep-alive is missing)"
+	case !loopbackName(q.host):
+		return "this host asks itself, by a name that others may have too; open http://localhost/ with the port of Web.listen, or, if a web server in front of this one asked, have it say for whom: " + missing
+	}
+	return ""
+}
+
+// keepsAlive reports whether a field of the connection asks to keep it, as browsers do.
+func keepsAlive(h http.Header) bool {
+	for _, field := range h.Values("Connection") {
+		for token := range strings.SplitSeq(field, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "keep-alive") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// loopbackName reports whether a name leads to the host that asks, wherever that is.
+func loopbackName(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }
 
 // fromProxy reports whether a request comes from a web server in front of this one that is believed.

@@ -34,7 +34,10 @@ func TestPagesFor(t *testing.T) {
 		{"127.0.0.1:1", "http://localhost/admin/", nil, "127.0.0.1 localhost false localhost"},
 		{"127.0.0.1:1", "http://localhost/admin", nil, "127.0.0.1 localhost false localhost"},
 		{"127.0.0.1:1", "http://localhost/administrator", nil, "404"},
-		{"127.0.0.1:1", "http://mail.example.com/admin/queue", nil, "127.0.0.1 mail.example.com false mail.example.com"},
+		// By a name that strangers use too, this host may be a web server that speaks for one.
+		{"127.0.0.1:1", "http://mail.example.com/admin/queue", nil, "403"},
+		{"127.0.0.1:1", "https://mail.example.com/admin/queue", nil, "403"},
+		{"[::1]:1", "http://[::1]:8080/admin/", nil, "::1 ::1 false [::1]:8080"},
 		{"192.0.2.1:1", "http://mail.example.com/admin/", nil, "403"},
 		{"192.0.2.1:1", "https://mail.example.com/account/", nil, "192.0.2.1 mail.example.com true mail.example.com"},
 		// Names that others lead here, and those of the domains.
@@ -55,7 +58,7 @@ func TestPagesFor(t *testing.T) {
 			"192.0.2.1 mail.example.com false mail.example.com"},
 		{"127.0.0.1:1", "http://mail.example.com/admin/", []string{"X-Forwarded-For", "127.0.0.1, 192.0.2.66"}, "403"},
 	} {
-		r := paged().get(c.from, c.url, c.fields...)
+		r := paged().get(c.from, c.url, append(c.fields, "Connection", "keep-alive")...)
 		b, _ := io.ReadAll(r.Body)
 		got := string(b)
 		if r.StatusCode != 200 {
@@ -75,29 +78,60 @@ func TestPagesSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestSilentProxy: a web server in front that says nothing at all, as nginx does by default, makes nobody a visitor from this host.
+// TestSilentProxy: a web server in front that does not say for whom it asks makes nobody a visitor from this host, whatever it
+// does besides.
 func TestSilentProxy(t *testing.T) {
-	for proto, want := range map[string]int{"HTTP/1.0": 403, "HTTP/1.1": 200} {
-		for _, path := range []string{"/admin/", "/account/"} {
-			r := httptest.NewRequest("GET", "http://127.0.0.1:8080"+path, nil)
-			r.RemoteAddr, r.Proto = "127.0.0.1:1", proto
-			r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(proto)
-			rec := httptest.NewRecorder()
+	type ask struct {
+		proto, host string
+		fields      []string
+	}
+	browser := []string{"Connection", "keep-alive"}
+	see := func(w *world, a ask, path string) (int, string) {
+		r := httptest.NewRequest("GET", "http://"+a.host+path, nil)
+		r.RemoteAddr, r.Proto = "127.0.0.1:1", a.proto
+		r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(a.proto)
+		for i := 0; i < len(a.fields); i += 2 {
+			r.Header.Add(a.fields[i], a.fields[i+1])
+		}
+		rec := httptest.NewRecorder()
+		w.ServeHTTP(rec, r)
+		return rec.Code, rec.Body.String()
+	}
+	for _, path := range []string{"/admin/", "/account/"} {
+		for _, a := range []ask{
+			{"HTTP/1.0", "127.0.0.1:8080", nil}, {"HTTP/1.0", "127.0.0.1:8080", browser}, {"HTTP/1.1", "127.0.0.1:8080", nil},
+			{"HTTP/1.1", "127.0.0.1:8080", []string{"Connection", "close"}}, {"HTTP/1.1", "mail.example.com", nil}, {"HTTP/1.1", "mail.example.com", browser},
+			{"HTTP/1.1", "localhost", []string{"Connection", "upgrade", "Upgrade", "websocket"}},
+		} {
+			if code, text := see(paged(), a, path); code != 403 || !strings.Contains(text, "X-Forwarded-For is missing") {
+				t.Error(a, path, code, text)
+			}
+		}
+		for _, a := range []ask{
+			{"HTTP/1.1", "127.0.0.1:8080", browser}, {"HTTP/1.1", "localhost:8080", []string{"Connection", "Upgrade, Keep-Alive"}},
+		} {
+			if code, text := see(paged(), a, path); code != 200 {
+				t.Error(a, path, code, text)
+			}
+			// The settings say that web servers of this host speak for others.
 			w := paged()
-			w.ServeHTTP(rec, r)
-			if rec.Code != want || want == 403 && !strings.Contains(rec.Body.String(), "X-Forwarded-For is missing") {
-				t.Error(proto, path, rec.Code, rec.Body)
+			w.site.Proxies = w.site.ProxyFrom
+			for _, path := range []string{path, "/metrics"} {
+				if code, text := see(w, a, path); code != 403 {
+					t.Error("from what is named:", a, path, code, text)
+				}
 			}
 		}
 	}
 	// Who says so may speak as it likes.
-	r := httptest.NewRequest("GET", "http://127.0.0.1:8080/account/", nil)
-	r.RemoteAddr, r.Proto, r.ProtoMinor = "127.0.0.1:1", "HTTP/1.0", 0
-	r.Header.Set("X-Forwarded-For", "192.0.2.9")
-	rec := httptest.NewRecorder()
-	w := paged()
-	if w.ServeHTTP(rec, r); rec.Code != 200 {
-		t.Error(rec.Code, rec.Body)
+	for _, named := range []bool{false, true} {
+		w := paged()
+		if named {
+			w.site.Proxies = w.site.ProxyFrom
+		}
+		if code, text := see(w, ask{"HTTP/1.0", "127.0.0.1:8080", []string{"X-Forwarded-For", "192.0.2.9"}}, "/account/"); code != 200 {
+			t.Error(code, text)
+		}
 	}
 }
 

@@ -33,6 +33,12 @@ func example(t *testing.T, language string) string {
 // front is a web server in front of a Handler, with the lines of docs/web.md.
 func front(t *testing.T, name string, configure func(text, dir, port, pair string) []string) (w *world, client *http.Client) {
 	t.Helper()
+	return frontWith(t, name, example(t, name), configure)
+}
+
+// frontWith is one with other lines.
+func frontWith(t *testing.T, name, text string, configure func(text, dir, port, pair string) []string) (w *world, client *http.Client) {
+	t.Helper()
 	program := tool(t, name)
 	w = newWorld()
 	one := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
@@ -51,7 +57,7 @@ func front(t *testing.T, name string, configure func(text, dir, port, pair strin
 		}
 	}
 	port := free(t)
-	text := strings.ReplaceAll(example(t, name), "127.0.0.1:8080", behind.Listener.Addr().String())
+	text = strings.ReplaceAll(text, "127.0.0.1:8080", behind.Listener.Addr().String())
 	cmd := exec.Command(program, configure(text, dir, port, pair)...)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	var out strings.Builder
@@ -98,30 +104,74 @@ func free(t *testing.T) string {
 	return port
 }
 
+// fronts are how web servers are told what to do; text is the block of the manual.
+var fronts = map[string]func(text, dir, port, pair string) []string{
+	"nginx": func(text, dir, port, pair string) []string {
+		text = strings.NewReplacer("listen 443 ssl;", "listen 127.0.0.1:"+port+" ssl;", "/etc/ssl/example.com.pem", pair+".pem",
+			"/etc/ssl/private/example.com.key", pair+".key").Replace(text)
+		file := filepath.Join(dir, "nginx.conf")
+		os.WriteFile(file, fmt.Appendf(nil, "daemon off; pid %[1]s/pid; error_log %[1]s/error;\nevents {}\nhttp { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;\n%[2]s\n}\n", dir, text), 0o600)
+		return []string{"-c", file, "-p", dir, "-e", filepath.Join(dir, "error")}
+	},
+	"caddy": func(text, dir, port, pair string) []string {
+		text = regexp.MustCompile(`(?m)^([^\s{][^{\n]*) \{\n`).ReplaceAllStringFunc(text, func(line string) string {
+			names := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), " {"), ", ")
+			for i, n := range names {
+				names[i] = "https://" + n + ":" + port
+			}
+			return strings.Join(names, ", ") + " {\n    tls " + pair + ".pem " + pair + ".key\n"
+		})
+		file := filepath.Join(dir, "Caddyfile")
+		os.WriteFile(file, []byte("{\n  admin off\n  auto_https off\n}\n"+text), 0o600)
+		return []string{"run", "--config", file, "--adapter", "caddyfile"}
+	},
+}
+
+// TestSilentFront: web servers in front that were not told to say for whom they ask let nobody see the pages of
+// administrators, whatever they leave out, and whatever a stranger adds.
+func TestSilentFront(t *testing.T) {
+	nginx := func(lines string) string {
+		return "server {\n listen 443 ssl;\n ssl_certificate /etc/ssl/example.com.pem;\n ssl_certificate_key /etc/ssl/private/example.com.key;\n" +
+			" location / {\n proxy_pass http://127.0.0.1:8080;\n" + lines + "}\n}\n"
+	}
+	caddy := func(lines string) string {
+		return "mail.example.com {\n reverse_proxy 127.0.0.1:8080 {\n" + lines + "}\n}\n"
+	}
+	const nobody = "header_up -X-Forwarded-For\nheader_up -X-Forwarded-Host\nheader_up -X-Forwarded-Proto\nheader_up -Via\n"
+	for name, f := range map[string]struct{ server, text string }{
+		"nginx as it is":            {"nginx", nginx("")},
+		"nginx with 1.1":            {"nginx", nginx("proxy_http_version 1.1;\n")},
+		"nginx with 1.1 kept alive": {"nginx", nginx("proxy_http_version 1.1;\nproxy_set_header Connection \"\";\n")},
+		"nginx with the host":       {"nginx", nginx("proxy_http_version 1.1;\nproxy_set_header Connection \"\";\nproxy_set_header Host $host;\n")},
+		"caddy that hides all":      {"caddy", caddy(nobody)},
+		"caddy with another host":   {"caddy", caddy(nobody + "header_up Host 127.0.0.1:8080\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, client := frontWith(t, f.server, f.text, fronts[f.server])
+			w.Admin = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the pages") })
+			w.site.AdminFrom = w.site.StatusFrom
+			for _, fields := range [][]string{nil, {"Connection", "keep-alive"}, {"Connection", "keep-alive, X-Forwarded-For"}, {"Keep-Alive", "timeout=5"}} {
+				r, _ := http.NewRequest(http.MethodGet, "https://mail.example.com/admin/", nil)
+				for i := 0; i < len(fields); i += 2 {
+					r.Header.Set(fields[i], fields[i+1])
+				}
+				resp, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := body(t, resp)
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK || strings.Contains(text, "the pages") {
+					t.Errorf("with %q: %s %s", fields, resp.Status, text)
+				}
+			}
+		})
+	}
+}
+
 // TestBehind: with the lines of the manual, each host's own answers come through other web servers as
 // they are, and nobody becomes somebody else by them.
 func TestBehind(t *testing.T) {
-	fronts := map[string]func(text, dir, port, pair string) []string{
-		"nginx": func(text, dir, port, pair string) []string {
-			text = strings.NewReplacer("listen 443 ssl;", "listen 127.0.0.1:"+port+" ssl;", "/etc/ssl/example.com.pem", pair+".pem",
-				"/etc/ssl/private/example.com.key", pair+".key").Replace(text)
-			file := filepath.Join(dir, "nginx.conf")
-			os.WriteFile(file, fmt.Appendf(nil, "daemon off; pid %[1]s/pid; error_log %[1]s/error;\nevents {}\nhttp { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;\n%[2]s\n}\n", dir, text), 0o600)
-			return []string{"-c", file, "-p", dir, "-e", filepath.Join(dir, "error")}
-		},
-		"caddy": func(text, dir, port, pair string) []string {
-			text = regexp.MustCompile(`(?m)^([^{\n]+) \{\n`).ReplaceAllStringFunc(text, func(line string) string {
-				names := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), " {"), ", ")
-				for i, n := range names {
-					names[i] = "https://" + n + ":" + port
-				}
-				return strings.Join(names, ", ") + " {\n    tls " + pair + ".pem " + pair + ".key\n"
-			})
-			file := filepath.Join(dir, "Caddyfile")
-			os.WriteFile(file, []byte("{\n  admin off\n  auto_https off\n}\n"+text), 0o600)
-			return []string{"run", "--config", file, "--adapter", "caddyfile"}
-		},
-	}
 	for name, configure := range fronts {
 		t.Run(name, func(t *testing.T) {
 			w, client := front(t, name, configure)

@@ -14,8 +14,9 @@ type Site struct {
 	Host string
 	// Names are those that the host is asked for its status by, Host among them.
 	Names []string
-	// StatusFrom may read the metrics, and ProxyFrom are web servers in front of this one.
-	StatusFrom, ProxyFrom []netip.Prefix
+	// StatusFrom may read the metrics, and ProxyFrom are believed when they say whom they speak for. Of these, Proxies
+	// are known to be web servers in front of this one: they never ask for themselves.
+	StatusFrom, ProxyFrom, Proxies []netip.Prefix
 	// AdminFrom and AccountFrom may see the pages of administrators and those of users.
 	AdminFrom, AccountFrom []netip.Prefix
 	// Domains are those whose mail is kept here, by their names in canonical form.

@@ -31,7 +31,9 @@ func ask(site *Site, r *http.Request) question {
 	if h := last(r.Header, "X-Forwarded-Host"); h != "" {
 		q.host = hostOf(h)
 	}
-	q.client = original(q.client, r.Header, site.ProxyFrom)
+	if q.client = original(q.client, r.Header, site.ProxyFrom); len(r.Header.Values("X-Forwarded-For")) == 0 && within(q.client, site.Proxies) {
+		q.client = netip.Addr{} // it speaks for others always
+	}
 	return q
 }
 
@@ -52,11 +54,8 @@ func original(peer netip.Addr, h http.Header, proxies []netip.Prefix) netip.Addr
 		hop = strings.TrimSpace(hop)
 		a, err := netip.ParseAddr(strings.Trim(hop, "[]"))
 		if err != nil {
-			ap, err := netip.ParseAddrPort(hop)
-			if err != nil {
-				return netip.Addr{}
-			}
-			a = ap.Addr()
+			ap, _ := netip.ParseAddrPort(hop)
+			a = ap.Addr() // nobody, where it is neither
 		}
 		if a = a.Unmap().WithZone(""); !within(a, proxies) {
 			return a

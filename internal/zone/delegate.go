@@ -1,8 +1,6 @@
 package zone
 
 import (
-	"strings"
-
 	"github.com/miekg/dns"
 )
 
@@ -44,10 +42,10 @@ func (p *Plan) Delegate(zone string) (theirs, ours []Record) {
 // delegable reports whether a record is one that changes by itself, or by our
 // settings, and stands alone at its name.
 func (p *Plan) delegable(rr dns.RR) bool {
-	name := Name(rr)
-	if rr.Header().Rrtype != dns.TypeTXT || !strings.HasSuffix(name, "."+p.Domain) {
+	if rr.Header().Rrtype != dns.TypeTXT {
 		return false
 	}
+	name := Name(rr)
 	for _, k := range p.Keys {
 		if name == k.Selector+"._domainkey."+k.Domain && k.Domain == p.Domain {
 			return true

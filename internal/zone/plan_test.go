@@ -296,6 +296,52 @@ func TestStrings(t *testing.T) {
 	}
 }
 
+// TestSPFRecord: whose mail the domain's is, by what else is known: other hosts that take mail send none, and a
+// provider that is not named yet leaves it open.
+func TestSPFRecord(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Plan)
+		want   string
+	}{
+		{func(*Plan) {}, "v=spf1 mx -all"},
+		{func(p *Plan) { p.OtherMX = []string{"backup.example.net"} }, "v=spf1 a:mail.example.test -all"},
+		{func(p *Plan) { p.SPF = []string{"include:_spf.example.net"} }, "v=spf1 mx include:_spf.example.net -all"},
+		{func(p *Plan) { p.Smarthost = true }, "v=spf1 mx ?all"},
+		{func(p *Plan) { p.Smarthost, p.SPF = true, []string{"include:_spf.example.net"} }, "v=spf1 mx include:_spf.example.net -all"},
+		{func(p *Plan) {
+			p.Sending = senders("out.example.test", "192.0.2.26", "o2.example.test", "192.0.2.26", "mail.example.test", "192.0.2.25")
+		}, "v=spf1 mx ip4:192.0.2.26 -all"},
+		{func(p *Plan) {
+			p.Sending = senders("out.example.test", "2001:db8::26", "out.example.test", "::ffff:192.0.2.26")
+		}, "v=spf1 mx ip6:2001:db8::26 ip4:192.0.2.26 -all"},
+	} {
+		p := &Plan{Domain: "example.test", Host: "mail.example.test", Addresses: addrs("192.0.2.25")}
+		c.change(p)
+		var got []string
+		for _, r := range p.Records() {
+			if value, ok := r.RR.(*dns.TXT); ok && Name(r.RR) == "example.test" {
+				got = append(got, text(value))
+			}
+		}
+		if strings.Join(got, "|") != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestKindOf: what a text is, is told by its version, whole, however it is written; a longer word is another version.
+func TestKindOf(t *testing.T) {
+	for value, want := range map[string]string{
+		"v=spf1": kindSPF, "V=SPF1 -all": kindSPF, "\t\"v=spf1 mx\"": kindSPF, "v=spf1;": kindSPF, "v=spf10 -all": "", "v=spf1x": "", "v=spf2.0/pra": "",
+		"v=DKIM1; p=": kindDKIM, "v=DKIM1": kindDKIM, "v=DKIM12; p=": "", "p=MII": kindDKIM, "k=rsa; p=": kindDKIM, "x=1; p=": "",
+		"v=DMARC1; p=none": kindDMARC, "v=DMARC1p=none": "", "v=STSv1; id=1": kindSTS, "v=STSv1id": "", "v=TLSRPTv1;rua=": kindTLSRPT, "v=tlsrptv1x": "", "": "", "hello": "",
+	} {
+		if got := kindOf(value); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
 // TestDelegate: what changes is led away by CNAME, once, and what it leads to is
 // the record itself; names that are the owner's stay theirs.
 func TestDelegate(t *testing.T) {
@@ -340,6 +386,7 @@ func TestUpdateKey(t *testing.T) {
 	}
 	for text, say := range map[string]string{
 		"": "no key", "{}": "no key", "hmac-md5:mail:c2VjcmV0": "algorithm", "mail:c2Vj=cmV0": "base64",
+		"key \"mail\" { algorithm hmac-sha256; };": "no key", "algorithm hmac-sha256; secret c2VjcmV0;": "no key",
 		"key \"a..b\" { algorithm hmac-sha256; secret \"c2VjcmV0\"; };": "no name",
 	} {
 		if k, err := ParseUpdateKey(text); err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "c2V") {

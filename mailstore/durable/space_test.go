@@ -268,6 +268,38 @@ func TestSpaceFiles(t *testing.T) {
 	}
 }
 
+// TestSpaceComesBack: what was taken from somebody who is at work is there for others before he notices, octets and
+// file, and only once.
+func TestSpaceComesBack(t *testing.T) {
+	d := newDisk(t, keep+500, 11, 500) // of which 10 are kept free
+	a := d.must("x", 0, 500)
+	if err := a.h.Enter(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.begin("", 500)
+	if err != nil || a.gone {
+		t.Fatalf("%v, and the owner's file is gone while he is at work: %v", err, a.gone)
+	}
+	if err := d.room("", 0); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("there is room for another: %v", err)
+	}
+	b.h.End() // it has written nothing
+	if err := d.room("", 500); err != nil {
+		t.Errorf("what is coming back: %v", err)
+	}
+	if err := d.room("", 501); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("more than is coming back: %v", err)
+	}
+	a.h.Leave()
+	if err := d.room("", 500); err != nil || !a.gone {
+		t.Errorf("what came back: %v, gone: %v", err, a.gone)
+	}
+	if err := d.room("", 501); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("what came back, twice: %v", err)
+	}
+	d.released()
+}
+
 // TestSpaceUnknown: where nobody knows, there is room.
 func TestSpaceUnknown(t *testing.T) {
 	if err := NewSpace(nil).Room(context.Background(), 1<<60, 1<<60); err != nil {

@@ -30,6 +30,9 @@ type Decoder struct {
 	// Plain reports whether what stands under a key is never a secret: it is shown
 	// even where the line of a secret is (see Source.SecretErrorf).
 	Plain func(key string) bool
+	// Texts are read in place of the files of these names, which need not be there:
+	// what a file is to hold can be judged before it is written.
+	Texts map[string][]byte
 
 	objectOnly bool
 }

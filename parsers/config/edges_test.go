@@ -168,3 +168,45 @@ func TestEditsLeaveTheText(t *testing.T) {
 		}
 	}
 }
+
+// TestEscapes: of the four digits of an escape each is hexadecimal, in either case, also in the second half of a
+// pair, and no half stands alone; encoding/json knows what is meant.
+func TestEscapes(t *testing.T) {
+	same := func(text string, allowed bool) {
+		t.Helper()
+		var got, want string
+		d := config.Decoder{}
+		err := d.Decode(strings.NewReader(text), &got)
+		if (err == nil) != allowed {
+			t.Errorf("%s: %v", text, err)
+			return
+		}
+		if allowed {
+			if err := json.Unmarshal([]byte(text), &want); err != nil || got != want {
+				t.Errorf("%s: %q, want %q (%v)", text, got, want, err)
+			}
+		}
+	}
+	for _, text := range []string{`"\u00e4"`, `"\uD83D\uDE00"`} {
+		for at := range len(text) {
+			if text[at] == '"' || text[at] == '\\' || text[at] == 'u' {
+				continue
+			}
+			for c := byte(0x20); c < 0x7f; c++ {
+				if c == '"' || c == '\\' {
+					continue
+				}
+				changed := text[:at] + string(c) + text[at+1:]
+				hex := strings.IndexByte("0123456789abcdefABCDEF", c) >= 0
+				var runes string
+				if hex && json.Unmarshal([]byte(changed), &runes) == nil {
+					hex = !strings.ContainsRune(runes, '\uFFFD') // what it makes of half a pair
+				}
+				same(changed, hex)
+			}
+		}
+	}
+	for _, text := range []string{`"\u00e"`, `"\u"`, `"\uD83D"`, `"\uD83Dx"`, `"\uD83D\n"`, `"\uDE00\uD83D"`, `"\uD83D\uD83D"`, `"\uD83D\uDE0"`, `"\x41"`} {
+		same(text, false)
+	}
+}

@@ -84,8 +84,13 @@ func TestRepeats(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if again := a.Repeats(); len(again) != 3 {
-		t.Errorf("merging changed a source: %v", again)
+	again := a.Repeats()
+	if len(again) != 3 {
+		t.Fatalf("merging changed a source: %v", again)
+	}
+	first := again[0].Second
+	if again[0].Second.Line++; a.Repeats()[0].Second != first {
+		t.Error("what was returned is the source's own")
 	}
 }
 

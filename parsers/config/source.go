@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -81,14 +82,17 @@ func (d *Decoder) ReadFiles(names ...string) (*Source, error) {
 }
 
 func (d *Decoder) readFile(name string) (*Source, error) {
+	one := *d
+	one.Name = filepath.ToSlash(name)
+	one.objectOnly = true
+	if text, ok := d.Texts[name]; ok {
+		return one.Read(bytes.NewReader(text))
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	one := *d
-	one.Name = filepath.ToSlash(name)
-	one.objectOnly = true
 	return one.Read(f)
 }
 
@@ -138,6 +142,17 @@ func (s *Source) Files() []string {
 		names[i] = f.name
 	}
 	return names
+}
+
+// Text returns what a file held when it was read, and whether it is one of the files. It
+// must not be changed.
+func (s *Source) Text(name string) ([]byte, bool) {
+	for _, f := range s.files {
+		if f.name == name {
+			return f.text, true
+		}
+	}
+	return nil, false
 }
 
 // Origins returns the place of every value; for a member of an object that is

@@ -237,3 +237,31 @@ func TestPath(t *testing.T) {
 		}
 	}
 }
+
+// TestTexts: a text in place of a file is read as the file would be, and a Source keeps what it was read from.
+func TestTexts(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.conf"), filepath.Join(dir, "b.conf")
+	if err := os.WriteFile(a, []byte(`{"n": 1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := Decoder{Texts: map[string][]byte{b: []byte(`{"n": 2}`)}}
+	s, err := d.ReadFiles(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, ok := s.Where("n"); !ok || at.File != b {
+		t.Error(at, ok)
+	}
+	for name, want := range map[string]string{a: `{"n": 1}`, b: `{"n": 2}`} {
+		if text, ok := s.Text(name); !ok || string(text) != want {
+			t.Errorf("%s: %q %v", name, text, ok)
+		}
+	}
+	if _, ok := s.Text("c.conf"); ok {
+		t.Error("a text of no file")
+	}
+	if _, err := (&Decoder{Texts: map[string][]byte{b: []byte(`{`)}}).ReadFiles(b); err == nil || !strings.Contains(err.Error(), b) {
+		t.Error("a wrong text:", err)
+	}
+}

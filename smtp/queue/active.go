@@ -181,12 +181,12 @@ func (q *Queue) file(it *item) {
 // is held.
 func (q *Queue) recall(list []*item) []*item {
 	n := min(len(list), backlog/2)
-	now := time.Now().UnixNano()
-	for _, it := range list[:n] {
+	now := time.Now().UnixNano() - int64(n)
+	for i, it := range list[:n] {
 		if !it.listed || it.state == itemGone {
 			continue // loaded or removed meanwhile
 		}
-		it.listed, it.next = false, now
+		it.listed, it.next = false, now+int64(i) // in their order
 		if it.state == itemParked {
 			q.file(it)
 		}

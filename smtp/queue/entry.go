@@ -39,6 +39,10 @@ type Entry struct {
 	// session that brought the message, and who was authenticated in it.
 	Session, User string
 
+	// Hold, where not empty, has the entry held from the beginning, for this Cause
+	// (see State). It is not stored with the entry.
+	Hold string
+
 	// Top is how many octets Commit is expected to be given as the message's top,
 	// at most. A spool may keep so much room free at the beginning of a large message,
 	// and has to write it once more if the top turns out to need more. It is not

@@ -37,6 +37,8 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		switch {
 		case r.Status != Pending:
 			words = []string{fmt.Sprintf("It is settled (%s), and %s.", r.Status, whoIsTold(e, st, i))}
+		case v.Held && v.Cause != "":
+			words = append(words, "It is held, as "+v.Cause+": nothing happens until it is released.")
 		case v.Held:
 			words = append(words, "It is held by an operator: nothing happens until it is released.")
 		default:

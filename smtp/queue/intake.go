@@ -38,7 +38,7 @@ func (q *Queue) begin(ctx context.Context, e *Entry) (Writer, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	st, first := NewState(e), q.isRunning() && e.Params.HoldUntil.Before(time.Now())
+	st, first := NewState(e), e.Hold == "" && q.isRunning() && e.Params.HoldUntil.Before(time.Now())
 	if first {
 		q.recordFirst(e, st)
 	}

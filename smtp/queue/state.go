@@ -14,6 +14,8 @@ type State struct {
 	Size int64
 	// Held: nothing is attempted, and nothing expires, until it is released.
 	Held bool
+	// Cause says in a few words why it is held; empty where an operator said so.
+	Cause string
 	// Route, where not empty, is the name of the route all recipients take
 	// instead of what their domains would choose.
 	Route string
@@ -116,7 +118,7 @@ func (s *State) Clone() *State {
 // NewState is the state of an entry just accepted: every recipient due at
 // once, or when NotBefore says.
 func NewState(e *Entry) *State {
-	s := &State{Queued: e.Queued, To: make([]RcptState, len(e.To))}
+	s := &State{Queued: e.Queued, Held: e.Hold != "", Cause: e.Hold, To: make([]RcptState, len(e.To))}
 	for i := range s.To {
 		s.To[i] = RcptState{Status: Pending, Next: e.since()}
 	}

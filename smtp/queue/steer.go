@@ -9,14 +9,14 @@ import (
 // Hold keeps an entry from being tried, and from expiring, until it is
 // released. An attempt that runs is not interrupted.
 func (q *Queue) Hold(ctx context.Context, id string) error {
-	return q.update(ctx, id, func(st *State) { st.Held = true })
+	return q.update(ctx, id, func(st *State) { st.Held, st.Cause = true, "" })
 }
 
 // Release ends a Hold. What is overdue by then is tried at once, before it is
 // given up.
 func (q *Queue) Release(ctx context.Context, id string) error {
 	return q.update(ctx, id, func(st *State) {
-		st.Held = false
+		st.Held, st.Cause = false, ""
 		st.hurry()
 	})
 }
@@ -42,7 +42,7 @@ func (q *Queue) Route(ctx context.Context, id, route string) error {
 // Expire gives an entry up now: the sender is told.
 func (q *Queue) Expire(ctx context.Context, id string) error {
 	return q.update(ctx, id, func(st *State) {
-		st.Held = false
+		st.Held, st.Cause = false, ""
 		st.hurry()
 		for i := range st.To {
 			st.To[i].Expire = true

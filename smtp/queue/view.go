@@ -22,6 +22,7 @@ type View struct {
 	From       string          `json:"from"` // "" is the null sender
 	Size       int64           `json:"size"`
 	Held       bool            `json:"held,omitempty"`
+	Cause      string          `json:"cause,omitempty"`  // why it is held, where nobody said so by hand
 	Active     bool            `json:"active,omitempty"` // in memory: being delivered, or in line for it
 	Route      string          `json:"route,omitempty"`
 	Next       time.Time       `json:"next,omitzero"` // when something is due; zero while held
@@ -65,11 +66,13 @@ type Filter struct {
 	// is chosen if its sender, or one of its unsettled recipients, fits.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
+	// User is who was logged in when the entry came.
+	User string `json:"user,omitempty"`
 	// Held: only those held.
 	Held bool `json:"held,omitempty"`
 	// After is the mark of a Piece that was had before: only what follows it is chosen.
 	After string `json:"after,omitempty"`
-	// Look is how many entries a Piece with From or To looks at before it ends; 0 is
+	// Look is how many entries a Piece with From, To or User looks at before it ends; 0 is
 	// all.
 	Look int `json:"look,omitempty"`
 }
@@ -84,10 +87,10 @@ type Piece struct {
 	Looked int `json:"looked"`
 }
 
-func (f Filter) loads() bool { return f.From != "" || f.To != "" }
+func (f Filter) loads() bool { return f.From != "" || f.To != "" || f.User != "" }
 
 func (f Filter) match(e *Entry, st *State) bool {
-	if !fits(f.From, e.From) {
+	if !fits(f.From, e.From) || f.User != "" && f.User != e.User {
 		return false
 	}
 	if f.To == "" {
@@ -111,7 +114,7 @@ func fits(want string, address smtp.Path) bool {
 	return domains.Canonical(want) == address.DomainName()
 }
 
-// List returns entries, the oldest first. Without From and To it loads no more
+// List returns entries, the oldest first. Without From, To and User it loads no more
 // entries than it returns.
 func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
 	f.Look = 0
@@ -120,7 +123,7 @@ func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
 }
 
 // Piece is List with a mark to go on after. It looks through the whole index, which is in memory, and reads
-// from the spool what it returns, or with From and To what it looks at. The error is ErrNotFound for a mark that is none.
+// from the spool what it returns, or with From, To or User what it looks at. The error is ErrNotFound for a mark that is none.
 func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	q.start()
 	if f.Limit <= 0 {
@@ -255,7 +258,7 @@ func (q *Queue) Show(ctx context.Context, id string) (View, error) {
 
 func (q *Queue) view(e *Entry, st *State, active bool) View {
 	v := View{
-		ID: e.ID, Queued: e.Queued, From: e.From.String(), Size: e.Params.Size, Held: st.Held, Active: active, Route: st.Route,
+		ID: e.ID, Queued: e.Queued, From: e.From.String(), Size: e.Params.Size, Held: st.Held, Cause: st.Cause, Active: active, Route: st.Route,
 		Next: st.Next(), Session: e.Session, User: e.User, EnvID: e.Params.EnvID, Ret: e.Params.Ret, Body: e.Params.Body,
 		SMTPUTF8: e.Params.SMTPUTF8, RequireTLS: e.Params.RequireTLS, HoldUntil: e.Params.HoldUntil, By: e.Params.By.String(), Priority: e.Params.Priority,
 	}

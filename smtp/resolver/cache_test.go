@@ -277,6 +277,9 @@ func TestBounds(t *testing.T) {
 	} else {
 		t.Logf("%d entries, %d octets by our count, %d of memory", c.len(), c.octets(), took)
 	}
+	if n := c.counts.evicted.Load(); n != int64(1_000_000+len(useful)-c.len()) {
+		t.Errorf("%d are counted as pushed out, of which %d stay", n, c.len())
+	}
 	for _, q := range useful {
 		if c.get(q, now) == nil {
 			t.Errorf("%s was pushed out", q.name)

@@ -11,6 +11,7 @@ import (
 	"embed"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/trace"
 )
 
 //go:embed templates
@@ -23,6 +24,20 @@ type Server struct {
 	// last one has not ended.
 	Flows func(n, minutes int) []Traffic
 	Queue Queue
+	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
+	Mail  trace.Log
+	Lines *trace.Ring
+	// Reports are those of other hosts.
+	Reports Reports
+
+	Accounts Accounts
+	Aliases  Aliases
+	Domains  Domains
+	Lockouts Lockouts
+	// Settings are those in force, in the order of the manual.
+	Settings func() []Setting
+	// DNS is what the DNS should have of the domains, and has.
+	DNS DNS
 }
 
 // Add adds the pages to their area.
@@ -35,6 +50,35 @@ func (s Server) pages() (all []pages.Page) {
 	}
 	if s.Queue != nil {
 		all = append(all, s.queuePages()...)
+	}
+	if s.Mail != nil {
+		all = append(all, s.mailPages()...)
+	}
+	if s.Lines != nil {
+		all = append(all, s.tailPages()...)
+	}
+	all = append(all, s.reportPages()...)
+	if s.Accounts != nil {
+		all = append(all, s.accountPages()...)
+	}
+	if s.Aliases != nil {
+		all = append(all, s.aliasPages()...)
+	}
+	if s.Domains != nil {
+		all = append(all, s.domainPages()...)
+	}
+	if s.Lockouts != nil {
+		all = append(all, pages.Page{Path: "lockouts", Menu: "Lock-outs", Title: "Lock-outs", Template: "lockouts.html", Show: s.lockouts,
+			Do: map[string]pages.Action{"lift": s.liftOne}})
+	}
+	if s.DNS != nil {
+		all = append(all, s.dnsPages()...)
+	}
+	if s.Overview != nil {
+		all = append(all, pages.Page{Path: "certificates", Menu: "Certificates", Title: "Certificates", Template: "certificates.html", Show: s.certificates})
+	}
+	if s.Settings != nil {
+		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings})
 	}
 	return all
 }

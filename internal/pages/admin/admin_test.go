@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -86,6 +89,42 @@ func (s *server) Standing() Standing {
 		Certificates: []Certificate{{Names: []string{w}, From: w, Problem: w}}, Rooms: []Room{{Dir: w}}}
 }
 
+// all are all pages there are, in which every word is the server's.
+func (s *server) all() Server {
+	lines := logOf(s.word)
+	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Reports: s}
+}
+
+func (s *server) Taken() bool { return true }
+
+func (s *server) Last(days int, domain string) (*reports.Summary, []reports.Day, error) {
+	w := s.word
+	source := reports.Source{Address: netip.MustParseAddr("192.0.2.1"), Domain: w, Messages: 3, By: []string{w, w}, Auth: []string{w}, Reasons: []string{w}}
+	failure, unread := reports.Failure{Domain: w, Kind: w, Host: w, Sessions: 1, By: []string{w}, Detail: w}, &reports.Report{Sender: w, Reason: w, Mail: w}
+	byDay := make([]reports.Day, days)
+	byDay[0] = reports.Day{Passed: math.MaxInt64, Failed: math.MaxInt64, Sessions: 1, FailedToOurs: -1}
+	one, f, u := []reports.Source{source}, []reports.Failure{failure}, []*reports.Report{unread}
+	for range s.entries {
+		one = append(one, source)
+	}
+	return &reports.Summary{Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
+}
+
+// logOf is a log of a message that was taken, one that was refused, and a session, in which every word of others is
+// the same.
+func logOf(w string) *trace.Ring {
+	r := trace.NewRing(1 << 20)
+	l := slog.New(slog.NewTextHandler(r, nil))
+	l.Info("refused", "service", "smtp", "session", "s1", "id", "s1-1", "command", "RCPT", "from", w, "to", w, "reply", w, "err", w, "helo", w, "remote", "192.0.2.1:4")
+	l.Info("queued", "service", "smtp", "session", "s1", "id", "s1-1", "from", w, "message_id", w, "user", w, "remote", w, "to", w, "next", w, "queue", "q1", "octets", w, "marked", w)
+	l.Info("attempt", "queue", "q1", "id", "s1-1", "from", w, "to", w, "status", w, "host", w, "tls", w, "code", 450, "enhanced", w, "text", w)
+	l.Warn("login failed", "session", "s2", "service", "pop3", "remote", "192.0.2.1:4", "user", w)
+	l.Info("smtp session", "service", "smtp", "session", "s1", "remote", w, "took", "1s", "helo", w, "ended", w)
+	l.Info("refused", "service", "smtp", "session", "s3", "id", "s3-1", "command", "DATA", "from", w, "to", w, "reply", w, "author", w, "spf", "fail", "spf_domain", w, "signers", w, "client", w, "helo", w)
+	l.Warn(w, w, w)
+	return r
+}
+
 // visit is a browser that has logged in.
 func visit(t testing.TB, s Server) func(method, path string, form url.Values) (*http.Response, string) {
 	area := pages.New(pages.Config{Name: "admin", Title: "Postrider", Logins: open{}, Log: slog.New(slog.DiscardHandler)})
@@ -115,7 +154,7 @@ func visit(t testing.TB, s Server) func(method, path string, form url.Values) (*
 func TestHostileWords(t *testing.T) {
 	for _, word := range hostile {
 		plain, bad := &server{word: "plain", entries: 3}, &server{word: word, entries: 3}
-		a, b := visit(t, Server{Overview: plain, Queue: plain}), visit(t, Server{Overview: bad, Queue: bad})
+		a, b := visit(t, plain.all()), visit(t, bad.all())
 		for _, ask := range []struct {
 			method, path string
 			form         url.Values
@@ -125,6 +164,14 @@ func TestHostileWords(t *testing.T) {
 			{"GET", "/admin/queue/id2", nil},
 			{"GET", "/admin/login?name=WORD&next=WORD", nil},
 			{"GET", "/admin/WORD", nil},
+			{"GET", "/admin/mail", nil},
+			{"GET", "/admin/mail?term=s1-1", nil},
+			{"GET", "/admin/mail?term=WORD&from=WORD&to=WORD&since=WORD&until=WORD&after=WORD", nil},
+			{"GET", "/admin/log", nil},
+			{"GET", "/admin/reports", nil},
+			{"GET", "/admin/reports?days=WORD&domain=WORD", nil},
+			{"GET", "/admin/reports/refused", nil},
+			{"GET", "/admin/log?live=1&level=WORD", nil},
 			{"POST", "/admin/queue/id2", url.Values{"do": {"route"}, "route": {"none"}}},
 			{"POST", "/admin/queue?from=WORD", url.Values{"do": {"remove"}, "id": {"WORD", "id2"}}},
 			{"POST", "/admin/queue", url.Values{"do": {"WORD"}}},

@@ -62,7 +62,7 @@ func (s *bars) add(class string, n int64) {
 	if n <= 0 {
 		return
 	}
-	height := max(1, int(n*half/s.scale)) // a single message among thousands is seen
+	height := max(1, int(float64(n)/float64(s.scale)*half)) // a single message among thousands is seen
 	top := s.y
 	if s.way < 0 {
 		top -= height

@@ -43,6 +43,8 @@ type Certificate struct {
 	From     string    // who made it
 	Soon     bool      // it ends soon
 	Problem  string
+	Renews   time.Time // when an authority is asked for the next one; zero: it is renewed by somebody else
+	Retry    time.Time // when a missing one is asked for again
 }
 
 // Room is what is free on the disk of a directory.

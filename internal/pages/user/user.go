@@ -20,6 +20,8 @@ var templates embed.FS
 type Server struct {
 	// Ways are how mail programs fetch and send, by the settings of the moment; none: nobody is told.
 	Ways func() []Way
+	// Own is what users decide themselves.
+	Own Own
 }
 
 // Add adds the pages to their area.
@@ -27,7 +29,18 @@ func Add(area *pages.Area, s Server) { area.Add(templates, s.pages()...) }
 
 // pages is the table of them, in the order of the navigation.
 func (s Server) pages() []pages.Page {
-	return []pages.Page{
-		{Path: "", Menu: "Account", Title: "Your account", Template: "account.html", Show: s.account},
+	all := []pages.Page{{Path: "", Menu: "Account", Title: "Your account", Template: "account.html", Show: s.account}}
+	if s.Own == nil {
+		return all
 	}
+	return append(all,
+		s.allowed(MayPassword, pages.Page{Path: "password", Menu: "Password", Title: "Password", Template: "password.html", Show: s.decided,
+			Do: map[string]pages.Action{"change": s.setPassword}}),
+		s.allowed(MayAppPasswords, pages.Page{Path: "devices", Menu: "Devices", Title: "Passwords for devices", Template: "devices.html", Show: s.decided,
+			Do: map[string]pages.Action{"add": s.addApp, "revoke": s.revokeApp}}),
+		s.allowed(MayForward, pages.Page{Path: "forward", Menu: "Forwarding", Title: "Forwarding", Template: "forward.html", Show: s.decided,
+			Do: map[string]pages.Action{"ask": s.askForward, "confirm": s.confirmForward, "end": s.endForward}}),
+		s.allowed(MayAbsence, pages.Page{Path: "absence", Menu: "Absence", Title: "While you are away", Template: "absence.html", Show: s.decided,
+			Do: map[string]pages.Action{"keep": s.setAbsence, "end": s.endAbsence}}),
+	)
 }

@@ -80,13 +80,9 @@ func (a *transfer) session(ctx context.Context, t target, d demand) (*conn, erro
 
 // end says goodbye where that can be said.
 func (c *conn) end(ctx context.Context) {
-	if !c.Usable() {
-		c.Close()
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	_ = c.Quit(ctx)
+	_ = c.Quit(ctx) // which closes it in any case
 }
 
 // prepare encrypts and authenticates.

@@ -96,6 +96,30 @@ func TestPublicClient(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsInLine: an attempt that is over leaves the line at once, also one that was over before it came.
+func TestNobodyWaitsInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h hostLoad
+		key := keyOf(netip.MustParseAddr("192.0.2.1"), queue.Ordinary)
+		leave := h.enter(t.Context(), key, 1)
+		began := time.Now()
+		for _, after := range []time.Duration{0, time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			if h.enter(ctx, key, 1) != nil || time.Since(began) != after {
+				t.Errorf("after %v of %v", time.Since(began), after)
+			}
+			cancel()
+		}
+		if l := h.hosts[key]; l.line != 0 || l.running != 1 {
+			t.Errorf("%d in line, %d running", l.line, l.running)
+		}
+		leave()
+		if leave := h.enter(t.Context(), key, 1); leave == nil {
+			t.Error("the place is not free again")
+		}
+	})
+}
+
 // TestOneSilentAddress: however many names lead to an address that says nothing,
 // few attempts wait for it, and soon nobody waits for those.
 func TestOneSilentAddress(t *testing.T) {

@@ -105,6 +105,7 @@ func formatState(s *queue.State) []byte {
 	d.time("queued", s.Queued)
 	d.number("size", s.Size)
 	d.flag("held", s.Held)
+	d.text("cause", oneLine(s.Cause))
 	d.text("route", oneLine(s.Route))
 	for i := range s.To {
 		r := &s.To[i]
@@ -346,6 +347,8 @@ func parseState(data []byte) (*queue.State, error) {
 			s.Size, err = strconv.ParseInt(value, 10, 64)
 		case "held":
 			s.Held, err = yes(value)
+		case "cause":
+			s.Cause = value
 		case "route":
 			s.Route = value
 		case "to":

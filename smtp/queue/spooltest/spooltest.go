@@ -274,7 +274,7 @@ func save(t *testing.T, open func(*testing.T) queue.Spool) {
 	e := Entry("a")
 	put(t, s, e, Body)
 	st := queue.NewState(e)
-	st.Held, st.Route = true, "smarthost"
+	st.Held, st.Cause, st.Route = true, "sent too much", "smarthost"
 	st.To[0] = queue.RcptState{Status: queue.Delivered, Attempts: 2, Next: e.Queued.Add(time.Hour), Reported: true,
 		Last: queue.Result{Time: e.Queued.Add(time.Minute), Status: queue.Delivered, Code: 250, Enhanced: "2.0.0",
 			Text: "ok: queued as 17", Host: "mx.example.net [192.0.2.7]:25", TLS: "TLS1.3 verified by dane", Relayed: true, Final: true}}

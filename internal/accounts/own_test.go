@@ -1,0 +1,301 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+const alice = domains.Address("alice@mail.test")
+
+// own are credentials of alice, whose password is "right", with a store of what users decide.
+type own struct {
+	*Credentials
+	t    *testing.T
+	s    *conf.Settings
+	kept *preferences.Store
+	dir  string
+}
+
+func newOwn(t *testing.T) *own {
+	t.Helper()
+	o := &own{t: t, s: settingsOf(t, "alice", "bob"), dir: t.TempDir()}
+	disk, err := durable.Open(o.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { disk.Close() })
+	if o.kept, err = preferences.Open(t.Context(), preferences.Dir(o.dir), disk); err != nil {
+		t.Fatal(err)
+	}
+	scram, err := sasl.MakeScram(sasl.ScramSHA256, []byte("right"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"alice", "bob"} {
+		a := o.s.Accounts[name+"@mail.test"]
+		a.ScramSHA256, a.CRAMMD5 = conf.Secret(sasl.FormatScram(sasl.ScramSHA256, scram)), conf.Secret(sasl.FormatCRAM(sasl.MakeCRAM([]byte("right"))))
+	}
+	o.reload()
+	return o
+}
+
+func (o *own) reload() {
+	o.t.Helper()
+	var err error
+	if o.Credentials, err = New(o.s, NewDirectory(o.s), o.kept, o.Credentials, slog.New(slog.DiscardHandler)); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// by is the context of a client of a service.
+func by(t *testing.T, service string) context.Context {
+	return sasl.WithPeer(t.Context(), &sasl.Peer{Service: service, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7)}})
+}
+
+func (o *own) opens(service, password string, want bool) {
+	o.t.Helper()
+	switch who, err := o.Verify(by(o.t, service), "", "alice", []byte(password)); {
+	case want && (err != nil || who != alice.String()), !want && !errors.Is(err, sasl.ErrDenied):
+		o.t.Errorf("%s with %q: %q %v", service, password, who, err)
+	}
+}
+
+// challenge logs in by a mechanism that keeps the password to itself.
+func (o *own) challenge(mechanism, password string) error {
+	o.t.Helper()
+	all, err := sasl.Named(mechanism)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	client := sasl.CRAMMD5Client("alice", password)
+	if mechanism != "CRAM-MD5" {
+		if client, err = sasl.ScramClient(mechanism, "", "alice", password, nil); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	_, initial, err := client.Start(o.t.Context())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	_, err = sasl.Exchange(by(o.t, "pop"), all[0].New(o.Credentials), initial, func(c []byte) ([]byte, error) { return client.Next(o.t.Context(), c) })
+	return err
+}
+
+func (o *own) set(password string) {
+	o.t.Helper()
+	if err := o.kept.Change(o.t.Context(), alice, func(p *preferences.Preferences) error { return o.SetPassword(alice, p, []byte(password)) }); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *own) addApp(name string) (password string) {
+	o.t.Helper()
+	if err := o.kept.Change(o.t.Context(), alice, func(p *preferences.Preferences) (err error) {
+		password, err = o.AddApp(alice, p, name)
+		return err
+	}); err != nil {
+		o.t.Fatal(err)
+	}
+	return password
+}
+
+// TestOwnPassword: it opens in place of that of the settings, by every mechanism and at once, until an administrator sets another one.
+func TestOwnPassword(t *testing.T) {
+	o := newOwn(t)
+	o.opens("pop", "right", true)
+	before := o.UserStamp(alice)
+	o.set("my own one")
+	check := func(when string) {
+		t.Helper()
+		for _, service := range []string{"pop", "smtp", "web"} {
+			o.opens(service, "right", false)
+			o.opens(service, "my own one", true)
+		}
+		for _, mechanism := range []string{"SCRAM-SHA-256", "CRAM-MD5"} {
+			if err := o.challenge(mechanism, "my own one"); err != nil {
+				t.Errorf("%s: %s: %v", when, mechanism, err)
+			}
+			if err := o.challenge(mechanism, "right"); !errors.Is(err, sasl.ErrDenied) {
+				t.Errorf("%s: %s with the old one: %v", when, mechanism, err)
+			}
+		}
+		if o.UserStamp(alice) == before {
+			t.Errorf("%s: sessions go on", when)
+		}
+	}
+	check("at once")
+	o.reload()
+	check("after a reload")
+	o.Credentials = nil
+	o.reload()
+	check("after a restart")
+	hash, err := passwd.Hash([]byte("the administrator's"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	*o.s.Accounts["alice@mail.test"] = conf.Account{Password: conf.Secret(hash)}
+	o.reload()
+	o.opens("pop", "the administrator's", true)
+	o.opens("pop", "my own one", false)
+	if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error { return o.SetPassword(alice, p, []byte("short")) }); err == nil || !strings.Contains(err.Error(), "fewer than") {
+		t.Error("a short one:", err)
+	}
+	if err := o.kept.Change(t.Context(), "nobody@mail.test", func(p *preferences.Preferences) error {
+		return o.SetPassword("nobody@mail.test", p, []byte("long enough"))
+	}); err == nil {
+		t.Error("for nobody")
+	}
+}
+
+// TestAppPasswords: each fetches and sends, by every mechanism, and opens no page; a password that is changed leaves them, a revoked one is
+// none at once; when each was used last is known over a restart.
+func TestAppPasswords(t *testing.T) {
+	o := newOwn(t)
+	phone, laptop := o.addApp("phone"), o.addApp("laptop")
+	check := func(when string) {
+		t.Helper()
+		for _, password := range []string{phone, laptop} {
+			o.opens("pop", password, true)
+			o.opens("smtp", password, true)
+			o.opens("web", password, false)
+			for _, mechanism := range []string{"SCRAM-SHA-256", "CRAM-MD5"} {
+				if err := o.challenge(mechanism, password); err != nil {
+					t.Errorf("%s: %s: %v", when, mechanism, err)
+				}
+			}
+		}
+	}
+	check("at once")
+	o.opens("pop", "right", true)
+	o.set("my own one")
+	check("after another password")
+	o.opens("pop", "my own one", true)
+	if !o.Offers(sasl.ScramSHA256) || !o.Offers(sasl.CRAMMD5) {
+		t.Error("they keep mechanisms from others")
+	}
+	if _, err := o.Verify(by(t, "pop"), "bob", "alice", []byte(phone)); !errors.Is(err, sasl.ErrDenied) {
+		t.Error("as bob:", err)
+	}
+	if _, err := o.Verify(by(t, "pop"), "", "bob", []byte(phone)); !errors.Is(err, sasl.ErrDenied) {
+		t.Error("into bob's:", err)
+	}
+	p, err := o.kept.Of(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := o.Memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Credentials = nil
+	o.reload()
+	if err := o.Recall(memory); err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range p.Apps {
+		if use := o.AppUse(alice, app.ID); use.At.IsZero() || use.Address != "192.0.2.7" || use.Service != "pop3" {
+			t.Errorf("%s: %+v", app.Name, use)
+		}
+	}
+	check("after a restart")
+
+	o.s.Web.UserMay = []string{conf.MayPassword}
+	o.reload()
+	o.opens("pop", phone, false)
+	if err := o.challenge("SCRAM-SHA-256", phone); !errors.Is(err, sasl.ErrDenied) {
+		t.Error("SCRAM where they do not count:", err)
+	}
+	o.opens("pop", "my own one", true)
+	o.s.Web.UserMay = conf.New().Web.UserMay
+	o.reload()
+	if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error { p.Revoke(p.Apps[0].ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	o.opens("pop", laptop, true)
+	o.opens("pop", phone, false)
+	if err := o.challenge("SCRAM-SHA-256", phone); !errors.Is(err, sasl.ErrDenied) {
+		t.Error("revoked:", err)
+	}
+	o.s.Accounts["alice@mail.test"].Disabled = true
+	o.reload()
+	o.opens("pop", laptop, false)
+}
+
+// TestAppsOfOldAccount: where the settings have no keys for SCRAM, the devices and the password have one salt all the same.
+func TestAppsOfOldAccount(t *testing.T) {
+	o := newOwn(t)
+	o.s.Accounts["alice@mail.test"].ScramSHA256 = ""
+	o.Credentials = nil
+	o.reload()
+	phone, laptop := o.addApp("phone"), o.addApp("laptop")
+	o.opens("pop", "right", true) // makes keys
+	for _, password := range []string{phone, laptop, "right"} {
+		if err := o.challenge("SCRAM-SHA-256", password); err != nil {
+			t.Errorf("%.5s: %v", password, err)
+		}
+	}
+	o.set("my own one")
+	for _, password := range []string{phone, laptop, "my own one"} {
+		if err := o.challenge("SCRAM-SHA-256", password); err != nil {
+			t.Errorf("%.5s: %v", password, err)
+		}
+	}
+}
+
+// TestGuessedApps: guesses at app passwords count as guesses at the password do, and who is locked out is so for the right one too.
+func TestGuessedApps(t *testing.T) {
+	o := newOwn(t)
+	o.s.Auth.MaxFailuresPerAddress = 3
+	o.Credentials = nil
+	o.reload()
+	phone := o.addApp("phone")
+	for i := range 3 {
+		if _, err := o.Verify(by(t, "pop"), "", "alice", []byte(strings.Repeat(string(rune('a'+i)), 26))); !errors.Is(err, sasl.ErrDenied) {
+			t.Error(err)
+		}
+	}
+	if _, err := o.Verify(by(t, "pop"), "", "alice", []byte(phone)); !errors.Is(err, sasl.ErrThrottled) {
+		t.Error(err)
+	}
+}
+
+// TestUnreadablePreferences: nobody gets in by the password of the settings that its user may have changed, and that is no wrong password.
+func TestUnreadablePreferences(t *testing.T) {
+	o := newOwn(t)
+	o.set("my own one")
+	files, err := os.ReadDir(preferences.Dir(o.dir))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.WriteFile(filepath.Join(preferences.Dir(o.dir), files[0].Name()), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{"right", "my own one"} {
+		if _, err := o.Verify(by(t, "pop"), "", "alice", []byte(password)); err == nil || errors.Is(err, sasl.ErrDenied) || errors.Is(err, sasl.ErrThrottled) {
+			t.Errorf("%s: %v", password, err)
+		}
+	}
+	if err := o.challenge("SCRAM-SHA-256", "right"); err == nil || errors.Is(err, sasl.ErrDenied) {
+		t.Error(err)
+	}
+	if o.UserStamp(alice) != "" {
+		t.Error("a session goes on")
+	}
+	o.reload()
+	if _, err := o.Verify(by(t, "pop"), "", "bob", []byte("right")); err != nil {
+		t.Error("others:", err)
+	}
+}

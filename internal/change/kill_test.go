@@ -1,0 +1,85 @@
+package change
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+)
+
+const killVariable = "POSTRIDER_TEST_KILL"
+
+func ownerOf(info fs.FileInfo) [2]uint32 {
+	stat := info.Sys().(*syscall.Stat_t)
+	return [2]uint32{stat.Uid, stat.Gid}
+}
+
+// TestKilled: a process that dies at any step leaves each file whole, the old or the new one; and the next change goes
+// through and leaves nothing behind.
+func TestKilled(t *testing.T) {
+	if at := os.Getenv(killVariable); at != "" {
+		n, _ := strconv.Atoi(at)
+		f := Files{Path: os.Getenv(killVariable + "_DIR")}
+		f.step = func() {
+			if n--; n == 0 {
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		}
+		if _, err := f.Apply(t.Context(), both); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	f, dir := folder(t)
+	if _, err := f.Apply(t.Context(), both); err != nil {
+		t.Fatal(err)
+	}
+	after := map[string]string{"a.conf": read(t, filepath.Join(dir, "a.conf")), "b.conf": read(t, filepath.Join(dir, "b.conf"))}
+	killed, was, is := 0, 0, 0
+	for at := 1; at < 30; at++ {
+		f, dir := folder(t)
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), killVariable+"="+strconv.Itoa(at), killVariable+"_DIR="+dir)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			break // it came to its end
+		}
+		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("%v: %s", err, out)
+		}
+		killed++
+		for name, old := range town {
+			switch read(t, filepath.Join(dir, name)) {
+			case old:
+				was++
+			case after[name]:
+				is++
+			default:
+				t.Errorf("step %d: %s is neither the old nor the new one", at, name)
+			}
+		}
+		if _, err := conf.Load(dir); err != nil {
+			t.Errorf("step %d: %v", at, err)
+		}
+		if _, err := f.Apply(t.Context(), func(s *conf.Settings) ([]*conf.Edit, error) {
+			if s.Book().Accounts["bob@mail.test"] != nil {
+				return both(s)
+			}
+			return s.RenameAccount("alice@mail.test", "al@mail.test", nil)
+		}); err != nil {
+			t.Errorf("step %d: the next change: %v", at, err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != len(town) {
+			t.Errorf("step %d: left behind: %v", at, entries)
+		}
+	}
+	if killed < 6 || was == 0 || is == 0 {
+		t.Errorf("killed %d times, %d old files, %d new ones: this tests nothing", killed, was, is)
+	}
+}

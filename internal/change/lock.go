@@ -1,0 +1,46 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockWait is how long another change is waited for: each takes a moment.
+const lockWait = 10 * time.Second
+
+// lock holds the folder of a configuration until unlock, against other processes and within this one. The
+// system lets go of it should the process die.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		if err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return func() { dir.Close() }, nil
+		}
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			select {
+			case <-time.After(wait):
+				continue
+			case <-ctx.Done():
+				err = errors.New("somebody else is changing the configuration, and does not come to an end")
+			}
+		} else if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+}

@@ -1,0 +1,296 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/change"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// accountPages sees and changes accounts for administrators.
+type accountPages struct{ d *Daemon }
+
+// stampOfAccount changes with whatever of an account the pages change.
+func stampOfAccount(a *conf.Account) string {
+	if a == nil {
+		return ""
+	}
+	return stampOf(string(a.Password), string(a.ScramSHA256), string(a.CRAMMD5), string(a.APOP), int64(a.Quota), a.Disabled, a.Addresses)
+}
+
+// Accounts implements admin.Accounts.
+func (p accountPages) Accounts(ctx context.Context, s admin.Slice) (rows []admin.Account, next string, err error) {
+	st := p.d.state()
+	found, next := part(st.names.accounts(), s)
+	last, locked := st.credentials.LastLogins(found...), lockedUntil(st.credentials)
+	for _, name := range found {
+		rows = append(rows, p.row(ctx, st, name, last[name], locked[name]))
+	}
+	return rows, next, nil
+}
+
+// lockedUntil are the accounts that guesses at are not checked for now.
+func lockedUntil(c *accounts.Credentials) map[domains.Address]time.Time {
+	until := make(map[domains.Address]time.Time)
+	for _, l := range c.Lockouts() { // those for longest first
+		if _, ok := until[l.Account]; !ok && l.Account != "" {
+			until[l.Account] = l.Until
+		}
+	}
+	return until
+}
+
+// row is what a list shows of an account.
+func (p accountPages) row(ctx context.Context, st *state, name domains.Address, last accounts.LastLogin, locked time.Time) admin.Account {
+	a := st.dir.Account(name)
+	r := admin.Account{Address: name.String(), Blocked: a.Disabled, Locked: locked, LastLogin: last.At, Most: p.d.quota(name.String()).Octets}
+	if a.Password != "" {
+		r.Password = passwd.Kind(string(a.Password))
+	}
+	if last.From != (netip.Prefix{}) {
+		r.LastFrom = last.From.String()
+	}
+	if dom := st.dir.Domain(name.Domain()); dom != nil {
+		r.ByDomain = dom.Disabled
+	}
+	use, err := p.d.store.Usage(ctx, name.String())
+	if err != nil {
+		r.Unread = "its mailbox cannot be read: " + err.Error()
+	}
+	r.Messages, r.Octets = use.Messages, use.Octets
+	return r
+}
+
+// Account implements admin.Accounts.
+func (p accountPages) Account(ctx context.Context, address string) (admin.Account, error) {
+	st, name := p.d.state(), domains.CanonicalAddress(address)
+	a := st.dir.Account(name)
+	if a == nil {
+		return admin.Account{}, pages.ErrNotFound
+	}
+	r := p.row(ctx, st, name, st.credentials.LastLogins(name)[name], lockedUntil(st.credentials)[name])
+	r.Stamp, r.Keys = stampOfAccount(a), a.Mechanisms()
+	if a.Quota != 0 {
+		text, _ := a.Quota.MarshalText()
+		r.Quota = string(text)
+	}
+	r.From, r.PasswordFrom = st.settings.WhereAccount(name)
+	const shown = 50
+	for _, alias := range st.names.aliases() {
+		for _, to := range st.dir.Aliases()[alias] {
+			if to.Address == name && len(r.Aliases) < shown {
+				r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.names.written()[alias]})
+			}
+		}
+	}
+	return r, nil
+}
+
+// AddAccount implements admin.Accounts.
+func (p accountPages) AddAccount(ctx context.Context, a admin.NewAccount) (address, password string, err error) {
+	st := p.d.state()
+	at, err := p.d.wholeAddress(a.Address)
+	if err != nil {
+		return "", "", err
+	}
+	if _, err := st.settings.AddAccount(p.d.Configuration, at, conf.Keys{}); err != nil { // before a hash is made in vain
+		return "", "", &admin.Wrong{Field: "address", Why: err.Error()}
+	}
+	quota, err := readQuota(a.Quota)
+	if err != nil {
+		return "", "", err
+	}
+	secret, keys, err := newSecret(at, a.Password)
+	if err != nil {
+		return "", "", err
+	}
+	if err := p.leftover(ctx, at, a.Mail); err != nil {
+		return "", "", err
+	}
+	err = p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+		e, err := s.AddAccountHolding(p.d.Configuration, at, keys, quota)
+		if err != nil {
+			err = &admin.Wrong{Field: "address", Why: err.Error()}
+		}
+		return e, err
+	}))
+	return at.String(), secret, err
+}
+
+// wholeAddress reads an address at one of our domains.
+func (d *Daemon) wholeAddress(text string) (domains.Address, error) {
+	wrong := func(format string, args ...any) error {
+		return &admin.Wrong{Field: "address", Why: fmt.Sprintf(format, args...)}
+	}
+	switch at := domains.CanonicalAddress(text); {
+	case text == "":
+		return "", wrong("an address is needed")
+	case !strings.Contains(text, "@"):
+		meant, _ := d.state().dir.Login(text)
+		return "", wrong("write the whole address, such as %s", meant)
+	case !d.state().settings.Book().IsLocal(at.Domain()):
+		return "", wrong("mail for %s is not kept here; add the domain first", at.Domain())
+	default:
+		return at, nil
+	}
+}
+
+// readQuota reads what a mailbox may hold; empty is 0.
+func readQuota(text string) (q conf.Quota, err error) {
+	if text == "" {
+		return 0, nil
+	}
+	if err := q.UnmarshalText([]byte(text)); err != nil {
+		return 0, &admin.Wrong{Field: "quota", Why: err.Error()}
+	}
+	if q == 0 {
+		return 0, &admin.Wrong{Field: "quota", Why: `write a size, as "2GB", "none" for no limit, or nothing`}
+	}
+	return q, nil
+}
+
+// newSecret checks a new password, makes one where it is empty, and makes what is kept of it.
+func newSecret(of domains.Address, password string) (string, conf.Keys, error) {
+	if password == "" {
+		password = string(accounts.RandomPassword())
+	}
+	if err := errors.Join(accounts.Usable([]byte(password)), accounts.Strong([]byte(password), of)); err != nil {
+		return "", conf.Keys{}, &admin.Wrong{Field: "password", Why: err.Error()}
+	}
+	keys, err := accounts.NewKeys([]byte(password))
+	return password, keys, err
+}
+
+// purger is a store that can delete a mailbox.
+type purger interface {
+	Purge(ctx context.Context, user string) error
+}
+
+// leftover does what is wanted with the mail of an account of that name that was removed: it is not for a new one unless that is said.
+func (p accountPages) leftover(ctx context.Context, at domains.Address, wanted string) error {
+	use, err := p.d.store.Usage(ctx, at.String())
+	switch {
+	case err != nil:
+		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
+	case use.Messages == 0 || wanted == "keep":
+		return nil
+	case wanted == "delete":
+		return p.purge(ctx, at)
+	}
+	return &admin.Wrong{Field: "mail", Why: "there is a mailbox of that name with " + pages.Count(use.Messages, "message") + ", of an account that was removed"}
+}
+
+func (p accountPages) purge(ctx context.Context, at domains.Address) error {
+	store, ok := p.d.store.(purger)
+	if !ok {
+		return errors.New("this store deletes no mailboxes")
+	}
+	return store.Purge(context.WithoutCancel(ctx), at.String())
+}
+
+// edit changes an account that is as the page has shown it.
+func (p accountPages) edit(ctx context.Context, address, stamp string, edit func(*conf.Settings, domains.Address, *conf.Account) ([]*conf.Edit, error)) error {
+	at := domains.CanonicalAddress(address)
+	running := stampOfAccount(p.d.state().dir.Account(at))
+	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+		a := s.Book().Accounts[at]
+		if a == nil && running == "" {
+			return nil, pages.ErrNotFound
+		}
+		if err := outdated(stamp, running, stampOfAccount(a)); err != nil {
+			return nil, err
+		}
+		return edit(s, at, a)
+	})
+}
+
+// one makes of an edit several.
+func one(e *conf.Edit, err error) ([]*conf.Edit, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []*conf.Edit{e}, nil
+}
+
+// SetPassword implements admin.Accounts.
+func (p accountPages) SetPassword(ctx context.Context, address, stamp, password string) (string, error) {
+	secret, keys, err := newSecret(domains.CanonicalAddress(address), password)
+	if err != nil {
+		return "", err
+	}
+	return secret, p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, a *conf.Account) (_ []*conf.Edit, err error) {
+		if a.APOP != "" { // who has APOP keeps it
+			var key seal.Key
+			if key, err = seal.LoadKey(s.SecretKeyFile); err == nil {
+				keys.APOP, err = accounts.SealAPOP(key, at, []byte(secret))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return one(s.SetKeys(at, keys))
+	})
+}
+
+// SetQuota implements admin.Accounts.
+func (p accountPages) SetQuota(ctx context.Context, address, stamp, quota string) error {
+	q, err := readQuota(quota)
+	if err != nil {
+		return err
+	}
+	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
+		return one(s.SetQuota(at, q))
+	})
+}
+
+// Block implements admin.Accounts.
+func (p accountPages) Block(ctx context.Context, address, stamp string, block bool) error {
+	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
+		return one(s.SetDisabled(at, block))
+	})
+}
+
+// RemoveAccount implements admin.Accounts.
+func (p accountPages) RemoveAccount(ctx context.Context, address, stamp string, mail bool) error {
+	err := p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
+		return s.RemoveAccount(at)
+	})
+	if err != nil || !mail {
+		return err
+	}
+	// Now that nobody delivers there any more.
+	if err := p.purge(ctx, domains.CanonicalAddress(address)); err != nil {
+		return fmt.Errorf("the account is removed, but its mail is not deleted: %w", err)
+	}
+	return nil
+}
+
+// Lockouts implements admin.Lockouts.
+func (p accountPages) Lockouts() (all []admin.Lockout) {
+	for _, l := range p.d.state().credentials.Lockouts() {
+		all = append(all, admin.Lockout{Network: l.Address, Account: l.Account.String(), Until: l.Until})
+	}
+	return all
+}
+
+// Lift implements admin.Lockouts.
+func (p accountPages) Lift(who string) bool { return p.d.state().credentials.Unlock(who) }
+
+// settingsInForce are what the page of settings shows.
+func (d *Daemon) settingsInForce() (all []admin.Setting) {
+	for _, s := range d.state().settings.List() {
+		all = append(all, admin.Setting(s))
+	}
+	return all
+}

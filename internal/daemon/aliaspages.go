@@ -1,0 +1,227 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/postrider-mail/postrider/internal/change"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// aliasPages sees and changes aliases and domains for administrators.
+type aliasPages struct{ d *Daemon }
+
+// stampOfAlias changes with what an alias of the files leads to; empty: it stands in none.
+func stampOfAlias(s *conf.Settings, at domains.Address) string {
+	if !s.HasAlias(at) {
+		return ""
+	}
+	return stampOf(s.AliasesAsWritten(at))
+}
+
+// Aliases implements admin.Aliases.
+func (p aliasPages) Aliases(_ context.Context, s admin.Slice) (rows []admin.Alias, next string, err error) {
+	st := p.d.state()
+	found, next := part(st.names.aliases(), s)
+	for _, name := range found {
+		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.dir.Aliases()[name]), Default: !st.names.written()[name]})
+	}
+	return rows, next, nil
+}
+
+func textsOf(targets []conf.Target) []string {
+	all := make([]string, len(targets))
+	for i, t := range targets {
+		all[i] = t.String()
+	}
+	return all
+}
+
+// Alias implements admin.Aliases.
+func (p aliasPages) Alias(_ context.Context, address string) (admin.Alias, error) {
+	st, name := p.d.state(), domains.CanonicalAddress(address)
+	stamp := stampOfAlias(st.settings, name)
+	if stamp == "" {
+		return admin.Alias{}, pages.ErrNotFound
+	}
+	return admin.Alias{Address: name.String(), Stamp: stamp, Targets: st.settings.AliasesAsWritten(name), From: st.settings.WhereAlias(name)}, nil
+}
+
+// wrongAlias puts an error of an edit beside the field that it is about.
+func wrongAlias(targets []string, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, t := range targets {
+		if strings.HasPrefix(err.Error(), t) || strings.Contains(err.Error(), `"`+t+`"`) {
+			return &admin.Wrong{Field: "targets", Why: err.Error()}
+		}
+	}
+	return &admin.Wrong{Field: "address", Why: err.Error()}
+}
+
+// AddAlias implements admin.Aliases.
+func (p aliasPages) AddAlias(ctx context.Context, address string, targets []string) (string, error) {
+	at, err := p.d.wholeAddress(address)
+	if err != nil {
+		return "", err
+	}
+	return at.String(), p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+		if s.HasAlias(at) {
+			return nil, &admin.Wrong{Field: "address", Why: at.String() + " is an alias already"}
+		}
+		e, err := s.AddAlias(p.d.Configuration, at, targets)
+		return e, wrongAlias(targets, err)
+	}))
+}
+
+// edit changes an alias that is as the page has shown it.
+func (p aliasPages) edit(ctx context.Context, address, stamp string, edit func(*conf.Settings, domains.Address) ([]*conf.Edit, error)) error {
+	at := domains.CanonicalAddress(address)
+	running := stampOfAlias(p.d.state().settings, at)
+	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+		is := stampOfAlias(s, at)
+		if is == "" && running == "" {
+			return nil, pages.ErrNotFound
+		}
+		if err := outdated(stamp, running, is); err != nil {
+			return nil, err
+		}
+		return edit(s, at)
+	})
+}
+
+// SetAlias implements admin.Aliases.
+func (p aliasPages) SetAlias(ctx context.Context, address, stamp string, targets []string) error {
+	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address) ([]*conf.Edit, error) {
+		edits, err := one(s.SetAlias(p.d.Configuration, at, targets))
+		if err != nil {
+			err = &admin.Wrong{Field: "targets", Why: err.Error()}
+		}
+		return edits, err
+	})
+}
+
+// RemoveAlias implements admin.Aliases.
+func (p aliasPages) RemoveAlias(ctx context.Context, address, stamp string) error {
+	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address) ([]*conf.Edit, error) { return s.RemoveAlias(at, nil) })
+}
+
+// stampOfDomain changes with what the pages change of a domain; empty: its mail is not kept here.
+func stampOfDomain(s *conf.Settings, name domains.Name) string {
+	if !s.Book().IsLocal(name) {
+		return ""
+	}
+	d := s.DomainNamed(name)
+	return stampOf(d != nil, d != nil && d.Disabled)
+}
+
+// Domains implements admin.Domains.
+func (p aliasPages) Domains(_ context.Context, s admin.Slice) (rows []admin.Domain, next string, err error) {
+	st := p.d.state()
+	found, next := part(st.names.domains(), s)
+	if len(found) == 0 {
+		return nil, next, nil
+	}
+	accounts, aliases := countByDomain(st.names.accounts()), countByDomain(st.names.aliases())
+	for _, name := range found {
+		r := p.domain(st, name)
+		r.Accounts, r.Aliases = accounts[name], aliases[name]
+		rows = append(rows, r)
+	}
+	return rows, next, nil
+}
+
+func countByDomain(names []domains.Address) map[domains.Name]int {
+	n := make(map[domains.Name]int)
+	for _, name := range names {
+		n[name.Domain()]++
+	}
+	return n
+}
+
+// domain is what a list shows of a domain.
+func (p aliasPages) domain(st *state, name domains.Name) admin.Domain {
+	r := admin.Domain{Name: name.String(), Own: name == st.dir.Home()}
+	if d := st.dir.Domain(name); d != nil {
+		r.Blocked = d.Disabled
+	}
+	r.Quota, r.Total = limit(st.settings.QuotaOf(name, nil)), limit(st.settings.TotalQuotaOf(name))
+	r.CatchAll = strings.Join(textsOf(st.dir.Aliases()[domains.At("*", name)]), ", ")
+	return r
+}
+
+// limit is one in words.
+func limit(q conf.Quota) string {
+	if q == conf.Unlimited {
+		return "any amount"
+	}
+	text, _ := q.MarshalText()
+	return string(text)
+}
+
+// Domain implements admin.Domains.
+func (p aliasPages) Domain(_ context.Context, name string) (admin.Domain, error) {
+	st, at := p.d.state(), domains.Canonical(name)
+	stamp := stampOfDomain(st.settings, at)
+	if stamp == "" {
+		return admin.Domain{}, pages.ErrNotFound
+	}
+	r := p.domain(st, at)
+	r.Accounts, r.Aliases = countByDomain(st.names.accounts())[at], countByDomain(st.names.aliases())[at]
+	r.Stamp, r.From = stamp, st.settings.WhereDomain(at)
+	return r, nil
+}
+
+// AddDomain implements admin.Domains.
+func (p aliasPages) AddDomain(ctx context.Context, name string) (string, error) {
+	at := domains.Canonical(name)
+	if name == "" {
+		return "", &admin.Wrong{Field: "name", Why: "a name is needed"}
+	}
+	return at.String(), p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+		e, err := s.AddDomain(p.d.Configuration, at)
+		if err != nil {
+			err = &admin.Wrong{Field: "name", Why: err.Error()}
+		}
+		return e, err
+	}))
+}
+
+// editDomain changes a domain that is as the page has shown it.
+func (p aliasPages) editDomain(ctx context.Context, name, stamp string, edit func(*conf.Settings, domains.Name) ([]*conf.Edit, error)) error {
+	at := domains.Canonical(name)
+	running := stampOfDomain(p.d.state().settings, at)
+	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+		is := stampOfDomain(s, at)
+		if is == "" && running == "" {
+			return nil, pages.ErrNotFound
+		}
+		if err := outdated(stamp, running, is); err != nil {
+			return nil, err
+		}
+		return edit(s, at)
+	})
+}
+
+// BlockDomain implements admin.Domains.
+func (p aliasPages) BlockDomain(ctx context.Context, name, stamp string, block bool) error {
+	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
+		return one(s.SetDomainDisabled(p.d.Configuration, at, block))
+	})
+}
+
+// RemoveDomain implements admin.Domains.
+func (p aliasPages) RemoveDomain(ctx context.Context, name, stamp string) error {
+	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
+		edits, err := s.RemoveDomain(at)
+		if err == nil && len(edits) == 0 {
+			err = errors.New("no file has this domain by itself")
+		}
+		return edits, err
+	})
+}

@@ -1,0 +1,241 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// ownPages are what users decide at their pages. It implements user.Own. What opens an account or leads its mail elsewhere is told by
+// a mail to it, so that whoever did not do it learns of it.
+type ownPages struct{ d *Daemon }
+
+// May implements user.Own.
+func (o ownPages) May(what string) bool { return o.d.state().settings.Web.May(what) }
+
+// Decided implements user.Own.
+func (o ownPages) Decided(who string) (user.Decided, error) {
+	account := domains.Address(who)
+	p, err := o.d.preferences.Of(account)
+	if err != nil || p == nil {
+		return user.Decided{}, err
+	}
+	var d user.Decided
+	credentials, now := o.d.state().credentials, time.Now()
+	if credentials.OwnPassword(account, p) {
+		d.Changed = p.Password.Changed
+	}
+	for _, a := range p.Apps {
+		use := credentials.AppUse(account, a.ID)
+		d.Apps = append(d.Apps, user.App{ID: a.ID, Name: a.Name, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address})
+	}
+	if f := p.Forward; f != nil {
+		d.Forward = &user.Forward{To: f.To, Keep: f.Keep, When: f.Set}
+	}
+	if f := p.Pending; f != nil && now.Before(f.Until) {
+		d.Pending = &user.Forward{To: f.To, Keep: f.Keep, When: f.Until}
+	}
+	if a := p.Absence; a != nil {
+		d.Absence = &user.Absence{Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until, Active: a.Active(now), Over: a.Over(now)}
+	}
+	return d, nil
+}
+
+// proves checks that it is the user who asks, by his password. A wrong one counts as a failed login.
+func (o ownPages) proves(ctx context.Context, who string, from netip.Addr, password string) error {
+	name, err := o.d.state().credentials.VerifyUser(ctx, from, who, password)
+	if err == nil && name.String() != who {
+		err = pages.ErrDenied
+	}
+	return loginError(err)
+}
+
+// change changes what a user has decided; whatever is wrong with that is his to read.
+func (o ownPages) change(ctx context.Context, who, field string, change func(p *preferences.Preferences) error) error {
+	var wrong error
+	err := o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+		wrong = change(p)
+		return wrong
+	})
+	var about *preferences.Invalid
+	switch {
+	case wrong != nil:
+		return &user.Refused{Field: field, Why: wrong.Error()}
+	case errors.As(err, &about):
+		return &user.Refused{Field: about.What, Why: about.Why}
+	}
+	return err
+}
+
+// SetPassword implements user.Own.
+func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error {
+	if err := o.proves(ctx, who, from, old); err != nil {
+		return err
+	}
+	err := o.change(ctx, who, "new", func(p *preferences.Preferences) error {
+		if revoke {
+			p.Apps = nil
+		}
+		return o.d.state().credentials.SetPassword(domains.Address(who), p, []byte(new))
+	})
+	if err != nil {
+		return err
+	}
+	o.tell(who, "The password was changed", fmt.Sprintf("The password of %s was changed from %s.", who, from))
+	return nil
+}
+
+// AddApp implements user.Own.
+func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password, name string) (app string, err error) {
+	if err := o.proves(ctx, who, from, password); err != nil {
+		return "", err
+	}
+	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
+		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which fetches and sends mail of %s.", name, from, who))
+	return app, nil
+}
+
+// RevokeApp implements user.Own.
+func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, err error) {
+	err = o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+		if name = p.Revoke(id); name == "" {
+			return pages.ErrNotFound
+		}
+		return nil
+	})
+	return name, err
+}
+
+// AskForward implements user.Own.
+func (o ownPages) AskForward(ctx context.Context, who string, from netip.Addr, password, to string, keep bool) error {
+	path, err := smtp.ParseMailbox(to, smtp.PathUTF8)
+	switch {
+	case err != nil || path.Domain == "":
+		return &user.Refused{Field: "to", Why: "that is no whole address"}
+	case o.d.state().dir.IsLocal(path):
+		return &user.Refused{Field: "to", Why: "that address is of this server; the administrator can have mail go there"}
+	case o.d.post.Outbound == nil:
+		return &user.Refused{Why: "no mail leaves this server"}
+	}
+	if err := o.proves(ctx, who, from, password); err != nil {
+		return err
+	}
+	var code string
+	if err := o.change(ctx, who, "to", func(p *preferences.Preferences) error {
+		code = p.Ask(to, keep, time.Now())
+		return nil
+	}); err != nil {
+		return err
+	}
+	message, err := o.message(who, to, "Forwarding to you", fmt.Sprintf(
+		"%s wants mail to go on to this address.\n\nIf you agree, the code is %s, to be written at the pages where that was asked for.\nIf you know nothing of it, nothing happens.", who, code))
+	if err == nil {
+		err = o.d.post.TellElsewhere(ctx, path, message)
+	}
+	if err != nil {
+		o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error { p.Pending = nil; return nil })
+		return &user.Refused{Field: "to", Why: "no code can be sent there now: " + err.Error()}
+	}
+	return nil
+}
+
+// ConfirmForward implements user.Own.
+func (o ownPages) ConfirmForward(ctx context.Context, who string, from netip.Addr, code string) (to string, err error) {
+	var wrong error
+	err = o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+		if wrong = p.Confirm(code, time.Now()); wrong == nil {
+			to = p.Forward.To
+		}
+		return nil // a wrong code is counted
+	})
+	if err == nil && wrong != nil {
+		err = &user.Refused{Field: "code", Why: wrong.Error()}
+	}
+	if err != nil {
+		return "", err
+	}
+	o.tell(who, "Mail is forwarded", fmt.Sprintf("Mail for %s goes on to %s, as was asked for from %s.", who, to, from))
+	return to, nil
+}
+
+// EndForward implements user.Own.
+func (o ownPages) EndForward(ctx context.Context, who string, from netip.Addr) error {
+	was := false
+	if err := o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+		was = p.Forward != nil
+		p.Forward, p.Pending = nil, nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	if was {
+		o.tell(who, "Mail is not forwarded any more", fmt.Sprintf("Mail for %s stays here, as was asked for from %s.", who, from))
+	}
+	return nil
+}
+
+// SetAbsence implements user.Own.
+func (o ownPages) SetAbsence(ctx context.Context, who string, a *user.Absence) error {
+	account := domains.Address(who)
+	if err := o.change(ctx, who, "text", func(p *preferences.Preferences) error {
+		p.Absence = nil
+		if a != nil {
+			p.Absence = &preferences.Absence{Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until, Set: time.Now().UTC().Truncate(time.Second)}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return o.d.preferences.Forget(ctx, account)
+}
+
+// tell puts a mail about an account into its mailbox. What has been done is done, whether it can be told or not.
+func (o ownPages) tell(who, subject, text string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	message, err := o.message(who, who, subject, text+"\n\nIf that was not you, change the password, and tell the administrator of this server.")
+	if err == nil {
+		err = o.d.post.Tell(ctx, domains.Address(who), message)
+	}
+	if err != nil {
+		o.d.log.Warn("a user is not told of a change", "user", who, "subject", subject, "err", err)
+	}
+}
+
+// message writes a mail of the server's own.
+func (o ownPages) message(who, to, subject, text string) ([]byte, error) {
+	address := func(a string) rfc2822.Address {
+		i := strings.LastIndexByte(a, '@')
+		return rfc2822.Address{Local: a[:i], Domain: a[i+1:]}
+	}
+	_, domain := domains.Address(who).Cut()
+	d := rfc2822.Draft{
+		From: []rfc2822.Address{{Name: "Postrider", Local: "postmaster", Domain: domain.String()}}, To: []rfc2822.Address{address(to)},
+		Subject: subject, Text: text + "\n",
+	}
+	field, err := rfc2822.NewField("Auto-Submitted", "auto-generated")
+	if err != nil {
+		return nil, err
+	}
+	d.Fields = append(d.Fields, field)
+	var b bytes.Buffer
+	_, err = d.WriteTo(&b)
+	return b.Bytes(), err
+}

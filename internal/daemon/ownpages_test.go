@@ -1,0 +1,296 @@
+package daemon
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/pages/user"
+)
+
+// user is a browser in which somebody has logged in.
+func (w *testWorld) user(name, password string) *visitor {
+	w.t.Helper()
+	v := w.visitor()
+	if code, page := v.post("/account/login", "name", name, "password", password); code != 200 || !strings.Contains(page, "Log out") {
+		w.t.Fatal(code, page)
+	}
+	return v
+}
+
+// in reports whether a session goes on.
+func (v *visitor) in() bool {
+	_, page := v.see("/account/")
+	return strings.Contains(page, "Log out")
+}
+
+// fetches reports whether a password opens a mailbox.
+func (w *testWorld) fetches(name, password string) bool {
+	w.t.Helper()
+	k := w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: USER " + name + "\nS: +OK\nC: PASS " + password)
+	defer k.c.Close()
+	return strings.HasPrefix(k.reply(), "+OK")
+}
+
+const withUsers = `"Web": {"listen": "127.0.0.1:0"},`
+
+// TestChangePassword: the one of now is asked for, every other session ends, and the old one opens nothing any more, after a restart neither. An
+// administrator's new one is the one that opens.
+func TestChangePassword(t *testing.T) {
+	w := start(t, withUsers)
+	v, other := w.user("alice@mail.test", testPassword), w.user("alice@mail.test", testPassword)
+	if code, page := v.post("/account/password", "do", "change", "old", "wrong", "new", "a better one", "again", "a better one"); code != 422 || !strings.Contains(page, "that is not the password of this account") || strings.Contains(page, "a better one") {
+		t.Error("a wrong one:", code, page)
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "a better one", "again", "another"); code != 422 || !strings.Contains(page, "that is not the same") {
+		t.Error("not the same:", code, page)
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "short", "again", "short"); code != 422 || !strings.Contains(page, "fewer than 8 characters") {
+		t.Error("a short one:", code, page)
+	}
+	if !w.fetches("alice@mail.test", testPassword) || !other.in() {
+		t.Fatal("something has changed")
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", " a better one", "again", " a better one"); code != 200 || !strings.Contains(page, "The password is changed") {
+		t.Fatal(code, page)
+	}
+	if !v.in() || other.in() {
+		t.Error("this session goes on:", v.in(), "and the other:", other.in())
+	}
+	if w.fetches("alice@mail.test", testPassword) || !w.fetches("alice@mail.test", " a better one") || !w.fetches("bob@mail.test", testPassword) {
+		t.Error("which password opens")
+	}
+	if log := w.logs.String(); !strings.Contains(log, `msg="changed by page" service=web area=account user=alice@mail.test remote=127.0.0.1 page=Password action=change apps_revoked=false`) ||
+		strings.Contains(log, "better") {
+		t.Error(log)
+	}
+	if err := w.rewrite(withUsers); err != nil {
+		t.Fatal(err)
+	}
+	if w.fetches("alice@mail.test", testPassword) || !w.fetches("alice@mail.test", " a better one") || !v.in() {
+		t.Error("after a reload")
+	}
+	w.account = testAccount(t) // the same password, set anew
+	if err := w.rewrite(withUsers); err != nil {
+		t.Fatal(err)
+	}
+	if !w.fetches("alice@mail.test", testPassword) || w.fetches("alice@mail.test", " a better one") || v.in() {
+		t.Error("after an administrator has set one")
+	}
+}
+
+// TestDevices: a password for a device is shown once, fetches and sends by every mechanism and opens no page; it is ended alone, and with the password where that
+// is ticked.
+func TestDevices(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	if code, page := v.post("/account/devices", "do", "add", "name", "phone", "password", "wrong"); code != 422 || !strings.Contains(page, "that is not the password") {
+		t.Error("without the password:", code, page)
+	}
+	add := func(name string) string {
+		t.Helper()
+		code, page := v.post("/account/devices", "do", "add", "name", name, "password", testPassword)
+		shown := regexp.MustCompile(` is ([a-z2-7]{26}) `).FindStringSubmatch(page)
+		if code != 200 || shown == nil {
+			t.Fatal(code, page)
+		}
+		if _, again := v.see("/account/devices"); strings.Contains(again, shown[1]) {
+			t.Error("shown again")
+		}
+		return shown[1]
+	}
+	phone, laptop := add("phone"), add("<b>laptop")
+	for _, password := range []string{phone, laptop, testPassword} {
+		if !w.fetches("alice@mail.test", password) {
+			t.Error("it does not fetch:", password)
+		}
+	}
+	k := w.dial("127.0.0.2:0")
+	k.play("S: 220\nC: EHLO home.test\nS: 250")
+	k.startTLS("STARTTLS", "220")
+	k.play("C: EHLO home.test\nS: 250")
+	k.play("C: AUTH LOGIN\nS: 334\nC: YWxpY2VAbWFpbC50ZXN0\nS: 334\nC: " + base64.StdEncoding.EncodeToString([]byte(phone)) + "\nS: 235\nC: MAIL FROM:<alice@mail.test>\nS: 250")
+	if code, _ := w.visitor().post("/account/login", "name", "alice@mail.test", "password", phone); code != 422 {
+		t.Error("it opens the pages:", code)
+	}
+	_, page := v.see("/account/devices")
+	if strings.Contains(page, "<b>laptop") || !strings.Contains(page, "&lt;b&gt;laptop") || !strings.Contains(page, `<span class="tag">submission</span> from 127.0.0.1`) || strings.Contains(page, "never") {
+		t.Error(page)
+	}
+	if strings.Contains(w.logs.String(), phone) || strings.Contains(w.logs.String(), laptop) {
+		t.Error("it is in the log")
+	}
+	id := regexp.MustCompile(`name="id" value="([a-z2-7]+)"`).FindStringSubmatch(page)
+	if code, page := v.post("/account/devices", "do", "revoke", "id", id[1]); code != 200 || !strings.Contains(page, "phone can fetch and send no more") {
+		t.Error(code, page)
+	}
+	if code, _ := v.post("/account/devices", "do", "revoke", "id", id[1]); code != 404 {
+		t.Error("ended twice:", code)
+	}
+	if w.fetches("alice@mail.test", phone) || !w.fetches("alice@mail.test", laptop) {
+		t.Error("which is ended")
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "a better one", "again", "a better one"); code != 200 || strings.Contains(page, "no app passwords") {
+		t.Error(code, page)
+	}
+	if !w.fetches("alice@mail.test", laptop) {
+		t.Error("ended without being asked")
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", "a better one", "new", "the best one", "again", "the best one", "revoke", "1"); code != 200 || !strings.Contains(page, "no app passwords") {
+		t.Error(code, page)
+	}
+	if w.fetches("alice@mail.test", laptop) {
+		t.Error("it goes on")
+	}
+	if told := w.mailboxBy("alice@mail.test", "the best one"); len(told) != 4 {
+		t.Errorf("told of %d changes, not 4: %q", len(told), told)
+	}
+}
+
+// TestForwardPage: mail goes on once the code is told that was sent to the other address; the user is told; another password, an address that is here
+// and a wrong code change nothing.
+func TestForwardPage(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, withUsers+`"Queue": {"Routes": [`+route("far.test", sink.Port, "")+`]},`)
+	v := w.user("alice@mail.test", testPassword)
+	for to, why := range map[string]string{"": "write the address", "nobody": "no whole address", "bob@mail.test": "is of this server", "a b@far.test": "no whole address"} {
+		if code, page := v.post("/account/forward", "do", "ask", "to", to, "password", testPassword); code != 422 || !strings.Contains(page, why) {
+			t.Errorf("%q: %d %s", to, code, page)
+		}
+	}
+	if code, page := v.post("/account/forward", "do", "ask", "to", "friend@far.test", "password", "wrong"); code != 422 || !strings.Contains(page, `value="friend@far.test"`) || !strings.Contains(page, "that is not the password") {
+		t.Error(code, page)
+	}
+	if code, page := v.post("/account/forward", "do", "ask", "to", "friend@far.test", "password", testPassword); code != 200 || !strings.Contains(page, "A code was sent to friend@far.test") {
+		t.Fatal(code, page)
+	}
+	m := receive(t, got)
+	code := regexp.MustCompile(`the code is ([a-z2-7]{8})`).FindStringSubmatch(m)
+	if !strings.HasPrefix(m, "<> <friend@far.test>\n") || code == nil || !strings.Contains(m, "From: Postrider <postmaster@mail.test>") {
+		t.Fatal(m)
+	}
+	send := func() {
+		w.greeted().send("<ann@third.test>", []string{"<alice@mail.test>"}, "Subject: s\r\n\r\nx")
+	}
+	send()
+	w.drained()
+	if len(got) != 0 {
+		t.Error("it goes there unconfirmed:", <-got)
+	}
+	if status, page := v.post("/account/forward", "do", "confirm", "code", "aaaaaaaa"); status != 422 || !strings.Contains(page, "not the code") {
+		t.Error(status, page)
+	}
+	if status, page := v.post("/account/forward", "do", "confirm", "code", code[1]); status != 200 || !strings.Contains(page, "Mail goes on to friend@far.test from now on.") {
+		t.Fatal(status, page)
+	}
+	send()
+	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <friend@far.test>\n") {
+		t.Error(m)
+	}
+	if status, page := v.post("/account/forward", "do", "end"); status != 200 || !strings.Contains(page, "Mail stays here.") {
+		t.Error(status, page)
+	}
+	here := w.mailbox("alice@mail.test")
+	if told := strings.Join(here, ""); len(here) != 3 || !strings.Contains(told, "Mail for alice@mail.test stays here, as was asked for from 127.0.0.1.") { // no copy was asked for
+		t.Errorf("%q", here)
+	}
+	if log := w.logs.String(); strings.Contains(log, code[1]) || !strings.Contains(log, `action=ask to=friend@far.test keep=false`) {
+		t.Error(log)
+	}
+}
+
+// TestAbsencePage: what was written wrong comes back with the reason; what is kept is told, and to whoever had another text before.
+func TestAbsencePage(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, withUsers+`"Queue": {"Routes": [`+route("third.test", sink.Port, "")+`]},`)
+	v := w.user("alice@mail.test", testPassword)
+	for _, tt := range []struct{ text, from, until, why string }{
+		{"", "", "", "there is no text"}, {"x", "2030-02-01", "2030-01-01", "the last day is before the first"}, {"x", "tomorrow", "", "is no day"},
+	} {
+		if code, page := v.post("/account/absence", "do", "keep", "text", tt.text, "subject", "kept <as> it is", "from", tt.from, "until", tt.until); code != 422 || !strings.Contains(page, tt.why) || !strings.Contains(page, "kept &lt;as&gt; it is") {
+			t.Errorf("%+v: %d %s", tt, code, page)
+		}
+	}
+	send := func() {
+		w.greeted().send("<ann@third.test>", []string{"<alice@mail.test>"}, "From: a@third.test\r\nTo: alice@mail.test\r\nSubject: s\r\n\r\nx")
+		w.settled()
+	}
+	send()
+	for i, text := range []string{"I am away.", "I am still away."} {
+		if code, page := v.post("/account/absence", "do", "keep", "text", text); code != 200 || !strings.Contains(page, "Senders are answered now.") || !strings.Contains(page, text+"</textarea>") {
+			t.Fatal(code, page)
+		}
+		send()
+		send()
+		if len(got) != 1 {
+			t.Fatalf("text %d: %d answers", i, len(got))
+		}
+		if m := <-got; !strings.Contains(m, text) {
+			t.Error(m)
+		}
+	}
+	if code, page := v.post("/account/absence", "do", "end"); code != 200 || !strings.Contains(page, "Nobody is answered.") {
+		t.Error(code, page)
+	}
+}
+
+// TestUserMay: what the settings do not let users decide is neither shown nor done; it is back when they do.
+func TestUserMay(t *testing.T) {
+	if fmt.Sprint(conf.New().Web.UserMay) != fmt.Sprint([]string{user.MayPassword, user.MayAppPasswords, user.MayForward, user.MayAbsence}) {
+		t.Error("the pages and the settings have other names")
+	}
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	if err := w.rewrite(`"Web": {"listen": "127.0.0.1:0", "user_may": []},`); err != nil {
+		t.Fatal(err)
+	}
+	for path, form := range map[string][]string{
+		"password": {"do", "change", "old", testPassword, "new", "a better one", "again", "a better one"},
+		"devices":  {"do", "add", "name", "phone", "password", testPassword},
+		"forward":  {"do", "ask", "to", "x@far.test", "password", testPassword},
+		"absence":  {"do", "keep", "text", "x"},
+	} {
+		if _, page := v.see("/account/" + path); !strings.Contains(page, "the administrator of this server has switched this off") {
+			t.Error(path, page)
+		}
+		if _, page := v.post("/account/"+path, form...); !strings.Contains(page, "the administrator of this server has switched this off") {
+			t.Error(path, page)
+		}
+	}
+	if p, err := w.preferences.Of("alice@mail.test"); p != nil || err != nil {
+		t.Error(p, err)
+	}
+}
+
+// TestOtherSites: a form of another site changes nothing, whatever it sends along.
+func TestOtherSites(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	for _, path := range []string{"password", "devices", "forward", "absence"} {
+		form := url.Values{"do": {"keep"}, "text": {"x"}}
+		r, err := http.NewRequest("POST", v.base+"/account/"+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", "https://evil.test")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		if code, _ := v.answer(v.Do(r)); code != 403 {
+			t.Error(path, code)
+		}
+		if code, page := w.visitor().post("/account/"+path, "do", "keep", "text", "x"); code != 200 || !strings.Contains(page, "The session has ended. Nothing was changed.") {
+			t.Error("without a session:", path, code, page)
+		}
+	}
+	if p, err := w.preferences.Of("alice@mail.test"); p != nil || err != nil {
+		t.Error(p, err)
+	}
+}

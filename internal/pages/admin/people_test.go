@@ -1,0 +1,241 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+)
+
+// people are accounts, aliases, domains, lock-outs and zones whose every word is the same.
+type people struct {
+	word string
+	did  []string
+}
+
+func (p *people) account() Account {
+	w := p.word
+	return Account{Address: w, Stamp: w, Password: w, Keys: []string{w}, Locked: time.Now().Add(time.Hour), LastLogin: time.Now(), LastFrom: w, Octets: 95, Most: 100,
+		Quota: w, Aliases: []Alias{p.alias(), {Address: w, Default: true}}, From: w}
+}
+
+func (p *people) alias() Alias {
+	return Alias{Address: p.word, Stamp: p.word, Targets: []string{p.word, p.word, p.word, p.word}, From: p.word}
+}
+
+func (p *people) of() Domain {
+	w := p.word
+	return Domain{Name: w, Stamp: w, CatchAll: w, Quota: w, Total: w, From: w}
+}
+
+func repeat[T any](one T, n int) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = one
+	}
+	return all
+}
+
+// do notes what is asked for; "wrong" is refused.
+func (p *people) do(field string, what ...string) error {
+	for _, w := range what {
+		switch w {
+		case "wrong":
+			return &Wrong{field, "that is wrong: " + p.word}
+		case "old":
+			return ErrOutdated
+		}
+	}
+	p.did = append(p.did, strings.Join(what, " "))
+	return nil
+}
+
+func (p *people) Accounts(_ context.Context, s Slice) ([]Account, string, error) {
+	return repeat(p.account(), s.Limit), p.word, nil
+}
+func (p *people) Account(_ context.Context, address string) (Account, error) {
+	if address == "gone" {
+		return Account{}, pages.ErrNotFound
+	}
+	return p.account(), nil
+}
+func (p *people) AddAccount(_ context.Context, a NewAccount) (string, string, error) {
+	if a.Address == "leftover" && a.Mail == "" {
+		return "", "", &Wrong{"mail", "there is mail of " + p.word}
+	}
+	return a.Address, "secret " + a.Password, p.do("address", "add", a.Address, a.Password, a.Quota, a.Mail)
+}
+func (p *people) SetPassword(_ context.Context, address, stamp, password string) (string, error) {
+	return "random", p.do("password", "password", address, stamp, password)
+}
+func (p *people) SetQuota(_ context.Context, address, stamp, quota string) error {
+	return p.do("quota", "quota", address, stamp, quota)
+}
+func (p *people) Block(_ context.Context, address, stamp string, block bool) error {
+	return p.do("", "block", address, stamp, fmt.Sprint(block))
+}
+func (p *people) RemoveAccount(_ context.Context, address, stamp string, mail bool) error {
+	return p.do("", "remove", address, stamp, fmt.Sprint(mail))
+}
+func (p *people) Aliases(_ context.Context, s Slice) ([]Alias, string, error) {
+	return repeat(p.alias(), s.Limit), p.word, nil
+}
+func (p *people) Alias(context.Context, string) (Alias, error) { return p.alias(), nil }
+func (p *people) AddAlias(_ context.Context, address string, targets []string) (string, error) {
+	return address, p.do("targets", append([]string{"alias", address}, targets...)...)
+}
+func (p *people) SetAlias(_ context.Context, address, stamp string, targets []string) error {
+	return p.do("targets", append([]string{"targets", address, stamp}, targets...)...)
+}
+func (p *people) RemoveAlias(_ context.Context, address, stamp string) error {
+	return p.do("", "remove", address, stamp)
+}
+func (p *people) Domains(_ context.Context, s Slice) ([]Domain, string, error) {
+	return repeat(p.of(), s.Limit), p.word, nil
+}
+func (p *people) Domain(context.Context, string) (Domain, error) { return p.of(), nil }
+func (p *people) AddDomain(_ context.Context, name string) (string, error) {
+	return name, p.do("name", "domain", name)
+}
+func (p *people) BlockDomain(_ context.Context, name, stamp string, block bool) error {
+	return p.do("", "block", name, stamp, fmt.Sprint(block))
+}
+func (p *people) RemoveDomain(_ context.Context, name, stamp string) error {
+	return p.do("", "remove", name, stamp)
+}
+func (p *people) Lockouts() []Lockout {
+	return repeat(Lockout{Network: p.word, Account: p.word, Until: time.Now().Add(time.Hour)}, 120)
+}
+func (p *people) Lift(who string) bool { return p.do("", "lift", who) == nil }
+func (p *people) Zones(s Slice) ([]Zone, string) {
+	z, _ := p.Zone("")
+	return repeat(z, s.Limit), p.word
+}
+func (p *people) Zone(string) (Zone, error) {
+	w := p.word
+	return Zone{Domain: w, At: time.Now(), Checking: true, Faults: 2, Found: []Found{{w, w, w, w, true, false}}, Records: []Record{{w, w, w, w, w, true}}, Notes: []string{w}, File: w,
+		Keys: []Key{{w, w, w, time.Now(), w}}}, nil
+}
+func (p *people) Check(_ context.Context, domain string) error { return p.do("", "check", domain) }
+
+func (p *people) settings() []Setting {
+	return repeat(Setting{Path: p.word, Value: p.word, From: p.word}, 300)
+}
+
+func (p *people) server() Server {
+	return Server{Overview: &server{word: p.word}, Accounts: p, Aliases: p, Domains: p, Lockouts: p, DNS: p, Settings: p.settings}
+}
+
+// TestHostilePeople: these pages have as many tags whatever strangers say, who name accounts when they log in, and write into the DNS.
+func TestHostilePeople(t *testing.T) {
+	for _, word := range hostile {
+		a, b := visit(t, (&people{word: "plain"}).server()), visit(t, (&people{word: word}).server())
+		for _, ask := range []struct {
+			path string
+			form url.Values
+		}{
+			{"/admin/accounts?find=WORD&after=WORD", nil}, {"/admin/accounts/x", nil}, {"/admin/aliases?find=WORD", nil}, {"/admin/aliases/x", nil}, {"/admin/domains", nil},
+			{"/admin/domains/x", nil}, {"/admin/lockouts", nil}, {"/admin/settings?find=", nil}, {"/admin/dns", nil}, {"/admin/dns/x", nil}, {"/admin/certificates", nil},
+			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"wrong"}, "quota": {"WORD"}}},
+			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"leftover"}}},
+			{"/admin/accounts/WORD", url.Values{"do": {"remove"}}},
+			{"/admin/accounts/x", url.Values{"do": {"quota"}, "quota": {"wrong"}, "stamp": {"WORD"}}},
+			{"/admin/aliases/add", url.Values{"do": {"add"}, "address": {"WORD"}, "targets": {"wrong"}}},
+			{"/admin/aliases/x", url.Values{"do": {"targets"}, "targets": {"WORD wrong"}}},
+			{"/admin/domains", url.Values{"do": {"add"}, "name": {"wrong"}}},
+		} {
+			page := func(do func(string, string, url.Values) (*http.Response, string), word string) string {
+				form, method := make(url.Values), "GET"
+				for k, v := range ask.form {
+					method = "POST"
+					form.Set(k, strings.ReplaceAll(v[0], "WORD", word))
+				}
+				path, query, _ := strings.Cut(ask.path, "?")
+				r, page := do(method, strings.ReplaceAll(path, "WORD", url.PathEscape(word))+"?"+strings.ReplaceAll(query, "WORD", url.QueryEscape(word)), form)
+				if want := map[string]int{"GET": 200, "POST": 422}[method]; r.StatusCode != want || !strings.Contains(page, "</html>") {
+					t.Fatalf("%s with %q: %d %s", ask.path, word, r.StatusCode, page)
+				}
+				return page
+			}
+			want, got := page(a, "plain"), page(b, word)
+			if n, m := strings.Count(want, "<"), strings.Count(got, "<"); n != m {
+				t.Errorf("%s %v with %q: %d tags, not %d:\n%s", ask.path, ask.form, word, m, n, got)
+			}
+			if strings.Contains(got, `="javascript:`) && !strings.Contains(got, `value="javascript:`) {
+				t.Errorf("%s: a link is script:\n%s", ask.path, got)
+			}
+		}
+	}
+}
+
+// TestForms: what each form asks for, and what comes back.
+func TestForms(t *testing.T) {
+	p := &people{word: "plain"}
+	do := visit(t, p.server())
+	for _, c := range []struct {
+		path, form string
+		status     int
+		to         string // where it leads; for 422, what the page says
+		did        string
+	}{
+		{"accounts/add", "do=add&address=a@b&password=+x+&quota=1GB", 303, "/admin/accounts/a@b", "add a@b  x  1GB "},
+		{"accounts/add", "do=add&address=wrong", 422, "that is wrong: plain", ""},
+		{"accounts/add", "do=add&address=leftover&mail=keep", 303, "/admin/accounts/leftover", "add leftover   keep"},
+		{"accounts/a@b", "do=password&password=new&stamp=1", 303, "/admin/accounts/a@b", "password a@b 1 new"},
+		{"accounts/a@b", "do=password&password=&stamp=1", 422, "an empty password", ""},
+		{"accounts/a@b", "do=random&stamp=1", 303, "/admin/accounts/a@b", "password a@b 1 "},
+		{"accounts/a@b", "do=quota&quota=2GB&stamp=old", 422, "somebody has changed this since the page was shown", ""},
+		{"accounts/a@b", "do=block&stamp=1", 303, "/admin/accounts/a@b", "block a@b 1 true"},
+		{"accounts/a@b", "do=unblock&stamp=1", 303, "/admin/accounts/a@b", "block a@b 1 false"},
+		{"accounts/a@b", "do=unlock", 303, "/admin/accounts/a@b", "lift a@b"},
+		{"accounts/a@b", "do=remove&stamp=1", 422, "Remove a@b?", ""},
+		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=x", 422, "Say what is to become of its mail", ""},
+		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=delete", 303, "/admin/accounts", "remove a@b 1 true"},
+		{"aliases/add", "do=add&address=i@b&targets=a@b,c@d%0D%0Ae@f", 303, "/admin/aliases/i@b", "alias i@b a@b c@d e@f"},
+		{"aliases/i@b", "do=targets&targets=+&stamp=1", 422, "leads to one address at least", ""},
+		{"aliases/i@b", "do=targets&targets=x@y&stamp=1", 303, "/admin/aliases/i@b", "targets i@b 1 x@y"},
+		{"aliases/i@b", "do=remove&sure=1&stamp=1", 303, "/admin/aliases", "remove i@b 1"},
+		{"domains", "do=add&name=d.test", 303, "/admin/domains/d.test", "domain d.test"},
+		{"domains/d.test", "do=block&stamp=1", 422, "Block d.test?", ""},
+		{"domains/d.test", "do=block&stamp=1&sure=1", 303, "/admin/domains/d.test", "block d.test 1 true"},
+		{"domains/d.test", "do=remove&stamp=1&sure=1", 303, "/admin/domains", "remove d.test 1"},
+		{"lockouts", "do=lift&who=192.0.2.0/24", 303, "/admin/lockouts", "lift 192.0.2.0/24"},
+		{"lockouts", "do=lift&who=", 422, "remembered there any more", ""},
+		{"lockouts", "do=lift&who=wrong", 422, "remembered there any more", ""},
+		{"dns/d.test", "do=check", 303, "/admin/dns/d.test", "check d.test"},
+	} {
+		p.did = nil
+		form, err := url.ParseQuery(c.form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, page := do("POST", "/admin/"+c.path, form)
+		if r.StatusCode != c.status || c.status == 303 && r.Header.Get("Location") != c.to || c.status == 422 && !strings.Contains(page, c.to) || strings.Join(p.did, "|") != c.did {
+			t.Errorf("%s %s: %d %s %q\n%s", c.path, c.form, r.StatusCode, r.Header.Get("Location"), p.did, page)
+		}
+	}
+	if _, page := do("GET", "/admin/accounts/x", nil); !strings.Contains(page, "are being asked") { // what was said last
+		t.Error(page)
+	}
+	if _, page := do("GET", "/admin/accounts/x", nil); strings.Contains(page, "secret") {
+		t.Error("a password is shown twice")
+	}
+	if r, _ := do("GET", "/admin/accounts/gone", nil); r.StatusCode != 404 {
+		t.Error(r.StatusCode)
+	}
+}
+
+// TestPeoplePageSize: a full page of the longest names stays below 60 kB.
+func TestPeoplePageSize(t *testing.T) {
+	do := visit(t, (&people{word: strings.Repeat("a", 320)}).server())
+	for _, path := range []string{"accounts", "aliases", "domains", "lockouts", "settings", "dns", "dns/x", "accounts/x"} {
+		if r, page := do("GET", "/admin/"+path, nil); r.StatusCode != 200 || len(page) > 60_000 {
+			t.Errorf("%s: %d, %d octets", path, r.StatusCode, len(page))
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+)
+
+// What users may decide, as the settings call it (Web.user_may).
+const (
+	MayPassword     = "password"
+	MayAppPasswords = "app_passwords"
+	MayForward      = "forward"
+	MayAbsence      = "absence"
+)
+
+// Own is what users decide about their own accounts. Its methods may be called concurrently; who is the name that has logged in, from
+// the address of his browser. Whatever opens the account or leads its mail elsewhere asks for the password once more: a browser
+// that was left open is not enough. The errors are pages.ErrDenied for a wrong password, pages.ErrThrottled, *Refused, or what kept it from being
+// done.
+type Own interface {
+	// May reports whether the settings let users decide something.
+	May(what string) bool
+	// Decided is what a user has decided.
+	Decided(who string) (Decided, error)
+	// SetPassword gives him another password, and with revoke ends his app passwords.
+	SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error
+	// AddApp makes an app password, which is shown once.
+	AddApp(ctx context.Context, who string, from netip.Addr, password, name string) (app string, err error)
+	// RevokeApp ends one, and returns its name.
+	RevokeApp(ctx context.Context, who, id string) (name string, err error)
+	// AskForward sends a code to where mail is to go on to, and ConfirmForward has it go there. EndForward ends that, or the waiting for a code.
+	AskForward(ctx context.Context, who string, from netip.Addr, password, to string, keep bool) error
+	ConfirmForward(ctx context.Context, who string, from netip.Addr, code string) (to string, err error)
+	EndForward(ctx context.Context, who string, from netip.Addr) error
+	// SetAbsence says what senders hear while he is away; nil: nothing.
+	SetAbsence(ctx context.Context, who string, a *Absence) error
+}
+
+// Decided is what a user has decided, as the pages show it.
+type Decided struct {
+	Changed time.Time // of the password, by the user; zero: it is the administrator's
+	Apps    []App
+	Forward *Forward
+	Pending *Forward // waits for its code
+	Absence *Absence
+}
+
+// Away is what fills the form: that of now, or nothing.
+func (d Decided) Away() Absence {
+	if d.Absence == nil {
+		return Absence{}
+	}
+	return *d.Absence
+}
+
+// App is an app password.
+type App struct {
+	ID, Name      string
+	Made, Used    time.Time // Used is zero: never
+	Service, From string    // of the last use
+}
+
+// Forward is where mail goes on to.
+type Forward struct {
+	To   string
+	Keep bool
+	When time.Time // since, or until when the code is good
+}
+
+// Absence is what senders hear. Days are as a date field of a form has them.
+type Absence struct {
+	Subject, Text, From, Until string
+	Active, Over               bool
+}
+
+// Refused is an error in words for the user, about one field or (empty) the form.
+type Refused struct{ Field, Why string }
+
+// Error implements error.
+func (r *Refused) Error() string { return r.Why }
+
+// refuse puts an error beside the field it is about; password is the one that asks for it.
+func refuse(r *pages.Request, err error, password string) error {
+	var refused *Refused
+	switch {
+	case errors.As(err, &refused):
+		r.Form.Wrong(refused.Field, refused.Why)
+	case errors.Is(err, pages.ErrDenied):
+		r.Form.Wrong(password, "that is not the password of this account")
+	case errors.Is(err, pages.ErrThrottled):
+		r.Form.Wrong("", pages.ErrThrottled.Error())
+	default:
+		return err
+	}
+	return nil
+}
+
+// errForbidden is what a page shows that the settings do not allow.
+var errForbidden = errors.New("the administrator of this server has switched this off")
+
+// allowed wraps a page so that it is there only while the settings let users decide what it is about.
+func (s Server) allowed(what string, p pages.Page) pages.Page {
+	show := p.Show
+	p.Show = func(r *pages.Request) (any, error) {
+		if !s.Own.May(what) {
+			return nil, errForbidden
+		}
+		return show(r)
+	}
+	for name, do := range p.Do {
+		p.Do[name] = func(r *pages.Request) error {
+			if !s.Own.May(what) {
+				return errForbidden
+			}
+			return do(r)
+		}
+	}
+	return p
+}
+
+// decided is what the pages below show.
+func (s Server) decided(r *pages.Request) (any, error) { return s.Own.Decided(r.Who) }
+
+func (s Server) setPassword(r *pages.Request) error {
+	old, new := r.Form.Secret("old"), r.Form.Secret("new")
+	switch {
+	case old == "":
+		r.Form.Wrong("old", "the password of now is needed")
+	case new == "":
+		r.Form.Wrong("new", "there is none")
+	case new != r.Form.Secret("again"):
+		r.Form.Wrong("again", "that is not the same")
+	case new == old:
+		r.Form.Wrong("new", "that is the one of now")
+	}
+	if !r.Form.OK() {
+		return nil
+	}
+	revoke := r.Form.Ticked("revoke", false)
+	if err := s.Own.SetPassword(r.Context(), r.Who, r.Visitor.Client, old, new, revoke); err != nil {
+		return refuse(r, err, "old")
+	}
+	r.KeepSession()
+	text := "The password is changed. Every other session at these pages has ended."
+	if revoke {
+		text += " There are no app passwords any more."
+	}
+	r.Done(text, "apps_revoked", revoke)
+	return nil
+}
+
+func (s Server) addApp(r *pages.Request) error {
+	name := r.Form.Value("name")
+	if name == "" {
+		r.Form.Wrong("name", "say which device it is for")
+		return nil
+	}
+	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name)
+	if err != nil {
+		return refuse(r, err, "password")
+	}
+	r.Done("The password for "+name+" is "+app+" – it is shown this once, and kept nowhere.", "app", name)
+	return nil
+}
+
+func (s Server) revokeApp(r *pages.Request) error {
+	name, err := s.Own.RevokeApp(r.Context(), r.Who, r.Form.Value("id"))
+	if err != nil {
+		return refuse(r, err, "")
+	}
+	r.Done(name+" can fetch and send no more.", "app", name)
+	return nil
+}
+
+func (s Server) askForward(r *pages.Request) error {
+	to := r.Form.Value("to")
+	if to == "" {
+		r.Form.Wrong("to", "write the address that mail is to go on to")
+		return nil
+	}
+	keep := r.Form.Ticked("keep", true)
+	if err := s.Own.AskForward(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), to, keep); err != nil {
+		return refuse(r, err, "password")
+	}
+	r.Done("A code was sent to "+to+". Mail goes there once the code is written below.", "to", to, "keep", keep)
+	return nil
+}
+
+func (s Server) confirmForward(r *pages.Request) error {
+	to, err := s.Own.ConfirmForward(r.Context(), r.Who, r.Visitor.Client, r.Form.Value("code"))
+	if err != nil {
+		return refuse(r, err, "")
+	}
+	r.Done("Mail goes on to "+to+" from now on.", "to", to)
+	return nil
+}
+
+func (s Server) endForward(r *pages.Request) error {
+	if err := s.Own.EndForward(r.Context(), r.Who, r.Visitor.Client); err != nil {
+		return refuse(r, err, "")
+	}
+	r.Done("Mail goes nowhere else.")
+	return nil
+}
+
+func (s Server) setAbsence(r *pages.Request) error {
+	a := &Absence{Subject: r.Form.Value("subject"), Text: r.Form.Value("text"), From: r.Form.Value("from"), Until: r.Form.Value("until")}
+	if err := s.Own.SetAbsence(r.Context(), r.Who, a); err != nil {
+		return refuse(r, err, "")
+	}
+	r.Done("Kept. Whoever has had an answer before gets this one as well.", "from", a.From, "until", a.Until)
+	return nil
+}
+
+func (s Server) endAbsence(r *pages.Request) error {
+	if err := s.Own.SetAbsence(r.Context(), r.Who, nil); err != nil {
+		return refuse(r, err, "")
+	}
+	r.Done("Nobody is answered any more.")
+	return nil
+}

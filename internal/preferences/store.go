@@ -1,0 +1,190 @@
+package preferences
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// Store keeps the preferences of all accounts in a directory. Its methods may be called concurrently, and
+// beside those of another process that removes or renames.
+type Store struct {
+	dir  string
+	disk *durable.Disk
+
+	changing sync.Mutex // while a file of preferences is written
+	noting   sync.Mutex // while one of answers is
+
+	mu   sync.Mutex
+	held map[domains.Address]held
+}
+
+// held is what was read of a file, and which file it was.
+type held struct {
+	info fs.FileInfo
+	p    *Preferences
+	err  error
+}
+
+// Dir is where preferences are kept below the directory that holds all state.
+func Dir(data string) string { return filepath.Join(data, "preferences") }
+
+// Open opens the preferences in dir, which is made if it is not there.
+func Open(ctx context.Context, dir string, disk *durable.Disk) (*Store, error) {
+	if err := disk.MkdirAll(ctx, filepath.Dir(dir), dir); err != nil {
+		return nil, fmt.Errorf("open preferences: %w", err)
+	}
+	return &Store{dir: dir, disk: disk, held: make(map[domains.Address]held)}, nil
+}
+
+// base is the path of an account's files without their ends. Addresses may hold a slash and be longer than names of files
+// may; the file says whose it is.
+func (s *Store) base(account domains.Address) string {
+	sum := sha256.Sum256([]byte(account))
+	return filepath.Join(s.dir, hex.EncodeToString(sum[:16]))
+}
+
+func (s *Store) file(account domains.Address) string { return s.base(account) + ".json" }
+
+// Of returns what the user of an account has decided; nil: nothing. The account should be one that there is: what was read is
+// remembered. An error says that it cannot be known now.
+func (s *Store) Of(account domains.Address) (*Preferences, error) {
+	name := s.file(account)
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.held, account)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preferences of %s: %w", account, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Each time one is written it is another file, under the same name.
+	h, ok := s.held[account]
+	if !ok || !os.SameFile(h.info, info) || h.info.Size() != info.Size() || !h.info.ModTime().Equal(info.ModTime()) {
+		h = held{info: info}
+		h.p, h.err = read(name, account)
+		if errors.Is(h.err, fs.ErrNotExist) { // removed just now
+			return nil, nil
+		}
+		s.held[account] = h
+	}
+	return h.p, h.err
+}
+
+// read reads a file.
+func read(name string, account domains.Address) (*Preferences, error) {
+	var p Preferences
+	data, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(data, &p)
+	}
+	if err == nil && p.Account != account {
+		err = fmt.Errorf("it is of %q", p.Account)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preferences of %s: %s: %w", account, name, err)
+	}
+	return &p, nil
+}
+
+// Change changes what the user of an account has decided, as far as change returns nil. When it returns nil, that is on stable
+// storage. What cannot be read is not overwritten.
+func (s *Store) Change(ctx context.Context, account domains.Address, change func(*Preferences) error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	name := s.file(account)
+	p, err := read(name, account)
+	if errors.Is(err, fs.ErrNotExist) {
+		p, err = &Preferences{Account: account, Key: make([]byte, 32)}, nil
+		rand.Read(p.Key)
+	}
+	if err != nil {
+		return err
+	}
+	if err := change(p); err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.empty() {
+		return s.remove(ctx, name)
+	}
+	data, err := json.MarshalIndent(p, "", "\t")
+	if err != nil {
+		return err
+	}
+	if len(data) > fileOctets {
+		return fmt.Errorf("that would be %d octets in all, and %d is the most", len(data), fileOctets)
+	}
+	if err := s.disk.ReplaceFile(ctx, name, data); err != nil {
+		return fmt.Errorf("keep preferences of %s: %w", account, err)
+	}
+	return nil
+}
+
+// Remove forgets all of an account.
+func (s *Store) Remove(ctx context.Context, account domains.Address) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	return s.remove(ctx, s.file(account), s.answers(account))
+}
+
+// remove removes files that are there.
+func (s *Store) remove(ctx context.Context, names ...string) error {
+	var steps []durable.Step
+	for _, name := range names {
+		if _, err := os.Lstat(name); err == nil {
+			steps = append(steps, durable.Remove(name))
+		}
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := s.disk.Commit(ctx, &durable.Tx{Steps: steps}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove preferences: %w", err)
+	}
+	return nil
+}
+
+// Rename gives one account's preferences to another, in place of what that had; who was answered is forgotten. Called again after it
+// was interrupted, it finishes.
+func (s *Store) Rename(ctx context.Context, from, to domains.Address) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	p, err := read(s.file(from), from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Account = to
+	data, err := json.MarshalIndent(p, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := s.disk.ReplaceFile(ctx, s.file(to), data); err != nil {
+		return fmt.Errorf("rename preferences of %s: %w", from, err)
+	}
+	return s.remove(ctx, s.file(from), s.answers(from))
+}

@@ -1,0 +1,152 @@
+package rules
+
+import (
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+)
+
+// Set is rules, ready to be evaluated. It does not change, but for the numbers that "first", "every" and
+// "chance" count, and may be used concurrently.
+type Set struct {
+	rules    []*rule
+	at       [phases][]*rule // those with a clause for a phase
+	warnings config.Errors
+	files    []string
+}
+
+// rule is one action and the conditions under which it happens.
+type rule struct {
+	action  Action
+	reply   Reply // of Answer
+	tag     Field
+	delay   time.Duration
+	clauses []*clause
+}
+
+// clause is one of the conditions, of which the first that is true counts.
+type clause struct {
+	at       config.Position
+	first    Phase
+	last     Phase
+	terms    []term
+	counters []counted
+	with     Options
+	text     string // as it is written, with single blanks
+	never    bool   // a pattern file of it is missing or empty
+}
+
+// counted is a counter with how it is written.
+type counted struct {
+	*counter
+	text string
+}
+
+// term is one of the conditions that must be true together.
+type term struct {
+	node
+	text string // as it is written, with single blanks
+}
+
+// Len is the number of rules.
+func (s *Set) Len() int { return len(s.rules) }
+
+// Files are the names of the files that were read, in order: those of rules, included ones, and patterns, also
+// such that are missing. Who wants to see that rules have changed looks at these.
+func (s *Set) Files() []string { return s.files }
+
+// Warnings are what is not wrong, but hardly meant: each a *config.Error.
+func (s *Set) Warnings() []*config.Error { return s.warnings }
+
+// Eval says what the rules make of the facts in a phase: the first that decides, with what those before it
+// set. It is to be called once for each phase of a transaction, and at AtTo for each recipient.
+//
+// What is decided at AtFrom of the null sender is said at AtTo: a MAIL FROM:<> is never
+// refused, as other hosts ask by it whether an address is there.
+func (s *Set) Eval(p Phase, f Facts) Decision { return s.eval(p, f, false, nil) }
+
+// eval is Eval. With peek nothing is counted; look, if not nil, sees every clause that is asked.
+func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool)) Decision {
+	var d Decision
+	if p >= phases {
+		return d
+	}
+	null := false
+	if p == AtFrom || p == AtTo {
+		senders, known := f.Texts(From, "")
+		null = known && len(senders) == 1 && senders[0] == ""
+	}
+	if null && p == AtFrom {
+		return d
+	}
+	var set Options
+	if null {
+		s.pass(AtFrom, true, f, peek, look, &d, &set)
+		if d.Refuses() {
+			return d
+		}
+		d.Action, d.Rule, d.Reply = None, config.Position{}, Reply{}
+	}
+	s.pass(p, false, f, peek, look, &d, &set)
+	if d.Action == None {
+		d.Options = set
+	}
+	return d
+}
+
+// pass evaluates the rules of a phase; with early those that are for MAIL alone.
+func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), d *Decision, set *Options) {
+	for _, r := range s.at[p] {
+		c := r.matching(p, early, f, peek, look)
+		if c == nil {
+			continue
+		}
+		switch r.action {
+		case SetWith:
+			*set = c.with.over(*set)
+		case Tag:
+			tag := r.tag
+			tag.Rule = c.at
+			d.Tags = append(d.Tags, tag)
+		case Delay:
+			d.Delay += r.delay
+		default:
+			d.Action, d.Rule = r.action, c.at
+			d.Options = c.with.over(*set)
+			d.Reply = r.replyOf(p, d.Options.Message)
+			return
+		}
+	}
+}
+
+// matching is the first clause that is true.
+func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool)) *clause {
+	for _, c := range r.clauses {
+		if p < c.first || p > c.last || early && c.last != AtFrom || c.never {
+			continue
+		}
+		holds := c.holds(f, peek)
+		if look != nil {
+			look(r, c, holds)
+		}
+		if holds {
+			return c
+		}
+	}
+	return nil
+}
+
+// holds reports whether all of it is true. What counts is asked last.
+func (c *clause) holds(f Facts, peek bool) bool {
+	for i := range c.terms {
+		if c.terms[i].eval(f) != yes {
+			return false
+		}
+	}
+	for _, n := range c.counters {
+		if !n.count(peek) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,757 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// Bounds on what is read. A rules file is written by hand; a pattern file by programs.
+const (
+	mostErrors   = 200       // that are told of one text
+	mostRules    = 100_000   // of a Set
+	deepest      = 16        // files that include each other
+	mostIncluded = 1000      // files, each as often as it is
+	mostNested   = 64        // parentheses and "not" within each other
+	longestText  = 4 << 20   // of a rules file, in octets
+	longestTable = 512 << 20 // of a pattern file
+)
+
+// Standard are rules that every sink of the ancestor of this language began with.
+const Standard = `reject from-has bad,route
+reject to-has bad,route
+reject helo-has none
+`
+
+// Source is a text of rules.
+type Source struct {
+	Name string // of its file, for errors and decisions; files that it names are looked for beside it
+	Text string
+	// Line and Col, if not 0, are where the text stands in the file, if it is a part of it.
+	Line, Col int
+}
+
+// Compiler makes Sets.
+type Compiler struct {
+	// Open opens files that rules name; nil is os.Open. What is missing is to be an error that is fs.ErrNotExist.
+	Open func(name string) (io.ReadCloser, error)
+}
+
+// Compile makes a Set of sources, whose rules stand one after another. The error is a config.Errors of all
+// that is wrong.
+func (c *Compiler) Compile(sources ...Source) (*Set, error) {
+	w := &work{open: c.Open, set: &Set{}, tables: make(map[string]*loaded), operators: operators()}
+	if w.open == nil {
+		w.open = func(name string) (io.ReadCloser, error) { return os.Open(name) }
+	}
+	for _, s := range sources {
+		w.source(s, nil)
+	}
+	if err := w.errs.ErrOrNil(); err != nil {
+		return nil, err
+	}
+	w.set.settle()
+	return w.set, nil
+}
+
+// Parse makes a Set of one text. Name is its file's.
+func Parse(name, text string) (*Set, error) {
+	return (&Compiler{}).Compile(Source{Name: name, Text: text})
+}
+
+// ParseFiles makes a Set of files, of which the rules of the first come first. The error is a
+// config.Errors, unless a file cannot be read.
+func ParseFiles(names ...string) (*Set, error) {
+	sources := make([]Source, len(names))
+	for i, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		sources[i] = Source{Name: filepath.ToSlash(name), Text: string(text)}
+	}
+	return (&Compiler{}).Compile(sources...)
+}
+
+// work is a Set in the making.
+type work struct {
+	open      func(name string) (io.ReadCloser, error)
+	set       *Set
+	errs      config.Errors
+	tables    map[string]*loaded
+	operators []operator
+	full      bool // there are too many rules, and it was told
+	included  int  // files so far
+}
+
+// source reads a text, which the files of chain have included, the outermost first.
+func (w *work) source(s Source, chain []string) {
+	p := &parser{work: w, source: s, chain: append(chain[:len(chain):len(chain)], s.Name), text: config.NewText(s.Name, []byte(s.Text))}
+	if len(chain) == 0 && s.Line == 0 {
+		w.note(s.Name)
+	}
+	if len(s.Text) > longestText {
+		p.failAt(0, errTooLarge)
+		return
+	}
+	l := &lexer{text: s.Text, where: p.errorAt}
+	p.tokens = l.all()
+	w.errs = append(w.errs, l.errs...)
+	p.rules()
+}
+
+func (w *work) note(file string) {
+	if !slices.Contains(w.set.files, file) {
+		w.set.files = append(w.set.files, file)
+	}
+}
+
+// parser reads the rules of one text.
+type parser struct {
+	*work
+	source Source
+	chain  []string
+	text   *config.Text
+	tokens []token
+	at     int
+	failed int // problems so far
+
+	clause *clause // the one that is read
+	starts Phase   // at which it begins, where it names no phase
+	needed token   // what of it is known last
+	once   bool    // something in it counts, or happens once
+	nested int
+}
+
+func (p *parser) errorAt(at int, err error) *config.Error {
+	e := p.text.ErrorAt(at, err)
+	place := p.position(at)
+	e.Line, e.Col = place.Line, place.Col
+	return e
+}
+
+// position is the place of an octet in the file that the text is a part of.
+func (p *parser) position(at int) config.Position {
+	place := p.text.Position(at)
+	if p.source.Line > 0 {
+		if place.Line == 1 {
+			place.Col += max(p.source.Col, 1) - 1
+		}
+		place.Line += p.source.Line - 1
+	}
+	return place
+}
+
+func (p *parser) failAt(at int, err error) {
+	if p.failed++; p.failed <= mostErrors {
+		p.errs = append(p.errs, p.errorAt(at, err))
+	}
+}
+
+func (p *parser) warn(at int, format string, args ...any) {
+	if len(p.set.warnings) < mostErrors {
+		p.set.warnings = append(p.set.warnings, p.errorAt(at, fmt.Errorf(format, args...)))
+	}
+}
+
+func (p *parser) token() token { return p.tokens[min(p.at, len(p.tokens)-1)] }
+
+func (p *parser) take() token {
+	t := p.token()
+	p.at++
+	return t
+}
+
+// errReported: what is wrong has been told, and the rest of the rule says nothing.
+var errReported = errors.New("reported")
+
+// fail tells of a problem at a token.
+func (p *parser) fail(t token, format string, args ...any) error {
+	p.failAt(t.at, fmt.Errorf(format, args...))
+	return errReported
+}
+
+// rules reads them all.
+func (p *parser) rules() {
+	for {
+		switch t := p.token(); {
+		case t.kind == endOfFile || p.failed > mostErrors:
+			return
+		case t.kind == endOfLine:
+			p.at++
+		case t.is("include"):
+			p.at++
+			p.include()
+		default:
+			start := p.at
+			if err := p.rule(); err != nil {
+				p.skip(start)
+			}
+		}
+	}
+}
+
+// skip goes on with the next line.
+func (p *parser) skip(start int) {
+	for p.token().kind != endOfLine && p.token().kind != endOfFile {
+		p.at++
+	}
+	p.at = max(p.at, start+1)
+}
+
+// ended expects the end of a rule.
+func (p *parser) ended(what string) error {
+	if t := p.token(); t.kind != endOfLine && t.kind != endOfFile {
+		return p.fail(t, "found %s behind %s, which ends with its line", t.describe(), what)
+	}
+	return nil
+}
+
+// include reads the rules of another file in place of the line that names it.
+func (p *parser) include() {
+	t := p.take()
+	if t.kind != word {
+		p.fail(t, "a file's name should stand behind \"include\"")
+		p.skip(p.at - 1)
+		return
+	}
+	if p.ended("\"include\" and a file's name") != nil {
+		p.skip(p.at)
+		return
+	}
+	name := p.beside(strings.TrimPrefix(t.text, "file:"))
+	if i := slices.Index(p.chain, name); i >= 0 {
+		p.fail(t, "the file includes itself: %s", strings.Join(append(slices.Clone(p.chain[i:]), name), " → "))
+		return
+	}
+	if len(p.chain) >= deepest {
+		p.fail(t, "too many files include each other; at most %d", deepest)
+		return
+	}
+	text, err := p.read(name, longestText)
+	if err != nil {
+		p.failAt(t.at, closedPath(err))
+		return
+	}
+	if p.included++; p.included > mostIncluded || len(p.errs) > mostErrors {
+		if p.included == mostIncluded+1 {
+			p.fail(t, "too many files are included; at most %d", mostIncluded)
+		}
+		return
+	}
+	p.note(name)
+	p.work.source(Source{Name: name, Text: string(text)}, p.chain)
+}
+
+// beside is a file's name as seen from the file that names it.
+func (p *parser) beside(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.ToSlash(filepath.Clean(name))
+	}
+	return filepath.ToSlash(filepath.Join(filepath.Dir(p.source.Name), name))
+}
+
+// rule reads one rule: [@phase] action what [with options] {; what [with options]}.
+func (p *parser) rule() error {
+	if len(p.set.rules) >= mostRules {
+		if !p.full {
+			p.fail(p.token(), "too many rules; at most %d", mostRules)
+		}
+		p.full = true
+		return errReported
+	}
+	first := p.token()
+	phase, given, err := p.phase()
+	if err != nil {
+		return err
+	}
+	r := &rule{}
+	if err := p.action(r); err != nil {
+		return err
+	}
+	for at := first.at; ; at = p.token().at {
+		c := &clause{at: p.position(at)}
+		if err := p.condition(r, c, phase, given); err != nil {
+			return err
+		}
+		r.clauses = append(r.clauses, c)
+		if p.token().kind != semicolon {
+			break
+		}
+		p.at++
+		if p.last() {
+			break
+		}
+	}
+	if err := p.ended("a rule"); err != nil {
+		return err
+	}
+	p.set.rules = append(p.set.rules, r)
+	return nil
+}
+
+// last reports whether nothing more of a rule stands behind a ";". What goes on does so on the next
+// line, too.
+func (p *parser) last() bool {
+	at := p.at
+	if p.token().kind == endOfLine {
+		p.at++
+	}
+	if t := p.token(); t.begins() || t.kind == endOfFile {
+		p.at = at
+		return true
+	}
+	return false
+}
+
+// begins reports whether a token is the first of a rule.
+func (t token) begins() bool {
+	return t.kind == word && !t.quoted && (t.text[0] == '@' || t.text == "include" || slices.Contains(actionNames[1:], t.text))
+}
+
+// otherPhases are other words for some.
+var otherPhases = map[string]Phase{"ehlo": AtHelo, "mail": AtFrom, "rcpt": AtTo}
+
+func (p *parser) phase() (phase Phase, given bool, err error) {
+	t := p.token()
+	name, ok := strings.CutPrefix(t.text, "@")
+	if t.kind != word || t.quoted || !ok {
+		return 0, false, nil
+	}
+	p.at++
+	if i := slices.Index(phaseNames[:], name); i >= 0 {
+		return Phase(i), true, nil
+	}
+	if other, ok := otherPhases[name]; ok {
+		return other, true, nil
+	}
+	all := make([]string, phases)
+	for i, n := range phaseNames {
+		all[i] = "@" + n
+	}
+	p.failAt(t.at, unknownWord("is no phase", t.text, all))
+	return 0, false, errReported
+}
+
+// action reads what the rule does.
+func (p *parser) action(r *rule) error {
+	t := p.take()
+	i := -1
+	if t.kind == word && !t.quoted {
+		i = slices.Index(actionNames[1:], t.text)
+	}
+	if i < 0 {
+		if t.kind != word {
+			p.at--
+			return p.fail(t, "found %s where a rule should begin", t.describe())
+		}
+		p.failAt(t.at, unknownWord("is no action", t.text, append([]string{"include"}, actionNames[1:]...)))
+		return errReported
+	}
+	r.action = Action(i + 1)
+	switch r.action {
+	case Answer:
+		arg, err := p.argument("reply", `a code with its text, like "550 5.7.1 No"`)
+		if err != nil {
+			return err
+		}
+		if r.reply, err = parseReply(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Tag:
+		arg, err := p.argument("tag", `a header field, like "X-Rule: yes"`)
+		if err != nil {
+			return err
+		}
+		if r.tag, err = parseField(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Delay:
+		arg, err := p.argument("delay", "a time like 10s")
+		if err != nil {
+			return err
+		}
+		if r.delay, err = config.ParseDuration(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Redirect:
+		arg, err := p.argument("redirect", "the address of a mailbox")
+		if err != nil {
+			return err
+		}
+		r.tag.Value, err = mailbox(arg.text)
+		if err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	}
+	return nil
+}
+
+func parseReply(text string) (r Reply, err error) {
+	code, rest, _ := strings.Cut(text, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || len(code) != 3 || n < 200 || n > 599 || n/100 == 3 {
+		return r, fmt.Errorf("%q does not begin with the code of a reply: 2yz accepts, 4yz refuses for now, 5yz for good", text)
+	}
+	r.Code = n
+	if enhanced, text, _ := strings.Cut(rest, " "); isEnhanced(enhanced) {
+		if enhanced[0] != code[0] {
+			return r, fmt.Errorf("the code %s does not go with %s: both begin with the same digit (RFC 2034 §4)", enhanced, code)
+		}
+		r.Enhanced, rest = enhanced, text
+	}
+	r.Text = rest
+	if r.Text == "" {
+		return r, errors.New("a reply has a text behind its code")
+	}
+	return r, printable(r.Text)
+}
+
+// isEnhanced reports whether s looks like "5.7.1".
+func isEnhanced(s string) bool {
+	parts := strings.Split(s, ".")
+	return len(parts) == 3 && len(parts[0]) == 1 && !slices.ContainsFunc(parts, func(part string) bool {
+		return part == "" || len(part) > 3 || strings.Trim(part, "0123456789") != ""
+	})
+}
+
+// printable refuses what no line of a reply may have.
+func printable(text string) error {
+	for _, r := range text {
+		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f) || r == '\ufffd' {
+			return fmt.Errorf("a reply cannot have the character %q", r)
+		}
+	}
+	return nil
+}
+
+func parseField(text string) (f Field, err error) {
+	name, value, ok := strings.Cut(text, ":")
+	f.Name, f.Value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !ok || f.Name == "" || strings.ContainsFunc(f.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || len(f.Name) > 70 {
+		return f, fmt.Errorf("%q is no header field; write one like \"X-Rule: yes\"", text)
+	}
+	if f.Value == "" || len(f.Value) > 900 || strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		return f, fmt.Errorf("the value of %s is one line of ASCII of up to 900 octets, and not empty", f.Name)
+	}
+	return f, nil
+}
+
+// mailbox is the canonical form of an address.
+func mailbox(text string) (string, error) {
+	a := domains.CanonicalAddress(text)
+	if local, domain := a.Cut(); local == "" || domain == "" || strings.ContainsAny(text, " \t<>\n") {
+		return "", fmt.Errorf("%q is not the address of a mailbox", text)
+	}
+	return a.String(), nil
+}
+
+// firstPhase is the first at which an action means something, and whether it happens once.
+func (a Action) firstPhase() (first, last Phase, once bool) {
+	switch a {
+	case Quarantine, Redirect, Discard, Tag:
+		return AtMessage, AtMessage, true
+	case Delay:
+		return AtConnect, AtMessage, true
+	}
+	return AtConnect, AtMessage, false
+}
+
+// condition reads what must be true, and the options behind it.
+func (p *parser) condition(r *rule, c *clause, phase Phase, given bool) error {
+	first, last, once := r.action.firstPhase()
+	p.clause, p.starts, p.once, p.needed = c, first, once, token{}
+	c.first, c.last = first, last
+	begin := p.at
+	if t := p.token(); t.kind != word && t.kind != open || t.is("with") {
+		return p.fail(t, "found %s where it should stand when to %s; \"all\" is always", t.describe(), r.action)
+	}
+	all, err := p.terms(true)
+	if err != nil {
+		return err
+	}
+	for _, n := range all {
+		if counter, ok := n.node.(*counter); ok {
+			c.counters = append(c.counters, counted{counter, n.text})
+		} else {
+			c.terms = append(c.terms, n)
+		}
+	}
+	end := p.at
+	if p.token().is("with") {
+		p.at++
+		if err := p.options(r, c); err != nil {
+			return err
+		}
+	}
+	c.text = p.written(begin, end)
+	if r.action == Redirect {
+		c.with.Mailbox = r.tag.Value
+	}
+	if r.action == SetWith && c.with == (Options{}) {
+		return p.fail(p.tokens[begin-1], "set-with does nothing without options; write \"with\" and some behind what must be true")
+	}
+	if given && (phase < c.first || phase > c.last) {
+		if phase < first || phase > last {
+			return p.fail(p.tokens[max(begin-2, 0)], "%s acts on a message as a whole, and is for @%s alone", r.action, AtMessage)
+		}
+		return p.fail(p.needed, "%q is not known at @%s, but from @%s on", p.needed.text, phase, c.first)
+	}
+	switch {
+	case given:
+		c.first, c.last = phase, phase
+	case p.once:
+		c.first = max(c.first, p.starts)
+		c.last = c.first
+	default:
+		c.first = max(c.first, p.starts)
+	}
+	return nil
+}
+
+// written is tokens as they stand there, with single blanks.
+func (p *parser) written(from, to int) string {
+	var b strings.Builder
+	for i, t := range p.tokens[from:to] {
+		if t.kind == endOfLine {
+			continue
+		}
+		if i > 0 && t.kind != closing && p.tokens[from+i-1].kind != open {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.raw)
+	}
+	return b.String()
+}
+
+// needs says that a condition knows nothing before a phase, and by itself begins at another.
+func (p *parser) needs(phase, starts Phase) {
+	if phase > p.clause.first {
+		p.clause.first = phase
+	}
+	p.starts = max(p.starts, starts)
+}
+
+// terms reads conditions that must be true together, until something comes that is none.
+func (p *parser) terms(top bool) ([]term, error) {
+	var all []term
+	for {
+		t := p.token()
+		if len(all) > 0 && (t.kind != word && t.kind != open || t.is("with")) {
+			return all, nil
+		}
+		begin := p.at
+		n, err := p.either(top)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, term{n, p.written(begin, p.at)})
+	}
+}
+
+// either reads conditions of which one must be true.
+func (p *parser) either(top bool) (node, error) {
+	begin := p.token()
+	n, err := p.single()
+	if err != nil || !p.token().is("or") {
+		if _, counts := n.(*counter); counts && !top {
+			return nil, p.fail(begin, "%q counts what all of a rule is true of, and cannot stand within parentheses", begin.text)
+		}
+		return n, err
+	}
+	any := anyOf{n}
+	for p.token().is("or") {
+		p.at++
+		if n, err = p.single(); err != nil {
+			return nil, err
+		}
+		any = append(any, n)
+	}
+	for _, n := range any {
+		if _, counts := n.(*counter); counts {
+			return nil, p.fail(begin, "what counts cannot stand beside \"or\": it counts what all of a rule is true of")
+		}
+	}
+	return any, nil
+}
+
+// single reads one condition.
+func (p *parser) single() (node, error) {
+	p.nested++
+	defer func() { p.nested-- }()
+	t := p.take()
+	switch {
+	case p.nested > mostNested:
+		return nil, p.fail(t, "too many parentheses and \"not\" within each other; at most %d", mostNested)
+	case t.is("not"):
+		n, err := p.single()
+		if c, ok := n.(*counter); ok {
+			c.not = !c.not
+			return c, err
+		}
+		return notOf{n}, err
+	case t.kind == open:
+		all, err := p.terms(false)
+		if err != nil {
+			return nil, err
+		}
+		if end := p.take(); end.kind != closing {
+			p.at--
+			return nil, p.fail(end, "found %s where a parenthesis should be closed", end.describe())
+		}
+		if len(all) == 1 {
+			return all[0].node, nil
+		}
+		nodes := make(allOf, len(all))
+		for i, n := range all {
+			nodes[i] = n.node
+		}
+		return nodes, nil
+	case t.kind == word && !t.quoted:
+		return p.operator(t)
+	}
+	p.at--
+	return nil, p.fail(t, "found %s where a condition should stand", t.describe())
+}
+
+// operator reads a word with what stands behind it.
+func (p *parser) operator(t token) (node, error) {
+	i := slices.IndexFunc(p.operators, func(o operator) bool { return o.name == t.text })
+	if i < 0 {
+		return nil, p.noOperator(t)
+	}
+	o := p.operators[i]
+	args := make([]token, o.args)
+	for i := range args {
+		var err error
+		if args[i], err = p.argument(o.name, o.form); err != nil {
+			return nil, err
+		}
+	}
+	before := p.clause.first
+	p.needs(o.phase, max(o.phase, o.starts))
+	n, err := o.make(p, args)
+	if p.clause.first > before {
+		p.needed = t
+	}
+	if err != nil {
+		if err != errReported {
+			p.failAt(args[len(args)-1].at, err)
+		}
+		return nil, errReported
+	}
+	if _, ok := n.(*counter); ok {
+		p.once = true
+		return n, nil
+	}
+	arg := ""
+	if len(args) > 0 {
+		arg = args[len(args)-1].text
+	}
+	return leaf{n, o.name, arg}, nil
+}
+
+func (p *parser) noOperator(t token) error {
+	if t.is("or") || t.is("with") {
+		return p.fail(t, "found %q where a condition should stand", t.text)
+	}
+	names := []string{"or", "not", "with"}
+	for _, o := range p.operators {
+		names = append(names, o.name)
+	}
+	if slices.Contains(actionNames[1:], t.text) {
+		return p.fail(t, "found the action %q within a rule; each rule has a line of its own", t.text)
+	}
+	if strings.HasPrefix(t.text, "@") {
+		return p.fail(t, "found %q where a condition should stand; an address stands behind from, to, user or author", t.text)
+	}
+	p.failAt(t.at, unknownWord("is no condition", t.text, names))
+	return errReported
+}
+
+// argument reads a word behind another. "a, b" is one, and so is "> 5".
+func (p *parser) argument(of, form string) (token, error) {
+	t := p.token()
+	if t.kind != word {
+		if form != "" {
+			form = ", " + form + ","
+		}
+		return t, p.fail(t, "found %s where something%s should stand behind %q", t.describe(), form, of)
+	}
+	p.at++
+	for !t.quoted && p.token().kind == word && (strings.HasSuffix(t.text, ",") || strings.Trim(t.text, "<>=") == "" && t.text != "<>") {
+		next := p.take()
+		t.text += next.text
+	}
+	return t, nil
+}
+
+// options reads what stands behind "with".
+func (p *parser) options(r *rule, c *clause) error {
+	for n := 0; ; n++ {
+		t := p.token()
+		if t.kind != word {
+			if n == 0 {
+				return p.fail(t, "found %s where options should stand behind \"with\"", t.describe())
+			}
+			return nil
+		}
+		p.at++
+		if err := p.option(r, c, t); err != nil {
+			return err
+		}
+	}
+}
+
+var optionNames = []string{"message", "note", "savedir", "tls-opt", "make-yakker", "mailbox"}
+
+func (p *parser) option(r *rule, c *clause, t token) error {
+	if t.quoted || !slices.Contains(optionNames, t.text) {
+		p.failAt(t.at, unknownWord("is no option", t.text, optionNames))
+		return errReported
+	}
+	if t.text == "make-yakker" {
+		c.with.MakeYakker = true
+		return nil
+	}
+	arg, err := p.argument(t.text, "")
+	if err != nil {
+		return err
+	}
+	switch t.text {
+	case "message":
+		c.with.Message = strings.TrimRight(arg.text, "\n")
+		err = printable(arg.text)
+		if r.action == Answer {
+			err = errors.New(`the text of "reply" stands behind its code`)
+		}
+	case "note":
+		c.with.Note = arg.text
+	case "savedir":
+		c.with.SaveDir = arg.text
+	case "tls-opt":
+		c.with.TLS = arg.text
+		if arg.text != "off" && arg.text != "no-client" {
+			err = unknownWord("is none of off and no-client", arg.text, []string{"off", "no-client"})
+		}
+	case "mailbox":
+		if r.action != Quarantine && r.action != SetWith {
+			err = fmt.Errorf("%s has no mailbox; quarantine has, and \"redirect a@b\"", r.action)
+			break
+		}
+		c.with.Mailbox, err = mailbox(arg.text)
+	}
+	if err != nil {
+		p.failAt(arg.at, err)
+		return errReported
+	}
+	return nil
+}

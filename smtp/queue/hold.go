@@ -1,0 +1,124 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// holders is how many entries are held at a time: their states are written to disk
+// together.
+const holders = 16
+
+// HoldAll holds every entry that a user has in the queue and that is not held yet, and
+// says why. It returns how many there were. Attempts that run are not interrupted.
+func (q *Queue) HoldAll(ctx context.Context, user, cause string) (n int, err error) {
+	entries := make(chan string)
+	var (
+		mu   sync.Mutex
+		errs []error
+		all  sync.WaitGroup
+	)
+	for range holders {
+		all.Go(func() {
+			for id := range entries {
+				done, err := q.holdFor(ctx, id, user, cause)
+				mu.Lock()
+				if done {
+					n++
+				}
+				if err != nil && len(errs) < holders {
+					errs = append(errs, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	q.start()
+	for _, at := range q.oldest(0, false, beforeAll) {
+		if ctx.Err() != nil {
+			break
+		}
+		entries <- at.id
+	}
+	close(entries)
+	all.Wait()
+	return n, errors.Join(append(errs, ctx.Err())...)
+}
+
+// holdFor holds an entry if it is the user's.
+func (q *Queue) holdFor(ctx context.Context, id, user, cause string) (bool, error) {
+	e, st, _, err := q.look(ctx, id)
+	if err == nil && (e.User != user || st.Held) {
+		return false, nil
+	}
+	if err == nil {
+		err = q.update(ctx, id, func(st *State) {
+			if !st.Held {
+				st.Held, st.Cause = true, cause
+			}
+		})
+	}
+	if isGone(err) {
+		return false, nil // it has left meanwhile
+	}
+	return err == nil, err
+}
+
+// ReleaseAll releases what HoldAll, or Entry.Hold, has held for a user and a cause, the
+// oldest first, so that they are due in the order in which they came. It returns how many
+// there were. What an operator has held by hand stays.
+func (q *Queue) ReleaseAll(ctx context.Context, user, cause string) (n int, err error) {
+	due := time.Now()
+	return q.eachHeld(ctx, user, cause, func(id string) error {
+		due = due.Add(time.Microsecond)
+		return q.update(ctx, id, func(st *State) {
+			if !st.Held || st.Cause != cause {
+				return
+			}
+			st.Held, st.Cause = false, ""
+			for i := range st.To {
+				if st.To[i].Status == Pending {
+					st.To[i].Next = stamp(due) // also what was due before, for the order's sake
+				}
+			}
+		})
+	})
+}
+
+// RemoveAll takes away what is held for a user and a cause, without a word to anybody. It
+// returns how many there were.
+func (q *Queue) RemoveAll(ctx context.Context, user, cause string) (n int, err error) {
+	return q.eachHeld(ctx, user, cause, func(id string) error { return q.Remove(ctx, id) })
+}
+
+// CountHeld is how many entries are held for a user and a cause.
+func (q *Queue) CountHeld(ctx context.Context, user, cause string) (int, error) {
+	return q.eachHeld(ctx, user, cause, func(string) error { return nil })
+}
+
+// eachHeld calls f for each entry that is held for a user and a cause, the oldest first.
+func (q *Queue) eachHeld(ctx context.Context, user, cause string, f func(id string) error) (n int, err error) {
+	q.start()
+	for _, at := range q.oldest(0, true, beforeAll) {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		e, st, _, err := q.look(ctx, at.id)
+		if err == nil && (e.User != user || st.Cause != cause) {
+			continue
+		}
+		if err == nil {
+			err = f(at.id)
+		}
+		switch {
+		case isGone(err):
+		case err != nil:
+			return n, err
+		default:
+			n++
+		}
+	}
+	return n, nil
+}

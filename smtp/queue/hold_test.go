@@ -1,0 +1,77 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// owned is an entry of a user's.
+func owned(user, id string) *Entry {
+	e := entry(id, "bob@example.net")
+	e.User = user
+	return e
+}
+
+// TestHoldAll: all that a user has in the queue is held, also what is in line and what
+// comes held, and nothing of others; it leaves in the order in which it came.
+func TestHoldAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.Config.DestinationConcurrency = 1
+		f.world.took = time.Minute // so that all but one wait, more than a line has places for
+		f.run(t)
+		defer func() { f.stop(t) }()
+		var want []string
+		const many = 450
+		for i := range many {
+			e := owned("ann", fmt.Sprintf("a%03d", many-i)) // whose ids say nothing of the order
+			f.submit(t, e)
+			time.Sleep(time.Millisecond)
+			if i > 0 { // the first one is under way
+				want = append(want, e.ID)
+			}
+		}
+		f.submit(t, owned("cy", "c"))
+		f.submit(t, owned("ann", "by-hand"))
+		must(t, f.Hold(t.Context(), "by-hand"))
+		if n, err := f.HoldAll(t.Context(), "ann", "too much"); n != many || err != nil {
+			t.Fatalf("%d were held: %v", n, err)
+		}
+		late := owned("ann", "late")
+		late.Hold = "too much"
+		f.submit(t, late)
+		want = append(want, "late")
+		time.Sleep(30 * 24 * time.Hour)
+		if n := f.world.count(); n != 2 || f.notes.kinds() != "" || f.Counters().Held != many+1 {
+			t.Fatalf("while held: %d attempts, notifications %q, %d held", n, f.notes.kinds(), f.Counters().Held)
+		}
+		if n, err := f.CountHeld(t.Context(), "ann", "too much"); n != many || err != nil {
+			t.Errorf("%d are counted: %v", n, err)
+		}
+		if v, err := f.Explain(t.Context(), "late"); err != nil || v.Cause != "too much" || v.Why[0] != "bob@example.net: No attempt was made yet. It is held, as too much: nothing happens until it is released." {
+			t.Errorf("%+v, %v", v, err)
+		}
+		f = f.restart(t)
+		f.Config.DestinationConcurrency = 1
+		if n, err := f.ReleaseAll(t.Context(), "ann", "too much"); n != many || err != nil {
+			t.Fatalf("%d were released: %v", n, err)
+		}
+		time.Sleep((many + 2) * time.Minute)
+		var got []string
+		for _, a := range f.world.attempts[2:] {
+			got = append(got, a.id)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("they left as\n%v, want\n%v", got, want)
+		}
+		if f.spool.len() != 1 || f.Counters().Held != 1 {
+			t.Errorf("%d are left, what was held by hand among them: %d", f.spool.len(), f.Counters().Held)
+		}
+		if n, err := f.RemoveAll(t.Context(), "ann", ""); n != 1 || err != nil || f.spool.len() != 0 {
+			t.Errorf("%d were removed: %v", n, err)
+		}
+	})
+}
