@@ -91,6 +91,7 @@ func (d *Daemon) reload() error {
 	d.logLevel.Set(settings.Log.Level)
 	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
+	d.retirePreferences(st)
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {
 		d.challenge.close()

@@ -63,7 +63,11 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 		Permitted: d.wantReports,
 		Hostname:  func() string { return domains.Canonical(d.state().settings.ServerName).String() },
 		Send: func(ctx context.Context, to string, message []byte) error {
-			return out.SendReport(ctx, reporter(), to, smtp.NotifyFailure, message)
+			err := out.SendReport(ctx, reporter(), to, smtp.NotifyFailure, message)
+			if err == nil {
+				d.metrics.SentReport(reports.DMARC)
+			}
+			return err
 		},
 		Own:   func(address string) bool { return d.state().dir.Reports()[domains.Address(address)] },
 		Cache: out.Cache(),

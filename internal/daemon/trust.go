@@ -4,9 +4,11 @@ import (
 	"log/slog"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/rules"
 )
 
 // openTrust makes what judges mail of strangers and what signs that of users. Both are
@@ -25,6 +27,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing

@@ -213,7 +213,7 @@ func TestSuccessIsTold(t *testing.T) {
 	}
 }
 
-// TestRatesCountUsers: what users submit is counted, messages at MAIL and recipients at RCPT, and
+// TestRatesCountUsers: what users submit is counted, at RCPT, and
 // nothing else is.
 func TestRatesCountUsers(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -88,6 +88,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	ctx, stop := context.WithTimeout(i.s.block.context(ctx), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
+	i.look.Envelope.Session.Set(verdictKey{i.v}, d)
 	if d.Action != Refuse { // what is certain first: nobody comes again to be refused
 		if later := i.later(ctx, d); later != nil {
 			return found, later

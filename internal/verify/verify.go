@@ -111,6 +111,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 		was.was = nil // no chain of all transactions
 		delete(s.Values, v)
 	}
+	delete(s.Values, verdictKey{v})
 	rules := v.Rules()
 	if trusted || s.LMTP || rules == nil {
 		return nil
