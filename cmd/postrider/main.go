@@ -92,6 +92,7 @@ func rootCommand() *cobra.Command {
 		confCommand(),
 		dnsCommand(),
 		dkimCommand(),
+		rulesCommand(),
 		userCommand(),
 		adminCommand(),
 		domainCommand(),

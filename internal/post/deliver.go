@@ -60,7 +60,7 @@ func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
 	d.aside = d.places()
-	for d.box == nil && len(d.to.mailboxes) > 0 {
+	for d.box == nil && len(d.aside.and(d.to.mailboxes)) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
 			if d.aside.full(err) { // it is delivered, marked
@@ -89,6 +89,9 @@ func (d *delivery) begin(ctx context.Context) error {
 
 // commit puts the copies on stable storage, those for mailboxes first.
 func (d *delivery) commit(ctx context.Context) error {
+	if d.m.instead != nil {
+		return d.commitInstead(ctx)
+	}
 	top := d.m.top
 	text := top.local()
 	d.release()

@@ -219,7 +219,7 @@ func TestSuccessIsTold(t *testing.T) {
 	}
 }
 
-// TestRatesCountUsers: what users submit is counted, messages at MAIL and recipients at RCPT, and
+// TestRatesCountUsers: what users submit is counted, at RCPT, and
 // nothing else is.
 func TestRatesCountUsers(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // What users send has bounds, so that an account whose password is known to others is
@@ -326,7 +327,7 @@ func (o *Outbound) mayTell() error {
 	if l.First {
 		o.need.Log.Warn("too much is sent", "", l)
 	}
-	return l.reply()
+	return fmt.Errorf("%w: %s", queue.ErrWait, l.Refusal)
 }
 
 // Full are those who have met a limit and for whom nothing is taken now, and accounts
@@ -352,7 +353,8 @@ func (r *rates) list(now time.Time) (all []Limited) {
 			if t.turn(now); t.Full == "" && t.Lifted.IsZero() {
 				continue
 			}
-			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: t.Hour.Amount, Since: t.Hour.Since, Until: t.Until, Lifted: t.Lifted})
+			p := t.within()
+			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: p.Amount, Since: p.Since, Until: t.Until, Lifted: t.Lifted})
 		}
 	}
 	return all
