@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -87,7 +89,7 @@ it is interrupted, the same command finishes it.`,
 	return c
 }
 
-func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) error {
+func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) (err error) {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
 		return err
@@ -107,6 +109,21 @@ func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) er
 		return err
 	}
 	out.Address, out.To = from.String(), to.String()
+	var old []domains.Address
+	if err := inPreferences(s, func(kept *preferences.Store) error {
+		for at := range s.Book().Accounts {
+			if local, domain := at.Cut(); domain == from {
+				if err := kept.Copy(cmd.Context(), at, domains.At(local, to)); err != nil {
+					return err
+				}
+				old = append(old, at)
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, forget(cmd.Context(), s, old...)) }()
 	return f.finishMove(cmd, out, fmt.Sprintf("%s is %s now, in %s", from, to, strings.Join(out.Files, ", ")), move)
 }
 

@@ -92,6 +92,7 @@ func rootCommand() *cobra.Command {
 		confCommand(),
 		dnsCommand(),
 		dkimCommand(),
+		rulesCommand(),
 		userCommand(),
 		adminCommand(),
 		domainCommand(),
@@ -106,6 +107,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)

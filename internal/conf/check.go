@@ -87,6 +87,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.reports()
 	c.trust()
 	c.defence()
+	c.mailRules()
 	c.web()
 	c.directories()
 	return c.errs

@@ -50,11 +50,11 @@ var mayImport = map[string][]string{
 	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
-	"internal/conf":           {"parsers/config", "parsers/domains", "cipher/passwd", "smtp/dnslist"},
+	"internal/conf":           {"parsers/config", "parsers/domains", "parsers/rules", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
+	"internal/change":         {"internal/conf", "mailstore/durable", "parsers/config"},
 	"internal/greylist":       {"mailstore/durable"},
 	"internal/quarantine":     {"mailstore", "parsers/domains", "rfc2822"},
-	"internal/change":         {"internal/conf", "mailstore/durable", "parsers/config"},
 	"internal/dirents":        {},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
@@ -68,10 +68,15 @@ var mayImport = map[string][]string{
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
+	"internal/filter": {"internal/post", "internal/verify", "parsers/domains", "parsers/rules", "rfc2822", "smtp", "smtp/dkim"},
 	"internal/verify": {"internal/greylist", "internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
-	"internal/web": {"internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
+	"internal/web": {"mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
+	// A mail server for tests shares the engines and the looks, and nothing of the daemon.
+	"internal/sink":        {"cipher/sasl", "mailstore/durable", "parsers/domains", "pop3", "rfc2822", "smtp"},
+	"internal/sink/web":    {"internal/pages", "internal/sink", "rfc2822"},
+	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "pop3", "smtp"},
 	"internal/pages":       {},
 	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},

@@ -182,6 +182,28 @@ func (d *delivery) tell(log *slog.Logger) {
 	}
 }
 
+// tellInstead writes down where a message went in place of its recipients.
+func (d *delivery) tellInstead(log *slog.Logger) {
+	a := d.summary()
+	a.Mailboxes, a.Elsewhere = 1, 0
+	to := make([]string, len(d.e.To))
+	for i := range d.e.To {
+		to[i] = d.e.To[i].Path.String()
+	}
+	attrs := append(a.attrs(), slog.String("to", strings.Join(to, ",")))
+	event := "discarded"
+	if place := d.m.instead.Mailbox; place != "" {
+		event = "put aside"
+		attrs = append(attrs, slog.String("mailbox", place.String()))
+	} else {
+		a.Mailboxes = 0
+	}
+	if d.r.Accepted != nil {
+		d.r.Accepted(a)
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, event, append(attrs, slog.Int64("octets", a.Size))...)
+}
+
 // localRefusal is a program of this host that was refused; package smtp tells of
 // clients.
 func (p *Post) localRefusal(s *smtp.Session, command, from, to string, err error) {

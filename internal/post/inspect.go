@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -77,6 +78,21 @@ type Findings struct {
 	Junk bool
 	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
 	Unsure bool
+	// Instead says where the message goes in place of its recipients; nil: to them.
+	Instead *Instead
+}
+
+// Instead is where a message goes that its client is told was accepted. Its sender hears nothing more of it, nor
+// does anybody in whose name he may have written.
+type Instead struct {
+	// Mailbox is one of those that Diverter.Places gave; empty: the message is thrown away.
+	Mailbox domains.Address
+}
+
+// Diverter is an Inspection whose Findings may say Instead.
+type Diverter interface {
+	// Places are the mailboxes that it may name. A message for one of them is written once, as any other.
+	Places() []domains.Address
 }
 
 // inspectSender tells the inspectors who sends.
@@ -129,6 +145,16 @@ func (i *inspections) most() (results, fields int) {
 	return results, fields
 }
 
+// places are the mailboxes where the message may go instead.
+func (i *inspections) places() (all []domains.Address) {
+	for _, look := range i.all {
+		if d, ok := look.(Diverter); ok {
+			all = append(all, d.Places()...)
+		}
+	}
+	return all
+}
+
 // findings is all that was found, one after another.
 func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 	for _, look := range i.all {
@@ -136,9 +162,12 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 		if err != nil {
 			return Findings{}, err
 		}
+		if all.Instead == nil {
+			all.Instead = found.Instead
+		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
-		all.Aside = cmp.Or(all.Aside, found.Aside)
 		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
+		all.Aside = cmp.Or(all.Aside, found.Aside)
 	}
 	return all, nil
 }

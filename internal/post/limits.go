@@ -13,6 +13,7 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // What users send has bounds, so that an account whose password is known to others is
@@ -326,7 +327,7 @@ func (o *Outbound) mayTell() error {
 	if l.First {
 		o.need.Log.Warn("too much is sent", "", l)
 	}
-	return l.reply()
+	return fmt.Errorf("%w: %s", queue.ErrWait, l.Refusal)
 }
 
 // Full are those who have met a limit and for whom nothing is taken now, and accounts

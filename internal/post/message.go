@@ -25,8 +25,10 @@ type message struct {
 	facts  []slog.Attr // of those who looked, for the log
 	junk   bool        // they have marked it
 	unsure bool        // who sends it is not who it says, perhaps
-	ended  time.Time   // when its last octet had come
-	done   func()      // gives back the room that its header takes
+	// instead is where it goes in place of its recipients, if they had it so
+	instead *Instead
+	ended   time.Time // when its last octet had come
+	done    func()    // gives back the room that its header takes
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -141,7 +143,7 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	m.ended = time.Now()
 	var found Findings
 	found, m.looks.failed = m.looks.findings(ctx)
-	m.top.results, m.top.found, m.facts, m.aside = strings.Join(found.Results, ""), strings.Join(found.Fields, ""), found.Facts, found.Aside
-	m.junk, m.unsure = found.Junk, found.Unsure
+	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
+	m.facts, m.aside, m.junk, m.unsure, m.instead = found.Facts, found.Aside, found.Junk, found.Unsure, found.Instead
 	return size, nil
 }

@@ -220,6 +220,10 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	to.stopLoops(r.rules(e.Session).Directory, m.header)
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
+	if err == nil && m.instead != nil {
+		d.tellInstead(r.Log)
+		return nil
+	}
 	if err == nil {
 		err = r.reportFailure(ctx, e, m, to.bounced)
 	}

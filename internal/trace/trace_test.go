@@ -192,3 +192,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRuleInWords: what a rule has done is told with its place.
+func TestRuleInWords(t *testing.T) {
+	for line, want := range map[string]string{
+		`level=INFO msg=refused session=s command=RCPT to=bob@mail.test reply="550 5.7.1 No" rule=mail.rules:3 action=reject note="bob left"`: "RCPT for <bob@mail.test> was refused: 550 5.7.1 No, by the rule at mail.rules:3 (bob left)",
+		`level=INFO msg="put aside" session=s to=bob@mail.test mailbox=junk@mail.test octets=9 rule=mail.rules:4 action=quarantine`:           "<bob@mail.test> did not get it: it was put into the mailbox junk@mail.test (9 octets), by the rule at mail.rules:4",
+		`level=INFO msg=discarded session=s to=bob@mail.test octets=9 rule=mail.rules:5 action=discard`:                                       "<bob@mail.test> did not get it: it was thrown away (9 octets), by the rule at mail.rules:5",
+		`level=INFO msg=delivered session=s to=bob@mail.test mailbox=bob@mail.test octets=9`:                                                  "<bob@mail.test> was delivered to the mailbox bob@mail.test (9 octets)",
+	} {
+		l, ok := Parse("time=2026-11-29T12:01:00.000Z "+line, time.Now())
+		if !ok || l.Words() != want {
+			t.Errorf("%s\n%s\n%s", line, l.Words(), want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (v *Verifier) Recipient(ctx context.Context, session *smtp.Session, to *smt
 	if !ok || private(s.client) || s.rules.softestFor(to) != Refuse || toPostmaster(to) {
 		return nil
 	}
-	ctx = of(ctx, s.addr)
+	ctx = s.block.context(ctx)
 	if why := v.impostor(ctx, s); why != nil {
 		return why
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -45,6 +46,18 @@ func (w *work) read(name string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%s: %w", name, errTooLarge)
 	}
 	return b.Bytes(), err
+}
+
+// openFile opens a file, and nothing that would keep who reads it waiting for ever.
+func openFile(name string) (io.ReadCloser, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("it is no file")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
 }
 
 // closedPath is an error without what was done when it came.

@@ -161,7 +161,7 @@ type wordsAre struct {
 }
 
 func (n wordsAre) eval(f Facts) truth {
-	hold, known := f.Words(n.fact)
+	hold, known := f.Words(n.fact, n.want)
 	switch {
 	case hold&known&n.want != 0:
 		return yes

@@ -107,7 +107,7 @@ func (s *server) Last(days int, domain string) (*reports.Summary, []reports.Day,
 	for range s.entries {
 		one = append(one, source)
 	}
-	return &reports.Summary{Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
+	return &reports.Summary{Reports: 4, Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
 }
 
 // logOf is a log of a message that was taken, one that was refused, and a session, in which every word of others is

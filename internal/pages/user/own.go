@@ -129,13 +129,13 @@ func (s Server) setPassword(r *pages.Request) error {
 	old, new := r.Form.Secret("old"), r.Form.Secret("new")
 	switch {
 	case old == "":
-		r.Form.Wrong("old", "the password of now is needed")
+		r.Form.Wrong("old", "your password of now is needed")
 	case new == "":
 		r.Form.Wrong("new", "there is none")
 	case new != r.Form.Secret("again"):
 		r.Form.Wrong("again", "that is not the same")
 	case new == old:
-		r.Form.Wrong("new", "that is the one of now")
+		r.Form.Wrong("new", "that is the one you have")
 	}
 	if !r.Form.OK() {
 		return nil
