@@ -201,16 +201,51 @@ func TestAdminPages(t *testing.T) {
 	b.walk(t, s.url+"/admin/", 14)
 }
 
-// TestUserPages: an account sees its own pages, and no administrator's.
+// TestUserPages: an account sees its own pages, with nothing decided and with all of it, and no administrator's.
 func TestUserPages(t *testing.T) {
 	s, b := serve(t), open(t)
 	b.as(t, views[0])
 	b.logIn(t, s.url+"/account/", "bob@mail.test")
-	b.walk(t, s.url+"/account/", 1)
+	b.walk(t, s.url+"/account/", 5)
+	b.as(t, views[4])
+	b.decide(t, s.url+"/account/")
+	for _, page := range []string{"password", "devices", "forward", "absence"} {
+		for _, v := range views {
+			b.as(t, v)
+			b.see(t, s.url+"/account/"+page, v)
+			b.keep(t, "account-"+page+"-decided-"+v.name)
+		}
+	}
 	b.as(t, views[0])
 	b.do(t, chromedp.Navigate(s.url+"/admin/"), chromedp.WaitVisible("#name"))
 	if ask[bool](t, b, `!!document.querySelector("form.who")`) {
 		t.Error("the account is in the pages of administrators")
+	}
+}
+
+// decide has a user decide something at each page, by keyboard alone.
+func (b *browser) decide(t *testing.T, prefix string) {
+	t.Helper()
+	long := strings.Repeat("W", 30) + hostile[:20]
+	b.do(t, chromedp.Navigate(prefix+"devices"), chromedp.WaitVisible("#f-name"),
+		chromedp.SendKeys("#f-name", "phone"), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible(".flash"))
+	b.keep(t, "account-devices-shown-once")
+	b.do(t, chromedp.Navigate(prefix+"devices"), chromedp.WaitVisible("#f-name"),
+		chromedp.SendKeys("#f-name", long), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible(".flash"))
+	b.do(t, chromedp.Navigate(prefix+"forward"), chromedp.WaitVisible("#f-to"),
+		chromedp.SendKeys("#f-to", long[:30]+"@"+strings.Repeat("a-very-long-name.", 4)+"far.test"), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible("#f-code"))
+	b.do(t, chromedp.Navigate(prefix+"absence"), chromedp.WaitVisible("#f-text"),
+		chromedp.SendKeys("#f-text", "I am away.\n"+strings.Repeat("w", 200)), chromedp.SendKeys("#f-subject", hostile),
+		chromedp.Focus(`button[value="keep"]`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".flash"))
+	b.do(t, chromedp.Navigate(prefix+"password"), chromedp.WaitVisible("#f-old"),
+		chromedp.SendKeys("#f-old", "wrong"), chromedp.SendKeys("#f-new", "another phrase"), chromedp.SendKeys("#f-again", "another phrase"+kb.Enter), chromedp.WaitVisible(".field.bad"))
+	b.keep(t, "account-password-wrong")
+	b.do(t, chromedp.Navigate(prefix+"password"), chromedp.WaitVisible("#f-old"),
+		chromedp.SendKeys("#f-old", password), chromedp.SendKeys("#f-new", "another phrase"), chromedp.SendKeys("#f-again", "another phrase"+kb.Enter), chromedp.WaitVisible(".flash"))
+	for _, f := range b.takeFaults() {
+		if !strings.Contains(f, "422") { // what was wrong about a form
+			t.Error(f)
+		}
 	}
 }
 

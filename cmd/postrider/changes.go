@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // changeFlags are those of every command that changes the configuration.
@@ -38,11 +40,34 @@ type outcome struct {
 // apply changes the files of the configuration, each whole or not at all; or none, if no server would
 // start with what they would hold.
 func (f *changeFlags) apply(cmd *cobra.Command, edit change.Editor) (*outcome, error) {
-	files, err := change.Files{Path: confPath(f.path), Probes: probes()}.Apply(cmd.Context(), edit)
+	var before *conf.Settings
+	files, err := change.Files{Path: confPath(f.path), Probes: probes()}.Apply(cmd.Context(), func(s *conf.Settings) ([]*conf.Edit, error) {
+		before = s
+		return edit(s)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &outcome{Files: files}, nil
+	return &outcome{Files: files}, forgetPredecessors(cmd.Context(), f.path, before)
+}
+
+// forgetPredecessors removes what is left of users whose names have just been given to others.
+func forgetPredecessors(ctx context.Context, path string, before *conf.Settings) error {
+	after, err := conf.Load(confPath(path))
+	if err != nil {
+		return err
+	}
+	var fresh []domains.Address
+	old := before.Book().Accounts
+	for at := range after.Book().Accounts {
+		if old[at] == nil {
+			fresh = append(fresh, at)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return forget(ctx, after, fresh...)
 }
 
 // finish says what was done, tells it to a running server, and fails if that cannot use it.

@@ -25,8 +25,9 @@ import (
 
 // derive makes what is kept of a password.
 func (f *userFlags) derive(s *conf.Settings, at domains.Address, password []byte) (conf.Keys, error) {
-	k, err := accounts.NewKeys(password)
-	if a := s.Book().Accounts[at]; err == nil && (f.apop || a != nil && a.APOP != "") { // who has APOP keeps it
+	a := s.Book().Accounts[at]
+	k, err := accounts.NewKeys(password, a)
+	if err == nil && (f.apop || a != nil && a.APOP != "") { // who has APOP keeps it
 		var key seal.Key
 		if key, err = serverKey(s.SecretKeyFile, confPath(f.path)); err == nil {
 			k.APOP, err = accounts.SealAPOP(key, at, password)

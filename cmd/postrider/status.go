@@ -75,6 +75,9 @@ func printStatus(out io.Writer, s *daemon.Status) {
 		}
 		fmt.Fprintln(out)
 	}
+	if s.Leaves != "" {
+		fmt.Fprintf(out, "  %s\n", s.Leaves)
+	}
 	for _, c := range s.Certificates {
 		fmt.Fprintf(out, "  %s\n", describeCertificate(c))
 	}

@@ -28,6 +28,7 @@ type userFlags struct {
 	keep      bool // the mail of an account of that name that was removed
 	fresh     bool // without it
 	mail      bool // remove it as well
+	reset     bool // what its user has decided
 }
 
 func userCommand() *cobra.Command {
@@ -37,7 +38,7 @@ func userCommand() *cobra.Command {
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
 their comments and layout. A running server is told, unless --no-reload is given.
 "postrider user show ADDRESS" says what an account has sent and may send.`,
-	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
+	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userBlockCommand(true), userBlockCommand(false), userListCommand(),
 		userTestCommand(), userImportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
@@ -146,9 +147,11 @@ func (f *userFlags) password(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 func userPasswdCommand() *cobra.Command {
 	var f userFlags
 	c := &cobra.Command{
-		Use:     "passwd ADDRESS",
-		Short:   "Give an account a new password",
-		Long:    `Give an account a new password. Its other settings stay.` + passwordHelp,
+		Use:   "passwd ADDRESS",
+		Short: "Give an account a new password",
+		Long: `Give an account a new password. Its other settings stay. It opens in place of one that
+the user has set at the pages; passwords of devices go on, unless --reset is given, which
+forgets all that the user has decided there: after an account was in other hands.` + passwordHelp,
 		Example: "  postrider user passwd -c /etc/postrider alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -167,11 +170,19 @@ func userPasswdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.tell(cmd, out, at, password, "")
+			more := ""
+			if f.reset {
+				if err := forget(cmd.Context(), s, at); err != nil {
+					return err
+				}
+				more = "what the user had decided is forgotten"
+			}
+			return f.tell(cmd, out, at, password, more)
 		},
 		ValidArgsFunction: f.complete,
 	}
 	f.register(c)
+	c.Flags().BoolVar(&f.reset, "reset", false, "forget passwords of devices, forwarding and absence")
 	return c
 }
 

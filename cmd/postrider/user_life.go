@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -61,7 +63,11 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 	if n := mailOf(cmd.Context(), s, at); n > 0 && !f.mail {
 		done += fmt.Sprintf("; %s of it stay in the store", count(n, "message"))
 	}
-	if err := f.finish(cmd, out, done); err != nil || !f.mail {
+	err = f.finish(cmd, out, done)
+	if err := forget(cmd.Context(), s, at); err != nil { // when no server lets anybody in there any more
+		return err
+	}
+	if err != nil || !f.mail {
 		return err
 	}
 	return purge(cmd, s, at) // when no server delivers there any more
@@ -105,13 +111,25 @@ func purge(cmd *cobra.Command, s *conf.Settings, at domains.Address) error {
 // inStore changes the store beside a running server, as the user that it belongs
 // to: what root made, the server could not read. A store that is not there yet has
 // nothing to change.
-func inStore(s *conf.Settings, change func(*maildir.Store) error) (err error) {
-	info, err := os.Stat(s.MailDir)
+func inStore(s *conf.Settings, change func(*maildir.Store) error) error {
+	return asOwner(s.MailDir, func() error {
+		store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.Share))
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		return change(store)
+	})
+}
+
+// asOwner does something as the user that a directory belongs to; nothing, where it is not there.
+func asOwner(dir string, do func() error) (err error) {
+	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("mail store: %w", err)
+		return err
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && owner.Uid != 0 {
 		group := os.Getegid()
@@ -123,12 +141,37 @@ func inStore(s *conf.Settings, change func(*maildir.Store) error) (err error) {
 		}
 		defer func() { err = errors.Join(err, syscall.Seteuid(0), syscall.Setegid(group)) }()
 	}
-	store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.Share))
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	return change(store)
+	return do()
+}
+
+// inPreferences changes what users have decided, beside a running server, which looks whenever it needs to know. Where
+// there is nothing yet, there is nothing to change.
+func inPreferences(s *conf.Settings, change func(*preferences.Store) error) error {
+	dir := preferences.Dir(s.DataDir)
+	return asOwner(dir, func() error {
+		disk, err := durable.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer disk.Close()
+		kept, err := preferences.Open(context.Background(), dir, disk)
+		if err != nil {
+			return err
+		}
+		return change(kept)
+	})
+}
+
+// forget removes what the users of accounts have decided.
+func forget(ctx context.Context, s *conf.Settings, accounts ...domains.Address) error {
+	return inPreferences(s, func(kept *preferences.Store) error {
+		for _, at := range accounts {
+			if err := kept.Remove(ctx, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func userRenameCommand() *cobra.Command {
@@ -150,7 +193,7 @@ finishes it.`,
 	return c
 }
 
-func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
+func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) (err error) {
 	s, at, missing := f.load(name)
 	if s == nil {
 		return missing
@@ -176,6 +219,10 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) error {
 		return err
 	}
 	out.Address, out.To = at.String(), to.String()
+	if err := inPreferences(s, func(kept *preferences.Store) error { return kept.Copy(cmd.Context(), at, to) }); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, forget(cmd.Context(), s, at)) }()
 	return f.finishMove(cmd, out, fmt.Sprintf("%s is %s now, in %s", at, to, strings.Join(out.Files, ", ")), move)
 }
 

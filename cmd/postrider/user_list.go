@@ -7,11 +7,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -21,7 +24,8 @@ func userListCommand() *cobra.Command {
 	return listCommand(&cobra.Command{
 		Short: "List the accounts",
 		Long: `List the accounts: how the password is stored, for which mechanisms there are keys,
-what the mailbox may hold and holds, and which aliases lead to it.`,
+what the mailbox may hold and holds, and which aliases lead to it. "own" is a password that
+the user has set at the pages; --json has what else he has decided there.`,
 		Example: "  postrider user list -c /etc/postrider",
 	}, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES", userViews, func(v userView) string {
 		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)))
@@ -38,6 +42,27 @@ type userView struct {
 	Messages int64             `json:"messages"`
 	Octets   int64             `json:"octets"`
 	Aliases  []domains.Address `json:"aliases"` // that lead to it
+
+	// What its user has decided at the pages.
+	OwnPassword bool   `json:"own_password"` // in place of that of the settings
+	Devices     int    `json:"devices"`      // that have a password
+	Forward     string `json:"forward"`      // where mail goes on to; empty: nowhere
+	Absence     bool   `json:"absence"`      // senders are answered now
+}
+
+// decided adds what the user has decided, as far as it can be read.
+func (v *userView) decided(kept *preferences.Store, a *conf.Account) {
+	p, err := kept.Of(v.Address)
+	if err != nil || p == nil {
+		return
+	}
+	v.OwnPassword, v.Devices, v.Absence = accounts.OwnPassword(a, p), len(p.Apps), p.Absence.Active(time.Now())
+	if v.OwnPassword {
+		v.Password += ", own"
+	}
+	if p.Forward != nil {
+		v.Forward = p.Forward.To
+	}
 }
 
 func orDash(words []string) string {
@@ -60,7 +85,7 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 			leading[to.Address] = append(leading[to.Address], from)
 		}
 	}
-	all := book.Accounts
+	all, kept := book.Accounts, preferences.Look(preferences.Dir(s.DataDir))
 	views := make([]userView, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a := all[name]
@@ -73,6 +98,7 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 			Address: name, Password: passwordKind(a), Keys: a.Mechanisms(), Disabled: a.Disabled, Quota: string(quota),
 			Messages: used.Messages, Octets: used.Octets, Aliases: leading[name],
 		})
+		views[len(views)-1].decided(kept, a)
 	}
 	return views, nil
 }
@@ -106,7 +132,15 @@ The password is asked for, or read from standard input with --stdin.`,
 			if err != nil {
 				return err
 			}
-			err = testPassword(s.Book().Accounts[at], at, password)
+			a := s.Book().Accounts[at]
+			p, err := preferences.Look(preferences.Dir(s.DataDir)).Of(at)
+			switch {
+			case err != nil:
+			case p != nil && accounts.OwnPassword(a, p):
+				err = testPassword(&conf.Account{Password: conf.Secret(p.Password.Hash), Disabled: a.Disabled}, at, password)
+			default:
+				err = testPassword(a, at, password)
+			}
 			if f.json {
 				return errors.Join(printJSON(cmd, testView{at, err == nil, textOf(err)}), err)
 			}

@@ -45,19 +45,31 @@ func Strong(password []byte, of domains.Address) error {
 // RandomPassword makes a password of 120 random bits.
 func RandomPassword() []byte { return []byte(rand.Text()[:24]) }
 
-// NewKeys makes what is kept of a password, but for APOP, from which it cannot be read. It takes the time of a hash.
-func NewKeys(password []byte) (k conf.Keys, err error) {
+// NewKeys makes what is kept of a password, but for APOP, from which it cannot be read. It takes the time of a hash. Those for SCRAM have the
+// salt that the account (nil: a new one) has now: passwords of its user's devices have the same, and a client is told one before it has said which
+// it uses.
+func NewKeys(password []byte, before *conf.Account) (k conf.Keys, err error) {
 	password = sasl.SASLprep(password) // however this keyboard composes accents
 	if k.Password, err = passwd.Hash(password); err != nil {
 		return k, err
 	}
-	scram, err := sasl.MakeScram(sasl.ScramSHA256, password, 0)
+	scram, err := scramLike(before, password)
 	if err != nil {
 		return k, err
 	}
 	k.ScramSHA256 = sasl.FormatScram(sasl.ScramSHA256, scram)
 	k.CRAMMD5 = sasl.FormatCRAM(sasl.MakeCRAM(password))
 	return k, nil
+}
+
+// scramLike makes keys for SCRAM with an account's salt, if that has some as good as new ones are.
+func scramLike(a *conf.Account, password []byte) (*sasl.ScramKeys, error) {
+	if a != nil {
+		if k := parseScram(string(a.ScramKeys())); k != nil && k.Iterations >= sasl.ScramIterations {
+			return sasl.DeriveScram(sasl.ScramSHA256, password, k.Salt, k.Iterations)
+		}
+	}
+	return sasl.MakeScram(sasl.ScramSHA256, password, 0)
 }
 
 // SealAPOP makes what is kept of a password for APOP, for this account alone: the server's key opens it.

@@ -22,7 +22,7 @@ func TestNewPassword(t *testing.T) {
 			t.Errorf("%q: %v", password, err)
 		}
 	}
-	k, err := NewKeys([]byte("horse battery"))
+	k, err := NewKeys([]byte("horse battery"), nil)
 	if err != nil || k.APOP != "" {
 		t.Fatal(k, err)
 	}

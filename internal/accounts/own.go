@@ -43,16 +43,20 @@ func (c *Credentials) secretsOf(name domains.Address, account *conf.Account) (s 
 	if err != nil || p == nil {
 		return s, err
 	}
-	if c.OwnPassword(name, p) {
+	if OwnPassword(account, p) {
 		s.own, s.stored = true, p.Password.Hash
 	}
 	return s, nil
 }
 
 // OwnPassword reports whether an account is opened by the password that its user has set.
-func (c *Credentials) OwnPassword(name domains.Address, p *preferences.Preferences) bool {
-	account := c.dir.Account(name)
+func OwnPassword(account *conf.Account, p *preferences.Preferences) bool {
 	return account != nil && p.Password != nil && p.Password.Replaces == hashOf(account.Password)
+}
+
+// OwnPassword is the same of an account by its name.
+func (c *Credentials) OwnPassword(name domains.Address, p *preferences.Preferences) bool {
+	return OwnPassword(c.dir.Account(name), p)
 }
 
 // storedOf is the hash of an account's password, for whoever imitates its cost.

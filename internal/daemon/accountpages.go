@@ -58,6 +58,7 @@ func (p accountPages) row(ctx context.Context, st *state, name domains.Address, 
 	if a.Password != "" {
 		r.Password = passwd.Kind(string(a.Password))
 	}
+	p.decided(&r, name, a)
 	if last.From != (netip.Prefix{}) {
 		r.LastFrom = last.From.String()
 	}
@@ -70,6 +71,22 @@ func (p accountPages) row(ctx context.Context, st *state, name domains.Address, 
 	}
 	r.Messages, r.Octets = use.Messages, use.Octets
 	return r
+}
+
+// decided adds what the user has decided.
+func (p accountPages) decided(r *admin.Account, name domains.Address, a *conf.Account) {
+	is, err := p.d.preferences.Of(name)
+	switch {
+	case err != nil:
+		r.Unread = err.Error()
+	case is != nil:
+		if accounts.OwnPassword(a, is) {
+			r.Password += ", set by the user"
+		}
+		if r.Devices = len(is.Apps); is.Forward != nil {
+			r.Forward = is.Forward.To
+		}
+	}
 }
 
 // Account implements admin.Accounts.
@@ -111,7 +128,7 @@ func (p accountPages) AddAccount(ctx context.Context, a admin.NewAccount) (addre
 	if err != nil {
 		return "", "", err
 	}
-	secret, keys, err := newSecret(at, a.Password)
+	secret, keys, err := newSecret(at, a.Password, nil)
 	if err != nil {
 		return "", "", err
 	}
@@ -160,15 +177,15 @@ func readQuota(text string) (q conf.Quota, err error) {
 	return q, nil
 }
 
-// newSecret checks a new password, makes one where it is empty, and makes what is kept of it.
-func newSecret(of domains.Address, password string) (string, conf.Keys, error) {
+// newSecret checks a new password, makes one where it is empty, and makes what is kept of it. before is the account; nil: it is a new one.
+func newSecret(of domains.Address, password string, before *conf.Account) (string, conf.Keys, error) {
 	if password == "" {
 		password = string(accounts.RandomPassword())
 	}
 	if err := errors.Join(accounts.Usable([]byte(password)), accounts.Strong([]byte(password), of)); err != nil {
 		return "", conf.Keys{}, &admin.Wrong{Field: "password", Why: err.Error()}
 	}
-	keys, err := accounts.NewKeys([]byte(password))
+	keys, err := accounts.NewKeys([]byte(password), before)
 	return password, keys, err
 }
 
@@ -225,7 +242,8 @@ func one(e *conf.Edit, err error) ([]*conf.Edit, error) {
 
 // SetPassword implements admin.Accounts.
 func (p accountPages) SetPassword(ctx context.Context, address, stamp, password string) (string, error) {
-	secret, keys, err := newSecret(domains.CanonicalAddress(address), password)
+	of := domains.CanonicalAddress(address)
+	secret, keys, err := newSecret(of, password, p.d.state().dir.Account(of))
 	if err != nil {
 		return "", err
 	}
@@ -266,10 +284,16 @@ func (p accountPages) RemoveAccount(ctx context.Context, address, stamp string, 
 	err := p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
 		return s.RemoveAccount(at)
 	})
-	if err != nil || !mail {
+	if err != nil {
 		return err
 	}
-	// Now that nobody delivers there any more.
+	// Now that nobody logs in or delivers there any more.
+	if err := p.d.preferences.Remove(context.WithoutCancel(ctx), domains.CanonicalAddress(address)); err != nil {
+		return fmt.Errorf("the account is removed, but what its user had decided is not: %w", err)
+	}
+	if !mail {
+		return nil
+	}
 	if err := p.purge(ctx, domains.CanonicalAddress(address)); err != nil {
 		return fmt.Errorf("the account is removed, but its mail is not deleted: %w", err)
 	}

@@ -43,6 +43,8 @@ type Status struct {
 	Problem  string          `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+	// Leaves says by which addresses mail leaves, where the settings choose some.
+	Leaves string `json:"leaves,omitempty"`
 	// Warnings are what does not work as the settings want it, though mail goes on: a sentence
 	// each.
 	Warnings []string `json:"warnings,omitempty"`
@@ -137,7 +139,11 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
+	note, warning := d.family()
+	if s.Leaves = note; warning != "" {
+		s.Warnings = append(s.Warnings, warning)
+	}
 	web, err := d.webStanding()
 	if s.Web = web; err != nil {
 		s.Warnings = append(s.Warnings, err.Error())

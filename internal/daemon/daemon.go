@@ -74,6 +74,8 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
+	zones    *zonePages  // what the DNS was found to have
+	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
@@ -176,6 +178,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.now.Store(st)
+	d.retirePreferences(st)
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -249,9 +252,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serveWeb(d.web)
 	d.running = ctx
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
-	if i := d.state().issuer; i != nil {
-		i.run(ctx)
-	}
+	d.runIssuer()
 	d.reloading.Unlock()
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
@@ -262,6 +263,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

@@ -15,7 +15,7 @@ type overview struct{ d *Daemon }
 // Standing implements admin.Overview.
 func (o overview) Standing() admin.Standing {
 	s := o.d.status(o.d.born)
-	at := admin.Standing{Name: s.Name, Version: s.Version, Since: s.Since, Sessions: s.Sessions, Most: s.Most, Queue: s.Queue, Problems: s.problems()}
+	at := admin.Standing{Name: s.Name, Version: s.Version, Since: s.Since, Sessions: s.Sessions, Most: s.Most, Queue: s.Queue, Problems: s.problems(), Leaves: s.Leaves}
 	for _, p := range s.Ports {
 		at.Ports = append(at.Ports, admin.Port{Address: p.Bound, Protocol: p.Protocol, TLS: p.TLS})
 	}

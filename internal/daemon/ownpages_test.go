@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -258,7 +260,7 @@ func TestUserMay(t *testing.T) {
 		"forward":  {"do", "ask", "to", "x@far.test", "password", testPassword},
 		"absence":  {"do", "keep", "text", "x"},
 	} {
-		if _, page := v.see("/account/" + path); !strings.Contains(page, "the administrator of this server has switched this off") {
+		if code, page := v.see("/account/" + path); code != 403 || !strings.Contains(page, "the administrator of this server has switched this off") {
 			t.Error(path, page)
 		}
 		if _, page := v.post("/account/"+path, form...); !strings.Contains(page, "the administrator of this server has switched this off") {
@@ -292,5 +294,30 @@ func TestOtherSites(t *testing.T) {
 	}
 	if p, err := w.preferences.Of("alice@mail.test"); p != nil || err != nil {
 		t.Error(p, err)
+	}
+}
+
+// TestAccountGone: what a user had decided does not count for somebody who has the name later, though nobody told the server by a command.
+func TestAccountGone(t *testing.T) {
+	w := start(t, withUsers)
+	w.forwards("alice@mail.test", "friend@far.test", false)
+	file := filepath.Join(w.dir, "t.conf")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, edited := range []string{strings.Replace(strings.Replace(string(text), `"alice@mail.test": `, `"alice2@mail.test": `, 1), `["alice@mail.test",`, `[`, 1), string(text)} {
+		if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := w.preferences.Of("alice@mail.test"); p != nil || err != nil {
+			t.Error(p, err)
+		}
+	}
+	if !strings.Contains(w.logs.String(), `msg="what users of accounts that are gone had decided is put aside" accounts=1`) {
+		t.Error(w.logs)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -82,6 +83,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
+		Reported:        func() { d.metrics.SentReport(reports.TLS) },
 		Sign:            d.keys.Message,
 		Attempted: func(a *queue.Attempt) {
 			d.metrics.Attempted(a)

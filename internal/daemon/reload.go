@@ -91,6 +91,7 @@ func (d *Daemon) reload() error {
 	d.logLevel.Set(settings.Log.Level)
 	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
+	d.retirePreferences(st)
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {
 		d.challenge.close()
@@ -105,10 +106,8 @@ func (d *Daemon) reload() error {
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()
-		if st.issuer != nil && d.running != nil {
-			st.issuer.run(d.running)
-		}
 	}
+	d.runIssuer()
 	d.warn(settings)
 	return nil
 }

@@ -69,11 +69,21 @@ func TestBeside(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)
 	}
-	if err := command.Rename(ctx, ann, "bea@a.test"); err != nil || daemon.forwardOf(t, ann) != "" || daemon.forwardOf(t, "bea@a.test") == "" {
-		t.Error("renamed:", err, daemon.forwardOf(t, ann), daemon.forwardOf(t, "bea@a.test"))
+	for range 2 { // it may be done again after it was interrupted
+		if err := command.Copy(ctx, ann, "bea@a.test"); err != nil || daemon.forwardOf(t, ann) == "" || daemon.forwardOf(t, "bea@a.test") == "" {
+			t.Error("copied:", err, daemon.forwardOf(t, ann), daemon.forwardOf(t, "bea@a.test"))
+		}
 	}
-	if err := command.Rename(ctx, ann, "bea@a.test"); err != nil || daemon.forwardOf(t, "bea@a.test") == "" {
-		t.Error("renamed once more:", err)
+	if n, err := daemon.Retire(ctx, slices.Values([]domains.Address{"bea@a.test", "carl@a.test"})); n != 1 || err != nil || daemon.forwardOf(t, ann) != "" || daemon.forwardOf(t, "bea@a.test") == "" {
+		t.Error("put aside:", n, err)
+	}
+	if err := command.Copy(ctx, ann, "carl@a.test"); err != nil || daemon.forwardOf(t, "carl@a.test") == "" {
+		t.Error("copied of what was put aside:", err)
+	}
+	for _, gone := range []domains.Address{ann, "carl@a.test"} {
+		if err := command.Remove(ctx, gone); err != nil {
+			t.Error(err)
+		}
 	}
 	if _, err := daemon.Note(ctx, "bea@a.test", "x@b.test", time.Now()); err != nil {
 		t.Fatal(err)
@@ -357,7 +367,7 @@ func TestCrash(t *testing.T) {
 }
 
 func checkCrashed(dir string, marks []string, now time.Time) error {
-	after := &Store{dir: filepath.Join(dir, "preferences"), held: make(map[domains.Address]held)}
+	after := Look(filepath.Join(dir, "preferences"))
 	p, err := after.Of(ann)
 	if err != nil {
 		return err

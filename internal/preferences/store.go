@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -18,7 +21,7 @@ import (
 )
 
 // Store keeps the preferences of all accounts in a directory. Its methods may be called concurrently, and
-// beside those of another process that removes or renames.
+// beside those of another process that removes or copies.
 type Store struct {
 	dir  string
 	disk *durable.Disk
@@ -86,6 +89,19 @@ func (s *Store) Of(account domains.Address) (*Preferences, error) {
 	return h.p, h.err
 }
 
+// Problems are the files that could not be read when they were asked for last, a sentence each.
+func (s *Store) Problems() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for account, h := range s.held {
+		if _, err := os.Stat(s.file(account)); h.err != nil && err == nil {
+			all = append(all, h.err.Error()+": its user cannot log in, and nothing is forwarded for him")
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // read reads a file.
 func read(name string, account domains.Address) (*Preferences, error) {
 	var p Preferences
@@ -144,7 +160,43 @@ func (s *Store) Remove(ctx context.Context, account domains.Address) error {
 	defer s.changing.Unlock()
 	s.noting.Lock()
 	defer s.noting.Unlock()
-	return s.remove(ctx, s.file(account), s.answers(account))
+	return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
+}
+
+// retired is the end of a file that was put aside.
+const retired = ".gone"
+
+// Retire puts aside what is kept of accounts that are not among these, and returns how many they were: who gets an account of that name
+// later is somebody else, whose mail is not to go where his predecessor had it go, and whom a telephone that was sold must not open.
+func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address]) (n int, err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
+	if err != nil || len(files) == 0 {
+		return 0, err
+	}
+	gone := make(map[string]bool)
+	for _, f := range files {
+		gone[f] = true
+	}
+	for account := range accounts {
+		delete(gone, s.file(account))
+	}
+	var steps []durable.Step
+	for f := range gone {
+		base := strings.TrimSuffix(f, ".json")
+		if err := s.remove(ctx, base+retired); err != nil {
+			return 0, err
+		}
+		steps = append(steps, durable.Rename(f, base+retired))
+	}
+	if len(steps) == 0 {
+		return 0, nil
+	}
+	if err := s.disk.Commit(ctx, &durable.Tx{Steps: steps}); err != nil {
+		return 0, fmt.Errorf("put aside preferences: %w", err)
+	}
+	return len(steps), nil
 }
 
 // remove removes files that are there.
@@ -164,14 +216,14 @@ func (s *Store) remove(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// Rename gives one account's preferences to another, in place of what that had; who was answered is forgotten. Called again after it
-// was interrupted, it finishes.
-func (s *Store) Rename(ctx context.Context, from, to domains.Address) error {
+// Copy gives one account's preferences to another, which is to take its place, instead of what that had; who was answered is not among them.
+func (s *Store) Copy(ctx context.Context, from, to domains.Address) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	s.noting.Lock()
-	defer s.noting.Unlock()
 	p, err := read(s.file(from), from)
+	if errors.Is(err, fs.ErrNotExist) { // it may have been retired meanwhile
+		p, err = read(s.base(from)+retired, from)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -186,5 +238,8 @@ func (s *Store) Rename(ctx context.Context, from, to domains.Address) error {
 	if err := s.disk.ReplaceFile(ctx, s.file(to), data); err != nil {
 		return fmt.Errorf("rename preferences of %s: %w", from, err)
 	}
-	return s.remove(ctx, s.file(from), s.answers(from))
+	return nil
 }
+
+// Look gives what is kept in dir to whoever only asks Of it, beside a running server say.
+func Look(dir string) *Store { return &Store{dir: dir, held: make(map[domains.Address]held)} }

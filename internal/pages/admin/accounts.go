@@ -46,6 +46,8 @@ type Account struct {
 	Quota             string    // as it is written for this account; empty: as in its domain
 	Aliases           []Alias   // that lead to it, without their targets
 	From              string    // where it stands
+	Devices           int       // that its user has made passwords for
+	Forward           string    // where he has his mail forwarded to; empty: nowhere
 }
 
 // Full is how much of what there may be there is, in percent.
