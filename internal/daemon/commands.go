@@ -35,7 +35,7 @@ type Status struct {
 	// that failed.
 	Lockouts []accounts.Lockout `json:"lockouts"`
 	// Limits are those who have met a limit, so that nothing of theirs is taken for now, and
-	// users whose limits are lifted.
+	// users whose limits are lifted or whose mail is held.
 	Limits []post.Limited `json:"limits,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`

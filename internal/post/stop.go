@@ -89,6 +89,9 @@ func (p *Post) stop(ctx context.Context, l *Limited) {
 			p.Log.Error("mail of a user cannot be held", "user", l.Name, "held", held, "err", err)
 		}
 		p.Log.Warn("mail of a user is held", "user", l.Name, "held", held)
+		if held > 0 {
+			p.rates.holds(l.holder, true)
+		}
 	}
 	if !p.rates.tell(l, time.Now()) {
 		return
@@ -193,7 +196,17 @@ func (r *Receiver) holdFor(s *smtp.Session) string {
 	if s.User == "" || r.anybody || !r.rates.stopped(s.User, time.Now()) {
 		return ""
 	}
+	r.rates.holds(holder{whose: OfAccount, name: s.User}, true)
 	return heldFor
+}
+
+// holds notes whether mail of a holder is held in the queue.
+func (r *rates) holds(h holder, yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.by[h.whose][h]; t != nil && t.Held != yes {
+		t.Held, r.dirty = yes, true
+	}
 }
 
 // stopped reports whether an account has met a limit in an hour or day that goes on.
@@ -238,6 +251,9 @@ func (p *Post) Use(ctx context.Context, account domains.Address) (Use, error) {
 	}
 	var err error
 	u.Held, err = p.Outbound.queue.CountHeld(ctx, u.Account, heldFor)
+	if err == nil { // somebody may have released them one by one
+		p.rates.holds(holder{whose: OfAccount, name: u.Account}, u.Held > 0)
+	}
 	return u, err
 }
 
@@ -259,7 +275,10 @@ func (p *Post) Lift(ctx context.Context, account domains.Address, until time.Tim
 	if p.Outbound == nil {
 		return 0, nil
 	}
-	return p.Outbound.queue.ReleaseAll(ctx, account.String(), heldFor)
+	if released, err = p.Outbound.queue.ReleaseAll(ctx, account.String(), heldFor); err == nil {
+		p.rates.holds(holder{whose: OfAccount, name: account.String()}, false)
+	}
+	return released, err
 }
 
 // Restore has the limits of an account hold again, with nothing counted yet.
@@ -275,7 +294,7 @@ func (r *rates) lift(account domains.Address, now, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.of(holder{whose: OfAccount, name: account.String()}, now)
-	*t = ledger{Lifted: until}
+	*t = ledger{Lifted: until, Held: t.Held}
 	t.turn(now)
 	r.dirty = true
 }
@@ -286,6 +305,9 @@ func (p *Post) Discard(ctx context.Context, account domains.Address) (n int, err
 		return 0, nil
 	}
 	n, err = p.Outbound.queue.RemoveAll(ctx, account.String(), heldFor)
+	if err == nil {
+		p.rates.holds(holder{whose: OfAccount, name: account.String()}, false)
+	}
 	p.Log.Info("held mail of a user is thrown away", "user", account.String(), "messages", n)
 	return n, err
 }
