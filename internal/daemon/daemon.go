@@ -252,9 +252,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serveWeb(d.web)
 	d.running = ctx
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
-	if i := d.state().issuer; i != nil {
-		i.run(ctx)
-	}
+	d.runIssuer()
 	d.reloading.Unlock()
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })

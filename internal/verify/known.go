@@ -31,7 +31,7 @@ func (v *Verifier) SPFOf(ctx context.Context, s *smtp.Session) (result spf.Resul
 		return 0, false
 	}
 	if !now.asked {
-		if !v.bounds.begins(now.addr) {
+		if !v.bounds.begins(now.block.network) {
 			return 0, false
 		}
 		now.early = true
@@ -46,5 +46,5 @@ func (v *Verifier) SPFOf(ctx context.Context, s *smtp.Session) (result spf.Resul
 // DNS asks the DNS about a client, or what he names, within what strangers may have asked: with the context
 // that it returns.
 func (v *Verifier) DNS(ctx context.Context, client net.Addr) (context.Context, Resolver) {
-	return of(ctx, client), v.dns()
+	return callerAt(client).context(ctx), v.dns()
 }

@@ -57,7 +57,7 @@ func (v *Verifier) Recipient(ctx context.Context, session *smtp.Session, to *smt
 	if !ok || private(s.client) || s.rules.softestFor(to) != Refuse || toPostmaster(to) {
 		return nil
 	}
-	ctx = of(ctx, s.addr)
+	ctx = s.block.context(ctx)
 	if why := v.impostor(ctx, s); why != nil {
 		return why
 	}
@@ -65,8 +65,10 @@ func (v *Verifier) Recipient(ctx context.Context, session *smtp.Session, to *smt
 	if l == nil || len(l.listed) == 0 || l.listed[0].Action != Refuse {
 		return nil
 	}
-	v.ask(ctx, s)
-	s.wait(ctx)
+	if s.rules.knowsHosts() {
+		v.ask(ctx, s)
+		s.wait(ctx)
+	}
 	if v.forwarded(ctx, s, s.known()) {
 		return nil
 	}

@@ -59,7 +59,7 @@ type inspection struct {
 
 func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
 	return &inspection{
-		Verification: v.dkim.Verify(of(ctx, s.addr), look.Header.String()),
+		Verification: v.dkim.Verify(s.block.context(ctx), look.Header.String()),
 		v:            v, s: s, look: look,
 		below:  newUnsettled(look.Header),
 		listed: look.Header.Has("List-Id"),
@@ -83,9 +83,9 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	if i.s.early {
 		i.s.early = false
-		i.v.bounds.came(i.s.addr)
+		i.v.bounds.came(i.s.block.network)
 	}
-	ctx, stop := context.WithTimeout(of(ctx, i.s.addr), allTimeout)
+	ctx, stop := context.WithTimeout(i.s.block.context(ctx), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
 	i.look.Envelope.Session.Set(verdictKey{i.v}, d)
@@ -102,7 +102,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
-	found.Junk = d.Action == Mark || d.Action == Quarantine
+	found.Junk = d.Marked()
 	found.Unsure = d.SPF.Result == spf.Fail || d.SPF.Result == spf.SoftFail
 	if d.Action == Quarantine {
 		found.Aside = d.Why

@@ -16,7 +16,7 @@ import (
 type sender struct {
 	rules  *Rules
 	client netip.Addr
-	addr   net.Addr   // of it
+	block  caller     // of it
 	local  netip.Addr // that it connected to
 	helo   string
 	from   string // without brackets; empty: the null sender
@@ -43,7 +43,7 @@ type iprev struct {
 // begin notes who sends.
 func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
 	local, _ := addressOf(session.LocalAddr)
-	s := &sender{rules: rules, client: client, addr: session.RemoteAddr, local: local, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
+	s := &sender{rules: rules, client: client, block: callerAt(session.RemoteAddr), local: local, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would
 		// judge the gateway.
@@ -61,7 +61,7 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 	s.asked = true
 	was := s.was
 	s.was = nil
-	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
+	ctx, s.forget = context.WithTimeout(s.block.context(ctx), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)

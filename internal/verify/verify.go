@@ -124,7 +124,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	now := begin(rules, s, client, from)
 	now.was = was
 	s.Set(v, now)
-	if !now.asked && v.bounds.begins(s.RemoteAddr) {
+	if !now.asked && v.bounds.begins(now.block.network) {
 		now.early = true
 		v.ask(ctx, now)
 	}
