@@ -382,3 +382,18 @@ func TestHeldOnTheWayIn(t *testing.T) {
 		t.Errorf("got %q", m)
 	}
 }
+
+// TestToldWithoutAQueue: where no mail leaves, users and the postmaster are told as well.
+func TestToldWithoutAQueue(t *testing.T) {
+	w := start(t, `"postmaster": "bob@mail.test", "SMTP": {"messages_per_hour": 1}, "Queue": {"deliver": false},`)
+	k := w.loginAs("alice@mail.test")
+	k.accept("alice@mail.test", "alice@mail.test")
+	for range 5 {
+		k.refuse("alice@mail.test", "bob@mail.test", "450 4.7.1")
+	}
+	w.eventually("both are told", func() bool { return len(w.mailbox("alice@mail.test")) == 2 && len(w.mailbox("bob@mail.test")) == 1 })
+	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 0 {
+		t.Errorf("%d were released", n)
+	}
+	k.accept("alice@mail.test", "alice@mail.test")
+}

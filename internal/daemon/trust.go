@@ -1,9 +1,9 @@
 package daemon
 
 import (
-	"github.com/postrider-mail/postrider/internal/conf"
 	"log/slog"
 
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"

@@ -353,7 +353,8 @@ func (r *rates) list(now time.Time) (all []Limited) {
 			if t.turn(now); t.Full == "" && t.Lifted.IsZero() {
 				continue
 			}
-			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: t.Hour.Amount, Since: t.Hour.Since, Until: t.Until, Lifted: t.Lifted})
+			p := t.within()
+			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: p.Amount, Since: p.Since, Until: t.Until, Lifted: t.Lifted})
 		}
 	}
 	return all

@@ -142,9 +142,23 @@ func (t *ledger) turn(now time.Time) {
 	if t.Day.begin(now, rateDay) {
 		t.Over = Amount{}
 	}
+	if last := now.Add(rateDay); t.Until.After(last) { // the clock was set back
+		t.Until = last
+	}
+	if t.Told.After(now) {
+		t.Told = now
+	}
 	if t.Full != "" && !now.Before(t.Until) {
 		t.Full, t.Until = "", time.Time{}
 	}
+}
+
+// within is the period whose limit was met: the one that ends when more is taken.
+func (t *ledger) within() *Period {
+	if t.Full != "" && t.Until.Equal(t.Day.Since.Add(rateDay)) {
+		return &t.Day
+	}
+	return &t.Hour
 }
 
 // idle: nothing is lost if it is forgotten.

@@ -90,11 +90,11 @@ func (p *Post) stop(ctx context.Context, l *Limited) {
 		}
 		p.Log.Warn("mail of a user is held", "user", l.Name, "held", held)
 	}
-	if p.Outbound == nil || !p.rates.tell(l, time.Now()) {
+	if !p.rates.tell(l, time.Now()) {
 		return
 	}
 	for _, n := range p.notices(l, held) {
-		if err := p.Outbound.tell(ctx, n); err != nil {
+		if err := p.notify(ctx, n); err != nil {
 			p.Log.Warn("a notice of too much mail cannot be sent", "to", n.To[0].Addr(), "err", err)
 		}
 	}
@@ -131,6 +131,9 @@ func (p *Post) notices(l *Limited, held int) (all []*rfc2822.Draft) {
 		return all
 	}
 	kept := fmt.Sprintf("%s in the queue that had not left for other hosts %s held: nothing happens to it until somebody releases it.", many(held, "message"), areOrIs(held))
+	if held == 0 {
+		kept = "Nothing of it was waiting in the queue for other hosts."
+	}
 	draft(domains.Address(l.Name), "You have sent as much as you may for now", met, kept, "",
 		"If you have not sent that much, somebody else knows your password: have it changed at once.",
 		"If you have, ask the postmaster to release your mail, or for a higher limit.", "")
@@ -168,14 +171,21 @@ func automatic() []rfc2822.Field {
 	return []rfc2822.Field{f}
 }
 
-// tell brings a notice of ours to its one recipient, who is here or elsewhere.
-func (o *Outbound) tell(ctx context.Context, d *rfc2822.Draft) error {
+// notify brings a notice to its one recipient, who is here or elsewhere.
+func (p *Post) notify(ctx context.Context, d *rfc2822.Draft) error {
 	var text bytes.Buffer
 	if _, err := d.WriteTo(&text); err != nil {
 		return err
 	}
 	to := smtp.Path{Local: d.To[0].Local, Domain: d.To[0].Domain}
-	return o.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
+	if p.Outbound != nil {
+		return p.Outbound.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
+	}
+	found := p.Rules().Directory.Resolve(to)
+	if len(found.Mailboxes) == 0 {
+		return errNoSender
+	}
+	return put(ctx, p.Mailboxes, found.Mailboxes, text.Bytes())
 }
 
 // holdFor is why mail of a session's user goes into the queue held; empty: it does not.

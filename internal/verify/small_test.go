@@ -1,7 +1,7 @@
 package verify
 
 import (
-	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,7 +15,7 @@ import (
 func TestEarlyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bounds
-		a := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}
+		a := netip.MustParsePrefix("192.0.2.1/32")
 		left := func() (n int) {
 			for _, e := range b.early {
 				n += e.at(time.Now()).n
