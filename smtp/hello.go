@@ -48,10 +48,10 @@ func (s *session) greet() {
 			s.err = r
 			s.refuseIn(nil, "CONNECT", "", r)
 			if r.Permanent() {
-				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text}
+				r = &Reply{Code: 554, Enhanced: r.Enhanced, Text: r.Text, unsaid: r.unsaid}
 				s.refused = true
 			} else {
-				r = &Reply{Code: 421, Enhanced: r.Enhanced, Text: r.Text}
+				r = &Reply{Code: 421, Enhanced: r.Enhanced, Text: r.Text, unsaid: r.unsaid}
 				s.closing = true
 			}
 			s.say(r)

@@ -18,8 +18,9 @@ type Reply struct {
 	Enhanced string // RFC 3463, such as "5.1.1"; empty if there is none
 	Text     string // human readable; newlines make a multi-line reply
 
-	cause error
-	facts []slog.Attr
+	cause  error
+	facts  []slog.Attr
+	unsaid bool
 }
 
 // Error is the reply on one line.
@@ -100,6 +101,17 @@ func (r *Reply) Facts() []slog.Attr {
 		return nil
 	}
 	return slices.Clone(r.facts)
+}
+
+// Unsaid returns a copy of r that the client never hears: the connection is closed in its place, and the log
+// tells of it as of any other refusal.
+func (r *Reply) Unsaid() *Reply {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.unsaid = true
+	return &c
 }
 
 // Textf returns a copy of r that says something else.

@@ -274,6 +274,10 @@ func (s *session) hangUp() { s.closing, s.linger = true, true }
 
 // say writes a reply. It is sent when the client has nothing more to say.
 func (s *session) say(r *Reply) {
+	if r.unsaid {
+		s.closing, s.err = true, r
+		return
+	}
 	text := r.Text
 	if r.Code >= 400 {
 		text += " (" + s.pub.ID + ")"

@@ -117,7 +117,7 @@ func (r *Refusal) LogValue() slog.Value {
 // something of the mail: not of a client that is out of step. e is the transaction
 // before the command.
 func (s *session) noteRefusal(c *command, args []byte, e *Envelope, r *Reply) {
-	if r.Positive() || r.Code == 503 || r == errNoValidRcpt || c.flags&noted == 0 && r.Unwrap() == nil {
+	if r.Positive() || r.Code == 503 || r == errNoValidRcpt || c.flags&noted == 0 && r.Unwrap() == nil && len(r.facts) == 0 {
 		return
 	}
 	to := ""

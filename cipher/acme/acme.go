@@ -27,13 +27,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -46,6 +44,10 @@ type Options struct {
 	// Names are the host names, each of which gets a certificate of its own.
 	// The first is for clients that name none.
 	Names []string
+	// Leads says why the DNS does not lead one of SetMore's names here, nil if it does.
+	// The authority is asked for none that it does not: failures count. It must return soon;
+	// nil means that they all are led here.
+	Leads func(ctx context.Context, name string) error
 	// Folder keeps account key and certificates, 0700. It must survive
 	// restarts, because authorities limit how often one may ask.
 	Folder string
@@ -76,9 +78,13 @@ type Manager struct {
 	web  http.Handler
 	line *line // to the authority
 
+	changed chan struct{} // by SetMore
+
 	mu    sync.Mutex
-	ready map[string]bool // names whose certificate is there
-	next  time.Time       // when Run tries again; zero if it does not
+	more  []string            // names beside those of the options
+	known map[string]bool     // both
+	ready map[string]bool     // names whose certificate is there
+	tries map[string]*attempt // by name: what came of asking for those that are not
 }
 
 // Errors of certificates that are not there.
@@ -108,20 +114,23 @@ func New(o Options) (*Manager, error) {
 	}
 	o.Names = slices.Clone(o.Names)
 	for i, name := range o.Names {
-		ascii, err := domains.HostName(strings.TrimSuffix(name, "."))
-		if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "*") {
-			return nil, fmt.Errorf("acme: %q is no host name that an authority can check", name)
+		ascii, err := checkName(name)
+		if err != nil {
+			return nil, err
 		}
 		o.Names[i] = ascii
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	m := &Manager{o: o, ready: make(map[string]bool), line: o.line()}
+	m := &Manager{o: o, changed: make(chan struct{}, 1), ready: make(map[string]bool), line: o.line()}
+	m.line.account = func(uri string) { m.keepAccount(uri) }
+	m.tries = m.readFailures()
+	m.SetMore(nil)
 	m.auto = &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
 		Cache:      autocert.DirCache(o.Folder),
-		HostPolicy: autocert.HostWhitelist(o.Names...),
+		HostPolicy: m.policy,
 		Email:      o.Email,
 		Client:     &xacme.Client{DirectoryURL: o.Directory, HTTPClient: m.line.client(o.HTTPClient), UserAgent: "postrider"},
 	}
@@ -131,13 +140,31 @@ func New(o Options) (*Manager, error) {
 	return m, nil
 }
 
+// checkName is the ASCII form of a name that an authority can check.
+func checkName(name string) (string, error) {
+	ascii, err := domains.HostName(strings.TrimSuffix(name, "."))
+	if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "*") {
+		return "", fmt.Errorf("acme: %q is no host name that an authority can check", name)
+	}
+	return ascii, nil
+}
+
+// policy implements autocert.HostPolicy.
+func (m *Manager) policy(_ context.Context, host string) error {
+	if !m.knows(host) {
+		return fmt.Errorf("acme: %s is none of the names", host)
+	}
+	return nil
+}
+
 // Obtain gets the certificates that are not there yet, from the folder or from
 // the authority, and returns when each has been got or has failed. Once there, a
 // certificate is renewed when two thirds of its time are over, without any call.
+// Names of SetMore that the DNS does not lead here are left out.
 func (m *Manager) Obtain(ctx context.Context) error {
 	var errs []error
-	for _, name := range m.o.Names {
-		if m.has(name) {
+	for _, name := range m.names() {
+		if m.has(name) || m.leads(ctx, name) != nil {
 			continue
 		}
 		if m.line.isStopped() { // the client beneath would try again for minutes
@@ -177,64 +204,6 @@ func (m *Manager) has(name string) bool {
 	return m.ready[name]
 }
 
-// The waits between two tries of Run. Authorities count failures per hour: Let's
-// Encrypt allows five for each name.
-const (
-	firstWait = 2 * time.Minute
-	lastWait  = 6 * time.Hour
-	afterKill = 15 * time.Minute
-)
-
-// Run obtains certificates until all are there or ctx ends, and waits longer
-// after each failure, which it logs: 2 minutes at first, 6 hours at last, up to a
-// half of it less by chance. A failure is remembered in the folder as well: a
-// program that is started over and over asks once in a quarter of an hour.
-func (m *Manager) Run(ctx context.Context) {
-	defer m.planNext(time.Time{})
-	if rest := afterKill - m.sinceFailure(); rest > 0 && !m.allCached(ctx) {
-		m.o.Log.Info("certificates are missing, and were asked for in vain a while ago", "retry_in", rest.Round(time.Second))
-		if !m.sleep(ctx, rest) {
-			return
-		}
-	}
-	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		err := m.Obtain(ctx)
-		if err == nil {
-			m.noteFailure(false)
-			m.o.Log.Info("certificates are there", "names", m.o.Names)
-			return
-		}
-		if ctx.Err() != nil || errors.Is(err, ErrStopped) {
-			return
-		}
-		m.noteFailure(true)
-		jittered := wait - rand.N(wait/2)
-		m.o.Log.Warn("certificates are missing", "err", err, "retry_in", jittered.Round(time.Second))
-		if !m.sleep(ctx, jittered) {
-			return
-		}
-	}
-}
-
-// sleep reports whether ctx has not ended in the meantime.
-func (m *Manager) sleep(ctx context.Context, d time.Duration) bool {
-	m.planNext(time.Now().Add(d))
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (m *Manager) planNext(at time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.next = at
-}
-
 // Stop ends all talk with the authority: renewals, too, which autocert goes on
 // with for ever. Certificates that are there are served until they expire.
 func (m *Manager) Stop() { m.line.stop() }
@@ -264,7 +233,7 @@ func (m *Manager) Config(options ...certs.Option) *tls.Config {
 // authority. The error is ErrNotYet.
 func (m *Manager) GetCertificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(h.ServerName, "."))
-	if !slices.Contains(m.o.Names, name) {
+	if !m.knows(name) {
 		name = m.o.Names[0]
 	}
 	if m.has(name) {

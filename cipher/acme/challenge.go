@@ -27,12 +27,14 @@ const maxAnswer = 1 << 20
 // counts against the authority's limits. And it listens for what the authority
 // has to complain of, since autocert keeps to itself why a renewal failed.
 type line struct {
-	next http.RoundTripper
-	keep Challenge
+	next    http.RoundTripper
+	keep    Challenge
+	account func(uri string) // hears whose account it is
 
-	mu      sync.Mutex
-	stopped bool
-	last    string // problem
+	mu       sync.Mutex
+	stopped  bool
+	last     string // problem
+	accounts string // where they are made
 }
 
 func (o *Options) line() *line {
@@ -101,7 +103,7 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the authority's answer: %w", err)
 	}
-	l.listen(body)
+	l.register(r, resp, l.listen(body))
 	resp.Body = io.NopCloser(bytes.NewReader(l.filter(body)))
 	resp.ContentLength = -1
 	return resp, nil
@@ -115,13 +117,15 @@ type problem struct {
 
 // listen notes a problem: the answer itself (RFC 8555 §6.7) or that of a
 // challenge in it (§8). A bad nonce is none: one tries again with a new one.
-func (l *line) listen(body []byte) {
+// It returns where accounts are made, if that is in it.
+func (l *line) listen(body []byte) (newAccount string) {
 	var answer struct {
 		problem
 		Challenges []struct{ Error *problem }
+		NewAccount string
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return
+		return ""
 	}
 	if p := answer.problem; strings.HasPrefix(p.Type, "urn:ietf:params:acme:error:") && !strings.HasSuffix(p.Type, ":badNonce") {
 		l.note(p.Detail)
@@ -131,6 +135,7 @@ func (l *line) listen(body []byte) {
 			l.note(c.Error.Detail)
 		}
 	}
+	return answer.NewAccount
 }
 
 // filter takes the other challenges out of an authorization object (RFC 8555

@@ -55,7 +55,9 @@ func TestObtainByHTTP(t *testing.T) {
 	if err := m.Obtain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	m.Run(context.Background()) // there is nothing left to do
+	ended, end := context.WithCancel(context.Background())
+	end()
+	m.Run(ended) // there is nothing left to do
 	for name, want := range map[string]string{"mail.example.com": "mail.example.com", "POP.example.com": "pop.example.com",
 		"": "mail.example.com", "elsewhere.example": "mail.example.com"} {
 		if got, err := served(t, c, name); err != nil || got != want {

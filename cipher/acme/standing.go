@@ -3,9 +3,10 @@ package acme
 import (
 	"context"
 	"crypto/x509"
-	"errors"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
@@ -17,26 +18,33 @@ type Standing struct {
 	// NotBefore and NotAfter are the certificate's time; zero if there is none
 	// yet.
 	NotBefore, NotAfter time.Time
-	// Problem is what went wrong last between this server and the authority,
-	// with any name, since a certificate was last obtained; empty if nothing.
+	// Problem is what the authority complained of last: where there is no certificate,
+	// with this name, else with any that was to be renewed, since a certificate was last obtained; empty if nothing.
 	Problem string
 	// Next is when a missing certificate is asked for again; zero if that is
 	// happening now, or there is one.
 	Next time.Time
 }
 
-// Standings tells of every name, in the order of the options.
+// Standings tells of every name, in the order of the options, and then of those of SetMore that
+// there is a certificate for or that the authority was asked for.
 func (m *Manager) Standings() []Standing {
-	m.mu.Lock()
-	next := m.next
-	m.mu.Unlock()
 	var all []Standing
-	for _, name := range m.o.Names {
+	for _, name := range m.names() {
 		s := Standing{Name: name, Problem: m.line.problem()}
-		if leaf := m.leaf(name); leaf != nil {
+		m.mu.Lock()
+		t := m.tries[name]
+		if t != nil {
+			s.Problem = t.problem
+		}
+		m.mu.Unlock()
+		switch leaf := m.leaf(name); {
+		case leaf != nil:
 			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter
-		} else {
-			s.Next = next
+		case t != nil:
+			s.Next = t.next
+		case !slices.Contains(m.o.Names, name):
+			continue
 		}
 		all = append(all, s)
 	}
@@ -60,7 +68,7 @@ func (m *Manager) leaf(name string) *x509.Certificate {
 // without a certificate are not listed; Standings tells of them.
 func (m *Manager) Expiring(within time.Duration) []certs.Expiry {
 	var found []certs.Expiry
-	for _, name := range m.o.Names {
+	for _, name := range m.names() {
 		if leaf := m.leaf(name); leaf != nil && !leaf.NotAfter.After(time.Now().Add(within)) {
 			found = append(found, certs.Expiry{Names: []string{name}, NotAfter: leaf.NotAfter})
 		}
@@ -68,43 +76,51 @@ func (m *Manager) Expiring(within time.Duration) []certs.Expiry {
 	return found
 }
 
-// failureFile is there, and as old as the last failure, while certificates are
-// missing.
-func (m *Manager) failureFile() string { return filepath.Join(m.o.Folder, "last-failure") }
+// failureFile has when certificates that are missing were asked for last, by name.
+func (m *Manager) failureFile() string { return filepath.Join(m.o.Folder, "failures.json") }
 
-func (m *Manager) noteFailure(failed bool) {
-	if !failed {
-		os.Remove(m.failureFile())
-		return
+// readFailures is what a former life has asked for in vain. A program that is started over and over is not to
+// ask each time.
+func (m *Manager) readFailures() map[string]*attempt {
+	kept := make(map[string]time.Time)
+	if text, err := os.ReadFile(m.failureFile()); err == nil {
+		json.Unmarshal(text, &kept) // what cannot be read is not known
 	}
-	err := os.MkdirAll(m.o.Folder, 0o700)
-	if err == nil {
-		err = os.WriteFile(m.failureFile(), nil, 0o600)
+	tries, now := make(map[string]*attempt), time.Now()
+	for name, at := range kept {
+		if since := now.Sub(at); since >= 0 && since < afterKill {
+			tries[name] = &attempt{next: at.Add(afterKill), asked: at}
+		}
 	}
+	return tries
+}
+
+// keepFailures writes down what was asked for in vain.
+func (m *Manager) keepFailures() {
+	kept := make(map[string]time.Time)
+	m.mu.Lock()
+	for name, t := range m.tries {
+		kept[name] = t.asked
+	}
+	m.mu.Unlock()
+	text, err := json.Marshal(kept)
 	if err == nil {
-		err = os.Chtimes(m.failureFile(), time.Now(), time.Now())
+		err = m.put(m.failureFile(), text)
 	}
 	if err != nil {
 		m.o.Log.Warn("a failure to obtain certificates cannot be noted", "err", err)
 	}
 }
 
-// sinceFailure is how long ago the last failure was; very long if there was none.
-func (m *Manager) sinceFailure() time.Duration {
-	info, err := os.Stat(m.failureFile())
-	if err != nil || time.Since(info.ModTime()) < 0 {
-		return lastWait
+func (m *Manager) put(name string, text []byte) error {
+	if err := os.MkdirAll(m.o.Folder, 0o700); err != nil {
+		return err
 	}
-	return time.Since(info.ModTime())
+	return os.WriteFile(name, text, 0o600)
 }
 
-// allCached reports whether the folder holds something for every name, so that
-// the authority need not be asked for what is missing.
-func (m *Manager) allCached(ctx context.Context) bool {
-	var errs []error
-	for _, name := range m.o.Names {
-		_, err := m.auto.Cache.Get(ctx, name)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...) == nil
+// cached reports whether the folder holds something for a name.
+func (m *Manager) cached(ctx context.Context, name string) bool {
+	_, err := m.auto.Cache.Get(ctx, name)
+	return err == nil
 }

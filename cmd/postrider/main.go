@@ -92,11 +92,13 @@ func rootCommand() *cobra.Command {
 		confCommand(),
 		dnsCommand(),
 		dkimCommand(),
+		rulesCommand(),
 		userCommand(),
 		adminCommand(),
 		domainCommand(),
 		aliasCommand(),
 		queueCommand(),
+		quarantineCommand(),
 		traceCommand(),
 		reportsCommand(),
 		sendmailCommand(),
@@ -105,6 +107,7 @@ func rootCommand() *cobra.Command {
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
+		sinkCommand(),
 		versionCommand(),
 	)
 	usageErrors(root)

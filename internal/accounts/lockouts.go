@@ -68,6 +68,7 @@ func (t *throttle) whyRefused(l login, now time.Time) (found []Lockout) {
 
 // refused writes down a lock-out that has just begun. t.mu is held.
 func (t *throttle) refused(l login, now time.Time) {
+	t.turned++
 	for _, k := range t.whyRefused(l, now) {
 		key := Lockout{Address: k.Address, Account: k.Account}
 		if t.told[key] || len(t.told) >= mostLockouts {
@@ -182,4 +183,11 @@ func (c *Credentials) lifted(who string, matches func(netip.Prefix, domains.Addr
 		c.log.Info("failed logins were forgotten by command", "whose", who)
 	}
 	return ok
+}
+
+// Throttled is how many logins were not checked since the start, as there were too many that failed.
+func (c *Credentials) Throttled() int64 {
+	c.throttle.mu.Lock()
+	defer c.throttle.mu.Unlock()
+	return c.throttle.turned
 }

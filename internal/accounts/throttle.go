@@ -38,6 +38,8 @@ type throttle struct {
 	accounts map[domains.Address]bucket
 	known    map[login]home
 
+	turned int64 // logins that were not checked
+
 	log  *slog.Logger
 	told map[Lockout]bool // lock-outs in the log that have not ended, without their time
 }

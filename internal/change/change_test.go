@@ -181,13 +181,13 @@ func TestHandEdit(t *testing.T) {
 	for way, edit := range ways {
 		t.Run(way, func(t *testing.T) {
 			steps := 0
-			f, dir := folder(t)
+			f, _ := folder(t)
 			f.step = func() { steps++ }
 			if _, err := f.Apply(t.Context(), both); err != nil {
 				t.Fatal(err)
 			}
 			for at := range steps + 1 {
-				f, dir = folder(t)
+				f, dir := folder(t)
 				n, b := 0, filepath.Join(dir, "b.conf")
 				f.step = func() {
 					if n++; n == at {
@@ -208,7 +208,7 @@ func TestHandEdit(t *testing.T) {
 					}
 				case err != nil:
 					t.Errorf("step %d: %v", at, err)
-				case at < steps-2: // the last ones are after the exchange
+				case at < steps-3: // the last ones are after the exchange
 					t.Errorf("step %d of %d: what was written by hand is lost: %s", at, steps, read(t, b))
 				}
 			}
@@ -326,5 +326,91 @@ func TestSwapByLink(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
 		t.Error("something is left:", entries)
+	}
+}
+
+// TestLayoutStays: after many changes of files with comments and odd spacing, every line that none of them was about is as it was, and in
+// its order.
+func TestLayoutStays(t *testing.T) {
+	dir := t.TempDir()
+	odd := map[string]string{
+		"10-server.conf": "# the server\n{\n\t\"server_name\" :  \"mail.test\" ,   // its name\n  \"data_dir\":\"data\",\n\n\n\t\"Listeners\": [ {\"address\": \"127.0.0.1:0\", \"protocol\": \"smtp\"}, ],\n}\n/* the end */\n",
+		"20-domains.conf": "{ // who we are\n\"Domains\": {\n      \"town.test\": {   /* the town */\n  \"Accounts\": {\n        # in order of age\n    \"ann\": {\"quota\": \"1GB\"}, // first\n  \"ben\":   {\n" +
+			"\t\"addresses\": [ \"ann@town.test\" ],  # her letters\n },\n   \"cyd\": {}, },\n\t\"Aliases\": {\n\"info\": [\"ann\",   \"ben\"], /* both */\n  \"shop\": \"cyd\"\n}, }, \"village.test\": {}, // small\n} }\n",
+		"30-more.conf": "{\n# accounts elsewhere\n\"Accounts\": { \"dan@hamlet.test\": {  \"deletion\": \"trash\"  } },\n\"Aliases\": { \"*@hamlet.test\": \"dan@hamlet.test\" } // all\n}",
+	}
+	for name, text := range odd {
+		write(t, filepath.Join(dir, name), text)
+	}
+	f := Files{Path: dir}
+	single := func(e *conf.Edit, err error) ([]*conf.Edit, error) {
+		if err != nil {
+			return nil, err
+		}
+		return []*conf.Edit{e}, nil
+	}
+	for i, edit := range []Editor{
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.AddAccount(dir, "eve@town.test", conf.Keys{}))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.AddAccount(dir, "fay@hamlet.test", conf.Keys{}))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetQuota("eve@town.test", 5e9)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.SetQuota("cyd@town.test", conf.Unlimited))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetQuota("cyd@town.test", 0)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetDisabled("ben@town.test", true)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetDisabled("ben@town.test", false)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetDisabled("dan@hamlet.test", true)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.SetDisabled("dan@hamlet.test", false)) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return single(s.AddDomain(dir, "field.test")) },
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.SetDomainDisabled(dir, "field.test", true))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveDomain("field.test") },
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.AddAlias(dir, "new@town.test", []string{"ann@town.test"}))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.SetAlias(dir, "new@town.test", []string{"ben@town.test"}))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.AddAlias(dir, "new@town.test", []string{"x@village.test", "cyd@town.test"}[1:]))
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return s.RemoveAlias("new@town.test", []string{"ben@town.test"})
+		},
+		func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAlias("new@town.test", nil) },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount("eve@town.test") },
+		func(s *conf.Settings) ([]*conf.Edit, error) { return s.RemoveAccount("fay@hamlet.test") },
+		func(s *conf.Settings) ([]*conf.Edit, error) {
+			return single(s.AddAlias(dir, "x@village.test", []string{"ann@town.test"}))
+		},
+	} {
+		if _, err := f.Apply(t.Context(), edit); err != nil {
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	for name, was := range odd {
+		is := strings.Split(read(t, filepath.Join(dir, name)), "\n")
+		for _, line := range strings.Split(was, "\n") {
+			if strings.Contains(line, "cyd") || strings.Contains(line, "dan@") || strings.Contains(line, "village") {
+				continue // what was changed
+			}
+			at := -1
+			for i, l := range is {
+				if l == line {
+					at = i
+					break
+				}
+			}
+			if at < 0 {
+				t.Errorf("%s: %q is gone or in another place:\n%s", name, line, read(t, filepath.Join(dir, name)))
+				break
+			}
+			is = is[at+1:]
+		}
 	}
 }

@@ -27,7 +27,8 @@ type ACME struct {
 
 	// The host names, each of which gets a certificate; the first is for
 	// clients that ask for none. Empty means server_name. The DNS must lead
-	// each to this host.
+	// each to this host. Names that Web serves below the domains, mta-sts.DOMAIN and those of
+	// autoconfig, need not stand here: they get theirs once the DNS leads them here.
 	Names []string `json:"names"`
 
 	// Where the authority may write to about trouble. May be empty.

@@ -33,6 +33,7 @@ func (s *Settings) Advice() []error {
 	c.adviseKeys()
 	c.adviseSecrets()
 	c.adviseMeaning()
+	c.adviseRules()
 	c.eachTrust(func(steps []any, nets []netip.Prefix, _ string) { c.adviseTrusted(steps, nets) })
 	for section, cleartext := range map[string]bool{"SMTP": s.SMTP.CleartextAuth, "POP3": s.POP3.CleartextAuth} {
 		if cleartext {

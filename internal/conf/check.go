@@ -86,6 +86,8 @@ func (s *Settings) check(probes Probes) []problem {
 	c.dns()
 	c.reports()
 	c.trust()
+	c.defence()
+	c.mailRules()
 	c.web()
 	c.directories()
 	return c.errs

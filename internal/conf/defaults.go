@@ -78,7 +78,11 @@ func New() *Settings {
 			DestinationConcurrency: 20,
 			MessagesPerConnection:  100,
 		},
-		Verify:  Verification{Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note"},
+		Verify: Verification{
+			Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note", OwnHello: "refuse", ReverseName: "mark", Hello: "mark",
+			Greylist:       Greylist{Wait: time.Minute, Window: 48 * time.Hour, Keep: 35 * 24 * time.Hour},
+			QuarantineKeep: 31 * 24 * time.Hour,
+		},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},

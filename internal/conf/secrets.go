@@ -34,11 +34,15 @@ func (s *Settings) fillSecrets() {
 		v.value.SetString(text)
 	})
 	s.eachAccount(func(steps []any, _ string, a *Account) {
-		s.fromFile(steps, &a.Password, a.PasswordFile)
+		s.fromFile(steps, "password", &a.Password, a.PasswordFile)
 	})
 	for i := range s.Queue.Routes {
 		r := &s.Queue.Routes[i]
-		s.fromFile([]any{"Queue", "Routes", i}, &r.Password, r.PasswordFile)
+		s.fromFile([]any{"Queue", "Routes", i}, "password", &r.Password, r.PasswordFile)
+	}
+	for i := range s.Verify.Lists {
+		l := &s.Verify.Lists[i]
+		s.fromFile([]any{"Verify", "Lists", i}, "key", &l.Key, l.KeyFile)
 	}
 }
 
@@ -47,14 +51,14 @@ const fromEnvironment = "environment "
 
 func (s Secret) reveal() string { return string(s) }
 
-// fromFile fills a secret from the first line of its file.
-func (s *Settings) fromFile(steps []any, to *Secret, name string) {
+// fromFile fills a secret, of this key, from the first line of its file.
+func (s *Settings) fromFile(steps []any, key string, to *Secret, name string) {
 	if name == "" {
 		return
 	}
-	at := append(steps[:len(steps):len(steps)], "password_file")
+	at := append(steps[:len(steps):len(steps)], key+"_file")
 	if *to != "" {
-		s.fault(at, "there is a password as well; keep one of the two")
+		s.fault(at, "there is a %s as well; keep one of the two", key)
 		return
 	}
 	text, err := firstLine(name)
@@ -65,7 +69,7 @@ func (s *Settings) fromFile(steps []any, to *Secret, name string) {
 		s.fault(at, "the first line of %s is empty", name)
 	}
 	*to = Secret(text)
-	s.notes[config.Path(append(steps[:len(steps):len(steps)], "password")...)] = "file " + name
+	s.notes[config.Path(append(steps[:len(steps):len(steps)], key)...)] = "file " + name
 }
 
 // firstLine reads a secret. Its file must be closed to others.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/rules"
 )
 
 // Settings is everything that can be configured. The comments of its fields
@@ -106,6 +107,19 @@ type Settings struct {
 	// Mail of strangers: whether it is from whom it says.
 	Verify Verification `json:"Verify"`
 
+	// Rules about mail that comes in, from strangers and users: what is refused, marked,
+	// slowed down, put aside. In each phase of a session the first that is true decides. Strings
+	// are rules as in a file, of which "include" reads one; a rule that is not right leaves those
+	// before a reload in force.
+	//
+	//	"Rules": [
+	//	    "accept ip 192.0.2.0/24",
+	//	    "reject from @spam.example with message \"No, thank you\"",
+	//	    {"at": "to", "do": "stall", "if": "to bob@example.com", "with": {"message": "Not now"}},
+	//	    "include mail.rules",
+	//	]
+	Rules []Rule `json:"Rules"`
+
 	// Signatures of mail that leaves.
 	DKIM DKIM `json:"DKIM"`
 
@@ -128,6 +142,7 @@ type Settings struct {
 	source   *config.Source    // where the values came from; empty for settings made in code
 	problems []problem         // what Load could not fill in, for Check
 	partial  bool              // not all files could be read
+	compiled *rules.Set        // of Rules; nil before they were asked for
 	notes    map[string]string // where secrets came from, by path: "environment NAME"
 	edited   map[string][]byte // files whose texts are not written yet
 }

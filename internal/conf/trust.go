@@ -24,21 +24,61 @@ type Verification struct {
 	// The same for mail in the name of a domain of this host that neither SPF nor DKIM
 	// shows to be from there, whatever the DNS of the domain says. Lists are no exception
 	// here: name those that users of this host write to among the forwarders.
-	OwnDomains string `json:"own_domains" one:"refuse,mark,note"`
+	OwnDomains string `json:"own_domains" one:"refuse,quarantine,mark,note"`
 
 	// The same for mail whose From is missing, stands there twice or names nobody, so that
 	// there is no domain to ask.
-	NoAuthor string `json:"no_author" one:"refuse,mark,note"`
+	NoAuthor string `json:"no_author" one:"refuse,quarantine,mark,note"`
 
 	// The same for mail from a host that the sender's domain does not let send (SPF
 	// "fail"), where the domain has no DMARC record. Forwarded mail is so, too.
-	SPF string `json:"spf" one:"refuse,mark,note"`
+	SPF string `json:"spf" one:"refuse,quarantine,mark,note"`
 
 	// Hosts that bring mail which was somebody else's before, and may write as anybody:
 	// addresses, networks, or names (".example.net" for all below) that lead to the client's address
 	// and back. A shop, a printer, a newsletter service that writes as your users. Those of
 	// DNS.other_mx are such hosts anyway.
 	Forwarders []string `json:"forwarders"`
+
+	// What is done with mail of a client that gives in HELO or EHLO a name or an
+	// address of this host, and is not here: "refuse", "mark" or "note".
+	OwnHello string `json:"own_hello" one:"refuse,mark,note"`
+
+	// What is done with mail whose client has no name in the DNS that leads back to
+	// it, where neither SPF nor a signature speaks for the mail: "mark" or "note".
+	ReverseName string `json:"reverse_name" one:"mark,note"`
+
+	// The same for a client that gives in HELO or EHLO no name that the DNS knows, nor
+	// its own address.
+	Hello string `json:"hello" one:"mark,note"`
+
+	// DNS lists that are asked about who brings mail. There is none by default. One that
+	// does not answer, or fails its test (RFC 5782), lists nobody, and "postrider
+	// status" says so. Lists that allow come before those that do not.
+	//
+	//	"Lists": [
+	//	    {"zone": "zen.example.org", "Codes": [
+	//	        {"codes": "127.0.0.2-9", "action": "refuse", "text": "see https://example.org/{ip}"},
+	//	    ]},
+	//	    {"zone": "list.example.net", "Codes": [{"codes": "127.0.*.1-3", "action": "allow"}]},
+	//	]
+	Lists []DNSList `json:"Lists"`
+
+	// Mail that has to come twice.
+	Greylist Greylist `json:"Greylist"`
+
+	// Where mail is put aside whose domain asks for it (DMARC, "quarantine") or that a
+	// list's code is for: an account, "junk@example.com"; or, with "+" before it, the
+	// detail of an account of each user, "+junk" for alice+junk@example.com, and who has
+	// none gets such mail marked. Empty means that all is delivered, and marked.
+	Quarantine string `json:"quarantine"`
+
+	// How long it stays there.
+	QuarantineKeep time.Duration `json:"quarantine_keep" min:"1d" max:"3660d"`
+
+	// Whether the fields by which this server marks junk are taken out of strangers'
+	// mail, who may have written them to look honest. They stand below ours anyway.
+	StripMarks bool `json:"strip_marks"`
 }
 
 // DKIM is about signatures of mail that leaves. Keys are made by themselves, in the folder

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,8 @@ type issuer struct {
 	*acme.Manager
 	settings conf.ACME
 	stop     context.CancelFunc
-	logged   map[string]time.Time // by name, the end of the certificate last told of
+	leads    func(ctx context.Context, name string) error // whether the DNS leads a name here; set before run
+	logged   map[string]time.Time                         // by name, the end of the certificate last told of
 }
 
 // newIssuer makes the issuer that the settings ask for: old, if nothing has
@@ -39,6 +41,7 @@ func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error)
 		return old, nil
 	}
 	client := &http.Client{Timeout: time.Minute}
+	var err error
 	if a.DirectoryCAFile != "" {
 		pem, err := os.ReadFile(a.DirectoryCAFile)
 		roots := x509.NewCertPool()
@@ -52,20 +55,76 @@ func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error)
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 		client.Transport = transport
 	}
-	m, err := acme.New(acme.Options{
+	i := &issuer{settings: a, logged: make(map[string]time.Time)}
+	i.Manager, err = acme.New(acme.Options{
 		Names: a.Names, Folder: a.Folder, AcceptTerms: true, Email: a.Email,
 		Directory: a.Directory, Challenge: acme.Challenge(a.Challenge), HTTPClient: client, Log: log,
+		Leads: func(ctx context.Context, name string) error { return i.leads(ctx, name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("TLS.ACME: %w", err)
 	}
-	return &issuer{Manager: m, settings: a, logged: make(map[string]time.Time)}, nil
+	return i, nil
 }
 
-// run obtains what is missing, in the background.
-func (i *issuer) run(ctx context.Context) {
-	ctx, i.stop = context.WithCancel(ctx)
+// runIssuer obtains what is missing by the settings of the moment, in the background. d.reloading is held.
+func (d *Daemon) runIssuer() {
+	st := d.state()
+	i := st.issuer
+	if i == nil || d.running == nil {
+		return
+	}
+	i.SetMore(st.askedOverHTTPS())
+	if i.stop != nil {
+		return // it runs
+	}
+	i.leads = d.leadsHere
+	ctx, stop := context.WithCancel(d.running)
+	i.stop = stop
 	go i.Run(ctx)
+}
+
+// askedOverHTTPS are the names below our domains that others ask for something over HTTPS, and that no certificate of
+// a file is for.
+func (st *state) askedOverHTTPS() (names []string) {
+	s := st.settings
+	if st.site == nil || !s.Web.Secure() {
+		return nil
+	}
+	for _, domain := range s.Book().Domains() {
+		if st.site.Domains[domain].Policy != "" {
+			names = append(names, "mta-sts."+domain.String())
+		}
+		if s.Web.Autoconfig {
+			names = append(names, "autoconfig."+domain.String(), "autodiscover."+domain.String())
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return ownCertificates(s) && st.tls.Covers(name) })
+}
+
+// longestLead is how long it may take to find out where a name leads.
+const longestLead = 10 * time.Second
+
+// leadsHere says why a name does not lead to this host, as far as the DNS knows: an authority that comes by that
+// name would come to another. This host is where server_name leads, and what it knows of itself.
+func (d *Daemon) leadsHere(ctx context.Context, name string) error {
+	ctx, stop := context.WithTimeout(ctx, longestLead)
+	defer stop()
+	s := d.state().settings
+	theirs, err := d.dns.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return err
+	}
+	here := addresses(s)
+	if named, err := d.dns.LookupNetIP(ctx, "ip", canonical(s.ServerName)); err == nil {
+		here = union(here, named)
+	}
+	for _, a := range theirs {
+		if !slices.Contains(here, a.Unmap()) {
+			return fmt.Errorf("%s leads to %s, which is not this host", name, a)
+		}
+	}
+	return nil
 }
 
 func (i *issuer) close() {

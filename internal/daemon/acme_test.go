@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -127,7 +128,7 @@ func (w *testWorld) change(old, new string) {
 	}
 }
 
-// TestACMERenews: a certificate is replaced while it is still good.
+// TestACMERenews: a certificate is replaced while it is still good, and keeps its key: what TLSA records say stays true.
 func TestACMERenews(t *testing.T) {
 	port := unusedPort(t)
 	ca := peertest.Pebble(t, peertest.PebbleOptions{HTTPPort: port, Validity: 8 * time.Second})
@@ -137,6 +138,9 @@ func TestACMERenews(t *testing.T) {
 	second := w.await("its renewal", "127.0.0.2:0", "mail.test", func(c *x509.Certificate) bool { return fromPebble(c) && !c.Equal(first) })
 	if !second.NotAfter.After(first.NotAfter) {
 		t.Errorf("renewed until %v, was until %v", second.NotAfter, first.NotAfter)
+	}
+	if !bytes.Equal(first.RawSubjectPublicKeyInfo, second.RawSubjectPublicKeyInfo) {
+		t.Error("renewed with another key, of which the DNS does not know")
 	}
 }
 

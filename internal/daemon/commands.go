@@ -35,7 +35,7 @@ type Status struct {
 	// that failed.
 	Lockouts []accounts.Lockout `json:"lockouts"`
 	// Limits are those who have met a limit, so that nothing of theirs is taken for now, and
-	// users whose limits are lifted.
+	// users whose limits are lifted or whose mail is held.
 	Limits []post.Limited `json:"limits,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`
@@ -43,6 +43,8 @@ type Status struct {
 	Problem  string          `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
+	// Leaves says by which addresses mail leaves, where the settings choose some.
+	Leaves string `json:"leaves,omitempty"`
 	// Warnings are what does not work as the settings want it, though mail goes on: a sentence
 	// each.
 	Warnings []string `json:"warnings,omitempty"`
@@ -105,6 +107,7 @@ func (d *Daemon) commands() http.Handler {
 	d.queueCommands(mux)
 	d.limitCommands(mux)
 	d.keyCommands(mux)
+	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
 	return mux
 }
@@ -137,6 +140,10 @@ func (d *Daemon) status(since time.Time) Status {
 		s.Queue = &counters
 	}
 	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
+	note, warning := d.family()
+	if s.Leaves = note; warning != "" {
+		s.Warnings = append(s.Warnings, warning)
+	}
 	web, err := d.webStanding()
 	if s.Web = web; err != nil {
 		s.Warnings = append(s.Warnings, err.Error())

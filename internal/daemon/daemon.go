@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -57,6 +58,7 @@ type Daemon struct {
 	keys        *sign.Ring
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
+	filter      *filter.Filter
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -72,6 +74,8 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
+	zones    *zonePages  // what the DNS was found to have
+	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
@@ -248,9 +252,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serveWeb(d.web)
 	d.running = ctx
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
-	if i := d.state().issuer; i != nil {
-		i.run(ctx)
-	}
+	d.runIssuer()
 	d.reloading.Unlock()
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
@@ -258,7 +260,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
 	d.serving.Go(func() { d.policies.Run(ctx) })
+	d.serving.Go(func() { d.tendLists(ctx) })
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

@@ -14,8 +14,19 @@ func (d *Daemon) moment() web.Moment {
 		Version: d.Version, Healthy: d.ready() == nil,
 		Connections: d.sessions(), MaxConnections: d.most(),
 		Rooms: rooms(st.settings), DNS: d.dns.Stats(),
-		Keys: make(map[string]int), Lockouts: len(st.credentials.Lockouts()),
+		Keys: make(map[string]int), Limited: make(map[string]int), Lockouts: len(st.credentials.Lockouts()), Throttled: st.credentials.Throttled(), LeftOut: d.logFile.LeftOut(),
 	}
+	for _, l := range d.post.Full() {
+		if l.Limit != "" {
+			m.Limited[l.Whose.String()]++
+		}
+	}
+	for _, disk := range d.disks {
+		m.Store.Add(disk.Stats())
+		m.StoreFailed = m.StoreFailed || disk.Err() != nil
+	}
+	m.Signed, m.Unsigned = d.keys.Signatures()
+	m.Records, m.Looked = d.zones.faults()
 	if out := d.post.Outbound; out != nil {
 		counters := out.Queue().Counters()
 		m.Queue = &counters

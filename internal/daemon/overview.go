@@ -15,7 +15,7 @@ type overview struct{ d *Daemon }
 // Standing implements admin.Overview.
 func (o overview) Standing() admin.Standing {
 	s := o.d.status(o.d.born)
-	at := admin.Standing{Name: s.Name, Version: s.Version, Since: s.Since, Sessions: s.Sessions, Most: s.Most, Queue: s.Queue, Problems: s.problems()}
+	at := admin.Standing{Name: s.Name, Version: s.Version, Since: s.Since, Sessions: s.Sessions, Most: s.Most, Queue: s.Queue, Problems: s.problems(), Leaves: s.Leaves}
 	for _, p := range s.Ports {
 		at.Ports = append(at.Ports, admin.Port{Address: p.Bound, Protocol: p.Protocol, TLS: p.TLS})
 	}
@@ -58,9 +58,15 @@ func (s *Status) problems() (all []admin.Problem) {
 			note(l.Name+" may send without limits until "+clock(l.Lifted)+".", "")
 			continue
 		}
-		do := "More is taken at " + clock(l.Until) + "."
+		do := ""
+		if l.Limit != "" {
+			do = "More is taken at " + clock(l.Until) + ". "
+		}
+		if l.Held {
+			do += `What it had in the queue is held: "postrider user lift" releases it, "postrider user discard" throws it away. `
+		}
 		if l.Whose == post.OfAccount {
-			do += " What it has in the queue is held. If that was not the user, set another password."
+			do += "If that was not the user, set another password."
 		}
 		note(l.String()+".", do)
 	}

@@ -20,9 +20,10 @@ func (d *Daemon) adminPages() http.Handler {
 		Log: d.log.With("service", "web"),
 	})
 	who, leads := accountPages{d}, aliasPages{d}
+	d.zones = newZonePages(d)
 	admin.Add(area, admin.Server{
-		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Reports: &reportPages{d: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: newZonePages(d),
+		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: d.zones,
 	})
 	return area
 }
@@ -73,7 +74,9 @@ type adminLogins struct{ d *Daemon }
 
 // Login implements pages.Logins.
 func (l adminLogins) Login(ctx context.Context, v pages.Visitor, name, password, code string) (string, error) {
-	return name, loginError(l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code))
+	err := l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code)
+	l.d.metrics.PageLogin(err)
+	return name, loginError(err)
 }
 
 // Stamp implements pages.Logins.
@@ -85,6 +88,7 @@ type userLogins struct{ d *Daemon }
 // Login implements pages.Logins.
 func (l userLogins) Login(ctx context.Context, v pages.Visitor, name, password, _ string) (string, error) {
 	who, err := l.d.state().credentials.VerifyUser(ctx, v.Client, name, password)
+	l.d.metrics.PageLogin(err)
 	return who.String(), loginError(err)
 }
 

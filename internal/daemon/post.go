@@ -9,13 +9,21 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // newRules is what one set of settings says about mail on its way in.
 func newRules(s *conf.Settings, dir *accounts.Directory) *post.Rules {
+	var strip []string
+	if s.Verify.StripMarks {
+		strip = verify.MarkFields()
+	}
 	return &post.Rules{
+		StripFields:    strip,
+		Aside:          aside(s),
 		ServerName:     s.ServerName,
 		RelayFrom:      s.SMTP.RelayFrom,
 		MaxHops:        s.SMTP.MaxHops,
@@ -52,7 +60,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Limited:    d.metrics.Limited,
 		Keep:       d.keepSent,
 		Log:        d.log,
-		Inspectors: []post.Inspector{d.verifier, d.keys},
+		Inspectors: []post.Inspector{d.verifier, d.keys, d.filter},
 	}
 	if !s.Queue.Deliver {
 		return nil
@@ -75,6 +83,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Mailboxes:       d.store,
 		Directory:       func() post.Directory { return d.state().rules.Directory },
 		Contact:         s.Queue.TLSReport,
+		Reported:        func() { d.metrics.SentReport(reports.TLS) },
 		Sign:            d.keys.Message,
 		Attempted: func(a *queue.Attempt) {
 			d.metrics.Attempted(a)

@@ -173,7 +173,7 @@ func TestStolenAccount(t *testing.T) {
 	if u.Hour.Messages != most || u.Day.Recipients != most || u.Full != fmt.Sprintf("%d messages an hour", most) || u.Until.Before(time.Now()) {
 		t.Errorf("shown: %+v", u)
 	}
-	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Name != "alice@mail.test" || s.Queue.Held != most {
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Name != "alice@mail.test" || !s.Limits[0].Held || s.Queue.Held != most {
 		t.Errorf("status: %+v, %d held", s.Limits, s.Queue.Held)
 	}
 	if n := strings.Count(w.logs.String(), `msg="too much is sent"`); n != 1 {
@@ -184,6 +184,10 @@ func TestStolenAccount(t *testing.T) {
 	w.again()
 	k = w.loginAs("alice@mail.test")
 	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
+	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Limit != "" || !s.Limits[0].Held || len(s.problems()) == 0 {
+		t.Errorf("that mail is held is forgotten: %+v", s.Limits)
+	}
 	open.Store(true)
 	if n := held(); n != most {
 		t.Errorf("%d are held after a restart", n)
@@ -202,6 +206,9 @@ func TestStolenAccount(t *testing.T) {
 		t.Errorf("%q leaves", subject)
 	}
 	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 0 {
+		t.Errorf("in the end: %+v", s.Limits)
+	}
 	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); !u.Lifted.IsZero() || u.Hour.Messages != 0 || u.Held != 0 {
 		t.Errorf("in the end: %+v", u)
 	}
@@ -222,4 +229,178 @@ func TestGuessedRecipientsInStatus(t *testing.T) {
 	if len(s.Guessing) != 1 || s.Guessing[0].Network != "127.0.0.1/32" || s.Guessing[0].Unknown != 21 {
 		t.Errorf("status: %+v", s.Guessing)
 	}
+}
+
+// accept brings a message to one recipient.
+func (k *talk) accept(from, to string) {
+	k.t.Helper()
+	k.play("C: MAIL FROM:<" + from + ">\nS: 250\nC: RCPT TO:<" + to + ">\nS: 250\nC: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
+}
+
+// refuse names a recipient that is refused.
+func (k *talk) refuse(from, to, want string) {
+	k.t.Helper()
+	k.play("C: MAIL FROM:<" + from + ">\nS: 250\nC: RCPT TO:<" + to + ">\nS: " + want + "\nC: RSET\nS: 250")
+}
+
+// TestLimitsOfAccounts: the limit is the login's, whatever sender the mail names; a
+// message that could never fit is told so, and stops nobody; a domain has one for all its
+// users; a burst is there once a day; what was given up does not count.
+func TestLimitsOfAccounts(t *testing.T) {
+	account := func(more string) string { return strings.Replace(testAccount(t), "{", "{"+more+",", 1) }
+	w := start(t, `"SMTP": {"recipients_per_hour": 250},
+		"Domains": {
+			"shop.test": {"Together": {"messages_per_hour": 3}, "Accounts": {"carol": `+account(`"burst": 1`)+`, "dave": `+account(`"burst": 2`)+`}},
+			"club.test": {"recipients_per_hour": 2, "burst": 3, "catch_all": "bob@mail.test", "Accounts": {"eve": `+account(`"addresses": ["*@club.test"]`)+`}},
+		},`)
+	alice := w.loginAs("alice@mail.test")
+	for range 2 { // the first one was given up, and does not count
+		alice.play("C: MAIL FROM:<alice@mail.test>\nS: 250")
+		for i := range 250 {
+			alice.play(fmt.Sprintf("C: RCPT TO:<bob+%d@mail.test>\nS: 250", i))
+		}
+		alice.play("C: RCPT TO:<bob+250@mail.test>\nS: 450 4.7.1 alice@mail.test may have 250 recipients an hour, and this message has more: send it to fewer at a time\nC: RSET\nS: 250")
+	}
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 0 {
+		t.Errorf("somebody was stopped: %+v", s.Limits)
+	}
+	alice.accept("alice@mail.test", "bob@mail.test")
+	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); u.Hour.Amount != (post.Amount{Messages: 1, Recipients: 1}) {
+		t.Errorf("alice: %+v", u.Hour)
+	}
+
+	carol, dave := w.loginAs("carol@shop.test"), w.loginAs("dave@shop.test")
+	carol.accept("carol@shop.test", "bob@mail.test")
+	dave.accept("dave@shop.test", "bob@mail.test")
+	carol.accept("carol@shop.test", "bob@mail.test")
+	dave.refuse("dave@shop.test", "bob@mail.test", "450 4.7.1 the domain shop.test may have 3 messages an hour, has sent 3 since ")
+
+	eve := w.loginAs("eve@club.test")
+	for i := range 5 { // two, and three beyond
+		eve.accept(fmt.Sprintf("member%d@club.test", i), "bob@mail.test")
+	}
+	eve.refuse("eve@club.test", "bob@mail.test", "450 4.7.1 eve@club.test may have 2 recipients an hour and 3 beyond in a day, has named 5 since ")
+	eve.refuse("member@club.test", "bob@mail.test", "450 4.7.1 eve@club.test may have 2 recipients an hour and 3 beyond in a day, has named 5 since ")
+	alice.accept("alice@mail.test", "carol@shop.test")
+	// The domain's limit is the postmaster's business, who is alice; eve's is hers as well.
+	w.eventually("notices", func() bool { return len(w.mailbox("alice@mail.test"))+len(w.mailbox("eve@club.test")) == 3 })
+}
+
+// TestLimitsOfStrangers: mail in the name of one domain from one network, and for one
+// mailbox, is refused for now when there was too much, with the time; others, users and
+// clients that may relay are not touched; naming somebody and sending nothing counts
+// nothing.
+func TestLimitsOfStrangers(t *testing.T) {
+	w := start(t, `"Rates": {"SenderDomain": {"messages_per_hour": 3}, "Mailbox": {"messages_per_hour": 5}}, "Verify": {"check": false},
+		"SMTP": {"relay_from": ["127.64.0.9/32"]},`)
+	begin := func(addr string) *talk {
+		k := w.dialFrom(addr, "127.0.0.1:0")
+		k.play("S: 220\nC: EHLO c.test\nS: 250")
+		return k
+	}
+	k := begin("127.64.0.2")
+	for range 10 {
+		k.play("C: MAIL FROM:<x@far.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: RSET\nS: 250")
+	}
+	for range 3 {
+		k.accept("x@far.test", "bob@mail.test")
+	}
+	far := "450 4.7.1 far.test from 127.64.0.0/24 may have 3 messages an hour, has sent 3 since "
+	k.refuse("y@FAR.test", "alice@mail.test", far)
+	begin("127.64.0.3").refuse("x@far.test", "bob@mail.test", far)
+	begin("127.64.1.2").accept("x@far.test", "bob@mail.test") // who may be another one
+	k.accept("x@other.test", "bob@mail.test")
+	bob := "450 4.7.1 this mailbox may have 5 messages an hour, has got 5 since "
+	k.refuse("x@other.test", "bob@mail.test", bob)
+	k.refuse("", "bob+more@mail.test", bob)
+	k.accept("x@other.test", "alice@mail.test")
+	k.accept("", "alice@mail.test")
+	w.loginAs("alice@mail.test").accept("alice@mail.test", "bob@mail.test")
+	begin("127.64.0.9").accept("x@far.test", "bob@mail.test")
+	lmtp := w.dial("lmtp")
+	lmtp.play("S: 220\nC: LHLO c.test\nS: 250")
+	lmtp.accept("x@far.test", "bob@mail.test")
+	if n := len(w.mailbox("bob@mail.test")); n != 8 {
+		t.Errorf("%d messages", n)
+	}
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 2 || s.Limits[0].Name != "far.test from 127.64.0.0/24" || s.Limits[1].Name != "bob@mail.test" {
+		t.Errorf("status: %+v", s.Limits)
+	}
+	if n := strings.Count(w.logs.String(), `msg="too much is sent"`); n != 2 {
+		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// TestOwnMailHasItsOwnLimit: bounces that leave count for no user, and wait above the
+// server's own limit, which is one line in the log.
+func TestOwnMailHasItsOwnLimit(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, fmt.Sprintf(`"Rates": {"Own": {"messages_per_hour": 3}}, "SMTP": {"messages_per_hour": 30},
+		"Accounts": {"carol@mail.test": %s},
+		"Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`,
+		strings.Replace(testAccount(t), "{", `{"addresses": ["*@far.test"],`, 1), sink.Port))
+	k := w.loginAs("carol@mail.test")
+	for range 20 {
+		k.accept("x@far.test", "no-such@far.test")
+	}
+	for range 3 {
+		if m := receive(t, got); !strings.HasPrefix(m, "<> <x@far.test>") {
+			t.Errorf("got %q", m)
+		}
+	}
+	w.eventually("all were tried", func() bool { return askDaemon[Status](w, "status", nil).Queue.Failed == 20 })
+	w.eventually("the others wait", func() bool { q := askDaemon[Status](w, "status", nil).Queue; return q.Entries == 17 && q.Active == 0 })
+	select {
+	case m := <-got:
+		t.Errorf("more than allowed: %q", m)
+	default:
+	}
+	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "carol@mail.test"}); u.Hour.Messages != 20 || u.Full != "" {
+		t.Errorf("carol: %+v", u)
+	}
+	logs := w.logs.String()
+	if n := strings.Count(logs, `level=WARN msg="too much is sent" whose=server name="" limit="3 messages an hour"`); n != 1 {
+		t.Errorf("%d lines about it", n)
+	}
+	if strings.Contains(logs, "notification cannot be sent") {
+		t.Error("that a notification waits is told as a fault")
+	}
+}
+
+// TestHeldOnTheWayIn: what a user was about to send when he met his limit elsewhere is taken,
+// and held with the rest.
+func TestHeldOnTheWayIn(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, fmt.Sprintf(`"SMTP": {"messages_per_hour": 2}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port))
+	late, k := w.loginAs("alice@mail.test"), w.loginAs("alice@mail.test")
+	late.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<late@far.test>\nS: 250\nC: DATA\nS: 354")
+	k.accept("alice@mail.test", "first@far.test")
+	receive(t, got)
+	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
+	late.play("C: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
+	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); u.Held != 1 {
+		t.Errorf("%d are held", u.Held)
+	}
+	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
+	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 1 {
+		t.Errorf("%d are released", n)
+	}
+	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <late@far.test>") {
+		t.Errorf("got %q", m)
+	}
+}
+
+// TestToldWithoutAQueue: where no mail leaves, users and the postmaster are told as well.
+func TestToldWithoutAQueue(t *testing.T) {
+	w := start(t, `"postmaster": "bob@mail.test", "SMTP": {"messages_per_hour": 1}, "Queue": {"deliver": false},`)
+	k := w.loginAs("alice@mail.test")
+	k.accept("alice@mail.test", "alice@mail.test")
+	for range 5 {
+		k.refuse("alice@mail.test", "bob@mail.test", "450 4.7.1")
+	}
+	w.eventually("both are told", func() bool { return len(w.mailbox("alice@mail.test")) == 2 && len(w.mailbox("bob@mail.test")) == 1 })
+	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 0 {
+		t.Errorf("%d were released", n)
+	}
+	k.accept("alice@mail.test", "alice@mail.test")
 }

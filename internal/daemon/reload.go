@@ -106,10 +106,8 @@ func (d *Daemon) reload() error {
 	}
 	if st.issuer != old.issuer {
 		old.issuer.close()
-		if st.issuer != nil && d.running != nil {
-			st.issuer.run(d.running)
-		}
 	}
+	d.runIssuer()
 	d.warn(settings)
 	return nil
 }

@@ -3,10 +3,13 @@ package daemon
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -60,7 +63,11 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 		Permitted: d.wantReports,
 		Hostname:  func() string { return domains.Canonical(d.state().settings.ServerName).String() },
 		Send: func(ctx context.Context, to string, message []byte) error {
-			return out.SendReport(ctx, reporter(), to, smtp.NotifyFailure, message)
+			err := out.SendReport(ctx, reporter(), to, smtp.NotifyFailure, message)
+			if err == nil {
+				d.metrics.SentReport(reports.DMARC)
+			}
+			return err
 		},
 		Own:   func(address string) bool { return d.state().dir.Reports()[domains.Address(address)] },
 		Cache: out.Cache(),
@@ -109,4 +116,56 @@ func (d *Daemon) runReports(ctx context.Context) {
 			}
 		})
 	}
+}
+
+// reportable is what a report about DMARC says of a message.
+func reportable(v *verify.Verdict) reports.Result {
+	o := &v.DMARC
+	r := reports.Result{
+		Domain: o.RecordDomain, Disposition: disposition(v), DKIM: o.DKIM.Aligned, SPF: o.SPF.Aligned,
+		From: o.Domain, SPFDomain: v.SPF.Domain, SPFResult: v.SPF.Result.String(),
+	}
+	for _, to := range v.To {
+		r.Recipients = append(r.Recipients, to.Path.Address().String())
+	}
+	r.Source, _ = netip.ParseAddr(v.Client.Addr)
+	if i := strings.LastIndexByte(v.From, '@'); i >= 0 {
+		r.Envelope = canonical(v.From[i+1:])
+	}
+	if v.Override != "" {
+		r.Overrides = []reports.Override{{Type: v.Override}}
+	}
+	for i := range v.DKIM {
+		s := &v.DKIM[i]
+		r.Signatures = append(r.Signatures, reports.Signature{Domain: s.Domain, Selector: s.Selector, Result: string(s.Status)})
+	}
+	if p := o.Record; p != nil {
+		r.Policy = reports.Policy{P: string(p.P), SP: string(p.SP), NP: string(p.NP), FO: p.FO, ADKIM: mode(p.StrictDKIM), ASPF: mode(p.StrictSPF), Testing: p.Testing}
+		for _, u := range p.RUA {
+			if u.Address != "" {
+				r.Wanted = append(r.Wanted, reports.Destination{Address: u.Address, MaxSize: u.MaxSize})
+			}
+		}
+	}
+	return r
+}
+
+// disposition is what was done with a message, in the words of RFC 9990.
+func disposition(v *verify.Verdict) string {
+	switch {
+	case v.DMARC.Result == dmarc.Pass:
+		return "pass"
+	case v.Action == verify.Refuse:
+		return "reject"
+	case v.Marked():
+		return "quarantine"
+	}
+	return "none"
+}
+
+func mode(strict bool) string {
+	if strict {
+		return "s"
+	}
+	return "r"
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
+	"github.com/postrider-mail/postrider/parsers/rules"
 )
 
 // state is everything that follows from one set of settings. A reload makes a
@@ -21,6 +22,7 @@ type state struct {
 	dir         *accounts.Directory
 	rules       *post.Rules
 	verify      *verify.Rules // nil: mail of strangers is not looked at
+	mail        *rules.Set    // about mail that comes in
 	site        *web.Site     // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
@@ -36,9 +38,12 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 		old = &state{}
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
-	st.rules, st.verify = newRules(s, st.dir), verification(s)
+	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.site = newSite(s)
 	var err error
+	if st.mail, err = s.MailRules(); err != nil {
+		return nil, err
+	}
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}

@@ -72,10 +72,11 @@ func recordOf(t *testing.T, key crypto.Signer) string {
 
 // lab is a DNS whose answers a test may change.
 type lab struct {
-	addr string
-	mu   sync.Mutex
-	zone mailtest.Zone
-	dead bool // it does not answer
+	addr  string
+	mu    sync.Mutex
+	zone  mailtest.Zone
+	dead  bool     // it does not answer
+	asked []string // the names, since somebody looked
 }
 
 func newLab(t *testing.T) *lab {
@@ -83,6 +84,7 @@ func newLab(t *testing.T) *lab {
 	l.addr = mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		l.asked = append(l.asked, q.Question[0].Name)
 		if l.dead {
 			return nil
 		}
@@ -104,6 +106,19 @@ func (l *lab) add(t *testing.T, records ...string) {
 	for name, rr := range more {
 		l.zone[name] = append(l.zone[name], rr...)
 	}
+}
+
+// askedBelow counts the questions for names below a zone since the last look.
+func (l *lab) askedBelow(zone string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range l.asked {
+		if strings.HasSuffix(name, "."+zone+".") {
+			n++
+		}
+	}
+	l.asked = nil
+	return n
 }
 
 // resolver asks it without the daemon's memory.

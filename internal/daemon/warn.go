@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"errors"
+
 	"github.com/postrider-mail/postrider/internal/conf"
 )
 
@@ -24,6 +26,11 @@ func (d *Daemon) warn(s *conf.Settings) {
 	}
 	for _, err := range s.Keyless() {
 		say("a mechanism is offered to nobody", "problem", err)
+	}
+	if mail, err := s.MailRules(); err == nil {
+		for _, w := range mail.Warnings() {
+			say("a rule may not be meant so", "problem", errors.New(w.Brief()))
+		}
 	}
 	if err := Descriptors(s); err != nil && !s.OnlyHere() {
 		say("few descriptors", "err", err)

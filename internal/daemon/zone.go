@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -296,8 +297,9 @@ func issuers(s *conf.Settings) (all []zone.CAA) {
 	if !a.AcceptTerms || !strings.Contains(a.Directory, ".letsencrypt.org/") {
 		return nil
 	}
+	account := acme.AccountURI(a.Folder, a.Directory)
 	for _, name := range a.Names {
-		all = append(all, zone.CAA{Name: canonical(name), Issuer: "letsencrypt.org", Method: a.Challenge})
+		all = append(all, zone.CAA{Name: canonical(name), Issuer: "letsencrypt.org", Account: account, Method: a.Challenge})
 	}
 	return all
 }

@@ -2,10 +2,11 @@ package daily
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -115,9 +116,8 @@ func (b *Book[T, P]) sendDue(ctx context.Context, now time.Time) {
 // spread is how long after the end of a day we send its reports: not when everybody
 // does.
 func (b *Book[T, P]) spread(day string) time.Duration {
-	h := fnv.New32a()
-	h.Write([]byte(b.Seed() + " " + day))
-	return time.Duration(h.Sum32()) % spread
+	h := sha256.Sum256([]byte(b.Seed() + " " + day))
+	return time.Duration(binary.BigEndian.Uint64(h[:]) % uint64(spread))
 }
 
 // SendDay sends what was counted on a day ("2026-03-01", in UTC), and forgets it. The error

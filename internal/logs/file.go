@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -23,7 +24,12 @@ type File struct {
 	journal bool // w is the journal's
 
 	also io.Writer // gets every line too; nil: nobody does
+
+	leftOut atomic.Int64 // lines about strangers
 }
+
+// LeftOut is how many lines about strangers were not written down.
+func (l *File) LeftOut() int64 { return l.leftOut.Load() }
 
 // NewFile makes a File that writes to w until it is pointed elsewhere.
 func NewFile(w io.Writer) *File { return &File{w: w, journal: isJournal(w)} }
@@ -89,7 +95,7 @@ func New(to *File, s conf.Log, level *slog.LevelVar) *slog.Logger {
 		}
 		return slog.NewTextHandler(w, opts)
 	}
-	return slog.New(quietLog{choice{to, handler(to), newPriorities(to, handler)}, new(strangers)})
+	return slog.New(quietLog{choice{to, handler(to), newPriorities(to, handler)}, &strangers{total: &to.leftOut}})
 }
 
 // longestValue is how much of a value is written down, in octets. A stranger

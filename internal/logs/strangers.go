@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -31,6 +32,7 @@ type strangers struct {
 	blocks map[netip.Prefix]level
 	all    level
 	out    map[netip.Prefix]int // lines left out in this interval
+	total  *atomic.Int64        // of them since the start; nil: nobody counts
 }
 
 // level is a leaky bucket.
@@ -71,6 +73,9 @@ func (s *strangers) allow(from netip.Prefix, now time.Time) (ok, first bool) {
 	s.blocks[from] = own
 	if ok {
 		return true, false
+	}
+	if s.total != nil {
+		s.total.Add(1)
 	}
 	first = s.out == nil
 	if first {

@@ -65,6 +65,10 @@ func asset(name string) string {
 	return hex.EncodeToString(sum[:6]) + "." + name
 }
 
+// Asset is one of the files that pages are made of: pages.css, icon.svg. Pages of other servers in
+// this program look alike by them.
+func Asset(name string) ([]byte, error) { return assetFiles.ReadFile("assets/" + name) }
+
 // assets serves the files of assets, to everybody.
 func assets(w http.ResponseWriter, r *http.Request) {
 	asked := path.Base(r.URL.Path)

@@ -22,6 +22,8 @@ type PebbleOptions struct {
 	HTTPPort, TLSPort int
 	// Validity of the certificates; 90 days where zero.
 	Validity time.Duration
+	// Blocked are names that no certificate is issued for.
+	Blocked []string
 }
 
 // ACME is a running Pebble, Let's Encrypt's ACME authority for tests.
@@ -70,7 +72,8 @@ func Pebble(t testing.TB, o PebbleOptions) *ACME {
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", freePort(t)),
 		"certificate": file("crt", own.PEM), "privateKey": file("key", own.KeyPEM),
-		"httpPort": o.HTTPPort, "tlsPort": o.TLSPort,
+		"domainBlocklist": o.Blocked,
+		"httpPort":        o.HTTPPort, "tlsPort": o.TLSPort,
 		"retryAfter": map[string]int{"authz": 1, "order": 1},
 		"profiles":   map[string]any{"default": map[string]any{"description": "test", "validityPeriod": int(o.Validity.Seconds())}},
 	}})

@@ -21,6 +21,7 @@ type delivery struct {
 	size int64 // octets of the message as everybody gets it
 
 	box     mailstore.Delivery // nil where no mailbox gets it
+	aside   places             // where it may be put aside
 	entries []entry
 	out     sinks // all of these
 }
@@ -58,9 +59,14 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
-	for d.box == nil && len(d.to.mailboxes) > 0 {
-		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.to.mailboxes)...)
+	d.aside = d.places()
+	for d.box == nil && len(d.aside.and(d.to.mailboxes)) > 0 {
+		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
+			if d.aside.full(err) { // it is delivered, marked
+				d.aside = places{}
+				continue
+			}
 			if err := d.refuse(ctx, err); err != nil {
 				return err
 			}
@@ -83,9 +89,15 @@ func (d *delivery) begin(ctx context.Context) error {
 
 // commit puts the copies on stable storage, those for mailboxes first.
 func (d *delivery) commit(ctx context.Context) error {
+	if d.m.instead != nil {
+		return d.commitInstead(ctx)
+	}
 	top := d.m.top
 	text := top.local()
 	d.release()
+	if d.box != nil {
+		text = d.settle(text)
+	}
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
@@ -118,6 +130,9 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	var refused *mailstore.Refused
 	if !errors.As(err, &refused) {
 		return err
+	}
+	if d.to.instead != nil { // the place for it is full by now: the next time it is delivered, marked
+		return forNow(replyFor(err))
 	}
 	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt, d.report) })
 	var reply *smtp.Reply

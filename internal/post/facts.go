@@ -131,6 +131,9 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		t, _ := targetsOf(rcpt)
 		for _, mailbox := range t.Mailboxes {
 			if d.to.failed[mailbox] == nil && !d.to.released[mailbox] {
+				if place := d.to.instead[mailbox]; place != "" {
+					mailbox = place
+				}
 				add(&Copy{Accepted: a, To: rcpt.Path, Mailbox: mailbox})
 			}
 		}
@@ -177,6 +180,28 @@ func (d *delivery) tell(log *slog.Logger) {
 	if !a.single() {
 		log.LogAttrs(ctx, slog.LevelInfo, "message accepted", slog.Any("", a))
 	}
+}
+
+// tellInstead writes down where a message went in place of its recipients.
+func (d *delivery) tellInstead(log *slog.Logger) {
+	a := d.summary()
+	a.Mailboxes, a.Elsewhere = 1, 0
+	to := make([]string, len(d.e.To))
+	for i := range d.e.To {
+		to[i] = d.e.To[i].Path.String()
+	}
+	attrs := append(a.attrs(), slog.String("to", strings.Join(to, ",")))
+	event := "discarded"
+	if place := d.m.instead.Mailbox; place != "" {
+		event = "put aside"
+		attrs = append(attrs, slog.String("mailbox", place.String()))
+	} else {
+		a.Mailboxes = 0
+	}
+	if d.r.Accepted != nil {
+		d.r.Accepted(a)
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, event, append(attrs, slog.Int64("octets", a.Size))...)
 }
 
 // localRefusal is a program of this host that was refused; package smtp tells of

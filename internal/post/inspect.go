@@ -1,10 +1,12 @@
 package post
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
 
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -19,6 +21,12 @@ type Inspector interface {
 	// Inspect begins with a message whose header is known; nil: there is nothing
 	// to look at.
 	Inspect(ctx context.Context, look *Look) Inspection
+}
+
+// Doorkeeper is an Inspector that has a say about each recipient as well. It is asked when all else speaks for the
+// recipient: nobody learns from it who is here, and nothing is asked for those who are not.
+type Doorkeeper interface {
+	Recipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error
 }
 
 // Look is what is known of a message before the rest of it passes.
@@ -61,12 +69,30 @@ type Findings struct {
 	Results []string
 	// Fields go wherever the message does, below Received.
 	Fields []string
+	// Aside is why the message is put aside, where its mailboxes have a place for that (Rules.Aside); empty: it
+	// is not.
+	Aside string
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
 	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
 	Junk bool
 	// Unsure: the envelope's sender is not shown to be the one it says, or not to be. He is not answered: he may be anybody.
 	Unsure bool
+	// Instead says where the message goes in place of its recipients; nil: to them.
+	Instead *Instead
+}
+
+// Instead is where a message goes that its client is told was accepted. Its sender hears nothing more of it, nor
+// does anybody in whose name he may have written.
+type Instead struct {
+	// Mailbox is one of those that Diverter.Places gave; empty: the message is thrown away.
+	Mailbox domains.Address
+}
+
+// Diverter is an Inspection whose Findings may say Instead.
+type Diverter interface {
+	// Places are the mailboxes that it may name. A message for one of them is written once, as any other.
+	Places() []domains.Address
 }
 
 // inspectSender tells the inspectors who sends.
@@ -74,6 +100,18 @@ func (r *Receiver) inspectSender(ctx context.Context, s *smtp.Session, from smtp
 	for _, i := range r.Inspectors {
 		if err := i.Sender(ctx, s, from, r.trusts(s)); err != nil {
 			return r.refusal(err)
+		}
+	}
+	return nil
+}
+
+// inspectRecipient asks those who have a say.
+func (r *Receiver) inspectRecipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
+	for _, i := range r.Inspectors {
+		if d, ok := i.(Doorkeeper); ok {
+			if err := d.Recipient(ctx, s, to); err != nil {
+				return r.refusal(err)
+			}
 		}
 	}
 	return nil
@@ -107,6 +145,16 @@ func (i *inspections) most() (results, fields int) {
 	return results, fields
 }
 
+// places are the mailboxes where the message may go instead.
+func (i *inspections) places() (all []domains.Address) {
+	for _, look := range i.all {
+		if d, ok := look.(Diverter); ok {
+			all = append(all, d.Places()...)
+		}
+	}
+	return all
+}
+
 // findings is all that was found, one after another.
 func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 	for _, look := range i.all {
@@ -114,8 +162,12 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 		if err != nil {
 			return Findings{}, err
 		}
+		if all.Instead == nil {
+			all.Instead = found.Instead
+		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
 		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
+		all.Aside = cmp.Or(all.Aside, found.Aside)
 	}
 	return all, nil
 }

@@ -21,11 +21,14 @@ type message struct {
 	body   io.Reader // the message as the client sent it
 	top    *top
 	looks  inspections
+	aside  string      // why it is put aside; empty: it is not
 	facts  []slog.Attr // of those who looked, for the log
 	junk   bool        // they have marked it
 	unsure bool        // who sends it is not who it says, perhaps
-	ended  time.Time   // when its last octet had come
-	done   func()      // gives back the room that its header takes
+	// instead is where it goes in place of its recipients, if they had it so
+	instead *Instead
+	ended   time.Time // when its last octet had come
+	done    func()    // gives back the room that its header takes
 }
 
 // errLoop: the message has passed more hosts than any honest one.
@@ -85,18 +88,31 @@ func needsUTF8(e *smtp.Envelope, header *rfc2822.Section) bool {
 }
 
 // unforge takes away what strangers say in the name of this host: whoever reads the message
-// here believes Authentication-Results of that name (RFC 8601 §5). It is the one thing
-// of a stranger's message that does not stay as it came.
+// here believes Authentication-Results of that name (RFC 8601 §5), and where the settings have it so the fields that mark
+// junk. It is the one thing of a stranger's message that does not stay as it came.
 func (r *Receiver) unforge(e *smtp.Envelope, m *message) {
-	name := r.rules(e.Session).ServerName
-	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, name) }
-	if r.trusts(e.Session) || e.Session.LMTP || !slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
+	rules := r.rules(e.Session)
+	if r.trusts(e.Session) || e.Session.LMTP {
 		return
 	}
+	forged := func(f rfc2822.Field) bool { return rfc2822.AuthResultsOf(f, rules.ServerName) }
+	if slices.ContainsFunc(m.header.Named("Authentication-Results"), forged) {
+		n := m.takeOut(forged)
+		r.Log.Info("results in our name were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
+	}
+	marks := func(f rfc2822.Field) bool { return slices.ContainsFunc(rules.StripFields, f.Is) }
+	if slices.ContainsFunc(rules.StripFields, m.header.Has) {
+		n := m.takeOut(marks)
+		r.Log.Info("marks of a stranger were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
+	}
+}
+
+// takeOut takes fields out of the header, and counts them.
+func (m *message) takeOut(is func(rfc2822.Field) bool) int {
 	rest := beyond(m.body, m.header.Size())
-	n := m.header.RemoveFunc(forged)
+	n := m.header.RemoveFunc(is)
 	m.body = io.MultiReader(strings.NewReader(m.header.String()), rest)
-	r.Log.Info("results in our name were taken out of a message", "session", e.Session.ID, "id", e.ID, "from", e.From.String(), "fields", n, "remote", remoteOf(e.Session))
+	return n
 }
 
 // loops refuses a message that goes round in a loop.
@@ -127,7 +143,7 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	m.ended = time.Now()
 	var found Findings
 	found, m.looks.failed = m.looks.findings(ctx)
-	m.top.results, m.top.found, m.facts = strings.Join(found.Results, ""), strings.Join(found.Fields, ""), found.Facts
-	m.junk, m.unsure = found.Junk, found.Unsure
+	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
+	m.facts, m.aside, m.junk, m.unsure, m.instead = found.Facts, found.Aside, found.Junk, found.Unsure, found.Instead
 	return size, nil
 }

@@ -55,6 +55,8 @@ type Needs struct {
 	Directory func() Directory
 	// Contact is who tells other domains how TLS fared; empty: nobody does.
 	Contact string
+	// Reported, if not nil, hears of each report about TLS that was queued.
+	Reported func()
 	// Sign puts signatures on top of a message of the server's own that leaves; nil:
 	// there are none.
 	Sign func(message []byte) ([]byte, error)

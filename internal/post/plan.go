@@ -23,6 +23,8 @@ type plan struct {
 	settled  bool // what of it is forwarded, which is known once it has passed
 	looped   map[domains.Address]bool
 
+	instead map[domains.Address]domains.Address // where the message is put aside, by the mailbox it was for; nil: it is not
+
 	failed  map[domains.Address]error // mailboxes that cannot take it, and why
 	bounced []bounce
 }

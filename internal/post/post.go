@@ -65,6 +65,10 @@ type Rules struct {
 	OwnFields      []string // fields of users' mail that must name addresses they may send from
 	Forward        bool     // users may have their mail forwarded
 	Absence        bool     // and answered while they are away
+	// Aside is the mailbox where mail for another one is put aside ("": none), and whether that of others is put there
+	// as well; nil: nothing is put aside.
+	Aside       func(domains.Address) (place domains.Address, shared bool)
+	StripFields []string // names of fields that are taken out of strangers' mail
 }
 
 // Users knows what users have decided about their accounts, and who was answered for them. A *preferences.Store is one.

@@ -357,3 +357,104 @@ func BenchmarkMayName(b *testing.B) {
 		}
 	})
 }
+
+// TestLift: without limits until the time, over a restart too; then they hold, and nothing
+// is counted yet. What is lifted for good is refused.
+func TestLift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rate := Rate{Hour: Amount{Messages: 2}, Day: Amount{Messages: 3}}
+		p := sends(rate)
+		tries := func(n int) (taken int) {
+			s := sessionOf("ann@mail.test", "192.0.2.7:1")
+			for range n {
+				if p.mayName(s) == nil {
+					taken++
+				}
+				s.Values[bookingKey{}].(*booking).taken = Amount{}
+			}
+			return taken
+		}
+		if n := tries(5); n != 2 {
+			t.Errorf("%d were taken", n)
+		}
+		for _, until := range []time.Time{{}, time.Now(), time.Now().Add(400 * 24 * time.Hour)} {
+			if _, err := p.Lift(t.Context(), "ann@mail.test", until); err == nil {
+				t.Errorf("lifted until %v", until)
+			}
+		}
+		if _, err := p.Lift(t.Context(), "ann@mail.test", time.Now().Add(3*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := tries(50); n != 50 || p.rates.stopped("ann@mail.test", time.Now()) {
+			t.Errorf("lifted: %d were taken", n)
+		}
+		counts, err := p.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = sends(rate)
+		if err := p.Recount(counts); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3*time.Hour - 1)
+		if all := p.Full(); tries(10) != 10 || len(all) != 1 || all[0].Lifted.IsZero() {
+			t.Errorf("just before the end: %+v", all)
+		}
+		time.Sleep(1)
+		if n := tries(5); n != 2 {
+			t.Errorf("at the end %d were taken", n)
+		}
+		if p.Restore("ann@mail.test"); tries(5) != 2 {
+			t.Error("restored")
+		}
+		if err := p.Recount([]byte("[")); err == nil {
+			t.Error("half a file is taken")
+		}
+	})
+}
+
+// TestToldOnceADay: each limit that is met is news, and a notice goes out once a day; the
+// clock that is set back keeps what was counted.
+func TestToldOnceADay(t *testing.T) {
+	var r rates
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	told := 0
+	for range 60 {
+		r.take(ann(Rate{Hour: Amount{Messages: 1}}), 0, Amount{1, 1}, now)
+		l := r.take(ann(Rate{Hour: Amount{Messages: 1}}), 0, Amount{1, 1}, now)
+		if !l.First {
+			t.Fatal("no news")
+		}
+		if r.tell(l, now) {
+			told++
+		}
+		now = now.Add(time.Hour)
+	}
+	if told != 3 {
+		t.Errorf("told %d times in two days and a half", told)
+	}
+	r.take(ann(Rate{Hour: Amount{Messages: 1}}), 0, Amount{1, 1}, now)
+	if l := r.take(ann(Rate{Hour: Amount{Messages: 1}}), 0, Amount{1, 1}, now.Add(-48*time.Hour)); l == nil {
+		t.Error("a clock that is set back gives a new hour")
+	}
+	if past := now.AddDate(-10, 0, 0); !r.stopped("ann@mail.test", past) || r.stopped("ann@mail.test", past.Add(rateDay)) {
+		t.Error("a clock that is set back by years stops somebody for years")
+	}
+}
+
+// TestFullOfTheDay: who has met the limit of a day is shown with that day's numbers.
+func TestFullOfTheDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sends(Rate{Hour: Amount{Messages: 2}, Day: Amount{Messages: 3}})
+		began := time.Now()
+		for range 5 {
+			s := sessionOf("ann@mail.test", "192.0.2.7:1")
+			p.mayName(s)
+			time.Sleep(40 * time.Minute)
+		}
+		want := Limited{Name: "ann@mail.test", Limit: "3 messages a day", Sent: Amount{3, 3}, Since: began, Until: began.Add(rateDay)}
+		if all := p.Full(); len(all) != 1 || all[0].String() != want.String() || !all[0].Until.Equal(want.Until) {
+			t.Errorf("%v, want %v", all, want)
+		}
+	})
+}

@@ -59,6 +59,9 @@ func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.P
 // answer: nobody there, no room, not ours to relay, or more than its user may have.
 func (r *Receiver) CheckRcpt(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	err := r.place(ctx, s, to)
+	if err == nil {
+		err = r.inspectRecipient(ctx, s, to)
+	}
 	switch {
 	case err != nil || s.LMTP || s.RemoteAddr == nil: // what programs of this host send is counted when it comes
 		return err
@@ -217,6 +220,11 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	to.stopLoops(r.rules(e.Session).Directory, m.header)
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
+	if err == nil && m.instead != nil {
+		r.sent(e)
+		d.tellInstead(r.Log)
+		return nil
+	}
 	if err == nil {
 		err = r.reportFailure(ctx, e, m, to.bounced)
 	}

@@ -22,7 +22,11 @@ func (o *Outbound) newReports() *relay.TLSReports {
 	return &relay.TLSReports{
 		Organization: domains.CanonicalAddress(contact).Domain().String(), Contact: contact,
 		Send: func(ctx context.Context, to string, message []byte) error {
-			return o.SendReport(ctx, contact, to, smtp.NotifyNever, message) // what comes of it, nobody needs to know
+			err := o.SendReport(ctx, contact, to, smtp.NotifyNever, message) // what comes of it, nobody needs to know
+			if err == nil && o.need.Reported != nil {
+				o.need.Reported()
+			}
+			return err
 		},
 		Cache: o.cache,
 		Log:   o.need.Log,

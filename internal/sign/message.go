@@ -33,18 +33,21 @@ func (r *Ring) Inspect(_ context.Context, look *post.Look) post.Inspection {
 	if from == "" {
 		return nil
 	}
-	require := r.settings.Load().Require
+	unsigned := func(why *smtp.Reply) post.Inspection {
+		r.unsigned.Add(1)
+		return unsigned(r.settings.Load().Require, why)
+	}
 	if look.Header.Truncated() {
-		return unsigned(require, errUnreadable)
+		return unsigned(errUnreadable)
 	}
 	if signer == nil {
-		return unsigned(require, errUnsigned.With(fmt.Errorf("no key of %s is shown by the DNS", from)))
+		return unsigned(errUnsigned.With(fmt.Errorf("no key of %s is shown by the DNS", from)))
 	}
 	signing, err := signer.Sign(look.Completed + look.Header.String())
 	if err != nil {
-		return unsigned(require, errUnsigned.With(err))
+		return unsigned(errUnsigned.With(err))
 	}
-	return inspection{signing}
+	return inspection{signing, r}
 }
 
 // signer finds who signs for the author of a message: the first of its From addresses
@@ -64,14 +67,21 @@ func (r *Ring) signer(header *rfc2822.Section, speaksFor func(smtp.Path) bool) (
 }
 
 // inspection is one message that is signed.
-type inspection struct{ *dkim.Signing }
+type inspection struct {
+	*dkim.Signing
+	ring *Ring
+}
 
 // Most implements post.Inspection.
 func (i inspection) Most() (results, fields int) { return 0, i.Signing.Most() }
 
 // Findings implements post.Inspection.
 func (i inspection) Findings(context.Context) (f post.Findings, err error) {
-	f.Fields, err = i.Finish()
+	if f.Fields, err = i.Finish(); err == nil {
+		i.ring.signed.Add(1)
+	} else {
+		i.ring.unsigned.Add(1)
+	}
 	return f, err
 }
 
@@ -105,8 +115,11 @@ func (r *Ring) Message(message []byte) ([]byte, error) {
 	if err != nil || header.Truncated() {
 		return message, err
 	}
-	_, signer := r.signer(header, func(smtp.Path) bool { return true })
+	from, signer := r.signer(header, func(smtp.Path) bool { return true })
 	if signer == nil {
+		if from != "" {
+			r.unsigned.Add(1)
+		}
 		return message, nil
 	}
 	signing, err := signer.Sign(header.String())
@@ -125,5 +138,6 @@ func (r *Ring) Message(message []byte) ([]byte, error) {
 		signed.WriteString(f)
 	}
 	signed.Write(message)
+	r.signed.Add(1)
 	return signed.Bytes(), nil
 }

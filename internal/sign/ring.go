@@ -47,12 +47,17 @@ type Ring struct {
 	settings atomic.Pointer[Settings]
 	signers  atomic.Pointer[map[domains.Name]*dkim.Signer]
 
+	signed, unsigned atomic.Int64 // messages
+
 	mu     sync.Mutex // what follows, and the files
 	keys   []*Key     // in the order they were made
 	broken error      // why the list of them cannot be read; it is not written then
 
 	due map[string]time.Time // of Run: when the record at a name is looked at
 }
+
+// Signatures is how many messages of domains whose mail is signed were signed, and how many could not be.
+func (r *Ring) Signatures() (signed, unsigned int64) { return r.signed.Load(), r.unsigned.Load() }
 
 // listFile is the list of keys, within the ring's directory. Private keys are in
 // files of their own: DOMAIN/SELECTOR.key.

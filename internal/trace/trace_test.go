@@ -180,6 +180,34 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestFilesBroken: a file that cannot be read keeps nobody from the others, and is named.
+func TestFilesBroken(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "mail.log")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, strings.Repeat(day, 100))
+	z.Close()
+	for file, text := range map[string]string{"mail.log.3.gz": "no gzip", "mail.log.2.gz": packed.String()[:packed.Len()-20], "mail.log": day} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for i, file := range []string{"mail.log.3.gz", "mail.log.2.gz", "mail.log"} {
+		if err := os.Chtimes(filepath.Join(dir, file), now, now.Add(time.Duration(i-9)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Find(t.Context(), Files(name), Query{From: "ann@far.test"})
+	if err != nil || len(found.Ways) != 2 || found.Left == nil || !strings.Contains(found.Left.Error(), "mail.log.2.gz: unexpected EOF") || !strings.Contains(found.Left.Error(), "mail.log.3.gz: ") {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if !found.Ways[0].Earlier { // nobody knows what was in them
+		t.Error("it is not said that there may be lines before")
+	}
+}
+
 // FuzzParse: whatever is in a log, it is read or passed over.
 func FuzzParse(f *testing.F) {
 	for line := range strings.Lines(day) {
@@ -191,4 +219,19 @@ func FuzzParse(f *testing.F) {
 			l.Words()
 		}
 	})
+}
+
+// TestRuleInWords: what a rule has done is told with its place.
+func TestRuleInWords(t *testing.T) {
+	for line, want := range map[string]string{
+		`level=INFO msg=refused session=s command=RCPT to=bob@mail.test reply="550 5.7.1 No" rule=mail.rules:3 action=reject note="bob left"`: "RCPT for <bob@mail.test> was refused: 550 5.7.1 No, by the rule at mail.rules:3 (bob left)",
+		`level=INFO msg="put aside" session=s to=bob@mail.test mailbox=junk@mail.test octets=9 rule=mail.rules:4 action=quarantine`:           "<bob@mail.test> did not get it: it was put into the mailbox junk@mail.test (9 octets), by the rule at mail.rules:4",
+		`level=INFO msg=discarded session=s to=bob@mail.test octets=9 rule=mail.rules:5 action=discard`:                                       "<bob@mail.test> did not get it: it was thrown away (9 octets), by the rule at mail.rules:5",
+		`level=INFO msg=delivered session=s to=bob@mail.test mailbox=bob@mail.test octets=9`:                                                  "<bob@mail.test> was delivered to the mailbox bob@mail.test (9 octets)",
+	} {
+		l, ok := Parse("time=2026-11-29T12:01:00.000Z "+line, time.Now())
+		if !ok || l.Words() != want {
+			t.Errorf("%s\n%s\n%s", line, l.Words(), want)
+		}
+	}
 }

@@ -68,19 +68,34 @@ func (l Line) Raw() string {
 	return l.text[max(0, object):]
 }
 
+// byRule names the rule that decided, and its note.
+func (l Line) byRule() (words string) {
+	if rule := l.Facts["rule"]; rule != "" {
+		words = ", by the rule at " + rule
+	}
+	if note := l.Facts["note"]; note != "" {
+		words += " (" + note + ")"
+	}
+	return words
+}
+
 // Words tell a line in a sentence.
 func (l Line) Words() string {
 	f := l.Facts
 	switch l.Event {
 	case "delivered":
-		return fmt.Sprintf("<%s> was delivered to the mailbox %s (%s octets)", f["to"], f["mailbox"], f["octets"]) + l.marked()
+		return fmt.Sprintf("<%s> was delivered to the mailbox %s (%s octets)", f["to"], f["mailbox"], f["octets"]) + l.marked() + l.byRule()
 	case "queued":
-		return fmt.Sprintf("<%s> was queued for <%s> as %s (%s octets)", f["to"], f["next"], f["queue"], f["octets"]) + l.marked()
+		return fmt.Sprintf("<%s> was queued for <%s> as %s (%s octets)", f["to"], f["next"], f["queue"], f["octets"]) + l.marked() + l.byRule()
 	case "message accepted":
 		return fmt.Sprintf("accepted for %s recipients: %s mailboxes have it, %s addresses elsewhere will, %s mailboxes were full",
 			f["recipients"], f["mailboxes"], f["elsewhere"], f["full"])
 	case "refused":
-		return l.refused()
+		return l.refused() + l.byRule()
+	case "put aside":
+		return fmt.Sprintf("<%s> did not get it: it was put into the mailbox %s (%s octets)", f["to"], f["mailbox"], f["octets"]) + l.byRule()
+	case "discarded":
+		return fmt.Sprintf("<%s> did not get it: it was thrown away (%s octets)", f["to"], f["octets"]) + l.byRule()
 	case "attempt":
 		return l.attempt()
 	case "recipient bounced":

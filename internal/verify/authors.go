@@ -113,7 +113,7 @@ func (i *inspection) authors(from []rfc2822.Field, found []string, err error) (a
 		found, _ = dmarc.Authors(instead)
 		from = append(from, instead...)
 	}
-	seen := make(map[domains.Name]bool, len(found))
+	seen := make(map[domains.Name]bool)
 	add := func(d domains.Name) {
 		if !seen[d] {
 			seen[d] = true

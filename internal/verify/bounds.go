@@ -48,9 +48,20 @@ type early struct {
 // clientKey is where a context says for whom the DNS is asked.
 type clientKey struct{}
 
-// of is a context for questions about a client.
-func of(ctx context.Context, a net.Addr) context.Context {
-	return context.WithValue(ctx, clientKey{}, lineserver.Block(a))
+// caller is for whom the DNS is asked: one who connects, or a network of them.
+type caller struct {
+	network netip.Prefix
+	key     any // the same, for contexts: made once
+}
+
+func callerAt(a net.Addr) caller {
+	network := lineserver.Block(a)
+	return caller{network, network}
+}
+
+// context is one for questions about the client.
+func (c caller) context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, clientKey{}, c.key)
 }
 
 // enter waits for a place for one question of the context's client. leave gives it back.
@@ -110,6 +121,14 @@ func (b *bounds) gone(q *questions) {
 }
 
 func place(ctx context.Context, places chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select { // as nearly always, and the context need not be waited for
+	case places <- struct{}{}:
+		return nil
+	default:
+	}
 	select {
 	case places <- struct{}{}:
 		return nil
@@ -120,8 +139,8 @@ func place(ctx context.Context, places chan struct{}) error {
 
 // begins reports whether the questions of a client's transaction may begin at MAIL, and not when there
 // is a message.
-func (b *bounds) begins(a net.Addr) bool {
-	block, now := lineserver.Block(a), time.Now()
+func (b *bounds) begins(block netip.Prefix) bool {
+	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.early[block].at(now)
@@ -156,8 +175,7 @@ func (e early) at(now time.Time) early {
 }
 
 // came notes that a message followed.
-func (b *bounds) came(a net.Addr) {
-	block := lineserver.Block(a)
+func (b *bounds) came(block netip.Prefix) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e, known := b.early[block]; known && e.n > 1 {

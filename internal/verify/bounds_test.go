@@ -61,7 +61,7 @@ func TestAbandoned(t *testing.T) {
 			if m.all.Load() > mostEarly || m.most.Load() > mostOfOne {
 				t.Errorf("many %v: %d questions, %d at a time", many, m.all.Load(), m.most.Load())
 			}
-			if !v.bounds.begins(session("192.0.2.200").RemoteAddr) {
+			if !v.bounds.begins(callerAt(session("192.0.2.200").RemoteAddr).network) {
 				t.Error("others are kept from asking")
 			}
 			time.Sleep(time.Minute)
@@ -69,7 +69,7 @@ func TestAbandoned(t *testing.T) {
 			if m.now.Load() != 0 || len(v.bounds.one) != 0 {
 				t.Errorf("many %v: %d wait, %d are counted", many, m.now.Load(), len(v.bounds.one))
 			}
-			if !v.bounds.begins(session(client).RemoteAddr) {
+			if !v.bounds.begins(callerAt(session(client).RemoteAddr).network) {
 				t.Error("it may not ask any more")
 			}
 		})
@@ -99,13 +99,13 @@ func TestSpare(t *testing.T) {
 	var b bounds
 	asking := make([]*questions, 2*mostSpare)
 	for n := range asking {
-		q, err := b.enter(of(t.Context(), session(fmt.Sprintf("192.0.2.%d", n)).RemoteAddr))
+		q, err := b.enter(callerAt(session(fmt.Sprintf("192.0.2.%d", n)).RemoteAddr).context(t.Context()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asking[n] = q
 	}
-	again, err := b.enter(of(t.Context(), session("192.0.2.0").RemoteAddr))
+	again, err := b.enter(callerAt(session("192.0.2.0").RemoteAddr).context(t.Context()))
 	if err != nil || again != asking[0] {
 		t.Fatalf("the second question of a network is counted apart, %v", err)
 	}
@@ -146,28 +146,28 @@ func TestForgotten(t *testing.T) {
 		var b bounds
 		for n := range mostEarlyCounts + 10 {
 			a := &net.TCPAddr{IP: net.IPv4(10, byte(n>>16), byte(n>>8), byte(n))}
-			if ok := b.begins(a); ok != (n < mostEarlyCounts) {
+			if ok := b.begins(callerAt(a).network); ok != (n < mostEarlyCounts) {
 				t.Fatalf("client %d: %v", n, ok)
 			}
 		}
 		time.Sleep(time.Minute)
-		if !b.begins(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}) || len(b.early) != 1 {
+		if !b.begins(callerAt(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}).network) || len(b.early) != 1 {
 			t.Errorf("%d are counted", len(b.early))
 		}
 		a := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2)}
 		for range 2 * mostEarly {
-			b.begins(a)
+			b.begins(callerAt(a).network)
 		}
-		if b.begins(a) {
+		if b.begins(callerAt(a).network) {
 			t.Error("no end")
 		}
 		time.Sleep(earlyAgain)
-		if !b.begins(a) || b.begins(a) {
+		if !b.begins(callerAt(a).network) || b.begins(callerAt(a).network) {
 			t.Error("one more after a while, and no second")
 		}
 		time.Sleep(time.Hour)
 		for n := range mostEarly {
-			if !b.begins(a) {
+			if !b.begins(callerAt(a).network) {
 				t.Fatalf("%d only", n)
 			}
 		}

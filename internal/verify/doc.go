@@ -15,6 +15,10 @@
 //	message.go  a message while it passes
 //	authors.go  whom its readers may see as the author
 //	policy.go   what is done with it
+//	lists.go    what DNS lists know of who brings it
+//	hello.go    what it calls itself
+//	suspect.go  what is done for that
+//	later.go    who is to come again
 //	results.go  what is written on top of it
 //	bounds.go   what strangers can have the DNS asked
 //	nat.go      clients that all seem to be one

@@ -32,8 +32,12 @@ type Verdict struct {
 	Own bool
 	// Why is the reason in words, where the message is refused or marked.
 	Why string
+	// Lists are DNS lists whose answers mean something, and Allowed the one that speaks for the client.
+	Lists   []Listed
+	Allowed Listed
 
-	hidden bool // who delivered it is not known: it came through a gateway
+	hidden bool   // who delivered it is not known: it came through a gateway
+	named  naming // what the client calls itself
 }
 
 // iprevClient is who delivered the message.
@@ -55,7 +59,7 @@ type inspection struct {
 
 func (v *Verifier) inspect(ctx context.Context, s *sender, look *post.Look) *inspection {
 	return &inspection{
-		Verification: v.dkim.Verify(of(ctx, s.addr), look.Header.String()),
+		Verification: v.dkim.Verify(s.block.context(ctx), look.Header.String()),
 		v:            v, s: s, look: look,
 		below:  newUnsettled(look.Header),
 		listed: look.Header.Has("List-Id"),
@@ -79,11 +83,17 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	if i.s.early {
 		i.s.early = false
-		i.v.bounds.came(i.s.addr)
+		i.v.bounds.came(i.s.block.network)
 	}
-	ctx, stop := context.WithTimeout(of(ctx, i.s.addr), allTimeout)
+	ctx, stop := context.WithTimeout(i.s.block.context(ctx), allTimeout)
 	defer stop()
 	d := i.verdict(ctx)
+	i.look.Envelope.Session.Set(verdictKey{i.v}, d)
+	if d.Action != Refuse { // what is certain first: nobody comes again to be refused
+		if later := i.later(ctx, d); later != nil {
+			return found, later
+		}
+	}
 	if i.v.Observe != nil {
 		i.v.Observe(d)
 	}
@@ -92,8 +102,11 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
-	found.Junk = d.Action == Mark
+	found.Junk = d.Marked()
 	found.Unsure = d.SPF.Result == spf.Fail || d.SPF.Result == spf.SoftFail
+	if d.Action == Quarantine {
+		found.Aside = d.Why
+	}
 	return found, nil
 }
 
@@ -101,9 +114,15 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 func (i *inspection) verdict(ctx context.Context) *Verdict {
 	d := &Verdict{From: i.s.from, To: i.look.Envelope.To, Helo: i.s.helo, Client: iprevClient{Addr: i.s.client.String(), Result: "temperror"}}
 	d.hidden = private(i.s.client)
+	if !d.hidden {
+		i.v.listing(ctx, i.s)
+	}
+	if l := i.s.lists; l != nil {
+		d.Lists, d.Allowed = l.listed, l.allowed
+	}
 	if i.s.wait(ctx) {
 		d.Client.Name, d.Client.Result = i.s.iprev.name, i.s.iprev.result
-		d.SPF, d.Hello = i.s.spf, i.s.hello
+		d.SPF, d.Hello, d.named = i.s.spf, i.s.hello, i.s.named
 	} else {
 		d.SPF = spf.Outcome{Result: spf.TempError, Domain: i.s.domain(), Err: context.DeadlineExceeded}
 	}
@@ -149,11 +168,28 @@ func (d *Verdict) nameless() bool {
 // unclear reports whether From shows one domain, and perhaps others that cannot be read.
 func (d *Verdict) unclear() bool { return errors.Is(d.DMARC.Err, dmarc.ErrUnreadable) }
 
+// Marked reports whether the message is delivered with fields that say what it is.
+func (d *Verdict) Marked() bool { return d.Action == Mark || d.Action == Quarantine }
+
+// lists are the DNS lists that know the client, and their codes.
+func (d *Verdict) lists() string {
+	var all []string
+	for _, l := range append(d.Lists[:len(d.Lists):len(d.Lists)], d.Allowed) {
+		if l.List != "" {
+			all = append(all, l.List+":"+l.Code.String())
+		}
+	}
+	return strings.Join(all, ",")
+}
+
 // facts are what the log says of a message that was taken.
 func (d *Verdict) facts() []slog.Attr {
 	attrs := []slog.Attr{slog.String("spf", d.SPF.Result.String()), slog.String("dkim", d.best()), slog.String("dmarc", d.DMARC.Result.String())}
-	if d.Action == Mark {
+	if d.Marked() {
 		attrs = append(attrs, slog.String("marked", d.Why))
+	}
+	if lists := d.lists(); lists != "" {
+		attrs = append(attrs, slog.String("lists", lists))
 	}
 	if o := &d.DMARC; o.Result == dmarc.Pass && !o.DKIM.Aligned && o.Policy == dmarc.Reject {
 		// Behind an alias that leads elsewhere nothing will pass any more.

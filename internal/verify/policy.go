@@ -41,16 +41,26 @@ func (i *inspection) decide(ctx context.Context, d *Verdict, authors []domains.N
 	case d.SPF.Result == spf.Fail && d.DMARC.Record == nil && d.DMARC.Result == dmarc.None:
 		d.Action, d.Why = rules.SPF, fmt.Sprintf("the domain %s does not let %s send in its name (SPF)", d.SPF.Domain, d.Client.Addr)
 	}
+	d.Action = rules.possible(d.Action)
 	i.soften(ctx, d, authors)
+	i.suspect(ctx, d)
 	if d.Action == Note {
 		d.Why = ""
 	}
 }
 
+// possible is an action as far as it can be done.
+func (r *Rules) possible(a Action) Action {
+	if a == Quarantine && !r.Aside {
+		return Mark
+	}
+	return a
+}
+
 // asked is what is done where a domain asks for something.
 func (r *Rules) asked(p dmarc.Policy) Action {
 	if r.DMARC == Refuse && p != dmarc.Reject {
-		return Mark
+		return Quarantine
 	}
 	return r.DMARC
 }
@@ -59,11 +69,11 @@ func (r *Rules) asked(p dmarc.Policy) Action {
 func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.Name) {
 	rules := i.s.rules
 	asked := d.Action
-	if d.Action == Refuse {
+	if d.Action == Refuse || d.Action == Quarantine {
 		switch {
 		case d.hidden || i.unknown(ctx, d, authors):
 			d.Action, d.Override = Mark, "local_policy"
-		case i.forwarded(ctx, d):
+		case i.v.forwarded(ctx, i.s, d.Client):
 			d.Action, d.Override = Mark, "trusted_forwarder"
 		// Anybody can call himself a list. Who writes as one of us is refused for it; the lists
 		// that our users write to are few, and forwarders.
@@ -74,7 +84,7 @@ func (i *inspection) soften(ctx context.Context, d *Verdict, authors []domains.N
 	if softest := rules.softest(i.look.Envelope.To); softest.below(d.Action) {
 		d.Action, d.Override = softest, "local_policy"
 	}
-	if d.Action == asked {
+	if d.Action == asked || asked == Quarantine && d.Action == Mark { // a mark is all that was asked for, mostly
 		d.Override = ""
 	}
 }
@@ -142,7 +152,7 @@ func sameTop(a, b domains.Name) bool {
 // below reports whether an action does less than another.
 func (a Action) below(b Action) bool { return a.rank() < b.rank() }
 
-func (a Action) rank() int { return slices.Index([]Action{Note, Mark, Refuse}, a) }
+func (a Action) rank() int { return slices.Index([]Action{Note, Mark, Quarantine, Refuse}, a) }
 
 // speaksFor reports whether SPF or DKIM passes for one of these domains, or a
 // domain above it or below it.
@@ -166,20 +176,20 @@ func own(authors []domains.Name, rules *Rules) domains.Name {
 
 // forwarded reports whether the client is one whose mail was somebody else's, or may be as far as
 // the DNS answers.
-func (i *inspection) forwarded(ctx context.Context, d *Verdict) bool {
-	rules, client := i.s.rules, i.s.client
+func (v *Verifier) forwarded(ctx context.Context, s *sender, c iprevClient) bool {
+	rules, client := s.rules, s.client
 	if slices.ContainsFunc(rules.Forwarders, func(p netip.Prefix) bool { return p.Contains(client) }) {
 		return true
 	}
-	if d.Client.Name != "" {
-		if trusted, _ := rules.ForwardingHosts.Get(domains.Canonical(d.Client.Name)); trusted {
+	if c.Name != "" {
+		if trusted, _ := rules.ForwardingHosts.Get(domains.Canonical(c.Name)); trusted {
 			return true
 		}
-	} else if d.Client.Result == "temperror" && rules.knowsHosts() {
+	} else if c.Result == "temperror" && rules.knowsHosts() {
 		return true
 	}
 	return slices.ContainsFunc(rules.OtherMX, func(host string) bool {
-		addrs, err := i.v.dns().LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
+		addrs, err := v.dns().LookupNetIP(ctx, family(client), strings.TrimSuffix(host, ".")+".")
 		return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == client }) || err != nil && trouble(err) == "temperror"
 	})
 }

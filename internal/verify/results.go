@@ -23,16 +23,27 @@ func (d *Verdict) fields(host string, utf8 bool) []string {
 	}
 	results.Results = append(results.Results, rfc2822.AuthResult{Method: "iprev", Result: d.Client.Result, Comment: d.Client.Name,
 		Props: []rfc2822.AuthProp{{Type: "policy", Property: "iprev", Value: d.Client.Addr}}})
+	if a := d.Allowed; a.List != "" { // RFC 8904
+		results.Results = append(results.Results, rfc2822.AuthResult{Method: "dnswl", Result: "pass",
+			Props: []rfc2822.AuthProp{{Type: "dns", Property: "zone", Value: a.List}, {Type: "policy", Property: "ip", Value: a.Code.String()}}})
+	}
 	fields := []string{results.Field().Raw()}
-	if d.Action == Mark {
+	if d.Marked() {
 		fields = append(fields, d.marks()...)
 	}
 	return fields
 }
 
+// MarkFields are the names of the fields that marks stand in.
+func MarkFields() []string { return []string{"X-Spam-Flag", "X-Spam-Status"} }
+
 // marks are the fields that programs know junk by.
-func (d *Verdict) marks() (fields []string) {
-	for _, f := range [][2]string{{"X-Spam-Flag", "YES"}, {"X-Spam-Status", "Yes, " + d.Why}} {
+func (d *Verdict) marks() (fields []string) { return Marks(d.Why) }
+
+// Marks are the fields that programs know junk by, with the reason.
+func Marks(why string) (fields []string) {
+	for i, value := range []string{"YES", "Yes, " + why} {
+		f := [2]string{MarkFields()[i], value}
 		if field, err := rfc2822.NewField(f[0], f[1]); err == nil {
 			fields = append(fields, field.Raw())
 		}

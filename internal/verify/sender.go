@@ -16,7 +16,8 @@ import (
 type sender struct {
 	rules  *Rules
 	client netip.Addr
-	addr   net.Addr // of it
+	block  caller     // of it
+	local  netip.Addr // that it connected to
 	helo   string
 	from   string // without brackets; empty: the null sender
 
@@ -28,6 +29,9 @@ type sender struct {
 	iprev  iprev
 	spf    spf.Outcome // of MAIL, or of HELO for the null sender
 	hello  spf.Outcome // of HELO, where MAIL named a sender
+	named  naming      // what it calls itself
+
+	lists *listing // nil before they were asked
 }
 
 // iprev is whether a client's address and name lead to each other (RFC 8601 §2.7.3).
@@ -38,7 +42,8 @@ type iprev struct {
 
 // begin notes who sends.
 func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
-	s := &sender{rules: rules, client: client, addr: session.RemoteAddr, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
+	local, _ := addressOf(session.LocalAddr)
+	s := &sender{rules: rules, client: client, block: callerAt(session.RemoteAddr), local: local, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would
 		// judge the gateway.
@@ -56,7 +61,7 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 	s.asked = true
 	was := s.was
 	s.was = nil
-	ctx, s.forget = context.WithTimeout(of(ctx, s.addr), senderTimeout)
+	ctx, s.forget = context.WithTimeout(s.block.context(ctx), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
@@ -74,6 +79,7 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 			s.hello = c.Check(ctx, query)
 		}
 		s.iprev = <-reverse
+		s.named = v.naming(ctx, s)
 	}()
 }
 
@@ -88,10 +94,10 @@ func (s *sender) same(was *sender) bool {
 	default:
 		return false
 	}
-	if was.iprev.result == "temperror" || was.hello.Result == spf.TempError {
+	if was.iprev.result == "temperror" || was.hello.Result == spf.TempError || was.named == unknownName {
 		return false
 	}
-	s.iprev, s.hello = was.iprev, was.hello
+	s.iprev, s.hello, s.named = was.iprev, was.hello, was.named
 	return true
 }
 

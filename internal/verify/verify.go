@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
@@ -26,9 +27,10 @@ type Resolver interface {
 type Action string
 
 const (
-	Refuse Action = "refuse" // it is not taken, and its client told why
-	Mark   Action = "mark"   // it is delivered, with fields that say what it is
-	Note   Action = "note"   // it is delivered, and Authentication-Results says what was found
+	Refuse     Action = "refuse"     // it is not taken, and its client told why
+	Quarantine Action = "quarantine" // it is marked, and put aside where there is a place for that
+	Mark       Action = "mark"       // it is delivered, with fields that say what it is
+	Note       Action = "note"       // it is delivered, and Authentication-Results says what was found
 )
 
 // Rules are what one set of settings says. They do not change; a reload makes others.
@@ -56,6 +58,19 @@ type Rules struct {
 	OtherMX []string
 	// IsOwn reports whether a domain is one of this host.
 	IsOwn func(domains.Name) bool
+	// Lists are DNS lists that are asked who it is that brings mail; nil: none.
+	Lists *Lists
+	// OwnHello is done with mail of strangers who call themselves by a name or address of this host;
+	// Hello where they give no name that there is, ReverseName where they have none that leads back to
+	// them: Mark, where nothing speaks for the mail. "" is Note.
+	OwnHello, Hello, ReverseName Action
+	// Names and Addresses are those of this host, beside the address that a client connected to.
+	Names     []domains.Name
+	Addresses []netip.Addr
+	// Greylist says how what is suspicious is told to come again; nil: it is not.
+	Greylist *greylist.Times
+	// Aside: there is a place where mail is put aside, for some users at least; without it Quarantine is Mark.
+	Aside bool
 }
 
 // Verifier checks the mail of strangers. Its fields must not be changed while it works; its
@@ -66,7 +81,11 @@ type Verifier struct {
 	Rules func() *Rules
 	// Observe, if not nil, is handed what became of each message that was checked. It must not block.
 	Observe func(*Verdict)
-	Log     *slog.Logger
+	// Greylist is asked for who has come again, where Rules have a Greylist; nil: it cannot be had.
+	Greylist func() *greylist.Table
+	// Answered, if not nil, is told what a DNS list has said: "listed", "clear" or "error". It must not block.
+	Answered func(list, result string)
+	Log      *slog.Logger
 
 	once   sync.Once
 	dkim   dkim.Verifier
@@ -92,6 +111,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 		was.was = nil // no chain of all transactions
 		delete(s.Values, v)
 	}
+	delete(s.Values, verdictKey{v})
 	rules := v.Rules()
 	if trusted || s.LMTP || rules == nil {
 		return nil
@@ -104,7 +124,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	now := begin(rules, s, client, from)
 	now.was = was
 	s.Set(v, now)
-	if !now.asked && v.bounds.begins(s.RemoteAddr) {
+	if !now.asked && v.bounds.begins(now.block.network) {
 		now.early = true
 		v.ask(ctx, now)
 	}

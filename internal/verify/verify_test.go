@@ -27,7 +27,8 @@ type world struct {
 	txt   map[string]string
 	addrs map[string]string
 	names map[string]string
-	dead  bool // nothing answers
+	dead  bool            // nothing answers
+	gone  map[string]bool // names that there are not
 	asked atomic.Int64
 
 	reversed atomic.Int64 // of these, for names of addresses
@@ -78,7 +79,9 @@ func (w *world) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	return []string{w.names[addr]}, nil
 }
 
-func (w *world) NameExists(ctx context.Context, name string) (bool, error) { return true, nil }
+func (w *world) NameExists(ctx context.Context, name string) (bool, error) {
+	return !w.gone[name], nil
+}
 
 const (
 	client = "192.0.2.7"    // of a.test

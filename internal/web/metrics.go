@@ -14,6 +14,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -38,8 +39,9 @@ type Metrics struct {
 	limited, met                            *table
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
-	received                                *table
+	received, reported, lists               *table
 	lines                                   *table
+	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
 }
 
@@ -73,7 +75,7 @@ func NewMetrics(now func() Moment) *Metrics {
 			label{"way", []string{"mailbox", "queue"}}),
 		took:     histogram("smtp_message_duration_seconds", "From the last octet of a message until it was on stable storage.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60),
 		size:     histogram("smtp_message_octets", "Size of accepted messages.", 1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6, 64e6, 100e6),
-		auth:     newTable(reg, "auth_attempts_total", "Logins, by how they ended.", label{"protocol", []string{"smtp", "pop3"}}, label{"result", []string{"ok", "failed"}}),
+		auth:     newTable(reg, "auth_attempts_total", "Logins, by how they ended.", label{"protocol", []string{"smtp", "pop3", "web"}}, label{"result", []string{"ok", "failed"}}),
 		sessions: newTable(reg, "pop3_sessions_total", "Sessions of POP3 that have ended.", label{"result", []string{"login", "none"}}, label{"tls", []string{"none", "1.2", "1.3"}}),
 
 		retrieved: counter("pop3_messages_retrieved_total", "Messages that were fetched."),
@@ -89,6 +91,9 @@ func NewMetrics(now func() Moment) *Metrics {
 		delivery: histogram("queue_delivery_seconds", "From when a message was queued until another host took it.", 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 12*3600, 86400, 2*86400, 5*86400),
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
+		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
+		reported:   newTable(reg, "reports_sent_total", "Reports to other hosts that were queued.", label{"kind", []string{"dmarc", "tls"}}),
+		panics:     counter("panics_total", "Faults of the program that cost a session or a request, and nothing else."),
 		lines:      newTable(reg, "log_lines_total", "Lines of the log, those about strangers that were left out included.", label{"level", []string{"debug", "info", "warn", "error"}}),
 		reloaded:   gauge("config_last_reload_successful", "Whether the settings could be used when they were read last."),
 		reloadedAt: gauge("config_last_reload_success_timestamp_seconds", "When the settings in force were read."),
@@ -130,6 +135,9 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 	}
 	m.refusals.add(1, service, result, reason(f))
 }
+
+// Answered counts what a DNS list has said, for verify.Verifier.Answered.
+func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }
 
 // version is how labels call that of TLS.
 func version(cs *tls.ConnectionState) string {
@@ -251,6 +259,18 @@ func (m *Metrics) Reported(r *reports.Report, fresh bool) {
 	m.received.add(1, string(r.Kind), result)
 }
 
+// SentReport counts a report to another host.
+func (m *Metrics) SentReport(kind reports.Kind) { m.reported.add(1, string(kind)) }
+
+// PageLogin counts a login to the pages.
+func (m *Metrics) PageLogin(err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.auth.add(1, "web", result)
+}
+
 // Reloaded notes that the settings were read, with this success.
 func (m *Metrics) Reloaded(err error) {
 	if err != nil {
@@ -261,13 +281,13 @@ func (m *Metrics) Reloaded(err error) {
 	m.reloadedAt.SetToCurrentTime()
 }
 
-// Lines counts the lines that go to next.
-func (m *Metrics) Lines(next slog.Handler) slog.Handler { return counted{next, m.lines} }
+// Lines counts the lines that go to next, and the panics that they tell of.
+func (m *Metrics) Lines(next slog.Handler) slog.Handler { return counted{next, m} }
 
 // counted is a log whose lines are counted.
 type counted struct {
 	slog.Handler
-	lines *table
+	m *Metrics
 }
 
 // Handle implements slog.Handler.
@@ -276,21 +296,28 @@ func (c counted) Handle(ctx context.Context, r slog.Record) error {
 	switch {
 	case r.Level >= slog.LevelError:
 		level = "error"
+		r.Attrs(func(a slog.Attr) bool {
+			_, is := a.Value.Any().(lineserver.Panic)
+			if is {
+				c.m.panics.Inc()
+			}
+			return !is
+		})
 	case r.Level >= slog.LevelWarn:
 		level = "warn"
 	case r.Level >= slog.LevelInfo:
 		level = "info"
 	}
-	c.lines.add(1, level)
+	c.m.lines.add(1, level)
 	return c.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
 func (c counted) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return counted{c.Handler.WithAttrs(attrs), c.lines}
+	return counted{c.Handler.WithAttrs(attrs), c.m}
 }
 
 // WithGroup implements slog.Handler.
 func (c counted) WithGroup(name string) slog.Handler {
-	return counted{c.Handler.WithGroup(name), c.lines}
+	return counted{c.Handler.WithGroup(name), c.m}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -24,7 +26,17 @@ type Moment struct {
 	DNS                         resolver.Stats
 	Keys                        map[string]int // of DKIM, how many there are in each phase
 	KeysInTrouble               int
-	Lockouts                    int // accounts and networks whose logins are not checked for now
+	Lockouts                    int            // accounts and networks whose logins are not checked for now
+	Throttled                   int64          // logins that were not checked, since the start
+	Limited                     map[string]int // those who have met a limit and for whom nothing is taken now, by post.Kinds
+	Store                       durable.Stats
+	StoreFailed                 bool  // a sync has failed, and nothing more is taken
+	Signed, Unsigned            int64 // messages of our domains
+	LeftOut                     int64 // lines of the log about strangers
+	// Records is how many faults the last look at the DNS has found, by the type of the record, and Looked when that
+	// was; zero: not yet.
+	Records map[string]int
+	Looked  time.Time
 }
 
 // Room is what is free on the disk of a directory.
@@ -53,6 +65,15 @@ type fact struct {
 	kind  prometheus.ValueType
 	value float64
 	label []string
+	// histogram, if not nil, is shown in place of value
+	histogram *histogram
+}
+
+// histogram is a number of observations with their sum, and how many were not above each bound.
+type histogram struct {
+	count  uint64
+	sum    float64
+	counts map[float64]uint64
 }
 
 // Describe implements prometheus.Collector: it says nothing, and what is collected is checked
@@ -62,16 +83,20 @@ func (c moments) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c moments) Collect(to chan<- prometheus.Metric) {
 	m := c.now()
-	for _, f := range slices.Concat(m.host(), m.queue(), m.certificates(), m.dns()) {
+	for _, f := range slices.Concat(m.host(), m.store(), m.queue(), m.certificates(), m.dns()) {
 		for i, value := range f.label {
 			f.label[i] = strings.ToValidUTF8(value, "?") // else all that is shown would fail
+		}
+		if h := f.histogram; h != nil {
+			to <- prometheus.MustNewConstHistogram(f.desc, h.count, h.sum, h.counts, f.label...)
+			continue
 		}
 		to <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value, f.label...)
 	}
 }
 
 func gaugeOf(name, help string, v float64) fact {
-	return fact{prometheus.NewDesc(namespace+"_"+name, help, nil, nil), prometheus.GaugeValue, v, nil}
+	return fact{desc: prometheus.NewDesc(namespace+"_"+name, help, nil, nil), kind: prometheus.GaugeValue, value: v}
 }
 
 // by is a fact under one label.
@@ -100,11 +125,20 @@ func bit(b bool) float64 {
 func (m *Moment) host() (all []fact) {
 	build := prometheus.NewDesc(namespace+"_build_info", "The program that runs.", []string{"version", "goversion"}, nil)
 	all = append(all,
-		fact{build, prometheus.GaugeValue, 1, []string{m.Version, runtime.Version()}},
+		fact{desc: build, kind: prometheus.GaugeValue, value: 1, label: []string{m.Version, runtime.Version()}},
 		gaugeOf("connections", "Connections of mail now, of all listeners.", float64(m.Connections)),
 		gaugeOf("connections_limit", "How many there can be.", float64(m.MaxConnections)),
 		gaugeOf("healthy", "Whether mail can be taken.", bit(m.Healthy)),
-		gaugeOf("auth_lockouts", "Accounts and networks whose logins are not checked for now.", float64(m.Lockouts)))
+		gaugeOf("auth_lockouts", "Accounts and networks whose logins are not checked for now.", float64(m.Lockouts)),
+		counterOf("auth_throttled_total", "Logins that were not checked, as too many had failed.", m.Throttled),
+		counterOf("log_lines_dropped_total", "Lines about strangers that were left out of the log.", m.LeftOut))
+	for _, whose := range post.Kinds {
+		all = append(all, gaugeBy("whose", whose, "limits_met", "How many have met a limit and are refused for now; 100 of all at most.", float64(m.Limited[whose])))
+	}
+	for result, n := range map[string]int64{"signed": m.Signed, "unsigned": m.Unsigned} {
+		f := counterOf("", "", n).by("result", result, "dkim_signatures_total", "Messages of our domains that leave: signed, and not signed though they should be.")
+		all = append(all, f)
+	}
 	for _, r := range m.Rooms {
 		all = append(all,
 			gaugeBy("directory", r.Dir, "store_free_octets", "What is free on the disk of a directory.", float64(r.Octets)),
@@ -115,6 +149,26 @@ func (m *Moment) host() (all []fact) {
 		all = append(all, gaugeBy("phase", phase, "dkim_keys", "DKIM keys, by where they are in their lives.", float64(m.Keys[phase])))
 	}
 	return append(all, gaugeOf("dkim_keys_troubled", "DKIM keys that are not used or not seen in the DNS though they should be.", float64(m.KeysInTrouble)))
+}
+
+// store is what the disks have done, and how long it took.
+func (m *Moment) store() []fact {
+	s := &m.Store
+	counts, n := make(map[float64]uint64), uint64(0)
+	for i, bound := range durable.SyncBounds {
+		n += uint64(s.Syncs[i])
+		counts[bound.Seconds()] = n
+	}
+	n += uint64(s.Syncs[len(durable.SyncBounds)])
+	took := gaugeOf("store_sync_seconds", "How long it took to make what several wait for durable, by one sync.", 0)
+	took.histogram = &histogram{n, s.Took.Seconds(), counts}
+	return []fact{
+		counterOf("store_commits_total", "Changes of mailboxes, queue and other files that are on stable storage.", s.Commits),
+		counterOf("store_commits_failed_total", "Changes that could not be made, or not durable.", s.Failed),
+		counterOf("store_sync_waits_total", "How many waited for the syncs; by the number of these it is how many share one.", s.Waits),
+		gaugeOf("store_failed", "Whether a sync has failed, after which nothing is taken until the next start.", bit(m.StoreFailed)),
+		took,
+	}
 }
 
 func (m *Moment) queue() (all []fact) {
@@ -167,9 +221,34 @@ func (m *Moment) certificates() (all []fact) {
 	return all
 }
 
+// recordTypes are those that a look at the DNS is about.
+var recordTypes = []string{"A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "MX", "NS", "PTR", "SOA", "SRV", "TLSA", "TXT"}
+
+// records says of each type of record whether all is well. Before anybody has looked it is.
+func (m *Moment) records() (all []fact) {
+	rest := 0
+	for kind, n := range m.Records {
+		if !slices.Contains(recordTypes, kind) {
+			rest += n
+		}
+	}
+	for _, kind := range append(slices.Clone(recordTypes), other) {
+		n := m.Records[kind]
+		if kind == other {
+			n = rest
+		}
+		all = append(all, gaugeBy("record", kind, "dns_check_ok", "Whether the last look at the records of our domains, as others see them, has found no fault.", bit(n == 0)))
+	}
+	at := 0.0
+	if !m.Looked.IsZero() {
+		at = float64(m.Looked.Unix())
+	}
+	return append(all, gaugeOf("dns_check_timestamp_seconds", "When the records of our domains were looked at last; 0: not yet.", at))
+}
+
 func (m *Moment) dns() []fact {
 	s := &m.DNS
-	return []fact{
+	return append(m.records(), []fact{
 		counterOf("dns_lookups_total", "What was asked of the DNS, from memory or not.", s.Lookups),
 		counterOf("dns_cache_hits_total", "Of these, what was known.", s.Hits),
 		counterOf("dns_queries_total", "Messages sent to DNS servers.", s.Queries),
@@ -178,5 +257,5 @@ func (m *Moment) dns() []fact {
 		counterOf("dns_evicted_total", "Answers that were forgotten before their time.", s.Evicted),
 		gaugeOf("dns_cache_entries", "Answers in memory.", float64(s.Entries)),
 		gaugeOf("dns_cache_octets", "What they take, about.", float64(s.Octets)),
-	}
+	}...)
 }

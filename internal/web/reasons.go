@@ -1,11 +1,16 @@
 package web
 
-import "github.com/postrider-mail/postrider/smtp"
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/postrider-mail/postrider/smtp"
+)
 
 // reasons are all that a refusal can be for.
 func reasons() []string {
 	return []string{"connections", "no_user", "sender", "address", "disabled", "quota", "space", "local", "stopping", "size", "loop", "timeout",
-		"limit", "protocol", "content", "relay", "auth", "dmarc", "policy"}
+		"limit", "protocol", "content", "relay", "auth", "dmarc", "list", "hello", "greylist", "policy"}
 }
 
 // reason is what a refusal is for, by its enhanced status code (RFC 3463), which says so for
@@ -45,7 +50,14 @@ func reason(f *smtp.Refusal) string {
 	case "7.0":
 		return seventh(f)
 	case "7.1":
-		if f.Command == "RCPT" {
+		switch {
+		case noted(f, "greylist"):
+			return "greylist"
+		case noted(f, "list"):
+			return "list"
+		case noted(f, "hello"):
+			return "hello"
+		case f.Command == "RCPT":
 			return "relay"
 		}
 	case "7.8", "7.11":
@@ -54,6 +66,11 @@ func reason(f *smtp.Refusal) string {
 		return "dmarc"
 	}
 	return map[byte]string{'1': "address", '3': "local", '5': "protocol", '6': "content", '7': "policy"}[detail[0]]
+}
+
+// noted reports whether a refusal knows such a fact.
+func noted(f *smtp.Refusal, fact string) bool {
+	return slices.ContainsFunc(f.Reply.Facts(), func(a slog.Attr) bool { return a.Key == fact })
 }
 
 // seventh tells apart what x.7.0 says: who has not logged in, or does too much.

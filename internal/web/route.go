@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Handler is all that is served. It may be used by several servers.
@@ -83,7 +83,7 @@ func (s *Handler) protect(w http.ResponseWriter) {
 	case http.ErrAbortHandler:
 		panic(p)
 	default:
-		s.Log.Error("panic in a web request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.Log.Error("panic in a web request", "panic", lineserver.Panic{Value: p}, "stack", string(debug.Stack()))
 		http.Error(w, "something went wrong", http.StatusInternalServerError)
 	}
 }

@@ -353,6 +353,12 @@ func labCases() []*labCase {
 		{domain: "ds4.test", expired: true, want: []string{"dangerous: signatures do not verify, or have expired"}},
 
 		{domain: "caa1.test", edit: func(z *zoneText) { z.sub("letsencrypt.org", "other-authority.test") }, want: []string{"dangerous: only \"other-authority.test"}},
+		{domain: "caa2.test", edit: func(z *zoneText) { z.sub("acme.example/acct/1", "acme.example/acct/2") }, want: []string{"dangerous: caa2.test CAA certificates for mail.caa2.test come from \"letsencrypt.org; accounturi=https://acme.example/acct/1; validationmethods=http-01\", and only \"letsencrypt.org; accounturi=https://acme.example/acct/2"}},
+		{domain: "caa3.test", edit: func(z *zoneText) { z.sub("validationmethods=http-01", "validationmethods=dns-01,tls-alpn-01") }, want: []string{"dangerous: the next one will be refused"}},
+		{domain: "caa4.test", edit: func(z *zoneText) { z.sub("; validationmethods=http-01", "; ValidationMethods=dns-01,http-01") }},
+		{domain: "caa5.test", plan: func(p *Plan) { p.CAA[0].Account = "" }, edit: func(z *zoneText) {
+			z.sub("; validationmethods", "; accounturi=https://acme.example/acct/9; validationmethods")
+		}},
 		{domain: "srv1.test", edit: func(z *zoneText) {
 			z.sub("_pop3s._tcp.srv1.test. 3600 IN SRV 0 1 995 mail", "_pop3s._tcp.srv1.test. SRV 0 1 995 imap")
 		}, want: []string{"differs: led to \"0 1 995 imap.srv1.test.\""}},

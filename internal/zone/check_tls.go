@@ -122,18 +122,16 @@ func (k *checking) shownAt(address string) ([]*x509.Certificate, error) {
 func (k *checking) issuers() {
 	for _, want := range k.plan.CAA {
 		at, found := k.authorities(want.Name)
-		if len(found) == 0 || slices.ContainsFunc(found, func(c *dns.CAA) bool { return strings.EqualFold(strings.TrimSpace(before(c.Value, ";")), want.Issuer) }) {
+		if len(found) == 0 || slices.ContainsFunc(found, func(c *dns.CAA) bool { return allows(c, want) }) {
 			continue
 		}
 		var values []string
 		for _, c := range found {
 			values = append(values, fmt.Sprintf("%q", c.Value))
 		}
-		k.say(at, dns.TypeCAA, Dangerous, "certificates for %s come from %s, and only %s may issue them: the next one will be refused", want.Name, want.Issuer, strings.Join(values, " and "))
+		k.say(at, dns.TypeCAA, Dangerous, "certificates for %s come from %q, and only %s may issue them: the next one will be refused", want.Name, want.value(), strings.Join(values, " and "))
 	}
 }
-
-func before(s, sep string) string { s, _, _ = strings.Cut(s, sep); return s }
 
 // authorities are those that may issue certificates for a name, by the records at it
 // or at the nearest name above.

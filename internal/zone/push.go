@@ -34,7 +34,7 @@ func (c *Change) Empty() bool { return len(c.Add)+len(c.Remove) == 0 }
 //
 // Only records that nobody but this server has a use for are ever replaced: DKIM keys
 // under the selectors given, the version of the MTA-STS policy, TLSA records of the form 3 1 1 of
-// port 25, and a DMARC record that differs in nothing but what the domain's own settings say. Of anything else,
+// port 25, a CAA record that only lacks our account, and a DMARC record that differs in nothing but what the domain's own settings say. Of anything else,
 // a set is made where there is none. An SPF record is added to where SPF is there.
 func (s *Server) Compare(ctx context.Context, records []Record) ([]*Change, error) {
 	var changes []*Change
@@ -158,6 +158,8 @@ func (s *Server) decide(ctx context.Context, want []Record, have *set) *Change {
 		if strings.HasPrefix(have.name, "_25._tcp.") { // else a CNAME leads to where other services may go as well
 			return decideTLSA(wanted, have)
 		}
+	case *dns.CAA:
+		return decideCAA(wanted, have)
 	case *dns.CNAME:
 		if have.any && len(have.records) == 0 {
 			return &Change{Left: fmt.Sprintf("%s has other records, so it cannot be a CNAME", trim(have.name))}

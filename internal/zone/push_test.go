@@ -306,3 +306,31 @@ func TestPushUnderWildcard(t *testing.T) {
 		t.Errorf("the second time: %v, did %q, left %q", err, did, left)
 	}
 }
+
+// TestPushAccount: a CAA record that was pushed before it was known whose account it is gets it; one that somebody has
+// written stays.
+func TestPushAccount(t *testing.T) {
+	for hand, want := range map[string]string{
+		"letsencrypt.org; validationmethods=http-01":                                         "changed",
+		"letsencrypt.org; accounturi=https://acme.example/acct/1; validationmethods=http-01": "nothing",
+		"letsencrypt.org": "left",
+		"letsencrypt.org; accounturi=https://acme.example/acct/2; validationmethods=http-01": "left",
+		"other.test": "left",
+	} {
+		a := peertest.ServeZones(t, "", &updater, peertest.Zone{Name: "example.test", Records: `mail CAA 0 issue "` + hand + "\"\n"})
+		var caa []Record
+		for _, r := range example().Records() {
+			if Type(r.RR) == "CAA" {
+				caa = append(caa, r)
+			}
+		}
+		did, left, err := push(t, serverAt(a), caa)
+		got := map[bool]string{len(did) == 2: "changed", len(left) == 1: "left", len(did)+len(left) == 0: "nothing"}[true]
+		if err != nil || got != want {
+			t.Errorf("%s: %v, did %q, left %q", hand, err, did, left)
+		}
+		if did, _, err := push(t, serverAt(a), caa); err != nil || len(did) != 0 {
+			t.Errorf("%s, once more: %v, did %q", hand, err, did)
+		}
+	}
+}

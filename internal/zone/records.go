@@ -130,14 +130,7 @@ func (b *builder) host(p *Plan) {
 		r.SignedOnly = true
 	}
 	for _, c := range p.CAA {
-		value := c.Issuer
-		if c.Account != "" {
-			value += "; accounturi=" + c.Account
-		}
-		if c.Method != "" {
-			value += "; validationmethods=" + c.Method
-		}
-		b.add(May, &dns.CAA{Hdr: header(c.Name, dns.TypeCAA), Tag: "issue", Value: value}, "no other authority issues a certificate for "+c.Name)
+		b.add(May, &dns.CAA{Hdr: header(c.Name, dns.TypeCAA), Tag: "issue", Value: c.value()}, "no other authority issues a certificate for "+c.Name)
 	}
 }
 

@@ -28,6 +28,7 @@ type Disk struct {
 	small  int       // see smallGroup
 	opened io.Closer // by Open
 	space  *Space
+	counts counts
 
 	mu      sync.Mutex
 	leading bool       // somebody runs a sync
@@ -104,6 +105,12 @@ func (d *Disk) Commit(ctx context.Context, t *Tx) error {
 		t.closeFiles()
 		return err
 	}
+	err := d.commit(t)
+	d.counts.commit(err)
+	return err
+}
+
+func (d *Disk) commit(t *Tx) error {
 	if t.Proven {
 		return d.commitProven(t)
 	}

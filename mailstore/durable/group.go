@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"time"
 )
 
 // smallGroup is the number of files and directories up to which fsync for each
@@ -57,7 +58,9 @@ func (d *Disk) sync(w *wait) error {
 	d.mu.Unlock()
 
 	if failed == nil {
+		began := time.Now()
 		failed = d.fail(d.syncGroup(group))
+		d.counts.sync(time.Since(began), len(group))
 	}
 	d.release(w, group, failed)
 	return w.err

@@ -101,13 +101,19 @@ func (i *Identity) LogDialogue(log *slog.Logger, dir byte, line string) {
 // ErrPanic is the error of Protect where what it called has panicked.
 var ErrPanic = errors.New("panic in a session")
 
+// Panic is what something has panicked with, in a line of the log: whoever counts them knows it by its type.
+type Panic struct{ Value any }
+
+// LogValue implements slog.LogValuer.
+func (p Panic) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(p.Value)) }
+
 // Protect calls f. A panic in it is written into the log with its stack, and
 // becomes an error that wraps ErrPanic: it costs this session and nothing else.
 func (i *Identity) Protect(log *slog.Logger, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrPanic, p)
-			i.LogError(log, "panic in a session", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			i.LogError(log, "panic in a session", slog.Any("panic", Panic{p}), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	return f()

@@ -36,10 +36,10 @@ func (f *fixed) Texts(fact Fact, _ string) ([]string, bool) {
 	return f.nobody, true
 }
 
-func (f *fixed) Words(fact Fact) (hold, known Words)      { return 0, AllWords(fact) }
-func (f *fixed) Number(Fact) (n int64, known bool)        { return 1000, true }
-func (f *fixed) Listed(string, Fact) (listed, known bool) { return false, true }
-func (f *fixed) Time() time.Time                          { return time.Time{} }
+func (f *fixed) Words(fact Fact, _ Words) (hold, known Words) { return 0, AllWords(fact) }
+func (f *fixed) Number(Fact) (n int64, known bool)            { return 1000, true }
+func (f *fixed) Listed(string, Fact) (listed, known bool)     { return false, true }
+func (f *fixed) Time() time.Time                              { return time.Time{} }
 
 func newFixed() *fixed {
 	return &fixed{addr: netip.MustParseAddr("192.0.2.7"), from: []string{"ann@news.sender.example"}, to: []string{"bob@home.example"}, helo: []string{"mx.sender.example"}, host: []string{"mx.sender.example"}, subject: []string{"Hello"}}

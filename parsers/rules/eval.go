@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -12,7 +13,9 @@ type Set struct {
 	rules    []*rule
 	at       [phases][]*rule // those with a clause for a phase
 	warnings config.Errors
-	files    []string
+
+	setsMailbox bool // a set-with without a condition names the mailbox of every quarantine
+	files       []string
 }
 
 // rule is one action and the conditions under which it happens.
@@ -54,6 +57,39 @@ func (s *Set) Len() int { return len(s.rules) }
 // Files are the names of the files that were read, in order: those of rules, included ones, and patterns, also
 // such that are missing. Who wants to see that rules have changed looks at these.
 func (s *Set) Files() []string { return s.files }
+
+// Place is a mailbox where a decision may put a message.
+type Place struct {
+	Mailbox string          // empty: of a quarantine, where nothing names one
+	Rule    config.Position // the first that does so
+}
+
+// Places are all of them.
+func (s *Set) Places() (all []Place) {
+	add := func(mailbox string, rule config.Position) {
+		if !slices.ContainsFunc(all, func(p Place) bool { return p.Mailbox == mailbox }) {
+			all = append(all, Place{mailbox, rule})
+		}
+	}
+	for _, r := range s.rules {
+		for _, c := range r.clauses {
+			if c.with.Mailbox != "" || r.action == Quarantine && !s.setsMailbox {
+				add(c.with.Mailbox, c.at)
+			}
+		}
+	}
+	return all
+}
+
+// Tags are all fields that rules may put on top of a message.
+func (s *Set) Tags() (all []Field) {
+	for _, r := range s.rules {
+		if r.action == Tag {
+			all = append(all, r.tag)
+		}
+	}
+	return all
+}
 
 // Warnings are what is not wrong, but hardly meant: each a *config.Error.
 func (s *Set) Warnings() []*config.Error { return s.warnings }

@@ -46,8 +46,8 @@ type Facts interface {
 	// They are not changed, and not kept beyond the call of Eval.
 	Texts(f Fact, name string) (texts []string, known bool)
 	// Words are what can be said of a fact: those that hold, and those of which it is known
-	// whether they do. Word makes them.
-	Words(f Fact) (hold, known Words)
+	// whether they do. Word makes them. Others than those that are asked for need not be found out.
+	Words(f Fact, asked Words) (hold, known Words)
 	// Number is that of Size or Rcpts.
 	Number(f Fact) (n int64, known bool)
 	// Listed asks whether a DNS list has the client's address (f is IP) or one of the names of Host, Helo or
@@ -220,7 +220,7 @@ func (c *Case) Texts(f Fact, name string) (texts []string, known bool) {
 
 // Words implements Facts. What can be read off an address or HELO is known with it, unless Said
 // says something.
-func (c *Case) Words(f Fact) (hold, known Words) {
+func (c *Case) Words(f Fact, _ Words) (hold, known Words) {
 	if said, ok := c.Said[f]; ok {
 		return Word(f, strings.Fields(said)...), AllWords(f)
 	}

@@ -144,7 +144,7 @@ func (n sourceIs) eval(f Facts) truth {
 }
 
 // addrIs is the client's address among others.
-type addrIs struct{ set spans }
+type addrIs struct{ set *spans }
 
 func (n addrIs) eval(f Facts) truth {
 	a := f.Addr(IP)
@@ -161,7 +161,7 @@ type wordsAre struct {
 }
 
 func (n wordsAre) eval(f Facts) truth {
-	hold, known := f.Words(n.fact)
+	hold, known := f.Words(n.fact, n.want)
 	switch {
 	case hold&known&n.want != 0:
 		return yes

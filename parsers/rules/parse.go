@@ -41,7 +41,7 @@ type Source struct {
 
 // Compiler makes Sets.
 type Compiler struct {
-	// Open opens files that rules name; nil is os.Open. What is missing is to be an error that is fs.ErrNotExist.
+	// Open opens files that rules name; nil is os.Open of what is a file. What is missing is to be an error that is fs.ErrNotExist.
 	Open func(name string) (io.ReadCloser, error)
 }
 
@@ -50,7 +50,7 @@ type Compiler struct {
 func (c *Compiler) Compile(sources ...Source) (*Set, error) {
 	w := &work{open: c.Open, set: &Set{}, tables: make(map[string]*loaded), operators: operators()}
 	if w.open == nil {
-		w.open = func(name string) (io.ReadCloser, error) { return os.Open(name) }
+		w.open = openFile
 	}
 	for _, s := range sources {
 		w.source(s, nil)

@@ -10,6 +10,8 @@ import (
 // settle makes of rules that were read what is evaluated, and looks for what is hardly meant.
 func (s *Set) settle() {
 	for _, r := range s.rules {
+		all := r.action == SetWith && len(r.clauses) == 1 && len(r.clauses[0].terms) == 1 && r.clauses[0].terms[0].op() == "all" && len(r.clauses[0].counters) == 0
+		s.setsMailbox = s.setsMailbox || all && r.clauses[0].with.Mailbox != "" && r.clauses[0].last == AtMessage
 		for p := range phases {
 			if slices.ContainsFunc(r.clauses, func(c *clause) bool { return c.first <= p && p <= c.last }) {
 				s.at[p] = append(s.at[p], r)
@@ -101,7 +103,7 @@ func (t term) covers(other term) bool {
 	switch a, b := mine.node, its.node; a := a.(type) {
 	case addrIs:
 		b := b.(addrIs)
-		return !slices.ContainsFunc(b.set, func(s span) bool { return !a.set.covers(s) })
+		return len(a.set.from)+len(b.set.from)+len(a.set.all)+len(b.set.all) < mostCompared && a.set.covers(b.set)
 	case wordsAre:
 		return b.(wordsAre).want&^a.want == 0
 	case numberIs:

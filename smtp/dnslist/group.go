@@ -265,3 +265,11 @@ func (m *member) pair(ctx context.Context, r Resolver, listed, unlisted string) 
 func mapped(n byte) netip.Addr {
 	return netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: 127, 15: n})
 }
+
+// Lists are the lists of the Group, in the order they were given.
+func (g *Group) Lists() (all []*List) {
+	for _, m := range g.members {
+		all = append(all, m.List)
+	}
+	return all
+}

@@ -189,6 +189,9 @@ func (q *Queue) notify(ctx context.Context, a *active, kind Kind, to []int) bool
 			err = q.SubmitNotification(ctx, m)
 		}
 	}
+	if errors.Is(err, ErrWait) {
+		return false // who says so has told of it
+	}
 	if err != nil {
 		q.log().Error("notification cannot be sent now", "queue", a.e.ID, "kind", kind, "err", err)
 		return false

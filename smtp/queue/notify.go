@@ -43,6 +43,10 @@ type Notification struct {
 	Message []byte
 }
 
+// ErrWait is an error of Queue.Notify that says that nothing is wrong: there are too many
+// notifications for now, and this one is to be tried again.
+var ErrWait = errors.New("queue: notifications have to wait")
+
 // Kind of a notification.
 type Kind string
 

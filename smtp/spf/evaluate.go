@@ -143,6 +143,9 @@ func (e *evaluation) noted(t *Term, domain string, depth int, evaluate func(targ
 	before := e.bill
 	outer := e.void
 	e.void = false
+	if e.bill.Steps == nil {
+		e.bill.Steps = make([]Step, 0, 4) // as many as most records need
+	}
 	e.bill.Steps = append(e.bill.Steps, Step{Depth: depth, Domain: domain, Term: t.Text})
 	place := len(before.Steps)
 	target := domain

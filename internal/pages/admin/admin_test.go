@@ -92,7 +92,8 @@ func (s *server) Standing() Standing {
 // all are all pages there are, in which every word is the server's.
 func (s *server) all() Server {
 	lines := logOf(s.word)
-	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Reports: s}
+	leads := func(string) string { return s.word }
+	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Leads: leads, Reports: s}
 }
 
 func (s *server) Taken() bool { return true }
@@ -107,7 +108,7 @@ func (s *server) Last(days int, domain string) (*reports.Summary, []reports.Day,
 	for range s.entries {
 		one = append(one, source)
 	}
-	return &reports.Summary{Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
+	return &reports.Summary{Reports: 4, Strangers: one, Ours: one, Passing: one, TLS: f, Unreadable: u, Untrusted: one, UntrustedTLS: f, UntrustedUnreadable: u}, byDay, nil
 }
 
 // logOf is a log of a message that was taken, one that was refused, and a session, in which every word of others is
@@ -166,6 +167,7 @@ func TestHostileWords(t *testing.T) {
 			{"GET", "/admin/WORD", nil},
 			{"GET", "/admin/mail", nil},
 			{"GET", "/admin/mail?term=s1-1", nil},
+			{"GET", "/admin/mail?term=WORD@mail.test", nil},
 			{"GET", "/admin/mail?term=WORD&from=WORD&to=WORD&since=WORD&until=WORD&after=WORD", nil},
 			{"GET", "/admin/log", nil},
 			{"GET", "/admin/reports", nil},

@@ -15,7 +15,9 @@ type Traffic struct {
 type flow struct {
 	Title   string
 	Picture template.HTML // made of numbers alone, never of anybody's words
-	Sum     Traffic
+	// Logins is the same of failed ones, by a measure of its own; empty: there were none.
+	Logins template.HTML
+	Sum    Traffic
 }
 
 // The picture, in units of its own: bars above the line are what came in, those below it what left.
@@ -47,7 +49,32 @@ func newFlow(title string, spans []Traffic) flow {
 	}
 	fmt.Fprintf(&b, `<path class="axis" d="M0 %d h%d"/></svg>`, half, len(spans)*barWidth)
 	f.Picture = template.HTML(b.String())
+	f.Logins = badLogins(title, spans)
 	return f
+}
+
+// loginsHeight is that of the picture of failed logins.
+const loginsHeight = 20
+
+// badLogins draws failed logins: somebody who guesses makes so many that mail would not be seen beside them.
+func badLogins(title string, spans []Traffic) template.HTML {
+	most := int64(0)
+	for _, s := range spans {
+		most = max(most, s.BadLogins)
+	}
+	if most == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="low" viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-label="%s: at most %d failed logins in one span">`, len(spans)*barWidth, loginsHeight, title, most)
+	for i, s := range spans {
+		if s.BadLogins > 0 {
+			height := max(1, int(float64(s.BadLogins)/float64(most)*loginsHeight))
+			fmt.Fprintf(&b, `<rect class="logins" x="%d" y="%d" width="%d" height="%d"/>`, i*barWidth+1, loginsHeight-height, barWidth-2, height)
+		}
+	}
+	fmt.Fprintf(&b, `<path class="axis" d="M0 %d h%d"/></svg>`, loginsHeight, len(spans)*barWidth)
+	return template.HTML(b.String())
 }
 
 // bars stand on each other, up or down from the line.

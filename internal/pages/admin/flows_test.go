@@ -25,6 +25,16 @@ func TestFlow(t *testing.T) {
 		if len(bars) != strings.Count(text, "<rect") {
 			t.Errorf("%s: %s", name, text)
 		}
+		logins := regexp.MustCompile(`<rect class="logins" x="(\d+)" y="(\d+)" width="8" height="(\d+)"/>`).FindAllStringSubmatch(string(f.Logins), -1)
+		for _, bar := range logins {
+			y, _ := strconv.Atoi(bar[2])
+			if height, _ := strconv.Atoi(bar[3]); height < 1 || y < 0 || y+height != loginsHeight {
+				t.Errorf("%s: %s", name, bar[0])
+			}
+		}
+		if guessed := f.Sum.BadLogins > 0; guessed != (len(logins) > 0) {
+			t.Errorf("%s: %d bars of failed logins", name, len(logins))
+		}
 		want := 0
 		for _, s := range spans {
 			for _, n := range []int64{s.Taken, s.Refused, s.Delivered, s.Deferred} {

@@ -104,12 +104,12 @@ func TestMailSize(t *testing.T) {
 	w := strings.Repeat(`"<&'`, 120)
 	for i := range 60 {
 		for range 100 {
-			l.Info("refused", "session", fmt.Sprint("s", i), "id", fmt.Sprintf("s%d-1", i), "command", "RCPT", "from", w, "to", w, "reply", w, "helo", w, "message_id", w, "user", w)
+			l.Info("refused", "session", fmt.Sprint("sess", i), "id", fmt.Sprintf("sess%d-1", i), "command", "RCPT", "from", w, "to", w, "reply", w, "helo", w, "message_id", w, "user", w)
 		}
 	}
 	s := &server{word: w, entries: 10}
 	do := visit(t, Server{Queue: s, Mail: r, Lines: r})
-	for _, path := range []string{"/admin/mail", "/admin/mail?term=s7-1", "/admin/log"} {
+	for _, path := range []string{"/admin/mail", "/admin/mail?term=sess7-1", "/admin/log"} {
 		if _, page := do("GET", path, nil); len(page) > 60_000 || !strings.Contains(page, "RCPT") {
 			t.Errorf("%s: %d octets", path, len(page))
 		}

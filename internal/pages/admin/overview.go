@@ -23,6 +23,7 @@ type Standing struct {
 	Ports         []Port
 	Certificates  []Certificate
 	Rooms         []Room
+	Leaves        string // by which addresses mail leaves, where the settings choose some
 }
 
 // Problem is something that is not as it should be.

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// sinkProcess is "postrider sink" as a person starts it, on ports that are free.
+type sinkProcess struct {
+	smtp, pop3, http string
+	cmd              *exec.Cmd
+}
+
+func startSink(t *testing.T, env []string, args ...string) *sinkProcess {
+	t.Helper()
+	free := "127.0.0.1:0"
+	cmd := exec.Command(binary(t), append([]string{"sink", "--smtp", free, "--pop3", free, "--http", free}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &sinkProcess{cmd: cmd}
+	t.Cleanup(func() { s.stop(t) })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		name, at, _ := strings.Cut(lines.Text(), " ")
+		switch at = strings.TrimSpace(at); name {
+		case "SMTP":
+			s.smtp = at
+		case "POP3":
+			s.pop3 = at
+		case "Pages":
+			s.http = strings.TrimSuffix(at, "/")
+			return s
+		}
+	}
+	t.Fatal("it ended before it said where it listens")
+	return nil
+}
+
+func (s *sinkProcess) stop(t *testing.T) {
+	if s.cmd.ProcessState != nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("sink: %v", err)
+	}
+}
+
+func (s *sinkProcess) get(t *testing.T, path string, into any) {
+	t.Helper()
+	resp, err := http.Get(s.http + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The clients of npm that tests are written with find what they know.
+func TestSinkNodeClients(t *testing.T) {
+	s := startSink(t, nil, "--chaos")
+	_, port, _ := net.SplitHostPort(s.smtp)
+	n, _ := strconv.Atoi(port)
+	job := options{"url": s.http, "port": n, "mail": options{
+		"from": "Alice <alice@example.com>", "to": "bob@example.com", "subject": "Grüße: your order", "text": "Your order", "html": "<p>Your <b>order</b> <a href=\"http://127.0.0.1:9/\">x</a></p>",
+		"attachments": []options{{"filename": "order.txt", "content": "one two three"}},
+	}}
+	var ok bool
+	if err := runNode(t, &world{}, "sink.js", job, &ok); err != nil || !ok {
+		t.Fatal(err)
+	}
+}
+
+// What --dir keeps is there again: octets, envelope, marks and the inboxes that were made; also after
+// the process was killed.
+func TestSinkDir(t *testing.T) {
+	dir := t.TempDir()
+	s := startSink(t, nil, "--dir", dir)
+	resp, err := http.Post(s.http+"/inboxes", "application/json", strings.NewReader(`{"name":"team"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	raw := "Subject: kept\r\n\r\n.dot\r\nbody\r\n"
+	if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"team@sink.test", "c@d.test"}, strings.NewReader(raw)); err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest("PUT", s.http+"/api/v1/tags", strings.NewReader(`{"IDs":["`+onlyMessage(t, s)+`"],"Tags":["red"]}`))
+	if resp, err = http.DefaultClient.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+
+	s = startSink(t, nil, "--dir", dir)
+	var got struct {
+		Messages []struct {
+			ID, Subject string
+			Tags        []string
+			Envelope    struct{ From string }
+		}
+	}
+	s.get(t, "/inboxes/team/messages", &got)
+	if len(got.Messages) != 1 || got.Messages[0].Subject != "kept" || len(got.Messages[0].Tags) != 1 || got.Messages[0].Envelope.From != "a@b.test" {
+		t.Fatalf("%+v", got)
+	}
+	resp, err = http.Get(s.http + "/inboxes/-/messages/" + got.Messages[0].ID + "/raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b strings.Builder
+	bufio.NewReader(resp.Body).WriteTo(&b)
+	if b.String() != raw {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func onlyMessage(t *testing.T, s *sinkProcess) string {
+	t.Helper()
+	var l struct{ Messages []struct{ ID string } }
+	s.get(t, "/api/v1/messages", &l)
+	if len(l.Messages) != 1 {
+		t.Fatalf("%d messages", len(l.Messages))
+	}
+	return l.Messages[0].ID
+}
+
+// The settings of a team that has used Mailpit so far.
+func TestSinkMailpitSettings(t *testing.T) {
+	s := startSink(t, []string{"MP_MAX_MESSAGES=2", "MP_SMTP_AUTH=u:p v:q", "MP_UI_AUTH=team:secret", "MP_WEBROOT=mail", "MP_ENABLE_CHAOS=true", "MP_LABEL=Stage", "MP_SMTP_ALLOWED_RECIPIENTS=@ok\\.test$", "MP_DATABASE=/x", "MP_NEW=1", "MP_MAX_AGE=7d"}, "--max-messages", "3")
+	d := &smtp.Dialer{User: "u", Password: "wrong", AllowCleartextAuth: true}
+	if err := d.SendMail(t.Context(), s.smtp, "a@b.test", []string{"x@ok.test"}, strings.NewReader("\r\n")); err == nil {
+		t.Error("a wrong password was taken")
+	}
+	d.Password = "p"
+	if err := d.SendMail(t.Context(), s.smtp, "a@b.test", []string{"x@other.test"}, strings.NewReader("\r\n")); err == nil {
+		t.Error("a recipient was taken that is not allowed")
+	}
+	for range 5 {
+		if err := d.SendMail(t.Context(), s.smtp, "a@b.test", []string{"x@ok.test"}, strings.NewReader("\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resp, err := http.Get(s.http + "/api/v1/info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized || !strings.HasSuffix(s.http, "/mail") {
+		t.Errorf("%s: %s", s.http, resp.Status)
+	}
+	s.http = strings.Replace(s.http, "http://", "http://team:secret@", 1)
+	var info struct {
+		Messages int
+		Dropped  map[string]int
+	}
+	s.get(t, "/api/v1/info", &info)
+	// The command line comes first.
+	if info.Messages != 3 || info.Dropped["messages"] != 2 {
+		t.Errorf("%+v", info)
+	}
+	for _, bad := range []string{"MP_MAX_MESSAGES=x", "MP_MAX_AGE=never", "MP_SMTP_AUTH=u", "MP_SMTP_ALLOWED_RECIPIENTS=(", "MP_CHAOS_TRIGGERS=Sender:x", "MP_UI_AUTH=u:$2y$x"} {
+		cmd := exec.Command(binary(t), "sink", "--smtp", "127.0.0.1:0", "--pop3", "", "--http", "127.0.0.1:0")
+		cmd.Env = append(os.Environ(), bad)
+		out, err := cmd.CombinedOutput()
+		name, _, _ := strings.Cut(bad, "=")
+		if err == nil || !strings.Contains(string(out), name) {
+			t.Errorf("%s: %v %s", bad, err, out)
+		}
+	}
+}
+
+// Started without a word it is reached from this machine alone.
+func TestSinkLoopback(t *testing.T) {
+	fl := sinkCommand().Flags()
+	for _, name := range []string{"smtp", "http", "pop3"} {
+		if at := fl.Lookup(name).DefValue; outside(at) {
+			t.Errorf("--%s %s", name, at)
+		}
+	}
+	for at, want := range map[string]bool{":8025": true, "0.0.0.0:8025": true, "[::]:1": true, "192.0.2.1:1": true, "127.0.0.1:1": false, "[::1]:1": false} {
+		if outside(at) != want {
+			t.Errorf("%s: %v", at, !want)
+		}
+	}
+}
+
+// A port that is taken is named.
+func TestSinkPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary(t), "sink", "--smtp", l.Addr().String(), "--pop3", "", "--http", "127.0.0.1:0").CombinedOutput()
+	if err == nil || !regexp.MustCompile(`SMTP.*`+regexp.QuoteMeta(l.Addr().String())).Match(out) || !strings.Contains(string(out), "--smtp") {
+		t.Errorf("%v %s", err, out)
+	}
+}

@@ -1,0 +1,185 @@
+package conf
+
+import (
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/config"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/dnslist"
+)
+
+// DNSList is a list in the DNS of hosts or domains that send junk, or of such that do not.
+type DNSList struct {
+	// What the list is called in answers to strangers, in fields and in the log. Empty
+	// means its zone, without the key.
+	Name string `json:"name"`
+
+	// The zone that is asked: "zen.example.org". "{key}" stands where the list wants the
+	// key of its customers.
+	Zone string `json:"zone"`
+
+	// The key, if you pay for the list. It is shown nowhere. "env:NAME" takes it from the
+	// environment.
+	Key Secret `json:"key"`
+
+	// A file whose first line is the key.
+	KeyFile string `json:"key_file" conf:"path"`
+
+	// What the list knows: "hosts", by the client's address, or "domains", that of the
+	// sender and the one that the client calls itself. Empty means "hosts".
+	Knows string `json:"knows" one:"hosts,domains"`
+
+	// What its answers mean to you. The first that fits decides; an answer that none
+	// fits means nothing.
+	//
+	//	"Codes": [
+	//	    {"codes": "127.0.0.2-9", "action": "refuse", "text": "see https://a.example/{ip}"},
+	//	    {"codes": "127.0.0.10-11", "action": "mark"},
+	//	]
+	Codes []ListCode `json:"Codes"`
+}
+
+// ListCode is what answers of a list mean.
+type ListCode struct {
+	// The answers: "127.0.0.2", "127.0.0.4-7", "127.0.*.1-3".
+	Codes string `json:"codes"`
+
+	// "refuse": its mail is refused at RCPT. "quarantine": it is put aside where there
+	// is a quarantine, and marked else. "mark": it is delivered with fields by which
+	// mail programs know junk. "note": only the log says so. "allow": no other list
+	// counts, and its mail is never delayed.
+	Action string `json:"action" one:"allow,refuse,quarantine,mark,note"`
+
+	// What a client that is refused reads besides; "{ip}" stands for its address.
+	Text string `json:"text"`
+}
+
+// Greylist is about mail that is refused once, for a minute: who sends junk does not come
+// again. It is for what is suspicious alone, never for mail that SPF and the reverse name
+// speak for, or a signature of its author's domain, or whose sender has come through before.
+type Greylist struct {
+	// Whether it is done.
+	On bool `json:"on"`
+
+	// How long a sender has to wait.
+	Wait time.Duration `json:"wait" min:"10s" max:"1h" why:"hosts wait for some minutes, and then for longer each time"`
+
+	// How long it may take to come again.
+	Window time.Duration `json:"window" min:"4h" max:"7d"`
+
+	// For how long who came again is known, from the last message on.
+	Keep time.Duration `json:"keep" min:"1d" max:"366d"`
+}
+
+// PublicName is what a list is called wherever others may read it.
+func (l *DNSList) PublicName() string {
+	if l.Name != "" {
+		return l.Name
+	}
+	return strings.Trim(strings.ReplaceAll(strings.ToLower(l.Zone), "{key}", ""), ".")
+}
+
+// AskedZone is the zone with the key in it, a secret then.
+func (l *DNSList) AskedZone() string {
+	return strings.Trim(strings.ReplaceAll(strings.ToLower(l.Zone), "{key}", string(l.Key)), ".")
+}
+
+// QuarantineOf is the mailbox where mail for an account is put aside: that of Verify.quarantine, where it is there.
+func (b *Book) QuarantineOf(setting string, account domains.Address) domains.Address {
+	to := domains.CanonicalAddress(setting)
+	if strings.HasPrefix(setting, "+") {
+		local, domain := account.Cut()
+		if b.Details[domain] == "" {
+			return ""
+		}
+		to = domains.At(local+b.Details[domain]+strings.ToLower(setting[1:]), domain)
+	}
+	if setting == "" || to == account || b.Accounts[to] == nil {
+		return ""
+	}
+	return to
+}
+
+// Quarantines are the mailboxes where mail is put aside, each with the account whose mail that is; "" where it is that of
+// several.
+func (s *Settings) Quarantines(b *Book) map[domains.Address]domains.Address {
+	all := make(map[domains.Address]domains.Address)
+	for account := range b.Accounts {
+		if q := b.QuarantineOf(s.Verify.Quarantine, account); q != "" {
+			if all[q] = account; !strings.HasPrefix(s.Verify.Quarantine, "+") {
+				all[q] = ""
+			}
+		}
+	}
+	return all
+}
+
+// mostLists bounds what one message has the DNS asked.
+const mostLists = 20
+
+// defence checks DNS lists and the quarantine.
+func (c *checker) defence() {
+	names := make(map[string]bool)
+	if n := len(c.Verify.Lists); n > mostLists {
+		c.fail(at("Verify", "Lists"), "%d lists; at most %d are asked about each message", n, mostLists)
+	}
+	for i := range c.Verify.Lists {
+		c.list(&c.Verify.Lists[i], i, names)
+	}
+	q := c.Verify.Quarantine
+	switch {
+	case q == "":
+	case strings.HasPrefix(q, "+"):
+		if err := checkLocal(q[1:]); err != nil {
+			c.fail(at("Verify", "quarantine"), "%w", err)
+		} else if len(c.Quarantines(c.book)) == 0 {
+			c.fail(at("Verify", "quarantine"), `no user has such a mailbox: add accounts like "alice%s@example.com", for each who wants one`, q)
+		}
+	case checkAddress(q) != nil:
+		c.fail(at("Verify", "quarantine"), `%w; or "+junk" for a mailbox of each user`, checkAddress(q))
+	case c.book.Accounts[domains.CanonicalAddress(q)] == nil:
+		c.fail(at("Verify", "quarantine"), "there is no account of this name")
+	}
+	if g := &c.Verify.Greylist; g.Window < 2*g.Wait {
+		c.fail(at("Verify", "Greylist", "window"), "%s is too short: a sender has to wait for %s", config.FormatDuration(g.Window), config.FormatDuration(g.Wait))
+	}
+}
+
+func (c *checker) list(l *DNSList, i int, names map[string]bool) {
+	here := func(steps ...any) []any { return append(at("Verify", "Lists", i), steps...) }
+	keyed := strings.Contains(strings.ToLower(l.Zone), "{key}")
+	zone := strings.ReplaceAll(strings.ToLower(l.Zone), "{key}", "key")
+	switch {
+	case l.Zone == "":
+		c.failMissing(here(), `a zone is missing: "zone": "zen.example.org"`)
+	case checkDomain(strings.Trim(zone, ".")) != nil:
+		c.fail(here("zone"), "%w", checkDomain(l.Zone))
+	case keyed && l.Key == "":
+		c.fail(here("zone"), "there is no key for {key}; write it into a file, and \"key_file\": \"list.key\"")
+	case !keyed && l.Key != "":
+		c.fail(here("zone"), `it does not say where the key stands: "{key}.%s"`, strings.Trim(zone, "."))
+	case keyed && checkDomain(l.AskedZone()) != nil:
+		c.failSecret(here("key"), "it cannot be part of a name in the DNS")
+	}
+	c.line(here("name"), l.Name)
+	if strings.ContainsAny(l.Name, " \t;()\"") {
+		c.fail(here("name"), "it must be one word")
+	}
+	if names[l.PublicName()] {
+		c.fail(here("zone"), "%s stands here twice; one list may have several Codes", l.PublicName())
+	}
+	names[l.PublicName()] = true
+	if len(l.Codes) == 0 {
+		c.failMissing(here(), `its answers mean nothing without "Codes": [{"codes": "127.0.0.2", "action": "refuse"}]`)
+	}
+	for j, code := range l.Codes {
+		if _, err := dnslist.ParseCodes(code.Codes); err != nil {
+			c.fail(here("Codes", j, "codes"), "%w", err)
+		}
+		if code.Action == "" {
+			c.failMissing(here("Codes", j), `an action is missing: "action": "mark"`)
+		}
+		c.line(here("Codes", j, "text"), code.Text)
+	}
+}

@@ -1,0 +1,107 @@
+package conf
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// TestDefence: each slip in the settings of lists, greylist and quarantine is named with its place, and what is right is taken.
+func TestDefence(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "list.key"), []byte("k3y\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const codes = `"Codes": [{"codes": "127.0.0.2", "action": "refuse"}]`
+	for text, want := range map[string]string{
+		``: "",
+		`"Lists": [{"zone": "bl.test", ` + codes + `}]`: "",
+		`"Lists": [{"zone": "bl.test.", "knows": "domains", "Codes": [{"codes": "127.0.*.1-3", "action": "allow"}, {"codes": "127.0.0.9", "action": "quarantine"}]}]`: "",
+		`"Lists": [{"zone": "{key}.bl.test", "key": "secret1", ` + codes + `}]`:                                                                                       "",
+		`"Lists": [{"zone": "{key}.bl.test", "key_file": "list.key", ` + codes + `}]`:                                                                                 "",
+		`"Lists": [{` + codes + `}]`:                                                                  "a zone is missing",
+		`"Lists": [{"zone": "bl test", ` + codes + `}]`:                                               `"bl test" is not a domain name`,
+		`"Lists": [{"zone": "{key}.bl.test", ` + codes + `}]`:                                         "there is no key for {key}",
+		`"Lists": [{"zone": "bl.test", "key": "x", ` + codes + `}]`:                                   `it does not say where the key stands: "{key}.bl.test"`,
+		`"Lists": [{"zone": "{key}.bl.test", "key": "x y", ` + codes + `}]`:                           "it cannot be part of a name in the DNS",
+		`"Lists": [{"zone": "{key}.bl.test", "key": "x", "key_file": "list.key", ` + codes + `}]`:     "there is a key as well; keep one of the two",
+		`"Lists": [{"zone": "{key}.bl.test", "key_file": "none.key", ` + codes + `}]`:                 "none.key",
+		`"Lists": [{"zone": "bl.test"}]`:                                                              "its answers mean nothing",
+		`"Lists": [{"zone": "bl.test", "Codes": [{"codes": "1.2.3.4", "action": "refuse"}]}]`:         "Verify.Lists[0].Codes[0].codes",
+		`"Lists": [{"zone": "bl.test", "Codes": [{"codes": "127.255.255.254", "action": "refuse"}]}]`: "refuses to answer",
+		`"Lists": [{"zone": "bl.test", "Codes": [{"codes": "127.0.0.2"}]}]`:                           "an action is missing",
+		`"Lists": [{"zone": "bl.test", "Codes": [{"codes": "127.0.0.2", "action": "drop"}]}]`:         `"drop" is not one of`,
+		`"Lists": [{"zone": "bl.test", ` + codes + `}, {"zone": "BL.test.", ` + codes + `}]`:          "bl.test stands here twice",
+		`"Lists": [{"name": "a b", "zone": "bl.test", ` + codes + `}]`:                                "it must be one word",
+		`"Lists": [` + strings.Repeat(`{"zone": "bl.test", `+codes+`}, `, 21) + `]`:                   "21 lists; at most 20",
+		`"Greylist": {"on": true, "wait": "1s"}`:                                                      "too short; at least 10s",
+		`"Greylist": {"on": true, "wait": "1h", "window": "3h"}`:                                      "too short; at least 4h",
+		`"quarantine": "+junk"`:          "",
+		`"quarantine": "bob@mail.test"`:  "",
+		`"quarantine": "+spam"`:          `add accounts like "alice+spam@example.com"`,
+		`"quarantine": "junk@mail.test"`: "there is no account of this name",
+		`"quarantine": "junk"`:           `or "+junk" for a mailbox of each user`,
+		`"quarantine_keep": "1h"`:        "too short; at least 1d",
+		`"own_domains": "quarantine", "no_author": "quarantine", "spf": "quarantine"`: "",
+		`"reverse_name": "refuse"`: `"refuse" is not one of`,
+	} {
+		name := filepath.Join(dir, "x.conf")
+		whole := `{"server_name": "mail.test", "data_dir": "` + filepath.Join(dir, "data") + `", "Accounts": {"alice@mail.test": {}, "alice+junk@mail.test": {}, "bob@mail.test": {}}, "Verify": {` + text + `}}`
+		if err := os.WriteFile(name, []byte(whole), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, problems := Verify(name, Probes{})
+		var all []string
+		for _, p := range problems {
+			all = append(all, p.Error())
+		}
+		got := strings.Join(all, "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+		if strings.Contains(got, "x y") {
+			t.Errorf("%s: the key is shown: %s", text, got)
+		}
+	}
+}
+
+// TestListNames: a list goes by its public name, and what is asked has the key.
+func TestListNames(t *testing.T) {
+	for _, c := range []struct {
+		list       DNSList
+		name, zone string
+	}{
+		{DNSList{Zone: "Zen.Example.Org."}, "zen.example.org", "zen.example.org"},
+		{DNSList{Zone: "{key}.zen.example.org", Key: "s3cret"}, "zen.example.org", "s3cret.zen.example.org"},
+		{DNSList{Name: "ours", Zone: "{KEY}.zen.example.org", Key: "s3cret"}, "ours", "s3cret.zen.example.org"},
+	} {
+		if name, zone := c.list.PublicName(), c.list.AskedZone(); name != c.name || zone != c.zone {
+			t.Errorf("%+v: %s, %s", c.list, name, zone)
+		}
+	}
+}
+
+// TestQuarantineOf: where mail for an account is put aside.
+func TestQuarantineOf(t *testing.T) {
+	s := New()
+	s.ServerName = "mail.test"
+	s.Accounts = map[string]*Account{"alice@mail.test": {}, "alice+junk@mail.test": {}, "bob@mail.test": {}, "junk@mail.test": {}, "carl@dash.test": {}, "carl-junk@dash.test": {}}
+	s.Domains = map[string]*Domain{"dash.test": {Plus: "-"}}
+	b := s.Book()
+	for _, c := range []struct{ setting, account, want string }{
+		{"", "alice@mail.test", ""}, {"+junk", "alice@mail.test", "alice+junk@mail.test"}, {"+Junk", "alice@mail.test", "alice+junk@mail.test"}, {"+junk", "bob@mail.test", ""},
+		{"+junk", "carl@dash.test", "carl-junk@dash.test"}, {"+junk", "alice+junk@mail.test", ""},
+		{"Junk@mail.test", "bob@mail.test", "junk@mail.test"}, {"junk@mail.test", "junk@mail.test", ""}, {"none@mail.test", "bob@mail.test", ""},
+	} {
+		if got := b.QuarantineOf(c.setting, domains.Address(c.account)); got.String() != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	if s.Verify.Greylist.On || len(s.Verify.Lists) > 0 || s.Verify.Quarantine != "" || s.Verify.QuarantineKeep != 31*24*time.Hour {
+		t.Errorf("defaults: %+v", s.Verify)
+	}
+}

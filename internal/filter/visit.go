@@ -1,0 +1,486 @@
+package filter
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/rules"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/dnslist"
+)
+
+// visit is one session as rules see it: it implements rules.Facts, and finds out what they ask for when they
+// do.
+type visit struct {
+	f     *Filter
+	s     *smtp.Session
+	set   *rules.Set
+	ctx   context.Context // of the call at hand
+	phase rules.Phase
+
+	helo    string
+	greeted bool
+
+	from     *string // canonical; nil before MAIL
+	written  string  // as the client wrote it
+	trusted  bool
+	rcpt     *smtp.Path // of the RCPT at hand
+	look     *post.Look
+	envelope *smtp.Envelope
+	size     int64 // of the message; 0: it is not there yet
+
+	reverse *reverse // nil: nobody has asked yet
+	domains map[domains.Name]rules.Words
+	listed  map[string]string // what DNS lists have said
+	addr    netip.Addr        // whose reverse and listed are
+}
+
+// begin forgets one transaction for the next.
+func (v *visit) begin(set *rules.Set, from smtp.Path, trusted bool) {
+	canonical := canonicalOf(from)
+	v.set, v.from, v.written, v.trusted = set, &canonical, from.String(), trusted
+	v.look, v.envelope, v.size, v.domains = nil, nil, 0, nil
+}
+
+// canonicalOf is an address as rules compare it.
+func canonicalOf(p smtp.Path) string {
+	if p.IsNull() {
+		return ""
+	}
+	return p.Address().String()
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	if a == nil {
+		return netip.Addr{}
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// Addr implements rules.Facts.
+func (v *visit) Addr(f rules.Fact) netip.Addr {
+	if f == rules.LocalIP {
+		return addrOf(v.s.LocalAddr)
+	}
+	return addrOf(v.s.RemoteAddr)
+}
+
+// Texts implements rules.Facts.
+func (v *visit) Texts(f rules.Fact, name string) (texts []string, known bool) {
+	switch f {
+	case rules.Helo:
+		return []string{strings.TrimSuffix(v.name(), ".")}, v.hasGreeted()
+	case rules.Host:
+		return v.back().names, v.back().known
+	case rules.From:
+		if v.from == nil {
+			return nil, false
+		}
+		return []string{*v.from}, true
+	case rules.To:
+		return v.recipients(), v.phase >= rules.AtTo
+	case rules.User:
+		if v.s.User == "" {
+			return nil, true
+		}
+		return []string{v.s.User}, true
+	case rules.Author:
+		return v.authors()
+	case rules.Header:
+		if v.look == nil {
+			return nil, false
+		}
+		for _, field := range v.look.Header.Named(name) {
+			texts = append(texts, strings.TrimSpace(field.Value()))
+		}
+		return texts, len(texts) > 0 || !v.look.Header.Truncated()
+	case rules.Signer:
+		d := v.f.Verifier.VerdictOf(v.s)
+		if d == nil {
+			return nil, false
+		}
+		for i := range d.DKIM {
+			if d.DKIM[i].Status == dkim.Pass {
+				texts = append(texts, domains.Canonical(d.DKIM[i].Domain).String())
+			}
+		}
+		return texts, true
+	}
+	return nil, false
+}
+
+// name is what the client calls itself.
+func (v *visit) name() string {
+	if v.phase == rules.AtHelo {
+		return v.helo
+	}
+	return v.s.Helo
+}
+
+func (v *visit) hasGreeted() bool { return v.greeted || v.s.Helo != "" }
+
+// recipients are that of the moment, or all.
+func (v *visit) recipients() (all []string) {
+	if v.rcpt != nil {
+		return []string{canonicalOf(*v.rcpt)}
+	}
+	for _, p := range v.paths() {
+		all = append(all, canonicalOf(p))
+	}
+	return all
+}
+
+func (v *visit) paths() (all []smtp.Path) {
+	e := v.envelope
+	if e == nil {
+		e = v.s.Envelope
+	}
+	if e != nil {
+		for i := range e.To {
+			all = append(all, e.To[i].Path)
+		}
+	}
+	return all
+}
+
+// authors are the addresses in From of the header. Who writes it so that it cannot be read has not hidden what can.
+func (v *visit) authors() (all []string, known bool) {
+	if v.look == nil {
+		return nil, false
+	}
+	unread := v.look.Header.Truncated()
+	for _, field := range v.look.Header.Named("From") {
+		list, bad := rfc2822.ReadAddressList(field.Value())
+		unread = unread || len(bad) > 0
+		for _, a := range list {
+			all = append(all, domains.At(a.Local, domains.Canonical(a.Domain)).String())
+		}
+	}
+	return all, len(all) > 0 || !unread
+}
+
+// Words implements rules.Facts.
+func (v *visit) Words(f rules.Fact, asked rules.Words) (hold, known rules.Words) {
+	switch f {
+	case rules.Helo:
+		if !v.hasGreeted() {
+			return 0, 0
+		}
+		return rules.HeloWords(v.name(), v.s.ESMTP, v.Addr(rules.IP), v.Addr(rules.LocalIP))
+	case rules.Host:
+		return v.back().words, v.back().knownWords
+	case rules.From:
+		if v.from == nil {
+			return 0, 0
+		}
+		return v.addressWords(v.written, *v.from, asked)
+	case rules.To:
+		return v.recipientWords(asked)
+	case rules.TLS:
+		if v.s.TLS == nil {
+			return rules.Word(f, "off"), rules.AllWords(f)
+		}
+		return rules.Word(f, "on", strings.TrimPrefix(tls.VersionName(v.s.TLS.Version), "TLS ")), rules.AllWords(f)
+	case rules.SPF:
+		if d := v.f.Verifier.VerdictOf(v.s); d != nil && v.phase == rules.AtMessage {
+			return rules.Word(f, d.SPF.Result.String()), rules.AllWords(f)
+		}
+		if v.from == nil {
+			return 0, 0
+		}
+		result, ok := v.f.Verifier.SPFOf(v.ctx, v.s)
+		if !ok {
+			return 0, 0
+		}
+		return rules.Word(f, result.String()), rules.AllWords(f)
+	case rules.DKIM, rules.DMARC:
+		d := v.f.Verifier.VerdictOf(v.s)
+		if d == nil {
+			return 0, 0
+		}
+		if f == rules.DKIM {
+			return rules.Word(f, d.Best()), rules.AllWords(f)
+		}
+		return rules.Word(f, d.DMARC.Result.String()), rules.AllWords(f)
+	case rules.Trusted:
+		if v.from == nil {
+			return 0, 0
+		}
+		return rules.Word(f, map[bool]string{true: "yes", false: "no"}[v.trusted]), rules.AllWords(f)
+	}
+	return 0, 0
+}
+
+// recipientWords are those of the recipient of the moment, or of any.
+func (v *visit) recipientWords(asked rules.Words) (hold, known rules.Words) {
+	paths := v.paths()
+	if v.rcpt != nil {
+		paths = []smtp.Path{*v.rcpt}
+	}
+	if len(paths) == 0 {
+		return 0, 0
+	}
+	known = rules.AllWords(rules.To)
+	for _, p := range paths {
+		h, k := v.addressWords(p.String(), canonicalOf(p), asked)
+		hold, known = hold|h, known&k
+	}
+	return hold, known
+}
+
+// wordsOfDNS are those of an address that the DNS knows; wordsOfWay those that are not left of it when it comes
+// here.
+var (
+	wordsOfDNS = rules.Word(rules.From, "resolves", "unknown", "baddom")
+	wordsOfWay = rules.Word(rules.From, "route")
+)
+
+func (v *visit) addressWords(written, canonical string, asked rules.Words) (hold, known rules.Words) {
+	hold, known = rules.AddressWords(written)
+	if canonical == "" {
+		return hold, known
+	}
+	known &^= wordsOfWay
+	i := strings.LastIndexByte(canonical, '@')
+	if asked&wordsOfDNS == 0 || i < 0 || hold&rules.Word(rules.From, "unqualified", "garbage") != 0 {
+		return hold, known
+	}
+	domain := domains.Name(canonical[i+1:])
+	if domain.IsLiteral() {
+		return hold | rules.Word(rules.From, "resolves"), known | wordsOfDNS
+	}
+	return hold | v.domain(domain), known | wordsOfDNS
+}
+
+// Number implements rules.Facts.
+func (v *visit) Number(f rules.Fact) (n int64, known bool) {
+	e := v.envelope
+	if e == nil {
+		e = v.s.Envelope
+	}
+	switch {
+	case f == rules.Size && v.size > 0:
+		return v.size, true
+	case f == rules.Size && e != nil:
+		return e.Params.Size, e.Params.Size > 0
+	case f == rules.Rcpts && e != nil:
+		n = int64(len(e.To))
+		if v.rcpt != nil {
+			n++
+		}
+		return n, true
+	}
+	return 0, false
+}
+
+// Time implements rules.Facts.
+func (v *visit) Time() time.Time { return time.Now() }
+
+// How long the DNS is waited for, for one rule's question.
+const patience = 8 * time.Second
+
+// reverse is what the DNS says of the client's address.
+type reverse struct {
+	names             []string
+	known             bool
+	words, knownWords rules.Words
+}
+
+// mostNames is how many names of one address are looked at.
+const mostNames = 10
+
+// stranger reports whether the client is somebody in the world of whom the DNS may be asked.
+func (v *visit) stranger() bool {
+	a := v.Addr(rules.IP)
+	return a.IsValid() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+}
+
+// back looks the client up, once.
+func (v *visit) back() *reverse {
+	if v.reverse != nil {
+		return v.reverse
+	}
+	r := &reverse{}
+	if !v.Addr(rules.IP).IsValid() {
+		return r
+	}
+	v.reverse = r
+	ctx, dns := v.f.Verifier.DNS(v.ctx, v.s.RemoteAddr)
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	addr := v.Addr(rules.IP)
+	family := "ip6"
+	if addr.Is4() {
+		family = "ip4"
+	}
+	names, err := dns.LookupAddr(ctx, addr.String())
+	if err != nil && !notFound(err) {
+		return r
+	}
+	if len(names) == 0 {
+		r.known, r.words, r.knownWords = true, rules.Word(rules.Host, "nodns"), rules.AllWords(rules.Host)
+		return r
+	}
+	r.words |= rules.Word(rules.Host, "exists")
+	sure := true
+	for _, name := range names[:min(len(names), mostNames)] {
+		found, err := dns.LookupNetIP(ctx, family, strings.TrimSuffix(name, ".")+".")
+		switch {
+		case err != nil && !notFound(err):
+			sure = false
+		case len(found) == 0:
+			r.words |= rules.Word(rules.Host, "noforward")
+		case slices.ContainsFunc(found, func(a netip.Addr) bool { return a.Unmap() == addr }):
+			r.names = append(r.names, domains.Canonical(name).String())
+		default:
+			r.words |= rules.Word(rules.Host, "inconsistent")
+		}
+	}
+	r.known = sure || len(r.names) > 0
+	r.knownWords = rules.Word(rules.Host, "nodns", "exists") | r.words
+	if sure {
+		r.knownWords = rules.AllWords(rules.Host)
+		if len(r.names) > 0 && r.words&rules.Word(rules.Host, "noforward", "inconsistent") == 0 {
+			r.words |= rules.Word(rules.Host, "good")
+		}
+	}
+	return r
+}
+
+func notFound(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound
+}
+
+// domain says whether mail for a domain could go anywhere: its MX, or its address where it has none
+// (RFC 5321 §5.1). The null MX says that it could not (RFC 7505).
+func (v *visit) domain(name domains.Name) rules.Words {
+	if known, ok := v.domains[name]; ok {
+		return known
+	}
+	word := v.lookUp(name)
+	if v.domains == nil {
+		v.domains = make(map[domains.Name]rules.Words)
+	}
+	v.domains[name] = rules.Word(rules.From, word)
+	return v.domains[name]
+}
+
+// mostMX is how many hosts of a domain are looked at.
+const mostMX = 5
+
+func (v *visit) lookUp(name domains.Name) string {
+	ctx, dns := v.f.Verifier.DNS(v.ctx, v.s.RemoteAddr)
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	hosts := []string{name.String() + "."}
+	mx, err := dns.LookupMX(ctx, name.String()+".")
+	switch {
+	case err != nil && !notFound(err):
+		return "unknown"
+	case len(mx) > 0:
+		hosts = hosts[:0]
+		for _, m := range mx[:min(len(mx), mostMX)] {
+			if host := strings.TrimSuffix(m.Host, "."); host == "" || strings.EqualFold(host, "localhost") {
+				return "baddom"
+			}
+			hosts = append(hosts, m.Host)
+		}
+	}
+	trouble := false
+	for _, host := range hosts {
+		found, err := dns.LookupNetIP(ctx, "ip", strings.TrimSuffix(host, ".")+".")
+		trouble = trouble || err != nil && !notFound(err)
+		if slices.ContainsFunc(found, func(a netip.Addr) bool { return a.Unmap().IsGlobalUnicast() && !a.Unmap().IsPrivate() }) {
+			return "resolves"
+		}
+	}
+	if trouble {
+		return "unknown"
+	}
+	return "baddom"
+}
+
+// mostAsked is how many questions of DNS lists one session may cause.
+const mostAsked = 100
+
+// Listed implements rules.Facts. Lists judge strangers: those who are trusted are in none, nor is an address that the world
+// does not have.
+func (v *visit) Listed(list string, f rules.Fact) (listed, known bool) {
+	if v.trusted || v.s.User != "" || !v.stranger() {
+		return false, true
+	}
+	var names []string
+	switch f {
+	case rules.IP:
+		names = []string{v.Addr(rules.IP).String()}
+	case rules.From:
+		if v.from == nil {
+			return false, false
+		}
+		if i := strings.LastIndexByte(*v.from, '@'); i >= 0 {
+			names = []string{(*v.from)[i+1:]}
+		}
+	default:
+		if names, known = v.Texts(f, ""); !known {
+			return false, false
+		}
+	}
+	known = true
+	for _, name := range names {
+		switch v.entry(list, name) {
+		case "listed":
+			return true, true
+		case "error":
+			known = false
+		}
+	}
+	return false, known
+}
+
+// entry is what a DNS list says of the client's address or a name: "listed", "clear", or "error" where it
+// has said nothing.
+func (v *visit) entry(zone, of string) (answer string) {
+	question := of + " " + zone
+	if answer, ok := v.listed[question]; ok {
+		return answer
+	}
+	if len(v.listed) >= mostAsked {
+		return "error"
+	}
+	ctx, dns := v.f.Verifier.DNS(v.ctx, v.s.RemoteAddr)
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	list := &dnslist.List{Zone: zone}
+	var codes []netip.Addr
+	var err error
+	if addr := v.Addr(rules.IP); of == addr.String() {
+		codes, err = list.Address(ctx, dns, addr)
+	} else {
+		codes, err = list.Domain(ctx, dns, of)
+	}
+	switch {
+	case err != nil:
+		answer = "error"
+	case len(codes) > 0:
+		answer = "listed"
+	default:
+		answer = "clear"
+	}
+	if v.listed == nil {
+		v.listed = make(map[string]string)
+	}
+	v.listed[question] = answer
+	return answer
+}

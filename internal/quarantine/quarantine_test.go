@@ -1,0 +1,150 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
+)
+
+// breaking is a store whose deliveries fail, or whose removals do.
+type breaking struct {
+	Store
+	deliver, remove error
+}
+
+func (b *breaking) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
+	if b.deliver != nil {
+		return nil, b.deliver
+	}
+	return b.Store.Create(ctx, m, users...)
+}
+
+func (b *breaking) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	box, err := b.Store.Open(ctx, user)
+	if err != nil || b.remove == nil {
+		return box, err
+	}
+	return &stuck{box.(mailstore.Trash), box, b.remove}, nil
+}
+
+type stuck struct {
+	mailstore.Trash
+	mailstore.Maildrop
+	err error
+}
+
+func (s *stuck) Remove(context.Context, []int) error { return s.err }
+
+func put(t *testing.T, s Store, user, text string) {
+	t.Helper()
+	d, err := s.Create(t.Context(), mailstore.Meta{}, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	if _, err := io.WriteString(d, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func all(t *testing.T, s Store, user string) (texts []string) {
+	t.Helper()
+	box, err := s.Open(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	for i := range box.Len() {
+		r, err := box.Open(t.Context(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		r.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+// TestInterrupted: whatever a release dies of, the next one delivers the message if that has not happened, and not again if it has.
+func TestInterrupted(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b := &breaking{Store: store}
+	p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+	const text = "Return-Path: <x@far.test>\r\nSubject: s\r\n\r\nbody \x00\xff without an end"
+	put(t, store, "junk@mail.test", Note("why: it is so", true, "alice@mail.test", "bob@mail.test")+text)
+	list, err := p.List(t.Context())
+	if err != nil || len(list) != 1 || list[0].Why != "why: it is so" || list[0].Sender != "x@far.test" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	id := list[0].ID
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		name            string
+		deliver, remove error
+	}{{"the mailbox is full", boom, nil}, {"it dies behind the delivery", nil, boom}, {"and again", nil, boom}} {
+		name := c.name
+		b.deliver, b.remove = c.deliver, c.remove
+		if _, err := p.Release(t.Context(), id); !errors.Is(err, boom) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := len(all(t, store, "junk@mail.test")); n != 1 {
+			t.Fatalf("%s: %d messages are left", name, n)
+		}
+	}
+	b.deliver, b.remove = nil, nil
+	if item, err := p.Release(t.Context(), id); err != nil || len(item.For) != 2 {
+		t.Errorf("%+v, %v", item, err)
+	}
+	if _, err := p.Release(t.Context(), id); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a second time: %v", err)
+	}
+	for _, user := range []string{"alice@mail.test", "bob@mail.test"} {
+		if got := all(t, store, user); len(got) != 1 || got[0] != text {
+			t.Errorf("%s: %q", user, got)
+		}
+	}
+	if n := len(all(t, store, "junk@mail.test")); n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+}
+
+// TestField: what stands in the field is read back, and only the first field of all counts.
+func TestField(t *testing.T) {
+	long := strings.Repeat("a reason; for x@y.test, ", 50)
+	for _, c := range []struct {
+		text, why string
+		of        int
+		ok        bool
+	}{
+		{Note("simple", false), "simple", 0, true}, {Note("simple", true, "a@b.test"), "simple", 1, true}, {Note("a; b", true, "a@b.test", "c@d.test"), "a; b", 2, true},
+		{Note(long, true, "a@b.test"), strings.TrimSpace(long), 1, true}, {Note("two\r\nX-Forged: lines", false), "see the log", 0, true}, {Note("see https://a.test/192.0.2.1", false), "see https://a.test/192.0.2.1", 0, true},
+		{"Return-Path: <>\r\nX-Quarantine: for a@b.test; x\r\n", "", 0, false}, {"", "", 0, false},
+	} {
+		header, _, err := rfc2822.Peek(strings.NewReader(c.text+"\r\nbody"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, why, of, ok := read(header)
+		if why != c.why || len(of) != c.of || ok != c.ok || ok && raw != c.text {
+			t.Errorf("%q: %q, %q, %v, %t", c.text, raw, why, of, ok)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+// Package catch puts the parts of a sink together and runs them: SMTP, POP3 and HTTP over
+// one Box.
+package catch
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/internal/sink"
+	"github.com/postrider-mail/postrider/internal/sink/web"
+	"github.com/postrider-mail/postrider/pop3"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// Options say what a sink is to be.
+type Options struct {
+	SMTP, HTTP, POP3 string // where to listen, "host:port"; "" is not at all
+	Dir              string // where messages are kept; "" is in memory
+	Limits           sink.Limits
+	Sorting          sink.Sorting
+	Hostname         string
+	Version, Label   string
+
+	Logins      map[string]string // of SMTP; nil: any
+	POP3Logins  map[string]string // who sees everything; nil: any login is an inbox
+	RequireAuth bool
+	TagLogins   bool
+	MessageSize int64
+	Recipients  int
+	Allowed     *regexp.Regexp
+	IgnoreOther bool
+
+	SelfSigned bool          // TLS with a certificate made now
+	Cert, Key  string        // files of one
+	SMTPMode   smtp.TLSMode  // of the SMTP listener, where there is a certificate
+	Chaos      bool          // whether refusing by chance can be switched on
+	Triggers   sink.Triggers // what is refused by chance from the start
+	Relay      *sink.Relay
+	Webhook    string
+	Web        web.Server // what pages and API may do; Box and the like are set here
+	Log        *slog.Logger
+}
+
+// Sink is one that listens.
+type Sink struct {
+	Box              *sink.Box
+	SMTP, HTTP, POP3 string // where it listens; "" is not at all
+
+	smtp  *smtp.Server
+	pop3  *pop3.Server
+	http  *http.Server
+	hook  *sink.Webhook
+	lines []net.Listener
+	serve []func() error
+	log   *slog.Logger
+}
+
+// Open listens, and fails if it cannot everywhere. Serve begins to answer.
+func Open(o Options) (*Sink, error) {
+	box, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sink{Box: box, log: o.Log}
+	sessions := &sink.Sessions{}
+	var chaos *sink.Chaos
+	if o.Chaos {
+		chaos = &sink.Chaos{}
+		if err := chaos.Set(o.Triggers); err != nil {
+			return nil, err
+		}
+	}
+	s.smtp = box.Receiver(sink.Receiving{
+		Hostname: o.Hostname, Logins: o.Logins, RequireAuth: o.RequireAuth, TLSConfig: tlsConfig, TLSMode: o.SMTPMode, MessageSize: o.MessageSize,
+		Recipients: o.Recipients, Allowed: o.Allowed, IgnoreOthers: o.IgnoreOther, TagLogins: o.TagLogins, Chaos: chaos, Sessions: sessions, Log: o.Log,
+	})
+	s.pop3 = box.Fetcher(sink.Fetching{Hostname: o.Hostname, Logins: o.POP3Logins, TLSConfig: tlsConfig, Log: o.Log})
+	if o.Webhook != "" {
+		s.hook = &sink.Webhook{URL: o.Webhook, Label: o.Label, Log: o.Log, Summary: func(m *sink.Message) ([]byte, error) { return json.Marshal(web.Summary(m)) }}
+	}
+	w := o.Web
+	w.Box, w.Chaos, w.Sessions, w.Relay, w.Webhook = box, chaos, sessions, o.Relay, s.hook
+	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
+	s.http = &http.Server{Handler: w.Handler(), ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	if err := s.listen(o); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func open(o Options) (*sink.Box, error) {
+	if o.Dir == "" {
+		return sink.NewBox(o.Limits, o.Sorting), nil
+	}
+	return sink.OpenBox(o.Dir, o.Limits, o.Sorting)
+}
+
+func (o *Options) tls() (*tls.Config, error) {
+	var set *certs.TLS
+	switch {
+	case o.Cert != "" || o.Key != "":
+		var err error
+		if set, err = certs.LoadTLS(certs.Keypair{Cert: o.Cert, Key: o.Key}); err != nil {
+			return nil, err
+		}
+	case o.SelfSigned:
+		cert, key, err := certs.SelfSigned(o.Hostname, "localhost", "127.0.0.1", "::1")
+		if err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, err
+		}
+		if set, err = certs.NewTLS(pair); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, nil
+	}
+	return set.Config(), nil
+}
+
+func (s *Sink) listen(o Options) error {
+	for _, l := range []struct {
+		name, addr string
+		into       *string
+		serve      func(net.Listener) error
+	}{{"SMTP", o.SMTP, &s.SMTP, s.smtp.Serve}, {"POP3", o.POP3, &s.POP3, s.pop3.Serve}, {"HTTP", o.HTTP, &s.HTTP, s.http.Serve}} {
+		if l.addr == "" {
+			continue
+		}
+		line, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		s.lines = append(s.lines, line)
+		*l.into = line.Addr().String()
+		s.serve = append(s.serve, func() error { return l.serve(line) })
+	}
+	return nil
+}
+
+func (s *Sink) close() {
+	for _, l := range s.lines {
+		l.Close()
+	}
+}
+
+// expireEvery is how often messages that are too old are looked for.
+const expireEvery = time.Minute
+
+// stopWithin is how long a stop waits for what is being said.
+const stopWithin = 5 * time.Second
+
+// Serve answers until ctx ends, or one of the servers fails.
+func (s *Sink) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for _, serve := range s.serve {
+		go func() {
+			if err := serve(); !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, pop3.ErrServerClosed) && !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		}()
+	}
+	if s.hook != nil {
+		go s.hook.Serve(ctx, s.Box)
+	}
+	s.expire(ctx)
+	s.stop()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// expire drops what has become too old, until ctx ends.
+func (s *Sink) expire(ctx context.Context) {
+	t := time.NewTicker(expireEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			if err := s.Box.Expire(now); err != nil {
+				s.log.Warn("old messages cannot be removed", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Sink) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	s.smtp.Shutdown(ctx) // what it says is that somebody was cut off
+	s.pop3.Shutdown(ctx)
+	s.http.Shutdown(ctx)
+	s.http.Close()
+	s.Box.Close()
+}

@@ -1,0 +1,31 @@
+// The list is read anew when something has happened. Without this script, a reload does it.
+(() => {
+  const base = document.body.dataset.base, live = document.getElementById("live");
+  if (!live || !base) return;
+  const where = new URL(base + "api/events", location.href);
+  where.protocol = where.protocol.replace("http", "ws");
+  let waiting = false, busy = false, pause = 1000;
+  const refresh = async () => {
+    if (busy) { waiting = true; return; }
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("live");
+      if (fresh && !live.contains(document.activeElement)) live.replaceChildren(...fresh.childNodes);
+    } catch { /* the next event tries again */ }
+    setTimeout(() => { busy = false; if (waiting) { waiting = false; refresh(); } }, 500);
+  };
+  const connect = () => {
+    const socket = new WebSocket(where);
+    let first = true;
+    socket.onmessage = (m) => {
+      pause = 1000;
+      const type = JSON.parse(m.data).Type;
+      if (type === "error" || (type === "stats" && first)) { first = false; return; }
+      refresh();
+    };
+    socket.onclose = () => { setTimeout(connect, pause); pause = Math.min(pause * 2, 30000); };
+  };
+  connect();
+})();

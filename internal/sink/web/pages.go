@@ -1,0 +1,300 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/sink"
+	"github.com/postrider-mail/postrider/rfc2822"
+)
+
+//go:embed templates assets
+var files embed.FS
+
+// pagePolicy is what our own pages may do: what they are made of is here. What is framed is a
+// message, in a sandbox.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// pages serves what people look at.
+func (s *Server) pages(mux *http.ServeMux) {
+	t := template.Must(template.New("").Funcs(template.FuncMap{"size": size, "ago": ago, "when": when, "who": who}).ParseFS(files, "templates/*.html"))
+	p := &viewer{Server: s, templates: t}
+	same := http.NewCrossOriginProtection() // forms of other pages change nothing
+	mux.HandleFunc("GET /{$}", p.list)
+	mux.HandleFunc("GET /message/{id}", p.message)
+	mux.HandleFunc("GET /boxes", p.boxes)
+	mux.Handle("POST /boxes", same.Handler(http.HandlerFunc(p.makeBox)))
+	mux.Handle("POST /delete", same.Handler(http.HandlerFunc(p.remove)))
+	mux.HandleFunc("GET /dialogue/{id}", p.dialogue)
+	mux.HandleFunc("GET /dialogues", p.dialogues)
+	mux.HandleFunc("GET /assets/{name}", asset)
+}
+
+type viewer struct {
+	*Server
+	templates *template.Template
+}
+
+// page is what every template gets.
+type page struct {
+	Title, Base, Root, Inbox, Label string
+	Query                           string
+	KeepAll                         bool
+	Data                            any
+}
+
+func (p *viewer) show(w http.ResponseWriter, r *http.Request, name, title string, data any) {
+	var b bytes.Buffer
+	v := page{Title: title, Base: p.base(inbox(r)), Root: p.root(), Inbox: inbox(r), Label: p.Label, Query: r.URL.Query().Get("query"), KeepAll: p.KeepAll, Data: data}
+	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
+		p.Log.Error("page cannot be made", "page", name, "error", err)
+		http.Error(w, "this page cannot be made", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Cache-Control", "no-store")
+	w.Write(b.Bytes())
+}
+
+// asset serves what pages are made of: our own files, and those that all pages of this
+// program share.
+func asset(w http.ResponseWriter, r *http.Request) {
+	name := path.Base(r.PathValue("name"))
+	content, err := files.ReadFile("assets/" + name)
+	if err != nil {
+		content, err = pages.Asset(name)
+	}
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	w.Header().Set("Cache-Control", "max-age=3600")
+	w.Write(content)
+}
+
+// perPage is how many messages the list shows at a time.
+const perPage = 50
+
+func (p *viewer) list(w http.ResponseWriter, r *http.Request) {
+	q := sink.Query{Inbox: inbox(r), Start: number(r, "start", 0), Limit: perPage}
+	var ignored []string
+	if text := r.URL.Query().Get("query"); strings.TrimSpace(text) != "" {
+		q.Search = sink.ParseSearch(text, zone(r))
+		ignored = q.Search.Bad
+	}
+	found := p.Box.Find(q)
+	c, _, _ := p.Box.Counts()
+	link := func(start int) string {
+		v := url.Values{}
+		if text := r.URL.Query().Get("query"); text != "" {
+			v.Set("query", text)
+		}
+		if start > 0 {
+			v.Set("start", fmt.Sprint(start))
+		}
+		return "?" + v.Encode()
+	}
+	data := struct {
+		sink.Page
+		From, To     int
+		Newer, Older string
+		Ignored      []string
+		Dropped      uint64
+	}{Page: found, From: q.Start + min(1, len(found.Messages)), To: q.Start + len(found.Messages), Ignored: ignored, Dropped: c.ByNumber + c.ByOctets + c.ByAge}
+	if q.Start > 0 {
+		data.Newer = link(max(0, q.Start-perPage))
+	}
+	if data.To < found.Matched {
+		data.Older = link(q.Start + perPage)
+	}
+	p.show(w, r, "list.html", "Messages", data)
+}
+
+// node is a part in the tree of a message.
+type node struct {
+	Path, Type, Name string
+	Depth            int
+}
+
+func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
+	o, found := p.open(w, r)
+	if !found {
+		return
+	}
+	p.Box.Mark(inbox(r), true, nil, o.ID) // the page is shown also where that cannot be kept
+	m := p.fullOf(o)
+	tab := r.URL.Query().Get("tab")
+	if tab == "" {
+		tab = "html"
+		if m.HTML == "" {
+			tab = "text"
+		}
+	}
+	_, remembered := p.Sessions.Get(o.Session)
+	data := struct {
+		full
+		Tab        string
+		Narrow     bool
+		Remote     bool
+		Source     string
+		Fields     []rfc2822.Field
+		Tree       []node
+		Check      *checked
+		Sender     []string
+		Remembered bool
+	}{full: m, Tab: tab, Narrow: r.URL.Query().Get("width") == "phone", Remote: r.URL.Query().Get("remote") == "1", Remembered: remembered}
+	switch tab {
+	case "source":
+		data.Source = shortened(string(o.raw))
+	case "headers":
+		for f := range o.mail.Header.All() {
+			data.Fields = append(data.Fields, f)
+		}
+	case "parts":
+		data.Tree = o.tree()
+	case "check":
+		if m.HTML != "" {
+			c := checkHTML(m.HTML)
+			data.Check = &c
+		}
+	}
+	p.show(w, r, "message.html", m.Subject, data)
+}
+
+// mostSource is how much of a source a page shows; the file has all of it.
+const mostSource = 200 << 10
+
+func shortened(s string) string {
+	if len(s) > mostSource {
+		return strings.ToValidUTF8(s[:mostSource], "\uFFFD") + "\n…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func (o *opened) tree() (nodes []node) {
+	o.mail.Walk(rfc2822.Limits{}, func(path []int, p *rfc2822.Part) error {
+		nodes = append(nodes, node{partID(path), p.MediaType, p.FileName(), len(path)})
+		return nil
+	})
+	return nodes
+}
+
+func (p *viewer) boxes(w http.ResponseWriter, r *http.Request) {
+	type row struct {
+		sink.Inbox
+		URL string
+	}
+	var rows []row
+	for _, in := range p.Box.Inboxes() {
+		rows = append(rows, row{in, p.base(in.Name)})
+	}
+	p.show(w, r, "inboxes.html", "Inboxes", rows)
+}
+
+func (p *viewer) makeBox(w http.ResponseWriter, r *http.Request) {
+	made, err := p.Box.Make(strings.TrimSpace(r.PostFormValue("name")))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		p.show(w, r, "problem.html", "Not made", err.Error())
+		return
+	}
+	p.show(w, r, "made.html", "New inbox", struct {
+		sink.Made
+		URL string
+	}{made, p.base(made.Name)})
+}
+
+func (p *viewer) remove(w http.ResponseWriter, r *http.Request) {
+	id, query := r.PostFormValue("id"), r.PostFormValue("query")
+	var err error
+	switch {
+	case id != "":
+		err = p.Box.Delete(inbox(r), id)
+	case strings.TrimSpace(query) != "":
+		var found *sink.Search
+		if found, err = exact(query, time.Local); err == nil {
+			err = p.Box.DeleteAll(inbox(r), found)
+		}
+	case r.PostFormValue("all") == "yes" && !p.KeepAll:
+		err = p.Box.DeleteAll(inbox(r), nil)
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		p.show(w, r, "problem.html", "Not deleted", err.Error())
+		return
+	}
+	http.Redirect(w, r, p.base(inbox(r)), http.StatusSeeOther)
+}
+
+func (p *viewer) dialogue(w http.ResponseWriter, r *http.Request) {
+	d, ok := p.Sessions.Get(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	p.show(w, r, "dialogue.html", "Session "+d.ID, dialogueOf(&d))
+}
+
+func (p *viewer) dialogues(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, "dialogues.html", "Sessions", p.Sessions.List())
+}
+
+// size is a number of octets in the unit that fits.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1_000_000)
+}
+
+// ago is how long ago something was, in one unit.
+func ago(t time.Time) string {
+	switch d := time.Since(t); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(max(0, d).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d d", int(d.Hours()/24))
+	}
+}
+
+func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
+// who is an address as lists show it.
+func who(p any) string {
+	switch p := p.(type) {
+	case person:
+		return name(p.Name, p.Address)
+	case sink.Person:
+		return name(p.Name, p.Address)
+	}
+	return ""
+}
+
+func name(name, address string) string {
+	switch {
+	case name == "":
+		return address
+	case address == "":
+		return name
+	}
+	return name + " <" + address + ">"
+}
