@@ -115,8 +115,9 @@ func (c *checker) mailRules() {
 	for _, p := range set.Places() {
 		var why error
 		switch _, here := c.book.Accounts[domains.Address(p.Mailbox)]; {
+		case p.Mailbox == "" && c.Verify.Quarantine != "":
 		case p.Mailbox == "":
-			why = errors.New(`nothing says where the message is put; write "with mailbox junk@example.com" behind the rule, or once for all "set-with all with mailbox junk@example.com" before it`)
+			why = errors.New(`nothing says where the message is put: neither Verify.quarantine does, nor "with mailbox junk@example.com" behind the rule, nor "set-with all with mailbox junk@example.com" before it`)
 		case !here:
 			why = fmt.Errorf("there is no account %s%s", p.Mailbox, c.didYouMean(domains.Address(p.Mailbox)))
 		}

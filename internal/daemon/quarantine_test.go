@@ -179,3 +179,33 @@ func TestQuarantineRetention(t *testing.T) {
 	}
 	w.logged("old mail in quarantine was removed", "messages=1")
 }
+
+// TestNoBounceOfForgeries: whatever is done with mail of a forged sender, nothing is sent to him.
+func TestNoBounceOfForgeries(t *testing.T) {
+	l := newLab(t)
+	l.add(t, "2.0.0.127.bl.test. 60 IN A 127.0.0.2")
+	actions := []string{"refuse", "quarantine", "mark", "note", "allow"}
+	var codes []string
+	for i, action := range actions {
+		l.add(t, fmt.Sprintf("%d.100.51.198.bl.test. 60 IN A 127.0.0.%d", 60+i, 10+i))
+		codes = append(codes, fmt.Sprintf(`{"codes": "127.0.0.%d", "action": %q}`, 10+i, action))
+	}
+	w := startTrusting(t, l, "", `"Verify": {"quarantine": "+junk", "Lists": [{"zone": "bl.test", "Codes": [`+strings.Join(codes, ", ")+`]}]}, "Accounts": {"alice+junk@mail.test": `+testAccount(t)+`},`)
+	for i, action := range actions {
+		k := w.from(fmt.Sprintf("198.51.100.%d", 60+i))
+		k.play("C: MAIL FROM:<victim@far.test>\nS: 250")
+		fmt.Fprintf(k.c, "RCPT TO:<alice@mail.test> NOTIFY=FAILURE,DELAY\r\n")
+		if reply := k.reply(); strings.HasPrefix(reply, "250") == (action == "refuse") {
+			t.Errorf("%s: %s", action, reply)
+		} else if action == "refuse" {
+			continue
+		}
+		k.play("C: DATA\nS: 354\nC: From: victim@far.test\\r\\n\\r\\nx\\r\\n.")
+		if reply := k.reply(); !strings.HasPrefix(reply, "250") {
+			t.Errorf("%s: %s", action, reply)
+		}
+	}
+	if n := w.post.Outbound.Queue().Counters().Accepted; n > 0 {
+		t.Errorf("%d messages were sent to the forged sender", n)
+	}
+}

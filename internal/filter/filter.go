@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -153,7 +154,13 @@ func (i *inspection) Most() (results, fields int) {
 	for _, t := range i.v.set.Tags() {
 		fields += len(t.Name) + len(t.Value) + 16
 	}
-	return 0, fields
+	if len(i.v.set.Places()) > 0 {
+		results = 256
+		for _, to := range i.v.envelope.To[:min(len(i.v.envelope.To), mostOriginal)] {
+			results += len(to.Path.Local) + len(to.Path.Domain) + 24
+		}
+	}
+	return results, fields
 }
 
 // Places implements post.Diverter.
@@ -190,8 +197,12 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	case rules.Discard:
 		found.Instead = &post.Instead{}
 	case rules.Quarantine, rules.Redirect:
-		if d.Mailbox == "" {
-			return found, smtp.ErrTryLater.With(fmt.Errorf("the rule at %s puts a message aside, and nothing says where", d.Rule))
+		if d.Mailbox == "" { // the place of the settings; where there is none it is delivered, marked
+			found.Junk, found.Aside = true, cmp.Or(d.Note, "a rule of this server")
+			if verdict := i.v.f.Verifier.VerdictOf(i.v.s); verdict == nil || !verdict.Marked() {
+				found.Results = append(found.Results, verify.Marks(found.Aside)...)
+			}
+			break
 		}
 		found.Instead = &post.Instead{Mailbox: domains.Address(d.Mailbox)}
 		found.Results = append(found.Results, original(i.v.envelope)...)

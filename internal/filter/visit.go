@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
+	"github.com/postrider-mail/postrider/smtp/dnslist"
 )
 
 // visit is one session as rules see it: it implements rules.Facts, and finds out what they ask for when they
@@ -424,7 +424,7 @@ func (v *visit) Listed(list string, f rules.Fact) (listed, known bool) {
 	var names []string
 	switch f {
 	case rules.IP:
-		names = []string{reversed(v.Addr(rules.IP))}
+		names = []string{v.Addr(rules.IP).String()}
 	case rules.From:
 		if v.from == nil {
 			return false, false
@@ -439,11 +439,8 @@ func (v *visit) Listed(list string, f rules.Fact) (listed, known bool) {
 	}
 	known = true
 	for _, name := range names {
-		if name == "" || strings.ContainsAny(name, "[]:?% ") {
-			continue
-		}
-		switch v.listing(name + "." + list + ".") {
-		case "yes":
+		switch v.entry(list, name) {
+		case "listed":
 			return true, true
 		case "error":
 			known = false
@@ -452,10 +449,10 @@ func (v *visit) Listed(list string, f rules.Fact) (listed, known bool) {
 	return false, known
 }
 
-// listing asks a DNS list, as RFC 5782 has them: an address of 127.0.0.0/8 says that the name is there, and that there is none
-// that it is not. 127.255.255.x says that the list does not answer us, and any other address is that of somebody else who
-// answers for every name.
-func (v *visit) listing(question string) (answer string) {
+// entry is what a DNS list says of the client's address or a name: "listed", "clear", or "error" where it
+// has said nothing.
+func (v *visit) entry(zone, of string) (answer string) {
+	question := of + " " + zone
 	if answer, ok := v.listed[question]; ok {
 		return answer
 	}
@@ -465,39 +462,25 @@ func (v *visit) listing(question string) (answer string) {
 	ctx, dns := v.f.Verifier.DNS(v.ctx, v.s.RemoteAddr)
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	found, err := dns.LookupNetIP(ctx, "ip4", question)
-	answer = "no"
-	if err != nil && !notFound(err) {
-		answer = "error"
+	list := &dnslist.List{Zone: zone}
+	var codes []netip.Addr
+	var err error
+	if addr := v.Addr(rules.IP); of == addr.String() {
+		codes, err = list.Address(ctx, dns, addr)
+	} else {
+		codes, err = list.Domain(ctx, dns, of)
 	}
-	for _, a := range found {
-		code := a.Unmap().As4()
-		if code[0] != 127 || code[1] == 255 && code[2] == 255 {
-			answer = "error"
-			break
-		}
-		answer = "yes"
+	switch {
+	case err != nil:
+		answer = "error"
+	case len(codes) > 0:
+		answer = "listed"
+	default:
+		answer = "clear"
 	}
 	if v.listed == nil {
 		v.listed = make(map[string]string)
 	}
 	v.listed[question] = answer
 	return answer
-}
-
-// reversed is an address as DNS lists have it (RFC 5782 §2.1, §2.4).
-func reversed(a netip.Addr) string {
-	const digits = "0123456789abcdef"
-	var parts []string
-	if a.Is4() {
-		for _, octet := range a.As4() {
-			parts = append(parts, strconv.Itoa(int(octet)))
-		}
-	} else {
-		for _, octet := range a.As16() {
-			parts = append(parts, digits[octet>>4:octet>>4+1], digits[octet&15:octet&15+1])
-		}
-	}
-	slices.Reverse(parts)
-	return strings.Join(parts, ".")
 }

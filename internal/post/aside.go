@@ -1,6 +1,7 @@
 package post
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -8,13 +9,14 @@ import (
 	"github.com/postrider-mail/postrider/internal/quarantine"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // What is done with a message is known when all of it has passed, and its mailboxes before. So a message of a stranger goes
 // to the places where it might be put aside as well, which is free, and one of the two is left out at the end. What an alias has
 // sent on to other hosts is only marked: they have their own places.
 
-// places are where a message may be put aside.
+// places are where a message may be put aside, or go in place of its recipients (Diverter).
 type places struct {
 	of     map[domains.Address]domains.Address // by the mailbox it is for
 	all    []domains.Address                   // that are no mailbox it is for
@@ -23,6 +25,11 @@ type places struct {
 
 // places finds them.
 func (d *delivery) places() (p places) {
+	for _, place := range d.m.looks.places() {
+		if !slices.Contains(d.to.mailboxes, place) && !slices.Contains(p.all, place) {
+			p.all = append(p.all, place)
+		}
+	}
 	rules := d.r.rules(d.e.Session)
 	if rules.Aside == nil || len(d.m.looks.all) == 0 || d.r.trusts(d.e.Session) || d.e.Session.LMTP {
 		return p
@@ -75,4 +82,26 @@ func (d *delivery) settle(text []byte) []byte {
 	d.box.Exclude(storeNames(d.to.dropped(before))...)
 	d.m.facts = append(d.m.facts, slog.String("aside", d.m.aside))
 	return append([]byte(quarantine.Note(d.m.aside, d.aside.shared, owners...)), text...)
+}
+
+// errNoPlace: where the message was to be put has no room for it now.
+var errNoPlace = &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "The message cannot be stored now; try again later"}
+
+// commitInstead puts the message where it goes in place of its recipients, and nowhere else.
+func (d *delivery) commitInstead(ctx context.Context) error {
+	place := d.m.instead.Mailbox
+	if place == "" {
+		return nil
+	}
+	written := d.aside.and(d.to.mailboxes)
+	if d.box == nil || !slices.Contains(written, place) {
+		return errNoPlace
+	}
+	d.box.Exclude(storeNames(slices.DeleteFunc(written, func(m domains.Address) bool { return m == place }))...)
+	err := d.box.Commit(ctx, d.m.top.local())
+	var refused *mailstore.Refused
+	if errors.As(err, &refused) {
+		return errNoPlace.With(err)
+	}
+	return err
 }

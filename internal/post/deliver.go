@@ -60,8 +60,8 @@ func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
 	d.aside = d.places()
-	for names := d.names(); d.box == nil && len(names) > 0; names = d.names() {
-		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(names)...)
+	for d.box == nil && len(d.aside.and(d.to.mailboxes)) > 0 {
+		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
 			if d.aside.full(err) { // it is delivered, marked
 				d.aside = places{}
@@ -87,39 +87,6 @@ func (d *delivery) begin(ctx context.Context) error {
 	return err
 }
 
-// names are the mailboxes that the message is written for: those of its recipients, and those where it may
-// go instead, as it is known only when all of it has passed which they are.
-func (d *delivery) names() []domains.Address {
-	names := d.aside.and(d.to.mailboxes)
-	for _, place := range d.m.looks.places() {
-		if !slices.Contains(names, place) && d.to.failed[place] == nil {
-			names = append(names, place)
-		}
-	}
-	return names
-}
-
-// errNoPlace: where the message was to be put has no room for it now.
-var errNoPlace = &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "The message cannot be stored now; try again later"}
-
-// commitInstead puts the message where it goes in place of its recipients, and nowhere else.
-func (d *delivery) commitInstead(ctx context.Context) error {
-	place := d.m.instead.Mailbox
-	if place == "" {
-		return nil
-	}
-	if why := d.to.failed[place]; why != nil || d.box == nil {
-		return errNoPlace.With(why)
-	}
-	d.box.Exclude(storeNames(slices.DeleteFunc(d.names(), func(m domains.Address) bool { return m == place }))...)
-	err := d.box.Commit(ctx, d.m.top.local())
-	var refused *mailstore.Refused
-	if errors.As(err, &refused) {
-		return errNoPlace.With(err)
-	}
-	return err
-}
-
 // commit puts the copies on stable storage, those for mailboxes first.
 func (d *delivery) commit(ctx context.Context) error {
 	if d.m.instead != nil {
@@ -127,14 +94,9 @@ func (d *delivery) commit(ctx context.Context) error {
 	}
 	top := d.m.top
 	text := top.local()
-	names := d.names()
 	d.release()
 	if d.box != nil {
 		text = d.settle(text)
-		if len(d.to.mailboxes) > 0 { // else it is aborted
-			spare := slices.DeleteFunc(names, func(m domains.Address) bool { return slices.Contains(d.to.mailboxes, m) })
-			d.box.Exclude(storeNames(spare)...)
-		}
 	}
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)

@@ -60,6 +60,7 @@ func (w watchedWriter) Commit(ctx context.Context, top []byte) error {
 // TestWhoseMessage: what a client is decides on whose account its message is held: what a stranger
 // has the disk and the queue hold is his, what everybody else has is not.
 func TestWhoseMessage(t *testing.T) {
+	t.Parallel()
 	here := netip.MustParsePrefix("192.0.2.0/24")
 	for name, c := range map[string]struct {
 		visit     visit
@@ -106,6 +107,7 @@ func TestWhoseMessage(t *testing.T) {
 
 // TestExactOctets: a message that is no lines (BODY=BINARYMIME) is kept as it is.
 func TestExactOctets(t *testing.T) {
+	t.Parallel()
 	for body, exact := range map[smtp.Body]bool{"": false, smtp.Body8BitMIME: false, smtp.BodyBinaryMIME: true} {
 		p, store := newPost(t, village{"alice@mail.test": alice})
 		text := "Subject: s\r\n\r\nlines\r\n"
@@ -134,6 +136,7 @@ func TestExactOctets(t *testing.T) {
 
 // TestOnlyElsewhere: a message without a mailbox here asks the mailboxes for nothing.
 func TestOnlyElsewhere(t *testing.T) {
+	t.Parallel()
 	p, _ := newPost(t, village{"away@mail.test": {Elsewhere: []smtp.Path{at("y@far.test")}}})
 	p.Mailboxes, p.Outbound = nil, newOutbound(t, "")
 	if err := (visit{from: "a@far.test"}).send(p, "Subject: s\r\n\r\nx\r\n", "away@mail.test"); err != nil || p.Outbound.queue.Counters().Entries != 1 {
@@ -144,6 +147,7 @@ func TestOnlyElsewhere(t *testing.T) {
 // TestMostTargets: so many mailboxes and addresses elsewhere a message may lead to before
 // another recipient is refused for now.
 func TestMostTargets(t *testing.T) {
+	t.Parallel()
 	mailtest.Edge(t, "targets before the last recipient", mostTargets-1, func(n int) bool {
 		many := accounts.Targets{}
 		for i := range n {
@@ -166,6 +170,7 @@ func TestMostTargets(t *testing.T) {
 
 // TestHops: a message has passed so many hosts, and is in no loop; none at all is any number.
 func TestHops(t *testing.T) {
+	t.Parallel()
 	const received = "Received: from a.test by b.test; Mon, 30 Nov 2026 12:00:00 +0000\r\n"
 	took := func(hops, n int) bool {
 		p, store := newPost(t, village{"alice@mail.test": alice})
@@ -187,6 +192,7 @@ func TestHops(t *testing.T) {
 // TestSuccessIsTold: who has logged in and asks for it hears of success where the mail stays
 // here; a stranger, whose address may be anybody's, hears of none, and neither does the null sender.
 func TestSuccessIsTold(t *testing.T) {
+	t.Parallel()
 	const ask = smtp.NotifySuccess
 	for name, c := range map[string]struct {
 		visit visit
@@ -216,6 +222,7 @@ func TestSuccessIsTold(t *testing.T) {
 // TestRatesCountUsers: what users submit is counted, at RCPT, and
 // nothing else is.
 func TestRatesCountUsers(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		visit visit
 		rate  Rate
@@ -279,6 +286,7 @@ func (d *lateDelivery) Commit(ctx context.Context, top []byte) error {
 // TestLateIsForNow: that a mailbox had no room behind DATA is remembered for the next attempt where it
 // will come again, and only there: what can never fit says nothing of the sender's next message.
 func TestLateIsForNow(t *testing.T) {
+	t.Parallel()
 	for why, remembered := range map[error]bool{mailstore.ErrOverQuota: true, mailstore.ErrNeverFits: false} {
 		p, store := newPost(t, village{"alice@mail.test": alice})
 		p.Mailboxes = lately{store, map[string]error{"alice@mail.test": why}}

@@ -3,12 +3,14 @@ package post
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -78,6 +80,55 @@ func TestGrants(t *testing.T) {
 		err := grants(&smtp.Envelope{Params: tt.mail}, &smtp.Recipient{Params: tt.params}, tt.found)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%+v %+v: %v, want %v", tt.mail, tt.params, err, tt.want)
+		}
+	}
+}
+
+// TestDeliveredTo: an alias that has forwarded a message says so in one line, or not at all.
+func TestDeliveredTo(t *testing.T) {
+	for _, c := range []struct {
+		alias smtp.Path
+		utf8  bool
+		want  string
+	}{
+		{smtp.Path{Local: "ann", Domain: "mail.test"}, false, "Delivered-To: ann@mail.test\r\n"},
+		{smtp.Path{Local: "änn", Domain: "mail.test"}, true, "Delivered-To: änn@mail.test\r\n"},
+		{smtp.Path{Local: "änn", Domain: "mail.test"}, false, ""},
+		{smtp.Path{Local: "ann\r\nX-Evil: x", Domain: "mail.test"}, false, ""},
+		{smtp.Path{Local: "ann\nX-Evil: x", Domain: "mail.test"}, true, ""},
+		{smtp.Path{Local: "ann", Domain: "mail.test\r"}, false, ""},
+		{smtp.Path{Local: "postmaster"}, false, ""},
+		{smtp.Path{Local: "SRS0=x=y=third.test=ann", Domain: "mail.test"}, false, ""},
+	} {
+		if got := deliveredTo(c.alias, c.utf8); got != c.want {
+			t.Errorf("%q: %q, want %q", c.alias, got, c.want)
+		}
+	}
+}
+
+// TestForwardLoops: a message that one of its aliases has sent away is in a loop, however many the alias leads to and
+// however the field is written; one that only passed by other aliases, or by one that stays here, is not.
+func TestForwardLoops(t *testing.T) {
+	away := accounts.Targets{Local: true, Elsewhere: []smtp.Path{at("x@far.test")}}
+	both := accounts.Targets{Local: true, Mailboxes: alice.Mailboxes, Elsewhere: []smtp.Path{at("x@far.test"), at("y@far.test")}}
+	here := accounts.Targets{Local: true, Mailboxes: alice.Mailboxes}
+	for _, c := range []struct {
+		to    accounts.Targets
+		alias string
+		field string
+		want  bool
+	}{
+		{away, "list@mail.test", "list@mail.test", true}, {both, "list@mail.test", "list@mail.test", true}, {away, "list@mail.test", " <LIST@Mail.Test>", true},
+		{here, "list@mail.test", "list@mail.test", false}, {away, "list@mail.test", "other@mail.test", false}, {away, "list@mail.test", "no address", false},
+		{accounts.Targets{Elsewhere: []smtp.Path{at("x@far.test")}}, "x@far.test", "x@far.test", false}, {away, "SRS0=a=b=c.test=d@mail.test", "SRS0=a=b=c.test=d@mail.test", false},
+	} {
+		header, _, err := rfc2822.Peek(strings.NewReader("Delivered-To: nobody@else.test\r\nDelivered-To: "+c.field+"\r\n\r\n"), commonHeader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &smtp.Envelope{To: []smtp.Recipient{{Path: at("first@mail.test"), Value: here}, {Path: at(c.alias), Value: c.to}}}
+		if got := forwardLoop(village{}, e, header); got != c.want {
+			t.Errorf("%s, delivered to %q: a loop: %v", c.alias, c.field, got)
 		}
 	}
 }

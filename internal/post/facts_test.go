@@ -122,6 +122,13 @@ func TestOneCopyOneLine(t *testing.T) {
 			for _, m := range regexp.MustCompile(`msg="?([a-z ]+)"? service=`).FindAllStringSubmatch(log.String(), -1) {
 				lines = append(lines, m[1])
 			}
+			service := "service=smtp "
+			if c.lmtp {
+				service = "service=lmtp "
+			}
+			if strings.Count(log.String(), " service=") != strings.Count(log.String(), service) {
+				t.Errorf("by another service: %s", log)
+			}
 			if got := strings.Join(lines, ", "); got != c.lines {
 				t.Errorf("got %s, want %s", got, c.lines)
 			}

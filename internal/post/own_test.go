@@ -25,6 +25,7 @@ func (h hamlet) MaySend(account domains.Address, from smtp.Path) bool {
 // TestOwnFields: what users' programs write into the fields that the settings name must be theirs,
 // each address of each field; of others' mail, and of fields that are not named, nothing is asked.
 func TestOwnFields(t *testing.T) {
+	t.Parallel()
 	user := visit{user: "ann@mail.test", from: "sales@mail.test", submission: true}
 	stranger, relayed := visit{from: "boss@far.test"}, visit{user: "ann@mail.test", from: "sales@mail.test"}
 	for _, c := range []struct {
@@ -63,6 +64,7 @@ func TestOwnFields(t *testing.T) {
 // TestOwnsItself: a user of this host who has no account is the author of what bears his name, and
 // may give it as the sender, whatever accounts may send as.
 func TestOwnsItself(t *testing.T) {
+	t.Parallel()
 	dir := hamlet{village{}}
 	for address, want := range map[string]bool{"www@mail.test": true, "sales@mail.test": true, "root@mail.test": false} {
 		if got := owns(dir, "www@mail.test", at(address)); got != want {
@@ -81,6 +83,7 @@ func TestOwnsItself(t *testing.T) {
 // TestBlindCopies: nobody reads Bcc in a user's message, and all else of it is as it was; that
 // of a stranger, where it is nobody's secret, stays.
 func TestBlindCopies(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 1000, 40 << 10, 200 << 10} {
 		filler := strings.Repeat("X-Y: "+strings.Repeat("z", 900)+"\r\n", size/907)
 		header := "Bcc: eve@far.test,\r\n\tmallory@far.test\r\nSubject: s\r\n" + filler + "BCC: eve@far.test\r\nTo: alice@mail.test\r\n"
@@ -110,6 +113,7 @@ func TestBlindCopies(t *testing.T) {
 // TestHeaderTooLong: what stands beyond the part of a header that is looked at is not seen, so that a
 // user's message is refused, for now if that part is small because of others.
 func TestHeaderTooLong(t *testing.T) {
+	t.Parallel()
 	const line = "X-Y: 0123456789\r\n"
 	for _, trusted := range []bool{true, false} { // by the settings, whatever is checked
 		for limit, busy := range map[int]int32{longHeader: 0, commonHeader: mostLong} {
@@ -139,6 +143,7 @@ func TestHeaderTooLong(t *testing.T) {
 // TestRootMayWriteAnything: what root of this host submits is not bound to its name, and is sent without
 // blind copies all the same.
 func TestRootMayWriteAnything(t *testing.T) {
+	t.Parallel()
 	p, store := newPost(t, village{"alice@mail.test": alice})
 	p.Rules().OwnFields = []string{"From"}
 	r := &Receiver{Post: p, Submission: true, anybody: true}

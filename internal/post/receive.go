@@ -221,6 +221,7 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
 	if err == nil && m.instead != nil {
+		r.sent(e)
 		d.tellInstead(r.Log)
 		return nil
 	}

@@ -26,6 +26,7 @@ func (p parish) Qualify(path smtp.Path) smtp.Path {
 // TestNetworkLines: whatever lines a program writes, those of the message are of the network, all of
 // them, however they come.
 func TestNetworkLines(t *testing.T) {
+	t.Parallel()
 	ends := regexp.MustCompile(`\r*\n|\r`) // CR CR LF is what a program wrote whose lines ended so already
 	naive := func(s string) string { return ends.ReplaceAllString(s, "\r\n") }
 	long := strings.Repeat("x", 5000)
@@ -42,6 +43,7 @@ func TestNetworkLines(t *testing.T) {
 // TestSubmitted: what programs hand over is completed with a From field that others can answer to, and
 // is otherwise as it was.
 func TestSubmitted(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ query, message, want string }{
 		{"from=root@mail.test&name=Cron+Daemon", "Subject: x\n\nx\n", "From: Cron Daemon <root@mail.test>\r\nSubject: x\r\n\r\nx\r\n"},
 		{"from=", "Subject: x\n\nx\n", "From: root@mail.test\r\nSubject: x\r\n\r\nx\r\n"},
@@ -73,6 +75,7 @@ func TestSubmitted(t *testing.T) {
 
 // TestSubmittedSize: a message of so many octets is taken, and what is larger is refused for good.
 func TestSubmittedSize(t *testing.T) {
+	t.Parallel()
 	mailtest.Edge(t, "octets", 2000, func(n int) bool {
 		p, store := newPost(t, parish{village{"alice@mail.test": alice}})
 		p.Rules().MaxMessageSize = 2000
@@ -87,6 +90,7 @@ func TestSubmittedSize(t *testing.T) {
 // TestLocalEnvelope: who is to have a program's message, and what its sender wants to hear, is read from
 // the request, and what makes no sense is refused.
 func TestLocalEnvelope(t *testing.T) {
+	t.Parallel()
 	p, _ := newPost(t, parish{village{"alice@mail.test": alice, "änn@mail.test": alice}})
 	for query, want := range map[string]string{
 		"to=alice&to=alice@box":         "alice@mail.test alice@mail.test",
@@ -139,6 +143,7 @@ func TestLocalEnvelope(t *testing.T) {
 
 // TestGoneProgram: a program that goes away in the middle of its message has sent none.
 func TestGoneProgram(t *testing.T) {
+	t.Parallel()
 	r := networkLines(t.Context(), io.MultiReader(bytes.NewReader(make([]byte, 5000)), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	if n, err := io.Copy(io.Discard, r); err != io.ErrUnexpectedEOF {
 		t.Errorf("%d octets, %v", n, err)

@@ -65,8 +65,10 @@ func (v *Verifier) Recipient(ctx context.Context, session *smtp.Session, to *smt
 	if l == nil || len(l.listed) == 0 || l.listed[0].Action != Refuse {
 		return nil
 	}
-	v.ask(ctx, s)
-	s.wait(ctx)
+	if s.rules.knowsHosts() {
+		v.ask(ctx, s)
+		s.wait(ctx)
+	}
 	if v.forwarded(ctx, s, s.known()) {
 		return nil
 	}

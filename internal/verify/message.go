@@ -102,7 +102,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	}
 	found.Results = d.fields(i.s.rules.Name, i.look.Envelope.Params.SMTPUTF8)
 	found.Facts = d.facts()
-	found.Junk = d.Action == Mark || d.Action == Quarantine
+	found.Junk = d.Marked()
 	found.Unsure = d.SPF.Result == spf.Fail || d.SPF.Result == spf.SoftFail
 	if d.Action == Quarantine {
 		found.Aside = d.Why

@@ -34,5 +34,5 @@ func (v *Verifier) Problem() error {
 		return nil
 	}
 	return fmt.Errorf("the last %d senders from outside all came from %s, a private address: something in front of this server hides who they are. "+
-		"SPF, the reverse name and the throttle cannot tell them apart; have it send PROXY headers (proxy_from), or let it pass the addresses on", v.nat.n, v.nat.addr)
+		"SPF, the reverse name, DNS lists, the greylist and the throttle cannot tell them apart; have it send PROXY headers (proxy_from), or let it pass the addresses on", v.nat.n, v.nat.addr)
 }

@@ -38,8 +38,11 @@ func (d *Verdict) fields(host string, utf8 bool) []string {
 func MarkFields() []string { return []string{"X-Spam-Flag", "X-Spam-Status"} }
 
 // marks are the fields that programs know junk by.
-func (d *Verdict) marks() (fields []string) {
-	for i, value := range []string{"YES", "Yes, " + d.Why} {
+func (d *Verdict) marks() (fields []string) { return Marks(d.Why) }
+
+// Marks are the fields that programs know junk by, with the reason.
+func Marks(why string) (fields []string) {
+	for i, value := range []string{"YES", "Yes, " + why} {
 		f := [2]string{MarkFields()[i], value}
 		if field, err := rfc2822.NewField(f[0], f[1]); err == nil {
 			fields = append(fields, field.Raw())

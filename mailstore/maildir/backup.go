@@ -216,7 +216,7 @@ func (c *copier) backupDir(src, dst, old string) error {
 // tells that another program has renamed or removed it meanwhile.
 func (c *copier) backupOne(from *source, w where, dst string, old string) (gone bool, err error) {
 	in, info, err := c.openMessage(filepath.Join(from.dir, w.sub, w.name))
-	if err != nil || in == nil {
+	if in == nil { // gone, or unreadable, which is told at the end
 		return errors.Is(err, fs.ErrNotExist), notGone(err)
 	}
 	defer in.Close()

@@ -53,7 +53,7 @@ func beside(dir string) ([]string, error) {
 // gone, or cannot be read, is passed over.
 func (c *copier) copyBeside(from, to string) (durable.File, error) {
 	in, info, err := c.openMessage(from)
-	if err != nil || in == nil {
+	if in == nil {
 		return nil, notGone(err)
 	}
 	defer in.Close()

@@ -2,9 +2,12 @@ package maildir_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // TestBackupBeside: what an IMAP server keeps in a mailbox and its folders is in the
@@ -88,4 +91,24 @@ func TestBackupBeside(t *testing.T) {
 		}
 	}
 	check("restored again", back)
+}
+
+// TestBackupBesideUnreadable: a file of an IMAP server that cannot be read costs no message.
+func TestBackupBesideUnreadable(t *testing.T) {
+	if asNobody(t) {
+		return
+	}
+	s := open(t, t.TempDir())
+	plant(t, s, "new", "1.a.h", "one")
+	dir, _ := s.Path(who)
+	if err := os.WriteFile(filepath.Join(dir, "dovecot-uidlist"), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	dst := filepath.Join(t.TempDir(), "backup")
+	if sum, err := s.Backup(context.Background(), dst, "", nil); !errors.Is(err, maildir.ErrIncomplete) || sum.Messages != 1 || sum.Failed != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if got := contents(t, dst); len(got) != 1 {
+		t.Errorf("the backup holds %q", got)
+	}
 }

@@ -53,7 +53,7 @@ func WithDomainQuota(fn func(domain string) Quota) Option {
 
 // WithCache bounds the listings kept in memory, in messages over all
 // mailboxes; one message takes about 250 octets. The default is 400,000.
-func WithCache(messages int) Option { return func(s *Store) { s.cacheMax = messages } }
+func WithCache(messages int) Option { return func(s *Store) { s.cache.max = messages } }
 
 // WithReserve keeps octets of the disk free: mail is refused with ErrNoSpace
 // while less is left. The default is 16 MiB.

@@ -33,7 +33,6 @@ type Store struct {
 	boxQuota    func(user string) Quota
 	domainQuota func(domain string) Quota
 	reserve     int64
-	cacheMax    int
 
 	owner   *os.File // holds the owner lock; nil unless mode is Own
 	opened  bool     // c is the store's own, to be closed with it
@@ -57,7 +56,7 @@ func Open(root string, opts ...Option) (*Store, error) {
 	}
 	s := &Store{
 		root: root, log: slog.New(slog.DiscardHandler), boxes: make(map[string]*box),
-		seed: maphash.MakeSeed(), reserve: 16 << 20, cacheMax: 400_000,
+		seed: maphash.MakeSeed(), reserve: 16 << 20, cache: listingCache{max: 400_000},
 	}
 	for _, o := range opts {
 		o(s)
@@ -65,7 +64,6 @@ func Open(root string, opts ...Option) (*Store, error) {
 	if s.name, err = newNamer(); err != nil {
 		return nil, err
 	}
-	s.cache.max = s.cacheMax
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, wrap("maildir: open store", err)

@@ -210,3 +210,12 @@ func TestEscapes(t *testing.T) {
 		same(text, false)
 	}
 }
+
+// TestSetIsLegible: a value that is set stands in the text as people write it.
+func TestSetIsLegible(t *testing.T) {
+	const value = `a<b>&"c" ä \\ /`
+	text, err := config.Set([]byte("{}"), value, "key")
+	if err != nil || !strings.Contains(string(text), `"a<b>&\"c\" ä \\\\ /"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}

@@ -67,12 +67,12 @@ func TestReadFilesInPart(t *testing.T) {
 // place of another, with both places.
 func TestRepeats(t *testing.T) {
 	d := config.Decoder{DuplicateObjects: true, Name: "a"}
-	a, err := d.Read(strings.NewReader("{\"o\": {\"x\": 1, \"in\": {}},\n\"o\": {\"y\": 2, \"in\": {}}, \"l\": [{\"m\": {}, \"m\": {}}], \"n\": 1}"))
+	a, err := d.Read(strings.NewReader("{\"o\": {\"x\": 1, \"in\": {}},\n\"o\": {\"y\": 2, \"in\": {}}, \"l\": [{\"m\": {}, \"m\": {}}], \"n\": 1, \"was\": null}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.Name = "b"
-	b, err := d.Read(strings.NewReader(`{"o": {"x": 3, "z": 4}, "l": [], "n": null}`))
+	b, err := d.Read(strings.NewReader(`{"o": {"x": 3, "z": 4}, "l": [], "n": null, "was": 5}`))
 	if err != nil {
 		t.Fatal(err)
 	}

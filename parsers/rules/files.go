@@ -15,7 +15,7 @@ import (
 // loaded is a pattern file that was read.
 type loaded struct {
 	table *table
-	spans spans
+	spans *spans
 }
 
 // fileOf is the file that a pattern names, if it does.
@@ -91,7 +91,7 @@ func (p *parser) file(arg token, name, as string, parse func(text []byte, fail f
 					p.errs = append(p.errs, e)
 				}
 			})
-			if len(p.errs) == bad && (l.table == nil || len(l.table.text) == 0) && len(l.spans) == 0 {
+			if len(p.errs) == bad && (l.table == nil || len(l.table.text) == 0) && (l.spans == nil || l.spans.empty()) {
 				p.warn(arg.at, "%s holds no patterns; the rule is never true", name)
 				l = nil
 			}
@@ -100,7 +100,7 @@ func (p *parser) file(arg token, name, as string, parse func(text []byte, fail f
 	}
 	if l == nil {
 		p.clause.never = true
-		return &loaded{table: newTable(nil, false)}, nil
+		return &loaded{table: newTable(nil, false), spans: &spans{}}, nil
 	}
 	return l, nil
 }
@@ -129,7 +129,7 @@ func (p *parser) patterns(arg token, fact Fact, form syntaxOf) (matcher, error) 
 }
 
 // addresses is the set of addresses that an argument names.
-func (p *parser) addresses(arg token) (spans, error) {
+func (p *parser) addresses(arg token) (*spans, error) {
 	loose := func(at int, text string) {
 		p.warn(at, "%q is an address within a network, and stands for all of it", text)
 	}
@@ -146,7 +146,8 @@ func (p *parser) addresses(arg token) (spans, error) {
 				}
 				all = append(all, s)
 			})
-			return &loaded{spans: newSpans(all)}
+			set := newSpans(all)
+			return &loaded{spans: &set}
 		})
 		if err != nil {
 			return nil, err
@@ -158,5 +159,6 @@ func (p *parser) addresses(arg token) (spans, error) {
 		loose(arg.at, arg.text)
 		err = nil
 	}
-	return spans{s}, err
+	set := newSpans([]span{s})
+	return &set, err
 }

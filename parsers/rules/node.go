@@ -144,7 +144,7 @@ func (n sourceIs) eval(f Facts) truth {
 }
 
 // addrIs is the client's address among others.
-type addrIs struct{ set spans }
+type addrIs struct{ set *spans }
 
 func (n addrIs) eval(f Facts) truth {
 	a := f.Addr(IP)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -546,6 +547,83 @@ func TestAddresses(t *testing.T) {
 	for text, want := range map[string]bool{"10.0.0.0": true, "10.255.255.255": true, "9.255.255.255": false, "11.0.0.5": true, "11.0.0.6": false, "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff": true, "2001:db9::": false, "::": false} {
 		if set.has(wideOf(netip.MustParseAddr(text))) != want {
 			t.Error(text)
+		}
+	}
+}
+
+// TestManyAddresses: of more spans than are looked through, each address finds what a plain search finds.
+func TestManyAddresses(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var all []span
+	for range 5000 {
+		from := r.Uint32() >> (r.UintN(2) * 16)
+		to := from + min(r.Uint32()>>(8+r.UintN(24)), 1<<32-1-from)
+		all = append(all, span{wide{0, 0xffff<<32 | uint64(from)}, wide{0, 0xffff<<32 | uint64(to)}})
+		high := uint64(r.UintN(64))
+		all = append(all, span{wide{high, 0}, wide{high, uint64(r.UintN(1000))}})
+	}
+	set := newSpans(slices.Clone(all))
+	if set.begins == nil {
+		t.Fatal("too few")
+	}
+	check := func(a wide) {
+		want := slices.ContainsFunc(all, func(s span) bool { return !a.less(s.from) && !s.to.less(a) })
+		if set.has(a) != want {
+			t.Fatalf("%x: %v, not %v", a, !want, want)
+		}
+	}
+	for i, s := range all {
+		if i%5 == 0 {
+			check(s.from)
+			check(s.to)
+			check(wide{s.from.high, s.from.low - 1})
+			check(wide{s.to.high, s.to.low + 1})
+		}
+	}
+	for _, a := range []uint32{0, 1, 1<<32 - 1, 1 << 31} {
+		check(wide{0, 0xffff<<32 | uint64(a)})
+	}
+}
+
+// TestManyPatterns: a table finds what its patterns find one by one.
+func TestManyPatterns(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	labels := []string{"a", "b", "c", "mail", "x-y", "example"}
+	domain := func() string {
+		d := labels[r.IntN(len(labels))]
+		for range r.IntN(4) {
+			d = labels[r.IntN(len(labels))] + "." + d
+		}
+		return d
+	}
+	for _, hosts := range []bool{true, false} {
+		for range 200 {
+			var text strings.Builder
+			var ones []one
+			for range 1 + r.IntN(20) {
+				form := domain()
+				switch {
+				case hosts && r.IntN(2) == 0:
+					form = "." + form
+				case !hosts:
+					form = []string{"@" + form, "a@" + form, "a@", "@." + form, "b@" + form, "<>"}[r.IntN(6)]
+				}
+				fmt.Fprintln(&text, form)
+				ones = append(ones, newOne(form, hosts))
+			}
+			table := newTable(entries([]byte(text.String()), hosts, map[bool]syntaxOf{true: hostForm, false: addressForm}[hosts], func(_ int, line string, err error) { t.Fatal(line, err) }), hosts)
+			for range 50 {
+				s := domain()
+				if !hosts {
+					s = []string{"a@", "b@", "c@", "a.b@"}[r.IntN(4)] + s
+				}
+				if r.IntN(20) == 0 {
+					s = ""
+				}
+				if want := slices.ContainsFunc(ones, func(n one) bool { return n.match(s) }); table.match(s) != want {
+					t.Fatalf("%q in\n%s: %v", s, text.String(), !want)
+				}
+			}
 		}
 	}
 }

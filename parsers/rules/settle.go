@@ -103,7 +103,7 @@ func (t term) covers(other term) bool {
 	switch a, b := mine.node, its.node; a := a.(type) {
 	case addrIs:
 		b := b.(addrIs)
-		return !slices.ContainsFunc(b.set, func(s span) bool { return !a.set.covers(s) })
+		return len(a.set.from)+len(b.set.from)+len(a.set.all)+len(b.set.all) < mostCompared && a.set.covers(b.set)
 	case wordsAre:
 		return b.(wordsAre).want&^a.want == 0
 	case numberIs:

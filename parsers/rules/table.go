@@ -13,22 +13,23 @@ import (
 type table struct {
 	text  []byte   // each entry ends with "\n"
 	slots []uint64 // of a hash: its upper half, and in the lower one the place in text and one more
+	maybe []uint64 // bits by the hash: what is not among them is not there. They stay in a cache, which slots do not
 	seed  maphash.Seed
 
 	hosts                       bool // entries have no "@"
 	null, any                   bool // "<>", "@"
 	exact, local, domain, below bool // kinds that it has
-	longest                     int  // of those below a domain, in octets
+	shortest, longest           int  // of those below a domain, in octets
 }
 
 // newTable makes a table of entries in canonical form, which stand in text, each with "\n" behind it.
 func newTable(text []byte, hosts bool) *table {
-	t := &table{text: text, seed: maphash.MakeSeed(), hosts: hosts}
+	t := &table{text: text, seed: maphash.MakeSeed(), hosts: hosts, shortest: len(text)}
 	size := 16
 	for size < 2*bytes.Count(text, []byte{'\n'}) {
 		size *= 2
 	}
-	t.slots = make([]uint64, size)
+	t.slots, t.maybe = make([]uint64, size), make([]uint64, size/8) // eight bits for each slot
 	for at := 0; at < len(text); {
 		end := at + bytes.IndexByte(text[at:], '\n')
 		t.put(at, text[at:end])
@@ -45,7 +46,7 @@ func (t *table) put(at int, entry []byte) {
 	case !t.hosts && len(entry) == 1:
 		t.any = true
 	case entry[0] == '.':
-		t.below, t.longest = true, max(t.longest, len(entry))
+		t.below, t.shortest, t.longest = true, min(t.shortest, len(entry)), max(t.longest, len(entry))
 	case t.hosts || i > 0 && i < len(entry)-1:
 		t.exact = true
 	case i == 0:
@@ -54,6 +55,8 @@ func (t *table) put(at int, entry []byte) {
 		t.local = true
 	}
 	h := maphash.Bytes(t.seed, entry)
+	word, bit := t.bit(h)
+	*word |= bit
 	slot := h & uint64(len(t.slots)-1)
 	for t.slots[slot] != 0 {
 		slot = (slot + 1) & uint64(len(t.slots)-1)
@@ -61,9 +64,17 @@ func (t *table) put(at int, entry []byte) {
 	t.slots[slot] = h&^0xffffffff | uint64(at+1)
 }
 
+// bit is where maybe has a hash.
+func (t *table) bit(h uint64) (word *uint64, bit uint64) {
+	return &t.maybe[h>>38&uint64(len(t.maybe)-1)], 1 << (h >> 32 & 63)
+}
+
 // has looks for an entry as it stands there.
 func (t *table) has(entry string) bool {
 	h := maphash.String(t.seed, entry)
+	if word, bit := t.bit(h); *word&bit == 0 {
+		return false
+	}
 	for slot := h & uint64(len(t.slots)-1); t.slots[slot] != 0; slot = (slot + 1) & uint64(len(t.slots)-1) {
 		if (t.slots[slot]^h)>>32 != 0 {
 			continue
@@ -153,7 +164,7 @@ func (t *table) match(s string) bool {
 	if !t.below {
 		return false
 	}
-	for i := max(at+2, len(s)-t.longest); i < len(s); i++ {
+	for i := max(at+2, len(s)-t.longest); i <= len(s)-t.shortest; i++ {
 		if s[i] == '.' && t.has(s[i:]) {
 			return true
 		}
@@ -170,11 +181,16 @@ func stored(form string) string {
 	return form
 }
 
-// spans is addresses: sorted, none touching another.
-type spans []span
+// spans is addresses: sorted, none touching another. Those of IPv4, of which there may be a million, stand
+// apart in as little room as they need.
+type spans struct {
+	all      []span   // of IPv6
+	from, to []uint32 // of IPv4
+	begins   []uint32 // by the upper half of an IPv4 address: the first in from and to that may have it
+}
 
 // newSpans sorts and unites.
-func newSpans(all []span) spans {
+func newSpans(all []span) (set spans) {
 	slices.SortFunc(all, func(a, b span) int {
 		switch {
 		case a.from.less(b.from):
@@ -195,30 +211,88 @@ func newSpans(all []span) spans {
 		all[n] = s
 		n++
 	}
-	return all[:n]
+	four := 0
+	for _, s := range all[:n] {
+		if s.from.is4() && s.to.is4() {
+			four++
+		}
+	}
+	set.from, set.to, set.all = make([]uint32, 0, four), make([]uint32, 0, four), make([]span, 0, n-four)
+	for _, s := range all[:n] {
+		if s.from.is4() && s.to.is4() {
+			set.from, set.to = append(set.from, uint32(s.from.low)), append(set.to, uint32(s.to.low))
+		} else {
+			set.all = append(set.all, s)
+		}
+	}
+	if len(set.from) > 1<<10 { // it is worth it
+		set.begins = make([]uint32, 1<<16+1)
+		at := 0
+		for half := range set.begins {
+			for at < len(set.to) && set.to[at]>>16 < uint32(half) {
+				at++
+			}
+			set.begins[half] = uint32(at)
+		}
+	}
+	return set
 }
 
-func (all spans) has(a wide) bool {
-	low, high := 0, len(all)
+// is4 reports whether an address is one of IPv4.
+func (a wide) is4() bool { return a.high == 0 && a.low>>32 == 0xffff }
+
+func (set *spans) empty() bool { return len(set.all)+len(set.from) == 0 }
+
+func (set *spans) has(a wide) bool {
+	if a.is4() && set.has4(uint32(a.low)) {
+		return true
+	}
+	_, found := slices.BinarySearchFunc(set.all, a, func(s span, a wide) int {
+		switch {
+		case s.to.less(a):
+			return -1
+		case a.less(s.from):
+			return 1
+		}
+		return 0
+	})
+	return found
+}
+
+func (set *spans) has4(a uint32) bool {
+	low, high := 0, len(set.to)
+	if set.begins != nil {
+		low, high = int(set.begins[a>>16]), min(high, int(set.begins[a>>16+1])+1)
+	}
 	for low < high {
 		middle := int(uint(low+high) / 2)
-		if all[middle].to.less(a) {
+		if set.to[middle] < a {
 			low = middle + 1
 		} else {
 			high = middle
 		}
 	}
-	return low < len(all) && !a.less(all[low].from)
+	return low < len(set.to) && set.from[low] <= a
 }
 
-// covers reports whether all of a span is there.
-func (all spans) covers(s span) bool {
-	for _, one := range all {
-		if !s.from.less(one.from) && !one.to.less(s.to) {
-			return true
+// covers reports whether all of another set that has one span is there.
+func (set *spans) covers(other *spans) bool {
+	for _, s := range other.all {
+		if !slices.ContainsFunc(set.all, func(one span) bool { return !s.from.less(one.from) && !one.to.less(s.to) }) {
+			return false
 		}
 	}
-	return false
+	for i, from := range other.from {
+		wholly := false
+		for j := range set.from {
+			wholly = wholly || set.from[j] <= from && other.to[i] <= set.to[j]
+		}
+		wide := span{wide{0, 0xffff<<32 | uint64(from)}, wide{0, 0xffff<<32 | uint64(other.to[i])}}
+		if !wholly && !slices.ContainsFunc(set.all, func(one span) bool { return !wide.from.less(one.from) && !one.to.less(wide.to) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // eachLine yields the entries of a pattern file: what stands on its lines before a comment. A comment begins the

@@ -51,3 +51,44 @@ func TestSignatureShown(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestFlags: of the flags of a key each counts wherever in the list it stands, in any case, and nothing that only looks
+// like it (RFC 6376 §3.6.1).
+func TestFlags(t *testing.T) {
+	record, err := Record(testKeys()[1].Key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record = strings.TrimPrefix(record, "v=DKIM1; ")
+	for flags, want := range map[string]string{
+		"": "", "y": "testing", "s": "strict", "y:s": "testing strict", "s:y": "testing strict", " Y : S ": "testing strict", "x:y": "testing", "y:y": "testing",
+		"yes": "", "x": "", "ys": "", "y s": "", ":": "", "x:s:z": "strict",
+	} {
+		key, err := ParseKey("v=DKIM1; t=" + flags + "; " + record)
+		if err != nil {
+			t.Fatal(flags, err)
+		}
+		var got []string
+		if key.Testing {
+			got = append(got, "testing")
+		}
+		if key.Strict {
+			got = append(got, "strict")
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("t=%s: %q, want %q", flags, got, want)
+		}
+	}
+}
+
+// TestIsRest: the second half of a record is long and all base64; what is short, or says something, is none.
+func TestIsRest(t *testing.T) {
+	half := strings.Repeat("AbC+/09z", 6)
+	for text, want := range map[string]bool{
+		half: true, half + "==": true, `"` + half + `"; `: true, half[:41]: true, half[:40]: false, "AQAB": false, half + "DKIM1": false, half + " x": false, half + "-": false, "": false,
+	} {
+		if isRest(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}

@@ -464,3 +464,30 @@ func TestBillEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestNameOfClient: of the names that are the client's the domain's own is taken, then one below it, then any, and none
+// that does not lead back to it (RFC 7208 §7.3).
+func TestNameOfClient(t *testing.T) {
+	for names, want := range map[string]string{
+		"other.example sub.example.com example.com":    "example.com",
+		"other.example notexample.com sub.example.com": "sub.example.com",
+		"other.example com":                            "other.example",
+		"le.com notexample.com":                        "le.com",
+		"forged.example":                               "unknown",
+		"":                                             "unknown",
+		"forged.example a.test":                        "a.test",
+	} {
+		lines := []string{"example.com TXT v=spf1 exists:%{p}.look.example -all"}
+		for name := range strings.FieldsSeq(names) {
+			lines = append(lines, "192.0.2.1 PTR "+name+".")
+			if name != "forged.example" {
+				lines = append(lines, name+" A 192.0.2.1")
+			}
+		}
+		z := dns(lines...)
+		check(t, z, "192.0.2.1", "tim@example.com")
+		if asked := z.asked[len(z.asked)-1]; !strings.HasSuffix(asked, " "+want+".look.example.") {
+			t.Errorf("%s: asked %q, want %s", names, asked, want)
+		}
+	}
+}

@@ -31,6 +31,17 @@ func TestParse(t *testing.T) {
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
+	for text, want := range map[string][2]int{"a/32//128": {32, 128}, "a/0//0": {0, 0}, "a//127": {32, 127}, "mx/31": {31, 128}} {
+		r, err := spf.Parse("v=spf1 " + text)
+		if err != nil || r.Terms[0].Bits4 != want[0] || r.Terms[0].Bits6 != want[1] {
+			t.Errorf("%s: %+v, %v", text, r, err)
+		}
+	}
+	for text, want := range map[string]string{"ip6:2001:db8::1/128": "2001:db8::1/128", "ip6:::/0": "::/0", "ip4:0.0.0.0/0": "0.0.0.0/0", "ip4:192.0.2.1/32": "192.0.2.1/32"} {
+		if r, err := spf.Parse("v=spf1 " + text); err != nil || r.Terms[0].Prefix.String() != want {
+			t.Errorf("%s: %+v, %v", text, r, err)
+		}
+	}
 	for text, want := range map[string]int{r.Text: 4, "v=spf1 a redirect=a.example mx": 3, "v=spf1 redirect=a.example": 1, "v=spf1 exp=a.example ip4:192.0.2.1": 0} {
 		if r, err := spf.Parse(text); err != nil || r.Lookups() != want {
 			t.Errorf("%q: %d lookups, want %d", text, r.Lookups(), want)

@@ -1,0 +1,147 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/verify"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/parsers/rules"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// newFilter has these rules, and no DNS.
+func newFilter(t *testing.T, text string) *Filter {
+	t.Helper()
+	set, err := rules.Parse("t.rules", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Filter{Rules: func() *rules.Set { return set }, Verifier: &verify.Verifier{Rules: func() *verify.Rules { return nil }}}
+}
+
+// session is one of a client at an address.
+func session(addr string) *smtp.Session {
+	return &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr + ":4000")), LocalAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:25"))}}
+}
+
+func replyOf(t *testing.T, err error) *smtp.Reply {
+	t.Helper()
+	var r *smtp.Reply
+	if !errors.As(err, &r) {
+		t.Fatalf("%v is no reply", err)
+	}
+	return r
+}
+
+// message brings one, and returns what comes of it.
+func (f *Filter) message(t *testing.T, s *smtp.Session, text string) (post.Findings, error) {
+	t.Helper()
+	header, _, err := rfc2822.Peek(strings.NewReader(text), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &smtp.Envelope{Session: s, ID: "s-1", To: []smtp.Recipient{{Path: smtp.Path{Local: "Bob", Domain: "home.test"}}}}
+	i := f.Inspect(t.Context(), &post.Look{Envelope: e, Header: header})
+	if i == nil {
+		return post.Findings{}, nil
+	}
+	if _, err := io.WriteString(i, text[header.Size():]); err != nil {
+		return post.Findings{}, err
+	}
+	return i.Findings(t.Context())
+}
+
+// TestDelay: a client waits as long as rules say, for four minutes at most, and no longer than he is there.
+func TestDelay(t *testing.T) {
+	for text, want := range map[string]time.Duration{"delay 3s all\ndelay 4s ip 192.0.2.7": 7 * time.Second, "delay 10m all": longestDelay, "delay 3s ip 10.0.0.1": 0, "delay 5s all\nreject all": 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			newFilter(t, text).Connect(t.Context(), session("192.0.2.7"))
+			if took := time.Since(began); took != want {
+				t.Errorf("%s: %v", text, took)
+			}
+			ctx, gone := context.WithTimeout(t.Context(), time.Second)
+			defer gone()
+			began = time.Now()
+			newFilter(t, text).Connect(ctx, session("192.0.2.7"))
+			if took := time.Since(began); took != min(want, time.Second) {
+				t.Errorf("%s: %v, and he is gone", text, took)
+			}
+		})
+	}
+}
+
+// TestRefusals: what rules refuse is refused with their words, and every refusal names its rule.
+func TestRefusals(t *testing.T) {
+	ctx := t.Context()
+	for text, want := range map[string]string{
+		"reject all": "550 5.7.1 Refused by a rule of this server", "stall all with message \"Wait\nPlease\"": "450 4.7.1 Wait; Please", "reply \"553 Never\" all": "553 Never",
+		"drop all": "421 4.7.0 The connection is closed without a word", "accept all\nreject all": "", "reply \"250 Fine\" all": "", "reject user @": "",
+	} {
+		s := session("10.0.0.7")
+		f := newFilter(t, text)
+		err := f.Sender(ctx, s, smtp.Path{Local: "ann", Domain: "a.test"}, false)
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		r := replyOf(t, err)
+		if r.Error() != want || len(r.Facts()) < 2 || r.Facts()[0].String() != "rule=t.rules:1" {
+			t.Errorf("%s: %v %v", text, r, r.Facts())
+		}
+	}
+	// What names no mailbox goes where the settings put aside, and is marked.
+	found, err := newFilter(t, "quarantine all with note why").message(t, session("10.0.0.7"), "A: b\r\n\r\nx")
+	if err != nil || found.Aside != "why" || !found.Junk || len(found.Results) != 2 || found.Instead != nil {
+		t.Error(found, err)
+	}
+	found, err = newFilter(t, "discard header a b size <20").message(t, session("10.0.0.7"), "A: b\r\n\r\nx")
+	if err != nil || found.Instead == nil || found.Instead.Mailbox != "" {
+		t.Error(found, err)
+	}
+	if _, err := newFilter(t, "@header reject header a *").message(t, session("10.0.0.7"), "A: b\r\n\r\nx"); !replyOf(t, err).Permanent() {
+		t.Error(err)
+	}
+}
+
+// TestOneSetOfRules: a message is judged by the rules that held at its MAIL; a reload counts from the next on.
+func TestOneSetOfRules(t *testing.T) {
+	f := newFilter(t, "@to reject all")
+	now := f.Rules()
+	f.Rules = func() *rules.Set { return now }
+	s, to := session("10.0.0.7"), &smtp.Recipient{Path: smtp.Path{Local: "bob", Domain: "home.test"}}
+	if err := f.Sender(t.Context(), s, smtp.Path{}, false); err != nil {
+		t.Fatal(err)
+	}
+	now, _ = rules.Parse("new", "")
+	if err := f.Recipient(t.Context(), s, to); err == nil {
+		t.Error("a reload in the middle of a message")
+	}
+	if err := f.Sender(t.Context(), s, smtp.Path{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Recipient(t.Context(), s, to); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNobody: a program of this host has no address, and rules about addresses say nothing of it.
+func TestNobody(t *testing.T) {
+	f := newFilter(t, "reject ip 0.0.0.0/0\nreject not ip 10.0.0.0/8\nreject host .x\nreject not host .x\nreject dnsbl l.test or dns nodns\nstall user ann@home.test")
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: "ann@home.test"}}
+	if r := replyOf(t, f.Sender(t.Context(), s, smtp.Path{Local: "ann", Domain: "home.test"}, true)); r.Code != 450 {
+		t.Error(r)
+	}
+}
