@@ -77,6 +77,11 @@ func TestOldLanguage(t *testing.T) {
 		{"redirect junk@home.example all", AtMessage, Redirect, 1},
 		{"redirect junk@home.example all", AtTo, None, 0},
 		{"@rcpt reject all", AtTo, Reject, 1},
+		// Lists judge when users have logged in, unless a rule says otherwise.
+		{"reject dnsbl bad.list.example", AtHelo, None, 0},
+		{"reject dbl host bad.list.example", AtFrom, None, 0},
+		{"reject dnsbl bad.list.example", AtTo, Reject, 1},
+		{"@connect reject dnsbl bad.list.example", AtConnect, Reject, 1},
 		{"@mail reject all", AtFrom, Reject, 1},
 		{"@ehlo reject all", AtHelo, Reject, 1},
 		{"@header reject header subject hello*", AtHeader, Reject, 1},
