@@ -165,6 +165,7 @@ func TestNullSender(t *testing.T) {
 		"@from accept all\n@from reject all":            None,
 		"@from accept all\n@to reject all":              Reject,
 		"@to accept all\n@from reject from <>":          Reject,
+		"@to accept all\nreject from <>":                Accept,
 		"@from reject from @":                           None,
 		"@from reply \"250 Fine\" all\n@to stall all":   Stall,
 		"@to reject from ann@\n@from reject host .none": None,
