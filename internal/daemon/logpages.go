@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"strings"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/trace"
+	"github.com/postrider-mail/postrider/smtp"
 )
 
 // recentOctets is how much of the log is kept in memory: nothing where no pages can show it.
@@ -40,4 +42,34 @@ func (p logPages) Lines(ctx context.Context, hint trace.Hint, do func(trace.Line
 		log.Elsewhere = "older lines are in the journal, if there is one: journalctl -u postrider | postrider trace --log -"
 	}
 	return log.Lines(ctx, hint, do)
+}
+
+// leads says where mail for an address would go now, in a sentence; empty if it is none.
+func (d *Daemon) leads(address string) string {
+	path, err := smtp.ParseMailbox(strings.Trim(address, "<>"), smtp.PathUTF8)
+	if err != nil {
+		return ""
+	}
+	t := d.post.Leads(d.state().rules, path)
+	switch {
+	case !t.Local:
+		return "Mail for it leaves for another host."
+	case t.None():
+		return "Nobody has this address: mail for it is refused."
+	}
+	var to []string
+	for _, m := range t.Mailboxes {
+		to = append(to, "the mailbox "+m.String())
+	}
+	for _, p := range t.Elsewhere {
+		to = append(to, p.String()+" at another host")
+	}
+	for _, on := range t.Onward {
+		words := "on to " + on.To.String() + ", by the will of " + on.Account.String()
+		if !on.Keep {
+			words += ", who keeps no copy"
+		}
+		to = append(to, words)
+	}
+	return "Mail for it goes to " + strings.Join(to, ", ") + "."
 }

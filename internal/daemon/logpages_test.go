@@ -42,6 +42,13 @@ func TestMailPage(t *testing.T) {
 		}
 		w.recent.Bound(0)
 	}
+	for address, want := range map[string]string{
+		"bob@mail.test": "goes to the mailbox bob@mail.test.", "nobody@mail.test": "Nobody has this address", "x@else.test": "leaves for another host", "%3Cscript%3E@mail.test": "",
+	} {
+		if _, page := v.see("/admin/mail?to=" + address); !strings.Contains(page, want) || strings.Contains(page, "<script>") {
+			t.Errorf("%s: no %q in %s", address, want, page)
+		}
+	}
 	w.recent.Bound(1 << 20)
 	w.log.Info("a line", "words", "<script>")
 	if code, page := v.see("/admin/log"); code != 200 || !strings.Contains(page, "&lt;script&gt;") || strings.Contains(page, "<script>") {

@@ -22,7 +22,7 @@ func (d *Daemon) adminPages() http.Handler {
 	who, leads := accountPages{d}, aliasPages{d}
 	d.zones = newZonePages(d)
 	admin.Add(area, admin.Server{
-		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Reports: &reportPages{d: d},
+		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
 		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: d.zones,
 	})
 	return area

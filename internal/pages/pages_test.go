@@ -359,6 +359,30 @@ func TestSessionLimits(t *testing.T) {
 	})
 }
 
+// TestWatchIsNoUse: a page that asks for itself again and again does not keep a session that nobody uses.
+func TestWatchIsNoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _, _, _ := world(t)
+		b.area.Add(testTemplates, Page{Path: "w", Title: "Watch", Template: "p.html", Watch: true,
+			Show: func(r *Request) (any, error) { r.Refresh = 5; return "", nil }})
+		b.login("ann", "one")
+		asked := 0
+		for ; asked < 100; asked++ {
+			r := b.do("GET", "/admin/w", nil)
+			if r.StatusCode != 200 {
+				break
+			}
+			if !strings.Contains(text(r), `<meta http-equiv="refresh" content="5">`) {
+				t.Fatal("it does not ask to be loaded again")
+			}
+			time.Sleep(sessionIdle / 10)
+		}
+		if asked != 10 {
+			t.Errorf("the session ended after %d looks", asked)
+		}
+	})
+}
+
 // TestPasswordEndsSessions: all of that name, and nobody else's.
 func TestPasswordEndsSessions(t *testing.T) {
 	b, k, _, _ := world(t)

@@ -19,6 +19,13 @@ import (
 // mail it was. Nothing that is marked as junk is forwarded, as that host would hold it against this one: it stays in the mailbox, also where
 // no copy is to be kept. So each mailbox gets its copy, and gives it back at the end where that is known to be right.
 
+// Leads is where mail for a path would go now by these rules.
+func (p *Post) Leads(rules *Rules, path smtp.Path) accounts.Targets {
+	t := rules.Directory.Resolve(path)
+	t.Onward = p.onward(rules, t.Mailboxes)
+	return t
+}
+
 // onward is where mail for these mailboxes goes on by the will of their users. What cannot be found out keeps the mail here.
 func (p *Post) onward(rules *Rules, mailboxes []domains.Address) (all []accounts.Onward) {
 	if p.Users == nil || p.Outbound == nil || !rules.Forward {

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -40,6 +41,9 @@ func (f Files) Lines(ctx context.Context, hint Hint, do func(Line) bool) error {
 		case err != nil && !r.any && len(infos) == 1:
 			return err
 		case err != nil:
+			if !errors.As(err, new(*fs.PathError)) { // which names the file
+				err = fmt.Errorf("%s: %w", info.Name(), err)
+			}
 			r.skipped = append(r.skipped, err.Error())
 		}
 	}

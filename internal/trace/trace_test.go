@@ -180,6 +180,34 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestFilesBroken: a file that cannot be read keeps nobody from the others, and is named.
+func TestFilesBroken(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "mail.log")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, strings.Repeat(day, 100))
+	z.Close()
+	for file, text := range map[string]string{"mail.log.3.gz": "no gzip", "mail.log.2.gz": packed.String()[:packed.Len()-20], "mail.log": day} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for i, file := range []string{"mail.log.3.gz", "mail.log.2.gz", "mail.log"} {
+		if err := os.Chtimes(filepath.Join(dir, file), now, now.Add(time.Duration(i-9)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Find(t.Context(), Files(name), Query{From: "ann@far.test"})
+	if err != nil || len(found.Ways) != 2 || found.Left == nil || !strings.Contains(found.Left.Error(), "mail.log.2.gz: unexpected EOF") || !strings.Contains(found.Left.Error(), "mail.log.3.gz: ") {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if !found.Ways[0].Earlier { // nobody knows what was in them
+		t.Error("it is not said that there may be lines before")
+	}
+}
+
 // FuzzParse: whatever is in a log, it is read or passed over.
 func FuzzParse(f *testing.F) {
 	for line := range strings.Lines(day) {

@@ -27,6 +27,8 @@ type Server struct {
 	// Mail is the log in which the ways of messages are looked for, and Lines its newest lines.
 	Mail  trace.Log
 	Lines *trace.Ring
+	// Leads says in a sentence where mail for an address would go now; empty if it is none.
+	Leads func(address string) string
 	// Reports are those of other hosts.
 	Reports Reports
 

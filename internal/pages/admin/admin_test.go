@@ -92,7 +92,8 @@ func (s *server) Standing() Standing {
 // all are all pages there are, in which every word is the server's.
 func (s *server) all() Server {
 	lines := logOf(s.word)
-	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Reports: s}
+	leads := func(string) string { return s.word }
+	return Server{Overview: s, Queue: s, Mail: lines, Lines: lines, Leads: leads, Reports: s}
 }
 
 func (s *server) Taken() bool { return true }
@@ -166,6 +167,7 @@ func TestHostileWords(t *testing.T) {
 			{"GET", "/admin/WORD", nil},
 			{"GET", "/admin/mail", nil},
 			{"GET", "/admin/mail?term=s1-1", nil},
+			{"GET", "/admin/mail?term=WORD@mail.test", nil},
 			{"GET", "/admin/mail?term=WORD&from=WORD&to=WORD&since=WORD&until=WORD&after=WORD", nil},
 			{"GET", "/admin/log", nil},
 			{"GET", "/admin/reports", nil},

@@ -27,10 +27,12 @@ const (
 // mailData is what the page about the ways of messages shows.
 type mailData struct {
 	Asked bool // for something
-	Ways  []way
-	Left  *trace.Left
-	Pager pages.Pager
-	Queue bool // there are pages about the queue
+	// Address is one that was asked for, and Leads where mail for it would go now.
+	Address, Leads string
+	Ways           []way
+	Left           *trace.Left
+	Pager          pages.Pager
+	Queue          bool // there are pages about the queue
 }
 
 // way is what became of one message, in the words of "postrider trace".
@@ -74,6 +76,11 @@ func (s Server) mail(r *pages.Request) (any, error) {
 	d := mailData{Asked: !q.Empty() || !q.Since.IsZero() || !q.Until.IsZero(), Queue: s.Queue != nil}
 	if !r.Form.OK() {
 		return d, nil
+	}
+	for _, address := range []string{q.To, q.Term} {
+		if s.Leads != nil && d.Leads == "" && strings.Contains(address, "@") {
+			d.Address, d.Leads = cut(address, 320), cut(s.Leads(address), 1000)
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookFor)
 	defer cancel()
