@@ -267,6 +267,40 @@ tag "X-Rcpts: 2" rcpts 2 to bob@ to alice@`, nil, `"Verify": {"dmarc": "note", "
 	}
 }
 
+// TestRulesTellNobody: whatever rules do with mail whose sender is forged, he in whose name it was written hears nothing
+// of it: all is decided before the client hears that its message was taken.
+func TestRulesTellNobody(t *testing.T) {
+	l := newLab(t)
+	var text strings.Builder
+	actions := []string{"accept", "reject", "stall", "drop", "discard", "quarantine", "redirect bob@mail.test", `reply "552 5.2.2 Full"`, `tag "X-A: b"`, "delay 1ms"}
+	for i, action := range actions {
+		with := ""
+		if action == "quarantine" {
+			with = " with mailbox bob@mail.test"
+		}
+		fmt.Fprintf(&text, "@message %s header subject rule%d%s\n", action, i, with)
+	}
+	w := ruled(t, l, text.String(), nil, `"Accounts": {"full@mail.test": {"quota": "1kB"}}, "Verify": {"dmarc": "note", "spf": "note"}`)
+	for i, action := range actions {
+		for _, params := range []string{"", " NOTIFY=SUCCESS,FAILURE"} {
+			k := w.from(stranger)
+			k.play("C: MAIL FROM:<victim@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>" + params + "\nS: 250\nC: DATA\nS: 354")
+			fmt.Fprintf(k.c, "Subject: rule%d\r\n\r\nx\r\n.\r\n", i)
+			if action == "drop" {
+				if rest, err := io.ReadAll(k.r); err != nil || len(rest) > 0 {
+					t.Errorf("%q, %v", rest, err)
+				}
+			} else if reply := k.reply(); strings.HasPrefix(reply, "250") != (i < 1 || i > 3 && i < 7 || i > 7) {
+				t.Errorf("%s: %s", action, reply)
+			}
+		}
+	}
+	w.drained()
+	if log := w.logs.String(); strings.Contains(log, "msg=queued") || strings.Contains(log, "msg=notification") {
+		t.Error(log)
+	}
+}
+
 // TestRulesReloaded: a rule that is not right leaves those before it in force, and names its place; at a first
 // start it is an error. A pattern file that is missing is told once.
 func TestRulesReloaded(t *testing.T) {

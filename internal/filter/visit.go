@@ -39,6 +39,8 @@ type visit struct {
 	envelope *smtp.Envelope
 	size     int64 // of the message; 0: it is not there yet
 
+	texts [3]string // what Texts returns of facts that have one, each in a place of its own
+
 	reverse *reverse // nil: nobody has asked yet
 	domains map[domains.Name]rules.Words
 	listed  map[string]string // what DNS lists have said
@@ -64,6 +66,9 @@ func addrOf(a net.Addr) netip.Addr {
 	if a == nil {
 		return netip.Addr{}
 	}
+	if tcp, ok := a.(*net.TCPAddr); ok { // as nearly always
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
 	ap, _ := netip.ParseAddrPort(a.String())
 	return ap.Addr().Unmap().WithZone("")
 }
@@ -73,28 +78,31 @@ func (v *visit) Addr(f rules.Fact) netip.Addr {
 	if f == rules.LocalIP {
 		return addrOf(v.s.LocalAddr)
 	}
-	return addrOf(v.s.RemoteAddr)
+	return v.addr
 }
 
 // Texts implements rules.Facts.
 func (v *visit) Texts(f rules.Fact, name string) (texts []string, known bool) {
 	switch f {
 	case rules.Helo:
-		return []string{strings.TrimSuffix(v.name(), ".")}, v.hasGreeted()
+		v.texts[0] = strings.TrimSuffix(v.name(), ".")
+		return v.texts[:1], v.hasGreeted()
 	case rules.Host:
 		return v.back().names, v.back().known
 	case rules.From:
 		if v.from == nil {
 			return nil, false
 		}
-		return []string{*v.from}, true
+		v.texts[1] = *v.from
+		return v.texts[1:2], true
 	case rules.To:
 		return v.recipients(), v.phase >= rules.AtTo
 	case rules.User:
 		if v.s.User == "" {
 			return nil, true
 		}
-		return []string{v.s.User}, true
+		v.texts[2] = v.s.User
+		return v.texts[2:], true
 	case rules.Author:
 		return v.authors()
 	case rules.Header:
@@ -462,13 +470,12 @@ func (v *visit) entry(zone, of string) (answer string) {
 	ctx, dns := v.f.Verifier.DNS(v.ctx, v.s.RemoteAddr)
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	list := &dnslist.List{Zone: zone}
 	var codes []netip.Addr
 	var err error
 	if addr := v.Addr(rules.IP); of == addr.String() {
-		codes, err = list.Address(ctx, dns, addr)
+		codes, err = (&dnslist.List{Zone: zone}).Address(ctx, dns, addr)
 	} else {
-		codes, err = list.Domain(ctx, dns, of)
+		codes, err = (&dnslist.List{Zone: zone, Domains: true}).Domain(ctx, dns, of)
 	}
 	switch {
 	case err != nil:

@@ -35,8 +35,9 @@ func operators() []operator {
 		{"host", AtConnect, 0, 1, hostArg, text(Host, hostForm)},
 		{"source", AtFrom, 0, 1, hostArg, source},
 		{"ip", AtConnect, 0, 1, "an address, a network, a range or a file", ip},
-		{"dnsbl", AtConnect, 0, 1, "the domain of a DNS list", list(IP)},
-		{"dbl", AtConnect, 0, 2, "host, helo, from or any, and the domain of a DNS list", nameList},
+		// Who is in a list may be a user, who has logged in by RCPT.
+		{"dnsbl", AtConnect, AtTo, 1, "the domain of a DNS list", list(IP)},
+		{"dbl", AtConnect, AtTo, 2, "host, helo, from or any, and the domain of a DNS list", nameList},
 		{"tls", AtHelo, AtFrom, 1, "", words(TLS)}, // before STARTTLS every client is without
 		{"from-has", AtFrom, 0, 1, "", words(From)},
 		{"to-has", AtTo, 0, 1, "", words(To)},
