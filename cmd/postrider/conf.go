@@ -66,7 +66,7 @@ func confInit(cmd *cobra.Command, dir, name string) error {
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		edits = append(edits, &conf.Edit{File: filepath.Join(dir, file), New: true, Text: texts[file]})
 	}
-	if err := change.New(cmd.Context(), edits); err != nil {
+	if err := change.New(cmd.Context(), dir, edits); err != nil {
 		return err
 	}
 	for _, e := range edits {

@@ -18,10 +18,10 @@ import (
 func domainCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "domain",
-		Short: "Add, rename, remove and list domains",
-		Long: `Add, rename, remove and list the domains whose mail is kept here. The files they stand
+		Short: "Add, rename, remove, block and list domains",
+		Long: `Add, rename, remove, block and list the domains whose mail is kept here. The files they stand
 in keep their comments and layout. A running server is told, unless --no-reload is given.`,
-	}, domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainListCommand())
+	}, domainAddCommand(), domainRenameCommand(), domainRemoveCommand(), domainBlockCommand(true), domainBlockCommand(false), domainListCommand())
 }
 
 func domainAddCommand() *cobra.Command {
@@ -172,6 +172,7 @@ func (f *changeFlags) completeDomains(_ *cobra.Command, args []string, _ string)
 // domainView is a domain as "domain list" shows it.
 type domainView struct {
 	Domain     domains.Name `json:"domain"`
+	Disabled   bool         `json:"disabled"` // all of its accounts
 	Accounts   int          `json:"accounts"`
 	Aliases    int          `json:"aliases"`
 	Quota      string       `json:"quota"`       // of each mailbox; "none" for no limit
@@ -197,11 +198,15 @@ func domainViews(_ context.Context, s *conf.Settings) (views []domainView, err e
 	for name := range book.Aliases {
 		aliases[name.Domain()]++
 	}
+	blocked := make(map[domains.Name]bool)
+	for written, d := range s.Domains {
+		blocked[domains.Canonical(written)] = d.Disabled
+	}
 	for _, name := range book.Domains() {
 		quota, _ := s.QuotaOf(name, nil).MarshalText()
 		total, _ := s.TotalQuotaOf(name).MarshalText()
 		views = append(views, domainView{
-			Domain: name, Accounts: accounts[name], Aliases: aliases[name],
+			Domain: name, Disabled: blocked[name], Accounts: accounts[name], Aliases: aliases[name],
 			Quota: string(quota), TotalQuota: string(total), CatchAll: strings.Join(written(book.Aliases[domains.At("*", name)]), " "),
 		})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
@@ -66,6 +67,9 @@ func serve(cmd *cobra.Command, path string) error {
 		defer start.Forget()
 		introduce = func() { start.Introduce(cmd.OutOrStdout()) }
 		path = dir
+	}
+	if err := change.Recover(cmd.Context(), path); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), err) // it may start all the same
 	}
 	d, err := daemon.NewUnder(manager, func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
 	if err == nil {

@@ -93,8 +93,13 @@ func printStatus(out io.Writer, s *daemon.Status) {
 			fmt.Fprintf(out, "  %s may send without limits until %s\n", printable(l.Label()), minuteOf(l.Lifted))
 			continue
 		}
-		fmt.Fprintf(out, "  %s has met a limit, %s: %s to %s since %s, more is taken at %s\n", printable(l.Label()), l.Limit,
-			count(l.Sent.Messages, "message"), count(l.Sent.Recipients, "recipient"), minuteOf(l.Since), minuteOf(l.Until))
+		if l.Limit != "" {
+			fmt.Fprintf(out, "  %s has met a limit, %s: %s to %s since %s, more is taken at %s\n", printable(l.Label()), l.Limit,
+				count(l.Sent.Messages, "message"), count(l.Sent.Recipients, "recipient"), minuteOf(l.Since), minuteOf(l.Until))
+		}
+		if l.Held {
+			fmt.Fprintf(out, "  mail of %s is held in the queue (postrider user show %[1]s)\n", printable(l.Label()))
+		}
 	}
 	for _, g := range s.Guessing {
 		fmt.Fprintf(out, "  %s has asked for %s that do not exist since %s\n", g.Network, count(g.Unknown, "recipient"), g.Since.Local().Format("15:04"))

@@ -38,7 +38,7 @@ func userCommand() *cobra.Command {
 		Long: `Add, change, rename, remove, list and test accounts. The files they stand in keep
 their comments and layout. A running server is told, unless --no-reload is given.
 "postrider user show ADDRESS" says what an account has sent and may send.`,
-	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userListCommand(),
+	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userBlockCommand(true), userBlockCommand(false), userListCommand(),
 		userTestCommand(), userImportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 

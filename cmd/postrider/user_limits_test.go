@@ -71,6 +71,9 @@ func TestUserLimits(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
+	if out, _ := run(0, "status"); !strings.Contains(out, "  mail of nobody@mail.test is held in the queue (postrider user show nobody@mail.test)\n") {
+		t.Errorf("status: %s", out)
+	}
 	if out, _ := run(0, "queue", "list", "--held"); strings.Count(out, "x@far.test") != 2 {
 		t.Errorf("held: %s", out)
 	}

@@ -129,3 +129,20 @@ func TestOldPassword(t *testing.T) {
 		t.Errorf("a password that has become right: %v", err)
 	}
 }
+
+// TestActsAsItself: an account acts as itself, however it is named, and as nobody else, with the right password too
+// (RFC 4616 §2).
+func TestActsAsItself(t *testing.T) {
+	cr := newCredentials(t, settingsOf(t, "alice", "bob"), nil, io.Discard)
+	for authzid, want := range map[string]error{
+		"": nil, "alice": nil, "alice@mail.test": nil, "ALICE@Mail.Test": nil,
+		"bob": sasl.ErrDenied, "bob@mail.test": sasl.ErrDenied, "nobody": sasl.ErrDenied, "postmaster": sasl.ErrDenied, "alice@else.test": sasl.ErrDenied, " ": sasl.ErrDenied,
+	} {
+		for range 2 { // computed, and remembered
+			who, err := cr.Verify(from(t, 1), authzid, "alice", []byte("right"))
+			if !errors.Is(err, want) || (err == nil) != (want == nil) || (who == "alice@mail.test") != (want == nil) {
+				t.Errorf("as %q: %q, %v", authzid, who, err)
+			}
+		}
+	}
+}

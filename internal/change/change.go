@@ -74,6 +74,9 @@ func (f Files) Apply(ctx context.Context, edit Editor) ([]string, error) {
 		return nil, err
 	}
 	defer unlock()
+	if err := recoverIn(ctx, folderOf(f.Path)); err != nil {
+		return nil, err
+	}
 	s, err := conf.Load(f.Path)
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func (f Files) Apply(ctx context.Context, edit Editor) ([]string, error) {
 		}
 	}
 	holds := after.HoldSecrets()
-	p := &publication{step: f.step}
+	p := &publication{folder: folderOf(f.Path), step: f.step}
 	defer p.clean()
 	for _, e := range edits {
 		if err := p.prepare(e, holds[e.File]); err != nil {
@@ -138,9 +141,9 @@ func reason(problem error) string {
 	return text
 }
 
-// New writes files that are not there yet, as the samples of a new configuration: each whole or not at all.
-func New(ctx context.Context, edits []*conf.Edit) error {
-	p := &publication{}
+// New writes files that are not there yet into a folder, as the samples of a new configuration: all or none.
+func New(ctx context.Context, folder string, edits []*conf.Edit) error {
+	p := &publication{folder: folder}
 	defer p.clean()
 	for _, e := range edits {
 		if err := p.prepare(e, true); err != nil {

@@ -181,13 +181,13 @@ func TestHandEdit(t *testing.T) {
 	for way, edit := range ways {
 		t.Run(way, func(t *testing.T) {
 			steps := 0
-			f, dir := folder(t)
+			f, _ := folder(t)
 			f.step = func() { steps++ }
 			if _, err := f.Apply(t.Context(), both); err != nil {
 				t.Fatal(err)
 			}
 			for at := range steps + 1 {
-				f, dir = folder(t)
+				f, dir := folder(t)
 				n, b := 0, filepath.Join(dir, "b.conf")
 				f.step = func() {
 					if n++; n == at {
@@ -208,7 +208,7 @@ func TestHandEdit(t *testing.T) {
 					}
 				case err != nil:
 					t.Errorf("step %d: %v", at, err)
-				case at < steps-2: // the last ones are after the exchange
+				case at < steps-3: // the last ones are after the exchange
 					t.Errorf("step %d of %d: what was written by hand is lost: %s", at, steps, read(t, b))
 				}
 			}

@@ -14,6 +14,6 @@
 //  5. Each takes its file's place at once. If what stood there is not what was read, it is put back, and what was
 //     replaced before it as well (ErrChanged): what somebody writes by hand meanwhile stays.
 //
-// A crash leaves each file as it was or as it is to be; of an edit of several files some may be new by then. Telling a
-// running server is for the caller, who knows it.
+// A crash leaves each file as it was or as it is to be. An edit of several files is written down before the first is replaced, and taken
+// back as a whole by the next change, or by the next server (Recover). Telling a running server is for the caller, who knows it.
 package change

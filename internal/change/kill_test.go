@@ -19,8 +19,8 @@ func ownerOf(info fs.FileInfo) [2]uint32 {
 	return [2]uint32{stat.Uid, stat.Gid}
 }
 
-// TestKilled: a process that dies at any step leaves each file whole, the old or the new one; and the next change goes
-// through and leaves nothing behind.
+// TestKilled: a process that dies at any step leaves each file whole, the old or the new one. Before the next server starts all are old or
+// all are new, and the next change goes through and leaves nothing behind.
 func TestKilled(t *testing.T) {
 	if at := os.Getenv(killVariable); at != "" {
 		n, _ := strconv.Atoi(at)
@@ -64,8 +64,14 @@ func TestKilled(t *testing.T) {
 				t.Errorf("step %d: %s is neither the old nor the new one", at, name)
 			}
 		}
-		if _, err := conf.Load(dir); err != nil {
-			t.Errorf("step %d: %v", at, err)
+		if at%2 == 0 { // else the next change does it
+			if err := Recover(t.Context(), dir); err != nil {
+				t.Errorf("step %d: %v", at, err)
+			}
+			a, b := read(t, filepath.Join(dir, "a.conf")), read(t, filepath.Join(dir, "b.conf"))
+			if (a == town["a.conf"]) != (b == town["b.conf"]) {
+				t.Errorf("step %d: half of a change is left", at)
+			}
 		}
 		if _, err := f.Apply(t.Context(), func(s *conf.Settings) ([]*conf.Edit, error) {
 			if s.Book().Accounts["bob@mail.test"] != nil {
@@ -81,5 +87,43 @@ func TestKilled(t *testing.T) {
 	}
 	if killed < 6 || was == 0 || is == 0 {
 		t.Errorf("killed %d times, %d old files, %d new ones: this tests nothing", killed, was, is)
+	}
+}
+
+// TestRecoverKeepsHands: what somebody has written between a crash and what undoes it stays.
+func TestRecoverKeepsHands(t *testing.T) {
+	_, dir := folder(t)
+	a, b := filepath.Join(dir, "a.conf"), filepath.Join(dir, "b.conf")
+	beside := func(name string) string { return filepath.Join(dir, "."+name+".new") }
+	// a.conf is replaced, and b.conf was not yet when it happened.
+	p := &publication{folder: dir}
+	for _, name := range []string{a, b} {
+		e := &conf.Edit{File: name, Was: []byte(town[filepath.Base(name)]), Text: []byte("{} // new\n")}
+		if err := p.prepare(e, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.writeDown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.texts[0].exchange(func() {}); err != nil {
+		t.Fatal(err)
+	}
+	p.disk.Close()
+	hand := "{} // by hand\n"
+	write(t, b, hand)
+	if err := Recover(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	untouched(t, dir, map[string]string{"b.conf": hand})
+	for _, left := range []string{beside("a.conf"), beside("b.conf"), filepath.Join(dir, journalName)} {
+		if _, err := os.Stat(left); err == nil {
+			t.Errorf("%s is left", left)
+		}
+	}
+	// A journal that is none is in nobody's way for longer than it takes to say so.
+	write(t, filepath.Join(dir, journalName), "x")
+	if err := Recover(t.Context(), dir); err == nil {
+		t.Error("a journal that cannot be read was believed")
 	}
 }

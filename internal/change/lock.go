@@ -14,12 +14,18 @@ import (
 // lockWait is how long another change is waited for: each takes a moment.
 const lockWait = 10 * time.Second
 
+// folderOf is the folder of a configuration that may be a file in it.
+func folderOf(path string) string {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return filepath.Dir(path)
+	}
+	return path
+}
+
 // lock holds the folder of a configuration until unlock, against other processes and within this one. The
 // system lets go of it should the process die.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		path = filepath.Dir(path)
-	}
+	path = folderOf(path)
 	dir, err := os.Open(path)
 	if err != nil {
 		return nil, err

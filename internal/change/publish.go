@@ -16,9 +16,10 @@ import (
 
 // publication is new texts of files on their way to where they are read.
 type publication struct {
-	disk  *durable.Disk
-	texts []*text
-	step  func()
+	folder string // of the configuration
+	disk   *durable.Disk
+	texts  []*text
+	step   func()
 }
 
 // text is one of them.
@@ -76,6 +77,13 @@ func (p *publication) publish(ctx context.Context) error {
 	if err := p.disk.Commit(ctx, &durable.Tx{Files: files}); err != nil {
 		return err
 	}
+	if len(p.texts) > 1 {
+		p.at()
+		if err := p.writeDown(ctx); err != nil {
+			return err
+		}
+		defer os.Remove(p.journal())
+	}
 	for _, t := range p.texts {
 		p.at()
 		if err := t.exchange(p.at); err != nil {
@@ -88,6 +96,7 @@ func (p *publication) publish(ctx context.Context) error {
 		p.takeBack()
 		return err
 	}
+	p.at()
 	return nil
 }
 

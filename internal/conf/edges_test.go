@@ -37,7 +37,7 @@ func TestClash(t *testing.T) {
 			}
 		}
 	}
-	if !clash("unix:/a", "unix:/a") || clash("unix:/a", "unix:/b") || clash("unix:/a", ":25") {
+	if !clash("unix:/a", "unix:/a") || clash("unix:/a", "unix:/b") || clash("unix:/a", ":25") || clash(":25", "unix:/a") {
 		t.Error("sockets")
 	}
 }

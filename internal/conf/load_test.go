@@ -185,7 +185,7 @@ func TestLoadRefuses(t *testing.T) {
 	if _, problems = Verify(dir, Probes{}); len(problems) != 2 {
 		t.Errorf("a broken and a missing file: %v", problems)
 	}
-	if _, problems = Verify(filepath.Join(dir, "none"), Probes{}); len(problems) != 1 {
+	if _, problems = Verify(filepath.Join(dir, "none"), Probes{}); len(problems) != 1 || !errors.Is(problems[0], fs.ErrNotExist) {
 		t.Errorf("no such path: %v", problems)
 	}
 }

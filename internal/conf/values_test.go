@@ -130,11 +130,28 @@ func TestKeyless(t *testing.T) {
 		`"a@b.example": {` + hash + `, "scram_sha_256": "SCRAM-SHA-256$x"}, "c@b.example": {` + hash + `}`:                                      "SCRAM-SHA-256",
 		`"a@b.example": {` + hash + `, "scram_sha_256": "SCRAM-SHA-256$x"}, "c@b.example": {` + hash + `, "disabled": true}, "d@b.example": {}`: "",
 		`"a@b.example": {` + hash + `}`: "",
+		`"a@b.example": {` + hash + `, "cram_md5": "{CRAM-MD5}` + strings.Repeat("ab", 32) + `"}, "c@b.example": {` + hash + `}`: "CRAM-MD5",
+		`"a@b.example": "{CRAM-MD5}` + strings.Repeat("ab", 32) + `", "c@b.example": {` + hash + `}`:                             "CRAM-MD5",
 	} {
 		s := mustLoad(t, folder(t, "a.conf", `{"server_name": "mail.example.com", "Accounts": {`+accounts+`}}`))
 		notes := s.Keyless()
 		if len(notes) > 1 || len(notes) == 1 != (want != "") || want != "" && (!strings.Contains(notes[0].Error(), want) || !strings.Contains(notes[0].Error(), "postrider user passwd c@b.example")) {
 			t.Errorf("%s: %v", accounts, notes)
 		}
+	}
+}
+
+// TestValues: each setting is as it is written, and a secret is stars with what tells it from another, unless there is none.
+func TestValues(t *testing.T) {
+	of := func(password string) map[string]string {
+		return mustLoad(t, folder(t, "a.conf", `{"server_name": "mail.example.com", "SMTP": {"tarpit": "3s"}, "Queue": {"Routes": [{"domain": "*", "host": "smtp.example.net", "user": "u"`+password+`}]}}`)).Values()
+	}
+	one, two, none := of(`, "password": "hunter2"`), of(`, "password": "hunter3"`), of("")
+	const path = "Queue.Routes[0].password"
+	if one["server_name"] != `"mail.example.com"` || one["SMTP.tarpit"] != `"3s"` || one[path] == two[path] || one[path] != of(`, "password": "hunter2"`)[path] || none[path] != `""` {
+		t.Errorf("%s, %s, %s, %s, without one %s", one["server_name"], one["SMTP.tarpit"], one[path], two[path], none[path])
+	}
+	if strings.Contains(one[path], "hunter") {
+		t.Errorf("shown: %s", one[path])
 	}
 }

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
 // TestNamesByThemselves: mta-sts., autoconfig. and autodiscover. of each domain get certificates as soon as the DNS leads them here, also
@@ -60,6 +63,7 @@ func TestNamesByThemselves(t *testing.T) {
 			}
 			has("autoconfig.mail.test", "mail.test", "mta-sts.mail.test", "mta-sts.second.test is missing")
 			// The policy is there, by a certificate for its name.
+			believed := x509.NewCertPool() // who issued the last
 			get := func(name string) (leaf *x509.Certificate, status int) {
 				t.Helper()
 				client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: name}, DisableKeepAlives: true}}
@@ -73,10 +77,21 @@ func TestNamesByThemselves(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer resp.Body.Close()
-				return resp.TLS.PeerCertificates[0], resp.StatusCode
+				chain := resp.TLS.PeerCertificates
+				believed.AddCert(chain[len(chain)-1])
+				return chain[0], resp.StatusCode
 			}
 			if leaf, status := get("mta-sts.mail.test"); !fromPebble(leaf) || leaf.VerifyHostname("mta-sts.mail.test") != nil || status != 200 {
 				t.Errorf("%v by %v, %d", leaf.DNSNames, leaf.Issuer, status)
+			}
+			sender := &relay.STS{Resolver: published{w: w}, HTTP: &http.Client{Transport: &http.Transport{
+				TLSClientConfig: &tls.Config{RootCAs: believed}, DisableKeepAlives: true,
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", webPort))
+				},
+			}}}
+			if p, err := sender.Policy(t.Context(), "mail.test"); err != nil || p == nil || p.Mode != relay.STSTesting || !p.Match("mail.test") {
+				t.Errorf("a sender finds %+v, %v", p, err)
 			}
 			if leaf, _ := get("mta-sts.second.test"); leaf.VerifyHostname("mail.test") != nil {
 				t.Errorf("%v by %v", leaf.DNSNames, leaf.Issuer)

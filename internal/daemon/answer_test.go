@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/rfc2822"
 )
 
@@ -185,5 +189,72 @@ func TestAwayDays(t *testing.T) {
 	w.post.Settle()
 	if n := w.post.Outbound.Queue().Counters().Accepted; n != before {
 		t.Error("answered though the settings forbid it")
+	}
+}
+
+// TestAnswerKilled: whenever the program is killed, a sender has one answer at most; and it is there in the end, or was lost with the kill.
+func TestAnswerKilled(t *testing.T) {
+	sink, got := sinkServer(t)
+	v := underAttack(t, `"SMTP": {"relay_from": ["127.0.0.1/32"]}, "Queue": {"retry_first": "1s", "retry_max": "1s", "Routes": [`+route("third.test", sink.Port, "")+`]},`)
+	kill := func() {
+		v.cmd.Process.Kill()
+		<-v.ended
+	}
+	kill()
+	disk, err := durable.Open(v.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	dir := filepath.Join(v.dir, "data")
+	kept, err := preferences.Open(t.Context(), preferences.Dir(dir), disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kept.Change(t.Context(), "alice@mail.test", func(p *preferences.Preferences) error { p.Absence = &preferences.Absence{Text: "away"}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	again := func() {
+		t.Helper()
+		v.cmd, v.ended, v.addrs = exec.Command(program.path, "serve", "-c", v.dir), make(chan error, 1), make(map[string]string)
+		v.cmd.Stderr = os.Stderr
+		if err := v.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(v.cmd, v.ended)
+		v.awaitUp()
+	}
+	const rounds = 4
+	for i := range rounds {
+		again()
+		for range 2 {
+			k, err := v.stranger(1, "smtp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.play("S: 220\nC: EHLO x.test\nS: 250")
+			k.send(fmt.Sprintf("<ann%d@third.test>", i), []string{"<alice@mail.test>"}, "From: x@third.test\r\nTo: alice@mail.test\r\n\r\nx\r\n")
+			k.c.Close()
+		}
+		time.Sleep(time.Duration(i) * 3 * time.Millisecond) // somewhere on the way
+		kill()
+	}
+	again()
+	v.stop()
+	answers := make(map[string]map[string]bool) // Message-IDs: one that is sent again after a kill is the same answer
+	for len(got) > 0 {
+		m := <-got
+		to, message, _ := strings.Cut(m, "\n")
+		header, _, _ := rfc2822.ParseHeader(message)
+		if answers[to] == nil {
+			answers[to] = make(map[string]bool)
+		}
+		answers[to][header.Get("Message-ID")] = true
+	}
+	t.Logf("%d of %d senders were answered", len(answers), rounds)
+	for to, ids := range answers {
+		if len(ids) != 1 || !strings.HasPrefix(to, "<> <ann") {
+			t.Errorf("%s: %v", to, ids)
+		}
 	}
 }

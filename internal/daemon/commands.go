@@ -35,7 +35,7 @@ type Status struct {
 	// that failed.
 	Lockouts []accounts.Lockout `json:"lockouts"`
 	// Limits are those who have met a limit, so that nothing of theirs is taken for now, and
-	// users whose limits are lifted.
+	// users whose limits are lifted or whose mail is held.
 	Limits []post.Limited `json:"limits,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`
@@ -139,7 +139,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), d.trustProblems()
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
 	note, warning := d.family()
 	if s.Leaves = note; warning != "" {
 		s.Warnings = append(s.Warnings, warning)

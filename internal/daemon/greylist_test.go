@@ -41,23 +41,27 @@ func (w *testWorld) comingFrom(addr string) (port int) {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// TestGreylistPostfix: an honest server without names is told to come again, does, and its mail is there once.
-func TestGreylistPostfix(t *testing.T) {
-	l := newLab(t)
-	w := startTrusting(t, l, "", `"Verify": {"Greylist": {"on": true}},`)
-	w.state().verify.Greylist.Wait = 2 * time.Second // less than the settings allow: Postfix comes again as soon as it can
-	ip := "127.0.0.1"
-	peer := peertest.Postfix(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, ip), RelayPort: w.comingFrom("198.51.100.9")})
-	submit(t, peer.Addr, "From: x@plain.test\r\nSubject: twice\r\n\r\nbody\r\n", "x@none.example", "alice@mail.test")
-	w.logged("refused", "command=", "450 4.7.1", "198.51.100.0/24 is not known here yet: come again in ", "greylist=198.51.100.0/24")
-	if text := w.only("alice@mail.test"); !strings.Contains(text, "Subject: twice") {
-		t.Error(text)
-	}
-	before := strings.Count(w.logs.String(), "greylist=")
-	submit(t, peer.Addr, "From: x@plain.test\r\nSubject: once\r\n\r\nbody\r\n", "y@none.example", "bob@mail.test")
-	w.waitFor("bob@mail.test", 1)
-	if n := strings.Count(w.logs.String(), "greylist="); n != before {
-		t.Error("its next message had to wait, too")
+// TestGreylistPeers: an honest server without names is told to come again, does, and its mail is there once.
+func TestGreylistPeers(t *testing.T) {
+	for _, name := range []string{"Postfix", "Exim"} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			w := startTrusting(t, l, "", `"Verify": {"Greylist": {"on": true}},`)
+			w.state().verify.Greylist.Wait = time.Second // less than the settings allow: these come again as soon as they can
+			peer := peertest.Servers()[name](t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), RelayPort: w.comingFrom("198.51.100.9")})
+			submit(t, peer.Addr, "From: x@plain.test\r\nSubject: twice\r\n\r\nbody\r\n", "x@none.example", "alice@mail.test")
+			w.logged("refused", "450 4.7.1", "198.51.100.0/24 is not known here yet: come again in ", "greylist=198.51.100.0/24")
+			peertest.Await(t, "the second attempt", func() bool { return len(w.mailbox("alice@mail.test")) > 0 })
+			if text := w.only("alice@mail.test"); !strings.Contains(text, "Subject: twice") {
+				t.Error(text)
+			}
+			before := strings.Count(w.logs.String(), "greylist=")
+			submit(t, peer.Addr, "From: x@plain.test\r\nSubject: once\r\n\r\nbody\r\n", "y@none.example", "bob@mail.test")
+			peertest.Await(t, "the next message", func() bool { return len(w.mailbox("bob@mail.test")) > 0 })
+			if n := strings.Count(w.logs.String(), "greylist="); n != before {
+				t.Error("its next message had to wait, too")
+			}
+		})
 	}
 }
 

@@ -14,7 +14,12 @@ func (d *Daemon) moment() web.Moment {
 		Version: d.Version, Healthy: d.ready() == nil,
 		Connections: d.sessions(), MaxConnections: d.most(),
 		Rooms: rooms(st.settings), DNS: d.dns.Stats(),
-		Keys: make(map[string]int), Lockouts: len(st.credentials.Lockouts()), Throttled: st.credentials.Throttled(), LeftOut: d.logFile.LeftOut(),
+		Keys: make(map[string]int), Limited: make(map[string]int), Lockouts: len(st.credentials.Lockouts()), Throttled: st.credentials.Throttled(), LeftOut: d.logFile.LeftOut(),
+	}
+	for _, l := range d.post.Full() {
+		if l.Limit != "" {
+			m.Limited[l.Whose.String()]++
+		}
 	}
 	for _, disk := range d.disks {
 		m.Store.Add(disk.Stats())

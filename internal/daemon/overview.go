@@ -58,9 +58,15 @@ func (s *Status) problems() (all []admin.Problem) {
 			note(l.Name+" may send without limits until "+clock(l.Lifted)+".", "")
 			continue
 		}
-		do := "More is taken at " + clock(l.Until) + "."
+		do := ""
+		if l.Limit != "" {
+			do = "More is taken at " + clock(l.Until) + ". "
+		}
+		if l.Held {
+			do += `What it had in the queue is held: "postrider user lift" releases it, "postrider user discard" throws it away. `
+		}
 		if l.Whose == post.OfAccount {
-			do += " What it has in the queue is held. If that was not the user, set another password."
+			do += "If that was not the user, set another password."
 		}
 		note(l.String()+".", do)
 	}

@@ -260,7 +260,7 @@ func TestUserMay(t *testing.T) {
 		"forward":  {"do", "ask", "to", "x@far.test", "password", testPassword},
 		"absence":  {"do", "keep", "text", "x"},
 	} {
-		if _, page := v.see("/account/" + path); !strings.Contains(page, "the administrator of this server has switched this off") {
+		if code, page := v.see("/account/" + path); code != 403 || !strings.Contains(page, "the administrator of this server has switched this off") {
 			t.Error(path, page)
 		}
 		if _, page := v.post("/account/"+path, form...); !strings.Contains(page, "the administrator of this server has switched this off") {

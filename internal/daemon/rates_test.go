@@ -173,7 +173,7 @@ func TestStolenAccount(t *testing.T) {
 	if u.Hour.Messages != most || u.Day.Recipients != most || u.Full != fmt.Sprintf("%d messages an hour", most) || u.Until.Before(time.Now()) {
 		t.Errorf("shown: %+v", u)
 	}
-	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Name != "alice@mail.test" || s.Queue.Held != most {
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Name != "alice@mail.test" || !s.Limits[0].Held || s.Queue.Held != most {
 		t.Errorf("status: %+v, %d held", s.Limits, s.Queue.Held)
 	}
 	if n := strings.Count(w.logs.String(), `msg="too much is sent"`); n != 1 {
@@ -184,6 +184,10 @@ func TestStolenAccount(t *testing.T) {
 	w.again()
 	k = w.loginAs("alice@mail.test")
 	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
+	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Limit != "" || !s.Limits[0].Held || len(s.problems()) == 0 {
+		t.Errorf("that mail is held is forgotten: %+v", s.Limits)
+	}
 	open.Store(true)
 	if n := held(); n != most {
 		t.Errorf("%d are held after a restart", n)
@@ -202,6 +206,9 @@ func TestStolenAccount(t *testing.T) {
 		t.Errorf("%q leaves", subject)
 	}
 	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 0 {
+		t.Errorf("in the end: %+v", s.Limits)
+	}
 	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); !u.Lifted.IsZero() || u.Hour.Messages != 0 || u.Held != 0 {
 		t.Errorf("in the end: %+v", u)
 	}
@@ -381,4 +388,19 @@ func TestHeldOnTheWayIn(t *testing.T) {
 	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <late@far.test>") {
 		t.Errorf("got %q", m)
 	}
+}
+
+// TestToldWithoutAQueue: where no mail leaves, users and the postmaster are told as well.
+func TestToldWithoutAQueue(t *testing.T) {
+	w := start(t, `"postmaster": "bob@mail.test", "SMTP": {"messages_per_hour": 1}, "Queue": {"deliver": false},`)
+	k := w.loginAs("alice@mail.test")
+	k.accept("alice@mail.test", "alice@mail.test")
+	for range 5 {
+		k.refuse("alice@mail.test", "bob@mail.test", "450 4.7.1")
+	}
+	w.eventually("both are told", func() bool { return len(w.mailbox("alice@mail.test")) == 2 && len(w.mailbox("bob@mail.test")) == 1 })
+	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 0 {
+		t.Errorf("%d were released", n)
+	}
+	k.accept("alice@mail.test", "alice@mail.test")
 }

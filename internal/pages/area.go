@@ -20,6 +20,9 @@ const bodyOctets = 64 << 10
 // ErrNotFound: there is no such thing to show or change.
 var ErrNotFound = errors.New("there is no such thing")
 
+// ErrForbidden: the settings do not let anybody see or do this.
+var ErrForbidden = errors.New("the administrator of this server has switched this off")
+
 // Config is what an area is made of.
 type Config struct {
 	Name   string // its path is /Name/
@@ -283,6 +286,8 @@ func (a *Area) show(w http.ResponseWriter, r *Request, status int) {
 		name, v.Data = "problem.html", err.Error()
 		if v.Title = "That did not work"; errors.Is(err, ErrNotFound) {
 			status, v.Title, v.Data = http.StatusNotFound, "Not found", "There is no such page, or no longer."
+		} else if errors.Is(err, ErrForbidden) {
+			status, v.Title = http.StatusForbidden, r.page.Title
 		} else if status == http.StatusOK {
 			status = http.StatusInternalServerError
 			a.Log.Warn("a page could not be shown", "area", a.Name, "page", r.page.Title, "err", err)

@@ -15,7 +15,7 @@
 // user.Pages):
 //
 //  1. The function returns what the page shows; what it needs of the server it asks of a narrow
-//     interface that the area's package declares and the daemon implements. ErrNotFound is 404.
+//     interface that the area's package declares and the daemon implements. ErrNotFound is 404, ErrForbidden 403.
 //  2. The template, in the area's folder templates, defines "content". It finds what the function
 //     returned in .Data, the form in .Form, who has logged in in .Who. A form names what it does:
 //     <button name="do" value="hold">. {{template "field" (field .Form "name" "label" "text")}} is an

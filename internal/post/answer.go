@@ -250,6 +250,9 @@ func (o *Outbound) answer(ctx context.Context, to smtp.Path, message []byte) err
 
 // sendNotice sends a message of the server's own to another host, from the null sender.
 func (o *Outbound) sendNotice(ctx context.Context, to smtp.Path, message []byte) error {
+	if err := o.mayTell(); err != nil {
+		return err
+	}
 	if !o.queue.MayNotify(to) {
 		return errTooMany
 	}

@@ -10,7 +10,9 @@
 //     full; deliver.go writes it to all of them and commits;
 //   - forward.go and srs.go are what is different for mail that an alias leads to
 //     another host;
-//   - report.go tells senders, late.go and refusals.go remember refusals.
+//   - report.go tells senders, late.go and refusals.go remember refusals;
+//   - limits.go says for whom a message counts, and refuses what is too much; rates.go
+//     counts; stop.go holds the mail of a user who has sent too much, and tells of it.
 //
 // Outbound is the way out: outbound.go opens the queue and brings its news to
 // senders, relay.go puts what delivers in place, as the settings of the moment have

@@ -38,6 +38,7 @@ type Limited struct {
 	Since   time.Time `json:"since"`            // when it began
 	Until   time.Time `json:"until"`            // when it ends, and more is taken
 	Lifted  time.Time `json:"lifted,omitzero"`  // there is no limit until then
+	Held    bool      `json:"held,omitempty"`   // mail of the account is held in the queue
 	First   bool      `json:"-"`                // it is news: the holder was not refused before
 	Refusal string    `json:"refusal,omitzero"` // in words, for the client
 	holder  holder
@@ -53,8 +54,11 @@ func (l *Limited) LogValue() slog.Value {
 		slog.Int("messages", l.Sent.Messages), slog.Int("recipients", l.Sent.Recipients), slog.Time("until", l.Until))
 }
 
-// String says who has met which limit.
+// String says who has met which limit; of one that is over, that mail is held still.
 func (l *Limited) String() string {
+	if l.Limit == "" {
+		return "mail of " + l.Label() + " is held in the queue, as it had met a limit"
+	}
 	return fmt.Sprintf("%s has met a limit: %s, %s to %s since %s", l.Label(), l.Limit, many(l.Sent.Messages, "message"), many(l.Sent.Recipients, "recipient"), clockOf(l.Since))
 }
 
@@ -331,7 +335,7 @@ func (o *Outbound) mayTell() error {
 }
 
 // Full are those who have met a limit and for whom nothing is taken now, and accounts
-// whose limits are lifted.
+// whose limits are lifted or whose mail is held.
 func (p *Post) Full() []Limited {
 	now := time.Now()
 	all := append(p.rates.list(now), p.incoming.list(now)...)
@@ -350,10 +354,11 @@ func (r *rates) list(now time.Time) (all []Limited) {
 	defer r.mu.Unlock()
 	for whose := range r.by {
 		for h, t := range r.by[whose] {
-			if t.turn(now); t.Full == "" && t.Lifted.IsZero() {
+			if t.turn(now); t.Full == "" && t.Lifted.IsZero() && !t.Held {
 				continue
 			}
-			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: t.Hour.Amount, Since: t.Hour.Since, Until: t.Until, Lifted: t.Lifted})
+			p := t.within()
+			all = append(all, Limited{Whose: h.whose, Name: h.label(), Limit: t.Full, Sent: p.Amount, Since: p.Since, Until: t.Until, Lifted: t.Lifted, Held: t.Held})
 		}
 	}
 	return all

@@ -130,32 +130,48 @@ type ledger struct {
 	// Lifted: until then there is no limit.
 	Lifted time.Time `json:"lifted,omitzero"`
 	Told   time.Time `json:"told,omitzero"` // when a notice went out
+	// Held: mail in the queue was held, and has not been released since, as far as is known.
+	Held bool `json:"held,omitempty"`
 }
 
 // turn has the clock go on: periods end, and what was lifted holds again, with nothing
 // counted yet.
 func (t *ledger) turn(now time.Time) {
 	if !t.Lifted.IsZero() && !now.Before(t.Lifted) {
-		*t = ledger{}
+		*t = ledger{Held: t.Held}
 	}
 	t.Hour.begin(now, rateHour)
 	if t.Day.begin(now, rateDay) {
 		t.Over = Amount{}
+	}
+	if last := now.Add(rateDay); t.Until.After(last) { // the clock was set back
+		t.Until = last
+	}
+	if t.Told.After(now) {
+		t.Told = now
 	}
 	if t.Full != "" && !now.Before(t.Until) {
 		t.Full, t.Until = "", time.Time{}
 	}
 }
 
+// within is the period whose limit was met: the one that ends when more is taken.
+func (t *ledger) within() *Period {
+	if t.Full != "" && t.Until.Equal(t.Day.Since.Add(rateDay)) {
+		return &t.Day
+	}
+	return &t.Hour
+}
+
 // idle: nothing is lost if it is forgotten.
 func (t *ledger) idle(now time.Time) bool {
-	return now.Sub(t.Hour.Since) >= rateHour && now.Sub(t.Day.Since) >= rateDay && !now.Before(t.Lifted) && now.Sub(t.Told) >= rateDay
+	return !t.Held && now.Sub(t.Hour.Since) >= rateHour && now.Sub(t.Day.Since) >= rateDay && !now.Before(t.Lifted) && now.Sub(t.Told) >= rateDay
 }
 
 // weight is how much matters that it is remembered.
 func (t *ledger) weight(now time.Time) float64 {
 	w := float64(t.Day.Messages + t.Day.Recipients)
-	if t.Full != "" || now.Before(t.Lifted) {
+	if t.Full != "" || t.Held || now.Before(t.Lifted) {
 		w += 1e12
 	}
 	return w

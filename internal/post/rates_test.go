@@ -437,4 +437,24 @@ func TestToldOnceADay(t *testing.T) {
 	if l := r.take(ann(Rate{Hour: Amount{Messages: 1}}), 0, Amount{1, 1}, now.Add(-48*time.Hour)); l == nil {
 		t.Error("a clock that is set back gives a new hour")
 	}
+	if past := now.AddDate(-10, 0, 0); !r.stopped("ann@mail.test", past) || r.stopped("ann@mail.test", past.Add(rateDay)) {
+		t.Error("a clock that is set back by years stops somebody for years")
+	}
+}
+
+// TestFullOfTheDay: who has met the limit of a day is shown with that day's numbers.
+func TestFullOfTheDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sends(Rate{Hour: Amount{Messages: 2}, Day: Amount{Messages: 3}})
+		began := time.Now()
+		for range 5 {
+			s := sessionOf("ann@mail.test", "192.0.2.7:1")
+			p.mayName(s)
+			time.Sleep(40 * time.Minute)
+		}
+		want := Limited{Name: "ann@mail.test", Limit: "3 messages a day", Sent: Amount{3, 3}, Since: began, Until: began.Add(rateDay)}
+		if all := p.Full(); len(all) != 1 || all[0].String() != want.String() || !all[0].Until.Equal(want.Until) {
+			t.Errorf("%v, want %v", all, want)
+		}
+	})
 }

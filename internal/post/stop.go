@@ -89,12 +89,15 @@ func (p *Post) stop(ctx context.Context, l *Limited) {
 			p.Log.Error("mail of a user cannot be held", "user", l.Name, "held", held, "err", err)
 		}
 		p.Log.Warn("mail of a user is held", "user", l.Name, "held", held)
+		if held > 0 {
+			p.rates.holds(l.holder, true)
+		}
 	}
-	if p.Outbound == nil || !p.rates.tell(l, time.Now()) {
+	if !p.rates.tell(l, time.Now()) {
 		return
 	}
 	for _, n := range p.notices(l, held) {
-		if err := p.Outbound.tell(ctx, n); err != nil {
+		if err := p.notify(ctx, n); err != nil {
 			p.Log.Warn("a notice of too much mail cannot be sent", "to", n.To[0].Addr(), "err", err)
 		}
 	}
@@ -131,6 +134,9 @@ func (p *Post) notices(l *Limited, held int) (all []*rfc2822.Draft) {
 		return all
 	}
 	kept := fmt.Sprintf("%s in the queue that had not left for other hosts %s held: nothing happens to it until somebody releases it.", many(held, "message"), areOrIs(held))
+	if held == 0 {
+		kept = "Nothing of it was waiting in the queue for other hosts."
+	}
 	draft(domains.Address(l.Name), "You have sent as much as you may for now", met, kept, "",
 		"If you have not sent that much, somebody else knows your password: have it changed at once.",
 		"If you have, ask the postmaster to release your mail, or for a higher limit.", "")
@@ -168,14 +174,21 @@ func automatic() []rfc2822.Field {
 	return []rfc2822.Field{f}
 }
 
-// tell brings a notice of ours to its one recipient, who is here or elsewhere.
-func (o *Outbound) tell(ctx context.Context, d *rfc2822.Draft) error {
+// notify brings a notice to its one recipient, who is here or elsewhere.
+func (p *Post) notify(ctx context.Context, d *rfc2822.Draft) error {
 	var text bytes.Buffer
 	if _, err := d.WriteTo(&text); err != nil {
 		return err
 	}
 	to := smtp.Path{Local: d.To[0].Local, Domain: d.To[0].Domain}
-	return o.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
+	if p.Outbound != nil {
+		return p.Outbound.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
+	}
+	found := p.Rules().Directory.Resolve(to)
+	if len(found.Mailboxes) == 0 {
+		return errNoSender
+	}
+	return put(ctx, p.Mailboxes, found.Mailboxes, text.Bytes())
 }
 
 // holdFor is why mail of a session's user goes into the queue held; empty: it does not.
@@ -183,7 +196,17 @@ func (r *Receiver) holdFor(s *smtp.Session) string {
 	if s.User == "" || r.anybody || !r.rates.stopped(s.User, time.Now()) {
 		return ""
 	}
+	r.rates.holds(holder{whose: OfAccount, name: s.User}, true)
 	return heldFor
+}
+
+// holds notes whether mail of a holder is held in the queue.
+func (r *rates) holds(h holder, yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.by[h.whose][h]; t != nil && t.Held != yes {
+		t.Held, r.dirty = yes, true
+	}
 }
 
 // stopped reports whether an account has met a limit in an hour or day that goes on.
@@ -228,6 +251,9 @@ func (p *Post) Use(ctx context.Context, account domains.Address) (Use, error) {
 	}
 	var err error
 	u.Held, err = p.Outbound.queue.CountHeld(ctx, u.Account, heldFor)
+	if err == nil { // somebody may have released them one by one
+		p.rates.holds(holder{whose: OfAccount, name: u.Account}, u.Held > 0)
+	}
 	return u, err
 }
 
@@ -249,7 +275,10 @@ func (p *Post) Lift(ctx context.Context, account domains.Address, until time.Tim
 	if p.Outbound == nil {
 		return 0, nil
 	}
-	return p.Outbound.queue.ReleaseAll(ctx, account.String(), heldFor)
+	if released, err = p.Outbound.queue.ReleaseAll(ctx, account.String(), heldFor); err == nil {
+		p.rates.holds(holder{whose: OfAccount, name: account.String()}, false)
+	}
+	return released, err
 }
 
 // Restore has the limits of an account hold again, with nothing counted yet.
@@ -265,7 +294,7 @@ func (r *rates) lift(account domains.Address, now, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.of(holder{whose: OfAccount, name: account.String()}, now)
-	*t = ledger{Lifted: until}
+	*t = ledger{Lifted: until, Held: t.Held}
 	t.turn(now)
 	r.dirty = true
 }
@@ -276,6 +305,9 @@ func (p *Post) Discard(ctx context.Context, account domains.Address) (n int, err
 		return 0, nil
 	}
 	n, err = p.Outbound.queue.RemoveAll(ctx, account.String(), heldFor)
+	if err == nil {
+		p.rates.holds(holder{whose: OfAccount, name: account.String()}, false)
+	}
 	p.Log.Info("held mail of a user is thrown away", "user", account.String(), "messages", n)
 	return n, err
 }

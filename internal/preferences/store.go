@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -86,6 +87,19 @@ func (s *Store) Of(account domains.Address) (*Preferences, error) {
 		s.held[account] = h
 	}
 	return h.p, h.err
+}
+
+// Problems are the files that could not be read when they were asked for last, a sentence each.
+func (s *Store) Problems() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for account, h := range s.held {
+		if _, err := os.Stat(s.file(account)); h.err != nil && err == nil {
+			all = append(all, h.err.Error()+": its user cannot log in, and nothing is forwarded for him")
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // read reads a file.

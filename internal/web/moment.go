@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/resolver"
@@ -25,8 +26,9 @@ type Moment struct {
 	DNS                         resolver.Stats
 	Keys                        map[string]int // of DKIM, how many there are in each phase
 	KeysInTrouble               int
-	Lockouts                    int   // accounts and networks whose logins are not checked for now
-	Throttled                   int64 // logins that were not checked, since the start
+	Lockouts                    int            // accounts and networks whose logins are not checked for now
+	Throttled                   int64          // logins that were not checked, since the start
+	Limited                     map[string]int // those who have met a limit and for whom nothing is taken now, by post.Kinds
 	Store                       durable.Stats
 	StoreFailed                 bool  // a sync has failed, and nothing more is taken
 	Signed, Unsigned            int64 // messages of our domains
@@ -130,6 +132,9 @@ func (m *Moment) host() (all []fact) {
 		gaugeOf("auth_lockouts", "Accounts and networks whose logins are not checked for now.", float64(m.Lockouts)),
 		counterOf("auth_throttled_total", "Logins that were not checked, as too many had failed.", m.Throttled),
 		counterOf("log_lines_dropped_total", "Lines about strangers that were left out of the log.", m.LeftOut))
+	for _, whose := range post.Kinds {
+		all = append(all, gaugeBy("whose", whose, "limits_met", "How many have met a limit and are refused for now; 100 of all at most.", float64(m.Limited[whose])))
+	}
 	for result, n := range map[string]int64{"signed": m.Signed, "unsigned": m.Unsigned} {
 		f := counterOf("", "", n).by("result", result, "dkim_signatures_total", "Messages of our domains that leave: signed, and not signed though they should be.")
 		all = append(all, f)

@@ -329,6 +329,32 @@ func TestSPFRecord(t *testing.T) {
 	}
 }
 
+// TestOneNameOfAnAddress: an address that mail leaves from under two names has one of them in the DNS, the first.
+func TestOneNameOfAnAddress(t *testing.T) {
+	p := &Plan{Domain: "example.test", Host: "mail.example.test", Addresses: addrs("192.0.2.25"),
+		Sending: senders("out.example.test", "192.0.2.26", "o2.example.test", "192.0.2.26", "o2.example.test", "2001:db8::26")}
+	var got []string
+	for _, r := range p.Records() {
+		if ptr, ok := r.RR.(*dns.PTR); ok && strings.HasPrefix(Name(r.RR), "26.2.0.192.") || ok && strings.HasPrefix(Name(r.RR), "6.2.0.0.") {
+			got = append(got, ptr.Ptr)
+		}
+	}
+	if strings.Join(got, " ") != "out.example.test. o2.example.test." {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestUnescape: what a server has sent is read whatever its escapes are, also cut off.
+func TestUnescape(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a": "a", `a\`: `a\`, `a\1`: "a1", `a\12`: "a12", `a\065`: "aA", `a\065b`: "aAb", `\"\\`: `"\`, `\06x`: "06x", `\255`: "\xff", `\;`: ";",
+	} {
+		if got := unescape(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestKindOf: what a text is, is told by its version, whole, however it is written; a longer word is another version.
 func TestKindOf(t *testing.T) {
 	for value, want := range map[string]string{

@@ -99,22 +99,19 @@ func refuse(r *pages.Request, err error, password string) error {
 	return nil
 }
 
-// errForbidden is what a page shows that the settings do not allow.
-var errForbidden = errors.New("the administrator of this server has switched this off")
-
 // allowed wraps a page so that it is there only while the settings let users decide what it is about.
 func (s Server) allowed(what string, p pages.Page) pages.Page {
 	show := p.Show
 	p.Show = func(r *pages.Request) (any, error) {
 		if !s.Own.May(what) {
-			return nil, errForbidden
+			return nil, pages.ErrForbidden
 		}
 		return show(r)
 	}
 	for name, do := range p.Do {
 		p.Do[name] = func(r *pages.Request) error {
 			if !s.Own.May(what) {
-				return errForbidden
+				return pages.ErrForbidden
 			}
 			return do(r)
 		}
