@@ -21,7 +21,7 @@ import (
 // sinkFlags are those of the command line that are not Options as they are.
 type sinkFlags struct {
 	age, sorting, allowed, triggers, relayTo, relayAllowed string
-	logins, pop3Logins, webLogins                          []string
+	logins, pop3Logins, webLogins, rules                   []string
 	verbose                                                bool
 }
 
@@ -71,6 +71,8 @@ environment (MP_...) are taken over; options on the command line come first.`,
 	fl.StringVar(&f.relayTo, "relay-to", "", "host:port of a real server that single messages can be released to")
 	fl.StringVar(&f.relayAllowed, "relay-recipients", "", "a regular expression of the addresses that may be")
 	fl.StringVar(&o.Webhook, "webhook", "", "a URL that is told of each message")
+	fl.StringArrayVar(&o.RuleFiles, "rules", nil, "a file of rules by which mail fails on purpose (docs/rules.md)")
+	fl.StringArrayVar(&f.rules, "rule", nil, "one such rule, as: '@to stall first 2 to bob@'")
 	fl.BoolVar(&o.Chaos, "chaos", false, "let the API refuse mail by chance")
 	fl.StringVar(&f.triggers, "chaos-triggers", "", "refuse by chance from the start: Sender:451:5,Recipient:550:10")
 	fl.StringVar(&o.Label, "label", "", "a name for this sink, on its pages")
@@ -80,6 +82,8 @@ environment (MP_...) are taken over; options on the command line come first.`,
 	fl.BoolVar(&o.Web.InnerLinks, "allow-internal-http-requests", false, "let a check of links ask this host's own network")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log every session")
 	c.MarkFlagDirname("dir")
+	c.MarkFlagFilename("rules")
+	c.MarkFlagsMutuallyExclusive("rules", "rule")
 	return c
 }
 
@@ -149,6 +153,7 @@ func (f *sinkFlags) apply(o *catch.Options) (err error) {
 		}
 		o.Chaos = true
 	}
+	o.Rules = strings.Join(f.rules, "\n")
 	for _, l := range []struct {
 		name string
 		from []string

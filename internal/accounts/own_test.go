@@ -255,6 +255,23 @@ func TestAppsOfOldAccount(t *testing.T) {
 	}
 }
 
+// TestForgottenPassword: what was learnt of a password of the user's own opens nothing once it is forgotten.
+func TestForgottenPassword(t *testing.T) {
+	o := newOwn(t)
+	o.s.Accounts["alice@mail.test"].ScramSHA256 = ""
+	o.Credentials = nil
+	o.reload()
+	o.set("my own one")
+	o.opens("pop", "my own one", true)
+	if err := o.kept.Remove(t.Context(), alice); err != nil {
+		t.Fatal(err)
+	}
+	o.opens("pop", "my own one", false)
+	if err := o.challenge("SCRAM-SHA-256", "my own one"); !errors.Is(err, sasl.ErrDenied) {
+		t.Error(err)
+	}
+}
+
 // TestGuessedApps: guesses at app passwords count as guesses at the password do, and who is locked out is so for the right one too.
 func TestGuessedApps(t *testing.T) {
 	o := newOwn(t)

@@ -64,6 +64,30 @@ func (s *Settings) setMember(steps []string, key string, value any, password Sec
 
 // SetDomainDisabled blocks all accounts of a domain, or lets them in again.
 func (s *Settings) SetDomainDisabled(path string, name domains.Name, disabled bool) (*Edit, error) {
+	if !disabled {
+		return s.setDomain(path, name, "disabled", nil)
+	}
+	return s.setDomain(path, name, "disabled", true)
+}
+
+// SetDomainQuota says what each mailbox of a domain may hold; 0 is as in Store.
+func (s *Settings) SetDomainQuota(path string, name domains.Name, each config.Size) (*Edit, error) {
+	if each == 0 {
+		return s.setDomain(path, name, "quota", nil)
+	}
+	return s.setDomain(path, name, "quota", each)
+}
+
+// SetDomainTotal says what all mailboxes of a domain may hold together; 0 is any amount.
+func (s *Settings) SetDomainTotal(path string, name domains.Name, total config.Size) (*Edit, error) {
+	if total == 0 {
+		return s.setDomain(path, name, "total_quota", nil)
+	}
+	return s.setDomain(path, name, "total_quota", total)
+}
+
+// setDomain sets one thing of a domain; a nil value takes it out.
+func (s *Settings) setDomain(path string, name domains.Name, key string, value any) (*Edit, error) {
 	if !s.keeps(name) {
 		return nil, fmt.Errorf("%s: %w", name, ErrNoDomain)
 	}
@@ -73,20 +97,18 @@ func (s *Settings) SetDomainDisabled(path string, name domains.Name, disabled bo
 			steps[1] = written
 		}
 	})
-	var value any
-	if disabled {
-		value = true
-	}
 	if s.text().Has(anys(steps)...) {
-		return s.setMember(steps, "disabled", value, "")
+		return s.setMember(steps, key, value, "")
 	}
 	file := newFile(path, "domains.conf") // it is a domain here by its accounts
 	if at, ok := s.text().Where("Domains"); ok {
 		file = at.File
 	}
-	return s.edit(file, func(text []byte) ([]byte, error) {
-		return config.Set(text, map[string]any{"disabled": disabled}, steps...)
-	})
+	members := make(map[string]any)
+	if value != nil {
+		members[key] = value
+	}
+	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, members, steps...) })
 }
 
 // SetAlias has an address lead to these targets and no others. It must be an alias already.

@@ -36,6 +36,12 @@ func TestSetAccount(t *testing.T) {
 			}, `"disabled": true`},
 		{"a domain by its accounts alone", func(s *Settings, dir string) (*Edit, error) { return s.SetDomainDisabled(dir, "example.org", true) },
 			func(s *Settings) bool { return s.Book().Accounts["bob@example.org"].Disabled }, ""},
+		{"what each mailbox of a domain may hold", func(s *Settings, dir string) (*Edit, error) { return s.SetDomainQuota(dir, "example.com", 5e6) },
+			func(s *Settings) bool { return s.QuotaOf("example.com", nil) == 5e6 }, `"quota": "5MB"`},
+		{"what all may hold", func(s *Settings, dir string) (*Edit, error) { return s.SetDomainTotal(dir, "example.org", 7e9) },
+			func(s *Settings) bool { return s.TotalQuotaOf("example.org") == 7e9 }, `"total_quota": "7GB"`},
+		{"any amount", func(s *Settings, dir string) (*Edit, error) { return s.SetDomainTotal(dir, "example.com", 0) },
+			func(s *Settings) bool { return s.TotalQuotaOf("example.com") == Unlimited }, ""},
 		{"a domain of others", func(s *Settings, dir string) (*Edit, error) { return s.SetDomainDisabled(dir, "far.example", true) }, nil, "no such domain"},
 		{"an alias", func(s *Settings, dir string) (*Edit, error) {
 			return s.SetAlias(dir, "sales@example.com", []string{"bob@example.org"})

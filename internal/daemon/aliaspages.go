@@ -9,6 +9,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -116,8 +117,10 @@ func stampOfDomain(s *conf.Settings, name domains.Name) string {
 	if !s.Book().IsLocal(name) {
 		return ""
 	}
-	d := s.DomainNamed(name)
-	return stampOf(d != nil, d != nil && d.Disabled)
+	if d := s.DomainNamed(name); d != nil {
+		return stampOf(d.Disabled, int64(d.Quota), int64(d.TotalQuota))
+	}
+	return stampOf()
 }
 
 // Domains implements admin.Domains.
@@ -174,6 +177,9 @@ func (p aliasPages) Domain(_ context.Context, name string) (admin.Domain, error)
 	r := p.domain(st, at)
 	r.Accounts, r.Aliases = countByDomain(st.names.accounts())[at], countByDomain(st.names.aliases())[at]
 	r.Stamp, r.From = stamp, st.settings.WhereDomain(at)
+	if d := st.dir.Domain(at); d != nil {
+		r.OwnQuota, r.OwnTotal = sizeText(d.Quota), sizeText(d.TotalQuota)
+	}
 	return r, nil
 }
 
@@ -212,6 +218,36 @@ func (p aliasPages) editDomain(ctx context.Context, name, stamp string, edit fun
 func (p aliasPages) BlockDomain(ctx context.Context, name, stamp string, block bool) error {
 	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
 		return one(s.SetDomainDisabled(p.d.Configuration, at, block))
+	})
+}
+
+// sizeText is a size as it is written; empty for none.
+func sizeText(n config.Size) string {
+	if n == 0 {
+		return ""
+	}
+	text, _ := n.MarshalText()
+	return string(text)
+}
+
+// LimitDomain implements admin.Domains.
+func (p aliasPages) LimitDomain(ctx context.Context, name, stamp string, together bool, size string) error {
+	field, set := "quota", (*conf.Settings).SetDomainQuota
+	if together {
+		field, set = "total", (*conf.Settings).SetDomainTotal
+	}
+	var n config.Size
+	if size != "" {
+		var err error
+		if n, err = config.ParseSize(size); err == nil && n == 0 {
+			err = errors.New(`write a size, as "2GB", or nothing`)
+		}
+		if err != nil {
+			return &admin.Wrong{Field: field, Why: err.Error()}
+		}
+	}
+	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
+		return one(set(s, p.d.Configuration, at, n))
 	})
 }
 

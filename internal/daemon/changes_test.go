@@ -364,6 +364,20 @@ func TestAliasPages(t *testing.T) {
 	if code, _ := v.does(town, "block", "sure", "1"); code != 200 || !w.state().dir.Domain("town.test").Disabled {
 		t.Error("block:", code)
 	}
+	if code, page := v.does(town, "quota", "quota", "lots"); code != 422 || !strings.Contains(page, `value="lots"`) {
+		t.Error("a limit that is none:", code, page)
+	}
+	if code, page := v.does(town, "total", "total", "0"); code != 422 || !strings.Contains(page, `write a size`) {
+		t.Error("a limit of nothing:", code, page)
+	}
+	v.does(town, "quota", "quota", "4MB")
+	v.does(town, "total", "total", "9MB")
+	if code, page := v.see(town); code != 200 || w.quota("x@town.test").Octets != 4e6 || w.domainQuota("town.test").Octets != 9e6 || !strings.Contains(page, `value="9MB"`) {
+		t.Error("limits:", code, page)
+	}
+	if code, _ := v.does(town, "total", "total", ""); code != 200 || w.domainQuota("town.test").Octets != 0 {
+		t.Error("any amount:", code)
+	}
 	v.post("/admin/accounts/add", "do", "add", "address", "zed@town.test", "password", testPassword)
 	if code, page := v.see("/admin/accounts/zed@town.test"); code != 200 || !strings.Contains(page, "blocked with its domain") || strings.Contains(page, `value="unblock"`) {
 		t.Error("an account of it:", code, page)

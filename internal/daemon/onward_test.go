@@ -151,13 +151,13 @@ func TestForwardFull(t *testing.T) {
 func TestJunkStays(t *testing.T) {
 	sink, got := sinkServer(t)
 	l := newLab(t)
-	w := startTrusting(t, l, `"Routes": [`+route("far.test", sink.Port, "")+`, `+route("good.test", sink.Port, "")+`, `+route("quarantine.test", sink.Port, "")+`]`, "")
+	w := startTrusting(t, l, `"Routes": [`+route("far.test", sink.Port, "")+`, `+route("good.test", sink.Port, "")+`, `+route("none.test", sink.Port, "")+`]`, "")
 	w.forwards("alice@mail.test", "friend@far.test", false)
 	w.decides("alice@mail.test", func(p *preferences.Preferences) { p.Absence = &preferences.Absence{Text: "away"} })
 	text := func(from string) string {
 		return fmt.Sprintf("From: x@%s\r\nTo: alice@mail.test\r\nDate: Mon, 30 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@x>\r\nSubject: who\r\n\r\nbody\r\n", from)
 	}
-	if reply := w.from(stranger).bring("<x@quarantine.test>", []string{"alice@mail.test"}, text("quarantine.test")); !strings.HasPrefix(reply, "250") {
+	if reply := w.from(stranger).bring("<x@good.test>", []string{"alice@mail.test"}, text("quarantine.test")); !strings.HasPrefix(reply, "250") {
 		t.Fatal(reply)
 	}
 	if here := w.keeps("alice@mail.test", 1); !strings.Contains(here[0], "X-Spam-Flag: YES") {
@@ -167,6 +167,14 @@ func TestJunkStays(t *testing.T) {
 	w.drained()
 	if len(got) != 0 {
 		t.Errorf("it left, or was answered: %q", <-got)
+	}
+	// Whose sender SPF does not believe is not answered, though it is no junk.
+	if reply := w.from(stranger).bring("<x@none.test>", []string{"alice@mail.test"}, text("none.test")); !strings.HasPrefix(reply, "250") {
+		t.Fatal(reply)
+	}
+	w.settled()
+	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <friend@far.test>\n") || len(got) != 0 {
+		t.Errorf("what fails SPF: %q and %d more", m, len(got))
 	}
 	if reply := w.from(stranger).bring("<x@good.test>", []string{"alice@mail.test"}, text("good.test")); !strings.HasPrefix(reply, "250") {
 		t.Fatal(reply)

@@ -20,7 +20,8 @@ func (o overview) Standing() admin.Standing {
 		at.Ports = append(at.Ports, admin.Port{Address: p.Bound, Protocol: p.Protocol, TLS: p.TLS})
 	}
 	for _, c := range s.Certificates {
-		at.Certificates = append(at.Certificates, admin.Certificate{Names: c.Names, NotAfter: c.NotAfter, From: c.From, Soon: c.Soon, Problem: c.Problem, Renews: c.Renews, Retry: c.Retry})
+		at.Certificates = append(at.Certificates, admin.Certificate{Names: c.Names, NotAfter: c.NotAfter, From: c.From, Soon: c.Soon, Problem: c.Problem, Renews: c.Renews, Retry: c.Retry,
+			Own: c.From == selfSignedPair(o.d.state().settings).Cert})
 	}
 	for _, r := range rooms(o.d.state().settings) {
 		at.Rooms = append(at.Rooms, admin.Room{Dir: r.Dir, Octets: r.Octets, Files: r.Files, Short: r.Short})

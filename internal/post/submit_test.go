@@ -2,6 +2,7 @@ package post
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/url"
 	"regexp"
@@ -139,6 +140,35 @@ func TestLocalEnvelope(t *testing.T) {
 		q := url.Values{"to": strings.Split(strings.Repeat("alice ", n-1)+"alice", " ")}
 		return (&Receiver{Post: p, Submission: true}).localRecipients(t.Context(), e, q) == nil
 	})
+}
+
+// TestSubmittedUTF8: a program's message needs SMTPUTF8 where its sender's address or its header does.
+func TestSubmittedUTF8(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ from, message string }{
+		{"root@mail.test", "Subject: x\n\nx\n"}, {"änn@mail.test", "Subject: x\n\nx\n"},
+	} {
+		p, store := newPost(t, parish{village{"alice@mail.test": alice}})
+		p.Rules().MaxMessageSize = 1 << 20
+		var seen []bool
+		p.Inspectors = []Inspector{utf8Seen{&seen}}
+		if status, text := overSocket(t, p, "to=alice&from="+url.QueryEscape(c.from), c.message); status != "200 OK" || messages(t, store) != 1 {
+			t.Fatalf("%s: %s %s", c.from, status, text)
+		}
+		if want := c.from != "root@mail.test"; len(seen) != 1 || seen[0] != want {
+			t.Errorf("%s: SMTPUTF8 %v", c.from, seen)
+		}
+	}
+}
+
+// utf8Seen is an Inspector that notes whether messages need SMTPUTF8.
+type utf8Seen struct{ seen *[]bool }
+
+func (utf8Seen) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
+
+func (u utf8Seen) Inspect(_ context.Context, look *Look) Inspection {
+	*u.seen = append(*u.seen, look.Envelope.Params.SMTPUTF8)
+	return nil
 }
 
 // TestGoneProgram: a program that goes away in the middle of its message has sent none.

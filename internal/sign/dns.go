@@ -1,12 +1,14 @@
 package sign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -71,25 +73,59 @@ func (d DNS) servers(ctx context.Context, name string) ([]server, error) {
 	return nil, fmt.Errorf("no zone is known that %s is in", name)
 }
 
-// ask asks each server. target is the name that it is an alias of, if it is one.
+// mostAddresses bounds the addresses of one server that are asked.
+const mostAddresses = 16
+
+// ask asks each server at each of its addresses, behind which may be machines that do not learn of a new record at the same
+// time; all together, since some may not answer. target is the name that it is an alias of, if it is one.
 func (d DNS) ask(ctx context.Context, servers []server, name string) (all []Answer, target string) {
-	for _, s := range servers {
-		a := Answer{Server: s.name, Err: s.err}
-		if a.Err == nil {
-			at := d.Resolver.At(s.addrs...)
-			alias, err := at.CNAME(ctx, name)
-			if err == nil && len(alias.Records) > 0 {
-				return nil, alias.Records[0] + "."
-			}
-			txt, err := at.TXT(ctx, name)
-			if err != nil && !errors.Is(err, resolver.ErrNoName) {
-				a.Err = err
-			}
-			a.Records = txt.Records
+	answers := make([][]Answer, len(servers))
+	aliases := make([][]string, len(servers))
+	var asked sync.WaitGroup
+	for i, s := range servers {
+		addrs := s.addrs[:min(len(s.addrs), mostAddresses)]
+		answers[i], aliases[i] = make([]Answer, len(addrs)), make([]string, len(addrs))
+		for j, addr := range addrs {
+			asked.Go(func() { answers[i][j], aliases[i][j] = d.askAt(ctx, s.name, addr, name) })
 		}
-		all = append(all, a)
 	}
-	return all, ""
+	asked.Wait()
+	for i, s := range servers {
+		for _, alias := range aliases[i] {
+			target = cmp.Or(target, alias)
+		}
+		all = append(all, heard(s, answers[i])...)
+	}
+	return all, target
+}
+
+// heard are the answers of a server's addresses. That this host does not reach all of them, for want of IPv6 as a rule,
+// matters only where there is none it does.
+func heard(s server, answers []Answer) (all []Answer) {
+	if s.err != nil {
+		return []Answer{{Server: s.name, Err: s.err}}
+	}
+	failed := func(a Answer) bool { return a.Err != nil }
+	if !slices.ContainsFunc(answers, func(a Answer) bool { return !failed(a) }) {
+		return answers[:min(1, len(answers))]
+	}
+	return slices.DeleteFunc(answers, failed)
+}
+
+// askAt asks at one address.
+func (d DNS) askAt(ctx context.Context, server, addr, name string) (a Answer, target string) {
+	a.Server = server
+	at := d.Resolver.At(addr)
+	alias, err := at.CNAME(ctx, name)
+	if err == nil && len(alias.Records) > 0 {
+		return a, alias.Records[0] + "."
+	}
+	txt, err := at.TXT(ctx, name)
+	if err != nil && !errors.Is(err, resolver.ErrNoName) {
+		a.Err = err
+	}
+	a.Records = txt.Records
+	return a, ""
 }
 
 // orResolver adds what the resolver says where no server of the zone says anything.

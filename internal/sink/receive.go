@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -31,6 +33,7 @@ type Receiving struct {
 	TagLogins    bool // the login becomes a tag
 
 	Chaos    *Chaos
+	Faults   *Faults
 	Sessions *Sessions
 	Log      *slog.Logger
 }
@@ -41,14 +44,20 @@ func (b *Box) Receiver(r Receiving) *smtp.Server {
 	if in.Chaos == nil {
 		in.Chaos = &Chaos{}
 	}
+	if in.Faults == nil {
+		in.Faults = &Faults{}
+	}
 	if in.Sessions == nil {
 		in.Sessions = &Sessions{}
 	}
 	s := &smtp.Server{
 		Hostname:      r.Hostname,
 		Handler:       smtp.HandlerFunc(in.take),
+		CheckConn:     in.connection,
+		CheckHelo:     in.hello,
 		CheckSender:   in.sender,
 		CheckRcpt:     in.recipient,
+		CheckData:     in.data,
 		Credentials:   sasl.PasswordFunc(in.login),
 		CleartextAuth: true,
 		RequireAuth:   r.RequireAuth,
@@ -78,15 +87,37 @@ func (r *receiver) login(user, password, _ string) error {
 	return checkLogin(r.Logins, user, password)
 }
 
-func (r *receiver) sender(context.Context, *smtp.Session, smtp.Path, *smtp.Params) error {
-	return r.Chaos.strike(AtSender)
+func (r *receiver) connection(ctx context.Context, s *smtp.Session) error {
+	return reply(r.fail(ctx, rules.AtConnect, r.factsOf(s)))
+}
+
+func (r *receiver) hello(ctx context.Context, s *smtp.Session, name string) error {
+	c := r.factsOf(s)
+	c.Text[rules.Helo] = []string{name}
+	d := r.fail(ctx, rules.AtHelo, c)
+	if d.TLS == "off" {
+		s.NoTLS = true
+	}
+	return reply(d)
+}
+
+func (r *receiver) sender(ctx context.Context, s *smtp.Session, from smtp.Path, p *smtp.Params) error {
+	if err := r.Chaos.strike(AtSender); err != nil {
+		return err
+	}
+	return reply(r.fail(ctx, rules.AtFrom, withEnvelope(r.factsOf(s), from, nil, nil, p.Size), r.box.Name(s.User)))
 }
 
 // errNotAllowed refuses a recipient that is not among those allowed.
 var errNotAllowed = &smtp.Reply{Code: 550, Enhanced: "5.7.1", Text: "this recipient is not among those that are allowed here"}
 
-func (r *receiver) recipient(_ context.Context, _ *smtp.Session, to *smtp.Recipient) error {
+func (r *receiver) recipient(ctx context.Context, s *smtp.Session, to *smtp.Recipient) error {
 	if err := r.Chaos.strike(AtRecipient); err != nil {
+		return err
+	}
+	e := s.Envelope
+	c := withEnvelope(r.factsOf(s), e.From, e.To, &to.Path, e.Params.Size)
+	if err := reply(r.fail(ctx, rules.AtTo, c, r.inboxesOf(s, *to)...)); err != nil {
 		return err
 	}
 	if r.Allowed != nil && !r.Allowed.MatchString(to.Path.String()) {
@@ -94,6 +125,45 @@ func (r *receiver) recipient(_ context.Context, _ *smtp.Session, to *smtp.Recipi
 			return errNotAllowed
 		}
 		to.Value = ignored{}
+	}
+	return nil
+}
+
+func (r *receiver) data(ctx context.Context, s *smtp.Session) error {
+	e := s.Envelope
+	c := withEnvelope(r.factsOf(s), e.From, e.To, nil, e.Params.Size)
+	return reply(r.fail(ctx, rules.AtData, c, r.inboxesOf(s, e.To...)...))
+}
+
+// judge asks the rules about a message that is there.
+func (r *receiver) judge(ctx context.Context, e *smtp.Envelope, raw []byte) rules.Decision {
+	if r.Faults.none() {
+		return rules.Decision{}
+	}
+	c := withMessage(withEnvelope(r.factsOf(e.Session), e.From, e.To, nil, 0), raw)
+	inboxes := r.inboxesOf(e.Session, e.To...)
+	if d := r.fail(ctx, rules.AtHeader, c, inboxes...); d.Action != rules.None {
+		return d
+	}
+	return r.fail(ctx, rules.AtMessage, c, inboxes...)
+}
+
+// inboxesOf are the inboxes whose rules are asked about recipients: theirs, and the login's.
+func (r *receiver) inboxesOf(s *smtp.Session, to ...smtp.Recipient) (names []string) {
+	for _, t := range to {
+		names = append(names, r.box.Name(t.Path.String()))
+	}
+	if s.User != "" {
+		names = append(names, r.box.Name(s.User))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// reply is what a callback answers for a decision.
+func reply(d rules.Decision) error {
+	if refused := refusal(d); refused != nil {
+		return refused
 	}
 	return nil
 }
@@ -113,9 +183,15 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil {
 		return err
 	}
+	d := r.judge(ctx, e, raw)
+	// A connection that is cut behind the dot leaves the client in doubt: the message is
+	// taken, and comes again.
+	if refused := refusal(d); refused != nil && d.Action != rules.Drop {
+		return refused
+	}
 	id := NewID()
 	queued := &smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Ok: queued as " + id}
-	if len(to) == 0 {
+	if len(to) == 0 || d.Action == rules.Discard {
 		r.box.Ignore()
 		return queued
 	}
@@ -123,6 +199,9 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	var tags []string
 	if r.TagLogins {
 		tags = []string{s.User}
+	}
+	for _, t := range d.Tags {
+		tags = append(tags, t.Value)
 	}
 	err = r.box.Put(ctx, id, Envelope{
 		From: e.From.String(), To: to, Helo: s.Helo, User: s.User, Client: s.RemoteAddr.String(), TLS: s.TLS != nil,
@@ -133,6 +212,9 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	}
 	if err != nil {
 		return err
+	}
+	if refused := refusal(d); refused != nil {
+		return refused
 	}
 	return queued
 }

@@ -3,8 +3,6 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,95 +20,6 @@ const (
 	longestText  = 4 << 20   // of a rules file, in octets
 	longestTable = 512 << 20 // of a pattern file
 )
-
-// Standard are rules that every sink of the ancestor of this language began with.
-const Standard = `reject from-has bad,route
-reject to-has bad,route
-reject helo-has none
-`
-
-// Source is a text of rules.
-type Source struct {
-	Name string // of its file, for errors and decisions; files that it names are looked for beside it
-	Text string
-	// Line and Col, if not 0, are where the text stands in the file, if it is a part of it.
-	Line, Col int
-}
-
-// Compiler makes Sets.
-type Compiler struct {
-	// Open opens files that rules name; nil is os.Open of what is a file. What is missing is to be an error that is fs.ErrNotExist.
-	Open func(name string) (io.ReadCloser, error)
-}
-
-// Compile makes a Set of sources, whose rules stand one after another. The error is a config.Errors of all
-// that is wrong.
-func (c *Compiler) Compile(sources ...Source) (*Set, error) {
-	w := &work{open: c.Open, set: &Set{}, tables: make(map[string]*loaded), operators: operators()}
-	if w.open == nil {
-		w.open = openFile
-	}
-	for _, s := range sources {
-		w.source(s, nil)
-	}
-	if err := w.errs.ErrOrNil(); err != nil {
-		return nil, err
-	}
-	w.set.settle()
-	return w.set, nil
-}
-
-// Parse makes a Set of one text. Name is its file's.
-func Parse(name, text string) (*Set, error) {
-	return (&Compiler{}).Compile(Source{Name: name, Text: text})
-}
-
-// ParseFiles makes a Set of files, of which the rules of the first come first. The error is a
-// config.Errors, unless a file cannot be read.
-func ParseFiles(names ...string) (*Set, error) {
-	sources := make([]Source, len(names))
-	for i, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		sources[i] = Source{Name: filepath.ToSlash(name), Text: string(text)}
-	}
-	return (&Compiler{}).Compile(sources...)
-}
-
-// work is a Set in the making.
-type work struct {
-	open      func(name string) (io.ReadCloser, error)
-	set       *Set
-	errs      config.Errors
-	tables    map[string]*loaded
-	operators []operator
-	full      bool // there are too many rules, and it was told
-	included  int  // files so far
-}
-
-// source reads a text, which the files of chain have included, the outermost first.
-func (w *work) source(s Source, chain []string) {
-	p := &parser{work: w, source: s, chain: append(chain[:len(chain):len(chain)], s.Name), text: config.NewText(s.Name, []byte(s.Text))}
-	if len(chain) == 0 && s.Line == 0 {
-		w.note(s.Name)
-	}
-	if len(s.Text) > longestText {
-		p.failAt(0, errTooLarge)
-		return
-	}
-	l := &lexer{text: s.Text, where: p.errorAt}
-	p.tokens = l.all()
-	w.errs = append(w.errs, l.errs...)
-	p.rules()
-}
-
-func (w *work) note(file string) {
-	if !slices.Contains(w.set.files, file) {
-		w.set.files = append(w.set.files, file)
-	}
-}
 
 // parser reads the rules of one text.
 type parser struct {
@@ -337,6 +246,60 @@ func (p *parser) phase() (phase Phase, given bool, err error) {
 	}
 	p.failAt(t.at, unknownWord("is no phase", t.text, all))
 	return 0, false, errReported
+}
+
+// action reads what the rule does.
+func (p *parser) action(r *rule) error {
+	t := p.take()
+	i := -1
+	if t.kind == word && !t.quoted {
+		i = slices.Index(actionNames[1:], t.text)
+	}
+	if i < 0 {
+		if t.kind != word {
+			p.at--
+			return p.fail(t, "found %s where a rule should begin", t.describe())
+		}
+		p.failAt(t.at, unknownWord("is no action", t.text, append([]string{"include"}, actionNames[1:]...)))
+		return errReported
+	}
+	r.action = Action(i + 1)
+	switch r.action {
+	case Answer:
+		arg, err := p.argument("reply", `a code with its text, like "550 5.7.1 No"`)
+		if err != nil {
+			return err
+		}
+		if r.reply, err = parseReply(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Tag:
+		arg, err := p.argument("tag", `a header field, like "X-Rule: yes"`)
+		if err != nil {
+			return err
+		}
+		if r.tag, err = parseField(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Delay:
+		arg, err := p.argument("delay", "a time like 10s")
+		if err != nil {
+			return err
+		}
+		if r.delay, err = config.ParseDuration(arg.text); err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	case Redirect:
+		arg, err := p.argument("redirect", "the address of a mailbox")
+		if err != nil {
+			return err
+		}
+		r.tag.Value, err = mailbox(arg.text)
+		if err != nil {
+			return p.fail(arg, "%w", err)
+		}
+	}
+	return nil
 }
 
 // condition reads what must be true, and the options behind it.
@@ -566,4 +529,66 @@ func (p *parser) argument(of, form string) (token, error) {
 		t.text += next.text
 	}
 	return t, nil
+}
+
+// options reads what stands behind "with".
+func (p *parser) options(r *rule, c *clause) error {
+	for n := 0; ; n++ {
+		t := p.token()
+		if t.kind != word {
+			if n == 0 {
+				return p.fail(t, "found %s where options should stand behind \"with\"", t.describe())
+			}
+			return nil
+		}
+		p.at++
+		if err := p.option(r, c, t); err != nil {
+			return err
+		}
+	}
+}
+
+var optionNames = []string{"message", "note", "savedir", "tls-opt", "make-yakker", "mailbox"}
+
+func (p *parser) option(r *rule, c *clause, t token) error {
+	if t.quoted || !slices.Contains(optionNames, t.text) {
+		p.failAt(t.at, unknownWord("is no option", t.text, optionNames))
+		return errReported
+	}
+	if t.text == "make-yakker" {
+		c.with.MakeYakker = true
+		return nil
+	}
+	arg, err := p.argument(t.text, "")
+	if err != nil {
+		return err
+	}
+	switch t.text {
+	case "message":
+		c.with.Message = strings.TrimRight(arg.text, "\n")
+		err = printable(arg.text)
+		if r.action == Answer {
+			err = errors.New(`the text of "reply" stands behind its code`)
+		}
+	case "note":
+		c.with.Note = arg.text
+	case "savedir":
+		c.with.SaveDir = arg.text
+	case "tls-opt":
+		c.with.TLS = arg.text
+		if arg.text != "off" && arg.text != "no-client" {
+			err = unknownWord("is none of off and no-client", arg.text, []string{"off", "no-client"})
+		}
+	case "mailbox":
+		if r.action != Quarantine && r.action != SetWith {
+			err = fmt.Errorf("%s has no mailbox; quarantine has, and \"redirect a@b\"", r.action)
+			break
+		}
+		c.with.Mailbox, err = mailbox(arg.text)
+	}
+	if err != nil {
+		p.failAt(arg.at, err)
+		return errReported
+	}
+	return nil
 }

@@ -11,6 +11,8 @@ import (
 // together.
 const holders = 16
 
+// What is done about all that a user has in the queue waits for Run to have found it.
+
 // HoldAll holds every entry that a user has in the queue and that is not held yet, and
 // says why. It returns how many there were. Attempts that run are not interrupted.
 func (q *Queue) HoldAll(ctx context.Context, user, cause string) (n int, err error) {
@@ -35,16 +37,29 @@ func (q *Queue) HoldAll(ctx context.Context, user, cause string) (n int, err err
 			}
 		})
 	}
-	q.start()
-	for _, at := range q.oldest(0, false, beforeAll) {
-		if ctx.Err() != nil {
-			break
+	if q.knowsAll(ctx) {
+		for _, at := range q.oldest(0, false, beforeAll) {
+			if ctx.Err() != nil {
+				break
+			}
+			entries <- at.id
 		}
-		entries <- at.id
 	}
 	close(entries)
 	all.Wait()
 	return n, errors.Join(append(errs, ctx.Err())...)
+}
+
+// knowsAll waits until Run has found what was in the spool. Before, what is asked about all
+// of it would be about some.
+func (q *Queue) knowsAll(ctx context.Context) bool {
+	q.start()
+	select {
+	case <-q.scanned:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // holdFor holds an entry if it is the user's.
@@ -100,7 +115,9 @@ func (q *Queue) CountHeld(ctx context.Context, user, cause string) (int, error) 
 
 // eachHeld calls f for each entry that is held for a user and a cause, the oldest first.
 func (q *Queue) eachHeld(ctx context.Context, user, cause string, f func(id string) error) (n int, err error) {
-	q.start()
+	if !q.knowsAll(ctx) {
+		return 0, ctx.Err()
+	}
 	for _, at := range q.oldest(0, true, beforeAll) {
 		if err := ctx.Err(); err != nil {
 			return n, err

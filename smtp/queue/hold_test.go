@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -72,6 +73,46 @@ func TestHoldAll(t *testing.T) {
 		}
 		if n, err := f.RemoveAll(t.Context(), "ann", ""); n != 1 || err != nil || f.spool.len() != 0 {
 			t.Errorf("%d were removed: %v", n, err)
+		}
+	})
+}
+
+// TestReleaseAllAtStart: who releases mail while the queue still looks for what there is,
+// releases all of it.
+func TestReleaseAllAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		for i := range 20 {
+			e := owned("ann", fmt.Sprint("a", i))
+			e.Hold = "too much"
+			f.submit(t, e)
+		}
+		next := newFixture() // the next process
+		next.spool = f.spool
+		next.Queue.Spool = f.spool
+		released := make(chan int, 1)
+		go func() {
+			n, err := next.ReleaseAll(t.Context(), "ann", "too much")
+			if err != nil {
+				t.Error(err)
+			}
+			released <- n
+		}()
+		synctest.Wait()
+		select {
+		case n := <-released:
+			t.Errorf("%d were released before anything was found", n)
+		default:
+		}
+		next.run(t)
+		defer next.stop(t)
+		if n := <-released; n != 20 {
+			t.Errorf("%d were released", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := newFixture().HoldAll(ctx, "ann", "too much"); err == nil {
+			t.Error("who does not wait hears of no error")
 		}
 	})
 }

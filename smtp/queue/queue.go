@@ -54,14 +54,15 @@ type Queue struct {
 	// Log is where a line about each of these goes; slog.Default where nil.
 	Log *slog.Logger
 
-	once  sync.Once
-	newer atomic.Pointer[Config] // in place of Config
-	wake  chan struct{}          // for Run: look again
-	mu    sync.Mutex             // guards all below
-	index map[string]*item
-	wait  waiting
-	dests destinations
-	known known
+	once    sync.Once
+	newer   atomic.Pointer[Config] // in place of Config
+	wake    chan struct{}          // for Run: look again
+	scanned chan struct{}          // closed when Run has found what was in the spool
+	mu      sync.Mutex             // guards all below
+	index   map[string]*item
+	wait    waiting
+	dests   destinations
+	known   known
 	// unclaimed, where somebody waits for it, is closed when an item is not claimed
 	// any more.
 	unclaimed chan struct{}
@@ -109,6 +110,7 @@ func (q *Queue) Room(ctx context.Context, size int64) error {
 func (q *Queue) start() {
 	q.once.Do(func() {
 		q.wake = make(chan struct{}, 1)
+		q.scanned = make(chan struct{})
 		q.index = make(map[string]*item)
 		q.Config.longest = q.longestWait()
 		q.count.delay = make([]int64, len(delayBounds)+1)

@@ -24,6 +24,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 	q.recollect(ctx)
 	err := q.scan(ctx)
+	close(q.scanned)
 	if err == nil {
 		q.loop(ctx)
 	}

@@ -15,6 +15,8 @@ type Domains interface {
 	AddDomain(ctx context.Context, name string) (string, error)
 	// BlockDomain blocks all its accounts, or lets them in again.
 	BlockDomain(ctx context.Context, name, stamp string, block bool) error
+	// LimitDomain says what each mailbox may hold, or all together: a size, or empty for what holds elsewhere. The fields are "quota" and "total".
+	LimitDomain(ctx context.Context, name, stamp string, together bool, size string) error
 	// RemoveDomain removes one that nobody has an address in.
 	RemoveDomain(ctx context.Context, name, stamp string) error
 }
@@ -28,6 +30,8 @@ type Domain struct {
 	Own               bool   // it is the server's name, which cannot go
 	CatchAll          string // who gets what nobody else takes
 	Quota, Total      string // of each mailbox, and of all together, in words
+	OwnQuota          string // of each mailbox as it is written for this domain; empty: as elsewhere
+	OwnTotal          string
 	From              string // where it stands; empty: it is here by its accounts
 }
 
@@ -36,6 +40,8 @@ func (s Server) domainPages() []pages.Page {
 		{Path: "domains", Menu: "Domains", Title: "Domains", Template: "domains.html", Show: s.domains, Do: map[string]pages.Action{"add": s.addDomain}},
 		{Path: "domains/{address}", Title: "Domain", Template: "domain.html", Show: s.domain, Do: map[string]pages.Action{
 			"remove":  s.removeDomain,
+			"quota":   func(r *pages.Request) error { return s.limitDomain(r, "quota", false) },
+			"total":   func(r *pages.Request) error { return s.limitDomain(r, "total", true) },
 			"block":   func(r *pages.Request) error { return s.blockDomain(r, true) },
 			"unblock": func(r *pages.Request) error { return s.blockDomain(r, false) },
 		}},
@@ -91,6 +97,16 @@ func (s Server) blockDomain(r *pages.Request, block bool) error {
 		said = "Nobody of " + name + " can log in any more. Mail still comes, and stays."
 	}
 	r.Done(said, "domain", name)
+	return nil
+}
+
+func (s Server) limitDomain(r *pages.Request, field string, together bool) error {
+	name, stamp := target(r)
+	size := r.Form.Value(field)
+	if err := s.Domains.LimitDomain(r.Context(), name, stamp, together, size); err != nil {
+		return refused(r, err)
+	}
+	r.Done("The mailboxes of "+name+" have another limit.", "domain", name, field, size)
 	return nil
 }
 

@@ -46,6 +46,7 @@ type Certificate struct {
 	Problem  string
 	Renews   time.Time // when an authority is asked for the next one; zero: it is renewed by somebody else
 	Retry    time.Time // when a missing one is asked for again
+	Own      bool      // this server has made it itself
 }
 
 // Room is what is free on the disk of a directory.

@@ -105,6 +105,9 @@ func (p *people) AddDomain(_ context.Context, name string) (string, error) {
 func (p *people) BlockDomain(_ context.Context, name, stamp string, block bool) error {
 	return p.do("", "block", name, stamp, fmt.Sprint(block))
 }
+func (p *people) LimitDomain(_ context.Context, name, stamp string, together bool, size string) error {
+	return p.do("quota", "limit", name, stamp, fmt.Sprint(together), size)
+}
 func (p *people) RemoveDomain(_ context.Context, name, stamp string) error {
 	return p.do("", "remove", name, stamp)
 }
@@ -203,6 +206,8 @@ func TestForms(t *testing.T) {
 		{"domains", "do=add&name=d.test", 303, "/admin/domains/d.test", "domain d.test"},
 		{"domains/d.test", "do=block&stamp=1", 422, "Block d.test?", ""},
 		{"domains/d.test", "do=block&stamp=1&sure=1", 303, "/admin/domains/d.test", "block d.test 1 true"},
+		{"domains/d.test", "do=total&total=5GB&stamp=1", 303, "/admin/domains/d.test", "limit d.test 1 true 5GB"},
+		{"domains/d.test", "do=quota&quota=wrong&stamp=1", 422, "that is wrong: plain", ""},
 		{"domains/d.test", "do=remove&stamp=1&sure=1", 303, "/admin/domains", "remove d.test 1"},
 		{"lockouts", "do=lift&who=192.0.2.0/24", 303, "/admin/lockouts", "lift 192.0.2.0/24"},
 		{"lockouts", "do=lift&who=", 422, "remembered there any more", ""},

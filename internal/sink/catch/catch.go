@@ -44,6 +44,8 @@ type Options struct {
 	SMTPMode   smtp.TLSMode  // of the SMTP listener, where there is a certificate
 	Chaos      bool          // whether refusing by chance can be switched on
 	Triggers   sink.Triggers // what is refused by chance from the start
+	RuleFiles  []string      // files of rules by which mail fails on purpose
+	Rules      string        // rules in place of files
 	Relay      *sink.Relay
 	Webhook    string
 	Web        web.Server // what pages and API may do; Box and the like are set here
@@ -83,16 +85,20 @@ func Open(o Options) (*Sink, error) {
 			return nil, err
 		}
 	}
+	faults := &sink.Faults{}
+	if err := o.faults(faults); err != nil {
+		return nil, err
+	}
 	s.smtp = box.Receiver(sink.Receiving{
 		Hostname: o.Hostname, Logins: o.Logins, RequireAuth: o.RequireAuth, TLSConfig: tlsConfig, TLSMode: o.SMTPMode, MessageSize: o.MessageSize,
-		Recipients: o.Recipients, Allowed: o.Allowed, IgnoreOthers: o.IgnoreOther, TagLogins: o.TagLogins, Chaos: chaos, Sessions: sessions, Log: o.Log,
+		Recipients: o.Recipients, Allowed: o.Allowed, IgnoreOthers: o.IgnoreOther, TagLogins: o.TagLogins, Chaos: chaos, Faults: faults, Sessions: sessions, Log: o.Log,
 	})
 	s.pop3 = box.Fetcher(sink.Fetching{Hostname: o.Hostname, Logins: o.POP3Logins, TLSConfig: tlsConfig, Log: o.Log})
 	if o.Webhook != "" {
 		s.hook = &sink.Webhook{URL: o.Webhook, Label: o.Label, Log: o.Log, Summary: func(m *sink.Message) ([]byte, error) { return json.Marshal(web.Summary(m)) }}
 	}
 	w := o.Web
-	w.Box, w.Chaos, w.Sessions, w.Relay, w.Webhook = box, chaos, sessions, o.Relay, s.hook
+	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook = box, chaos, faults, sessions, o.Relay, s.hook
 	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
 	s.http = &http.Server{Handler: w.Handler(), ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	if err := s.listen(o); err != nil {
@@ -100,6 +106,14 @@ func Open(o Options) (*Sink, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// faults are the rules that hold from the start.
+func (o *Options) faults(f *sink.Faults) error {
+	if len(o.RuleFiles) > 0 {
+		return f.SetFiles(o.RuleFiles...)
+	}
+	return f.Set("", o.Rules)
 }
 
 func open(o Options) (*sink.Box, error) {

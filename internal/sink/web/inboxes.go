@@ -29,6 +29,8 @@ func (s *Server) inboxes() []operation {
 		{pattern: "GET /inboxes/{inbox}/messages/{id}", handle: s.inboxMessage, says: "One message, with envelope, links and codes; it is not read by that", out: full{}},
 		{pattern: "DELETE /inboxes/{inbox}/messages/{id}", handle: s.inboxRemove, says: "Delete one message", code: http.StatusNoContent},
 		{pattern: "GET /inboxes/{inbox}/messages/{id}/raw", handle: s.inboxRaw, says: "The octets that were sent"},
+		{pattern: "GET /inboxes/{inbox}/rules", handle: s.rules, says: "The rules by which its mail fails, and how often each struck", out: rulesShown{}},
+		{pattern: "PUT /inboxes/{inbox}/rules", handle: s.setRules, says: "Replace them; none lets all pass", in: ruling{}, out: rulesShown{}},
 		{pattern: "GET /sessions", handle: s.sessionList, says: "What the last clients and the server said", out: dialogues{}},
 		{pattern: "GET /sessions/{id}", handle: s.session, says: "One of them", out: dialogue{}},
 	}
@@ -371,4 +373,41 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, dialogueOf(&d))
+}
+
+// ruling is what the rules are to be: lines of the rules language.
+type ruling struct {
+	Rules string `json:"rules"`
+}
+
+type rulesShown struct {
+	Rules  string   `json:"rules"`
+	Struck []struck `json:"struck"`
+}
+
+type struck struct {
+	Rule  string `json:"rule"` // where it stands: "team:3"
+	Times uint64 `json:"times"`
+}
+
+func (s *Server) rules(w http.ResponseWriter, r *http.Request) {
+	text, all := s.Faults.Get(s.scope(r))
+	v := rulesShown{text, []struck{}}
+	for _, one := range all {
+		v.Struck = append(v.Struck, struck(one))
+	}
+	answer(w, v)
+}
+
+func (s *Server) setRules(w http.ResponseWriter, r *http.Request) {
+	var in ruling
+	err := read(w, r, &in, mostBody)
+	if err == nil {
+		err = s.Faults.Set(s.scope(r), in.Rules)
+	}
+	if err != nil {
+		bad(w, err)
+		return
+	}
+	s.rules(w, r)
 }

@@ -19,6 +19,7 @@ import (
 type Server struct {
 	Box      *sink.Box
 	Chaos    *sink.Chaos    // nil: it is off, and the API says so
+	Faults   *sink.Faults   // the rules by which mail fails
 	Sessions *sink.Sessions // the dialogues of SMTP
 	Relay    *sink.Relay    // nil: nothing is released
 	Webhook  *sink.Webhook  // nil: none

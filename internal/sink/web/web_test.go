@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t *testing.T, change func(*Server)) *world {
 	t.Helper()
 	box := sink.NewBox(sink.Limits{}, sink.Sorting{})
-	s := &Server{Box: box, Chaos: &sink.Chaos{}, Sessions: &sink.Sessions{}, Hostname: "sink.test", Version: "1", Log: slog.New(slog.DiscardHandler)}
+	s := &Server{Box: box, Chaos: &sink.Chaos{}, Sessions: &sink.Sessions{}, Faults: &sink.Faults{}, Hostname: "sink.test", Version: "1", Log: slog.New(slog.DiscardHandler)}
 	if err := s.Chaos.Set(sink.DefaultTriggers()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,219 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/rules"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// Faults are the rules by which mail fails on purpose: those for all clients, and those that a
+// test has set for its inbox. The zero value has none.
+type Faults struct {
+	mu   sync.Mutex
+	sets map[string]*faultSet // by inbox; "" is all
+}
+
+// faultSet are the rules of one inbox, and how often each has struck.
+type faultSet struct {
+	text  string
+	rules *rules.Set
+	hits  map[string]uint64 // by the rule's place, "file:line"
+}
+
+// Struck is how often a rule did something.
+type Struck struct {
+	Rule  string // its place, "file:line"
+	Times uint64
+}
+
+// Set replaces the rules for an inbox; "" is for all clients. An error says what is wrong
+// with them, at which place; the old ones stay. What first, every and chance count begins anew.
+func (f *Faults) Set(inbox, text string) error {
+	name := inbox
+	if name == "" {
+		name = "rules"
+	}
+	set, err := rules.Parse(name, text)
+	if err != nil {
+		return err
+	}
+	f.replace(inbox, &faultSet{text: text, rules: set, hits: make(map[string]uint64)})
+	return nil
+}
+
+// SetFiles replaces the rules for all clients by those of files.
+func (f *Faults) SetFiles(names ...string) error {
+	set, err := rules.ParseFiles(names...)
+	if err != nil {
+		return err
+	}
+	f.replace("", &faultSet{rules: set, hits: make(map[string]uint64)})
+	return nil
+}
+
+func (f *Faults) replace(inbox string, set *faultSet) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sets == nil {
+		f.sets = make(map[string]*faultSet)
+	}
+	if set.rules.Len() == 0 {
+		delete(f.sets, inbox)
+		return
+	}
+	f.sets[inbox] = set
+}
+
+// Get is the text of an inbox's rules, as Set has got it, and how often each struck.
+func (f *Faults) Get(inbox string) (text string, struck []Struck) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	struck = []Struck{}
+	set := f.sets[inbox]
+	if set == nil {
+		return "", struck
+	}
+	for rule, n := range set.hits {
+		struck = append(struck, Struck{rule, n})
+	}
+	slices.SortFunc(struck, func(a, b Struck) int { return strings.Compare(a.Rule, b.Rule) })
+	return set.text, struck
+}
+
+// none reports whether there are no rules at all.
+func (f *Faults) none() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sets) == 0
+}
+
+func (f *Faults) of(inbox string) *faultSet {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sets[inbox]
+}
+
+// longestFault is how long a rule can have a client wait for one answer.
+const longestFault = 4 * time.Minute
+
+// eval asks one inbox's rules. Delays are waited for here.
+func (f *Faults) eval(ctx context.Context, inbox string, p rules.Phase, facts rules.Facts) rules.Decision {
+	set := f.of(inbox)
+	if set == nil {
+		return rules.Decision{}
+	}
+	d := set.rules.Eval(p, facts)
+	if d.Action != rules.None {
+		f.mu.Lock()
+		set.hits[fmt.Sprintf("%s:%d", d.Rule.File, d.Rule.Line)]++
+		f.mu.Unlock()
+	}
+	if d.Delay > 0 {
+		t := time.NewTimer(min(d.Delay, longestFault))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return d
+}
+
+// refusal is the answer that a decision has for the client; nil if it refuses nothing.
+func refusal(d rules.Decision) *smtp.Reply {
+	switch {
+	case !d.Refuses():
+		return nil
+	case d.Action == rules.Drop:
+		return (&smtp.Reply{Code: 421, Enhanced: "4.7.0", Text: "The connection is closed without a word"}).Unsaid()
+	}
+	return &smtp.Reply{Code: d.Reply.Code, Enhanced: d.Reply.Enhanced, Text: d.Reply.Text}
+}
+
+// fail asks the rules of all and of these inboxes, in this order, until one decides.
+func (r *receiver) fail(ctx context.Context, p rules.Phase, facts rules.Facts, inboxes ...string) rules.Decision {
+	for _, inbox := range append([]string{""}, inboxes...) {
+		if d := r.Faults.eval(ctx, inbox, p, facts); d.Action != rules.None {
+			return d
+		}
+	}
+	return rules.Decision{}
+}
+
+// factsOf are those of a session at this moment.
+func (r *receiver) factsOf(s *smtp.Session) *rules.Case {
+	c := &rules.Case{Addrs: make(map[rules.Fact]netip.Addr), Text: make(map[rules.Fact][]string), Said: make(map[rules.Fact]string), Numbers: make(map[rules.Fact]int64), Now: time.Now()}
+	c.Addrs[rules.IP], c.Addrs[rules.LocalIP] = addrOf(s.RemoteAddr), addrOf(s.LocalAddr)
+	if s.Helo != "" {
+		c.Text[rules.Helo] = []string{s.Helo}
+	}
+	c.Text[rules.User] = nil
+	if s.User != "" {
+		c.Text[rules.User] = []string{s.User}
+	}
+	c.Said[rules.TLS] = "off"
+	if s.TLS != nil {
+		c.Said[rules.TLS] = "on"
+	}
+	return c
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	if a == nil {
+		return netip.Addr{}
+	}
+	return addressOf(a.String()).Unmap()
+}
+
+// withEnvelope adds what MAIL and RCPT have said; to is the recipient of the moment.
+func withEnvelope(c *rules.Case, from smtp.Path, accepted []smtp.Recipient, to *smtp.Path, size int64) *rules.Case {
+	canonical := func(p smtp.Path) string { return string(domains.CanonicalAddress(p.String())) }
+	c.Text[rules.From] = []string{canonical(from)}
+	n := len(accepted)
+	switch {
+	case to != nil:
+		c.Text[rules.To] = []string{canonical(*to)}
+		n++
+	case n > 0:
+		for _, t := range accepted {
+			c.Text[rules.To] = append(c.Text[rules.To], canonical(t.Path))
+		}
+	}
+	if n > 0 {
+		c.Numbers[rules.Rcpts] = int64(n)
+	}
+	if size > 0 {
+		c.Numbers[rules.Size] = size
+	}
+	return c
+}
+
+// withMessage adds what the header says.
+func withMessage(c *rules.Case, raw []byte) *rules.Case {
+	c.Numbers[rules.Size] = int64(len(raw))
+	c.Fields = make(map[string][]string)
+	read, err := rfc2822.ReadString(string(raw))
+	if err != nil {
+		return c
+	}
+	for f := range read.Header.All() {
+		name := strings.ToLower(f.Name())
+		c.Fields[name] = append(c.Fields[name], f.Text())
+	}
+	list, _ := rfc2822.ReadAddressList(read.Header.Get("From"))
+	c.Text[rules.Author] = []string{}
+	for _, a := range list {
+		c.Text[rules.Author] = append(c.Text[rules.Author], string(domains.CanonicalAddress(a.Addr())))
+	}
+	return c
+}
