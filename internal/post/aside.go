@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/postrider-mail/postrider/internal/quarantine"
@@ -53,10 +54,21 @@ func (p *places) and(mailboxes []domains.Address) []domains.Address {
 	return append(mailboxes[:len(mailboxes):len(mailboxes)], p.all...)
 }
 
-// full reports whether a message cannot be put aside, because of one of the places alone.
-func (p *places) full(err error) bool {
+// without leaves out the places that have no room, and reports whether there are any: what would be put there is delivered, marked. The
+// others stay, as a mailbox that fills up must not be what keeps junk out of the quarantine.
+func (p *places) without(err error) bool {
 	var refused *mailstore.Refused
-	return errors.As(err, &refused) && slices.ContainsFunc(p.all, func(place domains.Address) bool { return refused.Mailboxes[place.String()] != nil })
+	if !errors.As(err, &refused) {
+		return false
+	}
+	before := len(p.all)
+	isFull := func(place domains.Address) bool { return refused.Mailboxes[place.String()] != nil }
+	p.all = slices.DeleteFunc(p.all, isFull)
+	if len(p.all) == before {
+		return false
+	}
+	maps.DeleteFunc(p.of, func(_, place domains.Address) bool { return isFull(place) })
+	return true
 }
 
 // settle leaves out the places, or the mailboxes where the message is put aside, and returns the text that is to stand on top.

@@ -63,8 +63,7 @@ func (d *delivery) begin(ctx context.Context) error {
 	for d.box == nil && len(d.aside.and(d.to.mailboxes)) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
-			if d.aside.full(err) { // it is delivered, marked
-				d.aside = places{}
+			if d.aside.without(err) {
 				continue
 			}
 			if err := d.refuse(ctx, err); err != nil {
@@ -112,10 +111,9 @@ func (d *delivery) commit(ctx context.Context) error {
 	if d.to.nobody() {
 		return nil
 	}
+	// Where the mailbox does not have it, its sender hears of that and sends it again.
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return d.to.failed[e.by] != nil })
 	for _, entry := range d.entries {
-		if d.to.failed[entry.by] != nil {
-			continue // its sender hears that the mailbox does not have it, and sends it again
-		}
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}

@@ -221,6 +221,9 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
 	if err == nil && m.instead != nil {
+		for i := range e.To { // nobody's mailbox has it, so none can be too full for it
+			e.To[i].Result = nil
+		}
 		r.sent(e)
 		d.tellInstead(r.Log)
 		return nil
