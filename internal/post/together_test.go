@@ -18,7 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
-// told finds what it was told to find.
+// finder finds what it was told to find.
 type finder struct {
 	found Findings
 	at    []domains.Address // where it may put a message
@@ -31,7 +31,7 @@ func (f *finder) Most() (results, fields int)                                  {
 func (f *finder) Findings(context.Context) (Findings, error)                   { return f.found, nil }
 func (f *finder) Places() []domains.Address                                    { return f.at }
 
-// wanting are what users want, and whoever was answered for them.
+// wanting are what users want, and for whom somebody is to be answered.
 type wanting struct {
 	of    map[domains.Address]*preferences.Preferences
 	asked chan string
@@ -43,7 +43,7 @@ func (w wanting) Of(account domains.Address) (*preferences.Preferences, error) {
 
 func (w wanting) Note(_ context.Context, account, sender domains.Address, _ time.Time) (preferences.Answer, error) {
 	w.asked <- account.String()
-	return preferences.First, nil
+	return preferences.Again, nil // it is enough to know that he would be
 }
 
 func (w wanting) Unnote(context.Context, domains.Address, domains.Address) error { return nil }
@@ -90,6 +90,7 @@ type together struct {
 	held   string // who has how many
 	queued string // sender>recipient of the queue's entries
 	log    string // the ways that are written down: event to>where
+	absent string // for whom the sender is to be answered
 }
 
 // towns are alice, bob and ann; a quarantine (aside) and a place of a rule (rule); and aliases.
@@ -120,9 +121,16 @@ func (c *together) run(t *testing.T) {
 	rules := p.Rules()
 	rules.Forward, rules.Absence, rules.Aside = true, true, quarantined
 	users := wanting{make(map[domains.Address]*preferences.Preferences), make(chan string, 10)}
+	for _, name := range []string{"alice", "bob"} {
+		users.of[domains.At(name, "mail.test")] = &preferences.Preferences{Absence: &preferences.Absence{Text: "away"}}
+	}
 	for on := range strings.FieldsSeq(c.onward) {
 		user, to, _ := strings.Cut(on, ">")
-		users.of[domains.At(user, "mail.test")] = &preferences.Preferences{Forward: &preferences.Forward{To: strings.TrimPrefix(to, ">"), Keep: !strings.HasPrefix(to, ">")}}
+		account := domains.At(user, "mail.test")
+		if users.of[account] == nil {
+			users.of[account] = &preferences.Preferences{}
+		}
+		users.of[account].Forward = &preferences.Forward{To: strings.TrimPrefix(to, ">"), Keep: !strings.HasPrefix(to, ">")}
 	}
 	p.Users = users
 	p.Mailboxes = narrow{lately{store, full(c.late)}, full(c.early)}
@@ -136,7 +144,7 @@ func (c *together) run(t *testing.T) {
 		}
 		to = append(to, name)
 	}
-	err := c.visit.send(p, "Subject: s\r\n\r\n"+strings.Repeat("body\r\n", 100), to...)
+	err := c.visit.send(p, "To: alice@mail.test, bob@mail.test\r\nSubject: s\r\n\r\n"+strings.Repeat("body\r\n", 100), to...)
 	p.Settle()
 	var reply *smtp.Reply
 	if errors.As(err, &reply); (err == nil) != (c.reply == "") || err != nil && fmt.Sprint(reply.Code) != c.reply {
@@ -163,8 +171,13 @@ func (c *together) run(t *testing.T) {
 		t.Errorf("written down: %s, want %s", got, c.log)
 	}
 	close(users.asked)
+	var asked []string
 	for user := range users.asked {
-		t.Errorf("answered for %s", user)
+		asked = append(asked, strings.TrimSuffix(user, "@mail.test"))
+	}
+	slices.Sort(asked)
+	if got := strings.Join(asked, " "); got != c.absent {
+		t.Errorf("answered for %q, want %q", got, c.absent)
 	}
 }
 
@@ -234,15 +247,15 @@ func TestTogether(t *testing.T) {
 	gone := Findings{Instead: &Instead{}}
 	for _, c := range []together{
 		// Forwarding.
-		{name: "forwarded, none kept", visit: stranger, to: "alice bob", onward: "alice>>x@far.test", held: "bob 1", queued: "alice>x@far.test", log: "delivered bob>bob, queued alice>x@far.test"},
-		{name: "two forward to one address", visit: stranger, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", held: "alice 1", queued: "alice>x@far.test bob>x@far.test",
+		{name: "forwarded, none kept", absent: "alice bob", visit: stranger, to: "alice bob", onward: "alice>>x@far.test", held: "bob 1", queued: "alice>x@far.test", log: "delivered bob>bob, queued alice>x@far.test"},
+		{name: "two forward to one address", absent: "alice bob", visit: stranger, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", held: "alice 1", queued: "alice>x@far.test bob>x@far.test",
 			log: "delivered alice>alice, queued alice>x@far.test, queued bob>x@far.test"},
-		{name: "two forward to one address, and one is full behind data, by LMTP", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
-		{name: "two forward to one address, and one is full before, by LMTP", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", early: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
-		{name: "two forward to one address, and one is full behind data, a user's", visit: user, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", held: "ann 1", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
-		{name: "an alias leads where its user forwards to", visit: stranger, to: "mixed", onward: "alice>>x@far.test", queued: "alice>x@far.test srs>x@far.test", log: "queued mixed>x@far.test, queued mixed>x@far.test"},
-		{name: "the client names where a user forwards to", visit: user, to: "alice x@far.test", onward: "alice>>x@far.test", queued: "alice>x@far.test ann>x@far.test", log: "queued alice>x@far.test, queued x@far.test>x@far.test"},
-		{name: "one of an alias is full and forwards, a user's", visit: user, to: "both", onward: "alice>x@far.test", late: "alice", held: "ann 1, bob 1", log: "delivered both>bob"},
+		{name: "two forward to one address, and one is full behind data, by LMTP", absent: "bob", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
+		{name: "two forward to one address, and one is full before, by LMTP", absent: "bob", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", early: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
+		{name: "two forward to one address, and one is full behind data, a user's", absent: "bob", visit: user, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", held: "ann 1", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
+		{name: "an alias leads where its user forwards to", absent: "alice", visit: stranger, to: "mixed", onward: "alice>>x@far.test", queued: "alice>x@far.test srs>x@far.test", log: "queued mixed>x@far.test, queued mixed>x@far.test"},
+		{name: "the client names where a user forwards to", absent: "alice", visit: user, to: "alice x@far.test", onward: "alice>>x@far.test", queued: "alice>x@far.test ann>x@far.test", log: "queued alice>x@far.test, queued x@far.test>x@far.test"},
+		{name: "one of an alias is full and forwards, a user's", absent: "bob", visit: user, to: "both", onward: "alice>x@far.test", late: "alice", held: "ann 1, bob 1", log: "delivered both>bob"},
 		// Junk.
 		{name: "junk, none kept", visit: stranger, to: "ann bob", onward: "ann>>x@far.test", found: junk, held: "ann 1, bob 1", log: "delivered ann>ann, delivered bob>bob"},
 		{name: "junk, and an alias leads where its user forwards to", visit: stranger, to: "mixed", onward: "alice>>x@far.test", found: junk, held: "alice 1", queued: "srs>x@far.test", log: "delivered mixed>alice, queued mixed>x@far.test"},
@@ -270,8 +283,8 @@ func TestTogether(t *testing.T) {
 		{name: "redirected to one of its recipients", visit: stranger, to: "alice rule", onward: "rule>>x@far.test", found: rule, held: "rule 1", log: "aside alice,rule>rule"},
 		{name: "discarded", visit: stranger, to: "alice mixed", onward: "alice>>y@far.test", found: gone, log: "discarded alice,mixed>"},
 		{name: "discarded, and a mailbox is full before, by LMTP", visit: lmtp, to: "alice bob", found: gone, early: "alice", each: "0 0", log: "discarded alice,bob>"},
-		{name: "not redirected, and its place is full", visit: stranger, to: "alice", early: "rule", held: "alice 1", log: "delivered alice>alice"},
-		{name: "not redirected, and its place is full behind data", visit: lmtp, to: "alice bob", late: "rule bob", each: "0 452", held: "alice 1", log: "delivered alice>alice"},
+		{name: "not redirected, and its place is full", absent: "alice", visit: stranger, to: "alice", early: "rule", held: "alice 1", log: "delivered alice>alice"},
+		{name: "not redirected, and its place is full behind data", absent: "alice", visit: lmtp, to: "alice bob", late: "rule bob", each: "0 452", held: "alice 1", log: "delivered alice>alice"},
 	} {
 		t.Run(c.name, c.run)
 	}
