@@ -25,7 +25,7 @@ type places struct {
 }
 
 // places finds them.
-func (d *delivery) places() (p places) {
+func (d *delivery) places(ctx context.Context) (p places) {
 	for _, place := range d.m.looks.places() {
 		if !slices.Contains(d.to.mailboxes, place) && !slices.Contains(p.all, place) {
 			p.all = append(p.all, place)
@@ -38,7 +38,7 @@ func (d *delivery) places() (p places) {
 	p.of = make(map[domains.Address]domains.Address)
 	for _, mailbox := range d.to.mailboxes {
 		place, shared := rules.Aside(mailbox)
-		if place == "" {
+		if place == "" || d.tooSmall(ctx, place) {
 			continue
 		}
 		p.of[mailbox], p.shared = place, shared
@@ -47,6 +47,12 @@ func (d *delivery) places() (p places) {
 		}
 	}
 	return p
+}
+
+// tooSmall reports whether a place had no room for the message when it came last, and has none now: this time it is delivered, marked.
+func (d *delivery) tooSmall(ctx context.Context, place domains.Address) bool {
+	last := d.r.late.size(d.e, place)
+	return last > 0 && d.r.Mailboxes.Room(ctx, place.String(), last) != nil
 }
 
 // and are the mailboxes with the places beside them.
@@ -71,11 +77,11 @@ func (p *places) without(err error) bool {
 	return true
 }
 
-// settle leaves out the places, or the mailboxes where the message is put aside, and returns the text that is to stand on top.
-func (d *delivery) settle(text []byte) []byte {
+// settle leaves out the places, or the mailboxes where the message is put aside, on top of which it says why.
+func (d *delivery) settle() {
 	if d.m.aside == "" || len(d.aside.of) == 0 {
 		d.box.Exclude(storeNames(d.aside.all)...)
-		return text
+		return
 	}
 	before := d.aside.and(d.to.mailboxes)
 	var to, owners []domains.Address
@@ -93,7 +99,7 @@ func (d *delivery) settle(text []byte) []byte {
 	d.to.mailboxes, d.to.instead = to, d.aside.of
 	d.box.Exclude(storeNames(d.to.dropped(before))...)
 	d.m.facts = append(d.m.facts, slog.String("aside", d.m.aside))
-	return append([]byte(quarantine.Note(d.m.aside, d.aside.shared, owners...)), text...)
+	d.m.top.returnPath = quarantine.Note(d.m.aside, d.aside.shared, owners...) + d.m.top.returnPath
 }
 
 // errNoPlace: where the message was to be put has no room for it now.

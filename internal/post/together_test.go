@@ -289,3 +289,47 @@ func TestTogether(t *testing.T) {
 		t.Run(c.name, c.run)
 	}
 }
+
+// TestQuarantineFillsUp: what the quarantine turns out to have no room for is refused for now, and delivered when it comes again, also from
+// a client that announces no size.
+func TestQuarantineFillsUp(t *testing.T) {
+	t.Parallel()
+	dir := towns()
+	store, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(user string) maildir.Quota {
+		if user == "aside@mail.test" {
+			return maildir.Quota{Octets: 2000}
+		}
+		return maildir.Quota{}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	p, _ := newPost(t, dir)
+	p.Mailboxes, p.Rules().Aside = store, quarantined
+	p.Inspectors = []Inspector{&finder{found: Findings{Junk: true, Aside: "why"}}}
+	n := 0
+	bring := func(octets int) error {
+		n++
+		text := "Subject: s\r\n\r\n"
+		return visit{from: "a@else.test", busy: func(_ *Receiver, e *smtp.Envelope) { e.ID = fmt.Sprint("s-", n) }}.send(p, text+strings.Repeat("x", octets-len(text)-2)+"\r\n", "alice@mail.test")
+	}
+	if err := bring(3000); err == nil {
+		t.Error("it is put aside where there is no room")
+	}
+	if got := held(t, store, "alice", "aside"); got != "alice 0, aside 0" {
+		t.Error(got)
+	}
+	if err := bring(3000); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if got := held(t, store, "alice", "aside"); got != "alice 1, aside 0" {
+		t.Error(got)
+	}
+	if err := bring(500); err != nil {
+		t.Errorf("one that has room: %v", err)
+	}
+	if got := held(t, store, "alice", "aside"); got != "alice 1, aside 1" {
+		t.Error(got)
+	}
+}
