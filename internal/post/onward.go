@@ -137,7 +137,8 @@ func (p *part) mark(e *queue.Entry) {
 
 // giveBack puts what a user has forwarded without keeping a copy into his mailbox, when it is known not to arrive.
 func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
-	if n.Kind != queue.Bounce || n.Entry == nil || n.Entry.Params.EnvID != forwardedOnly {
+	// Whoever sends may call his message so as well (ENVID); Proven is what mark alone makes an entry.
+	if n.Kind != queue.Bounce || n.Entry == nil || !n.Entry.Proven || n.Entry.Params.EnvID != forwardedOnly {
 		return nil
 	}
 	found := o.need.Directory().Resolve(n.To)

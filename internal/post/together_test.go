@@ -333,3 +333,35 @@ func TestQuarantineFillsUp(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestNobodyAsksForMailBack: only what a user has forwarded comes back to him whole. What a stranger calls his message (ENVID) is no reason: he would
+// write the user's address as its sender, and an alias whose target refuses it would bring it to somebody who refuses it himself.
+func TestNobodyAsksForMailBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		visit visit
+		to    string
+		want  string
+	}{
+		"a user's":   {visit{from: "a@else.test"}, "alice@mail.test", "alice 2"},
+		"a stranger": {visit{from: "alice@mail.test", params: smtp.Params{EnvID: forwardedOnly}}, "away@mail.test", "alice 1"},
+		"a client":   {visit{user: "alice@mail.test", from: "alice@mail.test", submission: true, params: smtp.Params{EnvID: forwardedOnly}}, "x@far.test", "alice 1"},
+	} {
+		p, store := newPost(t, towns())
+		withOutbound(t, p)
+		p.Rules().Forward = true
+		p.Users = wanting{of: map[domains.Address]*preferences.Preferences{"alice@mail.test": {Forward: &preferences.Forward{To: "x@far.test"}}}}
+		var entries []*queue.Entry
+		p.Outbound.queue.Spool = watchedSpool{p.Outbound.queue.Spool, &entries, new([]int)}
+		if err := c.visit.send(p, "Subject: s\r\n\r\nx\r\n", c.to); err != nil || len(entries) != 1 {
+			t.Fatalf("%s: %v, %d entries", name, err, len(entries))
+		}
+		n := &queue.Notification{Kind: queue.Bounce, To: entries[0].From, Entry: entries[0], Message: []byte("Subject: report\r\n\r\nx\r\n")}
+		if err := p.Outbound.notify(t.Context(), n); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := held(t, store, "alice"); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
