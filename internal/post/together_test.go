@@ -14,6 +14,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -362,6 +363,59 @@ func TestNobodyAsksForMailBack(t *testing.T) {
 		}
 		if got := held(t, store, "alice"); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestMostOnward: what users forward is a file of its own for each, open until the message is there, and has its bounds: a stranger names
+// the rest in another transaction, and of the users of one alias those beyond keep the message here.
+func TestMostOnward(t *testing.T) {
+	t.Parallel()
+	dir, users := towns(), wanting{of: make(map[domains.Address]*preferences.Preferences)}
+	var all accounts.Targets
+	for i := range mostOnwardOfOne + 3 {
+		user := domains.At(fmt.Sprint("u", i), "mail.test")
+		all.Mailboxes = append(all.Mailboxes, user)
+		dir[user] = accounts.Targets{Mailboxes: all.Mailboxes[i : i+1 : i+1]}
+		users.of[user] = &preferences.Preferences{Forward: &preferences.Forward{To: fmt.Sprintf("u%d@far.test", i)}}
+	}
+	dir["all@mail.test"] = all
+	p, store := newPost(t, dir)
+	p.Users, p.Outbound, p.Rules().Forward = users, newOutbound(t, ""), true
+	log := keepLog(p)
+	if err := (visit{from: "a@else.test"}).send(p, "Subject: s\r\n\r\nx\r\n", "all@mail.test"); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Outbound.queue.Counters().Entries; n != mostOnwardOfOne {
+		t.Errorf("%d entries", n)
+	}
+	for i, user := range all.Mailboxes {
+		u, err := store.Usage(t.Context(), user.String())
+		if err != nil || (u.Messages == 1) != (i >= mostOnwardOfOne) {
+			t.Errorf("%s: %+v, %v", user, u, err)
+		}
+	}
+	if n := strings.Count(log.String(), "mail is not forwarded"); n != 1 {
+		t.Errorf("it is told %d times", n)
+	}
+	for name, c := range map[string]struct {
+		visit visit
+		most  int
+	}{"a stranger": {visit{from: "a@else.test"}, mostOnward}, "a user": {visit{user: "ann@mail.test", from: "ann@mail.test", submission: true}, len(all.Mailboxes)}} {
+		e := &smtp.Envelope{From: at(c.visit.from)}
+		r, s := &Receiver{Post: p}, &smtp.Session{Identity: lineserver.Identity{User: c.visit.user}, Envelope: e}
+		for i, user := range all.Mailboxes {
+			to := smtp.Recipient{Path: at(user.String())}
+			err := r.CheckRcpt(t.Context(), s, &to)
+			if (err == nil) != (i < c.most) || err != nil && !errors.Is(err, smtp.ErrTooManyRecipients) {
+				t.Fatalf("%s: recipient %d: %v", name, i, err)
+			}
+			if err == nil {
+				e.To = append(e.To, to)
+			}
+		}
+		if err := r.CheckRcpt(t.Context(), s, &smtp.Recipient{Path: at("bob@mail.test")}); err != nil {
+			t.Errorf("%s: one who forwards nothing: %v", name, err)
 		}
 	}
 }
