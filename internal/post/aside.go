@@ -24,6 +24,9 @@ type places struct {
 	shared bool
 }
 
+// mostNamed is how many octets of names stand on top of a message in a place that several share.
+const mostNamed = 32 << 10
+
 // places finds them.
 func (d *delivery) places(ctx context.Context) (p places) {
 	for _, place := range d.m.looks.places() {
@@ -35,11 +38,16 @@ func (d *delivery) places(ctx context.Context) (p places) {
 	if rules.Aside == nil || len(d.m.looks.all) == 0 || d.r.trusts(d.e.Session) || d.e.Session.LMTP {
 		return p
 	}
+	rest := p.all
+	named := 0
 	p.of = make(map[domains.Address]domains.Address)
 	for _, mailbox := range d.to.mailboxes {
 		place, shared := rules.Aside(mailbox)
 		if place == "" || d.tooSmall(ctx, place) {
 			continue
+		}
+		if named += len(mailbox) + len(", "); shared && named > mostNamed {
+			return places{all: rest} // whose it is could not be read again (quarantine.Places): it is delivered, marked
 		}
 		p.of[mailbox], p.shared = place, shared
 		if !slices.Contains(d.to.mailboxes, place) && !slices.Contains(p.all, place) {

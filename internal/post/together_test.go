@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/quarantine"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -416,6 +417,41 @@ func TestMostOnward(t *testing.T) {
 		}
 		if err := r.CheckRcpt(t.Context(), s, &smtp.Recipient{Path: at("bob@mail.test")}); err != nil {
 			t.Errorf("%s: one who forwards nothing: %v", name, err)
+		}
+	}
+}
+
+// TestManyOwnersAreNotPutAside: whose mail it is stands on top of what is put aside, and is read from there when it is released. Where that would be
+// longer than what is read, the message is delivered, marked.
+func TestManyOwnersAreNotPutAside(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 800, 2000} {
+		dir := towns()
+		var all accounts.Targets
+		for i := range n {
+			all.Mailboxes = append(all.Mailboxes, domains.At(fmt.Sprintf("somebody-%04d", i), "long.name.mail.test"))
+		}
+		dir["all@mail.test"] = all
+		p, store := newPost(t, dir)
+		p.Rules().Aside = func(domains.Address) (domains.Address, bool) { return "aside@mail.test", true }
+		p.Inspectors = []Inspector{&finder{found: Findings{Junk: true, Aside: "why"}}}
+		if err := (visit{from: "a@else.test"}).send(p, "Subject: s\r\n\r\nx\r\n", "all@mail.test"); err != nil {
+			t.Fatal(err)
+		}
+		places := &quarantine.Places{Store: store, Boxes: map[domains.Address]domains.Address{"aside@mail.test": ""}}
+		items, err := places.List(t.Context())
+		if err != nil || len(items) > 1 {
+			t.Fatal(items, err)
+		}
+		for _, item := range items {
+			if _, err := places.Release(t.Context(), item.ID); err != nil {
+				t.Errorf("%d owners: %v", n, err)
+			}
+		}
+		for _, user := range all.Mailboxes {
+			if u, err := store.Usage(t.Context(), user.String()); err != nil || u.Messages != 1 {
+				t.Fatalf("%d owners: %s has %d messages, %v", n, user, u.Messages, err)
+			}
 		}
 	}
 }
