@@ -85,6 +85,9 @@ func newMessage(id string, e Envelope, raw []byte) *Message {
 	}
 	if from := people(h, "From"); len(from) > 0 {
 		m.Author = from[0]
+	} else {
+		// What is no address is shown as it stands there.
+		m.Author.Name = strings.Clone(cutTo(mostShown, strings.TrimSpace(h.Text("From"))))
 	}
 	m.To, m.Cc, m.Bcc, m.ReplyTo = people(h, "To"), people(h, "Cc"), people(h, "Bcc"), people(h, "Reply-To")
 	m.Bcc = append(m.Bcc, m.hidden()...)

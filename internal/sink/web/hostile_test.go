@@ -206,3 +206,34 @@ func TestQueryPlus(t *testing.T) {
 		}
 	}
 }
+
+// The frame that a message is shown in has no origin. Its pictures are given to it, and nothing else is.
+func TestFrameOrigin(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.put("Content-Type: image/png\r\n\r\nx\r\n")
+	for path, want := range map[string]int{
+		"/api/v1/message/" + id + "/part/0": 200, "/api/v1/message/" + id: 403, "/api/v1/message/latest/part/0": 403, "/api/v1/messages": 403, "/inboxes": 403, "/view/" + id + ".txt": 403,
+	} {
+		code, _, h := w.ask("GET", path, "", "Origin", "null")
+		if code != want || h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d %q", path, code, h.Get("Access-Control-Allow-Origin"))
+		}
+	}
+}
+
+// Who wrote a message is shown as it stands there, also where it is no address.
+func TestOddAuthor(t *testing.T) {
+	w := newWorld(t, nil)
+	for from, want := range map[string]string{
+		`"><b>x</b> <a@b`: `"><b>x</b> <a@b`, "\xe4 name <a@b.test>": "ä name", "=?gbk?b?xOO6ww==?= <a@b.test>": "你好", "=?x-unknown?q?=E4?= <a@b.test>": "ä", `"odd user"@x.test`: "",
+	} {
+		id := w.put("From: " + from + "\r\n\r\n")
+		var m struct {
+			From struct{ Name, Address string }
+		}
+		w.get("/api/v1/message/"+id, &m)
+		if m.From.Name != want {
+			t.Errorf("%q is shown as %q <%s>", from, m.From.Name, m.From.Address)
+		}
+	}
+}
