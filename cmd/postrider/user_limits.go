@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,10 @@ func (f *userFlags) askLimits(cmd *cobra.Command, action, name string, r daemon.
 	}
 	at := address(s, name)
 	r.Account = at.String()
+	// A user of this host is no account, and of one that was removed mail may be held.
+	if _, _, err := account(s, name); err != nil && strings.Contains(name, "@") {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", err)
+	}
 	return at, call(cmd, f.path, "limits/"+action, r, out)
 }
 
