@@ -139,10 +139,39 @@ func (c *checker) defence() {
 	case checkAddress(q) != nil:
 		c.fail(at("Verify", "quarantine"), `%w; or "+junk" for a mailbox of each user`, checkAddress(q))
 	case c.book.Accounts[domains.CanonicalAddress(q)] == nil:
-		c.fail(at("Verify", "quarantine"), "there is no account of this name")
+		c.fail(at("Verify", "quarantine"), "there is no account of this name%s; \"postrider user add %s\" adds it", c.didYouMean(domains.CanonicalAddress(q)), q)
 	}
 	if g := &c.Verify.Greylist; g.Window < 2*g.Wait {
 		c.fail(at("Verify", "Greylist", "window"), "%s is too short: a sender has to wait for %s", config.FormatDuration(g.Window), config.FormatDuration(g.Wait))
+	}
+}
+
+// adviseDefence looks for what is asked for and cannot be done.
+func (c *checker) adviseDefence() {
+	v := &c.Verify
+	if !v.Check {
+		for key, on := range map[string]bool{"Lists": len(v.Lists) > 0, "Greylist": v.Greylist.On} {
+			if on {
+				c.failKey(at("Verify", key), `this does nothing, as "check" is false`)
+			}
+		}
+		return
+	}
+	if v.Quarantine != "" {
+		return
+	}
+	aside := func(action string, steps ...any) {
+		if action == "quarantine" {
+			c.fail(steps, `such mail is only marked, as nothing says where it is put: "Verify": {"quarantine": "+junk"}`)
+		}
+	}
+	aside(v.OwnDomains, at("Verify", "own_domains")...)
+	aside(v.NoAuthor, at("Verify", "no_author")...)
+	aside(v.SPF, at("Verify", "spf")...)
+	for i, l := range v.Lists {
+		for j, code := range l.Codes {
+			aside(code.Action, at("Verify", "Lists", i, "Codes", j, "action")...)
+		}
 	}
 }
 
