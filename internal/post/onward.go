@@ -2,6 +2,7 @@ package post
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -45,11 +46,18 @@ func (p *Post) onward(rules *Rules, mailboxes []domains.Address) (all []accounts
 			p.Log.Warn("mail is not forwarded", "user", mailbox.String(), "to", is.Forward.To, "err", err)
 			continue
 		}
+		if len(all) == mostOnwardOfOne {
+			p.Log.Warn("mail is not forwarded", "user", mailbox.String(), "to", is.Forward.To, "err", errManyOnward)
+			break
+		}
 		path.Domain = path.DomainName().String()
 		all = append(all, accounts.Onward{Account: mailbox, To: path, Keep: is.Forward.Keep})
 	}
 	return all
 }
+
+// errManyOnward: those behind him in the list forward nothing of this either.
+var errManyOnward = fmt.Errorf("of an address that leads to many users, the first %d have mail forwarded", mostOnwardOfOne)
 
 // forward adds to the plan where users have their mail forwarded to, as far as their mailboxes get it.
 func (p *plan) forward(all []accounts.Onward) {
@@ -137,7 +145,8 @@ func (p *part) mark(e *queue.Entry) {
 
 // giveBack puts what a user has forwarded without keeping a copy into his mailbox, when it is known not to arrive.
 func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
-	if n.Kind != queue.Bounce || n.Entry == nil || n.Entry.Params.EnvID != forwardedOnly {
+	// Whoever sends may call his message so as well (ENVID); Proven is what mark alone makes an entry.
+	if n.Kind != queue.Bounce || n.Entry == nil || !n.Entry.Proven || n.Entry.Params.EnvID != forwardedOnly {
 		return nil
 	}
 	found := o.need.Directory().Resolve(n.To)

@@ -25,7 +25,7 @@ var ErrNotFound = errors.New("message not found")
 var ErrTooLarge = errors.New("message is larger than all that is kept")
 
 // Box holds the messages. Its methods may be called concurrently; the messages
-// they return are copies.
+// they return are copies, whose lists of addresses and defects must not be changed in place.
 type Box struct {
 	limits Limits
 	by     Sorting
@@ -40,6 +40,7 @@ type Box struct {
 	octets  int64
 	serial  uint64
 	counts  Counts
+	stuck   []*Message    // gone, but their files are still there
 	changed chan struct{} // closed and replaced with every change
 	watch   watchers
 }
@@ -60,6 +61,8 @@ type keeper interface {
 	octets(m *Message) ([]byte, error)
 	// remove forgets messages.
 	remove(ms []*Message) error
+	// noteRules keeps the rules that were set for inboxes.
+	noteRules(texts map[string]string) error
 	// noteMade keeps the inboxes that were made.
 	noteMade(made map[string]*Made) error
 	// where names the place.
@@ -83,6 +86,7 @@ type memory struct{}
 func (memory) put(_ context.Context, m *Message, raw []byte) error { m.raw = raw; return nil }
 func (memory) octets(m *Message) ([]byte, error)                   { return m.raw, nil }
 func (memory) remove([]*Message) error                             { return nil }
+func (memory) noteRules(map[string]string) error                   { return nil }
 func (memory) noteMade(map[string]*Made) error                     { return nil }
 func (memory) where() string                                       { return "memory" }
 func (memory) note([]*Message) error                               { return nil }
@@ -97,12 +101,12 @@ func NewID() string {
 func (b *Box) Put(ctx context.Context, id string, e Envelope, raw []byte, tags ...string) error {
 	m := newMessage(id, e, raw)
 	m.Tags = cleanTags(append(m.Tags, tags...))
-	if b.limits.Octets > 0 && b.cost(m) > b.limits.Octets {
-		return ErrTooLarge
-	}
 	b.mu.RLock()
 	m.Inboxes = b.sort(m, raw)
 	b.mu.RUnlock()
+	if m.cost = m.weigh(); b.limits.Octets > 0 && m.cost > b.limits.Octets {
+		return ErrTooLarge
+	}
 	if err := b.keep.put(ctx, m, raw); err != nil {
 		return err
 	}
@@ -115,7 +119,27 @@ func (b *Box) Put(ctx context.Context, id string, e Envelope, raw []byte, tags .
 	b.happened(Event{Kind: Arrived, ID: m.ID, Message: &told, inboxes: told.Inboxes})
 	b.tellGone(gone)
 	b.mu.Unlock()
-	return b.keep.remove(gone)
+	// The message is kept, whatever becomes of those that left for it.
+	b.dispose(gone)
+	return nil
+}
+
+// dispose removes what limits have dropped. What cannot be removed is kept for Expire, which
+// tries again and says why.
+func (b *Box) dispose(gone []*Message) error {
+	b.mu.Lock()
+	gone = append(b.stuck, gone...)
+	b.stuck = nil
+	b.mu.Unlock()
+	err := b.keep.remove(gone)
+	if err != nil {
+		b.mu.Lock()
+		for _, m := range gone {
+			b.stuck = append(b.stuck, &Message{ID: m.ID})
+		}
+		b.mu.Unlock()
+	}
+	return err
 }
 
 // insert puts a message at the end of its lists. Its mark is the time, so that marks are
@@ -128,11 +152,8 @@ func (b *Box) insert(m *Message, at time.Time) {
 	for _, name := range m.Inboxes {
 		b.inboxes[name] = append(b.inboxes[name], m)
 	}
-	b.octets += b.cost(m)
+	b.octets += m.cost
 }
-
-// cost is what a message counts for in Limits.Octets.
-func (b *Box) cost(m *Message) int64 { return m.Size + int64(m.searched.size()) }
 
 // overflow takes out what the limits no longer hold.
 func (b *Box) overflow(now time.Time) (gone []*Message) {
@@ -154,13 +175,14 @@ func (b *Box) overflow(now time.Time) (gone []*Message) {
 	return gone
 }
 
-// Expire drops what has become too old.
+// Expire drops what has become too old. An error says that files of messages which are gone, now or
+// earlier, could not be removed; the next call tries again.
 func (b *Box) Expire(now time.Time) error {
 	b.mu.Lock()
 	gone := b.overflow(now)
 	b.tellGone(gone)
 	b.mu.Unlock()
-	return b.keep.remove(gone)
+	return b.dispose(gone)
 }
 
 // takeOut takes one message out of every list.
@@ -170,7 +192,7 @@ func (b *Box) takeOut(m *Message) {
 	for _, name := range m.Inboxes {
 		b.shrink(name, m)
 	}
-	b.octets -= b.cost(m)
+	b.octets -= m.cost
 }
 
 // shrink takes a message out of an inbox. One that is empty, and that nobody made, is
@@ -222,10 +244,13 @@ func (b *Box) find(inbox, id string) (*Message, error) {
 	return m, nil
 }
 
-// copied is a message as it is at this moment.
+// copied is a message as it is at this moment, without its octets: who keeps a copy for long,
+// such as a watcher that does not read, must not keep what the limits have dropped.
 func (b *Box) copied(m *Message) Message {
 	c := *m
+	c.raw, c.searched = nil, searched{}
 	c.Inboxes, c.Tags = slices.Clone(m.Inboxes), slices.Clone(m.Tags)
+	c.Envelope.To, c.To, c.Cc, c.Bcc, c.ReplyTo, c.Defects = slices.Clip(c.Envelope.To), slices.Clip(c.To), slices.Clip(c.Cc), slices.Clip(c.Bcc), slices.Clip(c.ReplyTo), slices.Clip(c.Defects)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"slices"
 )
 
@@ -35,30 +36,43 @@ const mostTold = 200
 
 // deleteThese is called with the lock held, and lets go of it.
 func (b *Box) deleteThese(inbox string, ms []*Message) error {
+	ms = each(ms)
 	whole := len(ms) > 0 && len(ms) == len(b.list(inbox))
-	var gone []*Message
-	inboxes := []string{inbox}
+	var gone, left []*Message
+	var events []Event
 	for _, m := range ms {
 		was := m.Inboxes
-		if b.byID[m.ID] == nil || !b.leave(inbox, m) {
-			continue
+		if b.leave(inbox, m) {
+			gone = append(gone, m)
+			events = append(events, Event{Kind: Removed, ID: m.ID, inboxes: was})
+		} else {
+			left = append(left, m)
+			events = append(events, Event{Kind: Removed, ID: m.ID, inboxes: []string{inbox}, elsewhere: true})
 		}
-		gone = append(gone, m)
-		inboxes = append(inboxes, was...)
 	}
 	b.counts.Deleted += uint64(len(gone))
 	switch {
 	case whole && inbox == "":
-		b.happened(Event{Kind: Emptied})
+		events = []Event{{Kind: Emptied}}
 	case len(ms) > mostTold:
-		b.happened(Event{Kind: Pruned})
-	default:
-		for _, m := range ms {
-			b.happened(Event{Kind: Removed, ID: m.ID, inboxes: slices.Clone(inboxes)})
-		}
+		events = []Event{{Kind: Pruned}}
 	}
+	for _, e := range events {
+		b.happened(e)
+	}
+	noted := b.keep.note(left) // under the lock, so that it comes before the next change
 	b.mu.Unlock()
-	return b.keep.remove(gone)
+	return errors.Join(noted, b.keep.remove(gone))
+}
+
+// each is a list without what stands in it twice.
+func each(ms []*Message) []*Message {
+	seen := make(map[*Message]bool, len(ms))
+	return slices.DeleteFunc(ms, func(m *Message) bool {
+		twice := seen[m]
+		seen[m] = true
+		return twice
+	})
 }
 
 // leave takes a message out of an inbox and reports whether it is in none any more.
@@ -127,6 +141,9 @@ func (b *Box) change(inbox string, s *Search, ids []string, fn func(*Message) bo
 		if m, err := b.find(inbox, id); err == nil {
 			ms = append(ms, m)
 		}
+	}
+	if len(ids) > 0 {
+		ms = each(ms)
 	}
 	for _, m := range ms {
 		if (len(ids) > 0 || b.matches(s, m)) && fn(m) {

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,8 +20,10 @@ import (
 // Faults are the rules by which mail fails on purpose: those for all clients, and those that a
 // test has set for its inbox. The zero value has none.
 type Faults struct {
-	mu   sync.Mutex
-	sets map[string]*faultSet // by inbox; "" is all
+	mu    sync.Mutex
+	sets  map[string]*faultSet // by inbox; "" is all
+	keep  func(texts map[string]string) error
+	given *faultSet // from the command line: not kept, for the next one says its own
 }
 
 // faultSet are the rules of one inbox, and how often each has struck.
@@ -47,7 +50,30 @@ func (f *Faults) Set(inbox, text string) error {
 	if err != nil {
 		return err
 	}
-	f.replace(inbox, &faultSet{text: text, rules: set, hits: make(map[string]uint64)})
+	return f.replace(inbox, &faultSet{text: text, rules: set, hits: make(map[string]uint64)})
+}
+
+// KeepIn has the Box keep what is set from now on, and brings back what it has kept. What is there
+// already stays, and is not kept.
+func (f *Faults) KeepIn(b *Box) error {
+	texts, err := b.KeptRules()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.given = f.sets[""]
+	f.mu.Unlock()
+	for inbox, text := range texts {
+		if inbox == "" && f.given != nil {
+			continue
+		}
+		if err := f.Set(inbox, text); err != nil {
+			return fmt.Errorf("rules that were kept: %w", err)
+		}
+	}
+	f.mu.Lock()
+	f.keep = b.KeepRules
+	f.mu.Unlock()
 	return nil
 }
 
@@ -57,21 +83,42 @@ func (f *Faults) SetFiles(names ...string) error {
 	if err != nil {
 		return err
 	}
-	f.replace("", &faultSet{rules: set, hits: make(map[string]uint64)})
-	return nil
+	return f.replace("", &faultSet{rules: set, hits: make(map[string]uint64)})
 }
 
-func (f *Faults) replace(inbox string, set *faultSet) {
+// errTooManyRules bounds what tests set for their inboxes and forget.
+var errTooManyRules = errors.New("too many inboxes have rules of their own")
+
+// mostRuled is how many inboxes can have rules.
+const mostRuled = 10_000
+
+func (f *Faults) replace(inbox string, set *faultSet) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.sets == nil {
 		f.sets = make(map[string]*faultSet)
 	}
-	if set.rules.Len() == 0 {
+	before := f.sets[inbox]
+	switch {
+	case set.rules.Len() > 0 && before == nil && len(f.sets) >= mostRuled:
+		return errTooManyRules
+	case set.rules.Len() > 0:
+		f.sets[inbox] = set
+	case before == nil:
+		return nil
+	default:
 		delete(f.sets, inbox)
-		return
 	}
-	f.sets[inbox] = set
+	if f.keep == nil {
+		return nil
+	}
+	texts := make(map[string]string)
+	for name, one := range f.sets {
+		if one != f.given {
+			texts[name] = one.text
+		}
+	}
+	return f.keep(texts)
 }
 
 // Get is the text of an inbox's rules, as Set has got it, and how often each struck.

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
-	"slices"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/pop3"
@@ -70,31 +69,41 @@ func (b *Box) isMade(name string) bool {
 }
 
 // drop is an inbox as POP3 sees it: a list that does not change, the oldest first. It
-// locks nobody out: tests fetch at the same time.
+// locks nobody out: tests fetch at the same time. It has no message's octets: what is dropped or
+// deleted meanwhile cannot be fetched any more.
 type drop struct {
 	box   *Box
 	inbox string
-	ms    []*Message
+	ms    []dropped
+}
+
+type dropped struct {
+	id   string
+	size int64
 }
 
 func (b *Box) drop(inbox string) *drop {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return &drop{b, inbox, slices.Clone(b.list(inbox))}
+	d := &drop{box: b, inbox: inbox}
+	for _, m := range b.list(inbox) {
+		d.ms = append(d.ms, dropped{m.ID, m.Size})
+	}
+	return d
 }
 
 // Len implements pop3.Drop.
 func (d *drop) Len() int { return len(d.ms) }
 
 // Size implements pop3.Drop.
-func (d *drop) Size(i int) int64 { return d.ms[i].Size }
+func (d *drop) Size(i int) int64 { return d.ms[i].size }
 
 // UID implements pop3.Drop: it is the id that the API has.
-func (d *drop) UID(i int) string { return d.ms[i].ID }
+func (d *drop) UID(i int) string { return d.ms[i].id }
 
 // Open implements pop3.Drop.
 func (d *drop) Open(_ context.Context, i int) (io.ReadCloser, error) {
-	raw, err := d.box.keep.octets(d.ms[i])
+	raw, err := d.box.Octets(d.inbox, d.ms[i].id)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +114,7 @@ func (d *drop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 func (d *drop) Remove(_ context.Context, is []int) error {
 	ids := make([]string, len(is))
 	for n, i := range is {
-		ids[n] = d.ms[i].ID
+		ids[n] = d.ms[i].id
 	}
 	return d.box.Delete(d.inbox, ids...)
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -24,6 +26,7 @@ const (
 	dirMail  = "cur"
 	dirAbout = "about"
 	fileMade = "inboxes.json"
+	fileRule = "rules.json"
 	suffix   = ":2," // of a Maildir's file name; what stands behind it is the mail programs'
 )
 
@@ -31,6 +34,7 @@ const (
 type folder struct {
 	root string
 	disk *durable.Disk
+	lock *os.File   // held while it is open
 	mu   sync.Mutex // one writer of a file's new contents at a time
 }
 
@@ -66,26 +70,65 @@ func openFolder(dir string) (*folder, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
 	}
-	disk, err := durable.Open(root)
+	f := &folder{root: root}
+	if f.lock, err = lockFolder(root); err != nil {
+		return nil, err
+	}
+	if f.disk, err = durable.Open(root); err != nil {
+		f.lock.Close()
+		return nil, err
+	}
+	if err := f.prepare(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ErrFolderTaken says that another process keeps its messages in a folder.
+var ErrFolderTaken = errors.New("another process keeps its messages there")
+
+// lockFolder keeps other processes out of a folder; the system lets go of it should this
+// one die. A file system without locks has none.
+func lockFolder(root string) (*os.File, error) {
+	dir, err := os.Open(root)
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{root: root, disk: disk}
-	dirs := []string{f.path(dirMail), f.path("new"), f.path("tmp"), f.path(dirAbout)}
-	if err := disk.MkdirAll(context.Background(), root, dirs...); err != nil {
-		disk.Close()
-		return nil, err
+	for {
+		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+		case unix.EINTR:
+		case unix.EWOULDBLOCK:
+			dir.Close()
+			return nil, fmt.Errorf("%s: %w", root, ErrFolderTaken)
+		default:
+			return dir, nil
+		}
 	}
-	// What a crash left half written was never acknowledged.
+}
+
+// prepare makes the folders that are missing, and throws away what a crash left half written: it was
+// never acknowledged.
+func (f *folder) prepare() error {
+	dirs := []string{f.path(dirMail), f.path("new"), f.path("tmp"), f.path(dirAbout)}
+	if err := f.disk.MkdirAll(context.Background(), f.root, dirs...); err != nil {
+		return err
+	}
 	left, err := os.ReadDir(f.path("tmp"))
 	for _, e := range left {
 		err = errors.Join(err, os.Remove(f.path("tmp", e.Name())))
 	}
-	if err != nil {
-		disk.Close()
-		return nil, err
+	return errors.Join(err, f.writable())
+}
+
+// writable finds at the start what the first message would find.
+func (f *folder) writable() error {
+	for _, dir := range []string{f.root, f.path("tmp"), f.path(dirMail), f.path(dirAbout)} {
+		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			return fmt.Errorf("%s must be writable: %w", dir, err)
+		}
 	}
-	return f, nil
+	return nil
 }
 
 func (f *folder) path(names ...string) string {
@@ -94,7 +137,7 @@ func (f *folder) path(names ...string) string {
 
 func (f *folder) where() string { return f.root }
 
-func (f *folder) close() error { return f.disk.Close() }
+func (f *folder) close() error { return errors.Join(f.disk.Close(), f.lock.Close()) }
 
 // Close gives back what a Box with a folder holds. Nothing may be asked of it afterwards.
 func (b *Box) Close() error {
@@ -173,67 +216,129 @@ func (f *folder) octets(m *Message) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
+// mailFile is where a message is. A mail program may have given it other flags.
 func (f *folder) mailFile(id string) (string, error) {
-	found, err := filepath.Glob(f.path(dirMail, id+":*"))
-	if err != nil || len(found) == 0 {
-		return "", errors.Join(err, ErrNotFound)
+	name := f.path(dirMail, id+suffix)
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return name, err
 	}
-	return found[0], nil
+	entries, err := os.ReadDir(f.path(dirMail))
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), id+":") {
+			return f.path(dirMail, e.Name()), nil
+		}
+	}
+	return "", ErrNotFound
 }
+
+// batch is how many files one transaction changes.
+const batch = 200
 
 func (f *folder) remove(ms []*Message) error {
-	if len(ms) == 0 {
-		return nil
-	}
-	tx := &durable.Tx{}
-	for _, m := range ms {
-		mail, err := f.mailFile(m.ID)
-		if err == nil {
-			tx.Steps = append(tx.Steps, durable.Remove(mail))
-		} else if !errors.Is(err, ErrNotFound) {
-			return err
+	for some := range slices.Chunk(ms, batch) {
+		tx := &durable.Tx{}
+		for _, m := range some {
+			mail, err := f.mailFile(m.ID)
+			if err == nil {
+				tx.Steps = append(tx.Steps, durable.Remove(mail))
+			} else if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			tx.Steps = append(tx.Steps, durable.Remove(f.about(m.ID)))
 		}
-		tx.Steps = append(tx.Steps, durable.Remove(f.about(m.ID)))
-	}
-	return f.disk.Commit(context.Background(), tx)
-}
-
-func (f *folder) note(ms []*Message) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, m := range ms {
-		text, err := json.Marshal(aboutOf(m))
-		if err != nil {
-			return err
-		}
-		if err := f.disk.ReplaceFile(context.Background(), f.about(m.ID), text); err != nil {
+		if err := f.disk.Commit(context.Background(), tx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// noteMade keeps the inboxes that were made.
-func (f *folder) noteMade(made map[string]*Made) error {
+func (f *folder) note(ms []*Message) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text, err := json.Marshal(made)
+	for some := range slices.Chunk(ms, batch) {
+		tx := &durable.Tx{}
+		for _, m := range some {
+			text, err := json.Marshal(aboutOf(m))
+			if err == nil {
+				var file durable.File
+				if file, err = f.write(m.ID+".note", text); err == nil {
+					tx.Files = append(tx.Files, file)
+					tx.Steps = append(tx.Steps, durable.Rename(file.Name(), f.about(m.ID)))
+				}
+			}
+			if err != nil {
+				return errors.Join(err, f.abandon(tx))
+			}
+		}
+		if err := f.disk.Commit(context.Background(), tx); err != nil {
+			return errors.Join(err, f.abandon(tx))
+		}
+	}
+	return nil
+}
+
+// abandon takes away what was written for a transaction that is not to be.
+func (f *folder) abandon(tx *durable.Tx) (err error) {
+	for _, file := range tx.Files {
+		file.Close() // it may be closed already
+		err = errors.Join(err, f.removeFiles(file.Name()))
+	}
+	return err
+}
+
+// noteMade keeps the inboxes that were made.
+func (f *folder) noteMade(made map[string]*Made) error { return f.noteJSON(fileMade, made) }
+
+// noteRules keeps the rules of inboxes.
+func (f *folder) noteRules(texts map[string]string) error { return f.noteJSON(fileRule, texts) }
+
+func (f *folder) noteJSON(name string, v any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return f.disk.ReplaceFile(context.Background(), f.path(fileMade), text)
+	return f.disk.ReplaceFile(context.Background(), f.path(name), text)
 }
+
+// readJSON reads what noteJSON has written, if it has.
+func (f *folder) readJSON(name string, into any) error {
+	text, err := os.ReadFile(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path(name), err)
+	}
+	return nil
+}
+
+// KeptRules are the rules that were set before a restart, by inbox.
+func (b *Box) KeptRules() (texts map[string]string, err error) {
+	if f, ok := b.keep.(*folder); ok {
+		err = f.readJSON(fileRule, &texts)
+	}
+	return texts, err
+}
+
+// KeepRules keeps them over one.
+func (b *Box) KeepRules(texts map[string]string) error { return b.keep.noteRules(texts) }
 
 // load reads all that is in the folder.
 func (b *Box) load(f *folder) error {
-	switch text, err := os.ReadFile(f.path(fileMade)); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	if err := f.readJSON(fileMade, &b.made); err != nil {
 		return err
-	default:
-		if err := json.Unmarshal(text, &b.made); err != nil {
-			return fmt.Errorf("%s: %w", f.path(fileMade), err)
-		}
+	}
+	if b.made == nil { // the file says "null"
+		b.made = make(map[string]*Made)
 	}
 	entries, err := os.ReadDir(f.path(dirMail))
 	if err != nil {
@@ -287,5 +392,6 @@ func (f *folder) load(id, name string) (*Message, error) {
 	if a.Tags != nil {
 		m.Tags = a.Tags
 	}
+	m.cost = m.weigh()
 	return m, nil
 }

@@ -174,8 +174,13 @@ func (b *Box) name(name string) string {
 	return name
 }
 
-// inboxName is a name in the form that is compared.
+// inboxName is a name in the form that is compared. What a path would not take for a name is one in
+// quotes: "." and "..", and "-", which is all messages.
 func inboxName(s string) string {
+	switch s {
+	case "-", ".", "..":
+		return `"` + s + `"`
+	}
 	return string(domains.CanonicalAddress(s))
 }
 

@@ -49,6 +49,7 @@ type Message struct {
 	serial      uint64 // grows with each message
 	given       bool   // the Message-ID is ours
 	searched    searched
+	cost        int64  // what it counts for in Limits.Octets
 	raw         []byte // nil where it is in a folder
 }
 
@@ -84,6 +85,9 @@ func newMessage(id string, e Envelope, raw []byte) *Message {
 	}
 	if from := people(h, "From"); len(from) > 0 {
 		m.Author = from[0]
+	} else {
+		// What is no address is shown as it stands there.
+		m.Author.Name = strings.Clone(cutTo(mostShown, strings.TrimSpace(h.Text("From"))))
 	}
 	m.To, m.Cc, m.Bcc, m.ReplyTo = people(h, "To"), people(h, "Cc"), people(h, "Bcc"), people(h, "Reply-To")
 	m.Bcc = append(m.Bcc, m.hidden()...)
@@ -128,13 +132,42 @@ func (m *Message) describe(c *rfc2822.Content) {
 
 // hidden are the recipients of the envelope who stand in no field of the header.
 func (m *Message) hidden() (hidden []Person) {
+	named := make(map[string]bool)
+	for _, list := range [][]Person{m.To, m.Cc, m.Bcc} {
+		for _, p := range list {
+			named[folded(p.Address)] = true
+		}
+	}
 	for _, to := range m.Envelope.To {
-		same := func(p Person) bool { return strings.EqualFold(p.Address, to) }
-		if !slices.ContainsFunc(m.To, same) && !slices.ContainsFunc(m.Cc, same) && !slices.ContainsFunc(m.Bcc, same) && !slices.ContainsFunc(hidden, same) {
+		if !named[folded(to)] {
+			named[folded(to)] = true
 			hidden = append(hidden, Person{Address: to})
 		}
 	}
 	return hidden
+}
+
+// What is kept of a message beside its octets, about: of itself, of an address in its
+// header, and of a recipient with its place in an inbox.
+const (
+	costOfMessage   = 1 << 10
+	costOfPerson    = 64
+	costOfRecipient = 256
+)
+
+// weigh says what a message costs. A header that is nothing but addresses takes several times
+// its octets.
+func (m *Message) weigh() int64 {
+	n := m.Size + int64(m.searched.size()) + costOfMessage + int64(len(m.Envelope.To)+len(m.Inboxes))*costOfRecipient
+	for _, list := range [][]Person{m.To, m.Cc, m.Bcc, m.ReplyTo} {
+		for _, p := range list {
+			n += costOfPerson + int64(len(p.Name)+len(p.Address))
+		}
+	}
+	for _, name := range m.Inboxes {
+		n += int64(len(name))
+	}
+	return n
 }
 
 // people are the addresses of all fields of a name.

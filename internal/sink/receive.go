@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -209,6 +210,10 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	}, raw, tags...)
 	if errors.Is(err, ErrTooLarge) {
 		return &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: err.Error()}
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		r.Log.Error("a message cannot be kept", "error", err)
+		return smtp.ErrNoSpace
 	}
 	if err != nil {
 		return err

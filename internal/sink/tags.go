@@ -24,13 +24,19 @@ func CleanTag(s string) string {
 	if r := []rune(clean); len(r) > mostTag {
 		clean = strings.TrimSpace(string(r[:mostTag]))
 	}
-	return clean
+	return strings.Clone(clean) // a part of a message would hold all of it
 }
+
+// mostTags is how many a message can have.
+const mostTags = 100
 
 // cleanTags are tags as they are kept: sorted, each once, whatever its case.
 func cleanTags(tags []string) []string {
 	clean := []string{}
 	for _, t := range tags {
+		if len(clean) == mostTags {
+			break
+		}
 		if t = CleanTag(t); t != "" && !hasTag(clean, t) {
 			clean = append(clean, t)
 		}

@@ -72,11 +72,16 @@ func snippet(text string) string {
 			break
 		}
 	}
-	s := strings.ToValidUTF8(b.String(), "\uFFFD")
-	if len(s) <= mostShown {
+	return cutTo(mostShown, b.String())
+}
+
+// cutTo is the beginning of a text, at most so many octets of whole letters; three dots show
+// that it goes on.
+func cutTo(most int, s string) string {
+	if s = strings.ToValidUTF8(s, "\uFFFD"); len(s) <= most {
 		return s
 	}
-	cut := mostShown
+	cut := most
 	for cut > 0 && s[cut]&0xC0 == 0x80 {
 		cut--
 	}

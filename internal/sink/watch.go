@@ -26,6 +26,8 @@ type Event struct {
 	Message *Message // as it is now; nil when it is gone
 	Failure Failure  // of Failed
 	inboxes []string
+	// elsewhere says that a Removed message has left this inbox only.
+	elsewhere bool
 }
 
 // Failure is a refusal that a client heard.
@@ -35,7 +37,7 @@ type Failure struct {
 
 // In reports whether the event is about an inbox; "" is about everything.
 func (e *Event) In(inbox string) bool {
-	return inbox == "" || e.Kind == Pruned || e.Kind == Emptied || slices.Contains(e.inboxes, inbox)
+	return inbox == "" && !e.elsewhere || e.Kind == Pruned || e.Kind == Emptied || slices.Contains(e.inboxes, inbox)
 }
 
 // watchers hear of what happens.

@@ -72,6 +72,14 @@ func Open(o Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := o.sink(box)
+	if err != nil {
+		box.Close()
+	}
+	return s, err
+}
+
+func (o *Options) sink(box *sink.Box) (*Sink, error) {
 	tlsConfig, err := o.tls()
 	if err != nil {
 		return nil, err
@@ -86,7 +94,7 @@ func Open(o Options) (*Sink, error) {
 		}
 	}
 	faults := &sink.Faults{}
-	if err := o.faults(faults); err != nil {
+	if err := errors.Join(o.faults(faults), faults.KeepIn(box)); err != nil {
 		return nil, err
 	}
 	s.smtp = box.Receiver(sink.Receiving{
@@ -101,7 +109,7 @@ func Open(o Options) (*Sink, error) {
 	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook = box, chaos, faults, sessions, o.Relay, s.hook
 	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
 	s.http = &http.Server{Handler: w.Handler(), ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
-	if err := s.listen(o); err != nil {
+	if err := s.listen(*o); err != nil {
 		s.close()
 		return nil, err
 	}

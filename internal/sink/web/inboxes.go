@@ -121,7 +121,11 @@ func (s *Server) inboxDiscard(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this holds all messages and is no inbox that could go", http.StatusMethodNotAllowed)
 		return
 	}
-	if err := s.Box.Discard(name); err != nil {
+	err := s.Box.Discard(name)
+	if err == nil {
+		err = s.Faults.Set(name, "") // nobody else is to meet them
+	}
+	if err != nil {
 		wrong(w, err)
 		return
 	}
@@ -176,12 +180,24 @@ func (s *Server) fullOf(o *opened) full {
 // codePattern finds what people are asked to type: four to eight digits, alone.
 var codePattern = regexp.MustCompile(`\b\d{4,8}\b`)
 
+// mostCodes and mostFound bound what is listed of a message: a stranger's could consist of
+// nothing else.
+const (
+	mostCodes = 100
+	mostFound = 1000
+)
+
 func codesOf(text string) []string {
 	codes := []string{}
-	for _, c := range codePattern.FindAllString(text, -1) {
-		if !slices.Contains(codes, c) {
+	for len(codes) < mostCodes {
+		at := codePattern.FindStringIndex(text)
+		if at == nil {
+			break
+		}
+		if c := text[at[0]:at[1]]; !slices.Contains(codes, c) {
 			codes = append(codes, c)
 		}
+		text = text[at[1]:]
 	}
 	return codes
 }

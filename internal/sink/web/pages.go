@@ -26,7 +26,7 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 
 // pages serves what people look at.
 func (s *Server) pages(mux *http.ServeMux) {
-	t := template.Must(template.New("").Funcs(template.FuncMap{"size": size, "ago": ago, "when": when, "who": who}).ParseFS(files, "templates/*.html"))
+	t := template.Must(template.New("").Funcs(template.FuncMap{"size": size, "ago": ago, "when": when, "who": who, "cut": cut}).ParseFS(files, "templates/*.html"))
 	p := &viewer{Server: s, templates: t}
 	same := http.NewCrossOriginProtection() // forms of other pages change nothing
 	mux.HandleFunc("GET /{$}", p.list)
@@ -54,7 +54,7 @@ type page struct {
 
 func (p *viewer) show(w http.ResponseWriter, r *http.Request, name, title string, data any) {
 	var b bytes.Buffer
-	v := page{Title: title, Base: p.base(inbox(r)), Root: p.root(), Inbox: inbox(r), Label: p.Label, Query: r.URL.Query().Get("query"), KeepAll: p.KeepAll, Data: data}
+	v := page{Title: title, Base: p.base(inbox(r)), Root: p.root(), Inbox: inbox(r), Label: p.Label, Query: cut(4096, r.URL.Query().Get("query")), KeepAll: p.KeepAll, Data: data}
 	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
 		p.Log.Error("page cannot be made", "page", name, "error", err)
 		http.Error(w, "this page cannot be made", http.StatusInternalServerError)
@@ -148,19 +148,26 @@ func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
 		Tab        string
 		Narrow     bool
 		Remote     bool
-		Source     string
+		Source     string // or the text
 		Fields     []rfc2822.Field
+		More       int // fields that are not shown
 		Tree       []node
 		Check      *checked
 		Sender     []string
 		Remembered bool
 	}{full: m, Tab: tab, Narrow: r.URL.Query().Get("width") == "phone", Remote: r.URL.Query().Get("remote") == "1", Remembered: remembered}
 	switch tab {
+	case "text":
+		data.Source = shortened(m.Text)
 	case "source":
 		data.Source = shortened(string(o.raw))
 	case "headers":
 		for f := range o.mail.Header.All() {
-			data.Fields = append(data.Fields, f)
+			if len(data.Fields) < mostFields {
+				data.Fields = append(data.Fields, f)
+			} else {
+				data.More++
+			}
 		}
 	case "parts":
 		data.Tree = o.tree()
@@ -170,11 +177,15 @@ func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
 			data.Check = &c
 		}
 	}
-	p.show(w, r, "message.html", m.Subject, data)
+	p.show(w, r, "message.html", cut(mostName, m.Subject), data)
 }
 
-// mostSource is how much of a source a page shows; the file has all of it.
-const mostSource = 200 << 10
+// mostSource is how much of a source or a text a page shows, and mostFields how many fields of a header; the file has
+// all of it.
+const (
+	mostSource = 200 << 10
+	mostFields = 300
+)
 
 func shortened(s string) string {
 	if len(s) > mostSource {
@@ -191,16 +202,23 @@ func (o *opened) tree() (nodes []node) {
 	return nodes
 }
 
+// mostRows is how many inboxes the page lists; the API has all of them.
+const mostRows = 500
+
 func (p *viewer) boxes(w http.ResponseWriter, r *http.Request) {
 	type row struct {
 		sink.Inbox
 		URL string
 	}
-	var rows []row
-	for _, in := range p.Box.Inboxes() {
-		rows = append(rows, row{in, p.base(in.Name)})
+	all := p.Box.Inboxes()
+	data := struct {
+		Rows []row
+		More int
+	}{More: max(0, len(all)-mostRows)}
+	for _, in := range all[:min(len(all), mostRows)] {
+		data.Rows = append(data.Rows, row{in, p.base(in.Name)})
 	}
-	p.show(w, r, "inboxes.html", "Inboxes", rows)
+	p.show(w, r, "inboxes.html", "Inboxes", data)
 }
 
 func (p *viewer) makeBox(w http.ResponseWriter, r *http.Request) {
@@ -289,7 +307,19 @@ func who(p any) string {
 	return ""
 }
 
+// cut is the beginning of what a stranger wrote, at most so many octets of it.
+func cut(most int, s string) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// mostName is how much of an address with its name a page shows.
+const mostName = 300
+
 func name(name, address string) string {
+	name, address = cut(mostName, name), cut(mostName, address)
 	switch {
 	case name == "":
 		return address

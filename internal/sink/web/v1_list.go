@@ -25,7 +25,7 @@ func (s *Server) version1() []operation {
 		{pattern: "GET /api/v1/message/{id}/headers", handle: s.headers, says: "The fields of its header, as they were sent", params: latest, out: map[string][]string{}},
 		{pattern: "GET /api/v1/message/{id}/raw", handle: s.raw, says: "Its octets, with the lines that a server adds on top", params: append([]string{"dl: 1 for a file"}, latest...)},
 		{pattern: "GET /api/v1/message/{id}/part/{part}", handle: s.part, says: "One part, decoded", params: latest},
-		{pattern: "GET /api/v1/message/{id}/part/{part}/thumb", handle: s.thumb, says: "A picture of 180 by 120 points of a part", params: latest},
+		{pattern: "GET /api/v1/message/{id}/part/{part}/thumb", handle: s.thumbs(), says: "A picture of 180 by 120 points of a part", params: latest},
 		{pattern: "POST /api/v1/message/{id}/release", handle: s.release, says: "Send it to a real server", in: releasing{}},
 		{pattern: "GET /api/v1/message/{id}/html-check", handle: s.htmlCheck, says: "What of its HTML some programs do not show", params: latest, out: checked{}},
 		{pattern: "GET /api/v1/message/{id}/link-check", handle: s.linkCheck, says: "Try its links", params: append([]string{"follow: true to follow redirects"}, latest...), out: linksTried{}},

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"io"
 	"mime"
 	"net/http"
@@ -110,8 +111,11 @@ func (o *opened) message() message {
 	}
 	c := o.content()
 	m.Text, m.HTML = strings.ReplaceAll(c.Text, "\r\n", "\n"), c.HTML
+	sums := o.sums(c)
 	for _, a := range c.Attachments {
-		one := o.attachment(a)
+		one := attachment{
+			PartID: partID(a.Path), FileName: a.Name, ContentType: a.MediaType, ContentID: strings.Trim(a.ContentID, "<>"), Size: a.Size, Checksums: sums[partID(a.Path)],
+		}
 		if a.Inline {
 			m.Inline = append(m.Inline, one)
 		} else {
@@ -133,14 +137,28 @@ func (o *opened) content() *rfc2822.Content {
 	return c
 }
 
-func (o *opened) attachment(a rfc2822.Attachment) attachment {
-	md, sha, sha2 := md5.New(), sha1.New(), sha256.New()
-	o.mail.WritePart(io.MultiWriter(md, sha, sha2), rfc2822.Limits{}, a.Path) // what cannot be read is not summed
-	sum := func(b []byte) string { return hex.EncodeToString(b) }
-	return attachment{
-		PartID: partID(a.Path), FileName: a.Name, ContentType: a.MediaType, ContentID: strings.Trim(a.ContentID, "<>"), Size: a.Size,
-		Checksums: checksums{sum(md.Sum(nil)), sum(sha.Sum(nil)), sum(sha2.Sum(nil))},
+// sums are the checksums of the attachments by their parts' names, all in one walk. A part that
+// cannot be read has none.
+func (o *opened) sums(c *rfc2822.Content) map[string]checksums {
+	sums := make(map[string]checksums, len(c.Attachments))
+	for _, a := range c.Attachments {
+		sums[partID(a.Path)] = checksums{}
 	}
+	if len(sums) == 0 {
+		return sums
+	}
+	o.mail.Walk(rfc2822.Limits{}, func(path []int, p *rfc2822.Part) error {
+		id := partID(path)
+		if _, wanted := sums[id]; !wanted {
+			return nil
+		}
+		md, sha, sha2 := md5.New(), sha1.New(), sha256.New()
+		_, err := io.Copy(io.MultiWriter(md, sha, sha2), p.Decoded())
+		sum := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
+		sums[id] = checksums{sum(md), sum(sha), sum(sha2)}
+		return err
+	})
+	return sums
 }
 
 // partID is a part's name in paths: "2", "1.3"; the message itself is "0".

@@ -34,7 +34,13 @@ const (
 	mostPoints              = 16 << 20
 )
 
-func (s *Server) thumb(w http.ResponseWriter, r *http.Request) {
+// thumbs takes apart one image at a time: each may need 16 octets a point.
+func (s *Server) thumbs() http.HandlerFunc {
+	var one sync.Mutex
+	return func(w http.ResponseWriter, r *http.Request) { s.thumb(w, r, &one) }
+}
+
+func (s *Server) thumb(w http.ResponseWriter, r *http.Request, one *sync.Mutex) {
 	o, found := s.open(w, r)
 	if !found {
 		return
@@ -44,8 +50,11 @@ func (s *Server) thumb(w http.ResponseWriter, r *http.Request) {
 		bad(w, errors.New("there is no such part"))
 		return
 	}
+	one.Lock()
+	small := thumbnail(data)
+	one.Unlock()
 	w.Header().Set("Content-Type", "image/jpeg")
-	jpeg.Encode(w, thumbnail(data), &jpeg.Options{Quality: 70})
+	jpeg.Encode(w, small, &jpeg.Options{Quality: 70})
 }
 
 // thumbnail is a small picture of an image, on white.
@@ -89,6 +98,12 @@ const (
 )
 
 func (s *Server) linkCheck(w http.ResponseWriter, r *http.Request) {
+	// A picture on somebody's page is asked for without an Origin; it must not have this host
+	// ask the links of the newest message.
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Origin") == "" {
+		http.Error(w, "403 CORS: not asked by a page of this server", http.StatusForbidden)
+		return
+	}
 	o, found := s.open(w, r)
 	if !found {
 		return
@@ -183,15 +198,17 @@ func outer(a netip.Addr) bool {
 // linkPattern finds links in plain text.
 var linkPattern = regexp.MustCompile(`https?://[^\s<>"'()\[\]{}\\^` + "`" + `]+`)
 
-// linksOf are the links, style sheets and images of a message, each once.
+// linksOf are the first links, style sheets and images of a message, each once.
 func linksOf(source, text string) (list []string) {
+	seen := make(map[string]bool)
 	add := func(address string) {
 		address = strings.TrimSpace(address)
-		if u, err := url.Parse(address); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !slices.Contains(list, address) {
+		if u, err := url.Parse(address); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !seen[address] {
+			seen[address] = true
 			list = append(list, address)
 		}
 	}
-	for z := html.NewTokenizer(strings.NewReader(source)); source != ""; {
+	for z := html.NewTokenizer(strings.NewReader(source)); source != "" && len(list) < mostFound; {
 		kind := z.Next()
 		if kind == html.ErrorToken {
 			break
@@ -206,10 +223,15 @@ func linksOf(source, text string) (list []string) {
 			}
 		}
 	}
-	for _, found := range linkPattern.FindAllString(text, -1) {
-		add(strings.TrimRight(found, ".,;:!?"))
+	for len(list) < mostFound {
+		at := linkPattern.FindStringIndex(text)
+		if at == nil {
+			break
+		}
+		add(strings.TrimRight(text[at[0]:at[1]], ".,;:!?"))
+		text = text[at[1]:]
 	}
-	return list
+	return list[:min(len(list), mostFound)]
 }
 
 // releasing is who a message is to be sent to.

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -151,14 +152,22 @@ func rewritten(t html.Token, raw string, parts map[string]string, embed bool) st
 	return t.String()
 }
 
+// cidPattern finds links to parts; what ends one cannot stand in a Content-ID that a URL holds (RFC 2392 §2).
+var cidPattern = regexp.MustCompile(`(?i)\bcid:[^\s"'<>(),;\\]+`)
+
 // linked is a text in which cid: links lead to parts of the message.
 func linked(text string, parts map[string]string) string {
-	if !strings.Contains(text, "cid:") {
+	if len(parts) == 0 || len(text) < len("cid:") {
 		return text
 	}
-	for id, address := range parts {
-		text = strings.ReplaceAll(text, "cid:"+id, address)
-		text = strings.ReplaceAll(text, "cid:"+url.PathEscape(id), address)
-	}
-	return text
+	return cidPattern.ReplaceAllStringFunc(text, func(link string) string {
+		id := link[len("cid:"):]
+		if address, ok := parts[id]; ok {
+			return address
+		}
+		if plain, err := url.PathUnescape(id); err == nil && parts[plain] != "" {
+			return parts[plain]
+		}
+		return link
+	})
 }
