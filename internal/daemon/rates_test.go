@@ -292,23 +292,19 @@ func TestLimitsOfAccounts(t *testing.T) {
 // nothing.
 func TestLimitsOfStrangers(t *testing.T) {
 	w := start(t, `"Rates": {"SenderDomain": {"messages_per_hour": 3}, "Mailbox": {"messages_per_hour": 5}}, "Verify": {"check": false},
-		"SMTP": {"relay_from": ["127.64.0.9/32"]},`)
-	begin := func(addr string) *talk {
-		k := w.dialFrom(addr, "127.0.0.1:0")
-		k.play("S: 220\nC: EHLO c.test\nS: 250")
-		return k
-	}
-	k := begin("127.64.0.2")
+		"SMTP": {"relay_from": ["192.0.2.9/32"]},`)
+	begin := w.stranger
+	k := begin("192.0.2.2")
 	for range 10 {
 		k.play("C: MAIL FROM:<x@far.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: RSET\nS: 250")
 	}
 	for range 3 {
 		k.accept("x@far.test", "bob@mail.test")
 	}
-	far := "450 4.7.1 far.test from 127.64.0.0/24 may have 3 messages an hour, has sent 3 since "
+	far := "450 4.7.1 far.test from 192.0.2.0/24 may have 3 messages an hour, has sent 3 since "
 	k.refuse("y@FAR.test", "alice@mail.test", far)
-	begin("127.64.0.3").refuse("x@far.test", "bob@mail.test", far)
-	begin("127.64.1.2").accept("x@far.test", "bob@mail.test") // who may be another one
+	begin("192.0.2.3").refuse("x@far.test", "bob@mail.test", far)
+	begin("198.51.100.2").accept("x@far.test", "bob@mail.test") // who may be another one
 	k.accept("x@other.test", "bob@mail.test")
 	bob := "450 4.7.1 this mailbox may have 5 messages an hour, has got 5 since "
 	k.refuse("x@other.test", "bob@mail.test", bob)
@@ -316,14 +312,19 @@ func TestLimitsOfStrangers(t *testing.T) {
 	k.accept("x@other.test", "alice@mail.test")
 	k.accept("", "alice@mail.test")
 	w.loginAs("alice@mail.test").accept("alice@mail.test", "bob@mail.test")
-	begin("127.64.0.9").accept("x@far.test", "bob@mail.test")
+	begin("192.0.2.9").accept("x@far.test", "bob@mail.test")
+	here := w.dial("127.0.0.1:0") // a program of this host
+	here.play("S: 220\nC: EHLO c.test\nS: 250")
+	for range 3 {
+		here.accept("x@far.test", "bob@mail.test")
+	}
 	lmtp := w.dial("lmtp")
 	lmtp.play("S: 220\nC: LHLO c.test\nS: 250")
 	lmtp.accept("x@far.test", "bob@mail.test")
-	if n := len(w.mailbox("bob@mail.test")); n != 8 {
+	if n := len(w.mailbox("bob@mail.test")); n != 11 {
 		t.Errorf("%d messages", n)
 	}
-	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 2 || s.Limits[0].Name != "far.test from 127.64.0.0/24" || s.Limits[1].Name != "bob@mail.test" {
+	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 2 || s.Limits[0].Name != "far.test from 192.0.2.0/24" || s.Limits[1].Name != "bob@mail.test" {
 		t.Errorf("status: %+v", s.Limits)
 	}
 	if n := strings.Count(w.logs.String(), `msg="too much is sent"`); n != 2 {

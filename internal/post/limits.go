@@ -323,11 +323,8 @@ func (r *Receiver) mayCome(s *smtp.Session, to *smtp.Recipient) error {
 func fromHere(s *smtp.Session) bool {
 	client, ok := s.RemoteAddr.(*net.TCPAddr)
 	here, _ := s.LocalAddr.(*net.TCPAddr)
-	return ok && (client.IP.Equal(loopback4) || client.IP.Equal(net.IPv6loopback) || here != nil && client.IP.Equal(here.IP))
+	return ok && (client.IP.IsLoopback() || here != nil && client.IP.Equal(here.IP))
 }
-
-// loopback4 is what programs of this host come from; the others of its network are used for what is not this host.
-var loopback4 = net.IPv4(127, 0, 0, 1)
 
 // mayTell counts one message of the server's own, or says that it is to wait.
 func (o *Outbound) mayTell() error {
