@@ -29,8 +29,14 @@ func ok(w http.ResponseWriter) {
 	io.WriteString(w, "ok")
 }
 
-// bad is a request that cannot be understood.
-func bad(w http.ResponseWriter, err error) { http.Error(w, err.Error(), http.StatusBadRequest) }
+// bad is a request that cannot be understood, or is too long to be read.
+func bad(w http.ResponseWriter, err error) {
+	code := http.StatusBadRequest
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		code = http.StatusRequestEntityTooLarge
+	}
+	http.Error(w, err.Error(), code)
+}
 
 // wrong answers an error of the Box.
 func wrong(w http.ResponseWriter, err error) {
