@@ -23,7 +23,7 @@ func TestDocumentedCommands(t *testing.T) {
 	understand := func(where, text string) {
 		for _, m := range line.FindAllStringSubmatch(text, -1) {
 			seen++
-			if err := understood(strings.Fields(m[1])); err != nil {
+			if err := understood(shellWord.FindAllString(m[1], -1)); err != nil {
 				t.Errorf("%s: postrider %s: %v", where, m[1], err)
 			}
 		}
@@ -57,6 +57,9 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Errorf("%d command lines in pages, %d in examples: the search is broken", pages, seen-pages)
 	}
 }
+
+// shellWord is a word of a command line; one in quotes has blanks, and keeps the quotes.
+var shellWord = regexp.MustCompile(`'[^']*'|\S+`)
 
 // understood carries a command line up to the point where it would be run.
 func understood(args []string) error {

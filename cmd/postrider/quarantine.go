@@ -85,7 +85,7 @@ func quarantineShowCommand() *cobra.Command {
 			if f.json {
 				return printJSON(cmd, text)
 			}
-			_, err := io.WriteString(plain{cmd.OutOrStdout()}, text)
+			_, err := io.WriteString(plain{cmd.OutOrStdout()}, strings.ReplaceAll(text, "\r\n", "\n"))
 			return err
 		},
 	})
@@ -102,7 +102,7 @@ func quarantineReleaseCommand() *cobra.Command {
 			for _, id := range args {
 				var item quarantine.Item
 				if err := call(cmd, f.conf, "quarantine/release", daemon.QuarantineRequest{ID: id}, &item); err != nil {
-					return fmt.Errorf("release %s: %w", id, err)
+					return fmt.Errorf("release: %w", err)
 				}
 				done := changed{id, "delivered to " + addresses(item)}
 				if all = append(all, done); !f.json {

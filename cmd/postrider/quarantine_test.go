@@ -37,7 +37,7 @@ func TestQuarantineCommands(t *testing.T) {
 		t.Fatalf("list: %d %q %s", code, out, said)
 	}
 	id := strings.Fields(strings.Split(out, "\n")[1])[0]
-	if out, said, code := postrider(t, "quarantine", "show", id, "-c", w.dir); code != 0 || !strings.Contains(out, "body") || strings.Contains(out, "\x1b") {
+	if out, said, code := postrider(t, "quarantine", "show", id, "-c", w.dir); code != 0 || !strings.Contains(out, "body") || strings.Contains(out, `\u000d`) || strings.Contains(out, "\x1b") {
 		t.Errorf("show: %d %q %s", code, out, said)
 	}
 	if out, said, code := postrider(t, "quarantine", "release", id, "-c", w.dir); code != 0 || out != id+": delivered to bob@mail.test\n" {

@@ -189,7 +189,7 @@ settings.`,
 	fl.StringVar(&f.localIP, "local-ip", "", "the server's address")
 	fl.StringVar(&f.helo, "helo", "", "what the client calls itself")
 	fl.StringSliceVar(&f.host, "host", nil, "the client's confirmed names")
-	fl.StringVar(&f.dns, "dns", "", "words about the reverse DNS, such as \"exists good\"")
+	fl.StringVar(&f.dns, "dns", "", "words about the reverse DNS, such as \"exists,good\"")
 	fl.StringVar(&f.from, "from", "", `the envelope's sender, "<>" for the null sender`)
 	fl.StringSliceVar(&f.to, "to", nil, "the envelope's recipients")
 	fl.StringVar(&f.user, "user", "", "who has logged in (nobody)")
@@ -213,7 +213,7 @@ func (f *tryFlags) message() (*rules.Case, error) {
 		}
 		a, err := netip.ParseAddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address", text)
+			return nil, fmt.Errorf("--%s: %q is no address of a host, such as 192.0.2.7", map[rules.Fact]string{rules.IP: "ip", rules.LocalIP: "local-ip"}[fact], text)
 		}
 		c.Addrs[fact] = a.Unmap()
 	}
@@ -230,9 +230,11 @@ func (f *tryFlags) message() (*rules.Case, error) {
 		f.tls = "on " + f.tls
 	}
 	for fact, words := range map[rules.Fact]string{rules.Host: f.dns, rules.SPF: f.spf, rules.DKIM: f.dkim, rules.DMARC: f.dmarc, rules.Trusted: f.trusted, rules.TLS: f.tls} {
+		words = strings.ReplaceAll(words, ",", " ") // as they stand in rules
 		for _, w := range strings.Fields(words) {
 			if rules.Word(fact, w) == 0 {
-				return nil, fmt.Errorf("%q is nothing that rules know there", w)
+				return nil, fmt.Errorf("--%s: %q is none of %s", map[rules.Fact]string{rules.Host: "dns", rules.SPF: "spf", rules.DKIM: "dkim",
+					rules.DMARC: "dmarc", rules.Trusted: "trusted", rules.TLS: "tls"}[fact], w, strings.Join(rules.WordsOf(fact), ", "))
 			}
 		}
 		if words != "" {

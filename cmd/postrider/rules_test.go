@@ -61,10 +61,21 @@ func TestRulesCommand(t *testing.T) {
 			t.Errorf("%s lacks\n%s", out, want)
 		}
 	}
-	for _, wrong := range [][]string{{"--spf", "passed"}, {"--ip", "x"}, {"--time", "noon"}, {"-f", filepath.Join(dir, "none")}} {
-		if code, out, said := command(t, "", append([]string{"rules", "test", good}, wrong...)...); code != exitError {
-			t.Errorf("%q: %d %s %s", wrong, code, out, said)
+	for _, wrong := range []struct{ flag, value, says string }{
+		{"--spf", "passed", `--spf: "passed" is none of pass, fail, `},
+		{"--dns", "none", `--dns: "none" is none of nodns, `},
+		{"--ip", "x", `--ip: "x" is no address`},
+		{"--time", "noon", `"noon" is no time`},
+		{"-f", filepath.Join(dir, "none"), "no such file"},
+	} {
+		if code, out, said := command(t, "", "rules", "test", good, wrong.flag, wrong.value); code != exitError || !strings.Contains(said, wrong.says) {
+			t.Errorf("%v: %d %s %s", wrong, code, out, said)
 		}
+	}
+	// Words stand as they do in rules, with commas between them.
+	odd := write("dns.rules", "@to reject dns nodns,noforward\n")
+	if out, _ := must(t, "", "rules", "test", odd, "--to", "bob@mail.test", "--dns", "exists,noforward"); !strings.Contains(out, "@to bob@mail.test: reject by ") {
+		t.Error(out)
 	}
 	write("t.conf", `{"server_name": "mail.test", "Rules": ["include good.rules"], "Accounts": {"junk@mail.test": ""}}`)
 	if out, _ := must(t, "", "rules", "check", "-c", dir); !strings.Contains(out, "4 rules") {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,10 @@ func (f *userFlags) askLimits(cmd *cobra.Command, action, name string, r daemon.
 	}
 	at := address(s, name)
 	r.Account = at.String()
+	// A user of this host is no account, and of one that was removed mail may be held.
+	if _, _, err := account(s, name); err != nil && strings.Contains(name, "@") {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", err)
+	}
 	return at, call(cmd, f.path, "limits/"+action, r, out)
 }
 
@@ -97,9 +102,9 @@ func userLiftCommand() *cobra.Command {
 in the queue when it had met one, in the order in which it came. When the time is over, or with
 --end, the limits hold again, and nothing is counted yet.
 
---until is a time ("2026-12-01", "2026-12-01 18:00") or how long from now ("2h").`,
+--until is a time ("2026-12-01", "2026-12-01 18:00") or how long from now ("2h", "3d").`,
 		Example: `  postrider user lift -c /etc/postrider alice@example.com
-  postrider user lift -c /etc/postrider --until 2026-12-01T18:00 alice@example.com
+  postrider user lift -c /etc/postrider --until 3d alice@example.com
   postrider user lift -c /etc/postrider --end alice@example.com`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out daemon.LimitAnswer

@@ -77,6 +77,9 @@ func TestUserLimits(t *testing.T) {
 	if out, _ := run(0, "queue", "list", "--held"); strings.Count(out, "x@far.test") != 2 {
 		t.Errorf("held: %s", out)
 	}
+	if _, said := run(0, "user", "show", "nosuch@mail.test"); !strings.Contains(said, "note: nosuch@mail.test: no such account") {
+		t.Errorf("show of nobody: %s", said)
+	}
 	if out, _ := run(0, "user", "discard", "nobody"); out != "nobody@mail.test: 2 messages thrown away\n" || show().Held != 0 {
 		t.Errorf("discard: %s", out)
 	}

@@ -323,7 +323,7 @@ func TestConf(t *testing.T) {
 	if some, _ := must(t, "", "conf", "doc", "POP3"); !strings.Contains(some, "login_delay") || strings.Contains(some, "max_hops") {
 		t.Errorf("doc POP3 is\n%s", some)
 	}
-	if keys, _ := must(t, "", "__complete", "conf", "doc", ""); !strings.Contains(keys, "SMTP\nPOP3\n") {
+	if keys, _ := must(t, "", "__complete", "conf", "doc", ""); !strings.Contains(keys, "SMTP\nRates\nPOP3\n") {
 		t.Errorf("conf doc is completed by %s", keys)
 	}
 	dir := confDir(t, doc)

@@ -34,6 +34,7 @@ func (s *Settings) Advice() []error {
 	c.adviseSecrets()
 	c.adviseMeaning()
 	c.adviseRules()
+	c.adviseDefence()
 	c.eachTrust(func(steps []any, nets []netip.Prefix, _ string) { c.adviseTrusted(steps, nets) })
 	for section, cleartext := range map[string]bool{"SMTP": s.SMTP.CleartextAuth, "POP3": s.POP3.CleartextAuth} {
 		if cleartext {

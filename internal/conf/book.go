@@ -125,13 +125,14 @@ func (s *Settings) Book() *Book {
 		b.Aliases[domains.CanonicalAddress(written)] = to
 	})
 	b.Reports = s.reportAddresses()
-	b.addRoles(s.Postmaster)
+	b.addRoles(s.Postmaster, s.Quarantines(b))
 	return b
 }
 
 // addRoles has postmaster and abuse lead to somebody.
-func (b *Book) addRoles(postmaster string) {
-	names := slices.Sorted(maps.Keys(b.Accounts))
+func (b *Book) addRoles(postmaster string, junk map[domains.Address]domains.Address) {
+	// Nobody reads in time what is in a mailbox for junk, "alice+junk" before "alice" in the order of names.
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(b.Accounts)), func(a domains.Address) bool { _, is := junk[a]; return is })
 	for _, domain := range b.Domains() {
 		for _, role := range []string{"postmaster", "abuse"} {
 			address := domains.At(role, domain)

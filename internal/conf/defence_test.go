@@ -69,6 +69,41 @@ func TestDefence(t *testing.T) {
 	}
 }
 
+// TestDefenceAdvice: what is asked for and does nothing is noted upon.
+func TestDefenceAdvice(t *testing.T) {
+	const list = `"Lists": [{"zone": "bl.test", "Codes": [{"codes": "127.0.0.2", "action": "quarantine"}]}]`
+	for text, want := range map[string][]string{
+		`"spf": "quarantine", "quarantine": "+junk", ` + list:              nil,
+		`"Greylist": {"on": true}`:                                         nil,
+		`"spf": "quarantine", ` + list:                                     {"Verify.spf: such mail is only marked", "Verify.Lists[0].Codes[0].action: such mail is only marked"},
+		`"own_domains": "quarantine", "no_author": "quarantine"`:           {"Verify.own_domains: such mail", "Verify.no_author: such mail"},
+		`"check": false, "Greylist": {"on": true}, "spf": "mark", ` + list: {`Verify.Greylist: this does nothing, as "check" is false`, `Verify.Lists: this does nothing`},
+	} {
+		name := filepath.Join(t.TempDir(), "t.conf")
+		if err := os.WriteFile(name, []byte(`{"server_name": "mail.test", "Accounts": {"bob@mail.test": "", "bob+junk@mail.test": ""}, "Verify": {`+text+`}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, problems := Verify(name, Probes{})
+		if len(problems) > 0 {
+			t.Fatal(text, problems)
+		}
+		said := ""
+		for _, err := range s.Advice() {
+			if strings.Contains(err.Error(), "Verify") {
+				said += err.Error() + "\n"
+			}
+		}
+		for _, w := range want {
+			if !strings.Contains(said, w) {
+				t.Errorf("%s: no %q in\n%s", text, w, said)
+			}
+		}
+		if want == nil && said != "" {
+			t.Errorf("%s: %s", text, said)
+		}
+	}
+}
+
 // TestListNames: a list goes by its public name, and what is asked has the key.
 func TestListNames(t *testing.T) {
 	for _, c := range []struct {

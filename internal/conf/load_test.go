@@ -162,6 +162,16 @@ func TestPostmaster(t *testing.T) {
 	}
 }
 
+// A mailbox for junk is nobody's to read what the postmaster is told, however early its name is.
+func TestPostmasterIsNotJunk(t *testing.T) {
+	for quarantine, account := range map[string]string{"+junk": "bob+junk@b.example", "a@b.example": "a@b.example"} {
+		s := mustLoad(t, folder(t, "a.conf", `{"server_name": "b.example", "Verify": {"quarantine": "`+quarantine+`"}, "Accounts": {"bob@b.example": {}, "`+account+`": {}}}`))
+		if got := aliasesOf(s)["postmaster@b.example"]; !reflect.DeepEqual(got, []string{"bob@b.example"}) {
+			t.Errorf("%s: %v", quarantine, got)
+		}
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that is not there: %v", err)

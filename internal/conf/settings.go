@@ -40,7 +40,7 @@ type Settings struct {
 	// Who gets mail to postmaster and abuse of a domain that has no account
 	// and no alias of that name (RFC 5321 §4.5.1, RFC 2142). Empty means the
 	// domain's first account in the order of the alphabet or, if it has none,
-	// the first account of all.
+	// the first account of all; a mailbox of Verify.quarantine is none.
 	Postmaster string `json:"postmaster"`
 
 	// Where to listen. If none is given, a server with a server_name has the

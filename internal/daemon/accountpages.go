@@ -86,6 +86,7 @@ func (p accountPages) decided(r *admin.Account, name domains.Address, a *conf.Ac
 		if r.Devices = len(is.Apps); is.Forward != nil {
 			r.Forward = is.Forward.To
 		}
+		r.Absence = is.Absence != nil && !is.Absence.Over(time.Now())
 	}
 }
 
@@ -103,6 +104,12 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 		r.Quota = string(text)
 	}
 	r.From, r.PasswordFrom = st.settings.WhereAccount(name)
+	use, err := p.d.post.Use(ctx, name)
+	if err != nil {
+		return admin.Account{}, err
+	}
+	r.Sent = admin.Sent{Hour: use.Hour.Messages, HourMost: use.Rate.Hour.Messages, Day: use.Day.Messages, DayMost: use.Rate.Day.Messages, To: use.Day.Recipients,
+		ToMost: use.Rate.Day.Recipients, Full: use.Full, Until: use.Until, Lifted: use.Lifted, Held: use.Held}
 	const shown = 50
 	for _, alias := range st.names.aliases() {
 		for _, to := range st.dir.Aliases()[alias] {

@@ -212,7 +212,7 @@ func TestForwardPage(t *testing.T) {
 // TestAbsencePage: what was written wrong comes back with the reason; what is kept is told, and to whoever had another text before.
 func TestAbsencePage(t *testing.T) {
 	sink, got := sinkServer(t)
-	w := start(t, withUsers+`"Queue": {"Routes": [`+route("third.test", sink.Port, "")+`]},`)
+	w := start(t, withAdmin(t, `"Queue": {"Routes": [`+route("third.test", sink.Port, "")+`]},`))
 	v := w.user("alice@mail.test", testPassword)
 	for _, tt := range []struct{ text, from, until, why string }{
 		{"", "", "", "there is no text"}, {"x", "2030-02-01", "2030-01-01", "the last day is before the first"}, {"x", "tomorrow", "", "is no day"},
@@ -238,6 +238,9 @@ func TestAbsencePage(t *testing.T) {
 		if m := <-got; !strings.Contains(m, text) {
 			t.Error(m)
 		}
+	}
+	if _, page := w.admin().see("/admin/accounts/alice@mail.test"); !strings.Contains(page, "senders are told of an absence") || !strings.Contains(page, "0 of 500 messages this hour") {
+		t.Error(page)
 	}
 	if code, page := v.post("/account/absence", "do", "end"); code != 200 || !strings.Contains(page, "Nobody is answered.") {
 		t.Error(code, page)

@@ -44,21 +44,28 @@ func (d *Daemon) userPages() http.Handler {
 	return area
 }
 
-// ways are how mail programs reach accounts.
-func (d *Daemon) ways() []user.Way { return waysOf(d.state().site) }
+// ways are how mail programs reach accounts, and whether they find that by themselves: users are told in either case.
+func (d *Daemon) ways() ([]user.Way, bool) {
+	st := d.state()
+	host := canonical(st.settings.ServerName)
+	if st.site != nil && st.site.Mail != nil {
+		return waysOf(host, st.site.Mail), true
+	}
+	return waysOf(host, mailPorts(services(st.settings))), false
+}
 
-func waysOf(site *web.Site) []user.Way {
-	if site == nil || site.Mail == nil {
+func waysOf(host string, mail *web.Mail) []user.Way {
+	if mail == nil {
 		return nil
 	}
 	way := func(protocol string, p web.Port) user.Way {
-		w := user.Way{Protocol: protocol, Host: site.Host, Port: p.Number, Security: "STARTTLS"}
+		w := user.Way{Protocol: protocol, Host: host, Port: p.Number, Security: "STARTTLS"}
 		if p.Implicit {
 			w.Security = "SSL/TLS"
 		}
 		return w
 	}
-	return []user.Way{way("POP3", site.Mail.POP3), way("SMTP", site.Mail.SMTP)}
+	return []user.Way{way("POP3", mail.POP3), way("SMTP", mail.SMTP)}
 }
 
 // noAdmin says how to make the first administrator.

@@ -5,19 +5,38 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/web"
 )
 
 // TestWays: a user is told what mail programs are told by themselves, in the words of their forms.
 func TestWays(t *testing.T) {
-	site := &web.Site{Host: "mx.mail.test", Mail: &web.Mail{POP3: web.Port{Number: 995, Implicit: true}, SMTP: web.Port{Number: 587}}}
+	mail := &web.Mail{POP3: web.Port{Number: 995, Implicit: true}, SMTP: web.Port{Number: 587}}
 	want := []user.Way{{Protocol: "POP3", Host: "mx.mail.test", Port: 995, Security: "SSL/TLS"}, {Protocol: "SMTP", Host: "mx.mail.test", Port: 587, Security: "STARTTLS"}}
-	if got := waysOf(site); !reflect.DeepEqual(got, want) {
+	if got := waysOf("mx.mail.test", mail); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
-	if got := append(waysOf(nil), waysOf(&web.Site{})...); len(got) != 0 {
+	if got := waysOf("mx.mail.test", nil); len(got) != 0 {
 		t.Errorf("where nobody is told: %+v", got)
+	}
+}
+
+// TestAccountPageByHand: where programs find nothing by themselves, users are told all the same what to enter; and where no
+// program can come from elsewhere, that.
+func TestAccountPageByHand(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	if _, page := v.see("/account/"); !strings.Contains(page, "takes mail programs from its own host alone") {
+		t.Error(page)
+	}
+	st := *w.state()
+	settings := *st.settings
+	settings.Listeners = []conf.Listener{{Address: ":995", Protocol: conf.ProtocolPOP3, TLS: conf.TLSImplicit}, {Address: ":587", Protocol: conf.ProtocolSubmission, TLS: conf.TLSStartTLS}}
+	st.settings = &settings
+	w.now.Store(&st)
+	if _, page := v.see("/account/"); !strings.Contains(page, "A mail program asks for these settings:") || !strings.Contains(page, ">995<") || !strings.Contains(page, ">587<") || strings.Contains(page, "mobileconfig") {
+		t.Error(page)
 	}
 }
 

@@ -62,7 +62,7 @@ func when(t time.Time) string {
 }
 
 // zone is the time zone of the server's clock, now.
-func zone() string { return time.Now().Local().Format("MST, UTC-07:00") }
+func zone() string { return strings.TrimPrefix(time.Now().Local().Format("MST, UTC-07:00"), "UTC, ") }
 
 // size is a number of octets in the unit that fits.
 func size(n int64) string {

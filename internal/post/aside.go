@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/postrider-mail/postrider/internal/quarantine"
@@ -23,8 +24,11 @@ type places struct {
 	shared bool
 }
 
+// mostNamed is how many octets of names stand on top of a message in a place that several share.
+const mostNamed = 32 << 10
+
 // places finds them.
-func (d *delivery) places() (p places) {
+func (d *delivery) places(ctx context.Context) (p places) {
 	for _, place := range d.m.looks.places() {
 		if !slices.Contains(d.to.mailboxes, place) && !slices.Contains(p.all, place) {
 			p.all = append(p.all, place)
@@ -34,11 +38,16 @@ func (d *delivery) places() (p places) {
 	if rules.Aside == nil || len(d.m.looks.all) == 0 || d.r.trusts(d.e.Session) || d.e.Session.LMTP {
 		return p
 	}
+	rest := p.all
+	named := 0
 	p.of = make(map[domains.Address]domains.Address)
 	for _, mailbox := range d.to.mailboxes {
 		place, shared := rules.Aside(mailbox)
-		if place == "" {
+		if place == "" || d.tooSmall(ctx, place) {
 			continue
+		}
+		if named += len(mailbox) + len(", "); shared && named > mostNamed {
+			return places{all: rest} // whose it is could not be read again (quarantine.Places): it is delivered, marked
 		}
 		p.of[mailbox], p.shared = place, shared
 		if !slices.Contains(d.to.mailboxes, place) && !slices.Contains(p.all, place) {
@@ -48,22 +57,39 @@ func (d *delivery) places() (p places) {
 	return p
 }
 
+// tooSmall reports whether a place had no room for the message when it came last, and has none now: this time it is delivered, marked.
+func (d *delivery) tooSmall(ctx context.Context, place domains.Address) bool {
+	last := d.r.late.size(d.e, place)
+	return last > 0 && d.r.Mailboxes.Room(ctx, place.String(), last) != nil
+}
+
 // and are the mailboxes with the places beside them.
 func (p *places) and(mailboxes []domains.Address) []domains.Address {
 	return append(mailboxes[:len(mailboxes):len(mailboxes)], p.all...)
 }
 
-// full reports whether a message cannot be put aside, because of one of the places alone.
-func (p *places) full(err error) bool {
+// without leaves out the places that have no room, and reports whether there are any: what would be put there is delivered, marked. The
+// others stay, as a mailbox that fills up must not be what keeps junk out of the quarantine.
+func (p *places) without(err error) bool {
 	var refused *mailstore.Refused
-	return errors.As(err, &refused) && slices.ContainsFunc(p.all, func(place domains.Address) bool { return refused.Mailboxes[place.String()] != nil })
+	if !errors.As(err, &refused) {
+		return false
+	}
+	before := len(p.all)
+	isFull := func(place domains.Address) bool { return refused.Mailboxes[place.String()] != nil }
+	p.all = slices.DeleteFunc(p.all, isFull)
+	if len(p.all) == before {
+		return false
+	}
+	maps.DeleteFunc(p.of, func(_, place domains.Address) bool { return isFull(place) })
+	return true
 }
 
-// settle leaves out the places, or the mailboxes where the message is put aside, and returns the text that is to stand on top.
-func (d *delivery) settle(text []byte) []byte {
+// settle leaves out the places, or the mailboxes where the message is put aside, on top of which it says why.
+func (d *delivery) settle() {
 	if d.m.aside == "" || len(d.aside.of) == 0 {
 		d.box.Exclude(storeNames(d.aside.all)...)
-		return text
+		return
 	}
 	before := d.aside.and(d.to.mailboxes)
 	var to, owners []domains.Address
@@ -81,7 +107,7 @@ func (d *delivery) settle(text []byte) []byte {
 	d.to.mailboxes, d.to.instead = to, d.aside.of
 	d.box.Exclude(storeNames(d.to.dropped(before))...)
 	d.m.facts = append(d.m.facts, slog.String("aside", d.m.aside))
-	return append([]byte(quarantine.Note(d.m.aside, d.aside.shared, owners...)), text...)
+	d.m.top.returnPath = quarantine.Note(d.m.aside, d.aside.shared, owners...) + d.m.top.returnPath
 }
 
 // errNoPlace: where the message was to be put has no room for it now.

@@ -59,12 +59,11 @@ func (d *delivery) run(ctx context.Context) error {
 func (d *delivery) begin(ctx context.Context) error {
 	top := d.m.top
 	meta := mailstore.Meta{ID: d.e.ID, Top: top.local(), Size: d.e.Params.Size, Exact: d.e.Params.Body == smtp.BodyBinaryMIME}
-	d.aside = d.places()
+	d.aside = d.places(ctx)
 	for d.box == nil && len(d.aside.and(d.to.mailboxes)) > 0 {
 		box, err := d.r.Mailboxes.Create(ctx, meta, storeNames(d.aside.and(d.to.mailboxes))...)
 		if err != nil {
-			if d.aside.full(err) { // it is delivered, marked
-				d.aside = places{}
+			if d.aside.without(err) {
 				continue
 			}
 			if err := d.refuse(ctx, err); err != nil {
@@ -92,33 +91,47 @@ func (d *delivery) commit(ctx context.Context) error {
 	if d.m.instead != nil {
 		return d.commitInstead(ctx)
 	}
-	top := d.m.top
-	text := top.local()
 	d.release()
 	if d.box != nil {
-		text = d.settle(text)
+		d.settle()
+	}
+	top := d.m.top
+	text := top.local()
+	if err := d.roomToGiveBack(ctx); err != nil {
+		if err := d.leaveOut(ctx, err); err != nil {
+			return err
+		}
 	}
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
 			break
 		}
-		before := d.to.mailboxes
-		if err := d.refuse(ctx, err); err != nil {
+		if err := d.leaveOut(ctx, err); err != nil {
 			return err
 		}
-		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
 	if d.to.nobody() {
 		return nil
 	}
+	// Where the mailbox does not have it, its sender hears of that and sends it again.
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return d.to.failed[e.by] != nil })
 	for _, entry := range d.entries {
-		if d.to.failed[entry.by] != nil {
-			continue // its sender hears that the mailbox does not have it, and sends it again
-		}
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// leaveOut goes on without mailboxes that cannot take the message; see refuse.
+func (d *delivery) leaveOut(ctx context.Context, err error) error {
+	before := d.to.mailboxes
+	if err := d.refuse(ctx, err); err != nil {
+		return err
+	}
+	if d.box != nil {
+		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
 	return nil
 }
@@ -131,10 +144,11 @@ func (d *delivery) refuse(ctx context.Context, err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	if d.to.instead != nil { // the place for it is full by now: the next time it is delivered, marked
-		return forNow(replyFor(err))
+	if d.to.instead != nil { // the place for it is full by now: the next time it is delivered, marked (tooSmall)
+		err = forNow(replyFor(err))
+	} else {
+		err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt, d.report) })
 	}
-	err = d.to.refuse(refused, func(rcpt *smtp.Recipient) bool { return d.r.canBounce(ctx, d.e, rcpt, d.report) })
 	var reply *smtp.Reply
 	if errors.As(err, &reply) && reply.Temporary() && d.size > 0 { // it will come again
 		for mailbox := range refused.Mailboxes {

@@ -105,14 +105,15 @@ func (m *message) messageID() string {
 // once, and each recipient too: an alias of many mailboxes that is named many times
 // does not make the log longer than the message's own work.
 func (d *delivery) copies(a *Accepted) (all []*Copy) {
-	queued := make(map[smtp.Path]string)
+	queued := make(map[leg]string)
 	for _, entry := range d.entries {
 		for _, path := range entry.to {
-			queued[path] = entry.id
+			queued[leg{path, entry.by}] = entry.id
 		}
 	}
 	type way struct {
 		mailbox domains.Address
+		queue   string
 		next    smtp.Path
 	}
 	seen := make(map[way]bool)
@@ -123,7 +124,7 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 		}
 		named := false
 		add := func(c *Copy) {
-			if key := (way{c.Mailbox, c.Next}); !named || !seen[key] {
+			if key := (way{c.Mailbox, c.Queue, c.Next}); !named || !seen[key] {
 				named, seen[key] = true, true
 				all = append(all, c)
 			}
@@ -138,11 +139,11 @@ func (d *delivery) copies(a *Accepted) (all []*Copy) {
 			}
 		}
 		for _, to := range t.Elsewhere {
-			add(&Copy{Accepted: a, To: rcpt.Path, Next: to, Queue: queued[to]})
+			add(&Copy{Accepted: a, To: rcpt.Path, Next: to, Queue: queued[leg{to: to}]})
 		}
 		for _, on := range t.Onward {
-			if queued[on.To] != "" {
-				add(&Copy{Accepted: a, To: rcpt.Path, Next: on.To, Queue: queued[on.To]})
+			if id := queued[leg{on.To, on.Account}]; id != "" {
+				add(&Copy{Accepted: a, To: rcpt.Path, Next: on.To, Queue: id})
 			}
 		}
 	}

@@ -244,7 +244,7 @@ func (r *Receiver) sent(e *smtp.Envelope) {
 		b.taken = Amount{}
 	}
 	limits := r.rules(s).Limits
-	if limits == nil || s.LMTP || r.Submission || r.trusts(s) {
+	if limits == nil || s.LMTP || r.Submission || r.trusts(s) || fromHere(s) {
 		return
 	}
 	now, n := time.Now(), 0
@@ -301,7 +301,7 @@ func (p *Post) incomingTo(limits *Limits, s *smtp.Session, to *smtp.Recipient, t
 func (r *Receiver) mayCome(s *smtp.Session, to *smtp.Recipient) error {
 	limits := r.rules(s).Limits
 	t, err := targetsOf(to)
-	if limits == nil || err != nil || s.LMTP {
+	if limits == nil || err != nil || s.LMTP || fromHere(s) {
 		return nil
 	}
 	now := time.Now()
@@ -317,6 +317,17 @@ func (r *Receiver) mayCome(s *smtp.Session, to *smtp.Recipient) error {
 	}
 	return nil
 }
+
+// fromHere reports whether the client is a program of this host. Nobody floods it from there who could not do
+// worse, and what floods it is often meant to: a move, a test of its speed.
+func fromHere(s *smtp.Session) bool {
+	client, ok := s.RemoteAddr.(*net.TCPAddr)
+	here, _ := s.LocalAddr.(*net.TCPAddr)
+	return ok && (client.IP.Equal(loopback4) || client.IP.Equal(net.IPv6loopback) || here != nil && client.IP.Equal(here.IP))
+}
+
+// loopback4 is what programs of this host come from; the others of its network are used for what is not this host.
+var loopback4 = net.IPv4(127, 0, 0, 1)
 
 // mayTell counts one message of the server's own, or says that it is to wait.
 func (o *Outbound) mayTell() error {

@@ -2,6 +2,8 @@ package post
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -45,11 +47,18 @@ func (p *Post) onward(rules *Rules, mailboxes []domains.Address) (all []accounts
 			p.Log.Warn("mail is not forwarded", "user", mailbox.String(), "to", is.Forward.To, "err", err)
 			continue
 		}
+		if len(all) == mostOnwardOfOne {
+			p.Log.Warn("mail is not forwarded", "user", mailbox.String(), "to", is.Forward.To, "err", errManyOnward)
+			break
+		}
 		path.Domain = path.DomainName().String()
 		all = append(all, accounts.Onward{Account: mailbox, To: path, Keep: is.Forward.Keep})
 	}
 	return all
 }
+
+// errManyOnward: those behind him in the list forward nothing of this either.
+var errManyOnward = fmt.Errorf("of an address that leads to many users, the first %d have mail forwarded", mostOnwardOfOne)
 
 // forward adds to the plan where users have their mail forwarded to, as far as their mailboxes get it.
 func (p *plan) forward(all []accounts.Onward) {
@@ -78,7 +87,7 @@ func (p *plan) forward(all []accounts.Onward) {
 func (p *plan) stopLoops(dir Directory, header *rfc2822.Section) {
 	for i := range p.e.To {
 		if t, _ := targetsOf(&p.e.To[i]); len(t.Onward) > 0 {
-			p.looped, p.released = deliveredBy(dir, header), nil
+			p.looped = deliveredBy(dir, header)
 			p.unite()
 			return
 		}
@@ -103,6 +112,24 @@ func (d *delivery) release() {
 	if len(d.to.mailboxes) > 0 {
 		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
+}
+
+// roomToGiveBack refuses mailboxes that keep no copy, and would have no room for it if it came back: full is full, also where the client
+// announced no size, and giveBack must not be left with what never fits.
+func (d *delivery) roomToGiveBack(ctx context.Context) error {
+	full := make(map[string]error)
+	for mailbox := range d.to.released {
+		if d.to.failed[mailbox] != nil {
+			continue
+		}
+		if err := d.r.Mailboxes.Room(ctx, mailbox.String(), d.size+d.m.top.localSize()); errors.Is(err, mailstore.ErrOverQuota) {
+			full[mailbox.String()] = err
+		}
+	}
+	if len(full) == 0 {
+		return nil
+	}
+	return &mailstore.Refused{Mailboxes: full}
 }
 
 // forwardedBy is the sender of what a user has forwarded, and the field that stands on top of it: should it come back, it is known.
@@ -137,7 +164,8 @@ func (p *part) mark(e *queue.Entry) {
 
 // giveBack puts what a user has forwarded without keeping a copy into his mailbox, when it is known not to arrive.
 func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
-	if n.Kind != queue.Bounce || n.Entry == nil || n.Entry.Params.EnvID != forwardedOnly {
+	// Whoever sends may call his message so as well (ENVID); Proven is what mark alone makes an entry.
+	if n.Kind != queue.Bounce || n.Entry == nil || !n.Entry.Proven || n.Entry.Params.EnvID != forwardedOnly {
 		return nil
 	}
 	found := o.need.Directory().Resolve(n.To)

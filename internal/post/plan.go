@@ -15,8 +15,8 @@ type plan struct {
 	e         *smtp.Envelope
 	mailboxes []domains.Address
 	elsewhere []remote
-	at        map[smtp.Path]int // where in elsewhere a path is
-	queued    bool              // the entries for elsewhere are made: they cannot change
+	at        map[leg]int // where in elsewhere they are
+	queued    bool        // the entries for elsewhere are made: they cannot change
 	// released are the mailboxes whose copy goes once the message is forwarded, and looped those that it has been
 	// forwarded for already.
 	released map[domains.Address]bool
@@ -44,6 +44,13 @@ type remote struct {
 	forwarded bool
 	by        domains.Address // whose user wants it; empty: an alias leads there, or the client does
 	keep      bool            // and a copy in the mailbox
+}
+
+// leg tells those who are elsewhere apart: an address has the message once for those whom the client or an alias wrote to, and once for each
+// user who has it forwarded there. What becomes of a user's copy is his to know, and to have back.
+type leg struct {
+	to smtp.Path
+	by domains.Address
 }
 
 // targetsOf is what checkRcpt found for a recipient. That there is nothing is an
@@ -75,6 +82,9 @@ func gather(e *smtp.Envelope) (*plan, error) {
 // unite lists everybody whom a recipient leads to that is not refused.
 func (p *plan) unite() {
 	p.mailboxes = nil
+	if !p.settled {
+		p.released = nil // it may be that of a recipient who is refused by now
+	}
 	if !p.queued {
 		p.elsewhere, p.at = nil, nil
 	}
@@ -101,19 +111,20 @@ func (p *plan) unite() {
 	}
 }
 
-// add takes each address once, with the client's own wish for it rather than an
+// add takes each leg once, with the client's own wish for an address rather than an
 // alias's.
 func (p *plan) add(r remote) {
-	if i, ok := p.at[r.path]; ok {
-		if was := &p.elsewhere[i]; was.forwarded && !r.forwarded || was.by != "" && r.by == "" {
+	key := leg{r.path, r.by}
+	if i, ok := p.at[key]; ok {
+		if was := &p.elsewhere[i]; was.forwarded && !r.forwarded {
 			*was = r
 		}
 		return
 	}
 	if p.at == nil {
-		p.at = make(map[smtp.Path]int)
+		p.at = make(map[leg]int)
 	}
-	p.at[r.path] = len(p.elsewhere)
+	p.at[key] = len(p.elsewhere)
 	p.elsewhere = append(p.elsewhere, r)
 }
 

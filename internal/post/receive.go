@@ -89,13 +89,17 @@ func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipien
 	if err := grants(s.Envelope, to, found); err != nil {
 		return err
 	}
-	if reached(s.Envelope) >= mostTargets {
+	targets, forwarded := reached(s.Envelope)
+	if targets >= mostTargets {
 		return smtp.ErrTooManyRecipients
 	}
 	if err := r.roomHere(ctx, s, to, found); err != nil {
 		return err
 	}
 	found.Onward = r.onward(r.rules(s), found.Mailboxes)
+	if forwarded > 0 && forwarded+len(found.Onward) > mostOnward && len(found.Onward) > 0 && !r.trusts(s) {
+		return smtp.ErrTooManyRecipients
+	}
 	if len(found.Elsewhere)+len(found.Onward) > 0 {
 		if err := r.roomElsewhere(ctx, s); err != nil {
 			return err
@@ -111,13 +115,21 @@ func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipien
 // and each mailbox is looked at whenever it is named.
 const mostTargets = 10000
 
-// reached is how many those are for the recipients so far.
-func reached(e *smtp.Envelope) (n int) {
+// Each user who has a message forwarded is a file of the queue, open until all of it has come. mostOnward is how many those may be
+// for a stranger's message before another recipient who forwards is refused for now: he comes again with the rest. Of one address no more than mostOnwardOfOne
+// are forwarded for; the rest keep the message here.
+const (
+	mostOnward      = 20
+	mostOnwardOfOne = 100
+)
+
+// reached is how many targets the recipients so far have, and how many of them are forwarded to by users.
+func reached(e *smtp.Envelope) (targets, forwarded int) {
 	for i := range e.To {
 		t, _ := targetsOf(&e.To[i])
-		n += len(t.Mailboxes) + len(t.Elsewhere) + len(t.Onward)
+		targets, forwarded = targets+len(t.Mailboxes)+len(t.Elsewhere)+len(t.Onward), forwarded+len(t.Onward)
 	}
-	return n
+	return targets, forwarded
 }
 
 // find looks an address up; also one that stands for a sender whose mail was
@@ -221,6 +233,9 @@ func (r *Receiver) ServeSMTP(ctx context.Context, e *smtp.Envelope) error {
 	d := &delivery{r: r, e: e, m: m, to: to}
 	err = d.run(ctx)
 	if err == nil && m.instead != nil {
+		for i := range e.To { // nobody's mailbox has it, so none can be too full for it
+			e.To[i].Result = nil
+		}
 		r.sent(e)
 		d.tellInstead(r.Log)
 		return nil

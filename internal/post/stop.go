@@ -88,8 +88,8 @@ func (p *Post) stop(ctx context.Context, l *Limited) {
 		if held, err = p.Outbound.queue.HoldAll(ctx, l.Name, heldFor); err != nil {
 			p.Log.Error("mail of a user cannot be held", "user", l.Name, "held", held, "err", err)
 		}
-		p.Log.Warn("mail of a user is held", "user", l.Name, "held", held)
-		if held > 0 {
+		if held > 0 { // that a limit was met, the log says already
+			p.Log.Warn("mail of a user is held", "user", l.Name, "held", held)
 			p.rates.holds(l.holder, true)
 		}
 	}

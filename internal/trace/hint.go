@@ -96,6 +96,16 @@ sets:
 	return false
 }
 
+// those are the sets of which a text can have lines; ok is false if there can be none of interest.
+func (h Hint) those(has func(word string) bool) (left Hint, ok bool) {
+	for i := range h {
+		if h[i : i+1].any(has) {
+			left = append(left, h[i])
+		}
+	}
+	return left, len(h) == 0 || len(left) > 0
+}
+
 // sieve lets pass what a hint says. It is not to be used concurrently.
 type sieve struct {
 	Hint

@@ -219,7 +219,9 @@ func (s *snapshot) lines(ctx context.Context, hint Hint, do func(Line) bool) err
 		if ctx.Err() != nil {
 			return w.end()
 		}
-		if w.at = b.first + b.lines - 1; w.sieve.any(func(word string) bool { return s.has(b, word) }) {
+		w.at = b.first + b.lines - 1
+		of, ok := hint.those(func(word string) bool { return s.has(b, word) })
+		if w.Hint = of; ok {
 			text, err := w.unpack(b)
 			if err != nil {
 				return err

@@ -100,16 +100,18 @@ func (l Line) Words() string {
 		return l.attempt()
 	case "recipient bounced":
 		return fmt.Sprintf("<%s> did not get it, and the sender was told: %s", f["to"], f["err"])
+	case "notification":
+		return fmt.Sprintf("<%s> was sent a notification (%s)", f["to"], f["kind"])
 	case "login failed":
 		return fmt.Sprintf("a login as %s failed", f["user"])
 	case "smtp session":
-		words := fmt.Sprintf("the session ended after %s: %s accepted, %s refused", f["took"], or(f["accepted"], "0"), or(f["refused"], "0"))
+		words := fmt.Sprintf("the session ended after %s: %s accepted, %s refused", short(f["took"]), or(f["accepted"], "0"), or(f["refused"], "0"))
 		if f["ended"] != "" {
 			words += "; " + f["ended"]
 		}
 		return words
 	case "pop3 session":
-		return fmt.Sprintf("the session ended after %s: %s messages, %s fetched, %s removed; %s", f["took"],
+		return fmt.Sprintf("the session ended after %s: %s messages, %s fetched, %s removed; %s", short(f["took"]),
 			or(f["messages"], "0"), or(f["retrieved"], "0"), or(f["deleted"], "0"), f["end"])
 	}
 	words := l.Event
@@ -165,4 +167,13 @@ func or(a, b string) string {
 		return b
 	}
 	return a
+}
+
+// short is a length of time to the millisecond: nobody asks for more.
+func short(took string) string {
+	d, err := time.ParseDuration(took)
+	if err != nil {
+		return took
+	}
+	return d.Round(time.Millisecond).String()
 }

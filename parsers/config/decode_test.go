@@ -116,6 +116,7 @@ var problems = []struct {
 	{"unknown key, renamed", `{"SMTP": {"timeout": 5}}`, []string{`t:1:11: SMTP.timeout: unknown key; it is now idle_timeout`}},
 	{"unknown key, no idea", "{\n  \"zzzzzz\": 1\n}", []string{`t:2:3: zzzzzz: unknown key`}},
 	{"unknown key in a list", `{"Listeners": [{"adress": ""}]}`, []string{`t:1:17: Listeners[0].adress: unknown key; did you mean "Address"?`}},
+	{"unknown key of an inner object, no idea", `{"Listeners": [{"zzzzzz": ""}]}`, []string{`t:1:17: Listeners[0].zzzzzz: unknown key; there are Address, protocol, Limits`}},
 	{"excluded field", `{"Hidden": "x"}`, []string{`t:1:2: Hidden: unknown key`}},
 	{"unexported field", `{"private": 1}`, []string{`t:1:2: private: unknown key`}},
 	{"several", "{\n\"on\": 1,\n\"x y\": 2,\n\"small\": 300\n}", []string{

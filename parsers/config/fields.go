@@ -72,9 +72,12 @@ func (fs fields) find(key string) (field, bool) {
 	return field{}, false
 }
 
+// mostNames is how many keys of an object an error lists: more would hide what it says.
+const mostNames = 16
+
 // unknown reports a key that there is no field for, with the best guess at
 // what was meant: a key known to have been renamed, one that is spelt nearly
-// so, or one of that name inside or outside this object.
+// so, or one of that name inside or outside this object; else with all that an inner object has.
 func (d *decoding) unknown(m *member, path string, t reflect.Type, fs fields) {
 	if len(d.errs) == maxErrors {
 		return
@@ -86,6 +89,8 @@ func (d *decoding) unknown(m *member, path string, t reflect.Type, fs fields) {
 		hint = fmt.Sprintf("; did you mean %q?", name)
 	} else if inside := within(m.key, t); inside != "" {
 		hint = fmt.Sprintf("; did you mean %s?", inside)
+	} else if names := fs.names(); path != m.key && len(names) > 0 && len(names) <= mostNames {
+		hint = "; there are " + strings.Join(names, ", ")
 	}
 	d.report(m.file, m.start, path, fmt.Errorf("unknown key%s", hint))
 }

@@ -151,3 +151,14 @@ func (r *rule) replyOf(p Phase, message string) Reply {
 	}
 	return reply
 }
+
+// firstPhase is the first at which an action means something, and whether it happens once.
+func (a Action) firstPhase() (first, last Phase, once bool) {
+	switch a {
+	case Quarantine, Redirect, Discard, Tag:
+		return AtMessage, AtMessage, true
+	case Delay:
+		return AtConnect, AtMessage, true
+	}
+	return AtConnect, AtMessage, false
+}

@@ -98,8 +98,8 @@ func Word(f Fact, words ...string) (set Words) {
 // AllWords is the set of all words of a fact: what is known where everything is.
 func AllWords(f Fact) Words { return 1<<len(vocabulary[f]) - 1 }
 
-// wordsOf are all words that may stand behind an operator.
-func wordsOf(f Fact) []string {
+// WordsOf are all words that may be asked of a fact: those that Word knows.
+func WordsOf(f Fact) []string {
 	all := append([]string(nil), vocabulary[f]...)
 	for _, w := range []string{"remoteip", "ip", "bogus", "bad"} {
 		if _, ok := joined[f][w]; ok {

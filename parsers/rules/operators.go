@@ -92,7 +92,7 @@ func words(fact Fact) func(*parser, []token) (node, error) {
 			w = strings.TrimSpace(w)
 			one := Word(fact, w)
 			if one == 0 {
-				return nil, unknownWord("is none of "+strings.Join(wordsOf(fact), ", "), w, wordsOf(fact))
+				return nil, unknownWord("is none of "+strings.Join(WordsOf(fact), ", "), w, WordsOf(fact))
 			}
 			want |= one
 		}

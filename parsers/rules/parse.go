@@ -3,15 +3,11 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/postrider-mail/postrider/parsers/config"
-	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // Bounds on what is read. A rules file is written by hand; a pattern file by programs.
@@ -24,95 +20,6 @@ const (
 	longestText  = 4 << 20   // of a rules file, in octets
 	longestTable = 512 << 20 // of a pattern file
 )
-
-// Standard are rules that every sink of the ancestor of this language began with.
-const Standard = `reject from-has bad,route
-reject to-has bad,route
-reject helo-has none
-`
-
-// Source is a text of rules.
-type Source struct {
-	Name string // of its file, for errors and decisions; files that it names are looked for beside it
-	Text string
-	// Line and Col, if not 0, are where the text stands in the file, if it is a part of it.
-	Line, Col int
-}
-
-// Compiler makes Sets.
-type Compiler struct {
-	// Open opens files that rules name; nil is os.Open of what is a file. What is missing is to be an error that is fs.ErrNotExist.
-	Open func(name string) (io.ReadCloser, error)
-}
-
-// Compile makes a Set of sources, whose rules stand one after another. The error is a config.Errors of all
-// that is wrong.
-func (c *Compiler) Compile(sources ...Source) (*Set, error) {
-	w := &work{open: c.Open, set: &Set{}, tables: make(map[string]*loaded), operators: operators()}
-	if w.open == nil {
-		w.open = openFile
-	}
-	for _, s := range sources {
-		w.source(s, nil)
-	}
-	if err := w.errs.ErrOrNil(); err != nil {
-		return nil, err
-	}
-	w.set.settle()
-	return w.set, nil
-}
-
-// Parse makes a Set of one text. Name is its file's.
-func Parse(name, text string) (*Set, error) {
-	return (&Compiler{}).Compile(Source{Name: name, Text: text})
-}
-
-// ParseFiles makes a Set of files, of which the rules of the first come first. The error is a
-// config.Errors, unless a file cannot be read.
-func ParseFiles(names ...string) (*Set, error) {
-	sources := make([]Source, len(names))
-	for i, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		sources[i] = Source{Name: filepath.ToSlash(name), Text: string(text)}
-	}
-	return (&Compiler{}).Compile(sources...)
-}
-
-// work is a Set in the making.
-type work struct {
-	open      func(name string) (io.ReadCloser, error)
-	set       *Set
-	errs      config.Errors
-	tables    map[string]*loaded
-	operators []operator
-	full      bool // there are too many rules, and it was told
-	included  int  // files so far
-}
-
-// source reads a text, which the files of chain have included, the outermost first.
-func (w *work) source(s Source, chain []string) {
-	p := &parser{work: w, source: s, chain: append(chain[:len(chain):len(chain)], s.Name), text: config.NewText(s.Name, []byte(s.Text))}
-	if len(chain) == 0 && s.Line == 0 {
-		w.note(s.Name)
-	}
-	if len(s.Text) > longestText {
-		p.failAt(0, errTooLarge)
-		return
-	}
-	l := &lexer{text: s.Text, where: p.errorAt}
-	p.tokens = l.all()
-	w.errs = append(w.errs, l.errs...)
-	p.rules()
-}
-
-func (w *work) note(file string) {
-	if !slices.Contains(w.set.files, file) {
-		w.set.files = append(w.set.files, file)
-	}
-}
 
 // parser reads the rules of one text.
 type parser struct {
@@ -393,76 +300,6 @@ func (p *parser) action(r *rule) error {
 		}
 	}
 	return nil
-}
-
-func parseReply(text string) (r Reply, err error) {
-	code, rest, _ := strings.Cut(text, " ")
-	n, err := strconv.Atoi(code)
-	if err != nil || len(code) != 3 || n < 200 || n > 599 || n/100 == 3 {
-		return r, fmt.Errorf("%q does not begin with the code of a reply: 2yz accepts, 4yz refuses for now, 5yz for good", text)
-	}
-	r.Code = n
-	if enhanced, text, _ := strings.Cut(rest, " "); isEnhanced(enhanced) {
-		if enhanced[0] != code[0] {
-			return r, fmt.Errorf("the code %s does not go with %s: both begin with the same digit (RFC 2034 §4)", enhanced, code)
-		}
-		r.Enhanced, rest = enhanced, text
-	}
-	r.Text = rest
-	if r.Text == "" {
-		return r, errors.New("a reply has a text behind its code")
-	}
-	return r, printable(r.Text)
-}
-
-// isEnhanced reports whether s looks like "5.7.1".
-func isEnhanced(s string) bool {
-	parts := strings.Split(s, ".")
-	return len(parts) == 3 && len(parts[0]) == 1 && !slices.ContainsFunc(parts, func(part string) bool {
-		return part == "" || len(part) > 3 || strings.Trim(part, "0123456789") != ""
-	})
-}
-
-// printable refuses what no line of a reply may have.
-func printable(text string) error {
-	for _, r := range text {
-		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f) || r == '\ufffd' {
-			return fmt.Errorf("a reply cannot have the character %q", r)
-		}
-	}
-	return nil
-}
-
-func parseField(text string) (f Field, err error) {
-	name, value, ok := strings.Cut(text, ":")
-	f.Name, f.Value = strings.TrimSpace(name), strings.TrimSpace(value)
-	if !ok || f.Name == "" || strings.ContainsFunc(f.Name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || len(f.Name) > 70 {
-		return f, fmt.Errorf("%q is no header field; write one like \"X-Rule: yes\"", text)
-	}
-	if f.Value == "" || len(f.Value) > 900 || strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
-		return f, fmt.Errorf("the value of %s is one line of ASCII of up to 900 octets, and not empty", f.Name)
-	}
-	return f, nil
-}
-
-// mailbox is the canonical form of an address.
-func mailbox(text string) (string, error) {
-	a := domains.CanonicalAddress(text)
-	if local, domain := a.Cut(); local == "" || domain == "" || strings.ContainsAny(text, " \t<>\n") {
-		return "", fmt.Errorf("%q is not the address of a mailbox", text)
-	}
-	return a.String(), nil
-}
-
-// firstPhase is the first at which an action means something, and whether it happens once.
-func (a Action) firstPhase() (first, last Phase, once bool) {
-	switch a {
-	case Quarantine, Redirect, Discard, Tag:
-		return AtMessage, AtMessage, true
-	case Delay:
-		return AtConnect, AtMessage, true
-	}
-	return AtConnect, AtMessage, false
 }
 
 // condition reads what must be true, and the options behind it.

@@ -48,6 +48,18 @@ type Account struct {
 	From              string    // where it stands
 	Devices           int       // that its user has made passwords for
 	Forward           string    // where he has his mail forwarded to; empty: nowhere
+	Absence           bool      // senders are told that he is away, now or from some day on
+	Sent              Sent
+}
+
+// Sent is what an account has sent, and may. An amount of 0 that it may is any.
+type Sent struct {
+	Hour, HourMost, Day, DayMost int       // messages
+	To, ToMost                   int       // recipients of a day
+	Full                         string    // the limit it has met; empty: none
+	Until                        time.Time // when more is taken
+	Lifted                       time.Time // there is no limit until then; zero: there is one
+	Held                         int       // messages in the queue that are held for a limit
 }
 
 // Full is how much of what there may be there is, in percent.

@@ -21,7 +21,8 @@ type people struct {
 func (p *people) account() Account {
 	w := p.word
 	return Account{Address: w, Stamp: w, Password: w, Keys: []string{w}, Locked: time.Now().Add(time.Hour), LastLogin: time.Now(), LastFrom: w, Octets: 95, Most: 100,
-		Quota: w, Aliases: []Alias{p.alias(), {Address: w, Default: true}}, From: w}
+		Quota: w, Aliases: []Alias{p.alias(), {Address: w, Default: true}}, From: w, Devices: 2, Forward: w, Absence: true,
+		Sent: Sent{Hour: 3, HourMost: 5, Full: w, Until: time.Now(), Lifted: time.Now(), Held: 7}}
 }
 
 func (p *people) alias() Alias {

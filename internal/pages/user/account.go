@@ -18,6 +18,7 @@ type Way struct {
 type accountPage struct {
 	Address string
 	Ways    []Way
+	Found   bool   // programs find them by themselves
 	Profile string // where Apple's programs find theirs; empty: nowhere
 }
 
@@ -25,9 +26,9 @@ type accountPage struct {
 func (s Server) account(r *pages.Request) (any, error) {
 	page := accountPage{Address: r.Who}
 	if s.Ways != nil {
-		page.Ways = s.Ways()
+		page.Ways, page.Found = s.Ways()
 	}
-	if len(page.Ways) > 0 {
+	if page.Found {
 		page.Profile = "/mail/profile.mobileconfig?" + url.Values{"emailaddress": {r.Who}}.Encode()
 	}
 	return page, nil

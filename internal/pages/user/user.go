@@ -18,8 +18,9 @@ var templates embed.FS
 
 // Server is what the pages show and change. What is nil leaves its page, or its part of one, out.
 type Server struct {
-	// Ways are how mail programs fetch and send, by the settings of the moment; none: nobody is told.
-	Ways func() []Way
+	// Ways are how mail programs fetch and send, by the settings of the moment, and whether programs find that by
+	// themselves; none: they cannot from other hosts.
+	Ways func() (ways []Way, found bool)
 	// Own is what users decide themselves.
 	Own Own
 }
