@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -224,5 +227,130 @@ func TestSinkPortTaken(t *testing.T) {
 	out, err := exec.CommandContext(ctx, binary(t), "sink", "--smtp", l.Addr().String(), "--pop3", "", "--http", "127.0.0.1:0").CombinedOutput()
 	if err == nil || !regexp.MustCompile(`SMTP.*`+regexp.QuoteMeta(l.Addr().String())).Match(out) || !strings.Contains(string(out), "--smtp") {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+// Python's own client fetches all of an inbox: the oldest first, octets as announced and as they were sent.
+func TestSinkPoplib(t *testing.T) {
+	s := startSink(t, nil)
+	for i := range 150 {
+		if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"bob@x.test"}, strings.NewReader("X-N: "+strconv.Itoa(i)+"\r\n\r\n.dot\r\n..\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, port, _ := net.SplitHostPort(s.pop3)
+	out, err := runPeer(t, t.TempDir(), `
+import poplib
+for user in "bob@x.test", "all":
+    c = poplib.POP3("127.0.0.1", `+port+`, timeout=30)
+    c.user(user); c.pass_("any")
+    sizes = [int(l.split()[1]) for l in c.list()[1]]
+    assert len(sizes) == 150, sizes
+    for n in range(150):
+        _, lines, octets = c.retr(n + 1)
+        text = b"".join(l + b"\r\n" for l in lines)
+        assert text == b"X-N: %d\r\n\r\n.dot\r\n..\r\n" % n, text
+        assert len(text) == sizes[n], (len(text), sizes[n])
+    c.quit()
+print("ok")
+`, "python3", "-")
+	if err != nil || strings.TrimSpace(out) != "ok" {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
+// A program that reads Maildirs finds what --dir keeps, and marking a message there does it no harm.
+func TestSinkMaildir(t *testing.T) {
+	dir := t.TempDir()
+	s := startSink(t, nil, "--dir", dir)
+	if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"bob@x.test"}, strings.NewReader("Subject: in a folder\r\n\r\nbody\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runPeer(t, t.TempDir(), `
+import mailbox
+m = mailbox.Maildir("`+dir+`", create=False)
+for key, message in m.items():
+    print(message["Subject"])
+    message.add_flag("S")
+    m[key] = message
+`, "python3", "-")
+	if err != nil || strings.TrimSpace(out) != "in a folder" {
+		t.Errorf("%v %s", err, out)
+	}
+	id := onlyMessage(t, s)
+	for range 2 {
+		resp, err := http.Get(s.http + "/inboxes/bob@x.test/messages/" + id + "/raw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if !strings.HasSuffix(string(text), "body\r\n") && !strings.HasSuffix(string(text), "body\n") { // Python writes its own line ends
+			t.Errorf("%s: %q", resp.Status, text)
+		}
+		s.stop(t)
+		s = startSink(t, nil, "--dir", dir)
+	}
+}
+
+// Behind a proxy, with a path of its own and without, pages, parts and the live update are there.
+func TestSinkProxy(t *testing.T) {
+	for _, root := range []string{"/", "/mail/"} {
+		s := startSink(t, nil, "--web-root", root)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		at := l.Addr().String()
+		dir := t.TempDir()
+		inner := strings.TrimSuffix(strings.TrimPrefix(s.http, "http://"), strings.TrimSuffix(root, "/"))
+		conf := "{\nadmin off\nauto_https off\n}\nhttp://" + at + " {\nreverse_proxy " + inner + "\n}\n"
+		if err := os.WriteFile(dir+"/Caddyfile", []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), peer(t, "caddy"), "run", "--config", dir+"/Caddyfile", "--adapter", "caddyfile")
+		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		for range 500 {
+			if c, err := net.Dial("tcp", at); err == nil {
+				c.Close()
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		s.http = "http://" + at + strings.TrimSuffix(root, "/")
+		live, _, err := websocket.Dial(t.Context(), s.http+"/api/events", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + at}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer live.CloseNow()
+		if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"bob@x.test"}, strings.NewReader("Subject: x\r\n\r\nbody\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			_, text, err := live.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), `"Type":"new"`) {
+				break
+			}
+		}
+		id := onlyMessage(t, s)
+		for _, path := range []string{"/", "/message/" + id, "/api/v1/message/" + id + "/part/0", "/view/" + id + ".txt", "/inboxes/bob@x.test/", "/assets/sink.js"} {
+			resp, err := http.Get(s.http + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != 200 || strings.Contains(string(text), inner) || strings.Contains(string(text), "http://"+at) {
+				t.Errorf("%s: %s", path, resp.Status)
+			}
+		}
 	}
 }

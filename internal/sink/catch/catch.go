@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/sink"
 	"github.com/postrider-mail/postrider/internal/sink/web"
@@ -57,10 +59,13 @@ type Sink struct {
 	Box              *sink.Box
 	SMTP, HTTP, POP3 string // where it listens; "" is not at all
 
-	smtp  *smtp.Server
-	pop3  *pop3.Server
-	http  *http.Server
-	hook  *sink.Webhook
+	smtp *smtp.Server
+	pop3 *pop3.Server
+	http *http.Server
+	hook *sink.Webhook
+	// stopAsking ends the requests that wait for something to come.
+	stopAsking context.CancelFunc
+
 	lines []net.Listener
 	serve []func() error
 	log   *slog.Logger
@@ -108,8 +113,11 @@ func (o *Options) sink(box *sink.Box) (*Sink, error) {
 	w := o.Web
 	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook = box, chaos, faults, sessions, o.Relay, s.hook
 	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
-	s.http = &http.Server{Handler: w.Handler(), ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	asking, stopAsking := context.WithCancel(context.Background())
+	s.stopAsking = stopAsking
+	s.http = &http.Server{BaseContext: func(net.Listener) context.Context { return asking }, Handler: w.Handler(), ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	if err := s.listen(*o); err != nil {
+		stopAsking()
 		s.close()
 		return nil, err
 	}
@@ -157,6 +165,10 @@ func (o *Options) tls() (*tls.Config, error) {
 	return set.Config(), nil
 }
 
+// mostAsking is how many connections of HTTP there are at a time, those that wait included. SMTP and POP3 have
+// limits of their own.
+const mostAsking = 1000
+
 func (s *Sink) listen(o Options) error {
 	for _, l := range []struct {
 		name, addr string
@@ -169,6 +181,9 @@ func (s *Sink) listen(o Options) error {
 		line, err := net.Listen("tcp", l.addr)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		if l.into == &s.HTTP {
+			line = netutil.LimitListener(line, mostAsking)
 		}
 		s.lines = append(s.lines, line)
 		*l.into = line.Addr().String()
@@ -232,6 +247,7 @@ func (s *Sink) stop() {
 	defer cancel()
 	s.smtp.Shutdown(ctx) // what it says is that somebody was cut off
 	s.pop3.Shutdown(ctx)
+	s.stopAsking()
 	s.http.Shutdown(ctx)
 	s.http.Close()
 	s.Box.Close()

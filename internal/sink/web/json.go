@@ -17,6 +17,9 @@ import (
 // mostBody is how many octets a request may have, messages to be sent aside.
 const mostBody = 5 << 20
 
+// readWithin is how long a request's body may take to come.
+const readWithin = 2 * time.Minute
+
 // answer writes a value as JSON.
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -29,8 +32,14 @@ func ok(w http.ResponseWriter) {
 	io.WriteString(w, "ok")
 }
 
-// bad is a request that cannot be understood.
-func bad(w http.ResponseWriter, err error) { http.Error(w, err.Error(), http.StatusBadRequest) }
+// bad is a request that cannot be understood, or is too long to be read.
+func bad(w http.ResponseWriter, err error) {
+	code := http.StatusBadRequest
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		code = http.StatusRequestEntityTooLarge
+	}
+	http.Error(w, err.Error(), code)
+}
 
 // wrong answers an error of the Box.
 func wrong(w http.ResponseWriter, err error) {
@@ -44,7 +53,10 @@ func wrong(w http.ResponseWriter, err error) {
 // read reads a request's body, whatever type it is said to be. Nothing at all is an
 // empty object; what is no object is an error, which names the field that is wrong.
 func read(w http.ResponseWriter, r *http.Request, into any, most int64) error {
+	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Now().Add(readWithin)) // where it cannot be set, as in a test, there is none
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	c.SetReadDeadline(time.Time{})
 	if err != nil {
 		return err
 	}
