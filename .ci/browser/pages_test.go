@@ -164,7 +164,7 @@ func (b *browser) walk(t *testing.T, prefix string, least int) {
 	for len(next) > 0 && len(seen) < most {
 		url := next[0]
 		next = next[1:]
-		if seen[url] || strings.Contains(url, "/assets/") {
+		if seen[url] || strings.Contains(url, "/assets/") || strings.Contains(url, "/api/") {
 			continue
 		}
 		if path, _, asked := strings.Cut(url, "?"); asked || strings.Contains(strings.TrimPrefix(path, prefix), "/") {

@@ -106,6 +106,9 @@ func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
 		o.Log.Warn("not used", "setting", name, "because", why)
 	}
 	o.Version = programVersion()
+	// Who stops it at once is heard too.
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	s, err := catch.Open(*o)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; another program listens there. Stop it, or choose other ports with --smtp, --http and --pop3", err)
@@ -114,8 +117,6 @@ func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
 		return err
 	}
 	introduceSink(cmd, o, s)
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	return s.Serve(ctx)
 }
 

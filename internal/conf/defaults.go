@@ -81,6 +81,7 @@ func New() *Settings {
 		Verify: Verification{
 			Check: true, DMARC: "refuse", OwnDomains: "refuse", NoAuthor: "mark", SPF: "note", OwnHello: "refuse", ReverseName: "mark", Hello: "mark",
 			Greylist:       Greylist{Wait: time.Minute, Window: 48 * time.Hour, Keep: 35 * 24 * time.Hour},
+			Scanner:        Scanner{Wait: 8 * time.Second, MaxSize: 20 * config.MiB, Down: "accept"},
 			QuarantineKeep: 31 * 24 * time.Hour,
 		},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},

@@ -1,6 +1,8 @@
 package conf
 
 import (
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -72,6 +74,34 @@ type Greylist struct {
 	Keep time.Duration `json:"keep" min:"1d" max:"366d"`
 }
 
+// Scanner is rspamd, asked about mail of strangers while it is being stored: "reject" and
+// "soft reject" refuse the message, now or for good, "add header" and "rewrite subject" mark it,
+// or put it aside where there is a quarantine. Users' mail is not scanned.
+type Scanner struct {
+	// Where its normal worker listens: "http://127.0.0.1:11333". Empty: nothing is scanned.
+	URL string `json:"url"`
+
+	// The password of that worker, if it wants one. "env:NAME" takes it from the
+	// environment.
+	Password Secret `json:"password"`
+
+	// A file whose first line is the password.
+	PasswordFile string `json:"password_file" conf:"path"`
+
+	// How long it may take: for a piece of a message, and for its answer.
+	Wait time.Duration `json:"wait" min:"1s" max:"1m" why:"clients wait for some minutes only"`
+
+	// The largest message that it is given; larger ones are not scanned.
+	MaxSize config.Size `json:"max_size" min:"64KiB" why:"most junk is small"`
+
+	// What becomes of mail while it does not answer: "accept" takes it unscanned,
+	// "later" has its sender come again.
+	Down string `json:"down" one:"accept,later"`
+
+	// Whether its senders come again where it says "greylist".
+	Greylist bool `json:"greylist"`
+}
+
 // PublicName is what a list is called wherever others may read it.
 func (l *DNSList) PublicName() string {
 	if l.Name != "" {
@@ -141,8 +171,23 @@ func (c *checker) defence() {
 	case c.book.Accounts[domains.CanonicalAddress(q)] == nil:
 		c.fail(at("Verify", "quarantine"), "there is no account of this name%s; \"postrider user add %s\" adds it", c.didYouMean(domains.CanonicalAddress(q)), q)
 	}
+	c.scanner(&c.Verify.Scanner)
 	if g := &c.Verify.Greylist; g.Window < 2*g.Wait {
 		c.fail(at("Verify", "Greylist", "window"), "%s is too short: a sender has to wait for %s", config.FormatDuration(g.Window), config.FormatDuration(g.Wait))
+	}
+}
+
+func (c *checker) scanner(s *Scanner) {
+	if s.URL == "" {
+		return
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+		c.fail(at("Verify", "Scanner", "url"), `%q is not like "http://127.0.0.1:11333"`, s.URL)
+		return
+	}
+	if host := net.ParseIP(u.Hostname()); u.Scheme == "http" && s.Password != "" && u.Hostname() != "localhost" && (host == nil || !host.IsLoopback()) {
+		c.fail(at("Verify", "Scanner", "url"), "the password would be read on the way; use https, or a scanner on this host")
 	}
 }
 

@@ -44,6 +44,8 @@ func (s *Settings) fillSecrets() {
 		l := &s.Verify.Lists[i]
 		s.fromFile([]any{"Verify", "Lists", i}, "key", &l.Key, l.KeyFile)
 	}
+	scanner := &s.Verify.Scanner
+	s.fromFile([]any{"Verify", "Scanner"}, "password", &scanner.Password, scanner.PasswordFile)
 }
 
 // fromEnvironment is what the note of a secret begins with that the environment has given.

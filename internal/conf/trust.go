@@ -67,6 +67,9 @@ type Verification struct {
 	// Mail that has to come twice.
 	Greylist Greylist `json:"Greylist"`
 
+	// A program that looks into strangers' mail.
+	Scanner Scanner `json:"Scanner"`
+
 	// Where mail is put aside whose domain asks for it (DMARC, "quarantine") or that a
 	// list's code is for: an account, "junk@example.com"; or, with "+" before it, the
 	// detail of an account of each user, "+junk" for alice+junk@example.com, and who has

@@ -23,6 +23,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/trace"
@@ -59,6 +60,7 @@ type Daemon struct {
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter
+	scanner     *scan.Scanner
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told

@@ -10,8 +10,10 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/greylist"
+	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dnslist"
 )
 
@@ -126,4 +128,19 @@ func (g *greylisted) Close() error {
 		return nil
 	}
 	return g.table.Close()
+}
+
+// scanning is what one set of settings says about the scanner; nil: there is none.
+func scanning(s *conf.Settings) *scan.Settings {
+	c := &s.Verify.Scanner
+	if c.URL == "" {
+		return nil
+	}
+	return &scan.Settings{URL: c.URL, Password: string(c.Password), Wait: c.Wait, MaxSize: int64(c.MaxSize), Later: c.Down == "later", Greylist: c.Greylist}
+}
+
+// marked reports whether a session's message is marked for what SPF, DMARC or a list says.
+func (d *Daemon) marked(s *smtp.Session) bool {
+	v := d.verifier.VerdictOf(s)
+	return v != nil && v.Marked()
 }

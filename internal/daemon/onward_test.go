@@ -135,7 +135,14 @@ func TestForwardForbidden(t *testing.T) {
 // TestForwardFull: a mailbox that is full takes nothing, forwarded or not, by SMTP or LMTP.
 func TestForwardFull(t *testing.T) {
 	w := start(t, `"Domains": {"second.test": {"Accounts": {"carol": {"quota": "none"}}}}, "Store": {"quota": "2KB"}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": 9, "tls": "none"}]},`)
-	w.forwards("alice@mail.test", "friend@far.test", true)
+	for _, keep := range []bool{true, false} {
+		w.forwards("alice@mail.test", "friend@far.test", keep)
+		w.takesNothing()
+	}
+}
+
+func (w *testWorld) takesNothing() {
+	w.t.Helper()
 	text := "Subject: s\\r\\n\\r\\n" + strings.Repeat("y", 4000) + "\\r\\n."
 	k := w.dial("127.0.0.1:0")
 	k.play("S: 220\nC: EHLO x.test\nS: 250\nC: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: DATA\nS: 354\nC: " + text + "\nS: 552")
@@ -143,7 +150,7 @@ func TestForwardFull(t *testing.T) {
 	l.play("S: 220\nC: LHLO x.test\nS: 250\nC: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: DATA\nS: 354\nC: " + text + "\nS: 552")
 	l.play("C: MAIL FROM:<a@far.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<carol@second.test>\nS: 250\nC: DATA\nS: 354\nC: " + text + "\nS: 552\nS: 250")
 	if n := w.post.Outbound.Queue().Counters().Accepted; n != 0 {
-		t.Errorf("%d left all the same", n)
+		w.t.Errorf("%d left all the same", n)
 	}
 }
 

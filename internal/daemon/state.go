@@ -10,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/rules"
@@ -21,9 +22,10 @@ type state struct {
 	settings    *conf.Settings
 	dir         *accounts.Directory
 	rules       *post.Rules
-	verify      *verify.Rules // nil: mail of strangers is not looked at
-	mail        *rules.Set    // about mail that comes in
-	site        *web.Site     // nil: nothing is served over HTTP
+	verify      *verify.Rules  // nil: mail of strangers is not looked at
+	mail        *rules.Set     // about mail that comes in
+	scan        *scan.Settings // nil: nothing is scanned
+	site        *web.Site      // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
@@ -39,6 +41,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
+	st.scan = scanning(s)
 	st.site = newSite(s)
 	var err error
 	if st.mail, err = s.MailRules(); err != nil {

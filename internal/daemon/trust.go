@@ -5,6 +5,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
+	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -27,6 +28,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Greylist: d.openGreylist(s),
 		Log:      d.log,
 	}
+	d.scanner = &scan.Scanner{Settings: func() *scan.Settings { return d.state().scan }, Scanned: d.metrics.Scanned, Marked: d.marked, Log: d.log}
 	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
 }
 
@@ -72,6 +74,9 @@ func (d *Daemon) trustProblems() (all []string) {
 	all = d.keys.Problems()
 	if err := d.verifier.Problem(); err != nil {
 		all = append(all, err.Error())
+	}
+	if p := d.scanner.Problem(); p != "" {
+		all = append(all, p)
 	}
 	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(all, d.doubted.problems()...)

@@ -97,16 +97,19 @@ func (d *delivery) commit(ctx context.Context) error {
 	}
 	top := d.m.top
 	text := top.local()
+	if err := d.roomToGiveBack(ctx); err != nil {
+		if err := d.leaveOut(ctx, err); err != nil {
+			return err
+		}
+	}
 	for len(d.to.mailboxes) > 0 {
 		err := d.box.Commit(ctx, text)
 		if err == nil {
 			break
 		}
-		before := d.to.mailboxes
-		if err := d.refuse(ctx, err); err != nil {
+		if err := d.leaveOut(ctx, err); err != nil {
 			return err
 		}
-		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
 	if d.to.nobody() {
 		return nil
@@ -117,6 +120,18 @@ func (d *delivery) commit(ctx context.Context) error {
 		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// leaveOut goes on without mailboxes that cannot take the message; see refuse.
+func (d *delivery) leaveOut(ctx context.Context, err error) error {
+	before := d.to.mailboxes
+	if err := d.refuse(ctx, err); err != nil {
+		return err
+	}
+	if d.box != nil {
+		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package post
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -86,7 +87,7 @@ func (p *plan) forward(all []accounts.Onward) {
 func (p *plan) stopLoops(dir Directory, header *rfc2822.Section) {
 	for i := range p.e.To {
 		if t, _ := targetsOf(&p.e.To[i]); len(t.Onward) > 0 {
-			p.looped, p.released = deliveredBy(dir, header), nil
+			p.looped = deliveredBy(dir, header)
 			p.unite()
 			return
 		}
@@ -111,6 +112,24 @@ func (d *delivery) release() {
 	if len(d.to.mailboxes) > 0 {
 		d.box.Exclude(storeNames(d.to.dropped(before))...)
 	}
+}
+
+// roomToGiveBack refuses mailboxes that keep no copy, and would have no room for it if it came back: full is full, also where the client
+// announced no size, and giveBack must not be left with what never fits.
+func (d *delivery) roomToGiveBack(ctx context.Context) error {
+	full := make(map[string]error)
+	for mailbox := range d.to.released {
+		if d.to.failed[mailbox] != nil {
+			continue
+		}
+		if err := d.r.Mailboxes.Room(ctx, mailbox.String(), d.size+d.m.top.localSize()); errors.Is(err, mailstore.ErrOverQuota) {
+			full[mailbox.String()] = err
+		}
+	}
+	if len(full) == 0 {
+		return nil
+	}
+	return &mailstore.Refused{Mailboxes: full}
 }
 
 // forwardedBy is the sender of what a user has forwarded, and the field that stands on top of it: should it come back, it is known.

@@ -82,6 +82,9 @@ func gather(e *smtp.Envelope) (*plan, error) {
 // unite lists everybody whom a recipient leads to that is not refused.
 func (p *plan) unite() {
 	p.mailboxes = nil
+	if !p.settled {
+		p.released = nil // it may be that of a recipient who is refused by now
+	}
 	if !p.queued {
 		p.elsewhere, p.at = nil, nil
 	}

@@ -69,6 +69,13 @@ func (n narrow) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	return n.lately.Create(ctx, m, users...)
 }
 
+func (n narrow) Room(ctx context.Context, user string, size int64) error {
+	if err := n.refused[user]; err != nil && size > 0 {
+		return err
+	}
+	return n.lately.Room(ctx, user, size)
+}
+
 // full are mailboxes that are.
 func full(names string) map[string]error {
 	all := make(map[string]error)
@@ -85,6 +92,7 @@ type together struct {
 	to          string
 	onward      string // user>address, with a copy kept; user>>address without
 	found       Findings
+	ruleless    bool   // no rule has a place
 	early, late string // mailboxes that are full
 
 	reply  string // for all; empty: it is accepted
@@ -136,7 +144,11 @@ func (c *together) run(t *testing.T) {
 	}
 	p.Users = users
 	p.Mailboxes = narrow{lately{store, full(c.late)}, full(c.early)}
-	p.Inspectors = []Inspector{&finder{c.found, []domains.Address{"rule@mail.test"}}}
+	f := &finder{found: c.found}
+	if !c.ruleless {
+		f.at = []domains.Address{"rule@mail.test"}
+	}
+	p.Inspectors = []Inspector{f}
 	var sent *smtp.Envelope
 	c.visit.busy = func(_ *Receiver, e *smtp.Envelope) { sent = e }
 	var to []string
@@ -255,6 +267,15 @@ func TestTogether(t *testing.T) {
 		{name: "two forward to one address, and one is full behind data, by LMTP", absent: "bob", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
 		{name: "two forward to one address, and one is full before, by LMTP", absent: "bob", visit: lmtp, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", early: "alice", each: "452 0", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
 		{name: "two forward to one address, and one is full behind data, a user's", absent: "bob", visit: user, to: "alice bob", onward: "alice>x@far.test bob>>x@far.test", late: "alice", held: "ann 1", queued: "bob>x@far.test", log: "queued bob>x@far.test"},
+		{name: "none kept, and it is full behind data", visit: stranger, to: "alice", onward: "alice>>x@far.test", late: "alice", reply: "452"},
+		{name: "none kept, and it is full behind data, by LMTP", visit: lmtp, to: "alice bob", onward: "alice>>x@far.test", late: "alice", each: "452 0", held: "bob 1", log: "delivered bob>bob", absent: "bob"},
+		{name: "none kept, and it is full behind data, a user's", visit: user, to: "alice bob", onward: "alice>>x@far.test", late: "alice", held: "ann 1, bob 1", log: "delivered bob>bob", absent: "bob"},
+		{name: "none kept, and it is full before, by LMTP", visit: lmtp, to: "alice bob", onward: "alice>>x@far.test", early: "alice", each: "452 0", held: "bob 1", log: "delivered bob>bob", absent: "bob"},
+		{name: "one of an alias forwards, and the other is full before, by LMTP", visit: lmtp, to: "both alice", onward: "alice>>x@far.test", early: "bob", each: "452 0", queued: "alice>x@far.test", log: "queued alice>x@far.test", absent: "alice"},
+		{name: "one of an alias forwards, and the other is full behind data, by LMTP", visit: lmtp, to: "both alice", onward: "alice>>x@far.test", late: "bob", reply: "452"},
+		{name: "one of an alias forwards and will be full, and the other is full before, by LMTP", ruleless: true, visit: lmtp, to: "both away", onward: "alice>>y@far.test", early: "bob", late: "alice", each: "452 0", queued: "srs>x@far.test", log: "queued away>x@far.test"},
+		{name: "one of an alias forwards, and the other is full behind data", visit: stranger, to: "both", onward: "alice>>x@far.test", late: "bob", reply: "452"},
+		{name: "one of an alias forwards, and the other is full behind data, a user's", visit: user, to: "both", onward: "alice>>x@far.test", late: "bob", held: "ann 1", queued: "alice>x@far.test", log: "queued both>x@far.test", absent: "alice"},
 		{name: "an alias leads where its user forwards to", absent: "alice", visit: stranger, to: "mixed", onward: "alice>>x@far.test", queued: "alice>x@far.test srs>x@far.test", log: "queued mixed>x@far.test, queued mixed>x@far.test"},
 		{name: "the client names where a user forwards to", absent: "alice", visit: user, to: "alice x@far.test", onward: "alice>>x@far.test", queued: "alice>x@far.test ann>x@far.test", log: "queued alice>x@far.test, queued x@far.test>x@far.test"},
 		{name: "one of an alias is full and forwards, a user's", absent: "bob", visit: user, to: "both", onward: "alice>x@far.test", late: "alice", held: "ann 1, bob 1", log: "delivered both>bob"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/pop3"
@@ -39,7 +40,7 @@ type Metrics struct {
 	limited, met                            *table
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
-	received, reported, lists               *table
+	received, reported, lists, scanned      *table
 	lines                                   *table
 	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
@@ -91,6 +92,7 @@ func NewMetrics(now func() Moment) *Metrics {
 		delivery: histogram("queue_delivery_seconds", "From when a message was queued until another host took it.", 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 12*3600, 86400, 2*86400, 5*86400),
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
+		scanned:    newTable(reg, "scans_total", "Messages of strangers, by what the scanner had to say.", label{"outcome", scan.Outcomes}),
 		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
 		reported:   newTable(reg, "reports_sent_total", "Reports to other hosts that were queued.", label{"kind", []string{"dmarc", "tls"}}),
 		panics:     counter("panics_total", "Faults of the program that cost a session or a request, and nothing else."),
@@ -135,6 +137,9 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 	}
 	m.refusals.add(1, service, result, reason(f))
 }
+
+// Scanned counts what came of a scan, for scan.Scanner.Scanned.
+func (m *Metrics) Scanned(outcome string) { m.scanned.add(1, outcome) }
 
 // Answered counts what a DNS list has said, for verify.Verifier.Answered.
 func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }

@@ -1,0 +1,239 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/rfc2822"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+const message = "From: a@far.test\r\nSubject: x\r\n\r\nbody\r\n"
+
+// look is what is known of a message of a stranger.
+func look(t *testing.T, text string) *post.Look {
+	t.Helper()
+	header, _, err := rfc2822.Peek(strings.NewReader(text), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 1}}, LocalName: "mail.test", Helo: "far.test\x00"}
+	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, To: []smtp.Recipient{{Path: smtp.Path{Local: "b", Domain: "home.test"}}, {Path: smtp.Path{Local: "c", Domain: "home.test"}}}}
+	return &post.Look{Envelope: e, Header: header}
+}
+
+// scan gives a message to a scanner in pieces.
+func (s *Scanner) scan(t *testing.T, text string) (post.Findings, error) {
+	t.Helper()
+	l := look(t, text)
+	i := s.Inspect(t.Context(), l)
+	if i == nil {
+		return post.Findings{}, errors.New("not scanned")
+	}
+	body := text[l.Header.Size():]
+	for len(body) > 0 {
+		n := min(len(body), 7000)
+		if m, err := io.WriteString(i, body[:n]); m != n || err != nil {
+			t.Fatal(m, err)
+		}
+		body = body[n:]
+	}
+	return i.Findings(t.Context())
+}
+
+func newScanner(url string, change func(*Settings)) (*Scanner, *string) {
+	set := &Settings{URL: url, Wait: 300 * time.Millisecond, MaxSize: 1 << 20}
+	if change != nil {
+		change(set)
+	}
+	outcome := new(string)
+	return &Scanner{Settings: func() *Settings { return set }, Scanned: func(o string) { *outcome = o }, Log: slog.New(slog.DiscardHandler), Transport: &http.Transport{DisableKeepAlives: true}}, outcome
+}
+
+// TestActions: what each answer of the scanner does, and what an answer does that is none.
+func TestActions(t *testing.T) {
+	for _, c := range []struct {
+		answer  string
+		change  func(*Settings)
+		code    int // of the refusal; 0: taken
+		junk    bool
+		outcome string
+	}{
+		{`{"action":"no action","score":0.1,"required_score":15}`, nil, 0, false, "clean"},
+		{`{"action":"reject","score":20}`, nil, 550, false, "refused"},
+		{`{"action":"reject","messages":{"smtp_message":"Gtube\r\npattern"}}`, nil, 550, false, "refused"},
+		{`{"action":"soft reject"}`, nil, 451, false, "later"},
+		{`{"action":"greylist"}`, nil, 0, false, "clean"},
+		{`{"action":"greylist"}`, func(s *Settings) { s.Greylist = true }, 450, false, "later"},
+		{`{"action":"add header","score":7,"required_score":15}`, nil, 0, true, "marked"},
+		{`{"action":"rewrite subject"}`, nil, 0, true, "marked"},
+		{`{"action":"dance"}`, nil, 0, false, "failed"},
+		{`{"action":`, nil, 0, false, "failed"},
+		{``, nil, 0, false, "failed"},
+		{`{"action":"dance"}`, func(s *Settings) { s.Later = true }, 451, false, "failed"},
+		{strings.Repeat(" ", 2<<20) + `{"action":"reject"}`, nil, 0, false, "failed"},
+		{`{"action":"reject"}`, func(s *Settings) { s.MaxSize = 10 }, 0, false, "skipped"},
+		{`{"action":"reject"}`, func(s *Settings) { s.MaxSize, s.Later = 10, true }, 0, false, "skipped"},
+	} {
+		var got *http.Request
+		var body string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			got, body = r, string(text)
+			io.WriteString(w, c.answer)
+		}))
+		s, outcome := newScanner(server.URL, c.change)
+		found, err := s.scan(t, message)
+		server.Close()
+		var reply *smtp.Reply
+		errors.As(err, &reply)
+		code := 0
+		if reply != nil {
+			code = reply.Code
+		}
+		if code != c.code || found.Junk != c.junk || *outcome != c.outcome || c.junk != (len(found.Results) == 2) || err != nil && reply == nil {
+			t.Errorf("%.60s: %d, %+v, %v: %s", c.answer, code, found, err, *outcome)
+		}
+		if reply != nil && strings.ContainsAny(reply.Text, "\r\n") {
+			t.Errorf("%q", reply.Text)
+		}
+		if c.outcome == "skipped" {
+			continue
+		}
+		if body != message || got.URL.Path != "/checkv2" || got.Header.Get("IP") != "192.0.2.7" || got.Header.Get("Helo") != "far.test" || got.Header.Get("From") != "a@far.test" || len(got.Header.Values("Rcpt")) != 2 {
+			t.Errorf("asked %q with %v", body, got.Header)
+		}
+	}
+}
+
+// TestDown: a scanner that refuses, hangs before, within or behind the message, or answers 500, delays no message for
+// longer than it may, loses none, and is left alone after three of them until it answers.
+func TestDown(t *testing.T) {
+	large := message + strings.Repeat("x", 900_000)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and reads nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.CopyN(io.Discard, r.Body, 50_000)
+		panic(http.ErrAbortHandler)
+	}))
+	defer broken.Close()
+	late := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer late.Close()
+	ill := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }))
+	defer ill.Close()
+	for name, url := range map[string]string{"refuses": "http://" + closed.Addr().String(), "silent": "http://" + silent.Addr().String(), "dies": broken.URL, "late": late.URL, "ill": ill.URL} {
+		for _, later := range []bool{false, true} {
+			s, outcome := newScanner(url, func(set *Settings) { set.Later = later })
+			for i := range 5 {
+				_, err := s.scan(t, large)
+				var reply *smtp.Reply
+				if errors.As(err, &reply) != later || later && reply.Code != 451 || !later && err != nil || *outcome != "failed" {
+					t.Errorf("%s, message %d: %v, %s", name, i, err, *outcome)
+				}
+				if rests := s.Problem() != ""; rests != (i >= mostFails-1) {
+					t.Errorf("%s, message %d: %q", name, i, s.Problem())
+				}
+			}
+		}
+	}
+}
+
+// TestBreaker: one message asks again after a while, and all do when it was answered.
+func TestBreaker(t *testing.T) {
+	var b breaker
+	log, now := slog.New(slog.DiscardHandler), time.Now()
+	for i := range mostFails {
+		if !b.may(now) {
+			t.Fatalf("rests after %d", i)
+		}
+		b.failed(now, errSlow, log)
+	}
+	if b.may(now) || b.may(now.Add(restFor-1)) {
+		t.Error("does not rest")
+	}
+	now = now.Add(restFor)
+	if !b.may(now) || b.may(now) {
+		t.Error("not one alone asks again")
+	}
+	if since, err := b.broken(); err != errSlow || since.IsZero() {
+		t.Error(since, err)
+	}
+	b.worked(log)
+	if _, err := b.broken(); err != nil || !b.may(now) || !b.may(now) {
+		t.Error("rests still")
+	}
+}
+
+// TestNotScanned: users' mail, that of programs of this host, and all where no scanner is set.
+func TestNotScanned(t *testing.T) {
+	s, _ := newScanner("http://127.0.0.1:1", nil)
+	trusted, lmtp := look(t, message), look(t, message)
+	trusted.Trusted, lmtp.Envelope.Session.LMTP = true, true
+	if s.Inspect(t.Context(), trusted) != nil || s.Inspect(t.Context(), lmtp) != nil {
+		t.Error("scanned")
+	}
+	s.Settings = func() *Settings { return nil }
+	if s.Inspect(t.Context(), look(t, message)) != nil || s.Problem() != "" {
+		t.Error("scanned without a scanner")
+	}
+}
+
+// TestGivenUp: a message whose client is gone leaves nothing behind.
+func TestGivenUp(t *testing.T) {
+	var open atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open.Add(1)
+		io.Copy(io.Discard, r.Body)
+		open.Add(-1)
+	}))
+	defer server.Close()
+	s, _ := newScanner(server.URL, nil)
+	ctx, gone := context.WithCancel(t.Context())
+	i := s.Inspect(ctx, look(t, message))
+	io.WriteString(i, "some")
+	for deadline := time.Now().Add(10 * time.Second); open.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody asks")
+		}
+	}
+	gone()
+	for deadline := time.Now().Add(10 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the scan goes on")
+		}
+	}
+}
+
+// TestMarkedBefore: who is marked already gets no second pair of fields.
+func TestMarkedBefore(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"action":"add header"}`) }))
+	defer server.Close()
+	s, _ := newScanner(server.URL, nil)
+	s.Marked = func(*smtp.Session) bool { return true }
+	if found, err := s.scan(t, message); err != nil || !found.Junk || len(found.Results) != 0 {
+		t.Errorf("%+v %v", found, err)
+	}
+}
