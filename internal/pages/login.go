@@ -11,7 +11,7 @@ import (
 
 // Errors of logins.
 var (
-	ErrDenied    = errors.New("that name and these secrets do not belong together")
+	ErrDenied    = errors.New("wrong name or password, or wrong code where there is one")
 	ErrThrottled = errors.New("too many wrong logins; try again later")
 )
 
