@@ -16,23 +16,23 @@ type breaker struct {
 	reason error
 }
 
-// After so many failures in a row the scanner rests for so long.
+// After MostFails failures in a row a scanner rests for RestFor.
 const (
-	mostFails = 3
-	restFor   = 30 * time.Second
+	MostFails = 3
+	RestFor   = 30 * time.Second
 )
 
 // may reports whether a message may ask.
 func (b *breaker) may(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fails < mostFails {
+	if b.fails < MostFails {
 		return true
 	}
 	if now.Before(b.next) {
 		return false
 	}
-	b.next = now.Add(restFor) // others wait for what comes of this one
+	b.next = now.Add(RestFor) // others wait for what comes of this one
 	return true
 }
 
@@ -42,11 +42,11 @@ func (b *breaker) failed(now time.Time, err error, log *slog.Logger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fails++
-	b.reason, b.next = err, now.Add(restFor)
+	b.reason, b.next = err, now.Add(RestFor)
 	if b.fails == 1 {
 		b.since = now
 	}
-	if b.fails == mostFails {
+	if b.fails == MostFails {
 		log.Warn("the scanner does not answer", "err", err, "advice", "mail goes on as Verify.Scanner says")
 	}
 }
@@ -55,7 +55,7 @@ func (b *breaker) failed(now time.Time, err error, log *slog.Logger) {
 func (b *breaker) worked(log *slog.Logger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fails >= mostFails {
+	if b.fails >= MostFails {
 		log.Info("the scanner answers again")
 	}
 	b.fails, b.reason = 0, nil
@@ -65,7 +65,7 @@ func (b *breaker) worked(log *slog.Logger) {
 func (b *breaker) broken() (since time.Time, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fails < mostFails {
+	if b.fails < MostFails {
 		return time.Time{}, nil
 	}
 	return b.since, b.reason

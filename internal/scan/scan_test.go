@@ -153,7 +153,7 @@ func TestDown(t *testing.T) {
 				if errors.As(err, &reply) != later || later && reply.Code != 451 || !later && err != nil || *outcome != "failed" {
 					t.Errorf("%s, message %d: %v, %s", name, i, err, *outcome)
 				}
-				if rests := s.Problem() != ""; rests != (i >= mostFails-1) {
+				if rests := s.Problem() != ""; rests != (i >= MostFails-1) {
 					t.Errorf("%s, message %d: %q", name, i, s.Problem())
 				}
 			}
@@ -165,16 +165,16 @@ func TestDown(t *testing.T) {
 func TestBreaker(t *testing.T) {
 	var b breaker
 	log, now := slog.New(slog.DiscardHandler), time.Now()
-	for i := range mostFails {
+	for i := range MostFails {
 		if !b.may(now) {
 			t.Fatalf("rests after %d", i)
 		}
 		b.failed(now, errSlow, log)
 	}
-	if b.may(now) || b.may(now.Add(restFor-1)) {
+	if b.may(now) || b.may(now.Add(RestFor-1)) {
 		t.Error("does not rest")
 	}
-	now = now.Add(restFor)
+	now = now.Add(RestFor)
 	if !b.may(now) || b.may(now) {
 		t.Error("not one alone asks again")
 	}
