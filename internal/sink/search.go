@@ -165,7 +165,7 @@ func (t *term) readState(prefix, value string) error {
 				return slices.ContainsFunc(m.Envelope.To, func(to string) bool { return strings.Contains(folded(to), value) })
 			}
 		default:
-			return fmt.Errorf("unknown %s:", prefix)
+			return fmt.Errorf("%s:%s says nothing", prefix, value)
 		}
 	}
 	return nil

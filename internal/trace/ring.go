@@ -125,15 +125,14 @@ func (b *block) octets() int { return len(b.packed) + filterWords*8 + 128 }
 // bits are those that a word sets in a filter, as long as do wants them.
 func (r *Ring) bits(word []byte, do func(i, bit uint64) bool) bool {
 	h := maphash.Bytes(r.seed, word)
-	for step := h>>32 | 1; ; {
-		for range filterBits {
-			if !do(h/64%filterWords, 1<<(h%64)) {
-				return false
-			}
-			h += step
+	step := h>>32 | 1
+	for range filterBits {
+		if !do(h/64%filterWords, 1<<(h%64)) {
+			return false
 		}
-		return true
+		h += step
 	}
+	return true
 }
 
 // makeRoom forgets the oldest. r.mu is held.

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"iter"
 	"net/netip"
 	"strings"
 	"time"
@@ -261,16 +260,3 @@ func (c *Case) Listed(list string, _ Fact) (listed, known bool) {
 
 // Time implements Facts.
 func (c *Case) Time() time.Time { return c.Now }
-
-// labelsAbove yields what stands behind each dot of a domain, from the longest on.
-func labelsAbove(domain string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for {
-			_, rest, ok := strings.Cut(domain, ".")
-			if !ok || !yield(rest) {
-				return
-			}
-			domain = rest
-		}
-	}
-}

@@ -159,10 +159,7 @@ func TestWordsOfAddress(t *testing.T) {
 }
 
 func split(s string) (all []string) {
-	for _, w := range strings.Fields(s) {
-		all = append(all, w)
-	}
-	return all
+	return append(all, strings.Fields(s)...)
 }
 
 // TestWordsOfHelo: what can be read off HELO; none too, by which the ancestor fell over.

@@ -65,7 +65,6 @@ var (
 	errControl  = errors.New("this character cannot stand in a rule outside quotes")
 	errNUL      = errors.New("a NUL cannot stand in a rule")
 	errCarry    = errors.New(`a backslash stands at the end of a line that goes on, or before a quote within a string`)
-	errNotUTF8  = errors.New("this is no UTF-8")
 	errTooLarge = errors.New("the file is too large")
 )
 
@@ -167,7 +166,6 @@ func (l *lexer) word(at int) token {
 			plain = l.at
 		case c == '\\':
 			b.WriteString(l.text[plain:l.at])
-			plain = l.at
 			if _, ok := l.carries(l.at); ok {
 				t.raw, t.text = l.text[at:l.at], b.String()
 				return t

@@ -103,7 +103,7 @@ func (s *Server) renameTag(w http.ResponseWriter, r *http.Request) {
 	var in naming
 	err := read(w, r, &in, mostBody)
 	if err == nil && sink.CleanTag(in.Name) == "" {
-		err = errors.New("Name is no tag")
+		err = errors.New("the Name is no tag")
 	}
 	if err != nil {
 		bad(w, err)
@@ -130,7 +130,7 @@ type triggers struct{ Sender, Recipient, Authentication trigger }
 
 type trigger struct{ ErrorCode, Probability int }
 
-var errChaosOff = errors.New("Chaos is not enabled")
+var errChaosOff = errors.New("chaos is not enabled")
 
 func (s *Server) chaos(w http.ResponseWriter, _ *http.Request) {
 	if s.Chaos == nil {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -135,11 +134,18 @@ func before(r *http.Request) time.Time {
 	return t
 }
 
+// said is an error in Mailpit's own words, which tests may compare.
+type said string
+
+func (s said) Error() string { return string(s) }
+
+const errNoQuery = said("Error: no search query")
+
 // query is what a request searches for.
 func query(r *http.Request) (*sink.Search, error) {
 	text := r.URL.Query().Get("query")
 	if strings.TrimSpace(text) == "" {
-		return nil, errors.New("Error: no search query")
+		return nil, errNoQuery
 	}
 	return sink.ParseSearch(text, zone(r)), nil
 }
@@ -152,7 +158,7 @@ func exact(text string, loc *time.Location) (*sink.Search, error) {
 		return nil, fmt.Errorf("cannot be read, so nothing was changed: %q", found.Bad)
 	}
 	if found.Empty() {
-		return nil, errors.New("Error: no search query")
+		return nil, errNoQuery
 	}
 	return found, nil
 }

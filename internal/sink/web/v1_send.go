@@ -100,7 +100,7 @@ func (o *outgoing) write(host string) (raw []byte, e sink.Envelope, err error) {
 	for _, b := range o.Bcc {
 		a, err := rfc2822.ParseAddress(b)
 		if err != nil {
-			return nil, e, fmt.Errorf("Bcc: %q: %w", b, err)
+			return nil, e, fmt.Errorf("in Bcc: %q: %w", b, err)
 		}
 		d.Bcc = append(d.Bcc, a)
 	}
@@ -109,7 +109,7 @@ func (o *outgoing) write(host string) (raw []byte, e sink.Envelope, err error) {
 	}
 	for name, value := range o.Headers {
 		if slices.Contains(fixed, strings.ToLower(name)) {
-			return nil, e, fmt.Errorf("Headers: %s has a member of its own", name)
+			return nil, e, fmt.Errorf("in Headers: %s has a member of its own", name)
 		}
 		if strings.EqualFold(name, "Message-ID") {
 			d.MessageID = "<" + strings.Trim(value, "<> ") + ">"
@@ -117,7 +117,7 @@ func (o *outgoing) write(host string) (raw []byte, e sink.Envelope, err error) {
 		}
 		f, err := rfc2822.NewField(name, rfc2822.EncodeWords(value))
 		if err != nil {
-			return nil, e, fmt.Errorf("Headers: %s: %w", name, err)
+			return nil, e, fmt.Errorf("in Headers: %s: %w", name, err)
 		}
 		d.Fields = append(d.Fields, f)
 	}

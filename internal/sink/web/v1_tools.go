@@ -248,7 +248,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	case s.Relay == nil:
 		err = errors.New("no server to release messages to is set; see --relay-to")
 	case err == nil && len(in.To) == 0:
-		err = errors.New("To: no address is given")
+		err = errors.New("no address is given in To")
 	case err == nil:
 		err = s.Relay.Release(r.Context(), o.Envelope.From, in.To, o.raw)
 	}
