@@ -49,6 +49,7 @@ func TestTestingDocPython(t *testing.T) {
 
 // TestTestingDocCurl: each command that asks the API is answered, in the form that is shown.
 func TestTestingDocCurl(t *testing.T) {
+	peer(t, "curl")
 	_, shell := testingDoc(t, "sh")
 	_, shown := testingDoc(t, "json")
 	s := startSink(t, nil)

@@ -80,7 +80,7 @@ func TestDefenceAdvice(t *testing.T) {
 		`"check": false, "Greylist": {"on": true}, "spf": "mark", ` + list: {`Verify.Greylist: this does nothing, as "check" is false`, `Verify.Lists: this does nothing`},
 	} {
 		name := filepath.Join(t.TempDir(), "t.conf")
-		if err := os.WriteFile(name, []byte(`{"server_name": "mail.test", "Accounts": {"bob@mail.test": "", "bob+junk@mail.test": ""}, "Verify": {`+text+`}}`), 0o600); err != nil {
+		if err := os.WriteFile(name, []byte(`{"server_name": "mail.test", "data_dir": "data", "Accounts": {"bob@mail.test": "", "bob+junk@mail.test": ""}, "Verify": {`+text+`}}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s, problems := Verify(name, Probes{})

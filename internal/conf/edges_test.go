@@ -231,7 +231,7 @@ func TestSocketPath(t *testing.T) {
 // TestMissingBesideTypo: a mistake in the text hides what may come of it alone: what is missing elsewhere is told in the
 // same run.
 func TestMissingBesideTypo(t *testing.T) {
-	const route = "{\"server_name\": \"mail.example.com\",\n\"server_nam\": 1,\n\"Queue\": {\"deliver\": true, \"Routes\": [\n{\"domain\": \"*\", \"host\": \"smtp.example.net\", \"user\": \"x\"}\n]}}"
+	const route = "{\"server_name\": \"mail.example.com\", \"data_dir\": \"data\",\n\"server_nam\": 1,\n\"Queue\": {\"deliver\": true, \"Routes\": [\n{\"domain\": \"*\", \"host\": \"smtp.example.net\", \"user\": \"x\"}\n]}}"
 	for text, want := range map[string]int{
 		route: 2, strings.Replace(route, "\"server_nam\": 1,\n", "", 1): 1,
 		strings.Replace(route, `"user": "x"`, `"user": "x", "passwort": "y"`, 1): 2, // it is what was meant

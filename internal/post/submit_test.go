@@ -5,7 +5,10 @@ import (
 	"context"
 	"io"
 	"net/url"
+	"os"
+	"os/user"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -45,9 +48,13 @@ func TestNetworkLines(t *testing.T) {
 // is otherwise as it was.
 func TestSubmitted(t *testing.T) {
 	t.Parallel()
+	me := "uid-" + strconv.Itoa(os.Getuid()) // who has no name in the system
+	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil {
+		me = u.Username
+	}
 	for _, c := range []struct{ query, message, want string }{
 		{"from=root@mail.test&name=Cron+Daemon", "Subject: x\n\nx\n", "From: Cron Daemon <root@mail.test>\r\nSubject: x\r\n\r\nx\r\n"},
-		{"from=", "Subject: x\n\nx\n", "From: root@mail.test\r\nSubject: x\r\n\r\nx\r\n"},
+		{"from=", "Subject: x\n\nx\n", "From: " + me + "@mail.test\r\nSubject: x\r\n\r\nx\r\n"},
 		{"from=root", "no header\n", "From: root@mail.test\r\n\r\nno header\r\n"},
 		{"from=root", "From: root (Cron Daemon)\nSubject: x\n\nx\n", "From: Cron Daemon <root@mail.test>\r\nSubject: x\r\n\r\nx\r\n"},
 		{"from=root", "Subject: x\nFrom: Root <root@box.local>\n\nFrom: Root <root@box.local>\n", "Subject: x\r\nFrom: Root <root@mail.test>\r\n\r\nFrom: Root <root@box.local>\r\n"},
