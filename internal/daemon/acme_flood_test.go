@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // TestChallengeFlood: who holds as many connections as there can be where the authority comes by HTTP,
 // and never sends the request that was begun, does not keep the authority out.
 func TestChallengeFlood(t *testing.T) {
-	port := unusedPort(t)
+	port := peertest.FreePort(t)
 	start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, port))
 	dial := func(from string) net.Conn {
 		t.Helper()

@@ -35,12 +35,12 @@ func TestNamesByThemselves(t *testing.T) {
 		conf.ChallengeALPN: func(port int) peertest.PebbleOptions { return peertest.PebbleOptions{TLSPort: port} },
 	} {
 		t.Run(challenge, func(t *testing.T) {
-			port, webPort := unusedPort(t), 0
+			port, webPort := peertest.FreePort(t), 0
 			o := options(port)
 			o.Blocked = []string{"mta-sts.second.test"}
 			ca := peertest.Pebble(t, o)
 			if webPort = port; challenge == conf.ChallengeHTTP {
-				webPort = unusedPort(t)
+				webPort = peertest.FreePort(t)
 			}
 			w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": %q, "directory_ca_file": %q, "challenge": %q, "listen": "127.0.0.1:%d"}},
 				"Queue": {"dns_servers": [%q]}, "DNS": {"mta_sts": "testing"}, "Web": {"listen": "127.0.0.1:%d", "tls": "implicit", "autoconfig": true}, "Domains": {"second.test": {}},`,

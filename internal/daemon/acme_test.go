@@ -16,17 +16,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
-// unusedPort is a port of 127.0.0.1 that was free a moment ago.
-func unusedPort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // see is the certificate that a listener shows after STARTTLS, STLS or at once.
 func (w *testWorld) see(listener, name string) *x509.Certificate {
 	w.t.Helper()
@@ -63,7 +52,7 @@ func TestACME(t *testing.T) {
 		conf.ChallengeALPN: func(port int) peertest.PebbleOptions { return peertest.PebbleOptions{TLSPort: port} },
 	} {
 		t.Run(challenge, func(t *testing.T) {
-			port := unusedPort(t)
+			port := peertest.FreePort(t)
 			ca := peertest.Pebble(t, options(port))
 			w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "names": ["mail.test", "pop.test"], "email": "postmaster@mail.test",
 				"directory": %q, "directory_ca_file": %q, "challenge": %q, "listen": "127.0.0.1:%d"}},`, ca.Directory, ca.CAFile, challenge, port))
@@ -130,7 +119,7 @@ func (w *testWorld) change(old, new string) {
 
 // TestACMERenews: a certificate is replaced while it is still good, and keeps its key: what TLSA records say stays true.
 func TestACMERenews(t *testing.T) {
-	port := unusedPort(t)
+	port := peertest.FreePort(t)
 	ca := peertest.Pebble(t, peertest.PebbleOptions{HTTPPort: port, Validity: 8 * time.Second})
 	w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": %q, "directory_ca_file": %q, "listen": "127.0.0.1:%d"}},`,
 		ca.Directory, ca.CAFile, port))
@@ -147,7 +136,7 @@ func TestACMERenews(t *testing.T) {
 // TestACMEUnreachable: without the authority mail flows with the self-signed
 // certificate, and the status says what is wrong.
 func TestACMEUnreachable(t *testing.T) {
-	w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, unusedPort(t)))
+	w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, peertest.FreePort(t)))
 	if c := w.see("127.0.0.2:0", "mail.test"); fromPebble(c) || c.VerifyHostname("mail.test") != nil {
 		t.Errorf("served %v by %v", c.DNSNames, c.Issuer)
 	}

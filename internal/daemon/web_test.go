@@ -224,7 +224,7 @@ func (w *testWorld) counted(line string) {
 // TestWebAndAuthority: HTTPS and an authority that asks on the same port (tls-alpn-01) both get what they
 // came for, and the certificate of mta-sts. comes that way.
 func TestWebAndAuthority(t *testing.T) {
-	port := unusedPort(t)
+	port := peertest.FreePort(t)
 	ca := peertest.Pebble(t, peertest.PebbleOptions{TLSPort: port})
 	w := start(t, fmt.Sprintf(`"DNS": {"mta_sts": "testing"}, "Web": {"listen": "127.0.0.1:%d", "tls": "implicit"},
 		"TLS": {"ACME": {"accept_terms": true, "names": ["mail.test", "mta-sts.mail.test"], "directory": %q, "directory_ca_file": %q, "challenge": "tls-alpn-01", "listen": "127.0.0.1:%[1]d"}},`,
@@ -254,7 +254,7 @@ func TestWebAndAuthority(t *testing.T) {
 // TestWebBesideChallenge: the port that the authority comes to by HTTP serves what port 80 is to, and the
 // challenges are its own, also where nothing else is found.
 func TestWebBesideChallenge(t *testing.T) {
-	port := unusedPort(t)
+	port := peertest.FreePort(t)
 	w := start(t, fmt.Sprintf(`"Web": {"listen": "127.0.0.1:0"}, "DNS": {"mta_sts": "testing"},
 		"TLS": {"ACME": {"accept_terms": true, "directory": "https://127.0.0.1:1/nobody", "listen": "127.0.0.1:%d"}},`, port))
 	get := func(host, path string) int {

@@ -82,7 +82,7 @@ remote-control:
 func DNS(t testing.TB, zones ...Zone) (resolver string) {
 	t.Helper()
 	dir := root(t)
-	authority, cache := freePort(t), freePort(t)
+	authority, cache := FreePort(t), FreePort(t)
 	conf := func(storage, sign string) string {
 		text := strings.NewReplacer("PORT", fmt.Sprint(authority), "STORAGE", storage, "SIGN", sign).Replace(knotConf)
 		for _, z := range zones {

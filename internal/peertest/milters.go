@@ -34,7 +34,7 @@ func Authenticators(t testing.TB, resolver, keyName, key string) (milters []stri
 		if _, err := exec.LookPath(m.program); err != nil {
 			missing(t, m.program)
 		}
-		port := freePort(t)
+		port := FreePort(t)
 		config := filepath.Join(dir, filepath.Base(m.program)+".conf")
 		write(t, config, fmt.Sprintf(m.text, port, dir), 0o644, 0)
 		p := run(t, "", "/usr/bin/unshare", "--mount", "/bin/sh", "-c", `mount --bind "$1" /etc/resolv.conf && exec "$2" -f "$3" "$4"`,

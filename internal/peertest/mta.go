@@ -73,7 +73,7 @@ func (m *MTA) settings(t testing.TB, o Options, text, separator string) string {
 	t.Helper()
 	ip := cmp.Or(o.IP, "127.0.0.1")
 	if m.Port = o.Port; m.Port == 0 {
-		m.Port = freePort(t)
+		m.Port = FreePort(t)
 	}
 	m.Addr = net.JoinHostPort(ip, strconv.Itoa(m.Port))
 	text = each.ReplaceAllStringFunc(text, func(part string) string {

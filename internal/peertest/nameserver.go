@@ -55,7 +55,7 @@ func ServeZones(t testing.TB, address string, updater *Updater, zones ...Zone) *
 	t.Helper()
 	dir := root(t)
 	if address == "" {
-		address = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		address = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

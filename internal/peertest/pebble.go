@@ -68,9 +68,9 @@ func Pebble(t testing.TB, o PebbleOptions) *ACME {
 		write(t, name, text, 0o600, os.Getuid())
 		return name
 	}
-	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
-		"listenAddress": listen, "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", freePort(t)),
+		"listenAddress": listen, "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
 		"certificate": file("crt", own.PEM), "privateKey": file("key", own.KeyPEM),
 		"domainBlocklist": o.Blocked,
 		"httpPort":        o.HTTPPort, "tlsPort": o.TLSPort,

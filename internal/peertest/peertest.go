@@ -13,10 +13,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	dice "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -112,16 +114,19 @@ func mkdir(t testing.TB, name string, mode os.FileMode, uid int) {
 	}
 }
 
-// freePort returns a port of 127.0.0.1 that was free for TCP and UDP just now.
-func freePort(t testing.TB) int {
+// FreePort is a port of the loopback interface that nobody listens at. It is not one of those that
+// the system gives to connections (by default from 32768 on): another test's could be there
+// before the server is.
+func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := 10000 + dice.IntN(20000)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", l.Addr().String())
+		u, err := net.ListenPacket("udp", addr)
 		l.Close()
 		if err == nil {
 			u.Close()

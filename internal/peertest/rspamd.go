@@ -33,7 +33,7 @@ func Rspamd(t testing.TB) (url string, kill func()) {
 		missing(t, "rspamd")
 	}
 	needRoot(t)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), FreePort(t)
 	conf := filepath.Join(dir, "rspamd.conf")
 	text := strings.NewReplacer("DIR", dir, "PORT", strconv.Itoa(port)).Replace(rspamdConf)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
