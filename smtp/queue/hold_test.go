@@ -62,9 +62,11 @@ func TestHoldAll(t *testing.T) {
 		}
 		time.Sleep((many + 2) * time.Minute)
 		var got []string
+		f.world.mu.Lock()
 		for _, a := range f.world.attempts[2:] {
 			got = append(got, a.id)
 		}
+		f.world.mu.Unlock()
 		if !slices.Equal(got, want) {
 			t.Errorf("they left as\n%v, want\n%v", got, want)
 		}
