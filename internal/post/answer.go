@@ -67,7 +67,7 @@ func (r *Receiver) answer(e *smtp.Envelope, m *message, to *plan) {
 				continue
 			}
 			seen[mailbox] = true
-			is, err := r.Users.Of(mailbox)
+			is, err := r.Users.Lately(mailbox)
 			if err != nil || is == nil || !is.Absence.Active(time.Now()) {
 				continue
 			}

@@ -34,7 +34,7 @@ func (p *Post) onward(rules *Rules, mailboxes []domains.Address) (all []accounts
 		return nil
 	}
 	for _, mailbox := range mailboxes {
-		is, err := p.Users.Of(mailbox)
+		is, err := p.Users.Lately(mailbox)
 		if err != nil {
 			p.Log.Warn("mail is not forwarded", "user", mailbox.String(), "err", err)
 			continue

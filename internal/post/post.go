@@ -73,7 +73,7 @@ type Rules struct {
 
 // Users knows what users have decided about their accounts, and who was answered for them. A *preferences.Store is one.
 type Users interface {
-	Of(account domains.Address) (*preferences.Preferences, error)
+	Lately(account domains.Address) (*preferences.Preferences, error)
 	Note(ctx context.Context, account, sender domains.Address, now time.Time) (preferences.Answer, error)
 	Unnote(ctx context.Context, account, sender domains.Address) error
 }

@@ -39,7 +39,7 @@ type wanting struct {
 	asked chan string
 }
 
-func (w wanting) Of(account domains.Address) (*preferences.Preferences, error) {
+func (w wanting) Lately(account domains.Address) (*preferences.Preferences, error) {
 	return w.of[account], nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/crashtest"
@@ -46,6 +47,54 @@ func (s *Store) forwardOf(t *testing.T, account domains.Address) string {
 		return ""
 	}
 	return p.Forward.To
+}
+
+// TestLately: mail goes by what was so a moment ago, and by no older word; what the server itself changes counts at
+// once.
+func TestLately(t *testing.T) {
+	dir := t.TempDir()
+	daemon, command := open(t, dir), open(t, dir)
+	synctest.Test(t, func(t *testing.T) {
+		lately := func(want string) {
+			t.Helper()
+			p, err := daemon.Lately(ann)
+			if err != nil || (p == nil) != (want == "") || p != nil && p.Forward.To != want {
+				t.Errorf("%+v, %v, want %q", p, err, want)
+			}
+		}
+		set := func(s *Store, to string) {
+			t.Helper()
+			if err := s.Change(t.Context(), ann, forward(to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lately("")
+		set(command, "x@b.test")
+		lately("")
+		time.Sleep(soonEnough - time.Nanosecond)
+		lately("")
+		time.Sleep(time.Nanosecond)
+		lately("x@b.test")
+		set(daemon, "y@b.test")
+		lately("y@b.test")
+		if err := command.Remove(t.Context(), ann); err != nil {
+			t.Fatal(err)
+		}
+		lately("y@b.test")
+		time.Sleep(soonEnough)
+		lately("")
+		set(daemon, "z@b.test")
+		lately("z@b.test")
+		if err := daemon.Remove(t.Context(), ann); err != nil {
+			t.Fatal(err)
+		}
+		lately("")
+		set(daemon, "z@b.test")
+		if n, err := daemon.Retire(t.Context(), func(func(domains.Address) bool) {}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		lately("")
+	})
 }
 
 // TestBeside: what another process writes, removes and renames counts at once; the files are for nobody else to read.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -29,8 +30,17 @@ type Store struct {
 	changing sync.Mutex // while a file of preferences is written
 	noting   sync.Mutex // while one of answers is
 
-	mu   sync.Mutex
-	held map[domains.Address]held
+	mu     sync.Mutex
+	held   map[domains.Address]held
+	lately map[domains.Address]answer // of Lately
+	turn   int                        // grows with each change, after which what was begun before is not remembered
+}
+
+// answer is what Of said, and when.
+type answer struct {
+	p   *Preferences
+	err error
+	at  time.Time
 }
 
 // held is what was read of a file, and which file it was.
@@ -89,6 +99,40 @@ func (s *Store) Of(account domains.Address) (*Preferences, error) {
 	return h.p, h.err
 }
 
+// soonEnough is for how long mail may go by what was so.
+const soonEnough = 100 * time.Millisecond
+
+// Lately is Of for each message that comes: what was looked at less than a tenth of a second ago is not looked at again. So that
+// long mail may go on by what another process has changed meanwhile; what was changed through s counts at once.
+func (s *Store) Lately(account domains.Address) (*Preferences, error) {
+	now := time.Now()
+	s.mu.Lock()
+	a, ok := s.lately[account]
+	turn := s.turn
+	s.mu.Unlock()
+	if since := now.Sub(a.at); ok && since >= 0 && since < soonEnough {
+		return a.p, a.err
+	}
+	a = answer{at: now}
+	a.p, a.err = s.Of(account)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lately == nil {
+		s.lately = make(map[domains.Address]answer)
+	}
+	if s.turn == turn {
+		s.lately[account] = a
+	}
+	return a.p, a.err
+}
+
+// changed forgets what Lately remembers.
+func (s *Store) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lately, s.turn = nil, s.turn+1
+}
+
 // Problems are the files that could not be read when they were asked for last, a sentence each.
 func (s *Store) Problems() (all []string) {
 	s.mu.Lock()
@@ -123,6 +167,7 @@ func read(name string, account domains.Address) (*Preferences, error) {
 func (s *Store) Change(ctx context.Context, account domains.Address, change func(*Preferences) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	defer s.changed()
 	name := s.file(account)
 	p, err := read(name, account)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -160,6 +205,7 @@ func (s *Store) Remove(ctx context.Context, account domains.Address) error {
 	defer s.changing.Unlock()
 	s.noting.Lock()
 	defer s.noting.Unlock()
+	defer s.changed()
 	return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
 }
 
@@ -171,6 +217,7 @@ const retired = ".gone"
 func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address]) (n int, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	defer s.changed()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
 	if err != nil || len(files) == 0 {
 		return 0, err
@@ -220,6 +267,7 @@ func (s *Store) remove(ctx context.Context, names ...string) error {
 func (s *Store) Copy(ctx context.Context, from, to domains.Address) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	defer s.changed()
 	p, err := read(s.file(from), from)
 	if errors.Is(err, fs.ErrNotExist) { // it may have been retired meanwhile
 		p, err = read(s.base(from)+retired, from)
