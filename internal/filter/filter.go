@@ -11,6 +11,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -70,7 +71,7 @@ func (f *Filter) visit(s *smtp.Session) *visit {
 		s.Set(f, v)
 	}
 	v.s = s
-	if a := addrOf(s.RemoteAddr); a != v.addr { // a proxy may tell another one
+	if a, _ := lineserver.IP(s.RemoteAddr); a != v.addr { // a proxy may tell another one
 		v.addr, v.reverse, v.listed = a, nil, nil
 	}
 	return v

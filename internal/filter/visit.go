@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -62,21 +63,11 @@ func canonicalOf(p smtp.Path) string {
 	return p.Address().String()
 }
 
-func addrOf(a net.Addr) netip.Addr {
-	if a == nil {
-		return netip.Addr{}
-	}
-	if tcp, ok := a.(*net.TCPAddr); ok { // as nearly always
-		return tcp.AddrPort().Addr().Unmap().WithZone("")
-	}
-	ap, _ := netip.ParseAddrPort(a.String())
-	return ap.Addr().Unmap().WithZone("")
-}
-
 // Addr implements rules.Facts.
 func (v *visit) Addr(f rules.Fact) netip.Addr {
 	if f == rules.LocalIP {
-		return addrOf(v.s.LocalAddr)
+		here, _ := lineserver.IP(v.s.LocalAddr)
+		return here
 	}
 	return v.addr
 }

@@ -38,9 +38,13 @@ func (v Visitor) mayLogIn() bool {
 	if v.Secure {
 		return true
 	}
-	host, err := netip.ParseAddr(v.Host)
-	here := v.Host == "localhost" || strings.HasSuffix(v.Host, ".localhost") || err == nil && host.IsLoopback()
-	return here && v.Client.IsLoopback()
+	return IsLoopback(v.Host) && v.Client.IsLoopback()
+}
+
+// IsLoopback reports whether a name, or an address without brackets, leads to the host that asks, wherever that is.
+func IsLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }
 
 // needsTLS tells a visitor who came in the clear what to do.

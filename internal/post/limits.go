@@ -244,7 +244,7 @@ func (r *Receiver) sent(e *smtp.Envelope) {
 		b.taken = Amount{}
 	}
 	limits := r.rules(s).Limits
-	if limits == nil || s.LMTP || r.Submission || r.trusts(s) || fromHere(s) {
+	if limits == nil || s.LMTP || r.Submission || r.trusts(s) || s.FromHere() {
 		return
 	}
 	now, n := time.Now(), 0
@@ -298,10 +298,11 @@ func (p *Post) incomingTo(limits *Limits, s *smtp.Session, to *smtp.Recipient, t
 // mayCome refuses a stranger's recipient where too much has come lately from his domain,
 // or for the mailbox. Only what was accepted counts: to name somebody, and send nothing,
 // keeps nobody's mail away.
+// Nobody floods this host from itself who could not do worse, and what does is often meant to: a move, a test of its speed.
 func (r *Receiver) mayCome(s *smtp.Session, to *smtp.Recipient) error {
 	limits := r.rules(s).Limits
 	t, err := targetsOf(to)
-	if limits == nil || err != nil || s.LMTP || fromHere(s) {
+	if limits == nil || err != nil || s.LMTP || s.FromHere() {
 		return nil
 	}
 	now := time.Now()
@@ -316,14 +317,6 @@ func (r *Receiver) mayCome(s *smtp.Session, to *smtp.Recipient) error {
 		}
 	}
 	return nil
-}
-
-// fromHere reports whether the client is a program of this host. Nobody floods it from there who could not do
-// worse, and what floods it is often meant to: a move, a test of its speed.
-func fromHere(s *smtp.Session) bool {
-	client, ok := s.RemoteAddr.(*net.TCPAddr)
-	here, _ := s.LocalAddr.(*net.TCPAddr)
-	return ok && (client.IP.IsLoopback() || here != nil && client.IP.Equal(here.IP))
 }
 
 // mayTell counts one message of the server's own, or says that it is to wait.

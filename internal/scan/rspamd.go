@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // verdict is what rspamd answers to /checkv2, as far as anything is done with it.
@@ -38,8 +38,8 @@ func request(ctx context.Context, set *Settings, look *post.Look, body io.Reader
 			h.Add(name, value)
 		}
 	}
-	if host, _, err := net.SplitHostPort(s.RemoteAddr.String()); err == nil {
-		add("IP", host)
+	if ip, ok := lineserver.IP(s.RemoteAddr); ok {
+		add("IP", ip.String())
 	}
 	add("Helo", s.Helo)
 	add("From", e.From.String())

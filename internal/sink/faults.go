@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -200,7 +200,8 @@ func (r *receiver) fail(ctx context.Context, p rules.Phase, facts rules.Facts, i
 // factsOf are those of a session at this moment.
 func (r *receiver) factsOf(s *smtp.Session) *rules.Case {
 	c := &rules.Case{Addrs: make(map[rules.Fact]netip.Addr), Text: make(map[rules.Fact][]string), Said: make(map[rules.Fact]string), Numbers: make(map[rules.Fact]int64), Now: time.Now()}
-	c.Addrs[rules.IP], c.Addrs[rules.LocalIP] = addrOf(s.RemoteAddr), addrOf(s.LocalAddr)
+	c.Addrs[rules.IP], _ = lineserver.IP(s.RemoteAddr)
+	c.Addrs[rules.LocalIP], _ = lineserver.IP(s.LocalAddr)
 	if s.Helo != "" {
 		c.Text[rules.Helo] = []string{s.Helo}
 	}
@@ -213,13 +214,6 @@ func (r *receiver) factsOf(s *smtp.Session) *rules.Case {
 		c.Said[rules.TLS] = "on"
 	}
 	return c
-}
-
-func addrOf(a net.Addr) netip.Addr {
-	if a == nil {
-		return netip.Addr{}
-	}
-	return addressOf(a.String()).Unmap()
 }
 
 // withEnvelope adds what MAIL and RCPT have said; to is the recipient of the moment.

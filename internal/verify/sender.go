@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/spf"
 )
@@ -42,7 +43,7 @@ type iprev struct {
 
 // begin notes who sends.
 func begin(rules *Rules, session *smtp.Session, client netip.Addr, from smtp.Path) *sender {
-	local, _ := addressOf(session.LocalAddr)
+	local, _ := lineserver.IP(session.LocalAddr)
 	s := &sender{rules: rules, client: client, block: callerAt(session.RemoteAddr), local: local, helo: session.Helo, from: from.String(), forget: func() {}, done: make(chan struct{})}
 	if private(client) {
 		// It is behind some gateway that hides who it is: SPF and the reverse name would

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -116,8 +116,8 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	if trusted || s.LMTP || rules == nil {
 		return nil
 	}
-	client, ok := addressOf(s.RemoteAddr)
-	if here, _ := addressOf(s.LocalAddr); !ok || client.IsLoopback() || client == here { // a program of this host
+	client, ok := lineserver.IP(s.RemoteAddr)
+	if !ok || s.FromHere() {
 		return nil
 	}
 	v.nat.saw(client)
@@ -164,16 +164,3 @@ func (r refusal) Most() (results, fields int) { return 0, 0 }
 
 // Findings implements post.Inspection.
 func (r refusal) Findings(context.Context) (post.Findings, error) { return post.Findings{}, r.why }
-
-// addressOf is the address of one end of a connection.
-func addressOf(a net.Addr) (netip.Addr, bool) {
-	if a == nil {
-		return netip.Addr{}, false
-	}
-	if tcp, ok := a.(*net.TCPAddr); ok { // as nearly always
-		addr := tcp.AddrPort().Addr()
-		return addr.Unmap().WithZone(""), addr.IsValid()
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	return ap.Addr().Unmap().WithZone(""), err == nil
-}

@@ -522,24 +522,6 @@ func TestWhyRefused(t *testing.T) {
 }
 
 // otherAddr is an address that is not of TCP.
-type otherAddr string
-
-func (n otherAddr) Network() string { return "test" }
-func (n otherAddr) String() string  { return string(n) }
-
-// TestAddressOf: an end of a connection has an address or none, in one form.
-func TestAddressOf(t *testing.T) {
-	for a, want := range map[net.Addr]string{
-		nil: "", otherAddr("/run/lmtp.sock"): "", otherAddr("192.0.2.7"): "", otherAddr("192.0.2.7:25"): "192.0.2.7", otherAddr("[::ffff:192.0.2.7]:25"): "192.0.2.7",
-		otherAddr("[fe80::1%eth0]:25"): "fe80::1", &net.TCPAddr{}: "", &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7")}: "192.0.2.7", &net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}: "fe80::1",
-	} {
-		got, ok := addressOf(a)
-		if ok != (want != "") || ok && got.String() != want {
-			t.Errorf("%v: %v, %v", a, got, ok)
-		}
-	}
-}
-
 // TestForgery: what a stranger writes never becomes a result, a field or a line of its own.
 func TestForgery(t *testing.T) {
 	w, signers := newWorld(t)

@@ -68,7 +68,7 @@ func unsaid(site *Site, q question, r *http.Request) string {
 		return ""
 	case !r.ProtoAtLeast(1, 1) || !keepsAlive(r.Header):
 		return "this was asked by a web server in front of this one that does not say for whom (" + missing + "), or by a program that is no browser (Connection: keep-alive is missing)"
-	case !loopbackName(q.host):
+	case !pages.IsLoopback(q.host):
 		return "this host asks itself, by a name that others may have too; open http://localhost/ with the port of Web.listen, or, if a web server in front of this one asked, have it say for whom: " + missing
 	}
 	return ""
@@ -84,12 +84,6 @@ func keepsAlive(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// loopbackName reports whether a name leads to the host that asks, wherever that is.
-func loopbackName(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
 }
 
 // fromProxy reports whether a request comes from a web server in front of this one that is believed.

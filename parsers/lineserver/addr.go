@@ -9,7 +9,7 @@ import (
 // /64 that one IPv6 customer has (RFC 6177). It is the zero Prefix for an
 // address that is not an IP address.
 func Block(a net.Addr) netip.Prefix {
-	ip, _ := ipOf(a)
+	ip, _ := IP(a)
 	return block(ip)
 }
 
@@ -31,7 +31,7 @@ func Within(a net.Addr, networks []netip.Prefix) bool {
 	if len(networks) == 0 {
 		return false
 	}
-	ip, ok := ipOf(a)
+	ip, ok := IP(a)
 	for _, n := range networks {
 		if ok && n.Contains(ip) {
 			return true
@@ -40,9 +40,8 @@ func Within(a net.Addr, networks []netip.Prefix) bool {
 	return false
 }
 
-// ipOf is the IP address in a, an IPv4 address as such however it was mapped.
-func ipOf(a net.Addr) (netip.Addr, bool) {
-	var ip netip.Addr
+// IP is the IP address in a, an IPv4 address as such however it was mapped, without a zone; ok is false if a has none.
+func IP(a net.Addr) (ip netip.Addr, ok bool) {
 	switch a := a.(type) {
 	case nil:
 	case *net.TCPAddr:
@@ -53,6 +52,14 @@ func ipOf(a net.Addr) (netip.Addr, bool) {
 		}
 	}
 	return ip.Unmap().WithZone(""), ip.IsValid()
+}
+
+// FromHere reports whether the client is a program of this host: it comes by the loopback network, or from the
+// very address that it has reached.
+func (i *Identity) FromHere() bool {
+	client, ok := IP(i.RemoteAddr)
+	here, _ := IP(i.LocalAddr)
+	return ok && (client.IsLoopback() || client == here)
 }
 
 // Local reports whether what conn carries stays on this machine, where nobody

@@ -171,7 +171,7 @@ func (g *Group) admit(c net.Conn) *Conn {
 // run asks for the remote address only here, in the connection's own
 // goroutine: behind a proxy the answer has to be read from the connection.
 func (g *Group) run(conn *Conn, handle func(*Conn)) {
-	from, _ := ipOf(conn.RemoteAddr())
+	from, _ := IP(conn.RemoteAddr())
 	g.enter(conn, from)
 	defer g.leave(conn)
 	handle(conn)

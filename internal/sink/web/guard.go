@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/postrider-mail/postrider/internal/pages"
 )
 
 // Logins are names with their passwords.
@@ -114,7 +116,7 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 	}
 	host = strings.Trim(strings.ToLower(host), "[]")
 	if s.Hosts != nil {
-		return slices.ContainsFunc(s.Hosts, func(h string) bool { return strings.EqualFold(h, host) || strings.EqualFold(h, r.Host) }) || isLoopback(host)
+		return slices.ContainsFunc(s.Hosts, func(h string) bool { return strings.EqualFold(h, host) || strings.EqualFold(h, r.Host) }) || pages.IsLoopback(host)
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil {
@@ -123,12 +125,7 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 	if a, err := netip.ParseAddrPort(local.String()); err != nil || !a.Addr().Unmap().IsLoopback() {
 		return true
 	}
-	return isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.Unmap().IsLoopback()
+	return pages.IsLoopback(host)
 }
 
 // zipped compresses an answer that is long enough and is text.
