@@ -90,7 +90,7 @@ func TestNodeClientsFetch(t *testing.T) {
 				"user": user, "password": password, "lines": lines, "remove": []int{1, 3}}
 			var got maildrop
 			if err := runNode(t, w, "fetch.js", job.with(c.how), &got); err != nil {
-				t.Fatalf("%v\n%s", err, w.log.tail())
+				t.Fatalf("%v\n%s", err, tail(w.log))
 			}
 			left := [][]byte{want.Messages[1], want.Messages[3]}
 			switch c.client {

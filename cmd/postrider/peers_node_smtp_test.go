@@ -21,7 +21,7 @@ func (w *world) nodemailer(t *testing.T, transport options, messages ...options)
 	t.Helper()
 	var sent []nodeSent
 	if err := runNode(t, w, "send.js", options{"transport": transport, "messages": messages}, &sent); err != nil {
-		t.Fatalf("%v\n%s", err, w.log.tail())
+		t.Fatalf("%v\n%s", err, tail(w.log))
 	}
 	if len(sent) != len(messages) {
 		t.Fatalf("%d answers for %d messages", len(sent), len(messages))
@@ -140,7 +140,7 @@ func TestNodemailerSends(t *testing.T) {
 				t.Errorf("%d messages arrived, %d were sent", len(got), len(messages))
 			}
 			if t.Failed() {
-				t.Logf("arrived: %.1000q\n%s", got, w.log.tail())
+				t.Logf("arrived: %.1000q\n%s", got, tail(w.log))
 			}
 		})
 	}
@@ -194,7 +194,7 @@ func TestNodemailerPool(t *testing.T) {
 				t.Errorf("%d sessions for %d messages", len(sessions), len(messages))
 			}
 			if !slices.Equal(got, want) {
-				t.Errorf("%d messages arrived, %d were accepted, or they differ\n%s", len(got), len(want), w.log.tail())
+				t.Errorf("%d messages arrived, %d were accepted, or they differ\n%s", len(got), len(want), tail(w.log))
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func TestNodemailerParameters(t *testing.T) {
 	for name, transport := range map[string]options{"STARTTLS": submission, "implicit TLS": submissions} {
 		t.Run(name, func(t *testing.T) {
 			if sent := w.nodemailer(t, transport, message)[0]; sent.Error != "" {
-				t.Fatalf("%s\n%s", sent.Error, w.log.tail())
+				t.Fatalf("%s\n%s", sent.Error, tail(w.log))
 			}
 			if got := w.fetchAll("bob@mail.test"); len(got) != 1 {
 				t.Errorf("%d messages arrived", len(got))
@@ -258,7 +258,7 @@ func TestNodemailerIsRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			sent := w.nodemailer(t, c.transport, c.message)[0]
 			if sent.ResponseCode != c.code {
-				t.Errorf("got %d (%s), want %d\n%s", sent.ResponseCode, sent.Error, c.code, w.log.tail())
+				t.Errorf("got %d (%s), want %d\n%s", sent.ResponseCode, sent.Error, c.code, tail(w.log))
 			}
 		})
 	}

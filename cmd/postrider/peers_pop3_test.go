@@ -201,7 +201,7 @@ func TestClientsFetch(t *testing.T) {
 			peer(t, c.client)
 			message, said, err := c.run(w, t)
 			if err != nil {
-				t.Fatalf("%v\n%s\n%s", err, said, w.log.tail())
+				t.Fatalf("%v\n%s\n%s", err, said, tail(w.log))
 			}
 			got := strings.ReplaceAll(strings.ReplaceAll(message, "\r\n", "\n"), "\n", "\r\n")
 			if body := untraced(t, got); body != sample {

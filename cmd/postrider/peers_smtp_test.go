@@ -153,11 +153,11 @@ func TestClientsSend(t *testing.T) {
 			peer(t, c.client)
 			out, err := c.run(w, t, file, text)
 			if err != nil {
-				t.Fatalf("%v\n%s\n%s", err, out, w.log.tail())
+				t.Fatalf("%v\n%s\n%s", err, out, tail(w.log))
 			}
 			got := w.fetchAll("bob@mail.test")
 			if len(got) != 1 {
-				t.Fatalf("%d messages arrived\n%s", len(got), w.log.tail())
+				t.Fatalf("%d messages arrived\n%s", len(got), tail(w.log))
 			}
 			if body := untraced(t, got[0]); body != sample {
 				t.Error(difference(body, sample))

@@ -32,7 +32,7 @@ func TestQueueCommands(t *testing.T) {
 		t.Helper()
 		out, said, code := postrider(t, append(append([]string{"queue"}, args...), "-c", w.dir)...)
 		if code != 0 {
-			t.Fatalf("queue %v: code %d, %s\n%s", args, code, said, w.log.tail())
+			t.Fatalf("queue %v: code %d, %s\n%s", args, code, said, tail(w.log))
 		}
 		return out
 	}

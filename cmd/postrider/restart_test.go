@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // managed is a service manager: it passes sockets to each process of the
@@ -26,7 +28,7 @@ type managed struct {
 	dir   string // the configuration
 	conn  *net.UnixConn
 	said  chan string // every message, in its order
-	log   *lockedBuffer
+	log   *mailtest.Log
 	cmd   *exec.Cmd
 	ended chan error
 	units map[string]*os.File // sockets of units, by name
@@ -45,7 +47,7 @@ func newManaged(t *testing.T, dir string) *managed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &managed{t: t, dir: dir, conn: conn, said: make(chan string, 1000), log: &lockedBuffer{},
+	m := &managed{t: t, dir: dir, conn: conn, said: make(chan string, 1000), log: &mailtest.Log{},
 		units: make(map[string]*os.File), kept: make(map[string]*os.File)}
 	heard := make(chan struct{})
 	go func() {
@@ -142,9 +144,9 @@ func (m *managed) wait(word string) string {
 				return text
 			}
 		case err := <-m.ended:
-			m.t.Fatalf("waiting for %s: the process ended: %v\n%s", word, err, m.log.tail())
+			m.t.Fatalf("waiting for %s: the process ended: %v\n%s", word, err, tail(m.log))
 		case <-late:
-			m.t.Fatalf("nobody says %s\n%s", word, m.log.tail())
+			m.t.Fatalf("nobody says %s\n%s", word, tail(m.log))
 		}
 	}
 }
@@ -156,7 +158,7 @@ func (m *managed) stop() {
 		m.t.Fatal(err)
 	}
 	if err := <-m.ended; err != nil {
-		m.t.Fatalf("the process ended: %v\n%s", err, m.log.tail())
+		m.t.Fatalf("the process ended: %v\n%s", err, tail(m.log))
 	}
 }
 
@@ -392,7 +394,7 @@ func TestRestarts(t *testing.T) {
 			m.stop()
 			t.Logf("%d restarts: %d refused, %d reset, %d told 421 or -ERR; %d messages taken", restarts(), len(f.refused), len(f.reset), f.orderly, len(f.taken))
 			if len(f.refused)+len(f.reset) > 0 {
-				t.Errorf("refused %v, reset %v\n%s", f.refused, f.reset, m.log.tail())
+				t.Errorf("refused %v, reset %v\n%s", f.refused, f.reset, tail(m.log))
 			}
 			for id := range f.taken {
 				if f.fetched[id] != 1 {
@@ -484,7 +486,7 @@ func TestStopRefuses(t *testing.T) {
 	busy.expect("250 ")
 	busy.expect("421 ")
 	if err := <-w.ended; err != nil {
-		t.Errorf("%v\n%s", err, w.log.tail())
+		t.Errorf("%v\n%s", err, tail(w.log))
 	}
 }
 

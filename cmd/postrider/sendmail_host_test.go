@@ -167,7 +167,7 @@ func (h *host) awaitOne(account string) string {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	h.t.Fatalf("%s got nothing\n%s", account, h.log.tail())
+	h.t.Fatalf("%s got nothing\n%s", account, tail(h.log))
 	return ""
 }
 

@@ -49,7 +49,7 @@ func TestSendmail(t *testing.T) {
 		var out, errs bytes.Buffer
 		code := run(append([]string{"sendmail", "--socket", socket}, args...), strings.NewReader(stdin), &out, &errs)
 		if code != 0 {
-			t.Fatalf("sendmail %v: code %d, %s\n%s", args, code, errs.String(), w.log.tail())
+			t.Fatalf("sendmail %v: code %d, %s\n%s", args, code, errs.String(), tail(w.log))
 		}
 		return out.String()
 	}

@@ -31,7 +31,7 @@ func (w *world) hangUp(line string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	w.t.Fatalf("SIGHUP, and no %q in the log\n%s", line, w.log.tail())
+	w.t.Fatalf("SIGHUP, and no %q in the log\n%s", line, tail(w.log))
 }
 
 // TestHangUp: SIGHUP swaps certificates and limits; a broken file changes
@@ -87,7 +87,7 @@ func TestHangUp(t *testing.T) {
 	w.edit(`"max_message_size": "1MiB"`, `"max_message_size": "2MiB", "idle_timeout": 5`)
 	w.hangUp("the new settings cannot be used")
 	if !regexp.MustCompile(`mail\.conf:\d+:\d+: SMTP\.idle_timeout`).MatchString(w.log.String()) {
-		t.Errorf("the log does not say where the mistake is:\n%s", w.log.tail())
+		t.Errorf("the log does not say where the mistake is:\n%s", tail(w.log))
 	}
 	w.edit(`, "idle_timeout": 5`, "")
 	w.write("mail.key", "damaged")

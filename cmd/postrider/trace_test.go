@@ -34,7 +34,7 @@ func TestTrace(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if id == "" {
-		t.Fatal(w.log.tail())
+		t.Fatal(tail(w.log))
 	}
 	out, said, code := postrider(t, "queue", "explain", id, "-c", w.dir)
 	if code != 0 || !strings.Contains(out, "friend@far.test") {

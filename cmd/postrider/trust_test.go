@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -54,7 +55,7 @@ func TestNewDomain(t *testing.T) {
 	must(t, "", "check", "-c", dir)
 
 	serve := exec.Command(binary(t), "serve", "-c", dir)
-	log := &lockedBuffer{}
+	log := &mailtest.Log{}
 	serve.Stdout, serve.Stderr = log, log
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func TestNewDomain(t *testing.T) {
 		serve.Process.Kill()
 		serve.Wait()
 		if t.Failed() {
-			t.Log(log.tail())
+			t.Log(tail(log))
 		}
 	})
 	peertest.Await(t, "keys that sign", func() bool {

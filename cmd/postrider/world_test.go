@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -23,6 +22,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // The account of every world, with what makes bad parsers stumble.
@@ -124,31 +124,14 @@ type world struct {
 	dir   string // the configuration folder
 	cert  string // the certificate to trust
 	cmd   *exec.Cmd
-	log   *lockedBuffer
+	log   *mailtest.Log
 	ended chan error
 	addrs map[string]string // by name in places
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // tail is the last few lines of the log.
-func (l *lockedBuffer) tail() string {
-	lines := strings.Split(l.String(), "\n")
+func tail(log *mailtest.Log) string {
+	lines := strings.Split(log.String(), "\n")
 	return strings.Join(lines[max(0, len(lines)-6):], "\n")
 }
 
@@ -225,7 +208,7 @@ func (w *world) write(name, text string) {
 // start runs the program and waits until it serves.
 func (w *world) start() {
 	w.t.Helper()
-	w.log = &lockedBuffer{}
+	w.log = &mailtest.Log{}
 	w.cmd = exec.Command(binary(w.t), "serve", "-c", w.dir)
 	w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
 	if err := w.cmd.Start(); err != nil {

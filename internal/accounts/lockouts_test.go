@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -95,7 +95,7 @@ func TestLockoutsOfEachKind(t *testing.T) {
 	} {
 		for _, slower := range []time.Duration{1, 2} {
 			synctest.Test(t, func(t *testing.T) {
-				var log written
+				var log mailtest.Log
 				th := newThrottle(over(5, 5*time.Minute), over(10, 30*time.Minute))
 				th.log = slog.New(slog.NewTextHandler(&log, nil))
 				c.fail(th)
@@ -103,7 +103,7 @@ func TestLockoutsOfEachKind(t *testing.T) {
 					t.Fatalf("%s: nobody is locked out", name)
 				}
 				var got []string
-				for line := range strings.Lines(log.take()) {
+				for line := range strings.Lines(log.Take()) {
 					_, line, _ = strings.Cut(line, `no more are checked" `)
 					line, _, _ = strings.Cut(line, " until=")
 					got = append(got, line)
@@ -116,12 +116,12 @@ func TestLockoutsOfEachKind(t *testing.T) {
 				}
 				time.Sleep(slower*c.lasts - 2*time.Second)
 				synctest.Wait()
-				if last := c.attrs[strings.LastIndex(c.attrs, ",")+1:]; strings.Contains(log.take(), strings.TrimSpace(last)) && name != "both" || th.allows(c.who.block, c.who.account) {
+				if last := c.attrs[strings.LastIndex(c.attrs, ",")+1:]; strings.Contains(log.Take(), strings.TrimSpace(last)) && name != "both" || th.allows(c.who.block, c.who.account) {
 					t.Errorf("%s: it ends too early", name)
 				}
 				time.Sleep(4 * time.Second)
 				synctest.Wait()
-				if lines := log.take(); !strings.Contains(lines, "again") && name != "both" || len(th.told) != 0 || !th.allows(c.who.block, c.who.account) {
+				if lines := log.Take(); !strings.Contains(lines, "again") && name != "both" || len(th.told) != 0 || !th.allows(c.who.block, c.who.account) {
 					t.Errorf("%s: at the end %q", name, lines)
 				}
 			})
@@ -138,7 +138,7 @@ func TestUnlockAtHome(t *testing.T) {
 		"by address": func(p netip.Prefix, _ domains.Address) bool { return p == home },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var log written
+			var log mailtest.Log
 			th := newThrottle(over(5, 5*time.Minute), over(10, 30*time.Minute))
 			th.log = slog.New(slog.NewTextHandler(&log, nil))
 			th.succeed(home, "bob")
@@ -152,7 +152,7 @@ func TestUnlockAtHome(t *testing.T) {
 				if th.allows(home, "bob") {
 					t.Fatalf("%s: not locked out", name)
 				}
-				if lines := log.take(); strings.Count(lines, "no more are checked") != 1 {
+				if lines := log.Take(); strings.Count(lines, "no more are checked") != 1 {
 					t.Errorf("%s: told of in %q", name, lines)
 				}
 				if !th.lift(matches) || !th.allows(home, "bob") || len(th.told) != 0 {
@@ -161,31 +161,11 @@ func TestUnlockAtHome(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			if lines := log.take(); lines != "" {
+			if lines := log.Take(); lines != "" {
 				t.Errorf("%s: told of what had been lifted: %q", name, lines)
 			}
 		})
 	}
-}
-
-// written is a log's lines, which come from several goroutines.
-type written struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
-}
-
-// take returns what was written since it was last asked.
-func (w *written) take() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer w.b.Reset()
-	return w.b.String()
 }
 
 // TestLockoutsAreBounded: in the log and in the list.

@@ -114,13 +114,13 @@ func TestFailedLoginIsOneLine(t *testing.T) {
 		{"127.0.0.4:0", "S: +OK", "STLS", "C: USER alice@mail.test\nS: +OK\nC: PASS wrong\nS: -ERR [AUTH]\nC: QUIT\nS: +OK"},
 		{"127.0.0.4:0", "S: +OK", "STLS", "C: AUTH CRAM-MD5\nS: + \nC: " + base64.StdEncoding.EncodeToString([]byte("alice@mail.test "+strings.Repeat("0", 32))) + "\nS: -ERR [AUTH]\nC: QUIT\nS: +OK"},
 	} {
-		w.logs.take()
+		w.logs.Take()
 		k := w.dial(c.listener)
 		k.play(c.hello)
 		k.startTLS(c.command, map[string]string{"STARTTLS": "220", "STLS": "+OK"}[c.command])
 		k.play(c.script)
 		var logs string
-		waitFor(t, func() bool { logs += w.logs.take(); return strings.Contains(logs, " session\" service=") })
+		waitFor(t, func() bool { logs += w.logs.Take(); return strings.Contains(logs, " session\" service=") })
 		failed := regexp.MustCompile(`level=WARN msg="login failed" session=(\w+) service=(?:submission|pop3) remote=127\.\S+ user=alice@mail\.test\n`).FindAllStringSubmatch(logs, -1)
 		if len(failed) != 1 {
 			t.Fatalf("%s: %d lines of a failed login\n%s", c.listener, len(failed), logs)

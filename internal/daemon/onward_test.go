@@ -46,14 +46,14 @@ func TestUserForwards(t *testing.T) {
 		t.Errorf("kept: %q", here)
 	}
 	w.forwards("alice@mail.test", "Friend@far.test", false)
-	w.logs.take()
+	w.logs.Take()
 	w.greeted().send("<ann@third.test>", []string{"<alice@mail.test>", "<bob@mail.test>"}, "Subject: not kept\r\n\r\nx")
 	if m := receive(t, got); !strings.Contains(m, "Subject: not kept") {
 		t.Error(m)
 	}
 	w.keeps("alice@mail.test", 1)
 	w.keeps("bob@mail.test", 1)
-	if log := w.logs.take(); strings.Count(log, "mailbox=bob@mail.test") != 1 || strings.Contains(log, "mailbox=alice@mail.test") || strings.Count(log, "next=Friend@far.test") != 1 {
+	if log := w.logs.Take(); strings.Count(log, "mailbox=bob@mail.test") != 1 || strings.Contains(log, "mailbox=alice@mail.test") || strings.Count(log, "next=Friend@far.test") != 1 {
 		t.Error(log)
 	}
 	// An alias that leads to both, a detail, and the same recipient twice: one copy.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
@@ -61,7 +62,7 @@ func TestFirstScreen(t *testing.T) {
 	if _, err := QuickStart(dir); err != nil {
 		t.Fatal(err)
 	}
-	var log testLog
+	var log mailtest.Log
 	s, err := conf.Load(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -194,11 +194,11 @@ reject ip 203.0.113.77`, nil, "")
 		"C: MAIL FROM:<x@good.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: DATA\nS: 354\nC: A: b\\r\\n\\r\\n" + strings.Repeat("x\\r\\n", 7000) + ".\nS: 554": "7",
 		"C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 550":                                                                                                  "8",
 	} {
-		w.logs.take()
+		w.logs.Take()
 		w.from(stranger).play(script)
 		w.logged("refused", "mail.rules:"+rule+" ")
 	}
-	w.logs.take()
+	w.logs.Take()
 	k := w.login()
 	k.play("C: MAIL FROM:<bob@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 450")
 	w.logged("refused", "mail.rules:4 ", "user=bob@mail.test")

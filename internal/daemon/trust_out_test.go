@@ -295,7 +295,7 @@ func TestNothingBetween(t *testing.T) {
 				return
 			}
 		}
-		t.Errorf("%s: it is lost\n%.3000s", what, w.logs.take())
+		t.Errorf("%s: it is lost\n%.3000s", what, w.logs.Take())
 	}
 	for _, to := range []string{"friend@far.test", "friend@able.test"} {
 		arrived := map[string]chan string{"friend@far.test": got, "friend@able.test": same}[to]

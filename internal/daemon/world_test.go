@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 const testPassword = "correct horse"
@@ -45,36 +45,11 @@ const testConf = `{
 	%s
 }`
 
-type testLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *testLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *testLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// take returns what was written since it was last asked.
-func (l *testLog) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
-}
-
 type testWorld struct {
 	*Daemon
 	t    *testing.T
 	dir  string
-	logs *testLog
+	logs *mailtest.Log
 	stop func()
 
 	account string // what the settings have of alice and bob
@@ -121,7 +96,7 @@ func startWith(t *testing.T, world, extra string) *testWorld {
 	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &testWorld{t: t, dir: dir, logs: &testLog{}, account: account}
+	w := &testWorld{t: t, dir: dir, logs: &mailtest.Log{}, account: account}
 	w.Daemon, err = New(func() (*conf.Settings, error) { return conf.Load(dir) }, w.logs)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // broken is a disk that takes nothing.
@@ -20,7 +21,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
 // TestAlso: whoever gets every line too gets it as it is written, and also where it cannot be.
 func TestAlso(t *testing.T) {
-	var also lines
+	var also mailtest.Log
 	to := NewFile(broken{})
 	to.Also(&also)
 	New(to, conf.Log{Level: slog.LevelInfo}, new(slog.LevelVar)).Info("one", "words", "\u202e")
@@ -32,7 +33,7 @@ func TestAlso(t *testing.T) {
 // TestLeftOut: every line that is left out is counted.
 func TestLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b lines
+		var b mailtest.Log
 		to := NewFile(&b)
 		log := New(to, conf.Log{Level: slog.LevelInfo}, new(slog.LevelVar))
 		for i := range linesPerBlock + 7 {

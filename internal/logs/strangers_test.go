@@ -1,34 +1,16 @@
 package logs
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
-
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // aboutClient is about a client, or about nobody.
 type aboutClient struct{ from net.Addr }
@@ -44,7 +26,7 @@ func (f aboutClient) LogValue() slog.Value {
 // as ever.
 func TestStrangersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b lines
+		var b mailtest.Log
 		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), new(strangers)})
 		bad, good := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
 		count := func(what string) int { return strings.Count(b.String(), what) }
@@ -79,7 +61,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 // TestManyStrangersCannotFillTheLog: a botnet that uses each address once.
 func TestManyStrangersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b lines
+		var b mailtest.Log
 		s := new(strangers)
 		log := slog.New(quietLog{slog.NewTextHandler(&b, nil), s})
 		for i := range 100_000 {

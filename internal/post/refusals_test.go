@@ -1,50 +1,29 @@
 package post
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// written is a log's lines, which come from several goroutines.
-type written struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
-}
-
-// take returns what was written since it was last asked.
-func (w *written) take() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer w.b.Reset()
-	return w.b.String()
-}
-
 // TestRefusals: a disk that is full for ten minutes is not a line for everybody
 // who writes, nor nothing at all; another reason is not hidden behind it.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out written
+		var out mailtest.Log
 		log := slog.New(slog.NewTextHandler(&out, nil))
 		lines := func() string {
 			synctest.Wait()
-			return out.take()
+			return out.Take()
 		}
 		var r refusals
 		reasons := func() int {
