@@ -3,15 +3,21 @@ package pages
 import (
 	"fmt"
 	"html/template"
+	"maps"
 	"strings"
 	"time"
 )
 
 // funcs are what templates may call.
 func funcs() template.FuncMap {
-	return template.FuncMap{
-		"asset": asset, "field": field, "age": age, "until": until, "when": when, "size": size, "count": Count, "short": short, "zone": zone,
-	}
+	all := Words()
+	maps.Copy(all, template.FuncMap{"asset": asset, "field": field, "zone": zone})
+	return all
+}
+
+// Words are functions for templates that say numbers and times as all pages of this program do: age, until, when, size, count and short.
+func Words() template.FuncMap {
+	return template.FuncMap{"age": age, "until": until, "when": when, "size": size, "count": Count, "short": short}
 }
 
 // age is how long ago something was, in the one or two units that matter: "3 d 4 h".

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -298,7 +299,7 @@ func (b *Box) Find(q Query) Page {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	list := b.list(q.Inbox)
-	p := Page{Total: len(list), Tags: b.tags(list), Messages: []Message{}}
+	p := Page{Total: len(list), Tags: tagNames(list), Messages: []Message{}}
 	for _, m := range slices.Backward(list) {
 		if !m.Read {
 			p.Unread++
@@ -347,12 +348,41 @@ func (b *Box) After(inbox string, mark uint64, limit int) (page []Message, next 
 	return page, next
 }
 
+// Newest is the newest message of an inbox that the search finds; nil finds all. ErrNotFound says that there is none.
+func (b *Box) Newest(inbox string, s *Search) (Message, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, m := range slices.Backward(b.list(inbox)) {
+		if b.matches(s, m) {
+			return b.copied(m), nil
+		}
+	}
+	return Message{}, ErrNotFound
+}
+
+// Totals are how many messages an inbox has, and how many of them were not read.
+func (b *Box) Totals(inbox string) (total, unread int) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	list := b.list(inbox)
+	for _, m := range list {
+		if !m.Read {
+			unread++
+		}
+	}
+	return len(list), unread
+}
+
 // Tags are those of all messages in an inbox, each once, and how many have it.
 func (b *Box) Tags(inbox string) map[string]int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	return tagsIn(b.list(inbox))
+}
+
+func tagsIn(list []*Message) map[string]int {
 	counts := make(map[string]int)
-	for _, m := range b.list(inbox) {
+	for _, m := range list {
 		for _, t := range m.Tags {
 			counts[t]++
 		}
@@ -360,17 +390,10 @@ func (b *Box) Tags(inbox string) map[string]int {
 	return counts
 }
 
-func (b *Box) tags(list []*Message) []string {
-	seen := make(map[string]bool)
-	names := []string{}
-	for _, m := range list {
-		for _, t := range m.Tags {
-			if !seen[t] {
-				seen[t] = true
-				names = append(names, t)
-			}
-		}
-	}
+// tagNames are the tags of messages in their order; never nil.
+func tagNames(list []*Message) []string {
+	tags := tagsIn(list)
+	names := slices.AppendSeq(make([]string, 0, len(tags)), maps.Keys(tags))
 	slices.Sort(names)
 	return names
 }

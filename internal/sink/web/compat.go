@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -157,10 +156,7 @@ func countStyles(styles string, found map[string]int) {
 	styles = strings.ToLower(strings.Join(strings.Fields(styles), ""))
 	for _, f := range features {
 		if f.css != "" {
-			if n := strings.Count(styles, f.css); n > 0 {
-				found[f.slug] += n
-			}
+			found[f.slug] += strings.Count(styles, f.css)
 		}
 	}
-	maps.DeleteFunc(found, func(_ string, n int) bool { return n == 0 })
 }

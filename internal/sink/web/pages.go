@@ -26,7 +26,7 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 
 // pages serves what people look at.
 func (s *Server) pages(mux *http.ServeMux) {
-	t := template.Must(template.New("").Funcs(template.FuncMap{"size": size, "ago": ago, "when": when, "who": who, "cut": cut}).ParseFS(files, "templates/*.html"))
+	t := template.Must(template.New("").Funcs(pages.Words()).Funcs(template.FuncMap{"who": who, "cut": cut}).ParseFS(files, "templates/*.html"))
 	p := &viewer{Server: s, templates: t}
 	same := http.NewCrossOriginProtection() // forms of other pages change nothing
 	mux.HandleFunc("GET /{$}", p.list)
@@ -268,33 +268,6 @@ func (p *viewer) dialogue(w http.ResponseWriter, r *http.Request) {
 func (p *viewer) dialogues(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, "dialogues.html", "Sessions", p.Sessions.List())
 }
-
-// size is a number of octets in the unit that fits.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1_000_000)
-}
-
-// ago is how long ago something was, in one unit.
-func ago(t time.Time) string {
-	switch d := time.Since(t); {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(max(0, d).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d d", int(d.Hours()/24))
-	}
-}
-
-func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 // who is an address as lists show it.
 func who(p any) string {

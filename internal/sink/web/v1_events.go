@@ -82,11 +82,11 @@ func (e *eventStream) serve(ctx context.Context, happened <-chan sink.Event) {
 }
 
 func (e *eventStream) stats(ctx context.Context) bool {
-	p := e.server.Box.Find(sink.Query{Inbox: e.inbox})
+	total, unread := e.server.Box.Totals(e.inbox)
 	return e.send(ctx, frame{"stats", struct {
 		Total, Unread int
 		Version       string
-	}{p.Total, p.Unread, e.server.Version}})
+	}{total, unread, e.server.Version}})
 }
 
 func (e *eventStream) send(ctx context.Context, f frame) bool {

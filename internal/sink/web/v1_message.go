@@ -31,16 +31,10 @@ type opened struct {
 func (s *Server) open(w http.ResponseWriter, r *http.Request) (*opened, bool) {
 	id := r.PathValue("id")
 	if id == "latest" {
-		var found *sink.Search
-		if text := r.URL.Query().Get("query"); strings.TrimSpace(text) != "" {
-			found = sink.ParseSearch(text, zone(r))
-		}
-		p := s.Box.Find(sink.Query{Inbox: inbox(r), Search: found, Limit: 1})
-		if len(p.Messages) == 0 {
-			http.Error(w, "Message not found", http.StatusNotFound)
+		var found bool
+		if id, found = s.latest(w, r); !found {
 			return nil, false
 		}
-		id = p.Messages[0].ID
 	}
 	o, err := s.read(inbox(r), id)
 	if err != nil {
@@ -48,6 +42,15 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) (*opened, bool) {
 		return nil, false
 	}
 	return o, true
+}
+
+// latest is the id of the newest message that the query of a request finds. Where there is none it has answered.
+func (s *Server) latest(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+	m, err := s.Box.Newest(inbox(r), sink.ParseSearch(r.URL.Query().Get("query"), zone(r)))
+	if err != nil {
+		http.Error(w, "Message not found", http.StatusNotFound)
+	}
+	return m.ID, err == nil
 }
 
 func (s *Server) read(inbox, id string) (*opened, error) {

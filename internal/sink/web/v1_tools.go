@@ -23,8 +23,6 @@ import (
 
 	"golang.org/x/image/draw"
 	"golang.org/x/net/html"
-
-	"github.com/postrider-mail/postrider/internal/sink"
 )
 
 // A thumbnail's size, and the largest image that one is made of, in points: what is
@@ -293,9 +291,9 @@ type (
 
 func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 	c, kept, begun := s.Box.Counts()
-	p := s.Box.Find(sink.Query{Inbox: inbox(r)})
+	total, unread := s.Box.Totals(inbox(r))
 	answer(w, infoShown{
-		Version: s.Version, LatestVersion: s.Version, Database: s.Box.Where(), DatabaseSize: kept, Messages: p.Total, Unread: p.Unread, Tags: s.Box.Tags(inbox(r)),
+		Version: s.Version, LatestVersion: s.Version, Database: s.Box.Where(), DatabaseSize: kept, Messages: total, Unread: unread, Tags: s.Box.Tags(inbox(r)),
 		RuntimeStats: runtimeStats{int64(time.Since(begun).Seconds()), memoryInUse(), c.Deleted, c.Accepted, c.AcceptedOctets, c.Rejected, c.Ignored},
 		Dropped:      map[string]uint64{"messages": c.ByNumber, "octets": c.ByOctets, "age": c.ByAge},
 		WebhooksLost: s.Webhook.Lost(),

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/html"
-
-	"github.com/postrider-mail/postrider/internal/sink"
 )
 
 // views serves a message's text as a document of its own, below view/.
@@ -57,16 +55,9 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 
 // viewLatest leads to the page of the newest message, of those that the query finds.
 func (s *Server) viewLatest(w http.ResponseWriter, r *http.Request) {
-	var found *sink.Search
-	if text := r.URL.Query().Get("query"); strings.TrimSpace(text) != "" {
-		found = sink.ParseSearch(text, zone(r))
+	if id, found := s.latest(w, r); found {
+		http.Redirect(w, r, s.base(inbox(r))+"message/"+id, http.StatusFound)
 	}
-	p := s.Box.Find(sink.Query{Inbox: inbox(r), Search: found, Limit: 1})
-	if len(p.Messages) == 0 {
-		http.Error(w, "Message not found", http.StatusNotFound)
-		return
-	}
-	http.Redirect(w, r, s.base(inbox(r))+"message/"+p.Messages[0].ID, http.StatusFound)
 }
 
 // viewPolicy keeps what a stranger wrote where it is: nothing runs, nothing is sent, it has
