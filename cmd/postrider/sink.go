@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,9 @@ type sinkFlags struct {
 	age, sorting, allowed, triggers, relayTo, relayAllowed string
 	logins, pop3Logins, webLogins, rules                   []string
 	verbose                                                bool
+
+	environ error    // what cannot be of Mailpit's settings
+	unused  []string // those that have no meaning here
 }
 
 func sinkCommand() *cobra.Command {
@@ -32,6 +36,8 @@ func sinkCommand() *cobra.Command {
 		Triggers: sink.DefaultTriggers(),
 	}
 	f := &sinkFlags{}
+	// What the environment says is what holds where the command line says nothing.
+	f.unused, f.environ = o.FromMailpit(os.Environ())
 	c := &cobra.Command{
 		Use:   "sink",
 		Short: "Catch the mail of tests: take all, deliver nothing, show it",
@@ -51,35 +57,35 @@ environment (MP_...) are taken over; options on the command line come first.`,
 	fl.StringVar(&o.SMTP, "smtp", o.SMTP, "where to take mail; \"\" is nowhere")
 	fl.StringVar(&o.HTTP, "http", o.HTTP, "where pages and API are")
 	fl.StringVar(&o.POP3, "pop3", o.POP3, "where mail is fetched; the login is an inbox, or \"all\"")
-	fl.StringVar(&o.Dir, "dir", "", "a folder that keeps the messages; without one they are in memory")
+	fl.StringVar(&o.Dir, "dir", o.Dir, "a folder that keeps the messages; without one they are in memory")
 	fl.IntVar(&o.Limits.Messages, "max-messages", o.Limits.Messages, "how many are kept; the oldest leave. 0 is no limit")
 	fl.Int64Var(&o.Limits.Octets, "max-octets", o.Limits.Octets, "how many octets of messages are kept; 0 is no limit")
 	fl.StringVar(&f.age, "max-age", "", "how long a message is kept, such as 36h or 7d")
-	fl.Int64Var(&o.MessageSize, "max-message-octets", 0, "of one message (default 50 MiB)")
-	fl.IntVar(&o.Recipients, "max-recipients", 0, "of one message (default 1000)")
+	fl.Int64Var(&o.MessageSize, "max-message-octets", o.MessageSize, "of one message (default 50 MiB)")
+	fl.IntVar(&o.Recipients, "max-recipients", o.Recipients, "of one message (default 1000)")
 	fl.StringVar(&f.sorting, "inbox-by", "recipient", "what makes an inbox: recipient, login or header:NAME")
 	fl.StringVar(&o.Hostname, "hostname", o.Hostname, "what the server calls itself")
 	fl.StringArrayVar(&f.logins, "login", nil, "user:password of who may log in to send; without any, all may")
 	fl.BoolVar(&o.RequireAuth, "require-login", false, "take mail only after a login")
 	fl.StringArrayVar(&f.pop3Logins, "pop3-login", nil, "user:password of who fetches all messages")
 	fl.StringArrayVar(&f.webLogins, "ui-login", nil, "user:password for pages and API")
-	fl.BoolVar(&o.SelfSigned, "tls", false, "offer STARTTLS with a certificate made now")
-	fl.StringVar(&o.Cert, "cert", "", "a file with a certificate, for TLS")
-	fl.StringVar(&o.Key, "key", "", "the file with its key")
+	fl.BoolVar(&o.SelfSigned, "tls", o.SelfSigned, "offer STARTTLS with a certificate made now")
+	fl.StringVar(&o.Cert, "cert", o.Cert, "a file with a certificate, for TLS")
+	fl.StringVar(&o.Key, "key", o.Key, "the file with its key")
 	fl.StringVar(&f.allowed, "allowed-recipients", "", "a regular expression: other recipients are refused")
-	fl.BoolVar(&o.IgnoreOther, "ignore-other-recipients", false, "take them, and forget the message for them")
+	fl.BoolVar(&o.IgnoreOther, "ignore-other-recipients", o.IgnoreOther, "take them, and forget the message for them")
 	fl.StringVar(&f.relayTo, "relay-to", "", "host:port of a real server that single messages can be released to")
 	fl.StringVar(&f.relayAllowed, "relay-recipients", "", "a regular expression of the addresses that may be")
-	fl.StringVar(&o.Webhook, "webhook", "", "a URL that is told of each message")
+	fl.StringVar(&o.Webhook, "webhook", o.Webhook, "a URL that is told of each message")
 	fl.StringArrayVar(&o.RuleFiles, "rules", nil, "a file of rules by which mail fails on purpose (docs/rules.md)")
 	fl.StringArrayVar(&f.rules, "rule", nil, "one such rule, as: '@to stall first 2 to bob@'")
-	fl.BoolVar(&o.Chaos, "chaos", false, "let the API refuse mail by chance")
+	fl.BoolVar(&o.Chaos, "chaos", o.Chaos, "let the API refuse mail by chance")
 	fl.StringVar(&f.triggers, "chaos-triggers", "", "refuse by chance from the start: Sender:451:5,Recipient:550:10")
-	fl.StringVar(&o.Label, "label", "", "a name for this sink, on its pages")
-	fl.StringVar(&o.Web.Root, "web-root", "/", "the path below which pages and API are")
-	fl.StringSliceVar(&o.Web.Hosts, "allowed-hosts", nil, "the names that pages and API may be asked by")
-	fl.StringSliceVar(&o.Web.Origins, "api-cors", nil, "other origins whose pages may use the API")
-	fl.BoolVar(&o.Web.InnerLinks, "allow-internal-http-requests", false, "let a check of links ask this host's own network")
+	fl.StringVar(&o.Label, "label", o.Label, "a name for this sink, on its pages")
+	fl.StringVar(&o.Web.Root, "web-root", cmp.Or(o.Web.Root, "/"), "the path below which pages and API are")
+	fl.StringSliceVar(&o.Web.Hosts, "allowed-hosts", o.Web.Hosts, "the names that pages and API may be asked by")
+	fl.StringSliceVar(&o.Web.Origins, "api-cors", o.Web.Origins, "other origins whose pages may use the API")
+	fl.BoolVar(&o.Web.InnerLinks, "allow-internal-http-requests", o.Web.InnerLinks, "let a check of links ask this host's own network")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log every session")
 	c.MarkFlagDirname("dir")
 	c.MarkFlagFilename("rules")
@@ -88,12 +94,10 @@ environment (MP_...) are taken over; options on the command line come first.`,
 }
 
 func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
-	given := *o
-	unused, err := o.FromMailpit(os.Environ())
-	if err != nil {
-		return err
+	if f.environ != nil {
+		return f.environ
 	}
-	if err := errors.Join(f.apply(o), overrule(cmd, o, &given)); err != nil {
+	if err := f.apply(o); err != nil {
 		return usage(cmd, err)
 	}
 	level := slog.LevelWarn
@@ -101,7 +105,7 @@ func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
 		level = slog.LevelInfo
 	}
 	o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	for _, u := range unused {
+	for _, u := range f.unused {
 		name, why, _ := strings.Cut(u, ": ")
 		o.Log.Warn("not used", "setting", name, "because", why)
 	}
@@ -118,24 +122,6 @@ func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
 	}
 	introduceSink(cmd, o, s)
 	return s.Serve(ctx)
-}
-
-// overrule lets what stands on the command line win over the environment.
-func overrule(cmd *cobra.Command, o, given *catch.Options) error {
-	fl := cmd.Flags()
-	for name, take := range map[string]func(){
-		"smtp": func() { o.SMTP = given.SMTP }, "http": func() { o.HTTP = given.HTTP }, "pop3": func() { o.POP3 = given.POP3 },
-		"max-messages":       func() { o.Limits.Messages = given.Limits.Messages },
-		"max-message-octets": func() { o.MessageSize = given.MessageSize }, "max-recipients": func() { o.Recipients = given.Recipients },
-		"cert": func() { o.Cert = given.Cert }, "key": func() { o.Key = given.Key }, "webhook": func() { o.Webhook = given.Webhook },
-		"chaos": func() { o.Chaos = given.Chaos }, "label": func() { o.Label = given.Label }, "web-root": func() { o.Web.Root = given.Web.Root },
-		"allowed-hosts": func() { o.Web.Hosts = given.Web.Hosts }, "api-cors": func() { o.Web.Origins = given.Web.Origins },
-	} {
-		if fl.Changed(name) {
-			take()
-		}
-	}
-	return nil
 }
 
 // apply reads the flags that are written in a form of their own.

@@ -357,6 +357,23 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// TestInfo: the server's numbers are those of the inbox that is asked.
+func TestInfo(t *testing.T) {
+	w := newWorld(t, nil)
+	read := w.put("\r\n", "a@x.test", "b@x.test")
+	w.put("\r\n", "a@x.test")
+	w.put("\r\n", "b@x.test")
+	if err := w.box.Mark("", true, nil, read); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string][2]int{"": {3, 2}, "/inboxes/a@x.test": {2, 1}, "/inboxes/nobody@x.test": {0, 0}} {
+		var got struct{ Messages, Unread int }
+		if w.get(path+"/api/v1/info", &got); got.Messages != want[0] || got.Unread != want[1] {
+			t.Errorf("%q: %+v, want %v", path, got, want)
+		}
+	}
+}
+
 func TestChaos(t *testing.T) {
 	w := newWorld(t, nil)
 	if code, text, _ := w.ask("PUT", "/api/v1/chaos", `{"Recipient":{"ErrorCode":452,"Probability":100}}`); code != 200 || strings.TrimSpace(text) != `{"Sender":{"ErrorCode":451,"Probability":0},"Recipient":{"ErrorCode":452,"Probability":100},"Authentication":{"ErrorCode":535,"Probability":0}}` {
