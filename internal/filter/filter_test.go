@@ -178,3 +178,78 @@ func BenchmarkMessage(b *testing.B) {
 		}
 	}
 }
+
+// TestWhatIsAsked: what rules ask of a session and a message is what is so: of whom, for whom, by whom, and what
+// stands in the header; also where there is nothing, and where it cannot be known.
+func TestWhatIsAsked(t *testing.T) {
+	long := "X-Long: " + strings.Repeat("x", 2<<20) + "\r\n"
+	for _, c := range []struct {
+		rule, user, text string
+		to               []string
+		want             string // where it decides: "f", "t" for the recipient of that number, "h", "m"; "" nowhere
+	}{
+		{"@from reject user @", "", "", nil, ""}, {"@from reject user @", "ann@home.test", "", nil, "f"}, {"@from reject not user @", "", "", nil, "f"}, {"@from reject not user @", "ann@home.test", "", nil, ""},
+		{"@from reject user bob@home.test", "ann@home.test", "", nil, ""}, {"@from reject user ann@home.test", "ann@home.test", "", nil, "f"},
+		{"@to reject to bob@home.test", "", "", []string{"ann@home.test", "bob@home.test", "cid@home.test"}, "t2"}, {"@to reject not to bob@home.test", "", "", []string{"bob@home.test", "ann@home.test"}, "t2"},
+		{"@to reject rcpts >2", "", "", []string{"a@home.test", "b@home.test", "c@home.test"}, "t3"}, {"@data reject to bob@home.test", "", "", []string{"ann@home.test", "bob@home.test"}, "d"},
+		{"@data reject to cid@home.test", "", "", []string{"ann@home.test"}, ""},
+		{"@header reject header x-a *", "", "X-A: 1\r\n\r\n", []string{"a@home.test"}, "h"}, {"@header reject header x-a *", "", "X-B: 1\r\n\r\n", []string{"a@home.test"}, ""},
+		{"@header reject not header x-a *", "", "X-B: 1\r\n\r\n", []string{"a@home.test"}, "h"}, {"@header reject not header x-a *", "", "X-A: 1\r\n\r\n", []string{"a@home.test"}, ""},
+		// What stands behind the end of what is looked at is not known; what stands before it is.
+		{"@header reject not header x-a *", "", long + "X-A: 1\r\n\r\n", []string{"a@home.test"}, ""}, {"@header reject header x-b 2", "", "X-B: 2\r\n" + long + "\r\n", []string{"a@home.test"}, "h"},
+		{"@message reject size >9", "", "A: b\r\n\r\nxx", []string{"a@home.test"}, "m"}, {"@message reject size >10", "", "A: b\r\n\r\nxx", []string{"a@home.test"}, ""},
+	} {
+		s := session("10.0.0.7")
+		s.User = c.user
+		f := newFilter(t, c.rule)
+		got := ""
+		at := func(where string, err error) {
+			if err != nil && got == "" {
+				got = where
+			}
+		}
+		at("f", f.Sender(t.Context(), s, smtp.Path{Local: "x", Domain: "far.test"}, false))
+		s.Envelope = &smtp.Envelope{Session: s, ID: "s-1"}
+		for i, to := range c.to {
+			path, err := smtp.ParseMailbox(to, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rcpt := smtp.Recipient{Path: path}
+			at("t"+string(rune('1'+i)), f.Recipient(t.Context(), s, &rcpt))
+			s.Envelope.To = append(s.Envelope.To, rcpt)
+		}
+		if len(c.to) > 0 {
+			at("d", f.Data(t.Context(), s))
+			header, _, err := rfc2822.Peek(strings.NewReader(c.text), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := f.Inspect(t.Context(), &post.Look{Envelope: s.Envelope, Header: header})
+			_, err = io.WriteString(i, c.text[min(header.Size(), len(c.text)):])
+			at("h", err)
+			_, err = i.Findings(t.Context())
+			at("m", err)
+		}
+		if got != c.want {
+			t.Errorf("%s, user %q, to %q, %.20q: decides at %q, want %q", c.rule, c.user, c.to, c.text, got, c.want)
+		}
+	}
+	f := newFilter(t, "redirect ann@home.test all")
+	found, err := f.message(t, session("10.0.0.7"), "A: b\r\n\r\n")
+	if err != nil || found.Instead == nil || found.Instead.Mailbox != "ann@home.test" || len(found.Results) != 1 || found.Results[0] != "X-Original-To: Bob@home.test\r\n" {
+		t.Errorf("redirected: %+v, %v", found, err)
+	}
+	if found, err := newFilter(t, `accept all`).message(t, session("10.0.0.7"), "A: b\r\n\r\n"); err != nil || len(found.Facts) != 2 {
+		t.Errorf("a rule without a note: %v, %v", found.Facts, err)
+	}
+	if found, err := newFilter(t, `tag "X-A: b" all`).message(t, session("10.0.0.7"), "A: b\r\n\r\n"); err != nil || len(found.Facts) != 1 || found.Facts[0].String() != "tags=X-A" || len(found.Fields) != 1 {
+		t.Errorf("a tag: %+v, %v", found, err)
+	}
+	for text, want := range map[string]bool{"@helo set-with all with tls-opt off": true, "@helo set-with all with tls-opt no-client": false, "@helo set-with ip 192.0.2.1 with tls-opt off": false} {
+		s := session("10.0.0.7")
+		if err := newFilter(t, text).Helo(t.Context(), s, "h.test"); err != nil || s.NoTLS != want {
+			t.Errorf("%s: %v, %v", text, s.NoTLS, err)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -29,7 +30,7 @@ func look(t *testing.T, text string) *post.Look {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 1}}, LocalName: "mail.test", Helo: "far.test\x00"}
+	s := &smtp.Session{Identity: lineserver.Identity{ID: "s", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 1}}, LocalName: "mail.test", Helo: "far \x7f.test\x00~"}
 	e := &smtp.Envelope{Session: s, ID: "s-1", From: smtp.Path{Local: "a", Domain: "far.test"}, To: []smtp.Recipient{{Path: smtp.Path{Local: "b", Domain: "home.test"}}, {Path: smtp.Path{Local: "c", Domain: "home.test"}}}}
 	return &post.Look{Envelope: e, Header: header}
 }
@@ -54,7 +55,7 @@ func (s *Scanner) scan(t *testing.T, text string) (post.Findings, error) {
 }
 
 func newScanner(url string, change func(*Settings)) (*Scanner, *string) {
-	set := &Settings{URL: url, Wait: 300 * time.Millisecond, MaxSize: 1 << 20}
+	set := &Settings{URL: url, Password: "secret", Wait: 300 * time.Millisecond, MaxSize: 1 << 20}
 	if change != nil {
 		change(set)
 	}
@@ -112,7 +113,7 @@ func TestActions(t *testing.T) {
 		if c.outcome == "skipped" {
 			continue
 		}
-		if body != message || got.URL.Path != "/checkv2" || got.Header.Get("IP") != "192.0.2.7" || got.Header.Get("Helo") != "far.test" || got.Header.Get("From") != "a@far.test" || len(got.Header.Values("Rcpt")) != 2 {
+		if body != message || got.URL.Path != "/checkv2" || got.Header.Get("IP") != "192.0.2.7" || got.Header.Get("Helo") != "far .test~" || got.Header.Get("Password") != "secret" || got.Header.Get("From") != "a@far.test" || len(got.Header.Values("Rcpt")) != 2 {
 			t.Errorf("asked %q with %v", body, got.Header)
 		}
 	}
@@ -161,15 +162,28 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestBreaker: one message asks again after a while, and all do when it was answered.
+// TestBreaker: one message asks again after a while, and all do when it was answered. The log tells of both once,
+// and a single failure is nothing to tell of.
 func TestBreaker(t *testing.T) {
 	var b breaker
-	log, now := slog.New(slog.DiscardHandler), time.Now()
+	var lines mailtest.Log
+	log, first := slog.New(slog.NewTextHandler(&lines, nil)), time.Now()
+	b.failed(first, errSlow, log)
+	b.worked(log)
+	if said := lines.Take(); said != "" {
+		t.Errorf("one failure: %s", said)
+	}
+	now := first
 	for i := range MostFails {
 		if !b.may(now) {
 			t.Fatalf("rests after %d", i)
 		}
 		b.failed(now, errSlow, log)
+		now = now.Add(time.Second)
+	}
+	b.failed(now, errSlow, log) // one that was under way
+	if said := lines.Take(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "the scanner does not answer") {
+		t.Errorf("rests: %s", said)
 	}
 	if b.may(now) || b.may(now.Add(RestFor-1)) {
 		t.Error("does not rest")
@@ -178,10 +192,14 @@ func TestBreaker(t *testing.T) {
 	if !b.may(now) || b.may(now) {
 		t.Error("not one alone asks again")
 	}
-	if since, err := b.broken(); err != errSlow || since.IsZero() {
-		t.Error(since, err)
+	if since, err := b.broken(); err != errSlow || !since.Equal(first) {
+		t.Errorf("since %v, %v, want %v", since, err, first)
 	}
 	b.worked(log)
+	b.worked(log)
+	if said := lines.Take(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "the scanner answers again") {
+		t.Errorf("works: %s", said)
+	}
 	if _, err := b.broken(); err != nil || !b.may(now) || !b.may(now) {
 		t.Error("rests still")
 	}
@@ -192,7 +210,9 @@ func TestNotScanned(t *testing.T) {
 	s, _ := newScanner("http://127.0.0.1:1", nil)
 	trusted, lmtp := look(t, message), look(t, message)
 	trusted.Trusted, lmtp.Envelope.Session.LMTP = true, true
-	if s.Inspect(t.Context(), trusted) != nil || s.Inspect(t.Context(), lmtp) != nil {
+	nobody := look(t, message)
+	nobody.Envelope.Session = nil
+	if s.Inspect(t.Context(), trusted) != nil || s.Inspect(t.Context(), lmtp) != nil || s.Inspect(t.Context(), nobody) != nil {
 		t.Error("scanned")
 	}
 	s.Settings = func() *Settings { return nil }
@@ -232,8 +252,11 @@ func TestMarkedBefore(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"action":"add header"}`) }))
 	defer server.Close()
 	s, _ := newScanner(server.URL, nil)
-	s.Marked = func(*smtp.Session) bool { return true }
-	if found, err := s.scan(t, message); err != nil || !found.Junk || len(found.Results) != 0 {
-		t.Errorf("%+v %v", found, err)
+	s.Transport = nil // the usual one
+	for _, before := range []bool{true, false} {
+		s.Marked = func(*smtp.Session) bool { return before }
+		if found, err := s.scan(t, message); err != nil || !found.Junk || (len(found.Results) == 0) != before || len(found.Facts) != 2 || found.Facts[0].String() != "scan=add header" {
+			t.Errorf("%v: %+v %v", before, found, err)
+		}
 	}
 }

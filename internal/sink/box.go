@@ -250,7 +250,7 @@ func (b *Box) find(inbox, id string) (*Message, error) {
 func (b *Box) copied(m *Message) Message {
 	c := *m
 	c.raw, c.searched = nil, searched{}
-	c.Inboxes, c.Tags = slices.Clone(m.Inboxes), slices.Clone(m.Tags)
+	c.Inboxes, c.Tags = slices.Clip(m.Inboxes), slices.Clip(m.Tags) // both are replaced, never changed
 	c.Envelope.To, c.To, c.Cc, c.Bcc, c.ReplyTo, c.Defects = slices.Clip(c.Envelope.To), slices.Clip(c.To), slices.Clip(c.Cc), slices.Clip(c.Bcc), slices.Clip(c.ReplyTo), slices.Clip(c.Defects)
 	return c
 }

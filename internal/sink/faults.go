@@ -207,13 +207,21 @@ func (r *receiver) factsOf(s *smtp.Session) *rules.Case {
 	}
 	c.Text[rules.User] = nil
 	if s.User != "" {
-		c.Text[rules.User] = []string{s.User}
+		c.Text[rules.User] = []string{loginAddress(s.User)}
 	}
 	c.Said[rules.TLS] = "off"
 	if s.TLS != nil {
 		c.Said[rules.TLS] = "on"
 	}
 	return c
+}
+
+// loginAddress is a login as rules name users: one without a domain is at that of the inboxes that are made.
+func loginAddress(user string) string {
+	if strings.Contains(user, "@") {
+		return string(domains.CanonicalAddress(user))
+	}
+	return folded(user) + "@" + madeDomain
 }
 
 // withEnvelope adds what MAIL and RCPT have said; to is the recipient of the moment.

@@ -26,8 +26,8 @@ type Person struct {
 	Name, Address string
 }
 
-// Message is one message with what lists and searches need of it. All but what
-// Box.Mark changes stays as it is once the message is in a Box.
+// Message is one message with what lists and searches need of it. Once it is in a Box, nothing that it
+// refers to changes: Inboxes and Tags are replaced as a whole, so that a copy stays as it was.
 type Message struct {
 	ID string // as in the reply to DATA: 22 letters and digits
 	Envelope

@@ -207,7 +207,7 @@ func (t *term) readTime(prefix, value string, loc *time.Location) error {
 func (t *term) readSize(prefix, value string) error {
 	number, unit := value, int64(1)
 	for suffix, octets := range map[string]int64{"kb": 1 << 10, "k": 1 << 10, "mb": 1 << 20, "m": 1 << 20} {
-		if n, ok := strings.CutSuffix(value, suffix); ok && (len(suffix) == 2 || !strings.HasSuffix(n, "b")) {
+		if n, ok := strings.CutSuffix(value, suffix); ok {
 			number, unit = n, octets
 		}
 	}

@@ -1,0 +1,154 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/parsers/rules"
+	"github.com/postrider-mail/postrider/pop3"
+	"github.com/postrider-mail/postrider/smtp"
+)
+
+// TestChaosStrikes: always at 100, never at 0, and now and then between.
+func TestChaosStrikes(t *testing.T) {
+	for probability, want := range map[int]func(n int) bool{0: func(n int) bool { return n == 0 }, 100: func(n int) bool { return n == 500 }, 50: func(n int) bool { return n > 0 && n < 500 }} {
+		var c Chaos
+		d := DefaultTriggers()
+		d[AtSender].Probability = probability
+		if err := c.Set(d); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for range 500 {
+			if c.strike(AtSender) != nil {
+				n++
+			}
+			if c.strike(AtRecipient) != nil {
+				t.Fatal("another point strikes")
+			}
+		}
+		if !want(n) {
+			t.Errorf("%d %%: %d of 500", probability, n)
+		}
+	}
+}
+
+// TestFaultsOfUsers: rules know who has logged in, and who has not.
+func TestFaultsOfUsers(t *testing.T) {
+	f := &Faults{}
+	r := &receiver{Receiving: Receiving{Faults: f}}
+	for text, want := range map[string][3]bool{
+		"reject user alice@x.test": {true, false, false}, "reject user alice@": {true, true, false}, "reject not user @": {false, false, true}, "reject user bob@": {false, false, false}, "reject tls off": {true, true, true},
+	} {
+		if err := f.Set("", "@from "+text); err != nil {
+			t.Fatal(err)
+		}
+		for i, user := range []string{"alice@x.test", "alice", ""} {
+			s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: user}}
+			if got := reply(r.fail(t.Context(), rules.AtFrom, r.factsOf(s))) != nil; got != want[i] {
+				t.Errorf("%s, user %q: %v", text, user, got)
+			}
+		}
+	}
+}
+
+// TestInboxList: each with its address, what was not read, and when the newest came.
+func TestInboxList(t *testing.T) {
+	b := NewBox(Limits{}, Sorting{})
+	if _, err := b.Make("Team"); err != nil {
+		t.Fatal(err)
+	}
+	read := put(t, b, "\r\n", "A@x.test", "team@sink.test")
+	newest := put(t, b, "\r\n", "a@x.test")
+	b.Mark("", true, nil, read)
+	last, _ := b.Get("", newest)
+	list := b.Inboxes()
+	if len(list) != 2 || list[0].Name != "a@x.test" || list[0].Address != "a@x.test" || list[0].Made || list[0].Messages != 2 || list[0].Unread != 1 || !list[0].Last.Equal(last.Received) ||
+		list[1].Name != "team" || list[1].Address != "team@sink.test" || !list[1].Made || list[1].Messages != 1 || list[1].Unread != 0 {
+		t.Errorf("%+v", list)
+	}
+	for _, by := range []string{"login", "header:X"} {
+		sorting, err := ParseSorting(by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := NewBox(Limits{}, sorting)
+		if err := b.Put(t.Context(), NewID(), Envelope{User: "u", Received: time.Now()}, []byte("X: u\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if list := b.Inboxes(); len(list) != 1 || list[0].Name != "u" || list[0].Address != "" {
+			t.Errorf("%s: %+v", by, list)
+		}
+	}
+	for _, bad := range []string{"", "field", "header:", "header:a b", "header:a:b"} {
+		if _, err := ParseSorting(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// TestTracedLines: where it came from, and for whom if that is one alone.
+func TestTracedLines(t *testing.T) {
+	for _, to := range [][]string{{"a@x.test"}, {"a@x.test", "b@x.test"}} {
+		m := newMessage("id", Envelope{To: to, Helo: "h.test", Client: "192.0.2.7:4", Protocol: "ESMTP", Host: "s.test"}, []byte("To: a@x.test, b@x.test\r\n\r\n"))
+		got := string(m.Traced(nil))
+		if !strings.Contains(got, "from h.test ([192.0.2.7])") || strings.Contains(got, "for <a@x.test>") != (len(to) == 1) {
+			t.Errorf("%q: %s", to, got)
+		}
+	}
+	if got := cleanTags([]string{"b", "a", "B", "C"}); !slices.Equal(got, []string{"a", "b", "C"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestWaitCounts: whoever waits for two is not told of the first twice, and has what there is when the time is over.
+func TestWaitCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBox(Limits{}, Sorting{})
+		go func() {
+			for i := range 3 {
+				time.Sleep(time.Second)
+				put(t, b, fmt.Sprintf("Subject: %d\r\n\r\n", i%2), "a@x.test")
+			}
+		}()
+		began := time.Now()
+		if found, seen := b.Wait(t.Context(), "a@x.test", ParseSearch("subject:0", time.UTC), time.Time{}, 2); len(found) != 2 || seen != 3 || time.Since(began) != 3*time.Second {
+			t.Errorf("%d found, %d seen, after %v", len(found), seen, time.Since(began))
+		}
+		ctx, end := context.WithTimeout(t.Context(), time.Minute)
+		defer end()
+		if found, seen := b.Wait(ctx, "a@x.test", nil, began.Add(2*time.Second), 5); len(found) != 2 || seen != 2 {
+			t.Errorf("since the second: %d found, %d seen", len(found), seen)
+		}
+	})
+}
+
+// TestEverything: who fetches all messages, and who only his own.
+func TestEverything(t *testing.T) {
+	b, addr, fetch := served(t, Receiving{})
+	for _, to := range []string{"a@x.test", "b@x.test"} {
+		if err := send(addr, to, "\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for user, want := range map[string]int{Everything: 2, "a@x.test": 1, "A@X.TEST": 1, "nobody@x.test": 0} {
+		d := &pop3.Dialer{User: user, Password: "any", AllowCleartextAuth: true}
+		c, err := d.Dial(t.Context(), fetch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := c.Stat(t.Context()); n != want || err != nil {
+			t.Errorf("%s: %d, %v", user, n, err)
+		}
+		c.Close()
+	}
+	if len(b.Inboxes()) != 2 {
+		t.Errorf("%+v", b.Inboxes())
+	}
+}
