@@ -192,7 +192,7 @@ func TestWhatIsAsked(t *testing.T) {
 		{"@from reject user bob@home.test", "ann@home.test", "", nil, ""}, {"@from reject user ann@home.test", "ann@home.test", "", nil, "f"},
 		{"@to reject to bob@home.test", "", "", []string{"ann@home.test", "bob@home.test", "cid@home.test"}, "t2"}, {"@to reject not to bob@home.test", "", "", []string{"bob@home.test", "ann@home.test"}, "t2"},
 		{"@to reject rcpts >2", "", "", []string{"a@home.test", "b@home.test", "c@home.test"}, "t3"}, {"@data reject to bob@home.test", "", "", []string{"ann@home.test", "bob@home.test"}, "d"},
-		{"@data reject to cid@home.test", "", "", []string{"ann@home.test"}, ""},
+		{"@data reject to cid@home.test", "", "", []string{"ann@home.test"}, ""}, {"@data reject to ann@home.test", "", "", []string{"ann@home.test", "bob@home.test"}, "d"},
 		{"@header reject header x-a *", "", "X-A: 1\r\n\r\n", []string{"a@home.test"}, "h"}, {"@header reject header x-a *", "", "X-B: 1\r\n\r\n", []string{"a@home.test"}, ""},
 		{"@header reject not header x-a *", "", "X-B: 1\r\n\r\n", []string{"a@home.test"}, "h"}, {"@header reject not header x-a *", "", "X-A: 1\r\n\r\n", []string{"a@home.test"}, ""},
 		// What stands behind the end of what is looked at is not known; what stands before it is.
@@ -243,7 +243,7 @@ func TestWhatIsAsked(t *testing.T) {
 	if found, err := newFilter(t, `accept all`).message(t, session("10.0.0.7"), "A: b\r\n\r\n"); err != nil || len(found.Facts) != 2 {
 		t.Errorf("a rule without a note: %v, %v", found.Facts, err)
 	}
-	if found, err := newFilter(t, `tag "X-A: b" all`).message(t, session("10.0.0.7"), "A: b\r\n\r\n"); err != nil || len(found.Facts) != 1 || found.Facts[0].String() != "tags=X-A" || len(found.Fields) != 1 {
+	if found, err := newFilter(t, `tag "X-A: b" all`).message(t, session("10.0.0.7"), "A: b\r\n\r\n"); err != nil || len(found.Facts) != 1 || found.Facts[0].String() != "tags=X-A" || len(found.Fields) != 1 || found.Fields[0] != "X-A: b\r\n" {
 		t.Errorf("a tag: %+v, %v", found, err)
 	}
 	for text, want := range map[string]bool{"@helo set-with all with tls-opt off": true, "@helo set-with all with tls-opt no-client": false, "@helo set-with ip 192.0.2.1 with tls-opt off": false} {

@@ -152,3 +152,43 @@ func TestEverything(t *testing.T) {
 		t.Errorf("%+v", b.Inboxes())
 	}
 }
+
+// TestSnippets: how a text begins, from the HTML where there is one, and never half a letter.
+func TestSnippets(t *testing.T) {
+	for text, want := range map[string]string{
+		"\r\nplain  words\r\nhere": "plain words here", "Content-Type: text/html\r\n\r\n<title>no</title><p>seen": "seen", "\r\n": "",
+		"Content-Type: text/plain; charset=utf-8\r\n\r\nx" + strings.Repeat("ä", 300): "x" + strings.Repeat("ä", 99) + "...",
+		"Content-Type: text/plain; charset=utf-8\r\n\r\n" + strings.Repeat("ä", 300):  strings.Repeat("ä", 100) + "...",
+	} {
+		if m := newMessage("id", Envelope{}, []byte(text)); m.Snippet != want {
+			t.Errorf("%.60q: %q", text, m.Snippet)
+		}
+	}
+}
+
+// TestMadeByLogin: what is sent with the login of an inbox that was made is in it, whomever it is for; and all that
+// came is counted.
+func TestMadeByLogin(t *testing.T) {
+	b := NewBox(Limits{}, Sorting{})
+	if _, err := b.Make("team"); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"team", "Team", "other", ""} {
+		if err := b.Put(t.Context(), NewID(), Envelope{To: []string{"a@x.test"}, User: user, Received: time.Now()}, []byte("\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, all := find(b, "team", "").Total, find(b, "a@x.test", "").Total; n != 2 || all != 4 {
+		t.Errorf("%d, %d of 4", n, all)
+	}
+	if c, _, _ := b.Counts(); c.Accepted != 4 || c.AcceptedOctets != 8 {
+		t.Errorf("%+v", c)
+	}
+	for _, bad := range []Trigger{{Code: 399}, {Code: 600}, {Code: 451, Probability: -1}, {Code: 451, Probability: 101}} {
+		d := DefaultTriggers()
+		d[AtLogin] = bad
+		if err := new(Chaos).Set(d); err == nil || !strings.Contains(err.Error(), "authentication") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
