@@ -68,7 +68,8 @@ var mayImport = map[string][]string{
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
-	"internal/scan":   {"internal/post", "internal/verify", "parsers/lineserver", "smtp"},
+	"internal/scan":   {"internal/milter", "internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp"},
+	"internal/milter": {},
 	"internal/filter": {"internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "rfc2822", "smtp", "smtp/dkim", "smtp/dnslist"},
 	"internal/verify": {"internal/greylist", "internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
