@@ -61,6 +61,7 @@ type Daemon struct {
 	verifier    *verify.Verifier
 	filter      *filter.Filter
 	scanner     *scan.Scanner
+	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told

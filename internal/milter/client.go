@@ -71,8 +71,8 @@ type Client struct {
 	over    bool   // it has accepted the message, whatever may follow
 }
 
-// patience is how many times Wait a milter may take for all of a message.
-const patience = 2
+// Patience is how many times Wait a milter may take for all of a message.
+const Patience = 2
 
 // Dial connects to a milter. network is "unix" or "tcp"; wait is how long one answer may take, and the connection.
 // When ctx ends, the connection does.
@@ -82,7 +82,7 @@ func Dial(ctx context.Context, network, address string, wait time.Duration) (*Cl
 	if err != nil {
 		return nil, explain(network, address, err)
 	}
-	c := &Client{wire: wire{conn: conn, r: bufio.NewReaderSize(conn, 512), wait: wait, left: patience * wait}}
+	c := &Client{wire: wire{conn: conn, r: bufio.NewReaderSize(conn, 512), wait: wait, left: Patience * wait}}
 	c.forget = context.AfterFunc(ctx, func() { conn.Close() })
 	if err := c.negotiate(); err != nil {
 		c.forget()

@@ -41,6 +41,7 @@ type Metrics struct {
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
 	received, reported, lists, scanned      *table
+	milters                                 *table
 	lines                                   *table
 	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
@@ -93,6 +94,7 @@ func NewMetrics(now func() Moment) *Metrics {
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
 		scanned:    newTable(reg, "scans_total", "Messages of strangers, by what the scanner had to say.", label{"outcome", scan.Outcomes}),
+		milters:    newTable(reg, "milter_scans_total", "Messages of strangers, by what a milter had to say; once for each milter.", label{"outcome", scan.Outcomes}),
 		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
 		reported:   newTable(reg, "reports_sent_total", "Reports to other hosts that were queued.", label{"kind", []string{"dmarc", "tls"}}),
 		panics:     counter("panics_total", "Faults of the program that cost a session or a request, and nothing else."),
@@ -140,6 +142,9 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 
 // Scanned counts what came of a scan, for scan.Scanner.Scanned.
 func (m *Metrics) Scanned(outcome string) { m.scanned.add(1, outcome) }
+
+// AskedMilter counts what a milter had to say of a message, for scan.Milters.Scanned.
+func (m *Metrics) AskedMilter(outcome string) { m.milters.add(1, outcome) }
 
 // Answered counts what a DNS list has said, for verify.Verifier.Answered.
 func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }
