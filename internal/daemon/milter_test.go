@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
@@ -239,6 +241,38 @@ func TestOpenDKIM(t *testing.T) {
 		}
 	}
 	w.logged("delivered", "milter=dkim:clean", "milter_refused=", "dkim: remove field Authentication-Results")
+}
+
+// TestMilterSendsNothing: whatever a milter has done with mail of a forged sender, nothing is sent to him, and it is counted.
+func TestMilterSendsNothing(t *testing.T) {
+	t.Parallel()
+	p, l := mailtest.MilterPacket, newLab(t)
+	var mu sync.Mutex
+	var answer []byte
+	m := mailtest.NewMilter(t, func(command byte, data string) []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		return mailtest.MilterSays(0, map[byte][]byte{'E': answer})(command, data)
+	})
+	w := startTrusting(t, l, "", withMilters(`"quarantine": "+junk",`, "m", "unix:"+m.Address)+`"Accounts": {"bob+junk@mail.test": `+testAccount(t)+`},`)
+	for outcome, says := range map[string][]byte{"refused": p('r', ""), "later": p('t', ""), "discarded": p('d', ""), "marked": append(p('q', "odd\x00"), p('c', "")...), "clean": append(p('+', "<x@far.test>\x00"), p('c', "")...), "failed": mailtest.Hangup} {
+		mu.Lock()
+		answer = says
+		mu.Unlock()
+		k := w.from(stranger)
+		k.play("C: MAIL FROM:<victim@far.test>\nS: 250\nC: RCPT TO:<bob@mail.test> NOTIFY=FAILURE,DELAY\nS: 250\nC: DATA\nS: 354\nC: From: victim@far.test\\r\\n\\r\\nx\\r\\n.")
+		if reply := k.reply(); strings.HasPrefix(reply, "250") == (outcome == "refused" || outcome == "later") {
+			t.Errorf("%s: %s", outcome, reply)
+		}
+		told := httptest.NewRecorder()
+		w.metrics.ServeHTTP(told, httptest.NewRequest("GET", "/metrics", nil))
+		if !strings.Contains(told.Body.String(), fmt.Sprintf("postrider_milter_scans_total{outcome=%q} 1\n", outcome)) {
+			t.Errorf("%s is not counted", outcome)
+		}
+	}
+	if n := w.post.Outbound.Queue().Counters().Accepted; n > 0 {
+		t.Errorf("%d messages were sent to the forged sender, or to whom the milter wants", n)
+	}
 }
 
 // TestMiltersReloaded: a reload changes who is asked, from the next transaction on; several are asked in order, beside all else that looks

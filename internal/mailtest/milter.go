@@ -76,8 +76,12 @@ func (m *Milter) serve(conn net.Conn) {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
 			return
 		}
-		data := make([]byte, binary.BigEndian.Uint32(head[:4])-1)
+		size := int(binary.BigEndian.Uint32(head[:4])) - 1
+		data := make([]byte, min(size, mostSeen))
 		if _, err := io.ReadFull(r, data); err != nil {
+			return
+		}
+		if _, err := r.Discard(size - len(data)); err != nil {
 			return
 		}
 		m.mu.Lock()
@@ -96,7 +100,10 @@ func (m *Milter) serve(conn net.Conn) {
 	}
 }
 
-// Seen are the packets that have come since it was asked last: the command, a blank, and the data.
+// mostSeen is how many octets of a packet are looked at.
+const mostSeen = 1024
+
+// Seen are the packets that have come since it was asked last: the command, a blank, and the data, of which no more than 1024 octets.
 func (m *Milter) Seen() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
