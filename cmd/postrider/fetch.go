@@ -282,8 +282,10 @@ func sayFetched(cmd *cobra.Command, r *fetch.Result) {
 	if r.Removed > 0 {
 		removed = fmt.Sprintf(", %d removed there", r.Removed)
 	}
-	fmt.Fprintf(plain{cmd.OutOrStdout()}, "%s: %d of %d messages fetched (%s), %d there already, %d not taken%s\n",
-		r.Account, r.Done, r.Listed, size(r.Octets), r.There, len(r.Failed), removed)
+	if r.Listed > 0 || r.Err == nil {
+		fmt.Fprintf(plain{cmd.OutOrStdout()}, "%s: %d of %d messages fetched (%s), %d there already, %d not taken%s\n",
+			r.Account, r.Done, r.Listed, size(r.Octets), r.There, len(r.Failed), removed)
+	}
 	w := plain{cmd.ErrOrStderr()}
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "%s: note: %s\n", r.Account.Address, note)

@@ -68,7 +68,7 @@ func TestFetchFromDovecot(t *testing.T) {
 	d := peertest.StartDovecot(t, n, filepath.Join(dir, "dovecot"), fmt.Sprintf(dovecotAccounts, passwd))
 	for i, login := range logins {
 		for m := range 3 {
-			d.Admin(t, fmt.Sprintf("Received: by old.test; Fri, 20 Nov 2026 12:0%d:00 +0000\nSubject: %d\n\n.%s\n", (m+i)%3, m, login), "save", "-u", login)
+			d.Admin(t, fmt.Sprintf("Received: by old.test; Fri, 22 Nov 2024 12:0%d:00 +0000\nSubject: %d\n\n.%s\n", (m+i)%3, m, login), "save", "-u", login)
 		}
 		if i%3 == 0 { // a number that is never given again
 			d.Admin(t, "", "expunge", "-u", login, "mailbox", "INBOX", "uid", "2")

@@ -23,7 +23,7 @@ const box = "alice@mail.test"
 
 // mail is the n-th message of a test.
 func mail(n int) string {
-	return fmt.Sprintf("Received: by old.test; Fri, 20 Nov 2026 12:%02d:%02d +0000\r\nSubject: %d\r\n\r\n.dot\r\n%s\r\n", n/60%60, n%60, n, strings.Repeat("x", n%70))
+	return fmt.Sprintf("Received: by old.test; Fri, 22 Nov 2024 12:%02d:%02d +0000\r\nSubject: %d\r\n\r\n.dot\r\n%s\r\n", n/60%60, n%60, n, strings.Repeat("x", n%70))
 }
 
 func mails(n int) (all []string) {
@@ -469,3 +469,36 @@ type noticed struct {
 }
 
 func (n *noticed) Close() error { n.once.Do(n.closed); return n.Conn.Close() }
+
+// TestOrder: the order is the other server's, whatever the messages say of their times; and where it goes
+// by time, times are those the server wrote on top. Also by two runs.
+func TestOrder(t *testing.T) {
+	at := func(hour int) string {
+		return fmt.Sprintf("Received: by old.test; Fri, 22 Nov 2024 %02d:00:00 +0000\r\nReceived: by far.test; Fri, 20 Nov 1998 12:00:00 +0000\r\n\r\nx\r\n", hour)
+	}
+	s := pop3test.NewServer()
+	defer s.Close()
+	s.Add("Subject: no time\r\n\r\n", at(10), at(12), "Received: by old.test; Fri, 20 Nov 2099 12:00:00 +0000\r\n\r\n", at(11), "Subject: no time\r\n\r\n", "Date: Fri, 22 Nov 2024 14:00:00 +0000\r\n\r\n")
+	f, a := fetcher(t, s)
+	for range 2 {
+		if r := f.One(t.Context(), a); !r.Complete() {
+			t.Fatalf("%+v", r)
+		}
+		if got := content(t, f.Store, box); !slices.Equal(got, wanted(s)) {
+			t.Errorf("order %q", got)
+		}
+		s.Add("Subject: no time\r\n\r\n", at(9), at(15))
+	}
+	m, err := f.Store.Open(t.Context(), box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var hours []string
+	for i := range m.Len() {
+		hours = append(hours, m.(mailstore.Details).Received(i).UTC().Format("2006 15"))
+	}
+	if got := strings.Join(hours, ", "); got != "1970 00, 2024 10, 2024 12, 2024 12, 2024 12, 2024 12, 2024 14, 2024 14, 2024 14, 2024 15" {
+		t.Error(got)
+	}
+}

@@ -186,7 +186,8 @@ func (s *source) received(start []byte) time.Time {
 	if i := bytes.Index(head, []byte("\r\n\r\n")); i >= 0 {
 		head = head[:i+2]
 	}
-	t := s.latest
+	// A store puts what has one time in an order of its own.
+	t := s.latest.Add(time.Microsecond)
 	if m, err := rfc2822.Read(bytes.NewReader(head)); err == nil {
 		trace, _ := rfc2822.ParseReceived(m.Header.Get("Received"))
 		written := trace.Date
@@ -196,9 +197,6 @@ func (s *source) received(start []byte) time.Time {
 		if written.After(t) && written.Before(time.Now()) {
 			t = written
 		}
-	}
-	if t.IsZero() {
-		t = time.Unix(1, 0) // before all that follow
 	}
 	s.latest = t
 	return t

@@ -59,7 +59,7 @@ func openState(dir string, a *Account) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{file: f, byID: make(map[sum]sum), noID: make(map[sum]int)}
+	s := &state{file: f, byID: make(map[sum]sum), noID: make(map[sum]int), latest: time.Unix(1, 0)}
 	if err = lockFile(f); err == nil {
 		err = s.load()
 	}
@@ -117,14 +117,14 @@ func (s *state) take(line string) error {
 		return fmt.Errorf("makes no sense: %q", line)
 	}
 	n, err := hex.Decode(message[:], []byte(f[1][:min(len(f[1]), 2*len(message))]))
-	sec, terr := strconv.ParseInt(f[2], 10, 64)
+	micros, terr := strconv.ParseInt(f[2], 10, 64)
 	if err != nil || terr != nil || n != len(message) {
 		return fmt.Errorf("makes no sense: %q", line)
 	}
 	switch f[0] {
 	case "+":
 		s.count(message, f[3], 1)
-		if t := time.Unix(sec, 0); sec > 0 && t.After(s.latest) {
+		if t := time.UnixMicro(micros); t.After(s.latest) {
 			s.latest = t
 		}
 	case "-":
@@ -155,11 +155,7 @@ func (s *state) write(what string, r record, by int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count(r.sum, r.uid, by)
-	sec := int64(0)
-	if !r.received.IsZero() {
-		sec = r.received.Unix()
-	}
-	_, err := fmt.Fprintf(s.w, "%s %x %d %s\n", what, r.sum[:], sec, r.uid)
+	_, err := fmt.Fprintf(s.w, "%s %x %d %s\n", what, r.sum[:], r.received.UnixMicro(), r.uid)
 	if err == nil {
 		// To the system at once: a process that is killed loses nothing.
 		err = s.w.Flush()
