@@ -27,7 +27,8 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 		maildir.WithLogger(d.log),
 		maildir.WithReserve(keepFree(s, s.MailDir)),
 		maildir.WithQuota(d.quota),
-		maildir.WithDomainQuota(d.domainQuota))
+		maildir.WithDomainQuota(d.domainQuota),
+		maildir.WithFolders(s.Store.QuotaFolders))
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}

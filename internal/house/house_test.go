@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"internal/greylist":       {"mailstore/durable"},
 	"internal/quarantine":     {"mailstore", "parsers/domains", "rfc2822"},
 	"internal/dirents":        {},
+	"internal/fetch":          {"mailstore", "mailstore/archive", "pop3", "rfc2822"},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},

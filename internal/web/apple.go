@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/xml"
 	"fmt"
@@ -18,14 +19,16 @@ func (c *settings) apple(w http.ResponseWriter, _ *http.Request, address string)
 	}
 	user := strings.ToLower(address)
 	identifier := strings.Join([]string{"postrider", c.domain.String(), fmt.Sprintf("%x", sha256.Sum256([]byte(user)))[:16]}, ".")
+	protocol, in := c.site.Mail.Incoming()
+	kind := map[string]string{"IMAP": "EmailTypeIMAP", "POP3": "EmailTypePOP"}[protocol]
 	account := dict{
 		{"EmailAccountDescription", c.domain.String()},
 		{"EmailAccountName", address},
-		{"EmailAccountType", "EmailTypePOP"},
+		{"EmailAccountType", kind},
 		{"EmailAddress", address},
 		{"IncomingMailServerAuthentication", "EmailAuthPassword"},
-		{"IncomingMailServerHostName", c.site.Host},
-		{"IncomingMailServerPortNumber", int(c.site.Mail.POP3.Number)},
+		{"IncomingMailServerHostName", cmp.Or(in.Host, c.site.Host)},
+		{"IncomingMailServerPortNumber", int(in.Number)},
 		{"IncomingMailServerUseSSL", true},
 		{"IncomingMailServerUsername", address},
 		{"OutgoingMailServerAuthentication", "EmailAuthPassword"},
