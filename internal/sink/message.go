@@ -56,10 +56,11 @@ type Message struct {
 // searched are the texts that a search looks through, in one case.
 type searched struct {
 	from, to, cc, bcc, replyTo, subject, messageID, text string
+	sketch                                               sketch // of all but messageID
 }
 
 func (s *searched) size() int {
-	return len(s.from) + len(s.to) + len(s.cc) + len(s.bcc) + len(s.replyTo) + len(s.subject) + len(s.messageID) + len(s.text)
+	return len(s.from) + len(s.to) + len(s.cc) + len(s.bcc) + len(s.replyTo) + len(s.subject) + len(s.messageID) + len(s.text) + len(s.sketch)*8
 }
 
 // mostText bounds what is kept of a message for searches, and mostShown the
@@ -128,6 +129,8 @@ func (m *Message) describe(c *rfc2822.Content) {
 		replyTo: folded(persons(m.ReplyTo...)), subject: folded(m.Subject), messageID: folded(m.MessageID),
 		text: folded(strings.Join([]string{seen, c.Text, strings.Join(names, "\n"), m.From}, "\n")),
 	}
+	s := &m.searched
+	s.sketch = sketchOf(s.from, s.to, s.cc, s.bcc, s.replyTo, s.subject, s.text)
 }
 
 // hidden are the recipients of the envelope who stand in no field of the header.
