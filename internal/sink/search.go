@@ -160,7 +160,7 @@ func fields(prefix string) []func(*Message) string {
 	case "addressed":
 		return []func(*Message) string{from, to, cc, bcc, replyTo}
 	case "":
-		return []func(*Message) string{from, to, cc, bcc, replyTo, subject, func(m *Message) string { return m.searched.text }}
+		return []func(*Message) string{func(m *Message) string { return m.searched.all }}
 	}
 	return nil
 }

@@ -14,22 +14,15 @@ const (
 	mostBits  = 1 << 17
 )
 
-// sketchOf makes one of texts.
-func sketchOf(texts ...string) sketch {
-	octets := 0
-	for _, t := range texts {
-		octets += len(t)
-	}
-	s := make(sketch, min(mostBits, max(leastBits, 1<<bits.Len(uint(octets))))/64)
-	for _, t := range texts {
-		for at := range s.places(t) {
-			s[at/64] |= 1 << (at % 64)
-		}
+func sketchOf(text string) sketch {
+	s := make(sketch, min(mostBits, max(leastBits, 1<<bits.Len(uint(len(text)))))/64)
+	for at := range s.places(text) {
+		s[at/64] |= 1 << (at % 64)
 	}
 	return s
 }
 
-// mayHold is false if none of the texts holds what is searched for. Where there is no sketch, they may.
+// mayHold is false if the text does not hold what is searched for. Where there is no sketch, it may.
 func (s sketch) mayHold(text string) bool {
 	if s == nil {
 		return true

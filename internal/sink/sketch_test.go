@@ -19,7 +19,7 @@ func TestSketch(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, 2, 3, 63, 64, 511, 512, 5000, 300_000} {
 		a, b := text(n), text(n)
-		s := sketchOf(a, b)
+		s := sketchOf(a + b)
 		if len(s)*8 > max(leastBits/8, min(mostBits/8, 4*n)) {
 			t.Errorf("%d octets have a sketch of %d", 2*n, len(s)*8)
 		}
