@@ -28,6 +28,7 @@ func (s *Server) inboxes() []operation {
 		{pattern: "DELETE /inboxes/{inbox}/messages", handle: s.inboxEmpty, says: "Delete all its messages", code: http.StatusNoContent},
 		{pattern: "GET /inboxes/{inbox}/messages/{id}", handle: s.inboxMessage, says: "One message, with envelope, links and codes; it is not read by that", out: full{}},
 		{pattern: "DELETE /inboxes/{inbox}/messages/{id}", handle: s.inboxRemove, says: "Delete one message", code: http.StatusNoContent},
+		{pattern: "GET /inboxes/{inbox}/messages/{id}/sender", handle: s.inboxSender, says: "What SPF, DKIM and DMARC would say of who sent it", params: []string{"dns: yes to ask the DNS, as somebody's real server would", "address: the address that it would be sent from"}, out: sink.Judgement{}},
 		{pattern: "GET /inboxes/{inbox}/messages/{id}/raw", handle: s.inboxRaw, says: "The octets that were sent"},
 		{pattern: "GET /inboxes/{inbox}/rules", handle: s.rules, says: "The rules by which its mail fails, and how often each struck", out: rulesShown{}},
 		{pattern: "PUT /inboxes/{inbox}/rules", handle: s.setRules, says: "Replace them; none lets all pass", in: ruling{}, out: rulesShown{}},
