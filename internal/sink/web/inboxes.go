@@ -212,10 +212,14 @@ const (
 // waited is what came while somebody waited.
 type waited struct {
 	Messages []full `json:"messages"`
-	Matched  int    `json:"matched"`
-	Wanted   int    `json:"wanted"`
-	Seen     int    `json:"seen"`
-	Reason   string `json:"reason,omitempty"`
+	waitedFor
+}
+
+type waitedFor struct {
+	Matched int    `json:"matched"`
+	Wanted  int    `json:"wanted"`
+	Seen    int    `json:"seen"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // inboxWait answers once so many messages match, or, when the time is over, 408 with
@@ -230,18 +234,19 @@ func (s *Server) inboxWait(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	name := s.scope(r)
 	messages, seen := s.Box.Wait(ctx, name, found, since, count)
-	out := waited{Messages: []full{}, Matched: len(messages), Wanted: count, Seen: seen}
-	for i := range messages {
-		if o, err := s.read(name, messages[i].ID); err == nil {
-			out.Messages = append(out.Messages, s.fullOf(o))
-		}
-	}
+	out := waitedFor{Matched: len(messages), Wanted: count, Seen: seen}
 	w.Header().Set("Content-Type", "application/json")
 	if len(messages) < count {
 		out.Reason = reason(len(messages), count, seen, wait)
 		w.WriteHeader(http.StatusRequestTimeout)
 	}
-	answerAs(w, out)
+	answerList(w, "messages", func(yield func(any) bool) {
+		for i := range messages {
+			if o, err := s.read(name, messages[i].ID); err == nil && !yield(s.fullOf(o)) {
+				return
+			}
+		}
+	}, func() any { return out })
 }
 
 func reason(matched, wanted, seen int, wait time.Duration) string {
