@@ -104,7 +104,7 @@ func (o *own) set(password string) {
 func (o *own) addApp(name string) (password string) {
 	o.t.Helper()
 	if err := o.kept.Change(o.t.Context(), alice, func(p *preferences.Preferences) (err error) {
-		password, err = o.AddApp(alice, p, name)
+		password, err = o.AddApp(alice, p, name, "")
 		return err
 	}); err != nil {
 		o.t.Fatal(err)

@@ -181,6 +181,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.retirePreferences(st)
+	d.tendSessions()
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -265,6 +266,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

@@ -75,6 +75,7 @@ func (o ownPages) change(ctx context.Context, who, field string, change func(p *
 	case errors.As(err, &about):
 		return &user.Refused{Field: about.What, Why: about.Why}
 	}
+	o.d.endSessions(domains.Address(who))
 	return err
 }
 
@@ -102,7 +103,7 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name)
+		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, "")
 		return err
 	})
 	if err != nil {
@@ -120,6 +121,7 @@ func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, e
 		}
 		return nil
 	})
+	o.d.endSessions(domains.Address(who))
 	return name, err
 }
 
