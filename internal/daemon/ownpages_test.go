@@ -324,3 +324,38 @@ func TestAccountGone(t *testing.T) {
 		t.Error(w.logs)
 	}
 }
+
+// TestOnlyDevices: the password of the account is for the pages alone once its user says so by it, which he can where there is a device; programs that
+// were in by it are out, and what a device has for its last day is told.
+func TestOnlyDevices(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	only := func(on, password string) (int, string) {
+		return v.post("/account/devices", "do", "only", "only", on, "proof", password)
+	}
+	if code, page := only("1", testPassword); code != 422 || !strings.Contains(page, "make a password for a device first") {
+		t.Error("without a device:", code, page)
+	}
+	for until, why := range map[string]string{"2001-01-01": "that day has passed", "soon": "is no day"} {
+		if code, page := v.post("/account/devices", "do", "add", "name", "phone", "password", testPassword, "until", until); code != 422 || !strings.Contains(page, why) || !strings.Contains(page, `value="`+until+`" aria-describedby="d-until"`) {
+			t.Error(until, code, page)
+		}
+	}
+	phone := v.app("phone", testPassword, "until", "2999-12-31")
+	if code, page := only("1", "wrong"); code != 422 || !strings.Contains(page, "that is not the password of this account") || !w.fetches("alice@mail.test", testPassword) {
+		t.Error("by a wrong password:", code, page)
+	}
+	byPassword, byPhone := w.inPOP3("alice@mail.test", testPassword), w.inSMTP("alice@mail.test", phone)
+	if code, page := only("1", testPassword); code != 200 || !strings.Contains(page, "opens these pages alone") || !strings.Contains(page, "2999-12-31") {
+		t.Error(code, page)
+	}
+	if byPassword.goesOn() || !byPhone.goesOn() || w.fetches("alice@mail.test", testPassword) || !w.fetches("alice@mail.test", phone) || !v.in() {
+		t.Error("what opens what")
+	}
+	if code, page := only("0", testPassword); code != 200 || !strings.Contains(page, "as well") || !w.fetches("alice@mail.test", testPassword) {
+		t.Error(code, page)
+	}
+	if told := strings.Join(w.mailbox("alice@mail.test"), ""); strings.Count(told, "Subject: How mail programs log in was changed") != 2 {
+		t.Error(told)
+	}
+}

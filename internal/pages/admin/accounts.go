@@ -150,9 +150,9 @@ func (s Server) givePassword(r *pages.Request, password string) error {
 	if err != nil {
 		return refused(r, err)
 	}
-	said := "The password is another one. Sessions at the pages end."
+	said := "The password is another one. Whoever was in by the old one is out."
 	if password == "" {
-		said = fmt.Sprintf("The password is %s – it is not shown again. Sessions at the pages end.", is)
+		said = fmt.Sprintf("The password is %s – it is not shown again. Whoever was in by the old one is out.", is)
 	}
 	r.Done(said, "account", address)
 	return nil

@@ -28,8 +28,10 @@ type Own interface {
 	Decided(who string) (Decided, error)
 	// SetPassword gives him another password, and with revoke ends his app passwords.
 	SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error
-	// AddApp makes an app password, which is shown once.
-	AddApp(ctx context.Context, who string, from netip.Addr, password, name string) (app string, err error)
+	// AddApp makes an app password, which is shown once. until is its last day, or empty.
+	AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error)
+	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well.
+	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error
 	// RevokeApp ends one, and returns its name.
 	RevokeApp(ctx context.Context, who, id string) (name string, err error)
 	// AskForward sends a code to where mail is to go on to, and ConfirmForward has it go there. EndForward ends that, or the waiting for a code.
@@ -44,9 +46,11 @@ type Own interface {
 type Decided struct {
 	Changed time.Time // of the password, by the user; zero: it is the administrator's
 	Apps    []App
-	Forward *Forward
-	Pending *Forward // waits for its code
-	Absence *Absence
+	// OnlyApps: the password is for the pages alone.
+	OnlyApps bool
+	Forward  *Forward
+	Pending  *Forward // waits for its code
+	Absence  *Absence
 }
 
 // Away is what fills the form: that of now, or nothing.
@@ -62,6 +66,8 @@ type App struct {
 	ID, Name      string
 	Made, Used    time.Time // Used is zero: never
 	Service, From string    // of the last use
+	Until         string    // its last day; empty: it has none
+	Over          bool      // which has passed
 }
 
 // Forward is where mail goes on to.
@@ -142,7 +148,7 @@ func (s Server) setPassword(r *pages.Request) error {
 		return refuse(r, err, "old")
 	}
 	r.KeepSession()
-	text := "The password is changed. Every other session at these pages has ended."
+	text := "The password is changed. Every other session at these pages has ended, and so have those of programs that were in by the old one."
 	if revoke {
 		text += " There are no app passwords any more."
 	}
@@ -156,7 +162,7 @@ func (s Server) addApp(r *pages.Request) error {
 		r.Form.Wrong("name", "say which device it is for")
 		return nil
 	}
-	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name)
+	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name, r.Form.Value("until"))
 	if err != nil {
 		return refuse(r, err, "password")
 	}
@@ -169,7 +175,20 @@ func (s Server) revokeApp(r *pages.Request) error {
 	if err != nil {
 		return refuse(r, err, "")
 	}
-	r.Done(name+" can fetch and send no more.", "app", name)
+	r.Done(name+" can fetch and send no more, and is out if it was in.", "app", name)
+	return nil
+}
+
+func (s Server) setOnlyApps(r *pages.Request) error {
+	only := r.Form.Value("only") == "1"
+	if err := s.Own.SetOnlyApps(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("proof"), only); err != nil {
+		return refuse(r, err, "proof")
+	}
+	if only {
+		r.Done("The password opens these pages alone. Programs that were in by it are out.")
+		return nil
+	}
+	r.Done("Programs may log in by the password of this account as well.")
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (s Server) pages() []pages.Page {
 		s.allowed(MayPassword, pages.Page{Path: "password", Menu: "Password", Title: "Password", Template: "password.html", Show: s.decided,
 			Do: map[string]pages.Action{"change": s.setPassword}}),
 		s.allowed(MayAppPasswords, pages.Page{Path: "devices", Menu: "Devices", Title: "Passwords for devices", Template: "devices.html", Show: s.decided,
-			Do: map[string]pages.Action{"add": s.addApp, "revoke": s.revokeApp}}),
+			Do: map[string]pages.Action{"add": s.addApp, "revoke": s.revokeApp, "only": s.setOnlyApps}}),
 		s.allowed(MayForward, pages.Page{Path: "forward", Menu: "Forwarding", Title: "Forwarding", Template: "forward.html", Show: s.decided,
 			Do: map[string]pages.Action{"ask": s.askForward, "confirm": s.confirmForward, "end": s.endForward}}),
 		s.allowed(MayAbsence, pages.Page{Path: "absence", Menu: "Absence", Title: "While you are away", Template: "absence.html", Show: s.decided,
