@@ -249,7 +249,7 @@ func TestAbsencePage(t *testing.T) {
 
 // TestUserMay: what the settings do not let users decide is neither shown nor done; it is back when they do.
 func TestUserMay(t *testing.T) {
-	if fmt.Sprint(conf.New().Web.UserMay) != fmt.Sprint([]string{user.MayPassword, user.MayAppPasswords, user.MayForward, user.MayAbsence}) {
+	if fmt.Sprint(conf.New().Web.UserMay) != fmt.Sprint([]string{user.MayPassword, user.MayAppPasswords, user.MayForward, user.MayAbsence, user.MayJunk}) {
 		t.Error("the pages and the settings have other names")
 	}
 	w := start(t, withUsers)
@@ -262,6 +262,7 @@ func TestUserMay(t *testing.T) {
 		"devices":  {"do", "add", "name", "phone", "password", testPassword},
 		"forward":  {"do", "ask", "to", "x@far.test", "password", testPassword},
 		"absence":  {"do", "keep", "text", "x"},
+		"junk":     {"do", "release", "id", "x"},
 	} {
 		if code, page := v.see("/account/" + path); code != 403 || !strings.Contains(page, "the administrator of this server has switched this off") {
 			t.Error(path, page)
@@ -279,7 +280,7 @@ func TestUserMay(t *testing.T) {
 func TestOtherSites(t *testing.T) {
 	w := start(t, withUsers)
 	v := w.user("alice@mail.test", testPassword)
-	for _, path := range []string{"password", "devices", "forward", "absence"} {
+	for _, path := range []string{"password", "devices", "forward", "absence", "junk"} {
 		form := url.Values{"do": {"keep"}, "text": {"x"}}
 		r, err := http.NewRequest("POST", v.base+"/account/"+path, strings.NewReader(form.Encode()))
 		if err != nil {

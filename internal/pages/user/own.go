@@ -15,6 +15,7 @@ const (
 	MayAppPasswords = "app_passwords"
 	MayForward      = "forward"
 	MayAbsence      = "absence"
+	MayJunk         = "junk"
 )
 
 // Own is what users decide about their own accounts. Its methods may be called concurrently; who is the name that has logged in, from
@@ -40,6 +41,25 @@ type Own interface {
 	EndForward(ctx context.Context, who string, from netip.Addr) error
 	// SetAbsence says what senders hear while he is away; nil: nothing.
 	SetAbsence(ctx context.Context, who string, a *Absence) error
+	// Junk is the newest of the mail that was put aside for him, and Release has some of it come into his mailbox, by their ids, and counts them.
+	Junk(ctx context.Context, who string) (Junk, error)
+	Release(ctx context.Context, who string, ids []string) (int, error)
+}
+
+// Junk is mail that was put aside.
+type Junk struct {
+	Aside bool // mail is put aside here at all
+	Mail  []Aside
+	More  bool // there may be more than these
+	Busy  bool // it cannot be seen now, as a mail program reads it
+	Days  int  // after which it is removed
+}
+
+// Aside is a message that was put aside.
+type Aside struct {
+	ID, From, Sender, Subject, Why string
+	Octets                         int64
+	Since                          time.Time
 }
 
 // Decided is what a user has decided, as the pages show it.

@@ -43,5 +43,7 @@ func (s Server) pages() []pages.Page {
 			Do: map[string]pages.Action{"ask": s.askForward, "confirm": s.confirmForward, "end": s.endForward}}),
 		s.allowed(MayAbsence, pages.Page{Path: "absence", Menu: "Absence", Title: "While you are away", Template: "absence.html", Show: s.decided,
 			Do: map[string]pages.Action{"keep": s.setAbsence, "end": s.endAbsence}}),
+		s.allowed(MayJunk, pages.Page{Path: "junk", Menu: "Junk", Title: "Put aside for you", Template: "junk.html", Show: s.junk,
+			Do: map[string]pages.Action{"release": s.release}}),
 	)
 }
