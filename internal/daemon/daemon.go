@@ -57,6 +57,7 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
+	phones      phones
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter

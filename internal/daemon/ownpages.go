@@ -69,15 +69,19 @@ func (o ownPages) change(ctx context.Context, who, field string, change func(p *
 		wrong = change(p)
 		return wrong
 	})
-	var about *preferences.Invalid
-	switch {
-	case errors.As(err, &about):
-		return &user.Refused{Field: about.What, Why: about.Why}
-	case wrong != nil:
-		return &user.Refused{Field: field, Why: wrong.Error()}
+	if about := (*preferences.Invalid)(nil); wrong != nil || errors.As(err, &about) {
+		return refusedAs(field, err)
 	}
 	o.d.endSessions(domains.Address(who))
 	return err
+}
+
+// refusedAs is what is wrong with a decision, for its user to read, about a field unless it says which itself.
+func refusedAs(field string, err error) error {
+	if about := (*preferences.Invalid)(nil); errors.As(err, &about) {
+		field = about.What
+	}
+	return &user.Refused{Field: field, Why: err.Error()}
 }
 
 // SetPassword implements user.Own.

@@ -33,6 +33,11 @@ type Own interface {
 	AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error)
 	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well.
 	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error
+	// AskPhone begins with setting up a device that loads a profile by a link. Phone is what is waited for; nil: nothing. SetUp makes its password, once and before
+	// Phone.Until, and returns the profile with it: ErrGone after that.
+	AskPhone(ctx context.Context, who string, from netip.Addr, password, name, until string) error
+	Phone(who string) *Phone
+	SetUp(ctx context.Context, from netip.Addr, token string) (Profile, error)
 	// RevokeApp ends one, and returns its name.
 	RevokeApp(ctx context.Context, who, id string) (name string, err error)
 	// AskForward sends a code to where mail is to go on to, and ConfirmForward has it go there. EndForward ends that, or the waiting for a code.
@@ -89,6 +94,19 @@ type App struct {
 	Until         string    // its last day; empty: it has none
 	Over          bool      // which has passed
 }
+
+// Phone is a device that is to load its profile.
+type Phone struct {
+	Name  string
+	Token string // what the link has in it
+	Until time.Time
+}
+
+// Profile is a file that sets a device up.
+type Profile struct{ Name, Type, Text string }
+
+// ErrGone: there is no such link, or not any more.
+var ErrGone = errors.New("this link was used, or its time is over; make another one at the page for devices")
 
 // Forward is where mail goes on to.
 type Forward struct {
