@@ -286,6 +286,34 @@ func (p accountPages) Block(ctx context.Context, address, stamp string, block bo
 	})
 }
 
+// LiftLimits implements admin.Accounts.
+func (p accountPages) LiftLimits(ctx context.Context, address string, until time.Time) (int, error) {
+	return p.steer(ctx, address, func(ctx context.Context, at domains.Address) (int, error) { return p.d.post.Lift(ctx, at, until) })
+}
+
+// RestoreLimits implements admin.Accounts.
+func (p accountPages) RestoreLimits(ctx context.Context, address string) error {
+	_, err := p.steer(ctx, address, func(_ context.Context, at domains.Address) (int, error) {
+		p.d.post.Restore(at)
+		return 0, nil
+	})
+	return err
+}
+
+// DiscardHeld implements admin.Accounts.
+func (p accountPages) DiscardHeld(ctx context.Context, address string) (int, error) {
+	return p.steer(ctx, address, p.d.post.Discard)
+}
+
+// steer does something about what an account sends, to its end, whether somebody waits for it or not.
+func (p accountPages) steer(ctx context.Context, address string, do func(context.Context, domains.Address) (int, error)) (int, error) {
+	at := domains.CanonicalAddress(address)
+	if p.d.state().dir.Account(at) == nil {
+		return 0, pages.ErrNotFound
+	}
+	return do(context.WithoutCancel(ctx), at)
+}
+
 // RemoveAccount implements admin.Accounts.
 func (p accountPages) RemoveAccount(ctx context.Context, address, stamp string, mail bool) error {
 	err := p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
