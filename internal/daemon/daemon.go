@@ -58,6 +58,7 @@ type Daemon struct {
 	post        *post.Post
 	keys        *sign.Ring
 	phones      phones
+	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter
@@ -194,6 +195,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -268,6 +270,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

@@ -8,6 +8,7 @@
 package user
 
 import (
+	"context"
 	"embed"
 
 	"github.com/postrider-mail/postrider/internal/pages"
@@ -21,6 +22,8 @@ type Server struct {
 	// Ways are how mail programs fetch and send, by the settings of the moment, and whether programs find that by
 	// themselves; none: they cannot from other hosts.
 	Ways func() (ways []Way, found bool)
+	// Use is what somebody's mailbox holds.
+	Use func(ctx context.Context, who string) (Use, error)
 	// Own is what users decide themselves.
 	Own Own
 }
