@@ -83,6 +83,7 @@ type Daemon struct {
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
+	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)

@@ -23,7 +23,7 @@ func (d *Daemon) adminPages() http.Handler {
 	d.zones = newZonePages(d)
 	admin.Add(area, admin.Server{
 		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: d.zones,
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, Files: filePages{d}, DNS: d.zones,
 	})
 	return area
 }
