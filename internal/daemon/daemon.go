@@ -57,6 +57,8 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
+	phones      phones
+	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter
@@ -82,6 +84,7 @@ type Daemon struct {
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
+	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -182,6 +185,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.retirePreferences(st)
+	d.tendSessions()
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -193,6 +197,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -266,6 +271,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

@@ -26,7 +26,7 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 		maildir.WithDisk(disk),
 		maildir.WithLogger(d.log),
 		maildir.WithReserve(keepFree(s, s.MailDir)),
-		maildir.WithQuota(d.quota),
+		maildir.WithQuota(d.quotaFor),
 		maildir.WithDomainQuota(d.domainQuota),
 		maildir.WithFolders(s.Store.QuotaFolders))
 	if err != nil {

@@ -30,7 +30,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 	}
 	d.scanner = &scan.Scanner{Settings: func() *scan.Settings { return d.state().scan }, Scanned: d.metrics.Scanned, Marked: d.marked, Log: d.log}
 	d.milters = &scan.Milters{Settings: func() []scan.Milter { return d.state().milters }, Scanned: d.metrics.AskedMilter, Marked: d.marked, Log: d.log}
-	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier, Decided: d.metrics.Decided}
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing

@@ -25,6 +25,8 @@ type Filter struct {
 	Rules func() *rules.Set
 	// Verifier has found out what rules may ask about a stranger, and asks the DNS.
 	Verifier *verify.Verifier
+	// Decided is told the action of each decision, as rules write it; nil: nobody is.
+	Decided func(action string)
 }
 
 // longestDelay is the most that rules may have a client wait for one answer: others' time-outs are five
@@ -90,6 +92,9 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	}
 	v.ctx, v.phase = ctx, p
 	d = v.set.Eval(p, v)
+	if d.Action != rules.None && f.Decided != nil {
+		f.Decided(d.Action.String())
+	}
 	if d.TLS == "off" && p <= rules.AtHelo {
 		v.s.NoTLS = true
 	}
