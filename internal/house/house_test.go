@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
 	"internal/scan":   {"internal/post", "internal/verify", "parsers/lineserver", "smtp"},
-	"internal/filter": {"internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "rfc2822", "smtp", "smtp/dkim", "smtp/dnslist"},
+	"internal/filter": {"internal/greylist", "internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "rfc2822", "smtp", "smtp/dkim", "smtp/dnslist"},
 	"internal/verify": {"internal/greylist", "internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
 	"internal/web": {"mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
