@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -40,17 +41,39 @@ type Struck struct {
 }
 
 // Set replaces the rules for an inbox; "" is for all clients. An error says what is wrong
-// with them, at which place; the old ones stay. What first, every and chance count begins anew.
+// with them, at which place; the old ones stay. What first, every and chance count begins anew. As whoever reaches the API can set some, they neither name files nor
+// have messages saved in folders.
 func (f *Faults) Set(inbox, text string) error {
 	name := inbox
 	if name == "" {
 		name = "rules"
 	}
-	set, err := rules.Parse(name, text)
+	set, err := (&rules.Compiler{Open: closed}).Compile(rules.Source{Name: name, Text: text})
 	if err != nil {
 		return err
 	}
+	if saves := set.With("savedir"); len(saves) > 0 {
+		return fmt.Errorf("%s:%d: savedir is for the rules of the command line", saves[0].File, saves[0].Line)
+	}
 	return f.replace(inbox, &faultSet{text: text, rules: set, hits: make(map[string]uint64)})
+}
+
+// closed opens no file.
+func closed(string) (io.ReadCloser, error) {
+	return nil, errors.New("files are for the rules of the command line")
+}
+
+// SetTexts replaces the rules for all clients by those of whoever starts the sink, who may name files. Those of the first come first.
+func (f *Faults) SetTexts(texts ...rules.Source) error {
+	set, err := (&rules.Compiler{}).Compile(texts...)
+	if err != nil {
+		return err
+	}
+	all := &faultSet{rules: set, hits: make(map[string]uint64)}
+	for _, t := range texts {
+		all.text += t.Text
+	}
+	return f.replace("", all)
 }
 
 // KeepIn has the Box keep what is set from now on, and brings back what it has kept. What is there
@@ -187,14 +210,27 @@ func refusal(d rules.Decision) *smtp.Reply {
 	return &smtp.Reply{Code: d.Reply.Code, Enhanced: d.Reply.Enhanced, Text: d.Reply.Text}
 }
 
-// fail asks the rules of all and of these inboxes, in this order, until one decides.
-func (r *receiver) fail(ctx context.Context, p rules.Phase, facts rules.Facts, inboxes ...string) rules.Decision {
+// fail asks the rules of all and of these inboxes, in this order, until one decides or has the client come again. What those before it
+// have set and put on top stays. The error is what the client is refused with.
+func (r *receiver) fail(ctx context.Context, s *smtp.Session, p rules.Phase, facts rules.Facts, inboxes ...string) (all rules.Decision, refused error) {
 	for _, inbox := range append([]string{""}, inboxes...) {
-		if d := r.Faults.eval(ctx, inbox, p, facts); d.Action != rules.None {
-			return d
+		d := r.Faults.eval(ctx, inbox, p, facts)
+		r.noted(s, &d)
+		d.Tags = append(all.Tags, d.Tags...)
+		all = d
+		if d.Greylist.Rule.Line != 0 {
+			if later := r.later(s, facts, d.Greylist); later != nil {
+				return d, later
+			}
+		}
+		if d.Action != rules.None {
+			break
 		}
 	}
-	return rules.Decision{}
+	if reply := refusal(all); reply != nil {
+		return all, reply
+	}
+	return all, nil
 }
 
 // factsOf are those of a session at this moment.
