@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 	// A mail server for tests shares the engines and the looks, and nothing of the daemon.
 	"internal/sink":        {"cipher/sasl", "mailstore/durable", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "rfc2822", "smtp"},
 	"internal/sink/web":    {"internal/pages", "internal/sink", "rfc2822"},
-	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "pop3", "smtp"},
+	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "parsers/rules", "pop3", "smtp"},
 	"internal/pages":       {},
 	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},

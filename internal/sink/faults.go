@@ -25,6 +25,8 @@ type Faults struct {
 	sets  map[string]*faultSet // by inbox; "" is all
 	keep  func(texts map[string]string) error
 	given *faultSet // from the command line: not kept, for the next one says its own
+
+	following *following // files of those; nil: there are none
 }
 
 // faultSet are the rules of one inbox, and how often each has struck.
@@ -63,19 +65,6 @@ func closed(string) (io.ReadCloser, error) {
 	return nil, errors.New("files are for the rules of the command line")
 }
 
-// SetTexts replaces the rules for all clients by those of whoever starts the sink, who may name files. Those of the first come first.
-func (f *Faults) SetTexts(texts ...rules.Source) error {
-	set, err := (&rules.Compiler{}).Compile(texts...)
-	if err != nil {
-		return err
-	}
-	all := &faultSet{rules: set, hits: make(map[string]uint64)}
-	for _, t := range texts {
-		all.text += t.Text
-	}
-	return f.replace("", all)
-}
-
 // KeepIn has the Box keep what is set from now on, and brings back what it has kept. What is there
 // already stays, and is not kept.
 func (f *Faults) KeepIn(b *Box) error {
@@ -100,15 +89,6 @@ func (f *Faults) KeepIn(b *Box) error {
 	return nil
 }
 
-// SetFiles replaces the rules for all clients by those of files.
-func (f *Faults) SetFiles(names ...string) error {
-	set, err := rules.ParseFiles(names...)
-	if err != nil {
-		return err
-	}
-	return f.replace("", &faultSet{rules: set, hits: make(map[string]uint64)})
-}
-
 // errTooManyRules bounds what tests set for their inboxes and forget.
 var errTooManyRules = errors.New("too many inboxes have rules of their own")
 
@@ -122,6 +102,9 @@ func (f *Faults) replace(inbox string, set *faultSet) error {
 		f.sets = make(map[string]*faultSet)
 	}
 	before := f.sets[inbox]
+	if inbox == "" {
+		f.following = nil // the files hold no more
+	}
 	switch {
 	case set.rules.Len() > 0 && before == nil && len(f.sets) >= mostRuled:
 		return errTooManyRules
@@ -178,6 +161,9 @@ const longestFault = 4 * time.Minute
 
 // eval asks one inbox's rules. Delays are waited for here.
 func (f *Faults) eval(ctx context.Context, inbox string, p rules.Phase, facts rules.Facts) rules.Decision {
+	if inbox == "" {
+		f.reread(time.Now())
+	}
 	set := f.of(inbox)
 	if set == nil {
 		return rules.Decision{}

@@ -42,7 +42,7 @@ type Receiving struct {
 	RefuseAll bool
 	// Heard, if not nil, is told what is said, but not to or by yakkers.
 	Heard smtp.Tracer
-	Log      *slog.Logger
+	Log   *slog.Logger
 }
 
 // Receiver is an SMTP server that puts all that comes into the Box.

@@ -44,8 +44,8 @@ func ParseHashOf(text string) (HashOf, error) {
 // has its octets, NAME.json what is known of it (Taken). Both are durable before its client hears an answer. The zero value writes only where rules
 // name a folder (savedir). Its fields must not be changed while it works; its methods may be called concurrently.
 type Saver struct {
-	Dir  string // where; "" is nowhere, unless a rule says where
-	Hash HashOf // "" is HashAll
+	Dir  string    // where; "" is nowhere, unless a rule says where
+	Hash HashOf    // "" is HashAll
 	Log  io.Writer // gets a line of JSON for each message, which is Taken; may be nil
 
 	mu    sync.Mutex // held while files are written: two of one name are one

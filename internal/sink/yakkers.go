@@ -186,7 +186,7 @@ func (r *receiver) welcome(s *smtp.Session) error {
 }
 
 // done counts who has done nothing.
-func (r *receiver) done(s *smtp.Session, sum *smtp.Summary) {
+func (r *receiver) done(s *smtp.Session, _ *smtp.Summary) {
 	least := r.Yakkers.Least
 	if least == 0 {
 		least = ReachedMessage
