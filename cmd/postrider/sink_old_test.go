@@ -169,6 +169,7 @@ func TestOldSinkRefuses(t *testing.T) {
 		{"-smtplog /nowhere/x", "--smtplog: "},
 		{"-dnlog /nowhere/x", "--dnlog: "},
 		{"-r /nowhere/x", "/nowhere/x"},
+		{"-c a.pem,b.pem -k a.key", "there are 2 files of certificates and 1 of keys"},
 	} {
 		if code, _, said := command(t, "", append([]string{"sink", "--smtp", "", "--http", "127.0.0.1:0", "--pop3", ""}, strings.Fields(c.args)...)...); code == exitOK || !strings.Contains(said, c.want) {
 			t.Errorf("%s: %d %s", c.args, code, said)
