@@ -91,7 +91,7 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	if v.set == nil || v.set.Len() == 0 {
 		return d, nil
 	}
-	v.ctx, v.phase = ctx, p
+	v.ctx, v.phase, v.to = ctx, p, nil
 	d = v.set.Eval(p, v)
 	if d.TLS == "off" && p <= rules.AtHelo {
 		v.s.NoTLS = true
@@ -156,6 +156,7 @@ func (f *Filter) Inspect(ctx context.Context, look *post.Look) post.Inspection {
 		return nil
 	}
 	v.look, v.envelope = look, look.Envelope
+	clear(v.fields)
 	i := &inspection{v: v, size: int64(look.Header.Size())}
 	_, i.refused = f.decide(ctx, v, rules.AtHeader)
 	return i
