@@ -48,6 +48,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}
+	st.mail.Resume(old.mail)
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}
