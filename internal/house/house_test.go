@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	// Directories and providers of others, each a question and its answer; they know no settings.
 	"internal/accounts/ldap":       {},
 	"internal/accounts/openid":     {},
-	"internal/accounts/passwdfile": {"parsers/lineserver"},
+	"internal/accounts/passwdfile": {"cipher/passwd", "parsers/domains"},
 	"internal/accounts":            {"internal/accounts/ldap", "internal/accounts/openid", "internal/accounts/passwdfile", "internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/preferences":         {"mailstore/durable", "parsers/domains"},
 	"internal/logs":                {"internal/conf", "parsers/lineserver"},
