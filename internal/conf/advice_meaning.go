@@ -65,6 +65,9 @@ func (c *checker) adviseDomains() {
 	used := make(map[domains.Name]bool)
 	use := func(address string) { used[domains.CanonicalAddress(address).Domain()] = true }
 	places := make(map[domains.Name][]any)
+	c.Elsewhere.eachDomain(func(steps []any, name string) {
+		used[domains.Canonical(name)], places[domains.Canonical(name)] = true, steps
+	})
 	c.eachAccount(func(steps []any, address string, a *Account) {
 		use(address)
 		for _, other := range a.Addresses {

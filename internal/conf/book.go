@@ -161,8 +161,8 @@ func postmasterOf(domain domains.Name, postmaster string, accounts []domains.Add
 	return ""
 }
 
-// eachLocalDomain visits the domains whose mail is kept here: those of Domains and of
-// Accounts, and the server's own name. It may come to one several times.
+// eachLocalDomain visits the domains whose mail is kept here: those of Domains, of
+// Accounts and of accounts elsewhere, and the server's own name. It may come to one several times.
 func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	if s.ServerName != "" {
 		f(domains.Canonical(s.ServerName))
@@ -170,6 +170,7 @@ func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	for name := range s.Domains {
 		f(domains.Canonical(name))
 	}
+	s.Elsewhere.eachDomain(func(_ []any, name string) { f(domains.Canonical(name)) })
 	for address := range s.Accounts {
 		if i := strings.LastIndexByte(address, '@'); i >= 0 {
 			f(domains.Canonical(address[i+1:]))

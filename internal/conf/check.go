@@ -80,6 +80,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.smtp()
 	c.pop3()
 	c.auth()
+	c.elsewhere()
 	c.tls()
 	c.acme()
 	c.queue()
