@@ -78,6 +78,9 @@ func (c *checker) adviseDomains() {
 	c.eachAlias(func(_ []any, address string, _ []string) { use(address) })
 	c.eachDomain(func(name string, _ *Domain) { places[domains.Canonical(name)] = at("Domains", name) })
 	for _, domain := range c.book.Domains() {
+		if c.Elsewhere.Knows(domain) && c.book.Taker(domains.At("postmaster", domain), true) == "" {
+			c.fail(at("postmaster"), "nobody of these settings gets the mail to postmaster and abuse of %s; write who does", domain)
+		}
 		place := places[domain]
 		if place == nil { // the server's own name
 			continue

@@ -171,10 +171,12 @@ func (d *Directory) Try(ctx context.Context) error {
 // explain says of an error what was being done; what came from the directory is quoted and short.
 func explain(doing string, err error) error {
 	var e *ldap3.Error
-	var why *reason
+	var away *Unreachable
 	switch {
-	case errors.As(err, &why):
-		return why
+	case errors.As(err, &away):
+		return away
+	case isDead(err):
+		return &Unreachable{doing, err}
 	case errors.As(err, &e) && e.ResultCode == ldap3.LDAPResultReferral:
 		return fmt.Errorf("ldap: %s: the directory sends us to another one (a referral), which is not followed", doing)
 	case errors.As(err, &e) && e.ResultCode < ldap3.ErrorNetwork:

@@ -41,16 +41,17 @@ type kept struct {
 	since time.Time
 }
 
-// reason is why there is no connection.
-type reason struct {
+// Unreachable is the error of a directory that is away: it cannot be connected to, does not let the service account in, does not answer in time,
+// or says itself that it cannot now.
+type Unreachable struct {
 	what string
 	err  error
 }
 
-func (r *reason) Error() string { return "ldap: " + r.what + ": " + r.err.Error() }
+func (u *Unreachable) Error() string { return "ldap: " + u.what + ": " + u.err.Error() }
 
 // Unwrap is the error of the connection.
-func (r *reason) Unwrap() error { return r.err }
+func (u *Unreachable) Unwrap() error { return u.err }
 
 // place is where a URL leads: the network and address to dial, the name to verify, and whether TLS comes first.
 func place(raw string) (network, address, host string, secure bool, err error) {
@@ -121,7 +122,7 @@ func (p *pool) use(ctx context.Context, who as, ask func(*ldap3.Conn) error) err
 	case p.places <- struct{}{}:
 		defer func() { <-p.places }()
 	case <-ctx.Done():
-		return &reason{"all connections are in use", ctx.Err()}
+		return errors.New("ldap: all connections are in use")
 	}
 	if conn := p.take(who); conn != nil {
 		part, cancel := context.WithTimeout(ctx, p.c.Timeout/3)
@@ -146,7 +147,7 @@ func (p *pool) ask(ctx context.Context, who as, conn *ldap3.Conn, ask func(*ldap
 	if !stop() || isDead(err) {
 		conn.Close()
 		if err != nil && ctx.Err() != nil {
-			return &reason{"the directory does not answer", ctx.Err()}
+			return &Unreachable{"the directory does not answer", ctx.Err()}
 		}
 		return err
 	}
@@ -157,11 +158,11 @@ func (p *pool) ask(ctx context.Context, who as, conn *ldap3.Conn, ask func(*ldap
 // isDead reports whether an error is the connection's and no answer.
 func isDead(err error) bool {
 	var e *ldap3.Error
-	var r *reason
+	var u *Unreachable
 	if err == nil {
 		return false
 	}
-	if errors.As(err, &r) || !errors.As(err, &e) {
+	if errors.As(err, &u) || !errors.As(err, &e) {
 		return true
 	}
 	// 51 and 52: a server that is going down says so, and then closes.
@@ -216,13 +217,13 @@ func (p *pool) open(ctx context.Context, who as) (*ldap3.Conn, error) {
 	dialer := &net.Dialer{KeepAlive: 15 * time.Second}
 	raw, err := dialer.DialContext(ctx, p.network, p.address)
 	if err != nil {
-		return nil, &reason{"connect to " + p.address, err}
+		return nil, &Unreachable{"connect to " + p.address, err}
 	}
 	if p.fromStart {
 		secured := tls.Client(raw, p.tls)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			raw.Close()
-			return nil, &reason{"TLS with " + p.address, err}
+			return nil, &Unreachable{"TLS with " + p.address, err}
 		}
 		raw = secured
 	}
@@ -241,7 +242,7 @@ func (p *pool) open(ctx context.Context, who as) (*ldap3.Conn, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, &reason{what, err}
+		return nil, &Unreachable{what, err}
 	}
 	raw.SetDeadline(time.Time{})
 	return conn, nil
