@@ -392,7 +392,7 @@ func TestTemplates(t *testing.T) {
 		dn, ok   bool
 	}{
 		{"(uid=%n)", false, true}, {"(|(mail=%u)(proxyAddresses=smtp:%u))", false, true}, {"(&(uid=%n)(dc=%d)(x=100%%))", false, true},
-		{"(uid=%n", false, false}, {"(uid=bob)", false, false}, {"(uid=%x)", false, false}, {"(uid=%n)%", false, false}, {"", false, false},
+		{"(uid=%n", false, false}, {"(|(uid=%n(mail=%u)(a=b))", false, false}, {"(uid=bob)", false, false}, {"(uid=%x)", false, false}, {"(uid=%n)%", false, false}, {"", false, false},
 		{"uid=%n,dc=example", true, true}, {"uid=%n,dc", true, false}, {"%u", true, false},
 	} {
 		if err := CheckTemplate(test.template, test.dn); (err == nil) != test.ok {

@@ -59,6 +59,9 @@ func CheckTemplate(template string, dn bool) error {
 		}
 		return nil
 	}
+	if strings.Count(template, "(") != strings.Count(template, ")") { // the library takes some for a part of a value
+		return fmt.Errorf("%q is no filter: its parentheses are not pairs", template)
+	}
 	if _, err := ldap3.CompileFilter(n.inFilter(template)); err != nil {
 		return fmt.Errorf("%q is no filter: %w", template, err)
 	}
