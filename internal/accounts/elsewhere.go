@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -168,6 +169,58 @@ func (e *Elsewhere) Lately(address domains.Address) *Known {
 		}
 	}
 	return nil
+}
+
+// List are the accounts that places list, in no order: those of passwd-files. Directories are asked about one at a time.
+func (e *Elsewhere) List() (all []*Known, err error) {
+	if e == nil {
+		return nil, nil
+	}
+	seen := make(map[domains.Address]bool)
+	var problems []error
+	for _, p := range e.places {
+		files, ok := p.keeper.(*fileKeeper)
+		if !ok {
+			continue
+		}
+		entries, err := files.file.All()
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", p.name, err))
+		}
+		for i := range entries {
+			if k := knownOf(&entries[i]); p.domains[k.Address.Domain()] && !seen[k.Address] {
+				seen[k.Address] = true
+				k.Place, k.at = p.name, p
+				all = append(all, k)
+			}
+		}
+	}
+	return all, errors.Join(problems...)
+}
+
+// Directory is the first directory that may know an address; empty if none does.
+func (e *Elsewhere) Directory(domain domains.Name) string {
+	if e != nil {
+		for _, p := range e.places {
+			if !p.fast && p.domains[domain] {
+				return p.name
+			}
+		}
+	}
+	return ""
+}
+
+// Scheme names how the password of an account is stored, for a list: "" where whoever keeps it does not say.
+func (k *Known) Scheme() string {
+	switch {
+	case k.Disabled:
+		return "disabled"
+	case k.stored != "":
+		return passwd.Kind(k.stored)
+	case k.Closed:
+		return "none"
+	}
+	return ""
 }
 
 // Asked is what a place said to a question, for people.
