@@ -54,6 +54,11 @@ func (d *Database) Standby(t testing.TB, name string, lines ...string) *Database
 	s.configure(t, append(slices.Clone(lines), follow))
 	write(t, filepath.Join(s.dir, "standby.signal"), "", 0o600, owner())
 	s.Start(t)
+	Await(t, "the standby to follow", func() bool {
+		ask := fmt.Sprintf("select 'yes' from pg_stat_replication where state = 'streaming' and application_name = '%s'", name)
+		out, err := d.as(exec.Command(d.program("psql"), "-At", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-c", ask)).Output()
+		return err == nil && strings.TrimSpace(string(out)) == "yes"
+	})
 	return s
 }
 
@@ -130,7 +135,7 @@ func (d *Database) Start(t testing.TB) {
 	})
 	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(d.Port)))
 	Await(t, "PostgreSQL to answer", func() bool { // it listens before it does
-		return d.as(exec.Command(d.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port))).Run() == nil
+		return d.as(exec.Command(d.program("pg_isready"), "-q", "-U", "postgres", "-d", "postgres", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port))).Run() == nil
 	})
 }
 

@@ -97,7 +97,8 @@ func (s *Store) commitGroup(group []*commit) {
 		if attempt > 0 {
 			time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
 		}
-		if err = s.tryGroup(ctx, group); !takenBack(err) {
+		begun := false
+		if err = s.tryGroup(ctx, group, &begun); !takenBack(err) && (begun || !broken(err)) {
 			break
 		}
 	}
@@ -121,8 +122,9 @@ type boxRow struct {
 	use  mailstore.Usage
 }
 
-// tryGroup stores what can be stored of a group in one transaction. It answers those who have no room itself.
-func (s *Store) tryGroup(ctx context.Context, group []*commit) error {
+// tryGroup stores what can be stored of a group in one transaction, and answers those who have no room itself. Before begun is set
+// nothing is on its way.
+func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -144,6 +146,7 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit) error {
 	if len(rows.bodies.ids) == 0 {
 		return nil
 	}
+	*begun = true
 	err = s.write(ctx, conn, rows)
 	if err == nil {
 		if text := s.seen.warning(conn.Conn().PgConn()); text != "" {

@@ -4,15 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
 // guard remembers what servers were seen, and what they warned of.
 type guard struct {
+	file string // where that is written down; empty: nowhere
+
 	mu       sync.Mutex
 	system   int64
 	timeline int64
@@ -50,41 +56,47 @@ var (
 	errStandby  = errors.New("the server has too few synchronous standbys")
 )
 
-// check refuses a server that cannot keep the store's promises. It is asked of every new connection: behind one name there may
-// be another server each time.
-func (s *Store) check(ctx context.Context, c *pgx.Conn) error {
-	var (
-		recovery                  bool
-		fsync, pages, sync, names string
-		version                   int
-		system, timeline          int64
-		standbys                  int
-	)
-	err := c.QueryRow(ctx, `select pg_is_in_recovery(), current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
-		current_setting('synchronous_standby_names'), current_setting('server_version_num')::int, system_identifier,
-		case when pg_is_in_recovery() then 0 else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint end,
-		(select count(*)::int from pg_stat_replication where sync_state in ('sync', 'quorum'))
-		from pg_control_system()`).Scan(&recovery, &fsync, &pages, &sync, &names, &version, &system, &timeline, &standbys)
+// asked is what is asked of every server, as one row of texts. pg_control_system may be called by everybody.
+const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
+	case when pg_is_in_recovery() then '0' else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint::text end,
+	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum'))
+	from pg_control_system()`
+
+// check refuses a server that cannot keep the store's promises. It is asked of every new connection, before it is one: where
+// several hosts are named, the next is tried then.
+func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
+	results, err := c.Exec(ctx, asked).ReadAll()
 	if err != nil {
 		return err
 	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 9 {
+		return errors.New("the server does not say what it is")
+	}
+	row := results[0].Rows[0]
+	text := func(i int) string { return string(row[i]) }
+	number := func(i int) int64 {
+		n, _ := strconv.ParseInt(text(i), 10, 64) // 0 is refused below, or means none
+		return n
+	}
+	synchronous, standbys := text(3), number(8)
 	switch {
-	case recovery:
+	case text(0) == "true":
 		return errRecovery
-	case version < 140000:
-		return fmt.Errorf("the server is PostgreSQL %d; 14 is the oldest that is known to work", version/10000)
-	case fsync != "on":
+	case number(5) < 140000:
+		return fmt.Errorf("the server is PostgreSQL %d; 14 is the oldest that is known to work", number(5)/10000)
+	case text(1) != "on":
 		return errors.New("the server's fsync is off: what it confirms is lost with the power")
-	case pages != "on":
+	case text(2) != "on":
 		return errors.New("the server's full_page_writes is off: its tables do not survive a loss of power")
-	case sync == "off":
+	case synchronous == "off":
 		return errors.New("synchronous_commit is off: what the server confirms is lost with it")
-	case s.replicas > 0 && (names == "" || sync == "local"):
+	case s.replicas > 0 && (text(4) == "" || synchronous == "local"):
 		return fmt.Errorf("%w: synchronous_standby_names and synchronous_commit name none (%d wanted)", errStandby, s.replicas)
-	case s.replicas > standbys:
+	case int64(s.replicas) > standbys:
 		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, s.replicas)
 	}
-	return s.seen.same(system, timeline)
+	return s.seen.same(number(6), number(7))
 }
 
 // same refuses another database than before, and one that is older: the primary of before a failover, which has come back and
@@ -98,6 +110,42 @@ func (g *guard) same(system, timeline int64) error {
 	case timeline < g.timeline:
 		return fmt.Errorf("the server is older than one that was seen before (timeline %d, not %d): another has taken its place", timeline, g.timeline)
 	}
+	if g.system == system && g.timeline == timeline {
+		return nil
+	}
 	g.system, g.timeline = system, timeline
+	return g.save()
+}
+
+// load reads what an earlier process has seen.
+func (g *guard) load() error {
+	if g.file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(g.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), memory, &g.system, &g.timeline)
+	}
+	if err != nil {
+		return fmt.Errorf("the servers seen before, in %s: %w", g.file, err)
+	}
 	return nil
+}
+
+const memory = "system %d timeline %d\n"
+
+// save writes down what was seen. g.mu is held.
+func (g *guard) save() error {
+	if g.file == "" {
+		return nil
+	}
+	disk, err := durable.Open(filepath.Dir(g.file))
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	return disk.ReplaceFile(context.Background(), g.file, fmt.Appendf(nil, memory, g.system, g.timeline))
 }

@@ -35,23 +35,31 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel, err := s.within(ctx)
+	var box int64
+	err = s.reading(ctx, func(ctx context.Context) (err error) {
+		box, err = s.boxOf(ctx, name, domain)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable("open maildrop", err)
+	}
+	asking, cancel, err := s.within(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	box, err := s.boxOf(ctx, name, domain)
-	if err != nil {
-		return nil, unavailable("open maildrop", err)
-	}
-	k, err := s.take(ctx, box)
+	k, err := s.take(asking, box)
 	if errors.Is(err, mailstore.ErrLocked) {
 		return nil, err
 	}
 	if err != nil {
 		return nil, unavailable("lock maildrop", err)
 	}
-	entries, err := s.entries(ctx, box)
+	var entries []entry
+	err = s.reading(ctx, func(ctx context.Context) (err error) {
+		entries, err = s.entries(ctx, box)
+		return err
+	})
 	if err != nil {
 		err = errors.Join(err, s.release(context.WithoutCancel(ctx), k))
 		return nil, unavailable("list maildrop", err)
@@ -130,14 +138,11 @@ func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 	case m.gone[i]:
 		return nil, mailstore.ErrGone
 	}
-	asking, cancel, err := m.s.within(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
 	r := &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
 	var data []byte
-	err = m.s.pool.QueryRow(asking, m.s.in(`select top, data, chunks from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks)
+	err := m.s.reading(ctx, func(ctx context.Context) error {
+		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, mailstore.ErrGone
 	}
@@ -185,12 +190,9 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) chunk() (data []byte, err error) {
-	ctx, cancel, err := r.s.within(r.ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	err = r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
+	err = r.s.reading(r.ctx, func(ctx context.Context) error {
+		return r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("postgres: message %v: piece %d of %d is not there: %w", r.body, r.next, r.chunks, mailstore.ErrGone)
 	}

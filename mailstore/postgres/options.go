@@ -44,3 +44,7 @@ func WithCache(messages int) Option { return func(s *Store) { s.lists.most = mes
 
 // WithConnections bounds the connections to the database, 8 if nothing is said.
 func WithConnections(n int) Option { return func(s *Store) { s.connections = n } }
+
+// WithMemory names a file in which the store writes down which server it has used last. A process that starts anew then
+// refuses one that is older, the primary of before a failover. Nothing is written down if nothing is said.
+func WithMemory(file string) Option { return func(s *Store) { s.seen.file = file } }

@@ -59,6 +59,9 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	if !isPlainName(s.schema) {
 		return nil, fmt.Errorf("postgres: %q cannot be the name of a schema", s.schema)
 	}
+	if err := s.seen.load(); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", withoutPassword(err))
@@ -87,14 +90,11 @@ func (s *Store) prepare(cfg *pgxpool.Config) {
 	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
 	// Nothing is prepared by name, so that a pooler in between (pgbouncer) may give each transaction another server connection.
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	if cfg.ConnConfig.ValidateConnect == nil {
-		cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
+	cfg.ConnConfig.ValidateConnect = s.check
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "postrider"
 	}
 	cfg.ConnConfig.OnNotice = s.seen.notice
-	cfg.AfterConnect = s.check
 	cfg.BeforeClose = func(c *pgx.Conn) { s.seen.forget(c.PgConn()) }
 }
 
@@ -150,7 +150,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return unavailable("check", err)
 	}
 	defer conn.Release()
-	return unavailable("check", s.check(ctx, conn.Conn()))
+	return unavailable("check", s.check(ctx, conn.Conn().PgConn()))
 }
 
 // within is a context of one thing that the database is asked for, and an error after Close.
@@ -160,6 +160,37 @@ func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	return ctx, cancel, nil
+}
+
+// broken reports whether an error is that of a connection rather than of what was asked: of a server that has ended, say.
+func broken(err error) bool {
+	var of *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false
+	case errors.As(err, &of):
+		return strings.HasPrefix(of.Code, "57P") // shut down, crashed, starting up
+	}
+	return true
+}
+
+// reading does what changes nothing, and does it again where a connection of before turns out to be dead: after a failover all are.
+func (s *Store) reading(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, cancel, err := s.within(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		if err = do(ctx); !broken(err) || attempt == mostAttempts {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // unavailable says what was being done, and that trying later may work.
@@ -231,15 +262,13 @@ func (s *Store) Users(ctx context.Context) iter.Seq2[string, error] {
 // usersAfter is the next thousand mailboxes in the order of their names, so that no connection is kept while somebody does
 // something with each.
 func (s *Store) usersAfter(ctx context.Context, after string) ([]string, error) {
-	ctx, cancel, err := s.within(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	rows, err := s.pool.Query(ctx, s.in(`select name from $.box where name > $1 order by name limit 1000`), after)
-	if err != nil {
-		return nil, unavailable("list mailboxes", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var names []string
+	err := s.reading(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, s.in(`select name from $.box where name > $1 order by name limit 1000`), after)
+		if err == nil {
+			names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		return err
+	})
 	return names, unavailable("list mailboxes", err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,7 +32,7 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	found := make(map[bodyID]bool)
-	err := s.proven(ctx, func(tx pgx.Tx) error {
+	err := s.provenSoon(ctx, func(tx pgx.Tx) error {
 		clear(found)
 		ids := make([]int64, 0, len(boxes))
 		for _, b := range boxes {
@@ -65,6 +66,21 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 		}
 	}
 	return cause
+}
+
+// provenSoon is proven, again and again while the database is away: it may be that another server is about to take its place.
+func (s *Store) provenSoon(ctx context.Context, do func(tx pgx.Tx) error) error {
+	for {
+		err := s.proven(ctx, do)
+		if !broken(err) && !takenBack(err) || errors.Is(err, errWarned) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // proven runs a transaction and writes something in it, so that its commit proves all before it; and believes no commit that

@@ -16,13 +16,10 @@ func (s *Store) Usage(ctx context.Context, user string) (mailstore.Usage, error)
 	if err != nil {
 		return mailstore.Usage{}, err
 	}
-	ctx, cancel, err := s.within(ctx)
-	if err != nil {
-		return mailstore.Usage{}, err
-	}
-	defer cancel()
 	var u mailstore.Usage
-	err = s.pool.QueryRow(ctx, s.in(`select messages, octets from $.box where name = $1`), name).Scan(&u.Messages, &u.Octets)
+	err = s.reading(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, s.in(`select messages, octets from $.box where name = $1`), name).Scan(&u.Messages, &u.Octets)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
@@ -51,13 +48,11 @@ func (s *Store) Room(ctx context.Context, user string, size int64) error {
 	if q == (mailstore.Quota{}) {
 		return nil
 	}
-	ctx, cancel, err := s.within(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
 	var u mailstore.Usage
-	if err := s.pool.QueryRow(ctx, s.in(domainUse)+` where domain = $1`, domain).Scan(&u.Messages, &u.Octets); err != nil {
+	err = s.reading(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, s.in(domainUse)+` where domain = $1`, domain).Scan(&u.Messages, &u.Octets)
+	})
+	if err != nil {
 		return unavailable("count", err)
 	}
 	return q.Refuse(u, size)
