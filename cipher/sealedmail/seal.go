@@ -50,10 +50,16 @@ func PlainSize(sealed int64) (int64, error) {
 	return plain, nil
 }
 
-// IsSealed reports whether a message that begins with head, of 22 bytes or more,
-// is sealed. No mail message begins like that: its first line would be no
+// MagicSize is how many octets IsSealed needs.
+const MagicSize = len(magic) + 1
+
+// IsSealed reports whether a message that begins with head, of MagicSize octets or more,
+// is sealed, also where its line ends were made CRLF. No mail message begins like that: its first line would be no
 // header field.
-func IsSealed(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
+func IsSealed(head []byte) bool {
+	line, _, ok := bytes.Cut(head, []byte("\n"))
+	return ok && string(bytes.TrimSuffix(line, []byte("\r")))+"\n" == magic
+}
 
 // Seal encrypts a message to a mailbox's public key ("age1…", from
 // Keyring.Recipient) in constant memory. What is written is complete only after
@@ -88,6 +94,16 @@ func (u *Unlocked) Open(r io.Reader) (io.Reader, error) {
 		return nil, source.judge(err)
 	}
 	return &opened{plain, source}, nil
+}
+
+// Has reports whether the key of this name (Key) is among them.
+func (u *Unlocked) Has(key string) bool {
+	for _, k := range u.keys {
+		if Key(k.Recipient().String()) == key {
+			return true
+		}
+	}
+	return false
 }
 
 // Identities gives the private keys as age's identity file (one
@@ -134,3 +150,15 @@ func (o *opened) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// NewKeys makes a key that belongs to no keyring.
+func NewKeys() (*Unlocked, error) {
+	k, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("sealedmail: generate key: %w", err)
+	}
+	return &Unlocked{keys: []*age.X25519Identity{k}}, nil
+}
+
+// Recipient is the public key that belongs to the key in use.
+func (u *Unlocked) Recipient() string { return u.keys[0].Recipient().String() }

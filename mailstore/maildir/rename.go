@@ -117,7 +117,7 @@ func (s *Store) moveFiles(ctx context.Context, src, dst string) error {
 			f := parseName(name)
 			fresh := s.name.next(time.Now())
 			if f.disk >= 0 && f.wire >= 0 {
-				fresh += sizeFields(f.disk, f.wire, f.exact, "")
+				fresh += sizeFields(f.disk, f.wire, f.exact, f.seal, "")
 			}
 			to = filepath.Join(dst, withFlags(fresh, f.flags))
 		}
