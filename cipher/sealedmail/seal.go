@@ -13,6 +13,8 @@ import (
 var (
 	// ErrPassword: neither password nor recovery key opens the keyring.
 	ErrPassword = errors.New("sealedmail: wrong password or recovery key")
+	// ErrRecovery: what was typed is no recovery key, but a slip in one.
+	ErrRecovery = errors.New("sealedmail: that is no recovery key: something in it is mistyped")
 	// ErrKeyring: the keyring's text is damaged or of an unknown version.
 	ErrKeyring = errors.New("sealedmail: damaged keyring")
 	// ErrOpen: the message is not sealed to this mailbox, or was changed or
@@ -78,7 +80,10 @@ func Seal(w io.Writer, recipient string) (io.WriteCloser, error) {
 
 // Unlocked is a keyring's private keys. It is for one session: nothing of it
 // should be kept.
-type Unlocked struct{ keys []*age.X25519Identity } // the one in use first
+type Unlocked struct {
+	keys []*age.X25519Identity // the one in use first
+	ring []byte                // what the keyring's passwords wrap; nil: they are of no keyring
+}
 
 // Open decrypts a message in constant memory. Bytes that were changed or are
 // missing at the end give an error that is ErrOpen; what was read before it was
