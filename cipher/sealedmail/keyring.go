@@ -363,6 +363,25 @@ func (k *Keyring) Rotate(u *Unlocked) error {
 	return nil
 }
 
+// Adopt has the keyring open what another one opens as well, for mail to come it has the key it had. Its keys are u.
+func (k *Keyring) Adopt(u, other *Unlocked) error {
+	more := &Unlocked{keys: slices.Clone(u.keys), ring: u.ring}
+	for _, key := range other.keys {
+		if !more.Has(Key(key.Recipient().String())) {
+			more.keys = append(more.keys, key)
+		}
+	}
+	next := k.data
+	if err := next.keep(more); err != nil {
+		return err
+	}
+	if err := k.replace(next); err != nil {
+		return err
+	}
+	u.keys = more.keys
+	return nil
+}
+
 // fits refuses a keyring that could not be read again.
 func (d *keyringData) fits() error {
 	text, err := (&Keyring{data: *d}).MarshalText()

@@ -83,7 +83,11 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	if err := o.proves(ctx, who, from, old); err != nil {
 		return err
 	}
-	err := o.change(ctx, who, "new", func(p *preferences.Preferences) error {
+	settle, err := o.rewrap(ctx, who, old, new)
+	if err != nil {
+		return err
+	}
+	err = o.change(ctx, who, "new", func(p *preferences.Preferences) error {
 		if revoke {
 			p.Apps = nil
 		}
@@ -91,6 +95,9 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	})
 	if err != nil {
 		return err
+	}
+	if err := settle(context.WithoutCancel(ctx)); err != nil { // it opens, and so does the old one
+		o.d.log.Error("the password before still opens the keys of a sealed mailbox", "user", who, "err", err)
 	}
 	o.tell(who, "The password was changed", fmt.Sprintf("The password of %s was changed from %s.", who, from))
 	return nil
@@ -102,7 +109,9 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name)
+		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name); err == nil {
+			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
+		}
 		return err
 	})
 	if err != nil {
@@ -120,6 +129,9 @@ func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, e
 		}
 		return nil
 	})
+	if err == nil {
+		o.dropApps(ctx, who)
+	}
 	return name, err
 }
 

@@ -76,3 +76,8 @@ func (p *Preferences) sum(password string) []byte {
 	h.Write([]byte(password))
 	return h.Sum(nil)
 }
+
+// Has reports whether there is an app password of this id; nil has none.
+func (p *Preferences) Has(id string) bool {
+	return p != nil && slices.ContainsFunc(p.Apps, func(a App) bool { return a.ID == id })
+}

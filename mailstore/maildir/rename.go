@@ -74,6 +74,9 @@ func (s *Store) joinBoxes(ctx context.Context, a, b *box) error {
 		return err
 	}
 	defer lock.Close()
+	if _, err := os.Lstat(a.sub("", keysFile)); err == nil {
+		return errors.New("its messages are sealed with keys of its own, which the other mailbox does not have: unseal it first")
+	}
 	folders, err := Folders(a.dir)
 	if err != nil {
 		return err

@@ -139,6 +139,20 @@ func (m *maildrop) unseal(ctx context.Context, i int) (io.ReadCloser, error) {
 		return nil, err
 	}
 	r.fail = func(err error) error { return m.blame(i, err) }
+	r.again = func(ctx context.Context) error {
+		file, octets, err := m.OpenSealed(ctx, i)
+		if err != nil {
+			return m.blame(i, err)
+		}
+		defer file.Close()
+		r, err := open(file, octets, m.Mark(i), m.Size(i), m.keys)
+		if err != nil {
+			return m.blame(i, err)
+		}
+		r.fail = func(err error) error { return m.blame(i, err) }
+		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 32<<10))
+		return err
+	}
 	return r, nil
 }
 
@@ -191,6 +205,15 @@ type message struct {
 	file  io.Closer
 	left  int64
 	fail  func(error) error
+	again func(context.Context) error // reads all of it once, nil: it is all read when it is open
+}
+
+// Check reads the message once to its end before anybody is given any of it. One that is no longer than a chunk was read when it was opened.
+func (m *message) Check(ctx context.Context) error {
+	if m.left <= sealedmail.ChunkSize/2 || m.again == nil {
+		return nil
+	}
+	return m.again(ctx)
 }
 
 func (m *message) Read(p []byte) (int, error) {
