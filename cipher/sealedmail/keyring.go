@@ -234,6 +234,9 @@ func ParseRecovery(text string) (string, error) {
 	return text[:recoveryLength], nil
 }
 
+// Clone is a copy, to be changed and thrown away.
+func (k *Keyring) Clone() *Keyring { return &Keyring{k.data} }
+
 // Recipient is the public key that mail is to be sealed to.
 func (k *Keyring) Recipient() string { return k.data.Recipient }
 

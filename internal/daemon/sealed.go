@@ -14,6 +14,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/sealed"
@@ -125,8 +126,8 @@ func (d *Daemon) unlock(ctx context.Context, account string, box mailstore.Maild
 	if err != nil {
 		return withCause(errNoKeys, err)
 	}
-	if keys == nil {
-		return nil
+	if keys == nil || d.sealedTo(account) == "" && !holdsSealed(box) {
+		return nil // a mailbox that was unsealed has keys, which nothing needs
 	}
 	opened, _ := sasl.PeerOf(ctx).Opened.(*mailKey)
 	switch {
@@ -143,6 +144,20 @@ func (d *Daemon) unlock(ctx context.Context, account string, box mailstore.Maild
 		u.Unlock(opened.keys)
 	}
 	return nil
+}
+
+// holdsSealed reports whether a message is sealed.
+func holdsSealed(box mailstore.Maildrop) bool {
+	u, ok := box.(sealed.Unlocker)
+	if !ok {
+		return false
+	}
+	for i := range u.Len() {
+		if _, is := u.Sealed(i); is {
+			return true
+		}
+	}
+	return false
 }
 
 func withCause(e *pop3.Error, err error) error {
@@ -203,6 +218,9 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	if to, err := d.mailKeys.Recipient(user, recipient); err != nil || to != recipient {
 		return // status has it
 	}
+	if err := d.settleState(ctx, user); err != nil {
+		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
+	}
 	n, err := SealMailbox(ctx, d.maildir, user, recipient, nil)
 	if n > 0 {
 		d.log.Info("mail from before was sealed", "mailbox", user, "messages", n)
@@ -226,6 +244,20 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 		next = sealSoon
 	}
 	s.done[user] = looked{recipient, time.Now().Add(next)}
+}
+
+// settleState writes down that a mailbox is sealed, where the command that was to do so was broken off.
+func (d *Daemon) settleState(ctx context.Context, user string) error {
+	box, err := d.mailKeys.Of(user)
+	if err != nil || box == nil || box.State != mailkeys.Made {
+		return err
+	}
+	return d.mailKeys.Change(ctx, user, func(b *mailkeys.Box) error {
+		if b.State == mailkeys.Made {
+			b.State = mailkeys.Sealed
+		}
+		return nil
+	})
 }
 
 // SealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off

@@ -34,13 +34,13 @@ func (o ownPages) rewrap(ctx context.Context, who, old, new string) (settle func
 	if keys == nil {
 		return func(context.Context) error { return nil }, nil
 	}
-	first, err := o.d.mailKeys.Begin(ctx, who, keys, []byte(new))
+	id, err := o.d.mailKeys.Begin(ctx, who, keys, []byte(new))
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		o.dropApps(ctx, who)
-		return first(ctx)
+		return o.d.mailKeys.Settle(ctx, who, id)
 	}, nil
 }
 

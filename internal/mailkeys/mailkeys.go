@@ -171,10 +171,9 @@ func (s *Store) Problem(user, said string) error {
 	return err
 }
 
-// Begin wraps a password that is going to be set beside those that open the keys, which keys must have opened. settle is for when it is
-// set: others open nothing then. Without it both do.
-func (s *Store) Begin(ctx context.Context, user string, keys *sealedmail.Unlocked, password []byte) (settle func(context.Context) error, err error) {
-	var id string
+// Begin wraps a password that is going to be set beside those that open the keys, which keys must have opened. id is for Settle, when it is
+// set. Without that both open them.
+func (s *Store) Begin(ctx context.Context, user string, keys *sealedmail.Unlocked, password []byte) (id string, err error) {
 	err = s.Change(ctx, user, func(b *Box) error {
 		if b.Keyring == nil {
 			return ErrNone
@@ -183,30 +182,29 @@ func (s *Store) Begin(ctx context.Context, user string, keys *sealedmail.Unlocke
 		id, err = b.Keyring.AddPassword(keys, password)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		return s.Change(ctx, user, func(b *Box) error { return b.Keyring.KeepPassword(id) })
-	}, nil
+	return id, err
+}
+
+// Settle has no other password open the keys than the one that Begin has wrapped.
+func (s *Store) Settle(ctx context.Context, user, id string) error {
+	return s.Change(ctx, user, func(b *Box) error {
+		if b.Keyring == nil {
+			return ErrNone
+		}
+		return b.Keyring.KeepPassword(id)
+	})
 }
 
 // Replace gives a mailbox whose passwords and recovery key are all lost new keys, to which mail to come is sealed. Those there were stay,
 // for who finds one of them (Bring).
-func (s *Store) Replace(ctx context.Context, user string, password []byte) (recovery, recipient string, err error) {
-	err = s.Change(ctx, user, func(b *Box) error {
+func (s *Store) Replace(ctx context.Context, user string, fresh *sealedmail.Keyring) error {
+	return s.Change(ctx, user, func(b *Box) error {
 		if b.Keyring == nil {
 			return ErrNone
 		}
-		fresh, key, err := sealedmail.NewKeyring(password)
-		if err != nil {
-			return err
-		}
 		b.Lost, b.Keyring = append(b.Lost, b.Keyring), fresh
-		recovery, recipient = key, fresh.Recipient()
 		return nil
 	})
-	return recovery, recipient, err
 }
 
 // Bring has mail opened again whose keys were lost, by a recovery key or password of these that was found. keys are those of now.

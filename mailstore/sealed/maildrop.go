@@ -165,6 +165,21 @@ func Check(octets int64, mark string, size int64) error {
 	return nil
 }
 
+// CheckHead is Check, and looks whether a file begins as a sealed one.
+func CheckHead(file io.Reader, octets int64, mark string, size int64) error {
+	if err := Check(octets, mark, size); err != nil {
+		return err
+	}
+	head := make([]byte, sealedmail.MagicSize)
+	if _, err := io.ReadFull(file, head); err != nil {
+		return damaged(err)
+	}
+	if !sealedmail.IsSealed(head) {
+		return fmt.Errorf("%w: it does not begin as a sealed file", mailstore.ErrDamaged)
+	}
+	return nil
+}
+
 // open gives what is in a sealed file.
 func open(file io.ReadCloser, octets int64, mark string, size int64, keys *sealedmail.Unlocked) (*message, error) {
 	if err := Check(octets, mark, size); err != nil {

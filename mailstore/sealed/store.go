@@ -91,6 +91,15 @@ func KeyOf(mark string) string {
 	return key
 }
 
+// Names are what KeyOf calls these public keys.
+func Names(recipients []string) []string {
+	names := make([]string, len(recipients))
+	for i, r := range recipients {
+		names[i] = sealedmail.Key(r)
+	}
+	return names
+}
+
 // field is what stands on top of a message in a sealed file.
 func field(mark string) string { return "X-Sealed: " + version + " " + mark + "\r\n" }
 
