@@ -251,8 +251,8 @@ func (w *world) edited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bob := regexp.MustCompile(`"bob@mail.test":[^}]*"password": *("[^"]*")`).FindStringSubmatch(string(text))
-	alice := regexp.MustCompile(`"alice@mail.test":[^}]*"password": *("[^"]*")`).FindStringSubmatch(string(text))
+	bob := regexp.MustCompile(`"bob@mail.test":[^\n]*"password": *("[^"]*")`).FindStringSubmatch(string(text))
+	alice := regexp.MustCompile(`"alice@mail.test":[^\n]*"password": *("[^"]*")`).FindStringSubmatch(string(text))
 	if bob == nil || alice == nil {
 		t.Fatalf("%s", text)
 	}

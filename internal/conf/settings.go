@@ -321,9 +321,10 @@ type Account struct {
 	// nobody can log in.
 	Disabled bool `json:"disabled"`
 
-	// The public key that mail to this mailbox is sealed to, so that only its owner can
-	// read it, as "postrider user seal" writes it. It is of no use without the keys that stand beside the
-	// mail, nor can it be taken out by hand: "postrider user unseal" does that.
+	// The public key that mail to this mailbox is sealed to, so that only its owner
+	// can read it, as "postrider user seal" writes it. It is of no use without the keys
+	// that stand beside the mail, and is not taken out by hand: "postrider user unseal"
+	// does that.
 	Sealed string `json:"sealed"`
 }
 

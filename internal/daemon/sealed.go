@@ -182,6 +182,13 @@ type sealer struct {
 	done map[string]looked // by mailbox
 }
 
+// forget forgets a mailbox, which may be sealed again later.
+func (s *sealer) forget(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.done, user)
+}
+
 // looked is when a mailbox was found to be sealed as a whole.
 type looked struct {
 	recipient string
@@ -200,7 +207,10 @@ const (
 // sealOld seals what is left to be sealed.
 func (d *Daemon) sealOld(ctx context.Context) {
 	for name, a := range d.state().dir.Accounts() {
-		if a.Sealed != "" && ctx.Err() == nil {
+		switch {
+		case a.Sealed == "":
+			d.sealer.forget(name.String())
+		case ctx.Err() == nil:
 			d.sealMailbox(ctx, name.String(), a.Sealed)
 		}
 	}

@@ -62,6 +62,7 @@ var mayImport = map[string][]string{
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},
 	"internal/service":        {},
 	"internal/accounts":       {"internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
+	"internal/mailkeys":       {"cipher/sealedmail"},
 	"internal/preferences":    {"mailstore/durable", "parsers/domains"},
 	"internal/logs":           {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
