@@ -92,6 +92,9 @@ type Settings struct {
 	// Mail being fetched.
 	POP3 POP3 `json:"POP3"`
 
+	// An IMAP server beside this one.
+	IMAP IMAP `json:"IMAP"`
+
 	// How passwords are asked for and how guessing is slowed down.
 	Auth Auth `json:"Auth"`
 

@@ -63,10 +63,13 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
+	phones      phones
+	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter
 	scanner     *scan.Scanner
+	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -87,6 +90,7 @@ type Daemon struct {
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
+	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -187,6 +191,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.retirePreferences(st)
+	d.tendSessions()
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -198,6 +203,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -272,6 +278,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

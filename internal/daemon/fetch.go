@@ -21,6 +21,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 	if own == nil {
 		own = &conf.ListenerLimits{}
 	}
+	open := st.credentials.Sessions()
 	return &pop3.Server{
 		Hostname:      st.settings.ServerName,
 		Greeting:      cmp.Or(l.Greeting, c.Greeting),
@@ -45,9 +46,16 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Login:          st.settings.Auth.LoginTimeout,
 		},
 		Policy: policy(st.dir, c),
-		Done:   d.metrics.POP3Done,
-		Pool:   d.pool,
-		Log:    d.log.With("service", string(l.Protocol)),
+		CheckConn: func(_ context.Context, s *pop3.Session) error {
+			open.Begin(s.ID, s.Close)
+			return nil
+		},
+		Done: func(s *pop3.Session, sum *pop3.Summary) {
+			open.Done(s.ID)
+			d.metrics.POP3Done(s, sum)
+		},
+		Pool: d.pool,
+		Log:  d.log.With("service", string(l.Protocol)),
 	}
 }
 

@@ -92,6 +92,7 @@ func (d *Daemon) reload() error {
 	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
 	d.retirePreferences(st)
+	d.endSessions("")
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {
 		d.challenge.close()

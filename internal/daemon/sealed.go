@@ -100,7 +100,7 @@ func (d *Daemon) openKey(ctx context.Context, account string, password []byte) a
 	}
 	k := &mailKey{}
 	p, err := d.preferences.Of(domains.Address(account))
-	if app := p.Find(password); err == nil && app != nil {
+	if app := p.Find(password, time.Now()); err == nil && app != nil {
 		k.keys, k.err = box.Keyring.UnlockApp(app.ID, password)
 	} else {
 		k.keys, k.err = d.keyTurns.Unlock(ctx, box.Keyring, password)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
@@ -71,7 +72,7 @@ func (o ownPages) dropApps(ctx context.Context, who string) {
 			if b.Keyring == nil {
 				return mailkeys.ErrNone
 			}
-			return b.Keyring.RemoveApps(func(id string) bool { return !p.Has(id) })
+			return b.Keyring.RemoveApps(func(id string) bool { return !p.Has(id, time.Now()) })
 		})
 	}
 	if err != nil {

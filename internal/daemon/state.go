@@ -25,7 +25,8 @@ type state struct {
 	verify      *verify.Rules  // nil: mail of strangers is not looked at
 	mail        *rules.Set     // about mail that comes in
 	scan        *scan.Settings // nil: nothing is scanned
-	site        *web.Site      // nil: nothing is served over HTTP
+	milters     []scan.Milter
+	site        *web.Site // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
@@ -42,12 +43,13 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	}
 	st := &state{settings: s, dir: accounts.NewDirectory(s)}
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
-	st.scan = scanning(s)
+	st.scan, st.milters = scanning(s), milters(s)
 	st.site = newSite(s)
 	var err error
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}
+	st.mail.Resume(old.mail)
 	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}

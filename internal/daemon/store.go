@@ -28,8 +28,9 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 		maildir.WithDisk(disk),
 		maildir.WithLogger(d.log),
 		maildir.WithReserve(keepFree(s, s.MailDir)),
-		maildir.WithQuota(d.quota),
-		maildir.WithDomainQuota(d.domainQuota))
+		maildir.WithQuota(d.quotaFor),
+		maildir.WithDomainQuota(d.domainQuota),
+		maildir.WithFolders(s.Store.QuotaFolders))
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"internal/greylist":       {"mailstore/durable"},
 	"internal/quarantine":     {"mailstore", "parsers/domains", "rfc2822"},
 	"internal/dirents":        {},
+	"internal/fetch":          {"mailstore", "mailstore/archive", "pop3", "rfc2822"},
 	"internal/faulty":         {"parsers/lineserver", "cipher/certs"},
 	"smtp/smtptest":           {"smtp", "internal/faulty"},
 	"pop3/pop3test":           {"pop3", "cipher/sasl", "internal/faulty"},
@@ -70,16 +71,17 @@ var mayImport = map[string][]string{
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
-	"internal/scan":   {"internal/post", "internal/verify", "parsers/lineserver", "smtp"},
-	"internal/filter": {"internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "rfc2822", "smtp", "smtp/dkim", "smtp/dnslist"},
+	"internal/scan":   {"internal/milter", "internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp"},
+	"internal/milter": {},
+	"internal/filter": {"internal/greylist", "internal/post", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "rfc2822", "smtp", "smtp/dkim", "smtp/dnslist"},
 	"internal/verify": {"internal/greylist", "internal/post", "parsers/domains", "parsers/lineserver", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/dnslist", "smtp/spf"},
 	// It counts what the values of others say, and asks none of them anything.
-	"internal/web": {"mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/verify", "parsers/domains", "parsers/lineserver", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
+	"internal/web": {"cipher/sasl", "mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
 	// A mail server for tests shares the engines and the looks, and nothing of the daemon.
-	"internal/sink":        {"cipher/sasl", "mailstore/durable", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "rfc2822", "smtp"},
+	"internal/sink":        {"cipher/sasl", "mailstore/durable", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
 	"internal/sink/web":    {"internal/pages", "internal/sink", "rfc2822"},
-	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "pop3", "smtp"},
+	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "parsers/rules", "pop3", "smtp", "smtp/resolver"},
 	"internal/pages":       {},
 	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},

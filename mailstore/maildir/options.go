@@ -51,6 +51,11 @@ func WithDomainQuota(fn func(domain string) Quota) Option {
 	return func(s *Store) { s.domainQuota = fn }
 }
 
+// WithFolders makes what a mailbox holds in its folders count towards its quota, and its domain's: an IMAP server
+// puts mail there. Folders are looked at whenever a message comes to the mailbox, so what they
+// have grown by since does not make room disappear for other mailboxes of the domain before that.
+func WithFolders(count bool) Option { return func(s *Store) { s.countFolders = count } }
+
 // WithCache bounds the listings kept in memory, in messages over all
 // mailboxes; one message takes about 250 octets. The default is 400,000.
 func WithCache(messages int) Option { return func(s *Store) { s.cache.max = messages } }
