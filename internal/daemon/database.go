@@ -18,6 +18,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	defer cancel()
 	store, err := OpenDatabase(ctx, s,
 		postgres.WithLogger(d.log),
+		postgres.WithMemory(filepath.Join(s.DataDir, "postgres.seen")),
 		postgres.WithQuota(func(user string) mailstore.Quota { return d.quotaFor(user) }),
 		postgres.WithDomainQuota(func(domain string) mailstore.Quota { return d.domainQuota(domain) }))
 	if err != nil {
@@ -31,8 +32,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 
 // OpenDatabase opens the store in the database of the settings.
 func OpenDatabase(ctx context.Context, s *conf.Settings, opts ...postgres.Option) (*postgres.Store, error) {
-	all := []postgres.Option{postgres.WithReplicas(s.Store.Replicas), postgres.WithMemory(filepath.Join(s.DataDir, "postgres.seen"))}
-	return postgres.Open(ctx, string(s.Store.Postgres), append(all, opts...)...)
+	return postgres.Open(ctx, string(s.Store.Postgres), append(opts, postgres.WithReplicas(s.Store.Replicas))...)
 }
 
 // remembered asks at most once in so long, for those who ask often.

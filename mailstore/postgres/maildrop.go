@@ -31,6 +31,31 @@ var _ interface {
 
 // Open implements mailstore.Store.
 func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	return s.open(ctx, user, s.entries)
+}
+
+// OpenFolder is Open for a folder of the mailbox, which is locked as a whole. Messages are read from it, and no more: nothing is removed,
+// flagged or moved.
+func (s *Store) OpenFolder(ctx context.Context, user, folder string) (mailstore.Maildrop, error) {
+	m, err := s.open(ctx, user, func(ctx context.Context, box int64) ([]entry, error) {
+		return s.readList(ctx, `join $.folder f on f.box = m.box and f.id = m.folder where m.box = $1 and f.name = $2`, box, folder)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		mailstore.Maildrop
+		mailstore.Details
+	}{readOnly{m}, m.(*maildrop)}, nil
+}
+
+// readOnly is a maildrop that nothing is removed from.
+type readOnly struct{ mailstore.Maildrop }
+
+// Remove implements mailstore.Maildrop.
+func (readOnly) Remove(context.Context, []int) error { return mailstore.ErrReadOnly }
+
+func (s *Store) open(ctx context.Context, user string, read func(ctx context.Context, box int64) ([]entry, error)) (mailstore.Maildrop, error) {
 	name, domain, err := canonical(user)
 	if err != nil {
 		return nil, err
@@ -57,7 +82,7 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	}
 	var entries []entry
 	err = s.reading(ctx, func(ctx context.Context) (err error) {
-		entries, err = s.entries(ctx, box)
+		entries, err = read(ctx, box)
 		return err
 	})
 	if err != nil {
@@ -90,7 +115,7 @@ func (s *Store) entries(ctx context.Context, box int64) ([]entry, error) {
 	if is := s.lists.get(box, version); is != nil {
 		return is.entries, nil
 	}
-	entries, err := s.readList(ctx, box)
+	entries, err := s.readList(ctx, `where m.box = $1 and m.folder = 0`, box)
 	if err != nil {
 		return nil, err
 	}
