@@ -50,3 +50,12 @@ func remembered(long time.Duration, ask func() error) func() error {
 		return last
 	}
 }
+
+// CanStore says why mail cannot be kept in a database, for "check".
+func CanStore(ctx context.Context) func(dsn string, replicas int) error {
+	return func(dsn string, replicas int) error {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		return postgres.Try(ctx, dsn, postgres.WithReplicas(replicas))
+	}
+}

@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"mailstore":               {},
 	"mailstore/storetest":     {"mailstore"},
 	"mailstore/maildir":       {"mailstore", "mailstore/durable", "internal/dirents"},
+	"mailstore/postgres":      {"mailstore", "mailstore/durable"},
 	"mailstore/sealed":        {"mailstore", "cipher/sealedmail"},
 	"smtp":                    {"parsers/domains", "parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/dkim":               {"parsers/domains"},
