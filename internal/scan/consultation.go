@@ -24,6 +24,7 @@ type consultation struct {
 
 	begun   bool
 	client  *milter.Client // nil: it is told no more
+	last    time.Time      // when it answered last
 	size    int64
 	refused error // the answer to all that follows in this transaction
 	discard bool
@@ -52,9 +53,11 @@ func (c *consultation) ask(step func(*milter.Client) (milter.Answer, error)) (re
 	if c.client == nil {
 		return false, c.refused
 	}
+	idle := time.Since(c.last) >= cmp.Or(c.m.idle, clientIdle)
 	a, err := step(c.client)
+	c.last = time.Now()
 	if err != nil {
-		return false, c.fail(err)
+		return false, c.fail(err, idle)
 	}
 	if a.Verdict == milter.Refuse {
 		return true, c.refusal(&a)
@@ -96,14 +99,18 @@ func (c *consultation) refusal(a *milter.Answer) error {
 	return reply.Noting(slog.String("milter", c.set.Name+":"+c.outcomeOf(reply)))
 }
 
-// fail goes on without the milter. The error is the refusal of the message, where the settings have it so.
-func (c *consultation) fail(err error) error {
+// clientIdle is how long a client may be silent before a milter may have lost patience with it: no client shall be able to make it look ill.
+const clientIdle = 10 * time.Second
+
+// fail goes on without the milter. The error is the refusal of the message, where the settings have it so. idle: the milter has had
+// to wait for the client before.
+func (c *consultation) fail(err error, idle bool) error {
 	c.failed = err
 	c.close()
 	switch {
 	case errors.Is(err, errTooLarge):
 		return nil
-	case !errors.Is(err, errResting) && c.ctx.Err() == nil: // and not because the client is gone
+	case !errors.Is(err, errResting) && c.ctx.Err() == nil && !idle: // and not because the client is gone
 		c.breaker.failed(time.Now(), err, c.log())
 	}
 	if !c.set.Later {
@@ -120,13 +127,14 @@ func (c *consultation) log() *slog.Logger { return c.m.Log.With("milter", c.set.
 func (c *consultation) begin() error {
 	c.begun = true
 	if !c.breaker.may(time.Now()) {
-		return c.fail(errResting)
+		return c.fail(errResting, false)
 	}
 	var err error
 	if c.client, err = milter.Dial(c.ctx, c.set.Network, c.set.Address, c.set.Wait); err != nil {
 		c.client = nil
-		return c.fail(err)
+		return c.fail(err, false)
 	}
+	c.last = time.Now()
 	s := c.session
 	addr, _ := netip.ParseAddrPort(remote(s))
 	for _, step := range []func(*milter.Client) (milter.Answer, error){
@@ -201,7 +209,7 @@ func (c *consultation) header(h *rfc2822.Section) error {
 func (c *consultation) body(p []byte) error {
 	c.size += int64(len(p))
 	if c.client != nil && c.set.MaxSize > 0 && c.size > c.set.MaxSize {
-		return c.fail(errTooLarge)
+		return c.fail(errTooLarge, false)
 	}
 	return c.final(func(k *milter.Client) (milter.Answer, error) { return k.Body(p) })
 }

@@ -457,6 +457,60 @@ func TestMilterSize(t *testing.T) {
 	}
 }
 
+// TestMilterPieces: a body that comes octet by octet is told in pieces, whole, and a last one that fills a piece is not told twice.
+func TestMilterPieces(t *testing.T) {
+	for size, want := range map[int][]int{0: nil, 1: {1}, piece - 1: {piece - 1}, piece: {piece}, piece + 1: {piece, 1}} {
+		var got []int
+		m := mailtest.NewMilter(t, mailtest.MilterSays(0, nil))
+		c := newConsult(m)
+		l := look(t, message)
+		s := l.Envelope.Session
+		s.Envelope = l.Envelope
+		c.Sender(t.Context(), s, l.Envelope.From, false)
+		if err := c.Recipient(t.Context(), s, &l.Envelope.To[0]); err != nil {
+			t.Fatal(err)
+		}
+		i := c.Inspect(t.Context(), l).(*consulting)
+		for range size {
+			if n, err := i.Write([]byte("x")); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		total := i.visit.all[0].size
+		if _, err := i.Findings(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range m.Seen() {
+			if s[0] == 'B' {
+				got = append(got, len(s)-2)
+			}
+		}
+		for k := range want {
+			want[k] = min(want[k], 1024) // as much as is remembered
+		}
+		if !slices.Equal(got, want) || i.visit.all[0].size != int64(l.Header.Size()+size) || total > i.visit.all[0].size {
+			t.Errorf("%d octets: pieces %v, want %v; size %d", size, got, want, i.visit.all[0].size)
+		}
+	}
+}
+
+// TestMilterSlowClient: a milter that loses patience with a client that is slow is not ill; one that loses it with others is.
+func TestMilterSlowClient(t *testing.T) {
+	for _, idle := range []time.Duration{time.Nanosecond, time.Hour} {
+		m := mailtest.NewMilter(t, mailtest.MilterSays(0, says('E', mailtest.Hangup)))
+		c := newConsult(m)
+		c.idle = idle
+		for range MostFails {
+			if found, err := c.play(t, message); err != nil || factsOf(found)[0] != "milter=one:failed" {
+				t.Errorf("%+v, %v", found, err)
+			}
+		}
+		if ill := len(c.Problems()) > 0; ill != (idle == time.Hour) {
+			t.Errorf("%v: %q", idle, c.Problems())
+		}
+	}
+}
+
 // TestMilterMemory: a message of 50 MB passes, and takes no more memory than a small one.
 func TestMilterMemory(t *testing.T) {
 	m := mailtest.NewMilter(t, mailtest.MilterSays(0, nil))
@@ -480,7 +534,7 @@ func TestMilterMemory(t *testing.T) {
 			pieces++
 		}
 	}
-	if pieces < len(body)/30_000 {
+	if pieces < len(body)/piece {
 		t.Errorf("%d pieces", pieces)
 	}
 }
@@ -508,8 +562,18 @@ func TestMilterNotAsked(t *testing.T) {
 	if _, err := c.playLook(t, long, "body\r\n"); replyOf(err) != "552 5.3.4 The header of the message is too long" {
 		t.Errorf("%v", err)
 	}
+	many := func(n int) (post.Findings, error) { return c.play(t, strings.Repeat("X:\r\n", n)+"\r\nbody\r\n") }
+	if _, err := many(mostHeader); err != nil {
+		t.Error(err)
+	}
+	if _, err := many(mostHeader + 1); replyOf(err) != "552 5.3.4 The header of the message is too long" {
+		t.Errorf("%v", err)
+	}
 	m.Close()
 	c.session = nil
+	if found, err := many(mostHeader + 1); err != nil || factsOf(found)[0] != "milter=one:failed" {
+		t.Errorf("many fields that nobody looks at: %v", err)
+	}
 	if found, err := c.playLook(t, long, "body\r\n"); err != nil || factsOf(found)[0] != "milter=one:failed" {
 		t.Errorf("a long header that nobody looks at: %v", err)
 	}
