@@ -29,7 +29,6 @@ type consultation struct {
 	refused error // the answer to all that follows in this transaction
 	discard bool
 	failed  error // why it has no say
-	told    bool  // what came of it is counted
 }
 
 // close ends it, whatever has been said.
@@ -40,12 +39,11 @@ func (c *consultation) close() {
 	}
 }
 
-// tell counts what came of it, once.
+// tell counts what came of it.
 func (c *consultation) tell(outcome string) {
-	if !c.told && c.m.Scanned != nil {
+	if c.m.Scanned != nil {
 		c.m.Scanned(outcome)
 	}
-	c.told = true
 }
 
 // ask takes one step. The error is the refusal that comes of it; refused says whether it is the milter's own.
@@ -153,11 +151,9 @@ func (c *consultation) begin() error {
 			return k.Mail(from, milter.Macros{"i", s.Envelope.ID, "{mail_addr}", from})
 		},
 	} {
-		if err := c.final(step); err != nil {
-			return err
-		}
+		c.final(step)
 	}
-	return nil
+	return c.refused
 }
 
 // remote is a client's address with its port; "": it is a program of this host.
@@ -222,7 +218,7 @@ func (c *consultation) end(w *wishes) error {
 	err := c.final(func(k *milter.Client) (milter.Answer, error) {
 		return k.End(milter.Macros{"i", c.session.Envelope.ID}, w.take)
 	})
-	if err == nil && c.client != nil {
+	if c.client != nil {
 		c.breaker.worked(c.log())
 	}
 	return err

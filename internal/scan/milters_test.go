@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/internal/milter"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -234,6 +236,9 @@ func TestMilterOrder(t *testing.T) {
 		{says('E', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
 		{says('E', packet('d', "")), says('E', packet('r', "")), "", "discarded", false},
 		{says('C', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
+		{says('B', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
+		{nil, says('B', packet('r', "")), "550 5.7.1 two: The message is refused [milter=two:refused]", "refused", false},
+		{says('L', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
 		{says('B', mailtest.Hangup), says('E', packet('r', "")), "550 5.7.1 two: The message is refused [milter=two:refused]", "failed refused", true},
 	} {
 		one, two := mailtest.NewMilter(t, mailtest.MilterSays(0, c.one)), mailtest.NewMilter(t, mailtest.MilterSays(0, c.two))
@@ -491,6 +496,69 @@ func TestMilterPieces(t *testing.T) {
 		if !slices.Equal(got, want) || i.visit.all[0].size != int64(l.Header.Size()+size) || total > i.visit.all[0].size {
 			t.Errorf("%d octets: pieces %v, want %v; size %d", size, got, want, i.visit.all[0].size)
 		}
+	}
+}
+
+// TestMilterEarly: what is refused in its middle is not read to its end.
+func TestMilterEarly(t *testing.T) {
+	m := mailtest.NewMilter(t, mailtest.MilterSays(0, says('B', packet('r', ""))))
+	c := newConsult(m)
+	l := look(t, message)
+	s := l.Envelope.Session
+	s.Envelope = l.Envelope
+	c.Sender(t.Context(), s, l.Envelope.From, false)
+	if err := c.Recipient(t.Context(), s, &l.Envelope.To[0]); err != nil {
+		t.Fatal(err)
+	}
+	i := c.Inspect(t.Context(), l)
+	if _, err := i.Write(make([]byte, piece-1)); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if _, err := i.Write([]byte("x")); replyOf(err) != "550 5.7.1 one: The message is refused [milter=one:refused]" {
+			t.Errorf("%v", err)
+		}
+	}
+	c.Scanned = nil // nobody counts
+	if _, err := c.play(t, message); replyOf(err) == "" {
+		t.Error("not refused")
+	}
+}
+
+// TestWishBounds: as much as a milter may add is added, and an octet more is not; lines are as long as they may be; what is told of it
+// is short, and text.
+func TestWishBounds(t *testing.T) {
+	header := look(t, message).Header
+	mailtest.Edge(t, "octets of fields", MostAdded, func(n int) bool {
+		w := &wishes{header: header}
+		// A field of 14,000 octets and one of what is left; the second is of "X-B: ", words and a line end.
+		w.take(milter.Change{Kind: milter.AddField, Name: "X-A", Value: strings.Repeat("word\n ", 1999) + "x"})
+		left := n - w.octets - len("X-B: \r\n")
+		lines := left / 100
+		w.take(milter.Change{Kind: milter.AddField, Name: "X-B", Value: strings.Repeat(strings.Repeat("x", 97)+"\n ", lines) + strings.Repeat("x", left-100*lines)})
+		return len(w.fields) == 2 && w.octets == n && len(w.refused) == 0
+	})
+	mailtest.Edge(t, "octets of a line", longestLine, func(n int) bool {
+		raw, ok := fieldOf("X-A", "word "+strings.Repeat("x", n-len("X-A: word ")), false)
+		return ok && strings.Count(raw, "\r\n") == 1 && len(raw) == n+2
+	})
+	w := &wishes{header: header}
+	w.take(milter.Change{Kind: milter.QuarantineMail, Value: strings.Repeat("\u00e4", mostReason)})
+	if len(w.quarantine) != mostReason || !utf8.ValidString(w.quarantine) {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.QuarantineMail, Value: "x" + strings.Repeat("\u00e4", mostReason)})
+	if len(w.quarantine) != mostReason-1 || !utf8.ValidString(w.quarantine) {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.QuarantineMail})
+	if w.quarantine != "it is to be put aside" {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.AddField, Name: strings.Repeat("\u00e4", 50), Value: "x"})
+	w.take(milter.Change{Kind: milter.AddField, Name: "x" + strings.Repeat("\u00e4", 50), Value: "x\n\nx"})
+	if want := []string{"add field " + strings.Repeat("\u00e4", 20), "add field x" + strings.Repeat("\u00e4", 19)}; !slices.Equal(w.refused, want) {
+		t.Errorf("%q, want %q", w.refused, want)
 	}
 }
 
