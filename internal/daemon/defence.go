@@ -28,7 +28,8 @@ func defend(r *verify.Rules, s *conf.Settings, old *verify.Rules, log *slog.Logg
 	}
 	r.Addresses = s.Queue.OwnAddresses
 	if v.Greylist.On {
-		r.Greylist = &greylist.Times{Wait: v.Greylist.Wait, Window: v.Greylist.Window, Keep: v.Greylist.Keep}
+		times := comeAgain(s)
+		r.Greylist = &times
 	}
 	r.Aside = len(s.Quarantines(s.Book())) > 0
 	if len(v.Lists) == 0 {
@@ -51,6 +52,12 @@ func defend(r *verify.Rules, s *conf.Settings, old *verify.Rules, log *slog.Logg
 	if old != nil && old.Lists != nil && old.Lists.Same(r.Lists) {
 		r.Lists = old.Lists // whose health is known
 	}
+}
+
+// comeAgain is how long it takes to come again.
+func comeAgain(s *conf.Settings) greylist.Times {
+	g := &s.Verify.Greylist
+	return greylist.Times{Wait: g.Wait, Window: g.Window, Keep: g.Keep}
 }
 
 // listNews writes down that a list can be asked no more, and that it can be again.

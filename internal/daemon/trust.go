@@ -5,6 +5,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -30,7 +31,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 	}
 	d.scanner = &scan.Scanner{Settings: func() *scan.Settings { return d.state().scan }, Scanned: d.metrics.Scanned, Marked: d.marked, Log: d.log}
 	d.milters = &scan.Milters{Settings: func() []scan.Milter { return d.state().milters }, Scanned: d.metrics.AskedMilter, Marked: d.marked, Log: d.log}
-	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier, Decided: d.metrics.Decided, Greylist: func() greylist.Times { return comeAgain(d.state().settings) }}
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing

@@ -60,7 +60,7 @@ func newScanner(url string, change func(*Settings)) (*Scanner, *string) {
 		change(set)
 	}
 	outcome := new(string)
-	return &Scanner{Settings: func() *Settings { return set }, Scanned: func(o string) { *outcome = o }, Log: slog.New(slog.DiscardHandler), Transport: &http.Transport{DisableKeepAlives: true}}, outcome
+	return &Scanner{Settings: func() *Settings { return set }, Scanned: func(o string, _ time.Duration) { *outcome = o }, Log: slog.New(slog.DiscardHandler), Transport: &http.Transport{DisableKeepAlives: true}}, outcome
 }
 
 // TestActions: what each answer of the scanner does, and what an answer does that is none.
