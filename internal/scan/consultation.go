@@ -25,6 +25,7 @@ type consultation struct {
 	begun   bool
 	client  *milter.Client // nil: it is told no more
 	last    time.Time      // when it answered last
+	took    time.Duration  // for which it has had the message wait
 	size    int64
 	refused error // the answer to all that follows in this transaction
 	discard bool
@@ -42,7 +43,7 @@ func (c *consultation) close() {
 // tell counts what came of it.
 func (c *consultation) tell(outcome string) {
 	if c.m.Scanned != nil {
-		c.m.Scanned(outcome)
+		c.m.Scanned(outcome, c.took)
 	}
 }
 
@@ -53,7 +54,7 @@ func (c *consultation) ask(step func(*milter.Client) (milter.Answer, error)) (re
 	}
 	idle := time.Since(c.last) >= cmp.Or(c.m.idle, clientIdle)
 	a, err := step(c.client)
-	c.last = time.Now()
+	c.last, c.took = time.Now(), c.client.Took()
 	if err != nil {
 		return false, c.fail(err, idle)
 	}

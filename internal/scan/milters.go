@@ -31,8 +31,8 @@ type Milter struct {
 type Milters struct {
 	// Settings are those of the moment. A transaction keeps to what it got at MAIL.
 	Settings func() []Milter
-	// Scanned is told what each milter had to say of each message, in one of Outcomes; nil: nobody is.
-	Scanned func(outcome string)
+	// Scanned is told what each milter had to say of each message, in one of Outcomes, and for how long it had the message wait; nil: nobody is.
+	Scanned func(outcome string, took time.Duration)
 	// Marked reports whether a session's message has got the fields of junk from somebody else; nil: no.
 	Marked func(*smtp.Session) bool
 	Log    *slog.Logger

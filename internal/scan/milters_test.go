@@ -24,6 +24,7 @@ type consult struct {
 	*Milters
 	sets     []Milter
 	outcomes []string
+	took     time.Duration // of the last
 	lines    mailtest.Log
 	session  *smtp.Session
 	refused  []error // for each recipient
@@ -34,7 +35,7 @@ func newConsult(milters ...*mailtest.Milter) *consult {
 	for i, m := range milters {
 		c.sets = append(c.sets, Milter{Name: []string{"one", "two", "three"}[i], Network: m.Network, Address: m.Address, Wait: 10 * time.Second, MaxSize: 1 << 20})
 	}
-	c.Milters = &Milters{Settings: func() []Milter { return c.sets }, Scanned: func(o string) { c.outcomes = append(c.outcomes, o) }, Log: slog.New(slog.NewTextHandler(&c.lines, nil))}
+	c.Milters = &Milters{Settings: func() []Milter { return c.sets }, Scanned: func(o string, took time.Duration) { c.outcomes, c.took = append(c.outcomes, o), took }, Log: slog.New(slog.NewTextHandler(&c.lines, nil))}
 	return c
 }
 
@@ -576,6 +577,25 @@ func TestMilterSlowClient(t *testing.T) {
 		if ill := len(c.Problems()) > 0; ill != (idle == time.Hour) {
 			t.Errorf("%v: %q", idle, c.Problems())
 		}
+	}
+}
+
+// TestMilterTook: how long a milter has had a message wait is told, and that of one that is not there as nothing.
+func TestMilterTook(t *testing.T) {
+	const slow = 30 * time.Millisecond
+	m := mailtest.NewMilter(t, func(command byte, data string) []byte {
+		if command == 'L' || command == 'E' {
+			time.Sleep(slow)
+		}
+		return mailtest.MilterSays(0, nil)(command, data)
+	})
+	c := newConsult(m)
+	if _, err := c.play(t, message); err != nil || c.took < 3*slow {
+		t.Errorf("%v, %v", c.took, err)
+	}
+	m.Close()
+	if _, err := c.play(t, message); err != nil || c.took != 0 {
+		t.Errorf("%v, %v", c.took, err)
 	}
 }
 
