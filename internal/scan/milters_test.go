@@ -40,13 +40,13 @@ func newConsult(milters ...*mailtest.Milter) *consult {
 }
 
 // play sends a message to two recipients, in pieces, and goes on where a recipient is refused.
-func (c *consult) play(t *testing.T, text string) (post.Findings, error) {
+func (c *consult) play(t testing.TB, text string) (post.Findings, error) {
 	t.Helper()
 	l := look(t, text)
 	return c.playLook(t, l, text[l.Header.Size():])
 }
 
-func (c *consult) playLook(t *testing.T, l *post.Look, body string) (post.Findings, error) {
+func (c *consult) playLook(t testing.TB, l *post.Look, body string) (post.Findings, error) {
 	t.Helper()
 	e := l.Envelope
 	all := e.To
@@ -697,5 +697,25 @@ func TestMilterGivenUp(t *testing.T) {
 	}
 	if len(c.Problems()) > 0 {
 		t.Error(c.Problems())
+	}
+}
+
+// BenchmarkMilter: a message of 2 kB, and one of 10 MB, with a milter that has nothing against it, connection and all.
+func BenchmarkMilter(b *testing.B) {
+	for name, size := range map[string]int{"2kB": 2000, "10MB": 10_000_000} {
+		b.Run(name, func(b *testing.B) {
+			m := mailtest.NewMilter(b, mailtest.MilterSays(0, nil))
+			c := newConsult(m)
+			c.sets[0].MaxSize = 0
+			text := message + strings.Repeat("x", size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.play(b, text); err != nil {
+					b.Fatal(err)
+				}
+				m.Seen()
+			}
+		})
 	}
 }

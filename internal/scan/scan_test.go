@@ -25,7 +25,7 @@ import (
 const message = "From: a@far.test\r\nSubject: x\r\n\r\nbody\r\n"
 
 // look is what is known of a message of a stranger.
-func look(t *testing.T, text string) *post.Look {
+func look(t testing.TB, text string) *post.Look {
 	t.Helper()
 	header, _, err := rfc2822.Peek(strings.NewReader(text), 0)
 	if err != nil {
