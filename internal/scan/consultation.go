@@ -61,7 +61,8 @@ func (c *consultation) ask(step func(*milter.Client) (milter.Answer, error)) (re
 	if a.Verdict == milter.Refuse {
 		return true, c.refusal(&a)
 	}
-	if c.discard = a.Verdict == milter.Discard; c.discard || c.client.Accepted() {
+	c.discard = a.Verdict == milter.Discard
+	if c.client.Accepted() { // or thrown away
 		c.breaker.worked(c.log())
 		c.close()
 	}
@@ -123,15 +124,17 @@ func (c *consultation) fail(err error, idle bool) error {
 func (c *consultation) log() *slog.Logger { return c.m.Log.With("milter", c.set.Name) }
 
 // begin tells of the client and its sender.
-func (c *consultation) begin() error {
+func (c *consultation) begin() {
 	c.begun = true
 	if !c.breaker.may(time.Now()) {
-		return c.fail(errResting, false)
+		c.fail(errResting, false)
+		return
 	}
 	var err error
 	if c.client, err = milter.Dial(c.ctx, c.set.Network, c.set.Address, c.set.Wait); err != nil {
 		c.client = nil
-		return c.fail(err, false)
+		c.fail(err, false)
+		return
 	}
 	c.last = time.Now()
 	s := c.session
@@ -154,7 +157,6 @@ func (c *consultation) begin() error {
 	} {
 		c.final(step)
 	}
-	return c.refused
 }
 
 // remote is a client's address with its port; "": it is a program of this host.
@@ -171,9 +173,7 @@ func oneLine(s string) string { return strings.Map(printable, s) }
 // recipient tells of one. A refusal is about that one alone, unless it is of the client or the sender.
 func (c *consultation) recipient(to *smtp.Recipient) error {
 	if !c.begun {
-		if err := c.begin(); err != nil {
-			return err
-		}
+		c.begin()
 	}
 	_, err := c.ask(func(k *milter.Client) (milter.Answer, error) {
 		path := oneLine(to.Path.String())
