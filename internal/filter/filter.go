@@ -43,6 +43,7 @@ func (f *Filter) Connect(ctx context.Context, s *smtp.Session) error {
 func (f *Filter) Helo(ctx context.Context, s *smtp.Session, name string) error {
 	v := f.visit(s)
 	v.helo, v.greeted, v.set = name, true, f.Rules()
+	v.memory.Forget()
 	return f.ask(ctx, v, rules.AtHelo)
 }
 
@@ -76,6 +77,7 @@ func (f *Filter) visit(s *smtp.Session) *visit {
 	v.s = s
 	if a, _ := lineserver.IP(s.RemoteAddr); a != v.addr { // a proxy may tell another one
 		v.addr, v.reverse, v.listed = a, nil, nil
+		v.memory.Forget()
 	}
 	return v
 }
