@@ -154,8 +154,9 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 
 // pass evaluates the rules of a phase; with early those that are for MAIL alone.
 func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), m *Memory, d *Decision, set *Options) {
+	var over reached
 	for _, r := range s.at[p] {
-		c, over := r.matching(p, early, f, peek, look, m)
+		c := r.matching(p, early, f, peek, look, m, &over)
 		if c == nil {
 			continue
 		}
@@ -183,41 +184,42 @@ func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *cl
 }
 
 // matching is the first clause that is true.
-func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), m *Memory) (*clause, reached) {
+func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), m *Memory, over *reached) *clause {
 	for _, c := range r.clauses {
 		if p < c.first || p > c.last || early && c.last != AtFrom || c.never || m.knows(c) {
 			continue
 		}
-		holds, over := c.holds(p, f, peek, m)
+		holds := c.holds(p, f, peek, m, over)
 		if look != nil {
 			look(r, c, holds)
 		}
 		if holds {
-			return c, over
+			return c
 		}
 	}
-	return nil, reached{}
+	return nil
 }
 
-// holds reports whether all of it is true, and which rate was reached. What counts is asked last.
-func (c *clause) holds(p Phase, f Facts, peek bool, m *Memory) (all bool, over reached) {
+// holds reports whether all of it is true, and over, which rate was reached. What counts is asked last.
+func (c *clause) holds(p Phase, f Facts, peek bool, m *Memory, over *reached) bool {
 	for i := range c.terms {
 		t := &c.terms[i]
 		if is := t.eval(f); is != yes {
 			if is == no && t.settled <= p {
 				m.note(c)
 			}
-			return false, over
+			return false
 		}
 	}
+	*over = reached{}
 	for _, n := range c.counters {
 		holds, met := n.count(f, peek)
 		if !holds {
-			return false, over
+			return false
 		}
 		if met.rate != nil {
-			over = met
+			*over = met
 		}
 	}
-	return true, over
+	return true
 }
