@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/greylist"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/rules"
@@ -280,7 +281,18 @@ func TestNextMessage(t *testing.T) {
 			}
 		}
 	}
+	now := newFilter(t, "@helo reject helo worst.test")
+	if err := now.Helo(t.Context(), s, "worst.test"); err == nil { // s.Helo is the one before
+		t.Error("the name of the moment is not asked about")
+	}
+	s.Helo = "worst.test"
+	if err := now.Helo(t.Context(), s, "fine.test"); err != nil {
+		t.Error(err)
+	}
 	none := newFilter(t, "")
+	if i := none.Inspect(t.Context(), &post.Look{Envelope: &smtp.Envelope{Session: session("198.51.100.7")}}); i != nil {
+		t.Error("without rules a message is looked at")
+	}
 	none.Rules = func() *rules.Set { return nil }
 	if err := none.Connect(t.Context(), session("198.51.100.7")); err != nil {
 		t.Error(err)
