@@ -104,6 +104,7 @@ func rootCommand() *cobra.Command {
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),
+		fetchCommand(),
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),

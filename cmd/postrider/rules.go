@@ -127,19 +127,6 @@ func formatRules(cmd *cobra.Command, name string, write, numbers bool) error {
 	return err
 }
 
-// replaceFile puts a text in place of a file's, all of it or none.
-func replaceFile(name, text string, mode os.FileMode) error {
-	beside := name + ".new"
-	if err := os.WriteFile(beside, []byte(text), mode); err != nil {
-		return err
-	}
-	if err := os.Rename(beside, name); err != nil {
-		os.Remove(beside)
-		return err
-	}
-	return nil
-}
-
 func readRules(cmd *cobra.Command, name string) (string, error) {
 	if name == "-" {
 		text, err := io.ReadAll(cmd.InOrStdin())

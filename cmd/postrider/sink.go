@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"regexp"
@@ -23,6 +24,7 @@ import (
 // sinkFlags are those of the command line that are not Options as they are.
 type sinkFlags struct {
 	age, sorting, allowed, triggers, relayTo, relayAllowed string
+	leaving                                                string
 	logins, pop3Logins, webLogins, rules                   []string
 	verbose                                                bool
 
@@ -86,6 +88,8 @@ no honest client sends, and saves what comes in files.`,
 	fl.StringVar(&f.relayTo, "relay-to", "", "host:port of a real server that single messages can be released to")
 	fl.StringVar(&f.relayAllowed, "relay-recipients", "", "a regular expression of the addresses that may be")
 	fl.StringVar(&o.Webhook, "webhook", o.Webhook, "a URL that is told of each message")
+	fl.StringVar(&o.DNS, "dns", "system", "whom to ask, when somebody wants to know what SPF, DKIM and DMARC say: system, servers, or off")
+	fl.StringVar(&f.leaving, "sent-from", "", "the IP address that your mail leaves from in production, for SPF")
 	fl.StringArrayVar(&o.RuleFiles, "rules", nil, "a file of rules by which mail fails on purpose (docs/rules.md)")
 	fl.StringArrayVar(&f.rules, "rule", nil, "one such rule, as: '@to stall first 2 to bob@'")
 	fl.BoolVar(&o.Chaos, "chaos", o.Chaos, "let the API refuse mail by chance")
@@ -152,6 +156,14 @@ func (f *sinkFlags) apply(o *catch.Options) (err error) {
 			return fmt.Errorf("--chaos-triggers: %w", err)
 		}
 		o.Chaos = true
+	}
+	if o.DNS == "off" {
+		o.DNS = ""
+	}
+	if f.leaving != "" {
+		if o.Leaving, err = netip.ParseAddr(f.leaving); err != nil {
+			return fmt.Errorf("--sent-from: %w", err)
+		}
 	}
 	o.Rules = strings.Join(f.rules, "\n")
 	for _, l := range []struct {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -144,6 +145,16 @@ func scanning(s *conf.Settings) *scan.Settings {
 		return nil
 	}
 	return &scan.Settings{URL: c.URL, Password: string(c.Password), Wait: c.Wait, MaxSize: int64(c.MaxSize), Later: c.Down == "later", Greylist: c.Greylist}
+}
+
+// milters are those that one set of settings names.
+func milters(s *conf.Settings) (all []scan.Milter) {
+	for _, m := range s.Verify.Milters {
+		network, address := m.Dial()
+		all = append(all, scan.Milter{Name: m.Name, Network: network, Address: address, Wait: cmp.Or(m.Wait, conf.MilterWait),
+			MaxSize: int64(cmp.Or(m.MaxSize, conf.MilterSize)), Later: m.Down == "later"})
+	}
+	return all
 }
 
 // marked reports whether a session's message is marked for what SPF, DMARC or a list says.

@@ -431,3 +431,64 @@ func TestToldWithoutAQueue(t *testing.T) {
 	}
 	k.accept("alice@mail.test", "alice@mail.test")
 }
+
+// TestHeldByPage: an administrator lifts the limits of an account, which releases what is held, has them hold again, or throws away what
+// is held once he has been asked whether he means it.
+func TestHeldByPage(t *testing.T) {
+	var open atomic.Bool
+	sink, got := sinkServer(t, func(s *smtp.Server) {
+		s.CheckRcpt = func(context.Context, *smtp.Session, *smtp.Recipient) error {
+			if !open.Load() {
+				return smtp.ErrTryLater
+			}
+			return nil
+		}
+	})
+	w := start(t, withAdmin(t, fmt.Sprintf(`"SMTP": {"messages_per_hour": 3}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port)))
+	v := w.admin()
+	const page = "/admin/accounts/alice@mail.test"
+	exceed := func() {
+		t.Helper()
+		k := w.loginAs("alice@mail.test")
+		for range 3 {
+			k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<x@far.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
+		}
+		k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<x@far.test>\nS: 450")
+		w.eventually("all is held", func() bool {
+			_, text := v.see(page)
+			return strings.Contains(text, "3 messages held")
+		})
+	}
+	if _, text := v.see(page); strings.Contains(text, `value="discard"`) || strings.Contains(text, `value="lift"`) {
+		t.Error("where nothing is held:", text)
+	}
+	exceed()
+	if code, text := v.does(page, "discard"); code != 422 || !strings.Contains(text, "Throw away the mail of alice@mail.test that is held?") {
+		t.Error("unasked:", code, text)
+	}
+	if code, text := v.does(page, "discard", "surely", "1"); code != 200 || !strings.Contains(text, "3 messages were thrown away.") || strings.Contains(text, "messages held") {
+		t.Error(code, text)
+	}
+	open.Store(true)
+	if code, text := v.does(page, "lift"); code != 200 || !strings.Contains(text, "without limits for 24 hours; 0 messages were released") {
+		t.Error(code, text)
+	}
+	if code, text := v.does(page, "restore"); code != 200 || !strings.Contains(text, "hold again") {
+		t.Error(code, text)
+	}
+	open.Store(false)
+	exceed()
+	open.Store(true)
+	if code, text := v.does(page, "lift"); code != 200 || !strings.Contains(text, "3 messages were released") {
+		t.Error(code, text)
+	}
+	for range 3 {
+		receive(t, got)
+	}
+	if code, _ := v.post("/admin/accounts/nobody@mail.test", "do", "lift"); code != 404 {
+		t.Error("of nobody:", code)
+	}
+	if log := w.logs.String(); !strings.Contains(log, `page=Account action=discard account=alice@mail.test messages=3`) || !strings.Contains(log, `action=lift account=alice@mail.test messages=3`) {
+		t.Error(log)
+	}
+}

@@ -26,6 +26,8 @@ type Filter struct {
 	Rules func() *rules.Set
 	// Verifier has found out what rules may ask about a stranger, asks the DNS, and knows who has come again.
 	Verifier *verify.Verifier
+	// Decided is told the action of each decision, as rules write it; nil: nobody is.
+	Decided func(action string)
 	// Greylist returns the times of the settings for those whom rules have come again; nil: nobody is.
 	Greylist func() greylist.Times
 }
@@ -95,6 +97,9 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	}
 	v.ctx, v.phase, v.to = ctx, p, nil
 	d = v.set.Eval(p, v)
+	if d.Action != rules.None && f.Decided != nil {
+		f.Decided(d.Action.String())
+	}
 	if d.TLS == "off" && p <= rules.AtHelo {
 		v.s.NoTLS = true
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -59,8 +60,12 @@ type Options struct {
 	Heard      smtp.Tracer   // is told of all that is said; nil: nobody is
 	Relay      *sink.Relay
 	Webhook    string
-	Web        web.Server // what pages and API may do; Box and the like are set here
-	Log        *slog.Logger
+	// DNS is whom pages and API ask what SPF, DKIM and DMARC would say, when somebody wants to know: "system", or servers
+	// between commas; "" is nobody.
+	DNS     string
+	Leaving netip.Addr // the address that mail leaves from in production, for SPF
+	Web     web.Server // what pages and API may do; Box and the like are set here
+	Log     *slog.Logger
 }
 
 // Sink is one that listens.
@@ -142,8 +147,12 @@ func (o *Options) sink(box *sink.Box) (*Sink, error) {
 	if o.Webhook != "" {
 		s.hook = &sink.Webhook{URL: o.Webhook, Label: o.Label, Log: o.Log, Summary: func(m *sink.Message) ([]byte, error) { return json.Marshal(web.Summary(m)) }}
 	}
+	judge, err := o.judge()
+	if err != nil {
+		return nil, err
+	}
 	w := o.Web
-	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook = box, chaos, faults, sessions, o.Relay, s.hook
+	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook, w.Judge = box, chaos, faults, sessions, o.Relay, s.hook, judge
 	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
 	asking, stopAsking := context.WithCancel(context.Background())
 	s.stopAsking = stopAsking
