@@ -100,8 +100,9 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	if d.Action != rules.None && f.Decided != nil {
 		f.Decided(d.Action.String())
 	}
-	if d.TLS == "off" && p <= rules.AtHelo {
-		v.s.NoTLS = true
+	if p <= rules.AtHelo { // before STARTTLS
+		v.s.NoTLS = v.s.NoTLS || d.TLS == "off"
+		v.s.NoClientCertificate = v.s.NoClientCertificate || d.TLS == "no-client"
 	}
 	if d.Delay > 0 {
 		wait(ctx, min(d.Delay, longestDelay))

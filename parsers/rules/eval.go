@@ -84,7 +84,7 @@ func (s *Set) Places() (all []Place) {
 	return all
 }
 
-// With is where rules stand that have an option, such as "savedir", or "no-client" of tls-opt: a program tells of those that it has no use for.
+// With is where rules stand that have an option, such as "savedir": a program tells of those that it has no use for.
 func (s *Set) With(option string) (all []config.Position) {
 	for _, r := range s.rules {
 		for _, c := range r.clauses {
