@@ -267,7 +267,7 @@ func TestYakkers(t *testing.T) {
 		is(b, false)
 		time.Sleep(57*time.Second - 1)
 		is(a, true)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		is(a, false)
 		y.add(a, false, time.Now())
 		time.Sleep(time.Minute)
