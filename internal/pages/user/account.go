@@ -20,6 +20,7 @@ type accountPage struct {
 	Ways    []Way
 	Found   bool   // programs find them by themselves
 	Profile string // where Apple's programs find theirs; empty: nowhere
+	Mail    string // where the mail itself is shown; empty: nowhere
 }
 
 // account shows who somebody is, and what his mail program has to be told.
@@ -30,6 +31,9 @@ func (s Server) account(r *pages.Request) (any, error) {
 	}
 	if page.Found {
 		page.Profile = "/mail/profile.mobileconfig?" + url.Values{"emailaddress": {r.Who}}.Encode()
+	}
+	if s.Mail != nil && s.MailShown(r.Visitor) {
+		page.Mail = r.Path("mail/")
 	}
 	return page, nil
 }
