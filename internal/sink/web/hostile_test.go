@@ -308,3 +308,17 @@ func TestViewer(t *testing.T) {
 		t.Error("it is gone")
 	}
 }
+
+// What pages are made of is asked for anew, and sent only where it has changed: after an upgrade nobody sees the old looks.
+func TestAssets(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, name := range []string{"sink.css", "sink.js", "pages.css", "icon.svg"} {
+		code, text, h := w.ask("GET", "/assets/"+name, "")
+		if code != 200 || text == "" || h.Get("Cache-Control") != "no-cache" || h.Get("ETag") == "" || h.Get("Content-Type") == "" {
+			t.Errorf("%s: %d %v", name, code, h)
+		}
+		if code, text, _ := w.ask("GET", "/assets/"+name, "", "If-None-Match", h.Get("ETag")); code != 304 || text != "" {
+			t.Errorf("%s again: %d", name, code)
+		}
+	}
+}

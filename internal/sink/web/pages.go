@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
 	"fmt"
 	"html/template"
@@ -84,8 +85,11 @@ func asset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	w.Header().Set("Cache-Control", "max-age=3600")
-	w.Write(content)
+	// Another version's may be different, so a browser asks whether they are what it has.
+	sum := sha256.Sum256(content)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:8]))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 }
 
 // perPage is how many messages the list shows at a time.
