@@ -174,3 +174,25 @@ func TestSinkKeys(t *testing.T) {
 		t.Error(f)
 	}
 }
+
+// TestUserMail: the viewer shows users the mail of the server itself, pictures included, and nothing of it runs.
+func TestUserMail(t *testing.T) {
+	s, b := serve(t), open(t)
+	(&sinkServer{smtp: s.smtp}).send(t, within("Your order", `<img src="cid:p@x" onload="alert(1)" width=20 height=20>`+strings.Join(evil[:6], "")+`<p>hello`))
+	b.as(t, views[0])
+	b.logIn(t, s.url+"/account/", "bob@mail.test")
+	for _, v := range []view{views[0], views[3]} {
+		b.as(t, v)
+		b.see(t, s.url+"/account/mail/", v)
+		b.keep(t, "account-mail-"+v.name)
+		message := b.links(t, s.url+"/account/mail/message/")[0]
+		for _, tab := range []string{"html", "check", "source"} {
+			b.see(t, message+"?tab="+tab, v)
+			b.keep(t, "account-mail-"+tab+"-"+v.name)
+		}
+	}
+	b.says(t, "Your order")
+	if f := b.takeFaults(); len(f) > 0 {
+		t.Error(f)
+	}
+}
