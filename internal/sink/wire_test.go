@@ -96,8 +96,9 @@ func TestEndless(t *testing.T) {
 	}
 }
 
-// TestLogins: AUTH is offered, also without TLS; whoever logs in may, and of a list those on it.
-func TestLogins(t *testing.T) {
+// ownTLS is TLS with a certificate made now.
+func ownTLS(t *testing.T) *tls.Config {
+	t.Helper()
 	cert, key, err := certs.SelfSigned("sink.test")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +107,12 @@ func TestLogins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := &tls.Config{Certificates: []tls.Certificate{pair}}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
+}
+
+// TestLogins: AUTH is offered, also without TLS; whoever logs in may, and of a list those on it.
+func TestLogins(t *testing.T) {
+	secure := ownTLS(t)
 	for _, c := range []struct {
 		name  string
 		conf  Receiving
