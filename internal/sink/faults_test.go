@@ -216,3 +216,18 @@ func TestEveryRuleCounts(t *testing.T) {
 		t.Errorf("%s, %d are there", got, find(b, "", "").Total)
 	}
 }
+
+// TestRealSize: a rule about the size knows that of the message that came, whatever was said before.
+func TestRealSize(t *testing.T) {
+	f := &Faults{}
+	_, addr, _ := served(t, Receiving{Faults: f})
+	if err := f.Set("", "@message reject size >1kB"); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]string{100: "250", 5000: "554"} {
+		got := talk(t, addr, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=7", "RCPT TO:<a@x.test>", "DATA", "\r\n"+strings.Repeat("x\r\n", size/3)+".")
+		if last := got[len(got)-1]; !strings.HasPrefix(last, want) {
+			t.Errorf("%d octets: %q", size, last)
+		}
+	}
+}

@@ -59,6 +59,9 @@ func TestMirror(t *testing.T) {
 	if err != nil || one.Envelope.From != "a@b.test" || strings.ContainsAny(one.ID, "/.") {
 		t.Errorf("%+v %v", one, err)
 	}
+	if kept := m.Box.byID[one.ID]; kept.raw != nil || m.Box.octets < 2*costOfMessage {
+		t.Errorf("the message itself is kept, or what is kept of it counts for nothing: %d octets", m.Box.octets)
+	}
 	if raw, err := m.Box.Octets("", one.ID); string(raw) != b.texts["1/../2"] || err != nil {
 		t.Errorf("%q %v", raw, err)
 	}
