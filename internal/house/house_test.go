@@ -84,7 +84,7 @@ var mayImport = map[string][]string{
 	"internal/web": {"cipher/sasl", "mailstore/durable", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/verify", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "smtp", "smtp/queue", "smtp/resolver"},
 	// Their areas ask the server by narrow interfaces, and see the queue's own values.
 	// A mail server for tests shares the engines and the looks, and nothing of the daemon.
-	"internal/sink":        {"cipher/sasl", "mailstore/durable", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
+	"internal/sink":        {"cipher/sasl", "mailstore", "mailstore/durable", "parsers/config", "parsers/domains", "parsers/lineserver", "parsers/rules", "pop3", "rfc2822", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/spf"},
 	"internal/sink/web":    {"internal/pages", "internal/sink", "rfc2822"},
 	"internal/sink/catch":  {"cipher/certs", "internal/sink", "internal/sink/web", "parsers/rules", "pop3", "smtp", "smtp/resolver"},
 	"internal/pages":       {},
