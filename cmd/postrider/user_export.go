@@ -136,7 +136,9 @@ func dovecotLine(at domains.Address, stored, dir string, uid, gid uint32) (strin
 	if strings.ContainsAny(dir, ":\x00\r\n\t ") {
 		return "", fmt.Errorf("%s cannot be written into a passwd-file", dir)
 	}
-	return fmt.Sprintf("%s:%s:%d:%d::%s::userdb_mail=maildir:%s\n", at, scheme, uid, gid, dir, strings.ReplaceAll(dir, "%", "%%")), nil
+	// Dovecot looks names up with quotes and backslashes escaped, and takes the file's as they stand.
+	login := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`).Replace(at.String())
+	return fmt.Sprintf("%s:%s:%d:%d::%s::userdb_mail=maildir:%s\n", login, scheme, uid, gid, dir, strings.ReplaceAll(dir, "%", "%%")), nil
 }
 
 // dovecotScheme is a stored password as Dovecot names it.
