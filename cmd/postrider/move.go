@@ -113,7 +113,7 @@ func (f *moveFlags) check(cmd *cobra.Command, name string) error {
 	if state == "" {
 		state = filepath.Join(f.settings.DataDir, "fetch")
 	}
-	fetcher := &fetch.Fetcher{Store: store, Dialer: dialer, State: state}
+	fetcher := &fetch.Fetcher{Store: f.sealing(store), Dialer: dialer, State: state}
 	book := f.settings.Book()
 	accounts, passwords := &todo{what: "accounts", all: len(list)}, &todo{what: "passwords", all: len(list)}
 	mailboxes, messages := &todo{what: "mailboxes", all: len(list)}, &todo{what: "messages"}

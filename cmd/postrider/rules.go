@@ -60,7 +60,7 @@ of the settings; "postrider check" checks these, too.`,
 			if err != nil {
 				return err
 			}
-			for _, w := range set.Warnings() {
+			for _, w := range append(set.Warnings(), conf.IdleOptions(set)...) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", w)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s, nothing wrong\n", count(set.Len(), "rule"))
@@ -340,6 +340,9 @@ func decided(d rules.Decision) string {
 	}
 	for _, t := range d.Tags {
 		words += fmt.Sprintf(", %s: %s", t.Name, t.Value)
+	}
+	if d.Greylist.Rule.Line != 0 {
+		words += fmt.Sprintf(", to come again by %s:%d", d.Greylist.Rule.File, d.Greylist.Rule.Line)
 	}
 	if d.Delay > 0 {
 		words += ", after " + config.FormatDuration(d.Delay)

@@ -24,7 +24,7 @@ func (d *Daemon) adminPages() http.Handler {
 	d.zones = newZonePages(d)
 	admin.Add(area, admin.Server{
 		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: d.zones,
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, Files: filePages{d}, DNS: d.zones,
 	})
 	return area
 }
@@ -41,8 +41,20 @@ func (d *Daemon) flows(n, minutes int) []admin.Traffic {
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
-	user.Add(area, user.Server{Ways: d.ways, Own: ownPages{d}})
+	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: ownPages{d}})
 	return area
+}
+
+// use is what the mailbox of an account holds.
+func (d *Daemon) use(ctx context.Context, who string) (user.Use, error) {
+	q := d.quota(who)
+	use, err := d.store.Usage(ctx, who)
+	if err != nil {
+		return user.Use{}, err
+	}
+	u := user.Use{Messages: use.Messages, Octets: use.Octets, MostMessages: q.Messages, MostOctets: q.Octets}
+	u.Full, _ = filled(q, use)
+	return u, nil
 }
 
 // ways are how mail programs reach accounts, and whether they find that by themselves: users are told in either case.
