@@ -68,7 +68,9 @@ type todo struct {
 }
 
 // find notes something that is left to do.
-func (t *todo) find(format string, args ...any) { t.left = append(t.left, fmt.Sprintf(format, args...)) }
+func (t *todo) find(format string, args ...any) {
+	t.left = append(t.left, fmt.Sprintf(format, args...))
+}
 
 // todoLines is how many lines one kind of thing may take of the screen.
 const todoLines = 6

@@ -106,4 +106,3 @@ func readState(dir string, a *Account) (map[sum]bool, error) {
 	}
 	return came, nil
 }
-
