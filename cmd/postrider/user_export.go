@@ -162,5 +162,5 @@ func dovecotScheme(stored string) (string, error) {
 			return scheme + stored, nil
 		}
 	}
-	return "", fmt.Errorf("Dovecot cannot check its password, %s; it can once that is set anew: postrider user passwd", passwd.Kind(stored))
+	return "", fmt.Errorf("its password is kept in a form that Dovecot cannot check (%s), until it is set anew: postrider user passwd", passwd.Kind(stored))
 }
