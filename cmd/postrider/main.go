@@ -105,6 +105,7 @@ func rootCommand() *cobra.Command {
 		storeCommand(),
 		importCommand(),
 		fetchCommand(),
+		moveCommand(),
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
