@@ -109,6 +109,7 @@ func rootCommand() *cobra.Command {
 		restoreCommand(),
 		sinkCommand(),
 		versionCommand(),
+		docCommand(),
 	)
 	usageErrors(root)
 	return root

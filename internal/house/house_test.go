@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 	"internal/trace":       {"parsers/domains"},
 	"internal/reports":     {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
 	"internal/mailtest":    {},
+	"internal/manpage":     {},
 	"internal/peertest":    {},
 	"cmd/postrider":        {"*"},
 }
