@@ -63,6 +63,12 @@ func New() *Settings {
 			CacheTime:             10 * time.Minute,
 			DeriveKeys:            true,
 		},
+		Elsewhere: Elsewhere{
+			OpenID: OpenID{AudienceClaims: []string{"aud"}, UserClaim: "email", EmailVerified: true,
+				Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"}, Timeout: 4 * time.Second},
+			Certificates: ClientCertificates{Name: "email"},
+			CacheTime:    time.Minute,
+		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
 			ACME: ACME{Directory: LetsEncrypt, Challenge: ChallengeHTTP},
@@ -89,7 +95,7 @@ func New() *Settings {
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
 			StatusFrom: Loopback(), AdminFrom: Loopback(), AccountFrom: Loopback(),
-			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence},
+			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence, MayJunk},
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},

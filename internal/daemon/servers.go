@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"time"
@@ -59,9 +60,18 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 	r.Wishes(&s.Extensions)
 	if l.Protocol == conf.ProtocolSubmission {
 		s.Credentials = d.live()
-		s.Mechanisms = st.mechanisms
+		s.Mechanisms = d.knowing(st.mechanisms)
 		s.RequireAuth = true
 		s.CleartextAuth = c.CleartextAuth
+		open, check, done := st.credentials.Sessions(), s.CheckConn, s.Done
+		s.CheckConn = func(ctx context.Context, s *smtp.Session) error {
+			open.Begin(s.ID, s.Close)
+			return check(ctx, s)
+		}
+		s.Done = func(s *smtp.Session, sum *smtp.Summary) {
+			open.Done(s.ID)
+			done(s, sum)
+		}
 	}
 	return s
 }
@@ -147,6 +157,10 @@ func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 		}
 		return cert, nil
 	})
+	if roots := st.credentials.ClientAuthorities(); roots != nil && (l.Protocol == conf.ProtocolSubmission || l.Protocol == conf.ProtocolPOP3) {
+		// Whether it counts is seen when somebody logs in by it: a certificate that has ended is to cost nobody his connection.
+		c.ClientAuth, c.ClientCAs = tls.RequestClientCert, roots
+	}
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
