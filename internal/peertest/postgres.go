@@ -94,7 +94,8 @@ func (d *Database) program(name string) string {
 func (d *Database) as(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Dir = d.dir
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+		Become(cmd.SysProcAttr, nobodyID, nobodyID)
 	}
 	return cmd
 }
@@ -149,17 +150,17 @@ func (d *Database) end(p *process) {
 }
 
 // Freeze stops the server in the middle of what it does, until Thaw.
-func (d *Database) Freeze() { d.each(d.proc, syscall.SIGSTOP) }
+func (d *Database) Freeze() { d.each(d.proc, freeze) }
 
 // Thaw lets a frozen server go on.
-func (d *Database) Thaw() { d.each(d.proc, syscall.SIGCONT) }
+func (d *Database) Thaw() { d.each(d.proc, thaw) }
 
 func (d *Database) each(p *process, s syscall.Signal) {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.cmd.Process.Pid))
 	p.cmd.Process.Signal(s)
 	for _, pid := range strings.Fields(string(children)) {
 		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
-			syscall.Kill(n, s)
+			signal(n, s)
 		}
 	}
 }
