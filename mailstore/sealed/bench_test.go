@@ -44,7 +44,6 @@ func BenchmarkSealedDelivery(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.Cleanup(func() { os.RemoveAll(dir) })
 				stores := make(map[string]*maildir.Store)
 				for _, name := range []string{"plain", "sealed"} {
 					s, err := maildir.Open(filepath.Join(dir, name), maildir.WithReserve(0))

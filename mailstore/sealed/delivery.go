@@ -32,9 +32,9 @@ type buffers struct {
 var pool = sync.Pool{New: func() any { return new(buffers) }}
 
 // giveBack clears the buffers: what was in them is readable nowhere else.
-func (b *buffers) giveBack() {
-	clear(b.first[:])
-	clear(b.present[:])
+func (b *buffers) giveBack(used int) {
+	clear(b.first[:min(used, chunkSize)])
+	clear(b.present[:min(used, chunkSize)])
 	pool.Put(b)
 }
 
@@ -54,6 +54,7 @@ type delivery struct {
 	present int // octets of the present chunk, in a long message
 	chunks  uint64
 	long    bool
+	used    int   // octets of the buffers, at most
 	placed  bool  // the files have a place for the first chunk
 	size    int64 // of the body
 
@@ -173,6 +174,7 @@ func (d *delivery) Write(p []byte) (int, error) {
 		if !d.long {
 			n := copy(d.b.first[at+d.first:], p)
 			d.first, p = d.first+n, p[n:]
+			d.used = at + d.first
 			if len(p) > 0 {
 				if d.err = d.lengthen(); d.err != nil {
 					return 0, d.err
@@ -281,7 +283,11 @@ func (d *delivery) complete(top []byte) error {
 // putFront seals the first chunk of a long message.
 func (d *delivery) putFront(p *part, top []byte) {
 	copy(d.b.first[copy(d.b.first[:], field(p.seal.Mark)):], top)
-	p.front = p.sealer.AppendChunk(slices.Clone(p.sealer.Head()), d.b.first[:], 0, false)
+	front := d.b.sealed[:0] // nothing else is sealed any more
+	if len(d.parts) > 1 {
+		front = make([]byte, 0, len(d.b.sealed))
+	}
+	p.front = p.sealer.AppendChunk(append(front, p.sealer.Head()...), d.b.first[:], 0, false)
 	p.seal.Size = int64(len(top)) + d.size
 }
 
@@ -319,6 +325,7 @@ func (d *delivery) again(p *part, top []byte) error {
 
 // stream writes a file from its first octet to its last.
 func (d *delivery) stream(p *part, top []byte, body func(*chunker) error) error {
+	d.used = max(d.used, d.bodyAt()+len(top)+int(d.size))
 	if _, err := p.inner.Write(p.sealer.Head()); err != nil {
 		return err
 	}
@@ -415,7 +422,7 @@ func (d *delivery) Abort() error {
 func (d *delivery) finish() {
 	d.done = true
 	if d.b != nil {
-		d.b.giveBack()
+		d.b.giveBack(d.used)
 		d.b = nil
 	}
 }
