@@ -81,6 +81,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.pop3()
 	c.imap()
 	c.auth()
+	c.elsewhere()
 	c.tls()
 	c.acme()
 	c.queue()

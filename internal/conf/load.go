@@ -215,7 +215,7 @@ func looksSecret(key, text string) bool {
 		return false
 	}
 	switch key {
-	case "password", "scram_sha_256", "cram_md5", "apop":
+	case "password", "scram_sha_256", "cram_md5", "apop", "service_password", "client_secret":
 		return true
 	}
 	return strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-") && strings.Contains(text, "$") ||
@@ -301,6 +301,7 @@ func (s *Settings) complete() {
 	fill(&s.Admin.Socket, "control.sock")
 	fill(&s.TLS.ACME.Folder, "acme")
 	s.TLS.ACME.complete(s.ServerName)
+	s.Elsewhere.complete()
 	s.Web.complete()
 	s.giveWay()
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {

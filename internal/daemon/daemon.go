@@ -392,6 +392,9 @@ func (d *Daemon) closeAll() error {
 	}
 	d.challenge.close()
 	d.web.close()
+	if st := d.state(); st != nil {
+		st.elsewhere().CloseBut(nil)
+	}
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}

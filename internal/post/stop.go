@@ -195,6 +195,9 @@ func (p *Post) notify(ctx context.Context, d *rfc2822.Draft) error {
 		return p.Outbound.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
 	}
 	found := p.Rules().Directory.Resolve(to)
+	if found.Away != nil {
+		return found.Away
+	}
 	if len(found.Mailboxes) == 0 {
 		return errNoSender
 	}

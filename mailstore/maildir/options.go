@@ -3,14 +3,12 @@ package maildir
 import (
 	"log/slog"
 
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
-// Quota bounds what a mailbox or a domain may hold. Zero means no bound.
-type Quota struct {
-	Octets   int64 // in CRLF octets
-	Messages int64
-}
+// Quota bounds what a mailbox or a domain may hold.
+type Quota = mailstore.Quota
 
 // Mode says on what terms a store is opened.
 type Mode uint8

@@ -33,15 +33,7 @@ func (u usage) exceeds(q Quota, size int64) bool {
 
 // refuse is nil if one more message of size octets fits, and says what does not.
 func (u usage) refuse(q Quota, size int64) error {
-	switch {
-	case q.Octets > 0 && size > q.Octets:
-		return fmt.Errorf("%w: %d octets, the quota is %d", mailstore.ErrNeverFits, size, q.Octets)
-	case q.Messages > 0 && u.messages+1 > q.Messages:
-		return fmt.Errorf("%w: %d messages, the quota is %d", mailstore.ErrOverQuota, u.messages, q.Messages)
-	case q.Octets > 0 && u.octets+size > q.Octets:
-		return fmt.Errorf("%w: %d octets and %d more, the quota is %d", mailstore.ErrOverQuota, u.octets, size, q.Octets)
-	}
-	return nil
+	return q.Refuse(mailstore.Usage{Messages: u.messages, Octets: u.octets}, size)
 }
 
 // domainsInfo holds the usage of domains that have a quota.
