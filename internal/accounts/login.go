@@ -28,7 +28,8 @@ func (c *Credentials) isElsewhere(name domains.Address) bool {
 // verifyElsewhere is Verify for such names.
 func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string, name domains.Address, password []byte) (string, error) {
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
-	failed := func(err error) error { return fmt.Errorf("check the password of %s: %w", name, err) }
+	// What went wrong is in the log already, and no more often than it should be.
+	failed := func(err error) error { return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err) }
 	k, err := c.dir.find(ctx, name)
 	if err != nil {
 		return "", failed(err)
