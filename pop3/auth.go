@@ -47,9 +47,9 @@ func (c *session) auth(a *args) reply {
 	case errors.As(err, &instead):
 		return reply(instead)
 	case err != nil:
-		return c.denied(err)
+		return c.denied(mechanism.Name, err)
 	}
-	return c.login(account)
+	return c.login(mechanism.Name, account)
 }
 
 // notOffered says why a mechanism cannot be used.

@@ -49,9 +49,9 @@ func (c *session) pass(a *args) reply {
 	c.name = ""
 	account, err := c.srv.Credentials.Verify(c.ctx, "", name, password)
 	if err != nil {
-		return c.denied(err)
+		return c.denied("USER", err)
 	}
-	return c.login(account)
+	return c.login("USER", account)
 }
 
 // apop checks the digest of the greeting's timestamp and the shared secret
@@ -62,14 +62,14 @@ func (c *session) apop(a *args) reply {
 	}
 	account, err := sasl.VerifyAPOP(c.ctx, c.srv.Credentials, c.timestamp, string(a.v[0]), string(a.v[1]))
 	if err != nil {
-		return c.denied(err)
+		return c.denied("APOP", err)
 	}
-	return c.login(account)
+	return c.login("APOP", account)
 }
 
 // denied answers a login that failed. All failures of one kind look and take
 // the same.
-func (c *session) denied(err error) reply {
+func (c *session) denied(mechanism string, err error) reply {
 	var r reply
 	var chosen *Error
 	switch {
@@ -88,6 +88,10 @@ func (c *session) denied(err error) reply {
 		}
 	}
 	c.tally.FailedLogins++
+	if c.tally.FailedBy == nil {
+		c.tally.FailedBy = make(map[string]int)
+	}
+	c.tally.FailedBy[mechanism]++
 	c.authErrors++
 	if limit := c.srv.conf.limits.AuthErrors; limit >= 0 && c.authErrors >= limit {
 		r.end, c.linger = true, true
@@ -115,7 +119,7 @@ func (c *session) pause(d time.Duration) {
 const firstWait = 20 * time.Millisecond
 
 // login opens the maildrop of an account that has proved who it is.
-func (c *session) login(account string) reply {
+func (c *session) login(mechanism, account string) reply {
 	if c.srv.Backend == nil {
 		return c.refusal("opening a maildrop", &Error{Code: CodeSysPerm, Text: "this server has no maildrops"})
 	}
@@ -135,6 +139,7 @@ func (c *session) login(account string) reply {
 	}
 	c.box.open(d)
 	c.state = transaction
+	c.tally.Mechanism = mechanism
 	c.tally.Messages = c.box.left
 	c.timestamp = ""
 	c.remark("logged in")

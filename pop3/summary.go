@@ -13,7 +13,9 @@ type Summary struct {
 	Took         time.Duration
 	LoggedIn     bool
 	Commands     int
-	FailedLogins int // for whatever reason
+	Mechanism    string         // of the login: "USER", "APOP", or that of AUTH; empty: there was none
+	FailedLogins int            // for whatever reason
+	FailedBy     map[string]int // of these, how many by each mechanism; nil: there are none
 	// Of a session that has logged in: how many messages there were, were sent
 	// whole or in part, and are removed, and how many octets of messages were sent.
 	Messages, Retrieved, Tops, Deleted int

@@ -109,18 +109,18 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	case errors.As(err, &lost):
 		return s.readFailed(lost.error)
 	case errors.Is(err, sasl.ErrMalformed):
-		s.authErrors++
+		s.loginFailed(mechanism)
 		return errAuthMalformed
 	case errors.Is(err, sasl.ErrThrottled):
-		s.authErrors++
+		s.loginFailed(mechanism)
 		return errAuthThrottled
 	case errors.As(err, &r) && !r.Positive():
 		if r != errAuthCancelled {
-			s.authErrors++
+			s.loginFailed(mechanism)
 		}
 		return s.decision(r, errAuthFailed)
 	case errors.Is(err, sasl.ErrDenied):
-		s.authErrors++
+		s.loginFailed(mechanism)
 		return errAuthFailed
 	case errors.Is(err, sasl.ErrUnavailable):
 		return errAuthLater
@@ -129,4 +129,13 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	}
 	s.pub.LogError(s.srv.log, "cannot authenticate", slog.String("mechanism", strings.ToUpper(mechanism)), slog.Any("err", err))
 	return errAuthLater
+}
+
+// loginFailed counts a login that was refused.
+func (s *session) loginFailed(mechanism string) {
+	s.authErrors++
+	if s.failedBy == nil {
+		s.failedBy = make(map[string]int)
+	}
+	s.failedBy[mechanism]++
 }

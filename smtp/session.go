@@ -79,9 +79,10 @@ type session struct {
 	rcptRefused bool              // in this transaction
 
 	errors, authErrors, junk int
-	abandoned                int // transactions since the last message accepted
-	deferred                 int // recipients refused for now, likewise
-	accepted, refusals       int // messages; and what noteRefusal has told of
+	failedBy                 map[string]int // of authErrors, by mechanism; nil: none
+	abandoned                int            // transactions since the last message accepted
+	deferred                 int            // recipients refused for now, likewise
+	accepted, refusals       int            // messages; and what noteRefusal has told of
 	counts                   [maxCommands]uint32
 	mechanism                string // that AUTH succeeded with
 	err                      error  // what ended the session, for its log line

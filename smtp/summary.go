@@ -18,6 +18,7 @@ type Summary struct {
 	Accepted     int            // messages
 	Refused      int            // commands and messages that were answered 4yz or 5yz, as Server.Refused sees them
 	FailedLogins int            // AUTH, for whatever reason
+	FailedBy     map[string]int // of these, how many by each mechanism; nil: there are none
 	Mechanism    string         // that AUTH succeeded with; empty if it did not
 	Commands     map[string]int // how many of each, by name in capitals
 	Quit         bool           // the client said QUIT
@@ -67,7 +68,7 @@ func addText(attrs []slog.Attr, key, value string) []slog.Attr {
 // summary is what the session has done so far.
 func (s *session) summary() *Summary {
 	sum := &Summary{
-		Session: &s.pub, Took: time.Since(s.pub.Began), Accepted: s.accepted, Refused: s.refusals, FailedLogins: s.authErrors,
+		Session: &s.pub, Took: time.Since(s.pub.Began), Accepted: s.accepted, Refused: s.refusals, FailedLogins: s.authErrors, FailedBy: s.failedBy,
 		Mechanism: s.mechanism, Commands: make(map[string]int), Quit: s.byQuit, Err: s.err,
 	}
 	for i, n := range s.counts {

@@ -34,6 +34,7 @@ type line struct {
 	mu       sync.Mutex
 	stopped  bool
 	last     string // problem
+	problems int64  // how many there were
 	accounts string // where they are made
 }
 
@@ -77,6 +78,7 @@ func (l *line) note(problem string) {
 	const longest = 500
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.problems++
 	l.last = strings.ToValidUTF8(problem[:min(len(problem), longest)], "")
 }
 

@@ -51,6 +51,13 @@ func (m *Manager) Standings() []Standing {
 	return all
 }
 
+// Problems is how often the authority has complained of something, or could not be reached, since the Manager was made.
+func (m *Manager) Problems() int64 {
+	m.line.mu.Lock()
+	defer m.line.mu.Unlock()
+	return m.line.problems
+}
+
 // leaf is the certificate in use for a name, or nil.
 func (m *Manager) leaf(name string) *x509.Certificate {
 	if !m.has(name) {

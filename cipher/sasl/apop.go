@@ -57,6 +57,7 @@ func VerifyAPOP(ctx context.Context, c Credentials, timestamp, user, digest stri
 		if !hmac.Equal(got, want) || len(secret.APOP) == 0 || timestamp == "" {
 			return ErrDenied
 		}
+		secret.proven()
 		return nil
 	})
 	if err != nil {

@@ -45,6 +45,7 @@ type Credentials struct {
 	decoy    *sasl.Decoy
 	codes    *codes
 	uses     *uses
+	open     *Open
 }
 
 // New makes credentials of the settings and their directory, and of what users have decided (nil: nothing). old, if not nil,
@@ -59,12 +60,13 @@ func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, l
 	}
 	if old == nil {
 		c.throttle, c.repeats, c.learnt, c.codes, c.uses = newThrottle(throttleRates(s)), new(repeats), new(learnt), new(codes), new(uses)
+		c.open = new(Open)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.seal, c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
 		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy, c.codes = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy, old.codes
-		c.seal, c.uses = old.seal, old.uses
+		c.seal, c.uses, c.open = old.seal, old.uses, old.open
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)
@@ -153,11 +155,17 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	if app := c.app(ctx, &secrets, password); app != nil && c.mayActAs(name, authzid) {
 		c.throttle.remember(block, name, right)
 		c.uses.note(ctx, name, app.ID)
+		c.open.note(ctx, name, appPrefix+app.ID)
 		return name.String(), nil
 	}
 	stored := secrets.stored
 	// The same wrong password again needs no hash, and is no other guess.
-	place, known := login{block, name}, c.repeats.tagOf(name, stored, password)
+	only := c.onlyApps(secrets.p) && sasl.PeerOf(ctx).Service != pagesService
+	like := stored
+	if only { // what opens the pages and no mail is wrong here, and not there
+		like += " for pages"
+	}
+	place, known := login{block, name}, c.repeats.tagOf(name, like, password)
 	if c.repeats.has(place, known) {
 		c.judge(ctx, user, sasl.ErrDenied)
 		return "", sasl.ErrDenied
@@ -181,6 +189,9 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 		return nil
 	}
 	err = c.check(ctx, a)
+	if err == nil && only {
+		err = passwd.ErrMismatch
+	}
 	repeated := false
 	if errors.Is(err, passwd.ErrMismatch) {
 		repeated = !c.repeats.add(place, known)
@@ -199,6 +210,7 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 		if !secrets.own {
 			c.learn(name, account, secrets.p, password)
 		}
+		c.open.note(ctx, name, stamp(stored))
 		return name.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
@@ -250,9 +262,14 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	if !ok {
 		return fake, name.String(), nil
 	}
+	by := stamp(secrets.stored)
+	found.Proven = func() { c.open.note(ctx, name, by) }
 	for i := range found.Others {
 		id := secrets.p.Apps[i].ID
-		found.Others[i].Proven = func() { c.uses.note(ctx, name, id) }
+		found.Others[i].Proven = func() {
+			c.uses.note(ctx, name, id)
+			c.open.note(ctx, name, appPrefix+id)
+		}
 	}
 	return found, name.String(), nil
 }

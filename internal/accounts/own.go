@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -72,9 +73,9 @@ func (c *Credentials) storedOf(name domains.Address, account *conf.Account) stri
 // reached. Nothing slows it down, as nobody guesses 130 bits; and it takes as long for names without an account.
 func (c *Credentials) app(ctx context.Context, s *secrets, password []byte) *preferences.App {
 	if !c.apps || s.stored == "" || sasl.PeerOf(ctx).Service == pagesService {
-		return (*preferences.Preferences)(nil).Find(password)
+		return (*preferences.Preferences)(nil).Find(password, time.Now())
 	}
-	return s.p.Find(password)
+	return s.p.Find(password, time.Now())
 }
 
 // scramOf are the keys whose salt clients of SCRAM are told.
@@ -138,29 +139,45 @@ func (c *Credentials) unseal(p *preferences.Preferences, what, sealed string) []
 
 // secret is what a challenge is checked by: that of the password, and those of the devices.
 func (c *Credentials) secret(name domains.Address, kind sasl.Kind, s *secrets) (found sasl.Secret, ok bool) {
+	only := c.onlyApps(s.p)
 	switch kind {
 	case sasl.CRAMMD5:
-		found.CRAM = c.cramOf(name, s)
+		if found.CRAM = c.cramOf(name, s); only && found.CRAM != nil {
+			found.CRAM = sasl.MakeCRAM([]byte(rand.Text()))
+		}
 	case sasl.ScramSHA256:
-		found.SCRAM = c.scramOf(name, s)
+		if found.SCRAM = c.scramOf(name, s); only && found.SCRAM != nil {
+			found.SCRAM = unknown(found.SCRAM)
+		}
 	case sasl.APOP:
 		found.APOP = c.apopOf(name, s)
-		return found, found.APOP != nil
+		return found, found.APOP != nil && !only
 	}
 	if c.apps && s.p != nil {
+		now := time.Now()
 		for i := range s.p.Apps {
 			app := &s.p.Apps[i]
 			other := sasl.Secret{}
-			switch kind {
-			case sasl.CRAMMD5:
+			switch {
+			case app.Over(now):
+			case kind == sasl.CRAMMD5:
 				other.CRAM = c.unseal(s.p, "app "+app.ID, app.CRAM)
-			case sasl.ScramSHA256:
+			case kind == sasl.ScramSHA256:
 				other.SCRAM = parseScram(app.Scram)
 			}
 			found.Others = append(found.Others, other)
 		}
 	}
 	return found, found.CRAM != nil || found.SCRAM != nil
+}
+
+// unknown are keys that clients are told the same of, and that no password is of.
+func unknown(like *sasl.ScramKeys) *sasl.ScramKeys {
+	keys := *like
+	keys.StoredKey, keys.ServerKey = make([]byte, len(like.StoredKey)), make([]byte, len(like.ServerKey))
+	rand.Read(keys.StoredKey)
+	rand.Read(keys.ServerKey)
+	return &keys
 }
 
 // SetPassword gives the user of an account a password of his own, in p. Who knows the one before is to have been asked for it. The error is
@@ -198,9 +215,9 @@ func (c *Credentials) SetPassword(name domains.Address, p *preferences.Preferenc
 	return nil
 }
 
-// AddApp makes an app password, which is returned to be shown once, in p.
-func (c *Credentials) AddApp(name domains.Address, p *preferences.Preferences, device string) (password string, err error) {
-	password, app, err := p.NewApp(device, time.Now())
+// AddApp makes an app password, which is returned to be shown once, in p. until is its last day, or empty.
+func (c *Credentials) AddApp(name domains.Address, p *preferences.Preferences, device, until string) (password string, err error) {
+	password, app, err := p.NewApp(device, until, time.Now())
 	if err != nil {
 		return "", err
 	}

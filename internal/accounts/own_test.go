@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -104,7 +105,7 @@ func (o *own) set(password string) {
 func (o *own) addApp(name string) (password string) {
 	o.t.Helper()
 	if err := o.kept.Change(o.t.Context(), alice, func(p *preferences.Preferences) (err error) {
-		password, err = o.AddApp(alice, p, name)
+		password, err = o.AddApp(alice, p, name, "")
 		return err
 	}); err != nil {
 		o.t.Fatal(err)
@@ -314,5 +315,99 @@ func TestUnreadablePreferences(t *testing.T) {
 	o.reload()
 	if _, err := o.Verify(by(t, "pop"), "", "bob", []byte("right")); err != nil {
 		t.Error("others:", err)
+	}
+}
+
+// TestOnlyApps: once the user says so, the password opens the pages and no mail, by whatever mechanism, while app passwords do; a program
+// that goes on with the password keeps nobody out of the pages. Where app passwords do not count it does not either.
+func TestOnlyApps(t *testing.T) {
+	o := newOwn(t)
+	app := o.addApp("phone")
+	only := func(on bool) {
+		if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error { p.OnlyApps = on; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	only(true)
+	for range 30 {
+		o.opens("pop", "right", false)
+	}
+	o.opens("smtp", "right", false)
+	o.opens("web", "right", true)
+	o.opens("pop", app, true)
+	o.opens("web", app, false)
+	for _, mechanism := range []string{"SCRAM-SHA-256", "CRAM-MD5"} {
+		if err := o.challenge(mechanism, "right"); !errors.Is(err, sasl.ErrDenied) {
+			t.Errorf("%s: %v", mechanism, err)
+		}
+		if err := o.challenge(mechanism, app); err != nil {
+			t.Errorf("%s with the one of the device: %v", mechanism, err)
+		}
+	}
+	if o.Opens(alice, stamp(o.storedOf(alice, o.Credentials.dir.Account(alice)))) {
+		t.Error("a session that the password has opened goes on")
+	}
+	o.apps = false
+	o.opens("pop", "right", true)
+	o.opens("pop", app, false)
+	o.apps = true
+	only(false)
+	o.opens("pop", "right", true)
+}
+
+// TestLastDay: an app password opens nothing once its last day has passed, by whatever mechanism, and a session that it has opened ends.
+func TestLastDay(t *testing.T) {
+	o := newOwn(t)
+	app := o.addApp("phone")
+	end := func(day string) (id string) {
+		if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error { p.Apps[0].Until, id = day, p.Apps[0].ID; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	now := time.Now()
+	id := end(now.AddDate(0, 0, 1).Format(time.DateOnly))
+	o.opens("pop", app, true)
+	if !o.Opens(alice, "app:"+id) || o.Opens(alice, "app:x") {
+		t.Error("before it")
+	}
+	end(now.AddDate(0, 0, -1).Format(time.DateOnly))
+	o.opens("pop", app, false)
+	for _, mechanism := range []string{"SCRAM-SHA-256", "CRAM-MD5"} {
+		if err := o.challenge(mechanism, app); !errors.Is(err, sasl.ErrDenied) {
+			t.Errorf("%s: %v", mechanism, err)
+		}
+	}
+	if o.Opens(alice, "app:"+id) {
+		t.Error("a session that it has opened goes on")
+	}
+}
+
+// TestChangedMeanwhile: what changes while a password is checked ends the session that it opens.
+func TestChangedMeanwhile(t *testing.T) {
+	o := newOwn(t)
+	var told []string
+	ended := 0
+	sessions := o.Sessions()
+	sessions.Opens = func(domains.Address, string) bool { return false }
+	sessions.Ended = func(session string, account domains.Address) { told = append(told, session+" "+account.String()) }
+	ctx := sasl.WithPeer(t.Context(), &sasl.Peer{Service: "pop", Session: "s1", RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7)}})
+	sessions.Begin("s1", func() error { ended++; return nil })
+	sessions.Begin("s2", func() error { t.Error("nobody has logged in there"); return nil })
+	if _, err := o.Verify(ctx, "", "alice", []byte("right")); err != nil {
+		t.Fatal(err)
+	}
+	if ended != 1 || len(told) != 1 || told[0] != "s1 "+alice.String() {
+		t.Error(ended, told)
+	}
+	if n := sessions.Sweep("bob@example.test"); n != 0 {
+		t.Error("of another account:", n)
+	}
+	if n := sessions.Sweep(""); n != 1 || ended != 2 {
+		t.Error(n, ended)
+	}
+	sessions.Done("s1")
+	if n := sessions.Sweep(""); n != 0 {
+		t.Error("after its end:", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ func TestAdvice(t *testing.T) {
 	writeCert(t, dir, "short", "mail.example.com", 3*day+time.Hour)
 	writeCert(t, dir, "other", "mail.example.org", 90*day)
 	pair := func(name string) string { return `{"cert_file": "` + name + `.crt", "key_file": "` + name + `.key"}` }
+	if err := os.WriteFile(filepath.Join(dir, "broken.crt"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	full := `{"password": "` + hashA + `", "scram_sha_256": "SCRAM-SHA-256$x", "cram_md5": "` + strings.Repeat("00", 32) + `"}`
 	for _, c := range []struct {
 		name, text string
@@ -57,6 +61,7 @@ func TestAdvice(t *testing.T) {
 			[]string{"server_name: no certificate is for this name"}},
 		{"about to expire", `"TLS": {"certificate_file": "short.crt", "certificate_key_file": "short.key"}`,
 			[]string{"TLS.certificate_file: the certificate expires on", "in 3 days"}},
+		{"one cannot be read", `"TLS": {"certificates": [` + pair("other") + `, {"cert_file": "broken.crt", "key_file": "other.key"}]}`, nil},
 		{"passwords in the clear", `"SMTP": {"cleartext_auth": true}`, []string{"SMTP.cleartext_auth: anybody on the way"}},
 		{"nobody has keys", `"Accounts": {"a@b.example": "` + hashA + `"}`, nil},
 		{"all have keys", `"Accounts": {"a@b.example": ` + full + `, "off@b.example": {"disabled": true}, "none@b.example": {}}`, nil},
@@ -69,7 +74,7 @@ func TestAdvice(t *testing.T) {
 				t.Fatal(err)
 			}
 			s, problems := Verify(name, Probes{})
-			if len(problems) > 0 {
+			if len(problems) > 0 && !strings.Contains(c.text, "broken") {
 				t.Fatal(problems)
 			}
 			var all strings.Builder
@@ -104,6 +109,28 @@ func TestNotes(t *testing.T) {
 		}
 		return s.Advice()
 	})
+}
+
+// TestQuotaAdvice: what holds hardly a message is noted, from one octet up to 64 kB.
+func TestQuotaAdvice(t *testing.T) {
+	for octets, noted := range map[int]bool{0: false, 1: true, 50: true, 64<<10 - 1: true, 64 << 10: false} {
+		for _, where := range []string{
+			`"Store": {"quota": %d}`, `"Domains": {"example.com": {"quota": %d, "Accounts": {"a": {}}}}`,
+			`"Domains": {"example.com": {"total_quota": %d, "Accounts": {"a": {}}}}`, `"Accounts": {"a@example.com": {"quota": %d}}`,
+		} {
+			s, problems := Verify(folder(t, "a.conf", fmt.Sprintf(`{"server_name": "mail.example.com", "data_dir": "data", `+where+`}`, octets)), Probes{})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			got := false
+			for _, a := range s.Advice() {
+				got = got || strings.Contains(a.Error(), "is hardly room for one message")
+			}
+			if got != noted {
+				t.Errorf(where+": noted: %v, %v", octets, got, s.Advice())
+			}
+		}
+	}
 }
 
 // TestNoteOfFiles: what a later file says in place of an earlier one is noted with

@@ -79,6 +79,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.aliases()
 	c.smtp()
 	c.pop3()
+	c.imap()
 	c.auth()
 	c.elsewhere()
 	c.tls()

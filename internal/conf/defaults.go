@@ -95,7 +95,7 @@ func New() *Settings {
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{
 			StatusFrom: Loopback(), AdminFrom: Loopback(), AccountFrom: Loopback(),
-			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence},
+			UserMay:        []string{MayPassword, MayAppPasswords, MayForward, MayAbsence, MayJunk},
 			MaxConnections: 1000, MaxConnectionsPerAddress: 500,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: LogText, Recent: 16 * config.MiB},

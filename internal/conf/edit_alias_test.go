@@ -97,6 +97,13 @@ func TestAliasEdits(t *testing.T) {
 		{"new, in a domain without any", func(s *Settings, dir string) ([]*Edit, error) {
 			return one(s.AddAlias(dir, "new@empty.example", []string{"alice@example.com", "X@Far.Example"}))
 		}, "new@empty.example", "alice@example.com X@far.example"},
+		{"new, in the domain of a folder's second file", func(s *Settings, dir string) ([]*Edit, error) {
+			e, err := s.AddAlias(dir, "new@example.com", []string{"bob@example.org"})
+			if err == nil && filepath.Base(e.File) != "a.conf" {
+				err = fmt.Errorf("it stands in %s", e.File)
+			}
+			return one(e, err)
+		}, "new@example.com", "bob@example.org"},
 		{"new, where Aliases stands", func(s *Settings, dir string) ([]*Edit, error) {
 			return one(s.AddAlias(dir, "new@example.org", []string{"bob@example.org"}))
 		}, "new@example.org", "bob@example.org"},

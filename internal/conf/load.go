@@ -263,12 +263,19 @@ func (s *Settings) absolutePaths() {
 		}
 	})
 	for i := range s.Listeners {
-		l := &s.Listeners[i]
-		if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
-			origin, _ := s.text().Where("Listeners", i, "address")
-			if path, err := fromFolder(origin.File, path); err == nil {
-				l.Address = "unix:" + path
-			}
+		s.socketFromFolder(&s.Listeners[i].Address, "Listeners", i, "address")
+	}
+	for i := range s.Verify.Milters {
+		s.socketFromFolder(&s.Verify.Milters[i].Address, "Verify", "Milters", i, "address")
+	}
+}
+
+// socketFromFolder is the same for an address that may be the path of a Unix socket.
+func (s *Settings) socketFromFolder(address *string, steps ...any) {
+	if path, ok := strings.CutPrefix(*address, "unix:"); ok && path != "" {
+		origin, _ := s.text().Where(steps...)
+		if path, err := fromFolder(origin.File, path); err == nil {
+			*address = "unix:" + path
 		}
 	}
 }

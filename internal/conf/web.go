@@ -58,7 +58,8 @@ type Web struct {
 
 	// What users may decide about their own accounts at /account/: "password" their own
 	// password, "app_passwords" one for each device, "forward" where their mail goes on to,
-	// "absence" what senders hear while they are away. What is left out is not offered, and
+	// "absence" what senders hear while they are away, "junk" what of the mail that was put
+	// aside for them comes into their mailbox after all. What is left out is not offered, and
 	// does not count for whoever has it, but for passwords that were changed: those stay.
 	//
 	//	"user_may": ["password", "app_passwords", "absence"]
@@ -78,6 +79,7 @@ const (
 	MayAppPasswords = "app_passwords"
 	MayForward      = "forward"
 	MayAbsence      = "absence"
+	MayJunk         = "junk"
 )
 
 // May reports whether users may decide something themselves.
@@ -127,7 +129,7 @@ func (c *checker) web() {
 		}
 	}
 	for i, what := range w.UserMay {
-		c.choice(at("Web", "user_may", i), what, MayPassword, MayAppPasswords, MayForward, MayAbsence)
+		c.choice(at("Web", "user_may", i), what, MayPassword, MayAppPasswords, MayForward, MayAbsence, MayJunk)
 	}
 	c.admins()
 	if w.MaxConnectionsPerAddress > w.MaxConnections && w.MaxConnections > 0 {

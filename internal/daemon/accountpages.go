@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func stampOfAccount(a *conf.Account) string {
 // Accounts implements admin.Accounts.
 func (p accountPages) Accounts(ctx context.Context, s admin.Slice) (rows []admin.Account, next string, err error) {
 	st := p.d.state()
-	found, next := part(st.names.accounts(), s)
+	found, next := st.names.accounts.part(s)
 	last, locked := st.credentials.LastLogins(found...), lockedUntil(st.credentials)
 	for _, name := range found {
 		rows = append(rows, p.row(ctx, st, name, last[name], locked[name]))
@@ -111,12 +112,15 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 	r.Sent = admin.Sent{Hour: use.Hour.Messages, HourMost: use.Rate.Hour.Messages, Day: use.Day.Messages, DayMost: use.Rate.Day.Messages, To: use.Day.Recipients,
 		ToMost: use.Rate.Day.Recipients, Full: use.Full, Until: use.Until, Lifted: use.Lifted, Held: use.Held}
 	const shown = 50
-	for _, alias := range st.names.aliases() {
-		for _, to := range st.dir.Aliases()[alias] {
-			if to.Address == name && len(r.Aliases) < shown {
-				r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.names.written()[alias]})
-			}
+	var lead []domains.Address
+	for alias, targets := range st.dir.Aliases() {
+		if slices.ContainsFunc(targets, func(to conf.Target) bool { return to.Address == name }) {
+			lead = append(lead, alias)
 		}
+	}
+	slices.Sort(lead)
+	for _, alias := range lead[:min(len(lead), shown)] {
+		r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.names.written()[alias]})
 	}
 	return r, nil
 }
@@ -250,6 +254,9 @@ func one(e *conf.Edit, err error) ([]*conf.Edit, error) {
 // SetPassword implements admin.Accounts.
 func (p accountPages) SetPassword(ctx context.Context, address, stamp, password string) (string, error) {
 	of := domains.CanonicalAddress(address)
+	if box, err := p.d.mailKeys.Of(of.String()); err != nil || box != nil {
+		return "", &admin.Wrong{Field: "password", Why: "this mailbox is sealed: a password that is set here would not open its mail; \"postrider user passwd\" asks for the one before or the recovery key"}
+	}
 	secret, keys, err := newSecret(of, password, p.d.state().dir.Account(of))
 	if err != nil {
 		return "", err
@@ -284,6 +291,34 @@ func (p accountPages) Block(ctx context.Context, address, stamp string, block bo
 	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
 		return one(s.SetDisabled(at, block))
 	})
+}
+
+// LiftLimits implements admin.Accounts.
+func (p accountPages) LiftLimits(ctx context.Context, address string, until time.Time) (int, error) {
+	return p.steer(ctx, address, func(ctx context.Context, at domains.Address) (int, error) { return p.d.post.Lift(ctx, at, until) })
+}
+
+// RestoreLimits implements admin.Accounts.
+func (p accountPages) RestoreLimits(ctx context.Context, address string) error {
+	_, err := p.steer(ctx, address, func(_ context.Context, at domains.Address) (int, error) {
+		p.d.post.Restore(at)
+		return 0, nil
+	})
+	return err
+}
+
+// DiscardHeld implements admin.Accounts.
+func (p accountPages) DiscardHeld(ctx context.Context, address string) (int, error) {
+	return p.steer(ctx, address, p.d.post.Discard)
+}
+
+// steer does something about what an account sends, to its end, whether somebody waits for it or not.
+func (p accountPages) steer(ctx context.Context, address string, do func(context.Context, domains.Address) (int, error)) (int, error) {
+	at := domains.CanonicalAddress(address)
+	if p.d.state().dir.Account(at) == nil {
+		return 0, pages.ErrNotFound
+	}
+	return do(context.WithoutCancel(ctx), at)
 }
 
 // RemoveAccount implements admin.Accounts.

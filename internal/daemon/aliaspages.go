@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/change"
@@ -27,7 +28,7 @@ func stampOfAlias(s *conf.Settings, at domains.Address) string {
 // Aliases implements admin.Aliases.
 func (p aliasPages) Aliases(_ context.Context, s admin.Slice) (rows []admin.Alias, next string, err error) {
 	st := p.d.state()
-	found, next := part(st.names.aliases(), s)
+	found, next := st.names.aliases.part(s)
 	for _, name := range found {
 		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.dir.Aliases()[name]), Default: !st.names.written()[name]})
 	}
@@ -130,7 +131,7 @@ func (p aliasPages) Domains(_ context.Context, s admin.Slice) (rows []admin.Doma
 	if len(found) == 0 {
 		return nil, next, nil
 	}
-	accounts, aliases := countByDomain(st.names.accounts()), countByDomain(st.names.aliases())
+	accounts, aliases := countByDomain(st.names.accounts.names), countByDomain(st.names.aliases.names)
 	for _, name := range found {
 		r := p.domain(st, name)
 		r.Accounts, r.Aliases = accounts[name], aliases[name]
@@ -139,9 +140,9 @@ func (p aliasPages) Domains(_ context.Context, s admin.Slice) (rows []admin.Doma
 	return rows, next, nil
 }
 
-func countByDomain(names []domains.Address) map[domains.Name]int {
+func countByDomain(names iter.Seq[domains.Address]) map[domains.Name]int {
 	n := make(map[domains.Name]int)
-	for _, name := range names {
+	for name := range names {
 		n[name.Domain()]++
 	}
 	return n
@@ -175,7 +176,7 @@ func (p aliasPages) Domain(_ context.Context, name string) (admin.Domain, error)
 		return admin.Domain{}, pages.ErrNotFound
 	}
 	r := p.domain(st, at)
-	r.Accounts, r.Aliases = countByDomain(st.names.accounts())[at], countByDomain(st.names.aliases())[at]
+	r.Accounts, r.Aliases = countByDomain(st.names.accounts.names)[at], countByDomain(st.names.aliases.names)[at]
 	r.Stamp, r.From = stamp, st.settings.WhereDomain(at)
 	if d := st.dir.Domain(at); d != nil {
 		r.OwnQuota, r.OwnTotal = sizeText(d.Quota), sizeText(d.TotalQuota)

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/change"
@@ -18,9 +20,18 @@ func (d *Daemon) change(ctx context.Context, edit change.Editor) error {
 	if d.Configuration == "" {
 		return errors.New("this server was not told where the files of its settings are")
 	}
+	// One after the other: what the one has written and not had read yet is no stranger's edit for the next.
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	// Who has closed the window meanwhile wants it no less: it is not to stop halfway.
 	ctx = context.WithoutCancel(ctx)
-	_, err := change.Files{Path: d.Configuration, Probes: probes, Accept: d.accept}.Apply(ctx, edit)
+	var found *conf.Settings // as the files are without the change
+	noting := func(s *conf.Settings) ([]*conf.Edit, error) {
+		found = s
+		return edit(s)
+	}
+	accept := func(after *conf.Settings) error { return cmp.Or(d.accept(after), d.unread(found)) }
+	_, err := change.Files{Path: d.Configuration, Probes: probes, Accept: accept}.Apply(ctx, noting)
 	if refused := (*change.Refused)(nil); errors.As(err, &refused) {
 		return errors.New("nothing was changed, as no server would start with that: " + strings.Join(refused.Reasons(), "; "))
 	}
@@ -32,6 +43,38 @@ func (d *Daemon) change(ctx context.Context, edit change.Editor) error {
 	}
 	return nil
 }
+
+// unread refuses a change while the files have others' edits that this server has not read: it would put those into force as well, which nobody
+// has asked for at the page.
+func (d *Daemon) unread(found *conf.Settings) error {
+	files := d.state().settings.Unread(found)
+	if len(files) == 0 {
+		return nil
+	}
+	for i, name := range files {
+		files[i] = filepath.Base(name)
+	}
+	return fmt.Errorf(`nothing was changed: somebody has edited %s, and this server has not read that yet; it would come into force with this change. Have it read first, on the page of the settings or by "postrider reload"`,
+		strings.Join(files, ", "))
+}
+
+// filePages sees the files of the settings for administrators.
+type filePages struct{ d *Daemon }
+
+// Unread implements admin.Files.
+func (p filePages) Unread() ([]string, error) {
+	if p.d.Configuration == "" {
+		return nil, nil
+	}
+	now, err := conf.Load(p.d.Configuration)
+	if err != nil {
+		return nil, err
+	}
+	return p.d.state().settings.Unread(now), nil
+}
+
+// Reload implements admin.Files.
+func (p filePages) Reload() error { return p.d.Reload() }
 
 // accept says why this server cannot go by settings.
 func (d *Daemon) accept(after *conf.Settings) error {

@@ -286,6 +286,18 @@ func TestChangeOfHandEdits(t *testing.T) {
 		t.Error("what is wrong already:", code, page)
 	}
 	write(`"postmaster": "none"`, `"postmaster": "bob@mail.test"`)
+	if code, page := v.does(at, "block"); code != 422 || !strings.Contains(page, "somebody has edited t.conf, and this server has not read that yet") || strings.Contains(w.text(), "disabled") {
+		t.Error("what nobody has asked for at the page:", code, page)
+	}
+	if _, page := v.see("/admin/settings"); !strings.Contains(page, "Edited, and not in force yet") || !strings.Contains(page, "t.conf") {
+		t.Error(page)
+	}
+	if code, page := v.post("/admin/settings", "do", "reload"); code != 200 || !strings.Contains(page, "The files are read, and in force.") || strings.Contains(page, "not in force yet") {
+		t.Error("read again:", code, page)
+	}
+	if w.state().settings.Postmaster != "bob@mail.test" {
+		t.Error("it is not in force")
+	}
 	if err := os.Chmod(filepath.Join(w.dir, "t.conf"), 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -298,6 +310,14 @@ func TestChangeOfHandEdits(t *testing.T) {
 	if code, page := v.does(at, "block"); code != 200 || !strings.Contains(w.text(), "disabled") {
 		t.Error("at last:", code, page)
 	}
+	write(`"disabled"`, `"disabled`)
+	if _, page := v.see("/admin/settings"); !strings.Contains(page, "The files cannot be read as they are now") {
+		t.Error(page)
+	}
+	if code, page := v.post("/admin/settings", "do", "reload"); code != 422 || !strings.Contains(page, "t.conf") {
+		t.Error("what cannot be read:", code, page)
+	}
+	write(`"disabled`, `"disabled"`)
 	w.Configuration = ""
 	if code, page := v.does(at, "unblock"); code != 422 || !strings.Contains(page, "was not told where the files") {
 		t.Error("without files:", code, page)

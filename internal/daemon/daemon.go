@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
@@ -32,6 +33,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -50,6 +52,10 @@ type Daemon struct {
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store
+	maildir     *maildir.Store  // what store keeps mail in
+	mailKeys    *mailkeys.Store // of sealed mailboxes
+	keyTurns    mailkeys.Turns
+	sealer      sealer
 	preferences *preferences.Store // what users have decided
 	healthy     func() error       // nil: mail can be stored
 	closers     []io.Closer        // what is closed at the end, last first
@@ -57,10 +63,13 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
+	phones      phones
+	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
 	filter      *filter.Filter
 	scanner     *scan.Scanner
+	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -81,6 +90,7 @@ type Daemon struct {
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
+	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -181,6 +191,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.now.Store(st)
 	d.retirePreferences(st)
+	d.tendSessions()
 	d.recallLogins()
 	dns, err := dnsConfig(settings)
 	if err != nil {
@@ -192,6 +203,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
 	}
@@ -256,6 +268,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
 	d.runIssuer()
 	d.reloading.Unlock()
+	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
@@ -265,6 +278,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")

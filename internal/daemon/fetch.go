@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -20,11 +21,12 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 	if own == nil {
 		own = &conf.ListenerLimits{}
 	}
+	open := st.credentials.Sessions()
 	return &pop3.Server{
 		Hostname:      st.settings.ServerName,
 		Greeting:      cmp.Or(l.Greeting, c.Greeting),
 		Backend:       pop3.BackendFunc(d.openMaildrop),
-		Credentials:   d.live(),
+		Credentials:   fetching{d.live(), d},
 		Mechanisms:    d.knowing(st.mechanisms),
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
@@ -44,9 +46,16 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 			Login:          st.settings.Auth.LoginTimeout,
 		},
 		Policy: policy(st.dir, c),
-		Done:   d.metrics.POP3Done,
-		Pool:   d.pool,
-		Log:    d.log.With("service", string(l.Protocol)),
+		CheckConn: func(_ context.Context, s *pop3.Session) error {
+			open.Begin(s.ID, s.Close)
+			return nil
+		},
+		Done: func(s *pop3.Session, sum *pop3.Summary) {
+			open.Done(s.ID)
+			d.metrics.POP3Done(s, sum)
+		},
+		Pool: d.pool,
+		Log:  d.log.With("service", string(l.Protocol)),
 	}
 }
 
@@ -62,6 +71,11 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 	case err != nil:
 		return nil, err
 	}
+	if err := d.unlock(ctx, account, box); err != nil {
+		box.Close()
+		return nil, err
+	}
+	sasl.PeerOf(ctx).Opened = nil // the maildrop has it, until it is closed
 	// Only now: a login that finds the maildrop locked is none.
 	if !d.logins.allow(account, c.LoginDelay) {
 		box.Close()

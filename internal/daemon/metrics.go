@@ -28,11 +28,15 @@ func (d *Daemon) moment() web.Moment {
 		m.Store.Add(disk.Stats())
 		m.StoreFailed = m.StoreFailed || disk.Err() != nil
 	}
+	m.Full = d.fullness.full()
 	m.Signed, m.Unsigned = d.keys.Signatures()
 	m.Records, m.Looked = d.zones.faults()
 	if out := d.post.Outbound; out != nil {
 		counters := out.Queue().Counters()
 		m.Queue = &counters
+	}
+	if st.issuer != nil {
+		m.AuthorityTroubles = st.issuer.Problems()
 	}
 	for _, c := range st.certificates() {
 		for _, name := range c.Names {

@@ -64,7 +64,7 @@ func (s *Status) problems() (all []admin.Problem) {
 			do = "More is taken at " + clock(l.Until) + ". "
 		}
 		if l.Held {
-			do += `What it had in the queue is held: "postrider user lift" releases it, "postrider user discard" throws it away. `
+			do += `What it had in the queue is held: the page of the account releases it or throws it away, and so do "postrider user lift" and "discard". `
 		}
 		if l.Whose == post.OfAccount {
 			do += "If that was not the user, set another password."

@@ -38,8 +38,9 @@ func (o ownPages) Decided(who string) (user.Decided, error) {
 	}
 	for _, a := range p.Apps {
 		use := credentials.AppUse(account, a.ID)
-		d.Apps = append(d.Apps, user.App{ID: a.ID, Name: a.Name, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address})
+		d.Apps = append(d.Apps, user.App{ID: a.ID, Name: a.Name, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Until: a.Until, Over: a.Over(now)})
 	}
+	d.OnlyApps = p.OnlyApps
 	if f := p.Forward; f != nil {
 		d.Forward = &user.Forward{To: f.To, Keep: f.Keep, When: f.Set}
 	}
@@ -68,14 +69,19 @@ func (o ownPages) change(ctx context.Context, who, field string, change func(p *
 		wrong = change(p)
 		return wrong
 	})
-	var about *preferences.Invalid
-	switch {
-	case wrong != nil:
-		return &user.Refused{Field: field, Why: wrong.Error()}
-	case errors.As(err, &about):
-		return &user.Refused{Field: about.What, Why: about.Why}
+	if about := (*preferences.Invalid)(nil); wrong != nil || errors.As(err, &about) {
+		return refusedAs(field, err)
 	}
+	o.d.endSessions(domains.Address(who))
 	return err
+}
+
+// refusedAs is what is wrong with a decision, for its user to read, about a field unless it says which itself.
+func refusedAs(field string, err error) error {
+	if about := (*preferences.Invalid)(nil); errors.As(err, &about) {
+		field = about.What
+	}
+	return &user.Refused{Field: field, Why: err.Error()}
 }
 
 // SetPassword implements user.Own.
@@ -83,7 +89,11 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	if err := o.proves(ctx, who, from, old); err != nil {
 		return err
 	}
-	err := o.change(ctx, who, "new", func(p *preferences.Preferences) error {
+	settle, err := o.rewrap(ctx, who, old, new)
+	if err != nil {
+		return err
+	}
+	err = o.change(ctx, who, "new", func(p *preferences.Preferences) error {
 		if revoke {
 			p.Apps = nil
 		}
@@ -92,17 +102,22 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	if err != nil {
 		return err
 	}
+	if err := settle(context.WithoutCancel(ctx)); err != nil { // it opens, and so does the old one
+		o.d.log.Error("the password before still opens the keys of a sealed mailbox", "user", who, "err", err)
+	}
 	o.tell(who, "The password was changed", fmt.Sprintf("The password of %s was changed from %s.", who, from))
 	return nil
 }
 
 // AddApp implements user.Own.
-func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password, name string) (app string, err error) {
+func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error) {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name)
+		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, until); err == nil {
+			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
+		}
 		return err
 	})
 	if err != nil {
@@ -110,6 +125,29 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 	}
 	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which fetches and sends mail of %s.", name, from, who))
 	return app, nil
+}
+
+// SetOnlyApps implements user.Own.
+func (o ownPages) SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error {
+	if err := o.proves(ctx, who, from, password); err != nil {
+		return err
+	}
+	err := o.change(ctx, who, "", func(p *preferences.Preferences) error {
+		if only && len(p.Apps) == 0 {
+			return errors.New("make a password for a device first: no program could fetch or send any more")
+		}
+		p.OnlyApps = only
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	what := "alone"
+	if !only {
+		what = "or by the password of the account"
+	}
+	o.tell(who, "How mail programs log in was changed", fmt.Sprintf("Programs fetch and send mail of %s by passwords for devices %s, as was asked for from %s.", who, what, from))
+	return nil
 }
 
 // RevokeApp implements user.Own.
@@ -120,6 +158,10 @@ func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, e
 		}
 		return nil
 	})
+	if err == nil {
+		o.dropApps(ctx, who)
+	}
+	o.d.endSessions(domains.Address(who))
 	return name, err
 }
 

@@ -10,9 +10,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // user is a browser in which somebody has logged in.
@@ -249,7 +251,7 @@ func TestAbsencePage(t *testing.T) {
 
 // TestUserMay: what the settings do not let users decide is neither shown nor done; it is back when they do.
 func TestUserMay(t *testing.T) {
-	if fmt.Sprint(conf.New().Web.UserMay) != fmt.Sprint([]string{user.MayPassword, user.MayAppPasswords, user.MayForward, user.MayAbsence}) {
+	if fmt.Sprint(conf.New().Web.UserMay) != fmt.Sprint([]string{user.MayPassword, user.MayAppPasswords, user.MayForward, user.MayAbsence, user.MayJunk}) {
 		t.Error("the pages and the settings have other names")
 	}
 	w := start(t, withUsers)
@@ -262,6 +264,7 @@ func TestUserMay(t *testing.T) {
 		"devices":  {"do", "add", "name", "phone", "password", testPassword},
 		"forward":  {"do", "ask", "to", "x@far.test", "password", testPassword},
 		"absence":  {"do", "keep", "text", "x"},
+		"junk":     {"do", "release", "id", "x"},
 	} {
 		if code, page := v.see("/account/" + path); code != 403 || !strings.Contains(page, "the administrator of this server has switched this off") {
 			t.Error(path, page)
@@ -279,7 +282,7 @@ func TestUserMay(t *testing.T) {
 func TestOtherSites(t *testing.T) {
 	w := start(t, withUsers)
 	v := w.user("alice@mail.test", testPassword)
-	for _, path := range []string{"password", "devices", "forward", "absence"} {
+	for _, path := range []string{"password", "devices", "forward", "absence", "junk"} {
 		form := url.Values{"do": {"keep"}, "text": {"x"}}
 		r, err := http.NewRequest("POST", v.base+"/account/"+path, strings.NewReader(form.Encode()))
 		if err != nil {
@@ -322,5 +325,148 @@ func TestAccountGone(t *testing.T) {
 	}
 	if !strings.Contains(w.logs.String(), `msg="what users of accounts that are gone had decided is put aside" accounts=1`) {
 		t.Error(w.logs)
+	}
+}
+
+// TestOnlyDevices: the password of the account is for the pages alone once its user says so by it, which he can where there is a device; programs that
+// were in by it are out, and what a device has for its last day is told.
+func TestOnlyDevices(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	only := func(on, password string) (int, string) {
+		return v.post("/account/devices", "do", "only", "only", on, "proof", password)
+	}
+	if code, page := only("1", testPassword); code != 422 || !strings.Contains(page, "make a password for a device first") {
+		t.Error("without a device:", code, page)
+	}
+	for until, why := range map[string]string{"2001-01-01": "that day has passed", "soon": "is no day"} {
+		if code, page := v.post("/account/devices", "do", "add", "name", "phone", "password", testPassword, "until", until); code != 422 || !strings.Contains(page, why) || !strings.Contains(page, `value="`+until+`" aria-describedby="d-until"`) {
+			t.Error(until, code, page)
+		}
+	}
+	if code, page := v.post("/account/devices/phone", "do", "ask", "name", "phone", "password", testPassword); code != 422 || !strings.Contains(page, "from its own host alone") {
+		t.Error("a profile where there is nothing to put into it:", code, page)
+	}
+	phone := v.app("phone", testPassword, "until", "2999-12-31")
+	if code, page := only("1", "wrong"); code != 422 || !strings.Contains(page, "that is not the password of this account") || !w.fetches("alice@mail.test", testPassword) {
+		t.Error("by a wrong password:", code, page)
+	}
+	byPassword, byPhone := w.inPOP3("alice@mail.test", testPassword), w.inSMTP("alice@mail.test", phone)
+	if code, page := only("1", testPassword); code != 200 || !strings.Contains(page, "opens these pages alone") || !strings.Contains(page, "2999-12-31") {
+		t.Error(code, page)
+	}
+	if byPassword.goesOn() || !byPhone.goesOn() || w.fetches("alice@mail.test", testPassword) || !w.fetches("alice@mail.test", phone) || !v.in() {
+		t.Error("what opens what")
+	}
+	if code, page := only("0", testPassword); code != 200 || !strings.Contains(page, "as well") || !w.fetches("alice@mail.test", testPassword) {
+		t.Error(code, page)
+	}
+	if told := strings.Join(w.mailbox("alice@mail.test"), ""); strings.Count(told, "Subject: How mail programs log in was changed") != 2 {
+		t.Error(told)
+	}
+}
+
+// TestPhone: a link sets one device up, once and within ten minutes, with a password that is made when it is used and is in the list; another one
+// ends it; nobody else's password or account does, and it is not in the log.
+func TestPhone(t *testing.T) {
+	fromElsewhere := fmt.Sprintf(`{"address": "0.0.0.0:%d", "protocol": "pop3"}, {"address": "0.0.0.0:%d", "protocol": "submission"}, {"address": "127.0.0.2:0"`, peertest.FreePort(t), peertest.FreePort(t))
+	w := startWith(t, strings.Replace(testConf, `{"address": "127.0.0.2:0"`, fromElsewhere, 1), withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	ask := func(name, password string) (int, string) {
+		return v.post("/account/devices/phone", "do", "ask", "name", name, "password", password)
+	}
+	if code, page := ask("phone", "wrong"); code != 422 || !strings.Contains(page, "that is not the password") || strings.Contains(page, "<svg class=\"qr\"") {
+		t.Error(code, page)
+	}
+	if code, page := ask("", testPassword); code != 422 || !strings.Contains(page, "say which device") {
+		t.Error(code, page)
+	}
+	link := func() string {
+		t.Helper()
+		_, page := v.see("/account/devices/phone")
+		m := regexp.MustCompile(`http://[^/]+(/account/setup/[a-z2-7]{26})<`).FindStringSubmatch(page)
+		if m == nil || !strings.Contains(page, `<path d="M0 0h7v1`) || !strings.Contains(page, "by a name of this host") {
+			t.Fatal(page)
+		}
+		return m[1]
+	}
+	if code, _ := ask("phone", testPassword); code != 200 {
+		t.Fatal(code)
+	}
+	first := link()
+	if code, _ := ask("phone", testPassword); code != 200 {
+		t.Fatal(code)
+	}
+	second := link()
+	stranger := w.visitor()
+	if code, _ := stranger.see(first); code != 410 {
+		t.Error("the first, once there is another one:", code)
+	}
+	if resp, err := stranger.Head(stranger.base + second); err != nil || resp.StatusCode != 200 {
+		t.Error("HEAD:", err)
+	}
+	if code, page := stranger.post(second, "do", "x"); code != 405 {
+		t.Error("POST:", code, page)
+	}
+	if p, err := w.preferences.Of("alice@mail.test"); p != nil || err != nil {
+		t.Error("a password was made before:", p, err)
+	}
+	code, profile := stranger.see(second)
+	m := regexp.MustCompile(`<key>IncomingPassword</key>\s*<string>([a-z2-7]{26})</string>`).FindStringSubmatch(profile)
+	if code != 200 || m == nil || !strings.Contains(profile, "<string>mail.test</string>") {
+		t.Fatal(code, profile)
+	}
+	if !w.fetches("alice@mail.test", m[1]) {
+		t.Error("it does not fetch")
+	}
+	for _, gone := range []string{second, "/account/setup/", "/account/setup/" + strings.Repeat("a", 26)} {
+		if code, _ := stranger.see(gone); code != 410 && code != 404 && gone != "/account/setup/" {
+			t.Error(gone, code)
+		}
+	}
+	if _, page := v.see("/account/devices"); !strings.Contains(page, "<td>phone</td>") {
+		t.Error(page)
+	}
+	if code, page := ask("phone", testPassword); code != 422 || !strings.Contains(page, "of that name already") {
+		t.Error("of the same name:", code, page)
+	}
+	if code, _ := ask("tablet", testPassword); code != 200 {
+		t.Fatal(code)
+	}
+	third := link()
+	if err := w.rewrite(`"Web": {"listen": "127.0.0.1:0", "user_may": ["absence"]},`); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := stranger.see(third); code != 403 {
+		t.Error("where it is not allowed any more:", code)
+	}
+	if log := w.logs.String(); strings.Contains(log, second[len("/account/setup/"):]) || strings.Contains(log, m[1]) || !strings.Contains(log, `msg="a device was set up" user=alice@mail.test app=phone`) {
+		t.Error(log)
+	}
+}
+
+// TestPhones: a link is good for ten minutes, and for one device.
+func TestPhones(t *testing.T) {
+	var p phones
+	now := time.Now()
+	p.begin("alice@mail.test", "phone", "", now)
+	p.begin("bob@mail.test", "tablet", "2030-01-01", now)
+	token := p.of("bob@mail.test", now).Token
+	if account, one, ok := p.take(token, now.Add(phoneLife)); !ok || account != "bob@mail.test" || one.last != "2030-01-01" || one.Name != "tablet" {
+		t.Error(account, one, ok)
+	}
+	if _, _, ok := p.take(token, now); ok {
+		t.Error("twice")
+	}
+	if _, _, ok := p.take("", now); ok {
+		t.Error("without a token")
+	}
+	if p.of("alice@mail.test", now.Add(phoneLife+time.Second)) != nil {
+		t.Error("it is shown after its time")
+	}
+	p.begin("alice@mail.test", "phone", "", now)
+	token = p.of("alice@mail.test", now).Token
+	if _, _, ok := p.take(token, now.Add(phoneLife+time.Second)); ok {
+		t.Error("after its time")
 	}
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,7 +24,7 @@ func (d *Daemon) adminPages() http.Handler {
 	d.zones = newZonePages(d)
 	admin.Add(area, admin.Server{
 		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, DNS: d.zones,
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, Files: filePages{d}, DNS: d.zones,
 	})
 	return area
 }
@@ -40,8 +41,20 @@ func (d *Daemon) flows(n, minutes int) []admin.Traffic {
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
-	user.Add(area, user.Server{Ways: d.ways, Own: ownPages{d}})
+	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: ownPages{d}})
 	return area
+}
+
+// use is what the mailbox of an account holds.
+func (d *Daemon) use(ctx context.Context, who string) (user.Use, error) {
+	q := d.quota(who)
+	use, err := d.store.Usage(ctx, who)
+	if err != nil {
+		return user.Use{}, err
+	}
+	u := user.Use{Messages: use.Messages, Octets: use.Octets, MostMessages: q.Messages, MostOctets: q.Octets}
+	u.Full, _ = filled(q, use)
+	return u, nil
 }
 
 // ways are how mail programs reach accounts, and whether they find that by themselves: users are told in either case.
@@ -59,13 +72,19 @@ func waysOf(host string, mail *web.Mail) []user.Way {
 		return nil
 	}
 	way := func(protocol string, p web.Port) user.Way {
-		w := user.Way{Protocol: protocol, Host: host, Port: p.Number, Security: "STARTTLS"}
+		w := user.Way{Protocol: protocol, Host: cmp.Or(p.Host, host), Port: p.Number, Security: "STARTTLS"}
 		if p.Implicit {
 			w.Security = "SSL/TLS"
 		}
 		return w
 	}
-	return []user.Way{way("POP3", mail.POP3), way("SMTP", mail.SMTP)}
+	var all []user.Way
+	for _, w := range []user.Way{way("IMAP", mail.IMAP), way("POP3", mail.POP3), way("SMTP", mail.SMTP)} {
+		if w.Port > 0 {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // noAdmin says how to make the first administrator.

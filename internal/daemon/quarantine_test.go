@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -208,4 +209,57 @@ func TestNoBounceOfForgeries(t *testing.T) {
 	if n := w.post.Outbound.Queue().Counters().Accepted; n > 0 {
 		t.Errorf("%d messages were sent to the forged sender", n)
 	}
+}
+
+// TestJunkPage: a user sees what was put aside for him and nobody else's, and has it come into his mailbox, octet for octet and once; what strangers
+// write there stays text.
+func TestJunkPage(t *testing.T) {
+	l := newLab(t)
+	w := startTrusting(t, l, "", `"Verify": {"quarantine": "+junk"}, "Accounts": {"alice+junk@mail.test": `+testAccount(t)+`}, "Web": {"listen": "127.0.0.1:0"},`)
+	const mail = "From: <script>alert(1)</script> <x@quarantine.test>\r\nSubject: =?utf-8?q?<b>_=E2=80=AEaside?=\r\n\r\nbody\r\n"
+	for range 3 {
+		if reply := w.from(stranger).bring("<x@good.test>", []string{"alice@mail.test"}, mail); !strings.HasPrefix(reply, "250") {
+			t.Fatal(reply)
+		}
+	}
+	alice, bob := w.user("alice@mail.test", testPassword), w.user("bob@mail.test", testPassword)
+	if _, page := bob.see("/account/junk"); !strings.Contains(page, "Nothing is put aside for you") {
+		t.Error("bob sees", page)
+	}
+	_, page := alice.see("/account/junk")
+	ids := regexp.MustCompile(`name="id" value="([^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(ids) != 3 || strings.Contains(page, "<script>alert") || strings.Contains(page, "<b>") || !strings.Contains(page, "p=quarantine") || !strings.Contains(page, "after 31 days") {
+		t.Fatal(page)
+	}
+	if code, page := bob.post("/account/junk", "do", "release", "id", ids[0][1]); code != 422 || !strings.Contains(page, "not there any more") {
+		t.Error("bob:", code, page)
+	}
+	if code, page := alice.post("/account/junk", "do", "release"); code != 422 || !strings.Contains(page, "tick what is to come") {
+		t.Error("nothing ticked:", code, page)
+	}
+	box, err := w.store.Open(t.Context(), "alice+junk@mail.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, page := alice.see("/account/junk"); !strings.Contains(page, "reads that mailbox at this moment") {
+		t.Error("while it is read:", page)
+	}
+	if code, page := alice.post("/account/junk", "do", "release", "id", ids[0][1]); code != 422 || !strings.Contains(page, "try again") {
+		t.Error("while it is read:", code, page)
+	}
+	box.Close()
+	if code, page := alice.post("/account/junk", "do", "release", "id", ids[0][1], "id", ids[1][1]); code != 200 || !strings.Contains(page, "2 messages came into your mailbox") {
+		t.Error(code, page)
+	}
+	if code, _ := alice.post("/account/junk", "do", "release", "id", ids[0][1]); code != 422 {
+		t.Error("twice:", code)
+	}
+	got := w.fetch("alice@mail.test")
+	if len(got) != 2 || !strings.HasSuffix(got[0], mail) || strings.Contains(got[0], quarantine.Field) {
+		t.Errorf("%q", got)
+	}
+	if left := w.fetch("alice+junk@mail.test"); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+	w.logged("released from quarantine", "uid="+ids[0][1], "to=alice@mail.test")
 }

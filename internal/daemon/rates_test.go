@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,7 +184,30 @@ func TestStolenAccount(t *testing.T) {
 	}
 
 	w.stop()
+	// A day later nobody has done anything about it.
+	sent := filepath.Join(w.dir, "data", "sent.json")
+	text, err := os.ReadFile(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := regexp.MustCompile(`"told":"[^"]*"`)
+	if !told.Match(text) {
+		t.Fatalf("%s", text)
+	}
+	if err := os.WriteFile(sent, told.ReplaceAll(text, []byte(`"told":"`+time.Now().Add(-25*time.Hour).Format(time.RFC3339)+`"`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w.again()
+	w.eventually("user and postmaster are reminded", func() bool {
+		notices = append(w.mailbox("alice@mail.test"), w.mailbox("bob@mail.test")...)
+		return len(notices) == 4
+	})
+	for _, want := range []string{"Subject: Your mail is still held", "Subject: Mail is still held: alice@mail.test", fmt.Sprintf("%d messages of alice@mail.test are still held in the queue", most), "postrider user discard alice@mail.test"} {
+		if !strings.Contains(strings.Join(notices, ""), want) {
+			t.Errorf("no reminder says %q", want)
+		}
+	}
+	w.logged("mail of a user is still held", "user=alice@mail.test", fmt.Sprintf("held=%d", most))
 	k = w.loginAs("alice@mail.test")
 	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
 	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
@@ -404,4 +430,65 @@ func TestToldWithoutAQueue(t *testing.T) {
 		t.Errorf("%d were released", n)
 	}
 	k.accept("alice@mail.test", "alice@mail.test")
+}
+
+// TestHeldByPage: an administrator lifts the limits of an account, which releases what is held, has them hold again, or throws away what
+// is held once he has been asked whether he means it.
+func TestHeldByPage(t *testing.T) {
+	var open atomic.Bool
+	sink, got := sinkServer(t, func(s *smtp.Server) {
+		s.CheckRcpt = func(context.Context, *smtp.Session, *smtp.Recipient) error {
+			if !open.Load() {
+				return smtp.ErrTryLater
+			}
+			return nil
+		}
+	})
+	w := start(t, withAdmin(t, fmt.Sprintf(`"SMTP": {"messages_per_hour": 3}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]},`, sink.Port)))
+	v := w.admin()
+	const page = "/admin/accounts/alice@mail.test"
+	exceed := func() {
+		t.Helper()
+		k := w.loginAs("alice@mail.test")
+		for range 3 {
+			k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<x@far.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
+		}
+		k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<x@far.test>\nS: 450")
+		w.eventually("all is held", func() bool {
+			_, text := v.see(page)
+			return strings.Contains(text, "3 messages held")
+		})
+	}
+	if _, text := v.see(page); strings.Contains(text, `value="discard"`) || strings.Contains(text, `value="lift"`) {
+		t.Error("where nothing is held:", text)
+	}
+	exceed()
+	if code, text := v.does(page, "discard"); code != 422 || !strings.Contains(text, "Throw away the mail of alice@mail.test that is held?") {
+		t.Error("unasked:", code, text)
+	}
+	if code, text := v.does(page, "discard", "surely", "1"); code != 200 || !strings.Contains(text, "3 messages were thrown away.") || strings.Contains(text, "messages held") {
+		t.Error(code, text)
+	}
+	open.Store(true)
+	if code, text := v.does(page, "lift"); code != 200 || !strings.Contains(text, "without limits for 24 hours; 0 messages were released") {
+		t.Error(code, text)
+	}
+	if code, text := v.does(page, "restore"); code != 200 || !strings.Contains(text, "hold again") {
+		t.Error(code, text)
+	}
+	open.Store(false)
+	exceed()
+	open.Store(true)
+	if code, text := v.does(page, "lift"); code != 200 || !strings.Contains(text, "3 messages were released") {
+		t.Error(code, text)
+	}
+	for range 3 {
+		receive(t, got)
+	}
+	if code, _ := v.post("/admin/accounts/nobody@mail.test", "do", "lift"); code != 404 {
+		t.Error("of nobody:", code)
+	}
+	if log := w.logs.String(); !strings.Contains(log, `page=Account action=discard account=alice@mail.test messages=3`) || !strings.Contains(log, `action=lift account=alice@mail.test messages=3`) {
+		t.Error(log)
+	}
 }

@@ -100,6 +100,7 @@ func (d *Daemon) reload() error {
 	put = true
 	old.elsewhere().CloseBut(st.elsewhere())
 	d.retirePreferences(st)
+	d.endSessions("")
 	d.exchange(settings.Listeners, opened)
 	if challenge != d.challenge {
 		d.challenge.close()

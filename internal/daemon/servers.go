@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"time"
@@ -62,6 +63,15 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		s.Mechanisms = d.knowing(st.mechanisms)
 		s.RequireAuth = true
 		s.CleartextAuth = c.CleartextAuth
+		open, check, done := st.credentials.Sessions(), s.CheckConn, s.Done
+		s.CheckConn = func(ctx context.Context, s *smtp.Session) error {
+			open.Begin(s.ID, s.Close)
+			return check(ctx, s)
+		}
+		s.Done = func(s *smtp.Session, sum *smtp.Summary) {
+			open.Done(s.ID)
+			done(s, sum)
+		}
 	}
 	return s
 }

@@ -26,12 +26,14 @@ type state struct {
 	verify      *verify.Rules  // nil: mail of strangers is not looked at
 	mail        *rules.Set     // about mail that comes in
 	scan        *scan.Settings // nil: nothing is scanned
-	site        *web.Site      // nil: nothing is served over HTTP
+	milters     []scan.Milter
+	site        *web.Site // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
 	names       listed
+	anySealed   bool // a mailbox is
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -51,11 +53,12 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 		}
 	}()
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
-	st.scan = scanning(s)
+	st.scan, st.milters = scanning(s), milters(s)
 	st.site = newSite(s)
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}
+	st.mail.Resume(old.mail)
 	if st.mechanisms, err = mechanisms(s); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}
@@ -65,7 +68,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.names = newListed(s, st.dir)
+	st.names, st.anySealed = newListed(s, st.dir), anySealed(st.dir)
 	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	if err != nil {
 		return nil, err

@@ -67,6 +67,8 @@ type Page struct {
 	Do map[string]Action
 	// Send answers by itself, in place of Show and Template.
 	Send func(w http.ResponseWriter, r *Request) error
+	// Open: nobody has to log in for what Send sends; whatever opens it is in the address. There is no Who.
+	Open bool
 	// Octets is what may be posted; 0 is 64 KiB.
 	Octets int64
 	// Watch: a browser asks for it by itself, again and again, so that it does not count as use of the session.
@@ -182,8 +184,12 @@ func (a *Area) warnOfSite(v Visitor, origin string) {
 	}
 }
 
-// serve answers for a page to somebody who has logged in.
+// serve answers for a page to somebody who has logged in, or to anybody where it is open.
 func (a *Area) serve(w http.ResponseWriter, r *http.Request, p *Page) {
+	if p.Open {
+		a.sendOpen(w, r, p)
+		return
+	}
 	s, _ := a.session(r)
 	if s == nil {
 		q := url.Values{"next": {r.URL.RequestURI()}}
@@ -207,6 +213,19 @@ func (a *Area) serve(w http.ResponseWriter, r *http.Request, p *Page) {
 		}
 	}
 	a.show(w, req, status)
+}
+
+// sendOpen sends what needs no login. What goes wrong is said in a sentence: there is no session that a page could be for.
+func (a *Area) sendOpen(w http.ResponseWriter, r *http.Request, p *Page) {
+	if r.Method == http.MethodPost {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "this is only to be read", http.StatusMethodNotAllowed)
+		return
+	}
+	if err := p.Send(w, &Request{Request: r, Visitor: VisitorOf(r.Context()), area: a, page: p}); err != nil {
+		a.Log.Warn("a page could not be shown", "area", a.Name, "page", p.Title, "err", err)
+		http.Error(w, "that did not work; try again later", http.StatusInternalServerError)
+	}
 }
 
 // act carries out what was posted. It returns 0 if it has answered, and with what status

@@ -17,7 +17,7 @@ func funcs() template.FuncMap {
 
 // Words are functions for templates that say numbers and times as all pages of this program do: age, until, when, size, count and short.
 func Words() template.FuncMap {
-	return template.FuncMap{"age": age, "until": until, "when": when, "size": size, "count": Count, "short": short}
+	return template.FuncMap{"age": age, "until": until, "when": when, "size": Size, "count": Count, "short": short}
 }
 
 // age is how long ago something was, in the one or two units that matter: "3 d 4 h".
@@ -70,8 +70,8 @@ func when(t time.Time) string {
 // zone is the time zone of the server's clock, now.
 func zone() string { return strings.TrimPrefix(time.Now().Local().Format("MST, UTC-07:00"), "UTC, ") }
 
-// size is a number of octets in the unit that fits.
-func size(n int64) string {
+// Size is a number of octets in the unit that fits.
+func Size(n int64) string {
 	const units = "kMGTPE"
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)

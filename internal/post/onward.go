@@ -162,10 +162,14 @@ func (p *part) mark(e *queue.Entry) {
 	e.Params.By, e.Params.HoldUntil = nil, time.Time{} // the sender's wishes are for the mailbox
 }
 
-// giveBack puts what a user has forwarded without keeping a copy into his mailbox, when it is known not to arrive.
+// giveBack puts what a user has forwarded without keeping a copy into his mailbox, when it is known not to arrive: once, though the report
+// that follows it may have to be tried again.
 func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
 	// Whoever sends may call his message so as well (ENVID); Proven is what mark alone makes an entry.
 	if n.Kind != queue.Bounce || n.Entry == nil || !n.Entry.Proven || n.Entry.Params.EnvID != forwardedOnly {
+		return nil
+	}
+	if _, done := o.given.Load(n.ID); done {
 		return nil
 	}
 	found := o.need.Directory().Resolve(n.To)
@@ -188,5 +192,9 @@ func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
 	if _, err := io.Copy(box, body); err != nil {
 		return err
 	}
-	return box.Commit(ctx, nil)
+	if err := box.Commit(ctx, nil); err != nil {
+		return err
+	}
+	o.given.Store(n.ID, true)
+	return nil
 }

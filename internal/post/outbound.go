@@ -36,6 +36,8 @@ type Outbound struct {
 	own     rates // of mail of the server's own
 	ownRate atomic.Pointer[Rate]
 
+	given sync.Map // ids of notifications whose message is back in its mailbox already
+
 	stopped atomic.Pointer[error] // nil: it runs
 }
 
@@ -238,6 +240,15 @@ func (o *Outbound) notify(ctx context.Context, n *queue.Notification) error {
 	if err := o.giveBack(ctx, n); err != nil {
 		return err
 	}
+	err := o.tell(ctx, n)
+	if err == nil {
+		o.given.Delete(n.ID)
+	}
+	return err
+}
+
+// tell sends the report, or finds who else is to have it.
+func (o *Outbound) tell(ctx context.Context, n *queue.Notification) error {
 	err := o.send(ctx, n)
 	if n.Kind == queue.Bounce && (errors.Is(err, errNoSender) || errors.Is(err, mailstore.ErrOverQuota)) {
 		o.need.Log.Warn("bounce for the postmaster, as its own recipient cannot have it", "to", n.To.String(), "err", err)

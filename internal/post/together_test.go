@@ -389,6 +389,45 @@ func TestNobodyAsksForMailBack(t *testing.T) {
 	}
 }
 
+// failsAt refuses to begin the n-th delivery.
+type failsAt struct {
+	Mailboxes
+	n *int
+}
+
+func (f failsAt) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
+	if *f.n--; *f.n == 0 {
+		return nil, errors.New("the disk hangs")
+	}
+	return f.Mailboxes.Create(ctx, m, users...)
+}
+
+// TestMailBackOnce: a report that has to be tried again does not bring the message back twice.
+func TestMailBackOnce(t *testing.T) {
+	t.Parallel()
+	p, store := newPost(t, towns())
+	withOutbound(t, p)
+	p.Rules().Forward = true
+	p.Users = wanting{of: map[domains.Address]*preferences.Preferences{"alice@mail.test": {Forward: &preferences.Forward{To: "x@far.test"}}}}
+	var entries []*queue.Entry
+	p.Outbound.queue.Spool = watchedSpool{p.Outbound.queue.Spool, &entries, new([]int)}
+	if err := (visit{from: "a@else.test"}).send(p, "Subject: s\r\n\r\nx\r\n", "alice@mail.test"); err != nil || len(entries) != 1 {
+		t.Fatal(err, len(entries))
+	}
+	n := &queue.Notification{ID: "n", Kind: queue.Bounce, To: entries[0].From, Entry: entries[0], Message: []byte("Subject: report\r\n\r\nx\r\n")}
+	second := 2
+	p.Outbound.need.Mailboxes = failsAt{store, &second}
+	if err := p.Outbound.notify(t.Context(), n); err == nil || held(t, store, "alice") != "alice 1" {
+		t.Errorf("the report fails: %v, %s", err, held(t, store, "alice"))
+	}
+	if err := p.Outbound.notify(t.Context(), n); err != nil || held(t, store, "alice") != "alice 2" {
+		t.Errorf("the second time: %v, %s", err, held(t, store, "alice"))
+	}
+	if _, left := p.Outbound.given.Load("n"); left {
+		t.Error("it is remembered for ever")
+	}
+}
+
 // TestMostOnward: what users forward is a file of its own for each, open until the message is there, and has its bounds: a stranger names
 // the rest in another transaction, and of the users of one alias those beyond keep the message here.
 func TestMostOnward(t *testing.T) {

@@ -15,7 +15,9 @@ type App struct {
 	ID   string    `json:"id"` // what forms and the log call it; says nothing about the password
 	Name string    `json:"name"`
 	Made time.Time `json:"made"`
-	Sum  []byte    `json:"sum"` // HMAC-SHA-256 of the password under Preferences.Key
+	// Until is the last day that it counts, in the server's time zone ("2006-01-02"); empty: there is none.
+	Until string `json:"until,omitempty"`
+	Sum   []byte `json:"sum"` // HMAC-SHA-256 of the password under Preferences.Key
 
 	// What answers challenges: SCRAM-SHA-256 with the salt of the account's own keys, which is the one that clients
 	// are told, and CRAM-MD5, sealed with the server's key. Empty: none.
@@ -26,11 +28,21 @@ type App struct {
 // appLength is the characters of an app password: 26 of 32 letters and digits, 130 bits.
 const appLength = 26
 
-// NewApp makes an app password, which is told once, and adds what is kept of it.
-func (p *Preferences) NewApp(name string, now time.Time) (password string, app *App, err error) {
+// Over reports whether the last day of an app password has passed, by the days of now's time zone.
+func (a *App) Over(now time.Time) bool { return a.Until != "" && a.Until < now.Format(time.DateOnly) }
+
+// NewApp makes an app password, which is told once, and adds what is kept of it. until is its last day, or empty.
+func (p *Preferences) NewApp(name, until string, now time.Time) (password string, app *App, err error) {
 	name = strings.TrimSpace(name)
 	if err := line("name", name, MostName); err != nil {
 		return "", nil, err
+	}
+	a := App{ID: strings.ToLower(rand.Text()[:10]), Name: name, Made: now.UTC().Truncate(time.Second), Until: until}
+	if err := isDay("until", until); err != nil {
+		return "", nil, err
+	}
+	if a.Over(now) {
+		return "", nil, &Invalid{"until", "that day has passed"}
 	}
 	if len(p.Apps) >= MostApps {
 		return "", nil, ErrTooManyApps
@@ -39,12 +51,13 @@ func (p *Preferences) NewApp(name string, now time.Time) (password string, app *
 		return "", nil, ErrSameName
 	}
 	password = strings.ToLower(rand.Text())
-	p.Apps = append(p.Apps, App{ID: strings.ToLower(rand.Text()[:10]), Name: name, Made: now.UTC().Truncate(time.Second), Sum: p.sum(password)})
+	a.Sum = p.sum(password)
+	p.Apps = append(p.Apps, a)
 	return password, &p.Apps[len(p.Apps)-1], nil
 }
 
-// Find returns the app password that this is, or nil. It takes as long for preferences that are nil.
-func (p *Preferences) Find(password []byte) *App {
+// Find returns the app password that this is, or nil, as it is where its last day has passed. It takes as long for preferences that are nil.
+func (p *Preferences) Find(password []byte, now time.Time) *App {
 	if len(password) != appLength {
 		return nil
 	}
@@ -53,11 +66,16 @@ func (p *Preferences) Find(password []byte) *App {
 	}
 	sum := p.sum(string(password))
 	for i := range p.Apps {
-		if hmac.Equal(p.Apps[i].Sum, sum) {
+		if hmac.Equal(p.Apps[i].Sum, sum) && !p.Apps[i].Over(now) {
 			return &p.Apps[i]
 		}
 	}
 	return nil
+}
+
+// Has reports whether there is an app password of an id that counts now. p may be nil.
+func (p *Preferences) Has(id string, now time.Time) bool {
+	return p != nil && slices.ContainsFunc(p.Apps, func(a App) bool { return a.ID == id && !a.Over(now) })
 }
 
 // Revoke takes an app password away. It returns its name, empty if there is none of that id.

@@ -22,9 +22,11 @@ type Preferences struct {
 	// Password takes the place of the one in the settings; nil: that one counts.
 	Password *Password `json:"password,omitempty"`
 	Apps     []App     `json:"apps,omitempty"`
-	Forward  *Forward  `json:"forward,omitempty"`
-	Pending  *Pending  `json:"pending,omitempty"`
-	Absence  *Absence  `json:"absence,omitempty"`
+	// OnlyApps: mail programs log in by Apps alone, and the password is for the pages.
+	OnlyApps bool     `json:"only_apps,omitempty"`
+	Forward  *Forward `json:"forward,omitempty"`
+	Pending  *Pending `json:"pending,omitempty"`
+	Absence  *Absence `json:"absence,omitempty"`
 }
 
 // Password is the user's own.
@@ -172,12 +174,20 @@ func (a *Absence) check() error {
 		return &Invalid{"text", "there is no text"}
 	}
 	for what, day := range map[string]string{"from": a.From, "until": a.Until} {
-		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
-			return &Invalid{what, fmt.Sprintf("%.20q is no day, as 2030-12-24 is", day)}
+		if err := isDay(what, day); err != nil {
+			return err
 		}
 	}
 	if a.From != "" && a.Until != "" && a.Until < a.From {
 		return &Invalid{"until", "the last day is before the first"}
+	}
+	return nil
+}
+
+// isDay checks a day, or none.
+func isDay(what, day string) error {
+	if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+		return &Invalid{what, fmt.Sprintf("%.20q is no day, as 2030-12-24 is", day)}
 	}
 	return nil
 }
@@ -197,5 +207,5 @@ func line(what, text string, most int) error {
 
 // empty reports whether nothing is decided.
 func (p *Preferences) empty() bool {
-	return p.Password == nil && len(p.Apps) == 0 && p.Forward == nil && p.Pending == nil && p.Absence == nil
+	return p.Password == nil && len(p.Apps) == 0 && p.Forward == nil && p.Pending == nil && p.Absence == nil && !p.OnlyApps
 }

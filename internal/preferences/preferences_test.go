@@ -187,7 +187,7 @@ func TestBounds(t *testing.T) {
 	long := strings.Repeat("ö", MostText)
 	if err := s.Change(t.Context(), ann, func(p *Preferences) error {
 		for i := range MostApps {
-			if _, _, err := p.NewApp(fmt.Sprintf("%02d%s", i, strings.Repeat("ö", MostName-2)), time.Now()); err != nil {
+			if _, _, err := p.NewApp(fmt.Sprintf("%02d%s", i, strings.Repeat("ö", MostName-2)), "", time.Now()); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func TestBounds(t *testing.T) {
 		t.Fatal("all of it:", err)
 	}
 	for name, change := range map[string]func(p *Preferences) error{
-		"one more app": func(p *Preferences) error { _, _, err := p.NewApp("x", time.Now()); return err },
+		"one more app": func(p *Preferences) error { _, _, err := p.NewApp("x", "", time.Now()); return err },
 		"long text":    func(p *Preferences) error { p.Absence = &Absence{Text: long + "x"}; return nil },
 		"no text":      func(p *Preferences) error { p.Absence = &Absence{Text: "\r\n "}; return nil },
 		"NUL":          func(p *Preferences) error { p.Absence = &Absence{Text: "a\x00"}; return nil },
@@ -227,14 +227,14 @@ func TestApps(t *testing.T) {
 	var made []string
 	for _, name := range []string{"phone", "laptop"} {
 		if err := s.Change(t.Context(), ann, func(p *Preferences) error {
-			password, _, err := p.NewApp(name, time.Now())
+			password, _, err := p.NewApp(name, "", time.Now())
 			made = append(made, password)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Change(t.Context(), ann, func(p *Preferences) error { _, _, err := p.NewApp(" Phone ", time.Now()); return err }); !errors.Is(err, ErrSameName) {
+	if err := s.Change(t.Context(), ann, func(p *Preferences) error { _, _, err := p.NewApp(" Phone ", "", time.Now()); return err }); !errors.Is(err, ErrSameName) {
 		t.Error("the same name:", err)
 	}
 	p, err := s.Of(ann)
@@ -242,16 +242,16 @@ func TestApps(t *testing.T) {
 		t.Fatal(err, made)
 	}
 	for i, name := range []string{"phone", "laptop"} {
-		if a := p.Find([]byte(made[i])); a == nil || a.Name != name {
+		if a := p.Find([]byte(made[i]), time.Now()); a == nil || a.Name != name {
 			t.Error(name, a)
 		}
 	}
 	for _, wrong := range []string{"", made[0][1:], made[0] + "a", strings.ToUpper(made[0]), strings.Repeat("a", appLength)} {
-		if a := p.Find([]byte(wrong)); a != nil {
+		if a := p.Find([]byte(wrong), time.Now()); a != nil {
 			t.Errorf("%q is %s", wrong, a.Name)
 		}
 	}
-	if (*Preferences)(nil).Find([]byte(made[0])) != nil {
+	if (*Preferences)(nil).Find([]byte(made[0]), time.Now()) != nil {
 		t.Error("found where nothing is")
 	}
 	if text, _ := os.ReadFile(s.file(ann)); strings.Contains(string(text), made[0]) {
@@ -265,7 +265,7 @@ func TestApps(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if p, _ := s.Of(ann); p.Find([]byte(made[0])) != nil || p.Find([]byte(made[1])) == nil {
+	if p, _ := s.Of(ann); p.Find([]byte(made[0]), time.Now()) != nil || p.Find([]byte(made[1]), time.Now()) == nil {
 		t.Error("revoked, and works; or the other way round")
 	}
 }

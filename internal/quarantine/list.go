@@ -44,7 +44,7 @@ func (p *Places) List(ctx context.Context) ([]Item, error) {
 	all := []Item{}
 	var errs []error
 	for _, box := range p.boxes() {
-		errs = append(errs, p.each(ctx, box, func(_ mailstore.Maildrop, _ int, item Item) error {
+		errs = append(errs, p.each(ctx, box, nil, func(_ mailstore.Maildrop, _ int, item Item) error {
 			all = append(all, item)
 			return nil
 		}))
@@ -82,10 +82,7 @@ func (p *Places) find(ctx context.Context, id string, f func(mailstore.Maildrop,
 	found := false
 	var errs []error
 	for _, name := range p.boxes() {
-		errs = append(errs, p.each(ctx, name, func(box mailstore.Maildrop, i int, item Item) error {
-			if item.ID != id {
-				return nil
-			}
+		errs = append(errs, p.each(ctx, name, []string{id}, func(box mailstore.Maildrop, i int, item Item) error {
 			found = true
 			return f(box, i, item)
 		}))
@@ -96,14 +93,17 @@ func (p *Places) find(ctx context.Context, id string, f func(mailstore.Maildrop,
 	return fmt.Errorf("%s: %w", id, ErrUnknown)
 }
 
-// each calls f for the messages of a mailbox that were put aside, until it returns an error.
-func (p *Places) each(ctx context.Context, name domains.Address, f func(mailstore.Maildrop, int, Item) error) error {
+// each calls f for the messages of a mailbox that were put aside, or those of these ids, until it returns an error.
+func (p *Places) each(ctx context.Context, name domains.Address, ids []string, f func(mailstore.Maildrop, int, Item) error) error {
 	box, err := p.Store.Open(ctx, name.String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer box.Close()
 	for i := range box.Len() {
+		if ids != nil && !slices.Contains(ids, box.UID(i)) {
+			continue
+		}
 		item, ok, err := p.item(ctx, name, box, i)
 		if err == nil && ok {
 			err = f(box, i, item)

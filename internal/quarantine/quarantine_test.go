@@ -148,3 +148,60 @@ func TestField(t *testing.T) {
 		}
 	}
 }
+
+// TestOwn: a user sees and releases what is his, in a mailbox of his own and in one that all share, a hundred at once and each once; what is for others
+// as well stays there for them.
+func TestOwn(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	const alice, bob = domains.Address("alice@mail.test"), domains.Address("bob@mail.test")
+	for _, shared := range []bool{true, false} {
+		box := "junk@mail.test"
+		p := &Places{Store: store, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+		of := func(a ...domains.Address) string { return Note("why", true, a...) }
+		if !shared {
+			box, p.Boxes = "alice+junk@mail.test", map[domains.Address]domains.Address{"alice+junk@mail.test": alice, "bob+junk@mail.test": bob}
+		}
+		for range 100 {
+			put(t, store, box, of(alice)+"Subject: a\r\n\r\nhers")
+		}
+		put(t, store, box, of(bob)+"Subject: b\r\n\r\nhis")
+		put(t, store, box, of(alice, bob)+"Subject: c\r\n\r\nof both")
+		put(t, store, box, "Subject: d\r\n\r\nwhat came there by itself")
+		before := len(all(t, store, alice.String()))
+
+		items, more, err := p.Own(t.Context(), alice, 1000)
+		if err != nil || more || len(items) != 101 {
+			t.Fatalf("shared %t: %d, %t, %v", shared, len(items), more, err)
+		}
+		if few, more, err := p.Own(t.Context(), alice, 7); err != nil || !more || len(few) != 7 {
+			t.Errorf("seven: %d, %t, %v", len(few), more, err)
+		}
+		var ids []string
+		for _, item := range items {
+			ids = append(ids, item.ID)
+		}
+		if others, err := p.ReleaseOwn(t.Context(), "carol@mail.test", ids); err != nil || len(others) != 0 {
+			t.Fatalf("somebody else's: %d, %v", len(others), err)
+		}
+		for turn := range 2 {
+			if _, err := p.ReleaseOwn(t.Context(), alice, append(ids, "nonsense")); err != nil {
+				t.Fatal(err)
+			}
+			if got := all(t, store, alice.String()); len(got)-before != 101 || strings.Contains(strings.Join(got, ""), Field) {
+				t.Errorf("turn %d: %d messages", turn, len(got)-before)
+			}
+		}
+		if left := all(t, store, box); len(left) != 3 {
+			t.Errorf("shared %t: %d are left", shared, len(left))
+		}
+		if shared {
+			if his, _, err := p.Own(t.Context(), bob, 1000); err != nil || len(his) != 2 {
+				t.Errorf("bob's: %d, %v", len(his), err)
+			}
+		}
+	}
+}

@@ -26,6 +26,7 @@ func (p *Places) Release(ctx context.Context, id string) (released Item, err err
 	return released, err
 }
 
+// release delivers a message to all it was for, and takes it away.
 func (p *Places) release(ctx context.Context, box mailstore.Maildrop, i int, item Item) error {
 	keeper, ok := box.(mailstore.Keeper)
 	if !ok {

@@ -32,8 +32,8 @@ type Settings struct {
 type Scanner struct {
 	// Settings are those of the moment; nil: nothing is scanned.
 	Settings func() *Settings
-	// Scanned is told what came of each message, in one of Outcomes; nil: nobody is.
-	Scanned func(outcome string)
+	// Scanned is told what came of each message, in one of Outcomes, and how long that took; nil: nobody is.
+	Scanned func(outcome string, took time.Duration)
 	// Marked reports whether a session's message has got the fields of junk from somebody else; nil: no.
 	Marked func(*smtp.Session) bool
 	Log    *slog.Logger
@@ -45,7 +45,7 @@ type Scanner struct {
 }
 
 // Outcomes are what can come of a scan.
-var Outcomes = []string{"clean", "marked", "refused", "later", "failed", "skipped"}
+var Outcomes = []string{"clean", "marked", "refused", "later", "discarded", "failed", "skipped"}
 
 // Sender implements post.Inspector: nothing is known yet.
 func (s *Scanner) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
@@ -57,7 +57,7 @@ func (s *Scanner) Inspect(ctx context.Context, look *post.Look) post.Inspection 
 	if set == nil || look.Trusted || look.Envelope.Session == nil || look.Envelope.Session.LMTP {
 		return nil
 	}
-	i := &inspection{s: s, set: set, session: look.Envelope.Session}
+	i := &inspection{s: s, set: set, session: look.Envelope.Session, began: time.Now()}
 	if !s.breaker.may(time.Now()) {
 		i.failed = errResting
 		return i
@@ -93,7 +93,8 @@ type inspection struct {
 	size    int64
 	session *smtp.Session
 	idle    *time.Timer // ends a scan whose message is given up
-	failed  error       // why there will be no answer
+	began   time.Time
+	failed  error // why there will be no answer
 }
 
 type answer struct {
@@ -177,6 +178,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	switch {
 	case errors.Is(err, errTooLarge):
 		i.tell("skipped")
+		found.Results = verify.Unscanned("rspamd")
 		return found, nil
 	case err != nil:
 		return i.without(err)
@@ -213,13 +215,13 @@ func (i *inspection) without(err error) (found post.Findings, _ error) {
 	if i.set.Later {
 		return found, (&smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "The message cannot be checked now; try again later"}).Noting(facts...)
 	}
-	found.Facts = facts
+	found.Facts, found.Results = facts, verify.Unscanned("rspamd")
 	return found, nil
 }
 
 func (i *inspection) tell(outcome string) {
 	if i.s.Scanned != nil {
-		i.s.Scanned(outcome)
+		i.s.Scanned(outcome, time.Since(i.began))
 	}
 }
 

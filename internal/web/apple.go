@@ -2,43 +2,59 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // apple answers with a profile for iOS and macOS. Who installs it types his password; there is none
-// in it. What identifies it follows from the address, so that a second one replaces the first.
+// in it.
 func (c *settings) apple(w http.ResponseWriter, _ *http.Request, address string) {
 	if !c.plainAddress(address) {
 		http.Error(w, "say for whom: ?emailaddress=user@"+c.domain.String(), http.StatusBadRequest)
 		return
 	}
+	w.Header().Set("Content-Disposition", `attachment; filename="`+c.domain.String()+`.mobileconfig"`)
+	answer(w, ProfileType, Profile(c.site.Host, c.site.Mail, c.domain, address, ""))
+}
+
+// ProfileType is the Content-Type of a Profile.
+const ProfileType = "application/x-apple-aspen-config"
+
+// Profile is one for iOS and macOS that sets up an account of a domain, by the names and ports that mail programs are told; with a password,
+// if it is not empty. What identifies it follows from the address, so that a second one replaces the first.
+func Profile(host string, mail *Mail, domain domains.Name, address, password string) string {
 	user := strings.ToLower(address)
-	identifier := strings.Join([]string{"postrider", c.domain.String(), fmt.Sprintf("%x", sha256.Sum256([]byte(user)))[:16]}, ".")
+	identifier := strings.Join([]string{"postrider", domain.String(), fmt.Sprintf("%x", sha256.Sum256([]byte(user)))[:16]}, ".")
+	protocol, in := mail.Incoming()
+	kind := map[string]string{"IMAP": "EmailTypeIMAP", "POP3": "EmailTypePOP"}[protocol]
 	account := dict{
-		{"EmailAccountDescription", c.domain.String()},
+		{"EmailAccountDescription", domain.String()},
 		{"EmailAccountName", address},
-		{"EmailAccountType", "EmailTypePOP"},
+		{"EmailAccountType", kind},
 		{"EmailAddress", address},
 		{"IncomingMailServerAuthentication", "EmailAuthPassword"},
-		{"IncomingMailServerHostName", c.site.Host},
-		{"IncomingMailServerPortNumber", int(c.site.Mail.POP3.Number)},
+		{"IncomingMailServerHostName", cmp.Or(in.Host, host)},
+		{"IncomingMailServerPortNumber", int(in.Number)},
 		{"IncomingMailServerUseSSL", true},
 		{"IncomingMailServerUsername", address},
 		{"OutgoingMailServerAuthentication", "EmailAuthPassword"},
-		{"OutgoingMailServerHostName", c.site.Host},
-		{"OutgoingMailServerPortNumber", int(c.site.Mail.SMTP.Number)},
+		{"OutgoingMailServerHostName", host},
+		{"OutgoingMailServerPortNumber", int(mail.SMTP.Number)},
 		{"OutgoingMailServerUseSSL", true},
 		{"OutgoingMailServerUsername", address},
 		{"OutgoingPasswordSameAsIncomingPassword", true},
 	}
-	profile := append(dict{{"PayloadContent", []dict{append(account, payload("com.apple.mail.managed", identifier+".mail", c.domain.String())...)}}},
-		payload("Configuration", identifier, c.domain.String())...)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+c.domain.String()+`.mobileconfig"`)
-	answer(w, "application/x-apple-aspen-config", plist(profile))
+	if password != "" {
+		account = append(account, dict{{"IncomingPassword", password}}...)
+	}
+	return plist(append(dict{{"PayloadContent", []dict{append(account, payload("com.apple.mail.managed", identifier+".mail", domain.String())...)}}},
+		payload("Configuration", identifier, domain.String())...))
 }
 
 // payload is what every part of a profile has.

@@ -6,16 +6,19 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -41,6 +44,9 @@ type Metrics struct {
 	delivery                                prometheus.Histogram
 	verified                                [4]*table
 	received, reported, lists, scanned      *table
+	milters                                 *table
+	decided                                 *table // of rules
+	scan                                    prometheus.Histogram
 	lines                                   *table
 	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
@@ -76,7 +82,7 @@ func NewMetrics(now func() Moment) *Metrics {
 			label{"way", []string{"mailbox", "queue"}}),
 		took:     histogram("smtp_message_duration_seconds", "From the last octet of a message until it was on stable storage.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60),
 		size:     histogram("smtp_message_octets", "Size of accepted messages.", 1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6, 64e6, 100e6),
-		auth:     newTable(reg, "auth_attempts_total", "Logins, by how they ended.", label{"protocol", []string{"smtp", "pop3", "web"}}, label{"result", []string{"ok", "failed"}}),
+		auth:     newTable(reg, "auth_attempts_total", "Logins, by how they ended.", label{"protocol", []string{"smtp", "pop3", "web"}}, label{"mechanism", mechanisms()}, label{"result", []string{"ok", "failed"}}),
 		sessions: newTable(reg, "pop3_sessions_total", "Sessions of POP3 that have ended.", label{"result", []string{"login", "none"}}, label{"tls", []string{"none", "1.2", "1.3"}}),
 
 		retrieved: counter("pop3_messages_retrieved_total", "Messages that were fetched."),
@@ -93,6 +99,9 @@ func NewMetrics(now func() Moment) *Metrics {
 
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
 		scanned:    newTable(reg, "scans_total", "Messages of strangers, by what the scanner had to say.", label{"outcome", scan.Outcomes}),
+		milters:    newTable(reg, "milter_scans_total", "Messages of strangers, by what a milter had to say; once for each milter.", label{"outcome", scan.Outcomes}),
+		scan:       histogram("scan_seconds", "From the first octet that the scanner was given until it was known what comes of the message.", .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
+		decided:    newTable(reg, "rules_decisions_total", "What came of the rules of the settings, where one decided.", label{"action", actions()}),
 		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
 		reported:   newTable(reg, "reports_sent_total", "Reports to other hosts that were queued.", label{"kind", []string{"dmarc", "tls"}}),
 		panics:     counter("panics_total", "Faults of the program that cost a session or a request, and nothing else."),
@@ -114,9 +123,11 @@ func (m *Metrics) SMTPDone(service string) func(*smtp.Session, *smtp.Summary) {
 	return func(s *smtp.Session, sum *smtp.Summary) {
 		m.connections.add(1, service, "served", version(s.TLS))
 		if sum.Mechanism != "" {
-			m.auth.add(1, "smtp", "ok")
+			m.auth.add(1, "smtp", sum.Mechanism, "ok")
 		}
-		m.auth.add(sum.FailedLogins, "smtp", "failed")
+		for mechanism, n := range sum.FailedBy {
+			m.auth.add(n, "smtp", mechanism, "failed")
+		}
 	}
 }
 
@@ -139,7 +150,13 @@ func (m *Metrics) SMTPRefused(service string, f *smtp.Refusal) {
 }
 
 // Scanned counts what came of a scan, for scan.Scanner.Scanned.
-func (m *Metrics) Scanned(outcome string) { m.scanned.add(1, outcome) }
+func (m *Metrics) Scanned(outcome string, took time.Duration) {
+	m.scanned.add(1, outcome)
+	m.scan.Observe(took.Seconds())
+}
+
+// AskedMilter counts what a milter had to say of a message, for scan.Milters.Scanned.
+func (m *Metrics) AskedMilter(outcome string) { m.milters.add(1, outcome) }
 
 // Answered counts what a DNS list has said, for verify.Verifier.Answered.
 func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }
@@ -179,10 +196,12 @@ func (m *Metrics) POP3Done(s *pop3.Session, sum *pop3.Summary) {
 	result := "none"
 	if sum.LoggedIn {
 		result = "login"
-		m.auth.add(1, "pop3", "ok")
+		m.auth.add(1, "pop3", sum.Mechanism, "ok")
+	}
+	for mechanism, n := range sum.FailedBy {
+		m.auth.add(n, "pop3", mechanism, "failed")
 	}
 	m.sessions.add(1, result, version(s.TLS))
-	m.auth.add(sum.FailedLogins, "pop3", "failed")
 	m.retrieved.Add(float64(sum.Retrieved))
 	m.deleted.Add(float64(sum.Deleted))
 	m.sent.Add(float64(sum.Sent))
@@ -273,8 +292,31 @@ func (m *Metrics) PageLogin(err error) {
 	if err != nil {
 		result = "failed"
 	}
-	m.auth.add(1, "web", result)
+	m.auth.add(1, "web", form, result)
 }
+
+// form is the mechanism of the pages.
+const form = "form"
+
+// mechanisms are what logins can be by: USER and APOP are commands of POP3.
+func mechanisms() []string {
+	names := []string{"USER", "APOP", form}
+	for _, m := range sasl.Mechanisms() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// actions are what rules can decide.
+func actions() (names []string) {
+	for a := rules.Accept; a <= rules.Discard; a++ {
+		names = append(names, a.String())
+	}
+	return names
+}
+
+// Decided counts what came of the rules, for filter.Filter.Decided.
+func (m *Metrics) Decided(action string) { m.decided.add(1, action) }
 
 // Reloaded notes that the settings were read, with this success.
 func (m *Metrics) Reloaded(err error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/resolver"
 	"github.com/postrider-mail/postrider/smtp/spf"
 )
 
@@ -40,8 +41,11 @@ func testMoment() Moment {
 		Rooms: []Room{{"mail_dir", 1 << 30, 1000, false}, {"queue_dir", 1 << 20, 10, true}},
 		Keys:  map[string]int{"signing": 2, "announced": 1}, KeysInTrouble: 1,
 		Throttled: 5, LeftOut: 6, Signed: 7, Unsigned: 8, Store: durable.Stats{Commits: 9, Failed: 1, Took: 3 * time.Second, Waits: 4}, StoreFailed: true,
+		AuthorityTroubles: 11, Full: 12,
+		DNS:     resolver.Stats{Lookups: 20, Answered: map[string]resolver.Answers{"MX": {Found: 3, None: 2, Failed: 1}, "other": {}}, Took: 2 * time.Second},
 		Records: map[string]int{"MX": 1, "a certificate": 2}, Looked: time.Unix(1000, 0),
 	}
+	m.DNS.Spans[0], m.DNS.Spans[len(resolver.Bounds)] = 4, 2
 	m.Store.Syncs[0], m.Store.Syncs[2], m.Store.Syncs[len(durable.SyncBounds)] = 1, 1, 1
 	for i := range 300 {
 		m.Certificates = append(m.Certificates, Certificate{Name: fmt.Sprintf("mta-sts.d%03d.example", i), NotAfter: time.Unix(int64(2000000000-i), 0)})
@@ -77,13 +81,13 @@ func events(m *Metrics) []struct {
 } {
 	done, session := m.SMTPDone("submission"), &smtp.Session{}
 	session.TLS = &tls.ConnectionState{Version: tls.VersionTLS13}
-	sum := &smtp.Summary{Session: session, Mechanism: "PLAIN", FailedLogins: 2}
+	sum := &smtp.Summary{Session: session, Mechanism: "PLAIN", FailedLogins: 2, FailedBy: map[string]int{"CRAM-MD5": 2, "a name of somebody": 1}}
 	rcpt := &smtp.Refusal{Session: session, Command: "RCPT", Reply: smtp.ErrNoSuchUser.Reply()}
 	data := &smtp.Refusal{Session: session, Command: "DATA", Reply: smtp.ErrTryLater.With(io.ErrUnexpectedEOF)}
 	connect := &smtp.Refusal{Session: session, Command: "CONNECT", Reply: smtp.ErrUnavailable.Reply()}
 	accepted := &post.Accepted{Service: "smtp", Size: 2000, Mailboxes: 2, Elsewhere: 1, Took: 3 * time.Millisecond}
 	drop := &pop3.Session{}
-	fetched := &pop3.Summary{Session: drop, LoggedIn: true, Retrieved: 3, Deleted: 2, Sent: 100, FailedLogins: 1}
+	fetched := &pop3.Summary{Session: drop, LoggedIn: true, Retrieved: 3, Deleted: 2, Sent: 100, Mechanism: "USER", FailedLogins: 1, FailedBy: map[string]int{"APOP": 1}}
 	attempt := &queue.Attempt{Status: queue.Delivered, Result: queue.Result{Code: 250, TLS: "TLS1.3 verified by dane"}, Delay: 4 * time.Second}
 	returned := &queue.Attempt{Status: queue.Expired, Result: queue.Result{TLS: "TLS1.2 unverified", Code: 451}}
 	busy := &queue.Attempt{Status: queue.Pending, Result: queue.Result{Busy: true}}
@@ -100,7 +104,8 @@ func events(m *Metrics) []struct {
 		want []string
 	}{
 		{"session", func() { done(session, sum) }, []string{`postrider_smtp_connections_total{result="served",service="submission",tls="1.3"} 1`,
-			`postrider_auth_attempts_total{protocol="smtp",result="ok"} 1`, `postrider_auth_attempts_total{protocol="smtp",result="failed"} 2`}},
+			`postrider_auth_attempts_total{mechanism="PLAIN",protocol="smtp",result="ok"} 1`, `postrider_auth_attempts_total{mechanism="CRAM-MD5",protocol="smtp",result="failed"} 2`,
+			`postrider_auth_attempts_total{mechanism="other",protocol="smtp",result="failed"} 1`}},
 		{"refused recipient", func() { m.SMTPRefused("smtp", rcpt) }, []string{`postrider_smtp_refusals_total{reason="no_user",result="refused",service="smtp"} 1`}},
 		{"failed message", func() { m.SMTPRefused("lmtp", data) }, []string{`postrider_smtp_refusals_total{reason="local",result="failed",service="lmtp"} 1`,
 			`postrider_smtp_messages_total{result="failed",service="lmtp"} 1`}},
@@ -109,7 +114,8 @@ func events(m *Metrics) []struct {
 		{"message", func() { m.Accepted(accepted) }, []string{`postrider_smtp_messages_total{result="accepted",service="smtp"} 1`, `postrider_smtp_copies_total{way="mailbox"} 2`,
 			`postrider_smtp_copies_total{way="queue"} 1`, `postrider_smtp_message_duration_seconds_bucket{le="0.005"} 1`, `postrider_smtp_message_octets_sum 2000`}},
 		{"fetched", func() { m.POP3Done(drop, fetched) }, []string{`postrider_pop3_sessions_total{result="login",tls="none"} 1`, `postrider_pop3_messages_retrieved_total 3`,
-			`postrider_pop3_messages_deleted_total 2`, `postrider_pop3_octets_sent_total 100`, `postrider_auth_attempts_total{protocol="pop3",result="ok"} 1`}},
+			`postrider_pop3_messages_deleted_total 2`, `postrider_pop3_octets_sent_total 100`, `postrider_auth_attempts_total{mechanism="USER",protocol="pop3",result="ok"} 1`,
+			`postrider_auth_attempts_total{mechanism="APOP",protocol="pop3",result="failed"} 1`}},
 		{"delivered", func() { m.Attempted(attempt) }, []string{`postrider_queue_attempts_total{code="2xx",result="delivered",tls="dane"} 1`, `postrider_queue_delivery_seconds_sum 4`}},
 		{"expired", func() { m.Attempted(returned) }, []string{`postrider_queue_attempts_total{code="4xx",result="returned",tls="opportunistic"} 1`}},
 		{"busy", func() { m.Attempted(busy) }, []string{`postrider_queue_attempts_total{code="none",result="deferred",tls="none"} 0`}},
@@ -121,7 +127,9 @@ func events(m *Metrics) []struct {
 		{"line", func() { log.Handle(context.Background(), line) }, []string{`postrider_log_lines_total{level="warn"} 1`}},
 		{"panic", func() { log.Handle(context.Background(), panicked) }, []string{`postrider_panics_total 1`, `postrider_log_lines_total{level="error"} 1`}},
 		{"report sent", func() { m.SentReport(reports.TLS) }, []string{`postrider_reports_sent_total{kind="tls"} 1`}},
-		{"page login", func() { m.PageLogin(io.EOF) }, []string{`postrider_auth_attempts_total{protocol="web",result="failed"} 1`}},
+		{"page login", func() { m.PageLogin(io.EOF) }, []string{`postrider_auth_attempts_total{mechanism="form",protocol="web",result="failed"} 1`}},
+		{"scanned", func() { m.Scanned("refused", 3*time.Second) }, []string{`postrider_scans_total{outcome="refused"} 1`, `postrider_scan_seconds_sum 3`}},
+		{"a rule", func() { m.Decided("reject") }, []string{`postrider_rules_decisions_total{action="reject"} 1`}},
 		{"reload failed", func() { m.Reloaded(io.EOF) }, []string{`postrider_config_last_reload_successful 0`}},
 	}
 }
@@ -210,7 +218,10 @@ func TestMoment(t *testing.T) {
 		`postrider_store_sync_seconds_bucket{le="0.0001"}`: "1", `postrider_store_sync_seconds_bucket{le="0.001"}`: "2", `postrider_store_sync_seconds_bucket{le="10"}`: "2",
 		`postrider_store_sync_seconds_bucket{le="+Inf"}`: "3",
 		`postrider_dns_check_ok{record="MX"}`:            "0", `postrider_dns_check_ok{record="TXT"}`: "1", `postrider_dns_check_ok{record="other"}`: "0",
-		`postrider_dns_check_timestamp_seconds`: "1000",
+		`postrider_dns_check_timestamp_seconds`:                 "1000",
+		`postrider_dns_answers_total{kind="MX",result="found"}`: "3", `postrider_dns_answers_total{kind="MX",result="none"}`: "2", `postrider_dns_answers_total{kind="MX",result="failed"}`: "1",
+		`postrider_dns_lookup_seconds_bucket{le="0.001"}`: "4", `postrider_dns_lookup_seconds_bucket{le="30"}`: "4", `postrider_dns_lookup_seconds_count`: "6", `postrider_dns_lookup_seconds_sum`: "2",
+		`postrider_acme_failures_total`: "11", `postrider_store_full_mailboxes`: "12",
 		// Of too many, those that end first.
 		`postrider_tls_certificate_expiry_timestamp_seconds{name="mta-sts.d299.example"}`: "1.999999701e+09",
 		`postrider_tls_certificate_expiry_timestamp_seconds{name="mta-sts.d000.example"}`: "",

@@ -26,6 +26,8 @@ type Moment struct {
 	DNS                         resolver.Stats
 	Keys                        map[string]int // of DKIM, how many there are in each phase
 	KeysInTrouble               int
+	AuthorityTroubles           int64          // how often an authority has complained of something, or could not be reached
+	Full                        int            // mailboxes that are nearly full
 	Lockouts                    int            // accounts and networks whose logins are not checked for now
 	Throttled                   int64          // logins that were not checked, since the start
 	Elsewhere                   []Place        // who keep accounts, or answer for logins
@@ -163,27 +165,34 @@ func (m *Moment) host() (all []fact) {
 	for _, phase := range []string{"announced", "signing", "retired", "revoked"} {
 		all = append(all, gaugeBy("phase", phase, "dkim_keys", "DKIM keys, by where they are in their lives.", float64(m.Keys[phase])))
 	}
+	all = append(all, counterOf("acme_failures_total", "How often an authority for certificates has complained of something, or could not be reached.", m.AuthorityTroubles))
 	return append(all, gaugeOf("dkim_keys_troubled", "DKIM keys that are not used or not seen in the DNS though they should be.", float64(m.KeysInTrouble)))
 }
 
 // store is what the disks have done, and how long it took.
 func (m *Moment) store() []fact {
 	s := &m.Store
-	counts, n := make(map[float64]uint64), uint64(0)
-	for i, bound := range durable.SyncBounds {
-		n += uint64(s.Syncs[i])
-		counts[bound.Seconds()] = n
-	}
-	n += uint64(s.Syncs[len(durable.SyncBounds)])
 	took := gaugeOf("store_sync_seconds", "How long it took to make what several wait for durable, by one sync.", 0)
-	took.histogram = &histogram{n, s.Took.Seconds(), counts}
+	took.histogram = histogramOf(durable.SyncBounds[:], s.Syncs[:], s.Took)
 	return []fact{
+		gaugeOf("store_full_mailboxes", "Mailboxes that hold 90 % or more of what they may, of those that mail has come for.", float64(m.Full)),
 		counterOf("store_commits_total", "Changes of mailboxes, queue and other files that are on stable storage.", s.Commits),
 		counterOf("store_commits_failed_total", "Changes that could not be made, or not durable.", s.Failed),
 		counterOf("store_sync_waits_total", "How many waited for the syncs; by the number of these it is how many share one.", s.Waits),
 		gaugeOf("store_failed", "Whether a sync has failed, after which nothing is taken until the next start.", bit(m.StoreFailed)),
 		took,
 	}
+}
+
+// histogramOf is one of spans that were counted, those above the last bound in a place of their own.
+func histogramOf(bounds []time.Duration, spans []int64, took time.Duration) *histogram {
+	h := &histogram{sum: took.Seconds(), counts: make(map[float64]uint64)}
+	for i, bound := range bounds {
+		h.count += uint64(spans[i])
+		h.counts[bound.Seconds()] = h.count
+	}
+	h.count += uint64(spans[len(bounds)])
+	return h
 }
 
 func (m *Moment) queue() (all []fact) {
@@ -263,8 +272,19 @@ func (m *Moment) records() (all []fact) {
 
 func (m *Moment) dns() []fact {
 	s := &m.DNS
-	return append(m.records(), []fact{
+	all := m.records()
+	for kind, a := range s.Answered {
+		for result, n := range map[string]int64{"found": a.Found, "none": a.None, "failed": a.Failed} {
+			f := counterOf("", "", n)
+			f.desc, f.label = prometheus.NewDesc(namespace+"_dns_answers_total", "Questions that DNS servers were asked, by the type of the records and what came of it.", []string{"kind", "result"}, nil), []string{kind, result}
+			all = append(all, f)
+		}
+	}
+	took := gaugeOf("dns_lookup_seconds", "How long it took until DNS servers had answered a question.", 0)
+	took.histogram = histogramOf(resolver.Bounds[:], s.Spans[:], s.Took)
+	return append(all, []fact{
 		counterOf("dns_lookups_total", "What was asked of the DNS, from memory or not.", s.Lookups),
+		took,
 		counterOf("dns_cache_hits_total", "Of these, what was known.", s.Hits),
 		counterOf("dns_queries_total", "Messages sent to DNS servers.", s.Queries),
 		counterOf("dns_failures_total", "Questions that no DNS server answered.", s.Failures),

@@ -35,7 +35,7 @@ func (m *Metrics) Traffic() Traffic {
 		Refused:   m.refusals.sum(1, "refused"),
 		Delivered: m.attempts.sum(0, "delivered"),
 		Deferred:  m.attempts.sum(0, "deferred"),
-		BadLogins: m.auth.sum(1, "failed"),
+		BadLogins: m.auth.sum(2, "failed"),
 	}
 }
 

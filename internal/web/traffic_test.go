@@ -20,7 +20,7 @@ func TestTraffic(t *testing.T) {
 	m.Attempted(&queue.Attempt{Status: queue.Delivered})
 	m.Attempted(&queue.Attempt{Status: queue.Pending})
 	m.Attempted(&queue.Attempt{Status: queue.Pending})
-	m.POP3Done(&pop3.Session{}, &pop3.Summary{FailedLogins: 4})
+	m.POP3Done(&pop3.Session{}, &pop3.Summary{FailedLogins: 4, FailedBy: map[string]int{"PLAIN": 4}})
 	if got, want := m.Traffic(), (Traffic{Taken: 2, Refused: 1, Delivered: 1, Deferred: 2, BadLogins: 4}); got != want {
 		t.Errorf("%+v, not %+v", got, want)
 	}

@@ -23,6 +23,11 @@ func TestRename(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", c.src, got, err, c.want)
 		}
 	}
+	for _, src := range []string{`{"k": 1}`, ``, `[1]`} { // no path at all leads to no key
+		if got, err := config.Rename([]byte(src), "n"); err != nil || string(got) != src {
+			t.Errorf("%s: %s, %v", src, got, err)
+		}
+	}
 	if _, err := config.Rename([]byte(`{"a": {"k": 1, "n": 2}}`), "n", "a", "k"); err == nil {
 		t.Error("two keys of one name were made")
 	}

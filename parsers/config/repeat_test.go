@@ -84,6 +84,24 @@ func TestRepeats(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	// What takes the place of an object, or is one in the place of something else, repeats it as well.
+	for _, c := range [][3]string{{`{"o": {"x": 1}}`, `{"o": 5}`, "o"}, {`{"o": 5}`, `{"o": {"x": 1}}`, "o"}, {`{"o": {"x": {}}}`, `{"o": {"x": []}}`, "o.x"}, {`{"o": {}}`, `{"o": {}}`, ""}, {`{"o": {}}`, `{"o": null}`, ""}} {
+		var both []*config.Source
+		for _, text := range c[:2] {
+			s, err := (&config.Decoder{}).Read(strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			both = append(both, s)
+		}
+		at := ""
+		for _, r := range config.Merge(both...).Repeats() {
+			at += config.Path(r.Steps...)
+		}
+		if at != c[2] {
+			t.Errorf("%s under %s: %q", c[0], c[1], at)
+		}
+	}
 	again := a.Repeats()
 	if len(again) != 3 {
 		t.Fatalf("merging changed a source: %v", again)

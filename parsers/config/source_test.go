@@ -183,6 +183,10 @@ func TestExcerpt(t *testing.T) {
 		{"secret by its key", `{"password": "x", "p": 5m}`, "t:1:24: \"5m\" is not a number; put a text in quotes\n    {\"password\": \"*\", \"p\": 5m}\n                           ^"},
 		{"secret number", `{"password": 1234, "x": 12, "p": 5m}`, "t:1:34: \"5m\" is not a number; put a text in quotes\n    {\"password\": ****, \"x\": 12, \"p\": 5m}\n                                     ^"},
 		{"secret without quotes", `{"password": hunter2, "p": 5}`, "t:1:14: found this where a value should stand; texts and keys stand in quotes\n    {\"password\": *******, \"p\": 5}\n                 ^"},
+		{"a word with an underscore", `{"password": hunter_2, "p": 5}`, "t:1:14: found this where a value should stand; texts and keys stand in quotes\n    {\"password\": ********, \"p\": 5}\n                 ^"},
+		{"dots", `{"password": 1.5.x, "p": 5}`, "t:1:14: this is not a number; put a text in quotes\n    {\"password\": *****, \"p\": 5}\n                 ^"},
+		{"a line of all that is shown", `{"` + strings.Repeat("x", 88) + `": 5m}`, "t:1:94: \"5m\" is not a number; put a text in quotes\n    ..." +
+			strings.Repeat("x", 47) + `": 5m}` + "\n    " + strings.Repeat(" ", 53) + "^"},
 		{"half a secret", `{"a": "$ecret`, "t:1:7: this string is not closed on its line\n    {\"a\": \"******\n          ^"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

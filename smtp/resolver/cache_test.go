@@ -107,6 +107,8 @@ func TestJoined(t *testing.T) {
 		wg.Wait()
 		if s := r.Stats(); s.Queries != 1 || s.Joined != 99 || s.Lookups != 100 || s.Hits != 0 {
 			t.Errorf("%+v", s)
+		} else if s.Answered["TXT"] != (Answers{Found: 1}) || s.Answered["other"] != (Answers{}) || s.Took != time.Second || s.Spans[8] != 1 || Bounds[8] != time.Second {
+			t.Errorf("what servers have answered: %+v", s)
 		}
 
 		// The last one who gives up ends the query, and it is as if nobody had asked.

@@ -243,7 +243,9 @@ func (u *upstream) cached(q question, now time.Time) *result {
 // answerAll asks, remembers the answer and gives it to those who wait.
 func (u *upstream) answerAll(ctx context.Context, q question, f *flight) {
 	defer f.cancel()
+	began := time.Now()
 	f.result = u.resolve(ctx, q)
+	u.counts.answered(q.qtype, f.result.state, time.Since(began))
 	if f.result.state == failed {
 		u.counts.failures.Add(1)
 	}

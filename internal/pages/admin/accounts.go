@@ -24,6 +24,11 @@ type Accounts interface {
 	SetQuota(ctx context.Context, address, stamp, quota string) error
 	// Block keeps everybody from logging in, or lets them in again.
 	Block(ctx context.Context, address, stamp string, block bool) error
+	// LiftLimits lifts the limits of what an account may send until then, and releases what is held for them, which it counts; RestoreLimits has them hold again, with
+	// nothing counted; DiscardHeld throws away what is held, and counts it.
+	LiftLimits(ctx context.Context, address string, until time.Time) (int, error)
+	RestoreLimits(ctx context.Context, address string) error
+	DiscardHeld(ctx context.Context, address string) (int, error)
 	// RemoveAccount removes it, and its mail for good, or leaves that in the store.
 	RemoveAccount(ctx context.Context, address, stamp string, mail bool) error
 }
@@ -86,6 +91,7 @@ func (s Server) accountPages() []pages.Page {
 		{Path: "accounts/add", Title: "New account", Template: "newaccount.html", Show: nothing, Do: map[string]pages.Action{"add": s.addAccount}},
 		{Path: "accounts/{address}", Title: "Account", Template: "account.html", Show: s.account, Do: map[string]pages.Action{
 			"password": s.setPassword, "random": s.setRandom, "quota": s.setQuota, "remove": s.removeAccount, "unlock": s.unlockAccount,
+			"lift": s.liftLimits, "restore": s.restoreLimits, "discard": s.discardHeld,
 			"block":   func(r *pages.Request) error { return s.block(r, true) },
 			"unblock": func(r *pages.Request) error { return s.block(r, false) },
 		}},
@@ -150,9 +156,9 @@ func (s Server) givePassword(r *pages.Request, password string) error {
 	if err != nil {
 		return refused(r, err)
 	}
-	said := "The password is another one. Sessions at the pages end."
+	said := "The password is another one. Whoever was in by the old one is out."
 	if password == "" {
-		said = fmt.Sprintf("The password is %s – it is not shown again. Sessions at the pages end.", is)
+		said = fmt.Sprintf("The password is %s – it is not shown again. Whoever was in by the old one is out.", is)
 	}
 	r.Done(said, "account", address)
 	return nil
@@ -203,6 +209,51 @@ func (s Server) removeAccount(r *pages.Request) error {
 	r.Done(said, "account", address, "mail", mail)
 	r.Next = "accounts"
 	return nil
+}
+
+// lifted is for how long limits are lifted by the page; the command has any time.
+const lifted = 24 * time.Hour
+
+func (s Server) liftLimits(r *pages.Request) error {
+	address, _ := target(r)
+	n, err := s.Accounts.LiftLimits(r.Context(), address, time.Now().Add(lifted))
+	if err != nil {
+		return refused(r, err)
+	}
+	r.Done(fmt.Sprintf("%s may send without limits for 24 hours; %s released.", address, wasHeld(n)), "account", address, "messages", n)
+	return nil
+}
+
+func (s Server) restoreLimits(r *pages.Request) error {
+	address, _ := target(r)
+	if err := s.Accounts.RestoreLimits(r.Context(), address); err != nil {
+		return refused(r, err)
+	}
+	r.Done("The limits of "+address+" hold again, with nothing counted yet.", "account", address)
+	return nil
+}
+
+// discardHeld asks first: nobody is told of mail that is thrown away.
+func (s Server) discardHeld(r *pages.Request) error {
+	address, _ := target(r)
+	if r.Form.Value("surely") == "" {
+		r.Form.Wrong("surely", "Throw away the mail of "+address+" that is held? Neither it nor anybody else is told.")
+		return nil
+	}
+	n, err := s.Accounts.DiscardHeld(r.Context(), address)
+	if err != nil {
+		return refused(r, err)
+	}
+	r.Done(wasHeld(n)+" thrown away.", "account", address, "messages", n)
+	return nil
+}
+
+// wasHeld is how many messages were, with the verb.
+func wasHeld(n int) string {
+	if n == 1 {
+		return "1 message was"
+	}
+	return fmt.Sprintf("%d messages were", n)
 }
 
 // unlockAccount forgets the failed logins at the account of the page.

@@ -36,8 +36,9 @@ type Server struct {
 	Aliases  Aliases
 	Domains  Domains
 	Lockouts Lockouts
-	// Settings are those in force, in the order of the manual.
+	// Settings are those in force, in the order of the manual, and Files what they were read of; nil: they cannot be read again here.
 	Settings func() []Setting
+	Files    Files
 	// DNS is what the DNS should have of the domains, and has.
 	DNS DNS
 }
@@ -80,7 +81,8 @@ func (s Server) pages() (all []pages.Page) {
 		all = append(all, pages.Page{Path: "certificates", Menu: "Certificates", Title: "Certificates", Template: "certificates.html", Show: s.certificates})
 	}
 	if s.Settings != nil {
-		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings})
+		all = append(all, pages.Page{Path: "settings", Menu: "Settings", Title: "Settings in force", Template: "settings.html", Show: s.settings,
+			Do: map[string]pages.Action{"reload": s.reload}})
 	}
 	return all
 }

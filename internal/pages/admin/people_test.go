@@ -80,6 +80,15 @@ func (p *people) SetQuota(_ context.Context, address, stamp, quota string) error
 func (p *people) Block(_ context.Context, address, stamp string, block bool) error {
 	return p.do("", "block", address, stamp, fmt.Sprint(block))
 }
+func (p *people) LiftLimits(_ context.Context, address string, until time.Time) (int, error) {
+	return 7, p.do("", "lift limits", address, fmt.Sprint(time.Until(until).Round(time.Hour)))
+}
+func (p *people) RestoreLimits(_ context.Context, address string) error {
+	return p.do("", "restore limits", address)
+}
+func (p *people) DiscardHeld(_ context.Context, address string) (int, error) {
+	return 1, p.do("", "discard", address)
+}
 func (p *people) RemoveAccount(_ context.Context, address, stamp string, mail bool) error {
 	return p.do("", "remove", address, stamp, fmt.Sprint(mail))
 }
@@ -147,7 +156,7 @@ func TestHostilePeople(t *testing.T) {
 			{"/admin/domains/x", nil}, {"/admin/lockouts", nil}, {"/admin/settings?find=", nil}, {"/admin/dns", nil}, {"/admin/dns/x", nil}, {"/admin/certificates", nil},
 			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"wrong"}, "quota": {"WORD"}}},
 			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"leftover"}}},
-			{"/admin/accounts/WORD", url.Values{"do": {"remove"}}},
+			{"/admin/accounts/WORD", url.Values{"do": {"remove"}}}, {"/admin/accounts/WORD", url.Values{"do": {"discard"}}},
 			{"/admin/accounts/x", url.Values{"do": {"quota"}, "quota": {"wrong"}, "stamp": {"WORD"}}},
 			{"/admin/aliases/add", url.Values{"do": {"add"}, "address": {"WORD"}, "targets": {"wrong"}}},
 			{"/admin/aliases/x", url.Values{"do": {"targets"}, "targets": {"WORD wrong"}}},
@@ -197,6 +206,10 @@ func TestForms(t *testing.T) {
 		{"accounts/a@b", "do=block&stamp=1", 303, "/admin/accounts/a@b", "block a@b 1 true"},
 		{"accounts/a@b", "do=unblock&stamp=1", 303, "/admin/accounts/a@b", "block a@b 1 false"},
 		{"accounts/a@b", "do=unlock", 303, "/admin/accounts/a@b", "lift a@b"},
+		{"accounts/a@b", "do=lift", 303, "/admin/accounts/a@b", "lift limits a@b 24h0m0s"},
+		{"accounts/a@b", "do=restore", 303, "/admin/accounts/a@b", "restore limits a@b"},
+		{"accounts/a@b", "do=discard", 422, "Throw away the mail of a@b that is held?", ""},
+		{"accounts/a@b", "do=discard&surely=1", 303, "/admin/accounts/a@b", "discard a@b"},
 		{"accounts/a@b", "do=remove&stamp=1", 422, "Remove a@b?", ""},
 		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=x", 422, "Say what is to become of its mail", ""},
 		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=delete", 303, "/admin/accounts", "remove a@b 1 true"},

@@ -15,12 +15,23 @@ type Setting struct {
 	Default     bool
 }
 
+// Files are those of the settings.
+type Files interface {
+	// Unread are those that were edited and that the server has not read since. An error says why they cannot be read.
+	Unread() ([]string, error)
+	// Reload reads all of them, or changes nothing.
+	Reload() error
+}
+
 // settingsData is what the page shows.
 type settingsData struct {
 	Slice
-	All   bool // those as well that are as they are by default
-	Rows  []Setting
-	Pager pages.Pager
+	All bool // those as well that are as they are by default
+	// Unread are files that were edited and are not read yet, and Broken why they could not be.
+	Unread []string
+	Broken string
+	Rows   []Setting
+	Pager  pages.Pager
 }
 
 // settings shows what is in force; only what some file says, unless it is asked for more.
@@ -38,5 +49,23 @@ func (s Server) settings(r *pages.Request) (any, error) {
 		next = strconv.Itoa(to)
 	}
 	d.Rows, d.Pager = rows[from:to], r.Pager(next, "")
+	if s.Files != nil {
+		unread, err := s.Files.Unread()
+		if d.Unread = unread; err != nil {
+			d.Broken = err.Error()
+		}
+	}
 	return d, nil
+}
+
+// reload reads the files again.
+func (s Server) reload(r *pages.Request) error {
+	if s.Files == nil {
+		return pages.ErrNotFound
+	}
+	if err := s.Files.Reload(); err != nil {
+		return err
+	}
+	r.Done("The files are read, and in force.")
+	return nil
 }

@@ -17,14 +17,27 @@ type Way struct {
 // accountPage is the first page.
 type accountPage struct {
 	Address string
+	Use
 	Ways    []Way
 	Found   bool   // programs find them by themselves
 	Profile string // where Apple's programs find theirs; empty: nowhere
 }
 
+// Use is what a mailbox holds, and what it may: 0 is any.
+type Use struct {
+	Messages, Octets, MostMessages, MostOctets int64
+	Full                                       int64 // in percent
+}
+
 // account shows who somebody is, and what his mail program has to be told.
 func (s Server) account(r *pages.Request) (any, error) {
 	page := accountPage{Address: r.Who}
+	if s.Use != nil {
+		var err error
+		if page.Use, err = s.Use(r.Context(), r.Who); err != nil {
+			return nil, err
+		}
+	}
 	if s.Ways != nil {
 		page.Ways, page.Found = s.Ways()
 	}

@@ -15,6 +15,7 @@ const (
 	MayAppPasswords = "app_passwords"
 	MayForward      = "forward"
 	MayAbsence      = "absence"
+	MayJunk         = "junk"
 )
 
 // Own is what users decide about their own accounts. Its methods may be called concurrently; who is the name that has logged in, from
@@ -28,8 +29,15 @@ type Own interface {
 	Decided(who string) (Decided, error)
 	// SetPassword gives him another password, and with revoke ends his app passwords.
 	SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error
-	// AddApp makes an app password, which is shown once.
-	AddApp(ctx context.Context, who string, from netip.Addr, password, name string) (app string, err error)
+	// AddApp makes an app password, which is shown once. until is its last day, or empty.
+	AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error)
+	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well.
+	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error
+	// AskPhone begins with setting up a device that loads a profile by a link. Phone is what is waited for; nil: nothing. SetUp makes its password, once and before
+	// Phone.Until, and returns the profile with it: ErrGone after that.
+	AskPhone(ctx context.Context, who string, from netip.Addr, password, name, until string) error
+	Phone(who string) *Phone
+	SetUp(ctx context.Context, from netip.Addr, token string) (Profile, error)
 	// RevokeApp ends one, and returns its name.
 	RevokeApp(ctx context.Context, who, id string) (name string, err error)
 	// AskForward sends a code to where mail is to go on to, and ConfirmForward has it go there. EndForward ends that, or the waiting for a code.
@@ -38,15 +46,36 @@ type Own interface {
 	EndForward(ctx context.Context, who string, from netip.Addr) error
 	// SetAbsence says what senders hear while he is away; nil: nothing.
 	SetAbsence(ctx context.Context, who string, a *Absence) error
+	// Junk is the newest of the mail that was put aside for him, and Release has some of it come into his mailbox, by their ids, and counts them.
+	Junk(ctx context.Context, who string) (Junk, error)
+	Release(ctx context.Context, who string, ids []string) (int, error)
+}
+
+// Junk is mail that was put aside.
+type Junk struct {
+	Aside bool // mail is put aside here at all
+	Mail  []Aside
+	More  bool // there may be more than these
+	Busy  bool // it cannot be seen now, as a mail program reads it
+	Days  int  // after which it is removed
+}
+
+// Aside is a message that was put aside.
+type Aside struct {
+	ID, From, Sender, Subject, Why string
+	Octets                         int64
+	Since                          time.Time
 }
 
 // Decided is what a user has decided, as the pages show it.
 type Decided struct {
 	Changed time.Time // of the password, by the user; zero: it is the administrator's
 	Apps    []App
-	Forward *Forward
-	Pending *Forward // waits for its code
-	Absence *Absence
+	// OnlyApps: the password is for the pages alone.
+	OnlyApps bool
+	Forward  *Forward
+	Pending  *Forward // waits for its code
+	Absence  *Absence
 }
 
 // Away is what fills the form: that of now, or nothing.
@@ -62,7 +91,22 @@ type App struct {
 	ID, Name      string
 	Made, Used    time.Time // Used is zero: never
 	Service, From string    // of the last use
+	Until         string    // its last day; empty: it has none
+	Over          bool      // which has passed
 }
+
+// Phone is a device that is to load its profile.
+type Phone struct {
+	Name  string
+	Token string // what the link has in it
+	Until time.Time
+}
+
+// Profile is a file that sets a device up.
+type Profile struct{ Name, Type, Text string }
+
+// ErrGone: there is no such link, or not any more.
+var ErrGone = errors.New("this link was used, or its time is over; make another one at the page for devices")
 
 // Forward is where mail goes on to.
 type Forward struct {
@@ -142,7 +186,7 @@ func (s Server) setPassword(r *pages.Request) error {
 		return refuse(r, err, "old")
 	}
 	r.KeepSession()
-	text := "The password is changed. Every other session at these pages has ended."
+	text := "The password is changed. Every other session at these pages has ended, and so have those of programs that were in by the old one."
 	if revoke {
 		text += " There are no app passwords any more."
 	}
@@ -156,7 +200,7 @@ func (s Server) addApp(r *pages.Request) error {
 		r.Form.Wrong("name", "say which device it is for")
 		return nil
 	}
-	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name)
+	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name, r.Form.Value("until"))
 	if err != nil {
 		return refuse(r, err, "password")
 	}
@@ -169,7 +213,20 @@ func (s Server) revokeApp(r *pages.Request) error {
 	if err != nil {
 		return refuse(r, err, "")
 	}
-	r.Done(name+" can fetch and send no more.", "app", name)
+	r.Done(name+" can fetch and send no more, and is out if it was in.", "app", name)
+	return nil
+}
+
+func (s Server) setOnlyApps(r *pages.Request) error {
+	only := r.Form.Value("only") == "1"
+	if err := s.Own.SetOnlyApps(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("proof"), only); err != nil {
+		return refuse(r, err, "proof")
+	}
+	if only {
+		r.Done("The password opens these pages alone. Programs that were in by it are out.")
+		return nil
+	}
+	r.Done("Programs may log in by the password of this account as well.")
 	return nil
 }
 

@@ -8,6 +8,7 @@
 package user
 
 import (
+	"context"
 	"embed"
 
 	"github.com/postrider-mail/postrider/internal/pages"
@@ -21,6 +22,8 @@ type Server struct {
 	// Ways are how mail programs fetch and send, by the settings of the moment, and whether programs find that by
 	// themselves; none: they cannot from other hosts.
 	Ways func() (ways []Way, found bool)
+	// Use is what somebody's mailbox holds.
+	Use func(ctx context.Context, who string) (Use, error)
 	// Own is what users decide themselves.
 	Own Own
 }
@@ -38,10 +41,15 @@ func (s Server) pages() []pages.Page {
 		s.allowed(MayPassword, pages.Page{Path: "password", Menu: "Password", Title: "Password", Template: "password.html", Show: s.decided,
 			Do: map[string]pages.Action{"change": s.setPassword}}),
 		s.allowed(MayAppPasswords, pages.Page{Path: "devices", Menu: "Devices", Title: "Passwords for devices", Template: "devices.html", Show: s.decided,
-			Do: map[string]pages.Action{"add": s.addApp, "revoke": s.revokeApp}}),
+			Do: map[string]pages.Action{"add": s.addApp, "revoke": s.revokeApp, "only": s.setOnlyApps}}),
+		s.allowed(MayAppPasswords, pages.Page{Path: "devices/phone", Title: "A telephone by a code", Template: "phone.html", Show: s.phone,
+			Do: map[string]pages.Action{"ask": s.askPhone}}),
+		pages.Page{Path: "setup/{token}", Title: "Profile", Open: true, Send: s.setUp},
 		s.allowed(MayForward, pages.Page{Path: "forward", Menu: "Forwarding", Title: "Forwarding", Template: "forward.html", Show: s.decided,
 			Do: map[string]pages.Action{"ask": s.askForward, "confirm": s.confirmForward, "end": s.endForward}}),
 		s.allowed(MayAbsence, pages.Page{Path: "absence", Menu: "Absence", Title: "While you are away", Template: "absence.html", Show: s.decided,
 			Do: map[string]pages.Action{"keep": s.setAbsence, "end": s.endAbsence}}),
+		s.allowed(MayJunk, pages.Page{Path: "junk", Menu: "Junk", Title: "Put aside for you", Template: "junk.html", Show: s.junk,
+			Do: map[string]pages.Action{"release": s.release}}),
 	)
 }

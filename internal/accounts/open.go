@@ -1,0 +1,122 @@
+package accounts
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// A session of a mail program goes on for as long as what has opened it would open one now: who changes his password, or ends
+// that of a telephone that was lost, wants whoever has it out, and not only kept from coming again.
+
+// Open are the connections of mail programs that there are now, and what has opened them. Its methods may be called
+// concurrently. It outlives a reload.
+type Open struct {
+	// Opens reports whether a secret opens an account by the settings and the decisions of the moment. Set it before the first
+	// connection; nil: nothing is ended.
+	Opens func(account domains.Address, by string) bool
+	// Ended, if not nil, is told of a session that was ended.
+	Ended func(session string, account domains.Address)
+
+	mu sync.Mutex
+	by map[string]*opened // by the name of the session
+}
+
+// opened is one connection.
+type opened struct {
+	end     func() error
+	account domains.Address // empty: nobody has logged in
+	by      string          // the secret, as Credentials.Opens knows it
+}
+
+// Begin notes a connection, and how to end it.
+func (o *Open) Begin(session string, end func() error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.by == nil {
+		o.by = make(map[string]*opened)
+	}
+	o.by[session] = &opened{end: end}
+}
+
+// Done forgets a connection that has ended.
+func (o *Open) Done(session string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.by, session)
+}
+
+// note writes down what the client of a context has logged in by. What has changed while it was checked ends the session at once:
+// Sweep has come too early to see it.
+func (o *Open) note(ctx context.Context, account domains.Address, by string) {
+	session := sasl.PeerOf(ctx).Session
+	o.mu.Lock()
+	s := o.by[session]
+	if s != nil {
+		s.account, s.by = account, by
+	}
+	o.mu.Unlock()
+	if s != nil {
+		o.end(map[string]opened{session: {s.end, account, by}})
+	}
+}
+
+// Sweep ends the sessions whose secrets open nothing any more, of one account, or ("") of all, and counts them.
+func (o *Open) Sweep(account domains.Address) int {
+	all := make(map[string]opened)
+	o.mu.Lock()
+	for session, s := range o.by {
+		if s.account != "" && (account == "" || s.account == account) {
+			all[session] = *s
+		}
+	}
+	o.mu.Unlock()
+	return o.end(all)
+}
+
+// end ends those that are open by what opens nothing. It asks without the lock, since that reads files.
+func (o *Open) end(all map[string]opened) (n int) {
+	if o.Opens == nil {
+		return 0
+	}
+	for session, s := range all {
+		if o.Opens(s.account, s.by) {
+			continue
+		}
+		s.end()
+		n++
+		if o.Ended != nil {
+			o.Ended(session, s.account)
+		}
+	}
+	return n
+}
+
+// Sessions are the connections of mail programs.
+func (c *Credentials) Sessions() *Open { return c.open }
+
+// appPrefix begins what a session is open by where that is an app password; no stamp has a colon.
+const appPrefix = "app:"
+
+// Opens reports whether what a session is open by opens its account now. What cannot be known keeps nobody out who is in.
+func (c *Credentials) Opens(account domains.Address, by string) bool {
+	s, err := c.secretsOf(account, c.dir.Account(account))
+	if err != nil {
+		return true
+	}
+	if id, is := strings.CutPrefix(by, appPrefix); is {
+		return c.apps && s.stored != "" && s.p.Has(id, time.Now())
+	}
+	return s.stored != "" && !c.onlyApps(s.p) && by == stamp(s.stored)
+}
+
+// onlyApps reports whether the password of an account is for the pages alone. Where there are no app passwords it is not: nobody
+// could fetch mail any more.
+func (c *Credentials) onlyApps(p *preferences.Preferences) bool {
+	return c.apps && p != nil && p.OnlyApps
+}

@@ -1,0 +1,85 @@
+package quarantine
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// What users see of it is what is theirs. Several may have one message in a mailbox that they share: nobody gives it free for the
+// others, or takes it from them.
+
+// mostLooked is how many messages of a mailbox are looked at for the list of one user: in one that all share, most are not his.
+const mostLooked = 5000
+
+// Own returns the newest of what was put aside of an account, most at most, and whether there may be more.
+func (p *Places) Own(ctx context.Context, owner domains.Address, most int) (items []Item, more bool, err error) {
+	for _, name := range p.boxesOf(owner) {
+		box, err := p.Store.Open(ctx, name.String())
+		if err != nil {
+			return nil, false, err
+		}
+		defer box.Close()
+		looked := 0
+		for i := box.Len() - 1; i >= 0; i-- {
+			if len(items) == most || looked == mostLooked {
+				return items, true, nil
+			}
+			looked++
+			item, ok, err := p.item(ctx, name, box, i)
+			if err != nil && !errors.Is(err, mailstore.ErrGone) {
+				return nil, false, err
+			}
+			if err == nil && ok && slices.Contains(item.For, owner) {
+				items = append(items, item)
+			}
+		}
+	}
+	return items, false, nil
+}
+
+// boxesOf are the mailboxes where mail of an account may have been put aside.
+func (p *Places) boxesOf(owner domains.Address) (all []domains.Address) {
+	for _, box := range p.boxes() {
+		if of := p.Boxes[box]; of == owner || of == "" {
+			all = append(all, box)
+		}
+	}
+	return all
+}
+
+// ReleaseOwn delivers messages of these ids to one of those they are for, each once, and returns them. What is for others as well stays there for them.
+// Those that are not there, or not his, are left out.
+func (p *Places) ReleaseOwn(ctx context.Context, owner domains.Address, ids []string) (released []Item, err error) {
+	var errs []error
+	for _, name := range p.boxesOf(owner) {
+		errs = append(errs, p.each(ctx, name, ids, func(box mailstore.Maildrop, i int, item Item) error {
+			if !slices.Contains(item.For, owner) {
+				return nil
+			}
+			var err error
+			if len(item.For) == 1 {
+				err = p.release(ctx, box, i, item)
+			} else {
+				err = p.copyTo(ctx, box, i, item, owner)
+			}
+			if err == nil {
+				released = append(released, item)
+			}
+			return err
+		}))
+	}
+	return released, errors.Join(errs...)
+}
+
+// copyTo gives a message to one of several, unless he has it.
+func (p *Places) copyTo(ctx context.Context, box mailstore.Maildrop, i int, item Item, owner domains.Address) error {
+	missing, err := p.without(ctx, item.ID, []domains.Address{owner})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return p.deliver(ctx, box, i, missing)
+}
