@@ -29,7 +29,9 @@ func (c *Credentials) isElsewhere(name domains.Address) bool {
 func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string, name domains.Address, password []byte) (string, error) {
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
 	// What went wrong is in the log already, and no more often than it should be.
-	failed := func(err error) error { return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err) }
+	failed := func(err error) error {
+		return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err)
+	}
 	k, err := c.dir.find(ctx, name)
 	if err != nil {
 		return "", failed(err)
