@@ -223,6 +223,31 @@ func (k *Known) Scheme() string {
 	return ""
 }
 
+// mayBe reports whether an account is not known to be gone or closed, without a question to a directory.
+func (e *Elsewhere) mayBe(account domains.Address) bool {
+	if !e.Knows(account.Domain()) {
+		return false
+	}
+	for _, p := range e.places {
+		if !p.domains[account.Domain()] {
+			continue
+		}
+		k := p.lately(account)
+		if p.fast {
+			var err error
+			if k, err = p.find(context.Background(), account); err != nil {
+				return true
+			}
+		} else if k == nil {
+			return true // it may be there
+		}
+		if k != nil {
+			return !k.Disabled
+		}
+	}
+	return false
+}
+
 // Asked is what a place said to a question, for people.
 type Asked struct {
 	Place    string `json:"place"`

@@ -81,6 +81,7 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 		return "", err
 	}
 	c.throttle.remember(block, account, right)
+	c.open.note(ctx, account, otherwise)
 	return account.String(), nil
 }
 
