@@ -242,6 +242,17 @@ func TestDirectoryReload(t *testing.T) {
 		t.Error("a filter that is none is taken")
 	}
 	w.popLogin("bob@example.com", "bob-secret", "+OK")
+	open := w.dial("127.0.0.4:0")
+	open.play("S: +OK")
+	open.startTLS("STLS", "+OK")
+	open.play("C: USER bob@example.com\nS: +OK\nC: PASS bob-secret\nS: +OK\nC: NOOP\nS: +OK")
+	if err := change(strings.Replace(string(text), `"Elsewhere"`, `"Domains": {"example.com": {"disabled": true}}, "Elsewhere"`, 1)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(open.c, "NOOP\r\n")
+	if line, err := open.r.ReadString('\n'); err == nil && strings.HasPrefix(line, "+OK") {
+		t.Errorf("a session goes on whose account was closed: %s", line)
+	}
 	if err := change(strings.Replace(string(text), "service-secret", "wrong", 1)); err != nil {
 		t.Fatal(err)
 	}
