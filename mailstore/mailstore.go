@@ -46,6 +46,12 @@ var (
 	ErrReadOnly = errors.New("mailstore: store is read-only")
 	// ErrUnavailable: the disk or a permission failed. Trying later may work.
 	ErrUnavailable = errors.New("mailstore: store is unavailable")
+	// ErrUncertain: it could not be found out whether what was asked for was done, since
+	// what keeps the mail broke off in the middle. A client is told to try later, and may
+	// have its message twice for it.
+	ErrUncertain = errors.New("mailstore: the outcome is not known")
+	// ErrLockLost: the maildrop is another's by now. Nothing was done.
+	ErrLockLost = errors.New("mailstore: the lock of the maildrop was lost")
 	// ErrClosed: a store that has a Close method has been closed. What was begun
 	// before cannot be finished, for another may own the store by now.
 	ErrClosed = errors.New("mailstore: store is closed")
@@ -141,7 +147,8 @@ type Delivery interface {
 	// that fill the room (Pad); one of the same length is stored as it is.
 	//
 	// Commit returns nil only when every mailbox's copy, contents and directory
-	// entry, is on stable storage. Otherwise no mailbox has it. Where that is
+	// entry, is on stable storage. Otherwise no mailbox has it, unless the error is
+	// ErrUncertain. Where that is
 	// because some of them cannot take the message, the error is a *Refused, and
 	// the delivery is still open: it can be committed without them, see Exclude,
 	// and with the same top. After any other error it is over.
@@ -204,7 +211,8 @@ type Maildrop interface {
 	// It is ErrGone if another program removed the message meanwhile.
 	Open(ctx context.Context, i int) (io.ReadCloser, error)
 	// Remove deletes exactly these messages. It returns nil only when that
-	// will survive a crash. A message already gone counts as removed.
+	// will survive a crash. A message already gone counts as removed. In a store that
+	// others share it may be ErrLockLost or ErrUncertain.
 	Remove(ctx context.Context, is []int) error
 	// Close unlocks the maildrop. It is safe to call twice.
 	Close() error

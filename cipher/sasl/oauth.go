@@ -2,6 +2,7 @@ package sasl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,14 +12,14 @@ import (
 // oauthBearerServer is OAUTHBEARER (RFC 7628).
 func oauthBearerServer() Mechanism {
 	return Mechanism{Name: "OAUTHBEARER", Cleartext: true, Usable: takesTokens, New: func(c Credentials) Server {
-		return &tokenServer{c: c, parse: parseOAuthBearer, failure: `{"status":"invalid_token","schemes":"bearer"}`}
+		return &tokenServer{c: c, parse: parseOAuthBearer, status: "invalid_token"}
 	}}
 }
 
 // xoauth2Server is Google's XOAUTH2, OAUTHBEARER's predecessor.
 func xoauth2Server() Mechanism {
 	return Mechanism{Name: "XOAUTH2", Cleartext: true, Usable: takesTokens, New: func(c Credentials) Server {
-		return &tokenServer{c: c, parse: parseXOAuth2, failure: `{"status":"401","schemes":"bearer"}`}
+		return &tokenServer{c: c, parse: parseXOAuth2, status: "401"}
 	}}
 }
 
@@ -32,7 +33,7 @@ func takesTokens(c Credentials) bool {
 type tokenServer struct {
 	c       Credentials
 	parse   func(response string) (authzid, user, token string, err error)
-	failure string
+	status  string // of a token that is not taken
 	asked   bool
 	refused bool
 	ended   bool
@@ -60,14 +61,45 @@ func (s *tokenServer) Next(ctx context.Context, response []byte) ([]byte, string
 		return nil, "", false, ErrDenied
 	}
 	account, err := tokens.Token(ctx, authzid, user, token)
+	var why *TokenError
 	switch {
+	case errors.As(err, &why):
+		s.refused = true
+		return why.json(s.status), "", false, nil
 	case errors.Is(err, ErrDenied):
 		s.refused = true
-		return []byte(s.failure), "", false, nil
+		return (&TokenError{}).json(s.status), "", false, nil
 	case err != nil:
 		return nil, "", false, err
 	}
 	return nil, account, true, nil
+}
+
+// TokenError is an error of Tokens, which is ErrDenied, that says more: what the client is told (RFC 7628 §3.2.2), so that it can get another
+// token. What is empty is left out.
+type TokenError struct {
+	Scope         string // that a token needs
+	Configuration string // the URL of the provider's configuration, where clients find what to do
+	Description   string // for people, as RFC 6750 §3 has it: ASCII without quotes
+}
+
+func (e *TokenError) Error() string { return ErrDenied.Error() + ": " + e.Description }
+
+// Is says that it is ErrDenied.
+func (e *TokenError) Is(target error) bool { return target == ErrDenied }
+
+func (e *TokenError) json(status string) []byte {
+	text, err := json.Marshal(struct {
+		Status        string `json:"status"`
+		Schemes       string `json:"schemes"` // not in RFC 7628; Google's XOAUTH2 has it
+		Scope         string `json:"scope,omitempty"`
+		Configuration string `json:"openid-configuration,omitempty"`
+		Description   string `json:"error_description,omitempty"`
+	}{status, "bearer", e.Scope, e.Configuration, e.Description})
+	if err != nil {
+		panic("sasl: " + err.Error()) // strings can be written
+	}
+	return text
 }
 
 // parseOAuthBearer reads

@@ -14,27 +14,35 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var path string
+	var path, login string
 	c := &cobra.Command{
-		Use:   "check [-c DIR]",
+		Use:   "check [-c DIR] [--login USER]",
 		Short: "Say everything that is wrong with a configuration",
 		Long: `Read the configuration and verify all of it: the text, every setting, users and
 aliases, certificates and keys, directories, ports. Each problem is printed with its
 place and what to write instead. Notes tell what is not wrong, but may not be
-meant so; one is about each domain whose mail the DNS leads to another host. Nothing is
-changed.
+meant so; one is about each domain whose mail the DNS leads to another host, others about
+whoever keeps accounts elsewhere and cannot be asked now. Nothing is changed.
+
+With --login it says instead what account a name given at login means, or a recipient's
+address, who keeps it, and what a directory was asked and has answered. No password is asked
+for. The exit code is 1 if nobody has the name, or it cannot be found out.
 
 The exit code is 0 if nothing is wrong, 1 if something is.
 
 Run it as the user that the server runs as: whether files can be read and
 directories written to depends on that.`,
-		Example: "  postrider check -c /etc/postrider\n  postrider check -c /etc/postrider && postrider reload -c /etc/postrider",
+		Example: "  postrider check -c /etc/postrider\n  postrider check -c /etc/postrider && postrider reload -c /etc/postrider\n  postrider check -c /etc/postrider --login alice",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("login") {
+				return checkLogin(cmd, confPath(path), login)
+			}
 			return check(cmd, confPath(path))
 		},
 	}
 	confFlag(c, &path)
+	c.Flags().StringVar(&login, "login", "", "say what account a name given at login means")
 	return c
 }
 
@@ -66,6 +74,7 @@ func check(cmd *cobra.Command, path string) error {
 	}
 	book := s.Book()
 	advice = append(advice, mailElsewhere(cmd.Context(), net.DefaultResolver, s.ServerName, s.SendsFrom(), keysOf(book.Details))...)
+	advice = append(advice, elsewhereNotes(cmd.Context(), s)...)
 	for _, advice := range advice {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", advice)
 	}

@@ -40,7 +40,7 @@ const (
 // run carries out one command line and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(oldSinkArgs(args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -104,6 +104,7 @@ func rootCommand() *cobra.Command {
 		sendmailCommand(),
 		storeCommand(),
 		importCommand(),
+		fetchCommand(),
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),

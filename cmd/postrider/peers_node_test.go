@@ -33,7 +33,8 @@ func nodeScripts(t *testing.T) string {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+		// One is a plug-in of a test runner with a browser in it, which is not needed to ask what it asks.
+		cmd := exec.CommandContext(ctx, npm, "ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			nodeModules.err = fmt.Errorf("npm ci: %w\n%s", err, out)

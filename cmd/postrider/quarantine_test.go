@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/greylist"
+	"github.com/postrider-mail/postrider/internal/milter"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/smtp/dnslist"
@@ -69,9 +70,11 @@ func TestDefenceNumbers(t *testing.T) {
 		"all lists together, for one message": duration(dnslist.Wait), "test of a list in use, every": duration(dnslist.TestEvery), "test of a list out of use, every": duration(dnslist.RetryEvery),
 		"errors in a row that have a list tested at once": "3", "keys in the greylist": "1,000,000", "lists": "20",
 		"Verify.Scanner.url": "none", "Verify.Scanner.wait": duration(v.Scanner.Wait), "Verify.Scanner.max_size": v.Scanner.MaxSize.String(), "Verify.Scanner.down": `"` + v.Scanner.Down + `"`, "Verify.Scanner.greylist": onOff[v.Scanner.Greylist],
+		"Verify.Milters": "none", "milters": "5", "wait of a milter": duration(conf.MilterWait), "max_size of a milter": conf.MilterSize.String(), "down of a milter": `"accept"`,
+		"for all of a message a milter may take, times its wait": strconv.Itoa(milter.Patience), "header fields of one milter, in octets": "16,384",
 		"failures in a row after which a scanner is left alone": strconv.Itoa(scan.MostFails), "for how long": duration(scan.RestFor),
 	}
-	if dnslist.ManyErrors != 3 || greylist.MostKeys != 1_000_000 || len(v.Lists) != 0 || v.Quarantine != "" {
+	if dnslist.ManyErrors != 3 || greylist.MostKeys != 1_000_000 || len(v.Lists) != 0 || v.Quarantine != "" || scan.MostAdded != 16384 || len(v.Milters) != 0 || conf.MostMilters != 5 {
 		t.Error("the program has other numbers than this test")
 	}
 	got := make(map[string]string)

@@ -60,7 +60,7 @@ of the settings; "postrider check" checks these, too.`,
 			if err != nil {
 				return err
 			}
-			for _, w := range set.Warnings() {
+			for _, w := range append(set.Warnings(), conf.IdleOptions(set)...) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", w)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s, nothing wrong\n", count(set.Len(), "rule"))
@@ -125,19 +125,6 @@ func formatRules(cmd *cobra.Command, name string, write, numbers bool) error {
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), formatted)
 	return err
-}
-
-// replaceFile puts a text in place of a file's, all of it or none.
-func replaceFile(name, text string, mode os.FileMode) error {
-	beside := name + ".new"
-	if err := os.WriteFile(beside, []byte(text), mode); err != nil {
-		return err
-	}
-	if err := os.Rename(beside, name); err != nil {
-		os.Remove(beside)
-		return err
-	}
-	return nil
 }
 
 func readRules(cmd *cobra.Command, name string) (string, error) {
@@ -353,6 +340,9 @@ func decided(d rules.Decision) string {
 	}
 	for _, t := range d.Tags {
 		words += fmt.Sprintf(", %s: %s", t.Name, t.Value)
+	}
+	if d.Greylist.Rule.Line != 0 {
+		words += fmt.Sprintf(", to come again by %s:%d", d.Greylist.Rule.File, d.Greylist.Rule.Line)
 	}
 	if d.Delay > 0 {
 		words += ", after " + config.FormatDuration(d.Delay)

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +24,7 @@ import (
 // sinkFlags are those of the command line that are not Options as they are.
 type sinkFlags struct {
 	age, sorting, allowed, triggers, relayTo, relayAllowed string
+	leaving                                                string
 	logins, pop3Logins, webLogins, rules                   []string
 	verbose                                                bool
 
@@ -36,21 +39,29 @@ func sinkCommand() *cobra.Command {
 		Triggers: sink.DefaultTriggers(),
 	}
 	f := &sinkFlags{}
+	old := &oldSinkFlags{}
 	// What the environment says is what holds where the command line says nothing.
 	f.unused, f.environ = o.FromMailpit(os.Environ())
 	c := &cobra.Command{
-		Use:   "sink",
+		Use:   "sink [ADDRESS...]",
 		Short: "Catch the mail of tests: take all, deliver nothing, show it",
 		Long: `Catch the mail of tests. It takes mail for any address and with any login, delivers nothing, and shows
 what came: to people on a page, to programs by an HTTP API and by POP3. Every address has an inbox
 of its own, and a test can make one that nobody else has.
 
 Programs written for Mailpit or MailHog find their API here. The settings of Mailpit in the
-environment (MP_...) are taken over; options on the command line come first.`,
-		Example: "  postrider sink\n  postrider sink --dir mail --max-age 7d\n  postrider sink --smtp :1025 --http :8025 --ui-login team:secret",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serveSink(cmd, o, f)
+environment (MP_...) are taken over; options on the command line come first.
+
+With addresses as arguments it is a sinkhole for mail of the world: it listens there alone, refuses what
+no honest client sends, and saves what comes in files.`,
+		Example: "  postrider sink\n  postrider sink --dir mail --max-age 7d\n  postrider sink --smtp :1025 --http :8025 --ui-login team:secret\n  postrider sink -d caught --smtplog talk.log :25",
+		RunE: func(cmd *cobra.Command, addresses []string) error {
+			defer old.close()
+			return serveSink(cmd, o, f, func() (err error) {
+				unused, err := old.apply(cmd, o, addresses)
+				f.unused = append(f.unused, unused...)
+				return err
+			})
 		},
 	}
 	fl := c.Flags()
@@ -70,13 +81,15 @@ environment (MP_...) are taken over; options on the command line come first.`,
 	fl.StringArrayVar(&f.pop3Logins, "pop3-login", nil, "user:password of who fetches all messages")
 	fl.StringArrayVar(&f.webLogins, "ui-login", nil, "user:password for pages and API")
 	fl.BoolVar(&o.SelfSigned, "tls", o.SelfSigned, "offer STARTTLS with a certificate made now")
-	fl.StringVar(&o.Cert, "cert", o.Cert, "a file with a certificate, for TLS")
-	fl.StringVar(&o.Key, "key", o.Key, "the file with its key")
+	fl.StringVarP(&o.Cert, "cert", "c", o.Cert, "a file with a certificate, for TLS; several with commas")
+	fl.StringVarP(&o.Key, "key", "k", o.Key, "the file with its key; as many")
 	fl.StringVar(&f.allowed, "allowed-recipients", "", "a regular expression: other recipients are refused")
 	fl.BoolVar(&o.IgnoreOther, "ignore-other-recipients", o.IgnoreOther, "take them, and forget the message for them")
 	fl.StringVar(&f.relayTo, "relay-to", "", "host:port of a real server that single messages can be released to")
 	fl.StringVar(&f.relayAllowed, "relay-recipients", "", "a regular expression of the addresses that may be")
 	fl.StringVar(&o.Webhook, "webhook", o.Webhook, "a URL that is told of each message")
+	fl.StringVar(&o.DNS, "dns", "system", "whom to ask, when somebody wants to know what SPF, DKIM and DMARC say: system, servers, or off")
+	fl.StringVar(&f.leaving, "sent-from", "", "the IP address that your mail leaves from in production, for SPF")
 	fl.StringArrayVar(&o.RuleFiles, "rules", nil, "a file of rules by which mail fails on purpose (docs/rules.md)")
 	fl.StringArrayVar(&f.rules, "rule", nil, "one such rule, as: '@to stall first 2 to bob@'")
 	fl.BoolVar(&o.Chaos, "chaos", o.Chaos, "let the API refuse mail by chance")
@@ -90,14 +103,18 @@ environment (MP_...) are taken over; options on the command line come first.`,
 	c.MarkFlagDirname("dir")
 	c.MarkFlagFilename("rules")
 	c.MarkFlagsMutuallyExclusive("rules", "rule")
+	old.add(c, o)
 	return c
 }
 
-func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags) error {
+func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags, more func() error) error {
 	if f.environ != nil {
 		return f.environ
 	}
 	if err := f.apply(o); err != nil {
+		return usage(cmd, err)
+	}
+	if err := more(); err != nil {
 		return usage(cmd, err)
 	}
 	level := slog.LevelWarn
@@ -139,6 +156,14 @@ func (f *sinkFlags) apply(o *catch.Options) (err error) {
 			return fmt.Errorf("--chaos-triggers: %w", err)
 		}
 		o.Chaos = true
+	}
+	if o.DNS == "off" {
+		o.DNS = ""
+	}
+	if f.leaving != "" {
+		if o.Leaving, err = netip.ParseAddr(f.leaving); err != nil {
+			return fmt.Errorf("--sent-from: %w", err)
+		}
 	}
 	o.Rules = strings.Join(f.rules, "\n")
 	for _, l := range []struct {
@@ -186,7 +211,11 @@ func (f *sinkFlags) applyRelay(o *catch.Options) (err error) {
 // introduceSink says where everything is, and what strangers could reach.
 func introduceSink(cmd *cobra.Command, o *catch.Options, s *catch.Sink) {
 	out := cmd.OutOrStdout()
-	for _, l := range []struct{ name, at string }{{"SMTP", s.SMTP}, {"POP3", s.POP3}, {"Pages", s.HTTP}} {
+	all := []struct{ name, at string }{{"SMTP", s.SMTP}, {"POP3", s.POP3}, {"Pages", s.HTTP}}
+	for _, at := range s.MoreSMTP {
+		all = slices.Insert(all, 1, struct{ name, at string }{"SMTP", at})
+	}
+	for _, l := range all {
 		if l.at == "" {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -293,64 +294,108 @@ for key, message in m.items():
 	}
 }
 
-// Behind a proxy, with a path of its own and without, pages, parts and the live update are there.
-func TestSinkProxy(t *testing.T) {
-	for _, root := range []string{"/", "/mail/"} {
-		s := startSink(t, nil, "--web-root", root)
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		at := l.Addr().String()
+// proxies are what start a web server at an address that hands on to a sink.
+var proxies = map[string]func(t *testing.T, at, inner string) *exec.Cmd{
+	"caddy": func(t *testing.T, at, inner string) *exec.Cmd {
 		dir := t.TempDir()
-		inner := strings.TrimSuffix(strings.TrimPrefix(s.http, "http://"), strings.TrimSuffix(root, "/"))
 		conf := "{\nadmin off\nauto_https off\n}\nhttp://" + at + " {\nreverse_proxy " + inner + "\n}\n"
 		if err := os.WriteFile(dir+"/Caddyfile", []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), peer(t, "caddy"), "run", "--config", dir+"/Caddyfile", "--adapter", "caddyfile")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
-		if err := cmd.Start(); err != nil {
+		return cmd
+	},
+	"nginx": func(t *testing.T, at, inner string) *exec.Cmd {
+		dir := t.TempDir()
+		conf := fmt.Sprintf("daemon off; pid %[1]s/pid; error_log %[1]s/error;\nevents {}\nhttp { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;\n"+
+			"server { listen %[2]s;\n%[3]s\n} }\n", dir, at, strings.Replace(nginxRecipe, "127.0.0.1:8025", inner, 1))
+		if err := os.WriteFile(dir+"/nginx.conf", []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-		for range 500 {
-			if c, err := net.Dial("tcp", at); err == nil {
-				c.Close()
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
+		return exec.CommandContext(t.Context(), peer(t, "nginx"), "-c", dir+"/nginx.conf", "-p", dir, "-e", dir+"/error")
+	},
+}
+
+// nginxRecipe is what the documentation says that nginx is to be told.
+const nginxRecipe = `location / {
+    proxy_pass http://127.0.0.1:8025;
+    proxy_http_version 1.1;
+    proxy_set_header Host $http_host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}`
+
+// Behind a proxy, with a path of its own and without, pages, parts and the live update are there.
+func TestSinkProxy(t *testing.T) {
+	if text, _ := testingDoc(t, "nginx"); !strings.Contains(text, nginxRecipe) {
+		t.Error("the documentation has another recipe for nginx")
+	}
+	for name, proxy := range proxies {
+		for _, root := range []string{"/", "/mail/"} {
+			t.Run(name+" "+root, func(t *testing.T) {
+				s := startSink(t, nil, "--web-root", root)
+				at := freeAddress(t)
+				inner := strings.TrimSuffix(strings.TrimPrefix(s.http, "http://"), strings.TrimSuffix(root, "/"))
+				cmd := proxy(t, at, inner)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+				for range 500 {
+					if c, err := net.Dial("tcp", at); err == nil {
+						c.Close()
+						break
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+				s.http = "http://" + at + strings.TrimSuffix(root, "/")
+				s.behindProxy(t, at, inner)
+			})
 		}
-		s.http = "http://" + at + strings.TrimSuffix(root, "/")
-		live, _, err := websocket.Dial(t.Context(), s.http+"/api/events", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + at}}})
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// behindProxy looks at what comes by way of a proxy: nothing in it names the sink's own address.
+func (s *sinkProcess) behindProxy(t *testing.T, at, inner string) {
+	t.Helper()
+	live, _, err := websocket.Dial(t.Context(), s.http+"/api/events", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + at}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.CloseNow()
+	if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"bob@x.test"}, strings.NewReader("Subject: x\r\n\r\nbody\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, text, err := live.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer live.CloseNow()
-		if err := smtp.SendMail(t.Context(), s.smtp, "a@b.test", []string{"bob@x.test"}, strings.NewReader("Subject: x\r\n\r\nbody\r\n")); err != nil {
+		if strings.Contains(string(text), `"Type":"new"`) {
+			break
+		}
+	}
+	id := onlyMessage(t, s)
+	for _, path := range []string{"/", "/message/" + id, "/api/v1/message/" + id + "/part/0", "/view/" + id + ".txt", "//view/" + id + ".txt", "/inboxes/bob@x.test/", "/assets/sink.js"} {
+		resp, err := http.Get(s.http + path)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			_, text, err := live.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(string(text), `"Type":"new"`) {
-				break
-			}
-		}
-		id := onlyMessage(t, s)
-		for _, path := range []string{"/", "/message/" + id, "/api/v1/message/" + id + "/part/0", "/view/" + id + ".txt", "/inboxes/bob@x.test/", "/assets/sink.js"} {
-			resp, err := http.Get(s.http + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if resp.StatusCode != 200 || strings.Contains(string(text), inner) || strings.Contains(string(text), "http://"+at) {
-				t.Errorf("%s: %s", path, resp.Status)
-			}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || strings.Contains(string(text), inner) || strings.Contains(string(text), "http://"+at) {
+			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
 }

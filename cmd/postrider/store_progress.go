@@ -49,6 +49,13 @@ func (p *progress) show(done int64, text string) {
 	fmt.Fprintf(p.w, "\r%s%s\x1b[K", bar, text)
 }
 
+// clear takes the line away, for another one in its place.
+func (p *progress) clear() {
+	if p.used {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
 func (p *progress) end() {
 	if p.used {
 		fmt.Fprintln(p.w)

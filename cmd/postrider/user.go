@@ -39,7 +39,7 @@ func userCommand() *cobra.Command {
 their comments and layout. A running server is told, unless --no-reload is given.
 "postrider user show ADDRESS" says what an account has sent and may send.`,
 	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userBlockCommand(true), userBlockCommand(false), userListCommand(),
-		userTestCommand(), userImportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
+		userTestCommand(), userImportCommand(), userExportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
 const passwordHelp = `

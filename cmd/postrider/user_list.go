@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -24,11 +26,13 @@ func userListCommand() *cobra.Command {
 	return listCommand(&cobra.Command{
 		Short: "List the accounts",
 		Long: `List the accounts: how the password is stored, for which mechanisms there are keys,
-what the mailbox may hold and holds, and which aliases lead to it. "own" is a password that
-the user has set at the pages; --json has what else he has decided there.`,
+what the mailbox may hold and holds, which aliases lead to it, and where the account is kept.
+"own" is a password that the user has set at the pages; --json has what else he has decided
+there. Of accounts in a directory those are listed that have a mailbox; the directory is not
+asked ("postrider check --login" asks it).`,
 		Example: "  postrider user list -c /etc/postrider",
-	}, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES", userViews, func(v userView) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)))
+	}, "ACCOUNT\tPASSWORD\tKEYS\tQUOTA\tUSED\tMESSAGES\tALIASES\tSOURCE", userViews, func(v userView) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", v.Address, v.Password, orDash(v.Keys), v.Quota, size(v.Octets), v.Messages, orDash(texts(v.Aliases)), v.Source)
 	})
 }
 
@@ -42,6 +46,7 @@ type userView struct {
 	Messages int64             `json:"messages"`
 	Octets   int64             `json:"octets"`
 	Aliases  []domains.Address `json:"aliases"` // that lead to it
+	Source   string            `json:"source"`  // who keeps it: "settings", or a place elsewhere
 
 	// What its user has decided at the pages.
 	OwnPassword bool   `json:"own_password"` // in place of that of the settings
@@ -74,9 +79,19 @@ func orDash(words []string) string {
 
 func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 	use := func(domains.Address) (mailstore.Usage, error) { return mailstore.Usage{}, nil }
+	var boxes []string
 	if store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly)); err == nil {
 		defer store.Close()
 		use = func(a domains.Address) (mailstore.Usage, error) { return store.Usage(ctx, a.String()) }
+		for user, err := range store.Users(ctx) {
+			if err != nil {
+				return nil, err
+			}
+			if !s.Elsewhere.HasAccounts() {
+				break
+			}
+			boxes = append(boxes, user)
+		}
 	}
 	leading := make(map[domains.Address][]domains.Address)
 	book := s.Book()
@@ -96,10 +111,60 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 		quota, _ := s.QuotaOf(name.Domain(), a).MarshalText()
 		views = append(views, userView{
 			Address: name, Password: passwordKind(a), Keys: a.Mechanisms(), Disabled: a.Disabled, Quota: string(quota),
-			Messages: used.Messages, Octets: used.Octets, Aliases: leading[name],
+			Messages: used.Messages, Octets: used.Octets, Aliases: leading[name], Source: "settings",
 		})
 		views[len(views)-1].decided(kept, a)
 	}
+	more, err := viewsElsewhere(s, boxes)
+	if err != nil {
+		return nil, err
+	}
+	for i := range more {
+		v := &more[i]
+		if all[v.Address] != nil || book.Reports[v.Address] {
+			continue
+		}
+		used, err := use(v.Address)
+		if err != nil {
+			return nil, err
+		}
+		v.Messages, v.Octets, v.Aliases = used.Messages, used.Octets, leading[v.Address]
+		views = append(views, *v)
+	}
+	return views, nil
+}
+
+// viewsElsewhere are accounts that others keep, as far as it is known without asking a directory about each: those of passwd-files, and those with one
+// of these mailboxes.
+func viewsElsewhere(s *conf.Settings, boxes []string) (views []userView, err error) {
+	if !s.Elsewhere.HasAccounts() {
+		return nil, nil
+	}
+	e, err := accounts.OpenElsewhere(s, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	defer e.CloseBut(nil)
+	listed, err := e.List()
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[domains.Address]bool)
+	add := func(at domains.Address, password string, own conf.Quota, source string) {
+		quota, _ := s.QuotaOf(at.Domain(), &conf.Account{Quota: own}).MarshalText()
+		seen[at] = true
+		views = append(views, userView{Address: at, Password: cmp.Or(password, "-"), Keys: []string{}, Disabled: password == "disabled", Quota: string(quota), Source: source})
+	}
+	for _, k := range listed {
+		add(k.Address, k.Scheme(), k.Quota, k.Place)
+	}
+	for _, box := range boxes {
+		at := domains.Address(box)
+		if directory := e.Directory(at.Domain()); directory != "" && !seen[at] {
+			add(at, "", 0, directory)
+		}
+	}
+	slices.SortFunc(views, func(a, b userView) int { return cmp.Compare(a.Address, b.Address) })
 	return views, nil
 }
 

@@ -85,9 +85,9 @@ func TestUser(t *testing.T) {
 	must(t, "another one\n", "user", "test", "-c", dir, "--stdin", "boss@mail.test")
 
 	list, _ := must(t, "", "user", "list", "-c", dir)
-	want := "ACCOUNT          PASSWORD  KEYS                    QUOTA  USED      MESSAGES  ALIASES\n" +
-		"alice@mail.test  argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         abuse@mail.test postmaster@mail.test\n" +
-		"boss@mail.test   argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         -\n"
+	want := "ACCOUNT          PASSWORD  KEYS                    QUOTA  USED      MESSAGES  ALIASES                               SOURCE\n" +
+		"alice@mail.test  argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         abuse@mail.test postmaster@mail.test  settings\n" +
+		"boss@mail.test   argon2id  SCRAM-SHA-256 CRAM-MD5  none   0 octets  0         -                                     settings\n"
 	if list != want {
 		t.Errorf("list is\n%swant\n%s", list, want)
 	}

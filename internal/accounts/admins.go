@@ -88,6 +88,9 @@ func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code strin
 // VerifyUser checks the login of an account to the pages for users.
 func (c *Credentials) VerifyUser(ctx context.Context, from netip.Addr, user, password string) (domains.Address, error) {
 	who, err := c.Verify(withClient(ctx, from), "", user, []byte(password))
+	if err == nil && c.dir.Account(domains.Address(who)) == nil {
+		return "", sasl.ErrDenied // what there is to decide is for accounts of the settings
+	}
 	return domains.Address(who), err
 }
 

@@ -88,7 +88,8 @@ func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, l
 // offered. APOP is chosen by hand and needs one account only.
 func (c *Credentials) offer() {
 	accounts := c.dir.Accounts()
-	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: len(accounts) > 0, sasl.ScramSHA256: len(accounts) > 0}
+	keyed := len(accounts) > 0 && len(c.dir.elsewhere.domains()) == 0 // those that others keep have no keys
+	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: keyed, sasl.ScramSHA256: keyed}
 	for address, account := range accounts {
 		k := c.keys[address]
 		if canLogIn(account) {
@@ -143,6 +144,9 @@ func (c *Credentials) Verify(ctx context.Context, authzid, user string, password
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
 	if !c.throttle.allows(block, name) {
 		return "", sasl.ErrThrottled
+	}
+	if c.isElsewhere(name) {
+		return c.verifyElsewhere(ctx, authzid, user, name, password)
 	}
 	secrets, err := c.secretsOf(name, account)
 	if err != nil {
@@ -289,7 +293,12 @@ func (c *Credentials) judge(ctx context.Context, user string, err error) verdict
 		return right
 	case errors.Is(err, sasl.ErrDenied):
 		peer := sasl.PeerOf(ctx)
-		c.log.Warn("login failed", "session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", firstWord(user))
+		attrs := []any{"session", peer.Session, "service", serviceOf(peer), "remote", peer.RemoteAddr, "user", firstWord(user)}
+		var token *sasl.TokenError
+		if errors.As(err, &token) {
+			attrs = append(attrs, "why", token.Description)
+		}
+		c.log.Warn("login failed", attrs...)
 		return wrong
 	}
 	return undecided
@@ -334,6 +343,16 @@ func (l Live) Verify(ctx context.Context, authzid, user string, password []byte)
 // Secret implements sasl.Credentials.
 func (l Live) Secret(ctx context.Context, kind sasl.Kind, user string) (sasl.Secret, string, error) {
 	return l().Secret(ctx, kind, user)
+}
+
+// Token implements sasl.Tokens.
+func (l Live) Token(ctx context.Context, authzid, user, token string) (string, error) {
+	return l().Token(ctx, authzid, user, token)
+}
+
+// Certificate implements sasl.Certificates.
+func (l Live) Certificate(ctx context.Context, authzid string) (string, error) {
+	return l().Certificate(ctx, authzid)
 }
 
 // Book implements sasl.Guard.

@@ -1,8 +1,10 @@
 package accounts
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -21,6 +23,8 @@ type Directory struct {
 	// senders are the addresses that accounts, and users that programs run as, may
 	// send as beside their own.
 	senders map[domains.Address][]domains.Address
+	// elsewhere knows accounts that others keep; nil: there are none.
+	elsewhere *Elsewhere
 }
 
 // NewDirectory makes the directory of the settings.
@@ -50,6 +54,46 @@ func NewDirectory(s *conf.Settings) *Directory {
 		}
 	}
 	return d
+}
+
+// Beside adds accounts that others keep. It is to be called before the directory is used, once.
+func (d *Directory) Beside(e *Elsewhere) *Directory {
+	d.elsewhere = e
+	all := e.domains()
+	for address := range d.book.Accounts {
+		all[address.Domain()] = true
+	}
+	d.only = ""
+	if len(all) == 1 {
+		for domain := range all {
+			d.only = domain
+		}
+	}
+	return d
+}
+
+// Elsewhere are the accounts that others keep; nil: there are none.
+func (d *Directory) Elsewhere() *Elsewhere { return d.elsewhere }
+
+// findPatience is how long it may take in all to find out who has an address; a place has bounds of its own, and there may be several.
+const findPatience = 20 * time.Second
+
+// find returns the account of an address that others keep; nil if there is none. Accounts of the settings come first, also where
+// somebody else says that an address is theirs.
+func (d *Directory) find(ctx context.Context, address domains.Address) (*Known, error) {
+	k, err := d.elsewhere.Find(ctx, address)
+	if err != nil || k == nil {
+		return nil, err
+	}
+	if _, alias := d.book.Aliases[k.Address]; alias || d.book.Accounts[k.Address] != nil || d.book.Reports[k.Address] {
+		return nil, nil
+	}
+	if domain := d.settings[k.Address.Domain()]; domain != nil && domain.Disabled {
+		closed := *k
+		closed.Disabled, closed.Closed = true, true
+		k = &closed
+	}
+	return k, nil
 }
 
 func canonical(written []string) []domains.Address {
@@ -121,6 +165,9 @@ type Targets struct {
 	Mailboxes []domains.Address // of accounts
 	Elsewhere []smtp.Path       // of other hosts, their domains canonical
 	Local     bool              // the address is one of this host, which may forward
+	// Away is why it cannot be found out who else would get the mail: who keeps accounts is away. The mail is to come again then, or to
+	// be tried again, whoever else is here.
+	Away error
 	// Onward is where users have their mail forwarded to. A Directory knows nothing of it: it is for whoever asks them.
 	Onward []Onward
 }
@@ -156,6 +203,9 @@ func (d *Directory) follow(address domains.Address, t *Targets, seen map[domains
 	}
 	seen[address] = true
 	taker := d.book.Taker(address, catchAll)
+	if d.elsewhere.Knows(address.Domain()) && taker != address && d.followElsewhere(address, taker, t, seen) {
+		return
+	}
 	if local, domain := address.Cut(); taker == "" && domain == d.home && d.system[local] {
 		d.follow(domains.At("postmaster", domain), t, seen, catchAll)
 		return
@@ -177,6 +227,35 @@ func (d *Directory) follow(address domains.Address, t *Targets, seen map[domains
 	}
 }
 
+// followElsewhere is follow where others keep accounts of the domain: they come before what an address means without its detail or by the catch-all
+// (taker). It reports whether there is nothing more to follow.
+func (d *Directory) followElsewhere(address, taker domains.Address, t *Targets, seen map[domains.Address]bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), findPatience)
+	defer cancel()
+	names := []domains.Address{address}
+	if base := d.book.Base(address); base != address {
+		names = append(names, base)
+	}
+	for _, name := range names {
+		if name == taker { // the settings know it
+			return false
+		}
+		k, err := d.find(ctx, name)
+		switch {
+		case err != nil:
+			t.Away = err
+			return true
+		case k != nil:
+			if k.Address == address || !seen[k.Address] {
+				seen[k.Address] = true
+				t.Mailboxes = append(t.Mailboxes, k.Address)
+			}
+			return true
+		}
+	}
+	return false
+}
+
 // MaySend reports whether an account may use the path as envelope sender: its own
 // address with any detail, an alias that leads to it, or an address that its
 // settings name. The null path is allowed: receipts and vacation notices need
@@ -186,10 +265,14 @@ func (d *Directory) MaySend(account domains.Address, from smtp.Path) bool {
 		return true
 	}
 	more, known := d.senders[account]
-	if !known {
-		return false
-	}
 	address := d.Address(from)
+	switch {
+	case known:
+	case !d.elsewhere.Knows(account.Domain()):
+		return false
+	case address == account: // who has logged in as it has proved that he is it
+		return true
+	}
 	if slices.Contains(more, address) || slices.Contains(more, domains.At("*", address.Domain())) {
 		return true
 	}
@@ -206,7 +289,7 @@ const longestLogin = 512
 
 // Login returns the account that a name given at login means: the address
 // itself, or a local part of the server's own domain, or of the only domain that has
-// accounts.
+// accounts. The account is nil where others keep it.
 func (d *Directory) Login(user string) (domains.Address, *conf.Account) {
 	if len(user) > longestLogin {
 		user = user[:longestLogin]
@@ -214,7 +297,7 @@ func (d *Directory) Login(user string) (domains.Address, *conf.Account) {
 	var name domains.Address
 	if strings.Contains(user, "@") {
 		name = domains.CanonicalAddress(user)
-	} else if name = domains.At(user, d.home); d.book.Accounts[name] == nil && d.only != "" {
+	} else if name = domains.At(user, d.home); d.book.Accounts[name] == nil && !d.elsewhere.Knows(d.home) && d.only != "" {
 		name = domains.At(user, d.only)
 	}
 	return name, d.book.Accounts[name]

@@ -1,9 +1,7 @@
 package conf
 
 import (
-	"crypto/x509"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,13 +96,7 @@ func (c *checker) acme() {
 	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
 		c.fail(at("directory"), "%q is no https:// URL", a.Directory)
 	}
-	if a.DirectoryCAFile != "" {
-		if pem, err := os.ReadFile(a.DirectoryCAFile); err != nil {
-			c.fail(at("directory_ca_file"), "%w", err)
-		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			c.fail(at("directory_ca_file"), "there is no certificate in PEM form in %s", a.DirectoryCAFile)
-		}
-	}
+	c.caFile(at("directory_ca_file"), a.DirectoryCAFile)
 	if !slices.Contains([]string{ChallengeHTTP, ChallengeALPN}, a.Challenge) {
 		c.fail(at("challenge"), "%q is neither %q nor %q", a.Challenge, ChallengeHTTP, ChallengeALPN)
 	}

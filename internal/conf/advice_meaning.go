@@ -65,6 +65,9 @@ func (c *checker) adviseDomains() {
 	used := make(map[domains.Name]bool)
 	use := func(address string) { used[domains.CanonicalAddress(address).Domain()] = true }
 	places := make(map[domains.Name][]any)
+	c.Elsewhere.eachDomain(func(steps []any, name string) {
+		used[domains.Canonical(name)], places[domains.Canonical(name)] = true, steps
+	})
 	c.eachAccount(func(steps []any, address string, a *Account) {
 		use(address)
 		for _, other := range a.Addresses {
@@ -75,6 +78,9 @@ func (c *checker) adviseDomains() {
 	c.eachAlias(func(_ []any, address string, _ []string) { use(address) })
 	c.eachDomain(func(name string, _ *Domain) { places[domains.Canonical(name)] = at("Domains", name) })
 	for _, domain := range c.book.Domains() {
+		if c.Elsewhere.Knows(domain) && c.book.Taker(domains.At("postmaster", domain), true) == "" {
+			c.fail(at("postmaster"), "nobody of these settings gets the mail to postmaster and abuse of %s; write who does", domain)
+		}
 		place := places[domain]
 		if place == nil { // the server's own name
 			continue

@@ -161,8 +161,8 @@ func postmasterOf(domain domains.Name, postmaster string, accounts []domains.Add
 	return ""
 }
 
-// eachLocalDomain visits the domains whose mail is kept here: those of Domains and of
-// Accounts, and the server's own name. It may come to one several times.
+// eachLocalDomain visits the domains whose mail is kept here: those of Domains, of
+// Accounts and of accounts elsewhere, and the server's own name. It may come to one several times.
 func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	if s.ServerName != "" {
 		f(domains.Canonical(s.ServerName))
@@ -170,6 +170,7 @@ func (s *Settings) eachLocalDomain(f func(domains.Name)) {
 	for name := range s.Domains {
 		f(domains.Canonical(name))
 	}
+	s.Elsewhere.eachDomain(func(_ []any, name string) { f(domains.Canonical(name)) })
 	for address := range s.Accounts {
 		if i := strings.LastIndexByte(address, '@'); i >= 0 {
 			f(domains.Canonical(address[i+1:]))
@@ -192,20 +193,28 @@ func (b *Book) IsLocal(domain domains.Name) bool {
 	return ok
 }
 
+// Base is a local address without its detail; the address itself if it has none.
+func (b *Book) Base(address domains.Address) domains.Address {
+	local, domain := address.Cut()
+	if mark := b.Details[domain]; mark != "" {
+		if base, _, ok := strings.Cut(local, mark); ok && base != "" {
+			return domains.At(base, domain)
+		}
+	}
+	return address
+}
+
 // Taker returns the account, alias or address for reports that gets mail for a local address: that
 // of its name, that of its name without a detail, and, if catchAll, that of
 // "*@domain". It is empty if nobody does. Where an account and an alias have the
 // same name, the account counts.
 func (b *Book) Taker(address domains.Address, catchAll bool) domains.Address {
-	local, domain := address.Cut()
 	names := []domains.Address{address}
-	if mark := b.Details[domain]; mark != "" {
-		if base, _, ok := strings.Cut(local, mark); ok && base != "" {
-			names = append(names, domains.At(base, domain))
-		}
+	if base := b.Base(address); base != address {
+		names = append(names, base)
 	}
 	if catchAll {
-		names = append(names, domains.At("*", domain))
+		names = append(names, domains.At("*", address.Domain()))
 	}
 	for _, name := range names {
 		_, alias := b.Aliases[name]

@@ -82,6 +82,9 @@ func (c *checker) target(address string, from domains.Address) error {
 	// That a catch-all would take it is no excuse where it is the catch-all
 	// that leads there.
 	taken := c.book.Taker(name, true)
+	if taken == "" && c.Elsewhere.Knows(name.Domain()) {
+		return nil // whom they know changes without these settings
+	}
 	if taken == "" || taken == from && isCatchAll(from) {
 		return fmt.Errorf("there is no account and no alias %s%s", address, c.didYouMean(name))
 	}

@@ -29,7 +29,7 @@ func (c *checker) queue() {
 	}
 	c.resolvers()
 	c.ownNames()
-	c.authorities()
+	c.caFile(at("Queue", "ca_file"), c.Queue.CAFile)
 	if q.TLSReport != "" {
 		if err := checkAddress(q.TLSReport); err != nil {
 			c.fail(at("Queue", "tls_report"), "%w", err)
@@ -123,17 +123,17 @@ func (c *checker) ownNames() {
 	}
 }
 
-func (c *checker) authorities() {
-	name := c.Queue.CAFile
+// caFile checks a file of authorities' certificates.
+func (c *checker) caFile(steps []any, name string) {
 	if name == "" {
 		return
 	}
 	text, err := os.ReadFile(name)
 	switch {
 	case err != nil:
-		c.fail(at("Queue", "ca_file"), "%w", err)
+		c.fail(steps, "%w", err)
 	case !x509.NewCertPool().AppendCertsFromPEM(text):
-		c.fail(at("Queue", "ca_file"), "there is no certificate in PEM form in %s", name)
+		c.fail(steps, "there is no certificate in PEM form in %s", name)
 	}
 }
 

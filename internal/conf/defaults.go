@@ -63,6 +63,12 @@ func New() *Settings {
 			CacheTime:             10 * time.Minute,
 			DeriveKeys:            true,
 		},
+		Elsewhere: Elsewhere{
+			OpenID: OpenID{AudienceClaims: []string{"aud"}, UserClaim: "email", EmailVerified: true,
+				Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"}, Timeout: 4 * time.Second},
+			Certificates: ClientCertificates{Name: "email"},
+			CacheTime:    time.Minute,
+		},
 		TLS: TLS{
 			MinVersion: "1.2", SelfSigned: true,
 			ACME: ACME{Directory: LetsEncrypt, Challenge: ChallengeHTTP},

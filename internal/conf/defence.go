@@ -1,8 +1,11 @@
 package conf
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,6 +105,43 @@ type Scanner struct {
 	Greylist bool `json:"greylist"`
 }
 
+// Milter is a program that is asked about mail of strangers while it is being stored, by the protocol of sendmail's libmilter. It may
+// refuse a recipient or the message, have it put aside or thrown away, and add header fields on top. It cannot change
+// what the message has brought. Users' mail is not its business.
+type Milter struct {
+	// What it is called in its refusals, in the log and in header fields: "clamav".
+	Name string `json:"name"`
+
+	// Where it listens: "unix:/run/clamav/clamav-milter.ctl", "127.0.0.1:7357" or "[::1]:7357".
+	Address string `json:"address"`
+
+	// How long it may take for one answer; for all of a message it may take twice that.
+	// Zero means 8s.
+	Wait time.Duration `json:"wait" min:"1s" max:"1m" conf:"zero" why:"clients wait for some minutes only"`
+
+	// The largest message that it is given; of larger ones it has no say. Zero means
+	// 20MiB.
+	MaxSize config.Size `json:"max_size" min:"64KiB" conf:"zero"`
+
+	// What becomes of mail while it does not answer: "accept" takes it, with a field that
+	// says who has not seen it, "later" has its sender come again. Empty means "accept".
+	Down string `json:"down" one:"accept,later"`
+}
+
+// MilterWait and MilterSize are what holds for a milter where nothing is set.
+const (
+	MilterWait = 8 * time.Second
+	MilterSize = 20 * config.MiB
+)
+
+// Dial is where a milter listens, as package net has it.
+func (m *Milter) Dial() (network, address string) {
+	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", m.Address
+}
+
 // PublicName is what a list is called wherever others may read it.
 func (l *DNSList) PublicName() string {
 	if l.Name != "" {
@@ -172,6 +212,7 @@ func (c *checker) defence() {
 		c.fail(at("Verify", "quarantine"), "there is no account of this name%s; \"postrider user add %s\" adds it", c.didYouMean(domains.CanonicalAddress(q)), q)
 	}
 	c.scanner(&c.Verify.Scanner)
+	c.milters()
 	if g := &c.Verify.Greylist; g.Window < 2*g.Wait {
 		c.fail(at("Verify", "Greylist", "window"), "%s is too short: a sender has to wait for %s", config.FormatDuration(g.Window), config.FormatDuration(g.Wait))
 	}
@@ -189,6 +230,71 @@ func (c *checker) scanner(s *Scanner) {
 	if host := net.ParseIP(u.Hostname()); u.Scheme == "http" && s.Password != "" && u.Hostname() != "localhost" && (host == nil || !host.IsLoopback()) {
 		c.fail(at("Verify", "Scanner", "url"), "the password would be read on the way; use https, or a scanner on this host")
 	}
+}
+
+// MostMilters bounds for how long a client may wait behind its message: a minute for each, and nobody waits for more than ten minutes (RFC
+// 5321 §4.5.3.2.6).
+const MostMilters = 5
+
+// milters checks what they are called and where they listen.
+func (c *checker) milters() {
+	all := c.Verify.Milters
+	if n := len(all); n > MostMilters {
+		c.fail(at("Verify", "Milters"), "%d milters; at most %d are asked about each message, one after another", n, MostMilters)
+	}
+	names, addresses := make(map[string]bool), make(map[string]bool)
+	for i := range all {
+		m := &all[i]
+		here := func(steps ...any) []any { return append(at("Verify", "Milters", i), steps...) }
+		switch {
+		case m.Name == "":
+			c.failMissing(here(), `a name is missing: "name": "clamav"`)
+		case len(m.Name) > 40 || strings.ContainsFunc(m.Name, func(r rune) bool { return !strings.ContainsRune(nameLetters, r) }):
+			c.fail(here("name"), "%q is not a word of up to 40 letters, digits, '-', '_' and '.'", m.Name)
+		case names[m.Name]:
+			c.fail(here("name"), "%s stands here twice", m.Name)
+		}
+		switch why := checkMilter(m.Address); {
+		case m.Address == "":
+			c.failMissing(here(), `an address is missing: "address": "unix:/run/clamav/clamav-milter.ctl"`)
+		case why != "":
+			c.fail(here("address"), "%s", why)
+		case addresses[m.Address]:
+			c.fail(here("address"), "%s stands here twice", m.Address)
+		}
+		names[m.Name], addresses[m.Address] = true, true
+	}
+}
+
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+// checkMilter says what is wrong with an address of a milter, also with those that others' settings have.
+func checkMilter(address string) string {
+	if strings.HasPrefix(address, "unix:") {
+		return checkListen(address)
+	}
+	kind, rest, _ := strings.Cut(address, ":")
+	port, host, inverted := strings.Cut(rest, "@")
+	switch {
+	case strings.HasPrefix(address, "/"):
+		return fmt.Sprintf(`write "unix:%s"`, address)
+	case kind == "local":
+		return fmt.Sprintf(`write "unix:%s"`, rest)
+	case (kind == "inet" || kind == "inet6") && inverted:
+		return fmt.Sprintf("write %q", net.JoinHostPort(strings.Trim(host, "[]"), port))
+	case (kind == "inet" || kind == "inet6") && strings.Contains(rest, ":"):
+		return fmt.Sprintf("write %q", rest)
+	case kind == "inet" || kind == "inet6":
+		return fmt.Sprintf("the host is missing in %q; write \"127.0.0.1:%s\"", address, rest)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if n, convErr := strconv.Atoi(port); err != nil || host == "" || convErr != nil || n < 1 || n > 65535 {
+		return fmt.Sprintf(`%q is no address with a port; write one like "127.0.0.1:7357", "[::1]:7357" or "unix:/run/milter.ctl"`, address)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && checkDomain(host) != nil {
+		return fmt.Sprintf("%q is neither an IP address nor the name of a host", host)
+	}
+	return ""
 }
 
 // adviseDefence looks for what is asked for and cannot be done.

@@ -40,6 +40,18 @@ func TestDefence(t *testing.T) {
 		`"Lists": [` + strings.Repeat(`{"zone": "bl.test", `+codes+`}, `, 21) + `]`:                   "21 lists; at most 20",
 		`"Greylist": {"on": true, "wait": "1s"}`:                                                      "too short; at least 10s",
 		`"Greylist": {"on": true, "wait": "1h", "window": "3h"}`:                                      "too short; at least 4h",
+		`"Milters": [{"name": "clamav", "address": "unix:/run/clamav/clamav-milter.ctl"}, {"name": "dkim", "address": "[::1]:8891", "wait": "1m", "max_size": "64KiB", "down": "later"}, {"name": "x", "address": "host.test:1"}, {"name": "y", "address": "localhost:1"}]`: "",
+		`"Milters": [{"address": "unix:/m"}]`:                                                   "a name is missing",
+		`"Milters": [{"name": "a b", "address": "unix:/m"}]`:                                    `"a b" is not a word`,
+		`"Milters": [{"name": "` + strings.Repeat("x", 41) + `", "address": "unix:/m"}]`:        "is not a word of up to 40",
+		`"Milters": [{"name": "a", "address": "unix:/m"}, {"name": "a", "address": "unix:/n"}]`: "Verify.Milters[1].name: a stands here twice",
+		`"Milters": [{"name": "a", "address": "unix:/m"}, {"name": "b", "address": "unix:/m"}]`: "Verify.Milters[1].address: unix:/m stands here twice",
+		`"Milters": [{"name": "a"}]`:                                                            "an address is missing",
+		`"Milters": [{"name": "a", "address": "unix:/m", "wait": "999ms"}]`:                     "too short; at least 1s",
+		`"Milters": [{"name": "a", "address": "unix:/m", "wait": "61s"}]`:                       "too long; at most 1m",
+		`"Milters": [{"name": "a", "address": "unix:/m", "max_size": "1KiB"}]`:                  "too small; at least 64KiB",
+		`"Milters": [{"name": "a", "address": "unix:/m", "down": "refuse"}]`:                    `"refuse" is not one of`,
+		`"Milters": [` + strings.Repeat(`{"name": "a", "address": "unix:/m"}, `, 6) + `]`:       "6 milters; at most 5",
 		`"quarantine": "+junk"`:          "",
 		`"quarantine": "bob@mail.test"`:  "",
 		`"quarantine": "+spam"`:          `add accounts like "alice+spam@example.com"`,
@@ -65,6 +77,26 @@ func TestDefence(t *testing.T) {
 		}
 		if strings.Contains(got, "x y") {
 			t.Errorf("%s: the key is shown: %s", text, got)
+		}
+	}
+}
+
+// TestMilterAddress: what is no address of a milter is named, with what was meant where that is known.
+func TestMilterAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"unix:/m": "", "127.0.0.1:1": "", "[::1]:65535": "", "localhost:7357": "", "clam.example.com:7357": "",
+		"/run/m.ctl": `write "unix:/run/m.ctl"`, "local:/run/m.ctl": `write "unix:/run/m.ctl"`, "inet:7357@localhost": `write "localhost:7357"`, "inet6:7357@[::1]": `write "[::1]:7357"`,
+		"inet:127.0.0.1:7357": `write "127.0.0.1:7357"`, "unix:": "1 to 103 characters", "unix:/" + strings.Repeat("x", 103): "1 to 103 characters",
+		"inet:7357": `the host is missing in "inet:7357"; write "127.0.0.1:7357"`, "7357": "no address with a port", ":7357": "no address with a port", "127.0.0.1": "no address with a port", "127.0.0.1:0": "no address with a port",
+		"127.0.0.1:65536": "no address with a port", "127.0.0.1:clam": "no address with a port", "::1:7357": "no address with a port", "a_b/c:7357": "neither an IP address nor the name of a host",
+	} {
+		if got := checkMilter(address); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	for address, want := range map[string]string{"unix:/run/m": "unix /run/m", "[::1]:1": "tcp [::1]:1"} {
+		if network, at := (&Milter{Address: address}).Dial(); network+" "+at != want {
+			t.Errorf("%s: %s %s", address, network, at)
 		}
 	}
 }

@@ -218,12 +218,17 @@ func TestNeverSecret(t *testing.T) {
 
 // TestSocketPath: the path of a socket is meant from the folder of the file it stands in, as all paths are.
 func TestSocketPath(t *testing.T) {
-	dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "Listeners": [{"address": "unix:lmtp.sock", "protocol": "lmtp"}, {"address": "unix:/run/x.sock", "protocol": "lmtp"}, {"address": ":25"}]}`)
+	dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "Listeners": [{"address": "unix:lmtp.sock", "protocol": "lmtp"}, {"address": "unix:/run/x.sock", "protocol": "lmtp"}, {"address": ":25"}],
+		"Verify": {"Milters": [{"name": "a", "address": "unix:m.sock"}, {"name": "b", "address": "127.0.0.1:1"}]}}`)
 	var got []string
-	for _, l := range mustLoad(t, dir).Listeners {
+	s := mustLoad(t, dir)
+	for _, l := range s.Listeners {
 		got = append(got, l.Address)
 	}
-	if want := []string{"unix:" + filepath.Join(dir, "lmtp.sock"), "unix:/run/x.sock", ":25"}; !slices.Equal(got, want) {
+	for _, m := range s.Verify.Milters {
+		got = append(got, m.Address)
+	}
+	if want := []string{"unix:" + filepath.Join(dir, "lmtp.sock"), "unix:/run/x.sock", ":25", "unix:" + filepath.Join(dir, "m.sock"), "127.0.0.1:1"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

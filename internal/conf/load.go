@@ -215,7 +215,7 @@ func looksSecret(key, text string) bool {
 		return false
 	}
 	switch key {
-	case "password", "scram_sha_256", "cram_md5", "apop":
+	case "password", "scram_sha_256", "cram_md5", "apop", "service_password", "client_secret":
 		return true
 	}
 	return strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-") && strings.Contains(text, "$") ||
@@ -263,12 +263,19 @@ func (s *Settings) absolutePaths() {
 		}
 	})
 	for i := range s.Listeners {
-		l := &s.Listeners[i]
-		if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
-			origin, _ := s.text().Where("Listeners", i, "address")
-			if path, err := fromFolder(origin.File, path); err == nil {
-				l.Address = "unix:" + path
-			}
+		s.socketFromFolder(&s.Listeners[i].Address, "Listeners", i, "address")
+	}
+	for i := range s.Verify.Milters {
+		s.socketFromFolder(&s.Verify.Milters[i].Address, "Verify", "Milters", i, "address")
+	}
+}
+
+// socketFromFolder is the same for an address that may be the path of a Unix socket.
+func (s *Settings) socketFromFolder(address *string, steps ...any) {
+	if path, ok := strings.CutPrefix(*address, "unix:"); ok && path != "" {
+		origin, _ := s.text().Where(steps...)
+		if path, err := fromFolder(origin.File, path); err == nil {
+			*address = "unix:" + path
 		}
 	}
 }
@@ -294,6 +301,7 @@ func (s *Settings) complete() {
 	fill(&s.Admin.Socket, "control.sock")
 	fill(&s.TLS.ACME.Folder, "acme")
 	s.TLS.ACME.complete(s.ServerName)
+	s.Elsewhere.complete()
 	s.Web.complete()
 	s.giveWay()
 	if len(s.Listeners) == 0 && s.ServerName != "" && !s.text().Has("Listeners") {

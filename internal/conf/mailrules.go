@@ -133,7 +133,24 @@ func (c *checker) adviseRules() {
 	if err != nil {
 		return
 	}
-	for _, w := range set.Warnings() {
+	for _, w := range append(set.Warnings(), IdleOptions(set)...) {
 		c.errs = append(c.errs, problem{is: w})
 	}
+}
+
+// idle are options of rules that a server has no use for, with the reason.
+var idle = []struct{ option, why string }{
+	{"savedir", `"savedir" is for "postrider sink": a server keeps mail in mailboxes alone, sealed and within their bounds; "redirect" and "quarantine" put it into one`},
+	{"make-yakker", `"make-yakker" is for "postrider sink": who only talks is slowed down and cut off here by himself; "drop" and "delay" are for those whom a rule knows`},
+	{"no-client", `"tls-opt no-client" does nothing: no client is asked for a certificate`},
+}
+
+// IdleOptions tells which options of rules do nothing in a server.
+func IdleOptions(set *rules.Set) (all []*config.Error) {
+	for _, o := range idle {
+		for _, p := range set.With(o.option) {
+			all = append(all, &config.Error{Name: p.File, Line: p.Line, Col: p.Col, Err: errors.New(o.why)})
+		}
+	}
+	return all
 }

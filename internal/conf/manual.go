@@ -12,14 +12,19 @@ import (
 // The files whose comments are the manual, so that it cannot drift from the
 // code.
 //
-//go:embed settings.go sections.go acme.go queue.go dns.go trust.go defence.go web.go rates.go mailrules.go
+//go:embed settings.go sections.go acme.go queue.go dns.go trust.go defence.go web.go rates.go mailrules.go imap.go elsewhere.go
 var manualSource embed.FS
 
 // readManual returns the comment of every field, by type and field:
 // "SMTP.MaxHops". That of the type itself stands under "SMTP".
 func readManual() (map[string]string, error) {
 	manual := make(map[string]string)
-	for _, name := range []string{"settings.go", "sections.go", "acme.go", "queue.go", "dns.go", "trust.go", "defence.go", "web.go", "rates.go", "mailrules.go"} {
+	files, err := manualSource.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		name := file.Name()
 		text, err := manualSource.ReadFile(name)
 		if err != nil {
 			return nil, err

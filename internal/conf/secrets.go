@@ -44,6 +44,12 @@ func (s *Settings) fillSecrets() {
 		l := &s.Verify.Lists[i]
 		s.fromFile([]any{"Verify", "Lists", i}, "key", &l.Key, l.KeyFile)
 	}
+	for i := range s.Elsewhere.LDAP {
+		l := &s.Elsewhere.LDAP[i]
+		s.fromFile([]any{"Elsewhere", "LDAP", i}, "service_password", &l.ServicePassword, l.ServicePasswordFile)
+	}
+	provider := &s.Elsewhere.OpenID
+	s.fromFile([]any{"Elsewhere", "OpenID"}, "client_secret", &provider.ClientSecret, provider.ClientSecretFile)
 	scanner := &s.Verify.Scanner
 	s.fromFile([]any{"Verify", "Scanner"}, "password", &scanner.Password, scanner.PasswordFile)
 }

@@ -257,6 +257,11 @@ type Store struct {
 	// How many messages one mailbox may hold. Zero means no limit.
 	QuotaMessages int64 `json:"quota_messages"`
 
+	// Whether what a mailbox holds in its folders counts towards its quota, and its
+	// domain's. Mail gets there by an IMAP server beside this one, and by "deletion":
+	// "move". Otherwise the inbox alone counts.
+	QuotaFolders bool `json:"quota_folders" conf:"restart"`
+
 	// What is left free on the disks of mail_dir and queue_dir for everything
 	// else: mail that would go below is refused for now. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.

@@ -92,8 +92,14 @@ type Settings struct {
 	// Mail being fetched.
 	POP3 POP3 `json:"POP3"`
 
+	// An IMAP server beside this one.
+	IMAP IMAP `json:"IMAP"`
+
 	// How passwords are asked for and how guessing is slowed down.
 	Auth Auth `json:"Auth"`
+
+	// Accounts that are kept by others, and who else answers for logins.
+	Elsewhere Elsewhere `json:"Elsewhere"`
 
 	// Certificates.
 	TLS TLS `json:"TLS"`
@@ -264,7 +270,7 @@ type Account struct {
 	// {CRYPT} of these, {PBKDF2}, {SSHA}, {SSHA256}, {SSHA512}, {CRAM-MD5} and
 	// {SCRAM-SHA-256}, but none that are too weak (MD5, SHA without a salt) and no
 	// yescrypt ($y$, as in /etc/shadow). "env:NAME" takes it from the environment.
-	// Empty: nobody can log in, mail is still delivered.
+	// Empty: nobody can log in with a password, mail is still delivered.
 	Password Secret `json:"password"`
 
 	// A file whose first line is the hash of the password.

@@ -70,6 +70,12 @@ type Verification struct {
 	// A program that looks into strangers' mail.
 	Scanner Scanner `json:"Scanner"`
 
+	// Programs that look into strangers' mail and speak the milter protocol, such as
+	// clamav-milter, in the order in which they are asked.
+	//
+	//	"Milters": [{"name": "clamav", "address": "unix:/run/clamav/clamav-milter.ctl"}]
+	Milters []Milter `json:"Milters"`
+
 	// Where mail is put aside whose domain asks for it (DMARC, "quarantine") or that a
 	// list's code is for: an account, "junk@example.com"; or, with "+" before it, the
 	// detail of an account of each user, "+junk" for alice+junk@example.com, and who has

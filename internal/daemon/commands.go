@@ -37,6 +37,8 @@ type Status struct {
 	// Limits are those who have met a limit, so that nothing of theirs is taken for now, and
 	// users whose limits are lifted or whose mail is held.
 	Limits []post.Limited `json:"limits,omitempty"`
+	// Elsewhere is how those are who keep accounts, or answer for logins.
+	Elsewhere []accounts.Standing `json:"elsewhere,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`
 	Healthy  bool            `json:"healthy"`
@@ -140,6 +142,12 @@ func (d *Daemon) status(since time.Time) Status {
 		s.Queue = &counters
 	}
 	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
+	s.Elsewhere = d.state().elsewhere().Standing()
+	for _, e := range s.Elsewhere {
+		if e.Away {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%s is away since %s: nobody of its accounts can log in, and their mail is told to come again: %s", e.Place, clock(e.Since), e.Problem))
+		}
+	}
 	note, warning := d.family()
 	if s.Leaves = note; warning != "" {
 		s.Warnings = append(s.Warnings, warning)

@@ -63,6 +63,7 @@ type Daemon struct {
 	verifier    *verify.Verifier
 	filter      *filter.Filter
 	scanner     *scan.Scanner
+	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -384,6 +385,9 @@ func (d *Daemon) closeAll() error {
 	}
 	d.challenge.close()
 	d.web.close()
+	if st := d.state(); st != nil {
+		st.elsewhere().CloseBut(nil)
+	}
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		problems = append(problems, d.closers[i].Close())
 	}

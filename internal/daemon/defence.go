@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,8 @@ func defend(r *verify.Rules, s *conf.Settings, old *verify.Rules, log *slog.Logg
 	}
 	r.Addresses = s.Queue.OwnAddresses
 	if v.Greylist.On {
-		r.Greylist = &greylist.Times{Wait: v.Greylist.Wait, Window: v.Greylist.Window, Keep: v.Greylist.Keep}
+		times := comeAgain(s)
+		r.Greylist = &times
 	}
 	r.Aside = len(s.Quarantines(s.Book())) > 0
 	if len(v.Lists) == 0 {
@@ -50,6 +52,12 @@ func defend(r *verify.Rules, s *conf.Settings, old *verify.Rules, log *slog.Logg
 	if old != nil && old.Lists != nil && old.Lists.Same(r.Lists) {
 		r.Lists = old.Lists // whose health is known
 	}
+}
+
+// comeAgain is how long it takes to come again.
+func comeAgain(s *conf.Settings) greylist.Times {
+	g := &s.Verify.Greylist
+	return greylist.Times{Wait: g.Wait, Window: g.Window, Keep: g.Keep}
 }
 
 // listNews writes down that a list can be asked no more, and that it can be again.
@@ -137,6 +145,16 @@ func scanning(s *conf.Settings) *scan.Settings {
 		return nil
 	}
 	return &scan.Settings{URL: c.URL, Password: string(c.Password), Wait: c.Wait, MaxSize: int64(c.MaxSize), Later: c.Down == "later", Greylist: c.Greylist}
+}
+
+// milters are those that one set of settings names.
+func milters(s *conf.Settings) (all []scan.Milter) {
+	for _, m := range s.Verify.Milters {
+		network, address := m.Dial()
+		all = append(all, scan.Milter{Name: m.Name, Network: network, Address: address, Wait: cmp.Or(m.Wait, conf.MilterWait),
+			MaxSize: int64(cmp.Or(m.MaxSize, conf.MilterSize)), Later: m.Down == "later"})
+	}
+	return all
 }
 
 // marked reports whether a session's message is marked for what SPF, DMARC or a list says.

@@ -49,7 +49,16 @@ func connectionsWith(files uint64, s *conf.Settings) int {
 	if files < reserve {
 		return leastConnections
 	}
-	return int(max(leastConnections, min((files-reserve)/connectionFiles, 1<<30)))
+	return int(max(leastConnections, min((files-reserve)/uint64(filesOfConnection(s)), 1<<30)))
+}
+
+// filesOfConnection is how many descriptors a connection may hold, with those to whom its message is shown.
+func filesOfConnection(s *conf.Settings) int {
+	n := connectionFiles + len(s.Verify.Milters)
+	if s.Verify.Scanner.URL != "" {
+		n++
+	}
+	return n
 }
 
 // webConnections is how many connections there may be for HTTP.

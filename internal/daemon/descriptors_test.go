@@ -15,6 +15,13 @@ func TestConnectionsWith(t *testing.T) {
 			t.Errorf("%d descriptors: %d connections, want %d", files, got, want)
 		}
 	}
+	// Those to whom a message is shown take a descriptor each.
+	s.Verify.Scanner.URL, s.Verify.Milters = "http://127.0.0.1:1", make([]conf.Milter, 2)
+	for files, want := range map[uint64]int{1024: 33, 4096: 648} {
+		if got := connectionsWith(files, s); got != want {
+			t.Errorf("%d descriptors with scanners: %d connections, want %d", files, got, want)
+		}
+	}
 	s.Listeners = []conf.Listener{{Protocol: conf.ProtocolSMTP}, {Protocol: conf.ProtocolPOP3, Limits: &conf.ListenerLimits{MaxConnections: 7}}}
 	if got := wantedConnections(s); got != 2007 {
 		t.Errorf("the settings allow %d connections, want 2007", got)

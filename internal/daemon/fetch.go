@@ -26,7 +26,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		Greeting:      cmp.Or(l.Greeting, c.Greeting),
 		Backend:       pop3.BackendFunc(d.openMaildrop),
 		Credentials:   d.live(),
-		Mechanisms:    st.mechanisms,
+		Mechanisms:    d.knowing(st.mechanisms),
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
 		UTF8:          c.UTF8,

@@ -21,6 +21,9 @@ func (d *Daemon) moment() web.Moment {
 			m.Limited[l.Whose.String()]++
 		}
 	}
+	for _, e := range st.elsewhere().Standing() {
+		m.Elsewhere = append(m.Elsewhere, web.Place{Name: e.Place, Away: e.Away, Asked: e.Asked, Failed: e.Failed})
+	}
 	for _, disk := range d.disks {
 		m.Store.Add(disk.Stats())
 		m.StoreFailed = m.StoreFailed || disk.Err() != nil

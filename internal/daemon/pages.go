@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -71,13 +72,19 @@ func waysOf(host string, mail *web.Mail) []user.Way {
 		return nil
 	}
 	way := func(protocol string, p web.Port) user.Way {
-		w := user.Way{Protocol: protocol, Host: host, Port: p.Number, Security: "STARTTLS"}
+		w := user.Way{Protocol: protocol, Host: cmp.Or(p.Host, host), Port: p.Number, Security: "STARTTLS"}
 		if p.Implicit {
 			w.Security = "SSL/TLS"
 		}
 		return w
 	}
-	return []user.Way{way("POP3", mail.POP3), way("SMTP", mail.SMTP)}
+	var all []user.Way
+	for _, w := range []user.Way{way("IMAP", mail.IMAP), way("POP3", mail.POP3), way("SMTP", mail.SMTP)} {
+		if w.Port > 0 {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // noAdmin says how to make the first administrator.

@@ -60,7 +60,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Limited:    d.metrics.Limited,
 		Keep:       d.keepSent,
 		Log:        d.log,
-		Inspectors: []post.Inspector{d.verifier, d.keys, d.filter, d.scanner},
+		Inspectors: []post.Inspector{d.verifier, d.keys, d.filter, d.scanner, d.milters},
 	}
 	if !s.Queue.Deliver {
 		return nil

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,7 +184,30 @@ func TestStolenAccount(t *testing.T) {
 	}
 
 	w.stop()
+	// A day later nobody has done anything about it.
+	sent := filepath.Join(w.dir, "data", "sent.json")
+	text, err := os.ReadFile(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := regexp.MustCompile(`"told":"[^"]*"`)
+	if !told.Match(text) {
+		t.Fatalf("%s", text)
+	}
+	if err := os.WriteFile(sent, told.ReplaceAll(text, []byte(`"told":"`+time.Now().Add(-25*time.Hour).Format(time.RFC3339)+`"`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w.again()
+	w.eventually("user and postmaster are reminded", func() bool {
+		notices = append(w.mailbox("alice@mail.test"), w.mailbox("bob@mail.test")...)
+		return len(notices) == 4
+	})
+	for _, want := range []string{"Subject: Your mail is still held", "Subject: Mail is still held: alice@mail.test", fmt.Sprintf("%d messages of alice@mail.test are still held in the queue", most), "postrider user discard alice@mail.test"} {
+		if !strings.Contains(strings.Join(notices, ""), want) {
+			t.Errorf("no reminder says %q", want)
+		}
+	}
+	w.logged("mail of a user is still held", "user=alice@mail.test", fmt.Sprintf("held=%d", most))
 	k = w.loginAs("alice@mail.test")
 	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
 	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})

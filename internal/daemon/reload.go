@@ -53,6 +53,12 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	put := false
+	defer func() {
+		if !put {
+			st.elsewhere().CloseBut(old.elsewhere())
+		}
+	}()
 	dns, err := dnsConfig(settings)
 	if err != nil {
 		return err
@@ -91,6 +97,8 @@ func (d *Daemon) reload() error {
 	d.logLevel.Set(settings.Log.Level)
 	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
+	put = true
+	old.elsewhere().CloseBut(st.elsewhere())
 	d.retirePreferences(st)
 	d.endSessions("")
 	d.exchange(settings.Listeners, opened)

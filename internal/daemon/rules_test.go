@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
@@ -95,6 +96,25 @@ func TestRulesPage(t *testing.T) {
 			k := w.from(stranger)
 			k.play("C: MAIL FROM:<ann@good.test>\nS: 250" + strings.Repeat("\nC: RCPT TO:<alice@mail.test>\nS: 250", 3) + "\nC: RCPT TO:<alice@mail.test>\nS: 450 4.7.1 No more than 3")
 			w.logged("refused", "command=RCPT", "mail.rules:2", "action=stall")
+		},
+		"Limit": func(t *testing.T, w *testWorld) {
+			k := w.from(stranger)
+			k.play("C: MAIL FROM:<a@bulk.test>\nS: 250" + strings.Repeat("\nC: RCPT TO:<alice@mail.test>\nS: 250", 3) +
+				"\nC: RCPT TO:<alice@mail.test>\nS: 450 4.7.1 There may be 3 in 1h of this network and this domain, and this is number 4 since \nC: RSET\nS: 250\nC: MAIL FROM:<a@good.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: 250")
+			w.logged("refused", "command=RCPT", "mail.rules:2", "action=stall")
+			if err := w.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			w.from(stranger).play("C: MAIL FROM:<b@bulk.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 450 4.7.1 There may be 3 in 1h")
+			w.state().settings.Verify.Greylist.Wait = time.Second // less than the settings allow
+			k = w.from("203.0.113.9")
+			const told = "450 4.7.1 203.0.113.0/24 is not known here yet: come again in 1 seconds, at "
+			k.play("C: MAIL FROM:<ann@nothing.test>\nS: 250\nC: RCPT TO:<alice@mail.test>\nS: " + told)
+			w.logged("refused", "command=RCPT", "greylist=203.0.113.0/24", "mail.rules:7", "action=greylist")
+			time.Sleep(1100 * time.Millisecond)
+			k.play("C: RCPT TO:<alice@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250")
+			robot := w.login()
+			robot.play("C: MAIL FROM:<bob@mail.test>\nS: 250")
 		},
 		"Put aside": func(t *testing.T, w *testWorld) {
 			for from, to := range map[string]string{"<x@lists.test>": "alice@mail.test", "<noise@news.test>": "", "<x@plain.test>": "bob@mail.test"} {

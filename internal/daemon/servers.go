@@ -60,7 +60,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 	r.Wishes(&s.Extensions)
 	if l.Protocol == conf.ProtocolSubmission {
 		s.Credentials = d.live()
-		s.Mechanisms = st.mechanisms
+		s.Mechanisms = d.knowing(st.mechanisms)
 		s.RequireAuth = true
 		s.CleartextAuth = c.CleartextAuth
 		open, check, done := st.credentials.Sessions(), s.CheckConn, s.Done
@@ -157,6 +157,10 @@ func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 		}
 		return cert, nil
 	})
+	if roots := st.credentials.ClientAuthorities(); roots != nil && (l.Protocol == conf.ProtocolSubmission || l.Protocol == conf.ProtocolPOP3) {
+		// Whether it counts is seen when somebody logs in by it: a certificate that has ended is to cost nobody his connection.
+		c.ClientAuth, c.ClientCAs = tls.RequestClientCert, roots
+	}
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}

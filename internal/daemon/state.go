@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
@@ -25,7 +26,8 @@ type state struct {
 	verify      *verify.Rules  // nil: mail of strangers is not looked at
 	mail        *rules.Set     // about mail that comes in
 	scan        *scan.Settings // nil: nothing is scanned
-	site        *web.Site      // nil: nothing is served over HTTP
+	milters     []scan.Milter
+	site        *web.Site // nil: nothing is served over HTTP
 	credentials *accounts.Credentials
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
@@ -35,19 +37,28 @@ type state struct {
 
 // newState builds a state. old, if not nil, hands on what must outlive a
 // reload.
-func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (*state, error) {
+func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (_ *state, err error) {
 	if old == nil {
 		old = &state{}
 	}
-	st := &state{settings: s, dir: accounts.NewDirectory(s)}
+	elsewhere, err := accounts.OpenElsewhere(s, old.elsewhere(), log)
+	if err != nil {
+		return nil, err
+	}
+	st := &state{settings: s, dir: accounts.NewDirectory(s).Beside(elsewhere)}
+	defer func() {
+		if err != nil {
+			elsewhere.CloseBut(old.elsewhere())
+		}
+	}()
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
-	st.scan = scanning(s)
+	st.scan, st.milters = scanning(s), milters(s)
 	st.site = newSite(s)
-	var err error
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}
-	if st.mechanisms, err = sasl.Named(s.Auth.Mechanisms...); err != nil {
+	st.mail.Resume(old.mail)
+	if st.mechanisms, err = mechanisms(s); err != nil {
 		return nil, fmt.Errorf("auth mechanisms: %w", err)
 	}
 	if st.tls, err = loadCertificates(s, log); err != nil {
@@ -58,5 +69,40 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	}
 	st.names = newListed(s, st.dir)
 	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
-	return st, err
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// elsewhere are the accounts of a state that others keep; nil: there are none.
+func (st *state) elsewhere() *accounts.Elsewhere {
+	if st.dir == nil {
+		return nil
+	}
+	return st.dir.Elsewhere()
+}
+
+// mechanisms are those of the settings, and those that need no password where there is somebody who answers for them: a certificate costs
+// the client nothing, so it comes first.
+func mechanisms(s *conf.Settings) ([]sasl.Mechanism, error) {
+	names := s.Auth.Mechanisms
+	if s.Elsewhere.Certificates.CAFile != "" {
+		names = append([]string{"EXTERNAL"}, names...)
+	}
+	if s.Elsewhere.OpenID.Issuer != "" {
+		names = append(slices.Clip(names), "OAUTHBEARER", "XOAUTH2")
+	}
+	return sasl.Named(names...)
+}
+
+// knowing has EXTERNAL offered to those alone who have shown a certificate that counts.
+func (d *Daemon) knowing(all []sasl.Mechanism) []sasl.Mechanism {
+	all = slices.Clone(all)
+	for i := range all {
+		if m := &all[i]; m.Name == "EXTERNAL" {
+			m.Fits = func(p *sasl.Peer) bool { return d.state().credentials.ShowsCertificate(p.TLS) }
+		}
+	}
+	return all
 }

@@ -27,7 +27,8 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 		maildir.WithLogger(d.log),
 		maildir.WithReserve(keepFree(s, s.MailDir)),
 		maildir.WithQuota(d.quotaFor),
-		maildir.WithDomainQuota(d.domainQuota))
+		maildir.WithDomainQuota(d.domainQuota),
+		maildir.WithFolders(s.Store.QuotaFolders))
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
@@ -124,12 +125,18 @@ func (d *Daemon) quota(user string) maildir.Quota {
 	if dom := st.dir.Domain(account.Domain()); dom != nil && dom.Quota > 0 {
 		q.Octets = int64(dom.Quota)
 	}
-	switch a := st.dir.Account(account); {
-	case a == nil || a.Quota == 0:
-	case a.Quota == conf.Unlimited:
+	var own conf.Quota
+	if a := st.dir.Account(account); a != nil {
+		own = a.Quota
+	} else if k := st.elsewhere().Lately(account); k != nil { // mail for it, or a login, has just had it looked for
+		own = k.Quota
+	}
+	switch own {
+	case 0:
+	case conf.Unlimited:
 		q.Octets = 0
 	default:
-		q.Octets = int64(a.Quota)
+		q.Octets = int64(own)
 	}
 	return q
 }

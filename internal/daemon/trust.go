@@ -5,6 +5,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -29,7 +30,8 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 		Log:      d.log,
 	}
 	d.scanner = &scan.Scanner{Settings: func() *scan.Settings { return d.state().scan }, Scanned: d.metrics.Scanned, Marked: d.marked, Log: d.log}
-	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier, Decided: d.metrics.Decided}
+	d.milters = &scan.Milters{Settings: func() []scan.Milter { return d.state().milters }, Scanned: d.metrics.AskedMilter, Marked: d.marked, Log: d.log}
+	d.filter = &filter.Filter{Rules: func() *rules.Set { return d.state().mail }, Verifier: d.verifier, Decided: d.metrics.Decided, Greylist: func() greylist.Times { return comeAgain(d.state().settings) }}
 }
 
 // verification is what one set of settings says about mail of strangers; nil: nothing
@@ -78,6 +80,7 @@ func (d *Daemon) trustProblems() (all []string) {
 	if p := d.scanner.Problem(); p != "" {
 		all = append(all, p)
 	}
+	all = append(all, d.milters.Problems()...)
 	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(all, d.doubted.problems()...)
 }

@@ -17,6 +17,10 @@ func TestWays(t *testing.T) {
 	if got := waysOf("mx.mail.test", mail); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
+	mail.IMAP, want = web.Port{Host: "imap.mail.test", Number: 993, Implicit: true}, append([]user.Way{{Protocol: "IMAP", Host: "imap.mail.test", Port: 993, Security: "SSL/TLS"}}, want...)
+	if got := waysOf("mx.mail.test", mail); !reflect.DeepEqual(got, want) {
+		t.Errorf("with IMAP: %+v", got)
+	}
 	if got := waysOf("mx.mail.test", nil); len(got) != 0 {
 		t.Errorf("where nobody is told: %+v", got)
 	}

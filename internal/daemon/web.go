@@ -44,13 +44,13 @@ func mailPorts(all []zone.Service) *web.Mail {
 		for _, name := range []string{implicit, starttls} {
 			i := slices.IndexFunc(all, func(s zone.Service) bool { return s.Name == name && s.Port != 0 })
 			if i >= 0 {
-				return web.Port{Number: all[i].Port, Implicit: name == implicit}
+				return web.Port{Host: all[i].Host, Number: all[i].Port, Implicit: name == implicit}
 			}
 		}
 		return web.Port{}
 	}
-	m := &web.Mail{POP3: best("pop3s", "pop3"), SMTP: best("submissions", "submission")}
-	if m.POP3.Number == 0 || m.SMTP.Number == 0 {
+	m := &web.Mail{IMAP: best("imaps", "imap"), POP3: best("pop3s", "pop3"), SMTP: best("submissions", "submission")}
+	if m.POP3.Number == 0 && m.IMAP.Number == 0 || m.SMTP.Number == 0 {
 		return nil
 	}
 	return m

@@ -295,6 +295,8 @@ func TestWebMailPorts(t *testing.T) {
 			&web.Mail{POP3: web.Port{Number: 995, Implicit: true}, SMTP: web.Port{Number: 465, Implicit: true}}},
 		{`{"address": ":110", "protocol": "pop3"}, {"address": ":2587", "protocol": "submission"}`, &web.Mail{POP3: web.Port{Number: 110}, SMTP: web.Port{Number: 2587}}},
 		{`{"address": ":110", "protocol": "pop3"}`, nil},
+		{`{"address": ":465", "protocol": "submission"}], "IMAP": {"address": "imap.mail.test:993"}, "POP3": {}, "Rules": [`,
+			&web.Mail{IMAP: web.Port{Host: "imap.mail.test", Number: 993, Implicit: true}, SMTP: web.Port{Number: 465, Implicit: true}}},
 		{`{"address": "127.0.0.1:995", "protocol": "pop3"}, {"address": ":465", "protocol": "submission"}`, nil},
 	} {
 		dir := t.TempDir()

@@ -198,8 +198,8 @@ func reachable(l conf.Listener) (a netip.Addr, port uint16, ok bool) {
 	return a, uint16(n), err == nil && !a.IsLoopback()
 }
 
-// services are those for users. What is not served is named as well, IMAP too, so
-// that programs do not look for it.
+// services are those for users, with IMAP where another server has it. What is not served is named
+// as well, so that programs do not look for it.
 func services(s *conf.Settings) []zone.Service {
 	all := []zone.Service{{Name: "submissions"}, {Name: "submission"}, {Name: "pop3s"}, {Name: "pop3"}, {Name: "imaps"}, {Name: "imap"}}
 	for _, l := range s.Listeners {
@@ -214,6 +214,16 @@ func services(s *conf.Settings) []zone.Service {
 		i := slices.IndexFunc(all, func(s zone.Service) bool { return s.Name == name })
 		if all[i].Port == 0 {
 			all[i].Port = port
+		}
+	}
+	if host, port := s.IMAP.Where(s.ServerName); port > 0 {
+		name := "imap"
+		if s.IMAP.Secure() {
+			name = "imaps"
+		}
+		i := slices.IndexFunc(all, func(s zone.Service) bool { return s.Name == name })
+		if all[i].Port = port; canonical(host) != canonical(s.ServerName) {
+			all[i].Host = canonical(host)
 		}
 	}
 	return all

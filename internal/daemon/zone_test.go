@@ -88,6 +88,17 @@ func TestPlanServices(t *testing.T) {
 	if !slices.Equal(p.Services, want) {
 		t.Errorf("got %v", p.Services)
 	}
+	for address, more := range map[string][2]zone.Service{
+		`":993"`:                  {{Name: "imaps", Port: 993}, {Name: "imap"}},
+		`"mail.EXAMPLE.test:993"`: {{Name: "imaps", Port: 993}, {Name: "imap"}},
+		`"imap.example.test:143"`: {{Name: "imaps"}, {Name: "imap", Port: 143, Host: "imap.example.test"}},
+		`"imap.example.test:143", "tls": "implicit"`: {{Name: "imaps", Port: 143, Host: "imap.example.test"}, {Name: "imap"}},
+	} {
+		p := planOf(t, "example.test", `"IMAP": {"address": `+address+`}`, nil)
+		if got := p.Services[len(p.Services)-2:]; !slices.Equal(got, more[:]) {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
 }
 
 // TestPlanSettings: the rest follows from the settings, and Smarthost from a route.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -23,10 +24,12 @@ type Filter struct {
 	// Rules returns those of the settings of the moment; nil: there are none. A session's transaction keeps
 	// to what it got at MAIL.
 	Rules func() *rules.Set
-	// Verifier has found out what rules may ask about a stranger, and asks the DNS.
+	// Verifier has found out what rules may ask about a stranger, asks the DNS, and knows who has come again.
 	Verifier *verify.Verifier
 	// Decided is told the action of each decision, as rules write it; nil: nobody is.
 	Decided func(action string)
+	// Greylist returns the times of the settings for those whom rules have come again; nil: nobody is.
+	Greylist func() greylist.Times
 }
 
 // longestDelay is the most that rules may have a client wait for one answer: others' time-outs are five
@@ -90,7 +93,7 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	if v.set == nil || v.set.Len() == 0 {
 		return d, nil
 	}
-	v.ctx, v.phase = ctx, p
+	v.ctx, v.phase, v.to = ctx, p, nil
 	d = v.set.Eval(p, v)
 	if d.Action != rules.None && f.Decided != nil {
 		f.Decided(d.Action.String())
@@ -101,6 +104,11 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	if d.Delay > 0 {
 		wait(ctx, min(d.Delay, longestDelay))
 	}
+	if d.Greylist.Rule.Line != 0 {
+		if later := f.later(ctx, v, d.Greylist); later != nil {
+			return d, later
+		}
+	}
 	if !d.Refuses() {
 		return d, nil
 	}
@@ -109,6 +117,22 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 		reply = (&smtp.Reply{Code: 421, Enhanced: "4.7.0", Text: "The connection is closed without a word"}).Unsaid()
 	}
 	return d, reply.Noting(facts(d)...)
+}
+
+// later has who is not trusted come again as a rule says; nil: he has done so.
+func (f *Filter) later(ctx context.Context, v *visit, rule rules.Again) error {
+	if v.trusted || v.s.User != "" || v.from == nil || f.Greylist == nil {
+		return nil
+	}
+	to := v.recipients()
+	if len(to) == 0 {
+		return nil
+	}
+	reply := f.Verifier.Later(ctx, v.s, *v.from, to[0], f.Greylist(), rule.Message)
+	if reply == nil {
+		return nil
+	}
+	return reply.Noting(facts(rules.Decision{Action: rules.Greylist, Rule: rule.Rule, Options: rules.Options{Note: rule.Note}})...)
 }
 
 // wait waits, but not longer than the client is there.
@@ -137,6 +161,7 @@ func (f *Filter) Inspect(ctx context.Context, look *post.Look) post.Inspection {
 		return nil
 	}
 	v.look, v.envelope = look, look.Envelope
+	clear(v.fields)
 	i := &inspection{v: v, size: int64(look.Header.Size())}
 	_, i.refused = f.decide(ctx, v, rules.AtHeader)
 	return i

@@ -38,7 +38,9 @@ type visit struct {
 	rcpt     *smtp.Path // of the RCPT at hand
 	look     *post.Look
 	envelope *smtp.Envelope
-	size     int64 // of the message; 0: it is not there yet
+	size     int64               // of the message; 0: it is not there yet
+	to       []string            // what recipients returned, until the next phase
+	fields   map[string][]string // what Texts returned of fields of the header
 
 	texts [3]string // what Texts returns of facts that have one, each in a place of its own
 
@@ -52,7 +54,8 @@ type visit struct {
 func (v *visit) begin(set *rules.Set, from smtp.Path, trusted bool) {
 	canonical := canonicalOf(from)
 	v.set, v.from, v.written, v.trusted = set, &canonical, from.String(), trusted
-	v.look, v.envelope, v.size, v.domains = nil, nil, 0, nil
+	v.look, v.envelope, v.size, v.domains, v.to = nil, nil, 0, nil, nil
+	clear(v.fields)
 }
 
 // canonicalOf is an address as rules compare it.
@@ -100,9 +103,7 @@ func (v *visit) Texts(f rules.Fact, name string) (texts []string, known bool) {
 		if v.look == nil {
 			return nil, false
 		}
-		for _, field := range v.look.Header.Named(name) {
-			texts = append(texts, strings.TrimSpace(field.Value()))
-		}
+		texts = v.named(name)
 		return texts, len(texts) > 0 || !v.look.Header.Truncated()
 	case rules.Signer:
 		d := v.f.Verifier.VerdictOf(v.s)
@@ -119,6 +120,27 @@ func (v *visit) Texts(f rules.Fact, name string) (texts []string, known bool) {
 	return nil, false
 }
 
+// named are the fields of a name: rules ask for few names, and each for the same ones.
+func (v *visit) named(name string) []string {
+	texts, ok := v.fields[name]
+	if ok {
+		return texts
+	}
+	for _, field := range v.look.Header.Named(name) {
+		texts = append(texts, strings.TrimSpace(field.Value()))
+	}
+	if v.fields == nil {
+		v.fields = make(map[string][]string)
+	}
+	if len(v.fields) < mostFields {
+		v.fields[name] = texts
+	}
+	return texts
+}
+
+// mostFields is how many names of fields are remembered.
+const mostFields = 50
+
 // name is what the client calls itself.
 func (v *visit) name() string {
 	if v.phase == rules.AtHelo {
@@ -131,12 +153,17 @@ func (v *visit) hasGreeted() bool { return v.greeted || v.s.Helo != "" }
 
 // recipients are that of the moment, or all.
 func (v *visit) recipients() (all []string) {
+	if v.to != nil {
+		return v.to
+	}
 	if v.rcpt != nil {
-		return []string{canonicalOf(*v.rcpt)}
+		v.to = []string{canonicalOf(*v.rcpt)}
+		return v.to
 	}
 	for _, p := range v.paths() {
 		all = append(all, canonicalOf(p))
 	}
+	v.to = all
 	return all
 }
 

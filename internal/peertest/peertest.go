@@ -166,13 +166,19 @@ func (o *output) String() string {
 // stops it when the test ends.
 func run(t testing.TB, root, program string, args ...string) *process {
 	t.Helper()
+	return runWith(t, &syscall.SysProcAttr{Setpgid: true, Chroot: root}, program, args...)
+}
+
+// runWith is run of a process with attributes of its own.
+func runWith(t testing.TB, attr *syscall.SysProcAttr, program string, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Path = program // as it is found below root
 	p.cmd.Err = nil
 	p.cmd.Dir = "/"
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: root}
+	p.cmd.SysProcAttr = attr
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", program, err)

@@ -26,6 +26,8 @@ func (r *Receiver) Vrfy(_ context.Context, s *smtp.Session, arg string, expand b
 	switch {
 	case !found.Local:
 		return &smtp.Reply{Code: 252, Enhanced: "2.5.1", Text: "Not an address of this server"}
+	case found.Away != nil:
+		return smtp.ErrTryLater.With(found.Away)
 	case found.None():
 		return &smtp.Reply{Code: 550, Enhanced: "5.1.1", Text: "No such user here"}
 	case !expand:

@@ -173,6 +173,9 @@ func (o *Outbound) giveBack(ctx context.Context, n *queue.Notification) error {
 		return nil
 	}
 	found := o.need.Directory().Resolve(n.To)
+	if found.Away != nil {
+		return found.Away
+	}
 	if len(found.Mailboxes) != 1 || found.Expands() {
 		return nil // the account is gone: the postmaster hears of it
 	}

@@ -270,7 +270,10 @@ func (o *Outbound) send(ctx context.Context, n *queue.Notification) error {
 		return errNoSender
 	}
 	found, err := o.resolve(o.need.Directory(), n.To)
-	if err != nil || found.None() {
+	switch {
+	case err == nil && found.Away != nil:
+		return found.Away
+	case err != nil || found.None():
 		return errors.Join(errNoSender, err)
 	}
 	if len(found.Mailboxes) > 0 {
@@ -323,7 +326,7 @@ const reportSize = 16 << 10
 // into the queue. size is how many octets a mailbox needs for it, "" the queue.
 func (o *Outbound) reaches(ctx context.Context, dir Directory, sender smtp.Path, size func(mailbox domains.Address) int64) bool {
 	found, err := o.resolve(dir, sender)
-	if err != nil || found.None() {
+	if err != nil || found.None() || found.Away != nil {
 		return false
 	}
 	for _, mailbox := range found.Mailboxes {
@@ -349,6 +352,9 @@ func (o *Outbound) resolve(dir Directory, p smtp.Path) (accounts.Targets, error)
 // elsewhere.
 func (o *Outbound) undeliverable(ctx context.Context, n *queue.Notification) error {
 	found := o.need.Directory().Resolve(smtp.Path{Local: "postmaster"})
+	if found.Away != nil {
+		return found.Away
+	}
 	if len(found.Mailboxes) > 0 {
 		if err := o.deliver(ctx, found.Mailboxes, n.Message); err != nil {
 			return err

@@ -442,6 +442,51 @@ func TestToldOnceADay(t *testing.T) {
 	}
 }
 
+// TestToRemind: whose mail is held, and nobody was told of it for a day, is to be reminded of it, each day until it is over; a restart
+// changes nothing, and those who wait longest come first.
+func TestToRemind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sends(Rate{Hour: Amount{Messages: 1}})
+		for i := range mostReminded + 10 {
+			h := holder{whose: OfAccount, name: fmt.Sprintf("u%03d@mail.test", i)}
+			p.rates.take([]claim{{h, Rate{Hour: Amount{Messages: 1}}}}, 0, Amount{1, 1}, time.Now())
+			p.rates.holds(h, i > 0)
+			p.rates.tell(&Limited{holder: h}, time.Now())
+			time.Sleep(time.Second)
+		}
+		if all := p.rates.toRemind(time.Now()); len(all) != 0 {
+			t.Error(len(all), "at once")
+		}
+		for day := range 3 {
+			time.Sleep(rateDay)
+			counts, err := p.Counts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = sends(Rate{})
+			if err := p.Recount(counts); err != nil {
+				t.Fatal(err)
+			}
+			all := p.rates.toRemind(time.Now())
+			if len(all) != mostReminded || all[0].name != "u001@mail.test" || all[99].name != "u100@mail.test" {
+				t.Fatalf("day %d: %d, %s", day, len(all), all[0].name)
+			}
+			for _, h := range all {
+				p.rates.tell(&Limited{holder: h}, time.Now())
+			}
+			late := p.rates.toRemind(time.Now())
+			if len(late) != 9 {
+				t.Errorf("then %d", len(late))
+			}
+			for _, h := range late {
+				p.rates.tell(&Limited{holder: h}, time.Now())
+			}
+			p.rates.dirty = true
+		}
+		p.remind(t.Context()) // where no mail leaves nothing is held
+	})
+}
+
 // TestFullOfTheDay: who has met the limit of a day is shown with that day's numbers.
 func TestFullOfTheDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

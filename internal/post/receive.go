@@ -50,6 +50,9 @@ func (r *Receiver) CheckSender(ctx context.Context, s *smtp.Session, from smtp.P
 	r.forget(s)
 	rules := r.begin(s)
 	if r.Submission && s.User != "" && !rules.Directory.MaySend(domains.Address(s.User), from) {
+		if away := rules.Directory.Resolve(from).Away; away != nil {
+			return r.refused.quiet(r.Log, s, "", smtp.ErrTryLater.With(away))
+		}
 		return smtp.ErrSenderNotOwned.Textf("%s may not send as <%s>", s.User, from)
 	}
 	return r.inspectSender(ctx, s, from)
@@ -83,6 +86,8 @@ func (r *Receiver) place(ctx context.Context, s *smtp.Session, to *smtp.Recipien
 	case !found.Local:
 		to.Value = found
 		return r.roomElsewhere(ctx, s)
+	case found.Away != nil: // also where others of them are known: the message would be kept from those who are not
+		return r.refused.quiet(r.Log, s, "", smtp.ErrTryLater.With(found.Away))
 	case found.None():
 		return smtp.ErrNoSuchUser
 	}

@@ -21,7 +21,7 @@ import (
 
 // What happens when an account meets its limit, beside the refusal: what it has in the
 // queue is held, until somebody lifts the limit, and the user and the postmaster get a
-// notice, once a day at most.
+// notice, once a day at most; remind.go goes on telling of what is held.
 
 // heldFor is why the queue holds mail of such an account.
 const heldFor = "its user has sent too much"
@@ -64,7 +64,9 @@ func (s *stops) take() (all []*Limited, wake chan struct{}) {
 
 // Run sees to accounts that meet their limits, until ctx ends.
 func (p *Post) Run(ctx context.Context) {
-	for {
+	clock := time.NewTicker(remindEvery)
+	defer clock.Stop()
+	for p.remind(ctx); ; {
 		all, wake := p.stops.take()
 		for _, l := range all {
 			p.stop(ctx, l)
@@ -76,6 +78,8 @@ func (p *Post) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-wake:
+		case <-clock.C:
+			p.remind(ctx)
 		}
 	}
 }
@@ -115,38 +119,44 @@ func (r *rates) tell(l *Limited, now time.Time) bool {
 	return true
 }
 
+// draft is a notice.
+func (p *Post) draft(to domains.Address, subject string, lines ...string) *rfc2822.Draft {
+	local, domain := to.Cut()
+	from := rfc2822.Address{Name: "Mail system", Local: "postmaster", Domain: p.home()}
+	return &rfc2822.Draft{From: []rfc2822.Address{from}, To: []rfc2822.Address{{Local: local, Domain: domain.String()}},
+		Subject: subject, Text: strings.Join(lines, "\n"), Fields: automatic()}
+}
+
+// both are a notice to a user and one to the postmaster.
+func (p *Post) both(user domains.Address, subject, other string, lines, others []string) []*rfc2822.Draft {
+	return []*rfc2822.Draft{p.draft(user, subject, lines...), p.draft(domains.Address("postmaster@"+p.home()), other, others...)}
+}
+
+// home is this host's domain.
+func (p *Post) home() string { return domains.Canonical(p.Rules().ServerName).String() }
+
 // notices are what the user, if it is one, and the postmaster are told.
-func (p *Post) notices(l *Limited, held int) (all []*rfc2822.Draft) {
-	rules := p.Rules()
-	home := domains.Canonical(rules.ServerName).String()
-	from := rfc2822.Address{Name: "Mail system", Local: "postmaster", Domain: home}
-	draft := func(to domains.Address, subject string, lines ...string) {
-		local, domain := to.Cut()
-		all = append(all, &rfc2822.Draft{From: []rfc2822.Address{from}, To: []rfc2822.Address{{Local: local, Domain: domain.String()}},
-			Subject: subject, Text: strings.Join(lines, "\n"), Fields: automatic()})
-	}
-	who := l.holder.subject()
+func (p *Post) notices(l *Limited, held int) []*rfc2822.Draft {
+	home, who := p.home(), l.holder.subject()
 	met := fmt.Sprintf("%s has met a limit of the mail server %s: %s. Since %s, %s to %s were taken.\nMore is taken from %s on.",
 		who, home, l.Limit, clockOf(l.Since), many(l.Sent.Messages, "message"), many(l.Sent.Recipients, "recipient"), clockOf(l.Until))
 	if l.Whose != OfAccount {
-		draft(domains.Address("postmaster@"+home), "Too much mail: "+who, fmt.Sprintf("%s (%s)", met, l.Whose), "",
-			"Nothing is held. The limits stand in the section Rates of the settings.", "")
-		return all
+		return []*rfc2822.Draft{p.draft(domains.Address("postmaster@"+home), "Too much mail: "+who, fmt.Sprintf("%s (%s)", met, l.Whose), "",
+			"Nothing is held. The limits stand in the section Rates of the settings.", "")}
 	}
 	kept := fmt.Sprintf("%s in the queue that had not left for other hosts %s held: nothing happens to it until somebody releases it.", many(held, "message"), areOrIs(held))
 	if held == 0 {
 		kept = "Nothing of it was waiting in the queue for other hosts."
 	}
-	draft(domains.Address(l.Name), "You have sent as much as you may for now", met, kept, "",
+	return p.both(domains.Address(l.Name), "You have sent as much as you may for now", "Too much mail: "+who, []string{met, kept, "",
 		"If you have not sent that much, somebody else knows your password: have it changed at once.",
-		"If you have, ask the postmaster to release your mail, or for a higher limit.", "")
-	draft(domains.Address("postmaster@"+home), "Too much mail: "+who, met, kept, "",
-		"If it was not the user, somebody else knows the password. What there is to do:", "",
-		"    postrider user show "+l.Name, "    postrider user passwd "+l.Name, "    postrider user discard "+l.Name, "",
-		"which says what was sent and is held, sets another password, and throws away what is held. If it was",
-		"the user, this releases it, in order, and lifts the limits for a day:", "",
-		"    postrider user lift "+l.Name, "")
-	return all
+		"If you have, ask the postmaster to release your mail, or for a higher limit.", ""},
+		[]string{met, kept, "",
+			"If it was not the user, somebody else knows the password. What there is to do:", "",
+			"    postrider user show " + l.Name, "    postrider user passwd " + l.Name, "    postrider user discard " + l.Name, "",
+			"which says what was sent and is held, sets another password, and throws away what is held. If it was",
+			"the user, this releases it, in order, and lifts the limits for a day:", "",
+			"    postrider user lift " + l.Name, ""})
 }
 
 func areOrIs(n int) string {
@@ -185,6 +195,9 @@ func (p *Post) notify(ctx context.Context, d *rfc2822.Draft) error {
 		return p.Outbound.send(ctx, &queue.Notification{To: to, Proven: true, SMTPUTF8: !to.IsASCII(), Message: text.Bytes()})
 	}
 	found := p.Rules().Directory.Resolve(to)
+	if found.Away != nil {
+		return found.Away
+	}
 	if len(found.Mailboxes) == 0 {
 		return errNoSender
 	}

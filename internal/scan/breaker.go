@@ -47,7 +47,7 @@ func (b *breaker) failed(now time.Time, err error, log *slog.Logger) {
 		b.since = now
 	}
 	if b.fails == MostFails {
-		log.Warn("the scanner does not answer", "err", err, "advice", "mail goes on as Verify.Scanner says")
+		log.Warn("the scanner does not answer", "err", err, "advice", "mail goes on as the setting \"down\" under Verify says")
 	}
 }
 

@@ -45,7 +45,7 @@ type Scanner struct {
 }
 
 // Outcomes are what can come of a scan.
-var Outcomes = []string{"clean", "marked", "refused", "later", "failed", "skipped"}
+var Outcomes = []string{"clean", "marked", "refused", "later", "discarded", "failed", "skipped"}
 
 // Sender implements post.Inspector: nothing is known yet.
 func (s *Scanner) Sender(context.Context, *smtp.Session, smtp.Path, bool) error { return nil }
@@ -178,6 +178,7 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 	switch {
 	case errors.Is(err, errTooLarge):
 		i.tell("skipped")
+		found.Results = verify.Unscanned("rspamd")
 		return found, nil
 	case err != nil:
 		return i.without(err)
@@ -214,7 +215,7 @@ func (i *inspection) without(err error) (found post.Findings, _ error) {
 	if i.set.Later {
 		return found, (&smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "The message cannot be checked now; try again later"}).Noting(facts...)
 	}
-	found.Facts = facts
+	found.Facts, found.Results = facts, verify.Unscanned("rspamd")
 	return found, nil
 }
 

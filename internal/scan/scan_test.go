@@ -107,6 +107,9 @@ func TestActions(t *testing.T) {
 		if code != c.code || found.Junk != c.junk || *outcome != c.outcome || c.junk != (len(found.Results) == 2) || err != nil && reply == nil {
 			t.Errorf("%.60s: %d, %+v, %v: %s", c.answer, code, found, err, *outcome)
 		}
+		if unscanned := c.code == 0 && (c.outcome == "failed" || c.outcome == "skipped"); unscanned != (strings.Join(found.Results, "") == "X-Spam-Status: Unknown, not scanned by rspamd\r\n") {
+			t.Errorf("%.60s: %q", c.answer, found.Results)
+		}
 		if reply != nil && strings.ContainsAny(reply.Text, "\r\n") {
 			t.Errorf("%q", reply.Text)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ type Faults struct {
 	sets  map[string]*faultSet // by inbox; "" is all
 	keep  func(texts map[string]string) error
 	given *faultSet // from the command line: not kept, for the next one says its own
+
+	following *following // files of those; nil: there are none
 }
 
 // faultSet are the rules of one inbox, and how often each has struck.
@@ -40,17 +43,26 @@ type Struck struct {
 }
 
 // Set replaces the rules for an inbox; "" is for all clients. An error says what is wrong
-// with them, at which place; the old ones stay. What first, every and chance count begins anew.
+// with them, at which place; the old ones stay. What first, every and chance count begins anew. As whoever reaches the API can set some, they neither name files nor
+// have messages saved in folders.
 func (f *Faults) Set(inbox, text string) error {
 	name := inbox
 	if name == "" {
 		name = "rules"
 	}
-	set, err := rules.Parse(name, text)
+	set, err := (&rules.Compiler{Open: closed}).Compile(rules.Source{Name: name, Text: text})
 	if err != nil {
 		return err
 	}
+	if saves := set.With("savedir"); len(saves) > 0 {
+		return fmt.Errorf("%s:%d: savedir is for the rules of the command line", saves[0].File, saves[0].Line)
+	}
 	return f.replace(inbox, &faultSet{text: text, rules: set, hits: make(map[string]uint64)})
+}
+
+// closed opens no file.
+func closed(string) (io.ReadCloser, error) {
+	return nil, errors.New("files are for the rules of the command line")
 }
 
 // KeepIn has the Box keep what is set from now on, and brings back what it has kept. What is there
@@ -77,15 +89,6 @@ func (f *Faults) KeepIn(b *Box) error {
 	return nil
 }
 
-// SetFiles replaces the rules for all clients by those of files.
-func (f *Faults) SetFiles(names ...string) error {
-	set, err := rules.ParseFiles(names...)
-	if err != nil {
-		return err
-	}
-	return f.replace("", &faultSet{rules: set, hits: make(map[string]uint64)})
-}
-
 // errTooManyRules bounds what tests set for their inboxes and forget.
 var errTooManyRules = errors.New("too many inboxes have rules of their own")
 
@@ -99,6 +102,9 @@ func (f *Faults) replace(inbox string, set *faultSet) error {
 		f.sets = make(map[string]*faultSet)
 	}
 	before := f.sets[inbox]
+	if inbox == "" {
+		f.following = nil // the files hold no more
+	}
 	switch {
 	case set.rules.Len() > 0 && before == nil && len(f.sets) >= mostRuled:
 		return errTooManyRules
@@ -155,6 +161,9 @@ const longestFault = 4 * time.Minute
 
 // eval asks one inbox's rules. Delays are waited for here.
 func (f *Faults) eval(ctx context.Context, inbox string, p rules.Phase, facts rules.Facts) rules.Decision {
+	if inbox == "" {
+		f.reread(time.Now())
+	}
 	set := f.of(inbox)
 	if set == nil {
 		return rules.Decision{}
@@ -187,14 +196,27 @@ func refusal(d rules.Decision) *smtp.Reply {
 	return &smtp.Reply{Code: d.Reply.Code, Enhanced: d.Reply.Enhanced, Text: d.Reply.Text}
 }
 
-// fail asks the rules of all and of these inboxes, in this order, until one decides.
-func (r *receiver) fail(ctx context.Context, p rules.Phase, facts rules.Facts, inboxes ...string) rules.Decision {
+// fail asks the rules of all and of these inboxes, in this order, until one decides or has the client come again. What those before it
+// have set and put on top stays. The error is what the client is refused with.
+func (r *receiver) fail(ctx context.Context, s *smtp.Session, p rules.Phase, facts rules.Facts, inboxes ...string) (all rules.Decision, refused error) {
 	for _, inbox := range append([]string{""}, inboxes...) {
-		if d := r.Faults.eval(ctx, inbox, p, facts); d.Action != rules.None {
-			return d
+		d := r.Faults.eval(ctx, inbox, p, facts)
+		r.noted(s, &d)
+		d.Tags = append(all.Tags, d.Tags...)
+		all = d
+		if d.Greylist.Rule.Line != 0 {
+			if later := r.later(s, facts, d.Greylist); later != nil {
+				return d, later
+			}
+		}
+		if d.Action != rules.None {
+			break
 		}
 	}
-	return rules.Decision{}
+	if reply := refusal(all); reply != nil {
+		return all, reply
+	}
+	return all, nil
 }
 
 // factsOf are those of a session at this moment.

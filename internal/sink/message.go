@@ -53,14 +53,27 @@ type Message struct {
 	raw         []byte // nil where it is in a folder
 }
 
-// searched are the texts that a search looks through, in one case.
+// searched are the texts that a search looks through, in one case. They are pieces of one string, so that a word that
+// may stand in any of them is looked for once.
 type searched struct {
-	from, to, cc, bcc, replyTo, subject, messageID, text string
+	all                                                  string
+	from, to, cc, bcc, replyTo, subject, messageID, text string // messageID is not in all
+	sketch                                               sketch // of all
 }
 
-func (s *searched) size() int {
-	return len(s.from) + len(s.to) + len(s.cc) + len(s.bcc) + len(s.replyTo) + len(s.subject) + len(s.messageID) + len(s.text)
+// searchedOf puts texts together, in the order of the fields, each but the first behind a NUL that no word has.
+func searchedOf(messageID string, texts ...string) (s searched) {
+	s.all, s.messageID = folded(strings.Join(texts, "\x00")), folded(messageID)
+	s.sketch = sketchOf(s.all)
+	rest := s.all
+	for _, field := range []*string{&s.from, &s.to, &s.cc, &s.bcc, &s.replyTo, &s.subject} {
+		*field, rest, _ = strings.Cut(rest, "\x00")
+	}
+	s.text = rest
+	return s
 }
+
+func (s *searched) size() int { return len(s.all) + len(s.messageID) + len(s.sketch)*8 }
 
 // mostText bounds what is kept of a message for searches, and mostShown the
 // beginning that a list shows, both in octets.
@@ -123,11 +136,9 @@ func (m *Message) describe(c *rfc2822.Content) {
 			m.Attachments++
 		}
 	}
-	m.searched = searched{
-		from: folded(persons(m.Author)), to: folded(persons(m.To...)), cc: folded(persons(m.Cc...)), bcc: folded(persons(m.Bcc...)),
-		replyTo: folded(persons(m.ReplyTo...)), subject: folded(m.Subject), messageID: folded(m.MessageID),
-		text: folded(strings.Join([]string{seen, c.Text, strings.Join(names, "\n"), m.From}, "\n")),
-	}
+	plain := func(s string) string { return strings.ReplaceAll(s, "\x00", " ") }
+	m.searched = searchedOf(m.MessageID, plain(persons(m.Author)), plain(persons(m.To...)), plain(persons(m.Cc...)), plain(persons(m.Bcc...)), plain(persons(m.ReplyTo...)), plain(m.Subject),
+		strings.Join([]string{seen, c.Text, strings.Join(names, "\n"), m.From}, "\n"))
 }
 
 // hidden are the recipients of the envelope who stand in no field of the header.

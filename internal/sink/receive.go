@@ -36,7 +36,13 @@ type Receiving struct {
 	Chaos    *Chaos
 	Faults   *Faults
 	Sessions *Sessions
-	Log      *slog.Logger
+	Saver    *Saver   // of messages into files; nil: where rules say so
+	Yakkers  *Yakkers // nil: only rules know some
+	// RefuseAll refuses every message, after it is saved.
+	RefuseAll bool
+	// Heard, if not nil, is told what is said, but not to or by yakkers.
+	Heard smtp.Tracer
+	Log   *slog.Logger
 }
 
 // Receiver is an SMTP server that puts all that comes into the Box.
@@ -50,6 +56,12 @@ func (b *Box) Receiver(r Receiving) *smtp.Server {
 	}
 	if in.Sessions == nil {
 		in.Sessions = &Sessions{}
+	}
+	if in.Saver == nil {
+		in.Saver = &Saver{}
+	}
+	if in.Yakkers == nil {
+		in.Yakkers = &Yakkers{}
 	}
 	s := &smtp.Server{
 		Hostname:      r.Hostname,
@@ -65,9 +77,10 @@ func (b *Box) Receiver(r Receiving) *smtp.Server {
 		TLSConfig:     r.TLSConfig,
 		TLSMode:       r.TLSMode,
 		Refused:       in.refused,
+		Done:          in.done,
 		Limits:        smtp.Limits{MessageSize: r.MessageSize, Recipients: r.Recipients, Conns: mostClients, ConnsPerBlock: -1, AuthErrors: -1, Idle: -1},
 		Extensions:    smtp.Extensions{BinaryMIME: true, DSN: true},
-		Trace:         in.Sessions.line,
+		Trace:         in.trace,
 		Log:           r.Log,
 	}
 	return s
@@ -77,8 +90,20 @@ func (b *Box) Receiver(r Receiving) *smtp.Server {
 const mostClients = 1000
 
 type receiver struct {
-	box *Box
+	box   *Box
+	again again
 	Receiving
+}
+
+// trace is an smtp.Tracer.
+func (r *receiver) trace(s *smtp.Session, dir byte, text string) {
+	if visitOf(s).yakker {
+		return
+	}
+	r.Sessions.line(s, dir, text)
+	if r.Heard != nil {
+		r.Heard(s, dir, text)
+	}
 }
 
 func (r *receiver) login(user, password, _ string) error {
@@ -89,24 +114,28 @@ func (r *receiver) login(user, password, _ string) error {
 }
 
 func (r *receiver) connection(ctx context.Context, s *smtp.Session) error {
-	return reply(r.fail(ctx, rules.AtConnect, r.factsOf(s)))
+	visitOf(s) // here, so that it is there behind STARTTLS
+	if err := r.welcome(s); err != nil {
+		return err
+	}
+	_, err := r.fail(ctx, s, rules.AtConnect, r.factsOf(s))
+	return err
 }
 
 func (r *receiver) hello(ctx context.Context, s *smtp.Session, name string) error {
 	c := r.factsOf(s)
 	c.Text[rules.Helo] = []string{name}
-	d := r.fail(ctx, rules.AtHelo, c)
-	if d.TLS == "off" {
-		s.NoTLS = true
-	}
-	return reply(d)
+	_, err := r.fail(ctx, s, rules.AtHelo, c)
+	return came(s, ReachedHelo, err)
 }
 
 func (r *receiver) sender(ctx context.Context, s *smtp.Session, from smtp.Path, p *smtp.Params) error {
 	if err := r.Chaos.strike(AtSender); err != nil {
 		return err
 	}
-	return reply(r.fail(ctx, rules.AtFrom, withEnvelope(r.factsOf(s), from, nil, nil, p.Size), r.box.Name(s.User)))
+	visitOf(s).note = ""
+	_, err := r.fail(ctx, s, rules.AtFrom, withEnvelope(r.factsOf(s), from, nil, nil, p.Size), r.box.Name(s.User))
+	return came(s, ReachedFrom, err)
 }
 
 // errNotAllowed refuses a recipient that is not among those allowed.
@@ -118,7 +147,7 @@ func (r *receiver) recipient(ctx context.Context, s *smtp.Session, to *smtp.Reci
 	}
 	e := s.Envelope
 	c := withEnvelope(r.factsOf(s), e.From, e.To, &to.Path, e.Params.Size)
-	if err := reply(r.fail(ctx, rules.AtTo, c, r.inboxesOf(s, *to)...)); err != nil {
+	if _, err := r.fail(ctx, s, rules.AtTo, c, r.inboxesOf(s, *to)...); err != nil {
 		return err
 	}
 	if r.Allowed != nil && !r.Allowed.MatchString(to.Path.String()) {
@@ -127,26 +156,27 @@ func (r *receiver) recipient(ctx context.Context, s *smtp.Session, to *smtp.Reci
 		}
 		to.Value = ignored{}
 	}
-	return nil
+	return came(s, ReachedTo, nil)
 }
 
 func (r *receiver) data(ctx context.Context, s *smtp.Session) error {
 	e := s.Envelope
 	c := withEnvelope(r.factsOf(s), e.From, e.To, nil, e.Params.Size)
-	return reply(r.fail(ctx, rules.AtData, c, r.inboxesOf(s, e.To...)...))
+	_, err := r.fail(ctx, s, rules.AtData, c, r.inboxesOf(s, e.To...)...)
+	return came(s, ReachedData, err)
 }
 
 // judge asks the rules about a message that is there.
-func (r *receiver) judge(ctx context.Context, e *smtp.Envelope, raw []byte) rules.Decision {
+func (r *receiver) judge(ctx context.Context, e *smtp.Envelope, raw []byte) (d rules.Decision, refused error) {
 	if r.Faults.none() {
-		return rules.Decision{}
+		return d, nil
 	}
 	c := withMessage(withEnvelope(r.factsOf(e.Session), e.From, e.To, nil, 0), raw)
 	inboxes := r.inboxesOf(e.Session, e.To...)
-	if d := r.fail(ctx, rules.AtHeader, c, inboxes...); d.Action != rules.None {
-		return d
+	if d, refused = r.fail(ctx, e.Session, rules.AtHeader, c, inboxes...); d.Refuses() || refused != nil {
+		return d, refused
 	}
-	return r.fail(ctx, rules.AtMessage, c, inboxes...)
+	return r.fail(ctx, e.Session, rules.AtMessage, c, inboxes...)
 }
 
 // inboxesOf are the inboxes whose rules are asked about recipients: theirs, and the login's.
@@ -159,14 +189,6 @@ func (r *receiver) inboxesOf(s *smtp.Session, to ...smtp.Recipient) (names []str
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// reply is what a callback answers for a decision.
-func reply(d rules.Decision) error {
-	if refused := refusal(d); refused != nil {
-		return refused
-	}
-	return nil
 }
 
 // ignored marks a recipient who is accepted and forgotten.
@@ -184,13 +206,21 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil {
 		return err
 	}
-	d := r.judge(ctx, e, raw)
-	// A connection that is cut behind the dot leaves the client in doubt: the message is
-	// taken, and comes again.
-	if refused := refusal(d); refused != nil && d.Action != rules.Drop {
-		return refused
+	d, refused := r.judge(ctx, e, raw)
+	if refused == nil && r.RefuseAll {
+		refused = errRefusesAll
 	}
 	id := NewID()
+	came(e.Session, ReachedMessage, nil)
+	if err := r.saved(ctx, e, id, raw, refused); err != nil {
+		return err
+	}
+	came(e.Session, ReachedAccepted, refused)
+	// A connection that is cut behind the dot leaves the client in doubt: the message is
+	// taken, and comes again.
+	if refused != nil && d.Action != rules.Drop {
+		return refused
+	}
 	queued := &smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Ok: queued as " + id}
 	if len(to) == 0 || d.Action == rules.Discard {
 		r.box.Ignore()
@@ -218,10 +248,32 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	if err != nil {
 		return err
 	}
-	if refused := refusal(d); refused != nil {
+	if refused != nil {
 		return refused
 	}
 	return queued
+}
+
+// errRefusesAll is the answer to a message where every one is refused.
+var errRefusesAll = &smtp.Reply{Code: 554, Enhanced: "5.7.1", Text: "No message is accepted here"}
+
+// saved writes a message into a file, where that is asked for. What cannot be written is not accepted.
+func (r *receiver) saved(ctx context.Context, e *smtp.Envelope, id string, raw []byte, refused error) error {
+	v := visitOf(e.Session)
+	if r.Saver.Dir == "" && r.Saver.Log == nil && v.saveDir == "" {
+		return nil
+	}
+	t := takenOf(e, id, raw, time.Now())
+	t.Note, t.Answer = v.note, "accepted"
+	if refused != nil {
+		t.Answer = refused.Error()
+	}
+	err := r.Saver.save(ctx, v.saveDir, t, raw)
+	if err != nil {
+		r.Log.Error("a message cannot be saved", "error", err)
+		return smtp.ErrNoSpace
+	}
+	return nil
 }
 
 // readAll reads a message, into a buffer that fits where its size was announced.

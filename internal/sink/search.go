@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,11 +77,30 @@ func (s *Search) match(m *Message, octets func() []byte) bool {
 }
 
 func (h *headerTerm) in(raw []byte) bool {
+	if !named(raw, h.name) {
+		return false
+	}
 	read, err := rfc2822.ReadString(string(raw))
 	if err != nil {
 		return false
 	}
 	return slices.ContainsFunc(read.Header.Named(h.name), func(f rfc2822.Field) bool { return strings.Contains(folded(f.Text()), h.text) })
+}
+
+// named reports whether a line of the header begins with a field's name, in any case: few messages
+// have the field that is asked for, and only theirs are taken apart.
+func named(raw []byte, name string) bool {
+	for len(raw) > 0 && raw[0] != '\r' && raw[0] != '\n' {
+		if len(raw) > len(name) && strings.EqualFold(string(raw[:len(name)]), name) {
+			return true
+		}
+		end := bytes.IndexByte(raw, '\n')
+		if end < 0 {
+			return false
+		}
+		raw = raw[end+1:]
+	}
+	return false
 }
 
 func (t *term) read(text string, quoted bool, loc *time.Location) error {
@@ -109,6 +129,9 @@ func (t *term) read(text string, quoted bool, loc *time.Location) error {
 		value, in = folded(text), fields("")
 	}
 	t.matches = func(m *Message) bool {
+		if prefix != "message-id" && !m.searched.sketch.mayHold(value) {
+			return false
+		}
 		return slices.ContainsFunc(in, func(field func(*Message) string) bool { return strings.Contains(field(m), value) })
 	}
 	return nil
@@ -137,7 +160,7 @@ func fields(prefix string) []func(*Message) string {
 	case "addressed":
 		return []func(*Message) string{from, to, cc, bcc, replyTo}
 	case "":
-		return []func(*Message) string{from, to, cc, bcc, replyTo, subject, func(m *Message) string { return m.searched.text }}
+		return []func(*Message) string{func(m *Message) string { return m.searched.all }}
 	}
 	return nil
 }

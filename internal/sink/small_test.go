@@ -51,7 +51,8 @@ func TestFaultsOfUsers(t *testing.T) {
 		}
 		for i, user := range []string{"alice@x.test", "alice", ""} {
 			s := &smtp.Session{Identity: lineserver.Identity{ID: "s", User: user}}
-			if got := reply(r.fail(t.Context(), rules.AtFrom, r.factsOf(s))) != nil; got != want[i] {
+			if _, err := r.fail(t.Context(), s, rules.AtFrom, r.factsOf(s)); (err != nil) != want[i] {
+				got := err != nil
 				t.Errorf("%s, user %q: %v", text, user, got)
 			}
 		}

@@ -19,6 +19,8 @@ type Webhook struct {
 	Log   *slog.Logger
 	// Summary is what is posted about a message.
 	Summary func(*Message) ([]byte, error)
+	// Transport carries the requests; nil: http.DefaultTransport.
+	Transport http.RoundTripper
 
 	lost atomic.Uint64
 }
@@ -66,7 +68,9 @@ func (h *Webhook) Serve(ctx context.Context, b *Box) {
 }
 
 func (h *Webhook) post(ctx context.Context, queue <-chan *Message) {
-	client := &http.Client{Timeout: hookWait}
+	// Who is told is who was named, and not whom that host names.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client := &http.Client{Timeout: hookWait, Transport: h.Transport, CheckRedirect: stay}
 	for {
 		select {
 		case <-ctx.Done():

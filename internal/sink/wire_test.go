@@ -15,10 +15,12 @@ import (
 	"net/textproto"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
@@ -94,8 +96,9 @@ func TestEndless(t *testing.T) {
 	}
 }
 
-// TestLogins: AUTH is offered, also without TLS; whoever logs in may, and of a list those on it.
-func TestLogins(t *testing.T) {
+// ownTLS is TLS with a certificate made now.
+func ownTLS(t *testing.T) *tls.Config {
+	t.Helper()
 	cert, key, err := certs.SelfSigned("sink.test")
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +107,12 @@ func TestLogins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := &tls.Config{Certificates: []tls.Certificate{pair}}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
+}
+
+// TestLogins: AUTH is offered, also without TLS; whoever logs in may, and of a list those on it.
+func TestLogins(t *testing.T) {
+	secure := ownTLS(t)
 	for _, c := range []struct {
 		name  string
 		conf  Receiving
@@ -262,6 +270,104 @@ func TestWebhook(t *testing.T) {
 	if h.Lost() != 0 {
 		t.Errorf("%d lost", h.Lost())
 	}
+}
+
+// answering answers each request with the next code, and with the last of them from there on.
+type answering struct {
+	codes []int
+	asked int
+	told  map[string]int
+}
+
+func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	code := a.codes[min(a.asked, len(a.codes)-1)]
+	a.asked++
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if code == 200 {
+		a.told[string(text)]++
+	}
+	return &http.Response{StatusCode: code, Status: strconv.Itoa(code), Header: http.Header{"Location": {"http://127.0.0.1:1/"}}, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
+}
+
+// TestWebhookTries: a receiver that fails several times is told in the end, once; one that never takes a message costs that
+// message and no other; what waits too long is counted; nobody is told but who was named.
+func TestWebhookTries(t *testing.T) {
+	for name, c := range map[string]struct {
+		codes       []int
+		asked, told int
+		lost        uint64
+		after       time.Duration
+	}{
+		"twice 500":       {[]int{500, 500, 200}, 5, 3, 0, 3 * time.Second},
+		"four times":      {[]int{500, 503, 404, 302, 200}, 7, 3, 0, 15 * time.Second},
+		"one never":       {[]int{500, 500, 500, 500, 500, 200}, 7, 2, 1, 15 * time.Second},
+		"leads elsewhere": {[]int{307}, 15, 0, 3, 45 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &answering{codes: c.codes, told: make(map[string]int)}
+				b := NewBox(Limits{}, Sorting{})
+				h := &Webhook{URL: "http://hook.test/", Log: slog.New(slog.DiscardHandler), Transport: a, Summary: func(m *Message) ([]byte, error) { return []byte(m.ID), nil }}
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				go h.Serve(ctx, b)
+				synctest.Wait()
+				for range 3 {
+					put(t, b, "\r\n", "a@x.test")
+				}
+				time.Sleep(c.after - time.Millisecond)
+				synctest.Wait()
+				if a.asked == c.asked {
+					t.Errorf("all of it too soon")
+				}
+				time.Sleep(2 * time.Millisecond)
+				synctest.Wait()
+				if a.asked != c.asked || len(a.told) != c.told || h.Lost() != c.lost {
+					t.Errorf("asked %d times, told %v, lost %d", a.asked, a.told, h.Lost())
+				}
+				for id, n := range a.told {
+					if n != 1 {
+						t.Errorf("%s: told %d times", id, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestWebhookLost: what a receiver that hangs leaves no room for is counted.
+func TestWebhookLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBox(Limits{Messages: 10}, Sorting{})
+		h := &Webhook{URL: "http://hook.test/", Log: slog.New(slog.DiscardHandler), Transport: hanging{}, Summary: func(m *Message) ([]byte, error) { return nil, nil }}
+		ctx, stop := context.WithCancel(t.Context())
+		go h.Serve(ctx, b)
+		synctest.Wait()
+		for i := range hookQueue + 8 {
+			b.mu.Lock()
+			b.happened(Event{Kind: Arrived, Message: &Message{}})
+			b.mu.Unlock()
+			if i%500 == 0 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		if h.Lost() != 7 { // one is being told
+			t.Errorf("%d are lost", h.Lost())
+		}
+		stop()
+	})
+}
+
+// hanging never answers.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 // full keeps messages on a disk that has no room.

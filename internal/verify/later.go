@@ -1,14 +1,17 @@
 package verify
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/greylist"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -24,18 +27,52 @@ func (i *inspection) later(ctx context.Context, d *Verdict) error {
 	if times == nil || !i.suspicious(d) || i.v.forwarded(ctx, i.s, d.Client) {
 		return nil
 	}
-	table := i.v.Greylist()
+	to := ""
+	if len(i.look.Envelope.To) > 0 {
+		to = i.look.Envelope.To[0].Path.Address().String()
+	}
+	if again := i.v.again(knownBy(i.s.client, d), attemptOf(i.s.from, to), *times, ""); again != nil {
+		return again
+	}
+	return nil
+}
+
+// Later has a stranger's mail for a recipient come again, if its sender has not come through before, though nothing but
+// a rule says that it is suspicious. Whom the settings take for a forwarder has not to, nor has an address that may be any number of hosts'. text
+// stands in place of the sender's name in the answer. It is nil where there is nothing to say.
+func (v *Verifier) Later(ctx context.Context, session *smtp.Session, from, to string, times greylist.Times, text string) *smtp.Reply {
+	client, ok := lineserver.IP(session.RemoteAddr)
+	if !ok || session.LMTP || session.FromHere() || private(client) {
+		return nil
+	}
+	d := v.VerdictOf(session)
+	if s, ok := session.Values[v].(*sender); ok {
+		if result, known := v.SPFOf(ctx, session); d == nil && known && result != spf.TempError {
+			d = &Verdict{SPF: s.spf}
+		}
+		if v.forwarded(s.block.context(ctx), s, s.known()) {
+			return nil
+		}
+	}
+	if d == nil {
+		d = &Verdict{}
+	}
+	return v.again(knownBy(client, d), attemptOf(from, to), times, text)
+}
+
+// again is the answer to an attempt of somebody who is not known yet; nil: he is.
+func (v *Verifier) again(sender, attempt string, times greylist.Times, text string) *smtp.Reply {
+	table := v.Greylist()
 	if table == nil {
 		return nil
 	}
-	sender := i.knownBy(d)
-	again, ok := table.Try(sender, i.attempt(), *times, time.Now())
+	again, ok := table.Try(sender, attempt, times, time.Now())
 	if ok {
 		return nil
 	}
 	wait := time.Until(again).Round(time.Second)
 	r := &smtp.Reply{Code: 450, Enhanced: "4.7.1"}
-	return r.Textf("%s is not known here yet: come again in %d seconds, at %s", sender, int(wait/time.Second), again.Add(time.Second-1).UTC().Format("15:04:05 MST")).
+	return r.Textf("%s: come again in %d seconds, at %s", cmp.Or(text, sender+" is not known here yet"), int(wait/time.Second), again.Add(time.Second-1).UTC().Format("15:04:05 MST")).
 		Noting(slog.String("greylist", sender), slog.Duration("wait", wait))
 }
 
@@ -56,7 +93,7 @@ func (i *inspection) suspicious(d *Verdict) bool {
 
 // knownBy is what stands for a sender: a domain for which SPF or a signature passes, from whichever of its hosts the mail comes,
 // else the network.
-func (i *inspection) knownBy(d *Verdict) string {
+func knownBy(client netip.Addr, d *Verdict) string {
 	if d.SPF.Result == spf.Pass {
 		return domains.Canonical(d.SPF.Domain).String()
 	}
@@ -66,19 +103,13 @@ func (i *inspection) knownBy(d *Verdict) string {
 		}
 	}
 	bits := 64
-	if i.s.client.Is4() {
+	if client.Is4() {
 		bits = 24
 	}
-	network, _ := i.s.client.Prefix(bits)
+	network, _ := client.Prefix(bits)
 	return network.String()
 }
 
-// attempt is what two attempts for one message have in common. Of the recipients it is the first: those behind it may have been refused
+// attemptOf is what two attempts for one message have in common. Of the recipients it is the first: those behind it may have been refused
 // one time, and not the other.
-func (i *inspection) attempt() string {
-	to := ""
-	if len(i.look.Envelope.To) > 0 {
-		to = i.look.Envelope.To[0].Path.Address().String()
-	}
-	return fmt.Sprintf("%s %s", strings.ToLower(i.s.from), to)
-}
+func attemptOf(from, to string) string { return strings.ToLower(from) + " " + to }

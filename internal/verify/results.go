@@ -51,6 +51,15 @@ func Marks(why string) (fields []string) {
 	return fields
 }
 
+// Unscanned is the field that says of a message that nobody has looked into it who should have: the topmost of this name
+// counts, so that a stranger's own does not speak for it.
+func Unscanned(by string) (fields []string) {
+	if field, err := rfc2822.NewField(MarkFields()[1], "Unknown, not scanned by "+by); err == nil {
+		fields = append(fields, field.Raw())
+	}
+	return fields
+}
+
 func (d *Verdict) dmarcResult() rfc2822.AuthResult {
 	o := &d.DMARC
 	r := rfc2822.AuthResult{Method: "dmarc", Result: o.Result.String(), Props: []rfc2822.AuthProp{{Type: "header", Property: "from", Value: o.Domain}}}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/xml"
 	"fmt"
@@ -30,14 +31,16 @@ const ProfileType = "application/x-apple-aspen-config"
 func Profile(host string, mail *Mail, domain domains.Name, address, password string) string {
 	user := strings.ToLower(address)
 	identifier := strings.Join([]string{"postrider", domain.String(), fmt.Sprintf("%x", sha256.Sum256([]byte(user)))[:16]}, ".")
+	protocol, in := mail.Incoming()
+	kind := map[string]string{"IMAP": "EmailTypeIMAP", "POP3": "EmailTypePOP"}[protocol]
 	account := dict{
 		{"EmailAccountDescription", domain.String()},
 		{"EmailAccountName", address},
-		{"EmailAccountType", "EmailTypePOP"},
+		{"EmailAccountType", kind},
 		{"EmailAddress", address},
 		{"IncomingMailServerAuthentication", "EmailAuthPassword"},
-		{"IncomingMailServerHostName", host},
-		{"IncomingMailServerPortNumber", int(mail.POP3.Number)},
+		{"IncomingMailServerHostName", cmp.Or(in.Host, host)},
+		{"IncomingMailServerPortNumber", int(in.Number)},
 		{"IncomingMailServerUseSSL", true},
 		{"IncomingMailServerUsername", address},
 		{"OutgoingMailServerAuthentication", "EmailAuthPassword"},

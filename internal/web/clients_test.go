@@ -54,9 +54,14 @@ func TestGoldens(t *testing.T) {
 	golden(t, "outlook.xml", body(t, w.post("https://autodiscover.example.com"+outlookPath, outlookAsks("alice@example.com", outlookResponse))))
 	golden(t, "outlook-mobile.xml", body(t, w.post("https://autodiscover.example.com"+outlookPath, outlookAsks("alice@example.com", "http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006"))))
 	golden(t, "apple.mobileconfig", body(t, w.get(stranger, "https://mail.example.com"+applePath+"?emailaddress=alice@example.com")))
-	w.site.Mail = &Mail{POP3: Port{110, false}, SMTP: Port{587, false}}
+	w.site.Mail = &Mail{POP3: Port{Number: 110}, SMTP: Port{Number: 587}}
 	golden(t, "thunderbird-starttls.xml", body(t, w.get(stranger, "https://autoconfig.example.com"+thunderbirdPath)))
 	golden(t, "outlook-starttls.xml", body(t, w.post("https://autodiscover.example.com"+outlookPath, "")))
+	// An IMAP server beside, on another host: it alone is named.
+	w.site.Mail.IMAP = Port{Host: "imap.example.com", Number: 993, Implicit: true}
+	golden(t, "thunderbird-imap.xml", body(t, w.get(stranger, "https://autoconfig.example.com"+thunderbirdPath)))
+	golden(t, "outlook-imap.xml", body(t, w.post("https://autodiscover.example.com"+outlookPath, outlookAsks("alice@example.com", outlookResponse))))
+	golden(t, "apple-imap.mobileconfig", body(t, w.get(stranger, "https://mail.example.com"+applePath+"?emailaddress=alice@example.com")))
 }
 
 // TestSameForAll: nobody learns whether an account is there, and the file is the same octets for
@@ -199,8 +204,9 @@ func TestProtection(t *testing.T) {
 		mail Mail
 		want string // of POP3, then of SMTP
 	}{
-		{Mail{Port{995, true}, Port{465, true}}, "on SSL 995 on SSL 465"},
-		{Mail{Port{110, false}, Port{587, false}}, "on TLS 110 on TLS 587"},
+		{Mail{POP3: Port{Number: 995, Implicit: true}, SMTP: Port{Number: 465, Implicit: true}}, "on SSL 995 on SSL 465"},
+		{Mail{POP3: Port{Number: 110}, SMTP: Port{Number: 587}}, "on TLS 110 on TLS 587"},
+		{Mail{IMAP: Port{Number: 993, Implicit: true}, POP3: Port{Number: 110}, SMTP: Port{Number: 587}}, "on SSL 993 on TLS 587"},
 	} {
 		w.site.Mail = &tt.mail
 		got := body(t, w.post("https://autodiscover.example.com"+outlookPath, ""))

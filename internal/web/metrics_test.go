@@ -35,6 +35,7 @@ import (
 func testMoment() Moment {
 	m := Moment{
 		Version: "1.0", Connections: 3, MaxConnections: 100, Healthy: true, Lockouts: 2,
+		Elsewhere: []Place{{Name: "LDAP ldap://ldap.test", Away: true, Asked: 9, Failed: 4}},
 		Queue: &queue.Counters{Entries: 10, Active: 2, Held: 1, Corrupt: 4, Octets: 5000, Oldest: time.Now().Add(-time.Hour), Destinations: 3, Down: 1, Accepted: 77,
 			Classes: map[queue.Class]queue.ClassCounters{queue.Ordinary: {}, queue.Stranger: {Starving: true}, queue.Notice: {}}},
 		Rooms: []Room{{"mail_dir", 1 << 30, 1000, false}, {"queue_dir", 1 << 20, 10, true}},
@@ -211,8 +212,10 @@ func TestMoment(t *testing.T) {
 		`postrider_queue_messages{state="waiting"}`: "7", `postrider_queue_messages{state="held"}`: "1", `postrider_queue_messages{state="active"}`: "2",
 		`postrider_queue_messages{state="corrupt"}`: "4", `postrider_queue_accepted_total`: "77", `postrider_queue_starving{class="stranger"}`: "1",
 		`postrider_store_short{directory="queue_dir"}`: "1", `postrider_healthy`: "1", `postrider_connections_limit`: "100", `postrider_dkim_keys{phase="signing"}`: "2",
-		`postrider_dkim_keys{phase="retired"}`: "0",
-		`postrider_auth_throttled_total`:       "5", `postrider_log_lines_dropped_total`: "6", `postrider_dkim_signatures_total{result="signed"}`: "7",
+		`postrider_dkim_keys{phase="retired"}`:                             "0",
+		`postrider_accounts_elsewhere_away{place="LDAP ldap://ldap.test"}`: "1", `postrider_accounts_elsewhere_questions_total{place="LDAP ldap://ldap.test"}`: "9",
+		`postrider_accounts_elsewhere_failed_total{place="LDAP ldap://ldap.test"}`: "4",
+		`postrider_auth_throttled_total`:                                           "5", `postrider_log_lines_dropped_total`: "6", `postrider_dkim_signatures_total{result="signed"}`: "7",
 		`postrider_dkim_signatures_total{result="unsigned"}`: "8", `postrider_store_commits_total`: "9", `postrider_store_commits_failed_total`: "1",
 		`postrider_store_failed`: "1", `postrider_store_sync_waits_total`: "4", `postrider_store_sync_seconds_sum`: "3", `postrider_store_sync_seconds_count`: "3",
 		`postrider_store_sync_seconds_bucket{le="0.0001"}`: "1", `postrider_store_sync_seconds_bucket{le="0.001"}`: "2", `postrider_store_sync_seconds_bucket{le="10"}`: "2",

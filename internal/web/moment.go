@@ -30,6 +30,7 @@ type Moment struct {
 	Full                        int            // mailboxes that are nearly full
 	Lockouts                    int            // accounts and networks whose logins are not checked for now
 	Throttled                   int64          // logins that were not checked, since the start
+	Elsewhere                   []Place        // who keep accounts, or answer for logins
 	Limited                     map[string]int // those who have met a limit and for whom nothing is taken now, by post.Kinds
 	Store                       durable.Stats
 	StoreFailed                 bool  // a sync has failed, and nothing more is taken
@@ -46,6 +47,13 @@ type Room struct {
 	Dir           string // the setting that names it
 	Octets, Files int64
 	Short         bool // less than what is kept free
+}
+
+// Place is somebody who keeps accounts, or answers for logins.
+type Place struct {
+	Name          string
+	Away          bool
+	Asked, Failed int64
 }
 
 // Certificate is one in use, or one that is waited for.
@@ -140,6 +148,13 @@ func (m *Moment) host() (all []fact) {
 	for result, n := range map[string]int64{"signed": m.Signed, "unsigned": m.Unsigned} {
 		f := counterOf("", "", n).by("result", result, "dkim_signatures_total", "Messages of our domains that leave: signed, and not signed though they should be.")
 		all = append(all, f)
+	}
+	for _, p := range m.Elsewhere {
+		asked, failed := counterOf("", "", p.Asked), counterOf("", "", p.Failed)
+		all = append(all,
+			gaugeBy("place", p.Name, "accounts_elsewhere_away", "Whether somebody who keeps accounts, or answers for logins, does not answer now.", bit(p.Away)),
+			asked.by("place", p.Name, "accounts_elsewhere_questions_total", "What they were asked."),
+			failed.by("place", p.Name, "accounts_elsewhere_failed_total", "What of it they did not answer, or not so that it could be used."))
 	}
 	for _, r := range m.Rooms {
 		all = append(all,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -79,7 +80,8 @@ func (c *settings) outlook(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.Contains(q.Schema, "mobilesync") {
 		var e outlookError
-		e.Error.ErrorCode, e.Error.Message = 600, "Mail is fetched by POP3 here"
+		protocol, _ := c.site.Mail.Incoming()
+		e.Error.ErrorCode, e.Error.Message = 600, "Mail is fetched by "+protocol+" here"
 		answer(w, "application/xml; charset=utf-8", xmlDocument(discovered{Response: e}))
 		return
 	}
@@ -88,15 +90,16 @@ func (c *settings) outlook(w http.ResponseWriter, r *http.Request) {
 	}
 	var a outlookAnswer
 	a.Account.AccountType, a.Account.Action = "email", "settings"
-	pop := c.protocol("POP3", c.site.Mail.POP3, q.Address)
+	kind, port := c.site.Mail.Incoming()
+	in := c.protocol(kind, port, q.Address)
 	smtp := c.protocol("SMTP", c.site.Mail.SMTP, q.Address)
 	smtp.UsePOPAuth, smtp.SMTPLast = "on", "off"
-	a.Account.Protocol = []outlookProtocol{pop, smtp}
+	a.Account.Protocol = []outlookProtocol{in, smtp}
 	answer(w, "application/xml; charset=utf-8", xmlDocument(discovered{Response: a}))
 }
 
 func (c *settings) protocol(kind string, p Port, login string) outlookProtocol {
-	o := outlookProtocol{Type: kind, Server: c.site.Host, Port: p.Number, LoginName: login, DomainReq: "off", SPA: "off", SSL: "on", Encryption: "SSL", AuthRequired: "on"}
+	o := outlookProtocol{Type: kind, Server: cmp.Or(p.Host, c.site.Host), Port: p.Number, LoginName: login, DomainReq: "off", SPA: "off", SSL: "on", Encryption: "SSL", AuthRequired: "on"}
 	if !p.Implicit {
 		o.Encryption = "TLS"
 	}

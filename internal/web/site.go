@@ -32,11 +32,21 @@ type Domain struct {
 
 // Mail is where accounts fetch and send, each the best way there is.
 type Mail struct {
-	POP3, SMTP Port
+	IMAP, POP3, SMTP Port // IMAP is another server's; a Number of 0 where there is none
 }
 
-// Port is a port of Site.Host.
+// Incoming is the one way to fetch that programs are told: some take the first of several, some the last,
+// and some refuse them. Where somebody has set up IMAP, it is that.
+func (m *Mail) Incoming() (protocol string, p Port) {
+	if m.IMAP.Number > 0 {
+		return "IMAP", m.IMAP
+	}
+	return "POP3", m.POP3
+}
+
+// Port is a port of Site.Host, or of another host.
 type Port struct {
+	Host     string // "" for Site.Host
 	Number   uint16
 	Implicit bool // TLS from the first octet on; otherwise STLS or STARTTLS
 }

@@ -2,8 +2,10 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"net/http"
+	"strings"
 )
 
 // clientConfig is Mozilla's format of settings, version 1.1. There is one server for each way
@@ -33,17 +35,20 @@ type mailServer struct {
 
 type incomingServer struct {
 	mailServer
-	POP3 struct {
-		Leave    bool `xml:"leaveMessagesOnServer"`
-		Biff     bool `xml:"downloadOnBiff"`
-		DaysLeft int  `xml:"daysToLeaveMessagesOnServer"`
-	} `xml:"pop3"`
+	POP3 *leaving `xml:"pop3"`
+}
+
+// leaving says what becomes of mail that was fetched.
+type leaving struct {
+	Leave    bool `xml:"leaveMessagesOnServer"`
+	Biff     bool `xml:"downloadOnBiff"`
+	DaysLeft int  `xml:"daysToLeaveMessagesOnServer"`
 }
 
 // server is an entry. The program puts the user's address in place of the name, so that the
 // answer is the same to whoever asks.
 func (site *Site) server(kind string, p Port) mailServer {
-	return mailServer{kind, site.Host, p.Number, p.SSL(), "%EMAILADDRESS%", "password-cleartext"}
+	return mailServer{kind, cmp.Or(p.Host, site.Host), p.Number, p.SSL(), "%EMAILADDRESS%", "password-cleartext"}
 }
 
 // thunderbird answers in Mozilla's format, which many programs read.
@@ -51,8 +56,11 @@ func (c *settings) thunderbird(w http.ResponseWriter, _ *http.Request, _ string)
 	config := clientConfig{Version: "1.1"}
 	p := &config.Provider
 	p.ID, p.Domain, p.Name, p.ShortName = c.domain.String(), c.domain.String(), c.domain.String(), c.domain.String()
-	p.Incoming.mailServer = c.site.server("pop3", c.site.Mail.POP3)
-	p.Incoming.POP3.Leave, p.Incoming.POP3.Biff, p.Incoming.POP3.DaysLeft = true, true, 14
+	protocol, in := c.site.Mail.Incoming()
+	p.Incoming.mailServer = c.site.server(strings.ToLower(protocol), in)
+	if protocol == "POP3" {
+		p.Incoming.POP3 = &leaving{Leave: true, Biff: true, DaysLeft: 14}
+	}
 	p.Outgoing = c.site.server("smtp", c.site.Mail.SMTP)
 	answer(w, "application/xml; charset=utf-8", xmlDocument(config))
 }

@@ -22,7 +22,7 @@ func testSite() *Site {
 	return &Site{
 		Host: "mail.example.com", Names: []string{"mail.example.com"}, StatusFrom: loopback, ProxyFrom: loopback,
 		Domains: map[domains.Name]Domain{"example.com": {Policy: testPolicy}, "mail.example.com": {}, "xn--bcher-kva.example": {}},
-		Mail:    &Mail{POP3: Port{995, true}, SMTP: Port{465, true}},
+		Mail:    &Mail{POP3: Port{Number: 995, Implicit: true}, SMTP: Port{Number: 465, Implicit: true}},
 	}
 }
 

@@ -40,6 +40,7 @@ type Sender struct {
 type Service struct {
 	Name string // "pop3s", "pop3", "submissions", "submission", "imaps", "imap"
 	Port uint16 // 0: it is not offered, which is said as well
+	Host string // where that is not the plan's own
 }
 
 // Keys says which DKIM keys there are. internal/sign satisfies it.

@@ -56,7 +56,7 @@ func example() *Plan {
 		Domain: "example.test", Host: "mail.example.test",
 		Addresses: addrs("192.0.2.25", "2001:db8::25"), Sending: senders("mail.example.test", "192.0.2.25", "mail.example.test", "2001:db8::25", "out.example.test", "192.0.2.26"),
 		OtherMX: []string{"backup.example.net"}, SPF: []string{"include:_spf.example.net"},
-		Services: []Service{{"submissions", 465}, {"pop3s", 995}, {"imaps", 0}},
+		Services: []Service{{Name: "submissions", Port: 465}, {Name: "pop3s", Port: 995}, {Name: "imaps"}, {Name: "imap", Port: 143, Host: "imap.example.test"}},
 		Keys:     []Key{{"example.test", "s1", dkimValue(), Signing}, {"example.test", "s2", dkimValue(), Announced}, {"example.test", "s0", dkimValue(), Retired}, {"example.test", "old", dkimValue(), Gone}},
 		DMARC:    "quarantine", ReportsTo: "postmaster", STS: STSTesting, Autoconfig: true,
 		TLSKeys: []TLSKey{{SPKI: [32]byte{1}}, {SPKI: [32]byte{2}, Next: true}},
@@ -116,6 +116,7 @@ should _smtp._tls.example.test. 3600 IN TXT "v=TLSRPTv1; rua=mailto:postmaster@e
 may _submissions._tcp.example.test. 3600 IN SRV 0 1 465 mail.example.test.
 may _pop3s._tcp.example.test. 3600 IN SRV 0 1 995 mail.example.test.
 may _imaps._tcp.example.test. 3600 IN SRV 0 0 0 .
+may _imap._tcp.example.test. 3600 IN SRV 0 1 143 imap.example.test.
 may autoconfig.example.test. 3600 IN CNAME mail.example.test.
 may _autodiscover._tcp.example.test. 3600 IN SRV 0 1 443 mail.example.test.
 `

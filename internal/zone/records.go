@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -323,7 +324,7 @@ func (b *builder) services(p *Plan) {
 		if s.Port == 0 {
 			why = fmt.Sprintf("there is no %s, and mail programs need not try", s.Name)
 		}
-		b.add(May, srv("_"+s.Name+"._tcp."+p.Domain, p.Host, s.Port), why)
+		b.add(May, srv("_"+s.Name+"._tcp."+p.Domain, cmp.Or(s.Host, p.Host), s.Port), why)
 	}
 	if p.Autoconfig {
 		b.add(May, cname("autoconfig."+p.Domain, p.Host), "Thunderbird and others ask there for the settings")

@@ -82,6 +82,9 @@ type Options struct {
 	// Problem is told of each message that fails and of each doubt; the import goes
 	// on. With nil the first of them ends it.
 	Problem func(name string, err error)
+	// Stored is told of each message once it is on stable storage, and of each that was
+	// there already; may be nil. It is called by several goroutines at once.
+	Stored func(m *Message)
 	// Commits is how many messages may wait for the disk at once; they share
 	// its syncs. 0 means 32.
 	Commits int
@@ -166,6 +169,7 @@ func (im *importer) message(m *Message) error {
 		im.mu.Lock()
 		im.stats.Skipped++
 		im.mu.Unlock()
+		im.stored(m)
 		return nil
 	}
 	if err := im.have.close(); err != nil {
@@ -200,10 +204,17 @@ func (im *importer) message(m *Message) error {
 		im.stats.Done++
 		im.stats.Octets += n
 		im.mu.Unlock()
+		im.stored(m)
 	})
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	return im.err
+}
+
+func (im *importer) stored(m *Message) {
+	if im.Stored != nil {
+		im.Stored(m)
+	}
 }
 
 // failed notes a failure, or a doubt. What it returns ends the import.

@@ -49,6 +49,10 @@ func (d *drop) Next() (*Message, error) {
 // right. How the other store keeps them is its own business.
 type wire struct{ io.Reader }
 
+// OnWire marks a message's octets, as Message.Body, as those that went over the wire: they
+// are kept to the last one, whatever their line ends are.
+func OnWire(r io.Reader) io.Reader { return wire{r} }
+
 func (d *drop) closeMessage() error {
 	if d.open == nil {
 		return nil

@@ -28,6 +28,7 @@ type box struct {
 	list     *listing // last one read, nil if none or evicted
 	inflight usage    // deliveries between reserve and release
 	use      usage    // kept only where somebody asks for it
+	aside    aside    // what folders hold, where that counts
 	ids      map[uint64]struct{}
 }
 

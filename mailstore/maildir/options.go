@@ -3,14 +3,12 @@ package maildir
 import (
 	"log/slog"
 
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
-// Quota bounds what a mailbox or a domain may hold. Zero means no bound.
-type Quota struct {
-	Octets   int64 // in CRLF octets
-	Messages int64
-}
+// Quota bounds what a mailbox or a domain may hold.
+type Quota = mailstore.Quota
 
 // Mode says on what terms a store is opened.
 type Mode uint8
@@ -50,6 +48,11 @@ func WithQuota(fn func(user string) Quota) Option { return func(s *Store) { s.bo
 func WithDomainQuota(fn func(domain string) Quota) Option {
 	return func(s *Store) { s.domainQuota = fn }
 }
+
+// WithFolders makes what a mailbox holds in its folders count towards its quota, and its domain's: an IMAP server
+// puts mail there. Folders are looked at whenever a message comes to the mailbox, so what they
+// have grown by since does not make room disappear for other mailboxes of the domain before that.
+func WithFolders(count bool) Option { return func(s *Store) { s.countFolders = count } }
 
 // WithCache bounds the listings kept in memory, in messages over all
 // mailboxes; one message takes about 250 octets. The default is 400,000.

@@ -33,15 +33,7 @@ func (u usage) exceeds(q Quota, size int64) bool {
 
 // refuse is nil if one more message of size octets fits, and says what does not.
 func (u usage) refuse(q Quota, size int64) error {
-	switch {
-	case q.Octets > 0 && size > q.Octets:
-		return fmt.Errorf("%w: %d octets, the quota is %d", mailstore.ErrNeverFits, size, q.Octets)
-	case q.Messages > 0 && u.messages+1 > q.Messages:
-		return fmt.Errorf("%w: %d messages, the quota is %d", mailstore.ErrOverQuota, u.messages, q.Messages)
-	case q.Octets > 0 && u.octets+size > q.Octets:
-		return fmt.Errorf("%w: %d octets and %d more, the quota is %d", mailstore.ErrOverQuota, u.octets, size, q.Octets)
-	}
-	return nil
+	return q.Refuse(mailstore.Usage{Messages: u.messages, Octets: u.octets}, size)
 }
 
 // domainsInfo holds the usage of domains that have a quota.
@@ -72,6 +64,7 @@ func (b *box) setUse(messages, octets int64) {
 func (b *box) total() usage {
 	u := b.use
 	u.add(b.inflight.messages, b.inflight.octets)
+	u.add(b.aside.use.messages, b.aside.use.octets)
 	return u
 }
 
@@ -151,6 +144,12 @@ func (s *Store) checkQuota(ctx context.Context, b *box, size int64) error {
 	if s.domainQuota != nil {
 		domain := domainOf(b.user)
 		if q := s.domainQuota(domain); q != (Quota{}) {
+			b.mu.Lock()
+			err := b.countAside() // the domain's sum learns of it
+			b.mu.Unlock()
+			if err != nil {
+				return err
+			}
 			return s.checkDomain(ctx, domain, q, size)
 		}
 	}
@@ -160,6 +159,9 @@ func (s *Store) checkQuota(ctx context.Context, b *box, size int64) error {
 func (b *box) checkQuota(q Quota, size int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.countAside(); err != nil {
+		return err
+	}
 	if b.use.known && !b.total().exceeds(q, size) {
 		return nil
 	}
@@ -218,11 +220,11 @@ func (s *Store) countDomain(ctx context.Context, domain string) (usage, error) {
 		if !ok {
 			continue
 		}
-		u, err := s.Usage(ctx, user)
+		u, err := s.used(ctx, user)
 		if err != nil {
 			return sum, err
 		}
-		sum.add(u.Messages, u.Octets)
+		sum.add(u.messages, u.octets)
 	}
 	s.domains.mu.Lock()
 	defer s.domains.mu.Unlock()

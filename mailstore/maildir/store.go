@@ -30,9 +30,10 @@ type Store struct {
 	fs     durable.FS
 	name   *namer
 
-	boxQuota    func(user string) Quota
-	domainQuota func(domain string) Quota
-	reserve     int64
+	boxQuota     func(user string) Quota
+	domainQuota  func(domain string) Quota
+	countFolders bool
+	reserve      int64
 
 	owner   *os.File // holds the owner lock; nil unless mode is Own
 	opened  bool     // c is the store's own, to be closed with it

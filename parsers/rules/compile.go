@@ -74,6 +74,7 @@ type work struct {
 	operators []operator
 	full      bool // there are too many rules, and it was told
 	included  int  // files so far
+	rates     int  // and rates
 }
 
 // source reads a text, which the files of chain have included, the outermost first.

@@ -21,8 +21,8 @@ func (p *parser) condition(r *rule, c *clause, phase Phase, given bool) error {
 		return err
 	}
 	for _, n := range all {
-		if counter, ok := n.node.(*counter); ok {
-			c.counters = append(c.counters, counted{counter, n.text})
+		if t, ok := n.node.(tally); ok {
+			c.counters = append(c.counters, counted{t, n.text})
 		} else {
 			c.terms = append(c.terms, n)
 		}
@@ -42,6 +42,9 @@ func (p *parser) condition(r *rule, c *clause, phase Phase, given bool) error {
 		return p.fail(p.tokens[begin-1], "set-with does nothing without options; write \"with\" and some behind what must be true")
 	}
 	if given && (phase < c.first || phase > c.last) {
+		if phase < first && r.action == Greylist {
+			return p.fail(p.tokens[max(begin-2, 0)], "greylist remembers a sender and a recipient, and is for @%s and what comes after", AtTo)
+		}
 		if phase < first || phase > last {
 			return p.fail(p.tokens[max(begin-2, 0)], "%s acts on a message as a whole, and is for @%s alone", r.action, AtMessage)
 		}
@@ -104,7 +107,7 @@ func (p *parser) either(top bool) (node, error) {
 	begin := p.token()
 	n, err := p.single()
 	if err != nil || !p.token().is("or") {
-		if _, counts := n.(*counter); counts && !top {
+		if _, counts := n.(tally); counts && !top {
 			return nil, p.fail(begin, "%q counts what all of a rule is true of, and cannot stand within parentheses", begin.text)
 		}
 		return n, err
@@ -118,7 +121,7 @@ func (p *parser) either(top bool) (node, error) {
 		any = append(any, n)
 	}
 	for _, n := range any {
-		if _, counts := n.(*counter); counts {
+		if _, counts := n.(tally); counts {
 			return nil, p.fail(begin, "what counts cannot stand beside \"or\": it counts what all of a rule is true of")
 		}
 	}
@@ -135,8 +138,8 @@ func (p *parser) single() (node, error) {
 		return nil, p.fail(t, "too many parentheses and \"not\" within each other; at most %d", mostNested)
 	case t.is("not"):
 		n, err := p.single()
-		if c, ok := n.(*counter); ok {
-			c.not = !c.not
+		if c, ok := n.(tally); ok {
+			c.flip()
 			return c, err
 		}
 		return notOf{n}, err
@@ -190,7 +193,7 @@ func (p *parser) operator(t token) (node, error) {
 		}
 		return nil, errReported
 	}
-	if _, ok := n.(*counter); ok {
+	if _, ok := n.(tally); ok {
 		p.once = true
 		return n, nil
 	}

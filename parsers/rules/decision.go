@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/config"
@@ -48,9 +49,10 @@ const (
 	Tag                      // puts a field on top of it; later rules go on
 	Delay                    // answers late; later rules go on
 	SetWith                  // sets options; later rules go on
+	Greylist                 // has a sender come again who has not done so; later rules go on, as they may refuse for good
 )
 
-var actionNames = [...]string{"none", "accept", "reject", "stall", "reply", "drop", "quarantine", "redirect", "discard", "tag", "delay", "set-with"}
+var actionNames = [...]string{"none", "accept", "reject", "stall", "reply", "drop", "quarantine", "redirect", "discard", "tag", "delay", "set-with", "greylist"}
 
 // String is the action as rules have it.
 func (a Action) String() string {
@@ -102,6 +104,27 @@ func (o Options) over(others Options) Options {
 	return o
 }
 
+// has reports whether an option is given.
+func (o Options) has(option string) bool {
+	switch option {
+	case "message":
+		return o.Message != ""
+	case "note":
+		return o.Note != ""
+	case "savedir":
+		return o.SaveDir != ""
+	case "tls-opt":
+		return o.TLS != ""
+	case "no-client":
+		return o.TLS == option
+	case "make-yakker":
+		return o.MakeYakker
+	case "mailbox":
+		return o.Mailbox != ""
+	}
+	return false
+}
+
 // Decision is what the rules say of one phase.
 type Decision struct {
 	Action Action // one that decides, or None
@@ -114,6 +137,16 @@ type Decision struct {
 	Tags []Field
 	// Delay is how late to answer.
 	Delay time.Duration
+	// Greylist, if its Rule.Line is not 0, says that the client is to come again unless it has done so, or
+	// the program knows who it is. It is of no account where the client is refused.
+	Greylist Again
+}
+
+// Again is what a greylist rule says, the first that is true.
+type Again struct {
+	Rule    config.Position
+	Message string // in place of the program's own words
+	Note    string
 }
 
 // Field is a header field that a rule puts on top.
@@ -130,7 +163,7 @@ func (a Action) refuses(code int) bool {
 }
 
 // replyOf is the answer of a rule in a phase.
-func (r *rule) replyOf(p Phase, message string) Reply {
+func (r *rule) replyOf(p Phase, message string, over reached) Reply {
 	reply := r.reply
 	switch r.action {
 	case Reject:
@@ -146,8 +179,12 @@ func (r *rule) replyOf(p Phase, message string) Reply {
 			reply.Code = 451
 		}
 	}
-	if message != "" && r.action != Answer {
+	switch {
+	case r.action == Answer:
+	case message != "":
 		reply.Text = message
+	case over.rate != nil && (r.action == Reject || r.action == Stall):
+		reply.Text = cmp.Or(over.String(), reply.Text)
 	}
 	return reply
 }
@@ -159,6 +196,8 @@ func (a Action) firstPhase() (first, last Phase, once bool) {
 		return AtMessage, AtMessage, true
 	case Delay:
 		return AtConnect, AtMessage, true
+	case Greylist: // it remembers the sender and the recipient
+		return AtTo, AtMessage, true
 	}
 	return AtConnect, AtMessage, false
 }

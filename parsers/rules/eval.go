@@ -7,8 +7,8 @@ import (
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
-// Set is rules, ready to be evaluated. It does not change, but for the numbers that "first", "every" and
-// "chance" count, and may be used concurrently.
+// Set is rules, ready to be evaluated. It does not change, but for what "first", "every", "chance" and
+// "rate" count, and may be used concurrently.
 type Set struct {
 	rules    []*rule
 	at       [phases][]*rule // those with a clause for a phase
@@ -39,9 +39,9 @@ type clause struct {
 	never    bool   // a pattern file of it is missing or empty
 }
 
-// counted is a counter with how it is written.
+// counted is a tally with how it is written.
 type counted struct {
-	*counter
+	tally
 	text string
 }
 
@@ -75,6 +75,18 @@ func (s *Set) Places() (all []Place) {
 		for _, c := range r.clauses {
 			if c.with.Mailbox != "" || r.action == Quarantine && !s.setsMailbox {
 				add(c.with.Mailbox, c.at)
+			}
+		}
+	}
+	return all
+}
+
+// With is where rules stand that have an option, such as "savedir", or "no-client" of tls-opt: a program tells of those that it has no use for.
+func (s *Set) With(option string) (all []config.Position) {
+	for _, r := range s.rules {
+		for _, c := range r.clauses {
+			if c.with.has(option) {
+				all = append(all, c.at)
 			}
 		}
 	}
@@ -124,6 +136,9 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 		d.Action, d.Rule, d.Reply = None, config.Position{}, Reply{}
 	}
 	s.pass(p, false, f, peek, look, &d, &set)
+	if d.Refuses() { // nobody is told to come again to be refused
+		d.Greylist = Again{}
+	}
 	if d.Action == None {
 		d.Options = set
 	}
@@ -133,7 +148,7 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 // pass evaluates the rules of a phase; with early those that are for MAIL alone.
 func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), d *Decision, set *Options) {
 	for _, r := range s.at[p] {
-		c := r.matching(p, early, f, peek, look)
+		c, over := r.matching(p, early, f, peek, look)
 		if c == nil {
 			continue
 		}
@@ -146,43 +161,52 @@ func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *cl
 			d.Tags = append(d.Tags, tag)
 		case Delay:
 			d.Delay += r.delay
+		case Greylist:
+			if d.Greylist.Rule.Line == 0 {
+				with := c.with.over(*set)
+				d.Greylist = Again{c.at, with.Message, with.Note}
+			}
 		default:
 			d.Action, d.Rule = r.action, c.at
 			d.Options = c.with.over(*set)
-			d.Reply = r.replyOf(p, d.Options.Message)
+			d.Reply = r.replyOf(p, d.Options.Message, over)
 			return
 		}
 	}
 }
 
 // matching is the first clause that is true.
-func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool)) *clause {
+func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool)) (*clause, reached) {
 	for _, c := range r.clauses {
 		if p < c.first || p > c.last || early && c.last != AtFrom || c.never {
 			continue
 		}
-		holds := c.holds(f, peek)
+		holds, over := c.holds(f, peek)
 		if look != nil {
 			look(r, c, holds)
 		}
 		if holds {
-			return c
+			return c, over
 		}
 	}
-	return nil
+	return nil, reached{}
 }
 
-// holds reports whether all of it is true. What counts is asked last.
-func (c *clause) holds(f Facts, peek bool) bool {
+// holds reports whether all of it is true, and which rate was reached. What counts is asked last.
+func (c *clause) holds(f Facts, peek bool) (all bool, over reached) {
 	for i := range c.terms {
 		if c.terms[i].eval(f) != yes {
-			return false
+			return false, over
 		}
 	}
 	for _, n := range c.counters {
-		if !n.count(peek) {
-			return false
+		holds, met := n.count(f, peek)
+		if !holds {
+			return false, over
+		}
+		if met.rate != nil {
+			over = met
 		}
 	}
-	return true
+	return true, over
 }

@@ -33,7 +33,7 @@ func (c *clause) explain(f Facts) (all []Term) {
 		}
 	}
 	for _, n := range c.counters {
-		result := truthOf(n.count(true), true)
+		result := n.eval(f)
 		all = append(all, Term{n.text, result.String()})
 		if result != yes {
 			return all

@@ -145,7 +145,7 @@ func TestModel(t *testing.T) {
 // FuzzParse: whatever stands in a file, it is read or refused with places, and what was read can be
 // evaluated, formatted and read again.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{Standard, "reject all", "@to stall (from a@b or not to @.c.example) with message \"x\\\"\ny\" note z ; all\n# c\nreject ip 10.0.0.0/8 \\\n  first 3\ntag \"X: y\" time 1:00-2:00", "include x\nreject from ./x", "delay 3s chance 20% seed 3", "reply \"450 4.7.1 x\" size >1MB header a *b?", "\xff\x00\"\\", "reject all\\\nx"} {
+	for _, text := range []string{Standard, "reject all", "@to stall (from a@b or not to @.c.example) with message \"x\\\"\ny\" note z ; all\n# c\nreject ip 10.0.0.0/8 \\\n  first 3\ntag \"X: y\" time 1:00-2:00", "include x\nreject from ./x", "delay 3s chance 20% seed 3", "@to stall not rate net+user >=2/10m first 2 with make-yakker\ngreylist rate all <5/d; dns nodns", "reply \"450 4.7.1 x\" size >1MB header a *b?", "\xff\x00\"\\", "reject all\\\nx"} {
 		f.Add(text)
 	}
 	c := files(map[string]string{"x": "reject from ./x\n@a.example\nstall all"})

@@ -224,7 +224,7 @@ func (n dayIs) eval(f Facts) truth {
 	return truthOf(n.days[int(now.Weekday())], !now.IsZero())
 }
 
-// counter is a condition on how often the rest of its clause was true. It is asked last.
+// counter is a tally of how many times it was.
 type counter struct {
 	n     *atomic.Uint64
 	holds func(n uint64) bool // n counts from 1
@@ -232,16 +232,21 @@ type counter struct {
 }
 
 // eval is for none but who explains: a counter is no condition of one moment.
-func (c *counter) eval(Facts) truth { return truthOf(c.count(true), true) }
+func (c *counter) eval(f Facts) truth {
+	holds, _ := c.count(f, true)
+	return truthOf(holds, true)
+}
 
-// count counts once more, and says what comes of it. With peek it only says what would.
-func (c *counter) count(peek bool) bool {
+// count implements tally.
+func (c *counter) count(_ Facts, peek bool) (bool, reached) {
 	n := c.n.Load() + 1
 	if !peek {
 		n = c.n.Add(1)
 	}
-	return c.holds(n) != c.not
+	return c.holds(n) != c.not, reached{}
 }
+
+func (c *counter) flip() { c.not = !c.not }
 
 func firstOf(limit uint64) func(uint64) bool { return func(n uint64) bool { return n <= limit } }
 

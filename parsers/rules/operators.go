@@ -58,6 +58,7 @@ func operators() []operator {
 		{"first", AtConnect, 0, 1, "a number", counting(firstOf)},
 		{"every", AtConnect, 0, 1, "a number", counting(everyOf)},
 		{"chance", AtConnect, 0, 1, "a percentage like 20%", chance},
+		{"rate", AtConnect, 0, 2, "whom it is of, and how many in which time, like user >100/h", rateOf},
 	}
 }
 

@@ -72,7 +72,7 @@ var operatorTable = map[string]struct{ yes, no []string }{
 func TestOperators(t *testing.T) {
 	for _, o := range operators() {
 		table, ok := operatorTable[o.name]
-		if !ok && o.name != "first" && o.name != "every" && o.name != "chance" {
+		if !ok && o.name != "first" && o.name != "every" && o.name != "chance" && o.name != "rate" {
 			t.Errorf("%s: no table", o.name)
 		}
 		for want, conditions := range map[truth][]string{yes: table.yes, no: table.no} {

@@ -48,6 +48,9 @@ type Result struct {
 	Signature string
 	// Time and Expires are t= and x=, or zero.
 	Time, Expires time.Time
+	// Body says that the body is the one whose hash is in the signature. It is known without a
+	// key too; alone it proves nothing, as everybody can make the hash.
+	Body bool
 }
 
 // outcome is a status and its reason. The zero value: nothing is wrong so far.

@@ -227,6 +227,7 @@ func (r *Verification) Results() []Result {
 	r.results = make([]Result, len(r.checks))
 	for i := range r.checks {
 		c := &r.checks[i]
+		c.Body = c.body != nil && c.body.is(c.sig.bodyHash)
 		if c.Status == "" {
 			c.decide(c.checkBody(r.bodies))
 		}
@@ -343,7 +344,7 @@ func (c *check) checkBody(bodies [2]*body) outcome {
 	switch {
 	case c.sig.length > total.total:
 		return permanent(reasonLengthTooLong)
-	case !c.body.is(c.sig.bodyHash):
+	case !c.Body:
 		return outcome{Fail, reasonBody}
 	case c.sig.length >= 0 && c.sig.length < total.total-2: // the last line end carries nothing
 		return outcome{Policy, reasonPartOfBody}

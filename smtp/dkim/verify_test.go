@@ -348,3 +348,17 @@ func allReasons(t testing.TB) map[Reason]bool {
 	}
 	return all
 }
+
+// TestBody: whether the body is the one that was signed is known without a key.
+func TestBody(t *testing.T) {
+	s, v, _ := setup(t, 1)
+	m := signed(t, s, "From: a@example.com\r\n\r\nbody\r\n", 100)
+	for _, v := range []*Verifier{v, {Resolver: zone{}}} {
+		if r := verify(v, m, 100); !r[0].Body {
+			t.Errorf("%+v", r[0])
+		}
+		if r := verify(v, m+"more\r\n", 100); r[0].Body || r[0].Status == Pass {
+			t.Errorf("changed: %+v", r[0])
+		}
+	}
+}

@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -19,6 +21,7 @@ import (
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/sink"
 	"github.com/postrider-mail/postrider/internal/sink/web"
+	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -42,27 +45,40 @@ type Options struct {
 	IgnoreOther bool
 
 	SelfSigned bool          // TLS with a certificate made now
-	Cert, Key  string        // files of one
+	Cert, Key  string        // files of one, or of several with commas between them
 	SMTPMode   smtp.TLSMode  // of the SMTP listener, where there is a certificate
 	Chaos      bool          // whether refusing by chance can be switched on
 	Triggers   sink.Triggers // what is refused by chance from the start
-	RuleFiles  []string      // files of rules by which mail fails on purpose
-	Rules      string        // rules in place of files
+	RuleFiles  []string      // files of rules by which mail fails on purpose, read again when they change
+	Rules      string        // rules behind those of the files
+	MoreSMTP   []string      // where to listen besides
+	ConnConfig string        // a file that says which name and certificate a local address has; "" is none
+	Slow       bool          // answers come slowly
+	Save       *sink.Saver   // where messages are saved besides; nil: where rules say so
+	Yakkers    *sink.Yakkers // who does nothing; nil: whom rules name
+	RefuseAll  bool          // every message is refused when it has come
+	Heard      smtp.Tracer   // is told of all that is said; nil: nobody is
 	Relay      *sink.Relay
 	Webhook    string
-	Web        web.Server // what pages and API may do; Box and the like are set here
-	Log        *slog.Logger
+	// DNS is whom pages and API ask what SPF, DKIM and DMARC would say, when somebody wants to know: "system", or servers
+	// between commas; "" is nobody.
+	DNS     string
+	Leaving netip.Addr // the address that mail leaves from in production, for SPF
+	Web     web.Server // what pages and API may do; Box and the like are set here
+	Log     *slog.Logger
 }
 
 // Sink is one that listens.
 type Sink struct {
 	Box              *sink.Box
 	SMTP, HTTP, POP3 string // where it listens; "" is not at all
+	MoreSMTP         []string
 
-	smtp *smtp.Server
-	pop3 *pop3.Server
-	http *http.Server
-	hook *sink.Webhook
+	smtp  *locals
+	saver *sink.Saver
+	pop3  *pop3.Server
+	http  *http.Server
+	hook  *sink.Webhook
 	// stopAsking ends the requests that wait for something to come.
 	stopAsking context.CancelFunc
 
@@ -99,19 +115,44 @@ func (o *Options) sink(box *sink.Box) (*Sink, error) {
 		}
 	}
 	faults := &sink.Faults{}
-	if err := errors.Join(o.faults(faults), faults.KeepIn(box)); err != nil {
+	if err := errors.Join(faults.Follow(o.Log, o.RuleFiles, rules.Source{Name: "rules", Text: o.Rules}), faults.KeepIn(box)); err != nil {
 		return nil, err
 	}
-	s.smtp = box.Receiver(sink.Receiving{
-		Hostname: o.Hostname, Logins: o.Logins, RequireAuth: o.RequireAuth, TLSConfig: tlsConfig, TLSMode: o.SMTPMode, MessageSize: o.MessageSize,
-		Recipients: o.Recipients, Allowed: o.Allowed, IgnoreOthers: o.IgnoreOther, TagLogins: o.TagLogins, Chaos: chaos, Faults: faults, Sessions: sessions, Log: o.Log,
-	})
+	if s.saver = o.Save; s.saver == nil {
+		s.saver = &sink.Saver{}
+	}
+	usual := o.receiving(s)
+	usual.TLSConfig, usual.Chaos, usual.Faults, usual.Sessions = tlsConfig, chaos, faults, sessions
+	if usual.Yakkers == nil {
+		usual.Yakkers = &sink.Yakkers{}
+	}
+	s.smtp, err = openLocals(&locals{file: o.ConnConfig, log: o.Log, usual: box.Receiver(usual), make: func(hostname string, pairs []certs.Keypair) (*smtp.Server, error) {
+		own := usual
+		if hostname != "" {
+			own.Hostname = hostname
+		}
+		if pairs != nil {
+			set, err := certs.LoadTLS(pairs...)
+			if err != nil {
+				return nil, err
+			}
+			own.TLSConfig = set.Config()
+		}
+		return box.Receiver(own), nil
+	}})
+	if err != nil {
+		return nil, err
+	}
 	s.pop3 = box.Fetcher(sink.Fetching{Hostname: o.Hostname, Logins: o.POP3Logins, TLSConfig: tlsConfig, Log: o.Log})
 	if o.Webhook != "" {
 		s.hook = &sink.Webhook{URL: o.Webhook, Label: o.Label, Log: o.Log, Summary: func(m *sink.Message) ([]byte, error) { return json.Marshal(web.Summary(m)) }}
 	}
+	judge, err := o.judge()
+	if err != nil {
+		return nil, err
+	}
 	w := o.Web
-	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook = box, chaos, faults, sessions, o.Relay, s.hook
+	w.Box, w.Chaos, w.Faults, w.Sessions, w.Relay, w.Webhook, w.Judge = box, chaos, faults, sessions, o.Relay, s.hook, judge
 	w.Hostname, w.Version, w.Label, w.MessageSize, w.Log = o.Hostname, o.Version, o.Label, o.MessageSize, o.Log
 	asking, stopAsking := context.WithCancel(context.Background())
 	s.stopAsking = stopAsking
@@ -122,14 +163,6 @@ func (o *Options) sink(box *sink.Box) (*Sink, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// faults are the rules that hold from the start.
-func (o *Options) faults(f *sink.Faults) error {
-	if len(o.RuleFiles) > 0 {
-		return f.SetFiles(o.RuleFiles...)
-	}
-	return f.Set("", o.Rules)
 }
 
 func open(o Options) (*sink.Box, error) {
@@ -143,8 +176,16 @@ func (o *Options) tls() (*tls.Config, error) {
 	var set *certs.TLS
 	switch {
 	case o.Cert != "" || o.Key != "":
+		cert, key := strings.Split(o.Cert, ","), strings.Split(o.Key, ",")
+		if len(cert) != len(key) {
+			return nil, fmt.Errorf("there are %d files of certificates and %d of keys", len(cert), len(key))
+		}
+		var pairs []certs.Keypair
+		for i := range cert {
+			pairs = append(pairs, certs.Keypair{Cert: cert[i], Key: key[i]})
+		}
 		var err error
-		if set, err = certs.LoadTLS(certs.Keypair{Cert: o.Cert, Key: o.Key}); err != nil {
+		if set, err = certs.LoadTLS(pairs...); err != nil {
 			return nil, err
 		}
 	case o.SelfSigned:
@@ -170,11 +211,17 @@ func (o *Options) tls() (*tls.Config, error) {
 const mostAsking = 1000
 
 func (s *Sink) listen(o Options) error {
-	for _, l := range []struct {
+	type listening struct {
 		name, addr string
 		into       *string
 		serve      func(net.Listener) error
-	}{{"SMTP", o.SMTP, &s.SMTP, s.smtp.Serve}, {"POP3", o.POP3, &s.POP3, s.pop3.Serve}, {"HTTP", o.HTTP, &s.HTTP, s.http.Serve}} {
+	}
+	all := []listening{{"SMTP", o.SMTP, &s.SMTP, s.smtp.serve}, {"POP3", o.POP3, &s.POP3, s.pop3.Serve}, {"HTTP", o.HTTP, &s.HTTP, s.http.Serve}}
+	s.MoreSMTP = make([]string, len(o.MoreSMTP))
+	for i, addr := range o.MoreSMTP {
+		all = append(all, listening{"SMTP", addr, &s.MoreSMTP[i], s.smtp.serve})
+	}
+	for _, l := range all {
 		if l.addr == "" {
 			continue
 		}
@@ -184,6 +231,9 @@ func (s *Sink) listen(o Options) error {
 		}
 		if l.into == &s.HTTP {
 			line = netutil.LimitListener(line, mostAsking)
+		}
+		if o.Slow && l.name == "SMTP" {
+			line = sink.Slow{Listener: line}
 		}
 		s.lines = append(s.lines, line)
 		*l.into = line.Addr().String()
@@ -245,10 +295,11 @@ func (s *Sink) expire(ctx context.Context) {
 func (s *Sink) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
-	s.smtp.Shutdown(ctx) // what it says is that somebody was cut off
+	s.smtp.shutdown(ctx)
 	s.pop3.Shutdown(ctx)
 	s.stopAsking()
 	s.http.Shutdown(ctx)
 	s.http.Close()
+	s.saver.Close()
 	s.Box.Close()
 }

@@ -88,3 +88,19 @@ func TestMailpitSettings(t *testing.T) {
 		t.Errorf("%q", unused)
 	}
 }
+
+// TestDNS: whom a sink asks is what it was told, and nobody where it was not.
+func TestDNS(t *testing.T) {
+	for servers, want := range map[string]bool{"": false, "127.0.0.1": true, "127.0.0.1:5353, ::1": true, "[::1]:53": true} {
+		o := Options{DNS: servers, Log: slog.New(slog.DiscardHandler)}
+		j, err := o.judge()
+		if err != nil || (j.DNS != nil) != want {
+			t.Errorf("%q: %+v %v", servers, j, err)
+		}
+	}
+	for _, servers := range []string{"dns.test", "127.0.0.1,", "127.0.0.1:5353:1"} {
+		if _, err := (&Options{DNS: servers}).judge(); err == nil || !strings.Contains(err.Error(), "no address") {
+			t.Errorf("%q: %v", servers, err)
+		}
+	}
+}

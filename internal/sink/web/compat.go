@@ -2,53 +2,47 @@ package web
 
 import (
 	"cmp"
+	_ "embed"
 	"slices"
 	"strings"
-
-	"golang.org/x/net/html"
+	"sync"
 )
 
-// The programs that the table below knows about.
-const (
-	gmail   = "Gmail"
-	outlook = "Outlook (Windows)"
-	apple   = "Apple Mail"
-	thunder = "Thunderbird"
-)
+//go:embed support.txt
+var supportText string
 
-var programs = []string{apple, gmail, outlook, thunder}
+// program is one that shows mail, with the names that the table's source has for its family and what it runs on.
+type program struct{ name, family, familyName, platform string }
 
-// feature is something in HTML that not all programs show. The table is small on purpose:
-// what breaks layouts most often, as it is generally documented (caniemail.com has
-// the long list, kept up to date by others).
+// feature is something in HTML that not all programs show.
 type feature struct {
-	slug, title, category string
-	unsupported, partial  []string
-	// tag, attribute and css find it: an element, an attribute, a part of a style.
-	tag, attribute, css string
+	slug, title string
+	answers     string // a letter for each program: y, a(lmost), n, u(nknown)
+	kind        string // of what finds it; see used.times
+	words       []string
 }
 
-var features = []feature{
-	{slug: "css-display-flex", title: "display: flex", category: "css", unsupported: []string{outlook}, css: "display:flex"},
-	{slug: "css-display-grid", title: "display: grid", category: "css", unsupported: []string{outlook}, partial: []string{gmail}, css: "display:grid"},
-	{slug: "css-position", title: "position", category: "css", unsupported: []string{gmail, outlook}, css: "position:"},
-	{slug: "css-background-image", title: "background-image", category: "css", unsupported: []string{outlook}, css: "background-image:"},
-	{slug: "css-border-radius", title: "border-radius", category: "css", unsupported: []string{outlook}, css: "border-radius:"},
-	{slug: "css-variables", title: "variables: var(--x)", category: "css", unsupported: []string{gmail, outlook}, css: "var(--"},
-	{slug: "css-animation", title: "animation", category: "css", unsupported: []string{gmail, outlook}, css: "animation"},
-	{slug: "css-at-font-face", title: "@font-face", category: "css", unsupported: []string{gmail, outlook}, css: "@font-face"},
-	{slug: "css-max-width", title: "max-width", category: "css", unsupported: []string{outlook}, css: "max-width:"},
-	{slug: "html-svg", title: "<svg>", category: "html", unsupported: []string{gmail, outlook}, tag: "svg"},
-	{slug: "html-video", title: "<video>", category: "html", unsupported: []string{gmail, outlook, thunder}, tag: "video"},
-	{slug: "html-audio", title: "<audio>", category: "html", unsupported: []string{gmail, outlook, thunder}, tag: "audio"},
-	{slug: "html-form", title: "<form>", category: "html", unsupported: []string{outlook}, partial: []string{gmail, apple, thunder}, tag: "form"},
-	{slug: "html-link", title: "<link> to a style sheet", category: "html", unsupported: []string{gmail, outlook}, tag: "link"},
-	{slug: "html-script", title: "<script>", category: "html", unsupported: programs, tag: "script"},
-	{slug: "html-srcset", title: "srcset", category: "html", unsupported: []string{gmail, outlook}, attribute: "srcset"},
-	{slug: "html-webp", title: "WebP images", category: "html", unsupported: []string{outlook}, css: ".webp"},
+type supportTable struct {
+	programs []program
+	features []feature
 }
 
-// The answer about a message's HTML.
+// readSupport reads the table; its test reads it as well, so that what is wrong is found there.
+var readSupport = sync.OnceValue(func() (t supportTable) {
+	for line := range strings.Lines(supportText) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		switch f[0] {
+		case "program":
+			t.programs = append(t.programs, program{f[1], f[2], f[3], f[4]})
+		case "feature":
+			kind, words, _ := strings.Cut(f[3], ":")
+			t.features = append(t.features, feature{slug: f[1], answers: f[2], kind: kind, words: strings.Fields(words), title: f[4]})
+		}
+	}
+	return t
+})
+
+// The answer about a message's HTML, in the form of Mailpit's.
 type (
 	checked struct {
 		Warnings  []warning
@@ -57,7 +51,8 @@ type (
 	}
 	warning struct {
 		Slug, Title, Description, URL, Category string
-		Tags, Keywords                          []string
+		Tags                                    []string
+		Keywords                                string
 		Results                                 []support
 		NotesByNumber                           map[string]string
 		Score                                   score
@@ -73,90 +68,72 @@ type (
 	}
 )
 
-// checkHTML finds what some programs do not show.
+// mostChecked is how much of the HTML is looked at, in octets.
+const mostChecked = 1 << 20
+
+// checkHTML finds what some programs do not show. The scores are per cent of the programs of which it is known; the total is their
+// mean over what the message uses.
 func checkHTML(source string) checked {
-	nodes, found := count(source)
-	c := checked{Warnings: []warning{}, Platforms: map[string][]string{"desktop-webmail": programs}, Total: total{Tests: len(features), Nodes: nodes}}
-	for _, f := range features {
-		n := found[f.slug]
-		if n == 0 {
-			continue
+	t, u := readSupport(), usedBy(source[:min(len(source), mostChecked)])
+	c := checked{Warnings: []warning{}, Platforms: make(map[string][]string), Total: total{Tests: len(t.features), Nodes: u.nodes}}
+	for _, p := range t.programs {
+		if list := c.Platforms[p.platform]; !slices.Contains(list, p.family) {
+			c.Platforms[p.platform] = append(list, p.family)
 		}
-		w := f.warning(n)
-		c.Warnings = append(c.Warnings, w)
-		c.Total.Partial += w.Score.Partial / float64(len(features))
-		c.Total.Unsupported += w.Score.Unsupported / float64(len(features))
+	}
+	for i := range t.features {
+		f := &t.features[i]
+		if n := u.times(f); n > 0 {
+			c.Warnings = append(c.Warnings, f.warning(n, t.programs))
+		}
+	}
+	for _, w := range c.Warnings {
+		c.Total.Partial += w.Score.Partial / float64(len(c.Warnings))
+		c.Total.Unsupported += w.Score.Unsupported / float64(len(c.Warnings))
 	}
 	c.Total.Supported = 100 - c.Total.Partial - c.Total.Unsupported
-	slices.SortFunc(c.Warnings, func(a, b warning) int { return cmp.Compare(b.Score.Unsupported, a.Score.Unsupported) })
+	slices.SortStableFunc(c.Warnings, func(a, b warning) int {
+		return cmp.Or(cmp.Compare(b.Score.Unsupported, a.Score.Unsupported), cmp.Compare(b.Score.Partial, a.Score.Partial))
+	})
 	return c
 }
 
-func (f *feature) warning(n int) warning {
-	w := warning{Slug: f.slug, Title: f.title, URL: "https://www.caniemail.com/features/" + f.slug + "/", Category: f.category, Tags: []string{}, Keywords: []string{}, NotesByNumber: map[string]string{}}
-	for _, p := range programs {
-		how := "yes"
-		switch {
-		case slices.Contains(f.unsupported, p):
-			how = "no"
-			w.Score.Unsupported += 100 / float64(len(programs))
-		case slices.Contains(f.partial, p):
-			how = "partial"
-			w.Score.Partial += 100 / float64(len(programs))
+func (f *feature) warning(n int, programs []program) warning {
+	category, _, _ := strings.Cut(f.slug, "-")
+	w := warning{Slug: f.slug, Title: f.title, URL: "https://www.caniemail.com/features/" + f.slug + "/", Category: category, Tags: []string{}, Results: []support{}, NotesByNumber: map[string]string{}}
+	known := float64(len(f.answers) - strings.Count(f.answers, "u"))
+	for i, p := range programs {
+		s := support{Name: p.name, Platform: p.platform, Family: p.familyName}
+		switch f.answers[i] {
+		case 'y':
+			s.Support = "yes"
+			w.Score.Supported += 100 / known
+		case 'a':
+			s.Support = "partial"
+			w.Score.Partial += 100 / known
+		case 'n':
+			s.Support = "no"
+			w.Score.Unsupported += 100 / known
 		default:
-			w.Score.Supported += 100 / float64(len(programs))
+			continue
 		}
-		w.Results = append(w.Results, support{Name: p, Platform: "desktop-webmail", Family: p, Support: how})
+		w.Results = append(w.Results, s)
 	}
 	w.Score.Found = n
 	return w
 }
 
-// count is how many elements the HTML has, and how often it has each feature.
-func count(source string) (nodes int, found map[string]int) {
-	found = make(map[string]int)
-	var styles strings.Builder
-	within := ""
-	for z := html.NewTokenizer(strings.NewReader(source)); ; {
-		switch z.Next() {
-		case html.ErrorToken:
-			countStyles(styles.String(), found)
-			return nodes, found
-		case html.TextToken:
-			if within == "style" {
-				styles.Write(z.Text())
-			}
-		case html.EndTagToken:
-			within = ""
-		case html.StartTagToken, html.SelfClosingTagToken:
-			t := z.Token()
-			nodes++
-			within = t.Data
-			countTag(&t, &styles, found)
-		}
-	}
-}
+// Without are the programs that do not show it, and In those that do in part.
+func (w warning) Without() []string { return w.programs("no") }
 
-func countTag(t *html.Token, styles *strings.Builder, found map[string]int) {
-	has := make(map[string]bool)
-	for _, a := range t.Attr {
-		has[a.Key] = true
-		if a.Key == "style" || a.Key == "src" {
-			styles.WriteString(a.Val + ";")
-		}
-	}
-	for _, f := range features {
-		if f.tag == t.Data || f.attribute != "" && has[f.attribute] {
-			found[f.slug]++
-		}
-	}
-}
+// InPart are the programs that show a part of it.
+func (w warning) InPart() []string { return w.programs("partial") }
 
-func countStyles(styles string, found map[string]int) {
-	styles = strings.ToLower(strings.Join(strings.Fields(styles), ""))
-	for _, f := range features {
-		if f.css != "" {
-			found[f.slug] += strings.Count(styles, f.css)
+func (w warning) programs(how string) (names []string) {
+	for _, r := range w.Results {
+		if r.Support == how {
+			names = append(names, r.Name)
 		}
 	}
+	return names
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -237,3 +239,37 @@ func TestOddAuthor(t *testing.T) {
 		}
 	}
 }
+
+// A list of whole messages is written message by message: none waits for the next.
+func TestAnswerList(t *testing.T) {
+	var b strings.Builder
+	answerList(&b, "items", func(yield func(any) bool) {
+		for i := range 3 {
+			if i > 0 && !strings.HasSuffix(b.String(), strconv.Itoa(i-1)) {
+				t.Errorf("before %d: %q", i, b.String())
+			}
+			if !yield(i) {
+				return
+			}
+		}
+	}, func() any { return hogCounted{Total: 5} })
+	if want := `{"items":[0,1,2],"total":5,"count":0,"start":0}` + "\n"; b.String() != want {
+		t.Errorf("%q", b.String())
+	}
+	asked := 0
+	answerList(closed{}, "items", func(yield func(any) bool) {
+		for asked = range 10 {
+			if !yield(asked) {
+				return
+			}
+		}
+	}, func() any { return struct{}{} })
+	if asked > 0 {
+		t.Errorf("%d were made for nobody", asked)
+	}
+}
+
+// closed is a connection whose other side is gone.
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

@@ -28,6 +28,7 @@ func (s *Server) inboxes() []operation {
 		{pattern: "DELETE /inboxes/{inbox}/messages", handle: s.inboxEmpty, says: "Delete all its messages", code: http.StatusNoContent},
 		{pattern: "GET /inboxes/{inbox}/messages/{id}", handle: s.inboxMessage, says: "One message, with envelope, links and codes; it is not read by that", out: full{}},
 		{pattern: "DELETE /inboxes/{inbox}/messages/{id}", handle: s.inboxRemove, says: "Delete one message", code: http.StatusNoContent},
+		{pattern: "GET /inboxes/{inbox}/messages/{id}/sender", handle: s.inboxSender, says: "What SPF, DKIM and DMARC would say of who sent it", params: []string{"dns: yes to ask the DNS, as somebody's real server would", "address: the address that it would be sent from"}, out: sink.Judgement{}},
 		{pattern: "GET /inboxes/{inbox}/messages/{id}/raw", handle: s.inboxRaw, says: "The octets that were sent"},
 		{pattern: "GET /inboxes/{inbox}/rules", handle: s.rules, says: "The rules by which its mail fails, and how often each struck", out: rulesShown{}},
 		{pattern: "PUT /inboxes/{inbox}/rules", handle: s.setRules, says: "Replace them; none lets all pass", in: ruling{}, out: rulesShown{}},
@@ -211,10 +212,14 @@ const (
 // waited is what came while somebody waited.
 type waited struct {
 	Messages []full `json:"messages"`
-	Matched  int    `json:"matched"`
-	Wanted   int    `json:"wanted"`
-	Seen     int    `json:"seen"`
-	Reason   string `json:"reason,omitempty"`
+	waitedFor
+}
+
+type waitedFor struct {
+	Matched int    `json:"matched"`
+	Wanted  int    `json:"wanted"`
+	Seen    int    `json:"seen"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // inboxWait answers once so many messages match, or, when the time is over, 408 with
@@ -229,18 +234,19 @@ func (s *Server) inboxWait(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	name := s.scope(r)
 	messages, seen := s.Box.Wait(ctx, name, found, since, count)
-	out := waited{Messages: []full{}, Matched: len(messages), Wanted: count, Seen: seen}
-	for i := range messages {
-		if o, err := s.read(name, messages[i].ID); err == nil {
-			out.Messages = append(out.Messages, s.fullOf(o))
-		}
-	}
+	out := waitedFor{Matched: len(messages), Wanted: count, Seen: seen}
 	w.Header().Set("Content-Type", "application/json")
 	if len(messages) < count {
 		out.Reason = reason(len(messages), count, seen, wait)
 		w.WriteHeader(http.StatusRequestTimeout)
 	}
-	answerAs(w, out)
+	answerList(w, "messages", func(yield func(any) bool) {
+		for i := range messages {
+			if o, err := s.read(name, messages[i].ID); err == nil && !yield(s.fullOf(o)) {
+				return
+			}
+		}
+	}, func() any { return out })
 }
 
 func reason(matched, wanted, seen int, wait time.Duration) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"runtime/metrics"
 	"strconv"
@@ -114,4 +115,27 @@ func memoryInUse() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() - sample[1].Value.Uint64()
+}
+
+// answerList writes an object with a list and other members, one element after another: what a list has of whole
+// messages would not fit into memory. Members that tell how many there were are read when they all have been
+// written. The type of the answer was said before.
+func answerList(w io.Writer, name string, elements iter.Seq[any], others func() any) {
+	fmt.Fprintf(w, "{%q:[", name)
+	between := ""
+	for e := range elements {
+		text, err := json.Marshal(e)
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s%s", between, text)
+		}
+		if err != nil {
+			return // nobody reads it any more
+		}
+		between = ","
+	}
+	text, err := json.Marshal(others())
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(w, "],%s\n", text[1:])
 }

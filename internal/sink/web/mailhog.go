@@ -25,10 +25,14 @@ func (s *Server) mailhog() []operation {
 }
 
 type hogListing struct {
-	Total int       `json:"total"`
-	Count int       `json:"count"`
-	Start int       `json:"start"`
+	hogCounted
 	Items []hogItem `json:"items"`
+}
+
+type hogCounted struct {
+	Total int `json:"total"`
+	Count int `json:"count"`
+	Start int `json:"start"`
 }
 
 // hogReleasing is what MailHog's clients send; where mail goes is not theirs to say.
@@ -86,14 +90,17 @@ func (s *Server) hogSearch(w http.ResponseWriter, r *http.Request) {
 func (s *Server) hogAnswer(w http.ResponseWriter, r *http.Request, q sink.Query) {
 	q.Inbox, q.Start, q.Limit = inbox(r), number(r, "start", 0), min(number(r, "limit", defaultLimit), mostHog)
 	p := s.Box.Find(q)
-	items := []hogItem{}
-	for i := range p.Messages {
-		if o, err := s.read(q.Inbox, p.Messages[i].ID); err == nil {
-			items = append(items, o.hog())
-		}
-	}
 	w.Header().Set("Content-Type", "text/json")
-	answerAs(w, hogListing{p.Matched, len(items), q.Start, items})
+	counted := hogCounted{Total: p.Matched, Start: q.Start}
+	answerList(w, "items", func(yield func(any) bool) {
+		for i := range p.Messages {
+			if o, err := s.read(q.Inbox, p.Messages[i].ID); err == nil {
+				if counted.Count++; !yield(o.hog()) {
+					return
+				}
+			}
+		}
+	}, func() any { return counted })
 }
 
 func (o *opened) hog() hogItem {

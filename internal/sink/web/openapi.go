@@ -29,7 +29,14 @@ type object map[string]any
 func (s *Server) describe(w http.ResponseWriter, _ *http.Request) {
 	d := &description{schemas: object{}}
 	paths := object{}
-	for _, o := range slices.Concat(s.version1(), s.mailhog(), s.inboxes()) {
+	all := slices.Concat(s.version1(), s.mailhog(), s.inboxes())
+	for _, o := range all {
+		if o.in != nil {
+			d.schema(reflect.TypeOf(o.in))
+		}
+	}
+	d.answers = true
+	for _, o := range all {
 		method, path, _ := strings.Cut(o.pattern, " ")
 		entry, _ := paths[path].(object)
 		if entry == nil {
@@ -48,7 +55,11 @@ func (s *Server) describe(w http.ResponseWriter, _ *http.Request) {
 }
 
 // description collects the schemas of types that have names.
-type description struct{ schemas object }
+type description struct {
+	schemas object
+	// answers says that what comes now is written by this server: all members are there.
+	answers bool
+}
 
 var inPath = regexp.MustCompile(`\{(\w+)\}`)
 
@@ -116,16 +127,23 @@ func (d *description) schema(t reflect.Type) object {
 }
 
 func (d *description) members(t reflect.Type) object {
-	members := object{}
+	members, required := object{}, []string{}
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Anonymous || !f.IsExported() {
 			continue
 		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name, omit, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
 			name = f.Name
 		}
 		members[name] = d.schema(f.Type)
+		if d.answers && omit == "" && f.Type.Kind() != reflect.Pointer {
+			required = append(required, name)
+		}
 	}
-	return object{"type": "object", "properties": members}
+	v := object{"type": "object", "properties": members}
+	if len(required) > 0 {
+		v["required"] = required
+	}
+	return v
 }

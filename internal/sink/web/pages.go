@@ -133,6 +133,9 @@ func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
 	if !found {
 		return
 	}
+	if r.URL.Query().Get("dns") != "" && led(w, r) {
+		return
+	}
 	p.Box.Mark(inbox(r), true, nil, o.ID) // the page is shown also where that cannot be kept
 	m := p.fullOf(o)
 	tab := r.URL.Query().Get("tab")
@@ -153,7 +156,7 @@ func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
 		More       int // fields that are not shown
 		Tree       []node
 		Check      *checked
-		Sender     []string
+		Sender     *senderCheck
 		Remembered bool
 	}{full: m, Tab: tab, Narrow: r.URL.Query().Get("width") == "phone", Remote: r.URL.Query().Get("remote") == "1", Remembered: remembered}
 	switch tab {
@@ -172,6 +175,7 @@ func (p *viewer) message(w http.ResponseWriter, r *http.Request) {
 	case "parts":
 		data.Tree = o.tree()
 	case "check":
+		data.Sender = p.senderCheck(r, o)
 		if m.HTML != "" {
 			c := checkHTML(m.HTML)
 			data.Check = &c

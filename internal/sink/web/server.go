@@ -23,6 +23,7 @@ type Server struct {
 	Sessions *sink.Sessions // the dialogues of SMTP
 	Relay    *sink.Relay    // nil: nothing is released
 	Webhook  *sink.Webhook  // nil: none
+	Judge    *sink.Judge    // what SPF, DKIM and DMARC would say; nil: the DNS is never asked
 
 	Root    string   // the path below which all of it stands, "/" or "/mail/"
 	Logins  Logins   // for everything but what says whether it lives; nil: none is asked

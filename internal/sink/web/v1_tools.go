@@ -95,11 +95,18 @@ const (
 	linkWait  = 10 * time.Second
 )
 
+// led answers a browser that a foreign page has led here, if only by a picture, for which it sends no Origin: it must
+// not have this host ask others about the newest message.
+func led(w http.ResponseWriter, r *http.Request) bool {
+	if r.Header.Get("Sec-Fetch-Site") != "cross-site" || r.Header.Get("Origin") != "" {
+		return false
+	}
+	http.Error(w, "403 CORS: not asked by a page of this server", http.StatusForbidden)
+	return true
+}
+
 func (s *Server) linkCheck(w http.ResponseWriter, r *http.Request) {
-	// A picture on somebody's page is asked for without an Origin; it must not have this host
-	// ask the links of the newest message.
-	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Origin") == "" {
-		http.Error(w, "403 CORS: not asked by a page of this server", http.StatusForbidden)
+	if led(w, r) {
 		return
 	}
 	o, found := s.open(w, r)

@@ -2,16 +2,20 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -644,5 +648,68 @@ func TestThumbnail(t *testing.T) {
 		if b := thumbnail(data).Bounds(); b.Dx() != thumbWidth || b.Dy() != thumbHeight {
 			t.Errorf("%v", b)
 		}
+	}
+}
+
+// silentDNS has no name, and counts who asks.
+type silentDNS struct{ asked atomic.Int32 }
+
+func (d *silentDNS) nothing() error {
+	d.asked.Add(1)
+	return &net.DNSError{Err: "no such name", IsNotFound: true}
+}
+
+func (d *silentDNS) LookupTXT(context.Context, string) ([]string, error) { return nil, d.nothing() }
+func (d *silentDNS) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, d.nothing()
+}
+func (d *silentDNS) LookupMX(context.Context, string) ([]*net.MX, error)  { return nil, d.nothing() }
+func (d *silentDNS) LookupAddr(context.Context, string) ([]string, error) { return nil, d.nothing() }
+func (d *silentDNS) NameExists(context.Context, string) (bool, error)     { return false, d.nothing() }
+
+// The DNS is asked when somebody wants that, on a page or by the API, and never because a page is looked at or a foreign one
+// leads a browser here.
+func TestSender(t *testing.T) {
+	dns := &silentDNS{}
+	w := newWorld(t, func(s *Server) { s.Judge = &sink.Judge{DNS: dns} })
+	id := w.put("From: a@example.com\r\n\r\nbody\r\n")
+	api, page := "/inboxes/-/messages/"+id+"/sender", "/message/"+id+"?tab=check"
+	for path, want := range map[string]string{api: `"not asked"`, api + "?dns=no&address=192.0.2.1": `"Address":"192.0.2.1"`, page: "Nobody was asked", page + "&address=192.0.2.1": "192.0.2.1"} {
+		if code, text, _ := w.ask("GET", path, ""); code != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	for _, path := range []string{api + "?dns=yes", page + "&dns=yes"} {
+		if code, _, _ := w.ask("GET", path, "", "Sec-Fetch-Site", "cross-site"); code != 403 {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+	if n := dns.asked.Load(); n != 0 {
+		t.Fatalf("the DNS was asked %d times", n)
+	}
+	var v sink.Judgement
+	w.get(api+"?dns=yes&address=192.0.2.1", &v)
+	if !v.Asked || v.SPF.Result != "none" || v.DMARC.Result != "none" || dns.asked.Load() == 0 {
+		t.Errorf("%+v", v)
+	}
+	if code, text, _ := w.ask("GET", page+"&dns=yes", ""); code != 200 || !strings.Contains(text, "was asked now") {
+		t.Errorf("%d %s", code, text)
+	}
+	for _, bad := range []string{"dns=maybe", "address=x", "address=fe80::1%25eth0"} {
+		name, _, _ := strings.Cut(bad, "=")
+		if code, text, _ := w.ask("GET", api+"?"+bad, ""); code != 400 || !strings.HasPrefix(text, name+": ") {
+			t.Errorf("%s: %d %s", bad, code, text)
+		}
+		if code, text, _ := w.ask("GET", page+"&"+bad, ""); code != 200 || !strings.Contains(text, name+": ") {
+			t.Errorf("%s: %d %s", bad, code, text)
+		}
+	}
+	without := newWorld(t, nil)
+	id = without.put("From: a@example.com\r\n\r\nbody\r\n")
+	if code, text, _ := without.ask("GET", "/inboxes/-/messages/"+id+"/sender?dns=yes", ""); code != 400 || !strings.Contains(text, "--dns") {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, text, _ := without.ask("GET", "/message/"+id+"?tab=check", ""); code != 200 || !strings.Contains(text, "--dns") {
+		t.Errorf("%d %s", code, text)
 	}
 }

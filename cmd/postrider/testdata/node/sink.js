@@ -75,7 +75,53 @@ async function mailhog() {
   assert.equal((await api.messages()).count, 1);
 }
 
-mailpit().then(mailhog).then(() => {
+// The commands of cypress-mailpit, as Cypress would run them, which chains their promises.
+async function cypress() {
+  const file = require.resolve('cypress-mailpit').replace(/index\.js$/, 'src/MailpitCommands.js');
+  globalThis.Cypress = { expose: () => job.url, config: () => 4000 };
+  globalThis.cy = {
+    env: async () => ({}),
+    wrap: async (value) => value,
+    wait: (ms) => new Promise((done) => { setTimeout(done, ms); }),
+    async request({ method, url, qs, body }) {
+      const query = qs ? '?' + new URLSearchParams(qs) : '';
+      const answer = await fetch(url + query, { method, body: body && JSON.stringify(body), headers: body && { 'content-type': 'application/json' } });
+      const text = await answer.text();
+      // Without a word of the test's it fails for every other status.
+      if (answer.status >= 400) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
+      return { status: answer.status, body: /json/.test(answer.headers.get('content-type')) ? JSON.parse(text) : text };
+    },
+  };
+  const { MailpitCommands } = await import('data:text/javascript,' + encodeURIComponent(fs.readFileSync(file, 'utf8')));
+  const c = new MailpitCommands();
+  await c.mailpitDeleteAllEmails();
+  assert.equal((await c.mailpitGetAllMails()).messages.length, 0);
+  await assert.rejects(c.mailpitGetMail(), /404/);
+  await c.mailpitNotHasEmailsBySubject('Hello');
+  const waiting = c.mailpitHasEmailsBySubject('order');
+  await transporter.sendMail(job.mail);
+  assert.equal((await waiting).messages_count, 1);
+  await c.mailpitSendMail();
+  await c.mailpitHasEmailsByTo('jane@example.com');
+  const made = await c.mailpitGetMail();
+  assert.equal(await c.mailpitGetSubject(made), 'Hello Mailpit');
+  assert.deepEqual(await c.mailpitGetRecipientAddress(made), ['jane@example.com']);
+  assert.equal(await c.mailpitGetFromAddress(made), 'from@example.com');
+  assert.deepEqual(await c.mailpitGetAttachments(made), []);
+  assert.match(await c.mailpitGetMailHTMlBody(made), /<p>hello from mailpit<\/p>/);
+  assert.match(await c.mailpitGetMailTextBody(made), /^hello from mailpit/);
+  await c.mailpitSetAllEmailStatusAsRead();
+  assert.equal((await c.mailpitGetAllMails(0, 1)).unread, 0);
+  await c.mailpitSetStatusAsUnRead(made);
+  assert.equal((await c.mailpitSearchEmails('is:unread')).messages[0].ID, made.ID);
+  await c.mailpitSetAllEmailStatusAsUnRead();
+  assert.equal((await c.mailpitGetAllMails()).unread, 2);
+  await c.mailpitDeleteEmailsBySearch('to:jane@example.com');
+  await c.mailpitNotHasEmailsByTo('jane@example.com');
+  assert.equal((await c.mailpitGetEmailsBySubject('order')).messages_count, 1);
+}
+
+mailpit().then(mailhog).then(cypress).then(() => {
   transporter.close();
   console.log('true');
 }).catch((e) => {

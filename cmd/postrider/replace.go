@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// replaceFile puts a text in place of a file's, all of it or none. The file has this mode then, and keeps its
+// owner, where this user may give files away. One that says so already is left as it is.
+func replaceFile(name, text string, mode os.FileMode) error {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real // the link stays one
+	}
+	was, err := os.Stat(name)
+	if err == nil {
+		if old, err := os.ReadFile(name); err == nil && string(old) == text && was.Mode().Perm() == mode {
+			return nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	if was != nil && err == nil {
+		if owner := was.Sys().(*syscall.Stat_t); int(owner.Uid) != os.Geteuid() {
+			err = f.Chown(int(owner.Uid), int(owner.Gid))
+		}
+	}
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

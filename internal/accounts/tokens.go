@@ -1,0 +1,156 @@
+package accounts
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/accounts/openid"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
+)
+
+// tokens are those of an OpenID provider.
+type tokens struct {
+	name     string
+	settings conf.OpenID
+	lasts    time.Duration
+	provider *openid.Provider
+	health   health
+}
+
+// openTokens makes what settings say of a provider; old's where they say the same.
+func openTokens(s *conf.Settings, old *Elsewhere, log *slog.Logger) (*tokens, error) {
+	c := s.Elsewhere.OpenID
+	if c.Issuer == "" {
+		return nil, nil
+	}
+	if old != nil && old.tokens != nil && reflect.DeepEqual(old.tokens.settings, c) && old.tokens.lasts == s.Elsewhere.CacheTime {
+		return old.tokens, nil
+	}
+	secure, err := clientTLS(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("OpenID: %w", err)
+	}
+	return &tokens{name: "OpenID " + c.Issuer, settings: c, lasts: s.Elsewhere.CacheTime, provider: openid.New(openid.Config{
+		Issuer: c.Issuer, Audiences: c.Audiences, AudienceClaims: c.AudienceClaims, UserClaim: c.UserClaim, EmailVerified: c.EmailVerified, Algorithms: c.Algorithms,
+		Introspect: c.Introspect, ClientID: c.ClientID, ClientSecret: string(c.ClientSecret), Remember: s.Elsewhere.CacheTime,
+		Transport: transport(secure), Timeout: c.Timeout,
+	})}, nil
+}
+
+func transport(secure *tls.Config) *http.Transport {
+	return &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 8, IdleConnTimeout: idles}
+}
+
+// Tokens reports whether tokens are taken.
+func (c *Credentials) Tokens() bool { return c.dir.elsewhere != nil && c.dir.elsewhere.tokens != nil }
+
+// Token implements sasl.Tokens. Nobody guesses a signature; what is counted are tokens that the provider has not made, so that none
+// are checked without end.
+func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (string, error) {
+	if !c.Tokens() {
+		return "", sasl.ErrDenied
+	}
+	t := c.dir.elsewhere.tokens
+	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
+	// They are counted by where they come from alone: a name that comes with one is nobody's word, and whose it is is not known yet.
+	settle, ok := c.throttle.book(block, domains.Address("token "+block.String()))
+	if !ok {
+		return "", sasl.ErrThrottled
+	}
+	account, genuine, err := c.whose(ctx, t, token)
+	for _, as := range []string{authzid, user} {
+		if err == nil && !c.isCalled(ctx, account, as) {
+			err = &sasl.TokenError{Configuration: t.provider.Configuration(), Description: "the token is of another user"}
+		}
+	}
+	v := c.judge(ctx, claimed(account, authzid, user), err)
+	if v == right || genuine { // it is too old, say, or of somebody without an account
+		v = undecided
+	}
+	settle(v)
+	if err != nil {
+		return "", err
+	}
+	c.throttle.remember(block, account, right)
+	return account.String(), nil
+}
+
+// isCalled reports whether a name, "" for none, is one of an account's: others may know it by several.
+func (c *Credentials) isCalled(ctx context.Context, account domains.Address, name string) bool {
+	if c.mayActAs(account, name) {
+		return true
+	}
+	named, err := c.holder(ctx, name)
+	return err == nil && named == account
+}
+
+// claimed is who somebody says that he is, for the log.
+func claimed(account domains.Address, names ...string) string {
+	for _, n := range names {
+		if account == "" {
+			account = domains.Address(n)
+		}
+	}
+	return account.String()
+}
+
+// whose finds out whose a token is. genuine is whether the provider has made it.
+func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (account domains.Address, genuine bool, err error) {
+	refuse := func(why string) error {
+		return &sasl.TokenError{Configuration: t.provider.Configuration(), Description: why}
+	}
+	if !t.health.mayAsk() {
+		return "", false, fmt.Errorf("%s: %w", t.name, errAway)
+	}
+	user, err := t.provider.Check(ctx, token)
+	var refused *openid.Refused
+	var away *openid.Unreachable
+	isAway := errors.As(err, &away)
+	if isAway {
+		t.health.answered(c.log, t.name, err, true)
+	} else {
+		t.health.answered(c.log, t.name, nil, false)
+	}
+	switch {
+	case errors.As(err, &refused):
+		return "", refused.Genuine, refuse("the token " + refused.Why)
+	case errors.Is(err, openid.ErrLater):
+		return "", false, sasl.ErrThrottled
+	case err != nil:
+		return "", false, fmt.Errorf("check a token: %w", err)
+	}
+	account, err = c.holder(ctx, user)
+	if errors.Is(err, sasl.ErrDenied) {
+		err = refuse("the token is of somebody without an account here")
+	}
+	return account, true, err
+}
+
+// holder is the account that a name means which was proved otherwise than by a password. The error is sasl.ErrDenied if there is none, or why that
+// cannot be found out.
+func (c *Credentials) holder(ctx context.Context, user string) (domains.Address, error) {
+	name, account := c.dir.Login(user)
+	switch {
+	case account != nil && !account.Disabled:
+		return name, nil
+	case account != nil:
+		return name, sasl.ErrDenied
+	}
+	k, err := c.dir.find(ctx, name)
+	switch {
+	case err != nil:
+		return name, fmt.Errorf("find the account of %s: %w", name, err)
+	case k == nil || !k.letsOthers(ctx):
+		return name, sasl.ErrDenied
+	}
+	return k.Address, nil
+}

@@ -1,0 +1,183 @@
+package peertest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Database is a PostgreSQL of a test's own.
+type Database struct {
+	Port int
+	dir  string
+	proc *process
+}
+
+// postgresConf is a server on the loopback interface that keeps what it confirms; it may have a standby.
+const postgresConf = `
+listen_addresses = '127.0.0.1'
+port = %d
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 64MB
+wal_level = replica
+max_wal_senders = 8
+hot_standby = on
+log_min_messages = warning
+`
+
+// Postgres starts the installed PostgreSQL with an empty database. lines are added to its settings.
+func Postgres(t testing.TB, lines ...string) *Database {
+	t.Helper()
+	d := newDatabase(t)
+	d.tool(t, "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", d.dir)
+	d.configure(t, lines)
+	d.Start(t)
+	return d
+}
+
+// Standby starts a server that repeats what d does, called name.
+func (d *Database) Standby(t testing.TB, name string, lines ...string) *Database {
+	t.Helper()
+	s := newDatabase(t)
+	s.tool(t, "pg_basebackup", "--no-sync", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-D", s.dir, "-X", "stream", "-c", "fast")
+	follow := fmt.Sprintf("primary_conninfo = 'host=127.0.0.1 port=%d user=postgres application_name=%s'", d.Port, name)
+	s.configure(t, append(slices.Clone(lines), follow))
+	write(t, filepath.Join(s.dir, "standby.signal"), "", 0o600, owner())
+	s.Start(t)
+	Await(t, "the standby to follow", func() bool {
+		ask := fmt.Sprintf("select 'yes' from pg_stat_replication where state = 'streaming' and application_name = '%s'", name)
+		out, err := d.as(exec.Command(d.program("psql"), "-At", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-c", ask)).Output()
+		return err == nil && strings.TrimSpace(string(out)) == "yes"
+	})
+	return s
+}
+
+func newDatabase(t testing.TB) *Database {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		missing(t, "PostgreSQL")
+	}
+	base := t.TempDir()
+	if err := errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)); err != nil { // another user has to get through
+		t.Fatal(err)
+	}
+	d := &Database{Port: FreePort(t), dir: filepath.Join(base, "data")}
+	mkdir(t, d.dir, 0o700, owner())
+	return d
+}
+
+// owner is who runs the server, which refuses to be root.
+func owner() int {
+	if os.Getuid() == 0 {
+		return nobodyID
+	}
+	return os.Getuid()
+}
+
+func (d *Database) program(name string) string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	return found[len(found)-1]
+}
+
+// as makes a command the owner's.
+func (d *Database) as(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Dir = d.dir
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+	}
+	return cmd
+}
+
+func (d *Database) tool(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := d.as(exec.Command(d.program(name), args...)).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// configure replaces the settings.
+func (d *Database) configure(t testing.TB, lines []string) {
+	t.Helper()
+	text := fmt.Sprintf(postgresConf, d.Port)
+	for _, line := range lines {
+		text += line + "\n"
+	}
+	write(t, filepath.Join(d.dir, "postgresql.conf"), text, 0o600, owner())
+}
+
+// Start starts a server that was stopped.
+func (d *Database) Start(t testing.TB) {
+	t.Helper()
+	p := &process{cmd: d.as(exec.Command(d.program("postgres"), "-D", d.dir)), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.WaitDelay = time.Second
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	go func() { p.cmd.Wait(); close(p.ended) }()
+	d.proc = p
+	t.Cleanup(func() {
+		d.end(p)
+		if t.Failed() {
+			t.Logf("PostgreSQL said:\n%s", p.out.String())
+		}
+	})
+	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(d.Port)))
+	Await(t, "PostgreSQL to answer", func() bool { // it listens before it does
+		return d.as(exec.Command(d.program("pg_isready"), "-q", "-U", "postgres", "-d", "postgres", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port))).Run() == nil
+	})
+}
+
+// Kill ends the server and all it has started at once, as a loss of power to it would; Start brings it back.
+func (d *Database) Kill() { d.end(d.proc) }
+
+// end kills a server and its children, which are in process groups of their own.
+func (d *Database) end(p *process) {
+	d.each(p, syscall.SIGKILL)
+	<-p.ended
+}
+
+// Freeze stops the server in the middle of what it does, until Thaw.
+func (d *Database) Freeze() { d.each(d.proc, syscall.SIGSTOP) }
+
+// Thaw lets a frozen server go on.
+func (d *Database) Thaw() { d.each(d.proc, syscall.SIGCONT) }
+
+func (d *Database) each(p *process, s syscall.Signal) {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.cmd.Process.Pid))
+	p.cmd.Process.Signal(s)
+	for _, pid := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+			syscall.Kill(n, s)
+		}
+	}
+}
+
+// Promote makes a standby the one that can be written to.
+func (d *Database) Promote(t testing.TB) {
+	t.Helper()
+	d.tool(t, "pg_ctl", "promote", "-D", d.dir, "-w")
+}
+
+// DSN is a connection string for the databases, of which the first that can be written to is used.
+func DSN(all ...*Database) string {
+	dsn := "postgres://postgres@"
+	for i, d := range all {
+		if i > 0 {
+			dsn += ","
+		}
+		dsn += fmt.Sprint("127.0.0.1:", d.Port)
+	}
+	return dsn + "/postgres?sslmode=disable&target_session_attrs=read-write&connect_timeout=5"
+}

@@ -1,0 +1,364 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+const (
+	committers   = 2       // groups on their way at once, each on a connection of its own
+	mostOfGroup  = 256     // messages of one group
+	mostInGroup  = 8 << 20 // octets of their bodies, but for one that is larger alone
+	mostAttempts = 5       // of a group that the database took back for another's sake (deadlock, serialization)
+)
+
+// commit is one message that waits to be made durable.
+type commit struct {
+	d       *delivery
+	top     []byte
+	names   []string                    // mailboxes, in order
+	domains map[string]*mailstore.Usage // what the domains hold that have a quota, of the whole group
+
+	done     chan error // takes the answer
+	answered bool       // it has it
+}
+
+// answer tells what became of it.
+func (c *commit) answer(err error) {
+	c.done <- err
+	c.answered = true
+}
+
+// wait returns what became of it. A store that is closed meanwhile takes what is not on its way yet for not done.
+func (c *commit) wait(s *Store) error {
+	select {
+	case err := <-c.done:
+		return err
+	case <-s.ends.Done():
+	}
+	select { // its group may be on its way: that ends by itself
+	case err := <-c.done:
+		return err
+	case <-time.After(s.timeout):
+		return fmt.Errorf("postgres: %w", mailstore.ErrUncertain)
+	}
+}
+
+// commitAll makes groups of what waits, one after the other.
+func (s *Store) commitAll() {
+	for {
+		select {
+		case c := <-s.commits:
+			s.commitGroup(s.gather(c))
+		case <-s.ends.Done():
+			for { // nobody may wait for what was taken in just before
+				select {
+				case c := <-s.commits:
+					c.answer(mailstore.ErrClosed)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather takes what waits beside the first, without waiting for more: while one group is written the next comes together.
+func (s *Store) gather(first *commit) []*commit {
+	group, octets := []*commit{first}, len(first.d.buf)
+	for len(group) < mostOfGroup && octets < mostInGroup {
+		select {
+		case c := <-s.commits:
+			group = append(group, c)
+			octets += len(c.d.buf)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commitGroup makes messages durable and tells each what became of it.
+func (s *Store) commitGroup(group []*commit) {
+	// Not that of any of them, for all would share the fate of the first who goes; and what is committed is committed.
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	var err error
+	for attempt := range mostAttempts {
+		if attempt > 0 {
+			time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
+		}
+		begun := false
+		if err = s.tryGroup(ctx, group, &begun); !takenBack(err) && (begun || !broken(err)) {
+			break
+		}
+	}
+	for _, c := range group {
+		if !c.answered { // tryGroup has told those it refused
+			c.answer(unavailable("store message", err))
+		}
+	}
+}
+
+// takenBack reports whether the database has undone a transaction because of another one, so that it may be tried again.
+func takenBack(err error) bool {
+	var of *pgconn.PgError
+	return errors.As(err, &of) && (of.Code == "40001" || of.Code == "40P01")
+}
+
+// boxRow is what is known of a mailbox whose row is locked.
+type boxRow struct {
+	id   int64
+	next int64 // its next uid
+	use  mailstore.Usage
+}
+
+// tryGroup stores what can be stored of a group in one transaction, and answers those who have no room itself. Before begun is set
+// nothing is on its way.
+func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	defer s.rollback(conn)
+	s.seen.warning(conn.Conn().PgConn())
+	boxes, err := s.lockBoxes(ctx, conn, namesOf(group))
+	if err != nil {
+		return err
+	}
+	if err := s.askDomains(ctx, conn, group); err != nil {
+		return err
+	}
+	rows, err := s.place(ctx, conn, group, boxes)
+	if err != nil {
+		return err
+	}
+	if len(rows.bodies.ids) == 0 {
+		return nil
+	}
+	*begun = true
+	err = s.write(ctx, conn, rows)
+	if err == nil {
+		if text := s.seen.warning(conn.Conn().PgConn()); text != "" {
+			err = fmt.Errorf("%w: %s", errWarned, text)
+		}
+	}
+	if err != nil && isUncertain(err) {
+		return s.settle(group, boxes, err)
+	}
+	return err
+}
+
+// namesOf are the mailboxes of a group, in order.
+func namesOf(group []*commit) (names []string) {
+	for _, c := range group {
+		if !c.answered {
+			names = append(names, c.names...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// lockBoxes begins a transaction and locks the rows of mailboxes, in the order of their names, so that no two can wait for each
+// other. Those that are not there are made.
+func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []string) (map[string]*boxRow, error) {
+	boxes := make(map[string]*boxRow, len(names))
+	read := func(rows pgx.Rows) error {
+		var name string
+		var b boxRow
+		_, err := pgx.ForEachRow(rows, []any{&name, &b.id, &b.next, &b.use.Messages, &b.use.Octets}, func() error {
+			row := b
+			boxes[name] = &row
+			return nil
+		})
+		return err
+	}
+	lock := s.in(`select name, id, next_uid, messages, octets from $.box where name = any($1) order by name for update`)
+	b := new(pgx.Batch)
+	b.Queue(`begin`)
+	b.Queue(lock, names).Query(read)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	if len(boxes) == len(names) {
+		return boxes, nil
+	}
+	// The locks are given back first, for those of the new rows would be taken out of turn.
+	b = new(pgx.Batch)
+	domains := make([]string, len(names))
+	for i, name := range names {
+		_, domains[i], _ = canonical(name)
+	}
+	b.Queue(`rollback`)
+	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
+	b.Queue(`begin`)
+	b.Queue(lock, names).Query(read)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	if len(boxes) < len(names) {
+		return nil, fmt.Errorf("%d of %d mailboxes could not be made", len(names)-len(boxes), len(names))
+	}
+	return boxes, nil
+}
+
+// rowsOf is what a group writes, column by column.
+type rowsOf struct {
+	bodies struct {
+		ids    [][16]byte
+		refs   []int32
+		tops   [][]byte
+		data   [][]byte
+		chunks []int32
+	}
+	msgs struct {
+		boxes, uids, sizes []int64
+		bodies             [][16]byte
+		received           []time.Time
+		flags              []string
+		uidls              []*string
+	}
+}
+
+// place gives each message of a group its places, or tells it that a mailbox has no room. Nobody else changes these mailboxes
+// meanwhile.
+func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, boxes map[string]*boxRow) (*rowsOf, error) {
+	taken, err := s.takenUIDs(ctx, conn, group, boxes)
+	if err != nil {
+		return nil, err
+	}
+	rows := new(rowsOf)
+	for _, c := range group {
+		if c.answered {
+			continue
+		}
+		if full := s.full(c, boxes); len(full) > 0 {
+			c.answer(c.d.refused(full))
+			continue
+		}
+		rows.bodies.ids = append(rows.bodies.ids, c.d.id)
+		rows.bodies.refs = append(rows.bodies.refs, int32(len(c.names)))
+		rows.bodies.tops = append(rows.bodies.tops, orEmpty(c.top))
+		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.buf))
+		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.chunks))
+		for _, name := range c.names {
+			b, m := boxes[name], &rows.msgs
+			m.boxes = append(m.boxes, b.id)
+			m.uids = append(m.uids, b.next)
+			m.sizes = append(m.sizes, c.size())
+			m.bodies = append(m.bodies, c.d.id)
+			m.received = append(m.received, c.d.received)
+			m.flags = append(m.flags, plainFlags(c.d.meta.Flags))
+			m.uidls = append(m.uidls, taken.give(b.id, c.d.meta.UID))
+			b.next++
+			b.use.Messages++
+			b.use.Octets += c.size()
+		}
+	}
+	return rows, nil
+}
+
+// orEmpty makes of nothing what is no null.
+func orEmpty(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// uidSet are unique ids that are taken, of mailboxes.
+type uidSet map[uidIn]bool
+
+type uidIn struct {
+	box int64
+	uid string
+}
+
+// give returns the id that was asked for, unless it is taken or none was: the store's own then.
+func (u uidSet) give(box int64, asked string) *string {
+	if asked == "" || u[uidIn{box, asked}] {
+		return nil
+	}
+	u[uidIn{box, asked}] = true
+	return &asked
+}
+
+// takenUIDs are those of the ids asked for that messages have already.
+func (s *Store) takenUIDs(ctx context.Context, conn *pgxpool.Conn, group []*commit, boxes map[string]*boxRow) (uidSet, error) {
+	var ids []int64
+	var uids []string
+	for _, c := range group {
+		if !c.answered && c.d.meta.UID != "" {
+			for _, name := range c.names {
+				ids, uids = append(ids, boxes[name].id), append(uids, c.d.meta.UID)
+			}
+		}
+	}
+	taken := make(uidSet)
+	if len(ids) == 0 {
+		return taken, nil
+	}
+	rows, err := conn.Query(ctx, s.in(`select m.box, a.uid from unnest($1::bigint[], $2::text[]) a(box, uid) join $.msg m on m.box = a.box and m.uidl = a.uid
+		union select m.box, a.uid from unnest($1::bigint[], $2::text[]) a(box, uid) join $.msg m on m.box = a.box and m.uidl is null and replace(m.body::text, '-', '') = a.uid where a.uid ~ '^[0-9a-f]{32}$'`), ids, uids)
+	if err != nil {
+		return nil, err
+	}
+	var is uidIn
+	_, err = pgx.ForEachRow(rows, []any{&is.box, &is.uid}, func() error {
+		taken[is] = true
+		return nil
+	})
+	return taken, err
+}
+
+// write inserts the rows and commits, in one go.
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) error {
+	b, m := &rows.bodies, &rows.msgs
+	batch := new(pgx.Batch)
+	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[])`), b.ids, b.refs, b.tops, b.data, b.chunks)
+	batch.Queue(s.in(`insert into $.msg (box, uid, body, size, received, flags, uidl) select * from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[])`),
+		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls)
+	batch.Queue(`commit`)
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// rollback ends a transaction that is still open, so that its connection can be used again.
+func (s *Store) rollback(conn *pgxpool.Conn) {
+	c := conn.Conn()
+	if c.IsClosed() || c.PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := c.Exec(ctx, `rollback`); err != nil {
+		c.Close(ctx)
+	}
+}
+
+// relaxed runs one statement whose effect may be lost with the server: it is no promise.
+func (s *Store) relaxed(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	defer conn.Release()
+	defer s.rollback(conn)
+	var tag pgconn.CommandTag
+	b := new(pgx.Batch)
+	b.Queue(`begin`)
+	b.Queue(`set local synchronous_commit = off`)
+	b.Queue(s.in(text), args...).Exec(func(t pgconn.CommandTag) error { tag = t; return nil })
+	b.Queue(`commit`)
+	return tag, conn.SendBatch(ctx, b).Close()
+}

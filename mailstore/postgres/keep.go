@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Flag implements mailstore.Keeper.
+func (m *maildrop) Flag(ctx context.Context, is []int, flags string) error {
+	return m.mark(ctx, is, func(had string) string { return plainFlags(had + flags) })
+}
+
+// Unflag implements mailstore.Trash.
+func (m *maildrop) Unflag(ctx context.Context, is []int, flags string) error {
+	return m.mark(ctx, is, func(had string) string {
+		return strings.Map(func(r rune) rune {
+			if strings.ContainsRune(flags, r) {
+				return -1
+			}
+			return r
+		}, had)
+	})
+}
+
+// mark changes the flags of messages. Nobody else changes them while the maildrop is locked.
+func (m *maildrop) mark(ctx context.Context, is []int, to func(had string) string) error {
+	if _, err := m.numbers(is); err != nil {
+		return err
+	}
+	var uids []int64
+	var flags []string
+	became := make(map[int]string)
+	for _, i := range slices.Compact(slices.Sorted(slices.Values(is))) {
+		if now := to(m.Flags(i)); !m.gone[i] && now != m.Flags(i) {
+			uids, flags = append(uids, m.list[i].uid), append(flags, now)
+			became[i] = now
+		}
+	}
+	if len(uids) == 0 {
+		return ctx.Err()
+	}
+	err := m.s.fenced(ctx, m.lock, func(tx pgx.Tx) error {
+		if err := m.lockBox(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, m.s.in(`update $.msg g set flags = a.flags, changed = clock_timestamp(), modseq = b.version + 1 from unnest($2::bigint[], $3::text[]) a(uid, flags), $.box b
+			where g.box = $1 and b.id = $1 and g.uid = a.uid`), m.lock.box, uids, flags)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if m.flags == nil {
+		m.flags = make(map[int]string)
+	}
+	for i, now := range became {
+		m.flags[i] = now
+	}
+	return nil
+}
+
+// isFolder reports whether a name is 1 to 64 ASCII letters, digits, '-' and '_'.
+func isFolder(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+}
+
+// Move implements mailstore.Keeper. In its folder a message has a number above those of all that came before.
+func (m *maildrop) Move(ctx context.Context, is []int, folder string) error {
+	uids, err := m.numbers(is)
+	switch {
+	case err != nil:
+		return err
+	case !isFolder(folder):
+		return fmt.Errorf("postgres: %q cannot be the name of a folder", folder)
+	case len(uids) == 0:
+		return ctx.Err()
+	}
+	err = m.s.fenced(ctx, m.lock, func(tx pgx.Tx) error {
+		if err := m.lockBox(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, m.s.in(`insert into $.folder (box, id, name) select $1, coalesce(max(id), 0) + 1, $2 from $.folder where box = $1 on conflict do nothing`), m.lock.box, folder); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, m.s.in(`update $.msg g set folder = f.id, uid = b.next_uid + a.n - 1, modseq = b.version + 1 from unnest($2::bigint[]) with ordinality a(uid, n), $.box b, $.folder f
+			where g.box = $1 and b.id = $1 and f.box = $1 and f.name = $3 and g.uid = a.uid and g.folder = 0`), m.lock.box, uids, folder)
+		return err
+	})
+	if err == nil {
+		m.forget(is)
+	}
+	return err
+}
+
+// sweepAll throws away what messages left that were given up, once an hour and soon after the start.
+func (s *Store) sweepAll() {
+	wait := time.NewTimer(time.Minute)
+	defer wait.Stop()
+	for {
+		select {
+		case <-wait.C:
+			ctx, cancel := context.WithTimeout(s.ends, 10*time.Minute)
+			if n, err := s.Sweep(ctx); err != nil {
+				s.log.Info("pieces of messages that were given up are not swept away", "err", err)
+			} else if n > 0 {
+				s.log.Info("pieces of messages that were given up are swept away", "pieces", n)
+			}
+			cancel()
+			wait.Reset(time.Hour)
+		case <-s.ends.Done():
+			return
+		}
+	}
+}
+
+// Sweep deletes the pieces of large messages that no message names and that are older than a day: none of a message that may
+// still be on its way. It returns how many there were.
+func (s *Store) Sweep(ctx context.Context) (int64, error) {
+	return s.sweepOlder(ctx, 24*time.Hour)
+}
+
+func (s *Store) sweepOlder(ctx context.Context, age time.Duration) (int64, error) {
+	tag, err := s.relaxed(ctx, `delete from $.chunk c where c.made < clock_timestamp() - $1::interval and not exists (select from $.body b where b.id = c.body)`, age)
+	return tag.RowsAffected(), unavailable("sweep", err)
+}

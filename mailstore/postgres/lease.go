@@ -1,0 +1,216 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// lock is the lease of one open maildrop.
+type lock struct {
+	box   int64
+	epoch int64
+	lost  atomic.Bool
+}
+
+// leases are those that this process holds.
+type leases struct {
+	mu  sync.Mutex
+	all map[int64]*lock // by box
+}
+
+func (l *leases) add(k *lock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = make(map[int64]*lock)
+	}
+	l.all[k.box] = k
+}
+
+// remove forgets a lease, and reports whether it was known.
+func (l *leases) remove(k *lock) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all[k.box] != k {
+		return false
+	}
+	delete(l.all, k.box)
+	return true
+}
+
+func (l *leases) list() (all []*lock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.all {
+		all = append(all, k)
+	}
+	return all
+}
+
+// take locks a maildrop, if nobody else has it, or has had it for too long without a word. That the lock may be lost with the
+// server does no harm: what is done under it asks whether it holds.
+func (s *Store) take(ctx context.Context, box int64) (*lock, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	defer s.rollback(conn)
+	k := &lock{box: box}
+	b := new(pgx.Batch)
+	b.Queue(`begin`)
+	b.Queue(`set local synchronous_commit = off`)
+	b.Queue(s.in(`insert into $.lease (box, epoch, until) values ($1, 1, clock_timestamp() + $2::interval)
+		on conflict (box) do update set epoch = lease.epoch + 1, until = excluded.until where lease.until < clock_timestamp() returning epoch`), box, s.lease).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&k.epoch)
+	})
+	b.Queue(`commit`)
+	err = conn.SendBatch(ctx, b).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, mailstore.ErrLocked
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.held.add(k)
+	return k, nil
+}
+
+// release gives a maildrop free.
+func (s *Store) release(ctx context.Context, locks ...*lock) error {
+	var boxes, epochs []int64
+	for _, k := range locks {
+		if s.held.remove(k) && !k.lost.Load() {
+			boxes, epochs = append(boxes, k.box), append(epochs, k.epoch)
+		}
+	}
+	if len(boxes) == 0 {
+		return nil
+	}
+	_, err := s.relaxed(ctx, `update $.lease l set until = '-infinity' from unnest($1::bigint[], $2::bigint[]) mine(box, epoch) where l.box = mine.box and l.epoch = mine.epoch`, boxes, epochs)
+	return err
+}
+
+// releaseAll gives free what is still open when the store closes.
+func (s *Store) releaseAll(ctx context.Context) {
+	if err := s.release(ctx, s.held.list()...); err != nil {
+		s.log.Info("maildrops stay locked for a while", "err", err, "for", s.lease.String())
+	}
+}
+
+// renewAll renews the leases until the store closes.
+func (s *Store) renewAll() {
+	tick := time.NewTicker(s.lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := s.renew(); err != nil {
+				s.log.Warn("locks of maildrops are not renewed", "err", err)
+			}
+		case <-s.ends.Done():
+			return
+		}
+	}
+}
+
+// renew extends the leases that are held, in one statement, and marks those as lost that another has taken.
+func (s *Store) renew() error {
+	locks := s.held.list()
+	if len(locks) == 0 {
+		return nil
+	}
+	var boxes, epochs []int64
+	for _, k := range locks {
+		boxes, epochs = append(boxes, k.box), append(epochs, k.epoch)
+	}
+	ctx, cancel := context.WithTimeout(s.ends, s.lease/3)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, s.in(`update $.lease l set until = clock_timestamp() + $3::interval from unnest($1::bigint[], $2::bigint[]) mine(box, epoch)
+		where l.box = mine.box and l.epoch = mine.epoch returning l.box`), boxes, epochs, s.lease)
+	if err != nil {
+		return err
+	}
+	kept := make(map[int64]bool)
+	var box int64
+	if _, err := pgx.ForEachRow(rows, []any{&box}, func() error { kept[box] = true; return nil }); err != nil {
+		return err
+	}
+	for _, k := range locks {
+		if !kept[k.box] {
+			k.lost.Store(true)
+			s.log.Warn("a maildrop is open elsewhere by now", "box", k.box)
+		}
+	}
+	return nil
+}
+
+// fenced runs what changes an open maildrop in one transaction, which holds the lease's row: nobody else can take the lock before
+// it is over, and it does nothing if somebody has.
+func (s *Store) fenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error) error {
+	if s.closed.Load() {
+		return mailstore.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if k.lost.Load() {
+		return mailstore.ErrLockLost
+	}
+	// The caller may go; what was begun is brought to its end, for nobody could say otherwise what became of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := s.tryFenced(ctx, k, do)
+		if !takenBack(err) || attempt == mostAttempts {
+			return err
+		}
+		time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
+	}
+}
+
+func (s *Store) tryFenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return unavailable("change maildrop", err)
+	}
+	defer conn.Release()
+	s.seen.warning(conn.Conn().PgConn())
+	committing := false
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		var is int64
+		switch err := tx.QueryRow(ctx, s.in(`select epoch from $.lease where box = $1 for update`), k.box).Scan(&is); {
+		case errors.Is(err, pgx.ErrNoRows) || err == nil && is != k.epoch:
+			k.lost.Store(true)
+			return mailstore.ErrLockLost
+		case err != nil:
+			return err
+		}
+		if err := do(tx); err != nil {
+			return err
+		}
+		committing = true
+		return nil
+	})
+	if text := s.warnedOf(conn); err == nil && text != "" {
+		return fmt.Errorf("postgres: %w: %w: %s", mailstore.ErrUncertain, errWarned, text)
+	}
+	switch {
+	case err == nil || takenBack(err) || errors.Is(err, mailstore.ErrLockLost):
+		return err
+	case committing && isUncertain(err):
+		return fmt.Errorf("postgres: %w: %w", mailstore.ErrUncertain, err)
+	}
+	return unavailable("change maildrop", err)
+}
+
+func (s *Store) warnedOf(conn *pgxpool.Conn) string { return s.seen.warning(conn.Conn().PgConn()) }

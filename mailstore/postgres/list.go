@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// entry is one message of a list.
+type entry struct {
+	uid      int64 // of IMAP's kind: a number
+	size     int64
+	body     bodyID
+	received int64  // microseconds since 1970
+	uidl     string // empty: made of body
+	flags    string
+	changed  int64 // microseconds, 0 if never
+}
+
+func (e *entry) id() string {
+	if e.uidl != "" {
+		return e.uidl
+	}
+	return e.body.String()
+}
+
+// list is what a mailbox held at some version of it. It is never changed.
+type list struct {
+	version int64
+	entries []entry
+}
+
+// lists are those that are kept, so that a mailbox that has not changed is not read again.
+type lists struct {
+	most int // messages in all
+
+	mu  sync.Mutex
+	all map[int64]*list // by box
+	sum int
+}
+
+func (l *lists) get(box, version int64) *list {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if is := l.all[box]; is != nil && is.version == version {
+		return is
+	}
+	return nil
+}
+
+// put keeps a list, and forgets others where it becomes too much.
+func (l *lists) put(box int64, is *list) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = make(map[int64]*list)
+	}
+	l.forget(box)
+	if len(is.entries) > l.most {
+		return
+	}
+	for other := range l.all { // in no order, which is as good as any
+		if l.sum+len(is.entries) <= l.most {
+			break
+		}
+		l.forget(other)
+	}
+	l.all[box], l.sum = is, l.sum+len(is.entries)
+}
+
+func (l *lists) forget(box int64) {
+	if was := l.all[box]; was != nil {
+		l.sum -= len(was.entries)
+		delete(l.all, box)
+	}
+}
+
+// readList reads what a mailbox holds, in one statement and so as of one moment.
+func (s *Store) readList(ctx context.Context, box int64) ([]entry, error) {
+	rows, err := s.pool.Query(ctx, s.in(`select uid, size, body, received, uidl, flags, changed from $.msg where box = $1 and folder = 0 order by received, uid`), box)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		all      []entry
+		e        entry
+		received time.Time
+		body     [16]byte
+		uidl     *string
+		changed  *time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&e.uid, &e.size, &body, &received, &uidl, &e.flags, &changed}, func() error {
+		is := e
+		is.body, is.received = body, received.UnixMicro()
+		if uidl != nil {
+			is.uidl = *uidl
+		}
+		if changed != nil {
+			is.changed = changed.UnixMicro()
+		}
+		all = append(all, is)
+		return nil
+	})
+	return all, err
+}

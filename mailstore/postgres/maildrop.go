@@ -1,0 +1,279 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+// maildrop is a mailbox that is open.
+type maildrop struct {
+	s      *Store
+	lock   *lock
+	list   []entry
+	gone   []bool         // removed or moved in this session
+	flags  map[int]string // changed in this session
+	closed atomic.Bool
+}
+
+var _ interface {
+	mailstore.Maildrop
+	mailstore.Trash
+} = (*maildrop)(nil)
+
+// Open implements mailstore.Store.
+func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	name, domain, err := canonical(user)
+	if err != nil {
+		return nil, err
+	}
+	var box int64
+	err = s.reading(ctx, func(ctx context.Context) (err error) {
+		box, err = s.boxOf(ctx, name, domain)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable("open maildrop", err)
+	}
+	asking, cancel, err := s.within(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	k, err := s.take(asking, box)
+	if errors.Is(err, mailstore.ErrLocked) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, unavailable("lock maildrop", err)
+	}
+	var entries []entry
+	err = s.reading(ctx, func(ctx context.Context) (err error) {
+		entries, err = s.entries(ctx, box)
+		return err
+	})
+	if err != nil {
+		err = errors.Join(err, s.release(context.WithoutCancel(ctx), k))
+		return nil, unavailable("list maildrop", err)
+	}
+	return &maildrop{s: s, lock: k, list: entries, gone: make([]bool, len(entries))}, nil
+}
+
+// boxOf is a mailbox's number. One that is not there is made, for the lock needs something to hold.
+func (s *Store) boxOf(ctx context.Context, name, domain string) (id int64, err error) {
+	const find = `select id from $.box where name = $1`
+	if err = s.pool.QueryRow(ctx, s.in(find), name).Scan(&id); !errors.Is(err, pgx.ErrNoRows) {
+		return id, err
+	}
+	if _, err := s.pool.Exec(ctx, s.in(`insert into $.box (name, domain) values ($1, $2) on conflict do nothing`), name, domain); err != nil {
+		return 0, err
+	}
+	err = s.pool.QueryRow(ctx, s.in(find), name).Scan(&id)
+	return id, err
+}
+
+// entries lists a mailbox, from memory if it has not changed. The version is asked for first: what comes in between is in the
+// list then, under the older number, and read again the next time.
+func (s *Store) entries(ctx context.Context, box int64) ([]entry, error) {
+	var version int64
+	if err := s.pool.QueryRow(ctx, s.in(`select version from $.box where id = $1`), box).Scan(&version); err != nil {
+		return nil, err
+	}
+	if is := s.lists.get(box, version); is != nil {
+		return is.entries, nil
+	}
+	entries, err := s.readList(ctx, box)
+	if err != nil {
+		return nil, err
+	}
+	s.lists.put(box, &list{version, entries})
+	return entries, nil
+}
+
+// Len implements mailstore.Maildrop.
+func (m *maildrop) Len() int { return len(m.list) }
+
+// Size implements mailstore.Maildrop.
+func (m *maildrop) Size(i int) int64 { return m.list[i].size }
+
+// UID implements mailstore.Maildrop.
+func (m *maildrop) UID(i int) string { return m.list[i].id() }
+
+// Received implements mailstore.Details.
+func (m *maildrop) Received(i int) time.Time { return time.UnixMicro(m.list[i].received) }
+
+// Changed implements mailstore.Trash.
+func (m *maildrop) Changed(i int) time.Time {
+	if m.list[i].changed == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(m.list[i].changed)
+}
+
+// Flags implements mailstore.Details.
+func (m *maildrop) Flags(i int) string {
+	if flags, ok := m.flags[i]; ok {
+		return flags
+	}
+	return m.list[i].flags
+}
+
+var errClosed = errors.New("postgres: the maildrop is closed")
+
+// Open implements mailstore.Maildrop. A large message is read a piece at a time, and no connection is kept in between.
+func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
+	switch {
+	case m.closed.Load():
+		return nil, errClosed
+	case i < 0 || i >= len(m.list):
+		return nil, fmt.Errorf("postgres: there is no message %d", i)
+	case m.gone[i]:
+		return nil, mailstore.ErrGone
+	}
+	r := &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
+	var data []byte
+	err := m.s.reading(ctx, func(ctx context.Context) error {
+		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, mailstore.ErrGone
+	}
+	if err != nil {
+		return nil, unavailable("open message", err)
+	}
+	r.piece = append(r.piece, data...)
+	return r, nil
+}
+
+// reader streams one message.
+type reader struct {
+	ctx    context.Context
+	s      *Store
+	body   bodyID
+	piece  []byte // read and not yet given out
+	next   int    // chunk
+	chunks int
+	left   int64 // octets that are still to come
+	failed error
+}
+
+// Read implements io.Reader. A message that ends too early is an error, never a short message.
+func (r *reader) Read(p []byte) (int, error) {
+	for len(r.piece) == 0 {
+		switch {
+		case r.failed != nil:
+			return 0, r.failed
+		case r.next < r.chunks:
+			r.piece, r.failed = r.chunk()
+			r.next++
+		case r.left != 0:
+			r.failed = fmt.Errorf("postgres: message %v: %d octets are missing: %w", r.body, r.left, io.ErrUnexpectedEOF)
+		default:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, r.piece)
+	r.piece = r.piece[n:]
+	if r.left -= int64(n); r.left < 0 {
+		r.failed = fmt.Errorf("postgres: message %v has more octets than its size", r.body)
+		return 0, r.failed
+	}
+	return n, nil
+}
+
+func (r *reader) chunk() (data []byte, err error) {
+	err = r.s.reading(r.ctx, func(ctx context.Context) error {
+		return r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("postgres: message %v: piece %d of %d is not there: %w", r.body, r.next, r.chunks, mailstore.ErrGone)
+	}
+	return data, unavailable("read message", err)
+}
+
+// Close implements io.Closer.
+func (r *reader) Close() error {
+	r.piece, r.failed = nil, errClosed
+	return nil
+}
+
+// numbers are the uids of those messages that are not gone in this session, each once and in order.
+func (m *maildrop) numbers(is []int) ([]int64, error) {
+	if m.closed.Load() {
+		if m.s.closed.Load() {
+			return nil, mailstore.ErrClosed
+		}
+		return nil, errClosed
+	}
+	if m.s.closed.Load() {
+		return nil, mailstore.ErrClosed
+	}
+	var uids []int64
+	for _, i := range is {
+		if i < 0 || i >= len(m.list) {
+			return nil, fmt.Errorf("postgres: there is no message %d", i)
+		}
+		if !m.gone[i] {
+			uids = append(uids, m.list[i].uid)
+		}
+	}
+	slices.Sort(uids)
+	return slices.Compact(uids), nil
+}
+
+// removal deletes messages, and the texts that no other mailbox has. Rows of texts are locked in one order, so that two who
+// remove the same messages from two mailboxes cannot wait for each other.
+const removal = `with gone as (delete from $.msg where box = $1 and folder = any($2) and uid = any($3) returning body),
+	held as (select b.id, b.refs from $.body b where b.id in (select body from gone) order by b.id for update),
+	less as (update $.body b set refs = b.refs - 1 from held where b.id = held.id and held.refs > 1),
+	last as (delete from $.body b using held where b.id = held.id and held.refs <= 1 returning b.id, b.chunks)
+	delete from $.chunk c using last where c.body = last.id and last.chunks > 0`
+
+// Remove implements mailstore.Maildrop.
+func (m *maildrop) Remove(ctx context.Context, is []int) error {
+	uids, err := m.numbers(is)
+	if err != nil || len(uids) == 0 {
+		return err
+	}
+	err = m.s.fenced(ctx, m.lock, func(tx pgx.Tx) error {
+		if err := m.lockBox(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, m.s.in(removal), m.lock.box, []int32{0}, uids)
+		return err
+	})
+	if err == nil {
+		m.forget(is)
+	}
+	return err
+}
+
+// lockBox locks the mailbox's own row before anything that stands in it, as deliveries do.
+func (m *maildrop) lockBox(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, m.s.in(`select from $.box where id = $1 for update`), m.lock.box)
+	return err
+}
+
+func (m *maildrop) forget(is []int) {
+	for _, i := range is {
+		m.gone[i] = true
+	}
+}
+
+// Close implements mailstore.Maildrop. A lock that could not be given free ends by itself.
+func (m *maildrop) Close() error {
+	if m.closed.Swap(true) || m.s.closed.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), m.s.timeout)
+	defer cancel()
+	return unavailable("unlock maildrop", m.s.release(ctx, m.lock))
+}
