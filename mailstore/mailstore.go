@@ -52,6 +52,10 @@ var (
 	ErrUncertain = errors.New("mailstore: the outcome is not known")
 	// ErrLockLost: the maildrop is another's by now. Nothing was done.
 	ErrLockLost = errors.New("mailstore: the lock of the maildrop was lost")
+	// ErrSealed: the message is sealed, and what was asked has no key to open it.
+	ErrSealed = errors.New("mailstore: message is sealed")
+	// ErrDamaged: the message is there, but is not, or is not known to be, what was delivered.
+	ErrDamaged = errors.New("mailstore: message is damaged")
 	// ErrClosed: a store that has a Close method has been closed. What was begun
 	// before cannot be finished, for another may own the store by now.
 	ErrClosed = errors.New("mailstore: store is closed")
@@ -106,6 +110,18 @@ type Meta struct {
 	// would otherwise keep lines in its own convention (BODY=BINARYMIME,
 	// RFC 3030 §3).
 	Exact bool
+	// Seal says that what comes is not a message but one that was sealed. Only a
+	// SealedStore knows it. What is written is kept as it is, and Top is exactly as long as what
+	// Commit will be given, or empty.
+	Seal *Seal
+}
+
+// Mark is that of Seal, empty without one.
+func (m *Meta) Mark() string {
+	if m.Seal == nil {
+		return ""
+	}
+	return m.Seal.Mark
 }
 
 // Usage is what a mailbox holds.

@@ -57,6 +57,12 @@ type Retriever interface {
 	Retrieved(ctx context.Context, is []int) error
 }
 
+// Whole is implemented by readers of a Drop's Open that can tell beforehand whether a message can be read to its end. RETR asks
+// before it answers, so that one that cannot is refused and not cut off in the middle, with the connection. TOP does not.
+type Whole interface {
+	Check(ctx context.Context) error
+}
+
 // Internationalized is implemented by a Drop that knows which messages have
 // UTF-8 in their headers. They are given only to clients that sent UTF8; others
 // hear [UTF8] (RFC 6856 §5). A Drop without it gives every client everything.

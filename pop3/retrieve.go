@@ -14,6 +14,12 @@ func (c *session) retr(a *args) reply {
 	if !r.ok {
 		return r
 	}
+	if w, ok := src.(Whole); ok {
+		if err := w.Check(c.ctx); err != nil {
+			src.Close()
+			return c.unreadable(err)
+		}
+	}
 	r = ok("octets").with(c.box.drop.Size(i))
 	r.body = func() error {
 		defer src.Close()
@@ -65,13 +71,18 @@ func (c *session) message(arg []byte) (int, io.ReadCloser, reply) {
 	}
 	src, err := c.box.drop.Open(c.ctx, i)
 	if err != nil {
-		r = c.refusal("opening a message", err)
-		if _, chosen := answerOf(err); !chosen {
-			r.text = "message cannot be read"
-		}
-		return 0, nil, r
+		return 0, nil, c.unreadable(err)
 	}
 	return i, src, reply{ok: true}
+}
+
+// unreadable is the answer where a message cannot be read.
+func (c *session) unreadable(err error) reply {
+	r := c.refusal("opening a message", err)
+	if _, chosen := answerOf(err); !chosen {
+		r.text = "message cannot be read"
+	}
+	return r
 }
 
 // copy sends all of src, and says that it is complete if it is. size is how

@@ -43,6 +43,10 @@ type Peer struct {
 	// is known. It allows tls-server-end-point (RFC 5929 §4) beside
 	// tls-exporter.
 	Certificate *x509.Certificate
+
+	// Opened is a place for the Credentials to leave what a password has opened beside the account, for whoever opens
+	// what follows the login, who takes it out. This package does not look at it.
+	Opened any
 }
 
 type peerKey struct{}

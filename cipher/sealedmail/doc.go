@@ -11,9 +11,9 @@
 // with the keys Unlocked.Identities gives.
 //
 // A Keyring is what the server stores per mailbox. It holds no secret in clear:
-// the public key mail is sealed to, and the private keys twice over, once
-// wrapped under the password (argon2id, RFC 9106; XChaCha20-Poly1305) and once
-// sealed to a recovery key that the owner keeps on paper. So a password can be
+// the public key mail is sealed to, and the private keys under a random ring key, which is
+// wrapped under each password (argon2id, RFC 9106; XChaCha20-Poly1305), each app password, and a
+// recovery key that the owner keeps on paper. So a password can be
 // changed without touching mail, a forgotten one replaced with the recovery
 // key, and the mailbox key exchanged for new mail while old mail stays readable.
 //

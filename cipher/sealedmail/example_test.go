@@ -30,12 +30,16 @@ func Example() {
 	fmt.Println(int64(file.Len()) == sealedmail.SealedSize(int64(len(message))))
 
 	// The password was forgotten, and is replaced.
-	if err := keyring.ResetPassword(recovery, []byte("second")); err != nil {
+	keys, err := keyring.Recover(recovery)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := keyring.ChangePassword(keys, []byte("second")); err != nil {
 		log.Fatal(err)
 	}
 
 	// At login.
-	keys, err := keyring.Unlock([]byte("second"))
+	keys, err = keyring.Unlock([]byte("second"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -57,7 +61,11 @@ func ExampleKeyring_Rotate() {
 		log.Fatal(err)
 	}
 	old := keyring.Recipient()
-	err = keyring.Rotate([]byte("password"))
+	keys, err := keyring.Unlock([]byte("password"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = keyring.Rotate(keys)
 	fmt.Println(err, keyring.Recipient() != old)
 	// Output: <nil> true
 }

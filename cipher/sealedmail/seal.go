@@ -13,6 +13,8 @@ import (
 var (
 	// ErrPassword: neither password nor recovery key opens the keyring.
 	ErrPassword = errors.New("sealedmail: wrong password or recovery key")
+	// ErrRecovery: what was typed is no recovery key, but a slip in one.
+	ErrRecovery = errors.New("sealedmail: that is no recovery key: something in it is mistyped")
 	// ErrKeyring: the keyring's text is damaged or of an unknown version.
 	ErrKeyring = errors.New("sealedmail: damaged keyring")
 	// ErrOpen: the message is not sealed to this mailbox, or was changed or
@@ -50,10 +52,16 @@ func PlainSize(sealed int64) (int64, error) {
 	return plain, nil
 }
 
-// IsSealed reports whether a message that begins with head, of 22 bytes or more,
-// is sealed. No mail message begins like that: its first line would be no
+// MagicSize is how many octets IsSealed needs.
+const MagicSize = len(magic) + 1
+
+// IsSealed reports whether a message that begins with head, of MagicSize octets or more,
+// is sealed, also where its line ends were made CRLF. No mail message begins like that: its first line would be no
 // header field.
-func IsSealed(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
+func IsSealed(head []byte) bool {
+	line, _, ok := bytes.Cut(head, []byte("\n"))
+	return ok && string(bytes.TrimSuffix(line, []byte("\r")))+"\n" == magic
+}
 
 // Seal encrypts a message to a mailbox's public key ("age1…", from
 // Keyring.Recipient) in constant memory. What is written is complete only after
@@ -72,7 +80,10 @@ func Seal(w io.Writer, recipient string) (io.WriteCloser, error) {
 
 // Unlocked is a keyring's private keys. It is for one session: nothing of it
 // should be kept.
-type Unlocked struct{ keys []*age.X25519Identity } // the one in use first
+type Unlocked struct {
+	keys []*age.X25519Identity // the one in use first
+	ring []byte                // what the keyring's passwords wrap; nil: they are of no keyring
+}
 
 // Open decrypts a message in constant memory. Bytes that were changed or are
 // missing at the end give an error that is ErrOpen; what was read before it was
@@ -88,6 +99,16 @@ func (u *Unlocked) Open(r io.Reader) (io.Reader, error) {
 		return nil, source.judge(err)
 	}
 	return &opened{plain, source}, nil
+}
+
+// Has reports whether the key of this name (Key) is among them.
+func (u *Unlocked) Has(key string) bool {
+	for _, k := range u.keys {
+		if Key(k.Recipient().String()) == key {
+			return true
+		}
+	}
+	return false
 }
 
 // Identities gives the private keys as age's identity file (one
@@ -134,3 +155,15 @@ func (o *opened) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// NewKeys makes a key that belongs to no keyring.
+func NewKeys() (*Unlocked, error) {
+	k, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("sealedmail: generate key: %w", err)
+	}
+	return &Unlocked{keys: []*age.X25519Identity{k}}, nil
+}
+
+// Recipient is the public key that belongs to the key in use.
+func (u *Unlocked) Recipient() string { return u.keys[0].Recipient().String() }

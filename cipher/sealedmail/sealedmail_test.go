@@ -11,7 +11,6 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"filippo.io/age"
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 )
 
@@ -72,7 +71,7 @@ func TestSizes(t *testing.T) {
 		if got, err := sealedmail.PlainSize(int64(len(sealed))); err != nil || got != int64(n) {
 			t.Errorf("PlainSize(%d) = %d, %v, is %d", len(sealed), got, err, n)
 		}
-		if !sealedmail.IsSealed(sealed[:22]) || sealedmail.IsSealed([]byte(message)) {
+		if !sealedmail.IsSealed(sealed[:sealedmail.MagicSize]) || sealedmail.IsSealed([]byte(message)) {
 			t.Error("IsSealed")
 		}
 		got, err := open(u, iotest.HalfReader(bytes.NewReader(sealed)))
@@ -163,11 +162,7 @@ func TestKeyringLife(t *testing.T) {
 		}
 	}
 	stillOpens("new", "password")
-	if err := k.ChangePassword([]byte("wrong"), []byte("x")); !errors.Is(err, sealedmail.ErrPassword) {
-		t.Errorf("change with a wrong password: %v", err)
-	}
-	stillOpens("after a failed change", "password")
-	if err := k.ChangePassword([]byte("password"), []byte("second")); err != nil {
+	if err := k.ChangePassword(unlock(t, k, "password"), []byte("second")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Unlock([]byte("password")); !errors.Is(err, sealedmail.ErrPassword) {
@@ -175,37 +170,83 @@ func TestKeyringLife(t *testing.T) {
 	}
 	stillOpens("after a change", "second")
 	before := k.Recipient()
-	if err := k.Rotate([]byte("second")); err != nil || k.Recipient() == before {
+	if err := k.Rotate(unlock(t, k, "second")); err != nil || k.Recipient() == before || k.Known()[1] != before {
 		t.Fatal("rotation:", err)
 	}
 	stillOpens("after rotation", "second")
-	if err := k.ResetPassword(recovery, []byte("third")); err != nil {
+	u, err := k.Recover(recovery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.ChangePassword(u, []byte("third")); err != nil {
 		t.Fatal(err)
 	}
 	stillOpens("after a reset", "third")
 	old := recovery
-	var err error
-	if recovery, err = k.NewRecovery([]byte("third")); err != nil || recovery == old {
+	if recovery, err = k.NewRecovery(unlock(t, k, "third")); err != nil || recovery == old {
 		t.Fatal("new recovery key:", err)
 	}
 	stillOpens("after a new recovery key", "third")
 	if _, err := k.Recover(old); !errors.Is(err, sealedmail.ErrPassword) {
 		t.Errorf("old recovery key: %v", err)
 	}
-	for name, f := range map[string]func() error{
-		"Rotate":        func() error { return k.Rotate([]byte("wrong")) },
-		"NewRecovery":   func() error { _, err := k.NewRecovery([]byte("wrong")); return err },
-		"ResetPassword": func() error { return k.ResetPassword("junk", []byte("x")) },
-		"Unlock":        func() error { _, err := k.Unlock(nil); return err },
-	} {
-		if err := f(); !errors.Is(err, sealedmail.ErrPassword) {
-			t.Errorf("%s: %v, want ErrPassword", name, err)
+	for i := range len(recovery) {
+		slip := recovery[:i] + "q" + recovery[i+1:]
+		if recovery[i] == 'q' {
+			continue
+		}
+		if _, err := k.Recover(slip); !errors.Is(err, sealedmail.ErrRecovery) {
+			t.Errorf("a slip at %d: %v", i, err)
 		}
 	}
-	if err := k.ChangePassword([]byte("third"), nil); err == nil {
+	// A change of passwords in which one may break off: both open until it is settled.
+	id, err := k.AddPassword(unlock(t, k, "third"), []byte("fourth"))
+	if err != nil || k.Passwords() != 2 {
+		t.Fatal(err)
+	}
+	stillOpens("in a change", "third")
+	stillOpens("in a change", "fourth")
+	if err := k.KeepPassword(id); err != nil || k.Passwords() != 1 {
+		t.Fatal(err)
+	}
+	if _, err := k.Unlock([]byte("third")); !errors.Is(err, sealedmail.ErrPassword) {
+		t.Errorf("old password: %v", err)
+	}
+	app := strings.Repeat("app7", 7)
+	if err := k.AddApp(unlock(t, k, "fourth"), "phone", []byte(app)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Rotate(unlock(t, k, "fourth")); err != nil {
+		t.Fatal(err)
+	}
+	stillOpens("with an app password", "fourth")
+	if u, err := k.UnlockApp("phone", []byte(app)); err != nil || u.Recipient() != k.Recipient() {
+		t.Error("app password:", err)
+	}
+	for _, wrong := range []error{
+		func() error { _, err := k.UnlockApp("phone", []byte("fourth")); return err }(),
+		func() error { _, err := k.UnlockApp("other", []byte(app)); return err }(),
+		func() error { _, err := k.Unlock([]byte(app)); return err }(),
+		func() error { _, err := k.Unlock(nil); return err }(),
+	} {
+		if !errors.Is(wrong, sealedmail.ErrPassword) {
+			t.Errorf("%v, want ErrPassword", wrong)
+		}
+	}
+	generation := k.Generation()
+	if err := k.RemoveApps(func(id string) bool { return id == "phone" }); err != nil || k.Generation() != generation+1 {
+		t.Fatal(err)
+	}
+	if _, err := k.UnlockApp("phone", []byte(app)); !errors.Is(err, sealedmail.ErrPassword) {
+		t.Error("an app password that was removed:", err)
+	}
+	if err := k.ChangePassword(unlock(t, k, "fourth"), nil); err == nil {
 		t.Error("an empty password was set")
 	}
-	stillOpens("after refusals", "third")
+	if free, err := sealedmail.NewKeys(); err != nil || !errors.Is(k.ChangePassword(free, []byte("x")), sealedmail.ErrKeyring) {
+		t.Error("a password was wrapped for keys of no keyring", err)
+	}
+	stillOpens("after refusals", "fourth")
 	if _, _, err := sealedmail.NewKeyring(nil); err == nil {
 		t.Error("a keyring without password")
 	}
@@ -217,11 +258,8 @@ func TestKeyringLife(t *testing.T) {
 func TestEmptyKeyring(t *testing.T) {
 	var k sealedmail.Keyring
 	_, unlock := k.Unlock([]byte("x"))
-	_, recover := k.Recover("x")
 	_, text := k.MarshalText()
-	_, recovery := k.NewRecovery([]byte("x"))
-	for what, err := range map[string]error{"Unlock": unlock, "Recover": recover, "MarshalText": text, "NewRecovery": recovery,
-		"ChangePassword": k.ChangePassword([]byte("x"), []byte("y")), "ResetPassword": k.ResetPassword("x", []byte("y")), "Rotate": k.Rotate([]byte("x"))} {
+	for what, err := range map[string]error{"Unlock": unlock, "MarshalText": text} {
 		if !errors.Is(err, sealedmail.ErrKeyring) || errors.Is(err, sealedmail.ErrPassword) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -232,7 +270,7 @@ func TestSwappedRecipient(t *testing.T) {
 	k, recovery := newKeyring(t)
 	other, _ := newKeyring(t)
 	text, _ := k.MarshalText()
-	swapped := bytes.Replace(text, []byte(k.Recipient()), []byte(other.Recipient()), 1)
+	swapped := bytes.ReplaceAll(text, []byte(k.Recipient()), []byte(other.Recipient()))
 	if bytes.Equal(swapped, text) {
 		t.Fatal("nothing swapped")
 	}
@@ -247,53 +285,35 @@ func TestSwappedRecipient(t *testing.T) {
 	}
 }
 
-// So is another recovery key, to which the next rotation would give the keys.
-func TestSwappedRecovery(t *testing.T) {
-	k, recovery := newKeyring(t)
-	_, other := newKeyring(t)
-	public := func(key string) string {
-		id, err := age.ParseX25519Identity(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return id.Recipient().String()
-	}
-	text, _ := k.MarshalText()
-	swapped := bytes.Replace(text, []byte(public(recovery)), []byte(public(other)), 1)
-	if bytes.Equal(swapped, text) {
-		t.Fatal("nothing swapped")
-	}
-	if err := k.UnmarshalText(swapped); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Rotate([]byte("password")); !errors.Is(err, sealedmail.ErrPassword) {
-		t.Errorf("Rotate: %v", err)
-	}
-}
-
 func TestDamagedKeyring(t *testing.T) {
 	k, recovery := newKeyring(t)
 	text, _ := k.MarshalText()
 	for _, bad := range []string{
 		"", "{}", "[]", strings.Repeat(" ", 70<<10),
-		strings.Replace(string(text), `"version": 1`, `"version": 2`, 1),
+		strings.Replace(string(text), `"version": 2`, `"version": 3`, 1),
 		strings.Replace(string(text), "argon2id", "scrypt", 1),
 		strings.Replace(string(text), "age1", "age2", 1),
 		strings.Replace(string(text), `"salt"`, `"pepper"`, 1),
-		strings.Replace(string(text), `"escrowed"`, `"lost"`, 1),
+		strings.Replace(string(text), `"keys"`, `"lost"`, 1),
+		strings.Replace(string(text), `"wraps"`, `"lost"`, 1),
 	} {
 		if err := new(sealedmail.Keyring).UnmarshalText([]byte(bad)); !errors.Is(err, sealedmail.ErrKeyring) {
 			t.Errorf("%.40q: %v, want ErrKeyring", bad, err)
 		}
 	}
-	damaged := strings.Replace(string(text), `"escrowed": "YWdl`, `"escrowed": "YWdm`, 1)
-	if err := k.UnmarshalText([]byte(damaged)); err != nil || damaged == string(text) {
+	at := strings.Index(string(text), `"keys": "`) + 20
+	damaged := bytes.Clone(text)
+	damaged[at] ^= 1
+	if err := k.UnmarshalText(damaged); err != nil {
 		t.Fatal("damage:", err)
 	}
+	// The secret is right, and that is said: what is damaged is the keyring.
 	if _, err := k.Recover(recovery); !errors.Is(err, sealedmail.ErrKeyring) {
-		t.Errorf("damaged escrow: %v", err)
+		t.Errorf("damaged keys: %v", err)
 	}
-	unlock(t, k, "password")
+	if _, err := k.Unlock([]byte("password")); !errors.Is(err, sealedmail.ErrKeyring) {
+		t.Errorf("damaged keys: %v", err)
+	}
 }
 
 // The age program opens what was sealed here, with the owner's keys.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -79,11 +78,11 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, error) {
 	in := cmd.InOrStdin()
 	if stdin {
-		line, err := bufio.NewReader(io.LimitReader(in, 2*passwd.MaxPassword)).ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read the password: %w", err)
+		line, err := readLine(in)
+		if err != nil {
+			return nil, err
 		}
-		return usable(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")))
+		return usable(line)
 	}
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -109,6 +108,24 @@ func askPassword(cmd *cobra.Command, at string, stdin, fresh bool) ([]byte, erro
 		err = errors.New("the two are not the same; nothing was changed")
 	}
 	return password, err
+}
+
+// readLine reads a line and nothing behind it: there may be more to ask for.
+func readLine(in io.Reader) ([]byte, error) {
+	var line []byte
+	for one := make([]byte, 1); len(line) < 2*passwd.MaxPassword; {
+		n, err := in.Read(one)
+		if n > 0 && one[0] != '\n' {
+			line = append(line, one[0])
+		}
+		if n > 0 && one[0] == '\n' || errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read what was asked for: %w", err)
+		}
+	}
+	return bytes.TrimSuffix(line, []byte("\r")), nil
 }
 
 // readHidden reads a line from a terminal without showing it. A signal that ends

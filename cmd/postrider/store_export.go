@@ -16,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/sealed"
 )
 
 // exportFlags say what is exported.
@@ -23,6 +24,7 @@ type exportFlags struct {
 	storeFlags
 	format string
 	folder string
+	user   userFlags // how a password is asked for
 }
 
 func exportCommand() *cobra.Command {
@@ -37,7 +39,8 @@ appears under its name when it is complete; until then it is TO.partial.
 
 A message that cannot be read is named, and the export goes on; the exit code is
 1 then. Mail that was put away into folders of the mailbox is exported with --folder,
-one at a time.` + formatHelp,
+one at a time. Of a sealed mailbox the password is asked for, or with --recovery the
+recovery key.` + formatHelp,
 		Example: `  postrider export -c /etc/postrider --format mboxrd alice@example.com alice.mbox
   postrider export -c /etc/postrider --format maildir alice@example.com ~/Maildir
   postrider export -c /etc/postrider --format eml --folder Trash alice@example.com trash`,
@@ -59,11 +62,16 @@ one at a time.` + formatHelp,
 				return err
 			}
 			defer src.Close()
+			if err := f.unlock(cmd, s, args[0], src); err != nil {
+				return err
+			}
 			return export(cmd, src, f.format, args[1])
 		},
 	}
 	f.add(c)
 	formatFlag(c, &f.format)
+	c.Flags().BoolVar(&f.user.stdin, "stdin", false, "read the password of a sealed mailbox from standard input")
+	c.Flags().BoolVar(&f.user.recovery, "recovery", false, "of a sealed mailbox: ask for the recovery key, not the password")
 	c.Flags().StringVar(&f.folder, "folder", "", "folder of the mailbox, instead of its inbox")
 	return c
 }
@@ -103,7 +111,7 @@ func (f *exportFlags) source(cmd *cobra.Command, s *maildir.Store, user string) 
 	if len(others) > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "left out (see --folder): %s\n", strings.Join(others, ", "))
 	}
-	return s.Open(cmd.Context(), user)
+	return sealed.New(s, noRecipient, nil).Open(cmd.Context(), user)
 }
 
 // openSingle opens a Maildir that is no mailbox of a store. Closing the maildrop
@@ -113,7 +121,7 @@ func openSingle(ctx context.Context, dir string, opts ...maildir.Option) (mailst
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Open(ctx, theOnly)
+	m, err := sealed.New(s, noRecipient, nil).Open(ctx, theOnly)
 	if err != nil {
 		s.Close()
 		return nil, err

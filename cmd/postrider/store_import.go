@@ -155,7 +155,7 @@ func (f *importFlags) all(cmd *cobra.Command, s *maildir.Store, user string, fro
 		if src == nil {
 			continue
 		}
-		err = importOne(cmd, s, user, src, name, bar)
+		err = f.importOne(cmd, s, user, src, name, bar)
 		switch {
 		case errors.Is(err, errSaid):
 			failed = err
@@ -186,7 +186,7 @@ func (f *importFlags) files(cmd *cobra.Command, s *maildir.Store, user string, f
 	if len(from) > 1 {
 		where = count(len(from), "file")
 	}
-	return importOne(cmd, s, user, src, where, newProgress(cmd, 0))
+	return f.importOne(cmd, s, user, src, where, newProgress(cmd, 0))
 }
 
 // withFolders adds to each Maildir its folders that were asked for, and names
@@ -351,11 +351,11 @@ func (c *counting) Read(p []byte) (int, error) {
 
 func (c *counting) Close() error { return c.f.Close() }
 
-func importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, from string, bar *progress) error {
+func (f *importFlags) importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, from string, bar *progress) error {
 	defer src.Close()
 	ctx, stop := interruptible(cmd)
 	defer stop()
-	sum, err := archive.Import(ctx, s, user, src, archive.Options{
+	sum, err := archive.Import(ctx, f.sealing(s), user, src, archive.Options{
 		Progress: bar.stats,
 		Problem:  func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
 	})

@@ -22,6 +22,9 @@ occur twice, what belongs to another user than the store, and folders that are n
 mailbox. Each problem is one line: where, what, and what --fix would do about it or
 has done.
 
+Of sealed mailboxes it is found without their keys which messages are of another length
+than a sealed one has, or are sealed to a key that the mailbox does not have.
+
 With --fix, files get true and unique names and their right place; a mailbox is locked
 meanwhile. Nothing is deleted and no message is changed. What a message has lost
 only a backup can bring back ("postrider restore").
@@ -57,6 +60,12 @@ func verify(cmd *cobra.Command, s *maildir.Store, fix, asJSON bool) error {
 		report = func(p maildir.Problem) { writeProblem(out, p) }
 	}
 	v, err := s.Verify(ctx, fix, report)
+	if err == nil {
+		err = verifySealed(ctx, s, func(p maildir.Problem) {
+			v.Problems++
+			report(p)
+		})
+	}
 	if asJSON {
 		writeJSON(out, struct {
 			Mailboxes int64 `json:"mailboxes"`

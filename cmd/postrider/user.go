@@ -29,6 +29,8 @@ type userFlags struct {
 	fresh     bool // without it
 	mail      bool // remove it as well
 	reset     bool // what its user has decided
+	recovery  bool // of a sealed mailbox: the recovery key is asked for, not the password of now
+	lose      bool // neither is there
 }
 
 func userCommand() *cobra.Command {
@@ -39,7 +41,7 @@ func userCommand() *cobra.Command {
 their comments and layout. A running server is told, unless --no-reload is given.
 "postrider user show ADDRESS" says what an account has sent and may send.`,
 	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userBlockCommand(true), userBlockCommand(false), userListCommand(),
-		userTestCommand(), userImportCommand(), userExportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
+		userTestCommand(), userSealCommand(), userUnsealCommand(), userKeysCommand(), userImportCommand(), userExportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
 const passwordHelp = `
@@ -151,7 +153,12 @@ func userPasswdCommand() *cobra.Command {
 		Short: "Give an account a new password",
 		Long: `Give an account a new password. Its other settings stay. It opens in place of one that
 the user has set at the pages; passwords of devices go on, unless --reset is given, which
-forgets all that the user has decided there: after an account was in other hands.` + passwordHelp,
+forgets all that the user has decided there: after an account was in other hands.
+
+The mail of a sealed mailbox opens with its password alone, so that the one of now is
+asked for as well, or with --recovery the recovery key. With --lose-mail there is
+neither: what is there can be read by nobody then, and the address has to be typed.
+With --stdin these are further lines.` + passwordHelp,
 		Example: "  postrider user passwd -c /etc/postrider alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -162,12 +169,23 @@ forgets all that the user has decided there: after an account was in other hands
 			if _, err := s.SetKeys(at, conf.Keys{Password: "-"}); err != nil {
 				return err // before a password is asked for in vain
 			}
+			box, err := boxOf(s, at)
+			if err != nil {
+				return err
+			}
 			keys, password, err := f.password(cmd, s, at)
+			if err != nil {
+				return err
+			}
+			settle, err := f.rewrap(cmd, s, at, box, password)
 			if err != nil {
 				return err
 			}
 			out, err := f.apply(cmd, change.Single(func(s *conf.Settings) (*conf.Edit, error) { return s.SetKeys(at, keys) }))
 			if err != nil {
+				return err
+			}
+			if err := settle(); err != nil {
 				return err
 			}
 			more := ""
@@ -183,6 +201,9 @@ forgets all that the user has decided there: after an account was in other hands
 	}
 	f.register(c)
 	c.Flags().BoolVar(&f.reset, "reset", false, "forget passwords of devices, forwarding and absence")
+	c.Flags().BoolVar(&f.recovery, "recovery", false, "of a sealed mailbox: ask for the recovery key, not for the password of now")
+	c.Flags().BoolVar(&f.lose, "lose-mail", false, "of a sealed mailbox: there is neither; nobody can read its mail then")
+	c.MarkFlagsMutuallyExclusive("recovery", "lose-mail")
 	return c
 }
 

@@ -23,13 +23,14 @@ import (
 
 func userExportCommand() *cobra.Command {
 	var path, format string
+	var skipSealed bool
 	c := &cobra.Command{
 		Use:   "export --format dovecot FILE",
 		Short: "Tell an IMAP server beside this one the accounts, their passwords and mailboxes",
 		Long: `Write the accounts for a server that reads the same mailboxes, such as Dovecot for IMAP: a
 passwd-file with the hash of each password, the user that the mail belongs to, and the
 place of each mailbox. Blocked accounts are not in it. An account whose password Dovecot
-cannot check is named, and the exit code is 1.
+cannot check is named, and so is one whose mailbox is sealed, and the exit code is 1.
 
 FILE is replaced in one step, and keeps its owner; it is open to its owner alone (0600). Where nothing
 has changed it is left as it is. "-" is standard output.
@@ -46,18 +47,19 @@ nothing there.`,
 			if err != nil {
 				return err
 			}
-			return exportUsers(cmd, s, args[0])
+			return exportUsers(cmd, s, args[0], skipSealed)
 		},
 	}
 	confFlag(c, &path)
 	c.Flags().StringVar(&format, "format", "", "dovecot")
+	c.Flags().BoolVar(&skipSealed, "skip-sealed", false, "leave sealed mailboxes out without a word: another server cannot read them")
 	_ = c.MarkFlagRequired("format")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"dovecot"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
 // exportUsers writes Dovecot's passwd-file.
-func exportUsers(cmd *cobra.Command, s *conf.Settings, name string) error {
+func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed bool) error {
 	info, err := os.Stat(s.MailDir)
 	if err != nil {
 		return fmt.Errorf("mail store: %w; start the server once", err)
@@ -76,6 +78,12 @@ func exportUsers(cmd *cobra.Command, s *conf.Settings, name string) error {
 		a := book.Accounts[at]
 		if a.Disabled {
 			blocked++
+			continue
+		}
+		if a.Sealed != "" {
+			if !skipSealed {
+				left = append(left, fmt.Errorf("%s: its mailbox is sealed, and no other server can read it (--skip-sealed)", at))
+			}
 			continue
 		}
 		p, err := kept.Of(at)

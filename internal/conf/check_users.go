@@ -133,6 +133,9 @@ func (c *checker) accounts() {
 			c.failSecret(below("cram_md5"), "not a derived key; run: postrider user passwd %s", address)
 		}
 		c.apop(below("apop"), address, string(a.APOP))
+		if a.Sealed != "" && !isRecipient(a.Sealed) {
+			c.fail(below("sealed"), "not a public key as \"postrider user seal\" writes it")
+		}
 		c.expire(below("expire"), a.Expire)
 		for i, other := range a.Addresses {
 			if err := checkAddress(strings.Replace(other, "*@", "any@", 1)); err != nil {
@@ -140,6 +143,13 @@ func (c *checker) accounts() {
 			}
 		}
 	})
+}
+
+// isRecipient reports whether this looks like a public key of age ("age1" and 58 letters and digits). Whether it is one
+// turns out where the keys are.
+func isRecipient(key string) bool {
+	rest, ok := strings.CutPrefix(key, "age1")
+	return ok && len(rest) == 58 && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // apop checks a sealed secret, and that the key to it is there.

@@ -28,6 +28,14 @@ func (s *Settings) SetDisabled(address domains.Address, disabled bool) (*Edit, e
 	return s.setAccount(address, "disabled", true)
 }
 
+// SetSealed says to which public key mail of an account is sealed; empty: to none.
+func (s *Settings) SetSealed(address domains.Address, recipient string) (*Edit, error) {
+	if recipient == "" {
+		return s.setAccount(address, "sealed", nil)
+	}
+	return s.setAccount(address, "sealed", recipient)
+}
+
 // setAccount sets one thing of an account where it stands, else beside the rest of it; a nil value takes it out.
 func (s *Settings) setAccount(address domains.Address, key string, value any) (*Edit, error) {
 	steps, a := s.findAccount(address)

@@ -326,6 +326,12 @@ type Account struct {
 	// An account that is disabled keeps its mail and receives more, but
 	// nobody can log in.
 	Disabled bool `json:"disabled"`
+
+	// The public key that mail to this mailbox is sealed to, so that only its owner
+	// can read it, as "postrider user seal" writes it. It is of no use without the keys
+	// that stand beside the mail, and is not taken out by hand: "postrider user unseal"
+	// does that.
+	Sealed string `json:"sealed"`
 }
 
 // Mechanisms are those beside PLAIN that the account has secrets for.

@@ -254,6 +254,9 @@ func one(e *conf.Edit, err error) ([]*conf.Edit, error) {
 // SetPassword implements admin.Accounts.
 func (p accountPages) SetPassword(ctx context.Context, address, stamp, password string) (string, error) {
 	of := domains.CanonicalAddress(address)
+	if box, err := p.d.mailKeys.Of(of.String()); err != nil || box != nil {
+		return "", &admin.Wrong{Field: "password", Why: "this mailbox is sealed: a password that is set here would not open its mail; \"postrider user passwd\" asks for the one before or the recovery key"}
+	}
 	secret, keys, err := newSecret(of, password, p.d.state().dir.Account(of))
 	if err != nil {
 		return "", err

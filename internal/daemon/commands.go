@@ -141,7 +141,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), append(d.trustProblems(), d.preferences.Problems()...)
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), slices.Concat(d.trustProblems(), d.preferences.Problems(), d.keyProblems())
 	s.Elsewhere = d.state().elsewhere().Standing()
 	for _, e := range s.Elsewhere {
 		if e.Away {

@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/reports"
@@ -32,6 +33,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -50,6 +52,10 @@ type Daemon struct {
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store
+	maildir     *maildir.Store  // what store keeps mail in
+	mailKeys    *mailkeys.Store // of sealed mailboxes
+	keyTurns    mailkeys.Turns
+	sealer      sealer
 	preferences *preferences.Store // what users have decided
 	healthy     func() error       // nil: mail can be stored
 	closers     []io.Closer        // what is closed at the end, last first
@@ -262,6 +268,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.keep(slices.Collect(maps.Keys(d.listeners)))
 	d.runIssuer()
 	d.reloading.Unlock()
+	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}

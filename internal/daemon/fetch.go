@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -25,7 +26,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		Hostname:      st.settings.ServerName,
 		Greeting:      cmp.Or(l.Greeting, c.Greeting),
 		Backend:       pop3.BackendFunc(d.openMaildrop),
-		Credentials:   d.live(),
+		Credentials:   fetching{d.live(), d},
 		Mechanisms:    d.knowing(st.mechanisms),
 		CleartextAuth: c.CleartextAuth,
 		APOP:          c.APOP,
@@ -70,6 +71,11 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 	case err != nil:
 		return nil, err
 	}
+	if err := d.unlock(ctx, account, box); err != nil {
+		box.Close()
+		return nil, err
+	}
+	sasl.PeerOf(ctx).Opened = nil // the maildrop has it, until it is closed
 	// Only now: a login that finds the maildrop locked is none.
 	if !d.logins.allow(account, c.LoginDelay) {
 		box.Close()

@@ -89,7 +89,11 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	if err := o.proves(ctx, who, from, old); err != nil {
 		return err
 	}
-	err := o.change(ctx, who, "new", func(p *preferences.Preferences) error {
+	settle, err := o.rewrap(ctx, who, old, new)
+	if err != nil {
+		return err
+	}
+	err = o.change(ctx, who, "new", func(p *preferences.Preferences) error {
 		if revoke {
 			p.Apps = nil
 		}
@@ -97,6 +101,9 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 	})
 	if err != nil {
 		return err
+	}
+	if err := settle(context.WithoutCancel(ctx)); err != nil { // it opens, and so does the old one
+		o.d.log.Error("the password before still opens the keys of a sealed mailbox", "user", who, "err", err)
 	}
 	o.tell(who, "The password was changed", fmt.Sprintf("The password of %s was changed from %s.", who, from))
 	return nil
@@ -108,7 +115,9 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, until)
+		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, until); err == nil {
+			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
+		}
 		return err
 	})
 	if err != nil {
@@ -149,6 +158,9 @@ func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, e
 		}
 		return nil
 	})
+	if err == nil {
+		o.dropApps(ctx, who)
+	}
 	o.d.endSessions(domains.Address(who))
 	return name, err
 }

@@ -79,6 +79,9 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return err
 	}
+	if box, err := o.d.mailKeys.Of(who); err != nil || box != nil {
+		return &user.Refused{Field: "name", Why: "this mailbox is sealed: a password that a telephone makes for itself would not open its mail; make one here, which opens it, and type it there"}
+	}
 	// Whether there can be such a password is seen now, and not by whoever holds the device.
 	p, err := o.d.preferences.Of(domains.Address(who))
 	if err != nil {

@@ -47,6 +47,11 @@ type withSettings struct {
 	settings conf.POP3
 }
 
+// Open implements pop3.Drop.
+func (t withSettings) Open(ctx context.Context, i int) (io.ReadCloser, error) {
+	return openMessage(ctx, t.Maildrop, i)
+}
+
 // Policy implements pop3.Expiring.
 func (t withSettings) Policy() pop3.Policy {
 	return pop3.Policy{Expire: t.settings.Expire, LoginDelay: t.settings.LoginDelay}
@@ -130,7 +135,7 @@ func (d *keptDrop) UID(i int) string { return d.box.UID(d.visible[i]) }
 
 // Open implements pop3.Drop.
 func (d *keptDrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
-	return d.box.Open(ctx, d.visible[i])
+	return openMessage(ctx, d.box, d.visible[i])
 }
 
 // UTF8 implements pop3.Internationalized.

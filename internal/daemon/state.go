@@ -33,6 +33,7 @@ type state struct {
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
 	names       listed
+	anySealed   bool // a mailbox is
 }
 
 // newState builds a state. old, if not nil, hands on what must outlive a
@@ -67,7 +68,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.names = newListed(s, st.dir)
+	st.names, st.anySealed = newListed(s, st.dir), anySealed(st.dir)
 	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	if err != nil {
 		return nil, err

@@ -10,8 +10,10 @@ import (
 	"slices"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/sealed"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -32,7 +34,8 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.store = store
+	d.maildir, d.mailKeys, d.keyTurns = store, mailkeys.New(store), mailkeys.NewTurns(keyTurns)
+	d.store = purgingStore{sealed.New(store, d.recipient, d.log), &maildirPurger{store}}
 	d.closers = append(d.closers, store)
 	keep := keepFree(s, s.MailDir)
 	d.healthy = func() error {

@@ -13,8 +13,9 @@ import (
 
 // besideNames are the files in which IMAP servers keep, beside the messages of a
 // mailbox or folder, what cannot be made anew: which number each message has, what
-// the flags a to z mean, which folders are subscribed to.
+// the flags a to z mean, which folders are subscribed to. So are the keys of sealed messages.
 var besideNames = []string{
+	keysFile,
 	"dovecot-uidlist", "dovecot-keywords", "dovecot-acl", "subscriptions", ".subscriptions", "maildirfolder",
 	"courierimapuiddb", "courierimapsubscribed", "courierimapacl", "courierpop3dsizelist",
 }

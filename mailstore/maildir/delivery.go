@@ -3,6 +3,7 @@ package maildir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -64,7 +65,10 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	if len(users) == 0 {
 		return nil, errNobody
 	}
-	d := &delivery{s: s, meta: m, exact: m.Exact, names: make(map[*box][]string, len(users))}
+	if m.Seal != nil && !mailstore.ValidMark(m.Seal.Mark) {
+		return nil, fmt.Errorf("maildir: a sealed message cannot be marked %q", m.Seal.Mark)
+	}
+	d := &delivery{s: s, meta: m, exact: m.Exact || m.Seal != nil, names: make(map[*box][]string, len(users))}
 	if !m.Received.IsZero() {
 		// Imports: many of one second, whose commits may overtake each other,
 		// keep the order they were begun in.
@@ -100,8 +104,15 @@ func (d *delivery) begin(ctx context.Context) (err error) {
 	}
 	d.home = d.boxes[0]
 	d.keepPlace()
-	d.buf = bufs.Get().(*[]byte)
 	return nil
+}
+
+// buffer takes a buffer where there is none: a delivery to which nothing was written yet
+// holds none, as there may be many at a time for one message (mailstore/sealed).
+func (d *delivery) buffer() {
+	if d.buf == nil {
+		d.buf = bufs.Get().(*[]byte)
+	}
 }
 
 // lose gives the message's room back when others need it; see durable.Space.
@@ -191,6 +202,7 @@ func (d *delivery) Write(p []byte) (int, error) {
 
 // put adds at most one chunk.
 func (d *delivery) put(p []byte) {
+	d.buffer()
 	if !d.exact {
 		out, n, ok := d.fold.fold(*d.buf, p)
 		*d.buf, p = out, p[n:]
@@ -210,7 +222,11 @@ func (d *delivery) put(p []byte) {
 // flushFull keeps the buffer below spill.
 func (d *delivery) flushFull() {
 	if d.err == nil && len(*d.buf) >= topMost+spill {
-		d.flush((*d.buf)[d.front():])
+		front := d.front()
+		if d.file == nil && d.place > topMost {
+			d.flush(make([]byte, d.place))
+		}
+		d.flush((*d.buf)[front:])
 		*d.buf = (*d.buf)[:0]
 	}
 }
@@ -220,6 +236,9 @@ func (d *delivery) flushFull() {
 func (d *delivery) front() int {
 	if d.file != nil {
 		return 0
+	}
+	if d.place > topMost { // it fits in no buffer and is written by itself
+		return topMost
 	}
 	clear((*d.buf)[topMost-d.place : topMost])
 	return topMost - d.place
@@ -372,7 +391,7 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		d.Abort()
 		return err
 	}
-	return d.publish(ctx)
+	return d.s.publish(ctx, d)
 }
 
 // complete brings all of the message into its file, and makes its room safe from
@@ -387,11 +406,17 @@ func (d *delivery) complete(top []byte) error {
 		d.err = d.s.Err()
 	}
 	if !d.whole && d.err == nil {
+		d.buffer()
 		if !d.exact && d.fold.pending {
 			*d.buf, d.fold.pending = append(*d.buf, '\r'), false // the last octet was a CR
 		}
 		d.putTop(top)
+		if d.meta.Seal != nil {
+			d.wire = d.meta.Seal.Size // by which it is counted from now on
+		}
 		d.whole = d.err == nil
+		giveBack(d.buf)
+		d.buf = nil
 	}
 	if d.err == nil && len(d.boxes) == 0 {
 		return errNobody

@@ -27,6 +27,12 @@
 // was declared binary) is kept as it came; its name has ",X=<octets>" in place
 // of W, a field other tools pass over.
 //
+// # Sealed messages
+//
+// A message that came sealed (mailstore.Seal) is kept as it came, and its name has
+// ",Z=<octets of the message inside>,K=<mark>" in place of W. Sizes, quotas and listings go by Z; Open
+// does not give it out, OpenSealed does. Other tools see a file they cannot read, of the length that S says.
+//
 // # Durability
 //
 // A delivery is written to a file without a name, made durable, given its name in

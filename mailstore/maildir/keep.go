@@ -105,7 +105,7 @@ func (m *maildrop) unused(e *entry, from, to string) string {
 		return to
 	}
 	f := fields{sec: e.sec}
-	name := m.b.s.name.next(timeOf(f)) + sizeFields(e.disk.Load(), e.size.Load(), e.exact, e.uid)
+	name := m.b.s.name.next(timeOf(f)) + sizeFields(e.disk.Load(), e.size.Load(), e.exact, e.seal, e.uid)
 	return filepath.Join(filepath.Dir(to), withFlags(name, parseName(filepath.Base(to)).flags))
 }
 

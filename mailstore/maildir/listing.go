@@ -21,6 +21,7 @@ type entry struct {
 	sec   int64
 	sub   string // "new" or "cur"
 	exact bool
+	seal  string // the mark of a sealed message, empty for others
 
 	size  atomic.Int64 // wire octets; corrected if the name turns out to lie
 	disk  atomic.Int64 // octets of the file
@@ -232,7 +233,7 @@ func (r *reading) name(old *listing, sub string, name []byte) {
 		return
 	}
 	f := parseName(string(name))
-	e := &entry{name: string(name), uid: f.uid, sec: f.sec, sub: sub, exact: f.exact, gen: r.gen}
+	e := &entry{name: string(name), uid: f.uid, sec: f.sec, sub: sub, exact: f.exact, seal: f.seal, gen: r.gen}
 	if r.b.measure(e, f) {
 		e.pos = len(r.order)
 		r.order = append(r.order, e)
@@ -293,6 +294,15 @@ func (r *reading) dedup(m map[string]*entry) {
 			continue
 		case !r.exists(e):
 			e.gen = 0
+			continue
+		}
+		// One message in both forms: it is being sealed or unsealed, or a crash came
+		// between the first name and the removal of the other (replace.go).
+		if (e.seal == "") != (other.seal == "") {
+			if other.seal != "" {
+				e, other = other, e
+			}
+			other.gen, e.gen, m[k] = 0, r.gen, e
 			continue
 		}
 		// A name that was repeated. Which of them is "the" one must not
@@ -384,6 +394,9 @@ func (b *box) scan(e *entry) bool {
 	if e.exact {
 		wire = disk
 	}
+	if e.seal != "" { // nobody learns it from the file
+		wire = max(parseName(e.name).wire, 0)
+	}
 	e.size.Store(wire)
 	e.disk.Store(disk)
 	return true
@@ -401,6 +414,9 @@ func sizesOf(path string) (disk, wire int64, err error) {
 // possible reports whether a file of S octets can have W on the wire: each may be
 // a line end, which gets one more.
 func (f fields) possible() bool {
+	if f.seal != "" {
+		return f.wire < f.disk
+	}
 	if f.exact {
 		return f.wire == f.disk
 	}

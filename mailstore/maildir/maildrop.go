@@ -114,18 +114,11 @@ func (m *maildrop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("maildir: no message %d", i)
 	}
 	e := m.list[i]
-	var f *os.File
-	err := m.find(e, func(w where) error {
-		var err error
-		f, err = m.b.s.openOwned(m.b.sub(w.sub, w.name))
-		return err
-	})
-	if err != nil {
-		return nil, wrap("maildir: open message", err)
+	if e.seal != "" {
+		return nil, fmt.Errorf("maildir: open message %s: %w", e.name, mailstore.ErrSealed)
 	}
-	info, err := f.Stat()
+	f, info, err := m.openFile(e)
 	if err != nil {
-		f.Close()
 		return nil, wrap("maildir: open message", err)
 	}
 	if info.Size() != e.disk.Load() || e.heard.Load() {
@@ -139,6 +132,21 @@ func (m *maildrop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 		return f, nil
 	}
 	return newLineReader(f), nil
+}
+
+// openFile opens a message's file, wherever that is by now.
+func (m *maildrop) openFile(e *entry) (f *os.File, info fs.FileInfo, err error) {
+	err = m.find(e, func(w where) error {
+		var err error
+		f, err = m.b.s.openOwned(m.b.sub(w.sub, w.name))
+		return err
+	})
+	if err == nil {
+		if info, err = f.Stat(); err != nil {
+			f.Close()
+		}
+	}
+	return f, info, err
 }
 
 // correct learns the sizes from the file itself.
@@ -207,7 +215,7 @@ func (m *maildrop) search(e *entry) (bool, error) {
 		err := dirents.Read(m.b.sub(sub, ""), func(found *dirents.Entry) {
 			w := where{sub, string(found.Name)}
 			k := base(w.name)
-			if bases[k] && !known[w] && found.Regular() {
+			if bases[k] && !known[w] && found.Regular() && (k != base(e.name) || parseName(w.name).seal == e.seal) {
 				moved[k] = w
 			}
 		})

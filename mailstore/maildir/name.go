@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider-mail/postrider/mailstore"
 )
 
 // maxUID is the longest unique id RFC 1939 §7 allows.
@@ -75,10 +77,11 @@ type fields struct {
 	stable string // up to the colon: the same whatever flags come and go
 	uid    string
 	flags  string
-	sec    int64 // delivery time, 0 if the name holds none
-	disk   int64 // S, or -1
-	wire   int64 // W or X, or -1
-	exact  bool  // X: given out as it stands
+	sec    int64  // delivery time, 0 if the name holds none
+	disk   int64  // S, or -1
+	wire   int64  // W, X or Z, or -1
+	exact  bool   // X, Z: given out as it stands
+	seal   string // K, where there is Z as well: the message is sealed
 }
 
 // parseName reads a file name, ours or another program's.
@@ -92,6 +95,7 @@ func parseName(name string) fields {
 	}
 	base, rest, _ := strings.Cut(f.stable, ",")
 	f.uid = base
+	sealed, seal := int64(-1), ""
 	for rest != "" {
 		var field string
 		field, rest, _ = strings.Cut(rest, ",")
@@ -105,11 +109,18 @@ func parseName(name string) fields {
 			f.wire = parseSize(v)
 		case 'X':
 			f.wire, f.exact = parseSize(v), true
+		case 'Z':
+			sealed = parseSize(v)
+		case 'K':
+			seal = v
 		case 'U':
 			if uid, ok := decodePart(v); ok {
 				f.uid = uid
 			}
 		}
+	}
+	if mailstore.ValidMark(seal) && sealed >= 0 {
+		f.wire, f.exact, f.seal = sealed, true, seal
 	}
 	digits, _, _ := strings.Cut(base, ".")
 	if sec, err := strconv.ParseInt(digits, 10, 64); err == nil && sec > 0 {
@@ -134,12 +145,18 @@ func parseSize(s string) int64 {
 }
 
 // sizeFields is what follows the unique part of a name made by us.
-func sizeFields(disk, wire int64, exact bool, uid string) string {
+func sizeFields(disk, wire int64, exact bool, seal, uid string) string {
 	mark := ",W="
-	if exact {
+	switch {
+	case seal != "":
+		mark = ",Z="
+	case exact:
 		mark = ",X="
 	}
 	s := ",S=" + strconv.FormatInt(disk, 10) + mark + strconv.FormatInt(wire, 10)
+	if seal != "" {
+		s += ",K=" + seal
+	}
 	if uid != "" {
 		s += ",U=" + encodeUID(uid)
 	}

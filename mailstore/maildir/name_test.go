@@ -23,11 +23,11 @@ func TestNames(t *testing.T) {
 	if other := n.next(when); other == base {
 		t.Errorf("%q twice", base)
 	}
-	f := parseName(base + sizeFields(10, 12, false, "") + ":2,FS")
+	f := parseName(base + sizeFields(10, 12, false, "", "") + ":2,FS")
 	if f.uid != base || f.disk != 10 || f.wire != 12 || f.exact || f.flags != "FS" || f.sec != 1700000000 {
 		t.Errorf("parseName: %+v", f)
 	}
-	f = parseName(base + sizeFields(10, 10, true, "a/b:c,%"))
+	f = parseName(base + sizeFields(10, 10, true, "", "a/b:c,%"))
 	if f.uid != "a/b:c,%" || !f.exact || f.wire != 10 {
 		t.Errorf("parseName: %+v", f)
 	}

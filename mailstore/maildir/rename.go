@@ -74,6 +74,9 @@ func (s *Store) joinBoxes(ctx context.Context, a, b *box) error {
 		return err
 	}
 	defer lock.Close()
+	if _, err := os.Lstat(a.sub("", keysFile)); err == nil {
+		return errors.New("its messages are sealed with keys of its own, which the other mailbox does not have: unseal it first")
+	}
 	folders, err := Folders(a.dir)
 	if err != nil {
 		return err
@@ -117,7 +120,7 @@ func (s *Store) moveFiles(ctx context.Context, src, dst string) error {
 			f := parseName(name)
 			fresh := s.name.next(time.Now())
 			if f.disk >= 0 && f.wire >= 0 {
-				fresh += sizeFields(f.disk, f.wire, f.exact, "")
+				fresh += sizeFields(f.disk, f.wire, f.exact, f.seal, "")
 			}
 			to = filepath.Join(dst, withFlags(fresh, f.flags))
 		}

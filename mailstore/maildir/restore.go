@@ -227,7 +227,10 @@ func (r *restorer) setAside(h, w where) (where, error) {
 	if f.exact {
 		wire = disk
 	}
-	aside := r.s.name.next(timeOf(f)) + sizeFields(disk, wire, f.exact, "") + flags
+	if f.seal != "" {
+		wire = f.wire
+	}
+	aside := r.s.name.next(timeOf(f)) + sizeFields(disk, wire, f.exact, f.seal, "") + flags
 	link := durable.Link(path, filepath.Join(r.dst, h.sub, aside))
 	if err := r.c.Commit(r.ctx, &durable.Tx{Steps: []durable.Step{link}}); err != nil {
 		return where{}, err

@@ -24,6 +24,10 @@ func (d *delivery) keepPlace() {
 		top = folded
 	}
 	d.place = min(len(top), topMost)
+	if d.meta.Seal != nil {
+		// What is sealed begins with what can be sealed last, and that is more.
+		d.place = len(top)
+	}
 }
 
 // putTop puts the top on the message, and all of both into the file.

@@ -91,6 +91,9 @@ func (m *messages) message(sub, name string) {
 	if f.exact {
 		wire = disk
 	}
+	if f.seal != "" { // what is inside is for mailstore/sealed to judge
+		wire = f.wire
+	}
 	m.compare(sub, name, f, disk, wire)
 }
 
@@ -124,7 +127,7 @@ func (m *messages) compare(sub, name string, f fields, disk, wire int64) {
 		return
 	}
 	if resize {
-		name = start + sizeFields(disk, wire, f.exact, uid) + name[len(f.stable):]
+		name = start + sizeFields(disk, wire, f.exact, f.seal, uid) + name[len(f.stable):]
 	}
 	m.found(path, strings.Join(what, ", and "), strings.Join(repair, ", "),
 		func() error { return m.rename(path, filepath.Join(m.dir, to, name)) })
@@ -137,6 +140,8 @@ func lies(f fields, disk, wire int64) string {
 		return fmt.Sprintf("is damaged: %d of %d octets are missing (restore brings it back from a backup)", f.disk-disk, f.disk)
 	case f.disk >= 0 && f.disk < disk:
 		return fmt.Sprintf("name says %d octets, file has %d", f.disk, disk)
+	case f.seal != "" && !f.possible():
+		return fmt.Sprintf("name says that %d octets are in a sealed file of %d", f.wire, disk)
 	case f.wire >= 0 && f.wire != wire:
 		return fmt.Sprintf("name says %d octets on the wire, there are %d", f.wire, wire)
 	}

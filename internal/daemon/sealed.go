@@ -1,0 +1,403 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/cipher/sealedmail"
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/sealed"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/pop3"
+)
+
+// keyTurns is how many mail keys are made of passwords at a time, 64 MiB each: only logins that were proven already ask for any.
+const keyTurns = 4
+
+// purgingStore is the store of sealed and other mailboxes, which can delete one as well.
+type purgingStore struct {
+	*sealed.Store
+	*maildirPurger
+}
+
+type maildirPurger struct{ s *maildir.Store }
+
+// Purge implements purger.
+func (p *maildirPurger) Purge(ctx context.Context, user string) error { return p.s.Purge(ctx, user) }
+
+// recipient is the public key that mail of a mailbox is sealed to.
+func (d *Daemon) recipient(user string) (string, error) {
+	return d.mailKeys.Recipient(user, d.sealedTo(user))
+}
+
+// sealedTo is what the settings say of it.
+func (d *Daemon) sealedTo(user string) string {
+	if st := d.state(); st != nil {
+		if a := st.dir.Account(domains.Address(user)); a != nil {
+			return a.Sealed
+		}
+	}
+	return ""
+}
+
+// keyProblems are the sealed mailboxes that take no mail, or cannot be opened.
+func (d *Daemon) keyProblems() (all []string) {
+	for name, a := range d.state().dir.Accounts() {
+		if a.Sealed == "" {
+			continue
+		}
+		if err := d.mailKeys.Problem(name.String(), a.Sealed); err != nil {
+			all = append(all, "mail is kept from a sealed mailbox: "+err.Error())
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// fetching are the credentials of POP3: a password that is right opens the mail of a sealed mailbox, too.
+type fetching struct {
+	accounts.Live
+	d *Daemon
+}
+
+// Offers implements sasl.Credentials. A client takes the strongest mechanism that it is offered, and must not find that it cannot read its mail by
+// that: while one mailbox is sealed, only those are offered that bring a password along. APOP is chosen by hand.
+func (f fetching) Offers(kind sasl.Kind) bool {
+	return f.Live.Offers(kind) && (kind == sasl.Password || kind == sasl.APOP || !f.d.state().anySealed)
+}
+
+// Verify implements sasl.Credentials.
+func (f fetching) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	account, err := f.Live.Verify(ctx, authzid, user, password)
+	if err == nil {
+		sasl.PeerOf(ctx).Opened = f.d.openKey(ctx, account, password)
+	}
+	return account, err
+}
+
+// mailKey is what a login has opened of a sealed mailbox, or why not.
+type mailKey struct {
+	keys *sealedmail.Unlocked
+	err  error
+}
+
+// openKey opens the keys of a mailbox by a password that was proven; nil: it has none.
+func (d *Daemon) openKey(ctx context.Context, account string, password []byte) any {
+	box, err := d.mailKeys.Of(account)
+	if err != nil || box == nil {
+		return nil // openMaildrop says so
+	}
+	k := &mailKey{}
+	p, err := d.preferences.Of(domains.Address(account))
+	if app := p.Find(password, time.Now()); err == nil && app != nil {
+		k.keys, k.err = box.Keyring.UnlockApp(app.ID, password)
+	} else {
+		k.keys, k.err = d.keyTurns.Unlock(ctx, box.Keyring, password)
+	}
+	return k
+}
+
+// The answers to who is who he says, and cannot be given his mail.
+var (
+	errSealed = &pop3.Error{Code: pop3.CodeAuth,
+		Text: "this mailbox is sealed: log in with its password by USER and PASS, PLAIN or LOGIN, as no other way opens the mail"}
+	errOtherPassword = &pop3.Error{Code: pop3.CodeAuth,
+		Text: "the password is right, but the mail of this sealed mailbox was not sealed with it: it opens with the password before, or the recovery key"}
+	errNoKeys = &pop3.Error{Code: pop3.CodeSysPerm, Text: "the keys of this sealed mailbox cannot be used, ask the administrator"}
+)
+
+// unlock has a session read its sealed mail, or says why it cannot: never is it shown a mailbox that looks empty.
+func (d *Daemon) unlock(ctx context.Context, account string, box mailstore.Maildrop) error {
+	keys, err := d.mailKeys.Of(account)
+	if err == nil {
+		err = d.mailKeys.Problem(account, d.sealedTo(account))
+	}
+	if err != nil {
+		return withCause(errNoKeys, err)
+	}
+	if keys == nil || d.sealedTo(account) == "" && !holdsSealed(box) {
+		return nil // a mailbox that was unsealed has keys, which nothing needs
+	}
+	opened, _ := sasl.PeerOf(ctx).Opened.(*mailKey)
+	switch {
+	case opened == nil:
+		return errSealed
+	case errors.Is(opened.err, sealedmail.ErrPassword):
+		return errOtherPassword
+	case errors.Is(opened.err, sealedmail.ErrKeyring):
+		return withCause(errNoKeys, opened.err)
+	case opened.err != nil:
+		return opened.err
+	}
+	if u, ok := box.(sealed.Unlocker); ok {
+		u.Unlock(opened.keys)
+	}
+	return nil
+}
+
+// holdsSealed reports whether a message is sealed.
+func holdsSealed(box mailstore.Maildrop) bool {
+	u, ok := box.(sealed.Unlocker)
+	if !ok {
+		return false
+	}
+	for i := range u.Len() {
+		if _, is := u.Sealed(i); is {
+			return true
+		}
+	}
+	return false
+}
+
+func withCause(e *pop3.Error, err error) error {
+	return &pop3.Error{Code: e.Code, Text: e.Text, Err: err}
+}
+
+// openMessage opens a message, with words for one that cannot be.
+func openMessage(ctx context.Context, box mailstore.Maildrop, i int) (io.ReadCloser, error) {
+	r, err := box.Open(ctx, i)
+	switch {
+	case errors.Is(err, mailstore.ErrDamaged):
+		err = &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is damaged, or is sealed to a key that is lost; ask the administrator"}
+	case errors.Is(err, mailstore.ErrSealed):
+		err = &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is sealed, and this mailbox has no keys; ask the administrator", Err: err}
+	}
+	return r, err
+}
+
+// sealer seals what was in mailboxes before they were sealed, beside everything else.
+type sealer struct {
+	mu   sync.Mutex
+	done map[string]looked // by mailbox
+}
+
+// forget forgets a mailbox, which may be sealed again later.
+func (s *sealer) forget(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.done, user)
+}
+
+// looked is when a mailbox was found to be sealed as a whole.
+type looked struct {
+	recipient string
+	again     time.Time // when it is looked again: what was on its way at that moment, and what others put there, may be in clear
+}
+
+const (
+	// sealEvery is how often it is looked whether there is something to seal.
+	sealEvery = 5 * time.Second
+	// sealSoon and sealLater are when a mailbox is looked at again after something was sealed there, and after nothing was.
+	sealSoon, sealLater = time.Minute, time.Hour
+	// sealFor is for how long a mailbox is locked at a time: who logs in waits that long.
+	sealFor = 200 * time.Millisecond
+)
+
+// sealOld seals what is left to be sealed.
+func (d *Daemon) sealOld(ctx context.Context) {
+	for name, a := range d.state().dir.Accounts() {
+		switch {
+		case a.Sealed == "":
+			d.sealer.forget(name.String())
+		case ctx.Err() == nil:
+			d.sealMailbox(ctx, name.String(), a.Sealed)
+		}
+	}
+}
+
+// sealMailbox seals what is in a mailbox and its folders. A mailbox that somebody has open is for later.
+func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
+	s := &d.sealer
+	s.mu.Lock()
+	last := s.done[user]
+	s.mu.Unlock()
+	if last.recipient == recipient && time.Now().Before(last.again) {
+		return
+	}
+	if to, err := d.mailKeys.Recipient(user, recipient); err != nil || to != recipient {
+		return // status has it
+	}
+	if err := d.settleState(ctx, user); err != nil {
+		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
+	}
+	n, err := SealMailbox(ctx, d.maildir, user, recipient, nil)
+	if n > 0 {
+		d.log.Info("mail from before was sealed", "mailbox", user, "messages", n)
+	}
+	switch {
+	case ctx.Err() != nil, errors.Is(err, mailstore.ErrLocked):
+		return
+	case err != nil:
+		d.log.Error("mail from before cannot be sealed", "mailbox", user, "err", err)
+		if !errors.Is(err, mailstore.ErrDamaged) {
+			return // a full disk, say: again next time
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(map[string]looked)
+	}
+	next := sealLater
+	if n > 0 || last.recipient != recipient {
+		next = sealSoon
+	}
+	s.done[user] = looked{recipient, time.Now().Add(next)}
+}
+
+// settleState writes down that a mailbox is sealed, where the command that was to do so was broken off.
+func (d *Daemon) settleState(ctx context.Context, user string) error {
+	box, err := d.mailKeys.Of(user)
+	if err != nil || box == nil || box.State != mailkeys.Made {
+		return err
+	}
+	return d.mailKeys.Change(ctx, user, func(b *mailkeys.Box) error {
+		if b.State == mailkeys.Made {
+			b.State = mailkeys.Sealed
+		}
+		return nil
+	})
+}
+
+// SealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
+// at any moment, and begun again. progress (nil: nobody) hears how many messages were sealed so far.
+func SealMailbox(ctx context.Context, store *maildir.Store, user, recipient string, progress func(int)) (n int, err error) {
+	return convertMailbox(ctx, store, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
+		return sealed.SealDrop(ctx, m, recipient, until)
+	})
+}
+
+// UnsealMailbox is the opposite of SealMailbox.
+func UnsealMailbox(ctx context.Context, store *maildir.Store, user string, keys *sealedmail.Unlocked, progress func(int)) (n int, err error) {
+	return convertMailbox(ctx, store, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
+		return sealed.UnsealDrop(ctx, m, keys, until)
+	})
+}
+
+// converter gives messages of a maildrop their other form, until a moment.
+type converter func(m mailstore.SealedDrop, until time.Time) (did int, done bool, err error)
+
+func convertMailbox(ctx context.Context, store *maildir.Store, user string, progress func(int), convert converter) (n int, first error) {
+	err := eachFolder(store, user, func(s *maildir.Store) error {
+		for {
+			did, done, err := convertSome(ctx, s, user, convert)
+			n += did
+			if progress != nil {
+				progress(n)
+			}
+			switch {
+			case errors.Is(err, mailstore.ErrDamaged) && first == nil:
+				first = err
+			case err != nil && !errors.Is(err, mailstore.ErrDamaged):
+				return err
+			}
+			if done {
+				return nil
+			}
+			select { // its user's turn
+			case <-time.After(sealFor / 4):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if err == nil {
+		err = first
+	}
+	return n, err
+}
+
+func convertSome(ctx context.Context, s *maildir.Store, user string, convert converter) (did int, done bool, err error) {
+	box, err := s.Open(ctx, user)
+	if err != nil {
+		return 0, false, err
+	}
+	defer box.Close()
+	m, ok := box.(mailstore.SealedDrop)
+	if !ok {
+		return 0, false, errors.New("this store keeps no sealed messages")
+	}
+	return convert(m, time.Now().Add(sealFor))
+}
+
+// eachFolder calls do for the mailbox and each of its folders, which are Maildirs of their own.
+func eachFolder(store *maildir.Store, user string, do func(*maildir.Store) error) error {
+	has, err := store.Has(user)
+	if err != nil || !has {
+		return err
+	}
+	if err := do(store); err != nil {
+		return err
+	}
+	dir, err := store.Path(user)
+	if err != nil {
+		return err
+	}
+	folders, err := maildir.Folders(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range folders {
+		s, err := maildir.Open(filepath.Join(dir, name), maildir.Single(), maildir.WithMode(maildir.Share))
+		if err == nil {
+			err = errors.Join(do(s), s.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("folder %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// CountMailbox counts what is in a mailbox and its folders, by how it is kept.
+func CountMailbox(ctx context.Context, store *maildir.Store, user string) (sum sealed.Count, err error) {
+	sum.Keys = make(map[string]int)
+	has, err := store.Has(user)
+	if err != nil || !has {
+		return sum, err
+	}
+	dir, err := store.Path(user)
+	if err != nil {
+		return sum, err
+	}
+	folders, err := maildir.Folders(dir)
+	if err != nil {
+		return sum, err
+	}
+	for _, name := range append([]string{""}, folders...) {
+		s, err := maildir.Open(filepath.Join(dir, name), maildir.Single(), maildir.WithMode(maildir.ReadOnly))
+		if err != nil {
+			return sum, err
+		}
+		box, err := s.Open(ctx, user)
+		if err == nil {
+			sum.Add(sealed.CountDrop(box.(mailstore.SealedDrop)))
+			err = box.Close()
+		}
+		if err := errors.Join(err, s.Close()); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+// anySealed reports whether a mailbox of the accounts is sealed.
+func anySealed(dir *accounts.Directory) bool {
+	for a := range maps.Values(dir.Accounts()) {
+		if a.Sealed != "" {
+			return true
+		}
+	}
+	return false
+}
