@@ -115,8 +115,6 @@ func (o Options) has(option string) bool {
 		return o.SaveDir != ""
 	case "tls-opt":
 		return o.TLS != ""
-	case "no-client":
-		return o.TLS == option
 	case "make-yakker":
 		return o.MakeYakker
 	case "mailbox":
