@@ -359,8 +359,8 @@ func BenchmarkTry(b *testing.B) {
 	}
 }
 
-// TestClosed: who is asked behind the end is answered from memory, and nothing is written.
-func TestClosed(t *testing.T) {
+// TestAskedBehindTheEnd: who is asked behind the end is answered from memory, and nothing is written.
+func TestAskedBehindTheEnd(t *testing.T) {
 	table := open(t, filepath.Join(t.TempDir(), "greylist"))
 	now := time.Now()
 	table.Try("a", "m", times, now)
