@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -170,12 +172,14 @@ type permanent struct{ error }
 func (p permanent) Unwrap() error { return p.error }
 
 // worthRetrying: a connection that broke, a maildrop that is in use there or here, a server that
-// asks for patience. A refused login is none: guesses lock accounts.
+// asks for patience. A refused login is none, as guesses lock accounts, nor is a certificate that is not believed.
 func worthRetrying(err error) bool {
 	var never permanent
 	var refused *pop3.Error
+	var unverified *tls.CertificateVerificationError
+	var unknown *net.DNSError
 	switch {
-	case errors.As(err, &never):
+	case errors.As(err, &never), errors.As(err, &unverified), errors.As(err, &unknown) && unknown.IsNotFound:
 		return false
 	case errors.Is(err, pop3.ErrInUse), errors.Is(err, pop3.ErrLoginDelay), errors.Is(err, pop3.ErrTemporary), errors.Is(err, mailstore.ErrLocked):
 		return true
