@@ -280,7 +280,10 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 	if t.Delete {
 		known = make(map[int]record)
 	}
+	var latest int64
+	gap := 0 // where in want those begin that stand behind the last one that has come
 	for _, l := range all {
+		l.after = latest
 		if l.uid == "" {
 			want = append(want, l)
 			continue
@@ -290,8 +293,14 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 		message, came := t.state.byID[id]
 		if !came {
 			want = append(want, l)
-		} else if t.Delete {
-			known[l.number] = record{sum: message, uid: l.uid}
+			continue
+		}
+		latest = max(latest, message.micros)
+		for ; gap < len(want); gap++ {
+			want[gap].before = latest
+		}
+		if t.Delete {
+			known[l.number] = record{sum: message.sum, uid: l.uid}
 		}
 	}
 	return want, known, t.state.pool(there)

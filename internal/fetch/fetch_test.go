@@ -574,3 +574,33 @@ func TestCompare(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOrderOfGaps: what a kill has left out in the midst of what came, as several messages wait for the disk at once, takes its
+// place there.
+func TestOrderOfGaps(t *testing.T) {
+	s := pop3test.NewServer()
+	defer s.Close()
+	for i := range 40 {
+		text := fmt.Sprintf("Subject: %d\r\n\r\n", i)
+		if i%3 == 0 {
+			text = mail(40 - i)
+		}
+		s.Add(text)
+	}
+	f, a := fetcher(t, s)
+	var refused []pop3test.Fault
+	for i := range 9 { // not the message itself: as if it had not been stored
+		refused = append(refused, pop3test.Fault{At: "RETR", Reply: pop3.ErrPermanent, Skip: 4 * i, Times: 1})
+	}
+	s.SetFaults(refused...)
+	if r := f.One(t.Context(), a); r.Complete() || r.Done == 0 {
+		t.Fatalf("%+v", r)
+	}
+	s.SetFaults()
+	if r := f.One(t.Context(), a); !r.Complete() {
+		t.Fatalf("%+v", r)
+	}
+	if got := content(t, f.Store, box); !slices.Equal(got, wanted(s)) {
+		t.Errorf("order %q", got)
+	}
+}
