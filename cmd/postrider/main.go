@@ -111,6 +111,7 @@ func rootCommand() *cobra.Command {
 		restoreCommand(),
 		sinkCommand(),
 		versionCommand(),
+		docCommand(),
 	)
 	usageErrors(root)
 	return root

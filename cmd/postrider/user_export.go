@@ -60,6 +60,9 @@ nothing there.`,
 
 // exportUsers writes Dovecot's passwd-file.
 func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed bool) error {
+	if s.Store.Postgres != "" {
+		return errInDatabase
+	}
 	info, err := os.Stat(s.MailDir)
 	if err != nil {
 		return fmt.Errorf("mail store: %w; start the server once", err)

@@ -65,9 +65,9 @@ func (n *Ordinary) Own(t testing.TB, dir string) {
 
 // Attr makes a process theirs.
 func (n *Ordinary) Attr() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true}
+	attr := below("")
 	if os.Geteuid() == 0 {
-		attr.Credential = &syscall.Credential{Uid: uint32(n.UID), Gid: uint32(n.GID)}
+		Become(attr, n.UID, n.GID)
 	}
 	return attr
 }
