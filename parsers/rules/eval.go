@@ -175,6 +175,7 @@ func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *cl
 			d.Tags = append(d.Tags, tag)
 		case Delay:
 			d.Delay += r.delay
+			d.Delayed = append(d.Delayed, c.at)
 		case Greylist:
 			if d.Greylist.Rule.Line == 0 {
 				with := c.with.over(*set)
