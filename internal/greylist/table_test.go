@@ -359,28 +359,6 @@ func BenchmarkTry(b *testing.B) {
 	}
 }
 
-// TestClosed: who is asked behind the end is answered from memory, and nothing is written.
-func TestClosed(t *testing.T) {
-	table := open(t, filepath.Join(t.TempDir(), "greylist"))
-	now := time.Now()
-	table.Try("a", "m", times, now)
-	for range 2 {
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	before, _ := os.ReadFile(table.name)
-	if _, ok := table.Try("a", "m", times, now.Add(time.Minute)); !ok {
-		t.Error("forgotten")
-	}
-	if known, waiting := table.Len(); known != 1 || waiting != 0 {
-		t.Error(known, waiting)
-	}
-	if after, err := os.ReadFile(table.name); err != nil || !bytes.Equal(before, after) {
-		t.Error("written behind the end", err)
-	}
-}
-
 // TestOldGoFirst: where there is no room, what is too old to count goes before what is not, and nothing else if that is enough.
 func TestOldGoFirst(t *testing.T) {
 	table := open(t, filepath.Join(t.TempDir(), "greylist"))
@@ -404,27 +382,5 @@ func TestOldGoFirst(t *testing.T) {
 		if _, ok := table.Try(fmt.Sprint("waits ", i), "m", times, now); !ok {
 			t.Fatalf("%d is forgotten", i)
 		}
-	}
-}
-
-// TestRewritten: a new file has one record for each that counts, and the old one is closed.
-func TestRewritten(t *testing.T) {
-	table := open(t, filepath.Join(t.TempDir(), "greylist"))
-	now := time.Now()
-	for i := range 30 {
-		table.Try(fmt.Sprint(i), "m", times, now)
-		if i%3 == 0 {
-			table.Try(fmt.Sprint(i), "m", times, now.Add(time.Hour))
-		}
-	}
-	old := table.file
-	table.mu.Lock()
-	err := table.rewrite()
-	table.mu.Unlock()
-	if info, _ := os.Stat(table.name); err != nil || table.records != 30 || info.Size() != int64(len(magic)+30*recordSize) {
-		t.Error(err, table.records, info.Size())
-	}
-	if _, err := old.Write([]byte("x")); err == nil {
-		t.Error("the old file is open")
 	}
 }
