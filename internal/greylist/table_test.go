@@ -358,29 +358,3 @@ func BenchmarkTry(b *testing.B) {
 		table.Try("net "+fmt.Sprint(i), "from to", times, now)
 	}
 }
-
-// TestOldGoFirst: where there is no room, what is too old to count goes before what is not, and nothing else if that is enough.
-func TestOldGoFirst(t *testing.T) {
-	table := open(t, filepath.Join(t.TempDir(), "greylist"))
-	table.most = 1000
-	now := time.Now()
-	for i := range 200 {
-		table.Try(fmt.Sprint("was known ", i), "m", times, now.Add(-40*24*time.Hour))
-		table.Try(fmt.Sprint("was known ", i), "m", times, now.Add(-40*24*time.Hour+time.Minute))
-		table.Try(fmt.Sprint("has waited ", i), "m", times, now.Add(-3*24*time.Hour))
-		table.Try(fmt.Sprint("known ", i), "m", times, now.Add(-time.Hour))
-		table.Try(fmt.Sprint("known ", i), "m", times, now.Add(-time.Minute))
-		table.Try(fmt.Sprint("waits ", i), "m", times, now.Add(-time.Minute))
-	}
-	for i := range 201 {
-		table.Try(fmt.Sprint("new ", i), "m", times, now)
-	}
-	if known, waiting := table.Len(); known != 200 || waiting != 401 {
-		t.Errorf("%d known, %d waiting", known, waiting)
-	}
-	for i := range 200 {
-		if _, ok := table.Try(fmt.Sprint("waits ", i), "m", times, now); !ok {
-			t.Fatalf("%d is forgotten", i)
-		}
-	}
-}
