@@ -76,7 +76,7 @@ func serve(t *testing.T) *server {
 	s := &server{dir: t.TempDir(), url: "http://" + web, smtp: free(t)}
 	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data", "Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}],
 		"Accounts": {"bob@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false}, "DKIM": {"sign": false},
-		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q}, "Log": {"file": "postrider.log"}}`, s.smtp, web)
+		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q, "viewer": true}, "Log": {"file": "postrider.log"}}`, s.smtp, web)
 	if err := os.WriteFile(filepath.Join(s.dir, "mail.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -167,13 +167,30 @@ func withCause(e *pop3.Error, err error) error {
 // openMessage opens a message, with words for one that cannot be.
 func openMessage(ctx context.Context, box mailstore.Maildrop, i int) (io.ReadCloser, error) {
 	r, err := box.Open(ctx, i)
-	switch {
-	case errors.Is(err, mailstore.ErrDamaged):
-		err = &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is damaged, or is sealed to a key that is lost; ask the administrator"}
-	case errors.Is(err, mailstore.ErrSealed):
-		err = &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is sealed, and this mailbox has no keys; ask the administrator", Err: err}
+	if w, ok := r.(pop3.Whole); ok && err == nil {
+		return whole{r, w}, nil
 	}
-	return r, err
+	return r, inWords(err)
+}
+
+// whole is a message that is known to be readable before it is sent.
+type whole struct {
+	io.ReadCloser
+	is pop3.Whole
+}
+
+// Check implements pop3.Whole.
+func (w whole) Check(ctx context.Context) error { return inWords(w.is.Check(ctx)) }
+
+// inWords is why a message cannot be read, for its user.
+func inWords(err error) error {
+	switch {
+	case errors.Is(err, mailstore.ErrDamaged): // the log has its name
+		return &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is damaged, or is sealed to a key that is lost; ask the administrator"}
+	case errors.Is(err, mailstore.ErrSealed):
+		return &pop3.Error{Code: pop3.CodeSysPerm, Text: "this message is sealed, and this mailbox has no keys; ask the administrator", Err: err}
+	}
+	return err
 }
 
 // sealer seals what was in mailboxes before they were sealed, beside everything else.

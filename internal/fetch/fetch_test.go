@@ -502,3 +502,56 @@ func TestOrder(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestCompare: what is missing, of another size or in another order is counted; what a reader has removed
+// here is not missing.
+func TestCompare(t *testing.T) {
+	s := pop3test.NewServer()
+	defer s.Close()
+	s.Add(mails(6)...)
+	f, a := fetcher(t, s)
+	compare := func(want Comparison) {
+		t.Helper()
+		got, err := f.Compare(t.Context(), a)
+		if err != nil || got != want {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	compare(Comparison{There: 6, Missing: 6})
+	if r := f.One(t.Context(), a); !r.Complete() {
+		t.Fatalf("%+v", r)
+	}
+	compare(Comparison{There: 6, Here: 6, Same: 6})
+	m, err := f.Store.Open(t.Context(), box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Remove(t.Context(), []int{1}), m.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.Add(mail(7))
+	compare(Comparison{There: 7, Here: 5, Same: 5, Came: 1, Missing: 1})
+	f.State = t.TempDir() // it came by import, say
+	compare(Comparison{There: 7, Here: 5, Same: 5, Missing: 2})
+	a.Address = "other@mail.test"
+	for _, put := range [][2]string{{"7", "Subject: other\r\n\r\n"}, {"4", mail(4)}, {"2", mail(2)}} { // of another size, and in another order
+		d, err := f.Store.Create(t.Context(), mailstore.Meta{UID: put[0]}, a.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(d, put[1]); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Commit(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare(Comparison{There: 7, Here: 3, Same: 2, Missing: 4, OtherSize: 1, Disordered: true})
+	if c := (Comparison{OtherSize: 1}); c.Done() {
+		t.Error("done")
+	}
+	a.Password = "wrong"
+	if _, err := f.Compare(t.Context(), a); !errors.Is(err, pop3.ErrAuth) {
+		t.Error(err)
+	}
+}

@@ -54,7 +54,7 @@ func openState(dir string, a *Account) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(dir, pop3.SafeName(a.Address+" "+a.Login+" "+a.Server))
+	name := stateFile(dir, a)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -73,27 +73,39 @@ func openState(dir string, a *Account) (*state, error) {
 	return s, nil
 }
 
-// load reads the file, cuts off what a crash has left of a line, and stays at the end.
-func (s *state) load() error {
-	r := bufio.NewReader(s.file)
-	var whole int64
+// stateFile names the file of a maildrop.
+func stateFile(dir string, a *Account) string {
+	return filepath.Join(dir, pop3.SafeName(a.Address+" "+a.Login+" "+a.Server))
+}
+
+// read takes all whole lines, and returns how many octets they are.
+func (s *state) read(f io.Reader) (whole int64, err error) {
+	r := bufio.NewReader(f)
 	for {
 		line, err := r.ReadBytes('\n')
 		if err == io.EOF {
-			break
+			return whole, nil
 		}
 		if err != nil {
-			return err
+			return whole, err
 		}
 		if whole == 0 && string(line) != stateHead {
-			return errors.New("is no list of what was fetched")
+			return whole, errors.New("is no list of what was fetched")
 		}
 		if whole > 0 {
 			if err := s.take(string(bytes.TrimSuffix(line, []byte("\n")))); err != nil {
-				return err
+				return whole, err
 			}
 		}
 		whole += int64(len(line))
+	}
+}
+
+// load reads the file, cuts off what a crash has left of a line, and stays at the end.
+func (s *state) load() error {
+	whole, err := s.read(s.file)
+	if err != nil {
+		return err
 	}
 	if err := s.file.Truncate(whole); err != nil {
 		return err

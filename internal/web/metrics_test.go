@@ -129,6 +129,7 @@ func events(m *Metrics) []struct {
 		{"report sent", func() { m.SentReport(reports.TLS) }, []string{`postrider_reports_sent_total{kind="tls"} 1`}},
 		{"page login", func() { m.PageLogin(io.EOF) }, []string{`postrider_auth_attempts_total{mechanism="form",protocol="web",result="failed"} 1`}},
 		{"scanned", func() { m.Scanned("refused", 3*time.Second) }, []string{`postrider_scans_total{outcome="refused"} 1`, `postrider_scan_seconds_sum 3`}},
+		{"milter", func() { m.AskedMilter("discarded", 2*time.Second) }, []string{`postrider_milter_scans_total{outcome="discarded"} 1`, `postrider_milter_seconds_sum 2`}},
 		{"a rule", func() { m.Decided("reject") }, []string{`postrider_rules_decisions_total{action="reject"} 1`}},
 		{"reload failed", func() { m.Reloaded(io.EOF) }, []string{`postrider_config_last_reload_successful 0`}},
 	}

@@ -20,14 +20,15 @@ const topMost = 8 << 10
 // keepPlace says how much is kept free at the beginning of the file.
 func (d *delivery) keepPlace() {
 	top := d.meta.Top
+	if d.meta.Seal != nil {
+		// What is sealed begins with what can be sealed last, and that is more.
+		d.place = len(top)
+		return
+	}
 	if folded, ok := foldTop(top); ok && !d.exact {
 		top = folded
 	}
 	d.place = min(len(top), topMost)
-	if d.meta.Seal != nil {
-		// What is sealed begins with what can be sealed last, and that is more.
-		d.place = len(top)
-	}
 }
 
 // putTop puts the top on the message, and all of both into the file.

@@ -32,9 +32,9 @@ type buffers struct {
 var pool = sync.Pool{New: func() any { return new(buffers) }}
 
 // giveBack clears the buffers: what was in them is readable nowhere else.
-func (b *buffers) giveBack() {
-	clear(b.first[:])
-	clear(b.present[:])
+func (b *buffers) giveBack(used int) {
+	clear(b.first[:min(used, chunkSize)])
+	clear(b.present[:min(used, chunkSize)])
 	pool.Put(b)
 }
 
@@ -54,6 +54,8 @@ type delivery struct {
 	present int // octets of the present chunk, in a long message
 	chunks  uint64
 	long    bool
+	used    int   // octets of the buffers, at most
+	placed  bool  // the files have a place for the first chunk
 	size    int64 // of the body
 
 	refused map[string]error // by Create, or when it was asked again
@@ -82,30 +84,51 @@ func (d *delivery) begin(ctx context.Context, open []string, byKey map[string][]
 			return err
 		}
 	}
+	d.b = pool.Get().(*buffers)
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := &part{key: key, names: byKey[key]}
-		if err := d.start(ctx, p, 0); d.refuse(err) != nil {
+		// What was announced is believed for now.
+		d.placed = int64(len(field(newMark(key)))+d.top)+d.meta.Size > chunkSize
+		if err := d.start(ctx, p); d.refuse(err) != nil {
 			return err
 		}
 		d.parts = append(d.parts, p)
 	}
-	d.b = pool.Get().(*buffers)
 	return nil
 }
 
-// start begins a file, with a place of so many octets at its beginning.
-func (d *delivery) start(ctx context.Context, p *part, place int) (err error) {
-	if p.sealer, err = sealedmail.NewSealer(p.key); err != nil {
-		return &mailstore.Refused{Mailboxes: all(p.names, errors.Join(ErrKey, err))}
+// start begins a file, with a place for its first chunk where d.placed. Nothing may have been sealed for it.
+func (d *delivery) start(ctx context.Context, p *part) (err error) {
+	if p.sealer == nil {
+		if p.sealer, err = sealedmail.NewSealer(p.key); err != nil {
+			return &mailstore.Refused{Mailboxes: all(p.names, errors.Join(ErrKey, err))}
+		}
+		p.seal = &mailstore.Seal{Mark: newMark(p.key)}
 	}
-	p.seal = &mailstore.Seal{Mark: newMark(p.key)}
 	m := d.meta
 	m.Seal, m.Exact, m.Top = p.seal, true, nil
-	if place > 0 {
-		m.Top = make([]byte, place)
+	if d.placed {
+		m.Top = d.b.sealed[:] // its length is all that counts
 	}
 	p.inner, err = d.s.inner.Create(ctx, m, p.names...)
 	return err
+}
+
+// restart begins the files anew, with a place for the first chunk or without. A mailbox that refuses now is named at Commit.
+func (d *delivery) restart(placed bool) error {
+	if d.placed == placed {
+		return nil
+	}
+	d.placed = placed
+	d.parts = slices.DeleteFunc(d.parts, func(p *part) bool {
+		p.inner.Abort()
+		err := d.start(d.ctx, p)
+		if err != nil && d.refuse(err) != nil {
+			d.err = err
+		}
+		return err != nil
+	})
+	return d.err
 }
 
 func all(names []string, err error) map[string]error {
@@ -151,6 +174,7 @@ func (d *delivery) Write(p []byte) (int, error) {
 		if !d.long {
 			n := copy(d.b.first[at+d.first:], p)
 			d.first, p = d.first+n, p[n:]
+			d.used = at + d.first
 			if len(p) > 0 {
 				if d.err = d.lengthen(); d.err != nil {
 					return 0, d.err
@@ -171,18 +195,10 @@ func (d *delivery) Write(p []byte) (int, error) {
 }
 
 // lengthen goes on with a message that needs more than one chunk: its files begin with a place for the
-// first. A mailbox that refuses now is named at Commit.
+// first.
 func (d *delivery) lengthen() error {
 	d.long, d.chunks = true, 1
-	d.parts = slices.DeleteFunc(d.parts, func(p *part) bool {
-		p.inner.Abort()
-		err := d.start(d.ctx, p, sealedmail.HeadSize+sealedmail.SealedChunkSize)
-		if err != nil && d.refuse(err) != nil {
-			d.err = err
-		}
-		return err != nil
-	})
-	return d.err
+	return d.restart(true)
 }
 
 // flush seals the present chunk and writes it for every mailbox.
@@ -213,6 +229,9 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 			d.Abort()
 			return d.err
 		}
+		if len(d.refused) > 0 {
+			return &mailstore.Refused{Mailboxes: d.refused}
+		}
 		d.ready = true
 	}
 	err := d.s.inner.CommitAll(ctx, d.commit...)
@@ -225,11 +244,16 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 
 // complete seals what is left.
 func (d *delivery) complete(top []byte) error {
-	if d.open != nil {
-		d.commit = append(d.commit, mailstore.Part{Delivery: d.open, Top: top})
-	}
 	room, fits := mailstore.Pad(top, d.top-len(top))
 	fits = fits && len(top) > 0 || d.top == len(top)
+	if !d.long {
+		if err := d.restart(false); err != nil {
+			return err
+		}
+		if len(d.refused) > 0 {
+			return nil // Commit names them
+		}
+	}
 	if d.long && len(d.parts) > 0 {
 		if err := d.flush(true); err != nil {
 			return err
@@ -250,13 +274,20 @@ func (d *delivery) complete(top []byte) error {
 		}
 		d.commit = append(d.commit, mailstore.Part{Delivery: p.inner, Top: p.front})
 	}
+	if d.open != nil {
+		d.commit = append(d.commit, mailstore.Part{Delivery: d.open, Top: top})
+	}
 	return nil
 }
 
 // putFront seals the first chunk of a long message.
 func (d *delivery) putFront(p *part, top []byte) {
 	copy(d.b.first[copy(d.b.first[:], field(p.seal.Mark)):], top)
-	p.front = p.sealer.AppendChunk(slices.Clone(p.sealer.Head()), d.b.first[:], 0, false)
+	front := d.b.sealed[:0] // nothing else is sealed any more
+	if len(d.parts) > 1 {
+		front = make([]byte, 0, len(d.b.sealed))
+	}
+	p.front = p.sealer.AppendChunk(append(front, p.sealer.Head()...), d.b.first[:], 0, false)
 	p.seal.Size = int64(len(top)) + d.size
 }
 
@@ -274,7 +305,8 @@ func (d *delivery) again(p *part, top []byte) error {
 	if !ok {
 		return errors.New("sealed: the top is longer than was said, and the store cannot read a delivery again")
 	}
-	if err := d.start(d.ctx, p, 0); err != nil {
+	p.sealer, d.placed = nil, false
+	if err := d.start(d.ctx, p); err != nil {
 		p.inner = old
 		return err
 	}
@@ -293,6 +325,7 @@ func (d *delivery) again(p *part, top []byte) error {
 
 // stream writes a file from its first octet to its last.
 func (d *delivery) stream(p *part, top []byte, body func(*chunker) error) error {
+	d.used = max(d.used, d.bodyAt()+len(top)+int(d.size))
 	if _, err := p.inner.Write(p.sealer.Head()); err != nil {
 		return err
 	}
@@ -389,7 +422,7 @@ func (d *delivery) Abort() error {
 func (d *delivery) finish() {
 	d.done = true
 	if d.b != nil {
-		d.b.giveBack()
+		d.b.giveBack(d.used)
 		d.b = nil
 	}
 }

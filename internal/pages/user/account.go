@@ -21,6 +21,7 @@ type accountPage struct {
 	Ways    []Way
 	Found   bool   // programs find them by themselves
 	Profile string // where Apple's programs find theirs; empty: nowhere
+	Mail    string // where the mail itself is shown; empty: nowhere
 }
 
 // Use is what a mailbox holds, and what it may: 0 is any.
@@ -43,6 +44,9 @@ func (s Server) account(r *pages.Request) (any, error) {
 	}
 	if page.Found {
 		page.Profile = "/mail/profile.mobileconfig?" + url.Values{"emailaddress": {r.Who}}.Encode()
+	}
+	if s.Mail != nil && s.MailShown(r.Visitor) {
+		page.Mail = r.Path("mail/")
 	}
 	return page, nil
 }

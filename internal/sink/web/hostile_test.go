@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -273,3 +274,51 @@ func TestAnswerList(t *testing.T) {
 type closed struct{}
 
 func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// What is shown of a real mailbox can be looked at and not changed, pictures in a message stand in its page, and only the pages
+// that show messages are there.
+func TestViewer(t *testing.T) {
+	w := newWorld(t, nil)
+	viewer := *w.conf
+	viewer.Root, viewer.Sessions = "/account/mail/", nil
+	server := httptest.NewServer(viewer.Viewer())
+	defer server.Close()
+	w.url = server.URL + "/account/mail"
+	raw := "Subject: seen\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<img src=\"cid:p@x\"><img src=\"cid:q@x\">\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <p@x>\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b\r\nContent-Type: application/pdf\r\nContent-ID: <q@x>\r\n\r\nx\r\n--b--\r\n"
+	id := w.put(raw)
+	for path, want := range map[string]string{
+		"/": "seen", "/message/" + id: "seen", "/message/" + id + "?tab=check": "Who sent it", "/view/" + id + ".html": `<img src="data:image/png;base64,AAAA"><img src="">`,
+		"/api/v1/message/" + id + "/raw": raw, "/api/v1/message/" + id + "/part/2": "\x00\x00\x00", "/assets/sink.css": "mail",
+	} {
+		code, text, _ := w.ask("GET", path, "")
+		if code != 200 || !strings.Contains(text, want) || strings.Contains(text, `method="post"`) || strings.Contains(text, "data-base") || strings.Contains(text, "dialogue") {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	for _, ask := range []string{"POST /delete", "DELETE /api/v1/messages", "GET /api/v1/messages", "GET /inboxes", "GET /api/events", "POST /api/v1/send", "GET /boxes", "GET /sessions", "PUT /api/v1/chaos", "DELETE /api/v1/messages/" + id} {
+		method, path, _ := strings.Cut(ask, " ")
+		if code, _, _ := w.ask(method, path, ""); code != 404 && code != 405 {
+			t.Errorf("%s: %d", ask, code)
+		}
+	}
+	if code, _, _ := w.ask("GET", "/", "", "Host", "evil.test"); code != 403 {
+		t.Errorf("by another name: %d", code)
+	}
+	if w.count() != 1 {
+		t.Error("it is gone")
+	}
+}
+
+// What pages are made of is asked for anew, and sent only where it has changed: after an upgrade nobody sees the old looks.
+func TestAssets(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, name := range []string{"sink.css", "sink.js", "pages.css", "icon.svg"} {
+		code, text, h := w.ask("GET", "/assets/"+name, "")
+		if code != 200 || text == "" || h.Get("Cache-Control") != "no-cache" || h.Get("ETag") == "" || h.Get("Content-Type") == "" {
+			t.Errorf("%s: %d %v", name, code, h)
+		}
+		if code, text, _ := w.ask("GET", "/assets/"+name, "", "If-None-Match", h.Get("ETag")); code != 304 || text != "" {
+			t.Errorf("%s again: %d", name, code)
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/postrider-mail/postrider/cipher/sealedmail"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
+const alice = "alice@mail.test"
+
+// seal seals alice's mailbox with a password, as the command does it.
+func (w *testWorld) seal(password string) (recovery string) {
+	w.t.Helper()
+	ring, recovery, err := sealedmail.NewKeyring([]byte(password))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	err = w.mailKeys.Change(context.Background(), alice, func(b *mailkeys.Box) error {
+		b.Keyring = ring
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e, err := s.SetSealed(alice, ring.Recipient())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "t.conf"), e.Text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		w.t.Fatal(err)
+	}
+	return recovery
+}
+
+// reads reports whether a password opens the mail, and not the account alone.
+func (w *testWorld) reads(password string) bool {
+	w.t.Helper()
+	k := w.dial("127.0.0.4:0")
+	defer k.c.Close()
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: USER " + alice + "\nS: +OK\nC: PASS " + password)
+	if !strings.HasPrefix(k.reply(), "+OK") {
+		return false
+	}
+	k.play("C: RETR 1")
+	return strings.HasPrefix(k.reply(), "+OK")
+}
+
+// TestSealedPages: a password that is changed at the pages opens the mail, and so does one of a device, for as long as it counts.
+func TestSealedPages(t *testing.T) {
+	w := start(t, withUsers)
+	w.seal(testPassword)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	if !w.reads(testPassword) {
+		t.Fatal("the mailbox does not open")
+	}
+	v := w.user(alice, testPassword)
+	if code, page := v.post("/account/password", "do", "change", "old", "wrong", "new", "a better one", "again", "a better one"); code != 422 {
+		t.Error(code, page)
+	}
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "a better one", "again", "a better one"); code != 200 {
+		t.Error(code, page)
+	}
+	if !w.reads("a better one") || w.reads(testPassword) {
+		t.Error("after a change: the new password must open the mail, the old one nothing")
+	}
+	if box, err := w.mailKeys.Of(alice); err != nil || box.Keyring.Passwords() != 1 {
+		t.Error(err)
+	}
+	v = w.user(alice, "a better one")
+	_, page := v.post("/account/devices", "do", "add", "name", "phone", "password", "a better one")
+	app := regexp.MustCompile(` is ([a-z2-7]{26}) `).FindStringSubmatch(page)
+	if app == nil || !w.reads(app[1]) {
+		t.Fatalf("the password of a device does not open the mail: %s", page)
+	}
+	_, page = v.see("/account/devices")
+	id := regexp.MustCompile(`name="id" value="([a-z2-7]+)"`).FindStringSubmatch(page)
+	if id == nil {
+		t.Fatal(page)
+	}
+	if code, page := v.post("/account/devices", "do", "revoke", "id", id[1]); code != 200 {
+		t.Error(code, page)
+	}
+	if w.reads(app[1]) {
+		t.Error("a device that was ended still reads")
+	}
+}
+
+// TestSealedChangeBrokenOff: whatever of a change was done, the password that opens the account opens the mail.
+func TestSealedChangeBrokenOff(t *testing.T) {
+	w := start(t, "")
+	w.seal(testPassword)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	box, err := w.mailKeys.Of(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := box.Keyring.Unlock([]byte(testPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.mailKeys.Begin(t.Context(), alice, keys, []byte("another one"))
+	if err != nil || !w.reads(testPassword) {
+		t.Error("after the first step the old password does not open the mail:", err)
+	}
+	if err := w.mailKeys.Settle(t.Context(), alice, id); err != nil {
+		t.Fatal(err)
+	}
+	// The account was not changed: the login says what is wrong, and is none.
+	k := w.dial("127.0.0.4:0")
+	k.play("S: +OK")
+	k.startTLS("STLS", "+OK")
+	k.play("C: USER " + alice + "\nS: +OK\nC: PASS " + testPassword + "\nS: -ERR [AUTH] the password is right, but the mail of this sealed mailbox was not sealed with it")
+}
+
+// TestSealedOddPasswords: what opens the account opens the mail, whatever octets it has and by whatever mechanism they come.
+func TestSealedOddPasswords(t *testing.T) {
+	w := start(t, "")
+	for _, password := range []string{"100% $HOME 'x' \"y\"", "blank at the end ", "gr\u00fcn \u20ac \U0001F511", "gr\xfcn", "gru\u0308n", "a,b=c;d\\e"} {
+		ring, _, err := sealedmail.NewKeyring([]byte(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.mailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) error {
+			b.Keyring = ring
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, _ := w.openKey(t.Context(), alice, []byte(password)).(*mailKey)
+		if k == nil || k.err != nil {
+			t.Errorf("%q: %+v", password, k)
+		}
+	}
+}
+
+// TestSealedWhileMailComes: none of the mail that comes while a mailbox is sealed stays in clear, and nobody else notices.
+func TestSealedWhileMailComes(t *testing.T) {
+	w := start(t, "")
+	for i := range 50 {
+		w.put(0, fmt.Sprintf("Subject: %d\r\n\r\nsecret words\r\n", i))
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				d, err := w.store.Create(context.Background(), mailstore.Meta{}, alice, "bob@mail.test")
+				if err == nil {
+					_, _ = d.Write([]byte("Subject: x\r\n\r\nsecret words\r\n"))
+					err = d.Commit(context.Background(), nil)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	w.seal(testPassword)
+	for range 3 { // two at once are one
+		wg.Go(func() { w.sealOld(context.Background()) })
+	}
+	for i := range 20 {
+		if !w.fetches("bob@mail.test", testPassword) {
+			t.Error("bob cannot log in", i)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	w.sealer.forget(alice)
+	w.sealOld(context.Background())
+	c, err := CountMailbox(t.Context(), w.maildir, alice)
+	if err != nil || c.Plain != 0 || c.Messages < 50 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if box, err := w.mailKeys.Of(alice); err != nil || box.State != mailkeys.Sealed {
+		t.Errorf("%+v, %v", box, err)
+	}
+	if strings.Contains(w.logs.String(), "secret words") {
+		t.Error("the log has the mail")
+	}
+}
+
+// TestSealedFolders: mail that was put away is sealed and unsealed as well.
+func TestSealedFolders(t *testing.T) {
+	w := start(t, `"POP3": {"deletion": "move"},`)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+	w.seal(testPassword)
+	w.put(0, "Subject: y\r\n\r\nsecret words\r\n")
+	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+	w.sealOld(context.Background())
+	if n := w.files(".Trash/cur/*,K=*"); n != 2 {
+		t.Errorf("%d files in the trash are sealed", n)
+	}
+	box, err := w.mailKeys.Of(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := box.Keyring.Unlock([]byte(testPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := UnsealMailbox(t.Context(), w.maildir, alice, keys, nil); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+	if n := w.files(".Trash/cur/*,K=*"); n != 0 {
+		t.Errorf("%d files in the trash are still sealed", n)
+	}
+}
+
+// TestSealedDamage: a damaged message is an answer, and the session goes on, also where the damage is far inside.
+func TestSealedDamage(t *testing.T) {
+	w := start(t, "")
+	w.seal(testPassword)
+	long := "Subject: x\r\n\r\n" + strings.Repeat("secret words\r\n", 20_000)
+	w.put(0, long)
+	w.put(0, "Subject: whole\r\n")
+	found, err := filepath.Glob(filepath.Join(w.dir, "data", "mail", "mail.test", "alice", "new", fmt.Sprintf("*,Z=%d,*", len(long))))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	text, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)-5] ^= 1
+	if err := os.WriteFile(found[0], text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.session("C: RETR 1\nS: -ERR [SYS/PERM] this message is damaged\nC: STAT\nS: +OK 2\nC: RETR 2\nS: +OK\nS: Subject: whole\nS: .\nC: QUIT\nS: +OK")
+	if !strings.Contains(w.logs.String(), filepath.Base(found[0])) {
+		t.Error("the log does not name it")
+	}
+}
+
+// TestSealedAlias: a sealed and another mailbox behind one alias get the same message, each in its form.
+func TestSealedAlias(t *testing.T) {
+	w := start(t, "")
+	w.seal(testPassword)
+	k := w.dial("127.0.0.1:0")
+	k.play("S: 220\nC: EHLO x.test\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<team@mail.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\\r\\n\\r\\n-----BEGIN PGP MESSAGE-----\\r\\nsecret words\\r\\n.\nS: 250")
+	a, b := w.mailbox(alice), w.mailbox("bob@mail.test")
+	if len(a) != 1 || len(b) != 1 || a[0] != b[0] || !strings.Contains(a[0], "secret words") {
+		t.Errorf("%q\n%q", a, b)
+	}
+}
