@@ -212,3 +212,9 @@ func Pooler(t testing.TB, d *Database) string {
 	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
 }
+
+// SQL runs a statement.
+func SQL(t testing.TB, d *Database, text string) {
+	t.Helper()
+	d.tool(t, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-c", text)
+}

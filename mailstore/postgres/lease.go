@@ -16,9 +16,10 @@ import (
 
 // lock is the lease of one open maildrop.
 type lock struct {
-	box   int64
-	epoch int64
-	lost  atomic.Bool
+	box     int64
+	epoch   int64
+	version int64 // of the mailbox when it was locked, or older
+	lost    atomic.Bool
 }
 
 // leases are those that this process holds.
@@ -56,30 +57,40 @@ func (l *leases) list() (all []*lock) {
 	return all
 }
 
-// take locks a maildrop, if nobody else has it, or has had it for too long without a word. That the lock may be lost with the
-// server does no harm: what is done under it asks whether it holds.
-func (s *Store) take(ctx context.Context, box int64) (*lock, error) {
+// take locks a mailbox, if nobody else has it, or has had it for too long without a word, and says of what version it is. nil, without an
+// error: there is no such mailbox. That the lock may be lost with the server does no harm: what is done under it asks whether it holds.
+func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Release()
 	defer s.rollback(conn)
-	k := &lock{box: box}
+	k, taken := new(lock), false
+	one := func(found *bool, into ...any) func(pgx.Row) error {
+		return func(row pgx.Row) error {
+			err := row.Scan(into...)
+			if *found = err == nil; errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			return err
+		}
+	}
+	there := false
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
 	b.Queue(`set local synchronous_commit = off`)
-	b.Queue(s.in(`insert into $.lease (box, epoch, until) values ($1, 1, clock_timestamp() + $2::interval)
-		on conflict (box) do update set epoch = lease.epoch + 1, until = excluded.until where lease.until < clock_timestamp() returning epoch`), box, s.lease).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&k.epoch)
-	})
+	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, 1, clock_timestamp() + $2::interval from $.box where name = $1
+		on conflict (box) do update set epoch = lease.epoch + 1, until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
+	b.Queue(s.in(`select id, version from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version))
 	b.Queue(`commit`)
-	err = conn.SendBatch(ctx, b).Close()
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, mailstore.ErrLocked
-	}
-	if err != nil {
+	switch err = conn.SendBatch(ctx, b).Close(); {
+	case err != nil:
 		return nil, err
+	case !there:
+		return nil, nil
+	case !taken:
+		return nil, mailstore.ErrLocked
 	}
 	s.held.add(k)
 	return k, nil

@@ -37,8 +37,8 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 // OpenFolder is Open for a folder of the mailbox, which is locked as a whole. Messages are read from it, and no more: nothing is removed,
 // flagged or moved.
 func (s *Store) OpenFolder(ctx context.Context, user, folder string) (mailstore.Maildrop, error) {
-	m, err := s.open(ctx, user, func(ctx context.Context, box int64) ([]entry, error) {
-		return s.readList(ctx, `join $.folder f on f.box = m.box and f.id = m.folder where m.box = $1 and f.name = $2`, box, folder)
+	m, err := s.open(ctx, user, func(ctx context.Context, k *lock) ([]entry, error) {
+		return s.readList(ctx, `join $.folder f on f.box = m.box and f.id = m.folder where m.box = $1 and f.name = $2`, k.box, folder)
 	})
 	if err != nil {
 		return nil, err
@@ -55,34 +55,18 @@ type readOnly struct{ mailstore.Maildrop }
 // Remove implements mailstore.Maildrop.
 func (readOnly) Remove(context.Context, []int) error { return mailstore.ErrReadOnly }
 
-func (s *Store) open(ctx context.Context, user string, read func(ctx context.Context, box int64) ([]entry, error)) (mailstore.Maildrop, error) {
+func (s *Store) open(ctx context.Context, user string, read func(ctx context.Context, k *lock) ([]entry, error)) (mailstore.Maildrop, error) {
 	name, domain, err := canonical(user)
 	if err != nil {
 		return nil, err
 	}
-	var box int64
-	err = s.reading(ctx, func(ctx context.Context) (err error) {
-		box, err = s.boxOf(ctx, name, domain)
-		return err
-	})
-	if err != nil {
-		return nil, unavailable("open maildrop", err)
-	}
-	asking, cancel, err := s.within(ctx)
+	k, err := s.lockOrMake(ctx, name, domain)
 	if err != nil {
 		return nil, err
-	}
-	defer cancel()
-	k, err := s.take(asking, box)
-	if errors.Is(err, mailstore.ErrLocked) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, unavailable("lock maildrop", err)
 	}
 	var entries []entry
 	err = s.reading(ctx, func(ctx context.Context) (err error) {
-		entries, err = read(ctx, box)
+		entries, err = read(ctx, k)
 		return err
 	})
 	if err != nil {
@@ -92,34 +76,41 @@ func (s *Store) open(ctx context.Context, user string, read func(ctx context.Con
 	return &maildrop{s: s, lock: k, list: entries, gone: make([]bool, len(entries))}, nil
 }
 
-// boxOf is a mailbox's number. One that is not there is made, for the lock needs something to hold.
-func (s *Store) boxOf(ctx context.Context, name, domain string) (id int64, err error) {
-	const find = `select id from $.box where name = $1`
-	if err = s.pool.QueryRow(ctx, s.in(find), name).Scan(&id); !errors.Is(err, pgx.ErrNoRows) {
-		return id, err
-	}
-	if _, err := s.pool.Exec(ctx, s.in(`insert into $.box (name, domain) values ($1, $2) on conflict do nothing`), name, domain); err != nil {
-		return 0, err
-	}
-	err = s.pool.QueryRow(ctx, s.in(find), name).Scan(&id)
-	return id, err
-}
-
-// entries lists a mailbox, from memory if it has not changed. The version is asked for first: what comes in between is in the
-// list then, under the older number, and read again the next time.
-func (s *Store) entries(ctx context.Context, box int64) ([]entry, error) {
-	var version int64
-	if err := s.pool.QueryRow(ctx, s.in(`select version from $.box where id = $1`), box).Scan(&version); err != nil {
-		return nil, err
-	}
-	if is := s.lists.get(box, version); is != nil {
-		return is.entries, nil
-	}
-	entries, err := s.readList(ctx, `where m.box = $1 and m.folder = 0`, box)
+// lockOrMake locks a mailbox. One that is not there is made, for the lock needs something to hold.
+func (s *Store) lockOrMake(ctx context.Context, name, domain string) (*lock, error) {
+	ctx, cancel, err := s.within(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.lists.put(box, &list{version, entries})
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		k, err := s.take(ctx, name)
+		switch {
+		case errors.Is(err, mailstore.ErrLocked), err == nil && k != nil:
+			return k, err
+		case err == nil:
+			_, err = s.pool.Exec(ctx, s.in(`insert into $.box (name, domain) values ($1, $2) on conflict do nothing`), name, domain)
+		case broken(err): // it may have been locked all the same: then it stays so until the lease is over
+		default:
+			return nil, unavailable("lock maildrop", err)
+		}
+		if attempt == mostAttempts || err != nil && !broken(err) {
+			return nil, unavailable("lock maildrop", err)
+		}
+	}
+}
+
+// entries lists a mailbox, from memory if it has not changed. The version was read first: what has come since is in the list then, under
+// the older number, and read again the next time.
+func (s *Store) entries(ctx context.Context, k *lock) ([]entry, error) {
+	if is := s.lists.get(k.box, k.version); is != nil {
+		return is.entries, nil
+	}
+	entries, err := s.readList(ctx, `where m.box = $1 and m.folder = 0`, k.box)
+	if err != nil {
+		return nil, err
+	}
+	s.lists.put(k.box, &list{k.version, entries})
 	return entries, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/postrider-mail/postrider/mailstore"
 )
 
 // Purge deletes a mailbox with all its folders, for good. It returns nil when it is gone, also if it was not there. It is ErrLocked
@@ -70,30 +72,23 @@ func (s *Store) whole(ctx context.Context, user string, do func(tx pgx.Tx, box i
 	if err != nil {
 		return err
 	}
-	var box int64
-	err = s.reading(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.in(`select id from $.box where name = $1`), name).Scan(&box)
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return unavailable("find mailbox", err)
-	}
 	asking, cancel, err := s.within(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	k, err := s.take(asking, box)
-	if err != nil {
+	k, err := s.take(asking, name)
+	if errors.Is(err, mailstore.ErrLocked) || err == nil && k == nil {
 		return err
 	}
+	if err != nil {
+		return unavailable("lock mailbox", err)
+	}
 	err = s.fenced(ctx, k, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.in(`select from $.box where id = $1 for update`), box); err != nil {
+		if _, err := tx.Exec(ctx, s.in(`select from $.box where id = $1 for update`), k.box); err != nil {
 			return err
 		}
-		return do(tx, box)
+		return do(tx, k.box)
 	})
 	return errors.Join(err, s.release(context.WithoutCancel(ctx), k))
 }
