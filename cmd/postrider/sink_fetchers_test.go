@@ -25,17 +25,29 @@ func TestSinkFetchers(t *testing.T) {
 			return runPeer(t, dir, "", "fetchmail", "-f", dir+"/rc", "--nodetach", "--pidfile", dir+"/pid")
 		},
 		"getmail": func(t *testing.T, dir, port string) (string, error) {
-			if os.Getuid() == 0 {
-				t.Skip("getmail does not fetch for root")
-			}
-			conf := fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %[2]s\nusername = bob@x.test\npassword = any\n[destination]\ntype = Mboxrd\npath = %[1]s/got\n[options]\ndelete = true\nreceived = false\ndelivered_to = false\n", dir, port)
+			conf := fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %[2]s\nusername = bob@x.test\npassword = any\n[destination]\ntype = Maildir\npath = %[1]s/box/\n[options]\ndelete = true\nreceived = false\ndelivered_to = false\n", dir, port)
 			if err := os.WriteFile(dir+"/rc", []byte(conf), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(dir+"/got", nil, 0o600); err != nil {
-				t.Fatal(err)
+			box := []string{dir + "/box", dir + "/box/new", dir + "/box/cur", dir + "/box/tmp"}
+			for _, sub := range box {
+				if err := os.Mkdir(sub, 0o700); err != nil {
+					t.Fatal(err)
+				}
 			}
-			return runPeer(t, dir, "", "getmail", "--getmaildir", dir, "--rcfile", dir+"/rc")
+			name, args := "getmail", []string{"--getmaildir", dir, "--rcfile", dir + "/rc"}
+			if os.Getuid() == 0 { // it fetches nothing for root
+				for _, file := range append(box, dir, dir+"/rc") {
+					if err := os.Chown(file, 65534, 65534); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				name, args = "setpriv", append([]string{"--reuid", "65534", "--regid", "65534", "--clear-groups", "getmail"}, args...)
+			}
+			return runPeer(t, dir, "", name, args...)
 		},
 		"mpop": func(t *testing.T, dir, port string) (string, error) {
 			conf := fmt.Sprintf("account default\nhost 127.0.0.1\nport %[2]s\nuser bob@x.test\npassword any\nauth user\ntls off\ndelivery mbox %[1]s/got\nuidls_file %[1]s/uidls\nkeep off\nreceived_header off\n", dir, port)
@@ -59,6 +71,19 @@ func TestSinkFetchers(t *testing.T) {
 			dir := t.TempDir()
 			out, err := run(t, dir, port)
 			got, _ := os.ReadFile(filepath.Join(dir, "got"))
+			files, _ := filepath.Glob(filepath.Join(dir, "box/new/*"))
+			slices.SortFunc(files, func(a, b string) int { // they were written in the order they came
+				x, _ := os.Stat(a)
+				y, _ := os.Stat(b)
+				return x.ModTime().Compare(y.ModTime())
+			})
+			for _, f := range files {
+				text, err := os.ReadFile(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, text...)
+			}
 			var fields, texts []string
 			for _, m := range regexp.MustCompile(`(?m)^(X-N:|\.dot) (\d+)\r?$`).FindAllStringSubmatch(string(got), -1) {
 				if m[1] == "X-N:" {
