@@ -14,6 +14,8 @@ type Set struct {
 	at       [phases][]*rule // those with a clause for a phase
 	warnings config.Errors
 	clauses  int // in all
+	places   []Place
+	tags     []Field
 
 	setsMailbox bool // a set-with without a condition names the mailbox of every quarantine
 	files       []string
@@ -67,8 +69,10 @@ type Place struct {
 	Rule    config.Position // the first that does so
 }
 
-// Places are all of them.
-func (s *Set) Places() (all []Place) {
+// Places are all of them. The slice is not to be changed.
+func (s *Set) Places() []Place { return s.places }
+
+func (s *Set) findPlaces() (all []Place) {
 	add := func(mailbox string, rule config.Position) {
 		if !slices.ContainsFunc(all, func(p Place) bool { return p.Mailbox == mailbox }) {
 			all = append(all, Place{mailbox, rule})
@@ -96,8 +100,10 @@ func (s *Set) With(option string) (all []config.Position) {
 	return all
 }
 
-// Tags are all fields that rules may put on top of a message.
-func (s *Set) Tags() (all []Field) {
+// Tags are all fields that rules may put on top of a message. The slice is not to be changed.
+func (s *Set) Tags() []Field { return s.tags }
+
+func (s *Set) findTags() (all []Field) {
 	for _, r := range s.rules {
 		if r.action == Tag {
 			all = append(all, r.tag)

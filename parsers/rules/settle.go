@@ -25,6 +25,7 @@ func (s *Set) settle() {
 			}
 		}
 	}
+	s.places, s.tags = s.findPlaces(), s.findTags()
 	s.adviseAllowing()
 	s.adviseUnreached()
 	s.warnings.Sort()
