@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -112,7 +113,8 @@ func (s *stage) run(t *testing.T, name string, args ...string) string {
 	cmd.Env = append(os.Environ(), "HOME="+s.dir, "LC_ALL=C.UTF-8", "SSL_CERT_FILE="+s.ca)
 	cmd.Dir = s.dir
 	if s.nobody {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+		peertest.Become(cmd.SysProcAttr, nobody, nobody)
 	}
 	var out, problems strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &problems

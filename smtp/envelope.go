@@ -25,6 +25,9 @@ type Session struct {
 	// NoTLS, set by CheckConn or CheckHelo, keeps STARTTLS from a client whose
 	// TLS is known to be broken, and which would otherwise never deliver.
 	NoTLS bool
+	// NoClientCertificate, set likewise, has STARTTLS ask this client for no certificate, whatever TLSConfig says: some end the
+	// handshake where they are asked for one that they do not have.
+	NoClientCertificate bool
 	// Name is the client's host name as a trusted proxy told it (XCLIENT or
 	// XFORWARD NAME); this package itself never asks the DNS.
 	Name string

@@ -188,8 +188,13 @@ func (s *session) handshake() error {
 	s.conn.SetWriteDeadline(time.Time{})
 	var conn *tls.Conn
 	var shown *x509.Certificate
+	config := s.srv.TLSConfig
+	if s.pub.NoClientCertificate && config.ClientAuth != tls.NoClientCert {
+		config = config.Clone()
+		config.ClientAuth = tls.NoClientCert
+	}
 	err := s.conn.Handshake(s.srv.limits.Handshake, func(ctx context.Context) (err error) {
-		conn, shown, err = certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), s.srv.TLSConfig)
+		conn, shown, err = certs.UpgradeShown(ctx, s.conn.Conn, s.r.Buffered(), config)
 		return err
 	})
 	if s.srv.hooks.tls != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // sinkServer is "postrider sink" with mail in it.
@@ -136,6 +137,61 @@ func TestSinkLive(t *testing.T) {
 	if n := ask[int](t, b, `new Set([...document.querySelectorAll("table.messages a")].map(a => a.href)).size`); n != 20 {
 		t.Errorf("%d different ones", n)
 	}
+	if f := b.takeFaults(); len(f) > 0 {
+		t.Error(f)
+	}
+}
+
+// TestSinkKeys: messages are found, gone through and opened without a mouse, also while others come.
+func TestSinkKeys(t *testing.T) {
+	s, b := catchMail(t), open(t)
+	for _, subject := range []string{"three", "two", "one"} {
+		s.send(t, "Subject: "+subject+"\r\n\r\n")
+	}
+	b.as(t, views[0])
+	b.see(t, s.url, views[0])
+	focus := func() string { return ask[string](t, b, "document.activeElement.innerText") }
+	for _, c := range []struct{ key, want string }{{"j", "one"}, {"j", "two"}, {"j", "three"}, {"j", "three"}, {"k", "two"}} {
+		if b.do(t, chromedp.KeyEvent(c.key)); focus() != c.want {
+			t.Errorf("%s: at %q", c.key, focus())
+		}
+	}
+	s.send(t, "Subject: zero\r\n\r\n")
+	ctx, stop := context.WithTimeout(b.ctx, time.Minute)
+	defer stop()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](`document.querySelectorAll("table.messages tbody tr").length == 4`)); err != nil {
+		t.Fatal(err)
+	}
+	if focus() != "two" {
+		t.Errorf("after another came: at %q", focus())
+	}
+	b.do(t, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".tabs"))
+	b.says(t, "two")
+	b.do(t, chromedp.KeyEvent("u"), chromedp.WaitVisible("table.messages"), chromedp.KeyEvent("/"))
+	b.do(t, chromedp.SendKeys("input[type=search]", "subject:junk"+kb.Enter), chromedp.WaitVisible(`[role=search] a`))
+	b.says(t, "Nothing was found.")
+	if f := b.takeFaults(); len(f) > 0 {
+		t.Error(f)
+	}
+}
+
+// TestUserMail: the viewer shows users the mail of the server itself, pictures included, and nothing of it runs.
+func TestUserMail(t *testing.T) {
+	s, b := serve(t), open(t)
+	(&sinkServer{smtp: s.smtp}).send(t, within("Your order", `<img src="cid:p@x" onload="alert(1)" width=20 height=20>`+strings.Join(evil[:6], "")+`<p>hello`))
+	b.as(t, views[0])
+	b.logIn(t, s.url+"/account/", "bob@mail.test")
+	for _, v := range []view{views[0], views[3]} {
+		b.as(t, v)
+		b.see(t, s.url+"/account/mail/", v)
+		b.keep(t, "account-mail-"+v.name)
+		message := b.links(t, s.url+"/account/mail/message/")[0]
+		for _, tab := range []string{"html", "check", "source"} {
+			b.see(t, message+"?tab="+tab, v)
+			b.keep(t, "account-mail-"+tab+"-"+v.name)
+		}
+	}
+	b.says(t, "Your order")
 	if f := b.takeFaults(); len(f) > 0 {
 		t.Error(f)
 	}

@@ -57,6 +57,7 @@ func check(cmd *cobra.Command, path string) error {
 	}
 	p := probes()
 	p.Listen = daemon.CanListen(cmd.Context())
+	p.Database = daemon.CanStore(cmd.Context())
 	s, problems := conf.Verify(path, p)
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)

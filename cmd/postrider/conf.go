@@ -62,18 +62,26 @@ func confInit(cmd *cobra.Command, dir, name string) error {
 	if names, err := conf.Files(dir); err == nil {
 		return fmt.Errorf("there is a configuration in %s already: %s", dir, filepath.Base(names[0]))
 	}
-	var edits []*conf.Edit
-	for _, file := range slices.Sorted(maps.Keys(texts)) {
-		edits = append(edits, &conf.Edit{File: filepath.Join(dir, file), New: true, Text: texts[file]})
-	}
-	if err := change.New(cmd.Context(), dir, edits); err != nil {
+	files, err := writeSettings(cmd, dir, texts)
+	if err != nil {
 		return err
 	}
-	for _, e := range edits {
-		fmt.Fprintln(cmd.OutOrStdout(), e.File)
+	for _, file := range files {
+		fmt.Fprintln(cmd.OutOrStdout(), file)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "what the DNS has to say of it: postrider dns show -c %s\n", dir)
 	return nil
+}
+
+// writeSettings puts .conf files, by their names, into a folder that has none.
+func writeSettings(cmd *cobra.Command, dir string, texts map[string][]byte) (files []string, err error) {
+	var edits []*conf.Edit
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		file := filepath.Join(dir, name)
+		files = append(files, file)
+		edits = append(edits, &conf.Edit{File: file, New: true, Text: texts[name]})
+	}
+	return files, change.New(cmd.Context(), dir, edits)
 }
 
 func confShowCommand() *cobra.Command {

@@ -11,7 +11,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -129,7 +128,7 @@ func (f *changeFlags) renameDomain(cmd *cobra.Command, from, to domains.Name) (e
 
 // usersIn are the mailboxes of a domain in the store, those of no account as well.
 func usersIn(cmd *cobra.Command, s *conf.Settings, domain domains.Name) (users []domains.Address, err error) {
-	err = inStore(s, func(store *maildir.Store) error {
+	err = inStore(cmd.Context(), s, func(store mailboxes) error {
 		for user, err := range store.Users(cmd.Context()) {
 			if err != nil {
 				return err
@@ -149,7 +148,7 @@ func moveDomain(cmd *cobra.Command, s *conf.Settings, from, to domains.Name) err
 	if err != nil {
 		return err
 	}
-	return inStore(s, func(store *maildir.Store) error {
+	return inStore(cmd.Context(), s, func(store mailboxes) error {
 		for _, user := range users {
 			local, _ := user.Cut()
 			if err := store.Rename(cmd.Context(), user.String(), domains.At(local, to).String()); err != nil {

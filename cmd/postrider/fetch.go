@@ -255,7 +255,7 @@ func (f *fetchFlags) fetch(cmd *cobra.Command, s *maildir.Store, dialer pop3.Dia
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	board := &board{bar: newProgress(cmd, 0), now: make(map[*fetch.Account]fetch.Result), all: len(accounts)}
-	fetcher := &fetch.Fetcher{Store: s, Dialer: dialer, State: f.stateDir(f.mail), AtOnce: f.atOnce, Delete: f.remove, Progress: board.progress}
+	fetcher := &fetch.Fetcher{Store: f.sealing(s), Dialer: dialer, State: f.stateDir(f.mail), AtOnce: f.atOnce, Delete: f.remove, Progress: board.progress}
 	failed := 0
 	fetcher.All(ctx, accounts, func(r fetch.Result) {
 		board.done(r, func() { sayFetched(cmd, &r) })

@@ -105,11 +105,13 @@ func rootCommand() *cobra.Command {
 		storeCommand(),
 		importCommand(),
 		fetchCommand(),
+		moveCommand(),
 		exportCommand(),
 		backupCommand(),
 		restoreCommand(),
 		sinkCommand(),
 		versionCommand(),
+		docCommand(),
 	)
 	usageErrors(root)
 	return root

@@ -31,7 +31,10 @@ func serveCommand() *cobra.Command {
 With -c (or $POSTRIDER_CONF) it reads every *.conf file in DIR, in the order of their names. SIGHUP
 or "postrider reload" makes it read them again without ending a session.
 
-Without either it makes itself a configuration in ./` + quickStartDir + ` that listens on
+Where DIR has no settings yet, $POSTRIDER_SERVER_NAME makes it some: those of "postrider conf init",
+at ports that need no privileges (2525, 2587, 2465, 2110, 2995). Containers are started so.
+
+Without any of these it makes itself a configuration in ./` + quickStartDir + ` that listens on
 this machine only, and prints how to send a message and fetch it back.`,
 		Example: "  postrider serve\n  postrider serve -c /etc/postrider",
 		Args:    cobra.NoArgs,
@@ -67,6 +70,9 @@ func serve(cmd *cobra.Command, path string) error {
 		defer start.Forget()
 		introduce = func() { start.Introduce(cmd.OutOrStdout()) }
 		path = dir
+	}
+	if err := firstStart(cmd, path); err != nil {
+		return err
 	}
 	if err := change.Recover(cmd.Context(), path); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), err) // it may start all the same

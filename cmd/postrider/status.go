@@ -84,6 +84,9 @@ func printStatus(out io.Writer, s *daemon.Status) {
 	if len(s.Starving) > 0 {
 		fmt.Fprintf(out, "  mail waits for a place in the queue: %s (postrider queue counters)\n", strings.Join(s.Starving, ", "))
 	}
+	for _, e := range s.Errors {
+		fmt.Fprintf(out, "  ERROR: %s\n", printable(e))
+	}
 	for _, w := range s.Warnings {
 		fmt.Fprintf(out, "  %s\n", printable(w))
 	}

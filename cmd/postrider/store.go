@@ -42,8 +42,14 @@ func (f *storeFlags) dir() (string, error) {
 		return "", err
 	}
 	f.settings = s
+	if s.Store.Postgres != "" {
+		return "", errInDatabase
+	}
 	return s.MailDir, nil
 }
+
+// errInDatabase: what a command does, it does with Maildirs.
+var errInDatabase = errors.New(`the mail is in a database (Store.postgres), and this command knows Maildirs alone: "postrider store copy" brings it from one to the other, and docs/cluster.md has what PostgreSQL's own programs do`)
 
 // read opens the store for reading, beside a running daemon.
 func (f *storeFlags) read() (*maildir.Store, error) {
@@ -80,7 +86,7 @@ func storeCommand() *cobra.Command {
 		Short: "Look after the mail store: verify, count, import, export, back up",
 		Long: `Look after the mail store. All of these may run beside the server, and none of
 them ever deletes a message.`,
-	}, storeVerifyCommand(), storeStatCommand(), storeTrashCommand(), storeUndeleteCommand(), importCommand(), exportCommand(),
+	}, storeVerifyCommand(), storeCopyCommand(), storeStatCommand(), storeTrashCommand(), storeUndeleteCommand(), importCommand(), exportCommand(),
 		backupCommand(), restoreCommand())
 }
 

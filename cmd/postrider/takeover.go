@@ -316,7 +316,7 @@ func extraFields(a *conf.NewAccount, text string) string {
 			a.Quota = storage
 		case key == "nologin" && value != "n":
 			a.Disabled = true
-		case key == "":
+		case key == "", key == "mail", key == "home", key == "uid", key == "gid": // where its mail was
 		default:
 			left = append(left, key)
 		}

@@ -60,6 +60,9 @@ nothing there.`,
 
 // exportUsers writes Dovecot's passwd-file.
 func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed bool) error {
+	if s.Store.Postgres != "" {
+		return errInDatabase
+	}
 	info, err := os.Stat(s.MailDir)
 	if err != nil {
 		return fmt.Errorf("mail store: %w; start the server once", err)
@@ -144,7 +147,9 @@ func dovecotLine(at domains.Address, stored, dir string, uid, gid uint32) (strin
 	if strings.ContainsAny(dir, ":\x00\r\n\t ") {
 		return "", fmt.Errorf("%s cannot be written into a passwd-file", dir)
 	}
-	return fmt.Sprintf("%s:%s:%d:%d::%s::userdb_mail=maildir:%s\n", at, scheme, uid, gid, dir, strings.ReplaceAll(dir, "%", "%%")), nil
+	// Dovecot looks names up with quotes and backslashes escaped, and takes the file's as they stand.
+	login := strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`).Replace(at.String())
+	return fmt.Sprintf("%s:%s:%d:%d::%s::userdb_mail=maildir:%s\n", login, scheme, uid, gid, dir, strings.ReplaceAll(dir, "%", "%%")), nil
 }
 
 // dovecotScheme is a stored password as Dovecot names it.
@@ -160,5 +165,5 @@ func dovecotScheme(stored string) (string, error) {
 			return scheme + stored, nil
 		}
 	}
-	return "", fmt.Errorf("Dovecot cannot check its password, %s; it can once that is set anew: postrider user passwd", passwd.Kind(stored))
+	return "", fmt.Errorf("its password is kept in a form that Dovecot cannot check (%s), until it is set anew: postrider user passwd", passwd.Kind(stored))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -75,7 +78,7 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 
 // mailOf counts the messages that a mailbox holds, as far as one can see.
 func mailOf(ctx context.Context, s *conf.Settings, at domains.Address) int64 {
-	store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly))
+	store, err := lookInto(ctx, s)
 	if err != nil {
 		return 0
 	}
@@ -93,7 +96,7 @@ func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if f.keep || f.fresh {
 		return nil
 	}
-	if _, err := os.ReadDir(s.MailDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.ReadDir(s.MailDir); s.Store.Postgres == "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
 	}
 	n := mailOf(cmd.Context(), s, at)
@@ -105,13 +108,41 @@ func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 
 // purge deletes a mailbox.
 func purge(cmd *cobra.Command, s *conf.Settings, at domains.Address) error {
-	return inStore(s, func(store *maildir.Store) error { return store.Purge(cmd.Context(), at.String()) })
+	return inStore(cmd.Context(), s, func(store mailboxes) error { return store.Purge(cmd.Context(), at.String()) })
 }
 
-// inStore changes the store beside a running server, as the user that it belongs
-// to: what root made, the server could not read. A store that is not there yet has
-// nothing to change.
-func inStore(s *conf.Settings, change func(*maildir.Store) error) error {
+// mailboxes are what all kinds of stores have.
+type mailboxes interface {
+	mailstore.Store
+	Purge(ctx context.Context, user string) error
+	Rename(ctx context.Context, from, to string) error
+	io.Closer
+}
+
+// lookInto opens the store beside a running server, to read.
+func lookInto(ctx context.Context, s *conf.Settings) (mailboxes, error) {
+	if s.Store.Postgres != "" {
+		return daemon.OpenDatabase(ctx, s)
+	}
+	return maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly))
+}
+
+// inStore changes the store beside a running server.
+func inStore(ctx context.Context, s *conf.Settings, change func(mailboxes) error) error {
+	if s.Store.Postgres == "" {
+		return inMaildirs(s, func(store *maildir.Store) error { return change(store) })
+	}
+	store, err := daemon.OpenDatabase(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return change(store)
+}
+
+// inMaildirs changes a store of Maildirs, as the user that it belongs to: what root made, the server could not read. A store that is not
+// there yet has nothing to change.
+func inMaildirs(s *conf.Settings, change func(*maildir.Store) error) error {
 	return asOwner(s.MailDir, func() error {
 		store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.Share))
 		if err != nil {
@@ -200,7 +231,7 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) (err er
 	}
 	to := address(s, written)
 	move := func() error {
-		return inStore(s, func(store *maildir.Store) error { return store.Rename(cmd.Context(), at.String(), to.String()) })
+		return inStore(cmd.Context(), s, func(store mailboxes) error { return store.Rename(cmd.Context(), at.String(), to.String()) })
 	}
 	if missing != nil {
 		if n := mailOf(cmd.Context(), s, at); n > 0 && s.Book().Accounts[to] != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/mailstore"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -80,7 +79,7 @@ func orDash(words []string) string {
 func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 	use := func(domains.Address) (mailstore.Usage, error) { return mailstore.Usage{}, nil }
 	var boxes []string
-	if store, err := maildir.Open(s.MailDir, maildir.WithMode(maildir.ReadOnly)); err == nil {
+	if store, err := lookInto(ctx, s); err == nil {
 		defer store.Close()
 		use = func(a domains.Address) (mailstore.Usage, error) { return store.Usage(ctx, a.String()) }
 		for user, err := range store.Users(ctx) {

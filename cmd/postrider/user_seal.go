@@ -58,15 +58,18 @@ the pages.`,
 
 // inKeys gives the keys of sealed mailboxes, and the store, to do, as the user that the store belongs to.
 func inKeys(s *conf.Settings, do func(*maildir.Store, *mailkeys.Store) error) error {
+	if s.Store.Postgres != "" {
+		return errInDatabase
+	}
 	if _, err := os.Stat(s.MailDir); err != nil {
 		return fmt.Errorf("mail store: %w (the server makes it when it starts first)", err)
 	}
-	return inStore(s, func(store *maildir.Store) error { return do(store, mailkeys.New(store)) })
+	return inMaildirs(s, func(store *maildir.Store) error { return do(store, mailkeys.New(store)) })
 }
 
 // boxOf is what is kept of a mailbox; nil: nothing.
 func boxOf(s *conf.Settings, at domains.Address) (box *mailkeys.Box, err error) {
-	if _, err := os.Stat(s.MailDir); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(s.MailDir); errors.Is(err, os.ErrNotExist) || s.Store.Postgres != "" {
 		return nil, nil
 	}
 	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {

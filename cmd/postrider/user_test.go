@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"debug/buildinfo"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -383,7 +384,18 @@ func TestVersion(t *testing.T) {
 	if !strings.HasPrefix(versionOf(nil), "postrider devel (go") {
 		t.Errorf("version without build info is %s", versionOf(nil))
 	}
+	var told map[string]any
+	if err := json.Unmarshal([]byte(first(must(t, "", "version", "--json"))), &told); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"version", "changed", "go", "os", "arch", "settings"} {
+		if told[key] == nil {
+			t.Errorf("version --json does not tell %s: %v", key, told)
+		}
+	}
 }
+
+func first(out, _ string) string { return out }
 
 // Every command explains itself, and those with options by an example.
 func TestHelp(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,6 +125,7 @@ type world struct {
 	dir   string // the configuration folder
 	cert  string // the certificate to trust
 	cmd   *exec.Cmd
+	attr  *syscall.SysProcAttr // of its process
 	log   *mailtest.Log
 	ended chan error
 	addrs map[string]string // by name in places
@@ -210,7 +212,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.log = &mailtest.Log{}
 	w.cmd = exec.Command(binary(w.t), "serve", "-c", w.dir)
-	w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
+	w.cmd.Stdout, w.cmd.Stderr, w.cmd.SysProcAttr = w.log, w.log, w.attr
 	if err := w.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,6 +22,8 @@ type Probes struct {
 	// Listen says why nothing can listen there, unless it is the server that
 	// answers at the control socket.
 	Listen func(l Listener, controlSocket string) error
+	// Database says why the mail cannot be kept in this database.
+	Database func(dsn string, replicas int) error
 }
 
 // Check returns every problem with the settings, each with its place where
@@ -92,6 +94,7 @@ func (s *Settings) check(probes Probes) []problem {
 	c.mailRules()
 	c.web()
 	c.directories()
+	c.database()
 	return c.errs
 }
 

@@ -1,10 +1,13 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -300,6 +303,17 @@ func checkMilter(address string) string {
 // adviseDefence looks for what is asked for and cannot be done.
 func (c *checker) adviseDefence() {
 	v := &c.Verify
+	for i := range v.Milters {
+		network, path := v.Milters[i].Dial()
+		info, err := os.Stat(path)
+		switch here := at("Verify", "Milters", i, "address"); {
+		case network != "unix":
+		case errors.Is(err, fs.ErrNotExist):
+			c.fail(here, "there is no %s now: the milter does not run, or listens elsewhere", path)
+		case err == nil && info.Mode().Type() != fs.ModeSocket:
+			c.fail(here, "%s is no socket", path)
+		}
+	}
 	if !v.Check {
 		for key, on := range map[string]bool{"Lists": len(v.Lists) > 0, "Greylist": v.Greylist.On} {
 			if on {

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,12 +105,20 @@ func TestMilterAddress(t *testing.T) {
 // TestDefenceAdvice: what is asked for and does nothing is noted upon.
 func TestDefenceAdvice(t *testing.T) {
 	const list = `"Lists": [{"zone": "bl.test", "Codes": [{"codes": "127.0.0.2", "action": "quarantine"}]}]`
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	for text, want := range map[string][]string{
-		`"spf": "quarantine", "quarantine": "+junk", ` + list:              nil,
-		`"Greylist": {"on": true}`:                                         nil,
-		`"spf": "quarantine", ` + list:                                     {"Verify.spf: such mail is only marked", "Verify.Lists[0].Codes[0].action: such mail is only marked"},
-		`"own_domains": "quarantine", "no_author": "quarantine"`:           {"Verify.own_domains: such mail", "Verify.no_author: such mail"},
-		`"check": false, "Greylist": {"on": true}, "spf": "mark", ` + list: {`Verify.Greylist: this does nothing, as "check" is false`, `Verify.Lists: this does nothing`},
+		`"spf": "quarantine", "quarantine": "+junk", ` + list:    nil,
+		`"Greylist": {"on": true}`:                               nil,
+		`"spf": "quarantine", ` + list:                           {"Verify.spf: such mail is only marked", "Verify.Lists[0].Codes[0].action: such mail is only marked"},
+		`"own_domains": "quarantine", "no_author": "quarantine"`: {"Verify.own_domains: such mail", "Verify.no_author: such mail"},
+		`"Milters": [{"name": "a", "address": "unix:none.ctl"}, {"name": "b", "address": "unix:/dev/null"}, {"name": "c", "address": "localhost:1"}, {"name": "d", "address": "unix:` + socket + `"}]`: {"Verify.Milters[0].address: there is no /", "/none.ctl now: the milter does not run", "Verify.Milters[1].address: /dev/null is no socket"},
+		`"Milters": [{"name": "d", "address": "unix:` + socket + `"}, {"name": "c", "address": "localhost:1"}]`:                                                                                        nil,
+		`"check": false, "Greylist": {"on": true}, "spf": "mark", ` + list:                                                                                                                             {`Verify.Greylist: this does nothing, as "check" is false`, `Verify.Lists: this does nothing`},
 	} {
 		name := filepath.Join(t.TempDir(), "t.conf")
 		if err := os.WriteFile(name, []byte(`{"server_name": "mail.test", "data_dir": "data", "Accounts": {"bob@mail.test": "", "bob+junk@mail.test": ""}, "Verify": {`+text+`}}`), 0o600); err != nil {

@@ -119,7 +119,7 @@ func follows(p problem, text config.Errors) bool {
 // problems with the text, and why files could not be read at all. The settings
 // are nil if no file could be. texts stand in place of files of these names.
 func load(names []string, texts map[string][]byte) (s *Settings, text config.Errors, failed []error) {
-	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret, Plain: neverSecret(), Texts: texts}
+	d := config.Decoder{DuplicateObjects: true, Renamed: renamed(), Hide: looksSecret(), Plain: neverSecret(), Texts: texts}
 	src, err := d.ReadFiles(names...)
 	for _, err := range list(err) {
 		if e, ok := err.(*config.Error); ok {
@@ -210,16 +210,16 @@ func (s *Settings) text() *config.Source {
 // looksSecret keeps secrets out of the lines that errors show: what stands
 // under the keys of secrets, what looks like a hash, and whatever stands where an
 // account may have its password.
-func looksSecret(key, text string) bool {
-	if strings.HasPrefix(text, "env:") {
-		return false
+func looksSecret() func(key, text string) bool {
+	plain, secret := make(map[string]bool), make(map[string]bool)
+	addKeys(reflect.TypeFor[Settings](), plain, secret)
+	return func(key, text string) bool {
+		if strings.HasPrefix(text, "env:") {
+			return false
+		}
+		return secret[key] || strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-") && strings.Contains(text, "$") ||
+			strings.Contains(key, "@") && !strings.Contains(text, "@")
 	}
-	switch key {
-	case "password", "scram_sha_256", "cram_md5", "apop", "service_password", "client_secret":
-		return true
-	}
-	return strings.HasPrefix(text, "$") || strings.HasPrefix(text, "{") || strings.HasPrefix(text, "SCRAM-") && strings.Contains(text, "$") ||
-		strings.Contains(key, "@") && !strings.Contains(text, "@")
 }
 
 // dropNull takes out domains and accounts that a later file took back with a

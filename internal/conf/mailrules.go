@@ -142,7 +142,6 @@ func (c *checker) adviseRules() {
 var idle = []struct{ option, why string }{
 	{"savedir", `"savedir" is for "postrider sink": a server keeps mail in mailboxes alone, sealed and within their bounds; "redirect" and "quarantine" put it into one`},
 	{"make-yakker", `"make-yakker" is for "postrider sink": who only talks is slowed down and cut off here by himself; "drop" and "delay" are for those whom a rule knows`},
-	{"no-client", `"tls-opt no-client" does nothing: no client is asked for a certificate`},
 }
 
 // IdleOptions tells which options of rules do nothing in a server.

@@ -262,6 +262,16 @@ type Store struct {
 	// "move". Otherwise the inbox alone counts.
 	QuotaFolders bool `json:"quota_folders" conf:"restart"`
 
+	// A PostgreSQL database (14 or later) that keeps the mail in place of mail_dir, so
+	// that several servers can share it: "postgres://mail:password@db1,db2/mail", or words
+	// like "host=/run/postgresql dbname=mail". docs/cluster.md has the rest. What holds a
+	// password belongs into a file that nobody else can read, or into ~/.pgpass.
+	Postgres Secret `json:"postgres" conf:"restart"`
+
+	// How many synchronous standbys the database has to have. With 1 nothing is
+	// acknowledged that one of them does not have as well.
+	Replicas int `json:"replicas" conf:"restart" min:"0" max:"16"`
+
 	// What is left free on the disks of mail_dir and queue_dir for everything
 	// else: mail that would go below is refused for now. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.

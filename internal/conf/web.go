@@ -65,6 +65,10 @@ type Web struct {
 	//	"user_may": ["password", "app_passwords", "absence"]
 	UserMay []string `json:"user_may"`
 
+	// Whether users see the mail in their mailboxes at /account/mail/: to try this server out, and for
+	// developers. Only programs of this host are served, and nothing in a mailbox is changed.
+	Viewer bool `json:"viewer"`
+
 	// Connections at a time.
 	MaxConnections int `json:"max_connections" min:"1" max:"65536"`
 
@@ -139,11 +143,17 @@ func (c *checker) web() {
 		if w.Autoconfig {
 			c.fail(here("autoconfig"), `nothing is served over HTTP; write where, as "listen": ":443"`)
 		}
+		if w.Viewer {
+			c.fail(here("viewer"), `nothing is served over HTTP; write where, as "listen": "127.0.0.1:8080"`)
+		}
 		return
 	}
 	if err := checkListen(w.Listen); err != "" {
 		c.fail(here("listen"), "%s", err)
 		return
+	}
+	if w.Viewer && !isLocal(w.Listen) {
+		c.fail(here("viewer"), "mail is shown to programs of this host alone, and %q is for others too", w.Listen)
 	}
 	if c.probes.Listen != nil {
 		if err := c.probes.Listen(Listener{Address: w.Listen}, c.Admin.Socket); err != nil {

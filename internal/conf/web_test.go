@@ -24,6 +24,9 @@ func TestWeb(t *testing.T) {
 		{"fewer of all", `"Web": {"listen": ":8080", "max_connections": 5}`, ""},
 		{"users may nothing", `"Web": {"user_may": []}`, ""},
 		{"users may what there is not", `"Web": {"user_may": ["password", "forwards"]}`, `Web.user_may[1]: "forwards"`},
+		{"mail is shown", `"Web": {"listen": "127.0.0.1:8080", "viewer": true}`, ""},
+		{"mail is shown nowhere", `"Web": {"viewer": true}`, "Web.viewer: nothing is served over HTTP"},
+		{"mail is shown to others", `"Web": {"listen": ":8080", "viewer": true}`, "Web.viewer: mail is shown to programs of this host alone"},
 		{"bad name", `"Web": {"listen": ":8080", "names": ["a b"]}`, "Web.names[0]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,6 +47,8 @@ type Status struct {
 	Starving []string `json:"starving,omitempty"`
 	// Leaves says by which addresses mail leaves, where the settings choose some.
 	Leaves string `json:"leaves,omitempty"`
+	// Errors are what leaves the server without its defences, though mail goes on: a sentence each, with the cure.
+	Errors []string `json:"errors,omitempty"`
 	// Warnings are what does not work as the settings want it, though mail goes on: a sentence
 	// each.
 	Warnings []string `json:"warnings,omitempty"`
@@ -147,6 +149,9 @@ func (d *Daemon) status(since time.Time) Status {
 		if e.Away {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%s is away since %s: nobody of its accounts can log in, and their mail is told to come again: %s", e.Place, clock(e.Since), e.Problem))
 		}
+	}
+	if err := d.verifier.Problem(); err != nil {
+		s.Errors = append(s.Errors, err.Error())
 	}
 	note, warning := d.family()
 	if s.Leaves = note; warning != "" {

@@ -43,11 +43,16 @@ func (w *testWorld) comingFrom(addr string) (port int) {
 
 // TestGreylistPeers: an honest server without names is told to come again, does, and its mail is there once.
 func TestGreylistPeers(t *testing.T) {
-	for _, name := range []string{"Postfix", "Exim"} {
-		t.Run(name, func(t *testing.T) {
+	const on, rule = `"Verify": {"Greylist": {"on": true}},`, `"Rules": ["greylist all"],`
+	for _, c := range []struct{ name, settings string }{{"Postfix", on}, {"Exim", on}, {"Postfix", rule}, {"Exim", rule}} {
+		name := c.name
+		t.Run(name+map[string]string{rule: ", by a rule"}[c.settings], func(t *testing.T) {
 			l := newLab(t)
-			w := startTrusting(t, l, "", `"Verify": {"Greylist": {"on": true}},`)
-			w.state().verify.Greylist.Wait = time.Second // less than the settings allow: these come again as soon as they can
+			w := startTrusting(t, l, "", c.settings)
+			w.state().settings.Verify.Greylist.Wait = time.Second // less than the settings allow: these come again as soon as they can
+			if c.settings == on {
+				w.state().verify.Greylist.Wait = time.Second
+			}
 			peer := peertest.Servers()[name](t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), RelayPort: w.comingFrom("198.51.100.9")})
 			submit(t, peer.Addr, "From: x@plain.test\r\nSubject: twice\r\n\r\nbody\r\n", "x@none.example", "alice@mail.test")
 			w.logged("refused", "450 4.7.1", "198.51.100.0/24 is not known here yet: come again in ", "greylist=198.51.100.0/24")

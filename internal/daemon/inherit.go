@@ -112,7 +112,8 @@ func assign(passed []service.Socket, want []conf.Listener) (map[string]service.S
 	if len(without)+len(unwanted) == 0 {
 		return given, nil
 	}
-	return nil, fmt.Errorf("the socket units and Listeners differ: %w", errors.Join(differ("listeners without a socket", without), differ("sockets without a listener", unwanted)))
+	return nil, fmt.Errorf("the socket units and Listeners differ: %w", errors.Join(differ("listeners without a socket", without), differ("sockets without a listener", unwanted),
+		errors.New("make them fit (systemctl edit --full postrider.socket), or let the server open its own (systemctl disable --now postrider.socket)")))
 }
 
 func differ(what string, which []string) error {

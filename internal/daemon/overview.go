@@ -51,6 +51,9 @@ func (s *Status) problems() (all []admin.Problem) {
 	if s.Queue != nil && s.Queue.Corrupt > 0 {
 		bad(fmt.Sprintf("Messages in the queue cannot be read: %d.", s.Queue.Corrupt), `They are in the folder "corrupt" of queue_dir.`)
 	}
+	for _, e := range s.Errors {
+		bad(e, "")
+	}
 	for _, w := range s.Warnings {
 		note(w, "")
 	}

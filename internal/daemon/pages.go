@@ -41,7 +41,8 @@ func (d *Daemon) flows(n, minutes int) []admin.Traffic {
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
-	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: ownPages{d}})
+	mail := &viewers{d: d}
+	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: ownPages{d}, Mail: mail.serve, MailShown: mail.shown})
 	return area
 }
 

@@ -40,7 +40,8 @@ const quickStartConf = `// Made by "postrider serve" when it was started without
 	],
 
 	// How it is: http://127.0.0.1:2580/metrics; pages at /account/ and /admin/
-	"Web": {"listen": "127.0.0.1:2580"},
+	// The mail in your mailbox: http://localhost:2580/account/mail/
+	"Web": {"listen": "127.0.0.1:2580", "viewer": true},
 
 	// Mail for other hosts is refused. Take this line out to deliver it.
 	"Queue": {"deliver": false},
@@ -139,7 +140,7 @@ mail in %[1]s.
 		fmt.Fprintf(w, "The password was shown at the first start. For a new one:\n    postrider user passwd -c %s %s\n\n", shellWord(dir), QuickStartAccount)
 	} else {
 		fmt.Fprintf(w, "The password is %s; it is not shown again.\n\n", s.password)
-		fmt.Fprintf(w, "In a browser, it opens http://localhost:2580/account/. For http://localhost:2580/admin/ there is nobody yet:\n    postrider admin add -c %s NAME\n\n", shellWord(dir))
+		fmt.Fprintf(w, "In a browser, it opens http://localhost:2580/account/, and shows the mail at http://localhost:2580/account/mail/. For http://localhost:2580/admin/ there is nobody yet:\n    postrider admin add -c %s NAME\n\n", shellWord(dir))
 	}
 }
 

@@ -37,6 +37,9 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	d.maildir, d.mailKeys, d.keyTurns = store, mailkeys.New(store), mailkeys.NewTurns(keyTurns)
 	d.store = purgingStore{sealed.New(store, d.recipient, d.log), &maildirPurger{store}}
 	d.closers = append(d.closers, store)
+	if s.Store.Postgres != "" {
+		return d.openDatabase(s)
+	}
 	keep := keepFree(s, s.MailDir)
 	d.healthy = func() error {
 		if err := store.Err(); err != nil {

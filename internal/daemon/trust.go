@@ -74,9 +74,6 @@ func verification(s *conf.Settings, old *verify.Rules, log *slog.Logger) *verify
 // over TLS.
 func (d *Daemon) trustProblems() (all []string) {
 	all = d.keys.Problems()
-	if err := d.verifier.Problem(); err != nil {
-		all = append(all, err.Error())
-	}
 	if p := d.scanner.Problem(); p != "" {
 		all = append(all, p)
 	}

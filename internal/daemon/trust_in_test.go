@@ -465,7 +465,22 @@ func TestBehindGateway(t *testing.T) {
 			t.Errorf("%+v", results)
 		}
 	}
-	if all := w.trustProblems(); !slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, "10.0.0.1") && strings.Contains(s, "proxy_from") }) {
-		t.Errorf("the status says %q", all)
+	s := askDaemon[Status](w, "status", nil)
+	if len(s.Errors) != 1 || !strings.Contains(s.Errors[0], "10.0.0.1") || !strings.Contains(s.Errors[0], "proxy_from") {
+		t.Errorf("the status says %q", s.Errors)
+	}
+	if all := s.problems(); len(all) == 0 || !all[0].Bad || !strings.Contains(all[0].Text, "10.0.0.1") {
+		t.Errorf("the pages say %+v", all)
+	}
+	w.logged("level=ERROR", "all strangers come from one private address", "address=10.0.0.1", "proxy_from")
+	if n := strings.Count(w.logs.String(), "all strangers come from one"); n != 1 {
+		t.Errorf("the log says it %d times", n)
+	}
+	// One stranger with an address of his own, and it is over.
+	if reply := w.from(stranger).bring("<x@plain.test>", []string{"alice@mail.test"}, "From: x@plain.test\r\n\r\nx\r\n"); !strings.HasPrefix(reply, "250") {
+		t.Fatal(reply)
+	}
+	if s := askDaemon[Status](w, "status", nil); len(s.Errors) != 0 {
+		t.Errorf("then the status says %q", s.Errors)
 	}
 }

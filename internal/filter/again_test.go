@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/greylist"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/parsers/rules"
@@ -244,4 +245,83 @@ func TestRatesOverDays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNextMessage: of a session's next message nothing is taken for what the one before was.
+func TestNextMessage(t *testing.T) {
+	f := newFilter(t, "@message reject header subject one\n@from reject from ann@\n@to reject to bob@\nstall from bob@\n@to stall rate user >0/h\n@from reject helo old.test")
+	s := session("198.51.100.7")
+	if _, err := f.message(t, s, "Subject: one\r\n\r\n"); err == nil {
+		t.Error("the first")
+	}
+	for range 2 { // its fields are remembered, and forgotten
+		if _, err := f.message(t, s, "Subject: two\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.message(t, s, "Subject: one\r\n\r\n"); err == nil {
+			t.Error("the third")
+		}
+	}
+	for from, want := range map[string]string{"ann@a.test": "550", "cid@a.test": "", "bob@a.test": "450", "dan@a.test": ""} {
+		if got := f.rcpt(t, s, from, "eve@home.test", false); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q", from, got)
+		}
+	}
+	if got := f.rcpt(t, s, "cid@a.test", "bob@home.test", false); !strings.HasPrefix(got, "550") {
+		t.Error("the recipient before:", got)
+	}
+	for name, want := range map[string]bool{"old.test": true, "new.test": false} { // whichever comes first
+		for range 2 {
+			if err := f.Helo(t.Context(), s, name); err != nil {
+				t.Fatal(err)
+			}
+			s.Helo = name
+			if err := f.Sender(t.Context(), s, smtp.Path{Local: "dan", Domain: "a.test"}, false); (err != nil) != want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	now := newFilter(t, "@helo reject helo worst.test")
+	if err := now.Helo(t.Context(), s, "worst.test"); err == nil { // s.Helo is the one before
+		t.Error("the name of the moment is not asked about")
+	}
+	s.Helo = "worst.test"
+	if err := now.Helo(t.Context(), s, "fine.test"); err != nil {
+		t.Error(err)
+	}
+	none := newFilter(t, "")
+	if i := none.Inspect(t.Context(), &post.Look{Envelope: &smtp.Envelope{Session: session("198.51.100.7")}}); i != nil {
+		t.Error("without rules a message is looked at")
+	}
+	none.Rules = func() *rules.Set { return nil }
+	if err := none.Connect(t.Context(), session("198.51.100.7")); err != nil {
+		t.Error(err)
+	}
+	if _, err := none.message(t, session("198.51.100.7"), "\r\n"); err != nil {
+		t.Error(err)
+	}
+	if got := none.rcpt(t, session("198.51.100.7"), "a@b.test", "c@d.test", false); got != "" {
+		t.Error(got)
+	}
+}
+
+// TestProxyTellsLater: rules judge the client that a proxy names in the middle of a session, not the proxy.
+func TestProxyTellsLater(t *testing.T) {
+	f := newFilter(t, "reject ip 198.51.100.7 helo-has ehlo,helo")
+	s := session("198.51.100.8")
+	if err := f.Connect(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.RemoteAddr = session("198.51.100.7").RemoteAddr
+	if err := f.Helo(t.Context(), s, "x.test"); err == nil {
+		t.Error("the address before is remembered")
+	}
+	s.RemoteAddr, s.Helo = session("198.51.100.8").RemoteAddr, "x.test"
+	if err := f.Sender(t.Context(), s, smtp.Path{}, false); err != nil {
+		t.Error(err)
+	}
+	s.RemoteAddr = session("198.51.100.7").RemoteAddr
+	if err := f.Data(t.Context(), s); err == nil {
+		t.Error("the address before is remembered, behind MAIL")
+	}
 }

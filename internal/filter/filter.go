@@ -45,6 +45,7 @@ func (f *Filter) Connect(ctx context.Context, s *smtp.Session) error {
 func (f *Filter) Helo(ctx context.Context, s *smtp.Session, name string) error {
 	v := f.visit(s)
 	v.helo, v.greeted, v.set = name, true, f.Rules()
+	v.memory.Forget()
 	return f.ask(ctx, v, rules.AtHelo)
 }
 
@@ -78,6 +79,7 @@ func (f *Filter) visit(s *smtp.Session) *visit {
 	v.s = s
 	if a, _ := lineserver.IP(s.RemoteAddr); a != v.addr { // a proxy may tell another one
 		v.addr, v.reverse, v.listed = a, nil, nil
+		v.memory.Forget()
 	}
 	return v
 }
@@ -98,8 +100,9 @@ func (f *Filter) decide(ctx context.Context, v *visit, p rules.Phase) (d rules.D
 	if d.Action != rules.None && f.Decided != nil {
 		f.Decided(d.Action.String())
 	}
-	if d.TLS == "off" && p <= rules.AtHelo {
-		v.s.NoTLS = true
+	if p <= rules.AtHelo { // before STARTTLS
+		v.s.NoTLS = v.s.NoTLS || d.TLS == "off"
+		v.s.NoClientCertificate = v.s.NoClientCertificate || d.TLS == "no-client"
 	}
 	if d.Delay > 0 {
 		wait(ctx, min(d.Delay, longestDelay))

@@ -248,8 +248,8 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 	for text, want := range map[string]bool{"@helo set-with all with tls-opt off": true, "@helo set-with all with tls-opt no-client": false, "@helo set-with ip 192.0.2.1 with tls-opt off": false} {
 		s := session("10.0.0.7")
-		if err := newFilter(t, text).Helo(t.Context(), s, "h.test"); err != nil || s.NoTLS != want {
-			t.Errorf("%s: %v, %v", text, s.NoTLS, err)
+		if err := newFilter(t, text).Helo(t.Context(), s, "h.test"); err != nil || s.NoTLS != want || s.NoClientCertificate != strings.Contains(text, "no-client") {
+			t.Errorf("%s: %v, %v, %v", text, s.NoTLS, s.NoClientCertificate, err)
 		}
 	}
 }

@@ -42,7 +42,8 @@ type visit struct {
 	to       []string            // what recipients returned, until the next phase
 	fields   map[string][]string // what Texts returned of fields of the header
 
-	texts [3]string // what Texts returns of facts that have one, each in a place of its own
+	memory rules.Memory
+	texts  [3]string // what Texts returns of facts that have one, each in a place of its own
 
 	reverse *reverse // nil: nobody has asked yet
 	domains map[domains.Name]rules.Words
@@ -56,7 +57,11 @@ func (v *visit) begin(set *rules.Set, from smtp.Path, trusted bool) {
 	v.set, v.from, v.written, v.trusted = set, &canonical, from.String(), trusted
 	v.look, v.envelope, v.size, v.domains, v.to = nil, nil, 0, nil, nil
 	clear(v.fields)
+	v.memory.Forget()
 }
+
+// Memory has rules that cannot become true any more be asked no more.
+func (v *visit) Memory() *rules.Memory { return &v.memory }
 
 // canonicalOf is an address as rules compare it.
 func canonicalOf(p smtp.Path) string {

@@ -2,6 +2,7 @@ package greylist
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -200,6 +201,111 @@ func TestBound(t *testing.T) {
 	}
 	if known, waiting = table.Len(); known+waiting > 2000 {
 		t.Errorf("%d known, %d waiting", known, waiting)
+	}
+}
+
+// TestFull: there may be as many as there may be, and not one more; what is too old makes room first.
+func TestFull(t *testing.T) {
+	const most = 100
+	now := time.Now()
+	fill := func() *Table {
+		table := open(t, filepath.Join(t.TempDir(), "greylist"))
+		if table.most != MostKeys {
+			t.Errorf("room for %d", table.most)
+		}
+		table.most = most
+		return table
+	}
+	table := fill()
+	for i := range most {
+		table.Try(fmt.Sprint(i), "m", times, now)
+	}
+	if _, waiting := table.Len(); waiting != most {
+		t.Errorf("%d of %d wait", waiting, most)
+	}
+	table.Try("0", "m", times, now) // who is there takes no room
+	if _, waiting := table.Len(); waiting != most {
+		t.Errorf("%d wait after one of them has tried again", waiting)
+	}
+	table.Try("one more", "m", times, now)
+	if _, waiting := table.Len(); waiting != most-most/16+1 {
+		t.Errorf("%d wait after one more", waiting)
+	}
+	table = fill()
+	comes := func(name string, at time.Time) {
+		table.Try(name, "m", times, at)
+		table.Try(name, "m", times, at.Add(times.Wait))
+	}
+	for i := range most / 4 {
+		comes(fmt.Sprint("old known ", i), now.Add(-times.Keep-time.Hour))
+		comes(fmt.Sprint("known ", i), now.Add(-times.Keep+time.Hour))
+		table.Try(fmt.Sprint("old ", i), "m", times, now.Add(-times.Window-time.Hour))
+		table.Try(fmt.Sprint("waits ", i), "m", times, now.Add(-times.Window+time.Hour))
+	}
+	table.Try("one more", "m", times, now)
+	if known, waiting := table.Len(); known != most/4 || waiting != most/4+1 {
+		t.Errorf("%d known, %d waiting", known, waiting)
+	}
+	for i := range most / 4 {
+		for _, name := range []string{"known ", "waits "} {
+			if _, ok := table.Try(fmt.Sprint(name, i), "m", times, now); !ok {
+				t.Errorf("%s%d had to make room", name, i)
+			}
+		}
+	}
+}
+
+// TestRecord: what the file has of a sender, octet for octet: those of before stay readable.
+func TestRecord(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "greylist")
+	now := time.Unix(1_800_000_000, 0)
+	table := open(t, name)
+	table.Try("net 192.0.2.0/24", "a b", times, now)
+	text, err := os.ReadFile(name)
+	if got := fmt.Sprintf("%q", text); err != nil || got != `"postrider-grey1\nZ0\xaa{\xf3\x8d\xe4\xf7kI\xd2\x00w\\-\xa9"` {
+		t.Errorf("%s, %v", got, err)
+	}
+	table = open(t, name)
+	table.Try("net 192.0.3.0/24", "a b", times, now)
+	table.Try("net 192.0.3.0/24", "a b", times, now.Add(time.Hour))
+	if table.records != 3 {
+		t.Errorf("%d records are counted", table.records)
+	}
+	// The attempt that has come through waits in the file alone.
+	if table = open(t, name); table.records != 3 || len(table.known) != 1 || len(table.waiting) != 2 {
+		t.Errorf("%d records are counted, %d known, %d waiting", table.records, len(table.known), len(table.waiting))
+	}
+}
+
+// TestClosed: what is asked afterwards is answered, and nothing is written any more; a file that is written anew leaves none open.
+func TestClosed(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "greylist")
+	table := open(t, name)
+	old := table.file
+	table.mu.Lock()
+	err := table.rewrite()
+	table.mu.Unlock()
+	if again := old.Close(); err != nil || !errors.Is(again, os.ErrClosed) {
+		t.Errorf("the old file is open: %v, %v", err, again)
+	}
+	file := table.file
+	if err := table.Close(); err != nil || !errors.Is(file.Close(), os.ErrClosed) {
+		t.Errorf("the file is open: %v", err)
+	}
+	before, _ := os.ReadFile(name)
+	done := make(chan bool)
+	go func() {
+		table.Try("one", "m", times, time.Now())
+		table.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("nobody is answered")
+	}
+	if after, err := os.ReadFile(name); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("%q is written, %v", after, err)
 	}
 }
 

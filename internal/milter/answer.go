@@ -120,12 +120,9 @@ func (c *Client) verdict(command, code byte, data []byte) (Answer, error) {
 
 // wishOf reads a change.
 func wishOf(code byte, data []byte) (w Change, ok bool) {
-	words := func(n int) ([]string, bool) {
-		if len(data) == 0 || data[len(data)-1] != 0 {
-			return nil, false
-		}
-		all := strings.Split(string(data[:len(data)-1]), "\x00")
-		return all, len(all) >= n
+	words := func() ([]string, bool) {
+		text, ok := bytes.CutSuffix(data, []byte{0})
+		return strings.Split(string(text), "\x00"), ok
 	}
 	switch code {
 	case 'i', 'm':
@@ -136,7 +133,7 @@ func wishOf(code byte, data []byte) (w Change, ok bool) {
 		fallthrough
 	case 'h':
 		w.Kind = map[byte]Kind{'h': AddField, 'i': InsertField, 'm': ChangeField}[code]
-		all, ok := words(2)
+		all, ok := words()
 		if !ok || len(all) != 2 {
 			return w, false
 		}
@@ -144,7 +141,7 @@ func wishOf(code byte, data []byte) (w Change, ok bool) {
 		return w, true
 	case '+', '2', '-', 'e', 'q':
 		w.Kind = map[byte]Kind{'+': AddRecipient, '2': AddRecipient, '-': DropRecipient, 'e': ChangeSender, 'q': QuarantineMail}[code]
-		all, ok := words(1)
+		all, ok := words()
 		if ok {
 			w.Value = all[0]
 		}

@@ -211,6 +211,9 @@ const goodbye = 100 * time.Millisecond
 // Accepted reports whether the milter has accepted the message before its end, so that it is told no more of it.
 func (c *Client) Accepted() bool { return c.over }
 
+// Took is how long the milter has had the message wait so far, in all.
+func (c *Client) Took() time.Duration { return Patience*c.wait - c.left }
+
 // tell takes one step, unless the milter has no use for it.
 func (c *Client) tell(command byte, data []byte, m Macros) (a Answer, err error) {
 	s := c.step(command)

@@ -1,6 +1,8 @@
 package milter
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -263,6 +265,32 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("%s at %c: told %q afterwards", name, s, seen)
 				}
 			}
+		}
+	}
+}
+
+// TestReplyBounds: a client is told so many lines, and so much of each, in whole characters.
+func TestReplyBounds(t *testing.T) {
+	mailtest.Edge(t, "lines of a reply", mostLines, func(n int) bool {
+		a, ok := reply([]byte(strings.Repeat("550-x\r\n", n-1) + "550 x\x00"))
+		return ok && strings.Count(a.Text, "x") == n
+	})
+	mailtest.Edge(t, "octets of a line", mostLine, func(n int) bool {
+		a, ok := reply([]byte("550 " + strings.Repeat("x", n) + "\x00"))
+		return ok && len(a.Text) == n
+	})
+	if a, ok := reply([]byte("550 x" + strings.Repeat("\u00e4", mostLine) + "\x00")); !ok || a.Text != "x"+strings.Repeat("\u00e4", mostLine/2-1) {
+		t.Errorf("%q", a.Text)
+	}
+}
+
+// TestBroken: a milter that ends within an answer has closed the connection, as one that ends before it.
+func TestBroken(t *testing.T) {
+	for _, said := range []string{"", "\x00\x00", "\x00\x00\x00\x05", "\x00\x00\x00\x05y550"} {
+		c := &Client{wire: wire{conn: script{r: bytes.NewReader([]byte(said))}, wait: wait, left: wait}, version: newest}
+		c.r = bufio.NewReader(c.conn)
+		if _, err := c.Data(); err == nil || !strings.Contains(err.Error(), "closed the connection") {
+			t.Errorf("%q: %v", said, err)
 		}
 	}
 }

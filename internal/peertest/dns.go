@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -150,7 +149,7 @@ func (z *Zone) sign(t testing.TB, dir string) {
 	}
 	cmd := exec.Command("/usr/bin/kzonesign", append(args, z.Name)...)
 	cmd.Path, cmd.Err, cmd.Dir = "/usr/bin/kzonesign", nil, "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
+	cmd.SysProcAttr = below(dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sign %s: %v: %s", z.Name, err, out)
 	}

@@ -65,9 +65,9 @@ func (n *Ordinary) Own(t testing.TB, dir string) {
 
 // Attr makes a process theirs.
 func (n *Ordinary) Attr() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true}
+	attr := below("")
 	if os.Geteuid() == 0 {
-		attr.Credential = &syscall.Credential{Uid: uint32(n.UID), Gid: uint32(n.GID)}
+		Become(attr, n.UID, n.GID)
 	}
 	return attr
 }
@@ -131,9 +131,10 @@ service pop3-login {
 }
 `
 
-// StartDovecot starts Dovecot in a folder, which is made and becomes n's: settings stand
-// before those it needs to run in a test. Accounts are for the settings to say.
-func StartDovecot(t testing.TB, n *Ordinary, dir, settings string) *Dovecot {
+// StartDovecot starts Dovecot in a folder, which is made and becomes n's, and waits until it listens: at the addresses
+// that are said, or at IMAP and POP3. The settings stand behind those it needs to run in a test, and win. Accounts are for them
+// to say.
+func StartDovecot(t testing.TB, n *Ordinary, dir, settings string, listens ...string) *Dovecot {
 	t.Helper()
 	for _, program := range []string{"dovecot", "doveadm"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -151,13 +152,16 @@ func StartDovecot(t testing.TB, n *Ordinary, dir, settings string) *Dovecot {
 	imap, pop := FreePort(t), FreePort(t)
 	d := &Dovecot{Ordinary: n, Conf: filepath.Join(dir, "dovecot.conf"), log: filepath.Join(dir, "log"),
 		IMAP: net.JoinHostPort("127.0.0.1", strconv.Itoa(imap)), POP3: net.JoinHostPort("127.0.0.1", strconv.Itoa(pop))}
-	if err := os.WriteFile(d.Conf, []byte(settings+"\n"+fmt.Sprintf(dovecotConf, dir, n.Name, n.Group, imap, pop)), 0o644); err != nil {
+	if err := os.WriteFile(d.Conf, []byte(fmt.Sprintf(dovecotConf, dir, n.Name, n.Group, imap, pop)+settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	n.Own(t, dir)
 	program, _ := exec.LookPath("dovecot")
 	d.p = runWith(t, n.Attr(), program, "-F", "-c", d.Conf)
-	for _, addr := range []string{d.IMAP, d.POP3} {
+	if listens == nil {
+		listens = []string{d.IMAP, d.POP3}
+	}
+	for _, addr := range listens {
 		Await(t, "Dovecot at "+addr, func() bool {
 			select {
 			case <-d.p.ended:

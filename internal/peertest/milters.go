@@ -87,7 +87,7 @@ func (p *process) awaitSocket(t testing.TB, path string) {
 
 // kill ends a program that has nothing to put in order; libmilter takes five seconds to end when it is asked.
 func (p *process) kill() {
-	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	signal(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
 }
 

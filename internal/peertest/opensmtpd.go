@@ -3,7 +3,6 @@ package peertest
 import (
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 )
 
@@ -37,7 +36,7 @@ func OpenSMTPD(t testing.TB, o Options) *MTA {
 	ctl := func(args ...string) {
 		cmd := exec.Command("/usr/sbin/smtpctl", args...)
 		cmd.Path, cmd.Err, cmd.Dir = "/usr/sbin/smtpctl", nil, "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
+		cmd.SysProcAttr = below(dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("smtpctl %v: %v: %s", args, err, out)
 		}

@@ -88,8 +88,8 @@ func link(from, to string) error {
 		if err != nil {
 			return err
 		}
-		owner := fi.Sys().(*syscall.Stat_t)
-		return errors.Join(os.Mkdir(target, 0o755), os.Chown(target, int(owner.Uid), int(owner.Gid)), os.Chmod(target, fi.Mode()))
+		uid, gid := ownerOf(fi)
+		return errors.Join(os.Mkdir(target, 0o755), os.Chown(target, uid, gid), os.Chmod(target, fi.Mode()))
 	})
 }
 
@@ -166,7 +166,7 @@ func (o *output) String() string {
 // stops it when the test ends.
 func run(t testing.TB, root, program string, args ...string) *process {
 	t.Helper()
-	return runWith(t, &syscall.SysProcAttr{Setpgid: true, Chroot: root}, program, args...)
+	return runWith(t, below(root), program, args...)
 }
 
 // runWith is run of a process with attributes of its own.
@@ -200,7 +200,7 @@ func (p *process) stop() {
 	case <-p.ended:
 	case <-time.After(5 * time.Second):
 	}
-	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	signal(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
 }
 

@@ -94,7 +94,8 @@ func (d *Database) program(name string) string {
 func (d *Database) as(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Dir = d.dir
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+		Become(cmd.SysProcAttr, nobodyID, nobodyID)
 	}
 	return cmd
 }
@@ -149,17 +150,17 @@ func (d *Database) end(p *process) {
 }
 
 // Freeze stops the server in the middle of what it does, until Thaw.
-func (d *Database) Freeze() { d.each(d.proc, syscall.SIGSTOP) }
+func (d *Database) Freeze() { d.each(d.proc, freeze) }
 
 // Thaw lets a frozen server go on.
-func (d *Database) Thaw() { d.each(d.proc, syscall.SIGCONT) }
+func (d *Database) Thaw() { d.each(d.proc, thaw) }
 
 func (d *Database) each(p *process, s syscall.Signal) {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.cmd.Process.Pid))
 	p.cmd.Process.Signal(s)
 	for _, pid := range strings.Fields(string(children)) {
 		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
-			syscall.Kill(n, s)
+			signal(n, s)
 		}
 	}
 }
@@ -180,4 +181,34 @@ func DSN(all ...*Database) string {
 		dsn += fmt.Sprint("127.0.0.1:", d.Port)
 	}
 	return dsn + "/postgres?sslmode=disable&target_session_attrs=read-write&connect_timeout=5"
+}
+
+// Pooler starts the installed pgbouncer before a database, with a connection for each transaction, and returns the string to
+// connect by.
+func Pooler(t testing.TB, d *Database) string {
+	t.Helper()
+	program, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		missing(t, "pgbouncer")
+	}
+	port := FreePort(t)
+	dir := filepath.Dir(d.dir)
+	conf := filepath.Join(dir, "pgbouncer.ini")
+	write(t, conf, fmt.Sprintf("[databases]\npostgres = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 4\nignore_startup_parameters = extra_float_digits\n[users]\n", d.Port, port), 0o644, owner())
+	cmd := d.as(exec.Command(program, conf))
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { cmd.Wait(); close(p.ended) }()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("pgbouncer said:\n%s", p.out.String())
+		}
+	})
+	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
 }

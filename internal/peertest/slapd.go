@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -123,7 +122,7 @@ func (s *Slapd) Kill() { s.p.stop() }
 // Freeze has the server do nothing until Thaw, and keep all connections.
 func (s *Slapd) Freeze() {
 	s.t.Helper()
-	s.p.cmd.Process.Signal(syscall.SIGSTOP)
+	s.p.cmd.Process.Signal(freeze)
 	Await(s.t, "slapd to stand still", func() bool {
 		// Each thread of its own is stopped a little later.
 		tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(s.p.cmd.Process.Pid) + "/task/*/stat")
@@ -137,7 +136,7 @@ func (s *Slapd) Freeze() {
 }
 
 // Thaw has it go on.
-func (s *Slapd) Thaw() { s.p.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Slapd) Thaw() { s.p.cmd.Process.Signal(thaw) }
 
 // Log is what the server has said since it was started.
 func (s *Slapd) Log() string { return s.p.out.String() }

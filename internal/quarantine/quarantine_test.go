@@ -3,9 +3,12 @@ package quarantine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -17,9 +20,12 @@ import (
 type breaking struct {
 	Store
 	deliver, remove error
+	closed          string           // a mailbox that cannot be opened
+	asked           []mailstore.Meta // of deliveries
 }
 
 func (b *breaking) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {
+	b.asked = append(b.asked, m)
 	if b.deliver != nil {
 		return nil, b.deliver
 	}
@@ -27,6 +33,9 @@ func (b *breaking) Create(ctx context.Context, m mailstore.Meta, users ...string
 }
 
 func (b *breaking) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	if user == b.closed {
+		return nil, mailstore.ErrLocked
+	}
 	box, err := b.Store.Open(ctx, user)
 	if err != nil || b.remove == nil {
 		return box, err
@@ -42,9 +51,11 @@ type stuck struct {
 
 func (s *stuck) Remove(context.Context, []int) error { return s.err }
 
-func put(t *testing.T, s Store, user, text string) {
+func put(t *testing.T, s Store, user, text string) { putAt(t, s, user, text, time.Time{}) }
+
+func putAt(t *testing.T, s Store, user, text string, at time.Time) {
 	t.Helper()
-	d, err := s.Create(t.Context(), mailstore.Meta{}, user)
+	d, err := s.Create(t.Context(), mailstore.Meta{Received: at}, user)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +145,7 @@ func TestField(t *testing.T) {
 		of        int
 		ok        bool
 	}{
-		{Note("simple", false), "simple", 0, true}, {Note("simple", true, "a@b.test"), "simple", 1, true}, {Note("a; b", true, "a@b.test", "c@d.test"), "a; b", 2, true},
+		{Note("simple", false), "simple", 0, true}, {Note("simple", true, "a@b.test"), "simple", 1, true}, {Note("a; b", false), "a; b", 0, true}, {Note("a; b", true, "a@b.test", "c@d.test"), "a; b", 2, true},
 		{Note(long, true, "a@b.test"), strings.TrimSpace(long), 1, true}, {Note("two\r\nX-Forged: lines", false), "see the log", 0, true}, {Note("see https://a.test/192.0.2.1", false), "see https://a.test/192.0.2.1", 0, true},
 		{"Return-Path: <>\r\nX-Quarantine: for a@b.test; x\r\n", "", 0, false}, {"", "", 0, false},
 	} {
@@ -146,6 +157,115 @@ func TestField(t *testing.T) {
 		if why != c.why || len(of) != c.of || ok != c.ok || ok && raw != c.text {
 			t.Errorf("%q: %q, %q, %v, %t", c.text, raw, why, of, ok)
 		}
+	}
+}
+
+// TestPlaces: what was put aside in several mailboxes is listed by its time, with whose it is and who sent it; a mailbox that cannot be
+// opened hides no other.
+func TestPlaces(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b := &breaking{Store: store}
+	p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"z@mail.test": "alice@mail.test", "junk@mail.test": "", "m@mail.test": "bob@mail.test"}}
+	for i, c := range []struct{ box, text string }{
+		{"z@mail.test", Note("one", false) + "Return-Path: <>\r\nSubject: =?utf-8?q?=C3=A4?=\r\nFrom: =?utf-8?q?=C3=B6?= <x@y.test>\r\n\r\n"},
+		{"junk@mail.test", Note("two", true, "carol@mail.test") + "Return-Path: x@far.test\r\n\r\n"},
+		{"m@mail.test", Note("three", true, "dan@mail.test") + "Return-Path: <a@b.test>\r\n\r\n"},
+		{"z@mail.test", "Subject: no junk\r\n\r\n"},
+		{"junk@mail.test", Note("four", false) + "Return-Path: <a@b.test\r\n\r\n"},
+		{"z@mail.test", Note("five; for nobody", false) + "\r\nbody"},
+	} {
+		putAt(t, store, c.box, c.text, time.Now().Add(time.Duration(i-60)*time.Minute))
+	}
+	list, err := p.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, i := range list {
+		got = append(got, fmt.Sprintf("%s %s for %v from %q", i.Mailbox, i.Why, i.For, i.Sender))
+		var text strings.Builder
+		if err := p.Show(t.Context(), i.ID, &text); err != nil || int64(text.Len()) != i.Size || !strings.HasPrefix(text.String(), Field+": ") {
+			t.Errorf("%q, %v", text.String(), err)
+		}
+	}
+	if want := []string{
+		`z@mail.test one for [alice@mail.test] from ""`, `junk@mail.test two for [carol@mail.test] from "x@far.test"`, `m@mail.test three for [dan@mail.test] from "a@b.test"`,
+		`junk@mail.test four for [] from "<a@b.test"`, `z@mail.test five; for nobody for [alice@mail.test] from ""`,
+	}; !slices.Equal(got, want) {
+		t.Errorf("%s", strings.Join(got, "\n"))
+	}
+	if list[0].Subject != "ä" || list[0].From != "ö <x@y.test>" {
+		t.Errorf("%+v", list[0])
+	}
+	if _, err := p.Release(t.Context(), list[3].ID); err == nil || !strings.Contains(err.Error(), "it does not say whose mail it is") {
+		t.Error(err)
+	}
+	b.closed = "junk@mail.test"
+	if some, err := p.List(t.Context()); !errors.Is(err, mailstore.ErrLocked) || len(some) != 3 {
+		t.Errorf("%d, %v", len(some), err)
+	}
+	if err := p.Show(t.Context(), list[1].ID, io.Discard); errors.Is(err, ErrUnknown) || !errors.Is(err, mailstore.ErrLocked) {
+		t.Error("what cannot be seen is said not to be there:", err)
+	}
+	if n, err := p.Expire(t.Context(), 2*time.Hour); n != 0 || err != nil { // who reads it keeps nothing from being done
+		t.Error(n, err)
+	}
+	if n, err := p.Expire(t.Context(), time.Minute); n != 3 || err != nil {
+		t.Error(n, err)
+	}
+	if texts := all(t, store, "z@mail.test"); len(texts) != 1 || !strings.HasPrefix(texts[0], "Subject: no junk") {
+		t.Errorf("%q", texts)
+	}
+	b.closed = ""
+	if n, err := p.Expire(t.Context(), time.Minute); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+}
+
+// TestOnlyWhoHasNot: a release that was interrupted goes on with those who have not got the message, whatever else has come to the others since;
+// it asks for room for what it delivers, under its own id.
+func TestOnlyWhoHasNot(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b := &breaking{Store: store}
+	p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+	const text = "Subject: s\r\n\r\nbody\r\n"
+	put(t, store, "junk@mail.test", Note("why", true, "alice@mail.test", "bob@mail.test")+text)
+	list, err := p.List(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	b.remove = errors.New("boom")
+	if _, err := p.Release(t.Context(), list[0].ID); !errors.Is(err, b.remove) {
+		t.Error(err)
+	}
+	if len(b.asked) != 1 || b.asked[0].Size != int64(len(text)) || b.asked[0].UID != list[0].ID {
+		t.Errorf("%+v", b.asked)
+	}
+	b.remove = nil
+	put(t, store, "alice@mail.test", "Subject: another\r\n\r\n") // now it is not her last one
+	box, err := store.Open(t.Context(), "bob@mail.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(box.Remove(t.Context(), []int{0}), box.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Release(t.Context(), list[0].ID); err != nil {
+		t.Error(err)
+	}
+	if a, b := all(t, store, "alice@mail.test"), all(t, store, "bob@mail.test"); len(a) != 2 || len(b) != 1 || b[0] != text {
+		t.Errorf("%q, %q", a, b)
+	}
+	if n := len(all(t, store, "junk@mail.test")); n != 0 {
+		t.Error(n)
 	}
 }
 
@@ -188,8 +308,9 @@ func TestOwn(t *testing.T) {
 			t.Fatalf("somebody else's: %d, %v", len(others), err)
 		}
 		for turn := range 2 {
-			if _, err := p.ReleaseOwn(t.Context(), alice, append(ids, "nonsense")); err != nil {
-				t.Fatal(err)
+			released, err := p.ReleaseOwn(t.Context(), alice, append(ids, "nonsense"))
+			if err != nil || turn == 0 && len(released) != 101 || turn == 1 && len(released) > 0 {
+				t.Fatal(len(released), err)
 			}
 			if got := all(t, store, alice.String()); len(got)-before != 101 || strings.Contains(strings.Join(got, ""), Field) {
 				t.Errorf("turn %d: %d messages", turn, len(got)-before)

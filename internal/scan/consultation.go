@@ -24,11 +24,12 @@ type consultation struct {
 
 	begun   bool
 	client  *milter.Client // nil: it is told no more
+	last    time.Time      // when it answered last
+	took    time.Duration  // for which it has had the message wait
 	size    int64
 	refused error // the answer to all that follows in this transaction
 	discard bool
 	failed  error // why it has no say
-	told    bool  // what came of it is counted
 }
 
 // close ends it, whatever has been said.
@@ -39,12 +40,11 @@ func (c *consultation) close() {
 	}
 }
 
-// tell counts what came of it, once.
+// tell counts what came of it.
 func (c *consultation) tell(outcome string) {
-	if !c.told && c.m.Scanned != nil {
-		c.m.Scanned(outcome)
+	if c.m.Scanned != nil {
+		c.m.Scanned(outcome, c.took)
 	}
-	c.told = true
 }
 
 // ask takes one step. The error is the refusal that comes of it; refused says whether it is the milter's own.
@@ -52,14 +52,17 @@ func (c *consultation) ask(step func(*milter.Client) (milter.Answer, error)) (re
 	if c.client == nil {
 		return false, c.refused
 	}
+	idle := time.Since(c.last) >= cmp.Or(c.m.idle, clientIdle)
 	a, err := step(c.client)
+	c.last, c.took = time.Now(), c.client.Took()
 	if err != nil {
-		return false, c.fail(err)
+		return false, c.fail(err, idle)
 	}
 	if a.Verdict == milter.Refuse {
 		return true, c.refusal(&a)
 	}
-	if c.discard = a.Verdict == milter.Discard; c.discard || c.client.Accepted() {
+	c.discard = a.Verdict == milter.Discard
+	if c.client.Accepted() { // or thrown away
 		c.breaker.worked(c.log())
 		c.close()
 	}
@@ -96,14 +99,18 @@ func (c *consultation) refusal(a *milter.Answer) error {
 	return reply.Noting(slog.String("milter", c.set.Name+":"+c.outcomeOf(reply)))
 }
 
-// fail goes on without the milter. The error is the refusal of the message, where the settings have it so.
-func (c *consultation) fail(err error) error {
+// clientIdle is how long a client may be silent before a milter may have lost patience with it: no client shall be able to make it look ill.
+const clientIdle = 10 * time.Second
+
+// fail goes on without the milter. The error is the refusal of the message, where the settings have it so. idle: the milter has had
+// to wait for the client before.
+func (c *consultation) fail(err error, idle bool) error {
 	c.failed = err
 	c.close()
 	switch {
 	case errors.Is(err, errTooLarge):
 		return nil
-	case !errors.Is(err, errResting) && c.ctx.Err() == nil: // and not because the client is gone
+	case !errors.Is(err, errResting) && c.ctx.Err() == nil && !idle: // and not because the client is gone
 		c.breaker.failed(time.Now(), err, c.log())
 	}
 	if !c.set.Later {
@@ -117,16 +124,19 @@ func (c *consultation) fail(err error) error {
 func (c *consultation) log() *slog.Logger { return c.m.Log.With("milter", c.set.Name) }
 
 // begin tells of the client and its sender.
-func (c *consultation) begin() error {
+func (c *consultation) begin() {
 	c.begun = true
 	if !c.breaker.may(time.Now()) {
-		return c.fail(errResting)
+		c.fail(errResting, false)
+		return
 	}
 	var err error
 	if c.client, err = milter.Dial(c.ctx, c.set.Network, c.set.Address, c.set.Wait); err != nil {
 		c.client = nil
-		return c.fail(err)
+		c.fail(err, false)
+		return
 	}
+	c.last = time.Now()
 	s := c.session
 	addr, _ := netip.ParseAddrPort(remote(s))
 	for _, step := range []func(*milter.Client) (milter.Answer, error){
@@ -145,11 +155,8 @@ func (c *consultation) begin() error {
 			return k.Mail(from, milter.Macros{"i", s.Envelope.ID, "{mail_addr}", from})
 		},
 	} {
-		if err := c.final(step); err != nil {
-			return err
-		}
+		c.final(step)
 	}
-	return nil
 }
 
 // remote is a client's address with its port; "": it is a program of this host.
@@ -166,9 +173,7 @@ func oneLine(s string) string { return strings.Map(printable, s) }
 // recipient tells of one. A refusal is about that one alone, unless it is of the client or the sender.
 func (c *consultation) recipient(to *smtp.Recipient) error {
 	if !c.begun {
-		if err := c.begin(); err != nil {
-			return err
-		}
+		c.begin()
 	}
 	_, err := c.ask(func(k *milter.Client) (milter.Answer, error) {
 		path := oneLine(to.Path.String())
@@ -201,7 +206,7 @@ func (c *consultation) header(h *rfc2822.Section) error {
 func (c *consultation) body(p []byte) error {
 	c.size += int64(len(p))
 	if c.client != nil && c.set.MaxSize > 0 && c.size > c.set.MaxSize {
-		return c.fail(errTooLarge)
+		return c.fail(errTooLarge, false)
 	}
 	return c.final(func(k *milter.Client) (milter.Answer, error) { return k.Body(p) })
 }
@@ -214,7 +219,7 @@ func (c *consultation) end(w *wishes) error {
 	err := c.final(func(k *milter.Client) (milter.Answer, error) {
 		return k.End(milter.Macros{"i", c.session.Envelope.ID}, w.take)
 	})
-	if err == nil && c.client != nil {
+	if c.client != nil {
 		c.breaker.worked(c.log())
 	}
 	return err

@@ -31,11 +31,13 @@ type Milter struct {
 type Milters struct {
 	// Settings are those of the moment. A transaction keeps to what it got at MAIL.
 	Settings func() []Milter
-	// Scanned is told what each milter had to say of each message, in one of Outcomes; nil: nobody is.
-	Scanned func(outcome string)
+	// Scanned is told what each milter had to say of each message, in one of Outcomes, and for how long it had the message wait; nil: nobody is.
+	Scanned func(outcome string, took time.Duration)
 	// Marked reports whether a session's message has got the fields of junk from somebody else; nil: no.
 	Marked func(*smtp.Session) bool
 	Log    *slog.Logger
+
+	idle time.Duration // 0 is clientIdle
 
 	mu       sync.Mutex
 	breakers map[string]*breaker // by address: they outlive a reload
@@ -129,8 +131,9 @@ func (m *Milters) Inspect(_ context.Context, look *post.Look) post.Inspection {
 		return nil
 	}
 	i := &consulting{m: m, visit: v, look: look}
-	if look.Header.Truncated() && v.working() {
-		// Fields that nobody has looked at would be a part of the body for a milter, and for no mail program.
+	if (look.Header.Truncated() || look.Header.Len() > mostHeader) && v.working() {
+		// Fields that nobody has looked at would be a part of the body for a milter, and for no mail program. And each of them costs an
+		// answer: a header of fields without end must not be what uses up a milter's time.
 		i.refused = post.TooLong(look.Busy)
 		return i
 	}
@@ -143,23 +146,43 @@ func (m *Milters) Inspect(_ context.Context, look *post.Look) post.Inspection {
 	return i
 }
 
+// mostHeader is how many fields of a header a milter is told of. Honest ones have less than a hundred.
+const mostHeader = 2000
+
 // consulting is one message that passes the milters.
 type consulting struct {
 	m       *Milters
 	visit   *visit
 	look    *post.Look
+	waiting []byte // of the body, until there is a piece of it
 	refused error
 }
 
+// piece is how many octets of a body are told at a time: each costs an answer, and a client that sends octet by octet must not use up a
+// milter's time.
+const piece = 32 << 10
+
 // Write implements io.Writer. What is refused is not read on.
 func (i *consulting) Write(p []byte) (int, error) {
-	for _, c := range i.visit.all {
-		if i.refused != nil {
-			break
+	n := len(p)
+	for i.refused == nil && len(p) > 0 && i.visit.working() {
+		fits := min(len(p), piece-len(i.waiting))
+		i.waiting = append(i.waiting, p[:fits]...)
+		if p = p[fits:]; len(i.waiting) == piece {
+			i.tell()
 		}
-		i.refused = c.body(p)
 	}
-	return len(p), i.refused
+	return n, i.refused
+}
+
+// tell tells what waits to be told.
+func (i *consulting) tell() {
+	for _, c := range i.visit.all {
+		if i.refused == nil && len(i.waiting) > 0 {
+			i.refused = c.body(i.waiting)
+		}
+	}
+	i.waiting = i.waiting[:0]
 }
 
 // Room that is kept for what most milters say. Who says more has a large message written twice.
@@ -179,7 +202,7 @@ func (i *consulting) Places() []domains.Address { return nil }
 // Findings implements post.Inspection.
 func (i *consulting) Findings(context.Context) (found post.Findings, err error) {
 	defer i.visit.close()
-	if i.refused != nil {
+	if i.tell(); i.refused != nil {
 		return found, i.refused
 	}
 	var said, refused []string

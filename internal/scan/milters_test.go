@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
+	"github.com/postrider-mail/postrider/internal/milter"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -22,6 +24,7 @@ type consult struct {
 	*Milters
 	sets     []Milter
 	outcomes []string
+	took     time.Duration // of the last
 	lines    mailtest.Log
 	session  *smtp.Session
 	refused  []error // for each recipient
@@ -32,18 +35,18 @@ func newConsult(milters ...*mailtest.Milter) *consult {
 	for i, m := range milters {
 		c.sets = append(c.sets, Milter{Name: []string{"one", "two", "three"}[i], Network: m.Network, Address: m.Address, Wait: 10 * time.Second, MaxSize: 1 << 20})
 	}
-	c.Milters = &Milters{Settings: func() []Milter { return c.sets }, Scanned: func(o string) { c.outcomes = append(c.outcomes, o) }, Log: slog.New(slog.NewTextHandler(&c.lines, nil))}
+	c.Milters = &Milters{Settings: func() []Milter { return c.sets }, Scanned: func(o string, took time.Duration) { c.outcomes, c.took = append(c.outcomes, o), took }, Log: slog.New(slog.NewTextHandler(&c.lines, nil))}
 	return c
 }
 
 // play sends a message to two recipients, in pieces, and goes on where a recipient is refused.
-func (c *consult) play(t *testing.T, text string) (post.Findings, error) {
+func (c *consult) play(t testing.TB, text string) (post.Findings, error) {
 	t.Helper()
 	l := look(t, text)
 	return c.playLook(t, l, text[l.Header.Size():])
 }
 
-func (c *consult) playLook(t *testing.T, l *post.Look, body string) (post.Findings, error) {
+func (c *consult) playLook(t testing.TB, l *post.Look, body string) (post.Findings, error) {
 	t.Helper()
 	e := l.Envelope
 	all := e.To
@@ -234,6 +237,9 @@ func TestMilterOrder(t *testing.T) {
 		{says('E', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
 		{says('E', packet('d', "")), says('E', packet('r', "")), "", "discarded", false},
 		{says('C', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
+		{says('B', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
+		{nil, says('B', packet('r', "")), "550 5.7.1 two: The message is refused [milter=two:refused]", "refused", false},
+		{says('L', packet('r', "")), nil, "550 5.7.1 one: The message is refused [milter=one:refused]", "refused", false},
 		{says('B', mailtest.Hangup), says('E', packet('r', "")), "550 5.7.1 two: The message is refused [milter=two:refused]", "failed refused", true},
 	} {
 		one, two := mailtest.NewMilter(t, mailtest.MilterSays(0, c.one)), mailtest.NewMilter(t, mailtest.MilterSays(0, c.two))
@@ -457,6 +463,142 @@ func TestMilterSize(t *testing.T) {
 	}
 }
 
+// TestMilterPieces: a body that comes octet by octet is told in pieces, whole, and a last one that fills a piece is not told twice.
+func TestMilterPieces(t *testing.T) {
+	for size, want := range map[int][]int{0: nil, 1: {1}, piece - 1: {piece - 1}, piece: {piece}, piece + 1: {piece, 1}} {
+		var got []int
+		m := mailtest.NewMilter(t, mailtest.MilterSays(0, nil))
+		c := newConsult(m)
+		l := look(t, message)
+		s := l.Envelope.Session
+		s.Envelope = l.Envelope
+		c.Sender(t.Context(), s, l.Envelope.From, false)
+		if err := c.Recipient(t.Context(), s, &l.Envelope.To[0]); err != nil {
+			t.Fatal(err)
+		}
+		i := c.Inspect(t.Context(), l).(*consulting)
+		for range size {
+			if n, err := i.Write([]byte("x")); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		total := i.visit.all[0].size
+		if _, err := i.Findings(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range m.Seen() {
+			if s[0] == 'B' {
+				got = append(got, len(s)-2)
+			}
+		}
+		for k := range want {
+			want[k] = min(want[k], 1024) // as much as is remembered
+		}
+		if !slices.Equal(got, want) || i.visit.all[0].size != int64(l.Header.Size()+size) || total > i.visit.all[0].size {
+			t.Errorf("%d octets: pieces %v, want %v; size %d", size, got, want, i.visit.all[0].size)
+		}
+	}
+}
+
+// TestMilterEarly: what is refused in its middle is not read to its end.
+func TestMilterEarly(t *testing.T) {
+	m := mailtest.NewMilter(t, mailtest.MilterSays(0, says('B', packet('r', ""))))
+	c := newConsult(m)
+	l := look(t, message)
+	s := l.Envelope.Session
+	s.Envelope = l.Envelope
+	c.Sender(t.Context(), s, l.Envelope.From, false)
+	if err := c.Recipient(t.Context(), s, &l.Envelope.To[0]); err != nil {
+		t.Fatal(err)
+	}
+	i := c.Inspect(t.Context(), l)
+	if _, err := i.Write(make([]byte, piece-1)); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if _, err := i.Write([]byte("x")); replyOf(err) != "550 5.7.1 one: The message is refused [milter=one:refused]" {
+			t.Errorf("%v", err)
+		}
+	}
+	c.Scanned = nil // nobody counts
+	if _, err := c.play(t, message); replyOf(err) == "" {
+		t.Error("not refused")
+	}
+}
+
+// TestWishBounds: as much as a milter may add is added, and an octet more is not; lines are as long as they may be; what is told of it
+// is short, and text.
+func TestWishBounds(t *testing.T) {
+	header := look(t, message).Header
+	mailtest.Edge(t, "octets of fields", MostAdded, func(n int) bool {
+		w := &wishes{header: header}
+		// A field of 14,000 octets and one of what is left; the second is of "X-B: ", words and a line end.
+		w.take(milter.Change{Kind: milter.AddField, Name: "X-A", Value: strings.Repeat("word\n ", 1999) + "x"})
+		left := n - w.octets - len("X-B: \r\n")
+		lines := left / 100
+		w.take(milter.Change{Kind: milter.AddField, Name: "X-B", Value: strings.Repeat(strings.Repeat("x", 97)+"\n ", lines) + strings.Repeat("x", left-100*lines)})
+		return len(w.fields) == 2 && w.octets == n && len(w.refused) == 0
+	})
+	mailtest.Edge(t, "octets of a line", longestLine, func(n int) bool {
+		raw, ok := fieldOf("X-A", "word "+strings.Repeat("x", n-len("X-A: word ")), false)
+		return ok && strings.Count(raw, "\r\n") == 1 && len(raw) == n+2
+	})
+	w := &wishes{header: header}
+	w.take(milter.Change{Kind: milter.QuarantineMail, Value: strings.Repeat("\u00e4", mostReason)})
+	if len(w.quarantine) != mostReason || !utf8.ValidString(w.quarantine) {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.QuarantineMail, Value: "x" + strings.Repeat("\u00e4", mostReason)})
+	if len(w.quarantine) != mostReason-1 || !utf8.ValidString(w.quarantine) {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.QuarantineMail})
+	if w.quarantine != "it is to be put aside" {
+		t.Errorf("%q", w.quarantine)
+	}
+	w.take(milter.Change{Kind: milter.AddField, Name: strings.Repeat("\u00e4", 50), Value: "x"})
+	w.take(milter.Change{Kind: milter.AddField, Name: "x" + strings.Repeat("\u00e4", 50), Value: "x\n\nx"})
+	if want := []string{"add field " + strings.Repeat("\u00e4", 20), "add field x" + strings.Repeat("\u00e4", 19)}; !slices.Equal(w.refused, want) {
+		t.Errorf("%q, want %q", w.refused, want)
+	}
+}
+
+// TestMilterSlowClient: a milter that loses patience with a client that is slow is not ill; one that loses it with others is.
+func TestMilterSlowClient(t *testing.T) {
+	for _, idle := range []time.Duration{time.Nanosecond, time.Hour} {
+		m := mailtest.NewMilter(t, mailtest.MilterSays(0, says('E', mailtest.Hangup)))
+		c := newConsult(m)
+		c.idle = idle
+		for range MostFails {
+			if found, err := c.play(t, message); err != nil || factsOf(found)[0] != "milter=one:failed" {
+				t.Errorf("%+v, %v", found, err)
+			}
+		}
+		if ill := len(c.Problems()) > 0; ill != (idle == time.Hour) {
+			t.Errorf("%v: %q", idle, c.Problems())
+		}
+	}
+}
+
+// TestMilterTook: how long a milter has had a message wait is told, and that of one that is not there as nothing.
+func TestMilterTook(t *testing.T) {
+	const slow = 30 * time.Millisecond
+	m := mailtest.NewMilter(t, func(command byte, data string) []byte {
+		if command == 'L' || command == 'E' {
+			time.Sleep(slow)
+		}
+		return mailtest.MilterSays(0, nil)(command, data)
+	})
+	c := newConsult(m)
+	if _, err := c.play(t, message); err != nil || c.took < 3*slow {
+		t.Errorf("%v, %v", c.took, err)
+	}
+	m.Close()
+	if _, err := c.play(t, message); err != nil || c.took != 0 {
+		t.Errorf("%v, %v", c.took, err)
+	}
+}
+
 // TestMilterMemory: a message of 50 MB passes, and takes no more memory than a small one.
 func TestMilterMemory(t *testing.T) {
 	m := mailtest.NewMilter(t, mailtest.MilterSays(0, nil))
@@ -480,7 +622,7 @@ func TestMilterMemory(t *testing.T) {
 			pieces++
 		}
 	}
-	if pieces < len(body)/30_000 {
+	if pieces < len(body)/piece {
 		t.Errorf("%d pieces", pieces)
 	}
 }
@@ -508,8 +650,18 @@ func TestMilterNotAsked(t *testing.T) {
 	if _, err := c.playLook(t, long, "body\r\n"); replyOf(err) != "552 5.3.4 The header of the message is too long" {
 		t.Errorf("%v", err)
 	}
+	many := func(n int) (post.Findings, error) { return c.play(t, strings.Repeat("X:\r\n", n)+"\r\nbody\r\n") }
+	if _, err := many(mostHeader); err != nil {
+		t.Error(err)
+	}
+	if _, err := many(mostHeader + 1); replyOf(err) != "552 5.3.4 The header of the message is too long" {
+		t.Errorf("%v", err)
+	}
 	m.Close()
 	c.session = nil
+	if found, err := many(mostHeader + 1); err != nil || factsOf(found)[0] != "milter=one:failed" {
+		t.Errorf("many fields that nobody looks at: %v", err)
+	}
 	if found, err := c.playLook(t, long, "body\r\n"); err != nil || factsOf(found)[0] != "milter=one:failed" {
 		t.Errorf("a long header that nobody looks at: %v", err)
 	}
@@ -545,5 +697,25 @@ func TestMilterGivenUp(t *testing.T) {
 	}
 	if len(c.Problems()) > 0 {
 		t.Error(c.Problems())
+	}
+}
+
+// BenchmarkMilter: a message of 2 kB, and one of 10 MB, with a milter that has nothing against it, connection and all.
+func BenchmarkMilter(b *testing.B) {
+	for name, size := range map[string]int{"2kB": 2000, "10MB": 10_000_000} {
+		b.Run(name, func(b *testing.B) {
+			m := mailtest.NewMilter(b, mailtest.MilterSays(0, nil))
+			c := newConsult(m)
+			c.sets[0].MaxSize = 0
+			text := message + strings.Repeat("x", size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.play(b, text); err != nil {
+					b.Fatal(err)
+				}
+				m.Seen()
+			}
+		})
 	}
 }

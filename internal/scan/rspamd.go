@@ -90,10 +90,13 @@ func ask(transport http.RoundTripper, req *http.Request) (*verdict, error) {
 	return nil, fmt.Errorf("the scanner answered %.40q, which is no action", v.Action)
 }
 
+// mostWords is how many octets of a scanner's words a client is told: more do not fit into a line (RFC 5321 §4.5.3.1.5).
+const mostWords = 200
+
 // words is what the scanner has for the client, or else these.
 func (v *verdict) words(otherwise string) string {
 	if text := strings.Map(printable, v.Messages["smtp_message"]); text != "" {
-		return text[:min(len(text), 200)]
+		return strings.ToValidUTF8(text[:min(len(text), mostWords)], "")
 	}
 	return otherwise
 }

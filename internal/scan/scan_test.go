@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ import (
 const message = "From: a@far.test\r\nSubject: x\r\n\r\nbody\r\n"
 
 // look is what is known of a message of a stranger.
-func look(t *testing.T, text string) *post.Look {
+func look(t testing.TB, text string) *post.Look {
 	t.Helper()
 	header, _, err := rfc2822.Peek(strings.NewReader(text), 0)
 	if err != nil {
@@ -246,6 +247,68 @@ func TestGivenUp(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the scan goes on")
+		}
+	}
+}
+
+// body is the body of an answer, which knows whether it was closed.
+type body struct {
+	io.Reader
+	closed *bool
+}
+
+func (b body) Close() error { *b.closed = true; return nil }
+
+// roundTrip is a function as a transport.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestRequest: what rspamd is told beside the message, and that its answer counts only where it is one, and is closed.
+func TestRequest(t *testing.T) {
+	const clean = `{"action":"no action","score":1.25}`
+	for _, c := range []struct {
+		status  int
+		answer  string
+		outcome string
+	}{
+		{200, clean, "clean"}, {500, clean, "failed"}, {204, clean, "failed"},
+		{200, strings.Repeat(" ", mostAnswer-len(clean)) + clean, "clean"}, {200, strings.Repeat(" ", mostAnswer-len(clean)+1) + clean, "failed"},
+	} {
+		s, outcome := newScanner("http://rspamd.test/", nil)
+		s.Settings().Wait = time.Minute
+		var got http.Header
+		closed := false
+		s.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			io.Copy(io.Discard, r.Body)
+			if got = r.Header; r.URL.String() != "http://rspamd.test/checkv2" {
+				t.Error(r.URL)
+			}
+			return &http.Response{StatusCode: c.status, Status: "as it is", Body: body{strings.NewReader(c.answer), &closed}}, nil
+		})
+		l := look(t, message)
+		l.Envelope.Session.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+		found, err := s.Inspect(t.Context(), l).Findings(t.Context())
+		if err != nil || *outcome != c.outcome || !closed {
+			t.Errorf("%d %.20q: %v, %s, closed %v", c.status, c.answer, err, *outcome, closed)
+		}
+		if c.outcome == "clean" && found.Facts[1].String() != "score=1.2" {
+			t.Errorf("%v", found.Facts)
+		}
+		for name, want := range map[string]string{"Queue-Id": "s-1", "Mta-Name": "mail.test", "Tls-Version": "TLS 1.3 TLS_AES_128_GCM_SHA256", "Rcpt": "b@home.test"} {
+			if got.Get(name) != want {
+				t.Errorf("%s: %q", name, got.Get(name))
+			}
+		}
+	}
+}
+
+// TestWords: what rspamd says to a client is of a length that fits into a reply, in whole characters, and never nothing.
+func TestWords(t *testing.T) {
+	for text, want := range map[string]string{"": "otherwise", "\r\n": "otherwise", "no\r\n": "no", strings.Repeat("x", mostWords+1): strings.Repeat("x", mostWords), "x" + strings.Repeat("\u00e4", mostWords): "x" + strings.Repeat("\u00e4", mostWords/2-1)} {
+		v := &verdict{Messages: map[string]string{"smtp_message": text}}
+		if got := v.words("otherwise"); got != want {
+			t.Errorf("%q: %q", text, got)
 		}
 	}
 }

@@ -95,11 +95,8 @@ func fieldOf(name, value string, exact bool) (raw string, ok bool) {
 			return "", false // some would take it for the end of the header
 		}
 		if len(line) > longestLine+2 {
-			field, err := rfc2822.NewField(name, strings.Join(strings.Fields(value), " "))
-			raw = field.Raw()
-			if err != nil {
-				return "", false
-			}
+			field, _ := rfc2822.NewField(name, strings.Join(strings.Fields(value), " "))
+			raw = field.Raw() // nothing, if it cannot be folded
 			break
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -300,11 +301,12 @@ func (b *Box) Find(q Query) Page {
 	defer b.mu.RUnlock()
 	list := b.list(q.Inbox)
 	p := Page{Total: len(list), Tags: tagNames(list), Messages: []Message{}}
-	for _, m := range slices.Backward(list) {
+	chosen := b.choose(&q, list)
+	for i, m := range slices.Backward(list) {
 		if !m.Read {
 			p.Unread++
 		}
-		if !b.chosen(&q, m) {
+		if chosen != nil && !chosen[i] {
 			continue
 		}
 		if p.Matched >= q.Start && (q.Limit < 0 || len(p.Messages) < q.Limit) {
@@ -318,8 +320,26 @@ func (b *Box) Find(q Query) Page {
 	return p
 }
 
-func (b *Box) chosen(q *Query, m *Message) bool {
-	return (q.Before.IsZero() || m.Received.Before(q.Before)) && b.matches(q.Search, m)
+// searchedTogether is how many messages one goroutine looks through, at least.
+const searchedTogether = 5000
+
+// choose says of each message of a list whether it is meant; nil: all are. Long lists are looked through by several at once.
+func (b *Box) choose(q *Query, list []*Message) []bool {
+	if q.Search == nil && q.Before.IsZero() {
+		return nil
+	}
+	chosen := make([]bool, len(list))
+	part := max(searchedTogether, (len(list)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var wait sync.WaitGroup
+	for begin := 0; begin < len(list); begin += part {
+		wait.Go(func() {
+			for i := begin; i < min(begin+part, len(list)); i++ {
+				chosen[i] = (q.Before.IsZero() || list[i].Received.Before(q.Before)) && b.matches(q.Search, list[i])
+			}
+		})
+	}
+	wait.Wait()
+	return chosen
 }
 
 // matches reads the octets of a message for those searches that need them.

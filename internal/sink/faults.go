@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/rules"
@@ -169,11 +170,7 @@ func (f *Faults) eval(ctx context.Context, inbox string, p rules.Phase, facts ru
 		return rules.Decision{}
 	}
 	d := set.rules.Eval(p, facts)
-	if d.Action != rules.None {
-		f.mu.Lock()
-		set.hits[fmt.Sprintf("%s:%d", d.Rule.File, d.Rule.Line)]++
-		f.mu.Unlock()
-	}
+	f.count(set, &d)
 	if d.Delay > 0 {
 		t := time.NewTimer(min(d.Delay, longestFault))
 		defer t.Stop()
@@ -183,6 +180,25 @@ func (f *Faults) eval(ctx context.Context, inbox string, p rules.Phase, facts ru
 		}
 	}
 	return d
+}
+
+// count notes every rule that did something.
+func (f *Faults) count(set *faultSet, d *rules.Decision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	struck := func(at config.Position) {
+		if at.Line != 0 {
+			set.hits[fmt.Sprintf("%s:%d", at.File, at.Line)]++
+		}
+	}
+	struck(d.Rule)
+	struck(d.Greylist.Rule)
+	for _, at := range d.Delayed {
+		struck(at)
+	}
+	for _, tag := range d.Tags {
+		struck(tag.Rule)
+	}
 }
 
 // refusal is the answer that a decision has for the client; nil if it refuses nothing.

@@ -200,3 +200,34 @@ func TestBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryRuleCounts: also rules that refuse nothing are counted each time they did something.
+func TestEveryRuleCounts(t *testing.T) {
+	f := &Faults{}
+	b, addr, _ := served(t, Receiving{Faults: f})
+	if err := f.Set("", "@to delay 1ms to bob@\n@message tag \"X-Seen: yes\" all\n@message discard to carol@\n@to reject to dave@\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"bob@x.test", "carol@x.test", "bob@x.test", "dave@x.test"} {
+		send(addr, to, "Subject: x\r\n\r\n")
+	}
+	_, struck := f.Get("")
+	if got, want := fmt.Sprint(struck), "[{rules:1 2} {rules:2 3} {rules:3 1} {rules:4 1}]"; got != want || find(b, "", "").Total != 2 {
+		t.Errorf("%s, %d are there", got, find(b, "", "").Total)
+	}
+}
+
+// TestRealSize: a rule about the size knows that of the message that came, whatever was said before.
+func TestRealSize(t *testing.T) {
+	f := &Faults{}
+	_, addr, _ := served(t, Receiving{Faults: f})
+	if err := f.Set("", "@message reject size >1kB"); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]string{100: "250", 5000: "554"} {
+		got := talk(t, addr, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=7", "RCPT TO:<a@x.test>", "DATA", "\r\n"+strings.Repeat("x\r\n", size/3)+".")
+		if last := got[len(got)-1]; !strings.HasPrefix(last, want) {
+			t.Errorf("%d octets: %q", size, last)
+		}
+	}
+}

@@ -212,7 +212,11 @@ func reasonOf(err error, otherwise string) string {
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &dns) && dns.IsTimeout:
 		return "the DNS gave no answer in time"
 	}
-	return err.Error()
+	_, text, ok := strings.Cut(err.Error(), ": ")
+	if !ok || !strings.HasPrefix(err.Error(), "spf: ") && !strings.HasPrefix(err.Error(), "dmarc: ") {
+		return err.Error()
+	}
+	return text // people know no packages
 }
 
 // silent is a DNS that is not asked.

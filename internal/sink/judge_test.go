@@ -124,6 +124,9 @@ func TestJudge(t *testing.T) {
 			if v.SPF.Result != c.spf || signature.Result != c.dkim || v.DMARC.Result != c.dmarc || v.DMARC.Disposition != c.done || signature.Body != c.body {
 				t.Errorf("%+v", v)
 			}
+			if name == "no From" && v.DMARC.Why != "no domain in From" {
+				t.Errorf("%q", v.DMARC.Why)
+			}
 			if asked := dns.asked.Load() > before; asked != (c.ask && c.judge != nil) {
 				t.Errorf("the DNS was asked: %v", asked)
 			}

@@ -115,7 +115,7 @@ func newMessage(id string, e Envelope, raw []byte) *Message {
 	}
 	m.describe(content)
 	for _, d := range read.Defects {
-		m.Defects = append(m.Defects, d.Error())
+		m.Defects = append(m.Defects, strings.TrimPrefix(d.Error(), "rfc2822: ")) // people know no packages
 	}
 	return m
 }

@@ -267,7 +267,7 @@ func TestYakkers(t *testing.T) {
 		is(b, false)
 		time.Sleep(57*time.Second - 1)
 		is(a, true)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		is(a, false)
 		y.add(a, false, time.Now())
 		time.Sleep(time.Minute)
@@ -437,5 +437,81 @@ func TestFollow(t *testing.T) {
 	ask("a@newer.test", false)
 	if err := f.Follow(slog.New(slog.DiscardHandler), []string{filepath.Join(dir, "none")}); err == nil {
 		t.Error("a file that is not there")
+	}
+}
+
+// TestTurnedAway: who is turned away has not come once more for nothing, nor has who did something, and a new time begins where one ends.
+func TestTurnedAway(t *testing.T) {
+	y := &Yakkers{Count: 2, For: time.Minute}
+	r := &receiver{Receiving: Receiving{Yakkers: y}}
+	client := netip.MustParseAddr("192.0.2.1")
+	ends := func(v visit) int {
+		s := &smtp.Session{}
+		s.RemoteAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 1))
+		*visitOf(s) = v
+		r.done(s, nil)
+		return y.by[client].times
+	}
+	if n := ends(visit{yakker: true}) + ends(visit{reached: ReachedMessage}) + ends(visit{reached: ReachedAccepted}); n != 0 {
+		t.Error(n)
+	}
+	if ends(visit{reached: ReachedData}) != 1 || ends(visit{}) != 2 {
+		t.Error(y.by)
+	}
+	r.done(&smtp.Session{}, nil) // of a Unix socket
+	if len(y.by) != 1 {
+		t.Error(y.by)
+	}
+	now := time.Now()
+	y = &Yakkers{Count: 2, For: time.Minute}
+	y.add(client, false, now)
+	y.add(client, false, now.Add(time.Minute-1))
+	y.add(client, false, now.Add(time.Minute))
+	if got := y.by[client]; got.times != 1 || !got.since.Equal(now.Add(time.Minute)) {
+		t.Error(got)
+	}
+}
+
+// TestFollowKept: rules of files are not kept in the folder, however often they have changed; nor are files looked at more than once a second.
+func TestFollowKept(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "rules")
+	write := func(text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("@from reject from @one.test\n")
+	b, err := OpenBox(filepath.Join(dir, "box"), Limits{}, Sorting{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	f := &Faults{}
+	if err := f.Follow(slog.New(slog.DiscardHandler), []string{name}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.KeepIn(b); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(time.Hour)
+	f.reread(at)
+	write("@from reject from @changed.test\n")
+	refuses := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.sets[""].rules.Eval(rules.AtFrom, &rules.Case{Text: map[rules.Fact][]string{rules.From: {"a@changed.test"}}}).Refuses()
+	}
+	if f.reread(at.Add(lookEvery - 1)); refuses() {
+		t.Error("looked at again at once")
+	}
+	if f.reread(at.Add(lookEvery)); !refuses() {
+		t.Error("not looked at again")
+	}
+	if err := f.Set("team", "@to reject all"); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := b.KeptRules(); err != nil || len(kept) != 1 || kept["team"] != "@to reject all" {
+		t.Error(kept, err)
 	}
 }

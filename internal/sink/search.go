@@ -129,8 +129,9 @@ func (t *term) read(text string, quoted bool, loc *time.Location) error {
 		value, in = folded(text), fields("")
 	}
 	t.matches = func(m *Message) bool {
-		if prefix != "message-id" && !m.searched.sketch.mayHold(value) {
-			return false
+		// To ask the sketch takes longer than to look through one short field.
+		if in[0] == nil {
+			return m.searched.sketch.mayHold(value) && strings.Contains(m.searched.all, value)
 		}
 		return slices.ContainsFunc(in, func(field func(*Message) string) bool { return strings.Contains(field(m), value) })
 	}
@@ -160,7 +161,7 @@ func fields(prefix string) []func(*Message) string {
 	case "addressed":
 		return []func(*Message) string{from, to, cc, bcc, replyTo}
 	case "":
-		return []func(*Message) string{func(m *Message) string { return m.searched.all }}
+		return []func(*Message) string{nil} // all of them
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,5 +60,25 @@ func TestSearchHeader(t *testing.T) {
 	}
 	if named([]byte(strings.Repeat("a", 10)), "b") || named([]byte("abc"), "abc") || !named([]byte("abc:"), "ABC") {
 		t.Error("a line without an end")
+	}
+}
+
+// TestLongSearch: a list that several look through at once is found as one is: all that match, in their order, each once.
+func TestLongSearch(t *testing.T) {
+	b := NewBox(Limits{}, Sorting{})
+	var want []string
+	for i := range 2*searchedTogether + 3 {
+		text := "Subject: common\r\n\r\n"
+		if i%1000 == 999 || i == 2*searchedTogether+2 {
+			text = "Subject: rare\r\n\r\n"
+		}
+		if id := put(t, b, text, "a@x.test"); strings.Contains(text, "rare") {
+			want = append([]string{id}, want...)
+		}
+	}
+	for _, query := range []string{"rare", "subject:rare", "-common", "header:subject=rare"} {
+		if p := find(b, "", query); p.Matched != len(want) || p.Total != 2*searchedTogether+3 || !slices.Equal(ids(p.Messages), want) {
+			t.Errorf("%s: %d are found", query, p.Matched)
+		}
 	}
 }

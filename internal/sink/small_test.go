@@ -158,6 +158,7 @@ func TestEverything(t *testing.T) {
 func TestSnippets(t *testing.T) {
 	for text, want := range map[string]string{
 		"\r\nplain  words\r\nhere": "plain words here", "Content-Type: text/html\r\n\r\n<title>no</title><p>seen": "seen", "\r\n": "",
+		"Content-Type: text/html\r\n\r\n<head><b>no</b>no</head><p>seen": "seen", "Content-Type: text/html\r\n\r\n</head></head><p>seen<head>no</head>": "seen",
 		"Content-Type: text/plain; charset=utf-8\r\n\r\nx" + strings.Repeat("ä", 300): "x" + strings.Repeat("ä", 99) + "...",
 		"Content-Type: text/plain; charset=utf-8\r\n\r\n" + strings.Repeat("ä", 300):  strings.Repeat("ä", 100) + "...",
 	} {
@@ -190,6 +191,30 @@ func TestMadeByLogin(t *testing.T) {
 		d[AtLogin] = bad
 		if err := new(Chaos).Set(d); err == nil || !strings.Contains(err.Error(), "authentication") {
 			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+// TestOnlyMade: inboxes that tests have made are listed before anything came.
+func TestOnlyMade(t *testing.T) {
+	b := NewBox(Limits{}, Sorting{})
+	for _, name := range []string{"b", "a"} {
+		if _, err := b.Make(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := b.Inboxes(); len(list) != 2 || list[0].Name != "a" || !list[0].Made || list[1].Messages != 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
+// TestPlainSize: a size without a unit is in octets, and at the border larger: is true and smaller: is not.
+func TestPlainSize(t *testing.T) {
+	b := NewBox(Limits{}, Sorting{})
+	put(t, b, "Subject: x\r\n\r\n", "a@x.test") // 14 octets
+	for query, want := range map[string]int{"larger:14": 1, "larger:15": 0, "smaller:14": 0, "smaller:15": 1, "larger:0.01k": 1, "smaller:0.01kb": 0, "larger:1m": 0, "smaller:1mb": 1} {
+		if n := find(b, "", query).Matched; n != want {
+			t.Errorf("%s: %d", query, n)
 		}
 	}
 }

@@ -158,9 +158,8 @@ func (r *receiver) noted(s *smtp.Session, d *rules.Decision) {
 		return
 	}
 	v := visitOf(s)
-	if d.TLS == "off" {
-		s.NoTLS = true
-	}
+	s.NoTLS = s.NoTLS || d.TLS == "off"
+	s.NoClientCertificate = s.NoClientCertificate || d.TLS == "no-client"
 	if d.SaveDir != "" {
 		v.saveDir = d.SaveDir
 	}

@@ -17,13 +17,22 @@ type nat struct {
 // natRow is how many senders in a row make the sign certain.
 const natRow = 50
 
-func (n *nat) saw(client netip.Addr) {
+// saw notes a sender's address. news: it is the one that makes it certain.
+func (n *nat) saw(client netip.Addr) (news bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if client != n.addr || !private(client) {
 		n.addr, n.n = client, 0
 	}
 	n.n++
+	return n.n == natRow && private(client)
+}
+
+// gateway notes a sender's address, and writes down once that all of them seem to be one gateway's.
+func (v *Verifier) gateway(client netip.Addr) {
+	if v.nat.saw(client) && v.Log != nil {
+		v.Log.Error("all strangers come from one private address", "address", client, "err", v.Problem())
+	}
 }
 
 // Problem says what keeps strangers from being told apart, or nil.

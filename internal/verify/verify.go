@@ -120,7 +120,7 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	if !ok || s.FromHere() {
 		return nil
 	}
-	v.nat.saw(client)
+	v.gateway(client)
 	now := begin(rules, s, client, from)
 	now.was = was
 	s.Set(v, now)

@@ -46,7 +46,7 @@ type Metrics struct {
 	received, reported, lists, scanned      *table
 	milters                                 *table
 	decided                                 *table // of rules
-	scan                                    prometheus.Histogram
+	scan, milter                            prometheus.Histogram
 	lines                                   *table
 	panics                                  prometheus.Counter
 	reloaded, reloadedAt                    prometheus.Gauge
@@ -100,6 +100,7 @@ func NewMetrics(now func() Moment) *Metrics {
 		received:   newTable(reg, "reports_received_total", "Reports of other hosts that were read.", label{"kind", []string{"dmarc", "tls", "unreadable"}}, label{"result", []string{"new", "again"}}),
 		scanned:    newTable(reg, "scans_total", "Messages of strangers, by what the scanner had to say.", label{"outcome", scan.Outcomes}),
 		milters:    newTable(reg, "milter_scans_total", "Messages of strangers, by what a milter had to say; once for each milter.", label{"outcome", scan.Outcomes}),
+		milter:     histogram("milter_seconds", "How long a milter had a message wait for its answers, in all; once for each milter.", .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 		scan:       histogram("scan_seconds", "From the first octet that the scanner was given until it was known what comes of the message.", .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 		decided:    newTable(reg, "rules_decisions_total", "What came of the rules of the settings, where one decided.", label{"action", actions()}),
 		lists:      newTable(reg, "dnslist_answers_total", "What DNS lists have said about clients and senders, and how often nothing.", label{"result", []string{"listed", "clear", "error"}}),
@@ -156,7 +157,10 @@ func (m *Metrics) Scanned(outcome string, took time.Duration) {
 }
 
 // AskedMilter counts what a milter had to say of a message, for scan.Milters.Scanned.
-func (m *Metrics) AskedMilter(outcome string) { m.milters.add(1, outcome) }
+func (m *Metrics) AskedMilter(outcome string, took time.Duration) {
+	m.milters.add(1, outcome)
+	m.milter.Observe(took.Seconds())
+}
 
 // Answered counts what a DNS list has said, for verify.Verifier.Answered.
 func (m *Metrics) Answered(_, result string) { m.lists.add(1, result) }

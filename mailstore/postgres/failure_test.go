@@ -351,7 +351,14 @@ func TestRefusedServers(t *testing.T) {
 		sql(t, db, "alter system reset "+name)
 		sql(t, db, "select pg_reload_conf()")
 	}
+	if err := postgres.Try(t.Context(), peertest.DSN(db)); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+	sql(t, db, "do $$ begin if exists (select from pg_namespace where nspname = 'postrider') then raise 'something was made'; end if; end $$")
 	standby := db.Standby(t, "second")
+	if err := postgres.Try(t.Context(), peertest.DSN(standby)); err == nil || !strings.Contains(err.Error(), "in recovery") {
+		t.Errorf("a standby is tried: %v", err)
+	}
 	if _, err := postgres.Open(t.Context(), peertest.DSN(standby)); err == nil || !strings.Contains(err.Error(), "in recovery") {
 		t.Errorf("a standby: %v", err)
 	}

@@ -77,9 +77,9 @@ func (l *lists) forget(box int64) {
 	}
 }
 
-// readList reads what a mailbox holds, in one statement and so as of one moment.
-func (s *Store) readList(ctx context.Context, box int64) ([]entry, error) {
-	rows, err := s.pool.Query(ctx, s.in(`select uid, size, body, received, uidl, flags, changed from $.msg where box = $1 and folder = 0 order by received, uid`), box)
+// readList reads what a mailbox or a folder holds, in one statement and so as of one moment.
+func (s *Store) readList(ctx context.Context, where string, args ...any) ([]entry, error) {
+	rows, err := s.pool.Query(ctx, s.in(`select m.uid, m.size, m.body, m.received, m.uidl, m.flags, m.changed from $.msg m `+where+` order by m.received, m.uid`), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,31 @@ var _ interface {
 
 // Open implements mailstore.Store.
 func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	return s.open(ctx, user, s.entries)
+}
+
+// OpenFolder is Open for a folder of the mailbox, which is locked as a whole. Messages are read from it, and no more: nothing is removed,
+// flagged or moved.
+func (s *Store) OpenFolder(ctx context.Context, user, folder string) (mailstore.Maildrop, error) {
+	m, err := s.open(ctx, user, func(ctx context.Context, box int64) ([]entry, error) {
+		return s.readList(ctx, `join $.folder f on f.box = m.box and f.id = m.folder where m.box = $1 and f.name = $2`, box, folder)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		mailstore.Maildrop
+		mailstore.Details
+	}{readOnly{m}, m.(*maildrop)}, nil
+}
+
+// readOnly is a maildrop that nothing is removed from.
+type readOnly struct{ mailstore.Maildrop }
+
+// Remove implements mailstore.Maildrop.
+func (readOnly) Remove(context.Context, []int) error { return mailstore.ErrReadOnly }
+
+func (s *Store) open(ctx context.Context, user string, read func(ctx context.Context, box int64) ([]entry, error)) (mailstore.Maildrop, error) {
 	name, domain, err := canonical(user)
 	if err != nil {
 		return nil, err
@@ -57,7 +82,7 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	}
 	var entries []entry
 	err = s.reading(ctx, func(ctx context.Context) (err error) {
-		entries, err = s.entries(ctx, box)
+		entries, err = read(ctx, box)
 		return err
 	})
 	if err != nil {
@@ -90,7 +115,7 @@ func (s *Store) entries(ctx context.Context, box int64) ([]entry, error) {
 	if is := s.lists.get(box, version); is != nil {
 		return is.entries, nil
 	}
-	entries, err := s.readList(ctx, box)
+	entries, err := s.readList(ctx, `where m.box = $1 and m.folder = 0`, box)
 	if err != nil {
 		return nil, err
 	}
@@ -229,12 +254,13 @@ func (m *maildrop) numbers(is []int) ([]int64, error) {
 	return slices.Compact(uids), nil
 }
 
-// removal deletes messages, and the texts that no other mailbox has. Rows of texts are locked in one order, so that two who
+// removal deletes messages of the maildrop, or all that the mailbox has if none are named, and the texts that no other mailbox has. Rows of texts are locked in one order, so that two who
 // remove the same messages from two mailboxes cannot wait for each other.
-const removal = `with gone as (delete from $.msg where box = $1 and folder = any($2) and uid = any($3) returning body),
-	held as (select b.id, b.refs from $.body b where b.id in (select body from gone) order by b.id for update),
-	less as (update $.body b set refs = b.refs - 1 from held where b.id = held.id and held.refs > 1),
-	last as (delete from $.body b using held where b.id = held.id and held.refs <= 1 returning b.id, b.chunks)
+const removal = `with gone as (delete from $.msg where box = $1 and (folder = 0 and uid = any($2) or $2 is null) returning body),
+	of as (select body, count(*)::int n from gone group by body),
+	held as (select b.id, b.refs, of.n from $.body b join of on of.body = b.id order by b.id for update of b),
+	less as (update $.body b set refs = b.refs - held.n from held where b.id = held.id and held.refs > held.n),
+	last as (delete from $.body b using held where b.id = held.id and held.refs <= held.n returning b.id, b.chunks)
 	delete from $.chunk c using last where c.body = last.id and last.chunks > 0`
 
 // Remove implements mailstore.Maildrop.
@@ -247,7 +273,7 @@ func (m *maildrop) Remove(ctx context.Context, is []int) error {
 		if err := m.lockBox(ctx, tx); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, m.s.in(removal), m.lock.box, []int32{0}, uids)
+		_, err := tx.Exec(ctx, m.s.in(removal), m.lock.box, uids)
 		return err
 	})
 	if err == nil {

@@ -49,6 +49,39 @@ var _ mailstore.Store = (*Store)(nil)
 // dbname=mail". Several hosts may be named; the one that can be written to is used. The tables are made if they are not there,
 // and brought up to date if they are older. Close it when done.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
+	s, err := connect(ctx, dsn, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("postgres: open store: %w", err)
+	}
+	s.ends, s.end = context.WithCancel(context.Background())
+	for range committers {
+		s.runs.Go(s.commitAll)
+	}
+	s.runs.Go(s.renewAll)
+	s.runs.Go(s.sweepAll)
+	return s, nil
+}
+
+// Try says why Open would not get as far as the tables: nobody answers there, or a server that is not to be trusted with mail. It
+// changes nothing.
+func Try(ctx context.Context, dsn string, opts ...Option) error {
+	s, err := connect(ctx, dsn, opts)
+	if err != nil {
+		return err
+	}
+	defer s.pool.Close()
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return nil
+}
+
+// connect is a store of which nothing runs yet.
+func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
 		log: slog.New(slog.DiscardHandler), schema: "postrider", lease: 30 * time.Second, timeout: 30 * time.Second, connections: 8,
 		commits: make(chan *commit, mostOfGroup), lists: lists{most: 400_000},
@@ -70,16 +103,6 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("postgres: %w", withoutPassword(err))
 	}
-	if err := s.migrate(ctx); err != nil {
-		s.pool.Close()
-		return nil, fmt.Errorf("postgres: open store: %w", err)
-	}
-	s.ends, s.end = context.WithCancel(context.Background())
-	for range committers {
-		s.runs.Go(s.commitAll)
-	}
-	s.runs.Go(s.renewAll)
-	s.runs.Go(s.sweepAll)
 	return s, nil
 }
 

@@ -98,7 +98,7 @@ func (p *parser) terms(top bool) ([]term, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, term{n, p.written(begin, p.at)})
+		all = append(all, term{node: n, text: p.written(begin, p.at)})
 	}
 }
 

@@ -115,8 +115,6 @@ func (o Options) has(option string) bool {
 		return o.SaveDir != ""
 	case "tls-opt":
 		return o.TLS != ""
-	case "no-client":
-		return o.TLS == option
 	case "make-yakker":
 		return o.MakeYakker
 	case "mailbox":
@@ -135,8 +133,9 @@ type Decision struct {
 	Options
 	// Tags are header fields for the top of the message, in the order of the rules.
 	Tags []Field
-	// Delay is how late to answer.
-	Delay time.Duration
+	// Delay is how late to answer, and Delayed where the rules stand that say so.
+	Delay   time.Duration
+	Delayed []config.Position
 	// Greylist, if its Rule.Line is not 0, says that the client is to come again unless it has done so, or
 	// the program knows who it is. It is of no account where the client is refused.
 	Greylist Again

@@ -13,6 +13,9 @@ type Set struct {
 	rules    []*rule
 	at       [phases][]*rule // those with a clause for a phase
 	warnings config.Errors
+	clauses  int // in all
+	places   []Place
+	tags     []Field
 
 	setsMailbox bool // a set-with without a condition names the mailbox of every quarantine
 	files       []string
@@ -37,6 +40,7 @@ type clause struct {
 	with     Options
 	text     string // as it is written, with single blanks
 	never    bool   // a pattern file of it is missing or empty
+	number   int    // among all clauses
 }
 
 // counted is a tally with how it is written.
@@ -48,7 +52,8 @@ type counted struct {
 // term is one of the conditions that must be true together.
 type term struct {
 	node
-	text string // as it is written, with single blanks
+	text    string // as it is written, with single blanks
+	settled Phase  // from which on it stays what it is
 }
 
 // Len is the number of rules.
@@ -64,8 +69,10 @@ type Place struct {
 	Rule    config.Position // the first that does so
 }
 
-// Places are all of them.
-func (s *Set) Places() (all []Place) {
+// Places are all of them. The slice is not to be changed.
+func (s *Set) Places() []Place { return s.places }
+
+func (s *Set) findPlaces() (all []Place) {
 	add := func(mailbox string, rule config.Position) {
 		if !slices.ContainsFunc(all, func(p Place) bool { return p.Mailbox == mailbox }) {
 			all = append(all, Place{mailbox, rule})
@@ -81,7 +88,7 @@ func (s *Set) Places() (all []Place) {
 	return all
 }
 
-// With is where rules stand that have an option, such as "savedir", or "no-client" of tls-opt: a program tells of those that it has no use for.
+// With is where rules stand that have an option, such as "savedir": a program tells of those that it has no use for.
 func (s *Set) With(option string) (all []config.Position) {
 	for _, r := range s.rules {
 		for _, c := range r.clauses {
@@ -93,8 +100,10 @@ func (s *Set) With(option string) (all []config.Position) {
 	return all
 }
 
-// Tags are all fields that rules may put on top of a message.
-func (s *Set) Tags() (all []Field) {
+// Tags are all fields that rules may put on top of a message. The slice is not to be changed.
+func (s *Set) Tags() []Field { return s.tags }
+
+func (s *Set) findTags() (all []Field) {
 	for _, r := range s.rules {
 		if r.action == Tag {
 			all = append(all, r.tag)
@@ -119,6 +128,10 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 	if p >= phases {
 		return d
 	}
+	var m *Memory
+	if look == nil {
+		m = s.memory(f)
+	}
 	null := false
 	if p == AtFrom || p == AtTo {
 		senders, known := f.Texts(From, "")
@@ -129,13 +142,13 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 	}
 	var set Options
 	if null {
-		s.pass(AtFrom, true, f, peek, look, &d, &set)
+		s.pass(AtFrom, true, f, peek, look, m, &d, &set)
 		if d.Refuses() {
 			return d
 		}
 		d.Action, d.Rule, d.Reply = None, config.Position{}, Reply{}
 	}
-	s.pass(p, false, f, peek, look, &d, &set)
+	s.pass(p, false, f, peek, look, m, &d, &set)
 	if d.Refuses() { // nobody is told to come again to be refused
 		d.Greylist = Again{}
 	}
@@ -146,9 +159,10 @@ func (s *Set) eval(p Phase, f Facts, peek bool, look func(*rule, *clause, bool))
 }
 
 // pass evaluates the rules of a phase; with early those that are for MAIL alone.
-func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), d *Decision, set *Options) {
+func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), m *Memory, d *Decision, set *Options) {
+	var over reached
 	for _, r := range s.at[p] {
-		c, over := r.matching(p, early, f, peek, look)
+		c := r.matching(p, early, f, peek, look, m, &over)
 		if c == nil {
 			continue
 		}
@@ -161,6 +175,7 @@ func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *cl
 			d.Tags = append(d.Tags, tag)
 		case Delay:
 			d.Delay += r.delay
+			d.Delayed = append(d.Delayed, c.at)
 		case Greylist:
 			if d.Greylist.Rule.Line == 0 {
 				with := c.with.over(*set)
@@ -176,37 +191,42 @@ func (s *Set) pass(p Phase, early bool, f Facts, peek bool, look func(*rule, *cl
 }
 
 // matching is the first clause that is true.
-func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool)) (*clause, reached) {
+func (r *rule) matching(p Phase, early bool, f Facts, peek bool, look func(*rule, *clause, bool), m *Memory, over *reached) *clause {
 	for _, c := range r.clauses {
-		if p < c.first || p > c.last || early && c.last != AtFrom || c.never {
+		if p < c.first || p > c.last || early && c.last != AtFrom || c.never || m.knows(c) {
 			continue
 		}
-		holds, over := c.holds(f, peek)
+		holds := c.holds(p, f, peek, m, over)
 		if look != nil {
 			look(r, c, holds)
 		}
 		if holds {
-			return c, over
+			return c
 		}
 	}
-	return nil, reached{}
+	return nil
 }
 
-// holds reports whether all of it is true, and which rate was reached. What counts is asked last.
-func (c *clause) holds(f Facts, peek bool) (all bool, over reached) {
+// holds reports whether all of it is true, and over, which rate was reached. What counts is asked last.
+func (c *clause) holds(p Phase, f Facts, peek bool, m *Memory, over *reached) bool {
 	for i := range c.terms {
-		if c.terms[i].eval(f) != yes {
-			return false, over
+		t := &c.terms[i]
+		if is := t.eval(f); is != yes {
+			if is == no && t.settled <= p {
+				m.note(c)
+			}
+			return false
 		}
 	}
+	*over = reached{}
 	for _, n := range c.counters {
 		holds, met := n.count(f, peek)
 		if !holds {
-			return false, over
+			return false
 		}
 		if met.rate != nil {
-			over = met
+			*over = met
 		}
 	}
-	return true, over
+	return true
 }

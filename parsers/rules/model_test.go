@@ -97,6 +97,7 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: %s\n%v", round, text.String(), err)
 		}
+		memory := &remembering{Facts: facts}
 		for p := AtFrom; p < phases; p++ {
 			want, at, note := None, 0, ""
 			for _, m := range model {
@@ -119,6 +120,9 @@ func TestModel(t *testing.T) {
 			if d.Action != want || d.Rule.Line != at || d.Note != note {
 				t.Fatalf("round %d at %v: %v by %d, note %q; the model: %v by %d, note %q\n%s", round, p, d.Action, d.Rule.Line, d.Note, want, at, note, text.String())
 			}
+			if d := s.Eval(p, memory); d.Action != want || d.Rule.Line != at || d.Note != note {
+				t.Fatalf("round %d at %v, with a memory: %v by %d, note %q; the model: %v by %d, note %q\n%s", round, p, d.Action, d.Rule.Line, d.Note, want, at, note, text.String())
+			}
 			explained, _ := s.Explain(p, facts)
 			if explained.Action != d.Action || explained.Rule != d.Rule {
 				t.Fatalf("round %d: Explain says %v by %v", round, explained.Action, explained.Rule)
@@ -138,6 +142,71 @@ func TestModel(t *testing.T) {
 					t.Fatalf("formatted, %q is %q", s.rules[i].clauses[j].text, c.text)
 				}
 			}
+		}
+	}
+}
+
+// remembering are facts with a memory, and how often they were asked.
+type remembering struct {
+	Facts
+	memory Memory
+	asked  int
+}
+
+func (r *remembering) Memory() *Memory { return &r.memory }
+
+func (r *remembering) Texts(f Fact, name string) ([]string, bool) {
+	r.asked++
+	return r.Facts.Texts(f, name)
+}
+
+// TestMemory: what cannot become true any more is not asked again, until the next transaction; what can is.
+func TestMemory(t *testing.T) {
+	for text, once := range map[string]bool{
+		"reject from bob@ size >1": true, "reject not from ann@ host x.example": true, "reject (from bob@ or helo x.example)": true, "reject not (from ann@ all)": true,
+		"reject from bob@ or to bob@": false, "reject user bob@": false, "reject header a b or from x@": false,
+	} {
+		c := &Case{Text: map[Fact][]string{From: {"ann@a.example"}, Helo: {"y.example"}, To: {"cid@c.example"}}, Said: map[Fact]string{TLS: "off"}}
+		r, s := &remembering{Facts: c}, parse(t, text)
+		for p := AtFrom; p < phases; p++ {
+			s.Eval(p, r)
+		}
+		if again := r.asked; once != (again <= 4+1) { // AtFrom and AtTo ask whether the sender is the null one
+			t.Errorf("%s: asked %d times", text, again)
+		}
+	}
+	c := &Case{Text: map[Fact][]string{From: {"ann@a.example"}}}
+	r, s := &remembering{Facts: c}, parse(t, "reject user bob@; from bob@")
+	s.Eval(AtFrom, r)
+	c.Text[User] = []string{"bob@b.example"} // it was not known
+	if d := s.Eval(AtTo, r); d.Action != Reject {
+		t.Error("what was not known is taken for known", d.Action)
+	}
+	c.Text = map[Fact][]string{From: {"bob@b.example"}, User: nil}
+	if d := s.Eval(AtTo, r); d.Action != None {
+		t.Error(d.Action)
+	}
+	if r.memory.Forget(); s.Eval(AtFrom, r).Action != Reject {
+		t.Error("the next transaction is taken for the one before")
+	}
+	if d := parse(t, "accept all; all; all").Eval(AtFrom, r); d.Action != Accept { // another Set
+		t.Error(d.Action)
+	}
+	var many strings.Builder // more than one word of bits
+	for i := range 130 {
+		fmt.Fprintf(&many, "reject from x%d@\n", i)
+	}
+	c.Text[From] = []string{"x64@a.example"}
+	r.memory.Forget()
+	s = parse(t, many.String())
+	for range 2 {
+		if d := s.Eval(AtTo, r); d.Rule.Line != 65 {
+			t.Error(d.Rule)
+		}
+	}
+	for i := range 130 {
+		if s.memory(r).knows(s.rules[i].clauses[0]) != (i < 64) {
+			t.Error(i)
 		}
 	}
 }

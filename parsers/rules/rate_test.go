@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -180,6 +181,9 @@ func TestRateBounds(t *testing.T) {
 	}
 	if len(r.by) > mostRated {
 		t.Error(len(r.by))
+	}
+	if text, err := os.ReadFile("README.md"); err != nil || !strings.Contains(string(text), fmt.Sprintf("at most %d rates, each of which remembers %d,000 holders", mostRates, mostRated/1000)) {
+		t.Error("README.md has other bounds", err)
 	}
 	var many strings.Builder
 	for range mostRates + 2 {

@@ -10,6 +10,13 @@ import (
 // settle makes of rules that were read what is evaluated, and looks for what is hardly meant.
 func (s *Set) settle() {
 	for _, r := range s.rules {
+		for _, c := range r.clauses {
+			c.number = s.clauses
+			s.clauses++
+			for i := range c.terms {
+				c.terms[i].settled = settled(c.terms[i].node)
+			}
+		}
 		all := r.action == SetWith && len(r.clauses) == 1 && len(r.clauses[0].terms) == 1 && r.clauses[0].terms[0].op() == "all" && len(r.clauses[0].counters) == 0
 		s.setsMailbox = s.setsMailbox || all && r.clauses[0].with.Mailbox != "" && r.clauses[0].last == AtMessage
 		for p := range phases {
@@ -18,6 +25,7 @@ func (s *Set) settle() {
 			}
 		}
 	}
+	s.places, s.tags = s.findPlaces(), s.findTags()
 	s.adviseAllowing()
 	s.adviseUnreached()
 	s.warnings.Sort()

@@ -10,6 +10,7 @@ package user
 import (
 	"context"
 	"embed"
+	"net/http"
 
 	"github.com/postrider-mail/postrider/internal/pages"
 )
@@ -26,6 +27,10 @@ type Server struct {
 	Use func(ctx context.Context, who string) (Use, error)
 	// Own is what users decide themselves.
 	Own Own
+	// Mail answers below mail/ with what is in somebody's mailbox; pages.ErrNotFound where the settings let nobody look, as
+	// MailShown tells as well.
+	Mail      func(w http.ResponseWriter, r *pages.Request) error
+	MailShown func(from pages.Visitor) bool
 }
 
 // Add adds the pages to their area.
@@ -34,6 +39,9 @@ func Add(area *pages.Area, s Server) { area.Add(templates, s.pages()...) }
 // pages is the table of them, in the order of the navigation.
 func (s Server) pages() []pages.Page {
 	all := []pages.Page{{Path: "", Menu: "Account", Title: "Your account", Template: "account.html", Show: s.account}}
+	if s.Mail != nil {
+		all = append(all, pages.Page{Path: "mail/", Title: "Mail", Send: s.Mail}, pages.Page{Path: "mail/{rest...}", Title: "Mail", Send: s.Mail})
+	}
 	if s.Own == nil {
 		return all
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -273,3 +274,84 @@ func TestAnswerList(t *testing.T) {
 type closed struct{}
 
 func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// What is shown of a real mailbox can be looked at and not changed, pictures in a message stand in its page, and only the pages
+// that show messages are there.
+func TestViewer(t *testing.T) {
+	w := newWorld(t, nil)
+	viewer := *w.conf
+	viewer.Root, viewer.Sessions = "/account/mail/", nil
+	server := httptest.NewServer(viewer.Viewer())
+	defer server.Close()
+	w.url = server.URL + "/account/mail"
+	raw := "Subject: seen\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<img src=\"cid:p@x\"><img src=\"cid:q@x\">\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <p@x>\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b\r\nContent-Type: application/pdf\r\nContent-ID: <q@x>\r\n\r\nx\r\n--b--\r\n"
+	id := w.put(raw)
+	for path, want := range map[string]string{
+		"/": "seen", "/message/" + id: "seen", "/message/" + id + "?tab=check": "Who sent it", "/view/" + id + ".html": `<img src="data:image/png;base64,AAAA"><img src="">`,
+		"/api/v1/message/" + id + "/raw": raw, "/api/v1/message/" + id + "/part/2": "\x00\x00\x00", "/assets/sink.css": "mail",
+	} {
+		code, text, _ := w.ask("GET", path, "")
+		if code != 200 || !strings.Contains(text, want) || strings.Contains(text, `method="post"`) || strings.Contains(text, "data-base") || strings.Contains(text, "dialogue") {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	for _, ask := range []string{"POST /delete", "DELETE /api/v1/messages", "GET /api/v1/messages", "GET /inboxes", "GET /api/events", "POST /api/v1/send", "GET /boxes", "GET /sessions", "PUT /api/v1/chaos", "DELETE /api/v1/messages/" + id} {
+		method, path, _ := strings.Cut(ask, " ")
+		if code, _, _ := w.ask(method, path, ""); code != 404 && code != 405 {
+			t.Errorf("%s: %d", ask, code)
+		}
+	}
+	if code, _, _ := w.ask("GET", "/", "", "Host", "evil.test"); code != 403 {
+		t.Errorf("by another name: %d", code)
+	}
+	if w.count() != 1 {
+		t.Error("it is gone")
+	}
+}
+
+// What pages are made of is asked for anew, and sent only where it has changed: after an upgrade nobody sees the old looks.
+func TestAssets(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, name := range []string{"sink.css", "sink.js", "pages.css", "icon.svg"} {
+		code, text, h := w.ask("GET", "/assets/"+name, "")
+		if code != 200 || text == "" || h.Get("Cache-Control") != "no-cache" || h.Get("ETag") == "" || h.Get("Content-Type") == "" {
+			t.Errorf("%s: %d %v", name, code, h)
+		}
+		if code, text, _ := w.ask("GET", "/assets/"+name, "", "If-None-Match", h.Get("ETag")); code != 304 || text != "" {
+			t.Errorf("%s again: %d", name, code)
+		}
+	}
+}
+
+// What the pages about a list and a message say, and that nobody keeps them.
+func TestPagesSay(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 120 {
+		w.put(fmt.Sprintf("Subject: number %d\r\n\r\n", i))
+	}
+	many := strings.Repeat("X-Many: y\r\n", mostFields)
+	long := strings.Repeat("n", mostName+1)
+	id := w.put("From: Alice <alice@example.com>\r\nTo: " + long + " <bob@example.com>\r\n" + many + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/pdf\r\n\r\nx\r\n--b--\r\n")
+	for path, want := range map[string]string{
+		"/": "1–50 of 121", "/?start=50": `href="?start=100">older`, "/?start=100": "101–121 of 121", "/?query=number&start=60": `href="?query=number&amp;start=10">newer`, "/?start=20": `rel="prev" href="?">newer`,
+		"/message/" + id: "Alice &lt;alice@example.com&gt;", "/message/" + id + "?tab=text": long[:mostName] + "…", "/message/" + id + "?tab=parts": "application/pdf",
+		"/message/" + id + "?tab=headers": "3 more are not shown", "/message/" + id + "?": `<pre class="mailtext">text`,
+	} {
+		code, text, h := w.ask("GET", path, "", "Sec-Fetch-Site", "cross-site") // pages may be led to
+		if code != 200 || !strings.Contains(text, want) || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %q, no %q", path, code, h.Get("Cache-Control"), want)
+		}
+	}
+	if code, _, _ := w.ask("GET", "/inboxes/-/messages/"+id+"/sender", "", "Sec-Fetch-Site", "cross-site"); code != 200 {
+		t.Errorf("asked without the DNS: %d", code)
+	}
+}
+
+// Times of a search are in the zone that is named; where none is, or none that there is, in that of the server.
+func TestZone(t *testing.T) {
+	for name, want := range map[string]string{"": time.Local.String(), "Europe/Berlin": "Europe/Berlin", "No/Where": time.Local.String(), "UTC": "UTC"} {
+		if got := zone(httptest.NewRequest("GET", "/?tz="+url.QueryEscape(name), nil)); got.String() != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
 	"fmt"
 	"html/template"
@@ -26,8 +27,7 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 
 // pages serves what people look at.
 func (s *Server) pages(mux *http.ServeMux) {
-	t := template.Must(template.New("").Funcs(pages.Words()).Funcs(template.FuncMap{"who": who, "cut": cut}).ParseFS(files, "templates/*.html"))
-	p := &viewer{Server: s, templates: t}
+	p := s.viewer()
 	same := http.NewCrossOriginProtection() // forms of other pages change nothing
 	mux.HandleFunc("GET /{$}", p.list)
 	mux.HandleFunc("GET /message/{id}", p.message)
@@ -44,17 +44,22 @@ type viewer struct {
 	templates *template.Template
 }
 
+func (s *Server) viewer() *viewer {
+	words := template.FuncMap{"who": who, "cut": cut}
+	return &viewer{s, template.Must(template.New("").Funcs(pages.Words()).Funcs(words).ParseFS(files, "templates/*.html"))}
+}
+
 // page is what every template gets.
 type page struct {
 	Title, Base, Root, Inbox, Label string
 	Query                           string
-	KeepAll                         bool
+	KeepAll, ReadOnly               bool
 	Data                            any
 }
 
 func (p *viewer) show(w http.ResponseWriter, r *http.Request, name, title string, data any) {
 	var b bytes.Buffer
-	v := page{Title: title, Base: p.base(inbox(r)), Root: p.root(), Inbox: inbox(r), Label: p.Label, Query: cut(4096, r.URL.Query().Get("query")), KeepAll: p.KeepAll, Data: data}
+	v := page{Title: title, Base: p.base(inbox(r)), Root: p.root(), Inbox: inbox(r), Label: p.Label, Query: cut(4096, r.URL.Query().Get("query")), KeepAll: p.KeepAll, ReadOnly: p.readOnly, Data: data}
 	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
 		p.Log.Error("page cannot be made", "page", name, "error", err)
 		http.Error(w, "this page cannot be made", http.StatusInternalServerError)
@@ -80,8 +85,11 @@ func asset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	w.Header().Set("Cache-Control", "max-age=3600")
-	w.Write(content)
+	// Another version's may be different, so a browser asks whether they are what it has.
+	sum := sha256.Sum256(content)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:8]))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 }
 
 // perPage is how many messages the list shows at a time.

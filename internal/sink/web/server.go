@@ -40,6 +40,8 @@ type Server struct {
 	MessageSize int64
 	KeepAll     bool // the page has no button that deletes everything
 	Log         *slog.Logger
+
+	readOnly bool // pages have nothing that changes anything
 }
 
 // Handler serves all of it.

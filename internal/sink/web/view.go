@@ -43,8 +43,12 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	}
 	parts := make(map[string]string)
 	for _, a := range c.Attachments {
-		if a.ContentID != "" {
-			parts[strings.Trim(a.ContentID, "<>")] = s.base(inbox(r)) + "api/v1/message/" + o.ID + "/part/" + partID(a.Path)
+		switch id := strings.Trim(a.ContentID, "<>"); {
+		case id == "":
+		case s.readOnly:
+			parts[id] = o.inlined(partID(a.Path), a.MediaType, a.Size)
+		default:
+			parts[id] = s.base(inbox(r)) + "api/v1/message/" + o.ID + "/part/" + partID(a.Path)
 		}
 	}
 	h := w.Header()

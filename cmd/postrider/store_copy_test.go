@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
+)
+
+// contents is all that a store has, by mailbox, folder and unique id: text, flags and time.
+func contents(t *testing.T, s foldered) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	read := func(where string, m mailstore.Maildrop, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		for i := range m.Len() {
+			r, err := m.Open(t.Context(), i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(r)
+			r.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := m.(mailstore.Details)
+			all[where+" "+m.UID(i)] = fmt.Sprint(d.Flags(i), d.Received(i).Unix(), " ", len(text), string(text[:min(len(text), 40)]))
+		}
+	}
+	for user, err := range s.Users(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.Open(t.Context(), user)
+		read(user, m, err)
+		folders, err := s.Folders(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range folders {
+			if isFolder(folder) {
+				m, err := s.OpenFolder(t.Context(), user, folder)
+				read(user+"/"+folder, m, err)
+			}
+		}
+	}
+	return all
+}
+
+// TestStoreCopy: all mail goes into a database and back, with ids, flags, times and folders; done again it changes nothing, and what one
+// that broke off has left in the maildrop goes where it belongs.
+func TestStoreCopy(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t)
+	dir := confDir(t, fmt.Sprintf(`{ "server_name": "mail.test", "data_dir": "data", "mail_dir": "mail", "Store": {"postgres": %q} }`, peertest.DSN(db)))
+	fill := func(s mailstore.Store) {
+		for i := range 12 {
+			text := fmt.Sprintf("Subject: %d\r\n\r\n.dot\r\nbare\n%s\r\n", i, strings.Repeat("0123456789abcde\r\n", i%3*12_000))
+			meta := mailstore.Meta{UID: fmt.Sprint("old-", i), Flags: []string{"", "S", "FR"}[i%3], Received: time.Unix(1_700_000_000+int64(i), 0)}
+			d, err := s.Create(t.Context(), meta, []string{"alice@mail.test", "bob@mail.test"}[i%2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(d, text)
+			if err := d.Commit(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := s.Open(t.Context(), "alice@mail.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if err := m.(mailstore.Keeper).Move(t.Context(), []int{0, 3}, "Sent-2026"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := maildir.Open(filepath.Join(dir, "mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(files)
+	odd := filepath.Join(dir, "mail/mail.test/alice/.Gr&APwA3w-e")
+	for _, sub := range []string{"cur", "new", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(odd, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := contents(t, maildirs{files})
+	if err := files.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "", "store", "copy", "-c", dir, "--from", "maildir", "--to", "postgres")
+	if code != exitError || !strings.Contains(out, "12 messages of 2 mailboxes copied, 0 messages there already") || !strings.Contains(errs, `"Gr&APwA3w-e" is not copied`) {
+		t.Fatalf("exit %d, %q, %q", code, out, errs)
+	}
+	settings, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := daemon.OpenDatabase(context.Background(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if got := contents(t, store); !maps.Equal(got, want) {
+		t.Errorf("in the database:\n%v\nwant\n%v", got, want)
+	}
+	if err := os.RemoveAll(odd); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := must(t, "", "store", "copy", "-c", dir, "--from", "maildir", "--to", "postgres"); !strings.Contains(out, "0 messages of 2 mailboxes copied, 12 messages there already") {
+		t.Errorf("again: %s", out)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "mail")); err != nil {
+		t.Fatal(err)
+	}
+	half, err := maildir.Open(filepath.Join(dir, "mail")) // a copy that broke off before the folder was filled
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range want {
+		where, uid, _ := strings.Cut(at, " ")
+		if where != "alice@mail.test/Sent-2026" {
+			continue
+		}
+		m, err := store.OpenFolder(t.Context(), "alice@mail.test", "Sent-2026")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := copier{ctx: t.Context(), to: maildirs{half}, user: "alice@mail.test"}
+		for i := range m.Len() {
+			if m.UID(i) == uid {
+				d := m.(mailstore.Details)
+				if err := c.one(m, i, mailstore.Meta{UID: uid, Flags: d.Flags(i), Received: d.Received(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		m.Close()
+		break
+	}
+	half.Close()
+	if out, _ := must(t, "", "store", "copy", "-c", dir, "--from", "postgres", "--to", "maildir"); !strings.Contains(out, "11 messages of 2 mailboxes copied") {
+		t.Errorf("back: %s", out)
+	}
+	back, err := maildir.Open(filepath.Join(dir, "mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	if got := contents(t, maildirs{back}); !maps.Equal(got, want) {
+		t.Errorf("back in files:\n%v\nwant\n%v", got, want)
+	}
+	for args, text := range map[string]string{
+		"store copy --from maildir --to maildir": "the other way round", "store stat": "in a database", "store verify": "in a database",
+		"export --format eml alice@mail.test x": "in a database", "user seal alice@mail.test": "",
+	} {
+		if code, out, errs := command(t, "", append(strings.Fields(args), "-c", dir)...); code == 0 || !strings.Contains(out+errs, text) {
+			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+}
+
+// TestServeDatabase: the built program takes mail into a database and gives it out, octet for octet; two of them share it, and what one has
+// removed is gone for the other.
+func TestServeDatabase(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t)
+	var both []*world
+	for range 2 {
+		both = append(both, newWorld(t, `"data_dir": "data",`, fmt.Sprintf(`"data_dir": "data", "Store": {"postgres": %q},`, peertest.DSN(db))))
+	}
+	var sent []string
+	for i, w := range both {
+		for _, n := range []int{0, 1, 5_000, 40_000} {
+			text := fmt.Sprintf("Subject: %d %d\r\n\r\n.dots\r\n..\r\n%s", i, n, strings.Repeat("0123456789abcde\r\n", n))
+			bring(t, w.addrs["smtp"], text)
+			sent = append(sent, text)
+		}
+	}
+	got := both[1].fetchAll(user)
+	if len(got) != len(sent) {
+		t.Fatalf("%d messages of %d", len(got), len(sent))
+	}
+	for i, text := range got {
+		if text = untraced(t, text); text != sent[i] {
+			t.Errorf("message %d: %s", i, difference(text, sent[i]))
+		}
+	}
+	if left := both[0].fetchAll(user); len(left) != 0 {
+		t.Errorf("%d messages are there still", len(left))
+	}
+	out, errs := must(t, "", "user", "list", "-c", both[0].dir)
+	if !strings.Contains(out, user) {
+		t.Errorf("user list: %s%s", out, errs)
+	}
+}
+
+// bring sends a message for the user to a port, in the clear.
+func bring(t *testing.T, addr, text string) {
+	t.Helper()
+	c, err := smtp.Dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := errors.Join(c.Hello("else.test"), c.Mail("a@else.test"), c.Rcpt(user)); err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,24 @@
+package conf
+
+// database checks what cannot be with mail in a database, and asks it, if somebody can.
+func (c *checker) database() {
+	steps := at("Store", "postgres")
+	switch {
+	case c.Store.Postgres == "":
+		if c.Store.Replicas > 0 {
+			c.fail(at("Store", "replicas"), "there is no database (Store.postgres) that could have them")
+		}
+		return
+	case c.Store.QuotaFolders:
+		c.fail(at("Store", "quota_folders"), "what a database keeps in folders is not counted")
+	case c.probes.Database != nil:
+		if err := c.probes.Database(string(c.Store.Postgres), c.Store.Replicas); err != nil {
+			c.failSecret(steps, "%w", err)
+		}
+	}
+	c.eachAccount(func(steps []any, _ string, a *Account) {
+		if a.Sealed != "" {
+			c.fail(append(steps[:len(steps):len(steps)], "sealed"), "mail in a database (Store.postgres) is not sealed")
+		}
+	})
+}
