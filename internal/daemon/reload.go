@@ -97,6 +97,7 @@ func (d *Daemon) reload() error {
 	d.logLevel.Set(settings.Log.Level)
 	d.recent.Bound(recentOctets(settings))
 	d.now.Store(st)
+	d.sealer.forget()
 	put = true
 	old.elsewhere().CloseBut(st.elsewhere())
 	d.retirePreferences(st)

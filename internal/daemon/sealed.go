@@ -199,11 +199,11 @@ type sealer struct {
 	done map[string]looked // by mailbox
 }
 
-// forget forgets a mailbox, which may be sealed again later.
-func (s *sealer) forget(user string) {
+// forget has all mailboxes looked at again: after a reload one may have been unsealed and sealed anew.
+func (s *sealer) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.done, user)
+	clear(s.done)
 }
 
 // looked is when a mailbox was found to be sealed as a whole.
@@ -224,10 +224,7 @@ const (
 // sealOld seals what is left to be sealed.
 func (d *Daemon) sealOld(ctx context.Context) {
 	for name, a := range d.state().dir.Accounts() {
-		switch {
-		case a.Sealed == "":
-			d.sealer.forget(name.String())
-		case ctx.Err() == nil:
+		if a.Sealed != "" && ctx.Err() == nil {
 			d.sealMailbox(ctx, name.String(), a.Sealed)
 		}
 	}

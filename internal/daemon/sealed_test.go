@@ -191,7 +191,7 @@ func TestSealedWhileMailComes(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	w.sealer.forget(alice)
+	w.sealer.forget()
 	w.sealOld(context.Background())
 	c, err := CountMailbox(t.Context(), w.maildir, alice)
 	if err != nil || c.Plain != 0 || c.Messages < 50 {
