@@ -97,11 +97,13 @@ func TestNewPassword(t *testing.T) {
 	login("carol@mail.test", "test", "535")
 	k := login("carol@mail.test", "another", "235")
 
-	// Who is no more cannot log in, and who is logged in cannot send any more.
+	// Who is no more cannot log in, and who is logged in is out.
 	change(`"carol@mail.test"`, `"dora@mail.test"`)
 	login("carol@mail.test", "another", "535")
 	login("dora@mail.test", "another", "235")
-	k.play("C: MAIL FROM:<carol@mail.test>\nS: 5")
+	if k.goesOn() {
+		t.Error("the session of an account that is gone goes on")
+	}
 }
 
 // TestFailedLoginIsOneLine: with the session it happened in, whichever server
