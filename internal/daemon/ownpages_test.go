@@ -433,6 +433,16 @@ func TestPhone(t *testing.T) {
 	if code, _ := ask("tablet", testPassword); code != 200 {
 		t.Fatal(code)
 	}
+	before := link()
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "a better one", "again", "a better one", "revoke", "1"); code != 200 {
+		t.Fatal(code, page)
+	}
+	if code, profile := stranger.see(before); code != 410 || w.fetches("alice@mail.test", testPassword) {
+		t.Error("what was begun with a password that was changed:", code, profile)
+	}
+	if code, _ := ask("tablet", "a better one"); code != 200 {
+		t.Fatal(code)
+	}
 	third := link()
 	if err := w.rewrite(`"Web": {"listen": "127.0.0.1:0", "user_may": ["absence"]},`); err != nil {
 		t.Fatal(err)
@@ -472,8 +482,8 @@ func TestPhoneSigned(t *testing.T) {
 func TestPhones(t *testing.T) {
 	var p phones
 	now := time.Now()
-	p.begin("alice@mail.test", "phone", "", now)
-	p.begin("bob@mail.test", "tablet", "2030-01-01", now)
+	p.begin("alice@mail.test", "phone", "", "s", now)
+	p.begin("bob@mail.test", "tablet", "2030-01-01", "s", now)
 	token := p.of("bob@mail.test", now).Token
 	if account, one, ok := p.take(token, now.Add(phoneLife)); !ok || account != "bob@mail.test" || one.last != "2030-01-01" || one.Name != "tablet" {
 		t.Error(account, one, ok)
@@ -487,7 +497,7 @@ func TestPhones(t *testing.T) {
 	if p.of("alice@mail.test", now.Add(phoneLife+time.Second)) != nil {
 		t.Error("it is shown after its time")
 	}
-	p.begin("alice@mail.test", "phone", "", now)
+	p.begin("alice@mail.test", "phone", "", "s", now)
 	token = p.of("alice@mail.test", now).Token
 	if _, _, ok := p.take(token, now.Add(phoneLife+time.Second)); ok {
 		t.Error("after its time")

@@ -28,20 +28,21 @@ type phones struct {
 // phone is one of them.
 type phone struct {
 	user.Phone
-	last string // the last day of its password
+	last  string // the last day of its password
+	stamp string // of the password that was shown for the link: once another one opens the account, the link opens nothing
 }
 
 // phoneLife is how long a link is good.
 const phoneLife = 10 * time.Minute
 
 // begin waits for a device, and no longer for the one before.
-func (p *phones) begin(account domains.Address, name, last string, now time.Time) {
+func (p *phones) begin(account domains.Address, name, last, stamp string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.by == nil {
 		p.by = make(map[domains.Address]phone)
 	}
-	p.by[account] = phone{user.Phone{Name: name, Token: strings.ToLower(rand.Text()), Until: now.Add(phoneLife)}, last}
+	p.by[account] = phone{user.Phone{Name: name, Token: strings.ToLower(rand.Text()), Until: now.Add(phoneLife)}, last, stamp}
 }
 
 // of is what is waited for of a user; nil: nothing.
@@ -76,6 +77,7 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if _, _, err := o.mailSettings(); err != nil {
 		return err
 	}
+	stamp := o.d.state().credentials.UserStamp(domains.Address(who)) // before it is proved: one that is changed meanwhile is not that one
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if _, _, err := trial.NewApp(name, last, time.Now()); err != nil {
 		return refusedAs("name", err)
 	}
-	o.d.phones.begin(domains.Address(who), name, last, time.Now())
+	o.d.phones.begin(domains.Address(who), name, last, stamp, time.Now())
 	return nil
 }
 
@@ -106,7 +108,8 @@ func (o ownPages) Phone(who string) *user.Phone {
 // SetUp implements user.Own.
 func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (file user.Profile, err error) {
 	account, one, ok := o.d.phones.take(token, time.Now())
-	if !ok || o.d.state().credentials.UserStamp(account) == "" { // it is blocked, or gone
+	// A password that was changed ends what was begun with the one before, by whoever knew it; one that is blocked or gone has none.
+	if stamp := o.d.state().credentials.UserStamp(account); !ok || stamp == "" || stamp != one.stamp {
 		return file, user.ErrGone
 	}
 	who := account.String()
