@@ -26,8 +26,8 @@ type certificates struct {
 	crlFile     string
 
 	mu   sync.Mutex
-	crl  *x509.RevocationList
-	read os.FileInfo // crlFile as it was when it was read
+	crl  []*x509.RevocationList // one of each authority that has some
+	read os.FileInfo            // crlFile as it was when it was read
 }
 
 // openCertificates reads the authority of the settings.
@@ -60,12 +60,14 @@ func (c *Credentials) ClientAuthorities() *x509.CertPool {
 	return c.dir.elsewhere.certs.roots
 }
 
-// ShowsCertificate reports whether a client has shown a certificate that counts, so that a login by it makes sense.
+// ShowsCertificate reports whether a client has shown a certificate that counts, so that a login by it makes sense; or one of which that cannot be
+// found out now: then a login is a temporary failure, and not a mechanism that is not there.
 func (c *Credentials) ShowsCertificate(state *tls.ConnectionState) bool {
 	if state == nil || c.ClientAuthorities() == nil {
 		return false
 	}
-	return c.dir.elsewhere.certs.check(state) == nil
+	err := c.dir.elsewhere.certs.check(state)
+	return err == nil || errors.Is(err, errCRL)
 }
 
 // Certificate implements sasl.Certificates. A certificate that does not count is no guess.
@@ -119,22 +121,24 @@ func (c *certificates) check(state *tls.ConnectionState) error {
 	if err != nil || c.crlFile == "" {
 		return err
 	}
-	crl, err := c.revoked()
+	lists, err := c.revoked()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errCRL, err)
 	}
-	for _, cert := range chains[0] {
-		for _, r := range crl.RevokedCertificateEntries {
-			if bytes.Equal(cert.RawIssuer, crl.RawIssuer) && cert.SerialNumber.Cmp(r.SerialNumber) == 0 {
-				return errors.New("the certificate was revoked")
+	for _, crl := range lists {
+		for _, cert := range chains[0] {
+			for _, r := range crl.RevokedCertificateEntries {
+				if bytes.Equal(cert.RawIssuer, crl.RawIssuer) && cert.SerialNumber.Cmp(r.SerialNumber) == 0 {
+					return errors.New("the certificate was revoked")
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// revoked is the list of the authority, as it is in its file now.
-func (c *certificates) revoked() (*x509.RevocationList, error) {
+// revoked are the lists of the authorities, as they are in their file now.
+func (c *certificates) revoked() ([]*x509.RevocationList, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	info, err := os.Stat(c.crlFile)
@@ -148,21 +152,36 @@ func (c *certificates) revoked() (*x509.RevocationList, error) {
 		}
 		c.crl, c.read = crl, info
 	}
-	if now := time.Now(); !c.crl.NextUpdate.IsZero() && now.After(c.crl.NextUpdate) {
-		return nil, fmt.Errorf("%s is out of date since %s", c.crlFile, c.crl.NextUpdate.UTC().Format(time.RFC3339))
+	for _, crl := range c.crl {
+		if now := time.Now(); !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate) {
+			return nil, fmt.Errorf("%s is out of date since %s", c.crlFile, crl.NextUpdate.UTC().Format(time.RFC3339))
+		}
 	}
 	return c.crl, nil
 }
 
-func (c *certificates) readCRL() (*x509.RevocationList, error) {
+// readCRL reads all lists of the file: one that is passed over would let in whom it names.
+func (c *certificates) readCRL() (all []*x509.RevocationList, err error) {
 	text, err := os.ReadFile(c.crlFile)
 	if err != nil {
 		return nil, err
 	}
-	if block, _ := pem.Decode(text); block != nil {
-		text = block.Bytes
+	block, rest := pem.Decode(text)
+	if block == nil { // DER, which is one
+		block, rest = &pem.Block{Bytes: text}, nil
 	}
-	crl, err := x509.ParseRevocationList(text)
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		crl, err := c.parseCRL(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, crl)
+	}
+	return all, nil
+}
+
+func (c *certificates) parseCRL(der []byte) (*x509.RevocationList, error) {
+	crl, err := x509.ParseRevocationList(der)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.crlFile, err)
 	}

@@ -190,9 +190,9 @@ type ClientCertificates struct {
 	// 5280) or "cn" (the common name, an address or a local part).
 	Name string `json:"name" one:"email,cn"`
 
-	// A file with the authority's list of revoked certificates (PEM or DER). It is read
-	// whenever it has changed; one that is out of date lets nobody in. Empty means that none
-	// is looked at.
+	// A file with the authority's list of revoked certificates (PEM or DER; of several
+	// authorities one after the other, PEM). It is read whenever it has changed; one that is
+	// out of date lets nobody in. Empty means that none is looked at.
 	CRLFile string `json:"crl_file" conf:"path"`
 }
 

@@ -268,13 +268,15 @@ type clientCA struct {
 	n    int64
 }
 
-func newClientCA(t *testing.T) *clientCA {
+func newClientCA(t *testing.T) *clientCA { return namedClientCA(t, "staff") }
+
+func namedClientCA(t *testing.T, name string) *clientCA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "staff"}, IsCA: true, BasicConstraintsValid: true,
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -436,10 +438,57 @@ func TestClientCertificates(t *testing.T) {
 	k, _ = w.withCertificate(&both)
 	ca.revoke(t, crlFile, time.Now().Add(-time.Second))
 	k.play("C: AUTH EXTERNAL " + base64.StdEncoding.EncodeToString([]byte("alice@mail.test")) + "\nS: 454")
-	other.revoke(t, crlFile, time.Now().Add(time.Hour))
-	if _, offered := w.withCertificate(&both); strings.Contains(offered, "EXTERNAL") {
-		t.Errorf("with a list of another authority: %s", offered)
+	for _, unusable := range []func(){
+		func() { ca.revoke(t, crlFile, time.Now().Add(-time.Second)) },
+		func() { other.revoke(t, crlFile, time.Now().Add(time.Hour)) }, // of another authority
+	} {
+		unusable()
+		k, _ = w.withCertificate(&both)
+		k.play("C: AUTH EXTERNAL " + base64.StdEncoding.EncodeToString([]byte("alice@mail.test")) + "\nS: 454")
+		k, offered = w.withCertificate(&foreign)
+		if strings.Contains(offered, "EXTERNAL") {
+			t.Errorf("of another authority: offered %s", offered)
+		}
 	}
+}
+
+// TestRevokedByTwo: of two authorities each has its list, both in one file, and each counts.
+func TestRevokedByTwo(t *testing.T) {
+	first, second := namedClientCA(t, "staff"), namedClientCA(t, "more staff")
+	dir := t.TempDir()
+	caFile, crlFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "crl.pem")
+	if err := os.WriteFile(caFile, append(first.pem(), second.pem()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one, _, _ := first.issue(t, nil)
+	two, _, _ := second.issue(t, nil)
+	list := func(ofSecond ...int64) {
+		t.Helper()
+		second.revoke(t, crlFile+"2", time.Now().Add(time.Hour), ofSecond...)
+		first.revoke(t, crlFile, time.Now().Add(time.Hour))
+		a, err := os.ReadFile(crlFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(crlFile + "2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(crlFile, append(a, b...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list()
+	w := start(t, fmt.Sprintf(`"Elsewhere": {"Certificates": {"ca_file": %q, "crl_file": %q}},`, caFile, crlFile))
+	for _, cert := range []*tls.Certificate{&one, &two} {
+		k, _ := w.withCertificate(cert)
+		k.play("C: AUTH EXTERNAL =\nS: 235")
+	}
+	k, _ := w.withCertificate(&two)
+	list(two.Leaf.SerialNumber.Int64())
+	k.play("C: AUTH EXTERNAL =\nS: 535")
+	k, _ = w.withCertificate(&one)
+	k.play("C: AUTH EXTERNAL =\nS: 235")
 }
 
 // TestTokensOfDirectory: a token may be of an account that a directory keeps, under any of its names; and what closes the accounts of a domain
