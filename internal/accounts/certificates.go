@@ -88,11 +88,17 @@ func (c *Credentials) Certificate(ctx context.Context, authzid string) (string, 
 	var found []domains.Address
 	for _, name := range certs.names(state.PeerCertificates[0]) {
 		account, err := c.holder(ctx, name)
+		if errors.Is(err, sasl.ErrDenied) {
+			continue
+		}
+		is := false
+		if err == nil {
+			is, err = c.isCalled(ctx, account, authzid)
+		}
 		switch {
-		case errors.Is(err, sasl.ErrDenied):
 		case err != nil:
 			return "", err
-		case c.isCalled(ctx, account, authzid) && (len(found) == 0 || found[0] != account):
+		case is && (len(found) == 0 || found[0] != account):
 			found = append(found, account)
 		}
 	}

@@ -44,9 +44,11 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	if who != name && !c.throttle.allows(block, who) {
 		return "", sasl.ErrThrottled
 	}
+	// Programs that send both names send the same twice, by whichever of its names the account is known there.
+	mayActAs := c.mayActAs(name, authzid) || c.mayActAs(who, authzid)
 	rights := c.dir.elsewhere.rights
 	tag := c.repeats.tagOf(who, k.secret(), password)
-	if k != nil && rights.has(who, tag) && k.lets(ctx) && c.mayActAs(who, authzid) {
+	if k != nil && rights.has(who, tag) && k.lets(ctx) && mayActAs {
 		c.throttle.remember(block, who, right)
 		c.open.note(ctx, who, otherwise)
 		return who.String(), nil
@@ -58,7 +60,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	case errors.Is(err, sasl.ErrDenied):
 		rights.drop(who)
 	}
-	if err == nil && !(k.lets(ctx) && c.mayActAs(who, authzid)) {
+	if err == nil && !(k.lets(ctx) && mayActAs) {
 		err = sasl.ErrDenied
 	}
 	v := c.judge(ctx, user, err)

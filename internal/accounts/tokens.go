@@ -68,7 +68,11 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 	}
 	account, genuine, err := c.whose(ctx, t, token)
 	for _, as := range []string{authzid, user} {
-		if err == nil && !c.isCalled(ctx, account, as) {
+		if err != nil {
+			break
+		}
+		var is bool
+		if is, err = c.isCalled(ctx, account, as); err == nil && !is {
 			err = &sasl.TokenError{Configuration: t.provider.Configuration(), Description: "the token is of another user"}
 		}
 	}
@@ -85,13 +89,16 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 	return account.String(), nil
 }
 
-// isCalled reports whether a name, "" for none, is one of an account's: others may know it by several.
-func (c *Credentials) isCalled(ctx context.Context, account domains.Address, name string) bool {
+// isCalled reports whether a name, "" for none, is one of an account's: others may know it by several. An error says that it cannot be found out.
+func (c *Credentials) isCalled(ctx context.Context, account domains.Address, name string) (bool, error) {
 	if c.mayActAs(account, name) {
-		return true
+		return true, nil
 	}
 	named, err := c.holder(ctx, name)
-	return err == nil && named == account
+	if errors.Is(err, sasl.ErrDenied) {
+		return false, nil
+	}
+	return named == account, err
 }
 
 // claimed is who somebody says that he is, for the log.

@@ -96,6 +96,11 @@ func TestDirectory(t *testing.T) {
 	w.popLogin("carol@example.com", "Carol-secret", "+OK")
 	w.popLogin("carol.smith@example.com", "Carol-secret", "+OK")
 
+	// Programs that ask to act as whom they log in as may, by whatever name; and as nobody else.
+	for authzid, want := range map[string]string{"robert@example.com": "235", "bob@example.com": "235", "carol@example.com": "535", "alice@mail.test": "535"} {
+		w.submission().play("C: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte(authzid+"\x00robert@example.com\x00bob-secret")) + "\nS: " + want)
+	}
+
 	// He may send as himself, by any of his names, and as nobody else.
 	k := w.smtpLogin("bob@example.com", "bob-secret", "235")
 	k.play("C: MAIL FROM:<robert+x@example.com>\nS: 250\nC: RSET\nS: 250\nC: MAIL FROM:<carol.smith@example.com>\nS: 550 5.7.1\nC: MAIL FROM:<alice@mail.test>\nS: 550 5.7.1")

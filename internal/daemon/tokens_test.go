@@ -514,3 +514,15 @@ func TestTokensOfDirectory(t *testing.T) {
 		t.Errorf("mail for him: %s", r)
 	}
 }
+
+// TestTokenNameAway: whether a name is the account's that a token is of cannot be said while the directory is away: that is no refusal of the token.
+func TestTokenNameAway(t *testing.T) {
+	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", "proxyAddresses: smtp:robert@example.com\n"), 0)
+	i := newIssuerFor(t)
+	w := start(t, strings.Replace(ldapConf(s, ""), `"Elsewhere": {"cache_time": "3s"`, fmt.Sprintf(`"Elsewhere": {"cache_time": "1m", "OpenID": {"issuer": %q, "audiences": ["mail"]}`, i.URL), 1))
+	token := i.token(t, map[string]any{"email": "bob@example.com"})
+	w.submission().play("C: AUTH OAUTHBEARER " + bearer("", token) + "\nS: 235")
+	s.Kill()
+	w.submission().play("C: AUTH OAUTHBEARER " + bearer("", token) + "\nS: 235") // he is known still
+	w.submission().play("C: AUTH XOAUTH2 " + xoauth2("robert@example.com", token) + "\nS: 454 4.7.0")
+}
