@@ -116,7 +116,7 @@ func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (accou
 	refuse := func(why string) error {
 		return &sasl.TokenError{Configuration: t.provider.Configuration(), Description: why}
 	}
-	if !t.health.mayAsk() {
+	if !t.health.mayAsk() && !t.provider.Serves() {
 		return "", false, fmt.Errorf("%s: %w: %w", t.name, sasl.ErrUnavailable, errAway)
 	}
 	user, err := t.provider.Check(ctx, token)

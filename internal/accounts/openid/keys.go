@@ -45,6 +45,13 @@ func (p *Provider) keysFor(ctx context.Context, kid, algorithm string) ([]jose.J
 	return nil, err
 }
 
+// Serves reports whether tokens of known keys can be checked without a question to the provider.
+func (p *Provider) Serves() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.c.Introspect && p.keys != nil && p.now().Sub(p.fetched) <= keysServe
+}
+
 // fitting are the keys of a name that are for an algorithm.
 func fitting(keys []jose.JSONWebKey, kid, algorithm string) (fits []jose.JSONWebKey) {
 	for _, k := range keys {

@@ -351,7 +351,7 @@ func TestDead(t *testing.T) {
 	c.now = func() time.Time { return clock }
 	p.kill(true)
 	var away *Unreachable
-	if _, err := c.Check(t.Context(), p.token(t, nil)); !errors.As(err, &away) {
+	if _, err := c.Check(t.Context(), p.token(t, nil)); !errors.As(err, &away) || c.Serves() {
 		t.Errorf("away from the start: %v", err)
 	}
 	p.kill(false)
@@ -367,11 +367,11 @@ func TestDead(t *testing.T) {
 	clock = clock.Add(time.Minute)
 	known := p.token(t, long)
 	p.rotate(t, "new")
-	if _, err := c.Check(t.Context(), p.token(t, long)); !errors.As(err, &away) {
+	if _, err := c.Check(t.Context(), p.token(t, long)); !errors.As(err, &away) || !c.Serves() {
 		t.Errorf("away, with a new key: %v", err)
 	}
 	clock = clock.Add(keysServe)
-	if _, err := c.Check(t.Context(), known); !errors.As(err, &away) {
+	if _, err := c.Check(t.Context(), known); !errors.As(err, &away) || c.Serves() {
 		t.Errorf("away for days: %v", err)
 	}
 	for name, answer := range map[string]http.HandlerFunc{
