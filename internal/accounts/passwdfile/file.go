@@ -61,7 +61,8 @@ func (f *File) Find(address domains.Address) (*Entry, error) {
 func (f *File) All() ([]Entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.all, f.refresh()
+	err := f.refresh() // first: Go does not say whether f.all is read before a call beside it
+	return f.all, err
 }
 
 // refresh reads the file if it is not what was read. f.mu is held.
