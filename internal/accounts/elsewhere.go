@@ -248,6 +248,22 @@ func (e *Elsewhere) mayBe(account domains.Address) bool {
 	return false
 }
 
+// mayHave reports whether an account is not known to have another password than that of a stamp.
+func (e *Elsewhere) mayHave(account domains.Address, password string) bool {
+	if !e.Knows(account.Domain()) {
+		return false
+	}
+	for _, p := range e.places {
+		if !p.fast || !p.domains[account.Domain()] {
+			continue
+		}
+		if k, err := p.find(context.Background(), account); k != nil || err != nil {
+			return err != nil || stamp(k.stored) == password
+		}
+	}
+	return false
+}
+
 // Asked is what a place said to a question, for people.
 type Asked struct {
 	Place    string `json:"place"`

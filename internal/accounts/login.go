@@ -50,7 +50,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	tag := c.repeats.tagOf(who, k.secret(), password)
 	if k != nil && rights.has(who, tag) && k.lets(ctx) && mayActAs {
 		c.throttle.remember(block, who, right)
-		c.open.note(ctx, who, otherwise)
+		c.open.note(ctx, who, k.by())
 		return who.String(), nil
 	}
 	settle, err := c.checkElsewhere(ctx, k, name, who, password)
@@ -72,7 +72,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	}
 	switch {
 	case err == nil:
-		c.open.note(ctx, who, otherwise)
+		c.open.note(ctx, who, k.by())
 		return who.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err

@@ -103,8 +103,17 @@ func (c *Credentials) Sessions() *Open { return c.open }
 // appPrefix begins what a session is open by where that is an app password; no stamp has a colon.
 const appPrefix = "app:"
 
-// otherwise is what a session is open by that no secret of ours has opened: a directory, a provider or a certificate has; no stamp has a colon.
+// otherwise is what a session is open by that no secret of ours has opened: a directory, a provider or a certificate has; no stamp has a colon. Behind it
+// stands the stamp of a password whose hash a place has told us.
 const otherwise = "other:"
+
+// by is what a session is open by that a password of the account has opened.
+func (k *Known) by() string {
+	if k.stored == "" {
+		return otherwise
+	}
+	return otherwise + stamp(k.stored)
+}
 
 // isThere reports whether an account may be logged in to at all, as far as it is known without asking a directory.
 func (c *Credentials) isThere(account domains.Address) bool {
@@ -119,8 +128,8 @@ func (c *Credentials) isThere(account domains.Address) bool {
 
 // Opens reports whether what a session is open by opens its account now. What cannot be known keeps nobody out who is in.
 func (c *Credentials) Opens(account domains.Address, by string) bool {
-	if by == otherwise {
-		return c.isThere(account)
+	if password, is := strings.CutPrefix(by, otherwise); is {
+		return c.isThere(account) && (password == "" || c.dir.elsewhere.mayHave(account, password))
 	}
 	s, err := c.secretsOf(account, c.dir.Account(account))
 	if err != nil {

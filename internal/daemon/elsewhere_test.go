@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -16,6 +17,12 @@ import (
 func entry(uid, mail, more string) string {
 	return "dn: uid=" + uid + ",ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nobjectClass: mailThings\ncn: " + uid + "\nsn: x\nuid: " + uid +
 		"\n" + mail + "userPassword: " + uid + "-secret\n" + more + "\n"
+}
+
+// ssha512 is a password as Dovecot keeps it in this scheme, without its name.
+func ssha512(password string) string {
+	sum := sha512.Sum512([]byte(password + "salt"))
+	return base64.StdEncoding.EncodeToString(append(sum[:], "salt"...))
 }
 
 // ldapConf names a directory in the settings; more are further settings of it.
@@ -298,6 +305,19 @@ func TestPasswdFile(t *testing.T) {
 	if log := w.logs.Take(); strings.Count(log, "an account that others keep cannot be logged in to") != 1 {
 		t.Errorf("the log:\n%s", log)
 	}
+	// A session goes on for as long as the password that opened it is that of the file.
+	in := w.inSMTP("bob@example.com", "test")
+	write("# changed otherwise", "bob:"+test)
+	w.endSessions("")
+	if !in.goesOn() {
+		t.Error("a session was ended whose password is the same")
+	}
+	write("bob:{SSHA512}" + ssha512("another"))
+	w.endSessions("")
+	if in.goesOn() {
+		t.Error("a session goes on whose password was changed")
+	}
+
 	write("eve:" + test)
 	w.popLogin("eve@example.com", "test", "+OK")
 	w.smtpLogin("bob@example.com", "test", "535")
