@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
 // Lockout is a place or an account from or at which no more guesses are taken
@@ -167,14 +169,19 @@ func (c *Credentials) Lockouts() []Lockout { return c.throttle.lockouts() }
 func (c *Credentials) Unlock(who string) bool {
 	if ip, err := netip.ParseAddr(strings.Trim(who, "[]")); err == nil {
 		ip = ip.Unmap()
-		return c.lifted(who, func(block netip.Prefix, _ domains.Address) bool { return block.Contains(ip) })
+		tokens := tokenKey(lineserver.Block(&net.TCPAddr{IP: ip.AsSlice()}))
+		return c.lifted(who, func(block netip.Prefix, account domains.Address) bool { return block.Contains(ip) || account == tokens })
 	}
 	if block, err := netip.ParsePrefix(who); err == nil {
-		return c.lifted(who, func(b netip.Prefix, _ domains.Address) bool { return b == block.Masked() })
+		return c.lifted(who, func(b netip.Prefix, account domains.Address) bool {
+			return b == block.Masked() || account == tokenKey(block.Masked())
+		})
 	}
 	name, _ := c.dir.Login(who)
 	admin := adminKey(strings.TrimPrefix(who, adminKey("").String())) // as the list of lock-outs has it, too
-	return c.lifted(who, func(_ netip.Prefix, account domains.Address) bool { return account == name || account == admin })
+	return c.lifted(who, func(_ netip.Prefix, account domains.Address) bool {
+		return account == name || account == admin || who != "" && account == domains.Address(who) // as it has tokens
+	})
 }
 
 func (c *Credentials) lifted(who string, matches func(netip.Prefix, domains.Address) bool) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -50,6 +51,9 @@ func transport(secure *tls.Config) *http.Transport {
 	return &http.Transport{TLSClientConfig: secure, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 8, IdleConnTimeout: idles}
 }
 
+// tokenKey is who tokens from a network are counted at in the table of accounts: no address is like it.
+func tokenKey(block netip.Prefix) domains.Address { return domains.Address("token " + block.String()) }
+
 // Tokens reports whether tokens are taken.
 func (c *Credentials) Tokens() bool { return c.dir.elsewhere != nil && c.dir.elsewhere.tokens != nil }
 
@@ -62,7 +66,7 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 	t := c.dir.elsewhere.tokens
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
 	// They are counted by where they come from alone: a name that comes with one is nobody's word, and whose it is is not known yet.
-	settle, ok := c.throttle.book(block, domains.Address("token "+block.String()))
+	settle, ok := c.throttle.book(block, tokenKey(block))
 	if !ok {
 		return "", sasl.ErrThrottled
 	}

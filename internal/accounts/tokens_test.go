@@ -5,19 +5,19 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 )
 
-// TestKnownKeysServe: while the provider is away, tokens of known keys are taken whatever else it was asked for in vain: a stranger
-// who names a key that nobody has is not to keep everybody out.
-func TestKnownKeysServe(t *testing.T) {
+// newTokens are credentials that take tokens, and a token of alice's.
+func newTokens(t *testing.T) (c *Credentials, token string) {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -28,32 +28,60 @@ func TestKnownKeysServe(t *testing.T) {
 		json.NewEncoder(w).Encode(map[string]any{"issuer": provider.URL, "jwks_uri": provider.URL + "/keys",
 			"keys": []map[string]string{{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": b64(public)}}})
 	}))
-	defer provider.Close()
+	t.Cleanup(provider.Close)
 	claims, _ := json.Marshal(map[string]any{"iss": provider.URL, "aud": "mail", "email": "alice@mail.test", "email_verified": true, "exp": time.Now().Add(time.Hour).Unix()})
-	token := b64([]byte(`{"alg":"EdDSA","kid":"k"}`)) + "." + b64(claims)
+	token = b64([]byte(`{"alg":"EdDSA","kid":"k"}`)) + "." + b64(claims)
 	token += "." + b64(ed25519.Sign(private, []byte(token)))
 
 	s := settingsOf(t, "alice")
+	s.Auth.MaxFailuresPerAddress, s.Auth.MaxFailuresPerAccount = 2, 2
 	s.Elsewhere.OpenID.Issuer, s.Elsewhere.OpenID.Audiences = provider.URL, []string{"mail"}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	e, err := OpenElsewhere(s, nil, log)
+	e, err := OpenElsewhere(s, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(s, NewDirectory(s).Beside(e), nil, nil, log)
-	if err != nil {
+	if c, err = New(s, NewDirectory(s).Beside(e), nil, nil, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	away := func() { e.tokens.health.answered(log, e.tokens.name, errors.New("it was asked for another key"), true) }
+	return c, token
+}
+
+// TestKnownKeysServe: while the provider is away, tokens of known keys are taken whatever else it was asked for in vain: a stranger
+// who names a key that nobody has is not to keep everybody out.
+func TestKnownKeysServe(t *testing.T) {
+	c, token := newTokens(t)
+	tokens := c.dir.elsewhere.tokens
+	away := func() { tokens.health.answered(c.log, tokens.name, errors.New("it was asked for another key"), true) }
 	away()
 	if _, err := c.Token(from(t, 1), "", "", token); !errors.Is(err, sasl.ErrUnavailable) {
 		t.Errorf("with no keys: %v", err)
 	}
-	e.tokens.health = health{}
+	tokens.health = health{}
 	for range 2 {
 		if who, err := c.Token(from(t, 1), "", "", token); who != "alice@mail.test" {
 			t.Errorf("%q, %v", who, err)
 		}
 		away()
+	}
+}
+
+// TestUnlockTokens: where too many tokens were made up, an operator lets in again by the address, and by what the list of lock-outs calls it.
+func TestUnlockTokens(t *testing.T) {
+	for _, who := range [][]string{{"192.0.2.1"}, {"192.0.2.1/32"}, {"token 192.0.2.1/32", "192.0.2.1"}} {
+		c, token := newTokens(t)
+		for range 3 {
+			c.Token(from(t, 1), "", "", token[:strings.LastIndexByte(token, '.')]+".AAAA")
+		}
+		if _, err := c.Token(from(t, 1), "", "", token); !errors.Is(err, sasl.ErrThrottled) || len(c.Lockouts()) != 2 {
+			t.Fatalf("after guesses: %v, %v", err, c.Lockouts())
+		}
+		for i, one := range who {
+			if !c.Unlock(one) {
+				t.Errorf("%s: nothing was locked of %v", who[i], c.Lockouts())
+			}
+		}
+		if _, err := c.Token(from(t, 1), "", "", token); err != nil || len(c.Lockouts()) > 0 {
+			t.Errorf("after %q: %v, %v", who, err, c.Lockouts())
+		}
 	}
 }
