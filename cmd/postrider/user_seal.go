@@ -153,10 +153,10 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 // ringFor makes keys, or goes on with those of a mailbox that was sealed before: its old mail may need them.
 func ringFor(box *mailkeys.Box, password []byte) (ring *sealedmail.Keyring, recovery string, err error) {
 	if box == nil || box.State == mailkeys.Made {
-		return sealedmail.NewKeyring(password)
+		return mailkeys.NewKeyring(password)
 	}
 	ring = box.Keyring.Clone()
-	keys, err := ring.Unlock(password)
+	keys, err := mailkeys.Unlock(ring, password)
 	if err != nil {
 		return nil, "", fmt.Errorf("it has keys from before, which this password does not open: %w", err)
 	}
@@ -241,7 +241,7 @@ func (f *userFlags) openRing(cmd *cobra.Command, at domains.Address, ring *seale
 	if err != nil {
 		return nil, err
 	}
-	return ring.Unlock(password)
+	return mailkeys.Unlock(ring, password)
 }
 
 func ringOf(box *mailkeys.Box) *sealedmail.Keyring {
@@ -340,7 +340,7 @@ func (f *userFlags) loseMail(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if domains.CanonicalAddress(strings.TrimSpace(string(typed))) != at {
 		return nil, errors.New("that is not the address; nothing was changed")
 	}
-	fresh, recovery, err := sealedmail.NewKeyring(password)
+	fresh, recovery, err := mailkeys.NewKeyring(password)
 	if err == nil {
 		err = f.askBack(cmd, recovery)
 	}

@@ -135,7 +135,7 @@ func TestSealedChangeBrokenOff(t *testing.T) {
 func TestSealedOddPasswords(t *testing.T) {
 	w := start(t, "")
 	for _, password := range []string{"100% $HOME 'x' \"y\"", "blank at the end ", "gr\u00fcn \u20ac \U0001F511", "gr\xfcn", "gru\u0308n", "a,b=c;d\\e"} {
-		ring, _, err := sealedmail.NewKeyring([]byte(password))
+		ring, _, err := mailkeys.NewKeyring([]byte(password))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,6 +149,30 @@ func TestSealedOddPasswords(t *testing.T) {
 		k, _ := w.openKey(t.Context(), alice, []byte(password)).(*mailKey)
 		if k == nil || k.err != nil {
 			t.Errorf("%q: %+v", password, k)
+		}
+	}
+	// As another keyboard writes it: the account opens with both.
+	for _, c := range [][2]string{{"gru\u0308n", "gr\u00fcn"}, {"gr\u00fcn", "gru\u0308n"}, {"x\u00a0y", "x y"}} {
+		ring, _, err := mailkeys.NewKeyring([]byte(c[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.mailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) error { b.Keyring = ring; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if k, _ := w.openKey(t.Context(), alice, []byte(c[1])).(*mailKey); k == nil || k.err != nil {
+			t.Errorf("%q for %q: %+v", c[1], c[0], k)
+		}
+		keys, err := mailkeys.Unlock(ring, []byte(c[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := w.mailKeys.Begin(t.Context(), alice, keys, []byte("new "+c[0]))
+		if err == nil {
+			err = w.mailKeys.Settle(t.Context(), alice, id)
+		}
+		if k, _ := w.openKey(t.Context(), alice, []byte("new "+c[1])).(*mailKey); err != nil || k == nil || k.err != nil {
+			t.Errorf("changed: %q for %q: %+v, %v", c[1], c[0], k, err)
 		}
 	}
 }
