@@ -515,3 +515,74 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestOneKeyForTwo: of two mailboxes with one key the one that has room gets its message where the other has none.
+func TestOneKeyForTwo(t *testing.T) {
+	for _, n := range []int{2_000, 200_000} {
+		inner, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(u string) maildir.Quota {
+			if u == ann {
+				return maildir.Quota{Octets: 100}
+			}
+			return maildir.Quota{}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inner.Close()
+		u, err := sealedmail.NewKeys()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(inner, func(string) (string, error) { return u.Recipient(), nil }, nil)
+		d, err := s.Create(t.Context(), mailstore.Meta{}, ann, bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(d, long(n))
+		var r *mailstore.Refused
+		if err := d.Commit(t.Context(), nil); !errors.As(err, &r) {
+			t.Fatal(err)
+		}
+		d.Exclude(ann)
+		err = d.Commit(t.Context(), nil)
+		if got, _ := s.Usage(t.Context(), bob); err != nil || got.Messages != 1 {
+			t.Errorf("%d octets: acknowledged with %v, and there are %d", n, err, got.Messages)
+		}
+	}
+}
+
+// TestOneKeyForTwoLate: the same, where the one has no room any more when the message turns out to be long.
+func TestOneKeyForTwoLate(t *testing.T) {
+	full := false
+	inner, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(u string) maildir.Quota {
+		if u == ann && full {
+			return maildir.Quota{Octets: 100}
+		}
+		return maildir.Quota{}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	u, err := sealedmail.NewKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(inner, func(string) (string, error) { return u.Recipient(), nil }, nil)
+	deliver(t, s, "", long(1000), ann)
+	d, err := s.Create(t.Context(), mailstore.Meta{}, ann, bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full = true
+	io.WriteString(d, long(200_000))
+	var r *mailstore.Refused
+	if err := d.Commit(t.Context(), nil); !errors.As(err, &r) || len(r.Mailboxes) != 1 || r.Mailboxes[ann] == nil {
+		t.Fatal(err)
+	}
+	d.Exclude(ann)
+	err = d.Commit(t.Context(), nil)
+	if got, _ := s.Usage(t.Context(), bob); err != nil || got.Messages != 1 {
+		t.Errorf("acknowledged with %v, and there are %d", err, got.Messages)
+	}
+}
