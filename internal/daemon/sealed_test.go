@@ -293,3 +293,46 @@ func TestSealedAlias(t *testing.T) {
 		t.Errorf("%q\n%q", a, b)
 	}
 }
+
+// TestSealedOneStays: a message that cannot be sealed keeps no other one in clear, behind it or in a folder.
+func TestSealedOneStays(t *testing.T) {
+	w := start(t, `"POP3": {"deletion": "move"},`)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+	odd := filepath.Join(w.dir, "data", "mail", "mail.test", "alice", "new", "1."+strings.Repeat("x", 230))
+	if err := os.WriteFile(odd, []byte("Subject: odd\n\nsecret words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.put(0, "Subject: y\r\n\r\nsecret words\r\n")
+	w.seal(testPassword)
+	w.sealOld(context.Background())
+	if n, trash := w.files("new/*,K=*"), w.files(".Trash/cur/*,K=*"); n != 1 || trash != 1 {
+		t.Errorf("%d messages are sealed, %d in the folder", n, trash)
+	}
+	if _, err := os.Stat(odd); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSealedLineTakenOut: that mail waits, as the line was taken out of the settings by hand, is said by the status.
+func TestSealedLineTakenOut(t *testing.T) {
+	w := start(t, "")
+	before, err := os.ReadFile(filepath.Join(w.dir, "t.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.seal(testPassword)
+	w.sealOld(context.Background())
+	if all := w.keyProblems(); len(all) != 0 {
+		t.Errorf("%q", all)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "t.conf"), before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if all := w.keyProblems(); len(all) != 1 || !strings.Contains(all[0], alice) {
+		t.Errorf("%q", all)
+	}
+}

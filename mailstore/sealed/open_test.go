@@ -586,3 +586,24 @@ func TestOneKeyForTwoLate(t *testing.T) {
 		t.Errorf("acknowledged with %v, and there are %d", err, got.Messages)
 	}
 }
+
+// TestSizeThatLies: a message that is not as long as its name says is not sealed under that: it could not be opened any more.
+func TestSizeThatLies(t *testing.T) {
+	dir, keys := t.TempDir(), newRing(func(string) bool { return false })
+	s := openStore(t, dir, keys)
+	deliver(t, s, "", "Subject: x\r\n\r\nword\r\n", ann)
+	name := files(t, dir, ann)[0]
+	if err := os.WriteFile(name, []byte("Subject: x\n\nwords"), 0o600); err != nil { // as many octets, of fewer lines
+		t.Fatal(err)
+	}
+	m := drop(t, s.inner, ann).(mailstore.SealedDrop)
+	_, _, err := SealDrop(t.Context(), m, keys.of(ann).Recipient(), time.Time{})
+	m.Close()
+	if !errors.Is(err, mailstore.ErrDamaged) {
+		t.Error(err)
+	}
+	after := drop(t, s, ann)
+	if text, err := readAll(after, 0); err != nil || !strings.Contains(text, "words") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
