@@ -73,6 +73,12 @@ func TestSealedPages(t *testing.T) {
 		t.Fatal("the mailbox does not open")
 	}
 	v := w.user(alice, testPassword)
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "weak", "again", "weak"); code != 422 {
+		t.Error(code, page)
+	}
+	if box, err := w.mailKeys.Of(alice); err != nil || box.Keyring.Passwords() != 1 {
+		t.Error("a password that was refused opens the mail", err)
+	}
 	if code, page := v.post("/account/password", "do", "change", "old", "wrong", "new", "a better one", "again", "a better one"); code != 422 {
 		t.Error(code, page)
 	}
