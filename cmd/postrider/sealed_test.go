@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 )
 
 // asked is a person at a command that prints a recovery key and asks for groups of it.
@@ -449,4 +452,58 @@ func (w *world) capa(t *testing.T) string {
 		t.Fatal(err, out)
 	}
 	return out
+}
+
+// meanwhile does something else while it is asked for the recovery key.
+type meanwhile struct {
+	asked
+	do func()
+}
+
+func (m *meanwhile) Read(p []byte) (int, error) {
+	if recoveryKey.MatchString(m.out.String()) && m.do != nil {
+		m.do()
+		m.do = nil
+	}
+	return m.asked.Read(p)
+}
+
+// TestSealedAgain: who seals a mailbox once more that has sealed mail keeps the keys to that, also where it comes to nothing the first time.
+func TestSealedAgain(t *testing.T) {
+	for _, state := range []mailkeys.State{mailkeys.Sealed, mailkeys.Leaving} {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			w.deliver(marked, user)
+			plain, err := os.ReadFile(filepath.Join(w.dir, "mail.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.seal(t)
+			w.sealedAll(t)
+			s, err := conf.Load(w.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := setState(t.Context(), s, user, state); err != nil {
+				t.Fatal(err)
+			}
+			write := func(text string) {
+				if err := os.WriteFile(filepath.Join(w.dir, "mail.conf"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(string(plain))
+			must(t, "", "reload", "-c", w.dir)
+			var out, errs bytes.Buffer
+			person := &meanwhile{asked{before: []string{password}, out: &out}, func() { write("{") }}
+			if code := run([]string{"user", "seal", "-c", w.dir, "--stdin", user}, person, &out, &errs); code == 0 {
+				t.Fatal(errs.String())
+			}
+			write(string(plain))
+			w.seal(t)
+			if answer := w.pop(t, "USER "+user, "PASS "+password, "RETR 1"); !strings.HasPrefix(answer, "+OK ") {
+				t.Error(answer)
+			}
+		})
+	}
 }

@@ -124,10 +124,10 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	}
 	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
 		return k.Change(cmd.Context(), at.String(), func(b *mailkeys.Box) error {
-			if b.State == mailkeys.Sealed || b.State == mailkeys.Leaving && box == nil {
-				return errors.New("somebody else has just made keys for it; nothing was sealed")
+			if (b.Keyring == nil) != (box == nil) || box != nil && b.Keyring.Generation() != box.Keyring.Generation() {
+				return errors.New("its keys were changed meanwhile; nothing was sealed")
 			}
-			b.State, b.Keyring = mailkeys.Made, ring
+			b.Keyring = ring // its state stays: what there may be sealed needs keys that were there before
 			return nil
 		})
 	})
@@ -152,11 +152,14 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 
 // ringFor makes keys, or goes on with those of a mailbox that was sealed before: its old mail may need them.
 func ringFor(box *mailkeys.Box, password []byte) (ring *sealedmail.Keyring, recovery string, err error) {
-	if box == nil || box.State == mailkeys.Made {
+	if box == nil {
 		return mailkeys.NewKeyring(password)
 	}
 	ring = box.Keyring.Clone()
 	keys, err := mailkeys.Unlock(ring, password)
+	if err != nil && box.State == mailkeys.Made { // nothing was sealed yet
+		return mailkeys.NewKeyring(password)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("it has keys from before, which this password does not open: %w", err)
 	}
