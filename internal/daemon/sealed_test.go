@@ -342,3 +342,17 @@ func TestSealedLineTakenOut(t *testing.T) {
 		t.Errorf("%q", all)
 	}
 }
+
+// TestSealedViewer: the pages that show mail do not show a sealed mailbox as an empty one.
+func TestSealedViewer(t *testing.T) {
+	w := start(t, `"Web": {"listen": "127.0.0.1:0", "viewer": true},`)
+	w.seal(testPassword)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	v := w.user(alice, testPassword)
+	if code, page := v.see("/account/mail/"); code != 409 || !strings.Contains(page, "sealed") || strings.Contains(page, "Nothing has come yet") {
+		t.Errorf("%d %s", code, page)
+	}
+	if code, page := w.user("bob@mail.test", testPassword).see("/account/mail/"); code != 200 {
+		t.Errorf("%d %s", code, page)
+	}
+}
