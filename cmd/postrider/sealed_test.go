@@ -15,6 +15,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // asked is a person at a command that prints a recovery key and asks for groups of it.
@@ -505,5 +506,39 @@ func TestSealedAgain(t *testing.T) {
 				t.Error(answer)
 			}
 		})
+	}
+}
+
+// TestSealedReset: passwords of devices that are forgotten open no mail any more, whoever has the disk.
+func TestSealedReset(t *testing.T) {
+	w := newWorld(t)
+	w.seal(t)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const app = "abcdefghijklmnopqrstuvwxyz"
+	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(t.Context(), user, func(b *mailkeys.Box) error {
+			keys, err := mailkeys.Unlock(b.Keyring, []byte(password))
+			if err != nil {
+				return err
+			}
+			return b.Keyring.AddApp(keys, "phone", []byte(app))
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "new password 2\n"+password+"\n", "user", "passwd", "-c", w.dir, "--stdin", "--reset", user)
+	box, err := boxOf(s, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Keyring.UnlockApp("phone", []byte(app)); err == nil {
+		t.Error("it still does")
+	}
+	if _, err := mailkeys.Unlock(box.Keyring, []byte("new password 2")); err != nil {
+		t.Error(err)
 	}
 }

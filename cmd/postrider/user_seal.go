@@ -333,6 +333,21 @@ func (f *userFlags) rewrap(cmd *cobra.Command, s *conf.Settings, at domains.Addr
 	}, err
 }
 
+// forgetApps has no password of a device open the mail of a sealed mailbox any more, when they are all forgotten.
+func forgetApps(ctx context.Context, s *conf.Settings, at domains.Address, box *mailkeys.Box) error {
+	if box == nil {
+		return nil
+	}
+	return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(ctx, at.String(), func(b *mailkeys.Box) error {
+			if b.Keyring == nil {
+				return mailkeys.ErrNone
+			}
+			return b.Keyring.RemoveApps(func(string) bool { return true })
+		})
+	})
+}
+
 // loseMail gives a mailbox that nothing opens any more new keys, when its address was typed.
 func (f *userFlags) loseMail(cmd *cobra.Command, s *conf.Settings, at domains.Address, password []byte) (settle func() error, err error) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "The mail of %s can be read by nobody after this, unless a password or recovery key from before is found (user keys --bring).\n", at)
