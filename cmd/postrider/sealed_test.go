@@ -542,3 +542,33 @@ func TestSealedReset(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSealedRename: an account whose keys could not follow keeps its name.
+func TestSealedRename(t *testing.T) {
+	w := newWorld(t)
+	w.seal(t)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := boxOf(s, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const to = "other@mail.test"
+	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(t.Context(), to, func(b *mailkeys.Box) error { b.Keyring = box.Keyring; return nil })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := fails(t, "", "user", "rename", "-c", w.dir, user, to); !strings.Contains(said, "keys of sealed mail") {
+		t.Error(said)
+	}
+	if said := fails(t, "a good password\n", "user", "add", "-c", w.dir, "--stdin", to); !strings.Contains(said, "--keep") {
+		t.Error(said)
+	}
+	if v := w.keys(t); v.Problem != "" {
+		t.Errorf("%+v", v)
+	}
+}

@@ -246,10 +246,16 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) (err er
 	if n := mailOf(cmd.Context(), s, to); n > 0 {
 		return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed; to delete it: postrider user remove --mail %s", count(n, "message"), to)
 	}
-	if ours, err := boxOf(s, at); err != nil {
+	ours, err := boxOf(s, at)
+	if err != nil {
 		return err
-	} else if theirs, err := boxOf(s, to); err != nil || ours != nil && theirs != nil {
-		return errors.Join(err, fmt.Errorf("in the mailbox of %s are keys of sealed mail, of an account that was removed: one mailbox has not room for those of two", to))
+	}
+	theirs, err := boxOf(s, to)
+	if err != nil {
+		return err
+	}
+	if ours != nil && theirs != nil { // said before the settings are changed: the mail could not follow them
+		return fmt.Errorf("the mailbox of %s still has keys of sealed mail, of an account that was removed, and room for one postrider.keys alone: move that away first", to)
 	}
 	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 		return s.RenameAccount(at, to, resealAPOP(s.SecretKeyFile))
