@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
+	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // asked is a person at a command that prints a recovery key and asks for groups of it.
@@ -449,4 +453,122 @@ func (w *world) capa(t *testing.T) string {
 		t.Fatal(err, out)
 	}
 	return out
+}
+
+// meanwhile does something else while it is asked for the recovery key.
+type meanwhile struct {
+	asked
+	do func()
+}
+
+func (m *meanwhile) Read(p []byte) (int, error) {
+	if recoveryKey.MatchString(m.out.String()) && m.do != nil {
+		m.do()
+		m.do = nil
+	}
+	return m.asked.Read(p)
+}
+
+// TestSealedAgain: who seals a mailbox once more that has sealed mail keeps the keys to that, also where it comes to nothing the first time.
+func TestSealedAgain(t *testing.T) {
+	for _, state := range []mailkeys.State{mailkeys.Sealed, mailkeys.Leaving} {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			w.deliver(marked, user)
+			plain, err := os.ReadFile(filepath.Join(w.dir, "mail.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.seal(t)
+			w.sealedAll(t)
+			s, err := conf.Load(w.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := setState(t.Context(), s, user, state); err != nil {
+				t.Fatal(err)
+			}
+			write := func(text string) {
+				if err := os.WriteFile(filepath.Join(w.dir, "mail.conf"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(string(plain))
+			must(t, "", "reload", "-c", w.dir)
+			var out, errs bytes.Buffer
+			person := &meanwhile{asked{before: []string{password}, out: &out}, func() { write("{") }}
+			if code := run([]string{"user", "seal", "-c", w.dir, "--stdin", user}, person, &out, &errs); code == 0 {
+				t.Fatal(errs.String())
+			}
+			write(string(plain))
+			w.seal(t)
+			if answer := w.pop(t, "USER "+user, "PASS "+password, "RETR 1"); !strings.HasPrefix(answer, "+OK ") {
+				t.Error(answer)
+			}
+		})
+	}
+}
+
+// TestSealedReset: passwords of devices that are forgotten open no mail any more, whoever has the disk.
+func TestSealedReset(t *testing.T) {
+	w := newWorld(t)
+	w.seal(t)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const app = "abcdefghijklmnopqrstuvwxyz"
+	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(t.Context(), user, func(b *mailkeys.Box) error {
+			keys, err := mailkeys.Unlock(b.Keyring, []byte(password))
+			if err != nil {
+				return err
+			}
+			return b.Keyring.AddApp(keys, "phone", []byte(app))
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "new password 2\n"+password+"\n", "user", "passwd", "-c", w.dir, "--stdin", "--reset", user)
+	box, err := boxOf(s, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Keyring.UnlockApp("phone", []byte(app)); err == nil {
+		t.Error("it still does")
+	}
+	if _, err := mailkeys.Unlock(box.Keyring, []byte("new password 2")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSealedRename: an account whose keys could not follow keeps its name.
+func TestSealedRename(t *testing.T) {
+	w := newWorld(t)
+	w.seal(t)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := boxOf(s, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const to = "other@mail.test"
+	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(t.Context(), to, func(b *mailkeys.Box) error { b.Keyring = box.Keyring; return nil })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := fails(t, "", "user", "rename", "-c", w.dir, user, to); !strings.Contains(said, "keys of sealed mail") {
+		t.Error(said)
+	}
+	if said := fails(t, "a good password\n", "user", "add", "-c", w.dir, "--stdin", to); !strings.Contains(said, "--keep") {
+		t.Error(said)
+	}
+	if v := w.keys(t); v.Problem != "" {
+		t.Errorf("%+v", v)
+	}
 }

@@ -190,7 +190,7 @@ With --stdin these are further lines.` + passwordHelp,
 			}
 			more := ""
 			if f.reset {
-				if err := forget(cmd.Context(), s, at); err != nil {
+				if err := errors.Join(forget(cmd.Context(), s, at), forgetApps(cmd.Context(), s, at, box)); err != nil {
 					return err
 				}
 				more = "what the user had decided is forgotten"

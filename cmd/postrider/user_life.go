@@ -101,7 +101,10 @@ func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	}
 	n := mailOf(cmd.Context(), s, at)
 	if n == 0 {
-		return nil
+		if box, err := boxOf(s, at); err != nil || box == nil {
+			return err
+		}
+		return errors.New("there is a mailbox of that name with keys of sealed mail, of an account that was removed: --keep gives it to the new one, --fresh deletes it")
 	}
 	return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed: --keep gives it to the new one, --fresh deletes it", count(n, "message"))
 }
@@ -242,6 +245,17 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) (err er
 	}
 	if n := mailOf(cmd.Context(), s, to); n > 0 {
 		return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed; to delete it: postrider user remove --mail %s", count(n, "message"), to)
+	}
+	ours, err := boxOf(s, at)
+	if err != nil {
+		return err
+	}
+	theirs, err := boxOf(s, to)
+	if err != nil {
+		return err
+	}
+	if ours != nil && theirs != nil { // said before the settings are changed: the mail could not follow them
+		return fmt.Errorf("the mailbox of %s still has keys of sealed mail, of an account that was removed, and room for one postrider.keys alone: move that away first", to)
 	}
 	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
 		return s.RenameAccount(at, to, resealAPOP(s.SecretKeyFile))

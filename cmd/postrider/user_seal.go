@@ -124,10 +124,10 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	}
 	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
 		return k.Change(cmd.Context(), at.String(), func(b *mailkeys.Box) error {
-			if b.State == mailkeys.Sealed || b.State == mailkeys.Leaving && box == nil {
-				return errors.New("somebody else has just made keys for it; nothing was sealed")
+			if (b.Keyring == nil) != (box == nil) || box != nil && b.Keyring.Generation() != box.Keyring.Generation() {
+				return errors.New("its keys were changed meanwhile; nothing was sealed")
 			}
-			b.State, b.Keyring = mailkeys.Made, ring
+			b.Keyring = ring // its state stays: what there may be sealed needs keys that were there before
 			return nil
 		})
 	})
@@ -152,11 +152,14 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 
 // ringFor makes keys, or goes on with those of a mailbox that was sealed before: its old mail may need them.
 func ringFor(box *mailkeys.Box, password []byte) (ring *sealedmail.Keyring, recovery string, err error) {
-	if box == nil || box.State == mailkeys.Made {
-		return sealedmail.NewKeyring(password)
+	if box == nil {
+		return mailkeys.NewKeyring(password)
 	}
 	ring = box.Keyring.Clone()
-	keys, err := ring.Unlock(password)
+	keys, err := mailkeys.Unlock(ring, password)
+	if err != nil && box.State == mailkeys.Made { // nothing was sealed yet
+		return mailkeys.NewKeyring(password)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("it has keys from before, which this password does not open: %w", err)
 	}
@@ -241,7 +244,7 @@ func (f *userFlags) openRing(cmd *cobra.Command, at domains.Address, ring *seale
 	if err != nil {
 		return nil, err
 	}
-	return ring.Unlock(password)
+	return mailkeys.Unlock(ring, password)
 }
 
 func ringOf(box *mailkeys.Box) *sealedmail.Keyring {
@@ -330,6 +333,21 @@ func (f *userFlags) rewrap(cmd *cobra.Command, s *conf.Settings, at domains.Addr
 	}, err
 }
 
+// forgetApps has no password of a device open the mail of a sealed mailbox any more, when they are all forgotten.
+func forgetApps(ctx context.Context, s *conf.Settings, at domains.Address, box *mailkeys.Box) error {
+	if box == nil {
+		return nil
+	}
+	return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+		return k.Change(ctx, at.String(), func(b *mailkeys.Box) error {
+			if b.Keyring == nil {
+				return mailkeys.ErrNone
+			}
+			return b.Keyring.RemoveApps(func(string) bool { return true })
+		})
+	})
+}
+
 // loseMail gives a mailbox that nothing opens any more new keys, when its address was typed.
 func (f *userFlags) loseMail(cmd *cobra.Command, s *conf.Settings, at domains.Address, password []byte) (settle func() error, err error) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "The mail of %s can be read by nobody after this, unless a password or recovery key from before is found (user keys --bring).\n", at)
@@ -340,7 +358,7 @@ func (f *userFlags) loseMail(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if domains.CanonicalAddress(strings.TrimSpace(string(typed))) != at {
 		return nil, errors.New("that is not the address; nothing was changed")
 	}
-	fresh, recovery, err := sealedmail.NewKeyring(password)
+	fresh, recovery, err := mailkeys.NewKeyring(password)
 	if err == nil {
 		err = f.askBack(cmd, recovery)
 	}

@@ -54,9 +54,7 @@ func (d *Daemon) sealedTo(user string) string {
 // keyProblems are the sealed mailboxes that take no mail, or cannot be opened.
 func (d *Daemon) keyProblems() (all []string) {
 	for name, a := range d.state().dir.Accounts() {
-		if a.Sealed == "" {
-			continue
-		}
+		// Also of those that the settings do not call sealed: the line may have been taken out by hand.
 		if err := d.mailKeys.Problem(name.String(), a.Sealed); err != nil {
 			all = append(all, "mail is kept from a sealed mailbox: "+err.Error())
 		}
@@ -88,6 +86,7 @@ func (f fetching) Verify(ctx context.Context, authzid, user string, password []b
 
 // mailKey is what a login has opened of a sealed mailbox, or why not.
 type mailKey struct {
+	of   string // the account
 	keys *sealedmail.Unlocked
 	err  error
 }
@@ -98,7 +97,7 @@ func (d *Daemon) openKey(ctx context.Context, account string, password []byte) a
 	if err != nil || box == nil {
 		return nil // openMaildrop says so
 	}
-	k := &mailKey{}
+	k := &mailKey{of: account}
 	p, err := d.preferences.Of(domains.Address(account))
 	if app := p.Find(password, time.Now()); err == nil && app != nil {
 		k.keys, k.err = box.Keyring.UnlockApp(app.ID, password)
@@ -131,7 +130,7 @@ func (d *Daemon) unlock(ctx context.Context, account string, box mailstore.Maild
 	}
 	opened, _ := sasl.PeerOf(ctx).Opened.(*mailKey)
 	switch {
-	case opened == nil:
+	case opened == nil || opened.of != account: // of another login of this session, which came to nothing
 		return errSealed
 	case errors.Is(opened.err, sealedmail.ErrPassword):
 		return errOtherPassword
@@ -254,7 +253,7 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 		return
 	case err != nil:
 		d.log.Error("mail from before cannot be sealed", "mailbox", user, "err", err)
-		if !errors.Is(err, mailstore.ErrDamaged) {
+		if !stays(err) {
 			return // a full disk, say: again next time
 		}
 	}
@@ -264,7 +263,7 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 		s.done = make(map[string]looked)
 	}
 	next := sealLater
-	if n > 0 || last.recipient != recipient {
+	if n > 0 || last.recipient != recipient || errors.Is(err, mailstore.ErrUnavailable) {
 		next = sealSoon
 	}
 	s.done[user] = looked{recipient, time.Now().Add(next)}
@@ -311,10 +310,11 @@ func convertMailbox(ctx context.Context, store *maildir.Store, user string, prog
 				progress(n)
 			}
 			switch {
-			case errors.Is(err, mailstore.ErrDamaged) && first == nil:
-				first = err
-			case err != nil && !errors.Is(err, mailstore.ErrDamaged):
+			case err == nil:
+			case !stays(err) || did == 0 && !done:
 				return err
+			case first == nil:
+				first = err
 			}
 			if done {
 				return nil
@@ -330,6 +330,11 @@ func convertMailbox(ctx context.Context, store *maildir.Store, user string, prog
 		err = first
 	}
 	return n, err
+}
+
+// stays reports whether an error is of single messages, which stay as they are; the others do not wait for them.
+func stays(err error) bool {
+	return errors.Is(err, mailstore.ErrDamaged) || errors.Is(err, mailstore.ErrUnavailable)
 }
 
 func convertSome(ctx context.Context, s *maildir.Store, user string, convert converter) (did int, done bool, err error) {

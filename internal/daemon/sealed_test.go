@@ -73,6 +73,12 @@ func TestSealedPages(t *testing.T) {
 		t.Fatal("the mailbox does not open")
 	}
 	v := w.user(alice, testPassword)
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "weak", "again", "weak"); code != 422 {
+		t.Error(code, page)
+	}
+	if box, err := w.mailKeys.Of(alice); err != nil || box.Keyring.Passwords() != 1 {
+		t.Error("a password that was refused opens the mail", err)
+	}
 	if code, page := v.post("/account/password", "do", "change", "old", "wrong", "new", "a better one", "again", "a better one"); code != 422 {
 		t.Error(code, page)
 	}
@@ -135,7 +141,7 @@ func TestSealedChangeBrokenOff(t *testing.T) {
 func TestSealedOddPasswords(t *testing.T) {
 	w := start(t, "")
 	for _, password := range []string{"100% $HOME 'x' \"y\"", "blank at the end ", "gr\u00fcn \u20ac \U0001F511", "gr\xfcn", "gru\u0308n", "a,b=c;d\\e"} {
-		ring, _, err := sealedmail.NewKeyring([]byte(password))
+		ring, _, err := mailkeys.NewKeyring([]byte(password))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,6 +155,30 @@ func TestSealedOddPasswords(t *testing.T) {
 		k, _ := w.openKey(t.Context(), alice, []byte(password)).(*mailKey)
 		if k == nil || k.err != nil {
 			t.Errorf("%q: %+v", password, k)
+		}
+	}
+	// As another keyboard writes it: the account opens with both.
+	for _, c := range [][2]string{{"gru\u0308n", "gr\u00fcn"}, {"gr\u00fcn", "gru\u0308n"}, {"x\u00a0y", "x y"}} {
+		ring, _, err := mailkeys.NewKeyring([]byte(c[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.mailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) error { b.Keyring = ring; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if k, _ := w.openKey(t.Context(), alice, []byte(c[1])).(*mailKey); k == nil || k.err != nil {
+			t.Errorf("%q for %q: %+v", c[1], c[0], k)
+		}
+		keys, err := mailkeys.Unlock(ring, []byte(c[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := w.mailKeys.Begin(t.Context(), alice, keys, []byte("new "+c[0]))
+		if err == nil {
+			err = w.mailKeys.Settle(t.Context(), alice, id)
+		}
+		if k, _ := w.openKey(t.Context(), alice, []byte("new "+c[1])).(*mailKey); err != nil || k == nil || k.err != nil {
+			t.Errorf("changed: %q for %q: %+v, %v", c[1], c[0], k, err)
 		}
 	}
 }
@@ -267,5 +297,62 @@ func TestSealedAlias(t *testing.T) {
 	a, b := w.mailbox(alice), w.mailbox("bob@mail.test")
 	if len(a) != 1 || len(b) != 1 || a[0] != b[0] || !strings.Contains(a[0], "secret words") {
 		t.Errorf("%q\n%q", a, b)
+	}
+}
+
+// TestSealedOneStays: a message that cannot be sealed keeps no other one in clear, behind it or in a folder.
+func TestSealedOneStays(t *testing.T) {
+	w := start(t, `"POP3": {"deletion": "move"},`)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	w.session("C: DELE 1\nS: +OK\nC: QUIT\nS: +OK")
+	odd := filepath.Join(w.dir, "data", "mail", "mail.test", "alice", "new", "1."+strings.Repeat("x", 230))
+	if err := os.WriteFile(odd, []byte("Subject: odd\n\nsecret words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.put(0, "Subject: y\r\n\r\nsecret words\r\n")
+	w.seal(testPassword)
+	w.sealOld(context.Background())
+	if n, trash := w.files("new/*,K=*"), w.files(".Trash/cur/*,K=*"); n != 1 || trash != 1 {
+		t.Errorf("%d messages are sealed, %d in the folder", n, trash)
+	}
+	if _, err := os.Stat(odd); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSealedLineTakenOut: that mail waits, as the line was taken out of the settings by hand, is said by the status.
+func TestSealedLineTakenOut(t *testing.T) {
+	w := start(t, "")
+	before, err := os.ReadFile(filepath.Join(w.dir, "t.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.seal(testPassword)
+	w.sealOld(context.Background())
+	if all := w.keyProblems(); len(all) != 0 {
+		t.Errorf("%q", all)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "t.conf"), before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if all := w.keyProblems(); len(all) != 1 || !strings.Contains(all[0], alice) {
+		t.Errorf("%q", all)
+	}
+}
+
+// TestSealedViewer: the pages that show mail do not show a sealed mailbox as an empty one.
+func TestSealedViewer(t *testing.T) {
+	w := start(t, `"Web": {"listen": "127.0.0.1:0", "viewer": true},`)
+	w.seal(testPassword)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	v := w.user(alice, testPassword)
+	if code, page := v.see("/account/mail/"); code != 409 || !strings.Contains(page, "sealed") || strings.Contains(page, "Nothing has come yet") {
+		t.Errorf("%d %s", code, page)
+	}
+	if code, page := w.user("bob@mail.test", testPassword).see("/account/mail/"); code != 200 {
+		t.Errorf("%d %s", code, page)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -34,6 +35,10 @@ func (o ownPages) rewrap(ctx context.Context, who, old, new string) (settle func
 	}
 	if keys == nil {
 		return func(context.Context) error { return nil }, nil
+	}
+	// Before it opens anything: one that is refused must not open the mail, and nobody is to collect them.
+	if err := errors.Join(accounts.Usable([]byte(new)), accounts.Strong([]byte(new), domains.Address(who))); err != nil {
+		return nil, refusedAs("new", err)
 	}
 	id, err := o.d.mailKeys.Begin(ctx, who, keys, []byte(new))
 	if err != nil {

@@ -36,6 +36,10 @@ func (v *viewers) serve(w http.ResponseWriter, r *pages.Request) error {
 	if !v.shown(r.Visitor) {
 		return pages.ErrNotFound
 	}
+	if v.d.sealedTo(r.Who) != "" { // nothing here has its keys, and it must not look empty
+		http.Error(w, "This mailbox is sealed: a mail program shows its mail, and these pages cannot.", http.StatusConflict)
+		return nil
+	}
 	one := v.of(r.Who, r.Path("mail/"))
 	if err := one.mirror.Refresh(r.Context()); err != nil {
 		return err

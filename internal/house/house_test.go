@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	"internal/accounts/openid":     {},
 	"internal/accounts/passwdfile": {"cipher/passwd", "parsers/domains"},
 	"internal/accounts":            {"internal/accounts/ldap", "internal/accounts/openid", "internal/accounts/passwdfile", "internal/conf", "internal/preferences", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
-	"internal/mailkeys":            {"cipher/sealedmail"},
+	"internal/mailkeys":            {"cipher/sealedmail", "cipher/sasl"},
 	"internal/preferences":         {"mailstore/durable", "parsers/domains"},
 	"internal/logs":                {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",

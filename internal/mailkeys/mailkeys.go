@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 )
 
@@ -38,6 +39,17 @@ const version = 1
 
 // ErrNone: the mailbox has no keys.
 var ErrNone = errors.New("the mailbox has no keys: it is not sealed")
+
+// NewKeyring is sealedmail.NewKeyring, for a password as accounts know it: however a keyboard composes accents (SASLprep, RFC 4013). What
+// opens the account would else not open its mail where one program writes an accent as a letter of its own and another does not.
+func NewKeyring(password []byte) (k *sealedmail.Keyring, recovery string, err error) {
+	return sealedmail.NewKeyring(sasl.SASLprep(password))
+}
+
+// Unlock opens a keyring with a password as accounts know it.
+func Unlock(k *sealedmail.Keyring, password []byte) (*sealedmail.Unlocked, error) {
+	return k.Unlock(sasl.SASLprep(password))
+}
 
 // Files are where the keys stand. A *maildir.Store is one.
 type Files interface {
@@ -179,7 +191,7 @@ func (s *Store) Begin(ctx context.Context, user string, keys *sealedmail.Unlocke
 			return ErrNone
 		}
 		var err error
-		id, err = b.Keyring.AddPassword(keys, password)
+		id, err = b.Keyring.AddPassword(keys, sasl.SASLprep(password))
 		return err
 	})
 	return id, err
@@ -214,7 +226,7 @@ func (s *Store) Bring(ctx context.Context, user string, keys *sealedmail.Unlocke
 		for _, k := range b.Lost {
 			old, err := k.Recover(string(found))
 			if err != nil {
-				old, err = k.Unlock(found)
+				old, err = Unlock(k, found)
 			}
 			if err == nil {
 				err = b.Keyring.Adopt(keys, old)
@@ -254,5 +266,5 @@ func (t Turns) Unlock(ctx context.Context, k *sealedmail.Keyring, password []byt
 		return nil, ctx.Err()
 	}
 	defer func() { <-t }()
-	return k.Unlock(password)
+	return Unlock(k, password)
 }

@@ -374,3 +374,32 @@ func TestRestoreMany(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// TestRestoreUnsealed: what was sealed when the backup was made and is in clear now is longer there, and no more whole.
+func TestRestoreUnsealed(t *testing.T) {
+	ctx := context.Background()
+	const in, sealed = "1.M000001P00000000000aQ000000.h", ",S=300,Z=6,K=aaaaaaaa.bbbbbbbbbbbbbbbb"
+	s := open(t, t.TempDir())
+	plant(t, s, "cur", in+sealed+":2,S", strings.Repeat("x", 300))
+	dst, _, _ := backedUp(t, s, "", nil)
+	dir, _ := s.Path(who)
+	if err := os.Remove(filepath.Join(dir, "cur", in+sealed+":2,S")); err != nil {
+		t.Fatal(err)
+	}
+	plant(t, s, "cur", in+",S=5,W=6:2,S", "hello")
+	if err := os.WriteFile(filepath.Join(dir, "cur", in+",S=5,W=6:2,S"), []byte("hell\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Restore(ctx, dst, nil, nil); err != nil || c.Copied != 0 || c.Linked != 1 {
+		t.Errorf("a whole message was taken for a damaged one: %+v, %v", c, err)
+	}
+	if got := contents(t, s.Root()); !slices.Equal(got, []string{"hell\n"}) {
+		t.Errorf("%q", got)
+	}
+	if err := os.Truncate(filepath.Join(dir, "cur", in+",S=5,W=6:2,S"), 2); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Restore(ctx, dst, nil, nil); err != nil || c.Copied != 1 {
+		t.Errorf("a damaged message stays: %+v, %v", c, err)
+	}
+}

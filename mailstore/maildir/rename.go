@@ -74,8 +74,8 @@ func (s *Store) joinBoxes(ctx context.Context, a, b *box) error {
 		return err
 	}
 	defer lock.Close()
-	if _, err := os.Lstat(a.sub("", keysFile)); err == nil {
-		return errors.New("its messages are sealed with keys of its own, which the other mailbox does not have: unseal it first")
+	if err := s.joinKeys(ctx, a, b); err != nil {
+		return err
 	}
 	folders, err := Folders(a.dir)
 	if err != nil {
@@ -99,6 +99,27 @@ func (s *Store) joinBoxes(ctx context.Context, a, b *box) error {
 	os.Remove(a.sub("", boxLock))
 	s.removeEmpty(a.dir)
 	return nil
+}
+
+// joinKeys has the keys of sealed messages go before these, where the other mailbox has none.
+func (s *Store) joinKeys(ctx context.Context, a, b *box) error {
+	from, to := filepath.Join(a.dir, keysFile), filepath.Join(b.dir, keysFile)
+	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := waitForLock(ctx, from+".lock")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return errors.New("its messages are sealed with keys of its own, and the other mailbox has keys as well: unseal it first")
+	}
+	if err := s.fs.Rename(from, to); err != nil {
+		return err
+	}
+	os.Remove(from + ".lock")
+	return s.c.Commit(context.WithoutCancel(ctx), &durable.Tx{Dirs: []string{b.dir, a.dir}})
 }
 
 // moveFiles moves the files of one directory to another, under names that are free

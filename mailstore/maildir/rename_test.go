@@ -155,3 +155,38 @@ func TestPurge(t *testing.T) {
 		t.Errorf("the other one has %q", got)
 	}
 }
+
+// TestRenameKeys: the keys of sealed messages go along to a mailbox that has none, and never over others.
+func TestRenameKeys(t *testing.T) {
+	s := openIn(t, t.TempDir(), maildir.Own)
+	keys := func(user string) string {
+		name, err := s.KeysPath(user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := os.ReadFile(name)
+		return string(text)
+	}
+	set := func(user, text string) {
+		if err := s.ChangeKeys(t.Context(), user, func([]byte) ([]byte, error) { return []byte(text), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("a@x.test", "keys of a")
+	putAs(t, s, "one", "1\r\n", "a@x.test", "b@x.test")
+	for range 2 {
+		if err := s.Rename(t.Context(), "a@x.test", "b@x.test"); err != nil {
+			t.Fatal(err)
+		}
+		if keys("b@x.test") != "keys of a" || len(heldBy(t, s, "b@x.test")) != 2 {
+			t.Errorf("%q, %q", keys("b@x.test"), heldBy(t, s, "b@x.test"))
+		}
+	}
+	if has, _ := s.Has("a@x.test"); has {
+		t.Error("what is empty of the old name is still there")
+	}
+	set("a@x.test", "other keys")
+	if err := s.Rename(t.Context(), "a@x.test", "b@x.test"); err == nil || keys("b@x.test") != "keys of a" || keys("a@x.test") != "other keys" {
+		t.Error(err, keys("b@x.test"), keys("a@x.test"))
+	}
+}

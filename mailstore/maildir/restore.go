@@ -207,7 +207,11 @@ func (r *restorer) one(w where, only bool) error {
 // the backup's is as long as its name promises.
 func (r *restorer) damaged(h, w where, size int64) bool {
 	info, err := os.Stat(filepath.Join(r.dst, h.sub, h.name))
-	return err == nil && info.Size() < size && parseName(w.name).disk == size
+	here, there := parseName(h.name), parseName(w.name)
+	if here.seal != there.seal { // sealed or unsealed since: files of other lengths, with one message
+		return err == nil && there.disk == size && (info.Size() < here.disk || 0 <= here.wire && here.wire < there.wire)
+	}
+	return err == nil && info.Size() < size && there.disk == size
 }
 
 // setAside gives the damaged file h an id of its own, durably, and returns where

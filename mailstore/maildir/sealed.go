@@ -153,7 +153,7 @@ func (m *maildrop) swap(ctx context.Context, e *entry, d *delivery) error {
 	old := m.b.sub(w.sub, w.name)
 	name := base(w.name) + sizeFields(d.disk, d.wire, d.exact, d.meta.Mark(), uid) + w.name[len(f.stable):]
 	if len(name) > maxComponent {
-		return fmt.Errorf("name of %d characters", len(name))
+		return fmt.Errorf("%w: its name would have %d characters", mailstore.ErrUnavailable, len(name))
 	}
 	err = d.s.c.Commit(ctx, &durable.Tx{Files: d.files(), Steps: []durable.Step{durable.Publish(d.file.Name(), m.b.sub(w.sub, name))}})
 	if err != nil {

@@ -54,10 +54,24 @@ func SealDrop(ctx context.Context, m mailstore.SealedDrop, recipient string, unt
 				return err
 			}
 			defer r.Close()
-			seal.Size = m.Size(i) // it may have been corrected
-			return SealFile(w, r, recipient, seal.Mark)
+			message := &counted{r: r}
+			err = SealFile(w, message, recipient, seal.Mark)
+			seal.Size = message.n // where that is not what its name says, the message stays as it is: it would not be found whole when it is opened
+			return err
 		})
 	})
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // SealFile writes a message as a sealed file.

@@ -122,11 +122,21 @@ func (d *delivery) restart(placed bool) error {
 	d.placed = placed
 	d.parts = slices.DeleteFunc(d.parts, func(p *part) bool {
 		p.inner.Abort()
-		err := d.start(d.ctx, p)
-		if err != nil && d.refuse(err) != nil {
-			d.err = err
+		for {
+			err := d.start(d.ctx, p)
+			switch had := len(p.names); {
+			case err == nil:
+				return false
+			case d.refuse(err) != nil:
+				d.err = err
+				return true
+			default: // two mailboxes may have one key, and one of them room
+				p.names = slices.DeleteFunc(p.names, func(u string) bool { return d.refused[u] != nil })
+				if len(p.names) == 0 || len(p.names) == had {
+					return true
+				}
+			}
 		}
-		return err != nil
 	})
 	return d.err
 }
@@ -384,11 +394,13 @@ func (d *delivery) Exclude(users ...string) {
 		}
 	}
 	d.parts = slices.DeleteFunc(d.parts, func(p *part) bool {
-		gone := slices.ContainsFunc(p.names, named)
-		if gone {
-			d.drop(p.inner)
+		p.inner.Exclude(users...)
+		p.names = slices.DeleteFunc(p.names, named)
+		if len(p.names) > 0 {
+			return false // two mailboxes may have one key
 		}
-		return gone
+		d.drop(p.inner)
+		return true
 	})
 	for _, u := range users {
 		delete(d.refused, u)

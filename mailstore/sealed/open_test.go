@@ -515,3 +515,95 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestOneKeyForTwo: of two mailboxes with one key the one that has room gets its message where the other has none.
+func TestOneKeyForTwo(t *testing.T) {
+	for _, n := range []int{2_000, 200_000} {
+		inner, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(u string) maildir.Quota {
+			if u == ann {
+				return maildir.Quota{Octets: 100}
+			}
+			return maildir.Quota{}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inner.Close()
+		u, err := sealedmail.NewKeys()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(inner, func(string) (string, error) { return u.Recipient(), nil }, nil)
+		d, err := s.Create(t.Context(), mailstore.Meta{}, ann, bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(d, long(n))
+		var r *mailstore.Refused
+		if err := d.Commit(t.Context(), nil); !errors.As(err, &r) {
+			t.Fatal(err)
+		}
+		d.Exclude(ann)
+		err = d.Commit(t.Context(), nil)
+		if got, _ := s.Usage(t.Context(), bob); err != nil || got.Messages != 1 {
+			t.Errorf("%d octets: acknowledged with %v, and there are %d", n, err, got.Messages)
+		}
+	}
+}
+
+// TestOneKeyForTwoLate: the same, where the one has no room any more when the message turns out to be long.
+func TestOneKeyForTwoLate(t *testing.T) {
+	full := false
+	inner, err := maildir.Open(t.TempDir(), maildir.WithReserve(0), maildir.WithQuota(func(u string) maildir.Quota {
+		if u == ann && full {
+			return maildir.Quota{Octets: 100}
+		}
+		return maildir.Quota{}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	u, err := sealedmail.NewKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(inner, func(string) (string, error) { return u.Recipient(), nil }, nil)
+	deliver(t, s, "", long(1000), ann)
+	d, err := s.Create(t.Context(), mailstore.Meta{}, ann, bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full = true
+	io.WriteString(d, long(200_000))
+	var r *mailstore.Refused
+	if err := d.Commit(t.Context(), nil); !errors.As(err, &r) || len(r.Mailboxes) != 1 || r.Mailboxes[ann] == nil {
+		t.Fatal(err)
+	}
+	d.Exclude(ann)
+	err = d.Commit(t.Context(), nil)
+	if got, _ := s.Usage(t.Context(), bob); err != nil || got.Messages != 1 {
+		t.Errorf("acknowledged with %v, and there are %d", err, got.Messages)
+	}
+}
+
+// TestSizeThatLies: a message that is not as long as its name says is not sealed under that: it could not be opened any more.
+func TestSizeThatLies(t *testing.T) {
+	dir, keys := t.TempDir(), newRing(func(string) bool { return false })
+	s := openStore(t, dir, keys)
+	deliver(t, s, "", "Subject: x\r\n\r\nword\r\n", ann)
+	name := files(t, dir, ann)[0]
+	if err := os.WriteFile(name, []byte("Subject: x\n\nwords"), 0o600); err != nil { // as many octets, of fewer lines
+		t.Fatal(err)
+	}
+	m := drop(t, s.inner, ann).(mailstore.SealedDrop)
+	_, _, err := SealDrop(t.Context(), m, keys.of(ann).Recipient(), time.Time{})
+	m.Close()
+	if !errors.Is(err, mailstore.ErrDamaged) {
+		t.Error(err)
+	}
+	after := drop(t, s, ann)
+	if text, err := readAll(after, 0); err != nil || !strings.Contains(text, "words") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
