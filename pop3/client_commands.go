@@ -65,18 +65,30 @@ func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) 
 
 // List gives the size of every message.
 func (c *Client) List(ctx context.Context) ([]Message, error) {
-	return c.listing(ctx, "LIST", func(m *Message, value []byte) bool {
-		var ok bool
-		m.Size, ok = parseNumber(value)
-		return ok
+	return c.listing(ctx, "LIST", func(m *Message, value []byte) error {
+		size, ok := parseNumber(value)
+		if m.Size = size; !ok {
+			return ErrMalformed
+		}
+		return nil
 	})
 }
 
+// longUID is how long unique ids may be on the average of MaxMessages, in octets: RFC 1939 §7 has 70, and a line has room for
+// thousands.
+const longUID = 128
+
 // UIDL gives the unique id of every message.
 func (c *Client) UIDL(ctx context.Context) ([]Message, error) {
-	return c.listing(ctx, "UIDL", func(m *Message, value []byte) bool {
-		m.UID = string(value)
-		return m.UID != ""
+	octets := 0
+	return c.listing(ctx, "UIDL", func(m *Message, value []byte) error {
+		if octets += len(value); octets > c.maxMessages*longUID {
+			return ErrTooMany
+		}
+		if m.UID = string(value); m.UID == "" {
+			return ErrMalformed
+		}
+		return nil
 	})
 }
 
@@ -98,7 +110,7 @@ func (c *Client) UID(ctx context.Context, number int) (string, error) {
 	return c.one(ctx, "UIDL", number)
 }
 
-func (c *Client) listing(ctx context.Context, verb string, take func(m *Message, value []byte) bool) ([]Message, error) {
+func (c *Client) listing(ctx context.Context, verb string, take func(m *Message, value []byte) error) ([]Message, error) {
 	var all []Message
 	err := c.call(ctx, func() error {
 		if _, err := c.exchange(verb, verb); err != nil {
@@ -109,8 +121,14 @@ func (c *Client) listing(ctx context.Context, verb string, take func(m *Message,
 			value, _ := textual.Command(rest)
 			n, ok := parseNumber(number)
 			m := Message{Number: int(n)}
-			if !ok || n < 1 || n > 1<<31-1 || !take(&m, value) {
-				return fmt.Errorf("%w: %s: %q", ErrMalformed, verb, line[:min(len(line), 80)])
+			err := ErrMalformed
+			if ok && n >= 1 && n <= 1<<31-1 {
+				err = take(&m, value)
+			}
+			if err == ErrMalformed {
+				return fmt.Errorf("%w: %s: %q", err, verb, line[:min(len(line), 80)])
+			} else if err != nil {
+				return err
 			}
 			all = append(all, m)
 			return nil

@@ -462,6 +462,7 @@ func TestHostileServers(t *testing.T) {
 		{"list: huge number", "+OK\r\n+OK\r\n4294967297 1\r\n.\r\n", list, pop3.ErrMalformed},
 		{"uidl: no id", "+OK\r\n+OK\r\n1 \r\n.\r\n", uidl, pop3.ErrMalformed},
 		{"uidl: long line", "+OK\r\n+OK\r\n1 " + strings.Repeat("x", 100000) + "\r\n.\r\n", uidl, nil},
+		{"uidl: long ids", "+OK\r\n+OK\r\n" + strings.Repeat("1 "+strings.Repeat("x", 12000)+"\r\n", 2) + ".\r\n", uidl, pop3.ErrTooMany},
 		{"size of another", "+OK\r\n+OK 2 100\r\n", size, pop3.ErrMalformed},
 		{"capa: too long", "+OK\r\n+OK\r\n" + strings.Repeat("X\r\n", 1001), capa, pop3.ErrTooMany},
 		{"retr: cut off", "+OK\r\n+OK\r\nSubject: x\r\n", retr, io.ErrUnexpectedEOF},

@@ -56,7 +56,7 @@ type Dialer struct {
 	// command to leave; default 5 minutes. A context can make it shorter.
 	Timeout time.Duration
 	// MaxMessages is how many lines of a LIST or UIDL response are accepted;
-	// default 1<<20.
+	// default 1<<20. Unique ids may have 128 octets each, on the average of so many.
 	MaxMessages int
 
 	// Trace sees each line, without its ending: dir 'w' for commands, 'r' for

@@ -9,12 +9,19 @@ import (
 )
 
 // replaceFile puts a text in place of a file's, all of it or none. The file has this mode then, and keeps its
-// owner, where this user may give files away. One that says so already is left as it is.
+// owner, where this user may give files away. One that says so already is left as it is. Root follows no link of somebody else to what is not
+// his either.
 func replaceFile(name, text string, mode os.FileMode) error {
+	named := name
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		name = real // the link stays one
 	}
 	was, err := os.Stat(name)
+	if err == nil && os.Geteuid() == 0 {
+		if err := ledTo(named, was); err != nil {
+			return err
+		}
+	}
 	if err == nil {
 		if old, err := os.ReadFile(name); err == nil && string(old) == text && was.Mode().Perm() == mode {
 			return nil

@@ -263,3 +263,36 @@ func TestRootFollowsNobody(t *testing.T) {
 		t.Errorf("a link to the own: exit %d, %s", code, said)
 	}
 }
+
+// TestReplaceFollowsNoStranger: root replaces what its own link leads to, and not what a user has put a link to in his folder.
+func TestReplaceFollowsNoStranger(t *testing.T) {
+	dir := asRoot(t)
+	others, link := filepath.Join(dir, "others"), filepath.Join(dir, "link")
+	if err := os.WriteFile(others, []byte("before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(others, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(link, "root's", 0o600); err != nil {
+		t.Error(err)
+	}
+	if err := os.Lchown(link, 4321, 4321); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(link, "a stranger's", 0o600); err == nil {
+		t.Error("a stranger's link is followed")
+	}
+	if text, err := os.ReadFile(others); err != nil || string(text) != "root's" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Lchown(others, 4321, 4321); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(link, "his own", 0o600); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(others); err != nil || ownerOf(info) != 4321 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

@@ -54,9 +54,15 @@ func likeness(t *text, secret bool) (l look, err error) {
 	return l, nil
 }
 
-// give makes a file look so.
+// give makes a file look so, and nothing that a link leads to: root writes in folders of the server's user, who could put one there
+// in this moment.
 func (l look) give(name string) error {
-	info, err := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
@@ -68,18 +74,18 @@ func (l look) give(name string) error {
 		if os.Geteuid() != 0 {
 			owner = -1
 		}
-		if err := os.Chown(name, owner, l.group); err != nil && (owner >= 0 || l.mode&0o070 != 0) {
+		if err := f.Chown(owner, l.group); err != nil && (owner >= 0 || l.mode&0o070 != 0) {
 			return err
 		}
 	}
-	return os.Chmod(name, l.mode)
+	return f.Chmod(l.mode)
 }
 
-// KeepOwner gives a file to the owner of another. Only root can, and only root needs to.
+// KeepOwner gives a file to the owner of another; of a link, the link itself. Only root can, and only root needs to.
 func KeepOwner(name string, like fs.FileInfo) error {
 	stat, ok := like.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 {
 		return nil
 	}
-	return os.Chown(name, int(stat.Uid), int(stat.Gid))
+	return os.Lchown(name, int(stat.Uid), int(stat.Gid))
 }

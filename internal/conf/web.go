@@ -66,7 +66,8 @@ type Web struct {
 	UserMay []string `json:"user_may"`
 
 	// Whether users see the mail in their mailboxes at /account/mail/: to try this server out, and for
-	// developers. Only programs of this host are served, and nothing in a mailbox is changed.
+	// developers. Only programs of this host are served, and nothing in a mailbox is changed. Sealed
+	// mailboxes and mail in a database are not shown.
 	Viewer bool `json:"viewer"`
 
 	// Connections at a time.

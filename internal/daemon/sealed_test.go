@@ -349,7 +349,7 @@ func TestSealedViewer(t *testing.T) {
 	w.seal(testPassword)
 	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
 	v := w.user(alice, testPassword)
-	if code, page := v.see("/account/mail/"); code != 409 || !strings.Contains(page, "sealed") || strings.Contains(page, "Nothing has come yet") {
+	if code, page := v.see("/account/mail/"); code != 403 || !strings.Contains(page, "sealed") || strings.Contains(page, "Nothing has come yet") {
 		t.Errorf("%d %s", code, page)
 	}
 	if code, page := w.user("bob@mail.test", testPassword).see("/account/mail/"); code != 200 {

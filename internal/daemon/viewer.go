@@ -36,9 +36,8 @@ func (v *viewers) serve(w http.ResponseWriter, r *pages.Request) error {
 	if !v.shown(r.Visitor) {
 		return pages.ErrNotFound
 	}
-	if v.d.sealedTo(r.Who) != "" { // nothing here has its keys, and it must not look empty
-		http.Error(w, "This mailbox is sealed: a mail program shows its mail, and these pages cannot.", http.StatusConflict)
-		return nil
+	if err := v.closed(r.Who); err != nil {
+		return err
 	}
 	one := v.of(r.Who, r.Path("mail/"))
 	if err := one.mirror.Refresh(r.Context()); err != nil {
@@ -51,6 +50,26 @@ func (v *viewers) serve(w http.ResponseWriter, r *pages.Request) error {
 // shown reports whether somebody who asks from there sees mail: from this host, whatever stands in front.
 func (v *viewers) shown(from pages.Visitor) bool {
 	return v.d.state().settings.Web.Viewer && from.Client.IsLoopback() && pages.IsLoopback(from.Host)
+}
+
+// closedMail says why somebody's mail cannot be shown; an empty page would say that there is none.
+type closedMail string
+
+// Error implements error.
+func (c closedMail) Error() string { return string(c) }
+
+// Is implements errors.Is.
+func (c closedMail) Is(err error) bool { return err == pages.ErrForbidden }
+
+// closed is why a mailbox cannot be read here; nil: it can.
+func (v *viewers) closed(who string) error {
+	switch {
+	case v.d.state().settings.Store.Postgres != "":
+		return closedMail("the mail of this server is in a database, and shown to mail programs alone")
+	case v.d.sealedTo(who) != "":
+		return closedMail("your mailbox is sealed: your password opens it to mail programs, and to nobody else")
+	}
+	return nil
 }
 
 // of is a user's viewer; those that nobody has looked at for a while are forgotten.

@@ -101,3 +101,23 @@ func TestMailViewer(t *testing.T) {
 		}
 	}
 }
+
+// TestMailViewerSealed: what only its owner can read is no mail to show, and that is said.
+func TestMailViewerSealed(t *testing.T) {
+	w := start(t, `"Web": {"listen": "127.0.0.1:0", "viewer": true},`)
+	w.deliver("Subject: before\r\n\r\nwords\r\n", alice)
+	v := w.user(alice, testPassword)
+	if code, page := v.see("/account/mail/"); code != 200 || !strings.Contains(page, "before") {
+		t.Error(code, page)
+	}
+	w.seal(testPassword)
+	if w.put(0, "Subject: s\r\n\r\nsecret words\r\n"); !w.reads(testPassword) {
+		t.Fatal("the mailbox does not open")
+	}
+	v = w.user(alice, testPassword)
+	for _, path := range []string{"/account/mail/", "/account/mail/message/x"} {
+		if code, page := v.see(path); code != 403 || !strings.Contains(page, "your mailbox is sealed") {
+			t.Error(path, code, page)
+		}
+	}
+}

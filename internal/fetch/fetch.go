@@ -117,7 +117,7 @@ func (f *Fetcher) One(ctx context.Context, a *Account) Result {
 		t.sum.Err = err
 	}
 	for _, name := range t.order {
-		if why, ok := t.failed[name]; ok {
+		if why := t.failed[name]; why != "" {
 			t.sum.Failed = append(t.sum.Failed, name+": "+why)
 		}
 	}
@@ -132,7 +132,7 @@ type taking struct {
 
 	mu     sync.Mutex
 	sum    Result
-	failed map[string]string // why, by the message's name
+	failed map[string]string // why, by the message's name; empty: it came after all
 	order  []string          // of the names
 	noted  map[string]bool
 }
@@ -311,7 +311,7 @@ func nameOf(l listed) string {
 	if l.uid == "" {
 		return fmt.Sprintf("message %d", l.number)
 	}
-	return fmt.Sprintf("message %d (%s)", l.number, l.uid)
+	return fmt.Sprintf("message %d (%s)", l.number, shortened(l.uid, mostName))
 }
 
 // take puts messages into the mailbox, and returns when they are on stable storage and
@@ -331,7 +331,9 @@ func (t *taking) take(ctx context.Context, src *source) error {
 			renamed := src.storedOne(m)
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			delete(t.failed, m.Name)
+			if t.failed[m.Name] != "" {
+				t.failed[m.Name] = ""
+			}
 			if renamed {
 				t.failLocked(m.Name, "another message here has its id; it came under "+m.UID)
 			}
@@ -401,8 +403,21 @@ func (t *taking) fail(name, why string) {
 }
 
 func (t *taking) failLocked(name, why string) {
-	if _, ok := t.failed[name]; !ok && !slices.Contains(t.order, name) {
+	if _, ok := t.failed[name]; !ok {
 		t.order = append(t.order, name)
 	}
-	t.failed[name] = strings.TrimPrefix(why, "pop3: ")
+	t.failed[name] = shortened(strings.TrimPrefix(why, "pop3: "), mostWhy)
+}
+
+// What a server says is shown by its beginning: it may have as many messages as it wants to, and refuse each with a line of 12 kB.
+const (
+	mostWhy  = 300
+	mostName = 80
+)
+
+func shortened(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

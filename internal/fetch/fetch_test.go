@@ -249,6 +249,23 @@ func TestMessageRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedAtLength: a server that refuses messages with lines without end, under ids without end, is shown by the beginning of both;
+// what came in the end is no failure.
+func TestRefusedAtLength(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	s := pop3test.NewServer(pop3test.Fault{At: "RETR", Raw: "-ERR " + long + "\r\n", Times: 1})
+	defer s.Close()
+	s.Add(mails(2)...)
+	f, a := fetcher(t, s)
+	r := f.One(t.Context(), a)
+	if r.Done != 1 || len(r.Failed) != 1 || len(r.Failed[0]) > 500 || !strings.HasPrefix(r.Failed[0], "message 1 (1): ") {
+		t.Errorf("%d came, %.600q", r.Done, r.Failed)
+	}
+	if name := nameOf(listed{number: 1, uid: long}); len(name) > 200 {
+		t.Errorf("%q", name)
+	}
+}
+
 // odd is a maildrop whose ids a test decides on.
 type odd struct {
 	mu    sync.Mutex

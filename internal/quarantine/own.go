@@ -80,5 +80,13 @@ func (p *Places) copyTo(ctx context.Context, box mailstore.Maildrop, i int, item
 	if err != nil || len(missing) == 0 {
 		return false, err
 	}
+	keeper, ok := box.(mailstore.Keeper)
+	if !ok {
+		return false, errNoKeeper
+	}
+	// Who gives it free for all later looks who has it, and gives it to nobody twice.
+	if err := keeper.Flag(ctx, []int{i}, begun); err != nil {
+		return false, err
+	}
 	return true, p.deliver(ctx, box, i, missing)
 }

@@ -326,3 +326,30 @@ func TestOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnThenAll: what one of several has given himself he does not get again when it is given free for all.
+func TestOwnThenAll(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	p := &Places{Store: store, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+	const text = "Return-Path: <x@far.test>\r\nSubject: s\r\n\r\nbody"
+	put(t, store, "junk@mail.test", Note("why", true, "alice@mail.test", "bob@mail.test")+text)
+	list, err := p.List(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if items, err := p.ReleaseOwn(t.Context(), "alice@mail.test", []string{list[0].ID}); err != nil || len(items) != 1 {
+		t.Fatalf("%+v, %v", items, err)
+	}
+	if _, err := p.Release(t.Context(), list[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"alice@mail.test", "bob@mail.test"} {
+		if got := all(t, store, user); len(got) != 1 || got[0] != text {
+			t.Errorf("%s: %q", user, got)
+		}
+	}
+}

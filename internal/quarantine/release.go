@@ -26,11 +26,13 @@ func (p *Places) Release(ctx context.Context, id string) (released Item, err err
 	return released, err
 }
 
+var errNoKeeper = errors.New("this store cannot note that a release has begun")
+
 // release delivers a message to all it was for, and takes it away.
 func (p *Places) release(ctx context.Context, box mailstore.Maildrop, i int, item Item) error {
 	keeper, ok := box.(mailstore.Keeper)
 	if !ok {
-		return errors.New("this store cannot note that a release has begun")
+		return errNoKeeper
 	}
 	if len(item.For) == 0 {
 		return fmt.Errorf("%s: it does not say whose mail it is", item.ID)
