@@ -77,6 +77,9 @@ type cutter struct {
 	after bool                   // the server still gets it
 	shut  atomic.Int32           // no new connections while it is not 0
 	cuts  atomic.Int32
+
+	silent atomic.Bool // the server is not told that the connection is gone, until the test is over
+	gone   chan struct{}
 }
 
 func newCutter(t *testing.T, to string, after bool) *cutter {
@@ -85,8 +88,8 @@ func newCutter(t *testing.T, to string, after bool) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{Listener: l, to: to, after: after}
-	t.Cleanup(func() { l.Close() })
+	c := &cutter{Listener: l, to: to, after: after, gone: make(chan struct{})}
+	t.Cleanup(func() { close(c.gone); l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -119,6 +122,11 @@ func (c *cutter) serve(from net.Conn) {
 		}
 		if text := c.cut.Load(); text != nil && bytes.Contains(buf[:n], []byte(*text)) && bytes.Contains(buf[:n], []byte("commit\x00")) {
 			c.cuts.Add(1)
+			if c.silent.Load() {
+				io.Copy(io.Discard, from)
+				<-c.gone
+				return
+			}
 			if c.after {
 				c.shut.Add(1) // the driver would ask the server to stop
 				to.Write(buf[:n])

@@ -59,9 +59,12 @@ var (
 // asked is what is asked of every server, as one row of texts. pg_control_system may be called by everybody.
 const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
 	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
-	case when pg_is_in_recovery() then '0' else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint::text end,
+	case when pg_is_in_recovery() then '0' else (` + timelineOf + `)::text end,
 	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum'))
 	from pg_control_system()`
+
+// timelineOf is the number of a server that is not in recovery, which grows with each failover.
+const timelineOf = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
 
 // check refuses a server that cannot keep the store's promises. It is asked of every new connection, before it is one: where
 // several hosts are named, the next is tried then.
