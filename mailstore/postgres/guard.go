@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -99,7 +100,18 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 	case int64(s.replicas) > standbys:
 		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, s.replicas)
 	}
+	c.CustomData()[timelineKey] = number(7)
 	return s.seen.same(number(6), number(7))
+}
+
+const timelineKey = "postrider timeline"
+
+// fresh reports whether a connection that is open leads to a server in whose place no other has been seen since.
+func (g *guard) fresh(_ context.Context, c *pgx.Conn) (bool, error) {
+	timeline, _ := c.PgConn().CustomData()[timelineKey].(int64)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return timeline >= g.timeline, nil
 }
 
 // same refuses another database than before, and one that is older: the primary of before a failover, which has come back and

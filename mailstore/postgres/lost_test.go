@@ -242,3 +242,16 @@ func TestCommitWhileClosing(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestOldConnections: connections to the server of before are not used any more once another has taken its place, also those that are open.
+func TestOldConnections(t *testing.T) {
+	t.Parallel()
+	s := open(t, peertest.DSN(peertest.Postgres(t)))
+	if err := deliver(t.Context(), s, "one\r\n", ann); err != nil {
+		t.Fatal(err)
+	}
+	postgres.SawNewer(s)
+	if err := deliver(t.Context(), s, "two\r\n", ann); err == nil || !strings.Contains(err.Error(), "older than one that was seen") {
+		t.Errorf("stored where nobody looks any more: %v", err)
+	}
+}

@@ -118,6 +118,7 @@ func (s *Store) prepare(cfg *pgxpool.Config) {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "postrider"
 	}
 	cfg.ConnConfig.OnNotice = s.seen.notice
+	cfg.PrepareConn = s.seen.fresh
 	cfg.BeforeClose = func(c *pgx.Conn) { s.seen.forget(c.PgConn()) }
 }
 
