@@ -203,7 +203,7 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 // vanish has the server end a transaction of whose client it hears nothing: a machine that is gone would keep the mailboxes locked for
 // as long as TCP believes in it, which is hours.
 func (s *Store) vanish() string {
-	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", s.timeout.Milliseconds())
+	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", min(s.timeout, 10*time.Second).Milliseconds())
 }
 
 // begin is a transaction that ends so.

@@ -61,7 +61,8 @@ var (
 const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
 	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
 	case when pg_is_in_recovery() then '0' else (` + timelineOf + `)::text end,
-	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum'))
+	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum')),
+	pg_has_role(current_user, 'pg_read_all_stats', 'usage')::text
 	from pg_control_system()`
 
 // timelineOf is the number of a server that is not in recovery, which grows with each failover.
@@ -74,7 +75,7 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 	if err != nil {
 		return err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 9 {
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 10 {
 		return errors.New("the server does not say what it is")
 	}
 	row := results[0].Rows[0]
@@ -97,6 +98,8 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 		return errors.New("synchronous_commit is off: what the server confirms is lost with it")
 	case s.replicas > 0 && (text(4) == "" || synchronous == "local"):
 		return fmt.Errorf("%w: synchronous_standby_names and synchronous_commit name none (%d wanted)", errStandby, s.replicas)
+	case s.replicas > 0 && text(9) != "true": // the states of standbys are empty to him
+		return fmt.Errorf("%w that this user may see; an administrator has to: grant pg_read_all_stats to its name", errStandby)
 	case int64(s.replicas) > standbys:
 		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, s.replicas)
 	}

@@ -255,3 +255,27 @@ func TestOldConnections(t *testing.T) {
 		t.Errorf("stored where nobody looks any more: %v", err)
 	}
 }
+
+// TestOrdinaryUser: who owns a database and no more can keep mail in it. That he may not see the standbys is said, where some are wanted.
+func TestOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t, "synchronous_standby_names = 'second'")
+	db.Standby(t, "second")
+	sql(t, db, "create role mail login")
+	sql(t, db, "create database mail owner mail")
+	dsn := fmt.Sprintf("postgres://mail@127.0.0.1:%d/mail?sslmode=disable", db.Port)
+	if err := deliver(t.Context(), open(t, dsn), "one\r\n", ann); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Open(t.Context(), dsn, postgres.WithReplicas(1)); err == nil || !strings.Contains(err.Error(), "grant pg_read_all_stats") {
+		t.Errorf("where he cannot see them: %v", err)
+	}
+	sql(t, db, "grant pg_read_all_stats to mail")
+	peertest.Await(t, "the standby to count", func() bool {
+		s, err := postgres.Open(t.Context(), dsn, postgres.WithReplicas(1))
+		if err == nil {
+			s.Close()
+		}
+		return err == nil
+	})
+}
