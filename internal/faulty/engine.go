@@ -22,6 +22,7 @@ import (
 // Fault is what smtptest and pop3test call a Fault; they say what At can be.
 type Fault struct {
 	At          string
+	Of          string // what the line holds, without regard to case; empty: any
 	Skip, Times int
 	Delay       time.Duration
 	Reply       error
@@ -105,11 +106,11 @@ func (e *Engine) problem(f *Fault) string {
 }
 
 // Due is the Fault that happens at this place now, the zero Fault if none does.
-func (e *Engine) Due(at string) (f Fault) {
+func (e *Engine) Due(at, line string) (f Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range e.faults {
-		if c.At != at {
+		if c.At != at || !strings.Contains(strings.ToLower(line), strings.ToLower(c.Of)) {
 			continue
 		}
 		if c.passed++; f.At == "" && c.passed > c.Skip && (c.Times == 0 || c.passed <= c.Skip+c.Times) {
@@ -126,7 +127,7 @@ func (e *Engine) Trace(i *lineserver.Identity, dir byte, line string) {
 		return
 	}
 	word, _, _ := strings.Cut(line, " ")
-	f := e.Due(strings.ToUpper(word))
+	f := e.Due(strings.ToUpper(word), line)
 	e.mu.Lock()
 	e.said = append(e.said, line)
 	cut := f.Cut || e.sessions[i] != nil && e.sessions[i].cut
@@ -151,7 +152,7 @@ func (e *Engine) Reply(i *lineserver.Identity) error {
 
 // Happen does what is due at a place that is no command, and returns the answer.
 func (e *Engine) Happen(i *lineserver.Identity, at string) error {
-	f := e.Due(at)
+	f := e.Due(at, "")
 	e.Do(i, f)
 	if f.Cut {
 		return Err

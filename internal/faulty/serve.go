@@ -44,7 +44,7 @@ func (e *Engine) BreakTLS(c *tls.Config) *tls.Config {
 	c = c.Clone()
 	own := c.GetConfigForClient
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		f := e.Due("TLS")
+		f := e.Due("TLS", "")
 		e.Wait(f.Delay)
 		if f.Cut {
 			return nil, Err

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -67,6 +68,9 @@ func newDatabase(t testing.TB) *Database {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
 		missing(t, "PostgreSQL")
+	}
+	if _, err := user.LookupId(strconv.Itoa(owner())); err != nil {
+		t.Skipf("PostgreSQL runs for nobody who has no name: %v", err)
 	}
 	base := t.TempDir()
 	if err := errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)); err != nil { // another user has to get through

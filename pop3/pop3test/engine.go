@@ -73,7 +73,7 @@ func (d *drop) Open(_ context.Context, i int) (io.ReadCloser, error) {
 		return nil, err
 	}
 	var text io.Reader = bytes.NewReader(d.list[i].Data)
-	f := d.s.engine.Due("message")
+	f := d.s.engine.Due("message", "")
 	d.s.engine.Wait(f.Delay)
 	if f.Cut {
 		text = io.MultiReader(io.LimitReader(text, f.After), broken{})

@@ -68,7 +68,7 @@ func common(all []Fault) []faulty.Fault {
 		if f.At == "message" && f.Raw != "" {
 			panic("pop3test: at message there is Cut and Delay")
 		}
-		out[i] = faulty.Fault(f)
+		out[i] = faulty.Fault{At: f.At, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Reply: f.Reply, Raw: f.Raw, Cut: f.Cut, After: f.After}
 	}
 	return out
 }

@@ -64,3 +64,20 @@ func ExampleSay() {
 	// <nil>
 	// true
 }
+
+// Tests that share a server, each with an inbox of its own; and one recipient alone has trouble.
+func ExampleServer_Inbox() {
+	s := smtptest.NewServer(smtptest.Fault{At: "RCPT", Of: "<full@example.com>", Reply: smtp.ErrMailboxFull})
+	defer s.Close()
+	for _, to := range []string{"ann@example.com", "full@example.com", "bob@example.com"} {
+		err := s.Dialer().SendMail(context.Background(), s.Addr, "me@example.net", []string{to}, strings.NewReader("Hello "+to+".\r\n"))
+		fmt.Println(to, err == nil)
+	}
+	m, err := s.Inbox("Bob@example.com").Next(context.Background())
+	fmt.Println(strings.TrimSpace(string(m.Data)), err, len(s.Inbox("full@example.com").Messages()))
+	// Output:
+	// ann@example.com true
+	// full@example.com false
+	// bob@example.com true
+	// Hello bob@example.com. <nil> 0
+}

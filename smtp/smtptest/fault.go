@@ -15,6 +15,11 @@ type Fault struct {
 	// "connect" (instead of the greeting), "TLS" (the handshake) and "message"
 	// (behind the dot, or the last chunk).
 	At string
+	// Of narrows it down to commands whose line holds this text, without regard to case:
+	// "<bob@example.com>" at RCPT is one recipient, "@example.net>" at MAIL are the senders of
+	// a domain. At "message" it is looked for among "<sender> <recipient> <recipient>". Empty
+	// means all.
+	Of string
 	// Skip is how often it goes well first, and Times how often it then goes
 	// wrong before all is well again; 0 means always. They count over all
 	// connections of the server.
@@ -62,7 +67,7 @@ var answered = []string{"connect", "EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA
 func common(all []Fault) []faulty.Fault {
 	out := make([]faulty.Fault, len(all))
 	for i, f := range all {
-		out[i] = faulty.Fault{At: f.At, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Reply: f.Reply, Raw: f.Raw, Cut: f.Cut}
+		out[i] = faulty.Fault{At: f.At, Of: f.Of, Skip: f.Skip, Times: f.Times, Delay: f.Delay, Reply: f.Reply, Raw: f.Raw, Cut: f.Cut}
 	}
 	return out
 }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/postrider-mail/postrider/internal/faulty"
@@ -132,24 +133,13 @@ func (s *Server) Messages() []Message {
 // Next returns the first message that Next has not returned yet, and waits for
 // it until ctx ends or the server is closed.
 func (s *Server) Next(ctx context.Context) (Message, error) {
-	for {
-		s.mu.Lock()
-		if s.read < len(s.inbox) {
-			s.read++
-			m := s.inbox[s.read-1]
-			s.mu.Unlock()
-			return m, nil
+	return s.next(ctx, func() (Message, bool) {
+		if s.read == len(s.inbox) {
+			return Message{}, false
 		}
-		arrived := s.arrived
-		s.mu.Unlock()
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return Message{}, context.Cause(ctx)
-		case <-s.engine.Closed():
-			return Message{}, errors.New("smtptest: the server is closed")
-		}
-	}
+		s.read++
+		return s.inbox[s.read-1], true
+	})
 }
 
 // Commands are the command lines that clients have sent so far, in order,
@@ -174,7 +164,7 @@ func (s *Server) serve(ctx context.Context, e *smtp.Envelope, own smtp.Handler) 
 	if own != nil {
 		io.Copy(io.Discard, e.Data)
 	}
-	fault := s.engine.Due("message")
+	fault := s.engine.Due("message", "<"+m.From+"> <"+strings.Join(m.To, "> <")+">")
 	var r *smtp.Reply
 	if own == nil && (!errors.As(fault.Reply, &r) || r.Positive()) {
 		s.keep(m) // before the client can notice anything

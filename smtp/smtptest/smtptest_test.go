@@ -210,3 +210,24 @@ func TestOwnCallbacks(t *testing.T) {
 	}()
 	bad.Start()
 }
+
+// TestOf: a fault of one sender, one recipient or one message is nobody else's, and counts for those alone.
+func TestOf(t *testing.T) {
+	for _, f := range []smtptest.Fault{
+		{At: "MAIL", Of: "<BAD@x.test>", Reply: smtp.ErrBadSender, Times: 1}, {At: "RCPT", Of: "<bad@y.test>", Reply: smtp.ErrMailboxFull, Times: 1},
+		{At: "message", Of: "<bad@x.test> ", Reply: smtp.ErrMailboxFull, Times: 1}, {At: "message", Of: "<bad@y.test>", Reply: smtp.ErrMailboxFull, Times: 1},
+	} {
+		s := smtptest.NewServer(f)
+		send := func(from, to string) bool {
+			return s.Dialer().SendMail(t.Context(), s.Addr, from, []string{"first@y.test", to}, strings.NewReader("x\r\n")) == nil
+		}
+		if !send("good@x.test", "good@y.test") || !send("notbad@x.test", "bad@y.testing") {
+			t.Errorf("%+v strikes others", f)
+		}
+		first, second := send("bad@x.test", "bad@y.test"), send("bad@x.test", "bad@y.test")
+		if first || !second {
+			t.Errorf("%+v: %v, then %v", f, first, second)
+		}
+		s.Close()
+	}
+}
