@@ -123,7 +123,7 @@ func (c *cutter) serve(from net.Conn) {
 		if text := c.cut.Load(); text != nil && bytes.Contains(buf[:n], []byte(*text)) && bytes.Contains(buf[:n], []byte("commit\x00")) {
 			c.cuts.Add(1)
 			if c.silent.Load() {
-				io.Copy(io.Discard, from)
+				from.Close()
 				<-c.gone
 				return
 			}
@@ -149,7 +149,7 @@ func TestCutInCommit(t *testing.T) {
 	direct := open(t, peertest.DSN(db))
 	for name, after := range map[string]bool{"before the server has it": false, "after it": true} {
 		c := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), after)
-		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(time.Second))
+		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(3*time.Second))
 		for i := range 3 {
 			text := fmt.Sprint(name, i, "\r\n")
 			c.cut.Store(&text)
