@@ -113,7 +113,10 @@ func (c *cutter) serve(from net.Conn) {
 		return
 	}
 	defer to.Close()
-	go io.Copy(from, to)
+	go func() {
+		io.Copy(from, to)
+		from.Close() // as the server did: the driver waits for it
+	}()
 	buf := make([]byte, 1<<20)
 	for {
 		n, err := from.Read(buf)
