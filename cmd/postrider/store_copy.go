@@ -41,6 +41,9 @@ removed where it comes from.`,
 			if s.Store.Postgres == "" {
 				return errors.New("the settings name no database (Store.postgres)")
 			}
+			if _, err := os.Stat(s.MailDir); err != nil { // asOwner would do nothing
+				return fmt.Errorf("the folder for Maildirs (mail_dir) is not there, or cannot be seen: %w", err)
+			}
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			return asOwner(s.MailDir, func() error { return copyStore(ctx, cmd, s, from == "maildir") })

@@ -179,6 +179,27 @@ func TestStoreCopy(t *testing.T) {
 	}
 }
 
+// TestDatabaseAway: who cannot see whether there is mail of that name from before gives it to nobody.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	dsn := "postgres://mail@127.0.0.1:1/mail?sslmode=disable"
+	dir := confDir(t, fmt.Sprintf(`{ "server_name": "mail.test", "data_dir": "data", "mail_dir": "mail", "Store": {"postgres": %q} }`, dsn))
+	must(t, "pass word\n", "user", "add", "-c", dir, "--stdin", "--keep", "bob@mail.test")
+	for _, args := range []string{"user add --stdin alice@mail.test", "user rename bob@mail.test alice@mail.test"} {
+		code, out, errs := command(t, "pass word\n", append(strings.Fields(args), "-c", dir)...)
+		if code == exitOK || !strings.Contains(errs, "cannot be seen") {
+			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
+		}
+		if s, err := conf.Load(dir); err != nil || len(s.Book().Accounts) != 1 {
+			t.Errorf("%s: %v, %d accounts", args, err, len(s.Book().Accounts))
+		}
+	}
+	code, _, errs := command(t, "", "store", "copy", "-c", dir, "--from", "postgres", "--to", "maildir")
+	if code == exitOK || !strings.Contains(errs, "is not there") {
+		t.Errorf("copied to no folder: exit %d, %s", code, errs)
+	}
+}
+
 // TestServeDatabase: the built program takes mail into a database and gives it out, octet for octet; two of them share it, and what one has
 // removed is gone for the other.
 func TestServeDatabase(t *testing.T) {

@@ -78,16 +78,27 @@ func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 
 // mailOf counts the messages that a mailbox holds, as far as one can see.
 func mailOf(ctx context.Context, s *conf.Settings, at domains.Address) int64 {
+	n, _ := countMail(ctx, s, at)
+	return n
+}
+
+func countMail(ctx context.Context, s *conf.Settings, at domains.Address) (int64, error) {
 	store, err := lookInto(ctx, s)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	defer store.Close()
 	use, err := store.Usage(ctx, at.String())
-	if err != nil {
-		return 0
+	return use.Messages, err
+}
+
+// mailFrom is mailOf for a name that an account is to get: a database that is away is no empty mailbox.
+func mailFrom(ctx context.Context, s *conf.Settings, at domains.Address) (int64, error) {
+	n, err := countMail(ctx, s, at)
+	if err != nil && s.Store.Postgres != "" {
+		return 0, fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
 	}
-	return use.Messages
+	return n, nil
 }
 
 // leftover refuses to give a new account the mail of one that was removed, unless
@@ -99,7 +110,10 @@ func (f *userFlags) leftover(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if _, err := os.ReadDir(s.MailDir); s.Store.Postgres == "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
 	}
-	n := mailOf(cmd.Context(), s, at)
+	n, err := mailFrom(cmd.Context(), s, at)
+	if err != nil {
+		return err
+	}
 	if n == 0 {
 		if box, err := boxOf(s, at); err != nil || box == nil {
 			return err
@@ -243,7 +257,9 @@ func (f *userFlags) renameUser(cmd *cobra.Command, name, written string) (err er
 		}
 		return missing
 	}
-	if n := mailOf(cmd.Context(), s, to); n > 0 {
+	if n, err := mailFrom(cmd.Context(), s, to); err != nil {
+		return err
+	} else if n > 0 {
 		return fmt.Errorf("there is a mailbox of that name with %s, of an account that was removed; to delete it: postrider user remove --mail %s", count(n, "message"), to)
 	}
 	ours, err := boxOf(s, at)

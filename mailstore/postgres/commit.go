@@ -38,36 +38,15 @@ func (c *commit) answer(err error) {
 	c.answered = true
 }
 
-// wait returns what became of it. A store that is closed meanwhile takes what is not on its way yet for not done.
-func (c *commit) wait(s *Store) error {
-	select {
-	case err := <-c.done:
-		return err
-	case <-s.ends.Done():
-	}
-	select { // its group may be on its way: that ends by itself
-	case err := <-c.done:
-		return err
-	case <-time.After(s.timeout):
-		return fmt.Errorf("postgres: %w", mailstore.ErrUncertain)
-	}
-}
-
-// commitAll makes groups of what waits, one after the other.
+// commitAll makes groups of what waits, one after the other. Nothing is taken in that is not answered: the channel has no buffer, in
+// which something could stay when the store closes.
 func (s *Store) commitAll() {
 	for {
 		select {
 		case c := <-s.commits:
 			s.commitGroup(s.gather(c))
 		case <-s.ends.Done():
-			for { // nobody may wait for what was taken in just before
-				select {
-				case c := <-s.commits:
-					c.answer(mailstore.ErrClosed)
-				default:
-					return
-				}
-			}
+			return
 		}
 	}
 }
@@ -136,6 +115,9 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) erro
 	if err != nil {
 		return err
 	}
+	if err := s.missPieces(ctx, conn, group); err != nil {
+		return err
+	}
 	if err := s.askDomains(ctx, conn, group); err != nil {
 		return err
 	}
@@ -187,6 +169,7 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 	lock := s.in(`select name, id, next_uid, messages, octets from $.box where name = any($1) order by name for update`)
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
+	b.Queue(s.vanish())
 	b.Queue(lock, names).Query(read)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
@@ -194,15 +177,19 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 	if len(boxes) == len(names) {
 		return boxes, nil
 	}
-	// The locks are given back first, for those of the new rows would be taken out of turn.
+	// The locks are given back first, for those of the new rows would be taken out of turn. What is made is committed before anything is
+	// stored: nobody could wait for the lock of a row that he does not see, and so for the outcome (settle).
 	b = new(pgx.Batch)
 	domains := make([]string, len(names))
 	for i, name := range names {
 		_, domains[i], _ = canonical(name)
 	}
 	b.Queue(`rollback`)
-	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
 	b.Queue(`begin`)
+	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
+	b.Queue(`commit`)
+	b.Queue(`begin`)
+	b.Queue(s.vanish())
 	b.Queue(lock, names).Query(read)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
@@ -211,6 +198,45 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 		return nil, fmt.Errorf("%d of %d mailboxes could not be made", len(names)-len(boxes), len(names))
 	}
 	return boxes, nil
+}
+
+// vanish has the server end a transaction of whose client it hears nothing: a machine that is gone would keep the mailboxes locked for
+// as long as TCP believes in it, which is hours.
+func (s *Store) vanish() string {
+	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", min(s.timeout, 10*time.Second).Milliseconds())
+}
+
+// begin is a transaction that ends so.
+func (s *Store) begin() pgx.TxOptions { return pgx.TxOptions{BeginQuery: "begin; " + s.vanish()} }
+
+// missPieces refuses large messages of which the server has lost pieces since they were written: it has gone down meanwhile, or another
+// has taken its place, and they were not durable. Those that the transaction sees are durable with it.
+func (s *Store) missPieces(ctx context.Context, conn *pgxpool.Conn, group []*commit) error {
+	var large [][16]byte
+	for _, c := range group {
+		if !c.answered && c.d.chunks > 0 {
+			large = append(large, c.d.id)
+		}
+	}
+	if len(large) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, s.in(`select body, count(*) from $.chunk where body = any($1) group by body`), large)
+	if err != nil {
+		return err
+	}
+	there := make(map[bodyID]int)
+	var id [16]byte
+	var n int
+	if _, err := pgx.ForEachRow(rows, []any{&id, &n}, func() error { there[id] = n; return nil }); err != nil {
+		return err
+	}
+	for _, c := range group {
+		if !c.answered && there[c.d.id] < c.d.chunks {
+			c.answer(unavailable("store message", fmt.Errorf("%d of %d pieces were lost with the server", c.d.chunks-there[c.d.id], c.d.chunks)))
+		}
+	}
+	return nil
 }
 
 // rowsOf is what a group writes, column by column.

@@ -190,7 +190,7 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		d.over = true
 		return mailstore.ErrClosed
 	}
-	err := c.wait(d.s)
+	err := <-c.done // it comes: what a committer takes in has an end
 	if refused := (*mailstore.Refused)(nil); errors.As(err, &refused) {
 		return err // it can be committed without them
 	}

@@ -77,6 +77,9 @@ type cutter struct {
 	after bool                   // the server still gets it
 	shut  atomic.Int32           // no new connections while it is not 0
 	cuts  atomic.Int32
+
+	silent atomic.Bool // the server is not told that the connection is gone, until the test is over
+	gone   chan struct{}
 }
 
 func newCutter(t *testing.T, to string, after bool) *cutter {
@@ -85,8 +88,8 @@ func newCutter(t *testing.T, to string, after bool) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{Listener: l, to: to, after: after}
-	t.Cleanup(func() { l.Close() })
+	c := &cutter{Listener: l, to: to, after: after, gone: make(chan struct{})}
+	t.Cleanup(func() { close(c.gone); l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -110,7 +113,10 @@ func (c *cutter) serve(from net.Conn) {
 		return
 	}
 	defer to.Close()
-	go io.Copy(from, to)
+	go func() {
+		io.Copy(from, to)
+		from.Close() // as the server did: the driver waits for it
+	}()
 	buf := make([]byte, 1<<20)
 	for {
 		n, err := from.Read(buf)
@@ -119,6 +125,11 @@ func (c *cutter) serve(from net.Conn) {
 		}
 		if text := c.cut.Load(); text != nil && bytes.Contains(buf[:n], []byte(*text)) && bytes.Contains(buf[:n], []byte("commit\x00")) {
 			c.cuts.Add(1)
+			if c.silent.Load() {
+				from.Close()
+				<-c.gone
+				return
+			}
 			if c.after {
 				c.shut.Add(1) // the driver would ask the server to stop
 				to.Write(buf[:n])
@@ -141,7 +152,7 @@ func TestCutInCommit(t *testing.T) {
 	direct := open(t, peertest.DSN(db))
 	for name, after := range map[string]bool{"before the server has it": false, "after it": true} {
 		c := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), after)
-		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(time.Second))
+		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(3*time.Second))
 		for i := range 3 {
 			text := fmt.Sprint(name, i, "\r\n")
 			c.cut.Store(&text)

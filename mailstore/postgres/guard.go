@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -59,9 +60,13 @@ var (
 // asked is what is asked of every server, as one row of texts. pg_control_system may be called by everybody.
 const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
 	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
-	case when pg_is_in_recovery() then '0' else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint::text end,
-	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum'))
+	case when pg_is_in_recovery() then '0' else (` + timelineOf + `)::text end,
+	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum')),
+	pg_has_role(current_user, 'pg_read_all_stats', 'usage')::text
 	from pg_control_system()`
+
+// timelineOf is the number of a server that is not in recovery, which grows with each failover.
+const timelineOf = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
 
 // check refuses a server that cannot keep the store's promises. It is asked of every new connection, before it is one: where
 // several hosts are named, the next is tried then.
@@ -70,7 +75,7 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 	if err != nil {
 		return err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 9 {
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 10 {
 		return errors.New("the server does not say what it is")
 	}
 	row := results[0].Rows[0]
@@ -93,10 +98,23 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 		return errors.New("synchronous_commit is off: what the server confirms is lost with it")
 	case s.replicas > 0 && (text(4) == "" || synchronous == "local"):
 		return fmt.Errorf("%w: synchronous_standby_names and synchronous_commit name none (%d wanted)", errStandby, s.replicas)
+	case s.replicas > 0 && text(9) != "true": // the states of standbys are empty to him
+		return fmt.Errorf("%w that this user may see; an administrator has to: grant pg_read_all_stats to its name", errStandby)
 	case int64(s.replicas) > standbys:
 		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, s.replicas)
 	}
+	c.CustomData()[timelineKey] = number(7)
 	return s.seen.same(number(6), number(7))
+}
+
+const timelineKey = "postrider timeline"
+
+// fresh reports whether a connection that is open leads to a server in whose place no other has been seen since.
+func (g *guard) fresh(_ context.Context, c *pgx.Conn) (bool, error) {
+	timeline, _ := c.PgConn().CustomData()[timelineKey].(int64)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return timeline >= g.timeline, nil
 }
 
 // same refuses another database than before, and one that is older: the primary of before a failover, which has come back and

@@ -19,6 +19,7 @@ type lock struct {
 	box     int64
 	epoch   int64
 	version int64 // of the mailbox when it was locked, or older
+	server  int64 // the timeline of the server that said so
 	lost    atomic.Bool
 }
 
@@ -59,6 +60,7 @@ func (l *leases) list() (all []*lock) {
 
 // take locks a mailbox, if nobody else has it, or has had it for too long without a word, and says of what version it is. nil, without an
 // error: there is no such mailbox. That the lock may be lost with the server does no harm: what is done under it asks whether it holds.
+// Its number is made of the time, so that nobody who locks the maildrop afterwards gets the same again.
 func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -80,9 +82,9 @@ func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
 	b.Queue(`set local synchronous_commit = off`)
-	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, 1, clock_timestamp() + $2::interval from $.box where name = $1
-		on conflict (box) do update set epoch = lease.epoch + 1, until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
-	b.Queue(s.in(`select id, version from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version))
+	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, (extract(epoch from clock_timestamp()) * 1000000)::bigint, clock_timestamp() + $2::interval from $.box where name = $1
+		on conflict (box) do update set epoch = greatest(lease.epoch + 1, excluded.epoch), until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
+	b.Queue(s.in(`select id, version, `+timelineOf+` from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server))
 	b.Queue(`commit`)
 	switch err = conn.SendBatch(ctx, b).Close(); {
 	case err != nil:
@@ -107,6 +109,8 @@ func (s *Store) release(ctx context.Context, locks ...*lock) error {
 	if len(boxes) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	_, err := s.relaxed(ctx, `update $.lease l set until = '-infinity' from unnest($1::bigint[], $2::bigint[]) mine(box, epoch) where l.box = mine.box and l.epoch = mine.epoch`, boxes, epochs)
 	return err
 }
@@ -197,7 +201,7 @@ func (s *Store) tryFenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error
 	defer conn.Release()
 	s.seen.warning(conn.Conn().PgConn())
 	committing := false
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, conn, s.begin(), func(tx pgx.Tx) error {
 		var is int64
 		switch err := tx.QueryRow(ctx, s.in(`select epoch from $.lease where box = $1 for update`), k.box).Scan(&is); {
 		case errors.Is(err, pgx.ErrNoRows) || err == nil && is != k.epoch:

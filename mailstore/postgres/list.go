@@ -26,9 +26,11 @@ func (e *entry) id() string {
 	return e.body.String()
 }
 
-// list is what a mailbox held at some version of it. It is never changed.
+// list is what a mailbox held at some version of it, on a server: after a failover the number may come again, for something else. It is
+// never changed.
 type list struct {
 	version int64
+	server  int64 // its timeline
 	entries []entry
 }
 
@@ -41,10 +43,10 @@ type lists struct {
 	sum int
 }
 
-func (l *lists) get(box, version int64) *list {
+func (l *lists) get(k *lock) *list {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if is := l.all[box]; is != nil && is.version == version {
+	if is := l.all[k.box]; is != nil && is.version == k.version && is.server == k.server {
 		return is
 	}
 	return nil

@@ -103,14 +103,14 @@ func (s *Store) lockOrMake(ctx context.Context, name, domain string) (*lock, err
 // entries lists a mailbox, from memory if it has not changed. The version was read first: what has come since is in the list then, under
 // the older number, and read again the next time.
 func (s *Store) entries(ctx context.Context, k *lock) ([]entry, error) {
-	if is := s.lists.get(k.box, k.version); is != nil {
+	if is := s.lists.get(k); is != nil {
 		return is.entries, nil
 	}
 	entries, err := s.readList(ctx, `where m.box = $1 and m.folder = 0`, k.box)
 	if err != nil {
 		return nil, err
 	}
-	s.lists.put(k.box, &list{k.version, entries})
+	s.lists.put(k.box, &list{k.version, k.server, entries})
 	return entries, nil
 }
 

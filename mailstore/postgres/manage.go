@@ -53,7 +53,8 @@ func (s *Store) join(ctx context.Context, tx pgx.Tx, box, other int64) error {
 	for _, text := range []string{
 		`insert into $.folder (box, id, name) select $2, (select coalesce(max(id), 0) from $.folder where box = $2) + row_number() over (order by f.id), f.name
 			from $.folder f where f.box = $1 and not exists (select from $.folder o where o.box = $2 and o.name = f.name)`,
-		`update $.msg m set uidl = null where m.box = $1 and exists (select from $.msg o where o.box = $2 and o.uidl = m.uidl)`,
+		`update $.msg m set uidl = replace(gen_random_uuid()::text, '-', '') where m.box = $1 and exists (select from $.msg o where o.box = $2
+			and coalesce(o.uidl, replace(o.body::text, '-', '')) = coalesce(m.uidl, replace(m.body::text, '-', '')))`, // a text that both have, too
 		`update $.msg m set box = $2, uid = o.next_uid + n.n - 1, modseq = o.version + 1,
 			folder = case when m.folder = 0 then 0 else (select t.id from $.folder f join $.folder t on t.box = $2 and t.name = f.name where f.box = $1 and f.id = m.folder) end
 			from (select uid, row_number() over (order by uid) n from $.msg where box = $1) n, $.box o where m.box = $1 and o.id = $2 and n.uid = m.uid`,

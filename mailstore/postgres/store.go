@@ -84,7 +84,7 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
 		log: slog.New(slog.DiscardHandler), schema: "postrider", lease: 30 * time.Second, timeout: 30 * time.Second, connections: 8,
-		commits: make(chan *commit, mostOfGroup), lists: lists{most: 400_000},
+		commits: make(chan *commit), lists: lists{most: 400_000},
 	}
 	for _, o := range opts {
 		o(s)
@@ -118,6 +118,7 @@ func (s *Store) prepare(cfg *pgxpool.Config) {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "postrider"
 	}
 	cfg.ConnConfig.OnNotice = s.seen.notice
+	cfg.PrepareConn = s.seen.fresh
 	cfg.BeforeClose = func(c *pgx.Conn) { s.seen.forget(c.PgConn()) }
 }
 
@@ -192,7 +193,7 @@ func broken(err error) bool {
 	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
 	case errors.As(err, &of):
-		return strings.HasPrefix(of.Code, "57P") // shut down, crashed, starting up
+		return strings.HasPrefix(of.Code, "57P") || strings.HasPrefix(of.Code, "08") // shut down, crashed, starting up; said by a pooler
 	}
 	return true
 }

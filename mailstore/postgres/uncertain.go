@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,12 +16,15 @@ import (
 // errWarned: a commit was confirmed with a warning, which is what PostgreSQL gives when the wait for a standby was cancelled.
 var errWarned = errors.New("the commit was confirmed with a warning")
 
+// errBoxGone: there is nothing any more to wait for, and the message may have been there and gone with its mailbox.
+var errBoxGone = errors.New("a mailbox is gone since")
+
 // isUncertain reports whether the transaction may have been committed although there was an error: the server said nothing, or
 // it said that it ends.
 func isUncertain(err error) bool {
 	var of *pgconn.PgError
 	if errors.As(err, &of) {
-		return of.SeverityUnlocalized != "ERROR"
+		return of.SeverityUnlocalized != "ERROR" || strings.HasPrefix(of.Code, "08") // which a pooler says when it has lost the server
 	}
 	return true
 }
@@ -38,8 +42,12 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 		for _, b := range boxes {
 			ids = append(ids, b.id)
 		}
-		if _, err := tx.Exec(ctx, s.in(`select from $.box where id = any($1) order by name for update`), ids); err != nil {
+		tag, err := tx.Exec(ctx, s.in(`select from $.box where id = any($1) order by name for update`), ids)
+		if err != nil {
 			return err
+		}
+		if int(tag.RowsAffected()) < len(ids) {
+			return errBoxGone
 		}
 		var bodies [][16]byte
 		for _, c := range group {
@@ -72,7 +80,7 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 func (s *Store) provenSoon(ctx context.Context, do func(tx pgx.Tx) error) error {
 	for {
 		err := s.proven(ctx, do)
-		if !broken(err) && !takenBack(err) || errors.Is(err, errWarned) {
+		if !broken(err) && !takenBack(err) || errors.Is(err, errWarned) || errors.Is(err, errBoxGone) {
 			return err
 		}
 		select {
@@ -92,7 +100,7 @@ func (s *Store) proven(ctx context.Context, do func(tx pgx.Tx) error) error {
 	}
 	defer conn.Release()
 	s.seen.warning(conn.Conn().PgConn())
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, conn, s.begin(), func(tx pgx.Tx) error {
 		if err := do(tx); err != nil {
 			return err
 		}

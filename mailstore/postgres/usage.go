@@ -77,6 +77,7 @@ func (s *Store) domainQuotaOf(domain string) mailstore.Quota {
 // full says which mailboxes of a message have no room for it, nor their domains.
 func (s *Store) full(c *commit, boxes map[string]*boxRow) map[string]error {
 	full := make(map[string]error)
+	var counted []*mailstore.Usage // of domains, with this message
 	for _, name := range c.names {
 		if err := s.quotaOf(name).Refuse(boxes[name].use, c.size()); err != nil {
 			full[name] = err
@@ -90,6 +91,13 @@ func (s *Store) full(c *commit, boxes map[string]*boxRow) map[string]error {
 			}
 			u.Messages++
 			u.Octets += c.size()
+			counted = append(counted, u)
+		}
+	}
+	if len(full) > 0 { // nobody gets it, and others have their room
+		for _, u := range counted {
+			u.Messages--
+			u.Octets -= c.size()
 		}
 	}
 	return full
