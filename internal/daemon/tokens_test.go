@@ -445,7 +445,7 @@ func TestClientCertificates(t *testing.T) {
 		unusable()
 		k, _ = w.withCertificate(&both)
 		k.play("C: AUTH EXTERNAL " + base64.StdEncoding.EncodeToString([]byte("alice@mail.test")) + "\nS: 454")
-		k, offered = w.withCertificate(&foreign)
+		_, offered = w.withCertificate(&foreign)
 		if strings.Contains(offered, "EXTERNAL") {
 			t.Errorf("of another authority: offered %s", offered)
 		}
