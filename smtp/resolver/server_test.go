@@ -62,7 +62,8 @@ func TestOneFamilyFails(t *testing.T) {
 		{"", []string{a, aaaa}, "[2001:db8::1 192.0.2.1]"},
 		{"AAAA", []string{a, aaaa}, "[192.0.2.1]"}, {"A", []string{a, aaaa}, "[2001:db8::1]"},
 		{"AAAA", []string{"mx.example.net. 60 IN TXT x"}, "later"}, {"A", []string{"mx.example.net. 60 IN TXT x"}, "later"},
-		{"A AAAA", nil, "later"}, {"AAAA", nil, "later"}, {"A", nil, "later"}, {"", nil, "none"},
+		// Where there is no such name it has nothing of any kind (RFC 8020): if that is known first, the other kind is not asked for.
+		{"A AAAA", nil, "later"}, {"AAAA", nil, "later or none"}, {"A", nil, "later or none"}, {"", nil, "none"},
 	} {
 		addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg {
 			if slices.Contains(strings.Fields(tt.fails), dns.TypeToString[q.Question[0].Qtype]) {
@@ -78,7 +79,7 @@ func TestOneFamilyFails(t *testing.T) {
 		case err != nil:
 			got = "later"
 		}
-		if got != tt.want {
+		if got != tt.want && !(tt.want == "later or none" && (got == "later" || got == "none")) {
 			t.Errorf("%q fails, records %q: %s, %v, want %s", tt.fails, tt.records, got, err, tt.want)
 		}
 	}
