@@ -274,12 +274,15 @@ func TestWebhook(t *testing.T) {
 
 // answering answers each request with the next code, and with the last of them from there on.
 type answering struct {
+	mu    sync.Mutex
 	codes []int
 	asked int
 	told  map[string]int
 }
 
 func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	code := a.codes[min(a.asked, len(a.codes)-1)]
 	a.asked++
 	text, err := io.ReadAll(r.Body)
@@ -320,11 +323,15 @@ func TestWebhookTries(t *testing.T) {
 				}
 				time.Sleep(c.after - time.Millisecond)
 				synctest.Wait()
+				a.mu.Lock()
 				if a.asked == c.asked {
 					t.Errorf("all of it too soon")
 				}
+				a.mu.Unlock()
 				time.Sleep(2 * time.Millisecond)
 				synctest.Wait()
+				a.mu.Lock()
+				defer a.mu.Unlock()
 				if a.asked != c.asked || len(a.told) != c.told || h.Lost() != c.lost {
 					t.Errorf("asked %d times, told %v, lost %d", a.asked, a.told, h.Lost())
 				}
