@@ -83,7 +83,7 @@ func (c *session) denied(mechanism string, err error) reply {
 		r = failure(CodeSysTemp, "too many failed logins, try again later")
 	default:
 		r = failure(CodeSysTemp, "authentication is out of order, try again later")
-		if c.ctx.Err() == nil {
+		if c.ctx.Err() == nil && !errors.Is(err, sasl.ErrUnavailable) {
 			c.failed("login could not be checked", err)
 		}
 	}

@@ -122,6 +122,8 @@ func (s *session) authFailed(mechanism string, err error) *Reply {
 	case errors.Is(err, sasl.ErrDenied):
 		s.loginFailed(mechanism)
 		return errAuthFailed
+	case errors.Is(err, sasl.ErrUnavailable):
+		return errAuthLater
 	case errors.Is(err, lineserver.ErrPanic):
 		return tryLater
 	}

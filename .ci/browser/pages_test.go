@@ -74,14 +74,18 @@ func serve(t *testing.T) *server {
 	}
 	web := free(t)
 	s := &server{dir: t.TempDir(), url: "http://" + web, smtp: free(t)}
-	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data", "Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}],
-		"Accounts": {"bob@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false}, "DKIM": {"sign": false},
+	_, fetch, _ := strings.Cut(free(t), ":")
+	_, send, _ := strings.Cut(free(t), ":")
+	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data",
+		"Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}, {"address": ":`+fetch+`", "protocol": "pop3"}, {"address": ":`+send+`", "protocol": "submission"}],
+		"Accounts": {"bob@mail.test": {"quota": "200kB"}, "bob+junk@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false, "quarantine": "+junk"}, "DKIM": {"sign": false},
 		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q, "viewer": true}, "Log": {"file": "postrider.log"}}`, s.smtp, web)
 	if err := os.WriteFile(filepath.Join(s.dir, "mail.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.run(t, password+"\n", "admin", "add", "--stdin", "-c", s.dir, "ann")
 	s.run(t, password+"\n", "user", "passwd", "--stdin", "-c", s.dir, "bob@mail.test")
+	s.putAside(t)
 	daemon := exec.Command(file, "serve", "-c", s.dir)
 	said, err := daemon.StderrPipe()
 	if err != nil {
@@ -120,6 +124,23 @@ func serve(t *testing.T) *server {
 		}
 	}
 	return s
+}
+
+// putAside puts messages of strangers where bob's junk is, and one into his mailbox that fills it.
+func (s *server) putAside(t *testing.T) {
+	t.Helper()
+	keep := func(to, name, text string) {
+		file := filepath.Join(s.dir, name+".eml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.run(t, "", "store", "import", "-c", s.dir, "--format", "eml", to, file)
+	}
+	for i := range 3 {
+		keep("bob+junk@mail.test", fmt.Sprint("aside", i), fmt.Sprintf("X-Quarantine: %s\r\nReturn-Path: <%s@far.test>\r\nFrom: %s <x@far.test>\r\nSubject: %s%s\r\n\r\nx\r\n",
+			"the domain far.test asks for it (p=quarantine)", strings.Repeat("w", 60), hostile, strings.Repeat("W", 100*i), hostile))
+	}
+	keep("bob@mail.test", "large", "Subject: x\r\n\r\n"+strings.Repeat("0123456789\r\n", 15500))
 }
 
 // run runs a command of the program.
@@ -206,14 +227,14 @@ func TestUserPages(t *testing.T) {
 	s, b := serve(t), open(t)
 	b.as(t, views[0])
 	b.logIn(t, s.url+"/account/", "bob@mail.test")
-	b.walk(t, s.url+"/account/", 5)
+	b.walk(t, s.url+"/account/", 7)
 	b.as(t, views[4])
 	b.decide(t, s.url+"/account/")
-	for _, page := range []string{"password", "devices", "forward", "absence"} {
+	for _, page := range []string{"password", "devices", "devices/phone", "forward", "absence", "junk"} {
 		for _, v := range views {
 			b.as(t, v)
 			b.see(t, s.url+"/account/"+page, v)
-			b.keep(t, "account-"+page+"-decided-"+v.name)
+			b.keep(t, "account-"+strings.ReplaceAll(page, "/", "-")+"-decided-"+v.name)
 		}
 	}
 	b.as(t, views[0])
@@ -232,6 +253,12 @@ func (b *browser) decide(t *testing.T, prefix string) {
 	b.keep(t, "account-devices-shown-once")
 	b.do(t, chromedp.Navigate(prefix+"devices"), chromedp.WaitVisible("#f-name"),
 		chromedp.SendKeys("#f-name", long), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible(".flash"))
+	b.do(t, chromedp.Focus("#f-proof"), chromedp.SendKeys("#f-proof", password+kb.Enter), chromedp.WaitVisible(`input[name="only"][value="0"] + .field`))
+	b.do(t, chromedp.Navigate(prefix+"devices/phone"), chromedp.WaitVisible("#f-name"),
+		chromedp.SendKeys("#f-name", "tablet"), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible("svg.qr"))
+	b.reads(t, ask[string](t, b, `[...document.querySelectorAll(".mono")].map(m => m.textContent).find(m => m.startsWith("http"))`))
+	b.do(t, chromedp.Navigate(prefix+"junk"), chromedp.WaitVisible(`input[name="id"]`), chromedp.Focus(`input[name="id"]`), chromedp.KeyEvent(" "),
+		chromedp.Focus(`button[value="release"]`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".flash"))
 	b.do(t, chromedp.Navigate(prefix+"forward"), chromedp.WaitVisible("#f-to"),
 		chromedp.SendKeys("#f-to", long[:30]+"@"+strings.Repeat("a-very-long-name.", 4)+"far.test"), chromedp.SendKeys("#f-password", password+kb.Enter), chromedp.WaitVisible("#f-code"))
 	b.do(t, chromedp.Navigate(prefix+"absence"), chromedp.WaitVisible("#f-text"),
@@ -246,6 +273,52 @@ func (b *browser) decide(t *testing.T, prefix string) {
 		if !strings.Contains(f, "422") { // what was wrong about a form
 			t.Error(f)
 		}
+	}
+}
+
+// reads has a program that reads codes read the one on the page that is open, as a telephone does; where there is none nothing is looked at.
+func (b *browser) reads(t *testing.T, want string) {
+	t.Helper()
+	zbar, err := exec.LookPath("zbarimg")
+	if err != nil {
+		t.Log("no zbarimg is here: nobody reads the code")
+		return
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "code.png")
+	if err := os.WriteFile(file, picture, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(zbar, "--quiet", "--raw", file).Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != want {
+		t.Errorf("the code says %q, not %q (%v)", got, want, err)
+	}
+}
+
+// TestUnread: what was edited by hand and not read yet is told on the page of the settings, which has it read.
+func TestUnread(t *testing.T) {
+	s, b := serve(t), open(t)
+	b.as(t, views[0])
+	b.logIn(t, s.url+"/admin/settings", "ann")
+	f, err := os.OpenFile(filepath.Join(s.dir, "mail.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString("\n// by hand\n")
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range views {
+		b.as(t, v)
+		b.see(t, s.url+"/admin/settings", v)
+		b.keep(t, "admin-settings-unread-"+v.name)
+	}
+	b.do(t, chromedp.Focus(`button[value="reload"]`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".flash"))
+	if ask[bool](t, b, `!!document.querySelector('button[value="reload"]')`) {
+		t.Error("it is not read")
 	}
 }
 

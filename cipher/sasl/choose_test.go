@@ -1,6 +1,7 @@
 package sasl_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -135,6 +136,43 @@ func TestRefusedToken(t *testing.T) {
 		}
 		if _, account, done, err := s.Next(t.Context(), []byte("\x01")); !errors.Is(err, sasl.ErrDenied) || done || account != "" {
 			t.Errorf("%s, then: %q, %v, %v", name, account, done, err)
+		}
+	}
+}
+
+// toldTokens refuses every token with a reason.
+type toldTokens struct {
+	sasl.Credentials
+	err error
+}
+
+func (t toldTokens) Token(context.Context, string, string, string) (string, error) { return "", t.err }
+
+// TestTokenError: the reason of a refusal reaches the client in the form of RFC 7628 §3.2.2, and no more than that.
+func TestTokenError(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{sasl.ErrDenied, `{"status":"invalid_token","schemes":"bearer"}`},
+		{&sasl.TokenError{Scope: "mail", Configuration: "https://a.example/c", Description: "the token is expired"},
+			`{"status":"invalid_token","schemes":"bearer","scope":"mail","openid-configuration":"https://a.example/c","error_description":"the token is expired"}`},
+		{fmt.Errorf("wrapped: %w", &sasl.TokenError{Description: `a "quote"`}), `{"status":"invalid_token","schemes":"bearer","error_description":"a \"quote\""}`},
+	} {
+		if !errors.Is(test.err, sasl.ErrDenied) {
+			t.Errorf("%v is not ErrDenied", test.err)
+		}
+		m, err := sasl.Find(sasl.Mechanisms(), "OAUTHBEARER")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := m.New(toldTokens{err: test.err})
+		challenge, _, done, err := s.Next(t.Context(), []byte("n,,\x01auth=Bearer abc\x01\x01"))
+		if err != nil || done || string(challenge) != test.want {
+			t.Errorf("%v: %s, %v, %v", test.err, challenge, done, err)
+		}
+		if _, _, _, err := s.Next(t.Context(), []byte{}); !errors.Is(err, sasl.ErrDenied) { // an empty answer will do as well
+			t.Errorf("%v, then %v", test.err, err)
 		}
 	}
 }

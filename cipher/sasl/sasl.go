@@ -25,6 +25,9 @@ var (
 	ErrMalformed = errors.New("sasl: malformed response")
 	// ErrThrottled: too many guesses; nothing was checked.
 	ErrThrottled = errors.New("sasl: too many attempts")
+	// ErrUnavailable: whoever checks is away, and who has to know of it does. It is a temporary
+	// failure as others are, but servers do not log it: clients could have it logged without end.
+	ErrUnavailable = errors.New("sasl: cannot be checked now")
 )
 
 // Peer is what is known about the client that authenticates.

@@ -46,6 +46,10 @@ type wrap struct {
 	KDF  string `json:"kdf"`
 	Salt []byte `json:"salt"`
 	Box  []byte `json:"box"`
+	// Over are the ids of those that it takes the place of, until it does.
+	Over []string `json:"over,omitempty"`
+	// Pending: whether it counts is not settled.
+	Pending bool `json:"pending,omitempty"`
 }
 
 const (
@@ -72,7 +76,7 @@ func NewKeyring(password []byte) (k *Keyring, recovery string, err error) {
 	if err := k.data.keep(u); err != nil {
 		return nil, "", err
 	}
-	if _, err = k.AddPassword(u, password); err != nil {
+	if err = k.ChangePassword(u, password); err != nil {
 		return nil, "", err
 	}
 	recovery, err = k.NewRecovery(u)
@@ -151,12 +155,38 @@ func none(*wrap) bool { return false }
 // which of them counts.
 func (k *Keyring) AddPassword(u *Unlocked, password []byte) (id string, err error) {
 	id = strings.ToLower(rand.Text()[:10])
-	return id, k.add(u, kindPassword, id, slow, password, none)
+	var over []string
+	for _, w := range k.data.Wraps {
+		if w.Kind == kindPassword && (!w.Pending || time.Since(w.Made) > forgotten) {
+			over = append(over, w.ID)
+		}
+	}
+	next := *k
+	if err := next.add(u, kindPassword, id, slow, password, none); err != nil {
+		return "", err
+	}
+	last := &next.data.Wraps[len(next.data.Wraps)-1]
+	last.Over, last.Pending = over, true
+	k.data = next.data
+	return id, next.data.fits()
 }
 
-// KeepPassword takes all passwords away but one.
+// forgotten is when a change of passwords that was begun and not settled is taken for one that was broken off.
+const forgotten = time.Hour
+
+// KeepPassword settles that a password of AddPassword counts: those go that were there when it was added. Not
+// one that somebody else is adding at the same time: which of the two opens the account nobody knows here, so that both open the keys until the next change.
 func (k *Keyring) KeepPassword(id string) error {
-	return k.drop(func(w *wrap) bool { return w.Kind == kindPassword && w.ID != id })
+	next := k.data
+	next.Wraps = slices.Clone(next.Wraps)
+	i := slices.IndexFunc(next.Wraps, func(w wrap) bool { return w.Kind == kindPassword && w.ID == id })
+	if i < 0 {
+		return fmt.Errorf("%w: no such password is in it any more", ErrKeyring)
+	}
+	over := next.Wraps[i].Over
+	next.Wraps[i].Over, next.Wraps[i].Pending = nil, false
+	next.Wraps = slices.DeleteFunc(next.Wraps, func(w wrap) bool { return w.Kind == kindPassword && slices.Contains(over, w.ID) })
+	return k.replace(next)
 }
 
 // Passwords is how many passwords open the keyring: more than one where a change of passwords was broken off.

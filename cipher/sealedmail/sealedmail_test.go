@@ -303,7 +303,7 @@ func TestDamagedKeyring(t *testing.T) {
 	}
 	at := strings.Index(string(text), `"keys": "`) + 20
 	damaged := bytes.Clone(text)
-	damaged[at] ^= 1
+	damaged[at] = map[bool]byte{false: 'A', true: 'B'}[damaged[at] == 'A']
 	if err := k.UnmarshalText(damaged); err != nil {
 		t.Fatal("damage:", err)
 	}

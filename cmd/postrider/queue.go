@@ -81,6 +81,8 @@ func queueListCommand() *cobra.Command {
 	c.Flags().StringVar(&filter.From, "from", "", "only from this address or domain")
 	c.Flags().StringVar(&filter.To, "to", "", "only to this address or domain")
 	c.Flags().BoolVar(&filter.Held, "held", false, "only those held")
+	c.Flags().StringVar(&filter.Reply, "reply", "", "only those whose last reply has this in it, as 4.4.1 or greylist")
+	c.Flags().DurationVar(&filter.Older, "older", 0, "only those that have waited for so long, as 4h")
 	return c
 }
 

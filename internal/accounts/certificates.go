@@ -98,6 +98,7 @@ func (c *Credentials) Certificate(ctx context.Context, authzid string) (string, 
 		c.judge(ctx, "certificate", sasl.ErrDenied)
 		return "", sasl.ErrDenied
 	}
+	c.open.note(ctx, found[0], otherwise)
 	return found[0].String(), nil
 }
 

@@ -223,6 +223,31 @@ func (k *Known) Scheme() string {
 	return ""
 }
 
+// mayBe reports whether an account is not known to be gone or closed, without a question to a directory.
+func (e *Elsewhere) mayBe(account domains.Address) bool {
+	if !e.Knows(account.Domain()) {
+		return false
+	}
+	for _, p := range e.places {
+		if !p.domains[account.Domain()] {
+			continue
+		}
+		k := p.lately(account)
+		if p.fast {
+			var err error
+			if k, err = p.find(context.Background(), account); err != nil {
+				return true
+			}
+		} else if k == nil {
+			return true // it may be there
+		}
+		if k != nil {
+			return !k.Disabled
+		}
+	}
+	return false
+}
+
 // Asked is what a place said to a question, for people.
 type Asked struct {
 	Place    string `json:"place"`
@@ -346,7 +371,9 @@ func (p *place) find(ctx context.Context, address domains.Address) (*Known, erro
 	}
 	if k != nil {
 		if !p.domains[k.Address.Domain()] {
-			return nil, fmt.Errorf("%s says that %s is %s, whose domain it has nothing to say about", p.name, address, k.Address)
+			err := fmt.Errorf("%s says that %s is %s, whose domain it has nothing to say about", p.name, address, k.Address)
+			p.health.answered(p.log, p.name, err, false)
+			return nil, err
 		}
 		k.Place, k.at = p.name, p
 	}
@@ -392,9 +419,13 @@ type health struct {
 	mu            sync.Mutex
 	isAway        bool
 	since, next   time.Time
+	told          time.Time // of an answer that cannot be used
 	problem       string
 	asked, failed int64
 }
+
+// saysAgain is how often it is written down that answers cannot be used.
+const saysAgain = time.Minute
 
 // again is how long nobody is asked who was away.
 const again = 2 * time.Second
@@ -425,6 +456,9 @@ func (h *health) answered(log *slog.Logger, name string, err error, away bool) {
 	case !away && h.isAway:
 		h.isAway = false
 		log.Info("who keeps accounts is back", "place", name, "after", now.Sub(h.since).Round(time.Second))
+	case !away && err != nil && now.Sub(h.told) > saysAgain: // strangers can bring it about
+		h.told = now
+		log.Warn("an answer of who keeps accounts cannot be used", "place", name, "err", err)
 	}
 	if away {
 		h.next = now.Add(again)

@@ -28,7 +28,10 @@ func (c *Credentials) isElsewhere(name domains.Address) bool {
 // verifyElsewhere is Verify for such names.
 func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string, name domains.Address, password []byte) (string, error) {
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
-	failed := func(err error) error { return fmt.Errorf("check the password of %s: %w", name, err) }
+	// What went wrong is in the log already, and no more often than it should be.
+	failed := func(err error) error {
+		return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err)
+	}
 	k, err := c.dir.find(ctx, name)
 	if err != nil {
 		return "", failed(err)
@@ -45,6 +48,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	tag := c.repeats.tagOf(who, k.secret(), password)
 	if k != nil && rights.has(who, tag) && k.lets(ctx) && c.mayActAs(who, authzid) {
 		c.throttle.remember(block, who, right)
+		c.open.note(ctx, who, otherwise)
 		return who.String(), nil
 	}
 	settle, err := c.checkElsewhere(ctx, k, name, who, password)
@@ -66,6 +70,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	}
 	switch {
 	case err == nil:
+		c.open.note(ctx, who, otherwise)
 		return who.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err

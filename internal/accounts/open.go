@@ -103,8 +103,25 @@ func (c *Credentials) Sessions() *Open { return c.open }
 // appPrefix begins what a session is open by where that is an app password; no stamp has a colon.
 const appPrefix = "app:"
 
+// otherwise is what a session is open by that no secret of ours has opened: a directory, a provider or a certificate has; no stamp has a colon.
+const otherwise = "other:"
+
+// isThere reports whether an account may be logged in to at all, as far as it is known without asking a directory.
+func (c *Credentials) isThere(account domains.Address) bool {
+	if a := c.dir.Account(account); a != nil {
+		return !a.Disabled
+	}
+	if domain := c.dir.Domain(account.Domain()); domain != nil && domain.Disabled {
+		return false
+	}
+	return c.dir.elsewhere.mayBe(account)
+}
+
 // Opens reports whether what a session is open by opens its account now. What cannot be known keeps nobody out who is in.
 func (c *Credentials) Opens(account domains.Address, by string) bool {
+	if by == otherwise {
+		return c.isThere(account)
+	}
 	s, err := c.secretsOf(account, c.dir.Account(account))
 	if err != nil {
 		return true

@@ -81,6 +81,7 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 		return "", err
 	}
 	c.throttle.remember(block, account, right)
+	c.open.note(ctx, account, otherwise)
 	return account.String(), nil
 }
 
@@ -109,7 +110,7 @@ func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (accou
 		return &sasl.TokenError{Configuration: t.provider.Configuration(), Description: why}
 	}
 	if !t.health.mayAsk() {
-		return "", false, fmt.Errorf("%s: %w", t.name, errAway)
+		return "", false, fmt.Errorf("%s: %w: %w", t.name, sasl.ErrUnavailable, errAway)
 	}
 	user, err := t.provider.Check(ctx, token)
 	var refused *openid.Refused
@@ -126,7 +127,7 @@ func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (accou
 	case errors.Is(err, openid.ErrLater):
 		return "", false, sasl.ErrThrottled
 	case err != nil:
-		return "", false, fmt.Errorf("check a token: %w", err)
+		return "", false, fmt.Errorf("check a token: %w: %w", sasl.ErrUnavailable, err)
 	}
 	account, err = c.holder(ctx, user)
 	if errors.Is(err, sasl.ErrDenied) {
@@ -148,7 +149,7 @@ func (c *Credentials) holder(ctx context.Context, user string) (domains.Address,
 	k, err := c.dir.find(ctx, name)
 	switch {
 	case err != nil:
-		return name, fmt.Errorf("find the account of %s: %w", name, err)
+		return name, fmt.Errorf("find the account of %s: %w: %w", name, sasl.ErrUnavailable, err)
 	case k == nil || !k.letsOthers(ctx):
 		return name, sasl.ErrDenied
 	}

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -349,7 +350,7 @@ func (c *checker) openID(steps []any, o *OpenID) {
 	switch {
 	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		c.fail(below(steps, "issuer"), "%q is no URL like \"https://login.example.com\"", o.Issuer)
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLocal(u.Host)) && !(u.Scheme == "http" && isLocal(u.Host+":80")):
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLocal(net.JoinHostPort(u.Hostname(), "80"))):
 		c.fail(below(steps, "issuer"), "%q is not https://", o.Issuer)
 	}
 	if len(o.Audiences) == 0 || slices.Contains(o.Audiences, "") {

@@ -20,7 +20,7 @@ func entry(uid, mail, more string) string {
 
 // ldapConf names a directory in the settings; more are further settings of it.
 func ldapConf(s *peertest.Slapd, more string) string {
-	return fmt.Sprintf(`"Elsewhere": {"cache_time": "1s", "LDAP": [{"url": %q, "domains": ["example.com"], "service_dn": "cn=mail,dc=example,dc=com",
+	return fmt.Sprintf(`"Elsewhere": {"cache_time": "3s", "LDAP": [{"url": %q, "domains": ["example.com"], "service_dn": "cn=mail,dc=example,dc=com",
 		"service_password": "service-secret", "timeout": "1500ms", "quota_attribute": "mailQuota", %s
 		"base": "ou=people,dc=example,dc=com", "filter": "(&(objectClass=inetOrgPerson)(|(uid=%%n)(mail=%%u)(proxyAddresses=smtp:%%u)))"}]},`, s.URL, more)
 }
@@ -67,6 +67,15 @@ func TestDirectory(t *testing.T) {
 	for _, name := range []string{"bob@example.com", "BOB@example.com", "Bob@Example.Com", "robert@example.com", "Robert@EXAMPLE.com"} {
 		w.smtpLogin(name, "bob-secret", "235").play("C: MAIL FROM:<bob@example.com>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: of " + name + "\nC: \nC: .\nS: 250")
 		w.smtpLogin(name, "wrong", "535 5.7.8")
+	}
+	for _, name := range []string{" bob@example.com", "b\u00adob@example.com", "\uff42\uff4f\uff42@example.com", "bob @example.com", "bob@example.com."} { // the directory may take them for bob, or not
+		k := w.submission()
+		k.play("C: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+name+"\x00bob-secret")))
+		if r := k.reply(); strings.HasPrefix(r, "235") {
+			k.play("C: MAIL FROM:<bob@example.com>\nS: 250") // then he is bob, and nobody else
+		} else if r[0] != '5' {
+			t.Errorf("%q: %s", name, r)
+		}
 	}
 	for _, address := range []string{"bob@example.com", "ROBERT@example.com", "bob+shop@example.com", "robert+shop@example.com"} {
 		if r := w.rcpt(address); !strings.HasPrefix(r, "250") {
@@ -130,7 +139,7 @@ func TestDirectoryAway(t *testing.T) {
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", ""), 0)
 	w := start(t, `"Auth": {"max_failures_per_address": 3, "max_failures_per_account": 3}, "POP3": {"max_auth_failures": 100}, `+ldapConf(s, ""))
 	w.popLogin("bob@example.com", "bob-secret", "+OK")
-	waitOver := func() { time.Sleep(1100 * time.Millisecond) } // what was known is over then
+	waitOver := func() { time.Sleep(3100 * time.Millisecond) } // what was known is over then
 	for _, broken := range []struct {
 		name       string
 		down, back func()
@@ -167,6 +176,9 @@ func TestDirectoryAway(t *testing.T) {
 		}
 	}
 	log := w.logs.Take()
+	if strings.Contains(log, "cannot authenticate") || strings.Contains(log, "login could not be checked") {
+		t.Errorf("strangers can fill the log while it is away:\n%s", log)
+	}
 	if strings.Contains(log, "login failed") || strings.Count(log, "who keeps accounts is away") != 2 || strings.Count(log, "who keeps accounts is back") != 2 {
 		t.Errorf("the log:\n%s", log)
 	}
@@ -189,8 +201,12 @@ func TestDirectoryChanges(t *testing.T) {
 	s.Change("dn: uid=bob,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: userPassword\nuserPassword: new-secret\n")
 	w.popLogin("bob@example.com", "new-secret", "+OK")
 	w.popLogin("bob@example.com", "bob-secret", "-ERR [AUTH]")
+	s.Change("dn: uid=bob,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: userPassword\nuserPassword: third-secret\n")
+	w.smtpLogin("bob@example.com", "wrong", "535")      // whatever is wrong has what is remembered looked at again
+	w.smtpLogin("bob@example.com", "new-secret", "535") // well within its time
+	s.Change("dn: uid=bob,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: userPassword\nuserPassword: new-secret\n")
 	s.Change("dn: uid=bob,ou=people,dc=example,dc=com\nchangetype: delete\n")
-	time.Sleep(1100 * time.Millisecond)
+	time.Sleep(3100 * time.Millisecond)
 	w.popLogin("bob@example.com", "new-secret", "-ERR [AUTH]")
 	if r := w.rcpt("bob@example.com"); !strings.HasPrefix(r, "550") {
 		t.Errorf("after he was removed: %s", r)
@@ -226,6 +242,17 @@ func TestDirectoryReload(t *testing.T) {
 		t.Error("a filter that is none is taken")
 	}
 	w.popLogin("bob@example.com", "bob-secret", "+OK")
+	open := w.dial("127.0.0.4:0")
+	open.play("S: +OK")
+	open.startTLS("STLS", "+OK")
+	open.play("C: USER bob@example.com\nS: +OK\nC: PASS bob-secret\nS: +OK\nC: NOOP\nS: +OK")
+	if err := change(strings.Replace(string(text), `"Elsewhere"`, `"Domains": {"example.com": {"disabled": true}}, "Elsewhere"`, 1)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(open.c, "NOOP\r\n")
+	if line, err := open.r.ReadString('\n'); err == nil && strings.HasPrefix(line, "+OK") {
+		t.Errorf("a session goes on whose account was closed: %s", line)
+	}
 	if err := change(strings.Replace(string(text), "service-secret", "wrong", 1)); err != nil {
 		t.Fatal(err)
 	}

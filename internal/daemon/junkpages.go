@@ -44,8 +44,11 @@ func (o ownPages) Release(ctx context.Context, who string, ids []string) (int, e
 
 // junkError is what keeps mail that was put aside from being seen, in words for the user.
 func junkError(err error) error {
-	if errors.Is(err, mailstore.ErrLocked) {
+	switch {
+	case errors.Is(err, mailstore.ErrLocked):
 		return &user.Refused{Why: "a mail program reads that mailbox at this moment; try again"}
+	case errors.Is(err, mailstore.ErrOverQuota):
+		return &user.Refused{Why: "your mailbox is full; it has no room for that"}
 	}
 	return err
 }

@@ -445,6 +445,29 @@ func TestPhone(t *testing.T) {
 	}
 }
 
+// TestPhoneSigned: where the server has a certificate that somebody believes, the profile is signed with it.
+func TestPhoneSigned(t *testing.T) {
+	cert := peertest.NewAuthority(t).Issue(t, "mail.test")
+	dir := t.TempDir()
+	for name, text := range map[string]string{"crt": cert.PEM, "key": cert.KeyPEM} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fromElsewhere := fmt.Sprintf(`{"address": "0.0.0.0:%d", "protocol": "pop3"}, {"address": "0.0.0.0:%d", "protocol": "submission"}, {"address": "127.0.0.2:0"`, peertest.FreePort(t), peertest.FreePort(t))
+	w := startWith(t, strings.Replace(testConf, `{"address": "127.0.0.2:0"`, fromElsewhere, 1), withUsers+fmt.Sprintf(`"TLS": {"certificate_file": %q, "certificate_key_file": %q},`, filepath.Join(dir, "crt"), filepath.Join(dir, "key")))
+	v := w.user("alice@mail.test", testPassword)
+	if code, page := v.post("/account/devices/phone", "do", "ask", "name", "phone", "password", testPassword); code != 200 {
+		t.Fatal(code, page)
+	}
+	_, page := v.see("/account/devices/phone")
+	link := regexp.MustCompile(`/account/setup/[a-z2-7]{26}`).FindString(page)
+	code, profile := w.visitor().see(link)
+	if code != 200 || !strings.HasPrefix(profile, "\x30\x82") || !strings.Contains(profile, "<key>IncomingPassword</key>") || strings.Contains(w.logs.String(), "is not signed") {
+		t.Errorf("%d %q\n%s", code, profile, w.logs)
+	}
+}
+
 // TestPhones: a link is good for ten minutes, and for one device.
 func TestPhones(t *testing.T) {
 	var p phones

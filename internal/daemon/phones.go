@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -123,7 +125,23 @@ func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (fil
 	o.d.log.Info("a device was set up", "user", who, "app", one.Name, "remote", from.String())
 	o.tell(who, "A device was set up", fmt.Sprintf("%q was set up from %s, with a password that fetches and sends mail of %s.", one.Name, from, who))
 	_, domain := account.Cut()
-	return user.Profile{Name: domain.String() + ".mobileconfig", Type: web.ProfileType, Text: web.Profile(host, mail, domain, who, password)}, nil
+	return user.Profile{Name: domain.String() + ".mobileconfig", Type: web.ProfileType, Text: o.signed(host, web.Profile(host, mail, domain, who, password))}, nil
+}
+
+// signed is a profile signed with the key of the certificate that the device sees anyway, so that it need not warn of it; as it is where there is none that
+// anybody believes. What needs no login is not signed: strangers could have signatures made without end.
+func (o ownPages) signed(host, profile string) string {
+	cert, err := o.d.state().certificate(&tls.ClientHelloInfo{ServerName: host, SupportedVersions: []uint16{tls.VersionTLS13}, SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256, tls.ECDSAWithP256AndSHA256}})
+	if err == nil {
+		var is []byte
+		if is, err = web.Signed([]byte(profile), cert, time.Now()); err == nil {
+			return string(is)
+		}
+	}
+	if !errors.Is(err, web.ErrCannotSign) && !errors.Is(err, errNoCertificate) {
+		o.d.log.Warn("a profile is not signed", "err", err)
+	}
+	return profile
 }
 
 // mailSettings are the host and the ports that mail programs are told.

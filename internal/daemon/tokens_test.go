@@ -24,6 +24,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // issuer is an OpenID provider for tests, with one key at a time.
@@ -437,5 +439,29 @@ func TestClientCertificates(t *testing.T) {
 	other.revoke(t, crlFile, time.Now().Add(time.Hour))
 	if _, offered := w.withCertificate(&both); strings.Contains(offered, "EXTERNAL") {
 		t.Errorf("with a list of another authority: %s", offered)
+	}
+}
+
+// TestTokensOfDirectory: a token may be of an account that a directory keeps, under any of its names; and what closes the accounts of a domain
+// closes these.
+func TestTokensOfDirectory(t *testing.T) {
+	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", "proxyAddresses: smtp:robert@example.com\n"), 0)
+	i := newIssuerFor(t)
+	section := strings.Replace(ldapConf(s, ""), `"Elsewhere": {`, fmt.Sprintf(`"Elsewhere": {"OpenID": {"issuer": %q, "audiences": ["mail"]},`, i.URL), 1)
+	w := start(t, section)
+	token := i.token(t, map[string]any{"email": "Robert@example.com"})
+	w.submission().play("C: AUTH XOAUTH2 " + xoauth2("bob@example.com", token) + "\nS: 235\nC: MAIL FROM:<bob@example.com>\nS: 250\nC: MAIL FROM:<bob@mail.test>\nS: 5")
+	w.submission().play("C: AUTH OAUTHBEARER " + bearer("robert@example.com", token) + "\nS: 235")
+	w.submission().refusedWith("AUTH OAUTHBEARER " + bearer("bob@mail.test", token))
+	s.Kill()
+	time.Sleep(3100 * time.Millisecond)
+	w.submission().play("C: AUTH OAUTHBEARER " + bearer("", token) + "\nS: 454")
+	s.Start()
+
+	w = start(t, `"Domains": {"example.com": {"disabled": true}},`+section)
+	w.submission().refusedWith("AUTH OAUTHBEARER " + bearer("", token))
+	w.smtpLogin("bob@example.com", "bob-secret", "535")
+	if r := w.rcpt("bob@example.com"); !strings.HasPrefix(r, "250") {
+		t.Errorf("mail for him: %s", r)
 	}
 }

@@ -96,7 +96,7 @@ func readState(dir string, a *Account) (map[sum]bool, error) {
 		return nil, err
 	}
 	defer f.Close()
-	s := &state{byID: make(map[sum]sum), noID: make(map[sum]int)}
+	s := &state{byID: make(map[sum]known), noID: make(map[sum]int)}
 	if _, err := s.read(f); err != nil {
 		return nil, err
 	}

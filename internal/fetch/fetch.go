@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -170,12 +172,14 @@ type permanent struct{ error }
 func (p permanent) Unwrap() error { return p.error }
 
 // worthRetrying: a connection that broke, a maildrop that is in use there or here, a server that
-// asks for patience. A refused login is none: guesses lock accounts.
+// asks for patience. A refused login is none, as guesses lock accounts, nor is a certificate that is not believed.
 func worthRetrying(err error) bool {
 	var never permanent
 	var refused *pop3.Error
+	var unverified *tls.CertificateVerificationError
+	var unknown *net.DNSError
 	switch {
-	case errors.As(err, &never):
+	case errors.As(err, &never), errors.As(err, &unverified), errors.As(err, &unknown) && unknown.IsNotFound:
 		return false
 	case errors.Is(err, pop3.ErrInUse), errors.Is(err, pop3.ErrLoginDelay), errors.Is(err, pop3.ErrTemporary), errors.Is(err, mailstore.ErrLocked):
 		return true
@@ -276,7 +280,10 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 	if t.Delete {
 		known = make(map[int]record)
 	}
+	var latest int64
+	gap := 0 // where in want those begin that stand behind the last one that has come
 	for _, l := range all {
+		l.after = latest
 		if l.uid == "" {
 			want = append(want, l)
 			continue
@@ -286,8 +293,14 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 		message, came := t.state.byID[id]
 		if !came {
 			want = append(want, l)
-		} else if t.Delete {
-			known[l.number] = record{sum: message, uid: l.uid}
+			continue
+		}
+		latest = max(latest, message.micros)
+		for ; gap < len(want); gap++ {
+			want[gap].before = latest
+		}
+		if t.Delete {
+			known[l.number] = record{sum: message.sum, uid: l.uid}
 		}
 	}
 	return want, known, t.state.pool(there)

@@ -80,6 +80,7 @@ func wanted(s *pop3test.Server) (all []string) {
 // TestOnce: octets, ids and order come over; a second run brings only what is new, also if a user
 // has removed his mail here meanwhile; and nothing changes on the other side.
 func TestOnce(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(...pop3test.Fault) *pop3test.Server{"clear": pop3test.NewServer, "STLS": pop3test.NewStartTLSServer, "TLS": pop3test.NewTLSServer} {
 		s := start()
 		t.Cleanup(s.Close)
@@ -116,6 +117,7 @@ func TestOnce(t *testing.T) {
 // TestCutEverywhere: the connection ends at any command or within any message, once and again; each message
 // arrives once, by however many connections.
 func TestCutEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, remove := range []bool{false, true} {
 		for _, at := range []string{"connect", "CAPA", "USER", "PASS", "login", "LIST", "UIDL", "RETR", "message", "DELE", "QUIT"} {
 			for _, skip := range []int{0, 1, 7, 99} {
@@ -216,6 +218,22 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestNotBelieved: a certificate of an unknown authority is no better the second time, and nothing is said to whoever shows it.
+func TestNotBelieved(t *testing.T) {
+	s := pop3test.NewTLSServer()
+	defer s.Close()
+	f, a := fetcher(t, s)
+	f.Dialer.TLSConfig = nil
+	tried := 0
+	f.Dialer.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		tried++
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	if r := f.One(t.Context(), a); r.Err == nil || tried != 1 || len(s.Commands()) > 0 {
+		t.Errorf("%d connections, %q, %v", tried, s.Commands(), r.Err)
+	}
+}
+
 // TestMessageRefused: a message that the server does not give out is named, and the others come.
 func TestMessageRefused(t *testing.T) {
 	s := pop3test.NewServer(pop3test.Fault{At: "RETR", Reply: &pop3.Error{Text: "cannot be read"}, Skip: 2, Times: 1})
@@ -283,6 +301,7 @@ func texts() (all []string) {
 // TestDoubles: a message is one of the server's list and not one of its headers: all come, also those that are the
 // same, by three runs of which the second is interrupted.
 func TestDoubles(t *testing.T) {
+	t.Parallel()
 	plain := func(i int) string { return fmt.Sprint("id", i) }
 	for _, c := range []struct {
 		name   string
@@ -553,5 +572,35 @@ func TestCompare(t *testing.T) {
 	a.Password = "wrong"
 	if _, err := f.Compare(t.Context(), a); !errors.Is(err, pop3.ErrAuth) {
 		t.Error(err)
+	}
+}
+
+// TestOrderOfGaps: what a kill has left out in the midst of what came, as several messages wait for the disk at once, takes its
+// place there.
+func TestOrderOfGaps(t *testing.T) {
+	s := pop3test.NewServer()
+	defer s.Close()
+	for i := range 40 {
+		text := fmt.Sprintf("Subject: %d\r\n\r\n", i)
+		if i%3 == 0 {
+			text = mail(40 - i)
+		}
+		s.Add(text)
+	}
+	f, a := fetcher(t, s)
+	var refused []pop3test.Fault
+	for i := range 9 { // not the message itself: as if it had not been stored
+		refused = append(refused, pop3test.Fault{At: "RETR", Reply: pop3.ErrPermanent, Skip: 4 * i, Times: 1})
+	}
+	s.SetFaults(refused...)
+	if r := f.One(t.Context(), a); r.Complete() || r.Done == 0 {
+		t.Fatalf("%+v", r)
+	}
+	s.SetFaults()
+	if r := f.One(t.Context(), a); !r.Complete() {
+		t.Fatalf("%+v", r)
+	}
+	if got := content(t, f.Store, box); !slices.Equal(got, wanted(s)) {
+		t.Errorf("order %q", got)
 	}
 }

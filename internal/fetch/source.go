@@ -26,6 +26,8 @@ type listed struct {
 	number int
 	size   int64
 	uid    string // "" where none, or none of its own
+	// When those around it in the list were received that have come, in Unix microseconds; 0 for none.
+	after, before int64
 }
 
 // record is a message that has come.
@@ -76,7 +78,7 @@ type retrieved struct {
 var errStopped = errors.New("stopped")
 
 func newSource(ctx context.Context, c *pop3.Client, s *state, want []listed, pool map[sum]int, name func(listed) string) *source {
-	src := &source{c: c, state: s, pool: pool, want: want, name: name, latest: s.latest,
+	src := &source{c: c, state: s, pool: pool, want: want, name: name, latest: time.Unix(1, 0),
 		head: bufio.NewReaderSize(nil, headMax), times: make(map[sum]int), coming: make(map[*archive.Message]coming), stored: make(map[int]record)}
 	numbers := make([]int, len(want))
 	for i, m := range want {
@@ -113,6 +115,7 @@ func (s *source) Next() (*archive.Message, error) {
 		l := s.want[s.at]
 		s.at++
 		if got.err != nil {
+			s.step(l) // its place is kept
 			return nil, &archive.MessageError{Name: s.name(l), Err: got.err}
 		}
 		m, err := s.message(l, got.text)
@@ -140,6 +143,7 @@ func (s *source) message(l listed, text *pop3.Text) (*archive.Message, error) {
 		idSum := sumOf(id)
 		id = fmt.Sprintf("%x", idSum[:])
 	}
+	r.received = s.received(l, start)
 	if s.pool[r.sum] > 0 {
 		// It came under no id or another one, and is written down as such.
 		s.pool[r.sum]--
@@ -153,7 +157,6 @@ func (s *source) message(l listed, text *pop3.Text) (*archive.Message, error) {
 		}
 		return nil, nil
 	}
-	r.received = s.received(start)
 	m := &archive.Message{Name: s.name(l), UID: id, Received: r.received, Size: l.size, Body: archive.OnWire(&watched{s.head, s})}
 	s.mu.Lock()
 	s.coming[m] = coming{l.number, r, id}
@@ -180,14 +183,14 @@ func (w *watched) Read(p []byte) (int, error) {
 var errBroken = errors.New("the connection ended")
 
 // received is when the server took the message, by what it wrote on top, and never before those
-// that it lists earlier: so their order stays what it is there.
-func (s *source) received(start []byte) time.Time {
+// that it lists earlier: so their order stays what it is there. It follows from the list alone, whatever of it
+// came in runs before: what a kill has left out gets the place between that it would have had.
+func (s *source) received(l listed, start []byte) time.Time {
 	head := start
 	if i := bytes.Index(head, []byte("\r\n\r\n")); i >= 0 {
 		head = head[:i+2]
 	}
-	// A store puts what has one time in an order of its own.
-	t := s.latest.Add(time.Microsecond)
+	t := s.step(l)
 	if m, err := rfc2822.Read(bytes.NewReader(head)); err == nil {
 		trace, _ := rfc2822.ParseReceived(m.Header.Get("Received"))
 		written := trace.Date
@@ -198,8 +201,21 @@ func (s *source) received(start []byte) time.Time {
 			t = written
 		}
 	}
+	if l.before > 0 && t.UnixMicro() >= l.before {
+		return s.latest
+	}
 	s.latest = t
 	return t
+}
+
+// step is the earliest time for a message: behind all before it. A store puts what has one time in an
+// order of its own.
+func (s *source) step(l listed) time.Time {
+	if before := time.UnixMicro(l.after); before.After(s.latest) {
+		s.latest = before
+	}
+	s.latest = s.latest.Add(time.Microsecond)
+	return s.latest
 }
 
 // storedOne writes down what is on stable storage; Import calls it.

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/postrider-mail/postrider/pop3"
 )
@@ -35,12 +34,17 @@ func sumOf(text string) (s sum) {
 //
 // A last line without an end is what a crash left, and does not count.
 type state struct {
-	mu     sync.Mutex
-	file   *os.File
-	w      *bufio.Writer
-	byID   map[sum]sum // the message's sum by that of its id
-	noID   map[sum]int // how many have come that had no id of their own
-	latest time.Time   // when the latest of them was received
+	mu   sync.Mutex
+	file *os.File
+	w    *bufio.Writer
+	byID map[sum]known // what has come, by the sum of its id
+	noID map[sum]int   // how many have come that had no id of their own
+}
+
+// known is a message that has come.
+type known struct {
+	sum    sum
+	micros int64 // when it was received
 }
 
 // errRunning: another run holds the state.
@@ -59,7 +63,7 @@ func openState(dir string, a *Account) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{file: f, byID: make(map[sum]sum), noID: make(map[sum]int), latest: time.Unix(1, 0)}
+	s := &state{file: f, byID: make(map[sum]known), noID: make(map[sum]int)}
 	if err = lockFile(f); err == nil {
 		err = s.load()
 	}
@@ -135,22 +139,19 @@ func (s *state) take(line string) error {
 	}
 	switch f[0] {
 	case "+":
-		s.count(message, f[3], 1)
-		if t := time.UnixMicro(micros); t.After(s.latest) {
-			s.latest = t
-		}
+		s.count(known{message, micros}, f[3], 1)
 	case "-":
-		s.count(message, f[3], -1)
+		s.count(known{message, micros}, f[3], -1)
 	default:
 		return fmt.Errorf("makes no sense: %q", line)
 	}
 	return nil
 }
 
-func (s *state) count(message sum, uid string, by int) {
+func (s *state) count(message known, uid string, by int) {
 	switch {
 	case uid == "":
-		s.noID[message] = max(s.noID[message]+by, 0)
+		s.noID[message.sum] = max(s.noID[message.sum]+by, 0)
 	case by > 0:
 		s.byID[sumOf(uid)] = message
 	default:
@@ -166,7 +167,7 @@ func (s *state) gone(r record) error { return s.write("-", r, -1) }
 func (s *state) write(what string, r record, by int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count(r.sum, r.uid, by)
+	s.count(known{r.sum, r.received.UnixMicro()}, r.uid, by)
 	_, err := fmt.Fprintf(s.w, "%s %x %d %s\n", what, r.sum[:], r.received.UnixMicro(), r.uid)
 	if err == nil {
 		// To the system at once: a process that is killed loses nothing.
@@ -195,7 +196,7 @@ func (s *state) pool(listed map[sum]bool) map[sum]int {
 	}
 	for id, message := range s.byID {
 		if !listed[id] {
-			left[message]++
+			left[message.sum]++
 		}
 	}
 	return left

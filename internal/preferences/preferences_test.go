@@ -207,7 +207,24 @@ func TestBounds(t *testing.T) {
 			p.Absence = &Absence{Text: "a", From: "2030-02-03", Until: "2030-02-02"}
 			return nil
 		},
-		"nowhere": func(p *Preferences) error { p.Forward = &Forward{}; return nil },
+		"nowhere":       func(p *Preferences) error { p.Forward = &Forward{}; return nil },
+		"nowhere later": func(p *Preferences) error { p.Pending = &Pending{}; return nil },
+		"far too far":   func(p *Preferences) error { p.Forward = &Forward{To: strings.Repeat("a", 321)}; return nil },
+		"a blank device": func(p *Preferences) error {
+			p.Apps = p.Apps[:1]
+			_, _, err := p.NewApp(" ", "", time.Now())
+			return err
+		},
+		"a day that has passed": func(p *Preferences) error {
+			p.Apps = p.Apps[:1]
+			_, _, err := p.NewApp("x", "2001-01-01", time.Now())
+			return err
+		},
+		"a day that is none": func(p *Preferences) error {
+			p.Apps = p.Apps[:1]
+			_, _, err := p.NewApp("x", "soon", time.Now())
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, _ := os.ReadFile(s.file(ann))
@@ -349,6 +366,11 @@ func TestNote(t *testing.T) {
 		t.Fatal(err)
 	}
 	note("bob@b.test", now.Add(Once), First)
+	note("bob@b.test", now.Add(Once-2*time.Hour), First) // the clock was set back
+	if err := s.Forget(ctx, ann); err != nil {
+		t.Fatal(err)
+	}
+	note("bob@b.test", now.Add(Once-2*time.Hour), First)
 	if err := s.Forget(ctx, ann); err != nil {
 		t.Fatal(err)
 	}

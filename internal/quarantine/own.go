@@ -60,26 +60,25 @@ func (p *Places) ReleaseOwn(ctx context.Context, owner domains.Address, ids []st
 			if !slices.Contains(item.For, owner) {
 				return nil
 			}
-			var err error
 			if len(item.For) == 1 {
-				err = p.release(ctx, box, i, item)
-			} else {
-				err = p.copyTo(ctx, box, i, item, owner)
+				if err := p.release(ctx, box, i, item); err != nil {
+					return err
+				}
+			} else if given, err := p.copyTo(ctx, box, i, item, owner); err != nil || !given {
+				return err
 			}
-			if err == nil {
-				released = append(released, item)
-			}
-			return err
+			released = append(released, item)
+			return nil
 		}))
 	}
 	return released, errors.Join(errs...)
 }
 
-// copyTo gives a message to one of several, unless he has it.
-func (p *Places) copyTo(ctx context.Context, box mailstore.Maildrop, i int, item Item, owner domains.Address) error {
+// copyTo gives a message to one of several, unless he has it, and reports whether it did.
+func (p *Places) copyTo(ctx context.Context, box mailstore.Maildrop, i int, item Item, owner domains.Address) (bool, error) {
 	missing, err := p.without(ctx, item.ID, []domains.Address{owner})
 	if err != nil || len(missing) == 0 {
-		return err
+		return false, err
 	}
-	return p.deliver(ctx, box, i, missing)
+	return true, p.deliver(ctx, box, i, missing)
 }

@@ -145,7 +145,7 @@ func TestField(t *testing.T) {
 		of        int
 		ok        bool
 	}{
-		{Note("simple", false), "simple", 0, true}, {Note("simple", true, "a@b.test"), "simple", 1, true}, {Note("a; b", true, "a@b.test", "c@d.test"), "a; b", 2, true},
+		{Note("simple", false), "simple", 0, true}, {Note("simple", true, "a@b.test"), "simple", 1, true}, {Note("a; b", false), "a; b", 0, true}, {Note("a; b", true, "a@b.test", "c@d.test"), "a; b", 2, true},
 		{Note(long, true, "a@b.test"), strings.TrimSpace(long), 1, true}, {Note("two\r\nX-Forged: lines", false), "see the log", 0, true}, {Note("see https://a.test/192.0.2.1", false), "see https://a.test/192.0.2.1", 0, true},
 		{"Return-Path: <>\r\nX-Quarantine: for a@b.test; x\r\n", "", 0, false}, {"", "", 0, false},
 	} {
@@ -308,8 +308,9 @@ func TestOwn(t *testing.T) {
 			t.Fatalf("somebody else's: %d, %v", len(others), err)
 		}
 		for turn := range 2 {
-			if _, err := p.ReleaseOwn(t.Context(), alice, append(ids, "nonsense")); err != nil {
-				t.Fatal(err)
+			released, err := p.ReleaseOwn(t.Context(), alice, append(ids, "nonsense"))
+			if err != nil || turn == 0 && len(released) != 101 || turn == 1 && len(released) > 0 {
+				t.Fatal(len(released), err)
 			}
 			if got := all(t, store, alice.String()); len(got)-before != 101 || strings.Contains(strings.Join(got, ""), Field) {
 				t.Errorf("turn %d: %d messages", turn, len(got)-before)

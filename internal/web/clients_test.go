@@ -327,3 +327,100 @@ func FuzzOutlook(f *testing.F) {
 		}
 	})
 }
+
+// entry is a server as programs read it.
+type entry struct{ Kind, Type, Host, Port, Socket string }
+
+// entries are those of a file in Mozilla's format, in their order; attributes says whether one has any but its type.
+func entries(t *testing.T, file string) (all []entry, attributes bool) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(file))
+	var field string
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return all, attributes
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch e := token.(type) {
+		case xml.StartElement:
+			if field = e.Name.Local; field == "incomingServer" || field == "outgoingServer" {
+				all = append(all, entry{Kind: field, Type: e.Attr[0].Value})
+				attributes = attributes || len(e.Attr) > 1
+			}
+		case xml.CharData:
+			text := strings.TrimSpace(string(e))
+			if len(all) == 0 || text == "" {
+				continue
+			}
+			switch last := &all[len(all)-1]; field {
+			case "hostname":
+				last.Host = text
+			case "port":
+				last.Port = text
+			case "socketType":
+				last.Socket = text
+			}
+		}
+	}
+}
+
+// TestReaders: programs that take the first entry, the last, or one type alone come to the same ports, and those that know IMAP alone find what there is of it
+// or send their users to set up by hand. What each does was seen in 2026.
+func TestReaders(t *testing.T) {
+	first := func(all []entry, kind string, types ...string) string {
+		for _, e := range all {
+			if e.Kind == kind && slices.Contains(types, e.Type) {
+				return e.Port + " " + e.Socket
+			}
+		}
+		return "by hand"
+	}
+	last := func(all []entry, kind string, types ...string) string {
+		slices.Reverse(all)
+		defer slices.Reverse(all)
+		return first(all, kind, types...)
+	}
+	readers := []struct {
+		name         string
+		strict       bool // refuses an entry with another attribute
+		read         func(all []entry, kind string, types ...string) string
+		in           []string
+		pop3, imaps  string // of the two files
+		withoutQuery bool
+	}{
+		{"Thunderbird", false, first, []string{"imap", "pop3"}, "995 SSL", "993 SSL", false},
+		{"Thunderbird, by the domain of the MX", false, first, []string{"imap", "pop3"}, "995 SSL", "993 SSL", true},
+		{"Thunderbird for Android", true, first, []string{"imap"}, "by hand", "993 SSL", false},
+		{"FairEmail", false, last, []string{"imap"}, "by hand", "993 SSL", false},
+		{"Evolution", true, last, []string{"pop3", "imap"}, "995 SSL", "993 SSL", false},
+		{"KMail", false, first, []string{"imap", "pop3"}, "995 SSL", "993 SSL", false},
+	}
+	for _, r := range readers {
+		for _, imap := range []bool{false, true} {
+			w := newWorld()
+			w.site.Mail = &Mail{POP3: Port{Number: 995, Implicit: true}, SMTP: Port{Number: 465, Implicit: true}}
+			want := r.pop3
+			if imap {
+				w.site.Mail.IMAP, want = Port{Number: 993, Implicit: true}, r.imaps
+			}
+			query := "?emailaddress=alice%40example.com"
+			if r.withoutQuery {
+				query = ""
+			}
+			got := w.get(stranger, "https://autoconfig.example.com"+thunderbirdPath+query)
+			if kind := got.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/xml") && !strings.HasPrefix(kind, "text/xml") {
+				t.Errorf("%s does not read %s", r.name, kind)
+			}
+			all, attributes := entries(t, body(t, got))
+			if attributes && r.strict {
+				t.Errorf("%s refuses the file", r.name)
+			}
+			if in, out := r.read(all, "incomingServer", r.in...), r.read(all, "outgoingServer", "smtp"); in != want || out != "465 SSL" {
+				t.Errorf("%s fetches at %s (not %s) and sends at %s", r.name, in, want, out)
+			}
+		}
+	}
+}

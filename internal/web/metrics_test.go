@@ -123,6 +123,7 @@ func events(m *Metrics) []struct {
 		{"verified", func() { m.Verified(verdict) }, []string{`postrider_sender_auth_results_total{method="spf",result="softfail"} 1`,
 			`postrider_sender_auth_results_total{method="dkim",result="pass"} 1`, `postrider_sender_auth_results_total{method="dkim",result="permerror"} 1`,
 			`postrider_sender_auth_results_total{method="dmarc",result="fail"} 1`, `postrider_sender_auth_results_total{method="iprev",result="other"} 1`}},
+		{"unsigned", func() { m.Verified(&verify.Verdict{}) }, []string{`postrider_sender_auth_results_total{method="dkim",result="none"} 1`}},
 		{"reported", func() { m.Reported(report, true) }, []string{`postrider_reports_received_total{kind="dmarc",result="new"} 1`}},
 		{"line", func() { log.Handle(context.Background(), line) }, []string{`postrider_log_lines_total{level="warn"} 1`}},
 		{"panic", func() { log.Handle(context.Background(), panicked) }, []string{`postrider_panics_total 1`, `postrider_log_lines_total{level="error"} 1`}},
@@ -131,6 +132,8 @@ func events(m *Metrics) []struct {
 		{"scanned", func() { m.Scanned("refused", 3*time.Second) }, []string{`postrider_scans_total{outcome="refused"} 1`, `postrider_scan_seconds_sum 3`}},
 		{"milter", func() { m.AskedMilter("discarded", 2*time.Second) }, []string{`postrider_milter_scans_total{outcome="discarded"} 1`, `postrider_milter_seconds_sum 2`}},
 		{"a rule", func() { m.Decided("reject") }, []string{`postrider_rules_decisions_total{action="reject"} 1`}},
+		{"the first and the last of them", func() { m.Decided("accept"); m.Decided("discard") }, []string{`postrider_rules_decisions_total{action="accept"} 1`, `postrider_rules_decisions_total{action="discard"} 1`,
+			`postrider_rules_decisions_total{action="other"} 0`}},
 		{"reload failed", func() { m.Reloaded(io.EOF) }, []string{`postrider_config_last_reload_successful 0`}},
 	}
 }
@@ -229,6 +232,16 @@ func TestMoment(t *testing.T) {
 	} {
 		if all[series] != want {
 			t.Errorf("%s is %q, not %q", series, all[series], want)
+		}
+	}
+}
+
+// TestRecords: a fault is that of its type and of no other.
+func TestRecords(t *testing.T) {
+	all := scrape(t, NewMetrics(func() Moment { return Moment{Records: map[string]int{"MX": 1}} }))
+	for series, want := range map[string]string{"MX": "0", "TXT": "1", "other": "1"} {
+		if got := all[`postrider_dns_check_ok{record="`+series+`"}`]; got != want {
+			t.Errorf("%s: %s", series, got)
 		}
 	}
 }

@@ -176,6 +176,15 @@ func TestList(t *testing.T) {
 		if got := list(Filter{Limit: 2, To: "bob@d3.example", From: "u0@example.org"}); got != "x91 x81" {
 			t.Errorf("by both: %s", got)
 		}
+		if got := list(Filter{Limit: 2, Older: time.Minute}); got != "" {
+			t.Errorf("none is so old: %s", got)
+		}
+		if got := list(Filter{Limit: 9, Older: 48*time.Second + 500*time.Millisecond}); got != "x99 x98" {
+			t.Errorf("the oldest: %s", got)
+		}
+		if got := list(Filter{Reply: "no such words"}); got != "" {
+			t.Errorf("by a reply that none had: %s", got)
+		}
 		must(t, f.Hold(t.Context(), "x60"))
 		if got := list(Filter{Held: true}); got != "x60" {
 			t.Errorf("held: %s", got)
@@ -267,4 +276,20 @@ func TestRouteInLine(t *testing.T) {
 			t.Errorf("%d attempts, %d left", seen, f.spool.len())
 		}
 	})
+}
+
+// TestFilterReply: a filter by a reply sees the last ones of recipients that still wait, in whatever case, and no others.
+func TestFilterReply(t *testing.T) {
+	e := &Entry{To: []Recipient{{Path: address("a@b.example")}, {Path: address("c@d.example")}}}
+	st := &State{To: []RcptState{{Status: Pending}, {Status: Delivered}}}
+	st.To[0].Last.Code, st.To[0].Last.Enhanced, st.To[0].Last.Text = 451, "4.7.1", "Greylisted, come again"
+	st.To[1].Last.Code, st.To[1].Last.Text = 250, "queued"
+	for want, fits := range map[string]bool{"greylist": true, "451": true, "4.7.1": true, "queued": false, "5.7.1": false, "": true} {
+		if got := (Filter{Reply: want}).match(e, st); got != fits {
+			t.Errorf("%q: %t", want, got)
+		}
+	}
+	if (Filter{Reply: "greylist", To: "d.example"}).match(e, st) || !(Filter{Reply: "greylist", To: "b.example"}).match(e, st) {
+		t.Error("a reply to another recipient")
+	}
 }

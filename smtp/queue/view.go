@@ -66,13 +66,17 @@ type Filter struct {
 	// is chosen if its sender, or one of its unsettled recipients, fits.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
+	// Reply is what the last reply to one of its unsettled recipients has in it, in whatever case: a code, or a word.
+	Reply string `json:"reply,omitempty"`
+	// Older: only those that have waited for so long.
+	Older time.Duration `json:"older,omitempty"`
 	// User is who was logged in when the entry came.
 	User string `json:"user,omitempty"`
 	// Held: only those held.
 	Held bool `json:"held,omitempty"`
 	// After is the mark of a Piece that was had before: only what follows it is chosen.
 	After string `json:"after,omitempty"`
-	// Look is how many entries a Piece with From, To or User looks at before it ends; 0 is
+	// Look is how many entries a Piece with From, To, Reply or User looks at before it ends; 0 is
 	// all.
 	Look int `json:"look,omitempty"`
 }
@@ -87,21 +91,30 @@ type Piece struct {
 	Looked int `json:"looked"`
 }
 
-func (f Filter) loads() bool { return f.From != "" || f.To != "" || f.User != "" }
+func (f Filter) loads() bool { return f.From != "" || f.To != "" || f.Reply != "" || f.User != "" }
 
 func (f Filter) match(e *Entry, st *State) bool {
 	if !fits(f.From, e.From) || f.User != "" && f.User != e.User {
 		return false
 	}
-	if f.To == "" {
+	if f.To == "" && f.Reply == "" {
 		return true
 	}
 	for i, r := range e.To {
-		if st.To[i].Status == Pending && fits(f.To, r.Path) {
+		if st.To[i].Status == Pending && fits(f.To, r.Path) && f.replied(&st.To[i]) {
 			return true
 		}
 	}
 	return false
+}
+
+// replied reports whether the last reply to a recipient is one that is looked for.
+func (f Filter) replied(to *RcptState) bool {
+	if f.Reply == "" {
+		return true
+	}
+	reply := fmt.Sprintf("%d %s %s", to.Last.Code, to.Last.Enhanced, to.Last.Text)
+	return strings.Contains(strings.ToLower(reply), strings.ToLower(f.Reply))
 }
 
 func fits(want string, address smtp.Path) bool {
@@ -114,7 +127,7 @@ func fits(want string, address smtp.Path) bool {
 	return domains.Canonical(want) == address.DomainName()
 }
 
-// List returns entries, the oldest first. Without From, To and User it loads no more
+// List returns entries, the oldest first. Without From, To, Reply and User it loads no more
 // entries than it returns.
 func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
 	f.Look = 0
@@ -123,7 +136,7 @@ func (q *Queue) List(ctx context.Context, f Filter) ([]View, error) {
 }
 
 // Piece is List with a mark to go on after. It looks through the whole index, which is in memory, and reads
-// from the spool what it returns, or with From, To or User what it looks at. The error is ErrNotFound for a mark that is none.
+// from the spool what it returns, or with From, To, Reply or User what it looks at. The error is ErrNotFound for a mark that is none.
 func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	q.start()
 	if f.Limit <= 0 {
@@ -141,8 +154,15 @@ func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	if most > 0 {
 		one++ // which tells that there is more
 	}
+	until := int64(math.MaxInt64)
+	if f.Older > 0 {
+		until = time.Now().Add(-f.Older).UnixNano()
+	}
 	ids := q.oldest(one, f.Held, after)
 	for i, at := range ids {
+		if at.queued > until {
+			break // all that follow are younger
+		}
 		if len(p.Entries) == f.Limit || most > 0 && i == most {
 			p.After = ids[i-1].mark()
 			break

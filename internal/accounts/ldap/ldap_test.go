@@ -323,6 +323,38 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestExpired: a certificate that has ended is none, nor is a server that says nothing at all one.
+func TestExpired(t *testing.T) {
+	ca := peertest.NewAuthority(t)
+	old := ca.IssueUntil(t, time.Now().Add(-time.Minute), "127.0.0.1")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{old.TLS}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(io.Discard, c)
+		}
+	}()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // whoever connects waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, c := range []Config{{URL: "ldaps://" + l.Addr().String()}, {URL: "ldap://" + silent.Addr().String(), StartTLS: true}, {URL: "ldaps://" + silent.Addr().String()}} {
+		c.TLS, c.Filter, c.Timeout, c.Connections, c.Idle = &tls.Config{RootCAs: ca.Pool}, "(uid=%n)", time.Second, 1, time.Minute
+		var away *Unreachable
+		if _, err := open(t, c).Find(t.Context(), named("bob")); !errors.As(err, &away) {
+			t.Errorf("%s: %v", c.URL, err)
+		}
+	}
+}
+
 // TestStartTLSRefused: where the server refuses TLS, or something in between does, no password follows.
 func TestStartTLSRefused(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -380,7 +380,7 @@ func TestDead(t *testing.T) {
 		"endless":  func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(strings.Repeat(" ", maxAnswer+10))) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, p.URL+r.URL.Path, http.StatusFound) },
 		"another issuer": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":"https://x"}`, p.URL)
+			fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, p.URL, p.URL+"/keys")
 		},
 		"keys in the clear": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"issuer":"http://%s","jwks_uri":"http://keys.example/"}`, r.Host)
@@ -442,9 +442,14 @@ func TestIntrospect(t *testing.T) {
 	if _, err := c.Check(context.Background(), "ends"); err != nil {
 		t.Fatal(err)
 	}
-	clock = clock.Add(75 * time.Second)
+	before := p.asked.Load()
+	clock = clock.Add(30 * time.Second)
+	if _, err := c.Check(context.Background(), "ends"); err != nil || p.asked.Load() != before+1 {
+		t.Errorf("remembered beyond its end: %v", err)
+	}
+	clock = clock.Add(45 * time.Second)
 	if why := refusal(t, c, "ends"); why != "is expired" {
-		t.Errorf("remembered beyond its end: %q", why)
+		t.Errorf("beyond the leeway: %q", why)
 	}
 	config.ClientSecret = "wrong"
 	var away *Unreachable

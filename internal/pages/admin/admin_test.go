@@ -37,6 +37,7 @@ func (open) Stamp(string) string { return "1" }
 
 // server is a queue and an overview whose every word is the same.
 type server struct {
+	asked   queue.Filter // for last
 	word    string
 	entries int
 	did     []string
@@ -49,6 +50,7 @@ func (s *server) view(i int) queue.View {
 }
 
 func (s *server) Piece(_ context.Context, f queue.Filter) (queue.Piece, error) {
+	s.asked = f
 	p := queue.Piece{After: s.word, Looked: 3}
 	for i := range min(f.Limit, s.entries) {
 		p.Entries = append(p.Entries, s.view(i))
@@ -161,7 +163,7 @@ func TestHostileWords(t *testing.T) {
 			form         url.Values
 		}{
 			{"GET", "/admin/", nil},
-			{"GET", "/admin/queue?from=WORD&to=WORD&after=WORD", nil},
+			{"GET", "/admin/queue?from=WORD&to=WORD&reply=WORD&older=WORD&after=WORD", nil},
 			{"GET", "/admin/queue/id2", nil},
 			{"GET", "/admin/login?name=WORD&next=WORD", nil},
 			{"GET", "/admin/WORD", nil},
@@ -334,5 +336,33 @@ func BenchmarkQueuePage(b *testing.B) {
 				b.ReportMetric(float64(len(page)), "octets")
 			}
 		})
+	}
+}
+
+// TestQueueFilter: what the form says is what is asked for, and stands in it again; an age that is none is any.
+func TestQueueFilter(t *testing.T) {
+	s := &server{}
+	do := visit(t, Server{Queue: s})
+	_, page := do("GET", "/admin/queue?from=a%40b&to=d.test&reply=4.7.1&older=4+h&held=1", nil)
+	if f := s.asked; f.From != "a@b" || f.To != "d.test" || f.Reply != "4.7.1" || f.Older != 4*time.Hour || !f.Held {
+		t.Errorf("%+v", f)
+	}
+	for _, want := range []string{`value="4.7.1"`, "<option selected>4 h</option>", `value="d.test"`, "Nothing in the queue fits"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	if do("GET", "/admin/queue?older=soon", nil); s.asked.Older != 0 {
+		t.Error(s.asked.Older)
+	}
+}
+
+// TestNewestReply: of several recipients the list has the reply that came last.
+func TestNewestReply(t *testing.T) {
+	now := time.Now()
+	at := newRow(queue.View{Recipients: []queue.RecipientView{
+		{Address: "a", Last: now.Add(-time.Hour), Code: 450, Text: "old"}, {Address: "b", Last: now, Code: 451, Enhanced: "4.7.1", Text: "new"}, {Address: "c", Last: now.Add(-time.Minute), Text: "between"}}})
+	if at.LastReply != "451 4.7.1 new" || at.More != 1 || strings.Join(at.To, " ") != "a b" {
+		t.Errorf("%+v", at)
 	}
 }

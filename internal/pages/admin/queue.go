@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -110,11 +111,35 @@ func newRow(v queue.View) row {
 	return at
 }
 
+// olders are the ages that the list can be asked for.
+var olders = []struct {
+	Name string
+	Age  time.Duration
+}{{"1 h", time.Hour}, {"4 h", 4 * time.Hour}, {"1 d", 24 * time.Hour}, {"3 d", 72 * time.Hour}}
+
+// older is one of them by its name; 0: any.
+func older(name string) time.Duration {
+	for _, o := range olders {
+		if o.Name == name {
+			return o.Age
+		}
+	}
+	return 0
+}
+
+// Ages are what a template offers.
+func (queueData) Ages() (names []string) {
+	for _, o := range olders {
+		names = append(names, o.Name)
+	}
+	return names
+}
+
 // filter is what the address of the page asks for.
 func filter(r *pages.Request) queue.Filter {
 	q := r.URL.Query()
 	return queue.Filter{
-		Limit: entriesOnPage, Look: entriesLooked, From: q.Get("from"), To: q.Get("to"), Held: q.Get("held") != "", After: q.Get("after"),
+		Limit: entriesOnPage, Look: entriesLooked, From: q.Get("from"), To: q.Get("to"), Reply: q.Get("reply"), Older: older(q.Get("older")), Held: q.Get("held") != "", After: q.Get("after"),
 	}
 }
 
@@ -124,7 +149,7 @@ func (s Server) queue(r *pages.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := queueData{Piece: p, Filter: f, Do: steerings, Asked: asked(r), AtOnce: entriesAtOnce, Chosen: make(map[string]bool), Filters: f.From != "" || f.To != "" || f.Held}
+	d := queueData{Piece: p, Filter: f, Do: steerings, Asked: asked(r), AtOnce: entriesAtOnce, Chosen: make(map[string]bool), Filters: f.From != "" || f.To != "" || f.Reply != "" || f.Older > 0 || f.Held}
 	for _, v := range p.Entries {
 		d.Rows = append(d.Rows, newRow(v))
 	}

@@ -2,6 +2,7 @@ package user
 
 import (
 	"net/url"
+	"slices"
 
 	"github.com/postrider-mail/postrider/internal/pages"
 )
@@ -19,6 +20,7 @@ type accountPage struct {
 	Address string
 	Use
 	Ways    []Way
+	IMAP    bool   // one of them is IMAP
 	Found   bool   // programs find them by themselves
 	Profile string // where Apple's programs find theirs; empty: nowhere
 	Mail    string // where the mail itself is shown; empty: nowhere
@@ -41,6 +43,7 @@ func (s Server) account(r *pages.Request) (any, error) {
 	}
 	if s.Ways != nil {
 		page.Ways, page.Found = s.Ways()
+		page.IMAP = slices.ContainsFunc(page.Ways, func(w Way) bool { return w.Protocol == "IMAP" })
 	}
 	if page.Found {
 		page.Profile = "/mail/profile.mobileconfig?" + url.Values{"emailaddress": {r.Who}}.Encode()

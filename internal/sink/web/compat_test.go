@@ -40,6 +40,9 @@ func TestUsed(t *testing.T) {
 		"css-display-grid":                  {`<style>@media print{p{display:grid}}</style>`, 1, `<style>/* p{display:grid} */</style>`},
 		"css-important":                     {`<p style="color:red!important">`, 1, `<p style="color:red">`},
 		"css-unit-vw":                       {`<p style="width:3vw"><p style="margin:0 .5vw">`, 2, `<p style="font-family:avw;width:3vwx">`},
+		"css-opacity":                       {`<p style="background:url(a;b);opacity:.5;color:red"/>`, 1, `<p style="background:url(a;opacity:1)">`},
+		"css-unit-rem":                      {`<p style="width:1.rem">`, 1, `<p style="width:rem">`},
+		"css-function-min":                  {`<p style="width:calc(1px + min(1px,2px))">`, 1, `<p style="width:a-min(1px)">`},
 		"css-unit-ch":                       {`<p style="width:30ch">`, 1, `<p style="background:url(x9ch9)">`},
 		"css-function-max":                  {`<p style="width:max(1px,2px)">`, 1, `<p style="grid-template-columns:minmax(1px,2px)">`},
 		"css-variables":                     {`<p style="color:var(--x)">`, 1, `<p style="color:my-var(--x)">`},
@@ -78,9 +81,13 @@ func TestCheckScores(t *testing.T) {
 			t.Errorf("%s: %v per cent", w.Slug, all)
 		}
 		sum.Unsupported += w.Score.Unsupported / 2
+		sum.Partial += w.Score.Partial / 2
 	}
-	if all := c.Total.Supported + c.Total.Partial + c.Total.Unsupported; all < 99.99 || all > 100.01 || c.Total.Unsupported != sum.Unsupported || c.Total.Nodes != 2 {
+	if all := c.Total.Supported + c.Total.Partial + c.Total.Unsupported; all < 99.99 || all > 100.01 || c.Total.Unsupported != sum.Unsupported || c.Total.Partial != sum.Partial || c.Total.Nodes != 2 {
 		t.Errorf("%+v", c.Total)
+	}
+	if w := checkHTML(`<svg/><body><p style="width:1px"><style>`).Warnings; len(w) != 4 || w[0].Slug != "html-svg" || w[3].Slug != "css-width" {
+		t.Errorf("they are not in the order of who does not show them: %+v", w)
 	}
 	if !slices.Contains(c.Warnings[0].Without(), "Gmail") || !slices.Contains(c.Platforms["ios"], "Outlook") {
 		t.Errorf("%v %v", c.Warnings[0].Without(), c.Platforms)

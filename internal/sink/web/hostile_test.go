@@ -322,3 +322,36 @@ func TestAssets(t *testing.T) {
 		}
 	}
 }
+
+// What the pages about a list and a message say, and that nobody keeps them.
+func TestPagesSay(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 120 {
+		w.put(fmt.Sprintf("Subject: number %d\r\n\r\n", i))
+	}
+	many := strings.Repeat("X-Many: y\r\n", mostFields)
+	long := strings.Repeat("n", mostName+1)
+	id := w.put("From: Alice <alice@example.com>\r\nTo: " + long + " <bob@example.com>\r\n" + many + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/pdf\r\n\r\nx\r\n--b--\r\n")
+	for path, want := range map[string]string{
+		"/": "1–50 of 121", "/?start=50": `href="?start=100">older`, "/?start=100": "101–121 of 121", "/?query=number&start=60": `href="?query=number&amp;start=10">newer`, "/?start=20": `rel="prev" href="?">newer`,
+		"/message/" + id: "Alice &lt;alice@example.com&gt;", "/message/" + id + "?tab=text": long[:mostName] + "…", "/message/" + id + "?tab=parts": "application/pdf",
+		"/message/" + id + "?tab=headers": "3 more are not shown", "/message/" + id + "?": `<pre class="mailtext">text`,
+	} {
+		code, text, h := w.ask("GET", path, "", "Sec-Fetch-Site", "cross-site") // pages may be led to
+		if code != 200 || !strings.Contains(text, want) || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %q, no %q", path, code, h.Get("Cache-Control"), want)
+		}
+	}
+	if code, _, _ := w.ask("GET", "/inboxes/-/messages/"+id+"/sender", "", "Sec-Fetch-Site", "cross-site"); code != 200 {
+		t.Errorf("asked without the DNS: %d", code)
+	}
+}
+
+// Times of a search are in the zone that is named; where none is, or none that there is, in that of the server.
+func TestZone(t *testing.T) {
+	for name, want := range map[string]string{"": time.Local.String(), "Europe/Berlin": "Europe/Berlin", "No/Where": time.Local.String(), "UTC": "UTC"} {
+		if got := zone(httptest.NewRequest("GET", "/?tz="+url.QueryEscape(name), nil)); got.String() != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
