@@ -186,9 +186,16 @@ type Keeper interface {
 	// Flag adds Maildir info letters to the messages.
 	Flag(ctx context.Context, is []int, flags string) error
 	// Move takes the messages out of the maildrop into a folder of the
-	// mailbox, which is made if it is not there. Its name is 1 to 64 ASCII
-	// letters, digits, '-' and '_'.
+	// mailbox, which is made if it is not there. Its name is one that IsFolder
+	// allows.
 	Move(ctx context.Context, is []int, folder string) error
+}
+
+// IsFolder reports whether every Keeper can have a folder of this name: 1 to 64 ASCII
+// letters, digits, '-' and '_', which need no encoding anywhere.
+func IsFolder(name string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return name != "" && len(name) <= 64 && strings.Trim(name, letters) == ""
 }
 
 // Trash is a Keeper that can bring back what was only marked as deleted, or let it

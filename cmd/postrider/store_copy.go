@@ -144,13 +144,6 @@ type copier struct {
 	copied
 }
 
-// isFolder reports whether every kind of store can have a folder of that name; see mailstore.Keeper.
-func isFolder(name string) bool {
-	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-	})
-}
-
 // all copies folders first: what is for one passes through the maildrop, and an interrupted copy would leave it there to be taken for
 // something else.
 func (c *copier) all() error {
@@ -159,7 +152,7 @@ func (c *copier) all() error {
 		return err
 	}
 	for _, folder := range folders {
-		if !isFolder(folder) {
+		if !mailstore.IsFolder(folder) {
 			c.left = append(c.left, folder)
 			continue
 		}

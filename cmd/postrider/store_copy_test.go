@@ -55,7 +55,7 @@ func contents(t *testing.T, s foldered) map[string]string {
 			t.Fatal(err)
 		}
 		for _, folder := range folders {
-			if isFolder(folder) {
+			if mailstore.IsFolder(folder) {
 				m, err := s.OpenFolder(t.Context(), user, folder)
 				read(user+"/"+folder, m, err)
 			}

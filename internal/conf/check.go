@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
@@ -190,7 +191,7 @@ func (c *checker) pop3() {
 	p := &c.POP3
 	c.limits("POP3", p.MaxConnections, p.MaxConnectionsPerAddress, p.IdleTimeout, p.SessionTimeout)
 	c.expire(at("POP3", "expire"), p.Expire)
-	if !isFolder(p.DeletionFolder) {
+	if !mailstore.IsFolder(p.DeletionFolder) {
 		c.fail(at("POP3", "deletion_folder"), "%q cannot be a folder's name: 1 to 64 ASCII letters, digits, \"-\" and \"_\"", p.DeletionFolder)
 	}
 }
@@ -200,12 +201,6 @@ func (c *checker) expire(steps []any, d time.Duration) {
 	if d < 0 || d%(24*time.Hour) != 0 {
 		c.fail(steps, "%s is not a number of whole days", config.FormatDuration(d))
 	}
-}
-
-// isFolder: what a Maildir folder's name needs no encoding for.
-func isFolder(name string) bool {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	return name != "" && len(name) <= 64 && strings.Trim(name, letters) == ""
 }
 
 func (c *checker) auth() {

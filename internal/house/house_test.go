@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
-	"internal/conf":           {"internal/accounts/ldap", "parsers/config", "parsers/domains", "parsers/rules", "cipher/passwd", "smtp/dnslist"},
+	"internal/conf":           {"internal/accounts/ldap", "mailstore", "parsers/config", "parsers/domains", "parsers/rules", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
 	"internal/change":         {"internal/conf", "mailstore/durable", "parsers/config"},
 	"internal/greylist":       {"mailstore/durable"},

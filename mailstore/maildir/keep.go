@@ -52,7 +52,7 @@ func (m *maildrop) Changed(i int) time.Time {
 // Move implements mailstore.Keeper: the folder is the one of Maildir++, a
 // Maildir in ".<folder>" inside the mailbox, as Dovecot and mutt know it.
 func (m *maildrop) Move(ctx context.Context, is []int, folder string) error {
-	if !validFolder(folder) {
+	if !mailstore.IsFolder(folder) {
 		return fmt.Errorf("maildir: %q cannot be the name of a folder", folder)
 	}
 	root := m.b.sub("."+folder, "")
@@ -113,12 +113,4 @@ func (m *maildrop) unused(e *entry, from, to string) string {
 func withFlags(name, flags string) string {
 	f := parseName(name)
 	return f.stable + ":2," + cleanFlags(f.flags+flags)
-}
-
-// validFolder: one level, of characters that need no encoding in Maildir++.
-func validFolder(name string) bool {
-	if name == "" || len(name) > 64 {
-		return false
-	}
-	return strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/postrider-mail/postrider/mailstore"
 )
 
 // Flag implements mailstore.Keeper.
@@ -64,20 +65,13 @@ func (m *maildrop) mark(ctx context.Context, is []int, to func(had string) strin
 	return nil
 }
 
-// isFolder reports whether a name is 1 to 64 ASCII letters, digits, '-' and '_'.
-func isFolder(name string) bool {
-	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-	})
-}
-
 // Move implements mailstore.Keeper. In its folder a message has a number above those of all that came before.
 func (m *maildrop) Move(ctx context.Context, is []int, folder string) error {
 	uids, err := m.numbers(is)
 	switch {
 	case err != nil:
 		return err
-	case !isFolder(folder):
+	case !mailstore.IsFolder(folder):
 		return fmt.Errorf("postgres: %q cannot be the name of a folder", folder)
 	case len(uids) == 0:
 		return ctx.Err()
