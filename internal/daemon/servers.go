@@ -159,7 +159,8 @@ func (d *Daemon) tlsConfig(l conf.Listener) *tls.Config {
 	})
 	if roots := st.credentials.ClientAuthorities(); roots != nil && (l.Protocol == conf.ProtocolSubmission || l.Protocol == conf.ProtocolPOP3) {
 		// Whether it counts is seen when somebody logs in by it: a certificate that has ended is to cost nobody his connection.
-		c.ClientAuth, c.ClientCAs = tls.RequestClientCert, roots
+		certs.AskClientCertificate(c)
+		c.ClientCAs = roots
 	}
 	if st.settings.TLS.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13

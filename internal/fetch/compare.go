@@ -21,9 +21,6 @@ type Comparison struct {
 	Disordered  bool // what is the same stands in another order
 }
 
-// Done reports whether nothing is left to take over.
-func (c *Comparison) Done() bool { return c.Missing == 0 && c.OtherSize == 0 && !c.Disordered }
-
 // Compare asks the other server for its list and compares it with the mailbox here. Nothing changes on
 // either side.
 func (f *Fetcher) Compare(ctx context.Context, a *Account) (c Comparison, err error) {

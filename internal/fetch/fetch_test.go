@@ -583,9 +583,6 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	compare(Comparison{There: 7, Here: 3, Same: 2, Missing: 4, OtherSize: 1, Disordered: true})
-	if c := (Comparison{OtherSize: 1}); c.Done() {
-		t.Error("done")
-	}
 	a.Password = "wrong"
 	if _, err := f.Compare(t.Context(), a); !errors.Is(err, pop3.ErrAuth) {
 		t.Error(err)
