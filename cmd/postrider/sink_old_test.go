@@ -4,15 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/textproto"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 // oldSink is "postrider sink" with a command line of the old sinkhole, at a port that is free.
@@ -59,26 +58,6 @@ func oldSink(t *testing.T, args ...string) (addrs []string, stop func()) {
 	return nil, nil
 }
 
-// conversed says lines one after another, and returns the answers.
-func conversed(t *testing.T, addr string, lines ...string) (answers []string) {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
-	c := textproto.NewConn(conn)
-	for _, l := range append([]string{""}, lines...) {
-		if l != "" {
-			fmt.Fprintf(conn, "%s\r\n", l)
-		}
-		code, text, _ := c.ReadResponse(0)
-		answers = append(answers, fmt.Sprint(code, " ", text))
-	}
-	return answers
-}
-
 // TestOldSink: a command line of the old sinkhole, with its flags behind one dash, does what it did.
 func TestOldSink(t *testing.T) {
 	dir := t.TempDir()
@@ -118,7 +97,7 @@ func TestOldSink(t *testing.T) {
 		{append([]string{"EHLO c.test", "MAIL FROM:<a@x.test>"}, message...), "250"},
 		{append([]string{"EHLO d.test", "MAIL FROM:<b@x.test>"}, message...), "250"},
 	} {
-		got := conversed(t, addrs[0], c.lines...)
+		got := mailtest.Talk(t, addrs[0], c.lines...)
 		if last := got[len(got)-1]; !strings.HasPrefix(last, c.want) || !strings.HasPrefix(got[0], "220 old.test ") {
 			t.Errorf("%q: %q", c.lines, got)
 		}
@@ -138,11 +117,11 @@ func TestOldSink(t *testing.T) {
 		t.Error(talk)
 	}
 	// Two were refused at their names, and two more say nothing: the next one is turned away.
-	conversed(t, addrs[1])
-	conversed(t, addrs[1])
+	mailtest.Talk(t, addrs[1])
+	mailtest.Talk(t, addrs[1])
 	turned := ""
 	for range 100 {
-		if turned = conversed(t, addrs[1])[0]; strings.HasPrefix(turned, "421 You have come too often") || strings.HasPrefix(turned, "421 4.7.0 You have come too often") {
+		if turned = mailtest.Talk(t, addrs[1])[0]; strings.HasPrefix(turned, "421 You have come too often") || strings.HasPrefix(turned, "421 4.7.0 You have come too often") {
 			break
 		}
 	}
@@ -177,7 +156,7 @@ func TestOldSinkRefuses(t *testing.T) {
 	}
 	dir := t.TempDir()
 	addrs, _ := oldSink(t, "-M", "-d", dir, "-nostdrules", "127.0.0.1:0")
-	got := conversed(t, addrs[0], "EHLO c.test", "MAIL FROM:<a@unqualified>", "RCPT TO:<b@c.test>", "DATA", "A: b\r\n\r\n.")
+	got := mailtest.Talk(t, addrs[0], "EHLO c.test", "MAIL FROM:<a@unqualified>", "RCPT TO:<b@c.test>", "DATA", "A: b\r\n\r\n.")
 	if !strings.HasPrefix(got[len(got)-1], "554 5.7.1 No message is accepted here") {
 		t.Errorf("%q", got)
 	}
@@ -186,7 +165,7 @@ func TestOldSinkRefuses(t *testing.T) {
 	}
 	addrs, _ = oldSink(t, "-force-receive", "127.0.0.1:0")
 	for range 3 { // more than one message needs no room
-		got = conversed(t, addrs[0], "EHLO c.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@c.test>", "DATA", "A: b\r\n\r\n.")
+		got = mailtest.Talk(t, addrs[0], "EHLO c.test", "MAIL FROM:<a@x.test>", "RCPT TO:<b@c.test>", "DATA", "A: b\r\n\r\n.")
 		if !strings.HasPrefix(got[len(got)-1], "250") {
 			t.Errorf("%q", got)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -30,18 +31,9 @@ func contents(t *testing.T, s foldered) map[string]string {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		for i := range m.Len() {
-			r, err := m.Open(t.Context(), i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := io.ReadAll(r)
-			r.Close()
-			if err != nil {
-				t.Fatal(err)
-			}
+		for i, text := range mailtest.Texts(t, m) {
 			d := m.(mailstore.Details)
-			all[where+" "+m.UID(i)] = fmt.Sprint(d.Flags(i), d.Received(i).Unix(), " ", len(text), string(text[:min(len(text), 40)]))
+			all[where+" "+m.UID(i)] = fmt.Sprint(d.Flags(i), d.Received(i).Unix(), " ", text)
 		}
 	}
 	for user, err := range s.Users(t.Context()) {

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
@@ -80,14 +80,5 @@ func all(t *testing.T, s *maildir.Store, user string) string {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	var out strings.Builder
-	for i := range m.Len() {
-		r, err := m.Open(context.Background(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(&out, r)
-		r.Close()
-	}
-	return out.String()
+	return strings.Join(mailtest.Texts(t, m), "")
 }

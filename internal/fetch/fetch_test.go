@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/pop3"
@@ -54,17 +55,8 @@ func content(t *testing.T, store mailstore.Store, user string) (all []string) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	for i := range m.Len() {
-		r, err := m.Open(t.Context(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Close()
-		all = append(all, m.UID(i)+" "+string(text))
+	for i, text := range mailtest.Texts(t, m) {
+		all = append(all, m.UID(i)+" "+text)
 	}
 	return all
 }

@@ -93,7 +93,7 @@ var mayImport = map[string][]string{
 	"internal/daemon":      {"*"},
 	"internal/trace":       {"parsers/domains"},
 	"internal/reports":     {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
-	"internal/mailtest":    {},
+	"internal/mailtest":    {"mailstore"},
 	"internal/manpage":     {},
 	"internal/packaging":   {},
 	"internal/peertest":    {},

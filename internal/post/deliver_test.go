@@ -127,7 +127,7 @@ func TestExactOctets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := read(t, box, 0); !strings.HasSuffix(got, "\r\n"+text) {
+		if got := mailtest.Text(t, box, 0); !strings.HasSuffix(got, "\r\n"+text) {
 			t.Errorf("%q: %q", body, got)
 		}
 		box.Close()

@@ -88,7 +88,7 @@ func TestForgedResultsGo(t *testing.T) {
 		if c.goes {
 			want = theirs + "Subject: s\r\n" + body
 		}
-		if got := read(t, box, 0); !strings.HasSuffix(got, "\r\n"+want) || c.goes != strings.Contains(log.String(), "taken out of a message") || c.goes != strings.Contains(log.String(), "fields=2") {
+		if got := mailtest.Text(t, box, 0); !strings.HasSuffix(got, "\r\n"+want) || c.goes != strings.Contains(log.String(), "taken out of a message") || c.goes != strings.Contains(log.String(), "fields=2") {
 			t.Errorf("%s: %.300q, %s", name, got, log)
 		}
 		box.Close()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -155,7 +156,7 @@ func told(t *testing.T, store *maildir.Store, want []string) {
 	}
 	defer box.Close()
 	for i := range box.Len() {
-		m, err := rfc2822.ReadString(read(t, box, i))
+		m, err := rfc2822.ReadString(mailtest.Text(t, box, i))
 		if err != nil {
 			t.Fatal(err)
 		}

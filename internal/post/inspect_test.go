@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -112,7 +113,7 @@ func TestTopInOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := read(t, box, 0)
+			got := mailtest.Text(t, box, 0)
 			box.Close()
 			order := strings.Replace(names(t, got), " X-Padding", "", 1)
 			if order != "Return-Path X-Result Received X-One X-Two X-Two Date Message-ID Subject" || !strings.HasSuffix(got, text) {
@@ -142,7 +143,7 @@ func TestTopAboveNoHeader(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := read(t, box, 0)
+				got := mailtest.Text(t, box, 0)
 				box.Close()
 				if !strings.HasSuffix(got, seam+text) {
 					t.Errorf("%.20q, %d octets, %d expected: %.600q", text, len(text), most, got)

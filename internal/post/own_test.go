@@ -102,7 +102,7 @@ func TestBlindCopies(t *testing.T) {
 			if submission {
 				want = bare + body
 			}
-			if got := read(t, box, 0); !strings.HasSuffix(got, "\r\n"+want) || submission && strings.Contains(got, "eve@") {
+			if got := mailtest.Text(t, box, 0); !strings.HasSuffix(got, "\r\n"+want) || submission && strings.Contains(got, "eve@") {
 				t.Errorf("%d octets of header, submission %v: %d octets: %.300q", len(header), submission, len(got), got)
 			}
 			box.Close()
@@ -159,7 +159,7 @@ func TestRootMayWriteAnything(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer box.Close()
-	if got := read(t, box, 0); strings.Contains(got, "eve@") || !strings.Contains(got, "From: backup@far.test") {
+	if got := mailtest.Text(t, box, 0); strings.Contains(got, "eve@") || !strings.Contains(got, "From: backup@far.test") {
 		t.Errorf("%q", got)
 	}
 }

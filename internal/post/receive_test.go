@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
@@ -36,21 +35,6 @@ func (v village) Resolve(p smtp.Path) accounts.Targets {
 func (v village) Qualify(p smtp.Path) smtp.Path { return p }
 func (v village) MaySend(account domains.Address, from smtp.Path) bool {
 	return v.Address(from) == account
-}
-
-// read returns a message of a maildrop.
-func read(t *testing.T, box mailstore.Maildrop, i int) string {
-	t.Helper()
-	r, err := box.Open(context.Background(), i)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // newPost is a way in to the mailboxes of a directory, without a way out.
@@ -128,7 +112,7 @@ func TestOneSetOfRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer box.Close()
-	if text := read(t, box, 0); !strings.Contains(text, "by old.test") {
+	if text := mailtest.Text(t, box, 0); !strings.Contains(text, "by old.test") {
 		t.Errorf("half of it by other rules: %q", text)
 	}
 	if _, err := mail(); !errors.Is(err, smtp.ErrNoSuchUser) {

@@ -73,7 +73,7 @@ func TestSubmitted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := read(t, box, 0)
+		got := mailtest.Text(t, box, 0)
 		box.Close()
 		if _, after, _ := strings.Cut(got, "\r\nMessage-ID: "); !strings.HasSuffix(after, ">\r\n"+c.want) {
 			t.Errorf("%s %q: %q", c.query, c.message, got)

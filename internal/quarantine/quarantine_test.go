@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -75,19 +76,7 @@ func all(t *testing.T, s Store, user string) (texts []string) {
 		t.Fatal(err)
 	}
 	defer box.Close()
-	for i := range box.Len() {
-		r, err := box.Open(t.Context(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts = append(texts, string(text))
-	}
-	return texts
+	return mailtest.Texts(t, box)
 }
 
 // TestInterrupted: whatever a release dies of, the next one delivers the message if that has not happened, and not again if it has.

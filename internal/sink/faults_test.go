@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/pop3"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -225,7 +226,7 @@ func TestRealSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	for size, want := range map[int]string{100: "250", 5000: "554"} {
-		got := talk(t, addr, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=7", "RCPT TO:<a@x.test>", "DATA", "\r\n"+strings.Repeat("x\r\n", size/3)+".")
+		got := mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=7", "RCPT TO:<a@x.test>", "DATA", "\r\n"+strings.Repeat("x\r\n", size/3)+".")
 		if last := got[len(got)-1]; !strings.HasPrefix(last, want) {
 			t.Errorf("%d octets: %q", size, last)
 		}

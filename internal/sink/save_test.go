@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -150,7 +151,7 @@ func TestSaveDirs(t *testing.T) {
 	message := func(from, to string) []string {
 		return []string{"MAIL FROM:<" + from + "@x.test>", "RCPT TO:<" + to + "@x.test>", "DATA", "A: b\r\n\r\n."}
 	}
-	got := talk(t, addr, append(append(append([]string{"EHLO c.test"}, message("x", "x")...), message("one", "x")...), append(message("x", "x"), message("x", "two")...)...)...)
+	got := mailtest.Talk(t, addr, append(append(append([]string{"EHLO c.test"}, message("x", "x")...), message("one", "x")...), append(message("x", "x"), message("x", "two")...)...)...)
 	for _, answer := range got[1:] {
 		if answer[0] > '3' {
 			t.Errorf("%q", got)
@@ -235,13 +236,13 @@ func TestWhatRulesSet(t *testing.T) {
 		}
 	}
 	b, addr, _ := served(t, Receiving{Faults: f, TLSConfig: ownTLS(t)})
-	if got := talk(t, addr, "EHLO plain.test"); strings.Contains(got[1], "STARTTLS") {
+	if got := mailtest.Talk(t, addr, "EHLO plain.test"); strings.Contains(got[1], "STARTTLS") {
 		t.Errorf("%q", got)
 	}
-	if got := talk(t, addr, "EHLO other.test"); !strings.Contains(got[1], "STARTTLS") {
+	if got := mailtest.Talk(t, addr, "EHLO other.test"); !strings.Contains(got[1], "STARTTLS") {
 		t.Errorf("%q", got)
 	}
-	talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", "A: b\r\n\r\n.")
+	mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", "A: b\r\n\r\n.")
 	if list := find(b, "", "").Messages; len(list) != 1 || fmt.Sprint(list[0].Tags) != "[one two]" {
 		t.Errorf("%+v", list)
 	}
@@ -315,11 +316,11 @@ func TestNothingDone(t *testing.T) {
 			var log bytes.Buffer
 			y := &Yakkers{Count: 1, Least: least, Log: slog.New(slog.NewTextHandler(&log, nil))}
 			_, addr, _ := served(t, Receiving{Yakkers: y})
-			talk(t, addr, steps[:i+more]...)
+			mailtest.Talk(t, addr, steps[:i+more]...)
 			if turned {
 				becomes(t, y)
 			}
-			if got := talk(t, addr, "EHLO c.test"); strings.HasPrefix(got[0], "421 4.7.0") != turned {
+			if got := mailtest.Talk(t, addr, "EHLO c.test"); strings.HasPrefix(got[0], "421 4.7.0") != turned {
 				t.Errorf("%v, %d steps: %q", least, i+more, got)
 			}
 		}
@@ -340,15 +341,15 @@ func TestNothingDone(t *testing.T) {
 		if c.turned {
 			becomes(t, y)
 		}
-		if got := talk(t, addr, "EHLO c.test"); strings.HasPrefix(got[0], "421") != c.turned {
+		if got := mailtest.Talk(t, addr, "EHLO c.test"); strings.HasPrefix(got[0], "421") != c.turned {
 			t.Errorf("%+v: %q", c, got)
 		}
 	}
 	s := &Sessions{}
 	var heard atomic.Int64
 	_, addr, _ := served(t, Receiving{Faults: f, Sessions: s, Heard: func(*smtp.Session, byte, string) { heard.Add(1) }})
-	talk(t, addr, "EHLO c.test", "MAIL FROM:<yak@x.test>", "NOOP")
-	if got := talk(t, addr, "EHLO c.test"); !strings.HasPrefix(got[0], "421") {
+	mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<yak@x.test>", "NOOP")
+	if got := mailtest.Talk(t, addr, "EHLO c.test"); !strings.HasPrefix(got[0], "421") {
 		t.Errorf("%q", got)
 	}
 	if all := s.List(); len(all) != 1 || strings.Contains(fmt.Sprint(all[0].Lines), "NOOP") || int(heard.Load()) != len(all[0].Lines) {

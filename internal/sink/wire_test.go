@@ -9,10 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/textproto"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,33 +22,9 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/smtp"
 )
-
-// talk says lines, each after the answer to the one before, and returns the answers' codes with their texts.
-func talk(t *testing.T, addr string, lines ...string) (answers []string) {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
-	c := textproto.NewConn(conn)
-	for _, l := range append([]string{""}, lines...) {
-		if l != "" {
-			if _, err := io.WriteString(conn, l+"\r\n"); err != nil {
-				return append(answers, "gone")
-			}
-		}
-		code, text, err := c.ReadResponse(0)
-		if code == 0 && err != nil {
-			return append(answers, "gone")
-		}
-		answers = append(answers, fmt.Sprint(code, " ", text))
-	}
-	return answers
-}
 
 func auth(user, password string) string {
 	return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password))
@@ -64,12 +38,12 @@ func TestParameters(t *testing.T) {
 		"MAIL FROM:<a@x.test> SIZE=1 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x AUTH=<>": "250", "MAIL FROM:<a@x.test> FOO=1": "555", "MAIL FROM:<>": "250",
 		`MAIL FROM:<"odd user"@x.test>`: "250", `MAIL FROM:<"a@b"@x.test>`: "250", `MAIL FROM:<"a\"b"@x.test>`: "250", "MAIL FROM:<a@x.test> SIZE=99999999999": "552",
 	} {
-		if got := talk(t, addr, "EHLO c.test", line); !strings.HasPrefix(got[2], want) {
+		if got := mailtest.Talk(t, addr, "EHLO c.test", line); !strings.HasPrefix(got[2], want) {
 			t.Errorf("%s: %q", line, got)
 		}
 	}
 	for _, odd := range []string{`"odd user"@x.test`, `"a@b"@x.test`, `"a\"b"@x.test`, "a/b@x.test", "a+b@x.test"} {
-		got := talk(t, addr, "EHLO c.test", "MAIL FROM:<"+odd+">", "RCPT TO:<"+odd+">", "DATA", "From: "+odd+"\r\nTo: "+odd+"\r\n\r\n.")
+		got := mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<"+odd+">", "RCPT TO:<"+odd+">", "DATA", "From: "+odd+"\r\nTo: "+odd+"\r\n\r\n.")
 		words := strings.Fields(got[len(got)-1])
 		m, err := b.Get("", words[len(words)-1])
 		if err != nil || m.From != odd || m.Envelope.To[0] != odd || m.Author.Address != odd || len(m.Bcc) != 0 {
@@ -84,10 +58,10 @@ func TestParameters(t *testing.T) {
 // TestEndless: a command or a line without an end is answered, and costs no memory.
 func TestEndless(t *testing.T) {
 	b, addr, _ := served(t, Receiving{MessageSize: 1 << 20})
-	if got := talk(t, addr, "EHLO c.test", "NOOP "+strings.Repeat("x", 1<<20)); !strings.HasPrefix(got[len(got)-1], "500") && got[len(got)-1] != "gone" {
+	if got := mailtest.Talk(t, addr, "EHLO c.test", "NOOP "+strings.Repeat("x", 1<<20)); !strings.HasPrefix(got[len(got)-1], "500") && got[len(got)-1] != "gone" {
 		t.Errorf("command: %.80q", got[len(got)-1])
 	}
-	got := talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", strings.Repeat("x", 16<<20)+"\r\n.")
+	got := mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", strings.Repeat("x", 16<<20)+"\r\n.")
 	if last := got[len(got)-1]; !strings.HasPrefix(last, "552") && last != "gone" {
 		t.Errorf("line: %.80q", last)
 	}
@@ -130,7 +104,7 @@ func TestLogins(t *testing.T) {
 		{"tls required", Receiving{TLSConfig: secure, TLSMode: smtp.RequireTLS}, []string{"MAIL FROM:<>"}, "530"},
 	} {
 		_, addr, _ := served(t, c.conf)
-		got := talk(t, addr, append([]string{"EHLO c.test"}, c.lines...)...)
+		got := mailtest.Talk(t, addr, append([]string{"EHLO c.test"}, c.lines...)...)
 		if last := got[len(got)-1]; !strings.HasPrefix(last, c.want) || c.conf.TLSMode != smtp.RequireTLS && !strings.Contains(got[1], "AUTH") {
 			t.Errorf("%s: %q", c.name, got)
 		}
@@ -142,7 +116,7 @@ func TestLogins(t *testing.T) {
 func TestSession(t *testing.T) {
 	sessions := &Sessions{}
 	b, addr, _ := served(t, Receiving{Sessions: sessions, Allowed: regexp.MustCompile("@ok"), Logins: map[string]string{"u": "p"}})
-	talk(t, addr, "EHLO c.test", auth("u", "verysecret"), "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA", "QUIT")
+	mailtest.Talk(t, addr, "EHLO c.test", auth("u", "verysecret"), "MAIL FROM:<a@x.test>", "RCPT TO:<b@x.test>", "DATA", "QUIT")
 	list := sessions.List()
 	if len(list) != 1 {
 		t.Fatalf("%d sessions", len(list))
@@ -389,7 +363,7 @@ func TestDiskFull(t *testing.T) {
 	b, addr, _ := served(t, Receiving{})
 	put(t, b, "\r\n", "a@x.test")
 	b.keep = full{}
-	got := talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", "\r\n.")
+	got := mailtest.Talk(t, addr, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<a@x.test>", "DATA", "\r\n.")
 	if last := got[len(got)-1]; !strings.HasPrefix(last, "452") || find(b, "", "").Total != 1 {
 		t.Errorf("%q, %d there", last, find(b, "", "").Total)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -46,17 +47,8 @@ func holds(t testing.TB, s *maildir.Store) (uids, bodies []string) {
 	t.Helper()
 	m := drop(t, s)
 	defer m.Close()
-	for i := range m.Len() {
-		r, err := m.Open(context.Background(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		uids, bodies = append(uids, m.UID(i)), append(bodies, string(b))
+	for i, text := range mailtest.Texts(t, m) {
+		uids, bodies = append(uids, m.UID(i)), append(bodies, text)
 	}
 	slices.Sort(bodies)
 	return uids, bodies

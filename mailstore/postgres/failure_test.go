@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
@@ -55,16 +56,8 @@ func texts(t *testing.T, s *postgres.Store, user string) map[string]int {
 	}
 	defer m.Close()
 	all := make(map[string]int)
-	for i := range m.Len() {
-		r, err := m.Open(t.Context(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if r.Close(); err != nil || int64(len(text)) != m.Size(i) {
-			t.Fatalf("message %d: %d octets of %d, %v", i, len(text), m.Size(i), err)
-		}
-		all[string(text)]++
+	for _, text := range mailtest.Texts(t, m) {
+		all[text]++
 	}
 	return all
 }
