@@ -191,6 +191,16 @@ type Keeper interface {
 	Move(ctx context.Context, is []int, folder string) error
 }
 
+// CleanFlags keeps of letters the Maildir info letters (D F P R S T), each once and in order.
+func CleanFlags(letters string) string {
+	return strings.Map(func(c rune) rune {
+		if strings.ContainsRune(letters, c) {
+			return c
+		}
+		return -1
+	}, "DFPRST")
+}
+
 // IsFolder reports whether every Keeper can have a folder of this name: 1 to 64 ASCII
 // letters, digits, '-' and '_', which need no encoding anywhere.
 func IsFolder(name string) bool {

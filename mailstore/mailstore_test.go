@@ -23,3 +23,12 @@ func TestIsFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestCleanFlags: each letter once and in order, and nothing else.
+func TestCleanFlags(t *testing.T) {
+	for letters, want := range map[string]string{"": "", "TSRPFD": "DFPRST", "SSxS2,a": "S", "fs": "", "\x00F\xff": "F"} {
+		if got := mailstore.CleanFlags(letters); got != want {
+			t.Errorf("%q: %q", letters, got)
+		}
+	}
+}

@@ -16,7 +16,7 @@ import (
 // Flag implements mailstore.Keeper. A flagged message stands in cur, as every
 // Maildir tool wants it.
 func (m *maildrop) Flag(ctx context.Context, is []int, flags string) error {
-	flags = cleanFlags(flags)
+	flags = mailstore.CleanFlags(flags)
 	return wrap("maildir: flag messages", m.change(ctx, is, func(e *entry) error {
 		return m.rename(e, func(name string) string { return m.b.sub("cur", withFlags(name, flags)) })
 	}))
@@ -112,5 +112,5 @@ func (m *maildrop) unused(e *entry, from, to string) string {
 // withFlags adds flags to a name.
 func withFlags(name, flags string) string {
 	f := parseName(name)
-	return f.stable + ":2," + cleanFlags(f.flags+flags)
+	return f.stable + ":2," + mailstore.CleanFlags(f.flags+flags)
 }

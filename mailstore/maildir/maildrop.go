@@ -79,7 +79,7 @@ func (m *maildrop) UID(i int) string { return m.list[i].uid }
 
 // Flags implements mailstore.Details.
 func (m *maildrop) Flags(i int) string {
-	return cleanFlags(parseName(m.at(m.list[i]).name).flags)
+	return mailstore.CleanFlags(parseName(m.at(m.list[i]).name).flags)
 }
 
 // Received implements mailstore.Details: the name knows, else the file.

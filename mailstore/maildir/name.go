@@ -196,17 +196,6 @@ func encodeUID(uid string) string {
 	return b.String()
 }
 
-// cleanFlags keeps the Maildir info letters, sorted as the convention wants.
-func cleanFlags(flags string) string {
-	out := ""
-	for _, c := range "DFPRST" {
-		if strings.ContainsRune(flags, c) {
-			out += string(c)
-		}
-	}
-	return out
-}
-
 func timeOf(f fields) time.Time {
 	if f.sec > 0 {
 		return time.Unix(f.sec, 0)

@@ -189,7 +189,7 @@ func (d *delivery) nameIn(b *box) (string, error) {
 			name = with
 		}
 	}
-	if flags := cleanFlags(d.meta.Flags); flags != "" {
+	if flags := mailstore.CleanFlags(d.meta.Flags); flags != "" {
 		return b.sub("cur", name+":2,"+flags), nil
 	}
 	return b.sub("new", name), nil

@@ -285,7 +285,7 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 			m.sizes = append(m.sizes, c.size())
 			m.bodies = append(m.bodies, c.d.id)
 			m.received = append(m.received, c.d.received)
-			m.flags = append(m.flags, plainFlags(c.d.meta.Flags))
+			m.flags = append(m.flags, mailstore.CleanFlags(c.d.meta.Flags))
 			m.uidls = append(m.uidls, taken.give(b.id, c.d.meta.UID))
 			b.next++
 			b.use.Messages++

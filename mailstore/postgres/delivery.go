@@ -226,17 +226,6 @@ func (d *delivery) drop() {
 // size is how many octets the message has with its top.
 func (c *commit) size() int64 { return c.d.octets + int64(len(c.top)) }
 
-// plainFlags keeps Maildir's info letters, each once and in order.
-func plainFlags(flags string) string {
-	var kept []byte
-	for _, c := range []byte("DFPRST") {
-		if strings.IndexByte(flags, c) >= 0 {
-			kept = append(kept, c)
-		}
-	}
-	return string(kept)
-}
-
 // clock gives times that rise: messages of one process are listed in the order in which they were accepted.
 type clock struct{ last atomic.Int64 }
 

@@ -13,7 +13,7 @@ import (
 
 // Flag implements mailstore.Keeper.
 func (m *maildrop) Flag(ctx context.Context, is []int, flags string) error {
-	return m.mark(ctx, is, func(had string) string { return plainFlags(had + flags) })
+	return m.mark(ctx, is, func(had string) string { return mailstore.CleanFlags(had + flags) })
 }
 
 // Unflag implements mailstore.Trash.
