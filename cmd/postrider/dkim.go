@@ -15,6 +15,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
@@ -116,7 +117,7 @@ func openKeys(path string) (*sign.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return daemon.OpenKeys(s, nil, slog.New(slog.DiscardHandler))
+	return published.OpenKeys(s, nil, slog.New(slog.DiscardHandler))
 }
 
 // keysOfServer are the keys that the running server has, or those that are there for its
@@ -143,7 +144,7 @@ func keysToShow(cmd *cobra.Command, path string, s *conf.Settings) zone.Keys {
 		fmt.Fprintf(cmd.ErrOrStderr(), "The records of DKIM keys are missing here: %v\n", err)
 		return nil
 	}
-	return daemon.Keys{All: keys, Settings: s}
+	return published.Keys{All: keys, Settings: s}
 }
 
 func (f *askFlags) printKeys(cmd *cobra.Command, keys []sign.Key) error {

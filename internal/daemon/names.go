@@ -81,3 +81,6 @@ func part[N ~string](all []N, s admin.Slice) (found []N, next string) {
 	}
 	return found, ""
 }
+
+// canonical is the text of a domain's canonical form.
+func canonical(domain string) string { return domains.Canonical(domain).String() }

@@ -10,6 +10,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -65,7 +66,7 @@ func (d *Daemon) ways() ([]user.Way, bool) {
 	if st.site != nil && st.site.Mail != nil {
 		return waysOf(host, st.site.Mail), true
 	}
-	return waysOf(host, mailPorts(services(st.settings))), false
+	return waysOf(host, published.MailSettings(st.settings)), false
 }
 
 func waysOf(host string, mail *web.Mail) []user.Way {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
 
@@ -35,7 +36,7 @@ func (d *Daemon) runRecords(ctx context.Context) {
 
 // lookAtRecords checks one zone after another.
 func (d *Daemon) lookAtRecords(ctx context.Context) {
-	for _, name := range Planned(d.state().settings) {
+	for _, name := range published.Planned(d.state().settings) {
 		done, err := d.zones.begin(name)
 		for range 10 { // then others keep asking, and see what is found
 			if err == nil {

@@ -3,6 +3,8 @@ package daemon
 import (
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/internal/published"
 )
 
 // TestRecords: the metrics say when the DNS was looked at, and servers that do not answer are no fault of a record.
@@ -12,7 +14,7 @@ func TestRecords(t *testing.T) {
 		t.Fatal(text)
 	}
 	w.lookAtRecords(t.Context())
-	if len(w.zones.found) != len(Planned(w.state().settings)) {
+	if len(w.zones.found) != len(published.Planned(w.state().settings)) {
 		t.Error(w.zones.found)
 	}
 	for name, c := range w.zones.found {

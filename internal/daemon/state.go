@@ -11,6 +11,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
@@ -54,7 +55,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	}()
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.scan, st.milters = scanning(s), milters(s)
-	st.site = newSite(s)
+	st.site = published.Site(s)
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 )
 
@@ -307,14 +308,14 @@ func TestWebMailPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := newSite(s).Mail; !reflect.DeepEqual(got, tt.want) {
+		if got := published.Site(s).Mail; !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v", tt.listeners, got)
 		}
-		plan, err := Plan(s, "mail.test", nil)
+		plan, err := published.Plan(s, "mail.test", nil)
 		if err != nil || !plan.Autoconfig {
 			t.Errorf("the plan: %v, %v", plan.Autoconfig, err)
 		}
-		if s.Web.Autoconfig = false; newSite(s).Mail != nil {
+		if s.Web.Autoconfig = false; published.Site(s).Mail != nil {
 			t.Error("told though it is switched off")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -125,7 +126,7 @@ func (z *zonePages) plan(name domains.Name) (*zone.Plan, error) {
 	if _, ours := slices.BinarySearch(z.d.state().names.domains(), name); !ours {
 		return nil, pages.ErrNotFound
 	}
-	return Plan(s, name.String(), Keys{All: z.d.keys.Keys(), Settings: s})
+	return published.Plan(s, name.String(), published.Keys{All: z.d.keys.Keys(), Settings: s})
 }
 
 // Check implements admin.DNS.

@@ -90,6 +90,7 @@ var mayImport = map[string][]string{
 	"internal/pages":       {},
 	"internal/pages/admin": {"internal/pages", "internal/reports", "internal/trace", "smtp/queue"},
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},
+	"internal/published":   {"cipher/acme", "cipher/certs", "internal/conf", "internal/post", "internal/sign", "internal/web", "internal/zone", "parsers/domains"},
 	"internal/daemon":      {"*"},
 	"internal/trace":       {"parsers/domains"},
 	"internal/reports":     {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},
