@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -92,7 +93,7 @@ func far(t *testing.T, address string) chan string {
 
 func (v *victim) counters() (c queue.Counters) {
 	v.t.Helper()
-	if err := control.NewClient(filepath.Join(v.dir, "data", "control.sock")).Call(context.Background(), "queue/counters", QueueRequest{}, &c); err != nil {
+	if err := control.NewClient(filepath.Join(v.dir, "data", "control.sock")).Call(context.Background(), "queue/counters", desk.QueueRequest{}, &c); err != nil {
 		v.t.Fatal(err)
 	}
 	return c

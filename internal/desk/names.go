@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"iter"
@@ -14,15 +14,17 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// listed are the names of accounts, aliases and domains, for whoever looks at a list of them.
-type listed struct {
+// Names are those of accounts, aliases and domains, for whoever looks at a list of them. They
+// may be used concurrently.
+type Names struct {
 	accounts, aliases *list[domains.Address]
 	domains           func() []domains.Name
 	written           func() map[domains.Address]bool // aliases that a file has
 }
 
-func newListed(s *conf.Settings, dir *accounts.Directory) listed {
-	return listed{
+// NewNames returns the names of a directory that was made of settings. It sorts nothing yet.
+func NewNames(s *conf.Settings, dir *accounts.Directory) *Names {
+	return &Names{
 		accounts: &list[domains.Address]{names: maps.Keys(dir.Accounts())},
 		aliases:  &list[domains.Address]{names: maps.Keys(dir.Aliases())},
 		domains:  sync.OnceValue(dir.Domains),
@@ -81,6 +83,3 @@ func part[N ~string](all []N, s admin.Slice) (found []N, next string) {
 	}
 	return found, ""
 }
-
-// canonical is the text of a domain's canonical form.
-func canonical(domain string) string { return domains.Canonical(domain).String() }

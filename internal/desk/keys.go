@@ -1,8 +1,7 @@
-package daemon
+package desk
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"github.com/postrider-mail/postrider/internal/control"
@@ -18,18 +17,18 @@ type KeyRequest struct {
 }
 
 // keyCommands adds what can be asked about DKIM keys.
-func (d *Daemon) keyCommands(mux *http.ServeMux) {
+func (d *Desk) keyCommands(mux *http.ServeMux) {
 	mux.HandleFunc("POST /dkim/list", func(w http.ResponseWriter, r *http.Request) {
-		control.Answer(w, d.keys.Keys(), nil)
+		control.Answer(w, d.Keys.Keys(), nil)
 	})
 	for _, action := range []string{"rotate", "import", "revoke"} {
 		mux.HandleFunc("POST /dkim/"+action, func(w http.ResponseWriter, r *http.Request) {
 			var request KeyRequest
-			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request)
+			err := control.Read(w, r, &request)
 			if err == nil {
-				err = SteerKey(r.Context(), d.keys, action, request)
+				err = SteerKey(r.Context(), d.Keys, action, request)
 			}
-			control.Answer(w, d.keys.Keys(), err)
+			control.Answer(w, d.Keys.Keys(), err)
 		})
 	}
 }
