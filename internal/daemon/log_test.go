@@ -24,7 +24,7 @@ func (w *testWorld) dialFrom(ip, listener string) *talk {
 		w.t.Skip("no second address: ", err)
 	}
 	w.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(forEver))
 	return &talk{w.t, c, bufio.NewReader(c)}
 }
 

@@ -92,16 +92,12 @@ func askDaemon[T any](w *testWorld, action string, in any) (out T) {
 	return out
 }
 
-// eventually waits until something is so, for half a minute at most.
+// eventually waits until something is so.
 func (w *testWorld) eventually(what string, so func() bool) {
 	w.t.Helper()
-	for range 3000 {
-		if so() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !within(forEver, so) {
+		w.t.Fatal("not yet: ", what)
 	}
-	w.t.Fatal("not yet: ", what)
 }
 
 // TestStolenAccount: somebody has a password and sends as fast as he can. He gets as far as

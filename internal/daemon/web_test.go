@@ -213,13 +213,12 @@ func TestWebMetrics(t *testing.T) {
 func (w *testWorld) counted(line string) {
 	w.t.Helper()
 	text := ""
-	for range 2000 {
-		if _, text = w.http("/metrics"); strings.Contains(text, "\n"+line) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
+	if !within(forEver, func() bool {
+		_, text = w.http("/metrics")
+		return strings.Contains(text, "\n"+line)
+	}) {
+		w.t.Errorf("no %s in\n%s", line, text)
 	}
-	w.t.Errorf("no %s in\n%s", line, text)
 }
 
 // TestWebAndAuthority: HTTPS and an authority that asks on the same port (tls-alpn-01) both get what they
