@@ -152,3 +152,13 @@ func TestCommandsWait(t *testing.T) {
 		}
 	})
 }
+
+// TestPlacesByDefault: what the documentation says where nothing is set.
+func TestPlacesByDefault(t *testing.T) {
+	if c := (&Config{}); c.concurrency() != 200 || c.destinationConcurrency() != 20 {
+		t.Errorf("%d, %d", c.concurrency(), c.destinationConcurrency())
+	}
+	if c := (&Config{Concurrency: 1, DestinationConcurrency: 2}); c.concurrency() != 1 || c.destinationConcurrency() != 2 {
+		t.Errorf("%d, %d", c.concurrency(), c.destinationConcurrency())
+	}
+}
