@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
@@ -151,6 +152,51 @@ func TestMayPass(t *testing.T) {
 	} {
 		if got := mayPass(c.err); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+}
+
+// TestReportedAsDone: a report says what was done, and why where that is not what the
+// domain's record says (RFC 9990 §3.1.1).
+func TestReportedAsDone(t *testing.T) {
+	for _, c := range []struct {
+		name, record, policy string
+		result               dmarc.Result
+		action               verify.Action
+		override             string
+		disposition, reason  string
+	}{
+		{"passes, enforced", "p=reject", "reject", dmarc.Pass, verify.Note, "", "pass", ""},
+		{"passes, nothing asked", "p=none", "none", dmarc.Pass, verify.Note, "", "none", ""},
+		{"passes, in a test", "p=quarantine; t=y", "none", dmarc.Pass, verify.Note, "", "none", ""},
+		{"as asked: reject", "p=reject", "reject", dmarc.Fail, verify.Refuse, "", "reject", ""},
+		{"as asked: quarantine", "p=quarantine", "quarantine", dmarc.Fail, verify.Mark, "", "quarantine", ""},
+		{"as asked: put aside", "p=quarantine", "quarantine", dmarc.Fail, verify.Quarantine, "", "quarantine", ""},
+		{"as asked: none", "p=none", "none", dmarc.Fail, verify.Note, "", "none", ""},
+		{"a test of reject", "p=reject; t=y", "quarantine", dmarc.Fail, verify.Mark, "", "quarantine", "policy_test_mode"},
+		{"a test of quarantine", "p=quarantine; t=y", "none", dmarc.Fail, verify.Note, "", "none", "policy_test_mode"},
+		{"a test of nothing", "p=none; t=y", "none", dmarc.Fail, verify.Note, "", "none", ""},
+		{"a list", "p=reject", "reject", dmarc.Fail, verify.Mark, "mailing_list", "quarantine", "mailing_list"},
+		{"softer by our settings", "p=reject", "reject", dmarc.Fail, verify.Note, "", "none", "local_policy"},
+		{"softer in a test", "p=reject; t=y", "quarantine", dmarc.Fail, verify.Note, "", "none", "local_policy"},
+		{"one of our own domains", "p=none", "none", dmarc.Fail, verify.Refuse, "", "reject", "local_policy"},
+		{"no answer", "p=reject", "reject", dmarc.TempError, verify.Note, "", "none", "local_policy"},
+	} {
+		record, err := dmarc.Parse("v=DMARC1; " + c.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &verify.Verdict{Action: c.action, Override: c.override, DMARC: dmarc.Outcome{
+			Result: c.result, Domain: "a.test", RecordDomain: "a.test", Record: record, Policy: dmarc.Policy(c.policy), Tested: record.Testing && c.record != "p=none; t=y",
+			SPF: dmarc.Alignment{Aligned: c.result == dmarc.Pass},
+		}}
+		r := reportable(v)
+		var reason string
+		for _, o := range r.Overrides {
+			reason += o.Type
+		}
+		if r.Disposition != c.disposition || reason != c.reason {
+			t.Errorf("%s: %s %q, want %s %q", c.name, r.Disposition, reason, c.disposition, c.reason)
 		}
 	}
 }
