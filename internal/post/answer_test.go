@@ -2,11 +2,14 @@ package post
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -147,5 +150,57 @@ func TestAnswersAtOnce(t *testing.T) {
 	a.all.Wait()
 	if a.n != 0 {
 		t.Errorf("%d are under way", a.n)
+	}
+}
+
+// family is a village where who may send is said.
+type family struct {
+	village
+	may map[domains.Address][]string
+}
+
+func (f family) MaySend(account domains.Address, from smtp.Path) bool {
+	return slices.Contains(f.may[account], f.Address(from).String())
+}
+
+// TestAnswerable: a person who wrote to the user by name is answered, by the name that was used; nobody else.
+func TestAnswerable(t *testing.T) {
+	one := func(who ...domains.Address) accounts.Targets { return accounts.Targets{Mailboxes: who} }
+	dir := family{village{"ann@mail.test": one("ann@mail.test"), "sales@mail.test": one("ann@mail.test"), "postmaster@mail.test": one("ann@mail.test"), "abuse@mail.test": one("ann@mail.test"),
+		"all@mail.test": one("ann@mail.test", "bob@mail.test"), "away@mail.test": {Mailboxes: []domains.Address{"ann@mail.test"}, Elsewhere: []smtp.Path{at("x@far.test")}},
+		"bob@mail.test": one("bob@mail.test"), "catch@mail.test": one("ann@mail.test")},
+		map[domains.Address][]string{"ann@mail.test": {"ann@mail.test", "sales@mail.test", "postmaster@mail.test", "abuse@mail.test", "all@mail.test", "away@mail.test", "bob@mail.test"}}}
+	const none = "no address of the user in To or Cc"
+	for _, tt := range []struct {
+		from   string
+		fields []string
+		as     string
+		why    string
+	}{
+		{"eve@far.test", []string{"To: ann@mail.test"}, "ann@mail.test", ""},
+		{"eve@far.test", []string{"To: Eve <eve@far.test>, The desk <Sales@mail.test>"}, "Sales@mail.test", ""},
+		{"eve@far.test", []string{"To: eve@far.test", "Cc: bob@mail.test, ann@mail.test"}, "ann@mail.test", ""},
+		{"eve@far.test", []string{"Resent-To: ann@mail.test"}, "ann@mail.test", ""},
+		{"eve@far.test", []string{"Resent-Cc: ann@mail.test"}, "ann@mail.test", ""},
+		{"eve@far.test", []string{"Cc: ann@mail.test", "To: sales@mail.test"}, "sales@mail.test", ""},
+		{"eve@far.test", []string{"Bcc: ann@mail.test"}, "", none},
+		{"eve@far.test", []string{"X: ann@mail.test"}, "", none},
+		{"eve@far.test", []string{"To: undisclosed-recipients:;"}, "", none},
+		{"eve@far.test", []string{"To: ann"}, "", none},
+		{"eve@far.test", []string{"To: all@mail.test"}, "", none},
+		{"eve@far.test", []string{"To: away@mail.test"}, "", none},
+		{"eve@far.test", []string{"To: postmaster@mail.test, Abuse@mail.test"}, "", none},
+		{"eve@far.test", []string{"To: bob@mail.test"}, "", none},
+		{"eve@far.test", []string{"To: catch@mail.test"}, "", none}, // the user may not send as it
+		{"eve@far.test", []string{"To: ann@far.test"}, "", none},
+		{"", []string{"To: ann@mail.test"}, "", "the null sender"},
+		{"sales@mail.test", []string{"To: ann@mail.test"}, "", "the user's own address"},
+		{"No-Reply@far.test", []string{"To: ann@mail.test"}, "", "the address of a program"},
+		{"eve@far.test", []string{"To: ann@mail.test", "List-Id: <x>"}, "", "the field List-Id"},
+	} {
+		as, why := answerable(dir, "ann@mail.test", at(tt.from), headerOf(t, tt.fields...))
+		if as.String() != tt.as && !(tt.as == "" && as.IsNull()) || why != tt.why {
+			t.Errorf("from %s, %q: as %s, %q; want %q, %q", tt.from, tt.fields, as, why, tt.as, tt.why)
+		}
 	}
 }
