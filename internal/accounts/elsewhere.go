@@ -164,7 +164,7 @@ func (e *Elsewhere) Lately(address domains.Address) *Known {
 		return nil
 	}
 	for _, p := range e.places {
-		if k := p.lately(address); k != nil {
+		if k, _ := p.lately(address); k != nil {
 			return k
 		}
 	}
@@ -223,41 +223,42 @@ func (k *Known) Scheme() string {
 	return ""
 }
 
-// mayBe reports whether an account is not known to be gone or closed, without a question to a directory.
-func (e *Elsewhere) mayBe(account domains.Address) bool {
-	if !e.Knows(account.Domain()) {
+// mayBe reports whether an account, which was found by a name, is not known to be gone, closed or somebody else's, without a question to a directory.
+func (e *Elsewhere) mayBe(account, name domains.Address) bool {
+	if !e.Knows(name.Domain()) {
 		return false
 	}
 	for _, p := range e.places {
-		if !p.domains[account.Domain()] {
+		if !p.domains[name.Domain()] {
 			continue
 		}
-		k := p.lately(account)
+		k, asked := p.lately(name)
 		if p.fast {
 			var err error
-			if k, err = p.find(context.Background(), account); err != nil {
+			if k, err = p.find(context.Background(), name); err != nil {
 				return true
 			}
-		} else if k == nil {
+		} else if !asked {
 			return true // it may be there
 		}
 		if k != nil {
-			return !k.Disabled
+			return !k.Disabled && k.Address == account
 		}
 	}
 	return false
 }
 
-// mayHave reports whether an account is not known to have another password than that of a stamp.
-func (e *Elsewhere) mayHave(account domains.Address, password string) bool {
-	if !e.Knows(account.Domain()) {
-		return false
+// mayHave reports whether the account of a name is not known to have another password than that of a stamp; "" is one that only a directory
+// knows.
+func (e *Elsewhere) mayHave(name domains.Address, password string) bool {
+	if password == "" {
+		return true
 	}
 	for _, p := range e.places {
-		if !p.fast || !p.domains[account.Domain()] {
+		if !p.fast || !p.domains[name.Domain()] {
 			continue
 		}
-		if k, err := p.find(context.Background(), account); k != nil || err != nil {
+		if k, err := p.find(context.Background(), name); k != nil || err != nil {
 			return err != nil || stamp(k.stored) == password
 		}
 	}
@@ -409,11 +410,12 @@ func (p *place) find(ctx context.Context, address domains.Address) (*Known, erro
 	return k, nil
 }
 
-// lately is what was said of an address last, however long ago.
-func (p *place) lately(address domains.Address) *Known {
+// lately is what was said of an address last, however long ago, and whether anything was.
+func (p *place) lately(address domains.Address) (*Known, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known[address].known
+	s, asked := p.known[address]
+	return s.known, asked
 }
 
 // errAway is what is said without asking while a place is away.
