@@ -71,12 +71,12 @@ func OpenElsewhere(s *conf.Settings, old *Elsewhere, log *slog.Logger) (*Elsewhe
 	e.rights.keepFor(s.Elsewhere.CacheTime)
 	for i := range s.Elsewhere.PasswdFiles {
 		c := s.Elsewhere.PasswdFiles[i]
-		e.add(old, "passwd-file "+c.File, c, c.Domains, 0, log, func() (keeper, error) { return newFileKeeper(c), nil })
+		e.add(old, "passwd-file "+c.File, c, c.Domains, c.PasswordPage, 0, log, func() (keeper, error) { return newFileKeeper(c), nil })
 	}
 	var problems []error
 	for i := range s.Elsewhere.LDAP {
 		c := s.Elsewhere.LDAP[i]
-		err := e.add(old, "LDAP "+c.URL, c, c.Domains, s.Elsewhere.CacheTime, log, func() (keeper, error) { return newLDAPKeeper(c) })
+		err := e.add(old, "LDAP "+c.URL, c, c.Domains, c.PasswordPage, s.Elsewhere.CacheTime, log, func() (keeper, error) { return newLDAPKeeper(c) })
 		problems = append(problems, err)
 	}
 	var err error
@@ -90,7 +90,7 @@ func OpenElsewhere(s *conf.Settings, old *Elsewhere, log *slog.Logger) (*Elsewhe
 }
 
 // add adds a place, which is one of old's where that has the same settings.
-func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, lasts time.Duration, log *slog.Logger, open func() (keeper, error)) error {
+func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, page string, lasts time.Duration, log *slog.Logger, open func() (keeper, error)) error {
 	if old != nil {
 		for _, p := range old.places {
 			if reflect.DeepEqual(p.settings, settings) && p.lasts == lasts {
@@ -104,7 +104,7 @@ func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, 
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	_, fast := k.(*fileKeeper)
-	p := &place{fast: fast, name: name, settings: settings, keeper: k, lasts: lasts, domains: make(map[domains.Name]bool), log: log, known: make(map[domains.Address]said), complained: make(map[domains.Address]time.Time)}
+	p := &place{fast: fast, name: name, page: page, settings: settings, keeper: k, lasts: lasts, domains: make(map[domains.Name]bool), log: log, known: make(map[domains.Address]said), complained: make(map[domains.Address]time.Time)}
 	for _, d := range at {
 		p.domains[domains.Canonical(d)] = true
 	}
@@ -196,6 +196,17 @@ func (e *Elsewhere) List() (all []*Known, err error) {
 		}
 	}
 	return all, errors.Join(problems...)
+}
+
+// PasswordOf reports whether an account that is not of the settings has its password elsewhere, and at which page it is changed ("": nobody
+// knows).
+func (e *Elsewhere) PasswordOf(account domains.Address) (page string, is bool) {
+	if e != nil {
+		if k := e.Lately(account); k != nil {
+			return k.at.page, true
+		}
+	}
+	return "", e.Knows(account.Domain())
 }
 
 // Directory is the first directory that may know an address; empty if none does.
@@ -348,6 +359,7 @@ func (e *Elsewhere) Try(ctx context.Context) (found []string, problems []error) 
 // place is one place, with what is remembered of its answers.
 type place struct {
 	name     string
+	page     string // where users change their passwords; empty: nobody knows
 	settings any
 	keeper   keeper
 	domains  map[domains.Name]bool
