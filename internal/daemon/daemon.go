@@ -277,8 +277,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
+	var leavers leavers
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.retireLeavers(ctx, &leavers) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
-	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.revisitSessions(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
