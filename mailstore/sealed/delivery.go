@@ -88,7 +88,7 @@ func (d *delivery) begin(ctx context.Context, open []string, byKey map[string][]
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := &part{key: key, names: byKey[key]}
 		// What was announced is believed for now.
-		d.placed = int64(len(field(newMark(key)))+d.top)+d.meta.Size > chunkSize
+		d.placed = int64(fieldSize+d.top)+d.meta.Size > chunkSize
 		if err := d.start(ctx, p); d.refuse(err) != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (d *delivery) begin(ctx context.Context, open []string, byKey map[string][]
 // start begins a file, with a place for its first chunk where d.placed. Nothing may have been sealed for it.
 func (d *delivery) start(ctx context.Context, p *part) (err error) {
 	if p.sealer == nil {
-		if p.sealer, err = sealedmail.NewSealer(p.key); err != nil {
+		if p.sealer, err = d.s.batches.sealer(p.key); err != nil {
 			return &mailstore.Refused{Mailboxes: all(p.names, errors.Join(ErrKey, err))}
 		}
 		p.seal = &mailstore.Seal{Mark: newMark(p.key)}
@@ -160,7 +160,7 @@ func (d *delivery) refuse(err error) error {
 }
 
 // bodyAt is where in the first chunk the body begins.
-func (d *delivery) bodyAt() int { return len(field(newMark(d.parts[0].key))) + d.top }
+func (d *delivery) bodyAt() int { return fieldSize + d.top }
 
 // Write implements mailstore.Delivery.
 func (d *delivery) Write(p []byte) (int, error) {
@@ -304,6 +304,13 @@ func (d *delivery) putFront(p *part, top []byte) {
 // whole writes a message that has stayed in memory.
 func (d *delivery) whole(p *part, top []byte) error {
 	at := d.bodyAt()
+	if from := at - fieldSize - len(top); from >= 0 { // in front of the body there is room for all that stands on top of it
+		copy(d.b.first[from+copy(d.b.first[from:], field(p.seal.Mark)):], top)
+		p.seal.Size = int64(len(top)) + d.size
+		sealed := append(d.b.sealed[:0], p.sealer.Head()...)
+		_, err := p.inner.Write(p.sealer.AppendChunk(sealed, d.b.first[from:at+d.first], 0, true))
+		return err
+	}
 	return d.stream(p, top, func(w *chunker) error { return w.add(d.b.first[at : at+d.first]) })
 }
 
