@@ -3,6 +3,7 @@ package sealed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -270,11 +271,17 @@ func (d *delivery) complete(top []byte) error {
 		}
 	}
 	for _, p := range d.parts {
-		var err error
+		other, err := d.otherKey(p)
 		switch {
+		case err != nil:
 		case !d.long:
-			err = d.whole(p, top)
-		case fits:
+			if other {
+				err = d.startAnew(p)
+			}
+			if err == nil {
+				err = d.whole(p, top)
+			}
+		case fits && !other:
 			d.putFront(p, room)
 		default:
 			err = d.again(p, top)
@@ -288,6 +295,34 @@ func (d *delivery) complete(top []byte) error {
 		d.commit = append(d.commit, mailstore.Part{Delivery: d.open, Top: top})
 	}
 	return nil
+}
+
+// otherKey asks once more to which key a copy is to be sealed: it may have been replaced while the message came, and nobody may
+// have the one before any more. Of a mailbox that is not sealed any more the keys are still there.
+func (d *delivery) otherKey(p *part) (yes bool, err error) {
+	now := p.key
+	for i, u := range p.names {
+		key, err := d.s.recipient(u)
+		if err == nil && i > 0 && key != "" && key != now {
+			err = errors.New("two mailboxes had one key, and have two since the message began")
+		}
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		if key != "" {
+			now = key
+		}
+	}
+	yes = now != p.key
+	p.key = now
+	return yes, nil
+}
+
+// startAnew begins a file anew of which nothing is written, for another key.
+func (d *delivery) startAnew(p *part) error {
+	p.inner.Abort()
+	p.sealer = nil
+	return d.start(d.ctx, p)
 }
 
 // putFront seals the first chunk of a long message.
