@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"smtp/resolver":           {},
 	"smtp/dnslist":            {},
 	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
+	"smtp/queue/sealed":       {"cipher/seal", "smtp/queue"},
 	"internal/daily":          {},
 	"internal/conf":           {"internal/accounts/ldap", "mailstore", "parsers/config", "parsers/domains", "parsers/rules", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
@@ -72,7 +73,7 @@ var mayImport = map[string][]string{
 	"internal/preferences":         {"mailstore/durable", "parsers/domains"},
 	"internal/logs":                {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
-		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/spool"},
+		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/sealed", "smtp/queue/spool"},
 	"internal/sign": {"internal/post", "mailstore/durable", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.
 	"internal/zone":   {"parsers/domains", "smtp", "smtp/dkim", "smtp/dmarc", "smtp/queue/relay", "smtp/resolver", "smtp/spf"},
