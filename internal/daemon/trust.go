@@ -24,6 +24,7 @@ func (d *Daemon) openTrust(s *conf.Settings) {
 	}
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
+		Memory:   d.dns.Memory(),
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
 		Answered: d.metrics.Answered,
