@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"smtp/dmarc":              {"parsers/domains", "rfc2822"},
 	"smtp/resolver":           {},
 	"smtp/dnslist":            {},
-	"smtp/queue":              {"smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
+	"smtp/queue":              {"mailstore/database", "smtp", "smtp/resolver", "parsers/domains", "parsers/textual", "rfc2822", "mailstore/durable", "internal/dirents", "cipher/certs", "cipher/sasl", "internal/daily"},
 	"internal/daily":          {},
 	"internal/conf":           {"internal/accounts/ldap", "mailstore", "parsers/config", "parsers/domains", "parsers/rules", "cipher/passwd", "smtp/dnslist"},
 	"internal/control":        {},
