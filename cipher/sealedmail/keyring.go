@@ -229,8 +229,8 @@ func (k *Keyring) NewRecovery(u *Unlocked) (recovery string, err error) {
 	return spell(secret), err
 }
 
-// recoveryLength is the characters of a recovery key, 5 random bits each; a check of four more stands behind.
-const recoveryLength = 32
+// recoveryLength is the characters of a recovery key, 5 random bits each, and checkLength those that stand behind and show slips.
+const recoveryLength, checkLength = 32, 4
 
 // spell writes a recovery key in groups of four, as people copy it; the last shows slips.
 func spell(secret string) string {
@@ -249,19 +249,25 @@ func check(secret string) string {
 	return string([]byte{letters[sum[0]%32], letters[sum[1]%32], letters[sum[2]%32], letters[sum[3]%32]})
 }
 
-// ParseRecovery reads a recovery key, however it is grouped and in whatever case. The error is ErrRecovery where it is
+// ParseRecovery reads a recovery key, however it is grouped and in whatever case, or as words (RecoveryWords). The error is ErrRecovery where it is
 // none at all: mistyped, as its check shows.
 func ParseRecovery(text string) (string, error) {
-	text = strings.ToLower(strings.Map(func(r rune) rune {
+	all := strings.ToLower(strings.Map(func(r rune) rune {
 		if strings.ContainsRune("- \t\r\n", r) {
 			return -1
 		}
 		return r
 	}, text))
-	if len(text) != recoveryLength+4 || check(text[:recoveryLength]) != text[recoveryLength:] {
+	if words := strings.Fields(text); len(words) == recoveryWords && len(all) != recoveryLength+checkLength {
+		var err error
+		if all, err = parseWords(words); err != nil {
+			return "", err
+		}
+	}
+	if len(all) != recoveryLength+checkLength || check(all[:recoveryLength]) != all[recoveryLength:] {
 		return "", ErrRecovery
 	}
-	return text[:recoveryLength], nil
+	return all[:recoveryLength], nil
 }
 
 // Clone is a copy, to be changed and thrown away.
