@@ -188,6 +188,16 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	return entries, nil
 }
 
+// commit queues a message for all who are elsewhere, or for none of them: the client that
+// is told of a failure sends it again to all.
+func (o *Outbound) commit(ctx context.Context, entries []entry, top *top) error {
+	writers, tops := make([]queue.Writer, len(entries)), make([][]byte, len(entries))
+	for i, e := range entries {
+		writers[i], tops[i] = e.Writer, top.with(e.first)
+	}
+	return o.queue.CommitAll(ctx, writers, tops)
+}
+
 // Healthy says what keeps mail from leaving altogether, for the status: that it
 // is still taken in makes it worse. A full disk is told to those who send.
 func (o *Outbound) Healthy() error {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
@@ -60,28 +61,54 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 		return
 	}
 	s.asked = true
-	was := s.was
+	known := s.same(s.was)
 	s.was = nil
+	if v.recall(ctx, s, known) {
+		close(s.done)
+		return
+	}
 	ctx, s.forget = context.WithTimeout(s.block.context(ctx), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
-		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
-		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
-		if s.same(was) {
-			s.spf = c.Check(ctx, query)
-			return
-		}
 		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
-		s.spf = c.Check(ctx, query)
-		if s.from != "" {
-			query.MailFrom = ""
-			s.hello = c.Check(ctx, query)
+		if !known {
+			go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		}
-		s.iprev = <-reverse
-		s.named = v.naming(ctx, s)
+		v.find(ctx, v.dns(), s, known, func() iprev { return <-reverse })
 	}()
+}
+
+// recall finds out the same from memory, where all of it is there.
+func (v *Verifier) recall(ctx context.Context, s *sender, known bool) bool {
+	if v.Memory == nil {
+		return false
+	}
+	missed := false
+	dns := v.recalling(&missed)
+	v.find(instant{ctx}, dns, s, known, func() iprev { return lookBack(ctx, dns, s.client) })
+	return !missed
+}
+
+// instant is the context of what does not wait: whoever bounds its time by it needs no clock.
+type instant struct{ context.Context }
+
+func (instant) Deadline() (time.Time, bool) { return time.Time{}, true }
+
+// find finds out about a sender; about the client as well unless that is known.
+func (v *Verifier) find(ctx context.Context, dns Resolver, s *sender, known bool, back func() iprev) {
+	c := spf.Checker{Resolver: dns, Receiver: s.rules.Name}
+	query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
+	s.spf = c.Check(ctx, query)
+	if known {
+		return
+	}
+	if s.from != "" {
+		query.MailFrom = ""
+		s.hello = c.Check(ctx, query)
+	}
+	s.iprev = back()
+	s.named = s.naming(ctx, dns)
 }
 
 // same takes over what an earlier transaction of the session has found out about the

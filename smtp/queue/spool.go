@@ -81,6 +81,18 @@ type Writer interface {
 	Abort() error
 }
 
+// Together is a Spool that can commit several entries as one, so that a message with
+// several entries is queued for all of its recipients or for none of them. A Spool may be
+// it; Queue.CommitAll is what uses it, and spooltest.Run tests it.
+type Together interface {
+	Spool
+	// CommitAll is Commit of several Writers of this Spool, each with its top. When it
+	// returns nil, all the entries are on stable storage; when it returns an error,
+	// none may be taken as queued, and none is there unless a crash came between.
+	// Every Writer has ended then.
+	CommitAll(ctx context.Context, writers []Writer, tops [][]byte) error
+}
+
 // Transport makes attempts. Its methods are called concurrently.
 type Transport interface {
 	// Destination names where a recipient's mail goes next, such as its

@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 // reportPages is what the pages see of the reports of other hosts. Nothing is read again as long as none has come
 // or gone.
 type reportPages struct {
-	d *Daemon
+	*Desk
 
 	mu      sync.Mutex
 	days    int
@@ -25,7 +25,7 @@ type reportPages struct {
 }
 
 // Taken implements admin.Reports.
-func (p *reportPages) Taken() bool { return len(p.d.reportMailboxes()) > 0 }
+func (p *reportPages) Taken() bool { return p.TakesReports() }
 
 // Last implements admin.Reports.
 func (p *reportPages) Last(days int, domain string) (*reports.Summary, []reports.Day, error) {
@@ -34,11 +34,11 @@ func (p *reportPages) Last(days int, domain string) (*reports.Summary, []reports
 	if domain != "" {
 		domain = domains.Canonical(domain).String()
 	}
-	version, hour := p.d.reports.Store.Version(), time.Now().Truncate(time.Hour)
+	version, hour := p.Desk.Reports.Version(), time.Now().Truncate(time.Hour)
 	if p.summary != nil && p.days == days && p.domain == domain && p.hour.Equal(hour) && p.version == version {
 		return p.summary, p.byDay, nil
 	}
-	s := p.d.state().settings
+	s := p.Now().Settings
 	all, err := reports.ReadAll(reports.Dir(s.DataDir), hour.AddDate(0, 0, -days))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

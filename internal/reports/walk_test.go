@@ -24,3 +24,14 @@ func TestLongNames(t *testing.T) {
 		}
 	}
 }
+
+// TestLongTexts: the text of an element, which others interrupt, is kept up to its bound.
+func TestLongTexts(t *testing.T) {
+	for more, want := range []int{maxToken, maxToken - 100} {
+		text := 0
+		doc := "<x>" + strings.Repeat("y", maxToken-100) + "<a/>" + strings.Repeat("y", 100+more) + "</x>"
+		if err := walkXML(strings.NewReader(doc), &unpacker{left: maxUnpacked}, func(_ []string, s string) { text = len(s) }); err != nil || text != want {
+			t.Errorf("%d octets more than may be: %d are kept, %v", more, text, err)
+		}
+	}
+}

@@ -1,16 +1,12 @@
-package daemon
+package published
 
 import (
-	"context"
-	"encoding/json"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/zone"
@@ -20,7 +16,7 @@ import (
 // OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
 // does not run the ring. As sign.Open does, it returns a ring beside an error.
 func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
-	return sign.Open(filepath.Join(s.DataDir, "dkim"), signing(s), watcher, log)
+	return sign.Open(filepath.Join(s.DataDir, "dkim"), Signing(s), watcher, log)
 }
 
 // keepAfterQueue is how much longer than any queue a signature is good, and the record of
@@ -28,8 +24,8 @@ func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.R
 // may look at it late.
 const keepAfterQueue = post.LongestHold + 7*24*time.Hour
 
-// signing is what one set of settings says about signatures.
-func signing(s *conf.Settings) sign.Settings {
+// Signing is what one set of settings says about signatures.
+func Signing(s *conf.Settings) sign.Settings {
 	longest := s.Queue.ExpireAfter
 	for _, q := range s.Queue.Domains {
 		longest = max(longest, q.ExpireAfter)
@@ -51,47 +47,6 @@ func signing(s *conf.Settings) sign.Settings {
 		}
 	}
 	return out
-}
-
-// KeyRequest names a DKIM key, and for an import what is in its file.
-type KeyRequest struct {
-	Domain   string `json:"domain"`
-	Selector string `json:"selector,omitempty"`
-	File     string `json:"file,omitempty"` // the text of the private key
-}
-
-// keyCommands adds what can be asked about DKIM keys.
-func (d *Daemon) keyCommands(mux *http.ServeMux) {
-	mux.HandleFunc("POST /dkim/list", func(w http.ResponseWriter, r *http.Request) {
-		control.Answer(w, d.keys.Keys(), nil)
-	})
-	for _, action := range []string{"rotate", "import", "revoke"} {
-		mux.HandleFunc("POST /dkim/"+action, func(w http.ResponseWriter, r *http.Request) {
-			var request KeyRequest
-			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request)
-			if err == nil {
-				err = SteerKey(r.Context(), d.keys, action, request)
-			}
-			control.Answer(w, d.keys.Keys(), err)
-		})
-	}
-}
-
-// SteerKey does to a key what an operator wants, in the running server or beside one that
-// does not run: "rotate", "import" or "revoke".
-func SteerKey(ctx context.Context, ring *sign.Ring, action string, r KeyRequest) error {
-	domain := domains.Canonical(r.Domain)
-	switch action {
-	case "rotate":
-		return ring.Rotate(ctx, domain)
-	case "revoke":
-		return ring.Revoke(ctx, domain, r.Selector)
-	}
-	key, err := sign.ReadKey("the key", []byte(r.File))
-	if err != nil {
-		return err
-	}
-	return ring.Import(ctx, domain, r.Selector, key)
 }
 
 // Keys are DKIM keys as the zones of their domains should show them.
@@ -117,7 +72,7 @@ func (k Keys) DKIMKeys(domain string) (all []zone.Key, err error) {
 		}
 		all = append(all, zone.Key{Domain: domain, Selector: key.Selector, Value: key.Record(), State: state})
 	}
-	for _, s := range signing(k.Settings).Selectors[domains.Canonical(domain)] {
+	for _, s := range Signing(k.Settings).Selectors[domains.Canonical(domain)] {
 		if !used[s] {
 			all = append(all, zone.Key{Domain: domain, Selector: s, State: zone.Reserved})
 		}

@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 )
 
 // accountPages sees and changes accounts for administrators.
-type accountPages struct{ d *Daemon }
+type accountPages struct{ *Desk }
 
 // stampOfAccount changes with whatever of an account the pages change.
 func stampOfAccount(a *conf.Account) string {
@@ -32,9 +32,9 @@ func stampOfAccount(a *conf.Account) string {
 
 // Accounts implements admin.Accounts.
 func (p accountPages) Accounts(ctx context.Context, s admin.Slice) (rows []admin.Account, next string, err error) {
-	st := p.d.state()
-	found, next := st.names.accounts.part(s)
-	last, locked := st.credentials.LastLogins(found...), lockedUntil(st.credentials)
+	st := p.Now()
+	found, next := st.Names.accounts.part(s)
+	last, locked := st.Credentials.LastLogins(found...), lockedUntil(st.Credentials)
 	for _, name := range found {
 		rows = append(rows, p.row(ctx, st, name, last[name], locked[name]))
 	}
@@ -53,9 +53,9 @@ func lockedUntil(c *accounts.Credentials) map[domains.Address]time.Time {
 }
 
 // row is what a list shows of an account.
-func (p accountPages) row(ctx context.Context, st *state, name domains.Address, last accounts.LastLogin, locked time.Time) admin.Account {
-	a := st.dir.Account(name)
-	r := admin.Account{Address: name.String(), Blocked: a.Disabled, Locked: locked, LastLogin: last.At, Most: p.d.quota(name.String()).Octets}
+func (p accountPages) row(ctx context.Context, st Moment, name domains.Address, last accounts.LastLogin, locked time.Time) admin.Account {
+	a := st.Directory.Account(name)
+	r := admin.Account{Address: name.String(), Blocked: a.Disabled, Locked: locked, LastLogin: last.At, Most: p.Quota(name.String()).Octets}
 	if a.Password != "" {
 		r.Password = passwd.Kind(string(a.Password))
 	}
@@ -63,10 +63,10 @@ func (p accountPages) row(ctx context.Context, st *state, name domains.Address, 
 	if last.From != (netip.Prefix{}) {
 		r.LastFrom = last.From.String()
 	}
-	if dom := st.dir.Domain(name.Domain()); dom != nil {
+	if dom := st.Directory.Domain(name.Domain()); dom != nil {
 		r.ByDomain = dom.Disabled
 	}
-	use, err := p.d.store.Usage(ctx, name.String())
+	use, err := p.Store.Usage(ctx, name.String())
 	if err != nil {
 		r.Unread = "its mailbox cannot be read: " + err.Error()
 	}
@@ -76,7 +76,7 @@ func (p accountPages) row(ctx context.Context, st *state, name domains.Address, 
 
 // decided adds what the user has decided.
 func (p accountPages) decided(r *admin.Account, name domains.Address, a *conf.Account) {
-	is, err := p.d.preferences.Of(name)
+	is, err := p.Preferences.Of(name)
 	switch {
 	case err != nil:
 		r.Unread = err.Error()
@@ -93,19 +93,19 @@ func (p accountPages) decided(r *admin.Account, name domains.Address, a *conf.Ac
 
 // Account implements admin.Accounts.
 func (p accountPages) Account(ctx context.Context, address string) (admin.Account, error) {
-	st, name := p.d.state(), domains.CanonicalAddress(address)
-	a := st.dir.Account(name)
+	st, name := p.Now(), domains.CanonicalAddress(address)
+	a := st.Directory.Account(name)
 	if a == nil {
 		return admin.Account{}, pages.ErrNotFound
 	}
-	r := p.row(ctx, st, name, st.credentials.LastLogins(name)[name], lockedUntil(st.credentials)[name])
+	r := p.row(ctx, st, name, st.Credentials.LastLogins(name)[name], lockedUntil(st.Credentials)[name])
 	r.Stamp, r.Keys = stampOfAccount(a), a.Mechanisms()
 	if a.Quota != 0 {
 		text, _ := a.Quota.MarshalText()
 		r.Quota = string(text)
 	}
-	r.From, r.PasswordFrom = st.settings.WhereAccount(name)
-	use, err := p.d.post.Use(ctx, name)
+	r.From, r.PasswordFrom = st.Settings.WhereAccount(name)
+	use, err := p.Post.Use(ctx, name)
 	if err != nil {
 		return admin.Account{}, err
 	}
@@ -113,26 +113,26 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 		ToMost: use.Rate.Day.Recipients, Full: use.Full, Until: use.Until, Lifted: use.Lifted, Held: use.Held}
 	const shown = 50
 	var lead []domains.Address
-	for alias, targets := range st.dir.Aliases() {
+	for alias, targets := range st.Directory.Aliases() {
 		if slices.ContainsFunc(targets, func(to conf.Target) bool { return to.Address == name }) {
 			lead = append(lead, alias)
 		}
 	}
 	slices.Sort(lead)
 	for _, alias := range lead[:min(len(lead), shown)] {
-		r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.names.written()[alias]})
+		r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.Names.written()[alias]})
 	}
 	return r, nil
 }
 
 // AddAccount implements admin.Accounts.
 func (p accountPages) AddAccount(ctx context.Context, a admin.NewAccount) (address, password string, err error) {
-	st := p.d.state()
-	at, err := p.d.wholeAddress(a.Address)
+	st := p.Now()
+	at, err := p.wholeAddress(a.Address)
 	if err != nil {
 		return "", "", err
 	}
-	if _, err := st.settings.AddAccount(p.d.Configuration, at, conf.Keys{}); err != nil { // before a hash is made in vain
+	if _, err := st.Settings.AddAccount(p.Files.Configuration(), at, conf.Keys{}); err != nil { // before a hash is made in vain
 		return "", "", &admin.Wrong{Field: "address", Why: err.Error()}
 	}
 	quota, err := readQuota(a.Quota)
@@ -146,8 +146,8 @@ func (p accountPages) AddAccount(ctx context.Context, a admin.NewAccount) (addre
 	if err := p.leftover(ctx, at, a.Mail); err != nil {
 		return "", "", err
 	}
-	err = p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
-		e, err := s.AddAccountHolding(p.d.Configuration, at, keys, quota)
+	err = p.apply(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+		e, err := s.AddAccountHolding(p.Files.Configuration(), at, keys, quota)
 		if err != nil {
 			err = &admin.Wrong{Field: "address", Why: err.Error()}
 		}
@@ -157,7 +157,7 @@ func (p accountPages) AddAccount(ctx context.Context, a admin.NewAccount) (addre
 }
 
 // wholeAddress reads an address at one of our domains.
-func (d *Daemon) wholeAddress(text string) (domains.Address, error) {
+func (d *Desk) wholeAddress(text string) (domains.Address, error) {
 	wrong := func(format string, args ...any) error {
 		return &admin.Wrong{Field: "address", Why: fmt.Sprintf(format, args...)}
 	}
@@ -165,9 +165,9 @@ func (d *Daemon) wholeAddress(text string) (domains.Address, error) {
 	case text == "":
 		return "", wrong("an address is needed")
 	case !strings.Contains(text, "@"):
-		meant, _ := d.state().dir.Login(text)
+		meant, _ := d.Now().Directory.Login(text)
 		return "", wrong("write the whole address, such as %s", meant)
-	case !d.state().settings.Book().IsLocal(at.Domain()):
+	case !d.Now().Settings.Book().IsLocal(at.Domain()):
 		return "", wrong("mail for %s is not kept here; add the domain first", at.Domain())
 	default:
 		return at, nil
@@ -207,7 +207,7 @@ type purger interface {
 
 // leftover does what is wanted with the mail of an account of that name that was removed: it is not for a new one unless that is said.
 func (p accountPages) leftover(ctx context.Context, at domains.Address, wanted string) error {
-	use, err := p.d.store.Usage(ctx, at.String())
+	use, err := p.Store.Usage(ctx, at.String())
 	switch {
 	case err != nil:
 		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
@@ -220,7 +220,7 @@ func (p accountPages) leftover(ctx context.Context, at domains.Address, wanted s
 }
 
 func (p accountPages) purge(ctx context.Context, at domains.Address) error {
-	store, ok := p.d.store.(purger)
+	store, ok := p.Store.(purger)
 	if !ok {
 		return errors.New("this store deletes no mailboxes")
 	}
@@ -230,8 +230,8 @@ func (p accountPages) purge(ctx context.Context, at domains.Address) error {
 // edit changes an account that is as the page has shown it.
 func (p accountPages) edit(ctx context.Context, address, stamp string, edit func(*conf.Settings, domains.Address, *conf.Account) ([]*conf.Edit, error)) error {
 	at := domains.CanonicalAddress(address)
-	running := stampOfAccount(p.d.state().dir.Account(at))
-	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+	running := stampOfAccount(p.Now().Directory.Account(at))
+	return p.apply(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
 		a := s.Book().Accounts[at]
 		if a == nil && running == "" {
 			return nil, pages.ErrNotFound
@@ -254,10 +254,10 @@ func one(e *conf.Edit, err error) ([]*conf.Edit, error) {
 // SetPassword implements admin.Accounts.
 func (p accountPages) SetPassword(ctx context.Context, address, stamp, password string) (string, error) {
 	of := domains.CanonicalAddress(address)
-	if box, err := p.d.mailKeys.Of(of.String()); err != nil || box != nil {
+	if box, err := p.MailKeys.Of(of.String()); err != nil || box != nil {
 		return "", &admin.Wrong{Field: "password", Why: "this mailbox is sealed: a password that is set here would not open its mail; \"postrider user passwd\" asks for the one before or the recovery key"}
 	}
-	secret, keys, err := newSecret(of, password, p.d.state().dir.Account(of))
+	secret, keys, err := newSecret(of, password, p.Now().Directory.Account(of))
 	if err != nil {
 		return "", err
 	}
@@ -295,13 +295,13 @@ func (p accountPages) Block(ctx context.Context, address, stamp string, block bo
 
 // LiftLimits implements admin.Accounts.
 func (p accountPages) LiftLimits(ctx context.Context, address string, until time.Time) (int, error) {
-	return p.steer(ctx, address, func(ctx context.Context, at domains.Address) (int, error) { return p.d.post.Lift(ctx, at, until) })
+	return p.steer(ctx, address, func(ctx context.Context, at domains.Address) (int, error) { return p.Post.Lift(ctx, at, until) })
 }
 
 // RestoreLimits implements admin.Accounts.
 func (p accountPages) RestoreLimits(ctx context.Context, address string) error {
 	_, err := p.steer(ctx, address, func(_ context.Context, at domains.Address) (int, error) {
-		p.d.post.Restore(at)
+		p.Post.Restore(at)
 		return 0, nil
 	})
 	return err
@@ -309,13 +309,13 @@ func (p accountPages) RestoreLimits(ctx context.Context, address string) error {
 
 // DiscardHeld implements admin.Accounts.
 func (p accountPages) DiscardHeld(ctx context.Context, address string) (int, error) {
-	return p.steer(ctx, address, p.d.post.Discard)
+	return p.steer(ctx, address, p.Post.Discard)
 }
 
 // steer does something about what an account sends, to its end, whether somebody waits for it or not.
 func (p accountPages) steer(ctx context.Context, address string, do func(context.Context, domains.Address) (int, error)) (int, error) {
 	at := domains.CanonicalAddress(address)
-	if p.d.state().dir.Account(at) == nil {
+	if p.Now().Directory.Account(at) == nil {
 		return 0, pages.ErrNotFound
 	}
 	return do(context.WithoutCancel(ctx), at)
@@ -330,7 +330,7 @@ func (p accountPages) RemoveAccount(ctx context.Context, address, stamp string, 
 		return err
 	}
 	// Now that nobody logs in or delivers there any more.
-	if err := p.d.preferences.Remove(context.WithoutCancel(ctx), domains.CanonicalAddress(address)); err != nil {
+	if err := p.Preferences.Remove(context.WithoutCancel(ctx), domains.CanonicalAddress(address)); err != nil {
 		return fmt.Errorf("the account is removed, but what its user had decided is not: %w", err)
 	}
 	if !mail {
@@ -344,19 +344,11 @@ func (p accountPages) RemoveAccount(ctx context.Context, address, stamp string, 
 
 // Lockouts implements admin.Lockouts.
 func (p accountPages) Lockouts() (all []admin.Lockout) {
-	for _, l := range p.d.state().credentials.Lockouts() {
+	for _, l := range p.Now().Credentials.Lockouts() {
 		all = append(all, admin.Lockout{Network: l.Address, Account: l.Account.String(), Until: l.Until})
 	}
 	return all
 }
 
 // Lift implements admin.Lockouts.
-func (p accountPages) Lift(who string) bool { return p.d.state().credentials.Unlock(who) }
-
-// settingsInForce are what the page of settings shows.
-func (d *Daemon) settingsInForce() (all []admin.Setting) {
-	for _, s := range d.state().settings.List() {
-		all = append(all, admin.Setting(s))
-	}
-	return all
-}
+func (p accountPages) Lift(who string) bool { return p.Now().Credentials.Unlock(who) }

@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"fmt"
@@ -66,7 +66,7 @@ func BenchmarkNames(b *testing.B) {
 	dir := accounts.NewDirectory(s)
 	for name, slice := range map[string]admin.Slice{"middle": {After: "user5", Limit: 50}, "nothing": {Find: "nobody", Limit: 50}} {
 		b.Run(name, func(b *testing.B) {
-			l := newListed(s, dir)
+			l := NewNames(s, dir)
 			for b.Loop() {
 				l.accounts.part(slice)
 			}

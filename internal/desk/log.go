@@ -1,21 +1,12 @@
-package daemon
+package desk
 
 import (
 	"context"
 	"strings"
 
-	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/smtp"
 )
-
-// recentOctets is how much of the log is kept in memory: nothing where no pages can show it.
-func recentOctets(s *conf.Settings) int {
-	if s.Web.Listen == "" {
-		return 0
-	}
-	return int(s.Log.Recent)
-}
 
 // searches is how many searches through the log there are at a time: they unpack and read much.
 const searches = 2
@@ -23,11 +14,11 @@ const searches = 2
 // logPages is the log as the pages search it: the newest lines in memory, and the files that they
 // have gone to.
 type logPages struct {
-	d      *Daemon
+	*Desk
 	places chan struct{} // of searches
 }
 
-func newLogPages(d *Daemon) logPages { return logPages{d, make(chan struct{}, searches)} }
+func newLog(d *Desk) logPages { return logPages{d, make(chan struct{}, searches)} }
 
 // Lines implements trace.Log.
 func (p logPages) Lines(ctx context.Context, hint trace.Hint, do func(trace.Line) bool) error {
@@ -37,7 +28,7 @@ func (p logPages) Lines(ctx context.Context, hint trace.Hint, do func(trace.Line
 	case <-ctx.Done():
 		return &trace.Left{Why: "others are searching", Late: true}
 	}
-	log := trace.Recent{Ring: p.d.recent, Files: trace.Files(p.d.state().settings.Log.File)}
+	log := trace.Recent{Ring: p.Recent, Files: trace.Files(p.Now().Settings.Log.File)}
 	if log.Files == "" {
 		log.Elsewhere = "older lines are in the journal, if there is one: journalctl -u postrider | postrider trace --log -"
 	}
@@ -45,12 +36,12 @@ func (p logPages) Lines(ctx context.Context, hint trace.Hint, do func(trace.Line
 }
 
 // leads says where mail for an address would go now, in a sentence; empty if it is none.
-func (d *Daemon) leads(address string) string {
+func (d *Desk) leads(address string) string {
 	path, err := smtp.ParseMailbox(strings.Trim(address, "<>"), smtp.PathUTF8)
 	if err != nil {
 		return ""
 	}
-	t := d.post.Leads(d.state().rules, path)
+	t := d.Post.Leads(d.Now().Rules, path)
 	switch {
 	case !t.Local:
 		return "Mail for it leaves for another host."

@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"iter"
@@ -14,15 +14,17 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// listed are the names of accounts, aliases and domains, for whoever looks at a list of them.
-type listed struct {
+// Names are those of accounts, aliases and domains, for whoever looks at a list of them. They
+// may be used concurrently.
+type Names struct {
 	accounts, aliases *list[domains.Address]
 	domains           func() []domains.Name
 	written           func() map[domains.Address]bool // aliases that a file has
 }
 
-func newListed(s *conf.Settings, dir *accounts.Directory) listed {
-	return listed{
+// NewNames returns the names of a directory that was made of settings. It sorts nothing yet.
+func NewNames(s *conf.Settings, dir *accounts.Directory) *Names {
+	return &Names{
 		accounts: &list[domains.Address]{names: maps.Keys(dir.Accounts())},
 		aliases:  &list[domains.Address]{names: maps.Keys(dir.Aliases())},
 		domains:  sync.OnceValue(dir.Domains),

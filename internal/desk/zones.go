@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -24,10 +25,10 @@ const (
 	zoneCheckWait = 3 * time.Second
 )
 
-// zonePages says for administrators what the DNS should have, and remembers what it was found to have: a check asks many
+// Zones say for administrators what the DNS should have, and remember what it was found to have: a check asks many
 // servers of others, and takes its time.
-type zonePages struct {
-	d *Daemon
+type Zones struct {
+	desk *Desk
 
 	mu      sync.Mutex
 	found   map[domains.Name]checkedZone
@@ -43,16 +44,15 @@ type checkedZone struct {
 	report *zone.Report
 }
 
-// newZonePages makes them; the daemon closes them.
-func newZonePages(d *Daemon) *zonePages {
-	z := &zonePages{d: d, found: make(map[domains.Name]checkedZone), running: make(map[domains.Name]chan struct{})}
+// newZones makes them; close ends them.
+func newZones(d *Desk) *Zones {
+	z := &Zones{desk: d, found: make(map[domains.Name]checkedZone), running: make(map[domains.Name]chan struct{})}
 	z.ctx, z.end = context.WithCancel(context.Background())
-	d.closers = append(d.closers, z)
 	return z
 }
 
-// Close implements io.Closer.
-func (z *zonePages) Close() error {
+// close ends what is under way.
+func (z *Zones) close() error {
 	z.mu.Lock()
 	z.end() // no other begins
 	z.mu.Unlock()
@@ -61,8 +61,8 @@ func (z *zonePages) Close() error {
 }
 
 // Zones implements admin.DNS.
-func (z *zonePages) Zones(s admin.Slice) (rows []admin.Zone, next string) {
-	names, next := part(z.d.state().names.domains(), s)
+func (z *Zones) Zones(s admin.Slice) (rows []admin.Zone, next string) {
+	names, next := part(z.desk.Now().Names.domains(), s)
 	for _, name := range names {
 		rows = append(rows, z.standing(name))
 	}
@@ -70,7 +70,7 @@ func (z *zonePages) Zones(s admin.Slice) (rows []admin.Zone, next string) {
 }
 
 // standing is what is known of a zone by now.
-func (z *zonePages) standing(name domains.Name) admin.Zone {
+func (z *Zones) standing(name domains.Name) admin.Zone {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	is := admin.Zone{Domain: name.String(), Checking: z.running[name] != nil}
@@ -96,7 +96,7 @@ func weight(f admin.Found) int {
 }
 
 // Zone implements admin.DNS.
-func (z *zonePages) Zone(domain string) (admin.Zone, error) {
+func (z *Zones) Zone(domain string) (admin.Zone, error) {
 	name := domains.Canonical(domain)
 	p, err := z.plan(name)
 	if err != nil {
@@ -112,7 +112,7 @@ func (z *zonePages) Zone(domain string) (admin.Zone, error) {
 		return admin.Zone{}, err
 	}
 	is.File = file.String()
-	for _, k := range z.d.keys.Keys() {
+	for _, k := range z.desk.Keys.Keys() {
 		if k.Domain == name {
 			is.Keys = append(is.Keys, admin.Key{Selector: k.Selector, Type: k.Type, State: string(k.Phase), Since: k.Since, Trouble: k.Trouble})
 		}
@@ -120,17 +120,17 @@ func (z *zonePages) Zone(domain string) (admin.Zone, error) {
 	return is, nil
 }
 
-func (z *zonePages) plan(name domains.Name) (*zone.Plan, error) {
-	s := z.d.state().settings
-	if _, ours := slices.BinarySearch(z.d.state().names.domains(), name); !ours {
+func (z *Zones) plan(name domains.Name) (*zone.Plan, error) {
+	s := z.desk.Now().Settings
+	if _, ours := slices.BinarySearch(z.desk.Now().Names.domains(), name); !ours {
 		return nil, pages.ErrNotFound
 	}
-	return Plan(s, name.String(), Keys{All: z.d.keys.Keys(), Settings: s})
+	return published.Plan(s, name.String(), published.Keys{All: z.desk.Keys.Keys(), Settings: s})
 }
 
 // Check implements admin.DNS.
-func (z *zonePages) Check(ctx context.Context, domain string) error {
-	done, err := z.begin(domains.Canonical(domain))
+func (z *Zones) Check(ctx context.Context, domain string) error {
+	done, err := z.Begin(domains.Canonical(domain))
 	if err != nil {
 		return err
 	}
@@ -152,14 +152,15 @@ func checkZone(ctx context.Context, c *zone.Checker, p *zone.Plan) (r *zone.Repo
 	return c.Check(ctx, p)
 }
 
-// begin begins a check, unless one of the domain is under way.
-func (z *zonePages) begin(name domains.Name) (done chan struct{}, err error) {
+// Begin begins a check of a domain, unless one of it is under way; the channel is closed at its
+// end. Few run at a time: the error says that others are.
+func (z *Zones) Begin(name domains.Name) (done chan struct{}, err error) {
 	p, err := z.plan(name)
 	if err != nil {
 		return nil, err
 	}
-	s := z.d.state().settings
-	servers, err := resolvers(s.Queue.DNSServers)
+	s := z.desk.Now().Settings
+	servers, err := z.desk.Resolvers(s)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (z *zonePages) begin(name domains.Name) (done chan struct{}, err error) {
 	case z.running[name] != nil:
 		return z.running[name], nil
 	case z.ctx.Err() != nil:
-		return nil, errStopping
+		return nil, errors.New("the server is stopping")
 	case len(z.running) >= zoneChecks:
 		return nil, errors.New("other domains are being checked; try it again in a minute")
 	}
@@ -186,7 +187,7 @@ func (z *zonePages) begin(name domains.Name) (done chan struct{}, err error) {
 			z.found[name] = checkedZone{time.Now(), r}
 		}
 		for name := range z.found { // of domains that were ours
-			if _, ours := slices.BinarySearch(z.d.state().names.domains(), name); !ours {
+			if _, ours := slices.BinarySearch(z.desk.Now().Names.domains(), name); !ours {
 				delete(z.found, name)
 			}
 		}
@@ -194,4 +195,23 @@ func (z *zonePages) begin(name domains.Name) (done chan struct{}, err error) {
 		close(done)
 	})
 	return done, nil
+}
+
+// Faults are how many there are that somebody has to do something about, by the type of the record, and when the last of the
+// domains was looked at; the zero time: none yet.
+func (z *Zones) Faults() (n map[string]int, at time.Time) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	n = make(map[string]int)
+	for _, c := range z.found {
+		for _, f := range c.report.Faults() {
+			if f.State != zone.Unknown { // that servers of the DNS do not answer is told elsewhere
+				n[f.Type]++
+			}
+		}
+		if c.at.After(at) {
+			at = c.at
+		}
+	}
+	return n, at
 }

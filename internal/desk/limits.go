@@ -1,8 +1,7 @@
-package daemon
+package desk
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -25,25 +24,25 @@ type LimitAnswer struct {
 
 // limitCommands adds what can be asked about what accounts send: show answers with a
 // post.Use, the others with a LimitAnswer.
-func (d *Daemon) limitCommands(mux *http.ServeMux) {
+func (d *Desk) limitCommands(mux *http.ServeMux) {
 	for name, act := range map[string]func(context.Context, domains.Address, LimitRequest) (any, error){
-		"show": func(ctx context.Context, a domains.Address, _ LimitRequest) (any, error) { return d.post.Use(ctx, a) },
+		"show": func(ctx context.Context, a domains.Address, _ LimitRequest) (any, error) { return d.Post.Use(ctx, a) },
 		"lift": func(ctx context.Context, a domains.Address, r LimitRequest) (any, error) {
-			n, err := d.post.Lift(ctx, a, r.Until)
+			n, err := d.Post.Lift(ctx, a, r.Until)
 			return LimitAnswer{n}, err
 		},
 		"restore": func(_ context.Context, a domains.Address, _ LimitRequest) (any, error) {
-			d.post.Restore(a)
+			d.Post.Restore(a)
 			return LimitAnswer{}, nil
 		},
 		"discard": func(ctx context.Context, a domains.Address, _ LimitRequest) (any, error) {
-			n, err := d.post.Discard(ctx, a)
+			n, err := d.Post.Discard(ctx, a)
 			return LimitAnswer{n}, err
 		},
 	} {
 		mux.HandleFunc("POST /limits/"+name, func(w http.ResponseWriter, req *http.Request) {
 			var r LimitRequest
-			err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxRequest)).Decode(&r)
+			err := control.Read(w, req, &r)
 			if err == nil && r.Account == "" {
 				err = errors.New("whose limits?")
 			}

@@ -1,4 +1,4 @@
-package daemon
+package desk
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // aliasPages sees and changes aliases and domains for administrators.
-type aliasPages struct{ d *Daemon }
+type aliasPages struct{ *Desk }
 
 // stampOfAlias changes with what an alias of the files leads to; empty: it stands in none.
 func stampOfAlias(s *conf.Settings, at domains.Address) string {
@@ -27,10 +27,10 @@ func stampOfAlias(s *conf.Settings, at domains.Address) string {
 
 // Aliases implements admin.Aliases.
 func (p aliasPages) Aliases(_ context.Context, s admin.Slice) (rows []admin.Alias, next string, err error) {
-	st := p.d.state()
-	found, next := st.names.aliases.part(s)
+	st := p.Now()
+	found, next := st.Names.aliases.part(s)
 	for _, name := range found {
-		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.dir.Aliases()[name]), Default: !st.names.written()[name]})
+		rows = append(rows, admin.Alias{Address: name.String(), Targets: textsOf(st.Directory.Aliases()[name]), Default: !st.Names.written()[name]})
 	}
 	return rows, next, nil
 }
@@ -45,12 +45,12 @@ func textsOf(targets []conf.Target) []string {
 
 // Alias implements admin.Aliases.
 func (p aliasPages) Alias(_ context.Context, address string) (admin.Alias, error) {
-	st, name := p.d.state(), domains.CanonicalAddress(address)
-	stamp := stampOfAlias(st.settings, name)
+	st, name := p.Now(), domains.CanonicalAddress(address)
+	stamp := stampOfAlias(st.Settings, name)
 	if stamp == "" {
 		return admin.Alias{}, pages.ErrNotFound
 	}
-	return admin.Alias{Address: name.String(), Stamp: stamp, Targets: st.settings.AliasesAsWritten(name), From: st.settings.WhereAlias(name)}, nil
+	return admin.Alias{Address: name.String(), Stamp: stamp, Targets: st.Settings.AliasesAsWritten(name), From: st.Settings.WhereAlias(name)}, nil
 }
 
 // wrongAlias puts an error of an edit beside the field that it is about.
@@ -68,15 +68,15 @@ func wrongAlias(targets []string, err error) error {
 
 // AddAlias implements admin.Aliases.
 func (p aliasPages) AddAlias(ctx context.Context, address string, targets []string) (string, error) {
-	at, err := p.d.wholeAddress(address)
+	at, err := p.wholeAddress(address)
 	if err != nil {
 		return "", err
 	}
-	return at.String(), p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+	return at.String(), p.apply(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
 		if s.HasAlias(at) {
 			return nil, &admin.Wrong{Field: "address", Why: at.String() + " is an alias already"}
 		}
-		e, err := s.AddAlias(p.d.Configuration, at, targets)
+		e, err := s.AddAlias(p.Files.Configuration(), at, targets)
 		return e, wrongAlias(targets, err)
 	}))
 }
@@ -84,8 +84,8 @@ func (p aliasPages) AddAlias(ctx context.Context, address string, targets []stri
 // edit changes an alias that is as the page has shown it.
 func (p aliasPages) edit(ctx context.Context, address, stamp string, edit func(*conf.Settings, domains.Address) ([]*conf.Edit, error)) error {
 	at := domains.CanonicalAddress(address)
-	running := stampOfAlias(p.d.state().settings, at)
-	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+	running := stampOfAlias(p.Now().Settings, at)
+	return p.apply(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
 		is := stampOfAlias(s, at)
 		if is == "" && running == "" {
 			return nil, pages.ErrNotFound
@@ -100,7 +100,7 @@ func (p aliasPages) edit(ctx context.Context, address, stamp string, edit func(*
 // SetAlias implements admin.Aliases.
 func (p aliasPages) SetAlias(ctx context.Context, address, stamp string, targets []string) error {
 	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address) ([]*conf.Edit, error) {
-		edits, err := one(s.SetAlias(p.d.Configuration, at, targets))
+		edits, err := one(s.SetAlias(p.Files.Configuration(), at, targets))
 		if err != nil {
 			err = &admin.Wrong{Field: "targets", Why: err.Error()}
 		}
@@ -126,12 +126,12 @@ func stampOfDomain(s *conf.Settings, name domains.Name) string {
 
 // Domains implements admin.Domains.
 func (p aliasPages) Domains(_ context.Context, s admin.Slice) (rows []admin.Domain, next string, err error) {
-	st := p.d.state()
-	found, next := part(st.names.domains(), s)
+	st := p.Now()
+	found, next := part(st.Names.domains(), s)
 	if len(found) == 0 {
 		return nil, next, nil
 	}
-	accounts, aliases := countByDomain(st.names.accounts.names), countByDomain(st.names.aliases.names)
+	accounts, aliases := countByDomain(st.Names.accounts.names), countByDomain(st.Names.aliases.names)
 	for _, name := range found {
 		r := p.domain(st, name)
 		r.Accounts, r.Aliases = accounts[name], aliases[name]
@@ -149,13 +149,13 @@ func countByDomain(names iter.Seq[domains.Address]) map[domains.Name]int {
 }
 
 // domain is what a list shows of a domain.
-func (p aliasPages) domain(st *state, name domains.Name) admin.Domain {
-	r := admin.Domain{Name: name.String(), Own: name == st.dir.Home()}
-	if d := st.dir.Domain(name); d != nil {
+func (p aliasPages) domain(st Moment, name domains.Name) admin.Domain {
+	r := admin.Domain{Name: name.String(), Own: name == st.Directory.Home()}
+	if d := st.Directory.Domain(name); d != nil {
 		r.Blocked = d.Disabled
 	}
-	r.Quota, r.Total = limit(st.settings.QuotaOf(name, nil)), limit(st.settings.TotalQuotaOf(name))
-	r.CatchAll = strings.Join(textsOf(st.dir.Aliases()[domains.At("*", name)]), ", ")
+	r.Quota, r.Total = limit(st.Settings.QuotaOf(name, nil)), limit(st.Settings.TotalQuotaOf(name))
+	r.CatchAll = strings.Join(textsOf(st.Directory.Aliases()[domains.At("*", name)]), ", ")
 	return r
 }
 
@@ -170,15 +170,15 @@ func limit(q conf.Quota) string {
 
 // Domain implements admin.Domains.
 func (p aliasPages) Domain(_ context.Context, name string) (admin.Domain, error) {
-	st, at := p.d.state(), domains.Canonical(name)
-	stamp := stampOfDomain(st.settings, at)
+	st, at := p.Now(), domains.Canonical(name)
+	stamp := stampOfDomain(st.Settings, at)
 	if stamp == "" {
 		return admin.Domain{}, pages.ErrNotFound
 	}
 	r := p.domain(st, at)
-	r.Accounts, r.Aliases = countByDomain(st.names.accounts.names)[at], countByDomain(st.names.aliases.names)[at]
-	r.Stamp, r.From = stamp, st.settings.WhereDomain(at)
-	if d := st.dir.Domain(at); d != nil {
+	r.Accounts, r.Aliases = countByDomain(st.Names.accounts.names)[at], countByDomain(st.Names.aliases.names)[at]
+	r.Stamp, r.From = stamp, st.Settings.WhereDomain(at)
+	if d := st.Directory.Domain(at); d != nil {
 		r.OwnQuota, r.OwnTotal = sizeText(d.Quota), sizeText(d.TotalQuota)
 	}
 	return r, nil
@@ -190,8 +190,8 @@ func (p aliasPages) AddDomain(ctx context.Context, name string) (string, error) 
 	if name == "" {
 		return "", &admin.Wrong{Field: "name", Why: "a name is needed"}
 	}
-	return at.String(), p.d.change(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
-		e, err := s.AddDomain(p.d.Configuration, at)
+	return at.String(), p.apply(ctx, change.Single(func(s *conf.Settings) (*conf.Edit, error) {
+		e, err := s.AddDomain(p.Files.Configuration(), at)
 		if err != nil {
 			err = &admin.Wrong{Field: "name", Why: err.Error()}
 		}
@@ -202,8 +202,8 @@ func (p aliasPages) AddDomain(ctx context.Context, name string) (string, error) 
 // editDomain changes a domain that is as the page has shown it.
 func (p aliasPages) editDomain(ctx context.Context, name, stamp string, edit func(*conf.Settings, domains.Name) ([]*conf.Edit, error)) error {
 	at := domains.Canonical(name)
-	running := stampOfDomain(p.d.state().settings, at)
-	return p.d.change(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
+	running := stampOfDomain(p.Now().Settings, at)
+	return p.apply(ctx, func(s *conf.Settings) ([]*conf.Edit, error) {
 		is := stampOfDomain(s, at)
 		if is == "" && running == "" {
 			return nil, pages.ErrNotFound
@@ -218,7 +218,7 @@ func (p aliasPages) editDomain(ctx context.Context, name, stamp string, edit fun
 // BlockDomain implements admin.Domains.
 func (p aliasPages) BlockDomain(ctx context.Context, name, stamp string, block bool) error {
 	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
-		return one(s.SetDomainDisabled(p.d.Configuration, at, block))
+		return one(s.SetDomainDisabled(p.Files.Configuration(), at, block))
 	})
 }
 
@@ -248,7 +248,7 @@ func (p aliasPages) LimitDomain(ctx context.Context, name, stamp string, togethe
 		}
 	}
 	return p.editDomain(ctx, name, stamp, func(s *conf.Settings, at domains.Name) ([]*conf.Edit, error) {
-		return one(set(s, p.d.Configuration, at, n))
+		return one(set(s, p.Files.Configuration(), at, n))
 	})
 }
 
