@@ -72,9 +72,8 @@ func (i *inspection) Write(p []byte) (int, error) {
 	return i.Verification.Write(p)
 }
 
-// Most implements post.Inspection: what the results of eight signatures and the rest take
-// as a rule.
-func (i *inspection) Most() (results, fields int) { return 2048, 0 }
+// Most implements post.Inspection: what the results take as a rule.
+func (i *inspection) Most() (results, fields int) { return 768 + 256*i.Signatures(), 0 }
 
 // Findings implements post.Inspection: it decides.
 func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
