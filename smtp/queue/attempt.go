@@ -92,8 +92,13 @@ func (q *Queue) deliver(ctx context.Context, d *destination, j *job) []Result {
 	a := j.a
 	dl := &Delivery{
 		Entry: a.e, Destination: d.name, Since: a.e.since(),
-		To:   make([]Recipient, len(j.to)),
-		Open: func() (io.ReadCloser, error) { return q.Spool.Open(ctx, a.e.ID) },
+		To: make([]Recipient, len(j.to)),
+		Open: func() (io.ReadCloser, error) {
+			if q.isRemoved(a.it) {
+				return nil, ErrNotFound
+			}
+			return q.Spool.Open(ctx, a.e.ID)
+		},
 		More: func() bool { return q.more(d) }, Waits: func(yes bool) { q.waits(j.run, yes) },
 	}
 	a.mu.Lock()

@@ -162,8 +162,9 @@ func (q *Queue) poll(ctx context.Context, s Shared) time.Duration {
 
 // claimed takes up an entry that is this node's now. q.mu is held.
 func (q *Queue) claimed(c Claimed) {
-	if q.index[c.Entry.ID] != nil {
-		return // it was lost, which its own work finds out, and is claimed anew: that claim ends by itself
+	if q.index[c.Entry.ID] != nil { // an attempt under a claim that was lost has not ended yet
+		q.share().Release(c.Entry.ID, pollEach, c.Fresh)
+		return
 	}
 	it, now := newItem(c.Entry.ID, c.State), time.Now()
 	if q.tooFar(it.next, now) {

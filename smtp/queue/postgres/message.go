@@ -137,7 +137,9 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	err := w.s.apply(ctx, &change{id: w.e.ID, new: w})
 	w.buf = nil
 	if err == nil {
-		w.s.held.put(w.e.ID, w.claim, 0)
+		if !w.s.held.put(w.e.ID, w.claim, 0) { // there was one of this id a moment ago
+			w.s.giveBack(free{id: w.e.ID, number: w.claim, wait: new(time.Second)})
+		}
 		w.s.counted.add(w.e.Params.Size)
 	}
 	return err
