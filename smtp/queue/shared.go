@@ -11,7 +11,8 @@ import (
 // keeps in memory only what it has claimed.
 //
 // Save and Remove of an entry, and Open, hold only under this node's claim: where another node has made one since, they change
-// nothing and return an error that is ErrNotFound; to this node the entry is gone. Commit of a new entry claims it.
+// nothing and return an error that is ErrNotFound; to this node the entry is gone. Commit of a new entry claims it, and may be who says
+// ErrExists in place of Begin.
 type Shared interface {
 	Spool
 
