@@ -2,9 +2,8 @@ package postgres
 
 // SawNewer is as if a connection had met a server that has taken the place of those before.
 func SawNewer(s *Store) {
-	s.seen.mu.Lock()
-	defer s.seen.mu.Unlock()
-	s.seen.timeline++
+	_, timeline := s.db.Server()
+	s.db.Saw(timeline + 1)
 }
 
 // Freeze ends what a store does in the background, as if its process had stopped: it renews nothing any more.

@@ -15,7 +15,7 @@ import (
 // Unlocker is a Maildrop of a Store.
 type Unlocker interface {
 	mailstore.Maildrop
-	// Unlock has sealed messages opened with these keys until the maildrop is closed.
+	// Unlock has sealed messages opened with these keys, which are the maildrop's own from then on: when it is closed they are forgotten.
 	Unlock(keys *sealedmail.Unlocked)
 	// Sealed reports whether the message is sealed, and with which key: the name of that, see KeyOf.
 	Sealed(i int) (key string, ok bool)
@@ -62,9 +62,12 @@ func (m *maildrop) Sealed(i int) (key string, ok bool) {
 	return KeyOf(mark), mark != ""
 }
 
-// Close implements mailstore.Maildrop. The keys are dropped.
+// Close implements mailstore.Maildrop. The keys are forgotten.
 func (m *maildrop) Close() error {
-	m.keys = nil
+	if m.keys != nil {
+		m.keys.Forget()
+		m.keys = nil
+	}
 	return m.SealedDrop.Close()
 }
 

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -60,17 +60,17 @@ var (
 // asked is what is asked of every server, as one row of texts. pg_control_system may be called by everybody.
 const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
 	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
-	case when pg_is_in_recovery() then '0' else (` + timelineOf + `)::text end,
+	case when pg_is_in_recovery() then '0' else (` + TimelineOf + `)::text end,
 	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum')),
 	pg_has_role(current_user, 'pg_read_all_stats', 'usage')::text
 	from pg_control_system()`
 
-// timelineOf is the number of a server that is not in recovery, which grows with each failover.
-const timelineOf = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
+// TimelineOf is, in a statement, the number of a server that is not in recovery, which grows with each failover.
+const TimelineOf = `('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint`
 
-// check refuses a server that cannot keep the store's promises. It is asked of every new connection, before it is one: where
+// check refuses a server that cannot keep what it confirms. It is asked of every new connection, before it is one: where
 // several hosts are named, the next is tried then.
-func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
+func (d *Database) check(ctx context.Context, c *pgconn.PgConn) error {
 	results, err := c.Exec(ctx, asked).ReadAll()
 	if err != nil {
 		return err
@@ -96,15 +96,15 @@ func (s *Store) check(ctx context.Context, c *pgconn.PgConn) error {
 		return errors.New("the server's full_page_writes is off: its tables do not survive a loss of power")
 	case synchronous == "off":
 		return errors.New("synchronous_commit is off: what the server confirms is lost with it")
-	case s.replicas > 0 && (text(4) == "" || synchronous == "local"):
-		return fmt.Errorf("%w: synchronous_standby_names and synchronous_commit name none (%d wanted)", errStandby, s.replicas)
-	case s.replicas > 0 && text(9) != "true": // the states of standbys are empty to him
+	case d.o.Replicas > 0 && (text(4) == "" || synchronous == "local"):
+		return fmt.Errorf("%w: synchronous_standby_names and synchronous_commit name none (%d wanted)", errStandby, d.o.Replicas)
+	case d.o.Replicas > 0 && text(9) != "true": // the states of standbys are empty to him
 		return fmt.Errorf("%w that this user may see; an administrator has to: grant pg_read_all_stats to its name", errStandby)
-	case int64(s.replicas) > standbys:
-		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, s.replicas)
+	case int64(d.o.Replicas) > standbys:
+		return fmt.Errorf("%w: %d of %d are connected", errStandby, standbys, d.o.Replicas)
 	}
 	c.CustomData()[timelineKey] = number(7)
-	return s.seen.same(number(6), number(7))
+	return d.seen.same(number(6), number(7))
 }
 
 const timelineKey = "postrider timeline"
