@@ -47,7 +47,7 @@ func (s *sender) naming(ctx context.Context, dns Resolver) naming {
 	}
 	name := domains.Canonical(s.helo).String()
 	switch {
-	case !strings.Contains(name, ".") || len(name) > 253 || !plain.MatchString(name):
+	case !strings.Contains(name, ".") || len(name) > 253 || !plain(name):
 		return noName
 	case name == domains.Canonical(s.iprev.name).String():
 		return goodName

@@ -30,6 +30,7 @@ type sender struct {
 	done   chan struct{}
 	iprev  iprev
 	spf    spf.Outcome // of MAIL, or of HELO for the null sender
+	at     time.Time   // when it was asked for
 	hello  spf.Outcome // of HELO, where MAIL named a sender
 	named  naming      // what it calls itself
 
@@ -62,8 +63,9 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 	}
 	s.asked = true
 	known := s.same(s.was)
+	again := known && s.repeats(s.was)
 	s.was = nil
-	if v.recall(ctx, s, known) {
+	if again || v.recall(ctx, s, known) {
 		close(s.done)
 		return
 	}
@@ -99,6 +101,7 @@ func (instant) Deadline() (time.Time, bool) { return time.Time{}, true }
 func (v *Verifier) find(ctx context.Context, dns Resolver, s *sender, known bool, back func() iprev) {
 	c := spf.Checker{Resolver: dns, Receiver: s.rules.Name}
 	query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
+	s.at = time.Now()
 	s.spf = c.Check(ctx, query)
 	if known {
 		return
@@ -126,6 +129,19 @@ func (s *sender) same(was *sender) bool {
 		return false
 	}
 	s.iprev, s.hello, s.named = was.iprev, was.hello, was.named
+	return true
+}
+
+// sameFor is how long the SPF of a sender who writes again in the same session is not asked for again: no answer of the
+// DNS is kept for less.
+const sameFor = 5 * time.Second
+
+// repeats takes over the SPF of the transaction before, whose client is the same, if the sender is and it is not long ago.
+func (s *sender) repeats(was *sender) bool {
+	if was.from != s.from || was.rules != s.rules || was.spf.Result == spf.TempError || time.Since(was.at) >= sameFor {
+		return false
+	}
+	s.spf, s.at = was.spf, was.at
 	return true
 }
 

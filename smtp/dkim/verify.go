@@ -216,6 +216,9 @@ func (r *Verification) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Signatures is how many signatures are looked at: each will have a Result.
+func (r *Verification) Signatures() int { return len(r.checks) }
+
 // Skipped is how many signatures nobody looked at, as there were too many.
 func (r *Verification) Skipped() int { return r.skipped }
 

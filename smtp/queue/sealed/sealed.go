@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
@@ -45,7 +46,10 @@ type Spool struct {
 	keys atomic.Pointer[Keys]
 }
 
-var _ queue.Spool = (*Spool)(nil)
+var (
+	_ queue.Wrapper  = (*Spool)(nil)
+	_ queue.Together = (*Spool)(nil)
+)
 
 // Keys open sealed messages, and may seal those that come. The zero value does neither.
 type Keys struct {
@@ -74,13 +78,8 @@ func (s *Spool) Use(keys *Keys) {
 	s.keys.Store(keys)
 }
 
-// Corrupt counts what the spool inside has put aside, if that can tell.
-func (s *Spool) Corrupt() (int, error) {
-	if c, ok := s.Spool.(interface{ Corrupt() (int, error) }); ok {
-		return c.Corrupt()
-	}
-	return 0, nil
-}
+// Unwrap implements queue.Wrapper.
+func (s *Spool) Unwrap() queue.Spool { return s.Spool }
 
 // sealedFor binds a part of a message to its entry.
 func sealedFor(part, id string) []byte { return []byte("queue " + part + " " + id) }
@@ -127,8 +126,17 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // Commit implements queue.Writer.
 func (w *writer) Commit(ctx context.Context, top []byte) error {
+	head, err := w.finish(top)
+	if err != nil {
+		return err
+	}
+	return w.inner.Commit(ctx, head)
+}
+
+// finish writes what is left of the body, and returns what stands above it.
+func (w *writer) finish(top []byte) (head []byte, err error) {
 	if w.done {
-		return queue.ErrClosed
+		return nil, queue.ErrClosed
 	}
 	w.done = true
 	box, err := w.key.Seal(top, sealedFor("top", w.id))
@@ -137,10 +145,40 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	}
 	if err != nil {
 		w.inner.Abort()
+		return nil, err
+	}
+	return append(binary.BigEndian.AppendUint32([]byte(magic), uint32(len(box))), box...), nil
+}
+
+// CommitAll implements queue.Together, as far as the spool inside is that.
+func (s *Spool) CommitAll(ctx context.Context, writers []queue.Writer, tops [][]byte) (err error) {
+	inner, heads := slices.Clone(writers), slices.Clone(tops)
+	for i := range writers {
+		if w, ok := writers[i].(*writer); ok { // those of before Use are the spool's own
+			inner[i] = w.inner
+			if heads[i], err = w.finish(tops[i]); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		for _, w := range writers {
+			w.Abort()
+		}
 		return err
 	}
-	head := binary.BigEndian.AppendUint32([]byte(magic), uint32(len(box)))
-	return w.inner.Commit(ctx, append(head, box...))
+	if together, ok := s.Spool.(queue.Together); ok {
+		return together.CommitAll(ctx, inner, heads)
+	}
+	for i, w := range inner {
+		if err := w.Commit(ctx, heads[i]); err != nil {
+			for _, w := range inner[i+1:] {
+				w.Abort()
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // Abort implements queue.Writer.
