@@ -271,6 +271,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runIssuer()
 	d.reloading.Unlock()
 	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
+	d.serving.Go(func() {
+		told := make(keyNotices)
+		every(ctx, tellEvery, func() { d.tellOfKeys(ctx, told, time.Now()) })
+	})
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
