@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"math/big"
 	"slices"
@@ -144,6 +146,26 @@ func TestRSARandom(t *testing.T) {
 		rand.Read(sig[1:])
 		if got, want := k.verifies(&hash, sig), rsa.VerifyPKCS1v15(&private.PublicKey, crypto.SHA256, hash[:], sig) == nil; got != want {
 			t.Fatalf("%x: %x: %v", hash, sig, got)
+		}
+	}
+}
+
+// TestRSAEven: with a modulus or an exponent that nobody's key has, nothing is calculated: the
+// arithmetic takes odd ones alone, and would end the program.
+func TestRSAEven(t *testing.T) {
+	odd := keyOf(t, 1024, 65537).N
+	for name, public := range map[string]*rsa.PublicKey{
+		"modulus":  {N: new(big.Int).Sub(odd, big.NewInt(1)), E: 65537},
+		"exponent": {N: odd, E: 65536},
+		"one":      {N: odd, E: 1},
+	} {
+		der, err := x509.MarshalPKIXPublicKey(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ParseKey("v=DKIM1; p=" + base64.StdEncoding.EncodeToString(der))
+		if err == nil {
+			t.Errorf("%s: the key is taken", name)
 		}
 	}
 }

@@ -170,7 +170,9 @@ func (e *evaluation) policy(o *Outcome) error {
 		}
 	}
 	if o.Record.Testing {
-		o.Policy = o.Policy.lowered()
+		published := o.Policy
+		o.Policy = published.lowered()
+		o.Tested = o.Policy != published
 	}
 	return err
 }
