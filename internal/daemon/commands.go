@@ -110,6 +110,7 @@ func (d *Daemon) commands() http.Handler {
 	})
 	d.queueCommands(mux)
 	d.limitCommands(mux)
+	d.deviceCommands(mux)
 	d.keyCommands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
