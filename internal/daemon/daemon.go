@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
@@ -85,12 +86,11 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
-	zones    *zonePages  // what the DNS was found to have
+	desk     *desk.Desk  // what administrators see and change
 	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
-	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
