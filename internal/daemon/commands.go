@@ -107,10 +107,7 @@ func (d *Daemon) commands() http.Handler {
 		}
 		control.Answer(w, struct{}{}, err)
 	})
-	d.queueCommands(mux)
-	d.limitCommands(mux)
 	d.deviceCommands(mux)
-	d.keyCommands(mux)
 	d.desk.Commands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)

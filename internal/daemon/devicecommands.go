@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,7 +45,7 @@ func (d *Daemon) deviceCommands(mux *http.ServeMux) {
 	} {
 		mux.HandleFunc("POST /devices/"+name, func(w http.ResponseWriter, req *http.Request) {
 			var r DeviceRequest
-			err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxRequest)).Decode(&r)
+			err := control.Read(w, req, &r)
 			var out Devices
 			if err == nil {
 				ctx, who := context.WithoutCancel(req.Context()), domains.CanonicalAddress(r.Account)
