@@ -36,18 +36,18 @@ func dmarcMail(id string) string {
 // kept waits until so many reports are kept.
 func (w *testWorld) kept(n int) []*reports.Report {
 	w.t.Helper()
-	for range 100 {
-		all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{})
-		if err != nil {
+	var all []*reports.Report
+	if !within(forEver, func() (are bool) {
+		w.reports.Read(context.Background())
+		var err error
+		if all, err = reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil {
 			w.t.Fatal(err)
 		}
-		if len(all) == n {
-			return all
-		}
-		w.reports.Read(context.Background())
+		return len(all) == n
+	}) {
+		w.t.Fatalf("there are never %d reports", n)
 	}
-	w.t.Fatalf("there are never %d reports", n)
-	return nil
+	return all
 }
 
 // TestReports: the address for reports takes mail, belongs to nobody, and what comes is
@@ -72,19 +72,8 @@ func TestReports(t *testing.T) {
 	w.again()
 	w.kept(2)
 	for _, name := range []string{"dmarc@mail.test", "tls@mail.test"} {
-		left := int64(-1)
-		for range 200 { // what is kept is removed a moment later
-			u, err := w.store.Usage(context.Background(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if left = u.Messages; left == 0 {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		if left != 0 {
-			t.Errorf("%s holds %d messages", name, left)
+		if !within(forEver, func() bool { return w.stored(name) == 0 }) { // what is kept is removed a moment later
+			t.Errorf("%s holds %d messages", name, w.stored(name))
 		}
 	}
 	w.change(`["dmarc@mail.test", "tls@mail.test"]`, `["dmarc@mail.test"]`)
@@ -112,19 +101,11 @@ func TestReporting(t *testing.T) {
 		t.Errorf("got %q", m)
 	}
 	count("no-such@far.test")
-	for range 600 {
-		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 1 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	for range 100 { // the reader may have looked at the same time
+	w.drained()              // the bounce was stored
+	waitFor(t, func() bool { // the reader may have looked at the same time
 		w.reports.Read(t.Context())
-		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 0 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return w.stored("dmarc@mail.test") == 0
+	})
 	if all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil || len(all) != 0 {
 		t.Errorf("the bounce is taken for something else: %+v, %v", all, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
@@ -27,6 +28,7 @@ import (
 type Outbound struct {
 	need  Needs
 	queue *queue.Queue
+	spool *sealed.Spool
 	relay atomic.Pointer[relay.Relay]
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
@@ -81,13 +83,13 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o := &Outbound{need: need}
+	o := &Outbound{need: need, spool: sealed.New(sp)}
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	o.reports = o.newReports()
 	o.queue = &queue.Queue{
-		Spool:         sp,
+		Spool:         o.spool,
 		Transport:     transport{o},
 		Config:        s.Queue,
 		Memory:        learnt{o.cache},

@@ -124,7 +124,7 @@ func (w *writer) committed(ctx context.Context, top []byte) {
 	w.e.Params.Size, w.st.Size = w.size, w.size
 	if w.q.accept(w.e, w.st, w.first) && w.first {
 		// The queue has ended meanwhile: see giveBack.
-		if err := w.q.update(detached(ctx), w.e.ID, (*State).unattempted); err != nil && !isGone(err) {
+		if err := w.q.update(detached(ctx), w.e.ID, Order{Kind: toUnattempt}); err != nil && !isGone(err) {
 			w.q.log().Warn("first attempt cannot be taken back", "queue", w.e.ID, "err", err)
 		}
 	}
@@ -176,7 +176,7 @@ func (q *Queue) accept(e *Entry, st *State, first bool) (late bool) {
 		return false
 	}
 	q.file(it)
-	return q.state == stopped
+	return q.state == stopped && q.share() == nil // where it is given back, it is so unattempted
 }
 
 func (q *Queue) add(it *item) {

@@ -17,8 +17,8 @@ type item struct {
 	pos    int32   // in the heap, or -1
 	state  itemState
 	wishes wishes
-	fresh  bool // its first attempt was written down with it, and not made yet
-	listed bool // it stands in a list of those for whom there was no place
+	fresh  bool          // its first attempt was written down with it, and not made yet
+	listed bool          // it stands in a list of those for whom there was no place
 }
 
 // itemState is what is done about an entry now.
@@ -48,6 +48,7 @@ type wishes uint8
 const (
 	forced  wishes = 1 << iota // all recipients are due, whatever the state says (but see HoldUntil)
 	removed                    // gone from the spool; forgotten as soon as nobody works on it
+	obeyed                     // its state was changed by orders, and is to be saved
 	renewed                    // another entry of this id came while it was at its end
 )
 

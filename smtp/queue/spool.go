@@ -81,6 +81,28 @@ type Writer interface {
 	Abort() error
 }
 
+// Wrapper is a Spool around another one. What that can do beyond a Spool counts as the Wrapper's, but
+// what takes Writers, which are the Wrapper's own.
+type Wrapper interface {
+	Spool
+	// Unwrap returns the Spool inside.
+	Unwrap() Spool
+}
+
+// find looks for something more that a spool can do, or one that it is around.
+func find[T any](s Spool) (found T, ok bool) {
+	for {
+		if found, ok = s.(T); ok {
+			return found, true
+		}
+		w, is := s.(Wrapper)
+		if !is {
+			return found, false
+		}
+		s = w.Unwrap()
+	}
+}
+
 // Together is a Spool that can commit several entries as one, so that a message with
 // several entries is queued for all of its recipients or for none of them. A Spool may be
 // it; Queue.CommitAll is what uses it, and spooltest.Run tests it.
