@@ -6,8 +6,8 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// TestResponseByCode: what a response is follows from its first digit, and what is no reply of SMTP is passed on as a trouble of the moment.
-func TestResponseByCode(t *testing.T) {
+// TestClassesByCode: what a response or a reply is follows from its first digit, and what is no reply of SMTP is passed on as a trouble of the moment.
+func TestClassesByCode(t *testing.T) {
 	for code, want := range map[int]struct{ positive, temporary, permanent, passed bool }{
 		0: {}, 99: {}, 199: {}, 600: {}, 999: {},
 		200: {positive: true, passed: true}, 250: {positive: true, passed: true}, 299: {positive: true, passed: true},
@@ -18,6 +18,9 @@ func TestResponseByCode(t *testing.T) {
 		r := &smtp.Response{Code: code, Enhanced: "4.0.0", Text: "words"}
 		if r.Positive() != want.positive || r.Temporary() != want.temporary || r.Permanent() != want.permanent {
 			t.Errorf("%d: positive %v, temporary %v, permanent %v", code, r.Positive(), r.Temporary(), r.Permanent())
+		}
+		if own := (&smtp.Reply{Code: code}); own.Positive() != want.positive || own.Temporary() != want.temporary || own.Permanent() != want.permanent {
+			t.Errorf("reply %d: positive %v, temporary %v, permanent %v", code, own.Positive(), own.Temporary(), own.Permanent())
 		}
 		reply := r.Reply()
 		if same := reply.Code == code && reply.Enhanced == r.Enhanced && reply.Text == r.Text; same != want.passed || !same && !reply.Is(smtp.ErrTryLater) {
