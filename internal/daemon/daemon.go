@@ -35,6 +35,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/postgres"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -54,6 +55,7 @@ type Daemon struct {
 	now         atomic.Pointer[state]
 	store       mailstore.Store
 	maildir     *maildir.Store  // what store keeps mail in
+	database    *postgres.Store // what store is instead, where the settings say so
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	sealer      sealer

@@ -35,6 +35,8 @@ type Outbound struct {
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
+	left *spool.Spool // where Needs.Shared is the queue: what is still in the directory
+
 	own     rates // of mail of the server's own
 	ownRate atomic.Pointer[Rate]
 
@@ -47,6 +49,8 @@ type Outbound struct {
 type Needs struct {
 	// Dir is the directory of the queue, which is there.
 	Dir string
+	// Shared, if not nil, is where mail waits in place of the directory, shared with other servers. What is in the directory is moved there.
+	Shared queue.Shared
 	// Disk is the file system of the queue's directory, and MinFree the octets
 	// that are to be left free there.
 	Disk    *durable.Disk
@@ -83,7 +87,12 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o := &Outbound{need: need, spool: sealed.New(sp)}
+	o := &Outbound{need: need}
+	var in queue.Spool = sp
+	if need.Shared != nil {
+		in, o.left = need.Shared, sp
+	}
+	o.spool = sealed.New(in)
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -204,6 +213,9 @@ func (o *Outbound) Healthy() error {
 	if stopped := o.stopped.Load(); stopped != nil {
 		return fmt.Errorf("the queue stopped: %w", *stopped)
 	}
+	if o.need.Shared != nil {
+		return nil // the store says whether its database is there
+	}
 	err := o.queue.Room(context.Background(), 0)
 	if errors.Is(err, queue.ErrFull) && o.need.BesideMailboxes {
 		return nil // the store says it
@@ -239,11 +251,33 @@ func (o *Outbound) Run(ctx context.Context) {
 			}
 		})
 	}
+	if o.left != nil {
+		reporting.Go(func() { o.move(ctx) })
+	}
 	if err := o.queue.Run(ctx); err != nil {
 		o.need.Log.Error("the queue stopped: mail is taken, and leaves after the next start", "err", err)
 		o.stopped.Store(&err)
 	}
 	o.relay.Load().Close()
+}
+
+// move brings what an earlier start has left in the directory to where mail waits now. Until it is there, it waits.
+func (o *Outbound) move(ctx context.Context) {
+	for {
+		n, err := queue.Move(ctx, o.left, o.need.Shared)
+		if n > 0 {
+			o.need.Log.Info("mail of the queue's directory waits in the database now", "entries", n)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		o.need.Log.Error("mail of the queue's directory does not get into the database now", "err", err)
+		select {
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // notify brings the queue's news of a message to its sender, who lives here or

@@ -17,8 +17,8 @@ type item struct {
 	pos    int32   // in the heap, or -1
 	state  itemState
 	wishes wishes
-	fresh  bool          // its first attempt was written down with it, and not made yet
-	listed bool          // it stands in a list of those for whom there was no place
+	fresh  bool // its first attempt was written down with it, and not made yet
+	listed bool // it stands in a list of those for whom there was no place
 }
 
 // itemState is what is done about an entry now.

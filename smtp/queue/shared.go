@@ -11,7 +11,8 @@ import (
 // keeps in memory only what it has claimed.
 //
 // Save and Remove of an entry, and Open, hold only under this node's claim: where another node has made one since, they change
-// nothing and return an error that is ErrNotFound; to this node the entry is gone. Commit of a new entry claims it.
+// nothing and return an error that is ErrNotFound; to this node the entry is gone. Commit of a new entry claims it, and may be who says
+// ErrExists in place of Begin.
 type Shared interface {
 	Spool
 
@@ -162,8 +163,9 @@ func (q *Queue) poll(ctx context.Context, s Shared) time.Duration {
 
 // claimed takes up an entry that is this node's now. q.mu is held.
 func (q *Queue) claimed(c Claimed) {
-	if q.index[c.Entry.ID] != nil {
-		return // it was lost, which its own work finds out, and is claimed anew: that claim ends by itself
+	if q.index[c.Entry.ID] != nil { // an attempt under a claim that was lost has not ended yet
+		q.share().Release(c.Entry.ID, pollEach, c.Fresh)
+		return
 	}
 	it, now := newItem(c.Entry.ID, c.State), time.Now()
 	if q.tooFar(it.next, now) {

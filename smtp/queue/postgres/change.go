@@ -60,7 +60,7 @@ func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
 	case err == nil:
 		s.held.struck(id, k)
 	case errors.Is(err, queue.ErrNotFound):
-		s.held.drop(id, k.number)
+		s.held.lose(id, k.number)
 	}
 	return err
 }
@@ -72,8 +72,11 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 		return queue.ErrNotFound
 	}
 	err := s.apply(ctx, &change{id: id, under: k, gone: true})
-	if err == nil || errors.Is(err, queue.ErrNotFound) {
+	switch {
+	case err == nil:
 		s.held.drop(id, k.number)
+	case errors.Is(err, queue.ErrNotFound):
+		s.held.lose(id, k.number)
 	}
 	return err
 }

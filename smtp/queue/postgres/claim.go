@@ -28,13 +28,23 @@ type claim struct {
 	told   int // orders that the queue was told of, those included
 }
 
-func (c *claims) put(id string, number int64, orders int) {
+// put takes note of a new claim, and reports whether it may be used: not while somebody here may still believe in one of before, which he
+// must not find renewed.
+func (c *claims) put(id string, number int64, orders int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.by[id] != nil {
+		delete(c.by, id)
+		c.lost = append(c.lost, id)
+	}
+	if slices.Contains(c.lost, id) {
+		return false
+	}
 	if c.by == nil {
 		c.by = make(map[string]*claim)
 	}
 	c.by[id] = &claim{number: number, seen: orders, told: orders}
+	return true
 }
 
 // get returns a copy; its number is 0 where there is no claim.
@@ -151,7 +161,10 @@ func (s *Spool) take(ctx context.Context, statement string, what any) (got []que
 			s.putAside(ctx, c.id, err)
 			continue
 		}
-		s.held.put(c.id, c.claim, len(c.orders))
+		if !s.held.put(c.id, c.claim, len(c.orders)) {
+			s.giveBack(free{id: c.id, number: c.claim, wait: new(time.Second), fresh: c.fresh})
+			continue
+		}
 		got = append(got, queue.Claimed{Entry: e, State: st, Obeyed: len(c.orders) > 0, Fresh: c.fresh})
 	}
 	return got, nil
@@ -182,6 +195,10 @@ func (s *Spool) Release(id string, wait time.Duration, fresh bool) {
 	if wait >= 0 {
 		f.wait = &wait
 	}
+	s.giveBack(f)
+}
+
+func (s *Spool) giveBack(f free) {
 	s.freed.mu.Lock()
 	defer s.freed.mu.Unlock()
 	s.freed.all = append(s.freed.all, f)

@@ -50,23 +50,13 @@ type writer struct {
 	over   bool
 }
 
-// Begin implements queue.Spool.
+// Begin implements queue.Spool. Whether there is an entry of that id is for Commit to say: a question here would cost as much as that.
 func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (queue.Writer, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
 	if err := s.Room(ctx, e.Params.Size); err != nil {
 		return nil, err
-	}
-	var there bool
-	err := s.reading(ctx, func(ctx context.Context) error {
-		return s.db.Pool.QueryRow(ctx, s.db.In(`select exists(select from $.queue where id = $1)`), e.ID).Scan(&there)
-	})
-	switch {
-	case err != nil:
-		return nil, failed("begin entry", err)
-	case there:
-		return nil, queue.ErrExists
 	}
 	return &writer{s: s, ctx: ctx, e: e.Clone(), st: st.Clone(), body: newUUID(), claim: time.Now().UnixMicro()}, nil
 }
@@ -137,7 +127,9 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	err := w.s.apply(ctx, &change{id: w.e.ID, new: w})
 	w.buf = nil
 	if err == nil {
-		w.s.held.put(w.e.ID, w.claim, 0)
+		if !w.s.held.put(w.e.ID, w.claim, 0) { // there was one of this id a moment ago
+			w.s.giveBack(free{id: w.e.ID, number: w.claim, wait: new(time.Second)})
+		}
 		w.s.counted.add(w.e.Params.Size)
 	}
 	return err

@@ -235,11 +235,17 @@ func exists(t *testing.T, open func(*testing.T) queue.Spool) {
 	s := open(t)
 	e := Entry("a")
 	put(t, s, e, Body)
-	_, err := s.Begin(t.Context(), e, queue.NewState(e))
-	want(t, err, queue.ErrExists)
+	again := func() (err error) {
+		w, err := s.Begin(t.Context(), e, queue.NewState(e))
+		if _, several := s.(queue.Shared); several && err == nil {
+			defer w.Abort()
+			err = w.Commit(t.Context(), nil)
+		}
+		return err
+	}
+	want(t, again(), queue.ErrExists)
 	s = open(t)
-	_, err = s.Begin(t.Context(), e, queue.NewState(e))
-	want(t, err, queue.ErrExists)
+	want(t, again(), queue.ErrExists)
 	if b := read(t, s, "a"); !bytes.Equal(b, Body) {
 		t.Errorf("body is now %q", b)
 	}
