@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/fetch"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
@@ -140,7 +141,7 @@ func (f *remoteFlags) list(cmd *cobra.Command, name string) ([]fetch.Account, er
 		if err != nil {
 			return nil, err
 		}
-		if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		if info.Mode().IsRegular() && sys.Others(info.Mode()) != 0 {
 			return nil, fmt.Errorf("%s holds passwords and is open to others (mode %04o); run: chmod 600 %[1]s", name, info.Mode().Perm())
 		}
 		in = file

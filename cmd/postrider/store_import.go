@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -277,8 +277,7 @@ func mboxFile(cmd *cobra.Command, flavour archive.Flavour, uidl archive.UIDL, na
 // lockMbox keeps programs that deliver to the file from doing so meanwhile, as far
 // as they use fcntl. The lock goes with the file.
 func lockMbox(f *os.File) error {
-	err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_RDLCK})
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+	if errors.Is(sys.LockToRead(f), sys.ErrHeld) {
 		return errors.New("is locked: another program is writing to it; try again")
 	}
 	return nil // not every file system has locks
@@ -311,7 +310,7 @@ func (f *importFlags) maildirSource(cmd *cobra.Command, name string, bar *progre
 	}
 	var only []maildir.Option
 	if readsAll() {
-		only = append(only, maildir.OwnedBy(int(ownerOf(info))))
+		only = append(only, maildir.OwnedBy(ownerOf(info)))
 	}
 	m, err := openSingle(cmd.Context(), name, only...)
 	if err != nil {
