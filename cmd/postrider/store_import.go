@@ -50,6 +50,7 @@ type importFlags struct {
 	format  string
 	uidl    string
 	folders []string
+	size    sizeFlag
 
 	ids archive.UIDL // what uidl means
 }
@@ -96,6 +97,7 @@ as FROM.` + formatHelp,
 	}
 	f.add(c)
 	formatFlag(c, &f.format)
+	f.size.add(c)
 	c.Flags().StringArrayVar(&f.folders, "folder", nil, `folder of the Maildir to be taken too; may be repeated, "*" for all`)
 	c.Flags().StringVar(&f.uidl, "uidl", "auto", "how the server before made unique ids")
 	_ = c.RegisterFlagCompletionFunc("uidl", cobra.FixedCompletions([]string{"auto", "dovecot", "uw", "cyrus", "courier", "none"}, cobra.ShellCompDirectiveNoFileComp))
@@ -352,11 +354,16 @@ func (c *counting) Close() error { return c.f.Close() }
 
 func (f *importFlags) importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, from string, bar *progress) error {
 	defer src.Close()
+	most, err := f.size.octets(cmd, f.settings)
+	if err != nil {
+		return err
+	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	sum, err := archive.Import(ctx, f.sealing(s), user, src, archive.Options{
-		Progress: bar.stats,
-		Problem:  func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
+		MaxMessage: most,
+		Progress:   bar.stats,
+		Problem:    func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
 	})
 	bar.end()
 	doubts := ""

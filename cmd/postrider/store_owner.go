@@ -35,7 +35,7 @@ func (f *storeFlags) asOwner(cmd *cobra.Command, create bool, do func(*maildir.S
 		}
 		return fmt.Errorf("mail store %s belongs to %s: %s %s", dir, userName(owner.uid), becoming(owner.uid), commandLine())
 	}
-	s, err := maildir.Open(dir, maildir.WithMode(maildir.Share))
+	s, err := maildir.Open(dir, maildir.WithMode(maildir.Share), f.reserve(dir))
 	if err != nil {
 		return err
 	}

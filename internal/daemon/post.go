@@ -77,7 +77,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
 		Dir:     s.QueueDir,
 		Disk:    disk,
-		MinFree: keepFree(s, s.QueueDir),
+		MinFree: KeepFree(s, s.QueueDir),
 
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,
