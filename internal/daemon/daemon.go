@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
@@ -87,12 +88,11 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
-	zones    *zonePages  // what the DNS was found to have
+	desk     *desk.Desk  // what administrators see and change
 	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
-	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -279,8 +279,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
+	var leavers leavers
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.retireLeavers(ctx, &leavers) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
-	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.revisitSessions(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {

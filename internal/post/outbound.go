@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
@@ -27,13 +28,12 @@ import (
 type Outbound struct {
 	need  Needs
 	queue *queue.Queue
+	spool *sealed.Spool
 	relay atomic.Pointer[relay.Relay]
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
-
-	left *spool.Spool // where Needs.Shared is the queue: what is still in the directory
 
 	own     rates // of mail of the server's own
 	ownRate atomic.Pointer[Rate]
@@ -85,10 +85,10 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o := &Outbound{need: need}
-	var in queue.Spool = sp
+	o := &Outbound{need: need, spool: sealed.New(sp)}
+	var in queue.Spool = o.spool
 	if need.Shared != nil {
-		in, o.left = need.Shared, sp
+		in = need.Shared
 	}
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
@@ -194,6 +194,16 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	return entries, nil
 }
 
+// commit queues a message for all who are elsewhere, or for none of them: the client that
+// is told of a failure sends it again to all.
+func (o *Outbound) commit(ctx context.Context, entries []entry, top *top) error {
+	writers, tops := make([]queue.Writer, len(entries)), make([][]byte, len(entries))
+	for i, e := range entries {
+		writers[i], tops[i] = e.Writer, top.with(e.first)
+	}
+	return o.queue.CommitAll(ctx, writers, tops)
+}
+
 // Healthy says what keeps mail from leaving altogether, for the status: that it
 // is still taken in makes it worse. A full disk is told to those who send.
 func (o *Outbound) Healthy() error {
@@ -238,7 +248,7 @@ func (o *Outbound) Run(ctx context.Context) {
 			}
 		})
 	}
-	if o.left != nil {
+	if o.need.Shared != nil {
 		reporting.Go(func() { o.move(ctx) })
 	}
 	if err := o.queue.Run(ctx); err != nil {
@@ -251,7 +261,7 @@ func (o *Outbound) Run(ctx context.Context) {
 // move brings what an earlier start has left in the directory to where mail waits now. Until it is there, it waits.
 func (o *Outbound) move(ctx context.Context) {
 	for {
-		n, err := queue.Move(ctx, o.left, o.need.Shared)
+		n, err := queue.Move(ctx, o.spool, o.need.Shared)
 		if n > 0 {
 			o.need.Log.Info("mail of the queue's directory waits in the database now", "entries", n)
 		}

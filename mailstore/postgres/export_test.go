@@ -8,3 +8,9 @@ func SawNewer(s *Store) {
 
 // Freeze ends what a store does in the background, as if its process had stopped: it renews nothing any more.
 func Freeze(s *Store) { s.end() }
+
+// Renewal is one that has begun: which leases are held is known, and nothing is written yet.
+func Renewal(s *Store) (write func() error) {
+	locks := s.held.list()
+	return func() error { return s.extend(locks) }
+}

@@ -49,6 +49,13 @@ func (l *leases) remove(k *lock) bool {
 	return true
 }
 
+// has reports whether a lease is held still.
+func (l *leases) has(k *lock) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[k.box] == k
+}
+
 func (l *leases) list() (all []*lock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,9 +145,11 @@ func (s *Store) renewAll() {
 	}
 }
 
-// renew extends the leases that are held, in one statement, and marks those as lost that another has taken.
-func (s *Store) renew() error {
-	locks := s.held.list()
+func (s *Store) renew() error { return s.extend(s.held.list()) }
+
+// extend makes leases last longer, in one statement, and marks those as lost that another has taken. One that was given
+// free meanwhile stays so, or its maildrop would be locked with nobody in it.
+func (s *Store) extend(locks []*lock) error {
 	if len(locks) == 0 {
 		return nil
 	}
@@ -151,7 +160,7 @@ func (s *Store) renew() error {
 	ctx, cancel := context.WithTimeout(s.ends, s.lease/3)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, s.in(`update $.lease l set until = clock_timestamp() + $3::interval from unnest($1::bigint[], $2::bigint[]) mine(box, epoch)
-		where l.box = mine.box and l.epoch = mine.epoch returning l.box`), boxes, epochs, s.lease)
+		where l.box = mine.box and l.epoch = mine.epoch and l.until > '-infinity' returning l.box`), boxes, epochs, s.lease)
 	if err != nil {
 		return err
 	}
@@ -161,7 +170,7 @@ func (s *Store) renew() error {
 		return err
 	}
 	for _, k := range locks {
-		if !kept[k.box] {
+		if !kept[k.box] && s.held.has(k) {
 			k.lost.Store(true)
 			s.log.Warn("a maildrop is open elsewhere by now", "box", k.box)
 		}

@@ -72,7 +72,7 @@ type counters struct {
 func (q *Queue) Counters() Counters {
 	q.start()
 	corrupt := 0
-	if s, ok := q.Spool.(interface{ Corrupt() (int, error) }); ok {
+	if s, ok := find[interface{ Corrupt() (int, error) }](q.Spool); ok {
 		corrupt, _ = s.Corrupt() // as far as could be counted
 	}
 	all, shared := Count{}, q.share()

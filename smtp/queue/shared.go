@@ -98,7 +98,7 @@ const (
 
 // share is the spool as one that others have open too; nil if it is not.
 func (q *Queue) share() Shared {
-	s, _ := q.Spool.(Shared)
+	s, _ := find[Shared](q.Spool)
 	return s
 }
 
