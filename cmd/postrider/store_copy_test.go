@@ -161,6 +161,8 @@ func TestStoreCopy(t *testing.T) {
 	if got := contents(t, maildirs{back}); !maps.Equal(got, want) {
 		t.Errorf("back in files:\n%v\nwant\n%v", got, want)
 	}
+	back.Close()
+	refusesOther(t, dir)
 	for args, text := range map[string]string{
 		"store copy --from maildir --to maildir": "the other way round", "store stat": "in a database", "store verify": "in a database",
 		"export --format eml alice@mail.test x": "in a database", "user seal alice@mail.test": "",
@@ -168,6 +170,28 @@ func TestStoreCopy(t *testing.T) {
 		if code, out, errs := command(t, "", append(strings.Fields(args), "-c", dir)...); code == 0 || !strings.Contains(out+errs, text) {
 			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
 		}
+	}
+}
+
+// refusesOther: no command uses a database that the server of these settings would refuse, by what it has seen before. They write nothing
+// down themselves.
+func refusesOther(t *testing.T, dir string) {
+	t.Helper()
+	seen := filepath.Join(dir, "data", "postgres.seen")
+	if _, err := os.Stat(seen); err == nil {
+		t.Error("a command has written down which database it saw")
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(seen), 0o700), os.WriteFile(seen, []byte("system 7 timeline 1\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"user add --stdin carl@mail.test", "user remove --mail alice@mail.test", "store copy --from maildir --to postgres", "check"} {
+		code, out, errs := command(t, "pass word\n", append(strings.Fields(args), "-c", dir)...)
+		if code == exitOK || !strings.Contains(errs, "another database than before") {
+			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+	if err := os.Remove(seen); err != nil {
+		t.Fatal(err)
 	}
 }
 

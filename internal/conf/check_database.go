@@ -12,7 +12,7 @@ func (c *checker) database() {
 	case c.Store.QuotaFolders:
 		c.fail(at("Store", "quota_folders"), "what a database keeps in folders is not counted")
 	case c.probes.Database != nil:
-		if err := c.probes.Database(string(c.Store.Postgres), c.Store.Replicas); err != nil {
+		if err := c.probes.Database(c.Settings); err != nil {
 			c.failSecret(steps, "%w", err)
 		}
 	}

@@ -36,6 +36,7 @@ type Store struct {
 	clock   clock
 	held    leases
 	commits chan *commit
+	late    late
 
 	ends   context.Context // of what runs in the background
 	end    context.CancelFunc
@@ -61,6 +62,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	for range committers {
 		s.runs.Go(s.commitAll)
 	}
+	s.runs.Go(s.commitLate)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.sweepAll)
 	return s, nil
@@ -84,7 +86,7 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
 		log: slog.New(slog.DiscardHandler), schema: "postrider", lease: 30 * time.Second, timeout: 30 * time.Second, connections: 8,
-		commits: make(chan *commit), lists: lists{most: 400_000},
+		commits: make(chan *commit), late: late{came: make(chan struct{}, 1)}, lists: lists{most: 400_000},
 	}
 	for _, o := range opts {
 		o(s)
@@ -108,7 +110,7 @@ func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 
 // prepare sets up how connections are made.
 func (s *Store) prepare(cfg *pgxpool.Config) {
-	cfg.MaxConns = int32(max(s.connections, committers+2))
+	cfg.MaxConns = int32(max(s.connections, committers+3))
 	cfg.MinConns = 1
 	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
 	// Nothing is prepared by name, so that a pooler in between (pgbouncer) may give each transaction another server connection.
