@@ -249,6 +249,34 @@ func TestServeDatabase(t *testing.T) {
 	if !strings.Contains(out, user) {
 		t.Errorf("user list: %s%s", out, errs)
 	}
+	knowEachOther(t, db, both)
+}
+
+// knowEachOther: two servers on a database show each other, where their settings differ, and who is not heard of any more.
+func knowEachOther(t *testing.T, db *peertest.Database, both []*world) {
+	t.Helper()
+	all := func() (code int, said string) {
+		code, out, errs := command(t, "", "status", "--all", "-c", both[0].dir)
+		return code, out + errs
+	}
+	if code, said := all(); code != exitError || strings.Count(said, "OTHER SETTINGS in Accounts\n") != 1 || !strings.Contains(said, both[0].dir) || !strings.Contains(said, both[1].dir) {
+		t.Errorf("other settings: exit %d, %s", code, said)
+	}
+	for _, name := range []string{"mail.conf", "data/secret.key"} {
+		text, err := os.ReadFile(filepath.Join(both[0].dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[1].write(name, string(text))
+	}
+	must(t, "", "reload", "-c", both[1].dir)
+	peertest.Await(t, "the same settings to be seen", func() bool { code, _ := all(); return code == exitOK })
+	both[1].cmd.Process.Kill()
+	<-both[1].ended
+	peertest.SQL(t, db, "update postrider.node set seen = seen - interval '1 minute' where id like '%"+both[1].dir+"%'")
+	if code, said := all(); code != exitError || strings.Count(said, "NOT HEARD OF") != 1 || !strings.Contains(said, "1 server of 2") {
+		t.Errorf("one is gone: exit %d, %s", code, said)
+	}
 }
 
 // bring sends a message for the user to a port, in the clear.

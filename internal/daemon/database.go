@@ -24,7 +24,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.store = store
+	d.store, d.nodes.store = store, store
 	d.closers = append(d.closers, store)
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil

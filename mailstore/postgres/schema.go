@@ -15,7 +15,7 @@ var schemaFiles embed.FS
 
 // schemaVersion is how many steps there are. A step is never changed once it was released, and leaves what is there usable
 // for the version before, which may still be running beside this one.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrate makes the tables or brings them up to date, one process at a time, and learns which server this is.
 func (s *Store) migrate(ctx context.Context) error {
