@@ -463,10 +463,11 @@ func (s *Store) relaxed(ctx context.Context, text string, args ...any) (pgconn.C
 	defer conn.Release()
 	defer s.rollback(conn)
 	var tag pgconn.CommandTag
-	b := new(pgx.Batch)
-	b.Queue(`begin`)
-	b.Queue(`set local synchronous_commit = off`)
+	b := new(pgx.Batch) // one transaction, without a word
+	b.Queue(relax)
 	b.Queue(s.in(text), args...).Exec(func(t pgconn.CommandTag) error { tag = t; return nil })
-	b.Queue(`commit`)
 	return tag, conn.SendBatch(ctx, b).Close()
 }
+
+// relax has a transaction's commit wait for nothing.
+const relax = `select set_config('synchronous_commit', 'off', true)`
