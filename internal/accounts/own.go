@@ -34,9 +34,7 @@ type secrets struct {
 // of the settings: that may be the one its user has changed because others know it.
 func (c *Credentials) secretsOf(name domains.Address, account *conf.Account) (s secrets, err error) {
 	var p *preferences.Preferences
-	if c.kept != nil {
-		p, err = c.kept.Of(name) // of whoever there is not as well: it must take as long
-	}
+	p, err = c.decided(name) // of whoever there is not as well: it must take as long
 	if account == nil || !canLogIn(account) {
 		return s, nil
 	}
@@ -48,6 +46,14 @@ func (c *Credentials) secretsOf(name domains.Address, account *conf.Account) (s 
 		s.own, s.stored = true, p.Password.Hash
 	}
 	return s, nil
+}
+
+// decided is what the user of an account has decided; nil: nothing.
+func (c *Credentials) decided(name domains.Address) (*preferences.Preferences, error) {
+	if c.kept == nil {
+		return nil, nil
+	}
+	return c.kept.Of(name)
 }
 
 // OwnPassword reports whether an account is opened by the password that its user has set.

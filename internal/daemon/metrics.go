@@ -30,7 +30,7 @@ func (d *Daemon) moment() web.Moment {
 	}
 	m.Full = d.fullness.full()
 	m.Signed, m.Unsigned = d.keys.Signatures()
-	m.Records, m.Looked = d.zones.faults()
+	m.Records, m.Looked = d.desk.Zones().Faults()
 	if out := d.post.Outbound; out != nil {
 		counters := out.Queue().Counters()
 		m.Queue = &counters

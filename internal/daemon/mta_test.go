@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -20,7 +19,7 @@ import (
 // recipients must be taken.
 func submit(t *testing.T, addr, text, from string, to ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), forEver)
 	defer cancel()
 	d := smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}
 	if err := d.SendMail(ctx, addr, from, to, strings.NewReader(text)); err != nil {
@@ -231,12 +230,7 @@ func TestPeerRefuses(t *testing.T) {
 func TestSuccessThroughPeers(t *testing.T) {
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			free := port(l.Addr())
-			l.Close()
+			free := peertest.FreePort(t)
 			w := relaying(t, free, "none", "")
 			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), Port: free, RelayPort: port(w.Addrs()["127.0.0.1:0"])})
 			c, err := (&smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}).Dial(t.Context(), peer.Addr)

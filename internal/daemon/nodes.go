@@ -40,8 +40,6 @@ type Node struct {
 
 // nodes tells the servers on one database of each other.
 type nodes struct {
-	store *postgres.Store // nil: there is no database
-
 	mu       sync.Mutex
 	of       *conf.Settings // those that hashes was made of
 	hashes   map[string]string
@@ -108,13 +106,13 @@ func (d *Daemon) self() postgres.Node {
 
 // announce tells of this server while it runs, and warns of those that have other settings.
 func (d *Daemon) announce(ctx context.Context) {
-	if d.nodes.store == nil {
+	if d.database == nil {
 		return
 	}
 	once := func() {
 		ctx, cancel := context.WithTimeout(ctx, announceEvery)
 		defer cancel()
-		all, err := []Node(nil), d.nodes.store.Announce(ctx, d.self())
+		all, err := []Node(nil), d.database.Announce(ctx, d.self())
 		if err == nil {
 			all, err = d.others(ctx)
 		}
@@ -128,7 +126,7 @@ func (d *Daemon) announce(ctx context.Context) {
 	every(ctx, announceEvery, once)
 	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := d.nodes.store.Withdraw(last, d.self().ID); err != nil {
+	if err := d.database.Withdraw(last, d.self().ID); err != nil {
 		d.log.Debug("the servers on this database do not hear that this one ends", "err", err)
 	}
 }
@@ -161,10 +159,10 @@ func (d *Daemon) nodeProblems() []string {
 
 // others are all servers on the database, with this one.
 func (d *Daemon) others(ctx context.Context) ([]Node, error) {
-	if d.nodes.store == nil {
+	if d.database == nil {
 		return nil, errors.New("this server shares nothing with others: there is no database (Store.postgres)")
 	}
-	known, err := d.nodes.store.Nodes(ctx)
+	known, err := d.database.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}

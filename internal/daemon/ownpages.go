@@ -25,13 +25,13 @@ type ownPages struct{ d *Daemon }
 func (o ownPages) May(what string) bool { return o.d.state().settings.Web.May(what) }
 
 // Decided implements user.Own.
-func (o ownPages) Decided(who string) (user.Decided, error) {
+func (o ownPages) Decided(who string) (d user.Decided, err error) {
 	account := domains.Address(who)
+	d.PasswordPage, d.Elsewhere = o.elsewhere(account)
 	p, err := o.d.preferences.Of(account)
 	if err != nil || p == nil {
-		return user.Decided{}, err
+		return d, err
 	}
-	var d user.Decided
 	credentials, now := o.d.state().credentials, time.Now()
 	if credentials.OwnPassword(account, p) {
 		d.Changed = p.Password.Changed
@@ -51,6 +51,15 @@ func (o ownPages) Decided(who string) (user.Decided, error) {
 		d.Absence = &user.Absence{Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until, Active: a.Active(now), Over: a.Over(now)}
 	}
 	return d, nil
+}
+
+// elsewhere reports whether others keep the password of an account, and where its user changes it.
+func (o ownPages) elsewhere(account domains.Address) (page string, is bool) {
+	st := o.d.state()
+	if st.dir.Account(account) != nil {
+		return "", false
+	}
+	return st.elsewhere().PasswordOf(account)
 }
 
 // proves checks that it is the user who asks, by his password. A wrong one counts as a failed login.
@@ -86,6 +95,9 @@ func refusedAs(field string, err error) error {
 
 // SetPassword implements user.Own.
 func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error {
+	if _, is := o.elsewhere(domains.Address(who)); is {
+		return &user.Refused{Why: "the password of this account is kept elsewhere, and is changed there"}
+	}
 	if err := o.proves(ctx, who, from, old); err != nil {
 		return err
 	}

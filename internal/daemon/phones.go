@@ -15,6 +15,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -150,7 +151,7 @@ func (o ownPages) signed(host, profile string) string {
 // mailSettings are the host and the ports that mail programs are told.
 func (o ownPages) mailSettings() (string, *web.Mail, error) {
 	st := o.d.state()
-	mail := mailPorts(services(st.settings))
+	mail := published.MailSettings(st.settings)
 	if mail == nil {
 		return "", nil, &user.Refused{Why: "this server takes mail programs from its own host alone"}
 	}

@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,7 +86,7 @@ func (d *Daemon) quarantineCommands(mux *http.ServeMux) {
 		mux.HandleFunc("POST /quarantine/"+name, func(w http.ResponseWriter, r *http.Request) {
 			var request QuarantineRequest
 			var out any
-			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&request)
+			err := control.Read(w, r, &request)
 			if err == nil {
 				out, err = act(r.Context(), request.ID)
 			}

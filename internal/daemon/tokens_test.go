@@ -92,7 +92,7 @@ func (i *testIssuer) token(t *testing.T, changes map[string]any) string {
 }
 
 func openIDConf(i *testIssuer) string {
-	return fmt.Sprintf(`"Elsewhere": {"OpenID": {"issuer": %q, "audiences": ["mail"], "timeout": "1s"}},`, i.URL)
+	return fmt.Sprintf(`"Elsewhere": {"OpenID": {"issuer": %q, "audiences": ["mail"], "timeout": "30s"}},`, i.URL)
 }
 
 func bearer(authzid, token string) string {

@@ -133,7 +133,7 @@ func (w *testWorld) dial(listener string) *talk {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(forEver))
 	return &talk{w.t, c, bufio.NewReader(c)}
 }
 

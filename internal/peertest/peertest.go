@@ -27,7 +27,7 @@ import (
 
 // patience is for what a test waits for that does not come. It is long, because
 // it is never used up where all is well.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // missing ends the test for want of what.
 func missing(t testing.TB, what string) {
@@ -221,7 +221,7 @@ func (p *process) awaitPort(t testing.TB, addr string) {
 	})
 }
 
-// Await waits, a minute at most, until done says yes; what is for the complaint
+// Await waits, three minutes at most, until done says yes; what is for the complaint
 // if it does not.
 func Await(t testing.TB, what string, done func() bool) {
 	t.Helper()

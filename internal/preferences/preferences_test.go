@@ -90,7 +90,7 @@ func TestLately(t *testing.T) {
 		}
 		lately("")
 		set(daemon, "z@b.test")
-		if n, err := daemon.Retire(t.Context(), func(func(domains.Address) bool) {}); n != 1 || err != nil {
+		if n, err := daemon.Retire(t.Context(), func(func(domains.Address) bool) {}, nil); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		lately("")
@@ -123,7 +123,7 @@ func TestBeside(t *testing.T) {
 			t.Error("copied:", err, daemon.forwardOf(t, ann), daemon.forwardOf(t, "bea@a.test"))
 		}
 	}
-	if n, err := daemon.Retire(ctx, slices.Values([]domains.Address{"bea@a.test", "carl@a.test"})); n != 1 || err != nil || daemon.forwardOf(t, ann) != "" || daemon.forwardOf(t, "bea@a.test") == "" {
+	if n, err := daemon.Retire(ctx, slices.Values([]domains.Address{"bea@a.test", "carl@a.test"}), nil); n != 1 || err != nil || daemon.forwardOf(t, ann) != "" || daemon.forwardOf(t, "bea@a.test") == "" {
 		t.Error("put aside:", n, err)
 	}
 	if err := command.Copy(ctx, ann, "carl@a.test"); err != nil || daemon.forwardOf(t, "carl@a.test") == "" {

@@ -12,13 +12,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 const (
-	committers   = 2       // groups on their way at once, each on a connection of its own
-	mostOfGroup  = 256     // messages of one group
-	mostInGroup  = 8 << 20 // octets of their bodies, but for one that is larger alone
-	mostAttempts = 5       // of a group that the database took back for another's sake (deadlock, serialization)
+	committers   = 2                 // groups on their way at once, each on a connection of its own
+	mostOfGroup  = 256               // messages of one group
+	mostInGroup  = 8 << 20           // octets of their bodies, but for one that is larger alone
+	mostAttempts = database.Attempts // of a group that the database took back for another's sake (deadlock, serialization)
 
 	// patience is how long a group waits for the row of a mailbox that somebody else has locked, for all of it waits.
 	patience = 200 * time.Millisecond
@@ -89,7 +90,7 @@ func (s *Store) commitGroup(group []*commit, skip bool) (apart []*commit) {
 			skip = true
 			continue
 		}
-		if !takenBack(err) && (begun || !broken(err)) {
+		if !database.TakenBack(err) && (begun || !database.Broken(err)) {
 			break
 		}
 	}
@@ -107,12 +108,6 @@ func isHeld(err error) bool {
 	return errors.As(err, &of) && of.Code == "55P03" // lock_not_available
 }
 
-// takenBack reports whether the database has undone a transaction because of another one, so that it may be tried again.
-func takenBack(err error) bool {
-	var of *pgconn.PgError
-	return errors.As(err, &of) && (of.Code == "40001" || of.Code == "40P01")
-}
-
 // boxRow is what is known of a mailbox whose row is locked.
 type boxRow struct {
 	id   int64
@@ -128,8 +123,8 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun 
 		return nil, err
 	}
 	defer conn.Release()
-	defer s.rollback(conn)
-	s.seen.warning(conn.Conn().PgConn())
+	defer s.db.Rollback(conn)
+	s.db.Warning(conn)
 	lock := s.lockBoxes
 	if skip {
 		lock = s.lockFree
@@ -155,11 +150,9 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun 
 	*begun = true
 	err = s.write(ctx, conn, rows)
 	if err == nil {
-		if text := s.seen.warning(conn.Conn().PgConn()); text != "" {
-			err = fmt.Errorf("%w: %s", errWarned, text)
-		}
+		err = s.db.Warned(conn)
 	}
-	if err != nil && isUncertain(err) {
+	if err != nil && database.Uncertain(err) {
 		return apart, s.settle(group, boxes, err)
 	}
 	return apart, err
@@ -253,7 +246,7 @@ func (s *Store) lockFree(ctx context.Context, conn *pgxpool.Conn, names []string
 		if err := conn.SendBatch(ctx, b).Close(); err != nil && !isHeld(err) {
 			return nil, err
 		}
-		s.rollback(conn)
+		s.db.Rollback(conn)
 	}
 	boxes := make(map[string]*boxRow, len(names))
 	b := new(pgx.Batch)
@@ -275,21 +268,10 @@ func (s *Store) making(b *pgx.Batch, names []string) {
 	b.Queue(`commit`)
 }
 
-// bounds is how long a transaction waits for the lock of a row (0: as long as anything may take), beside vanish.
+// bounds is how long a transaction waits for the lock of a row (0: as long as anything may take), beside database.Vanish.
 func (s *Store) bounds(lock time.Duration) string {
-	return fmt.Sprintf("select set_config('lock_timeout', '%d', true), set_config('idle_in_transaction_session_timeout', '%d', true)", lock.Milliseconds(), s.vanishing())
+	return fmt.Sprintf("%s, set_config('lock_timeout', '%d', true)", s.db.Vanish(), lock.Milliseconds())
 }
-
-// vanish has the server end a transaction of whose client it hears nothing: a machine that is gone would keep the mailboxes locked for
-// as long as TCP believes in it, which is hours.
-func (s *Store) vanish() string {
-	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", s.vanishing())
-}
-
-func (s *Store) vanishing() int64 { return min(s.timeout, 10*time.Second).Milliseconds() }
-
-// begin is a transaction that ends so.
-func (s *Store) begin() pgx.TxOptions { return pgx.TxOptions{BeginQuery: "begin; " + s.vanish()} }
 
 // missPieces refuses large messages of which the server has lost pieces since they were written: it has gone down meanwhile, or another
 // has taken its place, and they were not durable. Those that the transaction sees are durable with it.
@@ -440,34 +422,3 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) err
 	batch.Queue(`commit`)
 	return conn.SendBatch(ctx, batch).Close()
 }
-
-// rollback ends a transaction that is still open, so that its connection can be used again.
-func (s *Store) rollback(conn *pgxpool.Conn) {
-	c := conn.Conn()
-	if c.IsClosed() || c.PgConn().TxStatus() == 'I' {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if _, err := c.Exec(ctx, `rollback`); err != nil {
-		c.Close(ctx)
-	}
-}
-
-// relaxed runs one statement whose effect may be lost with the server: it is no promise.
-func (s *Store) relaxed(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	defer conn.Release()
-	defer s.rollback(conn)
-	var tag pgconn.CommandTag
-	b := new(pgx.Batch) // one transaction, without a word
-	b.Queue(relax)
-	b.Queue(s.in(text), args...).Exec(func(t pgconn.CommandTag) error { tag = t; return nil })
-	return tag, conn.SendBatch(ctx, b).Close()
-}
-
-// relax has a transaction's commit wait for nothing.
-const relax = `select set_config('synchronous_commit', 'off', true)`

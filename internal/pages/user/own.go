@@ -69,8 +69,11 @@ type Aside struct {
 
 // Decided is what a user has decided, as the pages show it.
 type Decided struct {
-	Changed time.Time // of the password, by the user; zero: it is the administrator's
-	Apps    []App
+	// Elsewhere: others keep the password, and it is changed at PasswordPage (empty: nobody knows where).
+	Elsewhere    bool
+	PasswordPage string
+	Changed      time.Time // of the password, by the user; zero: it is the administrator's
+	Apps         []App
 	// OnlyApps: the password is for the pages alone.
 	OnlyApps bool
 	Forward  *Forward
