@@ -45,8 +45,11 @@ name. With --mail it is deleted for good, also that of an account removed earlie
 func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 	s, at, missing := f.load(name)
 	if missing != nil {
-		if s == nil || !f.mail || mailOf(cmd.Context(), s, at) == 0 {
+		if s == nil || !f.mail {
 			return missing
+		}
+		if n, err := mailFrom(cmd.Context(), s, at); err != nil || n == 0 {
+			return errors.Join(missing, err)
 		}
 		if err := purge(cmd, s, at); err != nil {
 			return err

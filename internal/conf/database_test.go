@@ -21,8 +21,8 @@ func TestDatabase(t *testing.T) {
 	} {
 		dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "data_dir": "data", `+text+`}`)
 		asked := ""
-		_, problems := Verify(dir, Probes{Database: func(dsn string, replicas int) error {
-			asked = fmt.Sprint(dsn, replicas)
+		_, problems := Verify(dir, Probes{Database: func(s *Settings) error {
+			asked = fmt.Sprint(string(s.Store.Postgres), s.Store.Replicas)
 			return errors.New("no such host")
 		}})
 		got := fmt.Sprint(problems)
