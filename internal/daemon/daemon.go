@@ -74,6 +74,7 @@ type Daemon struct {
 	scanner     *scan.Scanner
 	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
+	own         ownEntries
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender

@@ -67,6 +67,7 @@ func (w *testWorld) reads(password string) bool {
 
 // TestSealedPages: a password that is changed at the pages opens the mail, and so does one of a device, for as long as it counts.
 func TestSealedPages(t *testing.T) {
+	t.Parallel()
 	w := start(t, withUsers)
 	w.seal(testPassword)
 	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
@@ -113,6 +114,7 @@ func TestSealedPages(t *testing.T) {
 
 // TestSealedChangeBrokenOff: whatever of a change was done, the password that opens the account opens the mail.
 func TestSealedChangeBrokenOff(t *testing.T) {
+	t.Parallel()
 	w := start(t, "")
 	w.seal(testPassword)
 	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
@@ -140,6 +142,7 @@ func TestSealedChangeBrokenOff(t *testing.T) {
 
 // TestSealedOddPasswords: what opens the account opens the mail, whatever octets it has and by whatever mechanism they come.
 func TestSealedOddPasswords(t *testing.T) {
+	t.Parallel()
 	w := start(t, "")
 	for _, password := range []string{"100% $HOME 'x' \"y\"", "blank at the end ", "gr\u00fcn \u20ac \U0001F511", "gr\xfcn", "gru\u0308n", "a,b=c;d\\e"} {
 		ring, _, err := mailkeys.NewKeyring([]byte(password))
