@@ -231,7 +231,11 @@ func TestProcesses(t *testing.T) {
 	if err := nodes[1].Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	peertest.Await(t, "nothing to be left", func() bool { n := 0; s.Scan(t.Context(), func(string, *queue.State) error { n++; return nil }); return n == 0 })
+	peertest.Await(t, "nothing to be left", func() bool {
+		n := 0
+		s.Scan(t.Context(), func(string, *queue.State) error { n++; return nil })
+		return n == 0
+	})
 	for _, n := range nodes[1:] {
 		n.Process.Signal(syscall.SIGTERM)
 		n.Wait()
