@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/postrider-mail/postrider/internal/accounts/ldap"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -20,7 +21,7 @@ import (
 // PasswdFiles before those of LDAP.
 //
 // Where PasswdFiles or LDAP name anything, PLAIN and LOGIN are the only mechanisms with a
-// password: others need keys that these do not have.
+// password, unless scram says otherwise: others need keys that these do not have.
 type Elsewhere struct {
 	// Passwd-files of Dovecot. What changes in them counts at once.
 	//
@@ -49,6 +50,14 @@ type Elsewhere struct {
 	//
 	//	"Certificates": {"ca_file": "staff-ca.pem"}
 	Certificates ClientCertificates `json:"Certificates"`
+
+	// Whether SCRAM-SHA-256 is offered for the accounts of the settings although there are
+	// passwd-files or directories, whose accounts have no keys for it. A program takes the
+	// strongest mechanism that it is offered, before anybody knows whose account it is, and few
+	// try another one: users of those accounts whose program knows SCRAM cannot log in by
+	// it then. Thunderbird, Outlook and Apple's programs do not know it; mutt, msmtp,
+	// fetchmail and whatever stands on GSASL or libcurl may.
+	Scram bool `json:"scram"`
 
 	// How long it is remembered what a directory has said: that an address is there, that a
 	// password is right, what a provider's introspection knows of a token. So long may
@@ -309,7 +318,7 @@ func (c *checker) passwdFile(steps []any, f *PasswdFile) {
 		c.fail(below(steps, "file"), "%w", err)
 	case !info.Mode().IsRegular():
 		c.fail(below(steps, "file"), "%s is no file", f.File)
-	case info.Mode().Perm()&0o007 != 0:
+	case sys.Others(info.Mode())&0o007 != 0:
 		// A group may read it: that of Dovecot, which this server belongs to.
 		c.fail(below(steps, "file"), "%s %w (mode %04o); run: chmod o= %s", f.File, errOpen, info.Mode().Perm(), f.File)
 	}

@@ -28,7 +28,7 @@ func (d *Daemon) moment() web.Moment {
 		m.Store.Add(disk.Stats())
 		m.StoreFailed = m.StoreFailed || disk.Err() != nil
 	}
-	m.Full = d.fullness.full()
+	m.Full, m.Listed = d.fullness.full(), d.own.count()
 	m.Signed, m.Unsigned = d.keys.Signatures()
 	m.Records, m.Looked = d.desk.Zones().Faults()
 	if out := d.post.Outbound; out != nil {
@@ -60,7 +60,7 @@ func rooms(s *conf.Settings) (all []web.Room) {
 		if err != nil {
 			continue
 		}
-		all = append(all, web.Room{Dir: dir.name, Octets: f.Octets, Files: f.Files, Short: f.Short(keepFree(s, dir.path)) != nil})
+		all = append(all, web.Room{Dir: dir.name, Octets: f.Octets, Files: f.Files, Short: f.Short(KeepFree(s, dir.path)) != nil})
 	}
 	return all
 }
