@@ -1,6 +1,7 @@
 package pop3_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -46,6 +47,15 @@ func TestClientSays(t *testing.T) {
 		{"an initial response", "+OK\r\n", pop3.Dialer{}, auth(mechanism{"EXTERNAL", []byte("a@b")}), "AUTH EXTERNAL YUBi\r\n", nil},
 		{"no initial response", "+ \r\n-ERR\r\n", pop3.Dialer{}, auth(mechanism{"EXTERNAL", nil}), "AUTH EXTERNAL\r\n*\r\n",
 			func(err error) bool { return errors.Is(err, errGivesUp) }},
+		{"a bare plus", "+\r\n-ERR\r\n", pop3.Dialer{}, auth(mechanism{"EXTERNAL", nil}), "AUTH EXTERNAL\r\n*\r\n",
+			func(err error) bool { return errors.Is(err, errGivesUp) }},
+		{"no challenge", "+x\r\n", pop3.Dialer{}, auth(mechanism{"EXTERNAL", nil}), "AUTH EXTERNAL\r\n", isMalformed},
+		{"an empty line", "\r\n", pop3.Dialer{}, auth(mechanism{"EXTERNAL", nil}), "AUTH EXTERNAL\r\n", isMalformed},
+		// RFC 5034 §4: a command has up to 255 octets with its line end.
+		{"the longest initial response", "+OK\r\n", pop3.Dialer{}, auth(mechanism{"X-AS-LONG-1", bytes.Repeat([]byte("x"), 177)}),
+			"AUTH X-AS-LONG-1 " + strings.Repeat("eHh4", 59) + "\r\n", nil},
+		{"an initial response too long", "+ \r\n+OK\r\n", pop3.Dialer{}, auth(mechanism{"X-AS-LONG-12", bytes.Repeat([]byte("x"), 177)}),
+			"AUTH X-AS-LONG-12\r\n" + strings.Repeat("eHh4", 59) + "\r\n", nil},
 		{"PLAIN in clear", "", pop3.Dialer{}, auth(mechanism{"PLAIN", []byte("x")}), "", isCleartext},
 		{"LOGIN in clear", "", pop3.Dialer{}, auth(mechanism{"LOGIN", []byte("x")}), "", isCleartext},
 		{"XOAUTH2 in clear", "", pop3.Dialer{}, auth(mechanism{"XOAUTH2", []byte("x")}), "", isCleartext},
@@ -83,6 +93,31 @@ func TestClientSays(t *testing.T) {
 				t.Errorf("said %q, want %q", conn.out.String(), c.said)
 			}
 		})
+	}
+}
+
+// TestStartCloses: a connection that did not become a session is closed, whatever was the matter; one that did stays open.
+func TestStartCloses(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		d            pop3.Dialer
+		ok           bool
+	}{
+		{"greeted", "+OK\r\n", pop3.Dialer{TLS: pop3.TLSNever}, true},
+		{"logged in", "+OK\r\n+OK\r\n.\r\n+OK\r\n+OK\r\n", pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: "ann", Password: "x"}, true},
+		{"refused", "-ERR [SYS/TEMP] later\r\n", pop3.Dialer{TLS: pop3.TLSNever}, false},
+		{"no POP3", "220 mx ESMTP\r\n", pop3.Dialer{TLS: pop3.TLSNever}, false},
+		{"gone", "", pop3.Dialer{TLS: pop3.TLSNever}, false},
+		{"no TLS", "+OK\r\n+OK\r\n.\r\n", pop3.Dialer{TLS: pop3.TLSRequired}, false},
+		{"TLS from the start with a server that has none", "+OK\r\n", pop3.Dialer{TLS: pop3.TLSFromStart}, false},
+		{"login in clear", "+OK\r\n+OK\r\n.\r\n", pop3.Dialer{TLS: pop3.TLSNever, User: "ann", Password: "x"}, false},
+		{"login refused", "+OK\r\n+OK\r\n.\r\n+OK\r\n-ERR [AUTH] no\r\n", pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: "ann", Password: "x"}, false},
+	} {
+		conn := &tape{scripted: scripted{r: strings.NewReader(c.script)}}
+		_, err := c.d.Start(t.Context(), conn, "x")
+		if closed := conn.closed.Load(); (err == nil) != c.ok || closed == c.ok {
+			t.Errorf("%s: %v, closed %v", c.name, err, closed)
+		}
 	}
 }
 

@@ -168,7 +168,7 @@ func TestSessionClose(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := new(pop3.Session).Close(); err != nil {
+	if err := errors.Join(new(pop3.Session).Close(), new(pop3.Session).End()); err != nil {
 		t.Error(err)
 	}
 }
@@ -482,4 +482,43 @@ func (d waitingDrop) Open(ctx context.Context, _ int) (io.ReadCloser, error) {
 	<-ctx.Done()
 	d.closed <- ctx.Err()
 	return nil, ctx.Err()
+}
+
+// sticky is a maildrop that says what became of its end.
+type sticky struct {
+	pop3.Drop
+	err error
+}
+
+func (s sticky) Close() error { return errors.Join(s.Drop.Close(), s.err) }
+
+// TestMaildropDoesNotClose: that a maildrop did not close is in the log, and the client hears nothing of it; one that did is no news.
+func TestMaildropDoesNotClose(t *testing.T) {
+	for _, fault := range []error{nil, errDisk} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			defer w.srv.Close()
+			w.srv.Backend = pop3.BackendFunc(func(ctx context.Context, s *pop3.Session, mailbox string) (pop3.Drop, error) {
+				d, err := w.mem.Open(ctx, s, mailbox)
+				return sticky{d, fault}, err
+			})
+			conn, err := w.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := (&pop3.Dialer{TLS: pop3.TLSNever, AllowCleartextAuth: true, User: "alice", Password: "open  sesame "}).Start(t.Context(), conn, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Quit(t.Context()); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if said := strings.Contains(w.log.String(), "maildrop did not close"); said != (fault != nil) {
+				t.Errorf("%v: %s", fault, w.log.String())
+			}
+		})
+	}
 }

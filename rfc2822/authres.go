@@ -119,6 +119,9 @@ func isPrintable(s string) bool {
 // comment is what stands between the brackets of a comment.
 func (w *authWriter) comment(s string) string {
 	s = strings.TrimSpace(w.clean(s, maxAuthComment))
+	if !strings.ContainsAny(s, `()\"`) {
+		return s
+	}
 	return strings.Map(func(c rune) rune {
 		if c == '(' || c == ')' || c == '\\' || c == '"' {
 			return '?'
@@ -149,6 +152,9 @@ func (w *authWriter) value(s string) string {
 // keyword keeps what a Keyword may hold (RFC 5321 §4.1.2), and underscores, which
 // are in use.
 func keyword(s string) string {
+	if s != "" && len(s) <= maxAuthKeyword && !strings.ContainsFunc(s, func(c rune) bool { return !isKeyword(c) }) {
+		return s // as nearly all are
+	}
 	s = strings.Map(func(c rune) rune {
 		if isKeyword(c) {
 			return c
@@ -199,7 +205,11 @@ func quote(s string) string {
 
 // isToken: RFC 2045 §5.1.
 func isToken(c rune) bool {
-	return c > ' ' && c < 0x7f && !strings.ContainsRune(`()<>@,;:\"/[]?=`, c)
+	switch c {
+	case '(', ')', '<', '>', '@', ',', ';', ':', '\\', '"', '/', '[', ']', '?', '=':
+		return false
+	}
+	return c > ' ' && c < 0x7f
 }
 
 // skipComments returns s behind the blanks and comments it begins with.

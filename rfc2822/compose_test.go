@@ -146,8 +146,11 @@ func TestResend(t *testing.T) {
 		!strings.HasSuffix(m.Header.Get("Resent-Message-ID"), "@xn--bcher-kva.example>") {
 		t.Errorf("%q, %v", fieldsOf(m), err)
 	}
-	if err := m.Resend(Resent{}); !errors.Is(err, ErrNoSender) {
-		t.Error(err)
+	for _, from := range [][]Address{nil, {}, {{}}, {{Name: "R"}}, {{}, {Local: "r", Domain: "x"}}} {
+		before := octets(m)
+		if err := m.Resend(Resent{From: from}); !errors.Is(err, ErrNoSender) || octets(m) != before {
+			t.Errorf("%+v: %v", from, err)
+		}
 	}
 	if err := m.Resend(Resent{From: []Address{{Local: "r", Domain: "x"}}}); err != nil || !m.Header.Has("Resent-Date") {
 		t.Error(err)

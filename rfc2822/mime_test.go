@@ -25,6 +25,7 @@ func TestParseMediaType(t *testing.T) {
 		{"a/b; name=plain; name*=utf-8''ext", "a/b", "name=ext"},
 		{"a/b; name*=iso-8859-1'de'%fc", "a/b", "name=ü"},
 		{"a/b; name*=klingon''a%ff", "a/b", "name=aÿ"},
+		{"a/b; name*=koi8-r''%d0%cf%de%d4%c1.txt", "a/b", "name=почта.txt"},
 		{"a/b; name*=us-ascii''caf%C3%A9", "a/b", "name=café"},
 		{"a/b; name*=no-quotes", "a/b", "name=no-quotes"},
 		{"a/b; name*x=1; *=2", "a/b", "*=2 name*x=1"},

@@ -177,6 +177,20 @@ func survives(t *testing.T, r Received) {
 	}
 }
 
+// TestSafeDomain: what can stand in a Received field as a domain or an address literal, stands there, and nothing else.
+func TestSafeDomain(t *testing.T) {
+	for _, s := range []string{"a", "mx.example.com", "my_host", "-a", "a.", "bücher.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", strings.Repeat("a", 255)} {
+		if got := safeDomain(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	for _, s := range []string{"", ".a", "a b", "a(b", "a;b", "a:b", "\x00", "\u0085", "\xff", "[", "]", "[]", "[a", "a]", "[192.0.2.1", "192.0.2.1]", "[a]b", "a[b]", "[ü]", "[.]", strings.Repeat("a", 256)} {
+		if got := safeDomain(s); got != "" {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+}
+
 // TestReceivedNow: a field without a date has the present one.
 func TestReceivedNow(t *testing.T) {
 	before := time.Now().Truncate(time.Second)

@@ -251,6 +251,14 @@ func TestWalkControl(t *testing.T) {
 	}); got != " 1 2" {
 		t.Error("ErrSkip:", got)
 	}
+	if got := walk(func(p *Part) error { // what stands behind what is skipped is not
+		if !p.IsMultipart() && !p.IsMessage() {
+			return fmt.Errorf("text: %w", ErrSkip)
+		}
+		return nil
+	}); got != " 1 2 2.1 2.1.1 2.1.2" {
+		t.Error("ErrSkip of texts:", got)
+	}
 	var inner string
 	if got := walk(func(p *Part) error {
 		if p.IsMessage() {

@@ -40,6 +40,16 @@ func StreamSize(plain int64) int64 {
 	return int64(streamHead) + plain + chunks*chacha20poly1305.Overhead
 }
 
+// PlainStreamSize is StreamSize's inverse. The error is ErrTruncated for a size that no sealed stream has.
+func PlainStreamSize(sealed int64) (int64, error) {
+	chunks := (sealed - int64(streamHead) + sealedChunk - 1) / sealedChunk
+	plain := sealed - int64(streamHead) - chunks*chacha20poly1305.Overhead
+	if plain < 0 || StreamSize(plain) != sealed {
+		return 0, ErrTruncated
+	}
+	return plain, nil
+}
+
 // streamAEAD derives the stream's own cipher.
 func (k Key) streamAEAD(salt, context []byte) (gocipher.AEAD, error) {
 	sub, err := k.subkey("stream")

@@ -70,8 +70,9 @@ func NewKeyring(password []byte) (k *Keyring, recovery string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	u.ring = make([]byte, 32)
-	rand.Read(u.ring)
+	ring := make([]byte, 32)
+	rand.Read(ring)
+	u.ring = guard(ring)
 	k = &Keyring{keyringData{Version: version}}
 	if err := k.data.keep(u); err != nil {
 		return nil, "", err
@@ -87,12 +88,17 @@ func NewKeyring(password []byte) (k *Keyring, recovery string, err error) {
 func (d *keyringData) keep(u *Unlocked) (err error) {
 	d.Recipient, d.Known = u.Recipient(), nil
 	for _, key := range u.keys {
-		d.Known = append(d.Known, key.Recipient().String())
+		d.Known = append(d.Known, key.public)
 	}
-	key, err := seal.NewKey(u.ring)
-	if err == nil {
-		d.Keys, err = key.Seal([]byte(u.Identities()), d.context())
+	if u.ring == nil {
+		return fmt.Errorf("%w: the keys are not its own", ErrKeyring)
 	}
+	u.ring.use(func(ring []byte) {
+		var key seal.Key
+		if key, err = seal.NewKey(ring); err == nil {
+			d.Keys, err = key.Seal([]byte(u.Identities()), d.context())
+		}
+	})
 	return err
 }
 
@@ -128,11 +134,19 @@ func (k *Keyring) add(u *Unlocked, kind, id, kdf string, secret []byte, without 
 	if err != nil {
 		return fmt.Errorf("sealedmail: derive key: %w", err)
 	}
-	if w.Box, err = key.Seal(u.ring, w.context()); err != nil {
-		return fmt.Errorf("sealedmail: wrap key: %w", err)
-	}
-	if raw, err := key.Open(w.Box, w.context()); err != nil || !bytes.Equal(raw, u.ring) {
-		return fmt.Errorf("%w: what was just wrapped does not open", ErrKeyring)
+	u.ring.use(func(ring []byte) {
+		if len(ring) != seal.KeySize {
+			err = fmt.Errorf("%w: the keys are forgotten", ErrKeyring)
+			return
+		}
+		if w.Box, err = key.Seal(ring, w.context()); err != nil {
+			err = fmt.Errorf("sealedmail: wrap key: %w", err)
+		} else if raw, bad := key.Open(w.Box, w.context()); bad != nil || !bytes.Equal(raw, ring) {
+			err = fmt.Errorf("%w: what was just wrapped does not open", ErrKeyring)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	next := k.data
 	next.Wraps = append(slices.DeleteFunc(slices.Clone(k.data.Wraps), func(w wrap) bool { return without(&w) }), w)
@@ -229,8 +243,8 @@ func (k *Keyring) NewRecovery(u *Unlocked) (recovery string, err error) {
 	return spell(secret), err
 }
 
-// recoveryLength is the characters of a recovery key, 5 random bits each; a check of four more stands behind.
-const recoveryLength = 32
+// recoveryLength is the characters of a recovery key, 5 random bits each, and checkLength those that stand behind and show slips.
+const recoveryLength, checkLength = 32, 4
 
 // spell writes a recovery key in groups of four, as people copy it; the last shows slips.
 func spell(secret string) string {
@@ -249,19 +263,25 @@ func check(secret string) string {
 	return string([]byte{letters[sum[0]%32], letters[sum[1]%32], letters[sum[2]%32], letters[sum[3]%32]})
 }
 
-// ParseRecovery reads a recovery key, however it is grouped and in whatever case. The error is ErrRecovery where it is
+// ParseRecovery reads a recovery key, however it is grouped and in whatever case, or as words (RecoveryWords). The error is ErrRecovery where it is
 // none at all: mistyped, as its check shows.
 func ParseRecovery(text string) (string, error) {
-	text = strings.ToLower(strings.Map(func(r rune) rune {
+	all := strings.ToLower(strings.Map(func(r rune) rune {
 		if strings.ContainsRune("- \t\r\n", r) {
 			return -1
 		}
 		return r
 	}, text))
-	if len(text) != recoveryLength+4 || check(text[:recoveryLength]) != text[recoveryLength:] {
+	if words := strings.Fields(text); len(words) == recoveryWords && len(all) != recoveryLength+checkLength {
+		var err error
+		if all, err = parseWords(words); err != nil {
+			return "", err
+		}
+	}
+	if len(all) != recoveryLength+checkLength || check(all[:recoveryLength]) != all[recoveryLength:] {
 		return "", ErrRecovery
 	}
-	return text[:recoveryLength], nil
+	return all[:recoveryLength], nil
 }
 
 // Clone is a copy, to be changed and thrown away.
@@ -332,9 +352,10 @@ func (d *keyringData) openWith(w *wrap, secret []byte) (*Unlocked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: its private keys do not open, or are of other public ones", ErrKeyring)
 	}
-	u, err := d.parse(string(text))
+	defer clear(text)
+	u, err := d.parse(text)
 	if err == nil {
-		u.ring = raw
+		u.ring = guard(raw)
 	}
 	return u, err
 }
@@ -347,16 +368,16 @@ func (d *keyringData) made() error {
 	return nil
 }
 
-func (d *keyringData) parse(text string) (*Unlocked, error) {
+func (d *keyringData) parse(text []byte) (*Unlocked, error) {
 	u := new(Unlocked)
-	for line := range strings.Lines(text) {
-		id, err := age.ParseX25519Identity(strings.TrimSpace(line))
+	for line := range bytes.Lines(text) {
+		key, err := newKey(bytes.TrimSpace(line))
 		if err != nil {
 			return nil, fmt.Errorf("%w: a private key in it", ErrKeyring)
 		}
-		u.keys = append(u.keys, id)
+		u.keys = append(u.keys, key)
 	}
-	if len(u.keys) == 0 || u.keys[0].Recipient().String() != d.Recipient {
+	if len(u.keys) == 0 || u.keys[0].public != d.Recipient {
 		return nil, fmt.Errorf("%w: public and private key do not match", ErrKeyring)
 	}
 	return u, nil
@@ -400,7 +421,7 @@ func (k *Keyring) Rotate(u *Unlocked) error {
 func (k *Keyring) Adopt(u, other *Unlocked) error {
 	more := &Unlocked{keys: slices.Clone(u.keys), ring: u.ring}
 	for _, key := range other.keys {
-		if !more.Has(Key(key.Recipient().String())) {
+		if !more.Has(Key(key.public)) {
 			more.keys = append(more.keys, key)
 		}
 	}

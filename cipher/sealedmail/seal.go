@@ -78,11 +78,60 @@ func Seal(w io.Writer, recipient string) (io.WriteCloser, error) {
 	return sealed, nil
 }
 
-// Unlocked is a keyring's private keys. It is for one session: nothing of it
-// should be kept.
+// Unlocked is a keyring's private keys. It is for one session: call Forget when that ends, and keep nothing of it. It may be
+// used concurrently, but while it is changed (Keyring.Rotate, Keyring.Adopt).
 type Unlocked struct {
-	keys []*age.X25519Identity // the one in use first
-	ring []byte                // what the keyring's passwords wrap; nil: they are of no keyring
+	keys []*privateKey // the one in use first
+	ring *guarded      // what the keyring's passwords wrap; nil: they are of no keyring
+}
+
+// privateKey is one of age's, as text, which is read again each time it is needed.
+type privateKey struct {
+	public string // "age1…"
+	secret *guarded
+}
+
+// newKey takes an identity's text, which is cleared.
+func newKey(text []byte) (*privateKey, error) {
+	id, err := age.ParseX25519Identity(string(text))
+	if err != nil {
+		clear(text)
+		return nil, err
+	}
+	return &privateKey{id.Recipient().String(), guard(text)}, nil
+}
+
+// Unwrap implements age.Identity.
+func (k *privateKey) Unwrap(stanzas []*age.Stanza) (fileKey []byte, err error) {
+	k.secret.use(func(text []byte) {
+		var id *age.X25519Identity
+		if id, err = age.ParseX25519Identity(string(text)); err == nil {
+			fileKey, err = id.Unwrap(stanzas)
+		}
+	})
+	return fileKey, err
+}
+
+// Forget clears the keys: nothing is opened with them any more. Keys that Rotate or Adopt has taken over from another Unlocked are that one's as well.
+func (u *Unlocked) Forget() {
+	for _, k := range u.keys {
+		k.secret.forget()
+	}
+	if u.ring != nil {
+		u.ring.forget()
+	}
+}
+
+// Clone is a copy, which is forgotten by itself.
+func (u *Unlocked) Clone() *Unlocked {
+	c := new(Unlocked)
+	for _, k := range u.keys {
+		c.keys = append(c.keys, &privateKey{k.public, k.secret.clone()})
+	}
+	if u.ring != nil {
+		c.ring = u.ring.clone()
+	}
+	return c
 }
 
 // Open decrypts a message in constant memory. Bytes that were changed or are
@@ -104,7 +153,7 @@ func (u *Unlocked) Open(r io.Reader) (io.Reader, error) {
 // Has reports whether the key of this name (Key) is among them.
 func (u *Unlocked) Has(key string) bool {
 	for _, k := range u.keys {
-		if Key(k.Recipient().String()) == key {
+		if Key(k.public) == key {
 			return true
 		}
 	}
@@ -116,7 +165,7 @@ func (u *Unlocked) Has(key string) bool {
 func (u *Unlocked) Identities() string {
 	var b bytes.Buffer
 	for _, k := range u.keys {
-		fmt.Fprintln(&b, k)
+		k.secret.use(func(text []byte) { fmt.Fprintf(&b, "%s\n", text) })
 	}
 	return b.String()
 }
@@ -162,8 +211,12 @@ func NewKeys() (*Unlocked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealedmail: generate key: %w", err)
 	}
-	return &Unlocked{keys: []*age.X25519Identity{k}}, nil
+	key, err := newKey([]byte(k.String()))
+	if err != nil {
+		return nil, fmt.Errorf("sealedmail: generate key: %w", err)
+	}
+	return &Unlocked{keys: []*privateKey{key}}, nil
 }
 
 // Recipient is the public key that belongs to the key in use.
-func (u *Unlocked) Recipient() string { return u.keys[0].Recipient().String() }
+func (u *Unlocked) Recipient() string { return u.keys[0].public }

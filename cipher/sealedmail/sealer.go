@@ -34,41 +34,12 @@ type Sealer struct {
 
 // NewSealer begins a file for a mailbox's public key.
 func NewSealer(recipient string) (*Sealer, error) {
-	r, err := age.ParseX25519Recipient(recipient)
+	b, err := NewBatch(recipient)
 	if err != nil {
-		return nil, fmt.Errorf("sealedmail: read public key: %w", err)
+		return nil, err
 	}
-	// age writes the header and the nonce at once; what it would make of the rest is not asked for.
-	var head bytes.Buffer
-	spy := &fileKey{to: r}
-	if _, err := age.Encrypt(&head, spy); err != nil {
-		return nil, fmt.Errorf("sealedmail: seal message: %w", err)
-	}
-	if head.Len() != HeadSize {
-		return nil, errors.New("sealedmail: header of an unexpected size")
-	}
-	key, err := hkdf.Key(sha256.New, spy.key, head.Bytes()[headSize:], "payload", chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, fmt.Errorf("sealedmail: seal message: %w", err)
-	}
-	clear(spy.key)
-	s := &Sealer{head: head.Bytes()}
-	if s.aead, err = chacha20poly1305.New(key); err != nil {
-		return nil, fmt.Errorf("sealedmail: seal message: %w", err)
-	}
-	clear(key)
-	return s, nil
-}
-
-// fileKey is a recipient that keeps the file's key.
-type fileKey struct {
-	to  *age.X25519Recipient
-	key []byte
-}
-
-func (f *fileKey) Wrap(key []byte) ([]*age.Stanza, error) {
-	f.key = bytes.Clone(key)
-	return f.to.Wrap(key)
+	defer b.Forget()
+	return b.Sealer()
 }
 
 // Head is what the file begins with, HeadSize octets. It must not be changed.
@@ -77,15 +48,6 @@ func (s *Sealer) Head() []byte { return s.head }
 // AppendChunk appends chunk n, sealed, to dst, which must not overlap plain.
 func (s *Sealer) AppendChunk(dst, plain []byte, n uint64, last bool) []byte {
 	return s.aead.Seal(dst, chunkNonce(n, last), plain, nil)
-}
-
-// openChunk opens a chunk in place.
-func (s *Sealer) openChunk(sealed []byte, n uint64, last bool) ([]byte, error) {
-	plain, err := s.aead.Open(sealed[:0], chunkNonce(n, last), sealed, nil)
-	if err != nil {
-		return nil, ErrOpen
-	}
-	return plain, nil
 }
 
 // chunkNonce is a big-endian number of eleven octets, and whether it is the last (age, "Payload").
@@ -115,7 +77,7 @@ func (s *Sealer) Reread(r io.Reader, first uint64, last bool, take func(plain []
 		if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return err
 		}
-		plain, bad := s.openChunk(buf[:n], first, last && more == 0)
+		plain, bad := openChunk(s.aead, buf[:n], first, last && more == 0)
 		if bad != nil {
 			return bad
 		}
@@ -126,6 +88,69 @@ func (s *Sealer) Reread(r io.Reader, first uint64, last bool, take func(plain []
 		first++
 	}
 	return nil
+}
+
+// An Opener opens one age file chunk by chunk, in any order: Unlocked.Open is enough for who reads a message from its first octet
+// to its last. It may be used concurrently.
+type Opener struct{ aead cipher.AEAD }
+
+// Opener opens the file that begins with head, HeadSize octets. The error is ErrOpen where none of the keys opens it, or it has another recipient
+// than one of X25519.
+func (u *Unlocked) Opener(head []byte) (*Opener, error) {
+	if len(head) != HeadSize {
+		return nil, ErrOpen
+	}
+	var spy fileKey
+	defer func() { clear(spy.key) }()
+	ids := make([]age.Identity, len(u.keys))
+	for i, k := range u.keys {
+		ids[i] = spying{k, &spy}
+	}
+	if _, err := age.Decrypt(bytes.NewReader(head), ids...); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrOpen, err)
+	}
+	aead, err := payload(spy.key, head[headSize:])
+	if err != nil {
+		return nil, err
+	}
+	return &Opener{aead}, nil
+}
+
+// spying is an identity that keeps the file's key.
+type spying struct {
+	age.Identity
+	spy *fileKey
+}
+
+func (s spying) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	key, err := s.Identity.Unwrap(stanzas)
+	if err == nil {
+		s.spy.key = bytes.Clone(key)
+	}
+	return key, err
+}
+
+// OpenChunk opens chunk n in place. The error is ErrOpen for one that is not what was sealed there.
+func (o *Opener) OpenChunk(sealed []byte, n uint64, last bool) ([]byte, error) {
+	return openChunk(o.aead, sealed, n, last)
+}
+
+func openChunk(aead cipher.AEAD, sealed []byte, n uint64, last bool) ([]byte, error) {
+	plain, err := aead.Open(sealed[:0], chunkNonce(n, last), sealed, nil)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}
+
+// payload is the cipher of a file's chunks.
+func payload(fileKey, nonce []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, fileKey, nonce, "payload", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("sealedmail: derive key: %w", err)
+	}
+	defer clear(key)
+	return chacha20poly1305.New(key)
 }
 
 // Key is what a public key is called where there is little room: 8 letters and digits, that

@@ -14,7 +14,8 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/desk"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
@@ -52,7 +53,7 @@ func dkimRotateCommand() *cobra.Command {
 		Short: "Announce a new key, which signs when the DNS shows it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.changeKey(cmd, "rotate", daemon.KeyRequest{Domain: args[0]})
+			return f.changeKey(cmd, "rotate", desk.KeyRequest{Domain: args[0]})
 		},
 	})
 }
@@ -75,7 +76,7 @@ the zone is seen to show it.`,
 			if _, err := sign.ReadKey(args[2], text); err != nil {
 				return err
 			}
-			return f.changeKey(cmd, "import", daemon.KeyRequest{Domain: args[0], Selector: args[1], File: string(text)})
+			return f.changeKey(cmd, "import", desk.KeyRequest{Domain: args[0], Selector: args[1], File: string(text)})
 		},
 	})
 }
@@ -87,20 +88,20 @@ func dkimRevokeCommand() *cobra.Command {
 		Short: "Take a key out of use at once, because others may have it",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.changeKey(cmd, "revoke", daemon.KeyRequest{Domain: args[0], Selector: args[1]})
+			return f.changeKey(cmd, "revoke", desk.KeyRequest{Domain: args[0], Selector: args[1]})
 		},
 	})
 }
 
 // change has the running server do something to a key, or does it to the files of one
 // that does not run.
-func (f *askFlags) changeKey(cmd *cobra.Command, action string, r daemon.KeyRequest) error {
+func (f *askFlags) changeKey(cmd *cobra.Command, action string, r desk.KeyRequest) error {
 	var keys []sign.Key
 	err := call(cmd, f.conf, "dkim/"+action, r, &keys)
 	if errors.Is(err, control.ErrNotRunning) {
 		var ring *sign.Ring
 		if ring, err = openKeys(f.conf); err == nil {
-			err = daemon.SteerKey(cmd.Context(), ring, action, r)
+			err = desk.SteerKey(cmd.Context(), ring, action, r)
 			keys = ring.Keys()
 		}
 	}
@@ -116,7 +117,7 @@ func openKeys(path string) (*sign.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return daemon.OpenKeys(s, nil, slog.New(slog.DiscardHandler))
+	return published.OpenKeys(s, nil, slog.New(slog.DiscardHandler))
 }
 
 // keysOfServer are the keys that the running server has, or those that are there for its
@@ -143,7 +144,7 @@ func keysToShow(cmd *cobra.Command, path string, s *conf.Settings) zone.Keys {
 		fmt.Fprintf(cmd.ErrOrStderr(), "The records of DKIM keys are missing here: %v\n", err)
 		return nil
 	}
-	return daemon.Keys{All: keys, Settings: s}
+	return published.Keys{All: keys, Settings: s}
 }
 
 func (f *askFlags) printKeys(cmd *cobra.Command, keys []sign.Key) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -47,7 +47,7 @@ func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, err
 	if s.ServerName == "" {
 		return nil, errors.New(`the settings have no server_name; the records would lead nowhere`)
 	}
-	chosen := daemon.Planned(s)
+	chosen := published.Planned(s)
 	if len(args) > 0 {
 		name := domains.Canonical(args[0])
 		if !slices.Contains(s.Book().Domains(), name) {
@@ -57,7 +57,7 @@ func plansOf(s *conf.Settings, keys zone.Keys, args []string) ([]*zone.Plan, err
 	}
 	var plans []*zone.Plan
 	for _, domain := range chosen {
-		p, err := daemon.Plan(s, domain.String(), keys)
+		p, err := published.Plan(s, domain.String(), keys)
 		if err != nil {
 			return nil, err
 		}

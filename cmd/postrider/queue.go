@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -30,7 +30,7 @@ func (f *askFlags) add(c *cobra.Command) *cobra.Command {
 }
 
 // ask calls the running server and prints its answer, as JSON or by human.
-func ask[T any](cmd *cobra.Command, f *askFlags, action string, r daemon.QueueRequest, human func(io.Writer, T)) error {
+func ask[T any](cmd *cobra.Command, f *askFlags, action string, r desk.QueueRequest, human func(io.Writer, T)) error {
 	var out T
 	if err := call(cmd, f.conf, "queue/"+action, r, &out); err != nil {
 		return err
@@ -74,7 +74,7 @@ func queueListCommand() *cobra.Command {
 		Example: "  postrider queue list --to example.com",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd, &f, "list", daemon.QueueRequest{Filter: filter}, printList)
+			return ask(cmd, &f, "list", desk.QueueRequest{Filter: filter}, printList)
 		},
 	})
 	c.Flags().IntVarP(&filter.Limit, "limit", "n", mostListed, "how many at the most")
@@ -159,7 +159,7 @@ func queueShowCommand() *cobra.Command {
 		Short: "Show all that is known of a message",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd, &f, "show", daemon.QueueRequest{ID: args[0]}, func(w io.Writer, v queue.View) {
+			return ask(cmd, &f, "show", desk.QueueRequest{ID: args[0]}, func(w io.Writer, v queue.View) {
 				e := json.NewEncoder(w)
 				e.SetIndent("", "  ")
 				e.Encode(v)
@@ -175,7 +175,7 @@ func queueExplainCommand() *cobra.Command {
 		Short: "Say in words why a message is still here",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd, &f, "explain", daemon.QueueRequest{ID: args[0]}, func(w io.Writer, e queue.Explanation) {
+			return ask(cmd, &f, "explain", desk.QueueRequest{ID: args[0]}, func(w io.Writer, e queue.Explanation) {
 				fmt.Fprintf(w, "%s, from <%s>, %d octets, here for %s\n", e.ID, e.From, e.Size, age(e.Queued))
 				for _, why := range e.Why {
 					fmt.Fprintln(w, "  "+why)
@@ -202,7 +202,7 @@ func queueChangeCommand(action, done, short string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := []changed{}
 			for _, id := range args {
-				if err := call(cmd, f.conf, "queue/"+action, daemon.QueueRequest{ID: id}, nil); err != nil {
+				if err := call(cmd, f.conf, "queue/"+action, desk.QueueRequest{ID: id}, nil); err != nil {
 					return fmt.Errorf("%s %s: %w", action, id, err)
 				}
 				if all = append(all, changed{id, done}); !f.json {
@@ -224,7 +224,7 @@ func queueFlushCommand() *cobra.Command {
 		Short: "Try everything again now, or everything for a domain",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var r daemon.QueueRequest
+			var r desk.QueueRequest
 			if len(args) > 0 {
 				r.Domain = args[0]
 			}
@@ -244,7 +244,7 @@ calls it; without a route, the way it would have gone. It is tried at once.`,
   postrider queue route -c /etc/postrider 1q0qfclfp8me0obzdbc`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := daemon.QueueRequest{ID: args[0]}
+			r := desk.QueueRequest{ID: args[0]}
 			if len(args) > 1 {
 				r.Route = args[1]
 			}
@@ -271,7 +271,7 @@ func queueCountersCommand() *cobra.Command {
 		Short: "What the queue holds and has done since the server started",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd, &f, "counters", daemon.QueueRequest{}, func(w io.Writer, c queue.Counters) {
+			return ask(cmd, &f, "counters", desk.QueueRequest{}, func(w io.Writer, c queue.Counters) {
 				fmt.Fprintf(w, "%s in the queue (%d octets), %d held, %d being delivered", count(c.Entries, "message"), c.Octets, c.Held, c.Active)
 				if !c.Oldest.IsZero() {
 					fmt.Fprintf(w, ", the oldest for %s", age(c.Oldest))
@@ -298,13 +298,13 @@ func queueCountersCommand() *cobra.Command {
 // listQueue is mailq.
 func listQueue(cmd *cobra.Command, path string) error {
 	f := askFlags{conf: path}
-	return ask(cmd, &f, "list", daemon.QueueRequest{Filter: queue.Filter{Limit: mostListed}}, printList)
+	return ask(cmd, &f, "list", desk.QueueRequest{Filter: queue.Filter{Limit: mostListed}}, printList)
 }
 
 // flushQueue is "sendmail -q".
 func flushQueue(cmd *cobra.Command, path string) error {
 	f := askFlags{conf: path}
-	return ask(cmd, &f, "flush", daemon.QueueRequest{}, printFlushed)
+	return ask(cmd, &f, "flush", desk.QueueRequest{}, printFlushed)
 }
 
 func printFlushed(w io.Writer, n int) { fmt.Fprintf(w, "%s due now.\n", count(n, "message")) }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -22,7 +23,8 @@ import (
 type asked struct {
 	before []string // what is asked for before
 	out    *bytes.Buffer
-	wrong  bool // types another group
+	wrong  bool                           // types another group
+	as     func(recovery string) []string // what is typed in place of the two groups
 	text   []byte
 	done   bool
 }
@@ -38,7 +40,11 @@ func (a *asked) Read(p []byte) (int, error) {
 		if a.wrong {
 			groups[6] = "aaaa"
 		}
-		a.text, a.done = []byte(groups[2]+"\n"+groups[6]+"\n"), true
+		typed := []string{groups[2], groups[6]}
+		if a.as != nil {
+			typed = a.as(key)
+		}
+		a.text, a.done = []byte(strings.Join(typed, "\n")+"\n"), true
 	}
 	n := copy(p, a.text)
 	a.text = a.text[n:]
@@ -80,7 +86,7 @@ func (w *world) keys(t *testing.T) (v keysView) {
 // sealedAll waits until all mail from before is sealed.
 func (w *world) sealedAll(t *testing.T) {
 	t.Helper()
-	for range 300 {
+	for range 1800 {
 		if v := w.keys(t); v.Plain == 0 {
 			return
 		}
@@ -467,6 +473,41 @@ func (m *meanwhile) Read(p []byte) (int, error) {
 		m.do = nil
 	}
 	return m.asked.Read(p)
+}
+
+// TestSealedWords: a recovery key that was written down as words, or read by a camera, is asked back as that and opens the mail.
+func TestSealedWords(t *testing.T) {
+	words := func(recovery string) []string {
+		all, err := sealedmail.RecoveryWords(recovery)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Fields(all)
+	}
+	for name, as := range map[string]func(string) []string{
+		"words":  func(r string) []string { return []string{words(r)[2], strings.ToUpper(words(r)[6])} },
+		"camera": func(r string) []string { return []string{strings.ToUpper(r)} },
+		"all":    func(r string) []string { return []string{strings.Join(words(r), " ")} },
+	} {
+		w := newWorld(t)
+		var out, errs bytes.Buffer
+		if code := run([]string{"user", "seal", "-c", w.dir, "--stdin", user}, &asked{before: []string{password}, out: &out, as: as}, &out, &errs); code != 0 {
+			t.Fatal(name, errs.String())
+		}
+		recovery := recoveryKey.FindString(out.String())
+		if all := strings.Join(words(recovery), " "); !strings.Contains(out.String(), "\n"+all+"\n") {
+			t.Errorf("%s: no words in %s", name, out.String())
+		}
+		for _, written := range []string{recovery, strings.ToUpper(recovery), strings.Join(words(recovery), " ")} {
+			must(t, written+"\n", "user", "keys", "-c", w.dir, "--stdin", "--check-recovery", user)
+		}
+	}
+	w := newWorld(t)
+	var out, errs bytes.Buffer
+	wrong := func(r string) []string { return []string{words(r)[3], words(r)[6]} }
+	if code := run([]string{"user", "seal", "-c", w.dir, "--stdin", user}, &asked{before: []string{password}, out: &out, as: wrong}, &out, &errs); code == 0 || !strings.Contains(errs.String(), "nothing was sealed") {
+		t.Error(code, errs.String())
+	}
 }
 
 // TestSealedAgain: who seals a mailbox once more that has sealed mail keeps the keys to that, also where it comes to nothing the first time.

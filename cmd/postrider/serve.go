@@ -49,6 +49,7 @@ this machine only, and prints how to send a message and fetch it back.`,
 }
 
 func serve(cmd *cobra.Command, path string) error {
+	withoutCores()
 	manager, err := service.FromEnvironment()
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/trace"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -123,7 +123,7 @@ func (t *foundWay) write(out io.Writer) {
 func (f *traceFlags) waiting(cmd *cobra.Command, ids []string) (all []queue.Explanation) {
 	for _, id := range ids {
 		var x queue.Explanation
-		if call(cmd, f.conf, "queue/explain", daemon.QueueRequest{ID: id}, &x) == nil {
+		if call(cmd, f.conf, "queue/explain", desk.QueueRequest{ID: id}, &x) == nil {
 			all = append(all, x)
 		}
 	}

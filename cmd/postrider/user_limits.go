@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -17,7 +17,7 @@ import (
 
 // askLimits asks the running server about what an account sends. Users of this host, who are no
 // accounts, have limits as well.
-func (f *userFlags) askLimits(cmd *cobra.Command, action, name string, r daemon.LimitRequest, out any) (domains.Address, error) {
+func (f *userFlags) askLimits(cmd *cobra.Command, action, name string, r desk.LimitRequest, out any) (domains.Address, error) {
 	s, err := conf.Load(confPath(f.path))
 	if err != nil {
 		return "", err
@@ -48,7 +48,7 @@ whether it has met a limit, and how many messages are held in the queue for that
 		Example: "  postrider user show -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var u post.Use
-			if _, err := f.askLimits(cmd, "show", args[0], daemon.LimitRequest{}, &u); err != nil {
+			if _, err := f.askLimits(cmd, "show", args[0], desk.LimitRequest{}, &u); err != nil {
 				return err
 			}
 			if f.json {
@@ -107,8 +107,8 @@ in the queue when it had met one, in the order in which it came. When the time i
   postrider user lift -c /etc/postrider --until 3d alice@example.com
   postrider user lift -c /etc/postrider --end alice@example.com`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var out daemon.LimitAnswer
-			action, r, said := "lift", daemon.LimitRequest{}, "its limits hold again"
+			var out desk.LimitAnswer
+			action, r, said := "lift", desk.LimitRequest{}, "its limits hold again"
 			if end {
 				action = "restore"
 			} else {
@@ -160,8 +160,8 @@ func userDiscardCommand() *cobra.Command {
 mail of somebody who knew its password. Its limits stay.`,
 		Example: "  postrider user discard -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var out daemon.LimitAnswer
-			at, err := f.askLimits(cmd, "discard", args[0], daemon.LimitRequest{}, &out)
+			var out desk.LimitAnswer
+			at, err := f.askLimits(cmd, "discard", args[0], desk.LimitRequest{}, &out)
 			if err != nil {
 				return err
 			}

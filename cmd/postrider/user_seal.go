@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"rsc.io/qr"
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/accounts"
@@ -40,9 +41,10 @@ stored, and the account's password opens it when somebody logs in. Mail that is 
 already is sealed by the server in the background; "user keys" says how far it is.
 
 The password is asked for, and a recovery key is printed, once: the only thing that
-opens the mail when the password is forgotten. Two of its groups are asked back before
-anything is done. With --stdin the lines of standard input are the password and the
-two groups.
+opens the mail when the password is forgotten. It is printed in groups of letters, as
+words and as a code for a camera; any of these is read back. Two of its groups or words
+are asked back before anything is done. With --stdin the lines of standard input are
+the password and these two.
 
 Passwords of devices that are there do not open the mail: they are to be made anew at
 the pages.`,
@@ -178,16 +180,30 @@ func setState(ctx context.Context, s *conf.Settings, at domains.Address, state m
 
 // askBack prints a recovery key, and wants to see that it was written down.
 func (f *userFlags) askBack(cmd *cobra.Command, recovery string) error {
-	fmt.Fprintf(cmd.ErrOrStderr(), "This is the recovery key. It is shown once, and kept nowhere: write it down.\n\n")
-	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", recovery)
-	groups := strings.Split(recovery, "-")
+	words, err := sealedmail.RecoveryWords(recovery)
+	if err != nil {
+		return err
+	}
+	code, err := qr.Encode(strings.ToUpper(recovery), qr.M)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(cmd.ErrOrStderr(), "This is the recovery key, three times: one of them is enough. It is shown once, and kept nowhere: write it down.\n\n")
+	fmt.Fprintf(out, "%s\n\n%s\n\n", recovery, words)
+	drawCode(out, code, isTerminal(out))
+	groups, each := strings.Split(recovery, "-"), strings.Fields(words)
 	for _, n := range []int{3, 7} {
-		typed, err := f.ask(cmd, fmt.Sprintf("Its group number %d, from your paper", n))
+		typed, err := f.ask(cmd, fmt.Sprintf("Its group number %d, or its word number %[1]d, from your paper, or all of it", n))
 		if err != nil {
 			return err
 		}
-		if !strings.EqualFold(strings.TrimSpace(string(typed)), groups[n-1]) {
-			return fmt.Errorf("that is not group number %d of the recovery key", n)
+		text := strings.TrimSpace(string(typed))
+		if whole, err := sealedmail.ParseRecovery(text); err == nil && whole == strings.Join(groups[:8], "") {
+			return nil // as a camera reads it, or from a file
+		}
+		if !strings.EqualFold(text, groups[n-1]) && !strings.EqualFold(text, each[n-1]) {
+			return fmt.Errorf("that is neither group nor word number %d of the recovery key", n)
 		}
 	}
 	return nil

@@ -88,9 +88,6 @@ func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code strin
 // VerifyUser checks the login of an account to the pages for users.
 func (c *Credentials) VerifyUser(ctx context.Context, from netip.Addr, user, password string) (domains.Address, error) {
 	who, err := c.Verify(withClient(ctx, from), "", user, []byte(password))
-	if err == nil && c.dir.Account(domains.Address(who)) == nil {
-		return "", sasl.ErrDenied // what there is to decide is for accounts of the settings
-	}
 	return domains.Address(who), err
 }
 
@@ -121,14 +118,31 @@ func (c *Credentials) AdminStamp(name string) string {
 	return stamp(string(a.Password), string(a.TOTP))
 }
 
-// UserStamp is something that changes with the password of an account; empty if it cannot log in.
+// UserStamp is something that changes with the password of an account, as far as that is known here; empty if it cannot log in.
 func (c *Credentials) UserStamp(address domains.Address) string {
 	a := c.dir.Account(address)
+	if a == nil && c.dir.elsewhere.Knows(address.Domain()) {
+		return c.stampElsewhere(address)
+	}
 	s, err := c.secretsOf(address, a)
 	if err != nil || s.stored == "" {
 		return ""
 	}
 	return stamp(s.stored)
+}
+
+// stampElsewhere is UserStamp of an account that others keep. A place that is away is believed what it said last.
+func (c *Credentials) stampElsewhere(address domains.Address) string {
+	ctx, cancel := context.WithTimeout(context.Background(), findPatience)
+	defer cancel()
+	k, err := c.dir.find(ctx, address)
+	if err != nil {
+		k = c.dir.elsewhere.Lately(address)
+	}
+	if k == nil || k.Closed || k.Problem != nil || k.Address != address {
+		return ""
+	}
+	return stamp(k.secret())
 }
 
 func stamp(secrets ...string) string {

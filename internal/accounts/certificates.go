@@ -86,8 +86,9 @@ func (c *Credentials) Certificate(ctx context.Context, authzid string) (string, 
 	}
 	// Of several names those count that have an account; it must be one, or the one that the client asks to be.
 	var found []domains.Address
+	by := ""
 	for _, name := range certs.names(state.PeerCertificates[0]) {
-		account, err := c.holder(ctx, name)
+		account, as, err := c.holder(ctx, name)
 		if errors.Is(err, sasl.ErrDenied) {
 			continue
 		}
@@ -99,14 +100,14 @@ func (c *Credentials) Certificate(ctx context.Context, authzid string) (string, 
 		case err != nil:
 			return "", err
 		case is && (len(found) == 0 || found[0] != account):
-			found = append(found, account)
+			found, by = append(found, account), c.holds(account, as)
 		}
 	}
 	if len(found) != 1 {
 		c.judge(ctx, "certificate", sasl.ErrDenied)
 		return "", sasl.ErrDenied
 	}
-	c.open.note(ctx, found[0], otherwise)
+	c.open.note(ctx, found[0], by)
 	return found[0].String(), nil
 }
 

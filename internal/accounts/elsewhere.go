@@ -71,12 +71,12 @@ func OpenElsewhere(s *conf.Settings, old *Elsewhere, log *slog.Logger) (*Elsewhe
 	e.rights.keepFor(s.Elsewhere.CacheTime)
 	for i := range s.Elsewhere.PasswdFiles {
 		c := s.Elsewhere.PasswdFiles[i]
-		e.add(old, "passwd-file "+c.File, c, c.Domains, 0, log, func() (keeper, error) { return newFileKeeper(c), nil })
+		e.add(old, "passwd-file "+c.File, c, c.Domains, c.PasswordPage, 0, log, func() (keeper, error) { return newFileKeeper(c), nil })
 	}
 	var problems []error
 	for i := range s.Elsewhere.LDAP {
 		c := s.Elsewhere.LDAP[i]
-		err := e.add(old, "LDAP "+c.URL, c, c.Domains, s.Elsewhere.CacheTime, log, func() (keeper, error) { return newLDAPKeeper(c) })
+		err := e.add(old, "LDAP "+c.URL, c, c.Domains, c.PasswordPage, s.Elsewhere.CacheTime, log, func() (keeper, error) { return newLDAPKeeper(c) })
 		problems = append(problems, err)
 	}
 	var err error
@@ -90,7 +90,7 @@ func OpenElsewhere(s *conf.Settings, old *Elsewhere, log *slog.Logger) (*Elsewhe
 }
 
 // add adds a place, which is one of old's where that has the same settings.
-func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, lasts time.Duration, log *slog.Logger, open func() (keeper, error)) error {
+func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, page string, lasts time.Duration, log *slog.Logger, open func() (keeper, error)) error {
 	if old != nil {
 		for _, p := range old.places {
 			if reflect.DeepEqual(p.settings, settings) && p.lasts == lasts {
@@ -104,7 +104,7 @@ func (e *Elsewhere) add(old *Elsewhere, name string, settings any, at []string, 
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	_, fast := k.(*fileKeeper)
-	p := &place{fast: fast, name: name, settings: settings, keeper: k, lasts: lasts, domains: make(map[domains.Name]bool), log: log, known: make(map[domains.Address]said), complained: make(map[domains.Address]time.Time)}
+	p := &place{fast: fast, name: name, page: page, settings: settings, keeper: k, lasts: lasts, domains: make(map[domains.Name]bool), log: log, known: make(map[domains.Address]said), complained: make(map[domains.Address]time.Time)}
 	for _, d := range at {
 		p.domains[domains.Canonical(d)] = true
 	}
@@ -164,7 +164,7 @@ func (e *Elsewhere) Lately(address domains.Address) *Known {
 		return nil
 	}
 	for _, p := range e.places {
-		if k := p.lately(address); k != nil {
+		if k, _ := p.lately(address); k != nil {
 			return k
 		}
 	}
@@ -198,6 +198,17 @@ func (e *Elsewhere) List() (all []*Known, err error) {
 	return all, errors.Join(problems...)
 }
 
+// PasswordOf reports whether an account that is not of the settings has its password elsewhere, and at which page it is changed ("": nobody
+// knows).
+func (e *Elsewhere) PasswordOf(account domains.Address) (page string, is bool) {
+	if e != nil {
+		if k := e.Lately(account); k != nil {
+			return k.at.page, true
+		}
+	}
+	return "", e.Knows(account.Domain())
+}
+
 // Directory is the first directory that may know an address; empty if none does.
 func (e *Elsewhere) Directory(domain domains.Name) string {
 	if e != nil {
@@ -223,41 +234,42 @@ func (k *Known) Scheme() string {
 	return ""
 }
 
-// mayBe reports whether an account is not known to be gone or closed, without a question to a directory.
-func (e *Elsewhere) mayBe(account domains.Address) bool {
-	if !e.Knows(account.Domain()) {
+// mayBe reports whether an account, which was found by a name, is not known to be gone, closed or somebody else's, without a question to a directory.
+func (e *Elsewhere) mayBe(account, name domains.Address) bool {
+	if !e.Knows(name.Domain()) {
 		return false
 	}
 	for _, p := range e.places {
-		if !p.domains[account.Domain()] {
+		if !p.domains[name.Domain()] {
 			continue
 		}
-		k := p.lately(account)
+		k, asked := p.lately(name)
 		if p.fast {
 			var err error
-			if k, err = p.find(context.Background(), account); err != nil {
+			if k, err = p.find(context.Background(), name); err != nil {
 				return true
 			}
-		} else if k == nil {
+		} else if !asked {
 			return true // it may be there
 		}
 		if k != nil {
-			return !k.Disabled
+			return !k.Disabled && k.Address == account
 		}
 	}
 	return false
 }
 
-// mayHave reports whether an account is not known to have another password than that of a stamp.
-func (e *Elsewhere) mayHave(account domains.Address, password string) bool {
-	if !e.Knows(account.Domain()) {
-		return false
+// mayHave reports whether the account of a name is not known to have another password than that of a stamp; "" is one that only a directory
+// knows.
+func (e *Elsewhere) mayHave(name domains.Address, password string) bool {
+	if password == "" {
+		return true
 	}
 	for _, p := range e.places {
-		if !p.fast || !p.domains[account.Domain()] {
+		if !p.fast || !p.domains[name.Domain()] {
 			continue
 		}
-		if k, err := p.find(context.Background(), account); k != nil || err != nil {
+		if k, err := p.find(context.Background(), name); k != nil || err != nil {
 			return err != nil || stamp(k.stored) == password
 		}
 	}
@@ -347,6 +359,7 @@ func (e *Elsewhere) Try(ctx context.Context) (found []string, problems []error) 
 // place is one place, with what is remembered of its answers.
 type place struct {
 	name     string
+	page     string // where users change their passwords; empty: nobody knows
 	settings any
 	keeper   keeper
 	domains  map[domains.Name]bool
@@ -409,11 +422,12 @@ func (p *place) find(ctx context.Context, address domains.Address) (*Known, erro
 	return k, nil
 }
 
-// lately is what was said of an address last, however long ago.
-func (p *place) lately(address domains.Address) *Known {
+// lately is what was said of an address last, however long ago, and whether anything was.
+func (p *place) lately(address domains.Address) (*Known, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known[address].known
+	s, asked := p.known[address]
+	return s.known, asked
 }
 
 // errAway is what is said without asking while a place is away.

@@ -13,12 +13,13 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 )
 
-// Logins to accounts that others keep, by a password. They are throttled as all are; what cannot be found out is no guess. What users decide at
-// the pages is for accounts of the settings alone.
+// Logins to accounts that others keep, by a password. They are throttled as all are; what cannot be found out is no guess. Passwords for
+// devices are ours: they open such an account for as long as whoever keeps it has it, as tokens do, and whatever its password is there.
 
 // isElsewhere reports whether a name given at login may be one of an account that others keep.
 func (c *Credentials) isElsewhere(name domains.Address) bool {
@@ -46,21 +47,41 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	}
 	// Programs that send both names send the same twice, by whichever of its names the account is known there.
 	mayActAs := c.mayActAs(name, authzid) || c.mayActAs(who, authzid)
+	p, err := c.decidedElsewhere(who, k)
+	if err != nil {
+		return "", failed(err)
+	}
+	s := secrets{p: p}
+	if k != nil && k.letsOthers(ctx) {
+		s.stored = otherwise // somebody can log in
+	}
+	if app := c.app(ctx, &s, password); app != nil && mayActAs {
+		c.throttle.remember(block, who, right)
+		c.uses.note(ctx, who, app.ID)
+		c.open.note(ctx, who, foundAs(appPrefix+app.ID, name))
+		return who.String(), nil
+	}
 	rights := c.dir.elsewhere.rights
-	tag := c.repeats.tagOf(who, k.secret(), password)
+	secret := k.secret()
+	only := c.onlyApps(p) && sasl.PeerOf(ctx).Service != pagesService
+	if only { // what opens the pages and no mail is wrong here, and not there
+		secret += " for pages"
+	}
+	tag := c.repeats.tagOf(who, secret, password)
 	if k != nil && rights.has(who, tag) && k.lets(ctx) && mayActAs {
 		c.throttle.remember(block, who, right)
-		c.open.note(ctx, who, k.by())
+		c.open.note(ctx, who, foundAs(k.by(), name))
 		return who.String(), nil
 	}
 	settle, err := c.checkElsewhere(ctx, k, name, who, password)
 	switch {
+	case err == nil && only:
 	case err == nil && k.at.lasts > 0 && k.stored == "":
 		rights.add(who, tag)
 	case errors.Is(err, sasl.ErrDenied):
 		rights.drop(who)
 	}
-	if err == nil && !(k.lets(ctx) && mayActAs) {
+	if err == nil && (only || !(k.lets(ctx) && mayActAs)) {
 		err = sasl.ErrDenied
 	}
 	v := c.judge(ctx, user, err)
@@ -72,12 +93,22 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	}
 	switch {
 	case err == nil:
-		c.open.note(ctx, who, k.by())
+		c.open.note(ctx, who, foundAs(k.by(), name))
 		return who.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
 	}
 	return "", failed(err)
+}
+
+// decidedElsewhere is what the user of an account that others keep (nil: there is none) has decided. What cannot be read is an error: its
+// password may be for the pages alone.
+func (c *Credentials) decidedElsewhere(who domains.Address, k *Known) (*preferences.Preferences, error) {
+	p, err := c.decided(who) // of whoever there is not as well: it must take as long
+	if k == nil {
+		return nil, nil
+	}
+	return p, err
 }
 
 // checkElsewhere checks the password of an account (nil: there is none). The function settles what was booked; it is nil if nothing was.

@@ -89,6 +89,7 @@ func (o *Open) end(all map[string]opened) (n int) {
 			continue
 		}
 		s.end()
+		o.Done(session) // it may take a while to say so
 		n++
 		if o.Ended != nil {
 			o.Ended(session, s.account)
@@ -103,33 +104,72 @@ func (c *Credentials) Sessions() *Open { return c.open }
 // appPrefix begins what a session is open by where that is an app password; no stamp has a colon.
 const appPrefix = "app:"
 
-// otherwise is what a session is open by that no secret of ours has opened: a directory, a provider or a certificate has; no stamp has a colon. Behind it
-// stands the stamp of a password whose hash a place has told us.
+// otherwise is what a session is open by that a provider or a certificate has opened; no stamp has a colon.
 const otherwise = "other:"
+
+// theirs begins what a session is open by where that is a password of an account that others keep. Behind it stands the stamp of its hash, where a place has
+// told us that.
+const theirs = "theirs:"
 
 // by is what a session is open by that a password of the account has opened.
 func (k *Known) by() string {
 	if k.stored == "" {
-		return otherwise
+		return theirs
 	}
-	return otherwise + stamp(k.stored)
+	return theirs + stamp(k.stored)
 }
 
-// isThere reports whether an account may be logged in to at all, as far as it is known without asking a directory.
-func (c *Credentials) isThere(account domains.Address) bool {
+// foundAs adds to what a session is open by the name by which others found its account: under the account's own they may know nobody. Neither
+// stamps nor the names of app passwords have a blank.
+func foundAs(by string, name domains.Address) string { return by + " " + name.String() }
+
+// isThere reports whether an account, which others found by a name ("": the settings have it), may be logged in to at all, as far as it is known
+// without asking a directory.
+func (c *Credentials) isThere(account, name domains.Address) bool {
 	if a := c.dir.Account(account); a != nil {
 		return !a.Disabled
 	}
 	if domain := c.dir.Domain(account.Domain()); domain != nil && domain.Disabled {
 		return false
 	}
-	return c.dir.elsewhere.mayBe(account)
+	return c.dir.elsewhere.mayBe(account, name)
+}
+
+// patienceForAll is how long directories are asked at a time about those whose sessions are open. Whose turn did not come is asked about the
+// next time.
+const patienceForAll = 20 * time.Second
+
+// Revisit asks directories whether the accounts are still there whose sessions are open: nobody tells us that an entry is gone. A place
+// that is away answers nothing, which ends nothing.
+func (c *Credentials) Revisit(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patienceForAll)
+	defer cancel()
+	for name := range c.open.foundElsewhere() {
+		if ctx.Err() != nil {
+			return
+		}
+		c.dir.elsewhere.Find(ctx, name) // what it says is remembered
+	}
+}
+
+// foundElsewhere are the names by which others found the accounts whose sessions are open.
+func (o *Open) foundElsewhere() map[domains.Address]bool {
+	all := make(map[domains.Address]bool)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.by {
+		if _, name, is := strings.Cut(s.by, " "); is {
+			all[domains.Address(name)] = true
+		}
+	}
+	return all
 }
 
 // Opens reports whether what a session is open by opens its account now. What cannot be known keeps nobody out who is in.
 func (c *Credentials) Opens(account domains.Address, by string) bool {
-	if password, is := strings.CutPrefix(by, otherwise); is {
-		return c.isThere(account) && (password == "" || c.dir.elsewhere.mayHave(account, password))
+	by, name, elsewhere := strings.Cut(by, " ")
+	if elsewhere || by == otherwise {
+		return c.opensOther(account, domains.Address(name), by)
 	}
 	s, err := c.secretsOf(account, c.dir.Account(account))
 	if err != nil {
@@ -139,6 +179,21 @@ func (c *Credentials) Opens(account domains.Address, by string) bool {
 		return c.apps && s.stored != "" && s.p.Has(id, time.Now())
 	}
 	return s.stored != "" && !c.onlyApps(s.p) && by == stamp(s.stored)
+}
+
+// opensOther is Opens of what somebody else has opened, or an account that others found by a name.
+func (c *Credentials) opensOther(account, name domains.Address, by string) bool {
+	if by == otherwise || !c.isThere(account, name) {
+		return c.isThere(account, name)
+	}
+	p, err := c.decided(account)
+	if err != nil {
+		return true
+	}
+	if id, is := strings.CutPrefix(by, appPrefix); is {
+		return c.apps && p.Has(id, time.Now())
+	}
+	return !c.onlyApps(p) && c.dir.elsewhere.mayHave(name, strings.TrimPrefix(by, theirs))
 }
 
 // onlyApps reports whether the password of an account is for the pages alone. Where there are no app passwords it is not: nobody

@@ -65,12 +65,17 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 	}
 	t := c.dir.elsewhere.tokens
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
-	// They are counted by where they come from alone: a name that comes with one is nobody's word, and whose it is is not known yet.
-	settle, ok := c.throttle.book(block, tokenKey(block))
+	// Whose it is is not known yet, and a name that comes with it is nobody's word. But where that one has logged in from there before, only his own
+	// failures count, as with passwords: the neighbours behind one address have tokens that are over as well.
+	at := tokenKey(block)
+	if owner := c.saysToBe(t, token, authzid, user); c.throttle.standing(block, owner).known {
+		at = owner
+	}
+	settle, ok := c.throttle.book(block, at)
 	if !ok {
 		return "", sasl.ErrThrottled
 	}
-	account, genuine, err := c.whose(ctx, t, token)
+	account, name, genuine, err := c.whose(ctx, t, token)
 	for _, as := range []string{authzid, user} {
 		if err != nil {
 			break
@@ -84,13 +89,33 @@ func (c *Credentials) Token(ctx context.Context, authzid, user, token string) (s
 	if v == right || genuine { // it is too old, say, or of somebody without an account
 		v = undecided
 	}
+	if v == wrong && !c.repeats.add(login{block, at}, c.repeats.tagOf(at, "token", []byte(token))) {
+		v = undecided // a program that does not know that its token is over has it tried again and again
+	}
 	settle(v)
 	if err != nil {
 		return "", err
 	}
 	c.throttle.remember(block, account, right)
-	c.open.note(ctx, account, otherwise)
+	c.open.note(ctx, account, c.holds(account, name))
 	return account.String(), nil
+}
+
+// saysToBe is the account that a client says it is of, or its token; "": it does not say.
+func (c *Credentials) saysToBe(t *tokens, token string, names ...string) domains.Address {
+	for _, said := range append(names, t.provider.Says(token)) {
+		if said == "" {
+			continue
+		}
+		name, account := c.dir.Login(said)
+		if account == nil {
+			if k := c.dir.elsewhere.Lately(name); k != nil {
+				name = k.Address
+			}
+		}
+		return name
+	}
+	return ""
 }
 
 // isCalled reports whether a name, "" for none, is one of an account's: others may know it by several. An error says that it cannot be found out.
@@ -98,7 +123,7 @@ func (c *Credentials) isCalled(ctx context.Context, account domains.Address, nam
 	if c.mayActAs(account, name) {
 		return true, nil
 	}
-	named, err := c.holder(ctx, name)
+	named, _, err := c.holder(ctx, name)
 	if errors.Is(err, sasl.ErrDenied) {
 		return false, nil
 	}
@@ -115,13 +140,13 @@ func claimed(account domains.Address, names ...string) string {
 	return account.String()
 }
 
-// whose finds out whose a token is. genuine is whether the provider has made it.
-func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (account domains.Address, genuine bool, err error) {
+// whose finds out whose a token is, by which name. genuine is whether the provider has made it.
+func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (account, name domains.Address, genuine bool, err error) {
 	refuse := func(why string) error {
 		return &sasl.TokenError{Configuration: t.provider.Configuration(), Description: why}
 	}
 	if !t.health.mayAsk() && !t.provider.Serves() {
-		return "", false, fmt.Errorf("%s: %w: %w", t.name, sasl.ErrUnavailable, errAway)
+		return "", "", false, fmt.Errorf("%s: %w: %w", t.name, sasl.ErrUnavailable, errAway)
 	}
 	user, err := t.provider.Check(ctx, token)
 	var refused *openid.Refused
@@ -134,35 +159,43 @@ func (c *Credentials) whose(ctx context.Context, t *tokens, token string) (accou
 	}
 	switch {
 	case errors.As(err, &refused):
-		return "", refused.Genuine, refuse("the token " + refused.Why)
+		return "", "", refused.Genuine, refuse("the token " + refused.Why)
 	case errors.Is(err, openid.ErrLater):
-		return "", false, sasl.ErrThrottled
+		return "", "", false, sasl.ErrThrottled
 	case err != nil:
-		return "", false, fmt.Errorf("check a token: %w: %w", sasl.ErrUnavailable, err)
+		return "", "", false, fmt.Errorf("check a token: %w: %w", sasl.ErrUnavailable, err)
 	}
-	account, err = c.holder(ctx, user)
+	account, name, err = c.holder(ctx, user)
 	if errors.Is(err, sasl.ErrDenied) {
 		err = refuse("the token is of somebody without an account here")
 	}
-	return account, true, err
+	return account, name, true, err
 }
 
-// holder is the account that a name means which was proved otherwise than by a password. The error is sasl.ErrDenied if there is none, or why that
-// cannot be found out.
-func (c *Credentials) holder(ctx context.Context, user string) (domains.Address, error) {
-	name, account := c.dir.Login(user)
+// holder is the account that a name, in its one form, means which was proved otherwise than by a password. The error is sasl.ErrDenied if there is
+// none, or why that cannot be found out.
+func (c *Credentials) holder(ctx context.Context, user string) (account, name domains.Address, err error) {
+	name, own := c.dir.Login(user)
 	switch {
-	case account != nil && !account.Disabled:
-		return name, nil
-	case account != nil:
-		return name, sasl.ErrDenied
+	case own != nil && !own.Disabled:
+		return name, name, nil
+	case own != nil:
+		return name, name, sasl.ErrDenied
 	}
 	k, err := c.dir.find(ctx, name)
 	switch {
 	case err != nil:
-		return name, fmt.Errorf("find the account of %s: %w: %w", name, sasl.ErrUnavailable, err)
+		return name, name, fmt.Errorf("find the account of %s: %w: %w", name, sasl.ErrUnavailable, err)
 	case k == nil || !k.letsOthers(ctx):
-		return name, sasl.ErrDenied
+		return name, name, sasl.ErrDenied
 	}
-	return k.Address, nil
+	return k.Address, name, nil
+}
+
+// holds is what a session is open by that was proved otherwise to be the account's that a name means.
+func (c *Credentials) holds(account, name domains.Address) string {
+	if c.dir.Account(account) != nil {
+		return otherwise
+	}
+	return foundAs(otherwise, name)
 }

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -69,8 +70,8 @@ func TestKnownKeysServe(t *testing.T) {
 func TestUnlockTokens(t *testing.T) {
 	for _, who := range [][]string{{"192.0.2.1"}, {"192.0.2.1/32"}, {"token 192.0.2.1/32", "192.0.2.1"}} {
 		c, token := newTokens(t)
-		for range 3 {
-			c.Token(from(t, 1), "", "", token[:strings.LastIndexByte(token, '.')]+".AAAA")
+		for n := range 3 {
+			c.Token(from(t, 1), "", "", madeUp(token, n))
 		}
 		if _, err := c.Token(from(t, 1), "", "", token); !errors.Is(err, sasl.ErrThrottled) || len(c.Lockouts()) != 2 {
 			t.Fatalf("after guesses: %v, %v", err, c.Lockouts())
@@ -83,5 +84,48 @@ func TestUnlockTokens(t *testing.T) {
 		if _, err := c.Token(from(t, 1), "", "", token); err != nil || len(c.Lockouts()) > 0 {
 			t.Errorf("after %q: %v, %v", who, err, c.Lockouts())
 		}
+	}
+}
+
+// madeUp is a token like another one, which nobody has signed.
+func madeUp(token string, n int) string {
+	sig := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{byte(n)}, ed25519.SignatureSize))
+	return token[:strings.LastIndexByte(token, '.')+1] + sig
+}
+
+// TestTokensBehindOneAddress: neighbours whose tokens are over, and made-up ones, lock out nobody who has been there before; and a program that tries one token
+// again and again has made one guess.
+func TestTokensBehindOneAddress(t *testing.T) {
+	c, token := newTokens(t)
+	if who, err := c.Token(from(t, 1), "", "", token); who != "alice@mail.test" {
+		t.Fatalf("%q, %v", who, err)
+	}
+	for range 9 {
+		if _, err := c.Token(from(t, 1), "", "", "one.that.is-over"); !errors.Is(err, sasl.ErrDenied) {
+			t.Fatalf("the same again: %v", err)
+		}
+	}
+	if _, err := c.Token(from(t, 1), "bob@mail.test", "", "another.that.is-over"); !errors.Is(err, sasl.ErrDenied) {
+		t.Fatal(err)
+	}
+	if _, err := c.Token(from(t, 1), "bob@mail.test", "", "a-third.that.is-over"); !errors.Is(err, sasl.ErrThrottled) {
+		t.Fatalf("strangers are not bounded: %v", err)
+	}
+	for _, names := range [][2]string{{"alice@mail.test", ""}, {"", "ALICE@mail.test"}, {"", ""}} {
+		if who, err := c.Token(from(t, 1), names[0], names[1], token); who != "alice@mail.test" {
+			t.Errorf("%q: who has been there before is locked out: %q, %v", names, who, err)
+		}
+	}
+	// Her own failures count, so that nobody behind that address has any number of guesses by her name.
+	for n := range 2 {
+		if _, err := c.Token(from(t, 1), "", "", madeUp(token, n)); !errors.Is(err, sasl.ErrDenied) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Token(from(t, 1), "", "", madeUp(token, 3)); !errors.Is(err, sasl.ErrThrottled) {
+		t.Errorf("guesses by her name are not bounded: %v", err)
+	}
+	if who, err := c.Token(from(t, 2), "", "", token); who != "alice@mail.test" {
+		t.Errorf("elsewhere she may log in: %q, %v", who, err)
 	}
 }

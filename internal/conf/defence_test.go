@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,8 +19,13 @@ func TestDefence(t *testing.T) {
 		t.Fatal(err)
 	}
 	const codes = `"Codes": [{"codes": "127.0.0.2", "action": "refuse"}]`
+	lists := ""
+	for i := range mostLists {
+		lists += fmt.Sprintf(`{"zone": "l%d.bl.test", %s}, `, i, codes)
+	}
 	for text, want := range map[string]string{
-		``: "",
+		``:                         "",
+		`"Lists": [` + lists + `]`: "",
 		`"Lists": [{"zone": "bl.test", ` + codes + `}]`: "",
 		`"Lists": [{"zone": "bl.test.", "knows": "domains", "Codes": [{"codes": "127.0.*.1-3", "action": "allow"}, {"codes": "127.0.0.9", "action": "quarantine"}]}]`: "",
 		`"Lists": [{"zone": "{key}.bl.test", "key": "secret1", ` + codes + `}]`:                                                                                       "",
@@ -53,14 +59,29 @@ func TestDefence(t *testing.T) {
 		`"Milters": [{"name": "a", "address": "unix:/m", "max_size": "1KiB"}]`:                  "too small; at least 64KiB",
 		`"Milters": [{"name": "a", "address": "unix:/m", "down": "refuse"}]`:                    `"refuse" is not one of`,
 		`"Milters": [` + strings.Repeat(`{"name": "a", "address": "unix:/m"}, `, 6) + `]`:       "6 milters; at most 5",
-		`"quarantine": "+junk"`:          "",
-		`"quarantine": "bob@mail.test"`:  "",
-		`"quarantine": "+spam"`:          `add accounts like "alice+spam@example.com"`,
-		`"quarantine": "junk@mail.test"`: "there is no account of this name",
-		`"quarantine": "junk"`:           `or "+junk" for a mailbox of each user`,
-		`"quarantine_keep": "1h"`:        "too short; at least 1d",
-		`"own_domains": "quarantine", "no_author": "quarantine", "spf": "quarantine"`: "",
-		`"reverse_name": "refuse"`: `"refuse" is not one of`,
+		`"Scanner": {"url": "http://127.0.0.1:11333"}`:                                          "",
+		`"Scanner": {"url": "http://127.0.0.1:11333/", "password": "secret1"}`:                  "",
+		`"Scanner": {"url": "http://localhost:11333", "password": "secret1"}`:                   "",
+		`"Scanner": {"url": "http://[::1]:11333", "password": "secret1"}`:                       "",
+		`"Scanner": {"url": "https://scan.test", "password": "secret1"}`:                        "",
+		`"Scanner": {"url": "http://scan.test:11333"}`:                                          "",
+		`"Scanner": {"url": "http://scan.test:11333", "password": "secret1"}`:                   "the password would be read on the way",
+		`"Scanner": {"url": "http://192.0.2.1:11333", "password": "secret1"}`:                   "the password would be read on the way",
+		`"Scanner": {"url": "127.0.0.1:11333"}`:                                                 "is not like",
+		`"Scanner": {"url": "ftp://127.0.0.1"}`:                                                 "is not like",
+		`"Scanner": {"url": "http://"}`:                                                         "is not like",
+		`"Scanner": {"url": "http://x@127.0.0.1"}`:                                              "is not like",
+		`"Scanner": {"url": "http://127.0.0.1/checkv2"}`:                                        "is not like",
+		`"Scanner": {"url": "http://127.0.0.1?x"}`:                                              "is not like",
+		`"quarantine": "+ju nk"`:                                                                "Verify.quarantine",
+		`"quarantine": "+junk"`:                                                                 "",
+		`"quarantine": "bob@mail.test"`:                                                         "",
+		`"quarantine": "+spam"`:                                                                 `add accounts like "alice+spam@example.com"`,
+		`"quarantine": "junk@mail.test"`:                                                        "there is no account of this name",
+		`"quarantine": "junk"`:                                                                  `or "+junk" for a mailbox of each user`,
+		`"quarantine_keep": "1h"`:                                                               "too short; at least 1d",
+		`"own_domains": "quarantine", "no_author": "quarantine", "spf": "quarantine"`:           "",
+		`"reverse_name": "refuse"`:                                                              `"refuse" is not one of`,
 	} {
 		name := filepath.Join(dir, "x.conf")
 		whole := `{"server_name": "mail.test", "data_dir": "` + filepath.Join(dir, "data") + `", "Accounts": {"alice@mail.test": {}, "alice+junk@mail.test": {}, "bob@mail.test": {}}, "Verify": {` + text + `}}`

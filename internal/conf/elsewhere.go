@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/postrider-mail/postrider/internal/accounts/ldap"
 	"github.com/postrider-mail/postrider/internal/sys"
@@ -20,7 +21,7 @@ import (
 // PasswdFiles before those of LDAP.
 //
 // Where PasswdFiles or LDAP name anything, PLAIN and LOGIN are the only mechanisms with a
-// password: others need keys that these do not have.
+// password, unless scram says otherwise: others need keys that these do not have.
 type Elsewhere struct {
 	// Passwd-files of Dovecot. What changes in them counts at once.
 	//
@@ -50,6 +51,14 @@ type Elsewhere struct {
 	//	"Certificates": {"ca_file": "staff-ca.pem"}
 	Certificates ClientCertificates `json:"Certificates"`
 
+	// Whether SCRAM-SHA-256 is offered for the accounts of the settings although there are
+	// passwd-files or directories, whose accounts have no keys for it. A program takes the
+	// strongest mechanism that it is offered, before anybody knows whose account it is, and few
+	// try another one: users of those accounts whose program knows SCRAM cannot log in by
+	// it then. Thunderbird, Outlook and Apple's programs do not know it; mutt, msmtp,
+	// fetchmail and whatever stands on GSASL or libcurl may.
+	Scram bool `json:"scram"`
+
 	// How long it is remembered what a directory has said: that an address is there, that a
 	// password is right, what a provider's introspection knows of a token. So long may
 	// somebody go on whose account was closed there. A new password counts at once.
@@ -71,6 +80,11 @@ type PasswdFile struct {
 
 	// The scheme of passwords that say none. Empty means "CRYPT", as for Dovecot.
 	Scheme string `json:"scheme"`
+
+	// Where its users change their password: the address of a page ("https://…"), to which
+	// those at /account/ lead. No password is changed there: this server writes to no
+	// passwd-file.
+	PasswordPage string `json:"password_page"`
 }
 
 // LDAP is a directory (RFC 4511).
@@ -125,6 +139,11 @@ type LDAP struct {
 	// The attribute with what the mailbox may hold: octets, a size as "2GB", or "none". Empty
 	// means that the directory says nothing of it.
 	QuotaAttribute string `json:"quota_attribute"`
+
+	// Where its users change their password: the address of a page ("https://…"), to which
+	// those at /account/ lead. No password is changed there: this server writes to no
+	// directory.
+	PasswordPage string `json:"password_page"`
 
 	// How long a question may take, with connecting. Zero means 4 seconds.
 	Timeout time.Duration `json:"timeout" conf:"zero" min:"100ms" max:"30s" why:"clients do not wait for long"`
@@ -271,6 +290,16 @@ func (c *checker) elsewhere() {
 	}
 }
 
+// passwordPage checks the address of a page for passwords.
+func (c *checker) passwordPage(steps []any, page string) {
+	if page == "" {
+		return
+	}
+	if u, err := url.Parse(page); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsFunc(page, unicode.IsSpace) {
+		c.fail(below(steps, "password_page"), "%q is no address of a page, as \"https://password.example.com/\" is", page)
+	}
+}
+
 func below(steps []any, key string) []any { return append(steps[:len(steps):len(steps)], key) }
 
 func (c *checker) passwdFile(steps []any, f *PasswdFile) {
@@ -280,6 +309,7 @@ func (c *checker) passwdFile(steps []any, f *PasswdFile) {
 	if strings.ContainsAny(f.Scheme, "{}") {
 		c.fail(below(steps, "scheme"), "%q has braces; write its name alone", f.Scheme)
 	}
+	c.passwordPage(steps, f.PasswordPage)
 	info, err := os.Stat(f.File)
 	switch {
 	case f.File == "":
@@ -310,6 +340,7 @@ func (c *checker) ldap(steps []any, l *LDAP) {
 		c.fail(below(steps, "url"), `passwords would cross the network in the clear; write "start_tls": true, or ldaps://`)
 	}
 	c.caFile(below(steps, "ca_file"), l.CAFile)
+	c.passwordPage(steps, l.PasswordPage)
 	if l.ServiceDN == "" && l.ServicePassword != "" {
 		c.failMissing(below(steps, "service_dn"), "missing; there is a password, and nobody whose it is")
 	}

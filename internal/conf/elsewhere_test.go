@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +16,12 @@ func checkedElsewhere(t *testing.T, section string) (*Settings, string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.conf": `{"server_name": "mail.test", "data_dir": "data", "postmaster": "ann@example.com", "Elsewhere": ` + section + "}",
-		"users": "ann:x\n", "secret": "s3cr3t-of-service\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		"users": "ann:x\n", "secret": "s3cr3t-of-service\n", "open": "ann:x\n", "of-a-group": "ann:x\n"} {
+		mode, ok := map[string]os.FileMode{"open": 0o604, "of-a-group": 0o640}[name]
+		if !ok {
+			mode = 0o600
+		}
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600), os.Chmod(filepath.Join(dir, name), mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,6 +69,36 @@ func TestElsewhere(t *testing.T) {
 		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "algorithms": ["HS256"]}}`, `"HS256" is not one of`},
 		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "introspect": true}}`, "client_id"},
 		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "introspect": true, "client_id": "m", "client_secret_file": "secret"}}`, ""},
+		{`{"PasswdFiles": [{"domains": ["example.com"]}]}`, "PasswdFiles[0].file: missing"},
+		{`{"PasswdFiles": [{"file": ".", "domains": ["example.com"]}]}`, "is no file"},
+		{`{"PasswdFiles": [{"file": "open", "domains": ["example.com"]}]}`, "(mode 0604); run: chmod o= "},
+		{`{"PasswdFiles": [{"file": "of-a-group", "domains": ["example.com"]}]}`, ""},
+		{`{"PasswdFiles": [{"file": "users", "domains": ["example.com"], "scheme": "CRYPT"}]}`, ""},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"domains": ["example.com"], `, "", 1) + `}]}`, "LDAP[0].domains: missing"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"url": "ldaps://ldap.example.com", `, "", 1) + `}]}`, "LDAP[0].url: missing"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"service_dn": "cn=mail", `, "", 1) + `}]}`, "LDAP[0].service_dn: missing"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `, "filter": "(uid=%n)"`, "", 1) + `}]}`, `"filter": "(mail=%u)", or user_dn`},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"base": "dc=x", `, "", 1) + `}]}`, "write where the search begins"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"dc=x"`, `"x"`, 1) + `}]}`, "write where the search begins"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"base": "dc=x", "filter": "(uid=%n)"`, `"user_dn": "uid=%n,dc=x"`, 1) + `}]}`, ""},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"base": "dc=x", "filter": "(uid=%n)"`, `"user_dn": "uid=bob,dc=x"`, 1) + `}]}`, "LDAP[0].user_dn"},
+		{`{"LDAP": [{` + strings.Replace(rightLDAP, `"filter": "(uid=%n)"`, `"user_dn": "uid=%n,dc=x"`, 1) + `}]}`, "keep one of the two"},
+		{`{"LDAP": [{"url": "ldaps://ldap.example.com", "domains": ["example.com"], "base": "dc=x", "filter": "(uid=%n)"}]}`, ""},
+		{`{"OpenID": {"issuer": "login.example.com", "audiences": ["mail"]}}`, "is no URL"},
+		{`{"OpenID": {"issuer": "https://", "audiences": ["mail"]}}`, "is no URL"},
+		{`{"OpenID": {"issuer": "https://x@login.example.com", "audiences": ["mail"]}}`, "is no URL"},
+		{`{"OpenID": {"issuer": "https://login.example.com?x", "audiences": ["mail"]}}`, "is no URL"},
+		{`{"OpenID": {"issuer": "https://login.example.com#x", "audiences": ["mail"]}}`, "is no URL"},
+		{`{"OpenID": {"issuer": "ftp://localhost", "audiences": ["mail"]}}`, "is not https://"},
+		{`{"OpenID": {"introspect": true}}`, "issuer: missing"},
+		{`{"OpenID": {"client_id": "m"}}`, "issuer: missing"},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "audience_claims": []}}`, "audience_claims: there is none"},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "audience_claims": ["aud", ""]}}`, "audience_claims: there is none"},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "user_claim": ""}}`, "user_claim: it is empty"},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "algorithms": []}}`, "algorithms: there is none"},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "algorithms": [], "introspect": true, "client_id": "m", "client_secret_file": "secret"}}`, ""},
+		{`{"OpenID": {"issuer": "https://login.example.com", "audiences": ["mail"], "introspect": true, "client_secret_file": "secret"}}`, "client_id: missing"},
+		{`{"Certificates": {"crl_file": "nowhere", "ca_file": "users"}}`, "no such file"},
 		{`{"Certificates": {"ca_file": "users"}}`, "no certificate in PEM"},
 		{`{"Certificates": {"crl_file": "users"}}`, "write ca_file"},
 		{`{"Certificates": {"name": "serial"}}`, `"serial"`},
@@ -84,6 +119,14 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// TestPasswdFileScheme: passwords of a file without a scheme of its own are those that crypt knows, as Dovecot takes them.
+func TestPasswdFileScheme(t *testing.T) {
+	s, problems := checkedElsewhere(t, `{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}, {"file": "users", "domains": ["example.org"], "scheme": "SSHA"}]}`)
+	if s == nil || s.Elsewhere.PasswdFiles[0].Scheme != "CRYPT" || s.Elsewhere.PasswdFiles[1].Scheme != "SSHA" {
+		t.Errorf("%+v, %s", s, problems)
+	}
+}
+
 // TestElsewhereSecrets: what is shown of the settings holds none of them, and a file with one must be closed.
 func TestElsewhereSecrets(t *testing.T) {
 	s, problems := checkedElsewhere(t, `{"LDAP": [{`+strings.Replace(rightLDAP, `"service_password_file": "secret"`, `"service_password": "in-the-open"`, 1)+`}]}`)
@@ -96,5 +139,35 @@ func TestElsewhereSecrets(t *testing.T) {
 	_, problems = checkedElsewhere(t, `{"LDAP": [{"service_password": "in-the-open" "x"}]}`)
 	if problems == "" || strings.Contains(problems, "in-the-open") {
 		t.Errorf("an error shows it: %s", problems)
+	}
+}
+
+// TestElsewhereKnows: whose accounts may stand elsewhere is asked of a file as of a directory, by domains in their one form.
+func TestElsewhereKnows(t *testing.T) {
+	var none Elsewhere
+	file, directory := Elsewhere{PasswdFiles: []PasswdFile{{}, {Domains: []string{"a.example", "B.example"}}}}, Elsewhere{LDAP: []LDAP{{Domains: []string{"c.example"}}}}
+	for _, tt := range []struct {
+		e       *Elsewhere
+		domains string
+		has     bool
+	}{{&none, "", false}, {&file, "a.example b.example", true}, {&directory, "c.example", true}} {
+		known := ""
+		for _, d := range []string{"a.example", "b.example", "c.example", "x.a.example", "example"} {
+			if tt.e.Knows(domains.Name(d)) {
+				known += " " + d
+			}
+		}
+		if strings.TrimSpace(known) != tt.domains || tt.e.HasAccounts() != tt.has {
+			t.Errorf("%+v: %s, %v", tt.e, known, tt.e.HasAccounts())
+		}
+	}
+}
+
+// TestAccountAddress: what somebody else says is an address, is one in the form in which accounts are compared, or nobody's.
+func TestAccountAddress(t *testing.T) {
+	for text, want := range map[string]domains.Address{"Ann@Example.COM": "ann@example.com", "a+b@example.com": "a+b@example.com", "ann": "", "": "", "@example.com": "", "ann@": "", "a b@example.com": "", "a@b@example.com": "", "*@example.com": "", "a/../b@example.com": ""} {
+		if got, err := AccountAddress(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
 	}
 }

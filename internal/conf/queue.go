@@ -14,6 +14,12 @@ type Queue struct {
 	// catches mail.
 	Deliver bool `json:"deliver" conf:"restart"`
 
+	// Whether messages are sealed with the server's key (secret_key_file) while
+	// they wait: who gets the disk and not that file reads none of them. Who
+	// wrote to whom is not hidden. What waits already stays as it is, and what
+	// was sealed is sent when this is false again, as long as the key is there.
+	Seal bool `json:"seal"`
+
 	// Other ways for mail than the MX records of its domain. The route of the
 	// domain itself is taken before one for all below a domain above it
 	// (".example.com"), and that before the one for "*".

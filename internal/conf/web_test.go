@@ -59,3 +59,35 @@ func TestWebTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestSharesALPN: the authority comes to the listener for HTTPS where both are on one port, and it asks over TLS.
+func TestSharesALPN(t *testing.T) {
+	for _, tt := range []struct {
+		web, mode, challenge, acme string
+		terms, want                bool
+	}{
+		{":443", "", ChallengeALPN, ":443", true, true},
+		{":443", "", ChallengeALPN, ":443", false, false},
+		{":443", "", "http-01", ":443", true, false},
+		{":8443", "", ChallengeALPN, ":443", true, false},
+		{":443", "off", ChallengeALPN, ":443", true, false},
+		{"", "", ChallengeALPN, ":443", true, false},
+	} {
+		s := New()
+		s.Web.Listen, s.Web.TLS = tt.web, tt.mode
+		s.Web.complete()
+		s.TLS.ACME.AcceptTerms, s.TLS.ACME.Challenge, s.TLS.ACME.Listen = tt.terms, tt.challenge, tt.acme
+		if got := s.SharesALPN(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+// TestWebNames: the server's own name is the first of those by which this host is asked, all in one form.
+func TestWebNames(t *testing.T) {
+	s := New()
+	s.ServerName, s.Web.Names = "Mail.Example.com", []string{"WWW.example.com.", "status.example.com"}
+	if got := strings.Join(s.WebNames(), " "); got != "mail.example.com www.example.com status.example.com" {
+		t.Error(got)
+	}
+}

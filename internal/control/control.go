@@ -184,6 +184,14 @@ func (r *Refusal) Error() string { return r.Text }
 // replyHeader carries the codes of a Refusal.
 const replyHeader = "Postrider-Reply"
 
+// maxRequest bounds a request's body, in octets.
+const maxRequest = 1 << 20
+
+// Read reads into a value what a request asks for, as JSON.
+func Read(w http.ResponseWriter, r *http.Request, into any) error {
+	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
+}
+
 // Answer writes what a handler found: err as plain text with status 422, beside it
 // the codes of a Refusal, or out as JSON.
 func Answer(w http.ResponseWriter, out any, err error) {

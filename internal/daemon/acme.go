@@ -17,6 +17,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 )
 
@@ -115,9 +116,9 @@ func (d *Daemon) leadsHere(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	here := addresses(s)
+	here := published.Addresses(s)
 	if named, err := d.dns.LookupNetIP(ctx, "ip", canonical(s.ServerName)); err == nil {
-		here = union(here, named)
+		here = published.Union(here, named)
 	}
 	for _, a := range theirs {
 		if !slices.Contains(here, a.Unmap()) {

@@ -84,7 +84,7 @@ func TestNamesByThemselves(t *testing.T) {
 			if leaf, status := get("mta-sts.mail.test"); !fromPebble(leaf) || leaf.VerifyHostname("mta-sts.mail.test") != nil || status != 200 {
 				t.Errorf("%v by %v, %d", leaf.DNSNames, leaf.Issuer, status)
 			}
-			sender := &relay.STS{Resolver: published{w: w}, HTTP: &http.Client{Transport: &http.Transport{
+			sender := &relay.STS{Resolver: ownDNS{w: w}, HTTP: &http.Client{Transport: &http.Transport{
 				TLSClientConfig: &tls.Config{RootCAs: believed}, DisableKeepAlives: true,
 				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					return (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", webPort))

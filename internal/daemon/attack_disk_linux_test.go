@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -98,10 +97,8 @@ func TestAttackUnfinished(t *testing.T) {
 		}
 	}
 	send(28)
-	for deadline := time.Now().Add(20 * time.Second); onDisk(t, disk).Octets > keep+(6<<20); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("28 MB were sent, and %d octets are free of %d", onDisk(t, disk).Octets, empty.Octets)
-		}
+	if !within(forEver, func() bool { return onDisk(t, disk).Octets <= keep+(6<<20) }) {
+		t.Fatalf("28 MB were sent, and %d octets are free of %d", onDisk(t, disk).Octets, empty.Octets)
 	}
 	for round := range 3 {
 		for _, k := range attackers {

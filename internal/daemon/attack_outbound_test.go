@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -92,7 +93,7 @@ func far(t *testing.T, address string) chan string {
 
 func (v *victim) counters() (c queue.Counters) {
 	v.t.Helper()
-	if err := control.NewClient(filepath.Join(v.dir, "data", "control.sock")).Call(context.Background(), "queue/counters", QueueRequest{}, &c); err != nil {
+	if err := control.NewClient(filepath.Join(v.dir, "data", "control.sock")).Call(context.Background(), "queue/counters", desk.QueueRequest{}, &c); err != nil {
 		v.t.Fatal(err)
 	}
 	return c
@@ -106,7 +107,7 @@ func (v *victim) ours() *talk {
 		v.t.Fatal(err)
 	}
 	v.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(forEver))
 	k := &talk{v.t, c, bufio.NewReader(c)}
 	k.play("S: 220\nC: EHLO ours.test\nS: 250")
 	return k
@@ -156,9 +157,7 @@ func TestAttackSilentHosts(t *testing.T) {
 	for _, to := range []string{"<one@mail.test>", "<many@mail.test>"} {
 		k.send("<v@evil.test>", []string{to}, "Subject: a\r\n\r\nhey")
 	}
-	for deadline := time.Now().Add(20 * time.Second); held.Load() < 5 && time.Now().Before(deadline); {
-		time.Sleep(20 * time.Millisecond)
-	}
+	waitFor(t, func() bool { return held.Load() >= 5 })
 	c := v.counters()
 	if c.Classes[queue.Stranger].Waiting == 0 {
 		t.Errorf("nobody waits for a place, so nothing is proven: %+v", c.Classes)
@@ -221,9 +220,7 @@ func TestAttackReflector(t *testing.T) {
 	ours.send("<ann@victim.test>", []string{"<x@sts.test>"}, "Subject: s\r\n\r\nx")
 	receive(t, got)
 	ours.send("<ann@victim.test>", []string{"<x@inside.test>", "<x@meta.test>", "<x@[127.78.0.1]>", "<x@[169.254.169.254]>", "<x@[IPv6:::ffff:127.78.0.1]>"}, "Subject: s\r\n\r\nx")
-	for deadline := time.Now().Add(30 * time.Second); v.counters().Deferred < 5 && time.Now().Before(deadline); {
-		time.Sleep(20 * time.Millisecond)
-	}
+	waitFor(t, func() bool { return v.counters().Deferred >= 5 })
 	if c := v.counters(); c.Deferred != 5 || c.Failed != 0 {
 		t.Errorf("%d deferred, %d failed", c.Deferred, c.Failed)
 	}

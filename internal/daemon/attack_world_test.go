@@ -89,6 +89,9 @@ func underAttackWith(t *testing.T, descriptors int, extra string) *victim {
 	if runtime.GOOS != "linux" {
 		t.Skip("what an attack costs is read from /proc")
 	}
+	if testing.Short() {
+		t.Skip("the program under attack is a process of its own, of which the race detector sees nothing")
+	}
 	program.once.Do(func() {
 		dir, err := os.MkdirTemp("", "postrider-attack")
 		program.path, program.err = filepath.Join(dir, "postrider"), err
@@ -144,7 +147,7 @@ func (v *victim) end() {
 		if err != nil {
 			v.t.Errorf("the program ended: %v", err)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(forEver):
 		v.cmd.Process.Kill()
 		v.t.Error("the program does not stop")
 	}
@@ -158,22 +161,20 @@ func (v *victim) end() {
 func (v *victim) awaitUp() {
 	v.t.Helper()
 	client := control.NewClient(filepath.Join(v.dir, "data", "control.sock"))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		var s Status
-		if err := client.Call(context.Background(), "status", nil, &s); err == nil {
-			for name, address := range listenersOf {
-				v.addrs[name] = s.Listeners[address]
-			}
-			// The control socket is there before the listeners are served, and
-			// what an attack leaves behind is compared with all that runs.
-			for !strings.Contains(v.log(), "serving") && time.Now().Before(deadline) {
-				time.Sleep(5 * time.Millisecond)
-			}
-			return
-		} else if time.Now().After(deadline) {
-			v.t.Fatalf("the program does not come up: %v", err)
-		}
+	var s Status
+	var err error
+	if !within(forEver, func() bool {
+		err = client.Call(context.Background(), "status", nil, &s)
+		return err == nil
+	}) {
+		v.t.Fatalf("the program does not come up: %v", err)
 	}
+	for name, address := range listenersOf {
+		v.addrs[name] = s.Listeners[address]
+	}
+	// The control socket is there before the listeners are served, and
+	// what an attack leaves behind is compared with all that runs.
+	waitFor(v.t, func() bool { return strings.Contains(v.log(), "serving") })
 }
 
 func (v *victim) log() string {
@@ -237,13 +238,12 @@ func (v *victim) spend(what string, attack func()) (during cost) {
 func (v *victim) recovered(before cost) {
 	v.t.Helper()
 	var now cost
-	for range 400 {
-		if now = v.cost(); now.fds <= before.fds+2 && now.gos <= before.gos+4 {
-			return
-		}
-		time.Sleep(25 * time.Millisecond)
+	if !within(forEver, func() bool {
+		now = v.cost()
+		return now.fds <= before.fds+2 && now.gos <= before.gos+4
+	}) {
+		v.t.Errorf("%d descriptors are open and %d goroutines are there, %d and %d were before the attack", now.fds, now.gos, before.fds, before.gos)
 	}
-	v.t.Errorf("%d descriptors are open and %d goroutines are there, %d and %d were before the attack", now.fds, now.gos, before.fds, before.gos)
 }
 
 // stranger is a client of no account, from an address of its own: n is any
@@ -253,12 +253,12 @@ func (v *victim) stranger(n int, protocol string) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(forEver))
 	return &talk{v.t, c, bufio.NewReader(c)}, nil
 }
 
 func (v *victim) from(address, protocol string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: 10 * time.Second}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: forEver}
 	return d.Dial("tcp", v.addrs[protocol])
 }
 

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -54,7 +54,7 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 		if !s.TLS.SelfSigned {
 			return nil, nil
 		}
-		own := selfSignedPair(s)
+		own := published.SelfSigned(s)
 		if outlived(own, s.ServerName) {
 			// The key stays: others may have pinned it.
 			if err := os.Remove(own.Cert); err != nil {
@@ -87,11 +87,6 @@ func loadCertificates(s *conf.Settings, log *slog.Logger) (*certs.TLS, error) {
 func outlived(own certs.Keypair, serverName string) bool {
 	set, err := certs.LoadTLS(own)
 	return err == nil && (len(set.Expiring(expirySoon)) > 0 || !set.Covers(domains.Canonical(serverName).String()))
-}
-
-func selfSignedPair(s *conf.Settings) certs.Keypair {
-	dir := filepath.Join(s.DataDir, "tls")
-	return certs.Keypair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
 }
 
 const (

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -102,15 +101,14 @@ func (d *Daemon) commands() http.Handler {
 	})
 	mux.HandleFunc("POST /unlock", func(w http.ResponseWriter, r *http.Request) {
 		var who UnlockRequest
-		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&who)
+		err := control.Read(w, r, &who)
 		if err == nil && !d.state().credentials.Unlock(who.Who) {
 			err = fmt.Errorf("no failed logins are remembered of %s", who.Who)
 		}
 		control.Answer(w, struct{}{}, err)
 	})
-	d.queueCommands(mux)
-	d.limitCommands(mux)
-	d.keyCommands(mux)
+	d.deviceCommands(mux)
+	d.desk.Commands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
 	return mux

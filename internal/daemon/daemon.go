@@ -18,6 +18,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/logs"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
@@ -34,6 +35,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/postgres"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
@@ -53,6 +55,7 @@ type Daemon struct {
 	now         atomic.Pointer[state]
 	store       mailstore.Store
 	maildir     *maildir.Store  // what store keeps mail in
+	database    *postgres.Store // what store is instead, where the settings say so
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	sealer      sealer
@@ -71,6 +74,7 @@ type Daemon struct {
 	scanner     *scan.Scanner
 	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
+	own         ownEntries
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
@@ -85,12 +89,11 @@ type Daemon struct {
 	logFile  *logs.File
 	logLevel slog.LevelVar
 	recent   *trace.Ring // the newest lines
-	zones    *zonePages  // what the DNS was found to have
+	desk     *desk.Desk  // what administrators see and change
 	unnamed  nameless    // addresses that mail leaves from
 	stderr   io.Writer
 
 	remembering sync.Mutex // of who has logged in
-	changing    sync.Mutex // of the files of the settings, by pages
 
 	reloading sync.Mutex // guards the fields below
 	load      func() (*conf.Settings, error)
@@ -269,6 +272,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runIssuer()
 	d.reloading.Unlock()
 	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
+	d.serving.Go(func() {
+		told := make(keyNotices)
+		every(ctx, tellEvery, func() { d.tellOfKeys(ctx, told, time.Now()) })
+	})
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}
@@ -277,8 +284,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
+	var leavers leavers
+	d.serving.Go(func() { every(ctx, time.Hour, func() { d.retireLeavers(ctx, &leavers) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, d.history.Turn) })
-	d.serving.Go(func() { every(ctx, time.Minute, func() { d.endSessions("") }) })
+	d.serving.Go(func() { every(ctx, time.Minute, func() { d.revisitSessions(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {

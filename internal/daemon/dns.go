@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
@@ -32,3 +33,6 @@ func resolvers(configured []string) ([]string, error) {
 	}
 	return []string{"127.0.0.1:53"}, nil
 }
+
+// canonical is the text of a domain's canonical form.
+func canonical(domain string) string { return domains.Canonical(domain).String() }

@@ -28,7 +28,7 @@ func ssha512(password string) string {
 // ldapConf names a directory in the settings; more are further settings of it.
 func ldapConf(s *peertest.Slapd, more string) string {
 	return fmt.Sprintf(`"Elsewhere": {"cache_time": "3s", "LDAP": [{"url": %q, "domains": ["example.com"], "service_dn": "cn=mail,dc=example,dc=com",
-		"service_password": "service-secret", "timeout": "1500ms", "quota_attribute": "mailQuota", %s
+		"service_password": "service-secret", "timeout": "30s", "quota_attribute": "mailQuota", %s
 		"base": "ou=people,dc=example,dc=com", "filter": "(&(objectClass=inetOrgPerson)(|(uid=%%n)(mail=%%u)(proxyAddresses=smtp:%%u)))"}]},`, s.URL, more)
 }
 
@@ -148,8 +148,9 @@ func TestDirectory(t *testing.T) {
 
 // TestDirectoryAway: a directory that is killed or stands still is a temporary failure for logins and recipients, no guess, and soon said.
 func TestDirectoryAway(t *testing.T) {
+	t.Parallel()
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", ""), 0)
-	w := start(t, `"Auth": {"max_failures_per_address": 3, "max_failures_per_account": 3}, "POP3": {"max_auth_failures": 100}, `+ldapConf(s, ""))
+	w := start(t, `"Auth": {"max_failures_per_address": 3, "max_failures_per_account": 3}, "POP3": {"max_auth_failures": 100}, `+strings.Replace(ldapConf(s, ""), `"timeout": "30s"`, `"timeout": "4s"`, 1))
 	w.popLogin("bob@example.com", "bob-secret", "+OK")
 	waitOver := func() { time.Sleep(3100 * time.Millisecond) } // what was known is over then
 	for _, broken := range []struct {
@@ -206,6 +207,7 @@ func fresh() string { return fmt.Sprint("wrong", time.Now().UnixNano()) }
 
 // TestDirectoryChanges: a new password counts at once, an old one and a closed account soon not.
 func TestDirectoryChanges(t *testing.T) {
+	t.Parallel()
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", ""), 0)
 	w := start(t, ldapConf(s, ""))
 	w.popLogin("bob@example.com", "bob-secret", "+OK")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 )
 
 // nameless remembers which IPv6 addresses of this host have no name, so that whoever looks at the status does not wait for the
@@ -53,7 +54,7 @@ func (d *Daemon) family() (note, warning string) {
 	if d.post.Outbound == nil || s.OnlyHere() {
 		return "", ""
 	}
-	six := slices.DeleteFunc(interfaces(), netip.Addr.Is4)
+	six := slices.DeleteFunc(published.Interfaces(), netip.Addr.Is4)
 	var without []netip.Addr
 	if len(six) > 0 {
 		without = d.unnamed.look(six, d.dns.LookupAddr)

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestMailPage: what became of a message is found by what its client was told, also in the files that older lines have
@@ -22,12 +21,10 @@ func TestMailPage(t *testing.T) {
 	}
 	v.post("/admin/login", "name", "ann", "password", testPassword)
 	page := ""
-	for range 500 { // until the session has ended
-		if _, page = v.see("/admin/mail?term=m1@far.test"); strings.Contains(page, "the session ended") {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	waitFor(t, func() bool {
+		_, page = v.see("/admin/mail?term=m1@far.test")
+		return strings.Contains(page, "the session ended")
+	})
 	id := regexp.MustCompile(`term=(\w+-\d+)`).FindStringSubmatch(page)
 	if id == nil {
 		t.Fatal(page)

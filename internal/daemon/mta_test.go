@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -20,7 +19,7 @@ import (
 // recipients must be taken.
 func submit(t *testing.T, addr, text, from string, to ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), forEver)
 	defer cancel()
 	d := smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}
 	if err := d.SendMail(ctx, addr, from, to, strings.NewReader(text)); err != nil {
@@ -111,6 +110,7 @@ func TestRelayIntoPeers(t *testing.T) {
 // TestPeersRelayIntoUs: what other servers relay to port 25 is in our mailbox
 // as it came to them.
 func TestPeersRelayIntoUs(t *testing.T) {
+	t.Parallel()
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
 			w := start(t, "")
@@ -191,6 +191,7 @@ print(original.get_payload(0)["Subject"])
 // TestPeerRefuses: the word of another server comes back to the sender in a
 // notification that a mail program understands.
 func TestPeerRefuses(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -229,14 +230,10 @@ func TestPeerRefuses(t *testing.T) {
 // where the server before us passes the wish on (RFC 3461 §5.2.1), and our
 // report finds its way back through that server.
 func TestSuccessThroughPeers(t *testing.T) {
+	t.Parallel()
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			free := port(l.Addr())
-			l.Close()
+			free := peertest.FreePort(t)
 			w := relaying(t, free, "none", "")
 			peer := startPeer(t, peertest.Options{Cert: peertest.NewAuthority(t).Issue(t, "127.0.0.1"), Port: free, RelayPort: port(w.Addrs()["127.0.0.1:0"])})
 			c, err := (&smtp.Dialer{Hello: "home.test", TLS: smtp.TLSNever}).Dial(t.Context(), peer.Addr)

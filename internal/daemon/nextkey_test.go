@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
 
@@ -37,7 +38,7 @@ func TestNextKey(t *testing.T) {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if keys := tlsKeys(s); len(keys) != 1 || keys[0] != want {
+		if keys := published.TLSKeys(s); len(keys) != 1 || keys[0] != want {
 			t.Errorf("%s: %+v", kind, keys)
 		}
 	}
@@ -53,7 +54,7 @@ func TestNextKey(t *testing.T) {
 		if _, err := s.DNS.NextKey(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", text, err)
 		}
-		if keys := tlsKeys(s); len(keys) != 0 {
+		if keys := published.TLSKeys(s); len(keys) != 0 {
 			t.Errorf("%q: %+v", text, keys)
 		}
 	}
@@ -64,9 +65,9 @@ func TestNextKey(t *testing.T) {
 	// The key is in use now.
 	w := start(t, "")
 	used := *w.state().settings
-	pair := selfSignedPair(&used)
+	pair := published.SelfSigned(&used)
 	used.DNS.NextKeyFile = pair.Cert
-	if keys := tlsKeys(&used); len(keys) != 1 || keys[0].Next {
+	if keys := published.TLSKeys(&used); len(keys) != 1 || keys[0].Next {
 		t.Errorf("in use: %+v", keys)
 	}
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -11,6 +13,12 @@ func (d *Daemon) tendSessions() {
 	open.Ended = func(session string, account domains.Address) {
 		d.log.Info("a session was ended, as its password does not open the account any more", "session", session, "user", account.String())
 	}
+}
+
+// revisitSessions is endSessions for what nobody tells us: that a directory has an entry no more.
+func (d *Daemon) revisitSessions(ctx context.Context) {
+	d.state().credentials.Revisit(ctx)
+	d.endSessions("")
 }
 
 // endSessions ends those of an account, or ("") of all. It is called after each change of what opens accounts, and once a minute, for

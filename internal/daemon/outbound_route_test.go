@@ -36,18 +36,17 @@ func route(domain string, port int, more string) string {
 // waiting is the one entry of the queue, once it has been tried.
 func (w *testWorld) waiting() queue.View {
 	w.t.Helper()
-	for range 600 {
-		all, err := w.post.Outbound.Queue().List(context.Background(), queue.Filter{})
-		if err != nil {
+	var all []queue.View
+	if !within(forEver, func() (tried bool) {
+		var err error
+		if all, err = w.post.Outbound.Queue().List(context.Background(), queue.Filter{}); err != nil {
 			w.t.Fatal(err)
 		}
-		if len(all) == 1 && all[0].Recipients[0].Text != "" {
-			return all[0]
-		}
-		time.Sleep(20 * time.Millisecond)
+		return len(all) == 1 && all[0].Recipients[0].Text != ""
+	}) {
+		w.t.Fatalf("nothing waits\n%s", w.logs)
 	}
-	w.t.Fatalf("nothing waits\n%s", w.logs)
-	return queue.View{}
+	return all[0]
 }
 
 // explained is what explain says about the one entry of the queue.

@@ -69,7 +69,7 @@ func receive(t *testing.T, got chan string) string {
 	select {
 	case m := <-got:
 		return m
-	case <-time.After(30 * time.Second):
+	case <-time.After(forEver):
 		t.Fatal("nothing arrived")
 		return ""
 	}
@@ -120,13 +120,8 @@ func TestBounce(t *testing.T) {
 		C: Subject: lost\r\n\r\nx\r\n.
 		S: 250`)
 	var here []string
-	for range 300 {
-		if here = w.mailbox("bob@mail.test"); len(here) > 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if len(here) != 1 {
+	waitFor(t, func() bool { return w.stored("bob@mail.test") > 0 })
+	if here = w.mailbox("bob@mail.test"); len(here) != 1 {
 		t.Fatalf("%d messages for the sender\n%s", len(here), w.logs)
 	}
 	for _, want := range []string{"Return-Path: <>\r\n", "multipart/report", "message/delivery-status",

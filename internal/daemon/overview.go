@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/published"
 )
 
 // overview tells the pages how the server is.
@@ -21,7 +22,7 @@ func (o overview) Standing() admin.Standing {
 	}
 	for _, c := range s.Certificates {
 		at.Certificates = append(at.Certificates, admin.Certificate{Names: c.Names, NotAfter: c.NotAfter, From: c.From, Soon: c.Soon, Problem: c.Problem, Renews: c.Renews, Retry: c.Retry,
-			Own: c.From == selfSignedPair(o.d.state().settings).Cert})
+			Own: c.From == published.SelfSigned(o.d.state().settings).Cert})
 	}
 	for _, r := range rooms(o.d.state().settings) {
 		at.Rooms = append(at.Rooms, admin.Room{Dir: r.Dir, Octets: r.Octets, Files: r.Files, Short: r.Short})

@@ -25,20 +25,20 @@ type ownPages struct{ d *Daemon }
 func (o ownPages) May(what string) bool { return o.d.state().settings.Web.May(what) }
 
 // Decided implements user.Own.
-func (o ownPages) Decided(who string) (user.Decided, error) {
+func (o ownPages) Decided(who string) (d user.Decided, err error) {
 	account := domains.Address(who)
+	d.PasswordPage, d.Elsewhere = o.elsewhere(account)
 	p, err := o.d.preferences.Of(account)
 	if err != nil || p == nil {
-		return user.Decided{}, err
+		return d, err
 	}
-	var d user.Decided
 	credentials, now := o.d.state().credentials, time.Now()
 	if credentials.OwnPassword(account, p) {
 		d.Changed = p.Password.Changed
 	}
 	for _, a := range p.Apps {
 		use := credentials.AppUse(account, a.ID)
-		d.Apps = append(d.Apps, user.App{ID: a.ID, Name: a.Name, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Until: a.Until, Over: a.Over(now)})
+		d.Apps = append(d.Apps, user.App{ID: a.ID, Device: user.Device(a.Device), Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Over: a.Over(now)})
 	}
 	d.OnlyApps = p.OnlyApps
 	if f := p.Forward; f != nil {
@@ -51,6 +51,15 @@ func (o ownPages) Decided(who string) (user.Decided, error) {
 		d.Absence = &user.Absence{Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until, Active: a.Active(now), Over: a.Over(now)}
 	}
 	return d, nil
+}
+
+// elsewhere reports whether others keep the password of an account, and where its user changes it.
+func (o ownPages) elsewhere(account domains.Address) (page string, is bool) {
+	st := o.d.state()
+	if st.dir.Account(account) != nil {
+		return "", false
+	}
+	return st.elsewhere().PasswordOf(account)
 }
 
 // proves checks that it is the user who asks, by his password. A wrong one counts as a failed login.
@@ -86,6 +95,9 @@ func refusedAs(field string, err error) error {
 
 // SetPassword implements user.Own.
 func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error {
+	if _, is := o.elsewhere(domains.Address(who)); is {
+		return &user.Refused{Why: "the password of this account is kept elsewhere, and is changed there"}
+	}
 	if err := o.proves(ctx, who, from, old); err != nil {
 		return err
 	}
@@ -110,12 +122,12 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 }
 
 // AddApp implements user.Own.
-func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error) {
+func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password string, device user.Device) (app string, err error) {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, until); err == nil {
+		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil {
 			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
 		}
 		return err
@@ -123,8 +135,19 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 	if err != nil {
 		return "", err
 	}
-	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which fetches and sends mail of %s.", name, from, who))
+	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which %s mail of %s.", device.Name, from, does(device.Only), who))
 	return app, nil
+}
+
+// does is what a device does with mail.
+func does(only string) string {
+	switch only {
+	case preferences.OnlyFetch:
+		return "fetches"
+	case preferences.OnlySend:
+		return "sends"
+	}
+	return "fetches and sends"
 }
 
 // SetOnlyApps implements user.Own.

@@ -7,9 +7,13 @@ import (
 	"net/http"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/change"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -20,12 +24,21 @@ func (d *Daemon) adminPages() http.Handler {
 		Name: "admin", Title: "Postrider", Logins: adminLogins{d}, Codes: true, Nobody: d.noAdmin,
 		Log: d.log.With("service", "web"),
 	})
-	who, leads := accountPages{d}, aliasPages{d}
-	d.zones = newZonePages(d)
-	admin.Add(area, admin.Server{
-		Overview: overview{d}, Flows: d.flows, Queue: queuePages{d}, Mail: newLogPages(d), Lines: d.recent, Leads: d.leads, Reports: &reportPages{d: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settingsInForce, Files: filePages{d}, DNS: d.zones,
+	d.desk = desk.New(desk.Needs{
+		Now: func() desk.Moment {
+			st := d.state()
+			return desk.Moment{Settings: st.settings, Directory: st.dir, Credentials: st.credentials, Rules: st.rules, Names: st.names}
+		},
+		Files: &change.Server{Configuration: func() string { return d.Configuration }, Settings: func() *conf.Settings { return d.state().settings }, Probes: probes, ReadAgain: d.Reload},
+		Store: d.store, Quota: d.quota, Preferences: d.preferences, MailKeys: d.mailKeys, Post: d.post, Keys: d.keys, Recent: d.recent,
+		Reports: d.reports.Store, TakesReports: func() bool { return len(d.reportMailboxes()) > 0 },
+		Resolvers: func(s *conf.Settings) ([]string, error) { return resolvers(s.Queue.DNSServers) },
+		Log:       d.log,
 	})
+	d.closers = append(d.closers, d.desk)
+	all := d.desk.Pages()
+	all.Overview, all.Flows = overview{d}, d.flows
+	admin.Add(area, all)
 	return area
 }
 
@@ -65,7 +78,7 @@ func (d *Daemon) ways() ([]user.Way, bool) {
 	if st.site != nil && st.site.Mail != nil {
 		return waysOf(host, st.site.Mail), true
 	}
-	return waysOf(host, mailPorts(services(st.settings))), false
+	return waysOf(host, published.MailSettings(st.settings)), false
 }
 
 func waysOf(host string, mail *web.Mail) []user.Way {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -28,7 +27,7 @@ func (w *testWorld) visitor() *visitor {
 	defer w.reloading.Unlock()
 	jar, _ := cookiejar.New(nil)
 	v := &visitor{t: w.t, base: "http://" + w.web.socket.Addr().String()}
-	v.Jar, v.Timeout, v.Transport = jar, time.Minute, keptAlive{}
+	v.Jar, v.Timeout, v.Transport = jar, forEver, keptAlive{}
 	return v
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -93,7 +94,7 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if p != nil {
 		trial.Apps = slices.Clone(p.Apps)
 	}
-	if _, _, err := trial.NewApp(name, last, time.Now()); err != nil {
+	if _, _, err := trial.NewApp(preferences.Device{Name: name, Until: last}, time.Now()); err != nil {
 		return refusedAs("name", err)
 	}
 	o.d.phones.begin(domains.Address(who), name, last, stamp, time.Now())
@@ -119,7 +120,7 @@ func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (fil
 	}
 	var password string
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		password, err = o.d.state().credentials.AddApp(account, p, one.Name, one.last)
+		password, err = o.d.state().credentials.AddApp(account, p, preferences.Device{Name: one.Name, Until: one.last})
 		return err
 	})
 	if err != nil {
@@ -150,7 +151,7 @@ func (o ownPages) signed(host, profile string) string {
 // mailSettings are the host and the ports that mail programs are told.
 func (o ownPages) mailSettings() (string, *web.Mail, error) {
 	st := o.d.state()
-	mail := mailPorts(services(st.settings))
+	mail := published.MailSettings(st.settings)
 	if mail == nil {
 		return "", nil, &user.Refused{Why: "this server takes mail programs from its own host alone"}
 	}

@@ -1,45 +1,16 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
-
-// stsAuto is the setting by which MTA-STS policies ripen.
-const stsAuto = "auto"
-
-func stsFile(s *conf.Settings) string { return filepath.Join(s.DataDir, "mta-sts.json") }
-
-// stsModes are those that policies have ripened to, by domain.
-func stsModes(s *conf.Settings) map[string]zone.STSMode {
-	if s.DNS.MTASTS != stsAuto {
-		return nil
-	}
-	modes, _ := zone.ReadModes(stsFile(s)) // who writes the file tells of an error
-	return modes
-}
-
-// policyPlan is as much of a plan as its MTA-STS policy is made of: what is served over HTTPS is
-// what the DNS has the id of.
-func policyPlan(s *conf.Settings, domain string, modes map[string]zone.STSMode) *zone.Plan {
-	p := &zone.Plan{Domain: canonical(domain), Host: canonical(s.ServerName), OtherMX: s.DNS.OtherMX}
-	switch s.DNS.MTASTS {
-	case "off":
-	case stsAuto:
-		p.STS = cmp.Or(modes[p.Domain], zone.STSTesting)
-	default:
-		p.STS = zone.STSMode(s.DNS.MTASTS)
-	}
-	return p
-}
 
 // openPolicies makes what leads MTA-STS policies to where they are enforced. It is there whatever the settings
 // say: a reload may ask for it.
@@ -49,7 +20,7 @@ func (d *Daemon) openPolicies(s *conf.Settings) error {
 		return err
 	}
 	d.policies = &zone.Ripening{
-		File: stsFile(s), Write: disk.ReplaceFile,
+		File: published.ModesFile(s), Write: disk.ReplaceFile,
 		Plans: d.ripening, Check: d.checkPolicy, Changed: d.policiesChanged, Log: d.log,
 		Failures: func(since time.Time) (map[string]zone.Told, error) {
 			all, err := reports.ReadAll(reports.Dir(s.DataDir), since)
@@ -65,11 +36,11 @@ func (d *Daemon) openPolicies(s *conf.Settings) error {
 // ripening are the plans of the policies that ripen.
 func (d *Daemon) ripening() (plans []*zone.Plan) {
 	s := d.state().settings
-	if s.DNS.MTASTS != stsAuto {
+	if !published.Ripens(s) {
 		return nil
 	}
-	for _, domain := range Planned(s) {
-		plans = append(plans, policyPlan(s, domain.String(), nil))
+	for _, domain := range published.Planned(s) {
+		plans = append(plans, published.PolicyPlan(s, domain.String(), nil))
 	}
 	return plans
 }
@@ -111,6 +82,6 @@ func (d *Daemon) policiesChanged() {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	now := *d.state()
-	now.site = newSite(now.settings)
+	now.site = published.Site(now.settings)
 	d.now.Store(&now)
 }

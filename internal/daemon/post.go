@@ -73,9 +73,14 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	shared, err := d.openQueue()
+	if err != nil {
+		return err
+	}
 	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
 	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
 		Dir:     s.QueueDir,
+		Shared:  shared,
 		Disk:    disk,
 		MinFree: KeepFree(s, s.QueueDir),
 

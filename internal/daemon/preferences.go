@@ -6,6 +6,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // openPreferences opens what users have decided about their accounts.
@@ -18,13 +19,53 @@ func (d *Daemon) openPreferences(s *conf.Settings) error {
 	return err
 }
 
-// retirePreferences puts aside what users had decided whose accounts are not there any more.
+// retirePreferences puts aside what users had decided whose accounts are not there any more. What others keep accounts of is theirs to say, and
+// not now: retireLeavers asks them.
 func (d *Daemon) retirePreferences(st *state) {
-	n, err := d.preferences.Retire(context.Background(), maps.Keys(st.dir.Accounts()))
+	d.retire(st, func(a domains.Address) bool { return st.elsewhere().Knows(a.Domain()) })
+}
+
+func (d *Daemon) retire(st *state, others func(domains.Address) bool) {
+	n, err := d.preferences.Retire(context.Background(), maps.Keys(st.dir.Accounts()), others)
 	switch {
 	case err != nil:
 		d.log.Warn("what users of accounts that are gone had decided is not put aside", "err", err)
 	case n > 0:
 		d.log.Info("what users of accounts that are gone had decided is put aside", "accounts", n, "dir", preferences.Dir(st.settings.DataDir))
 	}
+}
+
+// leavers are the accounts that nobody elsewhere knew the last time they were asked.
+type leavers map[domains.Address]bool
+
+// retireLeavers asks whoever keeps accounts about each whose user has decided something, and puts that aside once nobody has known the account twice in turn:
+// an entry that is moved may be away for a moment. Where none of several is known, the directory is more likely not to tell than all are gone.
+func (d *Daemon) retireLeavers(ctx context.Context, before *leavers) {
+	st := d.state()
+	all, err := d.preferences.Accounts()
+	if err != nil || !st.settings.Elsewhere.HasAccounts() {
+		*before = nil
+		return
+	}
+	now, known := make(leavers), 0
+	for _, a := range all {
+		if st.dir.Account(a) != nil || !st.elsewhere().Knows(a.Domain()) {
+			continue
+		}
+		switch k, err := st.elsewhere().Find(ctx, a); {
+		case err != nil: // it cannot be known now
+		case k == nil:
+			now[a] = true
+		default:
+			known++
+		}
+	}
+	if known == 0 && len(now) > 1 {
+		d.log.Warn("nobody who has decided something is known to whoever keeps accounts any more: it is kept", "accounts", len(now))
+		*before = nil
+		return
+	}
+	was := *before
+	*before = now
+	d.retire(st, func(a domains.Address) bool { return st.elsewhere().Knows(a.Domain()) && !(now[a] && was[a]) })
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
@@ -91,22 +92,19 @@ func askDaemon[T any](w *testWorld, action string, in any) (out T) {
 	return out
 }
 
-// eventually waits until something is so, for half a minute at most.
+// eventually waits until something is so.
 func (w *testWorld) eventually(what string, so func() bool) {
 	w.t.Helper()
-	for range 3000 {
-		if so() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !within(forEver, so) {
+		w.t.Fatal("not yet: ", what)
 	}
-	w.t.Fatal("not yet: ", what)
 }
 
 // TestStolenAccount: somebody has a password and sends as fast as he can. He gets as far as
 // the default; user and postmaster have one notice each; what has not left is held, over a
 // restart too, and shown; once the limit is lifted all of it leaves, in order.
 func TestStolenAccount(t *testing.T) {
+	t.Parallel()
 	var open atomic.Bool
 	got := make(chan string, 2000)
 	sink, _ := sinkServer(t, func(s *smtp.Server) {
@@ -156,7 +154,7 @@ func TestStolenAccount(t *testing.T) {
 		t.Errorf("%d messages were taken, want %d", taken, most)
 	}
 	held := func() (n int) {
-		return askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}).Held
+		return askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "alice@mail.test"}).Held
 	}
 	w.eventually("all is held", func() bool { return held() == most })
 	var notices []string
@@ -172,7 +170,7 @@ func TestStolenAccount(t *testing.T) {
 			}
 		}
 	}
-	u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "Alice@mail.test"})
+	u := askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "Alice@mail.test"})
 	if u.Hour.Messages != most || u.Day.Recipients != most || u.Full != fmt.Sprintf("%d messages an hour", most) || u.Until.Before(time.Now()) {
 		t.Errorf("shown: %+v", u)
 	}
@@ -210,7 +208,7 @@ func TestStolenAccount(t *testing.T) {
 	w.logged("mail of a user is still held", "user=alice@mail.test", fmt.Sprintf("held=%d", most))
 	k = w.loginAs("alice@mail.test")
 	k.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<victim@far.test>\nS: 450 4.7.1 alice@mail.test may have")
-	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	askDaemon[desk.LimitAnswer](w, "limits/restore", desk.LimitRequest{Account: "alice@mail.test"})
 	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 1 || s.Limits[0].Limit != "" || !s.Limits[0].Held || len(s.problems()) == 0 {
 		t.Errorf("that mail is held is forgotten: %+v", s.Limits)
 	}
@@ -218,7 +216,7 @@ func TestStolenAccount(t *testing.T) {
 	if n := held(); n != most {
 		t.Errorf("%d are held after a restart", n)
 	}
-	lifted := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)})
+	lifted := askDaemon[desk.LimitAnswer](w, "limits/lift", desk.LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)})
 	if lifted.Messages != most {
 		t.Errorf("%d were released", lifted.Messages)
 	}
@@ -231,11 +229,11 @@ func TestStolenAccount(t *testing.T) {
 	if subject := receive(t, got); subject != "more" {
 		t.Errorf("%q leaves", subject)
 	}
-	askDaemon[LimitAnswer](w, "limits/restore", LimitRequest{Account: "alice@mail.test"})
+	askDaemon[desk.LimitAnswer](w, "limits/restore", desk.LimitRequest{Account: "alice@mail.test"})
 	if s := askDaemon[Status](w, "status", nil); len(s.Limits) != 0 {
 		t.Errorf("in the end: %+v", s.Limits)
 	}
-	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); !u.Lifted.IsZero() || u.Hour.Messages != 0 || u.Held != 0 {
+	if u := askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "alice@mail.test"}); !u.Lifted.IsZero() || u.Hour.Messages != 0 || u.Held != 0 {
 		t.Errorf("in the end: %+v", u)
 	}
 }
@@ -291,7 +289,7 @@ func TestLimitsOfAccounts(t *testing.T) {
 		t.Errorf("somebody was stopped: %+v", s.Limits)
 	}
 	alice.accept("alice@mail.test", "bob@mail.test")
-	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); u.Hour.Amount != (post.Amount{Messages: 1, Recipients: 1}) {
+	if u := askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "alice@mail.test"}); u.Hour.Amount != (post.Amount{Messages: 1, Recipients: 1}) {
 		t.Errorf("alice: %+v", u.Hour)
 	}
 
@@ -382,7 +380,7 @@ func TestOwnMailHasItsOwnLimit(t *testing.T) {
 		t.Errorf("more than allowed: %q", m)
 	default:
 	}
-	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "carol@mail.test"}); u.Hour.Messages != 20 || u.Full != "" {
+	if u := askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "carol@mail.test"}); u.Hour.Messages != 20 || u.Full != "" {
 		t.Errorf("carol: %+v", u)
 	}
 	logs := w.logs.String()
@@ -405,11 +403,11 @@ func TestHeldOnTheWayIn(t *testing.T) {
 	receive(t, got)
 	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
 	late.play("C: Subject: x\\r\\n\\r\\nx\\r\\n.\nS: 250")
-	if u := askDaemon[post.Use](w, "limits/show", LimitRequest{Account: "alice@mail.test"}); u.Held != 1 {
+	if u := askDaemon[post.Use](w, "limits/show", desk.LimitRequest{Account: "alice@mail.test"}); u.Held != 1 {
 		t.Errorf("%d are held", u.Held)
 	}
 	k.refuse("alice@mail.test", "x@far.test", "450 4.7.1")
-	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 1 {
+	if n := askDaemon[desk.LimitAnswer](w, "limits/lift", desk.LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 1 {
 		t.Errorf("%d are released", n)
 	}
 	if m := receive(t, got); !strings.HasPrefix(m, "<alice@mail.test> <late@far.test>") {
@@ -426,7 +424,7 @@ func TestToldWithoutAQueue(t *testing.T) {
 		k.refuse("alice@mail.test", "bob@mail.test", "450 4.7.1")
 	}
 	w.eventually("both are told", func() bool { return len(w.mailbox("alice@mail.test")) == 2 && len(w.mailbox("bob@mail.test")) == 1 })
-	if n := askDaemon[LimitAnswer](w, "limits/lift", LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 0 {
+	if n := askDaemon[desk.LimitAnswer](w, "limits/lift", desk.LimitRequest{Account: "alice@mail.test", Until: time.Now().Add(time.Hour)}).Messages; n != 0 {
 		t.Errorf("%d were released", n)
 	}
 	k.accept("alice@mail.test", "alice@mail.test")

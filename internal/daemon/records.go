@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/zone"
+	"github.com/postrider-mail/postrider/internal/published"
 )
 
 const (
@@ -29,14 +29,17 @@ func (d *Daemon) runRecords(ctx context.Context) {
 		if s := d.state().settings; s.Web.Listen != "" && s.ServerName != "" && !s.OnlyHere() {
 			d.lookAtRecords(ctx)
 		}
+		if !d.state().settings.OnlyHere() {
+			d.lookForOwnEntries(ctx)
+		}
 		next.Reset(recordsAgain)
 	}
 }
 
 // lookAtRecords checks one zone after another.
 func (d *Daemon) lookAtRecords(ctx context.Context) {
-	for _, name := range Planned(d.state().settings) {
-		done, err := d.zones.begin(name)
+	for _, name := range published.Planned(d.state().settings) {
+		done, err := d.desk.Zones().Begin(name)
 		for range 10 { // then others keep asking, and see what is found
 			if err == nil {
 				break
@@ -46,7 +49,7 @@ func (d *Daemon) lookAtRecords(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			done, err = d.zones.begin(name)
+			done, err = d.desk.Zones().Begin(name)
 		}
 		if err != nil {
 			continue
@@ -57,23 +60,4 @@ func (d *Daemon) lookAtRecords(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// faults is how many there are that somebody has to do something about, by the type of the record, and when the last of the
-// domains was looked at; the zero time: none yet.
-func (z *zonePages) faults() (n map[string]int, at time.Time) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	n = make(map[string]int)
-	for _, c := range z.found {
-		for _, f := range c.report.Faults() {
-			if f.State != zone.Unknown { // that servers of the DNS do not answer is told elsewhere
-				n[f.Type]++
-			}
-		}
-		if c.at.After(at) {
-			at = c.at
-		}
-	}
-	return n, at
 }

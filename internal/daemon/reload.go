@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/internal/published"
 )
 
 // Reload reads the settings again and puts them in force: accounts, aliases,
@@ -90,7 +91,7 @@ func (d *Daemon) reload() error {
 	}
 	// From here on nothing can fail.
 	d.dns.Reconfigure(dns)
-	d.keys.Configure(signing(settings))
+	d.keys.Configure(published.Signing(settings))
 	if sending != nil {
 		d.post.Outbound.Reconfigure(sending)
 	}

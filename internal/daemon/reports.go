@@ -132,8 +132,8 @@ func reportable(v *verify.Verdict) reports.Result {
 	if i := strings.LastIndexByte(v.From, '@'); i >= 0 {
 		r.Envelope = canonical(v.From[i+1:])
 	}
-	if v.Override != "" {
-		r.Overrides = []reports.Override{{Type: v.Override}}
+	if reason := override(v, r.Disposition); reason != "" {
+		r.Overrides = []reports.Override{{Type: reason}}
 	}
 	for i := range v.DKIM {
 		s := &v.DKIM[i]
@@ -150,17 +150,35 @@ func reportable(v *verify.Verdict) reports.Result {
 	return r
 }
 
-// disposition is what was done with a message, in the words of RFC 9990.
+// disposition is what was done with a message, in the words of RFC 9990: "pass" is for what
+// passes where a policy would have had it stopped.
 func disposition(v *verify.Verdict) string {
+	enforced := v.DMARC.Policy == dmarc.Quarantine || v.DMARC.Policy == dmarc.Reject
 	switch {
-	case v.DMARC.Result == dmarc.Pass:
+	case v.DMARC.Result == dmarc.Pass && enforced:
 		return "pass"
+	case v.DMARC.Result == dmarc.Pass:
+		return "none"
 	case v.Action == verify.Refuse:
 		return "reject"
 	case v.Marked():
 		return "quarantine"
 	}
 	return "none"
+}
+
+// override is why a message that does not pass was not treated as the domain's record says
+// (RFC 9990 §3.1.6); "" if it was.
+func override(v *verify.Verdict, disposition string) string {
+	switch {
+	case v.Override != "" || v.DMARC.Result == dmarc.Pass:
+		return v.Override
+	case disposition != string(v.DMARC.Policy):
+		return "local_policy"
+	case v.DMARC.Tested:
+		return "policy_test_mode"
+	}
+	return ""
 }
 
 func mode(strict bool) string {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/reports"
+	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
 )
 
@@ -35,18 +36,18 @@ func dmarcMail(id string) string {
 // kept waits until so many reports are kept.
 func (w *testWorld) kept(n int) []*reports.Report {
 	w.t.Helper()
-	for range 100 {
-		all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{})
-		if err != nil {
+	var all []*reports.Report
+	if !within(forEver, func() (are bool) {
+		w.reports.Read(context.Background())
+		var err error
+		if all, err = reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil {
 			w.t.Fatal(err)
 		}
-		if len(all) == n {
-			return all
-		}
-		w.reports.Read(context.Background())
+		return len(all) == n
+	}) {
+		w.t.Fatalf("there are never %d reports", n)
 	}
-	w.t.Fatalf("there are never %d reports", n)
-	return nil
+	return all
 }
 
 // TestReports: the address for reports takes mail, belongs to nobody, and what comes is
@@ -71,19 +72,8 @@ func TestReports(t *testing.T) {
 	w.again()
 	w.kept(2)
 	for _, name := range []string{"dmarc@mail.test", "tls@mail.test"} {
-		left := int64(-1)
-		for range 200 { // what is kept is removed a moment later
-			u, err := w.store.Usage(context.Background(), name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if left = u.Messages; left == 0 {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		if left != 0 {
-			t.Errorf("%s holds %d messages", name, left)
+		if !within(forEver, func() bool { return w.stored(name) == 0 }) { // what is kept is removed a moment later
+			t.Errorf("%s holds %d messages", name, w.stored(name))
 		}
 	}
 	w.change(`["dmarc@mail.test", "tls@mail.test"]`, `["dmarc@mail.test"]`)
@@ -111,19 +101,11 @@ func TestReporting(t *testing.T) {
 		t.Errorf("got %q", m)
 	}
 	count("no-such@far.test")
-	for range 600 {
-		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 1 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	for range 100 { // the reader may have looked at the same time
+	w.drained()              // the bounce was stored
+	waitFor(t, func() bool { // the reader may have looked at the same time
 		w.reports.Read(t.Context())
-		if u, err := w.store.Usage(t.Context(), "dmarc@mail.test"); err == nil && u.Messages == 0 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return w.stored("dmarc@mail.test") == 0
+	})
 	if all, err := reports.ReadAll(reports.Dir(w.state().settings.DataDir), time.Time{}); err != nil || len(all) != 0 {
 		t.Errorf("the bounce is taken for something else: %+v, %v", all, err)
 	}
@@ -151,6 +133,51 @@ func TestMayPass(t *testing.T) {
 	} {
 		if got := mayPass(c.err); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+}
+
+// TestReportedAsDone: a report says what was done, and why where that is not what the
+// domain's record says (RFC 9990 §3.1.1).
+func TestReportedAsDone(t *testing.T) {
+	for _, c := range []struct {
+		name, record, policy string
+		result               dmarc.Result
+		action               verify.Action
+		override             string
+		disposition, reason  string
+	}{
+		{"passes, enforced", "p=reject", "reject", dmarc.Pass, verify.Note, "", "pass", ""},
+		{"passes, nothing asked", "p=none", "none", dmarc.Pass, verify.Note, "", "none", ""},
+		{"passes, in a test", "p=quarantine; t=y", "none", dmarc.Pass, verify.Note, "", "none", ""},
+		{"as asked: reject", "p=reject", "reject", dmarc.Fail, verify.Refuse, "", "reject", ""},
+		{"as asked: quarantine", "p=quarantine", "quarantine", dmarc.Fail, verify.Mark, "", "quarantine", ""},
+		{"as asked: put aside", "p=quarantine", "quarantine", dmarc.Fail, verify.Quarantine, "", "quarantine", ""},
+		{"as asked: none", "p=none", "none", dmarc.Fail, verify.Note, "", "none", ""},
+		{"a test of reject", "p=reject; t=y", "quarantine", dmarc.Fail, verify.Mark, "", "quarantine", "policy_test_mode"},
+		{"a test of quarantine", "p=quarantine; t=y", "none", dmarc.Fail, verify.Note, "", "none", "policy_test_mode"},
+		{"a test of nothing", "p=none; t=y", "none", dmarc.Fail, verify.Note, "", "none", ""},
+		{"a list", "p=reject", "reject", dmarc.Fail, verify.Mark, "mailing_list", "quarantine", "mailing_list"},
+		{"softer by our settings", "p=reject", "reject", dmarc.Fail, verify.Note, "", "none", "local_policy"},
+		{"softer in a test", "p=reject; t=y", "quarantine", dmarc.Fail, verify.Note, "", "none", "local_policy"},
+		{"one of our own domains", "p=none", "none", dmarc.Fail, verify.Refuse, "", "reject", "local_policy"},
+		{"no answer", "p=reject", "reject", dmarc.TempError, verify.Note, "", "none", "local_policy"},
+	} {
+		record, err := dmarc.Parse("v=DMARC1; " + c.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &verify.Verdict{Action: c.action, Override: c.override, DMARC: dmarc.Outcome{
+			Result: c.result, Domain: "a.test", RecordDomain: "a.test", Record: record, Policy: dmarc.Policy(c.policy), Tested: record.Testing && c.record != "p=none; t=y",
+			SPF: dmarc.Alignment{Aligned: c.result == dmarc.Pass},
+		}}
+		r := reportable(v)
+		var reason string
+		for _, o := range r.Overrides {
+			reason += o.Type
+		}
+		if r.Disposition != c.disposition || reason != c.reason {
+			t.Errorf("%s: %s %q, want %s %q", c.name, r.Disposition, reason, c.disposition, c.reason)
 		}
 	}
 }

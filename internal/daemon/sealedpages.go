@@ -36,6 +36,7 @@ func (o ownPages) rewrap(ctx context.Context, who, old, new string) (settle func
 	if keys == nil {
 		return func(context.Context) error { return nil }, nil
 	}
+	defer keys.Forget()
 	// Before it opens anything: one that is refused must not open the mail, and nobody is to collect them.
 	if err := errors.Join(accounts.Usable([]byte(new)), accounts.Strong([]byte(new), domains.Address(who))); err != nil {
 		return nil, refusedAs("new", err)
@@ -56,6 +57,7 @@ func (o ownPages) wrapApp(ctx context.Context, who, password, id, app string) er
 	if err != nil || keys == nil {
 		return err
 	}
+	defer keys.Forget()
 	return o.d.mailKeys.Change(ctx, who, func(b *mailkeys.Box) error {
 		if b.Keyring == nil {
 			return mailkeys.ErrNone

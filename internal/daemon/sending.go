@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 )
 
 // newSending makes of one set of settings how mail leaves by it.
@@ -33,8 +34,31 @@ func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
 			relay.Routes[r.Label(i)].Copy = d.keys.Only(r.Signature)
 		}
 	}
+	keys, err := queueKeys(s)
+	if err != nil {
+		return nil, err
+	}
 	srs, err := newSRS(s)
-	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Own: rateOf(s.Rates.Own)}, err
+	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Keys: keys, Own: rateOf(s.Rates.Own)}, err
+}
+
+// queueKeys are what messages are sealed with while they wait, made of the server's key; nil without one. What waits sealed is opened when no more is sealed, too.
+func queueKeys(s *conf.Settings) (*sealed.Keys, error) {
+	var key seal.Key
+	var err error
+	if s.Queue.Seal {
+		key, _, err = seal.EnsureKey(s.SecretKeyFile)
+	} else if key, err = seal.LoadKey(s.SecretKeyFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key of the queue: %w", err)
+	}
+	secret, err := key.Derive("queue")
+	if err != nil {
+		return nil, fmt.Errorf("key of the queue: %w", err)
+	}
+	return sealed.NewKeys(secret, s.Queue.Seal)
 }
 
 // queueConfig is what the queue takes from one set of settings.

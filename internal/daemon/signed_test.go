@@ -58,14 +58,12 @@ func startSigning(t *testing.T, both bool) (*testWorld, records, chan string) {
 		"Aliases": {"only@mail.test": "friend@far.test"},
 		"Queue": {"forward": true, "dns_servers": [%q], "Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %[2]d, "tls": "none"},
 			{"domain": "one.test", "host": "127.0.0.1", "port": %[2]d, "tls": "none", "signature": "rsa"}]}`, server, sink.Port))
-	for range 600 {
-		if !slices.ContainsFunc(w.keys.Keys(), func(k sign.Key) bool { return k.Domain == "mail.test" && k.Phase != sign.Signing }) {
-			return w, shown, got
-		}
-		time.Sleep(20 * time.Millisecond)
+	if !within(forEver, func() bool {
+		return !slices.ContainsFunc(w.keys.Keys(), func(k sign.Key) bool { return k.Domain == "mail.test" && k.Phase != sign.Signing })
+	}) {
+		t.Fatalf("no key signs: %+v\n%s", w.keys.Keys(), w.logs)
 	}
-	t.Fatalf("no key signs: %+v\n%s", w.keys.Keys(), w.logs)
-	return nil, nil, nil
+	return w, shown, got
 }
 
 // signatures are whose signatures are on a message, and whether they are good.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // send plays one message; to are RCPT arguments, each answered by 250.
@@ -27,11 +26,10 @@ func (w *testWorld) greeted() *talk {
 func (w *testWorld) waitFor(user string, n int) []string {
 	w.t.Helper()
 	var here []string
-	for range 300 {
+	if within(forEver, func() bool { return w.stored(user) >= n }) {
 		if here = w.mailbox(user); len(here) >= n {
 			return here
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	w.t.Fatalf("%d messages for %s, not %d\n%s", len(here), user, n, w.logs)
 	return nil
@@ -40,13 +38,9 @@ func (w *testWorld) waitFor(user string, n int) []string {
 // drained waits until nothing is in the queue.
 func (w *testWorld) drained() {
 	w.t.Helper()
-	for range 600 {
-		if w.post.Outbound.Queue().Counters().Entries == 0 {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
+	if !within(forEver, func() bool { return w.post.Outbound.Queue().Counters().Entries == 0 }) {
+		w.t.Fatalf("the queue is not empty\n%s", w.logs)
 	}
-	w.t.Fatalf("the queue is not empty\n%s", w.logs)
 }
 
 // senderOf is the envelope sender of a message the sink got.

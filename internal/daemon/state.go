@@ -9,8 +9,10 @@ import (
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
@@ -32,7 +34,7 @@ type state struct {
 	mechanisms  []sasl.Mechanism
 	tls         *certs.TLS // of files; nil if there are none
 	issuer      *issuer    // nil if the settings ask for none
-	names       listed
+	names       *desk.Names
 	anySealed   bool // a mailbox is
 }
 
@@ -54,7 +56,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	}()
 	st.rules, st.verify = newRules(s, st.dir), verification(s, old.verify, log)
 	st.scan, st.milters = scanning(s), milters(s)
-	st.site = newSite(s)
+	st.site = published.Site(s)
 	if st.mail, err = s.MailRules(); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
 		return nil, err
 	}
-	st.names, st.anySealed = newListed(s, st.dir), anySealed(st.dir)
+	st.names, st.anySealed = desk.NewNames(s, st.dir), anySealed(st.dir)
 	st.credentials, err = accounts.New(s, st.dir, kept, old.credentials, log)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/greylist"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
@@ -18,11 +19,12 @@ import (
 // read do not keep mail from flowing.
 func (d *Daemon) openTrust(s *conf.Settings) {
 	var err error
-	if d.keys, err = OpenKeys(s, sign.DNS{Resolver: d.dns}, d.log); err != nil {
+	if d.keys, err = published.OpenKeys(s, sign.DNS{Resolver: d.dns}, d.log); err != nil {
 		d.log.Error("mail is not signed", "err", err)
 	}
 	d.verifier = &verify.Verifier{
 		Resolver: d.dns,
+		Memory:   d.dns.Memory(),
 		Rules:    func() *verify.Rules { return d.state().verify },
 		Observe:  d.observe,
 		Answered: d.metrics.Answered,
@@ -79,5 +81,5 @@ func (d *Daemon) trustProblems() (all []string) {
 	}
 	all = append(all, d.milters.Problems()...)
 	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
-	return append(all, d.doubted.problems()...)
+	return append(append(all, d.doubted.problems()...), d.own.problems()...)
 }

@@ -293,7 +293,7 @@ func left(t *testing.T, got chan string) (from, to, text string) {
 		envelope, text, _ := strings.Cut(m, "\n")
 		from, to, _ = strings.Cut(envelope, " ")
 		return from, to, text
-	case <-time.After(30 * time.Second):
+	case <-time.After(forEver):
 		t.Fatal("nothing arrived")
 	}
 	return "", "", ""

@@ -10,51 +10,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/web"
-	"github.com/postrider-mail/postrider/internal/zone"
-	"github.com/postrider-mail/postrider/parsers/domains"
 )
-
-// newSite is what one set of settings says about what is served over HTTP; nil: nothing is.
-func newSite(s *conf.Settings) *web.Site {
-	if s.Web.Listen == "" {
-		return nil
-	}
-	site := &web.Site{
-		Host: canonical(s.ServerName), Names: s.WebNames(),
-		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, Proxies: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
-		Domains: make(map[domains.Name]web.Domain),
-	}
-	modes := stsModes(s)
-	if len(site.ProxyFrom) == 0 { // whoever speaks for others from here takes rights away, and gives none
-		site.ProxyFrom = conf.Loopback()
-	}
-	for _, d := range s.Book().Domains() {
-		site.Domains[d] = web.Domain{Policy: policyPlan(s, d.String(), modes).Policy()}
-	}
-	if s.Web.Autoconfig {
-		site.Mail = mailPorts(services(s))
-	}
-	return site
-}
-
-// mailPorts are those that mail programs are told of; nil where accounts can either not fetch
-// or not send from elsewhere.
-func mailPorts(all []zone.Service) *web.Mail {
-	best := func(implicit, starttls string) web.Port {
-		for _, name := range []string{implicit, starttls} {
-			i := slices.IndexFunc(all, func(s zone.Service) bool { return s.Name == name && s.Port != 0 })
-			if i >= 0 {
-				return web.Port{Host: all[i].Host, Number: all[i].Port, Implicit: name == implicit}
-			}
-		}
-		return web.Port{}
-	}
-	m := &web.Mail{IMAP: best("imaps", "imap"), POP3: best("pop3s", "pop3"), SMTP: best("submissions", "submission")}
-	if m.POP3.Number == 0 && m.IMAP.Number == 0 || m.SMTP.Number == 0 {
-		return nil
-	}
-	return m
-}
 
 // webListener is where HTTP is served. It stays open over reloads that do not move it, and
 // what it says is by the settings of the moment.

@@ -15,21 +15,22 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
-// published is a DNS that has the TXT records which "postrider dns show" says.
-type published struct {
+// ownDNS is a DNS that has the TXT records which "postrider dns show" says.
+type ownDNS struct {
 	relay.Resolver
 	w *testWorld
 }
 
-func (p published) TXT(_ context.Context, name string) (a resolver.Answer[string], _ error) {
+func (p ownDNS) TXT(_ context.Context, name string) (a resolver.Answer[string], _ error) {
 	name = dns.Fqdn(name)
 	for domain := range p.w.state().site.Domains {
-		plan, err := Plan(p.w.state().settings, domain.String(), nil)
+		plan, err := published.Plan(p.w.state().settings, domain.String(), nil)
 		if err != nil {
 			return a, err
 		}
@@ -59,7 +60,7 @@ func TestWebPolicy(t *testing.T) {
 	}}
 	policy := func(domain string) *relay.STSPolicy {
 		t.Helper()
-		p, err := (&relay.STS{Resolver: published{w: w}, HTTP: client}).Policy(context.Background(), domain)
+		p, err := (&relay.STS{Resolver: ownDNS{w: w}, HTTP: client}).Policy(context.Background(), domain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestWebPolicy(t *testing.T) {
 		if p == nil || p.Mode != relay.STSTesting || !p.Match("mail.test") || !p.Match("backup.test") || p.Match("other.test") {
 			t.Errorf("%s: %+v", domain, p)
 		}
-		plan, err := Plan(w.state().settings, domain, nil)
+		plan, err := published.Plan(w.state().settings, domain, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,11 +79,11 @@ func TestWebPolicy(t *testing.T) {
 			t.Errorf("%s: served is %q, planned is %q", domain, got, plan.Policy())
 		}
 	}
-	before, _ := published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	before, _ := ownDNS{w: w}.TXT(context.Background(), "_mta-sts.second.test")
 	if err := w.rewrite(settings("enforce")); err != nil {
 		t.Fatal(err)
 	}
-	after, _ := published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	after, _ := ownDNS{w: w}.TXT(context.Background(), "_mta-sts.second.test")
 	if p := policy("second.test"); p.Mode != relay.STSEnforce {
 		t.Errorf("after the reload: %+v", p)
 	}
@@ -96,12 +97,12 @@ func TestWebPolicy(t *testing.T) {
 	if p := policy("second.test"); p.Mode != relay.STSTesting {
 		t.Errorf("by itself, at first: %+v", p)
 	}
-	before, _ = published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
-	if err := os.WriteFile(stsFile(w.state().settings), []byte(`{"second.test": {"mode": "enforce"}}`), 0o600); err != nil {
+	before, _ = ownDNS{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	if err := os.WriteFile(published.ModesFile(w.state().settings), []byte(`{"second.test": {"mode": "enforce"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.policies.Changed()
-	after, _ = published{w: w}.TXT(context.Background(), "_mta-sts.second.test")
+	after, _ = ownDNS{w: w}.TXT(context.Background(), "_mta-sts.second.test")
 	if p := policy("second.test"); p.Mode != relay.STSEnforce || policy("mail.test").Mode != relay.STSTesting {
 		t.Errorf("by itself: %+v", p)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/web"
 )
 
@@ -212,13 +213,12 @@ func TestWebMetrics(t *testing.T) {
 func (w *testWorld) counted(line string) {
 	w.t.Helper()
 	text := ""
-	for range 2000 {
-		if _, text = w.http("/metrics"); strings.Contains(text, "\n"+line) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
+	if !within(forEver, func() bool {
+		_, text = w.http("/metrics")
+		return strings.Contains(text, "\n"+line)
+	}) {
+		w.t.Errorf("no %s in\n%s", line, text)
 	}
-	w.t.Errorf("no %s in\n%s", line, text)
 }
 
 // TestWebAndAuthority: HTTPS and an authority that asks on the same port (tls-alpn-01) both get what they
@@ -307,14 +307,14 @@ func TestWebMailPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := newSite(s).Mail; !reflect.DeepEqual(got, tt.want) {
+		if got := published.Site(s).Mail; !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v", tt.listeners, got)
 		}
-		plan, err := Plan(s, "mail.test", nil)
+		plan, err := published.Plan(s, "mail.test", nil)
 		if err != nil || !plan.Autoconfig {
 			t.Errorf("the plan: %v, %v", plan.Autoconfig, err)
 		}
-		if s.Web.Autoconfig = false; newSite(s).Mail != nil {
+		if s.Web.Autoconfig = false; published.Site(s).Mail != nil {
 			t.Error("told though it is switched off")
 		}
 	}

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"html"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/pages/admin"
 )
 
 // silent is a name server that hears and does not answer.
@@ -53,34 +56,38 @@ func TestZonePages(t *testing.T) {
 // TestZoneChecksBounded: one check of a domain, few at a time, and none when the server stops.
 func TestZoneChecksBounded(t *testing.T) {
 	w := start(t, fmt.Sprintf(`"Queue": {"dns_servers": [%q]}, "Domains": {"a.test": {}, "b.test": {}, "c.test": {}},`, silent(t)))
-	z := newZonePages(w.Daemon)
-	first, err := z.begin("a.test")
+	z := w.desk.Zones()
+	first, err := z.Begin("a.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := z.begin("a.test"); err != nil || again != first {
+	if again, err := z.Begin("a.test"); err != nil || again != first {
 		t.Error("a second check of one domain:", err)
 	}
-	if _, err := z.begin("b.test"); err != nil {
+	if _, err := z.Begin("b.test"); err != nil {
 		t.Error(err)
 	}
-	if _, err := z.begin("c.test"); err == nil {
+	if _, err := z.Begin("c.test"); err == nil {
 		t.Error("there is no bound")
 	}
-	if !z.standing("a.test").Checking || z.standing("c.test").Checking {
+	standing := func(name string) admin.Zone {
+		zones, _ := z.Zones(admin.Slice{Limit: 100})
+		return zones[slices.IndexFunc(zones, func(z admin.Zone) bool { return z.Domain == name })]
+	}
+	if !standing("a.test").Checking || standing("c.test").Checking {
 		t.Error("what is under way is not shown")
 	}
 	ended := make(chan struct{})
-	go func() { z.Close(); close(ended) }()
+	go func() { w.desk.Close(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(time.Minute):
+	case <-time.After(forEver):
 		t.Fatal("it does not end")
 	}
-	if s := z.standing("a.test"); s.Checking || !s.At.IsZero() {
+	if s := standing("a.test"); s.Checking || !s.At.IsZero() {
 		t.Errorf("a check that was cut short counts: %+v", s)
 	}
-	if _, err := z.begin("a.test"); err == nil {
+	if _, err := z.Begin("a.test"); err == nil {
 		t.Error("one begins after the end")
 	}
 }

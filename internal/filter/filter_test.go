@@ -253,3 +253,38 @@ func TestWhatIsAsked(t *testing.T) {
 		}
 	}
 }
+
+// TestOurAddress: a client that calls itself by the address it has come to is told from one that uses its own, or another's.
+func TestOurAddress(t *testing.T) {
+	for name, want := range map[string]string{"192.0.2.1": "myip", "[192.0.2.1]": "myip", "10.0.0.7": "remip", "[10.0.0.7]": "remip", "192.0.2.2": "otherip", "[IPv6:::ffff:192.0.2.1]": "myip"} {
+		for _, word := range []string{"myip", "remip", "otherip"} {
+			err := newFilter(t, "reject helo-has "+word).Helo(t.Context(), session("10.0.0.7"), name)
+			if (err != nil) != (word == want) {
+				t.Errorf("%s, %s: %v", name, word, err)
+			}
+		}
+	}
+}
+
+// TestFieldsAreBounded: however many names rules ask for, each is answered rightly, and so many are remembered.
+func TestFieldsAreBounded(t *testing.T) {
+	var text, header strings.Builder
+	for i := range mostFields + 10 {
+		fmt.Fprintf(&text, "@message reject header x%d bad\n", i)
+		fmt.Fprintf(&header, "X%d: good\r\n", i)
+	}
+	f := newFilter(t, text.String())
+	s := session("10.0.0.7")
+	if _, err := f.message(t, s, header.String()+"\r\n"); err != nil {
+		t.Error(err)
+	}
+	if n := len(f.visit(s).fields); n != mostFields {
+		t.Errorf("%d are remembered", n)
+	}
+	for _, i := range []int{0, mostFields - 1, mostFields, mostFields + 9} {
+		bad := strings.Replace(header.String(), fmt.Sprintf("X%d: good", i), fmt.Sprintf("X%d: bad", i), 1)
+		if _, err := f.message(t, s, bad+"\r\n"); err == nil {
+			t.Errorf("field %d is not seen", i)
+		}
+	}
+}

@@ -52,7 +52,6 @@ func (v *visit) begin(set *rules.Set, from smtp.Path, trusted bool) {
 	canonical := canonicalOf(from)
 	v.set, v.from, v.written, v.trusted = set, &canonical, from.String(), trusted
 	v.look, v.envelope, v.size, v.domains, v.to = nil, nil, 0, nil, nil
-	clear(v.fields)
 	v.memory.Forget()
 }
 

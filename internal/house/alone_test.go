@@ -21,7 +21,7 @@ var alone = map[string][]string{
 	"cipher/seal":        {module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu"},
 	"cipher/sasl":        {module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
 	"cipher/passwd":      {module + "/cipher/sasl", module + "/cipher/certs", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "golang.org/x/text/", "github.com/xdg-go/stringprep"},
-	"cipher/sealedmail":  {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/cpu", "filippo.io/"},
+	"cipher/sealedmail":  {module + "/cipher/seal", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/sys/", "filippo.io/", "github.com/sethvargo/go-diceware/"},
 	"cipher/acme":        {module + "/cipher/certs", module + "/parsers/domains", module + "/cipher/internal/", "golang.org/x/crypto/", "golang.org/x/net/", "golang.org/x/text/"},
 	"parsers/lineserver": {},
 	"smtp/dnslist":       {},

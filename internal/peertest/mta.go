@@ -59,6 +59,7 @@ type MTA struct {
 	mail    string // a Maildir for each local part is below it
 	logs    func() string
 	welcome func()
+	hurry   func()
 }
 
 // Servers are the functions that start each kind.
@@ -105,6 +106,16 @@ func started(t testing.TB, m *MTA, p *process) *MTA {
 
 // Welcome lets the grey recipient in from now on.
 func (m *MTA) Welcome() { m.welcome() }
+
+// Hurry has the server try what waits in its queue, whatever time it has set
+// itself for that. Postfix, where it looks at a message again whose last attempt
+// is not over, as on a busy machine, lets it rest for minutes. The others keep
+// the second that they are told.
+func (m *MTA) Hurry() {
+	if m.hurry != nil {
+		m.hurry()
+	}
+}
 
 // Received waits until n messages are in the mailbox of an address and returns
 // them, in no order, with LF lines as they are stored.

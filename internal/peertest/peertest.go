@@ -27,7 +27,7 @@ import (
 
 // patience is for what a test waits for that does not come. It is long, because
 // it is never used up where all is well.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // missing ends the test for want of what.
 func missing(t testing.TB, what string) {
@@ -114,13 +114,20 @@ func mkdir(t testing.TB, name string, mode os.FileMode, uid int) {
 	}
 }
 
+// given are the ports that FreePort has given to tests of this program.
+var given sync.Map
+
 // FreePort is a port of the loopback interface that nobody listens at. It is not one of those that
 // the system gives to connections (by default from 32768 on): another test's could be there
-// before the server is.
+// before the server is. Nor is it one that another test of this program was given: two that run at
+// the same time would both find it free.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		port := 10000 + dice.IntN(20000)
+		if _, is := given.LoadOrStore(port, true); is {
+			continue
+		}
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -221,7 +228,7 @@ func (p *process) awaitPort(t testing.TB, addr string) {
 	})
 }
 
-// Await waits, a minute at most, until done says yes; what is for the complaint
+// Await waits, three minutes at most, until done says yes; what is for the complaint
 // if it does not.
 func Await(t testing.TB, what string, done func() bool) {
 	t.Helper()

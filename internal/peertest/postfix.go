@@ -50,6 +50,7 @@ queue_run_delay = 1s
 // One smtpd for each connection, so that a change of main.cf is seen by the next.
 const postfixMaster = `
 IP:PORT inet n - n - - smtpd -o max_use=1
+pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
@@ -107,6 +108,11 @@ func Postfix(t testing.TB, o Options) *MTA {
 		open := strings.Replace(main, "grey@peer.test = 451 4.7.1 Greylisted, come back later", "x@peer.test = OK", 1)
 		write(t, filepath.Join(dir, "main.cf"), open, 0o644, 0)
 	}
+	m.hurry = func() {
+		if out, err := exec.Command("/usr/sbin/postqueue", "-c", dir, "-f").CombinedOutput(); err != nil {
+			t.Errorf("postqueue: %v: %s", err, out)
+		}
+	}
 	// The master closes every descriptor it could have, of which a container
 	// may allow a thousand million.
 	return started(t, m, run(t, "", "/bin/sh", "-c", `ulimit -n 1000; exec "$0" "$@"`, program, "-c", dir, "-d"))
@@ -127,7 +133,7 @@ func postfixDirs(t testing.TB, dir string) {
 	mkdir(t, filepath.Join(dir, "data"), 0o700, uid)
 	mkdir(t, filepath.Join(dir, "queue"), 0o755, 0)
 	mkdir(t, filepath.Join(dir, "queue/pid"), 0o755, 0)
-	for _, name := range strings.Fields("active bounce corrupt defer deferred flush hold incoming private public saved trace") {
+	for _, name := range strings.Fields("active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace") {
 		mkdir(t, filepath.Join(dir, "queue", name), 0o700, uid)
 	}
 }

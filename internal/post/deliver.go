@@ -116,12 +116,10 @@ func (d *delivery) commit(ctx context.Context) error {
 	}
 	// Where the mailbox does not have it, its sender hears of that and sends it again.
 	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return d.to.failed[e.by] != nil })
-	for _, entry := range d.entries {
-		if err := entry.Commit(ctx, top.with(entry.first)); err != nil {
-			return err
-		}
+	if len(d.entries) == 0 {
+		return nil
 	}
-	return nil
+	return d.r.Outbound.commit(ctx, d.entries, top)
 }
 
 // leaveOut goes on without mailboxes that cannot take the message; see refuse.

@@ -80,6 +80,17 @@ func (f frailSpool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) 
 	return frailWriter{w, f.frail}, err
 }
 
+func (f frailSpool) CommitAll(ctx context.Context, writers []queue.Writer, tops [][]byte) error {
+	if err := f.n.Fail("commit entries"); err != nil {
+		return err
+	}
+	whole := make([]queue.Writer, len(writers))
+	for i, w := range writers {
+		whole[i] = w.(frailWriter).Writer
+	}
+	return f.Spool.(queue.Together).CommitAll(ctx, whole, tops)
+}
+
 type frailWriter struct {
 	queue.Writer
 	*frail
@@ -140,7 +151,7 @@ func TestEachStepOfADelivery(t *testing.T) {
 		}
 		err := r.ServeSMTP(t.Context(), e)
 		queued, stored := p.Outbound.queue.Counters().Entries-before, messages(t, store)-here
-		if (err == nil) != (n.Failed() == "") || err == nil && (stored != 1 || queued != 2) {
+		if (err == nil) != (n.Failed() == "") || err == nil && (stored != 1 || queued != 2) || err != nil && queued != 0 {
 			t.Errorf("%s fails: %v, %d messages here, %d entries", n.Failed(), err, stored, queued)
 		}
 		if reply := (*smtp.Reply)(nil); err != nil && (!errors.As(err, &reply) || !reply.Temporary()) {
@@ -150,7 +161,7 @@ func TestEachStepOfADelivery(t *testing.T) {
 			t.Errorf("%s fails: %d deliveries are begun still", n.Failed(), f.open)
 		}
 	})
-	for _, call := range []string{"create", "write", "commit", "begin entry", "write entry", "commit entry"} {
+	for _, call := range []string{"create", "write", "commit", "begin entry", "write entry", "commit entries"} {
 		if !slices.Contains(failed, call) {
 			t.Errorf("no %s has failed: %q", call, failed)
 		}

@@ -25,9 +25,11 @@ func TestLate(t *testing.T) {
 	}{
 		{"192.0.2.1:25", "a", "tiny", 5000}, {"192.0.2.200:1025", "a", "tiny", 5000}, {"[::ffff:192.0.2.7]:25", "a", "tiny", 5000},
 		{"192.0.3.1:25", "a", "tiny", 0}, {"192.0.2.1:25", "b", "tiny", 0}, {"192.0.2.1:25", "a", "other", 0},
+		{"[2001:db8:1::1]:25", "a", "tiny", 6000}, {"[2001:db8:1:ffff::2]:25", "a", "tiny", 6000}, {"[2001:db8:2::1]:25", "a", "tiny", 0},
 	} {
 		var l lateRefusals
 		l.note(at("192.0.2.1:25", "a"), "tiny", 5000)
+		l.note(at("[2001:db8:1::1]:25", "a"), "tiny", 6000)
 		e := at(c.addr, c.from)
 		for range 2 { // in one transaction as often as asked
 			if got := l.size(e, c.mailbox); got != c.want {

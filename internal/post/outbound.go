@@ -20,6 +20,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
@@ -27,11 +28,14 @@ import (
 type Outbound struct {
 	need  Needs
 	queue *queue.Queue
+	spool *sealed.Spool
 	relay atomic.Pointer[relay.Relay]
 	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
 	cache relay.Cache
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
+
+	left *spool.Spool // where Needs.Shared is the queue: what is still in the directory
 
 	own     rates // of mail of the server's own
 	ownRate atomic.Pointer[Rate]
@@ -45,6 +49,8 @@ type Outbound struct {
 type Needs struct {
 	// Dir is the directory of the queue, which is there.
 	Dir string
+	// Shared, if not nil, is where mail waits in place of the directory, shared with other servers. What is in the directory is moved there.
+	Shared queue.Shared
 	// Disk is the file system of the queue's directory, and MinFree the octets
 	// that are to be left free there.
 	Disk    *durable.Disk
@@ -82,12 +88,17 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	o := &Outbound{need: need}
+	var in queue.Spool = sp
+	if need.Shared != nil {
+		in, o.left = need.Shared, sp
+	}
+	o.spool = sealed.New(in)
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	o.reports = o.newReports()
 	o.queue = &queue.Queue{
-		Spool:         sp,
+		Spool:         o.spool,
 		Transport:     transport{o},
 		Config:        s.Queue,
 		Memory:        learnt{o.cache},
@@ -186,11 +197,24 @@ func (o *Outbound) begin(ctx context.Context, dir Directory, e *smtp.Envelope, p
 	return entries, nil
 }
 
+// commit queues a message for all who are elsewhere, or for none of them: the client that
+// is told of a failure sends it again to all.
+func (o *Outbound) commit(ctx context.Context, entries []entry, top *top) error {
+	writers, tops := make([]queue.Writer, len(entries)), make([][]byte, len(entries))
+	for i, e := range entries {
+		writers[i], tops[i] = e.Writer, top.with(e.first)
+	}
+	return o.queue.CommitAll(ctx, writers, tops)
+}
+
 // Healthy says what keeps mail from leaving altogether, for the status: that it
 // is still taken in makes it worse. A full disk is told to those who send.
 func (o *Outbound) Healthy() error {
 	if stopped := o.stopped.Load(); stopped != nil {
 		return fmt.Errorf("the queue stopped: %w", *stopped)
+	}
+	if o.need.Shared != nil {
+		return nil // the store says whether its database is there
 	}
 	err := o.queue.Room(context.Background(), 0)
 	if errors.Is(err, queue.ErrFull) && o.need.BesideMailboxes {
@@ -227,11 +251,33 @@ func (o *Outbound) Run(ctx context.Context) {
 			}
 		})
 	}
+	if o.left != nil {
+		reporting.Go(func() { o.move(ctx) })
+	}
 	if err := o.queue.Run(ctx); err != nil {
 		o.need.Log.Error("the queue stopped: mail is taken, and leaves after the next start", "err", err)
 		o.stopped.Store(&err)
 	}
 	o.relay.Load().Close()
+}
+
+// move brings what an earlier start has left in the directory to where mail waits now. Until it is there, it waits.
+func (o *Outbound) move(ctx context.Context) {
+	for {
+		n, err := queue.Move(ctx, o.left, o.need.Shared)
+		if n > 0 {
+			o.need.Log.Info("mail of the queue's directory waits in the database now", "entries", n)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		o.need.Log.Error("mail of the queue's directory does not get into the database now", "err", err)
+		select {
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // notify brings the queue's news of a message to its sender, who lives here or

@@ -40,6 +40,8 @@ func TestRates(t *testing.T) {
 		{Rate{Day: Amount{0, 4}}, Amount{1, 1}, 4, "ann@mail.test may have 4 recipients a day, has named 4 since 2026-11-30 12:03; try again at 2026-12-01 12:03 UTC", 24 * time.Hour},
 		{Rate{Hour: Amount{5, 0}, Day: Amount{4, 0}}, Amount{1, 1}, 4, "ann@mail.test may have 4 messages a day, has sent 4 since 2026-11-30 12:03; try again at 2026-12-01 12:03 UTC", 24 * time.Hour},
 		{Rate{Hour: Amount{2, 2}, Burst: 3}, Amount{1, 1}, 5, "ann@mail.test may have 2 messages an hour and 3 beyond in a day, has sent 5 since 12:03; try again at 13:03 UTC", time.Hour},
+		{Rate{Hour: Amount{0, 2}, Burst: 3}, Amount{1, 1}, 5, "ann@mail.test may have 2 recipients an hour and 3 beyond in a day, has named 5 since 12:03; try again at 13:03 UTC", time.Hour},
+		{Rate{Hour: Amount{0, 2}, Burst: 4}, Amount{1, 2}, 3, "ann@mail.test may have 2 recipients an hour and 4 beyond in a day, has named 6 since 12:03; try again at 13:03 UTC", time.Hour},
 		{Rate{}, Amount{1, 1000}, 50, "", 0},
 	} {
 		var r rates

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/relay"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 )
 
 // Sending is how mail leaves by one set of settings.
@@ -22,6 +23,8 @@ type Sending struct {
 	// SRS makes the senders of mail that aliases lead to other hosts. Without a Key
 	// nothing is forwarded, nor was.
 	SRS *queue.SRS
+	// Keys seal messages while they wait, or open those that were sealed; nil: there are none.
+	Keys *sealed.Keys
 	// Own is how much of its own the server sends: what is above waits.
 	Own Rate
 }
@@ -29,6 +32,7 @@ type Sending struct {
 // Reconfigure has the queue obey new settings, and puts their relay in place of the
 // old one, whose idle connections are closed.
 func (o *Outbound) Reconfigure(s *Sending) {
+	o.spool.Use(s.Keys)
 	r := s.Relay
 	r.Cache, r.Log = o.cache, o.need.Log
 	policies := policyClient(r.Resolver, r.Roots, r.Private)

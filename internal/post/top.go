@@ -1,7 +1,6 @@
 package post
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"net/netip"
@@ -58,12 +57,19 @@ func (r *Receiver) newTop(e *smtp.Envelope, header *rfc2822.Section) (*top, erro
 }
 
 // local is the whole text in mailboxes.
-func (t *top) local() []byte { return t.with(t.returnPath + t.results) }
+func (t *top) local() []byte { return t.with(t.returnPath, t.results) }
 
 // with is the whole text below what is for some copies only.
-func (t *top) with(first string) []byte {
-	text := make([]byte, 0, len(first)+t.size())
-	text = append(append(text, first...), t.received...)
+func (t *top) with(first ...string) []byte {
+	size := t.size()
+	for _, s := range first {
+		size += len(s)
+	}
+	text := make([]byte, 0, size)
+	for _, s := range first {
+		text = append(text, s...)
+	}
+	text = append(text, t.received...)
 	return append(append(text, t.found...), t.completed...)
 }
 
@@ -76,13 +82,14 @@ func (t *top) localSize() int64 { return int64(len(t.returnPath) + len(t.results
 // room stands for what is not found yet, in the text that those who store the message
 // are told to expect: so many octets of lines.
 func room(octets int) string {
-	const line = 76
-	text := bytes.Repeat([]byte{'.'}, octets)
-	for end := line; end <= octets; end += line {
-		copy(text[end-2:], "\r\n")
+	if octets > len(emptyLines) {
+		return strings.Repeat(emptyLines, octets/len(emptyLines)+1)[:octets]
 	}
-	return string(text)
+	return emptyLines[:octets]
 }
+
+// emptyLines are as many as inspectors want to have for most messages.
+var emptyLines = strings.Repeat(strings.Repeat(".", 74)+"\r\n", 64)
 
 // received is the trace field of this host. The recipient is named only when
 // there is one: several would tell each of the others, blind copies too

@@ -213,8 +213,9 @@ func (s *Store) Remove(ctx context.Context, account domains.Address) error {
 const retired = ".gone"
 
 // Retire puts aside what is kept of accounts that are not among these, and returns how many they were: who gets an account of that name
-// later is somebody else, whose mail is not to go where his predecessor had it go, and whom a telephone that was sold must not open.
-func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address]) (n int, err error) {
+// later is somebody else, whose mail is not to go where his predecessor had it go, and whom a telephone that was sold must not open. Of those
+// others (nil: none) are asked as well whether they are theirs; a file that does not say whose it is may be.
+func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address], others func(domains.Address) bool) (n int, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	defer s.changed()
@@ -231,6 +232,11 @@ func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address]) 
 	}
 	var steps []durable.Step
 	for f := range gone {
+		if others != nil {
+			if account, err := whose(f); err != nil || others(account) {
+				continue
+			}
+		}
 		base := strings.TrimSuffix(f, ".json")
 		if err := s.remove(ctx, base+retired); err != nil {
 			return 0, err
@@ -244,6 +250,29 @@ func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address]) 
 		return 0, fmt.Errorf("put aside preferences: %w", err)
 	}
 	return len(steps), nil
+}
+
+// whose is the account that a file is of.
+func whose(name string) (domains.Address, error) {
+	var p struct {
+		Account domains.Address `json:"account"`
+	}
+	data, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(data, &p)
+	}
+	return p.Account, err
+}
+
+// Accounts are those whose users have decided something, as far as their files can be read.
+func (s *Store) Accounts() (all []domains.Address, err error) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
+	for _, f := range files {
+		if account, err := whose(f); err == nil && account != "" && s.file(account) == f {
+			all = append(all, account)
+		}
+	}
+	return all, err
 }
 
 // remove removes files that are there.

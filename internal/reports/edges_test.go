@@ -177,9 +177,9 @@ func TestShutMailbox(t *testing.T) {
 	for why, told := range map[error]bool{errors.New("input/output error"): true, mailstore.ErrNoMailbox: false, mailstore.ErrLocked: false} {
 		inWorld(t, func(w *world) {
 			var log bytes.Buffer
-			w.reader.Mailboxes, w.reader.Log = shut{why}, slog.New(slog.NewTextHandler(&log, nil))
+			w.reader.Mailboxes, w.reader.Log = shut{fmt.Errorf("%w: %s", why, box)}, slog.New(slog.NewTextHandler(&log, nil))
 			w.reader.Read(w.t.Context())
-			if said := strings.Contains(log.String(), fmt.Sprintf("err=%q", why)); said != told {
+			if said := strings.Contains(log.String(), fmt.Sprintf("err=%q", why.Error()+": "+box)); said != told {
 				t.Errorf("%v: %s", why, log.String())
 			}
 		})

@@ -253,7 +253,6 @@ func TestMailsBounded(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		w.reader.Read(w.t.Context())
-		w.reader.Read(w.t.Context())
 		if n := w.waiting(); n != maxMails {
 			t.Errorf("%d messages stay", n)
 		}

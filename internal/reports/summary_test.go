@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -131,5 +132,16 @@ func TestSummaryOverflows(t *testing.T) {
 	}
 	if f := tls.report.Further; f.Count < most || f.Failed < most {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestSome: a list of examples holds each once, and five.
+func TestSome(t *testing.T) {
+	var list []string
+	for _, s := range []string{"a", "", "b", "a", "c", "d", "b", "e", "e", "f"} {
+		list = some(list, s)
+	}
+	if got := strings.Join(list, ""); got != "abcde" {
+		t.Error(got)
 	}
 }

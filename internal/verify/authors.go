@@ -139,7 +139,7 @@ var dots = regexp.MustCompile(`\.\.+`)
 // what was read is no address that the world could have.
 func (i *inspection) somehow(f rfc2822.Field, add func(domains.Name)) {
 	list, bad := rfc2822.ReadAddressList(f.Value())
-	odd := func(a rfc2822.Address) bool { return !plain.MatchString(domains.Canonical(a.Domain).String()) }
+	odd := func(a rfc2822.Address) bool { return !plain(domains.Canonical(a.Domain).String()) }
 	if len(bad) == 0 && len(list) > 0 && !slices.ContainsFunc(list, odd) {
 		return
 	}
@@ -160,5 +160,18 @@ func (i *inspection) somehow(f rfc2822.Field, add func(domains.Name)) {
 	}
 }
 
-// plain is a domain in A-labels.
-var plain = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)
+// plain reports whether a domain is written in A-labels.
+func plain(domain string) bool {
+	begin := true // of a label
+	for i := range len(domain) {
+		switch c := domain[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+			begin = false
+		case c == '.' && !begin:
+			begin = true
+		default:
+			return false
+		}
+	}
+	return !begin
+}

@@ -33,7 +33,9 @@ func BenchmarkMessage(b *testing.B) {
 		`_dmarc.a.test. 3600 IN TXT "v=DMARC1; p=reject"`, `s._domainkey.a.test. 3600 IN TXT "`+record[:200]+`" "`+record[200:]+`"`,
 		`7.2.0.192.in-addr.arpa. 3600 IN PTR mx.a.test.`, `mx.a.test. 3600 IN A 192.0.2.7`, `mx.a.test. 3600 IN TXT "v=spf1 a -all"`)
 	addr := mailtest.ServeDNS(b, func(q *dns.Msg, _ string) *dns.Msg { return zone.Reply(q) })
-	v := newVerifier(resolver.New(resolver.Config{Servers: []string{addr}}), &rules)
+	asks := resolver.New(resolver.Config{Servers: []string{addr}})
+	v := newVerifier(asks, &rules)
+	v.Memory = asks.Memory()
 	header := "From: Ann <ann@a.test>\r\nTo: Bob <bob@home.test>\r\nSubject: a message\r\nDate: Mon, 30 Nov 2026 02:00:00 +0000\r\nMessage-ID: <x@a.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
 	body := strings.Repeat("This is a line of some seventy octets which says nothing at all, ok.\r\n", 24)
 	signing, err := (&dkim.Signer{Domain: "a.test", Keys: []dkim.SigningKey{{Selector: "s", Key: key}}}).Sign(header)

@@ -186,37 +186,68 @@ func (b *bounds) came(block netip.Prefix) {
 	}
 }
 
-// bounded asks within the bounds.
+// bounded asks within the bounds. What is remembered is no question.
 type bounded struct {
 	Resolver
-	*bounds
+	memory  Resolver // nil: there is none
+	*bounds          // nil: nobody is asked,
+	missed  *bool    // and it is set where that would have been needed
 }
 
-func within[T any](ctx context.Context, b *bounds, ask func() (T, error)) (none T, err error) {
+// dns asks within what strangers may have asked.
+func (v *Verifier) dns() Resolver {
+	return bounded{Resolver: v.Resolver, memory: v.Memory, bounds: &v.bounds}
+}
+
+// recalling asks nobody, and sets missed where memory has no answer.
+func (v *Verifier) recalling(missed *bool) Resolver { return bounded{memory: v.Memory, missed: missed} }
+
+// answered reports whether an error, or none, is what the DNS says.
+func answered(err error) bool { return err == nil || trouble(err) == "permerror" }
+
+func within[T any](ctx context.Context, b bounded, ask func(Resolver) (T, error)) (none T, err error) {
+	if b.memory != nil {
+		if found, err := ask(b.memory); answered(err) {
+			return found, err
+		}
+	}
+	if b.bounds == nil {
+		*b.missed = true
+		return none, context.Canceled
+	}
 	q, err := b.enter(ctx)
 	if err != nil {
 		return none, err
 	}
 	defer b.leave(q)
-	return ask()
+	return ask(b.Resolver)
 }
 
 func (b bounded) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	return within(ctx, b.bounds, func() ([]string, error) { return b.Resolver.LookupTXT(ctx, name) })
+	return within(ctx, b, func(r Resolver) ([]string, error) { return r.LookupTXT(ctx, name) })
 }
 
 func (b bounded) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	return within(ctx, b.bounds, func() ([]netip.Addr, error) { return b.Resolver.LookupNetIP(ctx, network, host) })
+	return within(ctx, b, func(r Resolver) ([]netip.Addr, error) { return r.LookupNetIP(ctx, network, host) })
 }
 
 func (b bounded) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	return within(ctx, b.bounds, func() ([]*net.MX, error) { return b.Resolver.LookupMX(ctx, name) })
+	return within(ctx, b, func(r Resolver) ([]*net.MX, error) { return r.LookupMX(ctx, name) })
 }
 
 func (b bounded) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	return within(ctx, b.bounds, func() ([]string, error) { return b.Resolver.LookupAddr(ctx, addr) })
+	return within(ctx, b, func(r Resolver) ([]string, error) { return r.LookupAddr(ctx, addr) })
 }
 
 func (b bounded) NameExists(ctx context.Context, name string) (bool, error) {
-	return within(ctx, b.bounds, func() (bool, error) { return b.Resolver.NameExists(ctx, name) })
+	return within(ctx, b, func(r Resolver) (bool, error) { return r.NameExists(ctx, name) })
+}
+
+// RememberedTXT implements dkim.Rememberer.
+func (b bounded) RememberedTXT(name string) (texts []string, err error, known bool) {
+	if b.memory == nil {
+		return nil, nil, false
+	}
+	texts, err = b.memory.LookupTXT(context.Background(), name)
+	return texts, err, answered(err)
 }

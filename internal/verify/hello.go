@@ -35,7 +35,7 @@ func literal(helo string) (netip.Addr, bool) {
 }
 
 // naming finds out about a name. The reverse name of the client is known.
-func (v *Verifier) naming(ctx context.Context, s *sender) naming {
+func (s *sender) naming(ctx context.Context, dns Resolver) naming {
 	if s.ours() {
 		return ourName
 	}
@@ -47,12 +47,12 @@ func (v *Verifier) naming(ctx context.Context, s *sender) naming {
 	}
 	name := domains.Canonical(s.helo).String()
 	switch {
-	case !strings.Contains(name, ".") || len(name) > 253 || !plain.MatchString(name):
+	case !strings.Contains(name, ".") || len(name) > 253 || !plain(name):
 		return noName
 	case name == domains.Canonical(s.iprev.name).String():
 		return goodName
 	}
-	exists, err := v.dns().NameExists(ctx, name+".")
+	exists, err := dns.NameExists(ctx, name+".")
 	switch {
 	case err != nil:
 		return unknownName

@@ -196,7 +196,7 @@ func TestNaming(t *testing.T) {
 		from := begin(&r, s, mustAddr(client), smtp.Path{Local: "x", Domain: "a.test"})
 		from.local = mustAddr(here)
 		from.iprev = iprev{"pass", "mx.a.test"}
-		if got := v.naming(t.Context(), from); got != want {
+		if got := from.naming(t.Context(), v.dns()); got != want {
 			t.Errorf("%q: %q, want %q", helo, got, want)
 		}
 	}

@@ -72,9 +72,8 @@ func (i *inspection) Write(p []byte) (int, error) {
 	return i.Verification.Write(p)
 }
 
-// Most implements post.Inspection: what the results of eight signatures and the rest take
-// as a rule.
-func (i *inspection) Most() (results, fields int) { return 2048, 0 }
+// Most implements post.Inspection: what the results take as a rule.
+func (i *inspection) Most() (results, fields int) { return 768 + 256*i.Signatures(), 0 }
 
 // Findings implements post.Inspection: it decides.
 func (i *inspection) Findings(ctx context.Context) (found post.Findings, err error) {
@@ -130,15 +129,28 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 	// Whatever was waited for so far, the author's domain is heard: the domains above are
 	// the client's choice, and may have no other purpose than to be slow.
 	from := i.fields("From")
-	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
 	authors, err := dmarc.Authors(from)
 	if err == nil {
-		d.DMARC = checker.Check(ctx, authors[0], d.passed())
+		d.DMARC = i.v.policy(ctx, authors[0], d.passed())
 	} else {
+		checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
 		d.DMARC = checker.CheckMessage(ctx, from, d.passed())
 	}
 	i.decide(ctx, d, i.authors(from, authors, err))
 	return d
+}
+
+// policy is what the domain of an author asks for, from memory where that has all of it.
+func (v *Verifier) policy(ctx context.Context, author string, p dmarc.Passed) dmarc.Outcome {
+	if v.Memory != nil {
+		missed := false
+		recall := dmarc.Checker{Resolver: v.recalling(&missed)}
+		if o := recall.Check(instant{ctx}, author, p); !missed {
+			return o
+		}
+	}
+	checker := dmarc.Checker{Resolver: v.dns(), Timeout: dmarcTimeout}
+	return checker.Check(ctx, author, p)
 }
 
 // passed is who stands for the message.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
@@ -29,6 +30,7 @@ type sender struct {
 	done   chan struct{}
 	iprev  iprev
 	spf    spf.Outcome // of MAIL, or of HELO for the null sender
+	at     time.Time   // when it was asked for
 	hello  spf.Outcome // of HELO, where MAIL named a sender
 	named  naming      // what it calls itself
 
@@ -60,28 +62,56 @@ func (v *Verifier) ask(ctx context.Context, s *sender) {
 		return
 	}
 	s.asked = true
-	was := s.was
+	known := s.same(s.was)
+	again := known && s.repeats(s.was)
 	s.was = nil
+	if again || v.recall(ctx, s, known) {
+		close(s.done)
+		return
+	}
 	ctx, s.forget = context.WithTimeout(s.block.context(ctx), senderTimeout)
 	go func() {
 		defer s.forget()
 		defer close(s.done)
-		c := spf.Checker{Resolver: v.dns(), Receiver: s.rules.Name}
-		query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
-		if s.same(was) {
-			s.spf = c.Check(ctx, query)
-			return
-		}
 		reverse := make(chan iprev, 1)
-		go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
-		s.spf = c.Check(ctx, query)
-		if s.from != "" {
-			query.MailFrom = ""
-			s.hello = c.Check(ctx, query)
+		if !known {
+			go func() { reverse <- lookBack(ctx, v.dns(), s.client) }()
 		}
-		s.iprev = <-reverse
-		s.named = v.naming(ctx, s)
+		v.find(ctx, v.dns(), s, known, func() iprev { return <-reverse })
 	}()
+}
+
+// recall finds out the same from memory, where all of it is there.
+func (v *Verifier) recall(ctx context.Context, s *sender, known bool) bool {
+	if v.Memory == nil {
+		return false
+	}
+	missed := false
+	dns := v.recalling(&missed)
+	v.find(instant{ctx}, dns, s, known, func() iprev { return lookBack(ctx, dns, s.client) })
+	return !missed
+}
+
+// instant is the context of what does not wait: whoever bounds its time by it needs no clock.
+type instant struct{ context.Context }
+
+func (instant) Deadline() (time.Time, bool) { return time.Time{}, true }
+
+// find finds out about a sender; about the client as well unless that is known.
+func (v *Verifier) find(ctx context.Context, dns Resolver, s *sender, known bool, back func() iprev) {
+	c := spf.Checker{Resolver: dns, Receiver: s.rules.Name}
+	query := spf.Query{IP: s.client, Helo: s.helo, MailFrom: s.from}
+	s.at = time.Now()
+	s.spf = c.Check(ctx, query)
+	if known {
+		return
+	}
+	if s.from != "" {
+		query.MailFrom = ""
+		s.hello = c.Check(ctx, query)
+	}
+	s.iprev = back()
+	s.named = s.naming(ctx, dns)
 }
 
 // same takes over what an earlier transaction of the session has found out about the
@@ -99,6 +129,19 @@ func (s *sender) same(was *sender) bool {
 		return false
 	}
 	s.iprev, s.hello, s.named = was.iprev, was.hello, was.named
+	return true
+}
+
+// sameFor is how long the SPF of a sender who writes again in the same session is not asked for again: no answer of the
+// DNS is kept for less.
+const sameFor = 5 * time.Second
+
+// repeats takes over the SPF of the transaction before, whose client is the same, if the sender is and it is not long ago.
+func (s *sender) repeats(was *sender) bool {
+	if was.from != s.from || was.rules != s.rules || was.spf.Result == spf.TempError || time.Since(was.at) >= sameFor {
+		return false
+	}
+	s.spf, s.at = was.spf, was.at
 	return true
 }
 

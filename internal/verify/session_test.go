@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp"
@@ -49,6 +51,45 @@ func TestSameClient(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSameSender: a sender who writes again at once is not asked about again; after a while, or from elsewhere, he is.
+func TestSameSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newWorld(t)
+		v := newVerifier(w, &rules)
+		s := &smtp.Session{Identity: lineserver.Identity{ID: "s"}}
+		for _, c := range []struct {
+			name, client, helo, from string
+			wait                     time.Duration
+			asks                     bool
+			want                     spf.Result
+		}{
+			{"the first", client, "mx.a.test", "x@a.test", 0, true, spf.Pass},
+			{"again", client, "mx.a.test", "x@a.test", 3 * time.Second, false, spf.Pass},
+			{"again, long after the first", client, "mx.a.test", "x@a.test", 3 * time.Second, true, spf.Pass},
+			{"and again", client, "mx.a.test", "x@a.test", 0, false, spf.Pass},
+			{"another of the domain", client, "mx.a.test", "y@a.test", 0, true, spf.Pass},
+			{"another domain", client, "mx.a.test", "y@other.test", 0, true, spf.Fail},
+			{"another address", "203.0.113.9", "mx.a.test", "y@other.test", 0, true, spf.Fail},
+			{"one whose DNS is dead", "203.0.113.9", "mx.a.test", "y@slow.test", 0, true, spf.TempError},
+			{"the dead again", "203.0.113.9", "mx.a.test", "y@slow.test", 0, true, spf.TempError},
+			{"another name", "203.0.113.9", "forged.test", "y@slow.test", 0, true, spf.TempError},
+		} {
+			time.Sleep(c.wait)
+			s.RemoteAddr, s.Helo = net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(c.client), 4000)), c.helo
+			local, domain, _ := strings.Cut(c.from, "@")
+			before := w.asked.Load()
+			if err := v.Sender(t.Context(), s, smtp.Path{Local: local, Domain: domain}, false); err != nil {
+				t.Fatal(err)
+			}
+			got := s.Values[v].(*sender)
+			<-got.done
+			if asked := w.asked.Load() > before; asked != c.asks || got.spf.Result != c.want {
+				t.Errorf("%s: asked: %v; %v", c.name, asked, got.spf.Result)
+			}
+		}
+	})
 }
 
 // TestWhatWasAsked: the results name who they are about.

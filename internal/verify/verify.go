@@ -77,6 +77,10 @@ type Rules struct {
 // methods may be called concurrently.
 type Verifier struct {
 	Resolver Resolver
+	// Memory answers at once from what the Resolver remembers, and with a temporary error where that is nothing. Most
+	// mail comes from few senders, and all questions about them together cost less from it than one that may have
+	// to wait. nil: there is none.
+	Memory Resolver
 	// Rules returns what the settings of the moment say; nil: nobody is checked.
 	Rules func() *Rules
 	// Observe, if not nil, is handed what became of each message that was checked. It must not block.
@@ -130,9 +134,6 @@ func (v *Verifier) Sender(ctx context.Context, s *smtp.Session, from smtp.Path, 
 	}
 	return nil
 }
-
-// dns asks within what strangers may have asked.
-func (v *Verifier) dns() Resolver { return bounded{v.Resolver, &v.bounds} }
 
 // Inspect implements post.Inspector.
 func (v *Verifier) Inspect(ctx context.Context, look *post.Look) post.Inspection {

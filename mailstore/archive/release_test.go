@@ -3,12 +3,15 @@ package archive_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 )
@@ -28,7 +31,7 @@ type loan struct {
 
 func (l *lending) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 	if i == l.gone {
-		return nil, mailstore.ErrGone
+		return nil, fmt.Errorf("message %d: %w", i, mailstore.ErrGone)
 	}
 	r, err := l.Maildrop.Open(ctx, i)
 	if err == nil {
@@ -117,6 +120,17 @@ func TestFilesLetGo(t *testing.T) {
 	}
 }
 
+// TestListsLetGo: nor is a list of ids open once it has been read, well or badly.
+func TestListsLetGo(t *testing.T) {
+	for _, text := range []string{"3 V1690000000 N4\n1 :17.M1\n", "no list"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "dovecot-uidlist"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mailtest.Descriptors(t, func() { _, _ = archive.KnownIDs(dir, "") })
+	}
+}
+
 // TestHeadersCutShort: a message that ends within its header, or before it, comes out of
 // the counted flavours with their field and its own octets.
 func TestHeadersCutShort(t *testing.T) {
@@ -174,6 +188,48 @@ func TestComparingLetsGo(t *testing.T) {
 	}
 	if len(dst.drops) < 5 {
 		t.Errorf("the mailbox was opened %d times, and so nothing compared", len(dst.drops))
+	}
+}
+
+// shutStore is a store none of whose messages can be opened.
+type shutStore struct {
+	mailstore.Store
+	why error
+}
+
+type shutDrop struct {
+	mailstore.Maildrop
+	why error
+}
+
+func (s shutStore) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
+	m, err := s.Store.Open(ctx, user)
+	return shutDrop{m, s.why}, err
+}
+
+func (d shutDrop) Open(context.Context, int) (io.ReadCloser, error) { return nil, d.why }
+
+// TestComparingWithTheUnreadable: where the message that is there under an id cannot be looked at because it is sealed,
+// or gone by now, its id says that it came; where the disk fails, nobody knows, and that is said.
+func TestComparingWithTheUnreadable(t *testing.T) {
+	inner := store(t, t.TempDir())
+	file := fromLine + "X-UIDL: 1\n\na\n\n"
+	in := func(dst mailstore.Store) (archive.Stats, error) {
+		return archive.Import(t.Context(), dst, user, archive.FromMbox(strings.NewReader(file), archive.MboxRD, ""), archive.Options{})
+	}
+	if s, err := in(inner); s.Done != 1 || err != nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, why := range []error{mailstore.ErrGone, mailstore.ErrSealed} {
+		if s, err := in(shutStore{inner, fmt.Errorf("1: %w", why)}); s.Skipped != 1 || s.Done != 0 || err != nil {
+			t.Errorf("%v: %+v, %v", why, s, err)
+		}
+	}
+	if s, err := in(shutStore{inner, errDisk}); s.Skipped != 0 || !errors.Is(err, errDisk) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, bodies := holds(t, inner); len(bodies) != 1 {
+		t.Errorf("%d messages", len(bodies))
 	}
 }
 

@@ -115,6 +115,23 @@ func TestFarAway(t *testing.T) {
 	}
 }
 
+// TestSmallGroups: up to three are synced one by one, more by one sync of everything.
+func TestSmallGroups(t *testing.T) {
+	for files := 1; files <= 5; files++ {
+		d := &diary{sync: func() error { return nil }}
+		var tx durable.Tx
+		for i := range files {
+			tx.Files = append(tx.Files, d.file(fmt.Sprintf("/near/%d", i)))
+		}
+		if err := durable.New(d).Commit(t.Context(), &tx); err != nil {
+			t.Fatal(err)
+		}
+		if all, one := d.has("sync", "all"), d.has("sync", "/near/0"); all != (files > 3) || one == all {
+			t.Errorf("%d files: %q", files, d.lines)
+		}
+	}
+}
+
 // TestPoisonedWhileWaiting: who waits for the next sync while one fails is told
 // so, and the failed one is never tried again.
 func TestPoisonedWhileWaiting(t *testing.T) {

@@ -163,5 +163,8 @@ func TestDescriptors(t *testing.T) {
 		if again, err := openOS(dir); err == nil {
 			again.Close()
 		}
+		if d, err := Open(dir); err == nil {
+			d.Close()
+		}
 	})
 }

@@ -228,6 +228,42 @@ func TestSpaceNearly(t *testing.T) {
 	}
 }
 
+// TestNearly: an eighth may be missing, and an eighth and a step may be more.
+func TestNearly(t *testing.T) {
+	const most = 900 + step
+	for _, tt := range []struct {
+		announced, written int64
+		want               bool
+	}{
+		{0, 0, false}, {0, step, false}, {800, 699, false}, {800, 700, true}, {800, 800, true}, {800, most, true}, {800, most + 1, false},
+	} {
+		if got := (&Hold{announced: tt.announced, written: tt.written}).nearly(); got != tt.want {
+			t.Errorf("%d of %d: nearly %v", tt.written, tt.announced, got)
+		}
+	}
+}
+
+// TestSpaceFilesAtOnce: plenty of octets says nothing about files: where these are few, the file system is asked every time.
+func TestSpaceFilesAtOnce(t *testing.T) {
+	d := newDisk(t, 1<<40, 11, 500) // 10 are kept free
+	if err := d.room("", 0); err != nil {
+		t.Fatal(err)
+	}
+	d.files.Store(10) // others took it
+	if err := d.room("", 0); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("a moment later, no file is left: %v", err)
+	}
+}
+
+// TestSpaceOfNothing: a message of unknown size wants nothing beyond what is kept, and no less is anybody's.
+func TestSpaceOfNothing(t *testing.T) {
+	for free, ok := range map[int64]bool{keep - 1: false, keep: true} {
+		if err := newDisk(t, free, 100, 0).room("", 0); (err == nil) != ok {
+			t.Errorf("%d free of which %d are kept: %v", free, keep, err)
+		}
+	}
+}
+
 // TestSpaceKept: from Keep on nobody takes the room, and who has lost it cannot keep it.
 func TestSpaceKept(t *testing.T) {
 	d := newDisk(t, keep+1000, 100, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // TestStats: what is done is counted, and what was not done as well.
@@ -32,5 +33,18 @@ func TestStats(t *testing.T) {
 	sum := s
 	if sum.Add(s); sum.Commits != 6 || sum.Took != 2*s.Took || sum.Waits != 2*s.Waits {
 		t.Errorf("%+v", sum)
+	}
+}
+
+// TestStatsSpans: a span goes up to its bound and includes it, and what took longer than all has a place.
+func TestStatsSpans(t *testing.T) {
+	for i, bound := range SyncBounds {
+		for more, place := range []int{i, i + 1} {
+			var d Disk
+			d.counts.sync(bound+time.Duration(more), 1)
+			if s := d.Stats(); s.Syncs[place] != 1 {
+				t.Errorf("%v and %d ns: %v", bound, more, s.Syncs)
+			}
+		}
 	}
 }

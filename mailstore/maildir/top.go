@@ -19,16 +19,19 @@ const topMost = 8 << 10
 
 // keepPlace says how much is kept free at the beginning of the file.
 func (d *delivery) keepPlace() {
-	top := d.meta.Top
+	d.place = len(d.meta.Top)
 	if d.meta.Seal != nil {
 		// What is sealed begins with what can be sealed last, and that is more.
-		d.place = len(top)
 		return
 	}
-	if folded, ok := foldTop(top); ok && !d.exact {
-		top = folded
+	if !d.exact {
+		var f folder
+		var room [4096]byte // for a length no memory is taken, where that is enough
+		if folded, n, ok := f.fold(room[:0], d.meta.Top); ok && n == len(d.meta.Top) && !f.pending {
+			d.place = len(folded)
+		}
 	}
-	d.place = min(len(top), topMost)
+	d.place = min(d.place, topMost)
 }
 
 // putTop puts the top on the message, and all of both into the file.

@@ -2,23 +2,22 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 const (
-	committers   = 2       // groups on their way at once, each on a connection of its own
-	mostOfGroup  = 256     // messages of one group
-	mostInGroup  = 8 << 20 // octets of their bodies, but for one that is larger alone
-	mostAttempts = 5       // of a group that the database took back for another's sake (deadlock, serialization)
+	committers   = 2                 // groups on their way at once, each on a connection of its own
+	mostOfGroup  = 256               // messages of one group
+	mostInGroup  = 8 << 20           // octets of their bodies, but for one that is larger alone
+	mostAttempts = database.Attempts // of a group that the database took back for another's sake (deadlock, serialization)
 )
 
 // commit is one message that waits to be made durable.
@@ -77,7 +76,7 @@ func (s *Store) commitGroup(group []*commit) {
 			time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
 		}
 		begun := false
-		if err = s.tryGroup(ctx, group, &begun); !takenBack(err) && (begun || !broken(err)) {
+		if err = s.tryGroup(ctx, group, &begun); !database.TakenBack(err) && (begun || !database.Broken(err)) {
 			break
 		}
 	}
@@ -86,12 +85,6 @@ func (s *Store) commitGroup(group []*commit) {
 			c.answer(unavailable("store message", err))
 		}
 	}
-}
-
-// takenBack reports whether the database has undone a transaction because of another one, so that it may be tried again.
-func takenBack(err error) bool {
-	var of *pgconn.PgError
-	return errors.As(err, &of) && (of.Code == "40001" || of.Code == "40P01")
 }
 
 // boxRow is what is known of a mailbox whose row is locked.
@@ -109,8 +102,8 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) erro
 		return err
 	}
 	defer conn.Release()
-	defer s.rollback(conn)
-	s.seen.warning(conn.Conn().PgConn())
+	defer s.db.Rollback(conn)
+	s.db.Warning(conn)
 	boxes, err := s.lockBoxes(ctx, conn, namesOf(group))
 	if err != nil {
 		return err
@@ -131,11 +124,9 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) erro
 	*begun = true
 	err = s.write(ctx, conn, rows)
 	if err == nil {
-		if text := s.seen.warning(conn.Conn().PgConn()); text != "" {
-			err = fmt.Errorf("%w: %s", errWarned, text)
-		}
+		err = s.db.Warned(conn)
 	}
-	if err != nil && isUncertain(err) {
+	if err != nil && database.Uncertain(err) {
 		return s.settle(group, boxes, err)
 	}
 	return err
@@ -169,7 +160,7 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 	lock := s.in(`select name, id, next_uid, messages, octets from $.box where name = any($1) order by name for update`)
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
-	b.Queue(s.vanish())
+	b.Queue(s.db.Vanish())
 	b.Queue(lock, names).Query(read)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
@@ -189,7 +180,7 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
 	b.Queue(`commit`)
 	b.Queue(`begin`)
-	b.Queue(s.vanish())
+	b.Queue(s.db.Vanish())
 	b.Queue(lock, names).Query(read)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
@@ -199,15 +190,6 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 	}
 	return boxes, nil
 }
-
-// vanish has the server end a transaction of whose client it hears nothing: a machine that is gone would keep the mailboxes locked for
-// as long as TCP believes in it, which is hours.
-func (s *Store) vanish() string {
-	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", min(s.timeout, 10*time.Second).Milliseconds())
-}
-
-// begin is a transaction that ends so.
-func (s *Store) begin() pgx.TxOptions { return pgx.TxOptions{BeginQuery: "begin; " + s.vanish()} }
 
 // missPieces refuses large messages of which the server has lost pieces since they were written: it has gone down meanwhile, or another
 // has taken its place, and they were not durable. Those that the transaction sees are durable with it.
@@ -357,34 +339,4 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) err
 		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls)
 	batch.Queue(`commit`)
 	return conn.SendBatch(ctx, batch).Close()
-}
-
-// rollback ends a transaction that is still open, so that its connection can be used again.
-func (s *Store) rollback(conn *pgxpool.Conn) {
-	c := conn.Conn()
-	if c.IsClosed() || c.PgConn().TxStatus() == 'I' {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if _, err := c.Exec(ctx, `rollback`); err != nil {
-		c.Close(ctx)
-	}
-}
-
-// relaxed runs one statement whose effect may be lost with the server: it is no promise.
-func (s *Store) relaxed(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	defer conn.Release()
-	defer s.rollback(conn)
-	var tag pgconn.CommandTag
-	b := new(pgx.Batch)
-	b.Queue(`begin`)
-	b.Queue(`set local synchronous_commit = off`)
-	b.Queue(s.in(text), args...).Exec(func(t pgconn.CommandTag) error { tag = t; return nil })
-	b.Queue(`commit`)
-	return tag, conn.SendBatch(ctx, b).Close()
 }

@@ -22,7 +22,7 @@
 //
 // A server without the means to keep such promises is refused, when the store is opened and whenever a connection is made:
 // one that is in recovery, has fsync, full_page_writes or synchronous_commit off, is older than one that was seen before (its
-// timeline is lower), or is not the database of before. See guard.go.
+// timeline is lower), or is not the database of before (mailstore/database).
 //
 // Bodies up to 64 KiB stand in one row; larger ones in rows of 128 KiB, written while the message comes and worth nothing
 // until the row that names them is committed. What such a message leaves when it is given up is swept away later.

@@ -2,10 +2,15 @@ package postgres
 
 // SawNewer is as if a connection had met a server that has taken the place of those before.
 func SawNewer(s *Store) {
-	s.seen.mu.Lock()
-	defer s.seen.mu.Unlock()
-	s.seen.timeline++
+	_, timeline := s.db.Server()
+	s.db.Saw(timeline + 1)
 }
 
 // Freeze ends what a store does in the background, as if its process had stopped: it renews nothing any more.
 func Freeze(s *Store) { s.end() }
+
+// Renewal is one that has begun: which leases are held is known, and nothing is written yet.
+func Renewal(s *Store) (write func() error) {
+	locks := s.held.list()
+	return func() error { return s.extend(locks) }
+}

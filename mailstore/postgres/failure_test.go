@@ -70,6 +70,7 @@ type cutter struct {
 	after bool                   // the server still gets it
 	shut  atomic.Int32           // no new connections while it is not 0
 	cuts  atomic.Int32
+	waits time.Duration // until the server has answered, at most; what it has read it does
 
 	silent atomic.Bool // the server is not told that the connection is gone, until the test is over
 	gone   chan struct{}
@@ -81,7 +82,7 @@ func newCutter(t *testing.T, to string, after bool) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{Listener: l, to: to, after: after, gone: make(chan struct{})}
+	c := &cutter{Listener: l, to: to, after: after, waits: time.Minute, gone: make(chan struct{})}
 	t.Cleanup(func() { close(c.gone); l.Close() })
 	go func() {
 		for {
@@ -99,6 +100,14 @@ func newCutter(t *testing.T, to string, after bool) *cutter {
 	return c
 }
 
+// counter counts octets.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
 func (c *cutter) serve(from net.Conn) {
 	defer from.Close()
 	to, err := net.Dial("tcp", c.to)
@@ -106,8 +115,9 @@ func (c *cutter) serve(from net.Conn) {
 		return
 	}
 	defer to.Close()
+	var answers atomic.Int64
 	go func() {
-		io.Copy(from, to)
+		io.Copy(io.MultiWriter(counter{&answers}, from), to)
 		from.Close() // as the server did: the driver waits for it
 	}()
 	buf := make([]byte, 1<<20)
@@ -125,9 +135,12 @@ func (c *cutter) serve(from net.Conn) {
 			}
 			if c.after {
 				c.shut.Add(1) // the driver would ask the server to stop
+				before := answers.Load()
 				to.Write(buf[:n])
 				from.Close()
-				time.Sleep(300 * time.Millisecond) // the server does what it was told
+				for end := time.Now().Add(c.waits); answers.Load() == before && time.Now().Before(end); {
+					time.Sleep(time.Millisecond)
+				}
 				c.shut.Add(-1)
 			}
 			return
@@ -145,7 +158,7 @@ func TestCutInCommit(t *testing.T) {
 	direct := open(t, peertest.DSN(db))
 	for name, after := range map[string]bool{"before the server has it": false, "after it": true} {
 		c := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), after)
-		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(3*time.Second))
+		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(10*time.Second))
 		for i := range 3 {
 			text := fmt.Sprint(name, i, "\r\n")
 			c.cut.Store(&text)
@@ -187,6 +200,20 @@ func sqlAt(t *testing.T, dsn, text string) {
 	}
 }
 
+// answer is the number that a question has for an answer; -1 if there is none.
+func answer(t *testing.T, dsn, question string) (n int) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if err := c.QueryRow(t.Context(), question).Scan(&n); err != nil {
+		return -1
+	}
+	return n
+}
+
 // TestWaitCancelled: PostgreSQL confirms a commit whose wait for the standby an operator has cancelled, with a warning. It is no
 // promise, and nothing is acknowledged.
 func TestWaitCancelled(t *testing.T) {
@@ -225,8 +252,8 @@ func TestWaitCancelled(t *testing.T) {
 	}
 }
 
-// writers deliver to both mailboxes until stop, and return what was acknowledged.
-func writers(t *testing.T, s *postgres.Store, n int, stop <-chan struct{}) func() []string {
+// writers deliver to both mailboxes until stop, and return what was acknowledged; so far says how many that are already.
+func writers(t *testing.T, s *postgres.Store, n int, stop <-chan struct{}) (result func() []string, sofar func() int) {
 	var mu sync.Mutex
 	var acked []string
 	var wg sync.WaitGroup
@@ -249,10 +276,15 @@ func writers(t *testing.T, s *postgres.Store, n int, stop <-chan struct{}) func(
 			}
 		})
 	}
+	sofar = func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(acked)
+	}
 	return func() []string {
 		wg.Wait()
 		return acked
-	}
+	}, sofar
 }
 
 // TestFailover: the primary is killed under load and the standby takes its place, round after round: nothing that was acknowledged is
@@ -270,13 +302,14 @@ func TestFailover(t *testing.T) {
 		dsn := peertest.DSN(primary, standby)
 		s := open(t, dsn, postgres.WithTimeout(10*time.Second), postgres.WithMemory(seen))
 		stop := make(chan struct{})
-		result := writers(t, s, 8, stop)
-		time.Sleep(500 * time.Millisecond)
+		result, sofar := writers(t, s, 8, stop)
+		peertest.Await(t, "mail", func() bool { return sofar() >= 20 })
 		primary.Kill()
+		before := sofar()
 		standby.Promote(t)
 		sql(t, standby, "alter system set synchronous_standby_names = ''")
 		sql(t, standby, "select pg_reload_conf()")
-		time.Sleep(500 * time.Millisecond)
+		peertest.Await(t, "mail at the other server", func() bool { return sofar() >= before+20 })
 		close(stop)
 		acked := result()
 		for _, user := range []string{ann, ben} {
@@ -286,9 +319,6 @@ func TestFailover(t *testing.T) {
 					t.Errorf("%s has %.20q %d times", user, text, got[text])
 				}
 			}
-		}
-		if len(acked) < 20 {
-			t.Errorf("only %d were acknowledged", len(acked))
 		}
 		primary.Start(t)
 		sql(t, primary, "alter system set synchronous_standby_names = ''")
@@ -322,11 +352,12 @@ func TestFailoverLoses(t *testing.T) {
 	if err := deliver(t.Context(), s, "one\r\n", ann); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	second := fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", standby.Port)
+	peertest.Await(t, "the first message at the standby", func() bool { return answer(t, second, "select count(*) from postrider.body") == 1 })
 	for _, text := range []string{"alter system set primary_conninfo = ''", "select pg_reload_conf()"} {
-		sqlAt(t, fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", standby.Port), text)
+		sqlAt(t, second, text)
 	}
-	time.Sleep(300 * time.Millisecond)
+	peertest.Await(t, "the standby to hear no more", func() bool { return answer(t, second, "select count(*) from pg_stat_wal_receiver") == 0 })
 	if err := deliver(t.Context(), s, "two\r\n", ann); err != nil {
 		t.Fatal(err)
 	}

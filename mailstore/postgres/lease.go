@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // lock is the lease of one open maildrop.
@@ -49,6 +49,13 @@ func (l *leases) remove(k *lock) bool {
 	return true
 }
 
+// has reports whether a lease is held still.
+func (l *leases) has(k *lock) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[k.box] == k
+}
+
 func (l *leases) list() (all []*lock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +74,7 @@ func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 		return nil, err
 	}
 	defer conn.Release()
-	defer s.rollback(conn)
+	defer s.db.Rollback(conn)
 	k, taken := new(lock), false
 	one := func(found *bool, into ...any) func(pgx.Row) error {
 		return func(row pgx.Row) error {
@@ -84,7 +91,7 @@ func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 	b.Queue(`set local synchronous_commit = off`)
 	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, (extract(epoch from clock_timestamp()) * 1000000)::bigint, clock_timestamp() + $2::interval from $.box where name = $1
 		on conflict (box) do update set epoch = greatest(lease.epoch + 1, excluded.epoch), until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
-	b.Queue(s.in(`select id, version, `+timelineOf+` from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server))
+	b.Queue(s.in(`select id, version, `+database.TimelineOf+` from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server))
 	b.Queue(`commit`)
 	switch err = conn.SendBatch(ctx, b).Close(); {
 	case err != nil:
@@ -138,9 +145,11 @@ func (s *Store) renewAll() {
 	}
 }
 
-// renew extends the leases that are held, in one statement, and marks those as lost that another has taken.
-func (s *Store) renew() error {
-	locks := s.held.list()
+func (s *Store) renew() error { return s.extend(s.held.list()) }
+
+// extend makes leases last longer, in one statement, and marks those as lost that another has taken. One that was given
+// free meanwhile stays so, or its maildrop would be locked with nobody in it.
+func (s *Store) extend(locks []*lock) error {
 	if len(locks) == 0 {
 		return nil
 	}
@@ -151,7 +160,7 @@ func (s *Store) renew() error {
 	ctx, cancel := context.WithTimeout(s.ends, s.lease/3)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, s.in(`update $.lease l set until = clock_timestamp() + $3::interval from unnest($1::bigint[], $2::bigint[]) mine(box, epoch)
-		where l.box = mine.box and l.epoch = mine.epoch returning l.box`), boxes, epochs, s.lease)
+		where l.box = mine.box and l.epoch = mine.epoch and l.until > '-infinity' returning l.box`), boxes, epochs, s.lease)
 	if err != nil {
 		return err
 	}
@@ -161,7 +170,7 @@ func (s *Store) renew() error {
 		return err
 	}
 	for _, k := range locks {
-		if !kept[k.box] {
+		if !kept[k.box] && s.held.has(k) {
 			k.lost.Store(true)
 			s.log.Warn("a maildrop is open elsewhere by now", "box", k.box)
 		}
@@ -186,7 +195,7 @@ func (s *Store) fenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error) e
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		err := s.tryFenced(ctx, k, do)
-		if !takenBack(err) || attempt == mostAttempts {
+		if !database.TakenBack(err) || attempt == mostAttempts {
 			return err
 		}
 		time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
@@ -199,9 +208,9 @@ func (s *Store) tryFenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error
 		return unavailable("change maildrop", err)
 	}
 	defer conn.Release()
-	s.seen.warning(conn.Conn().PgConn())
+	s.db.Warning(conn)
 	committing := false
-	err = pgx.BeginTxFunc(ctx, conn, s.begin(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, conn, s.db.Begin(), func(tx pgx.Tx) error {
 		var is int64
 		switch err := tx.QueryRow(ctx, s.in(`select epoch from $.lease where box = $1 for update`), k.box).Scan(&is); {
 		case errors.Is(err, pgx.ErrNoRows) || err == nil && is != k.epoch:
@@ -216,16 +225,14 @@ func (s *Store) tryFenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error
 		committing = true
 		return nil
 	})
-	if text := s.warnedOf(conn); err == nil && text != "" {
-		return fmt.Errorf("postgres: %w: %w: %s", mailstore.ErrUncertain, errWarned, text)
+	if warned := s.db.Warned(conn); err == nil && warned != nil {
+		return fmt.Errorf("postgres: %w: %w", mailstore.ErrUncertain, warned)
 	}
 	switch {
-	case err == nil || takenBack(err) || errors.Is(err, mailstore.ErrLockLost):
+	case err == nil || database.TakenBack(err) || errors.Is(err, mailstore.ErrLockLost):
 		return err
-	case committing && isUncertain(err):
+	case committing && database.Uncertain(err):
 		return fmt.Errorf("postgres: %w: %w", mailstore.ErrUncertain, err)
 	}
 	return unavailable("change maildrop", err)
 }
-
-func (s *Store) warnedOf(conn *pgxpool.Conn) string { return s.seen.warning(conn.Conn().PgConn()) }

@@ -32,7 +32,8 @@ func TestCutInFirstCommit(t *testing.T) {
 	db := peertest.Postgres(t)
 	open(t, peertest.DSN(db)) // makes the tables
 	c := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), true)
-	s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(10*time.Second))
+	c.waits = 300 * time.Millisecond // it does not answer before the test has it do so
+	s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(time.Minute))
 	other, err := pgx.Connect(t.Context(), peertest.DSN(db))
 	if err != nil {
 		t.Fatal(err)

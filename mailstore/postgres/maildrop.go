@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // maildrop is a mailbox that is open.
@@ -90,11 +91,11 @@ func (s *Store) lockOrMake(ctx context.Context, name, domain string) (*lock, err
 			return k, err
 		case err == nil:
 			_, err = s.pool.Exec(ctx, s.in(`insert into $.box (name, domain) values ($1, $2) on conflict do nothing`), name, domain)
-		case broken(err): // it may have been locked all the same: then it stays so until the lease is over
+		case database.Broken(err): // it may have been locked all the same: then it stays so until the lease is over
 		default:
 			return nil, unavailable("lock maildrop", err)
 		}
-		if attempt == mostAttempts || err != nil && !broken(err) {
+		if attempt == mostAttempts || err != nil && !database.Broken(err) {
 			return nil, unavailable("lock maildrop", err)
 		}
 	}

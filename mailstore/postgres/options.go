@@ -15,7 +15,7 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
 
 // WithSchema names the schema that holds the tables, "postrider" if nothing is said: lower-case letters, digits and
 // underscores.
-func WithSchema(name string) Option { return func(s *Store) { s.schema = name } }
+func WithSchema(name string) Option { return func(s *Store) { s.options.Schema = name } }
 
 // WithQuota asks fn for each mailbox's quota, every time it matters: fn must be quick and may change its answers.
 func WithQuota(fn func(user string) mailstore.Quota) Option {
@@ -33,18 +33,18 @@ func WithDomainQuota(fn func(domain string) mailstore.Quota) Option {
 func WithLease(d time.Duration) Option { return func(s *Store) { s.lease = d } }
 
 // WithReplicas refuses servers that have no so many synchronous standbys connected: what is acknowledged is on each of them then.
-func WithReplicas(n int) Option { return func(s *Store) { s.replicas = n } }
+func WithReplicas(n int) Option { return func(s *Store) { s.options.Replicas = n } }
 
 // WithTimeout bounds how long the store waits for the database to do one thing, 30 seconds if nothing is said.
-func WithTimeout(d time.Duration) Option { return func(s *Store) { s.timeout = d } }
+func WithTimeout(d time.Duration) Option { return func(s *Store) { s.options.Timeout = d } }
 
 // WithCache bounds the listings kept in memory, in messages over all mailboxes; one message takes about 90 octets. The default
 // is 400,000.
 func WithCache(messages int) Option { return func(s *Store) { s.lists.most = messages } }
 
 // WithConnections bounds the connections to the database, 8 if nothing is said.
-func WithConnections(n int) Option { return func(s *Store) { s.connections = n } }
+func WithConnections(n int) Option { return func(s *Store) { s.options.Connections = n } }
 
 // WithMemory names a file in which the store writes down which server it has used last. A process that starts anew then
 // refuses one that is older, the primary of before a failover. Nothing is written down if nothing is said.
-func WithMemory(file string) Option { return func(s *Store) { s.seen.file = file } }
+func WithMemory(file string) Option { return func(s *Store) { s.options.Memory = file } }

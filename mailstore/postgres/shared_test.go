@@ -101,16 +101,26 @@ func TestLockLost(t *testing.T) {
 func TestLeaseRenewed(t *testing.T) {
 	t.Parallel()
 	dsn := peertest.DSN(peertest.Postgres(t))
-	a, b := open(t, dsn, postgres.WithLease(600*time.Millisecond)), open(t, dsn)
+	a, b := open(t, dsn, postgres.WithLease(6*time.Second)), open(t, dsn)
 	m, err := a.Open(t.Context(), ann)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 8 {
-		time.Sleep(200 * time.Millisecond)
-		if _, err := b.Open(t.Context(), ann); !errors.Is(err, mailstore.ErrLocked) {
-			t.Fatalf("it is another's: %v", err)
+	look, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close(context.Background())
+	until := func() (end time.Time) {
+		if err := look.QueryRow(t.Context(), "select until from postrider.lease").Scan(&end); err != nil {
+			t.Fatal(err)
 		}
+		return end
+	}
+	first := until()
+	peertest.Await(t, "the lease to last longer", func() bool { return until().After(first) })
+	if _, err := b.Open(t.Context(), ann); !errors.Is(err, mailstore.ErrLocked) {
+		t.Fatalf("it is another's: %v", err)
 	}
 	m.Close()
 	dead := open(t, dsn, postgres.WithLease(300*time.Millisecond))
@@ -125,6 +135,27 @@ func TestLeaseRenewed(t *testing.T) {
 		}
 		return err == nil
 	})
+}
+
+// TestRenewedTooLate: a maildrop that is closed while its lock is being renewed is not locked by that, with nobody in it.
+func TestRenewedTooLate(t *testing.T) {
+	t.Parallel()
+	s := open(t, peertest.DSN(peertest.Postgres(t)), postgres.WithLease(time.Hour))
+	m, err := s.Open(t.Context(), ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := postgres.Renewal(s)
+	if err := errors.Join(m.Close(), write()); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = s.Open(t.Context(), ann); err != nil {
+		t.Fatalf("nobody has it open: %v", err)
+	}
+	// That of before says nothing about the lock there is now.
+	if err := errors.Join(write(), m.Remove(t.Context(), nil), m.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestCrowd: many who deliver, fetch and remove at once, in two processes, to mailboxes named in any order: each message arrives

@@ -17,21 +17,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // Store keeps mailboxes in a database. It implements mailstore.Store and is safe for concurrent use.
 type Store struct {
 	log         *slog.Logger
-	schema      string
+	options     database.Options
 	boxQuota    func(user string) mailstore.Quota
 	domainQuota func(domain string) mailstore.Quota
 	lease       time.Duration
-	timeout     time.Duration
-	replicas    int
-	connections int
 
-	pool    *pgxpool.Pool
-	seen    guard
+	db      *database.Database
+	pool    *pgxpool.Pool // of db
+	timeout time.Duration // of db
 	lists   lists
 	clock   clock
 	held    leases
@@ -54,7 +53,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx); err != nil {
-		s.pool.Close()
+		s.db.Close()
 		return nil, fmt.Errorf("postgres: open store: %w", err)
 	}
 	s.ends, s.end = context.WithCancel(context.Background())
@@ -73,7 +72,7 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	defer s.pool.Close()
+	defer s.db.Close()
 	if err := s.pool.Ping(ctx); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
@@ -83,69 +82,22 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 // connect is a store of which nothing runs yet.
 func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
-		log: slog.New(slog.DiscardHandler), schema: "postrider", lease: 30 * time.Second, timeout: 30 * time.Second, connections: 8,
+		log: slog.New(slog.DiscardHandler), lease: 30 * time.Second,
 		commits: make(chan *commit), lists: lists{most: 400_000},
 	}
 	for _, o := range opts {
 		o(s)
 	}
-	if !isPlainName(s.schema) {
-		return nil, fmt.Errorf("postgres: %q cannot be the name of a schema", s.schema)
-	}
-	if err := s.seen.load(); err != nil {
+	var err error
+	if s.db, err = database.Connect(ctx, dsn, s.options); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	cfg, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: %w", withoutPassword(err))
-	}
-	s.prepare(cfg)
-	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("postgres: %w", withoutPassword(err))
-	}
+	s.pool, s.timeout = s.db.Pool, s.db.Timeout()
 	return s, nil
 }
 
-// prepare sets up how connections are made.
-func (s *Store) prepare(cfg *pgxpool.Config) {
-	cfg.MaxConns = int32(max(s.connections, committers+2))
-	cfg.MinConns = 1
-	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
-	// Nothing is prepared by name, so that a pooler in between (pgbouncer) may give each transaction another server connection.
-	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	cfg.ConnConfig.ValidateConnect = s.check
-	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
-		cfg.ConnConfig.RuntimeParams["application_name"] = "postrider"
-	}
-	cfg.ConnConfig.OnNotice = s.seen.notice
-	cfg.PrepareConn = s.seen.fresh
-	cfg.BeforeClose = func(c *pgx.Conn) { s.seen.forget(c.PgConn()) }
-}
-
-// withoutPassword keeps a connection string out of an error: pgx shows it, though with stars for a password that it finds.
-func withoutPassword(err error) error {
-	var bad *pgconn.ParseConfigError
-	if errors.As(err, &bad) {
-		return errors.New("the connection string cannot be read: " + lastOf(bad.Error()))
-	}
-	return err
-}
-
-// lastOf is what stands behind the string itself in the text of such an error.
-func lastOf(text string) string {
-	if i := strings.LastIndex(text, "`: "); i >= 0 {
-		return text[i+len("`: "):]
-	}
-	return "its form is wrong"
-}
-
-func isPlainName(s string) bool {
-	return s != "" && len(s) < 40 && !strings.ContainsFunc(s, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_') })
-}
-
-// in puts the schema's name into the text of a statement, where it has "$.": it is named everywhere, for a search path is
-// not kept by a pooler.
-func (s *Store) in(text string) string { return strings.ReplaceAll(text, "$.", s.schema+".") }
+// Database is the database that the store is in, for others that are in it too: it is open as long as the store is.
+func (s *Store) Database() *database.Database { return s.db }
 
 // Close ends what goes on in the background and gives the maildrops free that are open: what is done with them afterwards, and
 // what was begun and not yet committed, fails with mailstore.ErrClosed. It is safe to call twice.
@@ -158,7 +110,7 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), min(s.timeout, 5*time.Second))
 	defer cancel()
 	s.releaseAll(ctx)
-	s.pool.Close()
+	s.db.Close()
 	return nil
 }
 
@@ -169,12 +121,7 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return unavailable("check", err)
-	}
-	defer conn.Release()
-	return unavailable("check", s.check(ctx, conn.Conn().PgConn()))
+	return unavailable("check", s.db.Check(ctx))
 }
 
 // within is a context of one thing that the database is asked for, and an error after Close.
@@ -186,35 +133,20 @@ func (s *Store) within(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, cancel, nil
 }
 
-// broken reports whether an error is that of a connection rather than of what was asked: of a server that has ended, say.
-func broken(err error) bool {
-	var of *pgconn.PgError
-	switch {
-	case err == nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return false
-	case errors.As(err, &of):
-		return strings.HasPrefix(of.Code, "57P") || strings.HasPrefix(of.Code, "08") // shut down, crashed, starting up; said by a pooler
+// in is a statement with the schema's name.
+func (s *Store) in(text string) string { return s.db.In(text) }
+
+// reading does what changes nothing, and does it again where a connection of before turns out to be dead.
+func (s *Store) reading(ctx context.Context, do func(ctx context.Context) error) error {
+	if s.closed.Load() {
+		return mailstore.ErrClosed
 	}
-	return true
+	return s.db.Reading(ctx, do)
 }
 
-// reading does what changes nothing, and does it again where a connection of before turns out to be dead: after a failover all are.
-func (s *Store) reading(ctx context.Context, do func(ctx context.Context) error) error {
-	ctx, cancel, err := s.within(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	for attempt := 1; ; attempt++ {
-		if err = do(ctx); !broken(err) || attempt == mostAttempts {
-			return err
-		}
-		select {
-		case <-time.After(time.Duration(attempt) * 20 * time.Millisecond):
-		case <-ctx.Done():
-			return err
-		}
-	}
+// relaxed runs one statement whose effect may be lost with the server: it is no promise.
+func (s *Store) relaxed(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error) {
+	return s.db.Relaxed(ctx, nil, text, args...)
 }
 
 // unavailable says what was being done, and that trying later may work.

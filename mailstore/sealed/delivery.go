@@ -3,6 +3,7 @@ package sealed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -88,7 +89,7 @@ func (d *delivery) begin(ctx context.Context, open []string, byKey map[string][]
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := &part{key: key, names: byKey[key]}
 		// What was announced is believed for now.
-		d.placed = int64(len(field(newMark(key)))+d.top)+d.meta.Size > chunkSize
+		d.placed = int64(fieldSize+d.top)+d.meta.Size > chunkSize
 		if err := d.start(ctx, p); d.refuse(err) != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (d *delivery) begin(ctx context.Context, open []string, byKey map[string][]
 // start begins a file, with a place for its first chunk where d.placed. Nothing may have been sealed for it.
 func (d *delivery) start(ctx context.Context, p *part) (err error) {
 	if p.sealer == nil {
-		if p.sealer, err = sealedmail.NewSealer(p.key); err != nil {
+		if p.sealer, err = d.s.batches.sealer(p.key); err != nil {
 			return &mailstore.Refused{Mailboxes: all(p.names, errors.Join(ErrKey, err))}
 		}
 		p.seal = &mailstore.Seal{Mark: newMark(p.key)}
@@ -160,7 +161,7 @@ func (d *delivery) refuse(err error) error {
 }
 
 // bodyAt is where in the first chunk the body begins.
-func (d *delivery) bodyAt() int { return len(field(newMark(d.parts[0].key))) + d.top }
+func (d *delivery) bodyAt() int { return fieldSize + d.top }
 
 // Write implements mailstore.Delivery.
 func (d *delivery) Write(p []byte) (int, error) {
@@ -270,11 +271,17 @@ func (d *delivery) complete(top []byte) error {
 		}
 	}
 	for _, p := range d.parts {
-		var err error
+		other, err := d.otherKey(p)
 		switch {
+		case err != nil:
 		case !d.long:
-			err = d.whole(p, top)
-		case fits:
+			if other {
+				err = d.startAnew(p)
+			}
+			if err == nil {
+				err = d.whole(p, top)
+			}
+		case fits && !other:
 			d.putFront(p, room)
 		default:
 			err = d.again(p, top)
@@ -288,6 +295,34 @@ func (d *delivery) complete(top []byte) error {
 		d.commit = append(d.commit, mailstore.Part{Delivery: d.open, Top: top})
 	}
 	return nil
+}
+
+// otherKey asks once more to which key a copy is to be sealed: it may have been replaced while the message came, and nobody may
+// have the one before any more. Of a mailbox that is not sealed any more the keys are still there.
+func (d *delivery) otherKey(p *part) (yes bool, err error) {
+	now := p.key
+	for i, u := range p.names {
+		key, err := d.s.recipient(u)
+		if err == nil && i > 0 && key != "" && key != now {
+			err = errors.New("two mailboxes had one key, and have two since the message began")
+		}
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		if key != "" {
+			now = key
+		}
+	}
+	yes = now != p.key
+	p.key = now
+	return yes, nil
+}
+
+// startAnew begins a file anew of which nothing is written, for another key.
+func (d *delivery) startAnew(p *part) error {
+	p.inner.Abort()
+	p.sealer = nil
+	return d.start(d.ctx, p)
 }
 
 // putFront seals the first chunk of a long message.
@@ -304,6 +339,13 @@ func (d *delivery) putFront(p *part, top []byte) {
 // whole writes a message that has stayed in memory.
 func (d *delivery) whole(p *part, top []byte) error {
 	at := d.bodyAt()
+	if from := at - fieldSize - len(top); from >= 0 { // in front of the body there is room for all that stands on top of it
+		copy(d.b.first[from+copy(d.b.first[from:], field(p.seal.Mark)):], top)
+		p.seal.Size = int64(len(top)) + d.size
+		sealed := append(d.b.sealed[:0], p.sealer.Head()...)
+		_, err := p.inner.Write(p.sealer.AppendChunk(sealed, d.b.first[from:at+d.first], 0, true))
+		return err
+	}
 	return d.stream(p, top, func(w *chunker) error { return w.add(d.b.first[at : at+d.first]) })
 }
 

@@ -15,7 +15,7 @@ import (
 // Unlocker is a Maildrop of a Store.
 type Unlocker interface {
 	mailstore.Maildrop
-	// Unlock has sealed messages opened with these keys until the maildrop is closed.
+	// Unlock has sealed messages opened with these keys, which are the maildrop's own from then on: when it is closed they are forgotten.
 	Unlock(keys *sealedmail.Unlocked)
 	// Sealed reports whether the message is sealed, and with which key: the name of that, see KeyOf.
 	Sealed(i int) (key string, ok bool)
@@ -62,9 +62,12 @@ func (m *maildrop) Sealed(i int) (key string, ok bool) {
 	return KeyOf(mark), mark != ""
 }
 
-// Close implements mailstore.Maildrop. The keys are dropped.
+// Close implements mailstore.Maildrop. The keys are forgotten.
 func (m *maildrop) Close() error {
-	m.keys = nil
+	if m.keys != nil {
+		m.keys.Forget()
+		m.keys = nil
+	}
 	return m.SealedDrop.Close()
 }
 
@@ -139,20 +142,7 @@ func (m *maildrop) unseal(ctx context.Context, i int) (io.ReadCloser, error) {
 		return nil, err
 	}
 	r.fail = func(err error) error { return m.blame(i, err) }
-	r.again = func(ctx context.Context) error {
-		file, octets, err := m.OpenSealed(ctx, i)
-		if err != nil {
-			return m.blame(i, err)
-		}
-		defer file.Close()
-		r, err := open(file, octets, m.Mark(i), m.Size(i), m.keys)
-		if err != nil {
-			return m.blame(i, err)
-		}
-		r.fail = func(err error) error { return m.blame(i, err) }
-		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 32<<10))
-		return err
-	}
+	r.reopen = func(ctx context.Context) (io.ReadCloser, int64, error) { return m.OpenSealed(ctx, i) }
 	return r, nil
 }
 
@@ -188,19 +178,7 @@ func open(file io.ReadCloser, octets int64, mark string, size int64, keys *seale
 	if key := KeyOf(mark); !keys.Has(key) {
 		return nil, fmt.Errorf("%w: it is sealed to the key age1%s…, which this mailbox does not have", mailstore.ErrDamaged, key)
 	}
-	plain, err := keys.Open(file)
-	if err != nil {
-		return nil, damaged(err)
-	}
-	want := field(mark)
-	top := make([]byte, len(want))
-	if _, err := io.ReadFull(plain, top); err != nil {
-		return nil, damaged(err)
-	}
-	if string(top) != want {
-		return nil, fmt.Errorf("%w: in it is another message than its name says", mailstore.ErrDamaged)
-	}
-	return &message{plain: plain, file: file, left: size}, nil
+	return newMessage(file, octets, mark, size, keys)
 }
 
 // damaged tells a message that is damaged from a disk that fails.
@@ -213,34 +191,3 @@ func damaged(err error) error {
 
 // noEnd keeps a reader from taking a file that ends too early for one that ends.
 type noEnd struct{ error }
-
-// message reads one sealed message.
-type message struct {
-	plain io.Reader
-	file  io.Closer
-	left  int64
-	fail  func(error) error
-	again func(context.Context) error // reads all of it once, nil: it is all read when it is open
-}
-
-// Check reads the message once to its end before anybody is given any of it. One that is no longer than a chunk was read when it was opened.
-func (m *message) Check(ctx context.Context) error {
-	if m.left <= sealedmail.ChunkSize/2 || m.again == nil {
-		return nil
-	}
-	return m.again(ctx)
-}
-
-func (m *message) Read(p []byte) (int, error) {
-	n, err := m.plain.Read(p)
-	m.left -= int64(n)
-	switch {
-	case err == io.EOF && m.left != 0:
-		err = m.fail(fmt.Errorf("%w: it ends %d octets from where it should", mailstore.ErrDamaged, m.left))
-	case err != nil && err != io.EOF:
-		err = m.fail(damaged(err))
-	}
-	return n, err
-}
-
-func (m *message) Close() error { return m.file.Close() }

@@ -27,6 +27,7 @@ type Store struct {
 	inner     mailstore.SealedStore
 	recipient Recipient
 	log       *slog.Logger
+	batches   batches
 }
 
 var _ mailstore.Store = (*Store)(nil)
@@ -36,7 +37,7 @@ func New(inner mailstore.SealedStore, recipient Recipient, log *slog.Logger) *St
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{inner, recipient, log}
+	return &Store{inner: inner, recipient: recipient, log: log}
 }
 
 // Open implements mailstore.Store. The maildrop is an Unlocker. Until it is unlocked, its sealed messages are there, with their
@@ -102,6 +103,12 @@ func Names(recipients []string) []string {
 
 // field is what stands on top of a message in a sealed file.
 func field(mark string) string { return "X-Sealed: " + version + " " + mark + "\r\n" }
+
+// fieldSize is the length of every field.
+const fieldSize = len("X-Sealed: "+version+" ") + keyLength + len(".") + idLength + len("\r\n")
+
+// keyLength is that of a key's name.
+const keyLength = 8
 
 // Create implements mailstore.Store.
 func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (mailstore.Delivery, error) {

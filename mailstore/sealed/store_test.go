@@ -62,7 +62,7 @@ type unlocked struct {
 func (u unlocked) Open(ctx context.Context, user string) (mailstore.Maildrop, error) {
 	m, err := u.Store.Open(ctx, user)
 	if err == nil {
-		m.(Unlocker).Unlock(u.ring.of(canonical(user)))
+		m.(Unlocker).Unlock(u.ring.of(canonical(user)).Clone())
 	}
 	return m, err
 }

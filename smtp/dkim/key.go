@@ -41,6 +41,7 @@ type Key struct {
 	Hashes, Services string
 
 	use outcome // why no signature is good with it, whatever its size
+	rsa *rsaKey // Public, where it is of RSA
 }
 
 // RecordName is where the key of a selector stands in the DNS, with a dot at the end.
@@ -128,6 +129,9 @@ func (k *Key) parsePublic(p string) outcome {
 	k.Bits = public.N.BitLen()
 	if o := usable(public); o.reason != "" {
 		return o
+	}
+	if k.rsa, err = newRSAKey(public); err != nil {
+		return permanent(reasonKeyForm)
 	}
 	k.Public = public
 	return outcome{}

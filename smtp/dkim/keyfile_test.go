@@ -37,7 +37,7 @@ func TestGenerateKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		public, err := ParseKey(record)
-		if err != nil || public.Type != typ || public.Bits < 256 || !key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(public.Public) {
+		if err != nil || public.Type != typ || public.Bits != map[string]int{"rsa": 2048, "ed25519": 256}[typ] || !key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(public.Public) {
 			t.Errorf("%s: %+v, %v", record, public, err)
 		}
 		if !strings.HasPrefix(record, "v=DKIM1; k="+typ+"; p=") || strings.Count(record, ";") != 2 {

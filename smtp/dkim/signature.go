@@ -63,12 +63,18 @@ func (s *signature) parse(now time.Time) outcome {
 	if early != "" {
 		return permanent(early)
 	}
-	for _, part := range []func([]tag) Reason{s.parseIdentity, s.parseFields, s.parseNumbers} {
-		if r := part(tags); r != "" {
-			return permanent(r)
-		}
+	// One after the other, and not by a list of them: so the tags need no memory.
+	r := s.parseIdentity(tags)
+	if r == "" {
+		r = s.parseFields(tags)
 	}
-	if r := s.parseHashes(tags, colon); r != "" {
+	if r == "" {
+		r = s.parseNumbers(tags)
+	}
+	if r == "" {
+		r = s.parseHashes(tags, colon)
+	}
+	if r != "" {
 		return permanent(r)
 	}
 	if s.expires >= 0 && now.Unix() > s.expires {
@@ -273,8 +279,11 @@ func (s *signature) parseHashes(tags []tag, colon int) (reason Reason) {
 	// The bits behind the last octet encode nothing and are 0 (RFC 4648 §3.5): else one signature
 	// could be written in several ways.
 	strict := base64.StdEncoding.Strict()
-	s.sig, err1 = strict.DecodeString(unspaced(b.value))
-	s.bodyHash, err2 = strict.DecodeString(unspaced(bh.value))
+	var room [1024]byte // the signature of the largest key has 684 letters
+	letters := appendUnspaced(room[:0], b.value)
+	s.sig, err1 = strict.AppendDecode(make([]byte, 0, len(letters)*3/4), letters)
+	letters = appendUnspaced(room[:0], bh.value)
+	s.bodyHash, err2 = strict.AppendDecode(make([]byte, 0, 33), letters)
 	if err1 != nil || err2 != nil || len(s.sig) == 0 || bareCR(b.value) || bareCR(bh.value) {
 		return reasonBase64
 	}

@@ -117,16 +117,20 @@ func trim(s string) string {
 func unspaced(s string) string {
 	for i := range len(s) {
 		if isSpace(s[i]) {
-			b := append(make([]byte, 0, len(s)), s[:i]...)
-			for ; i < len(s); i++ {
-				if !isSpace(s[i]) {
-					b = append(b, s[i])
-				}
-			}
-			return string(b)
+			return string(appendUnspaced(make([]byte, 0, len(s)), s))
 		}
 	}
 	return s
+}
+
+// appendUnspaced appends s without any white space.
+func appendUnspaced(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			dst = append(dst, s[i])
+		}
+	}
+	return dst
 }
 
 // bareCR reports whether s has a CR that folds no line: it is no white space (RFC 6376 §2.8), though whoever

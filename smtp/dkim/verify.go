@@ -2,7 +2,6 @@ package dkim
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -19,11 +18,17 @@ type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
+// Rememberer is a Resolver that can say at once what it knows of a name, with the results of LookupTXT. For a key
+// that is known nobody has to wait.
+type Rememberer interface {
+	RememberedTXT(name string) (texts []string, err error, known bool)
+}
+
 // Verifier verifies signatures. The zero value is ready to use. It keeps the public keys
 // that it has read, up to a bound, and is safe for concurrent use; its fields must not
 // be changed then.
 type Verifier struct {
-	// Resolver finds the keys; nil: net.DefaultResolver.
+	// Resolver finds the keys, first in memory where it is a Rememberer; nil: net.DefaultResolver.
 	Resolver Resolver
 	// Timeout bounds the time for all keys of a message together; 0 or less: 5 seconds.
 	Timeout time.Duration
@@ -48,6 +53,7 @@ type Verification struct {
 
 	ctx     context.Context
 	cancel  context.CancelFunc
+	known   []answer    // that were remembered
 	answers chan answer // nil as soon as all have come
 	waiting int
 
@@ -146,16 +152,11 @@ func (r *Verification) sum(relaxed bool, length int64) *bodySum {
 
 // ask asks for the keys, each name once, all at the same time.
 func (r *Verification) ask(ctx context.Context) {
-	timeout := r.verifier.Timeout
-	if timeout <= 0 {
-		timeout = 5 * time.Second
-	}
-	r.ctx, r.cancel = context.WithTimeout(ctx, timeout)
 	var resolver Resolver = net.DefaultResolver
 	if r.verifier.Resolver != nil {
 		resolver = r.verifier.Resolver
 	}
-	r.answers = make(chan answer, len(r.checks))
+	memory, _ := resolver.(Rememberer)
 	for i := range r.checks {
 		c := &r.checks[i]
 		if c.Status != "" {
@@ -165,12 +166,33 @@ func (r *Verification) ask(ctx context.Context) {
 		if c.key != i {
 			continue
 		}
+		name := RecordName(c.sig.selector, c.sig.domain)
+		if memory != nil {
+			if texts, err, known := memory.RememberedTXT(name); known {
+				r.known = append(r.known, answer{i, texts, err})
+				continue
+			}
+		}
+		r.begin(ctx)
 		r.waiting++
-		go func(ctx context.Context, answers chan<- answer, name string) {
+		go func(ctx context.Context, answers chan<- answer) {
 			texts, err := resolver.LookupTXT(ctx, name)
 			answers <- answer{i, texts, err}
-		}(r.ctx, r.answers, RecordName(c.sig.selector, c.sig.domain))
+		}(r.ctx, r.answers)
 	}
+}
+
+// begin sets the time for all keys that have to be waited for.
+func (r *Verification) begin(ctx context.Context) {
+	if r.answers != nil {
+		return
+	}
+	timeout := r.verifier.Timeout
+	if timeout <= 0 {
+		timeout = 5 * time.Second
+	}
+	r.ctx, r.cancel = context.WithTimeout(ctx, timeout)
+	r.answers = make(chan answer, len(r.checks))
 }
 
 // question is the first signature with the same key as the one at i.
@@ -193,6 +215,9 @@ func (r *Verification) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Signatures is how many signatures are looked at: each will have a Result.
+func (r *Verification) Signatures() int { return len(r.checks) }
 
 // Skipped is how many signatures nobody looked at, as there were too many.
 func (r *Verification) Skipped() int { return r.skipped }
@@ -246,6 +271,10 @@ func (r *Verification) Results() []Result {
 // checkHeader waits for the keys and checks the signatures over the header. For
 // lack of an answer in time, a signature has a temporary error.
 func (r *Verification) checkHeader() {
+	for _, a := range r.known {
+		r.answered(a)
+	}
+	r.known = nil
 	if r.answers == nil {
 		return
 	}
@@ -324,13 +353,13 @@ func (r *Verification) signed(s *signature, key *Key) bool {
 	r.header.sum(h, s.fields, s.relaxedHeader, s.start)
 	r.header.buf = s.appendUnsigned(r.header.buf[:0])
 	h.Write(r.header.buf)
-	var room [sha256.Size]byte
-	digest := h.Sum(room[:0])
+	var digest [sha256.Size]byte
+	h.Sum(digest[:0])
 	switch public := key.Public.(type) {
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, s.sig) == nil
+		return key.rsa.verifies(&digest, s.sig)
 	case ed25519.PublicKey: // RFC 8463 §3: the hash is what is signed
-		return ed25519.Verify(public, digest, s.sig)
+		return ed25519.Verify(public, digest[:], s.sig)
 	}
 	return false
 }

@@ -1,7 +1,9 @@
 package dkim
 
 import (
+	"crypto"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"regexp"
@@ -41,6 +43,45 @@ func TestMutation(t *testing.T) {
 				t.Errorf("%s: octet %d was %q and is %q: %+v", name, i, m[i], c[i], r[0])
 			}
 		}
+	}
+}
+
+// TestSameSelector: each signature is checked by the key of its own domain and selector, also where another above it, which passes,
+// shares one of the two: selectors such as "mail" are everybody's.
+func TestSameSelector(t *testing.T) {
+	const message = "From: a@b.example\r\nSubject: x\r\n\r\nbody\r\n"
+	var keys [2]crypto.Signer
+	for i := range keys {
+		var err error
+		if keys[i], err = GenerateKey("ed25519"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := func(i int, selector string) []SigningKey { return []SigningKey{{Selector: selector, Key: keys[i]}} }
+	mine, theirs := &Signer{Domain: "a.example", Keys: key(0, "mail")}, &Signer{Domain: "b.example", Keys: key(1, "mail")}
+	second := &Signer{Domain: "a.example", Keys: key(1, "other")}
+	z := published(t, mine)
+	for _, s := range []*Signer{theirs, second} {
+		maps.Copy(z, published(t, s))
+	}
+	v := &Verifier{Resolver: z}
+	on := func(message string, all ...*Signer) string {
+		for _, s := range all {
+			message = signed(t, s, message, 100)
+		}
+		return statuses(verify(v, message, 100))
+	}
+	for _, both := range [][]*Signer{{mine, theirs}, {theirs, mine}, {mine, second}, {second, mine}} {
+		if got := on(message, both...); got != "pass,pass" {
+			t.Errorf("%s then %s: %s", both[0].Domain, both[1].Domain, got)
+		}
+	}
+	forged := &Signer{Domain: "b.example", Keys: key(0, "mail")} // by who has the key of a.example
+	if got := on(message, forged, mine); got != "pass,fail" {
+		t.Errorf("forged below one that passes: %s", got)
+	}
+	if got := on(message, mine, forged); got != "fail,pass" {
+		t.Errorf("forged above one that passes: %s", got)
 	}
 }
 
@@ -295,6 +336,7 @@ func TestTagRules(t *testing.T) {
 		{"t=1700000000;", "t=1234567890123;", reasonTime},
 		{"s=e;", "s=e; x=1700000000;", reasonExpiresFirst},
 		{"s=e;", "s=e; x=1600000000;", reasonExpiresFirst},
+		{"s=e;", "s=e; x=0;", reasonExpiresFirst},
 		{"s=e;", "s=e; x=1700000001;", reasonExpired},
 		{"s=e;", "s=e; q=dns/mx;", reasonQuery},
 		{"s=e;", "s=e; l=1e3;", reasonLength},

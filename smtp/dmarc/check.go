@@ -20,9 +20,14 @@ type Checker struct {
 }
 
 func (c *Checker) begin(ctx context.Context) (*evaluation, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, 20*time.Second))
-	end, _ := ctx.Deadline()
-	return &evaluation{ctx: ctx, end: end, resolver: c.Resolver, queries: make([]string, 0, 8), known: make([]answer, 0, 8)}, cancel
+	cancel := func() {}
+	timeout := cmp.Or(c.Timeout, 20*time.Second)
+	end, ok := ctx.Deadline()
+	if !ok || time.Until(end) > timeout { // else it ends in time by itself
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		end, _ = ctx.Deadline()
+	}
+	return &evaluation{ctx: ctx, end: end, resolver: c.Resolver, queries: make([]string, 0, 2), known: make([]answer, 0, 2)}, cancel
 }
 
 // CheckMessage evaluates a message by its From fields. If they do not show one domain
@@ -165,7 +170,9 @@ func (e *evaluation) policy(o *Outcome) error {
 		}
 	}
 	if o.Record.Testing {
-		o.Policy = o.Policy.lowered()
+		published := o.Policy
+		o.Policy = published.lowered()
+		o.Tested = o.Policy != published
 	}
 	return err
 }

@@ -445,12 +445,12 @@ func TestRecipients(t *testing.T) {
 	for _, u := range list {
 		got = append(got, fmt.Sprintf("%s %d", u.Address, u.MaxSize))
 	}
-	want := []string{"a@example.com 0", "b@sub.example.com 10485760", "c@reports.example 0", "new@moved.example 0", "second@moved.example 1024", "e@elsewhere.example 0"}
+	want := []string{"a@example.com 0", "b@sub.example.com 10485760", "c@reports.example 0", "new@moved.example 0", "second@moved.example 1024"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	var dnsError *net.DNSError
-	if !errors.Is(err, dmarc.ErrNotPermitted) || !errors.Is(err, dmarc.ErrNotMailto) || !errors.As(err, &dnsError) || strings.Count(err.Error(), "\n") != 3 {
+	if !errors.Is(err, dmarc.ErrNotPermitted) || !errors.Is(err, dmarc.ErrNotMailto) || !errors.As(err, &dnsError) || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("%v", err)
 	}
 	// Each addressee costs queries: there are ten of them at most.
@@ -485,5 +485,20 @@ func TestResultNames(t *testing.T) {
 	got := []string{dmarc.None.String(), dmarc.Pass.String(), dmarc.Fail.String(), dmarc.TempError.String(), dmarc.PermError.String(), dmarc.Result(9).String()}
 	if !reflect.DeepEqual(got, []string{"none", "pass", "fail", "temperror", "permerror", "Result(9)"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestTested: a policy in test mode is lowered, and said to be, where there is a step to lower it by.
+func TestTested(t *testing.T) {
+	for txt, want := range map[string]dmarc.Outcome{
+		"p=reject; t=y":     {Policy: dmarc.Quarantine, Tested: true},
+		"p=quarantine; t=y": {Policy: dmarc.Nothing, Tested: true},
+		"p=none; t=y":       {Policy: dmarc.Nothing},
+		"p=reject; t=n":     {Policy: dmarc.Reject},
+		"p=reject":          {Policy: dmarc.Reject},
+	} {
+		if o := check(t, dns("example.com v=DMARC1; "+txt), "example.com", dmarc.Passed{}); o.Policy != want.Policy || o.Tested != want.Tested {
+			t.Errorf("%s: %s, tested: %v", txt, o.Policy, o.Tested)
+		}
 	}
 }

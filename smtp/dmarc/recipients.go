@@ -16,7 +16,7 @@ var ErrNotMailto = errors.New("dmarc: not a mailto address")
 // Recipients returns where a report about a domain may be sent, of the URIs that its
 // record names (Record.RUA). A host of another organization must have agreed, by a
 // record at <domain>._report._dmarc.<host>, which may name other mailboxes of its own
-// (RFC 9990 §4). The domain is the one where the record was found. The error joins what
+// (RFC 9990 §4); one that names none but others' gets nothing. The domain is the one where the record was found. The error joins what
 // is wrong with the URIs that are left out: ErrNotPermitted, ErrNotMailto or, when one
 // may try again, what the DNS did not answer. Of more than ten URIs the rest is left
 // out.
@@ -66,10 +66,13 @@ func (e *evaluation) permitted(domain string, u URI) ([]URI, error) {
 				own = append(own, other)
 			}
 		}
-		if len(own) == 0 {
-			own = []URI{u}
+		switch {
+		case len(r.RUA) == 0:
+			return []URI{u}, nil
+		case len(own) > 0:
+			return own, nil
 		}
-		return own, nil
+		break // neither there nor to the mailbox that was asked for
 	}
 	return nil, ErrNotPermitted
 }

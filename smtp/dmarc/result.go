@@ -45,7 +45,9 @@ type Outcome struct {
 	// Policy is what the domain asks for if the message fails, test mode taken into
 	// account; "" if there is no record. With several authors it is the strictest of
 	// theirs. Of a name that passes it is not asked whether it exists: sp stands for np.
-	Policy       Policy
+	Policy Policy
+	// Tested: the Policy is one step less than the record says, for it is in test mode (t=y).
+	Tested       bool
 	Record       *Record // nil if there is none
 	RecordDomain string  // where it was found: the domain itself, its organization or a public suffix
 

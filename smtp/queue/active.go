@@ -20,6 +20,9 @@ type active struct {
 	// down with the entry, and is to be made now.
 	fresh bool
 
+	// spill, where the spool is shared and there was no place for some recipients, is for how long the entry is then given back.
+	spill time.Duration
+
 	jobs int // unfinished; guarded by Queue.mu
 	// attempts are those made when the entry was loaded, by recipient.
 	attempts []int
@@ -53,6 +56,11 @@ func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(er
 func (q *Queue) take(it *item, e *Entry, st *State) {
 	if q.loadedBy[e.Class] >= e.Class.most(q.maxLoaded()) {
 		it.state, it.listed = itemParked, true // memory is for others now
+		if q.share() != nil {
+			it.listed = false
+			q.letGoFor(it, spillFirst)
+			return
+		}
 		q.overflow[e.Class] = append(q.overflow[e.Class], it)
 		return
 	}
@@ -65,10 +73,11 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 	q.loadedBy[e.Class]++
 	now := time.Now()
 	all := it.wishes&forced != 0
-	it.wishes &^= forced
+	a.dirty = it.wishes&obeyed != 0
+	it.wishes &^= forced | obeyed
 	var parkedAt *lane
 	for name, to := range q.groups(a, now, all) {
-		l := &q.dests.of(name, q.config().destinationConcurrency()).lanes[e.Class]
+		l := &q.dests.of(name, q.perDestination()).lanes[e.Class]
 		if len(l.jobs) >= backlog {
 			parkedAt = l
 			continue
@@ -78,13 +87,22 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 		q.offer(l)
 	}
 	if parkedAt != nil {
-		it.listed = true
-		parkedAt.parked = append(parkedAt.parked, it)
+		if q.share() != nil {
+			a.spill = parkedAt.spill()
+		} else {
+			it.listed = true
+			parkedAt.parked = append(parkedAt.parked, it)
+		}
 	}
 	if a.jobs > 0 {
 		return
 	}
-	if parkedAt != nil {
+	if a.spill > 0 && !a.dirty {
+		q.drop(a)
+		q.letGoFor(it, a.spill)
+		return
+	}
+	if parkedAt != nil && a.spill == 0 {
 		q.drop(a)
 		q.file(it)
 		return
@@ -157,6 +175,7 @@ func (q *Queue) offer(l *lane) {
 // unpark makes waiting entries due as soon as there is place for their jobs.
 func (q *Queue) unpark(l *lane) {
 	if len(l.jobs) <= backlog/2 {
+		l.spilled = 0
 		l.parked = q.recall(l.parked)
 	}
 }
@@ -164,6 +183,9 @@ func (q *Queue) unpark(l *lane) {
 // file puts an item that nobody works on any more where it belongs. q.mu is held.
 func (q *Queue) file(it *item) {
 	switch {
+	case q.share() != nil:
+		q.letGo(it)
+		return
 	case it.state == itemHeld:
 		q.wait.take(it)
 	case it.listed:
@@ -207,7 +229,7 @@ func (q *Queue) done(d *destination, j *job, results []Result) {
 	q.jobs--
 	q.places.leave(j.run)
 	if v := worst(results); v != nil && !v.Busy { // else nothing was tried
-		d.learn(v, float64(q.config().destinationConcurrency()), time.Now())
+		d.learn(v, float64(q.perDestination()), time.Now())
 		if v.Unreachable {
 			q.known.forget(d.name)
 		} else {

@@ -63,7 +63,10 @@ func (q *Queue) record(ctx context.Context, d *destination, j *job, down bool) b
 	if down || written {
 		return true
 	}
-	if err := q.save(ctx, a); err != nil {
+	if err := q.save(ctx, a); isGone(err) && q.share() != nil {
+		q.log().Warn("queue entry is another server's by now", "queue", a.e.ID)
+		return false
+	} else if err != nil {
 		q.log().Error("attempt cannot be written down and is not made", "queue", a.e.ID, "err", err)
 		for _, i := range j.to {
 			a.st.To[i].Attempts--
@@ -92,8 +95,13 @@ func (q *Queue) deliver(ctx context.Context, d *destination, j *job) []Result {
 	a := j.a
 	dl := &Delivery{
 		Entry: a.e, Destination: d.name, Since: a.e.since(),
-		To:   make([]Recipient, len(j.to)),
-		Open: func() (io.ReadCloser, error) { return q.Spool.Open(ctx, a.e.ID) },
+		To: make([]Recipient, len(j.to)),
+		Open: func() (io.ReadCloser, error) {
+			if q.isRemoved(a.it) {
+				return nil, ErrNotFound
+			}
+			return q.Spool.Open(ctx, a.e.ID)
+		},
 		More: func() bool { return q.more(d) }, Waits: func(yes bool) { q.waits(j.run, yes) },
 	}
 	a.mu.Lock()

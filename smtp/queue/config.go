@@ -78,7 +78,7 @@ func (q *Queue) Reconfigure(c Config) {
 	q.newer.Store(&c)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.dests.narrow(c.destinationConcurrency())
+	q.dests.narrow(q.perDestination())
 	q.offerAll()
 	for class, list := range q.overflow {
 		q.overflow[class] = q.recall(list)

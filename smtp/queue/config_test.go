@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -107,7 +108,7 @@ func apart(i int) string {
 }
 func together(int) string { return "bob@example.net" }
 
-// slowSpool is a spool that takes its time to read an entry.
+// slowSpool is a spool that takes its time to read an entry, or to remove it.
 type slowSpool struct {
 	*memory
 	takes time.Duration
@@ -116,6 +117,11 @@ type slowSpool struct {
 func (s *slowSpool) Load(ctx context.Context, id string) (*Entry, *State, error) {
 	time.Sleep(s.takes)
 	return s.memory.Load(ctx, id)
+}
+
+func (s *slowSpool) Remove(ctx context.Context, id string) error {
+	time.Sleep(s.takes)
+	return s.memory.Remove(ctx, id)
 }
 
 // TestCommandsWait: a command for an entry that is being read, or that another command
@@ -151,4 +157,36 @@ func TestCommandsWait(t *testing.T) {
 			t.Errorf("%+v, %v", v, err)
 		}
 	})
+}
+
+// TestCommandsForWhatIsGone: who waits for an entry that another command removes is told that there is none.
+func TestCommandsForWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.world.answer = func(*Delivery, Recipient) Result { return grey }
+		f.run(t)
+		defer f.stop(t)
+		f.submit(t, entry("a", "bob@example.net"))
+		synctest.Wait()
+		f.Queue.Spool = &slowSpool{f.spool, 10 * time.Second}
+		errs := make(chan error, 2)
+		go func() { errs <- f.Remove(t.Context(), "a") }()
+		synctest.Wait() // it has got hold of it
+		given, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() { errs <- f.Hold(given, "a") }()
+		if removed, held := <-errs, <-errs; removed != nil || !errors.Is(held, ErrNotFound) {
+			t.Errorf("removed: %v; held: %v", removed, held)
+		}
+	})
+}
+
+// TestPlacesByDefault: what the documentation says where nothing is set.
+func TestPlacesByDefault(t *testing.T) {
+	if c := (&Config{}); c.concurrency() != 200 || c.destinationConcurrency() != 20 {
+		t.Errorf("%d, %d", c.concurrency(), c.destinationConcurrency())
+	}
+	if c := (&Config{Concurrency: 1, DestinationConcurrency: 2}); c.concurrency() != 1 || c.destinationConcurrency() != 2 {
+		t.Errorf("%d, %d", c.concurrency(), c.destinationConcurrency())
+	}
 }

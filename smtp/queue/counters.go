@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -71,8 +72,14 @@ type counters struct {
 func (q *Queue) Counters() Counters {
 	q.start()
 	corrupt := 0
-	if s, ok := q.Spool.(interface{ Corrupt() (int, error) }); ok {
+	if s, ok := find[interface{ Corrupt() (int, error) }](q.Spool); ok {
 		corrupt, _ = s.Corrupt() // as far as could be counted
+	}
+	all, shared := Count{}, q.share()
+	if shared != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		all, _ = shared.Count(ctx) // as far as could be counted
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,6 +98,10 @@ func (q *Queue) Counters() Counters {
 	}
 	for k, n := range q.count.notices {
 		c.Notices[k] = n
+	}
+	if shared != nil {
+		c.Entries, c.Octets, c.Held, c.Oldest = all.Entries, all.Octets, all.Held, all.Oldest
+		return c
 	}
 	oldest := int64(never)
 	for _, it := range q.index {

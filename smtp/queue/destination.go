@@ -108,6 +108,7 @@ type lane struct {
 	class   Class
 	jobs    []*job
 	parked  []*item // entries for which there was no place in jobs
+	spilled int     // entries given back for want of a place since there was one
 	running int
 	queued  bool      // in Queue.ready
 	since   time.Time // then

@@ -25,7 +25,7 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	v := q.view(e, st, active)
+	v := q.elsewhere(ctx, q.view(e, st, active))
 	x := Explanation{View: v}
 	now := time.Now()
 	for i := range v.Recipients {
@@ -115,6 +115,8 @@ func (q *Queue) whatNext(v *View, r *RecipientView, now time.Time) []string {
 		words = append(words, fmt.Sprintf("Its sender wants it held until %s.", v.HoldUntil.Format(time.RFC3339)))
 	}
 	switch {
+	case v.Node != "":
+		words = append(words, v.Node+" has it, to deliver it.")
 	case v.Active:
 		words = append(words, fmt.Sprintf("It is being delivered or waits in line; %s for %s.", count(line, "message is waiting", "messages are waiting"), r.Destination))
 	case r.Next.After(now):

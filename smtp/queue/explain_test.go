@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -45,5 +46,19 @@ func TestExplainTold(t *testing.T) {
 				t.Errorf("%s: %v, %v", c.name, fmt.Sprintf("%q", x.Why), err)
 			}
 		})
+	}
+}
+
+// TestExplainCountsTheLine: who waits for a place in line is in line.
+func TestExplainCountsTheLine(t *testing.T) {
+	for parked, want := range map[int]string{0: "; 1 message is waiting for net.example.", 2: "; 3 messages are waiting for net.example."} {
+		f := newFixture()
+		d := &destination{}
+		d.lanes[Ordinary].jobs, d.lanes[Ordinary].parked = []*job{{}}, make([]*item, parked)
+		f.dests.by = map[string]*destination{"net.example": d}
+		words := f.whatNext(&View{Active: true}, &RecipientView{Destination: "net.example"}, time.Now())
+		if len(words) != 1 || !strings.HasSuffix(words[0], want) {
+			t.Errorf("%d without a place: %q", parked, words)
+		}
 	}
 }

@@ -17,6 +17,9 @@ func (q *Queue) Find(ctx context.Context, name string) ([]string, error) {
 	if _, _, _, err := q.look(ctx, name); err == nil || !isGone(err) {
 		return []string{name}, err
 	}
+	if s := q.share(); s != nil {
+		return s.Find(ctx, name)
+	}
 	var found []string
 	for _, at := range q.oldest(0, false, beforeAll) {
 		id := at.id

@@ -16,6 +16,9 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	gone, err := q.close(ctx, a)
+	if isGone(err) { // another has it by now, or it was removed
+		gone, err = true, nil
+	}
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -38,7 +41,11 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 				it.next = it.queued
 			}
 		}
-		q.file(a.it)
+		if a.spill > 0 && !a.st.Held {
+			q.letGoFor(a.it, a.spill)
+		} else {
+			q.file(a.it)
+		}
 	}
 	q.dispatch()
 }
@@ -116,7 +123,7 @@ func (q *Queue) report(ctx context.Context, a *active) error {
 	if len(n.failed)+len(n.delayed)+len(n.succeeded) == 0 {
 		return nil
 	}
-	if a.dirty {
+	if a.dirty || q.share() != nil { // which proves that the entry is still ours
 		if err := q.save(ctx, a); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -38,8 +39,13 @@ func (q *Queue) HoldAll(ctx context.Context, user, cause string) (n int, err err
 		})
 	}
 	if q.knowsAll(ctx) {
-		for _, at := range q.oldest(0, false, beforeAll) {
-			if ctx.Err() != nil {
+		for at, err := range q.agedOf(ctx, 0, Which{After: whichAll.After, User: user}) {
+			if err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			if err != nil || ctx.Err() != nil {
 				break
 			}
 			entries <- at.id
@@ -69,11 +75,7 @@ func (q *Queue) holdFor(ctx context.Context, id, user, cause string) (bool, erro
 		return false, nil
 	}
 	if err == nil {
-		err = q.update(ctx, id, func(st *State) {
-			if !st.Held {
-				st.Held, st.Cause = true, cause
-			}
-		})
+		err = q.update(ctx, id, Order{Kind: ToHold, Cause: cause})
 	}
 	if isGone(err) {
 		return false, nil // it has left meanwhile
@@ -88,17 +90,7 @@ func (q *Queue) ReleaseAll(ctx context.Context, user, cause string) (n int, err 
 	due := time.Now()
 	return q.eachHeld(ctx, user, cause, func(id string) error {
 		due = due.Add(time.Microsecond)
-		return q.update(ctx, id, func(st *State) {
-			if !st.Held || st.Cause != cause {
-				return
-			}
-			st.Held, st.Cause = false, ""
-			for i := range st.To {
-				if st.To[i].Status == Pending {
-					st.To[i].Next = stamp(due) // also what was due before, for the order's sake
-				}
-			}
-		})
+		return q.update(ctx, id, Order{Kind: ToRelease, Cause: cause, Due: due})
 	})
 }
 
@@ -118,8 +110,8 @@ func (q *Queue) eachHeld(ctx context.Context, user, cause string, f func(id stri
 	if !q.knowsAll(ctx) {
 		return 0, ctx.Err()
 	}
-	for _, at := range q.oldest(0, true, beforeAll) {
-		if err := ctx.Err(); err != nil {
+	for at, err := range q.agedOf(ctx, 0, Which{After: whichAll.After, Held: true, User: user}) {
+		if err := cmp.Or(err, ctx.Err()); err != nil {
 			return n, err
 		}
 		e, st, _, err := q.look(ctx, at.id)

@@ -87,15 +87,47 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	if err := w.Writer.Commit(ctx, top); err != nil {
 		return err
 	}
+	w.committed(ctx, top)
+	return nil
+}
+
+// CommitAll commits several Writers that Begin returned, each with its top: the entries
+// of one message. When it returns nil all are on stable storage, and due at once. When it
+// returns an error, none is queued if the Spool is Together, and otherwise those before
+// the first that failed are.
+func (q *Queue) CommitAll(ctx context.Context, writers []Writer, tops [][]byte) error {
+	together, ok := q.Spool.(Together)
+	if !ok || len(writers) < 2 {
+		for i, w := range writers {
+			if err := w.Commit(ctx, tops[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	spooled := make([]Writer, len(writers))
+	for i, w := range writers {
+		spooled[i] = w.(*writer).Writer
+	}
+	if err := together.CommitAll(ctx, spooled, tops); err != nil {
+		return err
+	}
+	for i, w := range writers {
+		w.(*writer).committed(ctx, tops[i])
+	}
+	return nil
+}
+
+// committed has the entry, which is on stable storage, delivered.
+func (w *writer) committed(ctx context.Context, top []byte) {
 	w.size += int64(len(top))
 	w.e.Params.Size, w.st.Size = w.size, w.size
 	if w.q.accept(w.e, w.st, w.first) && w.first {
 		// The queue has ended meanwhile: see giveBack.
-		if err := w.q.update(detached(ctx), w.e.ID, (*State).unattempted); err != nil && !isGone(err) {
+		if err := w.q.update(detached(ctx), w.e.ID, Order{Kind: toUnattempt}); err != nil && !isGone(err) {
 			w.q.log().Warn("first attempt cannot be taken back", "queue", w.e.ID, "err", err)
 		}
 	}
-	return nil
 }
 
 // Submit queues a whole message. When it returns nil, the entry is on stable
@@ -144,7 +176,7 @@ func (q *Queue) accept(e *Entry, st *State, first bool) (late bool) {
 		return false
 	}
 	q.file(it)
-	return q.state == stopped
+	return q.state == stopped && q.share() == nil // where it is given back, it is so unattempted
 }
 
 func (q *Queue) add(it *item) {

@@ -48,6 +48,7 @@ type wishes uint8
 const (
 	forced  wishes = 1 << iota // all recipients are due, whatever the state says (but see HoldUntil)
 	removed                    // gone from the spool; forgotten as soon as nobody works on it
+	obeyed                     // its state was changed by orders, and is to be saved
 	renewed                    // another entry of this id came while it was at its end
 )
 

@@ -261,5 +261,8 @@ func (q *Queue) SubmitNotification(ctx context.Context, n *Notification) error {
 	if err != nil {
 		return fmt.Errorf("queue notification: %w", err)
 	}
-	return fill(ctx, w, bytes.NewReader(n.Message))
+	if err := fill(ctx, w, bytes.NewReader(n.Message)); !errors.Is(err, ErrExists) {
+		return err
+	}
+	return nil
 }

@@ -81,6 +81,7 @@ type Queue struct {
 	ctx      context.Context // of attempts, while Run runs
 	group    sync.WaitGroup  // attempts
 	count    counters
+	polled   polled // where the Spool is a Shared
 }
 
 type runState uint8
@@ -97,14 +98,27 @@ const defaultGrace = 10 * time.Second
 // accepted for delivery, or an error that is ErrFull: answer 452 before DATA.
 func (q *Queue) Room(ctx context.Context, size int64) error {
 	q.start()
-	c := q.config()
-	q.mu.Lock()
-	full := c.MaxEntries > 0 && len(q.index) >= c.MaxEntries || c.MaxOctets > 0 && q.octets+size > c.MaxOctets
-	q.mu.Unlock()
-	if full {
-		return ErrFull
+	if c := q.config(); c.MaxEntries > 0 || c.MaxOctets > 0 {
+		entries, octets, err := q.holds(ctx)
+		if err != nil {
+			return err
+		}
+		if c.MaxEntries > 0 && entries >= c.MaxEntries || c.MaxOctets > 0 && octets+size > c.MaxOctets {
+			return ErrFull
+		}
 	}
 	return q.Spool.Room(ctx, size)
+}
+
+// holds is how many entries and octets are in the queue.
+func (q *Queue) holds(ctx context.Context) (entries int, octets int64, err error) {
+	if s := q.share(); s != nil {
+		c, err := s.Count(ctx)
+		return c.Entries, c.Octets, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.index), q.octets, nil
 }
 
 func (q *Queue) start() {

@@ -23,7 +23,10 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.mu.Unlock()
 
 	q.recollect(ctx)
-	err := q.scan(ctx)
+	var err error
+	if q.share() == nil {
+		err = q.scan(ctx)
+	}
 	close(q.scanned)
 	if err == nil {
 		q.loop(ctx)
@@ -84,6 +87,10 @@ func (q *Queue) found(id string, st *State) error {
 // orderly end, unlike a crash, is to cost nobody a wait. ctx is that of the
 // time of grace.
 func (q *Queue) giveBack(ctx context.Context) {
+	if q.share() != nil {
+		q.giveAllBack()
+		return
+	}
 	q.mu.Lock()
 	var ids []string
 	for id, it := range q.index {
@@ -97,7 +104,7 @@ func (q *Queue) giveBack(ctx context.Context) {
 	for range min(len(ids), 32) { // they share syncs
 		wg.Go(func() {
 			for id := range next {
-				if err := q.update(ctx, id, (*State).unattempted); err != nil && !isGone(err) {
+				if err := q.update(ctx, id, Order{Kind: toUnattempt}); err != nil && !isGone(err) {
 					q.log().Warn("first attempt cannot be taken back", "queue", id, "err", err)
 				}
 			}
@@ -119,6 +126,9 @@ func (q *Queue) loop(ctx context.Context) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		wait := min(q.loadDue(ctx), q.relieve())
+		if s := q.share(); s != nil {
+			wait = min(wait, q.poll(ctx, s))
+		}
 		q.remember(ctx, time.Now())
 		timer.Reset(wait)
 		select {

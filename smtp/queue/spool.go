@@ -81,6 +81,40 @@ type Writer interface {
 	Abort() error
 }
 
+// Wrapper is a Spool around another one. What that can do beyond a Spool counts as the Wrapper's, but
+// what takes Writers, which are the Wrapper's own.
+type Wrapper interface {
+	Spool
+	// Unwrap returns the Spool inside.
+	Unwrap() Spool
+}
+
+// find looks for something more that a spool can do, or one that it is around.
+func find[T any](s Spool) (found T, ok bool) {
+	for {
+		if found, ok = s.(T); ok {
+			return found, true
+		}
+		w, is := s.(Wrapper)
+		if !is {
+			return found, false
+		}
+		s = w.Unwrap()
+	}
+}
+
+// Together is a Spool that can commit several entries as one, so that a message with
+// several entries is queued for all of its recipients or for none of them. A Spool may be
+// it; Queue.CommitAll is what uses it, and spooltest.Run tests it.
+type Together interface {
+	Spool
+	// CommitAll is Commit of several Writers of this Spool, each with its top. When it
+	// returns nil, all the entries are on stable storage; when it returns an error,
+	// none may be taken as queued, and none is there unless a crash came between.
+	// Every Writer has ended then.
+	CommitAll(ctx context.Context, writers []Writer, tops [][]byte) error
+}
+
 // Transport makes attempts. Its methods are called concurrently.
 type Transport interface {
 	// Destination names where a recipient's mail goes next, such as its

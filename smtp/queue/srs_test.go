@@ -83,3 +83,24 @@ func TestSRSChain(t *testing.T) {
 		}
 	}
 }
+
+// TestSRSIncomplete: what we have signed and another host had made incomplete leads nowhere.
+func TestSRSIncomplete(t *testing.T) {
+	now, s := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), srs()
+	day := srsDay(now)
+	for tag, rests := range map[string][]string{
+		"SRS1": {"", "x", "=", "=x", "x="},
+		"SRS0": {"", day, day + "=", day + "=a.example", day + "=a.example=", day + "==ann"},
+	} {
+		for _, rest := range rests {
+			if back, err := s.Reverse(s.sign(tag, rest), now); !errors.Is(err, ErrNotSRS) {
+				t.Errorf("%s of %q goes to %q, %v", tag, rest, back, err)
+			}
+		}
+	}
+	for tag, rest := range map[string]string{"SRS1": "a.example==x", "SRS0": day + "=a.example=ann"} {
+		if back, err := s.Reverse(s.sign(tag, rest), now); err != nil || back.Domain != "a.example" {
+			t.Errorf("%s of %q goes to %q, %v", tag, rest, back, err)
+		}
+	}
+}

@@ -9,21 +9,18 @@ import (
 // Hold keeps an entry from being tried, and from expiring, until it is
 // released. An attempt that runs is not interrupted.
 func (q *Queue) Hold(ctx context.Context, id string) error {
-	return q.update(ctx, id, func(st *State) { st.Held, st.Cause = true, "" })
+	return q.update(ctx, id, Order{Kind: ToHold})
 }
 
 // Release ends a Hold. What is overdue by then is tried at once, before it is
 // given up.
 func (q *Queue) Release(ctx context.Context, id string) error {
-	return q.update(ctx, id, func(st *State) {
-		st.Held, st.Cause = false, ""
-		st.hurry()
-	})
+	return q.update(ctx, id, Order{Kind: ToRelease})
 }
 
 // Retry makes an entry due now.
 func (q *Queue) Retry(ctx context.Context, id string) error {
-	err := q.update(ctx, id, (*State).hurry)
+	err := q.update(ctx, id, Order{Kind: ToRetry})
 	if err == nil {
 		q.forgive("")
 	}
@@ -33,21 +30,12 @@ func (q *Queue) Retry(ctx context.Context, id string) error {
 // Route sends an entry another way, and at once: the Transport knows what the
 // name means. "" is the way that the recipients' domains choose.
 func (q *Queue) Route(ctx context.Context, id, route string) error {
-	return q.update(ctx, id, func(st *State) {
-		st.Route = route
-		st.hurry()
-	})
+	return q.update(ctx, id, Order{Kind: ToReroute, Route: route})
 }
 
 // Expire gives an entry up now: the sender is told.
 func (q *Queue) Expire(ctx context.Context, id string) error {
-	return q.update(ctx, id, func(st *State) {
-		st.Held, st.Cause = false, ""
-		st.hurry()
-		for i := range st.To {
-			st.To[i].Expire = true
-		}
-	})
+	return q.update(ctx, id, Order{Kind: ToExpire})
 }
 
 // hurry makes all that is pending due now.
@@ -67,7 +55,10 @@ func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 	q.start()
 	q.forgive(domain)
 	n := 0
-	for _, at := range q.oldest(0, false, beforeAll) {
+	for at, err := range q.agedOf(ctx, 0, whichAll) {
+		if err != nil {
+			return n, err
+		}
 		id := at.id
 		if domain != "" {
 			e, st, _, err := q.look(ctx, id)
@@ -81,27 +72,34 @@ func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 				continue
 			}
 		}
-		if q.force(id) {
+		ok, err := q.force(ctx, id)
+		if err != nil {
+			return n, err
+		}
+		if ok {
 			n++
 		}
 	}
 	return n, ctx.Err()
 }
 
-// force makes an entry due now, in memory only.
-func (q *Queue) force(id string) bool {
+// force makes an entry due now, in memory only, or asks whoever has it where several may.
+func (q *Queue) force(ctx context.Context, id string) (bool, error) {
+	if s := q.share(); s != nil {
+		return true, s.Ask(ctx, Order{Kind: ToRetry}, id)
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.index[id]
 	if it == nil || it.state == itemHeld || it.state == itemLoaded {
-		return false
+		return false, nil
 	}
 	it.wishes |= forced
 	it.next = time.Now().UnixNano()
 	if it.state == itemWaiting {
 		q.file(it)
 	}
-	return true
+	return true, nil
 }
 
 // forgive forgets that destinations were unreachable: those of a domain, or
@@ -116,6 +114,9 @@ func (q *Queue) forgive(domain string) {
 // under way is not interrupted, and what comes of it is forgotten.
 func (q *Queue) Remove(ctx context.Context, id string) error {
 	it, a, was, err := q.claim(ctx, id)
+	if s := q.share(); s != nil && errors.Is(err, ErrNotFound) {
+		return s.Discard(ctx, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -147,10 +148,26 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 }
 
 // update changes the state of an entry, in memory and on disk.
-func (q *Queue) update(ctx context.Context, id string, change func(*State)) error {
+func (q *Queue) update(ctx context.Context, id string, o Order) error {
+	return q.updateAll(ctx, id, []Order{o}, false)
+}
+
+// updateAll obeys orders about one entry. asked: they were left at the spool for this node.
+func (q *Queue) updateAll(ctx context.Context, id string, orders []Order, asked bool) error {
 	it, a, was, err := q.claim(ctx, id)
+	if s := q.share(); s != nil && errors.Is(err, ErrNotFound) && !asked {
+		return q.steerElsewhere(ctx, s, id, orders[0])
+	}
 	if err != nil {
 		return err
+	}
+	change := func(st *State) {
+		for _, o := range orders {
+			o.Apply(st)
+		}
+		if asked {
+			q.share().Heard(id, len(orders))
+		}
 	}
 	if a != nil {
 		defer a.mu.Unlock()
@@ -237,3 +254,5 @@ func (q *Queue) still(it *item, a *active) bool {
 	defer q.mu.Unlock()
 	return it.a == a
 }
+
+func isBusy(err error) bool { return errors.Is(err, ErrBusy) }

@@ -24,6 +24,7 @@ type View struct {
 	Held       bool            `json:"held,omitempty"`
 	Cause      string          `json:"cause,omitempty"`  // why it is held, where nobody said so by hand
 	Active     bool            `json:"active,omitempty"` // in memory: being delivered, or in line for it
+	Node       string          `json:"node,omitempty"`   // which other server of the same queue is at work on it
 	Route      string          `json:"route,omitempty"`
 	Next       time.Time       `json:"next,omitzero"` // when something is due; zero while held
 	Session    string          `json:"session,omitempty"`
@@ -158,15 +159,19 @@ func (q *Queue) Piece(ctx context.Context, f Filter) (p Piece, err error) {
 	if f.Older > 0 {
 		until = time.Now().Add(-f.Older).UnixNano()
 	}
-	ids := q.oldest(one, f.Held, after)
-	for i, at := range ids {
+	var last aged
+	for at, err := range q.agedOf(ctx, one, Which{After: Place{after.queued, after.id}, Held: f.Held, User: f.User}) {
+		if err != nil {
+			return Piece{}, err
+		}
 		if at.queued > until {
 			break // all that follow are younger
 		}
-		if len(p.Entries) == f.Limit || most > 0 && i == most {
-			p.After = ids[i-1].mark()
+		if len(p.Entries) == f.Limit || most > 0 && p.Looked == most {
+			p.After = last.mark()
 			break
 		}
+		last = at
 		p.Looked++
 		e, st, active, err := q.look(ctx, at.id)
 		if isGone(err) {
@@ -214,6 +219,9 @@ type aged struct {
 // beforeAll is a place that all entries follow.
 var beforeAll = aged{queued: math.MinInt64}
 
+// whichAll are all entries.
+var whichAll = Which{After: Place{Queued: math.MinInt64}}
+
 func (a aged) compare(b aged) int {
 	return cmp.Or(cmp.Compare(a.queued, b.queued), strings.Compare(a.id, b.id))
 }
@@ -251,9 +259,12 @@ func (h *byAge) Pop() any {
 func (q *Queue) look(ctx context.Context, id string) (e *Entry, st *State, active bool, err error) {
 	q.mu.Lock()
 	it := q.index[id]
-	if it == nil {
+	if it == nil && q.share() == nil {
 		q.mu.Unlock()
 		return nil, nil, false, ErrNotFound
+	}
+	if it == nil {
+		it = new(item) // perhaps another node's
 	}
 	a := it.a
 	q.mu.Unlock()
@@ -273,7 +284,15 @@ func (q *Queue) Show(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return q.view(e, st, active), nil
+	return q.elsewhere(ctx, q.view(e, st, active)), nil
+}
+
+// elsewhere adds who has an entry that this node has not got.
+func (q *Queue) elsewhere(ctx context.Context, v View) View {
+	if s := q.share(); s != nil && !v.Active {
+		v.Node, _ = s.Holder(ctx, v.ID) // it may have none
+	}
+	return v
 }
 
 func (q *Queue) view(e *Entry, st *State, active bool) View {

@@ -95,7 +95,7 @@ func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error
 // false is NXDOMAIN. Of an alias it says whether what it leads to exists.
 func (r *Resolver) NameExists(ctx context.Context, name string) (bool, error) {
 	q := question{name: canonical(name), qtype: dns.TypeA}
-	if exists, known := r.upstream.Load().knows(q.name); known {
+	if exists, known := r.now().knows(q.name); known {
 		r.counts.lookups.Add(1)
 		r.counts.hits.Add(1)
 		return exists, nil

@@ -68,7 +68,16 @@ func (c Config) timeout() time.Duration {
 type Resolver struct {
 	upstream atomic.Pointer[upstream]
 	counts   *counts
-	direct   bool // asks a zone's own servers, and remembers nothing
+	direct   bool      // asks a zone's own servers, and remembers nothing
+	of       *Resolver // whose memory this is, and no more than that; nil: it asks
+}
+
+// now is what it knows by the present Config.
+func (r *Resolver) now() *upstream {
+	if r.of != nil {
+		r = r.of
+	}
+	return r.upstream.Load()
 }
 
 // upstream is what a Resolver knows from one set of servers.
@@ -189,14 +198,19 @@ func lower(name string) string {
 // under way already, or from one of its own. The result is shared: nobody changes it.
 // An error says that ctx was done first.
 func (r *Resolver) lookup(ctx context.Context, q question) (*result, error) {
-	u := r.upstream.Load()
-	u.counts.lookups.Add(1)
+	u := r.now()
 	u.mu.Lock()
 	if res := u.cached(q, time.Now()); res != nil {
 		u.mu.Unlock()
+		u.counts.lookups.Add(1)
 		u.counts.hits.Add(1)
 		return res, nil
 	}
+	if r.of != nil {
+		u.mu.Unlock()
+		return nil, errNotRemembered
+	}
+	u.counts.lookups.Add(1)
 	if err := ctx.Err(); err != nil {
 		u.mu.Unlock()
 		return nil, gaveUp(q.name, err)

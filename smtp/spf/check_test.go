@@ -426,6 +426,20 @@ func TestBillOfNothing(t *testing.T) {
 	}
 }
 
+// TestBillOfABrokenRedirect: a redirect that leads to nothing, or fails, is wrong in its step and ends no bill, as an include that does.
+func TestBillOfABrokenRedirect(t *testing.T) {
+	for _, term := range []string{"redirect=none.example", "redirect=fails.example", "redirect=two.example", "include:none.example", "include:fails.example"} {
+		z := dns("example.com TXT v=spf1 "+term, "fails.example FAILS", "two.example TXT v=spf1 -all", "two.example TXT v=spf1 ~all")
+		b, err := (&spf.Checker{Resolver: z}).Bill(t.Context(), spf.Query{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "example.com"})
+		if err != nil || len(b.Steps) != 1 || b.Steps[0].Err == nil || b.Steps[0].Term != term {
+			t.Errorf("%s: %+v, %v", term, b.Steps, err)
+		}
+		if o := check(t, z, "192.0.2.1", "example.com"); o.Err == nil {
+			t.Errorf("%s: %v", term, o.Result)
+		}
+	}
+}
+
 // TestLongName: a name that macros make longer than the DNS can have loses labels from the left until it has 253
 // octets (RFC 7208 §7.3), and not one more.
 func TestLongName(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/crashtest"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
 	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
 )
@@ -26,7 +27,7 @@ const crashTop = "Received: from a by b\r\n"
 
 // crashScript does everything a queue does to a spool, and marks what it was
 // told is safe. The attempts of the state of "kept" tell its versions apart.
-func crashScript(ctx context.Context, s *spool.Spool, mark func(string)) error {
+func crashScript(ctx context.Context, s queue.Spool, mark func(string)) error {
 	put := func(id string) error {
 		e := spooltest.Entry(id)
 		switch id { // a place of the right size, one that is too large, one too small
@@ -77,8 +78,24 @@ func crashScript(ctx context.Context, s *spool.Spool, mark func(string)) error {
 	return put("last")
 }
 
+// A wrapper puts a spool around another.
+type wrapper func(queue.Spool) queue.Spool
+
+func bare(s queue.Spool) queue.Spool { return s }
+
+// sealing has messages sealed while they wait.
+func sealing(s queue.Spool) queue.Spool {
+	keys, err := sealed.NewKeys(make([]byte, 32), true)
+	if err != nil {
+		panic(err)
+	}
+	around := sealed.New(s)
+	around.Use(keys)
+	return around
+}
+
 // checkCrashed opens what a crash left.
-func checkCrashed(t *testing.T, dir string, marks []string) error {
+func checkCrashed(t *testing.T, dir string, marks []string, around wrapper) error {
 	disk, err := durable.Open(dir)
 	if err != nil {
 		return err
@@ -109,7 +126,7 @@ func checkCrashed(t *testing.T, dir string, marks []string) error {
 		case gone:
 			continue
 		}
-		err := whole(t, s, id, said)
+		err := whole(t, around(s), id, said)
 		if errors.Is(err, queue.ErrCorrupt) && !said["queued "+id] {
 			delete(found, id)
 			continue // its proof has failed, as it should
@@ -153,7 +170,7 @@ func setAside(s *spool.Spool, dir, log string, said, found map[string]bool) erro
 
 // whole checks that what is there is there completely, in a state that is not
 // older than what was acknowledged.
-func whole(t *testing.T, s *spool.Spool, id string, said map[string]bool) error {
+func whole(t *testing.T, s queue.Spool, id string, said map[string]bool) error {
 	e, st, err := s.Load(t.Context(), id)
 	if err != nil {
 		return fmt.Errorf("%s is half there: %w", id, err)
@@ -181,7 +198,7 @@ func whole(t *testing.T, s *spool.Spool, id string, said map[string]bool) error 
 	return nil
 }
 
-func record(t *testing.T, whole bool, forget func(what, name string) bool) (*crashtest.Recorder, string) {
+func record(t *testing.T, whole bool, around wrapper, forget func(what, name string) bool) (*crashtest.Recorder, string) {
 	t.Helper()
 	root := t.TempDir()
 	r, err := crashtest.NewRecorder(root)
@@ -195,7 +212,7 @@ func record(t *testing.T, whole bool, forget func(what, name string) bool) (*cra
 		t.Fatal(err)
 	}
 	s.MinFree = 0
-	if err := crashScript(t.Context(), s, r.Mark); err != nil {
+	if err := crashScript(t.Context(), around(s), r.Mark); err != nil {
 		t.Fatal(err)
 	}
 	return r, root
@@ -203,7 +220,7 @@ func record(t *testing.T, whole bool, forget func(what, name string) bool) (*cra
 
 // replay crashes after every step in every way, and returns the first
 // promise that was broken.
-func replay(t *testing.T, r *crashtest.Recorder, root string) (tried int, err error) {
+func replay(t *testing.T, r *crashtest.Recorder, root string, around wrapper) (tried int, err error) {
 	scratch := crashtest.Scratch(t)
 	for n := 0; n <= r.Len(); n++ {
 		for _, how := range crashtest.Outcomes(1) {
@@ -214,7 +231,7 @@ func replay(t *testing.T, r *crashtest.Recorder, root string) (tried int, err er
 			if err := r.Crash(root, n, how, dir); err != nil {
 				return tried, err
 			}
-			err := checkCrashed(t, dir, r.Marks(n))
+			err := checkCrashed(t, dir, r.Marks(n), around)
 			os.RemoveAll(dir)
 			if err != nil {
 				return tried, fmt.Errorf("crash after step %d, %s: %w", n, how.Name, err)
@@ -230,10 +247,13 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of crashes")
 	}
-	for name, whole := range map[string]bool{"fsync": false, "syncfs": true} {
+	for name, how := range map[string]struct {
+		whole  bool
+		around wrapper
+	}{"fsync": {false, bare}, "syncfs": {true, bare}, "sealed": {false, sealing}} {
 		t.Run(name, func(t *testing.T) {
-			r, root := record(t, whole, nil)
-			tried, err := replay(t, r, root)
+			r, root := record(t, how.whole, how.around, nil)
+			tried, err := replay(t, r, root, how.around)
 			if err != nil {
 				t.Error(err)
 			}
@@ -254,8 +274,8 @@ func TestCrashIsNoticed(t *testing.T) {
 		"shard": func(what, name string) bool { return what == "dir" && filepath.Base(filepath.Dir(name)) == "msg" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, root := record(t, false, forget)
-			if _, err := replay(t, r, root); err == nil {
+			r, root := record(t, false, bare, forget)
+			if _, err := replay(t, r, root, bare); err == nil {
 				t.Error("not noticed")
 			} else {
 				t.Log(err)

@@ -186,3 +186,65 @@ func try(t *testing.T, s *spool.Spool, id string, expected int) error {
 	}
 	return w.Commit(t.Context(), []byte(crashTop))
 }
+
+// TestFaultsTogether lets every operation fail once while two entries are committed as
+// one: they are both there, or neither.
+func TestFaultsTogether(t *testing.T) {
+	for _, expected := range []int{len(crashTop), 0} {
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			disk, err := durable.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &faulty{FS: disk.FS(), err: syscall.EIO}
+			s, err := spool.Open(t.Context(), dir, spool.Small(), spool.WithDisk(durable.New(f)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.MinFree, s.Log = 0, slog.New(slog.DiscardHandler)
+			f.left = n
+			commitErr := tryTogether(t, s, expected)
+			f.left = -1
+			if (commitErr != nil) != (f.name != "") {
+				t.Errorf("%s failed: %v", f.name, commitErr)
+			}
+			s, err = spool.Open(t.Context(), dir, spool.Small())
+			if err != nil {
+				t.Fatal(err)
+			}
+			there := 0
+			for _, id := range []string{"a", "b"} {
+				if _, _, err := s.Load(t.Context(), id); err == nil {
+					there++
+				}
+			}
+			if want := map[bool]int{true: 2, false: 0}[commitErr == nil]; there != want {
+				t.Errorf("%s failed: %v, and %d entries are there", f.name, commitErr, there)
+			}
+			disk.Close()
+			if f.name == "" {
+				t.Logf("%d operations", n-1)
+				break
+			}
+		}
+	}
+}
+
+func tryTogether(t *testing.T, s *spool.Spool, expected int) error {
+	var ws []queue.Writer
+	for _, id := range []string{"a", "b"} {
+		e := spooltest.Entry(id)
+		e.Top = expected
+		w, err := s.Begin(t.Context(), e, queue.NewState(e))
+		if err != nil {
+			return err
+		}
+		defer w.Abort()
+		if _, err := w.Write(make([]byte, 20<<10)); err != nil {
+			return err
+		}
+		ws = append(ws, w)
+	}
+	return s.CommitAll(t.Context(), ws, [][]byte{[]byte(crashTop), []byte(crashTop)})
+}

@@ -32,11 +32,11 @@ func readFile(name string) ([]byte, error) {
 			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 		}
 		data = data[:len(data)+n]
-		if len(data) < cap(data) { // a file is read as far as it goes
-			return data, nil
-		}
 		if len(data) > maxFile {
 			return nil, fmt.Errorf("%w: %s is longer than %d octets", errFormat, filepath.Base(name), maxFile)
+		}
+		if len(data) < cap(data) { // a file is read as far as it goes
+			return data, nil
 		}
 		data = append(data, 0)[:len(data)]
 	}

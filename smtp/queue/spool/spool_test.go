@@ -137,6 +137,89 @@ func readAll(t *testing.T, s *spool.Spool, id string) error {
 	return err
 }
 
+// TestIDsAreNoPaths: what is no id leads to no file, in the spool or elsewhere, whatever is asked.
+func TestIDsAreNoPaths(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	inside := find(t, dir, "a")
+	outside := filepath.Join(dir, "victim")
+	whole, err := os.ReadFile(inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(outside, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", ".", "..", "../../victim", "../" + filepath.Base(filepath.Dir(inside)) + "/a", "./a", "a/", "a.state", "a b", "a\x00", strings.Repeat("a", 65)} {
+		_, _, err := s.Load(t.Context(), id)
+		r, oerr := s.Open(t.Context(), id)
+		if oerr == nil {
+			r.Close()
+		}
+		e := spooltest.Entry("a")
+		for i, err := range []error{err, oerr, s.Save(t.Context(), id, queue.NewState(e)), s.Remove(t.Context(), id)} {
+			if !errors.Is(err, queue.ErrNotFound) {
+				t.Errorf("%q: call %d: %v", id, i, err)
+			}
+		}
+		e.ID = id
+		if w, err := s.Begin(t.Context(), e, queue.NewState(e)); err == nil {
+			w.Abort()
+			t.Errorf("%q is begun", id)
+		}
+	}
+	for _, name := range []string{inside, outside} {
+		if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, whole) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := readAll(t, s, "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGivenUpIsNotDamaged: what nobody waits for any more is not done, and the entry is not put aside for it.
+func TestGivenUpIsNotDamaged(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := s.Load(ctx, "a")
+	_, oerr := s.Open(ctx, "a")
+	b := spooltest.Entry("b")
+	_, berr := s.Begin(ctx, b, queue.NewState(b))
+	for i, err := range []error{err, oerr, s.Remove(ctx, "a"), berr, s.Scan(ctx, func(id string, _ *queue.State) error { t.Errorf("%s is scanned", id); return nil })} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if n, err := s.Corrupt(); n != 0 || err != nil {
+		t.Errorf("%d are put aside, %v", n, err)
+	}
+	if err := readAll(t, s, "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStateTooLong: a state that is one octet longer than any can be is put aside with its entry, whatever is in it.
+func TestStateTooLong(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	add(t, s, spooltest.Entry("a"), spooltest.Body)
+	state := find(t, dir, "a") + ".state"
+	if err := errors.Join(os.WriteFile(state, nil, 0o600), os.Truncate(state, 64<<20+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Load(t.Context(), "a"); !errors.Is(err, queue.ErrCorrupt) || !strings.Contains(err.Error(), "longer than") {
+		t.Error(err)
+	}
+	if n, err := s.Corrupt(); n != 1 || err != nil {
+		t.Errorf("%d are put aside, %v", n, err)
+	}
+}
+
 // TestDamagedBody: where reading begins again at the start, the checksum does.
 func TestDamagedBody(t *testing.T) {
 	dir := t.TempDir()

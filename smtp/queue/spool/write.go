@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -132,12 +133,57 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 	if w.done {
 		return queue.ErrClosed
 	}
-	if err := w.commit(ctx, top); err != nil {
-		w.Abort()
+	return w.s.commit(ctx, []*writer{w}, [][]byte{top})
+}
+
+// CommitAll implements queue.Together: one transaction publishes all names, or none.
+func (s *Spool) CommitAll(ctx context.Context, writers []queue.Writer, tops [][]byte) error {
+	own := make([]*writer, len(writers))
+	for i, w := range writers {
+		w, ok := w.(*writer)
+		if !ok || w.s != s {
+			return fmt.Errorf("commit entries: not a writer of this spool: %T", writers[i])
+		}
+		own[i] = w
+	}
+	if slices.ContainsFunc(own, func(w *writer) bool { return w.done }) {
+		for _, w := range own {
+			w.Abort()
+		}
+		return queue.ErrClosed
+	}
+	return s.commit(ctx, own, tops)
+}
+
+// commit ends the writers, none of which is done: all are committed, or all aborted.
+func (s *Spool) commit(ctx context.Context, writers []*writer, tops [][]byte) error {
+	tx := durable.Tx{Proven: true}
+	err := s.publish(ctx, writers, tops, &tx)
+	for _, w := range writers {
+		if err != nil {
+			w.Abort()
+		}
+		w.done = true
+	}
+	if err != nil {
 		return fmt.Errorf("commit entry: %w", explain(err))
 	}
-	w.done = true
 	return nil
+}
+
+func (s *Spool) publish(ctx context.Context, writers []*writer, tops [][]byte, tx *durable.Tx) error {
+	for i, w := range writers {
+		if err := w.complete(tops[i]); err != nil {
+			return err
+		}
+	}
+	for _, w := range writers {
+		w.hold.End() // nothing more is written
+		tx.Files = append(tx.Files, w.file)
+		tx.Steps = append(tx.Steps, durable.Publish(w.name, s.path(w.e.ID)))
+		w.file = nil // Commit closes it, whatever happens
+	}
+	return s.disk.Commit(ctx, tx)
 }
 
 // enter begins work on the file, unless others were given its room.
@@ -167,20 +213,6 @@ func (w *writer) complete(top []byte) error {
 		return w.err
 	}
 	return w.hold.Keep()
-}
-
-func (w *writer) commit(ctx context.Context, top []byte) error {
-	if err := w.complete(top); err != nil {
-		return err
-	}
-	w.hold.End() // nothing more is written
-	tx := &durable.Tx{
-		Files:  []durable.File{w.file},
-		Steps:  []durable.Step{durable.Publish(w.name, w.s.path(w.e.ID))},
-		Proven: true,
-	}
-	w.file = nil // Commit closes it, whatever happens
-	return w.s.disk.Commit(ctx, tx)
 }
 
 // Abort implements queue.Writer.

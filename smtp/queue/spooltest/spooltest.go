@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) queue.Spool) {
 		{"Exists", exists}, {"Refuse", refuse}, {"Save", save}, {"Remove", remove},
 		{"OpenOutlives", openOutlives}, {"NotFound", notFound}, {"Scan", scan},
 		{"Concurrent", concurrent}, {"Hostile", hostile}, {"Top", top}, {"Room", room}, {"Cancelled", cancelled},
+		{"Together", together},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}
@@ -81,6 +82,9 @@ func put(t *testing.T, s queue.Spool, e *queue.Entry, body []byte) {
 
 func read(t *testing.T, s queue.Spool, id string) []byte {
 	t.Helper()
+	if several, ok := s.(queue.Shared); ok {
+		several.Take(t.Context(), id) // whatever its answer: who has it already may read it
+	}
 	r, err := s.Open(t.Context(), id)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -231,10 +235,17 @@ func exists(t *testing.T, open func(*testing.T) queue.Spool) {
 	s := open(t)
 	e := Entry("a")
 	put(t, s, e, Body)
-	_, err := s.Begin(t.Context(), e, queue.NewState(e))
-	want(t, err, queue.ErrExists)
-	_, err = open(t).Begin(t.Context(), e, queue.NewState(e))
-	want(t, err, queue.ErrExists)
+	again := func() (err error) {
+		w, err := s.Begin(t.Context(), e, queue.NewState(e))
+		if _, several := s.(queue.Shared); several && err == nil {
+			defer w.Abort()
+			err = w.Commit(t.Context(), nil)
+		}
+		return err
+	}
+	want(t, again(), queue.ErrExists)
+	s = open(t)
+	want(t, again(), queue.ErrExists)
 	if b := read(t, s, "a"); !bytes.Equal(b, Body) {
 		t.Errorf("body is now %q", b)
 	}
@@ -432,4 +443,59 @@ func cancelled(t *testing.T, open func(*testing.T) queue.Spool) {
 	}
 	w.Abort()
 	same(t, ids(t, s), []string(nil))
+}
+
+// together is for spools that are queue.Together.
+func together(t *testing.T, open func(*testing.T) queue.Spool) {
+	s, ok := open(t).(queue.Together)
+	if !ok {
+		t.Skip("commits each entry by itself")
+	}
+	begin := func(ids ...string) (ws []queue.Writer) {
+		for _, id := range ids {
+			e := Entry(id)
+			w, err := s.Begin(t.Context(), e, queue.NewState(e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write([]byte(id + string(Body))); err != nil {
+				t.Fatal(err)
+			}
+			ws = append(ws, w)
+		}
+		return ws
+	}
+	tops := [][]byte{[]byte("A: 1\r\n"), nil, []byte("C: 3\r\n")}
+	if err := s.CommitAll(t.Context(), begin("a", "b", "c"), tops); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t)
+	same(t, ids(t, again), []string{"a", "b", "c"})
+	for i, id := range []string{"a", "b", "c"} {
+		want := string(tops[i]) + id + string(Body)
+		same(t, string(read(t, again, id)), want)
+		if _, st, err := again.Load(t.Context(), id); err != nil || st.Size != int64(len(want)) {
+			t.Errorf("%s: %+v, %v", id, st, err)
+		}
+	}
+
+	// One that cannot be committed keeps the others away, wherever it stands, and all end.
+	for i := range tops {
+		ws := begin("d", "e", "f")
+		ws[i].Abort()
+		if err := s.CommitAll(t.Context(), ws, tops); err == nil {
+			t.Error("an aborted entry is committed with others")
+		}
+		for _, w := range ws {
+			if err := w.Commit(t.Context(), nil); !errors.Is(err, queue.ErrClosed) {
+				t.Errorf("Commit after a CommitAll that failed: %v", err)
+			}
+		}
+		same(t, ids(t, open(t)), []string{"a", "b", "c"})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ws := begin("d", "e", "f")
+	cancel()
+	want(t, s.CommitAll(ctx, ws, tops), context.Canceled)
+	same(t, ids(t, open(t)), []string{"a", "b", "c"})
 }

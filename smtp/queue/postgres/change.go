@@ -1,0 +1,318 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/postrider-mail/postrider/mailstore/database"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
+)
+
+const (
+	committers  = 2       // groups on their way at once, each on a connection of its own
+	mostInGroup = 256     // changes of one group
+	mostOctets  = 8 << 20 // of their messages
+)
+
+// change is one entry that is to be made, saved or removed, durably.
+type change struct {
+	id    string
+	under claim   // for those that are there
+	new   *writer // to be made
+	state []byte  // to be saved, with held
+	held  bool
+	gone  bool       // to be removed
+	done  chan error // takes the answer
+}
+
+// apply has a change made together with those of others, and waits for what became of it also when ctx ends meanwhile: what is
+// on its way cannot be called back, and the database's time-out bounds it.
+func (s *Spool) apply(ctx context.Context, c *change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.done = make(chan error, 1)
+	select {
+	case s.changes <- c:
+		return <-c.done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ends.Done():
+		return queue.ErrClosed
+	}
+}
+
+// Save implements queue.Spool.
+func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
+	k := s.held.get(id)
+	if k.number == 0 {
+		return queue.ErrNotFound
+	}
+	err := s.apply(ctx, &change{id: id, under: k, state: spool.FormatState(st), held: st.Held})
+	switch {
+	case err == nil:
+		s.held.struck(id, k)
+	case errors.Is(err, queue.ErrNotFound):
+		s.held.lose(id, k.number)
+	}
+	return err
+}
+
+// Remove implements queue.Spool.
+func (s *Spool) Remove(ctx context.Context, id string) error {
+	k := s.held.get(id)
+	if k.number == 0 {
+		return queue.ErrNotFound
+	}
+	err := s.apply(ctx, &change{id: id, under: k, gone: true})
+	switch {
+	case err == nil:
+		s.held.drop(id, k.number)
+	case errors.Is(err, queue.ErrNotFound):
+		s.held.lose(id, k.number)
+	}
+	return err
+}
+
+// changeAll makes groups of what waits, one after the other.
+func (s *Spool) changeAll() {
+	for {
+		select {
+		case c := <-s.changes:
+			s.changeGroup(s.gather(c))
+		case <-s.ends.Done():
+			return
+		}
+	}
+}
+
+// gather takes what waits beside the first, without waiting for more: while one group is written the next comes together.
+func (s *Spool) gather(first *change) []*change {
+	group, octets := []*change{first}, first.octets()
+	for len(group) < mostInGroup && octets < mostOctets {
+		select {
+		case c := <-s.changes:
+			group = append(group, c)
+			octets += c.octets()
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (c *change) octets() int {
+	if c.new == nil {
+		return len(c.state)
+	}
+	return len(c.new.buf)
+}
+
+// changeGroup makes changes durable and tells each what became of it.
+func (s *Spool) changeGroup(group []*change) {
+	// In one order, so that no two groups wait for each other.
+	slices.SortStableFunc(group, func(a, b *change) int { return cmp.Compare(a.id, b.id) })
+	// Not the context of any of them, for all would share the fate of the first who goes.
+	ctx, cancel := context.WithTimeout(context.Background(), s.db.Timeout())
+	defer cancel()
+	made := make(map[*change]bool)
+	err := s.tryGroup(ctx, group, made)
+	for attempt := 1; attempt < database.Attempts && (database.TakenBack(err) || errors.Is(err, errNotBegun) && database.Broken(errors.Unwrap(err))); attempt++ {
+		time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
+		err = s.tryGroup(ctx, group, made)
+	}
+	if err != nil && !errors.Is(err, errNotBegun) && database.Uncertain(err) {
+		err = s.settle(ctx, group, made, err)
+	}
+	for _, c := range group {
+		switch {
+		case err != nil:
+			c.done <- failed("change queue", err)
+		case made[c]:
+			c.done <- nil
+		case c.new != nil:
+			c.done <- queue.ErrExists
+		default:
+			c.done <- queue.ErrNotFound // as another has it, or nobody
+		}
+	}
+}
+
+// errNotBegun: nothing is on its way.
+var errNotBegun = errors.New("there is no connection")
+
+// notBegun is an error with errNotBegun beside it.
+type notBegun struct{ error }
+
+func (notBegun) Is(err error) bool { return err == errNotBegun }
+func (e notBegun) Unwrap() error   { return e.error }
+
+// tryGroup makes what can be made of a group in one transaction.
+func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]bool) error {
+	conn, err := s.db.Pool.Acquire(ctx)
+	if err != nil {
+		return notBegun{err}
+	}
+	defer conn.Release()
+	defer s.db.Rollback(conn)
+	s.db.Warning(conn)
+	b := new(pgx.Batch)
+	b.Queue(`begin`)
+	b.Queue(s.db.Vanish())
+	s.queue(b, group, made)
+	b.Queue(`commit`)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	return s.db.Warned(conn)
+}
+
+// settle makes a group's changes after a commit whose outcome is not known. Each can be made twice: the rows of the lost transaction
+// are waited for, and what it did is found done. Something written beside that proves that it holds, on the standbys too. Only a
+// removal that was done leaves no trace; that somebody has removed it is as good.
+func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bool, cause error) error {
+	barrier := fmt.Sprintf(`update $.queue_node set barrier = barrier + 1 where id = '%s'`, s.node)
+	err := s.db.ProvenSoon(ctx, barrier, func(tx pgx.Tx) error {
+		b := new(pgx.Batch)
+		s.queue(b, group, made)
+		var ids []string
+		for _, c := range group {
+			if c.new != nil {
+				ids = append(ids, c.id)
+			}
+		}
+		there := make(map[string]uuid)
+		b.Queue(s.db.In(`select id, body from $.queue where id = any($1)`), ids).Query(func(rows pgx.Rows) error {
+			var id string
+			var body uuid
+			_, err := pgx.ForEachRow(rows, []any{&id, &body}, func() error { there[id] = body; return nil })
+			return err
+		})
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		for _, c := range group {
+			if c.new != nil && there[c.id] == c.new.body {
+				made[c] = true
+			}
+		}
+		return nil
+	}, nil)
+	if err != nil {
+		s.log.Error("it is not known what of the queue was written", "changes", len(group), "err", errors.Join(cause, err))
+		return errors.Join(cause, err)
+	}
+	return nil
+}
+
+// queue puts what a group needs into a batch, and into made what of it was done.
+func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool) {
+	clear(made)
+	var n, saved, gone []*change
+	for _, c := range group {
+		switch {
+		case c.new != nil:
+			n = append(n, c)
+		case c.gone:
+			gone = append(gone, c)
+		default:
+			saved = append(saved, c)
+		}
+	}
+	read := func(of []*change) func(pgx.Rows) error {
+		return func(rows pgx.Rows) error {
+			done := make(map[string]bool)
+			var id string
+			_, err := pgx.ForEachRow(rows, []any{&id}, func() error { done[id] = true; return nil })
+			for _, c := range of {
+				if done[c.id] {
+					made[c] = true
+					delete(done, c.id) // of two new ones with one id, one
+				}
+			}
+			return err
+		}
+	}
+	if len(n) > 0 {
+		s.queueNew(b, n, read(n))
+	}
+	if len(saved) > 0 {
+		var ids []string
+		var numbers []int64
+		var states [][]byte
+		var held []bool
+		var seen []int32
+		for _, c := range saved {
+			ids, numbers, states = append(ids, c.id), append(numbers, c.under.number), append(states, c.state)
+			held, seen = append(held, c.held), append(seen, int32(c.under.seen))
+		}
+		b.Queue(s.db.In(`update $.queue q set state = s.state, held = s.held, orders = case when s.seen = 0 or q.orders is null then q.orders else
+			(select jsonb_agg(o.value order by o.n) from jsonb_array_elements(q.orders) with ordinality o(value, n) where o.n > s.seen) end
+			from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bool[], $5::int[]) s(id, claim, state, held, seen) where q.id = s.id and q.claim = s.claim returning q.id`),
+			ids, numbers, states, held, seen).Query(read(saved))
+	}
+	if len(gone) > 0 {
+		var ids []string
+		var numbers []int64
+		for _, c := range gone {
+			ids, numbers = append(ids, c.id), append(numbers, c.under.number)
+		}
+		b.Queue(s.db.In(removal+` using unnest($1::text[], $2::bigint[]) r(id, claim) where q.id = r.id and q.claim = r.claim`+removalEnd), ids, numbers).Query(read(gone))
+	}
+}
+
+// removal removes entries: a small message with its row, a large one once nobody reads it any more.
+const (
+	removal    = `with gone as (delete from $.queue q`
+	removalEnd = ` returning q.id, q.body, q.chunks), small as (delete from $.queue_body b using gone where b.body = gone.body and gone.chunks = 1),
+		large as (insert into $.queue_gone (body) select body from gone where chunks > 1 on conflict do nothing) select id from gone`
+)
+
+// Discard implements queue.Shared.
+func (s *Spool) Discard(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.db.Timeout())
+	defer cancel()
+	tag, err := s.db.Pool.Exec(ctx, s.db.In(removal+` where q.id = $1 and not q.corrupt`+removalEnd), id)
+	if err == nil && tag.RowsAffected() == 0 {
+		return queue.ErrNotFound
+	}
+	return failed("remove entry", err)
+}
+
+// queueNew puts new entries into a batch.
+func (s *Spool) queueNew(b *pgx.Batch, n []*change, read func(pgx.Rows) error) {
+	var c struct {
+		ids, logins, sessions       []string
+		queued, sizes, claims       []int64
+		held                        []bool
+		bodies                      []uuid
+		chunks                      []int32
+		data, tops, entries, states [][]byte
+	}
+	for _, one := range n {
+		w := one.new
+		c.ids, c.logins, c.sessions = append(c.ids, w.e.ID), append(c.logins, text(w.e.User)), append(c.sessions, text(w.e.Session))
+		c.queued, c.sizes, c.claims = append(c.queued, w.e.Queued.UnixNano()), append(c.sizes, w.e.Params.Size), append(c.claims, w.claim)
+		c.held, c.bodies = append(c.held, w.st.Held), append(c.bodies, w.body)
+		chunks, data := w.chunks, []byte(nil)
+		if len(w.buf) > 0 {
+			chunks, data = 1, w.buf
+		}
+		c.chunks, c.data, c.tops = append(c.chunks, int32(chunks)), append(c.data, data), append(c.tops, w.top)
+		c.entries, c.states = append(c.entries, spool.FormatEntry(w.e)), append(c.states, spool.FormatState(w.st))
+	}
+	b.Queue(s.db.In(`with new as (select * from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bool[], $10::uuid[], $11::int[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[])
+			new(id, login, session, queued, size, claim, held, body, chunks, data, top, envelope, state)),
+		made as (insert into $.queue (id, login, session, queued, size, claim, held, body, chunks, top, envelope, state, node, due)
+			select id, login, session, queued, size, claim, held, body, chunks, top, envelope, state, $1, clock_timestamp() + $2::interval from new on conflict do nothing returning id, body),
+		bodies as (insert into $.queue_body (body, n, data) select new.body, 0, new.data from new join made using (body) where new.data is not null)
+		select id from made`),
+		s.node, s.lease, c.ids, c.logins, c.sessions, c.queued, c.sizes, c.claims, c.held, c.bodies, c.chunks, c.data, c.tops, c.entries, c.states).Query(read)
+}

@@ -1,0 +1,279 @@
+package sealed_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/sealed"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
+	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
+)
+
+var secret = bytes.Repeat([]byte{7}, seal.KeySize)
+
+// open opens a spool in dir; the last process that had it open has ended.
+func open(t testing.TB, dir string, sealing bool) *sealed.Spool {
+	t.Helper()
+	inner, err := spool.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner.MinFree = 0
+	t.Cleanup(func() { inner.Close() })
+	keys, err := sealed.NewKeys(secret, sealing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sealed.New(inner)
+	s.Use(keys)
+	return s
+}
+
+func TestSpool(t *testing.T) {
+	for name, sealing := range map[string]bool{"sealing": true, "not any more": false} {
+		t.Run(name, func(t *testing.T) {
+			last := make(map[*testing.T]io.Closer)
+			dirs := make(map[*testing.T]string)
+			spooltest.Run(t, func(t *testing.T) queue.Spool {
+				if dirs[t] == "" {
+					dirs[t] = t.TempDir()
+				} else {
+					last[t].Close()
+				}
+				s := open(t, dirs[t], sealing)
+				last[t] = s.Spool.(*spool.Spool)
+				return s
+			})
+		})
+	}
+}
+
+func put(t testing.TB, s queue.Spool, id, top, body string) {
+	t.Helper()
+	e := spooltest.Entry(id)
+	w, err := s.Begin(t.Context(), e, queue.NewState(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(t.Context(), []byte(top)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, s queue.Spool, id string) (string, error) {
+	t.Helper()
+	r, err := s.Open(t.Context(), id)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	return string(b), err
+}
+
+const (
+	top  = "Received: marked\r\n"
+	body = "Subject: marked\r\n\r\nmarked\r\n"
+)
+
+func long() string { return strings.Repeat(body, 10_000) }
+
+// TestNothingInClear: no file has a word of a message, of its top or its body.
+func TestNothingInClear(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, true)
+	put(t, s, "small", top, body)
+	put(t, s, "large", strings.Repeat(top, 2000), long())
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte("marked")) {
+			t.Errorf("%s has it in clear", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for id, want := range map[string]string{"small": top + body, "large": strings.Repeat(top, 2000) + long()} {
+		if got, err := read(t, s, id); got != want {
+			t.Errorf("%s: %d octets, %v", id, len(got), err)
+		}
+	}
+}
+
+// TestBeforeAndAfter: what was queued before messages were sealed is read as it is, and what was sealed when none are any more.
+func TestBeforeAndAfter(t *testing.T) {
+	s := open(t, t.TempDir(), false)
+	put(t, s, "before", top, body)
+	put(t, s, "empty", "", "")
+	put(t, s, "short", "", "x")
+	keys, err := sealed.NewKeys(secret, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Use(keys)
+	put(t, s, "after", top, body)
+	for _, sealing := range []bool{true, false} {
+		keys, _ := sealed.NewKeys(secret, sealing)
+		s.Use(keys)
+		for id, want := range map[string]string{"before": top + body, "after": top + body, "empty": "", "short": "x"} {
+			e, st, err := s.Load(t.Context(), id)
+			if err != nil || e.Params.Size != int64(len(want)) || st.Size != e.Params.Size {
+				t.Errorf("%s: %+v, %v", id, st, err)
+			}
+			if got, err := read(t, s, id); got != want || err != nil {
+				t.Errorf("%s: %q, %v", id, got, err)
+			}
+		}
+	}
+}
+
+// TestOtherKey: without its key, or with another, a message is not sent as it stands there, and stays.
+func TestOtherKey(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	put(t, s, "a", top, body)
+	other, err := sealed.NewKeys(make([]byte, seal.KeySize), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range []*sealed.Keys{nil, other} {
+		s.Use(keys)
+		if got, err := read(t, s, "a"); !errors.Is(err, sealed.ErrKey) || errors.Is(err, queue.ErrCorrupt) || errors.Is(err, queue.ErrNotFound) || got != "" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if e, _, err := s.Load(t.Context(), "a"); err != nil || e.Params.Size != int64(len(top+body)) {
+			t.Errorf("what is no secret cannot be shown: %v", err)
+		}
+	}
+	right, _ := sealed.NewKeys(secret, false)
+	s.Use(right)
+	if got, err := read(t, s, "a"); got != top+body {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := sealed.NewKeys(secret[1:], true); !errors.Is(err, seal.ErrKey) {
+		t.Error(err)
+	}
+}
+
+// stolen gives the message of one entry for another.
+type stolen struct {
+	queue.Spool
+	change func([]byte) []byte
+	from   string
+}
+
+func (s stolen) Open(ctx context.Context, id string) (io.ReadCloser, error) {
+	if s.from != "" {
+		id = s.from
+	}
+	r, err := s.Spool.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	all, err := io.ReadAll(r)
+	return io.NopCloser(bytes.NewReader(s.change(all))), err
+}
+
+// TestForeign: what was cut, changed or put into another entry is an error, and never a whole message.
+func TestForeign(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	put(t, s, "a", top, long())
+	put(t, s, "b", top, long())
+	inner := s.Spool
+	for name, st := range map[string]stolen{
+		"of another entry": {inner, bytes.Clone, "b"},
+		"cut in the head":  {inner, func(b []byte) []byte { return b[:7] }, ""},
+		"cut in the top":   {inner, func(b []byte) []byte { return b[:40] }, ""},
+		"no body":          {inner, func(b []byte) []byte { return b[:9+seal.Overhead+len(top)] }, ""},
+		"cut":              {inner, func(b []byte) []byte { return b[:len(b)-1] }, ""},
+		"cut at a chunk":   {inner, func(b []byte) []byte { return b[:9+seal.Overhead+len(top)+37+65552] }, ""},
+		"more":             {inner, func(b []byte) []byte { return append(b, 0) }, ""},
+		"changed":          {inner, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }, ""},
+		"a huge top":       {inner, func(b []byte) []byte { b[5] = 0xff; return b }, ""},
+	} {
+		s.Spool = st
+		got, err := read(t, s, "a")
+		if name == "cut in the head" { // no longer known to be sealed: the spool inside finds by its checksum that it is cut
+			continue
+		}
+		if err == nil || got != "" && !strings.HasPrefix(top+long(), got) {
+			t.Errorf("%s: %d octets, %v", name, len(got), err)
+		}
+	}
+}
+
+// TestConstantMemory: a message of 64 MiB takes no more memory than its chunks.
+func TestConstantMemory(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	e := spooltest.Entry("a")
+	w, err := s.Begin(t.Context(), e, queue.NewState(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	piece := bytes.Repeat([]byte("x"), 1<<20)
+	for range 64 {
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Commit(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := io.Copy(struct{ io.Writer }{io.Discard}, r); n != 64<<20 || err != nil {
+		t.Error(n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d octets allocated", n)
+	}
+}
+
+// FuzzOpen: whatever the spool inside gives, it is what was sealed, what was never sealed, or an error.
+func FuzzOpen(f *testing.F) {
+	s := open(f, f.TempDir(), true)
+	put(f, s, "a", top, body)
+	inner := s.Spool
+	r, err := inner.Open(f.Context(), "a")
+	if err != nil {
+		f.Fatal(err)
+	}
+	whole, _ := io.ReadAll(r)
+	r.Close()
+	f.Add(whole)
+	f.Add([]byte(top + body))
+	f.Add([]byte("PRSQ\x01"))
+	f.Add([]byte("PRSQ\x01\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := sealed.New(stolen{inner, func([]byte) []byte { return data }, ""})
+		keys, _ := sealed.NewKeys(secret, true)
+		s.Use(keys)
+		got, err := read(t, s, "a")
+		if err == nil && got != string(data) && got != top+body {
+			t.Errorf("%q became %q", data, got)
+		}
+	})
+}
