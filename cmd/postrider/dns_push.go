@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
 
@@ -66,7 +67,7 @@ func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.key, err)
 	}
-	if info, err := os.Stat(f.key); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(f.key); err == nil && sys.Others(info.Mode()) != 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: others can read %s, and change the zone with it; run: chmod 600 %[1]s\n", f.key)
 	}
 	checker := &zone.Checker{Resolver: resolver(s)}

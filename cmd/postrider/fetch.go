@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/fetch"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
@@ -30,6 +31,7 @@ type fetchFlags struct {
 	state  string
 	atOnce int
 	remove bool
+	size   sizeFlag
 }
 
 // remoteFlags say how another server is talked to; "move check" has them too.
@@ -121,6 +123,7 @@ A message that cannot be taken, and an account that cannot, is named, and the ex
 	f.storeFlags.add(c)
 	f.remoteFlags.add(c)
 	c.Flags().IntVar(&f.atOnce, "at-once", 4, "maildrops at a time")
+	f.size.add(c)
 	c.Flags().BoolVar(&f.remove, "delete", false, "remove there what has come")
 	c.Flags().StringVar(&f.state, "state", "", "folder that says what has come (default: fetch in the data folder)")
 	c.MarkFlagDirname("state")
@@ -140,7 +143,7 @@ func (f *remoteFlags) list(cmd *cobra.Command, name string) ([]fetch.Account, er
 		if err != nil {
 			return nil, err
 		}
-		if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		if info.Mode().IsRegular() && sys.Others(info.Mode()) != 0 {
 			return nil, fmt.Errorf("%s holds passwords and is open to others (mode %04o); run: chmod 600 %[1]s", name, info.Mode().Perm())
 		}
 		in = file
@@ -256,6 +259,10 @@ func (f *fetchFlags) fetch(cmd *cobra.Command, s *maildir.Store, dialer pop3.Dia
 	defer stop()
 	board := &board{bar: newProgress(cmd, 0), now: make(map[*fetch.Account]fetch.Result), all: len(accounts)}
 	fetcher := &fetch.Fetcher{Store: f.sealing(s), Dialer: dialer, State: f.stateDir(f.mail), AtOnce: f.atOnce, Delete: f.remove, Progress: board.progress}
+	var err error
+	if fetcher.MaxMessage, err = f.size.octets(cmd, f.settings); err != nil {
+		return err
+	}
 	failed := 0
 	fetcher.All(ctx, accounts, func(r fetch.Result) {
 		board.done(r, func() { sayFetched(cmd, &r) })

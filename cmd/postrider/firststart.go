@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // nameVariable is how a server gets its name where nobody can call "conf init"
@@ -72,7 +72,7 @@ func firstStart(cmd *cobra.Command, dir string) error {
 
 // notOurs tells of a volume whose owner is another whose it is, and what mends it.
 func notOurs(dir string, err error) error {
-	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, sys.ReadOnlySystem) {
 		return err
 	}
 	for at := dir; ; at = filepath.Dir(at) {
@@ -80,7 +80,7 @@ func notOurs(dir string, err error) error {
 		if statErr != nil && at != filepath.Dir(at) {
 			continue
 		}
-		if errors.Is(err, syscall.EROFS) || statErr != nil {
+		if errors.Is(err, sys.ReadOnlySystem) || statErr != nil {
 			return fmt.Errorf("%w; mount a volume there that can be written to", err)
 		}
 		return fmt.Errorf("%w: %s belongs to %s, and this runs as user %d; run, where the volume is: chown %[4]d:%d VOLUME", err, at, userName(ownerOf(info)), os.Geteuid(), os.Getegid())

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -17,8 +16,8 @@ import (
 	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/accounts"
-	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -57,7 +56,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	dir, err := os.Stat(folder)
 	if errors.Is(err, fs.ErrNotExist) { // before the first start
 		if err = os.MkdirAll(folder, 0o700); err == nil {
-			err = change.KeepOwner(folder, owner)
+			err = sys.GiveLike(folder, owner)
 		}
 		if err == nil {
 			dir, err = os.Stat(folder)
@@ -68,7 +67,7 @@ func serverKey(keyFile, path string) (seal.Key, error) {
 	}
 	key, created, err := seal.EnsureKey(keyFile)
 	if err == nil && created {
-		err = change.KeepOwner(keyFile, dir)
+		err = sys.GiveLike(keyFile, dir)
 	}
 	return key, err
 }
@@ -135,7 +134,7 @@ func readHidden(fd int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	deadly := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+	deadly := sys.Ends()
 	came, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(came, deadly...)
 	defer signal.Stop(came)
@@ -145,7 +144,7 @@ func readHidden(fd int) ([]byte, error) {
 		case sig := <-came:
 			term.Restore(fd, before)
 			signal.Reset(deadly...)
-			syscall.Kill(os.Getpid(), sig.(syscall.Signal))
+			sys.Die(sig)
 		case <-done:
 		}
 	}()

@@ -5,7 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // replaceFile puts a text in place of a file's, all of it or none. The file has this mode then, and keeps its
@@ -36,8 +37,8 @@ func replaceFile(name, text string, mode os.FileMode) error {
 	defer os.Remove(f.Name())
 	_, err = f.WriteString(text)
 	if was != nil && err == nil {
-		if owner := was.Sys().(*syscall.Stat_t); int(owner.Uid) != os.Geteuid() {
-			err = f.Chown(int(owner.Uid), int(owner.Gid))
+		if uid, gid, ok := sys.Owner(was); ok && uid != os.Geteuid() {
+			err = f.Chown(uid, gid)
 		}
 	}
 	if err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/control"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/service"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // quickStartDir is where "serve" without a configuration keeps everything,
@@ -82,7 +83,7 @@ func serve(cmd *cobra.Command, path string) error {
 	if err == nil {
 		d.Version, d.Configuration = programVersion(), path
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if errors.Is(err, sys.AddrInUse) {
 		return fmt.Errorf("%w; stop it, or change Listeners in %s", err, path)
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/sink"
 	"github.com/postrider-mail/postrider/internal/sink/catch"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -131,7 +132,7 @@ func serveSink(cmd *cobra.Command, o *catch.Options, f *sinkFlags, more func() e
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := catch.Open(*o)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if errors.Is(err, sys.AddrInUse) {
 		return fmt.Errorf("%w; another program listens there. Stop it, or choose other ports with --smtp, --http and --pop3", err)
 	}
 	if err != nil {

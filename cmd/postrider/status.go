@@ -15,18 +15,25 @@ import (
 
 func statusCommand() *cobra.Command {
 	var path string
-	var asJSON bool
+	var asJSON, all bool
 	c := &cobra.Command{
-		Use:   "status [-c DIR]",
+		Use:   "status [-c DIR] [--all]",
 		Short: "Say how the running server is",
 		Long: `Say which version of the server runs and since when, how many sessions it has, what it
 listens to and where, what waits in its queue, how long its certificates are good for,
 who is locked out after too many failed logins, who has sent as much as users may, and
 who guesses recipients. The exit code is 1 if it does not run, or
-runs but cannot keep mail, also for want of octets or inodes on a disk.`,
-		Example: "  postrider status -c /etc/postrider\n  postrider status -c /etc/postrider --json",
+runs but cannot keep mail, also for want of octets or inodes on a disk.
+
+With --all: which servers share its database, when each was last heard of, and in which
+sections of the settings it differs from the one that is asked. The exit code is 1 if one
+is not heard of any more, or differs.`,
+		Example: "  postrider status -c /etc/postrider\n  postrider status -c /etc/postrider --json\n  postrider status -c /etc/postrider --all",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if all {
+				return statusOfAll(cmd, path, asJSON)
+			}
 			var s daemon.Status
 			if err := call(cmd, path, "status", nil, &s); err != nil {
 				return err
@@ -46,7 +53,52 @@ runs but cannot keep mail, also for want of octets or inodes on a disk.`,
 	}
 	confFlag(c, &path)
 	jsonFlag(c, &asJSON)
+	c.Flags().BoolVar(&all, "all", false, "all servers on one database, a line each")
 	return c
+}
+
+// statusOfAll shows the servers that share a database.
+func statusOfAll(cmd *cobra.Command, path string, asJSON bool) error {
+	var all []daemon.Node
+	if err := call(cmd, path, "nodes", nil, &all); err != nil {
+		return err
+	}
+	if asJSON {
+		if err := printJSON(cmd, all); err != nil {
+			return err
+		}
+	}
+	troubled := 0
+	for _, n := range all {
+		if n.Silent || len(n.Differs) > 0 {
+			troubled++
+		}
+		if !asJSON {
+			fmt.Fprintln(cmd.OutOrStdout(), describeNode(n))
+		}
+	}
+	if troubled > 0 {
+		return fmt.Errorf("%s of %d need a look", count(troubled, "server"), len(all))
+	}
+	return nil
+}
+
+// describeNode says in a line how a server is that shares the database.
+func describeNode(n daemon.Node) string {
+	text := fmt.Sprintf("%s, %s (%s), since %s", printable(n.Host), printable(n.Name), printable(n.DataDir), minuteOf(n.Since))
+	if n.Version != "" {
+		text += ", " + printable(n.Version)
+	}
+	if n.This {
+		text += ", this one"
+	}
+	if n.Silent {
+		text += ", NOT HEARD OF since " + minuteOf(n.Seen)
+	}
+	if len(n.Differs) > 0 {
+		text += ", OTHER SETTINGS in " + printable(strings.Join(n.Differs, ", "))
+	}
+	return text
 }
 
 func printStatus(out io.Writer, s *daemon.Status) {

@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -23,6 +25,36 @@ type storeFlags struct {
 	mail string
 
 	settings *conf.Settings // nil if --mail was given
+}
+
+// reserve is what is left free on the disk by what writes beside the server: as much as the server leaves.
+func (f *storeFlags) reserve(dir string) maildir.Option {
+	if f.settings == nil {
+		return maildir.WithReserve(daemon.KeepFree(conf.New(), dir))
+	}
+	return maildir.WithReserve(daemon.KeepFree(f.settings, dir))
+}
+
+// sizeFlag bounds messages that come from elsewhere.
+type sizeFlag struct{ text string }
+
+func (f *sizeFlag) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.text, "max-size", "", "largest message that is taken; larger ones are named (default: SMTP.max_message_size; with --mail, any)")
+}
+
+// octets is that size, 0 for any.
+func (f *sizeFlag) octets(cmd *cobra.Command, s *conf.Settings) (int64, error) {
+	switch {
+	case f.text != "":
+		n, err := config.ParseSize(f.text)
+		if err != nil {
+			return 0, usage(cmd, fmt.Errorf("--max-size: %w", err))
+		}
+		return int64(n), nil
+	case s == nil:
+		return 0, nil
+	}
+	return int64(s.SMTP.MaxMessageSize), nil
 }
 
 func (f *storeFlags) add(c *cobra.Command) {

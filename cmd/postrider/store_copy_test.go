@@ -205,6 +205,8 @@ func TestStoreCopy(t *testing.T) {
 	if got := contents(t, maildirs{back}); !maps.Equal(got, want) {
 		t.Errorf("back in files:\n%v\nwant\n%v", got, want)
 	}
+	back.Close()
+	refusesOther(t, dir)
 	for args, text := range map[string]string{
 		"store copy --from maildir --to maildir": "the other way round", "store stat": "in a database", "store verify": "in a database",
 		"export --format eml alice@mail.test x": "in a database", "user seal alice@mail.test": "",
@@ -212,6 +214,28 @@ func TestStoreCopy(t *testing.T) {
 		if code, out, errs := command(t, "", append(strings.Fields(args), "-c", dir)...); code == 0 || !strings.Contains(out+errs, text) {
 			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
 		}
+	}
+}
+
+// refusesOther: no command uses a database that the server of these settings would refuse, by what it has seen before. They write nothing
+// down themselves.
+func refusesOther(t *testing.T, dir string) {
+	t.Helper()
+	seen := filepath.Join(dir, "data", "postgres.seen")
+	if _, err := os.Stat(seen); err == nil {
+		t.Error("a command has written down which database it saw")
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(seen), 0o700), os.WriteFile(seen, []byte("system 7 timeline 1\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"user add --stdin carl@mail.test", "user remove --mail alice@mail.test", "store copy --from maildir --to postgres", "check"} {
+		code, out, errs := command(t, "pass word\n", append(strings.Fields(args), "-c", dir)...)
+		if code == exitOK || !strings.Contains(errs, "another database than before") {
+			t.Errorf("%s: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+	if err := os.Remove(seen); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -268,6 +292,34 @@ func TestServeDatabase(t *testing.T) {
 	out, errs := must(t, "", "user", "list", "-c", both[0].dir)
 	if !strings.Contains(out, user) {
 		t.Errorf("user list: %s%s", out, errs)
+	}
+	knowEachOther(t, db, both)
+}
+
+// knowEachOther: two servers on a database show each other, where their settings differ, and who is not heard of any more.
+func knowEachOther(t *testing.T, db *peertest.Database, both []*world) {
+	t.Helper()
+	all := func() (code int, said string) {
+		code, out, errs := command(t, "", "status", "--all", "-c", both[0].dir)
+		return code, out + errs
+	}
+	if code, said := all(); code != exitError || strings.Count(said, "OTHER SETTINGS in Accounts\n") != 1 || !strings.Contains(said, both[0].dir) || !strings.Contains(said, both[1].dir) {
+		t.Errorf("other settings: exit %d, %s", code, said)
+	}
+	for _, name := range []string{"mail.conf", "data/secret.key"} {
+		text, err := os.ReadFile(filepath.Join(both[0].dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[1].write(name, string(text))
+	}
+	must(t, "", "reload", "-c", both[1].dir)
+	peertest.Await(t, "the same settings to be seen", func() bool { code, _ := all(); return code == exitOK })
+	both[1].cmd.Process.Kill()
+	<-both[1].ended
+	peertest.SQL(t, db, "update postrider.node set seen = seen - interval '1 minute' where id like '%"+both[1].dir+"%'")
+	if code, said := all(); code != exitError || strings.Count(said, "NOT HEARD OF") != 1 || !strings.Contains(said, "1 server of 2") {
+		t.Errorf("one is gone: exit %d, %s", code, said)
 	}
 }
 

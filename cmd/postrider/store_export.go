@@ -8,11 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -225,7 +224,7 @@ func toFile(cmd *cobra.Command, name string, write func(io.Writer) error) error 
 		_ = os.Remove(part)
 		return err
 	}
-	if err := syncDir(filepath.Dir(name)); err != nil {
+	if err := sys.SyncFolder(filepath.Dir(name)); err != nil {
 		return err
 	}
 	return said
@@ -257,10 +256,10 @@ func removePart(part string) error {
 	if err != nil {
 		return err
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); !ok || !info.Mode().IsRegular() || int(st.Uid) != os.Geteuid() {
+	if !info.Mode().IsRegular() || ownerOf(info) != os.Geteuid() {
 		return fmt.Errorf("%s is there, and no export of yours has made it: remove it first", part)
 	}
-	f, err := os.OpenFile(part, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := sys.OpenPlain(part, os.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -272,17 +271,8 @@ func removePart(part string) error {
 }
 
 func lockPart(f *os.File) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := sys.Lock(f); err != nil {
 		return fmt.Errorf("%s is being written by another export", f.Name())
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -50,6 +50,7 @@ type importFlags struct {
 	format  string
 	uidl    string
 	folders []string
+	size    sizeFlag
 
 	ids archive.UIDL // what uidl means
 }
@@ -96,6 +97,7 @@ as FROM.` + formatHelp,
 	}
 	f.add(c)
 	formatFlag(c, &f.format)
+	f.size.add(c)
 	c.Flags().StringArrayVar(&f.folders, "folder", nil, `folder of the Maildir to be taken too; may be repeated, "*" for all`)
 	c.Flags().StringVar(&f.uidl, "uidl", "auto", "how the server before made unique ids")
 	_ = c.RegisterFlagCompletionFunc("uidl", cobra.FixedCompletions([]string{"auto", "dovecot", "uw", "cyrus", "courier", "none"}, cobra.ShellCompDirectiveNoFileComp))
@@ -277,8 +279,7 @@ func mboxFile(cmd *cobra.Command, flavour archive.Flavour, uidl archive.UIDL, na
 // lockMbox keeps programs that deliver to the file from doing so meanwhile, as far
 // as they use fcntl. The lock goes with the file.
 func lockMbox(f *os.File) error {
-	err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_RDLCK})
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+	if errors.Is(sys.LockToRead(f), sys.ErrHeld) {
 		return errors.New("is locked: another program is writing to it; try again")
 	}
 	return nil // not every file system has locks
@@ -311,7 +312,7 @@ func (f *importFlags) maildirSource(cmd *cobra.Command, name string, bar *progre
 	}
 	var only []maildir.Option
 	if readsAll() {
-		only = append(only, maildir.OwnedBy(int(ownerOf(info))))
+		only = append(only, maildir.OwnedBy(ownerOf(info)))
 	}
 	m, err := openSingle(cmd.Context(), name, only...)
 	if err != nil {
@@ -353,11 +354,16 @@ func (c *counting) Close() error { return c.f.Close() }
 
 func (f *importFlags) importOne(cmd *cobra.Command, s *maildir.Store, user string, src archive.Source, from string, bar *progress) error {
 	defer src.Close()
+	most, err := f.size.octets(cmd, f.settings)
+	if err != nil {
+		return err
+	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	sum, err := archive.Import(ctx, f.sealing(s), user, src, archive.Options{
-		Progress: bar.stats,
-		Problem:  func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
+		MaxMessage: most,
+		Progress:   bar.stats,
+		Problem:    func(name string, err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", name, err) },
 	})
 	bar.end()
 	doubts := ""

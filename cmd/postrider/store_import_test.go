@@ -221,3 +221,32 @@ func TestExportPart(t *testing.T) {
 		t.Errorf("written to a file that was there: %v, %v", info, err)
 	}
 }
+
+// TestImportSize: what is larger than the settings let messages be is named, and --max-size lets it in.
+func TestImportSize(t *testing.T) {
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "SMTP": {"max_message_size": "64KiB"},
+		"Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}], "Accounts": {"alice@mail.test": {}}}`)
+	file := filepath.Join(t.TempDir(), "big.eml")
+	if err := os.WriteFile(file, []byte("Subject: big\r\n\r\n"+strings.Repeat("x\r\n", 40_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := fails(t, "", "import", "-c", dir, "--format", "eml", "alice@mail.test", file); !strings.Contains(said, "larger than messages may be here") {
+		t.Error(said)
+	}
+	if said, _ := must(t, "", "import", "-c", dir, "--format", "eml", "--max-size", "1MiB", "alice@mail.test", file); !strings.Contains(said, "1 messages imported") {
+		t.Error(said)
+	}
+}
+
+// TestImportKeepsFree: an import leaves as much free as the settings say the server leaves.
+func TestImportKeepsFree(t *testing.T) {
+	dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "Store": {"keep_free": "1000TiB"},
+		"Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}], "Accounts": {"alice@mail.test": {}}}`)
+	file := filepath.Join(t.TempDir(), "a.eml")
+	if err := os.WriteFile(file, []byte("Subject: a\r\n\r\nx\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := fails(t, "", "import", "-c", dir, "--format", "eml", "alice@mail.test", file); strings.Contains(said, "1 messages imported") {
+		t.Error(said)
+	}
+}

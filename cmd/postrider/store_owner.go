@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
@@ -29,13 +29,13 @@ func (f *storeFlags) asOwner(cmd *cobra.Command, create bool, do func(*maildir.S
 	if err != nil {
 		return err
 	}
-	if int(owner.Uid) != os.Geteuid() {
+	if owner.uid != os.Geteuid() {
 		if os.Geteuid() == 0 {
-			return runAs(cmd, owner.Uid, owner.Gid)
+			return runAs(cmd, owner.uid, owner.gid)
 		}
-		return fmt.Errorf("mail store %s belongs to %s: %s %s", dir, userName(owner.Uid), becoming(owner.Uid), commandLine())
+		return fmt.Errorf("mail store %s belongs to %s: %s %s", dir, userName(owner.uid), becoming(owner.uid), commandLine())
 	}
-	s, err := maildir.Open(dir, maildir.WithMode(maildir.Share))
+	s, err := maildir.Open(dir, maildir.WithMode(maildir.Share), f.reserve(dir))
 	if err != nil {
 		return err
 	}
@@ -43,38 +43,41 @@ func (f *storeFlags) asOwner(cmd *cobra.Command, create bool, do func(*maildir.S
 	return do(s)
 }
 
+// owner is a user and a group, by number.
+type owner struct{ uid, gid int }
+
 // owner is whose the store is, or should be: if it is not there, that of the folder it
 // will be in. A store that was named itself has to be there, for the name may be
 // misspelt.
-func (f *storeFlags) owner(dir string, create bool) (*syscall.Stat_t, error) {
+func (f *storeFlags) owner(dir string, create bool) (whose owner, err error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)
 		if errors.Is(err, fs.ErrNotExist) && create && f.mail == "" && at != filepath.Dir(at) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("mail store: %w", err)
+			return whose, fmt.Errorf("mail store: %w", err)
 		}
-		st := info.Sys().(*syscall.Stat_t)
+		whose.uid, whose.gid, _ = sys.Owner(info)
 		if at == dir {
-			return st, nil
+			return whose, nil
 		}
 		if os.Geteuid() != 0 {
-			st.Uid = uint32(os.Geteuid()) // who may make it, makes it
-			return st, nil
+			whose.uid = os.Geteuid() // who may make it, makes it
+			return whose, nil
 		}
-		if conf, err := os.Stat(confPath(f.conf)); err == nil && st.Uid == 0 {
+		if conf, err := os.Stat(confPath(f.conf)); err == nil && whose.uid == 0 {
 			if user := ownerOf(conf); user != 0 {
-				return nil, fmt.Errorf("mail store %s is not there yet: install -d -o %s -m 700 %s", dir, userName(user), dir)
+				return whose, fmt.Errorf("mail store %s is not there yet: install -d -o %s -m 700 %s", dir, userName(user), dir)
 			}
 		}
-		return st, nil
+		return whose, nil
 	}
 }
 
 // userName names a user, by number where nobody has named them.
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
 	if u, err := osuser.LookupId(id); err == nil {
 		return u.Username
 	}
@@ -82,7 +85,7 @@ func userName(uid uint32) string {
 }
 
 // becoming is what root writes before a command that another user is to run.
-func becoming(uid uint32) string {
+func becoming(uid int) string {
 	name := userName(uid)
 	if _, err := strconv.Atoi(name); err == nil {
 		return fmt.Sprintf("setpriv --reuid %s --regid %s --clear-groups --", name, name)
@@ -168,4 +171,8 @@ func ledTo(path string, info fs.FileInfo) error {
 	}
 }
 
-func ownerOf(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+// ownerOf is the user whom a file belongs to; where users have no numbers, all are whom os.Geteuid names.
+func ownerOf(info fs.FileInfo) int {
+	uid, _, _ := sys.Owner(info)
+	return uid
+}

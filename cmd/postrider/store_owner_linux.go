@@ -12,7 +12,7 @@ import (
 
 // runAs calls the program once more, with the same words, as another user, who may read
 // everything as root does: the mail that is brought in belongs to somebody else.
-func runAs(cmd *cobra.Command, uid, gid uint32) error {
+func runAs(cmd *cobra.Command, uid, gid int) error {
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	run := func(caps []uintptr) error {
@@ -20,7 +20,7 @@ func runAs(cmd *cobra.Command, uid, gid uint32) error {
 		c.Args[0] = os.Args[0]
 		c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 		c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}, AmbientCaps: caps}
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, AmbientCaps: caps}
 		return c.Run()
 	}
 	err := run([]uintptr{unix.CAP_DAC_READ_SEARCH})

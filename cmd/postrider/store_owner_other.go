@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func runAs(_ *cobra.Command, uid, _ uint32) error {
+func runAs(_ *cobra.Command, uid, _ int) error {
 	return fmt.Errorf("the mail store belongs to %s: run this as that user", userName(uid))
 }
 

@@ -24,11 +24,12 @@ type takeoverFlags struct {
 	format string
 	domain string
 	dryRun bool
+	quotas string // a file of docker-mailserver's
 }
 
 func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
 	f.add(c)
-	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, " or ")+"; by default what the file looks like")
+	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, ", ")+"; by default what the file looks like")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be taken over, and change nothing")
 	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
@@ -94,8 +95,8 @@ func aliasImportCommand() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Take over the aliases of another mail system",
 		Long: `Take over a file of aliases: /etc/aliases, as sendmail and Postfix have it, or a
-virtual alias map of Postfix (the text, not the .db). What cannot be taken over is
-named, and the exit code is 1 then: programs, files, lists of their own, and what
+virtual alias map of Postfix (the text, not the .db), or a dump of the database that
+"postrider user import" reads accounts from. What cannot be taken over is named, and the exit code is 1 then: programs, files, lists of their own, and what
 would lead nowhere.`,
 		Example: `  postrider alias import -c /etc/postrider /etc/aliases
   postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual`,
@@ -104,7 +105,7 @@ would lead nowhere.`,
 			return take(cmd, &f, args[0], "alias", readAliases, (*conf.Settings).AddAliases)
 		},
 	}
-	f.register(c, "aliases", "virtual")
+	f.register(c, "aliases", "virtual", "dump")
 	return c
 }
 
@@ -113,18 +114,23 @@ func userImportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Take over the accounts of another mail system",
-		Long: `Take over a file of passwords: a passwd-file of Dovecot, or /etc/shadow. The hashes stay
+		Long: `Take over a file of passwords: a passwd-file of Dovecot, /etc/shadow, docker-mailserver's
+postfix-accounts.cf, or a dump of the database of PostfixAdmin, mailcow, ISPConfig, or one with
+virtual_users or users, by mysqldump, mariadb-dump or pg_dump. The hashes stay
 as they are: with them users log in by PLAIN and LOGIN, and by more after their next
 password. What cannot be taken over is named, and the exit code is 1 then. Mail is
 taken over by "postrider import".`,
 		Example: `  postrider user import -c /etc/postrider --domain example.com /etc/dovecot/users
-  postrider user import -c /etc/postrider --domain example.com /etc/shadow`,
+  postrider user import -c /etc/postrider --domain example.com /etc/shadow
+  postrider user import -c /etc/postrider --dry-run postfix.sql
+  postrider user import -c /etc/postrider --quotas dovecot-quotas.cf postfix-accounts.cf`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return take(cmd, &f, args[0], "account", readPasswords, (*conf.Settings).AddAccounts)
+			return take(cmd, &f, args[0], "account", readAccounts, (*conf.Settings).AddAccounts)
 		},
 	}
-	f.register(c, "passwd-file", "shadow")
+	f.register(c, "passwd-file", "shadow", "dump")
+	c.Flags().StringVar(&f.quotas, "quotas", "", "file of quotas beside it, as docker-mailserver's dovecot-quotas.cf")
 	return c
 }
 
@@ -161,6 +167,10 @@ func logicalLines(r io.Reader, folded bool, do func(n int, line string)) error {
 
 // readAliases reads aliases(5) or virtual(5).
 func readAliases(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAlias, bad []error) {
+	r, start := begins(r)
+	if f.format == "dump" || f.format == "" && isDump(start) {
+		return readAliasDump(r, home)
+	}
 	err := logicalLines(r, true, func(n int, line string) {
 		name, rest, colon := cutName(line)
 		if f.format == "" {
@@ -254,10 +264,39 @@ func inHome(name string, home domains.Name) string {
 	return name
 }
 
-// readPasswords reads a passwd-file of Dovecot or shadow(5).
+// readAccounts reads a file of accounts, and that of their quotas where there is one.
+func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
+	r, start := begins(r)
+	if f.format == "dump" || f.format == "" && isDump(start) {
+		all, bad = readAccountDump(r, home)
+	} else {
+		all, bad = readPasswords(r, f, home)
+	}
+	if f.quotas == "" {
+		return all, bad
+	}
+	file, err := os.Open(f.quotas)
+	if err != nil {
+		return all, append(bad, err)
+	}
+	defer file.Close()
+	for _, err := range readQuotas(file, all) {
+		bad = append(bad, fmt.Errorf("%s: %w", f.quotas, err))
+	}
+	return all, bad
+}
+
+// readPasswords reads a passwd-file of Dovecot, one of docker-mailserver, or shadow(5).
 func readPasswords(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
 	err := logicalLines(r, false, func(n int, line string) {
 		fields := strings.SplitN(line, ":", 8)
+		if own := strings.SplitN(line, "|", 3); len(own) > 1 && !strings.Contains(own[0], ":") { // docker-mailserver's postfix-accounts.cf
+			fields = own[:2]
+			if len(own) == 3 {
+				fields = append(fields, make([]string, 5)...)
+				fields = append(fields, own[2])
+			}
+		}
 		if len(fields) < 2 || fields[0] == "" {
 			bad = append(bad, fmt.Errorf("line %d: no name and password, parted by a colon", n))
 			return
@@ -275,21 +314,39 @@ func readPasswords(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf
 				bad = append(bad, fmt.Errorf("line %d: %s: %s", n, a.Address, problem))
 			}
 		}
-		switch err := passwd.CheckForm(a.Password); {
-		case locked || strings.HasPrefix(a.Password, "!"):
-			bad = append(bad, fmt.Errorf("line %d: %s has no password", n, a.Address))
-		case errors.Is(err, passwd.ErrClear) || strings.HasPrefix(strings.ToUpper(a.Password), "{PLAIN}"):
-			bad = append(bad, fmt.Errorf("line %d: %s: its password is in clear; run: postrider user add --stdin %[2]s", n, a.Address))
-		case err != nil:
-			bad = append(bad, fmt.Errorf("line %d: %s: %w", n, a.Address, err))
-		default:
-			all = append(all, a)
+		if err := usableHash(&a); err != nil {
+			bad = append(bad, fmt.Errorf("line %d: %w", n, err))
+			return
 		}
+		all = append(all, a)
 	})
 	if err != nil {
 		bad = append(bad, err)
 	}
 	return all, bad
+}
+
+// usableHash says why an account cannot be taken over with the password that it has.
+func usableHash(a *conf.NewAccount) error {
+	switch err := passwd.CheckForm(a.Password); {
+	case strings.Trim(a.Password, "*!x") == "" || strings.HasPrefix(a.Password, "!"):
+		return fmt.Errorf("%s has no password", a.Address)
+	case errors.Is(err, passwd.ErrClear) || strings.HasPrefix(strings.ToUpper(a.Password), "{PLAIN}"):
+		return fmt.Errorf("%s: its password is in clear; run: postrider user add --stdin %[1]s", a.Address)
+	case err != nil:
+		return fmt.Errorf("%s: %w", a.Address, err)
+	}
+	return nil
+}
+
+// dovecotSize is a size of Dovecot's as it is written here: its units are powers of 1024.
+func dovecotSize(text string) string {
+	if text != "" && strings.ContainsAny(text[len(text)-1:], "bkmgtBKMGT") {
+		if unit := strings.ToUpper(text[len(text)-1:]); unit != "B" {
+			return text[:len(text)-1] + unit + "iB"
+		}
+	}
+	return text
 }
 
 // isShadow knows a line of shadow(5): nine fields, behind the password only days.
@@ -306,9 +363,7 @@ func extraFields(a *conf.NewAccount, text string) string {
 		key, value, _ := strings.Cut(strings.TrimPrefix(field, "userdb_"), "=")
 		switch storage, ok := strings.CutPrefix(value, "*:storage="); {
 		case key == "quota_rule" && ok:
-			if storage != "" && strings.ContainsAny(storage[len(storage)-1:], "kMGT") {
-				storage = strings.ToUpper(storage) + "iB"
-			}
+			storage = dovecotSize(storage)
 			if _, err := config.ParseSize(storage); err != nil {
 				left = append(left, field)
 				continue

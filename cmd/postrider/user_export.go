@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -72,7 +72,10 @@ func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed b
 		return err
 	}
 	defer store.Close()
-	owner := info.Sys().(*syscall.Stat_t)
+	uid, gid, ok := sys.Owner(info)
+	if !ok {
+		return fmt.Errorf("nobody can tell here whose %s is: %w", s.MailDir, errors.ErrUnsupported)
+	}
 	var text bytes.Buffer
 	var left []error
 	written, blocked := 0, 0
@@ -103,7 +106,7 @@ func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed b
 			left = append(left, fmt.Errorf("%s: %w", at, err))
 			continue
 		}
-		line, err := dovecotLine(at, stored, dir, owner.Uid, owner.Gid)
+		line, err := dovecotLine(at, stored, dir, uid, gid)
 		if err != nil {
 			left = append(left, fmt.Errorf("%s: %w", at, err))
 			continue
@@ -133,7 +136,7 @@ func exportUsers(cmd *cobra.Command, s *conf.Settings, name string, skipSealed b
 
 // dovecotLine is an account in a passwd-file: seven fields as in passwd(5), then extra fields, parted by
 // blanks, in which a percent sign is doubled.
-func dovecotLine(at domains.Address, stored, dir string, uid, gid uint32) (string, error) {
+func dovecotLine(at domains.Address, stored, dir string, uid, gid int) (string, error) {
 	scheme, err := dovecotScheme(stored)
 	if err != nil {
 		return "", err

@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
@@ -45,8 +45,11 @@ name. With --mail it is deleted for good, also that of an account removed earlie
 func (f *userFlags) removeUser(cmd *cobra.Command, name string) error {
 	s, at, missing := f.load(name)
 	if missing != nil {
-		if s == nil || !f.mail || mailOf(cmd.Context(), s, at) == 0 {
+		if s == nil || !f.mail {
 			return missing
+		}
+		if n, err := mailFrom(cmd.Context(), s, at); err != nil || n == 0 {
+			return errors.Join(missing, err)
 		}
 		if err := purge(cmd, s, at); err != nil {
 			return err
@@ -171,7 +174,7 @@ func inMaildirs(s *conf.Settings, change func(*maildir.Store) error) error {
 }
 
 // asOwner does something as the user that a directory belongs to; nothing, where it is not there.
-func asOwner(dir string, do func() error) (err error) {
+func asOwner(dir string, do func() error) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -179,15 +182,8 @@ func asOwner(dir string, do func() error) (err error) {
 	if err != nil {
 		return err
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && owner.Uid != 0 {
-		group := os.Getegid()
-		if err := syscall.Setegid(int(owner.Gid)); err != nil {
-			return fmt.Errorf("become group %d: %w", owner.Gid, err)
-		}
-		if err := syscall.Seteuid(int(owner.Uid)); err != nil {
-			return fmt.Errorf("become user %d: %w", owner.Uid, err)
-		}
-		defer func() { err = errors.Join(err, syscall.Seteuid(0), syscall.Setegid(group)) }()
+	if uid, gid, ok := sys.Owner(info); ok && os.Geteuid() == 0 && uid != 0 {
+		return sys.As(uid, gid, do)
 	}
 	return do()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -413,4 +414,9 @@ func TestLayoutStays(t *testing.T) {
 			is = is[at+1:]
 		}
 	}
+}
+
+func ownerOf(info fs.FileInfo) [2]int {
+	uid, gid, _ := sys.Owner(info)
+	return [2]int{uid, gid}
 }

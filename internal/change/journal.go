@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -63,7 +64,7 @@ func (p *publication) writeDown(ctx context.Context) error {
 	if err := p.disk.ReplaceFile(ctx, p.journal(), text); err != nil {
 		return err
 	}
-	return KeepOwner(p.journal(), folder)
+	return sys.GiveLike(p.journal(), folder)
 }
 
 func (p *publication) journal() string { return filepath.Join(p.folder, journalName) }

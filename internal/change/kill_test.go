@@ -1,7 +1,8 @@
+//go:build unix
+
 package change
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,11 +14,6 @@ import (
 )
 
 const killVariable = "POSTRIDER_TEST_KILL"
-
-func ownerOf(info fs.FileInfo) [2]uint32 {
-	stat := info.Sys().(*syscall.Stat_t)
-	return [2]uint32{stat.Uid, stat.Gid}
-}
 
 // TestKilled: a process that dies at any step leaves each file whole, the old or the new one. Before the next server starts all are old or
 // all are new, and the next change goes through and leaves nothing behind.

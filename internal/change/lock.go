@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // lockWait is how long another change is waited for: each takes a moment.
@@ -26,27 +26,21 @@ func folderOf(path string) string {
 // system lets go of it should the process die.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	path = folderOf(path)
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		if err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		dir, err := sys.LockFolder(path)
+		if err == nil {
 			return func() { dir.Close() }, nil
 		}
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, sys.ErrHeld) {
 			select {
 			case <-time.After(wait):
 				continue
 			case <-ctx.Done():
 				err = errors.New("somebody else is changing the configuration, and does not come to an end")
 			}
-		} else if errors.Is(err, unix.EINTR) {
-			continue
 		}
-		dir.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // look is whose a file is, and what it is to whom.
@@ -33,7 +32,7 @@ func likeness(t *text, secret bool) (l look, err error) {
 	}
 	if !t.edit.New {
 		l.mode = info.Mode().Perm()
-		if err := unix.Access(t.name, unix.W_OK); err != nil {
+		if err := sys.Access(t.name, sys.Write); err != nil {
 			return l, fmt.Errorf("it cannot be written to: %w", err)
 		}
 		if l.mode&0o200 == 0 { // which root is not told of
@@ -43,11 +42,10 @@ func likeness(t *text, secret bool) (l look, err error) {
 	if secret {
 		l.mode &^= 0o077
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
+	var ok bool
+	if l.owner, l.group, ok = sys.Owner(info); !ok {
 		return l, nil
 	}
-	l.owner, l.group = int(stat.Uid), int(stat.Gid)
 	if uid := os.Geteuid(); uid != 0 && !t.edit.New && uid != l.owner {
 		return l, fmt.Errorf("it belongs to user %d, and would to user %d then", l.owner, uid)
 	}
@@ -57,7 +55,7 @@ func likeness(t *text, secret bool) (l look, err error) {
 // give makes a file look so, and nothing that a link leads to: root writes in folders of the server's user, who could put one there
 // in this moment.
 func (l look) give(name string) error {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := sys.OpenPlain(name, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -66,8 +64,8 @@ func (l look) give(name string) error {
 	if err != nil {
 		return err
 	}
-	is, ok := info.Sys().(*syscall.Stat_t)
-	if ok && (int(is.Uid) != l.owner || int(is.Gid) != l.group) {
+	uid, gid, ok := sys.Owner(info)
+	if ok && (uid != l.owner || gid != l.group) {
 		// Who is not root can give a file to a group of his own. To any other, the group's rights would be
 		// somebody else's.
 		owner := l.owner
@@ -79,13 +77,4 @@ func (l look) give(name string) error {
 		}
 	}
 	return f.Chmod(l.mode)
-}
-
-// KeepOwner gives a file to the owner of another; of a link, the link itself. Only root can, and only root needs to.
-func KeepOwner(name string, like fs.FileInfo) error {
-	stat, ok := like.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 {
-		return nil
-	}
-	return os.Lchown(name, int(stat.Uid), int(stat.Gid))
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package change
 
 import (
@@ -5,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // TestGiveNoLink: what a link leads to keeps its mode and its owner, whoever has put it in the place of a file that was just made: the
@@ -30,7 +34,7 @@ func TestGiveNoLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := KeepOwner(link, owner); err != nil {
+		if err := sys.GiveLike(link, owner); err != nil {
 			t.Error(err)
 		}
 	}

@@ -11,34 +11,34 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // runner is the user whose rights count: who runs this, or, where root does, the
 // one that the data belongs to, as whom the server will run.
 type runner struct {
-	uid    uint32
-	groups []uint32
+	uid    int
+	groups []int
 	other  bool // not who runs this
 }
 
 // runnerOf is the runner of a server with this data directory.
 func runnerOf(dataDir string) runner {
-	self := runner{uid: uint32(os.Geteuid())}
+	self := runner{uid: os.Geteuid()}
 	info, err := os.Stat(dataDir)
 	if err != nil || self.uid != 0 {
 		return self
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 {
+	uid, gid, ok := sys.Owner(info)
+	if !ok || uid == 0 {
 		return self
 	}
-	r := runner{uid: owner.Uid, groups: []uint32{owner.Gid}, other: true}
-	if u, err := user.LookupId(strconv.Itoa(int(owner.Uid))); err == nil {
+	r := runner{uid: uid, groups: []int{gid}, other: true}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		ids, _ := u.GroupIds()
 		for _, id := range ids {
-			if n, err := strconv.ParseUint(id, 10, 32); err == nil {
-				r.groups = append(r.groups, uint32(n))
+			if n, err := strconv.Atoi(id); err == nil {
+				r.groups = append(r.groups, n)
 			}
 		}
 	}
@@ -47,27 +47,30 @@ func runnerOf(dataDir string) runner {
 
 // String names the runner in errors.
 func (r runner) String() string {
-	if !r.other {
+	switch {
+	case !r.other && r.uid < 0: // where users have no numbers
+		return "the user whom this runs as"
+	case !r.other:
 		return fmt.Sprintf("user %d, which this runs as", r.uid)
 	}
-	name := strconv.Itoa(int(r.uid))
+	name := strconv.Itoa(r.uid)
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
 	}
 	return fmt.Sprintf("user %s, whom the data belong to", name)
 }
 
-// may reports whether the runner has these rights (of unix.Access) to what is
+// may reports whether the runner has these rights (of sys.Access) to what is
 // at path.
 func (r runner) may(path string, rights uint32) bool {
 	if !r.other {
-		return unix.Access(path, rights) == nil
+		return sys.Access(path, rights) == nil
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return false
 	}
-	for ; ; rights, real = unix.X_OK, filepath.Dir(real) {
+	for ; ; rights, real = sys.Search, filepath.Dir(real) {
 		info, err := os.Stat(real)
 		if err != nil || !r.allowed(info, rights) {
 			return false
@@ -81,14 +84,14 @@ func (r runner) may(path string, rights uint32) bool {
 // allowed looks at the mode of one file. Access control lists are not looked at;
 // what they grant shows as a right of the group.
 func (r runner) allowed(info fs.FileInfo, rights uint32) bool {
-	owner, ok := info.Sys().(*syscall.Stat_t)
+	uid, gid, ok := sys.Owner(info)
 	mode := uint32(info.Mode().Perm())
 	switch {
 	case !ok:
 		return true
-	case owner.Uid == r.uid:
+	case uid == r.uid:
 		mode >>= 6
-	case slices.Contains(r.groups, owner.Gid):
+	case slices.Contains(r.groups, gid):
 		mode >>= 3
 	}
 	return mode&rights == rights
@@ -96,7 +99,7 @@ func (r runner) allowed(info fs.FileInfo, rights uint32) bool {
 
 // canRead says why a file cannot be read.
 func (r runner) canRead(file string) error {
-	if r.may(file, unix.R_OK) {
+	if r.may(file, sys.Read) {
 		return nil
 	}
 	return fmt.Errorf("%s cannot be read by %s; run: chown --reference=%s %s", file, r, filepath.Dir(file), file)
@@ -114,7 +117,7 @@ func (r runner) canMakeDir(dir string) error {
 			return err
 		case !info.IsDir():
 			return fmt.Errorf("%s is not a directory", at)
-		case r.may(at, unix.W_OK|unix.X_OK):
+		case r.may(at, sys.Write|sys.Search):
 			return nil
 		case at == dir:
 			return fmt.Errorf("%s cannot be written to by %s", dir, r)
@@ -142,7 +145,7 @@ func (r runner) canAppend(file, made string) error {
 		return err
 	case info.IsDir():
 		return fmt.Errorf("%s is a folder; write the name of a file in it", file)
-	case !r.may(file, unix.W_OK):
+	case !r.may(file, sys.Write):
 		return fmt.Errorf("%s cannot be written to by %s", file, r)
 	}
 	return nil

@@ -23,8 +23,8 @@ type Probes struct {
 	// Listen says why nothing can listen there, unless it is the server that
 	// answers at the control socket.
 	Listen func(l Listener, controlSocket string) error
-	// Database says why the mail cannot be kept in this database.
-	Database func(dsn string, replicas int) error
+	// Database says why the mail cannot be kept in the database of the settings.
+	Database func(s *Settings) error
 }
 
 // Check returns every problem with the settings, each with its place where

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 func (c *checker) tls() {
@@ -53,7 +55,7 @@ func (c *checker) certificate(certAt, keyAt []any, certFile, keyFile string) {
 	key, keyErr := os.ReadFile(keyFile)
 	if keyErr != nil {
 		c.fail(keyAt, "%w", keyErr)
-	} else if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+	} else if info, err := os.Stat(keyFile); err == nil && sys.Others(info.Mode())&0o007 != 0 {
 		// Groups may read it: that is how Debian's ssl-cert shares keys.
 		c.fail(keyAt, "everybody can read this key (mode %04o); run: chmod o= %s", info.Mode().Perm(), keyFile)
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/postrider-mail/postrider/internal/accounts/ldap"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -317,7 +318,7 @@ func (c *checker) passwdFile(steps []any, f *PasswdFile) {
 		c.fail(below(steps, "file"), "%w", err)
 	case !info.Mode().IsRegular():
 		c.fail(below(steps, "file"), "%s is no file", f.File)
-	case info.Mode().Perm()&0o007 != 0:
+	case sys.Others(info.Mode())&0o007 != 0:
 		// A group may read it: that of Dovecot, which this server belongs to.
 		c.fail(below(steps, "file"), "%s %w (mode %04o); run: chmod o= %s", f.File, errOpen, info.Mode().Perm(), f.File)
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/config"
 )
 
@@ -111,7 +112,7 @@ var errOpen = errors.New("holds secrets and is open to others")
 
 // private refuses a file with secrets that not only its owner can read.
 func private(name string, mode fs.FileMode) error {
-	if mode.IsRegular() && mode.Perm()&0o077 != 0 && !isCredential(name, mode) {
+	if mode.IsRegular() && sys.Others(mode) != 0 && !isCredential(name, mode) {
 		return fmt.Errorf("%w (mode %04o); run: chmod 600 %s", errOpen, mode.Perm(), name)
 	}
 	return nil

@@ -15,8 +15,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // ErrNotRunning: nobody answers at the socket.
@@ -145,7 +146,7 @@ func (c *Client) Stream(ctx context.Context, action string, body io.Reader, out 
 		return fmt.Errorf("call %s: %w", action, err)
 	}
 	resp, err := c.http.Do(req)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, sys.ConnRefused) || errors.Is(err, sys.FamilyUnknown) {
 		return fmt.Errorf("control socket %s: %w", c.path, ErrNotRunning)
 	}
 	if err != nil {

@@ -96,6 +96,10 @@ func (d *Daemon) commands() http.Handler {
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.status(d.born), nil)
 	})
+	mux.HandleFunc("POST /nodes", func(w http.ResponseWriter, r *http.Request) {
+		all, err := d.others(r.Context())
+		control.Answer(w, all, err)
+	})
 	mux.HandleFunc("POST /settings", func(w http.ResponseWriter, r *http.Request) {
 		control.Answer(w, d.state().settings.Values(), nil)
 	})
@@ -141,7 +145,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), slices.Concat(d.trustProblems(), d.preferences.Problems(), d.keyProblems())
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), slices.Concat(d.trustProblems(), d.preferences.Problems(), d.keyProblems(), d.nodeProblems())
 	s.Elsewhere = d.state().elsewhere().Standing()
 	for _, e := range s.Elsewhere {
 		if e.Away {

@@ -58,6 +58,7 @@ type Daemon struct {
 	database    *postgres.Store // what store is instead, where the settings say so
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
+	nodes       nodes
 	sealer      sealer
 	preferences *preferences.Store // what users have decided
 	healthy     func() error       // nil: mail can be stored
@@ -290,6 +291,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.revisitSessions(ctx) }) })
 	d.serving.Go(func() { every(ctx, time.Minute, func() { d.tellFull(ctx) }) })
 	d.serving.Go(func() { d.runRecords(ctx) })
+	d.serving.Go(func() { d.announce(ctx) })
 	if os.Geteuid() == 0 && !d.state().settings.OnlyHere() {
 		d.log.Warn("serving as root", "advice", "what it makes belongs to root, and a hole in it would be one in the whole host; docs/install.md gives it a user of its own")
 	}

@@ -20,7 +20,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	defer cancel()
 	store, err := OpenDatabase(ctx, s,
 		postgres.WithLogger(d.log),
-		postgres.WithMemory(filepath.Join(s.DataDir, "postgres.seen")),
+		postgres.WithMemory(seenFile(s)),
 		postgres.WithQuota(func(user string) mailstore.Quota { return d.quotaFor(user) }),
 		postgres.WithDomainQuota(func(domain string) mailstore.Quota { return d.domainQuota(domain) }))
 	if err != nil {
@@ -47,10 +47,19 @@ func (d *Daemon) openQueue() (queue.Shared, error) {
 	return spool, nil
 }
 
-// OpenDatabase opens the store in the database of the settings.
+// OpenDatabase opens the store in the database of the settings. A database is refused that the server would refuse, by what it has
+// written down.
 func OpenDatabase(ctx context.Context, s *conf.Settings, opts ...postgres.Option) (*postgres.Store, error) {
-	return postgres.Open(ctx, string(s.Store.Postgres), append(opts, postgres.WithReplicas(s.Store.Replicas))...)
+	return postgres.Open(ctx, string(s.Store.Postgres), append(trusted(s), opts...)...)
 }
+
+// trusted is which databases are.
+func trusted(s *conf.Settings) []postgres.Option {
+	return []postgres.Option{postgres.WithReplicas(s.Store.Replicas), postgres.WithMemoryOf(seenFile(s))}
+}
+
+// seenFile has which database a server has used last.
+func seenFile(s *conf.Settings) string { return filepath.Join(s.DataDir, "postgres.seen") }
 
 // remembered asks at most once in so long, for those who ask often.
 func remembered(long time.Duration, ask func() error) func() error {
@@ -69,10 +78,10 @@ func remembered(long time.Duration, ask func() error) func() error {
 }
 
 // CanStore says why mail cannot be kept in a database, for "check".
-func CanStore(ctx context.Context) func(dsn string, replicas int) error {
-	return func(dsn string, replicas int) error {
+func CanStore(ctx context.Context) func(s *conf.Settings) error {
+	return func(s *conf.Settings) error {
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
-		return postgres.Try(ctx, dsn, postgres.WithReplicas(replicas))
+		return postgres.Try(ctx, string(s.Store.Postgres), trusted(s)...)
 	}
 }

@@ -42,10 +42,10 @@ func TestStrangersSettings(t *testing.T) {
 	if in.Pool == nil || in.Pool != out.Pool || in.Pool.MaxConns != mostConnections(w.state().settings) {
 		t.Error("the servers share no pool, or one of another size")
 	}
-	if n := keepFree(w.state().settings, w.dir); n != 20<<20 {
+	if n := KeepFree(w.state().settings, w.dir); n != 20<<20 {
 		t.Errorf("keep_free: %d", n)
 	}
-	if n := keepFree(conf.New(), w.dir); n < 16<<20 || n > 1<<30 {
+	if n := KeepFree(conf.New(), w.dir); n < 16<<20 || n > 1<<30 {
 		t.Errorf("keep_free by default: %d", n)
 	}
 }

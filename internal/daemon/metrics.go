@@ -60,7 +60,7 @@ func rooms(s *conf.Settings) (all []web.Room) {
 		if err != nil {
 			continue
 		}
-		all = append(all, web.Room{Dir: dir.name, Octets: f.Octets, Files: f.Files, Short: f.Short(keepFree(s, dir.path)) != nil})
+		all = append(all, web.Room{Dir: dir.name, Octets: f.Octets, Files: f.Files, Short: f.Short(KeepFree(s, dir.path)) != nil})
 	}
 	return all
 }

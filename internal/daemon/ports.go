@@ -10,10 +10,10 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // CanListen returns a check of whether a listener's address is free, or held
@@ -52,8 +52,8 @@ func explainOwn(address string, err error, own iter.Seq[string]) error {
 	host, port, _ := net.SplitHostPort(address)
 	for held := range own {
 		heldHost, heldPort, _ := net.SplitHostPort(held)
-		if errors.Is(err, syscall.EADDRINUSE) && port == heldPort && (everywhere(host) || everywhere(heldHost)) {
-			return fmt.Errorf("this server listens on %s, and on %s after a restart only: %w", held, address, syscall.EADDRINUSE)
+		if errors.Is(err, sys.AddrInUse) && port == heldPort && (everywhere(host) || everywhere(heldHost)) {
+			return fmt.Errorf("this server listens on %s, and on %s after a restart only: %w", held, address, sys.AddrInUse)
 		}
 	}
 	return err
@@ -86,17 +86,17 @@ func canBind(path string) error {
 func explainListen(address string, err error) error {
 	var dns *net.DNSError
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("another program listens on %s: %w", address, syscall.EADDRINUSE)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errors.Is(err, sys.AddrInUse):
+		return fmt.Errorf("another program listens on %s: %w", address, sys.AddrInUse)
+	case errors.Is(err, sys.AddrNotAvail):
 		host, _, _ := net.SplitHostPort(address)
 		return fmt.Errorf("%s is not an address of this host", host)
-	case errors.Is(err, syscall.EAFNOSUPPORT):
+	case errors.Is(err, sys.FamilyUnknown):
 		return fmt.Errorf("this host has no addresses of the kind of %s", address)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%s has no address", dns.Name)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("ports below 1024, as in %s, need the capability CAP_NET_BIND_SERVICE, root, or sockets from the service manager: %w", address, syscall.EACCES)
+		return fmt.Errorf("ports below 1024, as in %s, need the capability CAP_NET_BIND_SERVICE, root, or sockets from the service manager: %w", address, sys.PermissionError)
 	}
 	return err
 }

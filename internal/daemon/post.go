@@ -82,7 +82,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Dir:     s.QueueDir,
 		Shared:  shared,
 		Disk:    disk,
-		MinFree: keepFree(s, s.QueueDir),
+		MinFree: KeepFree(s, s.QueueDir),
 
 		BesideMailboxes: disk == d.disks[0], // which the store opened first
 		Mailboxes:       d.store,

@@ -27,7 +27,7 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	store, err := maildir.Open(s.MailDir,
 		maildir.WithDisk(disk),
 		maildir.WithLogger(d.log),
-		maildir.WithReserve(keepFree(s, s.MailDir)),
+		maildir.WithReserve(KeepFree(s, s.MailDir)),
 		maildir.WithQuota(d.quotaFor),
 		maildir.WithDomainQuota(d.domainQuota),
 		maildir.WithFolders(s.Store.QuotaFolders))
@@ -40,7 +40,7 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	if s.Store.Postgres != "" {
 		return d.openDatabase(s)
 	}
-	keep := keepFree(s, s.MailDir)
+	keep := KeepFree(s, s.MailDir)
 	d.healthy = func() error {
 		if err := store.Err(); err != nil {
 			return err
@@ -74,8 +74,8 @@ func (d *Daemon) diskOf(dir string) (*durable.Disk, error) {
 	return disk, nil
 }
 
-// keepFree is what is left free on the disk of dir, in octets.
-func keepFree(s *conf.Settings, dir string) int64 {
+// KeepFree is what is left free on the disk of dir, in octets.
+func KeepFree(s *conf.Settings, dir string) int64 {
 	if s.Store.KeepFree > 0 {
 		return int64(s.Store.KeepFree)
 	}
@@ -106,7 +106,7 @@ func Space(s *conf.Settings) (short []error) {
 	for _, name := range slices.Sorted(maps.Keys(dirs)) {
 		f, err := freeNear(dirs[name])
 		if err == nil {
-			err = f.Short(keepFree(s, dirs[name]))
+			err = f.Short(KeepFree(s, dirs[name]))
 		}
 		if errors.Is(err, durable.ErrNoSpace) {
 			short = append(short, fmt.Errorf("%s %s: %w: no mail is taken until there is more", name, dirs[name], err))

@@ -38,6 +38,8 @@ type Fetcher struct {
 	AtOnce int
 	// Delete removes there what is on stable storage here.
 	Delete bool
+	// MaxMessage is how large a message may be, in octets; a larger one is named. 0 means any size.
+	MaxMessage int64
 	// Tries is how many connections in a row may bring nothing new before a maildrop is given up;
 	// 0 means 5.
 	Tries int
@@ -205,6 +207,9 @@ func (t *taking) session(ctx context.Context) error {
 	want, known, pool := t.missing(all)
 	t.count(func(r *Result) { r.Listed, r.There = len(all), int64(len(all)-len(want))-r.Done })
 	src := newSource(ctx, c, t.state, want, pool, nameOf)
+	if t.Delete {
+		src.stored = make(map[int]record)
+	}
 	defer src.Close()
 	if err := t.take(ctx, src); err != nil {
 		return err
@@ -237,10 +242,17 @@ func (t *taking) list(ctx context.Context, c *pop3.Client) ([]listed, error) {
 		return nil, err
 	}
 	all := make([]listed, len(sizes))
-	at := make(map[int]int, len(sizes))
+	var at map[int]int // where numbers are not those of the places, as almost everywhere
 	for i, m := range sizes {
 		all[i] = listed{number: m.Number, size: m.Size}
-		at[m.Number] = i
+		if m.Number != i+1 && at == nil {
+			at = make(map[int]int, len(sizes))
+		}
+	}
+	for i, m := range sizes {
+		if at != nil {
+			at[m.Number] = i
+		}
 	}
 	ids, err := c.UIDL(ctx)
 	var refused *pop3.Error
@@ -251,13 +263,16 @@ func (t *taking) list(ctx context.Context, c *pop3.Client) ([]listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	times := make(map[sum]int, len(ids))
+	times := make(map[sum]int32, len(ids))
 	for _, m := range ids {
 		times[sumOf(m.UID)]++
 	}
 	doubled := 0
 	for _, m := range ids {
 		i, ok := at[m.Number]
+		if at == nil {
+			i, ok = m.Number-1, m.Number <= len(all)
+		}
 		switch {
 		case !ok:
 			return nil, permanent{fmt.Errorf("%w: UIDL has a message %d that LIST has not", pop3.ErrMalformed, m.Number)}
@@ -276,7 +291,7 @@ func (t *taking) list(ctx context.Context, c *pop3.Client) ([]listed, error) {
 // missing are the messages that have not come, as far as their ids tell; known are those
 // that have, by number, and pool what came under ids that are not in the list.
 func (t *taking) missing(all []listed) (want []listed, known map[int]record, pool map[sum]int) {
-	there := make(map[sum]bool, len(all))
+	there := make(map[sum]bool) // of those that have come
 	if t.Delete {
 		known = make(map[int]record)
 	}
@@ -289,12 +304,12 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 			continue
 		}
 		id := sumOf(l.uid)
-		there[id] = true
 		message, came := t.state.byID[id]
 		if !came {
 			want = append(want, l)
 			continue
 		}
+		there[id] = true
 		latest = max(latest, message.micros)
 		for ; gap < len(want); gap++ {
 			want[gap].before = latest
@@ -319,6 +334,7 @@ func nameOf(l listed) string {
 func (t *taking) take(ctx context.Context, src *source) error {
 	was := t.sum
 	stats, err := archive.Import(ctx, t.Store, t.a.Address, src, archive.Options{
+		MaxMessage: t.MaxMessage,
 		Progress: func(s archive.Stats) {
 			t.count(func(r *Result) { r.Done, r.Octets = was.Done+s.Done, was.Octets+s.Octets })
 		},

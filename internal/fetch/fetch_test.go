@@ -610,3 +610,26 @@ func TestOrderOfGaps(t *testing.T) {
 		t.Errorf("order %q", got)
 	}
 }
+
+// TestTooLarge: a message that is larger than messages may be here is named in each run until it is let in; the others come.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	s := pop3test.NewServer()
+	t.Cleanup(s.Close)
+	s.Add(mail(1), "Subject: big\r\n\r\n"+strings.Repeat("x\r\n", 2000), mail(2))
+	f, a := fetcher(t, s)
+	f.MaxMessage = 1000
+	for range 2 {
+		r := f.One(t.Context(), a)
+		if r.Err != nil || len(r.Failed) != 1 || !strings.Contains(r.Failed[0], "message 2") || !strings.Contains(r.Failed[0], "larger") {
+			t.Errorf("%+v", r)
+		}
+		if got := content(t, f.Store, box); len(got) != 2 {
+			t.Errorf("%d came", len(got))
+		}
+	}
+	f.MaxMessage = 0
+	if r := f.One(t.Context(), a); !r.Complete() || !slices.Equal(content(t, f.Store, box), wanted(s)) {
+		t.Errorf("%+v", r)
+	}
+}

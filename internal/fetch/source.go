@@ -56,7 +56,7 @@ type source struct {
 
 	mu      sync.Mutex
 	coming  map[*archive.Message]coming
-	stored  map[int]record // by number: they may be removed there
+	stored  map[int]record // by number, if they are to be removed there
 	changed int            // messages that have another id than when they came
 	err     error          // the state could not be written
 }
@@ -79,7 +79,7 @@ var errStopped = errors.New("stopped")
 
 func newSource(ctx context.Context, c *pop3.Client, s *state, want []listed, pool map[sum]int, name func(listed) string) *source {
 	src := &source{c: c, state: s, pool: pool, want: want, name: name, latest: time.Unix(1, 0),
-		head: bufio.NewReaderSize(nil, headMax), times: make(map[sum]int), coming: make(map[*archive.Message]coming), stored: make(map[int]record)}
+		head: bufio.NewReaderSize(nil, headMax), times: make(map[sum]int), coming: make(map[*archive.Message]coming)}
 	numbers := make([]int, len(want))
 	for i, m := range want {
 		numbers[i] = m.number
@@ -152,7 +152,7 @@ func (s *source) message(l listed, text *pop3.Text) (*archive.Message, error) {
 			s.changed++
 		} else {
 			s.mu.Lock()
-			s.stored[l.number] = r
+			s.keep(l.number, r)
 			s.mu.Unlock()
 		}
 		return nil, nil
@@ -227,8 +227,15 @@ func (s *source) storedOne(m *archive.Message) (renamed bool) {
 	if err := s.state.came(c.record); err != nil && s.err == nil {
 		s.err = fmt.Errorf("write down what has come: %w", err)
 	}
-	s.stored[c.number] = c.record
+	s.keep(c.number, c.record)
 	return m.UID != c.id
+}
+
+// keep remembers what may be removed there.
+func (s *source) keep(number int, r record) {
+	if s.stored != nil {
+		s.stored[number] = r
+	}
 }
 
 // Close implements archive.Source. The client is the caller's.

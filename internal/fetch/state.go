@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/pop3"
 )
 
@@ -64,11 +65,14 @@ func openState(dir string, a *Account) (*state, error) {
 		return nil, err
 	}
 	s := &state{file: f, byID: make(map[sum]known), noID: make(map[sum]int)}
-	if err = lockFile(f); err == nil {
+	if err = sys.Lock(f); err == nil {
 		err = s.load()
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = sys.SyncFolder(dir)
+	}
+	if errors.Is(err, sys.ErrHeld) {
+		err = errRunning
 	}
 	if err != nil {
 		f.Close()
@@ -200,14 +204,4 @@ func (s *state) pool(listed map[sum]bool) map[sum]int {
 		}
 	}
 	return left
-}
-
-// syncDir makes the name of the file durable.
-func syncDir(name string) error {
-	dir, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -288,3 +288,16 @@ func TestFieldsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestDecided: whoever counts hears of every decision, and of nothing where rules have decided nothing.
+func TestDecided(t *testing.T) {
+	f := newFilter(t, "accept ip 10.0.0.7\nreject ip 10.0.0.8\nstall ip 10.0.0.9")
+	var told []string
+	f.Decided = func(action string) { told = append(told, action) }
+	for _, addr := range []string{"10.0.0.7", "10.0.0.8", "10.0.0.6", "10.0.0.9"} {
+		_ = f.Connect(t.Context(), session(addr)) // what the client hears is another test's matter
+	}
+	if got := strings.Join(told, " "); got != "accept reject stall" {
+		t.Error(got)
+	}
+}

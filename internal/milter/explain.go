@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // explain says why nobody could be reached at a Unix socket: most often it is the right to write to it.
@@ -17,7 +18,7 @@ func explain(network, address string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no %s: the milter does not run, or listens elsewhere: %w", address, err)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, sys.ConnRefused):
 		return fmt.Errorf("nobody listens at %s: the milter that made it has ended: %w", address, err)
 	case errors.Is(err, fs.ErrPermission) && statErr != nil:
 		return fmt.Errorf("%s is in a folder that %s may not enter: %w", address, us(), err)

@@ -42,6 +42,13 @@ func Postgres(t testing.TB, lines ...string) *Database {
 	d := newDatabase(t)
 	d.tool(t, "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", d.dir)
 	d.configure(t, lines)
+	hba := filepath.Join(d.dir, "pg_hba.conf")
+	text, err := os.ReadFile(hba)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It listens to the loopback interface alone, unless a test puts it into a network of its own.
+	write(t, hba, string(text)+"host all all 198.18.0.0/15 trust\n", 0o600, owner())
 	d.Start(t)
 	return d
 }
@@ -50,6 +57,20 @@ func Postgres(t testing.TB, lines ...string) *Database {
 func (d *Database) Standby(t testing.TB, name string, lines ...string) *Database {
 	t.Helper()
 	s := newDatabase(t)
+	s.Follow(t, d, name, lines...)
+	return s
+}
+
+// Follow makes a server anew, as one that repeats what d does, called name. What it had is gone.
+func (s *Database) Follow(t testing.TB, d *Database, name string, lines ...string) {
+	t.Helper()
+	if s.proc != nil {
+		s.Kill()
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, s.dir, 0o700, owner())
 	s.tool(t, "pg_basebackup", "--no-sync", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-D", s.dir, "-X", "stream", "-c", "fast")
 	follow := fmt.Sprintf("primary_conninfo = 'host=127.0.0.1 port=%d user=postgres application_name=%s'", d.Port, name)
 	s.configure(t, append(slices.Clone(lines), follow))
@@ -60,7 +81,6 @@ func (d *Database) Standby(t testing.TB, name string, lines ...string) *Database
 		out, err := d.as(exec.Command(d.program("psql"), "-At", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port), "-U", "postgres", "-c", ask)).Output()
 		return err == nil && strings.TrimSpace(string(out)) == "yes"
 	})
-	return s
 }
 
 func newDatabase(t testing.TB) *Database {

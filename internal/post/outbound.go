@@ -35,8 +35,6 @@ type Outbound struct {
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
-	left *spool.Spool // where Needs.Shared is the queue: what is still in the directory
-
 	own     rates // of mail of the server's own
 	ownRate atomic.Pointer[Rate]
 
@@ -87,18 +85,17 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	if err := os.MkdirAll(domains, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	o := &Outbound{need: need}
-	var in queue.Spool = sp
+	o := &Outbound{need: need, spool: sealed.New(sp)}
+	var in queue.Spool = o.spool
 	if need.Shared != nil {
-		in, o.left = need.Shared, sp
+		in = need.Shared
 	}
-	o.spool = sealed.New(in)
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	o.reports = o.newReports()
 	o.queue = &queue.Queue{
-		Spool:         o.spool,
+		Spool:         in,
 		Transport:     transport{o},
 		Config:        s.Queue,
 		Memory:        learnt{o.cache},
@@ -251,7 +248,7 @@ func (o *Outbound) Run(ctx context.Context) {
 			}
 		})
 	}
-	if o.left != nil {
+	if o.need.Shared != nil {
 		reporting.Go(func() { o.move(ctx) })
 	}
 	if err := o.queue.Run(ctx); err != nil {
@@ -264,7 +261,7 @@ func (o *Outbound) Run(ctx context.Context) {
 // move brings what an earlier start has left in the directory to where mail waits now. Until it is there, it waits.
 func (o *Outbound) move(ctx context.Context) {
 	for {
-		n, err := queue.Move(ctx, o.left, o.need.Shared)
+		n, err := queue.Move(ctx, o.spool, o.need.Shared)
 		if n > 0 {
 			o.need.Log.Info("mail of the queue's directory waits in the database now", "entries", n)
 		}

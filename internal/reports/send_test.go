@@ -251,6 +251,21 @@ func elements(t *testing.T, doc []byte) (names []string, space string) {
 	}
 }
 
+// TestNothingLeftOut: that messages are in no record is said where some are, and only there.
+func TestNothingLeftOut(t *testing.T) {
+	s := &Sender{Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}
+	s.rests = recallRests(s.Cache)
+	for _, further := range []int64{0, 1} {
+		l, err := s.compose(time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC), "one.example", &counted{Policy: Policy{P: "reject"}, Further: further})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(string(ungzip(t, l.packed)), "counted in no record"); said != (further > 0) {
+			t.Errorf("%d: said %v", further, said)
+		}
+	}
+}
+
 // TestForm: the elements, in the order of RFC 9990, and the message around them.
 func TestForm(t *testing.T) {
 	s := &Sender{Address: func() string { return "dmarc@here.example" }, Generator: "Postrider", Hostname: func() string { return "mail.here.example" }, Cache: &memory{m: make(map[string][]byte)}, Own: func(string) bool { return false }}

@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // barrierTime is how long the manager may take to have done what it was told.
@@ -21,11 +19,14 @@ func (m *Manager) Ready(status string) error { return m.tell("READY=1", "STATUS=
 
 // Reloading says that the settings are being read again; Ready must follow.
 func (m *Manager) Reloading() error {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	if m == nil || m.conn == nil {
+		return nil
+	}
+	now, err := monotonic()
+	if err != nil {
 		return err
 	}
-	return m.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/int64(time.Microsecond)))
+	return m.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Microseconds()))
 }
 
 // Stopping says that the process is about to end.
@@ -89,32 +90,7 @@ func (m *Manager) send(f *os.File, words ...string) error {
 	if m == nil || m.conn == nil {
 		return nil
 	}
-	say := func(rights []byte) error {
-		raw, err := m.conn.SyscallConn()
-		if err != nil {
-			return err
-		}
-		var sent error
-		err = raw.Write(func(fd uintptr) bool { // WriteMsgUnix wants an address
-			sent = unix.Sendmsg(int(fd), []byte(strings.Join(words, "\n")), rights, nil, 0)
-			return !errors.Is(sent, unix.EAGAIN)
-		})
-		if err := errors.Join(err, sent); err != nil {
-			return fmt.Errorf("tell the service manager: %w", err)
-		}
-		return nil
-	}
-	if f == nil {
-		return say(nil)
-	}
-	// Not f.Fd: that would make the socket blocking for all who share it.
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var said error
-	err = raw.Control(func(fd uintptr) { said = say(unix.UnixRights(int(fd))) })
-	return errors.Join(err, said)
+	return send(m.conn, f, strings.Join(words, "\n"))
 }
 
 // line makes one line of a text, whose others would be taken for words of ours.

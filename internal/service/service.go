@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // firstFile is the number of the first descriptor that is passed.
@@ -130,25 +128,6 @@ func sockets() (all []Socket, err error) {
 		return nil, errors.Join(problems...)
 	}
 	return all, nil
-}
-
-// listener makes one of a descriptor that was passed.
-func listener(fd int, name string) (net.Listener, error) {
-	unix.CloseOnExec(fd)
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close() // FileListener has its own
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("descriptor %d, %q, is not a socket: %w", fd, name, err)
-	case listens == 0:
-		return nil, fmt.Errorf("the socket %q does not listen; its unit needs ListenStream, and Accept=no", name)
-	}
-	l, err := net.FileListener(f)
-	if err != nil {
-		return nil, fmt.Errorf("the socket %q: %w", name, err)
-	}
-	return l, nil
 }
 
 // Close closes the connection to the manager, and the sockets that nobody has

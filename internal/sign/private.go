@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
 
@@ -60,7 +61,7 @@ func closed(name string) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if sys.Others(info.Mode()) != 0 {
 		if err := os.Chmod(name, 0o600); err != nil {
 			return fmt.Errorf("others can read %s (mode %#o): chmod 600 %[1]s", name, info.Mode().Perm())
 		}
@@ -69,7 +70,7 @@ func closed(name string) error {
 	if info, err = os.Stat(dir); err != nil {
 		return err
 	}
-	if info.Mode().Perm()&0o022 != 0 {
+	if sys.Others(info.Mode())&0o022 != 0 {
 		if err := os.Chmod(dir, info.Mode().Perm()&^0o022); err != nil {
 			return fmt.Errorf("others can put another key into %s (mode %#o): chmod go-w %[1]s", dir, info.Mode().Perm())
 		}
@@ -85,7 +86,7 @@ func giveTo(parent string, names ...string) error {
 		return err
 	}
 	for _, name := range names {
-		if err := own(name, info); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := sys.GiveLike(name, info); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -14,8 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -91,20 +90,14 @@ var ErrFolderTaken = errors.New("another process keeps its messages there")
 // lockFolder keeps other processes out of a folder; the system lets go of it should this
 // one die. A file system without locks has none.
 func lockFolder(root string) (*os.File, error) {
-	dir, err := os.Open(root)
-	if err != nil {
-		return nil, err
+	lock, err := sys.LockFolder(root)
+	switch {
+	case errors.Is(err, sys.ErrHeld):
+		return nil, fmt.Errorf("%s: %w", root, ErrFolderTaken)
+	case errors.Is(err, errors.ErrUnsupported):
+		return os.Open(root)
 	}
-	for {
-		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			dir.Close()
-			return nil, fmt.Errorf("%s: %w", root, ErrFolderTaken)
-		default:
-			return dir, nil
-		}
-	}
+	return lock, err
 }
 
 // prepare makes the folders that are missing, and throws away what a crash left half written: it was
@@ -124,7 +117,7 @@ func (f *folder) prepare() error {
 // writable finds at the start what the first message would find.
 func (f *folder) writable() error {
 	for _, dir := range []string{f.root, f.path("tmp"), f.path(dirMail), f.path(dirAbout)} {
-		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		if err := sys.Access(dir, sys.Write|sys.Search); err != nil {
 			return fmt.Errorf("%s must be writable: %w", dir, err)
 		}
 	}

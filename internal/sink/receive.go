@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/parsers/rules"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -241,7 +241,7 @@ func (r *receiver) take(ctx context.Context, e *smtp.Envelope) error {
 	if errors.Is(err, ErrTooLarge) {
 		return &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: err.Error()}
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, sys.NoSpace) || errors.Is(err, sys.QuotaExceeded) {
 		r.Log.Error("a message cannot be kept", "error", err)
 		return smtp.ErrNoSpace
 	}

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/miekg/dns"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 // host looks at the server's own addresses, both ways.
@@ -201,7 +202,7 @@ func join(addrs []netip.Addr) string {
 // reachableFamily reports whether an error is not for want of a way to any address of
 // its family.
 func reachableFamily(err error) bool {
-	return !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EAFNOSUPPORT) && !errors.Is(err, syscall.EADDRNOTAVAIL)
+	return !errors.Is(err, sys.NetUnreachable) && !errors.Is(err, sys.FamilyUnknown) && !errors.Is(err, sys.AddrNotAvail)
 }
 
 func uitoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

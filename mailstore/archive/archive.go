@@ -88,6 +88,26 @@ type Options struct {
 	// Commits is how many messages may wait for the disk at once; they share
 	// its syncs. 0 means 32.
 	Commits int
+	// MaxMessage is how large a message may be, in octets as they come; a larger one
+	// fails with ErrTooLarge, and the disk does not have it. 0 means any size.
+	MaxMessage int64
+}
+
+// ErrTooLarge: a message is larger than Options.MaxMessage.
+var ErrTooLarge = errors.New("it is larger than messages may be here")
+
+// bounded reads up to a number of octets, and then fails.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, ErrTooLarge
+	}
+	return n, err
 }
 
 // Import copies every message of src into a mailbox. It returns when all of
@@ -175,6 +195,13 @@ func (im *importer) message(m *Message) error {
 	if err := im.have.close(); err != nil {
 		return im.failed(m.Name, err)
 	}
+	if im.MaxMessage > 0 && m.Size > im.MaxMessage {
+		return im.failed(m.Name, ErrTooLarge)
+	}
+	body := m.Body
+	if im.MaxMessage > 0 { // whatever was said of its size
+		body = &bounded{body, im.MaxMessage}
+	}
 	d, err := im.dst.Create(im.ctx, mailstore.Meta{
 		ID: m.Name, Size: m.Size, UID: m.UID, Flags: m.Flags, Received: m.Received, Exact: m.Exact}, im.user)
 	if err != nil {
@@ -182,10 +209,10 @@ func (im *importer) message(m *Message) error {
 	}
 	var n int64
 	if _, asOnWire := m.Body.(wire); asOnWire || m.Exact {
-		n, err = io.Copy(d, m.Body)
+		n, err = io.Copy(d, body)
 	} else {
 		w := &crlfWriter{w: d}
-		_, err = io.Copy(w, m.Body)
+		_, err = io.Copy(w, body)
 		n = w.n
 	}
 	if err != nil {

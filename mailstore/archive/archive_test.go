@@ -448,3 +448,16 @@ func FuzzMbox(f *testing.F) {
 		}
 	})
 }
+
+// TestMaxMessage: a message that is too large is named, whatever was said of its size, and the others come.
+func TestMaxMessage(t *testing.T) {
+	s := store(t, t.TempDir())
+	mbox := "From a@b Mon Jan  1 00:00:00 2024\nSubject: 1\n\nsmall\n\nFrom a@b Mon Jan  1 00:00:00 2024\nSubject: 2\n\n" + strings.Repeat("x", 5000) +
+		"\n\nFrom a@b Mon Jan  1 00:00:00 2024\nSubject: 3\n\nsmall too\n"
+	src := archive.FromMbox(strings.NewReader(mbox), archive.MboxRD, "")
+	var failed []error
+	stats, err := archive.Import(t.Context(), s, "a@b.test", src, archive.Options{MaxMessage: 1000, Problem: func(_ string, err error) { failed = append(failed, err) }})
+	if err != nil || stats.Done != 2 || len(failed) != 1 || !errors.Is(failed[0], archive.ErrTooLarge) {
+		t.Errorf("%+v, %v, %v", stats, failed, err)
+	}
+}

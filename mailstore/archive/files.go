@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
@@ -97,7 +98,7 @@ func ExportFiles(ctx context.Context, m mailstore.Maildrop, dir string, progress
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Stats{}, fmt.Errorf("archive: export: %w", err)
 	}
-	e := &exporter{progress: progress, end: func() error { return syncDir(dir) }}
+	e := &exporter{progress: progress, end: func() error { return sys.SyncFolder(dir) }}
 	e.add = func(i int, received time.Time, _ string) (int64, error) {
 		return exportFile(ctx, m, i, filepath.Join(dir, fileName(m.UID(i))+".eml"), received)
 	}
@@ -161,13 +162,4 @@ func fileName(uid string) string {
 		}
 	}
 	return b.String()
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

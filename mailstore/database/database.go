@@ -25,6 +25,9 @@ type Options struct {
 	Connections int           // at most; 8 where zero
 	Replicas    int           // a server without so many synchronous standbys is refused
 	Memory      string        // a file that keeps which server was seen last; nowhere where empty
+
+	// MemoryOfOther: another process writes Memory down, and this one goes by it.
+	MemoryOfOther bool
 }
 
 // Database is connections to a database. It is safe for concurrent use.
@@ -46,7 +49,7 @@ func Connect(ctx context.Context, dsn string, o Options) (*Database, error) {
 	if o.Connections <= 0 {
 		o.Connections = 8
 	}
-	d := &Database{o: o, seen: guard{file: o.Memory}}
+	d := &Database{o: o, seen: guard{file: o.Memory, reads: o.MemoryOfOther}}
 	if !isPlainName(o.Schema) {
 		return nil, fmt.Errorf("%q cannot be the name of a schema", o.Schema)
 	}
@@ -69,7 +72,7 @@ func (d *Database) Close() { d.Pool.Close() }
 
 // prepare sets up how connections are made.
 func (d *Database) prepare(cfg *pgxpool.Config) {
-	cfg.MaxConns = int32(max(d.o.Connections, 4))
+	cfg.MaxConns = int32(max(d.o.Connections, 5))
 	cfg.MinConns = 1
 	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
 	// Nothing is prepared by name, so that a pooler in between (pgbouncer) may give each transaction another server connection.

@@ -57,7 +57,7 @@ func (d *Database) Warned(conn *pgxpool.Conn) error {
 // Vanish is a statement by which the server ends a transaction of whose client it hears nothing: a machine that is gone would keep
 // rows locked for as long as TCP believes in it, which is hours.
 func (d *Database) Vanish() string {
-	return fmt.Sprintf("set local idle_in_transaction_session_timeout = %d", min(d.o.Timeout, 10*time.Second).Milliseconds())
+	return fmt.Sprintf("select set_config('idle_in_transaction_session_timeout', '%d', true)", min(d.o.Timeout, 10*time.Second).Milliseconds())
 }
 
 // Begin is a transaction that ends so.
@@ -84,18 +84,19 @@ func (d *Database) Relaxed(ctx context.Context, read func(pgx.Rows) error, text 
 	}
 	defer conn.Release()
 	defer d.Rollback(conn)
-	b := new(pgx.Batch)
-	b.Queue(`begin`)
-	b.Queue(`set local synchronous_commit = off`)
+	b := new(pgx.Batch) // one transaction, without a word
+	b.Queue(Relax)
 	what := b.Queue(d.In(text), args...)
 	if read != nil {
 		what.Query(read)
 	} else {
 		what.Exec(func(t pgconn.CommandTag) error { tag = t; return nil })
 	}
-	b.Queue(`commit`)
 	return tag, conn.SendBatch(ctx, b).Close()
 }
+
+// Relax is a statement after which the commit of a transaction waits for nothing.
+const Relax = `select set_config('synchronous_commit', 'off', true)`
 
 // ProvenSoon is Proven, again and again while the database is away: it may be that another server is about to take its place. An error
 // for which final is true ends it.

@@ -5,6 +5,8 @@ package durable
 import (
 	"errors"
 	"os"
+
+	"github.com/postrider-mail/postrider/internal/sys"
 )
 
 func device(string) (uint64, error) { return 0, errors.ErrUnsupported }
@@ -17,7 +19,7 @@ func createFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-func openDir(name string) (*os.File, error) { return os.Open(name) }
+func openDir(name string) (*os.File, error) { return sys.OpenFolder(name) }
 
 func rename(oldname, newname string) error { return os.Rename(oldname, newname) }
 

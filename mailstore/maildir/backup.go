@@ -320,7 +320,7 @@ func index(dir string) map[string]string {
 
 // stable is the part of a name that flags do not change.
 func stable(name string) string {
-	s, _, _ := strings.Cut(name, ":")
+	s, _, _ := strings.Cut(name, colon)
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
@@ -38,9 +39,9 @@ func classify(err error) error {
 	// First: a sync that failed for lack of space has poisoned all the same.
 	case is(durable.ErrPoisoned):
 		return mark(mailstore.ErrPoisoned)
-	case is(durable.ErrNoSpace, syscall.ENOSPC, syscall.EDQUOT):
+	case is(durable.ErrNoSpace, sys.NoSpace, sys.QuotaExceeded):
 		return mark(mailstore.ErrNoSpace)
-	case is(syscall.EROFS):
+	case is(sys.ReadOnlySystem):
 		return mark(mailstore.ErrReadOnly)
 	case is(syscall.EIO, syscall.EMFILE, syscall.ENFILE, fs.ErrPermission):
 		return mark(mailstore.ErrUnavailable)

@@ -33,7 +33,7 @@ func (m *maildrop) Unflag(ctx context.Context, is []int, flags string) error {
 				}
 				return r
 			}, f.flags)
-			return m.b.sub("cur", f.stable+":2,"+left)
+			return m.b.sub("cur", f.stable+colon+"2,"+left)
 		})
 	}))
 }
@@ -112,5 +112,5 @@ func (m *maildrop) unused(e *entry, from, to string) string {
 // withFlags adds flags to a name.
 func withFlags(name, flags string) string {
 	f := parseName(name)
-	return f.stable + ":2," + mailstore.CleanFlags(f.flags+flags)
+	return f.stable + colon + "2," + mailstore.CleanFlags(f.flags+flags)
 }

@@ -223,7 +223,7 @@ func (r *reading) name(old *listing, sub string, name []byte) {
 	}
 	key := name
 	for i, c := range name {
-		if c == ',' || c == ':' {
+		if c == ',' || c == colon[0] {
 			key = name[:i]
 			break
 		}
@@ -317,7 +317,7 @@ func (r *reading) exists(e *entry) bool {
 }
 
 func flagsOf(name string) string {
-	_, info, _ := strings.Cut(name, ":")
+	_, info, _ := strings.Cut(name, colon)
 	return info
 }
 

@@ -229,8 +229,8 @@ func (m *maildrop) search(e *entry) (bool, error) {
 }
 
 func sameStable(a, b string) bool {
-	a, _, _ = strings.Cut(a, ":")
-	b, _, _ = strings.Cut(b, ":")
+	a, _, _ = strings.Cut(a, colon)
+	b, _, _ = strings.Cut(b, colon)
 	return a == b
 }
 

@@ -87,7 +87,7 @@ type fields struct {
 // parseName reads a file name, ours or another program's.
 func parseName(name string) fields {
 	f := fields{stable: name, disk: -1, wire: -1}
-	if i := strings.IndexByte(name, ':'); i >= 0 {
+	if i := strings.Index(name, colon); i >= 0 {
 		f.stable = name[:i]
 		if info := name[i+1:]; strings.HasPrefix(info, "2,") {
 			f.flags = info[2:]
@@ -186,10 +186,9 @@ func hashUID(stable, salt string) string {
 func encodeUID(uid string) string {
 	var b strings.Builder
 	for i := range len(uid) {
-		switch c := uid[i]; c {
-		case '/', ':', ',', '%', '\\':
+		if c := uid[i]; strings.IndexByte(separators, c) >= 0 {
 			fmt.Fprintf(&b, "%%%02x", c)
-		default:
+		} else {
 			b.WriteByte(c)
 		}
 	}

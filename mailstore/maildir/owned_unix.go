@@ -8,6 +8,12 @@ import (
 	"syscall"
 )
 
+// colon stands before the flags in a file's name.
+const colon = ":"
+
+// separators are octets that parts of a name must not hold.
+const separators = `/:,%\`
+
 // openOwned opens a message. What was opened is asked whose it is, and not its name,
 // behind which another file may be by now.
 func (s *Store) openOwned(name string) (*os.File, error) {

@@ -78,10 +78,14 @@ func encodePart(s string) (string, error) {
 			b.WriteByte(hexDigits[c&15])
 		}
 	}
-	if b.Len() > maxComponent {
+	name := b.String()
+	if !filepath.IsLocal(name) { // "aux" and "nul" are devices on Windows, in every folder
+		name = fmt.Sprintf("%%%02x%s", name[0], name[1:])
+	}
+	if len(name) > maxComponent {
 		return "", fmt.Errorf("%w: %.40q... is too long", mailstore.ErrBadName, s)
 	}
-	return b.String(), nil
+	return name, nil
 }
 
 func plain(c byte) bool {

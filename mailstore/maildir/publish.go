@@ -190,7 +190,7 @@ func (d *delivery) nameIn(b *box) (string, error) {
 		}
 	}
 	if flags := mailstore.CleanFlags(d.meta.Flags); flags != "" {
-		return b.sub("cur", name+":2,"+flags), nil
+		return b.sub("cur", name+colon+"2,"+flags), nil
 	}
 	return b.sub("new", name), nil
 }

@@ -89,13 +89,17 @@ func BenchmarkList(b *testing.B) {
 	fillBox(b, db, 100_000)
 	for name, s := range map[string]*postgres.Store{"anew": s, "unchanged": kept} {
 		b.Run(name, func(b *testing.B) {
+			fastest := time.Hour // where others use the machine, this tells more than the mean
 			for b.Loop() {
+				began := time.Now()
 				m, err := s.Open(context.Background(), ann)
 				if err != nil || m.Len() != 100_000 {
 					b.Fatal(err)
 				}
 				m.Close()
+				fastest = min(fastest, time.Since(began))
 			}
+			b.ReportMetric(float64(fastest.Nanoseconds()), "fastest-ns")
 		})
 	}
 }

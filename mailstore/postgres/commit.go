@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
@@ -18,6 +20,9 @@ const (
 	mostOfGroup  = 256               // messages of one group
 	mostInGroup  = 8 << 20           // octets of their bodies, but for one that is larger alone
 	mostAttempts = database.Attempts // of a group that the database took back for another's sake (deadlock, serialization)
+
+	// patience is how long a group waits for the row of a mailbox that somebody else has locked, for all of it waits.
+	patience = 200 * time.Millisecond
 )
 
 // commit is one message that waits to be made durable.
@@ -26,6 +31,7 @@ type commit struct {
 	top     []byte
 	names   []string                    // mailboxes, in order
 	domains map[string]*mailstore.Usage // what the domains hold that have a quota, of the whole group
+	until   time.Time                   // set where it waits for a mailbox (late)
 
 	done     chan error // takes the answer
 	answered bool       // it has it
@@ -43,7 +49,9 @@ func (s *Store) commitAll() {
 	for {
 		select {
 		case c := <-s.commits:
-			s.commitGroup(s.gather(c))
+			if group := s.late.others(s.timeout, s.gather(c)); len(group) > 0 {
+				s.late.add(s.timeout, s.commitGroup(group, false))
+			}
 		case <-s.ends.Done():
 			return
 		}
@@ -65,8 +73,9 @@ func (s *Store) gather(first *commit) []*commit {
 	return group
 }
 
-// commitGroup makes messages durable and tells each what became of it.
-func (s *Store) commitGroup(group []*commit) {
+// commitGroup makes messages durable and tells each what became of it, but for those that it returns: somebody else keeps one of their
+// mailboxes locked. With skip it does not wait for these at all.
+func (s *Store) commitGroup(group []*commit, skip bool) (apart []*commit) {
 	// Not that of any of them, for all would share the fate of the first who goes; and what is committed is committed.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
@@ -76,15 +85,27 @@ func (s *Store) commitGroup(group []*commit) {
 			time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
 		}
 		begun := false
-		if err = s.tryGroup(ctx, group, &begun); !database.TakenBack(err) && (begun || !database.Broken(err)) {
+		apart, err = s.tryGroup(ctx, group, skip, &begun)
+		if isHeld(err) {
+			skip = true
+			continue
+		}
+		if !database.TakenBack(err) && (begun || !database.Broken(err)) {
 			break
 		}
 	}
 	for _, c := range group {
-		if !c.answered { // tryGroup has told those it refused
+		if !c.answered && !slices.Contains(apart, c) { // tryGroup has told those it refused
 			c.answer(unavailable("store message", err))
 		}
 	}
+	return apart
+}
+
+// isHeld reports whether a row was not to be had in time.
+func isHeld(err error) bool {
+	var of *pgconn.PgError
+	return errors.As(err, &of) && of.Code == "55P03" // lock_not_available
 }
 
 // boxRow is what is known of a mailbox whose row is locked.
@@ -95,31 +116,36 @@ type boxRow struct {
 }
 
 // tryGroup stores what can be stored of a group in one transaction, and answers those who have no room itself. Before begun is set
-// nothing is on its way.
-func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) error {
+// nothing is on its way. What it returns was left out, for with skip it waits for no mailbox that somebody has locked.
+func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun *bool) (apart []*commit, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Release()
 	defer s.db.Rollback(conn)
 	s.db.Warning(conn)
-	boxes, err := s.lockBoxes(ctx, conn, namesOf(group))
-	if err != nil {
-		return err
+	lock := s.lockBoxes
+	if skip {
+		lock = s.lockFree
 	}
+	boxes, err := lock(ctx, conn, namesOf(group))
+	if err != nil {
+		return nil, err
+	}
+	group, apart = partGroup(group, boxes)
 	if err := s.missPieces(ctx, conn, group); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.askDomains(ctx, conn, group); err != nil {
-		return err
+		return nil, err
 	}
 	rows, err := s.place(ctx, conn, group, boxes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(rows.bodies.ids) == 0 {
-		return nil
+		return apart, nil
 	}
 	*begun = true
 	err = s.write(ctx, conn, rows)
@@ -127,9 +153,23 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, begun *bool) erro
 		err = s.db.Warned(conn)
 	}
 	if err != nil && database.Uncertain(err) {
-		return s.settle(group, boxes, err)
+		return apart, s.settle(group, boxes, err)
 	}
-	return err
+	return apart, err
+}
+
+// partGroup parts those messages of a group that are not answered: all their mailboxes are locked for them, or one is another's.
+func partGroup(group []*commit, boxes map[string]*boxRow) (whole, apart []*commit) {
+	for _, c := range group {
+		switch {
+		case c.answered:
+		case slices.ContainsFunc(c.names, func(name string) bool { return boxes[name] == nil }):
+			apart = append(apart, c)
+		default:
+			whole = append(whole, c)
+		}
+	}
+	return whole, apart
 }
 
 // namesOf are the mailboxes of a group, in order.
@@ -143,11 +183,13 @@ func namesOf(group []*commit) (names []string) {
 	return slices.Compact(names)
 }
 
-// lockBoxes begins a transaction and locks the rows of mailboxes, in the order of their names, so that no two can wait for each
-// other. Those that are not there are made.
-func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []string) (map[string]*boxRow, error) {
-	boxes := make(map[string]*boxRow, len(names))
-	read := func(rows pgx.Rows) error {
+// locking is what a statement is that locks the rows of mailboxes and reads them, in the order of their names, so that no two can wait
+// for each other.
+const locking = `select name, id, next_uid, messages, octets from $.box where name = any($1) order by name for update`
+
+// into is where the rows that are locked go.
+func into(boxes map[string]*boxRow) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
 		var name string
 		var b boxRow
 		_, err := pgx.ForEachRow(rows, []any{&name, &b.id, &b.next, &b.use.Messages, &b.use.Octets}, func() error {
@@ -157,31 +199,28 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 		})
 		return err
 	}
-	lock := s.in(`select name, id, next_uid, messages, octets from $.box where name = any($1) order by name for update`)
+}
+
+// lockBoxes begins a transaction and locks the rows of mailboxes. Those that are not there are made. It waits for none for long.
+func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []string) (map[string]*boxRow, error) {
+	boxes := make(map[string]*boxRow, len(names))
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
-	b.Queue(s.db.Vanish())
-	b.Queue(lock, names).Query(read)
-	if err := conn.SendBatch(ctx, b).Close(); err != nil {
-		return nil, err
-	}
-	if len(boxes) == len(names) {
-		return boxes, nil
+	b.Queue(s.bounds(patience))
+	b.Queue(s.in(locking), names).Query(into(boxes))
+	b.Queue(`set local lock_timeout = 0`) // what is to come waits for nobody's row
+	if err := conn.SendBatch(ctx, b).Close(); err != nil || len(boxes) == len(names) {
+		return boxes, err
 	}
 	// The locks are given back first, for those of the new rows would be taken out of turn. What is made is committed before anything is
 	// stored: nobody could wait for the lock of a row that he does not see, and so for the outcome (settle).
 	b = new(pgx.Batch)
-	domains := make([]string, len(names))
-	for i, name := range names {
-		_, domains[i], _ = canonical(name)
-	}
 	b.Queue(`rollback`)
+	s.making(b, names)
 	b.Queue(`begin`)
-	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
-	b.Queue(`commit`)
-	b.Queue(`begin`)
-	b.Queue(s.db.Vanish())
-	b.Queue(lock, names).Query(read)
+	b.Queue(s.bounds(patience))
+	b.Queue(s.in(locking), names).Query(into(boxes))
+	b.Queue(`set local lock_timeout = 0`)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
@@ -189,6 +228,49 @@ func (s *Store) lockBoxes(ctx context.Context, conn *pgxpool.Conn, names []strin
 		return nil, fmt.Errorf("%d of %d mailboxes could not be made", len(names)-len(boxes), len(names))
 	}
 	return boxes, nil
+}
+
+// lockFree is lockBoxes for those rows alone that nobody has locked.
+func (s *Store) lockFree(ctx context.Context, conn *pgxpool.Conn, names []string) (map[string]*boxRow, error) {
+	rows, err := conn.Query(ctx, s.in(`select n from unnest($1::text[]) n where not exists (select from $.box where name = n) order by n`), names)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range missing { // each for itself: somebody else may be making it, for long
+		b := new(pgx.Batch)
+		s.making(b, []string{name})
+		if err := conn.SendBatch(ctx, b).Close(); err != nil && !isHeld(err) {
+			return nil, err
+		}
+		s.db.Rollback(conn)
+	}
+	boxes := make(map[string]*boxRow, len(names))
+	b := new(pgx.Batch)
+	b.Queue(`begin`)
+	b.Queue(s.bounds(0))
+	b.Queue(s.in(locking+` skip locked`), names).Query(into(boxes))
+	return boxes, conn.SendBatch(ctx, b).Close()
+}
+
+// making is a transaction that makes mailboxes where they are not there.
+func (s *Store) making(b *pgx.Batch, names []string) {
+	domains := make([]string, len(names))
+	for i, name := range names {
+		_, domains[i], _ = canonical(name)
+	}
+	b.Queue(`begin`)
+	b.Queue(s.bounds(patience))
+	b.Queue(s.in(`insert into $.box (name, domain) select * from unnest($1::text[], $2::text[]) order by 1 on conflict do nothing`), names, domains)
+	b.Queue(`commit`)
+}
+
+// bounds is how long a transaction waits for the lock of a row (0: as long as anything may take), beside database.Vanish.
+func (s *Store) bounds(lock time.Duration) string {
+	return fmt.Sprintf("%s, set_config('lock_timeout', '%d', true)", s.db.Vanish(), lock.Milliseconds())
 }
 
 // missPieces refuses large messages of which the server has lost pieces since they were written: it has gone down meanwhile, or another

@@ -87,12 +87,10 @@ func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 	}
 	there := false
 	b := new(pgx.Batch)
-	b.Queue(`begin`)
-	b.Queue(`set local synchronous_commit = off`)
+	b.Queue(database.Relax) // and so, one transaction without a word
 	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, (extract(epoch from clock_timestamp()) * 1000000)::bigint, clock_timestamp() + $2::interval from $.box where name = $1
 		on conflict (box) do update set epoch = greatest(lease.epoch + 1, excluded.epoch), until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
 	b.Queue(s.in(`select id, version, `+database.TimelineOf+` from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server))
-	b.Queue(`commit`)
 	switch err = conn.SendBatch(ctx, b).Close(); {
 	case err != nil:
 		return nil, err

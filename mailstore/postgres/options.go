@@ -47,4 +47,11 @@ func WithConnections(n int) Option { return func(s *Store) { s.options.Connectio
 
 // WithMemory names a file in which the store writes down which server it has used last. A process that starts anew then
 // refuses one that is older, the primary of before a failover. Nothing is written down if nothing is said.
-func WithMemory(file string) Option { return func(s *Store) { s.options.Memory = file } }
+func WithMemory(file string) Option {
+	return func(s *Store) { s.options.Memory, s.options.MemoryOfOther = file, false }
+}
+
+// WithMemoryOf is WithMemory for who goes by what another process has written down, and writes nothing: the file may be somebody else's.
+func WithMemoryOf(file string) Option {
+	return func(s *Store) { s.options.Memory, s.options.MemoryOfOther = file, true }
+}

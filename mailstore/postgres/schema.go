@@ -13,7 +13,7 @@ import (
 var schemaFiles embed.FS
 
 // tables are the store's.
-var tables = database.Tables{Product: "postrider mail store", Files: schemaFiles, Version: 1}
+var tables = database.Tables{Product: "postrider mail store", Files: schemaFiles, Version: 2}
 
 // migrate makes the tables or brings them up to date, and learns which server this is.
 func (s *Store) migrate(ctx context.Context) error {

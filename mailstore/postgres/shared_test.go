@@ -351,6 +351,48 @@ func TestDomainQuota(t *testing.T) {
 	}
 }
 
+// TestNodes: servers that have a store open know each other, until they say that they end. The tables of the version before become those
+// of this one, and what was delivered under it is there.
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	a := open(t, dsn)
+	if err := deliver(t.Context(), a, "one\r\n", ann); err != nil {
+		t.Fatal(err)
+	}
+	sqlAt(t, dsn, `drop table postrider.node`)
+	sqlAt(t, dsn, `update postrider.version set number = 1`)
+	b := open(t, dsn)
+	for n, s := range map[string]*postgres.Store{"a": a, "b": b} {
+		for range 2 {
+			if err := s.Announce(t.Context(), postgres.Node{ID: n, Host: "host-" + n, Name: "mail.example.org", Version: "1", Settings: map[string]string{"Queue": n}, Since: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sqlAt(t, dsn, `update postrider.node set seen = seen - interval '1 hour' where id = 'a'`)
+	all, err := b.Nodes(t.Context())
+	if err != nil || len(all) != 2 || all[0].Host != "host-a" || all[0].Silent < time.Hour || all[1].Silent > 30*time.Minute || all[1].Settings["Queue"] != "b" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	sqlAt(t, dsn, `update postrider.node set seen = seen - interval '8 days' where id = 'a'`)
+	if err := errors.Join(b.Announce(t.Context(), all[1]), b.Withdraw(t.Context(), "nobody")); err != nil {
+		t.Fatal(err)
+	}
+	if all, err = a.Nodes(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("one of a week ago: %+v, %v", all, err)
+	}
+	if err := b.Withdraw(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err = a.Nodes(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("all have ended: %+v, %v", all, err)
+	}
+	if got := texts(t, b, ann); got["one\r\n"] != 1 {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestPooler: it works behind pgbouncer that gives each transaction another connection.
 func TestPooler(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ type Store struct {
 	clock   clock
 	held    leases
 	commits chan *commit
+	late    late
 
 	ends   context.Context // of what runs in the background
 	end    context.CancelFunc
@@ -60,6 +61,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	for range committers {
 		s.runs.Go(s.commitAll)
 	}
+	s.runs.Go(s.commitLate)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.sweepAll)
 	return s, nil
@@ -83,7 +85,7 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
 		log: slog.New(slog.DiscardHandler), lease: 30 * time.Second,
-		commits: make(chan *commit), lists: lists{most: 400_000},
+		commits: make(chan *commit), late: late{came: make(chan struct{}, 1)}, lists: lists{most: 400_000},
 	}
 	for _, o := range opts {
 		o(s)

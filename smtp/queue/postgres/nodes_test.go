@@ -17,6 +17,7 @@ import (
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/postgres"
+	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
 )
 
 // post is a Transport that keeps what it is given, by the entry.
@@ -312,4 +313,64 @@ func TestShares(t *testing.T) {
 	peertest.Await(t, "the first to know of three", func() bool { return spools[0].Nodes() == 3 })
 	spools[2].Close()
 	peertest.Await(t, "the first to know of two", func() bool { return spools[0].Nodes() == 2 })
+}
+
+// TestFenced: who has lost an entry to another changes nothing of it and reads it no more, until he claims it anew.
+func TestFenced(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	a, b, sql := open(t, dsn), open(t, dsn), beside(t, dsn)
+	for _, id := range []string{"e1", "e2", "e3"} {
+		e := spooltest.Entry(id)
+		w, err := a.Begin(t.Context(), e, queue.NewState(e))
+		if err == nil {
+			err = w.Commit(t.Context(), nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.Claim(t.Context(), 10); len(got) != 0 || err != nil {
+		t.Errorf("%d claimed that another has, %v", len(got), err)
+	}
+	if _, err := b.Take(t.Context(), "e1"); !errors.Is(err, queue.ErrBusy) {
+		t.Errorf("Take: %v", err)
+	}
+	sql(`update $.queue set due = now() - interval '1 second'`) // as if a had not been heard of
+	if got, err := b.Claim(t.Context(), 2); len(got) != 2 || err != nil {
+		t.Fatalf("%d claimed, %v", len(got), err)
+	}
+	if got, err := b.Claim(t.Context(), 10); len(got) != 1 || err != nil {
+		t.Fatalf("%d claimed, %v", len(got), err)
+	}
+	st := queue.NewState(spooltest.Entry("e1"))
+	st.Route = "of a"
+	if _, err := a.Open(t.Context(), "e1"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Open: %v", err)
+	}
+	if err := a.Save(t.Context(), "e1", st); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Save: %v", err)
+	}
+	if err := a.Remove(t.Context(), "e2"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Remove: %v", err)
+	}
+	a.Release("e3", 0, false)
+	if got, err := a.Take(t.Context(), "e3"); !errors.Is(err, queue.ErrBusy) { // which writes down what was released
+		t.Errorf("it gave back what is another's: %v, %v", got, err)
+	}
+	news, err := a.News(t.Context())
+	if err != nil || len(news.Lost) != 2 {
+		t.Errorf("%+v, %v", news, err)
+	}
+	for _, id := range []string{"e1", "e2", "e3"} {
+		if _, is, err := b.Load(t.Context(), id); err != nil || is.Route != "" {
+			t.Errorf("%s: %+v, %v", id, is, err)
+		}
+		if err := b.Save(t.Context(), id, st); err != nil {
+			t.Errorf("Save: %v", err)
+		}
+		if err := b.Remove(t.Context(), id); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+	}
 }

@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"syscall"
 
+	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
@@ -49,7 +49,7 @@ const (
 // explain turns the system's ways of saying "full" into ErrFull.
 func explain(err error) error {
 	switch {
-	case errors.Is(err, durable.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, durable.ErrNoSpace), errors.Is(err, sys.NoSpace), errors.Is(err, sys.QuotaExceeded):
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %w", queue.ErrExists, err)

@@ -1,0 +1,176 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore/postgres"
+)
+
+const (
+	announceEvery = 10 * time.Second
+	silentAfter   = 35 * time.Second // three of them did not come
+)
+
+// Node is a server that shares the database, as "status --all" shows it.
+type Node struct {
+	Host    string    `json:"host"`
+	Name    string    `json:"name"`
+	DataDir string    `json:"data_dir"`
+	Version string    `json:"version,omitempty"`
+	Since   time.Time `json:"since"`
+	Seen    time.Time `json:"seen"`             // by the database's clock
+	Silent  bool      `json:"silent,omitempty"` // it is not heard of any more
+	This    bool      `json:"this,omitempty"`   // the one that was asked
+	// Differs are the sections of the settings that it has other values in than the one that was asked.
+	Differs []string `json:"differs,omitempty"`
+}
+
+// nodes tells the servers on one database of each other.
+type nodes struct {
+	mu       sync.Mutex
+	of       *conf.Settings // those that hashes was made of
+	hashes   map[string]string
+	problems []string // what others have other settings in
+}
+
+// ownSettings are those that each server has for itself.
+var ownSettings = map[string]bool{
+	"server_name": true, "data_dir": true, "mail_dir": true, "queue_dir": true, "secret_key_file": true, "Listeners": true, "TLS": true, "DNS": true, "Web": true, "Log": true,
+	"Admin": true, "Store.postgres": true, "Store.keep_free": true,
+}
+
+// settingsBySection hashes the settings that servers on one database should share. Passwords are in it as the hashes that stand in the
+// settings, and all of a section is one number: nothing is to be learnt from it.
+func settingsBySection(s *conf.Settings) map[string]string {
+	values, sums := s.Values(), make(map[string]hash.Hash)
+	for _, path := range slices.Sorted(maps.Keys(values)) {
+		section := path
+		if i := strings.IndexAny(path, ".["); i >= 0 {
+			section = path[:i]
+		}
+		if ownSettings[section] || ownSettings[path] {
+			continue
+		}
+		if sums[section] == nil {
+			sums[section] = sha256.New()
+		}
+		fmt.Fprintf(sums[section], "%q %q\n", path, values[path])
+	}
+	all := make(map[string]string)
+	for section, sum := range sums {
+		all[section] = hex.EncodeToString(sum.Sum(nil)[:4])
+	}
+	return all
+}
+
+// differing are the sections that are not alike.
+func differing(a, b map[string]string) (sections []string) {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	for _, section := range slices.Sorted(maps.Keys(both)) {
+		if a[section] != b[section] {
+			sections = append(sections, section)
+		}
+	}
+	return sections
+}
+
+// self is this server.
+func (d *Daemon) self() postgres.Node {
+	s := d.state().settings
+	d.nodes.mu.Lock()
+	defer d.nodes.mu.Unlock()
+	if d.nodes.of != s {
+		d.nodes.of, d.nodes.hashes = s, settingsBySection(s)
+	}
+	host, _ := os.Hostname() // its name is for people
+	dir, err := filepath.Abs(s.DataDir)
+	if err != nil {
+		dir = s.DataDir
+	}
+	return postgres.Node{ID: host + ":" + dir, Host: host, Name: s.ServerName, Version: d.Version, Settings: d.nodes.hashes, Since: d.born}
+}
+
+// announce tells of this server while it runs, and warns of those that have other settings.
+func (d *Daemon) announce(ctx context.Context) {
+	if d.database == nil {
+		return
+	}
+	once := func() {
+		ctx, cancel := context.WithTimeout(ctx, announceEvery)
+		defer cancel()
+		all, err := []Node(nil), d.database.Announce(ctx, d.self())
+		if err == nil {
+			all, err = d.others(ctx)
+		}
+		if err != nil {
+			d.log.Debug("the servers on this database do not hear of this one", "err", err)
+			return
+		}
+		d.compare(all)
+	}
+	once()
+	every(ctx, announceEvery, once)
+	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := d.database.Withdraw(last, d.self().ID); err != nil {
+		d.log.Debug("the servers on this database do not hear that this one ends", "err", err)
+	}
+}
+
+// compare warns once of each other server that has other settings.
+func (d *Daemon) compare(all []Node) {
+	var problems []string
+	for _, n := range all {
+		if len(n.Differs) > 0 && !n.Silent {
+			problems = append(problems, fmt.Sprintf("the server on %s (%s), which shares the database, has other settings: %s", n.Host, n.DataDir, strings.Join(n.Differs, ", ")))
+		}
+	}
+	d.nodes.mu.Lock()
+	before := d.nodes.problems
+	d.nodes.problems = problems
+	d.nodes.mu.Unlock()
+	for _, p := range problems {
+		if !slices.Contains(before, p) {
+			d.log.Warn("servers on one database have different settings", "what", p)
+		}
+	}
+}
+
+// nodeProblems are what compare found last.
+func (d *Daemon) nodeProblems() []string {
+	d.nodes.mu.Lock()
+	defer d.nodes.mu.Unlock()
+	return d.nodes.problems
+}
+
+// others are all servers on the database, with this one.
+func (d *Daemon) others(ctx context.Context) ([]Node, error) {
+	if d.database == nil {
+		return nil, errors.New("this server shares nothing with others: there is no database (Store.postgres)")
+	}
+	known, err := d.database.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	self, all := d.self(), []Node{}
+	for _, n := range known {
+		is := Node{Host: n.Host, Name: n.Name, DataDir: strings.TrimPrefix(n.ID, n.Host+":"), Version: n.Version, Since: n.Since, Seen: n.Seen, Silent: n.Silent > silentAfter, This: n.ID == self.ID}
+		is.Differs = differing(self.Settings, n.Settings)
+		all = append(all, is)
+	}
+	return all, nil
+}
