@@ -168,7 +168,7 @@ func TestSessionClose(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := new(pop3.Session).Close(); err != nil {
+	if err := errors.Join(new(pop3.Session).Close(), new(pop3.Session).End()); err != nil {
 		t.Error(err)
 	}
 }

@@ -206,7 +206,7 @@ func (c *session) read(max int) ([]byte, error) {
 	ahead := c.r.Peek()
 	if lf := indexLF(ahead); lf >= 0 {
 		switch {
-		case c.conn.Stopping() && !isQuit(ahead[:lf]):
+		case c.conn.Expelled(), c.conn.Stopping() && !isQuit(ahead[:lf]):
 			return nil, errStopping
 		case !deadline.IsZero() && now.After(deadline):
 			return nil, errTooLong
@@ -219,7 +219,7 @@ func (c *session) read(max int) ([]byte, error) {
 	c.conn.AwaitUntil(deadline)
 	line, err := c.r.ReadLine(max)
 	c.conn.BusyUntil(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.conn.Stopping() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.conn.Stopping() || err == nil && c.conn.Expelled() { // the line came at the same moment
 		err = errStopping
 	}
 	return line, err
@@ -242,6 +242,11 @@ func (c *session) lost(err error) {
 	case c.why != "":
 	case err == errStopping:
 		c.why = "shutdown"
+		if c.conn.Expelled() {
+			c.why, c.linger = "ended", true
+			c.say(failure(CodeSysTemp, "what this session logged in by opens the maildrop no more, nothing was removed"))
+			return
+		}
 		if c.conn.Displaced() {
 			c.why = "made room"
 			c.say(failure(CodeSysTemp, "too many connections, somebody else needs this one"))

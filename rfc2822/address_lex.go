@@ -12,13 +12,14 @@ type addressParser struct {
 	pos     int
 	strict  bool
 	budget  int    // octets that may still be looked at: repair must not cost quadratic time
+	colons  bool   // there is one: a group may begin
 	comment string // the last comment skipped
 
 	guessed []*AddressError // what was wrong with elements that were read all the same
 }
 
 func newAddressParser(s string, strict bool) *addressParser {
-	return &addressParser{s: s, strict: strict, budget: 16*len(s) + 256}
+	return &addressParser{s: s, strict: strict, budget: 16*len(s) + 256, colons: strings.IndexByte(s, ':') >= 0}
 }
 
 func (p *addressParser) fail(at int, reason string) *AddressError {

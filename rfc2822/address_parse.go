@@ -99,6 +99,9 @@ func (p *addressParser) afterGroup(group string) error {
 
 // groupStart reads display-name ":", or nothing.
 func (p *addressParser) groupStart() (string, bool) {
+	if !p.colons {
+		return "", false // and no phrase has to be read twice
+	}
 	start := p.pos
 	name, err := p.phrase()
 	if err == nil && name != "" && p.eat(':') {

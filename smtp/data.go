@@ -258,6 +258,10 @@ func (s *session) broken(err error) *Reply {
 	case errors.Is(err, errNoEnd):
 		s.hangUp()
 		return errEndless
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.conn.Expelled():
+		s.err = errExpelled
+		s.hangUp()
+		return errExpelled
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errTimeout
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -44,6 +45,33 @@ func TestServeMux(t *testing.T) {
 			h, got := m.Match(p)
 			if got != want || (h == nil) != (want == "") {
 				t.Errorf("backtrack %v: %s matches %q, want %q", backtrack, address, got, want)
+			}
+		}
+	}
+}
+
+// TestServeMuxBeginnings: within a domain the exact local part comes first, then the longest beginning, then "*", in whatever order they were
+// registered, and with Backtrack as well.
+func TestServeMuxBeginnings(t *testing.T) {
+	patterns := []string{"info@a.example", "info-*@a.example", "i*@a.example", "info-de-*@a.example", "*@a.example", "x*@b.example", "*@*"}
+	for n := range 20 {
+		m := smtp.NewServeMux()
+		m.Backtrack = n%2 == 1
+		rand.Shuffle(len(patterns), func(i, j int) { patterns[i], patterns[j] = patterns[j], patterns[i] })
+		for _, p := range patterns {
+			m.HandleFunc(p, func(context.Context, *smtp.Envelope) error { return nil })
+		}
+		for address, want := range map[string]string{
+			"info@a.example": "info@a.example", "info-1@a.example": "info-*@a.example", "info-@a.example": "info-*@a.example", "info-de-1@a.example": "info-de-*@a.example",
+			"info-de@a.example": "info-*@a.example", "inf@a.example": "i*@a.example", "i@a.example": "i*@a.example", "I@a.example": "*@a.example", "ann@a.example": "*@a.example",
+			"x1@b.example": "x*@b.example", "y@b.example": map[bool]string{false: "", true: "*@*"}[m.Backtrack], "info-1@c.example": "*@*",
+		} {
+			p, err := smtp.ParseMailbox(address, smtp.PathUTF8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, got := m.Match(p); got != want || (h == nil) != (want == "") {
+				t.Errorf("%q, backtrack %v: %s matches %q, want %q", patterns, m.Backtrack, address, got, want)
 			}
 		}
 	}

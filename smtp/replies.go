@@ -52,6 +52,7 @@ var (
 	errTimeout        = &Reply{Code: 421, Enhanced: "4.4.2", Text: "Timeout, closing the connection"}
 	errTooManyConns   = &Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many connections, try again later"}
 	errMakeRoom       = &Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many connections, somebody else needs this one"}
+	errExpelled       = &Reply{Code: 421, Enhanced: "4.7.0", Text: "What this session logged in by opens the account no more"}
 	errTooManyErrors  = &Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many errors, closing the connection"}
 	errTooManyGuesses = &Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many failed authentications, closing the connection"}
 	errTooIdle        = &Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many commands without mail, closing the connection"}

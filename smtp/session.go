@@ -113,6 +113,10 @@ func (s *session) run() {
 func (s *session) dialogue() error {
 	for open := s.open(); open && !s.closing; {
 		line, err := s.nextLine()
+		if err == nil && s.conn.Expelled() {
+			s.lastWord(errExpelled)
+			break
+		}
 		if err != nil {
 			s.answer(s.readFailed(err))
 			continue
@@ -361,6 +365,10 @@ func (s *session) lostContact(err error) *Reply {
 			s.err = err
 		}
 		return nil
+	case s.conn.Expelled():
+		s.hangUp()
+		s.err = errExpelled
+		return errExpelled
 	case s.conn.Displaced():
 		s.err = errMakeRoom
 		return errMakeRoom

@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"net"
@@ -42,6 +43,27 @@ func TestTraceHidesSecrets(t *testing.T) {
 		}
 		if challenges := strings.Count(text, " w 334 "); challenges != strings.Count(text, " w 334 ***\n") || (challenges > 0) != strings.Contains(line, "\r\n") {
 			t.Errorf("%q: a challenge is shown in\n%s", line, text)
+		}
+	}
+}
+
+// TestDialogueInLog: at debug the log has the dialogue, unless somebody else is shown it; above debug it has not.
+func TestDialogueInLog(t *testing.T) {
+	for _, c := range []struct {
+		level         slog.Level
+		traced, inLog bool
+	}{{slog.LevelDebug, false, true}, {slog.LevelInfo, false, false}, {slog.LevelDebug, true, false}, {slog.LevelInfo, true, false}} {
+		var log, transcript bytes.Buffer
+		srv := &smtp.Server{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: c.level}))}
+		if c.traced {
+			srv.Trace = smtp.TraceWriter(&transcript)
+		}
+		answering(srv, "", nil)
+		if inLog := strings.Contains(log.String(), "RCPT TO:<c@d.example>"); inLog != c.inLog {
+			t.Errorf("%v, traced %v: in the log %v", c.level, c.traced, inLog)
+		}
+		if seen := strings.Contains(transcript.String(), "RCPT TO:<c@d.example>"); seen != c.traced {
+			t.Errorf("%v, traced %v: in the transcript %v", c.level, c.traced, seen)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func dial(t *testing.T, addr string) *dialogue {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	return &dialogue{t, c, bufio.NewReader(c)}
 }
 
@@ -182,7 +182,7 @@ func TestStop(t *testing.T) {
 		if err != nil {
 			t.Errorf("exit: %v\n%s", err, w.log)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatalf("the daemon did not stop\n%s", w.log)
 	}
 	w.start()

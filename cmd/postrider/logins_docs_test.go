@@ -58,7 +58,7 @@ func (w *world) loginAs(user, secret string) string {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	d := &dialogue{w.t, c, bufio.NewReader(c)}
 	d.expect("+OK")
 	d.ask("USER "+user, "+OK")

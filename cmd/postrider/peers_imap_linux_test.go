@@ -249,7 +249,7 @@ func TestIMAPBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := false
-	for range 50 {
+	for range 1800 {
 		if said := c.ok("NOOP"); strings.Contains(said, "2 EXPUNGE") {
 			gone = true
 			break
@@ -299,7 +299,7 @@ func TestIMAPBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := &imap{t: t, c: conn, r: bufio.NewReader(conn)}
-		conn.SetDeadline(time.Now().Add(time.Minute))
+		conn.SetDeadline(time.Now().Add(3 * time.Minute))
 		b.line()
 		if said, ok := b.do("LOGIN %s", login); ok {
 			t.Errorf("%s: %s", login, said)

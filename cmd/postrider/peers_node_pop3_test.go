@@ -26,7 +26,7 @@ func (w *world) look(account string, lines int) maildrop {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	d := &dialogue{w.t, c, bufio.NewReader(c)}
 	d.expect("+OK")
 	d.ask("USER "+account, "+OK")

@@ -218,7 +218,7 @@ func TestNodemailerParameters(t *testing.T) {
 				t.Errorf("%d messages arrived", len(got))
 			}
 			var news string
-			for range 100 {
+			for range 3600 {
 				if news = strings.Join(w.fetchAll(user), ""); news != "" {
 					break
 				}

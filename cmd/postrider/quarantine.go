@@ -36,7 +36,7 @@ func quarantineListCommand() *cobra.Command {
 			}
 			err := printTable(cmd, f.json, "ID\tSINCE\tSIZE\tFOR\tFROM\tSUBJECT\tWHY", list.Items, func(i quarantine.Item) string {
 				return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", i.ID, i.Since.Local().Format("2006-01-02 15:04"), size(i.Size), addresses(i),
-					oneLine(i.From), oneLine(i.Subject), oneLine(i.Why))
+					oneLine(i.From), oneLine(i.Subject), oneLine(reason(i)))
 			})
 			if err == nil && list.Problem != "" {
 				err = errors.New("not all can be seen: " + list.Problem)
@@ -44,6 +44,14 @@ func quarantineListCommand() *cobra.Command {
 			return err
 		},
 	})
+}
+
+// reason is why a message was put aside.
+func reason(i quarantine.Item) string {
+	if i.Unsafe {
+		return "unsafe: " + i.Why
+	}
+	return i.Why
 }
 
 // addresses are those that a message was for.
@@ -93,15 +101,23 @@ func quarantineShowCommand() *cobra.Command {
 
 func quarantineReleaseCommand() *cobra.Command {
 	var f askFlags
-	return f.add(&cobra.Command{
+	var anyway bool
+	c := f.add(&cobra.Command{
 		Use:   "release ID...",
 		Short: "Deliver messages to those they were for, once",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `Deliver messages to those they were for, once, without what quarantine has put on top of them.
+
+A message that a milter has put aside, as one does that looks for viruses, is not released
+unless you say --anyway: its recipients will have it as it came.`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := []changed{}
 			for _, id := range args {
 				var item quarantine.Item
-				if err := call(cmd, f.conf, "quarantine/release", daemon.QuarantineRequest{ID: id}, &item); err != nil {
+				if err := call(cmd, f.conf, "quarantine/release", daemon.QuarantineRequest{ID: id, Anyway: anyway}, &item); err != nil {
+					if strings.Contains(err.Error(), quarantine.ErrUnsafe.Error()) {
+						return fmt.Errorf("release: %w; --anyway releases it all the same", err)
+					}
 					return fmt.Errorf("release: %w", err)
 				}
 				done := changed{id, "delivered to " + addresses(item)}
@@ -115,4 +131,6 @@ func quarantineReleaseCommand() *cobra.Command {
 			return nil
 		},
 	})
+	c.Flags().BoolVar(&anyway, "anyway", false, "release also what a scanner has found something in")
+	return c
 }

@@ -31,8 +31,11 @@ func TestQuarantineCommands(t *testing.T) {
 		}
 	}
 	text := "X-Quarantine: for bob@mail.test; bl.test lists 192.0.2.1 (127.0.0.2)\nReturn-Path: <x@far.test>\nFrom: x@far.test\nSubject: a \x1b[31m red one\n\nbody\n"
-	if err := os.WriteFile(filepath.Join(dir, "1790000000.M1P1.host"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	virus := "X-Quarantine: for bob@mail.test; unsafe; clamav: Eicar\nReturn-Path: <x@far.test>\n\nvirus\n"
+	for name, text := range map[string]string{"1790000000.M1P1.host": text, "1790000001.M1P1.host": virus} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.start()
 	out, said, code := postrider(t, "quarantine", "list", "-c", w.dir)
@@ -48,6 +51,16 @@ func TestQuarantineCommands(t *testing.T) {
 	}
 	if _, said, code := postrider(t, "quarantine", "release", id, "-c", w.dir); code != 1 || !strings.Contains(said, "no such message in quarantine") {
 		t.Errorf("release again: %d %s", code, said)
+	}
+	if !strings.Contains(out, "unsafe: clamav: Eicar") {
+		t.Errorf("the virus: %q", out)
+	}
+	bad := strings.Fields(strings.Split(out, "\n")[2])[0]
+	if _, said, code := postrider(t, "quarantine", "release", bad, "-c", w.dir); code != 1 || !strings.Contains(said, "found something in this message: clamav: Eicar; --anyway releases it all the same") {
+		t.Errorf("release the virus: %d %s", code, said)
+	}
+	if out, said, code := postrider(t, "quarantine", "release", "--anyway", bad, "-c", w.dir); code != 0 || out != bad+": delivered to bob@mail.test\n" {
+		t.Errorf("release it anyway: %d %q %s", code, out, said)
 	}
 	if out, _, _ := postrider(t, "quarantine", "list", "--json", "-c", w.dir); strings.TrimSpace(out) != "[]" {
 		t.Errorf("left: %q", out)

@@ -37,7 +37,7 @@ func TestQueueCommands(t *testing.T) {
 		return out
 	}
 	var views []queue.View
-	for range 200 {
+	for range 3600 {
 		if err := json.Unmarshal([]byte(command("list", "--json")), &views); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestQueueCommands(t *testing.T) {
 	if _, said, code := postrider(t, "queue", "show", "nothing", "-c", w.dir); code != 1 || !strings.Contains(said, "no such entry") {
 		t.Errorf("show of what is not there: code %d, %s", code, said)
 	}
-	for range 100 {
+	for range 3600 {
 		if _, _, code := postrider(t, "queue", "remove", id, "-c", w.dir); code == 0 {
 			break
 		}

@@ -172,7 +172,7 @@ func (s *shell) password(t *testing.T, dir string) string {
 func (s *shell) stop(t *testing.T) {
 	t.Helper()
 	syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT)
-	for range 600 {
+	for range 3600 {
 		if syscall.Kill(-s.cmd.Process.Pid, 0) != nil {
 			return
 		}

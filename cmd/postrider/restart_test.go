@@ -136,7 +136,7 @@ func (m *managed) start() {
 // wait returns the next message with this word in it.
 func (m *managed) wait(word string) string {
 	m.t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(3 * time.Minute)
 	for {
 		select {
 		case text := <-m.said:
@@ -265,7 +265,7 @@ func (f *traffic) deliver(id, to string) error {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	r := bufio.NewReader(c)
 	body := "Subject: " + id + "\r\n\r\n" + strings.Repeat("A line of it.\r\n", 200) + "."
 	err = talk(c, r, "", "220 ", "EHLO client.test", "250 ", "MAIL FROM:<x@client.test>", "250 ", "RCPT TO:<"+to+">", "250 ", "DATA", "354 ", body, "250 ")
@@ -285,7 +285,7 @@ func (f *traffic) fetch(account string) error {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	r := bufio.NewReader(c)
 	if err := talk(c, r, "", "+OK", "USER "+account, "+OK", "PASS "+password, "+OK"); err != nil {
 		return err

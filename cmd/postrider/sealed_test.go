@@ -86,7 +86,7 @@ func (w *world) keys(t *testing.T) (v keysView) {
 // sealedAll waits until all mail from before is sealed.
 func (w *world) sealedAll(t *testing.T) {
 	t.Helper()
-	for range 300 {
+	for range 1800 {
 		if v := w.keys(t); v.Plain == 0 {
 			return
 		}

@@ -161,7 +161,7 @@ func TestSendmailOfPrograms(t *testing.T) {
 // awaitOne waits for a message.
 func (h *host) awaitOne(account string) string {
 	h.t.Helper()
-	for range 100 {
+	for range 3600 {
 		if got := h.fetchAll(account); len(got) > 0 {
 			return got[0]
 		}
@@ -210,7 +210,7 @@ func (w *world) submitted(dialogue string) string {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	login := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
 	if _, err := io.WriteString(c, "EHLO x\r\nAUTH PLAIN "+login+"\r\n"); err != nil {
 		w.t.Fatal(err)

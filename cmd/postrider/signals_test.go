@@ -25,7 +25,7 @@ func (w *world) hangUp(line string) {
 	if err := w.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		w.t.Fatal(err)
 	}
-	for range 600 {
+	for range 3600 {
 		if strings.Count(w.log.String(), line) > before {
 			return
 		}

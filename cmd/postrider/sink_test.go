@@ -19,6 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -223,7 +224,7 @@ func TestSinkPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, binary(t), "sink", "--smtp", l.Addr().String(), "--pop3", "", "--http", "127.0.0.1:0").CombinedOutput()
 	if err == nil || !regexp.MustCompile(`SMTP.*`+regexp.QuoteMeta(l.Addr().String())).Match(out) || !strings.Contains(string(out), "--smtp") {
@@ -342,7 +343,7 @@ func TestSinkProxy(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-				for range 500 {
+				for range 9000 {
 					if c, err := net.Dial("tcp", at); err == nil {
 						c.Close()
 						break
@@ -358,12 +359,7 @@ func TestSinkProxy(t *testing.T) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", peertest.FreePort(t))
 }
 
 // behindProxy looks at what comes by way of a proxy: nothing in it names the sink's own address.

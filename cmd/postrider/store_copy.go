@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
@@ -95,12 +96,39 @@ func copyStore(ctx context.Context, cmd *cobra.Command, s *conf.Settings, toData
 		return err
 	}
 	defer files.Close()
+	if err := noneSealed(ctx, files); err != nil {
+		return err
+	}
 	database, err := daemon.OpenDatabase(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer database.Close()
 	return copyBoth(ctx, cmd, files, database, toDatabase)
+}
+
+// noneSealed refuses Maildirs of which some are sealed, before anything is copied: a database keeps no sealed mail, and what comes from one would be in
+// clear beside it.
+func noneSealed(ctx context.Context, files *maildir.Store) error {
+	keys := mailkeys.New(files)
+	var names []string
+	for user, err := range files.Users(ctx) {
+		if err != nil {
+			return err
+		}
+		held, err := daemon.CountMailbox(ctx, files, user)
+		if err != nil {
+			return fmt.Errorf("%s: %w", user, err)
+		}
+		box, err := keys.Of(user)
+		if err != nil || box != nil && box.State == mailkeys.Sealed || len(held.Keys) > 0 {
+			names = append(names, user)
+		}
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("nothing was copied: a database keeps no sealed mail, and there is some of %s; \"postrider user unseal\" opens it", strings.Join(names, ", "))
+	}
+	return nil
 }
 
 func copyBoth(ctx context.Context, cmd *cobra.Command, files *maildir.Store, database *postgres.Store, toDatabase bool) error {

@@ -15,10 +15,12 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/sealed"
 )
 
 // contents is all that a store has, by mailbox, folder and unique id: text, flags and time.
@@ -54,6 +56,48 @@ func contents(t *testing.T, s foldered) map[string]string {
 		}
 	}
 	return all
+}
+
+// TestStoreCopySealed: sealed mail is not copied, nor anything beside it, and it is said whose it is.
+func TestStoreCopySealed(t *testing.T) {
+	t.Parallel()
+	dir := confDir(t, `{ "server_name": "mail.test", "data_dir": "data", "mail_dir": "mail", "Store": {"postgres": "host=127.0.0.1 port=1 dbname=none"} }`)
+	files, err := maildir.Open(filepath.Join(dir, "mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, _, err := mailkeys.NewKeyring([]byte("password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = mailkeys.New(files).Change(t.Context(), "alice@mail.test", func(b *mailkeys.Box) error {
+		b.Keyring, b.State = ring, mailkeys.Leaving
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sealed.New(files, func(user string) (string, error) {
+		if user == "alice@mail.test" {
+			return ring.Recipient(), nil
+		}
+		return "", nil
+	}, nil)
+	d, err := s.Create(t.Context(), mailstore.Meta{}, "alice@mail.test", "bob@mail.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(d, "Subject: x\r\n\r\n")
+	if err := d.Commit(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	files.Close()
+	for _, way := range [][]string{{"maildir", "postgres"}, {"postgres", "maildir"}} {
+		code, out, errs := command(t, "", "store", "copy", "-c", dir, "--from", way[0], "--to", way[1])
+		if code != exitError || out != "" || !strings.Contains(errs, "there is some of alice@mail.test;") {
+			t.Errorf("%s: exit %d, %q, %q", way, code, out, errs)
+		}
+	}
 }
 
 // TestStoreCopy: all mail goes into a database and back, with ids, flags, times and folders; done again it changes nothing, and what one

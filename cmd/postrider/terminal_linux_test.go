@@ -125,7 +125,7 @@ func TestInterruptedPrompt(t *testing.T) {
 		}
 		return mode.Lflag&unix.ECHO != 0
 	}
-	for range 600 {
+	for range 18000 {
 		if !echo() {
 			break
 		}

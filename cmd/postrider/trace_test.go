@@ -26,7 +26,7 @@ func TestTrace(t *testing.T) {
 		`"tarpit": "0s"`, `"tarpit": "0s", "relay_from": ["127.0.0.1/32"]`)
 	w.deliver("Subject: q\r\nMessage-ID: <m1@here.test>\r\n\r\nx\r\n", "friend@far.test")
 	var id string
-	for range 200 {
+	for range 3600 {
 		if m := regexp.MustCompile(`msg=attempt queue=\S+ id=(\S+)`).FindStringSubmatch(w.log.String()); m != nil {
 			id = m[1]
 			break

@@ -41,7 +41,7 @@ func userCommand() *cobra.Command {
 their comments and layout. A running server is told, unless --no-reload is given.
 "postrider user show ADDRESS" says what an account has sent and may send.`,
 	}, userAddCommand(), userPasswdCommand(), userRenameCommand(), userRemoveCommand(), userBlockCommand(true), userBlockCommand(false), userListCommand(),
-		userTestCommand(), userSealCommand(), userUnsealCommand(), userKeysCommand(), userImportCommand(), userExportCommand(), userUnlockCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
+		userTestCommand(), userSealCommand(), userUnsealCommand(), userKeysCommand(), userImportCommand(), userExportCommand(), userUnlockCommand(), userDeviceCommand(), userForgetCommand(), userShowCommand(), userLiftCommand(), userDiscardCommand())
 }
 
 const passwordHelp = `

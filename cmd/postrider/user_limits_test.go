@@ -51,7 +51,7 @@ func TestUserLimits(t *testing.T) {
 	}
 	held := func(n int) {
 		t.Helper()
-		for range 500 {
+		for range 9000 {
 			if show().Held == n {
 				return
 			}

@@ -128,6 +128,7 @@ func userViews(ctx context.Context, s *conf.Settings) ([]userView, error) {
 			return nil, err
 		}
 		v.Messages, v.Octets, v.Aliases = used.Messages, used.Octets, leading[v.Address]
+		v.decided(kept, nil)
 		views = append(views, *v)
 	}
 	return views, nil

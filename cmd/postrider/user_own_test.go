@@ -51,7 +51,7 @@ func TestUserPreferences(t *testing.T) {
 		}
 		if err := store.Change(t.Context(), at, func(p *preferences.Preferences) error {
 			p.Forward = &preferences.Forward{To: "boss@far.test"}
-			if _, err := c.AddApp(at, p, "phone", ""); err != nil {
+			if _, err := c.AddApp(at, p, preferences.Device{Name: "phone"}); err != nil {
 				return err
 			}
 			return c.SetPassword(at, p, []byte("my own one"))

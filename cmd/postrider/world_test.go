@@ -227,7 +227,7 @@ func (w *world) start() {
 func (w *world) waitReady() {
 	w.t.Helper()
 	c := control.NewClient(filepath.Join(w.dir, "data", "control.sock"))
-	for range 600 {
+	for range 3600 {
 		var s daemon.Status
 		err := c.Call(context.Background(), "status", nil, &s)
 		if err == nil {
@@ -265,7 +265,7 @@ func (w *world) fetchAll(account string) []string {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	d := &dialogue{w.t, c, bufio.NewReader(c)}
 	d.expect("+OK")
 	d.ask("USER "+account, "+OK")

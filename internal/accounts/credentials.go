@@ -75,7 +75,7 @@ func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, l
 	if err != nil {
 		return nil, err
 	}
-	c.offer()
+	c.offer(s.Elsewhere.Scram)
 	c.models = newModels(dir, c.keys, c.decoy, c.storedOf)
 	c.adoptAll()
 	return c, nil
@@ -85,11 +85,12 @@ func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, l
 // the strongest mechanism it is offered. It must not be one that its account
 // keeps no secret for: the right password would be refused. So one account
 // without keys (taken over as a bcrypt hash, say) keeps the mechanism from being
-// offered. APOP is chosen by hand and needs one account only.
-func (c *Credentials) offer() {
+// offered; those that others keep do not keep SCRAM from it with scramAnyway. APOP is chosen by hand and needs one account only.
+func (c *Credentials) offer(scramAnyway bool) {
 	accounts := c.dir.Accounts()
-	keyed := len(accounts) > 0 && len(c.dir.elsewhere.domains()) == 0 // those that others keep have no keys
-	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: keyed, sasl.ScramSHA256: keyed}
+	alone := len(c.dir.elsewhere.domains()) == 0 // those that others keep have no keys
+	some := len(accounts) > 0
+	c.offers = map[sasl.Kind]bool{sasl.Password: true, sasl.CRAMMD5: some && alone, sasl.ScramSHA256: some && (alone || scramAnyway)}
 	for address, account := range accounts {
 		k := c.keys[address]
 		if canLogIn(account) {
@@ -258,7 +259,7 @@ func (c *Credentials) Secret(ctx context.Context, kind sasl.Kind, user string) (
 	if err != nil {
 		return sasl.Secret{}, "", err
 	}
-	found, ok := c.secret(name, kind, &secrets)
+	found, ok := c.secret(ctx, name, kind, &secrets)
 	if !ok {
 		return fake, name.String(), nil
 	}

@@ -89,6 +89,7 @@ func (o *Open) end(all map[string]opened) (n int) {
 			continue
 		}
 		s.end()
+		o.Done(session) // it may take a while to say so
 		n++
 		if o.Ended != nil {
 			o.Ended(session, s.account)

@@ -81,7 +81,18 @@ func (c *Credentials) app(ctx context.Context, s *secrets, password []byte) *pre
 	if !c.apps || s.stored == "" || sasl.PeerOf(ctx).Service == pagesService {
 		return (*preferences.Preferences)(nil).Find(password, time.Now())
 	}
-	return s.p.Find(password, time.Now())
+	if app := s.p.Find(password, time.Now()); app != nil && app.For(purpose(ctx)) {
+		return app
+	}
+	return nil
+}
+
+// purpose is what the client of a context logs in for: who submits mail sends it, and all else fetches it.
+func purpose(ctx context.Context) string {
+	if sasl.PeerOf(ctx).Service == "smtp" {
+		return preferences.OnlySend
+	}
+	return preferences.OnlyFetch
 }
 
 // scramOf are the keys whose salt clients of SCRAM are told.
@@ -144,7 +155,7 @@ func (c *Credentials) unseal(p *preferences.Preferences, what, sealed string) []
 }
 
 // secret is what a challenge is checked by: that of the password, and those of the devices.
-func (c *Credentials) secret(name domains.Address, kind sasl.Kind, s *secrets) (found sasl.Secret, ok bool) {
+func (c *Credentials) secret(ctx context.Context, name domains.Address, kind sasl.Kind, s *secrets) (found sasl.Secret, ok bool) {
 	only := c.onlyApps(s.p)
 	switch kind {
 	case sasl.CRAMMD5:
@@ -165,7 +176,7 @@ func (c *Credentials) secret(name domains.Address, kind sasl.Kind, s *secrets) (
 			app := &s.p.Apps[i]
 			other := sasl.Secret{}
 			switch {
-			case app.Over(now):
+			case app.Over(now) || !app.For(purpose(ctx)):
 			case kind == sasl.CRAMMD5:
 				other.CRAM = c.unseal(s.p, "app "+app.ID, app.CRAM)
 			case kind == sasl.ScramSHA256:
@@ -221,9 +232,9 @@ func (c *Credentials) SetPassword(name domains.Address, p *preferences.Preferenc
 	return nil
 }
 
-// AddApp makes an app password, which is returned to be shown once, in p. until is its last day, or empty.
-func (c *Credentials) AddApp(name domains.Address, p *preferences.Preferences, device, until string) (password string, err error) {
-	password, app, err := p.NewApp(device, until, time.Now())
+// AddApp makes an app password, which is returned to be shown once, in p.
+func (c *Credentials) AddApp(name domains.Address, p *preferences.Preferences, d preferences.Device) (password string, err error) {
+	password, app, err := p.NewApp(d, time.Now())
 	if err != nil {
 		return "", err
 	}

@@ -105,7 +105,7 @@ func (o *own) set(password string) {
 func (o *own) addApp(name string) (password string) {
 	o.t.Helper()
 	if err := o.kept.Change(o.t.Context(), alice, func(p *preferences.Preferences) (err error) {
-		password, err = o.AddApp(alice, p, name, "")
+		password, err = o.AddApp(alice, p, preferences.Device{Name: name})
 		return err
 	}); err != nil {
 		o.t.Fatal(err)
@@ -409,5 +409,71 @@ func TestChangedMeanwhile(t *testing.T) {
 	sessions.Done("s1")
 	if n := sessions.Sweep(""); n != 0 {
 		t.Error("after its end:", n)
+	}
+}
+
+// TestDeviceForOne: a device that fetches or sends alone does that by every mechanism, and nothing else; its session goes on.
+func TestDeviceForOne(t *testing.T) {
+	o := newOwn(t)
+	add := func(only string) (password string) {
+		t.Helper()
+		if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) (err error) {
+			password, err = o.AddApp(alice, p, preferences.Device{Name: "for " + only, Only: only})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return password
+	}
+	fetches, sends := add(preferences.OnlyFetch), add(preferences.OnlySend)
+	o.opens("pop", fetches, true)
+	o.opens("smtp", fetches, false)
+	o.opens("smtp", sends, true)
+	o.opens("pop", sends, false)
+	o.opens("web", sends, false)
+	for _, mechanism := range []string{"CRAM-MD5", "SCRAM-SHA-256"} { // of POP3
+		if err := o.challenge(mechanism, fetches); err != nil {
+			t.Error(mechanism, err)
+		}
+		if err := o.challenge(mechanism, sends); !errors.Is(err, sasl.ErrDenied) {
+			t.Error(mechanism, "by what sends:", err)
+		}
+	}
+	err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error {
+		_, err := o.AddApp(alice, p, preferences.Device{Name: "x", Only: "read"})
+		return err
+	})
+	if wrong := (*preferences.Invalid)(nil); !errors.As(err, &wrong) || wrong.What != "only" {
+		t.Error(err)
+	}
+}
+
+// TestScramBesideOthers: SCRAM is offered beside accounts that others keep only where the settings say so; CRAM-MD5 never.
+func TestScramBesideOthers(t *testing.T) {
+	o := newOwn(t)
+	if !o.Offers(sasl.ScramSHA256) || !o.Offers(sasl.CRAMMD5) {
+		t.Fatal("it is not offered at all")
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("bob:{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.s.Elsewhere.PasswdFiles = []conf.PasswdFile{{File: users, Domains: []string{"example.com"}}}
+	for _, anyway := range []bool{false, true} {
+		o.s.Elsewhere.Scram = anyway
+		e, err := OpenElsewhere(o.s, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := New(o.s, NewDirectory(o.s).Beside(e), o.kept, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Offers(sasl.ScramSHA256) != anyway || c.Offers(sasl.CRAMMD5) || !c.Offers(sasl.Password) {
+			t.Error(anyway, c.Offers(sasl.ScramSHA256), c.Offers(sasl.CRAMMD5))
+		}
+		if _, who, err := c.Secret(by(t, "pop"), sasl.ScramSHA256, "bob@example.com"); err != nil || who != "bob@example.com" {
+			t.Errorf("one without keys is told apart: %q, %v", who, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,8 +19,13 @@ func TestDefence(t *testing.T) {
 		t.Fatal(err)
 	}
 	const codes = `"Codes": [{"codes": "127.0.0.2", "action": "refuse"}]`
+	lists := ""
+	for i := range mostLists {
+		lists += fmt.Sprintf(`{"zone": "l%d.bl.test", %s}, `, i, codes)
+	}
 	for text, want := range map[string]string{
-		``: "",
+		``:                         "",
+		`"Lists": [` + lists + `]`: "",
 		`"Lists": [{"zone": "bl.test", ` + codes + `}]`: "",
 		`"Lists": [{"zone": "bl.test.", "knows": "domains", "Codes": [{"codes": "127.0.*.1-3", "action": "allow"}, {"codes": "127.0.0.9", "action": "quarantine"}]}]`: "",
 		`"Lists": [{"zone": "{key}.bl.test", "key": "secret1", ` + codes + `}]`:                                                                                       "",

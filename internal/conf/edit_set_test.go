@@ -2,6 +2,7 @@ package conf
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -158,6 +159,17 @@ func TestWhere(t *testing.T) {
 	}
 	if len(written) != 5 {
 		t.Errorf("%v", written)
+	}
+}
+
+// TestSetDomainAnew: a domain that is here by its accounts alone gets a place of its own, in the file for domains of a folder, or in the only file.
+func TestSetDomainAnew(t *testing.T) {
+	dir := folder(t, "a.conf", editBase+`"Accounts": {"a@example.com": {}}}`)
+	for path, want := range map[string]string{dir: "domains.conf", filepath.Join(dir, "a.conf"): "a.conf"} {
+		e, err := mustLoad(t, dir).SetDomainQuota(path, "example.com", 5e6)
+		if err != nil || e.File != filepath.Join(dir, want) || !strings.Contains(string(e.Text), `"quota": "5MB"`) || e.New != (want == "domains.conf") {
+			t.Errorf("%s: %+v, %v", path, e, err)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // PasswdFiles before those of LDAP.
 //
 // Where PasswdFiles or LDAP name anything, PLAIN and LOGIN are the only mechanisms with a
-// password: others need keys that these do not have.
+// password, unless scram says otherwise: others need keys that these do not have.
 type Elsewhere struct {
 	// Passwd-files of Dovecot. What changes in them counts at once.
 	//
@@ -49,6 +49,14 @@ type Elsewhere struct {
 	//
 	//	"Certificates": {"ca_file": "staff-ca.pem"}
 	Certificates ClientCertificates `json:"Certificates"`
+
+	// Whether SCRAM-SHA-256 is offered for the accounts of the settings although there are
+	// passwd-files or directories, whose accounts have no keys for it. A program takes the
+	// strongest mechanism that it is offered, before anybody knows whose account it is, and few
+	// try another one: users of those accounts whose program knows SCRAM cannot log in by
+	// it then. Thunderbird, Outlook and Apple's programs do not know it; mutt, msmtp,
+	// fetchmail and whatever stands on GSASL or libcurl may.
+	Scram bool `json:"scram"`
 
 	// How long it is remembered what a directory has said: that an address is there, that a
 	// password is right, what a provider's introspection knows of a token. So long may

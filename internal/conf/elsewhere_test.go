@@ -119,6 +119,14 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// TestPasswdFileScheme: passwords of a file without a scheme of its own are those that crypt knows, as Dovecot takes them.
+func TestPasswdFileScheme(t *testing.T) {
+	s, problems := checkedElsewhere(t, `{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}, {"file": "users", "domains": ["example.org"], "scheme": "SSHA"}]}`)
+	if s == nil || s.Elsewhere.PasswdFiles[0].Scheme != "CRYPT" || s.Elsewhere.PasswdFiles[1].Scheme != "SSHA" {
+		t.Errorf("%+v, %s", s, problems)
+	}
+}
+
 // TestElsewhereSecrets: what is shown of the settings holds none of them, and a file with one must be closed.
 func TestElsewhereSecrets(t *testing.T) {
 	s, problems := checkedElsewhere(t, `{"LDAP": [{`+strings.Replace(rightLDAP, `"service_password_file": "secret"`, `"service_password": "in-the-open"`, 1)+`}]}`)

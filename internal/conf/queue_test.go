@@ -1,6 +1,8 @@
 package conf
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -54,5 +56,36 @@ func TestAliasKeepsCaseElsewhere(t *testing.T) {
 	got := aliasesOf(s)["a@mail.example.com"]
 	if len(got) != 2 || got[0] != "Ann.B@far.example" || got[1] != "bob@mail.example.com" {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestWarningBeforeTheEnd: who is told that his message waits is told before it is given up, or not at all; what is written stands.
+func TestWarningBeforeTheEnd(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`"expire_after": "4h"`: 0, `"expire_after": "4h1s"`: 4 * time.Hour, `"expire_after": "3h"`: 0, `"expire_after": "9h", "delay_warning_after": "8h"`: 8 * time.Hour,
+	} {
+		s := mustLoad(t, folder(t, "a.conf", fmt.Sprintf(`{"server_name": "mail.example.com", "data_dir": "data", "Queue": {%s}}`, text)))
+		if got := s.Queue.DelayWarningAfter; got != want {
+			t.Errorf("%s: a warning after %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestRouteWithoutHost: a route that leads nowhere is named as such, whichever way its host is left out.
+func TestRouteWithoutHost(t *testing.T) {
+	for host, want := range map[string]string{`"host": ""`: "missing; write the host", `"host": []`: "missing; write the host", `"host": [""]`: "missing; write the host", `"port": 25`: "missing; write the host", `"host": "mx.example.net"`: ""} {
+		_, problems := Verify(folder(t, "a.conf", fmt.Sprintf(`{"server_name": "mail.example.com", "data_dir": "data", "postmaster": "a@mail.example.com", "Accounts": {"a@mail.example.com": {}}, "Queue": {"Routes": [{"domain": "*", %s}]}}`, host)), Probes{})
+		said := 0
+		for _, p := range problems {
+			if strings.Contains(p.Error(), "Queue.Routes[0].host") {
+				said++
+				if want == "" || !strings.Contains(p.Error(), want) {
+					t.Errorf("%s: %v", host, p)
+				}
+			}
+		}
+		if said != min(1, len(want)) {
+			t.Errorf("%s: said %d times: %v", host, said, problems)
+		}
 	}
 }

@@ -119,6 +119,7 @@ func (w *testWorld) change(old, new string) {
 
 // TestACMERenews: a certificate is replaced while it is still good, and keeps its key: what TLSA records say stays true.
 func TestACMERenews(t *testing.T) {
+	t.Parallel()
 	port := peertest.FreePort(t)
 	ca := peertest.Pebble(t, peertest.PebbleOptions{HTTPPort: port, Validity: 8 * time.Second})
 	w := start(t, fmt.Sprintf(`"TLS": {"ACME": {"accept_terms": true, "directory": %q, "directory_ca_file": %q, "listen": "127.0.0.1:%d"}},`,

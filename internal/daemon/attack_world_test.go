@@ -89,6 +89,9 @@ func underAttackWith(t *testing.T, descriptors int, extra string) *victim {
 	if runtime.GOOS != "linux" {
 		t.Skip("what an attack costs is read from /proc")
 	}
+	if testing.Short() {
+		t.Skip("the program under attack is a process of its own, of which the race detector sees nothing")
+	}
 	program.once.Do(func() {
 		dir, err := os.MkdirTemp("", "postrider-attack")
 		program.path, program.err = filepath.Join(dir, "postrider"), err

@@ -107,6 +107,7 @@ func (d *Daemon) commands() http.Handler {
 		}
 		control.Answer(w, struct{}{}, err)
 	})
+	d.deviceCommands(mux)
 	d.desk.Commands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)

@@ -74,6 +74,7 @@ type Daemon struct {
 	scanner     *scan.Scanner
 	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
+	own         ownEntries
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
 	reporting *reports.Sender
@@ -271,6 +272,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.runIssuer()
 	d.reloading.Unlock()
 	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
+	d.serving.Go(func() {
+		told := make(keyNotices)
+		every(ctx, tellEvery, func() { d.tellOfKeys(ctx, told, time.Now()) })
+	})
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/peertest"
 )
@@ -98,6 +99,39 @@ func TestDNSLists(t *testing.T) {
 		if strings.Contains(fmt.Sprint(s), "k3y") {
 			t.Error("the key is shown: ", s)
 		}
+	}
+}
+
+// TestOwnEntries: lists are asked about the addresses of this host, once each, and an entry is told of until it is gone; one of a list that allows is none.
+func TestOwnEntries(t *testing.T) {
+	l := newLab(t)
+	l.add(t, listZone...)
+	l.add(t, "mail.test. 60 IN A 198.51.100.66", "mail.test. 60 IN A 198.51.100.69", "mail.test. 60 IN A 198.51.100.71", "mail.test. 60 IN A 10.0.0.1")
+	w := startTrusting(t, l, "", withUsers+listSettings)
+	peertest.Await(t, "the first test", func() bool { return len(w.state().verify.Lists.Group.Problems()) == 0 && l.askedBelow("bl.test") > 0 })
+	listed := func() string { return strings.Join(w.status(time.Now()).Warnings, "\n") }
+	if strings.Contains(listed(), "of this host") {
+		t.Error("before anybody has looked:", listed())
+	}
+	for range 2 {
+		w.lookForOwnEntries(t.Context())
+		// .69 is listed by bl.test as well, though wl.test speaks for it.
+		if s := listed(); strings.Count(s, "bl.example lists 198.51.100.") != 2 || strings.Contains(s, "wl.test lists") || strings.Contains(s, "k3y") {
+			t.Error(s)
+		}
+		if _, text := w.http("/metrics"); !strings.Contains(text, "postrider_dnslist_own_entries 2\n") {
+			t.Error(text)
+		}
+	}
+	if n := strings.Count(w.logs.String(), "a DNS list has an entry about this host"); n != 2 {
+		t.Errorf("%d lines in the log", n)
+	}
+	if err := w.rewrite(""); err != nil {
+		t.Fatal(err)
+	}
+	w.lookForOwnEntries(t.Context())
+	if strings.Contains(listed(), "of this host (") {
+		t.Error("without lists:", listed())
 	}
 }
 

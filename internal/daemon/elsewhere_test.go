@@ -148,6 +148,7 @@ func TestDirectory(t *testing.T) {
 
 // TestDirectoryAway: a directory that is killed or stands still is a temporary failure for logins and recipients, no guess, and soon said.
 func TestDirectoryAway(t *testing.T) {
+	t.Parallel()
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", ""), 0)
 	w := start(t, `"Auth": {"max_failures_per_address": 3, "max_failures_per_account": 3}, "POP3": {"max_auth_failures": 100}, `+strings.Replace(ldapConf(s, ""), `"timeout": "30s"`, `"timeout": "4s"`, 1))
 	w.popLogin("bob@example.com", "bob-secret", "+OK")
@@ -206,6 +207,7 @@ func fresh() string { return fmt.Sprint("wrong", time.Now().UnixNano()) }
 
 // TestDirectoryChanges: a new password counts at once, an old one and a closed account soon not.
 func TestDirectoryChanges(t *testing.T) {
+	t.Parallel()
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", ""), 0)
 	w := start(t, ldapConf(s, ""))
 	w.popLogin("bob@example.com", "bob-secret", "+OK")

@@ -47,7 +47,7 @@ func (d *Daemon) newPOP3(l conf.Listener) *pop3.Server {
 		},
 		Policy: policy(st.dir, c),
 		CheckConn: func(_ context.Context, s *pop3.Session) error {
-			open.Begin(s.ID, s.Close)
+			open.Begin(s.ID, s.End)
 			return nil
 		},
 		Done: func(s *pop3.Session, sum *pop3.Summary) {

@@ -43,6 +43,7 @@ func (w *testWorld) comingFrom(addr string) (port int) {
 
 // TestGreylistPeers: an honest server without names is told to come again, does, and its mail is there once.
 func TestGreylistPeers(t *testing.T) {
+	t.Parallel()
 	const on, rule = `"Verify": {"Greylist": {"on": true}},`, `"Rules": ["greylist all"],`
 	for _, c := range []struct{ name, settings string }{{"Postfix", on}, {"Exim", on}, {"Postfix", rule}, {"Exim", rule}} {
 		name := c.name

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/quarantine"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -47,6 +48,8 @@ func junkError(err error) error {
 	switch {
 	case errors.Is(err, mailstore.ErrLocked):
 		return &user.Refused{Why: "a mail program reads that mailbox at this moment; try again"}
+	case errors.Is(err, quarantine.ErrUnsafe):
+		return &user.Refused{Why: err.Error() + ". The postmaster can release it"}
 	case errors.Is(err, mailstore.ErrOverQuota):
 		return &user.Refused{Why: "your mailbox is full; it has no room for that"}
 	}

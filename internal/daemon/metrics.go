@@ -28,7 +28,7 @@ func (d *Daemon) moment() web.Moment {
 		m.Store.Add(disk.Stats())
 		m.StoreFailed = m.StoreFailed || disk.Err() != nil
 	}
-	m.Full = d.fullness.full()
+	m.Full, m.Listed = d.fullness.full(), d.own.count()
 	m.Signed, m.Unsigned = d.keys.Signatures()
 	m.Records, m.Looked = d.desk.Zones().Faults()
 	if out := d.post.Outbound; out != nil {

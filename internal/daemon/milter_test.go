@@ -65,7 +65,7 @@ func TestLibmilter(t *testing.T) {
 			t.Errorf("%s: %q", do, got)
 		case do == "add X-A: b" && !strings.Contains(got, "\r\nX-A: b\r\nX-Do: "):
 			t.Errorf("%s: %q", do, got)
-		case box != "bob@mail.test" && !strings.HasPrefix(got, "X-Quarantine: lib: looks odd\r\n"):
+		case box != "bob@mail.test" && !strings.HasPrefix(got, "X-Quarantine: unsafe; lib: looks odd\r\n"):
 			t.Errorf("%s: %q", do, got)
 		}
 	}
@@ -214,7 +214,7 @@ func TestClamAVQuarantine(t *testing.T) {
 		return w.stored("bob+junk@mail.test") > 0
 	})
 	junk := w.only("bob+junk@mail.test")
-	if !strings.HasPrefix(junk, "X-Quarantine: clamav: ") || !strings.Contains(junk, "X-Spam-Flag: YES") || !strings.HasSuffix(junk, infected) || !strings.Contains(junk, "X-Virus-Status: Infected ("+peertest.VirusName) {
+	if !strings.HasPrefix(junk, "X-Quarantine: unsafe; clamav: ") || !strings.Contains(junk, "X-Spam-Flag: YES") || !strings.HasSuffix(junk, infected) || !strings.Contains(junk, "X-Virus-Status: Infected ("+peertest.VirusName) {
 		t.Errorf("%q", junk)
 	}
 }

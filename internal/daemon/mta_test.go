@@ -110,6 +110,7 @@ func TestRelayIntoPeers(t *testing.T) {
 // TestPeersRelayIntoUs: what other servers relay to port 25 is in our mailbox
 // as it came to them.
 func TestPeersRelayIntoUs(t *testing.T) {
+	t.Parallel()
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
 			w := start(t, "")
@@ -190,6 +191,7 @@ print(original.get_payload(0)["Subject"])
 // TestPeerRefuses: the word of another server comes back to the sender in a
 // notification that a mail program understands.
 func TestPeerRefuses(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -228,6 +230,7 @@ func TestPeerRefuses(t *testing.T) {
 // where the server before us passes the wish on (RFC 3461 §5.2.1), and our
 // report finds its way back through that server.
 func TestSuccessThroughPeers(t *testing.T) {
+	t.Parallel()
 	for name, startPeer := range peertest.Servers() {
 		t.Run(name, func(t *testing.T) {
 			free := peertest.FreePort(t)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -34,11 +35,55 @@ func (w *testWorld) inSMTP(name, password string) *talk {
 	return k
 }
 
-// goesOn reports whether a session answers.
+// goesOn reports whether a session answers to a command. One that has ended has said why before, and does not say more.
 func (k *talk) goesOn() bool {
+	k.t.Helper()
 	io.WriteString(k.c, "NOOP\r\n")
-	_, err := k.r.ReadString('\n')
-	return err == nil
+	line, err := k.r.ReadString('\n')
+	if err != nil {
+		k.t.Error("a session has ended without a word:", err)
+		return false
+	}
+	if !strings.HasPrefix(line, "421 4.7.0 What this session logged in by") && !strings.HasPrefix(line, "-ERR [SYS/TEMP] what this session logged in by") {
+		return true
+	}
+	if more, err := k.r.ReadString('\n'); err == nil {
+		k.t.Errorf("%q after its last word", more)
+	}
+	return false
+}
+
+// TestWordsInTheMiddle: who is in the midst of a message, or has marked some for removal, hears why it ends as well; nothing is delivered or removed.
+func TestWordsInTheMiddle(t *testing.T) {
+	w := start(t, withUsers)
+	v := w.user("alice@mail.test", testPassword)
+	v.app("phone", testPassword) // a mail tells her
+	in := w.inPOP3("alice@mail.test", testPassword)
+	in.play("C: DELE 1\nS: +OK")
+	data, chunk := w.inSMTP("alice@mail.test", testPassword), w.inSMTP("alice@mail.test", testPassword)
+	data.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: half a message")
+	chunk.play("C: MAIL FROM:<alice@mail.test>\nS: 250\nC: RCPT TO:<bob@mail.test>\nS: 250\nC: BDAT 100 LAST\nC: Subject: some of it")
+	if code, page := v.post("/account/password", "do", "change", "old", testPassword, "new", "a better one", "again", "a better one"); code != 200 {
+		t.Fatal(code, page)
+	}
+	for _, k := range []*talk{data, chunk} {
+		if line, err := k.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "421 4.7.0 What this session") {
+			t.Errorf("in the midst of a message: %q, %v", line, err)
+		}
+		if line, err := k.r.ReadString('\n'); err == nil {
+			t.Errorf("%q after its last word", line)
+		}
+	}
+	if in.goesOn() {
+		t.Error("POP3 goes on")
+	}
+	peertest.Await(t, "the maildrop to be free", func() bool { return w.fetches("alice@mail.test", "a better one") })
+	if got := w.mailboxBy("alice@mail.test", "a better one"); len(got) != 2 {
+		t.Errorf("%d messages, of which none was to be removed", len(got))
+	}
+	if got := w.mailbox("bob@mail.test"); len(got) != 0 {
+		t.Errorf("half a message was delivered: %q", got)
+	}
 }
 
 // app makes a password for a device at the page.

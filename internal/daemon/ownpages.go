@@ -38,7 +38,7 @@ func (o ownPages) Decided(who string) (d user.Decided, err error) {
 	}
 	for _, a := range p.Apps {
 		use := credentials.AppUse(account, a.ID)
-		d.Apps = append(d.Apps, user.App{ID: a.ID, Name: a.Name, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Until: a.Until, Over: a.Over(now)})
+		d.Apps = append(d.Apps, user.App{ID: a.ID, Device: user.Device(a.Device), Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Over: a.Over(now)})
 	}
 	d.OnlyApps = p.OnlyApps
 	if f := p.Forward; f != nil {
@@ -122,12 +122,12 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 }
 
 // AddApp implements user.Own.
-func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error) {
+func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password string, device user.Device) (app string, err error) {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, name, until); err == nil {
+		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil {
 			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
 		}
 		return err
@@ -135,8 +135,19 @@ func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, passw
 	if err != nil {
 		return "", err
 	}
-	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which fetches and sends mail of %s.", name, from, who))
+	o.tell(who, "A password for a device was made", fmt.Sprintf("A password for %q was made from %s, which %s mail of %s.", device.Name, from, does(device.Only), who))
 	return app, nil
+}
+
+// does is what a device does with mail.
+func does(only string) string {
+	switch only {
+	case preferences.OnlyFetch:
+		return "fetches"
+	case preferences.OnlySend:
+		return "sends"
+	}
+	return "fetches and sends"
 }
 
 // SetOnlyApps implements user.Own.

@@ -82,7 +82,10 @@ func TestChangePassword(t *testing.T) {
 	if w.fetches("alice@mail.test", testPassword) || !w.fetches("alice@mail.test", " a better one") || !v.in() {
 		t.Error("after a reload")
 	}
-	w.account = testAccount(t) // the same password, set anew
+	var err error
+	if w.account, err = newAccount(); err != nil { // the same password, set anew
+		t.Fatal(err)
+	}
 	if err := w.rewrite(withUsers); err != nil {
 		t.Fatal(err)
 	}

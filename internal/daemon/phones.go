@@ -94,7 +94,7 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if p != nil {
 		trial.Apps = slices.Clone(p.Apps)
 	}
-	if _, _, err := trial.NewApp(name, last, time.Now()); err != nil {
+	if _, _, err := trial.NewApp(preferences.Device{Name: name, Until: last}, time.Now()); err != nil {
 		return refusedAs("name", err)
 	}
 	o.d.phones.begin(domains.Address(who), name, last, stamp, time.Now())
@@ -120,7 +120,7 @@ func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (fil
 	}
 	var password string
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		password, err = o.d.state().credentials.AddApp(account, p, one.Name, one.last)
+		password, err = o.d.state().credentials.AddApp(account, p, preferences.Device{Name: one.Name, Until: one.last})
 		return err
 	})
 	if err != nil {

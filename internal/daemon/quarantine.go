@@ -45,7 +45,8 @@ func (d *Daemon) emptyQuarantine(ctx context.Context) {
 
 // QuarantineRequest names a message that was put aside.
 type QuarantineRequest struct {
-	ID string `json:"id,omitempty"`
+	ID     string `json:"id,omitempty"`
+	Anyway bool   `json:"anyway,omitempty"` // release it though a scanner has found something in it
 }
 
 // QuarantineList is what was put aside, and why not all can be seen.
@@ -60,8 +61,8 @@ const mostShown = 1 << 20
 
 // quarantineCommands adds what can be asked about mail that was put aside.
 func (d *Daemon) quarantineCommands(mux *http.ServeMux) {
-	actions := map[string]func(context.Context, string) (any, error){
-		"list": func(ctx context.Context, _ string) (any, error) {
+	actions := map[string]func(context.Context, QuarantineRequest) (any, error){
+		"list": func(ctx context.Context, _ QuarantineRequest) (any, error) {
 			items, err := d.quarantine().List(ctx)
 			list := QuarantineList{Items: items, Keep: d.state().settings.Verify.QuarantineKeep.String()}
 			if err != nil {
@@ -69,13 +70,13 @@ func (d *Daemon) quarantineCommands(mux *http.ServeMux) {
 			}
 			return list, nil
 		},
-		"show": func(ctx context.Context, id string) (any, error) {
+		"show": func(ctx context.Context, r QuarantineRequest) (any, error) {
 			text := new(preview)
-			err := d.quarantine().Show(ctx, id, text)
+			err := d.quarantine().Show(ctx, r.ID, text)
 			return text.String(), err
 		},
-		"release": func(ctx context.Context, id string) (any, error) {
-			item, err := d.quarantine().Release(ctx, id)
+		"release": func(ctx context.Context, r QuarantineRequest) (any, error) {
+			item, err := d.quarantine().Release(ctx, r.ID, r.Anyway)
 			if err == nil {
 				d.log.Info("released from quarantine", "uid", item.ID, "mailbox", item.Mailbox, "to", fmt.Sprint(item.For))
 			}
@@ -88,7 +89,7 @@ func (d *Daemon) quarantineCommands(mux *http.ServeMux) {
 			var out any
 			err := control.Read(w, r, &request)
 			if err == nil {
-				out, err = act(r.Context(), request.ID)
+				out, err = act(r.Context(), request)
 			}
 			control.Answer(w, out, err)
 		})

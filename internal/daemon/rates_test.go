@@ -104,6 +104,7 @@ func (w *testWorld) eventually(what string, so func() bool) {
 // the default; user and postmaster have one notice each; what has not left is held, over a
 // restart too, and shown; once the limit is lifted all of it leaves, in order.
 func TestStolenAccount(t *testing.T) {
+	t.Parallel()
 	var open atomic.Bool
 	got := make(chan string, 2000)
 	sink, _ := sinkServer(t, func(s *smtp.Server) {

@@ -29,6 +29,9 @@ func (d *Daemon) runRecords(ctx context.Context) {
 		if s := d.state().settings; s.Web.Listen != "" && s.ServerName != "" && !s.OnlyHere() {
 			d.lookAtRecords(ctx)
 		}
+		if !d.state().settings.OnlyHere() {
+			d.lookForOwnEntries(ctx)
+		}
 		next.Reset(recordsAgain)
 	}
 }

@@ -61,6 +61,7 @@ func pageExamples(t *testing.T) map[string]string {
 
 // TestRulesPage: each example of the page does what its words say.
 func TestRulesPage(t *testing.T) {
+	t.Parallel()
 	examples := pageExamples(t)
 	plays := map[string]func(t *testing.T, w *testWorld){
 		"Refuse": func(t *testing.T, w *testWorld) {

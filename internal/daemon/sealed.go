@@ -53,14 +53,54 @@ func (d *Daemon) sealedTo(user string) string {
 
 // keyProblems are the sealed mailboxes that take no mail, or cannot be opened.
 func (d *Daemon) keyProblems() (all []string) {
-	for name, a := range d.state().dir.Accounts() {
-		// Also of those that the settings do not call sealed: the line may have been taken out by hand.
-		if err := d.mailKeys.Problem(name.String(), a.Sealed); err != nil {
-			all = append(all, "mail is kept from a sealed mailbox: "+err.Error())
-		}
+	for _, err := range d.illKeys() {
+		all = append(all, "mail is kept from a sealed mailbox: "+err.Error())
 	}
 	slices.Sort(all)
 	return all
+}
+
+// illKeys are why sealed mailboxes take no mail.
+func (d *Daemon) illKeys() map[domains.Address]error {
+	ill := make(map[domains.Address]error)
+	for name, a := range d.state().dir.Accounts() {
+		// Also of those that the settings do not call sealed: the line may have been taken out by hand.
+		if err := d.mailKeys.Problem(name.String(), a.Sealed); err != nil {
+			ill[name] = err
+		}
+	}
+	return ill
+}
+
+// keyNotices are when the postmaster was told of sealed mailboxes that take no mail. One goroutine uses it.
+type keyNotices map[domains.Address]time.Time
+
+const (
+	// tellEvery is how often it is looked whether there is something to tell, keysToldEvery how often it is told of one mailbox.
+	tellEvery     = time.Hour
+	keysToldEvery = 24 * time.Hour
+)
+
+// tellOfKeys tells the postmaster each day of mailboxes whose keys cannot be used: their mail waits with its senders, who give up after some days. Their
+// users hear of it when they log in; a mailbox that could be told would have to be written to in clear. There is nothing of the mail in it.
+func (d *Daemon) tellOfKeys(ctx context.Context, told keyNotices, now time.Time) {
+	ill := d.illKeys()
+	maps.DeleteFunc(told, func(name domains.Address, _ time.Time) bool { return ill[name] == nil })
+	for _, name := range slices.Sorted(maps.Keys(ill)) {
+		if last, ok := told[name]; ok && now.Sub(last) < keysToldEvery {
+			continue
+		}
+		told[name] = now
+		d.log.Error("mail is kept from a sealed mailbox", "mailbox", name.String(), "err", ill[name])
+		err := d.post.TellPostmaster(ctx, "Mail waits: the keys of a sealed mailbox cannot be used: "+name.String(),
+			"Mail for "+name.String()+" is not taken, and waits with its senders until this is mended:", "",
+			"    "+ill[name].Error(), "",
+			"They try for some days, and then their mail comes back to them. This says more:", "",
+			"    postrider user keys "+name.String(), "")
+		if err != nil {
+			d.log.Warn("a notice of a sealed mailbox cannot be sent", "mailbox", name.String(), "err", err)
+		}
+	}
 }
 
 // fetching are the credentials of POP3: a password that is right opens the mail of a sealed mailbox, too.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -66,6 +67,7 @@ func (w *testWorld) reads(password string) bool {
 
 // TestSealedPages: a password that is changed at the pages opens the mail, and so does one of a device, for as long as it counts.
 func TestSealedPages(t *testing.T) {
+	t.Parallel()
 	w := start(t, withUsers)
 	w.seal(testPassword)
 	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
@@ -112,6 +114,7 @@ func TestSealedPages(t *testing.T) {
 
 // TestSealedChangeBrokenOff: whatever of a change was done, the password that opens the account opens the mail.
 func TestSealedChangeBrokenOff(t *testing.T) {
+	t.Parallel()
 	w := start(t, "")
 	w.seal(testPassword)
 	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
@@ -139,6 +142,7 @@ func TestSealedChangeBrokenOff(t *testing.T) {
 
 // TestSealedOddPasswords: what opens the account opens the mail, whatever octets it has and by whatever mechanism they come.
 func TestSealedOddPasswords(t *testing.T) {
+	t.Parallel()
 	w := start(t, "")
 	for _, password := range []string{"100% $HOME 'x' \"y\"", "blank at the end ", "gr\u00fcn \u20ac \U0001F511", "gr\xfcn", "gru\u0308n", "a,b=c;d\\e"} {
 		ring, _, err := mailkeys.NewKeyring([]byte(password))
@@ -340,6 +344,39 @@ func TestSealedLineTakenOut(t *testing.T) {
 	}
 	if all := w.keyProblems(); len(all) != 1 || !strings.Contains(all[0], alice) {
 		t.Errorf("%q", all)
+	}
+}
+
+// TestSealedNotice: keys that are broken for three days are told of three times, to somebody who can read it, with no word of the mail that waits.
+func TestSealedNotice(t *testing.T) {
+	w := start(t, `"postmaster": "bob@mail.test",`)
+	w.seal(testPassword)
+	told, now := make(keyNotices), time.Now()
+	w.tellOfKeys(t.Context(), told, now)
+	if n := len(w.mailbox("bob@mail.test")); n != 0 {
+		t.Errorf("%d notices of keys that are in order", n)
+	}
+	keys, err := w.maildir.KeysPath(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(keys, keys+".away"); err != nil {
+		t.Fatal(err)
+	}
+	w.dial("127.0.0.1:0").play("S: 220\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<x@far.test>\nS: 250\nC: RCPT TO:<" + alice + ">\nS: 451")
+	for hour := range 72 {
+		w.tellOfKeys(t.Context(), told, now.Add(time.Duration(hour)*time.Hour))
+	}
+	all := w.mailbox("bob@mail.test")
+	if len(all) != 3 || !strings.Contains(all[0], "Mail for "+alice+" is not taken") {
+		t.Errorf("%d notices: %q", len(all), all)
+	}
+	if err := os.Rename(keys+".away", keys); err != nil {
+		t.Fatal(err)
+	}
+	w.tellOfKeys(t.Context(), told, now.Add(100*time.Hour))
+	if n := len(w.mailbox("bob@mail.test")); n != 3 || len(told) != 0 {
+		t.Errorf("%d notices after it was mended", n)
 	}
 }
 

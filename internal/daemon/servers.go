@@ -65,7 +65,7 @@ func (d *Daemon) newSMTP(l conf.Listener) *smtp.Server {
 		s.CleartextAuth = c.CleartextAuth
 		open, check, done := st.credentials.Sessions(), s.CheckConn, s.Done
 		s.CheckConn = func(ctx context.Context, s *smtp.Session) error {
-			open.Begin(s.ID, s.Close)
+			open.Begin(s.ID, s.End)
 			return check(ctx, s)
 		}
 		s.Done = func(s *smtp.Session, sum *smtp.Summary) {

@@ -194,6 +194,7 @@ func TestTokenGuesses(t *testing.T) {
 
 // TestProviderAway: keys change without a failed login, and a provider that is away is a temporary failure.
 func TestProviderAway(t *testing.T) {
+	t.Parallel()
 	i := newIssuerFor(t)
 	i.dead = true
 	w := start(t, openIDConf(i))
@@ -494,6 +495,7 @@ func TestRevokedByTwo(t *testing.T) {
 // TestTokensOfDirectory: a token may be of an account that a directory keeps, under any of its names; and what closes the accounts of a domain
 // closes these.
 func TestTokensOfDirectory(t *testing.T) {
+	t.Parallel()
 	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", "proxyAddresses: smtp:robert@example.com\n"), 0)
 	i := newIssuerFor(t)
 	section := strings.Replace(ldapConf(s, ""), `"Elsewhere": {`, fmt.Sprintf(`"Elsewhere": {"OpenID": {"issuer": %q, "audiences": ["mail"]},`, i.URL), 1)

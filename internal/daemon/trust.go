@@ -81,5 +81,5 @@ func (d *Daemon) trustProblems() (all []string) {
 	}
 	all = append(all, d.milters.Problems()...)
 	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
-	return append(all, d.doubted.problems()...)
+	return append(append(all, d.doubted.problems()...), d.own.problems()...)
 }

@@ -15,6 +15,7 @@ import (
 // TestPassesElsewhere: to a Postfix whose mail OpenDKIM and OpenDMARC check, all that leaves here passes SPF, DKIM and DMARC;
 // mail in the name of a domain that we are nobody to is refused there, so they do look.
 func TestPassesElsewhere(t *testing.T) {
+	t.Parallel()
 	// OpenDMARC lets all pass that comes from loopback.
 	const here, there, ip = "192.0.2.1", "192.0.2.26", "192.0.2.53"
 	if !peertest.OwnNetwork(t, here+"/32", there+"/32", ip+"/32") {

@@ -85,6 +85,7 @@ func TestWishes(t *testing.T) {
 // TestHeldMail: mail waits in the queue until its sender wants it to go, and only so
 // long as anybody may ask for; mail that stays here is not held and says so.
 func TestHeldMail(t *testing.T) {
+	t.Parallel()
 	sink, got := sinkServer(t)
 	w := startSending(t, `"Routes": [`+route("far.test", sink.Port, "")+`]`)
 	k := w.submitting()

@@ -69,16 +69,27 @@ func start(t *testing.T, extra string) *testWorld {
 // testAccount is an account with testPassword, for every mechanism.
 func testAccount(t *testing.T) string {
 	t.Helper()
-	hash, err := passwd.Hash([]byte(testPassword))
+	account, err := oneAccount()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return account
+}
+
+// oneAccount is made once, for what it costs is meant to be much.
+var oneAccount = sync.OnceValues(newAccount)
+
+func newAccount() (string, error) {
+	hash, err := passwd.Hash([]byte(testPassword))
+	if err != nil {
+		return "", err
 	}
 	scram, err := sasl.MakeScram(sasl.ScramSHA256, []byte(testPassword), 0)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	return fmt.Sprintf(`{"password": %q, "scram_sha_256": %q, "cram_md5": %q}`, hash,
-		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword))))
+		sasl.FormatScram(sasl.ScramSHA256, scram), sasl.FormatCRAM(sasl.MakeCRAM([]byte(testPassword)))), nil
 }
 
 // startWith is start with a world that is another one than testConf.

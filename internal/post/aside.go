@@ -107,7 +107,11 @@ func (d *delivery) settle() {
 	d.to.mailboxes, d.to.instead = to, d.aside.of
 	d.box.Exclude(storeNames(d.to.dropped(before))...)
 	d.m.facts = append(d.m.facts, slog.String("aside", d.m.aside))
-	d.m.top.returnPath = quarantine.Note(d.m.aside, d.aside.shared, owners...) + d.m.top.returnPath
+	why := d.m.aside
+	if d.m.unsafe {
+		why = quarantine.Unsafe(why)
+	}
+	d.m.top.returnPath = quarantine.Note(why, d.aside.shared, owners...) + d.m.top.returnPath
 }
 
 // errNoPlace: where the message was to be put has no room for it now.

@@ -72,6 +72,8 @@ type Findings struct {
 	// Aside is why the message is put aside, where its mailboxes have a place for that (Rules.Aside); empty: it
 	// is not.
 	Aside string
+	// Unsafe: it is put aside for what it holds, as a scanner of viruses says.
+	Unsafe bool
 	// Facts are what the lines of the log say of the message besides.
 	Facts []slog.Attr
 	// Junk: the message is marked as junk. It is not forwarded for a user, nor answered for one.
@@ -167,7 +169,7 @@ func (i *inspections) findings(ctx context.Context) (all Findings, err error) {
 		}
 		all.Results, all.Fields, all.Facts = append(all.Results, found.Results...), append(all.Fields, found.Fields...), append(all.Facts, found.Facts...)
 		all.Junk, all.Unsure = all.Junk || found.Junk, all.Unsure || found.Unsure
-		all.Aside = cmp.Or(all.Aside, found.Aside)
+		all.Aside, all.Unsafe = cmp.Or(all.Aside, found.Aside), all.Unsafe || found.Unsafe
 	}
 	return all, nil
 }

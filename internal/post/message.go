@@ -22,6 +22,7 @@ type message struct {
 	top    *top
 	looks  inspections
 	aside  string      // why it is put aside; empty: it is not
+	unsafe bool        // it is so for what it holds
 	facts  []slog.Attr // of those who looked, for the log
 	junk   bool        // they have marked it
 	unsure bool        // who sends it is not who it says, perhaps
@@ -144,6 +145,6 @@ func (m *message) writeTo(ctx context.Context, w io.Writer, buffer []byte) (int6
 	var found Findings
 	found, m.looks.failed = m.looks.findings(ctx)
 	m.top.results, m.top.found = strings.Join(found.Results, ""), strings.Join(found.Fields, "")
-	m.facts, m.aside, m.junk, m.unsure, m.instead = found.Facts, found.Aside, found.Junk, found.Unsure, found.Instead
+	m.facts, m.aside, m.unsafe, m.junk, m.unsure, m.instead = found.Facts, found.Aside, found.Unsafe, found.Junk, found.Unsure, found.Instead
 	return size, nil
 }

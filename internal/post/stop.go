@@ -127,6 +127,11 @@ func (p *Post) draft(to domains.Address, subject string, lines ...string) *rfc28
 		Subject: subject, Text: strings.Join(lines, "\n"), Fields: automatic()}
 }
 
+// TellPostmaster sends a notice to the postmaster of this host.
+func (p *Post) TellPostmaster(ctx context.Context, subject string, lines ...string) error {
+	return p.notify(ctx, p.draft(domains.Address("postmaster@"+p.home()), subject, lines...))
+}
+
 // both are a notice to a user and one to the postmaster.
 func (p *Post) both(user domains.Address, subject, other string, lines, others []string) []*rfc2822.Draft {
 	return []*rfc2822.Draft{p.draft(user, subject, lines...), p.draft(domains.Address("postmaster@"+p.home()), other, others...)}

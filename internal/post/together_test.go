@@ -504,7 +504,7 @@ func TestManyOwnersAreNotPutAside(t *testing.T) {
 			t.Fatal(items, err)
 		}
 		for _, item := range items {
-			if _, err := places.Release(t.Context(), item.ID); err != nil {
+			if _, err := places.Release(t.Context(), item.ID, false); err != nil {
 				t.Errorf("%d owners: %v", n, err)
 			}
 		}

@@ -4,20 +4,34 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
+// Device is what an app password is for.
+type Device struct {
+	Name string `json:"name"`
+	// Until is the last day that it counts, in the server's time zone ("2006-01-02"); empty: there is none.
+	Until string `json:"until,omitempty"`
+	// Only is what it does and nothing else, OnlyFetch or OnlySend; empty: both. A printer that sends what it has scanned is not to read mail.
+	Only string `json:"only,omitempty"`
+}
+
+// What a device may be for alone.
+const (
+	OnlyFetch = "fetch"
+	OnlySend  = "send"
+)
+
 // App is a password of one device, which fetches and sends mail and does nothing else. It has 130 random bits, so that no
 // slow hash is needed to keep it from being guessed out of the file; and it is found by one sum, however many there are.
 type App struct {
-	ID   string    `json:"id"` // what forms and the log call it; says nothing about the password
-	Name string    `json:"name"`
+	ID string `json:"id"` // what forms and the log call it; says nothing about the password
+	Device
 	Made time.Time `json:"made"`
-	// Until is the last day that it counts, in the server's time zone ("2006-01-02"); empty: there is none.
-	Until string `json:"until,omitempty"`
-	Sum   []byte `json:"sum"` // HMAC-SHA-256 of the password under Preferences.Key
+	Sum  []byte    `json:"sum"` // HMAC-SHA-256 of the password under Preferences.Key
 
 	// What answers challenges: SCRAM-SHA-256 with the salt of the account's own keys, which is the one that clients
 	// are told, and CRAM-MD5, sealed with the server's key. Empty: none.
@@ -31,15 +45,21 @@ const appLength = 26
 // Over reports whether the last day of an app password has passed, by the days of now's time zone.
 func (a *App) Over(now time.Time) bool { return a.Until != "" && a.Until < now.Format(time.DateOnly) }
 
-// NewApp makes an app password, which is told once, and adds what is kept of it. until is its last day, or empty.
-func (p *Preferences) NewApp(name, until string, now time.Time) (password string, app *App, err error) {
-	name = strings.TrimSpace(name)
-	if err := line("name", name, MostName); err != nil {
+// For reports whether it does something, OnlyFetch or OnlySend.
+func (a *App) For(what string) bool { return a.Only == "" || a.Only == what }
+
+// NewApp makes an app password, which is told once, and adds what is kept of it.
+func (p *Preferences) NewApp(d Device, now time.Time) (password string, app *App, err error) {
+	d.Name = strings.TrimSpace(d.Name)
+	if err := line("name", d.Name, MostName); err != nil {
 		return "", nil, err
 	}
-	a := App{ID: strings.ToLower(rand.Text()[:10]), Name: name, Made: now.UTC().Truncate(time.Second), Until: until}
-	if err := isDay("until", until); err != nil {
+	a := App{ID: strings.ToLower(rand.Text()[:10]), Device: d, Made: now.UTC().Truncate(time.Second)}
+	if err := isDay("until", d.Until); err != nil {
 		return "", nil, err
+	}
+	if d.Only != "" && d.Only != OnlyFetch && d.Only != OnlySend {
+		return "", nil, &Invalid{"only", fmt.Sprintf("%.20q is neither %q nor %q", d.Only, OnlyFetch, OnlySend)}
 	}
 	if a.Over(now) {
 		return "", nil, &Invalid{"until", "that day has passed"}
@@ -47,7 +67,7 @@ func (p *Preferences) NewApp(name, until string, now time.Time) (password string
 	if len(p.Apps) >= MostApps {
 		return "", nil, ErrTooManyApps
 	}
-	if slices.ContainsFunc(p.Apps, func(a App) bool { return strings.EqualFold(a.Name, name) }) {
+	if slices.ContainsFunc(p.Apps, func(a App) bool { return strings.EqualFold(a.Name, d.Name) }) {
 		return "", nil, ErrSameName
 	}
 	password = strings.ToLower(rand.Text())
@@ -87,6 +107,11 @@ func (p *Preferences) Revoke(id string) (name string) {
 		return a.ID == id
 	})
 	return name
+}
+
+// End takes the app password of a name away, or ("") all of them.
+func (p *Preferences) End(name string) {
+	p.Apps = slices.DeleteFunc(p.Apps, func(a App) bool { return name == "" || a.Name == name })
 }
 
 func (p *Preferences) sum(password string) []byte {

@@ -187,7 +187,7 @@ func TestBounds(t *testing.T) {
 	long := strings.Repeat("ö", MostText)
 	if err := s.Change(t.Context(), ann, func(p *Preferences) error {
 		for i := range MostApps {
-			if _, _, err := p.NewApp(fmt.Sprintf("%02d%s", i, strings.Repeat("ö", MostName-2)), "", time.Now()); err != nil {
+			if _, _, err := p.NewApp(Device{Name: fmt.Sprintf("%02d%s", i, strings.Repeat("ö", MostName-2))}, time.Now()); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func TestBounds(t *testing.T) {
 		t.Fatal("all of it:", err)
 	}
 	for name, change := range map[string]func(p *Preferences) error{
-		"one more app": func(p *Preferences) error { _, _, err := p.NewApp("x", "", time.Now()); return err },
+		"one more app": func(p *Preferences) error { _, _, err := p.NewApp(Device{Name: "x"}, time.Now()); return err },
 		"long text":    func(p *Preferences) error { p.Absence = &Absence{Text: long + "x"}; return nil },
 		"no text":      func(p *Preferences) error { p.Absence = &Absence{Text: "\r\n "}; return nil },
 		"NUL":          func(p *Preferences) error { p.Absence = &Absence{Text: "a\x00"}; return nil },
@@ -212,17 +212,17 @@ func TestBounds(t *testing.T) {
 		"far too far":   func(p *Preferences) error { p.Forward = &Forward{To: strings.Repeat("a", 321)}; return nil },
 		"a blank device": func(p *Preferences) error {
 			p.Apps = p.Apps[:1]
-			_, _, err := p.NewApp(" ", "", time.Now())
+			_, _, err := p.NewApp(Device{Name: " "}, time.Now())
 			return err
 		},
 		"a day that has passed": func(p *Preferences) error {
 			p.Apps = p.Apps[:1]
-			_, _, err := p.NewApp("x", "2001-01-01", time.Now())
+			_, _, err := p.NewApp(Device{Name: "x", Until: "2001-01-01"}, time.Now())
 			return err
 		},
 		"a day that is none": func(p *Preferences) error {
 			p.Apps = p.Apps[:1]
-			_, _, err := p.NewApp("x", "soon", time.Now())
+			_, _, err := p.NewApp(Device{Name: "x", Until: "soon"}, time.Now())
 			return err
 		},
 	} {
@@ -244,14 +244,14 @@ func TestApps(t *testing.T) {
 	var made []string
 	for _, name := range []string{"phone", "laptop"} {
 		if err := s.Change(t.Context(), ann, func(p *Preferences) error {
-			password, _, err := p.NewApp(name, "", time.Now())
+			password, _, err := p.NewApp(Device{Name: name}, time.Now())
 			made = append(made, password)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Change(t.Context(), ann, func(p *Preferences) error { _, _, err := p.NewApp(" Phone ", "", time.Now()); return err }); !errors.Is(err, ErrSameName) {
+	if err := s.Change(t.Context(), ann, func(p *Preferences) error { _, _, err := p.NewApp(Device{Name: " Phone "}, time.Now()); return err }); !errors.Is(err, ErrSameName) {
 		t.Error("the same name:", err)
 	}
 	p, err := s.Of(ann)

@@ -11,6 +11,12 @@ import (
 // be a stranger's.
 const Field = "X-Quarantine"
 
+// unsafe stands before the reason of what somebody who releases it is to be asked about.
+const unsafe = "unsafe; "
+
+// Unsafe is a reason for a message that is put aside for what it holds. It is not released unasked.
+func Unsafe(why string) string { return unsafe + why }
+
 // Note is the field of a message that was put aside for a reason, with its line end. shared: other mailboxes have their mail put there as well, so that
 // it has to say whose this is.
 func Note(why string, shared bool, of ...domains.Address) string {
@@ -24,7 +30,11 @@ func Note(why string, shared bool, of ...domains.Address) string {
 	}
 	field, err := rfc2822.NewField(Field, value)
 	if err != nil { // a reason that cannot be written down
-		return Note("see the log", shared, of...)
+		reason := "see the log"
+		if strings.HasPrefix(why, unsafe) {
+			reason = Unsafe(reason)
+		}
+		return Note(reason, shared, of...)
 	}
 	return field.Raw()
 }

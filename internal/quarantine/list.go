@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
@@ -32,6 +33,7 @@ type Item struct {
 	Mailbox domains.Address   `json:"mailbox"` // that it is in
 	For     []domains.Address `json:"for"`     // whose mail it is
 	Why     string            `json:"why"`
+	Unsafe  bool              `json:"unsafe"` // a scanner has found something in it
 	Sender  string            `json:"sender"` // of the envelope; empty is the null one
 	From    string            `json:"from"`   // as its field has it
 	Subject string            `json:"subject"`
@@ -132,10 +134,11 @@ func (p *Places) item(ctx context.Context, name domains.Address, box mailstore.M
 	if !ok {
 		return item, false, nil
 	}
+	why, dangerous := strings.CutPrefix(why, unsafe)
 	if owner := p.Boxes[name]; len(of) == 0 && owner != "" {
 		of = []domains.Address{owner}
 	}
-	item = Item{ID: box.UID(i), Mailbox: name, For: of, Why: why, Sender: sender(header), From: rfc2822.DecodeWords(header.Get("From")),
+	item = Item{ID: box.UID(i), Mailbox: name, For: of, Why: why, Unsafe: dangerous, Sender: sender(header), From: rfc2822.DecodeWords(header.Get("From")),
 		Subject: rfc2822.DecodeWords(header.Get("Subject")), Size: box.Size(i)}
 	if d, has := box.(mailstore.Details); has {
 		item.Since = d.Received(i)

@@ -3,6 +3,7 @@ package quarantine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/postrider-mail/postrider/mailstore"
@@ -52,12 +53,16 @@ func (p *Places) boxesOf(owner domains.Address) (all []domains.Address) {
 }
 
 // ReleaseOwn delivers messages of these ids to one of those they are for, each once, and returns them. What is for others as well stays there for them.
-// Those that are not there, or not his, are left out.
+// Those that are not there, or not his, are left out; what is Unsafe is not for him to release (ErrUnsafe), and keeps none of the others there.
 func (p *Places) ReleaseOwn(ctx context.Context, owner domains.Address, ids []string) (released []Item, err error) {
 	var errs []error
 	for _, name := range p.boxesOf(owner) {
 		errs = append(errs, p.each(ctx, name, ids, func(box mailstore.Maildrop, i int, item Item) error {
 			if !slices.Contains(item.For, owner) {
+				return nil
+			}
+			if item.Unsafe {
+				errs = append(errs, fmt.Errorf("%w: %s", ErrUnsafe, item.Why))
 				return nil
 			}
 			if len(item.For) == 1 {

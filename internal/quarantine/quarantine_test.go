@@ -79,6 +79,55 @@ func all(t *testing.T, s Store, user string) (texts []string) {
 	return mailtest.Texts(t, box)
 }
 
+// TestUnsafe: what a scanner has found something in is released by who says so, and by no user for himself.
+func TestUnsafe(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	p := &Places{Store: store, Boxes: map[domains.Address]domains.Address{"junk@mail.test": "", "bob+junk@mail.test": "bob@mail.test"}}
+	const text = "Return-Path: <x@far.test>\r\nX-Quarantine: unsafe; not ours\r\n\r\nvirus\r\n"
+	notes := []string{Note(Unsafe("clamav: Eicar"), true, "bob@mail.test"), Note(Unsafe("two\r\nlines"), true, "bob@mail.test", "eve@mail.test"), Note(Unsafe("clamav: Eicar"), false)}
+	for i, note := range notes {
+		put(t, store, []string{"junk@mail.test", "junk@mail.test", "bob+junk@mail.test"}[i], note+text)
+	}
+	put(t, store, "junk@mail.test", Note("unsafely odd", true, "bob@mail.test")+text)
+	list, err := p.List(t.Context())
+	if err != nil || len(list) != len(notes)+1 {
+		t.Fatal(list, err)
+	}
+	var ids []string
+	for _, item := range list {
+		ids = append(ids, item.ID)
+		if odd := item.Why == "unsafely odd"; item.Unsafe == odd || !odd && item.Why != "clamav: Eicar" && item.Why != "see the log" {
+			t.Errorf("%+v", item)
+		}
+		if item.Unsafe {
+			if _, err := p.Release(t.Context(), item.ID, false); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), item.Why) {
+				t.Errorf("%s: %v", item.Why, err)
+			}
+		}
+	}
+	own, err := p.ReleaseOwn(t.Context(), "bob@mail.test", ids)
+	if !errors.Is(err, ErrUnsafe) || len(own) != 1 || own[0].Unsafe {
+		t.Errorf("%+v, %v", own, err)
+	}
+	if got := all(t, store, "bob@mail.test"); len(got) != 1 || got[0] != text {
+		t.Errorf("%q", got)
+	}
+	for _, item := range list {
+		if item.Unsafe {
+			if _, err := p.Release(t.Context(), item.ID, true); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if bob, eve := all(t, store, "bob@mail.test"), all(t, store, "eve@mail.test"); len(bob) != 4 || len(eve) != 1 || eve[0] != text {
+		t.Errorf("%q, %q", bob, eve)
+	}
+}
+
 // TestInterrupted: whatever a release dies of, the next one delivers the message if that has not happened, and not again if it has.
 func TestInterrupted(t *testing.T) {
 	store, err := maildir.Open(t.TempDir())
@@ -102,7 +151,7 @@ func TestInterrupted(t *testing.T) {
 	}{{"the mailbox is full", boom, nil}, {"it dies behind the delivery", nil, boom}, {"and again", nil, boom}} {
 		name := c.name
 		b.deliver, b.remove = c.deliver, c.remove
-		if _, err := p.Release(t.Context(), id); !errors.Is(err, boom) {
+		if _, err := p.Release(t.Context(), id, false); !errors.Is(err, boom) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := len(all(t, store, "junk@mail.test")); n != 1 {
@@ -110,10 +159,10 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	b.deliver, b.remove = nil, nil
-	if item, err := p.Release(t.Context(), id); err != nil || len(item.For) != 2 {
+	if item, err := p.Release(t.Context(), id, false); err != nil || len(item.For) != 2 {
 		t.Errorf("%+v, %v", item, err)
 	}
-	if _, err := p.Release(t.Context(), id); !errors.Is(err, ErrUnknown) {
+	if _, err := p.Release(t.Context(), id, false); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a second time: %v", err)
 	}
 	for _, user := range []string{"alice@mail.test", "bob@mail.test"} {
@@ -190,7 +239,7 @@ func TestPlaces(t *testing.T) {
 	if list[0].Subject != "ä" || list[0].From != "ö <x@y.test>" {
 		t.Errorf("%+v", list[0])
 	}
-	if _, err := p.Release(t.Context(), list[3].ID); err == nil || !strings.Contains(err.Error(), "it does not say whose mail it is") {
+	if _, err := p.Release(t.Context(), list[3].ID, false); err == nil || !strings.Contains(err.Error(), "it does not say whose mail it is") {
 		t.Error(err)
 	}
 	b.closed = "junk@mail.test"
@@ -232,7 +281,7 @@ func TestOnlyWhoHasNot(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	b.remove = errors.New("boom")
-	if _, err := p.Release(t.Context(), list[0].ID); !errors.Is(err, b.remove) {
+	if _, err := p.Release(t.Context(), list[0].ID, false); !errors.Is(err, b.remove) {
 		t.Error(err)
 	}
 	if len(b.asked) != 1 || b.asked[0].Size != int64(len(text)) || b.asked[0].UID != list[0].ID {
@@ -247,7 +296,7 @@ func TestOnlyWhoHasNot(t *testing.T) {
 	if err := errors.Join(box.Remove(t.Context(), []int{0}), box.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Release(t.Context(), list[0].ID); err != nil {
+	if _, err := p.Release(t.Context(), list[0].ID, false); err != nil {
 		t.Error(err)
 	}
 	if a, b := all(t, store, "alice@mail.test"), all(t, store, "bob@mail.test"); len(a) != 2 || len(b) != 1 || b[0] != text {
@@ -333,7 +382,7 @@ func TestOwnThenAll(t *testing.T) {
 	if items, err := p.ReleaseOwn(t.Context(), "alice@mail.test", []string{list[0].ID}); err != nil || len(items) != 1 {
 		t.Fatalf("%+v, %v", items, err)
 	}
-	if _, err := p.Release(t.Context(), list[0].ID); err != nil {
+	if _, err := p.Release(t.Context(), list[0].ID, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, user := range []string{"alice@mail.test", "bob@mail.test"} {

@@ -16,10 +16,16 @@ import (
 // begun is the mark of a message whose release has begun: what is called a draft in a Maildir.
 const begun = "D"
 
+// ErrUnsafe: a scanner has found something in the message, and nobody has said that it is to be released all the same.
+var ErrUnsafe = errors.New("a scanner has found something in this message")
+
 // Release delivers a message to those it was for, without the field on top and else octet for octet, and takes it away. A second one finds
-// nothing to release. Where it fails the message stays.
-func (p *Places) Release(ctx context.Context, id string) (released Item, err error) {
+// nothing to release. Where it fails the message stays, as does one that is Unsafe unless it is to be released anyway.
+func (p *Places) Release(ctx context.Context, id string, anyway bool) (released Item, err error) {
 	err = p.find(ctx, id, func(box mailstore.Maildrop, i int, item Item) error {
+		if item.Unsafe && !anyway {
+			return fmt.Errorf("%w: %s", ErrUnsafe, item.Why)
+		}
 		released = item
 		return p.release(ctx, box, i, item)
 	})

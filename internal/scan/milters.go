@@ -237,12 +237,13 @@ func (i *consulting) Findings(context.Context) (found post.Findings, err error) 
 	return found, nil
 }
 
-// mark has the message put aside, or marked where there is no place for that.
+// mark has the message put aside, or marked where there is no place for that. A milter that wants so looks for viruses,
+// as a rule, and says no more than words about it.
 func (i *consulting) mark(found *post.Findings, why string) {
 	if !found.Junk && (i.m.Marked == nil || !i.m.Marked(i.look.Envelope.Session)) {
 		found.Results = append(found.Results, verify.Marks(why)...)
 	}
-	if found.Junk = true; found.Aside == "" {
+	if found.Junk, found.Unsafe = true, true; found.Aside == "" {
 		found.Aside = why
 	}
 }

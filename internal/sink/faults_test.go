@@ -35,7 +35,7 @@ func served(t *testing.T, r Receiving) (b *Box, smtpAddr, pop3Addr string) {
 }
 
 func send(addr, to, text string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	return smtp.SendMail(ctx, addr, "a@b.test", []string{to}, strings.NewReader(text))
 }

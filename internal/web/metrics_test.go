@@ -41,7 +41,7 @@ func testMoment() Moment {
 		Rooms: []Room{{"mail_dir", 1 << 30, 1000, false}, {"queue_dir", 1 << 20, 10, true}},
 		Keys:  map[string]int{"signing": 2, "announced": 1}, KeysInTrouble: 1,
 		Throttled: 5, LeftOut: 6, Signed: 7, Unsigned: 8, Store: durable.Stats{Commits: 9, Failed: 1, Took: 3 * time.Second, Waits: 4}, StoreFailed: true,
-		AuthorityTroubles: 11, Full: 12,
+		AuthorityTroubles: 11, Full: 12, Listed: 13,
 		DNS:     resolver.Stats{Lookups: 20, Answered: map[string]resolver.Answers{"MX": {Found: 3, None: 2, Failed: 1}, "other": {}}, Took: 2 * time.Second},
 		Records: map[string]int{"MX": 1, "a certificate": 2}, Looked: time.Unix(1000, 0),
 	}
@@ -222,6 +222,7 @@ func TestMoment(t *testing.T) {
 		`postrider_store_sync_seconds_bucket{le="0.0001"}`: "1", `postrider_store_sync_seconds_bucket{le="0.001"}`: "2", `postrider_store_sync_seconds_bucket{le="10"}`: "2",
 		`postrider_store_sync_seconds_bucket{le="+Inf"}`: "3",
 		`postrider_dns_check_ok{record="MX"}`:            "0", `postrider_dns_check_ok{record="TXT"}`: "1", `postrider_dns_check_ok{record="other"}`: "0",
+		`postrider_dnslist_own_entries`:                         "13",
 		`postrider_dns_check_timestamp_seconds`:                 "1000",
 		`postrider_dns_answers_total{kind="MX",result="found"}`: "3", `postrider_dns_answers_total{kind="MX",result="none"}`: "2", `postrider_dns_answers_total{kind="MX",result="failed"}`: "1",
 		`postrider_dns_lookup_seconds_bucket{le="0.001"}`: "4", `postrider_dns_lookup_seconds_bucket{le="30"}`: "4", `postrider_dns_lookup_seconds_count`: "6", `postrider_dns_lookup_seconds_sum`: "2",

@@ -28,6 +28,7 @@ type Moment struct {
 	KeysInTrouble               int
 	AuthorityTroubles           int64          // how often an authority has complained of something, or could not be reached
 	Full                        int            // mailboxes that are nearly full
+	Listed                      int            // addresses and domains of this host that a DNS list has
 	Lockouts                    int            // accounts and networks whose logins are not checked for now
 	Throttled                   int64          // logins that were not checked, since the start
 	Elsewhere                   []Place        // who keep accounts, or answer for logins
@@ -291,6 +292,7 @@ func (m *Moment) dns() []fact {
 		counterOf("dns_timeouts_total", "Queries that a DNS server left without an answer.", s.Timeouts),
 		counterOf("dns_evicted_total", "Answers that were forgotten before their time.", s.Evicted),
 		gaugeOf("dns_cache_entries", "Answers in memory.", float64(s.Entries)),
+		gaugeOf("dnslist_own_entries", "Addresses and domains of this host that a DNS list of the settings has an entry about, as of the last look.", float64(m.Listed)),
 		gaugeOf("dns_cache_octets", "What they take, about.", float64(s.Octets)),
 	}...)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore/archive"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
@@ -125,4 +126,20 @@ func TestWithIDs(t *testing.T) {
 	if !slices.Equal(got, []string{"known", ids[1]}) || !slices.Equal(bodies, want) {
 		t.Errorf("ids %q, messages %q", got, bodies)
 	}
+}
+
+// TestListLines: a line of a list is read up to 64 KiB with its end, and a longer one is said and not held.
+func TestListLines(t *testing.T) {
+	dir := t.TempDir()
+	mailtest.Edge(t, "line of a list", 64<<10-1, func(n int) bool {
+		text := "3 V1690000000 N4\n1 :" + strings.Repeat("x", n-len("1 :")) + "\n2 :y\n"
+		if err := os.WriteFile(filepath.Join(dir, "dovecot-uidlist"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, err := archive.KnownIDs(dir, "")
+		if good := len(k.IDs) == 2; good != (err == nil) || err != nil && !errors.Is(err, archive.ErrUIDList) {
+			t.Errorf("%d octets: %d ids, %v", n, len(k.IDs), err)
+		}
+		return err == nil
+	})
 }

@@ -12,7 +12,7 @@ import (
 // Its key is held no longer than that moment, and not for more than a few messages.
 const (
 	batchMost = 64
-	batchTime = time.Second
+	batchTime = 10 * time.Second
 )
 
 // batches are those of the moment, by public key. The zero value is ready.

@@ -34,6 +34,7 @@ type Conn struct {
 	limit     time.Time // of the handshake; zero for none
 	stopping  bool
 	displaced bool
+	expelled  bool
 }
 
 // past is a read deadline that has been reached already.
@@ -98,7 +99,37 @@ func (c *Conn) BusyUntil(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting, c.shaking = false, false
+	if c.expelled {
+		t = past
+	}
 	return c.Conn.SetReadDeadline(t)
+}
+
+// Expel has the session end as soon as it can say why: it reads nothing more, also not what is left of a message. A client that does not
+// read either is cut off after a few seconds.
+func (c *Conn) Expel() {
+	unlock := c.group.lock()
+	c.group.keep(c)
+	if c.leaving == nil {
+		c.leaving = c.dismiss()
+	}
+	unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping, c.expelled = true, true
+	c.Conn.SetReadDeadline(past)
+}
+
+// dismiss closes the connection once there was time for a last word.
+func (c *Conn) dismiss() *time.Timer {
+	return time.AfterFunc(farewell, func() { c.cancel(); c.Conn.Close() })
+}
+
+// Expelled reports whether the session is to end, as Stopping says, and to obey no command any more.
+func (c *Conn) Expelled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expelled
 }
 
 // Stopping reports whether a shutdown asks the session to end at the next
@@ -139,6 +170,10 @@ func (c *Conn) LetRead(over net.Conn) {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	c.AwaitUntil(time.Now().Add(lingering))
+	if until := time.Now().Add(lingering); c.Expelled() {
+		c.Conn.SetReadDeadline(until)
+	} else {
+		c.AwaitUntil(until)
+	}
 	io.CopyN(io.Discard, over, lingerOctets)
 }

@@ -88,6 +88,58 @@ func TestShutdownWakesIdle(t *testing.T) {
 	})
 }
 
+// TestExpel: a session that waits, one that works, and one that is about to, reads nothing more and says goodbye; a client that does not read is cut off.
+func TestExpel(t *testing.T) {
+	for name, wait := range map[string]func(*lineserver.Conn){
+		"idle": func(c *lineserver.Conn) { c.AwaitUntil(time.Time{}) },
+		"busy": func(c *lineserver.Conn) { c.BusyUntil(time.Time{}) },
+		"about to": func(c *lineserver.Conn) {
+			for !c.Expelled() {
+				time.Sleep(time.Millisecond)
+			}
+			c.BusyUntil(time.Now().Add(time.Hour))
+		},
+	} {
+		for _, reads := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				var g lineserver.Group
+				l := newPipeListener()
+				conns, said := make(chan *lineserver.Conn, 1), make(chan error, 1)
+				go g.Serve(l, func(c *lineserver.Conn) {
+					conns <- c
+					wait(c)
+					_, err := c.Read(make([]byte, 1))
+					if errors.Is(err, os.ErrDeadlineExceeded) && c.Expelled() && c.Stopping() {
+						_, err = io.WriteString(c, "bye")
+					}
+					said <- err
+				})
+				c := l.dial(t)
+				id := lineserver.NewIdentity(<-conns)
+				if name != "about to" {
+					synctest.Wait()
+				}
+				if err := id.End(); err != nil {
+					t.Error(err)
+				}
+				if reads {
+					if text, _ := io.ReadAll(c); string(text) != "bye" {
+						t.Errorf("%s: %q", name, text)
+					}
+				}
+				if err := <-said; reads != (err == nil) {
+					t.Errorf("%s, who reads %v: %v", name, reads, err)
+				}
+				synctest.Wait()
+				if n := g.Len(); n != 0 {
+					t.Errorf("%s: %d connections", name, n)
+				}
+				g.Close()
+			})
+		}
+	}
+}
+
 func TestShutdownLetsBusyFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g lineserver.Group

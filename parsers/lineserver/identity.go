@@ -47,6 +47,16 @@ func (i *Identity) Close() error {
 	return i.conn.Close()
 }
 
+// End ends the session at once as Close does, but for a last word: 421 (RFC 5321 §3.8) or -ERR. No further command is obeyed, a message in progress is
+// not delivered, and nothing is removed; the answer to the command at hand is still given. It may be called as Close may.
+func (i *Identity) End() error {
+	if c, ok := i.conn.(*Conn); ok {
+		c.Expel()
+		return nil
+	}
+	return i.Close()
+}
+
 // String names the session for logs: its id and the client's address.
 func (i *Identity) String() string { return i.ID + " [" + i.Remote() + "]" }
 

@@ -118,7 +118,7 @@ func (k *candidate) better(c *Conn, here, patience time.Duration) {
 // that it does: the client may be one that does not read.
 func (g *Group) displace(c *Conn) {
 	g.keep(c)
-	c.leaving = time.AfterFunc(farewell, func() { c.cancel(); c.Conn.Close() })
+	c.leaving = c.dismiss()
 	c.mu.Lock()
 	c.displaced = true
 	c.mu.Unlock()

@@ -18,7 +18,7 @@ var mails = []string{"Subject: one\r\n\r\n.one\r\n", "Subject: two\r\n\r\n" + st
 // fetch takes every message with the server's own dialer and removes it.
 func fetch(t *testing.T, s *pop3test.Server, change func(*pop3.Dialer)) (got []string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	d := s.Dialer()
 	if change != nil {

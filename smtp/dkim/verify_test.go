@@ -336,6 +336,7 @@ func TestTagRules(t *testing.T) {
 		{"t=1700000000;", "t=1234567890123;", reasonTime},
 		{"s=e;", "s=e; x=1700000000;", reasonExpiresFirst},
 		{"s=e;", "s=e; x=1600000000;", reasonExpiresFirst},
+		{"s=e;", "s=e; x=0;", reasonExpiresFirst},
 		{"s=e;", "s=e; x=1700000001;", reasonExpired},
 		{"s=e;", "s=e; q=dns/mx;", reasonQuery},
 		{"s=e;", "s=e; l=1e3;", reasonLength},

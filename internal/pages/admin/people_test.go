@@ -258,3 +258,35 @@ func TestPeoplePageSize(t *testing.T) {
 		}
 	}
 }
+
+// TestSaid: a password is shown where one was made, and there alone; what is refused is not said to be done.
+func TestSaid(t *testing.T) {
+	p := &people{word: "plain"}
+	do := visit(t, p.server())
+	said := func(path, form, want string) {
+		t.Helper()
+		values, err := url.ParseQuery(form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, page := do("POST", "/admin/"+path, values)
+		if r.StatusCode == 303 {
+			_, page = do("GET", "/admin/accounts/x", nil)
+		}
+		if !strings.Contains(page, want) {
+			t.Errorf("%s: no %q in\n%s", form, want, page)
+		}
+		if shown := strings.Contains(page, "it is not shown again"); shown != strings.Contains(want, "shown again") {
+			t.Errorf("%s: a password is shown: %v", form, shown)
+		}
+	}
+	said("accounts/add", "do=add&address=a@b", "The password is secret  – it is not shown again.")
+	said("accounts/add", "do=add&address=a@b&password=given", "a@b is added. The user name is the whole address.")
+	said("accounts/a@b", "do=restore", "The limits of a@b hold again, with nothing counted yet.")
+	said("accounts/wrong", "do=restore", "that is wrong: plain")
+	for _, c := range []struct{ octets, most, want int64 }{{50, 0, 0}, {50, -1, 0}, {50, 200, 25}, {1, 1, 100}} {
+		if full := (Account{Octets: c.octets, Most: c.most}).Full(); full != c.want {
+			t.Errorf("%+v: %d %%", c, full)
+		}
+	}
+}

@@ -29,8 +29,8 @@ type Own interface {
 	Decided(who string) (Decided, error)
 	// SetPassword gives him another password, and with revoke ends his app passwords.
 	SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error
-	// AddApp makes an app password, which is shown once. until is its last day, or empty.
-	AddApp(ctx context.Context, who string, from netip.Addr, password, name, until string) (app string, err error)
+	// AddApp makes an app password, which is shown once.
+	AddApp(ctx context.Context, who string, from netip.Addr, password string, d Device) (app string, err error)
 	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well.
 	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error
 	// AskPhone begins with setting up a device that loads a profile by a link. Phone is what is waited for; nil: nothing. SetUp makes its password, once and before
@@ -89,13 +89,20 @@ func (d Decided) Away() Absence {
 	return *d.Absence
 }
 
+// Device is what an app password is for.
+type Device struct {
+	Name  string
+	Until string // its last day; empty: it has none
+	Only  string // "fetch" or "send": it does nothing else; empty: both
+}
+
 // App is an app password.
 type App struct {
-	ID, Name      string
+	ID string
+	Device
 	Made, Used    time.Time // Used is zero: never
 	Service, From string    // of the last use
-	Until         string    // its last day; empty: it has none
-	Over          bool      // which has passed
+	Over          bool      // its last day has passed
 }
 
 // Phone is a device that is to load its profile.
@@ -203,7 +210,7 @@ func (s Server) addApp(r *pages.Request) error {
 		r.Form.Wrong("name", "say which device it is for")
 		return nil
 	}
-	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), name, r.Form.Value("until"))
+	app, err := s.Own.AddApp(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("password"), Device{Name: name, Until: r.Form.Value("until"), Only: r.Form.Value("only")})
 	if err != nil {
 		return refuse(r, err, "password")
 	}

@@ -277,7 +277,7 @@ func TestCut(t *testing.T) {
 
 // thorough: there is time for all of it.
 func thorough() bool {
-	return os.Getenv("CI") == "true" || os.Getenv("POSTRIDER_CRASH_ROUNDS") != ""
+	return !testing.Short() && os.Getenv("CI") == "true" || os.Getenv("POSTRIDER_CRASH_ROUNDS") != ""
 }
 
 // TestInject lets the kernel's answers be false: the n-th call of a kind fails or
