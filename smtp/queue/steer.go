@@ -122,7 +122,7 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 	}
 	if a != nil {
 		defer a.mu.Unlock()
-		if err := q.Spool.Remove(detached(ctx), id); err != nil && !isGone(err) {
+		if err := q.unspool(detached(ctx), id); err != nil && !isGone(err) {
 			return err
 		}
 		q.mu.Lock()
@@ -135,7 +135,7 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 		}
 		return nil
 	}
-	err = q.Spool.Remove(ctx, id)
+	err = q.unspool(ctx, id)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it.state = was
@@ -144,6 +144,15 @@ func (q *Queue) Remove(ctx context.Context, id string) error {
 		return nil
 	}
 	q.file(it)
+	return err
+}
+
+// unspool removes an entry from the spool, also where it is another node's by now.
+func (q *Queue) unspool(ctx context.Context, id string) error {
+	err := q.Spool.Remove(ctx, id)
+	if s := q.share(); s != nil && errors.Is(err, ErrNotFound) {
+		return s.Discard(ctx, id)
+	}
 	return err
 }
 
@@ -170,9 +179,13 @@ func (q *Queue) updateAll(ctx context.Context, id string, orders []Order, asked 
 		}
 	}
 	if a != nil {
-		defer a.mu.Unlock()
 		change(a.st)
-		return q.save(ctx, a)
+		err := q.save(ctx, a)
+		a.mu.Unlock()
+		if s := q.share(); s != nil && errors.Is(err, ErrNotFound) && !asked {
+			return q.steerElsewhere(ctx, s, id, orders[0]) // the claim was lost
+		}
+		return err
 	}
 	e, st, err := q.Spool.Load(ctx, id)
 	if err == nil {

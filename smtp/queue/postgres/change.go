@@ -183,7 +183,7 @@ func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]
 	b := new(pgx.Batch)
 	b.Queue(`begin`)
 	b.Queue(s.db.Vanish())
-	s.queue(b, group, made)
+	s.queue(b, group, made, false)
 	b.Queue(`commit`)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
@@ -193,12 +193,13 @@ func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]
 
 // settle makes a group's changes after a commit whose outcome is not known. Each can be made twice: the rows of the lost transaction
 // are waited for, and what it did is found done. Something written beside that proves that it holds, on the standbys too. Only a
-// removal that was done leaves no trace; that somebody has removed it is as good.
+// removal that was done leaves no trace; that somebody has removed it is as good. Orders are struck off only the first time: those that
+// stay because that was lost are told once more, and to obey twice is to obey once.
 func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bool, cause error) error {
 	barrier := fmt.Sprintf(`update $.queue_node set barrier = barrier + 1 where id = '%s'`, s.node)
 	err := s.db.ProvenSoon(ctx, barrier, func(tx pgx.Tx) error {
 		b := new(pgx.Batch)
-		s.queue(b, group, made)
+		s.queue(b, group, made, true)
 		var ids []string
 		for _, c := range group {
 			if c.new != nil {
@@ -229,8 +230,8 @@ func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bo
 	return nil
 }
 
-// queue puts what a group needs into a batch, and into made what of it was done.
-func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool) {
+// queue puts what a group needs into a batch, and into made what of it was done. again: it may have been done before.
+func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool, again bool) {
 	clear(made)
 	var n, saved, gone []*change
 	for _, c := range group {
@@ -269,6 +270,9 @@ func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool) {
 		for _, c := range saved {
 			ids, numbers, states = append(ids, c.id), append(numbers, c.under.number), append(states, c.state)
 			held, seen = append(held, c.held), append(seen, int32(c.under.seen))
+		}
+		if again {
+			clear(seen)
 		}
 		b.Queue(s.db.In(`update $.queue q set state = s.state, held = s.held, orders = case when s.seen = 0 or q.orders is null then q.orders else
 			(select jsonb_agg(o.value order by o.n) from jsonb_array_elements(q.orders) with ordinality o(value, n) where o.n > s.seen) end

@@ -213,6 +213,10 @@ func (s *Spool) freeAll() {
 		case <-tick.C:
 			if err := s.free(s.ends); err != nil && s.ends.Err() == nil {
 				s.log.Info("queue entries cannot be given back now", "err", err)
+				select { // a database that is away is not told of twenty times a second
+				case <-time.After(time.Second):
+				case <-s.ends.Done():
+				}
 			}
 		case <-s.ends.Done():
 			return
@@ -233,6 +237,8 @@ func (s *Spool) free(ctx context.Context) error {
 	if len(all) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.db.Timeout())
+	defer cancel()
 	var ids []string
 	var numbers []int64
 	var waits []*time.Duration
@@ -290,7 +296,7 @@ func (s *Spool) live(ctx context.Context) error {
 func (s *Spool) Nodes() int { return int(max(1, s.nodes.Load())) }
 
 // renew puts off the ends of all claims, in one statement, and finds those that another node has taken over. Rows that are being
-// changed just now are this node's, as a rule: they have their turn the next time.
+// changed just now are this node's, as a rule: they have their turn the next time. What was given back meanwhile has no node.
 func (s *Spool) renew(ctx context.Context) error {
 	all := s.held.all()
 	if len(all) == 0 {
@@ -301,8 +307,8 @@ func (s *Spool) renew(ctx context.Context) error {
 	for i, id := range ids {
 		numbers[i] = all[id]
 	}
-	if _, err := s.db.Relaxed(ctx, nil, `with mine as (select q.id from $.queue q join unnest($1::text[], $2::bigint[]) m(id, claim) on q.id = m.id and q.claim = m.claim for update of q skip locked)
-		update $.queue q set due = clock_timestamp() + $3::interval from mine where q.id = mine.id`, ids, numbers, s.lease); err != nil {
+	if _, err := s.db.Relaxed(ctx, nil, `with mine as (select q.id from $.queue q join unnest($1::text[], $2::bigint[]) m(id, claim) on q.id = m.id and q.claim = m.claim and q.node = $4 for update of q skip locked)
+		update $.queue q set due = clock_timestamp() + $3::interval from mine where q.id = mine.id`, ids, numbers, s.lease, s.node); err != nil {
 		return err
 	}
 	rows, err := s.db.Pool.Query(ctx, s.db.In(`select q.id from $.queue q join unnest($1::text[], $2::bigint[]) m(id, claim) on q.id = m.id and q.claim = m.claim`), ids, numbers)
