@@ -135,6 +135,9 @@ func (q *Queue) poll(ctx context.Context, s Shared) time.Duration {
 		}
 	}
 	for ctx.Err() == nil {
+		if time.Since(now) >= pollEach {
+			return 0 // more is due than there is place for: meanwhile the rest of the loop has its turn
+		}
 		q.mu.Lock()
 		n := q.maxLoaded() - q.loaded
 		// A claim of few costs as much as one of many: without hurry many are waited for.

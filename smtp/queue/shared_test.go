@@ -1,0 +1,73 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// flood is a spool shared with others in which more is due for one host than is ever looked at.
+type flood struct {
+	Shared       // the rest is not asked for
+	mu           sync.Mutex
+	claims, news int
+}
+
+func (f *flood) Claim(_ context.Context, n int) (all []Claimed, err error) {
+	time.Sleep(100 * time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for range n {
+		f.claims++
+		e := entry("e"+strconv.Itoa(f.claims), "bob@slow.example")
+		e.Queued = time.Now()
+		all = append(all, Claimed{Entry: e, State: NewState(e)})
+	}
+	return all, nil
+}
+
+func (f *flood) News(context.Context) (News, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.news++
+	return News{}, nil
+}
+
+func (f *flood) Release(string, time.Duration, bool) {}
+func (f *flood) Nodes() int                          { return 1 }
+
+func (f *flood) Save(context.Context, string, *State) error { return nil }
+
+// endless is a Transport whose attempts take as long as the queue runs.
+type endless struct{}
+
+func (endless) Destination(r Recipient, _ string) string { return r.Path.Domain }
+func (endless) Deliver(ctx context.Context, d *Delivery) []Result {
+	<-ctx.Done()
+	return nil
+}
+
+// TestFloodIsInterrupted: also while the spool always has more that is due, and this node no place for it, it hears what others want.
+func TestFloodIsInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := new(flood)
+		q := &Queue{Spool: f, Transport: endless{}, Grace: time.Second, Log: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- q.Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		f.mu.Lock()
+		if f.news < 5 || f.claims < 20_000 {
+			t.Errorf("%d claimed, and news heard %d times", f.claims, f.news)
+		}
+		f.mu.Unlock()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
