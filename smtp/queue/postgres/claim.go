@@ -70,7 +70,7 @@ func (c *claims) drop(id string, number int64) {
 func (c *claims) struck(id string, was claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.by[id]; k != nil && k.number == was.number {
+	if k := c.by[id]; k != nil && k.number == was.number && was.seen > 0 {
 		c.turn++
 		k.seen -= was.seen
 		k.told -= was.seen
