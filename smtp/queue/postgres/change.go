@@ -196,7 +196,8 @@ func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]
 // removal that was done leaves no trace; that somebody has removed it is as good. Orders are struck off only the first time: those that
 // stay because that was lost are told once more, and to obey twice is to obey once.
 func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bool, cause error) error {
-	barrier := fmt.Sprintf(`update $.queue_node set barrier = barrier + 1 where id = '%s'`, s.node)
+	// The node's row is no promise, and may be lost: it is made where it is not there.
+	barrier := fmt.Sprintf(`insert into $.queue_node (id, name, until, barrier) values ('%s', '', now(), 1) on conflict (id) do update set barrier = queue_node.barrier + 1`, s.node)
 	err := s.db.ProvenSoon(ctx, barrier, func(tx pgx.Tx) error {
 		b := new(pgx.Batch)
 		s.queue(b, group, made, true)

@@ -278,7 +278,7 @@ func (s *Spool) renewAll() {
 // live says that this node is alive, and learns how many are.
 func (s *Spool) live(ctx context.Context) error {
 	if _, err := s.db.Relaxed(ctx, nil, `insert into $.queue_node (id, name, until) values ($1, $2, clock_timestamp() + $3::interval)
-		on conflict (id) do update set until = excluded.until`, s.node, text(s.name), s.lease); err != nil {
+		on conflict (id) do update set name = excluded.name, until = excluded.until`, s.node, text(s.name), s.lease); err != nil {
 		return err
 	}
 	if _, err := s.db.Relaxed(ctx, nil, `delete from $.queue_node where until < now() - interval '1 day'`); err != nil {

@@ -86,6 +86,31 @@ func TestCutOrders(t *testing.T) {
 	}
 }
 
+// TestCutWithoutNode: what proves that a commit holds is written also where the database has lost the row of this node.
+func TestCutWithoutNode(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t)
+	c := newCutter(t, db, true)
+	base, err := database.Connect(t.Context(), fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.addr), database.Options{Schema: schema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(base.Close)
+	s, err := postgres.Open(t.Context(), base, postgres.WithLease(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	beside(t, peertest.DSN(db))(`delete from $.queue_node`)
+	text := "text of proven"
+	c.text.Store(&text)
+	put(t, s, "proven")
+	var written int
+	if err := base.Pool.QueryRow(t.Context(), base.In(`select count(*) from $.queue_node where barrier > 0`)).Scan(&written); err != nil || written != 1 || c.cuts.Load() != 1 {
+		t.Errorf("%d barriers, %d cuts, %v", written, c.cuts.Load(), err)
+	}
+}
+
 // TestGivenBackIsNotRenewed: who renews its claims puts nothing off that it has given back meanwhile.
 func TestGivenBackIsNotRenewed(t *testing.T) {
 	t.Parallel()
