@@ -111,7 +111,7 @@ func (d *Daemon) commands() http.Handler {
 		}
 		control.Answer(w, struct{}{}, err)
 	})
-	d.deviceCommands(mux)
+	d.service.Commands(mux)
 	d.desk.Commands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)

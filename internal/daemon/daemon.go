@@ -27,6 +27,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/scan"
+	"github.com/postrider-mail/postrider/internal/selfservice"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/trace"
@@ -68,7 +69,7 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
-	phones      phones
+	service     *selfservice.Service // what users decide of their accounts
 	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
