@@ -77,6 +77,7 @@ type Daemon struct {
 	scanner     *scan.Scanner
 	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
+	posing      posing    // others in the name of a domain of this host
 	own         ownEntries
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
