@@ -263,7 +263,8 @@ type Store struct {
 	QuotaFolders bool `json:"quota_folders" conf:"restart"`
 
 	// A PostgreSQL database (14 or later) that keeps the mail in place of mail_dir, and
-	// mail that waits to leave in place of queue_dir, so that several servers can share it: "postgres://mail:password@db1,db2/mail", or words
+	// mail that waits to leave in place of queue_dir, so that several servers can share
+	// it: "postgres://mail:password@db1,db2/mail", or words
 	// like "host=/run/postgresql dbname=mail". docs/cluster.md has the rest. What holds a
 	// password belongs into a file that nobody else can read, or into ~/.pgpass.
 	Postgres Secret `json:"postgres" conf:"restart"`

@@ -24,6 +24,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/scan"
 	"github.com/postrider-mail/postrider/internal/service"
@@ -197,7 +198,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
-	dns, err := dnsConfig(settings)
+	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (d *Daemon) adminPages() http.Handler {
 		Files: &change.Server{Configuration: func() string { return d.Configuration }, Settings: func() *conf.Settings { return d.state().settings }, Probes: probes, ReadAgain: d.Reload},
 		Store: d.store, Quota: d.quota, Preferences: d.preferences, MailKeys: d.mailKeys, Post: d.post, Keys: d.keys, Recent: d.recent,
 		Reports: d.reports.Store, TakesReports: func() bool { return len(d.reportMailboxes()) > 0 },
-		Resolvers: func(s *conf.Settings) ([]string, error) { return resolvers(s.Queue.DNSServers) },
+		Resolvers: published.Resolvers,
 		Log:       d.log,
 	})
 	d.closers = append(d.closers, d.desk)

@@ -97,7 +97,7 @@ var mayImport = map[string][]string{
 	"internal/pages/user":  {"internal/pages", "parsers/domains"},
 	"internal/desk": {"cipher/passwd", "cipher/seal", "internal/accounts", "internal/change", "internal/conf", "internal/control", "internal/mailkeys", "internal/pages", "internal/pages/admin",
 		"internal/post", "internal/preferences", "internal/published", "internal/reports", "internal/sign", "internal/trace", "internal/zone", "mailstore", "parsers/config", "parsers/domains", "smtp", "smtp/queue"},
-	"internal/published": {"cipher/acme", "cipher/certs", "internal/conf", "internal/post", "internal/sign", "internal/web", "internal/zone", "parsers/domains"},
+	"internal/published": {"cipher/acme", "cipher/certs", "internal/conf", "internal/post", "internal/sign", "internal/web", "internal/zone", "parsers/domains", "smtp/resolver"},
 	"internal/daemon":    {"*"},
 	"internal/trace":     {"parsers/domains"},
 	"internal/reports":   {"internal/daily", "mailstore", "mailstore/durable", "parsers/domains", "rfc2822"},

@@ -44,6 +44,7 @@ func TestBatch(t *testing.T) {
 		}
 		kept := b.take(ann)
 		<-time.After(batchTime + time.Millisecond)
+		synctest.Wait()
 		if header(sealer(ann)) == header(second) {
 			t.Error("a header has outlived its moment")
 		}
@@ -53,6 +54,9 @@ func TestBatch(t *testing.T) {
 			t.Errorf("its key is still held: %v", err)
 		}
 		<-time.After(batchTime + time.Millisecond)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		if len(b.of) != 0 {
 			t.Errorf("%d batches are held", len(b.of))
 		}

@@ -32,21 +32,33 @@ type change struct {
 	done  chan error // takes the answer
 }
 
-// apply has a change made together with those of others, and waits for what became of it also when ctx ends meanwhile: what is
-// on its way cannot be called back, and the database's time-out bounds it.
-func (s *Spool) apply(ctx context.Context, c *change) error {
+// apply has changes made in one transaction, together with those of others, and waits for what became of them also when ctx ends
+// meanwhile: what is on its way cannot be called back, and the database's time-out bounds it. The errors are those of each.
+func (s *Spool) apply(ctx context.Context, all ...*change) (errs []error) {
+	errs = make([]error, len(all))
+	fail := func(err error) []error {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return fail(err)
 	}
-	c.done = make(chan error, 1)
+	for _, c := range all {
+		c.done = make(chan error, 1)
+	}
 	select {
-	case s.changes <- c:
-		return <-c.done
+	case s.changes <- all:
 	case <-ctx.Done():
-		return ctx.Err()
+		return fail(ctx.Err())
 	case <-s.ends.Done():
-		return queue.ErrClosed
+		return fail(queue.ErrClosed)
 	}
+	for i, c := range all {
+		errs[i] = <-c.done
+	}
+	return errs
 }
 
 // Save implements queue.Spool.
@@ -55,7 +67,7 @@ func (s *Spool) Save(ctx context.Context, id string, st *queue.State) error {
 	if k.number == 0 {
 		return queue.ErrNotFound
 	}
-	err := s.apply(ctx, &change{id: id, under: k, state: spool.FormatState(st), held: st.Held})
+	err := s.apply(ctx, &change{id: id, under: k, state: spool.FormatState(st), held: st.Held})[0]
 	switch {
 	case err == nil:
 		s.held.struck(id, k)
@@ -71,7 +83,7 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 	if k.number == 0 {
 		return queue.ErrNotFound
 	}
-	err := s.apply(ctx, &change{id: id, under: k, gone: true})
+	err := s.apply(ctx, &change{id: id, under: k, gone: true})[0]
 	switch {
 	case err == nil:
 		s.held.drop(id, k.number)
@@ -94,13 +106,18 @@ func (s *Spool) changeAll() {
 }
 
 // gather takes what waits beside the first, without waiting for more: while one group is written the next comes together.
-func (s *Spool) gather(first *change) []*change {
-	group, octets := []*change{first}, first.octets()
+func (s *Spool) gather(group []*change) []*change {
+	octets := 0
+	for _, c := range group {
+		octets += c.octets()
+	}
 	for len(group) < mostInGroup && octets < mostOctets {
 		select {
-		case c := <-s.changes:
-			group = append(group, c)
-			octets += c.octets()
+		case more := <-s.changes:
+			for _, c := range more {
+				group = append(group, c)
+				octets += c.octets()
+			}
 		default:
 			return group
 		}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -99,32 +100,81 @@ func (w *writer) flush(ctx context.Context) error {
 
 // Commit implements queue.Writer.
 func (w *writer) Commit(ctx context.Context, top []byte) error {
+	if err := w.ready(ctx); err != nil {
+		return err
+	}
+	return w.made(w.s.apply(ctx, w.change(top))[0])
+}
+
+// CommitAll implements queue.Together: one transaction makes all entries.
+func (s *Spool) CommitAll(ctx context.Context, writers []queue.Writer, tops [][]byte) (err error) {
+	own, all := make([]*writer, len(writers)), make([]*change, len(writers))
+	for i := range writers {
+		w, ok := writers[i].(*writer)
+		switch {
+		case err != nil:
+		case !ok || w.s != s:
+			err = fmt.Errorf("postgres: not a writer of this spool: %T", writers[i])
+		default:
+			own[i], err = w, w.ready(ctx)
+		}
+	}
+	if err != nil {
+		for _, w := range writers {
+			w.Abort()
+		}
+		return err
+	}
+	for i, w := range own {
+		all[i] = w.change(tops[i])
+	}
+	errs := s.apply(ctx, all...)
+	for i, w := range own {
+		err = cmp.Or(err, w.made(errs[i]))
+	}
+	if err == nil {
+		return nil
+	}
+	for i, w := range own { // one of them was there already: it takes the others back
+		if errs[i] == nil {
+			err = errors.Join(err, s.Discard(context.WithoutCancel(ctx), w.e.ID))
+		}
+	}
+	return err
+}
+
+// ready writes what is left of a large message. On an error the entry is over.
+func (w *writer) ready(ctx context.Context) (err error) {
 	switch {
 	case w.over:
-		return errors.New("postgres: the entry is over")
+		return fmt.Errorf("postgres: the entry is over: %w", queue.ErrClosed)
 	case w.failed != nil:
 		return w.failed
-	case ctx.Err() != nil:
+	}
+	err = ctx.Err()
+	if err == nil && w.chunks > 0 && len(w.buf) > 0 {
+		err = w.flush(ctx)
+	}
+	if err == nil && w.chunks > 0 {
+		err = w.missPieces(ctx)
+	}
+	if err != nil {
 		w.Abort()
-		return ctx.Err()
 	}
-	if w.chunks > 0 && len(w.buf) > 0 {
-		if err := w.flush(ctx); err != nil {
-			w.Abort()
-			return err
-		}
-	}
-	if w.chunks > 0 {
-		if err := w.missPieces(ctx); err != nil {
-			w.Abort()
-			return err
-		}
-	}
+	return err
+}
+
+// change is what makes the entry.
+func (w *writer) change(top []byte) *change {
 	w.over = true
 	w.top = append([]byte{}, top...)
 	w.e.Params.Size = w.octets + int64(len(top))
 	w.st.Size = w.e.Params.Size
-	err := w.s.apply(ctx, &change{id: w.e.ID, new: w})
+	return &change{id: w.e.ID, new: w}
+}
+
+// made takes note of what became of the entry.
+func (w *writer) made(err error) error {
 	w.buf = nil
 	if err == nil {
 		if !w.s.held.put(w.e.ID, w.claim, 0) { // there was one of this id a moment ago

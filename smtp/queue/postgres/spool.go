@@ -34,7 +34,7 @@ type Spool struct {
 	node  uuid
 	name  string
 
-	changes chan *change
+	changes chan []*change
 	held    claims
 	freed   freed
 	counted counted
@@ -46,7 +46,10 @@ type Spool struct {
 	closed atomic.Bool
 }
 
-var _ queue.Shared = (*Spool)(nil)
+var (
+	_ queue.Shared   = (*Spool)(nil)
+	_ queue.Together = (*Spool)(nil)
+)
 
 // Option changes how Open sets a spool up.
 type Option func(*Spool)
@@ -64,7 +67,7 @@ func WithName(name string) Option { return func(s *Spool) { s.name = name } }
 // Open opens the queue in a database, which stays open and the caller's. The tables are made if they are not there, and brought up to date
 // if they are older. Close it when done.
 func Open(ctx context.Context, db *database.Database, opts ...Option) (*Spool, error) {
-	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: newUUID(), changes: make(chan *change)}
+	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: newUUID(), changes: make(chan []*change)}
 	s.name, _ = os.Hostname()
 	for _, o := range opts {
 		o(s)
