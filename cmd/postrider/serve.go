@@ -79,6 +79,12 @@ func serve(cmd *cobra.Command, path string) error {
 	if err := change.Recover(cmd.Context(), path); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), err) // it may start all the same
 	}
+	// From before anybody can see that it is there: who asks it to stop or to reload meanwhile is heard when it has started.
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	d, err := daemon.NewUnder(manager, func() (*conf.Settings, error) { return conf.Load(path) }, cmd.ErrOrStderr())
 	if err == nil {
 		d.Version, d.Configuration = programVersion(), path
@@ -90,11 +96,6 @@ func serve(cmd *cobra.Command, path string) error {
 		return err
 	}
 	introduce()
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	go func() {
 		for {
 			select {

@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -214,19 +212,9 @@ func TestAnswerKilled(t *testing.T) {
 	if err := kept.Change(t.Context(), "alice@mail.test", func(p *preferences.Preferences) error { p.Absence = &preferences.Absence{Text: "away"}; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	again := func() {
-		t.Helper()
-		v.cmd, v.ended, v.addrs = exec.Command(program.path, "serve", "-c", v.dir), make(chan error, 1), make(map[string]string)
-		v.cmd.Stderr = os.Stderr
-		if err := v.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(v.cmd, v.ended)
-		v.awaitUp()
-	}
 	const rounds = 4
 	for i := range rounds {
-		again()
+		v.again()
 		for range 2 {
 			k, err := v.stranger(1, "smtp")
 			if err != nil {
@@ -239,7 +227,7 @@ func TestAnswerKilled(t *testing.T) {
 		time.Sleep(time.Duration(i) * 3 * time.Millisecond) // somewhere on the way
 		kill()
 	}
-	again()
+	v.again()
 	v.stop()
 	answers := make(map[string]map[string]bool) // Message-IDs: one that is sent again after a kill is the same answer
 	for len(got) > 0 {

@@ -158,6 +158,24 @@ func (v *victim) end() {
 	}
 }
 
+// again starts the program once more, after its end.
+func (v *victim) again() {
+	v.t.Helper()
+	v.begin()
+	v.awaitUp()
+}
+
+// begin starts it, and does not wait.
+func (v *victim) begin() {
+	v.t.Helper()
+	v.cmd, v.ended, v.addrs = exec.Command(program.path, "serve", "-c", v.dir), make(chan error, 1), make(map[string]string)
+	v.cmd.Stderr = os.Stderr
+	if err := v.cmd.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+	go func(c *exec.Cmd, ended chan error) { ended <- c.Wait() }(v.cmd, v.ended)
+}
+
 func (v *victim) awaitUp() {
 	v.t.Helper()
 	client := control.NewClient(filepath.Join(v.dir, "data", "control.sock"))
