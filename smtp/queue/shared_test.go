@@ -105,3 +105,24 @@ func TestEndInClaim(t *testing.T) {
 		}
 	})
 }
+
+// fleeting is a spool shared with others, of whose entries the first leaves while they are listed.
+type fleeting struct{ flood }
+
+func (fleeting) Oldest(context.Context, int, Which) ([]Place, error) {
+	return []Place{{1, "gone"}, {2, "here"}}, nil
+}
+
+func (fleeting) Ask(_ context.Context, _ Order, ids ...string) error {
+	if ids[0] == "gone" {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// TestFlushOfWhatLeaves: that one entry has left meanwhile keeps no other from being due.
+func TestFlushOfWhatLeaves(t *testing.T) {
+	if n, err := (&Queue{Spool: new(fleeting)}).Flush(t.Context(), ""); n != 1 || err != nil {
+		t.Errorf("%d due, %v", n, err)
+	}
+}

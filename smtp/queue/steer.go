@@ -86,7 +86,11 @@ func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 // force makes an entry due now, in memory only, or asks whoever has it where several may.
 func (q *Queue) force(ctx context.Context, id string) (bool, error) {
 	if s := q.share(); s != nil {
-		return true, s.Ask(ctx, Order{Kind: ToRetry}, id)
+		err := s.Ask(ctx, Order{Kind: ToRetry}, id)
+		if isGone(err) {
+			return false, nil // it has left meanwhile
+		}
+		return err == nil, err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
