@@ -109,11 +109,11 @@ func TestEndInClaim(t *testing.T) {
 // fleeting is a spool shared with others, of whose entries the first leaves while they are listed.
 type fleeting struct{ flood }
 
-func (fleeting) Oldest(context.Context, int, Which) ([]Place, error) {
+func (*fleeting) Oldest(context.Context, int, Which) ([]Place, error) {
 	return []Place{{1, "gone"}, {2, "here"}}, nil
 }
 
-func (fleeting) Ask(_ context.Context, _ Order, ids ...string) error {
+func (*fleeting) Ask(_ context.Context, _ Order, ids ...string) error {
 	if ids[0] == "gone" {
 		return ErrNotFound
 	}
