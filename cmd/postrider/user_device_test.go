@@ -78,7 +78,11 @@ func TestUserDevice(t *testing.T) {
 	if out := run(exitError, "user", "forget", user); !strings.Contains(out, "user passwd --reset") {
 		t.Error(out)
 	}
-	run(0, "user", "forget", "bob@example.com")
+	for _, who := range []string{"bobb@example.com", "bob@example.com"} {
+		if out := run(0, "user", "forget", who); strings.Contains(out, "is forgotten") != (who == "bob@example.com") {
+			t.Error(out)
+		}
+	}
 	if out := run(0, "user", "device", "bob@example.com"); !strings.Contains(out, "no device") {
 		t.Error(out)
 	}
