@@ -9,30 +9,48 @@ import (
 )
 
 // Move brings all entries of one spool into another, each as it is, and returns how many. What was moved before it was broken off is not
-// moved again; an entry that was on its way then may be in both, and is taken from the first when Move is called again. Nobody
+// moved again; an entry that was on its way then may be in both, and is taken from the first when Move is called again. What the first cannot
+// give now, as a key is not there that it is sealed with, say, stays, is counted in the error, and holds up none of the others. Nobody
 // else may use the first one meanwhile.
 func Move(ctx context.Context, from, to Spool) (n int, err error) {
 	var ids []string
 	if err := from.Scan(ctx, func(id string, _ *State) error { ids = append(ids, id); return nil }); err != nil {
 		return 0, err
 	}
+	var first error // of those that stay
+	stay := 0
 	for _, id := range ids {
 		err := moveOne(ctx, from, to, id)
+		if err == nil {
+			n++
+			continue
+		}
 		if isGone(err) {
 			continue // its spool has put it aside, and told of it
 		}
-		if err != nil {
-			return n, fmt.Errorf("move queue entry %s: %w", id, err)
+		err = fmt.Errorf("move queue entry %s: %w", id, err)
+		if !errors.As(err, new(unread)) || ctx.Err() != nil {
+			return n, err
 		}
-		n++
+		if stay++; first == nil {
+			first = err
+		}
 	}
-	return n, nil
+	if stay > 1 {
+		first = fmt.Errorf("%w; %d others stay, too", first, stay-1)
+	}
+	return n, first
 }
+
+// unread is why an entry is not read now.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
 
 func moveOne(ctx context.Context, from, to Spool, id string) error {
 	e, st, err := from.Load(ctx, id)
 	if err != nil {
-		return err
+		return unread{err}
 	}
 	size := e.Params.Size
 	w, err := to.Begin(ctx, e, st)
@@ -56,7 +74,7 @@ func moveText(ctx context.Context, from Spool, w Writer, id string, size int64) 
 	defer w.Abort()
 	text, err := from.Open(ctx, id)
 	if err != nil {
-		return err
+		return unread{err}
 	}
 	defer text.Close()
 	n, err := io.Copy(w, text)
