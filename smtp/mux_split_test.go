@@ -238,6 +238,9 @@ func TestDefaultServeMux(t *testing.T) {
 	if errors.Is(smtp.ListenAndServe("no address", nil), smtp.ErrServerClosed) {
 		t.Error("no error without an address")
 	}
+	before := smtp.DefaultServeMux
+	t.Cleanup(func() { smtp.DefaultServeMux = before }) // -count registers once more
+	smtp.DefaultServeMux = smtp.NewServeMux()
 	var got []string
 	smtp.HandleFunc("*@default.example", func(_ context.Context, e *smtp.Envelope) error { got = append(got, e.To[0].String()); return nil })
 	smtp.Handle("second@*", smtp.HandlerFunc(func(context.Context, *smtp.Envelope) error { return smtp.ErrMoved }))

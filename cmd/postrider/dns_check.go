@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/miekg/dns"
 	"github.com/spf13/cobra"
 
-	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
 
@@ -58,7 +56,11 @@ func (f *dnsCheck) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	checker := &zone.Checker{Resolver: resolver(s), Trusted: s.Queue.DNSSECTrusted}
+	servers, err := published.Resolvers(s)
+	if err != nil {
+		return err
+	}
+	checker := &zone.Checker{Resolver: servers[0], Trusted: s.Queue.DNSSECTrusted}
 	if f.dial != "" {
 		checker.Dialled = withPort(f.dial, "25")
 	}
@@ -93,19 +95,6 @@ func (f *dnsCheck) run(cmd *cobra.Command, args []string) error {
 		return errSaid
 	}
 	return nil
-}
-
-// resolver is the first server that this host asks the DNS through.
-func resolver(s *conf.Settings) string {
-	if len(s.Queue.DNSServers) > 0 {
-		if a, err := conf.ResolverAddress(s.Queue.DNSServers[0]); err == nil {
-			return a.String()
-		}
-	}
-	if c, err := dns.ClientConfigFromFile("/etc/resolv.conf"); err == nil && len(c.Servers) > 0 {
-		return net.JoinHostPort(c.Servers[0], c.Port)
-	}
-	return "127.0.0.1:53"
 }
 
 func printReport(out io.Writer, r *zone.Report) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/internal/zone"
 )
@@ -70,7 +71,11 @@ func (f *dnsPush) run(cmd *cobra.Command, args []string) error {
 	if info, err := os.Stat(f.key); err == nil && sys.Others(info.Mode()) != 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: others can read %s, and change the zone with it; run: chmod 600 %[1]s\n", f.key)
 	}
-	checker := &zone.Checker{Resolver: resolver(s)}
+	servers, err := published.Resolvers(s)
+	if err != nil {
+		return err
+	}
+	checker := &zone.Checker{Resolver: servers[0]}
 	server := &zone.Server{Address: withPort(f.server, "53"), Key: key, Lead: checker.Lead}
 	if f.mergeSPF {
 		server.SPF = checker.Lookup()

@@ -32,6 +32,7 @@ type moveFlags struct {
 	domain   string
 	aliases  []string
 	virtuals []string
+	dns      bool
 }
 
 func moveCheckCommand() *cobra.Command {
@@ -42,7 +43,8 @@ func moveCheckCommand() *cobra.Command {
 		Long: `Log in to the old server by POP3 for each maildrop of LIST, and compare: is there an account
 here, does the same password open it, and has its mailbox every message, with the same unique
 id and size, in the same order. With --aliases and --virtual, compare the aliases in files of the
-old server as well. Nothing changes on either side.
+old server as well, and with --dns, find out what other hosts hold on to of the old server: a
+policy of MTA-STS, or TLSA records, that do not know this one. Nothing changes on either side.
 
 What is left to do is said in one screen; the exit code is 1 as long as there is something.` + listHelp,
 		Example: `  postrider move check -c /etc/postrider --server pop.old.example list
@@ -56,6 +58,7 @@ What is left to do is said in one screen; the exit code is 1 as long as there is
 	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
 	c.Flags().StringArrayVar(&f.aliases, "aliases", nil, "aliases of the old server, as /etc/aliases; may be repeated")
 	c.Flags().StringArrayVar(&f.virtuals, "virtual", nil, "virtual aliases of the old server, as of Postfix; may be repeated")
+	c.Flags().BoolVar(&f.dns, "dns", false, "ask the DNS, and for policies by HTTPS: before the MX record leads here")
 	c.MarkFlagDirname("state")
 	return c
 }
@@ -155,6 +158,15 @@ func (f *moveFlags) check(cmd *cobra.Command, name string) error {
 		}
 		aliases.say(cmd, aliases.all-len(aliases.left))
 		kinds = append(kinds, aliases)
+	}
+	if f.dns {
+		held, err := newHeldOn(f.settings)
+		if err != nil {
+			return err
+		}
+		dns := held.check(ctx, movedDomains(list))
+		dns.say(cmd, dns.all-len(dns.left))
+		kinds = append(kinds, dns)
 	}
 	left := 0
 	for _, t := range kinds {

@@ -67,11 +67,23 @@ func (f *refusedFlags) run(cmd *cobra.Command) error {
 	for _, u := range all {
 		fmt.Fprintf(out, "%s: %s refused, the last %s\n", u.Author, count(u.Count, "message"), minute(u.Last))
 		for _, line := range [][2]string{
-			{"brought by", strings.Join(u.Clients, ", ")}, {"for", strings.Join(u.To, ", ")},
+			{"brought by", sources(u)}, {"for", strings.Join(u.To, ", ")},
 			{"speaks for it", u.Found}, {"passes if", u.Missing},
 		} {
 			fmt.Fprintf(out, "  %-14s %s\n", line[0], line[1])
 		}
 	}
 	return nil
+}
+
+// sources are the clients that brought most of something, and how much each of them.
+func sources(u *trace.Unproven) string {
+	var all []string
+	for i, client := range u.Clients {
+		all = append(all, fmt.Sprintf("%s (%d)", client, u.Counts[i]))
+	}
+	if more := u.Sources - len(u.Clients); more > 0 {
+		all = append(all, fmt.Sprintf("%d others", more))
+	}
+	return strings.Join(all, ", ")
 }

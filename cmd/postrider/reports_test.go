@@ -163,7 +163,7 @@ func TestReportsRefused(t *testing.T) {
 	log := "time=" + now + ` level=INFO msg=refused service=smtp session=s id=s-1 command=DATA from=x@mailer.test to=ann@ours.test reply="550 5.7.26 no" ` +
 		"author=shop.test spf=pass dkim=pass dmarc=fail spf_domain=mailer.test signers=mailer.test:pass client=out.mailer.test helo=h remote=192.0.2.1:4\n"
 	code, out, said := command(t, log, "reports", "refused", "--log", "-")
-	if code != 0 || said != "" || !strings.HasPrefix(out, "shop.test: 1 message refused, the last ") || !strings.Contains(out, "out.mailer.test\n") || !strings.Contains(out, "let him sign as shop.test\n") {
+	if code != 0 || said != "" || !strings.HasPrefix(out, "shop.test: 1 message refused, the last ") || !strings.Contains(out, "out.mailer.test (1)\n") || !strings.Contains(out, "let him sign as shop.test\n") {
 		t.Errorf("%d %q\n%s", code, said, out)
 	}
 	dir, _ := reportWorld(t)

@@ -156,6 +156,12 @@ func printStatus(out io.Writer, s *daemon.Status) {
 			fmt.Fprintf(out, "  mail of %s is held in the queue (postrider user show %[1]s)\n", printable(l.Label()))
 		}
 	}
+	for i := range s.Posing {
+		fmt.Fprintf(out, "  %s\n    if it is one of yours, it passes if %s\n", printable(s.Posing[i].String()), printable(s.Posing[i].PassesIf))
+	}
+	if s.MorePosing > 0 {
+		fmt.Fprintf(out, "  and %s more (postrider reports refused)\n", count(s.MorePosing, "such source"))
+	}
 	for _, g := range s.Guessing {
 		fmt.Fprintf(out, "  %s has asked for %s that do not exist since %s\n", g.Network, count(g.Unknown, "recipient"), g.Since.Local().Format("15:04"))
 	}

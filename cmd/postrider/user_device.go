@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/selfservice"
 )
 
 // userForgetCommand is for accounts whose password is not ours to change; for others "user passwd --reset" does it.
@@ -44,7 +44,7 @@ other hands; its password is changed where it is kept. For an account of the set
 
 func userDeviceCommand() *cobra.Command {
 	var f userFlags
-	var r daemon.DeviceRequest
+	var r selfservice.DeviceRequest
 	var end string
 	var endAll bool
 	c := &cobra.Command{
@@ -73,7 +73,7 @@ mailbox tells of a new one. It is for accounts that a directory or a passwd-file
 			case end != "" || endAll:
 				action, r.Device.Name = "end", end
 			}
-			var out daemon.Devices
+			var out selfservice.Devices
 			if err := call(cmd, f.path, "devices/"+action, r, &out); err != nil {
 				return err
 			}

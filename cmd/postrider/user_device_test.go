@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/selfservice"
 )
 
 // TestUserDevice: an administrator makes, sees and ends the password of a device, of an account of the settings and of one that others keep; and has
@@ -50,7 +50,7 @@ func TestUserDevice(t *testing.T) {
 		if out := run(0, "user", "device", who); !strings.HasPrefix(out, "printer: sends only, since ") || !strings.Contains(out, ", never used, last day 2999-12-31\nphone: fetches and sends, since ") {
 			t.Error(out)
 		}
-		var all daemon.Devices
+		var all selfservice.Devices
 		if err := json.Unmarshal([]byte(run(0, "user", "device", who, "--json")), &all); err != nil || len(all.Devices) != 2 || all.Devices[0].Only != "send" {
 			t.Error(err, all)
 		}

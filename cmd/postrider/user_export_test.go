@@ -83,3 +83,29 @@ func TestUserExport(t *testing.T) {
 		t.Errorf("exit %d, %s", code, errs)
 	}
 }
+
+// TestExportLeavesSealedOut: Dovecot cannot read a sealed mailbox, so it gets none; it is named, and the exit code says so, unless that is asked for.
+func TestExportLeavesSealedOut(t *testing.T) {
+	w := newWorld(t)
+	w.deliver(marked, user)
+	w.seal(t)
+	file := filepath.Join(t.TempDir(), "users")
+	export := []string{"user", "export", "-c", w.dir, "--format", "dovecot", file}
+	for _, c := range []struct {
+		flag, said string
+		code       int
+	}{{"", "left out: " + user + ": its mailbox is sealed", exitError}, {"--skip-sealed", "", exitOK}} {
+		args := export
+		if c.flag != "" {
+			args = append(args[:len(args):len(args)], c.flag)
+		}
+		code, out, said := command(t, "", args...)
+		if code != c.code || !strings.Contains(said, c.said) || c.said == "" && strings.Contains(said, user) {
+			t.Errorf("%s: exit %d, %s%s", c.flag, code, out, said)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), user) || !strings.Contains(string(text), "bob@mail.test:") {
+			t.Errorf("%s: %v\n%s", c.flag, err, text)
+		}
+	}
+}

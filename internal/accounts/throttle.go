@@ -132,7 +132,24 @@ func (t *throttle) mayGuess(l login, now time.Time) bool {
 	if t.isKnown(l, now) {
 		return !t.known[l].full(t.perBlock, now)
 	}
-	return !t.blocks[l.block].full(t.perBlock, now) && !t.accounts[l.account].full(t.perAccount, now)
+	return !t.blockRefuses(l, now) && !t.accounts[l.account].full(t.perAccount, now)
+}
+
+// blockRefuses reports whether there were too many failures from where a guess comes from. Behind a private address there may be a gateway, a container's
+// or a webmail's, and everybody with it: there it is not alone in deciding, and refuses only accounts that have failures of their own. Each of them
+// is guessed at no more than perAccount allows.
+func (t *throttle) blockRefuses(l login, now time.Time) bool {
+	if !t.blocks[l.block].full(t.perBlock, now) {
+		return false
+	}
+	own := t.accounts[l.account]
+	return !shared(l.block) || own.pending > 0 || own.now(t.perAccount, now) > 0
+}
+
+// shared reports whether a block may be anybody's.
+func shared(block netip.Prefix) bool {
+	a := block.Addr()
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast()
 }
 
 // standing is how a guess stands with the throttle before it is made.

@@ -217,3 +217,44 @@ func TestOneAccountsHomes(t *testing.T) {
 		t.Errorf("%d of 100 owners are forgotten, %d homes known", lost, len(th.known))
 	}
 }
+
+// TestGuessesBehindGateway: a thousand wrong logins through one private address lock out nobody else who comes through it, be it for the first time; each
+// account is guessed at as often as its own bound allows, and a public address is bounded by itself.
+func TestGuessesBehindGateway(t *testing.T) {
+	for _, c := range []struct {
+		addr   string
+		shared bool
+	}{
+		{"10.0.0.1", true}, {"192.168.1.1", true}, {"172.17.0.1", true}, {"127.0.0.1", true}, {"fd00::", true}, {"fe80::", true},
+		{"192.0.2.1", false}, {"2001:db8::", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			th := newThrottle(over(20, 15*time.Minute), over(20, 15*time.Minute))
+			a := netip.MustParseAddr(c.addr)
+			gateway, err := a.Prefix(map[bool]int{true: 32, false: 64}[a.Is4()])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 1000 {
+				th.fail(gateway, domains.Address(fmt.Sprint("guessed", i%50)))
+			}
+			if got := th.guess(gateway, "new@mail.test", right); got != c.shared {
+				t.Errorf("%s: somebody who has never been there is let in: %t", c.addr, got)
+			}
+			// Who is guessed at waits there; at home he does not.
+			if th.allows(gateway, "guessed7") {
+				t.Errorf("%s: guesses at one account go on", c.addr)
+			}
+			checked := 0
+			for range 1000 {
+				if th.guess(gateway, "victim", wrong) {
+					checked++
+				}
+				time.Sleep(time.Second)
+			}
+			if most := 20 + 1000/45 + 1; checked > most {
+				t.Errorf("%s: %d guesses at one account were checked, more than %d", c.addr, checked, most)
+			}
+		})
+	}
+}

@@ -185,7 +185,8 @@ type Auth struct {
 	Mechanisms []string `json:"mechanisms"`
 
 	// Failed logins from one IPv4 address or one IPv6 /64 within the window,
-	// after which more from there are refused unseen.
+	// after which more from there are refused unseen; from a private address,
+	// which may be a gateway's, only those to accounts that have failed.
 	MaxFailuresPerAddress int `json:"max_failures_per_address" min:"1" max:"2147483647"`
 
 	// Failed logins to one account within the window, after which more are

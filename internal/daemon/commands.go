@@ -40,8 +40,12 @@ type Status struct {
 	Elsewhere []accounts.Standing `json:"elsewhere,omitempty"`
 	// Guessing are networks that ask for recipients who are not there.
 	Guessing []post.Guessing `json:"guessing,omitempty"`
-	Healthy  bool            `json:"healthy"`
-	Problem  string          `json:"problem,omitempty"`
+	// Posing are sources whose mail was refused in the last days because it is in the name of a domain of this host and nothing shows that; MorePosing
+	// is how many of them are not told.
+	Posing     []Posing `json:"posing,omitempty"`
+	MorePosing int      `json:"more_posing,omitempty"`
+	Healthy    bool     `json:"healthy"`
+	Problem    string   `json:"problem,omitempty"`
 	// Starving are the classes of mail that wait for places in the queue.
 	Starving []string `json:"starving,omitempty"`
 	// Leaves says by which addresses mail leaves, where the settings choose some.
@@ -111,7 +115,7 @@ func (d *Daemon) commands() http.Handler {
 		}
 		control.Answer(w, struct{}{}, err)
 	})
-	d.deviceCommands(mux)
+	d.service.Commands(mux)
 	d.desk.Commands(mux)
 	d.quarantineCommands(mux)
 	d.post.Submissions(mux)
@@ -141,6 +145,7 @@ func (d *Daemon) status(since time.Time) Status {
 	}
 	s.Version, s.Ports = d.Version, d.ports()
 	s.Limits, s.Guessing = d.post.Full(), d.post.Guessing()
+	s.Posing, s.MorePosing = d.posing.list(time.Now())
 	if d.post.Outbound != nil {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters

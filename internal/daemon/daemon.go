@@ -24,8 +24,10 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/scan"
+	"github.com/postrider-mail/postrider/internal/selfservice"
 	"github.com/postrider-mail/postrider/internal/service"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/trace"
@@ -67,7 +69,7 @@ type Daemon struct {
 	dns         *resolver.Resolver // all that is asked of the DNS, and what is known of it
 	post        *post.Post
 	keys        *sign.Ring
-	phones      phones
+	service     *selfservice.Service // what users decide of their accounts
 	fullness    fullness
 	policies    *zone.Ripening
 	verifier    *verify.Verifier
@@ -75,6 +77,7 @@ type Daemon struct {
 	scanner     *scan.Scanner
 	milters     *scan.Milters
 	doubted     disbelief // of mail from here, by others
+	posing      posing    // others in the name of a domain of this host
 	own         ownEntries
 	reports     *reports.Reader
 	// reporting counts what verifies mail finds (Sender.Count); nil: nobody is told
@@ -197,7 +200,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
-	dns, err := dnsConfig(settings)
+	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -132,8 +132,7 @@ func (d *Daemon) tellFull(ctx context.Context) {
 		case of >= nearlyFull && d.fullness.set(account, true):
 			changed = true
 			d.log.Info("a mailbox is nearly full", "user", account.String(), "holds", text)
-			own := ownPages{d}
-			message, err := own.message(account.String(), account.String(), "Your mailbox is nearly full",
+			message, err := d.service.Message(account.String(), account.String(), "Your mailbox is nearly full",
 				"The mailbox of "+account.String()+" holds "+text+". When it is full, mail for it is refused.\n\nHave your mail program remove what it has fetched, or ask the administrator for more room.")
 			if err == nil {
 				err = d.post.Tell(ctx, account, message)

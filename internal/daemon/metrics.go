@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"time"
+
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/internal/web"
@@ -76,6 +78,7 @@ func (d *Daemon) refused(service string, then func(*smtp.Session, *smtp.Refusal)
 // observe tells of a verdict whoever wants to know.
 func (d *Daemon) observe(v *verify.Verdict) {
 	d.metrics.Verified(v)
+	d.posing.saw(v, time.Now())
 	if d.reporting != nil && v.DMARC.Record != nil {
 		d.reporting.Count(reportable(v))
 	}

@@ -75,6 +75,12 @@ func (s *Status) problems() (all []admin.Problem) {
 		}
 		note(l.String()+".", do)
 	}
+	for i := range s.Posing {
+		note(s.Posing[i].String()+".", "If it is one of yours, it passes if "+s.Posing[i].PassesIf+".")
+	}
+	if s.MorePosing > 0 {
+		note(fmt.Sprintf("%d other hosts were refused as writing in the name of a domain of this host.", s.MorePosing), `See "refused" on the page of reports.`)
+	}
 	for _, g := range s.Guessing {
 		note(fmt.Sprintf("%s has asked for %d recipients that do not exist since %s.", g.Network, g.Unknown, clock(g.Since)), "")
 	}

@@ -3,10 +3,10 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 
-	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/change"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/desk"
@@ -14,6 +14,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/published"
+	"github.com/postrider-mail/postrider/internal/selfservice"
 	"github.com/postrider-mail/postrider/internal/web"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -32,7 +33,7 @@ func (d *Daemon) adminPages() http.Handler {
 		Files: &change.Server{Configuration: func() string { return d.Configuration }, Settings: func() *conf.Settings { return d.state().settings }, Probes: probes, ReadAgain: d.Reload},
 		Store: d.store, Quota: d.quota, Preferences: d.preferences, MailKeys: d.mailKeys, Post: d.post, Keys: d.keys, Recent: d.recent,
 		Reports: d.reports.Store, TakesReports: func() bool { return len(d.reportMailboxes()) > 0 },
-		Resolvers: func(s *conf.Settings) ([]string, error) { return resolvers(s.Queue.DNSServers) },
+		Resolvers: published.Resolvers,
 		Log:       d.log,
 	})
 	d.closers = append(d.closers, d.desk)
@@ -53,9 +54,23 @@ func (d *Daemon) flows(n, minutes int) []admin.Traffic {
 
 // userPages are what is served below /account/.
 func (d *Daemon) userPages() http.Handler {
+	d.service = selfservice.New(selfservice.Needs{
+		Now: func() selfservice.Moment {
+			st := d.state()
+			return selfservice.Moment{Settings: st.settings, Directory: st.dir, Credentials: st.credentials}
+		},
+		Preferences: d.preferences, MailKeys: d.mailKeys, Turns: &d.keyTurns, Post: d.post, Quarantine: d.quarantine, Log: d.log,
+		Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := d.state().certificate(hello)
+			if errors.Is(err, errNoCertificate) {
+				return nil, nil
+			}
+			return cert, err
+		},
+	})
 	area := pages.New(pages.Config{Name: "account", Title: "Your mail", Logins: userLogins{d}, Log: d.log.With("service", "web")})
 	mail := &viewers{d: d}
-	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: ownPages{d}, Mail: mail.serve, MailShown: mail.shown})
+	user.Add(area, user.Server{Ways: d.ways, Use: d.use, Own: d.service, Mail: mail.serve, MailShown: mail.shown})
 	return area
 }
 
@@ -116,7 +131,7 @@ type adminLogins struct{ d *Daemon }
 func (l adminLogins) Login(ctx context.Context, v pages.Visitor, name, password, code string) (string, error) {
 	err := l.d.state().credentials.VerifyAdmin(ctx, v.Client, name, password, code)
 	l.d.metrics.PageLogin(err)
-	return name, loginError(err)
+	return name, selfservice.LoginError(err)
 }
 
 // Stamp implements pages.Logins.
@@ -129,21 +144,10 @@ type userLogins struct{ d *Daemon }
 func (l userLogins) Login(ctx context.Context, v pages.Visitor, name, password, _ string) (string, error) {
 	who, err := l.d.state().credentials.VerifyUser(ctx, v.Client, name, password)
 	l.d.metrics.PageLogin(err)
-	return who.String(), loginError(err)
+	return who.String(), selfservice.LoginError(err)
 }
 
 // Stamp implements pages.Logins.
 func (l userLogins) Stamp(who string) string {
 	return l.d.state().credentials.UserStamp(domains.Address(who))
-}
-
-// loginError is an error of a login in the words of the pages.
-func loginError(err error) error {
-	switch {
-	case errors.Is(err, sasl.ErrDenied):
-		return pages.ErrDenied
-	case errors.Is(err, sasl.ErrThrottled):
-		return pages.ErrThrottled
-	}
-	return err
 }

@@ -170,12 +170,14 @@ func TestPagesThrottled(t *testing.T) {
 			t.Fatal(code)
 		}
 	}
-	for _, path := range []string{"/admin/login", "/account/login"} {
-		for _, name := range []string{"ann", "alice@mail.test", "nobody"} {
-			if code, page := v.post(path, "name", name, "password", testPassword); code != 429 || !strings.Contains(page, "too many wrong logins") {
-				t.Errorf("%s as %s: %d", path, name, code)
-			}
+	for _, c := range []struct{ path, name string }{{"/admin/login", "ann"}, {"/account/login", "alice@mail.test"}} {
+		if code, page := v.post(c.path, "name", c.name, "password", testPassword); code != 429 || !strings.Contains(page, "too many wrong logins") {
+			t.Errorf("%s as %s: %d", c.path, c.name, code)
 		}
+	}
+	// Behind loopback there may be many: those who have not failed are asked for their passwords.
+	if code, page := v.post("/account/login", "name", "bob@mail.test", "password", testPassword); code != 303 && (code != 200 || strings.Contains(page, "too many")) {
+		t.Errorf("a neighbour: %d", code)
 	}
 }
 

@@ -47,7 +47,7 @@ func (d *Daemon) ripening() (plans []*zone.Plan) {
 
 // checkPolicy looks at a policy as those do who go by it.
 func (d *Daemon) checkPolicy(ctx context.Context, p *zone.Plan) (trouble string, err error) {
-	asked, err := dnsConfig(d.state().settings)
+	asked, err := published.DNS(d.state().settings)
 	if err != nil {
 		return "", err
 	}

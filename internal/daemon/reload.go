@@ -60,7 +60,7 @@ func (d *Daemon) reload() error {
 			st.elsewhere().CloseBut(old.elsewhere())
 		}
 	}()
-	dns, err := dnsConfig(settings)
+	dns, err := published.DNS(settings)
 	if err != nil {
 		return err
 	}

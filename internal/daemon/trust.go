@@ -83,3 +83,6 @@ func (d *Daemon) trustProblems() (all []string) {
 	all = append(append(all, d.policies.Problems()...), d.listProblems()...)
 	return append(append(all, d.doubted.problems()...), d.own.problems()...)
 }
+
+// canonical is the text of a domain's canonical form.
+func canonical(domain string) string { return domains.Canonical(domain).String() }

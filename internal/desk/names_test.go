@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -37,6 +39,38 @@ func TestPart(t *testing.T) {
 			t.Errorf("%+v: %q and %q, want %q and %q", c.s, got, next, c.want, c.next)
 		}
 	}
+}
+
+// TestSortedBeside: whoever asks first has a part at once, made of no more names than are needed; beside that all are sorted, once, and found so later.
+func TestSortedBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		l := &list[domains.Name]{names: func(yield func(domains.Name) bool) {
+			asked.Add(1)
+			for _, n := range []domains.Name{"d", "c", "b", "a"} {
+				if !yield(n) {
+					return
+				}
+			}
+		}}
+		for range 3 {
+			if found, next := l.part(admin.Slice{Limit: 2}); strings.Join(textsOfNames(found), " ") != "a b" || next != "b" {
+				t.Errorf("%q and %q", found, next)
+			}
+			synctest.Wait()
+		}
+		if all := l.sorted.Load(); all == nil || len(*all) != 4 || !slices.IsSorted(*all) {
+			t.Error("not sorted")
+		}
+		if asked.Load() != 2 {
+			t.Errorf("all names are gone through %d times, not for the first part and for the order", asked.Load())
+		}
+		for limit := range 6 {
+			if found := first(l.names, admin.Slice{Limit: limit}); len(found) != min(4, limit+1) {
+				t.Errorf("%d names are kept for %d", len(found), limit)
+			}
+		}
+	})
 }
 
 func textsOfNames(names []domains.Name) (all []string) {

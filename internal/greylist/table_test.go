@@ -296,7 +296,9 @@ func TestClosed(t *testing.T) {
 	done := make(chan bool)
 	go func() {
 		table.Try("one", "m", times, time.Now())
-		table.Close()
+		if err := table.Close(); err != nil {
+			t.Errorf("a second Close: %v", err)
+		}
 		close(done)
 	}()
 	select {

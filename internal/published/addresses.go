@@ -41,9 +41,14 @@ func Union(a, b []netip.Addr) []netip.Addr {
 
 // Interfaces are the public addresses of this machine, without those IPv6
 // addresses that are used for a day and never again.
-func Interfaces() (public []netip.Addr) {
-	passing := temporary()
+func Interfaces() []netip.Addr {
 	all, _ := net.InterfaceAddrs()
+	text, _ := os.ReadFile("/proc/net/if_inet6")
+	return lasting(all, temporary(string(text)))
+}
+
+// lasting are the public ones of addresses, without those that pass.
+func lasting(all []net.Addr, passing map[netip.Addr]bool) (public []netip.Addr) {
 	for _, a := range all {
 		if p, err := netip.ParsePrefix(a.String()); err == nil && isPublic(p.Addr()) && !passing[p.Addr()] {
 			public = append(public, p.Addr())
@@ -53,12 +58,11 @@ func Interfaces() (public []netip.Addr) {
 }
 
 // temporary are the addresses of privacy extensions (RFC 8981) and those that are
-// about to go, where the system tells.
-func temporary() map[netip.Addr]bool {
+// about to go, where the system tells: /proc/net/if_inet6.
+func temporary(text string) map[netip.Addr]bool {
 	const temporary, deprecated = 0x01, 0x20 // linux/if_addr.h
-	text, _ := os.ReadFile("/proc/net/if_inet6")
 	found := make(map[netip.Addr]bool)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 5 || len(f[0]) != 32 {
 			continue

@@ -1,10 +1,12 @@
 package published
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
@@ -165,5 +167,67 @@ func TestPlanCertificate(t *testing.T) {
 	}
 	if p := planOf(t, "example.test", "", nil); len(p.TLSKeys) != 0 {
 		t.Errorf("keys of no certificate: %v", p.TLSKeys)
+	}
+}
+
+// TestPlanIssued: of an authority's certificates, of either kind of key, those for the server's name if it asks for that, else those for its first.
+func TestPlanIssued(t *testing.T) {
+	folder := t.TempDir()
+	keys := make(map[zone.TLSKey]string)
+	for _, name := range []string{"a.example.test", "mail.example.test", "mail.example.test+rsa"} {
+		p := certs.Keypair{Cert: filepath.Join(folder, name), Key: filepath.Join(folder, name+".key")}
+		if _, err := certs.EnsureSelfSigned(p, "mail.example.test"); err != nil {
+			t.Fatal(err)
+		}
+		keys[zone.TLSKey{SPKI: sha256.Sum256(leafOf(p.Cert).RawSubjectPublicKeyInfo)}] = name
+	}
+	for names, want := range map[string]string{
+		`"a.example.test", "Mail.Example.Test"`: "mail.example.test mail.example.test+rsa", `"mail.example.test", "a.example.test"`: "mail.example.test mail.example.test+rsa",
+		`"A.example.test"`: "a.example.test", `"b.example.test"`: "",
+	} {
+		p := planOf(t, "example.test", `"TLS": {"ACME": {"accept_terms": true, "folder": "`+folder+`", "names": [`+names+`]}}`, nil)
+		var got []string
+		for _, k := range p.TLSKeys {
+			got = append(got, keys[k])
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", names, got, want)
+		}
+	}
+}
+
+// TestSelectors: a selector that is kept for a domain is named as long as no key has it.
+func TestSelectors(t *testing.T) {
+	s := &conf.Settings{DKIM: conf.DKIM{Sign: true}, Domains: map[string]*conf.Domain{"A.test": {DKIMSelectors: []string{"s1", "s2"}}, "b.test": {DKIMSelectors: []string{"s3"}}, "c.test": nil}}
+	keys := Keys{Settings: s, All: []sign.Key{{Domain: "a.test", Selector: "s1", Phase: sign.Signing}, {Domain: "a.test", Selector: "s2", Phase: sign.Gone}, {Domain: "b.test", Selector: "s3", Phase: sign.Revoked}}}
+	for domain, want := range map[string][]zone.Key{
+		"a.test": {{Domain: "a.test", Selector: "s1", State: zone.Signing}, {Domain: "a.test", Selector: "s2", State: zone.Reserved}},
+		"b.test": {{Domain: "b.test", Selector: "s3", State: zone.Gone}}, "c.test": nil,
+	} {
+		got, err := keys.DKIMKeys(domain)
+		for i := range got {
+			got[i].Value = ""
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, %v", domain, got, err)
+		}
+	}
+}
+
+// TestModes: what policies have ripened to counts where they are to ripen, and nowhere else.
+func TestModes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mta-sts.json"), []byte(`{"a.test": {"mode": "enforce"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string][2]zone.STSMode{
+		"auto": {zone.STSEnforce, zone.STSTesting}, "off": {zone.STSOff, zone.STSOff}, "testing": {zone.STSTesting, zone.STSTesting}, "enforce": {zone.STSEnforce, zone.STSEnforce},
+	} {
+		s := &conf.Settings{DataDir: dir, DNS: conf.DNS{MTASTS: setting}}
+		for i, domain := range []string{"A.test", "b.test"} {
+			if got := PolicyPlan(s, domain, Modes(s)).STS; got != want[i] {
+				t.Errorf("%s, %s: %q, want %q", setting, domain, got, want[i])
+			}
+		}
 	}
 }

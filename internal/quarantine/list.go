@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,8 +96,9 @@ func (p *Places) find(ctx context.Context, id string, f func(mailstore.Maildrop,
 	return fmt.Errorf("%s: %w", id, ErrUnknown)
 }
 
-// each calls f for the messages of a mailbox that were put aside, or those of these ids, until it returns an error.
-func (p *Places) each(ctx context.Context, name domains.Address, ids []string, f func(mailstore.Maildrop, int, Item) error) error {
+// each calls f for the messages of a mailbox that were put aside, or those of these ids, until it returns an error. One that cannot be read keeps
+// nobody from the others: the error about it is returned at the end, that about the first of them.
+func (p *Places) each(ctx context.Context, name domains.Address, ids []string, f func(mailstore.Maildrop, int, Item) error) (unread error) {
 	box, err := p.Store.Open(ctx, name.String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -107,14 +109,23 @@ func (p *Places) each(ctx context.Context, name domains.Address, ids []string, f
 			continue
 		}
 		item, ok, err := p.item(ctx, name, box, i)
-		if err == nil && ok {
-			err = f(box, i, item)
+		if err != nil || !ok {
+			unread = cmp.Or(unread, because(name, err))
+			continue
 		}
-		if err != nil && !errors.Is(err, mailstore.ErrGone) {
-			return fmt.Errorf("%s: %w", name, err)
+		if err := because(name, f(box, i, item)); err != nil {
+			return err
 		}
 	}
-	return nil
+	return unread
+}
+
+// because says in which mailbox something went wrong. That a message is gone meanwhile is nothing wrong.
+func because(name domains.Address, err error) error {
+	if err == nil || errors.Is(err, mailstore.ErrGone) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // mostHeader is how much of a header is looked at for a list, in octets.

@@ -17,9 +17,10 @@ import (
 	"github.com/postrider-mail/postrider/rfc2822"
 )
 
-// breaking is a store whose deliveries fail, or whose removals do.
+// breaking is a store whose deliveries fail, or whose removals do, or in which one message cannot be opened.
 type breaking struct {
 	Store
+	unread          error // of the message at place 1
 	deliver, remove error
 	closed          string           // a mailbox that cannot be opened
 	asked           []mailstore.Meta // of deliveries
@@ -38,19 +39,31 @@ func (b *breaking) Open(ctx context.Context, user string) (mailstore.Maildrop, e
 		return nil, mailstore.ErrLocked
 	}
 	box, err := b.Store.Open(ctx, user)
-	if err != nil || b.remove == nil {
+	if err != nil || b.remove == nil && b.unread == nil {
 		return box, err
 	}
-	return &stuck{box.(mailstore.Trash), box, b.remove}, nil
+	return &stuck{box.(mailstore.Trash), box, b}, nil
 }
 
 type stuck struct {
 	mailstore.Trash
 	mailstore.Maildrop
-	err error
+	b *breaking
 }
 
-func (s *stuck) Remove(context.Context, []int) error { return s.err }
+func (s *stuck) Remove(ctx context.Context, is []int) error {
+	if s.b.remove != nil {
+		return s.b.remove
+	}
+	return s.Maildrop.Remove(ctx, is)
+}
+
+func (s *stuck) Open(ctx context.Context, i int) (io.ReadCloser, error) {
+	if i == 1 && s.b.unread != nil {
+		return nil, s.b.unread
+	}
+	return s.Maildrop.Open(ctx, i)
+}
 
 func put(t *testing.T, s Store, user, text string) { putAt(t, s, user, text, time.Time{}) }
 
@@ -261,6 +274,77 @@ func TestPlaces(t *testing.T) {
 	b.closed = ""
 	if n, err := p.Expire(t.Context(), time.Minute); n != 2 || err != nil {
 		t.Error(n, err)
+	}
+}
+
+// TestOneUnread: a message that cannot be read keeps nobody from the others, nor them there for ever; one that is gone meanwhile is nothing to tell.
+func TestOneUnread(t *testing.T) {
+	for _, unread := range []error{mailstore.ErrDamaged, mailstore.ErrGone} {
+		store, err := maildir.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		told := unread != mailstore.ErrGone
+		b := &breaking{Store: store}
+		p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"junk@mail.test": "", "more@mail.test": ""}}
+		for range 3 {
+			putAt(t, store, "junk@mail.test", Note("odd", true, "bob@mail.test")+"\r\nx\r\n", time.Now().Add(-time.Hour))
+		}
+		putAt(t, store, "more@mail.test", Note("odd", true, "bob@mail.test")+"\r\nx\r\n", time.Now().Add(-time.Hour))
+		b.unread = unread
+		list, err := p.List(t.Context())
+		if len(list) != 3 || errors.Is(err, unread) != told {
+			t.Errorf("%v: %d in the list, %v", unread, len(list), err)
+		}
+		for _, item := range list {
+			if err := p.Show(t.Context(), item.ID, io.Discard); err != nil {
+				t.Errorf("%v: %v", unread, err)
+			}
+		}
+		b.remove = errors.New("cannot be removed")
+		if n, err := p.Expire(t.Context(), time.Minute); n != 0 || !errors.Is(err, b.remove) {
+			t.Errorf("%d removed, %v", n, err)
+		}
+		b.remove = nil
+		if n, err := p.Expire(t.Context(), time.Minute); n != 3 || errors.Is(err, unread) != told {
+			t.Errorf("%v: %d removed, %v", unread, n, err)
+		}
+		if n := len(all(t, store, "junk@mail.test")); n != 1 {
+			t.Errorf("%v: %d left", unread, n)
+		}
+	}
+}
+
+// TestReleaseCloses: a release that fails leaves no file open.
+func TestReleaseCloses(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b := &breaking{Store: store, deliver: mailstore.ErrNoSpace}
+	p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+	put(t, store, "junk@mail.test", Note("odd", true, "bob@mail.test")+"\r\nx\r\n")
+	list, err := p.List(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	mailtest.Descriptors(t, func() {
+		if _, err := p.Release(t.Context(), list[0].ID, false); !errors.Is(err, mailstore.ErrNoSpace) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestBoxesInOrder: mailboxes are gone through in one order.
+func TestBoxesInOrder(t *testing.T) {
+	p := &Places{Boxes: make(map[domains.Address]domains.Address)}
+	for c := 'a'; c <= 'z'; c++ {
+		p.Boxes[domains.Address(string(c)+"@mail.test")] = ""
+	}
+	if all := p.boxes(); len(all) != 26 || !slices.IsSorted(all) {
+		t.Errorf("%v", all)
 	}
 }
 

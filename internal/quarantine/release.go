@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,20 +139,22 @@ func (p *Places) expire(ctx context.Context, name domains.Address, keep time.Dur
 		return 0, nil
 	}
 	var old []int
+	var unread error // one that cannot be read keeps none of the others there
 	for i := range box.Len() {
 		if at := details.Received(i); at.IsZero() || time.Since(at) <= keep {
 			continue
 		}
 		_, put, err := p.item(ctx, name, box, i)
-		if err != nil && !errors.Is(err, mailstore.ErrGone) {
-			return 0, fmt.Errorf("%s: %w", name, err)
-		}
+		unread = cmp.Or(unread, because(name, err))
 		if put {
 			old = append(old, i)
 		}
 	}
 	if len(old) == 0 {
-		return 0, nil
+		return 0, unread
 	}
-	return len(old), box.Remove(ctx, old)
+	if err := box.Remove(ctx, old); err != nil {
+		return 0, because(name, err)
+	}
+	return len(old), unread
 }

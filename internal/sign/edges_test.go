@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +77,40 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
+// TestPrepareIsOver: who has no more time hears that there may be no key.
+func TestPrepareIsOver(t *testing.T) {
+	r := open(t, t.TempDir(), usual, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := r.Prepare(ctx); !errors.Is(err, context.Canceled) || r.newest(Announced) != nil {
+		t.Errorf("%v, %s", err, phases(r))
+	}
+}
+
+// TestStepTells: keys that cannot be kept are in the log, and nothing where all is well or the end has come.
+func TestStepTells(t *testing.T) {
+	for name, want := range map[string]bool{"well": false, "no directory": true, "the end": false} {
+		dir := t.TempDir()
+		var log mailtest.Log
+		r := open(t, dir, usual, two())
+		r.log = slog.New(slog.NewTextHandler(&log, nil))
+		ctx, stop := context.WithCancel(t.Context())
+		if name != "well" {
+			if err := os.WriteFile(filepath.Join(dir, home.String()), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if name == "the end" {
+			stop()
+		}
+		r.step(ctx)
+		stop()
+		if got := strings.Contains(log.String(), "level=ERROR"); got != want {
+			t.Errorf("%s: %s", name, log.String())
+		}
+	}
+}
+
 // slow is a zone whose servers take their time.
 type slow struct{ zone }
 
@@ -102,4 +138,22 @@ func TestLookIsOver(t *testing.T) {
 			t.Errorf("looked at again in %v", wait)
 		}
 	})
+}
+
+// TestWhenLookedAgain: a record that is not there yet is looked for soon, and less often the longer it is missing.
+func TestWhenLookedAgain(t *testing.T) {
+	for age, want := range map[time.Duration]time.Duration{0: lookSoonest, 10 * lookSoonest: lookSoonest, 20 * lookSoonest: 2 * lookSoonest, 10 * lookLatest: lookLatest, 20 * lookLatest: lookLatest} {
+		synctest.Test(t, func(t *testing.T) {
+			r := open(t, t.TempDir(), usual, two())
+			if err := r.Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(age)
+			r.due = make(map[string]time.Time)
+			r.lookAt(t.Context(), r.Keys())
+			if wait := time.Until(r.due[r.newest(Announced).Name()]); wait != want {
+				t.Errorf("missing for %v: looked at again in %v, want %v", age, wait, want)
+			}
+		})
+	}
 }

@@ -19,22 +19,32 @@ type Unproven struct {
 	Author  string    `json:"author"` // the domain in From
 	Count   int       `json:"count"`
 	Last    time.Time `json:"last"`
-	Clients []string  `json:"clients"` // that brought it last: confirmed names, or addresses; each once, 5 at most
-	To      []string  `json:"to"`      // of its recipients, the last, 5 at most
-	Found   string    `json:"found"`   // what spoke for it
-	Missing string    `json:"missing"` // what would let it pass
+	Ours    bool      `json:"ours,omitempty"` // From names a domain of this host
+	Clients []string  `json:"clients"`        // that brought most of it: confirmed names, or addresses; each once, 5 at most
+	Counts  []int     `json:"counts"`         // how many messages each of them brought
+	Sources int       `json:"sources"`        // clients that were told apart
+	To      []string  `json:"to"`             // of its recipients, the last, 5 at most
+	Found   string    `json:"found"`          // what spoke for it
+	Missing string    `json:"missing"`        // what would let it pass
+
+	by map[string]int // messages of each client
 }
 
 // mostNamed is how many clients and recipients are named.
 const mostNamed = 5
 
-// mostUnproven is how many there are at most: strangers choose the domains.
-const mostUnproven = 10_000
+// mostUnproven is how many there are at most, and mostSources how many clients are told apart of all of them together: strangers choose the domains
+// and the hosts.
+const (
+	mostUnproven = 10_000
+	mostSources  = 50_000
+)
 
 // FindUnproven reads from the log what was refused because neither SPF nor DKIM spoke for it, and says
 // what would have to change for it to pass: what many messages lack comes first. left is what was not looked at.
 func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unproven, left *Left, err error) {
 	all := make(map[[2]string]*Unproven)
+	sources := 0
 	tooMany := &Left{Why: fmt.Sprintf("there are more than %d domains", mostUnproven)}
 	err = log.Lines(ctx, Hint{{"refused", "author"}}, func(l Line) bool {
 		if !l.Time.IsZero() && l.Time.Before(since) {
@@ -45,6 +55,9 @@ func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unpro
 			return true
 		}
 		speaks, missing := judge(l.Facts)
+		if l.Facts["ours"] != "" {
+			missing += "; " + ofOurs
+		}
 		key := [2]string{author, speaks}
 		u := all[key]
 		if u == nil && len(all) == mostUnproven {
@@ -52,14 +65,20 @@ func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unpro
 			return false
 		}
 		if u == nil {
-			u = &Unproven{Author: author, Found: speaks, Missing: missing}
+			u = &Unproven{Author: author, Found: speaks, Missing: missing, Ours: l.Facts["ours"] != "", by: make(map[string]int)}
 			all[key] = u
 		}
 		u.Count++
 		if l.Time.After(u.Last) {
 			u.Last = l.Time
 		}
-		u.Clients = name(u.Clients, clientOf(l.Facts))
+		if client := clientOf(l.Facts); client != "" && (u.by[client] > 0 || sources < mostSources) {
+			if u.by[client] == 0 {
+				sources++
+				u.Clients = append(u.Clients, client)
+			}
+			u.by[client]++
+		}
 		for to := range strings.SplitSeq(l.Facts["to"], ",") {
 			u.To = name(u.To, to)
 		}
@@ -72,9 +91,23 @@ func FindUnproven(ctx context.Context, log Log, since time.Time) (found []*Unpro
 	if not != nil {
 		left = not
 	}
+	for _, u := range all {
+		u.mostClients()
+	}
 	return slices.SortedFunc(maps.Values(all), func(a, b *Unproven) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.Author+a.Found, b.Author+b.Found))
 	}), left, nil
+}
+
+// mostClients leaves the clients that brought most of it; of those that brought as much, the last.
+func (u *Unproven) mostClients() {
+	u.Sources = len(u.Clients)
+	slices.SortStableFunc(u.Clients, func(a, b string) int { return cmp.Compare(u.by[b], u.by[a]) })
+	u.Clients = slices.Clone(u.Clients[:min(len(u.Clients), mostNamed)])
+	for _, client := range u.Clients {
+		u.Counts = append(u.Counts, u.by[client])
+	}
+	u.by = nil
 }
 
 func name(all []string, one string) []string {
@@ -83,6 +116,9 @@ func name(all []string, one string) []string {
 	}
 	return append(all, one)
 }
+
+// ofOurs is what else helps who writes in the name of a domain of the host that refused him.
+const ofOurs = "if it is one of yours, it may log in as an account instead, or be in Verify.forwarders, and is marked then"
 
 // clientOf is how the settings would name the client.
 func clientOf(facts map[string]string) string {

@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ func TestFindUnproven(t *testing.T) {
 		line("2026-11-29", "author=mute.test spf=none dkim=temperror dmarc=fail spf_domain=elsewhere.test signers=keys.mute.test:temperror") +
 		line("2026-11-29", "author=strict.test spf=softfail dkim=none dmarc=fail spf_domain=strict.test") +
 		line("2026-11-29", "author=forged.test spf=none dkim=none dmarc=fail spf_domain=elsewhere.test") +
+		line("2026-11-29", "author=mail.test spf=none dkim=none dmarc=none ours=mail.test") +
 		"time=2026-11-29T12:00:00.000Z level=INFO msg=refused service=smtp session=s command=RCPT reply=\"550 5.1.1 No such user here\" remote=192.0.2.1:4\n"
 	all, _, err := FindUnproven(t.Context(), text(log), time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
 	if err != nil {
@@ -33,6 +36,7 @@ func TestFindUnproven(t *testing.T) {
 		"mute.test":   {"the DNS of keys.mute.test did", "answer"},
 		"strict.test": {"does not name the host", "in the SPF record of strict.test"},
 		"forged.test": {"nothing", "a forgery"},
+		"mail.test":   {"nothing", "log in as an account instead, or be in Verify.forwarders"},
 	}
 	for _, u := range all {
 		w, ok := want[u.Author]
@@ -47,5 +51,28 @@ func TestFindUnproven(t *testing.T) {
 	first := all[0]
 	if first.Author != "shop.test" || first.Count != 2 || first.Last.Day() != 29 || strings.Join(first.Clients, " ") != "two.mailer.test out.mailer.test" || strings.Join(first.To, " ") != "bob@mail.test ann@mail.test" {
 		t.Errorf("the first is %+v", first)
+	}
+}
+
+// TestUnprovenBySource: who brought most is named with how much it was, however many others brought one each later.
+func TestUnprovenBySource(t *testing.T) {
+	var log strings.Builder
+	line := func(client string) {
+		fmt.Fprintf(&log, "time=2026-11-29T12:00:00.000Z level=INFO msg=refused service=smtp command=DATA author=mail.test spf=none dkim=none dmarc=none ours=mail.test client=%s remote=192.0.2.1:4\n", client)
+	}
+	for range 3 {
+		line("shop.test")
+	}
+	line("printer.test")
+	line("printer.test")
+	for i := range 9 {
+		line(fmt.Sprintf("bot%d.test", i))
+	}
+	all, _, err := FindUnproven(t.Context(), text(log.String()), time.Time{})
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if u := all[0]; !u.Ours || u.Count != 14 || u.Sources != 11 || !slices.Equal(u.Clients[:2], []string{"shop.test", "printer.test"}) || !slices.Equal(u.Counts, []int{3, 2, 1, 1, 1}) {
+		t.Errorf("%+v", u)
 	}
 }

@@ -148,6 +148,39 @@ func TestSuspiciousComeAgain(t *testing.T) {
 	})
 }
 
+// TestOneAttempt: two attempts are of one message if their sender and their first recipient are the same.
+func TestOneAttempt(t *testing.T) {
+	_, v, signers := greylisting(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := mail{from: "x@shop.test", client: "203.0.113.7", helo: "nowhere.example", to: "bob@home.test", too: "eve@home.test"}
+		carl, other := m, m
+		carl.to, other.from = "carl@home.test", "y@shop.test"
+		for _, first := range []mail{m, carl, other} {
+			if got := attempt(t, v, signers, first); got != "1m0s" {
+				t.Errorf("%+v: %s", first, got)
+			}
+			time.Sleep(time.Minute)
+		}
+		m.too = ""
+		if got := attempt(t, v, signers, m); got != "taken" {
+			t.Errorf("the same to the first of its recipients: %s", got)
+		}
+	})
+}
+
+// TestSPFIsReason: SPF that fails is a reason to have a message come again, softly too; that it says nothing is none.
+func TestSPFIsReason(t *testing.T) {
+	w, v, signers := greylisting(t)
+	synctest.Test(t, func(t *testing.T) {
+		for record, want := range map[string]string{"-all": "1m0s", "~all": "1m0s", "?all": "taken", "+all": "taken", "nonsense": "taken"} {
+			w.txt["one.test."] = "v=spf1 " + record
+			if got := attempt(t, v, signers, mail{from: "x@one.test"}); got != want {
+				t.Errorf("%s: %s, want %s", record, got, want)
+			}
+		}
+	})
+}
+
 // TestCertainFirst: what is refused for good is refused at once, and nothing is remembered of it.
 func TestCertainFirst(t *testing.T) {
 	_, v, signers := greylisting(t)

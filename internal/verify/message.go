@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postrider-mail/postrider/internal/post"
+	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -28,8 +29,9 @@ type Verdict struct {
 	// Override is why less is done than the domain asks for: "trusted_forwarder",
 	// "mailing_list", "local_policy" (RFC 9990); empty if it is not so.
 	Override string
-	// Own: it is in the name of a domain of this host.
-	Own bool
+	// Own: it is in the name of a domain of this host, which Ours is.
+	Own  bool
+	Ours domains.Name
 	// Why is the reason in words, where the message is refused or marked.
 	Why string
 	// Lists are DNS lists whose answers mean something, and Allowed the one that speaks for the client.
@@ -228,6 +230,9 @@ func (d *Verdict) refusal() []slog.Attr {
 	}
 	if d.Client.Name != "" {
 		attrs = append(attrs, slog.String("client", d.Client.Name))
+	}
+	if d.Own {
+		attrs = append(attrs, slog.String("ours", d.Ours.String()))
 	}
 	return attrs
 }

@@ -27,10 +27,12 @@ import (
 func (i *inspection) decide(ctx context.Context, d *Verdict, authors []domains.Name) {
 	rules := i.s.rules
 	d.Action = Note
-	d.Own = slices.ContainsFunc(authors, rules.IsOwn)
+	if d.Own = slices.ContainsFunc(authors, rules.IsOwn); d.Own {
+		d.Ours = own(authors, rules)
+	}
 	switch policy := d.DMARC.Policy; {
 	case d.Own && !d.speaksFor(authors):
-		d.Action, d.Why = rules.OwnDomains, fmt.Sprintf("From names %s, a domain of this host, and neither SPF nor DKIM shows that it is from there", own(authors, rules))
+		d.Action, d.Why = rules.OwnDomains, fmt.Sprintf("From names %s, a domain of this host, and neither SPF nor DKIM shows that it is from there", d.Ours)
 	case (d.several() || d.unclear() && !d.speaksFor(authors)) && policy != dmarc.Nothing && policy != "":
 		d.Action, d.Why = rules.asked(policy), "From shows several domains, and one of them wants no mail in its name that cannot be checked"
 	case d.DMARC.Disposition() != dmarc.Nothing:

@@ -1,10 +1,13 @@
 package lineserver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -95,4 +98,41 @@ func TestBucketExactly(t *testing.T) {
 			t.Errorf("%d a minute: not after two of them", perMinute)
 		}
 	}
+}
+
+// TestLookedInVain: who has found nobody who could make room does not look again at once.
+func TestLookedInVain(t *testing.T) {
+	var s strangerList
+	for _, after := range []time.Duration{0, lookAgain - 1, lookAgain, 2*lookAgain - 1, 2 * lookAgain} {
+		now := time.Unix(1000, 0).Add(after)
+		if s.makeRoom(now) {
+			t.Error("nobody has made room")
+		}
+		if want := time.Unix(1000, 0).Add(after / lookAgain * lookAgain); !s.looked.Equal(want) {
+			t.Errorf("after %v: looked last at %v, want %v", after, s.looked, want)
+		}
+	}
+}
+
+// TestHandshakeEnds: the context of a handshake ends with its time, and with none has no end.
+func TestHandshakeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := new(Group)
+		a, b := net.Pipe()
+		defer b.Close()
+		c := g.admit(a)
+		g.enter(c, netip.MustParseAddr("192.0.2.1"))
+		began := time.Now()
+		err := c.Handshake(time.Minute, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		c.Handshake(-1, func(ctx context.Context) error {
+			if at, ok := ctx.Deadline(); ok || ctx.Err() != nil {
+				t.Errorf("without a limit it ends at %v, %v", at, ctx.Err())
+			}
+			return nil
+		})
+		g.leave(c)
+	})
 }

@@ -247,6 +247,8 @@ func problems(t *testing.T, c *Compiler, name, text string) []string {
 func TestErrors(t *testing.T) {
 	c := files(nil)
 	for text, want := range map[string]string{
+		`reject header "" x`:               `r:1:15: "" is not the name of a header field; it stands without a colon`,
+		`reject header "a:" x`:             `r:1:15: "a:" is not the name of a header field; it stands without a colon`,
 		"rejct all":                        `r:1:1: "rejct" is no action; did you mean "reject"?`,
 		"@form reject all":                 `r:1:1: "@form" is no phase; did you mean "@from"?`,
 		"reject form a@b.example":          `r:1:8: "form" is no condition; did you mean "from"?`,
@@ -440,6 +442,37 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestFilesAreClosed: whatever becomes of a file that is read, it is closed.
+func TestFilesAreClosed(t *testing.T) {
+	c := files(map[string]string{"etc/good": "reject all", "etc/bad": "rejct all", "etc/list": "a@b.example\n", "etc/odd": "@\n\x00", "etc/long": strings.Repeat("x", 20<<20)})
+	inner, open := c.Open, 0
+	c.Open = func(name string) (io.ReadCloser, error) {
+		f, err := inner(name)
+		if err != nil {
+			return nil, err
+		}
+		open++
+		return closedLater{f, &open}, nil
+	}
+	for _, text := range []string{"include good", "include bad", "include long", "reject from file:list", "reject from file:odd", "reject from file:long", "reject from file:none"} {
+		before := open
+		c.Compile(Source{Name: "/etc/top", Text: text})
+		if open != 0 || before != 0 {
+			t.Errorf("%s: %d files are open", text, open)
+		}
+	}
+}
+
+type closedLater struct {
+	io.ReadCloser
+	open *int
+}
+
+func (c closedLater) Close() error {
+	*c.open--
+	return c.ReadCloser.Close()
+}
+
 // TestAdvice: rules that let forgers in, and rules that are never looked at, with both places.
 func TestAdvice(t *testing.T) {
 	for text, want := range map[string]string{
@@ -462,6 +495,8 @@ func TestAdvice(t *testing.T) {
 		"reject spf fail,softfail\nstall spf fail":                      "t.rules:2:1: this",
 		"reject spf fail\nstall spf fail,softfail":                      "",
 		"reject size >1MB\nstall size >2MB":                             "t.rules:2:1: this",
+		"reject header subject x\nstall header subject x":               "t.rules:2:1: this",
+		"reject header subject x\nstall header subject y":               "",
 		"reject first 2\nstall all":                                     "",
 		"tag \"X: y\" all\nstall all":                                   "",
 		"reject ip 10.0.0.5/8":                                          `t.rules:1:11: "10.0.0.5/8" is an address within a network, and stands for all of it`,

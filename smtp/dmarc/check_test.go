@@ -313,6 +313,32 @@ func (s slow) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return silent{}.LookupTXT(ctx, name)
 }
 
+// late answers after some time.
+type late struct {
+	*zone
+	wait map[string]time.Duration
+}
+
+func (l late) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	select {
+	case <-time.After(l.wait[name]):
+		return l.zone.LookupTXT(ctx, name)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// TestTimeOfTheLast: what those before have not needed is the time of the last.
+func TestTimeOfTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := late{dns("a.a v=DMARC1; p=none", "strict.example v=DMARC1; p=reject"), map[string]time.Duration{"_dmarc.strict.example.": 15 * time.Second}}
+		o := (&dmarc.Checker{Resolver: z}).CheckMessage(t.Context(), fields(t, "From: a@a.a, x@strict.example\r\n"), dmarc.Passed{})
+		if o.Policy != dmarc.Reject {
+			t.Errorf("%q, %v", o.Policy, o.Queries)
+		}
+	})
+}
+
 // TestSlowAuthors: domains that do not answer do not keep the one that does from being heard,
 // wherever it stands, nor take more time than one.
 func TestSlowAuthors(t *testing.T) {

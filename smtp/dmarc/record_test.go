@@ -64,6 +64,8 @@ func TestFaults(t *testing.T) {
 		{"p=reject; aspf=", "aspf=", "aspf", true},
 		{"p=reject; fo=1:x", "fo=1:x", "fo", true},
 		{"p=reject; pct=50", "pct=50", "pct", true},
+		{"p=reject; rf=afrf", "rf=afrf", "rf", true},
+		{"p=reject; ri=86400", "ri=86400", "ri", true},
 		{"p=reject; RUA = mailto:a@b.example, b@c.example", " b@c.example", "rua", true},
 		{"p=reject; ruf=mailto:a@b.example!x,mailto:b@c.example", "mailto:a@b.example!x,mailto:b@c.example", "ruf", true},
 	} {

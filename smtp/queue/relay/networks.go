@@ -97,15 +97,17 @@ func (r *Relay) publicOnly(host string, all []target) ([]target, error) {
 // publicClient is what speaks HTTPS to hosts that strangers name, where nobody
 // has set another.
 func publicClient() *http.Client {
-	control := func(_, address string, _ syscall.RawConn) error {
-		if a, err := netip.ParseAddrPort(address); err != nil || !Public(a.Addr()) {
-			return ErrPrivate
-		}
-		return nil
-	}
-	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: control}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: controlPublic}
 	return &http.Client{
 		Timeout:   30 * time.Second,
 		Transport: &http.Transport{DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableKeepAlives: true},
 	}
+}
+
+// controlPublic is the Control of a net.Dialer: it lets nothing go to an address that is not public.
+func controlPublic(_, address string, _ syscall.RawConn) error {
+	if a, err := netip.ParseAddrPort(address); err != nil || !Public(a.Addr()) {
+		return ErrPrivate
+	}
+	return nil
 }

@@ -96,6 +96,43 @@ func TestPublicClient(t *testing.T) {
 	}
 }
 
+// TestControlPublic: what is dialled for strangers is public.
+func TestControlPublic(t *testing.T) {
+	for address, may := range map[string]bool{
+		"9.9.9.9:443": true, "[2620:fe::fe]:443": true, "10.0.0.1:443": false, "127.0.0.1:443": false, "[::1]:443": false, "[fe80::1%eth0]:443": false, "[::ffff:10.0.0.1]:443": false, "9.9.9.9": false, "": false, "/run/x": false,
+	} {
+		if err := controlPublic("tcp", address, nil); (err == nil) != may || err != nil && !errors.Is(err, ErrPrivate) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestLineIsBounded: nobody stands in a line for longer than inLine, though it moves.
+func TestLineIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h hostLoad
+		key := keyOf(netip.MustParseAddr("192.0.2.1"), queue.Ordinary)
+		h.note(key, true)
+		leave := h.enter(t.Context(), key, 1)
+		moving, stop := context.WithTimeout(t.Context(), 3*inLine)
+		defer stop()
+		go func() {
+			for moving.Err() == nil {
+				h.note(key, true)
+				select {
+				case <-moving.Done():
+				case <-time.After(time.Second):
+				}
+			}
+		}()
+		began := time.Now()
+		if h.enter(t.Context(), key, 1) != nil || time.Since(began) != inLine {
+			t.Errorf("after %v", time.Since(began))
+		}
+		leave()
+	})
+}
+
 // TestNobodyWaitsInLine: an attempt that is over leaves the line at once, also one that was over before it came.
 func TestNobodyWaitsInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,11 +1,15 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,6 +310,52 @@ func TestReuseBroken(t *testing.T) {
 				t.Errorf("%d connections", s.mx.conns)
 			}
 		})
+	}
+}
+
+// closing counts the connections that are open.
+type closing struct {
+	net.Conn
+	once *sync.Once
+	open *atomic.Int32
+}
+
+func (c closing) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// TestConnectionsAreClosed: whatever a host says and whenever it hangs up, its connection is closed at the latest with the Relay, and one that is of no use at once.
+func TestConnectionsAreClosed(t *testing.T) {
+	for _, verb := range []string{"EHLO", "MAIL", "RCPT", "DATA", "."} {
+		for reply, most := range map[string]int32{"drop": 0, "421 4.3.2 going down": 0, "nonsense": 0, "451 4.3.0 not now": 1, "550 5.1.1 no": 1} {
+			bubble(t, verb+" "+reply, func(t *testing.T, s *scene) {
+				var open atomic.Int32
+				s.Dial = func(ctx context.Context, network, address string, source netip.Addr) (net.Conn, error) {
+					c, err := s.net.dial(ctx, network, address, source)
+					if err == nil {
+						open.Add(1)
+						c = closing{c, new(sync.Once), &open}
+					}
+					return c, err
+				}
+				s.mx.reply = func(_ int, line string) string {
+					if strings.HasPrefix(line, verb) {
+						return reply
+					}
+					return ""
+				}
+				s.send(t, delivery("bob@example.net"))
+				if n := open.Load(); n > most {
+					t.Errorf("%d connections are open", n)
+				}
+				s.Close()
+				synctest.Wait()
+				if n := open.Load(); n != 0 {
+					t.Errorf("%d connections are open at the end", n)
+				}
+			})
+		}
 	}
 }
 

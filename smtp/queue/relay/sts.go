@@ -326,5 +326,3 @@ func (e *fetchError) Unwrap() error { return e.error }
 
 // invalidPolicy is a policy that was fetched and is none.
 type invalidPolicy struct{ error }
-
-func (e *invalidPolicy) Unwrap() error { return e.error }

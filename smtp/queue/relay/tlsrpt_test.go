@@ -406,3 +406,19 @@ func TestReportsBreedNoReports(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsReported: the sessions with the hosts that a domain names, and neither those of a route nor of an address that somebody has written.
+func TestWhatIsReported(t *testing.T) {
+	for to, want := range map[string]int{"bob@example.net": 1, "bob@[192.0.2.1]": 0, "bob@routed.example": 0} {
+		bubble(t, to, func(t *testing.T, s *scene) {
+			s.secure(t)
+			s.smarthost(&Route{Hosts: []string{"mx.example.net"}, Port: 25, TLS: May})
+			s.Domains = ways(map[string]string{"routed.example": "smart"})
+			n := 0
+			s.Report = func(TLSResult) { n++ }
+			if r := s.send(t, delivery(to))[0]; r.Status != queue.Delivered || n != want {
+				t.Errorf("%+v, %d reports", r, n)
+			}
+		})
+	}
+}

@@ -42,8 +42,7 @@ func (a *transfer) release(ctx context.Context, c *conn) {
 		keep /= 5 // somebody may come, but nobody waits
 	}
 	switch {
-	case !c.Usable():
-		c.Close()
+	case !c.Usable(): // it is closed
 	case c.sent >= most || ctx.Err() != nil || c.d.waived: // for this message and no other
 		a.r.pool.quit(c)
 	default:

@@ -3,12 +3,14 @@ package sealed_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -215,6 +217,130 @@ func TestForeign(t *testing.T) {
 		}
 		if err == nil || got != "" && !strings.HasPrefix(top+long(), got) {
 			t.Errorf("%s: %d octets, %v", name, len(got), err)
+		}
+	}
+}
+
+// watched is a spool inside that notes what it is told of an entry and what comes then, how many messages are open, and fails on demand.
+type watched struct {
+	queue.Spool
+	told, came struct{ top, size int } // size: announced with all but the top of the message, written without what Commit has
+	open       int
+	fail, read error // of Open, and of what it gives
+}
+
+func (s *watched) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (queue.Writer, error) {
+	s.told.top, s.told.size = e.Top, int(e.Params.Size)
+	s.came.size = 0
+	w, err := s.Spool.Begin(ctx, e, st)
+	return watchedWriter{w, s}, err
+}
+
+type watchedWriter struct {
+	queue.Writer
+	s *watched
+}
+
+func (w watchedWriter) Write(p []byte) (int, error) {
+	w.s.came.size += len(p)
+	return w.Writer.Write(p)
+}
+
+func (w watchedWriter) Commit(ctx context.Context, top []byte) error {
+	w.s.came.top = len(top)
+	return w.Writer.Commit(ctx, top)
+}
+
+func (s *watched) Open(ctx context.Context, id string) (io.ReadCloser, error) {
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	r, err := s.Spool.Open(ctx, id)
+	if err == nil {
+		s.open++
+	}
+	return watchedReader{r, s}, err
+}
+
+type watchedReader struct {
+	io.ReadCloser
+	s *watched
+}
+
+func (r watchedReader) Read(p []byte) (int, error) {
+	if r.s.read != nil {
+		return 0, r.s.read
+	}
+	return r.ReadCloser.Read(p)
+}
+
+func (r watchedReader) Close() error {
+	r.s.open--
+	return r.ReadCloser.Close()
+}
+
+// TestAnnounced: the spool inside is told of as many octets as come, so that it keeps the room that is needed and no more; of nothing where nothing
+// is known.
+func TestAnnounced(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	inner := &watched{Spool: s.Spool}
+	s.Spool = inner
+	for i, size := range []int{1, 1000, 1 << 16, 1<<16 + 1, 200_000} {
+		e := spooltest.Entry("e" + strconv.Itoa(i))
+		e.Top, e.Params.Size = 10*i, int64(size)
+		w, err := s.Begin(t.Context(), e, queue.NewState(e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write(make([]byte, size))
+		if err := w.Commit(t.Context(), make([]byte, e.Top)); err != nil || inner.told.top != inner.came.top || inner.told.size != inner.came.size+inner.came.top-e.Top {
+			t.Errorf("%d octets below %d: announced %v, written %v, %v", size, e.Top, inner.told, inner.came, err)
+		}
+	}
+	e := spooltest.Entry("unknown")
+	e.Params.Size = 0
+	w, err := s.Begin(t.Context(), e, queue.NewState(e))
+	if err != nil || inner.told.size != 0 {
+		t.Errorf("a size that nobody knows: %v, %v", inner.told, err)
+	}
+	w.Abort()
+}
+
+// TestInsideFails: an error of the spool inside, whether a message is opened or read, is told, and what was opened is closed whatever comes of it.
+func TestInsideFails(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	put(t, s, "a", top, body)
+	inner := &watched{Spool: s.Spool}
+	s.Spool = inner
+	broken := errors.New("broken")
+	for _, c := range []watched{{}, {fail: broken}, {read: broken}} {
+		inner.fail, inner.read = c.fail, c.read
+		want := errors.Join(c.fail, c.read) != nil
+		if _, _, err := s.Load(t.Context(), "a"); errors.Is(err, broken) != want {
+			t.Errorf("%v: Load: %v", want, err)
+		}
+		if _, err := read(t, s, "a"); errors.Is(err, broken) != want {
+			t.Errorf("%v: Open: %v", want, err)
+		}
+		if inner.open != 0 {
+			t.Errorf("%v: %d are open still", want, inner.open)
+		}
+	}
+}
+
+// TestTopBounds: how long the sealed top is, is believed no further than tops go; no memory is taken for what cannot be one.
+func TestTopBounds(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	put(t, s, "a", top, body)
+	inner := s.Spool
+	for size, refused := range map[uint32]bool{0: true, seal.Overhead - 1: true, seal.Overhead: false, 16 << 20: false, 16<<20 + 1: true, 1<<32 - 1: true} {
+		s.Spool = stolen{inner, func([]byte) []byte { return binary.BigEndian.AppendUint32([]byte("PRSQ\x01"), size) }, ""}
+		_, err := s.Open(t.Context(), "a")
+		if err == nil || errors.Is(err, seal.ErrOpen) != refused {
+			t.Errorf("%d: %v", size, err)
+		}
+		if _, _, err := s.Load(t.Context(), "a"); refused && err == nil {
+			t.Errorf("Load, %d: %v", size, err)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/postrider-mail/postrider/internal/sys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -138,21 +137,30 @@ func (w *writer) Commit(ctx context.Context, top []byte) error {
 
 // CommitAll implements queue.Together: one transaction publishes all names, or none.
 func (s *Spool) CommitAll(ctx context.Context, writers []queue.Writer, tops [][]byte) error {
+	own, err := s.own(writers)
+	if err != nil {
+		for _, w := range writers {
+			w.Abort()
+		}
+		return err
+	}
+	return s.commit(ctx, own, tops)
+}
+
+// own is what the writers are, if all are this spool's and none is done.
+func (s *Spool) own(writers []queue.Writer) ([]*writer, error) {
 	own := make([]*writer, len(writers))
 	for i, w := range writers {
 		w, ok := w.(*writer)
-		if !ok || w.s != s {
-			return fmt.Errorf("commit entries: not a writer of this spool: %T", writers[i])
+		switch {
+		case !ok || w.s != s:
+			return nil, fmt.Errorf("commit entries: not a writer of this spool: %T", writers[i])
+		case w.done:
+			return nil, queue.ErrClosed
 		}
 		own[i] = w
 	}
-	if slices.ContainsFunc(own, func(w *writer) bool { return w.done }) {
-		for _, w := range own {
-			w.Abort()
-		}
-		return queue.ErrClosed
-	}
-	return s.commit(ctx, own, tops)
+	return own, nil
 }
 
 // commit ends the writers, none of which is done: all are committed, or all aborted.

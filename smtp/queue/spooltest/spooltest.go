@@ -445,6 +445,9 @@ func cancelled(t *testing.T, open func(*testing.T) queue.Spool) {
 	same(t, ids(t, s), []string(nil))
 }
 
+// stranger is a Writer that no spool knows.
+type stranger struct{ queue.Writer }
+
 // together is for spools that are queue.Together.
 func together(t *testing.T, open func(*testing.T) queue.Spool) {
 	s, ok := open(t).(queue.Together)
@@ -482,17 +485,22 @@ func together(t *testing.T, open func(*testing.T) queue.Spool) {
 
 	// One that cannot be committed keeps the others away, wherever it stands, and all end.
 	for i := range tops {
-		ws := begin("d", "e", "f")
-		ws[i].Abort()
-		if err := s.CommitAll(t.Context(), ws, tops); err == nil {
-			t.Error("an aborted entry is committed with others")
-		}
-		for _, w := range ws {
-			if err := w.Commit(t.Context(), nil); !errors.Is(err, queue.ErrClosed) {
-				t.Errorf("Commit after a CommitAll that failed: %v", err)
+		for what, spoil := range map[string]func(queue.Writer) queue.Writer{
+			"an aborted entry":            func(w queue.Writer) queue.Writer { w.Abort(); return w },
+			"an entry of somebody else's": func(w queue.Writer) queue.Writer { return stranger{w} },
+		} {
+			ws := begin("d", "e", "f")
+			ws[i] = spoil(ws[i])
+			if err := s.CommitAll(t.Context(), ws, tops); err == nil {
+				t.Errorf("%s is committed with others", what)
 			}
+			for k, w := range ws {
+				if err := w.Commit(t.Context(), nil); !errors.Is(err, queue.ErrClosed) {
+					t.Errorf("%s at %d: Commit of %d after a CommitAll that failed: %v", what, i, k, err)
+				}
+			}
+			same(t, ids(t, s), []string{"a", "b", "c"})
 		}
-		same(t, ids(t, s), []string{"a", "b", "c"})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ws := begin("d", "e", "f")

@@ -1,24 +1,23 @@
-package daemon
+package published
 
 import (
 	"fmt"
 
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
-// dnsConfig says whom one set of settings has the DNS asked.
-func dnsConfig(s *conf.Settings) (resolver.Config, error) {
-	servers, err := resolvers(s.Queue.DNSServers)
+// DNS says whom one set of settings has the DNS asked.
+func DNS(s *conf.Settings) (resolver.Config, error) {
+	servers, err := Resolvers(s)
 	return resolver.Config{Servers: servers, Trusted: s.Queue.DNSSECTrusted}, err
 }
 
-// resolvers are the DNS servers of the settings, else the system's, else one
+// Resolvers are the DNS servers of the settings, else the system's, else one
 // on this host (resolv.conf(5)).
-func resolvers(configured []string) ([]string, error) {
+func Resolvers(s *conf.Settings) ([]string, error) {
 	var servers []string
-	for _, c := range configured {
+	for _, c := range s.Queue.DNSServers {
 		a, err := conf.ResolverAddress(c)
 		if err != nil {
 			return nil, fmt.Errorf("DNS server: %w", err)
@@ -33,6 +32,3 @@ func resolvers(configured []string) ([]string, error) {
 	}
 	return []string{"127.0.0.1:53"}, nil
 }
-
-// canonical is the text of a domain's canonical form.
-func canonical(domain string) string { return domains.Canonical(domain).String() }

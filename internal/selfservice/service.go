@@ -1,38 +1,78 @@
-package daemon
+package selfservice
 
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
+	"github.com/postrider-mail/postrider/internal/accounts"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/pages"
 	"github.com/postrider-mail/postrider/internal/pages/user"
+	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/quarantine"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
-// ownPages are what users decide at their pages. It implements user.Own. What opens an account or leads its mail elsewhere is told by
-// a mail to it, so that whoever did not do it learns of it.
-type ownPages struct{ d *Daemon }
+// Moment is what follows from the settings in force.
+type Moment struct {
+	Settings    *conf.Settings
+	Directory   *accounts.Directory
+	Credentials *accounts.Credentials
+}
+
+// Needs are what a Service asks of others. All are needed.
+type Needs struct {
+	Now         func() Moment // it is asked very often
+	Preferences *preferences.Store
+	MailKeys    *mailkeys.Store
+	Turns       *mailkeys.Turns
+	Post        *post.Post
+	Quarantine  func() *quarantine.Places
+	// Certificate is what a client is shown; nil without an error: nothing that anybody believes.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Log         *slog.Logger
+}
+
+// Service is what users decide at their pages, and administrators by command for their devices. It implements user.Own. What opens an
+// account or leads its mail elsewhere is told by a mail to it, so that whoever did not do it learns of it. Its methods may be called
+// concurrently.
+type Service struct {
+	Needs
+	phones phones
+}
+
+// New makes a Service.
+func New(needs Needs) *Service { return &Service{Needs: needs} }
+
+var _ user.Own = (*Service)(nil)
+
+// endSessions ends the sessions of an account that what has opened them opens no more.
+func (o *Service) endSessions(account domains.Address) { o.Now().Credentials.Sessions().Sweep(account) }
 
 // May implements user.Own.
-func (o ownPages) May(what string) bool { return o.d.state().settings.Web.May(what) }
+func (o *Service) May(what string) bool { return o.Now().Settings.Web.May(what) }
 
 // Decided implements user.Own.
-func (o ownPages) Decided(who string) (d user.Decided, err error) {
+func (o *Service) Decided(who string) (d user.Decided, err error) {
 	account := domains.Address(who)
 	d.PasswordPage, d.Elsewhere = o.elsewhere(account)
-	p, err := o.d.preferences.Of(account)
+	p, err := o.Preferences.Of(account)
 	if err != nil || p == nil {
 		return d, err
 	}
-	credentials, now := o.d.state().credentials, time.Now()
+	credentials, now := o.Now().Credentials, time.Now()
 	if credentials.OwnPassword(account, p) {
 		d.Changed = p.Password.Changed
 	}
@@ -54,34 +94,34 @@ func (o ownPages) Decided(who string) (d user.Decided, err error) {
 }
 
 // elsewhere reports whether others keep the password of an account, and where its user changes it.
-func (o ownPages) elsewhere(account domains.Address) (page string, is bool) {
-	st := o.d.state()
-	if st.dir.Account(account) != nil {
+func (o *Service) elsewhere(account domains.Address) (page string, is bool) {
+	st := o.Now()
+	if st.Directory.Account(account) != nil {
 		return "", false
 	}
-	return st.elsewhere().PasswordOf(account)
+	return st.Directory.Elsewhere().PasswordOf(account)
 }
 
 // proves checks that it is the user who asks, by his password. A wrong one counts as a failed login.
-func (o ownPages) proves(ctx context.Context, who string, from netip.Addr, password string) error {
-	name, err := o.d.state().credentials.VerifyUser(ctx, from, who, password)
+func (o *Service) proves(ctx context.Context, who string, from netip.Addr, password string) error {
+	name, err := o.Now().Credentials.VerifyUser(ctx, from, who, password)
 	if err == nil && name.String() != who {
 		err = pages.ErrDenied
 	}
-	return loginError(err)
+	return LoginError(err)
 }
 
 // change changes what a user has decided; whatever is wrong with that is his to read.
-func (o ownPages) change(ctx context.Context, who, field string, change func(p *preferences.Preferences) error) error {
+func (o *Service) change(ctx context.Context, who, field string, change func(p *preferences.Preferences) error) error {
 	var wrong error
-	err := o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+	err := o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
 		wrong = change(p)
 		return wrong
 	})
 	if about := (*preferences.Invalid)(nil); wrong != nil || errors.As(err, &about) {
 		return refusedAs(field, err)
 	}
-	o.d.endSessions(domains.Address(who))
+	o.endSessions(domains.Address(who))
 	return err
 }
 
@@ -94,7 +134,7 @@ func refusedAs(field string, err error) error {
 }
 
 // SetPassword implements user.Own.
-func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error {
+func (o *Service) SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error {
 	if _, is := o.elsewhere(domains.Address(who)); is {
 		return &user.Refused{Why: "the password of this account is kept elsewhere, and is changed there"}
 	}
@@ -109,25 +149,25 @@ func (o ownPages) SetPassword(ctx context.Context, who string, from netip.Addr, 
 		if revoke {
 			p.Apps = nil
 		}
-		return o.d.state().credentials.SetPassword(domains.Address(who), p, []byte(new))
+		return o.Now().Credentials.SetPassword(domains.Address(who), p, []byte(new))
 	})
 	if err != nil {
 		return err
 	}
 	if err := settle(context.WithoutCancel(ctx)); err != nil { // it opens, and so does the old one
-		o.d.log.Error("the password before still opens the keys of a sealed mailbox", "user", who, "err", err)
+		o.Log.Error("the password before still opens the keys of a sealed mailbox", "user", who, "err", err)
 	}
 	o.tell(who, "The password was changed", fmt.Sprintf("The password of %s was changed from %s.", who, from))
 	return nil
 }
 
 // AddApp implements user.Own.
-func (o ownPages) AddApp(ctx context.Context, who string, from netip.Addr, password string, device user.Device) (app string, err error) {
+func (o *Service) AddApp(ctx context.Context, who string, from netip.Addr, password string, device user.Device) (app string, err error) {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		if app, err = o.d.state().credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil {
+		if app, err = o.Now().Credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil {
 			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
 		}
 		return err
@@ -151,7 +191,7 @@ func does(only string) string {
 }
 
 // SetOnlyApps implements user.Own.
-func (o ownPages) SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error {
+func (o *Service) SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return err
 	}
@@ -174,8 +214,8 @@ func (o ownPages) SetOnlyApps(ctx context.Context, who string, from netip.Addr, 
 }
 
 // RevokeApp implements user.Own.
-func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, err error) {
-	err = o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+func (o *Service) RevokeApp(ctx context.Context, who, id string) (name string, err error) {
+	err = o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
 		if name = p.Revoke(id); name == "" {
 			return pages.ErrNotFound
 		}
@@ -184,19 +224,19 @@ func (o ownPages) RevokeApp(ctx context.Context, who, id string) (name string, e
 	if err == nil {
 		o.dropApps(ctx, who)
 	}
-	o.d.endSessions(domains.Address(who))
+	o.endSessions(domains.Address(who))
 	return name, err
 }
 
 // AskForward implements user.Own.
-func (o ownPages) AskForward(ctx context.Context, who string, from netip.Addr, password, to string, keep bool) error {
+func (o *Service) AskForward(ctx context.Context, who string, from netip.Addr, password, to string, keep bool) error {
 	path, err := smtp.ParseMailbox(to, smtp.PathUTF8)
 	switch {
 	case err != nil || path.Domain == "":
 		return &user.Refused{Field: "to", Why: "that is no whole address"}
-	case o.d.state().dir.IsLocal(path):
+	case o.Now().Directory.IsLocal(path):
 		return &user.Refused{Field: "to", Why: "that address is of this server; the administrator can have mail go there"}
-	case o.d.post.Outbound == nil:
+	case o.Post.Outbound == nil:
 		return &user.Refused{Why: "no mail leaves this server"}
 	}
 	if err := o.proves(ctx, who, from, password); err != nil {
@@ -209,22 +249,22 @@ func (o ownPages) AskForward(ctx context.Context, who string, from netip.Addr, p
 	}); err != nil {
 		return err
 	}
-	message, err := o.message(who, to, "Forwarding to you", fmt.Sprintf(
+	message, err := o.Message(who, to, "Forwarding to you", fmt.Sprintf(
 		"%s wants mail to go on to this address.\n\nIf you agree, the code is %s, to be written at the pages where that was asked for.\nIf you know nothing of it, nothing happens.", who, code))
 	if err == nil {
-		err = o.d.post.TellElsewhere(ctx, path, message)
+		err = o.Post.TellElsewhere(ctx, path, message)
 	}
 	if err != nil {
-		o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error { p.Pending = nil; return nil })
+		o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error { p.Pending = nil; return nil })
 		return &user.Refused{Field: "to", Why: "no code can be sent there now: " + err.Error()}
 	}
 	return nil
 }
 
 // ConfirmForward implements user.Own.
-func (o ownPages) ConfirmForward(ctx context.Context, who string, from netip.Addr, code string) (to string, err error) {
+func (o *Service) ConfirmForward(ctx context.Context, who string, from netip.Addr, code string) (to string, err error) {
 	var wrong error
-	err = o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+	err = o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
 		if wrong = p.Confirm(code, time.Now()); wrong == nil {
 			to = p.Forward.To
 		}
@@ -241,9 +281,9 @@ func (o ownPages) ConfirmForward(ctx context.Context, who string, from netip.Add
 }
 
 // EndForward implements user.Own.
-func (o ownPages) EndForward(ctx context.Context, who string, from netip.Addr) error {
+func (o *Service) EndForward(ctx context.Context, who string, from netip.Addr) error {
 	was := false
-	if err := o.d.preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+	if err := o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
 		was = p.Forward != nil
 		p.Forward, p.Pending = nil, nil
 		return nil
@@ -257,7 +297,7 @@ func (o ownPages) EndForward(ctx context.Context, who string, from netip.Addr) e
 }
 
 // SetAbsence implements user.Own.
-func (o ownPages) SetAbsence(ctx context.Context, who string, a *user.Absence) error {
+func (o *Service) SetAbsence(ctx context.Context, who string, a *user.Absence) error {
 	account := domains.Address(who)
 	if err := o.change(ctx, who, "text", func(p *preferences.Preferences) error {
 		p.Absence = nil
@@ -268,24 +308,24 @@ func (o ownPages) SetAbsence(ctx context.Context, who string, a *user.Absence) e
 	}); err != nil {
 		return err
 	}
-	return o.d.preferences.Forget(ctx, account)
+	return o.Preferences.Forget(ctx, account)
 }
 
 // tell puts a mail about an account into its mailbox. What has been done is done, whether it can be told or not.
-func (o ownPages) tell(who, subject, text string) {
+func (o *Service) tell(who, subject, text string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	message, err := o.message(who, who, subject, text+"\n\nIf that was not you, change the password, and tell the administrator of this server.")
+	message, err := o.Message(who, who, subject, text+"\n\nIf that was not you, change the password, and tell the administrator of this server.")
 	if err == nil {
-		err = o.d.post.Tell(ctx, domains.Address(who), message)
+		err = o.Post.Tell(ctx, domains.Address(who), message)
 	}
 	if err != nil {
-		o.d.log.Warn("a user is not told of a change", "user", who, "subject", subject, "err", err)
+		o.Log.Warn("a user is not told of a change", "user", who, "subject", subject, "err", err)
 	}
 }
 
-// message writes a mail of the server's own.
-func (o ownPages) message(who, to, subject, text string) ([]byte, error) {
+// Message writes a mail of the server's own.
+func (o *Service) Message(who, to, subject, text string) ([]byte, error) {
 	address := func(a string) rfc2822.Address {
 		i := strings.LastIndexByte(a, '@')
 		return rfc2822.Address{Local: a[:i], Domain: a[i+1:]}
@@ -303,4 +343,15 @@ func (o ownPages) message(who, to, subject, text string) ([]byte, error) {
 	var b bytes.Buffer
 	_, err = d.WriteTo(&b)
 	return b.Bytes(), err
+}
+
+// LoginError is an error of a login in the words of the pages.
+func LoginError(err error) error {
+	switch {
+	case errors.Is(err, sasl.ErrDenied):
+		return pages.ErrDenied
+	case errors.Is(err, sasl.ErrThrottled):
+		return pages.ErrThrottled
+	}
+	return err
 }

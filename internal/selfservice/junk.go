@@ -1,4 +1,4 @@
-package daemon
+package selfservice
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 const mostJunk = 100
 
 // Junk implements user.Own.
-func (o ownPages) Junk(ctx context.Context, who string) (j user.Junk, err error) {
-	s := o.d.state().settings
+func (o *Service) Junk(ctx context.Context, who string) (j user.Junk, err error) {
+	s := o.Now().Settings
 	j.Aside, j.Days = s.Verify.Quarantine != "", int(s.Verify.QuarantineKeep/(24*time.Hour))
-	items, more, err := o.d.quarantine().Own(ctx, domains.Address(who), mostJunk)
+	items, more, err := o.Quarantine().Own(ctx, domains.Address(who), mostJunk)
 	if errors.Is(err, mailstore.ErrLocked) {
 		j.Busy = true
 		return j, nil
@@ -35,10 +35,10 @@ func (o ownPages) Junk(ctx context.Context, who string) (j user.Junk, err error)
 }
 
 // Release implements user.Own.
-func (o ownPages) Release(ctx context.Context, who string, ids []string) (int, error) {
-	released, err := o.d.quarantine().ReleaseOwn(context.WithoutCancel(ctx), domains.Address(who), ids[:min(len(ids), mostJunk)])
+func (o *Service) Release(ctx context.Context, who string, ids []string) (int, error) {
+	released, err := o.Quarantine().ReleaseOwn(context.WithoutCancel(ctx), domains.Address(who), ids[:min(len(ids), mostJunk)])
 	for _, i := range released {
-		o.d.log.Info("released from quarantine", "uid", i.ID, "mailbox", i.Mailbox, "to", who)
+		o.Log.Info("released from quarantine", "uid", i.ID, "mailbox", i.Mailbox, "to", who)
 	}
 	return len(released), junkError(err)
 }

@@ -1,4 +1,4 @@
-package daemon
+package selfservice
 
 import (
 	"context"
@@ -74,19 +74,19 @@ func (p *phones) take(token string, now time.Time) (account domains.Address, one
 }
 
 // AskPhone implements user.Own.
-func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, password, name, last string) error {
+func (o *Service) AskPhone(ctx context.Context, who string, from netip.Addr, password, name, last string) error {
 	if _, _, err := o.mailSettings(); err != nil {
 		return err
 	}
-	stamp := o.d.state().credentials.UserStamp(domains.Address(who)) // before it is proved: one that is changed meanwhile is not that one
+	stamp := o.Now().Credentials.UserStamp(domains.Address(who)) // before it is proved: one that is changed meanwhile is not that one
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return err
 	}
-	if box, err := o.d.mailKeys.Of(who); err != nil || box != nil {
+	if box, err := o.MailKeys.Of(who); err != nil || box != nil {
 		return &user.Refused{Field: "name", Why: "this mailbox is sealed: a password that a telephone makes for itself would not open its mail; make one here, which opens it, and type it there"}
 	}
 	// Whether there can be such a password is seen now, and not by whoever holds the device.
-	p, err := o.d.preferences.Of(domains.Address(who))
+	p, err := o.Preferences.Of(domains.Address(who))
 	if err != nil {
 		return err
 	}
@@ -97,20 +97,20 @@ func (o ownPages) AskPhone(ctx context.Context, who string, from netip.Addr, pas
 	if _, _, err := trial.NewApp(preferences.Device{Name: name, Until: last}, time.Now()); err != nil {
 		return refusedAs("name", err)
 	}
-	o.d.phones.begin(domains.Address(who), name, last, stamp, time.Now())
+	o.phones.begin(domains.Address(who), name, last, stamp, time.Now())
 	return nil
 }
 
 // Phone implements user.Own.
-func (o ownPages) Phone(who string) *user.Phone {
-	return o.d.phones.of(domains.Address(who), time.Now())
+func (o *Service) Phone(who string) *user.Phone {
+	return o.phones.of(domains.Address(who), time.Now())
 }
 
 // SetUp implements user.Own.
-func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (file user.Profile, err error) {
-	account, one, ok := o.d.phones.take(token, time.Now())
+func (o *Service) SetUp(ctx context.Context, from netip.Addr, token string) (file user.Profile, err error) {
+	account, one, ok := o.phones.take(token, time.Now())
 	// A password that was changed ends what was begun with the one before, by whoever knew it; one that is blocked or gone has none.
-	if stamp := o.d.state().credentials.UserStamp(account); !ok || stamp == "" || stamp != one.stamp {
+	if stamp := o.Now().Credentials.UserStamp(account); !ok || stamp == "" || stamp != one.stamp {
 		return file, user.ErrGone
 	}
 	who := account.String()
@@ -120,13 +120,13 @@ func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (fil
 	}
 	var password string
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		password, err = o.d.state().credentials.AddApp(account, p, preferences.Device{Name: one.Name, Until: one.last})
+		password, err = o.Now().Credentials.AddApp(account, p, preferences.Device{Name: one.Name, Until: one.last})
 		return err
 	})
 	if err != nil {
 		return file, err
 	}
-	o.d.log.Info("a device was set up", "user", who, "app", one.Name, "remote", from.String())
+	o.Log.Info("a device was set up", "user", who, "app", one.Name, "remote", from.String())
 	o.tell(who, "A device was set up", fmt.Sprintf("%q was set up from %s, with a password that fetches and sends mail of %s.", one.Name, from, who))
 	_, domain := account.Cut()
 	return user.Profile{Name: domain.String() + ".mobileconfig", Type: web.ProfileType, Text: o.signed(host, web.Profile(host, mail, domain, who, password))}, nil
@@ -134,26 +134,26 @@ func (o ownPages) SetUp(ctx context.Context, from netip.Addr, token string) (fil
 
 // signed is a profile signed with the key of the certificate that the device sees anyway, so that it need not warn of it; as it is where there is none that
 // anybody believes. What needs no login is not signed: strangers could have signatures made without end.
-func (o ownPages) signed(host, profile string) string {
-	cert, err := o.d.state().certificate(&tls.ClientHelloInfo{ServerName: host, SupportedVersions: []uint16{tls.VersionTLS13}, SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256, tls.ECDSAWithP256AndSHA256}})
-	if err == nil {
+func (o *Service) signed(host, profile string) string {
+	cert, err := o.Certificate(&tls.ClientHelloInfo{ServerName: host, SupportedVersions: []uint16{tls.VersionTLS13}, SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256, tls.ECDSAWithP256AndSHA256}})
+	if err == nil && cert != nil {
 		var is []byte
 		if is, err = web.Signed([]byte(profile), cert, time.Now()); err == nil {
 			return string(is)
 		}
 	}
-	if !errors.Is(err, web.ErrCannotSign) && !errors.Is(err, errNoCertificate) {
-		o.d.log.Warn("a profile is not signed", "err", err)
+	if err != nil && !errors.Is(err, web.ErrCannotSign) {
+		o.Log.Warn("a profile is not signed", "err", err)
 	}
 	return profile
 }
 
 // mailSettings are the host and the ports that mail programs are told.
-func (o ownPages) mailSettings() (string, *web.Mail, error) {
-	st := o.d.state()
-	mail := published.MailSettings(st.settings)
+func (o *Service) mailSettings() (string, *web.Mail, error) {
+	st := o.Now()
+	mail := published.MailSettings(st.Settings)
 	if mail == nil {
 		return "", nil, &user.Refused{Why: "this server takes mail programs from its own host alone"}
 	}
-	return canonical(st.settings.ServerName), mail, nil
+	return domains.Canonical(st.Settings.ServerName).String(), mail, nil
 }

@@ -1,4 +1,4 @@
-package daemon
+package selfservice
 
 import (
 	"context"
@@ -15,12 +15,12 @@ import (
 // What users decide at their pages about a sealed mailbox: each password is wrapped anew before it counts, and goes when it does no more.
 
 // keysOf opens the keys of a mailbox by a password that was proven; nil: it has none.
-func (o ownPages) keysOf(ctx context.Context, who, password string) (*sealedmail.Unlocked, error) {
-	box, err := o.d.mailKeys.Of(who)
+func (o *Service) keysOf(ctx context.Context, who, password string) (*sealedmail.Unlocked, error) {
+	box, err := o.MailKeys.Of(who)
 	if err != nil || box == nil {
 		return nil, err
 	}
-	keys, err := o.d.keyTurns.Unlock(ctx, box.Keyring, []byte(password))
+	keys, err := o.Turns.Unlock(ctx, box.Keyring, []byte(password))
 	if errors.Is(err, sealedmail.ErrPassword) {
 		err = &user.Refused{Why: "the password is right, but the mail of this sealed mailbox was not sealed with it: the administrator can set another with the recovery key"}
 	}
@@ -28,7 +28,7 @@ func (o ownPages) keysOf(ctx context.Context, who, password string) (*sealedmail
 }
 
 // rewrap has a new password open the keys of a sealed mailbox, beside the old one until settle.
-func (o ownPages) rewrap(ctx context.Context, who, old, new string) (settle func(context.Context) error, err error) {
+func (o *Service) rewrap(ctx context.Context, who, old, new string) (settle func(context.Context) error, err error) {
 	keys, err := o.keysOf(ctx, who, old)
 	if err != nil {
 		return nil, err
@@ -41,24 +41,24 @@ func (o ownPages) rewrap(ctx context.Context, who, old, new string) (settle func
 	if err := errors.Join(accounts.Usable([]byte(new)), accounts.Strong([]byte(new), domains.Address(who))); err != nil {
 		return nil, refusedAs("new", err)
 	}
-	id, err := o.d.mailKeys.Begin(ctx, who, keys, []byte(new))
+	id, err := o.MailKeys.Begin(ctx, who, keys, []byte(new))
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		o.dropApps(ctx, who)
-		return o.d.mailKeys.Settle(ctx, who, id)
+		return o.MailKeys.Settle(ctx, who, id)
 	}, nil
 }
 
 // wrapApp has an app password open the keys of a sealed mailbox.
-func (o ownPages) wrapApp(ctx context.Context, who, password, id, app string) error {
+func (o *Service) wrapApp(ctx context.Context, who, password, id, app string) error {
 	keys, err := o.keysOf(ctx, who, password)
 	if err != nil || keys == nil {
 		return err
 	}
 	defer keys.Forget()
-	return o.d.mailKeys.Change(ctx, who, func(b *mailkeys.Box) error {
+	return o.MailKeys.Change(ctx, who, func(b *mailkeys.Box) error {
 		if b.Keyring == nil {
 			return mailkeys.ErrNone
 		}
@@ -68,14 +68,14 @@ func (o ownPages) wrapApp(ctx context.Context, who, password, id, app string) er
 
 // dropApps takes those app passwords away from the keys of a sealed mailbox that are none any more. They open nothing without a login, so
 // that it may wait for the next time.
-func (o ownPages) dropApps(ctx context.Context, who string) {
-	box, err := o.d.mailKeys.Of(who)
+func (o *Service) dropApps(ctx context.Context, who string) {
+	box, err := o.MailKeys.Of(who)
 	if err != nil || box == nil {
 		return
 	}
-	p, err := o.d.preferences.Of(domains.Address(who))
+	p, err := o.Preferences.Of(domains.Address(who))
 	if err == nil {
-		err = o.d.mailKeys.Change(ctx, who, func(b *mailkeys.Box) error {
+		err = o.MailKeys.Change(ctx, who, func(b *mailkeys.Box) error {
 			if b.Keyring == nil {
 				return mailkeys.ErrNone
 			}
@@ -83,6 +83,6 @@ func (o ownPages) dropApps(ctx context.Context, who string) {
 		})
 	}
 	if err != nil {
-		o.d.log.Warn("an app password that was revoked is still among the keys of a sealed mailbox", "user", who, "err", err)
+		o.Log.Warn("an app password that was revoked is still among the keys of a sealed mailbox", "user", who, "err", err)
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package selfservice
 
 import (
 	"context"
@@ -36,12 +36,12 @@ type DeviceUse struct {
 	Over    bool      `json:"over,omitempty"` // its last day has passed
 }
 
-// deviceCommands adds what can be asked about passwords for devices: by an administrator, who is not asked for the user's own.
-func (d *Daemon) deviceCommands(mux *http.ServeMux) {
+// Commands adds what can be asked about passwords for devices: by an administrator, who is not asked for the user's own.
+func (o *Service) Commands(mux *http.ServeMux) {
 	for name, act := range map[string]func(context.Context, domains.Address, preferences.Device) (Devices, error){
 		"list": func(context.Context, domains.Address, preferences.Device) (Devices, error) { return Devices{}, nil },
-		"add":  d.addDevice,
-		"end":  d.endDevices,
+		"add":  o.addDevice,
+		"end":  o.endDevices,
 	} {
 		mux.HandleFunc("POST /devices/"+name, func(w http.ResponseWriter, req *http.Request) {
 			var r DeviceRequest
@@ -49,11 +49,11 @@ func (d *Daemon) deviceCommands(mux *http.ServeMux) {
 			var out Devices
 			if err == nil {
 				ctx, who := context.WithoutCancel(req.Context()), domains.CanonicalAddress(r.Account)
-				if err = d.hasAccount(ctx, who); err == nil {
+				if err = o.hasAccount(ctx, who); err == nil {
 					out, err = act(ctx, who, r.Device)
 				}
 				if err == nil {
-					out.Devices, err = d.devices(who)
+					out.Devices, err = o.devices(who)
 				}
 			}
 			control.Answer(w, out, err)
@@ -62,12 +62,12 @@ func (d *Daemon) deviceCommands(mux *http.ServeMux) {
 }
 
 // hasAccount says why there is no account of an address, of the settings or elsewhere.
-func (d *Daemon) hasAccount(ctx context.Context, who domains.Address) error {
-	st := d.state()
-	if st.dir.Account(who) != nil {
+func (o *Service) hasAccount(ctx context.Context, who domains.Address) error {
+	st := o.Now()
+	if st.Directory.Account(who) != nil {
 		return nil
 	}
-	k, err := st.elsewhere().Find(ctx, who)
+	k, err := st.Directory.Elsewhere().Find(ctx, who)
 	switch {
 	case err != nil:
 		return err
@@ -79,43 +79,42 @@ func (d *Daemon) hasAccount(ctx context.Context, who domains.Address) error {
 	return nil
 }
 
-func (d *Daemon) devices(who domains.Address) ([]DeviceUse, error) {
+func (o *Service) devices(who domains.Address) ([]DeviceUse, error) {
 	all := []DeviceUse{}
-	p, err := d.preferences.Of(who)
+	p, err := o.Preferences.Of(who)
 	if err != nil || p == nil {
 		return all, err
 	}
 	for _, a := range p.Apps {
-		use := d.state().credentials.AppUse(who, a.ID)
+		use := o.Now().Credentials.AppUse(who, a.ID)
 		all = append(all, DeviceUse{Device: a.Device, Made: a.Made, Used: use.At, Service: use.Service, From: use.Address, Over: a.Over(time.Now())})
 	}
 	return all, nil
 }
 
 // addDevice makes a password for a device that a user is to be given ready: a printer, say.
-func (d *Daemon) addDevice(ctx context.Context, who domains.Address, device preferences.Device) (out Devices, err error) {
-	o := ownPages{d}
+func (o *Service) addDevice(ctx context.Context, who domains.Address, device preferences.Device) (out Devices, err error) {
 	if !o.May(user.MayAppPasswords) {
 		return out, errors.New("there are no passwords for devices by the settings (Web.user_may)")
 	}
-	if box, err := d.mailKeys.Of(who.String()); err != nil || box != nil {
+	if box, err := o.MailKeys.Of(who.String()); err != nil || box != nil {
 		return out, errors.Join(err, errors.New("this mailbox is sealed: a password that its user has not made would not open its mail"))
 	}
-	err = d.preferences.Change(ctx, who, func(p *preferences.Preferences) (err error) {
-		out.Password, err = d.state().credentials.AddApp(who, p, device)
+	err = o.Preferences.Change(ctx, who, func(p *preferences.Preferences) (err error) {
+		out.Password, err = o.Now().Credentials.AddApp(who, p, device)
 		return err
 	})
 	if err != nil {
 		return Devices{}, err
 	}
-	d.log.Info("a password for a device was made by command", "user", who.String(), "app", device.Name)
+	o.Log.Info("a password for a device was made by command", "user", who.String(), "app", device.Name)
 	o.tell(who.String(), "A password for a device was made", fmt.Sprintf("An administrator has made a password for %q, which %s mail of %s.", device.Name, does(device.Only), who))
 	return out, nil
 }
 
 // endDevices ends the password of a device by its name, or all of an account.
-func (d *Daemon) endDevices(ctx context.Context, who domains.Address, device preferences.Device) (out Devices, err error) {
-	err = d.preferences.Change(ctx, who, func(p *preferences.Preferences) error {
+func (o *Service) endDevices(ctx context.Context, who domains.Address, device preferences.Device) (out Devices, err error) {
+	err = o.Preferences.Change(ctx, who, func(p *preferences.Preferences) error {
 		for _, a := range p.Apps {
 			if device.Name == "" || a.Name == device.Name {
 				out.Ended++
@@ -130,8 +129,8 @@ func (d *Daemon) endDevices(ctx context.Context, who domains.Address, device pre
 	if err != nil {
 		return Devices{}, err
 	}
-	ownPages{d}.dropApps(ctx, who.String())
-	d.endSessions(who)
-	d.log.Info("passwords of devices were ended by command", "user", who.String(), "app", device.Name, "devices", out.Ended)
+	o.dropApps(ctx, who.String())
+	o.endSessions(who)
+	o.Log.Info("passwords of devices were ended by command", "user", who.String(), "app", device.Name, "devices", out.Ended)
 	return out, nil
 }
