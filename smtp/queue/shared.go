@@ -149,10 +149,14 @@ func (q *Queue) poll(ctx context.Context, s Shared) time.Duration {
 		q.loaded += n // their places are taken while the lock is not held
 		q.mu.Unlock()
 		q.polled.asked = time.Now()
-		got, err := s.Claim(ctx, n)
+		got, err := s.Claim(detached(ctx), n) // of what is claimed and not heard of, nobody would know until the claim is over
 		q.mu.Lock()
 		q.loaded -= n
 		for _, c := range got {
+			if ctx.Err() != nil {
+				s.Release(c.Entry.ID, 0, c.Fresh)
+				continue
+			}
 			q.claimed(c)
 		}
 		q.dispatch()

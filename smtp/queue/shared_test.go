@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,39 @@ func TestFloodIsInterrupted(t *testing.T) {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// last is a spool shared with others that is ending while it claims.
+type last struct {
+	flood
+	end      context.CancelFunc
+	released []string
+}
+
+func (l *last) Claim(ctx context.Context, n int) ([]Claimed, error) {
+	l.end()
+	if err := ctx.Err(); err != nil {
+		return nil, err // though it is claimed by now
+	}
+	return l.flood.Claim(ctx, 2)
+}
+
+func (l *last) Release(id string, wait time.Duration, fresh bool) {
+	l.released = append(l.released, id+" "+wait.String())
+}
+
+// TestEndInClaim: what was claimed in the moment in which the queue ends is given back at once. Nobody would know of it until the claim is over.
+func TestEndInClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := &last{end: cancel}
+		if err := (&Queue{Spool: l, Transport: endless{}, Grace: time.Second, Log: slog.New(slog.DiscardHandler)}).Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Join(l.released, ", "); got != "e1 0s, e2 0s" {
+			t.Errorf("given back: %s", got)
 		}
 	})
 }
