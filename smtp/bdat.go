@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"github.com/postrider-mail/postrider/parsers/textual"
@@ -197,6 +198,9 @@ func (c *chunks) next() error {
 	s.answer(&Reply{Code: 250, Enhanced: "2.0.0", Text: strconv.FormatInt(c.size, 10) + " octets so far"})
 	for !s.closing {
 		line, err := s.r.ReadLine(s.srv.limits.Line)
+		if s.conn.Expelled() {
+			err = os.ErrDeadlineExceeded // what had come before is not obeyed either
+		}
 		if r := badLine(err); r != nil {
 			s.answer(r)
 			continue

@@ -230,3 +230,28 @@ func TestServerOverShakyConnection(t *testing.T) {
 		})
 	}
 }
+
+// TestEndedBetweenChunks: a session that is ended obeys no further command, a chunk that was sent along with the first one neither: nothing is stored, and its client hears why.
+func TestEndedBetweenChunks(t *testing.T) {
+	var stored string
+	srv := accepting()
+	srv.Handler = smtp.HandlerFunc(func(_ context.Context, e *smtp.Envelope) error {
+		b := make([]byte, 3)
+		if _, err := io.ReadFull(e.Data, b); err != nil {
+			return err
+		}
+		e.Session.End()
+		more, err := io.ReadAll(e.Data)
+		if err == nil {
+			stored = string(b) + string(more)
+		}
+		return err
+	})
+	out := say(srv, "EHLO c\nMAIL FROM:<>\nRCPT TO:<a@a.example>\nBDAT 3\nx\nBDAT 3 LAST\ny\nNOOP\n")
+	if stored != "" || strings.Contains(out, "Queued") {
+		t.Errorf("%q is stored", stored)
+	}
+	if lines := strings.Split(strings.TrimSpace(out), "\r\n"); !strings.HasPrefix(lines[len(lines)-1], "421 4.7.0 What this session") || strings.Count(out, "421 ") != 1 {
+		t.Errorf("%q", lines)
+	}
+}

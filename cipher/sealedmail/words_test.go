@@ -43,7 +43,7 @@ func TestWords(t *testing.T) {
 			}
 		}
 		all[0], all[1] = all[1], all[0]
-		if _, err := k.Recover(strings.Join(all, " ")); all[0] != all[1] && !errors.Is(err, sealedmail.ErrRecovery) {
+		if _, err := k.Recover(strings.Join(all, " ")); all[0] != all[1] && !errors.Is(err, sealedmail.ErrRecovery) && !errors.Is(err, sealedmail.ErrPassword) { // the check of 20 bits may fit by chance
 			t.Fatalf("exchanged: %v", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -272,6 +273,8 @@ func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.
 	} else {
 		all, bad = readPasswords(r, f, home)
 	}
+	all, twice := once(all)
+	bad = append(bad, twice...)
 	if f.quotas == "" {
 		return all, bad
 	}
@@ -284,6 +287,22 @@ func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.
 		bad = append(bad, fmt.Errorf("%s: %w", f.quotas, err))
 	}
 	return all, bad
+}
+
+// once leaves out accounts that stand there more than once and not in the same way: which password is of the mailbox, and which one of a
+// stranger at some web site whose table has the name too, nobody can tell.
+func once(all []conf.NewAccount) (good []conf.NewAccount, bad []error) {
+	first, doubtful := make(map[domains.Address]conf.NewAccount, len(all)), make(map[domains.Address]bool)
+	for _, a := range all {
+		if was, there := first[a.Address]; !there {
+			first[a.Address] = a
+			good = append(good, a)
+		} else if was != a && !doubtful[a.Address] {
+			doubtful[a.Address] = true
+			bad = append(bad, fmt.Errorf("%s stands there more than once, with other passwords or limits; leave one in the file", a.Address))
+		}
+	}
+	return slices.DeleteFunc(good, func(a conf.NewAccount) bool { return doubtful[a.Address] }), bad
 }
 
 // readPasswords reads a passwd-file of Dovecot, one of docker-mailserver, or shadow(5).

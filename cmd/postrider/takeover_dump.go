@@ -32,14 +32,14 @@ func (r sqlRow) first(columns ...string) string {
 	return ""
 }
 
-// off reports whether the row is switched off: "active" of PostfixAdmin and mailcow, "enabled" and "disabled" of others. In mailcow, 2 keeps
+// off reports whether the row is switched off: "active" of PostfixAdmin and mailcow, "enabled" and "disabled" of others, and whom ISPConfig lets read mail in no way. In mailcow, 2 keeps
 // users from logging in, and takes mail all the same, as an account does here that is blocked.
 func (r sqlRow) off() bool {
 	no := func(column string) bool {
 		return slices.Contains([]string{"0", "2", "f", "false", "n", "no"}, strings.ToLower(r[column]))
 	}
 	_, has := r["disabled"]
-	return no("active") || no("enabled") || has && !no("disabled")
+	return no("active") || no("enabled") || has && !no("disabled") || r["disableimap"] == "y" && r["disablepop3"] == "y"
 }
 
 // isDump knows a dump by its beginning.
@@ -50,7 +50,9 @@ func isDump(start string) bool {
 
 // rowsOf hands the rows of these tables to do, with the line where each begins.
 func rowsOf(r io.Reader, tables []string, do func(table string, line int, row sqlRow)) error {
-	d := &sqlDump{r: bufio.NewReader(r), line: 1, columns: make(map[string][]string), want: tables, do: do}
+	b, start := begins(r)
+	d := &sqlDump{r: b, line: 1, columns: make(map[string][]string), want: tables, do: do}
+	d.mysql = strings.Contains(start, "MySQL dump") || strings.Contains(start, "MariaDB dump")
 	for {
 		t, err := d.token()
 		switch {
@@ -80,13 +82,13 @@ func rowsOf(r io.Reader, tables []string, do func(table string, line int, row sq
 type sqlDump struct {
 	r       *bufio.Reader
 	line    int
-	mysql   bool // backslashes in strings escape: seen by its names in backticks, before any string
+	mysql   bool // backslashes in strings escape: seen by its first lines, or its names in backticks, before any string
 	columns map[string][]string
 	want    []string
 	do      func(string, int, sqlRow)
 }
 
-// sqlToken is a word as it stands ('w'), a name in quotes ('n'), a string ('s'), or one character (0).
+// sqlToken is a word as it stands ('w'), a name in quotes ('n'), a string ('s'), which is a name in MySQL's ANSI mode, or one character (0).
 type sqlToken struct {
 	kind byte
 	text string
@@ -236,7 +238,7 @@ func (d *sqlDump) name() (name string, after sqlToken, err error) {
 		}
 		switch {
 		case t.is("IF"), t.is("NOT"), t.is("EXISTS"), t.is("IGNORE"), t.is("INTO"), t.is("ONLY"), t.is("TABLE"):
-		case t.kind == 'w', t.kind == 'n':
+		case t.kind != 0:
 			name += t.text // a schema in quotes ends with a dot of its own
 		default:
 			return strings.ToLower(name[strings.LastIndexByte(name, '.')+1:]), t, nil
@@ -274,7 +276,7 @@ func (d *sqlDump) create() error {
 		case t.kind == 0 && t.text == "," && depth == 1:
 			first = true
 			continue
-		case first && (t.kind == 'n' || t.kind == 'w' && !slices.Contains([]string{"PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}, strings.ToUpper(t.text))):
+		case first && (t.kind == 'n' || t.kind == 's' || t.kind == 'w' && !slices.Contains([]string{"PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"}, strings.ToUpper(t.text))):
 			columns = append(columns, strings.ToLower(t.text))
 		}
 		first = false

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/internal/selfservice"
 )
 
@@ -31,10 +32,20 @@ other hands; its password is changed where it is kept. For an account of the set
 			if s.Book().Accounts[at] != nil { // its password of before may be known to others
 				return fmt.Errorf("%s is an account of the settings; run: postrider user passwd --reset %s", at, at)
 			}
-			if err := forget(cmd.Context(), s, at); err != nil {
+			had := false
+			err = inPreferences(s, func(kept *preferences.Store) error {
+				p, err := kept.Of(at)
+				had = p != nil || err != nil
+				return kept.Remove(cmd.Context(), at)
+			})
+			switch {
+			case err != nil:
 				return err
+			case !had: // the address may be mistyped, and the one that was meant goes on opening
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: nothing is known that its user had decided; is that the address of the account?\n", at)
+			default:
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: what the user had decided is forgotten\n", at)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: what the user had decided is forgotten\n", at)
 			return nil
 		},
 	}

@@ -78,7 +78,23 @@ func TestUserDevice(t *testing.T) {
 	if out := run(exitError, "user", "forget", user); !strings.Contains(out, "user passwd --reset") {
 		t.Error(out)
 	}
-	run(0, "user", "forget", "bob@example.com")
+	// A telephone that is lost does not wait for the directory to be back.
+	run(0, "user", "device", "bob@example.com", "--add", "lost")
+	if err := os.Rename(users, users+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(0, "user", "device", "bob@example.com", "--end", "lost"); !strings.Contains(out, "1 password ended") {
+		t.Error(out)
+	}
+	run(exitError, "user", "device", "bob@example.com", "--add", "another")
+	if err := os.Rename(users+".away", users); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"bobb@example.com", "bob@example.com"} {
+		if out := run(0, "user", "forget", who); strings.Contains(out, "is forgotten") != (who == "bob@example.com") {
+			t.Error(out)
+		}
+	}
 	if out := run(0, "user", "device", "bob@example.com"); !strings.Contains(out, "no device") {
 		t.Error(out)
 	}

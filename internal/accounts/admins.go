@@ -133,6 +133,9 @@ func (c *Credentials) UserStamp(address domains.Address) string {
 
 // stampElsewhere is UserStamp of an account that others keep. A place that is away is believed what it said last.
 func (c *Credentials) stampElsewhere(address domains.Address) string {
+	if c.domainBlocked(address) { // whoever keeps it may be away
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), findPatience)
 	defer cancel()
 	k, err := c.dir.find(ctx, address)

@@ -479,3 +479,36 @@ func TestScramBesideOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestStampOfBlockedDomain: the pages of an account that others keep end when its domain is blocked, also while who keeps it is away.
+func TestStampOfBlockedDomain(t *testing.T) {
+	o := newOwn(t)
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("bob:{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.s.Elsewhere.PasswdFiles = []conf.PasswdFile{{File: users, Domains: []string{"example.org"}}}
+	e, err := OpenElsewhere(o.s, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := func(blocked bool) string {
+		t.Helper()
+		o.s.Domains = map[string]*conf.Domain{"example.org": {Disabled: blocked}}
+		c, err := New(o.s, NewDirectory(o.s).Beside(e), o.kept, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.UserStamp("bob@example.org")
+	}
+	there := stamp(false)
+	if there == "" || stamp(true) != "" {
+		t.Fatal("while it is there")
+	}
+	if err := os.Remove(users); err != nil {
+		t.Fatal(err)
+	}
+	if stamp(false) != there || stamp(true) != "" {
+		t.Errorf("while it is away: %q, blocked %q", stamp(false), stamp(true))
+	}
+}

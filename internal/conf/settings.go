@@ -32,9 +32,9 @@ type Settings struct {
 	QueueDir string `json:"queue_dir" conf:"path,restart"`
 
 	// The file with the key that seals secrets which must be recoverable: those
-	// for APOP, passwords of routes. It is made when it is needed and not there,
-	// readable for its owner only. Keep a copy of it elsewhere. Empty means
-	// "secret.key" below data_dir.
+	// for APOP, passwords of routes, and messages that wait (Queue.seal). It is
+	// made when it is needed and not there, readable for its owner only. Keep a
+	// copy of it elsewhere. Empty means "secret.key" below data_dir.
 	SecretKeyFile string `json:"secret_key_file" conf:"path"`
 
 	// Who gets mail to postmaster and abuse of a domain that has no account

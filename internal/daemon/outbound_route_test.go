@@ -192,7 +192,7 @@ func TestHostComesBack(t *testing.T) {
 	sink, got := sinkServer(t)
 	settings := *w.state().settings
 	settings.Queue.Routes[0].Port = sink.Port
-	sending, err := w.newSending(&settings)
+	sending, err := w.newSending(&settings, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	sending, err := d.newSending(s)
+	sending, err := d.newSending(s, nil)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (d *Daemon) reload() error {
 	}
 	var sending *post.Sending
 	if d.post.Outbound != nil {
-		if sending, err = d.newSending(settings); err != nil {
+		if sending, err = d.newSending(settings, old.settings); err != nil {
 			return err
 		}
 	}

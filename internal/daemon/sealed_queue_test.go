@@ -119,3 +119,52 @@ func TestSealedQueue(t *testing.T) {
 		t.Errorf("%d files are left", n)
 	}
 }
+
+// TestSealedQueueKeyGone: a key that vanishes under the running server is not replaced by another at a reload: what waits, and what comes until the file is
+// back, leaves with the one it had.
+func TestSealedQueueKeyGone(t *testing.T) {
+	var takes atomic.Bool
+	sink, got := sinkServer(t, func(s *smtp.Server) {
+		known := s.CheckRcpt
+		s.CheckRcpt = func(ctx context.Context, session *smtp.Session, to *smtp.Recipient) error {
+			if !takes.Load() {
+				return &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "Later"}
+			}
+			return known(ctx, session, to)
+		}
+	})
+	w := startSending(t, `"seal": true, "Routes": [`+route("far.test", sink.Port, `, "tls": "none"`)+"]")
+	send := func(words string) {
+		t.Helper()
+		m := &smtp.Outgoing{From: smtp.Path{Local: "bob", Domain: "mail.test"}, To: []smtp.Recipient{{Path: smtp.Path{Local: "friend", Domain: "far.test"}}}}
+		results, err := w.sender(false, false).Send(context.Background(), m, strings.NewReader("Subject: x\r\n\r\n"+words+"\r\n"))
+		if err != nil || results[0].Err != nil {
+			t.Fatal(err, results)
+		}
+	}
+	send("before it vanished")
+	file := w.state().settings.SecretKeyFile
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err == nil || !strings.Contains(err.Error(), "key of the queue") {
+		t.Errorf("a reload without the key: %v", err)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("another key was made in its place")
+	}
+	send("while it was away")
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	takes.Store(true)
+	if _, err := w.post.Outbound.Queue().Flush(context.Background(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if here := receive(t, got) + receive(t, got); !strings.Contains(here, "before it vanished") || !strings.Contains(here, "while it was away") {
+		t.Errorf("the other host got %q", here)
+	}
+}

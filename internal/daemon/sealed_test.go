@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,6 +110,16 @@ func TestSealedPages(t *testing.T) {
 	}
 	if w.reads(app[1]) {
 		t.Error("a device that was ended still reads")
+	}
+	_, page = v.post("/account/devices", "do", "add", "name", "printer", "only", "send", "password", "a better one")
+	app = regexp.MustCompile(` is ([a-z2-7]{26}) `).FindStringSubmatch(page)
+	p, err := w.preferences.Of(alice)
+	box, wrong := w.mailKeys.Of(alice)
+	if app == nil || err != nil || wrong != nil || len(p.Apps) != 1 {
+		t.Fatal(page, err, wrong)
+	}
+	if _, err := box.Keyring.UnlockApp(p.Apps[0].ID, []byte(app[1])); !errors.Is(err, sealedmail.ErrPassword) {
+		t.Error("what sends alone opens the keys of the mail:", err)
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 )
 
-// newSending makes of one set of settings how mail leaves by it.
-func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
+// newSending makes of one set of settings how mail leaves by it. before are those in force; nil at the start.
+func (d *Daemon) newSending(s, before *conf.Settings) (*post.Sending, error) {
 	relay, err := newRelay(s, d.dns)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
 			relay.Routes[r.Label(i)].Copy = d.keys.Only(r.Signature)
 		}
 	}
-	keys, err := queueKeys(s)
+	keys, err := queueKeys(s, before)
 	if err != nil {
 		return nil, err
 	}
@@ -43,13 +43,16 @@ func (d *Daemon) newSending(s *conf.Settings) (*post.Sending, error) {
 }
 
 // queueKeys are what messages are sealed with while they wait, made of the server's key; nil without one. What waits sealed is opened when no more is sealed, too.
-func queueKeys(s *conf.Settings) (*sealed.Keys, error) {
-	var key seal.Key
-	var err error
-	if s.Queue.Seal {
-		key, _, err = seal.EnsureKey(s.SecretKeyFile)
-	} else if key, err = seal.LoadKey(s.SecretKeyFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// A key that has vanished under a running server is not made anew: what waits needs it, and what another seals would be lost when it is back.
+func queueKeys(s, before *conf.Settings) (*sealed.Keys, error) {
+	key, err := seal.LoadKey(s.SecretKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !s.Queue.Seal {
+			return nil, nil
+		}
+		if before == nil || before.SecretKeyFile != s.SecretKeyFile {
+			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key of the queue: %w", err)

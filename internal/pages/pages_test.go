@@ -550,3 +550,42 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// TestFindWaitsForNobody: while it is asked elsewhere, which may take seconds, whether the password of a session is still the one of now, other sessions are
+// found, begin and end; and one whose stamp was renewed meanwhile goes on.
+func TestFindWaitsForNobody(t *testing.T) {
+	var s sessions
+	first, second := s.open("ann", "x"), s.open("bob", "x")
+	asked := false
+	found := s.find(first, func(string) string {
+		if asked = s.mu.TryLock(); !asked {
+			return "x"
+		}
+		s.mu.Unlock()
+		if s.find(second, func(string) string { return "x" }) == nil {
+			t.Error("another one is not found")
+		}
+		s.end(second)
+		return "x"
+	})
+	if !asked {
+		t.Fatal("everybody waits")
+	}
+	if found == nil || found.Who != "ann" || s.find(second, func(string) string { return "x" }) != nil {
+		t.Errorf("%+v", found)
+	}
+	for _, is := range []string{"x", "z"} { // the one before, and the one of now
+		if s.find(first, func(string) string { s.stamp(found, "z"); return is }) != found {
+			t.Error("a stamp that was renewed meanwhile:", is)
+		}
+	}
+	if s.find(first, func(string) string { s.end(first); return "y" }) != nil {
+		t.Error("one that ended meanwhile")
+	}
+	first = s.open("ann", "x")
+	for range 2 { // it is gone after the first time
+		if s.find(first, func(string) string { return "y" }) != nil {
+			t.Error("another password")
+		}
+	}
+}

@@ -89,16 +89,25 @@ func (s *sessions) use(o *Session) {
 }
 
 // find returns the session of a cookie, if it is not over and its password is still the one of
-// now.
+// now. stamp is asked without the lock: it may have to ask others, who may be away for seconds.
 func (s *sessions) find(token string, stamp func(who string) string) *Session {
 	k := sha256.Sum256([]byte(token))
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, now := s.all[k], time.Now()
+	o, was := s.all[k], ""
+	if o != nil {
+		was = o.stamp
+	}
+	s.mu.Unlock()
 	if o == nil {
 		return nil
 	}
-	if is := stamp(o.Who); o.over(now) || is == "" || is != o.stamp {
+	is := stamp(o.Who)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[k] != o { // it has ended meanwhile
+		return nil
+	}
+	if o.over(time.Now()) || is == "" || is != was && is != o.stamp { // it may have got another one meanwhile
 		delete(s.all, k)
 		return nil
 	}

@@ -57,7 +57,7 @@ func (p *Places) boxesOf(owner domains.Address) (all []domains.Address) {
 func (p *Places) ReleaseOwn(ctx context.Context, owner domains.Address, ids []string) (released []Item, err error) {
 	var errs []error
 	for _, name := range p.boxesOf(owner) {
-		errs = append(errs, p.each(ctx, name, ids, func(box mailstore.Maildrop, i int, item Item) error {
+		err := p.each(ctx, name, ids, func(box mailstore.Maildrop, i int, item Item) error {
 			if !slices.Contains(item.For, owner) {
 				return nil
 			}
@@ -74,7 +74,8 @@ func (p *Places) ReleaseOwn(ctx context.Context, owner domains.Address, ids []st
 			}
 			released = append(released, item)
 			return nil
-		}))
+		})
+		errs = append(errs, err) // not in one with the call, which appends as well
 	}
 	return released, errors.Join(errs...)
 }

@@ -49,7 +49,10 @@ func (o *Service) Commands(mux *http.ServeMux) {
 			var out Devices
 			if err == nil {
 				ctx, who := context.WithoutCancel(req.Context()), domains.CanonicalAddress(r.Account)
-				if err = o.hasAccount(ctx, who); err == nil {
+				if kept, _ := o.Preferences.Of(who); kept == nil || name == "add" { // what there is is shown and ended also while a directory is away, or after it has removed the entry
+					err = o.hasAccount(ctx, who)
+				}
+				if err == nil {
 					out, err = act(ctx, who, r.Device)
 				}
 				if err == nil {

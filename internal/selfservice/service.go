@@ -167,7 +167,7 @@ func (o *Service) AddApp(ctx context.Context, who string, from netip.Addr, passw
 		return "", err
 	}
 	err = o.change(ctx, who, "name", func(p *preferences.Preferences) (err error) {
-		if app, err = o.Now().Credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil {
+		if app, err = o.Now().Credentials.AddApp(domains.Address(who), p, preferences.Device(device)); err == nil && device.Only != preferences.OnlySend { // who does not fetch needs no keys of a sealed mailbox
 			err = o.wrapApp(ctx, who, password, p.Apps[len(p.Apps)-1].ID, app)
 		}
 		return err

@@ -14,7 +14,7 @@ import (
 
 // Identity is what a server of any protocol knows of one connection and writes
 // into its lines of the log. The Session of smtp and pop3 embeds it. It belongs to
-// the connection's goroutine; only Close may be called from others.
+// the connection's goroutine; only Close and End may be called from others.
 type Identity struct {
 	ID   string // random; in every log line, and in what the client hears of failures
 	User string // the account that logged in; empty before
@@ -47,8 +47,9 @@ func (i *Identity) Close() error {
 	return i.conn.Close()
 }
 
-// End ends the session at once as Close does, but for a last word: 421 (RFC 5321 §3.8) or -ERR. No further command is obeyed, a message in progress is
-// not delivered, and nothing is removed; the answer to the command at hand is still given. It may be called as Close may.
+// End ends the session at once as Close does, but for a last word: 421 (RFC 5321 §3.8) or -ERR. No further command is obeyed, a message in progress whose
+// end is not here yet is not delivered, and nothing is removed; the answer to the command at hand is still given, if that takes no more than five seconds. It may
+// be called as Close may.
 func (i *Identity) End() error {
 	if c, ok := i.conn.(*Conn); ok {
 		c.Expel()
