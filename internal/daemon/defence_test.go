@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // listZone are two lists in health: bl.test lists 192.0.2.66 to 192.0.2.69 with codes of their own, wl.test speaks for .69.
@@ -28,13 +26,22 @@ const listSettings = `"Verify": {"reverse_name": "note", "hello": "note", "Lists
 
 const plainMail = "From: x@plain.test\r\nSubject: hello\r\n\r\nbody\r\n"
 
+// listsTested waits until the first test of the DNS lists is over: what is asked from then on is about clients.
+func (w *testWorld) listsTested() {
+	w.t.Helper()
+	lists := w.state().verify.Lists.Group
+	if lists.Tend(w.t.Context(), w.dns); len(lists.Problems()) > 0 {
+		w.t.Fatal(lists.Problems())
+	}
+}
+
 // TestDNSLists: who is listed is refused at RCPT with the list's public name and text, each code has its own action, a list that
 // allows comes first, who has logged in or may relay is never asked about, and no answer is no listing.
 func TestDNSLists(t *testing.T) {
 	l := newLab(t)
 	l.add(t, listZone...)
 	w := startTrusting(t, l, "", listSettings)
-	peertest.Await(t, "the first test", func() bool { return len(w.state().verify.Lists.Group.Problems()) == 0 && l.askedBelow("bl.test") > 0 })
+	w.listsTested()
 	for _, c := range []struct{ client, reply, marked string }{
 		{"198.51.100.66", "554 5.7.1 Not accepted: bl.example lists 198.51.100.66 (127.0.0.4): see https://bl.example/198.51.100.66", ""},
 		{"198.51.100.67", "250", "bl.example lists 198.51.100.67 (127.0.0.10)"},
@@ -108,7 +115,7 @@ func TestOwnEntries(t *testing.T) {
 	l.add(t, listZone...)
 	l.add(t, "mail.test. 60 IN A 198.51.100.66", "mail.test. 60 IN A 198.51.100.69", "mail.test. 60 IN A 198.51.100.71", "mail.test. 60 IN A 10.0.0.1")
 	w := startTrusting(t, l, "", withUsers+listSettings)
-	peertest.Await(t, "the first test", func() bool { return len(w.state().verify.Lists.Group.Problems()) == 0 && l.askedBelow("bl.test") > 0 })
+	w.listsTested()
 	listed := func() string { return strings.Join(w.status(time.Now()).Warnings, "\n") }
 	if strings.Contains(listed(), "of this host") {
 		t.Error("before anybody has looked:", listed())
