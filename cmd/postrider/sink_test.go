@@ -365,7 +365,9 @@ func freeAddress(t *testing.T) string {
 // behindProxy looks at what comes by way of a proxy: nothing in it names the sink's own address.
 func (s *sinkProcess) behindProxy(t *testing.T, at, inner string) {
 	t.Helper()
-	live, _, err := websocket.Dial(t.Context(), s.http+"/api/events", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + at}}})
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer stop()
+	live, _, err := websocket.Dial(ctx, s.http+"/api/events", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + at}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +376,7 @@ func (s *sinkProcess) behindProxy(t *testing.T, at, inner string) {
 		t.Fatal(err)
 	}
 	for {
-		_, text, err := live.Read(t.Context())
+		_, text, err := live.Read(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,12 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -172,6 +176,47 @@ func TestEvents(t *testing.T) {
 	w.ask("DELETE", "/api/v1/messages", "")
 	if f := hear(everything); f.Type != "truncate" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// hijacked calls back before a connection is taken over, which is before the client hears of it.
+type hijacked struct {
+	http.ResponseWriter
+	before func()
+}
+
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	h.before()
+	return h.ResponseWriter.(http.Hijacker).Hijack()
+}
+
+// A watcher hears of a message that comes in the moment in which he connects: who waits for one that he sends next would wait for ever.
+func TestEventsFromTheBeginning(t *testing.T) {
+	w := newWorld(t, nil)
+	handler := w.conf.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(hijacked{rw, func() { w.put("Subject: at once\r\n\r\n") }}, r)
+	}))
+	defer server.Close()
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	defer end()
+	c, _, err := websocket.Dial(ctx, server.URL+"/api/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	w.put("Subject: the end\r\n\r\n")
+	for {
+		_, text, err := c.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "the end") {
+			t.Fatal("the one before is not told of")
+		}
+		if strings.Contains(string(text), "at once") {
+			return
+		}
 	}
 }
 

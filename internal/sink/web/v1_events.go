@@ -27,13 +27,14 @@ const (
 // events sends what happens over a websocket. Where the page that asks comes from has
 // been looked at before.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	// Whoever is told that he is connected is to hear of all that comes from then on.
+	happened, stop := s.Box.Watch()
+	defer stop()
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		return // it has answered
 	}
 	defer c.CloseNow()
-	happened, stop := s.Box.Watch()
-	defer stop()
 	// Nothing is read but what ends it.
 	ctx := c.CloseRead(r.Context())
 	e := &eventStream{server: s, conn: c, inbox: inbox(r)}
