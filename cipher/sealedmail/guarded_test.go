@@ -54,8 +54,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestLocked: what is guarded cannot be written to swap.
-func TestLocked(t *testing.T) {
+// TestNotSwapped: what is guarded cannot be written to swap.
+func TestNotSwapped(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
