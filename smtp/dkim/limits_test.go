@@ -309,7 +309,8 @@ func TestAllocs(t *testing.T) {
 	if n := count(1); n > 60 {
 		t.Errorf("%v allocations", n)
 	}
-	if one, many := count(1), count(1000); many > one+1 {
+	// Pools lose a part of what they keep now and then, and on purpose under the race detector.
+	if one, many := count(1), count(1000); many > one+20 {
 		t.Errorf("%v allocations for one piece, %v for a thousand", one, many)
 	}
 }
