@@ -33,16 +33,16 @@ func (m *Manager) Standings() []Standing {
 	for _, name := range m.names() {
 		s := Standing{Name: name, Problem: m.line.problem()}
 		m.mu.Lock()
-		t := m.tries[name]
+		t, next := m.tries[name], time.Time{}
 		if t != nil {
-			s.Problem = t.problem
+			s.Problem, next = t.problem, t.next
 		}
 		m.mu.Unlock()
 		switch leaf := m.leaf(name); {
 		case leaf != nil:
 			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter
 		case t != nil:
-			s.Next = t.next
+			s.Next = next
 		case !slices.Contains(m.o.Names, name):
 			continue
 		}
