@@ -32,16 +32,6 @@ type Sealer struct {
 	aead cipher.AEAD
 }
 
-// NewSealer begins a file for a mailbox's public key.
-func NewSealer(recipient string) (*Sealer, error) {
-	b, err := NewBatch(recipient)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Forget()
-	return b.Sealer()
-}
-
 // Head is what the file begins with, HeadSize octets. It must not be changed.
 func (s *Sealer) Head() []byte { return s.head }
 

@@ -52,11 +52,9 @@ func (w *testWorld) listed(n int) (all []queue.View) {
 	return nil
 }
 
-// TestSealedQueue: with Queue.seal no word of what waits is on the disk, an operator sees what he goes by, and it leaves octet for octet; so does what
-// waited before, and what waits when the setting is taken back. A bounce quotes the message all the same.
-func TestSealedQueue(t *testing.T) {
-	var takes atomic.Bool
-	sink, got := sinkServer(t, func(s *smtp.Server) {
+// onlyIf has a host take no mail for now until it is set to.
+func onlyIf(takes *atomic.Bool) func(*smtp.Server) {
+	return func(s *smtp.Server) {
 		known := s.CheckRcpt
 		s.CheckRcpt = func(ctx context.Context, session *smtp.Session, to *smtp.Recipient) error {
 			if !takes.Load() {
@@ -64,7 +62,14 @@ func TestSealedQueue(t *testing.T) {
 			}
 			return known(ctx, session, to)
 		}
-	})
+	}
+}
+
+// TestSealedQueue: with Queue.seal no word of what waits is on the disk, an operator sees what he goes by, and it leaves octet for octet; so does what
+// waited before, and what waits when the setting is taken back. A bounce quotes the message all the same.
+func TestSealedQueue(t *testing.T) {
+	var takes atomic.Bool
+	sink, got := sinkServer(t, onlyIf(&takes))
 	w := startSending(t, `"seal": false, "Routes": [`+route("far.test", sink.Port, `, "tls": "none"`)+"]")
 	text := func(n int) string {
 		return fmt.Sprintf("Subject: marked %d\r\n\r\nmarked words\r\n", n) + strings.Repeat("more of them\r\n", 10_000*(n%2))
@@ -124,15 +129,7 @@ func TestSealedQueue(t *testing.T) {
 // back, leaves with the one it had.
 func TestSealedQueueKeyGone(t *testing.T) {
 	var takes atomic.Bool
-	sink, got := sinkServer(t, func(s *smtp.Server) {
-		known := s.CheckRcpt
-		s.CheckRcpt = func(ctx context.Context, session *smtp.Session, to *smtp.Recipient) error {
-			if !takes.Load() {
-				return &smtp.Reply{Code: 451, Enhanced: "4.3.0", Text: "Later"}
-			}
-			return known(ctx, session, to)
-		}
-	})
+	sink, got := sinkServer(t, onlyIf(&takes))
 	w := startSending(t, `"seal": true, "Routes": [`+route("far.test", sink.Port, `, "tls": "none"`)+"]")
 	send := func(words string) {
 		t.Helper()
