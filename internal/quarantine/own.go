@@ -16,7 +16,8 @@ import (
 // mostLooked is how many messages of a mailbox are looked at for the list of one user: in one that all share, most are not his.
 const mostLooked = 5000
 
-// Own returns the newest of what was put aside of an account, most at most, and whether there may be more.
+// Own returns the newest of what was put aside of an account, most at most, and whether there may be more. A message that is
+// damaged keeps nobody from the others: List tells the operator of it, who can do something.
 func (p *Places) Own(ctx context.Context, owner domains.Address, most int) (items []Item, more bool, err error) {
 	for _, name := range p.boxesOf(owner) {
 		box, err := p.Store.Open(ctx, name.String())
@@ -31,7 +32,7 @@ func (p *Places) Own(ctx context.Context, owner domains.Address, most int) (item
 			}
 			looked++
 			item, ok, err := p.item(ctx, name, box, i)
-			if err != nil && !errors.Is(err, mailstore.ErrGone) {
+			if err != nil && !errors.Is(err, mailstore.ErrGone) && !errors.Is(err, mailstore.ErrDamaged) {
 				return nil, false, err
 			}
 			if err == nil && ok && slices.Contains(item.For, owner) {

@@ -297,6 +297,9 @@ func TestOneUnread(t *testing.T) {
 		if len(list) != 3 || errors.Is(err, unread) != told {
 			t.Errorf("%v: %d in the list, %v", unread, len(list), err)
 		}
+		if own, _, err := p.Own(t.Context(), "bob@mail.test", 10); len(own) != 3 || err != nil {
+			t.Errorf("%v: the user sees %d, %v", unread, len(own), err)
+		}
 		for _, item := range list {
 			if err := p.Show(t.Context(), item.ID, io.Discard); err != nil {
 				t.Errorf("%v: %v", unread, err)
@@ -313,6 +316,23 @@ func TestOneUnread(t *testing.T) {
 		if n := len(all(t, store, "junk@mail.test")); n != 1 {
 			t.Errorf("%v: %d left", unread, n)
 		}
+	}
+}
+
+// TestOwnAway: where messages cannot be read for now, a user's list is not one that looks complete.
+func TestOwnAway(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	away := errors.New("the disk is away")
+	p := &Places{Store: &breaking{Store: store, unread: away}, Boxes: map[domains.Address]domains.Address{"junk@mail.test": ""}}
+	for range 2 {
+		put(t, store, "junk@mail.test", Note("odd", true, "bob@mail.test")+"\r\nx\r\n")
+	}
+	if own, _, err := p.Own(t.Context(), "bob@mail.test", 10); len(own) != 0 || !errors.Is(err, away) {
+		t.Errorf("%d, %v", len(own), err)
 	}
 }
 
