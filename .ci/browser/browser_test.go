@@ -191,6 +191,9 @@ func (b *browser) keep(t *testing.T, name string) {
 		return
 	}
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil && strings.Contains(err.Error(), "too large") { // thousands of lines of a message: as much as a window shows
+		picture, err = chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
