@@ -15,8 +15,8 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // asked is a person at a command that prints a recovery key and asks for groups of it.
@@ -559,7 +559,7 @@ func TestSealedReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	const app = "abcdefghijklmnopqrstuvwxyz"
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(t.Context(), user, func(b *mailkeys.Box) error {
 			keys, err := mailkeys.Unlock(b.Keyring, []byte(password))
 			if err != nil {
@@ -597,7 +597,7 @@ func TestSealedRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	const to = "other@mail.test"
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(t.Context(), to, func(b *mailkeys.Box) error { b.Keyring = box.Keyring; return nil })
 	})
 	if err != nil {

@@ -36,7 +36,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/smtp/resolver"
@@ -56,8 +55,8 @@ type Daemon struct {
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store
-	maildir     *maildir.Store  // what store keeps mail in
-	database    *postgres.Store // what store is instead, where the settings say so
+	boxes       Boxes           // those of store, whose messages can be sealed and unsealed
+	database    *postgres.Store // what store keeps mail in, where the settings say so; else Maildirs
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	nodes       nodes

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
 	"github.com/postrider-mail/postrider/smtp/queue"
@@ -26,7 +27,8 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.store, d.database = store, store
+	d.database, d.mailKeys = store, mailkeys.NewShared(store)
+	d.store, d.boxes = d.sealing(store), InDatabase{store}
 	d.closers = append(d.closers, store)
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil

@@ -170,15 +170,9 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		d.drop()
 		return ctx.Err()
 	}
-	d.sealed = true
-	if d.received = d.meta.Received; d.received.IsZero() {
-		d.received = d.s.clock.now()
-	}
-	if len(d.buf) > 0 && (d.chunks > 0 || len(d.buf) > mostInRow) {
-		if err := d.flush(ctx); err != nil {
-			d.drop()
-			return err
-		}
+	if err := d.end(ctx); err != nil {
+		d.drop()
+		return err
 	}
 	c := &commit{d: d, top: top, names: slices.Sorted(maps.Keys(d.names)), done: make(chan error, 1)}
 	select {
@@ -223,8 +217,13 @@ func (d *delivery) drop() {
 	}()
 }
 
-// size is how many octets the message has with its top.
-func (c *commit) size() int64 { return c.d.octets + int64(len(c.top)) }
+// size is how many octets the message has with its top; of one that is sealed, the message inside.
+func (c *commit) size() int64 {
+	if seal := c.d.meta.Seal; seal != nil {
+		return seal.Size
+	}
+	return c.d.octets + int64(len(c.top))
+}
 
 // clock gives times that rise: messages of one process are listed in the order in which they were accepted.
 type clock struct{ last atomic.Int64 }
