@@ -11,8 +11,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
-	"github.com/postrider-mail/postrider/smtp/queue"
-	pgqueue "github.com/postrider-mail/postrider/smtp/queue/postgres"
 )
 
 // openDatabase opens the mailboxes that are in a database, in place of those in Maildirs.
@@ -32,21 +30,6 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	d.closers = append(d.closers, store)
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil
-}
-
-// openQueue opens the queue in the database of the mailboxes; nil where they are not in one.
-func (d *Daemon) openQueue() (queue.Shared, error) {
-	if d.database == nil {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	spool, err := pgqueue.Open(ctx, d.database.Database(), pgqueue.WithLogger(d.log))
-	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
-	}
-	d.closers = append(d.closers, spool)
-	return spool, nil
 }
 
 // OpenDatabase opens the store in the database of the settings. A database is refused that the server would refuse, by what it has

@@ -103,8 +103,12 @@ const nextClaim = `greatest(q.claim + 1, (extract(epoch from clock_timestamp()) 
 
 // Claim implements queue.Shared. That a claim may be lost with the server does no harm: what is done under it asks whether it holds.
 func (s *Spool) Claim(ctx context.Context, n int) ([]queue.Claimed, error) {
-	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() order by due limit $3 for update skip locked)
-		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, n)
+	which, more := "", []any{n}
+	if p := s.passed.Load(); p != nil {
+		which, more = ` and (substr(top, 1, length($4::bytea)) <> $4 or exists (select from unnest($5::bytea[]) b where substr(top, 1, length(b)) = b))`, append(more, p.begins, p.but)
+	}
+	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now()`+which+` order by due limit $3 for update skip locked)
+		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, more...)
 }
 
 // Take implements queue.Shared.
@@ -130,7 +134,7 @@ func (s *Spool) Take(ctx context.Context, id string) (*queue.Claimed, error) {
 }
 
 // take runs a statement that claims entries.
-func (s *Spool) take(ctx context.Context, statement string, what any) (got []queue.Claimed, err error) {
+func (s *Spool) take(ctx context.Context, statement string, what ...any) (got []queue.Claimed, err error) {
 	if s.closed.Load() {
 		return nil, queue.ErrClosed
 	}
@@ -151,7 +155,7 @@ func (s *Spool) take(ctx context.Context, statement string, what any) (got []que
 		})
 		return err
 	}
-	if _, err := s.db.Relaxed(ctx, read, statement, s.node, s.lease, what); err != nil {
+	if _, err := s.db.Relaxed(ctx, read, statement, append([]any{s.node, s.lease}, what...)...); err != nil {
 		return nil, failed("claim entries", err)
 	}
 	for i := range found {
