@@ -26,6 +26,7 @@ type takeoverFlags struct {
 	domain string
 	dryRun bool
 	quotas string // a file of docker-mailserver's
+	file   string // what is read, for words about it
 }
 
 func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
@@ -58,6 +59,7 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 		return err
 	}
 	defer file.Close()
+	f.file = name
 	var refused []error
 	added := 0
 	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
@@ -94,19 +96,27 @@ func aliasImportCommand() *cobra.Command {
 	var f takeoverFlags
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take over the aliases of another mail system",
+		Short: "Take over the aliases of another mail system, or its transport map",
 		Long: `Take over a file of aliases: /etc/aliases, as sendmail and Postfix have it, or a
 virtual alias map of Postfix (the text, not the .db), or a dump of the database that
 "postrider user import" reads accounts from. What cannot be taken over is named, and the exit code is 1 then: programs, files, lists of their own, and what
-would lead nowhere.`,
+would lead nowhere.
+
+With --format transport, a transport map of Postfix, whose lines become routes (Queue.Routes): hosts
+by SMTP and LMTP, and domains that go by their own MX records in spite of a wider line. What no route can say is
+named with its line: single addresses, regular expressions, "error" and "discard", and services of master.cf.`,
 		Example: `  postrider alias import -c /etc/postrider /etc/aliases
-  postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual`,
+  postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual
+  postrider alias import -c /etc/postrider --format transport /etc/postfix/transport`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.format == "transport" {
+				return take(cmd, &f, args[0], "route", readTransports, (*conf.Settings).AddRoutes)
+			}
 			return take(cmd, &f, args[0], "alias", readAliases, (*conf.Settings).AddAliases)
 		},
 	}
-	f.register(c, "aliases", "virtual", "dump")
+	f.register(c, "aliases", "virtual", "transport", "dump")
 	return c
 }
 
