@@ -23,7 +23,10 @@ import (
 type takeoverFlags struct {
 	changeFlags
 	format string
-	domain string
+	// domains are those of the flag. The first is that of names without one.
+	domains []string
+	// local knows the domains that are of this server already; may be nil.
+	local  func(domains.Name) bool
 	dryRun bool
 	quotas string // a file of docker-mailserver's
 	file   string // what is read, for words about it
@@ -33,15 +36,17 @@ func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
 	f.add(c)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, ", ")+"; by default what the file looks like")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be taken over, and change nothing")
-	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
+	c.Flags().StringSliceVar(&f.domains, "domain", nil, domainHelp+"; more of them, with commas between, are domains whose accounts a dump may bring")
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
+
+const domainHelp = "the domain of names without one (default: the server's, or the only one there is)"
 
 // home is the domain of names without one.
 func (f *takeoverFlags) home(s *conf.Settings) domains.Name {
 	switch {
-	case f.domain != "":
-		return domains.Canonical(f.domain)
+	case len(f.domains) > 0:
+		return domains.Canonical(f.domains[0])
 	case len(s.Domains) == 1:
 		for name := range s.Domains {
 			return domains.Canonical(name)
@@ -63,6 +68,7 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	var refused []error
 	added := 0
 	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
+		f.local = s.Book().IsLocal
 		all, bad := read(file, f, f.home(s))
 		edits, n, more, err := add(s, confPath(f.path), all)
 		added, refused = n, append(bad, more...)
@@ -127,7 +133,9 @@ func userImportCommand() *cobra.Command {
 		Short: "Take over the accounts of another mail system",
 		Long: `Take over a file of passwords: a passwd-file of Dovecot, /etc/shadow, docker-mailserver's
 postfix-accounts.cf, or a dump of the database of PostfixAdmin, mailcow, ISPConfig, or one with
-virtual_users or users, by mysqldump, mariadb-dump or pg_dump. The hashes stay
+virtual_users or users, by mysqldump, mariadb-dump or pg_dump. Of a dump come the accounts of
+domains that it says are that server's (in domain, mail_domain or virtual_domains), that are
+this server's already, or that --domain names. The hashes stay
 as they are: with them users log in by PLAIN and LOGIN, and by more after their next
 password. What cannot be taken over is named, and the exit code is 1 then. Mail is
 taken over by "postrider import".`,
@@ -279,7 +287,7 @@ func inHome(name string, home domains.Name) string {
 func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
 	r, start := begins(r)
 	if f.format == "dump" || f.format == "" && isDump(start) {
-		all, bad = readAccountDump(r, home)
+		all, bad = readAccountDump(r, f, home)
 	} else {
 		all, bad = readPasswords(r, f, home)
 	}
