@@ -78,7 +78,7 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 	var parkedAt *lane
 	for name, to := range q.groups(a, now, all) {
 		l := &q.dests.of(name, q.perDestination()).lanes[e.Class]
-		if len(l.jobs) >= backlog || l.before(it) {
+		if len(l.jobs) >= backlog || e.Params.Priority <= 0 && l.before(it) {
 			parkedAt = l
 			continue
 		}
