@@ -48,7 +48,7 @@ func (d *delivery) written(top []byte) *int64 {
 	if d.meta.Seal == nil {
 		return nil
 	}
-	n := d.octets + int64(len(top))
+	n := d.text.Octets + int64(len(top))
 	return &n
 }
 
@@ -81,7 +81,7 @@ func (s *Store) CommitAll(ctx context.Context, parts ...mailstore.Part) error {
 	for _, p := range parts {
 		d := p.Delivery.(*delivery)
 		if err == nil || errors.Is(err, mailstore.ErrUncertain) {
-			d.over, d.buf = true, nil
+			d.over, d.text.Rest = true, nil
 		} else if !d.over {
 			d.drop()
 		}
@@ -105,7 +105,7 @@ func (s *Store) commitTogether(ctx context.Context, group []*commit) error {
 	for attempt := 1; ; attempt++ {
 		begun := false
 		err = s.tryTogether(ctx, group, &begun)
-		again := isHeld(err) && ctx.Err() == nil || attempt < mostAttempts && (database.TakenBack(err) || !begun && database.Broken(err))
+		again := isHeld(err) && ctx.Err() == nil || attempt < database.Attempts && (database.TakenBack(err) || !begun && database.Broken(err))
 		if !again {
 			break
 		}
@@ -131,10 +131,7 @@ func (d *delivery) end(ctx context.Context) error {
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
 	}
-	if len(d.buf) > 0 && (d.chunks > 0 || len(d.buf) > mostInRow) {
-		return d.flush(ctx)
-	}
-	return nil
+	return unavailable("write message", d.s.pieces.End(ctx, &d.text, mostInRow))
 }
 
 func (s *Store) tryTogether(ctx context.Context, group []*commit, begun *bool) error {
@@ -205,8 +202,8 @@ func (d *delivery) Reread() (io.ReadCloser, error) {
 		return nil, d.failed
 	}
 	d.sealed = true
-	r := &reader{ctx: d.ctx, s: d.s, body: d.id, chunks: d.chunks, left: d.octets}
-	return &rereader{reader: r, rest: d.buf}, nil
+	r := &reader{ctx: d.ctx, s: d.s, body: d.text.ID, chunks: d.text.Pieces, left: d.text.Octets}
+	return &rereader{reader: r, rest: d.text.Rest}, nil
 }
 
 // rereader reads the pieces that are in the database, then what is in memory.
@@ -273,7 +270,7 @@ func (m *maildrop) Replace(ctx context.Context, i int, seal *mailstore.Seal, wri
 	if len(uids) == 0 {
 		return mailstore.ErrGone
 	}
-	d := &delivery{s: m.s, ctx: ctx, meta: mailstore.Meta{Seal: seal}, id: newBodyID(), received: time.UnixMicro(m.list[i].received)}
+	d := &delivery{s: m.s, ctx: ctx, meta: mailstore.Meta{Seal: seal}, text: database.Text{ID: database.NewID()}, received: time.UnixMicro(m.list[i].received)}
 	defer func() {
 		if err != nil && !errors.Is(err, mailstore.ErrUncertain) {
 			d.drop()
@@ -299,17 +296,19 @@ func (m *maildrop) Replace(ctx context.Context, i int, seal *mailstore.Seal, wri
 		if err != nil {
 			return err
 		}
-		var n int
-		if err := tx.QueryRow(ctx, m.s.in(`select count(*) from $.chunk where body = $1`), d.id).Scan(&n); err != nil {
+		if d.text.Pieces > 0 {
+			var n int
+			if err := tx.QueryRow(ctx, m.s.in(m.s.pieces.Whole("$1")+` select coalesce(max(n), 0) from whole`), []database.ID{d.text.ID}).Scan(&n); err != nil {
+				return err
+			}
+			if err := d.text.Lost(n); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, m.s.in(`insert into $.body (id, refs, top, data, chunks, octets) values ($1, 1, '', $2, $3, $4)`), d.text.ID, orEmpty(d.text.Rest), d.text.Pieces, d.written(nil)); err != nil {
 			return err
 		}
-		if n < d.chunks {
-			return fmt.Errorf("%d of %d pieces were lost with the server", d.chunks-n, d.chunks)
-		}
-		if _, err := tx.Exec(ctx, m.s.in(`insert into $.body (id, refs, top, data, chunks, octets) values ($1, 1, '', $2, $3, $4)`), d.id, orEmpty(d.buf), d.chunks, d.written(nil)); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, m.s.in(supplant), m.lock.box, uids[0], d.id, d.mark())
+		_, err = tx.Exec(ctx, m.s.in(supplant), m.lock.box, uids[0], d.text.ID, d.mark())
 		return err
 	})
 	if err == nil {
