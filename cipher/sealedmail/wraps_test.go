@@ -70,3 +70,25 @@ func TestWrapsHoldNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// TestKnownIsACopy: what a caller does with the public keys does nothing to the keyring; and a recovery key that was typed in as many pieces as it has words is one.
+func TestKnownIsACopy(t *testing.T) {
+	k, recovery, err := NewKeyring([]byte("password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Known()[0] = "another"
+	if got := k.Known()[0]; got != k.Recipient() {
+		t.Error(got)
+	}
+	all := strings.ReplaceAll(recovery, "-", "")
+	var pieces []string
+	for len(pieces) < recoveryWords-1 {
+		pieces, all = append(pieces, all[:2]), all[2:]
+	}
+	typed := strings.Join(append(pieces, all), " ")
+	want, err := ParseRecovery(recovery)
+	if got, err2 := ParseRecovery(typed); got != want || err != nil || err2 != nil {
+		t.Errorf("%q: %v, %v", typed, err, err2)
+	}
+}

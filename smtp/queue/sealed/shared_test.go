@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -147,5 +148,35 @@ func TestBound(t *testing.T) {
 	}
 	if (*sealed.Keys)(nil).Name() != "" || keysOf(t, 7, true).Name() == keysOf(t, 8, true).Name() {
 		t.Error("names of keys")
+	}
+}
+
+// TestEnded: a writer that was committed takes nothing more, and who commits several finds his own lists as they were.
+func TestEnded(t *testing.T) {
+	s := open(t, t.TempDir(), true)
+	var writers []queue.Writer
+	for _, id := range []string{"a", "b"} {
+		e := spooltest.Entry(id)
+		w, err := s.Begin(t.Context(), e, queue.NewState(e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, body)
+		writers = append(writers, w)
+	}
+	mine, tops := slices.Clone(writers), [][]byte{[]byte(top), []byte(top)}
+	if err := s.CommitAll(t.Context(), writers, tops); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(writers, mine) || string(tops[0]) != top || string(tops[1]) != top {
+		t.Error("the lists were changed")
+	}
+	for _, w := range writers {
+		if _, err := io.WriteString(w, "more"); !errors.Is(err, queue.ErrClosed) {
+			t.Error(err)
+		}
+		if err := w.Commit(t.Context(), nil); !errors.Is(err, queue.ErrClosed) {
+			t.Error(err)
+		}
 	}
 }
