@@ -207,8 +207,15 @@ func load(name, id string) (*queue.Entry, *queue.State, error) {
 	case f.body != p.skip+e.Params.Size:
 		return nil, nil, fmt.Errorf("%w: body of %d octets, not %d", errFormat, f.body, e.Params.Size)
 	}
+	e.Head = make([]byte, min(e.Params.Size, headMost))
+	if n, err := f.ReadAt(e.Head, p.skip); n < len(e.Head) {
+		return nil, nil, err
+	}
 	return e, st, nil
 }
+
+// headMost is how much of a message is read with its entry, for who can tell by that what it is: opening it once more would cost more.
+const headMost = 64
 
 // Open implements queue.Spool. A message that is not what was committed ends
 // with an error, and its entry is put aside.
