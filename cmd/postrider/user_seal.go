@@ -153,6 +153,9 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	if err := setState(cmd.Context(), s, at, mailkeys.Sealed); err != nil {
 		return err
 	}
+	if s.Store.Postgres != "" {
+		say("other servers on this database take no mail for it until their settings have the line, too: \"sealed\": %q\n", ring.Recipient())
+	}
 	say("mail that was there before is sealed by the running server, or when it starts; \"postrider user keys %s\" says how far it is\n", at)
 	return nil
 }

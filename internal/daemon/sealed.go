@@ -292,6 +292,9 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	if to, err := d.mailKeys.Recipient(user, recipient); err != nil || to != recipient {
 		return // status has it
 	}
+	if box, err := d.mailKeys.Of(user); err != nil || box == nil || box.State == mailkeys.Leaving {
+		return // it is being unsealed, and the settings do not know of it yet
+	}
 	if err := d.settleState(ctx, user); err != nil {
 		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
 	}

@@ -270,9 +270,14 @@ func TestSealedFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.mailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) error { b.State = mailkeys.Leaving; return nil }); err != nil {
+		t.Fatal(err)
+	}
 	if n, err := UnsealMailbox(t.Context(), w.boxes, alice, keys, nil); n != 2 || err != nil {
 		t.Error(n, err)
 	}
+	w.sealer.forget()
+	w.sealOld(context.Background()) // a server that is told later of it seals nothing anew
 	if n := w.files(".Trash/cur/*,K=*"); n != 0 {
 		t.Errorf("%d files in the trash are still sealed", n)
 	}
