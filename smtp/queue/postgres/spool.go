@@ -38,6 +38,7 @@ type Spool struct {
 	changes *database.Groups[*change]
 	held    claims
 	freed   freed
+	newer   newer
 	counted counted
 	nodes   atomic.Int64
 
@@ -163,8 +164,13 @@ func (s *Spool) Load(ctx context.Context, id string) (*queue.Entry, *queue.State
 	return e, st, nil
 }
 
-// putAside takes an entry out of the queue that cannot be read. Its row stays.
+// putAside takes an entry out of the queue that cannot be read. Its row stays. What a newer version has written is none of this node's
+// business, and no fault: it is the newer servers' to send.
 func (s *Spool) putAside(ctx context.Context, id string, why error) error {
+	if errors.Is(why, spool.ErrNewer) {
+		s.leave(id, why)
+		return fmt.Errorf("read entry %s: %w: %w", id, queue.ErrCorrupt, why)
+	}
 	s.log.Error("a queue entry cannot be read, and is left alone", "queue", id, "err", why)
 	s.held.drop(id, 0)
 	if _, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set corrupt = true, due = 'infinity', node = null, claim = claim + 1 where id = $1`), id); err != nil {
