@@ -58,6 +58,7 @@ type Daemon struct {
 	store       mailstore.Store
 	maildir     *maildir.Store  // what store keeps mail in
 	database    *postgres.Store // what store is instead, where the settings say so
+	together    together
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	nodes       nodes
@@ -285,6 +286,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.runTogether(ctx)
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
