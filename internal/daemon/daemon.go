@@ -201,6 +201,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
+	st.credentials.CountWith(d.together.tally)
 	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func (d *Daemon) runTogether(ctx context.Context) {
 
 const (
 	// sweepEvery is how often what nobody needs any more is taken away.
-	sweepEvery = 10 * time.Minute
+	sweepEvery = 2 * time.Minute
 	// refreshEvery is how old what is known of keys may be.
 	refreshEvery = 10 * time.Second
 )
