@@ -58,6 +58,7 @@ type Daemon struct {
 	store       mailstore.Store
 	maildir     *maildir.Store  // what store keeps mail in
 	database    *postgres.Store // what store is instead, where the settings say so
+	together    together
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	nodes       nodes
@@ -200,6 +201,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
+	st.credentials.CountWith(d.together.tally)
 	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err
@@ -285,6 +287,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.runTogether(ctx)
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
