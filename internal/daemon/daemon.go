@@ -212,6 +212,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallPosing()
 	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
@@ -308,6 +309,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
 	d.serving.Go(func() { d.post.Run(ctx) })
 	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepPosing) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -392,6 +394,7 @@ func (d *Daemon) stop() error {
 	d.serving.Wait()
 	d.keepLogins()
 	d.keepSent()
+	d.keepPosing()
 	d.log.Info("stopped")
 	return d.closeAll()
 }
