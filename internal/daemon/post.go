@@ -82,6 +82,7 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 		Dir:     s.QueueDir,
 		Shared:  shared,
 		Common:  d.together.learnt(),
+		Gathers: d.gathers(),
 		Disk:    disk,
 		MinFree: KeepFree(s, s.QueueDir),
 

@@ -256,3 +256,33 @@ func (l *learnt) put(ctx context.Context, c common.Change) error {
 		return err
 	})
 }
+
+// gathering is where servers bring together what they have counted for reports to others.
+type gathering struct {
+	documents common.Store
+	server    string
+}
+
+// gathers is where this server does; nil where it is alone.
+func (d *Daemon) gathers() relay.Common {
+	if d.together.documents == nil {
+		return nil
+	}
+	return gathering{d.together.documents, d.self().ID}
+}
+
+// Server implements relay.Common and daily.Common.
+func (g gathering) Server() string { return g.server }
+
+func (gathering) name(kind, name string) string { return "counts/" + kind + "/" + name }
+
+// Update implements relay.Common and daily.Common.
+func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, g.documents, g.name(kind, name), change)
+}
+
+// Delete implements relay.Common and daily.Common.
+func (g gathering) Delete(ctx context.Context, kind, name string) error {
+	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
+}

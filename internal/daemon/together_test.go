@@ -147,6 +147,19 @@ func TestTogetherLater(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 
+	for i, w := range worlds { // counts for reports come together
+		text, err := w.gathers().Update(t.Context(), "tlsrpt", "2026-01-01", func(text []byte) ([]byte, error) { return fmt.Appendf(text, "%d ", i), nil })
+		if err != nil || i == 1 && string(text) != "0 1 " {
+			t.Errorf("%q %v", text, err)
+		}
+	}
+	if a.gathers().Server() == b.gathers().Server() {
+		t.Error("two servers are one")
+	}
+	if err := b.gathers().Delete(t.Context(), "tlsrpt", "2026-01-01"); err != nil {
+		t.Error(err)
+	}
+
 	login := func(w *testWorld) *talk {
 		k := w.dial("127.0.0.4:0")
 		k.play("S: +OK\nC: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword)

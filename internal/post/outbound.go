@@ -61,6 +61,8 @@ type Needs struct {
 	Directory func() Directory
 	// Common keeps what several servers know of other hosts; nil: there is no other.
 	Common relay.Cache
+	// Gathers is where several servers bring together what they count for reports about TLS; nil: there is no other.
+	Gathers relay.Common
 	// Contact is who tells other domains how TLS fared; empty: nobody does.
 	Contact string
 	// Reported, if not nil, hears of each report about TLS that was queued.
