@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // Flag implements mailstore.Keeper.
@@ -114,13 +116,8 @@ func (s *Store) sweepAll() {
 	}
 }
 
-// Sweep deletes the pieces of large messages that no message names and that are older than a day: none of a message that may
-// still be on its way. It returns how many there were.
+// Sweep deletes the pieces of large messages that were given up, and returns how many there were.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
-	return s.sweepOlder(ctx, 24*time.Hour)
-}
-
-func (s *Store) sweepOlder(ctx context.Context, age time.Duration) (int64, error) {
-	tag, err := s.relaxed(ctx, `delete from $.chunk c where c.made < clock_timestamp() - $1::interval and not exists (select from $.body b where b.id = c.body)`, age)
-	return tag.RowsAffected(), unavailable("sweep", err)
+	n, err := s.pieces.Sweep(ctx, database.Idle, `not exists (select from $.body b where b.id = p.body)`)
+	return n, unavailable("sweep", err)
 }

@@ -95,7 +95,7 @@ func (s *Store) lockOrMake(ctx context.Context, name, domain string) (*lock, err
 		default:
 			return nil, unavailable("lock maildrop", err)
 		}
-		if attempt == mostAttempts || err != nil && !database.Broken(err) {
+		if attempt == database.Attempts || err != nil && !database.Broken(err) {
 			return nil, unavailable("lock maildrop", err)
 		}
 	}
@@ -174,7 +174,7 @@ func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 type reader struct {
 	ctx    context.Context
 	s      *Store
-	body   bodyID
+	body   database.ID
 	piece  []byte // read and not yet given out
 	next   int    // chunk
 	chunks int
@@ -207,9 +207,10 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) chunk() (data []byte, err error) {
-	err = r.s.reading(r.ctx, func(ctx context.Context) error {
-		return r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
-	})
+	if r.s.closed.Load() {
+		return nil, mailstore.ErrClosed
+	}
+	data, err = r.s.pieces.Read(r.ctx, r.body, r.next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("postgres: message %v: piece %d of %d is not there: %w", r.body, r.next, r.chunks, mailstore.ErrGone)
 	}

@@ -31,12 +31,14 @@ type Spool struct {
 	db    *database.Database
 	log   *slog.Logger
 	lease time.Duration
-	node  uuid
+	node  database.ID
 	name  string
 
-	changes chan []*change
+	pieces  database.Pieces
+	changes *database.Groups[*change]
 	held    claims
 	freed   freed
+	newer   newer
 	counted counted
 	nodes   atomic.Int64
 
@@ -67,7 +69,7 @@ func WithName(name string) Option { return func(s *Spool) { s.name = name } }
 // Open opens the queue in a database, which stays open and the caller's. The tables are made if they are not there, and brought up to date
 // if they are older. Close it when done.
 func Open(ctx context.Context, db *database.Database, opts ...Option) (*Spool, error) {
-	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: newUUID(), changes: make(chan []*change)}
+	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: database.NewID(), pieces: database.Pieces{DB: db, Table: "$.queue_body"}}
 	s.name, _ = os.Hostname()
 	for _, o := range opts {
 		o(s)
@@ -79,9 +81,7 @@ func Open(ctx context.Context, db *database.Database, opts ...Option) (*Spool, e
 	if err := s.live(ctx); err != nil {
 		return nil, fmt.Errorf("postgres: open queue: %w", err)
 	}
-	for range committers {
-		s.runs.Go(s.changeAll)
-	}
+	s.changes = database.Gather(s.ends, &s.runs, (*change).octets, s.changeGroup)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.freeAll)
 	s.runs.Go(s.sweepAll)
@@ -164,8 +164,13 @@ func (s *Spool) Load(ctx context.Context, id string) (*queue.Entry, *queue.State
 	return e, st, nil
 }
 
-// putAside takes an entry out of the queue that cannot be read. Its row stays.
+// putAside takes an entry out of the queue that cannot be read. Its row stays. What a newer version has written is none of this node's
+// business, and no fault: it is the newer servers' to send.
 func (s *Spool) putAside(ctx context.Context, id string, why error) error {
+	if errors.Is(why, spool.ErrNewer) {
+		s.leave(id, why)
+		return fmt.Errorf("read entry %s: %w: %w", id, queue.ErrCorrupt, why)
+	}
 	s.log.Error("a queue entry cannot be read, and is left alone", "queue", id, "err", why)
 	s.held.drop(id, 0)
 	if _, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set corrupt = true, due = 'infinity', node = null, claim = claim + 1 where id = $1`), id); err != nil {
