@@ -58,6 +58,7 @@ type Daemon struct {
 	store       mailstore.Store
 	boxes       Boxes           // those of store, whose messages can be sealed and unsealed
 	database    *postgres.Store // what store keeps mail in, where the settings say so; else Maildirs
+	together    together
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	shared      *pgqueue.Spool // the queue that is in the database; nil: it is not
@@ -205,6 +206,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
+	st.credentials.CountWith(d.together.tally)
+	d.logins.countWith(d.together.tally)
 	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err
@@ -216,6 +219,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.tellOfKey()
 	d.recallSent()
+	d.recallPosing()
 	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
@@ -294,6 +298,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.runTogether(ctx)
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
@@ -314,6 +319,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
 	d.serving.Go(func() { d.post.Run(ctx) })
 	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepPosing) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -398,6 +404,7 @@ func (d *Daemon) stop() error {
 	d.serving.Wait()
 	d.keepLogins()
 	d.keepSent()
+	d.keepPosing()
 	d.log.Info("stopped")
 	return d.closeAll()
 }
