@@ -213,6 +213,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.post.CountWith(d.together.tally)
 	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
