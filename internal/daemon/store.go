@@ -13,13 +13,15 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
-	"github.com/postrider-mail/postrider/mailstore/sealed"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // openStore opens the mailboxes and becomes their owner: a second daemon on
 // the same store is refused here.
 func (d *Daemon) openStore(s *conf.Settings) error {
+	if err := checkFormat(s.DataDir); err != nil {
+		return err
+	}
 	disk, err := d.diskOf(s.MailDir)
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
@@ -34,8 +36,8 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.maildir, d.mailKeys, d.keyTurns = store, mailkeys.New(store), mailkeys.NewTurns(keyTurns)
-	d.store = purgingStore{sealed.New(store, d.recipient, d.log), &maildirPurger{store}}
+	d.mailKeys, d.keyTurns = mailkeys.New(store), mailkeys.NewTurns(keyTurns)
+	d.store, d.boxes = d.sealing(store), InMaildirs{store}
 	d.closers = append(d.closers, store)
 	if s.Store.Postgres != "" {
 		return d.openDatabase(s)
