@@ -198,6 +198,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.missKey(settings); err != nil {
 		return nil, err
 	}
+	if err := d.openTogether(settings); err != nil {
+		return nil, err
+	}
 	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
@@ -219,6 +222,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	}
 	d.tellOfKey()
 	d.recallSent()
+	d.post.CountWith(d.together.tally)
 	d.recallPosing()
 	d.recallFull()
 	if err := d.openReports(settings); err != nil {

@@ -28,9 +28,6 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	d.database, d.mailKeys = store, mailkeys.NewShared(store)
 	d.store, d.boxes = d.sealing(store), InDatabase{store}
 	d.closers = append(d.closers, store)
-	if err := d.openTogether(s, store.Database()); err != nil {
-		return fmt.Errorf("mail store: %w", err)
-	}
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -33,11 +34,15 @@ type together struct {
 	srs       []byte // the secret that documents have, once it is known
 }
 
-// openTogether opens what is in a database. A server that cannot read what the others have sealed goes on with its own files, and says so.
-func (d *Daemon) openTogether(s *conf.Settings, db *database.Database) error {
+// openTogether opens what is in the database, if there is one. A server that cannot read what the others have sealed goes on with its own
+// files, and says so. It may make the server's key, so missKey is asked before.
+func (d *Daemon) openTogether(s *conf.Settings) error {
+	if d.database == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	store, err := openWhole(ctx, s, db)
+	store, err := openWhole(ctx, s, d.database.Database(), true)
 	if err != nil {
 		return err
 	}
@@ -49,10 +54,10 @@ func (d *Daemon) openTogether(s *conf.Settings, db *database.Database) error {
 	return nil
 }
 
-// openWhole opens it. The key is the server's; it is made for a database in which nothing is sealed yet.
-func openWhole(ctx context.Context, s *conf.Settings, db *database.Database) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(make bool) (key seal.Key, err error) {
-		if make {
+// openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
+func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
+	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+		if first && serves {
 			key, _, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
 		}
@@ -113,11 +118,14 @@ func OpenKeys(ctx context.Context, s *conf.Settings) (ring *sign.Ring, done func
 		ring, err := published.OpenKeys(ctx, s, nil, nil, quiet)
 		return ring, func() {}, err
 	}
+	if _, err := os.Stat(s.SecretKeyFile); err != nil {
+		return nil, nil, fmt.Errorf("keys in the database are sealed with secret_key_file, which a server makes when it starts first: %w", err)
+	}
 	store, err := OpenDatabase(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	together, err := openWhole(ctx, s, store.Database())
+	together, err := openWhole(ctx, s, store.Database(), false)
 	if err == nil {
 		err = together.Wrong()
 	}
@@ -162,11 +170,11 @@ func (d *Daemon) newSRS(s *conf.Settings) (*queue.SRS, error) {
 }
 
 // ownSRS is the secret in this server's own file below the data directory; nil if there is none and none is to be made.
-func ownSRS(s *conf.Settings, make bool) ([]byte, error) {
+func ownSRS(s *conf.Settings, ensure bool) ([]byte, error) {
 	name := filepath.Join(s.DataDir, "srs.key")
 	key, err := seal.LoadKey(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !make {
+		if !ensure {
 			return nil, nil
 		}
 		key, _, err = seal.EnsureKey(name)
@@ -178,12 +186,12 @@ func ownSRS(s *conf.Settings, make bool) ([]byte, error) {
 }
 
 // commonSRS is the secret of all servers, which begins as this one's; nil if there is none and none is to be made.
-func (d *Daemon) commonSRS(own []byte, make bool) ([]byte, error) {
+func (d *Daemon) commonSRS(own []byte, ensure bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return common.Update(ctx, d.together.documents, srsDocument, func(text []byte) ([]byte, error) {
 		switch {
-		case text != nil || own == nil && !make:
+		case text != nil || own == nil && !ensure:
 			return nil, nil
 		case own != nil:
 			return own, nil

@@ -54,6 +54,7 @@ func TestTogether(t *testing.T) {
 		if files, _ := filepath.Glob(filepath.Join(a.dir, "data", "dkim", "*")); len(files) > 0 {
 			t.Errorf("keys are in files: %q", files)
 		}
+		c.eventually("a key of its own", func() bool { return len(c.keys.Keys()) > 0 })
 		if c.keys.Keys()[0].Public == a.keys.Keys()[0].Public {
 			t.Error("a server with another secret key reads the others' keys")
 		}

@@ -131,7 +131,7 @@ func TestTogether(t *testing.T) {
 		endC()
 		a, endA = start("a") // whoever has taken it still has
 		b, endB = start("b")
-		c, endC = start("c")
+		_, endC = start("c")
 		mu.Lock()
 		failing["one.test"] = false
 		mu.Unlock()

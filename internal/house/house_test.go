@@ -79,7 +79,7 @@ var mayImport = map[string][]string{
 	"internal/mailkeys":            {"cipher/sealedmail", "cipher/sasl"},
 	"internal/preferences":         {"mailstore/durable", "parsers/domains"},
 	"internal/logs":                {"internal/conf", "parsers/lineserver"},
-	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "parsers/lineserver", "mailstore", "mailstore/durable",
+	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "internal/whole", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/sealed", "smtp/queue/spool"},
 	"internal/sign": {"internal/post", "internal/whole", "parsers/domains", "rfc2822", "smtp", "smtp/dkim", "smtp/resolver"},
 	// It evaluates what the DNS has as strangers do, with their means.

@@ -121,6 +121,7 @@ func (p *Period) begin(now time.Time, long time.Duration) (fresh bool) {
 
 // ledger is what is counted for one holder.
 type ledger struct {
+	rate Rate   // as it was used last
 	Hour Period `json:"hour,omitzero"`
 	Day  Period `json:"day,omitzero"`
 	Over Amount `json:"over,omitzero"` // beyond the hours' rates in this day
@@ -214,6 +215,7 @@ func (t *ledger) met(r Rate, had int, add Amount) *breach {
 }
 
 func (t *ledger) add(r Rate, a Amount) {
+	t.rate = r
 	t.Over = t.Over.plus(t.Hour.beyond(r.Hour, a))
 	t.Hour.Amount, t.Day.Amount = t.Hour.plus(a), t.Day.plus(a)
 }
@@ -223,6 +225,8 @@ type rates struct {
 	mu    sync.Mutex
 	by    [kinds]map[holder]*ledger
 	dirty bool // since memory was asked last
+
+	others others
 }
 
 // of is what is counted for a holder, as of now. r.mu is held.
@@ -275,6 +279,7 @@ func (r *rates) take(claims []claim, had int, add Amount, now time.Time) *Limite
 	}
 	for i := range claims {
 		of[i].add(claims[i].rate, add)
+		r.others.tell(claims[i].holder, add, now)
 	}
 	r.dirty = true
 	return nil
@@ -295,6 +300,7 @@ func (r *rates) count(c *claim, add Amount, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.of(c.holder, now).add(c.rate, add)
+	r.others.tell(c.holder, add, now)
 }
 
 // give takes back what was counted by take, for a message that was not sent.
@@ -305,6 +311,7 @@ func (r *rates) give(claims []claim, a Amount, now time.Time) {
 		if t := r.by[claims[i].whose][claims[i].holder]; t != nil {
 			t.turn(now)
 			t.Hour.Amount, t.Day.Amount, t.Over = t.Hour.minus(a), t.Day.minus(a), t.Over.minus(a)
+			r.others.tell(claims[i].holder, Amount{-a.Messages, -a.Recipients}, now)
 		}
 	}
 	r.dirty = true

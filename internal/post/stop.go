@@ -286,6 +286,7 @@ func (p *Post) Lift(ctx context.Context, account domains.Address, until time.Tim
 		return 0, errNoEnd
 	}
 	p.rates.lift(account, now, until)
+	p.rates.others.tellLifted(account, now, until)
 	p.Log.Info("limits of a user are lifted", "user", account.String(), "until", until)
 	if p.Keep != nil {
 		p.Keep()
@@ -302,6 +303,7 @@ func (p *Post) Lift(ctx context.Context, account domains.Address, until time.Tim
 // Restore has the limits of an account hold again, with nothing counted yet.
 func (p *Post) Restore(account domains.Address) {
 	p.rates.lift(account, time.Now(), time.Time{})
+	p.rates.others.tellLifted(account, time.Now(), time.Time{})
 	p.Log.Info("limits of a user hold again", "user", account.String())
 	if p.Keep != nil {
 		p.Keep()

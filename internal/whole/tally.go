@@ -25,6 +25,7 @@ type Heard struct {
 	Kind, Key string
 	Level     float64       // as it was
 	Age       time.Duration // when it was told of last
+	Old       bool          // it was there before the hearer listened
 }
 
 // Mark is up to where a server has heard. The zero value is the beginning.
@@ -61,6 +62,7 @@ type Tally struct {
 	toTell map[number]Told
 
 	since  Mark // of the one who listens
+	old    bool // what is heard now was there before
 	silent bool
 }
 
@@ -137,13 +139,17 @@ func (t *Tally) Exchange(ctx context.Context) {
 	err := t.tellAll(ctx)
 	if err == nil {
 		t.mu.Lock()
-		if t.fresh {
-			t.since, t.fresh = 0, false
+		if t.old, t.fresh = t.fresh, false; t.old {
+			t.since = 0
 		}
 		t.mu.Unlock()
 		var next Mark
 		if next, err = t.counts.Hear(ctx, t.since, t.pass); err == nil {
 			t.since = next
+		} else if t.old { // once more from the beginning
+			t.mu.Lock()
+			t.fresh = true
+			t.mu.Unlock()
 		}
 	}
 	if ctx.Err() != nil {
@@ -194,6 +200,7 @@ func (t *Tally) pass(h Heard) {
 			h.Level = mine.Level
 		}
 	}
+	h.Old = t.old
 	t.mu.Unlock()
 	heard(h)
 }

@@ -54,10 +54,10 @@ const (
 )
 
 // Open opens what is in a database, whose tables are made or brought up to date. ensure gives the key that documents are sealed with;
-// it may make one only if make is set, which it is where no server has sealed anything yet. A server whose key is another than that of those
+// it may make one only if first is set, which it is where no server has sealed anything yet. A server whose key is another than that of those
 // before it, or is missing, has a Store all the same, which counts with the others; what is wrong with it is in Wrong, and each document's
 // error.
-func Open(ctx context.Context, db *database.Database, ensure func(make bool) (seal.Key, error)) (*Store, error) {
+func Open(ctx context.Context, db *database.Database, ensure func(first bool) (seal.Key, error)) (*Store, error) {
 	if err := db.Migrate(ctx, tables, nil); err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
