@@ -104,8 +104,12 @@ const nextClaim = `greatest(q.claim + 1, (extract(epoch from clock_timestamp()) 
 
 // Claim implements queue.Shared. That a claim may be lost with the server does no harm: what is done under it asks whether it holds.
 func (s *Spool) Claim(ctx context.Context, n int) ([]queue.Claimed, error) {
-	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() and id <> all($4) order by due limit $3 for update skip locked)
-		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, n, s.newer.all())
+	which, more := "", []any{n, s.newer.all()}
+	if p := s.passed.Load(); p != nil {
+		which, more = ` and (substr(top, 1, length($5::bytea)) <> $5 or exists (select from unnest($6::bytea[]) b where substr(top, 1, length(b)) = b))`, append(more, p.begins, p.but)
+	}
+	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() and id <> all($4)`+which+` order by due limit $3 for update skip locked)
+		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, more...)
 }
 
 // Take implements queue.Shared.
@@ -331,15 +335,18 @@ func (s *Spool) renew(ctx context.Context) error {
 }
 
 // Ask implements queue.Shared.
-func (s *Spool) Ask(ctx context.Context, o queue.Order, ids ...string) error {
+func (s *Spool) Ask(ctx context.Context, all ...queue.Asked) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.db.Timeout())
 	defer cancel()
-	tag, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set orders = coalesce(orders, '[]'::jsonb) || $2::jsonb, due = case when node is null then now() else due end where id = any($1) and not corrupt`),
-		ids, []queue.Order{o})
-	if err == nil && len(ids) == 1 && tag.RowsAffected() == 0 {
-		return queue.ErrNotFound
+	var ids []string
+	var orders [][]queue.Order
+	for _, a := range all {
+		ids, orders = append(ids, a.ID), append(orders, []queue.Order{a.Order})
 	}
-	return failed("leave an order", err)
+	// Rows are locked in one order, so that no two who ask wait for each other.
+	tag, err := s.db.Pool.Exec(ctx, s.db.In(`with asked as (select q.id, a.o from unnest($1::text[], $2::jsonb[]) a(id, o) join $.queue q on q.id = a.id and not q.corrupt order by q.id for update of q)
+		update $.queue q set orders = coalesce(q.orders, '[]'::jsonb) || asked.o, due = case when q.node is null then now() else q.due end from asked where q.id = asked.id`), ids, orders)
+	return int(tag.RowsAffected()), failed("leave an order", err)
 }
 
 // News implements queue.Shared.
