@@ -64,8 +64,12 @@ func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) 
 }
 
 // List gives the size of every message.
-func (c *Client) List(ctx context.Context) ([]Message, error) {
-	return c.listing(ctx, "LIST", func(m *Message, value []byte) error {
+func (c *Client) List(ctx context.Context) ([]Message, error) { return collect(ctx, c.ListEach) }
+
+// ListEach is List for lists of any length: it gives each message to take as its line comes. An error of take is returned, and closes the Client.
+// take must not ask the Client for anything.
+func (c *Client) ListEach(ctx context.Context, take func(Message) error) error {
+	return c.listing(ctx, "LIST", take, func(m *Message, value []byte) error {
 		size, ok := parseNumber(value)
 		if m.Size = size; !ok {
 			return ErrMalformed
@@ -79,9 +83,12 @@ func (c *Client) List(ctx context.Context) ([]Message, error) {
 const longUID = 128
 
 // UIDL gives the unique id of every message.
-func (c *Client) UIDL(ctx context.Context) ([]Message, error) {
+func (c *Client) UIDL(ctx context.Context) ([]Message, error) { return collect(ctx, c.UIDLEach) }
+
+// UIDLEach is UIDL as ListEach is List.
+func (c *Client) UIDLEach(ctx context.Context, take func(Message) error) error {
 	octets := 0
-	return c.listing(ctx, "UIDL", func(m *Message, value []byte) error {
+	return c.listing(ctx, "UIDL", take, func(m *Message, value []byte) error {
 		if octets += len(value); octets > c.maxMessages*longUID {
 			return ErrTooMany
 		}
@@ -110,9 +117,20 @@ func (c *Client) UID(ctx context.Context, number int) (string, error) {
 	return c.one(ctx, "UIDL", number)
 }
 
-func (c *Client) listing(ctx context.Context, verb string, take func(m *Message, value []byte) error) ([]Message, error) {
-	var all []Message
-	err := c.call(ctx, func() error {
+// collect makes a slice of what each gives.
+func collect(ctx context.Context, each func(context.Context, func(Message) error) error) (all []Message, err error) {
+	err = each(ctx, func(m Message) error {
+		all = append(all, m)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (c *Client) listing(ctx context.Context, verb string, take func(Message) error, fill func(m *Message, value []byte) error) error {
+	return c.call(ctx, func() error {
 		if _, err := c.exchange(verb, verb); err != nil {
 			return err
 		}
@@ -123,21 +141,16 @@ func (c *Client) listing(ctx context.Context, verb string, take func(m *Message,
 			m := Message{Number: int(n)}
 			err := ErrMalformed
 			if ok && n >= 1 && n <= 1<<31-1 {
-				err = take(&m, value)
+				err = fill(&m, value)
 			}
 			if err == ErrMalformed {
 				return fmt.Errorf("%w: %s: %q", err, verb, line[:min(len(line), 80)])
 			} else if err != nil {
 				return err
 			}
-			all = append(all, m)
-			return nil
+			return take(m)
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
 }
 
 // one asks about one message, and gives what follows its number.

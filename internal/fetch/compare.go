@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 
 	"github.com/postrider-mail/postrider/mailstore"
 )
@@ -32,13 +31,13 @@ func (f *Fetcher) Compare(ctx context.Context, a *Account) (c Comparison, err er
 	}
 	defer client.Close()
 	t := &taking{Fetcher: f, a: a, noted: make(map[string]bool)}
-	all, err := t.list(ctx, client)
+	l, err := t.list(ctx, client, "")
 	if err != nil {
 		return c, err
 	}
+	defer l.close()
 	client.Quit(ctx)
-	came, err := readState(f.State, a)
-	if err != nil {
+	if err := l.compareState(f.State, a); err != nil {
 		return c, err
 	}
 	here, err := f.Store.Open(ctx, a.Address)
@@ -55,9 +54,12 @@ func (f *Fetcher) Compare(ctx context.Context, a *Account) (c Comparison, err er
 			sizes[here.Size(i)]++
 		}
 	}
-	c.There = len(all)
-	var order []int
-	for _, l := range all {
+	c.There = l.n
+	last := -1
+	for l, err := range l.marked() {
+		if err != nil {
+			return c, err
+		}
 		i, ok := ids[l.uid]
 		switch {
 		case l.uid == "":
@@ -70,36 +72,33 @@ func (f *Fetcher) Compare(ctx context.Context, a *Account) (c Comparison, err er
 			}
 		case ok && here.Size(i) == l.size:
 			c.Same++
-			order = append(order, i)
+			c.Disordered = c.Disordered || i < last
+			last = i
 		case ok:
 			c.OtherSize++
-		case came[sumOf(l.uid)]:
+		case l.mark.kind == isKnown:
 			c.Came++
 		default:
 			c.Missing++
 		}
 	}
-	c.Disordered = !slices.IsSorted(order)
 	return c, nil
 }
 
-// readState is which ids have come from a maildrop, as far as it is written down.
-func readState(dir string, a *Account) (map[sum]bool, error) {
+// compareState marks what has come, by what is written down about an account, if anything is.
+func (l *listing) compareState(dir string, a *Account) error {
 	f, err := os.Open(stateFile(dir, a))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		_, err = l.compare(func(func(event, error) bool) {}, 0, 0)
+		return err
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	s := &state{byID: make(map[sum]known), noID: make(map[sum]int)}
-	if _, err := s.read(f); err != nil {
-		return nil, err
+	info, err := f.Stat()
+	if err == nil {
+		_, err = l.compare(events(f), info.Size(), 0)
 	}
-	came := make(map[sum]bool, len(s.byID))
-	for id := range s.byID {
-		came[id] = true
-	}
-	return came, nil
+	return err
 }

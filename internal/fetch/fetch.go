@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +47,8 @@ type Fetcher struct {
 	// Progress is told now and then how far an account has come; may be nil. It is called
 	// by several goroutines at once.
 	Progress func(Result)
+
+	portion int // how many ids are compared at once, for tests; 0 means usualPortion
 }
 
 // Result is what became of one account.
@@ -200,15 +201,20 @@ func (t *taking) session(ctx context.Context) error {
 		return explained(err)
 	}
 	defer c.Close()
-	all, err := t.list(ctx, c)
+	l, err := t.list(ctx, c, t.State)
 	if err != nil {
 		return err
 	}
-	want, known, pool := t.missing(all)
-	t.count(func(r *Result) { r.Listed, r.There = len(all), int64(len(all)-len(want))-r.Done })
-	src := newSource(ctx, c, t.state, want, pool, nameOf)
+	defer l.close()
+	pool, err := t.state.compare(l, t.portion)
+	if err != nil {
+		return err
+	}
+	t.noteDoubled(l)
+	t.count(func(r *Result) { r.Listed, r.There = l.n, int64(l.known)-r.Done })
+	src := newSource(ctx, c, t.state, l.wanted(t.MaxMessage), pool, nameOf)
 	if t.Delete {
-		src.stored = make(map[int]record)
+		src.list = l
 	}
 	defer src.Close()
 	if err := t.take(ctx, src); err != nil {
@@ -218,10 +224,7 @@ func (t *taking) session(ctx context.Context) error {
 		return permanent{fmt.Errorf("%d messages have other unique ids than when they came: they are here under those of then", src.changed)}
 	}
 	if t.Delete {
-		for number, r := range known {
-			src.stored[number] = r
-		}
-		return t.remove(ctx, c, src.stored)
+		return t.remove(ctx, c, l)
 	}
 	_ = c.Quit(ctx) // nothing depends on it
 	return nil
@@ -235,91 +238,19 @@ func explained(err error) error {
 	return err
 }
 
-// list asks for numbers, sizes and ids. An id that two messages have is none.
-func (t *taking) list(ctx context.Context, c *pop3.Client) ([]listed, error) {
-	sizes, err := c.List(ctx)
-	if err != nil {
-		return nil, err
+// list asks what the server has. Whoever asks closes it; its files are in dir.
+func (t *taking) list(ctx context.Context, c *pop3.Client, dir string) (*listing, error) {
+	l, noIDs, err := readList(ctx, c, dir)
+	if noIDs != nil {
+		t.note("the server has no unique ids (%v): each run reads all messages again, and clients that leave mail on the server will do so once", noIDs.Text)
 	}
-	all := make([]listed, len(sizes))
-	var at map[int]int // where numbers are not those of the places, as almost everywhere
-	for i, m := range sizes {
-		all[i] = listed{number: m.Number, size: m.Size}
-		if m.Number != i+1 && at == nil {
-			at = make(map[int]int, len(sizes))
-		}
-	}
-	for i, m := range sizes {
-		if at != nil {
-			at[m.Number] = i
-		}
-	}
-	ids, err := c.UIDL(ctx)
-	var refused *pop3.Error
-	if errors.As(err, &refused) && !worthRetrying(err) {
-		t.note("the server has no unique ids (%v): each run reads all messages again, and clients that leave mail on the server will do so once", refused.Text)
-		return all, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	times := make(map[sum]int32, len(ids))
-	for _, m := range ids {
-		times[sumOf(m.UID)]++
-	}
-	doubled := 0
-	for _, m := range ids {
-		i, ok := at[m.Number]
-		if at == nil {
-			i, ok = m.Number-1, m.Number <= len(all)
-		}
-		switch {
-		case !ok:
-			return nil, permanent{fmt.Errorf("%w: UIDL has a message %d that LIST has not", pop3.ErrMalformed, m.Number)}
-		case times[sumOf(m.UID)] > 1:
-			doubled++
-		default:
-			all[i].uid = m.UID
-		}
-	}
-	if doubled > 0 {
-		t.note("%d messages share their unique ids with others: they get new ones, and are read again in each run", doubled)
-	}
-	return all, nil
+	return l, err
 }
 
-// missing are the messages that have not come, as far as their ids tell; known are those
-// that have, by number, and pool what came under ids that are not in the list.
-func (t *taking) missing(all []listed) (want []listed, known map[int]record, pool map[sum]int) {
-	there := make(map[sum]bool) // of those that have come
-	if t.Delete {
-		known = make(map[int]record)
+func (t *taking) noteDoubled(l *listing) {
+	if l.doubled > 0 {
+		t.note("%d messages share their unique ids with others: they get new ones, and are read again in each run", l.doubled)
 	}
-	var latest int64
-	gap := 0 // where in want those begin that stand behind the last one that has come
-	for _, l := range all {
-		// What has no id has to be read all the same, to know whether it has come.
-		l.after, l.large = latest, t.MaxMessage > 0 && l.size > t.MaxMessage && l.uid != ""
-		if l.uid == "" {
-			want = append(want, l)
-			continue
-		}
-		id := sumOf(l.uid)
-		message, came := t.state.byID[id]
-		if !came {
-			want = append(want, l)
-			continue
-		}
-		there[id] = true
-		latest = max(latest, message.micros)
-		for ; gap < len(want); gap++ {
-			want[gap].before = latest
-		}
-		if t.Delete {
-			known[l.number] = record{sum: message.sum, uid: l.uid}
-		}
-	}
-	return want, known, t.state.pool(there)
 }
 
 // nameOf names a message for people.
@@ -371,28 +302,50 @@ func (t *taking) take(ctx context.Context, src *source) error {
 	return err
 }
 
-// remove removes messages there. What is gone is known only when QUIT was answered.
-func (t *taking) remove(ctx context.Context, c *pop3.Client, stored map[int]record) error {
-	numbers := make([]int, 0, len(stored))
-	for number := range stored {
-		numbers = append(numbers, number)
+// remove marks and removes there what is on stable storage here. They are gone once QUIT was answered.
+func (t *taking) remove(ctx context.Context, c *pop3.Client, l *listing) error {
+	var numbers []int
+	all := 0
+	flush := func() error {
+		err := c.DeleAll(ctx, numbers)
+		if all, numbers = all+len(numbers), numbers[:0]; err != nil {
+			return fmt.Errorf("remove there: %w", err)
+		}
+		return nil
 	}
-	if len(numbers) == 0 {
+	for r, err := range l.marked() {
+		if err != nil {
+			return err
+		}
+		if r.mark.removable() {
+			numbers = append(numbers, r.number)
+		}
+		if len(numbers) == batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(numbers) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	if all == 0 {
 		return c.Quit(ctx)
-	}
-	slices.Sort(numbers)
-	if err := c.DeleAll(ctx, numbers); err != nil {
-		return fmt.Errorf("remove there: %w", err)
 	}
 	if err := c.Quit(ctx); err != nil {
 		return fmt.Errorf("remove there: %w", err)
 	}
-	for _, number := range numbers {
-		if err := t.state.gone(stored[number]); err != nil {
+	for r, err := range l.marked() {
+		if err == nil && r.mark.removable() {
+			err = t.state.gone(record{sum: r.mark.sum, uid: r.uid})
+		}
+		if err != nil {
 			return permanent{err}
 		}
 	}
-	t.count(func(r *Result) { r.Removed += len(numbers) })
+	t.count(func(r *Result) { r.Removed += all })
 	return nil
 }
 

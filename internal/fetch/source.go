@@ -23,12 +23,14 @@ const headMax = 64 << 10
 
 // listed is a message as the server lists it.
 type listed struct {
+	pos    int // in the list, from 0
 	number int
 	size   int64
 	uid    string // "" where none, or none of its own
 	// When those around it in the list were received that have come, in Unix microseconds; 0 for none.
 	after, before int64
 	large         bool // larger than messages may be here: it is named, and not read
+	mark          mark
 }
 
 // record is a message that has come.
@@ -42,11 +44,10 @@ type record struct {
 type source struct {
 	c     *pop3.Client
 	state *state
+	list  *listing    // nil unless what is stored is to be marked there
 	pool  map[sum]int // what came before under no id, or another one
 	name  func(listed) string
 
-	want   []listed
-	at     int
 	next   func() (retrieved, bool)
 	stop   func()
 	broken error // the connection's end
@@ -57,49 +58,88 @@ type source struct {
 
 	mu      sync.Mutex
 	coming  map[*archive.Message]coming
-	stored  map[int]record // by number, if they are to be removed there
-	changed int            // messages that have another id than when they came
-	err     error          // the state could not be written
+	changed int   // messages that have another id than when they came
+	err     error // the state could not be written
 }
 
 // coming is a message on its way into the mailbox.
 type coming struct {
-	number int
+	pos    int
 	record record
 	id     string // that it is to have
 }
 
 // retrieved is an answer to RETR.
 type retrieved struct {
-	number int
-	text   *pop3.Text
-	err    error
+	listed
+	text *pop3.Text
+	err  error
 }
 
 var errStopped = errors.New("stopped")
 
-func newSource(ctx context.Context, c *pop3.Client, s *state, want []listed, pool map[sum]int, name func(listed) string) *source {
-	src := &source{c: c, state: s, pool: pool, want: want, name: name, latest: time.Unix(1, 0),
+// batch is how many messages are asked for in one go.
+const batch = 1000
+
+func newSource(ctx context.Context, c *pop3.Client, s *state, want iter.Seq2[listed, error], pool map[sum]int, name func(listed) string) *source {
+	src := &source{c: c, state: s, pool: pool, name: name, latest: time.Unix(1, 0),
 		head: bufio.NewReaderSize(nil, headMax), times: make(map[sum]int), coming: make(map[*archive.Message]coming)}
-	numbers := make([]int, 0, len(want))
-	for _, m := range want {
-		if !m.large {
-			numbers = append(numbers, m.number)
-		}
-	}
 	// RetrAll calls, and Import asks: each goes on where the other waits.
 	src.next, src.stop = iter.Pull(func(yield func(retrieved) bool) {
-		err := c.RetrAll(ctx, numbers, func(number int, text *pop3.Text, err error) error {
-			if !yield(retrieved{number, text, err}) {
+		var some []listed
+		for l, err := range want {
+			if err != nil {
+				src.broken = err
+				return
+			}
+			if some = append(some, l); len(some) == batch {
+				if !src.retrieve(ctx, some, yield) {
+					return
+				}
+				some = some[:0]
+			}
+		}
+		src.retrieve(ctx, some, yield)
+	})
+	return src
+}
+
+// retrieve asks for some messages, and yields all of them in their order, those that are too large unread.
+func (s *source) retrieve(ctx context.Context, some []listed, yield func(retrieved) bool) (goOn bool) {
+	var numbers []int
+	for _, l := range some {
+		if !l.large {
+			numbers = append(numbers, l.number)
+		}
+	}
+	large := func() bool {
+		for len(some) > 0 && some[0].large {
+			l := some[0]
+			if some = some[1:]; !yield(retrieved{l, nil, archive.ErrTooLarge}) {
+				return false
+			}
+		}
+		return true
+	}
+	if len(numbers) > 0 {
+		err := s.c.RetrAll(ctx, numbers, func(_ int, text *pop3.Text, err error) error {
+			if !large() {
+				return errStopped
+			}
+			l := some[0]
+			if some = some[1:]; !yield(retrieved{l, text, err}) {
 				return errStopped
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errStopped) {
-			src.broken = err
+		if err != nil {
+			if !errors.Is(err, errStopped) {
+				s.broken = err
+			}
+			return false
 		}
-	})
-	return src
+	}
+	return large()
 }
 
 // Next implements archive.Source.
@@ -108,12 +148,6 @@ func (s *source) Next() (*archive.Message, error) {
 		if s.err != nil {
 			return nil, s.err
 		}
-		if s.at < len(s.want) && s.want[s.at].large {
-			l := s.want[s.at]
-			s.at++
-			s.step(l)
-			return nil, &archive.MessageError{Name: s.name(l), Err: archive.ErrTooLarge}
-		}
 		got, ok := s.next()
 		if !ok {
 			if s.broken != nil {
@@ -121,8 +155,7 @@ func (s *source) Next() (*archive.Message, error) {
 			}
 			return nil, io.EOF
 		}
-		l := s.want[s.at]
-		s.at++
+		l := got.listed
 		if got.err != nil {
 			s.step(l) // its place is kept
 			return nil, &archive.MessageError{Name: s.name(l), Err: got.err}
@@ -161,14 +194,14 @@ func (s *source) message(l listed, text *pop3.Text) (*archive.Message, error) {
 			s.changed++
 		} else {
 			s.mu.Lock()
-			s.keep(l.number, r)
+			s.keep(l.pos, r)
 			s.mu.Unlock()
 		}
 		return nil, nil
 	}
 	m := &archive.Message{Name: s.name(l), UID: id, Received: r.received, Size: l.size, Body: archive.OnWire(&watched{s.head, s})}
 	s.mu.Lock()
-	s.coming[m] = coming{l.number, r, id}
+	s.coming[m] = coming{l.pos, r, id}
 	s.mu.Unlock()
 	return m, nil
 }
@@ -236,14 +269,21 @@ func (s *source) storedOne(m *archive.Message) (renamed bool) {
 	if err := s.state.came(c.record); err != nil && s.err == nil {
 		s.err = fmt.Errorf("write down what has come: %w", err)
 	}
-	s.keep(c.number, c.record)
+	s.keep(c.pos, c.record)
 	return m.UID != c.id
 }
 
-// keep remembers what may be removed there.
-func (s *source) keep(number int, r record) {
-	if s.stored != nil {
-		s.stored[number] = r
+// keep marks what may be removed there.
+func (s *source) keep(pos int, r record) {
+	if s.list == nil {
+		return
+	}
+	kind := byte(isStored)
+	if r.uid == "" {
+		kind = isStoredBare
+	}
+	if err := s.list.setMark(pos, mark{kind, known{r.sum, 0}}); err != nil && s.err == nil {
+		s.err = fmt.Errorf("mark what has come: %w", err)
 	}
 }
 

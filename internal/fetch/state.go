@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,8 +39,7 @@ type state struct {
 	mu   sync.Mutex
 	file *os.File
 	w    *bufio.Writer
-	byID map[sum]known // what has come, by the sum of its id
-	noID map[sum]int   // how many have come that had no id of their own
+	noID map[sum]int // how many have come that had no id of their own
 }
 
 // known is a message that has come.
@@ -64,7 +64,7 @@ func openState(dir string, a *Account) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{file: f, byID: make(map[sum]known), noID: make(map[sum]int)}
+	s := &state{file: f, noID: make(map[sum]int)}
 	if err = sys.Lock(f); err == nil {
 		err = s.load()
 	}
@@ -86,34 +86,50 @@ func stateFile(dir string, a *Account) string {
 	return filepath.Join(dir, pop3.SafeName(a.Address+" "+a.Login+" "+a.Server))
 }
 
-// read takes all whole lines, and returns how many octets they are.
-func (s *state) read(f io.Reader) (whole int64, err error) {
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadBytes('\n')
-		if err == io.EOF {
-			return whole, nil
-		}
-		if err != nil {
-			return whole, err
-		}
-		if whole == 0 && string(line) != stateHead {
-			return whole, errors.New("is no list of what was fetched")
-		}
-		if whole > 0 {
-			if err := s.take(string(bytes.TrimSuffix(line, []byte("\n")))); err != nil {
-				return whole, err
+// event is a line of the file.
+type event struct {
+	known
+	uid string
+	by  int   // 1: it has come, -1: it is gone there
+	end int64 // where in the file it ends
+}
+
+// events are all whole lines of a state, from the first on.
+func events(f io.ReaderAt) iter.Seq2[event, error] {
+	return func(yield func(event, error) bool) {
+		r := bufio.NewReader(io.NewSectionReader(f, 0, 1<<62))
+		for end := int64(0); ; {
+			line, err := r.ReadBytes('\n')
+			if err == io.EOF {
+				return
+			}
+			end += int64(len(line))
+			e := event{end: end}
+			switch {
+			case err != nil:
+			case end == int64(len(line)):
+				if string(line) != stateHead {
+					err = errors.New("is no list of what was fetched")
+				}
+			default:
+				err = e.take(string(bytes.TrimSuffix(line, []byte("\n"))))
+			}
+			if !yield(e, err) || err != nil {
+				return
 			}
 		}
-		whole += int64(len(line))
 	}
 }
 
 // load reads the file, cuts off what a crash has left of a line, and stays at the end.
 func (s *state) load() error {
-	whole, err := s.read(s.file)
-	if err != nil {
-		return err
+	whole := int64(0)
+	for e, err := range events(s.file) {
+		if err != nil {
+			return err
+		}
+		whole = e.end
+		s.count(e.known, e.uid, e.by)
 	}
 	if err := s.file.Truncate(whole); err != nil {
 		return err
@@ -130,36 +146,27 @@ func (s *state) load() error {
 }
 
 // take reads a line.
-func (s *state) take(line string) error {
+func (e *event) take(line string) error {
 	f := strings.SplitN(line, " ", 4)
-	var message sum
-	if len(f) != 4 {
+	if len(f) != 4 || f[0] != "+" && f[0] != "-" {
 		return fmt.Errorf("makes no sense: %q", line)
 	}
-	n, err := hex.Decode(message[:], []byte(f[1][:min(len(f[1]), 2*len(message))]))
+	n, err := hex.Decode(e.sum[:], []byte(f[1][:min(len(f[1]), 2*len(e.sum))]))
 	micros, terr := strconv.ParseInt(f[2], 10, 64)
-	if err != nil || terr != nil || n != len(message) {
+	if err != nil || terr != nil || n != len(e.sum) {
 		return fmt.Errorf("makes no sense: %q", line)
 	}
-	switch f[0] {
-	case "+":
-		s.count(known{message, micros}, f[3], 1)
-	case "-":
-		s.count(known{message, micros}, f[3], -1)
-	default:
-		return fmt.Errorf("makes no sense: %q", line)
+	e.micros, e.uid, e.by = micros, f[3], 1
+	if f[0] == "-" {
+		e.by = -1
 	}
 	return nil
 }
 
+// count keeps in mind how many have come that have no id; what has one stands in the file.
 func (s *state) count(message known, uid string, by int) {
-	switch {
-	case uid == "":
+	if uid == "" && by != 0 {
 		s.noID[message.sum] = max(s.noID[message.sum]+by, 0)
-	case by > 0:
-		s.byID[sumOf(uid)] = message
-	default:
-		delete(s.byID, sumOf(uid))
 	}
 }
 
@@ -191,17 +198,18 @@ func (s *state) sync() error {
 
 func (s *state) close() error { return errors.Join(s.sync(), s.file.Close()) }
 
-// pool is how many messages have come, by their sums, whose ids are not among those of
-// a session: they had none, or the server has given them others.
-func (s *state) pool(listed map[sum]bool) map[sum]int {
-	left := make(map[sum]int, len(s.noID))
+// compare marks in a list what has come. pool is how many messages have come, by their sums, whose ids are not among those of
+// the list: they had none, or the server has given them others.
+func (s *state) compare(l *listing, portion int) (pool map[sum]int, err error) {
+	info, err := s.file.Stat()
+	if err != nil {
+		return nil, permanent{err}
+	}
+	if pool, err = l.compare(events(s.file), info.Size(), portion); err != nil {
+		return nil, err
+	}
 	for message, n := range s.noID {
-		left[message] = n
+		pool[message] += n
 	}
-	for id, message := range s.byID {
-		if !listed[id] {
-			left[message.sum]++
-		}
-	}
-	return left
+	return pool, nil
 }
