@@ -150,3 +150,15 @@ func TestURIs(t *testing.T) {
 		}
 	}
 }
+
+// TestLongestRecord: one octet more is no record.
+func TestLongestRecord(t *testing.T) {
+	const begin = "v=DMARC1; p=reject; x="
+	longest := begin + strings.Repeat("y", dmarc.MaxRecord-len(begin))
+	if r, err := dmarc.Parse(longest); err != nil || r.P != dmarc.Reject || !dmarc.IsRecord(longest) {
+		t.Error(r, err)
+	}
+	if r, err := dmarc.Parse(longest + "y"); r != nil || err != dmarc.ErrNoRecord || dmarc.IsRecord(longest+"y") {
+		t.Error(r, err)
+	}
+}
