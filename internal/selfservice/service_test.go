@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -30,6 +30,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const (
@@ -50,16 +51,11 @@ type house struct {
 func newHouse(t *testing.T, more string) *house {
 	t.Helper()
 	dir := t.TempDir()
-	keys, err := accounts.NewKeys([]byte(right), nil)
+	quick, err := bcrypt.GenerateFromPassword([]byte(right), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	quick, err := passwd.Hash([]byte(right))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = keys
-	account, err := json.Marshal(map[string]any{"password": quick})
+	account, err := json.Marshal(map[string]any{"password": string(quick)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +141,7 @@ func refused(t *testing.T, err error, field, want string) {
 
 // TestOwnPassword: who knows the one before sets another, by which he is known from then on, and is told of it.
 func TestOwnPassword(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if err := h.SetPassword(t.Context(), alice, here, "wrong", other, false); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
@@ -176,6 +173,7 @@ func TestOwnPassword(t *testing.T) {
 
 // TestDevices: a password for a device is made by who proves himself, named when it is used, and ends alone.
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if _, err := h.AddApp(t.Context(), alice, here, "wrong", user.Device{Name: "phone"}); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
@@ -222,6 +220,7 @@ func TestDevices(t *testing.T) {
 
 // TestForwarding: addresses that cannot be, or that nobody may have mail sent to, are refused before anything is sent.
 func TestForwarding(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	for _, c := range []struct{ to, field, want string }{
 		{"nobody", "to", "no whole address"}, {"", "to", "no whole address"}, {"a b@far.test", "to", "no whole address"},
@@ -269,6 +268,7 @@ func TestForwarding(t *testing.T) {
 
 // TestAbsence: it is kept as it is written, and shown as being over when it is.
 func TestAbsence(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	refused(t, h.SetAbsence(t.Context(), alice, &user.Absence{}), "text", "")
 	today := time.Now().Format(time.DateOnly)
@@ -296,6 +296,7 @@ func TestAbsence(t *testing.T) {
 
 // TestSealedMailbox: passwords open the keys of a sealed mailbox as soon as they open the account, and no longer.
 func TestSealedMailbox(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if err := h.MailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) (err error) {
 		b.Keyring, _, err = mailkeys.NewKeyring([]byte(right))
@@ -303,12 +304,27 @@ func TestSealedMailbox(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	var ids []string
 	opens := func(password string) bool {
 		box, err := h.MailKeys.Of(alice)
 		if err != nil || box == nil {
 			t.Fatal(box, err)
 		}
+		p, err := h.Preferences.Of(alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p != nil {
+			for _, a := range p.Apps {
+				ids = append(ids, a.ID) // also those that are revoked later
+			}
+		}
 		keys, err := mailkeys.Unlock(box.Keyring, []byte(password))
+		for _, id := range ids {
+			if err != nil {
+				keys, err = box.Keyring.UnlockApp(id, []byte(password))
+			}
+		}
 		if err == nil {
 			keys.Forget()
 		}
@@ -350,11 +366,12 @@ func TestSealedMailbox(t *testing.T) {
 	if err := h.SetPassword(t.Context(), alice, here, right, other, false); !errors.Is(err, pages.ErrDenied) {
 		t.Error("it was changed all the same:", err)
 	}
-	refused(t, h.AskPhone(t.Context(), alice, here, other, "phone", ""), "", "")
+	refused(t, h.AskPhone(t.Context(), alice, here, other, "phone", ""), "name", "this mailbox is sealed")
 }
 
 // TestTelephone: a link makes one password for one telephone, as long as the password that asked for it is the account's.
 func TestTelephone(t *testing.T) {
+	t.Parallel()
 	closed := newHouse(t, `"Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}],`)
 	refused(t, closed.AskPhone(t.Context(), alice, here, right, "phone", ""), "", "from its own host alone")
 
@@ -367,9 +384,11 @@ func TestTelephone(t *testing.T) {
 	if h.Phone(alice) != nil {
 		t.Error("one is waited for")
 	}
+	asked := 0
 	ask := func() string {
 		t.Helper()
-		if err := h.AskPhone(t.Context(), alice, here, right, "phone", ""); err != nil {
+		asked++
+		if err := h.AskPhone(t.Context(), alice, here, right, fmt.Sprint("phone ", asked), ""); err != nil {
 			t.Fatal(err)
 		}
 		return h.Phone(alice).Token
@@ -382,7 +401,7 @@ func TestTelephone(t *testing.T) {
 	if err != nil || file.Name != "mail.test.mobileconfig" || !strings.Contains(file.Text, alice) {
 		t.Fatalf("%+v, %v", file, err)
 	}
-	h.told(t, 1, "A device was set up", `"phone" was set up from 192.0.2.7`)
+	h.told(t, 1, "A device was set up", `"phone 1" was set up from 192.0.2.7`)
 	if _, err := h.SetUp(t.Context(), here, token); !errors.Is(err, user.ErrGone) || h.Phone(alice) != nil {
 		t.Error("twice:", err)
 	}
@@ -405,6 +424,7 @@ func TestTelephone(t *testing.T) {
 
 // TestDeviceCommands: what administrators ask about devices through the control socket.
 func TestDeviceCommands(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	mux := http.NewServeMux()
 	h.Commands(mux)
@@ -457,6 +477,7 @@ func TestDeviceCommands(t *testing.T) {
 
 // TestWords: what keeps a user from something, in the words of the pages.
 func TestWords(t *testing.T) {
+	t.Parallel()
 	for err, want := range map[error]error{sasl.ErrDenied: pages.ErrDenied, sasl.ErrThrottled: pages.ErrThrottled, mailstore.ErrNoSpace: mailstore.ErrNoSpace} {
 		if got := LoginError(err); !errors.Is(got, want) {
 			t.Errorf("%v: %v", err, got)
