@@ -48,7 +48,7 @@ type AsideMail struct {
 func (m AsideMail) Mark() string { return m.ID + " " + m.Mailbox }
 
 func (s Server) quarantinePages() []pages.Page {
-	return []pages.Page{{Path: "quarantine", Menu: "Quarantine", Title: "Put aside", Template: "quarantine.html", Show: s.aside, Do: map[string]pages.Action{"release": s.releaseAside}}}
+	return []pages.Page{{Path: "quarantine", Menu: "Junk", Title: "Put aside", Template: "quarantine.html", Show: s.aside, Do: map[string]pages.Action{"release": s.releaseAside}}}
 }
 
 // asideData is what the page shows.
