@@ -180,7 +180,7 @@ func TestDevices(t *testing.T) {
 	}
 	_, err := h.AddApp(t.Context(), alice, here, right, user.Device{})
 	refused(t, err, "name", "")
-	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, false); err == nil {
+	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, true); err == nil {
 		t.Error("no program could log in any more")
 	}
 	for i, c := range []struct{ only, does string }{{"", "fetches and sends mail"}, {preferences.OnlyFetch, "fetches mail"}, {preferences.OnlySend, "sends mail"}} {
@@ -491,5 +491,29 @@ func TestWords(t *testing.T) {
 	}
 	if err := junkError(mailstore.ErrNoSpace); !errors.Is(err, mailstore.ErrNoSpace) {
 		t.Error(err)
+	}
+}
+
+// TestOnlyOneKind: who has devices that only send, or only fetch, is told what no program could do any more, unless he is sure; devices whose last day has passed do nothing.
+func TestOnlyOneKind(t *testing.T) {
+	now := time.Now()
+	device := func(only, until string) preferences.App {
+		return preferences.App{Device: preferences.Device{Only: only, Until: until}}
+	}
+	past := "2001-01-01"
+	for _, c := range []struct {
+		apps []preferences.App
+		sure bool
+		why  string
+	}{
+		{[]preferences.App{device("", "")}, false, ""}, {[]preferences.App{device("fetch", ""), device("send", "")}, false, ""},
+		{[]preferences.App{device("send", "")}, false, "fetch mail any more"}, {[]preferences.App{device("send", "")}, true, ""},
+		{[]preferences.App{device("fetch", "")}, false, "send mail any more"}, {[]preferences.App{device("fetch", ""), device("send", past)}, false, "send mail any more"},
+		{nil, true, "make a password for a device first"}, {[]preferences.App{device("", past)}, true, "make a password for a device first"},
+	} {
+		err := leftByApps(&preferences.Preferences{Apps: c.apps}, now, c.sure)
+		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
