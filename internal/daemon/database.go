@@ -32,7 +32,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 		return fmt.Errorf("mail store: %w", err)
 	}
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
-	return nil
+	return d.beOne(ctx, s)
 }
 
 // openQueue opens the queue in the database of the mailboxes; nil where they are not in one.
