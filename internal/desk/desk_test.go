@@ -155,6 +155,7 @@ func wrong(t *testing.T, err error, field, want string) {
 
 // TestAccountRows: what a list shows of accounts, and the page of one.
 func TestAccountRows(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Accounts
 	o.deliver(t, "alice@mail.test")
@@ -220,6 +221,7 @@ func TestAccountRows(t *testing.T) {
 
 // TestAddAccount: what a form has wrong stands beside its field, and nothing is written; what is right is in force at once.
 func TestAddAccount(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Accounts
 	o.deliver(t, "eve@mail.test") // of an account that was removed
@@ -271,6 +273,7 @@ func TestAddAccount(t *testing.T) {
 
 // TestEditAccount: each edit is made of what the page has shown, is in force at once, and changes the stamp.
 func TestEditAccount(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Accounts
 	edits := map[string]func(of, stamp string) error{
@@ -333,6 +336,7 @@ func TestEditAccount(t *testing.T) {
 
 // TestRemoveAccount: what its user had decided goes with it, and its mail if one says so.
 func TestRemoveAccount(t *testing.T) {
+	t.Parallel()
 	for _, mail := range []bool{false, true} {
 		o := newOffice(t)
 		p := o.Pages().Accounts
@@ -363,6 +367,7 @@ type fixed struct{ mailstore.Store }
 
 // TestNoPurge: where mail cannot be deleted that is said, after what can be done.
 func TestNoPurge(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	o.Desk.Store = fixed{o.store}
 	a, err := o.Pages().Accounts.Account(t.Context(), "dan@club.test")
@@ -376,6 +381,7 @@ func TestNoPurge(t *testing.T) {
 
 // TestSealedPassword: a password that is set here would not open a sealed mailbox.
 func TestSealedPassword(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	if err := o.MailKeys.Change(t.Context(), "bob@mail.test", func(b *mailkeys.Box) (err error) {
 		b.Keyring, _, err = mailkeys.NewKeyring([]byte("correct horse"))
@@ -393,6 +399,7 @@ func TestSealedPassword(t *testing.T) {
 
 // TestAliasPages: aliases are listed with what they lead to, added, changed and removed, each from what the page has shown.
 func TestAliasPages(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Aliases
 	rows, _, err := p.Aliases(t.Context(), admin.Slice{Limit: 100, Find: "a"})
@@ -470,6 +477,7 @@ func TestAliasPages(t *testing.T) {
 
 // TestDomainPages: domains are counted, limited, blocked, added and removed.
 func TestDomainPages(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Domains
 	rows, next, err := p.Domains(t.Context(), admin.Slice{Limit: 10})
@@ -564,6 +572,7 @@ func TestDomainPages(t *testing.T) {
 
 // TestNoQueue: where none is kept, everything about it says so.
 func TestNoQueue(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	q := o.Pages().Queue
 	_, piece := q.Piece(t.Context(), queue.Filter{})
@@ -594,6 +603,7 @@ func ask(mux http.Handler, path, body string) string {
 
 // TestLimits: what an account sends is shown, lifted and restored, by the pages and by command, under whichever spelling of its name.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Accounts
 	kept := 0
@@ -648,6 +658,7 @@ func TestLimits(t *testing.T) {
 
 // TestLockouts: who is locked out is named, and let in again.
 func TestLockouts(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	p := o.Pages().Lockouts
 	if all := p.Lockouts(); len(all) != 0 {
@@ -660,6 +671,7 @@ func TestLockouts(t *testing.T) {
 
 // TestOutdated: what is refused, and who is told to do what about it.
 func TestOutdated(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		shown, running, files string
 		want                  string

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/conf"
@@ -31,6 +30,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const (
@@ -51,11 +51,11 @@ type house struct {
 func newHouse(t *testing.T, more string) *house {
 	t.Helper()
 	dir := t.TempDir()
-	quick, err := passwd.Hash([]byte(right))
+	quick, err := bcrypt.GenerateFromPassword([]byte(right), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, err := json.Marshal(map[string]any{"password": quick})
+	account, err := json.Marshal(map[string]any{"password": string(quick)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +141,7 @@ func refused(t *testing.T, err error, field, want string) {
 
 // TestOwnPassword: who knows the one before sets another, by which he is known from then on, and is told of it.
 func TestOwnPassword(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if err := h.SetPassword(t.Context(), alice, here, "wrong", other, false); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
@@ -172,13 +173,14 @@ func TestOwnPassword(t *testing.T) {
 
 // TestDevices: a password for a device is made by who proves himself, named when it is used, and ends alone.
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if _, err := h.AddApp(t.Context(), alice, here, "wrong", user.Device{Name: "phone"}); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
 	}
 	_, err := h.AddApp(t.Context(), alice, here, right, user.Device{})
 	refused(t, err, "name", "")
-	if err := h.SetOnlyApps(t.Context(), alice, here, right, true); err == nil {
+	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, false); err == nil {
 		t.Error("no program could log in any more")
 	}
 	for i, c := range []struct{ only, does string }{{"", "fetches and sends mail"}, {preferences.OnlyFetch, "fetches mail"}, {preferences.OnlySend, "sends mail"}} {
@@ -199,14 +201,14 @@ func TestDevices(t *testing.T) {
 	if _, err := h.RevokeApp(t.Context(), alice, d.Apps[1].ID); !errors.Is(err, pages.ErrNotFound) {
 		t.Error("twice:", err)
 	}
-	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true); !errors.Is(err, pages.ErrDenied) {
+	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, false); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
 	}
 	for i, c := range []struct {
 		only bool
 		says string
 	}{{true, "by passwords for devices alone, as was asked for from 192.0.2.7"}, {false, "or by the password of the account"}} {
-		if err := h.SetOnlyApps(t.Context(), alice, here, right, c.only); err != nil {
+		if err := h.SetOnlyApps(t.Context(), alice, here, right, c.only, false); err != nil {
 			t.Fatal(err)
 		}
 		if d, err := h.Decided(alice); err != nil || d.OnlyApps != c.only {
@@ -218,6 +220,7 @@ func TestDevices(t *testing.T) {
 
 // TestForwarding: addresses that cannot be, or that nobody may have mail sent to, are refused before anything is sent.
 func TestForwarding(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	for _, c := range []struct{ to, field, want string }{
 		{"nobody", "to", "no whole address"}, {"", "to", "no whole address"}, {"a b@far.test", "to", "no whole address"},
@@ -265,6 +268,7 @@ func TestForwarding(t *testing.T) {
 
 // TestAbsence: it is kept as it is written, and shown as being over when it is.
 func TestAbsence(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	refused(t, h.SetAbsence(t.Context(), alice, &user.Absence{}), "text", "")
 	today := time.Now().Format(time.DateOnly)
@@ -292,6 +296,7 @@ func TestAbsence(t *testing.T) {
 
 // TestSealedMailbox: passwords open the keys of a sealed mailbox as soon as they open the account, and no longer.
 func TestSealedMailbox(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	if err := h.MailKeys.Change(t.Context(), alice, func(b *mailkeys.Box) (err error) {
 		b.Keyring, _, err = mailkeys.NewKeyring([]byte(right))
@@ -366,6 +371,7 @@ func TestSealedMailbox(t *testing.T) {
 
 // TestTelephone: a link makes one password for one telephone, as long as the password that asked for it is the account's.
 func TestTelephone(t *testing.T) {
+	t.Parallel()
 	closed := newHouse(t, `"Listeners": [{"address": "127.0.0.1:0", "protocol": "smtp"}],`)
 	refused(t, closed.AskPhone(t.Context(), alice, here, right, "phone", ""), "", "from its own host alone")
 
@@ -418,6 +424,7 @@ func TestTelephone(t *testing.T) {
 
 // TestDeviceCommands: what administrators ask about devices through the control socket.
 func TestDeviceCommands(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "")
 	mux := http.NewServeMux()
 	h.Commands(mux)
@@ -470,6 +477,7 @@ func TestDeviceCommands(t *testing.T) {
 
 // TestWords: what keeps a user from something, in the words of the pages.
 func TestWords(t *testing.T) {
+	t.Parallel()
 	for err, want := range map[error]error{sasl.ErrDenied: pages.ErrDenied, sasl.ErrThrottled: pages.ErrThrottled, mailstore.ErrNoSpace: mailstore.ErrNoSpace} {
 		if got := LoginError(err); !errors.Is(got, want) {
 			t.Errorf("%v: %v", err, got)

@@ -42,7 +42,7 @@ func WithTimeout(d time.Duration) Option { return func(s *Store) { s.options.Tim
 // is 400,000.
 func WithCache(messages int) Option { return func(s *Store) { s.lists.most = messages } }
 
-// WithConnections bounds the connections to the database, 8 if nothing is said.
+// WithConnections bounds the connections to the database, 8 if nothing is said, and never fewer than 5.
 func WithConnections(n int) Option { return func(s *Store) { s.options.Connections = n } }
 
 // WithMemory names a file in which the store writes down which server it has used last. A process that starts anew then
