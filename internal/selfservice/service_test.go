@@ -180,7 +180,7 @@ func TestDevices(t *testing.T) {
 	}
 	_, err := h.AddApp(t.Context(), alice, here, right, user.Device{})
 	refused(t, err, "name", "")
-	if err := h.SetOnlyApps(t.Context(), alice, here, right, true); err == nil {
+	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, true); err == nil {
 		t.Error("no program could log in any more")
 	}
 	for i, c := range []struct{ only, does string }{{"", "fetches and sends mail"}, {preferences.OnlyFetch, "fetches mail"}, {preferences.OnlySend, "sends mail"}} {
@@ -201,14 +201,14 @@ func TestDevices(t *testing.T) {
 	if _, err := h.RevokeApp(t.Context(), alice, d.Apps[1].ID); !errors.Is(err, pages.ErrNotFound) {
 		t.Error("twice:", err)
 	}
-	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true); !errors.Is(err, pages.ErrDenied) {
+	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, true); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
 	}
 	for i, c := range []struct {
 		only bool
 		says string
 	}{{true, "by passwords for devices alone, as was asked for from 192.0.2.7"}, {false, "or by the password of the account"}} {
-		if err := h.SetOnlyApps(t.Context(), alice, here, right, c.only); err != nil {
+		if err := h.SetOnlyApps(t.Context(), alice, here, right, c.only, false); err != nil {
 			t.Fatal(err)
 		}
 		if d, err := h.Decided(alice); err != nil || d.OnlyApps != c.only {
