@@ -202,6 +202,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.tendSessions()
 	d.recallLogins()
 	st.credentials.CountWith(d.together.tally)
+	d.logins.countWith(d.together.tally)
 	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err

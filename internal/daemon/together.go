@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
@@ -20,6 +21,7 @@ import (
 	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
 )
 
 // together is what this server has in common with others on its database. Of one that is alone it is empty.
@@ -188,4 +190,99 @@ func (d *Daemon) commonSRS(own []byte, make bool) ([]byte, error) {
 		}
 		return seal.GenerateKey().Derive("srs")
 	})
+}
+
+// learnt is what servers know together of other hosts; nil where this one is alone.
+func (t *together) learnt() relay.Cache {
+	if t.documents == nil {
+		return nil
+	}
+	return &learnt{documents: t.documents}
+}
+
+// learnt is a relay.Cache in documents.
+type learnt struct {
+	documents common.Store
+	away      atomic.Int64 // until when nobody is asked, in Unix nanoseconds
+}
+
+const (
+	// longestLearnt is how long mail on its way out waits to hear what others know, or to tell them.
+	longestLearnt = 3 * time.Second
+	// learntAgain is how long nobody is asked after that has failed.
+	learntAgain = 10 * time.Second
+)
+
+var errAway = errors.New("what servers know together cannot be had now")
+
+// soon does something that must not take long.
+func (l *learnt) soon(ctx context.Context, do func(ctx context.Context) error) error {
+	if time.Now().UnixNano() < l.away.Load() {
+		return errAway
+	}
+	within, cancel := context.WithTimeout(ctx, longestLearnt)
+	defer cancel()
+	err := do(within)
+	if err != nil && ctx.Err() == nil {
+		l.away.Store(time.Now().Add(learntAgain).UnixNano())
+	}
+	return err
+}
+
+func (*learnt) name(kind, domain string) string { return "learnt/" + kind + "/" + domain }
+
+// Get implements relay.Cache.
+func (l *learnt) Get(kind, domain string) (text []byte, ok bool) {
+	err := l.soon(context.Background(), func(ctx context.Context) (err error) {
+		text, _, err = l.documents.Get(ctx, l.name(kind, domain), "")
+		return err
+	})
+	return text, err == nil && text != nil
+}
+
+// Put implements relay.Cache.
+func (l *learnt) Put(ctx context.Context, kind, domain string, data []byte) error {
+	return l.put(ctx, common.Change{Name: l.name(kind, domain), Text: data, Anyway: true})
+}
+
+// Delete implements relay.Cache.
+func (l *learnt) Delete(ctx context.Context, kind, domain string) error {
+	return l.put(ctx, common.Change{Name: l.name(kind, domain), Anyway: true})
+}
+
+func (l *learnt) put(ctx context.Context, c common.Change) error {
+	return l.soon(ctx, func(ctx context.Context) error {
+		_, err := l.documents.Put(ctx, c)
+		return err
+	})
+}
+
+// gathering is where servers bring together what they have counted for reports to others.
+type gathering struct {
+	documents common.Store
+	server    string
+}
+
+// gathers is where this server does; nil where it is alone.
+func (d *Daemon) gathers() relay.Common {
+	if d.together.documents == nil {
+		return nil
+	}
+	return gathering{d.together.documents, d.self().ID}
+}
+
+// Server implements relay.Common and daily.Common.
+func (g gathering) Server() string { return g.server }
+
+func (gathering) name(kind, name string) string { return "counts/" + kind + "/" + name }
+
+// Update implements relay.Common and daily.Common.
+func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, g.documents, g.name(kind, name), change)
+}
+
+// Delete implements relay.Common and daily.Common.
+func (g gathering) Delete(ctx context.Context, kind, name string) error {
+	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
 }

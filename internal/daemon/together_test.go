@@ -119,6 +119,61 @@ func TestTogether(t *testing.T) {
 	})
 }
 
+// TestTogetherLater: what one server learns of other hosts the others know, and who has just fetched his mail from one fetches it from no other
+// so soon.
+func TestTogetherLater(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	key := filepath.Join(t.TempDir(), "secret.key")
+	world := strings.Replace(testConf, `"POP3": {"login_delay": "0s"}`, `"POP3": {"login_delay": "1h", "cleartext_auth": true}`, 1)
+	var worlds []*testWorld
+	for range 2 {
+		worlds = append(worlds, startWith(t, world, fmt.Sprintf(`"Store": {"postgres": %q}, "secret_key_file": %q,`, dsn, key)))
+	}
+	a, b := worlds[0], worlds[1]
+	known, other := a.post.Outbound.Cache(), b.post.Outbound.Cache()
+	for _, kind := range []string{"sts", "seen", "tlsrpt"} {
+		if err := known.Put(t.Context(), kind, "far.test", []byte("about "+kind)); err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := other.Get(kind, "far.test"); ok != (kind != "tlsrpt") || ok && string(text) != "about "+kind {
+			t.Errorf("%s: %q %v", kind, text, ok)
+		}
+	}
+	if err := other.Delete(t.Context(), "sts", "far.test"); err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := other.Get("sts", "far.test"); ok {
+		t.Errorf("%q", text)
+	}
+
+	for i, w := range worlds { // counts for reports come together
+		text, err := w.gathers().Update(t.Context(), "tlsrpt", "2026-01-01", func(text []byte) ([]byte, error) { return fmt.Appendf(text, "%d ", i), nil })
+		if err != nil || i == 1 && string(text) != "0 1 " {
+			t.Errorf("%q %v", text, err)
+		}
+	}
+	if a.gathers().Server() == b.gathers().Server() {
+		t.Error("two servers are one")
+	}
+	if err := b.gathers().Delete(t.Context(), "tlsrpt", "2026-01-01"); err != nil {
+		t.Error(err)
+	}
+
+	login := func(w *testWorld) *talk {
+		k := w.dial("127.0.0.4:0")
+		k.play("S: +OK\nC: USER alice@mail.test\nS: +OK\nC: PASS " + testPassword)
+		return k
+	}
+	login(a).play("S: +OK\nC: QUIT\nS: +OK")
+	b.eventually("the login", func() bool {
+		b.logins.mu.Lock()
+		defer b.logins.mu.Unlock()
+		return len(b.logins.last) == 1
+	})
+	login(b).play("S: -ERR [LOGIN-DELAY]")
+}
+
 // TestTogetherBegins: what a server had for itself is what all have once it is the first on a database; and what the second had rewritten
 // itself it still knows.
 func TestTogetherBegins(t *testing.T) {

@@ -331,15 +331,18 @@ func (s *Spool) renew(ctx context.Context) error {
 }
 
 // Ask implements queue.Shared.
-func (s *Spool) Ask(ctx context.Context, o queue.Order, ids ...string) error {
+func (s *Spool) Ask(ctx context.Context, all ...queue.Asked) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.db.Timeout())
 	defer cancel()
-	tag, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set orders = coalesce(orders, '[]'::jsonb) || $2::jsonb, due = case when node is null then now() else due end where id = any($1) and not corrupt`),
-		ids, []queue.Order{o})
-	if err == nil && len(ids) == 1 && tag.RowsAffected() == 0 {
-		return queue.ErrNotFound
+	var ids []string
+	var orders [][]queue.Order
+	for _, a := range all {
+		ids, orders = append(ids, a.ID), append(orders, []queue.Order{a.Order})
 	}
-	return failed("leave an order", err)
+	// Rows are locked in one order, so that no two who ask wait for each other.
+	tag, err := s.db.Pool.Exec(ctx, s.db.In(`with asked as (select q.id, a.o from unnest($1::text[], $2::jsonb[]) a(id, o) join $.queue q on q.id = a.id and not q.corrupt order by q.id for update of q)
+		update $.queue q set orders = coalesce(q.orders, '[]'::jsonb) || asked.o, due = case when q.node is null then now() else q.due end from asked where q.id = asked.id`), ids, orders)
+	return int(tag.RowsAffected()), failed("leave an order", err)
 }
 
 // News implements queue.Shared.

@@ -111,17 +111,19 @@ func (s *Spool) Close() error {
 }
 
 // columns are those of a row that read reads, of the queue as q.
-const columns = `q.id, q.claim, q.envelope, q.state, q.orders`
+const columns = `q.id, q.queued, q.claim, q.envelope, q.state, q.orders`
 
 // row is what is read of an entry.
 type row struct {
 	id              string
-	claim           int64
+	queued, claim   int64
 	envelope, state []byte
 	orders          []queue.Order
 }
 
-func (r *row) into() []any { return []any{&r.id, &r.claim, &r.envelope, &r.state, &r.orders} }
+func (r *row) into() []any {
+	return []any{&r.id, &r.queued, &r.claim, &r.envelope, &r.state, &r.orders}
+}
 
 // parse makes an entry of it, with all orders obeyed.
 func (r *row) parse() (*queue.Entry, *queue.State, error) {
