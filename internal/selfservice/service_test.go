@@ -493,3 +493,36 @@ func TestWords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLeftByApps: who lets devices' passwords alone open the account can still fetch and send, or has said that it is meant.
+func TestLeftByApps(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		devices        []string // what each is for
+		without, field string   // sure; "": it may be
+		sure           bool     // is enough
+	}{
+		{nil, "no program could fetch or send", "", false},
+		{[]string{""}, "", "", true},
+		{[]string{preferences.OnlySend}, "no program could fetch", "sure", true},
+		{[]string{preferences.OnlyFetch}, "no program could send", "sure", true},
+		{[]string{preferences.OnlyFetch, preferences.OnlySend}, "", "", true},
+	} {
+		var p preferences.Preferences
+		for i, only := range c.devices {
+			if _, _, err := p.NewApp(preferences.Device{Name: fmt.Sprint("d", i), Only: only}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := leftByApps(&p, now, false)
+		if (err == nil) != (c.without == "") || err != nil && !strings.Contains(err.Error(), c.without) {
+			t.Errorf("%q: %v", c.devices, err)
+		}
+		if about := (*preferences.Invalid)(nil); errors.As(err, &about) != (c.field != "") || about != nil && about.What != c.field {
+			t.Errorf("%q: about %v", c.devices, about)
+		}
+		if err := leftByApps(&p, now, true); (err == nil) != c.sure {
+			t.Errorf("%q, and sure: %v", c.devices, err)
+		}
+	}
+}
