@@ -15,8 +15,8 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/sealedmail"
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 )
 
 // asked is a person at a command that prints a recovery key and asks for groups of it.
@@ -559,7 +559,7 @@ func TestSealedReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	const app = "abcdefghijklmnopqrstuvwxyz"
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(t.Context(), user, func(b *mailkeys.Box) error {
 			keys, err := mailkeys.Unlock(b.Keyring, []byte(password))
 			if err != nil {
@@ -597,7 +597,7 @@ func TestSealedRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	const to = "other@mail.test"
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(t.Context(), to, func(b *mailkeys.Box) error { b.Keyring = box.Keyring; return nil })
 	})
 	if err != nil {
@@ -611,5 +611,69 @@ func TestSealedRename(t *testing.T) {
 	}
 	if v := w.keys(t); v.Problem != "" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestSealedRestoreOlder: an older backup brings no password of a device back that was ended since, and says of which time its keys are; where there are no keys any more its
+// own come, and that is said, too: what they open is mail, and no account.
+func TestSealedRestoreOlder(t *testing.T) {
+	w := newWorld(t)
+	w.seal(t)
+	w.deliver(marked, user)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const app = "abcdefghijklmnopqrstuvwxyz"
+	change := func(do func(*mailkeys.Box) error) {
+		t.Helper()
+		if err := inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error { return k.Change(t.Context(), user, do) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opens := func() bool {
+		t.Helper()
+		box, err := boxOf(s, user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = box.Keyring.UnlockApp("phone", []byte(app))
+		return err == nil
+	}
+	change(func(b *mailkeys.Box) error {
+		keys, err := mailkeys.Unlock(b.Keyring, []byte(password))
+		if err != nil {
+			return err
+		}
+		return b.Keyring.AddApp(keys, "phone", []byte(app))
+	})
+	box, err := boxOf(s, user)
+	if err != nil || !opens() {
+		t.Fatal(err)
+	}
+	then := box.Keyring.Generation()
+	backup := filepath.Join(t.TempDir(), "backup")
+	must(t, "", "backup", "-c", w.dir, backup)
+	change(func(b *mailkeys.Box) error { return b.Keyring.RemoveApps(func(string) bool { return true }) })
+	if _, said := must(t, "", "restore", "-c", w.dir, backup); !strings.Contains(said, fmt.Sprintf("in the backup are of generation %d, and those that are there, of %d, stay", then, then+1)) {
+		t.Errorf("%q", said)
+	}
+	if opens() {
+		t.Error("a password that was ended opens the mail again")
+	}
+	if err := os.Remove(filepath.Join(w.dir, "data", "mail", "mail.test", "alice", "postrider.keys")); err != nil {
+		t.Fatal(err)
+	}
+	if _, said := must(t, "", "restore", "-c", w.dir, backup, user); !strings.Contains(said, fmt.Sprintf("came from the backup (generation %d)", then)) {
+		t.Errorf("%q", said)
+	}
+	if answer := w.pop(t, "USER "+user, "PASS "+app); !strings.HasPrefix(answer, "-ERR [AUTH] authentication failed") {
+		t.Errorf("a password of a device that was ended logs in: %s", answer)
+	}
+	if answer := w.pop(t, "USER "+user, "PASS "+password, "RETR 1"); !strings.HasPrefix(answer, "+OK") {
+		t.Error(answer)
+	}
+	if _, said := must(t, "", "restore", "-c", w.dir, backup); strings.Contains(said, "generation") {
+		t.Errorf("the same keys: %q", said)
 	}
 }

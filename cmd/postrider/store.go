@@ -265,9 +265,16 @@ With addresses, only those mailboxes.`,
 			return f.asOwner(cmd, true, func(s *maildir.Store) error {
 				ctx, stop := interruptible(cmd)
 				defer stop()
+				older, err := olderKeys(ctx, s, args[0], args[1:])
+				if err != nil {
+					return err
+				}
 				bar := newProgress(cmd, 0)
 				sum, err := s.Restore(ctx, args[0], args[1:], bar.copied)
 				bar.end()
+				for _, line := range older {
+					fmt.Fprintln(plain{cmd.ErrOrStderr()}, line)
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: %d brought back (%s), %d there already\n",
 					count(sum.Mailboxes, "mailbox"), count(sum.Messages, "message"), sum.Copied, size(sum.Octets), sum.Linked)
 				return err

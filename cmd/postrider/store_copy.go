@@ -26,7 +26,8 @@ func storeCopyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy [-c DIR] --from KIND --to KIND",
 		Short: "Copy all mail between Maildirs and a database",
-		Long: `Copy all mail between Maildirs (mail_dir) and a database (Store.postgres): octet for octet, with unique ids, flags, times and folders.
+		Long: `Copy all mail between Maildirs (mail_dir) and a database (Store.postgres): octet for octet, with unique ids, flags, times and folders,
+sealed mail as it is, with its keys.
 No server may use either meanwhile. What is there already is left as it is, so that a copy that was interrupted goes on, and nothing is
 removed where it comes from.`,
 		Example: "  postrider store copy -c /etc/postrider --from maildir --to postgres",
@@ -96,9 +97,6 @@ func copyStore(ctx context.Context, cmd *cobra.Command, s *conf.Settings, toData
 		return err
 	}
 	defer files.Close()
-	if err := noneSealed(ctx, files); err != nil {
-		return err
-	}
 	database, err := daemon.OpenDatabase(ctx, s)
 	if err != nil {
 		return err
@@ -107,38 +105,18 @@ func copyStore(ctx context.Context, cmd *cobra.Command, s *conf.Settings, toData
 	return copyBoth(ctx, cmd, files, database, toDatabase)
 }
 
-// noneSealed refuses Maildirs of which some are sealed, before anything is copied: a database keeps no sealed mail, and what comes from one would be in
-// clear beside it.
-func noneSealed(ctx context.Context, files *maildir.Store) error {
-	keys := mailkeys.New(files)
-	var names []string
-	for user, err := range files.Users(ctx) {
-		if err != nil {
-			return err
-		}
-		held, err := daemon.CountMailbox(ctx, files, user)
-		if err != nil {
-			return fmt.Errorf("%s: %w", user, err)
-		}
-		box, err := keys.Of(user)
-		if err != nil || box != nil && box.State == mailkeys.Sealed || len(held.Keys) > 0 {
-			names = append(names, user)
-		}
-	}
-	if len(names) > 0 {
-		return fmt.Errorf("nothing was copied: a database keeps no sealed mail, and there is some of %s; \"postrider user unseal\" opens it", strings.Join(names, ", "))
-	}
-	return nil
-}
-
 func copyBoth(ctx context.Context, cmd *cobra.Command, files *maildir.Store, database *postgres.Store, toDatabase bool) error {
 	var from, to foldered = maildirs{files}, database
+	fromKeys, toKeys := mailkeys.New(files), mailkeys.NewShared(database)
 	if !toDatabase {
-		from, to = to, from
+		from, to, fromKeys, toKeys = to, from, toKeys, fromKeys
 	}
 	total, left := copied{}, false
 	for user, err := range from.Users(ctx) {
 		if err != nil {
+			return err
+		}
+		if err := copyKeys(ctx, fromKeys, toKeys, user); err != nil {
 			return err
 		}
 		c := copier{ctx: ctx, from: from, to: to, user: user}
@@ -158,6 +136,35 @@ func copyBoth(ctx context.Context, cmd *cobra.Command, files *maildir.Store, dat
 		return errSaid
 	}
 	return nil
+}
+
+// copyKeys copies the keys of a sealed mailbox before its messages: at no moment are there any whose keys are not. Those that are there already
+// must open what comes.
+func copyKeys(ctx context.Context, from, to *mailkeys.Store, user string) error {
+	ours, err := from.Of(user)
+	if err != nil || ours == nil {
+		return err
+	}
+	return to.Change(ctx, user, func(b *mailkeys.Box) error {
+		if b.Keyring == nil {
+			*b = *ours
+			return nil
+		}
+		there := make(map[string]bool)
+		for _, ring := range ringsOf(b) {
+			for _, key := range ring.Known() {
+				there[key] = true
+			}
+		}
+		for _, ring := range ringsOf(ours) {
+			for _, key := range ring.Known() {
+				if !there[key] {
+					return fmt.Errorf("%s: its messages are sealed with keys that are not among those which are there already", user)
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // copied counts.
@@ -227,6 +234,9 @@ func (c *copier) ids(folder string) (map[string]bool, error) {
 // bring delivers what the target has not yet.
 func (c *copier) bring(m mailstore.Maildrop, have map[string]bool) error {
 	details, _ := m.(mailstore.Details)
+	if single, ok := m.(*singleDrop); ok {
+		m = single.Maildrop
+	}
 	for i := range m.Len() {
 		if have[m.UID(i)] {
 			c.there++
@@ -235,6 +245,9 @@ func (c *copier) bring(m mailstore.Maildrop, have map[string]bool) error {
 		meta := mailstore.Meta{UID: m.UID(i)}
 		if details != nil {
 			meta.Flags, meta.Received = details.Flags(i), details.Received(i)
+		}
+		if is, ok := m.(mailstore.SealedDrop); ok && is.Mark(i) != "" {
+			meta.Seal = &mailstore.Seal{Mark: is.Mark(i), Size: m.Size(i)}
 		}
 		if err := c.one(m, i, meta); err != nil {
 			return fmt.Errorf("message %s: %w", m.UID(i), err)
@@ -245,7 +258,15 @@ func (c *copier) bring(m mailstore.Maildrop, have map[string]bool) error {
 }
 
 func (c *copier) one(m mailstore.Maildrop, i int, meta mailstore.Meta) error {
-	r, err := m.Open(c.ctx, i)
+	open := func() (io.ReadCloser, int64, error) {
+		r, err := m.Open(c.ctx, i)
+		return r, m.Size(i), err
+	}
+	if meta.Seal != nil { // as it is: nobody here can open it
+		meta.Exact = true
+		open = func() (io.ReadCloser, int64, error) { return m.(mailstore.SealedDrop).OpenSealed(c.ctx, i) }
+	}
+	r, size, err := open()
 	if err != nil {
 		return err
 	}
@@ -256,8 +277,8 @@ func (c *copier) one(m mailstore.Maildrop, i int, meta mailstore.Meta) error {
 	}
 	defer d.Abort()
 	n, err := io.Copy(d, r)
-	if err == nil && n != m.Size(i) {
-		err = fmt.Errorf("%d octets of %d: %w", n, m.Size(i), io.ErrUnexpectedEOF)
+	if err == nil && n != size {
+		err = fmt.Errorf("%d octets of %d: %w", n, size, io.ErrUnexpectedEOF)
 	}
 	if err != nil {
 		return err

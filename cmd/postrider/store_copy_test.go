@@ -58,45 +58,108 @@ func contents(t *testing.T, s foldered) map[string]string {
 	return all
 }
 
-// TestStoreCopySealed: sealed mail is not copied, nor anything beside it, and it is said whose it is.
+// TestStoreCopySealed: sealed mail is copied as it is, with its keys, there and back: what opened it opens it. Keys that are there already and are others are not
+// written over.
 func TestStoreCopySealed(t *testing.T) {
 	t.Parallel()
-	dir := confDir(t, `{ "server_name": "mail.test", "data_dir": "data", "mail_dir": "mail", "Store": {"postgres": "host=127.0.0.1 port=1 dbname=none"} }`)
-	files, err := maildir.Open(filepath.Join(dir, "mail"))
-	if err != nil {
-		t.Fatal(err)
+	dsn := peertest.DSN(peertest.Postgres(t))
+	world := func(name string) (dir string, files *maildir.Store) {
+		dir = confDir(t, fmt.Sprintf(`{ "server_name": "mail.test", "data_dir": "data", "mail_dir": "mail", "Store": {"postgres": %q} }`, dsn))
+		files, err := maildir.Open(filepath.Join(dir, "mail"), maildir.WithReserve(0))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		return dir, files
 	}
+	dir, files := world("first")
 	ring, _, err := mailkeys.NewKeyring([]byte("password"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = mailkeys.New(files).Change(t.Context(), "alice@mail.test", func(b *mailkeys.Box) error {
-		b.Keyring, b.State = ring, mailkeys.Leaving
+	has := func(b *mailkeys.Box) error {
+		b.Keyring, b.State = ring, mailkeys.Sealed
 		return nil
-	})
-	if err != nil {
+	}
+	const alice = "alice@mail.test"
+	if err := mailkeys.New(files).Change(t.Context(), alice, has); err != nil {
 		t.Fatal(err)
 	}
 	s := sealed.New(files, func(user string) (string, error) {
-		if user == "alice@mail.test" {
+		if user == alice {
 			return ring.Recipient(), nil
 		}
 		return "", nil
 	}, nil)
-	d, err := s.Create(t.Context(), mailstore.Meta{}, "alice@mail.test", "bob@mail.test")
+	texts := []string{"Subject: small\r\n\r\n.dot\r\n", "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 12_000), "Subject: away\r\n\r\n"}
+	for i, text := range texts {
+		d, err := s.Create(t.Context(), mailstore.Meta{UID: fmt.Sprint("old-", i), Received: time.Unix(1_700_000_000+int64(i), 0)}, alice, "bob@mail.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(d, text)
+		if err := d.Commit(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := s.Open(t.Context(), alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(d, "Subject: x\r\n\r\n")
-	if err := d.Commit(t.Context(), nil); err != nil {
+	if err := errors.Join(m.(mailstore.Keeper).Move(t.Context(), []int{2}, "Away"), m.Close(), files.Close()); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "store", "copy", "-c", dir, "--from", "maildir", "--to", "postgres")
+	must(t, "", "store", "copy", "-c", dir, "--from", "maildir", "--to", "postgres")
+
+	back, files := world("back")
+	files.Close()
+	must(t, "", "store", "copy", "-c", back, "--from", "postgres", "--to", "maildir")
+	files, err = maildir.Open(filepath.Join(back, "mail"), maildir.WithReserve(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := mailkeys.New(files).Of(alice)
+	if err != nil || box == nil || box.State != mailkeys.Sealed {
+		t.Fatalf("%+v, %v", box, err)
+	}
+	held, err := daemon.InMaildirs{Store: files}.Count(t.Context(), alice)
+	if err != nil || held.Plain != 0 || held.Messages != 3 {
+		t.Errorf("%+v, %v", held, err)
+	}
+	open := func(m mailstore.Maildrop, err error) []string {
+		t.Helper()
+		keys, err2 := mailkeys.Unlock(box.Keyring, []byte("password"))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		m.(sealed.Unlocker).Unlock(keys)
+		return mailtest.Texts(t, m)
+	}
+	if got := open(sealed.New(files, noRecipient, nil).Open(t.Context(), alice)); len(got) != 2 || got[0] != texts[0] || got[1] != texts[1] {
+		t.Errorf("%.100q", got)
+	}
+	dirOf, err := files.Path(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away, err := openSingle(t.Context(), filepath.Join(dirOf, ".Away"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := open(away.(*singleDrop).Maildrop, nil); len(got) != 1 || got[0] != texts[2] {
+		t.Errorf("%.100q", got)
+	}
+	other, _, err := mailkeys.NewKeyring([]byte("password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mailkeys.New(files).Change(t.Context(), alice, func(b *mailkeys.Box) error { b.Keyring = other; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	files.Close()
-	for _, way := range [][]string{{"maildir", "postgres"}, {"postgres", "maildir"}} {
-		code, out, errs := command(t, "", "store", "copy", "-c", dir, "--from", way[0], "--to", way[1])
-		if code != exitError || out != "" || !strings.Contains(errs, "there is some of alice@mail.test;") {
-			t.Errorf("%s: exit %d, %q, %q", way, code, out, errs)
-		}
+	if code, _, errs := command(t, "", "store", "copy", "-c", back, "--from", "postgres", "--to", "maildir"); code != exitError || !strings.Contains(errs, "are not among those which are there already") {
+		t.Errorf("exit %d, %q", code, errs)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -165,4 +166,38 @@ func ringsOf(box *mailkeys.Box) []*sealedmail.Keyring {
 		return nil
 	}
 	return append([]*sealedmail.Keyring{box.Keyring}, box.Lost...)
+}
+
+// olderKeys says of which mailboxes a backup has keys that are older than those that are there, which stay, and of which there are none here, so that those of the
+// backup come back with all passwords of their time.
+func olderKeys(ctx context.Context, s *maildir.Store, backup string, users []string) (lines []string, err error) {
+	from, err := maildir.Open(backup, maildir.WithMode(maildir.ReadOnly))
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	theirs, ours := mailkeys.New(from), mailkeys.New(s)
+	for user, err := range from.Users(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if len(users) > 0 && !slices.ContainsFunc(users, func(u string) bool { return domains.CanonicalAddress(u).String() == user }) {
+			continue
+		}
+		then, err := theirs.Of(user)
+		if err != nil || then == nil {
+			continue // verify says what is wrong with it
+		}
+		now, err := ours.Of(user)
+		switch was := then.Keyring.Generation(); {
+		case err != nil:
+			lines = append(lines, fmt.Sprintf("%s: its keys are there and cannot be read, and stay: %v; to have those of the backup (generation %d), move them away first", user, err, was))
+		case now == nil:
+			lines = append(lines, fmt.Sprintf("%s: its keys came from the backup (generation %d): passwords that were changed or ended since then open its mail again, where they open the account; \"postrider user passwd\" and \"postrider user keys\" make them anew", user, was))
+		case now.Keyring.Generation() != was:
+			lines = append(lines, fmt.Sprintf("%s: its keys in the backup are of generation %d, and those that are there, of %d, stay", user, was, now.Keyring.Generation()))
+		}
+	}
+	slices.Sort(lines)
+	return lines, nil
 }

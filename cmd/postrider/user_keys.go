@@ -16,7 +16,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/sealed"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
@@ -111,7 +110,7 @@ func (f *keyFlags) changeRing(cmd *cobra.Command, s *conf.Settings, at domains.A
 	} else if err := ring.Rotate(keys); err != nil {
 		return err
 	}
-	err := inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err := inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(cmd.Context(), at.String(), func(b *mailkeys.Box) error {
 			if b.Keyring.Generation() != box.Keyring.Generation() {
 				return errors.New("the keys were changed meanwhile; nothing was changed now")
@@ -143,7 +142,7 @@ func (f *keyFlags) bringBack(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if err != nil {
 		return err
 	}
-	return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	return inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		n, err := k.Bring(cmd.Context(), at.String(), keys, found)
 		if err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "mail of %s opens again\n", count(n, "lost key"))
@@ -181,11 +180,11 @@ type keysView struct {
 
 func (f *keyFlags) show(cmd *cobra.Command, s *conf.Settings, at domains.Address, box *mailkeys.Box) error {
 	v := keysView{Address: at, Recipient: s.Book().Accounts[at].Sealed, Keys: make(map[string]int)}
-	err := inKeys(s, func(store *maildir.Store, k *mailkeys.Store) error {
+	err := inKeys(s, func(boxes daemon.Boxes, k *mailkeys.Store) error {
 		if err := k.Problem(at.String(), v.Recipient); err != nil {
 			v.Problem = err.Error()
 		}
-		c, err := daemon.CountMailbox(cmd.Context(), store, at.String())
+		c, err := boxes.Count(cmd.Context(), at.String())
 		v.Messages, v.Plain, v.Keys = c.Messages, c.Plain, c.Keys
 		return err
 	})

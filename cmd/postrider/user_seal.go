@@ -58,23 +58,28 @@ the pages.`,
 	return c
 }
 
-// inKeys gives the keys of sealed mailboxes, and the store, to do, as the user that the store belongs to.
-func inKeys(s *conf.Settings, do func(*maildir.Store, *mailkeys.Store) error) error {
+// inKeys gives the keys of sealed mailboxes, and the mailboxes, to do; where they are in files, as the user that these belong to.
+func inKeys(s *conf.Settings, do func(daemon.Boxes, *mailkeys.Store) error) error {
 	if s.Store.Postgres != "" {
-		return errInDatabase
+		store, err := daemon.OpenDatabase(context.Background(), s)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		return do(daemon.InDatabase{Store: store}, mailkeys.NewShared(store))
 	}
 	if _, err := os.Stat(s.MailDir); err != nil {
 		return fmt.Errorf("mail store: %w (the server makes it when it starts first)", err)
 	}
-	return inMaildirs(s, func(store *maildir.Store) error { return do(store, mailkeys.New(store)) })
+	return inMaildirs(s, func(store *maildir.Store) error { return do(daemon.InMaildirs{Store: store}, mailkeys.New(store)) })
 }
 
 // boxOf is what is kept of a mailbox; nil: nothing.
 func boxOf(s *conf.Settings, at domains.Address) (box *mailkeys.Box, err error) {
-	if _, err := os.Stat(s.MailDir); errors.Is(err, os.ErrNotExist) || s.Store.Postgres != "" {
+	if _, err := os.Stat(s.MailDir); errors.Is(err, os.ErrNotExist) && s.Store.Postgres == "" {
 		return nil, nil
 	}
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		box, err = k.Of(at.String())
 		return err
 	})
@@ -124,7 +129,7 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	if err := f.askBack(cmd, recovery); err != nil {
 		return fmt.Errorf("%w; nothing was sealed", err)
 	}
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(cmd.Context(), at.String(), func(b *mailkeys.Box) error {
 			if (b.Keyring == nil) != (box == nil) || box != nil && b.Keyring.Generation() != box.Keyring.Generation() {
 				return errors.New("its keys were changed meanwhile; nothing was sealed")
@@ -170,7 +175,7 @@ func ringFor(box *mailkeys.Box, password []byte) (ring *sealedmail.Keyring, reco
 }
 
 func setState(ctx context.Context, s *conf.Settings, at domains.Address, state mailkeys.State) error {
-	return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	return inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(ctx, at.String(), func(b *mailkeys.Box) error {
 			b.State = state
 			return nil
@@ -298,14 +303,14 @@ func (f *userFlags) unsealUser(cmd *cobra.Command, name string, recovery bool) e
 	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
-	return inKeys(s, func(store *maildir.Store, _ *mailkeys.Store) error {
-		before, err := daemon.CountMailbox(ctx, store, at.String())
+	return inKeys(s, func(boxes daemon.Boxes, _ *mailkeys.Store) error {
+		before, err := boxes.Count(ctx, at.String())
 		if err != nil {
 			return err
 		}
 		total := before.Messages - before.Plain
 		bar := newProgress(cmd, int64(total))
-		n, err := daemon.UnsealMailbox(ctx, store, at.String(), keys, func(n int) { bar.show(int64(n), fmt.Sprintf("%d of %d unsealed", n, total)) })
+		n, err := daemon.UnsealMailbox(ctx, boxes, at.String(), keys, func(n int) { bar.show(int64(n), fmt.Sprintf("%d of %d unsealed", n, total)) })
 		bar.end()
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s unsealed, %d left\n", count(n, "message"), total-n)
 		return err
@@ -340,12 +345,12 @@ func (f *userFlags) rewrap(cmd *cobra.Command, s *conf.Settings, at domains.Addr
 		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
 	var id string
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		id, err = k.Begin(cmd.Context(), at.String(), keys, password)
 		return err
 	})
 	return func() error {
-		return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error { return k.Settle(cmd.Context(), at.String(), id) })
+		return inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error { return k.Settle(cmd.Context(), at.String(), id) })
 	}, err
 }
 
@@ -354,7 +359,7 @@ func forgetApps(ctx context.Context, s *conf.Settings, at domains.Address, box *
 	if box == nil {
 		return nil
 	}
-	return inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error {
+	return inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error {
 		return k.Change(ctx, at.String(), func(b *mailkeys.Box) error {
 			if b.Keyring == nil {
 				return mailkeys.ErrNone
@@ -381,7 +386,7 @@ func (f *userFlags) loseMail(cmd *cobra.Command, s *conf.Settings, at domains.Ad
 	if err != nil {
 		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
-	err = inKeys(s, func(_ *maildir.Store, k *mailkeys.Store) error { return k.Replace(cmd.Context(), at.String(), fresh) })
+	err = inKeys(s, func(_ daemon.Boxes, k *mailkeys.Store) error { return k.Replace(cmd.Context(), at.String(), fresh) })
 	if err != nil {
 		return nil, err
 	}

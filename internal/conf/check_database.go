@@ -11,16 +11,9 @@ func (c *checker) database() {
 		return
 	case c.Store.QuotaFolders:
 		c.fail(at("Store", "quota_folders"), "what a database keeps in folders is not counted")
-	case c.Queue.Seal:
-		c.fail(at("Queue", "seal"), "what waits in a database (Store.postgres) is not sealed")
 	case c.probes.Database != nil:
 		if err := c.probes.Database(c.Settings); err != nil {
 			c.failSecret(steps, "%w", err)
 		}
 	}
-	c.eachAccount(func(steps []any, _ string, a *Account) {
-		if a.Sealed != "" {
-			c.fail(append(steps[:len(steps):len(steps)], "sealed"), "mail in a database (Store.postgres) is not sealed")
-		}
-	})
 }

@@ -36,9 +36,9 @@ import (
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/durable"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
+	pgqueue "github.com/postrider-mail/postrider/smtp/queue/postgres"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
@@ -56,11 +56,13 @@ type Daemon struct {
 
 	now         atomic.Pointer[state]
 	store       mailstore.Store
-	maildir     *maildir.Store  // what store keeps mail in
-	database    *postgres.Store // what store is instead, where the settings say so
+	boxes       Boxes           // those of store, whose messages can be sealed and unsealed
+	database    *postgres.Store // what store keeps mail in, where the settings say so; else Maildirs
 	together    together
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
+	shared      *pgqueue.Spool // the queue that is in the database; nil: it is not
+	keyMissed   string         // where the server's key was not at the start; empty: it was there
 	nodes       nodes
 	sealer      sealer
 	preferences *preferences.Store // what users have decided
@@ -193,6 +195,9 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPreferences(settings); err != nil {
 		return nil, err
 	}
+	if err := d.missKey(settings); err != nil {
+		return nil, err
+	}
 	st, err := newState(settings, d.preferences, nil, d.log)
 	if err != nil {
 		return nil, err
@@ -212,6 +217,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openPost(settings); err != nil {
 		return nil, err
 	}
+	d.tellOfKey()
 	d.recallSent()
 	d.recallPosing()
 	d.recallFull()
@@ -282,7 +288,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, sealEvery, func() { d.sealOld(ctx) }) })
 	d.serving.Go(func() {
 		told := make(keyNotices)
-		every(ctx, tellEvery, func() { d.tellOfKeys(ctx, told, time.Now()) })
+		every(ctx, tellEvery, func() {
+			d.tellOfKeys(ctx, told, time.Now())
+			d.tellOfQueueKey(ctx)
+		})
 	})
 	if o := d.post.Outbound; o != nil {
 		d.serving.Go(func() { o.Run(ctx) })

@@ -8,10 +8,9 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
-	"github.com/postrider-mail/postrider/smtp/queue"
-	pgqueue "github.com/postrider-mail/postrider/smtp/queue/postgres"
 )
 
 // openDatabase opens the mailboxes that are in a database, in place of those in Maildirs.
@@ -26,28 +25,14 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.store, d.database = store, store
+	d.database, d.mailKeys = store, mailkeys.NewShared(store)
+	d.store, d.boxes = d.sealing(store), InDatabase{store}
 	d.closers = append(d.closers, store)
 	if err := d.openTogether(s, store.Database()); err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil
-}
-
-// openQueue opens the queue in the database of the mailboxes; nil where they are not in one.
-func (d *Daemon) openQueue() (queue.Shared, error) {
-	if d.database == nil {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	spool, err := pgqueue.Open(ctx, d.database.Database(), pgqueue.WithLogger(d.log))
-	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
-	}
-	d.closers = append(d.closers, spool)
-	return spool, nil
 }
 
 // OpenDatabase opens the store in the database of the settings. A database is refused that the server would refuse, by what it has

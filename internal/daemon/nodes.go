@@ -88,6 +88,16 @@ func differing(a, b map[string]string) (sections []string) {
 	return sections
 }
 
+// nodeID names a server by its host and its own folder.
+func nodeID(s *conf.Settings) string {
+	host, _ := os.Hostname()
+	dir, err := filepath.Abs(s.DataDir)
+	if err != nil {
+		dir = s.DataDir
+	}
+	return host + ":" + dir
+}
+
 // self is this server.
 func (d *Daemon) self() postgres.Node {
 	s := d.state().settings
@@ -97,11 +107,7 @@ func (d *Daemon) self() postgres.Node {
 		d.nodes.of, d.nodes.hashes = s, settingsBySection(s)
 	}
 	host, _ := os.Hostname() // its name is for people
-	dir, err := filepath.Abs(s.DataDir)
-	if err != nil {
-		dir = s.DataDir
-	}
-	return postgres.Node{ID: host + ":" + dir, Host: host, Name: s.ServerName, Version: d.Version, Settings: d.nodes.hashes, Since: d.born}
+	return postgres.Node{ID: nodeID(s), Host: host, Name: s.ServerName, Version: d.Version, Settings: d.nodes.hashes, Since: d.born}
 }
 
 // announce tells of this server while it runs, and warns of those that have other settings.

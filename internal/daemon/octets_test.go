@@ -26,7 +26,36 @@ func TestOctets(t *testing.T) {
 	for _, text := range (mailtest.Messages{Edges: []int{4 << 10, 32 << 10, 64 << 10}, Count: 40}).Each(t) {
 		names, texts = append(names, "generated"), append(texts, text)
 	}
+	sameOctets(t, start(t, ""), names, texts)
+}
+
+// TestSealedOctets: a sealed mailbox gives out what came, octet for octet, whatever it is: mail that is encrypted or signed already is none of the store's business, and nothing
+// of a message is read for its sealing.
+func TestSealedOctets(t *testing.T) {
+	names, texts := mailtest.Corpus(t, "../../testdata/messages")
+	for name, text := range map[string]string{
+		"PGP/MIME": "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\r\n\r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n" +
+			"--b\r\nContent-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA1\r\n=abcd\r\n-----END PGP MESSAGE-----\r\n--b--\r\n",
+		"S/MIME":      "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\nMIIBHgYJKoZIhvcNAQcDoIIBDzCCAQsCAQAxgcAwgb0CAQAwJjASMRAw\r\n",
+		"inline PGP":  "Subject: x\r\n\r\n-----BEGIN PGP MESSAGE-----\r\nComment: x\r\n\r\nhQEMA1\r\n=abcd\r\n-----END PGP MESSAGE-----\r\n",
+		"signed":      "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; micalg=pgp-sha256; protocol=\"application/pgp-signature\"; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nblanks at the end  \r\n\t\r\n--b\r\n\r\nx\r\n--b--\r\n",
+		"an age file": "Subject: x\r\n\r\nage-encryption.org/v1\r\n-> X25519 x\r\n",
+		"like sealed": "X-Sealed: 1 abcdefgh.abcdefghijklmnop\r\nSubject: x\r\n\r\ntext\r\n",
+		"long":        "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 20_000),
+	} {
+		names, texts = append(names, name), append(texts, text)
+	}
 	w := start(t, "")
+	w.seal(testPassword)
+	sameOctets(t, w, names, texts)
+	if c, err := w.boxes.Count(t.Context(), alice); err != nil || c.Plain != 0 || c.Messages == 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// sameOctets sends messages to alice, and wants them back.
+func sameOctets(t *testing.T, w *testWorld, names, texts []string) {
+	t.Helper()
 	var sent, from []string
 	var c *smtp.Client
 	for i, text := range texts {

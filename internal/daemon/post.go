@@ -73,9 +73,13 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
-	shared, err := d.openQueue()
+	spool, err := d.openQueue()
 	if err != nil {
 		return err
+	}
+	var shared queue.Shared
+	if spool != nil {
+		shared = spool
 	}
 	d.doubted.isOwn, d.doubted.log = func(domain domains.Name) bool { return slices.Contains(d.state().settings.Book().Domains(), domain) }, d.log
 	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{

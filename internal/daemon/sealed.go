@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/accounts"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore"
-	"github.com/postrider-mail/postrider/mailstore/maildir"
 	"github.com/postrider-mail/postrider/mailstore/sealed"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
@@ -28,13 +26,26 @@ const keyTurns = 4
 // purgingStore is the store of sealed and other mailboxes, which can delete one as well.
 type purgingStore struct {
 	*sealed.Store
-	*maildirPurger
+	*purging
 }
 
-type maildirPurger struct{ s *maildir.Store }
+type purger interface {
+	Purge(ctx context.Context, user string) error
+}
+
+// purging is a store inside, as far as it deletes mailboxes.
+type purging struct{ inner purger }
 
 // Purge implements purger.
-func (p *maildirPurger) Purge(ctx context.Context, user string) error { return p.s.Purge(ctx, user) }
+func (p *purging) Purge(ctx context.Context, user string) error { return p.inner.Purge(ctx, user) }
+
+// sealing puts around a store what seals.
+func (d *Daemon) sealing(inner interface {
+	mailstore.SealedStore
+	purger
+}) purgingStore {
+	return purgingStore{sealed.New(inner, d.recipient, d.log), &purging{inner}}
+}
 
 // recipient is the public key that mail of a mailbox is sealed to.
 func (d *Daemon) recipient(user string) (string, error) {
@@ -284,7 +295,7 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	if err := d.settleState(ctx, user); err != nil {
 		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
 	}
-	n, err := SealMailbox(ctx, d.maildir, user, recipient, nil)
+	n, err := SealMailbox(ctx, d.boxes, user, recipient, nil)
 	if n > 0 {
 		d.log.Info("mail from before was sealed", "mailbox", user, "messages", n)
 	}
@@ -325,15 +336,15 @@ func (d *Daemon) settleState(ctx context.Context, user string) error {
 
 // SealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
 // at any moment, and begun again. progress (nil: nobody) hears how many messages were sealed so far.
-func SealMailbox(ctx context.Context, store *maildir.Store, user, recipient string, progress func(int)) (n int, err error) {
-	return convertMailbox(ctx, store, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
+func SealMailbox(ctx context.Context, boxes Boxes, user, recipient string, progress func(int)) (n int, err error) {
+	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
 		return sealed.SealDrop(ctx, m, recipient, until)
 	})
 }
 
 // UnsealMailbox is the opposite of SealMailbox.
-func UnsealMailbox(ctx context.Context, store *maildir.Store, user string, keys *sealedmail.Unlocked, progress func(int)) (n int, err error) {
-	return convertMailbox(ctx, store, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
+func UnsealMailbox(ctx context.Context, boxes Boxes, user string, keys *sealedmail.Unlocked, progress func(int)) (n int, err error) {
+	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
 		return sealed.UnsealDrop(ctx, m, keys, until)
 	})
 }
@@ -341,35 +352,57 @@ func UnsealMailbox(ctx context.Context, store *maildir.Store, user string, keys 
 // converter gives messages of a maildrop their other form, until a moment.
 type converter func(m mailstore.SealedDrop, until time.Time) (did int, done bool, err error)
 
-func convertMailbox(ctx context.Context, store *maildir.Store, user string, progress func(int), convert converter) (n int, first error) {
-	err := eachFolder(store, user, func(s *maildir.Store) error {
-		for {
-			did, done, err := convertSome(ctx, s, user, convert)
-			n += did
-			if progress != nil {
-				progress(n)
-			}
-			switch {
-			case err == nil:
-			case !stays(err) || did == 0 && !done:
-				return err
-			case first == nil:
-				first = err
-			}
-			if done {
-				return nil
-			}
-			select { // its user's turn
-			case <-time.After(sealFor / 4):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	})
-	if err == nil {
-		err = first
+func convertMailbox(ctx context.Context, boxes Boxes, user string, progress func(int), convert converter) (n int, first error) {
+	folders, err := boxes.Folders(ctx, user)
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	for _, folder := range append([]string{""}, folders...) {
+		did, err := convertFolder(ctx, boxes, user, folder, func(did int) {
+			if progress != nil {
+				progress(n + did)
+			}
+		}, convert)
+		if n += did; err != nil && folder != "" {
+			err = fmt.Errorf("folder %s: %w", folder, err)
+		}
+		switch {
+		case err == nil:
+		case !stays(err) || errors.Is(err, errStuck):
+			return n, err
+		case first == nil:
+			first = err
+		}
+	}
+	return n, first
+}
+
+// errStuck: nothing goes on, by what would else be of single messages.
+var errStuck = errors.New("no message can be converted")
+
+func convertFolder(ctx context.Context, boxes Boxes, user, folder string, progress func(int), convert converter) (n int, first error) {
+	for {
+		did, done, err := convertSome(ctx, boxes, user, folder, convert)
+		n += did
+		progress(n)
+		switch {
+		case err == nil:
+		case !stays(err):
+			return n, err
+		case did == 0 && !done:
+			return n, errors.Join(errStuck, err)
+		case first == nil:
+			first = err
+		}
+		if done {
+			return n, first
+		}
+		select { // its user's turn
+		case <-time.After(sealFor / 4):
+		case <-ctx.Done():
+			return n, ctx.Err()
+		}
+	}
 }
 
 // stays reports whether an error is of single messages, which stay as they are; the others do not wait for them.
@@ -377,78 +410,13 @@ func stays(err error) bool {
 	return errors.Is(err, mailstore.ErrDamaged) || errors.Is(err, mailstore.ErrUnavailable)
 }
 
-func convertSome(ctx context.Context, s *maildir.Store, user string, convert converter) (did int, done bool, err error) {
-	box, err := s.Open(ctx, user)
-	if err != nil {
-		return 0, false, err
+func convertSome(ctx context.Context, boxes Boxes, user, folder string, convert converter) (did int, done bool, err error) {
+	box, err := boxes.Drop(ctx, user, folder)
+	if err != nil || box == nil {
+		return 0, true, err
 	}
 	defer box.Close()
-	m, ok := box.(mailstore.SealedDrop)
-	if !ok {
-		return 0, false, errors.New("this store keeps no sealed messages")
-	}
-	return convert(m, time.Now().Add(sealFor))
-}
-
-// eachFolder calls do for the mailbox and each of its folders, which are Maildirs of their own.
-func eachFolder(store *maildir.Store, user string, do func(*maildir.Store) error) error {
-	has, err := store.Has(user)
-	if err != nil || !has {
-		return err
-	}
-	if err := do(store); err != nil {
-		return err
-	}
-	dir, err := store.Path(user)
-	if err != nil {
-		return err
-	}
-	folders, err := maildir.Folders(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range folders {
-		s, err := maildir.Open(filepath.Join(dir, name), maildir.Single(), maildir.WithMode(maildir.Share))
-		if err == nil {
-			err = errors.Join(do(s), s.Close())
-		}
-		if err != nil {
-			return fmt.Errorf("folder %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// CountMailbox counts what is in a mailbox and its folders, by how it is kept.
-func CountMailbox(ctx context.Context, store *maildir.Store, user string) (sum sealed.Count, err error) {
-	sum.Keys = make(map[string]int)
-	has, err := store.Has(user)
-	if err != nil || !has {
-		return sum, err
-	}
-	dir, err := store.Path(user)
-	if err != nil {
-		return sum, err
-	}
-	folders, err := maildir.Folders(dir)
-	if err != nil {
-		return sum, err
-	}
-	for _, name := range append([]string{""}, folders...) {
-		s, err := maildir.Open(filepath.Join(dir, name), maildir.Single(), maildir.WithMode(maildir.ReadOnly))
-		if err != nil {
-			return sum, err
-		}
-		box, err := s.Open(ctx, user)
-		if err == nil {
-			sum.Add(sealed.CountDrop(box.(mailstore.SealedDrop)))
-			err = box.Close()
-		}
-		if err := errors.Join(err, s.Close()); err != nil {
-			return sum, err
-		}
-	}
-	return sum, nil
+	return convert(box, time.Now().Add(sealFor))
 }
 
 // anySealed reports whether a mailbox of the accounts is sealed.

@@ -238,7 +238,7 @@ func TestSealedWhileMailComes(t *testing.T) {
 	wg.Wait()
 	w.sealer.forget()
 	w.sealOld(context.Background())
-	c, err := CountMailbox(t.Context(), w.maildir, alice)
+	c, err := w.boxes.Count(t.Context(), alice)
 	if err != nil || c.Plain != 0 || c.Messages < 50 {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -270,7 +270,7 @@ func TestSealedFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := UnsealMailbox(t.Context(), w.maildir, alice, keys, nil); n != 2 || err != nil {
+	if n, err := UnsealMailbox(t.Context(), w.boxes, alice, keys, nil); n != 2 || err != nil {
 		t.Error(n, err)
 	}
 	if n := w.files(".Trash/cur/*,K=*"); n != 0 {
@@ -367,7 +367,7 @@ func TestSealedNotice(t *testing.T) {
 	if n := len(w.mailbox("bob@mail.test")); n != 0 {
 		t.Errorf("%d notices of keys that are in order", n)
 	}
-	keys, err := w.maildir.KeysPath(alice)
+	keys, err := w.boxes.(InMaildirs).KeysPath(alice)
 	if err != nil {
 		t.Fatal(err)
 	}

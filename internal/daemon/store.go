@@ -13,7 +13,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
-	"github.com/postrider-mail/postrider/mailstore/sealed"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -37,8 +36,8 @@ func (d *Daemon) openStore(s *conf.Settings) error {
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)
 	}
-	d.maildir, d.mailKeys, d.keyTurns = store, mailkeys.New(store), mailkeys.NewTurns(keyTurns)
-	d.store = purgingStore{sealed.New(store, d.recipient, d.log), &maildirPurger{store}}
+	d.mailKeys, d.keyTurns = mailkeys.New(store), mailkeys.NewTurns(keyTurns)
+	d.store, d.boxes = d.sealing(store), InMaildirs{store}
 	d.closers = append(d.closers, store)
 	if s.Store.Postgres != "" {
 		return d.openDatabase(s)

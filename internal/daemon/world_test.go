@@ -95,6 +95,12 @@ func newAccount() (string, error) {
 // startWith is start with a world that is another one than testConf.
 func startWith(t *testing.T, world, extra string) *testWorld {
 	t.Helper()
+	return startIn(t, confFolder(t, world, extra))
+}
+
+// confFolder is a folder with the settings of a world.
+func confFolder(t *testing.T, world, extra string) string {
+	t.Helper()
 	account := testAccount(t)
 	// A Unix socket's path must be short.
 	dir, err := os.MkdirTemp("", "pr")
@@ -107,7 +113,14 @@ func startWith(t *testing.T, world, extra string) *testWorld {
 	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &testWorld{t: t, dir: dir, logs: &mailtest.Log{}, account: account}
+	return dir
+}
+
+// startIn starts a server with the settings of a folder.
+func startIn(t *testing.T, dir string) *testWorld {
+	t.Helper()
+	var err error
+	w := &testWorld{t: t, dir: dir, logs: &mailtest.Log{}, account: testAccount(t)}
 	w.Daemon, err = New(func() (*conf.Settings, error) { return conf.Load(dir) }, w.logs)
 	if err != nil {
 		t.Fatal(err)

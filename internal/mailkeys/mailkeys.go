@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -51,60 +49,80 @@ func Unlock(k *sealedmail.Keyring, password []byte) (*sealedmail.Unlocked, error
 	return k.Unlock(sasl.SASLprep(password))
 }
 
-// Files are where the keys stand. A *maildir.Store is one.
-type Files interface {
-	KeysPath(user string) (string, error)
-	ChangeKeys(ctx context.Context, user string, change func(text []byte) ([]byte, error)) error
-}
-
 // Store keeps the keys of all mailboxes. Its methods may be called concurrently, and beside those of other processes.
 type Store struct {
-	files Files
+	place Place
+	late  time.Duration // for so long what was seen of a mailbox is believed by who takes mail in
 	mu    sync.Mutex
 	held  map[string]held // by user
 }
 
+// held is what was last seen of a mailbox.
 type held struct {
-	info fs.FileInfo
-	box  *Box
-	err  error
+	is  any // of Place.Keys; nil: it has no keys
+	box *Box
+	err error
+	at  time.Time
 }
 
 // New gives the keys that stand in files.
-func New(files Files) *Store { return &Store{files: files, held: make(map[string]held)} }
+func New(files Files) *Store { return &Store{place: inFiles{files}, held: make(map[string]held)} }
 
-// Of returns what is kept of a mailbox; nil: it has no keys. A file is looked at each time, and read when it is another than before.
+// lateness is how long it may take until a server that shares a place with others, and whose settings do not say that a mailbox is sealed, learns from its keys that it is.
+const lateness = time.Second
+
+// NewShared gives the keys that stand in a place that several servers share, where looking costs more than in files: who takes mail in looks once
+// in a second, but looks again before he refuses any. Everybody else looks each time.
+func NewShared(place Place) *Store {
+	return &Store{place: place, late: lateness, held: make(map[string]held)}
+}
+
+// Of returns what is kept of a mailbox; nil: it has no keys. They are looked at each time, and read when they are others than before.
 func (s *Store) Of(user string) (*Box, error) {
-	name, err := s.files.KeysPath(user)
+	s.mu.Lock()
+	h := s.held[user]
+	s.mu.Unlock()
+	text, is, same, err := s.place.Keys(user, h.is)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(name)
+	if !same {
+		h = held{is: is}
+		if text != nil {
+			h.box, h.err = parse(text)
+		}
+		if h.err != nil {
+			at := ""
+			if where, ok := is.(fmt.Stringer); ok {
+				at = where.String() + ": "
+			}
+			h.err = fmt.Errorf("keys of %s: %s%w", user, at, h.err)
+		}
+	}
+	h.at = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, fs.ErrNotExist) {
+	if h.is == nil && s.late == 0 {
 		delete(s.held, user)
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keys of %s: %w", user, err)
-	}
-	h, ok := s.held[user]
-	if !ok || !os.SameFile(h.info, info) || h.info.Size() != info.Size() || !h.info.ModTime().Equal(info.ModTime()) {
-		h = held{info: info}
-		text, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		if err == nil {
-			h.box, err = parse(text)
-		}
-		if err != nil {
-			h.err = fmt.Errorf("keys of %s: %s: %w", user, name, err)
-		}
+	} else {
 		s.held[user] = h
 	}
 	return h.box, h.err
+}
+
+// lately is what was seen of a mailbox not long ago; false: nothing was.
+func (s *Store) lately(user string) (*Box, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, ok := s.held[user]
+	return h.box, ok && h.err == nil && time.Since(h.at) < s.late
+}
+
+// forget has a mailbox looked at again.
+func (s *Store) forget(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, user)
 }
 
 func parse(text []byte) (*Box, error) {
@@ -126,7 +144,8 @@ func parse(text []byte) (*Box, error) {
 // Change changes what is kept of a mailbox, as far as change returns nil. Where it had none the box is empty, without a
 // Keyring, and has to get one. When it returns nil, that is on stable storage. What cannot be read is not overwritten.
 func (s *Store) Change(ctx context.Context, user string, change func(*Box) error) error {
-	return s.files.ChangeKeys(ctx, user, func(text []byte) ([]byte, error) {
+	defer s.forget(user)
+	return s.place.ChangeKeys(ctx, user, func(text []byte) ([]byte, error) {
 		b := &Box{Version: version, State: Made}
 		if text != nil {
 			var err error
@@ -146,7 +165,8 @@ func (s *Store) Change(ctx context.Context, user string, change func(*Box) error
 
 // Remove takes the keys of a mailbox away, if it is still in this state.
 func (s *Store) Remove(ctx context.Context, user string, in State) error {
-	return s.files.ChangeKeys(ctx, user, func(text []byte) ([]byte, error) {
+	defer s.forget(user)
+	return s.place.ChangeKeys(ctx, user, func(text []byte) ([]byte, error) {
 		if text == nil {
 			return nil, nil
 		}
@@ -161,10 +181,21 @@ func (s *Store) Remove(ctx context.Context, user string, in State) error {
 // Recipient is the public key that mail for a mailbox is sealed to, where the settings name this one (empty: none). It is empty where
 // the mailbox is not sealed; an error says why mail cannot be taken now.
 func (s *Store) Recipient(user, said string) (string, error) {
+	if b, ok := s.lately(user); ok {
+		if to, err := agree(user, said, b); err == nil {
+			return to, nil
+		}
+	}
 	b, err := s.Of(user)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	return agree(user, said, b)
+}
+
+// agree is the public key that settings and keys agree upon.
+func agree(user, said string, b *Box) (string, error) {
+	switch {
 	case b == nil && said == "":
 		return "", nil
 	case b == nil:

@@ -56,7 +56,7 @@ func TestReadAgain(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, after, err)
 		}
 	}
-	if err := s.files.ChangeKeys(t.Context(), user, func([]byte) ([]byte, error) { return nil, nil }); err != nil {
+	if err := s.place.ChangeKeys(t.Context(), user, func([]byte) ([]byte, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := s.Of(user); b != nil || err != nil {

@@ -29,9 +29,11 @@ type Outbound struct {
 	need  Needs
 	queue *queue.Queue
 	spool *sealed.Spool
-	relay atomic.Pointer[relay.Relay]
-	srs   atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
-	cache relay.Cache
+	// shared is where mail waits in place of spool; nil: it waits there.
+	shared *sealed.Shared
+	relay  atomic.Pointer[relay.Relay]
+	srs    atomic.Pointer[queue.SRS] // its Key is nil: nothing is forwarded, nor was
+	cache  relay.Cache
 
 	reports *relay.TLSReports // nil: nobody is told how TLS fared
 
@@ -92,7 +94,8 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	o := &Outbound{need: need, spool: sealed.New(sp)}
 	var in queue.Spool = o.spool
 	if need.Shared != nil {
-		in = need.Shared
+		o.shared = sealed.NewShared(need.Shared)
+		in = o.shared
 	}
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
@@ -268,7 +271,7 @@ func (o *Outbound) Run(ctx context.Context) {
 // move brings what an earlier start has left in the directory to where mail waits now. Until it is there, it waits.
 func (o *Outbound) move(ctx context.Context) {
 	for {
-		n, err := queue.Move(ctx, o.spool, o.need.Shared)
+		n, err := queue.Move(ctx, o.spool, o.shared)
 		if n > 0 {
 			o.need.Log.Info("mail of the queue's directory waits in the database now", "entries", n)
 		}

@@ -33,6 +33,9 @@ type Sending struct {
 // old one, whose idle connections are closed.
 func (o *Outbound) Reconfigure(s *Sending) {
 	o.spool.Use(s.Keys)
+	if o.shared != nil {
+		o.shared.Use(s.Keys)
+	}
 	r := s.Relay
 	r.Cache, r.Log = o.cache, o.need.Log
 	policies := policyClient(r.Resolver, r.Roots, r.Private)

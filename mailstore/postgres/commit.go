@@ -276,13 +276,14 @@ type rowsOf struct {
 		tops   [][]byte
 		data   [][]byte
 		chunks []int32
+		octets []*int64 // of those that are sealed
 	}
 	msgs struct {
 		boxes, uids, sizes []int64
 		bodies             []database.ID
 		received           []time.Time
 		flags              []string
-		uidls              []*string
+		uidls, marks       []*string
 	}
 }
 
@@ -307,6 +308,7 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 		rows.bodies.tops = append(rows.bodies.tops, orEmpty(c.top))
 		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.text.Rest))
 		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.text.Pieces))
+		rows.bodies.octets = append(rows.bodies.octets, c.d.written(c.top))
 		for _, name := range c.names {
 			b, m := boxes[name], &rows.msgs
 			m.boxes = append(m.boxes, b.id)
@@ -316,6 +318,7 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 			m.received = append(m.received, c.d.received)
 			m.flags = append(m.flags, mailstore.CleanFlags(c.d.meta.Flags))
 			m.uidls = append(m.uidls, taken.give(b.id, c.d.meta.UID))
+			m.marks = append(m.marks, c.d.mark())
 			b.next++
 			b.use.Messages++
 			b.use.Octets += c.size()
@@ -381,9 +384,9 @@ func (s *Store) takenUIDs(ctx context.Context, conn *pgxpool.Conn, group []*comm
 func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) error {
 	b, m := &rows.bodies, &rows.msgs
 	batch := new(pgx.Batch)
-	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[])`), b.ids, b.refs, b.tops, b.data, b.chunks)
-	batch.Queue(s.in(`insert into $.msg (box, uid, body, size, received, flags, uidl) select * from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[])`),
-		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls)
+	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks, octets) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[], $6::bigint[])`), b.ids, b.refs, b.tops, b.data, b.chunks, b.octets)
+	batch.Queue(s.in(`insert into $.msg (box, uid, body, size, received, flags, uidl, mark) select * from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])`),
+		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls, m.marks)
 	batch.Queue(`commit`)
 	return conn.SendBatch(ctx, batch).Close()
 }

@@ -126,13 +126,9 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		d.drop()
 		return ctx.Err()
 	}
-	d.sealed = true
-	if d.received = d.meta.Received; d.received.IsZero() {
-		d.received = d.s.clock.now()
-	}
-	if err := d.s.pieces.End(ctx, &d.text, mostInRow); err != nil {
+	if err := d.end(ctx); err != nil {
 		d.drop()
-		return unavailable("write message", err)
+		return err
 	}
 	c := &commit{d: d, top: top, names: slices.Sorted(maps.Keys(d.names)), done: make(chan error, 1)}
 	err := d.s.commits.Put(ctx, c)
@@ -166,8 +162,13 @@ func (d *delivery) drop() {
 	d.s.pieces.Drop(d.s.ends, &d.text, d.s.log)
 }
 
-// size is how many octets the message has with its top.
-func (c *commit) size() int64 { return c.d.text.Octets + int64(len(c.top)) }
+// size is how many octets the message has with its top; of one that is sealed, the message inside.
+func (c *commit) size() int64 {
+	if seal := c.d.meta.Seal; seal != nil {
+		return seal.Size
+	}
+	return c.d.text.Octets + int64(len(c.top))
+}
 
 // clock gives times that rise: messages of one process are listed in the order in which they were accepted.
 type clock struct{ last atomic.Int64 }

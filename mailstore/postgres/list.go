@@ -17,6 +17,7 @@ type entry struct {
 	body     database.ID
 	received int64  // microseconds since 1970
 	uidl     string // empty: made of body
+	mark     string // of a sealed message
 	flags    string
 	changed  int64 // microseconds, 0 if never
 }
@@ -83,7 +84,7 @@ func (l *lists) forget(box int64) {
 
 // readList reads what a mailbox or a folder holds, in one statement and so as of one moment.
 func (s *Store) readList(ctx context.Context, where string, args ...any) ([]entry, error) {
-	rows, err := s.pool.Query(ctx, s.in(`select m.uid, m.size, m.body, m.received, m.uidl, m.flags, m.changed from $.msg m `+where+` order by m.received, m.uid`), args...)
+	rows, err := s.pool.Query(ctx, s.in(`select m.uid, m.size, m.body, m.received, m.uidl, m.flags, m.changed, m.mark from $.msg m `+where+` order by m.received, m.uid`), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +94,17 @@ func (s *Store) readList(ctx context.Context, where string, args ...any) ([]entr
 		received time.Time
 		body     database.ID
 		uidl     *string
+		mark     *string
 		changed  *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&e.uid, &e.size, &body, &received, &uidl, &e.flags, &changed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&e.uid, &e.size, &body, &received, &uidl, &e.flags, &changed, &mark}, func() error {
 		is := e
 		is.body, is.received = body, received.UnixMicro()
 		if uidl != nil {
 			is.uidl = *uidl
+		}
+		if mark != nil {
+			is.mark = *mark
 		}
 		if changed != nil {
 			is.changed = changed.UnixMicro()

@@ -35,8 +35,8 @@ func (s *Store) Open(ctx context.Context, user string) (mailstore.Maildrop, erro
 	return s.open(ctx, user, s.entries)
 }
 
-// OpenFolder is Open for a folder of the mailbox, which is locked as a whole. Messages are read from it, and no more: nothing is removed,
-// flagged or moved.
+// OpenFolder is Open for a folder of the mailbox, which is locked as a whole. Messages are read from it, or sealed
+// and unsealed, and no more: nothing is removed, flagged or moved.
 func (s *Store) OpenFolder(ctx context.Context, user, folder string) (mailstore.Maildrop, error) {
 	m, err := s.open(ctx, user, func(ctx context.Context, k *lock) ([]entry, error) {
 		return s.readList(ctx, `join $.folder f on f.box = m.box and f.id = m.folder where m.box = $1 and f.name = $2`, k.box, folder)
@@ -45,13 +45,13 @@ func (s *Store) OpenFolder(ctx context.Context, user, folder string) (mailstore.
 		return nil, err
 	}
 	return struct {
-		mailstore.Maildrop
+		mailstore.SealedDrop
 		mailstore.Details
-	}{readOnly{m}, m.(*maildrop)}, nil
+	}{readOnly{m.(*maildrop)}, m.(*maildrop)}, nil
 }
 
 // readOnly is a maildrop that nothing is removed from.
-type readOnly struct{ mailstore.Maildrop }
+type readOnly struct{ mailstore.SealedDrop }
 
 // Remove implements mailstore.Maildrop.
 func (readOnly) Remove(context.Context, []int) error { return mailstore.ErrReadOnly }
@@ -147,27 +147,39 @@ var errClosed = errors.New("postgres: the maildrop is closed")
 
 // Open implements mailstore.Maildrop. A large message is read a piece at a time, and no connection is kept in between.
 func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
+	r, _, err := m.open(ctx, i)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.list[i].mark != "":
+		return nil, mailstore.ErrSealed
+	}
+	return r, nil
+}
+
+// open opens the text of a message, and says how many octets were written of one that is sealed.
+func (m *maildrop) open(ctx context.Context, i int) (r *reader, octets *int64, err error) {
 	switch {
 	case m.closed.Load():
-		return nil, errClosed
+		return nil, nil, errClosed
 	case i < 0 || i >= len(m.list):
-		return nil, fmt.Errorf("postgres: there is no message %d", i)
+		return nil, nil, fmt.Errorf("postgres: there is no message %d", i)
 	case m.gone[i]:
-		return nil, mailstore.ErrGone
+		return nil, nil, mailstore.ErrGone
 	}
-	r := &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
+	r = &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
 	var data []byte
-	err := m.s.reading(ctx, func(ctx context.Context) error {
-		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks)
+	err = m.s.reading(ctx, func(ctx context.Context) error {
+		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks, octets from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks, &octets)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, mailstore.ErrGone
+		return nil, nil, mailstore.ErrGone
 	}
 	if err != nil {
-		return nil, unavailable("open message", err)
+		return nil, nil, unavailable("open message", err)
 	}
 	r.piece = append(r.piece, data...)
-	return r, nil
+	return r, octets, nil
 }
 
 // reader streams one message.

@@ -50,6 +50,9 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 
 // join moves all that is in one mailbox into another, whose rows are locked.
 func (s *Store) join(ctx context.Context, tx pgx.Tx, box, other int64) error {
+	if err := s.joinKeys(ctx, tx, box, other); err != nil {
+		return err
+	}
 	for _, text := range []string{
 		`insert into $.folder (box, id, name) select $2, (select coalesce(max(id), 0) from $.folder where box = $2) + row_number() over (order by f.id), f.name
 			from $.folder f where f.box = $1 and not exists (select from $.folder o where o.box = $2 and o.name = f.name)`,

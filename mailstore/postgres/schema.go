@@ -17,7 +17,10 @@ var tables = database.Tables{Product: "postrider mail store", Files: schemaFiles
 
 // migrate makes the tables or brings them up to date, and learns which server this is.
 func (s *Store) migrate(ctx context.Context) error {
-	return s.db.Migrate(ctx, tables, func(tx pgx.Tx) error { return s.remember(ctx, tx) })
+	if err := s.db.Migrate(ctx, tables, func(tx pgx.Tx) error { return s.remember(ctx, tx) }); err != nil {
+		return err
+	}
+	return s.migrateSealing(ctx)
 }
 
 // remember compares the server with what the database itself knows of those before, and writes down what is new.

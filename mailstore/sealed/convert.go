@@ -20,9 +20,18 @@ type Count struct {
 
 // CountDrop counts what a maildrop of a SealedStore holds. No file is opened.
 func CountDrop(m mailstore.SealedDrop) Count {
-	c := Count{Messages: m.Len(), Keys: make(map[string]int)}
-	for i := range m.Len() {
-		if mark := m.Mark(i); mark != "" {
+	marks := make([]string, m.Len())
+	for i := range marks {
+		marks[i] = m.Mark(i)
+	}
+	return CountMarks(marks)
+}
+
+// CountMarks is CountDrop for who has the marks of all messages: empty, of those that are not sealed.
+func CountMarks(marks []string) Count {
+	c := Count{Messages: len(marks), Keys: make(map[string]int)}
+	for _, mark := range marks {
+		if mark != "" {
 			c.Keys[KeyOf(mark)]++
 		} else {
 			c.Plain++
@@ -114,6 +123,9 @@ type leaver interface {
 	Leftovers(ctx context.Context, sealed bool) error
 }
 
+// patience is for how long past its time convert looks whether the next message can be had, where one cannot.
+const patience = 10 * time.Second
+
 // convert gives messages that are sealed, or are not, their other form.
 func convert(ctx context.Context, m mailstore.SealedDrop, sealed bool, until time.Time, one func(i int) error) (did int, done bool, first error) {
 	if l, ok := m.(leaver); ok {
@@ -136,6 +148,8 @@ func convert(ctx context.Context, m mailstore.SealedDrop, sealed bool, until tim
 		case err == nil:
 			did++
 		case errors.Is(err, mailstore.ErrGone):
+		case errors.Is(err, mailstore.ErrUnavailable) && !until.IsZero() && time.Now().After(until.Add(patience)):
+			return did, false, err // it is no single message that cannot be had
 		case errors.Is(err, mailstore.ErrDamaged), errors.Is(err, mailstore.ErrUnavailable):
 			if first == nil {
 				first = fmt.Errorf("%s: %w", m.File(i), err)

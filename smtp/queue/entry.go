@@ -48,6 +48,9 @@ type Entry struct {
 	// and has to write it once more if the top turns out to need more. It is not
 	// stored.
 	Top int
+
+	// Head is how the message begins, some dozens of octets, where a spool had them at hand when it loaded the entry; else nil.
+	Head []byte
 }
 
 // Recipient is one address the entry goes to, and the parameters of its RCPT.

@@ -104,8 +104,12 @@ const nextClaim = `greatest(q.claim + 1, (extract(epoch from clock_timestamp()) 
 
 // Claim implements queue.Shared. That a claim may be lost with the server does no harm: what is done under it asks whether it holds.
 func (s *Spool) Claim(ctx context.Context, n int) ([]queue.Claimed, error) {
-	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() and id <> all($4) order by due limit $3 for update skip locked)
-		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, n, s.newer.all())
+	which, more := "", []any{n, s.newer.all()}
+	if p := s.passed.Load(); p != nil {
+		which, more = ` and (substr(top, 1, length($5::bytea)) <> $5 or exists (select from unnest($6::bytea[]) b where substr(top, 1, length(b)) = b))`, append(more, p.begins, p.but)
+	}
+	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() and id <> all($4)`+which+` order by due limit $3 for update skip locked)
+		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, more...)
 }
 
 // Take implements queue.Shared.

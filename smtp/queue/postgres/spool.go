@@ -41,6 +41,7 @@ type Spool struct {
 	newer   newer
 	counted counted
 	nodes   atomic.Int64
+	passed  atomic.Pointer[passed] // nil: no entries are
 
 	ends   context.Context // of what runs in the background
 	end    context.CancelFunc
@@ -111,7 +112,7 @@ func (s *Spool) Close() error {
 }
 
 // columns are those of a row that read reads, of the queue as q.
-const columns = `q.id, q.queued, q.claim, q.envelope, q.state, q.orders`
+const columns = `q.id, q.queued, q.claim, q.envelope, q.state, q.orders, substr(q.top, 1, 64)`
 
 // row is what is read of an entry.
 type row struct {
@@ -119,10 +120,11 @@ type row struct {
 	queued, claim   int64
 	envelope, state []byte
 	orders          []queue.Order
+	head            []byte // of the message, as far as something stands on top of it
 }
 
 func (r *row) into() []any {
-	return []any{&r.id, &r.queued, &r.claim, &r.envelope, &r.state, &r.orders}
+	return []any{&r.id, &r.queued, &r.claim, &r.envelope, &r.state, &r.orders, &r.head}
 }
 
 // parse makes an entry of it, with all orders obeyed.
@@ -141,6 +143,7 @@ func (r *row) parse() (*queue.Entry, *queue.State, error) {
 	for _, o := range r.orders {
 		o.Apply(st)
 	}
+	e.Head = r.head
 	return e, st, nil
 }
 
