@@ -201,7 +201,7 @@ func TestDevices(t *testing.T) {
 	if _, err := h.RevokeApp(t.Context(), alice, d.Apps[1].ID); !errors.Is(err, pages.ErrNotFound) {
 		t.Error("twice:", err)
 	}
-	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, false); !errors.Is(err, pages.ErrDenied) {
+	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, true); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
 	}
 	for i, c := range []struct {
@@ -494,26 +494,35 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestOnlyOneKind: who has devices that only send, or only fetch, is told what no program could do any more, unless he is sure; devices whose last day has passed do nothing.
-func TestOnlyOneKind(t *testing.T) {
+// TestLeftByApps: who lets devices' passwords alone open the account can still fetch and send, or has said that it is meant.
+func TestLeftByApps(t *testing.T) {
 	now := time.Now()
-	device := func(only, until string) preferences.App {
-		return preferences.App{Device: preferences.Device{Only: only, Until: until}}
-	}
-	past := "2001-01-01"
 	for _, c := range []struct {
-		apps []preferences.App
-		sure bool
-		why  string
+		devices        []string // what each is for
+		without, field string   // sure; "": it may be
+		sure           bool     // is enough
 	}{
-		{[]preferences.App{device("", "")}, false, ""}, {[]preferences.App{device("fetch", ""), device("send", "")}, false, ""},
-		{[]preferences.App{device("send", "")}, false, "fetch mail any more"}, {[]preferences.App{device("send", "")}, true, ""},
-		{[]preferences.App{device("fetch", "")}, false, "send mail any more"}, {[]preferences.App{device("fetch", ""), device("send", past)}, false, "send mail any more"},
-		{nil, true, "make a password for a device first"}, {[]preferences.App{device("", past)}, true, "make a password for a device first"},
+		{nil, "no program could fetch or send", "", false},
+		{[]string{""}, "", "", true},
+		{[]string{preferences.OnlySend}, "no program could fetch", "sure", true},
+		{[]string{preferences.OnlyFetch}, "no program could send", "sure", true},
+		{[]string{preferences.OnlyFetch, preferences.OnlySend}, "", "", true},
 	} {
-		err := leftByApps(&preferences.Preferences{Apps: c.apps}, now, c.sure)
-		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
-			t.Errorf("%+v: %v", c, err)
+		var p preferences.Preferences
+		for i, only := range c.devices {
+			if _, _, err := p.NewApp(preferences.Device{Name: fmt.Sprint("d", i), Only: only}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := leftByApps(&p, now, false)
+		if (err == nil) != (c.without == "") || err != nil && !strings.Contains(err.Error(), c.without) {
+			t.Errorf("%q: %v", c.devices, err)
+		}
+		if about := (*preferences.Invalid)(nil); errors.As(err, &about) != (c.field != "") || about != nil && about.What != c.field {
+			t.Errorf("%q: about %v", c.devices, about)
+		}
+		if err := leftByApps(&p, now, true); (err == nil) != c.sure {
+			t.Errorf("%q, and sure: %v", c.devices, err)
 		}
 	}
 }
