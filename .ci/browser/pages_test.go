@@ -79,7 +79,10 @@ func serve(t *testing.T) *server {
 	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data",
 		"Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}, {"address": ":`+fetch+`", "protocol": "pop3"}, {"address": ":`+send+`", "protocol": "submission"}],
 		"Accounts": {"bob@mail.test": {"quota": "200kB"}, "bob+junk@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false, "quarantine": "+junk"}, "DKIM": {"sign": false},
-		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q, "viewer": true}, "Log": {"file": "postrider.log"}}`, s.smtp, web)
+		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q, "viewer": true}, "Log": {"file": "postrider.log"}, "Elsewhere": {"PasswdFiles": [{"file": "users", "domains": ["far-away.test"]}]}}`, s.smtp, web)
+	if err := os.WriteFile(filepath.Join(s.dir, "users"), []byte("aaron:{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP\n"+strings.Repeat("w", 60)+":{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP::::::nologin\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(s.dir, "mail.conf"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +222,7 @@ func TestAdminPages(t *testing.T) {
 	b.see(t, s.url+"/admin/", views[0])
 	b.keep(t, "login")
 	b.logIn(t, s.url+"/admin/", "ann")
-	b.walk(t, s.url+"/admin/", 14)
+	b.walk(t, s.url+"/admin/", 15)
 }
 
 // TestUserPages: an account sees its own pages, with nothing decided and with all of it, and no administrator's.

@@ -54,3 +54,16 @@ func TestOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestProvenByAPOP: who keeps a secret learns that it was proven, and nothing of one that was not.
+func TestProvenByAPOP(t *testing.T) {
+	proven := 0
+	c := fixed{"user", Secret{APOP: []byte("pencil"), Proven: func() { proven++ }}}
+	const timestamp = "<1@h>"
+	if _, err := VerifyAPOP(t.Context(), c, timestamp, "user", APOPDigest(timestamp, []byte("none"))); !errors.Is(err, ErrDenied) || proven != 0 {
+		t.Error(err, proven)
+	}
+	if account, err := VerifyAPOP(t.Context(), c, timestamp, "user", APOPDigest(timestamp, []byte("pencil"))); err != nil || account != "user" || proven != 1 {
+		t.Error(account, err, proven)
+	}
+}

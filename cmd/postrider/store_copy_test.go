@@ -356,7 +356,33 @@ func TestServeDatabase(t *testing.T) {
 	if !strings.Contains(out, user) {
 		t.Errorf("user list: %s%s", out, errs)
 	}
+	refuseCopy(t, db, both[0])
 	knowEachOther(t, db, both)
+}
+
+// refuseCopy: of two machines made from one image the second does not start while the first lives, and says what to do; which is enough.
+func refuseCopy(t *testing.T, db *peertest.Database, first *world) {
+	t.Helper()
+	id, err := os.ReadFile(filepath.Join(first.dir, "data", "node.id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := newWorldStopped(t, `"data_dir": "data",`, fmt.Sprintf(`"data_dir": "data", "Store": {"postgres": %q},`, peertest.DSN(db)))
+	copied.write("data/node.id", string(id))
+	file := filepath.Join(copied.dir, "data", "node.id")
+	code, _, errs := command(t, "", "serve", "-c", copied.dir)
+	if code == exitOK || !strings.Contains(errs, "has the identity of this one") || !strings.Contains(errs, file) || !strings.Contains(errs, first.dir) {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	copied.start()
+	copied.cmd.Process.Signal(os.Interrupt)
+	<-copied.ended
+	if now, err := os.ReadFile(file); err != nil || string(now) == string(id) {
+		t.Errorf("its identity is %q now, %v", now, err)
+	}
 }
 
 // knowEachOther: two servers on a database show each other, where their settings differ, and who is not heard of any more.
@@ -380,7 +406,7 @@ func knowEachOther(t *testing.T, db *peertest.Database, both []*world) {
 	peertest.Await(t, "the same settings to be seen", func() bool { code, _ := all(); return code == exitOK })
 	both[1].cmd.Process.Kill()
 	<-both[1].ended
-	peertest.SQL(t, db, "update postrider.node set seen = seen - interval '1 minute' where id like '%"+both[1].dir+"%'")
+	peertest.SQL(t, db, "update postrider.node set seen = seen - interval '1 minute' where host like '%"+both[1].dir+"%'")
 	if code, said := all(); code != exitError || strings.Count(said, "NOT HEARD OF") != 1 || !strings.Contains(said, "1 server of 2") {
 		t.Errorf("one is gone: exit %d, %s", code, said)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/passwd"
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -201,5 +202,37 @@ func TestKeep(t *testing.T) {
 	}
 	if len(m) != throttleEntries {
 		t.Errorf("%d of %d", len(m), throttleEntries)
+	}
+}
+
+// TestUnknownKeys: clients are told the salt and the iterations of an account that no password opens; the keys are other ones each
+// time, and nobody's.
+func TestUnknownKeys(t *testing.T) {
+	like := &sasl.ScramKeys{Salt: []byte("salt"), Iterations: 4096, StoredKey: []byte(strings.Repeat("s", 32)), ServerKey: []byte(strings.Repeat("k", 32))}
+	one, two := unknown(like), unknown(like)
+	if string(one.Salt) != "salt" || one.Iterations != 4096 || like.StoredKey[0] != 's' {
+		t.Errorf("%+v", one)
+	}
+	seen := map[string]bool{string(make([]byte, 32)): true, string(like.StoredKey): true, string(like.ServerKey): true}
+	for _, k := range [][]byte{one.StoredKey, one.ServerKey, two.StoredKey, two.ServerKey} {
+		if len(k) != 32 || seen[string(k)] {
+			t.Errorf("%x", k)
+		}
+		seen[string(k)] = true
+	}
+}
+
+// TestTags: what is kept of wrong passwords says nothing about them outside of this process, nor at another account.
+func TestTags(t *testing.T) {
+	var one, two repeats
+	seen := make(map[tag]bool)
+	for _, r := range []*repeats{&one, &two} {
+		for _, c := range [][3]string{{"ann@mail.test", "$x", "secret"}, {"bob@mail.test", "$x", "secret"}, {"ann@mail.test", "$y", "secret"}, {"ann@mail.test", "$x", "other"}, {"ann@mail.tes", "t$x", "secret"}, {"ann@mail.test", "$", "xsecret"}} {
+			is := r.tagOf(domains.Address(c[0]), c[1], []byte(c[2]))
+			if seen[is] || is != r.tagOf(domains.Address(c[0]), c[1], []byte(c[2])) {
+				t.Errorf("%q", c)
+			}
+			seen[is] = true
+		}
 	}
 }

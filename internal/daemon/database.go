@@ -29,7 +29,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	d.store, d.boxes = d.sealing(store), InDatabase{store}
 	d.closers = append(d.closers, store)
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
-	return nil
+	return d.beOne(ctx, s)
 }
 
 // OpenDatabase opens the store in the database of the settings. A database is refused that the server would refuse, by what it has

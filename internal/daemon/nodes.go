@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,13 +17,11 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
 )
 
-const (
-	announceEvery = 10 * time.Second
-	silentAfter   = 35 * time.Second // three of them did not come
-)
+const announceEvery = 10 * time.Second // postgres.SilentAfter is when three of them did not come
 
 // Node is a server that shares the database, as "status --all" shows it.
 type Node struct {
@@ -40,10 +39,14 @@ type Node struct {
 
 // nodes tells the servers on one database of each other.
 type nodes struct {
+	id string // of this server, of before it serves
+
 	mu       sync.Mutex
 	of       *conf.Settings // those that hashes was made of
 	hashes   map[string]string
-	problems []string // what others have other settings in
+	problems []string  // what others have other settings in
+	before   time.Time // when the process was heard of first that has this one's identity
+	twin     string    // it lives, and where; "" if not
 }
 
 // ownSettings are those that each server has for itself.
@@ -88,14 +91,61 @@ func differing(a, b map[string]string) (sections []string) {
 	return sections
 }
 
-// nodeID names a server by its host and its own folder.
-func nodeID(s *conf.Settings) string {
+// place is where a server is, for people: its host and its data directory.
+func place(s *conf.Settings) string {
 	host, _ := os.Hostname()
 	dir, err := filepath.Abs(s.DataDir)
 	if err != nil {
 		dir = s.DataDir
 	}
 	return host + ":" + dir
+}
+
+// idFile has what tells a server from others, whatever becomes of its machine's name.
+func idFile(s *conf.Settings) string { return filepath.Join(s.DataDir, "node.id") }
+
+// ensureID reads the identity of a server, and makes it when it first starts.
+func ensureID(s *conf.Settings) (string, error) {
+	text, err := os.ReadFile(idFile(s))
+	if errors.Is(err, fs.ErrNotExist) {
+		id := database.NewID().String()
+		return id, writeDurably(s.DataDir, idFile(s), id+"\n")
+	}
+	id := strings.TrimSpace(string(text))
+	if sum, bad := hex.DecodeString(id); err == nil && (bad != nil || len(sum) != len(database.ID{})) {
+		err = fmt.Errorf("%s is damaged: remove it, and a new identity is made", idFile(s))
+	}
+	return id, err
+}
+
+// beOne gives this server its identity, and refuses it where a server elsewhere has that and lives: one is a copy of the other, and they
+// could not be told apart. One in the same place may be the process before, that was killed; announce tells them apart.
+func (d *Daemon) beOne(ctx context.Context, s *conf.Settings) (err error) {
+	if d.nodes.id, err = ensureID(s); err != nil {
+		return fmt.Errorf("identity of this server: %w", err)
+	}
+	all, err := d.database.Nodes(ctx)
+	for _, n := range all {
+		if n.ID == d.nodes.id && n.Host != place(s) && n.Silent < postgres.SilentAfter {
+			return fmt.Errorf("the server at %s has the identity of this one, which must be a copy of it: remove %s here, and start again", n.Host, idFile(s))
+		}
+	}
+	return err
+}
+
+// hearTwin takes note of who has this server's identity beside it, if anybody: the process before is not heard of anew.
+func (d *Daemon) hearTwin(holder *postgres.Node) {
+	d.nodes.mu.Lock()
+	defer d.nodes.mu.Unlock()
+	switch {
+	case holder == nil:
+		d.nodes.before, d.nodes.twin = time.Time{}, ""
+	case d.nodes.before.IsZero():
+		d.nodes.before = holder.Seen
+	case holder.Seen.After(d.nodes.before) && d.nodes.twin == "":
+		d.nodes.twin = holder.Host
+		d.log.Error("another server lives with the identity of this one: one is a copy of the other", "other", holder.Host, "advice", "stop the copy, remove its "+idFile(d.state().settings)+", and start it again")
+	}
 }
 
 // self is this server.
@@ -106,8 +156,7 @@ func (d *Daemon) self() postgres.Node {
 	if d.nodes.of != s {
 		d.nodes.of, d.nodes.hashes = s, settingsBySection(s)
 	}
-	host, _ := os.Hostname() // its name is for people
-	return postgres.Node{ID: nodeID(s), Host: host, Name: s.ServerName, Version: d.Version, Settings: d.nodes.hashes, Since: d.born}
+	return postgres.Node{ID: d.nodes.id, Host: place(s), Name: s.ServerName, Version: d.Version, Settings: d.nodes.hashes, Since: d.born}
 }
 
 // announce tells of this server while it runs, and warns of those that have other settings.
@@ -118,8 +167,9 @@ func (d *Daemon) announce(ctx context.Context) {
 	once := func() {
 		ctx, cancel := context.WithTimeout(ctx, announceEvery)
 		defer cancel()
-		all, err := []Node(nil), d.database.Announce(ctx, d.self())
-		if err == nil {
+		all, holder, err := []Node(nil), (*postgres.Node)(nil), error(nil)
+		if holder, err = d.database.Announce(ctx, d.self()); err == nil {
+			d.hearTwin(holder)
 			all, err = d.others(ctx)
 		}
 		if err != nil {
@@ -132,7 +182,7 @@ func (d *Daemon) announce(ctx context.Context) {
 	every(ctx, announceEvery, once)
 	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := d.database.Withdraw(last, d.self().ID); err != nil {
+	if err := d.database.Withdraw(last, d.self()); err != nil {
 		d.log.Debug("the servers on this database do not hear that this one ends", "err", err)
 	}
 }
@@ -160,6 +210,9 @@ func (d *Daemon) compare(all []Node) {
 func (d *Daemon) nodeProblems() []string {
 	d.nodes.mu.Lock()
 	defer d.nodes.mu.Unlock()
+	if d.nodes.twin != "" {
+		return append([]string{"another server lives with the identity of this one: " + d.nodes.twin}, d.nodes.problems...)
+	}
 	return d.nodes.problems
 }
 
@@ -174,7 +227,11 @@ func (d *Daemon) others(ctx context.Context) ([]Node, error) {
 	}
 	self, all := d.self(), []Node{}
 	for _, n := range known {
-		is := Node{Host: n.Host, Name: n.Name, DataDir: strings.TrimPrefix(n.ID, n.Host+":"), Version: n.Version, Since: n.Since, Seen: n.Seen, Silent: n.Silent > silentAfter, This: n.ID == self.ID}
+		host, dir, ok := strings.Cut(n.Host, ":")
+		if !ok { // of a version that had the place for an identity
+			dir = strings.TrimPrefix(n.ID, n.Host+":")
+		}
+		is := Node{Host: host, Name: n.Name, DataDir: dir, Version: n.Version, Since: n.Since, Seen: n.Seen, Silent: n.Silent > postgres.SilentAfter, This: n.ID == self.ID}
 		is.Differs = differing(self.Settings, n.Settings)
 		all = append(all, is)
 	}

@@ -31,7 +31,7 @@ func (d *Daemon) adminPages() http.Handler {
 			return desk.Moment{Settings: st.settings, Directory: st.dir, Credentials: st.credentials, Rules: st.rules, Names: st.names}
 		},
 		Files: &change.Server{Configuration: func() string { return d.Configuration }, Settings: func() *conf.Settings { return d.state().settings }, Probes: probes, ReadAgain: d.Reload},
-		Store: d.store, Quota: d.quota, Preferences: d.preferences, MailKeys: d.mailKeys, Post: d.post, Keys: d.keys, Recent: d.recent,
+		Store: d.store, Quota: d.quota, Preferences: d.preferences, MailKeys: d.mailKeys, Quarantine: d.quarantine, Post: d.post, Keys: d.keys, Recent: d.recent,
 		Reports: d.reports.Store, TakesReports: func() bool { return len(d.reportMailboxes()) > 0 },
 		Resolvers: published.Resolvers,
 		Log:       d.log,

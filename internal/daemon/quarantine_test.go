@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"html"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -262,4 +263,51 @@ func TestJunkPage(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 	w.logged("released from quarantine", "uid="+ids[0][1], "to=alice@mail.test")
+}
+
+// TestQuarantinePage: administrators see what was put aside, of all or of one account, and release it; what a scanner has found something in is asked back.
+func TestQuarantinePage(t *testing.T) {
+	w := start(t, withAdmin(t, `"Verify": {"check": false, "quarantine": "+junk"}, "Accounts": {"alice+junk@mail.test": `+testAccount(t)+`},`))
+	put := func(why, subject string) {
+		w.deliver(quarantine.Note(why, false)+"Return-Path: <x@far.test>\r\nFrom: x@far.test\r\nSubject: "+subject+"\r\n\r\nbody\r\n", "alice+junk@mail.test")
+	}
+	put("it looks like junk", "first")
+	put(quarantine.Unsafe("Eicar"), "second")
+	v := w.admin()
+	_, page := v.see("/admin/quarantine")
+	for _, want := range []string{"first", "second", "alice@mail.test", "it looks like junk", ">unsafe<", "31 days"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in %s", want, page)
+		}
+	}
+	if _, page := v.see("/admin/quarantine?find=bob@mail.test"); strings.Contains(page, "first") || !strings.Contains(page, "Nothing is put aside for bob@mail.test") {
+		t.Error(page)
+	}
+	marks := regexp.MustCompile(`name="id" value="([^"]+)"`).FindAllStringSubmatch(html.UnescapeString(page), -1)
+	if len(marks) != 2 {
+		t.Fatal(page)
+	}
+	if code, page := v.post("/admin/quarantine", "do", "release"); code != 422 || !strings.Contains(page, "No message is ticked") {
+		t.Error(code, page)
+	}
+	code, page := v.post("/admin/quarantine", "do", "release", "id", marks[0][1], "id", marks[1][1])
+	if code != 422 || !strings.Contains(page, "A scanner has found something in 1 message") || !strings.Contains(page, `name="sure"`) || !strings.Contains(page, " checked") || strings.Contains(page, "first") {
+		t.Error(code, page)
+	}
+	w.only("alice@mail.test")
+	left := regexp.MustCompile(`name="id" value="([^"]+)"`).FindStringSubmatch(html.UnescapeString(page))
+	if left == nil {
+		t.Fatal(page)
+	}
+	if code, page := v.post("/admin/quarantine", "do", "release", "id", left[1], "sure", "1"); code != 200 || !strings.Contains(page, "1 message was released") || strings.Contains(page, "second") {
+		t.Error(code, page)
+	}
+	if code, page := v.post("/admin/quarantine", "do", "release", "id", left[1]); code != 422 || !strings.Contains(page, "there no more") {
+		t.Error(code, page)
+	}
+	if code, page := v.post("/admin/quarantine", "do", "release", "id", "x alice@mail.test"); code != 422 || !strings.Contains(page, "there no more") {
+		t.Error("from a mailbox that is none of quarantine:", code, page)
+	}
+	w.logged("released from quarantine", "uid=")
+	w.logged("changed by page", "action=release", "messages=1")
 }

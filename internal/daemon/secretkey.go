@@ -71,9 +71,8 @@ func (d *Daemon) sealedInDatabase(ctx context.Context, s *conf.Settings, n int) 
 	if err != nil {
 		return n, err
 	}
-	self := nodeID(s)
 	for _, other := range all {
-		if other.ID != self {
+		if other.ID != d.nodes.id && other.ID != place(s) { // which is what versions before called this one
 			return n, fmt.Errorf("secret_key_file %s is not there, and this server shares a queue that is sealed (Queue.seal) with that on %s: copy its file here", s.SecretKeyFile, other.Host)
 		}
 	}

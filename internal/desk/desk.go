@@ -15,6 +15,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/pages/admin"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/preferences"
+	"github.com/postrider-mail/postrider/internal/quarantine"
 	"github.com/postrider-mail/postrider/internal/reports"
 	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/trace"
@@ -38,6 +39,7 @@ type Needs struct {
 	Quota       func(mailbox string) mailstore.Quota
 	Preferences *preferences.Store
 	MailKeys    *mailkeys.Store
+	Quarantine  func() *quarantine.Places
 	Post        *post.Post
 	Keys        *sign.Ring
 	Recent      *trace.Ring
@@ -75,7 +77,7 @@ func (d *Desk) Pages() admin.Server {
 	who, leads := accountPages{d}, aliasPages{d}
 	return admin.Server{
 		Queue: queuePages{d}, Mail: newLog(d), Lines: d.Recent, Leads: d.leads, Reports: &reportPages{Desk: d},
-		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settings, Files: d.Files, DNS: d.zones,
+		Accounts: who, Lockouts: who, Aliases: leads, Domains: leads, Settings: d.settings, Files: d.Files, DNS: d.zones, Quarantine: asidePages{d},
 	}
 }
 

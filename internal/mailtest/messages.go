@@ -31,9 +31,8 @@ type Messages struct {
 	For   time.Duration
 }
 
-// Each yields the messages, and the source of chance they came from, which the
-// test should use as well. It logs the seed; POSTRIDER_SEED repeats a run.
-func (m Messages) Each(t testing.TB) iter.Seq2[*rand.Rand, string] {
+// Rand is the source of chance of a test. It logs the seed; POSTRIDER_SEED repeats a run.
+func Rand(t testing.TB) *rand.Rand {
 	seed := rand.Uint64()
 	if s := os.Getenv("POSTRIDER_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
@@ -43,6 +42,13 @@ func (m Messages) Each(t testing.TB) iter.Seq2[*rand.Rand, string] {
 		seed = n
 	}
 	t.Logf("POSTRIDER_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// Each yields the messages, and the source of chance they came from, which the
+// test should use as well. It logs the seed; POSTRIDER_SEED repeats a run.
+func (m Messages) Each(t testing.TB) iter.Seq2[*rand.Rand, string] {
+	r := Rand(t)
 	if m.Count == 0 {
 		m.Count = 400
 	}
@@ -50,7 +56,7 @@ func (m Messages) Each(t testing.TB) iter.Seq2[*rand.Rand, string] {
 		m.For = 500 * time.Millisecond
 	}
 	return func(yield func(*rand.Rand, string) bool) {
-		r, begun := rand.New(rand.NewPCG(seed, 0)), time.Now()
+		begun := time.Now()
 		for n := 0; n < m.Count && (n < 10 || time.Since(begun) < m.For); n++ {
 			if !yield(r, m.make(r)) {
 				return

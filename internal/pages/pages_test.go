@@ -508,6 +508,63 @@ func TestQuietLog(t *testing.T) {
 	}
 }
 
+// TestQuietForAMinute: the next form of another site is told of a minute after the last.
+func TestQuietForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _, log, _ := world(t)
+		b.header["Sec-Fetch-Site"] = "cross-site"
+		for _, c := range []struct {
+			later time.Duration
+			lines int
+		}{{0, 1}, {time.Minute - 1, 1}, {1, 2}} {
+			time.Sleep(c.later)
+			b.login("ann", "one")
+			if n := strings.Count(log.String(), "another site"); n != c.lines {
+				t.Errorf("%d lines after %v", n, c.later)
+			}
+		}
+	})
+}
+
+// stampless are logins that are right, of somebody who may not log in any more.
+type stampless struct{ *keys }
+
+func (stampless) Stamp(string) string { return "" }
+
+// TestRightButClosed: whose password is right, and who may not come in all the same, hears what he hears whose password is wrong.
+func TestRightButClosed(t *testing.T) {
+	b, k, _, _ := world(t)
+	wrong := b.login("ann", "wrong")
+	b.area.Logins = stampless{k}
+	right := b.login("ann", "one")
+	if right.StatusCode != 422 || len(b.jar) != 0 || text(wrong) != text(right) {
+		t.Error(right.StatusCode, b.jar)
+	}
+}
+
+// TestLargeLogin: a form for logging in has 64 KiB at most.
+func TestLargeLogin(t *testing.T) {
+	b, _, _, _ := world(t)
+	for size, want := range map[int]int{60 << 10: 422, 64<<10 + 1: 400} {
+		if r := b.login("ann", strings.Repeat("x", size)); r.StatusCode != want {
+			t.Errorf("%d octets: %d", size, r.StatusCode)
+		}
+	}
+}
+
+// TestHint: what a field wants stands below it, until it is told what is wrong.
+func TestHint(t *testing.T) {
+	f := &Form{values: url.Values{"old": {"kept"}}}
+	for name, want := range map[string][2]string{"new": {"given", "a hint"}, "old": {"kept", "a hint"}} {
+		if i := field(f, name, "Label", "text", "given", "a hint"); i.Value != want[0] || i.Hint != want[1] {
+			t.Errorf("%s: %+v", name, i)
+		}
+	}
+	if i := field(f, "new", "Label", "text", "given"); i.Hint != "" {
+		t.Errorf("%+v", i)
+	}
+}
+
 // TestWhatIsThere: a page is at its own path and not at those below it, and shows what it has to show.
 func TestWhatIsThere(t *testing.T) {
 	b, _, _, _ := world(t)

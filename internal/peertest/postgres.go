@@ -83,6 +83,26 @@ func (s *Database) Follow(t testing.TB, d *Database, name string, lines ...strin
 	})
 }
 
+// NoDatabase is a place for one, in which nothing is yet: what a page says may make it, by Play, and Start starts it.
+func NoDatabase(t testing.TB) *Database {
+	t.Helper()
+	return newDatabase(t)
+}
+
+// Dir is where its files are.
+func (d *Database) Dir() string { return d.dir }
+
+// Play runs a line of a page in a shell, as the server's owner, who finds the server by his surroundings.
+func (d *Database) Play(t testing.TB, line string) {
+	t.Helper()
+	cmd := d.as(exec.Command("sh", "-c", line))
+	cmd.Dir = filepath.Dir(d.dir)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(d.program("initdb"))+":"+os.Getenv("PATH"), "PGHOST=127.0.0.1", fmt.Sprint("PGPORT=", d.Port), "PGUSER=postgres")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
+
 func newDatabase(t testing.TB) *Database {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")

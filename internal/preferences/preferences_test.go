@@ -466,3 +466,32 @@ func checkCrashed(dir string, marks []string, now time.Time) error {
 	}
 	return nil
 }
+
+// TestOwnKeys: the sums of one user's passwords say nothing of another's, nor of what was before he began anew; and they stay his.
+func TestOwnKeys(t *testing.T) {
+	s := open(t, t.TempDir())
+	seen := map[string]bool{string(make([]byte, 32)): true}
+	for range 2 {
+		for _, account := range []domains.Address{ann, "bob@a.test"} {
+			for i := range 2 {
+				if err := s.Change(t.Context(), account, forward("x@b.test")); err != nil {
+					t.Fatal(err)
+				}
+				p, err := s.Of(account)
+				if err != nil || len(p.Key) != 32 || seen[string(p.Key)] != (i == 1) {
+					t.Fatal(p, err)
+				}
+				seen[string(p.Key)] = true
+			}
+			if err := s.Remove(t.Context(), account); err != nil {
+				t.Fatal(err)
+			}
+			if p, err := s.Of(account); p != nil || err != nil {
+				t.Error(p, err)
+			}
+		}
+	}
+	if len(s.held) != 0 {
+		t.Errorf("%d are held in memory that are gone", len(s.held))
+	}
+}

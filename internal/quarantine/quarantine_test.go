@@ -495,3 +495,53 @@ func TestOwnThenAll(t *testing.T) {
 		}
 	}
 }
+
+// TestNewest: of what was put aside the newest is seen first, of all or of an account, as much as is asked for; what is locked is counted, and what was asked no more ends
+// the look. From a mailbox only what is in it is released.
+func TestNewest(t *testing.T) {
+	store, err := maildir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b := &breaking{Store: store}
+	p := &Places{Store: b, Boxes: map[domains.Address]domains.Address{"a+junk@mail.test": "a@mail.test", "b+junk@mail.test": "b@mail.test", "junk@mail.test": ""}}
+	for i, box := range []string{"a+junk@mail.test", "b+junk@mail.test", "a+junk@mail.test", "b+junk@mail.test", "junk@mail.test"} {
+		putAt(t, store, box, Note(fmt.Sprint("n", i), box == "junk@mail.test", "a@mail.test")+"\r\n", time.Now().Add(time.Duration(i-60)*time.Minute))
+	}
+	putAt(t, store, "a+junk@mail.test", "Subject: no junk\r\n\r\n", time.Now())
+	why := func(s Some) string {
+		var all []string
+		for _, i := range s.Items {
+			all = append(all, i.Why)
+		}
+		return fmt.Sprint(strings.Join(all, " "), " ", s.More, " ", s.Locked)
+	}
+	gone, stop := context.WithCancel(t.Context())
+	stop()
+	for _, c := range []struct {
+		ctx    context.Context
+		of     domains.Address
+		most   int
+		closed string
+		want   string
+	}{
+		{t.Context(), "", 9, "", "n4 n3 n2 n1 n0 false 0"}, {t.Context(), "", 5, "", "n4 n3 n2 n1 n0 false 0"}, {t.Context(), "", 4, "", "n4 n3 n2 n1 true 0"}, {t.Context(), "", 2, "", "n4 n3 true 0"}, {t.Context(), "a@mail.test", 9, "", "n4 n2 n0 false 0"},
+		{t.Context(), "c@mail.test", 9, "", " false 0"}, {t.Context(), "", 9, "b+junk@mail.test", "n4 n2 n0 false 1"}, {gone, "", 9, "", " true 0"},
+	} {
+		b.closed = c.closed
+		if got := p.Newest(c.ctx, c.of, c.most); why(got) != c.want || got.Unread != nil {
+			t.Errorf("%q, %d: %q, %v", c.of, c.most, why(got), got.Unread)
+		}
+	}
+	b.closed = ""
+	one := p.Newest(t.Context(), "b@mail.test", 1).Items[0]
+	for _, box := range []domains.Address{"a+junk@mail.test", "b@mail.test"} {
+		if _, err := p.ReleaseFrom(t.Context(), box, one.ID, false); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: %v", box, err)
+		}
+	}
+	if _, err := p.ReleaseFrom(t.Context(), one.Mailbox, one.ID, false); err != nil || len(all(t, store, "b@mail.test")) != 1 {
+		t.Error(err)
+	}
+}

@@ -180,7 +180,7 @@ func TestDevices(t *testing.T) {
 	}
 	_, err := h.AddApp(t.Context(), alice, here, right, user.Device{})
 	refused(t, err, "name", "")
-	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, false); err == nil {
+	if err := h.SetOnlyApps(t.Context(), alice, here, right, true, true); err == nil {
 		t.Error("no program could log in any more")
 	}
 	for i, c := range []struct{ only, does string }{{"", "fetches and sends mail"}, {preferences.OnlyFetch, "fetches mail"}, {preferences.OnlySend, "sends mail"}} {
@@ -201,7 +201,7 @@ func TestDevices(t *testing.T) {
 	if _, err := h.RevokeApp(t.Context(), alice, d.Apps[1].ID); !errors.Is(err, pages.ErrNotFound) {
 		t.Error("twice:", err)
 	}
-	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, false); !errors.Is(err, pages.ErrDenied) {
+	if err := h.SetOnlyApps(t.Context(), alice, here, "wrong", true, true); !errors.Is(err, pages.ErrDenied) {
 		t.Error(err)
 	}
 	for i, c := range []struct {
@@ -491,5 +491,38 @@ func TestWords(t *testing.T) {
 	}
 	if err := junkError(mailstore.ErrNoSpace); !errors.Is(err, mailstore.ErrNoSpace) {
 		t.Error(err)
+	}
+}
+
+// TestLeftByApps: who lets devices' passwords alone open the account can still fetch and send, or has said that it is meant.
+func TestLeftByApps(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		devices        []string // what each is for
+		without, field string   // sure; "": it may be
+		sure           bool     // is enough
+	}{
+		{nil, "no program could fetch or send", "", false},
+		{[]string{""}, "", "", true},
+		{[]string{preferences.OnlySend}, "no program could fetch", "sure", true},
+		{[]string{preferences.OnlyFetch}, "no program could send", "sure", true},
+		{[]string{preferences.OnlyFetch, preferences.OnlySend}, "", "", true},
+	} {
+		var p preferences.Preferences
+		for i, only := range c.devices {
+			if _, _, err := p.NewApp(preferences.Device{Name: fmt.Sprint("d", i), Only: only}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := leftByApps(&p, now, false)
+		if (err == nil) != (c.without == "") || err != nil && !strings.Contains(err.Error(), c.without) {
+			t.Errorf("%q: %v", c.devices, err)
+		}
+		if about := (*preferences.Invalid)(nil); errors.As(err, &about) != (c.field != "") || about != nil && about.What != c.field {
+			t.Errorf("%q: about %v", c.devices, about)
+		}
+		if err := leftByApps(&p, now, true); (err == nil) != c.sure {
+			t.Errorf("%q, and sure: %v", c.devices, err)
+		}
 	}
 }

@@ -161,6 +161,13 @@ func TestOutlook(t *testing.T) {
 			if strings.Contains(tt.url, "json") && !json.Valid([]byte(text)) {
 				t.Error(text)
 			}
+			var said struct{ Protocol, Url, ErrorCode, ErrorMessage string }
+			if strings.Contains(tt.url, "json") {
+				json.Unmarshal([]byte(text), &said)
+				if told := said.Protocol == "Autodiscoverv1" && said.Url == "https://mail.example.com/autodiscover/autodiscover.xml" && said.ErrorCode == ""; told != (tt.want == 200) || (said.ErrorCode == "InvalidProtocol" && said.ErrorMessage != "") == told {
+					t.Errorf("%+v", said)
+				}
+			}
 		})
 	}
 }

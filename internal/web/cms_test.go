@@ -87,7 +87,9 @@ func TestCannotSign(t *testing.T) {
 	cert, _ := issued(t, odd)
 	own := *cert
 	own.Certificate = own.Certificate[1:] // signed by itself
-	for name, c := range map[string]*tls.Certificate{"none": nil, "empty": {}, "Ed25519": cert, "self-signed": &own} {
+	keyless := *cert
+	keyless.PrivateKey = nil
+	for name, c := range map[string]*tls.Certificate{"none": nil, "without a key": &keyless, "empty": {}, "Ed25519": cert, "self-signed": &own} {
 		if _, err := Signed([]byte("x"), c, time.Now()); !errors.Is(err, ErrCannotSign) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -196,7 +196,7 @@ func TestHeaders(t *testing.T) {
 	w := newWorld()
 	for _, url := range []string{"http://localhost/healthz", "http://localhost/nothing", "http://mta-sts.example.com/.well-known/mta-sts.txt"} {
 		h := w.get(here, url).Header
-		for field, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Cache-Control": "no-store"} {
+		for field, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
 			if h.Get(field) != want {
 				t.Errorf("%s: %s: %q", url, field, h.Get(field))
 			}

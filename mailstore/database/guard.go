@@ -63,7 +63,7 @@ const asked = `select pg_is_in_recovery()::text, current_setting('fsync'), curre
 	current_setting('synchronous_standby_names'), current_setting('server_version_num'), system_identifier::text,
 	case when pg_is_in_recovery() then '0' else (` + TimelineOf + `)::text end,
 	(select count(*)::text from pg_stat_replication where sync_state in ('sync', 'quorum')),
-	pg_has_role(current_user, 'pg_read_all_stats', 'usage')::text
+	pg_has_role(current_user, 'pg_read_all_stats', 'usage')::text, current_setting('transaction_read_only')
 	from pg_control_system()`
 
 // TimelineOf is, in a statement, the number of a server that is not in recovery, which grows with each failover.
@@ -76,7 +76,7 @@ func (d *Database) check(ctx context.Context, c *pgconn.PgConn) error {
 	if err != nil {
 		return err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 10 {
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 11 {
 		return errors.New("the server does not say what it is")
 	}
 	row := results[0].Rows[0]
@@ -89,6 +89,8 @@ func (d *Database) check(ctx context.Context, c *pgconn.PgConn) error {
 	switch {
 	case text(0) == "true":
 		return errRecovery
+	case text(10) == "on":
+		return errors.New("the server is read-only: default_transaction_read_only is on")
 	case number(5) < 140000:
 		return fmt.Errorf("the server is PostgreSQL %d; 14 is the oldest that is known to work", number(5)/10000)
 	case text(1) != "on":

@@ -363,10 +363,12 @@ func TestNodes(t *testing.T) {
 	sqlAt(t, dsn, `drop table postrider.node`)
 	sqlAt(t, dsn, `update postrider.version set number = 1`)
 	b := open(t, dsn)
+	since := time.Now()
+	sqlAt(t, dsn, `insert into postrider.node values ('host-a', 'host', 'mail.example.org', '0', '{}', now(), now())`) // as versions before had it
 	for n, s := range map[string]*postgres.Store{"a": a, "b": b} {
 		for range 2 {
-			if err := s.Announce(t.Context(), postgres.Node{ID: n, Host: "host-" + n, Name: "mail.example.org", Version: "1", Settings: map[string]string{"Queue": n}, Since: time.Now()}); err != nil {
-				t.Fatal(err)
+			if holder, err := s.Announce(t.Context(), postgres.Node{ID: n, Host: "host-" + n, Name: "mail.example.org", Version: "1", Settings: map[string]string{"Queue": n}, Since: since}); err != nil || holder != nil {
+				t.Fatal(holder, err)
 			}
 		}
 	}
@@ -376,13 +378,14 @@ func TestNodes(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	sqlAt(t, dsn, `update postrider.node set seen = seen - interval '8 days' where id = 'a'`)
-	if err := errors.Join(b.Announce(t.Context(), all[1]), b.Withdraw(t.Context(), "nobody")); err != nil {
+	_, err = b.Announce(t.Context(), all[1])
+	if err := errors.Join(err, b.Withdraw(t.Context(), postgres.Node{ID: "nobody"})); err != nil {
 		t.Fatal(err)
 	}
 	if all, err = a.Nodes(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("one of a week ago: %+v, %v", all, err)
 	}
-	if err := b.Withdraw(t.Context(), "b"); err != nil {
+	if err := b.Withdraw(t.Context(), postgres.Node{ID: "b", Since: since}); err != nil {
 		t.Fatal(err)
 	}
 	if all, err = a.Nodes(t.Context()); err != nil || len(all) != 0 {
@@ -390,6 +393,43 @@ func TestNodes(t *testing.T) {
 	}
 	if got := texts(t, b, ann); got["one\r\n"] != 1 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestTwin: a server that has another's identity, being its copy, takes nothing from it while that one is heard of, and is told; when it ends it does
+// not take the other away. A server that was killed and started anew has its place when the process before is not heard of any more.
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	s, ctx := open(t, dsn), t.Context()
+	one := postgres.Node{ID: "x", Host: "one:/data", Settings: map[string]string{}, Since: time.Now().Add(-time.Hour)}
+	two := postgres.Node{ID: "x", Host: "two:/data", Settings: map[string]string{}, Since: time.Now()}
+	if holder, err := s.Announce(ctx, one); holder != nil || err != nil {
+		t.Fatal(holder, err)
+	}
+	var seen time.Time
+	for range 2 {
+		holder, err := s.Announce(ctx, two)
+		if err != nil || holder == nil || holder.Host != "one:/data" || !holder.Seen.After(seen) {
+			t.Fatalf("%+v, %v", holder, err)
+		}
+		seen = holder.Seen
+		if holder, err := s.Announce(ctx, one); holder != nil || err != nil {
+			t.Fatal(holder, err)
+		}
+	}
+	if err := s.Withdraw(ctx, two); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Nodes(ctx); err != nil || len(all) != 1 || all[0].Host != "one:/data" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	sqlAt(t, dsn, `update postrider.node set seen = seen - interval '36 seconds'`)
+	if holder, err := s.Announce(ctx, two); holder != nil || err != nil {
+		t.Error(holder, err)
+	}
+	if all, err := s.Nodes(ctx); err != nil || len(all) != 1 || all[0].Host != "two:/data" {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
 

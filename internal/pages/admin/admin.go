@@ -39,6 +39,8 @@ type Server struct {
 	// Settings are those in force, in the order of the manual, and Files what they were read of; nil: they cannot be read again here.
 	Settings func() []Setting
 	Files    Files
+	// Quarantine is mail that was put aside.
+	Quarantine Quarantine
 	// DNS is what the DNS should have of the domains, and has.
 	DNS DNS
 }
@@ -59,6 +61,9 @@ func (s Server) pages() (all []pages.Page) {
 	}
 	if s.Lines != nil {
 		all = append(all, s.tailPages()...)
+	}
+	if s.Quarantine != nil {
+		all = append(all, s.quarantinePages()...)
 	}
 	all = append(all, s.reportPages()...)
 	if s.Accounts != nil {

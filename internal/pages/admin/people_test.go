@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
+	"github.com/postrider-mail/postrider/internal/quarantine"
 )
 
 // people are accounts, aliases, domains, lock-outs and zones whose every word is the same.
@@ -137,12 +138,26 @@ func (p *people) Zone(string) (Zone, error) {
 }
 func (p *people) Check(_ context.Context, domain string) error { return p.do("", "check", domain) }
 
+func (p *people) Aside(context.Context, string) (Aside, error) {
+	w, n := p.word, 3
+	if len(w) > 200 { // for the size of a full page
+		n = 100
+	}
+	return Aside{On: true, Days: 31, More: true, Locked: 2, Unread: w, Mail: repeat(AsideMail{ID: w, Mailbox: w, For: []string{w, w}, Why: w, Unsafe: true, Sender: w, From: w, Subject: w}, n)}, nil
+}
+func (p *people) Release(_ context.Context, mailbox, id string, anyway bool) ([]string, error) {
+	if !anyway {
+		return nil, quarantine.ErrUnsafe
+	}
+	return []string{p.word}, p.do("", "release", mailbox, id)
+}
+
 func (p *people) settings() []Setting {
 	return repeat(Setting{Path: p.word, Value: p.word, From: p.word}, 300)
 }
 
 func (p *people) server() Server {
-	return Server{Overview: &server{word: p.word}, Accounts: p, Aliases: p, Domains: p, Lockouts: p, DNS: p, Settings: p.settings}
+	return Server{Overview: &server{word: p.word}, Accounts: p, Aliases: p, Domains: p, Lockouts: p, DNS: p, Settings: p.settings, Quarantine: p}
 }
 
 // TestHostilePeople: these pages have as many tags whatever strangers say, who name accounts when they log in, and write into the DNS.
@@ -160,7 +175,7 @@ func TestHostilePeople(t *testing.T) {
 			form url.Values
 		}{
 			{"/admin/accounts?find=WORD&after=WORD", nil}, {"/admin/accounts/x", nil}, {"/admin/aliases?find=WORD", nil}, {"/admin/aliases/x", nil}, {"/admin/domains", nil},
-			{"/admin/domains/x", nil}, {"/admin/lockouts", nil}, {"/admin/settings?find=", nil}, {"/admin/dns", nil}, {"/admin/dns/x", nil}, {"/admin/certificates", nil},
+			{"/admin/domains/x", nil}, {"/admin/lockouts", nil}, {"/admin/settings?find=", nil}, {"/admin/dns", nil}, {"/admin/dns/x", nil}, {"/admin/certificates", nil}, {"/admin/quarantine?find=WORD", nil}, {"/admin/quarantine", url.Values{"do": {"release"}, "id": {"WORD WORD"}}},
 			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"wrong"}, "quota": {"WORD"}}},
 			{"/admin/accounts/add", url.Values{"do": {"add"}, "address": {"leftover"}}},
 			{"/admin/accounts/WORD", url.Values{"do": {"remove"}}}, {"/admin/accounts/WORD", url.Values{"do": {"discard"}}},
@@ -233,6 +248,9 @@ func TestForms(t *testing.T) {
 		{"lockouts", "do=lift&who=192.0.2.0/24", 303, "/admin/lockouts", "lift 192.0.2.0/24"},
 		{"lockouts", "do=lift&who=", 422, "remembered there any more", ""},
 		{"lockouts", "do=lift&who=wrong", 422, "remembered there any more", ""},
+		{"quarantine", "do=release&id=i+a@b&sure=1", 303, "/admin/quarantine", "release a@b i"},
+		{"quarantine", "do=release&id=i+a@b", 422, "A scanner has found something in 1 message", ""},
+		{"quarantine", "do=release", 422, "No message is ticked", ""},
 		{"dns/d.test", "do=check", 303, "/admin/dns/d.test", "check d.test"},
 	} {
 		p.did = nil
@@ -259,7 +277,7 @@ func TestForms(t *testing.T) {
 // TestPeoplePageSize: a full page of the longest names stays below 60 kB.
 func TestPeoplePageSize(t *testing.T) {
 	do := visit(t, (&people{word: strings.Repeat("a", 320), kept: strings.Repeat("a", 320)}).server())
-	for _, path := range []string{"accounts", "aliases", "domains", "lockouts", "settings", "dns", "dns/x", "accounts/x"} {
+	for _, path := range []string{"accounts", "aliases", "domains", "lockouts", "settings", "dns", "dns/x", "accounts/x", "quarantine"} {
 		if r, page := do("GET", "/admin/"+path, nil); r.StatusCode != 200 || len(page) > 60_000 {
 			t.Errorf("%s: %d, %d octets", path, r.StatusCode, len(page))
 		}

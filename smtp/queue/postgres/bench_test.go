@@ -133,6 +133,7 @@ func BenchmarkStart(b *testing.B) {
 		runtime.ReadMemStats(&before)
 		began := time.Now()
 		s := open(b, dsn)
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-open")
 		p := newPost()
 		q := &queue.Queue{Spool: s, Transport: p, Log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(b.Context())

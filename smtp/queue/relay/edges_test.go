@@ -310,3 +310,22 @@ func TestPolicyOnDiskIsGolden(t *testing.T) {
 		t.Errorf("kept as %s, %v", again, err)
 	}
 }
+
+// TestDescribeTLS: what the log, the queue and the trace fields say of a connection.
+func TestDescribeTLS(t *testing.T) {
+	for _, c := range []struct {
+		version  uint16
+		d        demand
+		verified bool
+		want     string
+	}{
+		{tls.VersionTLS13, demand{level: DANE}, true, "TLS1.3 verified by dane"},
+		{tls.VersionTLS12, demand{by: "mta-sts"}, true, "TLS1.2 verified by mta-sts"},
+		{tls.VersionTLS10, demand{}, true, "TLS1.0 verified"},
+		{tls.VersionTLS13, demand{level: DANE, by: "mta-sts"}, false, "TLS1.3 unverified"},
+	} {
+		if got := describe(&tls.ConnectionState{Version: c.version}, c.d, c.verified); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
