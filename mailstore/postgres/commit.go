@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
@@ -135,6 +136,9 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun 
 	}
 	group, apart = partGroup(group, boxes)
 	if err := s.missPieces(ctx, conn, group); err != nil {
+		return nil, err
+	}
+	if err := s.missObjects(ctx, conn, group); err != nil {
 		return nil, err
 	}
 	if err := s.askDomains(ctx, conn, group); err != nil {
@@ -306,11 +310,13 @@ func (s *Store) missPieces(ctx context.Context, conn *pgxpool.Conn, group []*com
 // rowsOf is what a group writes, column by column.
 type rowsOf struct {
 	bodies struct {
-		ids    [][16]byte
-		refs   []int32
-		tops   [][]byte
-		data   [][]byte
-		chunks []int32
+		ids     [][16]byte
+		refs    []int32
+		tops    [][]byte
+		data    [][]byte
+		chunks  []int32
+		objects []pgtype.UUID
+		hashes  [][]byte
 	}
 	msgs struct {
 		boxes, uids, sizes []int64
@@ -342,6 +348,8 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 		rows.bodies.tops = append(rows.bodies.tops, orEmpty(c.top))
 		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.buf))
 		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.chunks))
+		rows.bodies.objects = append(rows.bodies.objects, c.d.out.uuid())
+		rows.bodies.hashes = append(rows.bodies.hashes, c.d.out.sums())
 		for _, name := range c.names {
 			b, m := boxes[name], &rows.msgs
 			m.boxes = append(m.boxes, b.id)
@@ -416,7 +424,10 @@ func (s *Store) takenUIDs(ctx context.Context, conn *pgxpool.Conn, group []*comm
 func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) error {
 	b, m := &rows.bodies, &rows.msgs
 	batch := new(pgx.Batch)
-	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[])`), b.ids, b.refs, b.tops, b.data, b.chunks)
+	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks, object, hashes) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[], $6::uuid[], $7::bytea[])`), b.ids, b.refs, b.tops, b.data, b.chunks, b.objects, b.hashes)
+	if slices.ContainsFunc(b.objects, func(id pgtype.UUID) bool { return id.Valid }) {
+		batch.Queue(s.in(nameObjects), b.objects)
+	}
 	batch.Queue(s.in(`insert into $.msg (box, uid, body, size, received, flags, uidl) select * from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[])`),
 		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls)
 	batch.Queue(`commit`)

@@ -45,6 +45,7 @@ type delivery struct {
 
 	received time.Time
 
+	out    *outside // nil: nothing of it will be outside of the database
 	buf    []byte
 	chunks int
 	octets int64 // of the body
@@ -63,6 +64,9 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	}
 	d := &delivery{s: s, ctx: ctx, meta: m, names: make(map[string][]string), id: newBodyID()}
 	d.meta.Top, d.meta.UID = nil, usableUID(m.UID)
+	if s.objects != nil {
+		d.out = &outside{s: s}
+	}
 	refused := &mailstore.Refused{Mailboxes: make(map[string]error)}
 	for _, user := range users {
 		name, _, err := canonical(user)
@@ -111,18 +115,32 @@ func (d *delivery) Write(p []byte) (int, error) {
 	if d.failed != nil {
 		return 0, d.failed
 	}
+	if d.out != nil {
+		if d.failed = d.out.write(d.ctx, p); d.failed != nil {
+			return 0, d.failed
+		}
+		d.octets += int64(len(p))
+		return len(p), nil
+	}
+	var n int
+	n, d.failed = d.keep(d.ctx, p)
+	d.octets += int64(n)
+	return n, d.failed
+}
+
+// keep puts what comes into the database.
+func (d *delivery) keep(ctx context.Context, p []byte) (int, error) {
 	for n := 0; n < len(p); {
 		room := chunkSize - len(d.buf)
 		piece := p[n:min(len(p), n+room)]
 		d.buf = append(d.buf, piece...)
 		n += len(piece)
 		if len(d.buf) == chunkSize {
-			if d.failed = d.flush(d.ctx); d.failed != nil {
-				return n, d.failed
+			if err := d.flush(ctx); err != nil {
+				return n, err
 			}
 		}
 	}
-	d.octets += int64(len(p))
 	return len(p), nil
 }
 
@@ -170,6 +188,16 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		d.drop()
 		return ctx.Err()
 	}
+	if d.out != nil && !d.sealed {
+		inside, err := d.out.end(ctx)
+		if err == nil {
+			_, err = d.keep(ctx, inside)
+		}
+		if err != nil {
+			d.drop()
+			return err
+		}
+	}
 	d.sealed = true
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
@@ -211,6 +239,9 @@ func (d *delivery) Abort() error {
 // fails is swept away later.
 func (d *delivery) drop() {
 	d.over, d.buf = true, nil
+	if d.out != nil {
+		d.out.drop()
+	}
 	if d.chunks == 0 || d.s.closed.Load() {
 		return
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,9 +116,11 @@ func (s *Store) sweepAll() {
 }
 
 // Sweep deletes the pieces of large messages that no message names and that are older than a day: none of a message that may
-// still be on its way. It returns how many there were.
+// still be on its way. It does so with what is outside of the database as well. It returns how many there were.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
-	return s.sweepOlder(ctx, 24*time.Hour)
+	pieces, err := s.sweepOlder(ctx, 24*time.Hour)
+	objects, failed := s.sweepObjects(ctx)
+	return pieces + objects, errors.Join(err, failed)
 }
 
 func (s *Store) sweepOlder(ctx context.Context, age time.Duration) (int64, error) {

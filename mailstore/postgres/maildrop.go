@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/database"
@@ -157,8 +159,9 @@ func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 	}
 	r := &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
 	var data []byte
+	var object pgtype.UUID
 	err := m.s.reading(ctx, func(ctx context.Context) error {
-		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks)
+		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks, object, hashes from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks, &object, &r.hashes)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, mailstore.ErrGone
@@ -167,6 +170,9 @@ func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 		return nil, unavailable("open message", err)
 	}
 	r.piece = append(r.piece, data...)
+	if object.Valid {
+		r.object, r.chunks = object.Bytes, len(r.hashes)/sha256.Size
+	}
 	return r, nil
 }
 
@@ -178,6 +184,8 @@ type reader struct {
 	piece  []byte // read and not yet given out
 	next   int    // chunk
 	chunks int
+	hashes []byte // of chunks that are outside of the database, under
+	object objectID
 	left   int64 // octets that are still to come
 	failed error
 }
@@ -207,6 +215,9 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) chunk() (data []byte, err error) {
+	if len(r.hashes) > 0 {
+		return r.outside()
+	}
 	err = r.s.reading(r.ctx, func(ctx context.Context) error {
 		return r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
 	})
@@ -214,6 +225,24 @@ func (r *reader) chunk() (data []byte, err error) {
 		return nil, fmt.Errorf("postgres: message %v: piece %d of %d is not there: %w", r.body, r.next, r.chunks, mailstore.ErrGone)
 	}
 	return data, unavailable("read message", err)
+}
+
+// outside reads a piece that is not in the database. It may have been removed with its message, by who has the maildrop since; else
+// that it is not to be had as it was stored is loud.
+func (r *reader) outside() ([]byte, error) {
+	data, err := r.s.piece(r.ctx, r.object, r.next, r.hashes[r.next*sha256.Size:][:sha256.Size])
+	if err == nil || r.ctx.Err() != nil {
+		return data, err
+	}
+	var there bool
+	asked := r.s.reading(r.ctx, func(ctx context.Context) error {
+		return r.s.pool.QueryRow(ctx, r.s.in(`select exists(select from $.body where id = $1)`), r.body).Scan(&there)
+	})
+	if asked == nil && !there {
+		return nil, fmt.Errorf("postgres: message %v: %w", r.body, mailstore.ErrGone)
+	}
+	r.s.log.Error("a large message cannot be read", "id", r.body.String(), "err", err)
+	return nil, unavailable("read message", err)
 }
 
 // Close implements io.Closer.

@@ -36,6 +36,7 @@ type Store struct {
 	held    leases
 	commits chan *commit
 	late    late
+	objects *objects // nil: all of every message is in the database
 
 	ends   context.Context // of what runs in the background
 	end    context.CancelFunc
