@@ -101,10 +101,14 @@ func TestDeadBeforeCommit(t *testing.T) {
 	dsn := peertest.DSN(peertest.Postgres(t))
 	b := new(bucket)
 	s, other := outside(t, dsn, b), open(t, dsn, postgres.WithObjects(b, 0, time.Hour))
-	d := begun(t, s, largeText(5<<19))
+	d, writing := begun(t, s, largeText(5<<19)), begun(t, s, largeText(5<<19))
 	expire(t, dsn)
 	if n := sweep(t, other); n != 0 || len(b.keys()) == 0 {
 		t.Errorf("%d are swept away before their time", n)
+	}
+	postgres.HeardLongAgo(writing)
+	if _, err := io.WriteString(writing, largeText(5<<19)); !errors.Is(err, mailstore.ErrUnavailable) {
+		t.Errorf("write: %v", err)
 	}
 	if err := d.Commit(t.Context(), nil); !errors.Is(err, mailstore.ErrUnavailable) {
 		t.Errorf("commit: %v", err)
