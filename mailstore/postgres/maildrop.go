@@ -186,6 +186,7 @@ type reader struct {
 	chunks int
 	hashes []byte // of chunks that are outside of the database, under
 	object objectID
+	ahead  []byte // the first of them, if Check has read it
 	left   int64 // octets that are still to come
 	failed error
 }
@@ -215,6 +216,10 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) chunk() (data []byte, err error) {
+	if data = r.ahead; data != nil {
+		r.ahead = nil
+		return data, nil
+	}
 	if len(r.hashes) > 0 {
 		return r.outside()
 	}
@@ -245,9 +250,20 @@ func (r *reader) outside() ([]byte, error) {
 	return nil, unavailable("read message", err)
 }
 
+// Check finds out whether what is outside of the database can be had, before any of the message is given out (pop3.Whole). It reads the
+// first piece, once: that storage is away, or has lost the message, is an answer then and no connection that breaks.
+func (r *reader) Check(ctx context.Context) error {
+	if len(r.hashes) == 0 || r.next > 0 || r.failed != nil {
+		return nil
+	}
+	data, err := r.outside()
+	r.ahead, r.failed = data, err
+	return err
+}
+
 // Close implements io.Closer.
 func (r *reader) Close() error {
-	r.piece, r.failed = nil, errClosed
+	r.piece, r.ahead, r.failed = nil, nil, errClosed
 	return nil
 }
 

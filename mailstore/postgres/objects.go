@@ -76,6 +76,18 @@ func (o *objects) trouble(log *slog.Logger, err error) {
 	log.Error("the storage of large messages fails: these are neither taken nor given out, others are", "err", err)
 }
 
+// tryObjects says so early where storage is not to be had. Nothing else waits for it.
+func (s *Store) tryObjects() {
+	ctx, cancel := context.WithTimeout(s.ends, s.timeout)
+	defer cancel()
+	for _, err := range s.objects.List(ctx, s.objects.prefix) {
+		if err != nil && s.ends.Err() == nil {
+			s.objects.trouble(s.log, err)
+		}
+		return
+	}
+}
+
 // objectID names what one message has outside. It tells nothing, and is not made of what a client gets to know.
 type objectID [16]byte
 
@@ -280,7 +292,7 @@ const nameObjects = `update $.object set until = 'infinity' where id = any($1)`
 // piece reads a piece and compares it with what was stored. Nothing of it is given out before.
 func (s *Store) piece(ctx context.Context, id objectID, n int, sum []byte) ([]byte, error) {
 	if s.objects == nil {
-		return nil, errors.New("it is outside of the database, and the settings do not say where")
+		return nil, errElsewhere // another has begun with it
 	}
 	var err error
 	for range 2 { // what went wrong on the way may not again
@@ -339,6 +351,7 @@ func (s *Store) sweepObjects(ctx context.Context) (swept int64, err error) {
 		for _, id := range dead {
 			after = id
 			if err = s.deleteObject(ctx, id); err != nil {
+				s.objects.trouble(s.log, err)
 				break // the next hour finds it again
 			}
 			gone = append(gone, id)
@@ -391,10 +404,18 @@ func (s *Store) deleteObject(ctx context.Context, id objectID) error {
 	return nil
 }
 
+// errElsewhere: who opens the store could give out no large message.
+var errElsewhere = errors.New("large messages of this database are outside of it, and it is not said where")
+
 // nameKeys learns what the keys of the store begin with.
 func (s *Store) nameKeys(ctx context.Context, tx pgx.Tx) error {
 	if s.objects == nil {
-		return nil
+		var there bool
+		err := tx.QueryRow(ctx, s.in(`select exists(select from $.object where until = 'infinity' and dead is null)`)).Scan(&there)
+		if there {
+			err = errElsewhere
+		}
+		return err
 	}
 	var id objectID
 	err := tx.QueryRow(ctx, s.in(`select objects from $.store`)).Scan(&id)

@@ -207,6 +207,15 @@ func TestOutside(t *testing.T) {
 		t.Errorf("the beginning: %v, %d objects read", err, b.gets-gets)
 	}
 	r.Close()
+	if r, err = m.Open(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.(interface{ Check(context.Context) error }).Check(t.Context()); err != nil || b.gets != gets+1 {
+		t.Errorf("checked: %v, %d objects read", err, b.gets-gets)
+	}
+	if whole, err := io.ReadAll(r); err != nil || string(whole) != text || b.gets != gets+3 {
+		t.Errorf("%d octets, %v, %d objects read", len(whole), err, b.gets-gets)
+	}
 	if err := errors.Join(m.Remove(t.Context(), []int{0, 1}), m.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -322,6 +331,12 @@ func TestNotWhatWasStored(t *testing.T) {
 			defer m.Close()
 			r, err := m.Open(t.Context(), 0)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.(interface{ Check(context.Context) error }).Check(t.Context()); !errors.Is(err, mailstore.ErrUnavailable) {
+				t.Errorf("checked: %v", err)
+			}
+			if r, err = m.Open(t.Context(), 0); err != nil {
 				t.Fatal(err)
 			}
 			got, err := io.ReadAll(r)

@@ -65,6 +65,9 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	s.runs.Go(s.commitLate)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.sweepAll)
+	if s.objects != nil {
+		s.runs.Go(s.tryObjects)
+	}
 	return s, nil
 }
 
