@@ -178,3 +178,20 @@ func ReadAddressList(s string) ([]Address, []*AddressError) {
 	p := newAddressParser(s, false)
 	return p.list()
 }
+
+// AddressField is a header field and what ReadAddressList makes of it.
+type AddressField struct {
+	Value     string // unfolded
+	Addresses []Address
+	Bad       []*AddressError
+}
+
+// ReadAddressFields reads fields such as From.
+func ReadAddressFields(fields []Field) []AddressField {
+	all := make([]AddressField, len(fields))
+	for i, f := range fields {
+		all[i].Value = f.Value()
+		all[i].Addresses, all[i].Bad = ReadAddressList(all[i].Value)
+	}
+	return all
+}

@@ -19,9 +19,15 @@ func userBlockCommand(block bool) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: "  postrider user " + blockWord(block) + " -c /etc/postrider alice@example.com",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, at, err := f.load(args[0])
+			s, err := conf.Load(confPath(f.path))
 			if err != nil {
 				return err
+			}
+			at := address(s, args[0])
+			if !s.Elsewhere.Knows(at.Domain()) { // who has an account there is not ours to know
+				if at, _, err = account(s, args[0]); err != nil {
+					return err
+				}
 			}
 			return f.setBlock(cmd, at.String(), block, func(s *conf.Settings) (*conf.Edit, error) { return s.SetDisabled(at, block) })
 		},
@@ -29,7 +35,8 @@ func userBlockCommand(block bool) *cobra.Command {
 	}
 	c.Short, c.Long = "Let an account that was blocked in again", "Let an account that was blocked in again. One whose domain is blocked stays so with it."
 	if block {
-		c.Short, c.Long = "Keep everybody from logging in to an account", "Keep everybody from logging in to an account. It keeps its mail and receives more; sessions at the pages end."
+		c.Short, c.Long = "Keep everybody from logging in to an account", `Keep everybody from logging in to an account. It keeps its mail and receives more; sessions end.
+An account in a passwd-file or a directory stays as it is there, and is blocked here.`
 	}
 	f.add(c)
 	return c

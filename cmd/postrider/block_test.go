@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,6 +53,32 @@ func TestBlockCommands(t *testing.T) {
 	for _, c := range [][]string{{"user", "zoe@town.test", "no such account"}, {"domain", "else.test", "no such domain"}} {
 		if said := fails(t, "", c[0], "block", "-c", dir, c[1]); !strings.Contains(said, c[2]) {
 			t.Errorf("%q: %s", c, said)
+		}
+	}
+}
+
+// TestBlockElsewhere: an account of a passwd-file is blocked in the settings.
+func TestBlockElsewhere(t *testing.T) {
+	dir := confDir(t, townConf)
+	users := filepath.Join(dir, "users")
+	if err := os.WriteFile(users, []byte("eve:{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "40-logins.conf"), fmt.Appendf(nil, `{"Elsewhere": {"PasswdFiles": [{"file": %q, "domains": ["far.test"]}]}}`, users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []string{"block", "unblock"} {
+		if _, said := must(t, "", "user", do, "-c", dir, "eve@far.test"); !strings.Contains(said, "40-logins.conf") {
+			t.Error(said)
+		}
+		s, err := conf.Load(dir)
+		if err != nil || s.Elsewhere.Blocked()["eve@far.test"] != (do == "block") {
+			t.Error(do, err)
+		}
+		for _, v := range in[[]userView](t, "user", "list", "-c", dir, "--json") {
+			if v.Address == "eve@far.test" && v.Disabled != (do == "block") {
+				t.Errorf("%s: %+v", do, v)
+			}
 		}
 	}
 }

@@ -55,7 +55,7 @@ What is left to do is said in one screen; the exit code is 1 as long as there is
 	confFlag(c, &f.conf)
 	f.remoteFlags.add(c)
 	c.Flags().StringVar(&f.state, "state", "", "folder that says what has come (default: fetch in the data folder)")
-	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
+	c.Flags().StringVar(&f.domain, "domain", "", domainHelp)
 	c.Flags().StringArrayVar(&f.aliases, "aliases", nil, "aliases of the old server, as /etc/aliases; may be repeated")
 	c.Flags().StringArrayVar(&f.virtuals, "virtual", nil, "virtual aliases of the old server, as of Postfix; may be repeated")
 	c.Flags().BoolVar(&f.dns, "dns", false, "ask the DNS, and for policies by HTTPS: before the MX record leads here")
@@ -207,7 +207,10 @@ func (f *moveFlags) compareAliases(book *conf.Book) (*todo, error) {
 			if err != nil {
 				return nil, err
 			}
-			take := &takeoverFlags{format: format, domain: f.domain}
+			take := &takeoverFlags{format: format}
+			if f.domain != "" {
+				take.domains = []string{f.domain}
+			}
 			all, bad := readAliases(file, take, take.home(f.settings))
 			file.Close()
 			t.all += len(all) + len(bad)

@@ -23,24 +23,30 @@ import (
 type takeoverFlags struct {
 	changeFlags
 	format string
-	domain string
+	// domains are those of the flag. The first is that of names without one.
+	domains []string
+	// local knows the domains that are of this server already; may be nil.
+	local  func(domains.Name) bool
 	dryRun bool
 	quotas string // a file of docker-mailserver's
+	file   string // what is read, for words about it
 }
 
 func (f *takeoverFlags) register(c *cobra.Command, formats ...string) {
 	f.add(c)
 	c.Flags().StringVar(&f.format, "format", "", strings.Join(formats, ", ")+"; by default what the file looks like")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be taken over, and change nothing")
-	c.Flags().StringVar(&f.domain, "domain", "", "the domain of names without one (default: the server's, or the only one there is)")
+	c.Flags().StringSliceVar(&f.domains, "domain", nil, domainHelp+"; more of them, with commas between, are domains whose accounts a dump may bring")
 	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
+
+const domainHelp = "the domain of names without one (default: the server's, or the only one there is)"
 
 // home is the domain of names without one.
 func (f *takeoverFlags) home(s *conf.Settings) domains.Name {
 	switch {
-	case f.domain != "":
-		return domains.Canonical(f.domain)
+	case len(f.domains) > 0:
+		return domains.Canonical(f.domains[0])
 	case len(s.Domains) == 1:
 		for name := range s.Domains {
 			return domains.Canonical(name)
@@ -58,9 +64,11 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 		return err
 	}
 	defer file.Close()
+	f.file = name
 	var refused []error
 	added := 0
 	out, err := f.apply(cmd, func(s *conf.Settings) ([]*conf.Edit, error) {
+		f.local = s.Book().IsLocal
 		all, bad := read(file, f, f.home(s))
 		edits, n, more, err := add(s, confPath(f.path), all)
 		added, refused = n, append(bad, more...)
@@ -94,19 +102,27 @@ func aliasImportCommand() *cobra.Command {
 	var f takeoverFlags
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take over the aliases of another mail system",
+		Short: "Take over the aliases of another mail system, or its transport map",
 		Long: `Take over a file of aliases: /etc/aliases, as sendmail and Postfix have it, or a
 virtual alias map of Postfix (the text, not the .db), or a dump of the database that
 "postrider user import" reads accounts from. What cannot be taken over is named, and the exit code is 1 then: programs, files, lists of their own, and what
-would lead nowhere.`,
+would lead nowhere.
+
+With --format transport, a transport map of Postfix, whose lines become routes (Queue.Routes): hosts
+by SMTP and LMTP, and domains that go by their own MX records in spite of a wider line. What no route can say is
+named with its line: single addresses, regular expressions, "error" and "discard", and services of master.cf.`,
 		Example: `  postrider alias import -c /etc/postrider /etc/aliases
-  postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual`,
+  postrider alias import -c /etc/postrider --format virtual /etc/postfix/virtual
+  postrider alias import -c /etc/postrider --format transport /etc/postfix/transport`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.format == "transport" {
+				return take(cmd, &f, args[0], "route", readTransports, (*conf.Settings).AddRoutes)
+			}
 			return take(cmd, &f, args[0], "alias", readAliases, (*conf.Settings).AddAliases)
 		},
 	}
-	f.register(c, "aliases", "virtual", "dump")
+	f.register(c, "aliases", "virtual", "transport", "dump")
 	return c
 }
 
@@ -117,7 +133,9 @@ func userImportCommand() *cobra.Command {
 		Short: "Take over the accounts of another mail system",
 		Long: `Take over a file of passwords: a passwd-file of Dovecot, /etc/shadow, docker-mailserver's
 postfix-accounts.cf, or a dump of the database of PostfixAdmin, mailcow, ISPConfig, or one with
-virtual_users or users, by mysqldump, mariadb-dump or pg_dump. The hashes stay
+virtual_users or users, by mysqldump, mariadb-dump or pg_dump. Of a dump come the accounts of
+domains that it says are that server's (in domain, mail_domain or virtual_domains), that are
+this server's already, or that --domain names. The hashes stay
 as they are: with them users log in by PLAIN and LOGIN, and by more after their next
 password. What cannot be taken over is named, and the exit code is 1 then. Mail is
 taken over by "postrider import".`,
@@ -269,7 +287,7 @@ func inHome(name string, home domains.Name) string {
 func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
 	r, start := begins(r)
 	if f.format == "dump" || f.format == "" && isDump(start) {
-		all, bad = readAccountDump(r, home)
+		all, bad = readAccountDump(r, f, home)
 	} else {
 		all, bad = readPasswords(r, f, home)
 	}

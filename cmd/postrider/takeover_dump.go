@@ -44,9 +44,28 @@ func isDump(start string) bool {
 // Tables of accounts: of PostfixAdmin and mailcow, of guides to Postfix with Dovecot, of Dovecot's own, of ISPConfig.
 var accountTables = []string{"mailbox", "virtual_users", "users", "mail_user"}
 
-// readAccountDump reads the accounts of a dump.
-func readAccountDump(r io.Reader, home domains.Name) (all []conf.NewAccount, bad []error) {
-	err := rowsOf(r, accountTables, func(table string, line int, row sqlRow) {
+// domainTables are those of the domains whose mail the server keeps, with the column of their names.
+var domainTables = map[string]string{"domain": "domain", "virtual_domains": "name", "mail_domain": "domain"}
+
+// readAccountDump reads the accounts of a dump. An account makes its domain one of this server's, so only those of domains come that
+// the dump says are the old one's, that are here already, or that are named: a web site's table of users has addresses of anywhere.
+func readAccountDump(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
+	kept := map[domains.Name]bool{home: true}
+	for _, d := range f.domains {
+		kept[domains.Canonical(d)] = true
+	}
+	type place struct {
+		account conf.NewAccount
+		where   string
+	}
+	var found []place
+	err := rowsOf(r, slices.Concat(accountTables, slices.Collect(maps.Keys(domainTables))), func(table string, line int, row sqlRow) {
+		if column := domainTables[table]; column != "" {
+			if backup := row["backupmx"]; !row.off() && (backup == "" || backup == "0" || strings.HasPrefix(backup, "f")) {
+				kept[domains.Canonical(row[column])] = true
+			}
+			return
+		}
 		name := row.first("username", "email", "userid")
 		if domain := row["domain"]; !strings.Contains(name, "@") && domain != "" && name != "" {
 			name += "@" + domain
@@ -69,8 +88,15 @@ func readAccountDump(r io.Reader, home domains.Name) (all []conf.NewAccount, bad
 			bad = append(bad, fmt.Errorf("%s: %w", where, err))
 			return
 		}
-		all = append(all, a)
+		found = append(found, place{a, where})
 	})
+	for _, p := range found {
+		if d := p.account.Address.Domain(); !kept[d] && (f.local == nil || !f.local(d)) {
+			bad = append(bad, fmt.Errorf("%s: %s: the dump does not say that mail for %s is kept by that server; if it is: --domain %[3]s", p.where, p.account.Address, d))
+			continue
+		}
+		all = append(all, p.account)
+	}
 	if err != nil {
 		bad = append(bad, err)
 	}

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 const dumpedHash = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
@@ -132,4 +135,60 @@ func TestDumpImport(t *testing.T) {
 		t.Error(said)
 	}
 	must(t, "", "check", "-c", dir)
+}
+
+// TestDumpDomains: of a dump come the accounts of domains that it says are the old server's, that are here, or that are named. All
+// others are named: an account would make its domain one of this server's, and mail for it would leave no more.
+func TestDumpDomains(t *testing.T) {
+	rows := func(table, columns string, values ...string) string {
+		return "INSERT INTO `" + table + "` (" + columns + ") VALUES ('" + strings.Join(values, "'),('") + "');\n"
+	}
+	users := func(table string, names ...string) string {
+		for i := range names {
+			names[i] += "','" + dumpedHash
+		}
+		return rows(table, "`email`, `password`", names...)
+	}
+	const start = "-- MySQL dump 10.13\n"
+	for _, c := range []struct {
+		name, text, flag string
+		local            bool // old.test is here already
+		users, refused   []string
+	}{
+		{"a web site's users", start + users("users", "me@web.test", "you@home.test", "they@old.test"), "home.test", false, []string{"you@home.test"}, []string{"me@web.test", "they@old.test"}},
+		{"named", start + users("users", "me@web.test", "you@home.test", "they@old.test"), "home.test,OLD.test", false, []string{"you@home.test", "they@old.test"}, []string{"me@web.test"}},
+		{"here", start + users("users", "me@web.test", "they@old.test"), "home.test", true, []string{"they@old.test"}, []string{"me@web.test"}},
+		{"PostfixAdmin, its domains behind", start + users("mailbox", "a@old.test", "b@off.test", "c@mx.test", "d@web.test") +
+			rows("domain", "`domain`, `backupmx`, `active`", "ALL','0','1", "old.test','0','1", "off.test','0','0", "mx.test','1','1"), "home.test", false, []string{"a@old.test"}, []string{"b@off.test", "c@mx.test", "d@web.test"}},
+		{"ISPConfig", start + rows("mail_domain", "`domain`, `active`", "old.test','y", "off.test','n") + users("mail_user", "a@old.test", "b@off.test"), "home.test", false, []string{"a@old.test"}, []string{"b@off.test"}},
+		{"guide", "--\n-- PostgreSQL database dump\n--\nCOPY public.virtual_domains (id, name) FROM stdin;\n1\told.test\n\\.\n" +
+			"COPY public.virtual_users (id, domain_id, email, password) FROM stdin;\n1\t1\ta@old.test\t" + dumpedHash + "\n2\t2\tb@web.test\t" + dumpedHash + "\n\\.\n", "home.test", false, []string{"a@old.test"}, []string{"b@web.test"}},
+	} {
+		domain := ""
+		if c.local {
+			domain = `, "Domains": {"old.test": {}}`
+		}
+		dir := confDir(t, `{"server_name": "mail.test", "data_dir": "data"`+domain+`, "Accounts": {"boss@mail.test": {}}}`)
+		said := fails(t, "", "user", "import", "-c", dir, "--domain", c.flag, put(t, c.text, t.TempDir(), "dump"))
+		for _, w := range c.refused {
+			if _, domain, _ := strings.Cut(w, "@"); !strings.Contains(said, w+": the dump does not say that mail for "+domain) {
+				t.Errorf("%s: %s is not named in %s", c.name, w, said)
+			}
+		}
+		if n := strings.Count(said, "not taken over"); n != len(c.refused) {
+			t.Errorf("%s: %d are named: %s", c.name, n, said)
+		}
+		s, err := conf.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range c.users {
+			if s.Book().Accounts[domains.Address(w)] == nil {
+				t.Errorf("%s: %s did not come: %s", c.name, w, said)
+			}
+		}
+		if n := len(s.Book().Accounts); n != len(c.users)+1 {
+			t.Errorf("%s: %d accounts", c.name, n)
+		}
+	}
 }

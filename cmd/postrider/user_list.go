@@ -149,10 +149,12 @@ func viewsElsewhere(s *conf.Settings, boxes []string) (views []userView, err err
 	if err != nil {
 		return nil, err
 	}
-	seen := make(map[domains.Address]bool)
+	seen, blocked := make(map[domains.Address]bool), s.Elsewhere.Blocked()
 	add := func(at domains.Address, password string, own conf.Quota, source string) {
 		quota, _ := s.QuotaOf(at.Domain(), &conf.Account{Quota: own}).MarshalText()
-		seen[at] = true
+		if seen[at] = true; blocked[at] {
+			password = "disabled"
+		}
 		views = append(views, userView{Address: at, Password: cmp.Or(password, "-"), Keys: []string{}, Disabled: password == "disabled", Quota: string(quota), Source: source})
 	}
 	for _, k := range listed {

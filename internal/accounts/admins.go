@@ -133,12 +133,12 @@ func (c *Credentials) UserStamp(address domains.Address) string {
 
 // stampElsewhere is UserStamp of an account that others keep. A place that is away is believed what it said last.
 func (c *Credentials) stampElsewhere(address domains.Address) string {
-	if c.domainBlocked(address) { // whoever keeps it may be away
+	if c.dir.closed(address) { // whoever keeps it may be away
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), findPatience)
 	defer cancel()
-	k, err := c.dir.find(ctx, address)
+	k, err := c.dir.Find(ctx, address)
 	if err != nil {
 		k = c.dir.elsewhere.Lately(address)
 	}

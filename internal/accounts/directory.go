@@ -25,6 +25,7 @@ type Directory struct {
 	senders map[domains.Address][]domains.Address
 	// elsewhere knows accounts that others keep; nil: there are none.
 	elsewhere *Elsewhere
+	blocked   map[domains.Address]bool // of those, by the settings
 }
 
 // NewDirectory makes the directory of the settings.
@@ -32,6 +33,7 @@ func NewDirectory(s *conf.Settings) *Directory {
 	d := &Directory{
 		book: s.Book(), settings: make(map[domains.Name]*conf.Domain), home: domains.Canonical(s.ServerName),
 		hosts: hostNames(), system: systemUsers("/etc/passwd"), senders: make(map[domains.Address][]domains.Address),
+		blocked: s.Elsewhere.Blocked(),
 	}
 	for address, a := range d.book.Accounts {
 		d.senders[address] = canonical(a.Addresses)
@@ -78,23 +80,48 @@ func (d *Directory) Elsewhere() *Elsewhere { return d.elsewhere }
 // findPatience is how long it may take in all to find out who has an address; a place has bounds of its own, and there may be several.
 const findPatience = 20 * time.Second
 
-// find returns the account of an address that others keep; nil if there is none. Accounts of the settings come first, also where
-// somebody else says that an address is theirs.
-func (d *Directory) find(ctx context.Context, address domains.Address) (*Known, error) {
+// Find returns the account of an address that others keep; nil if there is none. Accounts of the settings come first, also where
+// somebody else says that an address is theirs. What the settings have closed is closed. An error says that it cannot be found out now.
+func (d *Directory) Find(ctx context.Context, address domains.Address) (*Known, error) {
 	k, err := d.elsewhere.Find(ctx, address)
 	if err != nil || k == nil {
 		return nil, err
 	}
-	if _, alias := d.book.Aliases[k.Address]; alias || d.book.Accounts[k.Address] != nil || d.book.Reports[k.Address] {
-		return nil, nil
+	return d.judged(k), nil
+}
+
+// Seen is Find without a question to a directory: what one said last, however long ago. asked is false where it was not asked about that address.
+func (d *Directory) Seen(address domains.Address) (k *Known, asked bool) {
+	if k, asked = d.elsewhere.seen(address); k != nil {
+		k = d.judged(k)
 	}
-	if domain := d.settings[k.Address.Domain()]; domain != nil && domain.Disabled {
+	return k, asked
+}
+
+// judged is an account that others keep by the settings; nil if it is none by them.
+func (d *Directory) judged(k *Known) *Known {
+	if _, alias := d.book.Aliases[k.Address]; alias || d.book.Accounts[k.Address] != nil || d.book.Reports[k.Address] {
+		return nil
+	}
+	if d.closed(k.Address) {
 		closed := *k
 		closed.Disabled, closed.Closed = true, true
 		k = &closed
 	}
-	return k, nil
+	return k
 }
+
+// closed reports whether nobody logs in to an account that others keep, by the settings: it is blocked, or its domain is.
+func (d *Directory) closed(account domains.Address) bool {
+	domain := d.settings[account.Domain()]
+	return d.blocked[account] || domain != nil && domain.Disabled
+}
+
+// Blocked reports whether an account that others keep is blocked by the settings.
+func (d *Directory) Blocked(account domains.Address) bool { return d.blocked[account] }
+
+// BlockedElsewhere are all of these; it must not be changed.
+func (d *Directory) BlockedElsewhere() map[domains.Address]bool { return d.blocked }
 
 func canonical(written []string) []domains.Address {
 	all := make([]domains.Address, len(written))
@@ -240,7 +267,7 @@ func (d *Directory) followElsewhere(address, taker domains.Address, t *Targets, 
 		if name == taker { // the settings know it
 			return false
 		}
-		k, err := d.find(ctx, name)
+		k, err := d.Find(ctx, name)
 		switch {
 		case err != nil:
 			t.Away = err

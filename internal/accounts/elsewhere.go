@@ -220,6 +220,9 @@ func (e *Elsewhere) Directory(domain domains.Name) string {
 	return ""
 }
 
+// Stored is the hash of its password, where whoever keeps it has told it; empty: he checks passwords himself.
+func (k *Known) Stored() string { return k.stored }
+
 // Scheme names how the password of an account is stored, for a list: "" where whoever keeps it does not say.
 func (k *Known) Scheme() string {
 	switch {
@@ -233,29 +236,38 @@ func (k *Known) Scheme() string {
 	return ""
 }
 
-// mayBe reports whether an account, which was found by a name, is not known to be gone, closed or somebody else's, without a question to a directory.
-func (e *Elsewhere) mayBe(account, name domains.Address) bool {
-	if !e.Knows(name.Domain()) {
-		return false
+// seen is what is known of a name without a question to a directory, from the first place that knows somebody. asked is false where a directory that comes
+// before has not been asked about it: it may be there.
+func (e *Elsewhere) seen(name domains.Address) (k *Known, asked bool) {
+	if e == nil {
+		return nil, true
 	}
 	for _, p := range e.places {
 		if !p.domains[name.Domain()] {
 			continue
 		}
-		k, asked := p.lately(name)
-		if p.fast {
+		if k, asked = p.lately(name); p.fast {
 			var err error
 			if k, err = p.find(context.Background(), name); err != nil {
-				return true
+				return nil, false
 			}
 		} else if !asked {
-			return true // it may be there
+			return nil, false
 		}
 		if k != nil {
-			return !k.Disabled && k.Address == account
+			return k, true
 		}
 	}
-	return false
+	return nil, true
+}
+
+// mayBe reports whether an account, which was found by a name, is not known to be gone, closed or somebody else's, without a question to a directory.
+func (e *Elsewhere) mayBe(account, name domains.Address) bool {
+	if !e.Knows(name.Domain()) {
+		return false
+	}
+	k, asked := e.seen(name)
+	return !asked || k != nil && !k.Disabled && k.Address == account
 }
 
 // mayHave reports whether the account of a name is not known to have another password than that of a stamp; "" is one that only a directory

@@ -33,7 +33,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	failed := func(err error) error {
 		return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err)
 	}
-	k, err := c.dir.find(ctx, name)
+	k, err := c.dir.Find(ctx, name)
 	if err != nil {
 		return "", failed(err)
 	}

@@ -129,13 +129,7 @@ func (c *Credentials) isThere(account, name domains.Address) bool {
 	if a := c.dir.Account(account); a != nil {
 		return !a.Disabled
 	}
-	return !c.domainBlocked(account) && c.dir.elsewhere.mayBe(account, name)
-}
-
-// domainBlocked reports whether nobody logs in to accounts of an address's domain, by the settings.
-func (c *Credentials) domainBlocked(address domains.Address) bool {
-	domain := c.dir.Domain(address.Domain())
-	return domain != nil && domain.Disabled
+	return !c.dir.closed(account) && c.dir.elsewhere.mayBe(account, name)
 }
 
 // patienceForAll is how long directories are asked at a time about those whose sessions are open. Whose turn did not come is asked about the

@@ -182,7 +182,7 @@ func (c *Credentials) holder(ctx context.Context, user string) (account, name do
 	case own != nil:
 		return name, name, sasl.ErrDenied
 	}
-	k, err := c.dir.find(ctx, name)
+	k, err := c.dir.Find(ctx, name)
 	switch {
 	case err != nil:
 		return name, name, fmt.Errorf("find the account of %s: %w: %w", name, sasl.ErrUnavailable, err)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/sys"
 )
 
@@ -54,4 +55,41 @@ func TestGiveNoLink(t *testing.T) {
 	if info, err := os.Stat(others); err != nil || info.Mode().Perm() != 0o666 {
 		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// TestGiveGroup: a file of a group that who writes it is not in is given to that group by root only. By anybody else it is refused
+// if it is to be open to the group, and else keeps his own.
+func TestGiveGroup(t *testing.T) {
+	foreign := os.Getegid() + 1
+	name := filepath.Join(t.TempDir(), "a")
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o600} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := look{owner: os.Geteuid(), group: foreign, mode: mode}.give(name)
+		info, statErr := os.Stat(name)
+		if statErr != nil {
+			t.Fatal(statErr)
+		}
+		group := int(info.Sys().(*syscall.Stat_t).Gid)
+		switch refused := os.Geteuid() != 0 && mode&0o070 != 0; {
+		case refused && err == nil, refused && info.Mode().Perm() != 0o600:
+			t.Errorf("%04o: %v, mode %04o", mode, err, info.Mode())
+		case !refused && (err != nil || info.Mode().Perm() != mode):
+			t.Errorf("%04o: %v, mode %04o", mode, err, info.Mode())
+		case (group == foreign) != (os.Geteuid() == 0):
+			t.Errorf("%04o: group %d", mode, group)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mailtest.Descriptors(t, func() {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := (look{owner: os.Geteuid(), group: os.Getegid(), mode: 0o600}).give(name); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -79,10 +79,10 @@ func (p *publication) publish(ctx context.Context) error {
 	}
 	if len(p.texts) > 1 {
 		p.at()
+		defer os.Remove(p.journal())
 		if err := p.writeDown(ctx); err != nil {
 			return err
 		}
-		defer os.Remove(p.journal())
 	}
 	for _, t := range p.texts {
 		p.at()
@@ -144,7 +144,6 @@ func (p *publication) takeBack() {
 		default:
 			swap(t.beside, t.name)
 		}
-		t.done = false
 	}
 }
 

@@ -20,12 +20,41 @@ func (s *Settings) SetQuota(address domains.Address, q Quota) (*Edit, error) {
 	return s.setAccount(address, "quota", q)
 }
 
-// SetDisabled blocks an account, or lets it in again.
+// SetDisabled blocks an account, or lets it in again, also one that others keep.
 func (s *Settings) SetDisabled(address domains.Address, disabled bool) (*Edit, error) {
+	if steps, _ := s.findAccount(address); steps == nil && s.Elsewhere.Knows(address.Domain()) {
+		return s.setDisabledElsewhere(address, disabled)
+	}
 	if !disabled {
 		return s.setAccount(address, "disabled", nil)
 	}
 	return s.setAccount(address, "disabled", true)
+}
+
+// setDisabledElsewhere is SetDisabled where others keep an account.
+func (s *Settings) setDisabledElsewhere(address domains.Address, disabled bool) (*Edit, error) {
+	if err := checkAddress(address.String()); err != nil {
+		return nil, err
+	}
+	steps := []string{"Elsewhere", "Accounts", address.String()}
+	for name := range s.Elsewhere.Accounts {
+		if domains.CanonicalAddress(name) == address {
+			steps[2] = name
+		}
+	}
+	at, ok := s.text().Where(anys(steps)...)
+	if !ok {
+		at, ok = s.text().Where("Elsewhere", "Accounts")
+	}
+	if !ok {
+		at, _ = s.text().Where("Elsewhere")
+	}
+	return s.edit(at.File, func(text []byte) ([]byte, error) {
+		if !disabled {
+			return config.Remove(text, steps...)
+		}
+		return config.Set(text, map[string]bool{"disabled": true}, steps...)
+	})
 }
 
 // SetSealed says to which public key mail of an account is sealed; empty: to none.
@@ -166,6 +195,16 @@ func (s *Settings) WhereAccount(address domains.Address) (at, password string) {
 		password = "file " + a.PasswordFile
 	}
 	return s.origin(anys(steps)), cmp.Or(s.notes[config.Path(anys(steps, "password")...)], password)
+}
+
+// WhereBlocked is where an account that others keep is blocked; empty: nowhere.
+func (s *Settings) WhereBlocked(address domains.Address) string {
+	for name := range s.Elsewhere.Accounts {
+		if domains.CanonicalAddress(name) == address {
+			return s.origin([]any{"Elsewhere", "Accounts", name})
+		}
+	}
+	return ""
 }
 
 // WhereAlias is where an alias stands; empty for one that holds by default.

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -63,6 +64,18 @@ type Elsewhere struct {
 	// password is right, what a provider's introspection knows of a token. So long may
 	// somebody go on whose account was closed there. A new password counts at once.
 	CacheTime time.Duration `json:"cache_time" max:"10m" why:"whose account is closed is to be out soon"`
+
+	// What is decided here about accounts that others keep, by their addresses. The page of an
+	// account, and "postrider user block", write it.
+	//
+	//	"Accounts": {"bob@example.com": {"disabled": true}}
+	Accounts map[string]*AccountElsewhere `json:"Accounts"`
+}
+
+// AccountElsewhere is what is decided here about an account that others keep.
+type AccountElsewhere struct {
+	// Nobody logs in to it, by whatever means, whoever keeps it says. Its mail comes, and stays.
+	Disabled bool `json:"disabled"`
 }
 
 // PasswdFile is a file of accounts in Dovecot's form, "user:password:…", the password with
@@ -261,6 +274,17 @@ func (e *Elsewhere) Knows(domain domains.Name) (found bool) {
 	return found
 }
 
+// Blocked are the accounts that nobody logs in to, by what is decided here.
+func (e *Elsewhere) Blocked() map[domains.Address]bool {
+	all := make(map[domains.Address]bool)
+	for name, a := range e.Accounts {
+		if a != nil && a.Disabled {
+			all[domains.CanonicalAddress(name)] = true
+		}
+	}
+	return all
+}
+
 // HasAccounts reports whether any do.
 func (e *Elsewhere) HasAccounts() bool { return len(e.PasswdFiles)+len(e.LDAP) > 0 }
 
@@ -271,6 +295,16 @@ func (c *checker) elsewhere() {
 			c.fail(steps, "%w", err)
 		}
 	})
+	for _, name := range slices.Sorted(maps.Keys(e.Accounts)) {
+		steps := at("Elsewhere", "Accounts", name)
+		if address, err := AccountAddress(name); err != nil {
+			c.failKey(steps, "%w", err)
+		} else if c.book.Accounts[address] != nil {
+			c.failKey(steps, "%s is an account of the settings; write it there", name)
+		} else if !e.Knows(address.Domain()) {
+			c.failKey(steps, "nobody elsewhere keeps accounts of %s", address.Domain())
+		}
+	}
 	for i := range e.PasswdFiles {
 		c.passwdFile(at("Elsewhere", "PasswdFiles", i), &e.PasswdFiles[i])
 	}

@@ -41,6 +41,9 @@ func TestElsewhere(t *testing.T) {
 		{`{}`, ""},
 		{`{"LDAP": [{` + rightLDAP + `}]}`, ""},
 		{`{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}]}`, ""},
+		{`{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}], "Accounts": {"Bob@Example.com": {"disabled": true}, "eve@example.com": null}}`, ""},
+		{`{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}], "Accounts": {"bob": {}}}`, "no address for an account"},
+		{`{"PasswdFiles": [{"file": "users", "domains": ["example.com"]}], "Accounts": {"bob@example.org": {}}}`, "nobody elsewhere keeps accounts of example.org"},
 		{`{"PasswdFiles": [{"file": "users"}]}`, "write the domains"},
 		{`{"PasswdFiles": [{"file": "nowhere", "domains": ["example.com"]}]}`, "no such file"},
 		{`{"PasswdFiles": [{"file": "users", "domains": ["example .com"]}]}`, "not a domain name"},
@@ -168,6 +171,54 @@ func TestAccountAddress(t *testing.T) {
 	for text, want := range map[string]domains.Address{"Ann@Example.COM": "ann@example.com", "a+b@example.com": "a+b@example.com", "ann": "", "": "", "@example.com": "", "ann@": "", "a b@example.com": "", "a@b@example.com": "", "*@example.com": "", "a/../b@example.com": ""} {
 		if got, err := AccountAddress(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+// TestBlockElsewhere: an account that others keep is blocked and let in again where such accounts stand, however its address is written there; comments stay.
+func TestBlockElsewhere(t *testing.T) {
+	places := `"PasswdFiles": [{"file": "users", "domains": ["example.net"]}]`
+	for _, accounts := range []string{``, `"Accounts": {"eve@example.net": {"disabled": true}, /* left */},`, `"Accounts": {"Bob@Example.net": {"disabled": false}},`} {
+		dir := t.TempDir()
+		text := `{"server_name": "mail.test", "data_dir": "data", "postmaster": "ann@example.com", "Accounts": {"ann@example.com": ""}, // who
+			"Elsewhere": {` + places + ", " + accounts + "\n// that is all\n}}"
+		for name, text := range map[string]string{"a.conf": text, "users": "bob:x\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, block := range []bool{true, false, true} {
+			s := mustLoad(t, dir)
+			e, err := s.SetDisabled("bob@example.net", block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(e.File, e.Text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s = mustLoad(t, dir)
+			if blocked := s.Elsewhere.Blocked(); blocked["bob@example.net"] != block || blocked["eve@example.net"] != strings.Contains(accounts, "eve") {
+				t.Errorf("%s, %v: %v in\n%s", accounts, block, blocked, e.Text)
+			}
+			if (s.WhereBlocked("bob@example.net") != "") != block || !strings.Contains(string(e.Text), "// that is all") || strings.Contains(accounts, "left") && !strings.Contains(string(e.Text), "/* left */") {
+				t.Errorf("%s, %v: %q in\n%s", accounts, block, s.WhereBlocked("bob@example.net"), e.Text)
+			}
+		}
+		twice := strings.Replace(text, `"ann@example.com": ""`, `"bob@example.net": "", "ann@example.com": ""`, 1)
+		if strings.Contains(accounts, "Bob") {
+			if err := os.WriteFile(filepath.Join(dir, "a.conf"), []byte(twice), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, problems := Verify(dir, Probes{}); !slices.ContainsFunc(problems, func(p error) bool { return strings.Contains(p.Error(), "is an account of the settings") }) {
+				t.Error("an account of the settings:", problems)
+			}
+			continue
+		}
+		if _, err := mustLoad(t, dir).SetDisabled("zoe@example.com", true); err == nil {
+			t.Error("nobody is blocked")
+		}
+		if _, err := mustLoad(t, dir).SetDisabled("a b@example.net", true); err == nil {
+			t.Error("what is no address is blocked")
 		}
 	}
 }

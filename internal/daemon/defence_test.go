@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -130,6 +131,14 @@ func TestOwnEntries(t *testing.T) {
 			t.Error(text)
 		}
 	}
+	// A look at which nothing is answered makes nothing of it go away, nor come anew afterwards.
+	gone, stop := context.WithCancel(t.Context())
+	stop()
+	w.lookForOwnEntries(gone)
+	if s := listed(); strings.Count(s, "bl.example lists 198.51.100.") != 2 {
+		t.Error("after a look without answers:", s)
+	}
+	w.lookForOwnEntries(t.Context())
 	if n := strings.Count(w.logs.String(), "a DNS list has an entry about this host"); n != 2 {
 		t.Errorf("%d lines in the log", n)
 	}
@@ -139,6 +148,40 @@ func TestOwnEntries(t *testing.T) {
 	w.lookForOwnEntries(t.Context())
 	if strings.Contains(listed(), "of this host (") {
 		t.Error("without lists:", listed())
+	}
+}
+
+// TestOwnEntriesUnanswered: what a list said of this host last counts while it does not answer, for a day; what it answers otherwise, or what is asked no
+// more, is gone at once.
+func TestOwnEntriesUnanswered(t *testing.T) {
+	a, b := question{"bl", "192.0.2.1"}, question{"bl", "mail.test"}
+	now := time.Now()
+	entries := func(all ...question) map[question]ownEntry {
+		found := make(map[question]ownEntry)
+		for _, q := range all {
+			found[q] = ownEntry{q.list + " lists " + q.subject, now}
+		}
+		return found
+	}
+	all, none := func(question) bool { return true }, func(question) bool { return false }
+	for _, c := range []struct {
+		what       string
+		found      map[question]ownEntry
+		unanswered func(question) bool
+		later      time.Duration
+		news, left int
+	}{
+		{"found", entries(a, b), none, 0, 2, 2}, {"again", entries(a, b), none, 0, 0, 2},
+		{"one is not answered", entries(a), all, 0, 0, 2}, {"none is answered", entries(), all, staleEntry - 1, 0, 2},
+		{"one is answered otherwise", entries(), func(q question) bool { return q == a }, 0, 0, 1}, {"too old", entries(), all, staleEntry, 0, 0}, {"anew", entries(a), none, 0, 1, 1},
+	} {
+		var o ownEntries
+		if c.what != "found" && c.what != "anew" {
+			o.put(entries(a, b), none, now)
+		}
+		if news := o.put(c.found, c.unanswered, now.Add(c.later)); len(news) != c.news || len(o.problems()) != c.left || o.count() != c.left {
+			t.Errorf("%s: news %q, left %q", c.what, news, o.problems())
+		}
 	}
 }
 

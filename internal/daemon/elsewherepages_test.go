@@ -124,6 +124,122 @@ func TestPagesOfElsewhere(t *testing.T) {
 	}
 }
 
+// TestAdminSeesElsewhere: accounts that others keep are in the list, and have a page that says who keeps them; they are blocked from it, in a file and for every way in, and
+// let in again; nothing of theirs is changed that is not kept here.
+func TestAdminSeesElsewhere(t *testing.T) {
+	write, settings := usersFile(t, ofTest("bob"), ofTest("eve")+"::::::nologin", "plain:{PLAIN}x", ofTest("zoe")+"::::::userdb_quota_rule=*:bytes=1M")
+	w := start(t, withAdmin(t, strings.Replace(settings, `"Elsewhere": {`, `"Elsewhere": { // who is kept by others`+"\n", 1)))
+	w.fill("bob@example.com")
+	phone := w.user("bob@example.com", "test").app("phone", "test")
+	admin := w.admin()
+	_, page := admin.see("/admin/accounts?find=example.com")
+	for _, who := range []string{"bob", "eve", "plain", "zoe"} {
+		if !strings.Contains(page, `href="/admin/accounts/`+who+`@example.com"`) {
+			t.Errorf("no %s on %s", who, page)
+		}
+	}
+	for _, want := range []string{"passwd-file ", "closed there", "not known now", "1.0 MB", "open"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q on %s", want, page)
+		}
+	}
+	if _, page := admin.see("/admin/accounts"); !strings.Contains(page, "alice@mail.test") || !strings.Contains(page, "bob@example.com") {
+		t.Error("those of the settings and of others in one list:", page)
+	}
+	_, page = admin.see("/admin/accounts/bob@example.com")
+	for _, want := range []string{"passwords for 1 device", "2 messages", "https://password.example.com/", "<dt>Kept by</dt>", "line 1", `value="block"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q on %s", want, page)
+		}
+	}
+	for _, not := range []string{`value="remove"`, `value="password"`, `value="quota"`} {
+		if strings.Contains(page, not) {
+			t.Errorf("%q on %s", not, page)
+		}
+	}
+	if _, page := admin.see("/admin/accounts/plain@example.com"); !strings.Contains(page, "nobody can log in: ") {
+		t.Error(page)
+	}
+	for path, want := range map[string]int{"nobody@example.com": 404, "nobody@far.test": 404, "eve@example.com": 200} {
+		if code, page := admin.see("/admin/accounts/" + path); code != want {
+			t.Error(path, code, page)
+		}
+	}
+	for _, do := range []string{"password", "random", "quota", "remove"} {
+		if code, page := admin.does("/admin/accounts/bob@example.com", do, "password", "a long pass phrase", "sure", "1", "mail", "delete"); code == 200 {
+			t.Error(do, page)
+		}
+	}
+
+	open, session := w.inSMTP("bob@example.com", phone), w.user("bob@example.com", "test")
+	if code, page := admin.post("/admin/accounts/bob@example.com", "do", "block", "stamp", "old"); code != 422 || !strings.Contains(page, "changed") {
+		t.Error("by a page that is out of date:", code, page)
+	}
+	code, page := admin.does("/admin/accounts/bob@example.com", "block")
+	if code != 200 || !strings.Contains(page, `value="unblock"`) || !strings.Contains(page, "<dt>Blocked in</dt>") {
+		t.Fatal(code, page)
+	}
+	if text := w.text(); !strings.Contains(text, `"bob@example.com": {`) || !strings.Contains(text, "// who is kept by others") {
+		t.Error(text)
+	}
+	w.endSessions("")
+	if open.goesOn() || session.in() || w.fetches("bob@example.com", "test") || w.fetches("bob@example.com", phone) {
+		t.Error("who is blocked is in")
+	}
+	w.fill("bob@example.com")
+	if code, page := admin.does("/admin/accounts/bob@example.com", "unblock"); code != 200 || !strings.Contains(page, `value="block"`) || !strings.Contains(page, "3 messages") {
+		t.Fatal(code, page)
+	}
+	if !w.fetches("bob@example.com", phone) || strings.Contains(w.text(), "bob@example.com") {
+		t.Error(w.text())
+	}
+
+	// Who is gone there has a mailbox here.
+	write(ofTest("zoe"))
+	if _, page := admin.see("/admin/accounts/bob@example.com"); !strings.Contains(page, "known to nobody") || !strings.Contains(page, "its mail stays") {
+		t.Error(page)
+	}
+	if code, page := admin.post("/admin/accounts/bob@example.com", "do", "lift"); code == 200 {
+		t.Error("limits of nobody are lifted:", page)
+	}
+	if code, page := admin.post("/admin/accounts/zoe@example.com", "do", "lift"); code != 200 || !strings.Contains(page, "without limits") {
+		t.Error(code, page)
+	}
+}
+
+// TestAdminSeesDirectory: of a directory those are listed that were seen here; who is looked for by the whole address is asked about, and no directory that is away
+// keeps a page from being shown.
+func TestAdminSeesDirectory(t *testing.T) {
+	s := peertest.NewSlapd(t, entry("bob", "mail: bob@example.com\n", "proxyAddresses: smtp:robert@example.com\n")+entry("eve", "mail: eve@example.com\n", ""), 0)
+	w := start(t, withAdmin(t, ldapConf(s, "")))
+	admin := w.admin()
+	if _, page := admin.see("/admin/accounts"); strings.Contains(page, "bob@example.com") {
+		t.Error("the whole directory:", page)
+	}
+	for _, find := range []string{"bob@example.com", "Robert@example.com"} {
+		if _, page := admin.see("/admin/accounts?find=" + find); !strings.Contains(page, `href="/admin/accounts/bob@example.com"`) || strings.Contains(page, "eve@") || !strings.Contains(page, "LDAP ldap") {
+			t.Errorf("%s: %s", find, page)
+		}
+	}
+	if _, page := admin.see("/admin/accounts/bob@example.com"); !strings.Contains(page, "uid=bob,ou=people") || !strings.Contains(page, "none is remembered") {
+		t.Error(page)
+	}
+	if code, _ := admin.see("/admin/accounts/robert@example.com"); code != 404 {
+		t.Error("a name of an account is one:", code)
+	}
+	if !w.fetches("bob@example.com", "bob-secret") {
+		t.Fatal("no login")
+	}
+	if _, page := admin.see("/admin/accounts/bob@example.com"); strings.Contains(page, "none is remembered") {
+		t.Error(page)
+	}
+	s.Freeze()
+	defer s.Thaw()
+	if code, page := admin.see("/admin/accounts"); code != 200 {
+		t.Error(code, page)
+	}
+}
+
 // TestLeavers: what somebody had decided whom nobody elsewhere knows any more is put aside, once that was so twice in turn; so whoever has the name next begins
 // anew. Not where nobody is known at all.
 func TestLeavers(t *testing.T) {

@@ -368,6 +368,22 @@ func TestOnlyDevices(t *testing.T) {
 	}
 }
 
+// TestOnlyDevicesOfOneKind: where the devices only send, or only fetch, the user is told what no program could do any more, and has his way if he is sure.
+func TestOnlyDevicesOfOneKind(t *testing.T) {
+	w := start(t, withUsers)
+	for who, c := range map[string]struct{ does, lost string }{"alice@mail.test": {"send", "no program could fetch mail"}, "bob@mail.test": {"fetch", "no program could send mail"}} {
+		v := w.user(who, testPassword)
+		v.app("one", testPassword, "only", c.does)
+		code, page := v.post("/account/devices", "do", "only", "only", "1", "proof", testPassword)
+		if code != 422 || !strings.Contains(page, c.lost) || !strings.Contains(page, `name="sure"`) || !w.fetches(who, testPassword) {
+			t.Error(who, code, page)
+		}
+		if code, page := v.post("/account/devices", "do", "only", "only", "1", "proof", testPassword, "sure", "1"); code != 200 || !strings.Contains(page, "opens these pages alone") || w.fetches(who, testPassword) {
+			t.Error(who, "who is sure:", code, page)
+		}
+	}
+}
+
 // TestPhone: a link sets one device up, once and within ten minutes, with a password that is made when it is used and is in the list; another one
 // ends it; nobody else's password or account does, and it is not in the log.
 func TestPhone(t *testing.T) {

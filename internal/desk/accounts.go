@@ -34,6 +34,16 @@ func stampOfAccount(a *conf.Account) string {
 func (p accountPages) Accounts(ctx context.Context, s admin.Slice) (rows []admin.Account, next string, err error) {
 	st := p.Now()
 	found, next := st.Names.accounts.part(s)
+	if st.Settings.Elsewhere.HasAccounts() {
+		theirs, more := part(p.elsewhere(ctx, st), s)
+		if next == "" {
+			next = more
+		}
+		if at := p.asked(ctx, st, s.Find); at != "" && s.After == "" {
+			theirs = append(theirs, at)
+		}
+		found, next = together(found, theirs, next, s)
+	}
 	last, locked := st.Credentials.LastLogins(found...), lockedUntil(st.Credentials)
 	for _, name := range found {
 		rows = append(rows, p.row(ctx, st, name, last[name], locked[name]))
@@ -55,16 +65,23 @@ func lockedUntil(c *accounts.Credentials) map[domains.Address]time.Time {
 // row is what a list shows of an account.
 func (p accountPages) row(ctx context.Context, st Moment, name domains.Address, last accounts.LastLogin, locked time.Time) admin.Account {
 	a := st.Directory.Account(name)
-	r := admin.Account{Address: name.String(), Blocked: a.Disabled, Locked: locked, LastLogin: last.At, Most: p.Quota(name.String()).Octets}
-	if a.Password != "" {
-		r.Password = passwd.Kind(string(a.Password))
+	r := admin.Account{Address: name.String(), Locked: locked, LastLogin: last.At}
+	if a == nil {
+		k, asked := st.Directory.Seen(name)
+		kept(&r, st, name, k, asked, nil)
+	} else {
+		r.Blocked = a.Disabled
+		if a.Password != "" {
+			r.Password = passwd.Kind(string(a.Password))
+		}
+		if dom := st.Directory.Domain(name.Domain()); dom != nil {
+			r.ByDomain = dom.Disabled
+		}
 	}
+	r.Most = p.Quota(name.String()).Octets
 	p.decided(&r, name, a)
 	if last.From != (netip.Prefix{}) {
 		r.LastFrom = last.From.String()
-	}
-	if dom := st.Directory.Domain(name.Domain()); dom != nil {
-		r.ByDomain = dom.Disabled
 	}
 	use, err := p.Store.Usage(ctx, name.String())
 	if err != nil {
@@ -94,17 +111,10 @@ func (p accountPages) decided(r *admin.Account, name domains.Address, a *conf.Ac
 // Account implements admin.Accounts.
 func (p accountPages) Account(ctx context.Context, address string) (admin.Account, error) {
 	st, name := p.Now(), domains.CanonicalAddress(address)
-	a := st.Directory.Account(name)
-	if a == nil {
-		return admin.Account{}, pages.ErrNotFound
+	r, err := p.all(ctx, st, name)
+	if err != nil {
+		return admin.Account{}, err
 	}
-	r := p.row(ctx, st, name, st.Credentials.LastLogins(name)[name], lockedUntil(st.Credentials)[name])
-	r.Stamp, r.Keys = stampOfAccount(a), a.Mechanisms()
-	if a.Quota != 0 {
-		text, _ := a.Quota.MarshalText()
-		r.Quota = string(text)
-	}
-	r.From, r.PasswordFrom = st.Settings.WhereAccount(name)
 	use, err := p.Post.Use(ctx, name)
 	if err != nil {
 		return admin.Account{}, err
@@ -122,6 +132,22 @@ func (p accountPages) Account(ctx context.Context, address string) (admin.Accoun
 	for _, alias := range lead[:min(len(lead), shown)] {
 		r.Aliases = append(r.Aliases, admin.Alias{Address: alias.String(), Default: !st.Names.written()[alias]})
 	}
+	return r, nil
+}
+
+// all is what there is to say of one account, but for what it sends and who leads to it.
+func (p accountPages) all(ctx context.Context, st Moment, name domains.Address) (admin.Account, error) {
+	a := st.Directory.Account(name)
+	if a == nil {
+		return p.accountElsewhere(ctx, st, name)
+	}
+	r := p.row(ctx, st, name, st.Credentials.LastLogins(name)[name], lockedUntil(st.Credentials)[name])
+	r.Stamp, r.Keys = stampOfAccount(a), a.Mechanisms()
+	if a.Quota != 0 {
+		text, _ := a.Quota.MarshalText()
+		r.Quota = string(text)
+	}
+	r.From, r.PasswordFrom = st.Settings.WhereAccount(name)
 	return r, nil
 }
 
@@ -288,6 +314,9 @@ func (p accountPages) SetQuota(ctx context.Context, address, stamp, quota string
 
 // Block implements admin.Accounts.
 func (p accountPages) Block(ctx context.Context, address, stamp string, block bool) error {
+	if st, at := p.Now(), domains.CanonicalAddress(address); st.Directory.Account(at) == nil && st.Directory.Elsewhere().Knows(at.Domain()) {
+		return p.blockElsewhere(ctx, at, stamp, block)
+	}
 	return p.edit(ctx, address, stamp, func(s *conf.Settings, at domains.Address, _ *conf.Account) ([]*conf.Edit, error) {
 		return one(s.SetDisabled(at, block))
 	})
@@ -315,7 +344,7 @@ func (p accountPages) DiscardHeld(ctx context.Context, address string) (int, err
 // steer does something about what an account sends, to its end, whether somebody waits for it or not.
 func (p accountPages) steer(ctx context.Context, address string, do func(context.Context, domains.Address) (int, error)) (int, error) {
 	at := domains.CanonicalAddress(address)
-	if p.Now().Directory.Account(at) == nil {
+	if !p.isHere(ctx, at) {
 		return 0, pages.ErrNotFound
 	}
 	return do(context.WithoutCancel(ctx), at)

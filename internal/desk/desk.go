@@ -53,6 +53,7 @@ type Needs struct {
 type Desk struct {
 	Needs
 	zones *Zones
+	seen  seen // accounts that others keep
 }
 
 // New makes a Desk; Close ends it.

@@ -11,7 +11,6 @@ import (
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
 	"github.com/postrider-mail/postrider/parsers/rules"
-	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
@@ -186,10 +185,9 @@ func (v *visit) authors() (all []string, known bool) {
 		return nil, false
 	}
 	unread := v.look.Header.Truncated()
-	for _, field := range v.look.Header.Named("From") {
-		list, bad := rfc2822.ReadAddressList(field.Value())
-		unread = unread || len(bad) > 0
-		for _, a := range list {
+	for _, field := range v.look.From() {
+		unread = unread || len(field.Bad) > 0
+		for _, a := range field.Addresses {
 			all = append(all, domains.At(a.Local, domains.Canonical(a.Domain)).String())
 		}
 	}

@@ -13,12 +13,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
-	dice "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -112,36 +110,6 @@ func mkdir(t testing.TB, name string, mode os.FileMode, uid int) {
 	if err := errors.Join(os.MkdirAll(name, 0o755), os.Chown(name, uid, uid), os.Chmod(name, mode)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// given are the ports that FreePort has given to tests of this program.
-var given sync.Map
-
-// FreePort is a port of the loopback interface that nobody listens at. It is not one of those that
-// the system gives to connections (by default from 32768 on): another test's could be there
-// before the server is. Nor is it one that another test of this program was given: two that run at
-// the same time would both find it free.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 10000 + dice.IntN(20000)
-		if _, is := given.LoadOrStore(port, true); is {
-			continue
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // process is a server that runs.

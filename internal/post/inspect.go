@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/rfc2822"
@@ -47,6 +48,16 @@ type Look struct {
 	// Completed are the fields that are put directly above Header, with the seam to
 	// what is no header.
 	Completed string
+
+	from []rfc2822.AddressField
+}
+
+// From are the From fields of the header. They are read once for all inspectors, of whom one is asked at a time.
+func (l *Look) From() []rfc2822.AddressField {
+	if l.from == nil {
+		l.from = rfc2822.ReadAddressFields(l.Header.Named("From"))
+	}
+	return slices.Clip(l.from)
 }
 
 // Inspection is an Inspector's look at one message. An error that is a *smtp.Reply is

@@ -98,6 +98,11 @@ func (p *Preferences) Has(id string, now time.Time) bool {
 	return p != nil && slices.ContainsFunc(p.Apps, func(a App) bool { return a.ID == id && !a.Over(now) })
 }
 
+// Does reports whether there is an app password that counts now for something, OnlyFetch or OnlySend.
+func (p *Preferences) Does(what string, now time.Time) bool {
+	return slices.ContainsFunc(p.Apps, func(a App) bool { return !a.Over(now) && a.For(what) })
+}
+
 // Revoke takes an app password away. It returns its name, empty if there is none of that id.
 func (p *Preferences) Revoke(id string) (name string) {
 	p.Apps = slices.DeleteFunc(p.Apps, func(a App) bool {

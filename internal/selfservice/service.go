@@ -191,15 +191,15 @@ func does(only string) string {
 }
 
 // SetOnlyApps implements user.Own.
-func (o *Service) SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error {
+func (o *Service) SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only, sure bool) error {
 	if err := o.proves(ctx, who, from, password); err != nil {
 		return err
 	}
 	err := o.change(ctx, who, "", func(p *preferences.Preferences) error {
-		if only && len(p.Apps) == 0 {
-			return errors.New("make a password for a device first: no program could fetch or send any more")
-		}
 		p.OnlyApps = only
+		if only {
+			return leftByApps(p, time.Now(), sure)
+		}
 		return nil
 	})
 	if err != nil {
@@ -210,6 +210,21 @@ func (o *Service) SetOnlyApps(ctx context.Context, who string, from netip.Addr, 
 		what = "or by the password of the account"
 	}
 	o.tell(who, "How mail programs log in was changed", fmt.Sprintf("Programs fetch and send mail of %s by passwords for devices %s, as was asked for from %s.", who, what, from))
+	return nil
+}
+
+// leftByApps says what no program could do any more if the devices' passwords were all that opens an account: a printer that sends is no
+// way to mail that has come. Who is sure has devices for one of both alone.
+func leftByApps(p *preferences.Preferences, now time.Time, sure bool) error {
+	fetches, sends := p.Does(preferences.OnlyFetch, now), p.Does(preferences.OnlySend, now)
+	switch {
+	case !fetches && !sends:
+		return errors.New("make a password for a device first: no program could fetch or send any more")
+	case !fetches && !sure:
+		return &preferences.Invalid{What: "sure", Why: "The devices that there are only send: no program could fetch mail any more."}
+	case !sends && !sure:
+		return &preferences.Invalid{What: "sure", Why: "The devices that there are only fetch: no program could send mail any more."}
+	}
 	return nil
 }
 

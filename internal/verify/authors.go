@@ -106,11 +106,11 @@ func (i *inspection) fields(name string) []rfc2822.Field {
 
 // authors are the domains that the message shows as its author's. Where From names none, programs
 // show Sender. What is named in a way that nobody can read for certain counts if it is a domain of this host.
-// found and err are what dmarc.Authors makes of From.
-func (i *inspection) authors(from []rfc2822.Field, found []string, err error) (all []domains.Name) {
+// found and err are what dmarc.AuthorsOf makes of From.
+func (i *inspection) authors(from []rfc2822.AddressField, found []string, err error) (all []domains.Name) {
 	if errors.Is(err, dmarc.ErrNoAuthor) {
-		instead := i.fields("Sender")
-		found, _ = dmarc.Authors(instead)
+		instead := rfc2822.ReadAddressFields(i.fields("Sender"))
+		found, _ = dmarc.AuthorsOf(instead)
 		from = append(from, instead...)
 	}
 	seen := make(map[domains.Name]bool)
@@ -123,8 +123,8 @@ func (i *inspection) authors(from []rfc2822.Field, found []string, err error) (a
 	for _, d := range found {
 		add(domains.Canonical(d))
 	}
-	for _, f := range from {
-		i.somehow(f, add)
+	for n := range from {
+		i.somehow(&from[n], add)
 	}
 	return all
 }
@@ -137,14 +137,13 @@ var dots = regexp.MustCompile(`\.\.+`)
 
 // somehow are the domains of this host that a field names where it cannot be read as a whole, or where
 // what was read is no address that the world could have.
-func (i *inspection) somehow(f rfc2822.Field, add func(domains.Name)) {
-	list, bad := rfc2822.ReadAddressList(f.Value())
+func (i *inspection) somehow(f *rfc2822.AddressField, add func(domains.Name)) {
 	odd := func(a rfc2822.Address) bool { return !plain(domains.Canonical(a.Domain).String()) }
-	if len(bad) == 0 && len(list) > 0 && !slices.ContainsFunc(list, odd) {
+	if len(f.Bad) == 0 && len(f.Addresses) > 0 && !slices.ContainsFunc(f.Addresses, odd) {
 		return
 	}
-	apart := strings.ReplaceAll(f.Value(), "=?", " =?")
-	for _, text := range []string{f.Value(), rfc2822.DecodeWords(apart)} {
+	apart := strings.ReplaceAll(f.Value, "=?", " =?")
+	for _, text := range []string{f.Value, rfc2822.DecodeWords(apart)} {
 		visible := strings.Map(func(c rune) rune {
 			if unicode.IsControl(c) || c == unicode.ReplacementChar {
 				return -1

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/dmarc"
@@ -86,8 +87,9 @@ func (i *inspection) Findings(ctx context.Context) (found post.Findings, err err
 		i.s.early = false
 		i.v.bounds.came(i.s.block.network)
 	}
-	ctx, stop := context.WithTimeout(i.s.block.context(ctx), allTimeout)
-	defer stop()
+	asking := i.s.block.patient(ctx, allTimeout)
+	defer asking.over()
+	ctx = asking
 	d := i.verdict(ctx)
 	i.look.Envelope.Session.Set(verdictKey{i.v}, d)
 	if d.Action != Refuse { // what is certain first: nobody comes again to be refused
@@ -130,13 +132,13 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 	d.DKIM = i.Results()
 	// Whatever was waited for so far, the author's domain is heard: the domains above are
 	// the client's choice, and may have no other purpose than to be slow.
-	from := i.fields("From")
-	authors, err := dmarc.Authors(from)
+	from := append(i.look.From(), rfc2822.ReadAddressFields(i.below.fields("From"))...)
+	authors, err := dmarc.AuthorsOf(from)
 	if err == nil {
 		d.DMARC = i.v.policy(ctx, authors[0], d.passed())
 	} else {
-		checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
-		d.DMARC = checker.CheckMessage(ctx, from, d.passed())
+		checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout, Records: &i.v.records}
+		d.DMARC = checker.CheckMessage(ctx, i.fields("From"), d.passed())
 	}
 	i.decide(ctx, d, i.authors(from, authors, err))
 	return d
@@ -146,12 +148,12 @@ func (i *inspection) verdict(ctx context.Context) *Verdict {
 func (v *Verifier) policy(ctx context.Context, author string, p dmarc.Passed) dmarc.Outcome {
 	if v.Memory != nil {
 		missed := false
-		recall := dmarc.Checker{Resolver: v.recalling(&missed)}
+		recall := dmarc.Checker{Resolver: v.recalling(&missed), Records: &v.records}
 		if o := recall.Check(instant{ctx}, author, p); !missed {
 			return o
 		}
 	}
-	checker := dmarc.Checker{Resolver: v.dns(), Timeout: dmarcTimeout}
+	checker := dmarc.Checker{Resolver: v.dns(), Timeout: dmarcTimeout, Records: &v.records}
 	return checker.Check(ctx, author, p)
 }
 

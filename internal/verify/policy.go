@@ -140,7 +140,7 @@ func (i *inspection) might(ctx context.Context, domain, author domains.Name) boo
 	if i.s.rules.IsOwn(author) || !sameTop(domain, author) {
 		return false
 	}
-	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout}
+	checker := dmarc.Checker{Resolver: i.v.dns(), Timeout: dmarcTimeout, Records: &i.v.records}
 	organization, err := checker.Organization(ctx, author.String())
 	return err != nil || related(domain, domains.Canonical(organization))
 }

@@ -91,10 +91,11 @@ type Verifier struct {
 	Answered func(list, result string)
 	Log      *slog.Logger
 
-	once   sync.Once
-	dkim   dkim.Verifier
-	nat    nat
-	bounds bounds
+	once    sync.Once
+	dkim    dkim.Verifier
+	records dmarc.Records
+	nat     nat
+	bounds  bounds
 }
 
 // How long the DNS is waited for: all of the questions about a sender and a connection, and

@@ -74,5 +74,9 @@ func (d *Disk) ReplaceFile(ctx context.Context, name string, data []byte) error 
 		_ = d.fs.Remove(tmp)
 		return fmt.Errorf("durable: write %s: %w", tmp, err)
 	}
-	return d.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{{op: opReplace, old: tmp, new: name}}})
+	if err := d.Commit(ctx, &Tx{Files: []File{f}, Steps: []Step{{op: opReplace, old: tmp, new: name}}}); err != nil {
+		_ = d.fs.Remove(tmp) // unless it got as far as the rename
+		return err
+	}
+	return nil
 }

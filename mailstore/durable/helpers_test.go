@@ -90,4 +90,16 @@ func TestReplaceLeft(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 || !is(dir, "state=one") || fsys.Open() != 0 {
 		t.Errorf("left: %v, %d files open", entries, fsys.Open())
 	}
+	for at := 3; at < 10; at++ { // close, syncs, the rename
+		dir := t.TempDir()
+		fsys := &crashtest.Faulty{FS: openDisk(t, dir, modes["each"]).FS()}
+		fsys.FailAt(at, syscall.EIO)
+		err := durable.New(fsys).ReplaceFile(context.Background(), filepath.Join(dir, "state"), []byte("one"))
+		if fsys.Failed() == "" {
+			break
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) > 1 || len(entries) == 1 && entries[0].Name() != "state" || !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s fails: %v, left: %v", fsys.Failed(), err, entries)
+		}
+	}
 }

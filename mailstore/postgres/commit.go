@@ -16,15 +16,8 @@ import (
 	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
-const (
-	committers   = 2                 // groups on their way at once, each on a connection of its own
-	mostOfGroup  = 256               // messages of one group
-	mostInGroup  = 8 << 20           // octets of their bodies, but for one that is larger alone
-	mostAttempts = database.Attempts // of a group that the database took back for another's sake (deadlock, serialization)
-
-	// patience is how long a group waits for the row of a mailbox that somebody else has locked, for all of it waits.
-	patience = 200 * time.Millisecond
-)
+// patience is how long a group waits for the row of a mailbox that somebody else has locked, for all of it waits.
+const patience = 200 * time.Millisecond
 
 // commit is one message that waits to be made durable.
 type commit struct {
@@ -44,35 +37,15 @@ func (c *commit) answer(err error) {
 	c.answered = true
 }
 
-// commitAll makes groups of what waits, one after the other. Nothing is taken in that is not answered: the channel has no buffer, in
-// which something could stay when the store closes.
-func (s *Store) commitAll() {
-	for {
-		select {
-		case c := <-s.commits:
-			if group := s.late.others(s.timeout, s.gather(c)); len(group) > 0 {
-				s.late.add(s.timeout, s.commitGroup(group, false))
-			}
-		case <-s.ends.Done():
-			return
-		}
+// commitAll is what is done with a group.
+func (s *Store) commitAll(group []*commit) {
+	if group = s.late.others(s.timeout, group); len(group) > 0 {
+		s.late.add(s.timeout, s.commitGroup(group, false))
 	}
 }
 
-// gather takes what waits beside the first, without waiting for more: while one group is written the next comes together.
-func (s *Store) gather(first *commit) []*commit {
-	group, octets := []*commit{first}, len(first.d.buf)
-	for len(group) < mostOfGroup && octets < mostInGroup {
-		select {
-		case c := <-s.commits:
-			group = append(group, c)
-			octets += len(c.d.buf)
-		default:
-			return group
-		}
-	}
-	return group
-}
+// octets is how much of a group a message makes up.
+func (c *commit) octets() int { return len(c.d.text.Rest) }
 
 // commitGroup makes messages durable and tells each what became of it, but for those that it returns: somebody else keeps one of their
 // mailboxes locked. With skip it does not wait for these at all.
@@ -80,21 +53,14 @@ func (s *Store) commitGroup(group []*commit, skip bool) (apart []*commit) {
 	// Not that of any of them, for all would share the fate of the first who goes; and what is committed is committed.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	var err error
-	for attempt := range mostAttempts {
-		if attempt > 0 {
-			time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
-		}
-		begun := false
+	_, err := database.Again(func() (begun bool, err error) {
 		apart, err = s.tryGroup(ctx, group, skip, &begun)
-		if isHeld(err) {
+		if !skip && isHeld(err) {
 			skip = true
-			continue
+			apart, err = s.tryGroup(ctx, group, skip, &begun)
 		}
-		if !database.TakenBack(err) && (begun || !database.Broken(err)) {
-			break
-		}
-	}
+		return begun, err
+	})
 	for _, c := range group {
 		if !c.answered && !slices.Contains(apart, c) { // tryGroup has told those it refused
 			c.answer(unavailable("store message", err))
@@ -277,31 +243,30 @@ func (s *Store) bounds(lock time.Duration) string {
 	return fmt.Sprintf("%s, set_config('lock_timeout', '%d', true)", s.db.Vanish(), lock.Milliseconds())
 }
 
-// missPieces refuses large messages of which the server has lost pieces since they were written: it has gone down meanwhile, or another
-// has taken its place, and they were not durable. Those that the transaction sees are durable with it.
+// missPieces refuses large messages of which pieces are lost.
 func (s *Store) missPieces(ctx context.Context, conn *pgxpool.Conn, group []*commit) error {
-	var large [][16]byte
+	var large []database.ID
 	for _, c := range group {
-		if !c.answered && c.d.chunks > 0 {
-			large = append(large, c.d.id)
+		if !c.answered && c.d.text.Pieces > 0 {
+			large = append(large, c.d.text.ID)
 		}
 	}
 	if len(large) == 0 {
 		return nil
 	}
-	rows, err := conn.Query(ctx, s.in(`select body, count(*) from $.chunk where body = any($1) group by body`), large)
+	rows, err := conn.Query(ctx, s.in(s.pieces.Whole("$1")+` select body, n from whole`), large)
 	if err != nil {
 		return err
 	}
-	there := make(map[bodyID]int)
-	var id [16]byte
+	there := make(map[database.ID]int)
+	var id database.ID
 	var n int
 	if _, err := pgx.ForEachRow(rows, []any{&id, &n}, func() error { there[id] = n; return nil }); err != nil {
 		return err
 	}
 	for _, c := range group {
-		if !c.answered && there[c.d.id] < c.d.chunks {
-			c.answer(unavailable("store message", fmt.Errorf("%d of %d pieces were lost with the server", c.d.chunks-there[c.d.id], c.d.chunks)))
+		if err := c.d.text.Lost(there[c.d.text.ID]); !c.answered && err != nil {
+			c.answer(unavailable("store message", err))
 		}
 	}
 	return nil
@@ -310,7 +275,7 @@ func (s *Store) missPieces(ctx context.Context, conn *pgxpool.Conn, group []*com
 // rowsOf is what a group writes, column by column.
 type rowsOf struct {
 	bodies struct {
-		ids     [][16]byte
+		ids     []database.ID
 		refs    []int32
 		tops    [][]byte
 		data    [][]byte
@@ -320,7 +285,7 @@ type rowsOf struct {
 	}
 	msgs struct {
 		boxes, uids, sizes []int64
-		bodies             [][16]byte
+		bodies             []database.ID
 		received           []time.Time
 		flags              []string
 		uidls              []*string
@@ -343,11 +308,11 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 			c.answer(c.d.refused(full))
 			continue
 		}
-		rows.bodies.ids = append(rows.bodies.ids, c.d.id)
+		rows.bodies.ids = append(rows.bodies.ids, c.d.text.ID)
 		rows.bodies.refs = append(rows.bodies.refs, int32(len(c.names)))
 		rows.bodies.tops = append(rows.bodies.tops, orEmpty(c.top))
-		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.buf))
-		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.chunks))
+		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.text.Rest))
+		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.text.Pieces))
 		rows.bodies.objects = append(rows.bodies.objects, c.d.out.uuid())
 		rows.bodies.hashes = append(rows.bodies.hashes, c.d.out.sums())
 		for _, name := range c.names {
@@ -355,7 +320,7 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 			m.boxes = append(m.boxes, b.id)
 			m.uids = append(m.uids, b.next)
 			m.sizes = append(m.sizes, c.size())
-			m.bodies = append(m.bodies, c.d.id)
+			m.bodies = append(m.bodies, c.d.text.ID)
 			m.received = append(m.received, c.d.received)
 			m.flags = append(m.flags, mailstore.CleanFlags(c.d.meta.Flags))
 			m.uidls = append(m.uidls, taken.give(b.id, c.d.meta.UID))

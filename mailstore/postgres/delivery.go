@@ -2,9 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -13,27 +10,13 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 const (
-	mostInRow = 64 << 10  // octets of a body that stands in one row
-	chunkSize = 128 << 10 // octets of a row of a larger one
-	maxUID    = 70        // of a unique id (RFC 1939 §7)
+	mostInRow = 64 << 10 // octets of a body that stands in one row
+	maxUID    = 70       // of a unique id (RFC 1939 §7)
 )
-
-// bodyID names the text of a message. Later ones sort after earlier ones, so that new rows stand side by side.
-type bodyID [16]byte
-
-func newBodyID() (id bodyID) {
-	rand.Read(id[:]) // never fails
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
-	copy(id[:6], ms[2:])
-	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80 // RFC 9562 §5.7
-	return id
-}
-
-func (id bodyID) String() string { return hex.EncodeToString(id[:]) }
 
 // delivery is one message on its way into the store.
 type delivery struct {
@@ -41,14 +24,11 @@ type delivery struct {
 	ctx   context.Context // of Create: a piece of a large message is written under it
 	meta  mailstore.Meta
 	names map[string][]string // by the mailbox's name, those that Create was given for it
-	id    bodyID
+	text  database.Text
 
 	received time.Time
 
 	out    *outside // nil: nothing of it will be outside of the database
-	buf    []byte
-	chunks int
-	octets int64 // of the body
 	failed error
 	sealed bool // Commit was called: nothing more can be written
 	over   bool
@@ -62,7 +42,7 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	if len(users) == 0 {
 		return nil, errors.New("postgres: a message for nobody")
 	}
-	d := &delivery{s: s, ctx: ctx, meta: m, names: make(map[string][]string), id: newBodyID()}
+	d := &delivery{s: s, ctx: ctx, meta: m, names: make(map[string][]string), text: database.Text{ID: database.NewID()}}
 	d.meta.Top, d.meta.UID = nil, usableUID(m.UID)
 	if s.objects != nil {
 		d.out = &outside{s: s}
@@ -115,50 +95,18 @@ func (d *delivery) Write(p []byte) (int, error) {
 	if d.failed != nil {
 		return 0, d.failed
 	}
+	if d.s.closed.Load() {
+		return 0, mailstore.ErrClosed
+	}
 	if d.out != nil {
 		if d.failed = d.out.write(d.ctx, p); d.failed != nil {
 			return 0, d.failed
 		}
-		d.octets += int64(len(p))
 		return len(p), nil
 	}
-	var n int
-	n, d.failed = d.keep(d.ctx, p)
-	d.octets += int64(n)
+	n, err := d.s.pieces.Write(d.ctx, &d.text, p)
+	d.failed = unavailable("write message", err)
 	return n, d.failed
-}
-
-// keep puts what comes into the database.
-func (d *delivery) keep(ctx context.Context, p []byte) (int, error) {
-	for n := 0; n < len(p); {
-		room := chunkSize - len(d.buf)
-		piece := p[n:min(len(p), n+room)]
-		d.buf = append(d.buf, piece...)
-		n += len(piece)
-		if len(d.buf) == chunkSize {
-			if err := d.flush(ctx); err != nil {
-				return n, err
-			}
-		}
-	}
-	return len(p), nil
-}
-
-// flush writes the next piece of a large message. It need not be on stable storage before the commit that names it is: that
-// one's record stands behind it in the log of the database, which is made durable in its order.
-func (d *delivery) flush(ctx context.Context) error {
-	ctx, cancel, err := d.s.within(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	_, err = d.s.relaxed(ctx, `insert into $.chunk (body, n, data) values ($1, $2, $3)`, d.id, d.chunks, d.buf)
-	if err != nil {
-		return unavailable("write message", err)
-	}
-	d.chunks++
-	d.buf = d.buf[:0]
-	return nil
 }
 
 // Exclude implements mailstore.Delivery.
@@ -189,41 +137,34 @@ func (d *delivery) Commit(ctx context.Context, top []byte) error {
 		return ctx.Err()
 	}
 	if d.out != nil && !d.sealed {
-		inside, err := d.out.end(ctx)
-		if err == nil {
-			_, err = d.keep(ctx, inside)
-		}
-		if err != nil {
+		if err := d.out.end(ctx, &d.text); err != nil {
 			d.drop()
-			return err
+			return unavailable("write message", err)
 		}
 	}
 	d.sealed = true
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
 	}
-	if len(d.buf) > 0 && (d.chunks > 0 || len(d.buf) > mostInRow) {
-		if err := d.flush(ctx); err != nil {
-			d.drop()
-			return err
-		}
+	if err := d.s.pieces.End(ctx, &d.text, mostInRow); err != nil {
+		d.drop()
+		return unavailable("write message", err)
 	}
 	c := &commit{d: d, top: top, names: slices.Sorted(maps.Keys(d.names)), done: make(chan error, 1)}
-	select {
-	case d.s.commits <- c:
-	case <-ctx.Done():
+	err := d.s.commits.Put(ctx, c)
+	if err != nil {
 		d.drop()
-		return ctx.Err()
-	case <-d.s.ends.Done():
-		d.over = true
-		return mailstore.ErrClosed
+		if errors.Is(err, database.ErrEnded) {
+			err = mailstore.ErrClosed
+		}
+		return err
 	}
-	err := <-c.done // it comes: what a committer takes in has an end
+	err = <-c.done // it comes: what a committer takes in has an end
 	if refused := (*mailstore.Refused)(nil); errors.As(err, &refused) {
 		return err // it can be committed without them
 	}
 	d.over = true
-	d.buf = nil
+	d.text.Rest = nil
 	return err
 }
 
@@ -235,27 +176,17 @@ func (d *delivery) Abort() error {
 	return nil
 }
 
-// drop forgets the message. Pieces that are written already are deleted beside whoever gave it up: what is left of them if that
-// fails is swept away later.
+// drop forgets the message.
 func (d *delivery) drop() {
-	d.over, d.buf = true, nil
+	d.over = true
 	if d.out != nil {
 		d.out.drop()
 	}
-	if d.chunks == 0 || d.s.closed.Load() {
-		return
-	}
-	go func() {
-		ctx, cancel := context.WithTimeout(d.s.ends, d.s.timeout)
-		defer cancel()
-		if _, err := d.s.relaxed(ctx, `delete from $.chunk where body = $1`, d.id); err != nil {
-			d.s.log.Info("pieces of a message that was given up stay for now", "id", d.meta.ID, "err", err)
-		}
-	}()
+	d.s.pieces.Drop(d.s.ends, &d.text, d.s.log)
 }
 
 // size is how many octets the message has with its top.
-func (c *commit) size() int64 { return c.d.octets + int64(len(c.top)) }
+func (c *commit) size() int64 { return c.d.text.Octets + int64(len(c.top)) }
 
 // clock gives times that rise: messages of one process are listed in the order in which they were accepted.
 type clock struct{ last atomic.Int64 }

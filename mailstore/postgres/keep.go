@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // Flag implements mailstore.Keeper.
@@ -115,15 +117,10 @@ func (s *Store) sweepAll() {
 	}
 }
 
-// Sweep deletes the pieces of large messages that no message names and that are older than a day: none of a message that may
-// still be on its way. It does so with what is outside of the database as well. It returns how many there were.
+// Sweep deletes the pieces of large messages that were given up, and what is outside of the database and no message needs any more. It
+// returns how many there were.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
-	pieces, err := s.sweepOlder(ctx, 24*time.Hour)
+	n, err := s.pieces.Sweep(ctx, database.Idle, `not exists (select from $.body b where b.id = p.body)`)
 	objects, failed := s.sweepObjects(ctx)
-	return pieces + objects, errors.Join(err, failed)
-}
-
-func (s *Store) sweepOlder(ctx context.Context, age time.Duration) (int64, error) {
-	tag, err := s.relaxed(ctx, `delete from $.chunk c where c.made < clock_timestamp() - $1::interval and not exists (select from $.body b where b.id = c.body)`, age)
-	return tag.RowsAffected(), unavailable("sweep", err)
+	return n + objects, errors.Join(unavailable("sweep", err), failed)
 }

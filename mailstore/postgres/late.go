@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // late are messages for mailboxes whose rows somebody keeps locked: an operator, a server that is stuck. They wait beside the others, who
@@ -72,10 +73,10 @@ func (l *late) some() (group []*commit) {
 	defer l.mu.Unlock()
 	octets := 0
 	for _, c := range l.waiting {
-		if len(group) == mostOfGroup || octets >= mostInGroup {
+		if len(group) == database.MostOfGroup || octets >= database.MostOctets {
 			break
 		}
-		octets += len(c.d.buf)
+		octets += c.octets()
 		group = append(group, c)
 	}
 	return group

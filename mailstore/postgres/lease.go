@@ -191,13 +191,8 @@ func (s *Store) fenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error) e
 	// The caller may go; what was begun is brought to its end, for nobody could say otherwise what became of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	for attempt := 1; ; attempt++ {
-		err := s.tryFenced(ctx, k, do)
-		if !database.TakenBack(err) || attempt == mostAttempts {
-			return err
-		}
-		time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
-	}
+	_, err := database.Again(func() (bool, error) { return true, s.tryFenced(ctx, k, do) })
+	return err
 }
 
 func (s *Store) tryFenced(ctx context.Context, k *lock, do func(tx pgx.Tx) error) error {

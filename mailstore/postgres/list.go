@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // entry is one message of a list.
 type entry struct {
 	uid      int64 // of IMAP's kind: a number
 	size     int64
-	body     bodyID
+	body     database.ID
 	received int64  // microseconds since 1970
 	uidl     string // empty: made of body
 	flags    string
@@ -89,7 +91,7 @@ func (s *Store) readList(ctx context.Context, where string, args ...any) ([]entr
 		all      []entry
 		e        entry
 		received time.Time
-		body     [16]byte
+		body     database.ID
 		uidl     *string
 		changed  *time.Time
 	)

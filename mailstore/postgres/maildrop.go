@@ -97,7 +97,7 @@ func (s *Store) lockOrMake(ctx context.Context, name, domain string) (*lock, err
 		default:
 			return nil, unavailable("lock maildrop", err)
 		}
-		if attempt == mostAttempts || err != nil && !database.Broken(err) {
+		if attempt == database.Attempts || err != nil && !database.Broken(err) {
 			return nil, unavailable("lock maildrop", err)
 		}
 	}
@@ -180,14 +180,14 @@ func (m *maildrop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
 type reader struct {
 	ctx    context.Context
 	s      *Store
-	body   bodyID
+	body   database.ID
 	piece  []byte // read and not yet given out
 	next   int    // chunk
 	chunks int
 	hashes []byte // of chunks that are outside of the database, under
 	object objectID
 	ahead  []byte // the first of them, if Check has read it
-	left   int64 // octets that are still to come
+	left   int64  // octets that are still to come
 	failed error
 }
 
@@ -223,9 +223,10 @@ func (r *reader) chunk() (data []byte, err error) {
 	if len(r.hashes) > 0 {
 		return r.outside()
 	}
-	err = r.s.reading(r.ctx, func(ctx context.Context) error {
-		return r.s.pool.QueryRow(ctx, r.s.in(`select data from $.chunk where body = $1 and n = $2`), r.body, r.next).Scan(&data)
-	})
+	if r.s.closed.Load() {
+		return nil, mailstore.ErrClosed
+	}
+	data, err = r.s.pieces.Read(r.ctx, r.body, r.next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("postgres: message %v: piece %d of %d is not there: %w", r.body, r.next, r.chunks, mailstore.ErrGone)
 	}
@@ -246,19 +247,18 @@ func (r *reader) outside() ([]byte, error) {
 	if asked == nil && !there {
 		return nil, fmt.Errorf("postgres: message %v: %w", r.body, mailstore.ErrGone)
 	}
-	r.s.log.Error("a large message cannot be read", "id", r.body.String(), "err", err)
+	r.s.log.Error("a large message cannot be read", "text", r.body.String(), "err", err)
 	return nil, unavailable("read message", err)
 }
 
 // Check finds out whether what is outside of the database can be had, before any of the message is given out (pop3.Whole). It reads the
 // first piece, once: that storage is away, or has lost the message, is an answer then and no connection that breaks.
-func (r *reader) Check(ctx context.Context) error {
+func (r *reader) Check(context.Context) error {
 	if len(r.hashes) == 0 || r.next > 0 || r.failed != nil {
 		return nil
 	}
-	data, err := r.outside()
-	r.ahead, r.failed = data, err
-	return err
+	r.ahead, r.failed = r.outside()
+	return r.failed
 }
 
 // Close implements io.Closer.

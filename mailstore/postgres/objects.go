@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // Objects keeps pieces of large messages outside of the database: a bucket, say (mailstore/s3). It is safe for concurrent use.
@@ -100,7 +102,8 @@ type outside struct {
 	begun   bool // it is large
 	head    []byte
 	buf     []byte
-	size    int // of its pieces
+	size    int   // of its pieces
+	octets  int64 // all that was written
 	hashes  []byte
 	doubt   bool      // a piece may be there of which nothing was heard
 	renewed time.Time // when the database was told last
@@ -108,6 +111,7 @@ type outside struct {
 
 // write takes the next octets.
 func (o *outside) write(ctx context.Context, p []byte) error {
+	o.octets += int64(len(p))
 	if !o.begun {
 		n := min(len(p), o.s.objects.above-len(o.buf))
 		o.buf = append(o.buf, p[:n]...)
@@ -200,13 +204,19 @@ func (o *outside) put(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// end stores what is left and returns what belongs into the database: all of it, or the beginning.
-func (o *outside) end(ctx context.Context) ([]byte, error) {
-	if !o.begun {
-		return o.buf, nil
-	}
+// end stores what is left, and puts into the database what belongs there: all of the text, or its beginning.
+func (o *outside) end(ctx context.Context, text *database.Text) error {
 	defer o.leave()
-	return o.head, o.put(ctx, o.buf)
+	inside := o.buf
+	if o.begun {
+		if err := o.put(ctx, o.buf); err != nil {
+			return err
+		}
+		inside = o.head
+	}
+	_, err := o.s.pieces.Write(ctx, text, inside)
+	text.Octets = o.octets
+	return err
 }
 
 // leave gives free what the message holds while it is on its way.
@@ -229,7 +239,7 @@ func (o *outside) drop() {
 		defer cancel()
 		for n := range len(o.hashes) / sha256.Size {
 			if err := o.s.objects.Delete(ctx, o.s.objects.key(o.id, n)); err != nil {
-				o.s.log.Info("pieces of a message that was given up stay for now", "err", err)
+				o.s.log.Info("pieces of a message that was given up stay for now", "text", o.id.String(), "err", err)
 				return
 			}
 		}
@@ -237,7 +247,7 @@ func (o *outside) drop() {
 			return
 		}
 		if _, err := o.s.relaxed(ctx, `delete from $.object where id = $1 and until < 'infinity'`, o.id); err != nil {
-			o.s.log.Info("pieces of a message that was given up stay for now", "err", err)
+			o.s.log.Info("pieces of a message that was given up stay for now", "text", o.id.String(), "err", err)
 		}
 	}()
 }

@@ -34,7 +34,8 @@ type Store struct {
 	lists   lists
 	clock   clock
 	held    leases
-	commits chan *commit
+	pieces  database.Pieces
+	commits *database.Groups[*commit]
 	late    late
 	objects *objects // nil: all of every message is in the database
 
@@ -59,9 +60,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("postgres: open store: %w", err)
 	}
 	s.ends, s.end = context.WithCancel(context.Background())
-	for range committers {
-		s.runs.Go(s.commitAll)
-	}
+	s.commits = database.Gather(s.ends, &s.runs, (*commit).octets, s.commitAll)
 	s.runs.Go(s.commitLate)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.sweepAll)
@@ -89,7 +88,7 @@ func Try(ctx context.Context, dsn string, opts ...Option) error {
 func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 	s := &Store{
 		log: slog.New(slog.DiscardHandler), lease: 30 * time.Second,
-		commits: make(chan *commit), late: late{came: make(chan struct{}, 1)}, lists: lists{most: 400_000},
+		late: late{came: make(chan struct{}, 1)}, lists: lists{most: 400_000},
 	}
 	for _, o := range opts {
 		o(s)
@@ -99,6 +98,7 @@ func connect(ctx context.Context, dsn string, opts []Option) (*Store, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	s.pool, s.timeout = s.db.Pool, s.db.Timeout()
+	s.pieces = database.Pieces{DB: s.db, Table: "$.chunk"}
 	return s, nil
 }
 

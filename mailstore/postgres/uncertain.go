@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // errBoxGone: there is nothing any more to wait for, and the message may have been there and gone with its mailbox.
@@ -19,7 +20,7 @@ var errBoxGone = errors.New("a mailbox is gone since")
 func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	found := make(map[bodyID]bool)
+	found := make(map[database.ID]bool)
 	err := s.db.ProvenSoon(ctx, barrier, func(tx pgx.Tx) error {
 		clear(found)
 		ids := make([]int64, 0, len(boxes))
@@ -33,15 +34,15 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 		if int(tag.RowsAffected()) < len(ids) {
 			return errBoxGone
 		}
-		var bodies [][16]byte
+		var bodies []database.ID
 		for _, c := range group {
-			bodies = append(bodies, c.d.id)
+			bodies = append(bodies, c.d.text.ID)
 		}
 		rows, err := tx.Query(ctx, s.in(`select id from $.body where id = any($1)`), bodies)
 		if err != nil {
 			return err
 		}
-		var id [16]byte
+		var id database.ID
 		_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
 			found[id] = true
 			return nil
@@ -53,7 +54,7 @@ func (s *Store) settle(group []*commit, boxes map[string]*boxRow, cause error) e
 		return fmt.Errorf("%w: %w", mailstore.ErrUncertain, errors.Join(cause, err))
 	}
 	for _, c := range group {
-		if !c.answered && found[c.d.id] {
+		if !c.answered && found[c.d.text.ID] {
 			c.answer(nil)
 		}
 	}

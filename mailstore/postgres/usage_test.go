@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/postrider-mail/postrider/mailstore"
+	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
 // TestRefusedTakesNoRoom: a message that a full mailbox refuses takes nothing of its domain's room from those committed beside it.
@@ -21,7 +22,7 @@ func TestRefusedTakesNoRoom(t *testing.T) {
 	}
 	boxes := map[string]*boxRow{"ann@example.org": {}, "ben@example.org": {}}
 	use := new(mailstore.Usage)
-	c := &commit{d: &delivery{octets: 60}, domains: map[string]*mailstore.Usage{"example.org": use}, names: slices.Sorted(maps.Keys(boxes))}
+	c := &commit{d: &delivery{text: database.Text{Octets: 60}}, domains: map[string]*mailstore.Usage{"example.org": use}, names: slices.Sorted(maps.Keys(boxes))}
 	if full := s.full(c, boxes); len(full) != 1 || full["ben@example.org"] == nil {
 		t.Fatalf("%v", full)
 	}

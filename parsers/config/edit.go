@@ -11,8 +11,8 @@ import (
 
 // Set returns src with the value at path changed or, where it is not there
 // yet, added at the end of its object; objects on the way to it are added,
-// too. Steps of path are keys, or positions in lists as decimal numbers, which
-// must exist. The value is written as encoding/json writes it. Everything
+// too. Steps of path are keys, or positions in lists as decimal numbers, of an
+// item that exists or right behind the last one. The value is written as encoding/json writes it. Everything
 // else, comments included, stays as it is, byte for byte. An empty src becomes
 // an object with this value alone.
 //
@@ -136,7 +136,7 @@ func edit(src []byte) (*editor, error) {
 }
 
 // walk follows path as far as it leads. What is left is to be added to the
-// object it came to.
+// object or list it came to.
 func (e *editor) walk(path []string) (*node, []string, error) {
 	n := e.root
 	for i, step := range path {
@@ -153,7 +153,7 @@ func (e *editor) walk(path []string) (*node, []string, error) {
 			}
 		}
 		if next == nil {
-			if n.kind == kindList {
+			if n.kind == kindList && step != fmt.Sprint(len(n.items)) {
 				return nil, nil, n.file.errorAt(n.start, fmt.Errorf("the list has no item %q", step))
 			}
 			return n, path[i:], nil
@@ -188,7 +188,7 @@ func (n *node) elements() []span {
 	return spans
 }
 
-// add appends a member to an object: on a line of its own where the closing
+// add appends a member to an object or an item to a list: on a line of its own where the closing
 // bracket has one, else on the line of the last member.
 func (e *editor) add(object *node, value any, path []string) ([]byte, error) {
 	closing := object.end - 1
@@ -205,7 +205,9 @@ func (e *editor) add(object *node, value any, path []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = quote(path[0]) + ": " + text
+	if object.kind == kindObject {
+		text = quote(path[0]) + ": " + text
+	}
 	line := e.lineStart(closing)
 	if !found {
 		if ownLine {

@@ -39,6 +39,9 @@ func TestSet(t *testing.T) {
 		{"byte order mark", "\uFEFF{\n\"a\": 1\n}", "a", 2, "\uFEFF{\n\"a\": 2\n}"},
 		{"byte order mark only", "\uFEFF", "a", 2, "\uFEFF{\n    \"a\": 2\n}\n"},
 		{"item of a list", `{"l": [{"a": 1}, {"a": 2}]}`, "l.1.a", 3, `{"l": [{"a": 1}, {"a": 3}]}`},
+		{"behind the last of a list", `{"l": [1]}`, "l.1", 2, `{"l": [1, 2]}`},
+		{"behind the last of a list in lines", "{\n  \"l\": [\n    {\"a\": 1}, // x\n  ],\n}\n", "l.1", "y", "{\n  \"l\": [\n    {\"a\": 1}, // x\n    \"y\",\n  ],\n}\n"},
+		{"first of a list", `{"l": []}`, "l.0.a", 1, "{\"l\": [\n    {\n        \"a\": 1\n    }\n]}"},
 		{"merged object", "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 2}}", "P.b", 3, "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 3}}"},
 		{"add to merged object", "{\"P\": {\"a\": 1}, // x\n \"P\": {\"b\": 2}}", "P.c", 3,
 			"{\"P\": {\"a\": 1, \"c\": 3}, // x\n \"P\": {\"b\": 2}}"},
@@ -67,7 +70,7 @@ func TestSet(t *testing.T) {
 func TestSetRefuses(t *testing.T) {
 	for _, c := range []struct{ src, path, want string }{
 		{`{"a": 1}`, "a.b", `1:7: found the number 1 where an object should stand to hold "b"`},
-		{`{"a": [1]}`, "a.1", `the list has no item "1"`},
+		{`{"a": [1]}`, "a.2", `the list has no item "2"`},
 		{`5`, "a", "single value"},
 		{`{"a": `, "a", "the file ends where a value should stand"},
 	} {
@@ -142,6 +145,9 @@ func FuzzEdit(f *testing.F) {
 		var before map[string]any
 		if Parse(src, &before) != nil {
 			return
+		}
+		if _, list := before[key1].([]any); list && key2 != "" {
+			return // TestSet has lists
 		}
 		path := []string{key1}
 		if key2 != "" {

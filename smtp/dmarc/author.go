@@ -25,14 +25,19 @@ const maxAuthors = 4
 // and no address that a program might show is left out. Otherwise they are all
 // that could be made out, each once.
 func Authors(fields []rfc2822.Field) ([]string, error) {
+	return AuthorsOf(rfc2822.ReadAddressFields(fields))
+}
+
+// AuthorsOf is Authors of fields that have been read, for whoever needs to know more of them.
+func AuthorsOf(fields []rfc2822.AddressField) ([]string, error) {
 	var list []string
 	seen := make(map[string]bool, 1)
 	unreadable := false
-	for _, f := range fields {
-		addresses, bad := rfc2822.ReadAddressList(f.Value())
+	for i := range fields {
+		f := &fields[i]
 		// Where something could not be read, who else is in there? With one @ nobody.
-		unreadable = unreadable || len(bad) > 0 && strings.Count(f.Value(), "@") > 1
-		for _, a := range addresses {
+		unreadable = unreadable || len(f.Bad) > 0 && strings.Count(f.Value, "@") > 1
+		for _, a := range f.Addresses {
 			domain := canonical(a.Domain)
 			switch {
 			case domain == "":

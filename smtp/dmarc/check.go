@@ -17,6 +17,7 @@ const maxSignatures = 8
 type Checker struct {
 	Resolver Resolver      // needed; one that is a NameExister too knows np=
 	Timeout  time.Duration // for all queries of an evaluation; 0 is 20 s
+	Records  *Records      // that were read for other messages; nil: each is read anew
 }
 
 func (c *Checker) begin(ctx context.Context) (*evaluation, context.CancelFunc) {
@@ -27,7 +28,7 @@ func (c *Checker) begin(ctx context.Context) (*evaluation, context.CancelFunc) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		end, _ = ctx.Deadline()
 	}
-	return &evaluation{ctx: ctx, end: end, resolver: c.Resolver, queries: make([]string, 0, 2), known: make([]answer, 0, 2)}, cancel
+	return &evaluation{ctx: ctx, end: end, resolver: c.Resolver, records: c.Records, queries: make([]string, 0, 2), known: make([]answer, 0, 2)}, cancel
 }
 
 // CheckMessage evaluates a message by its From fields. If they do not show one domain

@@ -28,6 +28,7 @@ type evaluation struct {
 	ctx      context.Context
 	end      time.Time // of the time for all
 	resolver Resolver
+	records  *Records
 	queries  []string
 	known    []answer
 }
@@ -54,8 +55,8 @@ func (e *evaluation) record(domain string) (*Record, error) {
 	a := answer{domain: domain}
 	list, err := e.txt("_dmarc." + domain)
 	for _, txt := range list {
-		r, err := Parse(txt)
-		if err != nil {
+		r := e.records.parse(txt)
+		if r == nil {
 			continue
 		}
 		if a.record != nil {

@@ -78,7 +78,7 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 	var parkedAt *lane
 	for name, to := range q.groups(a, now, all) {
 		l := &q.dests.of(name, q.perDestination()).lanes[e.Class]
-		if len(l.jobs) >= backlog {
+		if len(l.jobs) >= backlog || e.Params.Priority <= 0 && l.before(it) {
 			parkedAt = l
 			continue
 		}
@@ -92,6 +92,7 @@ func (q *Queue) take(it *item, e *Entry, st *State) {
 		} else {
 			it.listed = true
 			parkedAt.parked = append(parkedAt.parked, it)
+			q.unpark(parkedAt) // should it wait for its turn alone, and nobody else come to tell of it
 		}
 	}
 	if a.jobs > 0 {
@@ -199,27 +200,27 @@ func (q *Queue) file(it *item) {
 	q.poke()
 }
 
-// recall makes the first of some parked entries due, and returns the rest. q.mu
-// is held.
+// recall makes the first of some parked entries due, and returns the rest. They keep the times
+// for which they were due before, so that what has become due since stays behind them. q.mu is
+// held.
 func (q *Queue) recall(list []*item) []*item {
-	n := min(len(list), backlog/2)
-	now := time.Now().UnixNano() - int64(n)
-	for i, it := range list[:n] {
-		if !it.listed || it.state == itemGone {
+	now := time.Now().UnixNano()
+	for n := 0; len(list) > 0 && n < backlog/2; list = list[1:] {
+		it := list[0]
+		if !it.parked() {
 			continue // loaded or removed meanwhile
 		}
-		it.listed, it.next = false, now+int64(i) // in their order
+		n++
+		it.listed, it.next = false, min(it.next, now)
 		if it.state == itemParked {
 			q.file(it)
 		}
-	}
-	if n > 0 {
 		q.poke()
 	}
-	if n == len(list) {
+	if len(list) == 0 {
 		return nil
 	}
-	return list[n:]
+	return list
 }
 
 // done takes note of how an attempt went, for the destination. q.mu is held.

@@ -95,3 +95,29 @@ func TestPriority(t *testing.T) {
 		}
 	})
 }
+
+// TestPriorityBeforeParked: what is urgent takes the next free place in line, whatever waits for one.
+func TestPriorityBeforeParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.DestinationConcurrency = 1
+		f.world.took = time.Minute
+		f.run(t)
+		defer f.stop(t)
+		for i := range backlog + 50 {
+			f.submit(t, entry(fmt.Sprint("e", i), "bob@example.net"))
+		}
+		time.Sleep(10*time.Minute + time.Second) // there is room in line, and others are not called yet
+		urgent := entry("urgent", "bob@example.net")
+		urgent.Params.Priority = 4
+		f.submit(t, urgent)
+		f.submit(t, entry("late", "bob@example.net"))
+		time.Sleep((backlog + 60) * time.Minute)
+		f.world.mu.Lock()
+		defer f.world.mu.Unlock()
+		n := len(f.world.attempts)
+		if n != backlog+52 || f.world.attempts[11].id != "urgent" || f.world.attempts[n-1].id != "late" {
+			t.Errorf("%d attempts, the twelfth is for %s, the last one for %s", n, f.world.attempts[11].id, f.world.attempts[n-1].id)
+		}
+	})
+}

@@ -124,6 +124,15 @@ func (l *lane) open() bool {
 	return l.d.running < window && l.d.running-l.d.lanes[Ordinary].running < window-1
 }
 
+// before reports whether the lane has parked what was due before an entry, which then waits behind it
+// though there may be a place by now.
+func (l *lane) before(it *item) bool {
+	for len(l.parked) > 0 && !l.parked[0].parked() {
+		l.parked = l.parked[1:]
+	}
+	return len(l.parked) > 0 && l.parked[0].next < it.next
+}
+
 // waits reports whether there is anything to be done for a destination.
 func (d *destination) waits() bool {
 	for i := range d.lanes {

@@ -34,12 +34,10 @@ func (q *Queue) finish(ctx context.Context, a *active) {
 	default:
 		q.drop(a)
 		q.follow(a.it, a.e, a.st)
-		if it := a.it; !it.listed {
-			if !a.unstarted() {
-				it.fresh = false
-			} else if !a.st.Held {
-				it.next = it.queued
-			}
+		if it := a.it; !a.unstarted() {
+			it.fresh = false
+		} else if !a.st.Held {
+			it.next = it.queued
 		}
 		if a.spill > 0 && !a.st.Held {
 			q.letGoFor(a.it, a.spill)

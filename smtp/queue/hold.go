@@ -84,8 +84,9 @@ func (q *Queue) holdFor(ctx context.Context, id, user, cause string) (bool, erro
 }
 
 // ReleaseAll releases what HoldAll, or Entry.Hold, has held for a user and a cause, the
-// oldest first, so that they are due in the order in which they came. It returns how many
-// there were. What an operator has held by hand stays.
+// oldest first, so that they are due in the order in which they came, and leave in it for each
+// destination that takes one message at a time (where several nodes share the Spool, for each of them).
+// It returns how many there were. What an operator has held by hand stays.
 func (q *Queue) ReleaseAll(ctx context.Context, user, cause string) (n int, err error) {
 	due := time.Now()
 	return q.eachHeld(ctx, user, cause, func(id string) error {

@@ -118,3 +118,44 @@ func TestReleaseAllAtStart(t *testing.T) {
 		}
 	})
 }
+
+// TestOrderOfADestination: mail for one destination leaves in the order in which it was due, also
+// where more of it comes than there are places in line, while those that wait for one are let in.
+func TestOrderOfADestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture()
+		f.Config.DestinationConcurrency = 1
+		f.world.took = time.Minute
+		f.run(t)
+		defer func() { f.stop(t) }()
+		var want []string
+		const many = 4 * backlog
+		for i := range many {
+			e := entry(fmt.Sprintf("a%04d", many-i), "bob@example.net") // whose ids say nothing of the order
+			f.submit(t, e)
+			time.Sleep(25 * time.Second) // now and then a place becomes free before the next one comes
+			want = append(want, e.ID)
+			if i%10 == 9 { // of those in line and of those behind it some go away
+				gone := want[len(want)-5]
+				must(t, f.Remove(t.Context(), gone))
+				want = slices.DeleteFunc(want, func(id string) bool { return id == gone })
+			}
+		}
+		time.Sleep(many * time.Minute)
+		var got []string
+		f.world.mu.Lock()
+		for _, a := range f.world.attempts {
+			got = append(got, a.id)
+		}
+		f.world.mu.Unlock()
+		got = slices.DeleteFunc(got, func(id string) bool { return !slices.Contains(want, id) })
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				t.Fatalf("attempt %d of %d is for %s, want %s of %d", i, len(got), got[i], want[i], len(want))
+			}
+		}
+		if len(got) != len(want) || f.spool.len() != 0 {
+			t.Errorf("%d of %d were tried, %d are left", len(got), len(want), f.spool.len())
+		}
+	})
+}

@@ -62,6 +62,9 @@ func (it *item) sooner(t time.Time) {
 	}
 }
 
+// parked reports whether a list of those for whom there was no place still counts it.
+func (it *item) parked() bool { return it.listed && it.state != itemGone }
+
 func newItem(id string, st *State) *item {
 	it := &item{id: id, queued: st.Queued.UnixNano(), size: st.Size, pos: -1}
 	it.follow(st)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/pages"
@@ -12,7 +13,8 @@ import (
 // Accounts sees and changes those who have mail here. What a change cannot do is a *Wrong about a field of its form, named as
 // in NewAccount in lower case; pages.ErrNotFound; or ErrOutdated, where a stamp is no longer the account's.
 type Accounts interface {
-	// Accounts is a part of the list, in the order of the addresses; next is empty at its end.
+	// Accounts is a part of the list, in the order of the addresses; next is empty at its end. Of those that others keep it has whom it has seen, and whoever has
+	// the whole address that is looked for.
 	Accounts(ctx context.Context, s Slice) (part []Account, next string, err error)
 	// Account is one of them, with all that is known.
 	Account(ctx context.Context, address string) (Account, error)
@@ -29,7 +31,7 @@ type Accounts interface {
 	LiftLimits(ctx context.Context, address string, until time.Time) (int, error)
 	RestoreLimits(ctx context.Context, address string) error
 	DiscardHeld(ctx context.Context, address string) (int, error)
-	// RemoveAccount removes it, and its mail for good, or leaves that in the store.
+	// RemoveAccount removes one of the settings, and its mail for good, or leaves that in the store.
 	RemoveAccount(ctx context.Context, address, stamp string, mail bool) error
 }
 
@@ -54,7 +56,17 @@ type Account struct {
 	Devices           int       // that its user has made passwords for
 	Forward           string    // where he has his mail forwarded to; empty: nowhere
 	Absence           bool      // senders are told that he is away, now or from some day on
-	Sent              Sent
+
+	// Kept is who keeps the account, where that is not the settings; then no password, limit or entry is changed here.
+	Kept         string
+	Said         string // what he says of it
+	Unknown      string // why he does not say it now, or why nobody can log in
+	Gone         bool   // he knows it no more
+	Unasked      bool   // he was not asked lately
+	ClosedThere  bool   // he lets nobody log in
+	PasswordPage string // where its user changes the password
+
+	Sent Sent
 }
 
 // Sent is what an account has sent, and may. An amount of 0 that it may is any.
@@ -104,14 +116,16 @@ func nothing(*pages.Request) (any, error) { return nil, nil }
 // accountsData is what the list shows.
 type accountsData struct {
 	Slice
-	Rows  []Account
-	Pager pages.Pager
+	Rows      []Account
+	Elsewhere bool // some are kept by others
+	Pager     pages.Pager
 }
 
 func (s Server) accounts(r *pages.Request) (any, error) {
 	d := accountsData{Slice: slice(r)}
 	rows, next, err := s.Accounts.Accounts(r.Context(), d.Slice)
 	d.Rows, d.Pager = rows, r.Pager(next, "")
+	d.Elsewhere = slices.ContainsFunc(rows, func(a Account) bool { return a.Kept != "" })
 	return d, err
 }
 

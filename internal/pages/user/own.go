@@ -31,8 +31,9 @@ type Own interface {
 	SetPassword(ctx context.Context, who string, from netip.Addr, old, new string, revoke bool) error
 	// AddApp makes an app password, which is shown once.
 	AddApp(ctx context.Context, who string, from netip.Addr, password string, d Device) (app string, err error)
-	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well.
-	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only bool) error
+	// SetOnlyApps has mail programs log in by app passwords alone, or by the password as well. Where no device would fetch any more, or none send, it is a
+	// *Refused about "sure" unless the user is.
+	SetOnlyApps(ctx context.Context, who string, from netip.Addr, password string, only, sure bool) error
 	// AskPhone begins with setting up a device that loads a profile by a link. Phone is what is waited for; nil: nothing. SetUp makes its password, once and before
 	// Phone.Until, and returns the profile with it: ErrGone after that.
 	AskPhone(ctx context.Context, who string, from netip.Addr, password, name, until string) error
@@ -229,7 +230,7 @@ func (s Server) revokeApp(r *pages.Request) error {
 
 func (s Server) setOnlyApps(r *pages.Request) error {
 	only := r.Form.Value("only") == "1"
-	if err := s.Own.SetOnlyApps(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("proof"), only); err != nil {
+	if err := s.Own.SetOnlyApps(r.Context(), r.Who, r.Visitor.Client, r.Form.Secret("proof"), only, r.Form.Value("sure") == "1"); err != nil {
 		return refuse(r, err, "proof")
 	}
 	if only {

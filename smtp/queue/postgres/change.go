@@ -6,19 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
-)
-
-const (
-	committers  = 2       // groups on their way at once, each on a connection of its own
-	mostInGroup = 256     // changes of one group
-	mostOctets  = 8 << 20 // of their messages
 )
 
 // change is one entry that is to be made, saved or removed, durably.
@@ -48,12 +41,11 @@ func (s *Spool) apply(ctx context.Context, all ...*change) (errs []error) {
 	for _, c := range all {
 		c.done = make(chan error, 1)
 	}
-	select {
-	case s.changes <- all:
-	case <-ctx.Done():
-		return fail(ctx.Err())
-	case <-s.ends.Done():
+	switch err := s.changes.Put(ctx, all...); {
+	case errors.Is(err, database.ErrEnded):
 		return fail(queue.ErrClosed)
+	case err != nil:
+		return fail(err)
 	}
 	for i, c := range all {
 		errs[i] = <-c.done
@@ -93,43 +85,12 @@ func (s *Spool) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// changeAll makes groups of what waits, one after the other.
-func (s *Spool) changeAll() {
-	for {
-		select {
-		case c := <-s.changes:
-			s.changeGroup(s.gather(c))
-		case <-s.ends.Done():
-			return
-		}
-	}
-}
-
-// gather takes what waits beside the first, without waiting for more: while one group is written the next comes together.
-func (s *Spool) gather(group []*change) []*change {
-	octets := 0
-	for _, c := range group {
-		octets += c.octets()
-	}
-	for len(group) < mostInGroup && octets < mostOctets {
-		select {
-		case more := <-s.changes:
-			for _, c := range more {
-				group = append(group, c)
-				octets += c.octets()
-			}
-		default:
-			return group
-		}
-	}
-	return group
-}
-
+// octets is how much of a group a change makes up.
 func (c *change) octets() int {
 	if c.new == nil {
 		return len(c.state)
 	}
-	return len(c.new.buf)
+	return len(c.new.text.Rest)
 }
 
 // changeGroup makes changes durable and tells each what became of it.
@@ -140,12 +101,8 @@ func (s *Spool) changeGroup(group []*change) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.db.Timeout())
 	defer cancel()
 	made := make(map[*change]bool)
-	err := s.tryGroup(ctx, group, made)
-	for attempt := 1; attempt < database.Attempts && (database.TakenBack(err) || errors.Is(err, errNotBegun) && database.Broken(errors.Unwrap(err))); attempt++ {
-		time.Sleep(time.Duration(attempt*attempt) * time.Millisecond)
-		err = s.tryGroup(ctx, group, made)
-	}
-	if err != nil && !errors.Is(err, errNotBegun) && database.Uncertain(err) {
+	begun, err := database.Again(func() (bool, error) { return s.tryGroup(ctx, group, made) })
+	if err != nil && begun && database.Uncertain(err) {
 		err = s.settle(ctx, group, made, err)
 	}
 	for _, c := range group {
@@ -154,6 +111,8 @@ func (s *Spool) changeGroup(group []*change) {
 			c.done <- failed("change queue", err)
 		case made[c]:
 			c.done <- nil
+		case c.new != nil && c.new.lost != nil:
+			c.done <- failed("change queue", c.new.lost)
 		case c.new != nil:
 			c.done <- queue.ErrExists
 		default:
@@ -162,20 +121,11 @@ func (s *Spool) changeGroup(group []*change) {
 	}
 }
 
-// errNotBegun: nothing is on its way.
-var errNotBegun = errors.New("there is no connection")
-
-// notBegun is an error with errNotBegun beside it.
-type notBegun struct{ error }
-
-func (notBegun) Is(err error) bool { return err == errNotBegun }
-func (e notBegun) Unwrap() error   { return e.error }
-
-// tryGroup makes what can be made of a group in one transaction.
-func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]bool) error {
+// tryGroup makes what can be made of a group in one transaction. Where it has not begun nothing is on its way.
+func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]bool) (begun bool, err error) {
 	conn, err := s.db.Pool.Acquire(ctx)
 	if err != nil {
-		return notBegun{err}
+		return false, err
 	}
 	defer conn.Release()
 	defer s.db.Rollback(conn)
@@ -186,9 +136,9 @@ func (s *Spool) tryGroup(ctx context.Context, group []*change, made map[*change]
 	s.queue(b, group, made, false)
 	b.Queue(`commit`)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
-		return err
+		return true, err
 	}
-	return s.db.Warned(conn)
+	return true, s.db.Warned(conn)
 }
 
 // settle makes a group's changes after a commit whose outcome is not known. Each can be made twice: the rows of the lost transaction
@@ -207,10 +157,10 @@ func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bo
 				ids = append(ids, c.id)
 			}
 		}
-		there := make(map[string]uuid)
+		there := make(map[string]database.ID)
 		b.Queue(s.db.In(`select id, body from $.queue where id = any($1)`), ids).Query(func(rows pgx.Rows) error {
 			var id string
-			var body uuid
+			var body database.ID
 			_, err := pgx.ForEachRow(rows, []any{&id, &body}, func() error { there[id] = body; return nil })
 			return err
 		})
@@ -218,7 +168,7 @@ func (s *Spool) settle(ctx context.Context, group []*change, made map[*change]bo
 			return err
 		}
 		for _, c := range group {
-			if c.new != nil && there[c.id] == c.new.body {
+			if c.new != nil && there[c.id] == c.new.text.ID {
 				made[c] = true
 			}
 		}
@@ -253,14 +203,13 @@ func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool, agai
 			for _, c := range of {
 				if done[c.id] {
 					made[c] = true
-					delete(done, c.id) // of two new ones with one id, one
 				}
 			}
 			return err
 		}
 	}
 	if len(n) > 0 {
-		s.queueNew(b, n, read(n))
+		s.queueNew(b, n, made)
 	}
 	if len(saved) > 0 {
 		var ids []string
@@ -308,13 +257,13 @@ func (s *Spool) Discard(ctx context.Context, id string) error {
 	return failed("remove entry", err)
 }
 
-// queueNew puts new entries into a batch.
-func (s *Spool) queueNew(b *pgx.Batch, n []*change, read func(pgx.Rows) error) {
+// queueNew puts new entries into a batch, but for large ones of which pieces are lost. Of two that have one id, one is made.
+func (s *Spool) queueNew(b *pgx.Batch, n []*change, made map[*change]bool) {
 	var c struct {
 		ids, logins, sessions       []string
 		queued, sizes, claims       []int64
 		held                        []bool
-		bodies                      []uuid
+		bodies, large               []database.ID
 		chunks                      []int32
 		data, tops, entries, states [][]byte
 	}
@@ -322,19 +271,38 @@ func (s *Spool) queueNew(b *pgx.Batch, n []*change, read func(pgx.Rows) error) {
 		w := one.new
 		c.ids, c.logins, c.sessions = append(c.ids, w.e.ID), append(c.logins, text(w.e.User)), append(c.sessions, text(w.e.Session))
 		c.queued, c.sizes, c.claims = append(c.queued, w.e.Queued.UnixNano()), append(c.sizes, w.e.Params.Size), append(c.claims, w.claim)
-		c.held, c.bodies = append(c.held, w.st.Held), append(c.bodies, w.body)
-		chunks, data := w.chunks, []byte(nil)
-		if len(w.buf) > 0 {
-			chunks, data = 1, w.buf
+		c.held, c.bodies = append(c.held, w.st.Held), append(c.bodies, w.text.ID)
+		chunks, data := w.text.Pieces, []byte(nil)
+		if len(w.text.Rest) > 0 {
+			chunks, data = 1, w.text.Rest
+		} else if chunks > 0 {
+			c.large = append(c.large, w.text.ID)
 		}
 		c.chunks, c.data, c.tops = append(c.chunks, int32(chunks)), append(c.data, data), append(c.tops, w.top)
 		c.entries, c.states = append(c.entries, spool.FormatEntry(w.e)), append(c.states, spool.FormatState(w.st))
 	}
-	b.Queue(s.db.In(`with new as (select * from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bool[], $10::uuid[], $11::int[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[])
-			new(id, login, session, queued, size, claim, held, body, chunks, data, top, envelope, state)),
+	b.Queue(s.db.In(s.pieces.Whole("$16")+`, come as (select * from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bool[], $10::uuid[], $11::int[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[])
+			come(id, login, session, queued, size, claim, held, body, chunks, data, top, envelope, state)),
+		new as (select come.* from come left join whole using (body) where chunks <= 1 or chunks = whole.n),
 		made as (insert into $.queue (id, login, session, queued, size, claim, held, body, chunks, top, envelope, state, node, due)
 			select id, login, session, queued, size, claim, held, body, chunks, top, envelope, state, $1, clock_timestamp() + $2::interval from new on conflict do nothing returning id, body),
 		bodies as (insert into $.queue_body (body, n, data) select new.body, 0, new.data from new join made using (body) where new.data is not null)
-		select id from made`),
-		s.node, s.lease, c.ids, c.logins, c.sessions, c.queued, c.sizes, c.claims, c.held, c.bodies, c.chunks, c.data, c.tops, c.entries, c.states).Query(read)
+		select body, -1 from made union all select body, coalesce(whole.n, 0) from come left join whole using (body) where chunks > 1`),
+		s.node, s.lease, c.ids, c.logins, c.sessions, c.queued, c.sizes, c.claims, c.held, c.bodies, c.chunks, c.data, c.tops, c.entries, c.states, c.large).Query(func(rows pgx.Rows) error {
+		by := make(map[database.ID]*change)
+		for _, one := range n {
+			by[one.new.text.ID], one.new.lost = one, nil
+		}
+		var body database.ID
+		var there int
+		_, err := pgx.ForEachRow(rows, []any{&body, &there}, func() error {
+			if there < 0 {
+				made[by[body]] = true
+			} else {
+				by[body].new.lost = by[body].new.text.Lost(there)
+			}
+			return nil
+		})
+		return err
+	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
@@ -107,7 +108,7 @@ func (s *Spool) sweepAll() {
 		select {
 		case <-wait.C:
 			ctx, cancel := context.WithTimeout(s.ends, 10*time.Minute)
-			if err := s.sweep(ctx, 10*time.Minute, 24*time.Hour, turn%20 == 0); err != nil && s.ends.Err() == nil {
+			if err := s.sweep(ctx, 10*time.Minute, database.Idle, turn%6 == 0); err != nil && s.ends.Err() == nil {
 				s.log.Info("what messages left in the queue is not swept away", "err", err)
 			}
 			cancel()
@@ -118,12 +119,12 @@ func (s *Spool) sweepAll() {
 	}
 }
 
-// sweep deletes the pieces of messages whose entries have been gone for so long, and, if all are to be looked through, those that no entry has
-// named for longer than any message takes to come.
-func (s *Spool) sweep(ctx context.Context, gone, never time.Duration, all bool) error {
+// sweep deletes the pieces of messages whose entries have been gone for so long, and, if all are to be looked through, those of messages that
+// were given up.
+func (s *Spool) sweep(ctx context.Context, gone, idle time.Duration, all bool) error {
 	_, err := s.db.Relaxed(ctx, nil, `with old as (delete from $.queue_gone where at < now() - $1::interval returning body) delete from $.queue_body b using old where b.body = old.body`, gone)
 	if err == nil && all {
-		_, err = s.db.Relaxed(ctx, nil, `delete from $.queue_body b where b.made < now() - $1::interval and not exists (select from $.queue q where q.body = b.body) and not exists (select from $.queue_gone g where g.body = b.body)`, never)
+		_, err = s.pieces.Sweep(ctx, idle, `not exists (select from $.queue q where q.body = p.body) and not exists (select from $.queue_gone g where g.body = p.body)`)
 	}
 	return err
 }

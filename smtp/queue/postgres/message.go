@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,27 +11,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
-
-// pieceSize is the octets of one piece of a message, the largest that goes with its entry's row in one transaction.
-const pieceSize = 128 << 10
-
-// uuid names a message's text, or a node. Later ones sort after earlier ones, so that new rows stand side by side.
-type uuid [16]byte
-
-func newUUID() (id uuid) {
-	rand.Read(id[:]) // never fails
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
-	copy(id[:6], ms[2:])
-	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80 // RFC 9562 §5.7
-	return id
-}
-
-func (id uuid) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
-}
 
 // writer is an entry on its way into the queue.
 type writer struct {
@@ -41,13 +21,11 @@ type writer struct {
 	ctx    context.Context // of Begin: a piece of a large message is written under it
 	e      *queue.Entry
 	st     *queue.State
-	body   uuid
+	text   database.Text
 	claim  int64
-	buf    []byte
-	chunks int // written
-	octets int64
 	top    []byte
 	failed error
+	lost   error // of its pieces
 	over   bool
 }
 
@@ -59,7 +37,7 @@ func (s *Spool) Begin(ctx context.Context, e *queue.Entry, st *queue.State) (que
 	if err := s.Room(ctx, e.Params.Size); err != nil {
 		return nil, err
 	}
-	return &writer{s: s, ctx: ctx, e: e.Clone(), st: st.Clone(), body: newUUID(), claim: time.Now().UnixMicro()}, nil
+	return &writer{s: s, ctx: ctx, e: e.Clone(), st: st.Clone(), text: database.Text{ID: database.NewID()}, claim: time.Now().UnixMicro()}, nil
 }
 
 // Write implements io.Writer.
@@ -70,32 +48,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.failed != nil {
 		return 0, w.failed
 	}
-	for n := 0; n < len(p); {
-		if len(w.buf) == pieceSize { // more comes: it is a large one
-			if w.failed = w.flush(w.ctx); w.failed != nil {
-				return n, w.failed
-			}
-		}
-		piece := p[n:min(len(p), n+pieceSize-len(w.buf))]
-		w.buf = append(w.buf, piece...)
-		n += len(piece)
-	}
-	w.octets += int64(len(p))
-	return len(p), nil
-}
-
-// flush writes the next piece of a large message. It need not be on stable storage before the commit that names it is: that one's record
-// stands behind it in the database's log.
-func (w *writer) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, w.s.db.Timeout())
-	defer cancel()
-	_, err := w.s.db.Relaxed(ctx, nil, `insert into $.queue_body (body, n, data) values ($1, $2, $3)`, w.body, w.chunks, w.buf)
-	if err != nil {
-		return failed("write message", err)
-	}
-	w.chunks++
-	w.buf = w.buf[:0]
-	return nil
+	n, err := w.s.pieces.Write(w.ctx, &w.text, p)
+	w.failed = failed("write message", err)
+	return n, w.failed
 }
 
 // Commit implements queue.Writer.
@@ -151,12 +106,8 @@ func (w *writer) ready(ctx context.Context) (err error) {
 	case w.failed != nil:
 		return w.failed
 	}
-	err = ctx.Err()
-	if err == nil && w.chunks > 0 && len(w.buf) > 0 {
-		err = w.flush(ctx)
-	}
-	if err == nil && w.chunks > 0 {
-		err = w.missPieces(ctx)
+	if err = ctx.Err(); err == nil {
+		err = failed("write message", w.s.pieces.End(ctx, &w.text, database.PieceSize))
 	}
 	if err != nil {
 		w.Abort()
@@ -168,14 +119,14 @@ func (w *writer) ready(ctx context.Context) (err error) {
 func (w *writer) change(top []byte) *change {
 	w.over = true
 	w.top = append([]byte{}, top...)
-	w.e.Params.Size = w.octets + int64(len(top))
+	w.e.Params.Size = w.text.Octets + int64(len(top))
 	w.st.Size = w.e.Params.Size
 	return &change{id: w.e.ID, new: w}
 }
 
 // made takes note of what became of the entry.
 func (w *writer) made(err error) error {
-	w.buf = nil
+	w.text.Rest = nil
 	if err == nil {
 		if !w.s.held.put(w.e.ID, w.claim, 0) { // there was one of this id a moment ago
 			w.s.giveBack(free{id: w.e.ID, number: w.claim, wait: new(time.Second)})
@@ -185,33 +136,11 @@ func (w *writer) made(err error) error {
 	return err
 }
 
-// missPieces refuses a large message of which the server has lost pieces since they were written: it has gone down meanwhile, or another
-// has taken its place, and they were not durable.
-func (w *writer) missPieces(ctx context.Context) error {
-	n := 0
-	err := w.s.reading(ctx, func(ctx context.Context) error {
-		return w.s.db.Pool.QueryRow(ctx, w.s.db.In(`select count(*) from $.queue_body where body = $1`), w.body).Scan(&n)
-	})
-	if err == nil && n < w.chunks {
-		err = fmt.Errorf("%d of %d pieces were lost with the server", w.chunks-n, w.chunks)
-	}
-	return failed("write message", err)
-}
-
-// Abort implements queue.Writer. Pieces that are written are swept away later if they cannot be deleted now.
+// Abort implements queue.Writer.
 func (w *writer) Abort() error {
-	if w.over {
-		return nil
-	}
-	w.over, w.buf = true, nil
-	if w.chunks > 0 && !w.s.closed.Load() {
-		go func() {
-			ctx, cancel := context.WithTimeout(w.s.ends, w.s.db.Timeout())
-			defer cancel()
-			if _, err := w.s.db.Relaxed(ctx, nil, `delete from $.queue_body where body = $1`, w.body); err != nil {
-				w.s.log.Info("pieces of a message that was given up stay for now", "queue", w.e.ID, "err", err)
-			}
-		}()
+	if !w.over {
+		w.over = true
+		w.s.pieces.Drop(w.s.ends, &w.text, w.s.log)
 	}
 	return nil
 }
@@ -248,7 +177,7 @@ type reader struct {
 	s         *Spool
 	ctx       context.Context
 	id        string
-	body      uuid
+	body      database.ID
 	n, chunks int // pieces read, and all
 	top       []byte
 	from      bytes.Reader
@@ -258,10 +187,7 @@ type reader struct {
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
 	for r.from.Len() == 0 && r.n < r.chunks {
-		var data []byte
-		err := r.s.reading(r.ctx, func(ctx context.Context) error {
-			return r.s.db.Pool.QueryRow(ctx, r.s.db.In(`select data from $.queue_body where body = $1 and n = $2`), r.body, r.n).Scan(&data)
-		})
+		data, err := r.s.pieces.Read(r.ctx, r.body, r.n)
 		if err != nil {
 			return 0, failed("read message "+r.id, err)
 		}

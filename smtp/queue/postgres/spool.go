@@ -31,10 +31,11 @@ type Spool struct {
 	db    *database.Database
 	log   *slog.Logger
 	lease time.Duration
-	node  uuid
+	node  database.ID
 	name  string
 
-	changes chan []*change
+	pieces  database.Pieces
+	changes *database.Groups[*change]
 	held    claims
 	freed   freed
 	counted counted
@@ -67,7 +68,7 @@ func WithName(name string) Option { return func(s *Spool) { s.name = name } }
 // Open opens the queue in a database, which stays open and the caller's. The tables are made if they are not there, and brought up to date
 // if they are older. Close it when done.
 func Open(ctx context.Context, db *database.Database, opts ...Option) (*Spool, error) {
-	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: newUUID(), changes: make(chan []*change)}
+	s := &Spool{db: db, log: slog.New(slog.DiscardHandler), lease: 30 * time.Second, node: database.NewID(), pieces: database.Pieces{DB: db, Table: "$.queue_body"}}
 	s.name, _ = os.Hostname()
 	for _, o := range opts {
 		o(s)
@@ -79,9 +80,7 @@ func Open(ctx context.Context, db *database.Database, opts ...Option) (*Spool, e
 	if err := s.live(ctx); err != nil {
 		return nil, fmt.Errorf("postgres: open queue: %w", err)
 	}
-	for range committers {
-		s.runs.Go(s.changeAll)
-	}
+	s.changes = database.Gather(s.ends, &s.runs, (*change).octets, s.changeGroup)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.freeAll)
 	s.runs.Go(s.sweepAll)

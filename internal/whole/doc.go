@@ -1,0 +1,15 @@
+// Package whole keeps what belongs to a mail system as a whole rather than to one of its servers: keys that mail is signed with, the
+// secret of rewritten senders, how often a password was guessed at. One server keeps it in its own files; several servers on one database
+// have it in there, with two answers to each question:
+//
+//	Store    documents that are replaced whole, by whoever has seen the one before: files, or package postgres
+//	Tally    numbers that every server counts in its own memory, and tells the others of; a server alone has none
+//
+// Nothing here is asked for each message: documents are read when they change, and numbers are at hand.
+//
+// Files:
+//
+//	whole.go  what a store of documents is
+//	files.go  one in a directory
+//	tally.go  numbers
+package whole

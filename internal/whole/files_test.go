@@ -1,0 +1,57 @@
+package whole_test
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+)
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	all := make(map[string]*whole.Files)
+	wholetest.Run(t, func(t *testing.T) whole.Store { // one process has one handle
+		mu.Lock()
+		defer mu.Unlock()
+		if all[t.Name()] == nil {
+			all[t.Name()] = whole.NewFiles(t.TempDir())
+		}
+		return all[t.Name()]
+	})
+}
+
+// TestFilesOnDisk: a document is a file of its name that nobody else can read, and nothing outside of the directory is one.
+func TestFilesOnDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := whole.NewFiles(dir)
+	if _, err := s.Put(t.Context(), whole.Change{Name: "dkim/mail.test/a.key", Text: []byte("secret")}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "dkim", "mail.test", "a.key")
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal(info, err)
+	}
+	if err := os.Chmod(name, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text, _, err := s.Get(t.Context(), "dkim/mail.test/a.key", ""); string(text) != "secret" || err != nil {
+		t.Errorf("%q %v", text, err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info, err)
+	}
+	for _, name := range []string{"", ".", "../a", "/a", "a/../../b"} {
+		if _, _, err := s.Get(t.Context(), name, ""); err == nil {
+			t.Errorf("%q can be read", name)
+		}
+		if _, err := s.Put(t.Context(), whole.Change{Name: name, Text: []byte("x"), Anyway: true}); err == nil {
+			t.Errorf("%q can be written", name)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package postgres_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/whole/postgres"
+	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/mailstore/database"
+)
+
+// connect is a database whose schema is a test's own.
+func connect(t *testing.T, dsn string) *database.Database {
+	t.Helper()
+	h := fnv.New64a()
+	io.WriteString(h, t.Name())
+	db, err := database.Connect(t.Context(), dsn, database.Options{Schema: fmt.Sprintf("state_%x", h.Sum64()), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+var key = seal.GenerateKey()
+
+func having(key seal.Key) func(bool) (seal.Key, error) {
+	return func(bool) (seal.Key, error) { return key, nil }
+}
+
+func open(t *testing.T, dsn string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), connect(t, dsn), having(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t)
+	dsn := peertest.DSN(db)
+	for _, way := range []struct{ name, dsn string }{{"Direct", dsn}, {"Pooler", peertest.Pooler(t, db)}} {
+		t.Run(way.name, func(t *testing.T) {
+			wholetest.Run(t, func(t *testing.T) whole.Store { return open(t, way.dsn) })
+			wholetest.RunCounts(t, func(t *testing.T) whole.Counts { return open(t, way.dsn) })
+		})
+	}
+	t.Run("Sealed", func(t *testing.T) { testSealed(t, dsn) })
+	t.Run("Keys", func(t *testing.T) { testKeys(t, dsn) })
+	t.Run("Late", func(t *testing.T) { testLate(t, dsn) })
+	t.Run("Sweep", func(t *testing.T) { testSweep(t, dsn) })
+}
+
+// testSealed: nothing of a document is to be read in the database, and none stands in for another.
+func testSealed(t *testing.T, dsn string) {
+	s, db := open(t, dsn), connect(t, dsn)
+	for _, name := range []string{"a", "b"} {
+		if _, err := s.Put(t.Context(), whole.Change{Name: name, Text: []byte("-----BEGIN PRIVATE KEY----- of " + name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var text []byte
+	if err := db.Pool.QueryRow(t.Context(), db.In(`select text from $.document where name = 'a'`)).Scan(&text); err != nil || len(text) < 20 || bytes.Contains(text, []byte("PRIVATE")) {
+		t.Errorf("%q %v", text, err)
+	}
+	if _, err := db.Pool.Exec(t.Context(), db.In(`update $.document d set text = (select text from $.document where name = 'b') where name = 'a'`)); err != nil {
+		t.Fatal(err)
+	}
+	if text, _, err := s.Get(t.Context(), "a", ""); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// testKeys: the first server may make the key, the others need the same.
+func testKeys(t *testing.T, dsn string) {
+	made := 0
+	one := func(mayMake bool) (seal.Key, error) {
+		if !mayMake {
+			return seal.Key{}, fs.ErrNotExist
+		}
+		made++
+		return key, nil
+	}
+	if _, err := postgres.Open(t.Context(), connect(t, dsn), one); err != nil || made != 1 {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Open(t.Context(), connect(t, dsn), one); !errors.Is(err, fs.ErrNotExist) || made != 1 {
+		t.Errorf("a second one was made: %v", err)
+	}
+	if _, err := postgres.Open(t.Context(), connect(t, dsn), having(seal.GenerateKey())); !errors.Is(err, postgres.ErrOtherKey) {
+		t.Errorf("another key opens it: %v", err)
+	}
+	open(t, dsn)
+}
+
+// testLate: what a transaction told that began before others and ended after them is heard of.
+func testLate(t *testing.T, dsn string) {
+	s, db := open(t, dsn), connect(t, dsn)
+	tx, err := db.Pool.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), db.In(`insert into $.number values ('k', 'late', 7, clock_timestamp(), clock_timestamp() + interval '1 hour', txid_current())`))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "early", Level: 1, Lives: time.Hour}}); err != nil {
+		t.Fatal(err)
+	}
+	mark, err := s.Hear(t.Context(), 0, func(whole.Heard) {})
+	if err == nil {
+		err = tx.Commit(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	if _, err = s.Hear(t.Context(), mark, func(h whole.Heard) { found = found || h.Key == "late" && h.Level == 7 }); err != nil || !found {
+		t.Errorf("nobody hears of it: %v", err)
+	}
+	if next, err := s.Hear(t.Context(), mark+1_000_000, func(whole.Heard) {}); err != nil || next != 0 {
+		t.Errorf("a database of an earlier moment: %d %v", next, err)
+	}
+}
+
+// testSweep: what is over goes.
+func testSweep(t *testing.T, dsn string) {
+	s, db := open(t, dsn), connect(t, dsn)
+	if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "over", Level: 1, Lives: -time.Second}, {Kind: "k", Key: "here", Level: 1, Lives: time.Hour}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	if err := db.Pool.QueryRow(t.Context(), db.In(`select string_agg(convert_from(key, 'UTF8'), ' ') from $.number`)).Scan(&left); err != nil || left != "here" {
+		t.Errorf("%q %v", left, err)
+	}
+}
