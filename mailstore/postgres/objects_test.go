@@ -163,11 +163,34 @@ func realBucket(t *testing.T, of *peertest.Storage) *s3.Bucket {
 	return b
 }
 
-// TestOutside: what is larger than was said is outside once for all who have it, but for its beginning, which is read without asking
-// for the rest; what is smaller is not. It goes when the last has removed it.
-func TestOutside(t *testing.T) {
+// TestObjects: what is outside of the database, with storage in memory.
+func TestObjects(t *testing.T) {
 	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+	inOneServer(t, map[string]func(t *testing.T, dsn string){
+		"Outside":          outsideOnce,
+		"StorageAway":      storageAway,
+		"AnswerLost":       answerLost,
+		"NotWhatWasStored": notWhatWasStored,
+		"UnknownObjects":   unknownObjects,
+	})
+}
+
+// inOneServer runs tests in databases of their own, one after the other.
+func inOneServer(t *testing.T, all map[string]func(t *testing.T, dsn string)) {
+	t.Helper()
+	db := peertest.Postgres(t)
+	for name, test := range all {
+		t.Run(name, func(t *testing.T) {
+			name := strings.ToLower(name)
+			sql(t, db, "create database "+name)
+			test(t, strings.Replace(peertest.DSN(db), "/postgres?", "/"+name+"?", 1))
+		})
+	}
+}
+
+// outsideOnce: what is larger than was said is outside once for all who have it, but for its beginning, which is read without asking
+// for the rest; what is smaller is not. It goes when the last has removed it.
+func outsideOnce(t *testing.T, dsn string) {
 	b := new(bucket)
 	s := outside(t, dsn, b)
 	text := largeText(3 << 20)
@@ -234,11 +257,9 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// TestStorageAway: while the storage is away large messages are not taken, at whatever piece it fails, and small ones are; nothing of
+// storageAway: while the storage is away large messages are not taken, at whatever piece it fails, and small ones are; nothing of
 // them is left when it is back. The log says so once.
-func TestStorageAway(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+func storageAway(t *testing.T, dsn string) {
 	b := new(bucket)
 	var log mailtest.Log
 	s := outside(t, dsn, b, postgres.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -270,10 +291,8 @@ func TestStorageAway(t *testing.T) {
 	}
 }
 
-// TestAnswerLost: a piece may be there although an error was said. What was written is removed in its time, and no message names it.
-func TestAnswerLost(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// answerLost: a piece may be there although an error was said. What was written is removed in its time, and no message names it.
+func answerLost(t *testing.T, dsn string) {
 	b := &bucket{put: func(n int) error {
 		if n == 1 {
 			return errStored
@@ -300,11 +319,9 @@ func expire(t *testing.T, dsn string) {
 	sqlAt(t, dsn, "update postrider.object set until = clock_timestamp() - interval '1s' where until < 'infinity'")
 }
 
-// TestNotWhatWasStored: what is lost outside, short, longer or something else is never given out, not one octet of the piece; the log
+// notWhatWasStored: what is lost outside, short, longer or something else is never given out, not one octet of the piece; the log
 // says which, and VerifyObjects.
-func TestNotWhatWasStored(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+func notWhatWasStored(t *testing.T, dsn string) {
 	text := largeText(5 << 19)
 	for name, spoil := range map[string]func(b *bucket){
 		"lost":      func(b *bucket) { b.objects = nil },
@@ -355,11 +372,9 @@ func TestNotWhatWasStored(t *testing.T) {
 	}
 }
 
-// TestUnknownObjects: what the database knows nothing of is found, is left alone unless it is said otherwise, and goes by way of Sweep
+// unknownObjects: what the database knows nothing of is found, is left alone unless it is said otherwise, and goes by way of Sweep
 // then. What another store has in the bucket is none of this one's business.
-func TestUnknownObjects(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+func unknownObjects(t *testing.T, dsn string) {
 	b := new(bucket)
 	other := outside(t, dsn, b, postgres.WithSchema("other"))
 	s := outside(t, dsn, b)
@@ -389,4 +404,11 @@ func TestUnknownObjects(t *testing.T) {
 		t.Errorf("%d are removed, %d of %d are left", n, len(b.keys()), all)
 	}
 	verify(false, 0, 0)
+}
+
+// TestLargeOutsideInLittleMemory: a message of 16 MiB is written to a bucket and read from it with less than 4 MiB of memory. Not
+// parallel: all that lives is counted.
+func TestLargeOutsideInLittleMemory(t *testing.T) {
+	b := realBucket(t, peertest.S3(t))
+	largeInLittleMemory(t, outside(t, peertest.DSN(peertest.Postgres(t)), b))
 }

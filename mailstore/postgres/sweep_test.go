@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,10 +42,26 @@ func kept(t *testing.T, s *postgres.Store, text string) {
 	}
 }
 
-// TestSweepWhileWriting: pieces of a message on its way are nobody's to remove, however often somebody sweeps.
-func TestSweepWhileWriting(t *testing.T) {
+// TestSweep: who removes what no message names, and when. It is one order of events each.
+func TestSweep(t *testing.T) {
 	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+	inOneServer(t, map[string]func(t *testing.T, dsn string){
+		"SweepWhileWriting":      sweepWhileWriting,
+		"SweptBeforeCommit":      sweptBeforeCommit,
+		"DeadBeforeCommit":       deadBeforeCommit,
+		"StillHeardOf":           stillHeardOf,
+		"SweepDuringCommit":      sweepDuringCommit,
+		"SweepWithCommitInDoubt": sweepWithCommitInDoubt,
+		"SweptTwiceAtOnce":       sweptTwiceAtOnce,
+		"SweepBrokenOff":         sweepBrokenOff,
+		"NodeDiesBeforeRow":      nodeDiesBeforeRow,
+		"LargeGivenUp":           largeGivenUp,
+		"ManyAtOnce":             manyAtOnce,
+	})
+}
+
+// sweepWhileWriting: pieces of a message on its way are nobody's to remove, however often somebody sweeps.
+func sweepWhileWriting(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), outside(t, dsn, b)
 	b.put = func(int) error {
@@ -61,11 +78,9 @@ func TestSweepWhileWriting(t *testing.T) {
 	kept(t, s, text)
 }
 
-// TestSweptBeforeCommit: a node slept for longer than its message's pieces are kept for it. It is not stored, whatever it does when it
+// sweptBeforeCommit: a node slept for longer than its message's pieces are kept for it. It is not stored, whatever it does when it
 // wakes up, and the others of its group are.
-func TestSweptBeforeCommit(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+func sweptBeforeCommit(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), outside(t, dsn, b)
 	text := largeText(5 << 19)
@@ -95,10 +110,8 @@ func TestSweptBeforeCommit(t *testing.T) {
 	}
 }
 
-// TestDeadBeforeCommit: what is declared dead is dead also while its pieces are still there.
-func TestDeadBeforeCommit(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// deadBeforeCommit: what is declared dead is dead also while its pieces are still there.
+func deadBeforeCommit(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), open(t, dsn, postgres.WithObjects(b, 0, time.Hour))
 	d, writing := begun(t, s, largeText(5<<19)), begun(t, s, largeText(5<<19))
@@ -115,11 +128,9 @@ func TestDeadBeforeCommit(t *testing.T) {
 	}
 }
 
-// TestStillHeardOf: pieces that are written say that their message is on its way, so that a slow one takes as long as it likes. One
+// stillHeardOf: pieces that are written say that their message is on its way, so that a slow one takes as long as it likes. One
 // that was late but is not declared dead is stored.
-func TestStillHeardOf(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+func stillHeardOf(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), outside(t, dsn, b)
 	text := largeText(5 << 19)
@@ -139,12 +150,9 @@ func TestStillHeardOf(t *testing.T) {
 	kept(t, other, text+text)
 }
 
-// TestSweepDuringCommit: the commit has begun and is not over, for as long as the database likes, and its end is long past: who sweeps
+// sweepDuringCommit: the commit has begun and is not over, for as long as the database likes, and its end is long past: who sweeps
 // waits for nothing and takes nothing.
-func TestSweepDuringCommit(t *testing.T) {
-	t.Parallel()
-	db := peertest.Postgres(t)
-	dsn := peertest.DSN(db)
+func sweepDuringCommit(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), outside(t, dsn, b)
 	text := largeText(5 << 19)
@@ -190,17 +198,15 @@ func letGo(t *testing.T, c *pgx.Conn) {
 	}
 }
 
-// TestSweepWithCommitInDoubt: the connection of a commit is gone, nobody knows what became of it, and who sent it gives up. Its
+// sweepWithCommitInDoubt: the connection of a commit is gone, nobody knows what became of it, and who sent it gives up. Its
 // transaction still runs: nothing of it is swept away before it is over, nor afterwards, for it was stored.
-func TestSweepWithCommitInDoubt(t *testing.T) {
-	t.Parallel()
-	db := peertest.Postgres(t)
-	dsn := peertest.DSN(db)
+func sweepWithCommitInDoubt(t *testing.T, dsn string) {
 	b := new(bucket)
 	other := outside(t, dsn, b)
-	cut := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), true)
-	cut.waits = 0
-	s := outside(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", cut.Addr()), b, postgres.WithTimeout(3*time.Second))
+	_, addr, _ := strings.Cut(dsn, "@")
+	addr, _, _ = strings.Cut(addr, "/")
+	cut := newCutter(t, addr, true)
+	s := outside(t, strings.Replace(dsn, addr, cut.Addr().String(), 1), b, postgres.WithTimeout(3*time.Second))
 	text := largeText(5 << 19)
 	d := begun(t, s, text)
 	expire(t, dsn)
@@ -221,10 +227,8 @@ func TestSweepWithCommitInDoubt(t *testing.T) {
 	kept(t, other, text)
 }
 
-// TestSweptTwiceAtOnce: two servers sweep at the same time.
-func TestSweptTwiceAtOnce(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// sweptTwiceAtOnce: two servers sweep at the same time.
+func sweptTwiceAtOnce(t *testing.T, dsn string) {
 	b := new(bucket)
 	s, other := outside(t, dsn, b), outside(t, dsn, b)
 	for range 5 {
@@ -250,10 +254,8 @@ func TestSweptTwiceAtOnce(t *testing.T) {
 	kept(t, other, text)
 }
 
-// TestSweepBrokenOff: what cannot be removed now is removed later, also where another has begun with it and is gone.
-func TestSweepBrokenOff(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// sweepBrokenOff: what cannot be removed now is removed later, also where another has begun with it and is gone.
+func sweepBrokenOff(t *testing.T, dsn string) {
 	b := new(bucket)
 	s := outside(t, dsn, b)
 	for range 3 {
@@ -275,10 +277,8 @@ func TestSweepBrokenOff(t *testing.T) {
 	}
 }
 
-// TestNodeDiesBeforeRow: a server dies with a message whose pieces are written, and whose row is not. They stay for a day, and go then.
-func TestNodeDiesBeforeRow(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// nodeDiesBeforeRow: a server dies with a message whose pieces are written, and whose row is not. They stay for a day, and go then.
+func nodeDiesBeforeRow(t *testing.T, dsn string) {
 	b := new(bucket)
 	dead, s := outside(t, dsn, b), outside(t, dsn, b)
 	begun(t, dead, largeText(5<<19))
@@ -295,10 +295,8 @@ func TestNodeDiesBeforeRow(t *testing.T) {
 	}
 }
 
-// TestLargeGivenUp: what is given up with all its pieces goes at once, and what it holds while it is on its way is given free.
-func TestLargeGivenUp(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// largeGivenUp: what is given up with all its pieces goes at once, and what it holds while it is on its way is given free.
+func largeGivenUp(t *testing.T, dsn string) {
 	b := new(bucket)
 	s := outside(t, dsn, b)
 	for range 40 { // more than may have large pieces at once
@@ -317,10 +315,8 @@ func TestLargeGivenUp(t *testing.T) {
 	d.Abort()
 }
 
-// TestManyAtOnce: of many large messages on their way at once most have small pieces, and all are stored as they are.
-func TestManyAtOnce(t *testing.T) {
-	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+// manyAtOnce: of many large messages on their way at once most have small pieces, and all are stored as they are.
+func manyAtOnce(t *testing.T, dsn string) {
 	b := new(bucket)
 	s := outside(t, dsn, b)
 	text := largeText(700 << 10)
