@@ -188,3 +188,24 @@ func TestLongPasswordCostsTheSame(t *testing.T) {
 		t.Errorf("%v allocations for a long password, %v for a short one", long, short)
 	}
 }
+
+// TestTags: what is kept of a password that was right is of this process, this account, what is stored for it, and the password, each
+// apart from the next: nothing of it can be looked up in a list.
+func TestTags(t *testing.T) {
+	var one, two memory
+	one.start(0, 0)
+	two.start(0, 0)
+	seen := make(map[[32]byte]string)
+	for _, m := range []*memory{&one, &two} {
+		for _, c := range [][3]string{{"ann", "$x", "secret"}, {"bob", "$x", "secret"}, {"ann", "$y", "secret"}, {"ann", "$x", "other"}, {"ann$", "x", "secret"}, {"an", "n$x", "secret"}, {"ann", "$", "xsecret"}, {"ann", "$xs", "ecret"}} {
+			tag := m.tag(c[0], c[1], []byte(c[2]))
+			if before, is := seen[tag]; is {
+				t.Errorf("%q has the tag of %s", c, before)
+			}
+			seen[tag] = c[0] + c[1] + c[2]
+			if tag != m.tag(c[0], c[1], []byte(c[2])) {
+				t.Errorf("%q has another tag each time", c)
+			}
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/control"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/desk"
 	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sign"
@@ -100,7 +100,9 @@ func (f *askFlags) changeKey(cmd *cobra.Command, action string, r desk.KeyReques
 	err := call(cmd, f.conf, "dkim/"+action, r, &keys)
 	if errors.Is(err, control.ErrNotRunning) {
 		var ring *sign.Ring
-		if ring, err = openKeys(f.conf); err == nil {
+		var done func()
+		if ring, done, err = openKeys(cmd, f.conf); err == nil {
+			defer done()
 			err = desk.SteerKey(cmd.Context(), ring, action, r)
 			keys = ring.Keys()
 		}
@@ -112,12 +114,12 @@ func (f *askFlags) changeKey(cmd *cobra.Command, action string, r desk.KeyReques
 }
 
 // openKeys opens the keys of a server that does not run.
-func openKeys(path string) (*sign.Ring, error) {
+func openKeys(cmd *cobra.Command, path string) (ring *sign.Ring, done func(), err error) {
 	s, err := conf.Load(confPath(path))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return published.OpenKeys(s, nil, slog.New(slog.DiscardHandler))
+	return daemon.OpenKeys(cmd.Context(), s)
 }
 
 // keysOfServer are the keys that the running server has, or those that are there for its
@@ -127,10 +129,11 @@ func keysOfServer(cmd *cobra.Command, path string) (keys []sign.Key, err error) 
 	if !errors.Is(err, control.ErrNotRunning) {
 		return keys, err
 	}
-	ring, err := openKeys(path)
+	ring, done, err := openKeys(cmd, path)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if err := ring.Prepare(cmd.Context()); err != nil {
 		return nil, err
 	}

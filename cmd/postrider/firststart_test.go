@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,5 +99,46 @@ func TestForeignVolume(t *testing.T) {
 	t.Setenv(nameVariable, "mail.example.com")
 	if code, _, said := command(t, "", "serve"); code != exitError || !strings.Contains(said, "chown") {
 		t.Errorf("exit %d, %s", code, said)
+	}
+}
+
+// TestComposeFile: what docs/compose.yaml maps are the ports that a first start listens at, and it holds no secret, nor takes any right from the host.
+func TestComposeFile(t *testing.T) {
+	text, err := os.ReadFile("../../docs/compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "conf")
+	t.Setenv(nameVariable, "mail.example.com")
+	c := rootCommand()
+	c.SetContext(t.Context())
+	if err := firstStart(c, dir); err != nil {
+		t.Fatal(err)
+	}
+	s, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listens := map[string]bool{strings.TrimPrefix(s.Web.Listen, ":"): true, "2080": true} // the last is for certificates
+	for _, l := range s.Listeners {
+		listens[strings.TrimPrefix(l.Address, ":")] = true
+	}
+	ports := regexp.MustCompile(`(?m)^      - "(\d+):(\d+)"`).FindAllStringSubmatch(string(text), -1)
+	for _, p := range ports {
+		if !listens[p[2]] {
+			t.Errorf("port %s leads to %s, where nobody listens: %v", p[1], p[2], listens)
+		}
+	}
+	if len(ports) < 5 {
+		t.Errorf("%d ports", len(ports))
+	}
+	for _, want := range []string{"enable_ipv6: true", "cap_drop: [ALL]", "read_only: true", "no-new-privileges:true", "/var/lib/postrider"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	environment := regexp.MustCompile(`(?ms)^    environment:\n(.*?)^    \w`).FindStringSubmatch(string(text))
+	if environment == nil || regexp.MustCompile(`(?i)password|secret|token|key:`).MatchString(environment[1]) {
+		t.Errorf("the environment has %q", environment)
 	}
 }

@@ -122,7 +122,7 @@ named with its line: single addresses, regular expressions, "error" and "discard
 			return take(cmd, &f, args[0], "alias", readAliases, (*conf.Settings).AddAliases)
 		},
 	}
-	f.register(c, "aliases", "virtual", "transport", "dump")
+	f.register(c, "aliases", "virtual", "transport", "dump", "mox", "stalwart")
 	return c
 }
 
@@ -135,7 +135,8 @@ func userImportCommand() *cobra.Command {
 postfix-accounts.cf, or a dump of the database of PostfixAdmin, mailcow, ISPConfig, or one with
 virtual_users or users, by mysqldump, mariadb-dump or pg_dump. Of a dump come the accounts of
 domains that it says are that server's (in domain, mail_domain or virtual_domains), that are
-this server's already, or that --domain names. The hashes stay
+this server's already, or that --domain names; with --format mox, the accounts of mox, whose
+FILE is domains.conf, and with --format stalwart those of Stalwart's list of principals. The hashes stay
 as they are: with them users log in by PLAIN and LOGIN, and by more after their next
 password. What cannot be taken over is named, and the exit code is 1 then. Mail is
 taken over by "postrider import".`,
@@ -148,7 +149,7 @@ taken over by "postrider import".`,
 			return take(cmd, &f, args[0], "account", readAccounts, (*conf.Settings).AddAccounts)
 		},
 	}
-	f.register(c, "passwd-file", "shadow", "dump")
+	f.register(c, "passwd-file", "shadow", "dump", "mox", "stalwart")
 	c.Flags().StringVar(&f.quotas, "quotas", "", "file of quotas beside it, as docker-mailserver's dovecot-quotas.cf")
 	return c
 }
@@ -187,7 +188,12 @@ func logicalLines(r io.Reader, folded bool, do func(n int, line string)) error {
 // readAliases reads aliases(5) or virtual(5).
 func readAliases(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAlias, bad []error) {
 	r, start := begins(r)
-	if f.format == "dump" || f.format == "" && isDump(start) {
+	switch {
+	case f.format == "mox":
+		return readMoxAliases(r)
+	case f.format == "stalwart":
+		return readStalwartAliases(r)
+	case f.format == "dump" || f.format == "" && isDump(start):
 		return readAliasDump(r, home)
 	}
 	err := logicalLines(r, true, func(n int, line string) {
@@ -286,9 +292,14 @@ func inHome(name string, home domains.Name) string {
 // readAccounts reads a file of accounts, and that of their quotas where there is one.
 func readAccounts(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf.NewAccount, bad []error) {
 	r, start := begins(r)
-	if f.format == "dump" || f.format == "" && isDump(start) {
+	switch {
+	case f.format == "mox":
+		all, bad = readMoxAccounts(r, f)
+	case f.format == "stalwart":
+		all, bad = readStalwartAccounts(r)
+	case f.format == "dump" || f.format == "" && isDump(start):
 		all, bad = readAccountDump(r, f, home)
-	} else {
+	default:
 		all, bad = readPasswords(r, f, home)
 	}
 	all, twice := once(all)

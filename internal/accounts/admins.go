@@ -138,9 +138,11 @@ func (c *Credentials) stampElsewhere(address domains.Address) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), findPatience)
 	defer cancel()
-	k, err := c.dir.Find(ctx, address)
+	k, name, err := c.findAs(ctx, address)
 	if err != nil {
-		k = c.dir.elsewhere.Lately(address)
+		if k = c.dir.elsewhere.Lately(name); k == nil {
+			k = c.dir.elsewhere.Lately(c.KnownAs(address))
+		}
 	}
 	if k == nil || k.Closed || k.Problem != nil || k.Address != address {
 		return ""

@@ -46,6 +46,7 @@ type Credentials struct {
 	codes    *codes
 	uses     *uses
 	open     *Open
+	names    *knownAs
 }
 
 // New makes credentials of the settings and their directory, and of what users have decided (nil: nothing). old, if not nil,
@@ -60,13 +61,13 @@ func New(s *conf.Settings, dir *Directory, kept Preferences, old *Credentials, l
 	}
 	if old == nil {
 		c.throttle, c.repeats, c.learnt, c.codes, c.uses = newThrottle(throttleRates(s)), new(repeats), new(learnt), new(codes), new(uses)
-		c.open = new(Open)
+		c.open, c.names = new(Open), new(knownAs)
 		c.throttle.log = log
 		c.verifier = newVerifier(s)
 		c.seal, c.decoy, err = newDecoy(s.SecretKeyFile)
 	} else {
 		c.throttle, c.repeats, c.learnt, c.verifier, c.decoy, c.codes = old.throttle, old.repeats, old.learnt, old.verifier, old.decoy, old.codes
-		c.seal, c.uses, c.open = old.seal, old.uses, old.open
+		c.seal, c.uses, c.open, c.names = old.seal, old.uses, old.open, old.names
 		c.throttle.setRates(throttleRates(s))
 		if c.verifier.RememberFor != s.Auth.CacheTime {
 			c.verifier = newVerifier(s)

@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -164,4 +166,40 @@ func TestLockoutsInOrder(t *testing.T) {
 			t.Errorf("%v, want %s", got, want)
 		}
 	})
+}
+
+// TestRandom: what nobody is to guess is another each time.
+func TestRandom(t *testing.T) {
+	for name, make := range map[string]func() string{
+		"second factor": func() string { return string(NewSecondFactor()) }, "password": func() string { return string(RandomPassword()) },
+	} {
+		one := make()
+		if one == make() || strings.Count(one, one[:1]) == len(one) {
+			t.Errorf("the same %s twice: %q", name, one)
+		}
+	}
+	if n := len(NewSecondFactor()); n != 20 { // RFC 4226 §4
+		t.Errorf("a second factor has %d octets", n)
+	}
+}
+
+// TestLongestPassword: a password may have so many octets, and no more.
+func TestLongestPassword(t *testing.T) {
+	mailtest.Edge(t, "octets", passwd.MaxPassword, func(n int) bool { return Usable([]byte(strings.Repeat("x", n))) == nil })
+}
+
+// TestKeep: what is recalled takes no place of what has been learnt since, and no more room than there is.
+func TestKeep(t *testing.T) {
+	m := map[int]string{1: "since"}
+	keep(m, 1, "before")
+	keep(m, 2, "before")
+	if m[1] != "since" || m[2] != "before" {
+		t.Error(m)
+	}
+	for i := range throttleEntries + 10 {
+		keep(m, i, "")
+	}
+	if len(m) != throttleEntries {
+		t.Errorf("%d of %d", len(m), throttleEntries)
+	}
 }

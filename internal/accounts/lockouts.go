@@ -135,12 +135,14 @@ func (t *throttle) lift(matches func(block netip.Prefix, account domains.Address
 	for block := range t.blocks {
 		if matches(block, "") {
 			delete(t.blocks, block)
+			t.tellLifted(failedFrom, block.String(), t.perBlock)
 			lifted = true
 		}
 	}
 	for account := range t.accounts {
 		if matches(netip.Prefix{}, account) {
 			delete(t.accounts, account)
+			t.tellLifted(failedAt, account.String(), t.perAccount)
 			lifted = true
 		}
 	}
@@ -148,6 +150,7 @@ func (t *throttle) lift(matches func(block netip.Prefix, account domains.Address
 		if h.level > 0 && (matches(l.block, "") || matches(netip.Prefix{}, l.account)) {
 			h.level = 0
 			t.known[l] = h
+			t.tellLifted(failedAtHome, l.String(), t.perBlock)
 			lifted = true
 		}
 	}

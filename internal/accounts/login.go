@@ -33,20 +33,21 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	failed := func(err error) error {
 		return fmt.Errorf("check the password of %s: %w: %w", name, sasl.ErrUnavailable, err)
 	}
-	k, err := c.dir.Find(ctx, name)
+	typed := name
+	k, name, err := c.findAs(ctx, typed)
 	if err != nil {
 		return "", failed(err)
 	}
-	who := name
+	who := typed
 	if k != nil {
 		who = k.Address
 	}
 	// Whatever somebody types to mean an account, guesses are counted at it.
-	if who != name && !c.throttle.allows(block, who) {
+	if who != typed && !c.throttle.allows(block, who) {
 		return "", sasl.ErrThrottled
 	}
 	// Programs that send both names send the same twice, by whichever of its names the account is known there.
-	mayActAs := c.mayActAs(name, authzid) || c.mayActAs(who, authzid)
+	mayActAs := c.mayActAs(typed, authzid) || c.mayActAs(who, authzid)
 	p, err := c.decidedElsewhere(who, k)
 	if err != nil {
 		return "", failed(err)
@@ -70,7 +71,7 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	tag := c.repeats.tagOf(who, secret, password)
 	if k != nil && rights.has(who, tag) && k.lets(ctx) && mayActAs {
 		c.throttle.remember(block, who, right)
-		c.open.note(ctx, who, foundAs(k.by(), name))
+		c.cameAs(ctx, k, name)
 		return who.String(), nil
 	}
 	settle, err := c.checkElsewhere(ctx, k, name, who, password)
@@ -93,12 +94,20 @@ func (c *Credentials) verifyElsewhere(ctx context.Context, authzid, user string,
 	}
 	switch {
 	case err == nil:
-		c.open.note(ctx, who, foundAs(k.by(), name))
+		c.cameAs(ctx, k, name)
 		return who.String(), nil
 	case errors.Is(err, sasl.ErrDenied), errors.Is(err, sasl.ErrThrottled):
 		return "", err
 	}
 	return "", failed(err)
+}
+
+// cameAs notes that the client of a context has logged in to an account by its password, which was found by a name.
+func (c *Credentials) cameAs(ctx context.Context, k *Known, name domains.Address) {
+	if name != k.Address && sasl.PeerOf(ctx).Service == pagesService {
+		c.names.note(k.Address, name)
+	}
+	c.open.note(ctx, k.Address, foundAs(k.by(), name))
 }
 
 // decidedElsewhere is what the user of an account that others keep (nil: there is none) has decided. What cannot be read is an error: its

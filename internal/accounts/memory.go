@@ -82,7 +82,7 @@ func (c *Credentials) Recall(memory []byte) error {
 		case r.Account != "" && !r.Block.IsValid():
 			keep(t.accounts, r.Account, b)
 		case r.Account != "" && !r.Last.After(now):
-			keep(t.known, login{r.Block, r.Account}, home{r.Last, b})
+			keep(t.known, login{r.Block, r.Account}, home{last: r.Last, bucket: b})
 		}
 	}
 	return nil

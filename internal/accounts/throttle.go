@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -40,6 +41,8 @@ type throttle struct {
 
 	turned int64 // logins that were not checked
 
+	tally *whole.Tally // nil: no other server counts with this one
+
 	log  *slog.Logger
 	told map[Lockout]bool // lock-outs in the log that have not ended, without their time
 }
@@ -47,6 +50,7 @@ type throttle struct {
 // home is an address that an account has been logged in to from.
 type home struct {
 	last time.Time // success
+	told time.Time // when other servers heard of it
 	bucket
 }
 
@@ -192,7 +196,7 @@ func (t *throttle) book(block netip.Prefix, account domains.Address) (settle fun
 	}
 	if t.isKnown(l, now) {
 		h := t.known[l]
-		t.known[l] = home{h.last, h.booked()}
+		t.known[l] = home{h.last, h.told, h.booked()}
 		return func(v verdict) { t.settleAtHome(l, v) }, true
 	}
 	update(t.blocks, block, t.perBlock, now, bucket.booked)
@@ -205,7 +209,10 @@ func (t *throttle) settleAtHome(l login, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h, ok := t.known[l]; ok {
-		t.known[l] = home{h.last, h.settled(v == wrong, t.perBlock, now)}
+		t.known[l] = home{h.last, h.told, h.settled(v == wrong, t.perBlock, now)}
+	}
+	if v == wrong {
+		t.tell(failedAtHome, l.String(), t.perBlock)
 	}
 	t.welcome(l, v, now)
 }
@@ -216,6 +223,10 @@ func (t *throttle) settle(l login, v verdict) {
 	defer t.mu.Unlock()
 	update(t.blocks, l.block, t.perBlock, now, func(b bucket) bucket { return b.settled(v == wrong, t.perBlock, now) })
 	update(t.accounts, l.account, t.perAccount, now, func(b bucket) bucket { return b.settled(v == wrong, t.perAccount, now) })
+	if v == wrong {
+		t.tell(failedFrom, l.block.String(), t.perBlock)
+		t.tell(failedAt, l.account.String(), t.perAccount)
+	}
 	t.welcome(l, v, now)
 }
 
@@ -236,6 +247,7 @@ func (t *throttle) welcome(l login, v verdict, now time.Time) {
 		t.evictHomes()
 	}
 	h.last = now
+	t.tellHome(l, &h, now)
 	t.known[l] = h
 }
 

@@ -15,9 +15,9 @@ var (
 	ErrAdminExists = errors.New("the administrator is there already")
 )
 
-// CheckAdminName says what is wrong with the name of an administrator. It is no address, so that
+// checkAdminName says what is wrong with the name of an administrator. It is no address, so that
 // nobody takes one for an account.
-func CheckAdminName(name string) error {
+func checkAdminName(name string) error {
 	odd := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 	}
@@ -31,7 +31,7 @@ func CheckAdminName(name string) error {
 func (c *checker) admins() {
 	for name, a := range c.Web.Admins {
 		steps := at("Web", "admins", name)
-		if err := CheckAdminName(name); err != nil {
+		if err := checkAdminName(name); err != nil {
 			c.failKey(steps, "%w", err)
 		}
 		if a == nil {
@@ -57,7 +57,7 @@ func (c *checker) admins() {
 // AddAdmin adds an administrator with the hash of a password, where there are some, else where Web
 // stands, else in web.conf in the folder.
 func (s *Settings) AddAdmin(path, name, hash string) (*Edit, error) {
-	if err := CheckAdminName(name); err != nil {
+	if err := checkAdminName(name); err != nil {
 		return nil, err
 	}
 	if s.Web.Admins[name] != nil {

@@ -141,6 +141,8 @@ func (c *checker) server() {
 		c.fail(at("server_name"), `missing; write the name of this host: "server_name": "mail.example.com"`)
 	case checkDomain(c.ServerName) != nil:
 		c.fail(at("server_name"), "%w", checkDomain(c.ServerName))
+	case isContainerID(c.ServerName):
+		c.fail(at("server_name"), `%s is the id of a container, and another one next time; write the name that the DNS has for this host: "server_name": "mail.example.com"`, c.ServerName)
 	}
 	if c.Postmaster != "" {
 		if err := checkAddress(c.Postmaster); err != nil {
@@ -160,6 +162,11 @@ func (c *checker) server() {
 	}
 	c.line(at("SMTP", "greeting"), c.SMTP.Greeting)
 	c.line(at("POP3", "greeting"), c.POP3.Greeting)
+}
+
+// isContainerID knows what container runtimes call a host that was given no name.
+func isContainerID(name string) bool {
+	return len(name) == 12 && strings.Trim(name, "0123456789abcdef") == "" && strings.ContainsAny(name, "0123456789")
 }
 
 // line refuses a text that would not be one line on the wire.

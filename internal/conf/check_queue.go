@@ -187,7 +187,7 @@ func canonicalName(name string) string {
 	if rest, ok := strings.CutPrefix(name, "*."); ok {
 		name = "." + rest
 	}
-	return CanonicalPattern(name)
+	return canonicalPattern(name)
 }
 
 // needsDNSSEC refuses "dane" where no answer of the DNS can be believed.
@@ -293,7 +293,7 @@ func (c *checker) routeDomain(r *Route, i int) {
 		return
 	}
 	for j := range c.Queue.Routes[:i] {
-		if other := c.Queue.Routes[j].Domain; other != "" && CanonicalPattern(other) == CanonicalPattern(r.Domain) {
+		if other := c.Queue.Routes[j].Domain; other != "" && canonicalPattern(other) == canonicalPattern(r.Domain) {
 			c.fail(here("domain"), "this route is never taken: Routes[%d], for %q, comes first", j, other)
 			return
 		}
@@ -328,9 +328,9 @@ func (c *checker) pattern(steps []any, name string, key bool) bool {
 	return true
 }
 
-// CanonicalPattern is domains.Canonical for names that may begin with a dot, or
+// canonicalPattern is domains.Canonical for names that may begin with a dot, or
 // be "*".
-func CanonicalPattern(name string) string {
+func canonicalPattern(name string) string {
 	if rest, ok := strings.CutPrefix(name, "."); ok {
 		return "." + domains.Canonical(rest).String()
 	}

@@ -225,3 +225,17 @@ func TestCheckZero(t *testing.T) {
 		t.Errorf("got %v", all)
 	}
 }
+
+// TestContainerID: a host's name that its container was given by chance is none, as it is another one after the next start.
+func TestContainerID(t *testing.T) {
+	for name, bad := range map[string]bool{"d2a5c9e31b7f": true, "mail": false, "deadbeefcafe": false, "d2a5c9e31b7f.example.com": false, "d2a5c9e31b7": false} {
+		_, problems := Verify(folder(t, "a.conf", `{"server_name": "`+name+`", "data_dir": "data", "postmaster": "a@mail.example.com", "Accounts": {"a@mail.example.com": {}}}`), Probes{})
+		found := false
+		for _, p := range problems {
+			found = found || strings.Contains(p.Error(), "the id of a container")
+		}
+		if found != bad {
+			t.Errorf("%s: %v", name, problems)
+		}
+	}
+}

@@ -35,6 +35,15 @@ func (s *Settings) AddAlias(path string, address domains.Address, targets []stri
 	return s.edit(file, func(text []byte) ([]byte, error) { return config.Set(text, asWritten(all), steps...) })
 }
 
+// TargetError is about an address that an alias is to lead to, and not about the alias.
+type TargetError struct{ Err error }
+
+// Error implements error.
+func (e *TargetError) Error() string { return e.Err.Error() }
+
+// Unwrap is the error itself.
+func (e *TargetError) Unwrap() error { return e.Err }
+
 // placeOfAlias is where an alias stands or goes, and why there can be none.
 func (s *Settings) placeOfAlias(path string, address domains.Address, targets []string) (file string, steps []string, err error) {
 	if err := checkAddress(strings.Replace(address.String(), "*@", "any@", 1)); err != nil {
@@ -42,7 +51,7 @@ func (s *Settings) placeOfAlias(path string, address domains.Address, targets []
 	}
 	for _, t := range targets {
 		if err := checkAddress(t); err != nil {
-			return "", nil, err
+			return "", nil, &TargetError{err}
 		}
 	}
 	if steps, _ := s.findAccount(address); steps != nil {

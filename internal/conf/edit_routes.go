@@ -119,7 +119,7 @@ func (c *checker) newRoute(n NewRoute) (needed bool, err error) {
 	}
 	before, i := len(c.errs), len(c.Queue.Routes)
 	for j := range c.Queue.Routes {
-		if CanonicalPattern(c.Queue.Routes[j].Domain) == CanonicalPattern(n.Domain) {
+		if canonicalPattern(c.Queue.Routes[j].Domain) == canonicalPattern(n.Domain) {
 			return false, fmt.Errorf("there is a route for %s already", n.Domain)
 		}
 	}
@@ -136,8 +136,8 @@ func (c *checker) newRoute(n NewRoute) (needed bool, err error) {
 // routeOver is the domain of a route that is for more than this one, and for it too; "" if there is none.
 func (c *checker) routeOver(domain string) string {
 	for i := range c.Queue.Routes {
-		switch d := CanonicalPattern(c.Queue.Routes[i].Domain); {
-		case d == "*" && domain != "*", strings.HasPrefix(d, ".") && domain != d && strings.HasSuffix(CanonicalPattern(domain), d):
+		switch d := canonicalPattern(c.Queue.Routes[i].Domain); {
+		case d == "*" && domain != "*", strings.HasPrefix(d, ".") && domain != d && strings.HasSuffix(canonicalPattern(domain), d):
 			return c.Queue.Routes[i].Domain
 		}
 	}

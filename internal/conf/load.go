@@ -21,7 +21,7 @@ func Load(path string) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return LoadFiles(names...)
+	return loadFiles(names...)
 }
 
 // Files returns the files that Load reads: path itself, or the *.conf in it in
@@ -50,9 +50,9 @@ func Files(path string) ([]string, error) {
 	return names, nil
 }
 
-// LoadFiles reads these files and merges them in this order: objects are
+// loadFiles reads these files and merges them in this order: objects are
 // merged, of anything else the last one counts.
-func LoadFiles(names ...string) (*Settings, error) {
+func loadFiles(names ...string) (*Settings, error) {
 	s, text, failed := load(names, nil)
 	switch {
 	case len(failed) > 0:
@@ -115,7 +115,7 @@ func follows(p problem, text config.Errors) bool {
 	})
 }
 
-// load is LoadFiles that returns the settings as far as they could be read, the
+// load is loadFiles that returns the settings as far as they could be read, the
 // problems with the text, and why files could not be read at all. The settings
 // are nil if no file could be. texts stand in place of files of these names.
 func load(names []string, texts map[string][]byte) (s *Settings, text config.Errors, failed []error) {

@@ -42,7 +42,7 @@ func TestResolverAddress(t *testing.T) {
 
 func TestCanonicalPattern(t *testing.T) {
 	for in, want := range map[string]string{"*": "*", "Example.COM": "example.com", ".Bücher.Example": ".xn--bcher-kva.example"} {
-		if got := CanonicalPattern(in); got != want {
+		if got := canonicalPattern(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}

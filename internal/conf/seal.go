@@ -21,7 +21,7 @@ func (r *Route) Subject() string {
 	if r.Name != "" {
 		return "route:name:" + r.Name
 	}
-	return "route:domain:" + CanonicalPattern(r.Domain)
+	return "route:domain:" + canonicalPattern(r.Domain)
 }
 
 // title is what an operator may call a route on a command line.
@@ -38,7 +38,7 @@ func (s *Settings) FindRoute(which string) (*Route, int, error) {
 	var titles []string
 	for i := range s.Queue.Routes {
 		r := &s.Queue.Routes[i]
-		if which == r.Label(i) || r.Name == "" && r.Domain != "" && CanonicalPattern(which) == CanonicalPattern(r.Domain) {
+		if which == r.Label(i) || r.Name == "" && r.Domain != "" && canonicalPattern(which) == canonicalPattern(r.Domain) {
 			return r, i, nil
 		}
 		titles = append(titles, fmt.Sprintf("%q", r.title()))

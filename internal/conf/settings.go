@@ -34,7 +34,8 @@ type Settings struct {
 	// The file with the key that seals secrets which must be recoverable: those
 	// for APOP, passwords of routes, and messages that wait (Queue.seal). It is
 	// made when it is needed and not there, readable for its owner only. Keep a
-	// copy of it elsewhere. Empty means "secret.key" below data_dir.
+	// copy of it elsewhere. Servers on one database (Store.postgres) need the
+	// same one. Empty means "secret.key" below data_dir.
 	SecretKeyFile string `json:"secret_key_file" conf:"path"`
 
 	// Who gets mail to postmaster and abuse of a domain that has no account

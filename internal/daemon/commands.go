@@ -150,7 +150,7 @@ func (d *Daemon) status(since time.Time) Status {
 		counters := d.post.Outbound.Queue().Counters()
 		s.Queue = &counters
 	}
-	s.Starving, s.Warnings = d.post.Outbound.Starving(), slices.Concat(d.trustProblems(), d.preferences.Problems(), d.keyProblems(), d.nodeProblems())
+	s.Starving, s.Warnings = d.post.Outbound.Starving(), slices.Concat(d.trustProblems(), d.preferences.Problems(), d.keyProblems(), d.nodeProblems(), d.togetherProblems())
 	s.Elsewhere = d.state().elsewhere().Standing()
 	for _, e := range s.Elsewhere {
 		if e.Away {

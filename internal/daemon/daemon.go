@@ -58,6 +58,7 @@ type Daemon struct {
 	store       mailstore.Store
 	maildir     *maildir.Store  // what store keeps mail in
 	database    *postgres.Store // what store is instead, where the settings say so
+	together    together
 	mailKeys    *mailkeys.Store // of sealed mailboxes
 	keyTurns    mailkeys.Turns
 	nodes       nodes
@@ -200,6 +201,8 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	d.retirePreferences(st)
 	d.tendSessions()
 	d.recallLogins()
+	st.credentials.CountWith(d.together.tally)
+	d.logins.countWith(d.together.tally)
 	dns, err := published.DNS(settings)
 	if err != nil {
 		return nil, err
@@ -210,6 +213,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 		return nil, err
 	}
 	d.recallSent()
+	d.recallPosing()
 	d.recallFull()
 	if err := d.openReports(settings); err != nil {
 		return nil, err
@@ -285,6 +289,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.runReports(ctx)
 	d.serving.Go(func() { d.keys.Run(ctx) })
+	d.runTogether(ctx)
 	d.serving.Go(func() { d.policies.Run(ctx) })
 	d.serving.Go(func() { d.tendLists(ctx) })
 	d.serving.Go(func() { every(ctx, time.Hour, func() { d.emptyQuarantine(ctx) }) })
@@ -305,6 +310,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.serving.Go(func() { every(ctx, loginsKept, d.keepLogins) })
 	d.serving.Go(func() { d.post.Run(ctx) })
 	d.serving.Go(func() { every(ctx, sentKept, d.keepSent) })
+	d.serving.Go(func() { every(ctx, sentKept, d.keepPosing) })
 	d.watchCertificates(ctx)
 	d.refuse()
 	d.log.Info("stopping", "sessions", d.sessions())
@@ -389,6 +395,7 @@ func (d *Daemon) stop() error {
 	d.serving.Wait()
 	d.keepLogins()
 	d.keepSent()
+	d.keepPosing()
 	d.log.Info("stopped")
 	return d.closeAll()
 }

@@ -29,6 +29,9 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	}
 	d.store, d.database = store, store
 	d.closers = append(d.closers, store)
+	if err := d.openTogether(s, store.Database()); err != nil {
+		return fmt.Errorf("mail store: %w", err)
+	}
 	d.healthy = remembered(5*time.Second, func() error { return store.Check(context.Background()) })
 	return nil
 }

@@ -117,6 +117,8 @@ func (d *Daemon) openGreylist(s *conf.Settings) func() *greylist.Table {
 			g.tried = true
 			if g.table, err = greylist.Open(disk, filepath.Join(s.DataDir, "greylist"), d.log); err != nil {
 				d.log.Error("nobody is told to come again", "err", err)
+			} else {
+				g.table.Together(d.together.tally, func() greylist.Times { return comeAgain(d.state().settings) })
 			}
 		}
 		return g.table

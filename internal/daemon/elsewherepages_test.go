@@ -339,3 +339,52 @@ func TestDirectoryEndsSessions(t *testing.T) {
 		t.Error("a secret in the log")
 	}
 }
+
+// TestKnownByAnotherName: who is found by a name alone that is not the address of the mailbox comes to the pages by it, decides there, and devices log in by either; that goes
+// on over a restart, and ends with the entry, or once the name is somebody else's.
+func TestKnownByAnotherName(t *testing.T) {
+	s := peertest.NewSlapd(t, entry("Carol", "mail: carol.smith@example.com\n", ""), 0)
+	conf := strings.Replace(ldapConf(s, ""), "(mail=%u)", "(&(mail=%u)(uid=bob))", 1)
+	w := start(t, withAdmin(t, strings.Replace(conf, `"3s"`, `"0s"`, 1)))
+	if code, _ := w.visitor().post("/account/login", "name", "carol.smith@example.com", "password", "Carol-secret"); code == 200 {
+		t.Fatal("the directory finds her by the address of her mailbox: nothing is tested here")
+	}
+	v := w.user("carol@example.com", "Carol-secret")
+	if _, page := v.see("/account/"); !strings.Contains(page, "carol.smith@example.com") {
+		t.Error(page)
+	}
+	phone := v.app("phone", "Carol-secret")
+	byDevice := w.inSMTP("carol.smith@example.com", phone)
+	for _, name := range []string{"carol@example.com", "carol.smith@example.com"} {
+		if !w.fetches(name, phone) {
+			t.Error("the telephone, by", name)
+		}
+	}
+	if code, page := v.post("/account/absence", "do", "keep", "text", "I am away."); code != 200 {
+		t.Error(code, page)
+	}
+	var before leavers
+	for range 3 {
+		w.retireLeavers(t.Context(), &before)
+	}
+	if _, page := w.admin().see("/admin/accounts/carol.smith@example.com"); !strings.Contains(page, "passwords for 1 device") || !strings.Contains(page, "uid=Carol") {
+		t.Error(page)
+	}
+	w.stop()
+	w.again()
+	if !w.fetches("carol.smith@example.com", phone) {
+		t.Error("the telephone, after a restart")
+	}
+	v = w.user("carol@example.com", "Carol-secret")
+	byDevice = w.inSMTP("carol.smith@example.com", phone)
+	w.revisitSessions(t.Context())
+	if !v.in() || !byDevice.goesOn() {
+		t.Error("nothing has happened, and who is in is out")
+	}
+	// The name is somebody else's by now.
+	s.Change("dn: uid=Carol,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: mail\nmail: carol.jones@example.com\n")
+	w.revisitSessions(t.Context())
+	if v.in() || byDevice.goesOn() || w.fetches("carol.smith@example.com", phone) || w.fetches("carol@example.com", phone) {
+		t.Error("who is in by a name that is another's")
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/conf"
+	common "github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"
@@ -85,10 +86,35 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 }
 
 // loginTimes remembers when accounts logged in last, for as long as a login
-// delay makes that matter (RFC 2449 §6.5).
+// delay makes that matter (RFC 2449 §6.5); at other servers, too, where they tell each other.
 type loginTimes struct {
+	tally *common.Tally // nil: no other server
+
 	mu   sync.Mutex
 	last map[string]time.Time
+}
+
+// loggedIn is the kind of number by which servers tell each other; what counts of it is its age.
+const loggedIn = "pop3 login"
+
+// countWith has logins at other servers counted, too.
+func (l *loginTimes) countWith(tally *common.Tally) {
+	l.tally = tally
+	tally.On(loggedIn, func(h common.Heard) {
+		at := time.Now().Add(-h.Age)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if at.After(l.last[h.Key]) {
+			l.note(h.Key, at)
+		}
+	})
+}
+
+func (l *loginTimes) note(account string, at time.Time) {
+	if l.last == nil {
+		l.last = make(map[string]time.Time)
+	}
+	l.last[account] = at
 }
 
 // allow reports whether the account may log in, and if so notes it.
@@ -102,9 +128,7 @@ func (l *loginTimes) allow(account string, delay time.Duration) bool {
 	if last, ok := l.last[account]; ok && now.Sub(last) < delay {
 		return false
 	}
-	if l.last == nil {
-		l.last = make(map[string]time.Time)
-	}
-	l.last[account] = now
+	l.note(account, now)
+	l.tally.Tell(common.Told{Kind: loggedIn, Key: account, Level: 1, Replace: true, Lives: delay})
 	return true
 }

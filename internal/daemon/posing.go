@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -49,8 +50,9 @@ const (
 
 // posing remembers the sources of the last days. The zero value knows of none.
 type posing struct {
-	mu  sync.Mutex
-	all map[poser]*Posing
+	mu      sync.Mutex
+	all     map[poser]*Posing
+	changed bool // since it was written down
 }
 
 type poser struct {
@@ -74,6 +76,49 @@ func (p *posing) saw(v *verify.Verdict, now time.Time) {
 	}
 	w.Count++
 	w.Last, w.SpokenFor = now, speaker(v)
+	p.changed = true
+}
+
+// memory is what the next run is to know; nil where nothing is new.
+func (p *posing) memory(now time.Time) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.changed {
+		return nil, nil
+	}
+	p.changed = false
+	all := make([]*Posing, 0, len(p.all))
+	for _, w := range p.all {
+		if now.Sub(w.Last) < posingFor {
+			all = append(all, w)
+		}
+	}
+	return json.Marshal(all)
+}
+
+// lost says that what memory returned was not kept.
+func (p *posing) lost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changed = true
+}
+
+// recall takes up what an earlier run knew, as far as it can be so: of domains that are of this host still, and of the last days.
+func (p *posing) recall(memory []byte, isOwn func(domains.Name) bool, now time.Time) error {
+	var all []*Posing
+	if err := json.Unmarshal(memory, &all); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range all {
+		if w == nil || w.Source == "" || w.Count <= 0 || w.Since.After(w.Last) || w.Last.After(now) || now.Sub(w.Last) >= posingFor || !isOwn(domains.Name(w.Domain)) {
+			continue
+		}
+		p.makeRoom()
+		p.all[poser{w.Source, domains.Name(w.Domain)}] = w
+	}
+	return nil
 }
 
 // makeRoom forgets those who were refused least where the table is full.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,66 @@ func TestPosingInStatus(t *testing.T) {
 		if _, ok := conf.ForwarderNetwork(p.Source); !ok && p.Source != "client.good.test" {
 			t.Errorf("%q is nothing for Verify.forwarders", p.Source)
 		}
+	}
+
+	w.stop()
+	w.again()
+	if again := askDaemon[Status](w, "status", nil); !reflect.DeepEqual(again.Posing, s.Posing) {
+		t.Errorf("after a restart\n%+v, want\n%+v", again.Posing, s.Posing)
+	}
+}
+
+// TestPosingMemory: of what was written down only what can be so comes back, and no more than there is room for; what is not new is not
+// written again, and what could not be written is, the next time.
+func TestPosingMemory(t *testing.T) {
+	now := time.Now()
+	var p posing
+	if memory, err := p.memory(now); memory != nil || err != nil {
+		t.Errorf("%s, %v of nobody", memory, err)
+	}
+	v := &verify.Verdict{Own: true, Ours: "mail.test", Action: verify.Refuse}
+	v.Client.Addr = "192.0.2.7"
+	p.saw(v, now.Add(-posingFor))
+	v.Client.Addr = "192.0.2.8"
+	p.saw(v, now)
+	for range 2 {
+		memory, err := p.memory(now)
+		if err != nil || !strings.Contains(string(memory), "192.0.2.8") || strings.Contains(string(memory), "192.0.2.7") {
+			t.Fatalf("%s, %v", memory, err)
+		}
+		if again, _ := p.memory(now); again != nil {
+			t.Errorf("%s is written again", again)
+		}
+		p.lost()
+	}
+
+	isOwn := func(n domains.Name) bool { return n == "mail.test" }
+	at := func(t time.Time) string { return t.Format(time.RFC3339) }
+	row := func(source, domain string, count int, since, last time.Time) string {
+		return fmt.Sprintf(`{"source":%q,"domain":%q,"count":%d,"since":%q,"last":%q}`, source, domain, count, at(since), at(last))
+	}
+	hour := now.Add(-time.Hour)
+	rows := []string{
+		row("192.0.2.1", "mail.test", 3, hour, hour), row("", "mail.test", 3, hour, hour), row("192.0.2.2", "mail.test", 0, hour, hour),
+		row("192.0.2.3", "gone.test", 3, hour, hour), row("192.0.2.4", "mail.test", 3, hour, hour.Add(-time.Hour)),
+		row("192.0.2.5", "mail.test", 3, hour, now.Add(time.Hour)), row("192.0.2.6", "mail.test", 3, hour.Add(-posingFor), now.Add(-posingFor)), "null",
+	}
+	var q posing
+	if err := q.recall([]byte("["+strings.Join(rows, ",")+"]"), isOwn, now); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := q.list(now); len(all) != 1 || all[0].Source != "192.0.2.1" || all[0].Count != 3 || all[0].PassesIf == "" {
+		t.Errorf("%+v", all)
+	}
+	rows = rows[:0]
+	for i := range 2 * posers {
+		rows = append(rows, row(fmt.Sprintf("198.51.%d.%d", i/256, i%256), "mail.test", 1, hour, hour))
+	}
+	if err := q.recall([]byte("["+strings.Join(rows, ",")+"]"), isOwn, now); err != nil || len(q.all) > posers {
+		t.Errorf("%d, %v", len(q.all), err)
+	}
+	if err := q.recall([]byte("["), isOwn, now); err == nil {
+		t.Error("what cannot be read is taken")
 	}
 }
 

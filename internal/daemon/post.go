@@ -81,6 +81,8 @@ func (d *Daemon) openPost(s *conf.Settings) error {
 	o, err := post.OpenOutbound(context.Background(), sending, post.Needs{
 		Dir:     s.QueueDir,
 		Shared:  shared,
+		Common:  d.together.learnt(),
+		Gathers: d.gathers(),
 		Disk:    disk,
 		MinFree: KeepFree(s, s.QueueDir),
 

@@ -52,7 +52,7 @@ func (d *Daemon) retireLeavers(ctx context.Context, before *leavers) {
 		if st.dir.Account(a) != nil || !st.elsewhere().Knows(a.Domain()) {
 			continue
 		}
-		switch k, err := st.elsewhere().Find(ctx, a); {
+		switch k, err := st.credentials.FindElsewhere(ctx, a); {
 		case err != nil: // it cannot be known now
 		case k == nil:
 			now[a] = true

@@ -5,7 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // loginsFile is where it is kept, within the data directory, who has logged in
@@ -73,6 +76,39 @@ func (d *Daemon) keepSent() {
 	}
 	if err != nil {
 		d.log.Warn("it will be forgotten what users have sent", "err", err)
+	}
+}
+
+// posingFile is where it is kept, within the data directory, who was refused as one of us. It is written as often as what was
+// sent, if there was anybody.
+const posingFile = "posing.json"
+
+// recallPosing takes up what the last run knew.
+func (d *Daemon) recallPosing() {
+	st := d.state()
+	memory, err := os.ReadFile(filepath.Join(st.settings.DataDir, posingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		own := st.settings.Book().Domains()
+		err = d.posing.recall(memory, func(n domains.Name) bool { return slices.Contains(own, n) }, time.Now())
+	}
+	if err != nil {
+		d.log.Warn("it is forgotten who was refused as one of us", "err", err)
+	}
+}
+
+// keepPosing writes it down.
+func (d *Daemon) keepPosing() {
+	dir := d.state().settings.DataDir
+	memory, err := d.posing.memory(time.Now())
+	if err == nil && memory != nil {
+		err = writeDurably(dir, filepath.Join(dir, posingFile), string(memory))
+	}
+	if err != nil {
+		d.posing.lost()
+		d.log.Warn("it will be forgotten who was refused as one of us", "err", err)
 	}
 }
 

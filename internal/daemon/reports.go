@@ -73,6 +73,9 @@ func (d *Daemon) openReporting(s *conf.Settings) error {
 		Cache: out.Cache(),
 		Log:   d.log,
 	}
+	if g := d.gathers(); g != nil {
+		d.reporting.Common = g
+	}
 	d.reports.Bounced = d.reporting.Bounced
 	return d.reporting.Begin(context.Background())
 }

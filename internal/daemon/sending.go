@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
@@ -38,7 +37,7 @@ func (d *Daemon) newSending(s, before *conf.Settings) (*post.Sending, error) {
 	if err != nil {
 		return nil, err
 	}
-	srs, err := newSRS(s)
+	srs, err := d.newSRS(s)
 	return &post.Sending{Queue: queueConfig(s), Relay: relay, STS: s.Queue.MTASTS, SRS: srs, Keys: keys, Own: rateOf(s.Rates.Own)}, err
 }
 
@@ -223,24 +222,4 @@ func ownAddrs(s *conf.Settings) (own []netip.Addr) {
 		}
 	}
 	return own
-}
-
-// newSRS makes the rewriting of one set of settings. Its key lies below the
-// data directory and is made when aliases may first lead elsewhere; bounces
-// are still taken when they may no more.
-func newSRS(s *conf.Settings) (*queue.SRS, error) {
-	srs := &queue.SRS{Domain: domains.Canonical(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
-	name := filepath.Join(s.DataDir, "srs.key")
-	var key seal.Key
-	var err error
-	if s.Queue.Forward {
-		key, _, err = seal.EnsureKey(name)
-	} else if key, err = seal.LoadKey(name); errors.Is(err, fs.ErrNotExist) {
-		return srs, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("key of rewritten senders: %w", err)
-	}
-	srs.Key, err = key.Derive("srs")
-	return srs, err
 }

@@ -29,7 +29,7 @@ func TestNamesInASCII(t *testing.T) {
 // nothing is forwarded any more; none is made for nothing.
 func TestSRSKey(t *testing.T) {
 	s := &conf.Settings{ServerName: "mail.test", DataDir: t.TempDir(), Queue: conf.Queue{Forward: true}}
-	first, err := newSRS(s)
+	first, err := new(Daemon).newSRS(s)
 	if err != nil || first.Key == nil || first.Domain != "mail.test" {
 		t.Fatalf("%v, %v", first, err)
 	}
@@ -37,11 +37,11 @@ func TestSRSKey(t *testing.T) {
 		t.Fatalf("%v, %v", info, err)
 	}
 	s.Queue.Forward, s.Queue.SRSDomain = false, "Bounces.test"
-	if again, err := newSRS(s); err != nil || !bytes.Equal(again.Key, first.Key) || again.Domain != "bounces.test" {
+	if again, err := new(Daemon).newSRS(s); err != nil || !bytes.Equal(again.Key, first.Key) || again.Domain != "bounces.test" {
 		t.Errorf("%v, %v", again, err)
 	}
 	s.DataDir = t.TempDir()
-	if srs, err := newSRS(s); err != nil || srs.Key != nil {
+	if srs, err := new(Daemon).newSRS(s); err != nil || srs.Key != nil {
 		t.Errorf("a key for nothing: %v", err)
 	}
 }

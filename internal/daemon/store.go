@@ -20,6 +20,9 @@ import (
 // openStore opens the mailboxes and becomes their owner: a second daemon on
 // the same store is refused here.
 func (d *Daemon) openStore(s *conf.Settings) error {
+	if err := checkFormat(s.DataDir); err != nil {
+		return err
+	}
 	disk, err := d.diskOf(s.MailDir)
 	if err != nil {
 		return fmt.Errorf("mail store: %w", err)

@@ -6,9 +6,7 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/filter"
 	"github.com/postrider-mail/postrider/internal/greylist"
-	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/scan"
-	"github.com/postrider-mail/postrider/internal/sign"
 	"github.com/postrider-mail/postrider/internal/verify"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/parsers/rules"
@@ -19,7 +17,7 @@ import (
 // read do not keep mail from flowing.
 func (d *Daemon) openTrust(s *conf.Settings) {
 	var err error
-	if d.keys, err = published.OpenKeys(s, sign.DNS{Resolver: d.dns}, d.log); err != nil {
+	if d.keys, err = d.openKeys(s); err != nil {
 		d.log.Error("mail is not signed", "err", err)
 	}
 	d.verifier = &verify.Verifier{

@@ -37,6 +37,9 @@ type Book[T any, P Counts[T]] struct {
 	What  string // in the log: "TLS results"
 	Cache Cache  // nil: a restart forgets
 	Most  int    // domains of one day: strangers choose them
+	// Common, if not nil, is where several servers bring together what they have counted; Add adds the counts of another server.
+	Common Common
+	Add    func(to, more P)
 	// Seed is what makes our hour another one than other hosts'.
 	Seed func() string
 	// Send tells a domain of its counts of one day, wherever it wants to hear of

@@ -91,14 +91,24 @@ func (b *Book[T, P]) recall(now time.Time) {
 
 // sendDue sends what has its time, and gives up what had it.
 func (b *Book[T, P]) sendDue(ctx context.Context, now time.Time) {
-	for _, name := range b.names() {
+	for _, name := range b.over(ctx, now) {
 		begin, err := time.Parse(form, name)
-		if err != nil || now.Before(begin.Add(24*time.Hour+b.spread(name))) {
+		due := begin.Add(24*time.Hour + b.spread(name))
+		if err != nil || b.Common == nil && now.Before(due) {
 			continue
 		}
 		if now.Sub(begin) >= keep {
 			b.forget(ctx, name)
 			continue
+		}
+		if b.Common != nil {
+			mine, err := b.gather(ctx, name, !now.Before(due), now)
+			if err != nil && ctx.Err() == nil {
+				b.log().Warn("counts of several servers cannot be brought together now", "what", b.What, "day", name, "err", err)
+			}
+			if !mine || now.Before(due) {
+				continue
+			}
 		}
 		b.mu.Lock()
 		d := b.days[name]
@@ -111,6 +121,31 @@ func (b *Book[T, P]) sendDue(ctx context.Context, now time.Time) {
 			b.log().Warn("reports to others cannot be sent", "what", b.What, "day", name, "err", err)
 		}
 	}
+}
+
+// over are the days to look at, in order: those that there is something of, and where several servers count, those that others may have
+// something of.
+func (b *Book[T, P]) over(ctx context.Context, now time.Time) []string {
+	names := b.names()
+	if b.Common == nil {
+		return names
+	}
+	today := now.UTC().Format(form)
+	names = slices.DeleteFunc(names, func(name string) bool { return name >= today })
+	const days = int(keep / (24 * time.Hour))
+	for back := 1; back <= days; back++ {
+		if name := now.UTC().AddDate(0, 0, -back).Format(form); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for back := days + 1; back <= days+2; back++ { // nobody looks at it any more
+		if err := b.Common.Delete(ctx, b.Kind, now.UTC().AddDate(0, 0, -back).Format(form)); err != nil && ctx.Err() == nil {
+			b.log().Error("counts for reports cannot be forgotten", "what", b.What, "err", err)
+			break
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // spread is how long after the end of a day we send its reports: not when everybody

@@ -67,7 +67,7 @@ func (p accountPages) row(ctx context.Context, st Moment, name domains.Address, 
 	a := st.Directory.Account(name)
 	r := admin.Account{Address: name.String(), Locked: locked, LastLogin: last.At}
 	if a == nil {
-		k, asked := st.Directory.Seen(name)
+		k, asked := seenAs(st, name)
 		kept(&r, st, name, k, asked, nil)
 	} else {
 		r.Blocked = a.Disabled

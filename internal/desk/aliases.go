@@ -54,14 +54,9 @@ func (p aliasPages) Alias(_ context.Context, address string) (admin.Alias, error
 }
 
 // wrongAlias puts an error of an edit beside the field that it is about.
-func wrongAlias(targets []string, err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, t := range targets {
-		if strings.HasPrefix(err.Error(), t) || strings.Contains(err.Error(), `"`+t+`"`) {
-			return &admin.Wrong{Field: "targets", Why: err.Error()}
-		}
+func wrongAlias(err error) error {
+	if about := (*conf.TargetError)(nil); errors.As(err, &about) {
+		return &admin.Wrong{Field: "targets", Why: err.Error()}
 	}
 	return &admin.Wrong{Field: "address", Why: err.Error()}
 }
@@ -77,7 +72,10 @@ func (p aliasPages) AddAlias(ctx context.Context, address string, targets []stri
 			return nil, &admin.Wrong{Field: "address", Why: at.String() + " is an alias already"}
 		}
 		e, err := s.AddAlias(p.Files.Configuration(), at, targets)
-		return e, wrongAlias(targets, err)
+		if err != nil {
+			return nil, wrongAlias(err)
+		}
+		return e, nil
 	}))
 }
 

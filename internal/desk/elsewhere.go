@@ -152,11 +152,26 @@ func (p accountPages) asked(ctx context.Context, st Moment, text string) domains
 	return k.Address
 }
 
+// seenAs is what was said last of an account that others keep, by whatever name they know it.
+func seenAs(st Moment, name domains.Address) (k *accounts.Known, asked bool) {
+	if k, asked = st.Directory.Seen(name); k != nil {
+		return k, asked
+	}
+	as := st.Credentials.KnownAs(name)
+	if as == "" {
+		return nil, asked
+	}
+	if k, asked = st.Directory.Seen(as); k != nil && k.Address != name {
+		k = nil
+	}
+	return k, asked
+}
+
 // kept says of an account who keeps it and what he says of it.
 func kept(r *admin.Account, st Moment, name domains.Address, k *accounts.Known, asked bool, err error) {
 	dir := st.Directory
 	keeper := cmp.Or(dir.Elsewhere().Directory(name.Domain()), "a passwd-file")
-	r.Blocked = dir.Blocked(name)
+	r.Blocked, r.Gone, r.Unasked = dir.Blocked(name), false, false
 	if domain := dir.Domain(name.Domain()); domain != nil {
 		r.ByDomain = domain.Disabled
 	}
@@ -188,7 +203,7 @@ func (p accountPages) accountElsewhere(ctx context.Context, st Moment, name doma
 	if !st.Directory.Elsewhere().Knows(name.Domain()) {
 		return admin.Account{}, pages.ErrNotFound
 	}
-	k, err := st.Directory.Find(ctx, name)
+	k, err := st.Credentials.FindElsewhere(ctx, name)
 	if k != nil && k.Address != name { // a name of another one
 		return admin.Account{}, pages.ErrNotFound
 	}
@@ -231,6 +246,6 @@ func (p accountPages) isHere(ctx context.Context, at domains.Address) bool {
 	if !st.Directory.Elsewhere().Knows(at.Domain()) {
 		return false
 	}
-	k, err := st.Directory.Find(ctx, at)
+	k, err := st.Credentials.FindElsewhere(ctx, at)
 	return err != nil || k != nil && k.Address == at // what is done about mail need not wait for a directory
 }

@@ -38,7 +38,7 @@ type Fetcher struct {
 	AtOnce int
 	// Delete removes there what is on stable storage here.
 	Delete bool
-	// MaxMessage is how large a message may be, in octets; a larger one is named. 0 means any size.
+	// MaxMessage is how large a message may be, in octets; a larger one is named, and not even read where it has an id. 0 means any size.
 	MaxMessage int64
 	// Tries is how many connections in a row may bring nothing new before a maildrop is given up;
 	// 0 means 5.
@@ -298,7 +298,8 @@ func (t *taking) missing(all []listed) (want []listed, known map[int]record, poo
 	var latest int64
 	gap := 0 // where in want those begin that stand behind the last one that has come
 	for _, l := range all {
-		l.after = latest
+		// What has no id has to be read all the same, to know whether it has come.
+		l.after, l.large = latest, t.MaxMessage > 0 && l.size > t.MaxMessage && l.uid != ""
 		if l.uid == "" {
 			want = append(want, l)
 			continue

@@ -616,17 +616,20 @@ func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	s := pop3test.NewServer()
 	t.Cleanup(s.Close)
-	s.Add(mail(1), "Subject: big\r\n\r\n"+strings.Repeat("x\r\n", 2000), mail(2))
+	s.Add(mail(1), "Subject: big\r\n\r\n"+strings.Repeat("x\r\n", 2000), mail(2), "Subject: last\r\n\r\n"+strings.Repeat("y\r\n", 2000))
 	f, a := fetcher(t, s)
 	f.MaxMessage = 1000
 	for range 2 {
 		r := f.One(t.Context(), a)
-		if r.Err != nil || len(r.Failed) != 1 || !strings.Contains(r.Failed[0], "message 2") || !strings.Contains(r.Failed[0], "larger") {
+		if r.Err != nil || len(r.Failed) != 2 || !strings.Contains(r.Failed[0], "message 2") || !strings.Contains(r.Failed[1], "message 4") || !strings.Contains(r.Failed[0], "larger") {
 			t.Errorf("%+v", r)
 		}
 		if got := content(t, f.Store, box); len(got) != 2 {
 			t.Errorf("%d came", len(got))
 		}
+	}
+	if did := s.Commands(); slices.Contains(did, "RETR 2") || slices.Contains(did, "RETR 4") || !slices.Contains(did, "RETR 3") {
+		t.Error("it was read, to be thrown away")
 	}
 	f.MaxMessage = 0
 	if r := f.One(t.Context(), a); !r.Complete() || !slices.Equal(content(t, f.Store, box), wanted(s)) {

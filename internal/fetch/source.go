@@ -28,6 +28,7 @@ type listed struct {
 	uid    string // "" where none, or none of its own
 	// When those around it in the list were received that have come, in Unix microseconds; 0 for none.
 	after, before int64
+	large         bool // larger than messages may be here: it is named, and not read
 }
 
 // record is a message that has come.
@@ -80,9 +81,11 @@ var errStopped = errors.New("stopped")
 func newSource(ctx context.Context, c *pop3.Client, s *state, want []listed, pool map[sum]int, name func(listed) string) *source {
 	src := &source{c: c, state: s, pool: pool, want: want, name: name, latest: time.Unix(1, 0),
 		head: bufio.NewReaderSize(nil, headMax), times: make(map[sum]int), coming: make(map[*archive.Message]coming)}
-	numbers := make([]int, len(want))
-	for i, m := range want {
-		numbers[i] = m.number
+	numbers := make([]int, 0, len(want))
+	for _, m := range want {
+		if !m.large {
+			numbers = append(numbers, m.number)
+		}
 	}
 	// RetrAll calls, and Import asks: each goes on where the other waits.
 	src.next, src.stop = iter.Pull(func(yield func(retrieved) bool) {
@@ -104,6 +107,12 @@ func (s *source) Next() (*archive.Message, error) {
 	for {
 		if s.err != nil {
 			return nil, s.err
+		}
+		if s.at < len(s.want) && s.want[s.at].large {
+			l := s.want[s.at]
+			s.at++
+			s.step(l)
+			return nil, &archive.MessageError{Name: s.name(l), Err: archive.ErrTooLarge}
 		}
 		got, ok := s.next()
 		if !ok {

@@ -5,8 +5,11 @@
 // in one file that is only added to, so that a process that is killed loses nothing. A crash of the
 // machine may lose the last minute: those who came in it wait once more.
 //
+// Servers that remember together tell each other of both; the file of each is its own.
+//
 // Files:
 //
-//	table.go  who is known, and what is answered
-//	file.go   the file
+//	table.go     who is known, and what is answered
+//	file.go      the file
+//	together.go  what other servers have found out
 package greylist

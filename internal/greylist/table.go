@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -38,6 +39,8 @@ type Table struct {
 	records int               // in it
 	retry   time.Time         // when it is tried again to write it; zero while it can be
 	closed  bool
+
+	tally *whole.Tally // nil: no other server remembers with this one
 }
 
 // Try decides about an attempt of a sender. ok: he is known, or comes again as he was told. Otherwise he is to come again at a time, or later.
@@ -72,11 +75,17 @@ func (t *Table) within(at uint32, long time.Duration, now time.Time) bool {
 
 // set remembers something, and writes it down.
 func (t *Table) set(in map[uint64]uint32, kind byte, key uint64, now time.Time, times Times) {
+	t.room(in, key, now, times)
+	in[key] = uint32(now.Unix())
+	t.append(kind, key, in[key])
+	t.tell(kind, key, in[key], times)
+}
+
+// room sees to it that there is room for something.
+func (t *Table) room(in map[uint64]uint32, key uint64, now time.Time, times Times) {
 	if _, there := in[key]; !there && len(t.known)+len(t.waiting) >= t.most {
 		t.forget(times, now)
 	}
-	in[key] = uint32(now.Unix())
-	t.append(kind, key, in[key])
 }
 
 // forget makes room: what is too old goes, else some of those that wait, whom strangers can make any number of,

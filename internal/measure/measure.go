@@ -46,11 +46,11 @@ type Result struct {
 	wall, cpu map[string][]float64
 }
 
-// MaxRounds bounds what one benchmark does, however large -benchtime is.
-const MaxRounds = 51
+// maxRounds bounds what one benchmark does, however large -benchtime is.
+const maxRounds = 51
 
 // Turns lets the ways take turns at n operations each, b.N rounds but no more
-// than MaxRounds. dir is on the disk that is measured: it is brought to rest
+// than maxRounds. dir is on the disk that is measured: it is brought to rest
 // before each run.
 func Turns(b *testing.B, dir string, n int, ways ...Way) *Result {
 	b.Helper()
@@ -71,7 +71,7 @@ func Turns(b *testing.B, dir string, n int, ways ...Way) *Result {
 		}
 	}
 	b.ResetTimer()
-	for range min(b.N, MaxRounds) {
+	for range min(b.N, maxRounds) {
 		// By chance, for whatever else comes around regularly.
 		for _, j := range rand.Perm(len(ways)) {
 			turn(ways[j])

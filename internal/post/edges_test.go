@@ -132,3 +132,91 @@ func TestForwardLoops(t *testing.T) {
 		}
 	}
 }
+
+// TestIdle: what is counted of somebody is forgotten as soon as nothing is lost by that, and no sooner for any of its parts.
+func TestIdle(t *testing.T) {
+	now := time.Now()
+	old := ledger{Hour: Period{Since: now.Add(-rateHour)}, Day: Period{Since: now.Add(-rateDay)}, Told: now.Add(-rateDay), Lifted: now}
+	if !old.idle(now) {
+		t.Error("what is over is kept")
+	}
+	for name, change := range map[string]func(l *ledger){
+		"held": func(l *ledger) { l.Held = true }, "hour": func(l *ledger) { l.Hour.Since = l.Hour.Since.Add(1) }, "day": func(l *ledger) { l.Day.Since = l.Day.Since.Add(1) },
+		"lifted": func(l *ledger) { l.Lifted = now.Add(1) }, "told": func(l *ledger) { l.Told = l.Told.Add(1) },
+	} {
+		l := old
+		if change(&l); l.idle(now) {
+			t.Errorf("%s: it is forgotten", name)
+		}
+	}
+}
+
+// TestClaimOfStranger: strangers' domains are counted by the network that they come from, and so shown.
+func TestClaimOfStranger(t *testing.T) {
+	limits := &Limits{SenderDomain: Rate{Hour: Amount{Messages: 7}}}
+	for address, want := range map[string]string{"192.0.2.77:25": "192.0.2.0/24", "[2001:db8:1:2::3]:25": "2001:db8:1::/48"} {
+		s := sessionOf("", address)
+		s.Envelope = &smtp.Envelope{From: smtp.Path{Local: "x", Domain: "Far.TEST"}}
+		c := incomingFrom(limits, s)
+		if c.whose != OfSenderDomain || c.name != "far.test" || c.network.String() != want || c.rate != limits.SenderDomain {
+			t.Errorf("%s: %+v", address, c)
+		}
+	}
+}
+
+// TestFullInOrder: those who have met a limit are listed by what they are and their names, the first so many.
+func TestFullInOrder(t *testing.T) {
+	p := sends(Rate{Hour: Amount{Messages: 1}})
+	for i := range mostFull + 5 {
+		for range 2 {
+			p.mayName(sessionOf(fmt.Sprintf("u%03d@mail.test", (i*37)%(mostFull+5)), "192.0.2.7:1"))
+		}
+	}
+	all := p.Full()
+	if len(all) != mostFull {
+		t.Fatalf("%d of %d", len(all), mostFull)
+	}
+	for i, l := range all {
+		if want := fmt.Sprintf("u%03d@mail.test", i); l.Name != want {
+			t.Fatalf("the %dth is %s", i, l.Name)
+		}
+	}
+}
+
+// TestNeedsUTF8: every character beyond ASCII, and none of it.
+func TestNeedsUTF8(t *testing.T) {
+	for text, want := range map[string]bool{"x": false, "\x7f": false, "\u0080": true, "ü": true, "\U0001f4ee": true} {
+		m, err := rfc2822.Read(strings.NewReader("Subject: " + text + "\r\n\r\nü\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := needsUTF8(&smtp.Envelope{}, &m.Header); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	m, _ := rfc2822.Read(strings.NewReader("Subject: x\r\n\r\n"))
+	for name, e := range map[string]*smtp.Envelope{"sender": {From: smtp.Path{Local: "ü", Domain: "a.test"}}, "recipient": {To: []smtp.Recipient{{}, {Path: smtp.Path{Local: "ü", Domain: "a.test"}}}}} {
+		if !needsUTF8(e, &m.Header) {
+			t.Errorf("the %s has more than ASCII", name)
+		}
+	}
+}
+
+// TestReaches: a report comes to who has room, here or in the queue, and to nobody else.
+func TestReaches(t *testing.T) {
+	p, _ := newPost(t, village{})
+	dir := village{"ann@mail.test": {Mailboxes: []domains.Address{"ann@mail.test"}}}
+	o := newOutbound(t, "")
+	o.need.Mailboxes = p.Mailboxes
+	ann, far, nobody := smtp.Path{Local: "ann", Domain: "mail.test"}, smtp.Path{Local: "x", Domain: "far.test"}, smtp.Path{Local: "no", Domain: "mail.test"}
+	const huge = 1 << 60
+	for name, c := range map[string]struct {
+		to   smtp.Path
+		size int64
+		want bool
+	}{"here": {ann, 100, true}, "elsewhere": {far, 100, true}, "nobody": {nobody, 100, false}, "no room here": {ann, huge, false}, "no room in the queue": {far, huge, false}} {
+		if got := o.reaches(t.Context(), dir, c.to, func(domains.Address) int64 { return c.size }); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

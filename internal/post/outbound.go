@@ -59,6 +59,10 @@ type Needs struct {
 	// that is, by the settings of the moment.
 	Mailboxes Mailboxes
 	Directory func() Directory
+	// Common keeps what several servers know of other hosts; nil: there is no other.
+	Common relay.Cache
+	// Gathers is where several servers bring together what they count for reports about TLS; nil: there is no other.
+	Gathers relay.Common
 	// Contact is who tells other domains how TLS fared; empty: nobody does.
 	Contact string
 	// Reported, if not nil, hears of each report about TLS that was queued.
@@ -92,6 +96,9 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 	}
 	if o.cache, err = relay.OpenDir(ctx, domains, relay.WithDisk(need.Disk)); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
+	}
+	if need.Common != nil {
+		o.cache = &common{own: o.cache, whole: need.Common}
 	}
 	o.reports = o.newReports()
 	o.queue = &queue.Queue{

@@ -28,8 +28,9 @@ func (o *Outbound) newReports() *relay.TLSReports {
 			}
 			return err
 		},
-		Cache: o.cache,
-		Log:   o.need.Log,
+		Cache:  o.cache,
+		Common: o.need.Gathers,
+		Log:    o.need.Log,
 	}
 }
 

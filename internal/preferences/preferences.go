@@ -19,6 +19,8 @@ type Preferences struct {
 	Account domains.Address `json:"account"`
 	// Key is random, and made with the file: the sums of Apps are under it.
 	Key []byte `json:"key"`
+	// KnownAs is the name by which whoever keeps the account knows it, where that is not Account; empty: it is.
+	KnownAs domains.Address `json:"known_as,omitempty"`
 	// Password takes the place of the one in the settings; nil: that one counts.
 	Password *Password `json:"password,omitempty"`
 	Apps     []App     `json:"apps,omitempty"`

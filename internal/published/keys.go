@@ -1,6 +1,7 @@
 package published
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -9,14 +10,19 @@ import (
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/sign"
+	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
-// OpenKeys opens the keys that sign mail by these settings. watcher may be nil for who
-// does not run the ring. As sign.Open does, it returns a ring beside an error.
-func OpenKeys(s *conf.Settings, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
-	return sign.Open(filepath.Join(s.DataDir, "dkim"), Signing(s), watcher, log)
+// OpenKeys opens the keys that sign mail by these settings: those that several servers have in a store, or (nil) those in the data
+// directory of one. watcher may be nil for who does not run the ring. As sign.Open does, it returns a ring beside an error.
+func OpenKeys(ctx context.Context, s *conf.Settings, shared whole.Store, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
+	dir := filepath.Join(s.DataDir, "dkim")
+	if shared != nil {
+		return sign.OpenShared(ctx, shared, dir, Signing(s), watcher, log)
+	}
+	return sign.Open(dir, Signing(s), watcher, log)
 }
 
 // keepAfterQueue is how much longer than any queue a signature is good, and the record of

@@ -120,6 +120,23 @@ func (r *countedRow) same(o *countedRow) bool {
 		r.SPFDomain == o.SPFDomain && r.SPFResult == o.SPFResult && slices.Equal(r.Overrides, o.Overrides) && slices.Equal(r.Signatures, o.Signatures)
 }
 
+// merge adds what another server has counted.
+func (c *counted) merge(more *counted) {
+	c.Policy, c.Wanted = more.Policy, more.Wanted
+	c.Further += more.Further
+	for _, row := range more.Rows {
+		switch i := slices.IndexFunc(c.Rows, func(r *countedRow) bool { return row != nil && row.same(r) }); {
+		case row == nil:
+		case i >= 0:
+			c.Rows[i].Count += row.Count
+		case len(c.Rows) >= maxCounted:
+			c.Further += row.Count
+		default:
+			c.Rows = append(c.Rows, row)
+		}
+	}
+}
+
 // Sender counts how mail in the name of others fared here, and tells the domains that want
 // to hear of it once a day (RFC 9990). Its fields are set before its first method is called;
 // Count and Bounced may be called concurrently.
@@ -139,7 +156,9 @@ type Sender struct {
 	Own func(address string) bool
 	// Cache keeps the counts, and who rests, over restarts.
 	Cache daily.Cache
-	Log   *slog.Logger
+	// Common, if not nil, is where several servers bring together what they have counted, so that a domain hears of it once.
+	Common daily.Common
+	Log    *slog.Logger
 
 	book  *daily.Book[counted, *counted]
 	rests *rests
@@ -152,7 +171,8 @@ type Sender struct {
 func (s *Sender) Begin(ctx context.Context) error {
 	s.rests = recallRests(s.Cache)
 	s.book = &daily.Book[counted, *counted]{
-		Kind: "dmarc", What: "DMARC results", Cache: s.Cache, Most: maxDomains, Seed: s.Hostname, Send: s.send, Log: func() *slog.Logger { return s.Log },
+		Kind: "dmarc", What: "DMARC results", Cache: s.Cache, Most: maxDomains, Seed: s.Hostname, Send: s.send, Common: s.Common, Add: (*counted).merge,
+		Log: func() *slog.Logger { return s.Log },
 	}
 	return s.rests.save(ctx) // the key is kept before the first report shows it
 }

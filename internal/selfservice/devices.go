@@ -70,7 +70,7 @@ func (o *Service) hasAccount(ctx context.Context, who domains.Address) error {
 	if st.Directory.Account(who) != nil {
 		return nil
 	}
-	k, err := st.Directory.Elsewhere().Find(ctx, who)
+	k, err := st.Credentials.FindElsewhere(ctx, who)
 	switch {
 	case err != nil:
 		return err

@@ -115,6 +115,7 @@ func (o *Service) proves(ctx context.Context, who string, from netip.Addr, passw
 func (o *Service) change(ctx context.Context, who, field string, change func(p *preferences.Preferences) error) error {
 	var wrong error
 	err := o.Preferences.Change(ctx, domains.Address(who), func(p *preferences.Preferences) error {
+		p.KnownAs = o.Now().Credentials.KnownAs(p.Account)
 		wrong = change(p)
 		return wrong
 	})

@@ -3,12 +3,13 @@ package sign
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
@@ -160,40 +161,31 @@ func (r *Ring) Prepare(ctx context.Context) error {
 // bury takes away what nobody needs any more.
 func (r *Ring) bury(ctx context.Context) error {
 	s := r.settings.Load()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.readable(); err != nil {
-		return err
-	}
-	changed := false
-	for _, k := range r.keys {
-		// One of the names that stand for good is needed again, and shows another key then.
-		over := k.Phase == Retired || k.Phase == Revoked && len(s.Selectors[k.Domain]) > 0
-		if over && time.Since(k.Since) >= s.Keep {
-			r.drop(k)
-			r.log.Info("DKIM key is gone: its record may be taken away", "domain", k.Domain.String(), "selector", k.Selector)
-			changed = true
+	return r.change(ctx, func() (changed bool, err error) {
+		for _, k := range r.keys {
+			// One of the names that stand for good is needed again, and shows another key then.
+			over := k.Phase == Retired || k.Phase == Revoked && len(s.Selectors[k.Domain]) > 0
+			if over && time.Since(k.Since) >= s.Keep {
+				r.drop(k)
+				r.log.Info("DKIM key is gone: its record may be taken away", "domain", k.Domain.String(), "selector", k.Selector)
+				changed = true
+			}
 		}
-	}
-	if !changed {
-		return nil
-	}
-	return r.write(ctx)
+		return changed, nil
+	})
 }
 
 // drop ends a key's life.
 func (r *Ring) drop(k *Key) {
 	k.enter(Gone, time.Now())
-	if err := os.Remove(r.file(k)); err != nil && !os.IsNotExist(err) {
-		r.log.Warn("the file of a DKIM key that is gone stays", "file", r.file(k), "err", err)
-	}
+	r.dropped = append(r.dropped, r.file(k))
 }
 
 // generate makes a key if one is needed, which takes long and keeps nobody waiting.
 func (r *Ring) generate(ctx context.Context, d domains.Name, typ string, needed func() bool) error {
 	ask := func() bool {
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock()
 		return needed() && r.newSelector(d, typ, time.Now()) != "" // where each is still needed: later
 	}
 	if ctx.Err() != nil || !ask() {
@@ -203,13 +195,14 @@ func (r *Ring) generate(ctx context.Context, d domains.Name, typ string, needed 
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	selector := r.newSelector(d, typ, time.Now())
-	if selector == "" || !needed() { // an operator was faster
-		return nil
-	}
-	return r.announce(ctx, &Key{Domain: d, Selector: selector, Type: typ}, key)
+	_, err = r.announce(ctx, key, func() *Key {
+		selector := r.newSelector(d, typ, time.Now())
+		if selector == "" || !needed() { // an operator was faster, or another server
+			return nil
+		}
+		return &Key{Domain: d, Selector: selector, Type: typ}
+	})
+	return err
 }
 
 func (s *Settings) types() []string {
@@ -238,26 +231,39 @@ func (r *Ring) of(d domains.Name, typ string, p Phase) *Key {
 	return nil
 }
 
-// announce puts a new key on stable storage.
-func (r *Ring) announce(ctx context.Context, k *Key, key crypto.Signer) (err error) {
-	k.Phase, k.Since = Announced, time.Now()
-	if k.Public, err = dkim.Record(key.Public()); err != nil {
-		return err
+// announce puts a new key on stable storage, if it is one still when all that is known is what holds now: as may say otherwise.
+func (r *Ring) announce(ctx context.Context, key crypto.Signer, as func() *Key) (done bool, err error) {
+	public, err := dkim.Record(key.Public())
+	if err != nil {
+		return false, err
 	}
 	text, err := dkim.FormatKey(key)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := r.put(ctx, r.file(k), text); err != nil {
-		return fmt.Errorf("DKIM key: %w", err)
-	}
-	r.keys = append(r.keys, k)
-	if err := r.write(ctx); err != nil {
+	r.mu.Lock()
+	defer r.unlock()
+	for range attempts {
+		if err := r.current(ctx); err != nil {
+			return false, err
+		}
+		k := as()
+		if k == nil {
+			return false, nil
+		}
+		k.Phase, k.Since, k.Public = Announced, time.Now(), public
+		r.keys = append(r.keys, k)
+		err = r.write(ctx, whole.Change{Name: r.file(k), Text: text, Anyway: true})
+		if err == nil {
+			r.log.Info("DKIM key announced", "domain", k.Domain.String(), "selector", k.Selector)
+			return true, nil
+		}
 		r.keys = r.keys[:len(r.keys)-1]
-		return err
+		if !errors.Is(err, whole.ErrChanged) {
+			return false, err
+		}
 	}
-	r.log.Info("DKIM key announced", "domain", k.Domain.String(), "selector", k.Selector)
-	return nil
+	return false, err
 }
 
 // newSelector is a name that the domain has not had: the month, the type where it is
@@ -289,15 +295,24 @@ func (r *Ring) newSelector(d domains.Name, typ string, now time.Time) string {
 // saw draws the conclusions of what was seen of a key's record. It reports whether the selector is taken, so
 // that there must be another key.
 func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.keys, func(k *Key) bool {
-		return k.Domain == seenOf.Domain && k.Selector == seenOf.Selector && k.Public == seenOf.Public
+	err = r.change(ctx, func() (bool, error) {
+		taken = false
+		i := slices.IndexFunc(r.keys, func(k *Key) bool {
+			return k.Domain == seenOf.Domain && k.Selector == seenOf.Selector && k.Public == seenOf.Public
+		})
+		if i < 0 || r.keys[i].Phase != seenOf.Phase {
+			return false, nil // an operator was faster, or another server
+		}
+		var changed bool
+		changed, taken = r.conclude(ctx, r.keys[i], s)
+		return changed, nil
 	})
-	if i < 0 || r.keys[i].Phase != seenOf.Phase {
-		return false, nil // an operator was faster
-	}
-	k, now := r.keys[i], time.Now()
+	return taken, err
+}
+
+// conclude draws the conclusions for a key.
+func (r *Ring) conclude(ctx context.Context, k *Key, s sight) (changed, taken bool) {
+	now := time.Now()
 	shown, trouble := k.Shown, k.Trouble
 	switch {
 	case s.hidden:
@@ -313,7 +328,8 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err er
 		r.drop(k)
 		taken = true
 	case k.Phase == Announced && s.shown && now.Sub(k.Shown) >= r.settled(k, s):
-		if k.private, err = readPrivate(r.file(k), k.Public); err != nil {
+		var err error
+		if k.private, err = r.readPrivate(ctx, k); err != nil {
 			k.Trouble = err.Error() // whatever signs now goes on
 			break
 		}
@@ -321,10 +337,10 @@ func (r *Ring) saw(ctx context.Context, seenOf Key, s sight) (taken bool, err er
 	case k.Phase == Signing && s.hidden:
 		r.fallBack(k, now)
 	case k.Shown.Equal(shown) && k.Trouble == trouble:
-		return false, nil
+		return false, false
 	}
-	r.use()
-	return taken, r.write(ctx)
+	r.use(ctx)
+	return true, taken
 }
 
 // settled is how long a new key's record must have been seen.

@@ -139,7 +139,7 @@ func TestFirstKey(t *testing.T) {
 		if len(keys) != 1 || keys[0].Phase != Announced || keys[0].Type != "rsa" {
 			t.Fatalf("%+v", keys)
 		}
-		info, err := os.Stat(r.file(&keys[0]))
+		info, err := os.Stat(r.path(&keys[0]))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the key's file: %v, %v", info, err)
 		}

@@ -13,10 +13,12 @@ import (
 // message, are none of its business.
 func TestOnly(t *testing.T) {
 	r := open(t, t.TempDir(), usual, two())
+	r.mu.Lock()
 	r.keys = []*Key{
 		{Domain: home, Selector: "r1", Type: "rsa", Phase: Signing}, {Domain: home, Selector: "e1", Type: "ed25519", Phase: Retired},
 		{Domain: domains.Canonical("příklad.test"), Selector: "r1", Type: "rsa", Phase: Signing},
 	}
+	r.unlock()
 	const (
 		received = "Received: from a by b;\r\n\tx\r\n"
 		rsa      = "DKIM-Signature: v=1; a=rsa-sha256; d=mail.test; s=r1;\r\n\tb=YQ==\r\n"

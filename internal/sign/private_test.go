@@ -83,11 +83,11 @@ func TestKeyFiles(t *testing.T) {
 		r.mu.Lock()
 		r.promote(r.keys[0], time.Now())
 		err := r.write(t.Context())
-		r.mu.Unlock()
+		r.unlock()
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := r.file(r.keys[0])
+		file := r.path(r.keys[0])
 		if err := c.change(file); err != nil {
 			t.Fatal(err)
 		}

@@ -5,16 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
@@ -39,7 +38,9 @@ type Settings struct {
 
 // Ring holds the keys of all domains. It is safe for concurrent use.
 type Ring struct {
-	dir     string
+	store   whole.Store
+	dir     string // in it
+	where   string // that is, for people
 	log     *slog.Logger
 	watcher Watcher
 	changed chan struct{} // something is to be looked at now
@@ -49,9 +50,13 @@ type Ring struct {
 
 	signed, unsigned atomic.Int64 // messages
 
-	mu     sync.Mutex // what follows, and the files
-	keys   []*Key     // in the order they were made
-	broken error      // why the list of them cannot be read; it is not written then
+	mu      sync.Mutex    // what follows
+	keys    []*Key        // in the order they were made
+	version whole.Version // of the list as it was read or written last
+	broken  error         // why the list of them cannot be read; it is not written then
+	dropped []string      // keys that nobody needs once the list is written
+
+	shown atomic.Pointer[[]Key] // the keys as others see them, who do not wait for what is being changed
 
 	due map[string]time.Time // of Run: when the record at a name is looked at
 }
@@ -67,11 +72,70 @@ const listFile = "keys.json"
 // nil for who only looks at them. Where they cannot be read there is a Ring beside the error, which
 // signs nothing, changes nothing, says so in Problems, and tries again whenever it is asked for something.
 func Open(dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
-	r := &Ring{dir: dir, log: log, watcher: watcher, changed: make(chan struct{}, 1)}
+	return opened(&Ring{store: whole.NewFiles(filepath.Dir(dir)), dir: filepath.Base(dir), where: dir, log: log, watcher: watcher}, s)
+}
+
+// OpenShared is Open for keys that several servers have together: what one makes, has seen or was told to do, holds for all. dir is where
+// the keys are that this server had for itself, and where nobody has any yet those become everybody's.
+func OpenShared(ctx context.Context, store whole.Store, dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
+	r := &Ring{store: store, dir: "dkim", where: "the database", log: log, watcher: watcher}
+	_, v, err := store.Get(ctx, r.name(listFile), "")
+	if err == nil && v == "" {
+		err = r.adopt(ctx, whole.NewFiles(filepath.Dir(dir)), filepath.Base(dir))
+	}
+	ring, err2 := opened(r, s)
+	return ring, errors.Join(err, err2)
+}
+
+func opened(r *Ring, s Settings) (*Ring, error) {
+	r.changed = make(chan struct{}, 1)
 	r.settings.Store(&s)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r, r.read()
+	defer r.unlock()
+	return r, r.read(context.Background())
+}
+
+// adopt takes over keys from where one server had them, all or none.
+func (r *Ring) adopt(ctx context.Context, from whole.Store, dir string) error {
+	list, _, err := from.Get(ctx, path.Join(dir, listFile), "")
+	if err != nil || list == nil {
+		return err
+	}
+	keys, err := parseList(list)
+	if err != nil {
+		return fmt.Errorf("DKIM keys that this server had for itself: %w", err)
+	}
+	changes := []whole.Change{{Name: r.name(listFile), Text: list}}
+	for _, k := range keys {
+		text, _, err := from.Get(ctx, path.Join(dir, k.Domain.String(), k.Selector+".key"), "")
+		if err != nil {
+			return err
+		}
+		if text != nil && k.Phase != Gone {
+			changes = append(changes, whole.Change{Name: r.file(k), Text: text, Anyway: true})
+		}
+	}
+	_, err = r.store.Put(ctx, changes...)
+	if errors.Is(err, whole.ErrChanged) { // another was faster
+		return nil
+	}
+	if err == nil {
+		r.log.Info("the DKIM keys of this server are those of all servers on the database now", "keys", len(keys))
+	}
+	return err
+}
+
+// name is that of something in the ring's directory.
+func (r *Ring) name(in string) string { return path.Join(r.dir, in) }
+
+// unlock ends what was done under r.mu, for others to see.
+func (r *Ring) unlock() {
+	all := make([]Key, 0, len(r.keys))
+	for _, k := range r.keys {
+		all = append(all, *k)
+	}
+	r.shown.Store(&all)
+	r.mu.Unlock()
 }
 
 // Configure takes new settings.
@@ -79,94 +143,146 @@ func (r *Ring) Configure(s Settings) {
 	r.settings.Store(&s)
 	r.mu.Lock()
 	if r.readable() == nil {
-		r.use()
+		r.use(context.Background())
 	}
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
+}
+
+// Refresh takes up what other servers have done to the keys. While it cannot be found out, those that were known stay.
+func (r *Ring) Refresh(ctx context.Context) error {
+	r.mu.Lock()
+	known := r.version
+	r.mu.Unlock()
+	_, v, err := r.store.Get(ctx, r.name(listFile), known) // without the lock: it may take long
+	if err != nil || v == known {
+		return err
+	}
+	r.mu.Lock()
+	defer r.unlock()
+	defer r.wake()
+	return r.current(ctx)
 }
 
 // Keys are all keys that were not lost, the oldest first. Those of a domain that is no longer here have no
 // trouble: nobody looks after them.
 func (r *Ring) Keys() (all []Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, k := range r.keys {
-		all = append(all, *k)
-		if !r.wants(k.Domain) {
-			all[len(all)-1].Trouble = ""
+	all = slices.Clone(*r.shown.Load())
+	for i := range all {
+		if !r.wants(all[i].Domain) {
+			all[i].Trouble = ""
 		}
 	}
 	return all
 }
 
+// attempts is how often a change is made anew when other servers are faster.
+const attempts = 10
+
+// change does something to the keys as they stand now, and does it again where another server was faster. do reports whether it has changed any.
+func (r *Ring) change(ctx context.Context, do func() (changed bool, err error)) error {
+	r.mu.Lock()
+	defer r.unlock()
+	var err error
+	for range attempts {
+		if err = r.current(ctx); err != nil {
+			return err
+		}
+		var changed bool
+		if changed, err = do(); err != nil || !changed {
+			return err
+		}
+		if err = r.write(ctx); !errors.Is(err, whole.ErrChanged) {
+			return err
+		}
+		r.dropped = nil
+	}
+	return err
+}
+
 // readable reads the list once more if it could not be read.
 func (r *Ring) readable() error {
 	if r.broken != nil {
-		return r.read()
+		return r.read(context.Background())
 	}
 	return nil
 }
 
-// read takes the list from its file, and the private keys that sign.
-func (r *Ring) read() error {
-	r.keys, r.broken = readList(filepath.Join(r.dir, listFile))
-	r.use()
+// current sees to it that the list is what it is now.
+func (r *Ring) current(ctx context.Context) error {
+	if r.broken != nil {
+		return r.read(ctx)
+	}
+	text, v, err := r.store.Get(ctx, r.name(listFile), r.version)
+	if err != nil {
+		return fmt.Errorf("DKIM keys: %w", err)
+	}
+	if v == r.version {
+		return nil
+	}
+	keys, err := parseList(text)
+	if err != nil {
+		return fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.where, listFile), err)
+	}
+	r.keys, r.version = keys, v
+	r.use(ctx)
+	return nil
+}
+
+// read takes the list from where it is, and the private keys that sign.
+func (r *Ring) read(ctx context.Context) error {
+	text, v, err := r.store.Get(ctx, r.name(listFile), "")
+	r.keys = nil
+	if err == nil {
+		r.keys, err = parseList(text)
+	}
+	if r.broken, r.version = nil, v; err != nil {
+		r.broken = fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.where, listFile), err)
+	}
+	r.use(ctx)
 	return r.broken
 }
 
-func readList(name string) (keys []*Key, err error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
+// parseList reads a list; of none there are no keys.
+func parseList(text []byte) (keys []*Key, err error) {
+	if text == nil {
 		return nil, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &keys)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("DKIM keys: %s: %w", name, err)
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return nil, err
 	}
 	for _, k := range keys {
 		if k == nil || k.Domain == "" || k.Selector == "" {
-			return nil, fmt.Errorf("DKIM keys: %s: a key without a domain or a selector", name)
+			return nil, errors.New("a key without a domain or a selector")
 		}
 	}
 	return keys, nil
 }
 
-// write puts the list on stable storage.
-func (r *Ring) write(ctx context.Context) error {
+// write puts the list on stable storage, after what must be there before it; and what was dropped goes.
+func (r *Ring) write(ctx context.Context, before ...whole.Change) error {
 	text, err := json.MarshalIndent(r.keys, "", "\t")
-	if err == nil {
-		err = r.put(ctx, filepath.Join(r.dir, listFile), append(text, '\n'))
-	}
 	if err != nil {
 		return fmt.Errorf("DKIM keys: %w", err)
 	}
+	changes := append(before, whole.Change{Name: r.name(listFile), Text: append(text, '\n'), Was: r.version})
+	at := len(changes) - 1
+	for _, name := range r.dropped {
+		changes = append(changes, whole.Change{Name: name, Anyway: true})
+	}
+	now, err := r.store.Put(ctx, changes...)
+	if errors.Is(err, whole.ErrLeft) {
+		r.log.Warn("the file of a DKIM key that is gone stays", "err", err)
+	} else if err != nil {
+		return fmt.Errorf("DKIM keys: %w", err)
+	}
+	r.version, r.dropped = now[at], nil
 	return nil
-}
-
-// put writes a file that only its owner can read, and owns what it makes to whoever owns the
-// directory above: an operator may call as root before the first start.
-func (r *Ring) put(ctx context.Context, name string, text []byte) error {
-	parent := filepath.Dir(r.dir)
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	disk, err := durable.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer disk.Close()
-	if err := disk.ReplaceFile(ctx, name, text); err != nil {
-		return err
-	}
-	return giveTo(parent, r.dir, dir, name)
 }
 
 // use makes signers of the keys that sign. A key that cannot be read says so in its
 // Trouble.
-func (r *Ring) use() {
+func (r *Ring) use(ctx context.Context) {
 	s := r.settings.Load()
 	signers := make(map[domains.Name]*dkim.Signer)
 	for _, k := range r.keys {
@@ -175,7 +291,7 @@ func (r *Ring) use() {
 		}
 		if k.private == nil {
 			var err error
-			if k.private, err = readPrivate(r.file(k), k.Public); err != nil {
+			if k.private, err = r.readPrivate(ctx, k); err != nil {
 				k.Trouble = err.Error()
 				continue
 			}
@@ -190,9 +306,8 @@ func (r *Ring) use() {
 	r.signers.Store(&signers)
 }
 
-func (r *Ring) file(k *Key) string {
-	return filepath.Join(r.dir, k.Domain.String(), k.Selector+".key")
-}
+// file is the name of a private key in the store.
+func (r *Ring) file(k *Key) string { return path.Join(r.dir, k.Domain.String(), k.Selector+".key") }
 
 // wake has Run look again.
 func (r *Ring) wake() {

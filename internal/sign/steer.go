@@ -33,8 +33,8 @@ func (r *Ring) Rotate(ctx context.Context, d domains.Name) error {
 // mayAnnounce says why a domain gets no further key now.
 func (r *Ring) mayAnnounce(d domains.Name, typ string) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.readable(); err != nil {
+	defer r.unlock()
+	if err := r.current(context.Background()); err != nil {
 		return err
 	}
 	if k := r.of(d, typ, Announced); k != nil {
@@ -67,26 +67,32 @@ func (r *Ring) Import(ctx context.Context, d domains.Name, selector string, key 
 		return err
 	}
 	defer r.wake()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.readable(); err != nil {
-		return err
-	}
-	for _, k := range r.keys {
-		if k.Domain == d && k.Selector == selector {
-			return fmt.Errorf("%s has had a key with the selector %s (%s)", d, selector, k.Phase)
+	var had error
+	done, err := r.announce(ctx, key, func() *Key {
+		for _, k := range r.keys {
+			if k.Domain == d && k.Selector == selector {
+				had = fmt.Errorf("%s has had a key with the selector %s (%s)", d, selector, k.Phase)
+				return nil
+			}
 		}
+		return &Key{Domain: d, Selector: selector, Type: parsed.Type, Imported: true}
+	})
+	if err != nil || !done {
+		return errors.Join(err, had)
 	}
-	// What was announced of this type and never signed is not needed beside it.
-	before := r.of(d, parsed.Type, Announced)
-	if err := r.announce(ctx, &Key{Domain: d, Selector: selector, Type: parsed.Type, Imported: true}, key); err != nil {
-		return err
-	}
-	if before == nil || !before.Shown.IsZero() {
-		return nil
-	}
-	r.drop(before)
-	return r.write(ctx)
+	// What was announced of this type before and never signed is not needed beside it.
+	return r.change(ctx, func() (bool, error) {
+		for _, before := range slices.Backward(r.keys) {
+			if before.Domain == d && before.Type == parsed.Type && before.Phase == Announced && before.Selector != selector {
+				if !before.Shown.IsZero() {
+					return false, nil
+				}
+				r.drop(before)
+				return true, nil
+			}
+		}
+		return false, nil
+	})
 }
 
 // ErrNoKey: there is no such key.
@@ -96,22 +102,19 @@ var ErrNoKey = errors.New("there is no such key")
 // say so (RFC 6376 §3.6.1), and a new one is announced if it signed.
 func (r *Ring) Revoke(ctx context.Context, d domains.Name, selector string) error {
 	defer r.wake()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.readable(); err != nil {
-		return err
-	}
-	for _, k := range slices.Backward(r.keys) { // a name that stands for good has had others before
-		if k.Domain != d || k.Selector != selector {
-			continue
+	return r.change(ctx, func() (bool, error) {
+		for _, k := range slices.Backward(r.keys) { // a name that stands for good has had others before
+			if k.Domain != d || k.Selector != selector {
+				continue
+			}
+			if k.Phase == Gone {
+				return false, fmt.Errorf("%s of %s: %w any more", selector, d, ErrNoKey)
+			}
+			k.enter(Revoked, time.Now())
+			r.use(ctx)
+			r.log.Warn("DKIM key revoked by command", "domain", d.String(), "selector", selector)
+			return true, nil
 		}
-		if k.Phase == Gone {
-			return fmt.Errorf("%s of %s: %w any more", selector, d, ErrNoKey)
-		}
-		k.enter(Revoked, time.Now())
-		r.use()
-		r.log.Warn("DKIM key revoked by command", "domain", d.String(), "selector", selector)
-		return r.write(ctx)
-	}
-	return fmt.Errorf("%s of %s: %w", selector, d, ErrNoKey)
+		return false, fmt.Errorf("%s of %s: %w", selector, d, ErrNoKey)
+	})
 }

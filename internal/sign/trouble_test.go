@@ -245,7 +245,7 @@ func TestAllAtOnce(t *testing.T) {
 				t.Errorf("%s stands for two keys", k.Name())
 			}
 			selectors[k.Name()] = true
-			if _, err := readPrivate(again.file(&k), k.Public); err != nil && k.watched() {
+			if _, err := again.readPrivate(t.Context(), &k); err != nil && k.watched() {
 				t.Errorf("%s %s: %v", k.Name(), k.Phase, err)
 			}
 		}
@@ -265,7 +265,7 @@ func TestLostFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		lost := r.newest(Announced)
-		file := r.file(lost)
+		file := r.path(lost)
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -79,14 +79,17 @@ func (f *Files) Put(ctx context.Context, changes ...Change) (now []Version, err 
 		return nil, err
 	}
 	defer disk.Close()
+	var left error
 	for _, c := range changes {
 		v, err := f.put(ctx, disk, c)
-		if err != nil {
+		if errors.Is(err, ErrLeft) {
+			left = err
+		} else if err != nil {
 			return nil, err
 		}
 		now = append(now, v)
 	}
-	return now, nil
+	return now, left
 }
 
 func (f *Files) put(ctx context.Context, disk *durable.Disk, c Change) (Version, error) {
@@ -96,7 +99,7 @@ func (f *Files) put(ctx context.Context, disk *durable.Disk, c Change) (Version,
 	}
 	if c.Text == nil {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return "", fmt.Errorf("%w: %w", ErrLeft, err)
 		}
 		return "", nil
 	}

@@ -53,10 +53,11 @@ const (
 type Tally struct {
 	counts Counts
 	log    *slog.Logger
-	heard  map[string]func(Heard) // by kind
 	came   chan struct{}
 
 	mu     sync.Mutex
+	heard  map[string]func(Heard) // by kind
+	fresh  bool                   // somebody has heard nothing yet
 	toTell map[number]Told
 
 	since  Mark // of the one who listens
@@ -65,16 +66,20 @@ type Tally struct {
 
 type number struct{ kind, key string }
 
-// NewTally is a tally on counts. Before Run, On says who hears what.
+// NewTally is a tally on counts.
 func NewTally(counts Counts, log *slog.Logger) *Tally {
 	return &Tally{counts: counts, log: log, heard: make(map[string]func(Heard)), came: make(chan struct{}, 1), toTell: make(map[number]Told)}
 }
 
-// On has heard called for each number of a kind that was told of, by others or by this server. It must return soon.
+// On has heard called for each number of a kind that is known, and then for each that was told of, by others or by this server. It must
+// return soon.
 func (t *Tally) On(kind string, heard func(Heard)) {
-	if t != nil {
-		t.heard[kind] = heard
+	if t == nil {
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard[kind], t.fresh = heard, true
 }
 
 // Tell tells others, soon. It does not wait, and may be called under any lock.
@@ -131,6 +136,11 @@ func (t *Tally) Run(ctx context.Context) {
 func (t *Tally) Exchange(ctx context.Context) {
 	err := t.tellAll(ctx)
 	if err == nil {
+		t.mu.Lock()
+		if t.fresh {
+			t.since, t.fresh = 0, false
+		}
+		t.mu.Unlock()
 		var next Mark
 		if next, err = t.counts.Hear(ctx, t.since, t.pass); err == nil {
 			t.since = next
@@ -171,11 +181,12 @@ func (t *Tally) tellAll(ctx context.Context) error {
 
 // pass tells who wants to hear it of a number, with what was added here and is not told yet.
 func (t *Tally) pass(h Heard) {
+	t.mu.Lock()
 	heard := t.heard[h.Kind]
 	if heard == nil || math.IsNaN(h.Level) || math.IsInf(h.Level, 0) {
+		t.mu.Unlock()
 		return
 	}
-	t.mu.Lock()
 	if mine, ok := t.toTell[number{h.Kind, h.Key}]; ok {
 		h.Level = max(0, h.Level-mine.Falls*h.Age.Seconds()) + mine.Level
 		h.Age = 0

@@ -9,6 +9,9 @@ import (
 // ErrChanged: a document is not the one that it was thought to be. Somebody else was faster; nothing was changed.
 var ErrChanged = errors.New("it was changed meanwhile")
 
+// ErrLeft: everything was changed as it was to be, but a document that was to go could not be taken away.
+var ErrLeft = errors.New("it cannot be taken away")
+
 // Version tells a document from the one before. It is empty where there is none, and means nothing but to the store that gave it.
 type Version string
 
@@ -26,7 +29,7 @@ type Store interface {
 	// Get reads a document. The text is nil where there is none, and where the version is the one that is known already.
 	Get(ctx context.Context, name string, known Version) (text []byte, v Version, err error)
 	// Put makes changes, and returns the versions that came of them. The error is ErrChanged if one was not to be made as things are,
-	// and then none was. After any other error it is not known which were; a directory makes them one after the other, so that those before
+	// and then none was; ErrLeft comes with the versions. After any other error it is not known which were; a directory makes them one after the other, so that those before
 	// the one that failed were.
 	Put(ctx context.Context, changes ...Change) ([]Version, error)
 }

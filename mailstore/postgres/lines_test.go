@@ -81,8 +81,8 @@ func largeInLittleMemory(t *testing.T, s *postgres.Store) {
 func TestOpenDropsHoldNothing(t *testing.T) {
 	t.Parallel()
 	dsn := peertest.DSN(peertest.Postgres(t))
-	s := open(t, dsn)
-	const many = 2_000
+	const connections, many = 6, 2_000
+	s := open(t, dsn, postgres.WithConnections(connections))
 	c, err := pgx.Connect(t.Context(), strings.Replace(dsn, "sslmode", "application_name=test&sslmode", 1))
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestOpenDropsHoldNothing(t *testing.T) {
 		if err := c.QueryRow(t.Context(), `select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity where application_name = 'postrider'`).Scan(&all, &busy); err != nil {
 			t.Fatal(err)
 		}
-		if all > 8 {
+		if all > connections {
 			t.Fatalf("%d connections", all)
 		}
 		return busy == 0

@@ -42,7 +42,7 @@ func WithTimeout(d time.Duration) Option { return func(s *Store) { s.options.Tim
 // is 400,000.
 func WithCache(messages int) Option { return func(s *Store) { s.lists.most = messages } }
 
-// WithConnections bounds the connections to the database, 8 if nothing is said.
+// WithConnections bounds the connections to the database, 8 if nothing is said, and never fewer than 5.
 func WithConnections(n int) Option { return func(s *Store) { s.options.Connections = n } }
 
 // WithObjects keeps messages of more than so many octets (64 KiB to 1 MiB; each message on its way takes as much memory) outside of the

@@ -89,6 +89,12 @@ func (q *Queue) holdFor(ctx context.Context, id, user, cause string) (bool, erro
 // It returns how many there were. What an operator has held by hand stays.
 func (q *Queue) ReleaseAll(ctx context.Context, user, cause string) (n int, err error) {
 	due := time.Now()
+	if s := q.share(); s != nil && q.knowsAll(ctx) {
+		return q.askAll(ctx, s, Which{After: whichAll.After, Held: true, User: user}, func(e *Entry, st *State) (Order, bool) {
+			due = due.Add(time.Microsecond)
+			return Order{Kind: ToRelease, Cause: cause, Due: due}, e.User == user && st.Held && st.Cause == cause
+		})
+	}
 	return q.eachHeld(ctx, user, cause, func(id string) error {
 		due = due.Add(time.Microsecond)
 		return q.update(ctx, id, Order{Kind: ToRelease, Cause: cause, Due: due})

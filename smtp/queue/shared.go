@@ -27,9 +27,9 @@ type Shared interface {
 	// release that is lost ends with the claim.
 	Release(id string, wait time.Duration, fresh bool)
 
-	// Ask leaves an order for those who have the entries, and makes entries due that nobody has. Claim, Take and Load return
-	// states in which all orders are obeyed, and the next Save strikes those off.
-	Ask(ctx context.Context, o Order, ids ...string) error
+	// Ask leaves orders for those who have the entries, and makes entries due that nobody has. Claim, Take, Load and Look return
+	// states in which all orders are obeyed, and the next Save strikes those off. It returns how many of the entries are there.
+	Ask(ctx context.Context, all ...Asked) (int, error)
 
 	// News are the claims of this node that were lost, and orders for entries that it has; each is told once. When an order is
 	// obeyed in memory, Heard says that the next Save is to strike off so many.
@@ -38,6 +38,9 @@ type Shared interface {
 
 	// Discard removes an entry, whoever has it. ErrNotFound if it is not there.
 	Discard(ctx context.Context, id string) error
+
+	// Look is Load of at most n entries in the order of age. What cannot be read is passed over.
+	Look(ctx context.Context, n int, which Which) ([]Looked, error)
 
 	// Oldest are the places of at most n entries in the order of age, and Find the ids of those that a session brought or one of
 	// its transactions did, in that order.
@@ -72,6 +75,19 @@ type News struct {
 type Place struct {
 	Queued int64 // nanoseconds since 1970
 	ID     string
+}
+
+// Asked is an order for one entry.
+type Asked struct {
+	ID    string
+	Order Order
+}
+
+// Looked is an entry as it stands in a Shared. Entry is nil where it cannot be read.
+type Looked struct {
+	Place
+	Entry *Entry
+	State *State
 }
 
 // Which chooses places: those that follow After, of held entries where Held, of a User's where there is one.
@@ -255,7 +271,7 @@ func (q *Queue) steerElsewhere(ctx context.Context, s Shared, id string, o Order
 	c, err := s.Take(ctx, id)
 	if err != nil {
 		if isBusy(err) {
-			return s.Ask(ctx, o, id)
+			return ask(ctx, s, id, o)
 		}
 		return err
 	}
@@ -270,6 +286,45 @@ func (q *Queue) steerElsewhere(ctx context.Context, s Shared, id string, o Order
 	return err
 }
 
+// ask leaves an order for one entry.
+func ask(ctx context.Context, s Shared, id string, o Order) error {
+	n, err := s.Ask(ctx, Asked{id, o})
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// page is how many entries of a Shared are looked at, or asked for something, at a time.
+const page = 1000
+
+// askAll leaves the orders that order gives for entries, many at a time, and returns how many were there.
+func (q *Queue) askAll(ctx context.Context, s Shared, which Which, order func(e *Entry, st *State) (Order, bool)) (n int, err error) {
+	for {
+		looked, err := s.Look(ctx, page, which)
+		if err != nil || len(looked) == 0 {
+			return n, err
+		}
+		var all []Asked
+		for _, l := range looked {
+			which.After = l.Place
+			if l.Entry == nil {
+				continue
+			}
+			if o, yes := order(l.Entry, l.State); yes {
+				all = append(all, Asked{l.ID, o})
+			}
+		}
+		if len(all) == 0 {
+			continue
+		}
+		there, err := s.Ask(ctx, all...)
+		if n += there; err != nil {
+			return n, err
+		}
+	}
+}
+
 // agedOf yields the places of at most n entries by age, all where n is 0.
 func (q *Queue) agedOf(ctx context.Context, n int, which Which) iter.Seq2[aged, error] {
 	s := q.share()
@@ -282,7 +337,6 @@ func (q *Queue) agedOf(ctx context.Context, n int, which Which) iter.Seq2[aged, 
 			}
 			return
 		}
-		const page = 1000
 		for got := 0; n == 0 || got < n; {
 			most := page
 			if n > 0 {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -109,15 +110,19 @@ func TestEndInClaim(t *testing.T) {
 // fleeting is a spool shared with others, of whose entries the first leaves while they are listed.
 type fleeting struct{ flood }
 
-func (*fleeting) Oldest(context.Context, int, Which) ([]Place, error) {
-	return []Place{{1, "gone"}, {2, "here"}}, nil
+func (*fleeting) Look(_ context.Context, _ int, which Which) ([]Looked, error) {
+	if which.After.ID != "" {
+		return nil, nil
+	}
+	e, st := &Entry{}, &State{}
+	return []Looked{{Place{1, "gone"}, e, st}, {Place{2, "unreadable"}, nil, nil}, {Place{3, "held"}, e, &State{Held: true}}, {Place{4, "here"}, e, st}}, nil
 }
 
-func (*fleeting) Ask(_ context.Context, _ Order, ids ...string) error {
-	if ids[0] == "gone" {
-		return ErrNotFound
+func (*fleeting) Ask(_ context.Context, all ...Asked) (int, error) {
+	if len(all) != 2 || all[0].ID != "gone" || all[1].ID != "here" {
+		return 0, fmt.Errorf("asked for %v", all)
 	}
-	return nil
+	return 1, nil
 }
 
 // TestFlushOfWhatLeaves: that one entry has left meanwhile keeps no other from being due.

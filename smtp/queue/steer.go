@@ -54,6 +54,11 @@ func (s *State) hurry() {
 func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 	q.start()
 	q.forgive(domain)
+	if s := q.share(); s != nil {
+		return q.askAll(ctx, s, whichAll, func(e *Entry, st *State) (Order, bool) {
+			return Order{Kind: ToRetry}, !st.Held && (Filter{To: domain}).match(e, st)
+		})
+	}
 	n := 0
 	for at, err := range q.agedOf(ctx, 0, whichAll) {
 		if err != nil {
@@ -72,38 +77,27 @@ func (q *Queue) Flush(ctx context.Context, domain string) (int, error) {
 				continue
 			}
 		}
-		ok, err := q.force(ctx, id)
-		if err != nil {
-			return n, err
-		}
-		if ok {
+		if q.force(id) {
 			n++
 		}
 	}
 	return n, ctx.Err()
 }
 
-// force makes an entry due now, in memory only, or asks whoever has it where several may.
-func (q *Queue) force(ctx context.Context, id string) (bool, error) {
-	if s := q.share(); s != nil {
-		err := s.Ask(ctx, Order{Kind: ToRetry}, id)
-		if isGone(err) {
-			return false, nil // it has left meanwhile
-		}
-		return err == nil, err
-	}
+// force makes an entry due now, in memory only.
+func (q *Queue) force(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.index[id]
 	if it == nil || it.state == itemHeld || it.state == itemLoaded {
-		return false, nil
+		return false
 	}
 	it.wishes |= forced
 	it.next = time.Now().UnixNano()
 	if it.state == itemWaiting {
 		q.file(it)
 	}
-	return true, nil
+	return true
 }
 
 // forgive forgets that destinations were unreachable: those of a domain, or

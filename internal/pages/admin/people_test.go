@@ -15,13 +15,14 @@ import (
 // people are accounts, aliases, domains, lock-outs and zones whose every word is the same.
 type people struct {
 	word string
+	kept string // who keeps the accounts; empty: the settings
 	did  []string
 }
 
 func (p *people) account() Account {
 	w := p.word
 	return Account{Address: w, Stamp: w, Password: w, Keys: []string{w}, Locked: time.Now().Add(time.Hour), LastLogin: time.Now(), LastFrom: w, Octets: 95, Most: 100,
-		Quota: w, Aliases: []Alias{p.alias(), {Address: w, Default: true}}, From: w, Devices: 2, Forward: w, Absence: true,
+		Quota: w, Aliases: []Alias{p.alias(), {Address: w, Default: true}}, From: w, Devices: 2, Forward: w, Absence: true, Kept: p.kept, Said: w, Unknown: w, PasswordPage: w,
 		Sent: Sent{Hour: 3, HourMost: 5, Full: w, Until: time.Now(), Lifted: time.Now(), Held: 7}}
 }
 
@@ -147,6 +148,12 @@ func (p *people) server() Server {
 // TestHostilePeople: these pages have as many tags whatever strangers say, who name accounts when they log in, and write into the DNS.
 func TestHostilePeople(t *testing.T) {
 	for _, word := range hostile {
+		for _, path := range []string{"/admin/accounts", "/admin/accounts/x"} { // that others keep
+			_, want := visit(t, (&people{word: "plain", kept: "plain"}).server())("GET", path, nil)
+			if _, got := visit(t, (&people{word: word, kept: word}).server())("GET", path, nil); strings.Count(want, "<") != strings.Count(got, "<") || strings.Contains(got, `href="javascript:`) {
+				t.Errorf("%s with %q:\n%s", path, word, got)
+			}
+		}
 		a, b := visit(t, (&people{word: "plain"}).server()), visit(t, (&people{word: word}).server())
 		for _, ask := range []struct {
 			path string
@@ -251,7 +258,7 @@ func TestForms(t *testing.T) {
 
 // TestPeoplePageSize: a full page of the longest names stays below 60 kB.
 func TestPeoplePageSize(t *testing.T) {
-	do := visit(t, (&people{word: strings.Repeat("a", 320)}).server())
+	do := visit(t, (&people{word: strings.Repeat("a", 320), kept: strings.Repeat("a", 320)}).server())
 	for _, path := range []string{"accounts", "aliases", "domains", "lockouts", "settings", "dns", "dns/x", "accounts/x"} {
 		if r, page := do("GET", "/admin/"+path, nil); r.StatusCode != 200 || len(page) > 60_000 {
 			t.Errorf("%s: %d, %d octets", path, r.StatusCode, len(page))

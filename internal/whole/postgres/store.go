@@ -10,6 +10,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +35,9 @@ const longest = 10 * time.Second
 
 // Store is a whole.Store and a whole.Counts in a database. It is safe for concurrent use, and needs no Close: the database is its owner's.
 type Store struct {
-	db  *database.Database
-	key seal.Key
+	db    *database.Database
+	key   seal.Key
+	wrong error // why nothing can be sealed or opened
 }
 
 var (
@@ -44,7 +46,7 @@ var (
 )
 
 // ErrOtherKey: the servers on this database seal with another key.
-var ErrOtherKey = errors.New("the servers on this database have another secret key than this one: copy theirs (secret_key_file) here")
+var ErrOtherKey = errors.New("the servers on this database have another secret key than this one: copy theirs (secret_key_file) here, and restart")
 
 const (
 	proofName = "proof"
@@ -52,8 +54,9 @@ const (
 )
 
 // Open opens what is in a database, whose tables are made or brought up to date. ensure gives the key that documents are sealed with;
-// it may make one only if make is set, which it is where no server has sealed anything yet. The error is ErrOtherKey if others have sealed with
-// another.
+// it may make one only if make is set, which it is where no server has sealed anything yet. A server whose key is another than that of those
+// before it, or is missing, has a Store all the same, which counts with the others; what is wrong with it is in Wrong, and each document's
+// error.
 func Open(ctx context.Context, db *database.Database, ensure func(make bool) (seal.Key, error)) (*Store, error) {
 	if err := db.Migrate(ctx, tables, nil); err != nil {
 		return nil, fmt.Errorf("state: %w", err)
@@ -64,18 +67,25 @@ func Open(ctx context.Context, db *database.Database, ensure func(make bool) (se
 		return nil, fmt.Errorf("state: %w", err)
 	}
 	key, err := ensure(sealed == nil)
-	if err != nil {
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrOtherKey
 	}
-	secret, err := key.Derive("state in a database")
+	var secret []byte
+	if err == nil {
+		secret, err = key.Derive("state in a database")
+	}
 	if err == nil {
 		s.key, err = seal.NewKey(secret)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.prove(ctx)
 	}
-	return s, s.prove(ctx)
+	s.wrong = err
+	return s, nil
 }
+
+// Wrong is why documents can neither be read nor written: ErrOtherKey, as a rule; nil: they can.
+func (s *Store) Wrong() error { return s.wrong }
 
 // prove makes the document that proves the key, or is proved by it.
 func (s *Store) prove(ctx context.Context) error {
@@ -96,6 +106,9 @@ func (s *Store) prove(ctx context.Context) error {
 
 // Get implements whole.Store.
 func (s *Store) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+	if s.wrong != nil {
+		return nil, "", s.wrong
+	}
 	box, v, err := s.sealed(ctx, name, known)
 	if err != nil || box == nil {
 		return nil, v, err
@@ -135,6 +148,9 @@ func number(v whole.Version) int64 {
 
 // Put implements whole.Store. A version is the number of a transaction, so that one that was taken away and made anew has another.
 func (s *Store) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+	if s.wrong != nil {
+		return nil, s.wrong
+	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	boxes := make([][]byte, len(changes))

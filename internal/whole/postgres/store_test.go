@@ -92,16 +92,34 @@ func testKeys(t *testing.T, dsn string) {
 		made++
 		return key, nil
 	}
-	if _, err := postgres.Open(t.Context(), connect(t, dsn), one); err != nil || made != 1 {
+	wrong := func(ensure func(bool) (seal.Key, error)) error {
+		t.Helper()
+		s, err := postgres.Open(t.Context(), connect(t, dsn), ensure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, get := s.Get(t.Context(), "x", "")
+		_, put := s.Put(t.Context(), whole.Change{Name: "x", Text: []byte("x"), Anyway: true})
+		if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "x", Lives: time.Hour}}); err != nil {
+			t.Error(err)
+		}
+		if is := s.Wrong(); !errors.Is(get, is) || !errors.Is(put, is) {
+			t.Errorf("%v: %v, %v", is, get, put)
+		}
+		return s.Wrong()
+	}
+	if err := wrong(one); err != nil || made != 1 {
 		t.Fatal(err)
 	}
-	if _, err := postgres.Open(t.Context(), connect(t, dsn), one); !errors.Is(err, fs.ErrNotExist) || made != 1 {
+	if err := wrong(one); !errors.Is(err, postgres.ErrOtherKey) || made != 1 {
 		t.Errorf("a second one was made: %v", err)
 	}
-	if _, err := postgres.Open(t.Context(), connect(t, dsn), having(seal.GenerateKey())); !errors.Is(err, postgres.ErrOtherKey) {
+	if err := wrong(having(seal.GenerateKey())); !errors.Is(err, postgres.ErrOtherKey) {
 		t.Errorf("another key opens it: %v", err)
 	}
-	open(t, dsn)
+	if err := wrong(having(key)); err != nil {
+		t.Error(err)
+	}
 }
 
 // testLate: what a transaction told that began before others and ended after them is heard of.

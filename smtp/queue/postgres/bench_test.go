@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,5 +165,54 @@ func BenchmarkStart(b *testing.B) {
 		<-done
 		s.Close()
 		c.Close(context.Background())
+	}
+}
+
+// BenchmarkSteerAll: all entries are made due, those of one domain are, and all that are held of one user are released. POSTRIDER_ENTRIES says how many there
+// are, 20,000 where it says nothing.
+func BenchmarkSteerAll(b *testing.B) {
+	entries := 20_000
+	if n, err := strconv.Atoi(os.Getenv("POSTRIDER_ENTRIES")); err == nil {
+		entries = n
+	}
+	dsn := peertest.DSN(peertest.Postgres(b))
+	s := open(b, dsn)
+	heap(b, dsn, entries, time.Hour, false)
+	c, err := pgx.Connect(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	st := queue.NewState(spooltest.Entry("x"))
+	st.To, st.Held, st.Cause = st.To[:1], true, "stopped"
+	q := &queue.Queue{Spool: s, Transport: newPost(), Log: slog.New(slog.DiscardHandler)}
+	ready, cancel := context.WithCancel(b.Context())
+	cancel()
+	q.Run(ready) // it knows what there is
+	for b.Loop() {
+		for _, do := range []struct {
+			name string
+			f    func() (int, error)
+			want int
+		}{
+			{"flush", func() (int, error) { return q.Flush(b.Context(), "") }, entries},
+			{"flush-domain", func() (int, error) { return q.Flush(b.Context(), "example.net") }, entries},
+			{"release", func() (int, error) { return q.ReleaseAll(b.Context(), "ann@example.org", "stopped") }, entries},
+		} {
+			if _, err := c.Exec(b.Context(), `update `+schema(b)+`.queue set orders = null, due = 'infinity', node = null`); err != nil {
+				b.Fatal(err)
+			}
+			if do.name == "release" {
+				if _, err := c.Exec(b.Context(), `update `+schema(b)+`.queue set held = true, login = 'ann@example.org', state = $1`, spool.FormatState(st)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			began := time.Now()
+			n, err := do.f()
+			if err != nil || n != do.want {
+				b.Errorf("%s: %d, %v", do.name, n, err)
+			}
+			b.ReportMetric(time.Since(began).Seconds(), "s-to-"+do.name)
+		}
 	}
 }

@@ -226,8 +226,8 @@ func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool, agai
 		}
 		b.Queue(s.db.In(`update $.queue q set state = s.state, held = s.held, orders = case when s.seen = 0 or q.orders is null then q.orders else
 			(select jsonb_agg(o.value order by o.n) from jsonb_array_elements(q.orders) with ordinality o(value, n) where o.n > s.seen) end
-			from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bool[], $5::int[]) s(id, claim, state, held, seen) where q.id = s.id and q.claim = s.claim returning q.id`),
-			ids, numbers, states, held, seen).Query(read(saved))
+			from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bool[], $5::int[]) s(id, claim, state, held, seen) where q.id = s.id and q.claim = s.claim and q.node = $6 returning q.id`),
+			ids, numbers, states, held, seen, s.node).Query(read(saved))
 	}
 	if len(gone) > 0 {
 		var ids []string
@@ -235,7 +235,7 @@ func (s *Spool) queue(b *pgx.Batch, group []*change, made map[*change]bool, agai
 		for _, c := range gone {
 			ids, numbers = append(ids, c.id), append(numbers, c.under.number)
 		}
-		b.Queue(s.db.In(removal+` using unnest($1::text[], $2::bigint[]) r(id, claim) where q.id = r.id and q.claim = r.claim`+removalEnd), ids, numbers).Query(read(gone))
+		b.Queue(s.db.In(removal+` using unnest($1::text[], $2::bigint[]) r(id, claim) where q.id = r.id and q.claim = r.claim and q.node = $3`+removalEnd), ids, numbers, s.node).Query(read(gone))
 	}
 }
 

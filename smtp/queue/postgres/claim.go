@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/spool"
 )
 
 // claims are those of this node, by the entry's id.
@@ -98,13 +99,13 @@ func (c *claims) all() map[string]int64 {
 }
 
 // nextClaim is the number of a new claim: above all before it, also of those that were lost with a server that failed, for it is made
-// of the time.
+// of the time. Clocks go wrong and databases are restored, so that what is done under a claim names its node as well.
 const nextClaim = `greatest(q.claim + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint)`
 
 // Claim implements queue.Shared. That a claim may be lost with the server does no harm: what is done under it asks whether it holds.
 func (s *Spool) Claim(ctx context.Context, n int) ([]queue.Claimed, error) {
-	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() order by due limit $3 for update skip locked)
-		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, n)
+	return s.take(ctx, `with due as (select id, fresh from $.queue where due <= now() and id <> all($4) order by due limit $3 for update skip locked)
+		update $.queue q set node = $1, claim = `+nextClaim+`, due = clock_timestamp() + $2::interval, fresh = false from due where q.id = due.id returning `+columns+`, due.fresh`, n, s.newer.all())
 }
 
 // Take implements queue.Shared.
@@ -130,7 +131,7 @@ func (s *Spool) Take(ctx context.Context, id string) (*queue.Claimed, error) {
 }
 
 // take runs a statement that claims entries.
-func (s *Spool) take(ctx context.Context, statement string, what any) (got []queue.Claimed, err error) {
+func (s *Spool) take(ctx context.Context, statement string, what ...any) (got []queue.Claimed, err error) {
 	if s.closed.Load() {
 		return nil, queue.ErrClosed
 	}
@@ -151,12 +152,16 @@ func (s *Spool) take(ctx context.Context, statement string, what any) (got []que
 		})
 		return err
 	}
-	if _, err := s.db.Relaxed(ctx, read, statement, s.node, s.lease, what); err != nil {
+	if _, err := s.db.Relaxed(ctx, read, statement, append([]any{s.node, s.lease}, what...)...); err != nil {
 		return nil, failed("claim entries", err)
 	}
 	for i := range found {
 		c := &found[i]
 		e, st, err := c.parse()
+		if errors.Is(err, spool.ErrNewer) {
+			s.giveBack(free{id: c.id, number: c.claim, wait: new(s.leave(c.id, err)), fresh: c.fresh})
+			continue
+		}
 		if err != nil {
 			s.putAside(ctx, c.id, err)
 			continue
@@ -248,7 +253,7 @@ func (s *Spool) free(ctx context.Context) error {
 	}
 	_, err := s.db.Relaxed(ctx, nil, `update $.queue q set node = null, fresh = f.fresh,
 		due = case when q.orders is not null then now() else coalesce(clock_timestamp() + f.wait, 'infinity') end
-		from unnest($1::text[], $2::bigint[], $3::interval[], $4::bool[]) f(id, claim, wait, fresh) where q.id = f.id and q.claim = f.claim`, ids, numbers, waits, fresh)
+		from unnest($1::text[], $2::bigint[], $3::interval[], $4::bool[]) f(id, claim, wait, fresh) where q.id = f.id and q.claim = f.claim and q.node = $5`, ids, numbers, waits, fresh, s.node)
 	if err != nil && len(all) < mostFreed {
 		s.freed.mu.Lock()
 		s.freed.all = append(s.freed.all, all...)
@@ -311,7 +316,7 @@ func (s *Spool) renew(ctx context.Context) error {
 		update $.queue q set due = clock_timestamp() + $3::interval from mine where q.id = mine.id`, ids, numbers, s.lease, s.node); err != nil {
 		return err
 	}
-	rows, err := s.db.Pool.Query(ctx, s.db.In(`select q.id from $.queue q join unnest($1::text[], $2::bigint[]) m(id, claim) on q.id = m.id and q.claim = m.claim`), ids, numbers)
+	rows, err := s.db.Pool.Query(ctx, s.db.In(`select q.id from $.queue q join unnest($1::text[], $2::bigint[]) m(id, claim) on q.id = m.id and q.claim = m.claim where q.node = $3`), ids, numbers, s.node)
 	if err != nil {
 		return err
 	}
@@ -326,15 +331,18 @@ func (s *Spool) renew(ctx context.Context) error {
 }
 
 // Ask implements queue.Shared.
-func (s *Spool) Ask(ctx context.Context, o queue.Order, ids ...string) error {
+func (s *Spool) Ask(ctx context.Context, all ...queue.Asked) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.db.Timeout())
 	defer cancel()
-	tag, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set orders = coalesce(orders, '[]'::jsonb) || $2::jsonb, due = case when node is null then now() else due end where id = any($1) and not corrupt`),
-		ids, []queue.Order{o})
-	if err == nil && len(ids) == 1 && tag.RowsAffected() == 0 {
-		return queue.ErrNotFound
+	var ids []string
+	var orders [][]queue.Order
+	for _, a := range all {
+		ids, orders = append(ids, a.ID), append(orders, []queue.Order{a.Order})
 	}
-	return failed("leave an order", err)
+	// Rows are locked in one order, so that no two who ask wait for each other.
+	tag, err := s.db.Pool.Exec(ctx, s.db.In(`with asked as (select q.id, a.o from unnest($1::text[], $2::jsonb[]) a(id, o) join $.queue q on q.id = a.id and not q.corrupt order by q.id for update of q)
+		update $.queue q set orders = coalesce(q.orders, '[]'::jsonb) || asked.o, due = case when q.node is null then now() else q.due end from asked where q.id = asked.id`), ids, orders)
+	return int(tag.RowsAffected()), failed("leave an order", err)
 }
 
 // News implements queue.Shared.

@@ -60,7 +60,7 @@ func TestCutOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := queue.Order{Kind: queue.ToHold}
-		if err := s.Ask(t.Context(), first, id); err != nil {
+		if _, err := s.Ask(t.Context(), queue.Asked{ID: id, Order: first}); err != nil {
 			t.Fatal(err)
 		}
 		news, err := s.News(t.Context())
@@ -69,7 +69,7 @@ func TestCutOrders(t *testing.T) {
 		}
 		first.Apply(st)
 		s.Heard(id, 1)
-		if err := s.Ask(t.Context(), queue.Order{Kind: queue.ToReroute, Route: "another"}, id); err != nil {
+		if _, err := s.Ask(t.Context(), queue.Asked{ID: id, Order: queue.Order{Kind: queue.ToReroute, Route: "another"}}); err != nil {
 			t.Fatal(err)
 		}
 		st.To[0].Last.Text = "saved " + id

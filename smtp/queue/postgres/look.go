@@ -12,10 +12,34 @@ import (
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
+// chosen is what of the queue is of a queue.Which (the first four parameters), in the order of age; the fifth is how many.
+const chosen = ` from $.queue q where (queued, id) > ($1, $2 collate "C") and not corrupt and (held or not $3) and ($4 = '' or login = $4) order by queued, id limit $5`
+
+// Look implements queue.Shared.
+func (s *Spool) Look(ctx context.Context, n int, which queue.Which) (all []queue.Looked, err error) {
+	var found []row
+	err = s.reading(ctx, func(ctx context.Context) error {
+		rows, err := s.db.Pool.Query(ctx, s.db.In(`select `+columns+chosen), which.After.Queued, which.After.ID, which.Held, text(which.User), n)
+		if err == nil {
+			found, err = collect(rows)
+		}
+		return err
+	})
+	for i := range found {
+		r := &found[i]
+		e, st, err := r.parse()
+		if err != nil {
+			s.putAside(ctx, r.id, err) // which says so
+		}
+		all = append(all, queue.Looked{Place: queue.Place{Queued: r.queued, ID: r.id}, Entry: e, State: st})
+	}
+	return all, failed("look at queue", err)
+}
+
 // Oldest implements queue.Shared.
 func (s *Spool) Oldest(ctx context.Context, n int, which queue.Which) (places []queue.Place, err error) {
 	err = s.reading(ctx, func(ctx context.Context) error {
-		rows, err := s.db.Pool.Query(ctx, s.db.In(`select queued, id from $.queue where (queued, id) > ($1, $2 collate "C") and not corrupt and (held or not $3) and ($4 = '' or login = $4) order by queued, id limit $5`),
+		rows, err := s.db.Pool.Query(ctx, s.db.In(`select queued, id`+chosen),
 			which.After.Queued, which.After.ID, which.Held, text(which.User), n)
 		if err == nil {
 			places, err = pgx.CollectRows(rows, pgx.RowToStructByPos[queue.Place])

@@ -156,7 +156,7 @@ func (s *Spool) Open(ctx context.Context, id string) (io.ReadCloser, error) {
 	var first []byte
 	err := s.reading(ctx, func(ctx context.Context) error {
 		return s.db.Pool.QueryRow(ctx, s.db.In(`select q.body, q.chunks, q.top, coalesce(b.data, ''::bytea), q.chunks > 0 and b.body is null from $.queue q left join $.queue_body b on b.body = q.body and b.n = 0
-			where q.id = $1 and q.claim = $2`), id, k.number).Scan(&r.body, &r.chunks, &r.top, &first, &r.broken)
+			where q.id = $1 and q.claim = $2 and q.node = $3`), id, k.number, s.node).Scan(&r.body, &r.chunks, &r.top, &first, &r.broken)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, queue.ErrNotFound

@@ -38,6 +38,7 @@ type Spool struct {
 	changes *database.Groups[*change]
 	held    claims
 	freed   freed
+	newer   newer
 	counted counted
 	nodes   atomic.Int64
 
@@ -110,17 +111,19 @@ func (s *Spool) Close() error {
 }
 
 // columns are those of a row that read reads, of the queue as q.
-const columns = `q.id, q.claim, q.envelope, q.state, q.orders`
+const columns = `q.id, q.queued, q.claim, q.envelope, q.state, q.orders`
 
 // row is what is read of an entry.
 type row struct {
 	id              string
-	claim           int64
+	queued, claim   int64
 	envelope, state []byte
 	orders          []queue.Order
 }
 
-func (r *row) into() []any { return []any{&r.id, &r.claim, &r.envelope, &r.state, &r.orders} }
+func (r *row) into() []any {
+	return []any{&r.id, &r.queued, &r.claim, &r.envelope, &r.state, &r.orders}
+}
 
 // parse makes an entry of it, with all orders obeyed.
 func (r *row) parse() (*queue.Entry, *queue.State, error) {
@@ -163,8 +166,13 @@ func (s *Spool) Load(ctx context.Context, id string) (*queue.Entry, *queue.State
 	return e, st, nil
 }
 
-// putAside takes an entry out of the queue that cannot be read. Its row stays.
+// putAside takes an entry out of the queue that cannot be read. Its row stays. What a newer version has written is none of this node's
+// business, and no fault: it is the newer servers' to send.
 func (s *Spool) putAside(ctx context.Context, id string, why error) error {
+	if errors.Is(why, spool.ErrNewer) {
+		s.leave(id, why)
+		return fmt.Errorf("read entry %s: %w: %w", id, queue.ErrCorrupt, why)
+	}
 	s.log.Error("a queue entry cannot be read, and is left alone", "queue", id, "err", why)
 	s.held.drop(id, 0)
 	if _, err := s.db.Pool.Exec(ctx, s.db.In(`update $.queue set corrupt = true, due = 'infinity', node = null, claim = claim + 1 where id = $1`), id); err != nil {

@@ -23,6 +23,17 @@ type Cache interface {
 	Delete(ctx context.Context, kind, domain string) error
 }
 
+// Common is where several servers bring together what each has counted.
+type Common interface {
+	// Server tells this server from the others, also after a restart.
+	Server() string
+	// Update replaces what is under a name by what change makes of it (nil: leaves it); change may be called again, where another server was
+	// faster. It returns what is there then.
+	Update(ctx context.Context, kind, name string, change func(data []byte) ([]byte, error)) ([]byte, error)
+	// Delete forgets it. What is not there is no error.
+	Delete(ctx context.Context, kind, name string) error
+}
+
 // Dir is a Cache in a directory: <dir>/<kind>/<domain>.
 type Dir struct {
 	dir    string

@@ -31,6 +31,8 @@ type TLSReports struct {
 	Send func(ctx context.Context, to string, message []byte) error
 	// Cache keeps the counts over restarts.
 	Cache Cache
+	// Common, if not nil, is where several servers bring together what they have counted, so that a domain hears of it once.
+	Common Common
 	// Log hears of reports that cannot be sent; slog.Default where nil.
 	Log *slog.Logger
 
@@ -117,10 +119,13 @@ func (t *TLSReports) ways() (Resolver, *http.Client) {
 func (t *TLSReports) days() *daily.Book[tlsDomain, *tlsDomain] {
 	t.begun.Do(func() {
 		t.book = &daily.Book[tlsDomain, *tlsDomain]{
-			Kind: "tlsrpt", What: "TLS results", Most: maxRptDomains, Seed: t.hostname, Send: t.send, Log: func() *slog.Logger { return t.Log },
+			Kind: "tlsrpt", What: "TLS results", Most: maxRptDomains, Seed: t.hostname, Send: t.send, Add: (*tlsDomain).merge, Log: func() *slog.Logger { return t.Log },
 		}
 		if t.Cache != nil {
 			t.book.Cache = t.Cache
+		}
+		if t.Common != nil {
+			t.book.Common = t.Common
 		}
 	})
 	return t.book
@@ -160,6 +165,37 @@ func (d *tlsDomain) add(r TLSResult) {
 	}
 	if len(p.Details) < maxRptDetails {
 		p.Details = append(p.Details, &tlsDetail{Type: r.Failure, Sending: r.Local, Host: r.Host, Addr: r.Addr, Sessions: 1, Reason: r.Detail})
+	}
+}
+
+// merge adds what another server has counted.
+func (d *tlsDomain) merge(more *tlsDomain) {
+	for _, p := range more.Policies {
+		if p == nil {
+			continue
+		}
+		to := d.policy(TLSResult{PolicyType: p.Policy.Type, Policy: p.Policy.String, Domain: p.Policy.Domain, MX: p.Policy.MX})
+		to.Summary.Successful += p.Summary.Successful
+		to.Summary.Failed += p.Summary.Failed
+		for _, f := range p.Details {
+			to.merge(f)
+		}
+	}
+}
+
+// merge adds failures that another server has counted.
+func (p *tlsPolicy) merge(more *tlsDetail) {
+	if more == nil {
+		return
+	}
+	for _, f := range p.Details {
+		if f.Type == more.Type && f.Host == more.Host && f.Addr == more.Addr && f.Sending == more.Sending {
+			f.Sessions += more.Sessions
+			return
+		}
+	}
+	if len(p.Details) < maxRptDetails {
+		p.Details = append(p.Details, more)
 	}
 }
 

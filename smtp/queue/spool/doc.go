@@ -99,4 +99,7 @@
 //	attempts: 1
 //	reported: yes
 //	end
+//
+// A version that has something to say which those before could not obey says it by a new key or a higher number in the first line, by which they
+// know (ErrNewer) that the entry is not damaged: where servers of several versions share a spool, they leave it to the newer ones.
 package spool

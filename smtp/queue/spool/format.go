@@ -153,10 +153,31 @@ func oneLine(s string) string {
 
 var errFormat = errors.New("not of the format")
 
+// ErrNewer: a document is whole, and a newer version has written it: its number is higher, or it has a key that is not known here.
+var ErrNewer = errors.New("written by a newer version")
+
+// newerKey is a key that is not known.
+func newerKey(key string) error {
+	return fmt.Errorf("%w: %w: unknown key %q", errFormat, ErrNewer, key)
+}
+
+// isNewer reports whether a document is one of a version with a higher number than head has.
+func isNewer(data []byte, head string) bool {
+	kind, is, _ := strings.Cut(head, " ")
+	first, rest, _ := strings.Cut(string(data), "\n")
+	number, ok := strings.CutPrefix(first, kind+" ")
+	n, err := strconv.Atoi(number)
+	own, _ := strconv.Atoi(is)
+	return ok && err == nil && n > own && strings.HasSuffix("\n"+rest, "\n"+endMark+"\n")
+}
+
 // each calls line with every key and value between the first line and the end
 // mark, both of which must be there.
 func each(data []byte, head string, line func(key, value string) error) error {
 	rest, ok := strings.CutPrefix(string(data), head+"\n")
+	if !ok && isNewer(data, head) {
+		return fmt.Errorf("%w: %w: not %q", errFormat, ErrNewer, head)
+	}
 	if !ok {
 		return fmt.Errorf("%w: does not begin with %q", errFormat, head)
 	}
@@ -331,7 +352,7 @@ func entryLine(e *queue.Entry, key, value string) (err error) {
 	case "size":
 		p.Size, err = strconv.ParseInt(value, 10, 64)
 	default:
-		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
+		err = newerKey(key)
 	}
 	return err
 }
@@ -355,10 +376,12 @@ func parseState(data []byte) (*queue.State, error) {
 			s.To = append(s.To, queue.RcptState{})
 			s.To[len(s.To)-1].Status, err = parseStatus(value)
 		default:
-			if len(s.To) == 0 {
-				return fmt.Errorf("%w: %s before the first recipient", errFormat, key)
+			if len(s.To) > 0 {
+				return rcptLine(&s.To[len(s.To)-1], key, value)
 			}
-			err = rcptLine(&s.To[len(s.To)-1], key, value)
+			if err = rcptLine(new(queue.RcptState), key, value); !errors.Is(err, ErrNewer) {
+				err = fmt.Errorf("%w: %s before the first recipient", errFormat, key)
+			}
 		}
 		return err
 	})
@@ -410,7 +433,7 @@ func rcptLine(r *queue.RcptState, key, value string) (err error) {
 	case "final":
 		r.Last.Final, err = yes(value)
 	default:
-		err = fmt.Errorf("%w: unknown key %q", errFormat, key)
+		err = newerKey(key)
 	}
 	return err
 }

@@ -1,0 +1,288 @@
+package daemon
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/published"
+	"github.com/postrider-mail/postrider/internal/sign"
+	common "github.com/postrider-mail/postrider/internal/whole"
+	wholepg "github.com/postrider-mail/postrider/internal/whole/postgres"
+	"github.com/postrider-mail/postrider/mailstore/database"
+	"github.com/postrider-mail/postrider/parsers/domains"
+	"github.com/postrider-mail/postrider/smtp/queue"
+	"github.com/postrider-mail/postrider/smtp/queue/relay"
+)
+
+// together is what this server has in common with others on its database. Of one that is alone it is empty.
+type together struct {
+	documents common.Store // nil: they are files of this server's own
+	counts    *wholepg.Store
+	tally     *common.Tally
+	problem   string // why its keys are its own although there is a database
+	srs       []byte // the secret that documents have, once it is known
+}
+
+// openTogether opens what is in a database. A server that cannot read what the others have sealed goes on with its own files, and says so.
+func (d *Daemon) openTogether(s *conf.Settings, db *database.Database) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	store, err := openWhole(ctx, s, db)
+	if err != nil {
+		return err
+	}
+	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
+	if err := store.Wrong(); err != nil {
+		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
+		d.log.Error("this server's keys are not those of the others", "err", err)
+	}
+	return nil
+}
+
+// openWhole opens it. The key is the server's; it is made for a database in which nothing is sealed yet.
+func openWhole(ctx context.Context, s *conf.Settings, db *database.Database) (*wholepg.Store, error) {
+	return wholepg.Open(ctx, db, func(make bool) (key seal.Key, err error) {
+		if make {
+			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+			return key, err
+		}
+		return seal.LoadKey(s.SecretKeyFile)
+	})
+}
+
+// runTogether tells others and hears of them until ctx ends.
+func (d *Daemon) runTogether(ctx context.Context) {
+	if d.together.counts == nil {
+		return
+	}
+	d.serving.Go(func() { d.together.tally.Run(ctx) })
+	d.serving.Go(func() { every(ctx, sweepEvery, func() { d.sweepTogether(ctx) }) })
+	if d.together.documents != nil {
+		d.serving.Go(func() { every(ctx, refreshEvery, func() { d.refreshKeys(ctx) }) })
+	}
+}
+
+const (
+	// sweepEvery is how often what nobody needs any more is taken away.
+	sweepEvery = 2 * time.Minute
+	// refreshEvery is how old what is known of keys may be.
+	refreshEvery = 10 * time.Second
+)
+
+func (d *Daemon) sweepTogether(ctx context.Context) {
+	if err := d.together.counts.Sweep(ctx); err != nil && ctx.Err() == nil {
+		d.log.Debug("what servers have counted together is not tidied up", "err", err)
+	}
+}
+
+func (d *Daemon) refreshKeys(ctx context.Context) {
+	if err := d.keys.Refresh(ctx); err != nil && ctx.Err() == nil {
+		d.log.Debug("what other servers have done to DKIM keys is not known", "err", err)
+	}
+}
+
+// togetherProblems says what is wrong with it.
+func (d *Daemon) togetherProblems() []string {
+	if d.together.problem == "" {
+		return nil
+	}
+	return []string{d.together.problem}
+}
+
+// openKeys opens the keys that mail is signed with: those of all servers on a database, else this server's own.
+func (d *Daemon) openKeys(s *conf.Settings) (*sign.Ring, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return published.OpenKeys(ctx, s, d.together.documents, sign.DNS{Resolver: d.dns}, d.log)
+}
+
+// OpenKeys opens the keys that mail is signed with, of a server that does not run. Call done when done.
+func OpenKeys(ctx context.Context, s *conf.Settings) (ring *sign.Ring, done func(), err error) {
+	quiet := slog.New(slog.DiscardHandler)
+	if s.Store.Postgres == "" {
+		ring, err := published.OpenKeys(ctx, s, nil, nil, quiet)
+		return ring, func() {}, err
+	}
+	store, err := OpenDatabase(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	together, err := openWhole(ctx, s, store.Database())
+	if err == nil {
+		err = together.Wrong()
+	}
+	if err == nil {
+		ring, err = published.OpenKeys(ctx, s, together, nil, quiet)
+	}
+	if err != nil {
+		store.Close()
+		return nil, nil, err
+	}
+	return ring, func() { store.Close() }, nil
+}
+
+// srsDocument has the secret that rewritten senders are made with.
+const srsDocument = "srs"
+
+// newSRS makes the rewriting of one set of settings. Its secret is made when aliases may first lead elsewhere; bounces
+// are still taken when they may no more. Servers on one database have one secret: that of the first of them, and what any of them has made
+// before is known to itself.
+func (d *Daemon) newSRS(s *conf.Settings) (*queue.SRS, error) {
+	srs := &queue.SRS{Domain: domains.Canonical(cmp.Or(s.Queue.SRSDomain, s.ServerName))}
+	own, err := ownSRS(s, s.Queue.Forward && d.together.documents == nil)
+	if err != nil {
+		return nil, fmt.Errorf("key of rewritten senders: %w", err)
+	}
+	srs.Key = own
+	if d.together.documents == nil {
+		return srs, nil
+	}
+	if d.together.srs == nil { // it never changes: a reload needs no database
+		if d.together.srs, err = d.commonSRS(own, s.Queue.Forward); err != nil {
+			return nil, fmt.Errorf("key of rewritten senders: %w", err)
+		}
+	}
+	if secret := d.together.srs; secret != nil {
+		srs.Key = secret
+		if own != nil && !bytes.Equal(own, secret) {
+			srs.OldKeys = [][]byte{own}
+		}
+	}
+	return srs, nil
+}
+
+// ownSRS is the secret in this server's own file below the data directory; nil if there is none and none is to be made.
+func ownSRS(s *conf.Settings, make bool) ([]byte, error) {
+	name := filepath.Join(s.DataDir, "srs.key")
+	key, err := seal.LoadKey(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !make {
+			return nil, nil
+		}
+		key, _, err = seal.EnsureKey(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return key.Derive("srs")
+}
+
+// commonSRS is the secret of all servers, which begins as this one's; nil if there is none and none is to be made.
+func (d *Daemon) commonSRS(own []byte, make bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return common.Update(ctx, d.together.documents, srsDocument, func(text []byte) ([]byte, error) {
+		switch {
+		case text != nil || own == nil && !make:
+			return nil, nil
+		case own != nil:
+			return own, nil
+		}
+		return seal.GenerateKey().Derive("srs")
+	})
+}
+
+// learnt is what servers know together of other hosts; nil where this one is alone.
+func (t *together) learnt() relay.Cache {
+	if t.documents == nil {
+		return nil
+	}
+	return &learnt{documents: t.documents}
+}
+
+// learnt is a relay.Cache in documents.
+type learnt struct {
+	documents common.Store
+	away      atomic.Int64 // until when nobody is asked, in Unix nanoseconds
+}
+
+const (
+	// longestLearnt is how long mail on its way out waits to hear what others know, or to tell them.
+	longestLearnt = 3 * time.Second
+	// learntAgain is how long nobody is asked after that has failed.
+	learntAgain = 10 * time.Second
+)
+
+var errAway = errors.New("what servers know together cannot be had now")
+
+// soon does something that must not take long.
+func (l *learnt) soon(ctx context.Context, do func(ctx context.Context) error) error {
+	if time.Now().UnixNano() < l.away.Load() {
+		return errAway
+	}
+	within, cancel := context.WithTimeout(ctx, longestLearnt)
+	defer cancel()
+	err := do(within)
+	if err != nil && ctx.Err() == nil {
+		l.away.Store(time.Now().Add(learntAgain).UnixNano())
+	}
+	return err
+}
+
+func (*learnt) name(kind, domain string) string { return "learnt/" + kind + "/" + domain }
+
+// Get implements relay.Cache.
+func (l *learnt) Get(kind, domain string) (text []byte, ok bool) {
+	err := l.soon(context.Background(), func(ctx context.Context) (err error) {
+		text, _, err = l.documents.Get(ctx, l.name(kind, domain), "")
+		return err
+	})
+	return text, err == nil && text != nil
+}
+
+// Put implements relay.Cache.
+func (l *learnt) Put(ctx context.Context, kind, domain string, data []byte) error {
+	return l.put(ctx, common.Change{Name: l.name(kind, domain), Text: data, Anyway: true})
+}
+
+// Delete implements relay.Cache.
+func (l *learnt) Delete(ctx context.Context, kind, domain string) error {
+	return l.put(ctx, common.Change{Name: l.name(kind, domain), Anyway: true})
+}
+
+func (l *learnt) put(ctx context.Context, c common.Change) error {
+	return l.soon(ctx, func(ctx context.Context) error {
+		_, err := l.documents.Put(ctx, c)
+		return err
+	})
+}
+
+// gathering is where servers bring together what they have counted for reports to others.
+type gathering struct {
+	documents common.Store
+	server    string
+}
+
+// gathers is where this server does; nil where it is alone.
+func (d *Daemon) gathers() relay.Common {
+	if d.together.documents == nil {
+		return nil
+	}
+	return gathering{d.together.documents, d.self().ID}
+}
+
+// Server implements relay.Common and daily.Common.
+func (g gathering) Server() string { return g.server }
+
+func (gathering) name(kind, name string) string { return "counts/" + kind + "/" + name }
+
+// Update implements relay.Common and daily.Common.
+func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, g.documents, g.name(kind, name), change)
+}
+
+// Delete implements relay.Common and daily.Common.
+func (g gathering) Delete(ctx context.Context, kind, name string) error {
+	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
+}

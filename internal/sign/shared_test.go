@@ -1,0 +1,161 @@
+package sign
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/smtp/dkim"
+)
+
+// shared is the ring of one of several servers.
+func shared(t *testing.T, store whole.Store, dir string, s Settings, w Watcher) *Ring {
+	t.Helper()
+	r, err := OpenShared(t.Context(), store, dir, s, w, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestSharedLife: two servers whose keys are the same lead them through their life together: each key is made once, signs on both, and is
+// retired and revoked for both.
+func TestSharedLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, z := whole.NewFiles(t.TempDir()), two()
+		s := usual
+		s.Rotate = 30 * 24 * time.Hour
+		var all []*Ring
+		for range 2 {
+			r := shared(t, store, filepath.Join(t.TempDir(), "dkim"), s, z)
+			run(t, r)
+			all = append(all, r)
+		}
+		same := func() string {
+			t.Helper()
+			for _, r := range all {
+				if err := r.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			synctest.Wait()
+			a, b := phases(all[0]), phases(all[1])
+			if a != b || strings.Join(all[0].selectors(home), " ") != strings.Join(all[1].selectors(home), " ") {
+				t.Errorf("one has %q and signs with %q, the other %q and %q", a, all[0].selectors(home), b, all[1].selectors(home))
+			}
+			return a
+		}
+		if n := strings.Count(same(), string(Announced)); n != 1 {
+			t.Fatalf("%d keys: %s", n, phases(all[0]))
+		}
+		z.publish(all[0], "ns1", "ns2")
+		time.Sleep(2 * time.Hour)
+		if is := same(); !strings.HasSuffix(is, string(Signing)) || len(all[1].selectors(home)) != 1 {
+			t.Fatal(is)
+		}
+		for range 3 { // months
+			time.Sleep(s.Rotate + time.Hour)
+			same()
+			z.publish(all[1], "ns1", "ns2")
+			time.Sleep(3 * time.Hour)
+			if is := same(); strings.Count(is, string(Signing)) != 1 || strings.Contains(is, string(Announced)) {
+				t.Errorf("after a rotation: %s", is)
+			}
+		}
+		if n := len(all[0].Keys()); n != 4 {
+			t.Errorf("%d keys were made: %s", n, phases(all[0]))
+		}
+		signs := all[0].selectors(home)[0]
+		if err := all[0].Revoke(t.Context(), home, signs); err != nil {
+			t.Fatal(err)
+		}
+		if is := same(); !strings.Contains(is, signs+" "+string(Revoked)) || len(all[1].selectors(home)) != 0 {
+			t.Errorf("%s, and the other signs with %q", is, all[1].selectors(home))
+		}
+	})
+}
+
+// away is a store that may be gone.
+type away struct {
+	whole.Store
+	mu  sync.Mutex
+	err error
+}
+
+func (a *away) set(err error) { a.mu.Lock(); a.err = err; a.mu.Unlock() }
+func (a *away) is() error     { a.mu.Lock(); defer a.mu.Unlock(); return a.err }
+
+func (a *away) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+	if err := a.is(); err != nil {
+		return nil, "", err
+	}
+	return a.Store.Get(ctx, name, known)
+}
+
+func (a *away) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+	if err := a.is(); err != nil {
+		return nil, err
+	}
+	return a.Store.Put(ctx, changes...)
+}
+
+// TestSharedAdopted: the keys of the first server become those of all; the second's own are left alone. While the database is away, what was
+// known goes on signing, also after new settings, and nothing is made; a server that starts meanwhile signs when it is back.
+func TestSharedAdopted(t *testing.T) {
+	t.Parallel()
+	first, second := filepath.Join(t.TempDir(), "dkim"), filepath.Join(t.TempDir(), "dkim")
+	for _, dir := range []string{first, second} {
+		r := open(t, dir, usual, nil)
+		if err := r.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		r.promote(r.keys[0], time.Now())
+		err := r.write(t.Context())
+		r.unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := &away{Store: whole.NewFiles(t.TempDir())}
+	a := shared(t, store, first, usual, nil)
+	b := shared(t, store, second, usual, nil)
+	if a.Keys()[0].Public != open(t, first, usual, nil).Keys()[0].Public || b.Keys()[0].Public != a.Keys()[0].Public || len(b.Keys()) != 1 {
+		t.Errorf("%+v %+v", a.Keys(), b.Keys())
+	}
+	store.set(errors.New("away"))
+	b.Configure(usual)
+	if err := b.Refresh(t.Context()); err == nil {
+		t.Error("nobody says that it is away")
+	}
+	if err := b.Prepare(t.Context()); err == nil {
+		t.Error("nobody says that it is away")
+	}
+	const text = "From: x@mail.test\r\n\r\nhello\r\n"
+	if signed, err := b.Message([]byte(text)); err != nil || !strings.Contains(string(signed), dkim.FieldName) {
+		t.Errorf("%v %s", err, signed)
+	}
+	late, err := OpenShared(t.Context(), store, second, usual, nil, slog.New(slog.DiscardHandler))
+	if err == nil || len(late.Problems()) != 1 {
+		t.Errorf("%v %q", err, late.Problems())
+	}
+	store.set(nil)
+	if err := late.Refresh(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if signed, err := late.Message([]byte(text)); err != nil || !strings.Contains(string(signed), dkim.FieldName) {
+		t.Errorf("%v %s", err, signed)
+	}
+	if _, err := os.Stat(filepath.Join(second, listFile)); err != nil {
+		t.Error("what a server had for itself is gone")
+	}
+}
