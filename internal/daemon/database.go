@@ -22,6 +22,7 @@ func (d *Daemon) openDatabase(s *conf.Settings) error {
 	store, err := OpenDatabase(ctx, s,
 		postgres.WithLogger(d.log),
 		postgres.WithMemory(seenFile(s)),
+		postgres.WithConnections(connections(s)),
 		postgres.WithQuota(func(user string) mailstore.Quota { return d.quotaFor(user) }),
 		postgres.WithDomainQuota(func(domain string) mailstore.Quota { return d.domainQuota(domain) }))
 	if err != nil {
@@ -74,6 +75,10 @@ func bucketOf(s *conf.Settings) (*s3.Bucket, error) {
 	}
 	return s3.New(s3.Options{Endpoint: c.Endpoint, Region: c.Region, Bucket: c.Bucket, Prefix: c.Prefix, AccessKey: c.AccessKey, SecretKey: string(c.SecretKey), Roots: roots})
 }
+
+// connections are how many a server has to its database at most: what comes in needs few, for it is written together, and attempts to
+// deliver need more the more there are at a time.
+func connections(s *conf.Settings) int { return 4 + s.Queue.Concurrency/50 }
 
 // trusted is which databases are.
 func trusted(s *conf.Settings) []postgres.Option {
