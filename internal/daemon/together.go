@@ -32,6 +32,7 @@ type together struct {
 	tally     *common.Tally
 	problem   string // why its keys are its own although there is a database
 	srs       []byte // the secret that documents have, once it is known
+	asked     bool   // for it
 }
 
 // openTogether opens what is in the database, if there is one. A server that cannot read what the others have sealed goes on with its own
@@ -156,8 +157,12 @@ func (d *Daemon) newSRS(s *conf.Settings) (*queue.SRS, error) {
 		return srs, nil
 	}
 	if d.together.srs == nil { // it never changes: a reload needs no database
-		if d.together.srs, err = d.commonSRS(own, s.Queue.Forward); err != nil {
+		secret, err := d.commonSRS(own, s.Queue.Forward)
+		if err != nil && (s.Queue.Forward || !d.together.asked) { // else there was none, and none is needed
 			return nil, fmt.Errorf("key of rewritten senders: %w", err)
+		}
+		if err == nil {
+			d.together.srs, d.together.asked = secret, true
 		}
 	}
 	if secret := d.together.srs; secret != nil {
