@@ -47,6 +47,9 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := d.othersSeal(s, store.Wrong()); err != nil {
+		return err
+	}
 	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
 	if err := store.Wrong(); err != nil {
 		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
@@ -57,13 +60,18 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 
 // openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
 func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+	made := false
+	store, err := wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
-			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+			key, made, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
 		}
 		return seal.LoadKey(s.SecretKeyFile)
 	})
+	if err == nil && made && errors.Is(store.Wrong(), wholepg.ErrOtherKey) {
+		err = os.Remove(s.SecretKeyFile) // another server began at the same moment, and was quicker: nothing is sealed with this one
+	}
+	return store, err
 }
 
 // runTogether tells others and hears of them until ctx ends.
