@@ -95,6 +95,8 @@ type Manager struct {
 	book  *book                   // as it was seen last
 	proof *proof                  // what the authority is shown by this server
 	away  bool                    // the store cannot be had
+	// brought: the account of this server was brought to the others.
+	brought bool
 
 	look     sync.Mutex // of what others show
 	lookedAt time.Time

@@ -140,19 +140,7 @@ func (m *Manager) order(ctx context.Context, name string, before []byte) ([]byte
 
 // account is a client with the account, which is made where there is none (RFC 8555 §7.3).
 func (m *Manager) account(ctx context.Context) (*xacme.Client, error) {
-	text, err := m.store.Update(ctx, accountKey, func(text []byte) ([]byte, error) {
-		if readKey(text) != nil {
-			return nil, nil
-		}
-		if own, err := m.own.Get(ctx, accountKey); err == nil && readKey(own) != nil { // the first server's is all servers'
-			return own, nil
-		}
-		key, err := newKey()
-		if err != nil {
-			return nil, err
-		}
-		return write(key, nil)
-	})
+	text, err := m.keepAccountKey(ctx, newKey)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +165,38 @@ func (m *Manager) account(ctx context.Context) (*xacme.Client, error) {
 		}
 	}
 	return client, nil
+}
+
+// keepAccountKey is the document with the account's key: that of the store, else that of this server, which is all servers' from then on, else a new one.
+func (m *Manager) keepAccountKey(ctx context.Context, anew func() (*ecdsa.PrivateKey, error)) ([]byte, error) {
+	return m.store.Update(ctx, accountKey, func(text []byte) ([]byte, error) {
+		if readKey(text) != nil {
+			return nil, nil
+		}
+		if own, err := m.own.Get(ctx, accountKey); err == nil && readKey(own) != nil {
+			return own, nil
+		}
+		key, err := anew()
+		if err != nil || key == nil {
+			return nil, err
+		}
+		return write(key, nil)
+	})
+}
+
+// bringAccount brings the account of this server to the others once, where they have none.
+func (m *Manager) bringAccount(ctx context.Context) error {
+	m.mu.Lock()
+	brought := m.brought
+	m.mu.Unlock()
+	if m.o.Store == nil || brought {
+		return nil
+	}
+	_, err := m.keepAccountKey(ctx, func() (*ecdsa.PrivateKey, error) { return nil, nil })
+	m.mu.Lock()
+	m.brought = err == nil
+	m.mu.Unlock()
+	return err
 }
 
 // prove answers the challenge of the kind that was chosen (RFC 8555 §7.5), and no other: each failure counts against the authority's limits.

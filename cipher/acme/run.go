@@ -284,6 +284,9 @@ func (m *Manager) refresh(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	text, err := m.store.Get(within, bookName)
+	if err == nil {
+		err = m.bringAccount(within)
+	}
 	if err != nil {
 		for _, name := range m.names() { // what was in force here serves until it is known what is now
 			m.useOwn(ctx, name)
