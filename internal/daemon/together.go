@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/published"
@@ -305,5 +306,35 @@ func (g gathering) Update(ctx context.Context, kind, name string, change func([]
 // Delete implements relay.Common and daily.Common.
 func (g gathering) Delete(ctx context.Context, kind, name string) error {
 	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
+}
+
+// certificates is where servers have the account with an authority, and its certificates; nil where this one is alone.
+func (t *together) certificates() acme.Store {
+	if t.documents == nil {
+		return nil
+	}
+	return issued{t.documents}
+}
+
+// issued is an acme.Store in documents.
+type issued struct{ documents common.Store }
+
+func (issued) name(name string) string { return "acme/" + name }
+
+// Get implements acme.Store.
+func (i issued) Get(ctx context.Context, name string) ([]byte, error) {
+	text, _, err := i.documents.Get(ctx, i.name(name), "")
+	return text, err
+}
+
+// Update implements acme.Store.
+func (i issued) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, i.documents, i.name(name), change)
+}
+
+// Delete implements acme.Store.
+func (i issued) Delete(ctx context.Context, name string) error {
+	_, err := i.documents.Put(ctx, common.Change{Name: i.name(name), Anyway: true})
 	return err
 }
