@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/published"
@@ -47,6 +48,9 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := d.othersSeal(s, store.Wrong()); err != nil {
+		return err
+	}
 	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
 	if err := store.Wrong(); err != nil {
 		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
@@ -57,13 +61,18 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 
 // openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
 func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+	made := false
+	store, err := wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
-			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+			key, made, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
 		}
 		return seal.LoadKey(s.SecretKeyFile)
 	})
+	if err == nil && made && errors.Is(store.Wrong(), wholepg.ErrOtherKey) {
+		err = os.Remove(s.SecretKeyFile) // another server began at the same moment, and was quicker: nothing is sealed with this one
+	}
+	return store, err
 }
 
 // runTogether tells others and hears of them until ctx ends.
@@ -297,5 +306,35 @@ func (g gathering) Update(ctx context.Context, kind, name string, change func([]
 // Delete implements relay.Common and daily.Common.
 func (g gathering) Delete(ctx context.Context, kind, name string) error {
 	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
+}
+
+// certificates is where servers have the account with an authority, and its certificates; nil where this one is alone.
+func (t *together) certificates() acme.Store {
+	if t.documents == nil {
+		return nil
+	}
+	return issued{t.documents}
+}
+
+// issued is an acme.Store in documents.
+type issued struct{ documents common.Store }
+
+func (issued) name(name string) string { return "acme/" + name }
+
+// Get implements acme.Store.
+func (i issued) Get(ctx context.Context, name string) ([]byte, error) {
+	text, _, err := i.documents.Get(ctx, i.name(name), "")
+	return text, err
+}
+
+// Update implements acme.Store.
+func (i issued) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, i.documents, i.name(name), change)
+}
+
+// Delete implements acme.Store.
+func (i issued) Delete(ctx context.Context, name string) error {
+	_, err := i.documents.Put(ctx, common.Change{Name: i.name(name), Anyway: true})
 	return err
 }
