@@ -108,9 +108,19 @@ func (b *Bucket) Get(ctx context.Context, key string, most int) ([]byte, error) 
 	if info.Size > int64(most) {
 		return nil, fmt.Errorf("s3: object %s has %d octets, more than %d", key, info.Size, most)
 	}
-	data := make([]byte, info.Size)
-	if _, err := io.ReadFull(r, data); err != nil {
+	if info.Size >= 0 {
+		data := make([]byte, info.Size)
+		if _, err := io.ReadFull(r, data); err != nil {
+			return nil, b.failed(err)
+		}
+		return data, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1)) // a proxy may pass it on without a length (RFC 9112 §6.3)
+	if err != nil {
 		return nil, b.failed(err)
+	}
+	if len(data) > most {
+		return nil, fmt.Errorf("s3: object %s has more than %d octets", key, most)
 	}
 	return data, nil
 }
