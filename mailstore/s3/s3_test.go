@@ -110,6 +110,12 @@ func TestWrong(t *testing.T) {
 	if err := bucket(t, o).Try(t.Context()); err == nil || !strings.Contains(err.Error(), "no S3-compatible storage") {
 		t.Errorf("a web server: %v", err)
 	}
+	yes := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer yes.Close()
+	o.Endpoint = yes.URL
+	if err := bucket(t, o).Put(t.Context(), "a", []byte("text")); err == nil || !strings.Contains(err.Error(), "no S3-compatible storage") {
+		t.Errorf("a web server that says yes to everything has stored a piece: %v", err)
+	}
 	for _, url := range []string{"", "s3.example.net", "ftp://s3.example.net", "https://", "https://s3.example.net/mail", "https://user:hunter2@s3.example.net", "https://s3.example.net?x=y", "https://s3\x7f"} {
 		if _, err := s3.New(s3.Options{Endpoint: url, Bucket: "mail"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", url, err)
