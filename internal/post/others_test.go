@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 )
 
 // TestRatesTogether: what is sent at one server counts at the other, what is not sent in the end does not, and limits are lifted for both. What
@@ -19,13 +19,13 @@ import (
 func TestRatesTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		counts := wholetest.NewMemory()
+		counts := clustertest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		soon := func() { time.Sleep(2 * time.Second); synctest.Wait() }
 		join := func() *Post {
 			p := &Post{Log: slog.New(slog.DiscardHandler)}
-			tally := whole.NewTally(counts, slog.New(slog.DiscardHandler))
+			tally := cluster.NewTally(counts, slog.New(slog.DiscardHandler))
 			p.CountWith(tally)
 			go tally.Run(ctx)
 			soon()
@@ -113,7 +113,7 @@ func TestRatesGivenBack(t *testing.T) {
 	var r rates
 	h := holder{whose: OfAccount, name: "ann@mail.test"}
 	hear := func(level float64, old bool) {
-		r.heard(whole.Heard{Kind: sentRecipients, Key: h.key(now), Level: level, Old: old}, now)
+		r.heard(cluster.Heard{Kind: sentRecipients, Key: h.key(now), Level: level, Old: old}, now)
 	}
 	for range 5 {
 		hear(40, false)
@@ -130,7 +130,7 @@ func TestRatesWithoutRoom(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	var r rates
-	r.others.tally = whole.NewTally(wholetest.NewMemory(), slog.New(slog.DiscardHandler))
+	r.others.tally = cluster.NewTally(clustertest.NewMemory(), slog.New(slog.DiscardHandler))
 	for i := range 2 * kinds * mostHolders {
 		r.others.of(sentMessages, fmt.Sprint(i), now)
 	}
@@ -138,7 +138,7 @@ func TestRatesWithoutRoom(t *testing.T) {
 	for i := range 5 {
 		r.take([]claim{c}, 0, Amount{1, 1}, now)
 		for _, kind := range []string{sentMessages, sentRecipients} {
-			r.heard(whole.Heard{Kind: kind, Key: c.key(now), Level: float64(i + 1)}, now)
+			r.heard(cluster.Heard{Kind: kind, Key: c.key(now), Level: float64(i + 1)}, now)
 		}
 	}
 	if l := r.of(c.holder, now); l.Hour.Amount != (Amount{5, 5}) {

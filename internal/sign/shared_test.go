@@ -12,12 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
 
 // shared is the ring of one of several servers.
-func shared(t *testing.T, store whole.Store, dir string, s Settings, w Watcher) *Ring {
+func shared(t *testing.T, store cluster.Store, dir string, s Settings, w Watcher) *Ring {
 	t.Helper()
 	r, err := OpenShared(t.Context(), store, dir, s, w, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -31,7 +31,7 @@ func shared(t *testing.T, store whole.Store, dir string, s Settings, w Watcher) 
 func TestSharedLife(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, z := whole.NewFiles(t.TempDir()), two()
+		store, z := cluster.NewFiles(t.TempDir()), two()
 		s := usual
 		s.Rotate = 30 * 24 * time.Hour
 		var all []*Ring
@@ -86,7 +86,7 @@ func TestSharedLife(t *testing.T) {
 
 // away is a store that may be gone.
 type away struct {
-	whole.Store
+	cluster.Store
 	mu  sync.Mutex
 	err error
 }
@@ -94,14 +94,14 @@ type away struct {
 func (a *away) set(err error) { a.mu.Lock(); a.err = err; a.mu.Unlock() }
 func (a *away) is() error     { a.mu.Lock(); defer a.mu.Unlock(); return a.err }
 
-func (a *away) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+func (a *away) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
 	if err := a.is(); err != nil {
 		return nil, "", err
 	}
 	return a.Store.Get(ctx, name, known)
 }
 
-func (a *away) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+func (a *away) Put(ctx context.Context, changes ...cluster.Change) ([]cluster.Version, error) {
 	if err := a.is(); err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func TestSharedAdopted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store := &away{Store: whole.NewFiles(t.TempDir())}
+	store := &away{Store: cluster.NewFiles(t.TempDir())}
 	a := shared(t, store, first, usual, nil)
 	b := shared(t, store, second, usual, nil)
 	if a.Keys()[0].Public != open(t, first, usual, nil).Keys()[0].Public || b.Keys()[0].Public != a.Keys()[0].Public || len(b.Keys()) != 1 {
@@ -182,7 +182,7 @@ func TestSharedAdoptedLater(t *testing.T) {
 			if err := os.WriteFile(list, []byte("{"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			store := whole.NewFiles(t.TempDir())
+			store := cluster.NewFiles(t.TempDir())
 			r, err := OpenShared(t.Context(), store, dir, usual, nil, slog.New(slog.DiscardHandler))
 			if err == nil || len(r.Problems()) != 1 {
 				t.Errorf("%v %q", err, r.Problems())
@@ -208,11 +208,11 @@ func TestSharedAdoptedLater(t *testing.T) {
 
 // deaf is a store that takes no changes for a while.
 type deaf struct {
-	whole.Store
+	cluster.Store
 	is bool
 }
 
-func (d *deaf) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+func (d *deaf) Put(ctx context.Context, changes ...cluster.Change) ([]cluster.Version, error) {
 	if d.is {
 		return nil, errors.New("away")
 	}
@@ -222,7 +222,7 @@ func (d *deaf) Put(ctx context.Context, changes ...whole.Change) ([]whole.Versio
 // TestSharedNotDropped: a key whose end could not be written down, and that goes on as others have it, keeps its private part.
 func TestSharedNotDropped(t *testing.T) {
 	t.Parallel()
-	common := whole.NewFiles(t.TempDir())
+	common := cluster.NewFiles(t.TempDir())
 	store := &deaf{Store: common}
 	a := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil)
 	if err := a.Prepare(t.Context()); err != nil {
@@ -251,11 +251,11 @@ func TestSharedNotDropped(t *testing.T) {
 
 // keyless is a store that is gone just when private keys are to be read.
 type keyless struct {
-	whole.Store
+	cluster.Store
 	is bool
 }
 
-func (k *keyless) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+func (k *keyless) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
 	if k.is && strings.HasSuffix(name, ".key") {
 		return nil, "", errors.New("away")
 	}
@@ -266,7 +266,7 @@ func (k *keyless) Get(ctx context.Context, name string, known whole.Version) ([]
 // has done to the list; and keys that could not be read are read as soon as they can be.
 func TestSharedKeysKnown(t *testing.T) {
 	t.Parallel()
-	common := whole.NewFiles(t.TempDir())
+	common := cluster.NewFiles(t.TempDir())
 	store := &keyless{Store: common}
 	b := shared(t, common, filepath.Join(t.TempDir(), "dkim"), usual, nil)
 	if err := b.Prepare(t.Context()); err != nil {

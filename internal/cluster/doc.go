@@ -1,4 +1,4 @@
-// Package whole keeps what belongs to a mail system as a whole rather than to one of its servers: keys that mail is signed with, the
+// Package cluster keeps what belongs to a mail system as a whole rather than to one of its servers: keys that mail is signed with, the
 // secret of rewritten senders, how often a password was guessed at. One server keeps it in its own files; several servers on one database
 // have it in there, with two answers to each question:
 //
@@ -9,7 +9,7 @@
 //
 // Files:
 //
-//	whole.go  what a store of documents is
+//	store.go  what a store of documents is
 //	files.go  one in a directory
 //	tally.go  numbers
-package whole
+package cluster
