@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -41,7 +41,7 @@ type throttle struct {
 
 	turned int64 // logins that were not checked
 
-	tally *whole.Tally // nil: no other server counts with this one
+	tally *cluster.Tally // nil: no other server counts with this one
 
 	log  *slog.Logger
 	told map[Lockout]bool // lock-outs in the log that have not ended, without their time

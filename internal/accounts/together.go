@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -24,22 +24,22 @@ const (
 const homeAgain = 24 * time.Hour
 
 // CountWith has failed logins counted with other servers (nil: with none). It is called once, before the first login.
-func (c *Credentials) CountWith(tally *whole.Tally) {
+func (c *Credentials) CountWith(tally *cluster.Tally) {
 	t := c.throttle
 	t.tally = tally
-	tally.On(failedFrom, func(h whole.Heard) {
+	tally.On(failedFrom, func(h cluster.Heard) {
 		if block, err := netip.ParsePrefix(h.Key); err == nil {
 			t.heard(func(now time.Time) {
 				update(t.blocks, block, t.perBlock, now, func(b bucket) bucket { return b.heard(h, t.perBlock, now) })
 			})
 		}
 	})
-	tally.On(failedAt, func(h whole.Heard) {
+	tally.On(failedAt, func(h cluster.Heard) {
 		t.heard(func(now time.Time) {
 			update(t.accounts, domains.Address(h.Key), t.perAccount, now, func(b bucket) bucket { return b.heard(h, t.perAccount, now) })
 		})
 	})
-	tally.On(failedAtHome, func(h whole.Heard) {
+	tally.On(failedAtHome, func(h cluster.Heard) {
 		if l, ok := parseLogin(h.Key); ok {
 			t.heard(func(now time.Time) {
 				if home, ok := t.known[l]; ok {
@@ -49,7 +49,7 @@ func (c *Credentials) CountWith(tally *whole.Tally) {
 			})
 		}
 	})
-	tally.On(isHome, func(h whole.Heard) {
+	tally.On(isHome, func(h cluster.Heard) {
 		if l, ok := parseLogin(h.Key); ok {
 			t.heard(func(now time.Time) { t.heardHome(l, time.Unix(int64(h.Level), 0), now) })
 		}
@@ -63,7 +63,7 @@ func (t *throttle) heard(take func(now time.Time)) {
 }
 
 // heard is a bucket as all servers have it; what is being checked here stays.
-func (b bucket) heard(h whole.Heard, r rate, now time.Time) bucket {
+func (b bucket) heard(h cluster.Heard, r rate, now time.Time) bucket {
 	b.level, b.at = max(0, h.Level), now.Add(-h.Age)
 	b.level, b.at = b.now(r, now), now
 	return b
@@ -88,7 +88,7 @@ func (t *throttle) heardHome(l login, last, now time.Time) {
 // tell tells other servers of one more failure. t.mu is held.
 func (t *throttle) tell(kind, key string, r rate) {
 	if r.failures > 0 {
-		t.tally.Tell(whole.Told{Kind: kind, Key: key, Level: 1, Falls: 1 / max(r.forgets, time.Millisecond).Seconds(), Lives: lives(r)})
+		t.tally.Tell(cluster.Told{Kind: kind, Key: key, Level: 1, Falls: 1 / max(r.forgets, time.Millisecond).Seconds(), Lives: lives(r)})
 	}
 }
 
@@ -97,7 +97,7 @@ func lives(r rate) time.Duration { return time.Duration(2*r.failures+2) * r.forg
 
 // tellLifted tells them that failures are forgotten.
 func (t *throttle) tellLifted(kind, key string, r rate) {
-	t.tally.Tell(whole.Told{Kind: kind, Key: key, Replace: true, Lives: lives(r)})
+	t.tally.Tell(cluster.Told{Kind: kind, Key: key, Replace: true, Lives: lives(r)})
 }
 
 // tellHome tells them of a home, unless they know.
@@ -106,7 +106,7 @@ func (t *throttle) tellHome(l login, h *home, now time.Time) {
 		return
 	}
 	h.told = now
-	t.tally.Tell(whole.Told{Kind: isHome, Key: l.String(), Level: float64(now.Unix()), Replace: true, Lives: remembersLogin})
+	t.tally.Tell(cluster.Told{Kind: isHome, Key: l.String(), Level: float64(now.Unix()), Replace: true, Lives: remembersLogin})
 }
 
 // String is the key of a login: a network has no blanks in it.

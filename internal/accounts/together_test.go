@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 	"github.com/postrider-mail/postrider/internal/conf"
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -21,13 +21,13 @@ import (
 func TestThrottleTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		counts := wholetest.NewMemory()
+		counts := clustertest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var all [2]*Credentials
 		for i := range all {
 			all[i] = &Credentials{throttle: newThrottle(over(10, 10*time.Minute), over(20, 20*time.Minute)), log: slog.New(slog.DiscardHandler), dir: NewDirectory(&conf.Settings{ServerName: "mail.test"})}
-			tally := whole.NewTally(counts, slog.New(slog.DiscardHandler))
+			tally := cluster.NewTally(counts, slog.New(slog.DiscardHandler))
 			all[i].CountWith(tally)
 			go tally.Run(ctx)
 		}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
+	common "github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/conf"
-	common "github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/pop3"

@@ -200,7 +200,7 @@ func TestLogPageIsWhole(t *testing.T) {
 	call := regexp.MustCompile(`\.(?:Info|Warn|Error)\("([^"]+)"|(?:LogAttrs|LogError|\.failed|\.Log|NewRecord)\([^\n+]*?"([^"\n]+)"|(?:event :?= |say\()"([^"]+)"|refusal\("([^"]+)", err`)
 	text, written := page(t), make(map[string]bool)
 	for _, dir := range []string{"smtp", "smtp/queue", "smtp/queue/spool", "smtp/queue/relay", "smtp/queue/postgres", "parsers/lineserver", "pop3", "mailstore/database", "mailstore/maildir", "mailstore/postgres", "mailstore/sealed", "cipher/acme",
-		"internal/accounts", "internal/daily", "internal/daemon", "internal/desk", "internal/greylist", "internal/logs", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/selfservice", "internal/sign", "internal/verify", "internal/web", "internal/whole", "internal/zone"} {
+		"internal/accounts", "internal/daily", "internal/daemon", "internal/desk", "internal/greylist", "internal/logs", "internal/pages", "internal/post", "internal/reports", "internal/scan", "internal/selfservice", "internal/sign", "internal/verify", "internal/web", "internal/cluster", "internal/zone"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(dir, err)

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
+	common "github.com/postrider-mail/postrider/internal/cluster"
+	wholepg "github.com/postrider-mail/postrider/internal/cluster/postgres"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sign"
-	common "github.com/postrider-mail/postrider/internal/whole"
-	wholepg "github.com/postrider-mail/postrider/internal/whole/postgres"
 	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/queue"

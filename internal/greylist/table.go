@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
@@ -40,7 +40,7 @@ type Table struct {
 	retry   time.Time         // when it is tried again to write it; zero while it can be
 	closed  bool
 
-	tally *whole.Tally // nil: no other server remembers with this one
+	tally *cluster.Tally // nil: no other server remembers with this one
 }
 
 // Try decides about an attempt of a sender. ok: he is known, or comes again as he was told. Otherwise he is to come again at a time, or later.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 )
 
 // Kinds of numbers that servers tell each other: the key is a number of this table, and the number is the time in seconds of Unix time.
@@ -15,15 +15,15 @@ const (
 
 // Together has who is told to come again remembered with other servers (nil: with none): who was told so by one may come to another. times
 // are those of the moment. It is called once, before the first Try.
-func (t *Table) Together(tally *whole.Tally, times func() Times) {
+func (t *Table) Together(tally *cluster.Tally, times func() Times) {
 	t.tally = tally
-	tally.On(kindKnown, func(h whole.Heard) { t.heard(t.known, 'k', h, times()) })
-	tally.On(kindWaiting, func(h whole.Heard) { t.heard(t.waiting, 'w', h, times()) })
+	tally.On(kindKnown, func(h cluster.Heard) { t.heard(t.known, 'k', h, times()) })
+	tally.On(kindWaiting, func(h cluster.Heard) { t.heard(t.waiting, 'w', h, times()) })
 }
 
 // tell tells other servers. t.mu is held.
 func (t *Table) tell(kind byte, key uint64, at uint32, times Times) {
-	told := whole.Told{Kind: kindKnown, Key: string(binary.BigEndian.AppendUint64(nil, key)), Level: float64(at), Replace: true, Lives: times.Keep}
+	told := cluster.Told{Kind: kindKnown, Key: string(binary.BigEndian.AppendUint64(nil, key)), Level: float64(at), Replace: true, Lives: times.Keep}
 	if kind == 'w' {
 		told.Kind, told.Lives = kindWaiting, times.Window
 	}
@@ -31,7 +31,7 @@ func (t *Table) tell(kind byte, key uint64, at uint32, times Times) {
 }
 
 // heard takes what a server has told: when a sender came last, or when an attempt was made first.
-func (t *Table) heard(in map[uint64]uint32, kind byte, h whole.Heard, times Times) {
+func (t *Table) heard(in map[uint64]uint32, kind byte, h cluster.Heard, times Times) {
 	now := time.Now()
 	if len(h.Key) != 8 {
 		return

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 )
 
 // TestTogether: who was told by one server to come again may come to another, and is known at both then; a server that starts knows what the
@@ -18,12 +18,12 @@ import (
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		counts := wholetest.NewMemory()
+		counts := clustertest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		join := func() *Table {
 			table := open(t, filepath.Join(t.TempDir(), "greylist"))
-			tally := whole.NewTally(counts, slog.New(slog.DiscardHandler))
+			tally := cluster.NewTally(counts, slog.New(slog.DiscardHandler))
 			table.Together(tally, func() Times { return times })
 			go tally.Run(ctx)
 			return table

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -22,7 +22,7 @@ const (
 
 // others is what other servers have counted. Its fields are guarded by the lock of rates.
 type others struct {
-	tally *whole.Tally // nil: there is no other server
+	tally *cluster.Tally // nil: there is no other server
 	day   string
 	sums  map[string]*sum // by kind and key, of this day
 }
@@ -34,13 +34,13 @@ type sum struct {
 }
 
 // CountWith has what is sent counted with other servers (nil: with none). It is called once, before the first message.
-func (p *Post) CountWith(tally *whole.Tally) {
+func (p *Post) CountWith(tally *cluster.Tally) {
 	r := &p.rates
 	r.others.tally = tally
 	for _, kind := range []string{sentMessages, sentRecipients} {
-		tally.On(kind, func(h whole.Heard) { r.heard(h, time.Now()) })
+		tally.On(kind, func(h cluster.Heard) { r.heard(h, time.Now()) })
 	}
-	tally.On(sentLifted, func(h whole.Heard) {
+	tally.On(sentLifted, func(h cluster.Heard) {
 		if now := time.Now(); !h.Old { // what was lifted before is remembered here, or forgotten
 			r.lifted(domains.Address(h.Key), time.Unix(int64(h.Level), 0), now)
 		}
@@ -73,14 +73,14 @@ func (o *others) tell(h holder, a Amount, now time.Time) {
 	for kind, n := range map[string]int{sentMessages: a.Messages, sentRecipients: a.Recipients} {
 		if n != 0 {
 			o.of(kind, key, now).mine += float64(n)
-			o.tally.Tell(whole.Told{Kind: kind, Key: key, Level: float64(n), Lives: rateDay + rateHour})
+			o.tally.Tell(cluster.Told{Kind: kind, Key: key, Level: float64(n), Lives: rateDay + rateHour})
 		}
 	}
 }
 
 // tellLifted tells them of limits that do not hold until then, or hold again.
 func (o *others) tellLifted(account domains.Address, now, until time.Time) {
-	one := whole.Told{Kind: sentLifted, Key: account.String(), Replace: true, Lives: rateDay}
+	one := cluster.Told{Kind: sentLifted, Key: account.String(), Replace: true, Lives: rateDay}
 	if !until.IsZero() {
 		one.Level, one.Lives = float64(until.Unix()), until.Sub(now)
 	}
@@ -88,7 +88,7 @@ func (o *others) tellLifted(account domains.Address, now, until time.Time) {
 }
 
 // heard takes what all have taken, and counts what is new of it and not this server's.
-func (r *rates) heard(h whole.Heard, now time.Time) {
+func (r *rates) heard(h cluster.Heard, now time.Time) {
 	holder, day, ok := parseHolder(h.Key)
 	if !ok || day != dayOf(now) {
 		return

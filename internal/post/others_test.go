@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 )
 
 // TestRatesTogether: what is sent at one server counts at the other, what is not sent in the end does not, and limits are lifted for both. What
@@ -18,13 +18,13 @@ import (
 func TestRatesTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		counts := wholetest.NewMemory()
+		counts := clustertest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		soon := func() { time.Sleep(2 * time.Second); synctest.Wait() }
 		join := func() *Post {
 			p := &Post{Log: slog.New(slog.DiscardHandler)}
-			tally := whole.NewTally(counts, slog.New(slog.DiscardHandler))
+			tally := cluster.NewTally(counts, slog.New(slog.DiscardHandler))
 			p.CountWith(tally)
 			go tally.Run(ctx)
 			soon()

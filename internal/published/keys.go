@@ -7,17 +7,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/internal/sign"
-	"github.com/postrider-mail/postrider/internal/whole"
 	"github.com/postrider-mail/postrider/internal/zone"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
 // OpenKeys opens the keys that sign mail by these settings: those that several servers have in a store, or (nil) those in the data
 // directory of one. watcher may be nil for who does not run the ring. As sign.Open does, it returns a ring beside an error.
-func OpenKeys(ctx context.Context, s *conf.Settings, shared whole.Store, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
+func OpenKeys(ctx context.Context, s *conf.Settings, shared cluster.Store, watcher sign.Watcher, log *slog.Logger) (*sign.Ring, error) {
 	dir := filepath.Join(s.DataDir, "dkim")
 	if shared != nil {
 		return sign.OpenShared(ctx, shared, dir, Signing(s), watcher, log)

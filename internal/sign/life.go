@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
@@ -253,13 +253,13 @@ func (r *Ring) announce(ctx context.Context, key crypto.Signer, as func() *Key) 
 		}
 		k.Phase, k.Since, k.Public = Announced, time.Now(), public
 		r.keys = append(r.keys, k)
-		err = r.write(ctx, whole.Change{Name: r.file(k), Text: text, Anyway: true})
+		err = r.write(ctx, cluster.Change{Name: r.file(k), Text: text, Anyway: true})
 		if err == nil {
 			r.log.Info("DKIM key announced", "domain", k.Domain.String(), "selector", k.Selector)
 			return true, nil
 		}
 		r.keys = r.keys[:len(r.keys)-1]
-		if !errors.Is(err, whole.ErrChanged) {
+		if !errors.Is(err, cluster.ErrChanged) {
 			return false, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
@@ -38,7 +38,7 @@ type Settings struct {
 
 // Ring holds the keys of all domains. It is safe for concurrent use.
 type Ring struct {
-	store   whole.Store
+	store   cluster.Store
 	dir     string // in it
 	where   string // that is, for people
 	log     *slog.Logger
@@ -50,11 +50,11 @@ type Ring struct {
 
 	signed, unsigned atomic.Int64 // messages
 
-	mu      sync.Mutex    // what follows
-	keys    []*Key        // in the order they were made
-	version whole.Version // of the list as it was read or written last
-	broken  error         // why the list of them cannot be read; it is not written then
-	dropped []string      // keys that nobody needs once the list is written
+	mu      sync.Mutex      // what follows
+	keys    []*Key          // in the order they were made
+	version cluster.Version // of the list as it was read or written last
+	broken  error           // why the list of them cannot be read; it is not written then
+	dropped []string        // keys that nobody needs once the list is written
 
 	shown atomic.Pointer[[]Key] // the keys as others see them, who do not wait for what is being changed
 
@@ -72,16 +72,16 @@ const listFile = "keys.json"
 // nil for who only looks at them. Where they cannot be read there is a Ring beside the error, which
 // signs nothing, changes nothing, says so in Problems, and tries again whenever it is asked for something.
 func Open(dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
-	return opened(&Ring{store: whole.NewFiles(filepath.Dir(dir)), dir: filepath.Base(dir), where: dir, log: log, watcher: watcher}, s)
+	return opened(&Ring{store: cluster.NewFiles(filepath.Dir(dir)), dir: filepath.Base(dir), where: dir, log: log, watcher: watcher}, s)
 }
 
 // OpenShared is Open for keys that several servers have together: what one makes, has seen or was told to do, holds for all. dir is where
 // the keys are that this server had for itself, and where nobody has any yet those become everybody's.
-func OpenShared(ctx context.Context, store whole.Store, dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
+func OpenShared(ctx context.Context, store cluster.Store, dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
 	r := &Ring{store: store, dir: "dkim", where: "the database", log: log, watcher: watcher}
 	_, v, err := store.Get(ctx, r.name(listFile), "")
 	if err == nil && v == "" {
-		err = r.adopt(ctx, whole.NewFiles(filepath.Dir(dir)), filepath.Base(dir))
+		err = r.adopt(ctx, cluster.NewFiles(filepath.Dir(dir)), filepath.Base(dir))
 	}
 	ring, err2 := opened(r, s)
 	return ring, errors.Join(err, err2)
@@ -96,7 +96,7 @@ func opened(r *Ring, s Settings) (*Ring, error) {
 }
 
 // adopt takes over keys from where one server had them, all or none.
-func (r *Ring) adopt(ctx context.Context, from whole.Store, dir string) error {
+func (r *Ring) adopt(ctx context.Context, from cluster.Store, dir string) error {
 	list, _, err := from.Get(ctx, path.Join(dir, listFile), "")
 	if err != nil || list == nil {
 		return err
@@ -105,18 +105,18 @@ func (r *Ring) adopt(ctx context.Context, from whole.Store, dir string) error {
 	if err != nil {
 		return fmt.Errorf("DKIM keys that this server had for itself: %w", err)
 	}
-	changes := []whole.Change{{Name: r.name(listFile), Text: list}}
+	changes := []cluster.Change{{Name: r.name(listFile), Text: list}}
 	for _, k := range keys {
 		text, _, err := from.Get(ctx, path.Join(dir, k.Domain.String(), k.Selector+".key"), "")
 		if err != nil {
 			return err
 		}
 		if text != nil && k.Phase != Gone {
-			changes = append(changes, whole.Change{Name: r.file(k), Text: text, Anyway: true})
+			changes = append(changes, cluster.Change{Name: r.file(k), Text: text, Anyway: true})
 		}
 	}
 	_, err = r.store.Put(ctx, changes...)
-	if errors.Is(err, whole.ErrChanged) { // another was faster
+	if errors.Is(err, cluster.ErrChanged) { // another was faster
 		return nil
 	}
 	if err == nil {
@@ -192,7 +192,7 @@ func (r *Ring) change(ctx context.Context, do func() (changed bool, err error)) 
 		if changed, err = do(); err != nil || !changed {
 			return err
 		}
-		if err = r.write(ctx); !errors.Is(err, whole.ErrChanged) {
+		if err = r.write(ctx); !errors.Is(err, cluster.ErrChanged) {
 			return err
 		}
 		r.dropped = nil
@@ -260,18 +260,18 @@ func parseList(text []byte) (keys []*Key, err error) {
 }
 
 // write puts the list on stable storage, after what must be there before it; and what was dropped goes.
-func (r *Ring) write(ctx context.Context, before ...whole.Change) error {
+func (r *Ring) write(ctx context.Context, before ...cluster.Change) error {
 	text, err := json.MarshalIndent(r.keys, "", "\t")
 	if err != nil {
 		return fmt.Errorf("DKIM keys: %w", err)
 	}
-	changes := append(before, whole.Change{Name: r.name(listFile), Text: append(text, '\n'), Was: r.version})
+	changes := append(before, cluster.Change{Name: r.name(listFile), Text: append(text, '\n'), Was: r.version})
 	at := len(changes) - 1
 	for _, name := range r.dropped {
-		changes = append(changes, whole.Change{Name: name, Anyway: true})
+		changes = append(changes, cluster.Change{Name: name, Anyway: true})
 	}
 	now, err := r.store.Put(ctx, changes...)
-	if errors.Is(err, whole.ErrLeft) {
+	if errors.Is(err, cluster.ErrLeft) {
 		r.log.Warn("the file of a DKIM key that is gone stays", "err", err)
 	} else if err != nil {
 		return fmt.Errorf("DKIM keys: %w", err)

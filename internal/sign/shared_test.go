@@ -12,12 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/smtp/dkim"
 )
 
 // shared is the ring of one of several servers.
-func shared(t *testing.T, store whole.Store, dir string, s Settings, w Watcher) *Ring {
+func shared(t *testing.T, store cluster.Store, dir string, s Settings, w Watcher) *Ring {
 	t.Helper()
 	r, err := OpenShared(t.Context(), store, dir, s, w, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -31,7 +31,7 @@ func shared(t *testing.T, store whole.Store, dir string, s Settings, w Watcher) 
 func TestSharedLife(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, z := whole.NewFiles(t.TempDir()), two()
+		store, z := cluster.NewFiles(t.TempDir()), two()
 		s := usual
 		s.Rotate = 30 * 24 * time.Hour
 		var all []*Ring
@@ -86,7 +86,7 @@ func TestSharedLife(t *testing.T) {
 
 // away is a store that may be gone.
 type away struct {
-	whole.Store
+	cluster.Store
 	mu  sync.Mutex
 	err error
 }
@@ -94,14 +94,14 @@ type away struct {
 func (a *away) set(err error) { a.mu.Lock(); a.err = err; a.mu.Unlock() }
 func (a *away) is() error     { a.mu.Lock(); defer a.mu.Unlock(); return a.err }
 
-func (a *away) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+func (a *away) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
 	if err := a.is(); err != nil {
 		return nil, "", err
 	}
 	return a.Store.Get(ctx, name, known)
 }
 
-func (a *away) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+func (a *away) Put(ctx context.Context, changes ...cluster.Change) ([]cluster.Version, error) {
 	if err := a.is(); err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func TestSharedAdopted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store := &away{Store: whole.NewFiles(t.TempDir())}
+	store := &away{Store: cluster.NewFiles(t.TempDir())}
 	a := shared(t, store, first, usual, nil)
 	b := shared(t, store, second, usual, nil)
 	if a.Keys()[0].Public != open(t, first, usual, nil).Keys()[0].Public || b.Keys()[0].Public != a.Keys()[0].Public || len(b.Keys()) != 1 {

@@ -1,4 +1,4 @@
-package whole_test
+package cluster_test
 
 import (
 	"context"
@@ -8,16 +8,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 )
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	all := make(map[string]*wholetest.Memory)
-	wholetest.RunCounts(t, func(t *testing.T) whole.Counts {
+	all := make(map[string]*clustertest.Memory)
+	clustertest.RunCounts(t, func(t *testing.T) cluster.Counts {
 		if all[t.Name()] == nil {
-			all[t.Name()] = wholetest.NewMemory()
+			all[t.Name()] = clustertest.NewMemory()
 		}
 		return all[t.Name()]
 	})
@@ -27,18 +27,18 @@ func TestMemory(t *testing.T) {
 func TestTally(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		counts := wholetest.NewMemory()
+		counts := clustertest.NewMemory()
 		ctx, cancel := context.WithCancel(t.Context())
 		known := [2]float64{}
-		var all [2]*whole.Tally
+		var all [2]*cluster.Tally
 		for i := range all {
-			all[i] = whole.NewTally(counts, slog.New(slog.DiscardHandler))
-			all[i].On("k", func(h whole.Heard) { known[i] = h.Level })
+			all[i] = cluster.NewTally(counts, slog.New(slog.DiscardHandler))
+			all[i].On("k", func(h cluster.Heard) { known[i] = h.Level })
 			go all[i].Run(ctx)
 		}
 		add := func(i int, n float64) {
 			known[i] += n
-			all[i].Tell(whole.Told{Kind: "k", Key: "x", Level: n, Lives: time.Hour})
+			all[i].Tell(cluster.Told{Kind: "k", Key: "x", Level: n, Lives: time.Hour})
 		}
 		are := func(a, b float64) {
 			t.Helper()
@@ -61,13 +61,13 @@ func TestTally(t *testing.T) {
 		counts.Fail(nil)
 		are(9, 9)
 		known[0] = 0
-		all[0].Tell(whole.Told{Kind: "k", Key: "x", Replace: true, Lives: time.Hour})
-		all[0].Tell(whole.Told{Kind: "other", Key: "x", Level: 1, Lives: time.Hour}) // which nobody hears
+		all[0].Tell(cluster.Told{Kind: "k", Key: "x", Replace: true, Lives: time.Hour})
+		all[0].Tell(cluster.Told{Kind: "other", Key: "x", Level: 1, Lives: time.Hour}) // which nobody hears
 		are(0, 0)
 		cancel()
 	})
-	var none *whole.Tally // of a server that is alone
+	var none *cluster.Tally // of a server that is alone
 	none.On("k", nil)
-	none.Tell(whole.Told{Kind: "k"})
+	none.Tell(cluster.Told{Kind: "k"})
 	none.Run(t.Context())
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package whole_test
+package cluster_test
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 )
 
 // TestFilesOfTheOwner: what root writes below a directory is its owner's, as the server reads it as that.
@@ -20,7 +20,7 @@ func TestFilesOfTheOwner(t *testing.T) {
 	if err := os.Chown(dir, 4711, 4712); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := whole.NewFiles(dir).Put(t.Context(), whole.Change{Name: "dkim/mail.test/x.key", Text: []byte("x")}); err != nil {
+	if _, err := cluster.NewFiles(dir).Put(t.Context(), cluster.Change{Name: "dkim/mail.test/x.key", Text: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"dkim", "dkim/mail.test", "dkim/mail.test/x.key"} {

@@ -1,4 +1,4 @@
-package wholetest
+package clustertest
 
 import (
 	"context"
@@ -7,26 +7,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 )
 
 // RunCounts tests where servers count together, as Run tests stores.
-func RunCounts(t *testing.T, open func(t *testing.T) whole.Counts) {
+func RunCounts(t *testing.T, open func(t *testing.T) cluster.Counts) {
 	t.Run("Counts", func(t *testing.T) { counts(t, open(t), open(t)) })
 }
 
 // listener hears of numbers.
 type listener struct {
-	of    whole.Counts
-	since whole.Mark
-	known map[string]whole.Heard
+	of    cluster.Counts
+	since cluster.Mark
+	known map[string]cluster.Heard
 	news  int
 }
 
 func (l *listener) hear(t *testing.T) {
 	t.Helper()
 	l.news = 0
-	next, err := l.of.Hear(t.Context(), l.since, func(h whole.Heard) {
+	next, err := l.of.Hear(t.Context(), l.since, func(h cluster.Heard) {
 		l.known[h.Kind+" "+h.Key] = h
 		l.news++
 	})
@@ -37,24 +37,24 @@ func (l *listener) hear(t *testing.T) {
 }
 
 // counts: what one tells the other hears, once; what is added is added, and falls with time; what is replaced is replaced.
-func counts(t *testing.T, a, b whole.Counts) {
-	tell := func(of whole.Counts, all ...whole.Told) {
+func counts(t *testing.T, a, b cluster.Counts) {
+	tell := func(of cluster.Counts, all ...cluster.Told) {
 		t.Helper()
 		if err := of.Tell(t.Context(), all); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l := &listener{of: b, known: make(map[string]whole.Heard)}
+	l := &listener{of: b, known: make(map[string]cluster.Heard)}
 	l.hear(t)
 	strange := "\x00\xff ö"
-	tell(a, whole.Told{Kind: "add", Key: strange, Level: 2, Lives: time.Hour}, whole.Told{Kind: "set", Key: "x", Level: 5, Replace: true, Lives: time.Hour},
-		whole.Told{Kind: "fall", Key: "x", Level: 3, Falls: 1e9, Lives: time.Hour}, whole.Told{Kind: "over", Key: "x", Level: 3, Lives: 0})
+	tell(a, cluster.Told{Kind: "add", Key: strange, Level: 2, Lives: time.Hour}, cluster.Told{Kind: "set", Key: "x", Level: 5, Replace: true, Lives: time.Hour},
+		cluster.Told{Kind: "fall", Key: "x", Level: 3, Falls: 1e9, Lives: time.Hour}, cluster.Told{Kind: "over", Key: "x", Level: 3, Lives: 0})
 	l.hear(t)
 	if h := l.known["add "+strange]; h.Level != 2 || h.Age < 0 || h.Age > time.Minute || l.known["set x"].Level != 5 || l.known["fall x"].Level != 3 || l.known["over x"].Level != 0 {
 		t.Errorf("%d: %+v", l.news, l.known)
 	}
-	tell(b, whole.Told{Kind: "add", Key: strange, Level: 1, Lives: time.Hour}, whole.Told{Kind: "fall", Key: "x", Level: 1, Falls: 1e9, Lives: time.Hour})
-	tell(a, whole.Told{Kind: "set", Key: "x", Level: 0, Replace: true, Lives: time.Hour})
+	tell(b, cluster.Told{Kind: "add", Key: strange, Level: 1, Lives: time.Hour}, cluster.Told{Kind: "fall", Key: "x", Level: 1, Falls: 1e9, Lives: time.Hour})
+	tell(a, cluster.Told{Kind: "set", Key: "x", Level: 0, Replace: true, Lives: time.Hour})
 	l.hear(t)
 	if math.Abs(l.known["add "+strange].Level-3) > 1e-6 || l.known["fall x"].Level != 1 || l.known["set x"].Level != 0 {
 		t.Errorf("%d: %+v", l.news, l.known)
@@ -68,18 +68,18 @@ func counts(t *testing.T, a, b whole.Counts) {
 	t.Errorf("nobody tells of anything, and %d are heard again and again", l.news)
 }
 
-// Memory is a whole.Counts in memory, for several servers of one process.
+// Memory is a cluster.Counts in memory, for several servers of one process.
 type Memory struct {
 	mu  sync.Mutex
 	all map[[2]string]*counted
-	now whole.Mark
+	now cluster.Mark
 	err error // what is answered instead
 }
 
 type counted struct {
 	level     float64
 	at, until time.Time
-	mark      whole.Mark
+	mark      cluster.Mark
 }
 
 // NewMemory is an empty one.
@@ -92,8 +92,8 @@ func (m *Memory) Fail(err error) {
 	m.err = err
 }
 
-// Tell implements whole.Counts.
-func (m *Memory) Tell(_ context.Context, all []whole.Told) error {
+// Tell implements cluster.Counts.
+func (m *Memory) Tell(_ context.Context, all []cluster.Told) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
@@ -116,8 +116,8 @@ func (m *Memory) Tell(_ context.Context, all []whole.Told) error {
 	return nil
 }
 
-// Hear implements whole.Counts.
-func (m *Memory) Hear(_ context.Context, since whole.Mark, heard func(whole.Heard)) (whole.Mark, error) {
+// Hear implements cluster.Counts.
+func (m *Memory) Hear(_ context.Context, since cluster.Mark, heard func(cluster.Heard)) (cluster.Mark, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
@@ -126,7 +126,7 @@ func (m *Memory) Hear(_ context.Context, since whole.Mark, heard func(whole.Hear
 	now := time.Now()
 	for name, c := range m.all {
 		if c.mark > since && c.until.After(now) {
-			heard(whole.Heard{Kind: name[0], Key: name[1], Level: c.level, Age: now.Sub(c.at)})
+			heard(cluster.Heard{Kind: name[0], Key: name[1], Level: c.level, Age: now.Sub(c.at)})
 		}
 	}
 	return m.now, nil

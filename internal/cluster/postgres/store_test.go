@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
+	"github.com/postrider-mail/postrider/internal/cluster/postgres"
 	"github.com/postrider-mail/postrider/internal/peertest"
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/postgres"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
 	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
@@ -52,8 +52,8 @@ func TestStore(t *testing.T) {
 	dsn := peertest.DSN(db)
 	for _, way := range []struct{ name, dsn string }{{"Direct", dsn}, {"Pooler", peertest.Pooler(t, db)}} {
 		t.Run(way.name, func(t *testing.T) {
-			wholetest.Run(t, func(t *testing.T) whole.Store { return open(t, way.dsn) })
-			wholetest.RunCounts(t, func(t *testing.T) whole.Counts { return open(t, way.dsn) })
+			clustertest.Run(t, func(t *testing.T) cluster.Store { return open(t, way.dsn) })
+			clustertest.RunCounts(t, func(t *testing.T) cluster.Counts { return open(t, way.dsn) })
 		})
 	}
 	t.Run("Sealed", func(t *testing.T) { testSealed(t, dsn) })
@@ -66,7 +66,7 @@ func TestStore(t *testing.T) {
 func testSealed(t *testing.T, dsn string) {
 	s, db := open(t, dsn), connect(t, dsn)
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.Put(t.Context(), whole.Change{Name: name, Text: []byte("-----BEGIN PRIVATE KEY----- of " + name)}); err != nil {
+		if _, err := s.Put(t.Context(), cluster.Change{Name: name, Text: []byte("-----BEGIN PRIVATE KEY----- of " + name)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,8 +99,8 @@ func testKeys(t *testing.T, dsn string) {
 			t.Fatal(err)
 		}
 		_, _, get := s.Get(t.Context(), "x", "")
-		_, put := s.Put(t.Context(), whole.Change{Name: "x", Text: []byte("x"), Anyway: true})
-		if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "x", Lives: time.Hour}}); err != nil {
+		_, put := s.Put(t.Context(), cluster.Change{Name: "x", Text: []byte("x"), Anyway: true})
+		if err := s.Tell(t.Context(), []cluster.Told{{Kind: "k", Key: "x", Lives: time.Hour}}); err != nil {
 			t.Error(err)
 		}
 		if is := s.Wrong(); !errors.Is(get, is) || !errors.Is(put, is) {
@@ -132,10 +132,10 @@ func testLate(t *testing.T, dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "early", Level: 1, Lives: time.Hour}}); err != nil {
+	if err := s.Tell(t.Context(), []cluster.Told{{Kind: "k", Key: "early", Level: 1, Lives: time.Hour}}); err != nil {
 		t.Fatal(err)
 	}
-	mark, err := s.Hear(t.Context(), 0, func(whole.Heard) {})
+	mark, err := s.Hear(t.Context(), 0, func(cluster.Heard) {})
 	if err == nil {
 		err = tx.Commit(t.Context())
 	}
@@ -143,10 +143,10 @@ func testLate(t *testing.T, dsn string) {
 		t.Fatal(err)
 	}
 	found := false
-	if _, err = s.Hear(t.Context(), mark, func(h whole.Heard) { found = found || h.Key == "late" && h.Level == 7 }); err != nil || !found {
+	if _, err = s.Hear(t.Context(), mark, func(h cluster.Heard) { found = found || h.Key == "late" && h.Level == 7 }); err != nil || !found {
 		t.Errorf("nobody hears of it: %v", err)
 	}
-	if next, err := s.Hear(t.Context(), mark+1_000_000, func(whole.Heard) {}); err != nil || next != 0 {
+	if next, err := s.Hear(t.Context(), mark+1_000_000, func(cluster.Heard) {}); err != nil || next != 0 {
 		t.Errorf("a database of an earlier moment: %d %v", next, err)
 	}
 }
@@ -154,7 +154,7 @@ func testLate(t *testing.T, dsn string) {
 // testSweep: what is over goes.
 func testSweep(t *testing.T, dsn string) {
 	s, db := open(t, dsn), connect(t, dsn)
-	if err := s.Tell(t.Context(), []whole.Told{{Kind: "k", Key: "over", Level: 1, Lives: -time.Second}, {Kind: "k", Key: "here", Level: 1, Lives: time.Hour}}); err != nil {
+	if err := s.Tell(t.Context(), []cluster.Told{{Kind: "k", Key: "over", Level: 1, Lives: -time.Second}, {Kind: "k", Key: "here", Level: 1, Lives: time.Hour}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Sweep(t.Context()); err != nil {

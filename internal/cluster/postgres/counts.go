@@ -9,15 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 )
 
-// Tell implements whole.Counts.
-func (s *Store) Tell(ctx context.Context, all []whole.Told) error {
+// Tell implements cluster.Counts.
+func (s *Store) Tell(ctx context.Context, all []cluster.Told) error {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b whole.Told) int { // so that no two servers wait for each other
+	slices.SortFunc(all, func(a, b cluster.Told) int { // so that no two servers wait for each other
 		if c := strings.Compare(a.Kind, b.Kind); c != 0 {
 			return c
 		}
@@ -35,7 +35,7 @@ func (s *Store) Tell(ctx context.Context, all []whole.Told) error {
 		* coalesce((select f.falls from unnest($5::text[], $6::float8[]) f(kind, falls) where f.kind = n.kind), 0))`, all, false)
 }
 
-func (s *Store) tell(ctx context.Context, text string, all []whole.Told, replace bool) error {
+func (s *Store) tell(ctx context.Context, text string, all []cluster.Told, replace bool) error {
 	var kinds, fallsOf []string
 	var keys [][]byte
 	var levels, lives, falls []float64
@@ -62,9 +62,9 @@ func (s *Store) tell(ctx context.Context, text string, all []whole.Told, replace
 	return nil
 }
 
-// Hear implements whole.Counts. A mark is a number of a transaction before which all had ended when it was made: one that began early and
+// Hear implements cluster.Counts. A mark is a number of a transaction before which all had ended when it was made: one that began early and
 // is committed late is missed by nobody.
-func (s *Store) Hear(ctx context.Context, since whole.Mark, heard func(whole.Heard)) (next whole.Mark, err error) {
+func (s *Store) Hear(ctx context.Context, since cluster.Mark, heard func(cluster.Heard)) (next cluster.Mark, err error) {
 	err = s.db.Reading(ctx, func(ctx context.Context) error {
 		rows, err := s.db.Pool.Query(ctx, s.db.In(`with now as (select txid_snapshot_xmin(txid_current_snapshot()) mark)
 			select now.mark, n.kind, n.key, n.level, extract(epoch from clock_timestamp() - n.at)::float8
@@ -78,11 +78,11 @@ func (s *Store) Hear(ctx context.Context, since whole.Mark, heard func(whole.Hea
 		var level, age *float64
 		_, err = pgx.ForEachRow(rows, []any{&mark, &kind, &key, &level, &age}, func() error {
 			if kind != nil {
-				heard(whole.Heard{Kind: *kind, Key: string(key), Level: *level, Age: time.Duration(max(0, *age) * float64(time.Second))})
+				heard(cluster.Heard{Kind: *kind, Key: string(key), Level: *level, Age: time.Duration(max(0, *age) * float64(time.Second))})
 			}
 			return nil
 		})
-		next = whole.Mark(mark)
+		next = cluster.Mark(mark)
 		return err
 	})
 	if err != nil {

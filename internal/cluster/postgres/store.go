@@ -1,4 +1,4 @@
-// Package postgres keeps in a database what belongs to all servers on it (package whole).
+// Package postgres keeps in a database what belongs to all servers on it (package cluster).
 //
 // Documents are sealed with a key that every server has in a file (secret_key_file), and are bound to their names: neither who
 // administers the database nor who gets a backup of it reads a key that mail is signed with, or puts one in place of another. That all servers
@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	"github.com/postrider-mail/postrider/internal/whole"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/mailstore/database"
 )
 
@@ -33,7 +33,7 @@ var tables = database.Tables{Product: "postrider state", Files: schemaFiles, Ver
 // longest bounds one thing that is asked for, where the database does not: nobody waits for a document that long.
 const longest = 10 * time.Second
 
-// Store is a whole.Store and a whole.Counts in a database. It is safe for concurrent use, and needs no Close: the database is its owner's.
+// Store is a cluster.Store and a cluster.Counts in a database. It is safe for concurrent use, and needs no Close: the database is its owner's.
 type Store struct {
 	db    *database.Database
 	key   seal.Key
@@ -41,8 +41,8 @@ type Store struct {
 }
 
 var (
-	_ whole.Store  = (*Store)(nil)
-	_ whole.Counts = (*Store)(nil)
+	_ cluster.Store  = (*Store)(nil)
+	_ cluster.Counts = (*Store)(nil)
 )
 
 // ErrOtherKey: the servers on this database seal with another key.
@@ -89,7 +89,7 @@ func (s *Store) Wrong() error { return s.wrong }
 
 // prove makes the document that proves the key, or is proved by it.
 func (s *Store) prove(ctx context.Context) error {
-	text, err := whole.Update(ctx, s, proofName, func(text []byte) ([]byte, error) {
+	text, err := cluster.Update(ctx, s, proofName, func(text []byte) ([]byte, error) {
 		if text != nil {
 			return nil, nil
 		}
@@ -104,8 +104,8 @@ func (s *Store) prove(ctx context.Context) error {
 	return nil
 }
 
-// Get implements whole.Store.
-func (s *Store) Get(ctx context.Context, name string, known whole.Version) ([]byte, whole.Version, error) {
+// Get implements cluster.Store.
+func (s *Store) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
 	if s.wrong != nil {
 		return nil, "", s.wrong
 	}
@@ -123,7 +123,7 @@ func (s *Store) Get(ctx context.Context, name string, known whole.Version) ([]by
 	return text, v, nil
 }
 
-func (s *Store) sealed(ctx context.Context, name string, known whole.Version) (box []byte, v whole.Version, err error) {
+func (s *Store) sealed(ctx context.Context, name string, known cluster.Version) (box []byte, v cluster.Version, err error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	var n int64
@@ -134,11 +134,11 @@ func (s *Store) sealed(ctx context.Context, name string, known whole.Version) (b
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, "", nil
 	}
-	return box, whole.Version(strconv.FormatInt(n, 10)), err
+	return box, cluster.Version(strconv.FormatInt(n, 10)), err
 }
 
 // number is a version as the database has it; 0 is none's.
-func number(v whole.Version) int64 {
+func number(v cluster.Version) int64 {
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil || n <= 0 {
 		return 0
@@ -146,8 +146,8 @@ func number(v whole.Version) int64 {
 	return n
 }
 
-// Put implements whole.Store. A version is the number of a transaction, so that one that was taken away and made anew has another.
-func (s *Store) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+// Put implements cluster.Store. A version is the number of a transaction, so that one that was taken away and made anew has another.
+func (s *Store) Put(ctx context.Context, changes ...cluster.Change) ([]cluster.Version, error) {
 	if s.wrong != nil {
 		return nil, s.wrong
 	}
@@ -169,7 +169,7 @@ func (s *Store) Put(ctx context.Context, changes ...whole.Change) ([]whole.Versi
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(changes[a].Name, changes[b].Name) })
-	now := make([]whole.Version, len(changes))
+	now := make([]cluster.Version, len(changes))
 	err := s.db.Proven(ctx, `select 1`, func(tx pgx.Tx) error {
 		for _, i := range order {
 			var err error
@@ -181,7 +181,7 @@ func (s *Store) Put(ctx context.Context, changes ...whole.Change) ([]whole.Versi
 	})
 	var of *pgconn.PgError
 	if errors.As(err, &of) && of.Code == "23505" || database.TakenBack(err) { // two have made the same document
-		err = whole.ErrChanged
+		err = cluster.ErrChanged
 	}
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *Store) Put(ctx context.Context, changes ...whole.Change) ([]whole.Versi
 }
 
 // put makes one change in a transaction.
-func (s *Store) put(ctx context.Context, tx pgx.Tx, c *whole.Change, box []byte) (whole.Version, error) {
+func (s *Store) put(ctx context.Context, tx pgx.Tx, c *cluster.Change, box []byte) (cluster.Version, error) {
 	text, args := "", []any{c.Name}
 	switch {
 	case box == nil && c.Anyway:
@@ -211,14 +211,14 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, c *whole.Change, box []byte)
 	if box == nil {
 		done, err := tx.Exec(ctx, s.db.In(text), args...)
 		if err == nil && done.RowsAffected() == 0 && !c.Anyway {
-			err = fmt.Errorf("%s: %w", c.Name, whole.ErrChanged)
+			err = fmt.Errorf("%s: %w", c.Name, cluster.ErrChanged)
 		}
 		return "", err
 	}
 	var n int64
 	err := tx.QueryRow(ctx, s.db.In(text), args...).Scan(&n)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = fmt.Errorf("%s: %w", c.Name, whole.ErrChanged)
+		err = fmt.Errorf("%s: %w", c.Name, cluster.ErrChanged)
 	}
-	return whole.Version(strconv.FormatInt(n, 10)), err
+	return cluster.Version(strconv.FormatInt(n, 10)), err
 }

@@ -1,4 +1,4 @@
-package whole_test
+package cluster_test
 
 import (
 	"os"
@@ -6,19 +6,19 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/postrider-mail/postrider/internal/whole"
-	"github.com/postrider-mail/postrider/internal/whole/wholetest"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
 )
 
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	all := make(map[string]*whole.Files)
-	wholetest.Run(t, func(t *testing.T) whole.Store { // one process has one handle
+	all := make(map[string]*cluster.Files)
+	clustertest.Run(t, func(t *testing.T) cluster.Store { // one process has one handle
 		mu.Lock()
 		defer mu.Unlock()
 		if all[t.Name()] == nil {
-			all[t.Name()] = whole.NewFiles(t.TempDir())
+			all[t.Name()] = cluster.NewFiles(t.TempDir())
 		}
 		return all[t.Name()]
 	})
@@ -28,8 +28,8 @@ func TestFiles(t *testing.T) {
 func TestFilesOnDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := whole.NewFiles(dir)
-	if _, err := s.Put(t.Context(), whole.Change{Name: "dkim/mail.test/a.key", Text: []byte("secret")}); err != nil {
+	s := cluster.NewFiles(dir)
+	if _, err := s.Put(t.Context(), cluster.Change{Name: "dkim/mail.test/a.key", Text: []byte("secret")}); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(dir, "dkim", "mail.test", "a.key")
@@ -50,7 +50,7 @@ func TestFilesOnDisk(t *testing.T) {
 		if _, _, err := s.Get(t.Context(), name, ""); err == nil {
 			t.Errorf("%q can be read", name)
 		}
-		if _, err := s.Put(t.Context(), whole.Change{Name: name, Text: []byte("x"), Anyway: true}); err == nil {
+		if _, err := s.Put(t.Context(), cluster.Change{Name: name, Text: []byte("x"), Anyway: true}); err == nil {
 			t.Errorf("%q can be written", name)
 		}
 	}
