@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/sasl"
-	common "github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -88,7 +88,7 @@ func (d *Daemon) openMaildrop(ctx context.Context, _ *pop3.Session, account stri
 // loginTimes remembers when accounts logged in last, for as long as a login
 // delay makes that matter (RFC 2449 §6.5); at other servers, too, where they tell each other.
 type loginTimes struct {
-	tally *common.Tally // nil: no other server
+	tally *cluster.Tally // nil: no other server
 
 	mu   sync.Mutex
 	last map[string]time.Time
@@ -98,9 +98,9 @@ type loginTimes struct {
 const loggedIn = "pop3 login"
 
 // countWith has logins at other servers counted, too.
-func (l *loginTimes) countWith(tally *common.Tally) {
+func (l *loginTimes) countWith(tally *cluster.Tally) {
 	l.tally = tally
-	tally.On(loggedIn, func(h common.Heard) {
+	tally.On(loggedIn, func(h cluster.Heard) {
 		at := time.Now().Add(-h.Age)
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -129,6 +129,6 @@ func (l *loginTimes) allow(account string, delay time.Duration) bool {
 		return false
 	}
 	l.note(account, now)
-	l.tally.Tell(common.Told{Kind: loggedIn, Key: account, Level: 1, Replace: true, Lives: delay})
+	l.tally.Tell(cluster.Told{Kind: loggedIn, Key: account, Level: 1, Replace: true, Lives: delay})
 	return true
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
-	common "github.com/postrider-mail/postrider/internal/cluster"
-	wholepg "github.com/postrider-mail/postrider/internal/cluster/postgres"
+	"github.com/postrider-mail/postrider/internal/cluster"
+	clusterpg "github.com/postrider-mail/postrider/internal/cluster/postgres"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/published"
 	"github.com/postrider-mail/postrider/internal/sign"
@@ -27,9 +27,9 @@ import (
 
 // together is what this server has in common with others on its database. Of one that is alone it is empty.
 type together struct {
-	documents common.Store // nil: they are files of this server's own
-	counts    *wholepg.Store
-	tally     *common.Tally
+	documents cluster.Store // nil: they are files of this server's own
+	counts    *clusterpg.Store
+	tally     *cluster.Tally
 	problem   string // why its keys are its own although there is a database
 	srs       []byte // the secret that documents have, once it is known
 }
@@ -46,7 +46,7 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
-	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
+	d.together = together{documents: store, counts: store, tally: cluster.NewTally(store, d.log)}
 	if err := store.Wrong(); err != nil {
 		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
 		d.log.Error("this server's keys are not those of the others", "err", err)
@@ -55,8 +55,8 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 }
 
 // openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
-func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*clusterpg.Store, error) {
+	return clusterpg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
 			key, _, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
@@ -189,7 +189,7 @@ func ownSRS(s *conf.Settings, ensure bool) ([]byte, error) {
 func (d *Daemon) commonSRS(own []byte, ensure bool) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return common.Update(ctx, d.together.documents, srsDocument, func(text []byte) ([]byte, error) {
+	return cluster.Update(ctx, d.together.documents, srsDocument, func(text []byte) ([]byte, error) {
 		switch {
 		case text != nil || own == nil && !ensure:
 			return nil, nil
@@ -210,7 +210,7 @@ func (t *together) learnt() relay.Cache {
 
 // learnt is a relay.Cache in documents.
 type learnt struct {
-	documents common.Store
+	documents cluster.Store
 	away      atomic.Int64 // until when nobody is asked, in Unix nanoseconds
 }
 
@@ -250,15 +250,15 @@ func (l *learnt) Get(kind, domain string) (text []byte, ok bool) {
 
 // Put implements relay.Cache.
 func (l *learnt) Put(ctx context.Context, kind, domain string, data []byte) error {
-	return l.put(ctx, common.Change{Name: l.name(kind, domain), Text: data, Anyway: true})
+	return l.put(ctx, cluster.Change{Name: l.name(kind, domain), Text: data, Anyway: true})
 }
 
 // Delete implements relay.Cache.
 func (l *learnt) Delete(ctx context.Context, kind, domain string) error {
-	return l.put(ctx, common.Change{Name: l.name(kind, domain), Anyway: true})
+	return l.put(ctx, cluster.Change{Name: l.name(kind, domain), Anyway: true})
 }
 
-func (l *learnt) put(ctx context.Context, c common.Change) error {
+func (l *learnt) put(ctx context.Context, c cluster.Change) error {
 	return l.soon(ctx, func(ctx context.Context) error {
 		_, err := l.documents.Put(ctx, c)
 		return err
@@ -267,7 +267,7 @@ func (l *learnt) put(ctx context.Context, c common.Change) error {
 
 // gathering is where servers bring together what they have counted for reports to others.
 type gathering struct {
-	documents common.Store
+	documents cluster.Store
 	server    string
 }
 
@@ -286,11 +286,11 @@ func (gathering) name(kind, name string) string { return "counts/" + kind + "/" 
 
 // Update implements relay.Common and daily.Common.
 func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
-	return common.Update(ctx, g.documents, g.name(kind, name), change)
+	return cluster.Update(ctx, g.documents, g.name(kind, name), change)
 }
 
 // Delete implements relay.Common and daily.Common.
 func (g gathering) Delete(ctx context.Context, kind, name string) error {
-	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	_, err := g.documents.Put(ctx, cluster.Change{Name: g.name(kind, name), Anyway: true})
 	return err
 }
