@@ -119,7 +119,7 @@ func (t *Tally) Run(ctx context.Context) {
 	every := time.NewTicker(hearEvery)
 	defer every.Stop()
 	for {
-		t.Exchange(ctx)
+		t.exchange(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -134,8 +134,8 @@ func (t *Tally) Run(ctx context.Context) {
 	}
 }
 
-// Exchange tells and hears once. It is for the one who runs the tally.
-func (t *Tally) Exchange(ctx context.Context) {
+// exchange tells and hears once. It is for the one who runs the tally.
+func (t *Tally) exchange(ctx context.Context) {
 	err := t.tellAll(ctx)
 	if err == nil {
 		t.mu.Lock()

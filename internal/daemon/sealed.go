@@ -298,7 +298,7 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	if err := d.settleState(ctx, user); err != nil {
 		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
 	}
-	n, err := SealMailbox(ctx, d.boxes, user, recipient, nil)
+	n, err := sealMailbox(ctx, d.boxes, user, recipient, nil)
 	if n > 0 {
 		d.log.Info("mail from before was sealed", "mailbox", user, "messages", n)
 	}
@@ -337,15 +337,15 @@ func (d *Daemon) settleState(ctx context.Context, user string) error {
 	})
 }
 
-// SealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
+// sealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
 // at any moment, and begun again. progress (nil: nobody) hears how many messages were sealed so far.
-func SealMailbox(ctx context.Context, boxes Boxes, user, recipient string, progress func(int)) (n int, err error) {
+func sealMailbox(ctx context.Context, boxes Boxes, user, recipient string, progress func(int)) (n int, err error) {
 	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
 		return sealed.SealDrop(ctx, m, recipient, until)
 	})
 }
 
-// UnsealMailbox is the opposite of SealMailbox.
+// UnsealMailbox is the opposite of sealMailbox.
 func UnsealMailbox(ctx context.Context, boxes Boxes, user string, keys *sealedmail.Unlocked, progress func(int)) (n int, err error) {
 	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
 		return sealed.UnsealDrop(ctx, m, keys, until)
