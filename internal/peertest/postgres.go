@@ -224,9 +224,9 @@ func (d *Database) TakeOver(t testing.TB, standby *Database) {
 }
 
 // FollowInStep is Follow, and d acknowledges nothing from then on that s does not have.
-func (s *Database) FollowInStep(t testing.TB, d *Database, name string) {
+func (s *Database) FollowInStep(t testing.TB, d *Database, name string, lines ...string) {
 	t.Helper()
-	s.Follow(t, d, name)
+	s.Follow(t, d, name, lines...)
 	d.confirm(t, name)
 	SQL(t, d, `do $$ begin for i in 1..600 loop
 		perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_replication where sync_state = 'sync'); perform pg_sleep(0.05);
