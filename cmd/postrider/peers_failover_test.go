@@ -207,22 +207,14 @@ func TestFailoverServed(t *testing.T) {
 	for round := range *failovers {
 		grow(20)
 		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
-		primary.Kill()
-		standby.Promote(t)
-		peertest.SQL(t, standby, "alter system set synchronous_standby_names = ''")
-		peertest.SQL(t, standby, "select pg_reload_conf()")
+		primary.TakeOver(t, standby)
 		grow(20)
 		t.Logf("round %d: %d acknowledged", round+1, l.acknowledged())
 		primary, standby = standby, primary
 		if round+1 == *failovers {
 			break
 		}
-		standby.Follow(t, primary, "second")
-		peertest.SQL(t, primary, "alter system set synchronous_standby_names = 'second'")
-		peertest.SQL(t, primary, "select pg_reload_conf()")
-		peertest.SQL(t, primary, `do $$ begin for i in 1..600 loop
-			perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_replication where sync_state = 'sync'); perform pg_sleep(0.05);
-			end loop; end $$`)
+		standby.FollowInStep(t, primary, "second")
 	}
 	close(stop)
 	clients.Wait()

@@ -1,6 +1,6 @@
-// Package cluster keeps what belongs to a mail system as a whole rather than to one of its servers: keys that mail is signed with, the
-// secret of rewritten senders, how often a password was guessed at. One server keeps it in its own files; several servers on one database
-// have it in there, with two answers to each question:
+// Package cluster keeps what belongs to all servers of a mail system rather than to one of them: keys that mail is signed with, the
+// secret of rewritten senders, how often a password was guessed at. A server alone keeps it in its own files; several servers on one database
+// keep it in there. There are two kinds of it:
 //
 //	Store    documents that are replaced whole, by whoever has seen the one before: files, or package postgres
 //	Tally    numbers that every server counts in its own memory, and tells the others of; a server alone has none

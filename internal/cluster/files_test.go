@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/cluster/clustertest"
+	"github.com/postrider-mail/postrider/internal/mailtest"
 )
 
 func TestFiles(t *testing.T) {
@@ -21,6 +22,18 @@ func TestFiles(t *testing.T) {
 			all[t.Name()] = cluster.NewFiles(t.TempDir())
 		}
 		return all[t.Name()]
+	})
+}
+
+// TestFilesClose: neither what is put nor what is refused leaves a file open.
+func TestFilesClose(t *testing.T) {
+	s := cluster.NewFiles(t.TempDir())
+	mailtest.Descriptors(t, func() {
+		for _, was := range []cluster.Version{"", "another"} {
+			s.Put(t.Context(), cluster.Change{Name: "a", Text: []byte("x"), Was: was})
+		}
+		s.Put(t.Context(), cluster.Change{Name: "a", Text: []byte("x"), Anyway: true})
+		s.Get(t.Context(), "a", "")
 	})
 }
 

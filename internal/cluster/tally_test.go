@@ -1,10 +1,13 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,4 +111,82 @@ func TestTallyCrowd(t *testing.T) {
 	if _, err := counts.Hear(t.Context(), 0, func(h cluster.Heard) { heard[h.Kind] += h.Level }); err != nil || heard["k"] != 3 || heard["crowd"] < 10_000 || heard["crowd"] > 1<<16 {
 		t.Errorf("%v %v", heard, err)
 	}
+}
+
+// source is a cluster.Counts that keeps what it was asked.
+type source struct {
+	err   error
+	since []cluster.Mark
+	told  []cluster.Told
+}
+
+func (s *source) Tell(_ context.Context, all []cluster.Told) error {
+	s.told = append(s.told, all...)
+	return s.err
+}
+
+func (s *source) Hear(_ context.Context, since cluster.Mark, heard func(cluster.Heard)) (cluster.Mark, error) {
+	s.since = append(s.since, since)
+	heard(cluster.Heard{Kind: "k", Key: "x"})
+	return since + 7, s.err
+}
+
+// TestTallyHears: whoever begins to listen, or could not be told all there was, hears from the beginning, and of what is old as such; and the log has one
+// line for when others cannot be asked, and one for when they can again.
+func TestTallyHears(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := new(source)
+		tally := cluster.NewTally(s, slog.New(slog.NewTextHandler(&log, nil)))
+		var old []bool
+		on := func(kind string) { tally.On(kind, func(h cluster.Heard) { old = append(old, h.Old) }) }
+		on("k")
+		ctx, cancel := context.WithCancel(t.Context())
+		go tally.Run(ctx)
+		turns := func(n int) {
+			time.Sleep(time.Duration(n) * time.Second)
+			synctest.Wait()
+		}
+		synctest.Wait()
+		turns(2)
+		on("another")
+		turns(1)
+		s.err = errors.New("away")
+		on("third")
+		turns(3)
+		s.err = nil
+		turns(2)
+		cancel()
+		synctest.Wait()
+		if got, want := fmt.Sprint(s.since), "[0 7 14 0 0 0 0 0 7]"; got != want {
+			t.Errorf("heard since %s, not %s", got, want)
+		}
+		if got, want := fmt.Sprint(old), "[true false false true true true true true false]"; got != want {
+			t.Errorf("old: %s, not %s", got, want)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 2 || strings.Count(log.String(), "level=WARN") != 1 {
+			t.Error(log.String())
+		}
+	})
+}
+
+// TestTallyAdds: what cannot be told yet is told as one, which lives as long as any of it.
+func TestTallyAdds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(source)
+		tally := cluster.NewTally(s, slog.New(slog.DiscardHandler))
+		for _, lives := range []time.Duration{time.Minute, time.Hour, time.Second} {
+			tally.Tell(cluster.Told{Kind: "k", Key: "x", Level: 2, Lives: lives})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go tally.Run(ctx)
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if want := (cluster.Told{Kind: "k", Key: "x", Level: 6, Lives: time.Hour}); len(s.told) != 1 || s.told[0] != want {
+			t.Errorf("%+v", s.told)
+		}
+	})
 }

@@ -367,6 +367,9 @@ func TestKnownByAnotherName(t *testing.T) {
 	for range 3 {
 		w.retireLeavers(t.Context(), &before)
 	}
+	if !byDevice.goesOn() {
+		t.Error("who is in is out, as if she had left")
+	}
 	if _, page := w.admin().see("/admin/accounts/carol.smith@example.com"); !strings.Contains(page, "passwords for 1 device") || !strings.Contains(page, "uid=Carol") {
 		t.Error(page)
 	}

@@ -215,6 +215,31 @@ func (d *Database) Promote(t testing.TB) {
 	d.tool(t, "pg_ctl", "promote", "-D", d.dir, "-w")
 }
 
+// TakeOver kills d and has its standby go on in its place, alone.
+func (d *Database) TakeOver(t testing.TB, standby *Database) {
+	t.Helper()
+	d.Kill()
+	standby.Promote(t)
+	standby.confirm(t, "")
+}
+
+// FollowInStep is Follow, and d acknowledges nothing from then on that s does not have.
+func (s *Database) FollowInStep(t testing.TB, d *Database, name string, lines ...string) {
+	t.Helper()
+	s.Follow(t, d, name, lines...)
+	d.confirm(t, name)
+	SQL(t, d, `do $$ begin for i in 1..600 loop
+		perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_replication where sync_state = 'sync'); perform pg_sleep(0.05);
+		end loop; end $$`)
+}
+
+// confirm sets which standby has to have what d acknowledges; empty: none.
+func (d *Database) confirm(t testing.TB, name string) {
+	t.Helper()
+	SQL(t, d, "alter system set synchronous_standby_names = '"+name+"'")
+	SQL(t, d, "select pg_reload_conf()")
+}
+
 // DSN is a connection string for the databases, of which the first that can be written to is used.
 func DSN(all ...*Database) string {
 	dsn := "postgres://postgres@"

@@ -101,7 +101,7 @@ func OpenOutbound(ctx context.Context, s *Sending, need Needs) (*Outbound, error
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	if need.Common != nil {
-		o.cache = &common{own: o.cache, whole: need.Common}
+		o.cache = &common{own: o.cache, all: need.Common}
 	}
 	o.reports = o.newReports()
 	o.queue = &queue.Queue{

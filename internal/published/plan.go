@@ -15,7 +15,7 @@ import (
 // Plan is what the DNS should know of one of the domains by these settings. It
 // asks nobody, and changes nothing. keys may be nil: there are none then.
 func Plan(s *conf.Settings, domain string, keys zone.Keys) (*zone.Plan, error) {
-	p := PolicyPlan(s, domain, Modes(s))
+	p := PolicyPlan(s, domain, ripened(s))
 	p.Addresses, p.SPF, p.Smarthost = Addresses(s), s.DNS.SPF, smarthost(s)
 	p.Services, p.DMARC, p.ReportsTo = services(s), s.DNS.DMARCPolicy, s.DNS.ReportsTo
 	p.TLSKeys, p.CAA, p.Autoconfig = TLSKeys(s), issuers(s), s.Web.Autoconfig

@@ -225,7 +225,7 @@ func TestModes(t *testing.T) {
 	} {
 		s := &conf.Settings{DataDir: dir, DNS: conf.DNS{MTASTS: setting}}
 		for i, domain := range []string{"A.test", "b.test"} {
-			if got := PolicyPlan(s, domain, Modes(s)).STS; got != want[i] {
+			if got := PolicyPlan(s, domain, ripened(s)).STS; got != want[i] {
 				t.Errorf("%s, %s: %q, want %q", setting, domain, got, want[i])
 			}
 		}

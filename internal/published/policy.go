@@ -18,8 +18,8 @@ func Ripens(s *conf.Settings) bool { return s.DNS.MTASTS == auto }
 // ModesFile is where it is kept how far they have ripened.
 func ModesFile(s *conf.Settings) string { return filepath.Join(s.DataDir, "mta-sts.json") }
 
-// Modes are those that policies have ripened to, by domain.
-func Modes(s *conf.Settings) map[string]zone.STSMode {
+// ripened are the modes that policies have ripened to, by domain.
+func ripened(s *conf.Settings) map[string]zone.STSMode {
 	if !Ripens(s) {
 		return nil
 	}

@@ -16,7 +16,7 @@ func Site(s *conf.Settings) *web.Site {
 		StatusFrom: s.Web.StatusFrom, ProxyFrom: s.Web.ProxyFrom, Proxies: s.Web.ProxyFrom, AdminFrom: s.Web.AdminFrom, AccountFrom: s.Web.AccountFrom,
 		Domains: make(map[domains.Name]web.Domain),
 	}
-	modes := Modes(s)
+	modes := ripened(s)
 	if len(site.ProxyFrom) == 0 { // whoever speaks for others from here takes rights away, and gives none
 		site.ProxyFrom = conf.Loopback()
 	}

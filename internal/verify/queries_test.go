@@ -13,46 +13,24 @@ import (
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/post"
 	"github.com/postrider-mail/postrider/parsers/lineserver"
-	"github.com/postrider-mail/postrider/rfc2822"
 	"github.com/postrider-mail/postrider/smtp"
-	"github.com/postrider-mail/postrider/smtp/dkim"
 	"github.com/postrider-mail/postrider/smtp/resolver"
 )
 
 // TestQueries: a plain mail, whose SPF has two includes, with one signature and the DMARC record of the organization, costs at
 // most twelve queries where nothing is known, and none where all is.
 func TestQueries(t *testing.T) {
-	key, err := dkim.GenerateKey("rsa")
-	if err != nil {
-		t.Fatal(err)
-	}
-	record, err := dkim.Record(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := "From: Ann <ann@news.a.test>\r\nTo: Bob <bob@home.test>\r\nDate: Mon, 30 Nov 2026 02:00:00 +0000\r\n\r\n"
+	section, key := signedByA(t, header, "Hello\r\n")
 	zone := mailtest.NewZone(t, `news.a.test. 3600 IN TXT "v=spf1 include:b.test include:c.test -all"`, `b.test. 3600 IN TXT "v=spf1 ip4:198.51.100.0/24 -all"`,
 		`c.test. 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"`, `_dmarc.a.test. 3600 IN TXT "v=DMARC1; p=reject"`,
-		`s._domainkey.a.test. 3600 IN TXT "`+record[:200]+`" "`+record[200:]+`"`,
+		key,
 		`7.2.0.192.in-addr.arpa. 3600 IN PTR mx.a.test.`, `mx.a.test. 3600 IN A 192.0.2.7`, `mx.a.test. 3600 IN TXT "v=spf1 a -all"`)
 	var queries atomic.Int64
 	addr := mailtest.ServeDNS(t, func(q *dns.Msg, _ string) *dns.Msg { queries.Add(1); return zone.Reply(q) })
 	asks := resolver.New(resolver.Config{Servers: []string{addr}})
 	v := newVerifier(asks, &rules)
 	v.Memory = asks.Memory()
-	header := "From: Ann <ann@news.a.test>\r\nTo: Bob <bob@home.test>\r\nDate: Mon, 30 Nov 2026 02:00:00 +0000\r\n\r\n"
-	signing, err := (&dkim.Signer{Domain: "a.test", Keys: []dkim.SigningKey{{Selector: "s", Key: key}}}).Sign(header)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(signing, "Hello\r\n")
-	fields, err := signing.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	section, _, err := rfc2822.Peek(strings.NewReader(fields[0]+header), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	from := smtp.Path{Local: "ann", Domain: "news.a.test"}
 	for _, most := range []int64{12, 0} {
 		before := queries.Load()

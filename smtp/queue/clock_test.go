@@ -26,6 +26,16 @@ func TestSetBack(t *testing.T) {
 	}
 }
 
+// TestWatchClock: each look at the clock is what the next one is compared with.
+func TestWatchClock(t *testing.T) {
+	q := newFixture().Queue
+	for now := time.Now(); now.Before(time.Now().Add(time.Minute)); now = now.Add(time.Minute) {
+		if q.watchClock(now); !q.clock.Equal(now) {
+			t.Errorf("%v is compared with, after a look at %v", q.clock, now)
+		}
+	}
+}
+
 // TestClockWasAhead: what was put off by a clock that was wrong by a year does
 // not wait for a year, and what its sender put off still does.
 func TestClockWasAhead(t *testing.T) {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,16 @@ func TestFind(t *testing.T) {
 			if err != nil || strings.Join(found, " ") != want {
 				t.Errorf("%q: %v, %v; want %q", name, found, err, want)
 			}
+		}
+		unreadable := errors.New("input/output error")
+		f.spool.fail = func(op, id string) error {
+			if op == "load" && id == "b" {
+				return unreadable
+			}
+			return nil
+		}
+		if found, err := f.Find(t.Context(), "b"); strings.Join(found, " ") != "b" || !errors.Is(err, unreadable) {
+			t.Errorf("an entry that cannot be read: %v, %v", found, err)
 		}
 	})
 }

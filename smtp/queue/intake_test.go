@@ -1,8 +1,13 @@
 package queue
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 )
 
@@ -50,4 +55,23 @@ func TestAcceptAfterScan(t *testing.T) {
 			t.Errorf("%d attempts, %d entries left", f.world.count(), f.spool.len())
 		}
 	})
+}
+
+// aborted is a Writer that knows whether it was given up.
+type aborted struct {
+	bytes.Buffer
+	committed, given bool
+}
+
+func (a *aborted) Commit(context.Context, []byte) error { a.committed = true; return nil }
+func (a *aborted) Abort() error                         { a.given = true; return nil }
+
+// TestFillGivesUp: of a message that cannot be read to its end nothing is queued, and what it took is given back.
+func TestFillGivesUp(t *testing.T) {
+	lost := errors.New("connection reset")
+	w := new(aborted)
+	err := fill(t.Context(), w, io.MultiReader(strings.NewReader("half of it"), iotest.ErrReader(lost)))
+	if !errors.Is(err, lost) || w.committed || !w.given {
+		t.Errorf("%v; committed: %t, given up: %t", err, w.committed, w.given)
+	}
 }

@@ -14,7 +14,7 @@ func srs() *SRS { return &SRS{Domain: "forward.example", Key: []byte("0123456789
 func TestSRS(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	s := srs()
-	for _, from := range []string{"ann@example.org", "Ann.B=c+d@example.org", `"a b"@example.org`, "SRS@x.example", "žofie@příklad.example"} {
+	for _, from := range []string{"ann@example.org", "Ann.B=c+d@example.org", `"a b"@example.org`, "SRS@x.example", "SRS0x=y@x.example", "SRS1_hosts@x.example", "žofie@příklad.example"} {
 		from := address(from)
 		out, err := s.Forward(from, now)
 		if err != nil || !strings.HasPrefix(out.Local, "SRS0=") || out.Domain != "forward.example" {

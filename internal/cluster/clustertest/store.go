@@ -119,4 +119,10 @@ func update(t *testing.T, a, b cluster.Store) {
 	if string(text) != "xxxxxx" || err != nil {
 		t.Errorf("left as it is: %q %v", text, err)
 	}
+	refused := errors.New("refused")
+	text, err = cluster.Update(t.Context(), b, "sum", func([]byte) ([]byte, error) { return []byte("y"), refused })
+	if string(text) != "xxxxxx" || !errors.Is(err, refused) {
+		t.Errorf("a change that is refused: %q %v", text, err)
+	}
+	is(t, a, "sum", "xxxxxx")
 }

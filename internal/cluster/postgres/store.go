@@ -1,4 +1,4 @@
-// Package postgres keeps in a database what belongs to all servers on it (package whole).
+// Package postgres keeps in a database what belongs to all servers on it (package cluster).
 //
 // Documents are sealed with a key that every server has in a file (secret_key_file), and are bound to their names: neither who
 // administers the database nor who gets a backup of it reads a key that mail is signed with, or puts one in place of another. That all servers

@@ -94,23 +94,15 @@ func TestFailover(t *testing.T) {
 			}
 		}
 		looked = len(before)
-		primary.Kill()
-		standby.Promote(t)
-		peertest.SQL(t, standby, "alter system set synchronous_standby_names = ''")
-		peertest.SQL(t, standby, "select pg_reload_conf()")
+		primary.TakeOver(t, standby)
 		more("mail at the other server")
 		primary, standby = standby, primary
 		if round+1 == rounds {
 			break
 		}
 		took.rests.Lock()
-		standby.Follow(t, primary, "second", small)
+		standby.FollowInStep(t, primary, "second", small)
 		took.rests.Unlock()
-		peertest.SQL(t, primary, "alter system set synchronous_standby_names = 'second'")
-		peertest.SQL(t, primary, "select pg_reload_conf()")
-		peertest.SQL(t, primary, `do $$ begin for i in 1..600 loop
-			perform pg_stat_clear_snapshot(); exit when exists (select from pg_stat_replication where sync_state = 'sync'); perform pg_sleep(0.05);
-			end loop; end $$`)
 	}
 	close(stop)
 	feeders.Wait()

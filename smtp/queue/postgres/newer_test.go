@@ -12,7 +12,6 @@ import (
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/smtp/queue"
 	"github.com/postrider-mail/postrider/smtp/queue/postgres"
-	"github.com/postrider-mail/postrider/smtp/queue/spooltest"
 )
 
 // lines is a log that can be read while it is written.
@@ -95,21 +94,7 @@ func TestNumberRepeats(t *testing.T) {
 	ids := []string{"saved", "removed", "opened", "released", "renewed"}
 	put(t, s, ids...)
 	sql(`update $.queue set node = '00000000-0000-7000-8000-000000000001', due = now() + interval '1 hour'`) // with the numbers that s has
-	st := queue.NewState(spooltest.Entry("saved"))
-	st.Route = "not mine"
-	if _, err := s.Open(t.Context(), "opened"); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Open: %v", err)
-	}
-	if err := s.Save(t.Context(), "saved", st); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Save: %v", err)
-	}
-	if err := s.Remove(t.Context(), "removed"); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Remove: %v", err)
-	}
-	s.Release("released", 0, false)
-	if _, err := s.Take(t.Context(), "released"); !errors.Is(err, queue.ErrBusy) { // which writes down what was released
-		t.Errorf("it gave back what is another's: %v", err)
-	}
+	anothers(t, s, "opened", "saved", "removed", "released")
 	lost := make(map[string]bool)
 	peertest.Await(t, "all that is another's to be known as lost", func() bool {
 		news, err := s.News(t.Context())

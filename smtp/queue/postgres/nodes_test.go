@@ -315,6 +315,26 @@ func TestShares(t *testing.T) {
 	peertest.Await(t, "the first to know of two", func() bool { return spools[0].Nodes() == 2 })
 }
 
+// anothers tests that a spool neither reads nor changes entries that another node has.
+func anothers(t *testing.T, s *postgres.Spool, opened, saved, removed, released string) {
+	t.Helper()
+	st := queue.NewState(spooltest.Entry(saved))
+	st.Route = "not mine"
+	if _, err := s.Open(t.Context(), opened); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Open: %v", err)
+	}
+	if err := s.Save(t.Context(), saved, st); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Save: %v", err)
+	}
+	if err := s.Remove(t.Context(), removed); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("Remove: %v", err)
+	}
+	s.Release(released, 0, false)
+	if _, err := s.Take(t.Context(), released); !errors.Is(err, queue.ErrBusy) { // which writes down what was released
+		t.Errorf("it gave back what is another's: %v", err)
+	}
+}
+
 // TestFenced: who has lost an entry to another changes nothing of it and reads it no more, until he claims it anew.
 func TestFenced(t *testing.T) {
 	t.Parallel()
@@ -343,21 +363,7 @@ func TestFenced(t *testing.T) {
 	if got, err := b.Claim(t.Context(), 10); len(got) != 1 || err != nil {
 		t.Fatalf("%d claimed, %v", len(got), err)
 	}
-	st := queue.NewState(spooltest.Entry("e1"))
-	st.Route = "of a"
-	if _, err := a.Open(t.Context(), "e1"); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Open: %v", err)
-	}
-	if err := a.Save(t.Context(), "e1", st); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Save: %v", err)
-	}
-	if err := a.Remove(t.Context(), "e2"); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("Remove: %v", err)
-	}
-	a.Release("e3", 0, false)
-	if got, err := a.Take(t.Context(), "e3"); !errors.Is(err, queue.ErrBusy) { // which writes down what was released
-		t.Errorf("it gave back what is another's: %v, %v", got, err)
-	}
+	anothers(t, a, "e1", "e1", "e2", "e3")
 	news, err := a.News(t.Context())
 	if err != nil || len(news.Lost) != 2 {
 		t.Errorf("%+v, %v", news, err)
@@ -366,7 +372,7 @@ func TestFenced(t *testing.T) {
 		if _, is, err := b.Load(t.Context(), id); err != nil || is.Route != "" {
 			t.Errorf("%s: %+v, %v", id, is, err)
 		}
-		if err := b.Save(t.Context(), id, st); err != nil {
+		if err := b.Save(t.Context(), id, queue.NewState(spooltest.Entry(id))); err != nil {
 			t.Errorf("Save: %v", err)
 		}
 		if err := b.Remove(t.Context(), id); err != nil {
