@@ -1,7 +1,6 @@
 package acme
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,23 +24,8 @@ func (m *Manager) keepAccount(uri string) {
 	if AccountURI(m.o.Folder, m.o.Directory) == uri {
 		return
 	}
-	if err := m.put(filepath.Join(m.o.Folder, accountFile), []byte(m.o.Directory+"\n"+uri+"\n")); err != nil {
+	if err := m.own.put(accountFile, []byte(m.o.Directory+"\n"+uri+"\n")); err != nil {
 		m.o.Log.Warn("the account with the authority cannot be noted", "err", err)
-	}
-}
-
-// register learns from the directory where accounts are made (RFC 8555 §7.1.1), and from an answer of there whose
-// account it is: the new one's, or that which the key has already.
-func (l *line) register(r *http.Request, resp *http.Response, newAccount string) {
-	l.mu.Lock()
-	if newAccount != "" {
-		l.accounts = newAccount
-	}
-	ours := l.accounts != "" && r.URL.String() == l.accounts
-	l.mu.Unlock()
-	uri := resp.Header.Get("Location")
-	if ours && r.Method == http.MethodPost && resp.StatusCode < 300 && isURI(uri) && l.account != nil {
-		l.account(uri)
 	}
 }
 

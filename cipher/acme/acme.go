@@ -1,10 +1,9 @@
 // Package acme gets a mail server's certificates from an ACME authority
 // (RFC 8555) such as Let's Encrypt, and renews them.
 //
-// It stands on golang.org/x/crypto/acme/autocert rather than certmagic:
-// autocert is part of a module this project has anyway, while certmagic brings
-// a dozen more, and what certmagic has beyond it (DNS challenges, shared storage)
-// a single server does not need. What autocert lacks for mail is here:
+// It stands on golang.org/x/crypto/acme, the protocol alone, rather than on autocert or certmagic:
+// autocert has each server renew by clocks of its own and ask because of a
+// handshake, and certmagic brings a dozen modules. What mail needs beyond the protocol is here:
 //
 //   - Certificates are obtained ahead, by Run or Obtain, never because of a
 //     handshake: mail clients do not wait for it, and strangers must not be able
@@ -13,6 +12,9 @@
 //     first name's certificate.
 //   - Until there is one, a fallback certificate is served, such as a
 //     self-signed one: mail between servers flows also with that.
+//   - A renewed certificate keeps its key: what TLSA records say stays true.
+//   - Several servers with a Store have one account and one certificate for each
+//     name, and whichever of them is asked answers the authority's challenges.
 //
 // The authority checks each name over HTTP on port 80 (HTTPHandler) or over TLS
 // on port 443 (ALPNConfig); one of them must reach the server from outside.
@@ -27,16 +29,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/parsers/domains"
-	xacme "golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 )
 
 // Options say what to get and from whom.
@@ -51,6 +51,10 @@ type Options struct {
 	// Folder keeps account key and certificates, 0700. It must survive
 	// restarts, because authorities limit how often one may ask.
 	Folder string
+	// Store is what several servers have together, in place of Folder: one account and one certificate for each name, which one server at a
+	// time asks for. Their clocks have to be right to within some seconds. What is in Folder is taken over where the store has nothing, and
+	// a copy of the certificates in force stays there: it serves while the store cannot be had. nil: this server is alone.
+	Store Store
 	// AcceptTerms says that the operator agrees to the authority's terms of
 	// service. Without it nothing is asked for.
 	AcceptTerms bool
@@ -73,18 +77,30 @@ type Options struct {
 
 // Manager gets and renews certificates.
 type Manager struct {
-	o    Options
-	auto *autocert.Manager
-	web  http.Handler
-	line *line // to the authority
+	o     Options
+	own   *files // this server's
+	store Store  // all servers'; own, where this one is alone
+	line  *line  // to the authority
 
 	changed chan struct{} // by SetMore
+	began   time.Time
+	asking  sync.Mutex // one order at a time
 
 	mu    sync.Mutex
-	more  []string            // names beside those of the options
-	known map[string]bool     // both
-	ready map[string]bool     // names whose certificate is there
-	tries map[string]*attempt // by name: what came of asking for those that are not
+	more  []string                // names beside those of the options
+	known map[string]bool         // both
+	certs map[string]*certificate // by name, those that are served
+	sums  map[string]string       // by name, which document of the store was looked at last
+	led   map[string]time.Time    // by name, when the DNS is looked at again
+	book  *book                   // as it was seen last
+	proof *proof                  // what the authority is shown by this server
+	away  bool                    // the store cannot be had
+	// brought: the account of this server was brought to the others.
+	brought bool
+
+	look     sync.Mutex // of what others show
+	lookedAt time.Time
+	seen     *proof
 }
 
 // Errors of certificates that are not there.
@@ -123,20 +139,12 @@ func New(o Options) (*Manager, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	m := &Manager{o: o, changed: make(chan struct{}, 1), ready: make(map[string]bool), line: o.line()}
-	m.line.account = func(uri string) { m.keepAccount(uri) }
-	m.tries = m.readFailures()
+	m := &Manager{o: o, own: &files{folder: o.Folder}, store: o.Store, line: o.line(), changed: make(chan struct{}, 1), began: time.Now(),
+		certs: make(map[string]*certificate), sums: make(map[string]string), book: readBook(nil)}
+	if m.store == nil {
+		m.store = m.own
+	}
 	m.SetMore(nil)
-	m.auto = &autocert.Manager{
-		Prompt:     autocert.AcceptTOS,
-		Cache:      autocert.DirCache(o.Folder),
-		HostPolicy: m.policy,
-		Email:      o.Email,
-		Client:     &xacme.Client{DirectoryURL: o.Directory, HTTPClient: m.line.client(o.HTTPClient), UserAgent: "postrider"},
-	}
-	if o.Challenge == HTTP01 {
-		m.web = m.auto.HTTPHandler(http.NotFoundHandler()) // from now on autocert tries http-01
-	}
 	return m, nil
 }
 
@@ -149,75 +157,55 @@ func checkName(name string) (string, error) {
 	return ascii, nil
 }
 
-// policy implements autocert.HostPolicy.
-func (m *Manager) policy(_ context.Context, host string) error {
-	if !m.knows(host) {
-		return fmt.Errorf("acme: %s is none of the names", host)
-	}
-	return nil
-}
-
-// Obtain gets the certificates that are not there yet, from the folder or from
-// the authority, and returns when each has been got or has failed. Once there, a
-// certificate is renewed when two thirds of its time are over, without any call.
+// Obtain gets the certificates that are not there yet, from where they are kept or from
+// the authority, and returns when each has been got or has failed, however short ago it was that it failed before. Run renews them.
 // Names of SetMore that the DNS does not lead here are left out.
 func (m *Manager) Obtain(ctx context.Context) error {
+	if err := m.refresh(ctx); err != nil {
+		return fmt.Errorf("acme: certificates that servers have together: %w", err)
+	}
 	var errs []error
 	for _, name := range m.names() {
+		m.settle(ctx, name)
 		if m.has(name) || m.leads(ctx, name) != nil {
 			continue
 		}
-		if m.line.isStopped() { // the client beneath would try again for minutes
-			return ErrStopped
-		}
-		if err := m.obtain(ctx, name); err != nil {
+		if err := m.obtainNow(ctx, name); err != nil {
 			errs = append(errs, fmt.Errorf("acme: get certificate for %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// obtain waits for autocert, which has its own deadline of five minutes, no
-// longer than ctx.
-func (m *Manager) obtain(ctx context.Context, name string) error {
-	done := make(chan error, 1)
-	go func() {
-		_, err := m.auto.GetCertificate(hello(name))
-		if err == nil {
-			m.mu.Lock()
-			m.ready[name] = true
-			m.mu.Unlock()
+// obtainNow waits while another server asks.
+func (m *Manager) obtainNow(ctx context.Context, name string) error {
+	for {
+		if m.line.isStopped() {
+			return ErrStopped
 		}
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+		err := m.obtain(ctx, name, true)
+		if !errors.Is(err, errBusy) {
+			return err
+		}
+		select {
+		case <-time.After(busyWait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-func (m *Manager) has(name string) bool {
+func (m *Manager) has(name string) bool { return m.current(name) != nil }
+
+// current is the certificate that is served for a name; nil if there is none.
+func (m *Manager) current(name string) *certificate {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.ready[name]
+	return m.certs[name]
 }
 
-// Stop ends all talk with the authority: renewals, too, which autocert goes on
-// with for ever. Certificates that are there are served until they expire.
+// Stop ends all talk with the authority. Certificates that are there are served until they expire.
 func (m *Manager) Stop() { m.line.stop() }
-
-// hello is a handshake of a client that takes ECDSA, the one kind of certificate
-// that is asked for: all clients of TLS 1.2 that matter do.
-func hello(name string) *tls.ClientHelloInfo {
-	return &tls.ClientHelloInfo{
-		ServerName:       name,
-		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
-		SupportedCurves:  []tls.CurveID{tls.CurveP256},
-		CipherSuites:     []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
-	}
-}
 
 // Config gives a mail server's TLS configuration, which always uses the newest
 // certificate. The options are those of certs.TLS.Config.
@@ -232,46 +220,15 @@ func (m *Manager) Config(options ...certs.Option) *tls.Config {
 // GetCertificate chooses for a handshake, as Config does. It never asks the
 // authority. The error is ErrNotYet.
 func (m *Manager) GetCertificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := strings.ToLower(strings.TrimSuffix(h.ServerName, "."))
+	name := canonical(h.ServerName)
 	if !m.knows(name) {
 		name = m.o.Names[0]
 	}
-	if m.has(name) {
-		return m.auto.GetCertificate(hello(name))
+	if c := m.current(name); c != nil {
+		return c.Certificate, nil
 	}
 	if m.o.Fallback != nil {
 		return m.o.Fallback.GetCertificate(h)
 	}
 	return nil, ErrNotYet
-}
-
-// HTTPHandler answers the authority's http-01 challenges. It is to be served on
-// port 80 of each name, or where that port is forwarded to; every other request
-// is 404.
-func (m *Manager) HTTPHandler() http.Handler {
-	if m.web == nil {
-		return http.NotFoundHandler()
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host, _, err := net.SplitHostPort(r.Host); err == nil {
-			r = r.Clone(r.Context())
-			r.Host = host // autocert compares the name alone
-		}
-		m.web.ServeHTTP(w, r)
-	})
-}
-
-// ALPNConfig answers the authority's tls-alpn-01 challenges on port 443. A
-// connection for anything else fails.
-func (m *Manager) ALPNConfig() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{xacme.ALPNProto},
-		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if !slices.Equal(h.SupportedProtos, []string{xacme.ALPNProto}) {
-				return nil, errors.New("acme: this port is for tls-alpn-01 alone")
-			}
-			return m.auto.GetCertificate(h)
-		},
-	}
 }

@@ -22,24 +22,19 @@ const (
 // maxAnswer bounds an authority's answer, in bytes.
 const maxAnswer = 1 << 20
 
-// line is the way to the authority. It hides the challenges that were not chosen
-// from autocert, which would always try tls-alpn-01 first, and each failure
-// counts against the authority's limits. And it listens for what the authority
-// has to complain of, since autocert keeps to itself why a renewal failed.
+// line is the way to the authority. It can be cut, and listens for what the authority
+// has to complain of.
 type line struct {
-	next    http.RoundTripper
-	keep    Challenge
-	account func(uri string) // hears whose account it is
+	next http.RoundTripper
 
 	mu       sync.Mutex
 	stopped  bool
 	last     string // problem
 	problems int64  // how many there were
-	accounts string // where they are made
 }
 
 func (o *Options) line() *line {
-	l := &line{next: http.DefaultTransport, keep: o.Challenge}
+	l := &line{next: http.DefaultTransport}
 	if o.HTTPClient != nil && o.HTTPClient.Transport != nil {
 		l.next = o.HTTPClient.Transport
 	}
@@ -105,9 +100,8 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the authority's answer: %w", err)
 	}
-	l.register(r, resp, l.listen(body))
-	resp.Body = io.NopCloser(bytes.NewReader(l.filter(body)))
-	resp.ContentLength = -1
+	l.listen(body)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
@@ -119,15 +113,13 @@ type problem struct {
 
 // listen notes a problem: the answer itself (RFC 8555 §6.7) or that of a
 // challenge in it (§8). A bad nonce is none: one tries again with a new one.
-// It returns where accounts are made, if that is in it.
-func (l *line) listen(body []byte) (newAccount string) {
+func (l *line) listen(body []byte) {
 	var answer struct {
 		problem
 		Challenges []struct{ Error *problem }
-		NewAccount string
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return ""
+		return
 	}
 	if p := answer.problem; strings.HasPrefix(p.Type, "urn:ietf:params:acme:error:") && !strings.HasSuffix(p.Type, ":badNonce") {
 		l.note(p.Detail)
@@ -137,31 +129,4 @@ func (l *line) listen(body []byte) (newAccount string) {
 			l.note(c.Error.Detail)
 		}
 	}
-	return answer.NewAccount
-}
-
-// filter takes the other challenges out of an authorization object (RFC 8555
-// §7.1.4) and leaves everything else as it is.
-func (l *line) filter(body []byte) []byte {
-	var object map[string]json.RawMessage
-	var all []map[string]any
-	if json.Unmarshal(body, &object) != nil || json.Unmarshal(object["challenges"], &all) != nil {
-		return body
-	}
-	kept := []map[string]any{}
-	for _, one := range all {
-		if one["type"] == string(l.keep) {
-			kept = append(kept, one)
-		}
-	}
-	list, err := json.Marshal(kept)
-	if err != nil {
-		return body
-	}
-	object["challenges"] = list
-	filtered, err := json.Marshal(object)
-	if err != nil {
-		return body
-	}
-	return filtered
 }

@@ -32,8 +32,8 @@ type issuer struct {
 }
 
 // newIssuer makes the issuer that the settings ask for: old, if nothing has
-// changed for it, or nil. It asks nobody anything yet.
-func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error) {
+// changed for it, or nil. It asks nobody anything yet. store is what servers have together; nil where this one is alone.
+func newIssuer(s *conf.Settings, old *issuer, store acme.Store, log *slog.Logger) (*issuer, error) {
 	a := s.TLS.ACME
 	switch {
 	case !a.AcceptTerms:
@@ -58,7 +58,7 @@ func newIssuer(s *conf.Settings, old *issuer, log *slog.Logger) (*issuer, error)
 	}
 	i := &issuer{settings: a, logged: make(map[string]time.Time)}
 	i.Manager, err = acme.New(acme.Options{
-		Names: a.Names, Folder: a.Folder, AcceptTerms: true, Email: a.Email,
+		Names: a.Names, Folder: a.Folder, Store: store, AcceptTerms: true, Email: a.Email,
 		Directory: a.Directory, Challenge: acme.Challenge(a.Challenge), HTTPClient: client, Log: log,
 		Leads: func(ctx context.Context, name string) error { return i.leads(ctx, name) },
 	})

@@ -201,7 +201,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openTogether(settings); err != nil {
 		return nil, err
 	}
-	st, err := newState(settings, d.preferences, nil, d.log)
+	st, err := newState(settings, d.preferences, d.together.certificates(), nil, d.log)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (d *Daemon) reload() error {
 	if _, err := assign(d.passed, settings.Listeners); err != nil {
 		return fmt.Errorf("%w; change the units, and restart", err)
 	}
-	st, err := newState(settings, d.preferences, old, d.log)
+	st, err := newState(settings, d.preferences, d.together.certificates(), old, d.log)
 	if err != nil {
 		return err
 	}

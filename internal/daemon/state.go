@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/certs"
 	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/internal/accounts"
@@ -38,9 +39,9 @@ type state struct {
 	anySealed   bool // a mailbox is
 }
 
-// newState builds a state. old, if not nil, hands on what must outlive a
+// newState builds a state. certificates are where servers have those of an authority together, nil for one that is alone. old, if not nil, hands on what must outlive a
 // reload.
-func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.Logger) (_ *state, err error) {
+func newState(s *conf.Settings, kept *preferences.Store, certificates acme.Store, old *state, log *slog.Logger) (_ *state, err error) {
 	if old == nil {
 		old = &state{}
 	}
@@ -67,7 +68,7 @@ func newState(s *conf.Settings, kept *preferences.Store, old *state, log *slog.L
 	if st.tls, err = loadCertificates(s, log); err != nil {
 		return nil, err
 	}
-	if st.issuer, err = newIssuer(s, old.issuer, log); err != nil {
+	if st.issuer, err = newIssuer(s, old.issuer, certificates, log); err != nil {
 		return nil, err
 	}
 	st.names, st.anySealed = desk.NewNames(s, st.dir), anySealed(st.dir)

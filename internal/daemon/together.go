@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/acme"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/published"
@@ -32,6 +33,7 @@ type together struct {
 	tally     *common.Tally
 	problem   string // why its keys are its own although there is a database
 	srs       []byte // the secret that documents have, once it is known
+	asked     bool   // for it
 }
 
 // openTogether opens what is in the database, if there is one. A server that cannot read what the others have sealed goes on with its own
@@ -46,6 +48,9 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := d.othersSeal(s, store.Wrong()); err != nil {
+		return err
+	}
 	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
 	if err := store.Wrong(); err != nil {
 		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
@@ -56,13 +61,18 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 
 // openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
 func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+	made := false
+	store, err := wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
-			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+			key, made, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
 		}
 		return seal.LoadKey(s.SecretKeyFile)
 	})
+	if err == nil && made && errors.Is(store.Wrong(), wholepg.ErrOtherKey) {
+		err = os.Remove(s.SecretKeyFile) // another server began at the same moment, and was quicker: nothing is sealed with this one
+	}
+	return store, err
 }
 
 // runTogether tells others and hears of them until ctx ends.
@@ -156,8 +166,12 @@ func (d *Daemon) newSRS(s *conf.Settings) (*queue.SRS, error) {
 		return srs, nil
 	}
 	if d.together.srs == nil { // it never changes: a reload needs no database
-		if d.together.srs, err = d.commonSRS(own, s.Queue.Forward); err != nil {
+		secret, err := d.commonSRS(own, s.Queue.Forward)
+		if err != nil && (s.Queue.Forward || !d.together.asked) { // else there was none, and none is needed
 			return nil, fmt.Errorf("key of rewritten senders: %w", err)
+		}
+		if err == nil {
+			d.together.srs, d.together.asked = secret, true
 		}
 	}
 	if secret := d.together.srs; secret != nil {
@@ -292,5 +306,35 @@ func (g gathering) Update(ctx context.Context, kind, name string, change func([]
 // Delete implements relay.Common and daily.Common.
 func (g gathering) Delete(ctx context.Context, kind, name string) error {
 	_, err := g.documents.Put(ctx, common.Change{Name: g.name(kind, name), Anyway: true})
+	return err
+}
+
+// certificates is where servers have the account with an authority, and its certificates; nil where this one is alone.
+func (t *together) certificates() acme.Store {
+	if t.documents == nil {
+		return nil
+	}
+	return issued{t.documents}
+}
+
+// issued is an acme.Store in documents.
+type issued struct{ documents common.Store }
+
+func (issued) name(name string) string { return "acme/" + name }
+
+// Get implements acme.Store.
+func (i issued) Get(ctx context.Context, name string) ([]byte, error) {
+	text, _, err := i.documents.Get(ctx, i.name(name), "")
+	return text, err
+}
+
+// Update implements acme.Store.
+func (i issued) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return common.Update(ctx, i.documents, i.name(name), change)
+}
+
+// Delete implements acme.Store.
+func (i issued) Delete(ctx context.Context, name string) error {
+	_, err := i.documents.Put(ctx, common.Change{Name: i.name(name), Anyway: true})
 	return err
 }

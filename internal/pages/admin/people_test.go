@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -214,6 +215,35 @@ func TestHostilePeople(t *testing.T) {
 			if strings.Contains(got, `="javascript:`) && !strings.Contains(got, `value="javascript:`) {
 				t.Errorf("%s: a link is script:\n%s", ask.path, got)
 			}
+		}
+	}
+}
+
+// TestLinksToAnyAddress: the lists lead to the pages of accounts and aliases whose names hold what means something in a path.
+func TestLinksToAnyAddress(t *testing.T) {
+	const name = "a/b?c#d%2fe@example.com"
+	do := visit(t, (&people{word: name}).server())
+	for _, list := range []string{"/admin/accounts", "/admin/aliases", "/admin/accounts/x"} {
+		_, page := do("GET", list, nil)
+		links := 0
+		for _, part := range strings.Split(page, `href="/admin/`)[1:] {
+			link, _, _ := strings.Cut(part, `"`)
+			kind, last, below := strings.Cut(link, "/")
+			if !below || last == "add" || kind != "accounts" && kind != "aliases" {
+				continue
+			}
+			links++
+			u, err := url.Parse("/admin/" + html.UnescapeString(link))
+			if err != nil || u.Path != "/admin/"+kind+"/"+name {
+				t.Fatalf("%s: %q leads to %v, %v", list, link, u, err)
+			}
+			if r, _ := do("GET", u.EscapedPath(), nil); r.StatusCode != 200 {
+				t.Fatalf("%s: %q: %d", list, link, r.StatusCode)
+			}
+			break
+		}
+		if links == 0 {
+			t.Errorf("%s leads to none", list)
 		}
 	}
 }
