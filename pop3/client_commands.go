@@ -66,7 +66,7 @@ func (c *Client) Stat(ctx context.Context) (count int, octets int64, err error) 
 // List gives the size of every message.
 func (c *Client) List(ctx context.Context) ([]Message, error) { return collect(ctx, c.ListEach) }
 
-// ListEach is List for lists of any length: it gives each message to take as its line comes. An error of take is returned, and closes the Client.
+// ListEach is List for long lists: it gives each message to take as its line comes. An error of take is returned, and closes the Client.
 // take must not ask the Client for anything.
 func (c *Client) ListEach(ctx context.Context, take func(Message) error) error {
 	return c.listing(ctx, "LIST", take, func(m *Message, value []byte) error {

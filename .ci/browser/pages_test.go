@@ -245,6 +245,14 @@ func TestUserPages(t *testing.T) {
 	if ask[bool](t, b, `!!document.querySelector("form.who")`) {
 		t.Error("the account is in the pages of administrators")
 	}
+	b.logIn(t, s.url+"/admin/accounts/bob@mail.test", "ann") // who ends what its user has made
+	b.see(t, s.url+"/admin/accounts/bob@mail.test", views[0])
+	b.keep(t, "admin-account-devices")
+	b.do(t, chromedp.Focus(`button[value="end"]`), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(".flash"))
+	b.says(t, "is ended. Whoever was in by it is out.")
+	for _, f := range b.takeFaults() {
+		t.Error(f)
+	}
 }
 
 // decide has a user decide something at each page, by keyboard alone.

@@ -97,7 +97,7 @@ func TestWay(t *testing.T) {
 	s.report(t)
 	b.as(t, views[0])
 	b.logIn(t, s.url+"/admin/", "ann")
-	for _, path := range []string{"mail", "mail?term=sender1@mail.test", "mail?since=1h&to=mail.test", "mail?since=soon", "log", "log?level=warn", "reports", "reports/refused"} {
+	for _, path := range []string{"mail", "mail?term=sender1@mail.test", "mail?since=1h&to=mail.test", "mail?since=soon", "log", "log?level=warn", "log?what=logins", "reports", "reports/refused"} {
 		for _, v := range views {
 			b.as(t, v)
 			b.see(t, s.url+"/admin/"+path, v)

@@ -58,6 +58,7 @@ func check(cmd *cobra.Command, path string) error {
 	p := probes()
 	p.Listen = daemon.CanListen(cmd.Context())
 	p.Database = daemon.CanStore(cmd.Context())
+	p.Bucket = daemon.CanStoreLarge(cmd.Context())
 	s, problems := conf.Verify(path, p)
 	for _, p := range problems {
 		fmt.Fprintln(cmd.ErrOrStderr(), p)

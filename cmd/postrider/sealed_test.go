@@ -550,6 +550,28 @@ func TestSealedAgain(t *testing.T) {
 	}
 }
 
+// TestSealedAgainBrokenOff: a mailbox that is sealed once more, where the command ends before its keys know of it, is not half sealed for ever: the command goes on.
+func TestSealedAgainBrokenOff(t *testing.T) {
+	w := newWorld(t)
+	w.deliver(marked, user)
+	w.seal(t)
+	w.sealedAll(t)
+	s, err := conf.Load(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setState(t.Context(), s, user, mailkeys.Leaving); err != nil { // as it is from being unsealed, with the line in the settings
+		t.Fatal(err)
+	}
+	must(t, "", "user", "seal", "-c", w.dir, user)
+	if v := w.keys(t); v.State != mailkeys.Sealed {
+		t.Errorf("%+v", v)
+	}
+	if said := fails(t, "", "user", "seal", "-c", w.dir, user); !strings.Contains(said, "is sealed already") {
+		t.Error(said)
+	}
+}
+
 // TestSealedReset: passwords of devices that are forgotten open no mail any more, whoever has the disk.
 func TestSealedReset(t *testing.T) {
 	w := newWorld(t)

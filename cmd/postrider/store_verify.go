@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/conf"
+	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/mailstore/maildir"
+	"github.com/postrider-mail/postrider/mailstore/postgres"
 )
 
 func storeVerifyCommand() *cobra.Command {
@@ -29,11 +34,19 @@ With --fix, files get true and unique names and their right place; a mailbox is 
 meanwhile. Nothing is deleted and no message is changed. What a message has lost
 only a backup can bring back ("postrider restore").
 
+Of mail in a database that has its large messages in a bucket (Store.S3), these are read
+and compared with what was stored, and objects are found that no message needs; --fix has
+the servers remove those, after the time of Store.S3.keep. Servers may run meanwhile. The
+rest of a database is PostgreSQL's own business.
+
 The exit code is 1 while a problem is left. With --json, each problem is a line of
 JSON (mailbox, path, problem, repair, fixed), and so is the sum at the end.`,
 		Example: "  postrider store verify -c /etc/postrider\n  postrider store verify -c /etc/postrider --fix",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if bucket, err := f.bucket(cmd.Context()); bucket != nil || err != nil {
+				return verifyBucket(cmd, bucket, err, fix, asJSON)
+			}
 			if fix {
 				return f.asOwner(cmd, false, func(s *maildir.Store) error { return verify(cmd, s, true, asJSON) })
 			}
@@ -49,6 +62,59 @@ JSON (mailbox, path, problem, repair, fixed), and so is the sum at the end.`,
 	c.Flags().BoolVar(&fix, "fix", false, "repair what can be repaired")
 	c.Flags().BoolVar(&asJSON, "json", false, "one line of JSON for each problem and for the sum")
 	return c
+}
+
+// bucket is the store of a database that has large messages in a bucket; nil where there is none.
+func (f *storeFlags) bucket(ctx context.Context) (*postgres.Store, error) {
+	if f.mail != "" {
+		return nil, nil
+	}
+	s, err := conf.Load(confPath(f.conf))
+	if err != nil || s.Store.Postgres == "" || s.Store.S3.Endpoint == "" {
+		return nil, err
+	}
+	return daemon.OpenDatabase(ctx, s)
+}
+
+// verifyBucket is verify for what a database has outside of itself.
+func verifyBucket(cmd *cobra.Command, s *postgres.Store, err error, fix, asJSON bool) error {
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, stop := interruptible(cmd)
+	defer stop()
+	out := cmd.OutOrStdout()
+	v, err := s.VerifyObjects(ctx, fix, func(p postgres.Problem) {
+		repair := ""
+		if len(p.Mailboxes) == 0 {
+			repair = "have it removed"
+		}
+		names := strings.Join(p.Mailboxes, ", ")
+		is := maildir.Problem{User: names, Path: p.Object, What: p.What, Repair: repair, Fixed: p.Fixed}
+		switch {
+		case asJSON:
+			writeProblem(out, is)
+		case names != "":
+			fmt.Fprintf(out, "%s: %v\n", names, is)
+		default:
+			fmt.Fprintln(out, is)
+		}
+	})
+	if asJSON {
+		writeJSON(out, struct {
+			Messages int64 `json:"messages"`
+			Octets   int64 `json:"octets"`
+			Problems int64 `json:"problems"`
+			Fixed    int64 `json:"fixed"`
+		}{v.Messages, v.Octets, v.Problems, v.Fixed})
+	} else {
+		fmt.Fprintf(out, "%s with %s in the bucket: %s, %d repaired\n", count(v.Messages, "message"), size(v.Octets), count(v.Problems, "problem"), v.Fixed)
+	}
+	if err == nil && v.Problems > v.Fixed {
+		err = errSaid
+	}
+	return err
 }
 
 func verify(cmd *cobra.Command, s *maildir.Store, fix, asJSON bool) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -155,9 +156,20 @@ func moxData(dir string) (string, error) {
 
 // moxPassword reads an account's password. Records are kept by their first field, which is the bcrypt hash; there is one.
 func moxPassword(name string) (hash string, err error) {
-	if _, err := os.Stat(name); err != nil {
+	switch info, err := os.Stat(name); {
+	case err != nil:
 		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no file", name)
 	}
+	// The library takes each page's word for it, and reads the file as memory: one that was copied while mox ran, or as far as the disk
+	// had room, makes it panic, or fault.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if why := recover(); why != nil {
+			hash, err = "", fmt.Errorf("%s is damaged: %v", name, why)
+		}
+	}()
 	db, err := bbolt.Open(name, 0, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return "", fmt.Errorf("%s is in use: stop mox, or take domains.conf and mox.conf of a backup (mox backup)", name)

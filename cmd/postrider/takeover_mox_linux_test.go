@@ -219,3 +219,34 @@ func TestMoveFromMox(t *testing.T) {
 		t.Errorf("the password does not open the account: %+v", a)
 	}
 }
+
+// TestMoxImportDamaged: a database that was cut off, or has other octets in its pages, is named, and the other accounts come.
+func TestMoxImportDamaged(t *testing.T) {
+	damages := map[string]func(whole []byte) []byte{
+		"cut off": func(whole []byte) []byte { return whole[:2*os.Getpagesize()] },
+		"odd octets": func(whole []byte) []byte {
+			for i := 2 * os.Getpagesize(); i < len(whole); i++ {
+				whole[i] = 0xff
+			}
+			return whole
+		},
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			dir := moxFolder(t)
+			db := filepath.Join(dir, "data", "accounts", "alice", "index.db")
+			whole, err := os.ReadFile(db)
+			if err == nil {
+				err = os.WriteFile(db, damage(whole), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			here := confDir(t, `{"server_name": "mail.test", "data_dir": "data", "Accounts": {"boss@mail.test": {}}}`)
+			said := fails(t, "", "user", "import", "--format", "mox", "-c", here, filepath.Join(dir, "config", "domains.conf"))
+			if !strings.Contains(said, "alice@old.test: "+db+" is damaged: ") || !strings.Contains(said, "1 account of ") {
+				t.Errorf("said: %s", said)
+			}
+		})
+	}
+}

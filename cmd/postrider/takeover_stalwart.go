@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/postrider-mail/postrider/cipher/passwd"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/parsers/config"
 	"github.com/postrider-mail/postrider/parsers/domains"
@@ -34,12 +37,25 @@ func (l *oneOrMore) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(l))
 }
 
-// readPrincipals reads an answer of the API, what it holds under "items", or a list.
+// readPrincipals reads answers of the API, one behind the other where it has given several pages.
 func readPrincipals(r io.Reader) (all []principal, err error) {
-	var text json.RawMessage
-	if err := json.NewDecoder(r).Decode(&text); err != nil {
-		return nil, fmt.Errorf("no JSON: %w", err)
+	for d := json.NewDecoder(r); ; {
+		var text json.RawMessage
+		if err := d.Decode(&text); err == io.EOF && all != nil {
+			return all, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("no JSON: %w", err)
+		}
+		page, err := readPage(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(slices.Grow(all, 1), page...) // an empty page is one
 	}
+}
+
+// readPage reads one answer, what it holds under "items", or a list.
+func readPage(text json.RawMessage) (all []principal, err error) {
 	for {
 		if err := json.Unmarshal(text, &all); err == nil {
 			return all, nil
@@ -79,6 +95,8 @@ func readStalwartAccounts(r io.Reader) (all []conf.NewAccount, bad []error) {
 				more = true
 			case a.Password == "":
 				a.Password = secret
+			case errors.Is(passwd.CheckForm(a.Password), passwd.ErrClear):
+				a.Password, more = secret, true // a hash may come behind
 			default:
 				more = true
 			}

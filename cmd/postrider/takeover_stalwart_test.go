@@ -38,9 +38,24 @@ func TestStalwartImport(t *testing.T) {
 		}
 		named(t, "aliases", bad, []string{"empty: its member nobody has no address", "empty leads nowhere"})
 	}
-	for _, text := range []string{"", "x", "5", `{"data": 5}`, `{"error": "notFound"}`, `{"data": {"data": {}}}`} {
+	for _, text := range []string{"", "x", items + "x", items + `{"error": "notFound"}`, "5", `{"data": 5}`, `{"error": "notFound"}`, `{"data": {"data": {}}}`} {
 		if users, bad := readAccounts(strings.NewReader(text), &takeoverFlags{format: "stalwart"}, "old.test"); len(users) > 0 || len(bad) != 1 {
 			t.Errorf("%q: %v, %v", text, users, bad)
 		}
+	}
+}
+
+// TestStalwartPages: all pages of an answer are read where they stand in one file, and of several secrets the first that is a hash.
+func TestStalwartPages(t *testing.T) {
+	text := `{"data": {"items": [{"type": "individual", "name": "a", "secrets": ["a word", "` + dumpedHash + `"], "emails": ["a@old.test"]}], "total": 2}}
+{"data": {"items": [], "total": 2}}
+[{"type": "individual", "name": "b", "secrets": ["` + dumpedHash + `"], "emails": ["b@old.test"]}]`
+	users, bad := readAccounts(strings.NewReader(text), &takeoverFlags{format: "stalwart"}, "old.test")
+	if len(users) != 2 || users[0].Password != dumpedHash || users[1].Address != "b@old.test" {
+		t.Errorf("%+v", users)
+	}
+	named(t, "accounts", bad, []string{"a@old.test: taken over without its second factor, app passwords, or further passwords"})
+	if users, bad := readAccounts(strings.NewReader("[]"), &takeoverFlags{format: "stalwart"}, "old.test"); len(users)+len(bad) > 0 {
+		t.Errorf("of nobody: %v, %v", users, bad)
 	}
 }

@@ -113,7 +113,10 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	if s.Book().Accounts[at].Sealed != "" {
+	if to := s.Book().Accounts[at].Sealed; to != "" {
+		if box != nil && box.State != mailkeys.Sealed && slices.Contains(box.Keyring.Known(), to) { // this command was broken off
+			return f.settleSealed(cmd, s, at, &outcome{Files: []string{}}, to, fmt.Sprintf("%s is sealed to %s", at, to))
+		}
 		return fmt.Errorf("%s is sealed already; \"postrider user keys %[1]s\" says how far", at)
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format, args...) }
@@ -145,16 +148,22 @@ func (f *userFlags) sealUser(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	out.Address = at.String()
 	f.noteDevices(cmd, s, at)
-	if err := f.finish(cmd, out, fmt.Sprintf("%s is sealed to %s, in %s", at, ring.Recipient(), strings.Join(out.Files, ", "))); err != nil {
+	return f.settleSealed(cmd, s, at, out, ring.Recipient(), fmt.Sprintf("%s is sealed to %s, in %s", at, ring.Recipient(), strings.Join(out.Files, ", ")))
+}
+
+// settleSealed is the end of "user seal", when the settings say to what a mailbox is sealed: the server learns of it, and then its keys have it.
+func (f *userFlags) settleSealed(cmd *cobra.Command, s *conf.Settings, at domains.Address, out *outcome, recipient, done string) error {
+	out.Address = at.String()
+	if err := f.finish(cmd, out, done); err != nil {
 		return err
 	}
 	if err := setState(cmd.Context(), s, at, mailkeys.Sealed); err != nil {
 		return err
 	}
+	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format, args...) }
 	if s.Store.Postgres != "" {
-		say("other servers on this database take no mail for it until their settings have the line, too: \"sealed\": %q\n", ring.Recipient())
+		say("other servers on this database take no mail for it until their settings have the line, too: \"sealed\": %q\n", recipient)
 	}
 	say("mail that was there before is sealed by the running server, or when it starts; \"postrider user keys %s\" says how far it is\n", at)
 	return nil

@@ -60,6 +60,16 @@ func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, pa
 	return err
 }
 
+// ClockError says that name, password and code are right, and that the code counts at another time: one of the
+// two clocks is wrong. It is sasl.ErrDenied as well, and counts as a failed login: who has seen a code may
+// try it later. Off is how far the clock that made the code is ahead of this host's, in steps of half a minute.
+type ClockError struct{ Off time.Duration }
+
+func (e *ClockError) Error() string { return "the code counts at another time: " + e.Off.String() }
+
+// Unwrap implements errors.
+func (*ClockError) Unwrap() error { return sasl.ErrDenied }
+
 // secondFactor checks the code of an administrator who has one.
 func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code string) error {
 	if admin.TOTP == "" {
@@ -74,7 +84,10 @@ func (c *Credentials) secondFactor(name string, admin *conf.WebAdmin, code strin
 	if off != 0 {
 		c.log.Warn("a code was right at another time", "user", name, "off", off)
 	}
-	if !ok {
+	switch {
+	case off != 0:
+		return &ClockError{off}
+	case !ok:
 		return sasl.ErrDenied
 	}
 	if c.codes.keep != nil {

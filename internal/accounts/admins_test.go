@@ -113,6 +113,49 @@ func TestVerifyAdmin(t *testing.T) {
 	}
 }
 
+// TestClockOff: half a minute is let pass. A clock that is wrong by more keeps its owner out and is told him, which way and by how much; it counts as a
+// failed login. Who has the code without the password, or one that was used, hears nothing of it.
+func TestClockOff(t *testing.T) {
+	from := netip.MustParseAddr("192.0.2.1")
+	for _, off := range []int{-10, -3, -2, 2, 3, 10} {
+		c, secret := admins(t)
+		var log bytes.Buffer
+		c.log = slog.New(slog.NewTextHandler(&log, nil))
+		code := Code(secret, time.Now().Add(time.Duration(off)*codeStep))
+		var clock *ClockError
+		if err := c.VerifyAdmin(t.Context(), from, "ann", "wrong", code); errors.As(err, &clock) || !errors.Is(err, sasl.ErrDenied) {
+			t.Errorf("%d steps, with a wrong password: %v", off, err)
+		}
+		// A step may have begun meanwhile.
+		err := c.VerifyAdmin(t.Context(), from, "ann", "swordfish", code)
+		if !errors.As(err, &clock) || !errors.Is(err, sasl.ErrDenied) || (clock.Off < 0) != (off < 0) || (clock.Off-time.Duration(off)*codeStep).Abs() > codeStep {
+			t.Logf("%d steps: %v", off, err)
+			if off != -10 && off != 2 { // on the edge
+				t.Errorf("%d steps: %v", off, err)
+			}
+			continue
+		}
+		if strings.Count(log.String(), "login failed") != 2 || !strings.Contains(log.String(), "a code was right at another time") {
+			t.Errorf("%s", &log)
+		}
+	}
+	for _, off := range []int{0, 1} {
+		c, secret := admins(t)
+		if err := c.VerifyAdmin(t.Context(), from, "ann", "swordfish", Code(secret, time.Now().Add(time.Duration(off)*codeStep))); err != nil {
+			t.Errorf("%d steps: %v", off, err)
+		}
+	}
+	var c codes
+	secret, now := []byte("12345678901234567890"), time.Unix(1111111111, 0)
+	code := Code(secret, now)
+	if ok, _ := c.take("ann", secret, code, now); !ok {
+		t.Fatal("a right code")
+	}
+	if ok, off := c.take("ann", secret, code, now.Add(3*codeStep)); ok || off != 0 {
+		t.Errorf("a used one: %v, %v", ok, off)
+	}
+}
+
 // TestCodesKept: that a code was used is on stable storage before it lets anybody in, and the next process knows it; without that
 // nobody gets in.
 func TestCodesKept(t *testing.T) {

@@ -98,7 +98,7 @@ func (c *codes) recall(all []remembered, now time.Time) {
 }
 
 // take reports whether a code is right and has not been used. off is how wrong a clock must be for
-// a code that would have been right at another time.
+// a code that would be right at another time and has not been used either.
 func (c *codes) take(name string, secret []byte, code string, now time.Time) (ok bool, off time.Duration) {
 	if len(code) != 6 {
 		return false, 0
@@ -112,9 +112,10 @@ func (c *codes) take(name string, secret []byte, code string, now time.Time) (ok
 			continue
 		}
 		switch {
+		case step <= c.used[name]:
 		case d < -codeSlack || d > codeSlack:
 			off = time.Duration(d) * codeStep
-		case step > c.used[name]:
+		default:
 			if c.used == nil {
 				c.used = make(map[string]int64)
 			}

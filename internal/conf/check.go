@@ -25,6 +25,8 @@ type Probes struct {
 	Listen func(l Listener, controlSocket string) error
 	// Database says why the mail cannot be kept in the database of the settings.
 	Database func(s *Settings) error
+	// Bucket says why large messages cannot be kept in the storage of the settings.
+	Bucket func(s *Settings) error
 }
 
 // Check returns every problem with the settings, each with its place where

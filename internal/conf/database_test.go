@@ -16,12 +16,23 @@ func TestDatabase(t *testing.T) {
 		`"Store": {"replicas": 1}`:                                    "Store.replicas: there is no database",
 		`"Store": {"postgres": "` + dsn + `", "quota_folders": true}`: "Store.quota_folders: what a database keeps in folders is not counted",
 		`"Store": {"quota": "1GB"}`:                                   "",
+		`"Store": {"S3": {"endpoint": "https://s3.example"}}`:         "Store.S3: there is no database",
+		`"Store": {"postgres": "good", "S3": {"bucket": "mail"}}`:     "Store.S3.endpoint: missing",
+		`"Store": {"postgres": "good", "S3": {"endpoint": "https://s3.example", "bucket": "mail", "access_key": "a"}}`:                          "Store.S3.secret_key: missing",
+		`"Store": {"postgres": "good", "S3": {"endpoint": "https://s3.example", "bucket": "mail", "access_key": "a", "secret_key": "hunter2"}}`: "Store.S3: no such bucket",
+		`"Store": {"postgres": "good", "S3": {"above": "2MiB"}}`:                                                                                "Store.S3.above: ",
+		`"Store": {"postgres": "good", "S3": {"keep": "10m"}}`:                                                                                  "Store.S3.keep: ",
 	} {
 		dir := folder(t, "a.conf", `{"server_name": "mail.example.com", "data_dir": "data", `+text+`}`)
 		asked := ""
 		_, problems := Verify(dir, Probes{Database: func(s *Settings) error {
+			if s.Store.Postgres == "good" {
+				return nil
+			}
 			asked = fmt.Sprint(string(s.Store.Postgres), s.Store.Replicas)
 			return errors.New("no such host")
+		}, Bucket: func(s *Settings) error {
+			return errors.New("no such bucket")
 		}})
 		got := fmt.Sprint(problems)
 		if len(problems) == 0 && want != "" || !strings.Contains(got, want) || want == "" && (len(problems) > 0 || asked != "") {

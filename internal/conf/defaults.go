@@ -91,6 +91,7 @@ func New() *Settings {
 			QuarantineKeep: 31 * 24 * time.Hour,
 		},
 		DKIM:    DKIM{Sign: true, Rotate: 365 * 24 * time.Hour},
+		Store:   Store{S3: S3{Above: 256 * config.KiB, Keep: 48 * time.Hour}},
 		Reports: Reports{Keep: 90 * 24 * time.Hour},
 		DNS:     DNS{DMARCPolicy: "none", MTASTS: "off"},
 		Web: Web{

@@ -51,6 +51,8 @@ func (s *Settings) fillSecrets() {
 	}
 	provider := &s.Elsewhere.OpenID
 	s.fromFile([]any{"Elsewhere", "OpenID"}, "client_secret", &provider.ClientSecret, provider.ClientSecretFile)
+	bucket := &s.Store.S3
+	s.fromFile([]any{"Store", "S3"}, "secret_key", &bucket.SecretKey, bucket.SecretKeyFile)
 	scanner := &s.Verify.Scanner
 	s.fromFile([]any{"Verify", "Scanner"}, "password", &scanner.Password, scanner.PasswordFile)
 }

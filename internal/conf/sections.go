@@ -274,10 +274,50 @@ type Store struct {
 	// acknowledged that one of them does not have as well.
 	Replicas int `json:"replicas" conf:"restart" min:"0" max:"16"`
 
+	// A bucket of S3-compatible storage that large messages of the database are kept in.
+	S3 S3 `json:"S3"`
+
 	// What is left free on the disks of mail_dir and queue_dir for everything
 	// else: mail that would go below is refused for now. Zero means a twentieth
 	// of the disk, but at least 16MiB and at most 1GiB.
 	KeepFree config.Size `json:"keep_free" conf:"restart"`
+}
+
+// S3 is about a bucket of S3-compatible storage, for the large messages of a database.
+type S3 struct {
+	// Its URL: "https://s3.example.net". By http the mail passes in clear. Empty: all mail
+	// is in the database.
+	Endpoint string `json:"endpoint" conf:"restart"`
+
+	// The region, where the storage has some.
+	Region string `json:"region" conf:"restart"`
+
+	// The bucket, which has to be there.
+	Bucket string `json:"bucket" conf:"restart"`
+
+	// What the names of all objects begin with: "mail/".
+	Prefix string `json:"prefix" conf:"restart"`
+
+	// Who may read, write, list and delete there.
+	AccessKey string `json:"access_key" conf:"restart"`
+
+	// The secret that goes with it. "env:NAME" takes it from the environment.
+	SecretKey Secret `json:"secret_key" conf:"restart"`
+
+	// A file whose first line is that secret.
+	SecretKeyFile string `json:"secret_key_file" conf:"path,restart"`
+
+	// A file with certificates (PEM) of authorities that may have signed the endpoint's,
+	// beside those of the system.
+	CAFile string `json:"ca_file" conf:"path,restart"`
+
+	// Messages of more than this are in the bucket, but for their beginning. Each message
+	// that is on its way in takes so much memory at most, until it is known to be large.
+	Above config.Size `json:"above" conf:"restart" min:"64KiB" max:"1MiB" why:"it is memory"`
+
+	// For how long objects stay that no message needs any more. A database can be
+	// restored to a moment not longer ago than this, and finds all its mail.
+	Keep time.Duration `json:"keep" conf:"restart" min:"1h"`
 }
 
 // Reports is about what other hosts tell of mail in the name of domains here, and what

@@ -119,7 +119,8 @@ func ensureID(s *conf.Settings) (string, error) {
 }
 
 // beOne gives this server its identity, and refuses it where a server elsewhere has that and lives: one is a copy of the other, and they
-// could not be told apart. One in the same place may be the process before, that was killed; announce tells them apart.
+// could not be told apart. One in the same place may be the process before, that was killed; announce tells them apart. One elsewhere may be that as well, where
+// each process has a host's name of its own, as containers have: it is forgotten soon.
 func (d *Daemon) beOne(ctx context.Context, s *conf.Settings) (err error) {
 	if d.nodes.id, err = ensureID(s); err != nil {
 		return fmt.Errorf("identity of this server: %w", err)
@@ -127,7 +128,8 @@ func (d *Daemon) beOne(ctx context.Context, s *conf.Settings) (err error) {
 	all, err := d.database.Nodes(ctx)
 	for _, n := range all {
 		if n.ID == d.nodes.id && n.Host != place(s) && n.Silent < postgres.SilentAfter {
-			return fmt.Errorf("the server at %s has the identity of this one, which must be a copy of it: remove %s here, and start again", n.Host, idFile(s))
+			return fmt.Errorf("the server at %s has the identity of this one, and was heard of %s ago: if this is a copy of it, remove %s here, and start again; if it was this one, which was killed and has another name or folder now, start again in half a minute",
+				n.Host, n.Silent.Round(time.Second), idFile(s))
 		}
 	}
 	return err

@@ -100,6 +100,36 @@ func TestForwardRefused(t *testing.T) {
 	}
 }
 
+// TestForwardDown: while the host is down that mail is forwarded to, the copy is in the mailbox at once and the other waits; when its time is over the user is told, and has
+// back what he kept no copy of. Who wrote hears nothing of it.
+func TestForwardDown(t *testing.T) {
+	sink, got := sinkServer(t)
+	w := start(t, `"SMTP": {"relay_from": ["127.0.0.1/32"]}, "Queue": {"Routes": [`+route("far.test", 9, `, "tls": "none"`)+`, `+route("third.test", sink.Port, `, "tls": "none"`)+`]},`)
+	w.forwards("alice@mail.test", "friend@far.test", true)
+	w.forwards("bob@mail.test", "friend@far.test", false)
+	w.greeted().send("<ann@third.test>", []string{"<alice@mail.test>"}, "Subject: kept\r\n\r\nx")
+	if here := w.keeps("alice@mail.test", 1); !strings.Contains(strings.Join(here, ""), "Subject: kept") { // with the reply, for it is stored then
+		t.Errorf("%q", here)
+	}
+	w.greeted().send("<ann@third.test>", []string{"<bob@mail.test>"}, "Subject: not kept\r\n\r\nx")
+	w.keeps("bob@mail.test", 0)
+	for _, e := range w.listed(2) {
+		if err := w.post.Outbound.Queue().Expire(t.Context(), e.ID); err != nil { // as it does by itself in days
+			t.Fatal(err)
+		}
+	}
+	if hers := strings.Join(w.waitFor("alice@mail.test", 2), ""); strings.Count(hers, "Action: failed") != 1 || !strings.Contains(hers, "friend@far.test") {
+		t.Errorf("%q", hers)
+	}
+	if his := strings.Join(w.waitFor("bob@mail.test", 2), ""); strings.Count(his, "Action: failed") != 1 || strings.Count(his, "Subject: not kept") < 2 {
+		t.Errorf("%q", his)
+	}
+	w.drained()
+	if len(got) != 0 {
+		t.Errorf("who wrote hears of it: %q", <-got)
+	}
+}
+
 // TestForwardComesBack: what was forwarded and comes back stays in the mailbox, and goes no second time.
 func TestForwardComesBack(t *testing.T) {
 	w, got := startRelaying(t)

@@ -161,6 +161,47 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+// TestDeviceEndedByAdmin: an administrator sees an account's devices, not their passwords, and ends one: who is in by it is out, the other goes on, and the log says who it was.
+func TestDeviceEndedByAdmin(t *testing.T) {
+	w := start(t, withAdmin(t, ""))
+	v := w.user("alice@mail.test", testPassword)
+	made := make(map[string]string)
+	for _, name := range []string{"phone", "<b>laptop"} {
+		_, page := v.post("/account/devices", "do", "add", "name", name, "password", testPassword)
+		shown := regexp.MustCompile(` is ([a-z2-7]{26}) `).FindStringSubmatch(page)
+		if shown == nil {
+			t.Fatal(page)
+		}
+		made[name] = shown[1]
+	}
+	if !w.fetches("alice@mail.test", made["phone"]) {
+		t.Error("it does not fetch")
+	}
+	ann := w.visitor()
+	ann.post("/admin/login", "name", "ann", "password", testPassword)
+	const at = "/admin/accounts/alice@mail.test"
+	code, page := ann.see(at)
+	id := regexp.MustCompile(`name="id" value="([a-z2-7]+)"><button class="danger" name="do" value="end" aria-label="End the password of phone"`).FindStringSubmatch(page)
+	if code != 200 || id == nil || strings.Contains(page, "<b>laptop") || !strings.Contains(page, `<span class="tag">pop3</span> from 127.0.0.1`) || strings.Contains(page, made["phone"]) {
+		t.Fatal(code, page)
+	}
+	if code, page := ann.post(at, "do", "end", "id", id[1]); code != 200 || !strings.Contains(page, "The password of phone is ended.") || strings.Contains(page, "of phone\"") {
+		t.Error(code, page)
+	}
+	if code, _ := ann.post(at, "do", "end", "id", id[1]); code != 404 {
+		t.Error("ended twice:", code)
+	}
+	if code, _ := ann.post("/admin/accounts/nobody@mail.test", "do", "end", "id", id[1]); code != 404 {
+		t.Error("of nobody:", code)
+	}
+	if w.fetches("alice@mail.test", made["phone"]) || !w.fetches("alice@mail.test", made["<b>laptop"]) {
+		t.Error("which is ended")
+	}
+	if !strings.Contains(w.logs.String(), "area=admin user=ann remote=127.0.0.1 page=Account action=end account=alice@mail.test app=phone") {
+		t.Error(w.logs)
+	}
+}
+
 // TestForwardPage: mail goes on once the code is told that was sent to the other address; the user is told; another password, an address that is here
 // and a wrong code change nothing.
 func TestForwardPage(t *testing.T) {

@@ -38,9 +38,26 @@ func (d *Daemon) adminPages() http.Handler {
 	})
 	d.closers = append(d.closers, d.desk)
 	all := d.desk.Pages()
-	all.Overview, all.Flows = overview{d}, d.flows
+	all.Overview, all.Flows, all.Devices = overview{d}, d.flows, userDevices{d}
 	admin.Add(area, all)
 	return area
+}
+
+// userDevices are those that users have made passwords for, as administrators see and end them.
+type userDevices struct{ d *Daemon }
+
+// Devices implements admin.Devices.
+func (u userDevices) Devices(address string) (all []admin.Device, err error) {
+	is, err := u.d.service.Decided(domains.CanonicalAddress(address).String())
+	for _, a := range is.Apps {
+		all = append(all, admin.Device{ID: a.ID, Name: a.Name, Only: a.Only, Until: a.Until, Over: a.Over, Made: a.Made, Used: a.Used, Service: a.Service, From: a.From})
+	}
+	return all, err
+}
+
+// EndDevice implements admin.Devices.
+func (u userDevices) EndDevice(ctx context.Context, address, id string) (string, error) {
+	return u.d.service.RevokeApp(ctx, domains.CanonicalAddress(address).String(), id)
 }
 
 // flows are the traffic of the last n spans of so many minutes each.

@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/mailkeys"
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/mailstore/database"
 	"github.com/postrider-mail/postrider/smtp"
 )
 
@@ -138,4 +140,88 @@ func TestSealedSharedQueue(t *testing.T) {
 		t.Errorf("the other host got %q", here)
 	}
 	a.awaitQueue(0)
+}
+
+// TestSealedQueueKeyOfOthers: a server without a key does not join a queue that is sealed, also where nothing waits and no other server runs: what it took would
+// be lost with the key it made as soon as the others' takes its place.
+func TestSealedQueueKeyOfOthers(t *testing.T) {
+	t.Parallel()
+	settings := fmt.Sprintf(`"Store": {"postgres": %q}, "Queue": {"seal": true},`, peertest.DSN(peertest.Postgres(t)))
+	a := start(t, settings)
+	a.stop()
+	dir := confFolder(t, testConf, settings)
+	d, err := New(func() (*conf.Settings, error) { return conf.Load(dir) }, os.Stderr)
+	if err == nil {
+		d.closeAll()
+	}
+	if err == nil || !strings.Contains(err.Error(), "another server has a key on this database: copy its file here") {
+		t.Errorf("a server without the key: %v", err)
+	}
+	s, err := conf.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.SecretKeyFile); err == nil {
+		t.Error("it has made a key")
+	}
+}
+
+// TestTwoKeysAtOnce: of two servers that begin on an empty database at one moment one makes the key, and the other is left without.
+func TestTwoKeysAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	db, err := database.Connect(t.Context(), dsn, database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	at := func() *conf.Settings { return &conf.Settings{SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")} }
+	if _, err := openWhole(t.Context(), at(), db, true); err != nil { // which makes the tables
+		t.Fatal(err)
+	}
+	if _, err := db.Pool.Exec(t.Context(), db.In(`delete from $.document`)); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Both find that nothing is sealed, and neither can write.
+	if _, err := tx.Exec(t.Context(), db.In(`lock table $.document in share row exclusive mode`)); err != nil {
+		t.Fatal(err)
+	}
+	both := []*conf.Settings{at(), at()}
+	var wrong [2]error
+	var all sync.WaitGroup
+	for i, s := range both {
+		all.Go(func() {
+			store, err := openWhole(t.Context(), s, db, true)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wrong[i] = store.Wrong()
+		})
+	}
+	peertest.Await(t, "both to write", func() (yes bool) {
+		err := tx.QueryRow(t.Context(), `select count(*) = 2 from pg_locks where not granted`).Scan(&yes)
+		return err == nil && yes
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	keys := 0
+	for i, s := range both {
+		_, err := os.Stat(s.SecretKeyFile)
+		if (err == nil) != (wrong[i] == nil) {
+			t.Errorf("%d: %v, and of its file: %v", i, wrong[i], err)
+		}
+		if err == nil {
+			keys++
+		}
+	}
+	if keys != 1 {
+		t.Errorf("%d keys", keys)
+	}
 }

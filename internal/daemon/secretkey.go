@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	wholepg "github.com/postrider-mail/postrider/internal/whole/postgres"
 	pgqueue "github.com/postrider-mail/postrider/smtp/queue/postgres"
 	"github.com/postrider-mail/postrider/smtp/queue/sealed"
 	"github.com/postrider-mail/postrider/smtp/queue/spool"
@@ -77,6 +78,15 @@ func (d *Daemon) sealedInDatabase(ctx context.Context, s *conf.Settings, n int) 
 		}
 	}
 	return n, nil
+}
+
+// othersSeal refuses a server without a key where the queue is sealed and others on the database have sealed something already, wrong being what it found
+// there: what it took would wait under a key of its own, which is lost as soon as theirs takes its place.
+func (d *Daemon) othersSeal(s *conf.Settings, wrong error) error {
+	if d.keyMissed == "" || !s.Queue.Deliver || !s.Queue.Seal || !errors.Is(wrong, wholepg.ErrOtherKey) {
+		return nil
+	}
+	return fmt.Errorf("secret_key_file %s is not there, the queue that this server shares is sealed (Queue.seal), and another server has a key on this database: copy its file here", s.SecretKeyFile)
 }
 
 // tellOfKey says that a key was made in place of one that was not there.

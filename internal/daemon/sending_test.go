@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/postrider-mail/postrider/internal/conf"
+	common "github.com/postrider-mail/postrider/internal/whole"
 )
 
 // TestNamesInASCII: what is said to others, or compared with the DNS, is as the
@@ -43,5 +46,46 @@ func TestSRSKey(t *testing.T) {
 	s.DataDir = t.TempDir()
 	if srs, err := new(Daemon).newSRS(s); err != nil || srs.Key != nil {
 		t.Errorf("a key for nothing: %v", err)
+	}
+}
+
+// awayStore is a store of documents that may be gone.
+type awayStore struct {
+	common.Store
+	err error
+}
+
+func (a *awayStore) Get(ctx context.Context, name string, known common.Version) ([]byte, common.Version, error) {
+	if a.err != nil {
+		return nil, "", a.err
+	}
+	return a.Store.Get(ctx, name, known)
+}
+
+// TestSRSAway: where servers have no secret of rewritten senders, as none forwards, a reload needs no database; one that begins to forward does.
+func TestSRSAway(t *testing.T) {
+	t.Parallel()
+	s := &conf.Settings{ServerName: "mail.test", DataDir: t.TempDir()}
+	store := &awayStore{Store: common.NewFiles(t.TempDir())}
+	d := &Daemon{together: together{documents: store}}
+	store.err = errors.New("away")
+	if _, err := d.newSRS(s); err == nil {
+		t.Error("nobody knows whether there is a secret")
+	}
+	store.err = nil
+	if srs, err := d.newSRS(s); err != nil || srs.Key != nil {
+		t.Fatalf("%v %v", srs, err)
+	}
+	store.err = errors.New("away")
+	if srs, err := d.newSRS(s); err != nil || srs.Key != nil {
+		t.Errorf("%v %v", srs, err)
+	}
+	s.Queue.Forward = true
+	if _, err := d.newSRS(s); err == nil {
+		t.Error("senders are rewritten without a secret")
+	}
+	store.err = nil
+	if srs, err := d.newSRS(s); err != nil || srs.Key == nil {
+		t.Errorf("%v %v", srs, err)
 	}
 }

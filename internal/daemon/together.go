@@ -33,6 +33,7 @@ type together struct {
 	tally     *common.Tally
 	problem   string // why its keys are its own although there is a database
 	srs       []byte // the secret that documents have, once it is known
+	asked     bool   // for it
 }
 
 // openTogether opens what is in the database, if there is one. A server that cannot read what the others have sealed goes on with its own
@@ -47,6 +48,9 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := d.othersSeal(s, store.Wrong()); err != nil {
+		return err
+	}
 	d.together = together{documents: store, counts: store, tally: common.NewTally(store, d.log)}
 	if err := store.Wrong(); err != nil {
 		d.together.documents, d.together.problem = nil, "this server signs mail and rewrites senders with keys of its own: "+err.Error()
@@ -57,13 +61,18 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 
 // openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
 func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*wholepg.Store, error) {
-	return wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
+	made := false
+	store, err := wholepg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
-			key, _, err = seal.EnsureKey(s.SecretKeyFile)
+			key, made, err = seal.EnsureKey(s.SecretKeyFile)
 			return key, err
 		}
 		return seal.LoadKey(s.SecretKeyFile)
 	})
+	if err == nil && made && errors.Is(store.Wrong(), wholepg.ErrOtherKey) {
+		err = os.Remove(s.SecretKeyFile) // another server began at the same moment, and was quicker: nothing is sealed with this one
+	}
+	return store, err
 }
 
 // runTogether tells others and hears of them until ctx ends.
@@ -157,8 +166,12 @@ func (d *Daemon) newSRS(s *conf.Settings) (*queue.SRS, error) {
 		return srs, nil
 	}
 	if d.together.srs == nil { // it never changes: a reload needs no database
-		if d.together.srs, err = d.commonSRS(own, s.Queue.Forward); err != nil {
+		secret, err := d.commonSRS(own, s.Queue.Forward)
+		if err != nil && (s.Queue.Forward || !d.together.asked) { // else there was none, and none is needed
 			return nil, fmt.Errorf("key of rewritten senders: %w", err)
+		}
+		if err == nil {
+			d.together.srs, d.together.asked = secret, true
 		}
 	}
 	if secret := d.together.srs; secret != nil {

@@ -234,15 +234,24 @@ type purger interface {
 // leftover does what is wanted with the mail of an account of that name that was removed: it is not for a new one unless that is said.
 func (p accountPages) leftover(ctx context.Context, at domains.Address, wanted string) error {
 	use, err := p.Store.Usage(ctx, at.String())
+	holds := pages.Count(use.Messages, "message")
+	if err == nil && use.Messages == 0 {
+		// Keys of sealed mail alone are of somebody as well: with them an account that is not sealed would be given no mail.
+		box, bad := p.MailKeys.Of(at.String())
+		if bad == nil && box == nil {
+			return nil
+		}
+		err, holds = bad, "keys of sealed mail"
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("whether there is mail of that name from before cannot be seen: %w", err)
-	case use.Messages == 0 || wanted == "keep":
+	case wanted == "keep":
 		return nil
 	case wanted == "delete":
 		return p.purge(ctx, at)
 	}
-	return &admin.Wrong{Field: "mail", Why: "there is a mailbox of that name with " + pages.Count(use.Messages, "message") + ", of an account that was removed"}
+	return &admin.Wrong{Field: "mail", Why: "there is a mailbox of that name with " + holds + ", of an account that was removed"}
 }
 
 func (p accountPages) purge(ctx context.Context, at domains.Address) error {

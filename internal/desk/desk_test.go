@@ -397,6 +397,29 @@ func TestSealedPassword(t *testing.T) {
 	wrong(t, err, "password", "this mailbox is sealed")
 }
 
+// TestLeftKeys: an empty mailbox of an account that was removed, which has keys of sealed mail, is given to a new account only where that is said.
+func TestLeftKeys(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	const eve = "eve@mail.test"
+	err := o.MailKeys.Change(t.Context(), eve, func(b *mailkeys.Box) (err error) {
+		b.State = mailkeys.Sealed
+		b.Keyring, _, err = mailkeys.NewKeyring([]byte("correct horse"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = o.Pages().Accounts.AddAccount(t.Context(), admin.NewAccount{Address: eve})
+	wrong(t, err, "mail", "a mailbox of that name with keys of sealed mail, of an account that was removed")
+	if _, _, err := o.Pages().Accounts.AddAccount(t.Context(), admin.NewAccount{Address: eve, Mail: "delete"}); err != nil {
+		t.Fatal(err)
+	}
+	if box, err := o.MailKeys.Of(eve); err != nil || box != nil {
+		t.Errorf("the keys are still there: %v %v", box, err)
+	}
+}
+
 // TestAliasPages: aliases are listed with what they lead to, added, changed and removed, each from what the page has shown.
 func TestAliasPages(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"mailstore/maildir":        {"mailstore", "mailstore/durable", "internal/dirents", "internal/sys"},
 	"mailstore/database":       {"mailstore/durable"},
 	"mailstore/postgres":       {"mailstore", "mailstore/database"},
+	"mailstore/s3":             {},
 	"mailstore/sealed":         {"mailstore", "cipher/sealedmail"},
 	"smtp":                     {"parsers/domains", "parsers/textual", "cipher/certs", "cipher/sasl", "parsers/lineserver"},
 	"smtp/dkim":                {"parsers/domains"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // funcs are what templates may call.
 func funcs() template.FuncMap {
 	all := Words()
-	maps.Copy(all, template.FuncMap{"asset": asset, "field": field, "zone": zone})
+	maps.Copy(all, template.FuncMap{"asset": asset, "field": field, "zone": zone, "segment": url.PathEscape}) // addresses may hold / ? # and %
 	return all
 }
 

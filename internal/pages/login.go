@@ -3,9 +3,11 @@ package pages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -15,10 +17,28 @@ var (
 	ErrThrottled = errors.New("too many wrong logins; try again later")
 )
 
+// ClockError is ErrDenied for somebody whose code is right at another time: the clock that makes the codes, or this host's, is wrong by Off;
+// Off is negative where the codes are late.
+type ClockError struct{ Off time.Duration }
+
+// Error says what to do, with the time that it is here.
+func (e *ClockError) Error() string { return e.at(time.Now()) }
+
+func (e *ClockError) at(now time.Time) string {
+	way := "ahead of"
+	if e.Off < 0 {
+		way = "behind"
+	}
+	return fmt.Sprintf("that code is of a clock about %v %s this server's, where it is %s UTC; set the one that is wrong, and try the next code", e.Off.Abs(), way, now.UTC().Format("15:04:05"))
+}
+
+// Is has it be ErrDenied.
+func (*ClockError) Is(err error) bool { return err == ErrDenied }
+
 // Logins say who may come in. They may be asked concurrently.
 type Logins interface {
 	// Login checks a name with its password and, if the area asks for one, a code. It returns the name that
-	// the session is of, ErrDenied, ErrThrottled, or what kept it from looking. It must not tell names
+	// the session is of, ErrDenied, a *ClockError, ErrThrottled, or what kept it from looking. It must not tell names
 	// that exist from others.
 	Login(ctx context.Context, v Visitor, name, password, code string) (who string, err error)
 	// Stamp is something that changes with the secrets of a name, and with nothing else; empty if
@@ -73,10 +93,13 @@ func (a *Area) login(w http.ResponseWriter, r *http.Request) {
 		return // the browser has gone: nobody reads an answer, and it is no fault of ours to tell of
 	}
 	status := http.StatusUnprocessableEntity
+	var clock *ClockError
 	switch {
 	case errors.Is(err, ErrThrottled):
 		status = http.StatusTooManyRequests
 		f.Wrong("", ErrThrottled.Error())
+	case errors.As(err, &clock):
+		f.Wrong("", clock.Error())
 	case err == nil, errors.Is(err, ErrDenied):
 		f.Wrong("", ErrDenied.Error())
 	default:

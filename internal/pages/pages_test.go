@@ -3,12 +3,16 @@ package pages
 import (
 	"bytes"
 	"context"
+	"errors"
+	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +27,7 @@ type keys struct {
 	words map[string]string
 	full  bool
 	away  bool
+	off   time.Duration // of the clock that makes codes
 }
 
 func (k *keys) Login(_ context.Context, _ Visitor, name, password, _ string) (string, error) {
@@ -35,6 +40,8 @@ func (k *keys) Login(_ context.Context, _ Visitor, name, password, _ string) (st
 		return "", ErrThrottled
 	case password == "" || k.words[name] != password:
 		return "", ErrDenied
+	case k.off != 0:
+		return "", &ClockError{k.off}
 	}
 	return name, nil
 }
@@ -161,6 +168,56 @@ func TestLogin(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `msg="logged in to the pages" area=admin user=ann remote=192.0.2.7`) || strings.Contains(log.String(), "one") {
 		t.Error("log:", log)
+	}
+}
+
+// TestClockOff: whose code counts at another time is told which way and by how much, and what time it is here, beside a form that keeps the name alone.
+func TestClockOff(t *testing.T) {
+	b, k, _, _ := world(t)
+	k.off = -90 * time.Second
+	r := b.login("ann", "one")
+	if page := html.UnescapeString(text(r)); r.StatusCode != 422 || len(b.jar) != 0 || !strings.Contains(page, "that code is of a clock about 1m30s behind this server's, where it is ") || !strings.Contains(page, `value="ann"`) || strings.Contains(page, `value="one"`) {
+		t.Error(r.StatusCode, b.jar, page)
+	}
+	if page := text(b.login("ann", "two")); strings.Contains(page, "clock") {
+		t.Error("told without the password:", page)
+	}
+	at := time.Date(2026, 12, 1, 9, 8, 7, 0, time.FixedZone("", 3600))
+	if got, want := (&ClockError{2 * time.Minute}).at(at), "that code is of a clock about 2m0s ahead of this server's, where it is 08:08:07 UTC; set the one that is wrong, and try the next code"; got != want || !errors.Is(&ClockError{}, ErrDenied) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestOldTab: what a tab of the version before still sends does all that it says or nothing: without a session, which no restart keeps, it is told so; with one, what the
+// form does not know any more is refused, and what it has not said is not made up. What such a tab loads again is no page of an intermediate cache, and
+// a file that is no more is not remembered as one that is not there.
+func TestOldTab(t *testing.T) {
+	b, _, _, taken := world(t)
+	b.login("ann", "one")
+	before := maps.Clone(b.jar)
+	for name, form := range map[string]url.Values{"an action that was": {"do": {"gone"}, "size": {"7"}}, "none": {"size": {"7"}}} {
+		if r := b.do("POST", "/admin/p", form); r.StatusCode < 400 || r.StatusCode >= 500 {
+			t.Errorf("%s: %d", name, r.StatusCode)
+		}
+	}
+	if len(*taken) != 0 {
+		t.Error("done all the same:", *taken)
+	}
+	if r := b.do("POST", "/admin/p", url.Values{"do": {"set"}, "size": {"7"}, "what-was": {"x"}}); r.StatusCode != 303 || !slices.Equal(*taken, []string{"7"}) {
+		t.Error("a field more:", r.StatusCode, *taken)
+	}
+	after, _, _, taken := world(t) // another process
+	after.jar = before
+	if r := after.do("POST", "/admin/p", url.Values{"do": {"set"}, "size": {"7"}}); r.StatusCode != 303 || !strings.Contains(r.Header.Get("Location"), "ended=") || len(*taken) != 0 {
+		t.Error("after a restart:", r.StatusCode, r.Header, *taken)
+	}
+	if r := b.do("GET", "/admin/p", nil); !strings.Contains(r.Header.Get("Cache-Control"), "no-store") {
+		t.Error("a page is kept:", r.Header)
+	}
+	for _, name := range []string{"pages.css", "pages.js"} {
+		if r := b.do("GET", "/admin/assets/0123456789ab."+name, nil); r.StatusCode != 404 || !strings.Contains(r.Header.Get("Cache-Control"), "no-store") {
+			t.Error("a file of the version before:", r.StatusCode, r.Header)
+		}
 	}
 }
 

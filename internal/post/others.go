@@ -47,17 +47,15 @@ func (p *Post) CountWith(tally *whole.Tally) {
 	})
 }
 
-// of is the sum of a kind and key on the day of now.
+// of is the sum of a kind and key on the day of now; nil where there is no room for it: what others take for that one does not count here.
 func (o *others) of(kind, key string, now time.Time) *sum {
 	if day := dayOf(now); o.day != day || o.sums == nil {
 		o.day, o.sums = day, make(map[string]*sum)
 	}
 	s := o.sums[kind+" "+key]
-	if s == nil {
+	if s == nil && len(o.sums) < 2*kinds*mostHolders {
 		s = new(sum)
-		if len(o.sums) < 2*kinds*mostHolders { // else it is not remembered, and what others take for it does not count
-			o.sums[kind+" "+key] = s
-		}
+		o.sums[kind+" "+key] = s
 	}
 	return s
 }
@@ -72,7 +70,9 @@ func (o *others) tell(h holder, a Amount, now time.Time) {
 	key := h.key(now)
 	for kind, n := range map[string]int{sentMessages: a.Messages, sentRecipients: a.Recipients} {
 		if n != 0 {
-			o.of(kind, key, now).mine += float64(n)
+			if s := o.of(kind, key, now); s != nil {
+				s.mine += float64(n)
+			}
 			o.tally.Tell(whole.Told{Kind: kind, Key: key, Level: float64(n), Lives: rateDay + rateHour})
 		}
 	}
@@ -87,7 +87,8 @@ func (o *others) tellLifted(account domains.Address, now, until time.Time) {
 	o.tally.Tell(one)
 }
 
-// heard takes what all have taken, and counts what is new of it and not this server's.
+// heard takes what all have taken, and counts what is new of it and not this server's. It is less than before where a message was not sent in
+// the end.
 func (r *rates) heard(h whole.Heard, now time.Time) {
 	holder, day, ok := parseHolder(h.Key)
 	if !ok || day != dayOf(now) {
@@ -96,17 +97,24 @@ func (r *rates) heard(h whole.Heard, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.others.of(h.Kind, h.Key, now)
+	if s == nil {
+		return
+	}
 	theirs := max(0, h.Level-s.mine)
 	more := int(theirs - s.theirs)
 	known := s.heard || !h.Old // what they took before this server began is no news
-	if s.theirs, s.heard = theirs, true; !known || more <= 0 {
+	if s.theirs, s.heard = theirs, true; !known || more == 0 {
 		return
 	}
-	t, a := r.of(holder, now), Amount{Messages: more}
+	t, a := r.of(holder, now), Amount{Messages: max(more, -more)}
 	if h.Kind == sentRecipients {
-		a = Amount{Recipients: more}
+		a = Amount{Recipients: a.Messages}
 	}
-	t.add(t.rate, a)
+	if more > 0 {
+		t.add(t.rate, a)
+	} else {
+		t.take(a)
+	}
 	r.dirty = true
 }
 

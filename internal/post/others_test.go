@@ -3,6 +3,7 @@ package post
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -101,5 +102,46 @@ func TestRatesTogether(t *testing.T) {
 		if h, _, ok := parseHolder(key); ok {
 			t.Errorf("%q: %+v", key, h)
 		}
+	}
+}
+
+// TestRatesGivenBack: what one server takes and gives back, because it is not sent, counts nowhere, also where the others have heard of it
+// in between.
+func TestRatesGivenBack(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var r rates
+	h := holder{whose: OfAccount, name: "ann@mail.test"}
+	hear := func(level float64, old bool) {
+		r.heard(whole.Heard{Kind: sentRecipients, Key: h.key(now), Level: level, Old: old}, now)
+	}
+	for range 5 {
+		hear(40, false)
+		hear(0, false)
+	}
+	hear(3, false)
+	if l := r.of(h, now); l.Hour.Recipients != 3 || l.Day.Recipients != 3 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// TestRatesWithoutRoom: once strangers have filled what is known of other servers, a server's own messages count once.
+func TestRatesWithoutRoom(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var r rates
+	r.others.tally = whole.NewTally(wholetest.NewMemory(), slog.New(slog.DiscardHandler))
+	for i := range 2 * kinds * mostHolders {
+		r.others.of(sentMessages, fmt.Sprint(i), now)
+	}
+	c := claim{holder: holder{whose: OfAccount, name: "ann@mail.test"}}
+	for i := range 5 {
+		r.take([]claim{c}, 0, Amount{1, 1}, now)
+		for _, kind := range []string{sentMessages, sentRecipients} {
+			r.heard(whole.Heard{Kind: kind, Key: c.key(now), Level: float64(i + 1)}, now)
+		}
+	}
+	if l := r.of(c.holder, now); l.Hour.Amount != (Amount{5, 5}) {
+		t.Errorf("%+v", l)
 	}
 }

@@ -220,6 +220,11 @@ func (t *ledger) add(r Rate, a Amount) {
 	t.Hour.Amount, t.Day.Amount = t.Hour.plus(a), t.Day.plus(a)
 }
 
+// take takes back what was added.
+func (t *ledger) take(a Amount) {
+	t.Hour.Amount, t.Day.Amount, t.Over = t.Hour.minus(a), t.Day.minus(a), t.Over.minus(a)
+}
+
 // rates count for holders. The zero value is ready.
 type rates struct {
 	mu    sync.Mutex
@@ -310,7 +315,7 @@ func (r *rates) give(claims []claim, a Amount, now time.Time) {
 	for i := range claims {
 		if t := r.by[claims[i].whose][claims[i].holder]; t != nil {
 			t.turn(now)
-			t.Hour.Amount, t.Day.Amount, t.Over = t.Hour.minus(a), t.Day.minus(a), t.Over.minus(a)
+			t.take(a)
 			r.others.tell(claims[i].holder, Amount{-a.Messages, -a.Recipients}, now)
 		}
 	}

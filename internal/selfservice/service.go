@@ -363,7 +363,10 @@ func (o *Service) Message(who, to, subject, text string) ([]byte, error) {
 
 // LoginError is an error of a login in the words of the pages.
 func LoginError(err error) error {
+	var clock *accounts.ClockError
 	switch {
+	case errors.As(err, &clock):
+		return &pages.ClockError{Off: clock.Off}
 	case errors.Is(err, sasl.ErrDenied):
 		return pages.ErrDenied
 	case errors.Is(err, sasl.ErrThrottled):

@@ -43,7 +43,8 @@ type Ring struct {
 	where   string // that is, for people
 	log     *slog.Logger
 	watcher Watcher
-	changed chan struct{} // something is to be looked at now
+	changed chan struct{}                   // something is to be looked at now
+	adopts  func(ctx context.Context) error // brings along keys of before, where there is no list yet; nil: there are none
 
 	settings atomic.Pointer[Settings]
 	signers  atomic.Pointer[map[domains.Name]*dkim.Signer]
@@ -72,27 +73,25 @@ const listFile = "keys.json"
 // nil for who only looks at them. Where they cannot be read there is a Ring beside the error, which
 // signs nothing, changes nothing, says so in Problems, and tries again whenever it is asked for something.
 func Open(dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
-	return opened(&Ring{store: whole.NewFiles(filepath.Dir(dir)), dir: filepath.Base(dir), where: dir, log: log, watcher: watcher}, s)
+	return opened(context.Background(), &Ring{store: whole.NewFiles(filepath.Dir(dir)), dir: filepath.Base(dir), where: dir, log: log, watcher: watcher}, s)
 }
 
 // OpenShared is Open for keys that several servers have together: what one makes, has seen or was told to do, holds for all. dir is where
 // the keys are that this server had for itself, and where nobody has any yet those become everybody's.
 func OpenShared(ctx context.Context, store whole.Store, dir string, s Settings, watcher Watcher, log *slog.Logger) (*Ring, error) {
 	r := &Ring{store: store, dir: "dkim", where: "the database", log: log, watcher: watcher}
-	_, v, err := store.Get(ctx, r.name(listFile), "")
-	if err == nil && v == "" {
-		err = r.adopt(ctx, whole.NewFiles(filepath.Dir(dir)), filepath.Base(dir))
+	r.adopts = func(ctx context.Context) error {
+		return r.adopt(ctx, whole.NewFiles(filepath.Dir(dir)), filepath.Base(dir))
 	}
-	ring, err2 := opened(r, s)
-	return ring, errors.Join(err, err2)
+	return opened(ctx, r, s)
 }
 
-func opened(r *Ring, s Settings) (*Ring, error) {
+func opened(ctx context.Context, r *Ring, s Settings) (*Ring, error) {
 	r.changed = make(chan struct{}, 1)
 	r.settings.Store(&s)
 	r.mu.Lock()
 	defer r.unlock()
-	return r, r.read(context.Background())
+	return r, r.read(ctx)
 }
 
 // adopt takes over keys from where one server had them, all or none.
@@ -149,19 +148,23 @@ func (r *Ring) Configure(s Settings) {
 	r.wake()
 }
 
-// Refresh takes up what other servers have done to the keys. While it cannot be found out, those that were known stay.
+// Refresh takes up what other servers have done to the keys. While it cannot be found out, those that were known stay. Keys that could not be
+// brought along are.
 func (r *Ring) Refresh(ctx context.Context) error {
 	r.mu.Lock()
-	known := r.version
+	known, late := r.version, r.broken != nil && r.version == ""
 	r.mu.Unlock()
 	_, v, err := r.store.Get(ctx, r.name(listFile), known) // without the lock: it may take long
-	if err != nil || v == known {
+	if err != nil || v == known && !late {
 		return err
 	}
 	r.mu.Lock()
 	defer r.unlock()
-	defer r.wake()
-	return r.current(ctx)
+	if err := r.current(ctx); err != nil {
+		return err
+	}
+	r.wake()
+	return nil
 }
 
 // Keys are all keys that were not lost, the oldest first. Those of a domain that is no longer here have no
@@ -224,7 +227,7 @@ func (r *Ring) current(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.where, listFile), err)
 	}
-	r.keys, r.version = keys, v
+	r.keys, r.version, r.dropped = keys, v, nil // what was to go goes by that list
 	r.use(ctx)
 	return nil
 }
@@ -232,7 +235,13 @@ func (r *Ring) current(ctx context.Context) error {
 // read takes the list from where it is, and the private keys that sign.
 func (r *Ring) read(ctx context.Context) error {
 	text, v, err := r.store.Get(ctx, r.name(listFile), "")
-	r.keys = nil
+	if err == nil && v == "" && r.adopts != nil {
+		// Without them others would be made, which no DNS shows.
+		if err = r.adopts(ctx); err == nil {
+			text, v, err = r.store.Get(ctx, r.name(listFile), "")
+		}
+	}
+	r.keys, r.dropped = nil, nil
 	if err == nil {
 		r.keys, err = parseList(text)
 	}

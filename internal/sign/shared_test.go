@@ -159,3 +159,92 @@ func TestSharedAdopted(t *testing.T) {
 		t.Error("what a server had for itself is gone")
 	}
 }
+
+// TestSharedAdoptedLater: where the keys that this server had for itself cannot be brought along when it starts, none are made in their place:
+// they are brought along as soon as they can be.
+func TestSharedAdoptedLater(t *testing.T) {
+	t.Parallel()
+	for _, again := range []struct {
+		name string
+		does func(r *Ring) error
+	}{{"refresh", func(r *Ring) error { return r.Refresh(t.Context()) }}, {"prepare", func(r *Ring) error { return r.Prepare(t.Context()) }}} {
+		t.Run(again.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "dkim")
+			own := open(t, dir, usual, nil)
+			if err := own.Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			list := filepath.Join(dir, listFile)
+			good, err := os.ReadFile(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(list, []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			store := whole.NewFiles(t.TempDir())
+			r, err := OpenShared(t.Context(), store, dir, usual, nil, slog.New(slog.DiscardHandler))
+			if err == nil || len(r.Problems()) != 1 {
+				t.Errorf("%v %q", err, r.Problems())
+			}
+			if err := again.does(r); err == nil {
+				t.Error("nobody says that the keys are missing")
+			}
+			if err := os.WriteFile(list, good, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := again.does(r); err != nil {
+				t.Error(err)
+			}
+			if all := r.Keys(); len(all) != 1 || all[0].Public != own.Keys()[0].Public {
+				t.Errorf("%+v", all)
+			}
+			if _, v, err := store.Get(t.Context(), r.file(&own.Keys()[0]), ""); v == "" || err != nil {
+				t.Errorf("the private key stayed behind: %v", err)
+			}
+		})
+	}
+}
+
+// deaf is a store that takes no changes for a while.
+type deaf struct {
+	whole.Store
+	is bool
+}
+
+func (d *deaf) Put(ctx context.Context, changes ...whole.Change) ([]whole.Version, error) {
+	if d.is {
+		return nil, errors.New("away")
+	}
+	return d.Store.Put(ctx, changes...)
+}
+
+// TestSharedNotDropped: a key whose end could not be written down, and that goes on as others have it, keeps its private part.
+func TestSharedNotDropped(t *testing.T) {
+	t.Parallel()
+	common := whole.NewFiles(t.TempDir())
+	store := &deaf{Store: common}
+	a := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	if err := a.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := shared(t, common, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	k := a.Keys()[0]
+	store.is = true
+	if _, err := a.saw(t.Context(), k, sight{hidden: true, taken: true, why: "another key"}); err == nil {
+		t.Fatal("nobody says that it is away")
+	}
+	store.is = false
+	if _, err := b.saw(t.Context(), k, sight{why: "it is not seen"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.saw(t.Context(), k, sight{why: "it is not seen yet"}); err != nil {
+		t.Fatal(err)
+	}
+	if all := a.Keys(); len(all) != 1 || all[0].Phase != Announced || all[0].Trouble != "it is not seen yet" {
+		t.Fatalf("%+v", all)
+	}
+	if _, v, err := store.Get(t.Context(), a.file(&k), ""); v == "" || err != nil {
+		t.Errorf("the private key of a key that is announced is gone: %v", err)
+	}
+}

@@ -3,9 +3,7 @@ package whole
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"math"
-	"slices"
 	"sync"
 	"time"
 )
@@ -43,8 +41,11 @@ type Counts interface {
 const (
 	// hearEvery is how old what is known of other servers' counts may be.
 	hearEvery = time.Second
-	// mostTold bounds what is still to be told, while nobody can be: what is beyond it is known here alone.
-	mostTold = 1 << 16
+	// mostTold bounds what of a kind is still to be told, while nobody can be: what is beyond it is known here alone. Strangers can cause any
+	// number of one kind, and leave room for the others.
+	mostTold = 1 << 15
+	// mostAtOnce is how many are told at a time, which must not take long.
+	mostAtOnce = 1 << 12
 )
 
 // Tally is numbers that this server counts with others. Each is in the memory of whoever needs it, and that is what he goes by; the tally
@@ -57,20 +58,18 @@ type Tally struct {
 	came   chan struct{}
 
 	mu     sync.Mutex
-	heard  map[string]func(Heard) // by kind
-	fresh  bool                   // somebody has heard nothing yet
-	toTell map[number]Told
+	heard  map[string]func(Heard)     // by kind
+	fresh  bool                       // somebody has heard nothing yet
+	toTell map[string]map[string]Told // by kind and key
 
 	since  Mark // of the one who listens
 	old    bool // what is heard now was there before
 	silent bool
 }
 
-type number struct{ kind, key string }
-
 // NewTally is a tally on counts.
 func NewTally(counts Counts, log *slog.Logger) *Tally {
-	return &Tally{counts: counts, log: log, heard: make(map[string]func(Heard)), came: make(chan struct{}, 1), toTell: make(map[number]Told)}
+	return &Tally{counts: counts, log: log, heard: make(map[string]func(Heard)), came: make(chan struct{}, 1), toTell: make(map[string]map[string]Told)}
 }
 
 // On has heard called for each number of a kind that is known, and then for each that was told of, by others or by this server. It must
@@ -100,15 +99,25 @@ func (t *Tally) Tell(one Told) {
 
 // add keeps something to be told. t.mu is held.
 func (t *Tally) add(one Told) {
-	n := number{one.Kind, one.Key}
-	before, there := t.toTell[n]
+	of := t.of(one.Kind)
+	before, there := of[one.Key]
 	switch {
-	case !there && len(t.toTell) >= mostTold:
+	case !there && len(of) >= mostTold:
 		return
 	case there && !one.Replace:
 		one.Level, one.Replace, one.Lives = before.Level+one.Level, before.Replace, max(before.Lives, one.Lives)
 	}
-	t.toTell[n] = one
+	of[one.Key] = one
+}
+
+// of is what of a kind is to be told. t.mu is held.
+func (t *Tally) of(kind string) map[string]Told {
+	of := t.toTell[kind]
+	if of == nil {
+		of = make(map[string]Told)
+		t.toTell[kind] = of
+	}
+	return of
 }
 
 // Run tells and hears until ctx ends.
@@ -163,26 +172,52 @@ func (t *Tally) Exchange(ctx context.Context) {
 	t.silent = err != nil
 }
 
+// tellAll tells what there is to tell now, in portions.
 func (t *Tally) tellAll(ctx context.Context) error {
 	t.mu.Lock()
-	all := t.toTell
-	t.toTell = make(map[number]Told)
-	t.mu.Unlock()
-	err := error(nil)
-	if len(all) > 0 {
-		err = t.counts.Tell(ctx, slices.Collect(maps.Values(all)))
+	left := 0
+	for _, of := range t.toTell {
+		left += len(of)
 	}
+	t.mu.Unlock()
+	for ; left > 0; left -= mostAtOnce {
+		some := t.takeSome()
+		if err := t.counts.Tell(ctx, some); err != nil {
+			t.putBack(some)
+			return err
+		}
+	}
+	return nil
+}
+
+// takeSome takes what is to be told next.
+func (t *Tally) takeSome() (some []Told) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil {
-		return nil
+	for kind, of := range t.toTell {
+		for key, one := range of {
+			if len(some) == mostAtOnce {
+				return some
+			}
+			some = append(some, one)
+			delete(of, key)
+		}
+		delete(t.toTell, kind)
 	}
-	later := t.toTell
-	t.toTell = all
-	for _, one := range later {
-		t.add(one)
+	return some
+}
+
+// putBack has it told later, with what came meanwhile.
+func (t *Tally) putBack(some []Told) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, one := range some {
+		of := t.of(one.Kind)
+		later, there := of[one.Key]
+		if of[one.Key] = one; there { // what was to be told first stays, whatever came since
+			t.add(later)
+		}
 	}
-	return err
 }
 
 // pass tells who wants to hear it of a number, with what was added here and is not told yet.
@@ -193,7 +228,7 @@ func (t *Tally) pass(h Heard) {
 		t.mu.Unlock()
 		return
 	}
-	if mine, ok := t.toTell[number{h.Kind, h.Key}]; ok {
+	if mine, ok := t.toTell[h.Kind][h.Key]; ok {
 		h.Level = max(0, h.Level-mine.Falls*h.Age.Seconds()) + mine.Level
 		h.Age = 0
 		if mine.Replace {

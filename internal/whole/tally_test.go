@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,4 +71,41 @@ func TestTally(t *testing.T) {
 	none.On("k", nil)
 	none.Tell(whole.Told{Kind: "k"})
 	none.Run(t.Context())
+}
+
+// slow takes no more at a time than it can in its time.
+type slow struct {
+	whole.Counts
+	most int
+}
+
+func (s *slow) Tell(ctx context.Context, all []whole.Told) error {
+	if len(all) > s.most {
+		return context.DeadlineExceeded
+	}
+	return s.Counts.Tell(ctx, all)
+}
+
+// TestTallyCrowd: whatever strangers bring about while nobody can be told, there is room for numbers of other kinds, and all of it is told
+// later, in portions that can be.
+func TestTallyCrowd(t *testing.T) {
+	t.Parallel()
+	counts := wholetest.NewMemory()
+	one := whole.NewTally(&slow{counts, 10_000}, slog.New(slog.DiscardHandler))
+	counts.Fail(errors.New("away"))
+	for i := range 100_000 {
+		one.Tell(whole.Told{Kind: "crowd", Key: strconv.Itoa(i), Level: 1, Lives: time.Hour})
+	}
+	one.Tell(whole.Told{Kind: "k", Key: "x", Level: 1, Lives: time.Hour})
+	one.Exchange(t.Context())
+	one.Tell(whole.Told{Kind: "k", Key: "x", Level: 2, Lives: time.Hour})
+	one.Exchange(t.Context())
+	counts.Fail(nil)
+	for range 2 { // the second has nothing to tell
+		one.Exchange(t.Context())
+	}
+	heard := make(map[string]float64)
+	if _, err := counts.Hear(t.Context(), 0, func(h whole.Heard) { heard[h.Kind] += h.Level }); err != nil || heard["k"] != 3 || heard["crowd"] < 10_000 || heard["crowd"] > 1<<16 {
+		t.Errorf("%v %v", heard, err)
+	}
 }

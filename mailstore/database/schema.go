@@ -19,10 +19,16 @@ type Tables struct {
 	Version int
 }
 
-// Migrate makes tables or brings them up to date, one process at a time, and calls then in the same transaction.
+// Migrate makes tables or brings them up to date, one process at a time, and calls then in the same transaction. It is done anew where the database took it back:
+// a server that is running uses tables in another order than they are changed in.
 func (d *Database) Migrate(ctx context.Context, t Tables, then func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
 	defer cancel()
+	_, err := Again(func() (bool, error) { return true, d.migrate(ctx, t, then) })
+	return err
+}
+
+func (d *Database) migrate(ctx context.Context, t Tables, then func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error {
 		// One after the other: the lock ends with the transaction, so that a pooler does no harm.
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtext('postrider schema'))`); err != nil {

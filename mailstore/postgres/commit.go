@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/mailstore"
@@ -101,6 +102,9 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun 
 	}
 	group, apart = partGroup(group, boxes)
 	if err := s.missPieces(ctx, conn, group); err != nil {
+		return nil, err
+	}
+	if err := s.missObjects(ctx, conn, group); err != nil {
 		return nil, err
 	}
 	if err := s.askDomains(ctx, conn, group); err != nil {
@@ -271,12 +275,14 @@ func (s *Store) missPieces(ctx context.Context, conn *pgxpool.Conn, group []*com
 // rowsOf is what a group writes, column by column.
 type rowsOf struct {
 	bodies struct {
-		ids    []database.ID
-		refs   []int32
-		tops   [][]byte
-		data   [][]byte
-		chunks []int32
-		octets []*int64 // of those that are sealed
+		ids     []database.ID
+		refs    []int32
+		tops    [][]byte
+		data    [][]byte
+		chunks  []int32
+		octets  []*int64 // of those that are sealed
+		objects []pgtype.UUID
+		hashes  [][]byte
 	}
 	msgs struct {
 		boxes, uids, sizes []int64
@@ -309,6 +315,8 @@ func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, 
 		rows.bodies.data = append(rows.bodies.data, orEmpty(c.d.text.Rest))
 		rows.bodies.chunks = append(rows.bodies.chunks, int32(c.d.text.Pieces))
 		rows.bodies.octets = append(rows.bodies.octets, c.d.written(c.top))
+		rows.bodies.objects = append(rows.bodies.objects, c.d.out.uuid())
+		rows.bodies.hashes = append(rows.bodies.hashes, c.d.out.sums())
 		for _, name := range c.names {
 			b, m := boxes[name], &rows.msgs
 			m.boxes = append(m.boxes, b.id)
@@ -384,7 +392,11 @@ func (s *Store) takenUIDs(ctx context.Context, conn *pgxpool.Conn, group []*comm
 func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, rows *rowsOf) error {
 	b, m := &rows.bodies, &rows.msgs
 	batch := new(pgx.Batch)
-	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks, octets) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[], $6::bigint[])`), b.ids, b.refs, b.tops, b.data, b.chunks, b.octets)
+	batch.Queue(s.in(`insert into $.body (id, refs, top, data, chunks, octets, object, hashes) select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bytea[], $5::int[], $6::bigint[], $7::uuid[], $8::bytea[])`),
+		b.ids, b.refs, b.tops, b.data, b.chunks, b.octets, b.objects, b.hashes)
+	if slices.ContainsFunc(b.objects, func(id pgtype.UUID) bool { return id.Valid }) {
+		batch.Queue(s.in(nameObjects), b.objects)
+	}
 	batch.Queue(s.in(`insert into $.msg (box, uid, body, size, received, flags, uidl, mark) select * from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])`),
 		m.boxes, m.uids, m.bodies, m.sizes, m.received, m.flags, m.uidls, m.marks)
 	batch.Queue(`commit`)

@@ -28,6 +28,7 @@ type delivery struct {
 
 	received time.Time
 
+	out    *outside // nil: nothing of it will be outside of the database
 	failed error
 	sealed bool // Commit was called: nothing more can be written
 	over   bool
@@ -43,6 +44,9 @@ func (s *Store) Create(ctx context.Context, m mailstore.Meta, users ...string) (
 	}
 	d := &delivery{s: s, ctx: ctx, meta: m, names: make(map[string][]string), text: database.Text{ID: database.NewID()}}
 	d.meta.Top, d.meta.UID = nil, usableUID(m.UID)
+	if s.objects != nil {
+		d.out = &outside{s: s}
+	}
 	refused := &mailstore.Refused{Mailboxes: make(map[string]error)}
 	for _, user := range users {
 		name, _, err := canonical(user)
@@ -93,6 +97,12 @@ func (d *delivery) Write(p []byte) (int, error) {
 	}
 	if d.s.closed.Load() {
 		return 0, mailstore.ErrClosed
+	}
+	if d.out != nil {
+		if d.failed = d.out.write(d.ctx, p); d.failed != nil {
+			return 0, d.failed
+		}
+		return len(p), nil
 	}
 	n, err := d.s.pieces.Write(d.ctx, &d.text, p)
 	d.failed = unavailable("write message", err)
@@ -159,6 +169,9 @@ func (d *delivery) Abort() error {
 // drop forgets the message.
 func (d *delivery) drop() {
 	d.over = true
+	if d.out != nil {
+		d.out.drop()
+	}
 	d.s.pieces.Drop(d.s.ends, &d.text, d.s.log)
 }
 

@@ -25,5 +25,6 @@
 // timeline is lower), or is not the database of before (mailstore/database).
 //
 // Bodies up to 64 KiB stand in one row; larger ones in rows of 128 KiB, written while the message comes and worth nothing
-// until the row that names them is committed. What such a message leaves when it is given up is swept away later.
+// until the row that names them is committed. What such a message leaves when it is given up is swept away later. With WithObjects the
+// large ones are in a bucket instead, but for their beginning; sweepObjects says why none loses a piece.
 package postgres

@@ -1,5 +1,11 @@
 package postgres
 
+import (
+	"time"
+
+	"github.com/postrider-mail/postrider/mailstore"
+)
+
 // SawNewer is as if a connection had met a server that has taken the place of those before.
 func SawNewer(s *Store) {
 	_, timeline := s.db.Server()
@@ -14,3 +20,6 @@ func Renewal(s *Store) (write func() error) {
 	locks := s.held.list()
 	return func() error { return s.extend(locks) }
 }
+
+// HeardLongAgo is as if the database had last been told of a message on its way so long ago that it is time to do so again.
+func HeardLongAgo(d mailstore.Delivery) { d.(*delivery).out.renewed = time.Time{} }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,8 +117,10 @@ func (s *Store) sweepAll() {
 	}
 }
 
-// Sweep deletes the pieces of large messages that were given up, and returns how many there were.
+// Sweep deletes the pieces of large messages that were given up, and what is outside of the database and no message needs any more. It
+// returns how many there were.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
 	n, err := s.pieces.Sweep(ctx, database.Idle, `not exists (select from $.body b where b.id = p.body)`)
-	return n, unavailable("sweep", err)
+	objects, failed := s.sweepObjects(ctx)
+	return n + objects, errors.Join(unavailable("sweep", err), failed)
 }

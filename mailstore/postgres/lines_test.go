@@ -18,7 +18,11 @@ import (
 
 // TestLargeInLittleMemory: a message of 16 MiB is written and read with less than 4 MiB of memory. Not parallel: all that lives is counted.
 func TestLargeInLittleMemory(t *testing.T) {
-	s := open(t, peertest.DSN(peertest.Postgres(t)))
+	largeInLittleMemory(t, open(t, peertest.DSN(peertest.Postgres(t))))
+}
+
+func largeInLittleMemory(t *testing.T, s *postgres.Store) {
+	t.Helper()
 	live := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats

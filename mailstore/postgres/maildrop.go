@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/database"
@@ -169,8 +171,9 @@ func (m *maildrop) open(ctx context.Context, i int) (r *reader, octets *int64, e
 	}
 	r = &reader{ctx: ctx, s: m.s, body: m.list[i].body, left: m.list[i].size}
 	var data []byte
+	var object pgtype.UUID
 	err = m.s.reading(ctx, func(ctx context.Context) error {
-		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks, octets from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks, &octets)
+		return m.s.pool.QueryRow(ctx, m.s.in(`select top, data, chunks, octets, object, hashes from $.body where id = $1`), r.body).Scan(&r.piece, &data, &r.chunks, &octets, &object, &r.hashes)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, mailstore.ErrGone
@@ -179,6 +182,9 @@ func (m *maildrop) open(ctx context.Context, i int) (r *reader, octets *int64, e
 		return nil, nil, unavailable("open message", err)
 	}
 	r.piece = append(r.piece, data...)
+	if object.Valid {
+		r.object, r.chunks = object.Bytes, len(r.hashes)/sha256.Size
+	}
 	return r, octets, nil
 }
 
@@ -190,7 +196,10 @@ type reader struct {
 	piece  []byte // read and not yet given out
 	next   int    // chunk
 	chunks int
-	left   int64 // octets that are still to come
+	hashes []byte // of chunks that are outside of the database, under
+	object objectID
+	ahead  []byte // the first of them, if Check has read it
+	left   int64  // octets that are still to come
 	failed error
 }
 
@@ -219,6 +228,13 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) chunk() (data []byte, err error) {
+	if data = r.ahead; data != nil {
+		r.ahead = nil
+		return data, nil
+	}
+	if len(r.hashes) > 0 {
+		return r.outside()
+	}
 	if r.s.closed.Load() {
 		return nil, mailstore.ErrClosed
 	}
@@ -229,9 +245,37 @@ func (r *reader) chunk() (data []byte, err error) {
 	return data, unavailable("read message", err)
 }
 
+// outside reads a piece that is not in the database. It may have been removed with its message, by who has the maildrop since; else
+// that it is not to be had as it was stored is loud.
+func (r *reader) outside() ([]byte, error) {
+	data, err := r.s.piece(r.ctx, r.object, r.next, r.hashes[r.next*sha256.Size:][:sha256.Size])
+	if err == nil || r.ctx.Err() != nil {
+		return data, err
+	}
+	var there bool
+	asked := r.s.reading(r.ctx, func(ctx context.Context) error {
+		return r.s.pool.QueryRow(ctx, r.s.in(`select exists(select from $.body where id = $1)`), r.body).Scan(&there)
+	})
+	if asked == nil && !there {
+		return nil, fmt.Errorf("postgres: message %v: %w", r.body, mailstore.ErrGone)
+	}
+	r.s.log.Error("a large message cannot be read", "text", r.body.String(), "err", err)
+	return nil, unavailable("read message", err)
+}
+
+// Check finds out whether what is outside of the database can be had, before any of the message is given out (pop3.Whole). It reads the
+// first piece, once: that storage is away, or has lost the message, is an answer then and no connection that breaks.
+func (r *reader) Check(context.Context) error {
+	if len(r.hashes) == 0 || r.next > 0 || r.failed != nil {
+		return nil
+	}
+	r.ahead, r.failed = r.outside()
+	return r.failed
+}
+
 // Close implements io.Closer.
 func (r *reader) Close() error {
-	r.piece, r.failed = nil, errClosed
+	r.piece, r.ahead, r.failed = nil, nil, errClosed
 	return nil
 }
 

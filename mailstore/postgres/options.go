@@ -45,6 +45,15 @@ func WithCache(messages int) Option { return func(s *Store) { s.lists.most = mes
 // WithConnections bounds the connections to the database, 8 if nothing is said, and never fewer than 5.
 func WithConnections(n int) Option { return func(s *Store) { s.options.Connections = n } }
 
+// WithObjects keeps messages of more than so many octets (64 KiB to 1 MiB; each message on its way takes as much memory) outside of the
+// database, but for their beginning. What no message names any more is removed so long after its last message (Sweep): a database that
+// is restored to an earlier moment needs what was there then.
+func WithObjects(o Objects, above int64, keep time.Duration) Option {
+	return func(s *Store) {
+		s.objects = &objects{Objects: o, above: int(min(max(above, leastAbove), mostAbove)), keep: keep, large: make(chan struct{}, largeAtOnce)}
+	}
+}
+
 // WithMemory names a file in which the store writes down which server it has used last. A process that starts anew then
 // refuses one that is older, the primary of before a failover. Nothing is written down if nothing is said.
 func WithMemory(file string) Option {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,11 +14,12 @@ import (
 var schemaFiles embed.FS
 
 // tables are the store's.
-var tables = database.Tables{Product: "postrider mail store", Files: schemaFiles, Version: 2}
+var tables = database.Tables{Product: "postrider mail store", Files: schemaFiles, Version: 3}
 
 // migrate makes the tables or brings them up to date, and learns which server this is.
 func (s *Store) migrate(ctx context.Context) error {
-	if err := s.db.Migrate(ctx, tables, func(tx pgx.Tx) error { return s.remember(ctx, tx) }); err != nil {
+	err := s.db.Migrate(ctx, tables, func(tx pgx.Tx) error { return errors.Join(s.remember(ctx, tx), s.nameKeys(ctx, tx)) })
+	if err != nil {
 		return err
 	}
 	return s.migrateSealing(ctx)

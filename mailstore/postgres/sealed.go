@@ -127,6 +127,11 @@ func (d *delivery) end(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
+	if d.out != nil {
+		if err := d.out.end(ctx, &d.text); err != nil {
+			return unavailable("write message", err)
+		}
+	}
 	d.sealed = true
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
@@ -149,7 +154,7 @@ func (s *Store) tryTogether(ctx context.Context, group []*commit, begun *bool) e
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.missPieces(ctx, conn, group), s.askDomains(ctx, conn, group)); err != nil {
+	if err := errors.Join(s.missPieces(ctx, conn, group), s.missObjects(ctx, conn, group), s.askDomains(ctx, conn, group)); err != nil {
 		return err
 	}
 	rows, err := s.place(ctx, conn, group, boxes)
@@ -202,6 +207,9 @@ func (d *delivery) Reread() (io.ReadCloser, error) {
 		return nil, d.failed
 	}
 	d.sealed = true
+	if d.out != nil {
+		return d.out.reread(d.ctx), nil
+	}
 	r := &reader{ctx: d.ctx, s: d.s, body: d.text.ID, chunks: d.text.Pieces, left: d.text.Octets}
 	return &rereader{reader: r, rest: d.text.Rest}, nil
 }
@@ -235,6 +243,10 @@ func (m *maildrop) OpenSealed(ctx context.Context, i int) (io.ReadCloser, int64,
 	}
 	if octets == nil {
 		return nil, 0, fmt.Errorf("%w: the text is none that was sealed", mailstore.ErrDamaged)
+	}
+	if len(r.hashes) > 0 { // each piece is compared with its hash, and the reader counts
+		r.left = *octets
+		return r, *octets, r.Check(ctx)
 	}
 	var there int64
 	err = m.s.reading(ctx, func(ctx context.Context) error {
@@ -271,6 +283,9 @@ func (m *maildrop) Replace(ctx context.Context, i int, seal *mailstore.Seal, wri
 		return mailstore.ErrGone
 	}
 	d := &delivery{s: m.s, ctx: ctx, meta: mailstore.Meta{Seal: seal}, text: database.Text{ID: database.NewID()}, received: time.UnixMicro(m.list[i].received)}
+	if m.s.objects != nil {
+		d.out = &outside{s: m.s}
+	}
 	defer func() {
 		if err != nil && !errors.Is(err, mailstore.ErrUncertain) {
 			d.drop()
@@ -305,7 +320,11 @@ func (m *maildrop) Replace(ctx context.Context, i int, seal *mailstore.Seal, wri
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, m.s.in(`insert into $.body (id, refs, top, data, chunks, octets) values ($1, 1, '', $2, $3, $4)`), d.text.ID, orEmpty(d.text.Rest), d.text.Pieces, d.written(nil)); err != nil {
+		if err := d.out.name(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, m.s.in(`insert into $.body (id, refs, top, data, chunks, octets, object, hashes) values ($1, 1, '', $2, $3, $4, $5, $6)`),
+			d.text.ID, orEmpty(d.text.Rest), d.text.Pieces, d.written(nil), d.out.uuid(), d.out.sums()); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, m.s.in(supplant), m.lock.box, uids[0], d.text.ID, d.mark())

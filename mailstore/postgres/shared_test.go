@@ -360,7 +360,8 @@ func TestNodes(t *testing.T) {
 	if err := deliver(t.Context(), a, "one\r\n", ann); err != nil {
 		t.Fatal(err)
 	}
-	sqlAt(t, dsn, `drop table postrider.node`)
+	sqlAt(t, dsn, `drop table postrider.node, postrider.object; drop function postrider.object_left cascade;
+		alter table postrider.body drop column object, drop column hashes; alter table postrider.store drop column objects`)
 	sqlAt(t, dsn, `update postrider.version set number = 1`)
 	b := open(t, dsn)
 	since := time.Now()

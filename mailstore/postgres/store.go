@@ -37,6 +37,7 @@ type Store struct {
 	pieces  database.Pieces
 	commits *database.Groups[*commit]
 	late    late
+	objects *objects // nil: all of every message is in the database
 
 	ends   context.Context // of what runs in the background
 	end    context.CancelFunc
@@ -63,6 +64,9 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	s.runs.Go(s.commitLate)
 	s.runs.Go(s.renewAll)
 	s.runs.Go(s.sweepAll)
+	if s.objects != nil {
+		s.runs.Go(s.tryObjects)
+	}
 	return s, nil
 }
 

@@ -56,6 +56,7 @@ func TestStoreInDatabase(t *testing.T) {
 		})
 	})
 	t.Run("Convert", func(t *testing.T) { convertInDatabase(t, dsn) })
+	t.Run("Bucket", func(t *testing.T) { inBucket(t, dsn) })
 	t.Run("Foreign", func(t *testing.T) { foreignInDatabase(t, dsn) })
 	t.Run("Keys", func(t *testing.T) { keysInDatabase(t, dsn) })
 }
@@ -73,10 +74,10 @@ func sql(t *testing.T, s *postgres.Store, text string, args ...any) int64 {
 
 // convertInDatabase: what was there is sealed and unsealed, of every size, with its id, its place and its flags; whoever else has the message keeps it; and
 // nothing that was written stays behind.
-func convertInDatabase(t *testing.T, dsn string) {
+func convertInDatabase(t *testing.T, dsn string, opts ...postgres.Option) {
 	sealing := false
 	r := newRing(func(u string) bool { return sealing && u == ann })
-	inner := inDatabase(t, dsn, t.Name())
+	inner := inDatabase(t, dsn, t.Name(), opts...)
 	s := unlocked{New(inner, r.recipient, nil), r}
 	texts := []string{"Subject: a\r\n\r\n", long(100_000), long(300_000), ""}
 	for _, text := range texts {
@@ -146,6 +147,9 @@ func convertInDatabase(t *testing.T, dsn string) {
 	}, len(texts), 0)
 	if n := sql(t, inner, `select from $.chunk c where not exists (select from $.body b where b.id = c.body)`); n != 0 {
 		t.Errorf("%d pieces are left", n)
+	}
+	if n := sql(t, inner, `select from $.object o where (o.dead is null) <> exists (select from $.body b where b.object = o.id)`); n != 0 {
+		t.Errorf("%d texts outside are named and given up, or neither", n)
 	}
 	if n := sql(t, inner, `select from $.body b where b.refs <> (select count(*) from $.msg m where m.body = b.id)`); n != 0 {
 		t.Errorf("%d texts are counted wrongly", n)

@@ -102,7 +102,7 @@ func (s Server) accountPages() []pages.Page {
 		{Path: "accounts", Menu: "Accounts", Title: "Accounts", Template: "accounts.html", Show: s.accounts},
 		{Path: "accounts/add", Title: "New account", Template: "newaccount.html", Show: nothing, Do: map[string]pages.Action{"add": s.addAccount}},
 		{Path: "accounts/{address}", Title: "Account", Template: "account.html", Show: s.account, Do: map[string]pages.Action{
-			"password": s.setPassword, "random": s.setRandom, "quota": s.setQuota, "remove": s.removeAccount, "unlock": s.unlockAccount,
+			"password": s.setPassword, "random": s.setRandom, "quota": s.setQuota, "remove": s.removeAccount, "unlock": s.unlockAccount, "end": s.endDevice,
 			"lift": s.liftLimits, "restore": s.restoreLimits, "discard": s.discardHeld,
 			"block":   func(r *pages.Request) error { return s.block(r, true) },
 			"unblock": func(r *pages.Request) error { return s.block(r, false) },
@@ -127,10 +127,6 @@ func (s Server) accounts(r *pages.Request) (any, error) {
 	d.Rows, d.Pager = rows, r.Pager(next, "")
 	d.Elsewhere = slices.ContainsFunc(rows, func(a Account) bool { return a.Kept != "" })
 	return d, err
-}
-
-func (s Server) account(r *pages.Request) (any, error) {
-	return s.Accounts.Account(r.Context(), r.PathValue("address"))
 }
 
 func (s Server) addAccount(r *pages.Request) error {

@@ -33,6 +33,7 @@ type Server struct {
 	Reports Reports
 
 	Accounts Accounts
+	Devices  Devices
 	Aliases  Aliases
 	Domains  Domains
 	Lockouts Lockouts

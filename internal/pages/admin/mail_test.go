@@ -166,6 +166,38 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// TestTailKinds: who looks for logins sees those that failed and those that did not, by mail programs and by the pages, with from where and by what; and no line else.
+func TestTailKinds(t *testing.T) {
+	r := trace.NewRing(1 << 20)
+	l := slog.New(slog.NewTextHandler(r, nil))
+	say := func(event string, facts ...any) { l.Info(event, facts...) }
+	say("login failed", "n", "A1", "service", "pop3", "remote", "192.0.2.1:5", "user", "x")
+	say("smtp session", "n", "A2", "service", "submission", "user", "alice@mail.test", "remote", "192.0.2.1:5", "mechanism", "SCRAM-SHA-256")
+	say("pop3 session", "n", "A3", "user", "alice@mail.test", "remote", "192.0.2.1:5")
+	say("logged in to the pages", "n", "A4", "user", "ann")
+	say("refused", "n", "A5", "command", "AUTH")
+	say("smtp session", "n", "B1", "remote", "192.0.2.1:5")
+	say("smtp session", "n", "B2", "user", "root", "remote", "local")
+	say("refused", "n", "B3", "command", "RCPT")
+	say("delivered", "n", "B4", "user", "alice@mail.test")
+	say("changed by page", "n", "C1", "user", "ann")
+	do := visit(t, Server{Lines: r})
+	seen := func(page string) (all string) {
+		return strings.Join(regexp.MustCompile(`n=[ABC]\d`).FindAllString(page, -1), " ")
+	}
+	for what, want := range map[string]string{
+		"logins": "n=A1 n=A2 n=A3 n=A4 n=A5", "changes": "n=C1", "": "n=A1 n=A2 n=A3 n=A4 n=A5 n=B1 n=B2 n=B3 n=B4 n=C1", "logins&text=pop3": "n=A1 n=A3",
+	} {
+		_, page := do("GET", "/admin/log?what="+what, nil)
+		if seen(page) != want || what != "" && !strings.Contains(page, `value="`+strings.TrimSuffix(what, "&text=pop3")+`" selected`) || what == "changes" && !strings.Contains(page, `data-more="/admin/log/more?what=changes"`) {
+			t.Errorf("%q: %s\n%s", what, seen(page), page)
+		}
+	}
+	if _, more := do("GET", "/admin/log/more?next=2&what=logins", nil); seen(more) != "n=A2 n=A3 n=A4 n=A5" {
+		t.Error(more)
+	}
+}
+
 // TestWatchers: so many wait and no more, and places become free.
 func TestWatchers(t *testing.T) {
 	r := trace.NewRing(1 << 20)

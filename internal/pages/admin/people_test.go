@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -94,6 +95,16 @@ func (p *people) DiscardHeld(_ context.Context, address string) (int, error) {
 func (p *people) RemoveAccount(_ context.Context, address, stamp string, mail bool) error {
 	return p.do("", "remove", address, stamp, fmt.Sprint(mail))
 }
+func (p *people) Devices(string) ([]Device, error) {
+	w := p.word
+	return []Device{{ID: "id7", Name: w, Only: w, Until: w, Over: true, Made: time.Now(), Used: time.Now(), Service: w, From: w}, {ID: w, Name: w, Only: "send"}}, nil
+}
+func (p *people) EndDevice(_ context.Context, address, id string) (string, error) {
+	if id == "gone" {
+		return "", pages.ErrNotFound
+	}
+	return "phone", p.do("", "end", address, id)
+}
 func (p *people) Aliases(_ context.Context, s Slice) ([]Alias, string, error) {
 	return repeat(p.alias(), s.Limit), p.word, nil
 }
@@ -157,7 +168,7 @@ func (p *people) settings() []Setting {
 }
 
 func (p *people) server() Server {
-	return Server{Overview: &server{word: p.word}, Accounts: p, Aliases: p, Domains: p, Lockouts: p, DNS: p, Settings: p.settings, Quarantine: p}
+	return Server{Overview: &server{word: p.word}, Accounts: p, Devices: p, Aliases: p, Domains: p, Lockouts: p, DNS: p, Settings: p.settings, Quarantine: p}
 }
 
 // TestHostilePeople: these pages have as many tags whatever strangers say, who name accounts when they log in, and write into the DNS.
@@ -208,6 +219,35 @@ func TestHostilePeople(t *testing.T) {
 	}
 }
 
+// TestLinksToAnyAddress: the lists lead to the pages of accounts and aliases whose names hold what means something in a path.
+func TestLinksToAnyAddress(t *testing.T) {
+	const name = "a/b?c#d%2fe@example.com"
+	do := visit(t, (&people{word: name}).server())
+	for _, list := range []string{"/admin/accounts", "/admin/aliases", "/admin/accounts/x"} {
+		_, page := do("GET", list, nil)
+		links := 0
+		for _, part := range strings.Split(page, `href="/admin/`)[1:] {
+			link, _, _ := strings.Cut(part, `"`)
+			kind, last, below := strings.Cut(link, "/")
+			if !below || last == "add" || kind != "accounts" && kind != "aliases" {
+				continue
+			}
+			links++
+			u, err := url.Parse("/admin/" + html.UnescapeString(link))
+			if err != nil || u.Path != "/admin/"+kind+"/"+name {
+				t.Fatalf("%s: %q leads to %v, %v", list, link, u, err)
+			}
+			if r, _ := do("GET", u.EscapedPath(), nil); r.StatusCode != 200 {
+				t.Fatalf("%s: %q: %d", list, link, r.StatusCode)
+			}
+			break
+		}
+		if links == 0 {
+			t.Errorf("%s leads to none", list)
+		}
+	}
+}
+
 // TestForms: what each form asks for, and what comes back.
 func TestForms(t *testing.T) {
 	p := &people{word: "plain"}
@@ -235,6 +275,7 @@ func TestForms(t *testing.T) {
 		{"accounts/a@b", "do=remove&stamp=1", 422, "Remove a@b?", ""},
 		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=x", 422, "Say what is to become of its mail", ""},
 		{"accounts/a@b", "do=remove&stamp=1&sure=1&mail=delete", 303, "/admin/accounts", "remove a@b 1 true"},
+		{"accounts/a@b", "do=end&id=id7", 303, "/admin/accounts/a@b", "end a@b id7"},
 		{"aliases/add", "do=add&address=i@b&targets=a@b,c@d%0D%0Ae@f", 303, "/admin/aliases/i@b", "alias i@b a@b c@d e@f"},
 		{"aliases/i@b", "do=targets&targets=+&stamp=1", 422, "leads to one address at least", ""},
 		{"aliases/i@b", "do=targets&targets=x@y&stamp=1", 303, "/admin/aliases/i@b", "targets i@b 1 x@y"},
@@ -271,6 +312,16 @@ func TestForms(t *testing.T) {
 	}
 	if r, _ := do("GET", "/admin/accounts/gone", nil); r.StatusCode != 404 {
 		t.Error(r.StatusCode)
+	}
+	if r, _ := do("POST", "/admin/accounts/a@b", url.Values{"do": {"end"}, "id": {"gone"}}); r.StatusCode != 404 {
+		t.Error("a device that is gone:", r.StatusCode)
+	}
+	without := visit(t, Server{Accounts: p})
+	if _, page := without("GET", "/admin/accounts/a@b", nil); strings.Contains(page, "<h2>Devices") {
+		t.Error(page)
+	}
+	if r, _ := without("POST", "/admin/accounts/a@b", url.Values{"do": {"end"}, "id": {"id7"}}); r.StatusCode != 404 {
+		t.Error("where nobody knows of devices:", r.StatusCode)
 	}
 }
 

@@ -29,6 +29,33 @@ const (
 // levels of the log, as they are chosen on the page.
 var levels = []string{"debug", "info", "warn", "error"}
 
+// Kinds of line, as they are chosen on the page.
+const (
+	aboutLogins  = "logins"
+	aboutChanges = "changes"
+)
+
+// kinds are those with their names on the page; without one all lines are shown.
+var kinds = []struct{ Name, Text string }{{"", "everything"}, {aboutLogins, "logins"}, {aboutChanges, "changes by page"}}
+
+// loginEvents are the lines that are about logins whatever their facts are.
+var loginEvents = []string{
+	"login failed", "logged in to the pages", "logged out of the pages", "a code was right at another time", "a login to the pages could not be checked",
+	"too many failed logins: no more are checked", "logins are checked again",
+}
+
+// isOf reports whether a line is of a kind. A login to fetch or send mail that was right is in the line that its session ends with.
+func isOf(l *trace.Line, kind string) bool {
+	switch kind {
+	case aboutLogins:
+		session := strings.HasSuffix(l.Event, " session") && l.Facts["user"] != "" && l.Facts["remote"] != "local"
+		return session || slices.Contains(loginEvents, l.Event) || l.Event == "refused" && l.Facts["command"] == "AUTH"
+	case aboutChanges:
+		return l.Event == "changed by page"
+	}
+	return true
+}
+
 // tail is the newest lines of the log, and those that come.
 type tail struct {
 	lines    *trace.Ring
@@ -42,6 +69,8 @@ type tailData struct {
 	More   string
 	Level  string
 	Levels []string
+	Kind   string
+	Kinds  []struct{ Name, Text string }
 	Left   *trace.Left
 	Live   bool
 	Path   string // of this page, and of the one that does the other
@@ -66,9 +95,9 @@ func (s Server) tailPages() []pages.Page {
 
 // wanted says which lines the address of the page asks for.
 func wanted(r *pages.Request) func(*trace.Line) bool {
-	least, text := slices.Index(levels, r.Form.Value("level")), strings.ToLower(r.Form.Value("text"))
+	least, text, kind := slices.Index(levels, r.Form.Value("level")), strings.ToLower(r.Form.Value("text")), r.Form.Value("what")
 	return func(l *trace.Line) bool {
-		return slices.Index(levels, strings.ToLower(l.Facts["level"])) >= least && strings.Contains(strings.ToLower(l.Raw()), text)
+		return isOf(l, kind) && slices.Index(levels, strings.ToLower(l.Facts["level"])) >= least && strings.Contains(strings.ToLower(l.Raw()), text)
 	}
 }
 
@@ -111,12 +140,12 @@ func newEntry(l *trace.Line) entry {
 
 func (t tail) show(r *pages.Request) (any, error) {
 	q := url.Values{}
-	for _, key := range []string{"level", "text"} {
+	for _, key := range []string{"level", "text", "what"} {
 		if v := r.Form.Value(key); v != "" {
 			q.Set(key, v)
 		}
 	}
-	d := tailData{Levels: levels, Level: r.Form.Value("level"), Live: r.Form.Value("live") != "", Next: t.lines.Next()}
+	d := tailData{Kinds: kinds, Kind: r.Form.Value("what"), Levels: levels, Level: r.Form.Value("level"), Live: r.Form.Value("live") != "", Next: t.lines.Next()}
 	d.More, d.Path = r.Path("log/more?"+q.Encode()), r.Path("log?"+q.Encode())
 	if !d.Live {
 		q.Set("live", "1")

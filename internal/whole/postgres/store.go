@@ -78,7 +78,9 @@ func Open(ctx context.Context, db *database.Database, ensure func(first bool) (s
 		s.key, err = seal.NewKey(secret)
 	}
 	if err == nil {
-		err = s.prove(ctx)
+		if err = s.prove(ctx); err != nil && !errors.Is(err, ErrOtherKey) {
+			return nil, err // which says nothing of the key
+		}
 	}
 	s.wrong = err
 	return s, nil

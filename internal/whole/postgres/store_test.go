@@ -58,6 +58,7 @@ func TestStore(t *testing.T) {
 	}
 	t.Run("Sealed", func(t *testing.T) { testSealed(t, dsn) })
 	t.Run("Keys", func(t *testing.T) { testKeys(t, dsn) })
+	t.Run("Unproved", func(t *testing.T) { testUnproved(t, dsn) })
 	t.Run("Late", func(t *testing.T) { testLate(t, dsn) })
 	t.Run("Sweep", func(t *testing.T) { testSweep(t, dsn) })
 }
@@ -119,6 +120,27 @@ func testKeys(t *testing.T, dsn string) {
 	}
 	if err := wrong(having(key)); err != nil {
 		t.Error(err)
+	}
+}
+
+// testUnproved: a database that fails while the key is proved says nothing of the key: a server that took it for another's would go on with keys
+// of its own.
+func testUnproved(t *testing.T, dsn string) {
+	db := connect(t, dsn)
+	open(t, dsn)
+	for _, text := range []string{`delete from $.document`, `alter table $.document add constraint no check (false) not valid`} {
+		if _, err := db.Pool.Exec(t.Context(), db.In(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := postgres.Open(t.Context(), connect(t, dsn), having(key)); err == nil {
+		t.Errorf("it is open, with %v", s.Wrong())
+	}
+	if _, err := db.Pool.Exec(t.Context(), db.In(`alter table $.document drop constraint no`)); err != nil {
+		t.Fatal(err)
+	}
+	if s := open(t, dsn); s.Wrong() != nil {
+		t.Error(s.Wrong())
 	}
 }
 
