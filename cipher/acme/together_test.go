@@ -185,9 +185,10 @@ func TestUnsaved(t *testing.T) {
 	if rest, _ := a.rest("mail.example.com"); rest < 30*time.Minute || inForce(a) == nil {
 		t.Errorf("it is asked for again in %v", rest)
 	}
+	b := server(t, store, new(refusing))
+	b.round(t.Context()) // there is nothing yet
 	line.set(false)
 	a.round(t.Context())
-	b := server(t, store, new(refusing))
 	b.round(t.Context())
 	if !bytes.Equal(inForce(b), inForce(a)) {
 		t.Error("the other has not got it")
