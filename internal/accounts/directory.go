@@ -87,23 +87,24 @@ func (d *Directory) Find(ctx context.Context, address domains.Address) (*Known, 
 	if err != nil || k == nil {
 		return nil, err
 	}
-	return d.judged(k), nil
+	return d.judged(k, address), nil
 }
 
 // Seen is Find without a question to a directory: what one said last, however long ago. asked is false where it was not asked about that address.
 func (d *Directory) Seen(address domains.Address) (k *Known, asked bool) {
 	if k, asked = d.elsewhere.seen(address); k != nil {
-		k = d.judged(k)
+		k = d.judged(k, address)
 	}
 	return k, asked
 }
 
-// judged is an account that others keep by the settings; nil if it is none by them.
-func (d *Directory) judged(k *Known) *Known {
+// judged is an account that others keep, who was found by a name, by the settings; nil if it is none by them. Who is blocked by a name
+// that is not the address of the mailbox comes in by that no more: it is what an operator may know him by.
+func (d *Directory) judged(k *Known, name domains.Address) *Known {
 	if _, alias := d.book.Aliases[k.Address]; alias || d.book.Accounts[k.Address] != nil || d.book.Reports[k.Address] {
 		return nil
 	}
-	if d.closed(k.Address) {
+	if d.closed(k.Address) || d.blocked[name] {
 		closed := *k
 		closed.Disabled, closed.Closed = true, true
 		k = &closed

@@ -129,7 +129,7 @@ func (c *Credentials) isThere(account, name domains.Address) bool {
 	if a := c.dir.Account(account); a != nil {
 		return !a.Disabled
 	}
-	return !c.dir.closed(account) && c.dir.elsewhere.mayBe(account, name)
+	return !c.dir.closed(account) && !c.dir.blocked[name] && c.dir.elsewhere.mayBe(account, name)
 }
 
 // patienceForAll is how long directories are asked at a time about those whose sessions are open. Whose turn did not come is asked about the

@@ -391,3 +391,29 @@ func TestKnownByAnotherName(t *testing.T) {
 		t.Error("who is in by a name that is another's")
 	}
 }
+
+// TestBlockedByAnotherName: who is blocked by a name that is not the address of the mailbox comes in by that no more, and his sessions end; mail for him comes.
+func TestBlockedByAnotherName(t *testing.T) {
+	s := peertest.NewSlapd(t, entry("Carol", "mail: carol.smith@example.com\n", ""), 0)
+	conf := withAdmin(t, strings.Replace(strings.Replace(ldapConf(s, ""), "(mail=%u)", "(&(mail=%u)(uid=bob))", 1), `"3s"`, `"0s"`, 1))
+	w := start(t, conf)
+	v := w.user("carol@example.com", "Carol-secret")
+	byPassword := w.inSMTP("carol@example.com", "Carol-secret")
+	if !v.in() || !byPassword.goesOn() || !w.fetches("carol@example.com", "Carol-secret") {
+		t.Fatal("she is not in")
+	}
+	blocked := strings.Replace(conf, `"Elsewhere": {`, `"Elsewhere": {"Accounts": {"carol@example.com": {"disabled": true}}, `, 1)
+	if blocked == conf {
+		t.Fatal("nothing is blocked")
+	}
+	if err := w.rewrite(blocked); err != nil {
+		t.Fatal(err)
+	}
+	w.revisitSessions(t.Context())
+	if w.fetches("carol@example.com", "Carol-secret") || byPassword.goesOn() || v.in() {
+		t.Error("who is blocked by her name is in")
+	}
+	if said := w.rcpt("carol@example.com"); !strings.HasPrefix(said, "250") {
+		t.Error("mail for her:", said)
+	}
+}

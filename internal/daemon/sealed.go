@@ -298,12 +298,12 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	if err := d.settleState(ctx, user); err != nil {
 		d.log.Error("the keys of a sealed mailbox cannot be written", "mailbox", user, "err", err)
 	}
-	n, err := sealMailbox(ctx, d.boxes, user, recipient, nil)
+	n, err := d.sealWhile(ctx, d.boxes, user, recipient)
 	if n > 0 {
 		d.log.Info("mail from before was sealed", "mailbox", user, "messages", n)
 	}
 	switch {
-	case ctx.Err() != nil, errors.Is(err, mailstore.ErrLocked):
+	case ctx.Err() != nil, errors.Is(err, mailstore.ErrLocked), errors.Is(err, errLeft):
 		return
 	case err != nil:
 		d.log.Error("mail from before cannot be sealed", "mailbox", user, "err", err)
@@ -323,6 +323,24 @@ func (d *Daemon) sealMailbox(ctx context.Context, user, recipient string) {
 	s.done[user] = looked{recipient, time.Now().Add(next)}
 }
 
+// errLeft: a mailbox is not to be sealed any more.
+var errLeft = errors.New("the mailbox is being unsealed")
+
+// sealWhile seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. Each time it asks anew whether it is to: who unseals
+// it says so first, and would else be followed by who seals what he has opened, without end.
+func (d *Daemon) sealWhile(ctx context.Context, boxes Boxes, user, recipient string) (int, error) {
+	return convertMailbox(ctx, boxes, user, nil, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
+		box, err := d.mailKeys.Of(user)
+		if err == nil && (box == nil || box.State == mailkeys.Leaving || d.sealedTo(user) != recipient) {
+			err = errLeft
+		}
+		if err != nil {
+			return 0, true, err
+		}
+		return sealed.SealDrop(ctx, m, recipient, until)
+	})
+}
+
 // settleState writes down that a mailbox is sealed, where the command that was to do so was broken off.
 func (d *Daemon) settleState(ctx context.Context, user string) error {
 	box, err := d.mailKeys.Of(user)
@@ -337,15 +355,8 @@ func (d *Daemon) settleState(ctx context.Context, user string) error {
 	})
 }
 
-// sealMailbox seals what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
-// at any moment, and begun again. progress (nil: nobody) hears how many messages were sealed so far.
-func sealMailbox(ctx context.Context, boxes Boxes, user, recipient string, progress func(int)) (n int, err error) {
-	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
-		return sealed.SealDrop(ctx, m, recipient, until)
-	})
-}
-
-// UnsealMailbox is the opposite of sealMailbox.
+// UnsealMailbox opens what is in a mailbox and its folders, a little at a time, so that its user can log in between. It can be broken off
+// at any moment, and begun again. progress (nil: nobody) hears how many messages were opened so far.
 func UnsealMailbox(ctx context.Context, boxes Boxes, user string, keys *sealedmail.Unlocked, progress func(int)) (n int, err error) {
 	return convertMailbox(ctx, boxes, user, progress, func(m mailstore.SealedDrop, until time.Time) (int, bool, error) {
 		return sealed.UnsealDrop(ctx, m, keys, until)

@@ -283,6 +283,48 @@ func TestSealedFolders(t *testing.T) {
 	}
 }
 
+// meanwhile are mailboxes of which something becomes just before one is opened.
+type meanwhile struct {
+	Boxes
+	do func()
+}
+
+// Drop implements Boxes.
+func (b meanwhile) Drop(ctx context.Context, user, folder string) (mailstore.SealedDrop, error) {
+	b.do()
+	return b.Boxes.Drop(ctx, user, folder)
+}
+
+// TestSealedLeft: a mailbox that begins to be unsealed while a server seals it is left alone by that from then on.
+func TestSealedLeft(t *testing.T) {
+	w := start(t, "")
+	w.seal(testPassword)
+	w.put(0, "Subject: x\r\n\r\nsecret words\r\n")
+	box, err := w.mailKeys.Of(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := box.Keyring.Unlock([]byte(testPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unseal := meanwhile{w.boxes, func() {
+		err := w.mailKeys.Change(context.Background(), alice, func(b *mailkeys.Box) error { b.State = mailkeys.Leaving; return nil })
+		if err != nil {
+			t.Error(err)
+		}
+		if n, err := UnsealMailbox(context.Background(), w.boxes, alice, keys.Clone(), nil); err != nil || n != 1 {
+			t.Error(n, err)
+		}
+	}}
+	if n, err := w.sealWhile(t.Context(), unseal, alice, box.Keyring.Recipient()); n != 0 || !errors.Is(err, errLeft) {
+		t.Error(n, err)
+	}
+	if n := w.files("new/*,K=*"); n != 0 {
+		t.Error("what was unsealed is sealed again")
+	}
+}
+
 // TestSealedDamage: a damaged message is an answer, and the session goes on, also where the damage is far inside.
 func TestSealedDamage(t *testing.T) {
 	w := start(t, "")

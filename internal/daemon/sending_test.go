@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	common "github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/conf"
 )
 
@@ -51,11 +51,11 @@ func TestSRSKey(t *testing.T) {
 
 // awayStore is a store of documents that may be gone.
 type awayStore struct {
-	common.Store
+	cluster.Store
 	err error
 }
 
-func (a *awayStore) Get(ctx context.Context, name string, known common.Version) ([]byte, common.Version, error) {
+func (a *awayStore) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
 	if a.err != nil {
 		return nil, "", a.err
 	}
@@ -66,7 +66,7 @@ func (a *awayStore) Get(ctx context.Context, name string, known common.Version) 
 func TestSRSAway(t *testing.T) {
 	t.Parallel()
 	s := &conf.Settings{ServerName: "mail.test", DataDir: t.TempDir()}
-	store := &awayStore{Store: common.NewFiles(t.TempDir())}
+	store := &awayStore{Store: cluster.NewFiles(t.TempDir())}
 	d := &Daemon{together: together{documents: store}}
 	store.err = errors.New("away")
 	if _, err := d.newSRS(s); err == nil {

@@ -40,7 +40,7 @@ log_min_messages = warning
 func Postgres(t testing.TB, lines ...string) *Database {
 	t.Helper()
 	d := newDatabase(t)
-	d.tool(t, "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", d.dir)
+	d.initialize(t)
 	d.configure(t, lines)
 	hba := filepath.Join(d.dir, "pg_hba.conf")
 	text, err := os.ReadFile(hba)

@@ -42,6 +42,7 @@ type Key struct {
 	Trouble string `json:"trouble,omitempty"`
 
 	private crypto.Signer // read while it signs
+	unread  string        // why it could not be
 }
 
 // Name is where its record stands in the DNS, with a dot at the end.

@@ -2,6 +2,7 @@ package sign
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ type Ring struct {
 	keys    []*Key          // in the order they were made
 	version cluster.Version // of the list as it was read or written last
 	broken  error           // why the list of them cannot be read; it is not written then
+	unread  bool            // a private key that is to sign could not be read
 	dropped []string        // keys that nobody needs once the list is written
 
 	shown atomic.Pointer[[]Key] // the keys as others see them, who do not wait for what is being changed
@@ -152,7 +154,7 @@ func (r *Ring) Configure(s Settings) {
 // brought along are.
 func (r *Ring) Refresh(ctx context.Context) error {
 	r.mu.Lock()
-	known, late := r.version, r.broken != nil && r.version == ""
+	known, late := r.version, r.broken != nil && r.version == "" || r.unread
 	r.mu.Unlock()
 	_, v, err := r.store.Get(ctx, r.name(listFile), known) // without the lock: it may take long
 	if err != nil || v == known && !late {
@@ -163,7 +165,12 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if err := r.current(ctx); err != nil {
 		return err
 	}
-	r.wake()
+	if r.unread {
+		r.use(ctx)
+	}
+	if r.version != known {
+		r.wake()
+	}
 	return nil
 }
 
@@ -226,6 +233,15 @@ func (r *Ring) current(ctx context.Context) error {
 	keys, err := parseList(text)
 	if err != nil {
 		return fmt.Errorf("DKIM keys: %s: %w", filepath.Join(r.where, listFile), err)
+	}
+	private := make(map[string]crypto.Signer)
+	for _, k := range r.keys {
+		private[k.Public] = k.private
+	}
+	for _, k := range keys {
+		if k.Phase == Signing { // it need not be read again
+			k.private = private[k.Public]
+		}
 	}
 	r.keys, r.version, r.dropped = keys, v, nil // what was to go goes by that list
 	r.use(ctx)
@@ -292,6 +308,7 @@ func (r *Ring) write(ctx context.Context, before ...cluster.Change) error {
 // use makes signers of the keys that sign. A key that cannot be read says so in its
 // Trouble.
 func (r *Ring) use(ctx context.Context) {
+	r.unread = false
 	s := r.settings.Load()
 	signers := make(map[domains.Name]*dkim.Signer)
 	for _, k := range r.keys {
@@ -301,8 +318,11 @@ func (r *Ring) use(ctx context.Context) {
 		if k.private == nil {
 			var err error
 			if k.private, err = r.readPrivate(ctx, k); err != nil {
-				k.Trouble = err.Error()
+				k.Trouble, k.unread, r.unread = err.Error(), err.Error(), true
 				continue
+			}
+			if k.Trouble == k.unread {
+				k.Trouble = ""
 			}
 		}
 		signer := signers[k.Domain]

@@ -248,3 +248,52 @@ func TestSharedNotDropped(t *testing.T) {
 		t.Errorf("the private key of a key that is announced is gone: %v", err)
 	}
 }
+
+// keyless is a store that is gone just when private keys are to be read.
+type keyless struct {
+	cluster.Store
+	is bool
+}
+
+func (k *keyless) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
+	if k.is && strings.HasSuffix(name, ".key") {
+		return nil, "", errors.New("away")
+	}
+	return k.Store.Get(ctx, name, known)
+}
+
+// TestSharedKeysKnown: a database that goes away between the list and the keys costs no signature of a key that was known, whatever another server
+// has done to the list; and keys that could not be read are read as soon as they can be.
+func TestSharedKeysKnown(t *testing.T) {
+	t.Parallel()
+	common := cluster.NewFiles(t.TempDir())
+	store := &keyless{Store: common}
+	b := shared(t, common, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	if err := b.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.saw(t.Context(), b.Keys()[0], sight{shown: true, whole: true}); err != nil {
+		t.Fatal(err)
+	}
+	a := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	store.is = true
+	late := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	if err := b.Rotate(t.Context(), home); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := a.Refresh(t.Context()); err != nil || len(a.Keys()) != 2 || len(a.selectors(home)) != 1 {
+			t.Errorf("%v: %d keys, %q signs", err, len(a.Keys()), a.selectors(home))
+		}
+	}
+	if p := late.Problems(); len(p) != 1 || !strings.Contains(p[0], "away") {
+		t.Errorf("%q", p)
+	}
+	if err := late.Refresh(t.Context()); err != nil || len(late.selectors(home)) != 0 {
+		t.Errorf("%v %q", err, late.selectors(home))
+	}
+	store.is = false
+	if err := late.Refresh(t.Context()); err != nil || len(late.selectors(home)) != 1 || late.Keys()[0].Trouble != "" {
+		t.Errorf("%v: %q signs, %q", err, late.selectors(home), late.Keys()[0].Trouble)
+	}
+}

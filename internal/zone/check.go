@@ -118,6 +118,7 @@ func (c *Checker) Check(ctx context.Context, p *Plan) *Report {
 	k.tlsa()
 	k.issuers()
 	k.services()
+	k.programs()
 	k.outward()
 	return k.report
 }

@@ -219,7 +219,7 @@ func labCases() []*labCase {
 	}
 	lone := func(address string) func(*Plan) { // a host that nobody can connect to
 		return func(p *Plan) {
-			p.Addresses, p.Sending, p.TLSKeys, p.STS = addrs(address), nil, nil, STSOff
+			p.Addresses, p.Sending, p.TLSKeys, p.STS, p.Autoconfig = addrs(address), nil, nil, STSOff, false
 		}
 	}
 	half := dkimValue()[:200]
@@ -362,6 +362,15 @@ func labCases() []*labCase {
 		{domain: "srv1.test", edit: func(z *zoneText) {
 			z.sub("_pop3s._tcp.srv1.test. 3600 IN SRV 0 1 995 mail", "_pop3s._tcp.srv1.test. SRV 0 1 995 imap")
 		}, want: []string{"differs: led to \"0 1 995 imap.srv1.test.\""}},
+		{domain: "auto1.test", programs: serve("text/html; charset=utf-8", "<html>Welcome</html>"), edit: func(z *zoneText) { z.drop("autoconfig."); z.add("* A " + labStranger) }, want: []string{
+			"differs: autoconfig.auto1.test A mail programs that ask for the settings at https://autoconfig.auto1.test/mail/config-v1.1.xml get something else than is told here: a web site's page, of the type \"text/html\"; a wildcard leads there"}},
+		{domain: "auto2.test", programs: serve("text/xml", "<clientConfig><hostname>pop.old.test</hostname></clientConfig>"), want: []string{"differs: settings that name other hosts"}},
+		{domain: "auto3.test", programs: func(w http.ResponseWriter, r *http.Request, _ string) { http.NotFound(w, r) }, want: []string{"differs: than is told here: 404"}},
+		{domain: "auto4.test", edit: func(z *zoneText) { z.drop("autoconfig.") }},
+		{domain: "auto5.test", edit: func(z *zoneText) {
+			z.drop("autoconfig.")
+			z.add("autoconfig A " + labSilent)
+		}, notes: []string{"note: get none: "}},
 		{domain: "rpt1.test", edit: func(z *zoneText) { z.sub("v=TLSRPTv1; rua=mailto:", "v=TLSRPTv1; rua=") }, want: []string{"differs: neither mailto: nor https:"}},
 
 		{domain: "ns1.test", unsigned: true, plan: func(p *Plan) { p.TLSKeys = nil }, second: func(z *zoneText) { z.drop("s1._domainkey") }, want: []string{"dangerous: do not agree on s1._domainkey.ns1.test"}},

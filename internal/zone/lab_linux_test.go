@@ -46,12 +46,13 @@ type labCase struct {
 	plan     func(*Plan)       // what is different in its plan
 	edit     func(z *zoneText) // what is planted in the zones
 	web      func(http.ResponseWriter, *http.Request, string)
-	cert     string            // "expired" or "other": what the web server shows
-	unnamed  bool              // the certificate at port 25 is not for its host
-	ds       string            // DS record in place of the right ones
-	second   func(z *zoneText) // what the second server has, if there is one
-	want     []string          // "state: part of the sentence" of each fault; none on a right zone
-	notes    []string          // the same, of notes
+	programs func(http.ResponseWriter, *http.Request, string) // what mail programs get; nil: the settings
+	cert     string                                           // "expired" or "other": what the web server shows
+	unnamed  bool                                             // the certificate at port 25 is not for its host
+	ds       string                                           // DS record in place of the right ones
+	second   func(z *zoneText)                                // what the second server has, if there is one
+	want     []string                                         // "state: part of the sentence" of each fault; none on a right zone
+	notes    []string                                         // the same, of notes
 }
 
 // zoneText are zones by name, each a list of lines.
@@ -307,10 +308,21 @@ func (l *lab) listen() {
 			cert = peertest.NewAuthority(l.t).Issue(l.t, name)
 		}
 		byName[name], cases[name] = &cert.TLS, c
+		programs := l.trust.Issue(l.t, "autoconfig."+c.domain)
+		byName["autoconfig."+c.domain] = &programs.TLS
 	}
 	web := &http.Server{
 		TLSConfig: &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return byName[h.ServerName], nil }},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if domain, programs := strings.CutPrefix(r.Host, "autoconfig."); programs {
+				if c := cases["mta-sts."+domain]; c.programs != nil {
+					c.programs(w, r, "")
+					return
+				}
+				w.Header().Set("Content-Type", "application/xml")
+				fmt.Fprintf(w, "<clientConfig><hostname>%s</hostname></clientConfig>", l.plans[domain].Host)
+				return
+			}
 			c := cases[r.Host]
 			policy := l.plans[c.domain].Policy()
 			if c.web != nil {
@@ -339,7 +351,7 @@ func (l *lab) listen() {
 	mx(&tls.Config{Certificates: []tls.Certificate{l.shown.TLS}}, labHost, labHost6)
 	mx(&tls.Config{Certificates: []tls.Certificate{l.trust.Issue(l.t, "backup.other.test").TLS}}, labStranger)
 	mx(nil, labSecond)
-	for _, host := range []string{labHost, labHost6} {
+	for _, host := range []string{labHost, labHost6, labStranger} {
 		w := at(host, "443")
 		go web.ServeTLS(w, "", "")
 	}

@@ -252,6 +252,10 @@ func (r *reader) outside() ([]byte, error) {
 	if err == nil || r.ctx.Err() != nil {
 		return data, err
 	}
+	if r.body == (database.ID{}) { // read again on its way in: nobody has removed it
+		r.s.objects.trouble(r.s.log, err)
+		return nil, unavailable("write message", err)
+	}
 	var there bool
 	asked := r.s.reading(r.ctx, func(ctx context.Context) error {
 		return r.s.pool.QueryRow(ctx, r.s.in(`select exists(select from $.body where id = $1)`), r.body).Scan(&there)

@@ -387,7 +387,9 @@ func (s *Store) sweepObjects(ctx context.Context) (swept int64, err error) {
 		for _, id := range dead {
 			after = id
 			if err = s.deleteObject(ctx, id); err != nil {
-				s.objects.trouble(s.log, err)
+				if ctx.Err() == nil { // else it had more to do than time, which the next hour has again
+					s.objects.trouble(s.log, err)
+				}
 				break // the next hour finds it again
 			}
 			gone = append(gone, id)

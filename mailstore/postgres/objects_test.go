@@ -280,6 +280,16 @@ func storageAway(t *testing.T, dsn string) {
 		peertest.Await(t, "what was written to go", func() bool { return len(b.keys()) == 0 })
 	}
 	b.put = nil
+	d := begun(t, s, largeText(5<<19))
+	b.change(func([]byte) []byte { return nil })
+	again, err := d.(mailstore.SealedDelivery).Reread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(again); !errors.Is(err, mailstore.ErrUnavailable) || errors.Is(err, mailstore.ErrGone) {
+		t.Errorf("read again on its way in: %v", err)
+	}
+	d.Abort()
 	if err := deliver(t.Context(), s, largeText(5<<19), ann); err != nil {
 		t.Errorf("it is back: %v", err)
 	}

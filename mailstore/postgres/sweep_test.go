@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
@@ -54,6 +56,7 @@ func TestSweep(t *testing.T) {
 		"SweepWithCommitInDoubt": sweepWithCommitInDoubt,
 		"SweptTwiceAtOnce":       sweptTwiceAtOnce,
 		"SweepBrokenOff":         sweepBrokenOff,
+		"SweepOutOfTime":         sweepOutOfTime,
 		"NodeDiesBeforeRow":      nodeDiesBeforeRow,
 		"LargeGivenUp":           largeGivenUp,
 		"ManyAtOnce":             manyAtOnce,
@@ -273,6 +276,31 @@ func sweepBrokenOff(t *testing.T, dsn string) {
 		t.Errorf("%d are swept away, %v", n, err)
 	}
 	if n := sweep(t, s); n != 2 || len(b.keys()) != 0 || answer(t, dsn, "select count(*) from postrider.object") != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	}
+}
+
+// sweepOutOfTime: a sweep that has more to do than it has time for says nothing against the storage.
+func sweepOutOfTime(t *testing.T, dsn string) {
+	b := new(bucket)
+	var log mailtest.Log
+	s := outside(t, dsn, b, postgres.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	begun(t, s, largeText(5<<19))
+	expire(t, dsn)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	b.del = func() error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if n, err := s.Sweep(ctx); n != 0 || !errors.Is(err, mailstore.ErrUnavailable) {
+		t.Errorf("%d are swept away, %v", n, err)
+	}
+	if strings.Contains(log.String(), "the storage of large messages fails") {
+		t.Errorf("the log:\n%s", log.String())
+	}
+	b.del = nil
+	if n := sweep(t, s); n != 1 || len(b.keys()) != 0 {
 		t.Errorf("%d are swept away, %q is left", n, b.keys())
 	}
 }

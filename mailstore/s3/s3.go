@@ -88,11 +88,12 @@ func transport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// Put stores an object, and returns once the storage has confirmed it. Nothing is under the key before.
+// Put stores an object, and returns once the storage has confirmed it, with the object's ETag: a 200 alone is what any web server
+// says that has come in its place. Nothing is under the key before.
 func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
-	_, err := b.client.Client.PutObject(ctx, b.o.Bucket, b.o.Prefix+key, bytes.NewReader(data), int64(len(data)),
+	info, err := b.client.Client.PutObject(ctx, b.o.Bucket, b.o.Prefix+key, bytes.NewReader(data), int64(len(data)),
 		minio.PutObjectOptions{SendContentMd5: true, DisableMultipart: true, ContentType: "application/octet-stream"})
-	if err = b.failed(err); errors.Is(err, fs.ErrNotExist) { // whoever answers so to what is written
+	if err = b.failed(err); errors.Is(err, fs.ErrNotExist) || err == nil && info.ETag == "" { // whoever answers so to what is written
 		return &Error{Endpoint, errors.New("what answers there is no S3-compatible storage")}
 	}
 	return err
@@ -108,9 +109,19 @@ func (b *Bucket) Get(ctx context.Context, key string, most int) ([]byte, error) 
 	if info.Size > int64(most) {
 		return nil, fmt.Errorf("s3: object %s has %d octets, more than %d", key, info.Size, most)
 	}
-	data := make([]byte, info.Size)
-	if _, err := io.ReadFull(r, data); err != nil {
+	if info.Size >= 0 {
+		data := make([]byte, info.Size)
+		if _, err := io.ReadFull(r, data); err != nil {
+			return nil, b.failed(err)
+		}
+		return data, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1)) // a proxy may pass it on without a length (RFC 9112 §6.3)
+	if err != nil {
 		return nil, b.failed(err)
+	}
+	if len(data) > most {
+		return nil, fmt.Errorf("s3: object %s has more than %d octets", key, most)
 	}
 	return data, nil
 }

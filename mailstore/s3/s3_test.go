@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/mailstore/s3"
@@ -109,6 +110,12 @@ func TestWrong(t *testing.T) {
 	if err := bucket(t, o).Try(t.Context()); err == nil || !strings.Contains(err.Error(), "no S3-compatible storage") {
 		t.Errorf("a web server: %v", err)
 	}
+	yes := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer yes.Close()
+	o.Endpoint = yes.URL
+	if err := bucket(t, o).Put(t.Context(), "a", []byte("text")); err == nil || !strings.Contains(err.Error(), "no S3-compatible storage") {
+		t.Errorf("a web server that says yes to everything has stored a piece: %v", err)
+	}
 	for _, url := range []string{"", "s3.example.net", "ftp://s3.example.net", "https://", "https://s3.example.net/mail", "https://user:hunter2@s3.example.net", "https://s3.example.net?x=y", "https://s3\x7f"} {
 		if _, err := s3.New(s3.Options{Endpoint: url, Bucket: "mail"}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", url, err)
@@ -116,6 +123,25 @@ func TestWrong(t *testing.T) {
 	}
 	if _, err := s3.New(s3.Options{Endpoint: "https://s3.example.net"}); err == nil {
 		t.Error("a bucket without a name")
+	}
+}
+
+// TestLengthUntold: an answer that does not say how long it is, as one that passed a proxy may, is read like others, and no further than was asked for.
+func TestLengthUntold(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Write([]byte("te"))
+		w.(http.Flusher).Flush()
+		w.Write([]byte("xt"))
+	}))
+	defer web.Close()
+	b := bucket(t, s3.Options{Endpoint: web.URL, Bucket: "mail", AccessKey: "a", SecretKey: "b"})
+	if got, err := b.Get(t.Context(), "a", 4); err != nil || string(got) != "text" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := b.Get(t.Context(), "a", 3); err == nil {
+		t.Errorf("more than was asked for: %q", got)
 	}
 }
 
