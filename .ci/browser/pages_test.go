@@ -78,7 +78,7 @@ func serve(t *testing.T) *server {
 	_, send, _ := strings.Cut(free(t), ":")
 	text := fmt.Sprintf(`{"server_name": "mx.mail.test", "data_dir": "data",
 		"Listeners": [{"address": %q, "protocol": "smtp", "tls": "off"}, {"address": ":`+fetch+`", "protocol": "pop3"}, {"address": ":`+send+`", "protocol": "submission"}],
-		"Accounts": {"bob@mail.test": {"quota": "200kB"}, "bob+junk@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"]}, "Verify": {"check": false, "quarantine": "+junk"}, "DKIM": {"sign": false},
+		"Accounts": {"bob@mail.test": {"quota": "200kB"}, "bob+junk@mail.test": ""}, "Aliases": {"team@mail.test": "bob@mail.test"}, "Domains": {"town.test": {}}, "SMTP": {"relay_from": ["127.0.0.1/32"], "tarpit": "0s"}, "Verify": {"check": false, "quarantine": "+junk"}, "DKIM": {"sign": false},
 		"Queue": {"dns_servers": ["127.0.0.1:1"]}, "Web": {"listen": %q, "viewer": true}, "Log": {"file": "postrider.log"}, "Elsewhere": {"PasswdFiles": [{"file": "users", "domains": ["far-away.test"]}]}}`, s.smtp, web)
 	if err := os.WriteFile(filepath.Join(s.dir, "users"), []byte("aaron:{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP\n"+strings.Repeat("w", 60)+":{SSHA}XT8prj6MNUYZz+smK281UBX4BmjJTAmP::::::nologin\n"), 0o600); err != nil {
 		t.Fatal(err)

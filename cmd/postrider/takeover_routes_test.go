@@ -42,6 +42,7 @@ mail.test	smtp:[again.example]
 kept.example	local:
 bad.example	smtp:[x.example]:nosuchport
 none.example	nothing
+two..dots	smtp:[x.example]
 *	smtp:[smarthost.example]:587
 `
 
@@ -53,6 +54,7 @@ var transportRefused = []string{
 	": hole.example: mail for it is thrown away", ": slow.example: slow is a service of that host's master.cf", ": /regexp/: a regular expression",
 	": mail.test stands in line 2 already", ": mail for kept.example stays on that host", `: bad.example: "[x.example]:nosuchport": there is no port nosuchport`,
 	`: none.example: "nothing" has no colon`, ": mail for .mail.test would go where",
+	`: domain: "two..dots" is not a domain name`,
 }
 
 func TestTransportImport(t *testing.T) {
@@ -74,6 +76,7 @@ deep.below.example [deep.below.example] mx=true 0
 `
 	for name, more := range map[string]string{
 		"none before": "",
+		"empty":       ", \"Queue\": {\"Routes\": [ // stays\n]}",
 		"one before":  ", \"Queue\": {\"Routes\": [\n  {\"domain\": \"there.example\", \"host\": \"there.example\"}, // stays\n]}",
 	} {
 		dir := confDir(t, fmt.Sprintf(base, more))
@@ -85,6 +88,9 @@ deep.below.example [deep.below.example] mx=true 0
 		}
 		if n := strings.Count(said, "not taken over: "); n != len(transportRefused) {
 			t.Errorf("%s: %d are named\n%s", name, n, said)
+		}
+		if strings.Contains(said, `"Routes": [`) {
+			t.Errorf("%s: a line is shown that it is not about:\n%s", name, said)
 		}
 		must(t, "", "check", "-c", dir)
 		s, err := conf.Load(dir)
@@ -100,7 +106,7 @@ deep.below.example [deep.below.example] mx=true 0
 				t.Errorf("%s: no route %sin %v", name, line, s.Queue.Routes)
 			}
 		}
-		if n := strings.Count(want, "\n"); len(routes) != n && name == "none before" || len(routes) != n+1 && name == "one before" {
+		if n := strings.Count(want, "\n"); len(routes) != n && name != "one before" || len(routes) != n+1 && name == "one before" {
 			t.Errorf("%s: %d routes", name, len(routes))
 		}
 		if text, _ := os.ReadFile(filepath.Join(dir, "mail.conf")); more != "" && !strings.Contains(string(text), "// stays") {

@@ -65,7 +65,7 @@ func (s *Settings) AddRoutes(path string, all []NewRoute) (edits []*Edit, added 
 	if ok {
 		file = at.File
 	}
-	if len(was) == 0 {
+	if was == nil || !ok {
 		err = d.set(file, fresh, []string{"Queue", "Routes"})
 	} else {
 		for i, r := range fresh {
@@ -128,6 +128,7 @@ func (c *checker) newRoute(n NewRoute) (needed bool, err error) {
 		c.Queue.Routes = c.Queue.Routes[:i]
 		err, c.errs = c.errs[before].is, c.errs[:before]
 		_, why, _ := strings.Cut(err.Error(), fmt.Sprintf("Queue.Routes[%d].", i))
+		why, _, _ = strings.Cut(why, "\n") // below it stands a line of the settings, which it is not about
 		return false, errors.New(why)
 	}
 	return true, nil

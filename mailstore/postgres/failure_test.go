@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/internal/peertest"
@@ -69,9 +70,11 @@ type cutter struct {
 	cut   atomic.Pointer[string] // when this text comes by with its commit
 	after bool                   // the server still gets it
 	shut  atomic.Int32           // no new connections while it is not 0
+	away  atomic.Bool            // that of a cut is the last sign of the database: no other connection has a word of it any more
 	cuts  atomic.Int32
 	waits time.Duration // until the server has answered, at most; what it has read it does
 
+	out    atomic.Bool // the database is away
 	silent atomic.Bool // the server is not told that the connection is gone, until the test is over
 	gone   chan struct{}
 }
@@ -90,7 +93,7 @@ func newCutter(t *testing.T, to string, after bool) *cutter {
 			if err != nil {
 				return
 			}
-			if c.shut.Load() > 0 {
+			if c.shut.Load() > 0 || c.out.Load() {
 				conn.Close()
 				continue
 			}
@@ -128,6 +131,7 @@ func (c *cutter) serve(from net.Conn) {
 		}
 		if text := c.cut.Load(); text != nil && bytes.Contains(buf[:n], []byte(*text)) && bytes.Contains(buf[:n], []byte("commit\x00")) {
 			c.cuts.Add(1)
+			c.out.Store(c.away.Load())
 			if c.silent.Load() {
 				from.Close()
 				<-c.gone
@@ -145,6 +149,9 @@ func (c *cutter) serve(from net.Conn) {
 			}
 			return
 		}
+		if c.out.Load() {
+			return
+		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
@@ -158,7 +165,7 @@ func TestCutInCommit(t *testing.T) {
 	direct := open(t, peertest.DSN(db))
 	for name, after := range map[string]bool{"before the server has it": false, "after it": true} {
 		c := newCutter(t, fmt.Sprint("127.0.0.1:", db.Port), after)
-		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(10*time.Second))
+		s := open(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", c.Addr()), postgres.WithTimeout(5*time.Second))
 		for i := range 3 {
 			text := fmt.Sprint(name, i, "\r\n")
 			c.cut.Store(&text)
@@ -173,9 +180,20 @@ func TestCutInCommit(t *testing.T) {
 		if err := deliver(t.Context(), s, "before\r\n", ben); err != nil {
 			t.Fatal(err)
 		}
+		var idle []*pgxpool.Conn // of which one is there to ask by
+		for range 2 {
+			conn, err := s.Database().Pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			idle = append(idle, conn)
+		}
+		for _, conn := range idle {
+			conn.Release()
+		}
 		text := "nobody knows\r\n"
 		c.cut.Store(&text)
-		c.shut.Add(1)
+		c.away.Store(true) // or it might be asked by a connection that is open still, and found out
 		if err := deliver(t.Context(), s, text, ann); !errors.Is(err, mailstore.ErrUncertain) {
 			t.Errorf("%s, and the database is away then: %v", name, err)
 		}

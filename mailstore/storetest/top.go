@@ -2,27 +2,45 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/postrider-mail/postrider/mailstore"
 )
 
 const someTop = "Return-Path: <a@b.test>\r\nReceived: from a\r\n\tby b; Fri, 20 Nov 2026 12:00:00 +0000\r\n"
 
-// topped delivers a body with a top of which so much is expected.
-func (s *suite) topped(m mailstore.Meta, body, top string) {
+// headed is a message whose top is not the one that was expected.
+type headed struct{ expected, top string }
+
+// topped delivers a body with each of these tops, at once: what a store has confirmed is whole, whatever else it had to do, and each would
+// wait for a disk otherwise.
+func (s *suite) topped(exact bool, body string, all []headed) {
 	s.Helper()
-	d, err := s.store.Create(s.ctx, m, alice, bob)
-	if err != nil {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, h := range all {
+		wg.Go(func() {
+			d, err := s.store.Create(s.ctx, mailstore.Meta{Exact: exact, Top: []byte(h.expected)}, alice, bob)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer d.Abort()
+			if n, err := io.WriteString(d, body); n != len(body) || err != nil {
+				errs[i] = fmt.Errorf("Write = %d, %w", n, err)
+				return
+			}
+			errs[i] = d.Commit(s.ctx, []byte(h.top))
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
 		s.Fatal(err)
-	}
-	if n, err := io.WriteString(d, body); n != len(body) || err != nil {
-		s.Fatalf("Write = %d, %v", n, err)
-	}
-	if err := d.Commit(s.ctx, []byte(top)); err != nil {
-		s.Fatalf("Commit: %v", err)
 	}
 }
 
@@ -43,12 +61,13 @@ func top(s *suite) {
 	longer := someTop + strings.Repeat("X-Found: something\r\n", 1000)
 	for _, exact := range []bool{false, true} {
 		for _, body := range toppedBodies() {
-			for _, c := range []struct{ expected, top string }{
+			all := []headed{
 				{someTop, someTop}, {"", someTop}, {"A: b\r\n", someTop}, {someTop, longer}, {longer, longer},
 				{"", ""}, {someTop, ""}, {"", "bare\nTop: x\r\n"}, {someTop, "no line end"}, {someTop, "ends in CR\r"},
-			} {
-				s.topped(mailstore.Meta{Exact: exact, Top: []byte(c.expected)}, body, c.top)
-				want = append(want, c.top+body)
+			}
+			s.topped(exact, body, all)
+			for _, h := range all {
+				want = append(want, h.top+body)
 			}
 		}
 	}
@@ -61,25 +80,39 @@ func top(s *suite) {
 func topPadded(s *suite) {
 	for _, exact := range []bool{false, true} {
 		for _, body := range toppedBodies() {
+			var all []headed
 			for _, more := range []int{1, 2, 11, 12, 13, 14, 77, 78, 80, 500, 4000, 20000} {
-				expected := someTop + strings.Repeat("x", more-min(more, 2)) + "\r\n"
-				s.topped(mailstore.Meta{Exact: exact, Top: []byte(expected)}, body, someTop)
-				m := s.drop(alice)
-				got := s.read(m, 0)
-				if m.Size(0) != int64(len(got)) {
-					s.Errorf("Size is %d, %d octets", m.Size(0), len(got))
-				}
-				if err := m.Remove(s.ctx, []int{0}); err != nil {
-					s.Fatal(err)
-				}
-				m.Close()
-				text, ok := strings.CutSuffix(got, body)
-				if !ok {
-					s.Fatalf("%d more expected: the body of %d octets is another: %.300q", more, len(body), got)
-				}
-				checkPadded(s, text)
+				all = append(all, headed{someTop + strings.Repeat("x", more-min(more, 2)) + "\r\n", someTop})
 			}
+			s.topped(exact, body, all)
+			s.takePadded(body, len(all))
 		}
+	}
+}
+
+// takePadded takes so many messages out of a mailbox, all with that body and someTop.
+func (s *suite) takePadded(body string, n int) {
+	s.Helper()
+	m := s.drop(alice)
+	defer m.Close()
+	if m.Len() != n {
+		s.Fatalf("%d messages, want %d", m.Len(), n)
+	}
+	var taken []int
+	for i := range n {
+		got := s.read(m, i)
+		if m.Size(i) != int64(len(got)) {
+			s.Errorf("Size is %d, %d octets", m.Size(i), len(got))
+		}
+		text, ok := strings.CutSuffix(got, body)
+		if !ok {
+			s.Fatalf("the body of %d octets is another: %.300q", len(body), got)
+		}
+		checkPadded(s, text)
+		taken = append(taken, i)
+	}
+	if err := m.Remove(s.ctx, taken); err != nil {
+		s.Fatal(err)
 	}
 }
 

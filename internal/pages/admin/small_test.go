@@ -172,3 +172,66 @@ func TestAccountOfOthers(t *testing.T) {
 		t.Error(page)
 	}
 }
+
+// TestNoBarForNothing: a span without failed logins has no bar of them, and a bar stands where its span is, from the line on.
+func TestNoBarForNothing(t *testing.T) {
+	if got := string(badLogins("x", []Traffic{{}, {BadLogins: 1}, {}})); strings.Count(got, "<rect") != 1 || !strings.Contains(got, `x="11" y="0"`) {
+		t.Error(got)
+	}
+	got := string(newFlow("x", []Traffic{{Taken: 1, Delivered: 1}, {}}).Picture)
+	for _, want := range []string{`<rect class="taken" x="1" y="0" width="8" height="60"/>`, `<rect class="delivered" x="1" y="60" width="8" height="60"/>`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if got := string(newFlow("x", []Traffic{{Taken: 1e6}, {Taken: 1}}).Picture); !strings.Contains(got, `x="11" y="59" width="8" height="1"/>`) {
+		t.Error("one among many:", got)
+	}
+}
+
+// TestQueueLinked: the numbers of the overview lead to the pages about the queue where there are any.
+func TestQueueLinked(t *testing.T) {
+	s := &server{word: "x"}
+	for _, there := range []bool{true, false} {
+		all := Server{Overview: s}
+		if there {
+			all.Queue = s
+		}
+		if _, page := visit(t, all)("GET", "/admin/", nil); strings.Contains(page, `<a href="/admin/queue">in the queue</a>`) != there {
+			t.Errorf("%v: %s", there, page)
+		}
+	}
+}
+
+// TestWaysOnPage: so many messages are told of on a page, each with as many lines as it has.
+func TestWaysOnPage(t *testing.T) {
+	r := manyLines(200)
+	if _, page := visit(t, Server{Mail: r, Lines: r})("GET", "/admin/mail", nil); strings.Count(page, `class="way"`) != waysOnPage {
+		t.Errorf("%d", strings.Count(page, `class="way"`))
+	}
+}
+
+// TestQueueLimits: a page of the queue asks for as much as it shows, looks at no more than it may, says so where that was not enough for a full page, and how many can be
+// changed at once; to have all tried again is asked back like the rest.
+func TestQueueLimits(t *testing.T) {
+	s := &server{word: "next", entries: 3}
+	do := visit(t, Server{Queue: s})
+	const more = "messages were looked at; there are more"
+	_, page := do("GET", "/admin/queue", nil)
+	if s.asked.Limit != entriesOnPage || s.asked.Look != entriesLooked || !strings.Contains(page, fmt.Sprintf("at most %d at once", entriesAtOnce)) || !strings.Contains(page, more) {
+		t.Errorf("%+v\n%s", s.asked, page)
+	}
+	if s.entries = entriesOnPage; true {
+		if _, page := do("GET", "/admin/queue", nil); strings.Contains(page, more) {
+			t.Error("a full page:", page)
+		}
+	}
+	if s.word, s.entries = "", 3; true {
+		if _, page := do("GET", "/admin/queue", nil); strings.Contains(page, more) {
+			t.Error("the last page:", page)
+		}
+	}
+	if _, page := do("POST", "/admin/queue", url.Values{"do": {"retry"}, "all": {"1"}}); !strings.Contains(page, "Retry now: 3 messages?") || !strings.Contains(page, `name="sure"`) {
+		t.Error(page)
+	}
+}
