@@ -119,7 +119,7 @@ func TestProblems(t *testing.T) {
 			if got := m.Standings()[0].Problem; got != tt.want {
 				t.Errorf("%s: problem %q, want %q", name, got, tt.want)
 			}
-			time.Sleep(10 * time.Minute) // for autocert's timers
+			time.Sleep(10 * time.Minute)
 		})
 	}
 }

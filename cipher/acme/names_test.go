@@ -51,6 +51,7 @@ func (w *ways) times(name string) int {
 // TestOneBadName: a name that the authority refuses keeps no other from its certificate, and is asked for again by itself. Names
 // that the DNS does not lead here are not asked for, until it does.
 func TestOneBadName(t *testing.T) {
+	t.Parallel()
 	var m *acme.Manager
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.HTTPHandler().ServeHTTP(w, r)

@@ -36,6 +36,7 @@ func served(t *testing.T, c *tls.Config, name string) (string, error) {
 // Certificates come by HTTP challenges, are served by name, and are there again
 // after a restart without a word to the authority.
 func TestObtainByHTTP(t *testing.T) {
+	t.Parallel()
 	var m *acme.Manager
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.HTTPHandler().ServeHTTP(w, r)
@@ -86,6 +87,7 @@ func TestObtainByHTTP(t *testing.T) {
 
 // The same where port 443 is the free one.
 func TestObtainByALPN(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

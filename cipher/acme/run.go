@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -264,19 +265,16 @@ func (m *Manager) latest(name string, kept []byte) []byte {
 	return kept
 }
 
-// use serves a certificate from now on, and keeps a copy of it here.
+// use serves a certificate from now on, of which a copy is kept here first: it may be the last that is heard of the others.
 func (m *Manager) use(ctx context.Context, name string, c *certificate) {
-	m.mu.Lock()
-	m.certs[name] = c
-	m.mu.Unlock()
-	if m.o.Store == nil {
-		return // it is here alone
-	}
-	if own, err := m.own.Get(ctx, name); err != nil || string(own) != string(c.text) {
+	if own, err := m.own.Get(ctx, name); m.o.Store != nil && (err != nil || !bytes.Equal(own, c.text)) {
 		if err := m.own.put(name, c.text); err != nil {
 			m.o.Log.Warn("no copy of the certificate can be kept here", "name", name, "err", err)
 		}
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.certs[name] = c
 }
 
 // refresh reads what other servers have done.
@@ -412,9 +410,9 @@ func (m *Manager) record(ctx context.Context, name string, failed error) {
 		m.o.Log.Warn("a failure to obtain certificates cannot be noted", "err", err)
 	}
 	again, _ := m.rest(name)
-	what := "certificate is missing"
 	if m.has(name) {
-		what = "certificate is not renewed"
+		m.o.Log.Warn("certificate is not renewed", "name", name, "err", failed, "retry_in", again.Round(time.Second))
+		return
 	}
-	m.o.Log.Warn(what, "name", name, "err", failed, "retry_in", again.Round(time.Second))
+	m.o.Log.Warn("certificate is missing", "name", name, "err", failed, "retry_in", again.Round(time.Second))
 }

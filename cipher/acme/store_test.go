@@ -227,6 +227,26 @@ func TestFailuresOfAll(t *testing.T) {
 	}
 }
 
+// TestAskedMeanwhile: what another server has just asked for, in vain or not, is not asked for by one that has not heard of it yet.
+func TestAskedMeanwhile(t *testing.T) {
+	t.Parallel()
+	const name = "mail.example.com"
+	store, r := newMemory(), new(refusing)
+	late := server(t, store, r)
+	server(t, store, new(refusing)).round(t.Context())
+	if err := late.obtain(t.Context(), name, false); !errors.Is(err, errBusy) || r.asked > 0 {
+		t.Errorf("%v, asked %d times", err, r.asked)
+	}
+	key, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.all[name] = selfSigned(t, key, name, time.Hour)
+	if err := late.obtain(t.Context(), name, true); err != nil || inForce(late) == nil || r.asked > 0 {
+		t.Errorf("%v, asked %d times", err, r.asked)
+	}
+}
+
 // TestStrangersAsk: whatever strangers ask for, and however often, costs one question a second; and what another server shows is there all the same.
 func TestStrangersAsk(t *testing.T) {
 	t.Parallel()

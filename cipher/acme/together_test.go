@@ -43,7 +43,7 @@ func TestTogether(t *testing.T) {
 			port := l.Addr().(*net.TCPAddr).Port
 			o := peertest.PebbleOptions{HTTPPort: port, Validity: 10 * time.Second}
 			if challenge == TLSALPN01 {
-				o = peertest.PebbleOptions{TLSPort: port, Validity: 10 * time.Second}
+				o = peertest.PebbleOptions{TLSPort: port}
 			}
 			ca := peertest.Pebble(t, o)
 			store := newMemory()
@@ -74,7 +74,7 @@ func TestTogether(t *testing.T) {
 				go func() { m.Run(ctx); ran <- true }()
 			}
 			peertest.Await(t, "the certificate", func() bool { return inForce(asker) != nil && bytes.Equal(inForce(asker), inForce(third)) })
-			if n := orders(ca); n != 1 {
+			if n := orders(ca); challenge == TLSALPN01 && n != 1 { // the other may be renewed meanwhile, on a slow machine
 				t.Errorf("%d orders", n)
 			}
 			first := inForce(asker)
@@ -185,9 +185,10 @@ func TestUnsaved(t *testing.T) {
 	if rest, _ := a.rest("mail.example.com"); rest < 30*time.Minute || inForce(a) == nil {
 		t.Errorf("it is asked for again in %v", rest)
 	}
+	b := server(t, store, new(refusing))
+	b.round(t.Context()) // there is nothing yet
 	line.set(false)
 	a.round(t.Context())
-	b := server(t, store, new(refusing))
 	b.round(t.Context())
 	if !bytes.Equal(inForce(b), inForce(a)) {
 		t.Error("the other has not got it")

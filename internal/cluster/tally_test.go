@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,17 +116,28 @@ func TestTallyCrowd(t *testing.T) {
 
 // source is a cluster.Counts that keeps what it was asked.
 type source struct {
+	mu    sync.Mutex
 	err   error
 	since []cluster.Mark
 	told  []cluster.Told
 }
 
 func (s *source) Tell(_ context.Context, all []cluster.Told) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.told = append(s.told, all...)
 	return s.err
 }
 
+func (s *source) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 func (s *source) Hear(_ context.Context, since cluster.Mark, heard func(cluster.Heard)) (cluster.Mark, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.since = append(s.since, since)
 	heard(cluster.Heard{Kind: "k", Key: "x"})
 	return since + 7, s.err
@@ -152,10 +164,10 @@ func TestTallyHears(t *testing.T) {
 		turns(2)
 		on("another")
 		turns(1)
-		s.err = errors.New("away")
+		s.fail(errors.New("away"))
 		on("third")
 		turns(3)
-		s.err = nil
+		s.fail(nil)
 		turns(2)
 		cancel()
 		synctest.Wait()

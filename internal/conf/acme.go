@@ -50,7 +50,8 @@ type ACME struct {
 
 	// Where account key and certificates are kept. Empty means "acme" below
 	// data_dir. It must survive restarts: authorities limit how often one may
-	// ask.
+	// ask. With Store.postgres they are in the database, for all servers, and
+	// copies of the certificates here.
 	Folder string `json:"folder" conf:"path"`
 }
 

@@ -42,6 +42,10 @@ const (
 	// largeAtOnce bounds the memory that strangers can have us use.
 	largeAtOnce = 32
 
+	// triesOfSweep is how many texts in a row cannot be removed until a sweep leaves the others to the next: one that nobody can remove
+	// does not keep those behind it, and storage that is away is not asked about each.
+	triesOfSweep = 3
+
 	leastAbove, mostAbove = mostInRow, 1 << 20
 
 	// onItsWay is for how long nobody takes the pieces of a message for unused of which nothing is heard, and renewAfter when it is
@@ -378,26 +382,31 @@ func (s *Store) sweepObjects(ctx context.Context) (swept int64, err error) {
 	if _, err := s.relaxed(ctx, `update $.object set dead = clock_timestamp() where id in (select id from $.object where until < clock_timestamp() and dead is null for update skip locked)`); err != nil {
 		return 0, unavailable("sweep", err)
 	}
-	for after := (objectID{}); ; {
+	var failed error // the last of those that failed, which the next hour finds again
+	for after, inRow := (objectID{}), 0; ; {
 		dead, err := s.deadObjects(ctx, after)
 		if err != nil || len(dead) == 0 {
-			return swept, unavailable("sweep", err)
+			return swept, unavailable("sweep", errors.Join(failed, err))
 		}
 		var gone [][16]byte
 		for _, id := range dead {
 			after = id
-			if err = s.deleteObject(ctx, id); err != nil {
-				if ctx.Err() == nil { // else it had more to do than time, which the next hour has again
+			if err := s.deleteObject(ctx, id); err != nil {
+				if failed = err; ctx.Err() == nil { // else it had more to do than time, which the next hour has again
 					s.objects.trouble(s.log, err)
 				}
-				break // the next hour finds it again
+				if inRow++; inRow == triesOfSweep {
+					break
+				}
+				continue
 			}
+			inRow = 0
 			gone = append(gone, id)
 		}
-		tag, failed := s.relaxed(ctx, `delete from $.object where id = any($1) and dead is not null`, gone)
+		tag, err := s.relaxed(ctx, `delete from $.object where id = any($1) and dead is not null`, gone)
 		swept += tag.RowsAffected()
-		if err = errors.Join(err, failed); err != nil {
-			return swept, unavailable("sweep", err)
+		if err != nil || inRow == triesOfSweep {
+			return swept, unavailable("sweep", errors.Join(failed, err))
 		}
 	}
 }
