@@ -32,7 +32,7 @@ func (s *suite) topped(exact bool, body string, all []headed) {
 			}
 			defer d.Abort()
 			if n, err := io.WriteString(d, body); n != len(body) || err != nil {
-				errs[i] = fmt.Errorf("Write = %d, %w", n, err)
+				errs[i] = fmt.Errorf("%d of %d octets written: %w", n, len(body), err)
 				return
 			}
 			errs[i] = d.Commit(s.ctx, []byte(h.top))
