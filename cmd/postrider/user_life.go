@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -192,6 +193,15 @@ func asOwner(dir string, do func() error) error {
 // there is nothing yet, there is nothing to change.
 func inPreferences(s *conf.Settings, change func(*preferences.Store) error) error {
 	dir := preferences.Dir(s.DataDir)
+	var documents cluster.Documents // of all servers on a database
+	if _, err := os.Stat(dir); err == nil && s.Store.Postgres != "" {
+		all, done, err := daemon.OpenDocuments(context.Background(), s)
+		if err != nil {
+			return fmt.Errorf("what users decide is in the database: %w", err)
+		}
+		defer done()
+		documents = all
+	}
 	return asOwner(dir, func() error {
 		disk, err := durable.Open(dir)
 		if err != nil {
@@ -201,6 +211,9 @@ func inPreferences(s *conf.Settings, change func(*preferences.Store) error) erro
 		kept, err := preferences.Open(context.Background(), dir, disk)
 		if err != nil {
 			return err
+		}
+		if documents != nil {
+			kept.Share(documents, nil)
 		}
 		return change(kept)
 	})

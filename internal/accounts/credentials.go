@@ -142,6 +142,15 @@ func (c *Credentials) Offers(kind sasl.Kind) bool {
 
 // Verify implements sasl.Credentials.
 func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	who, err := c.verify(ctx, authzid, user, password)
+	if name, _ := c.dir.Login(user); c.kept != nil && errors.Is(err, sasl.ErrDenied) && c.kept.Anew(ctx, name) { // it may have been changed at another server a moment ago
+		return c.verify(ctx, authzid, user, password)
+	}
+	return who, err
+}
+
+// verify is Verify by what this server knows.
+func (c *Credentials) verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
 	name, account := c.dir.Login(user)
 	block := lineserver.Block(sasl.PeerOf(ctx).RemoteAddr)
 	if !c.throttle.allows(block, name) {

@@ -21,6 +21,8 @@ import (
 // Preferences are what users have decided. A *preferences.Store is one.
 type Preferences interface {
 	Of(account domains.Address) (*preferences.Preferences, error)
+	// Anew takes up what another server has changed for an account, and reports whether there was anything.
+	Anew(ctx context.Context, account domains.Address) (changed bool)
 }
 
 // secrets are what an account is checked by at this moment.

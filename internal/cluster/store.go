@@ -56,3 +56,11 @@ func Update(ctx context.Context, s Store, name string, change func(text []byte) 
 	}
 	return nil, fmt.Errorf("%s: %w, again and again", name, ErrChanged)
 }
+
+// Documents is a Store that tells what others have changed in it.
+type Documents interface {
+	Store
+	// Changed gives the versions of documents whose names begin with prefix and that were put since a mark, and now and then of others, and
+	// the next mark. What was taken away is not among them. The zero mark: all there are.
+	Changed(ctx context.Context, prefix string, since Mark) (map[string]Version, Mark, error)
+}

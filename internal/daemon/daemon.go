@@ -201,6 +201,7 @@ func NewUnder(manager *service.Manager, load func() (*conf.Settings, error), std
 	if err := d.openTogether(settings); err != nil {
 		return nil, err
 	}
+	d.sharePreferences()
 	st, err := newState(settings, d.preferences, d.together.certificates(), nil, d.log)
 	if err != nil {
 		return nil, err

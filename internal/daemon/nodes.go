@@ -44,9 +44,10 @@ type nodes struct {
 	mu       sync.Mutex
 	of       *conf.Settings // those that hashes was made of
 	hashes   map[string]string
-	problems []string  // what others have other settings in
-	before   time.Time // when the process was heard of first that has this one's identity
-	twin     string    // it lives, and where; "" if not
+	problems []string       // what others have other settings in
+	alike    *conf.Settings // those that all servers have, this one with them; nil: they differ, or it is not known
+	before   time.Time      // when the process was heard of first that has this one's identity
+	twin     string         // it lives, and where; "" if not
 }
 
 // ownSettings are those that each server has for itself.
@@ -170,6 +171,7 @@ func (d *Daemon) announce(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, announceEvery)
 		defer cancel()
 		all, holder, err := []Node(nil), (*postgres.Node)(nil), error(nil)
+		st := d.state()
 		if holder, err = d.database.Announce(ctx, d.self()); err == nil {
 			d.hearTwin(holder)
 			all, err = d.others(ctx)
@@ -179,6 +181,9 @@ func (d *Daemon) announce(ctx context.Context) {
 			return
 		}
 		d.compare(all)
+		if d.agree(st.settings, all) {
+			d.retirePreferences(st)
+		}
 	}
 	once()
 	every(ctx, announceEvery, once)
@@ -206,6 +211,25 @@ func (d *Daemon) compare(all []Node) {
 			d.log.Warn("servers on one database have different settings", "what", p)
 		}
 	}
+}
+
+// agree notes whether all servers, those as well that are silent, have these settings, and reports whether that was not known before.
+func (d *Daemon) agree(s *conf.Settings, all []Node) (news bool) {
+	d.nodes.mu.Lock()
+	defer d.nodes.mu.Unlock()
+	before := d.nodes.alike
+	d.nodes.alike = s
+	if slices.ContainsFunc(all, func(n Node) bool { return len(n.Differs) > 0 }) {
+		d.nodes.alike = nil
+	}
+	return d.nodes.alike != nil && d.nodes.alike != before
+}
+
+// alike reports whether all servers have these settings.
+func (d *Daemon) alike(s *conf.Settings) bool {
+	d.nodes.mu.Lock()
+	defer d.nodes.mu.Unlock()
+	return d.nodes.alike == s
 }
 
 // nodeProblems are what compare found last.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -19,13 +20,44 @@ func (d *Daemon) openPreferences(s *conf.Settings) error {
 	return err
 }
 
+// followEvery is how old what other servers have changed for a user may be here.
+const followEvery = time.Second
+
+// sharePreferences has what users decide hold for all servers on the database. What cannot be had now is as this server knows it.
+func (d *Daemon) sharePreferences() {
+	if d.together.documents == nil {
+		return
+	}
+	d.preferences.Share(d.together.counts, func(account domains.Address) {
+		if d.began.Load() {
+			d.endSessions(account)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := d.preferences.Follow(ctx); err != nil {
+		d.log.Warn("what users have decided at other servers is not known", "err", err)
+	}
+}
+
+func (d *Daemon) followPreferences(ctx context.Context) {
+	if err := d.preferences.Follow(ctx); err != nil && ctx.Err() == nil {
+		d.log.Debug("what users have decided at other servers is not known now", "err", err)
+	}
+}
+
 // retirePreferences puts aside what users had decided whose accounts are not there any more. What others keep accounts of is theirs to say, and
 // not now: retireLeavers asks them.
 func (d *Daemon) retirePreferences(st *state) {
 	d.retire(st, func(a domains.Address) bool { return st.elsewhere().Knows(a.Domain()) })
 }
 
+// retire does so. What belongs to several servers is put aside once all of them have the same settings: to one that was not told yet, accounts are gone that
+// are new.
 func (d *Daemon) retire(st *state, others func(domains.Address) bool) {
+	if d.together.documents != nil && !d.alike(st.settings) {
+		return
+	}
 	n, err := d.preferences.Retire(context.Background(), maps.Keys(st.dir.Accounts()), others)
 	switch {
 	case err != nil:

@@ -84,6 +84,7 @@ func (d *Daemon) runTogether(ctx context.Context) {
 	d.serving.Go(func() { every(ctx, sweepEvery, func() { d.sweepTogether(ctx) }) })
 	if d.together.documents != nil {
 		d.serving.Go(func() { every(ctx, refreshEvery, func() { d.refreshKeys(ctx) }) })
+		d.serving.Go(func() { every(ctx, followEvery, func() { d.followPreferences(ctx) }) })
 	}
 }
 
@@ -128,6 +129,19 @@ func OpenKeys(ctx context.Context, s *conf.Settings) (ring *sign.Ring, done func
 		ring, err := published.OpenKeys(ctx, s, nil, nil, quiet)
 		return ring, func() {}, err
 	}
+	documents, done, err := OpenDocuments(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ring, err = published.OpenKeys(ctx, s, documents, nil, quiet); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return ring, done, nil
+}
+
+// OpenDocuments opens what servers on a database have together, beside them. Call done when done.
+func OpenDocuments(ctx context.Context, s *conf.Settings) (documents cluster.Documents, done func(), err error) {
 	if _, err := os.Stat(s.SecretKeyFile); err != nil {
 		return nil, nil, fmt.Errorf("keys in the database are sealed with secret_key_file, which a server makes when it starts first: %w", err)
 	}
@@ -139,14 +153,11 @@ func OpenKeys(ctx context.Context, s *conf.Settings) (ring *sign.Ring, done func
 	if err == nil {
 		err = together.Wrong()
 	}
-	if err == nil {
-		ring, err = published.OpenKeys(ctx, s, together, nil, quiet)
-	}
 	if err != nil {
 		store.Close()
 		return nil, nil, err
 	}
-	return ring, func() { store.Close() }, nil
+	return together, func() { store.Close() }, nil
 }
 
 // srsDocument has the secret that rewritten senders are made with.

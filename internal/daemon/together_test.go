@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
+	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/peertest"
+	"github.com/postrider-mail/postrider/internal/preferences"
 	"github.com/postrider-mail/postrider/parsers/domains"
 	"github.com/postrider-mail/postrider/smtp"
 )
@@ -213,4 +216,60 @@ func TestTogetherBegins(t *testing.T) {
 			t.Error("the second does not know what it has made")
 		}
 	}
+}
+
+// TestTogetherDecides: what a user decides at one server holds at the other: a password that was changed opens there at once, and the one from before no
+// more; a device that was ended is refused, and its session ends; mail is forwarded; who is gone leaves nothing to whoever gets the name.
+func TestTogetherDecides(t *testing.T) {
+	t.Parallel()
+	dsn := peertest.DSN(peertest.Postgres(t))
+	key := filepath.Join(t.TempDir(), "secret.key")
+	a := startTogether(t, dsn, key, "")
+	b := startTogether(t, dsn, key, "")
+	const alice = "alice@mail.test"
+	home := netip.MustParseAddr("127.0.0.1")
+	login := func(w *testWorld, password, answer string) *talk {
+		t.Helper()
+		k := w.dial("127.0.0.4:0")
+		k.play("S: +OK\nC: USER alice@mail.test\nS: +OK\nC: PASS " + password + "\nS: " + answer)
+		return k
+	}
+	done := func(k *talk) { k.play("C: QUIT\nS: +OK") }
+	done(login(b, testPassword, "+OK"))
+
+	app, err := a.service.AddApp(t.Context(), alice, home, testPassword, user.Device{Name: "phone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := login(b, app, "+OK")
+	const changed = "three horses in a boat"
+	if err := a.service.SetPassword(t.Context(), alice, home, testPassword, changed, false); err != nil {
+		t.Fatal(err)
+	}
+	phone.play("C: NOOP\nS: +OK")
+	done(phone)
+	done(login(b, changed, "+OK"))
+	login(b, testPassword, "-ERR")
+
+	phone = login(b, app, "+OK")
+	is, err := b.preferences.Of(alice)
+	if err != nil || is == nil || len(is.Apps) != 1 {
+		t.Fatalf("%+v %v", is, err)
+	}
+	if _, err := a.service.RevokeApp(t.Context(), alice, is.Apps[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	phone.play("S: -ERR [SYS/TEMP] what this session logged in by")
+	login(b, app, "-ERR")
+
+	if err := b.preferences.Change(t.Context(), alice, func(p *preferences.Preferences) error {
+		p.Forward = &preferences.Forward{To: "alice@far.test"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("forwarding", func() bool {
+		p, err := a.preferences.Lately(alice)
+		return err == nil && p != nil && p.Forward != nil && p.Forward.To == "alice@far.test"
+	})
 }

@@ -78,7 +78,7 @@ var mayImport = map[string][]string{
 	"internal/accounts/passwdfile": {"cipher/passwd", "parsers/domains"},
 	"internal/accounts":            {"internal/accounts/ldap", "internal/accounts/openid", "internal/accounts/passwdfile", "internal/conf", "internal/preferences", "internal/cluster", "parsers/domains", "parsers/lineserver", "cipher/passwd", "cipher/sasl", "cipher/seal", "smtp"},
 	"internal/mailkeys":            {"cipher/sealedmail", "cipher/sasl"},
-	"internal/preferences":         {"mailstore/durable", "parsers/domains"},
+	"internal/preferences":         {"internal/cluster", "mailstore/durable", "parsers/domains"},
 	"internal/logs":                {"internal/conf", "parsers/lineserver"},
 	"internal/post": {"internal/accounts", "internal/control", "internal/preferences", "internal/quarantine", "internal/cluster", "parsers/lineserver", "mailstore", "mailstore/durable",
 		"parsers/domains", "parsers/textual", "rfc2822", "smtp", "smtp/queue", "smtp/queue/relay", "smtp/queue/sealed", "smtp/queue/spool"},

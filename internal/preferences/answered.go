@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/parsers/domains"
 )
 
@@ -54,13 +55,19 @@ func senderKey(account, sender domains.Address) string {
 
 // Note decides whether a sender is to be answered for an account, and if so writes down that he was: that is on stable storage before
 // the answer leaves, so that a crash makes one answer too few and never one too many.
-func (s *Store) Note(ctx context.Context, account, sender domains.Address, now time.Time) (Answer, error) {
-	s.noting.Lock()
-	defer s.noting.Unlock()
-	a, err := s.readAnswers(account)
+func (s *Store) Note(ctx context.Context, account, sender domains.Address, now time.Time) (is Answer, err error) {
+	err = s.changeAnswers(ctx, account, func(a *answersFile) bool {
+		is = a.note(senderKey(account, sender), now)
+		return is == First
+	})
 	if err != nil {
 		return TooMany, err
 	}
+	return is, nil
+}
+
+// note decides about one sender.
+func (a *answersFile) note(key string, now time.Time) Answer {
 	today := 0
 	for key, at := range a.Senders {
 		switch {
@@ -70,34 +77,80 @@ func (s *Store) Note(ctx context.Context, account, sender domains.Address, now t
 			today++
 		}
 	}
-	key := senderKey(account, sender)
 	if _, was := a.Senders[key]; was {
-		return Again, nil
+		return Again
 	}
 	if today >= answersADay || len(a.Senders) >= sendersAtMost {
-		return TooMany, nil
+		return TooMany
 	}
 	a.Senders[key] = now.UTC().Truncate(time.Second)
-	return First, s.writeAnswers(ctx, account, a)
+	return First
 }
 
 // Unnote takes back that somebody was answered: the answer could not be sent.
 func (s *Store) Unnote(ctx context.Context, account, sender domains.Address) error {
-	s.noting.Lock()
-	defer s.noting.Unlock()
-	a, err := s.readAnswers(account)
-	if err != nil {
-		return err
-	}
-	delete(a.Senders, senderKey(account, sender))
-	return s.writeAnswers(ctx, account, a)
+	return s.changeAnswers(ctx, account, func(a *answersFile) bool {
+		delete(a.Senders, senderKey(account, sender))
+		return true
+	})
 }
 
 // Forget forgets who was answered for an account: what they are told now is something else.
 func (s *Store) Forget(ctx context.Context, account domains.Address) error {
+	if s.shared != nil {
+		return s.forgetShared(ctx, account)
+	}
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	return s.remove(ctx, s.answers(account))
+}
+
+// changeAnswers changes who was answered, where change reports that there is something to keep. It may be called again, where another server was faster.
+func (s *Store) changeAnswers(ctx context.Context, account domains.Address, change func(*answersFile) bool) error {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	if s.shared != nil {
+		return s.changeShared(ctx, account, change)
+	}
+	a, err := s.readAnswers(account)
+	if err != nil || !change(a) {
+		return err
+	}
+	return s.writeAnswers(ctx, account, a)
+}
+
+// Servers that have documents together have one of who was answered for each account as well. There is no copy of it: while it cannot be had
+// nobody is answered. What a server has had for itself counts where there is none.
+const answeredDocuments = "answered/"
+
+func (s *Store) changeShared(ctx context.Context, account domains.Address, change func(*answersFile) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := cluster.Update(ctx, s.shared.docs, answeredDocuments+account.String(), func(text []byte) ([]byte, error) {
+		a, err := &answersFile{Account: account, Senders: make(map[string]time.Time)}, error(nil)
+		if text == nil {
+			a, err = s.readAnswers(account)
+		} else {
+			err = json.Unmarshal(text, a)
+		}
+		if err != nil || !change(a) {
+			return nil, err
+		}
+		return json.Marshal(a)
+	})
+	if err != nil {
+		return fmt.Errorf("note who was answered for %s: %w", account, err)
+	}
+	return nil
+}
+
+// forgetShared leaves a document that says so: files of before are not asked again.
+func (s *Store) forgetShared(ctx context.Context, account domains.Address) error {
+	return s.changeAnswers(ctx, account, func(a *answersFile) bool {
+		some := len(a.Senders) > 0
+		clear(a.Senders)
+		return some
+	})
 }
 
 func (s *Store) readAnswers(account domains.Address) (*answersFile, error) {

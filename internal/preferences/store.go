@@ -34,6 +34,8 @@ type Store struct {
 	held   map[domains.Address]held
 	lately map[domains.Address]answer // of Lately
 	turn   int                        // grows with each change, after which what was begun before is not remembered
+
+	shared *shared // nil: this server is alone
 }
 
 // answer is what Of said, and when.
@@ -168,8 +170,7 @@ func (s *Store) Change(ctx context.Context, account domains.Address, change func
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	defer s.changed()
-	name := s.file(account)
-	p, err := read(name, account)
+	p, err := s.current(ctx, account)
 	if errors.Is(err, fs.ErrNotExist) {
 		p, err = &Preferences{Account: account, Key: make([]byte, 32)}, nil
 		rand.Read(p.Key)
@@ -183,9 +184,11 @@ func (s *Store) Change(ctx context.Context, account domains.Address, change func
 	if err := p.check(); err != nil {
 		return err
 	}
-	if p.empty() {
-		return s.remove(ctx, name)
-	}
+	return s.write(ctx, p)
+}
+
+// write keeps preferences, for all servers before it does in this one's file. s.changing is held, and what was known was pulled.
+func (s *Store) write(ctx context.Context, p *Preferences) error {
 	data, err := json.MarshalIndent(p, "", "\t")
 	if err != nil {
 		return err
@@ -193,20 +196,32 @@ func (s *Store) Change(ctx context.Context, account domains.Address, change func
 	if len(data) > fileOctets {
 		return fmt.Errorf("that would be %d octets in all, and %d is the most", len(data), fileOctets)
 	}
-	if err := s.disk.ReplaceFile(ctx, name, data); err != nil {
-		return fmt.Errorf("keep preferences of %s: %w", account, err)
-	}
-	return nil
+	return s.push(ctx, p.Account, data, func() error {
+		if p.empty() {
+			return s.remove(ctx, s.file(p.Account))
+		}
+		if err := s.disk.ReplaceFile(ctx, s.file(p.Account), data); err != nil {
+			return fmt.Errorf("keep preferences of %s: %w", p.Account, err)
+		}
+		return nil
+	})
 }
 
 // Remove forgets all of an account.
 func (s *Store) Remove(ctx context.Context, account domains.Address) error {
+	if s.shared != nil {
+		if err := s.forgetShared(ctx, account); err != nil {
+			return fmt.Errorf("%w: %w", ErrAway, err)
+		}
+	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	defer s.changed()
-	return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
+	return s.end(ctx, account, false, func() error {
+		return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
+	})
 }
 
 // retired is the end of a file that was put aside.
@@ -238,13 +253,24 @@ func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address], 
 			}
 		}
 		base := strings.TrimSuffix(f, ".json")
+		if s.shared != nil {
+			account, err := whose(f)
+			if err != nil || s.file(account) != f {
+				continue
+			}
+			if err := s.end(ctx, account, true, func() error { return s.putAside(ctx, account) }); err != nil {
+				return n, err
+			}
+			n++
+			continue
+		}
 		if err := s.remove(ctx, base+retired); err != nil {
 			return 0, err
 		}
 		steps = append(steps, durable.Rename(f, base+retired))
 	}
 	if len(steps) == 0 {
-		return 0, nil
+		return n, nil
 	}
 	if err := s.disk.Commit(ctx, &durable.Tx{Steps: steps}); err != nil {
 		return 0, fmt.Errorf("put aside preferences: %w", err)
@@ -297,7 +323,7 @@ func (s *Store) Copy(ctx context.Context, from, to domains.Address) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	defer s.changed()
-	p, err := read(s.file(from), from)
+	p, err := s.current(ctx, from)
 	if errors.Is(err, fs.ErrNotExist) { // it may have been retired meanwhile
 		p, err = read(s.base(from)+retired, from)
 	}
@@ -307,15 +333,11 @@ func (s *Store) Copy(ctx context.Context, from, to domains.Address) error {
 	if err != nil {
 		return err
 	}
-	p.Account = to
-	data, err := json.MarshalIndent(p, "", "\t")
-	if err != nil {
+	if _, err := s.current(ctx, to); errors.Is(err, ErrAway) {
 		return err
 	}
-	if err := s.disk.ReplaceFile(ctx, s.file(to), data); err != nil {
-		return fmt.Errorf("rename preferences of %s: %w", from, err)
-	}
-	return nil
+	p.Account = to
+	return s.write(ctx, p)
 }
 
 // Look gives what is kept in dir to whoever only asks Of it, beside a running server say.

@@ -122,7 +122,18 @@ func (o *Service) change(ctx context.Context, who, field string, change func(p *
 	if about := (*preferences.Invalid)(nil); wrong != nil || errors.As(err, &about) {
 		return refusedAs(field, err)
 	}
+	err = notNow(err)
 	o.endSessions(domains.Address(who))
+	return err
+}
+
+// notNow is what keeps a decision from being made now, for its user to read.
+func notNow(err error) error {
+	for _, why := range []error{preferences.ErrAway, preferences.ErrElsewhere} {
+		if errors.Is(err, why) {
+			return &user.Refused{Why: why.Error()}
+		}
+	}
 	return err
 }
 
@@ -241,7 +252,7 @@ func (o *Service) RevokeApp(ctx context.Context, who, id string) (name string, e
 		o.dropApps(ctx, who)
 	}
 	o.endSessions(domains.Address(who))
-	return name, err
+	return name, notNow(err)
 }
 
 // AskForward implements user.Own.
@@ -290,7 +301,7 @@ func (o *Service) ConfirmForward(ctx context.Context, who string, from netip.Add
 		err = &user.Refused{Field: "code", Why: wrong.Error()}
 	}
 	if err != nil {
-		return "", err
+		return "", notNow(err)
 	}
 	o.tell(who, "Mail is forwarded", fmt.Sprintf("Mail for %s goes on to %s, as was asked for from %s.", who, to, from))
 	return to, nil
@@ -304,7 +315,7 @@ func (o *Service) EndForward(ctx context.Context, who string, from netip.Addr) e
 		p.Forward, p.Pending = nil, nil
 		return nil
 	}); err != nil {
-		return err
+		return notNow(err)
 	}
 	if was {
 		o.tell(who, "Mail is not forwarded any more", fmt.Sprintf("Mail for %s stays here, as was asked for from %s.", who, from))

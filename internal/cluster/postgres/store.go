@@ -224,3 +224,33 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, c *cluster.Change, box []byt
 	}
 	return cluster.Version(strconv.FormatInt(n, 10)), err
 }
+
+// Changed implements cluster.Documents. A version is no less than the number of the transaction that wrote it; a mark is as in Hear.
+func (s *Store) Changed(ctx context.Context, prefix string, since cluster.Mark) (all map[string]cluster.Version, next cluster.Mark, err error) {
+	all = make(map[string]cluster.Version)
+	err = s.db.Reading(ctx, func(ctx context.Context) error {
+		rows, err := s.db.Pool.Query(ctx, s.db.In(`with now as (select txid_snapshot_xmin(txid_current_snapshot()) mark)
+			select now.mark, d.name, d.version from now left join $.document d on d.version >= $1 and starts_with(d.name, $2)`), int64(since), prefix)
+		if err != nil {
+			return err
+		}
+		var mark int64
+		var name *string
+		var version *int64
+		_, err = pgx.ForEachRow(rows, []any{&mark, &name, &version}, func() error {
+			if name != nil {
+				all[*name] = cluster.Version(strconv.FormatInt(*version, 10))
+			}
+			return nil
+		})
+		next = cluster.Mark(mark)
+		return err
+	})
+	if err != nil {
+		return nil, since, fmt.Errorf("what was changed: %w", err)
+	}
+	if next < since { // it was put back to an earlier moment
+		next = 0
+	}
+	return all, next, nil
+}

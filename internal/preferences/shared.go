@@ -1,0 +1,259 @@
+package preferences
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/postrider-mail/postrider/internal/cluster"
+	"github.com/postrider-mail/postrider/mailstore/durable"
+	"github.com/postrider-mail/postrider/parsers/domains"
+)
+
+// Servers that have documents together have a document for each account. The files stay what is looked at: they are copies, which Follow
+// brings up to date about once a second, so that no login and no message asks a database. A change is made to the document first, from the version that it
+// was made of, and to the copy then. Where nothing is decided any more the document says so, instead of being taken away: else a server
+// that was off meanwhile would bring back what it has.
+
+// ErrAway: what users decide can be neither asked for nor changed now.
+var ErrAway = errors.New("what users decide cannot be changed now, as the servers' database does not answer")
+
+// ErrElsewhere: another server has changed it at the same time.
+var ErrElsewhere = errors.New("it was changed at another server at this moment: look at what is there now, and try again")
+
+// shared is what a store has together with those of other servers. Store.changing guards it.
+type shared struct {
+	docs   cluster.Documents
+	heard  func(account domains.Address)
+	known  map[domains.Address]cluster.Version // of which the files are copies
+	mark   cluster.Mark
+	joined bool      // the files of before are with the others
+	away   time.Time // until when nobody is asked because of a login
+}
+
+const (
+	documents = "preferences/"
+	// patience is how long a database is waited for, and awayFor how long no login asks it after that was in vain.
+	patience = 3 * time.Second
+	awayFor  = 10 * time.Second
+)
+
+// Share has the store have what it keeps together with other servers. heard is called with each account that another server has changed
+// something for. Call it before anything else, and Follow now and then.
+func (s *Store) Share(docs cluster.Documents, heard func(account domains.Address)) {
+	s.shared = &shared{docs: docs, heard: heard, known: make(map[domains.Address]cluster.Version)}
+}
+
+// document is what is kept of an account that was put aside, beside what Preferences are.
+type document struct {
+	Preferences
+	Retired bool `json:"retired,omitempty"`
+}
+
+// pull brings the file of an account up to date, and returns the document where it is not of a version that is known. s.changing is held.
+func (s *Store) pull(ctx context.Context, account domains.Address, known cluster.Version) ([]byte, error) {
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	text, v, err := s.shared.docs.Get(within, documents+account.String(), known)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrAway, err)
+	case v == "":
+		return s.adopt(ctx, account)
+	case text == nil:
+		return nil, nil
+	}
+	if err := s.copy(ctx, account, text); err != nil {
+		return nil, fmt.Errorf("copy preferences of %s: %w", account, err)
+	}
+	s.shared.known[account] = v
+	return text, nil
+}
+
+// adopt makes what this server has had for itself that of all, where nobody has anything.
+func (s *Store) adopt(ctx context.Context, account domains.Address) ([]byte, error) {
+	delete(s.shared.known, account)
+	p, err := read(s.file(account), account)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.MarshalIndent(p, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	return text, s.push(ctx, account, text, func() error { return nil })
+}
+
+// current is what the user of an account has decided as it is now, of all servers; the file may be written by another process at this
+// moment. It is fs.ErrNotExist where there is nothing. s.changing is held.
+func (s *Store) current(ctx context.Context, account domains.Address) (*Preferences, error) {
+	if s.shared == nil {
+		return read(s.file(account), account)
+	}
+	text, err := s.pull(ctx, account, "")
+	if err != nil {
+		return nil, err
+	}
+	var d document
+	if text != nil {
+		err = json.Unmarshal(text, &d)
+	}
+	if err == nil && d.empty() {
+		err = fs.ErrNotExist
+	}
+	return &d.Preferences, err
+}
+
+// copy makes the file what a document is.
+func (s *Store) copy(ctx context.Context, account domains.Address, text []byte) error {
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		return err
+	}
+	switch {
+	case d.Account != account:
+		return fmt.Errorf("it is of %q", d.Account)
+	case d.Retired:
+		return s.putAside(ctx, account)
+	case d.empty():
+		return s.remove(ctx, s.file(account))
+	}
+	if is, err := os.ReadFile(s.file(account)); err == nil && bytes.Equal(is, text) {
+		return nil
+	}
+	return s.disk.ReplaceFile(ctx, s.file(account), text)
+}
+
+// putAside puts an account's file aside, if there is one.
+func (s *Store) putAside(ctx context.Context, account domains.Address) error {
+	if _, err := os.Lstat(s.file(account)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := s.remove(ctx, s.base(account)+retired); err != nil {
+		return err
+	}
+	return s.disk.Commit(ctx, &durable.Tx{Steps: []durable.Step{durable.Rename(s.file(account), s.base(account)+retired)}})
+}
+
+// push makes text the document of an account, if that is still the one that was pulled, and then has the file follow.
+func (s *Store) push(ctx context.Context, account domains.Address, text []byte, follow func() error) error {
+	if s.shared == nil {
+		return follow()
+	}
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	now, err := s.shared.docs.Put(within, cluster.Change{Name: documents + account.String(), Text: text, Was: s.shared.known[account]})
+	switch {
+	case errors.Is(err, cluster.ErrChanged):
+		return ErrElsewhere
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	if err := follow(); err != nil { // the next pull does it
+		return err
+	}
+	s.shared.known[account] = now[0]
+	return nil
+}
+
+// end has an account have nothing, and then does what is to be done to its files.
+func (s *Store) end(ctx context.Context, account domains.Address, retired bool, files func() error) error {
+	if s.shared == nil {
+		return files()
+	}
+	switch _, err := s.current(ctx, account); {
+	case errors.Is(err, ErrAway), errors.Is(err, ErrElsewhere):
+		return err
+	case err != nil: // there is nothing, or nothing that can be read
+		return files()
+	}
+	text, err := json.Marshal(document{Preferences{Account: account}, retired})
+	if err != nil {
+		return err
+	}
+	return s.push(ctx, account, text, files)
+}
+
+// Anew asks whether another server has changed something for an account, for a login that is to be refused otherwise, and takes it up.
+func (s *Store) Anew(ctx context.Context, account domains.Address) (changed bool) {
+	if s.shared == nil {
+		return false
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if time.Now().Before(s.shared.away) {
+		return false
+	}
+	before := s.shared.known[account]
+	if _, err := s.pull(ctx, account, before); err != nil {
+		if ctx.Err() == nil {
+			s.shared.away = time.Now().Add(awayFor)
+		}
+		return false
+	}
+	if s.shared.known[account] == before {
+		return false
+	}
+	s.changed()
+	return true
+}
+
+// Follow takes up what other servers have changed, and brings along what this one has had for itself where they have nothing. It is for one
+// caller at a time.
+func (s *Store) Follow(ctx context.Context) error {
+	if s.shared == nil {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all, mark, err := s.shared.docs.Changed(within, documents, s.shared.mark)
+	if err != nil {
+		return err
+	}
+	for name := range maps.Keys(all) {
+		err = errors.Join(err, s.hear(ctx, domains.Address(strings.TrimPrefix(name, documents)), all[name]))
+	}
+	if err != nil {
+		return err
+	}
+	s.shared.mark = mark
+	if s.shared.joined {
+		return nil
+	}
+	own, err := s.Accounts()
+	for _, account := range own {
+		if _, theirs := all[documents+account.String()]; !theirs {
+			err = errors.Join(err, s.hear(ctx, account, "?"))
+		}
+	}
+	s.shared.joined = err == nil
+	return err
+}
+
+// hear pulls what has another version than the one that is known.
+func (s *Store) hear(ctx context.Context, account domains.Address, v cluster.Version) error {
+	s.changing.Lock()
+	before := s.shared.known[account]
+	if before == v {
+		s.changing.Unlock()
+		return nil
+	}
+	_, err := s.pull(ctx, account, before)
+	other := s.shared.known[account] != before
+	s.changed()
+	s.changing.Unlock()
+	if other && s.shared.heard != nil {
+		s.shared.heard(account)
+	}
+	return err
+}
