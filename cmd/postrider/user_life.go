@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postrider-mail/postrider/internal/cluster"
+	clusterpg "github.com/postrider-mail/postrider/internal/cluster/postgres"
 	"github.com/postrider-mail/postrider/internal/conf"
 	"github.com/postrider-mail/postrider/internal/daemon"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -196,11 +197,13 @@ func inPreferences(s *conf.Settings, change func(*preferences.Store) error) erro
 	var documents cluster.Documents // of all servers on a database
 	if _, err := os.Stat(dir); err == nil && s.Store.Postgres != "" {
 		all, done, err := daemon.OpenDocuments(context.Background(), s)
-		if err != nil {
+		switch {
+		case err == nil:
+			defer done()
+			documents = all
+		case !errors.Is(err, clusterpg.ErrOtherKey): // a server with another key goes by its own files
 			return fmt.Errorf("what users decide is in the database: %w", err)
 		}
-		defer done()
-		documents = all
 	}
 	return asOwner(dir, func() error {
 		disk, err := durable.Open(dir)

@@ -15,4 +15,6 @@
 //
 // A file is looked at whenever it is asked for, and read again when it is another one than before: what a command
 // has changed beside a running server counts at once, without telling it.
+//
+// Servers that have documents together (Share) have these in them, and the files are copies.
 package preferences

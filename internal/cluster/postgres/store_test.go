@@ -53,6 +53,7 @@ func TestStore(t *testing.T) {
 	for _, way := range []struct{ name, dsn string }{{"Direct", dsn}, {"Pooler", peertest.Pooler(t, db)}} {
 		t.Run(way.name, func(t *testing.T) {
 			clustertest.Run(t, func(t *testing.T) cluster.Store { return open(t, way.dsn) })
+			clustertest.RunDocuments(t, func(t *testing.T) cluster.Documents { return open(t, way.dsn) })
 			clustertest.RunCounts(t, func(t *testing.T) cluster.Counts { return open(t, way.dsn) })
 		})
 	}
