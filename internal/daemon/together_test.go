@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/cipher/sasl"
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/pages/user"
 	"github.com/postrider-mail/postrider/internal/peertest"
@@ -222,7 +224,8 @@ func TestTogetherBegins(t *testing.T) {
 // more; a device that was ended is refused, and its session ends; mail is forwarded; who is gone leaves nothing to whoever gets the name.
 func TestTogetherDecides(t *testing.T) {
 	t.Parallel()
-	dsn := peertest.DSN(peertest.Postgres(t))
+	db := peertest.Postgres(t)
+	dsn := peertest.DSN(db)
 	key := filepath.Join(t.TempDir(), "secret.key")
 	a := startTogether(t, dsn, key, "")
 	b := startTogether(t, dsn, key, "")
@@ -272,4 +275,18 @@ func TestTogetherDecides(t *testing.T) {
 		p, err := a.preferences.Lately(alice)
 		return err == nil && p != nil && p.Forward != nil && p.Forward.To == "alice@far.test"
 	})
+
+	db.Kill() // what was known last opens and is obeyed, and nothing is changed
+	for password, want := range map[string]error{changed: nil, testPassword: sasl.ErrDenied} {
+		if _, err := a.state().credentials.VerifyUser(t.Context(), home, alice, password); !errors.Is(err, want) {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+	var refused *user.Refused
+	if err := a.service.SetAbsence(t.Context(), alice, &user.Absence{Text: "I am away."}); !errors.As(err, &refused) || !strings.Contains(refused.Why, "cannot be changed now") {
+		t.Errorf("%v", err)
+	}
+	if p, err := a.preferences.Of(alice); err != nil || p == nil || p.Forward == nil || p.Absence != nil {
+		t.Errorf("%+v %v", p, err)
+	}
 }
