@@ -111,7 +111,7 @@ var (
 	ErrStopped = errors.New("acme: stopped")
 )
 
-// New checks the options. It asks nobody anything yet.
+// New checks the options, and serves what Folder has from now on. It asks nobody anything yet.
 func New(o Options) (*Manager, error) {
 	switch {
 	case len(o.Names) == 0:
@@ -145,6 +145,9 @@ func New(o Options) (*Manager, error) {
 		m.store = m.own
 	}
 	m.SetMore(nil)
+	for _, name := range o.Names { // handshakes do not wait for Run
+		m.useOwn(context.Background(), name)
+	}
 	return m, nil
 }
 

@@ -73,7 +73,9 @@ func (l *line) note(problem string) {
 	const longest = 500
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.problems++
+	if problem != "" {
+		l.problems++
+	}
 	l.last = strings.ToValidUTF8(problem[:min(len(problem), longest)], "")
 }
 

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -144,7 +145,7 @@ func (m *Manager) account(ctx context.Context) (*xacme.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &xacme.Client{Key: readKey(text), DirectoryURL: m.o.Directory, HTTPClient: m.line.client(m.o.HTTPClient), UserAgent: "postrider"}
+	client := &xacme.Client{Key: readKey(text), DirectoryURL: m.o.Directory, HTTPClient: m.line.client(m.o.HTTPClient), UserAgent: "postrider", RetryBackoff: tryAgain}
 	a := new(xacme.Account)
 	if m.o.Email != "" {
 		a.Contact = []string{"mailto:" + m.o.Email}
@@ -165,6 +166,21 @@ func (m *Manager) account(ctx context.Context) (*xacme.Client, error) {
 		}
 	}
 	return client, nil
+}
+
+// tryAgain is how soon the client asks the same again that went wrong; 0: not within this order, as the authority says that it is asked
+// too much, or when it wants to be asked (RFC 8555 §6.6). To wait for that here would keep other names waiting.
+func tryAgain(n int, _ *http.Request, r *http.Response) time.Duration {
+	if r.StatusCode == http.StatusTooManyRequests || r.Header.Get("Retry-After") != "" {
+		return 0
+	}
+	return min(time.Second<<min(n-1, 10), 10*time.Second)
+}
+
+// asAsked is how long the authority does not want to be asked, if it says so; a day at most.
+func asAsked(err error) time.Duration {
+	wait, _ := xacme.RateLimit(err)
+	return min(wait, 24*time.Hour)
 }
 
 // keepAccountKey is the document with the account's key: that of the store, else that of this server, which is all servers' from then on, else a new one.

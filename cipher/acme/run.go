@@ -101,13 +101,17 @@ func (m *Manager) round(ctx context.Context) (next time.Duration) {
 	if err := m.refresh(ctx); err != nil {
 		return lookEvery
 	}
-	asked, missing, got := 0, false, false
-	for _, name := range m.names() {
+	asked, missing := 0, false
+	m.mu.Lock()
+	got := len(m.sums) == 0 && len(m.certs) > 0 // by New
+	m.mu.Unlock()
+	for _, name := range m.names() { // all that there is serves before anybody is asked: that may take minutes for each
 		had := m.has(name)
 		m.settle(ctx, name)
-		if !had && m.has(name) {
-			got = true
-		}
+		got = got || !had && m.has(name)
+	}
+	for _, name := range m.names() {
+		had := m.has(name)
 		rest, failed := m.rest(name)
 		if rest > 0 {
 			next, missing = min(next, rest), missing || failed
@@ -189,9 +193,13 @@ func (m *Manager) rest(name string) (wait time.Duration, failed bool) {
 }
 
 // retry is when something that was asked for in vain is asked for again: a program that was started since does not wait
-// for hours, as somebody may have started it because he has mended something.
+// for hours, as somebody may have started it because he has mended something. What was asked for at a time to come was so by a clock
+// that was wrong, and may be asked for now.
 func (m *Manager) retry(e *entry) time.Time {
-	if e.Asked.Before(m.began) {
+	switch {
+	case e.Asked.After(time.Now().Add(leaseTime)):
+		return time.Time{}
+	case e.Asked.Before(m.began):
 		return e.Asked.Add(afterKill)
 	}
 	return e.Next
@@ -379,6 +387,7 @@ func (m *Manager) record(ctx context.Context, name string, failed error) {
 	at := time.Now()
 	ctx = context.WithoutCancel(ctx)
 	jitter := rand.Float64() / 2
+	atLeast := asAsked(failed)
 	err := m.amend(ctx, func(b *book) error {
 		e := b.entry(name)
 		if c := m.current(name); c != nil && !c.unsaved {
@@ -391,7 +400,7 @@ func (m *Manager) record(ctx context.Context, name string, failed error) {
 		wait = max(firstWait, min(2*e.Wait, lastWait))
 		jittered := wait - time.Duration(jitter*float64(wait))
 		e.Asked, e.Wait, e.Problem = at, wait, problem
-		e.Next = at.Add(jittered)
+		e.Next = at.Add(max(jittered, atLeast))
 		return nil
 	})
 	if failed == nil {
@@ -405,7 +414,7 @@ func (m *Manager) record(ctx context.Context, name string, failed error) {
 		m.mu.Lock()
 		e := m.book.entry(name)
 		e.Asked, e.Wait, e.Problem = at, max(firstWait, min(2*e.Wait, lastWait)), problem
-		e.Next = at.Add(e.Wait)
+		e.Next = at.Add(max(e.Wait, atLeast))
 		m.mu.Unlock()
 		m.o.Log.Warn("a failure to obtain certificates cannot be noted", "err", err)
 	}

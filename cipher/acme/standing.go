@@ -14,6 +14,8 @@ type Standing struct {
 	// NotBefore and NotAfter are the certificate's time; zero if there is none
 	// yet.
 	NotBefore, NotAfter time.Time
+	// Renews is when the next one is asked for; zero if there is none yet.
+	Renews time.Time
 	// Problem is what the authority complained of last with this name, since a certificate was last obtained for it; empty if nothing.
 	Problem string
 	// Next is when a missing certificate is asked for again; zero if that is
@@ -36,9 +38,9 @@ func (m *Manager) Standings() []Standing {
 			}
 		}
 		m.mu.Unlock()
-		switch leaf := m.leaf(name); {
-		case leaf != nil:
-			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter
+		switch c := m.current(name); {
+		case c != nil:
+			s.NotBefore, s.NotAfter, s.Renews = c.Leaf.NotBefore, c.Leaf.NotAfter, c.renewAt()
 		case !next.IsZero():
 			s.Next = next
 		case !slices.Contains(m.o.Names, name):

@@ -61,8 +61,8 @@ func (c *Credentials) VerifyAdmin(ctx context.Context, from netip.Addr, name, pa
 }
 
 // ClockError says that name, password and code are right, and that the code counts at another time: one of the
-// two clocks is wrong. It is sasl.ErrDenied as well, and counts as a failed login: who has seen a code may
-// try it later. Off is how far the clock that made the code is ahead of this host's, in steps of half a minute.
+// two clocks is wrong. It is sasl.ErrDenied as well, and counts as a failed login: the code may be guessed, and
+// does not count later either. Off is how far the clock that made the code is ahead of this host's, in steps of half a minute.
 type ClockError struct{ Off time.Duration }
 
 func (e *ClockError) Error() string { return "the code counts at another time: " + e.Off.String() }

@@ -154,6 +154,20 @@ func TestClockOff(t *testing.T) {
 	if ok, off := c.take("ann", secret, code, now.Add(3*codeStep)); ok || off != 0 {
 		t.Errorf("a used one: %v, %v", ok, off)
 	}
+	// Who guesses codes would else have nine more that are right, only later.
+	ahead := Code(secret, now.Add(5*codeStep))
+	for range 2 {
+		if ok, off := c.take("ann", secret, ahead, now); ok || off != 5*codeStep {
+			t.Errorf("one of a clock that is ahead: %v, %v", ok, off)
+		}
+	}
+	later := now.Add(5 * codeStep)
+	if ok, off := c.take("ann", secret, ahead, later); ok || off != 0 {
+		t.Errorf("one that somebody was told to come back with: %v, %v", ok, off)
+	}
+	if ok, _ := c.take("ann", secret, Code(secret, later.Add(codeStep)), later); !ok {
+		t.Error("the next one")
+	}
 }
 
 // TestCodesKept: that a code was used is on stable storage before it lets anybody in, and the next process knows it; without that

@@ -8,6 +8,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/url"
 	"sync"
 	"time"
@@ -61,7 +62,23 @@ func codeAt(secret []byte, step int64) string {
 type codes struct {
 	mu   sync.Mutex
 	used map[string]int64 // the step
-	keep func() error     // puts what is remembered on stable storage; nil: nobody does
+	told map[early]bool
+	keep func() error // puts what is remembered on stable storage; nil: nobody does
+}
+
+// early is a code that somebody was told of before it counts: it does not then, for it may have been guessed.
+type early struct {
+	name string
+	step int64
+}
+
+// tell remembers that somebody was told, for as long as it matters.
+func (c *codes) tell(name string, step, current int64) {
+	if c.told == nil {
+		c.told = make(map[early]bool)
+	}
+	maps.DeleteFunc(c.told, func(e early, _ bool) bool { return e.step < current-codeSlack })
+	c.told[early{name, step}] = true
 }
 
 // KeepCodes has keep called before a code lets anybody in, so that it counts once over a restart as well: it is to write
@@ -114,7 +131,10 @@ func (c *codes) take(name string, secret []byte, code string, now time.Time) (ok
 		switch {
 		case step <= c.used[name]:
 		case d < -codeSlack || d > codeSlack:
-			off = time.Duration(d) * codeStep
+			if off = time.Duration(d) * codeStep; d > 0 {
+				c.tell(name, step, current)
+			}
+		case c.told[early{name, step}]:
 		default:
 			if c.used == nil {
 				c.used = make(map[string]int64)

@@ -15,8 +15,8 @@ import (
 	"github.com/postrider-mail/postrider/mailstore/durable"
 )
 
-// Files is a Store in a directory, which is there: a file for each document, that only its owner can read. What it makes belongs to whoever
-// owns the directory, for an operator may call as root before the first start. Others than this process change nothing in it.
+// Files is a Store in a directory, which is made when the first document is: a file for each, that only its owner can read. What it makes
+// belongs to whoever owns the directory, for an operator may call as root before the first start. Others than this process change nothing in it.
 type Files struct {
 	dir string
 	mu  sync.Mutex // of changes
@@ -74,6 +74,9 @@ func (f *Files) Put(ctx context.Context, changes ...Change) (now []Version, err 
 			return nil, errors.Join(err, fmt.Errorf("%s: %w", c.Name, ErrChanged))
 		}
 	}
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return nil, err
+	}
 	disk, err := durable.Open(f.dir)
 	if err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func (f *Files) put(ctx context.Context, disk *durable.Disk, c Change) (Version,
 		}
 		return "", nil
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := disk.MkdirAll(ctx, f.dir, filepath.Dir(file)); err != nil {
 		return "", err
 	}
 	if err := disk.ReplaceFile(ctx, file, c.Text); err != nil {

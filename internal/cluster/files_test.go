@@ -40,8 +40,11 @@ func TestFilesClose(t *testing.T) {
 // TestFilesOnDisk: a document is a file of its name that nobody else can read, and nothing outside of the directory is one.
 func TestFilesOnDisk(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "not", "there")
 	s := cluster.NewFiles(dir)
+	if text, v, err := s.Get(t.Context(), "dkim/mail.test/a.key", ""); text != nil || v != "" || err != nil {
+		t.Errorf("before the first start: %q %q %v", text, v, err)
+	}
 	if _, err := s.Put(t.Context(), cluster.Change{Name: "dkim/mail.test/a.key", Text: []byte("secret")}); err != nil {
 		t.Fatal(err)
 	}

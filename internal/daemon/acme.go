@@ -82,7 +82,7 @@ func (d *Daemon) runIssuer() {
 	i.leads = d.leadsHere
 	ctx, stop := context.WithCancel(d.running)
 	i.stop = stop
-	go i.Run(ctx)
+	d.serving.Go(func() { i.Run(ctx) }) // it lets go of what servers have together
 }
 
 // askedOverHTTPS are the names below our domains that others ask for something over HTTPS, and that no certificate of

@@ -88,6 +88,9 @@ func TestACME(t *testing.T) {
 			if err := w.Reload(); err != nil {
 				t.Fatal(err)
 			}
+			if c := w.see("127.0.0.4:0", "pop.test"); !c.Equal(first) {
+				t.Error("a reload has the self-signed certificate served for a moment")
+			}
 			w.await("the new name's certificate", "127.0.0.4:0", "new.test", func(c *x509.Certificate) bool { return c.VerifyHostname("new.test") == nil })
 			k.play("C: NOOP\nS: 250")
 			if now, _ := os.ReadFile(filepath.Join(folder, "acme_account+key")); string(now) != string(account) {
@@ -97,8 +100,8 @@ func TestACME(t *testing.T) {
 			w.stop()
 			w.change(ca.Directory, "https://127.0.0.1:1/nobody")
 			w.again()
-			if c := w.await("the certificate after a restart", "127.0.0.4:0", "pop.test", fromPebble); !c.Equal(first) {
-				t.Error("another certificate after a restart")
+			if c := w.see("127.0.0.4:0", "pop.test"); !c.Equal(first) {
+				t.Error("another certificate after a restart, be it for a moment")
 			}
 		})
 	}

@@ -151,12 +151,8 @@ func (st *state) certificates() []Certificate {
 	var all []Certificate
 	if st.issuer != nil {
 		for _, s := range st.issuer.Standings() {
-			c := Certificate{Names: []string{s.Name}, From: st.settings.TLS.ACME.Directory,
-				NotAfter: s.NotAfter, Soon: st.issuer.late(s), Problem: s.Problem, Retry: s.Next}
-			if !s.NotAfter.IsZero() { // two thirds of its time are over then, as cipher/acme has it
-				c.Renews = s.NotAfter.Add(-s.NotAfter.Sub(s.NotBefore) / 3)
-			}
-			all = append(all, c)
+			all = append(all, Certificate{Names: []string{s.Name}, From: st.settings.TLS.ACME.Directory,
+				NotAfter: s.NotAfter, Soon: st.issuer.late(s), Problem: s.Problem, Retry: s.Next, Renews: s.Renews})
 		}
 	}
 	if st.tls == nil {

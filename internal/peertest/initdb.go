@@ -2,9 +2,11 @@ package peertest
 
 import (
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -12,18 +14,19 @@ import (
 // for all tests of this user, kept in the cache, and copied.
 func (d *Database) initialize(t testing.TB) {
 	t.Helper()
-	kept := d.kept()
+	options := []string{"--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"}
+	kept := d.kept(options)
 	if kept != "" && copyTree(kept, d.dir) == nil {
 		return
 	}
-	d.tool(t, "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", d.dir)
+	d.tool(t, "initdb", append(options, "-D", d.dir)...)
 	if kept != "" {
 		keep(d.dir, kept)
 	}
 }
 
-// kept is where the copy of an empty database is or is to be, of this very initdb and for its owner; empty where there is no place.
-func (d *Database) kept() string {
+// kept is where the copy of an empty database is or is to be, of this very initdb with these options and for its owner; empty where there is no place.
+func (d *Database) kept(options []string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return ""
@@ -33,7 +36,7 @@ func (d *Database) kept() string {
 		return ""
 	}
 	version := filepath.Base(filepath.Dir(filepath.Dir(d.program("initdb"))))
-	return filepath.Join(cache, "postrider-initdb", fmt.Sprintf("%s-%d-%d", version, fi.ModTime().Unix(), owner()))
+	return filepath.Join(cache, "postrider-initdb", fmt.Sprintf("%s-%d-%d-%08x", version, fi.ModTime().Unix(), owner(), crc32.ChecksumIEEE([]byte(strings.Join(options, " ")))))
 }
 
 // keep keeps a copy for those to come. It has its name once it is whole: others may be doing the same. What fails is done again the next time.
