@@ -142,8 +142,14 @@ func (c *Credentials) Offers(kind sasl.Kind) bool {
 
 // Verify implements sasl.Credentials.
 func (c *Credentials) Verify(ctx context.Context, authzid, user string, password []byte) (string, error) {
+	name, _ := c.dir.Login(user)
+	before, _ := c.decided(name)
 	who, err := c.verify(ctx, authzid, user, password)
-	if name, _ := c.dir.Login(user); c.kept != nil && errors.Is(err, sasl.ErrDenied) && c.kept.Anew(ctx, name) { // it may have been changed at another server a moment ago
+	if c.kept == nil || !errors.Is(err, sasl.ErrDenied) {
+		return who, err
+	}
+	c.kept.Anew(ctx, name) // it may have been changed at another server a moment ago, and that may have been heard of meanwhile
+	if now, _ := c.decided(name); now != before {
 		return c.verify(ctx, authzid, user, password)
 	}
 	return who, err
