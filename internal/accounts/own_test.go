@@ -512,3 +512,38 @@ func TestStampOfBlockedDomain(t *testing.T) {
 		t.Errorf("while it is away: %q, blocked %q", stamp(false), stamp(true))
 	}
 }
+
+// decidedElsewhere is what users decide on several servers: whenever it is asked anew something was changed a moment ago, which somebody else has heard of first.
+type decidedElsewhere struct {
+	*preferences.Store
+	changes func()
+}
+
+func (d *decidedElsewhere) Anew(context.Context, domains.Address) bool {
+	if d.changes != nil {
+		d.changes()
+	}
+	return false
+}
+
+// TestChangedElsewhere: a password that was changed at another server while it was checked here opens; one that is wrong is refused all the same.
+func TestChangedElsewhere(t *testing.T) {
+	t.Parallel()
+	o := newOwn(t)
+	d := &decidedElsewhere{Store: o.kept}
+	var err error
+	if o.Credentials, err = New(o.s, NewDirectory(o.s), d, nil, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	d.changes = func() {
+		d.changes = nil
+		if err := o.kept.Change(t.Context(), alice, func(p *preferences.Preferences) error {
+			return o.SetPassword(alice, p, []byte("three horses"))
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	o.opens("pop3", "three horses", true)
+	o.opens("pop3", "right", false)
+	o.opens("pop3", "wrong", false)
+}
