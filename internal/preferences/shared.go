@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/mailstore/durable"
@@ -24,6 +25,9 @@ import (
 
 // ErrAway: what users decide can be neither asked for nor changed now.
 var ErrAway = errors.New("what users decide cannot be changed now, as the servers' database does not answer")
+
+// errRetired: there is nothing any more, as it was put aside.
+var errRetired = fmt.Errorf("it was put aside: %w", fs.ErrNotExist)
 
 // ErrElsewhere: another server has changed it at the same time.
 var ErrElsewhere = errors.New("it was changed at another server at this moment: look at what is there now, and try again")
@@ -108,7 +112,10 @@ func (s *Store) current(ctx context.Context, account domains.Address) (*Preferen
 	if text != nil {
 		err = json.Unmarshal(text, &d)
 	}
-	if err == nil && d.empty() {
+	switch {
+	case err == nil && d.Retired:
+		err = errRetired
+	case err == nil && d.empty():
 		err = fs.ErrNotExist
 	}
 	return &d.Preferences, err
@@ -125,6 +132,8 @@ func (s *Store) copy(ctx context.Context, account domains.Address, text []byte) 
 		return fmt.Errorf("it is of %q", d.Account)
 	case d.Retired:
 		return s.putAside(ctx, account)
+	case d.empty() && d.Key == nil: // it was forgotten (end), and so is what was put aside before
+		return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
 	case d.empty():
 		return s.remove(ctx, s.file(account))
 	}
@@ -174,6 +183,7 @@ func (s *Store) end(ctx context.Context, account domains.Address, retired bool, 
 	switch _, err := s.current(ctx, account); {
 	case errors.Is(err, ErrAway), errors.Is(err, ErrElsewhere):
 		return err
+	case errors.Is(err, errRetired) && !retired: // other servers have it put aside
 	case err != nil: // there is nothing, or nothing that can be read
 		return files()
 	}
@@ -186,8 +196,8 @@ func (s *Store) end(ctx context.Context, account domains.Address, retired bool, 
 
 // Anew asks whether another server has changed something for an account, for a login that is to be refused otherwise, and takes it up.
 func (s *Store) Anew(ctx context.Context, account domains.Address) (changed bool) {
-	if s.shared == nil {
-		return false
+	if name := account.String(); s.shared == nil || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return false // no database takes such a name, which is nobody's: its refusal says nothing of whether it is away
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider-mail/postrider/internal/cluster"
 	"github.com/postrider-mail/postrider/internal/preferences"
@@ -309,5 +310,62 @@ func TestSharedAnswers(t *testing.T) {
 	d.away.Store(true)
 	if is, err := a.Note(t.Context(), ann, "eve@far.test", now); is == preferences.First || err == nil {
 		t.Errorf("%v %v", is, err)
+	}
+}
+
+// TestSharedPredecessor: what was put aside is forgotten at all servers once the name is given to somebody else, and a server that has not heard of that
+// gives it to nobody either.
+func TestSharedPredecessor(t *testing.T) {
+	t.Parallel()
+	d := newDocuments(t)
+	a, b, c := alone(t).join(d), alone(t).join(d), alone(t).join(d)
+	must(t, a.forward("ann@a.test"))
+	b.follow()
+	c.follow()
+	if n, err := a.Retire(t.Context(), func(func(domains.Address) bool) {}, nil); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	b.follow()
+	c.follow()
+	must(t, a.Remove(t.Context(), ann))
+	b.follow()
+	if left, _ := filepath.Glob(filepath.Join(b.dir, "*")); len(left) > 0 {
+		t.Errorf("%q", left)
+	}
+	must(t, a.forward("new@a.test"))
+	must(t, a.forward("")) // and c has heard of none of it
+	for _, s := range []*server{a, b, c} {
+		must(t, s.Copy(t.Context(), ann, "eve@mail.test"))
+		if p, err := s.Of("eve@mail.test"); p != nil || err != nil {
+			t.Errorf("%+v %v", p, err)
+		}
+	}
+}
+
+// picky refuses names as PostgreSQL does.
+type picky struct{ *documents }
+
+func (p picky) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return nil, "", errors.New("invalid byte sequence for encoding \"UTF8\" (SQLSTATE 22021)")
+	}
+	return p.documents.Get(ctx, name, known)
+}
+
+// TestSharedAnewStrange: names that are nobody's keep nobody else from being asked about.
+func TestSharedAnewStrange(t *testing.T) {
+	t.Parallel()
+	d := newDocuments(t)
+	a, b := alone(t).join(d), alone(t)
+	b.Share(picky{d}, nil)
+	b.follow()
+	must(t, a.forward("ann@a.test"))
+	for _, name := range []domains.Address{"a\x00nn@mail.test", "\xff@mail.test"} {
+		if b.Anew(t.Context(), name) {
+			t.Errorf("%q", name)
+		}
+	}
+	if !b.Anew(t.Context(), ann) {
+		t.Error("a stranger's name keeps others from being asked about")
 	}
 }

@@ -324,7 +324,7 @@ func (s *Store) Copy(ctx context.Context, from, to domains.Address) error {
 	defer s.changing.Unlock()
 	defer s.changed()
 	p, err := s.current(ctx, from)
-	if errors.Is(err, fs.ErrNotExist) { // it may have been retired meanwhile
+	if errors.Is(err, errRetired) || s.shared == nil && errors.Is(err, fs.ErrNotExist) { // it may have been retired meanwhile
 		p, err = read(s.base(from)+retired, from)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
