@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -58,6 +60,23 @@ func TestRetireTogether(t *testing.T) {
 	if !d.agree(st.settings, same) {
 		t.Error("they do not agree")
 	}
+	kept.Share(nowhere{}, nil) // the database fails just then
+	d.retirePreferences(st)
+	has(true)
+	if !d.agree(st.settings, same) {
+		t.Error("what could not be put aside is not tried again")
+	}
+	kept = preferences.Look(preferences.Dir(dir))
+	if d.preferences, err = preferences.Open(t.Context(), preferences.Dir(dir), disk); err != nil {
+		t.Fatal(err)
+	}
 	d.retirePreferences(st)
 	has(false)
+}
+
+// nowhere is a database that does not answer.
+type nowhere struct{ cluster.Documents }
+
+func (nowhere) Get(context.Context, string, cluster.Version) ([]byte, cluster.Version, error) {
+	return nil, "", errors.New("connection refused")
 }

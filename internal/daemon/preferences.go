@@ -62,6 +62,9 @@ func (d *Daemon) retire(st *state, others func(domains.Address) bool) {
 	switch {
 	case err != nil:
 		d.log.Warn("what users of accounts that are gone had decided is not put aside", "err", err)
+		d.nodes.mu.Lock()
+		d.nodes.alike = nil // so that it is tried again when they are found to agree the next time
+		d.nodes.mu.Unlock()
 	case n > 0:
 		d.log.Info("what users of accounts that are gone had decided is put aside", "accounts", n, "dir", preferences.Dir(st.settings.DataDir))
 	}

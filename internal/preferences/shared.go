@@ -37,6 +37,7 @@ type shared struct {
 	docs   cluster.Documents
 	heard  func(account domains.Address)
 	known  map[domains.Address]cluster.Version // of which the files are copies
+	untold map[domains.Address]bool            // of which heard is still to be told
 	mark   cluster.Mark
 	joined bool      // the files of before are with the others
 	away   time.Time // until when nobody is asked because of a login
@@ -50,9 +51,9 @@ const (
 )
 
 // Share has the store have what it keeps together with other servers. heard is called with each account that another server has changed
-// something for. Call it before anything else, and Follow now and then.
+// something for, from Follow. Call it before anything else, and Follow now and then.
 func (s *Store) Share(docs cluster.Documents, heard func(account domains.Address)) {
-	s.shared = &shared{docs: docs, heard: heard, known: make(map[domains.Address]cluster.Version)}
+	s.shared = &shared{docs: docs, heard: heard, known: make(map[domains.Address]cluster.Version), untold: make(map[domains.Address]bool)}
 }
 
 // document is what is kept of an account that was put aside, beside what Preferences are.
@@ -76,6 +77,9 @@ func (s *Store) pull(ctx context.Context, account domains.Address, known cluster
 	}
 	if err := s.copy(ctx, account, text); err != nil {
 		return nil, fmt.Errorf("copy preferences of %s: %w", account, err)
+	}
+	if s.shared.known[account] != v {
+		s.shared.untold[account] = true
 	}
 	s.shared.known[account] = v
 	return text, nil
@@ -224,6 +228,7 @@ func (s *Store) Follow(ctx context.Context) error {
 	if s.shared == nil {
 		return nil
 	}
+	defer s.tell()
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all, mark, err := s.shared.docs.Changed(within, documents, s.shared.mark)
@@ -259,11 +264,22 @@ func (s *Store) hear(ctx context.Context, account domains.Address, v cluster.Ver
 		return nil
 	}
 	_, err := s.pull(ctx, account, before)
-	other := s.shared.known[account] != before
 	s.changed()
 	s.changing.Unlock()
-	if other && s.shared.heard != nil {
-		s.shared.heard(account)
-	}
+	s.tell()
 	return err
+}
+
+// tell has heard of what was taken up from other servers, also by a login or a change that came before Follow: else whoever is in by a password
+// that opens nothing any more stayed in.
+func (s *Store) tell() {
+	s.changing.Lock()
+	all := s.shared.untold
+	s.shared.untold = make(map[domains.Address]bool)
+	s.changing.Unlock()
+	for account := range all {
+		if s.shared.heard != nil {
+			s.shared.heard(account)
+		}
+	}
 }

@@ -342,6 +342,36 @@ func TestSharedPredecessor(t *testing.T) {
 	}
 }
 
+// TestSharedHeard: whoever is logged in hears of what another server has changed, also where a refused login or a change had it taken up first.
+func TestSharedHeard(t *testing.T) {
+	t.Parallel()
+	d := newDocuments(t)
+	a, b := alone(t).join(d), alone(t).join(d)
+	must(t, a.forward("ann@a.test"))
+	if !b.Anew(t.Context(), ann) {
+		t.Fatal("nothing is new")
+	}
+	b.follow()
+	if len(b.heard) != 1 {
+		t.Errorf("after a login: heard of %q", b.heard)
+	}
+	must(t, a.forward("ann@c.test"))
+	must(t, b.forward("ann@b.test"))
+	b.follow()
+	b.follow()
+	if len(b.heard) != 2 {
+		t.Errorf("after a change: heard of %q", b.heard)
+	}
+	must(t, a.forward("ann@d.test"))
+	if !b.Anew(t.Context(), ann) {
+		t.Fatal("nothing is new")
+	}
+	d.away.Store(true)
+	if err := b.Follow(t.Context()); !errors.Is(err, errGone) || len(b.heard) != 3 {
+		t.Errorf("after a login, and without a database: heard of %q, %v", b.heard, err)
+	}
+}
+
 // picky refuses names as PostgreSQL does.
 type picky struct{ *documents }
 
