@@ -7,8 +7,11 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/postrider-mail/postrider/cipher/seal"
 	"github.com/postrider-mail/postrider/internal/cluster"
@@ -62,6 +65,29 @@ func TestStore(t *testing.T) {
 	t.Run("Unproved", func(t *testing.T) { testUnproved(t, dsn) })
 	t.Run("Late", func(t *testing.T) { testLate(t, dsn) })
 	t.Run("Sweep", func(t *testing.T) { testSweep(t, dsn) })
+	t.Run("Index", func(t *testing.T) { testIndex(t, dsn) })
+}
+
+// testIndex: each server asks once a second what was changed, which must not read all documents (names are of no help where a database sorts by a language).
+func testIndex(t *testing.T, dsn string) {
+	open(t, dsn)
+	db := connect(t, dsn)
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `set local enable_seqscan = off`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := tx.Query(t.Context(), db.In(`explain select name from $.document where version >= 1000`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if all := strings.Join(plan, "\n"); err != nil || !strings.Contains(all, "document_version") {
+		t.Errorf("%s %v", all, err)
+	}
 }
 
 // testSealed: nothing of a document is to be read in the database, and none stands in for another.

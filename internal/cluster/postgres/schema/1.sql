@@ -4,6 +4,7 @@ create table {{schema}}.document (
 	version bigint not null,
 	text    bytea not null
 );
+create index document_version on {{schema}}.document (version); -- each server asks once a second what is new
 
 -- Numbers that servers count together. None of it is a promise.
 create table {{schema}}.number (
