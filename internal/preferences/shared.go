@@ -41,6 +41,8 @@ type shared struct {
 	mark   cluster.Mark
 	joined bool      // the files of before are with the others
 	away   time.Time // until when nobody is asked because of a login
+	since  time.Time // when asked was none
+	asked  int       // because of logins
 }
 
 const (
@@ -48,6 +50,9 @@ const (
 	// patience is how long a database is waited for, and awayFor how long no login asks it after that was in vain.
 	patience = 3 * time.Second
 	awayFor  = 10 * time.Second
+	// askedAtMost is how often a second logins ask: whoever tries one wrong password again and again is not slowed down otherwise, and has others
+	// wait a second at most, until Follow knows.
+	askedAtMost = 100
 )
 
 // Share has the store have what it keeps together with other servers. heard is called with each account that another server has changed
@@ -205,7 +210,14 @@ func (s *Store) Anew(ctx context.Context, account domains.Address) (changed bool
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if time.Now().Before(s.shared.away) {
+	now := time.Now()
+	if now.Before(s.shared.away) {
+		return false
+	}
+	if d := now.Sub(s.shared.since); d < 0 || d >= time.Second {
+		s.shared.since, s.shared.asked = now, 0
+	}
+	if s.shared.asked++; s.shared.asked > askedAtMost {
 		return false
 	}
 	before := s.shared.known[account]

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -23,6 +24,7 @@ import (
 type documents struct {
 	cluster.Store
 	away   atomic.Bool
+	gets   atomic.Int64
 	mu     sync.Mutex
 	all    map[string]cluster.Version
 	before func() // of the next Put
@@ -35,6 +37,7 @@ func newDocuments(t *testing.T) *documents {
 }
 
 func (d *documents) Get(ctx context.Context, name string, known cluster.Version) ([]byte, cluster.Version, error) {
+	d.gets.Add(1)
 	if d.away.Load() {
 		return nil, "", errGone
 	}
@@ -398,4 +401,29 @@ func TestSharedAnewStrange(t *testing.T) {
 	if !b.Anew(t.Context(), ann) {
 		t.Error("a stranger's name keeps others from being asked about")
 	}
+}
+
+// TestSharedAnewOften: whoever tries passwords has the database asked so often and no more; what is not asked for Follow brings.
+func TestSharedAnewOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDocuments(t)
+		a, b := alone(t).join(d), alone(t).join(d)
+		must(t, a.forward("ann@a.test"))
+		for range 1000 {
+			if b.Anew(t.Context(), "nobody@mail.test") {
+				t.Fatal("something is known of nobody")
+			}
+		}
+		if n := d.gets.Load(); n > 200 {
+			t.Errorf("it was asked for %d times in a moment", n)
+		}
+		if b.Anew(t.Context(), ann) {
+			t.Error("it was asked again")
+		}
+		time.Sleep(time.Second)
+		if !b.Anew(t.Context(), ann) {
+			t.Error("it is not asked any more")
+		}
+	})
 }
