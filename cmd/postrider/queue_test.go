@@ -11,18 +11,13 @@ import (
 	"time"
 
 	"github.com/postrider-mail/postrider/internal/daemon"
+	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/smtp/queue"
 )
 
 // TestQueueCommands steers a message whose host does not answer.
 func TestQueueCommands(t *testing.T) {
-	// A port that nobody listens on.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	dead := peertest.FreePort(t) // nobody listens on it, nor will another test
 	w := newWorld(t,
 		`"Queue": {"deliver": false}`, fmt.Sprintf(`"Queue": {"Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]}`, dead),
 		`"tarpit": "0s"`, `"tarpit": "0s", "relay_from": ["127.0.0.1/32"]`)

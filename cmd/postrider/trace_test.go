@@ -3,24 +3,20 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postrider-mail/postrider/internal/peertest"
 )
 
 // TestTrace: what became of a message that is still in the queue, by every name it
 // has, from the log and from the running server; and the commands of the queue know
 // it by what its client was told.
 func TestTrace(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	dead := peertest.FreePort(t) // nobody listens on it, nor will another test
 	w := newWorld(t,
 		`"Queue": {"deliver": false}`, fmt.Sprintf(`"Queue": {"Routes": [{"domain": "far.test", "host": "127.0.0.1", "port": %d, "tls": "none"}]}`, dead),
 		`"tarpit": "0s"`, `"tarpit": "0s", "relay_from": ["127.0.0.1/32"]`)

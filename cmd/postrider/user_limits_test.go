@@ -5,13 +5,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/postrider-mail/postrider/internal/peertest"
 	"github.com/postrider-mail/postrider/internal/post"
 )
 
@@ -19,12 +19,7 @@ import (
 // shown, thrown away or released, and its limits are lifted and hold again.
 func TestUserLimits(t *testing.T) {
 	h := newHost(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that nobody listens on
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	dead := peertest.FreePort(t) // nobody listens on it, nor will another test
 	more := fmt.Sprintf(`{"SMTP": {"messages_per_hour": 2}, "Queue": {"Routes": [{"domain": "*", "host": "127.0.0.1", "port": %d, "tls": "none"}]}}`, dead)
 	if err := os.WriteFile(filepath.Join(h.dir, "rates.conf"), []byte(more), 0o600); err != nil {
 		t.Fatal(err)
