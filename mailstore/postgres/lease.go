@@ -85,16 +85,16 @@ func (s *Store) take(ctx context.Context, name string) (*lock, error) {
 			return err
 		}
 	}
-	there := false
+	there, held := false, false
 	b := new(pgx.Batch)
 	b.Queue(database.Relax) // and so, one transaction without a word
 	b.Queue(s.in(`insert into $.lease (box, epoch, until) select id, (extract(epoch from clock_timestamp()) * 1000000)::bigint, clock_timestamp() + $2::interval from $.box where name = $1
 		on conflict (box) do update set epoch = greatest(lease.epoch + 1, excluded.epoch), until = excluded.until where lease.until < clock_timestamp() returning epoch`), name, s.lease).QueryRow(one(&taken, &k.epoch))
-	b.Queue(s.in(`select id, version, `+database.TimelineOf+` from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server))
+	b.Queue(s.in(`select id, version, `+database.TimelineOf+`, exists(select from $.lease where box = id) from $.box where name = $1`), name).QueryRow(one(&there, &k.box, &k.version, &k.server, &held))
 	switch err = conn.SendBatch(ctx, b).Close(); {
 	case err != nil:
 		return nil, err
-	case !there:
+	case !there, !taken && !held: // or it has come between one statement and the next
 		return nil, nil
 	case !taken:
 		return nil, mailstore.ErrLocked

@@ -448,3 +448,51 @@ func TestPooler(t *testing.T) {
 		t.Errorf("%d of 30", len(got))
 	}
 }
+
+// TestMadeMeanwhile: a mailbox that a message makes at the moment in which its owner logs in for the first time is not locked by anybody.
+func TestMadeMeanwhile(t *testing.T) {
+	t.Parallel()
+	db := peertest.Postgres(t)
+	dsn := peertest.DSN(db)
+	s := open(t, dsn)
+	for _, text := range []string{
+		`create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$`,
+		`create trigger wait after insert on postrider.lease for each statement execute function public.wait()`,
+	} {
+		if _, err := s.Database().Pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx, err := s.Database().Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `select pg_advisory_xact_lock(7)`); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		m, err := s.Open(t.Context(), ann)
+		if err == nil {
+			m.Close()
+		}
+		opened <- err
+	}()
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) { // between two statements
+		if err := tx.QueryRow(t.Context(), `select exists(select from pg_locks where locktype = 'advisory' and not granted)`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := s.Create(t.Context(), mailstore.Meta{}, ann)
+	if err == nil {
+		err = d.Commit(t.Context(), nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx.Rollback(t.Context())
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
