@@ -114,7 +114,7 @@ func TestACMETogether(t *testing.T) {
 
 	t.Run("Store", func(t *testing.T) {
 		for _, s := range []cluster.Store{cluster.NewFiles(t.TempDir()), b.together.documents} {
-			ours := issued{s}
+			ours := under{s, "acme"}
 			if text, err := ours.Get(t.Context(), "none"); text != nil || err != nil {
 				t.Errorf("%q %v", text, err)
 			}

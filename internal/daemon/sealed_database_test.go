@@ -176,7 +176,7 @@ func TestTwoKeysAtOnce(t *testing.T) {
 	}
 	t.Cleanup(db.Close)
 	at := func() *conf.Settings { return &conf.Settings{SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")} }
-	if _, err := openWhole(t.Context(), at(), db, true); err != nil { // which makes the tables
+	if _, err := openCluster(t.Context(), at(), db, true); err != nil { // which makes the tables
 		t.Fatal(err)
 	}
 	if _, err := db.Pool.Exec(t.Context(), db.In(`delete from $.document`)); err != nil {
@@ -195,7 +195,7 @@ func TestTwoKeysAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i, s := range both {
 		all.Go(func() {
-			store, err := openWhole(t.Context(), s, db, true)
+			store, err := openCluster(t.Context(), s, db, true)
 			if err != nil {
 				t.Error(err)
 				return

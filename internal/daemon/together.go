@@ -44,7 +44,7 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	store, err := openWhole(ctx, s, d.database.Database(), true)
+	store, err := openCluster(ctx, s, d.database.Database(), true)
 	if err != nil {
 		return err
 	}
@@ -59,8 +59,8 @@ func (d *Daemon) openTogether(s *conf.Settings) error {
 	return nil
 }
 
-// openWhole opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
-func openWhole(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*clusterpg.Store, error) {
+// openCluster opens it. The key is the server's; a server may make it for a database in which nothing is sealed yet.
+func openCluster(ctx context.Context, s *conf.Settings, db *database.Database, serves bool) (*clusterpg.Store, error) {
 	made := false
 	store, err := clusterpg.Open(ctx, db, func(first bool) (key seal.Key, err error) {
 		if first && serves {
@@ -149,7 +149,7 @@ func OpenDocuments(ctx context.Context, s *conf.Settings) (documents cluster.Doc
 	if err != nil {
 		return nil, nil, err
 	}
-	together, err := openWhole(ctx, s, store.Database(), false)
+	together, err := openCluster(ctx, s, store.Database(), false)
 	if err == nil {
 		err = together.Wrong()
 	}
@@ -290,33 +290,28 @@ func (l *learnt) put(ctx context.Context, c cluster.Change) error {
 	})
 }
 
-// gathering is where servers bring together what they have counted for reports to others.
-type gathering struct {
+// under are documents whose names begin with one word. It is the acme.Store of servers that have one.
+type under struct {
 	documents cluster.Store
-	server    string
+	kind      string
 }
 
-// gathers is where this server does; nil where it is alone.
-func (d *Daemon) gathers() relay.Common {
-	if d.together.documents == nil {
-		return nil
-	}
-	return gathering{d.together.documents, d.self().ID}
+func (u under) name(name string) string { return u.kind + "/" + name }
+
+// Get implements acme.Store.
+func (u under) Get(ctx context.Context, name string) ([]byte, error) {
+	text, _, err := u.documents.Get(ctx, u.name(name), "")
+	return text, err
 }
 
-// Server implements relay.Common and daily.Common.
-func (g gathering) Server() string { return g.server }
-
-func (gathering) name(kind, name string) string { return "counts/" + kind + "/" + name }
-
-// Update implements relay.Common and daily.Common.
-func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
-	return cluster.Update(ctx, g.documents, g.name(kind, name), change)
+// Update implements acme.Store.
+func (u under) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return cluster.Update(ctx, u.documents, u.name(name), change)
 }
 
-// Delete implements relay.Common and daily.Common.
-func (g gathering) Delete(ctx context.Context, kind, name string) error {
-	_, err := g.documents.Put(ctx, cluster.Change{Name: g.name(kind, name), Anyway: true})
+// Delete implements acme.Store.
+func (u under) Delete(ctx context.Context, name string) error {
+	_, err := u.documents.Put(ctx, cluster.Change{Name: u.name(name), Anyway: true})
 	return err
 }
 
@@ -325,27 +320,32 @@ func (t *together) certificates() acme.Store {
 	if t.documents == nil {
 		return nil
 	}
-	return issued{t.documents}
+	return under{t.documents, "acme"}
 }
 
-// issued is an acme.Store in documents.
-type issued struct{ documents cluster.Store }
-
-func (issued) name(name string) string { return "acme/" + name }
-
-// Get implements acme.Store.
-func (i issued) Get(ctx context.Context, name string) ([]byte, error) {
-	text, _, err := i.documents.Get(ctx, i.name(name), "")
-	return text, err
+// gathering is where servers bring together what they have counted for reports to others.
+type gathering struct {
+	counts under
+	server string
 }
 
-// Update implements acme.Store.
-func (i issued) Update(ctx context.Context, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
-	return cluster.Update(ctx, i.documents, i.name(name), change)
+// gathers is where this server does; nil where it is alone.
+func (d *Daemon) gathers() relay.Common {
+	if d.together.documents == nil {
+		return nil
+	}
+	return gathering{under{d.together.documents, "counts"}, d.self().ID}
 }
 
-// Delete implements acme.Store.
-func (i issued) Delete(ctx context.Context, name string) error {
-	_, err := i.documents.Put(ctx, cluster.Change{Name: i.name(name), Anyway: true})
-	return err
+// Server implements relay.Common and daily.Common.
+func (g gathering) Server() string { return g.server }
+
+// Update implements relay.Common and daily.Common.
+func (g gathering) Update(ctx context.Context, kind, name string, change func([]byte) ([]byte, error)) ([]byte, error) {
+	return g.counts.Update(ctx, kind+"/"+name, change)
+}
+
+// Delete implements relay.Common and daily.Common.
+func (g gathering) Delete(ctx context.Context, kind, name string) error {
+	return g.counts.Delete(ctx, kind+"/"+name)
 }
