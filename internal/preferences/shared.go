@@ -81,7 +81,7 @@ func (s *Store) pull(ctx context.Context, account domains.Address, known cluster
 		return nil, nil
 	}
 	if err := s.copy(ctx, account, text); err != nil {
-		return nil, fmt.Errorf("copy preferences of %s: %w", account, err)
+		return nil, err
 	}
 	if s.shared.known[account] != v {
 		s.shared.untold[account] = true
@@ -104,7 +104,7 @@ func (s *Store) adopt(ctx context.Context, account domains.Address) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	return text, s.push(ctx, account, text, func() error { return nil })
+	return text, s.push(ctx, account, text)
 }
 
 // current is what the user of an account has decided as it is now, of all servers; the file may be written by another process at this
@@ -130,15 +130,16 @@ func (s *Store) current(ctx context.Context, account domains.Address) (*Preferen
 	return &d.Preferences, err
 }
 
-// copy makes the file what a document is.
+// copy makes the file what a document is, or what would be one of a server that is alone.
 func (s *Store) copy(ctx context.Context, account domains.Address, text []byte) error {
 	var d document
-	if err := json.Unmarshal(text, &d); err != nil {
-		return err
+	err := json.Unmarshal(text, &d)
+	if err == nil && d.Account != account {
+		err = fmt.Errorf("it is of %q", d.Account)
 	}
 	switch {
-	case d.Account != account:
-		return fmt.Errorf("it is of %q", d.Account)
+	case err != nil:
+		return fmt.Errorf("preferences of %s: %w", account, err)
 	case d.Retired:
 		return s.putAside(ctx, account)
 	case d.empty() && d.Key == nil: // it was forgotten (end), and so is what was put aside before
@@ -146,10 +147,13 @@ func (s *Store) copy(ctx context.Context, account domains.Address, text []byte) 
 	case d.empty():
 		return s.remove(ctx, s.file(account))
 	}
-	if is, err := os.ReadFile(s.file(account)); err == nil && bytes.Equal(is, text) {
+	if is, err := os.ReadFile(s.file(account)); err == nil && bytes.Equal(is, text) && s.disk.Err() == nil { // else it may not be there for good
 		return nil
 	}
-	return s.disk.ReplaceFile(ctx, s.file(account), text)
+	if err := s.disk.ReplaceFile(ctx, s.file(account), text); err != nil {
+		return fmt.Errorf("keep preferences of %s: %w", account, err)
+	}
+	return nil
 }
 
 // putAside puts an account's file aside, if there is one.
@@ -164,9 +168,9 @@ func (s *Store) putAside(ctx context.Context, account domains.Address) error {
 }
 
 // push makes text the document of an account, if that is still the one that was pulled, and then has the file follow.
-func (s *Store) push(ctx context.Context, account domains.Address, text []byte, follow func() error) error {
+func (s *Store) push(ctx context.Context, account domains.Address, text []byte) error {
 	if s.shared == nil {
-		return follow()
+		return s.copy(ctx, account, text)
 	}
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -177,30 +181,30 @@ func (s *Store) push(ctx context.Context, account domains.Address, text []byte, 
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	if err := follow(); err != nil { // the next pull does it
+	if err := s.copy(ctx, account, text); err != nil { // the next pull does it
 		return err
 	}
 	s.shared.known[account] = now[0]
 	return nil
 }
 
-// end has an account have nothing, and then does what is to be done to its files.
-func (s *Store) end(ctx context.Context, account domains.Address, retired bool, files func() error) error {
+// end has an account have nothing: it was forgotten, or put aside.
+func (s *Store) end(ctx context.Context, account domains.Address, retired bool) error {
+	text, err := json.Marshal(document{Preferences{Account: account}, retired})
+	if err != nil {
+		return err
+	}
 	if s.shared == nil {
-		return files()
+		return s.copy(ctx, account, text)
 	}
 	switch _, err := s.current(ctx, account); {
 	case errors.Is(err, ErrAway), errors.Is(err, ErrElsewhere):
 		return err
 	case errors.Is(err, errRetired) && !retired: // other servers have it put aside
 	case err != nil: // there is nothing, or nothing that can be read
-		return files()
+		return s.copy(ctx, account, text)
 	}
-	text, err := json.Marshal(document{Preferences{Account: account}, retired})
-	if err != nil {
-		return err
-	}
-	return s.push(ctx, account, text, files)
+	return s.push(ctx, account, text)
 }
 
 // Anew asks whether another server has changed something for an account, for a login that is to be refused otherwise, and takes it up.

@@ -196,15 +196,7 @@ func (s *Store) write(ctx context.Context, p *Preferences) error {
 	if len(data) > fileOctets {
 		return fmt.Errorf("that would be %d octets in all, and %d is the most", len(data), fileOctets)
 	}
-	return s.push(ctx, p.Account, data, func() error {
-		if p.empty() {
-			return s.remove(ctx, s.file(p.Account))
-		}
-		if err := s.disk.ReplaceFile(ctx, s.file(p.Account), data); err != nil {
-			return fmt.Errorf("keep preferences of %s: %w", p.Account, err)
-		}
-		return nil
-	})
+	return s.push(ctx, p.Account, data)
 }
 
 // Remove forgets all of an account.
@@ -219,9 +211,7 @@ func (s *Store) Remove(ctx context.Context, account domains.Address) error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	defer s.changed()
-	return s.end(ctx, account, false, func() error {
-		return s.remove(ctx, s.file(account), s.answers(account), s.base(account)+retired)
-	})
+	return s.end(ctx, account, false)
 }
 
 // retired is the end of a file that was put aside.
@@ -258,7 +248,7 @@ func (s *Store) Retire(ctx context.Context, accounts iter.Seq[domains.Address], 
 			if err != nil || s.file(account) != f {
 				continue
 			}
-			if err := s.end(ctx, account, true, func() error { return s.putAside(ctx, account) }); err != nil {
+			if err := s.end(ctx, account, true); err != nil {
 				return n, err
 			}
 			n++
