@@ -119,6 +119,31 @@ func TestSeenStaysFresh(t *testing.T) {
 	})
 }
 
+// TestSeenByAnother: what another server has seen counts here soon, also where it was not known when it was asked for first.
+func TestSeenByAnother(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		cache, err := OpenDir(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		here, there := &seen{cache: cache}, &seen{cache: cache}
+		if here.verified("example.net") {
+			t.Error("nobody has seen it")
+		}
+		if err := there.note(t.Context(), "example.net"); err != nil {
+			t.Fatal(err)
+		}
+		if here.verified("example.net") {
+			t.Error("the cache is asked again and again")
+		}
+		time.Sleep(seenAsk)
+		if !here.verified("example.net") {
+			t.Error("what another has seen is not known")
+		}
+	})
+}
+
 // TestSeenByDANE: what only TLSA records have proved is not demanded of the
 // public PKI later.
 func TestSeenByDANE(t *testing.T) {

@@ -19,31 +19,38 @@ type seen struct {
 
 type sighting struct {
 	Verified time.Time `json:"verified"` // the last time
-	written  time.Time // as the file has it
+	written  time.Time // as the cache has it
+	asked    time.Time // when the cache was
 }
 
 const (
 	seenFor   = 90 * 24 * time.Hour
-	seenWrite = 24 * time.Hour // the file may be this much older than the memory
+	seenWrite = 24 * time.Hour   // the cache may be this much older than the memory
+	seenAsk   = 10 * time.Minute // between two looks into the cache for what was not seen: another server may have, or it was away
 )
 
-func (s *seen) verified(domain string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Since(s.get(domain).Verified) < seenFor
-}
+func (s *seen) verified(domain string) bool { return s.get(domain).fresh() }
 
+func (v sighting) fresh() bool { return time.Since(v.Verified) < seenFor }
+
+// get is what is known of a domain. The cache may be that of several servers, and take long: no other domain waits for it.
 func (s *seen) get(domain string) sighting {
-	v, ok := s.domains[domain]
-	if ok {
+	s.mu.Lock()
+	v := s.domains[domain]
+	s.mu.Unlock()
+	if s.cache == nil || v.fresh() || time.Since(v.asked) < seenAsk {
 		return v
 	}
-	if s.cache != nil {
-		if data, ok := s.cache.Get("seen", domain); ok {
-			_ = json.Unmarshal(data, &v) // what cannot be read was never seen
-			v.written = v.Verified
-		}
+	var kept sighting
+	if data, ok := s.cache.Get("seen", domain); ok {
+		_ = json.Unmarshal(data, &kept) // what cannot be read was never seen
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v = s.domains[domain]; !v.fresh() { // nor was it noted meanwhile
+		v.Verified, v.written = kept.Verified, kept.Verified
+	}
+	v.asked = time.Now()
 	s.put(domain, v)
 	return v
 }
@@ -57,8 +64,9 @@ func (s *seen) put(domain string, v sighting) {
 
 // note takes down that a domain has shown verified TLS.
 func (s *seen) note(ctx context.Context, domain string) error {
+	s.get(domain)
 	s.mu.Lock()
-	v := s.get(domain)
+	v := s.domains[domain]
 	v.Verified = time.Now().UTC()
 	write := s.cache != nil && v.Verified.Sub(v.written) >= seenWrite
 	if write {

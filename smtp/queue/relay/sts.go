@@ -156,6 +156,7 @@ type stsDomain struct {
 	Fetched time.Time `json:"fetched"`
 
 	mu      sync.Mutex // one fetch at a time
+	asked   bool       // the Cache was
 	known   bool       // there is a policy
 	checked time.Time  // when the DNS was asked last
 	failed  time.Time  // when a fetch failed last
@@ -177,6 +178,10 @@ func (s *STS) Policy(ctx context.Context, domain string) (*STSPolicy, error) {
 	d := s.domain(domain)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.asked && s.Cache != nil { // which may be that of several servers, and take long: no other domain waits for it
+		data, ok := s.Cache.Get("sts", domain)
+		d.asked, d.known = true, ok && json.Unmarshal(data, d) == nil
+	}
 	now := time.Now()
 	if d.known && !now.Before(d.Expires) {
 		d.known = false
@@ -204,11 +209,6 @@ func (s *STS) domain(domain string) *stsDomain {
 			s.domains = make(map[string]*stsDomain)
 		}
 		d = &stsDomain{}
-		if s.Cache != nil {
-			if data, ok := s.Cache.Get("sts", domain); ok && json.Unmarshal(data, d) == nil {
-				d.known = true
-			}
-		}
 		s.domains[domain] = d
 	}
 	return d
