@@ -124,16 +124,14 @@ func (d *Daemon) openKeys(s *conf.Settings) (*sign.Ring, error) {
 
 // OpenKeys opens the keys that mail is signed with, of a server that does not run. Call done when done.
 func OpenKeys(ctx context.Context, s *conf.Settings) (ring *sign.Ring, done func(), err error) {
-	quiet := slog.New(slog.DiscardHandler)
-	if s.Store.Postgres == "" {
-		ring, err := published.OpenKeys(ctx, s, nil, nil, quiet)
-		return ring, func() {}, err
+	var documents cluster.Store // nil: they are files
+	done = func() {}
+	if s.Store.Postgres != "" {
+		if documents, done, err = OpenDocuments(ctx, s); err != nil {
+			return nil, nil, err
+		}
 	}
-	documents, done, err := OpenDocuments(ctx, s)
-	if err != nil {
-		return nil, nil, err
-	}
-	if ring, err = published.OpenKeys(ctx, s, documents, nil, quiet); err != nil {
+	if ring, err = published.OpenKeys(ctx, s, documents, nil, slog.New(slog.DiscardHandler)); err != nil {
 		done()
 		return nil, nil, err
 	}
@@ -230,13 +228,13 @@ func (t *together) learnt() relay.Cache {
 	if t.documents == nil {
 		return nil
 	}
-	return &learnt{documents: t.documents}
+	return &learnt{known: under{t.documents, "learnt"}}
 }
 
 // learnt is a relay.Cache in documents.
 type learnt struct {
-	documents cluster.Store
-	away      atomic.Int64 // until when nobody is asked, in Unix nanoseconds
+	known under
+	away  atomic.Int64 // until when nobody is asked, in Unix nanoseconds
 }
 
 const (
@@ -262,12 +260,10 @@ func (l *learnt) soon(ctx context.Context, do func(ctx context.Context) error) e
 	return err
 }
 
-func (*learnt) name(kind, domain string) string { return "learnt/" + kind + "/" + domain }
-
 // Get implements relay.Cache.
 func (l *learnt) Get(kind, domain string) (text []byte, ok bool) {
 	err := l.soon(context.Background(), func(ctx context.Context) (err error) {
-		text, _, err = l.documents.Get(ctx, l.name(kind, domain), "")
+		text, err = l.known.Get(ctx, kind+"/"+domain)
 		return err
 	})
 	return text, err == nil && text != nil
@@ -275,19 +271,12 @@ func (l *learnt) Get(kind, domain string) (text []byte, ok bool) {
 
 // Put implements relay.Cache.
 func (l *learnt) Put(ctx context.Context, kind, domain string, data []byte) error {
-	return l.put(ctx, cluster.Change{Name: l.name(kind, domain), Text: data, Anyway: true})
+	return l.soon(ctx, func(ctx context.Context) error { return l.known.put(ctx, kind+"/"+domain, data) })
 }
 
 // Delete implements relay.Cache.
 func (l *learnt) Delete(ctx context.Context, kind, domain string) error {
-	return l.put(ctx, cluster.Change{Name: l.name(kind, domain), Anyway: true})
-}
-
-func (l *learnt) put(ctx context.Context, c cluster.Change) error {
-	return l.soon(ctx, func(ctx context.Context) error {
-		_, err := l.documents.Put(ctx, c)
-		return err
-	})
+	return l.soon(ctx, func(ctx context.Context) error { return l.known.Delete(ctx, kind+"/"+domain) })
 }
 
 // under are documents whose names begin with one word. It is the acme.Store of servers that have one.
@@ -310,8 +299,11 @@ func (u under) Update(ctx context.Context, name string, change func([]byte) ([]b
 }
 
 // Delete implements acme.Store.
-func (u under) Delete(ctx context.Context, name string) error {
-	_, err := u.documents.Put(ctx, cluster.Change{Name: u.name(name), Anyway: true})
+func (u under) Delete(ctx context.Context, name string) error { return u.put(ctx, name, nil) }
+
+// put replaces a document whatever it is, by none where text is nil.
+func (u under) put(ctx context.Context, name string, text []byte) error {
+	_, err := u.documents.Put(ctx, cluster.Change{Name: u.name(name), Text: text, Anyway: true})
 	return err
 }
 
