@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"fmt"
 	"io/fs"
-
 	"path/filepath"
 	"syscall"
 

@@ -186,6 +186,9 @@ func (r *Ring) Keys() (all []Key) {
 	return all
 }
 
+// unknown is no version of a list.
+const unknown = cluster.Version("?")
+
 // attempts is how often a change is made anew when other servers are faster.
 const attempts = 10
 
@@ -205,7 +208,7 @@ func (r *Ring) change(ctx context.Context, do func() (changed bool, err error)) 
 		if err = r.write(ctx); !errors.Is(err, cluster.ErrChanged) {
 			return err
 		}
-		r.dropped = nil
+		r.version, r.dropped = unknown, nil // what do has changed here is not what holds, also where nobody else has changed anything
 	}
 	return err
 }

@@ -249,6 +249,41 @@ func TestSharedNotDropped(t *testing.T) {
 	}
 }
 
+// busy is a store that takes one change back, as a database may.
+type busy struct {
+	cluster.Store
+	is bool
+}
+
+func (b *busy) Put(ctx context.Context, changes ...cluster.Change) ([]cluster.Version, error) {
+	if b.is {
+		b.is = false
+		return nil, cluster.ErrChanged
+	}
+	return b.Store.Put(ctx, changes...)
+}
+
+// TestSharedTakenBack: a change that was taken back is made anew, also where the list is as it was; and the private part of a key that is gone goes.
+func TestSharedTakenBack(t *testing.T) {
+	t.Parallel()
+	store := &busy{Store: cluster.NewFiles(t.TempDir())}
+	r := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil)
+	if err := r.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k := r.Keys()[0]
+	store.is = true
+	if taken, err := r.saw(t.Context(), k, sight{hidden: true, taken: true, why: "another key"}); !taken || err != nil {
+		t.Fatal(taken, err)
+	}
+	if again := shared(t, store, filepath.Join(t.TempDir(), "dkim"), usual, nil).Keys(); len(again) != 1 || again[0].Phase != Gone {
+		t.Errorf("%+v", again)
+	}
+	if _, v, err := store.Get(t.Context(), r.file(&k), ""); v != "" || err != nil {
+		t.Errorf("its private part is there: %v", err)
+	}
+}
+
 // keyless is a store that is gone just when private keys are to be read.
 type keyless struct {
 	cluster.Store
