@@ -129,7 +129,7 @@ func (d *delivery) end(ctx context.Context) error {
 			return unavailable("write message", err)
 		}
 	}
-	d.sealed = true
+	d.ended = true
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
 	}
@@ -200,7 +200,7 @@ func (d *delivery) Reread() (io.ReadCloser, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.sealed = true
+	d.ended = true
 	if d.out != nil {
 		return d.out.reread(d.ctx), nil
 	}
