@@ -72,10 +72,7 @@ func (m maildirs) Folders(_ context.Context, user string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	paths, err := maildir.Folders(dir)
+	paths, err := maildir.Folders(dir) // none of a mailbox that is not there
 	for i, path := range paths {
 		paths[i] = strings.TrimPrefix(path, ".")
 	}

@@ -26,25 +26,19 @@ const keyTurns = 4
 // purgingStore is the store of sealed and other mailboxes, which can delete one as well.
 type purgingStore struct {
 	*sealed.Store
-	*purging
+	purger
 }
 
 type purger interface {
 	Purge(ctx context.Context, user string) error
 }
 
-// purging is a store inside, as far as it deletes mailboxes.
-type purging struct{ inner purger }
-
-// Purge implements purger.
-func (p *purging) Purge(ctx context.Context, user string) error { return p.inner.Purge(ctx, user) }
-
 // sealing puts around a store what seals.
 func (d *Daemon) sealing(inner interface {
 	mailstore.SealedStore
 	purger
 }) purgingStore {
-	return purgingStore{sealed.New(inner, d.recipient, d.log), &purging{inner}}
+	return purgingStore{sealed.New(inner, d.recipient, d.log), inner}
 }
 
 // recipient is the public key that mail of a mailbox is sealed to.

@@ -104,6 +104,16 @@ func write(t testing.TB, name, text string, mode os.FileMode, uid int) {
 	}
 }
 
+// openDir is a folder of a test's own that another user can get through.
+func openDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // mkdir makes a directory with an owner.
 func mkdir(t testing.TB, name string, mode os.FileMode, uid int) {
 	t.Helper()
@@ -147,25 +157,38 @@ func run(t testing.TB, root, program string, args ...string) *process {
 // runWith is run of a process with attributes of its own.
 func runWith(t testing.TB, attr *syscall.SysProcAttr, program string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
-	p.cmd.Path = program // as it is found below root
-	p.cmd.Err = nil
-	p.cmd.Dir = "/"
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-	p.cmd.SysProcAttr = attr
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", program, err)
+	cmd := exec.Command(program, args...)
+	cmd.Path = program // as it is found below root
+	cmd.Err = nil
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+	cmd.SysProcAttr = attr
+	return begin(t, cmd, (*process).stop)
+}
+
+// begin starts a command, and ends it when the test ends.
+func begin(t testing.TB, cmd *exec.Cmd, end func(*process)) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.out, &p.out
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
-	go func() { p.cmd.Wait(); close(p.ended) }()
+	go func() { cmd.Wait(); close(p.ended) }()
 	t.Cleanup(func() {
-		p.stop()
+		end(p)
 		if t.Failed() {
-			t.Logf("%s said:\n%s", program, p.out.String())
+			t.Logf("%s said:\n%s", cmd.Path, p.out.String())
 		}
 	})
 	return p
+}
+
+// killAlone ends a process at once that is in no group of its own, and has no children.
+func (p *process) killAlone() {
+	p.cmd.Process.Kill()
+	<-p.ended
 }
 
 // stop asks the process to end, and ends it and its children if it does not.

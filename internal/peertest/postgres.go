@@ -1,7 +1,6 @@
 package peertest
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Database is a PostgreSQL of a test's own.
@@ -112,11 +110,7 @@ func newDatabase(t testing.TB) *Database {
 	if _, err := user.LookupId(strconv.Itoa(owner())); err != nil {
 		t.Skipf("PostgreSQL runs for nobody who has no name: %v", err)
 	}
-	base := t.TempDir()
-	if err := errors.Join(os.Chmod(base, 0o755), os.Chmod(filepath.Dir(base), 0o755)); err != nil { // another user has to get through
-		t.Fatal(err)
-	}
-	d := &Database{Port: FreePort(t), dir: filepath.Join(base, "data")}
+	d := &Database{Port: FreePort(t), dir: filepath.Join(openDir(t), "data")}
 	mkdir(t, d.dir, 0o700, owner())
 	return d
 }
@@ -164,21 +158,8 @@ func (d *Database) configure(t testing.TB, lines []string) {
 // Start starts a server that was stopped.
 func (d *Database) Start(t testing.TB) {
 	t.Helper()
-	p := &process{cmd: d.as(exec.Command(d.program("postgres"), "-D", d.dir)), ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
-	go func() { p.cmd.Wait(); close(p.ended) }()
-	d.proc = p
-	t.Cleanup(func() {
-		d.end(p)
-		if t.Failed() {
-			t.Logf("PostgreSQL said:\n%s", p.out.String())
-		}
-	})
-	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(d.Port)))
+	d.proc = begin(t, d.as(exec.Command(d.program("postgres"), "-D", d.dir)), d.end)
+	d.proc.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(d.Port)))
 	Await(t, "PostgreSQL to answer", func() bool { // it listens before it does
 		return d.as(exec.Command(d.program("pg_isready"), "-q", "-U", "postgres", "-d", "postgres", "-h", "127.0.0.1", "-p", strconv.Itoa(d.Port))).Run() == nil
 	})
@@ -264,21 +245,7 @@ func Pooler(t testing.TB, d *Database) string {
 	dir := filepath.Dir(d.dir)
 	conf := filepath.Join(dir, "pgbouncer.ini")
 	write(t, conf, fmt.Sprintf("[databases]\npostgres = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 4\nignore_startup_parameters = extra_float_digits\n[users]\n", d.Port, port), 0o644, owner())
-	cmd := d.as(exec.Command(program, conf))
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { cmd.Wait(); close(p.ended) }()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-p.ended
-		if t.Failed() {
-			t.Logf("pgbouncer said:\n%s", p.out.String())
-		}
-	})
-	p.awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	begin(t, d.as(exec.Command(program, conf)), (*process).killAlone).awaitPort(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Storage is S3-compatible storage of a test's own, with one bucket.
@@ -31,13 +30,7 @@ func S3(t testing.TB) *Storage {
 			missing(t, "versitygw; go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
 		}
 	}
-	base := t.TempDir()
-	if err := os.Chmod(base, 0o755); err != nil { // another user has to get through
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Dir(base), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	base := openDir(t)
 	s := &Storage{Bucket: "mail", AccessKey: "test", SecretKey: "a secret of the test", dir: filepath.Join(base, "s3"), port: FreePort(t)}
 	s.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", s.port)
 	s.program = filepath.Join(base, "versitygw") // where its user can get at it
@@ -66,25 +59,9 @@ func (s *Storage) Start(t testing.TB) {
 	d := &Database{dir: s.dir}
 	cmd := d.as(exec.Command(s.program, "--port", fmt.Sprintf("127.0.0.1:%d", s.port), "--access", s.AccessKey, "--secret", s.SecretKey, "--quiet", "--keep-alive", "posix", "--nometa", s.dir))
 	cmd.Env = []string{"HOME=" + s.dir}
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &p.out, &p.out
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start versitygw: %v", err)
-	}
-	go func() { cmd.Wait(); close(p.ended) }()
-	s.proc = p
-	t.Cleanup(func() {
-		s.Kill()
-		if t.Failed() {
-			t.Logf("versitygw said:\n%s", p.out.String())
-		}
-	})
-	p.awaitPort(t, fmt.Sprintf("127.0.0.1:%d", s.port))
+	s.proc = begin(t, cmd, (*process).killAlone)
+	s.proc.awaitPort(t, fmt.Sprintf("127.0.0.1:%d", s.port))
 }
 
 // Kill ends it at once; Start brings it back.
-func (s *Storage) Kill() {
-	s.proc.cmd.Process.Kill()
-	<-s.proc.ended
-}
+func (s *Storage) Kill() { s.proc.killAlone() }

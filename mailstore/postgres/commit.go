@@ -101,15 +101,6 @@ func (s *Store) tryGroup(ctx context.Context, group []*commit, skip bool, begun 
 		return nil, err
 	}
 	group, apart = partGroup(group, boxes)
-	if err := s.missPieces(ctx, conn, group); err != nil {
-		return nil, err
-	}
-	if err := s.missObjects(ctx, conn, group); err != nil {
-		return nil, err
-	}
-	if err := s.askDomains(ctx, conn, group); err != nil {
-		return nil, err
-	}
 	rows, err := s.place(ctx, conn, group, boxes)
 	if err != nil {
 		return nil, err
@@ -293,9 +284,14 @@ type rowsOf struct {
 	}
 }
 
-// place gives each message of a group its places, or tells it that a mailbox has no room. Nobody else changes these mailboxes
-// meanwhile.
+// place gives each message of a group its places, or tells it that a mailbox has no room, or that a part of it is lost. Nobody else
+// changes these mailboxes meanwhile.
 func (s *Store) place(ctx context.Context, conn *pgxpool.Conn, group []*commit, boxes map[string]*boxRow) (*rowsOf, error) {
+	for _, ask := range []func(context.Context, *pgxpool.Conn, []*commit) error{s.missPieces, s.missObjects, s.askDomains} {
+		if err := ask(ctx, conn, group); err != nil {
+			return nil, err
+		}
+	}
 	taken, err := s.takenUIDs(ctx, conn, group, boxes)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ type delivery struct {
 
 	out    *outside // nil: nothing of it will be outside of the database
 	failed error
-	sealed bool // Commit was called: nothing more can be written
+	ended  bool // nothing more can be written: Commit or Reread was called
 	over   bool
 }
 
@@ -89,7 +89,7 @@ func (d *delivery) refused(why map[string]error) *mailstore.Refused {
 
 // Write implements io.Writer.
 func (d *delivery) Write(p []byte) (int, error) {
-	if d.sealed || d.over {
+	if d.ended || d.over {
 		return 0, errors.New("postgres: write after the end of a message")
 	}
 	if d.failed != nil {

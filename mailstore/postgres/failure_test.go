@@ -322,11 +322,8 @@ func TestFailover(t *testing.T) {
 		stop := make(chan struct{})
 		result, sofar := writers(t, s, 8, stop)
 		peertest.Await(t, "mail", func() bool { return sofar() >= 20 })
-		primary.Kill()
+		primary.TakeOver(t, standby)
 		before := sofar()
-		standby.Promote(t)
-		sql(t, standby, "alter system set synchronous_standby_names = ''")
-		sql(t, standby, "select pg_reload_conf()")
 		peertest.Await(t, "mail at the other server", func() bool { return sofar() >= before+20 })
 		close(stop)
 		acked := result()
@@ -379,8 +376,7 @@ func TestFailoverLoses(t *testing.T) {
 	if err := deliver(t.Context(), s, "two\r\n", ann); err != nil {
 		t.Fatal(err)
 	}
-	primary.Kill()
-	standby.Promote(t)
+	primary.TakeOver(t, standby)
 	if got := texts(t, s, ann); got["two\r\n"] != 0 {
 		t.Errorf("it is there: %v", got)
 	}

@@ -149,8 +149,7 @@ func TestListOfBefore(t *testing.T) {
 	if got := texts(t, s, ann); len(got) != 2 {
 		t.Fatalf("%v", got)
 	}
-	primary.Kill()
-	standby.Promote(t)
+	primary.TakeOver(t, standby)
 	peertest.Await(t, "a delivery to the new server", func() bool { return deliver(t.Context(), s, "three\r\n", ann) == nil })
 	if texts(t, s, ann)["three\r\n"] == 0 {
 		t.Error("what was stored is not listed")

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,19 +23,17 @@ import (
 
 // bucket is storage in memory, of which everything can go wrong.
 type bucket struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-	gets    int
+	mailtest.Bucket
 
-	put  func(n int) error // before the n-th is stored; errStored: it is, and the answer is an error
-	puts int
-	lose bool // what is confirmed is not there
-	del  func() error
+	mu         sync.Mutex
+	puts, gets int
+	put        func(n int) error // before the n-th is stored; errStored: it is, and the answer is an error
+	del        func() error
 }
 
 var errStored = errors.New("the answer was lost")
 
-func (b *bucket) Put(_ context.Context, key string, data []byte) error {
+func (b *bucket) Put(ctx context.Context, key string, data []byte) error {
 	b.mu.Lock()
 	n, hook := b.puts, b.put
 	b.puts++
@@ -49,35 +44,17 @@ func (b *bucket) Put(_ context.Context, key string, data []byte) error {
 			return err
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.objects == nil {
-		b.objects = make(map[string][]byte)
-	}
-	if _, there := b.objects[key]; there {
-		return errors.New("a key was used twice")
-	}
-	if !b.lose {
-		b.objects[key] = bytes.Clone(data)
-	}
-	return err
+	return errors.Join(err, b.Bucket.Put(ctx, key, data))
 }
 
-func (b *bucket) Get(_ context.Context, key string, most int) ([]byte, error) {
+func (b *bucket) Get(ctx context.Context, key string, most int) ([]byte, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.gets++
-	data, there := b.objects[key]
-	if !there {
-		return nil, fs.ErrNotExist
-	}
-	if len(data) > most {
-		return nil, errors.New("too large")
-	}
-	return bytes.Clone(data), nil
+	b.mu.Unlock()
+	return b.Bucket.Get(ctx, key, most)
 }
 
-func (b *bucket) Delete(_ context.Context, key string) error {
+func (b *bucket) Delete(ctx context.Context, key string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.del != nil {
@@ -85,33 +62,7 @@ func (b *bucket) Delete(_ context.Context, key string) error {
 			return err
 		}
 	}
-	delete(b.objects, key)
-	return nil
-}
-
-func (b *bucket) List(_ context.Context, prefix string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, key := range b.keys() {
-			if strings.HasPrefix(key, prefix) && !yield(key, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (b *bucket) keys() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Sorted(maps.Keys(b.objects))
-}
-
-// change replaces all objects.
-func (b *bucket) change(by func(data []byte) []byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for key, data := range b.objects {
-		b.objects[key] = by(data)
-	}
+	return b.Bucket.Delete(ctx, key)
 }
 
 // outside is a store with large messages in a bucket, which are removed at once when nobody has them any more.
@@ -242,18 +193,18 @@ func outsideOnce(t *testing.T, dsn string) {
 	if err := errors.Join(m.Remove(t.Context(), []int{0, 1}), m.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if n := sweep(t, s); n != 0 || len(b.keys()) == 0 {
+	if n := sweep(t, s); n != 0 || len(b.Keys()) == 0 {
 		t.Errorf("%d are removed that somebody has", n)
 	}
 	if err := s.Purge(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
 	kept := open(t, dsn, postgres.WithObjects(b, 0, time.Hour))
-	if n := sweep(t, kept); n != 0 || len(b.keys()) == 0 {
+	if n := sweep(t, kept); n != 0 || len(b.Keys()) == 0 {
 		t.Errorf("%d are removed before their time", n)
 	}
-	if n := sweep(t, s); n != 2 || len(b.keys()) != 0 || answer(t, dsn, "select count(*) from postrider.object") != 0 {
-		t.Errorf("%d are removed, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 2 || len(b.Keys()) != 0 || answer(t, dsn, "select count(*) from postrider.object") != 0 {
+		t.Errorf("%d are removed, %q is left", n, b.Keys())
 	}
 }
 
@@ -277,11 +228,11 @@ func storageAway(t *testing.T, dsn string) {
 		if err := deliver(t.Context(), s, "small\r\n", ann); err != nil {
 			t.Errorf("a small one meanwhile: %v", err)
 		}
-		peertest.Await(t, "what was written to go", func() bool { return len(b.keys()) == 0 })
+		peertest.Await(t, "what was written to go", func() bool { return len(b.Keys()) == 0 })
 	}
 	b.put = nil
 	d := begun(t, s, largeText(5<<19))
-	b.change(func([]byte) []byte { return nil })
+	b.Change(func([]byte) []byte { return nil })
 	again, err := d.(mailstore.SealedDelivery).Reread()
 	if err != nil {
 		t.Fatal(err)
@@ -313,13 +264,13 @@ func answerLost(t *testing.T, dsn string) {
 	if err := deliver(t.Context(), s, largeText(3<<20), ann); !errors.Is(err, mailstore.ErrUnavailable) {
 		t.Error(err)
 	}
-	peertest.Await(t, "what is known to be there to go", func() bool { return len(b.keys()) == 1 })
+	peertest.Await(t, "what is known to be there to go", func() bool { return len(b.Keys()) == 1 })
 	if n := sweep(t, s); n != 0 {
 		t.Errorf("%d are removed before their time", n)
 	}
 	expire(t, dsn)
-	if n := sweep(t, s); n != 1 || len(b.keys()) != 0 {
-		t.Errorf("%d are removed, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 1 || len(b.Keys()) != 0 {
+		t.Errorf("%d are removed, %q is left", n, b.Keys())
 	}
 }
 
@@ -334,11 +285,11 @@ func expire(t *testing.T, dsn string) {
 func notWhatWasStored(t *testing.T, dsn string) {
 	text := largeText(5 << 19)
 	for name, spoil := range map[string]func(b *bucket){
-		"lost":      func(b *bucket) { b.objects = nil },
-		"short":     func(b *bucket) { b.change(func(data []byte) []byte { return data[:len(data)-1] }) },
-		"longer":    func(b *bucket) { b.change(func(data []byte) []byte { return append(data, '.') }) },
-		"empty":     func(b *bucket) { b.change(func([]byte) []byte { return nil }) },
-		"exchanged": func(b *bucket) { b.change(func(data []byte) []byte { return bytes.ToUpper(data) }) },
+		"lost":      func(b *bucket) { b.Clear() },
+		"short":     func(b *bucket) { b.Change(func(data []byte) []byte { return data[:len(data)-1] }) },
+		"longer":    func(b *bucket) { b.Change(func(data []byte) []byte { return append(data, '.') }) },
+		"empty":     func(b *bucket) { b.Change(func([]byte) []byte { return nil }) },
+		"exchanged": func(b *bucket) { b.Change(func(data []byte) []byte { return bytes.ToUpper(data) }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := new(bucket)
@@ -395,7 +346,7 @@ func unknownObjects(t *testing.T, dsn string) {
 			}
 		}
 	}
-	all := len(b.keys())
+	all := len(b.Keys())
 	verify := func(fix bool, problems, fixed int64) {
 		t.Helper()
 		v, err := s.VerifyObjects(t.Context(), fix, func(postgres.Problem) {})
@@ -406,12 +357,12 @@ func unknownObjects(t *testing.T, dsn string) {
 	verify(true, 0, 0)
 	sqlAt(t, dsn, "delete from postrider.msg; delete from postrider.body where id = (select min(id::text)::uuid from postrider.body); delete from postrider.object where dead is not null") // as after a restore
 	verify(false, 1, 0)
-	if n := sweep(t, s); n != 0 || len(b.keys()) != all {
+	if n := sweep(t, s); n != 0 || len(b.Keys()) != all {
 		t.Errorf("%d are removed", n)
 	}
 	verify(true, 1, 1)
-	if n := sweep(t, s); n != 1 || len(b.keys()) != all-3 {
-		t.Errorf("%d are removed, %d of %d are left", n, len(b.keys()), all)
+	if n := sweep(t, s); n != 1 || len(b.Keys()) != all-3 {
+		t.Errorf("%d are removed, %d of %d are left", n, len(b.Keys()), all)
 	}
 	verify(false, 0, 0)
 }

@@ -102,14 +102,11 @@ func (s *Store) commitTogether(ctx context.Context, group []*commit) error {
 		return err
 	}
 	defer cancel()
-	for attempt := 1; ; attempt++ {
-		begun := false
-		err = s.tryTogether(ctx, group, &begun)
-		again := isHeld(err) && ctx.Err() == nil || attempt < database.Attempts && (database.TakenBack(err) || !begun && database.Broken(err))
-		if !again {
-			break
-		}
-		time.Sleep(time.Duration(min(attempt*attempt, 20)) * time.Millisecond)
+	for again := true; again; again = isHeld(err) && ctx.Err() == nil { // it has waited in the database (patience)
+		_, err = database.Again(func() (begun bool, err error) {
+			err = s.tryTogether(ctx, group, &begun)
+			return begun, err
+		})
 	}
 	if errors.As(err, new(*mailstore.Refused)) {
 		return err
@@ -132,7 +129,7 @@ func (d *delivery) end(ctx context.Context) error {
 			return unavailable("write message", err)
 		}
 	}
-	d.sealed = true
+	d.ended = true
 	if d.received = d.meta.Received; d.received.IsZero() {
 		d.received = d.s.clock.now()
 	}
@@ -152,9 +149,6 @@ func (s *Store) tryTogether(ctx context.Context, group []*commit, begun *bool) e
 	}
 	boxes, err := s.lockBoxes(ctx, conn, namesOf(group))
 	if err != nil {
-		return err
-	}
-	if err := errors.Join(s.missPieces(ctx, conn, group), s.missObjects(ctx, conn, group), s.askDomains(ctx, conn, group)); err != nil {
 		return err
 	}
 	rows, err := s.place(ctx, conn, group, boxes)
@@ -206,7 +200,7 @@ func (d *delivery) Reread() (io.ReadCloser, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.sealed = true
+	d.ended = true
 	if d.out != nil {
 		return d.out.reread(d.ctx), nil
 	}
@@ -248,11 +242,14 @@ func (m *maildrop) OpenSealed(ctx context.Context, i int) (io.ReadCloser, int64,
 		r.left = *octets
 		return r, *octets, r.Check(ctx)
 	}
-	var there int64
-	err = m.s.reading(ctx, func(ctx context.Context) error {
-		return m.s.pool.QueryRow(ctx, m.s.in(`select octet_length(top) + octet_length(data) + (select coalesce(sum(octet_length(data)), 0) from $.chunk where body = id and n < chunks)
-			from $.body where id = $1`), m.list[i].body).Scan(&there)
-	})
+	var further int64 // in rows of their own
+	if r.chunks > 0 {
+		err = m.s.reading(ctx, func(ctx context.Context) error {
+			return m.s.pool.QueryRow(ctx, m.s.in(`select (select coalesce(sum(octet_length(data)), 0) from $.chunk where body = id and n < chunks)
+				from $.body where id = $1`), m.list[i].body).Scan(&further)
+		})
+	}
+	there := int64(len(r.piece)) + further
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, 0, mailstore.ErrGone

@@ -89,8 +89,8 @@ func sweptBeforeCommit(t *testing.T, dsn string) {
 	text := largeText(5 << 19)
 	asleep, writing := begun(t, s, text), begun(t, s, text)
 	expire(t, dsn)
-	if n := sweep(t, other); n != 2 || len(b.keys()) != 0 {
-		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	if n := sweep(t, other); n != 2 || len(b.Keys()) != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.Keys())
 	}
 	postgres.HeardLongAgo(writing)
 	if _, err := io.WriteString(writing, text); !errors.Is(err, mailstore.ErrUnavailable) {
@@ -119,7 +119,7 @@ func deadBeforeCommit(t *testing.T, dsn string) {
 	s, other := outside(t, dsn, b), open(t, dsn, postgres.WithObjects(b, 0, time.Hour))
 	d, writing := begun(t, s, largeText(5<<19)), begun(t, s, largeText(5<<19))
 	expire(t, dsn)
-	if n := sweep(t, other); n != 0 || len(b.keys()) == 0 {
+	if n := sweep(t, other); n != 0 || len(b.Keys()) == 0 {
 		t.Errorf("%d are swept away before their time", n)
 	}
 	postgres.HeardLongAgo(writing)
@@ -222,7 +222,7 @@ func sweepWithCommitInDoubt(t *testing.T, dsn string) {
 		t.Fatal(err)
 	}
 	d.Abort()
-	if n := sweep(t, other); n != 0 || len(b.keys()) == 0 {
+	if n := sweep(t, other); n != 0 || len(b.Keys()) == 0 {
 		t.Errorf("%d are swept away", n)
 	}
 	letGo(t, c)
@@ -251,8 +251,8 @@ func sweptTwiceAtOnce(t *testing.T, dsn string) {
 		})
 	}
 	wg.Wait()
-	if n := answer(t, dsn, "select count(*) from postrider.object"); n != 1 || len(b.keys()) != 2 {
-		t.Errorf("%d rows, %q", n, b.keys())
+	if n := answer(t, dsn, "select count(*) from postrider.object"); n != 1 || len(b.Keys()) != 2 {
+		t.Errorf("%d rows, %q", n, b.Keys())
 	}
 	kept(t, other, text)
 }
@@ -276,8 +276,8 @@ func sweepBrokenOff(t *testing.T, dsn string) {
 	if n, err := s.Sweep(t.Context()); n != 6 || !errors.Is(err, mailstore.ErrUnavailable) {
 		t.Errorf("%d are swept away, %v", n, err)
 	}
-	if n := sweep(t, s); n != 1 || len(b.keys()) != 0 {
-		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 1 || len(b.Keys()) != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.Keys())
 	}
 	for range 5 {
 		begun(t, s, largeText(5<<19))
@@ -292,8 +292,8 @@ func sweepBrokenOff(t *testing.T, dsn string) {
 		t.Errorf("%d are swept away, %v; it was asked %d times", n, err, deletes)
 	}
 	b.del = nil
-	if n := sweep(t, s); n != 5 || len(b.keys()) != 0 || answer(t, dsn, "select count(*) from postrider.object") != 0 {
-		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 5 || len(b.Keys()) != 0 || answer(t, dsn, "select count(*) from postrider.object") != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.Keys())
 	}
 }
 
@@ -317,8 +317,8 @@ func sweepOutOfTime(t *testing.T, dsn string) {
 		t.Errorf("the log:\n%s", log.String())
 	}
 	b.del = nil
-	if n := sweep(t, s); n != 1 || len(b.keys()) != 0 {
-		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 1 || len(b.Keys()) != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.Keys())
 	}
 }
 
@@ -328,15 +328,15 @@ func nodeDiesBeforeRow(t *testing.T, dsn string) {
 	dead, s := outside(t, dsn, b), outside(t, dsn, b)
 	begun(t, dead, largeText(5<<19))
 	postgres.Freeze(dead)
-	if n := sweep(t, s); n != 0 || len(b.keys()) == 0 {
+	if n := sweep(t, s); n != 0 || len(b.Keys()) == 0 {
 		t.Errorf("%d are swept away before their time", n)
 	}
 	if n := answer(t, dsn, "select count(*) from postrider.object where until between clock_timestamp() + interval '23 hours' and clock_timestamp() + interval '24 hours'"); n != 1 {
 		t.Error("it is kept for another time than a day")
 	}
 	expire(t, dsn)
-	if n := sweep(t, s); n != 1 || len(b.keys()) != 0 {
-		t.Errorf("%d are swept away, %q is left", n, b.keys())
+	if n := sweep(t, s); n != 1 || len(b.Keys()) != 0 {
+		t.Errorf("%d are swept away, %q is left", n, b.Keys())
 	}
 }
 
@@ -351,10 +351,10 @@ func largeGivenUp(t *testing.T, dsn string) {
 		}
 	}
 	peertest.Await(t, "all to go", func() bool {
-		return len(b.keys()) == 0 && answer(t, dsn, "select count(*) from postrider.object") == 0
+		return len(b.Keys()) == 0 && answer(t, dsn, "select count(*) from postrider.object") == 0
 	})
 	d := begun(t, s, largeText(2<<20))
-	if n := len(b.keys()); n != 1 {
+	if n := len(b.Keys()); n != 1 {
 		t.Errorf("%d pieces: others hold what they do not need", n)
 	}
 	d.Abort()
@@ -369,7 +369,7 @@ func manyAtOnce(t *testing.T, dsn string) {
 	for range 40 {
 		all = append(all, begun(t, s, text))
 	}
-	if n := len(b.keys()); n != 8*5 {
+	if n := len(b.Keys()); n != 8*5 {
 		t.Errorf("%d pieces by now", n)
 	}
 	for _, d := range all {

@@ -4,7 +4,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	store, err := postgres.Open(ctx, dsn, postgres.WithObjects(bucket, 256<<10))
+//	store, err := postgres.Open(ctx, dsn, postgres.WithObjects(bucket, 256<<10, 48*time.Hour))
 //
 // Every object is written in one request of known length, with its MD5 for the storage to compare, so that nothing is buffered here
 // and no upload of many parts stays behind half done.
@@ -106,24 +106,15 @@ func (b *Bucket) Get(ctx context.Context, key string, most int) ([]byte, error) 
 		return nil, b.failed(err)
 	}
 	defer r.Close()
-	if info.Size > int64(most) {
-		return nil, fmt.Errorf("s3: object %s has %d octets, more than %d", key, info.Size, most)
-	}
-	if info.Size >= 0 {
-		data := make([]byte, info.Size)
-		if _, err := io.ReadFull(r, data); err != nil {
-			return nil, b.failed(err)
-		}
-		return data, nil
-	}
-	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1)) // a proxy may pass it on without a length (RFC 9112 §6.3)
-	if err != nil {
+	size := max(info.Size, 0) // a proxy may pass it on without a length (RFC 9112 §6.3)
+	data := bytes.NewBuffer(make([]byte, 0, min(size, int64(most))+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(r, int64(most)+1)); err != nil {
 		return nil, b.failed(err)
 	}
-	if len(data) > most {
+	if data.Len() > most {
 		return nil, fmt.Errorf("s3: object %s has more than %d octets", key, most)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // Delete removes an object. It is no error if there is none.

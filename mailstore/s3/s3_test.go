@@ -145,6 +145,21 @@ func TestLengthUntold(t *testing.T) {
 	}
 }
 
+// TestBrokenOff: an answer that ends before it should is an error, and no short object.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("Content-Length", "5")
+		w.Write([]byte("text"))
+	}))
+	defer web.Close()
+	b := bucket(t, s3.Options{Endpoint: web.URL, Bucket: "mail", AccessKey: "a", SecretKey: "b"})
+	if got, err := b.Get(t.Context(), "a", 5); err == nil {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestAway: storage that is away is trouble for now.
 func TestAway(t *testing.T) {
 	t.Parallel()

@@ -2,77 +2,23 @@ package sealed
 
 import (
 	"bytes"
-	"context"
 	"io"
-	"io/fs"
-	"iter"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/postrider-mail/postrider/internal/mailtest"
 	"github.com/postrider-mail/postrider/mailstore"
 	"github.com/postrider-mail/postrider/mailstore/postgres"
 )
 
-// bucket is storage in memory.
-type bucket struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-}
-
-func (b *bucket) Put(_ context.Context, key string, data []byte) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.objects[key] = bytes.Clone(data)
-	return nil
-}
-
-func (b *bucket) Get(_ context.Context, key string, _ int) ([]byte, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if data, there := b.objects[key]; there {
-		return bytes.Clone(data), nil
-	}
-	return nil, fs.ErrNotExist
-}
-
-func (b *bucket) Delete(_ context.Context, key string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.objects, key)
-	return nil
-}
-
-func (b *bucket) List(_ context.Context, prefix string) iter.Seq2[string, error] {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	keys := slices.Sorted(maps.Keys(b.objects))
-	return func(yield func(string, error) bool) {
-		for _, key := range keys {
-			if strings.HasPrefix(key, prefix) && !yield(key, nil) {
-				return
-			}
-		}
-	}
-}
-
-// all is what is in it.
-func (b *bucket) all() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Join(slices.Collect(maps.Values(b.objects)), nil)
-}
-
 // inBucket: large messages of a sealed mailbox are in a bucket as those of others are, and in clear in neither place, also where their top
 // needs more room than was kept. What is sealed and unsealed in place stays in the bucket; what nothing names any more is removed from it.
 func inBucket(t *testing.T, dsn string) {
-	b := &bucket{objects: make(map[string][]byte)}
+	b := new(mailtest.Bucket)
 	large := postgres.WithObjects(b, 64<<10, 0)
 	t.Run("Convert", func(t *testing.T) { convertInDatabase(t, dsn, large) })
 
-	clear(b.objects)
+	b.Clear()
 	r := newRing(everybody)
 	inner := inDatabase(t, dsn, t.Name(), large)
 	s := unlocked{New(inner, r.recipient, nil), r}
@@ -92,7 +38,9 @@ func inBucket(t *testing.T, dsn string) {
 	if n := sql(t, inner, `select from $.body where object is not null and octets is not null`); n != 2 {
 		t.Errorf("%d messages are in the bucket", n)
 	}
-	if all := b.all(); len(all) < 1_800_000 || bytes.Contains(all, []byte("marked")) {
+	var all []byte
+	b.Change(func(data []byte) []byte { all = append(all, data...); return data })
+	if len(all) < 1_800_000 || bytes.Contains(all, []byte("marked")) {
 		t.Errorf("%d octets in the bucket", len(all))
 	}
 	m := drop(t, s, ann)
@@ -102,7 +50,7 @@ func inBucket(t *testing.T, dsn string) {
 			t.Errorf("%d octets of %d, %v", len(text), len(top+body), err)
 		}
 	}
-	clear(b.objects)
+	b.Clear()
 	for i := range 2 {
 		if text, err := readAll(m, i); err == nil || text != "" {
 			t.Errorf("%d octets of a message whose pieces are lost, %v", len(text), err)
