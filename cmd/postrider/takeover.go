@@ -55,6 +55,9 @@ func (f *takeoverFlags) home(s *conf.Settings) domains.Name {
 	return domains.Canonical(s.ServerName)
 }
 
+// partly says what an account or an alias was taken over without.
+type partly struct{ error }
+
 // take carries out a command of this kind: what read found in the file is added by
 // add. What cannot be is named.
 func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read func(io.Reader, *takeoverFlags, domains.Name) ([]T, []error),
@@ -80,10 +83,16 @@ func take[T any](cmd *cobra.Command, f *takeoverFlags, name, what string, read f
 	if err != nil {
 		return err
 	}
+	left := 0
 	for _, r := range refused {
+		if errors.As(r, new(partly)) {
+			fmt.Fprintln(cmd.ErrOrStderr(), r)
+			continue
+		}
+		left++
 		fmt.Fprintf(cmd.ErrOrStderr(), "not taken over: %v\n", r)
 	}
-	said := fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, len(refused))
+	said := fmt.Sprintf("%s of %s taken over, %d not", count(added, what), name, left)
 	if f.dryRun {
 		fmt.Fprintln(cmd.ErrOrStderr(), "nothing is changed; it would be: "+said)
 		if len(refused) > 0 {
@@ -357,14 +366,16 @@ func readPasswords(r io.Reader, f *takeoverFlags, home domains.Name) (all []conf
 				return // a system user, which nobody logs in as
 			}
 		}
+		left := ""
 		if len(fields) == 8 && f.format != "shadow" {
-			if problem := extraFields(&a, fields[7]); problem != "" {
-				bad = append(bad, fmt.Errorf("line %d: %s: %s", n, a.Address, problem))
-			}
+			left = extraFields(&a, fields[7])
 		}
 		if err := usableHash(&a); err != nil {
 			bad = append(bad, fmt.Errorf("line %d: %w", n, err))
 			return
+		}
+		if left != "" {
+			bad = append(bad, partly{fmt.Errorf("line %d: %s: taken over without %s", n, a.Address, left)})
 		}
 		all = append(all, a)
 	})
@@ -424,8 +435,5 @@ func extraFields(a *conf.NewAccount, text string) string {
 			left = append(left, key)
 		}
 	}
-	if len(left) > 0 {
-		return "taken over without " + strings.Join(left, ", ")
-	}
-	return ""
+	return strings.Join(left, ", ")
 }

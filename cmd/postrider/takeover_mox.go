@@ -124,7 +124,7 @@ func readMoxAccounts(r io.Reader, f *takeoverFlags) (all []conf.NewAccount, bad 
 		for _, d := range account.at("Destinations").below {
 			for _, left := range d.below {
 				if left.key == "Rulesets" || strings.HasSuffix(left.key, "SMTPError") {
-					bad = append(bad, fmt.Errorf("line %d: %s: taken over without %s of %s", left.line, a.Address, left.key, d.key))
+					bad = append(bad, partly{fmt.Errorf("line %d: %s: taken over without %s of %s", left.line, a.Address, left.key, d.key)})
 				}
 			}
 		}
@@ -225,7 +225,7 @@ func readMoxAliases(r io.Reader) (all []conf.NewAlias, bad []error) {
 			}
 			all = append(all, a)
 			if alias.at("PostPublic").value != "true" {
-				bad = append(bad, fmt.Errorf("line %d: %s: taken over without the rule that only its members write to it", alias.line, a.Address))
+				bad = append(bad, partly{fmt.Errorf("line %d: %s: taken over without the rule that only its members write to it", alias.line, a.Address)})
 			}
 		}
 	}

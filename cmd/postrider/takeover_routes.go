@@ -25,18 +25,19 @@ func readTransports(r io.Reader, f *takeoverFlags, _ domains.Name) (all []conf.N
 		pattern, result := strings.ToLower(line[:end]), strings.TrimSpace(line[end:])
 		route := conf.NewRoute{Where: where, Domain: pattern}
 		err := forOneDomain(pattern)
-		if err == nil {
-			err = transport(&route, result)
-		}
-		switch {
+		switch at := first[pattern]; {
 		case err != nil:
-			bad = append(bad, fmt.Errorf("%s: %s: %w", where, pattern, err))
-		case first[pattern] > 0:
-			bad = append(bad, fmt.Errorf("%s: %s stands in line %d already, which counts", where, pattern, first[pattern]))
+		case at > 0:
+			err = fmt.Errorf("it stands in line %d already, which counts", at)
 		default:
 			first[pattern] = n
-			all = append(all, route)
+			err = transport(&route, result)
 		}
+		if err != nil {
+			bad = append(bad, fmt.Errorf("%s: %s: %w", where, pattern, err))
+			return
+		}
+		all = append(all, route)
 	})
 	if err != nil {
 		bad = append(bad, fmt.Errorf("%s: %w", f.file, err))

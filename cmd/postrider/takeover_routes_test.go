@@ -34,6 +34,7 @@ deep.below.example smtp:
 .other.example	smtp:
 user@far.example smtp:[x.example]
 gone.example	error:5.1.2 no such domain
+gone.example	smtp:[back.example]
 later.example	retry:come again
 hole.example	discard:
 slow.example	slow:
@@ -52,7 +53,7 @@ var transportRefused = []string{
 	": mail for .other.example would go where the DNS of each domain says, and no route says that while there is one for *",
 	": user@far.example: a route is for a domain, not for one address", ": gone.example: mail for it is refused there", ": later.example: mail for it is refused",
 	": hole.example: mail for it is thrown away", ": slow.example: slow is a service of that host's master.cf", ": /regexp/: a regular expression",
-	": mail.test stands in line 2 already", ": mail for kept.example stays on that host", `: bad.example: "[x.example]:nosuchport": there is no port nosuchport`,
+	": mail.test: it stands in line 2 already", ": gone.example: it stands in line 22 already", ": mail for kept.example stays on that host", `: bad.example: "[x.example]:nosuchport": there is no port nosuchport`,
 	`: none.example: "nothing" has no colon`, ": mail for .mail.test would go where",
 	`: domain: "two..dots" is not a domain name`,
 }

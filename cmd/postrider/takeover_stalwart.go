@@ -106,7 +106,7 @@ func readStalwartAccounts(r io.Reader) (all []conf.NewAccount, bad []error) {
 			continue
 		}
 		if more {
-			bad = append(bad, fmt.Errorf("%s: taken over without its second factor, app passwords, or further passwords", a.Address))
+			bad = append(bad, partly{fmt.Errorf("%s: taken over without its second factor, app passwords, or further passwords", a.Address)})
 		}
 		all = append(all, a)
 	}

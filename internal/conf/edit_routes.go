@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func (s *Settings) AddRoutes(path string, all []NewRoute) (edits []*Edit, added 
 	c := newChecker(s, Probes{})
 	var fresh []writtenRoute
 	// The narrow ones are looked at last: what is wider decides whether they are needed.
-	for _, n := range slices.Concat(wider(all, true), wider(all, false)) {
+	for _, n := range slices.SortedStableFunc(slices.Values(all), byWidth) {
 		needed, err := c.newRoute(n)
 		if err != nil {
 			refused = append(refused, fmt.Errorf("%s: %w", n.Where, err))
@@ -78,20 +79,18 @@ func (s *Settings) AddRoutes(path string, all []NewRoute) (edits []*Edit, added 
 	return d.edits(), len(fresh), refused, nil
 }
 
-// wider are the routes that are for more than one domain, the widest first; or those that are not.
-func wider(all []NewRoute, yes bool) (some []NewRoute) {
-	for _, n := range all {
-		if many := n.Domain == "*" || strings.HasPrefix(n.Domain, "."); many == yes {
-			some = append(some, n)
+// byWidth sorts routes, the widest first: that for all, those for what is below a domain, those for one.
+func byWidth(a, b NewRoute) int {
+	rank := func(domain string) int {
+		switch {
+		case domain == "*":
+			return 0
+		case strings.HasPrefix(domain, "."):
+			return 1
 		}
+		return 2
 	}
-	slices.SortStableFunc(some, func(a, b NewRoute) int {
-		if a.Domain == "*" || b.Domain == "*" {
-			return len(a.Domain) - len(b.Domain)
-		}
-		return strings.Count(a.Domain, ".") - strings.Count(b.Domain, ".")
-	})
-	return some
+	return cmp.Or(rank(a.Domain)-rank(b.Domain), strings.Count(a.Domain, ".")-strings.Count(b.Domain, "."))
 }
 
 // newRoute appends a route to the settings, where one is needed and can be.

@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -117,12 +118,7 @@ func (p accountPages) findElsewhere(st Moment) []domains.Address {
 		}
 		add(domains.Address(box))
 	}
-	names := make([]domains.Address, 0, len(all))
-	for a := range all {
-		names = append(names, a)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(all))
 }
 
 // together are two parts of lists in one, as much of it as is asked for.

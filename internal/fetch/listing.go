@@ -133,7 +133,7 @@ func (l *listing) join(ctx context.Context, c *pop3.Client, sizes *listing) erro
 	disordered := false
 	err := c.UIDLEach(ctx, func(m pop3.Message) error {
 		for !disordered {
-			s, err, ok := pull(next)
+			s, err, ok := next()
 			switch {
 			case err != nil:
 				return err
@@ -153,7 +153,7 @@ func (l *listing) join(ctx context.Context, c *pop3.Client, sizes *listing) erro
 		err = errOrder
 	}
 	for err == nil {
-		s, rerr, ok := pull(next)
+		s, rerr, ok := next()
 		if err = rerr; err != nil || !ok {
 			break
 		}
@@ -164,8 +164,6 @@ func (l *listing) join(ctx context.Context, c *pop3.Client, sizes *listing) erro
 	}
 	return w.w.Flush()
 }
-
-func pull(next func() (listed, error, bool)) (l listed, err error, ok bool) { return next() }
 
 // joinAnyOrder is join for a server whose lists have several orders. It takes memory for its ids.
 func (l *listing) joinAnyOrder(ctx context.Context, c *pop3.Client, sizes *listing) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -72,13 +73,7 @@ func (p *Places) Show(ctx context.Context, id string, to io.Writer) error {
 	})
 }
 
-func (p *Places) boxes() (all []domains.Address) {
-	for box := range p.Boxes {
-		all = append(all, box)
-	}
-	slices.Sort(all)
-	return all
-}
+func (p *Places) boxes() []domains.Address { return slices.Sorted(maps.Keys(p.Boxes)) }
 
 // find calls f for the message of an id.
 func (p *Places) find(ctx context.Context, id string, f func(mailstore.Maildrop, int, Item) error) error {
