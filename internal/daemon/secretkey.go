@@ -92,7 +92,7 @@ func (d *Daemon) othersSeal(s *conf.Settings, wrong error) error {
 // tellOfKey says that a key was made in place of one that was not there.
 func (d *Daemon) tellOfKey() {
 	if _, err := os.Stat(d.keyMissed); d.keyMissed != "" && err == nil {
-		d.log.Info("the server's key was not there, and another was made", "file", d.keyMissed)
+		d.log.Info("the file of the secret key was not there: a new key was made", "file", d.keyMissed)
 	}
 }
 
